@@ -1,0 +1,260 @@
+/*
+ * dataplane.h: what control may do with the dataplane. The only header of dataplane/ that control includes.
+ *
+ * Everything here is called on the control thread, except where a function says otherwise. Functions return 0
+ * or -errno; where a `struct dp_err` is given, a failure leaves one line for the user in it. A call either
+ * takes effect whole or changes nothing. Names are control's business: the dataplane knows indices.
+ *
+ * IPv4 addresses are in network byte order, ports and VNIs in host order.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct dp;
+
+struct dp_err {
+	char text[200];
+};
+
+/** Writes a line into `err` (when not NULL) and returns `rc`, so that `return dp_fail(...)` reads well. */
+int dp_fail(struct dp_err *err, int rc, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/* The control thread's event loop, lent to the dataplane for vhost-user sockets and timers. */
+enum { DP_READ = 1, DP_WRITE = 2 };
+struct dp_loop {
+	void *ctx;
+	/** Watches fd, level-triggered, until fd_del. Returns a handle, NULL on failure. */
+	void *(*fd_add)(void *ctx, int fd, unsigned events, void (*fn)(void *arg, unsigned events), void *arg);
+	void (*fd_del)(void *ctx, void *handle);
+	/** Calls fn every `ms` until timer_del. */
+	void *(*timer_add)(void *ctx, unsigned ms, void (*fn)(void *arg), void *arg);
+	void (*timer_del)(void *ctx, void *handle);
+};
+
+enum dp_hugepages { DP_HUGE_AUTO, DP_HUGE_ON, DP_HUGE_OFF };
+enum dp_idle { DP_IDLE_ADAPTIVE, DP_IDLE_POLL, DP_IDLE_INTERRUPT };
+
+struct dp_config {
+	int main_core;           /* of the control thread; -1: wherever the scheduler puts it */
+	const int *cores;        /* one worker each */
+	unsigned ncores;
+	unsigned memory_mb;      /* DPDK's memory, touched lazily without hugepages */
+	enum dp_hugepages hugepages;
+	enum dp_idle idle;
+	uint32_t fdb_size;       /* entries */
+	uint32_t conn_size;      /* connections */
+	struct dp_loop loop;
+	void (*on_link)(void *ctx, uint16_t port, bool up); /* on the control loop */
+	void *ctx;
+};
+
+/** Starts DPDK and the workers. One dataplane a process. Errors: -EINVAL, -ENOMEM, -EBUSY (already open). */
+int dp_open(const struct dp_config *config, struct dp **dp, struct dp_err *err);
+/** Stops the workers and frees everything. NULL is allowed. */
+void dp_close(struct dp *dp);
+
+/* --- networks ------------------------------------------------------------------------------------------- */
+
+enum dp_mode { DP_BRIDGE, DP_HOST, DP_OVERLAY, DP_P2P };
+
+struct dp_network {
+	enum dp_mode mode;
+	uint32_t vni;     /* overlay */
+	uint32_t subnet;  /* 0: none */
+	uint8_t prefix;
+	uint32_t gateway; /* 0: none */
+	uint16_t mtu;
+	uint32_t age_s;   /* of a dynamic fdb entry; 0: never */
+};
+
+/** The anycast MAC that answers for gateways and vips: never learned, never sent or taken over a vtep. */
+extern const uint8_t dp_router_mac[6];
+
+/** Errors: -ENOSPC (too many), -EEXIST (the VNI is taken). */
+int dp_network_add(struct dp *dp, const struct dp_network *spec, uint16_t *id, struct dp_err *err);
+/** Changes mtu and age_s (and the gateway); mode, vni, subnet stay. */
+int dp_network_set(struct dp *dp, uint16_t id, const struct dp_network *spec, struct dp_err *err);
+/** The network must have no ports, vteps and services left: -EBUSY. */
+int dp_network_del(struct dp *dp, uint16_t id);
+
+/* --- ports ---------------------------------------------------------------------------------------------- */
+
+enum dp_port_type { DP_VHOST_USER, DP_TAP, DP_AF_PACKET, DP_AF_XDP, DP_NULL, DP_PCAP, DP_ETH, DP_PORT_TYPES };
+
+#define DP_NET_NONE UINT16_MAX
+#define DP_IPS_MAX 8
+
+struct dp_port {
+	enum dp_port_type type;
+	uint16_t net;            /* DP_NET_NONE: an uplink */
+	bool gateway;            /* the network's gateway port */
+	uint8_t mac[6];
+	uint32_t ips[DP_IPS_MAX]; /* of the guest behind a port; used to find a backend's MAC */
+	unsigned nips;
+	uint16_t mtu;
+	uint16_t queues;         /* vhost-user: queue pairs 1..8 */
+	/* vhost-user */
+	const char *socket;
+	bool client;             /* the switch connects, the guest listens */
+	uint64_t mask;           /* virtio feature bits not to offer */
+	const char *owner, *group; /* of the socket; NULL: the daemon's */
+	uint32_t socket_mode;    /* 0660 */
+	/* tap: one open /dev/net/tun fd a queue, IFF_VNET_HDR with a 12-byte header, non-blocking; the port owns
+	 * them from here on, also when adding fails */
+	int fds[8];
+	unsigned nfds;
+	/* af_packet, af_xdp */
+	const char *device;
+	/* eth, pcap */
+	const char *devargs, *file;
+	/* uplink */
+	uint32_t address;        /* 0: none */
+	uint8_t prefix;
+	uint32_t next_hop;       /* gateway; 0: only the prefix is reached */
+	uint16_t vxlan_port;     /* 4789 */
+};
+
+/** Adds a port or, with net = DP_NET_NONE, an uplink, while traffic flows. Strings are copied. */
+int dp_port_add(struct dp *dp, const struct dp_port *spec, uint16_t *id, struct dp_err *err);
+/** Changes mac, ips, mtu. */
+int dp_port_set(struct dp *dp, uint16_t id, const struct dp_port *spec, struct dp_err *err);
+int dp_port_del(struct dp *dp, uint16_t id);
+
+struct dp_port_info {
+	bool up;
+	uint16_t queues;
+	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes;
+	uint64_t rx_drops, tx_drops; /* of frames that came from it; of frames on their way to it */
+};
+int dp_port_info(struct dp *dp, uint16_t id, struct dp_port_info *info);
+
+/* --- vteps ---------------------------------------------------------------------------------------------- */
+
+/** A remote tunnel end point of an overlay network. Errors: -EEXIST, -ENOSPC. */
+int dp_vtep_add(struct dp *dp, uint16_t net, uint32_t remote, uint16_t *id, struct dp_err *err);
+int dp_vtep_del(struct dp *dp, uint16_t id);
+
+enum dp_vtep_state { DP_VTEP_NO_UPLINK, DP_VTEP_RESOLVING, DP_VTEP_UP };
+struct dp_vtep_info {
+	enum dp_vtep_state state;
+	uint16_t uplink;  /* port id, UINT16_MAX: none */
+	uint8_t mac[6];   /* of the next hop, when up */
+};
+int dp_vtep_info(struct dp *dp, uint16_t id, struct dp_vtep_info *info);
+
+/** Neighbours of an uplink (or, for backends, of a network). Returns how many there are, fills at most `max`. */
+struct dp_neighbour {
+	uint32_t ip;
+	uint8_t mac[6];
+	bool reachable;
+};
+size_t dp_neighbours(struct dp *dp, uint16_t uplink, struct dp_neighbour *out, size_t max);
+
+/* --- fdb ------------------------------------------------------------------------------------------------ */
+
+struct dp_fdb_entry {
+	uint16_t net;
+	uint8_t mac[6];
+	uint16_t port; /* UINT16_MAX when behind a vtep */
+	uint16_t vtep; /* UINT16_MAX when on a port */
+	bool is_static;
+	uint32_t age_s;
+};
+
+/** Adds a static entry to a port or vtep of the network. Errors: -EINVAL, -EEXIST (static already), -ENOSPC. */
+int dp_fdb_add(struct dp *dp, const struct dp_fdb_entry *entry);
+/** Errors: -ENOENT. */
+int dp_fdb_del(struct dp *dp, uint16_t net, const uint8_t mac[6]);
+/** Forgets the dynamic entries of a network, DP_NET_NONE: of all. */
+void dp_fdb_flush(struct dp *dp, uint16_t net);
+/** Calls fn for each live entry; fn returns false to stop. */
+void dp_fdb_walk(struct dp *dp, bool (*fn)(void *arg, const struct dp_fdb_entry *entry), void *arg);
+
+/* --- services ------------------------------------------------------------------------------------------- */
+
+enum dp_protocol { DP_TCP = 6, DP_UDP = 17 };
+
+struct dp_backend {
+	uint32_t address;
+	uint16_t port;
+	uint16_t weight; /* 0: no new connections (drained or critical); the ones it has go on */
+	bool dead;       /* its connections are lost: packets of them choose anew (port down) */
+};
+
+struct dp_service {
+	uint16_t net;
+	uint32_t vip;
+	uint16_t port;
+	enum dp_protocol protocol;
+	const struct dp_backend *backends;
+	size_t nbackends;
+};
+
+#define DP_SERVICE_NONE UINT32_MAX
+
+/**
+ * Makes or replaces a service; *id is DP_SERVICE_NONE to make one. When it returns, every worker runs on the new
+ * backends. Connections to backends that stay go on. Errors: -EEXIST (vip, port, protocol taken), -ENOSPC.
+ */
+int dp_service_put(struct dp *dp, const struct dp_service *spec, uint32_t *id, struct dp_err *err);
+int dp_service_del(struct dp *dp, uint32_t id);
+
+struct dp_backend_info {
+	uint64_t packets, bytes, connections; /* connections: alive now */
+	bool resolved; /* its MAC is known */
+};
+int dp_backend_info(struct dp *dp, uint32_t service, uint32_t address, uint16_t port, struct dp_backend_info *info);
+
+enum dp_conn_state { DP_CONN_NEW, DP_CONN_ESTABLISHED, DP_CONN_CLOSING };
+struct dp_conn {
+	uint32_t service;
+	uint32_t client, vip, backend;
+	uint16_t client_port, vip_port, backend_port;
+	enum dp_protocol protocol;
+	enum dp_conn_state state;
+	uint64_t packets, bytes;
+	uint32_t age_s, idle_s;
+};
+void dp_conn_walk(struct dp *dp, bool (*fn)(void *arg, const struct dp_conn *conn), void *arg);
+size_t dp_conn_count(struct dp *dp);
+
+/* --- statistics ----------------------------------------------------------------------------------------- */
+
+struct dp_drop {
+	const char *reason;
+	uint16_t port; /* UINT16_MAX: none */
+	uint16_t net;  /* DP_NET_NONE: none */
+	uint64_t packets;
+};
+/** Calls fn for every non-zero drop counter. */
+void dp_drop_walk(struct dp *dp, void (*fn)(void *arg, const struct dp_drop *drop), void *arg);
+
+struct dp_net_info {
+	uint64_t rx, tx, generated, copies, consumed, drops;
+};
+/** rx + generated + copies = tx + drops + consumed once traffic rests. */
+int dp_network_info(struct dp *dp, uint16_t id, struct dp_net_info *info);
+
+enum { DP_STAGES_MAX = 16 };
+struct dp_stage_info {
+	const char *name;
+	double cycles_per_packet;
+};
+struct dp_worker_info {
+	int core;
+	bool asleep;
+	double busy_pct;          /* since the last call, or the start */
+	uint64_t packets;         /* since the start */
+	double cycles_per_packet; /* of busy time, since the last call */
+	uint32_t longest_gap_us;  /* between two polls while awake, since the last call */
+	unsigned nstage;
+	struct dp_stage_info stage[DP_STAGES_MAX];
+};
+/** Returns -ENOENT when `worker` is past the last one. */
+int dp_worker_info(struct dp *dp, unsigned worker, struct dp_worker_info *info);
+
+/** Memory of the daemon's own in MB, resident. */
+unsigned dp_memory_mb(struct dp *dp);

@@ -1,0 +1,53 @@
+/*
+ * dp.h: the dataplane's own state, for the files of dataplane/ only. Control sees dataplane.h.
+ *
+ * Workers read the published pointers (port, net, vtep, and what hangs from them) with acquire loads and hold
+ * them until the end of a turn at most. Control alone stores them, and frees what it replaced after a grace
+ * period (rcu.h).
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "dataplane/burst.h"
+#include "dataplane/dataplane.h"
+#include "dataplane/network.h"
+#include "dataplane/port.h"
+#include "dataplane/worker.h"
+
+struct fdb;
+struct lb;
+struct neigh_table;
+struct rte_rcu_qsbr;
+struct vtep;
+
+struct dp {
+	_Atomic(struct port *) port[MAX_PORTS];
+	_Atomic(struct network *) net[MAX_NETS];
+	_Atomic(struct vtep *) vtep[MAX_VTEPS];
+	struct fdb *fdb;
+	struct lb *lb; /* service.c: backends and connections */
+	struct rte_rcu_qsbr *qsbr;
+	unsigned nworker;
+	struct worker *worker[MAX_WORKERS];
+	/* control only */
+	struct dp_config config;
+	struct neigh_table *neigh;
+	struct dp_private *priv;
+};
+
+static inline struct port *dp_get_port(struct dp *dp, uint16_t id)
+{
+	return id < MAX_PORTS ? atomic_load_explicit(&dp->port[id], memory_order_acquire) : NULL;
+}
+
+static inline struct network *dp_get_net(struct dp *dp, uint16_t id)
+{
+	return id < MAX_NETS ? atomic_load_explicit(&dp->net[id], memory_order_acquire) : NULL;
+}
+
+static inline struct vtep *dp_get_vtep(struct dp *dp, uint16_t id)
+{
+	return id < MAX_VTEPS ? atomic_load_explicit(&dp->vtep[id], memory_order_acquire) : NULL;
+}

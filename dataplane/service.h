@@ -1,0 +1,33 @@
+/*
+ * service.h: load balancing in the packet path. A packet sent to the router MAC for a vip gets a backend (the one
+ * its connection has, else by Maglev) and is rewritten to it; a packet from a backend that answers such a
+ * connection is rewritten back. IPv4, TCP and UDP.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "dataplane/burst.h"
+#include "dataplane/worker.h"
+
+struct dp;
+struct lb;
+struct lb_view;
+struct network;
+
+/** Control thread. Tables for `conns` connections. -ENOMEM. */
+int lb_open(struct dp *dp, uint32_t conns);
+void lb_close(struct dp *dp);
+
+/** Any thread inside a grace period. Does the network balance `vip` (network byte order) on any port? */
+bool lb_is_vip(const struct lb_view *view, uint32_t vip);
+
+/** Stage, worker. Looks at frames with verdict V_NONE; leaves V_NONE (rewritten or not) or V_DROP. */
+void service_stage(struct worker *w, struct burst *b);
+
+/**
+ * Control thread, about once a second. Ends idle connections and those of deleted backends; frees what waits;
+ * asks for and takes over the MACs of backends.
+ */
+void lb_tick(struct dp *dp);
