@@ -31,7 +31,7 @@ const char *reg_health_name(enum reg_health health);
 
 enum reg_protocol { REG_TCP = 6, REG_UDP = 17 };
 
-/* ttl, http, grpc and passive are for later: registry_service_put refuses them as unsupported */
+/* Types without a row in the table of check.c are refused as unsupported. */
 enum reg_check_type {
 	REG_CHECK_NONE,
 	REG_CHECK_TTL,
@@ -39,15 +39,18 @@ enum reg_check_type {
 	REG_CHECK_HTTP,
 	REG_CHECK_GRPC,
 	REG_CHECK_PORT,
-	REG_CHECK_PASSIVE
+	REG_CHECK_PASSIVE,
+	REG_CHECK_TYPES
 };
+/** "none", "ttl", "tcp", ... */
+const char *reg_check_type_name(enum reg_check_type type);
 
 struct reg_check {
 	enum reg_check_type type;
-	uint32_t interval_ms; /* 10..3600000 */
-	uint32_t timeout_ms;  /* 1..600000 */
-	uint8_t rise, fall;   /* successes to become passing, failures to become critical; 1..100 */
-	char path[256];	      /* http */
+	uint32_t interval_ms; /* 10..3600000; not used by port */
+	uint32_t timeout_ms;  /* 1..600000; not used by port */
+	uint8_t rise, fall;   /* successes to become passing, failures to become critical; 1..100; not port */
+	const char *path;     /* http; NULL: none. The registry keeps its own copy */
 };
 
 struct reg_service {
@@ -55,10 +58,11 @@ struct reg_service {
 	char network[REG_NAME_MAX + 1]; /* "": none */
 	uint32_t vip;			/* 0: none, only discoverable */
 	uint16_t port;
-	enum reg_protocol protocol;
-	char policy[16];	/* "maglev" */
-	struct reg_check check; /* the default of its backends */
-	char source[16];	/* "config", "api", ... */
+	enum reg_protocol protocol; /* 0 only without a vip */
+	char policy[16];	    /* "maglev"; "" on the way in: that */
+	struct reg_check check;	    /* the default of its backends; REG_CHECK_NONE: they need none */
+	bool discovered; /* a registration made it, nobody defined it: goes with its last backend */
+	char source[16]; /* "config", "api", ...: who made it */
 };
 
 struct reg_backend {
@@ -73,66 +77,108 @@ struct reg_backend {
 	/* told by the registry, ignored on the way in */
 	enum reg_health health;
 	bool port_down;	  /* the switch port that has its address is down */
-	bool balanced;	  /* part of the vip's table now */
-	char output[128]; /* what the last check said */
+	bool balanced;	  /* the vip's table holds it: its address is reached from the vip's network */
+	char output[128]; /* what the last check said; changes without a commit */
 };
+
+/** Its weight for new connections: 0 unless passing or warning. The connections that it has go on at 0. */
+uint16_t reg_backend_weight(const struct reg_backend *backend);
 
 /* What the registry needs of its owner. */
 struct registry_sink {
 	void *ctx;
 	/**
-	 * The service changed: bring the dataplane to it. When it returns, the workers run on it. nbackend =
-	 * 0 and gone = true: it was deleted.
+	 * The service changed: bring the dataplane to it. When it returns, the workers run on it. Called once
+	 * a commit for each service that changed. Backends come sorted by address and port, so that every
+	 * host builds the same table of the same members. nbackend = 0 and gone = true: it was deleted. May
+	 * read the registry, not change it.
 	 */
-	void (*apply)(void *ctx, const struct reg_service *service, const struct reg_backend *backends,
+	void (*apply)(void *ctx, const struct reg_service *service, const struct reg_backend *const *backends,
 		size_t nbackend, bool gone, uint64_t generation);
 	/** A non-blocking socket whose traffic starts inside `network` (at its gateway), or in the host when
-	 * "". -errno. */
+	 * "". Or -errno. */
 	int (*socket)(void *ctx, const char *network, int domain, int type);
 	/** Is `address` inside the subnet of `network`? Then a vip may balance it. */
 	bool (*reaches)(void *ctx, const char *network, uint32_t address);
-	/** The switch port that has `address` in `network`: 1 up, 0 down, -1 there is none. */
+	/** The switch port that has `address` in `network` ("": in any): 1 up, 0 down, -1 there is none. */
 	int (*port_state)(void *ctx, const char *network, uint32_t address);
 	void (*log)(void *ctx, int level, const char *line); /* syslog levels */
 };
 
+/**
+ * Time-outs of checks are as exact as `base`: to the millisecond when it was made with
+ * EVENT_BASE_FLAG_PRECISE_TIMER. `sink` is copied. Errors: -ENOMEM.
+ */
 int registry_new(struct event_base *base, const struct registry_sink *sink, struct registry **out);
 /** Cancels every check, tells the sink nothing. NULL is allowed. */
 void registry_free(struct registry *reg);
 
 uint64_t registry_generation(const struct registry *reg);
 
-/** Errors: -EEXIST, -EINVAL, -ENOTSUP. */
+/**
+ * The changes until the matching end are one commit, which the last end makes; pairs may nest. For what
+ * belongs together: a configuration, a port with several addresses, a list from another registry. Each call
+ * inside still succeeds or fails alone. Reads inside see new definitions with the old health, `balanced` and
+ * generation.
+ */
+void registry_batch_begin(struct registry *reg);
+void registry_batch_end(struct registry *reg);
+
+/**
+ * Defines a service, also one that was only discovered: its backends stay. Errors: -EEXIST (the name, or
+ * another service has this vip, port and protocol in the network), -EINVAL, -ENOTSUP.
+ */
 int registry_service_add(struct registry *reg, const struct reg_service *service, struct reg_err *err);
-/** Replaces the definition, keeps the backends. Errors: -ENOENT, -EINVAL, -ENOTSUP. */
+/**
+ * Replaces the definition, keeps the backends, the source and, while a check keeps its type and place, what
+ * it has found. Errors: -ENOENT, -EEXIST (vip), -EINVAL, -ENOTSUP.
+ */
 int registry_service_set(struct registry *reg, const struct reg_service *service, struct reg_err *err);
 /** Deletes it with its backends. Errors: -ENOENT. */
 int registry_service_del(struct registry *reg, const char *name, struct reg_err *err);
 
-/** Errors: -ENOENT (service), -EEXIST (same id: by another source, or at all), -EINVAL. */
+/**
+ * Errors: -ENOENT (service), -EEXIST (the same id, or the same address and port: by another source or at
+ * all), -EINVAL, -ENOTSUP.
+ */
 int registry_backend_add(
 	struct registry *reg, const char *service, const struct reg_backend *backend, struct reg_err *err);
-/** Changes weight, check and drained of the backend with backend->id (or address:port). */
+/**
+ * Changes weight, check and drained of the backend with backend->id (or address:port); any source may.
+ * Errors: -ENOENT, -EINVAL (also another address than it has), -ENOTSUP.
+ */
 int registry_backend_set(
 	struct registry *reg, const char *service, const struct reg_backend *backend, struct reg_err *err);
+/** Deletes it, and with its last backend a discovered service. Errors: -ENOENT. */
 int registry_backend_del(struct registry *reg, const char *service, const char *id, struct reg_err *err);
 
-/** A port with `address` in `network` came up, went down, or (state -1) was removed. Acts at once. */
+/**
+ * A port with `address` in `network` came up (1), went down (0) or was removed (-1: its backends count as
+ * down until a port has the address again). Acts before it returns, or at the end of the batch. A service
+ * without a network follows a port of any network.
+ */
 void registry_port_changed(struct registry *reg, const char *network, uint32_t address, int state);
 
-/* Reading. Pointers stay valid until the next call that changes the registry. */
+/* Reading. Pointers stay valid until the next call that changes the registry. A walk's fn returns false to
+ * stop. */
 const struct reg_service *registry_service_find(struct registry *reg, const char *name);
 const struct reg_backend *registry_backend_find(struct registry *reg, const char *service, const char *id);
+/** In the order of names. */
 void registry_service_walk(
 	struct registry *reg, bool (*fn)(void *arg, const struct reg_service *service), void *arg);
+/** In the order of address and port. */
 void registry_backend_walk(struct registry *reg, const char *service,
 	bool (*fn)(void *arg, const struct reg_backend *backend), void *arg);
 /** Generation at which this service last changed, 0: no such service. */
 uint64_t registry_service_generation(struct registry *reg, const char *name);
 
-/** Calls fn after each commit that changed `service` ("" = any) until unwatch. fn must not change the
- * registry. */
+/**
+ * Calls fn after each commit that changed, made or deleted `service` ("": any), when the workers run on it,
+ * until unwatch. The service need not exist yet. fn must not change the registry, but may watch and unwatch.
+ * NULL: no memory.
+ */
 struct registry_watch;
 struct registry_watch *registry_watch(struct registry *reg, const char *service,
 	void (*fn)(void *arg, const char *service, uint64_t generation), void *arg);
+/** NULL is allowed. */
 void registry_unwatch(struct registry_watch *watch);
