@@ -1,0 +1,196 @@
+#include "control/netlink.h"
+
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/if_addr.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "control/netns.h"
+
+struct netlink {
+	struct mnl_socket *sock;
+	uint32_t port;
+	uint32_t seq;
+};
+
+/* Room for the largest answer: a link with its statistics is about 2 KB. */
+enum { ANSWER_BYTES = 16384, REQUEST_BYTES = 512 };
+
+int netlink_open(int netns, struct netlink **out)
+{
+	struct netlink *nl = calloc(1, sizeof(*nl));
+	int back, rc = 0;
+
+	if (!nl)
+		return -ENOMEM;
+	back = netns_enter(netns);
+	if (back < 0) {
+		free(nl);
+		return back;
+	}
+	nl->sock = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+	if (!nl->sock || mnl_socket_bind(nl->sock, 0, MNL_SOCKET_AUTOPID) < 0)
+		rc = -errno;
+	netns_leave(back);
+	if (rc < 0) {
+		netlink_close(nl);
+		return rc;
+	}
+	nl->port = mnl_socket_get_portid(nl->sock);
+	*out = nl;
+	return 0;
+}
+
+void netlink_close(struct netlink *nl)
+{
+	if (!nl)
+		return;
+	if (nl->sock)
+		mnl_socket_close(nl->sock);
+	free(nl);
+}
+
+/* Sends the request and hands each message of the answer to `fn` (may be NULL). Returns 0 or -errno. */
+static int transact(struct netlink *nl, struct nlmsghdr *request, mnl_cb_t fn, void *arg)
+{
+	char answer[ANSWER_BYTES];
+	ssize_t len;
+	int rc;
+
+	request->nlmsg_seq = ++nl->seq;
+	request->nlmsg_flags |= NLM_F_REQUEST | NLM_F_ACK;
+	if (mnl_socket_sendto(nl->sock, request, request->nlmsg_len) < 0)
+		return -errno;
+	do {
+		len = mnl_socket_recvfrom(nl->sock, answer, sizeof(answer));
+		if (len < 0)
+			return -errno;
+		rc = mnl_cb_run(answer, (size_t)len, nl->seq, nl->port, fn, arg);
+	} while (rc > MNL_CB_STOP);
+	return rc < 0 ? -errno : 0;
+}
+
+static struct ifinfomsg *link_request(char *buf, uint16_t type, int index, struct nlmsghdr **header)
+{
+	struct ifinfomsg *info;
+
+	*header = mnl_nlmsg_put_header(buf);
+	(*header)->nlmsg_type = type;
+	info = mnl_nlmsg_put_extra_header(*header, sizeof(*info));
+	info->ifi_family = AF_UNSPEC;
+	info->ifi_index = index;
+	return info;
+}
+
+static int take_index(const struct nlmsghdr *answer, void *arg)
+{
+	const struct ifinfomsg *info = mnl_nlmsg_get_payload(answer);
+
+	*(int *)arg = info->ifi_index;
+	return MNL_CB_OK;
+}
+
+int netlink_index(struct netlink *nl, const char *name)
+{
+	char buf[REQUEST_BYTES];
+	struct nlmsghdr *request;
+	int index = -ENODEV, rc;
+
+	if (strlen(name) >= IFNAMSIZ)
+		return -ENODEV;
+	link_request(buf, RTM_GETLINK, 0, &request);
+	mnl_attr_put_strz(request, IFLA_IFNAME, name);
+	rc = transact(nl, request, take_index, &index);
+	return rc < 0 ? rc : index;
+}
+
+int netlink_link_set(struct netlink *nl, int index, const struct netlink_link *change)
+{
+	char buf[REQUEST_BYTES];
+	struct nlmsghdr *request;
+	struct ifinfomsg *info = link_request(buf, RTM_NEWLINK, index, &request);
+
+	if (change->up) {
+		info->ifi_flags = IFF_UP;
+		info->ifi_change = IFF_UP;
+	}
+	if (change->mac)
+		mnl_attr_put(request, IFLA_ADDRESS, 6, change->mac);
+	if (change->mtu)
+		mnl_attr_put_u32(request, IFLA_MTU, change->mtu);
+	if (change->no_link_local) {
+		struct nlattr *spec = mnl_attr_nest_start(request, IFLA_AF_SPEC);
+		struct nlattr *inet6 = mnl_attr_nest_start(request, AF_INET6);
+
+		mnl_attr_put_u8(request, IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
+		mnl_attr_nest_end(request, inet6);
+		mnl_attr_nest_end(request, spec);
+	}
+	return transact(nl, request, NULL, NULL);
+}
+
+int netlink_link_move(struct netlink *nl, int index, int netns, const char *name)
+{
+	char buf[REQUEST_BYTES];
+	struct nlmsghdr *request;
+
+	if (strlen(name) >= IFNAMSIZ)
+		return -EINVAL;
+	link_request(buf, RTM_NEWLINK, index, &request);
+	mnl_attr_put_u32(request, IFLA_NET_NS_FD, (uint32_t)netns);
+	mnl_attr_put_strz(request, IFLA_IFNAME, name);
+	return transact(nl, request, NULL, NULL);
+}
+
+static int addr_request(
+	struct netlink *nl, uint16_t type, uint16_t flags, int index, uint32_t address, uint8_t prefix)
+{
+	char buf[REQUEST_BYTES];
+	struct nlmsghdr *request = mnl_nlmsg_put_header(buf);
+	struct ifaddrmsg *info;
+
+	request->nlmsg_type = type;
+	request->nlmsg_flags = flags;
+	info = mnl_nlmsg_put_extra_header(request, sizeof(*info));
+	info->ifa_family = AF_INET;
+	info->ifa_prefixlen = prefix;
+	info->ifa_scope = RT_SCOPE_UNIVERSE;
+	info->ifa_index = (uint32_t)index;
+	mnl_attr_put_u32(request, IFA_LOCAL, address);
+	mnl_attr_put_u32(request, IFA_ADDRESS, address);
+	return transact(nl, request, NULL, NULL);
+}
+
+int netlink_addr_add(struct netlink *nl, int index, uint32_t address, uint8_t prefix)
+{
+	return addr_request(nl, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, index, address, prefix);
+}
+
+int netlink_addr_del(struct netlink *nl, int index, uint32_t address, uint8_t prefix)
+{
+	return addr_request(nl, RTM_DELADDR, 0, index, address, prefix);
+}
+
+int netlink_default_route(struct netlink *nl, int index, uint32_t gateway)
+{
+	char buf[REQUEST_BYTES];
+	struct nlmsghdr *request = mnl_nlmsg_put_header(buf);
+	struct rtmsg *info;
+
+	request->nlmsg_type = RTM_NEWROUTE;
+	request->nlmsg_flags = NLM_F_CREATE | NLM_F_EXCL;
+	info = mnl_nlmsg_put_extra_header(request, sizeof(*info));
+	info->rtm_family = AF_INET;
+	info->rtm_table = RT_TABLE_MAIN;
+	info->rtm_protocol = RTPROT_STATIC;
+	info->rtm_scope = RT_SCOPE_UNIVERSE;
+	info->rtm_type = RTN_UNICAST;
+	mnl_attr_put_u32(request, RTA_GATEWAY, gateway);
+	mnl_attr_put_u32(request, RTA_OIF, (uint32_t)index);
+	return transact(nl, request, NULL, NULL);
+}

@@ -1,0 +1,40 @@
+/*
+ * netlink.h: the few rtnetlink requests that setting up a network interface takes, over libmnl. A handle
+ * belongs to the namespace that it was opened in and may be used from anywhere. Requests wait for the
+ * kernel's answer, which it gives at once. Control thread.
+ *
+ * Functions return 0 or -errno as the kernel gave it. IPv4 addresses are in network byte order.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct netlink;
+
+/** Opens a handle in namespace `netns`, -1: the current one. */
+int netlink_open(int netns, struct netlink **nl);
+/** NULL is allowed. */
+void netlink_close(struct netlink *nl);
+
+/** The index of interface `name`, or -ENODEV. */
+int netlink_index(struct netlink *nl, const char *name);
+
+/* A change to an interface; what stays zero is left as it is. */
+struct netlink_link {
+	const uint8_t *mac; /* [6] */
+	uint32_t mtu;
+	bool up;
+	bool no_link_local; /* no IPv6 link-local address by itself */
+};
+int netlink_link_set(struct netlink *nl, int index, const struct netlink_link *change);
+
+/** Moves the interface into the namespace behind descriptor `netns`, where it is called `name`. */
+int netlink_link_move(struct netlink *nl, int index, int netns, const char *name);
+
+int netlink_addr_add(struct netlink *nl, int index, uint32_t address, uint8_t prefix);
+int netlink_addr_del(struct netlink *nl, int index, uint32_t address, uint8_t prefix);
+
+/** A default route by `gateway`, which is on the interface's link. Errors: -EEXIST, -ENETUNREACH. */
+int netlink_default_route(struct netlink *nl, int index, uint32_t gateway);

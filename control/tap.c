@@ -1,0 +1,108 @@
+#include "control/tap.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "control/netlink.h"
+#include "control/netns.h"
+
+static void close_all(const int *fds, unsigned n)
+{
+	while (n > 0)
+		close(fds[--n]);
+}
+
+/* Opens one queue of interface `req`; the kernel fills in the name that it chose. */
+static int open_queue(struct ifreq *req, short flags)
+{
+	int hdr = TAP_HDR_BYTES;
+	int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	int rc;
+
+	if (fd < 0)
+		return -errno;
+	req->ifr_flags = flags;
+	if (ioctl(fd, TUNSETIFF, req) < 0 || ioctl(fd, TUNSETVNETHDRSZ, &hdr) < 0 ||
+		ioctl(fd, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6) < 0) {
+		rc = -errno;
+		close(fd);
+		return rc;
+	}
+	return fd;
+}
+
+/* In the current namespace. */
+static int open_queues(struct ifreq *req, unsigned queues, int *fds)
+{
+	short flags = (short)(IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | (queues > 1 ? IFF_MULTI_QUEUE : 0));
+	unsigned n;
+
+	for (n = 0; n < queues; n++) {
+		/* the first must make the interface, never attach to somebody's persistent one */
+		fds[n] = open_queue(req, (short)(n == 0 ? flags | IFF_TUN_EXCL : flags));
+		if (fds[n] < 0) {
+			int rc = fds[n];
+
+			close_all(fds, n);
+			return rc;
+		}
+	}
+	return 0;
+}
+
+static int make_in(int netns, const char *ifname, unsigned queues, int *fds, char made[IFNAMSIZ])
+{
+	struct ifreq req = {0};
+	int back, rc;
+
+	memcpy(req.ifr_name, ifname, strlen(ifname) + 1);
+	back = netns_enter(netns);
+	if (back < 0)
+		return back;
+	/* a name that is taken gives EBUSY, or EINVAL when the other one is no TAP */
+	if (if_nametoindex(ifname))
+		rc = -EEXIST;
+	else
+		rc = open_queues(&req, queues, fds);
+	netns_leave(back);
+	memcpy(made, req.ifr_name, IFNAMSIZ);
+	return rc == -EBUSY ? -EEXIST : rc;
+}
+
+static int move(int from, const char *made, int to, const char *ifname)
+{
+	struct netlink *nl = NULL;
+	int rc = netlink_open(from, &nl);
+
+	if (rc == 0)
+		rc = netlink_index(nl, made);
+	if (rc > 0)
+		rc = netlink_link_move(nl, rc, to, ifname);
+	netlink_close(nl);
+	return rc;
+}
+
+int tap_open(const struct tap_spec *spec, int fds[TAP_QUEUES_MAX])
+{
+	char made[IFNAMSIZ];
+	int rc;
+
+	if (spec->ifname[0] == '\0' || strlen(spec->ifname) >= IFNAMSIZ || strchr(spec->ifname, '%') ||
+		spec->queues < 1 || spec->queues > TAP_QUEUES_MAX)
+		return -EINVAL;
+	if (spec->netns < 0 || spec->workshop < 0)
+		return make_in(spec->netns, spec->ifname, spec->queues, fds, made);
+
+	rc = make_in(spec->workshop, "tap%d", spec->queues, fds, made);
+	if (rc < 0)
+		return rc;
+	rc = move(spec->workshop, made, spec->netns, spec->ifname);
+	if (rc < 0)
+		close_all(fds, spec->queues);
+	return rc;
+}
