@@ -1,8 +1,8 @@
 /*
  * burst.h: frames on their way through the switch.
  *
- * A frame is borrowed from where it arrived (a guest's ring, a TAP read buffer, a packet-socket ring, an mbuf)
- * until the end of the burst and copied once, straight to where it goes. Two parts make it:
+ * A frame is borrowed from where it arrived (a guest's ring, a TAP read buffer, a packet-socket ring, an
+ * mbuf) until the end of the burst and copied once, straight to where it goes. Two parts make it:
  *
  *   hdr    a private copy of its first bytes (64, or 128 from an uplink). Every decision and rewrite is made
  *          on it, and what is delivered starts with it: a guest that changes its buffer after the check
@@ -19,39 +19,41 @@
 
 #include <assert.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
 enum {
-	BURST_MAX = 32,     /* frames */
-	BURST_SPANS = 256,  /* spans of one burst, all frames together */
-	FRAME_SPANS = 64,   /* spans of one frame at most; a source stops when fewer than this many are free */
-	FRAME_MAX = 65550,  /* bytes of a frame at most: 64 KB of IP in an Ethernet header */
-	FRAME_MIN = 14,     /* shorter than an Ethernet header is malformed */
-	HDR_ROOM = 64,      /* free bytes before the private copy, for encapsulation */
-	HDR_COPY = 64,      /* private bytes of a frame from a network's port */
-	HDR_MAX = 128,      /* private bytes at most (and of a frame from an uplink) */
+	BURST_MAX = 32,	   /* frames */
+	BURST_SPANS = 256, /* spans of one burst, all frames together */
+	FRAME_SPANS = 64,  /* spans of one frame at most; a source stops when fewer than this many are free */
+	FRAME_MAX = 65550, /* bytes of a frame at most: 64 KB of IP in an Ethernet header */
+	FRAME_MIN = 14,	   /* shorter than an Ethernet header is malformed */
+	HDR_ROOM = 64,	   /* free bytes before the private copy, for encapsulation */
+	HDR_COPY = 64,	   /* private bytes of a frame from a network's port */
+	HDR_MAX = 128,	   /* private bytes at most (and of a frame from an uplink) */
 	BURST_BYTES = 256 * 1024, /* a source gives at most this many bytes a turn (plus one frame) */
 };
 
 /* What to do with a frame. Set by the stages, read by deliver. */
 enum verdict {
-	V_NONE,     /* not decided yet: the next stage looks at it */
-	V_PORT,     /* to port `out` */
-	V_VTEP,     /* to remote vtep `out`, encapsulated */
+	V_NONE,	    /* not decided yet: the next stage looks at it */
+	V_PORT,	    /* to port `out` */
+	V_VTEP,	    /* to remote vtep `out`, encapsulated */
 	V_FLOOD,    /* to every port and vtep of the network but the one that it came from */
 	V_REPLY,    /* back out of the port it came from: the switch's own answer, made of the frame */
 	V_CONSUMED, /* taken by the switch (counted as consumed) */
-	V_DROP,     /* counted under `reason` */
+	V_DROP,	    /* counted under `reason` */
 };
 
 #define OUT_NONE UINT16_MAX
 #define VTEP_NONE UINT16_MAX
 #define NET_NONE UINT16_MAX
 
-/* Checksum and segmentation state, with the meaning and values of struct virtio_net_hdr (virtio 1.1, 5.1.6). */
+/* Checksum and segmentation state, with the meaning and values of struct virtio_net_hdr (virtio 1.1, 5.1.6).
+ */
 struct offload {
-	uint8_t flags;        /* VIRTIO_NET_HDR_F_NEEDS_CSUM, VIRTIO_NET_HDR_F_DATA_VALID */
+	uint8_t flags;	      /* VIRTIO_NET_HDR_F_NEEDS_CSUM, VIRTIO_NET_HDR_F_DATA_VALID */
 	uint8_t gso_type;     /* VIRTIO_NET_HDR_GSO_NONE, _TCPV4, _TCPV6 */
 	uint16_t hdr_len;     /* a hint; never trusted */
 	uint16_t gso_size;    /* payload bytes of a segment */
@@ -66,23 +68,23 @@ struct span {
 };
 
 struct frame {
-	uint32_t len;      /* bytes in all */
-	uint16_t hdr_off;  /* first byte of the frame in hdr[] */
-	uint16_t hdr_len;  /* private bytes */
+	uint32_t len;	  /* bytes in all */
+	uint16_t hdr_off; /* first byte of the frame in hdr[] */
+	uint16_t hdr_len; /* private bytes */
 	const struct span *span;
 	uint8_t nspan;
-	uint8_t verdict;   /* enum verdict */
-	uint8_t reason;    /* enum drop_reason (stats.h), when verdict is V_DROP */
-	uint8_t ip_proto;  /* IPv4 protocol or IPv6 next header when l4_off is set */
+	uint8_t verdict;    /* enum verdict */
+	uint8_t reason;	    /* enum drop_reason (stats.h), when verdict is V_DROP */
+	uint8_t ip_proto;   /* IPv4 protocol or IPv6 next header when l4_off is set */
 	uint16_t ethertype; /* host order; the innermost after VLAN tags */
-	uint8_t l3_off;    /* of the IP header from the frame's first byte; 0: not IP, or not in the copy */
-	uint8_t l4_off;    /* of the TCP, UDP or ICMP header; 0: none, a fragment, or not in the copy */
-	uint16_t net;      /* network index, NET_NONE before an uplink frame is decapsulated */
-	uint16_t out;      /* port index or vtep index, by verdict */
-	uint16_t src_vtep; /* remote vtep that it came through, VTEP_NONE when from a port */
+	uint8_t l3_off;	    /* of the IP header from the frame's first byte; 0: not IP, or not in the copy */
+	uint8_t l4_off;	    /* of the TCP, UDP or ICMP header; 0: none, a fragment, or not in the copy */
+	uint16_t net;	    /* network index, NET_NONE before an uplink frame is decapsulated */
+	uint16_t out;	    /* port index or vtep index, by verdict */
+	uint16_t src_vtep;  /* remote vtep that it came through, VTEP_NONE when from a port */
 	struct offload off;
-	uint32_t hash;     /* flow hash; 0: not computed (flow_hash() in parse.h fills it) */
-	uint32_t cookie;   /* the source's own: ring head, slot */
+	uint32_t hash;	 /* flow hash; 0: not computed (flow_hash() in parse.h fills it) */
+	uint32_t cookie; /* the source's own: ring head, slot */
 	uint8_t pad[12];
 	uint8_t hdr[HDR_ROOM + HDR_MAX];
 } __attribute__((aligned(64)));
@@ -92,10 +94,10 @@ struct port;
 
 struct burst {
 	uint16_t count;
-	uint16_t nspan;   /* spans used */
-	uint16_t queue;   /* of `in` that it was taken from */
-	struct port *in;  /* the port that all frames came from */
-	uint32_t bytes;   /* all frames together */
+	uint16_t nspan;	 /* spans used */
+	uint16_t queue;	 /* of `in` that it was taken from */
+	struct port *in; /* the port that all frames came from */
+	uint32_t bytes;	 /* all frames together */
 	struct frame frame[BURST_MAX];
 	struct span span[BURST_SPANS];
 };

@@ -27,7 +27,8 @@ enum { DP_READ = 1, DP_WRITE = 2 };
 struct dp_loop {
 	void *ctx;
 	/** Watches fd, level-triggered, until fd_del. Returns a handle, NULL on failure. */
-	void *(*fd_add)(void *ctx, int fd, unsigned events, void (*fn)(void *arg, unsigned events), void *arg);
+	void *(*fd_add)(
+		void *ctx, int fd, unsigned events, void (*fn)(void *arg, unsigned events), void *arg);
 	void (*fd_del)(void *ctx, void *handle);
 	/** Calls fn every `ms` until timer_del. */
 	void *(*timer_add)(void *ctx, unsigned ms, void (*fn)(void *arg), void *arg);
@@ -38,14 +39,14 @@ enum dp_hugepages { DP_HUGE_AUTO, DP_HUGE_ON, DP_HUGE_OFF };
 enum dp_idle { DP_IDLE_ADAPTIVE, DP_IDLE_POLL, DP_IDLE_INTERRUPT };
 
 struct dp_config {
-	int main_core;           /* of the control thread; -1: wherever the scheduler puts it */
-	const int *cores;        /* one worker each */
+	int main_core;	  /* of the control thread; -1: wherever the scheduler puts it */
+	const int *cores; /* one worker each */
 	unsigned ncores;
-	unsigned memory_mb;      /* DPDK's memory, touched lazily without hugepages */
+	unsigned memory_mb; /* DPDK's memory, touched lazily without hugepages */
 	enum dp_hugepages hugepages;
 	enum dp_idle idle;
-	uint32_t fdb_size;       /* entries */
-	uint32_t conn_size;      /* connections */
+	uint32_t fdb_size;  /* entries */
+	uint32_t conn_size; /* connections */
 	struct dp_loop loop;
 	void (*on_link)(void *ctx, uint16_t port, bool up); /* on the control loop */
 	void *ctx;
@@ -62,12 +63,12 @@ enum dp_mode { DP_BRIDGE, DP_HOST, DP_OVERLAY, DP_P2P };
 
 struct dp_network {
 	enum dp_mode mode;
-	uint32_t vni;     /* overlay */
-	uint32_t subnet;  /* 0: none */
+	uint32_t vni;	 /* overlay */
+	uint32_t subnet; /* 0: none */
 	uint8_t prefix;
 	uint32_t gateway; /* 0: none */
 	uint16_t mtu;
-	uint32_t age_s;   /* of a dynamic fdb entry; 0: never */
+	uint32_t age_s; /* of a dynamic fdb entry; 0: never */
 };
 
 /** The anycast MAC that answers for gateways and vips: never learned, never sent or taken over a vtep. */
@@ -89,21 +90,21 @@ enum dp_port_type { DP_VHOST_USER, DP_TAP, DP_AF_PACKET, DP_AF_XDP, DP_NULL, DP_
 
 struct dp_port {
 	enum dp_port_type type;
-	uint16_t net;            /* DP_NET_NONE: an uplink */
-	bool gateway;            /* the network's gateway port */
+	uint16_t net; /* DP_NET_NONE: an uplink */
+	bool gateway; /* the network's gateway port */
 	uint8_t mac[6];
 	uint32_t ips[DP_IPS_MAX]; /* of the guest behind a port; used to find a backend's MAC */
 	unsigned nips;
 	uint16_t mtu;
-	uint16_t queues;         /* vhost-user: queue pairs 1..8 */
+	uint16_t queues; /* vhost-user: queue pairs 1..8 */
 	/* vhost-user */
 	const char *socket;
-	bool client;             /* the switch connects, the guest listens */
-	uint64_t mask;           /* virtio feature bits not to offer */
+	bool client;		   /* the switch connects, the guest listens */
+	uint64_t mask;		   /* virtio feature bits not to offer */
 	const char *owner, *group; /* of the socket; NULL: the daemon's */
-	uint32_t socket_mode;    /* 0660 */
-	/* tap: one open /dev/net/tun fd a queue, IFF_VNET_HDR with a 12-byte header, non-blocking; the port owns
-	 * them from here on, also when adding fails */
+	uint32_t socket_mode;	   /* 0660 */
+	/* tap: one open /dev/net/tun fd a queue, IFF_VNET_HDR with a 12-byte header, non-blocking; the port
+	 * owns them from here on, also when adding fails */
 	int fds[8];
 	unsigned nfds;
 	/* af_packet, af_xdp */
@@ -111,10 +112,10 @@ struct dp_port {
 	/* eth, pcap */
 	const char *devargs, *file;
 	/* uplink */
-	uint32_t address;        /* 0: none */
+	uint32_t address; /* 0: none */
 	uint8_t prefix;
-	uint32_t next_hop;       /* gateway; 0: only the prefix is reached */
-	uint16_t vxlan_port;     /* 4789 */
+	uint32_t next_hop;   /* gateway; 0: only the prefix is reached */
+	uint16_t vxlan_port; /* 4789 */
 };
 
 /** Adds a port or, with net = DP_NET_NONE, an uplink, while traffic flows. Strings are copied. */
@@ -140,12 +141,13 @@ int dp_vtep_del(struct dp *dp, uint16_t id);
 enum dp_vtep_state { DP_VTEP_NO_UPLINK, DP_VTEP_RESOLVING, DP_VTEP_UP };
 struct dp_vtep_info {
 	enum dp_vtep_state state;
-	uint16_t uplink;  /* port id, UINT16_MAX: none */
-	uint8_t mac[6];   /* of the next hop, when up */
+	uint16_t uplink; /* port id, UINT16_MAX: none */
+	uint8_t mac[6];	 /* of the next hop, when up */
 };
 int dp_vtep_info(struct dp *dp, uint16_t id, struct dp_vtep_info *info);
 
-/** Neighbours of an uplink (or, for backends, of a network). Returns how many there are, fills at most `max`. */
+/** Neighbours of an uplink (or, for backends, of a network). Returns how many there are, fills at most `max`.
+ */
 struct dp_neighbour {
 	uint32_t ip;
 	uint8_t mac[6];
@@ -164,7 +166,8 @@ struct dp_fdb_entry {
 	uint32_t age_s;
 };
 
-/** Adds a static entry to a port or vtep of the network. Errors: -EINVAL, -EEXIST (static already), -ENOSPC. */
+/** Adds a static entry to a port or vtep of the network. Errors: -EINVAL, -EEXIST (static already), -ENOSPC.
+ */
 int dp_fdb_add(struct dp *dp, const struct dp_fdb_entry *entry);
 /** Errors: -ENOENT. */
 int dp_fdb_del(struct dp *dp, uint16_t net, const uint8_t mac[6]);
@@ -181,7 +184,7 @@ struct dp_backend {
 	uint32_t address;
 	uint16_t port;
 	uint16_t weight; /* 0: no new connections (drained or critical); the ones it has go on */
-	bool dead;       /* its connections are lost: packets of them choose anew (port down) */
+	bool dead;	 /* its connections are lost: packets of them choose anew (port down) */
 };
 
 struct dp_service {
@@ -196,17 +199,19 @@ struct dp_service {
 #define DP_SERVICE_NONE UINT32_MAX
 
 /**
- * Makes or replaces a service; *id is DP_SERVICE_NONE to make one. When it returns, every worker runs on the new
- * backends. Connections to backends that stay go on. Errors: -EEXIST (vip, port, protocol taken), -ENOSPC.
+ * Makes or replaces a service; *id is DP_SERVICE_NONE to make one. When it returns, every worker runs on the
+ * new backends. Connections to backends that stay go on. Errors: -EEXIST (vip, port, protocol taken),
+ * -ENOSPC.
  */
 int dp_service_put(struct dp *dp, const struct dp_service *spec, uint32_t *id, struct dp_err *err);
 int dp_service_del(struct dp *dp, uint32_t id);
 
 struct dp_backend_info {
 	uint64_t packets, bytes, connections; /* connections: alive now */
-	bool resolved; /* its MAC is known */
+	bool resolved;			      /* its MAC is known */
 };
-int dp_backend_info(struct dp *dp, uint32_t service, uint32_t address, uint16_t port, struct dp_backend_info *info);
+int dp_backend_info(
+	struct dp *dp, uint32_t service, uint32_t address, uint16_t port, struct dp_backend_info *info);
 
 enum dp_conn_state { DP_CONN_NEW, DP_CONN_ESTABLISHED, DP_CONN_CLOSING };
 struct dp_conn {
@@ -246,8 +251,8 @@ struct dp_stage_info {
 struct dp_worker_info {
 	int core;
 	bool asleep;
-	double busy_pct;          /* since the last call, or the start */
-	uint64_t packets;         /* since the start */
+	double busy_pct;	  /* since the last call, or the start */
+	uint64_t packets;	  /* since the start */
 	double cycles_per_packet; /* of busy time, since the last call */
 	uint32_t longest_gap_us;  /* between two polls while awake, since the last call */
 	unsigned nstage;

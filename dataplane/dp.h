@@ -21,6 +21,7 @@ struct lb;
 struct neigh_table;
 struct rte_rcu_qsbr;
 struct vtep;
+struct vxlan_map;
 
 struct dp {
 	_Atomic(struct port *) port[MAX_PORTS];
@@ -29,6 +30,9 @@ struct dp {
 	struct fdb *fdb;
 	struct lb *lb; /* service.c: backends and connections */
 	struct rte_rcu_qsbr *qsbr;
+	_Atomic(struct vxlan_map *) vxlan; /* (VNI, remote) to network and vtep */
+	uint8_t probe_mac[6]; /* sends control's ARP requests inside networks; of this host alone */
+	uint64_t start_tsc;
 	unsigned nworker;
 	struct worker *worker[MAX_WORKERS];
 	/* control only */

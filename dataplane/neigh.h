@@ -1,6 +1,7 @@
 /*
- * neigh.h: who has which MAC, in an uplink's underlay or among a network's guests. Belongs to control, which sends
- * the ARP requests and reads the answers; workers see only the results (a vtep's prebuilt header, a backend's MAC).
+ * neigh.h: who has which MAC, in an uplink's underlay or among a network's guests. Belongs to control, which
+ * sends the ARP requests and reads the answers; workers see only the results (a vtep's prebuilt header, a
+ * backend's MAC).
  */
 #pragma once
 
@@ -11,14 +12,14 @@ struct dp;
 
 /** What a neighbour is looked for in: a network (its guests) or an uplink (its underlay). */
 struct neigh_scope {
-	uint16_t net;    /* NET_NONE when an uplink */
+	uint16_t net;	 /* NET_NONE when an uplink */
 	uint16_t uplink; /* OUT_NONE when a network */
 };
 
 /**
- * Control thread. Starts (or goes on) resolving `ip`; calls fn now if the MAC is known, and whenever it becomes
- * known, changes or is lost (mac NULL), until neigh_release with the same arguments. A port of the network that
- * lists the address answers without ARP. -ENOMEM.
+ * Control thread. Starts (or goes on) resolving `ip`; calls fn now if the MAC is known, and whenever it
+ * becomes known, changes or is lost (mac NULL), until neigh_release with the same arguments. A port of the
+ * network that lists the address answers without ARP. -ENOMEM.
  */
 int neigh_want(struct dp *dp, struct neigh_scope scope, uint32_t ip,
 	void (*fn)(void *arg, uint32_t ip, const uint8_t *mac), void *arg);

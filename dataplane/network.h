@@ -1,6 +1,7 @@
 /*
  * network.h: an isolated L2 segment as workers see it. Immutable but for the atomics: a change of members or
- * settings publishes a new object in dp->net[id] and retires the old one. Control thread makes and frees them.
+ * settings publishes a new object in dp->net[id] and retires the old one. Control thread makes and frees
+ * them.
  */
 #pragma once
 
@@ -16,15 +17,15 @@ struct network {
 	uint8_t mode; /* enum dp_mode */
 	uint8_t prefix;
 	uint16_t mtu;
-	uint16_t flush_gen;    /* fdb entries learned under another number are dead */
+	uint16_t flush_gen; /* fdb entries learned under another number are dead */
 	uint32_t vni;
 	uint32_t subnet, gateway; /* network byte order, 0: none */
 	uint32_t age_s;
 	uint16_t gateway_port; /* OUT_NONE: none */
 	uint16_t nport, nvtep;
 	_Atomic(struct lb_view *) lb; /* carried over from object to object */
-	const uint16_t *vtep;  /* [nvtep] remote vteps that get flooded frames */
-	uint16_t port[];       /* [nport] its ports, then the vteps */
+	const uint16_t *vtep;	      /* [nvtep] remote vteps that get flooded frames */
+	uint16_t port[];	      /* [nport] its ports, then the vteps */
 };
 
 /** Is `ip` (network byte order) in the network's subnet? */

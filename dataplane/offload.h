@@ -1,7 +1,7 @@
 /*
- * offload.h: checksums and segmentation in software, for receivers that take neither (PORT_CSUM, PORT_TSO4/6).
- * The semantics are those of virtio_net_hdr (virtio 1.1, 5.1.6.2): with NEEDS_CSUM the L4 checksum field holds
- * the uncomplemented sum of the pseudo header.
+ * offload.h: checksums and segmentation in software, for receivers that take neither (PORT_CSUM,
+ * PORT_TSO4/6). The semantics are those of virtio_net_hdr (virtio 1.1, 5.1.6.2): with NEEDS_CSUM the L4
+ * checksum field holds the uncomplemented sum of the pseudo header.
  */
 #pragma once
 
@@ -12,23 +12,24 @@
 
 /**
  * Worker. Is the request in f->off one that the frame's own headers bear out? csum_start and csum_offset must
- * name the checksum field of a TCP or UDP header within the frame, gso_type the right IP version and TCP with a
- * gso_size of at least 1. Call before anything relies on f->off; a frame that fails is dropped as bad-offload.
- * Sources that hand over no request (flags and gso_type 0) pass at once.
+ * name the checksum field of a TCP or UDP header within the frame, gso_type the right IP version and TCP with
+ * a gso_size of at least 1. Call before anything relies on f->off; a frame that fails is dropped as
+ * bad-offload. Sources that hand over no request (flags and gso_type 0) pass at once.
  */
 bool offload_valid(struct frame *f);
 
 /**
- * Worker. Fills the checksum that f->off asks for by reading the frame, and clears the request. The frame may not
- * be segmented any more (gso_type NONE).
+ * Worker. Fills the checksum that f->off asks for by reading the frame, and clears the request. The frame may
+ * not be segmented any more (gso_type NONE).
  */
 void offload_checksum(struct frame *f);
 
 /**
- * Worker. Cuts a large TCP frame into segments of gso_size: the next up to BURST_MAX of them from payload offset
- * *offset, as frames of `out` that borrow the same payload, with IP lengths, ids, checksums and TCP sequence numbers and
- * flags right, and with complete L4 checksums unless `keep_csum` (then each asks for its checksum by NEEDS_CSUM).
- * Moves *offset on; the frame is done when *offset reaches its payload length. Returns the number of segments.
- * Source: RFC 9293 (flags of segments: FIN, PSH only on the last; CWR only on the first), RFC 6864 (IPv4 id).
+ * Worker. Cuts a large TCP frame into segments of gso_size: the next up to BURST_MAX of them from payload
+ * offset *offset, as frames of `out` that borrow the same payload, with IP lengths, ids, checksums and TCP
+ * sequence numbers and flags right, and with complete L4 checksums unless `keep_csum` (then each asks for its
+ * checksum by NEEDS_CSUM). Moves *offset on; the frame is done when *offset reaches its payload length.
+ * Returns the number of segments. Source: RFC 9293 (flags of segments: FIN, PSH only on the last; CWR only on
+ * the first), RFC 6864 (IPv4 id).
  */
 uint16_t offload_segment(struct frame *f, struct burst *out, uint32_t *offset, bool keep_csum);

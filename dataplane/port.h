@@ -28,32 +28,34 @@ enum {
 
 struct port_ops {
 	const char *name;
+	bool by_fd; /* each rx is a system call: poll it when its fd is readable, not every turn */
 	/**
-	 * Control thread. Opens what port->spec names, fills port->priv and port->nqueue. The link is reported with
-	 * port_set_link(), now or later. Returns 0 or -errno and says why in `err`.
+	 * Control thread. Opens what port->spec names, fills port->priv and port->nqueue. The link is
+	 * reported with port_set_link(), now or later. Returns 0 or -errno and says why in `err`.
 	 */
 	int (*open)(struct port *port, struct dp_err *err);
 	/** Control thread, after the port is unpublished and every worker has passed a grace period. */
 	void (*close)(struct port *port);
 	/**
-	 * Worker. Borrows up to BURST_MAX frames of queue `queue` into `b` (b->in, b->queue are set by the caller;
-	 * b->count, nspan and bytes start at 0). Each frame is frame_init()ed and has hdr, hdr_len, span, nspan, len
-	 * and off filled; the private copy is port_hdr_copy(port) bytes, or the whole frame when it is shorter. Frames
-	 * that are malformed are counted here (port_drop) and not given. Returns the count.
+	 * Worker. Borrows up to BURST_MAX frames of queue `queue` into `b` (b->in, b->queue are set by the
+	 * caller; b->count, nspan and bytes start at 0). Each frame is frame_init()ed and has hdr, hdr_len,
+	 * span, nspan, len and off filled; the private copy is port_hdr_copy(port) bytes, or the whole frame
+	 * when it is shorter. Frames that are malformed are counted here (port_rx_drop) and not given.
+	 * Returns the count.
 	 */
 	uint16_t (*rx)(struct port *port, struct worker *w, struct burst *b);
 	/** Worker. Gives back to the source what `b` borrowed, delivered or not. May be NULL. */
 	void (*complete)(struct port *port, struct worker *w, struct burst *b);
 	/**
-	 * Worker. Copies `n` (<= BURST_MAX) frames to the receiver, in order, and notifies it once. Frames need
-	 * nothing more done than `port->offloads` says. Returns how many were dealt with: sent, or dropped and
-	 * counted by it (port_drop, e.g. DROP_MTU). Fewer than n means that the receiver is full: the caller tries
-	 * the rest once more at the end of the turn, then drops them as ring-full.
+	 * Worker. Copies `n` (<= BURST_MAX) frames to the receiver, in order, and notifies it once. Frames
+	 * need nothing more done than `port->offloads` says. Returns how many were dealt with: sent, or
+	 * dropped and counted by it (port_tx_drop, e.g. DROP_MTU). Fewer than n means that the receiver is
+	 * full: the caller tries the rest once more at the end of the turn, then drops them as ring-full.
 	 */
 	uint16_t (*tx)(struct port *port, struct worker *w, struct frame *const *frames, uint16_t n);
 	/**
-	 * Worker. Asks queue `queue` to signal its fd when frames arrive (on) or not to (off). Returns true if
-	 * frames are waiting already, so the worker must not sleep. NULL: cannot signal, must be polled.
+	 * Worker. Asks queue `queue` to signal its fd when frames arrive (on) or not to (off). Returns true
+	 * if frames are waiting already, so the worker must not sleep. NULL: cannot signal, must be polled.
 	 */
 	bool (*arm)(struct port *port, uint16_t queue, bool on);
 	/** Worker. The fd that becomes readable when `queue` has frames, -1 if none now. NULL with arm. */
@@ -64,15 +66,18 @@ struct port {
 	/* read by workers on every burst */
 	const struct port_ops *ops;
 	void *priv;
-	uint16_t id;     /* index in dp->port */
-	uint16_t net;    /* NET_NONE: an uplink */
+	uint16_t id;	 /* index in dp->port */
+	uint16_t net;	 /* NET_NONE: an uplink */
 	uint16_t nqueue; /* rx queues that a worker polls */
-	uint16_t mtu;    /* of the IP packet; a frame may be mtu + 14, + 4 with a VLAN tag */
+	uint16_t mtu;	 /* of the IP packet; a frame may be mtu + 14, + 4 with a VLAN tag */
 	bool is_uplink;
 	bool is_gateway; /* the network's own TAP: may send from the router MAC, answers for the gateway */
 	_Atomic(bool) up;
-	_Atomic(uint32_t) offloads; /* PORT_CSUM...: set by the port type, at open or when features are agreed */
+	_Atomic(uint32_t)
+		offloads; /* PORT_CSUM...: set by the port type, at open or when features are agreed */
 	uint8_t mac[6];
+	uint16_t vxlan_port; /* uplink */
+	uint32_t address;    /* uplink: its own, 0: none */
 	/* control only */
 	struct dp *dp;
 	struct dp_port spec; /* with its own copies of the strings */

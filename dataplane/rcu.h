@@ -1,7 +1,7 @@
 /*
- * rcu.h: grace periods. Control publishes a new object by one pointer, waits (or defers), then frees the old one.
- * Workers report a quiescent state once a turn, when they hold no pointer to shared objects, and are offline
- * while asleep. Over rte_rcu_qsbr.
+ * rcu.h: grace periods. Control publishes a new object by one pointer, waits (or defers), then frees the old
+ * one. Workers report a quiescent state once a turn, when they hold no pointer to shared objects, and are
+ * offline while asleep. Over rte_rcu_qsbr.
  */
 #pragma once
 

@@ -1,6 +1,6 @@
 /*
- * service.h: load balancing in the packet path. A packet sent to the router MAC for a vip gets a backend (the one
- * its connection has, else by Maglev) and is rewritten to it; a packet from a backend that answers such a
+ * service.h: load balancing in the packet path. A packet sent to the router MAC for a vip gets a backend (the
+ * one its connection has, else by Maglev) and is rewritten to it; a packet from a backend that answers such a
  * connection is rewritten back. IPv4, TCP and UDP.
  */
 #pragma once

@@ -10,30 +10,30 @@
 #include <stdint.h>
 
 /* Why a frame was dropped: enum suffix, name as shown, help. The order is the order shown. */
-#define DROP_REASONS(X)                                                                                           \
-	X(MALFORMED, "malformed", "shorter than an Ethernet header, or lengths that contradict each other")      \
-	X(BAD_RING, "bad-ring", "a descriptor chain that breaks the rules of virtio, or leaves the guest's memory") \
-	X(BAD_OFFLOAD, "bad-offload", "checksum or segmentation request that does not fit the frame")            \
-	X(SOURCE_MAC, "source-mac", "source address is multicast, zero or the router MAC")                       \
-	X(NO_RECEIVER, "no-receiver", "nobody else is in the network")                                           \
-	X(SAME_PORT, "same-port", "its destination is behind the port that it came from")                        \
-	X(WRONG_NETWORK, "wrong-network", "the egress port left the network meanwhile")                          \
-	X(LINK_DOWN, "link-down", "the egress port is down")                                                     \
-	X(RING_FULL, "ring-full", "the receiver does not take frames fast enough")                               \
-	X(MTU, "mtu", "longer than the egress port or the underlay carries")                                     \
-	X(TX_ERROR, "tx-error", "the kernel or the device refused it")                                           \
-	X(FLOOD_BUDGET, "flood-budget", "more flood copies in one turn than the budget allows")                  \
-	X(UNKNOWN_VNI, "unknown-vni", "VXLAN for a network that is not here")                                    \
-	X(UNKNOWN_VTEP, "unknown-vtep", "VXLAN from a remote that is not a vtep of the network")                 \
-	X(NOT_FOR_US, "not-for-us", "arrived on an uplink for an address or protocol that is not ours")          \
-	X(NEIGHBOUR, "neighbour", "no MAC known for the next hop, and its queue is full")                        \
-	X(NO_UPLINK, "no-uplink", "the network has a remote vtep but no uplink reaches it")                      \
-	X(NO_BACKEND, "no-backend", "the service has no healthy backend")                                        \
-	X(HAIRPIN, "hairpin", "the only backend is the client itself")                                           \
-	X(VIP_MISS, "vip-miss", "sent to a vip on a port or protocol without a service")                         \
-	X(FRAGMENT, "fragment", "an IP fragment to or from a service, which has no ports to look at")            \
-	X(ROUTER, "router", "sent to the router MAC, and no gateway here takes it")                              \
-	X(PUNT_FULL, "punt-full", "for the control plane, whose queue is full")
+#define DROP_REASONS(X)                                                                                      \
+	X(MALFORMED, "malformed", "shorter than an Ethernet header, or lengths that contradict each other")  \
+	X(BAD_RING, "bad-ring",                                                                              \
+		"a descriptor chain that breaks the rules of virtio, or leaves the guest's memory")          \
+	X(BAD_OFFLOAD, "bad-offload", "checksum or segmentation request that does not fit the frame")        \
+	X(SOURCE_MAC, "source-mac", "source address is multicast, zero or the router MAC")                   \
+	X(NO_RECEIVER, "no-receiver", "nobody else is in the network")                                       \
+	X(SAME_PORT, "same-port", "its destination is behind the port that it came from")                    \
+	X(WRONG_NETWORK, "wrong-network", "the egress port left the network meanwhile")                      \
+	X(LINK_DOWN, "link-down", "the egress port is down")                                                 \
+	X(RING_FULL, "ring-full", "the receiver does not take frames fast enough")                           \
+	X(MTU, "mtu", "longer than the egress port or the underlay carries")                                 \
+	X(TX_ERROR, "tx-error", "the kernel or the device refused it")                                       \
+	X(FLOOD_BUDGET, "flood-budget", "more flood copies in one turn than the budget allows")              \
+	X(UNKNOWN_VNI, "unknown-vni", "VXLAN for a network that is not here")                                \
+	X(UNKNOWN_VTEP, "unknown-vtep", "VXLAN from a remote that is not a vtep of the network")             \
+	X(NOT_FOR_US, "not-for-us", "arrived on an uplink for an address or protocol that is not ours")      \
+	X(NEIGHBOUR, "neighbour", "no MAC known for the next hop, and its queue is full")                    \
+	X(NO_UPLINK, "no-uplink", "the network has a remote vtep but no uplink reaches it")                  \
+	X(NO_BACKEND, "no-backend", "the service has no healthy backend")                                    \
+	X(HAIRPIN, "hairpin", "the only backend is the client itself")                                       \
+	X(VIP_MISS, "vip-miss", "sent to a vip on a port or protocol without a service")                     \
+	X(FRAGMENT, "fragment", "an IP fragment to or from a service, which has no ports to look at")        \
+	X(ROUTER, "router", "sent to the router MAC, and no gateway here takes it")
 
 enum drop_reason {
 #define X(id, name, help) DROP_##id,
@@ -50,11 +50,11 @@ struct port_stats {
 
 /* A network's counters; drops only those counted at an uplink, the rest stand at the ports. */
 struct net_stats {
-	uint64_t rx;          /* from its ports and its vteps */
-	uint64_t tx;          /* to its ports and its vteps */
-	uint64_t generated;   /* made by the switch: replies, frames sent by control */
-	uint64_t copies;      /* flood copies beyond each frame itself */
-	uint64_t consumed;    /* taken by the switch */
+	uint64_t rx;	    /* from its ports and its vteps */
+	uint64_t tx;	    /* to its ports and its vteps */
+	uint64_t generated; /* made by the switch: replies, frames sent by control */
+	uint64_t copies;    /* flood copies beyond each frame itself */
+	uint64_t consumed;  /* taken by the switch */
 	uint64_t uplink_drop[DROP_COUNT];
 };
 

@@ -21,23 +21,33 @@ enum {
 	SCRATCH_BYTES = 16 * 66 * 1024, /* read buffers for one turn of a port without buffers of its own */
 };
 
+struct account;
 struct dp;
-struct poll_list; /* which queues a worker polls; immutable, published by control */
+struct exchange;
+struct outbox;
+struct polling;
 
 struct worker {
 	/* written by the worker only; read by control for statistics */
 	struct dp *dp;
 	unsigned index; /* 0.. */
 	int core;
-	uint32_t now_s;       /* coarse clock, seconds; refreshed once a turn */
-	uint32_t flood_left;  /* flood copies left in this turn */
-	struct port_stats *port_stats;       /* [MAX_PORTS], touched lazily */
-	struct net_stats *net_stats;         /* [MAX_NETS] */
+	uint32_t now_s;		       /* coarse clock, seconds since the start, the same on every worker */
+	uint64_t next_second;	       /* TSC at which now_s changes */
+	uint32_t flood_left;	       /* flood copies left in this turn */
+	struct port_stats *port_stats; /* [MAX_PORTS], touched lazily */
+	struct net_stats *net_stats;   /* [MAX_NETS] */
 	struct backend_stats *backend_stats; /* [MAX_BACKENDS] */
-	uint8_t *scratch;                    /* SCRATCH_BYTES; for port types that read into a buffer */
+	uint8_t *scratch;		     /* SCRATCH_BYTES; for port types that read into a buffer */
 	struct burst burst;
-	struct burst segments; /* offload.c: what one large frame is cut into */
-	struct worker_private *priv; /* worker.c's own: poll state, busy accounting, pending frames */
+	struct burst segments;	 /* offload.c: what one large frame is cut into */
+	struct outbox *outbox;	 /* deliver.c */
+	struct polling *polling; /* polling.c: which queues, and sleep */
+	struct account *account; /* account.h: where the cycles went */
+	/* between control and the worker */
+	_Atomic(bool) stop;
+	int wake_fd; /* eventfd: ends a sleep */
+	struct exchange *punt, *inject;
 };
 
 /** Counts one dropped copy at `port`: at an uplink under network `net` when that is known. */
@@ -48,3 +58,44 @@ static inline void port_drop(struct worker *w, const struct port *port, uint16_t
 	else
 		w->port_stats[port->id].drop[reason]++;
 }
+
+/** For a port's rx: counts a frame that arrived and is not given to the pipeline. */
+static inline void port_rx_drop(struct worker *w, const struct port *port, enum drop_reason reason)
+{
+	w->port_stats[port->id].rx_packets++;
+	if (port->net != NET_NONE)
+		w->net_stats[port->net].rx++;
+	port_drop(w, port, port->net, reason);
+}
+
+/** Counts `n` copies of `bytes` in all as delivered to `port`; `net` is the frames' network. */
+static inline void port_sent(
+	struct worker *w, const struct port *port, uint16_t net, uint64_t n, uint64_t bytes)
+{
+	w->port_stats[port->id].tx_packets += n;
+	w->port_stats[port->id].tx_bytes += bytes;
+	if (net != NET_NONE)
+		w->net_stats[net].tx += n;
+}
+
+/** For a port's tx: counts a frame among those it says it dealt with as dropped rather than delivered. */
+static inline void port_tx_drop(
+	struct worker *w, const struct port *port, const struct frame *f, enum drop_reason reason)
+{
+	port_sent(w, port, f->net, -UINT64_C(1), -(uint64_t)f->len);
+	port_drop(w, port, f->net, reason);
+}
+
+/** Any thread. Ends the sleep of every worker: after a ring was published, or there is something to send. */
+void workers_wake(struct dp *dp);
+
+/** Control thread. Makes a worker (memory, no thread yet) and frees it. -ENOMEM. */
+int worker_new(struct dp *dp, unsigned index, int core, struct worker **out);
+void worker_free(struct worker *w);
+
+/** The worker's thread: runs until w->stop. `arg` is the struct worker. */
+int worker_main(void *arg);
+
+/** Worker. One turn: every queue that is due, what control injected, quiescent state. Returns the frames
+ * moved. */
+unsigned worker_turn(struct worker *w);

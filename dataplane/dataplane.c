@@ -1,0 +1,201 @@
+/* dataplane.c: start, stop, and the tick of what control does for the workers. */
+#include "dataplane/dataplane.h"
+
+#include <errno.h>
+#include <rte_cycles.h>
+#include <rte_launch.h>
+#include <rte_lcore.h>
+#include <rte_rcu_qsbr.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "dataplane/exchange.h"
+#include "dataplane/fdb.h"
+#include "dataplane/mem.h"
+#include "dataplane/private.h"
+#include "dataplane/rcu.h"
+#include "dataplane/service.h"
+
+static struct dp *instance; /* DPDK allows one a process */
+
+int dp_fail(struct dp_err *err, int rc, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!err)
+		return rc;
+	va_start(ap, fmt);
+	vsnprintf(err->text, sizeof(err->text), fmt, ap);
+	va_end(ap);
+	return rc;
+}
+
+uint32_t dp_now_s(const struct dp *dp)
+{
+	return (uint32_t)((rte_rdtsc() - dp->start_tsc) / rte_get_tsc_hz()) + 1;
+}
+
+static void on_tick(void *arg)
+{
+	struct dp *dp = arg;
+
+	sweep_fdb(dp);
+	neigh_tick(dp);
+	if (dp->priv->ticks++ % (1000 / DP_TICK_MS) == 0)
+		lb_tick(dp);
+	rcu_flush(dp);
+}
+
+static void take_punted(struct dp *dp, struct worker *w)
+{
+	const struct exchange_frame *x;
+
+	while ((x = exchange_peek(w->punt))) {
+		neigh_input(dp, x->net, x->port, x->data, x->len);
+		exchange_pop(w->punt);
+	}
+}
+
+static void on_news(void *arg, unsigned events)
+{
+	struct dp *dp = arg;
+	uint64_t count;
+
+	if (read(dp->priv->link_fd, &count, sizeof(count)) < 0)
+		return;
+	for (unsigned i = 0; i < dp->nworker; i++)
+		take_punted(dp, dp->worker[i]);
+	ports_report_links(dp);
+}
+
+/* Local, unicast, and of this host alone. */
+static void make_probe_mac(uint8_t mac[6])
+{
+	if (getrandom(mac, 6, 0) != 6)
+		mac[5] = (uint8_t)getpid();
+	mac[0] = (uint8_t)((mac[0] | 2) & ~1);
+}
+
+static int open_tables(struct dp *dp)
+{
+	int rc = fdb_open(dp->config.fdb_size, &dp->fdb);
+
+	if (!rc)
+		rc = lb_open(dp, dp->config.conn_size);
+	if (!rc)
+		rc = neigh_open(dp);
+	return rc;
+}
+
+static int open_workers(struct dp *dp)
+{
+	size_t size = rte_rcu_qsbr_get_memsize(dp->config.ncores);
+	int rc = 0;
+
+	dp->qsbr = aligned_alloc(RTE_CACHE_LINE_SIZE, RTE_CACHE_LINE_ROUNDUP(size));
+	if (!dp->qsbr)
+		return -ENOMEM;
+	rte_rcu_qsbr_init(dp->qsbr, dp->config.ncores);
+	for (unsigned i = 0; i < dp->config.ncores && !rc; i++) {
+		rc = worker_new(dp, i, dp->config.cores[i], &dp->worker[i]);
+		if (!rc)
+			dp->nworker++;
+	}
+	return rc;
+}
+
+static int watch(struct dp *dp)
+{
+	const struct dp_loop *loop = &dp->config.loop;
+
+	dp->priv->watch = loop->fd_add(loop->ctx, dp->priv->link_fd, DP_READ, on_news, dp);
+	dp->priv->timer = loop->timer_add(loop->ctx, DP_TICK_MS, on_tick, dp);
+	return dp->priv->watch && dp->priv->timer ? 0 : -ENOMEM;
+}
+
+int dp_open(const struct dp_config *config, struct dp **out, struct dp_err *err)
+{
+	struct dp *dp;
+	int rc;
+
+	if (instance)
+		return dp_fail(err, -EBUSY, "the dataplane runs already");
+	if (!config->ncores || config->ncores > MAX_WORKERS)
+		return dp_fail(err, -EINVAL, "dataplane.cores: 1 to %d workers", MAX_WORKERS);
+	rc = eal_start(config, err);
+	if (rc)
+		return rc;
+	dp = mem_alloc(sizeof(*dp));
+	if (!dp)
+		return dp_fail(err, -ENOMEM, "out of memory");
+	dp->config = *config;
+	dp->priv = mem_alloc(sizeof(*dp->priv));
+	if (!dp->priv) {
+		mem_free(dp, sizeof(*dp));
+		return dp_fail(err, -ENOMEM, "out of memory");
+	}
+	dp->start_tsc = rte_rdtsc();
+	make_probe_mac(dp->probe_mac);
+	dp->priv->link_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	rc = dp->priv->link_fd < 0 ? -errno : open_tables(dp);
+	if (!rc)
+		rc = open_workers(dp);
+	if (!rc)
+		rc = watch(dp);
+	instance = dp;
+	for (unsigned i = 0; i < dp->nworker && !rc; i++)
+		rc = rte_eal_remote_launch(worker_main, dp->worker[i], i + 1);
+	if (rc) {
+		dp_close(dp);
+		return dp_fail(err, rc, "the dataplane did not start: out of memory?");
+	}
+	*out = dp;
+	return 0;
+}
+
+static void close_objects(struct dp *dp)
+{
+	for (unsigned i = 0; i < MAX_PORTS; i++)
+		dp_port_del(dp, (uint16_t)i);
+	for (unsigned i = 0; i < MAX_VTEPS; i++)
+		dp_vtep_del(dp, (uint16_t)i);
+}
+
+void dp_close(struct dp *dp)
+{
+	const struct dp_loop *loop;
+
+	if (!dp)
+		return;
+	loop = &dp->config.loop;
+	close_objects(dp);
+	if (dp->priv->timer)
+		loop->timer_del(loop->ctx, dp->priv->timer);
+	if (dp->priv->watch)
+		loop->fd_del(loop->ctx, dp->priv->watch);
+	for (unsigned i = 0; i < dp->nworker; i++)
+		atomic_store(&dp->worker[i]->stop, true);
+	workers_wake(dp);
+	rte_eal_mp_wait_lcore();
+	rcu_flush(dp);
+	for (unsigned i = 0; i < MAX_NETS; i++)
+		free(dp_get_net(dp, (uint16_t)i));
+	free(atomic_load(&dp->vxlan));
+	lb_close(dp);
+	neigh_close(dp);
+	fdb_close(dp->fdb);
+	for (unsigned i = 0; i < dp->nworker; i++)
+		worker_free(dp->worker[i]);
+	free(dp->qsbr);
+	if (dp->priv->link_fd >= 0)
+		close(dp->priv->link_fd);
+	free(dp->priv->reading);
+	mem_free(dp->priv, sizeof(*dp->priv));
+	mem_free(dp, sizeof(*dp));
+	instance = NULL;
+	eal_stop();
+}

@@ -1,0 +1,383 @@
+/*
+ * deliver.c: the last stage. Frames are gathered by receiver, so that a port is written to once a burst; a
+ * receiver that is full never holds the sender: its frames are tried once more after the burst's other ports,
+ * then dropped.
+ */
+#include "dataplane/deliver.h"
+
+#include <errno.h>
+#include <linux/virtio_net.h>
+#include <stdlib.h>
+
+#include "dataplane/dp.h"
+#include "dataplane/offload.h"
+#include "dataplane/parse.h"
+#include "dataplane/pipeline.h"
+#include "dataplane/vxlan.h"
+
+struct parcel {
+	uint16_t port;
+	uint16_t count;
+	uint16_t sent; /* dealt with so far */
+	struct frame *frame[BURST_MAX];
+};
+
+struct outbox {
+	unsigned count;
+	uint8_t slot[MAX_PORTS]; /* parcel number + 1; 0: none in this burst */
+	struct parcel parcel[BURST_MAX];
+};
+
+int outbox_new(struct worker *w)
+{
+	w->outbox = calloc(1, sizeof(*w->outbox));
+	return w->outbox ? 0 : -ENOMEM;
+}
+
+void outbox_free(struct worker *w)
+{
+	free(w->outbox);
+}
+
+static bool wants_segments(const struct frame *f, uint32_t offloads)
+{
+	switch (f->off.gso_type & ~VIRTIO_NET_HDR_GSO_ECN) {
+	case VIRTIO_NET_HDR_GSO_NONE:
+		return false;
+	case VIRTIO_NET_HDR_GSO_TCPV4:
+		return !(offloads & PORT_TSO4);
+	default:
+		return !(offloads & PORT_TSO6);
+	}
+}
+
+/* Bytes of the longest frame that goes on the wire: of a large TCP frame, of one of its segments. */
+static uint32_t wire_len(const struct frame *f)
+{
+	const uint8_t *tcp = f->hdr + f->hdr_off + f->l4_off;
+
+	if (f->off.gso_type == VIRTIO_NET_HDR_GSO_NONE || !f->l4_off)
+		return f->len;
+	return f->l4_off + (tcp[12] >> 4) * 4u + f->off.gso_size;
+}
+
+/* For a frame that seems to be: a large TCP frame counts by its segments, and a VLAN tag is not counted. */
+static bool too_long(const struct port *port, const struct frame *f)
+{
+	bool tagged = f->ethertype != load16(f->hdr + f->hdr_off + 12);
+
+	return wire_len(f) > port->mtu + (uint32_t)ETH_LEN + (tagged ? VLAN_LEN : 0);
+}
+
+/* May `f` leave by `port`? Checked again here, so that isolation does not rest on the fdb. */
+static bool admitted(
+	struct worker *w, const struct burst *b, const struct port *port, const struct frame *f, uint16_t net)
+{
+	if (__builtin_expect(!port || port->net != net, 0)) {
+		port_drop(w, b->in, f->net, DROP_WRONG_NETWORK);
+		return false;
+	}
+	if (__builtin_expect(!atomic_load_explicit(&port->up, memory_order_relaxed), 0)) {
+		port_drop(w, port, f->net, DROP_LINK_DOWN);
+		return false;
+	}
+	if (__builtin_expect(f->len > port->mtu + (uint32_t)ETH_LEN && too_long(port, f), 0)) {
+		port_drop(w, port, f->net, DROP_MTU);
+		return false;
+	}
+	return true;
+}
+
+/* Hands over n frames of one network and counts them as delivered; port_tx_drop() takes back what tx refuses.
+ */
+static uint16_t transmit(struct worker *w, struct port *port, struct frame *const *frames, uint16_t n)
+{
+	uint16_t done = port->ops->tx(port, w, frames, n);
+	uint64_t bytes = 0;
+
+	for (unsigned i = 0; i < done; i++) {
+		bytes += frames[i]->len;
+		if (port->is_uplink && frames[i]->net != NET_NONE)
+			w->net_stats[frames[i]->net].tx++;
+	}
+	port_sent(w, port, port->net, done, bytes);
+	return done;
+}
+
+/* One large frame in segments; to a vtep each gets the outer header. What does not fit is dropped as
+ * ring-full. */
+static void transmit_segments(struct worker *w, struct port *port, struct frame *f, const struct vtep *vtep)
+{
+	bool keep_csum = !vtep && (atomic_load_explicit(&port->offloads, memory_order_relaxed) & PORT_CSUM);
+	struct frame *list[BURST_MAX];
+	uint32_t offset = 0, copies = 0;
+	uint16_t n, done;
+
+	while ((n = offload_segment(f, &w->segments, &offset, keep_csum)) > 0) {
+		for (unsigned i = 0; i < n; i++) {
+			list[i] = &w->segments.frame[i];
+			list[i]->net = f->net;
+			if (vtep)
+				vxlan_encap(list[i], vtep);
+		}
+		done = transmit(w, port, list, n);
+		for (unsigned i = done; i < n; i++)
+			port_drop(w, port, f->net, DROP_RING_FULL);
+		copies += n;
+	}
+	if (!copies) /* a hostile payload length: nothing came of it */
+		port_drop(w, port, f->net, DROP_BAD_OFFLOAD);
+	else if (f->net != NET_NONE)
+		w->net_stats[f->net].copies += copies - 1;
+}
+
+/* Sends parcel->frame[sent..] as far as the receiver takes it. Returns whether all of it was dealt with. */
+static bool transmit_parcel(struct worker *w, struct port *port, struct parcel *parcel)
+{
+	uint32_t offloads = atomic_load_explicit(&port->offloads, memory_order_relaxed);
+
+	while (parcel->sent < parcel->count) {
+		uint16_t first = parcel->sent, run = first, done;
+
+		for (; run < parcel->count; run++) {
+			struct frame *f = parcel->frame[run];
+
+			if (__builtin_expect(!f->off.flags && !f->off.gso_type, 1))
+				continue;
+			if (wants_segments(f, offloads))
+				break;
+			if ((f->off.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) && !(offloads & PORT_CSUM))
+				offload_checksum(f);
+		}
+		if (run > first) {
+			done = transmit(w, port, parcel->frame + first, run - first);
+			parcel->sent += done;
+			if (done < run - first)
+				return false;
+		}
+		if (run < parcel->count) {
+			transmit_segments(w, port, parcel->frame[run], NULL);
+			parcel->sent++;
+		}
+	}
+	return true;
+}
+
+static void post(struct outbox *box, uint16_t port, struct frame *f)
+{
+	struct parcel *parcel;
+
+	if (!box->slot[port]) {
+		box->slot[port] = (uint8_t)(box->count + 1);
+		parcel = &box->parcel[box->count++];
+		parcel->port = port;
+		parcel->count = 0;
+		parcel->sent = 0;
+	}
+	parcel = &box->parcel[box->slot[port] - 1];
+	parcel->frame[parcel->count++] = f;
+}
+
+static void post_port(struct worker *w, struct burst *b, struct frame *f)
+{
+	struct port *port = dp_get_port(w->dp, f->out);
+
+	if (admitted(w, b, port, f, f->net))
+		post(w->outbox, port->id, f);
+}
+
+static void post_reply(struct worker *w, struct burst *b, struct frame *f)
+{
+	if (f->net != NET_NONE) {
+		w->net_stats[f->net].consumed++;
+		w->net_stats[f->net].generated++;
+	}
+	post(w->outbox, b->in->id, f);
+}
+
+/* The uplink of `vtep` if it can carry `f` now; else the frame is counted as dropped. */
+static struct port *vtep_uplink(
+	struct worker *w, const struct burst *b, const struct vtep *vtep, const struct frame *f)
+{
+	struct port *uplink = vtep ? dp_get_port(w->dp, vtep->uplink) : NULL;
+	enum drop_reason reason;
+
+	if (!vtep || vtep->net != f->net)
+		reason = DROP_WRONG_NETWORK;
+	else if (!uplink)
+		reason = DROP_NO_UPLINK;
+	else if (!vtep->ready)
+		reason = DROP_NEIGHBOUR;
+	else if (!atomic_load_explicit(&uplink->up, memory_order_relaxed))
+		reason = DROP_LINK_DOWN;
+	else if (wire_len(f) + VXLAN_OUTER > uplink->mtu + (uint32_t)ETH_LEN)
+		reason = DROP_MTU;
+	else
+		return uplink;
+	port_drop(w, uplink ? uplink : b->in, f->net, reason);
+	return NULL;
+}
+
+/* Readies `f` for a tunnel: the outer packet's receiver sees no offload request. False: it went in segments.
+ */
+static bool finish_for_tunnel(struct worker *w, struct port *uplink, struct frame *f, const struct vtep *vtep)
+{
+	if (__builtin_expect(f->off.gso_type != VIRTIO_NET_HDR_GSO_NONE, 0)) {
+		transmit_segments(w, uplink, f, vtep);
+		return false;
+	}
+	if (f->off.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM)
+		offload_checksum(f);
+	f->off = (struct offload){0};
+	return true;
+}
+
+static void post_vtep(struct worker *w, struct burst *b, struct frame *f)
+{
+	const struct vtep *vtep = dp_get_vtep(w->dp, f->out);
+	struct port *uplink = vtep_uplink(w, b, vtep, f);
+
+	if (!uplink || !finish_for_tunnel(w, uplink, f, vtep))
+		return;
+	vxlan_encap(f, vtep);
+	post(w->outbox, uplink->id, f);
+}
+
+/* Delivers what the parcels hold; those whose receiver is full get a second try when all have had their
+ * first. */
+static void empty_outbox(struct worker *w)
+{
+	struct outbox *box = w->outbox;
+
+	for (int try = 0; try < 2; try++)
+		for (unsigned i = 0; i < box->count; i++) {
+			struct parcel *parcel = &box->parcel[i];
+
+			if (parcel->sent < parcel->count)
+				transmit_parcel(w, dp_get_port(w->dp, parcel->port), parcel);
+		}
+	for (unsigned i = 0; i < box->count; i++) {
+		struct parcel *parcel = &box->parcel[i];
+
+		for (; __builtin_expect(parcel->sent < parcel->count, 0); parcel->sent++)
+			port_drop(w, dp_get_port(w->dp, parcel->port), parcel->frame[parcel->sent]->net,
+				DROP_RING_FULL);
+		box->slot[parcel->port] = 0;
+	}
+	box->count = 0;
+}
+
+/* Copies of n frames of one network to a port. */
+static void flood_port(struct worker *w, struct burst *b, uint16_t id, struct frame **frames, unsigned n)
+{
+	struct port *port = dp_get_port(w->dp, id);
+	struct parcel parcel = {.port = id};
+
+	for (unsigned i = 0; i < n; i++)
+		if (admitted(w, b, port, frames[i], frames[i]->net))
+			parcel.frame[parcel.count++] = frames[i];
+	if (parcel.count && !transmit_parcel(w, port, &parcel) && !transmit_parcel(w, port, &parcel))
+		for (; parcel.sent < parcel.count; parcel.sent++)
+			port_drop(w, port, parcel.frame[parcel.sent]->net, DROP_RING_FULL);
+}
+
+/* Copies to a vtep: the outer header is put on for the moment of sending only. */
+static void flood_vtep(struct worker *w, struct burst *b, uint16_t id, struct frame **frames, unsigned n)
+{
+	const struct vtep *vtep = dp_get_vtep(w->dp, id);
+
+	for (unsigned i = 0; i < n; i++) {
+		struct frame *f = frames[i];
+		struct port *uplink = vtep_uplink(w, b, vtep, f);
+
+		if (!uplink || !finish_for_tunnel(w, uplink, f, vtep))
+			continue;
+		vxlan_encap(f, vtep);
+		if (!transmit(w, uplink, &f, 1) && !transmit(w, uplink, &f, 1))
+			port_drop(w, uplink, f->net, DROP_RING_FULL);
+		vxlan_unencap(f);
+	}
+}
+
+/* Spends the turn's budget on n frames to one more receiver; what it does not cover is dropped. */
+static unsigned spend(struct worker *w, struct burst *b, struct frame **frames, unsigned n)
+{
+	unsigned covered = n < w->flood_left ? n : w->flood_left;
+
+	w->flood_left -= covered;
+	for (unsigned i = covered; i < n; i++)
+		port_drop(w, b->in, frames[i]->net, DROP_FLOOD_BUDGET);
+	return covered;
+}
+
+/* Floods n frames of one network: from the same borrowed payload to every receiver. */
+static void flood(
+	struct worker *w, struct burst *b, const struct network *net, struct frame **frames, unsigned n)
+{
+	bool from_vtep = frames[0]->src_vtep != VTEP_NONE;
+	/* the router MAC is every host's own, so what it sends stays on this host */
+	unsigned nvtep = from_vtep || b->in->is_gateway ? 0 : net->nvtep, receivers = nvtep;
+
+	for (unsigned i = 0; i < net->nport; i++) {
+		if (net->port[i] == b->in->id)
+			continue;
+		receivers++;
+		flood_port(w, b, net->port[i], frames, spend(w, b, frames, n));
+	}
+	/* last: sending through a tunnel completes checksums, which receivers above may have been spared */
+	for (unsigned i = 0; i < nvtep; i++)
+		flood_vtep(w, b, net->vtep[i], frames, spend(w, b, frames, n));
+	if (!receivers)
+		for (unsigned i = 0; i < n; i++)
+			port_drop(w, b->in, frames[i]->net, DROP_NO_RECEIVER);
+	else
+		w->net_stats[net->id].copies += (uint64_t)n * (receivers - 1);
+}
+
+static void flood_all(struct worker *w, struct burst *b, struct frame **frames, unsigned n)
+{
+	for (unsigned first = 0, last; first < n; first = last) {
+		uint16_t id = frames[first]->net;
+		const struct network *net = dp_get_net(w->dp, id);
+
+		for (last = first; last < n && frames[last]->net == id; last++)
+			if (!net)
+				port_drop(w, b->in, id, DROP_WRONG_NETWORK);
+		if (net)
+			flood(w, b, net, frames + first, last - first);
+	}
+}
+
+void deliver_stage(struct worker *w, struct burst *b)
+{
+	struct frame *flooded[BURST_MAX];
+	unsigned nflood = 0;
+
+	for (unsigned i = 0; i < b->count; i++) {
+		struct frame *f = &b->frame[i];
+
+		switch (f->verdict) {
+		case V_PORT:
+			post_port(w, b, f);
+			break;
+		case V_VTEP:
+			post_vtep(w, b, f);
+			break;
+		case V_FLOOD:
+			flooded[nflood++] = f;
+			break;
+		case V_REPLY:
+			post_reply(w, b, f);
+			break;
+		case V_CONSUMED:
+			if (f->net != NET_NONE)
+				w->net_stats[f->net].consumed++;
+			break;
+		default:
+			port_drop(w, b->in, f->net, f->reason);
+		}
+	}
+	empty_outbox(w);
+	if (nflood)
+		flood_all(w, b, flooded, nflood);
+}

@@ -1,0 +1,119 @@
+/*
+ * eal.c: starting DPDK. Core numbers are mapped to lcores 0 (control) and 1, 2, ... (workers), so that any
+ * CPU of a large host can be named.
+ */
+#include <errno.h>
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "dataplane/private.h"
+
+enum { ARGS_MAX = 16, ARG_BYTES = 512 };
+
+struct args {
+	int count;
+	char text[ARGS_MAX][ARG_BYTES];
+	char *list[ARGS_MAX + 1];
+};
+
+__attribute__((format(printf, 2, 3))) static void push(struct args *args, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(args->text[args->count], ARG_BYTES, fmt, ap);
+	va_end(ap);
+	args->list[args->count] = args->text[args->count];
+	args->count++;
+}
+
+static int check_cores(const struct dp_config *config, const cpu_set_t *allowed, struct dp_err *err)
+{
+	for (unsigned i = 0; i < config->ncores; i++)
+		if (!CPU_ISSET(config->cores[i], allowed))
+			return dp_fail(err, -EINVAL,
+				"dataplane.cores[%u]: CPU %d is not there or not ours to use", i,
+				config->cores[i]);
+	if (config->main_core >= 0 && !CPU_ISSET(config->main_core, allowed))
+		return dp_fail(err, -EINVAL, "dataplane.main_core: CPU %d is not there or not ours to use",
+			config->main_core);
+	return 0;
+}
+
+/* Free huge pages of 2 MB, in MB. */
+static unsigned long free_huge_mb(void)
+{
+	FILE *f = fopen("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "re");
+	unsigned long pages = 0;
+
+	if (f && fscanf(f, "%lu", &pages) != 1)
+		pages = 0;
+	if (f)
+		fclose(f);
+	return pages * 2;
+}
+
+static bool use_huge(const struct dp_config *config)
+{
+	enum { WORTH_IT_MB = 64 };
+
+	return config->hugepages == DP_HUGE_ON ||
+	       (config->hugepages == DP_HUGE_AUTO && free_huge_mb() >= WORTH_IT_MB);
+}
+
+static int first_cpu(const cpu_set_t *set)
+{
+	for (int i = 0; i < CPU_SETSIZE; i++)
+		if (CPU_ISSET(i, set))
+			return i;
+	return 0;
+}
+
+int eal_start(const struct dp_config *config, struct dp_err *err)
+{
+	struct args args = {0};
+	char lcores[ARG_BYTES];
+	cpu_set_t allowed;
+	int len, rc;
+
+	sched_getaffinity(0, sizeof(allowed), &allowed);
+	rc = check_cores(config, &allowed, err);
+	if (rc)
+		return rc;
+	len = snprintf(lcores, sizeof(lcores), "0@%d",
+		config->main_core >= 0 ? config->main_core : first_cpu(&allowed));
+	for (unsigned i = 0; i < config->ncores; i++)
+		len += snprintf(
+			lcores + len, sizeof(lcores) - (size_t)len, ",%u@%d", i + 1, config->cores[i]);
+	push(&args, "sluiced");
+	push(&args, "--lcores=%s", lcores);
+	push(&args, "--no-telemetry");
+	push(&args, "--log-level=error");
+	push(&args, "--file-prefix=sluice%d", (int)getpid());
+	push(&args, "-a");
+	push(&args, "0000:00:00.0"); /* devices come by dp_port_add, none by itself */
+	if (use_huge(config)) {
+		push(&args, "--in-memory");
+	} else {
+		push(&args, "--no-huge");
+		push(&args, "--no-shconf");
+		push(&args, "-m");
+		push(&args, "%u", config->memory_mb);
+	}
+	if (rte_eal_init(args.count, args.list) < 0)
+		return dp_fail(err, -rte_errno, "DPDK did not start: %s", rte_strerror(rte_errno));
+	if (config->main_core < 0)
+		sched_setaffinity(0, sizeof(allowed), &allowed);
+	return 0;
+}
+
+void eal_stop(void)
+{
+	rte_eal_cleanup();
+}

@@ -1,0 +1,112 @@
+#include "dataplane/exchange.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "dataplane/dp.h"
+#include "dataplane/parse.h"
+#include "dataplane/pipeline.h"
+#include "dataplane/private.h"
+
+struct exchange_frame *exchange_reserve(struct exchange *x)
+{
+	uint32_t head = atomic_load_explicit(&x->head, memory_order_relaxed);
+
+	if (head - atomic_load_explicit(&x->tail, memory_order_acquire) >= EXCHANGE_SLOTS)
+		return NULL;
+	return &x->slot[head % EXCHANGE_SLOTS];
+}
+
+void exchange_push(struct exchange *x)
+{
+	atomic_fetch_add_explicit(&x->head, 1, memory_order_release);
+}
+
+const struct exchange_frame *exchange_peek(struct exchange *x)
+{
+	uint32_t tail = atomic_load_explicit(&x->tail, memory_order_relaxed);
+
+	if (tail == atomic_load_explicit(&x->head, memory_order_acquire))
+		return NULL;
+	return &x->slot[tail % EXCHANGE_SLOTS];
+}
+
+void exchange_pop(struct exchange *x)
+{
+	atomic_fetch_add_explicit(&x->tail, 1, memory_order_release);
+}
+
+void exchange_punt(struct worker *w, const struct port *in, const struct frame *f)
+{
+	struct exchange_frame *slot = exchange_reserve(w->punt);
+	uint64_t one = 1;
+
+	if (!slot)
+		return; /* control asks again; the frame itself is counted by its verdict */
+	slot->len = f->hdr_len;
+	slot->port = in->id;
+	slot->net = f->net;
+	memcpy(slot->data, f->hdr + f->hdr_off, f->hdr_len);
+	exchange_push(w->punt);
+	/* a non-blocking eventfd: when it is full, control has been told */
+	if (write(w->dp->priv->link_fd, &one, sizeof(one)) < 0)
+		return;
+}
+
+int exchange_inject(struct dp *dp, uint16_t port, uint16_t net, const uint8_t *data, uint16_t len)
+{
+	struct exchange *x = dp->nworker ? dp->worker[0]->inject : NULL;
+	struct exchange_frame *slot = x && len <= EXCHANGE_BYTES ? exchange_reserve(x) : NULL;
+
+	if (!slot)
+		return -ENOBUFS;
+	slot->len = len;
+	slot->port = port;
+	slot->net = net;
+	memcpy(slot->data, data, len);
+	exchange_push(x);
+	workers_wake(dp);
+	return 0;
+}
+
+/* A burst of one frame that came from nowhere: `none` stands for the port, so that no receiver is left out.
+ */
+static void send_one(struct worker *w, const struct exchange_frame *x)
+{
+	static struct port none = {.id = OUT_NONE, .net = NET_NONE, .is_uplink = true};
+	struct burst *b = &w->segments;
+	struct port *port = x->port == OUT_NONE ? &none : dp_get_port(w->dp, x->port);
+	struct frame *f = &b->frame[0];
+
+	if (!port || (x->port == OUT_NONE && !dp_get_net(w->dp, x->net)))
+		return;
+	b->in = port;
+	b->count = 1;
+	b->nspan = 0;
+	frame_init(f);
+	memcpy(frame_data(f), x->data, x->len);
+	f->hdr_len = x->len;
+	f->len = x->len;
+	f->net = x->net;
+	parse_frame(f);
+	if (x->port == OUT_NONE) {
+		w->net_stats[x->net].generated++;
+		f->verdict = V_FLOOD;
+	} else {
+		f->net = NET_NONE;
+		f->verdict = V_REPLY;
+	}
+	deliver_stage(w, b);
+}
+
+void exchange_send_injected(struct worker *w)
+{
+	const struct exchange_frame *x;
+
+	while ((x = exchange_peek(w->inject))) {
+		send_one(w, x);
+		exchange_pop(w->inject);
+	}
+}

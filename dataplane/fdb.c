@@ -1,0 +1,160 @@
+#include "dataplane/fdb.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "dataplane/mem.h"
+
+/* A slot that a writer is filling or emptying: no MAC can be this key, for it is broadcast. */
+#define KEY_BUSY UINT64_MAX
+
+static uint64_t value_of(uint32_t hash, uint8_t flags, uint16_t gen, uint16_t tick, uint16_t target)
+{
+	return (uint64_t)(hash >> 24) << 56 | (uint64_t)(uint8_t)(flags | FDB_VALID) << 48 |
+	       (uint64_t)gen << 32 | (uint64_t)tick << 16 | target;
+}
+
+int fdb_open(uint32_t entries, struct fdb **out)
+{
+	uint64_t buckets = 64;
+	struct fdb *fdb = calloc(1, sizeof(*fdb));
+
+	if (!fdb)
+		return -ENOMEM;
+	while (buckets * FDB_WAYS < (uint64_t)entries * 2)
+		buckets *= 2;
+	fdb->mask = (uint32_t)(buckets - 1);
+	fdb->bucket = mem_alloc(buckets * sizeof(*fdb->bucket));
+	if (!fdb->bucket) {
+		free(fdb);
+		return -ENOMEM;
+	}
+	*out = fdb;
+	return 0;
+}
+
+void fdb_close(struct fdb *fdb)
+{
+	if (!fdb)
+		return;
+	mem_free(fdb->bucket, (size_t)fdb_buckets(fdb) * sizeof(*fdb->bucket));
+	free(fdb);
+}
+
+/* Fills an empty slot of `bucket`. A reader sees the key only once the value is there. */
+static bool fill(struct fdb_bucket *bucket, uint64_t key, uint64_t value)
+{
+	for (unsigned i = 0; i < FDB_WAYS; i++) {
+		uint64_t empty = 0;
+
+		if (atomic_load_explicit(&bucket->key[i], memory_order_relaxed) != 0)
+			continue;
+		if (!atomic_compare_exchange_strong(&bucket->key[i], &empty, KEY_BUSY))
+			continue;
+		atomic_store_explicit(&bucket->value[i], value, memory_order_relaxed);
+		atomic_store_explicit(&bucket->key[i], key, memory_order_release);
+		return true;
+	}
+	return false;
+}
+
+static bool insert(struct fdb *fdb, uint64_t key, uint32_t hash, uint64_t value)
+{
+	return fill(fdb_first(fdb, hash), key, value) || fill(fdb_second(fdb, hash), key, value);
+}
+
+/* The slot of `key` in either bucket, NULL: not there. */
+static struct fdb_bucket *find(const struct fdb *fdb, uint64_t key, uint32_t hash, int *way)
+{
+	struct fdb_bucket *bucket = fdb_first(fdb, hash);
+
+	*way = fdb_way(bucket, key);
+	if (*way < 0) {
+		bucket = fdb_second(fdb, hash);
+		*way = fdb_way(bucket, key);
+	}
+	return *way < 0 ? NULL : bucket;
+}
+
+bool fdb_learn(struct fdb *fdb, uint64_t key, uint16_t target, uint8_t flags, uint16_t now, uint16_t gen)
+{
+	uint32_t hash = fdb_hash(key);
+	uint64_t fresh = value_of(hash, flags, gen, now, target), old;
+	int way;
+	struct fdb_bucket *bucket = find(fdb, key, hash, &way);
+
+	if (!bucket)
+		return insert(fdb, key, hash, fresh);
+	old = fdb_read(bucket, way, key, hash);
+	if (old == fresh || old == FDB_NONE || (fdb_flags(old) & FDB_STATIC))
+		return true;
+	/* when another worker was faster, its news is as fresh as ours */
+	atomic_compare_exchange_strong(&bucket->value[way], &old, fresh);
+	return true;
+}
+
+/* Empties a slot if it still holds what the caller saw. */
+static bool empty_slot(struct fdb_bucket *bucket, int way, uint64_t key, uint64_t value)
+{
+	uint64_t expect = key;
+
+	if (!atomic_compare_exchange_strong(&bucket->key[way], &expect, KEY_BUSY))
+		return false;
+	if (atomic_load(&bucket->value[way]) != value) { /* refreshed meanwhile */
+		atomic_store(&bucket->key[way], key);
+		return false;
+	}
+	atomic_store_explicit(&bucket->value[way], FDB_NONE, memory_order_relaxed);
+	atomic_store_explicit(&bucket->key[way], 0, memory_order_release);
+	return true;
+}
+
+int fdb_remove(struct fdb *fdb, uint64_t key)
+{
+	uint32_t hash = fdb_hash(key);
+	int way, rc = -ENOENT;
+	struct fdb_bucket *bucket;
+
+	/* also a second copy, and one that a worker refreshes while we look */
+	while ((bucket = find(fdb, key, hash, &way)))
+		if (empty_slot(bucket, way, key, atomic_load(&bucket->value[way])))
+			rc = 0;
+	return rc;
+}
+
+int fdb_add_static(struct fdb *fdb, uint64_t key, uint16_t target, uint8_t flags)
+{
+	uint32_t hash = fdb_hash(key);
+	uint64_t fresh = value_of(hash, flags | FDB_STATIC, 0, 0, target), old;
+	int way;
+	struct fdb_bucket *bucket = find(fdb, key, hash, &way);
+
+	if (!bucket)
+		return insert(fdb, key, hash, fresh) ? 0 : -ENOSPC;
+	old = atomic_load(&bucket->value[way]);
+	if (fdb_flags(old) & FDB_STATIC)
+		return -EEXIST;
+	while (!atomic_compare_exchange_strong(&bucket->value[way], &old, fresh))
+		;
+	return 0;
+}
+
+void fdb_scan(struct fdb *fdb, uint32_t first, uint32_t last,
+	bool (*fn)(void *arg, uint64_t key, uint64_t value), void *arg)
+{
+	if (last > fdb_buckets(fdb))
+		last = fdb_buckets(fdb);
+	for (uint32_t i = first; i < last; i++) {
+		struct fdb_bucket *bucket = &fdb->bucket[i];
+
+		for (int way = 0; way < FDB_WAYS; way++) {
+			uint64_t key = atomic_load_explicit(&bucket->key[way], memory_order_acquire);
+			uint64_t value = atomic_load_explicit(&bucket->value[way], memory_order_acquire);
+
+			if (key == 0 || key == KEY_BUSY || value == FDB_NONE)
+				continue;
+			if (fn(arg, key, value))
+				empty_slot(bucket, way, key, value);
+		}
+	}
+}

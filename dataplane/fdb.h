@@ -1,0 +1,162 @@
+/*
+ * fdb.h: the MAC table: (network, MAC) to a port or a remote vtep, for all networks together.
+ *
+ * A key is 64 bits {network 16, MAC 48}; a value is 64 bits and carries all there is to know: target, age
+ * tick, flush generation, flags. Four of each fill a bucket of one cache line. A key lives in one of two
+ * buckets, the first unless that is full, so a look-up touches one line as a rule.
+ *
+ * Readers take no lock. Writers (workers that learn, control that adds and sweeps) claim a slot by
+ * compare-and-swap on its key, and change a value by compare-and-swap. A value carries a tag of its key's
+ * hash, and a reader looks at the key again after the value, so a slot that is reused meanwhile is not
+ * mistaken for the old one. Two workers that learn one new MAC at the same instant may store it twice; the
+ * first found counts, the other ages out.
+ *
+ * Nothing is written per packet: a time stamp is refreshed only when the coarse tick (a second) has changed.
+ * A flush changes the network's generation; entries of another generation are dead, and swept later.
+ */
+#pragma once
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+#include <x86intrin.h>
+
+#include "dataplane/burst.h"
+
+enum { FDB_WAYS = 4 };
+
+struct fdb_bucket {
+	_Atomic(uint64_t) key[FDB_WAYS];
+	_Atomic(uint64_t) value[FDB_WAYS];
+} __attribute__((aligned(64)));
+static_assert(sizeof(struct fdb_bucket) == 64, "a bucket is a cache line");
+
+struct fdb {
+	struct fdb_bucket *bucket;
+	uint32_t mask; /* buckets - 1 */
+};
+
+/* Of a value: target 0..15, tick 16..31, generation 32..47, flags 48..55, tag 56..63. */
+enum { FDB_VALID = 1, FDB_STATIC = 2, FDB_VTEP = 4 };
+#define FDB_NONE UINT64_C(0)
+
+static inline uint16_t fdb_target(uint64_t value)
+{
+	return (uint16_t)value;
+}
+
+static inline uint16_t fdb_tick(uint64_t value)
+{
+	return (uint16_t)(value >> 16);
+}
+
+static inline uint16_t fdb_gen(uint64_t value)
+{
+	return (uint16_t)(value >> 32);
+}
+
+static inline uint8_t fdb_flags(uint64_t value)
+{
+	return (uint8_t)(value >> 48);
+}
+
+/** Is a value found still good in a network whose flush generation is `gen`? */
+static inline bool fdb_alive(uint64_t value, uint16_t gen)
+{
+	return value != FDB_NONE && ((fdb_flags(value) & FDB_STATIC) || fdb_gen(value) == gen);
+}
+
+/** The key of a MAC (6 readable bytes) in a network. Never 0 for a valid MAC. */
+static inline uint64_t fdb_key(uint16_t net, const uint8_t *mac)
+{
+	uint32_t high;
+	uint16_t low;
+
+	memcpy(&high, mac, 4);
+	memcpy(&low, mac + 4, 2);
+	return (uint64_t)net << 48 | (uint64_t)low << 32 | high;
+}
+
+/** CRC32C of the key: every bit of the MAC reaches the bucket number; three cycles. */
+static inline uint32_t fdb_hash(uint64_t key)
+{
+	return (uint32_t)_mm_crc32_u64(0x5bd1e995, key);
+}
+
+static inline struct fdb_bucket *fdb_first(const struct fdb *fdb, uint32_t hash)
+{
+	return &fdb->bucket[hash & fdb->mask];
+}
+
+static inline struct fdb_bucket *fdb_second(const struct fdb *fdb, uint32_t hash)
+{
+	return &fdb->bucket[(hash ^ ((hash >> 24 | 1) * UINT32_C(0x9e3779b1))) & fdb->mask];
+}
+
+static inline void fdb_prefetch(const struct fdb *fdb, uint64_t key)
+{
+	__builtin_prefetch(fdb_first(fdb, fdb_hash(key)));
+}
+
+/** The slot of `key` in a bucket, -1: not there. Four compares without a branch: the way is random. */
+static inline int fdb_way(const struct fdb_bucket *bucket, uint64_t key)
+{
+	unsigned hit = 0;
+
+	for (unsigned i = 0; i < FDB_WAYS; i++)
+		hit |= (unsigned)(atomic_load_explicit(&bucket->key[i], memory_order_acquire) == key) << i;
+	return hit ? __builtin_ctz(hit) : -1;
+}
+
+static inline uint64_t fdb_read(const struct fdb_bucket *bucket, int way, uint64_t key, uint32_t hash)
+{
+	uint64_t value = atomic_load_explicit(&bucket->value[way], memory_order_acquire);
+
+	if ((uint8_t)(value >> 56) != (uint8_t)(hash >> 24))
+		return FDB_NONE;
+	return atomic_load_explicit(&bucket->key[way], memory_order_relaxed) == key ? value : FDB_NONE;
+}
+
+/** Worker. The value of `key`, FDB_NONE when there is none. */
+static inline uint64_t fdb_lookup(const struct fdb *fdb, uint64_t key)
+{
+	uint32_t hash = fdb_hash(key);
+	const struct fdb_bucket *bucket = fdb_first(fdb, hash);
+	int way = fdb_way(bucket, key);
+
+	if (__builtin_expect(way < 0, 0)) {
+		bucket = fdb_second(fdb, hash);
+		way = fdb_way(bucket, key);
+		if (way < 0)
+			return FDB_NONE;
+	}
+	return fdb_read(bucket, way, key, hash);
+}
+
+/** The table for `entries` (rounded up so that it is at most half full). -ENOMEM. */
+int fdb_open(uint32_t entries, struct fdb **fdb);
+void fdb_close(struct fdb *fdb);
+
+/**
+ * Worker. Learns that `key` is at `target` (a port, or a vtep with FDB_VTEP in `flags`), seen at second
+ * `now`. Static entries do not move. Returns false when both buckets are full of others.
+ */
+bool fdb_learn(struct fdb *fdb, uint64_t key, uint16_t target, uint8_t flags, uint16_t now, uint16_t gen);
+
+/** Control. Adds a static entry, replacing a dynamic one. -EEXIST: static already; -ENOSPC: buckets full. */
+int fdb_add_static(struct fdb *fdb, uint64_t key, uint16_t target, uint8_t flags);
+
+/** Control. -ENOENT. */
+int fdb_remove(struct fdb *fdb, uint64_t key);
+
+/** Control. Calls fn for the entries of buckets first..last-1 (clamped); fn returns true to have one removed.
+ */
+void fdb_scan(struct fdb *fdb, uint32_t first, uint32_t last,
+	bool (*fn)(void *arg, uint64_t key, uint64_t value), void *arg);
+
+static inline uint32_t fdb_buckets(const struct fdb *fdb)
+{
+	return fdb->mask + 1;
+}

@@ -1,0 +1,93 @@
+#include "dataplane/dp.h"
+#include "dataplane/fdb.h"
+#include "dataplane/parse.h"
+#include "dataplane/pipeline.h"
+
+/* Point to point: whoever is at the other end. */
+static void lookup_peer(const struct burst *b, struct frame *f, const struct network *net)
+{
+	for (unsigned i = 0; i < net->nport; i++)
+		if (net->port[i] != b->in->id) {
+			f->verdict = V_PORT;
+			f->out = net->port[i];
+			return;
+		}
+	frame_drop(f, DROP_NO_RECEIVER);
+}
+
+/* To the router MAC, and no service took it: the gateway's kernel gets it, if there is one on this host. */
+static void lookup_gateway(const struct burst *b, struct frame *f, const struct network *net)
+{
+	if (net->gateway_port == OUT_NONE || net->gateway_port == b->in->id || f->src_vtep != VTEP_NONE) {
+		frame_drop(f, DROP_ROUTER);
+		return;
+	}
+	f->verdict = V_PORT;
+	f->out = net->gateway_port;
+}
+
+static void lookup_unicast(
+	struct worker *w, const struct burst *b, struct frame *f, const struct network *net, uint64_t key)
+{
+	uint64_t value = fdb_lookup(w->dp->fdb, key);
+	uint16_t target = fdb_target(value);
+
+	if (__builtin_expect(!fdb_alive(value, net->flush_gen), 0)) {
+		f->verdict = V_FLOOD;
+		return;
+	}
+	f->out = target;
+	if (fdb_flags(value) & FDB_VTEP) {
+		/* split horizon: vteps are a full mesh, so the sending host reaches the other one itself */
+		if (f->src_vtep != VTEP_NONE)
+			frame_drop(f, DROP_SAME_PORT);
+		else if (b->in->is_gateway) /* the router MAC is every host's own */
+			frame_drop(f, DROP_ROUTER);
+		else
+			f->verdict = V_VTEP;
+	} else if (target == b->in->id) {
+		frame_drop(f, DROP_SAME_PORT);
+	} else {
+		f->verdict = V_PORT;
+	}
+}
+
+static void lookup_one(struct worker *w, const struct burst *b, struct frame *f, const struct network *net)
+{
+	const uint8_t *dst = frame_data(f);
+
+	if (__builtin_expect(!net, 0))
+		frame_drop(f, DROP_WRONG_NETWORK);
+	else if (__builtin_expect(net->mode == DP_P2P, 0))
+		lookup_peer(b, f, net);
+	else if (__builtin_expect(mac_multicast(dst), 0))
+		f->verdict = V_FLOOD;
+	else if (__builtin_expect(mac_equal(dst, dp_router_mac), 0))
+		lookup_gateway(b, f, net);
+	else
+		lookup_unicast(w, b, f, net, fdb_key(f->net, dst));
+}
+
+void lookup_stage(struct worker *w, struct burst *b)
+{
+	uint16_t last = NET_NONE;
+	const struct network *net = NULL;
+
+	for (unsigned i = 0; i < b->count; i++) {
+		struct frame *f = &b->frame[i];
+
+		if (f->verdict == V_NONE)
+			fdb_prefetch(w->dp->fdb, fdb_key(f->net, frame_data(f)));
+	}
+	for (unsigned i = 0; i < b->count; i++) {
+		struct frame *f = &b->frame[i];
+
+		if (f->verdict != V_NONE)
+			continue;
+		if (f->net != last) {
+			last = f->net;
+			net = dp_get_net(w->dp, last);
+		}
+		lookup_one(w, b, f, net);
+	}
+}

@@ -1,0 +1,20 @@
+#include "dataplane/mem.h"
+
+#include <sys/mman.h>
+
+void *mem_alloc(size_t bytes)
+{
+	void *ptr =
+		mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (ptr == MAP_FAILED)
+		return NULL;
+	madvise(ptr, bytes, MADV_HUGEPAGE);
+	return ptr;
+}
+
+void mem_free(void *ptr, size_t bytes)
+{
+	if (ptr)
+		munmap(ptr, bytes);
+}

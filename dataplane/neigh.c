@@ -1,0 +1,256 @@
+#include "dataplane/neigh.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dataplane/exchange.h"
+#include "dataplane/parse.h"
+#include "dataplane/private.h"
+#include "dataplane/reply.h"
+
+enum {
+	ASK_TICKS = 1000 / DP_TICK_MS,	    /* between requests while unknown */
+	CONFIRM_TICKS = 30000 / DP_TICK_MS, /* and while known */
+	LOST_AFTER = 3,			    /* unanswered requests, a second apart */
+};
+
+struct watcher {
+	struct watcher *next;
+	void (*fn)(void *arg, uint32_t ip, const uint8_t *mac);
+	void *arg;
+};
+
+struct neighbour {
+	struct neighbour *next;
+	struct neigh_scope scope;
+	uint32_t ip;
+	bool known, reachable; /* known: from a port's list or an answer; reachable: has answered lately */
+	uint8_t mac[6];
+	unsigned due; /* tick of the next request */
+	unsigned unanswered;
+	struct watcher *watchers;
+};
+
+struct neigh_table {
+	struct neighbour *first;
+	unsigned tick;
+};
+
+int neigh_open(struct dp *dp)
+{
+	dp->neigh = calloc(1, sizeof(*dp->neigh));
+	return dp->neigh ? 0 : -ENOMEM;
+}
+
+static void neighbour_free(struct neighbour *n)
+{
+	struct watcher *w, *next;
+
+	for (w = n->watchers; w; w = next) {
+		next = w->next;
+		free(w);
+	}
+	free(n);
+}
+
+void neigh_close(struct dp *dp)
+{
+	struct neighbour *n, *next;
+
+	if (!dp->neigh)
+		return;
+	for (n = dp->neigh->first; n; n = next) {
+		next = n->next;
+		neighbour_free(n);
+	}
+	free(dp->neigh);
+	dp->neigh = NULL;
+}
+
+static struct neighbour *find(struct dp *dp, struct neigh_scope scope, uint32_t ip)
+{
+	for (struct neighbour *n = dp->neigh->first; n; n = n->next)
+		if (n->ip == ip && n->scope.net == scope.net && n->scope.uplink == scope.uplink)
+			return n;
+	return NULL;
+}
+
+/* In a network a probe without a sender address, which teaches nobody a wrong MAC for the gateway (RFC 5227).
+ */
+static void ask(struct dp *dp, const struct neighbour *n)
+{
+	uint8_t frame[ARP_FRAME_LEN];
+	const struct port *uplink = dp_get_port(dp, n->scope.uplink);
+
+	if (n->scope.net != NET_NONE) {
+		reply_write_arp_request(frame, dp->probe_mac, 0, n->ip);
+		exchange_inject(dp, OUT_NONE, n->scope.net, frame, sizeof(frame));
+	} else if (uplink) {
+		reply_write_arp_request(frame, uplink->mac, uplink->address, n->ip);
+		exchange_inject(dp, uplink->id, NET_NONE, frame, sizeof(frame));
+	}
+}
+
+static void tell(const struct neighbour *n)
+{
+	for (const struct watcher *w = n->watchers; w; w = w->next)
+		w->fn(w->arg, n->ip, n->known ? n->mac : NULL);
+}
+
+static void set_mac(struct neighbour *n, const uint8_t *mac, bool reachable)
+{
+	bool changed = !n->known || memcmp(n->mac, mac, 6) != 0;
+
+	n->known = true;
+	n->reachable = reachable;
+	memcpy(n->mac, mac, 6);
+	if (changed)
+		tell(n);
+}
+
+/* The MAC that a port of the network was given for `ip`: good until the guest itself says otherwise. */
+static bool listed_mac(struct dp *dp, uint16_t net, uint32_t ip, uint8_t *mac)
+{
+	for (unsigned i = 0; i < MAX_PORTS; i++) {
+		const struct port *port = dp_get_port(dp, (uint16_t)i);
+
+		if (!port || port->net != net)
+			continue;
+		for (unsigned k = 0; k < port->spec.nips; k++)
+			if (port->spec.ips[k] == ip) {
+				memcpy(mac, port->mac, 6);
+				return true;
+			}
+	}
+	return false;
+}
+
+static struct neighbour *make(struct dp *dp, struct neigh_scope scope, uint32_t ip)
+{
+	struct neighbour *n = calloc(1, sizeof(*n));
+
+	if (!n)
+		return NULL;
+	n->scope = scope;
+	n->ip = ip;
+	n->next = dp->neigh->first;
+	dp->neigh->first = n;
+	n->known = scope.net != NET_NONE && listed_mac(dp, scope.net, ip, n->mac);
+	n->due = dp->neigh->tick + ASK_TICKS;
+	ask(dp, n);
+	return n;
+}
+
+int neigh_want(struct dp *dp, struct neigh_scope scope, uint32_t ip,
+	void (*fn)(void *arg, uint32_t ip, const uint8_t *mac), void *arg)
+{
+	struct neighbour *n = find(dp, scope, ip);
+	struct watcher *w = calloc(1, sizeof(*w));
+
+	if (w && !n)
+		n = make(dp, scope, ip);
+	if (!w || !n) {
+		free(w);
+		return -ENOMEM;
+	}
+	w->fn = fn;
+	w->arg = arg;
+	w->next = n->watchers;
+	n->watchers = w;
+	if (n->known)
+		fn(arg, ip, n->mac);
+	return 0;
+}
+
+static void forget(struct dp *dp, struct neighbour *gone)
+{
+	for (struct neighbour **at = &dp->neigh->first; *at; at = &(*at)->next)
+		if (*at == gone) {
+			*at = gone->next;
+			neighbour_free(gone);
+			return;
+		}
+}
+
+void neigh_release(struct dp *dp, struct neigh_scope scope, uint32_t ip,
+	void (*fn)(void *arg, uint32_t ip, const uint8_t *mac), void *arg)
+{
+	struct neighbour *n = find(dp, scope, ip);
+
+	if (!n)
+		return;
+	for (struct watcher **at = &n->watchers; *at; at = &(*at)->next) {
+		struct watcher *w = *at;
+
+		if (w->fn != fn || w->arg != arg)
+			continue;
+		*at = w->next;
+		free(w);
+		break;
+	}
+	if (!n->watchers)
+		forget(dp, n);
+}
+
+/* A neighbour that no longer answers keeps its MAC: a quiet one is more often busy than moved. */
+void neigh_tick(struct dp *dp)
+{
+	dp->neigh->tick++;
+	for (struct neighbour *n = dp->neigh->first; n; n = n->next) {
+		if ((int)(dp->neigh->tick - n->due) < 0)
+			continue;
+		if (n->unanswered < LOST_AFTER)
+			n->unanswered++;
+		else
+			n->reachable = false;
+		n->due = dp->neigh->tick + (n->reachable && n->unanswered == 0 ? CONFIRM_TICKS : ASK_TICKS);
+		ask(dp, n);
+	}
+}
+
+void neigh_input(struct dp *dp, uint16_t net, uint16_t port, const uint8_t *data, uint16_t len)
+{
+	struct neigh_scope scope = {.net = net, .uplink = net == NET_NONE ? port : OUT_NONE};
+	const uint8_t *arp = data + ETH_LEN;
+	struct neighbour *n;
+
+	if (len < ARP_FRAME_LEN || mac_multicast(arp + ARP_SENDER_MAC))
+		return;
+	n = find(dp, scope, load_ip4(arp + ARP_SENDER_IP));
+	if (!n)
+		return;
+	n->unanswered = 0;
+	n->due = dp->neigh->tick + CONFIRM_TICKS;
+	set_mac(n, arp + ARP_SENDER_MAC, true);
+}
+
+void neigh_ports_changed(struct dp *dp, uint16_t net)
+{
+	uint8_t mac[6];
+
+	for (struct neighbour *n = dp->neigh->first; n; n = n->next) {
+		if (n->scope.net != net)
+			continue;
+		if (listed_mac(dp, net, n->ip, mac))
+			set_mac(n, mac, n->reachable);
+		n->due = dp->neigh->tick; /* ask who it is now */
+	}
+}
+
+size_t dp_neighbours(struct dp *dp, uint16_t uplink, struct dp_neighbour *out, size_t max)
+{
+	size_t count = 0;
+
+	for (const struct neighbour *n = dp->neigh->first; n; n = n->next) {
+		if (n->scope.uplink != uplink || n->scope.net != NET_NONE || !n->known)
+			continue;
+		if (count < max) {
+			out[count].ip = n->ip;
+			out[count].reachable = n->reachable;
+			memcpy(out[count].mac, n->mac, 6);
+		}
+		count++;
+	}
+	return count;
+}

@@ -1,0 +1,41 @@
+#include "dataplane/pipeline.h"
+
+#include <rte_cycles.h>
+
+#include "dataplane/service.h"
+
+const struct stage pipeline[] = {
+	{"ingress", ingress_stage, "count, find the headers", .port_only = true},
+	{"underlay", underlay_stage, "answer ARP and ping for the uplink, take VXLAN apart",
+		.uplink_only = true},
+	{"learn", learn_stage, "check the source address, learn where it is"},
+	{"local", local_stage, "answer ARP and ping for the gateway and vips"},
+	{"service", service_stage, "vip to backend, and back"},
+	{"lookup", lookup_stage, "destination address to port, vtep or flood"},
+	{"deliver", deliver_stage, "encapsulate, checksum, copy to the receivers, count"},
+};
+const unsigned pipeline_len = sizeof(pipeline) / sizeof(pipeline[0]);
+
+static inline bool applies(const struct stage *stage, const struct port *in)
+{
+	return in->is_uplink ? !stage->port_only : !stage->uplink_only;
+}
+
+void pipeline_run(struct worker *w, struct burst *b)
+{
+	for (unsigned i = 0; i < pipeline_len; i++)
+		if (applies(&pipeline[i], b->in))
+			pipeline[i].run(w, b);
+}
+
+void pipeline_run_timed(struct worker *w, struct burst *b, uint64_t *cycles)
+{
+	uint64_t then = rte_rdtsc(), now;
+
+	for (unsigned i = 0; i < pipeline_len; i++, then = now) {
+		if (applies(&pipeline[i], b->in))
+			pipeline[i].run(w, b);
+		now = rte_rdtsc();
+		cycles[i] += now - then;
+	}
+}

@@ -1,0 +1,257 @@
+#include "dataplane/polling.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <rte_cycles.h>
+#include <rte_rcu_qsbr.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "dataplane/account.h"
+#include "dataplane/dp.h"
+#include "dataplane/mem.h"
+#include "dataplane/private.h"
+#include "dataplane/rcu.h"
+
+enum {
+	SLEEP_MS = 100,	     /* at most, should a wake-up be missed */
+	BLIND_SLEEP_US = 50, /* when a port cannot signal */
+	FDS_AT_ONCE = 32,
+};
+
+struct poll_entry {
+	struct port *port;
+	uint16_t queue;
+};
+
+struct poll_list {
+	unsigned count; /* queues in rings */
+	unsigned nfd;	/* queues in the epoll set */
+	struct poll_entry entry[];
+};
+
+/* What a sleep waits for: the wake fd, the epoll set, every ring. The worker's own, for it outlives any list.
+ */
+enum { POLL_FDS = MAX_PORTS * PORT_QUEUES_MAX + 2 };
+
+struct polling {
+	_Atomic(struct poll_list *) list;
+	int epoll;
+	struct pollfd *fd; /* [POLL_FDS], touched lazily */
+	uint64_t fds_due;  /* TSC */
+	uint64_t fds_every;
+};
+
+int polling_new(struct worker *w)
+{
+	struct polling *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return -ENOMEM;
+	p->fd = mem_alloc(POLL_FDS * sizeof(*p->fd));
+	p->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (!p->fd || p->epoll < 0) {
+		int rc = p->fd ? -errno : -ENOMEM;
+
+		mem_free(p->fd, POLL_FDS * sizeof(*p->fd));
+		if (p->epoll >= 0)
+			close(p->epoll);
+		free(p);
+		return rc;
+	}
+	p->fds_every = rte_get_tsc_hz() / 1000000 * FDS_EVERY_US;
+	w->polling = p;
+	return 0;
+}
+
+void polling_free(struct worker *w)
+{
+	if (!w->polling)
+		return;
+	free(atomic_load(&w->polling->list));
+	mem_free(w->polling->fd, POLL_FDS * sizeof(*w->polling->fd));
+	close(w->polling->epoll);
+	free(w->polling);
+}
+
+/* Looks at the queues in the epoll set that have frames. */
+static unsigned serve_fds(struct worker *w)
+{
+	struct epoll_event event[FDS_AT_ONCE];
+	int n = epoll_wait(w->polling->epoll, event, FDS_AT_ONCE, 0);
+	unsigned frames = 0;
+
+	for (int i = 0; i < n; i++) {
+		uint16_t queue = (uint16_t)event[i].data.u32;
+		struct port *port = dp_get_port(w->dp, (uint16_t)(event[i].data.u32 >> 16));
+		unsigned got = port && queue < port->nqueue ? worker_serve(w, port, queue) : 0;
+		int fd;
+
+		frames += got;
+		/* its interface is gone for good: an error would end every sleep */
+		if (!got && port && (event[i].events & (EPOLLERR | EPOLLHUP))) {
+			fd = port->ops->rx_fd(port, queue);
+			if (fd >= 0)
+				epoll_ctl(w->polling->epoll, EPOLL_CTL_DEL, fd, NULL);
+		}
+	}
+	return frames;
+}
+
+unsigned polling_turn(struct worker *w, uint64_t now)
+{
+	struct polling *p = w->polling;
+	const struct poll_list *list = atomic_load_explicit(&p->list, memory_order_acquire);
+	unsigned frames = 0;
+
+	if (!list)
+		return 0;
+	for (unsigned i = 0; i < list->count; i++)
+		frames += worker_serve(w, list->entry[i].port, list->entry[i].queue);
+	if (list->nfd && (!frames || now >= p->fds_due)) {
+		frames += serve_fds(w);
+		p->fds_due = now + p->fds_every;
+	}
+	return frames;
+}
+
+/* Asks every ring to signal. False: frames wait already. *blind: some ring cannot signal. */
+static bool arm(const struct poll_list *list, bool *blind)
+{
+	bool waiting = false;
+
+	for (unsigned i = 0; i < list->count && !waiting; i++) {
+		struct port *port = list->entry[i].port;
+
+		if (port->ops->arm)
+			waiting = port->ops->arm(port, list->entry[i].queue, true);
+		else
+			*blind = true;
+	}
+	return !waiting;
+}
+
+static void disarm(const struct poll_list *list)
+{
+	for (unsigned i = 0; i < list->count; i++) {
+		struct port *port = list->entry[i].port;
+
+		if (port->ops->arm)
+			port->ops->arm(port, list->entry[i].queue, false);
+	}
+}
+
+static unsigned gather_fds(const struct worker *w, const struct poll_list *list)
+{
+	struct pollfd *fd = w->polling->fd;
+	unsigned n = 0;
+
+	fd[n++] = (struct pollfd){.fd = w->wake_fd, .events = POLLIN};
+	if (list->nfd)
+		fd[n++] = (struct pollfd){.fd = w->polling->epoll, .events = POLLIN};
+	for (unsigned i = 0; i < list->count; i++) {
+		struct port *port = list->entry[i].port;
+		int kick = port->ops->arm ? port->ops->rx_fd(port, list->entry[i].queue) : -1;
+
+		if (kick >= 0)
+			fd[n++] = (struct pollfd){.fd = kick, .events = POLLIN};
+	}
+	return n;
+}
+
+/* Offline, so grace periods do not wait for a sleeper: it must not touch `list` or a port afterwards. */
+static void sleep_offline(struct worker *w, struct pollfd *fd, unsigned n, bool blind)
+{
+	struct timespec limit = {.tv_nsec = blind ? BLIND_SLEEP_US * 1000L : SLEEP_MS * 1000000L};
+	uint64_t wakes;
+
+	atomic_store_explicit(&w->account->asleep, true, memory_order_relaxed);
+	rte_rcu_qsbr_thread_offline(w->dp->qsbr, w->index);
+	ppoll(fd, n, &limit, NULL);
+	rte_rcu_qsbr_thread_online(w->dp->qsbr, w->index);
+	atomic_store_explicit(&w->account->asleep, false, memory_order_relaxed);
+	if (read(w->wake_fd, &wakes, sizeof(wakes)) < 0)
+		return; /* nobody woke it */
+}
+
+void polling_sleep(struct worker *w)
+{
+	const struct poll_list *list = atomic_load_explicit(&w->polling->list, memory_order_acquire);
+	bool blind = false;
+
+	if (!list)
+		return;
+	if (arm(list, &blind))
+		sleep_offline(w, w->polling->fd, gather_fds(w, list), blind);
+	disarm(atomic_load_explicit(&w->polling->list, memory_order_acquire));
+}
+
+/* Which worker polls a queue. Ports stay where they are when others come and go. */
+static unsigned worker_of(const struct dp *dp, const struct port *port, uint16_t queue)
+{
+	return (port->id + queue) % dp->nworker;
+}
+
+static struct poll_list *list_new(struct dp *dp, unsigned worker)
+{
+	struct poll_list *list;
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < MAX_PORTS; i++)
+		count += dp_get_port(dp, i) ? dp_get_port(dp, i)->nqueue : 0;
+	list = calloc(1, sizeof(*list) + count * sizeof(list->entry[0]));
+	if (!list)
+		return NULL;
+	for (unsigned i = 0; i < MAX_PORTS; i++) {
+		struct port *port = dp_get_port(dp, i);
+
+		for (unsigned q = 0; port && q < port->nqueue; q++) {
+			if (worker_of(dp, port, q) != worker)
+				continue;
+			if (port->ops->by_fd)
+				list->nfd++;
+			else
+				list->entry[list->count++] = (struct poll_entry){port, q};
+		}
+	}
+	return list;
+}
+
+/* Has the port's workers listen to its fds; closing an fd takes it out of the set. */
+int polling_add_fds(struct dp *dp, struct port *port)
+{
+	if (!port->ops->by_fd)
+		return 0;
+	for (unsigned q = 0; q < port->nqueue; q++) {
+		struct epoll_event event = {.events = EPOLLIN, .data.u32 = (uint32_t)port->id << 16 | q};
+		int epoll = dp->worker[worker_of(dp, port, q)]->polling->epoll;
+
+		if (epoll_ctl(epoll, EPOLL_CTL_ADD, port->ops->rx_fd(port, q), &event) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+int polling_assign(struct dp *dp)
+{
+	struct poll_list *fresh[MAX_WORKERS] = {0};
+	int rc = 0;
+
+	for (unsigned i = 0; i < dp->nworker && !rc; i++) {
+		fresh[i] = list_new(dp, i);
+		rc = fresh[i] ? 0 : -ENOMEM;
+	}
+	for (unsigned i = 0; i < dp->nworker; i++) {
+		struct poll_list *old = fresh[i];
+
+		if (!rc)
+			old = atomic_exchange(&dp->worker[i]->polling->list, fresh[i]);
+		if (old)
+			rcu_defer(dp, free, old);
+	}
+	if (!rc)
+		workers_wake(dp);
+	return rc;
+}

@@ -1,0 +1,27 @@
+/*
+ * polling.h: which queues a worker polls, and how it sleeps when there is nothing to do.
+ *
+ * Rings in memory (vhost-user, packet sockets, devices) are looked at every turn. Queues that cost a system
+ * call a look (TAP) are gathered in one epoll set: every turn when the worker is otherwise idle, every
+ * FDS_EVERY_US when its rings are busy. Sleep is one ppoll over that set, the rings' own fds and the wake fd.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "dataplane/worker.h"
+
+enum { FDS_EVERY_US = 10 };
+
+/** Control thread. -ENOMEM or what the system says. */
+int polling_new(struct worker *w);
+void polling_free(struct worker *w);
+
+/** Worker. One look at every queue that is due at TSC `now`. Returns the frames moved. */
+unsigned polling_turn(struct worker *w, uint64_t now);
+
+/** Worker. Sleeps until a queue has frames or somebody wakes it; returns at once when frames are waiting. */
+void polling_sleep(struct worker *w);
+
+/** Worker (worker.c). Takes one burst from a queue through the pipeline. Returns its frames. */
+unsigned worker_serve(struct worker *w, struct port *port, uint16_t queue);

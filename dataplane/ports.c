@@ -1,0 +1,241 @@
+/* ports.c: ports come and go while traffic flows. Control thread, but for port_set_link(). */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "dataplane/fdb.h"
+#include "dataplane/port.h"
+#include "dataplane/private.h"
+#include "dataplane/rcu.h"
+
+static void spec_free(struct dp_port *spec)
+{
+	free((char *)spec->socket);
+	free((char *)spec->owner);
+	free((char *)spec->group);
+	free((char *)spec->device);
+	free((char *)spec->devargs);
+	free((char *)spec->file);
+}
+
+static bool copy_string(const char **field)
+{
+	if (*field)
+		*field = strdup(*field);
+	return *field != NULL;
+}
+
+/* A spec with its own strings. -ENOMEM: nothing is left behind. */
+static int spec_copy(struct dp_port *to, const struct dp_port *from)
+{
+	const char **field[] = {&to->socket, &to->owner, &to->group, &to->device, &to->devargs, &to->file};
+	int rc = 0;
+
+	*to = *from;
+	for (unsigned i = 0; i < sizeof(field) / sizeof(field[0]); i++)
+		if (*field[i] && !copy_string(field[i]))
+			rc = -ENOMEM;
+	if (rc)
+		spec_free(to);
+	return rc;
+}
+
+/* The free index that was used longest ago. */
+static int free_index(struct dp *dp)
+{
+	for (unsigned i = 0; i < MAX_PORTS; i++) {
+		unsigned id = (dp->priv->next_port + i) % MAX_PORTS;
+
+		if (!dp_get_port(dp, (uint16_t)id)) {
+			dp->priv->next_port = (uint16_t)((id + 1) % MAX_PORTS);
+			return (int)id;
+		}
+	}
+	return -ENOSPC;
+}
+
+static void close_fds(const struct dp_port *spec)
+{
+	for (unsigned i = 0; i < spec->nfds; i++)
+		close(spec->fds[i]);
+}
+
+static int port_new(struct dp *dp, const struct dp_port *spec, unsigned id, struct port **out)
+{
+	struct port *port = calloc(1, sizeof(*port));
+
+	if (!port || spec_copy(&port->spec, spec)) {
+		free(port);
+		return -ENOMEM;
+	}
+	port->dp = dp;
+	port->id = (uint16_t)id;
+	port->net = spec->net;
+	port->mtu = spec->mtu;
+	port->is_uplink = spec->net == DP_NET_NONE;
+	port->is_gateway = spec->gateway;
+	port->nqueue = 1;
+	port->vxlan_port = spec->vxlan_port;
+	port->address = spec->address;
+	memcpy(port->mac, spec->mac, 6);
+	*out = port;
+	return 0;
+}
+
+static void port_free(void *arg)
+{
+	struct port *port = arg;
+
+	spec_free(&port->spec);
+	free(port);
+}
+
+/* Workers may use the port from here on. -ENOMEM: they may not. */
+static int port_publish(struct dp *dp, struct port *port)
+{
+	int rc;
+
+	for (unsigned i = 0; i < dp->nworker; i++)
+		memset(&dp->worker[i]->port_stats[port->id], 0, sizeof(struct port_stats));
+	dp->priv->link_told[port->id] = false;
+	rc = polling_add_fds(dp, port);
+	if (rc)
+		return rc;
+	atomic_store_explicit(&dp->port[port->id], port, memory_order_release);
+	rc = port->is_uplink ? 0 : network_refresh(dp, port->net);
+	if (!rc)
+		rc = polling_assign(dp);
+	if (rc)
+		atomic_store(&dp->port[port->id], NULL);
+	return rc;
+}
+
+int dp_port_add(struct dp *dp, const struct dp_port *spec, uint16_t *id, struct dp_err *err)
+{
+	const struct port_ops *ops = port_type_ops(spec->type);
+	int index = free_index(dp), rc;
+	struct port *port = NULL;
+
+	if (!ops)
+		rc = dp_fail(err, -ENOTSUP, "type: not in this build");
+	else if (index < 0)
+		rc = dp_fail(err, -ENOSPC, "there are %d ports already", MAX_PORTS);
+	else if (spec->net != DP_NET_NONE && !dp_get_net(dp, spec->net))
+		rc = dp_fail(err, -ENOENT, "network: no such network");
+	else if (port_new(dp, spec, (unsigned)index, &port))
+		rc = dp_fail(err, -ENOMEM, "out of memory");
+	else
+		rc = 0;
+	if (rc) {
+		close_fds(spec);
+		return rc;
+	}
+	port->ops = ops;
+	rc = ops->open(port, err);
+	if (rc)
+		goto out;
+	rc = port_publish(dp, port);
+	if (rc) {
+		rcu_wait(dp);
+		ops->close(port);
+		dp_fail(err, rc, "%s", strerror(-rc));
+		goto out;
+	}
+	if (port->is_uplink)
+		vteps_rebind(dp);
+	else
+		neigh_ports_changed(dp, port->net);
+	*id = port->id;
+	return 0;
+out:
+	port_free(port);
+	return rc;
+}
+
+int dp_port_set(struct dp *dp, uint16_t id, const struct dp_port *spec, struct dp_err *err)
+{
+	struct port *port = dp_get_port(dp, id);
+
+	if (!port)
+		return dp_fail(err, -ENOENT, "no such port");
+	memcpy(port->mac, spec->mac, 6);
+	memcpy(port->spec.ips, spec->ips, sizeof(spec->ips));
+	port->spec.nips = spec->nips;
+	port->mtu = spec->mtu;
+	if (port->is_uplink)
+		vteps_rebind(dp);
+	else
+		neigh_ports_changed(dp, port->net);
+	return 0;
+}
+
+static bool at_port(void *arg, uint64_t key, uint64_t value)
+{
+	return !(fdb_flags(value) & FDB_VTEP) && fdb_target(value) == *(const uint16_t *)arg;
+}
+
+/* What it dropped stays in its network's sums. */
+static void keep_drops(struct dp *dp, const struct port *port)
+{
+	if (port->net == NET_NONE)
+		return;
+	for (unsigned w = 0; w < dp->nworker; w++)
+		for (unsigned r = 0; r < DROP_COUNT; r++)
+			dp->priv->gone_drop[port->net][r] += dp->worker[w]->port_stats[port->id].drop[r];
+}
+
+int dp_port_del(struct dp *dp, uint16_t id)
+{
+	struct port *port = dp_get_port(dp, id);
+
+	if (!port)
+		return -ENOENT;
+	atomic_store(&dp->port[id], NULL);
+	if (port->is_uplink)
+		vteps_rebind(dp);
+	else
+		network_refresh(dp, port->net);
+	polling_assign(dp);
+	rcu_wait(dp);
+	port->ops->close(port);
+	keep_drops(dp, port);
+	sweep_all(dp, at_port, &id);
+	if (!port->is_uplink)
+		neigh_ports_changed(dp, port->net);
+	port_free(port);
+	return 0;
+}
+
+void port_set_link(struct port *port, bool up)
+{
+	struct dp *dp = port->dp;
+	uint64_t one = 1;
+
+	if (atomic_exchange(&port->up, up) == up || !dp->priv)
+		return;
+	atomic_fetch_or(&dp->priv->link_news[port->id / 64], UINT64_C(1) << (port->id % 64));
+	workers_wake(dp);
+	if (write(dp->priv->link_fd, &one, sizeof(one)) < 0)
+		return; /* full: control has been told */
+}
+
+/* On the control loop: tells control of links that changed since it was told last. */
+void ports_report_links(struct dp *dp)
+{
+	for (unsigned word = 0; word < MAX_PORTS / 64; word++) {
+		uint64_t news = atomic_exchange(&dp->priv->link_news[word], 0);
+
+		for (; news; news &= news - 1) {
+			unsigned id = word * 64 + (unsigned)__builtin_ctzll(news);
+			struct port *port = dp_get_port(dp, (uint16_t)id);
+			bool up = port && atomic_load(&port->up);
+
+			if (!port || up == dp->priv->link_told[id])
+				continue;
+			dp->priv->link_told[id] = up;
+			if (dp->config.on_link)
+				dp->config.on_link(dp->config.ctx, port->id, up);
+		}
+	}
+}

@@ -1,0 +1,80 @@
+/* private.h: what only the control side of dataplane/ keeps. Control thread. */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "dataplane/dp.h"
+
+enum { DP_TICK_MS = 250 }; /* sweep a part of the fdb, ask neighbours, free what waits */
+
+struct deferred {
+	struct deferred *next;
+	void (*fn)(void *arg);
+	void *arg;
+};
+
+/* A vtep as control knows it; workers see struct vtep (vxlan.h). */
+struct vtep_record {
+	uint16_t net;
+	uint16_t uplink; /* OUT_NONE: none reaches it */
+	uint32_t remote;
+	uint32_t hop; /* whose MAC is wanted: the remote or the uplink's gateway */
+	bool used, resolved;
+	uint8_t mac[6];
+};
+
+struct dp_private {
+	struct deferred *deferred; /* objects that wait for a grace period */
+	struct vtep_record vtep[MAX_VTEPS];
+	uint16_t next_port; /* where to look for a free index: the one used longest ago */
+	uint64_t gone_drop[MAX_NETS]
+			  [DROP_COUNT]; /* drops of deleted ports, so that a network's sums stay right */
+	uint32_t sweep;			/* next fdb bucket */
+	int link_fd;			/* eventfd: a link changed, or something was punted */
+	_Atomic(uint64_t) link_news[MAX_PORTS / 64]; /* ports whose link changed */
+	bool link_told[MAX_PORTS];		     /* state that control was told last */
+	void *timer, *watch;			     /* on control's loop */
+	unsigned ticks;
+	struct worker_reading *reading; /* stats.c: [MAX_WORKERS], what was read last */
+};
+
+/** Runs what rcu_defer() gathered. */
+void rcu_flush(struct dp *dp);
+
+/** sweep.c: ages a part of the fdb; a timer calls it SWEEP_PARTS times a second. */
+enum { SWEEP_PARTS = 4 };
+void sweep_fdb(struct dp *dp);
+/** Removes every fdb entry for which fn says so, now. */
+void sweep_all(struct dp *dp, bool (*fn)(void *arg, uint64_t key, uint64_t value), void *arg);
+
+/** network.c: publishes the network again with its present members. -ENOMEM: nothing changed. */
+int network_refresh(struct dp *dp, uint16_t id);
+
+/** vtep.c: a port came or went: uplinks are chosen again. */
+void vteps_rebind(struct dp *dp);
+
+/** ports.c: on the control loop, tells control of links that changed. */
+void ports_report_links(struct dp *dp);
+
+/** polling.c: spreads the published ports' queues over the workers. -ENOMEM. */
+int polling_assign(struct dp *dp);
+/** Before a port is published: its fds to the workers' epoll sets. -errno. */
+int polling_add_fds(struct dp *dp, struct port *port);
+
+/** neigh.c */
+int neigh_open(struct dp *dp);
+void neigh_close(struct dp *dp);
+/** Timer, DP_TICK_MS: requests that are due. */
+void neigh_tick(struct dp *dp);
+/** A punted ARP packet. */
+void neigh_input(struct dp *dp, uint16_t net, uint16_t port, const uint8_t *data, uint16_t len);
+/** The ips of a network's ports changed. */
+void neigh_ports_changed(struct dp *dp, uint16_t net);
+
+/** Seconds since the workers started, as they count them. */
+uint32_t dp_now_s(const struct dp *dp);
+
+/** eal.c: starts DPDK. One line in err on failure. */
+int eal_start(const struct dp_config *config, struct dp_err *err);
+void eal_stop(void);

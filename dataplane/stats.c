@@ -1,0 +1,203 @@
+/* stats.c: counters as control reads them, summed over the workers. */
+#include "dataplane/stats.h"
+
+#include <errno.h>
+#include <rte_cycles.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "dataplane/account.h"
+#include "dataplane/pipeline.h"
+#include "dataplane/private.h"
+
+static const char *const reason_name[DROP_COUNT] = {
+#define X(id, name, help) name,
+	DROP_REASONS(X)
+#undef X
+};
+
+/* Counted at the receiver; all others at the port that the frame came from. */
+static bool at_egress(enum drop_reason reason)
+{
+	return reason == DROP_RING_FULL || reason == DROP_MTU || reason == DROP_LINK_DOWN ||
+	       reason == DROP_TX_ERROR;
+}
+
+static uint64_t port_drops(const struct dp *dp, uint16_t id, enum drop_reason reason)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < dp->nworker; i++)
+		sum += dp->worker[i]->port_stats[id].drop[reason];
+	return sum;
+}
+
+static uint64_t uplink_drops(const struct dp *dp, uint16_t net, enum drop_reason reason)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < dp->nworker; i++)
+		sum += dp->worker[i]->net_stats[net].uplink_drop[reason];
+	return sum;
+}
+
+int dp_port_info(struct dp *dp, uint16_t id, struct dp_port_info *info)
+{
+	const struct port *port = dp_get_port(dp, id);
+
+	if (!port)
+		return -ENOENT;
+	*info = (struct dp_port_info){.up = atomic_load(&port->up), .queues = port->nqueue};
+	for (unsigned i = 0; i < dp->nworker; i++) {
+		const struct port_stats *s = &dp->worker[i]->port_stats[id];
+
+		info->rx_packets += s->rx_packets;
+		info->rx_bytes += s->rx_bytes;
+		info->tx_packets += s->tx_packets;
+		info->tx_bytes += s->tx_bytes;
+	}
+	for (unsigned r = 0; r < DROP_COUNT; r++)
+		*(at_egress(r) ? &info->tx_drops : &info->rx_drops) += port_drops(dp, id, r);
+	return 0;
+}
+
+static uint64_t network_drops(struct dp *dp, uint16_t id)
+{
+	uint64_t sum = 0;
+
+	for (unsigned r = 0; r < DROP_COUNT; r++)
+		sum += dp->priv->gone_drop[id][r] + uplink_drops(dp, id, r);
+	for (unsigned p = 0; p < MAX_PORTS; p++) {
+		const struct port *port = dp_get_port(dp, (uint16_t)p);
+
+		for (unsigned r = 0; port && port->net == id && r < DROP_COUNT; r++)
+			sum += port_drops(dp, (uint16_t)p, r);
+	}
+	return sum;
+}
+
+int dp_network_info(struct dp *dp, uint16_t id, struct dp_net_info *info)
+{
+	if (!dp_get_net(dp, id))
+		return -ENOENT;
+	*info = (struct dp_net_info){.drops = network_drops(dp, id)};
+	for (unsigned i = 0; i < dp->nworker; i++) {
+		const struct net_stats *s = &dp->worker[i]->net_stats[id];
+
+		info->rx += s->rx;
+		info->tx += s->tx;
+		info->generated += s->generated;
+		info->copies += s->copies;
+		info->consumed += s->consumed;
+	}
+	return 0;
+}
+
+static void walk_port(
+	struct dp *dp, const struct port *port, void (*fn)(void *, const struct dp_drop *), void *arg)
+{
+	for (unsigned r = 0; r < DROP_COUNT; r++) {
+		struct dp_drop drop = {reason_name[r], port->id, port->net, port_drops(dp, port->id, r)};
+
+		if (drop.packets)
+			fn(arg, &drop);
+	}
+}
+
+/* The uplink that a network's vteps go by: the place of the drops counted there. */
+static uint16_t network_uplink(struct dp *dp, uint16_t net)
+{
+	for (unsigned i = 0; i < MAX_VTEPS; i++)
+		if (dp->priv->vtep[i].used && dp->priv->vtep[i].net == net)
+			return dp->priv->vtep[i].uplink;
+	return OUT_NONE;
+}
+
+static void walk_network(struct dp *dp, uint16_t net, void (*fn)(void *, const struct dp_drop *), void *arg)
+{
+	for (unsigned r = 0; r < DROP_COUNT; r++) {
+		struct dp_drop drop = {reason_name[r], OUT_NONE, net, dp->priv->gone_drop[net][r]};
+
+		if (drop.packets)
+			fn(arg, &drop);
+		drop.packets = uplink_drops(dp, net, r);
+		drop.port = network_uplink(dp, net);
+		if (drop.packets)
+			fn(arg, &drop);
+	}
+}
+
+void dp_drop_walk(struct dp *dp, void (*fn)(void *arg, const struct dp_drop *drop), void *arg)
+{
+	for (unsigned i = 0; i < MAX_PORTS; i++)
+		if (dp_get_port(dp, (uint16_t)i))
+			walk_port(dp, dp_get_port(dp, (uint16_t)i), fn, arg);
+	for (unsigned i = 0; i < MAX_NETS; i++)
+		if (dp_get_net(dp, (uint16_t)i))
+			walk_network(dp, (uint16_t)i, fn, arg);
+}
+
+/* What the last dp_worker_info() saw, to tell what came since. */
+struct worker_reading {
+	uint64_t tsc, busy, packets, sampled, stage[DP_STAGES_MAX];
+};
+
+static double ratio(uint64_t cycles, uint64_t packets)
+{
+	return packets ? (double)cycles / (double)packets : 0;
+}
+
+static const char *stage_name(unsigned i)
+{
+	if (i == 0)
+		return "rx";
+	return i <= pipeline_len ? pipeline[i - 1].name : "complete";
+}
+
+int dp_worker_info(struct dp *dp, unsigned index, struct dp_worker_info *info)
+{
+	struct worker_reading *then, now;
+	struct account *a;
+
+	if (index >= dp->nworker)
+		return -ENOENT;
+	if (!dp->priv->reading)
+		dp->priv->reading = calloc(MAX_WORKERS, sizeof(*dp->priv->reading));
+	if (!dp->priv->reading)
+		return -ENOMEM;
+	then = &dp->priv->reading[index];
+	a = dp->worker[index]->account;
+	now = (struct worker_reading){rte_rdtsc(), a->busy, a->packets, a->sampled, {0}};
+	memcpy(now.stage, a->stage, sizeof(now.stage));
+	if (!then->tsc)
+		then->tsc = dp->start_tsc;
+	*info = (struct dp_worker_info){
+		.core = dp->worker[index]->core,
+		.asleep = atomic_load(&a->asleep),
+		.busy_pct = 100 * ratio(now.busy - then->busy, now.tsc - then->tsc),
+		.packets = now.packets,
+		.cycles_per_packet = ratio(now.busy - then->busy, now.packets - then->packets),
+		.longest_gap_us =
+			(uint32_t)(atomic_exchange(&a->longest_gap, 0) * 1000000 / rte_get_tsc_hz()),
+		.nstage = pipeline_len + 2,
+	};
+	for (unsigned i = 0; i < info->nstage; i++)
+		info->stage[i] = (struct dp_stage_info){
+			stage_name(i), ratio(now.stage[i] - then->stage[i], now.sampled - then->sampled)};
+	*then = now;
+	return 0;
+}
+
+unsigned dp_memory_mb(struct dp *dp)
+{
+	FILE *f = fopen("/proc/self/statm", "re");
+	unsigned long total, resident = 0;
+
+	if (f && fscanf(f, "%lu %lu", &total, &resident) != 2)
+		resident = 0;
+	if (f)
+		fclose(f);
+	return (unsigned)(resident * (unsigned long)sysconf(_SC_PAGESIZE) >> 20);
+}

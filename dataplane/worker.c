@@ -1,0 +1,199 @@
+#include "dataplane/worker.h"
+
+#include <errno.h>
+#include <rte_cycles.h>
+#include <rte_rcu_qsbr.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "dataplane/account.h"
+#include "dataplane/deliver.h"
+#include "dataplane/dp.h"
+#include "dataplane/exchange.h"
+#include "dataplane/mem.h"
+#include "dataplane/pipeline.h"
+#include "dataplane/polling.h"
+
+enum {
+	FLOOD_BUDGET = 2048, /* copies a turn */
+	IDLE_US = 50,	     /* adaptive: sleep when nothing has come for this long */
+};
+
+static size_t stats_bytes(void)
+{
+	return MAX_PORTS * sizeof(struct port_stats) + MAX_NETS * sizeof(struct net_stats) +
+	       MAX_BACKENDS * sizeof(struct backend_stats);
+}
+
+int worker_new(struct dp *dp, unsigned index, int core, struct worker **out)
+{
+	struct worker *w = mem_alloc(sizeof(*w));
+	int rc = -ENOMEM;
+
+	if (!w)
+		return -ENOMEM;
+	w->dp = dp;
+	w->index = index;
+	w->core = core;
+	w->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	w->port_stats = mem_alloc(stats_bytes());
+	w->scratch = mem_alloc(SCRATCH_BYTES);
+	w->account = mem_alloc(sizeof(*w->account));
+	w->punt = mem_alloc(sizeof(*w->punt));
+	w->inject = mem_alloc(sizeof(*w->inject));
+	if (w->wake_fd < 0 || !w->port_stats || !w->scratch || !w->account || !w->punt || !w->inject)
+		goto fail;
+	w->net_stats = (struct net_stats *)(w->port_stats + MAX_PORTS);
+	w->backend_stats = (struct backend_stats *)(w->net_stats + MAX_NETS);
+	rc = outbox_new(w);
+	if (!rc)
+		rc = polling_new(w);
+	if (rc)
+		goto fail;
+	*out = w;
+	return 0;
+fail:
+	worker_free(w);
+	return rc;
+}
+
+void worker_free(struct worker *w)
+{
+	if (!w)
+		return;
+	polling_free(w);
+	outbox_free(w);
+	mem_free(w->inject, sizeof(*w->inject));
+	mem_free(w->punt, sizeof(*w->punt));
+	mem_free(w->account, sizeof(*w->account));
+	mem_free(w->scratch, SCRATCH_BYTES);
+	mem_free(w->port_stats, stats_bytes());
+	if (w->wake_fd >= 0)
+		close(w->wake_fd);
+	mem_free(w, sizeof(*w));
+}
+
+void workers_wake(struct dp *dp)
+{
+	uint64_t one = 1;
+
+	for (unsigned i = 0; i < dp->nworker; i++)
+		if (write(dp->worker[i]->wake_fd, &one, sizeof(one)) < 0)
+			continue; /* full: it has been told */
+}
+
+/* One burst in SAMPLE_EVERY reads the clock between the stages. */
+static void serve_timed(struct worker *w, struct burst *b, uint64_t start)
+{
+	struct account *a = w->account;
+	uint64_t taken = rte_rdtsc(), done;
+
+	a->stage[0] += taken - start;
+	pipeline_run_timed(w, b, a->stage + 1);
+	done = rte_rdtsc();
+	if (b->in->ops->complete)
+		b->in->ops->complete(b->in, w, b);
+	a->stage[1 + pipeline_len] += rte_rdtsc() - done;
+	a->sampled += b->count;
+}
+
+unsigned worker_serve(struct worker *w, struct port *port, uint16_t queue)
+{
+	struct burst *b = &w->burst;
+	struct account *a = w->account;
+	bool timed = a->bursts % SAMPLE_EVERY == 0;
+	uint64_t start = timed ? rte_rdtsc() : 0;
+
+	b->in = port;
+	b->queue = queue;
+	b->count = 0;
+	b->nspan = 0;
+	b->bytes = 0;
+	if (!port->ops->rx(port, w, b))
+		return 0;
+	w->port_stats[port->id].rx_packets += b->count;
+	w->port_stats[port->id].rx_bytes += b->bytes;
+	a->bursts++;
+	a->packets += b->count;
+	if (timed) {
+		serve_timed(w, b, start);
+	} else {
+		pipeline_run(w, b);
+		if (port->ops->complete)
+			port->ops->complete(port, w, b);
+	}
+	return b->count;
+}
+
+static void note_gap(struct account *a, uint64_t now)
+{
+	uint64_t gap = now - a->last_turn;
+
+	if (a->last_turn && gap > atomic_load_explicit(&a->longest_gap, memory_order_relaxed))
+		atomic_store_explicit(&a->longest_gap, gap, memory_order_relaxed);
+	a->last_turn = now;
+}
+
+unsigned worker_turn(struct worker *w)
+{
+	uint64_t now = rte_rdtsc();
+	unsigned frames;
+
+	note_gap(w->account, now);
+	if (now >= w->next_second) {
+		w->now_s++;
+		w->next_second += rte_get_tsc_hz();
+	}
+	w->flood_left = FLOOD_BUDGET;
+	frames = polling_turn(w, now);
+	exchange_send_injected(w);
+	if (frames)
+		w->account->busy += rte_rdtsc() - now;
+	rte_rcu_qsbr_quiescent(w->dp->qsbr, w->index);
+	return frames;
+}
+
+/* Seconds since the workers started: the same count on every worker, kept up across sleep. */
+static void set_clock(struct worker *w)
+{
+	uint64_t hz = rte_get_tsc_hz(), since = rte_rdtsc() - w->dp->start_tsc;
+
+	w->now_s = (uint32_t)(since / hz) + 1;
+	w->next_second = w->dp->start_tsc + (uint64_t)w->now_s * hz;
+}
+
+static void doze(struct worker *w)
+{
+	polling_sleep(w);
+	w->account->last_turn = 0;
+	set_clock(w);
+}
+
+int worker_main(void *arg)
+{
+	struct worker *w = arg;
+	uint64_t idle_since = 0, patience = 0, now;
+
+	if (w->dp->config.idle == DP_IDLE_ADAPTIVE)
+		patience = rte_get_tsc_hz() / 1000000 * IDLE_US;
+	set_clock(w);
+	rte_rcu_qsbr_thread_register(w->dp->qsbr, w->index);
+	rte_rcu_qsbr_thread_online(w->dp->qsbr, w->index);
+	while (!atomic_load_explicit(&w->stop, memory_order_relaxed)) {
+		if (worker_turn(w) || w->dp->config.idle == DP_IDLE_POLL) {
+			idle_since = 0;
+			continue;
+		}
+		now = rte_rdtsc();
+		if (!idle_since)
+			idle_since = now;
+		if (now - idle_since < patience)
+			continue;
+		doze(w);
+		idle_since = 0;
+	}
+	rte_rcu_qsbr_thread_offline(w->dp->qsbr, w->index);
+	rte_rcu_qsbr_thread_unregister(w->dp->qsbr, w->index);
+	return 0;
+}
