@@ -1,0 +1,51 @@
+/*
+ * csum.h: the Internet checksum (RFC 1071). Sums are of 16-bit words in the order in which they lie in
+ * memory, so nothing is byte-swapped on the way (section 2.B); a fold gives what is stored as it is. Any
+ * thread.
+ */
+#pragma once
+
+#include <stdint.h>
+#include <string.h>
+
+/** Adds `len` bytes at `data`, the first of which is at an even place of what is summed. At most 4 GB in all.
+ */
+uint64_t csum_add(uint64_t sum, const uint8_t *data, uint32_t len);
+
+/** Folds to 16 bits, not complemented. */
+static inline uint16_t csum_fold(uint64_t sum)
+{
+	sum = (sum & UINT32_MAX) + (sum >> 32);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)sum;
+}
+
+/** The sum of bytes that begin at an odd place, from their sum as if it were even. */
+static inline uint64_t csum_odd(uint64_t sum)
+{
+	return __builtin_bswap16(csum_fold(sum));
+}
+
+/** Stores a folded sum or its complement, which is in memory order already. */
+static inline void csum_store(uint8_t *field, uint16_t sum)
+{
+	memcpy(field, &sum, 2);
+}
+
+static inline uint16_t csum_load(const uint8_t *field)
+{
+	uint16_t sum;
+
+	memcpy(&sum, field, 2);
+	return sum;
+}
+
+/** The checksum field that makes a packet with this sum right. Never 0, which would mean "none" in UDP. */
+static inline uint16_t csum_field(uint64_t sum)
+{
+	uint16_t field = (uint16_t)~csum_fold(sum);
+
+	return field ? field : 0xffff;
+}
