@@ -1,0 +1,268 @@
+#include "bench/front/front.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "bench/front/front_private.h"
+#include "bench/front/front_rx.h"
+#include "bench/front/front_tx.h"
+
+int front_fail(struct front *f, int rc, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(f->error, sizeof(f->error), fmt, args);
+	va_end(args);
+	return rc;
+}
+
+static int take_options(struct front *f, const struct front_options *opt)
+{
+	f->opt = *opt;
+	f->opt.pairs = opt->pairs ? opt->pairs : 1;
+	f->opt.ring_size = opt->ring_size ? opt->ring_size : 256;
+	f->opt.buffer_size = opt->buffer_size ? opt->buffer_size : 1536;
+	f->opt.features = opt->features ? opt->features : FRONT_FEATURES;
+	f->opt.timeout_ms = opt->timeout_ms ? opt->timeout_ms : 5000;
+	if (f->opt.pairs > FRONT_MAX_PAIRS || f->opt.ring_size < 2 || f->opt.ring_size > 32768 ||
+		(f->opt.ring_size & (f->opt.ring_size - 1)) || f->opt.buffer_size > 65536)
+		return -EINVAL;
+	f->address.sun_family = AF_UNIX;
+	if (opt->socket) {
+		if (strlen(opt->socket) >= sizeof(f->address.sun_path))
+			return -EINVAL;
+		strcpy(f->address.sun_path, opt->socket);
+		f->opt.socket = f->address.sun_path;
+	}
+	return 0;
+}
+
+static int make_rings(struct front *f)
+{
+	size_t each = front_ring_bytes(f->opt.ring_size, f->opt.buffer_size);
+	unsigned count = 2 * f->opt.pairs;
+	int rc = front_memory_open(&f->memory, each * count, f->opt.pages);
+
+	if (rc < 0)
+		return rc;
+	f->rings = calloc(count, sizeof(f->rings[0]));
+	if (!f->rings)
+		return -ENOMEM;
+	for (unsigned i = 0; i < count; i++) {
+		front_ring_place(
+			&f->rings[i], f->memory.base + i * each, f->opt.ring_size, f->opt.buffer_size);
+		front_ring_reset(&f->rings[i], f->memory.base, FRONT_GUEST_BASE, i % 2 == 0, false);
+		f->rings[i].mergeable = true;
+	}
+	return 0;
+}
+
+static int listen_for_backend(struct front *f)
+{
+	f->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (f->listener < 0)
+		return -errno;
+	unlink(f->address.sun_path);
+	if (bind(f->listener, (struct sockaddr *)&f->address, sizeof(f->address)) < 0 ||
+		listen(f->listener, 1) < 0)
+		return -errno;
+	return 0;
+}
+
+int front_create(struct front **out, const struct front_options *opt)
+{
+	struct front *f = calloc(1, sizeof(*f));
+	int rc;
+
+	if (!f)
+		return -ENOMEM;
+	f->listener = f->socket = f->memory.fd = -1;
+	rc = take_options(f, opt);
+	if (rc == 0)
+		rc = make_rings(f);
+	if (rc == 0 && f->opt.listen)
+		rc = listen_for_backend(f);
+	if (rc < 0) {
+		front_destroy(f);
+		return rc;
+	}
+	*out = f;
+	return 0;
+}
+
+static int accept_backend(struct front *f)
+{
+	struct pollfd pending = {.fd = f->listener, .events = POLLIN};
+
+	if (poll(&pending, 1, f->opt.timeout_ms) <= 0)
+		return front_fail(f, -ETIMEDOUT, "%s: no back-end connected in time", f->address.sun_path);
+	f->socket = accept4(f->listener, NULL, NULL, SOCK_CLOEXEC);
+	return f->socket < 0 ? front_fail(f, -errno, "accept: %s", strerror(errno)) : 0;
+}
+
+static int connect_backend(struct front *f)
+{
+	f->socket = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (f->socket < 0 || connect(f->socket, (struct sockaddr *)&f->address, sizeof(f->address)) < 0)
+		return front_fail(f, -errno, "%s: %s", f->address.sun_path, strerror(errno));
+	return 0;
+}
+
+int front_connect(struct front *f)
+{
+	struct timeval timeout = {
+		.tv_sec = f->opt.timeout_ms / 1000, .tv_usec = f->opt.timeout_ms % 1000 * 1000};
+	int rc;
+
+	if (!f->opt.socket)
+		return front_fail(f, -EINVAL, "this front has no socket");
+	front_disconnect(f);
+	rc = f->opt.listen ? accept_backend(f) : connect_backend(f);
+	if (rc == 0) {
+		setsockopt(f->socket, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
+		setsockopt(f->socket, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
+		rc = front_handshake(f);
+	}
+	if (rc < 0)
+		front_disconnect(f);
+	return rc;
+}
+
+void front_disconnect(struct front *f)
+{
+	for (unsigned i = 0; f->rings && i < 2 * f->opt.pairs; i++) {
+		struct front_ring *r = &f->rings[i];
+
+		if (r->kick >= 0)
+			close(r->kick);
+		if (r->call >= 0)
+			close(r->call);
+		r->kick = r->call = -1;
+	}
+	if (f->socket >= 0)
+		close(f->socket);
+	f->socket = -1;
+}
+
+int front_stop(struct front *f)
+{
+	int rc = f->socket < 0 ? front_fail(f, -ENOTCONN, "not connected") : front_handshake_stop(f);
+
+	front_disconnect(f);
+	return rc;
+}
+
+void front_destroy(struct front *f)
+{
+	if (!f)
+		return;
+	front_disconnect(f);
+	if (f->listener >= 0) {
+		close(f->listener);
+		unlink(f->address.sun_path);
+	}
+	free(f->rings);
+	front_memory_close(&f->memory);
+	free(f);
+}
+
+const char *front_error(const struct front *f)
+{
+	return f->error;
+}
+
+int front_socket(const struct front *f)
+{
+	return f->socket;
+}
+
+uint64_t front_features(const struct front *f)
+{
+	return f->features;
+}
+
+uint64_t front_protocol_features(const struct front *f)
+{
+	return f->protocol;
+}
+
+bool front_is_huge(const struct front *f)
+{
+	return f->memory.huge;
+}
+
+struct front_ring *front_rx_ring(struct front *f, unsigned pair)
+{
+	return &f->rings[2 * pair];
+}
+
+struct front_ring *front_tx_ring(struct front *f, unsigned pair)
+{
+	return &f->rings[2 * pair + 1];
+}
+
+int front_send(struct front *f, const void *frame, size_t len)
+{
+	struct front_ring *r = front_tx_ring(f, 0);
+
+	if (len == 0 || len > r->buffer_size)
+		return -EMSGSIZE;
+	if (front_tx_room(r, 1) == 0)
+		return -EAGAIN;
+	memset(front_tx_frame(r, 0) - FRONT_HDR, 0, FRONT_HDR);
+	memcpy(front_tx_frame(r, 0), frame, len);
+	front_tx_length(r, 0, (uint32_t)len);
+	front_tx_publish(r, 1);
+	return 0;
+}
+
+size_t front_rx_copy(const struct front_ring *r, const struct front_frame *frame, void *to, size_t cap)
+{
+	size_t done = 0;
+
+	for (uint16_t i = 0; i < frame->buffers && done < cap && done < frame->len; i++) {
+		const struct vring_used_elem *elem = &r->used->ring[(uint16_t)(frame->first + i) & r->mask];
+		/* Only the first buffer begins with a header; the others begin with data where it would be.
+		 */
+		const uint8_t *from = front_ring_buffer(r, (uint16_t)elem->id & r->mask) + FRONT_HEADROOM;
+		size_t n = i == 0 ? frame->contiguous : elem->len;
+
+		from -= i == 0 ? 0 : FRONT_HDR;
+		n = n > r->buffer_size + FRONT_HDR ? 0 : n;
+		n = n > cap - done ? cap - done : n;
+		memcpy((uint8_t *)to + done, from, n);
+		done += n;
+	}
+	return done;
+}
+
+int front_receive(struct front *f, void *to, size_t cap, int timeout_ms)
+{
+	struct front_ring *r = front_rx_ring(f, 0);
+	struct pollfd called = {.fd = r->call, .events = POLLIN};
+	struct front_frame frame;
+	eventfd_t count;
+	size_t len;
+
+	front_ring_interrupts(r, true);
+	if (front_rx_burst(r, &frame, 1) == 0) {
+		poll(&called, 1, timeout_ms);
+		eventfd_read(r->call, &count);
+		if (front_rx_burst(r, &frame, 1) == 0) {
+			front_ring_interrupts(r, false);
+			return -EAGAIN;
+		}
+	}
+	front_ring_interrupts(r, false);
+	len = front_rx_copy(r, &frame, to, cap);
+	front_rx_done(r, &frame, 1);
+	return (int)len;
+}

@@ -1,0 +1,91 @@
+#include "bench/front/front_ring.h"
+
+#include <string.h>
+
+#include "bench/front/front.h"
+
+enum { LINE = 64, PART_ALIGN = 128 };
+
+static size_t round_up(size_t value, size_t to)
+{
+	return (value + to - 1) / to * to;
+}
+
+static uint32_t stride_of(unsigned buffer_size)
+{
+	uint32_t lines = (uint32_t)(FRONT_HEADROOM + round_up(buffer_size, LINE)) / LINE;
+
+	return (lines | 1) * LINE;
+}
+
+/* The three parts of a ring follow each other; each ends with a 16-bit event index (virtio 1.1, 2.6.2). */
+static size_t desc_bytes(unsigned size)
+{
+	return round_up(sizeof(struct vring_desc) * size, PART_ALIGN);
+}
+
+static size_t avail_bytes(unsigned size)
+{
+	return round_up(sizeof(struct vring_avail) + sizeof(uint16_t) * (size + 1), PART_ALIGN);
+}
+
+static size_t used_bytes(unsigned size)
+{
+	return round_up(sizeof(struct vring_used) + sizeof(struct vring_used_elem) * size + sizeof(uint16_t),
+		PART_ALIGN);
+}
+
+size_t front_ring_bytes(unsigned size, unsigned buffer_size)
+{
+	size_t buffers = round_up((size_t)stride_of(buffer_size) * size, PART_ALIGN);
+
+	return desc_bytes(size) + avail_bytes(size) + used_bytes(size) + buffers;
+}
+
+void front_ring_place(struct front_ring *r, uint8_t *base, unsigned size, unsigned buffer_size)
+{
+	*r = (struct front_ring){
+		.desc = (void *)base,
+		.avail = (void *)(base + desc_bytes(size)),
+		.used = (void *)(base + desc_bytes(size) + avail_bytes(size)),
+		.buffers = base + desc_bytes(size) + avail_bytes(size) + used_bytes(size),
+		.stride = stride_of(buffer_size),
+		.buffer_size = buffer_size,
+		.size = (uint16_t)size,
+		.mask = (uint16_t)(size - 1),
+		.kick = -1,
+		.call = -1,
+	};
+}
+
+void front_ring_reset(struct front_ring *r, const uint8_t *base, uint64_t gpa, bool receives, bool event_idx)
+{
+	r->posted = receives ? r->size : 0;
+	r->seen = 0;
+	r->event_idx = event_idx;
+	memset(r->used, 0, used_bytes(r->size));
+	for (uint16_t i = 0; i < r->size; i++) {
+		uint8_t *header = front_ring_buffer(r, i) + FRONT_HEADROOM - FRONT_HDR;
+
+		memset(header, 0, FRONT_HDR);
+		r->desc[i] = (struct vring_desc){
+			.addr = gpa + (uint64_t)(header - base),
+			.len = FRONT_HDR + r->buffer_size,
+			.flags = receives ? VRING_DESC_F_WRITE : 0,
+		};
+		r->avail->ring[i] = i;
+	}
+	front_ring_interrupts(r, false);
+	__atomic_store_n(&r->avail->idx, r->posted, __ATOMIC_RELEASE);
+}
+
+void front_ring_interrupts(struct front_ring *r, bool on)
+{
+	/* An event index behind what we have seen is never passed, one equal to it is passed by the next
+	 * entry. */
+	if (r->event_idx)
+		r->avail->ring[r->size] = on ? r->seen : (uint16_t)(r->seen - 1);
+	else
+		r->avail->flags = on ? 0 : VRING_AVAIL_F_NO_INTERRUPT;
+	atomic_thread_fence(memory_order_seq_cst);
+}

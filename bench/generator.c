@@ -1,0 +1,237 @@
+#include "bench/generator.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "bench/front/front_rx.h"
+#include "bench/front/front_tx.h"
+#include "bench/host.h"
+#include "bench/traffic.h"
+
+enum { BURST = 32, INTACT_EVERY = 64 };
+
+/* A frame that has not arrived by then is lost: far longer than any switch holds one. */
+#define PATIENCE_S 0.02
+
+/* One direction: what port `i` has sent and the other one has seen of it. */
+struct direction {
+	uint64_t sent;	   /* also the next sequence number */
+	uint64_t expected; /* next to arrive; all before it have arrived or are lost */
+	uint64_t received, lost, late, wrong;
+};
+
+struct generator {
+	struct traffic traffic;
+	struct front_ring *rx[2], *tx[2];
+	struct direction from[2];
+	unsigned window;
+	uint32_t since_intact; /* frames since one was compared as a whole */
+	bool in_turn;	       /* learning: pairs one after the other instead of in random order */
+	uint32_t next_pair[2];
+	const atomic_bool *stop;
+};
+
+struct generator *generator_create(struct front *const fronts[2], unsigned size, unsigned pairs,
+	unsigned window, const atomic_bool *stop)
+{
+	struct generator *g = aligned_alloc(_Alignof(struct generator), sizeof(*g));
+
+	if (!g)
+		return NULL;
+	memset(g, 0, sizeof(*g));
+	traffic_init(&g->traffic, size, pairs);
+	g->window = window;
+	g->stop = stop;
+	for (unsigned port = 0; port < 2; port++) {
+		struct front_ring *tx = front_tx_ring(fronts[port], 0);
+
+		g->rx[port] = front_rx_ring(fronts[port], 0);
+		g->tx[port] = tx;
+		for (uint16_t i = 0; i < tx->size; i++) {
+			traffic_fill(&g->traffic, front_ring_buffer(tx, i) + FRONT_HEADROOM, port);
+			tx->desc[i].len = FRONT_HDR + size;
+		}
+	}
+	return g;
+}
+
+void generator_free(struct generator *g)
+{
+	free(g);
+}
+
+static inline void check(struct generator *g, unsigned at, const struct front_frame *frame)
+{
+	struct direction *d = &g->from[!at];
+	uint64_t seq;
+
+	if (!traffic_read(&g->traffic, frame->data, frame->len, at, &seq) || seq >= d->sent) {
+		d->wrong++;
+		return;
+	}
+	if (seq >= d->expected) {
+		d->lost += seq - d->expected;
+		d->expected = seq + 1;
+	} else if (d->lost > 0) {
+		d->lost--; /* it was not: others overtook it */
+		d->late++;
+	} else {
+		d->wrong++; /* all before have arrived already */
+		return;
+	}
+	d->received++;
+	if (++g->since_intact >= INTACT_EVERY) {
+		g->since_intact = 0;
+		d->wrong += !traffic_intact(&g->traffic, frame->data, !at);
+	}
+}
+
+static inline unsigned receive(struct generator *g, unsigned at)
+{
+	struct front_frame frames[BURST];
+	unsigned n = front_rx_burst(g->rx[at], frames, BURST);
+
+	for (unsigned i = 0; i < n; i++)
+		check(g, at, &frames[i]);
+	front_rx_done(g->rx[at], frames, n);
+	return n;
+}
+
+static inline uint32_t choose_pair(struct generator *g, unsigned from)
+{
+	if (g->in_turn)
+		return g->next_pair[from]++;
+	return g->traffic.pairs == 1 ? 0 : traffic_next_pair(&g->traffic);
+}
+
+static inline unsigned transmit(struct generator *g, unsigned from, unsigned want)
+{
+	struct front_ring *r = g->tx[from];
+	struct direction *d = &g->from[from];
+
+	/* Whole bursts only: half-filled ones would make the switch look dearer than it is. */
+	if (g->window && d->sent - d->expected + want > g->window)
+		return 0;
+	if (front_tx_room(r, want) < want)
+		return 0;
+	for (unsigned i = 0; i < want; i++)
+		traffic_write(&g->traffic, front_tx_frame(r, i), from, choose_pair(g, from), d->sent++);
+	front_tx_publish(r, want);
+	return want;
+}
+
+static uint64_t in_flight(const struct generator *g)
+{
+	return g->from[0].sent - g->from[0].expected + g->from[1].sent - g->from[1].expected;
+}
+
+static void give_up(struct direction *d)
+{
+	d->lost += d->sent - d->expected;
+	d->expected = d->sent;
+}
+
+/* Receives until nothing is under way, or nothing has come for PATIENCE_S; what is missing then is lost. */
+static void drain(struct generator *g)
+{
+	uint64_t patience = (uint64_t)(PATIENCE_S * host_tsc_hz()), last = host_tsc();
+
+	while (in_flight(g) > 0 && host_tsc() - last < patience)
+		if (receive(g, 0) + receive(g, 1) > 0)
+			last = host_tsc();
+	give_up(&g->from[0]);
+	give_up(&g->from[1]);
+}
+
+static struct direction both(const struct generator *g)
+{
+	const struct direction *a = &g->from[0], *b = &g->from[1];
+
+	return (struct direction){.sent = a->sent + b->sent,
+		.received = a->received + b->received,
+		.lost = a->lost + b->lost,
+		.late = a->late + b->late,
+		.wrong = a->wrong + b->wrong};
+}
+
+void generator_run(struct generator *g, double seconds, struct generator_result *result)
+{
+	uint64_t patience = (uint64_t)(PATIENCE_S * host_tsc_hz());
+	struct direction before = both(g), after;
+	struct rusage usage_before, usage_after;
+	uint64_t start, end, now, last, waited = 0;
+	uint64_t received;
+
+	getrusage(RUSAGE_THREAD, &usage_before);
+	start = now = last = host_tsc();
+	end = start + (uint64_t)(seconds * host_tsc_hz());
+	while (now < end && !atomic_load_explicit(g->stop, memory_order_relaxed)) {
+		uint64_t began = now;
+		unsigned moved =
+			receive(g, 0) + transmit(g, 0, BURST) + receive(g, 1) + transmit(g, 1, BURST);
+
+		now = host_tsc();
+		if (moved > 0) {
+			last = now;
+		} else {
+			waited += now - began;
+			if (now - last > patience) {
+				give_up(&g->from[0]);
+				give_up(&g->from[1]);
+				last = now;
+			}
+		}
+	}
+	getrusage(RUSAGE_THREAD, &usage_after);
+	received = both(g).received;
+	drain(g);
+	after = both(g);
+	*result = (struct generator_result){
+		.seconds = (double)(now - start) / host_tsc_hz(),
+		.sent = after.sent - before.sent,
+		.received = received - before.received,
+		.lost = after.lost - before.lost,
+		.late = after.late - before.late,
+		.wrong = after.wrong - before.wrong,
+		.wait_pct = now > start ? 100.0 * (double)waited / (double)(now - start) : 0,
+		.switches = (unsigned)(usage_after.ru_nivcsw - usage_before.ru_nivcsw),
+	};
+}
+
+/* Sends from hosts first..end-1 of one port once; returns how many of their frames did not arrive. */
+static uint64_t learn_round(struct generator *g, unsigned from, uint32_t first, uint32_t end)
+{
+	uint64_t lost = g->from[from].lost;
+
+	g->next_pair[from] = first;
+	while (g->next_pair[from] < end) {
+		uint32_t left = end - g->next_pair[from];
+
+		transmit(g, from, left < BURST ? left : BURST);
+	}
+	drain(g);
+	return g->from[from].lost - lost;
+}
+
+int generator_learn(struct generator *g, double seconds)
+{
+	uint64_t end = host_tsc() + (uint64_t)(seconds * host_tsc_hz());
+	int rc = 0;
+
+	g->in_turn = true;
+	/* Twice each, as what was flooded on the way to an unknown address is then sent to a known one. */
+	for (unsigned round = 0; round < 4 && rc == 0; round++) {
+		for (uint32_t first = 0; first < g->traffic.pairs && rc == 0; first += GENERATOR_MIN_WINDOW) {
+			uint32_t left = g->traffic.pairs - first;
+			uint32_t count = left < GENERATOR_MIN_WINDOW ? left : GENERATOR_MIN_WINDOW;
+
+			while (rc == 0 && learn_round(g, round % 2, first, first + count) > 0)
+				if (host_tsc() > end || atomic_load(g->stop))
+					rc = -ETIMEDOUT;
+		}
+	}
+	g->in_turn = false;
+	return rc;
+}

@@ -1,0 +1,47 @@
+/*
+ * generator.h: sends and receives at two ports at once, from one thread, as fast as the switch between them
+ * takes it. In a closed loop at most `window` frames of each direction are under way, so that a switch which
+ * never drops is never made to; in an open loop (window 0) each ring is kept full and what the switch can't
+ * carry is lost.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "bench/front/front.h"
+
+enum { GENERATOR_MIN_WINDOW = 64 }; /* and rings no smaller than that */
+
+struct generator;
+
+/* One run; both directions summed. */
+struct generator_result {
+	double seconds;
+	uint64_t sent;
+	uint64_t
+		received; /* within `seconds`; what arrives while the last frames drain is not counted here */
+	uint64_t lost;	  /* of `sent`, never seen */
+	uint64_t late;	  /* arrived after a later one */
+	uint64_t wrong;	  /* at the wrong port, twice, or changed */
+	double wait_pct;  /* of the time the generator had nothing to do: the switch was the limit */
+	unsigned switches; /* times that the kernel took the core away from the generator */
+};
+
+/**
+ * Drives the two connected fronts (borrowed) with frames of `size` bytes between `pairs` pairs of hosts.
+ * Returns NULL without memory. `stop` ends runs early when it becomes true (a signal).
+ */
+struct generator *generator_create(struct front *const fronts[2], unsigned size, unsigned pairs,
+	unsigned window, const atomic_bool *stop);
+void generator_free(struct generator *g);
+
+/**
+ * Shows the switch every address: each host sends, from both ports in turn, until its frame has arrived; at
+ * most `seconds`. Returns 0, or -ETIMEDOUT when some frame never arrived.
+ */
+int generator_learn(struct generator *g, double seconds);
+
+/** Runs for `seconds` on the calling thread, then waits for what is still under way. */
+void generator_run(struct generator *g, double seconds, struct generator_result *result);

@@ -1,0 +1,136 @@
+#include "bench/host.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+
+#define NR_HUGE "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"
+#define FREE_HUGE "/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages"
+
+static long huge_before = -1;
+
+static double now_s(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC_RAW, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+double host_tsc_hz(void)
+{
+	static double hz;
+
+	if (hz == 0) {
+		double start = now_s(), end;
+		uint64_t from = host_tsc();
+
+		while ((end = now_s()) - start < 0.05)
+			;
+		hz = (double)(host_tsc() - from) / (end - start);
+	}
+	return hz;
+}
+
+int host_pin(int core)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(core, &set);
+	return sched_setaffinity(0, sizeof(set), &set) < 0 ? -errno : 0;
+}
+
+static long read_number(const char *path)
+{
+	FILE *file = fopen(path, "re");
+	long value = -1;
+
+	if (!file)
+		return -1;
+	if (fscanf(file, "%ld", &value) != 1)
+		value = -1;
+	fclose(file);
+	return value;
+}
+
+static void write_number(const char *path, long value)
+{
+	FILE *file = fopen(path, "we");
+
+	if (!file)
+		return;
+	fprintf(file, "%ld\n", value);
+	fclose(file);
+}
+
+unsigned host_reserve_huge_pages(unsigned megabytes)
+{
+	long want = megabytes / 2, free_now = read_number(FREE_HUGE), total = read_number(NR_HUGE);
+
+	if (free_now < 0 || total < 0)
+		return 0;
+	if (free_now < want) {
+		huge_before = total;
+		write_number(NR_HUGE, total + want - free_now);
+		free_now = read_number(FREE_HUGE);
+	}
+	return free_now < 0 ? 0 : 2 * (unsigned)free_now;
+}
+
+void host_restore_huge_pages(void)
+{
+	if (huge_before >= 0)
+		write_number(NR_HUGE, huge_before);
+	huge_before = -1;
+}
+
+uint64_t host_stolen_ms(void)
+{
+	unsigned long long steal = 0;
+	FILE *file = fopen("/proc/stat", "re");
+
+	if (!file)
+		return 0;
+	if (fscanf(file, "cpu %*u %*u %*u %*u %*u %*u %*u %llu", &steal) != 1)
+		steal = 0;
+	fclose(file);
+	return steal * 1000 / (uint64_t)sysconf(_SC_CLK_TCK);
+}
+
+/* The value after `key` (up to the line's end) in a file of "key<separator>value" lines, or "unknown". */
+static json_t *line_value(const char *path, const char *key, const char *separators)
+{
+	char line[512];
+	json_t *value = NULL;
+	FILE *file = fopen(path, "re");
+
+	while (file && !value && fgets(line, sizeof(line), file)) {
+		if (strncmp(line, key, strlen(key)) != 0)
+			continue;
+		char *text = line + strlen(key);
+
+		text += strspn(text, separators);
+		text[strcspn(text, "\"\n")] = '\0';
+		value = json_string(text);
+	}
+	if (file)
+		fclose(file);
+	return value ? value : json_string("unknown");
+}
+
+json_t *host_facts(void)
+{
+	struct utsname name = {0};
+
+	uname(&name);
+	return json_pack("{s:o, s:s, s:o, s:I, s:f, s:I}", "cpu",
+		line_value("/proc/cpuinfo", "model name", "\t: "), "kernel", name.release, "system",
+		line_value("/etc/os-release", "PRETTY_NAME", "=\""), "cores",
+		(json_int_t)sysconf(_SC_NPROCESSORS_ONLN), "tsc_mhz", host_tsc_hz() / 1e6, "hugepages_mb",
+		(json_int_t)read_number(NR_HUGE) * 2);
+}

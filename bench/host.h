@@ -1,0 +1,33 @@
+/*
+ * host.h: the machine that a bench runs on: its cores, clock, huge pages, and what makes its figures
+ * comparable with another's.
+ */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+static inline uint64_t host_tsc(void)
+{
+	return __builtin_ia32_rdtsc();
+}
+
+/** Cycles of the time-stamp counter in a second, measured against the clock once (50 ms). */
+double host_tsc_hz(void);
+
+/** Puts the calling thread, and what it starts from now on, on `core`. 0 or -errno. */
+int host_pin(int core);
+
+/**
+ * Sees to it that `megabytes` of 2 MB pages are free, as far as the kernel gives them; returns how many there
+ * are. host_restore_huge_pages puts the earlier number back; call it however the bench ends.
+ */
+unsigned host_reserve_huge_pages(unsigned megabytes);
+void host_restore_huge_pages(void);
+
+/** Milliseconds that the hypervisor has taken from all cores since boot. */
+uint64_t host_stolen_ms(void);
+
+/** CPU, kernel, distribution, cores, clock, huge pages: what a reader needs to judge a figure. */
+json_t *host_facts(void);

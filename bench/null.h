@@ -1,0 +1,23 @@
+/*
+ * null.h: the ideal back-end: a thread that moves frames between two fronts of this process with one copy and
+ * no question asked. What the generator reaches against it is the most that it can show of any switch.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+struct front;
+struct null_switch;
+
+/** Joins two fronts made without a socket, on a thread on `core`. NULL without memory or thread. */
+struct null_switch *null_start(struct front *const fronts[2], int core);
+
+/** Forgets the cycles counted so far; says what a packet has taken since. */
+void null_reset(struct null_switch *n);
+double null_cycles_per_packet(struct null_switch *n);
+
+/** Holds the thread still, or lets it go on; returns when it does. */
+void null_pause(struct null_switch *n, bool paused);
+
+/** Ends the thread, which must not be paused. NULL is allowed. */
+void null_stop(struct null_switch *n);

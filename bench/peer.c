@@ -1,0 +1,215 @@
+#include "bench/peer.h"
+
+#include <err.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bench/front/front.h"
+#include "bench/null.h"
+#include "bench/program.h"
+
+enum { EXIT_SKIP = 77 };
+
+static void set_number(const char *name, long value)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%ld", value);
+	setenv(name, text, 1);
+}
+
+static void set_environment(const struct peer *p, unsigned pairs)
+{
+	const struct options *o = p->opt;
+	char bin[PATH_MAX], sockets[256];
+	ssize_t n = readlink("/proc/self/exe", bin, sizeof(bin) - 1);
+
+	bin[n > 0 ? n : 0] = '\0';
+	*(strrchr(bin, '/') ? strrchr(bin, '/') : bin) = '\0';
+	setenv("BENCH_BIN", bin, 1);
+	setenv("BENCH_DIR", p->dir, 1);
+	set_number("BENCH_WORKER_CORE", o->worker_core);
+	set_number("BENCH_MAIN_CORE", o->generator_core);
+	set_number("BENCH_HUGE_MB", o->huge_mb);
+	set_number("BENCH_PAIRS", pairs);
+	if (o->sockets[0]) {
+		snprintf(sockets, sizeof(sockets), "%s,%s", o->sockets[0], o->sockets[1]);
+		setenv("BENCH_SOCKETS", sockets, 1);
+	}
+	if (o->control)
+		setenv("BENCH_CONTROL", o->control, 1);
+}
+
+static int run(struct peer *p, const char *verb, void (*line)(void *, const char *), char *error)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/%s", p->opt->peer_dir, p->name);
+	return program_run(path, verb, line, p, error);
+}
+
+static void take_up_line(void *context, const char *text)
+{
+	struct peer *p = context;
+	size_t key = strcspn(text, " ");
+	const char *value = text + key + strspn(text + key, " ");
+
+	if (strncmp(text, "socket", key) == 0 && p->n_sockets < 2)
+		snprintf(p->socket[p->n_sockets++], sizeof(p->socket[0]), "%s", value);
+	else if (strncmp(text, "connects", key) == 0)
+		p->connects = true;
+	else if (strncmp(text, "pid", key) == 0)
+		p->pid = (pid_t)strtol(value, NULL, 10);
+	else if (strncmp(text, "version", key) == 0)
+		snprintf(p->version, sizeof(p->version), "%s", value);
+	else if (strncmp(text, "command", key) == 0)
+		snprintf(p->command, sizeof(p->command), "%s", value);
+}
+
+static int make_fronts(struct peer *p, unsigned size, struct front *fronts[2])
+{
+	for (unsigned i = 0; i < 2; i++) {
+		struct front_options opt = {.socket = p->n_sockets ? p->socket[i] : NULL,
+			.listen = p->connects,
+			.ring_size = p->opt->ring,
+			.buffer_size = size > 1536 ? size : 1536,
+			.pages = p->opt->huge_mb ? FRONT_PAGES_AUTO : FRONT_PAGES_SMALL,
+			.timeout_ms = 10000};
+		int rc = front_create(&fronts[i], &opt);
+
+		if (rc < 0) {
+			warnx("%s: port %u: %s", p->name, i, strerror(-rc));
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static int null_up(struct peer *p, unsigned size, struct front *fronts[2])
+{
+	snprintf(p->version, sizeof(p->version), "%s", SLUICE_VERSION);
+	snprintf(p->command, sizeof(p->command), "a thread that copies each frame once and checks nothing");
+	if (make_fronts(p, size, fronts) < 0)
+		return -1;
+	p->null = null_start(fronts, p->opt->worker_core);
+	if (!p->null)
+		warnx("null: no memory or thread");
+	return p->null ? 0 : -1;
+}
+
+static int program_up(struct peer *p, unsigned pairs, unsigned size, struct front *fronts[2])
+{
+	char error[256];
+	int rc;
+
+	snprintf(p->dir, sizeof(p->dir), "/tmp/sluice-bench-%d-XXXXXX", getpid());
+	if (!mkdtemp(p->dir)) {
+		warn("%s", p->dir);
+		p->dir[0] = '\0';
+		return -1;
+	}
+	set_environment(p, pairs);
+	rc = run(p, "up", take_up_line, error);
+	if (rc == EXIT_SKIP || rc == -ENOENT) {
+		snprintf(p->skipped, sizeof(p->skipped), "%s", error);
+		return -ENOTSUP;
+	}
+	if (rc != 0 || p->n_sockets != 2) {
+		warnx("%s: up: %s", p->name, error[0] ? error : "it named no two sockets");
+		return -1;
+	}
+	if (make_fronts(p, size, fronts) < 0)
+		return -1;
+	for (unsigned i = 0; i < 2; i++) {
+		if (front_connect(fronts[i]) < 0) {
+			warnx("%s: port %u: %s", p->name, i, front_error(fronts[i]));
+			return -1;
+		}
+	}
+	return 0;
+}
+
+int peer_up(struct peer *p, unsigned pairs, unsigned size, struct front *fronts[2])
+{
+	p->n_sockets = 0;
+	p->connects = false;
+	p->pid = 0;
+	fronts[0] = fronts[1] = NULL;
+	if (strcmp(p->name, "null") == 0)
+		return null_up(p, size, fronts);
+	return program_up(p, pairs, size, fronts);
+}
+
+void peer_measure_begin(struct peer *p)
+{
+	char error[256];
+
+	if (p->null)
+		null_reset(p->null);
+	else if (run(p, "reset", NULL, error) != 0)
+		warnx("%s: reset: %s", p->name, error);
+}
+
+static void take_cycles_line(void *context, const char *text)
+{
+	static const char key[] = "cycles_per_packet ";
+	struct peer *p = context;
+
+	if (strncmp(text, key, sizeof(key) - 1) == 0)
+		p->cycles_per_packet = strtod(text + sizeof(key) - 1, NULL);
+}
+
+void peer_measure_end(struct peer *p)
+{
+	char error[256];
+
+	p->cycles_per_packet = 0;
+	if (p->null)
+		p->cycles_per_packet = null_cycles_per_packet(p->null);
+	else if (run(p, "cycles", take_cycles_line, error) != 0)
+		warnx("%s: cycles: %s", p->name, error);
+}
+
+/* Both return once the stop has taken effect: threads stop as soon as each is next on its way out of the
+ * kernel. */
+void peer_pause(struct peer *p)
+{
+	if (p->null)
+		null_pause(p->null, true);
+	else if (p->pid > 0)
+		kill(p->pid, SIGSTOP);
+	usleep(2000);
+}
+
+void peer_resume(struct peer *p)
+{
+	if (p->null)
+		null_pause(p->null, false);
+	else if (p->pid > 0)
+		kill(p->pid, SIGCONT);
+	usleep(2000);
+}
+
+void peer_down(struct peer *p, struct front *fronts[2])
+{
+	char error[256];
+
+	null_stop(p->null);
+	p->null = NULL;
+	for (unsigned i = 0; i < 2; i++) {
+		front_destroy(fronts[i]);
+		fronts[i] = NULL;
+	}
+	if (!p->dir[0])
+		return;
+	if (run(p, "down", NULL, error) != 0 && !p->skipped[0])
+		warnx("%s: down: %s", p->name, error);
+	if (rmdir(p->dir) < 0 && errno != ENOENT)
+		warn("%s: left behind", p->dir);
+	p->dir[0] = '\0';
+	p->pid = 0;
+}

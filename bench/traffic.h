@@ -1,0 +1,85 @@
+/*
+ * traffic.h: the bench's frames. Each is an Ethernet frame with IPv4 and UDP, valid to the last checksum,
+ *that says which port sent it and as the how-manyeth; so the receiver can tell loss, reordering, duplication,
+ *a wrong port and a changed byte. Pair i is one host behind each of the two ports, with MAC and IP addresses
+ *of its own.
+ *
+ *	0   destination MAC 02:5b:<port>:<pair, 24 bits>; source MAC the same way
+ *	14  IPv4, 10.<pair> and 10.<pair's complement>: the header checksum is the same for every pair
+ *	34  UDP, no checksum
+ *	44  mark: TRAFFIC_MARK + the sending port
+ *	48  sequence number, 64 bits, of this sender
+ *	56  pattern to the end
+ */
+#pragma once
+
+#include <arpa/inet.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+enum {
+	TRAFFIC_HEAD = 64, /* bytes that change from frame to frame lie here; also the shortest frame */
+	TRAFFIC_MAX = 9000,
+	TRAFFIC_MAX_PAIRS = 1 << 24,
+	TRAFFIC_MARK = 0x51ce0000,
+};
+
+struct traffic {
+	_Alignas(64) uint8_t whole[2][TRAFFIC_MAX]; /* a frame of pair 0, as either port sends it */
+	unsigned size;
+	unsigned pairs;
+	uint32_t random; /* state of the order of pairs; never 0 */
+};
+
+/** Frames of `size` bytes (TRAFFIC_HEAD..TRAFFIC_MAX, without FCS), between `pairs` pairs of hosts. */
+void traffic_init(struct traffic *t, unsigned size, unsigned pairs);
+
+/** The next pair in random order (Marsaglia's xorshift32, and a multiplication instead of a remainder). */
+static inline uint32_t traffic_next_pair(struct traffic *t)
+{
+	uint32_t x = t->random;
+
+	x ^= x << 13;
+	x ^= x >> 17;
+	x ^= x << 5;
+	t->random = x;
+	return (uint32_t)(((uint64_t)x * t->pairs) >> 32);
+}
+
+/**
+ * Writes the first TRAFFIC_HEAD bytes of a frame of `pair` that port `from` sends as its number `seq`. The
+ * rest, the pattern, is the same in every frame of a port: traffic_fill has put it there.
+ */
+static inline void traffic_write(
+	const struct traffic *t, uint8_t *frame, unsigned from, uint32_t pair, uint64_t seq)
+{
+	uint32_t near = 10u << 24 | pair, far = 10u << 24 | (0xffffff - pair);
+	uint32_t destination = htonl((uint32_t)!from << 24 | pair),
+		 source = htonl((uint32_t)from << 24 | pair);
+	uint32_t src = htonl(from ? far : near), dst = htonl(from ? near : far);
+
+	memcpy(frame, t->whole[from], TRAFFIC_HEAD);
+	memcpy(frame + 2, &destination, 4);
+	memcpy(frame + 8, &source, 4);
+	memcpy(frame + 26, &src, 4);
+	memcpy(frame + 30, &dst, 4);
+	memcpy(frame + 48, &seq, 8);
+}
+
+/** Fills a buffer of at least `size` bytes with a whole frame of pair 0. */
+void traffic_fill(const struct traffic *t, uint8_t *frame, unsigned from);
+
+/** True when `frame` was meant for port `at` and comes from the other one; *seq is then its number. */
+static inline bool traffic_read(
+	const struct traffic *t, const uint8_t *frame, uint32_t len, unsigned at, uint64_t *seq)
+{
+	uint32_t mark;
+
+	memcpy(&mark, frame + 44, 4);
+	memcpy(seq, frame + 48, 8);
+	return len == t->size && mark == TRAFFIC_MARK + !at && frame[2] == at;
+}
+
+/** True when everything but what traffic_write changes is as it was sent by port `from`. */
+bool traffic_intact(const struct traffic *t, const uint8_t *frame, unsigned from);
