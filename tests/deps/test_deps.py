@@ -1,0 +1,49 @@
+"""The dependency rules hold, and the check that says so finds a violation where there is one."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+_spec = importlib.util.spec_from_file_location("rules", Path(__file__).with_name("rules.py"))
+rules = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(rules)
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_tree_keeps_the_rules():
+    assert rules.violations(ROOT) == []
+
+
+def test_every_folder_has_sources():
+    for folder in ("dataplane", "registry", "control"):
+        assert list((ROOT / folder).rglob("*.c")), f"no sources in {folder}/: the rules would hold for nothing"
+
+
+@pytest.mark.parametrize("folder, name", [
+    ("dataplane", "control/model.h"), ("dataplane", "registry/registry.h"), ("dataplane", "jansson.h"),
+    ("dataplane", "event2/event.h"), ("dataplane", "curl/curl.h"),
+    ("registry", "rte_ring.h"), ("registry", "dataplane/dataplane.h"), ("registry", "control/api.h"),
+    ("control", "dataplane/fdb.h"), ("control", "rte_mbuf.h"),
+    ("tools", "control/api.h"), ("tools", "registry/registry.h"), ("tools", "dataplane/dataplane.h"),
+])
+def test_a_planted_violation_is_found(tmp_path, folder, name):
+    planted = tmp_path / folder / "deeper" / "planted.c"
+    planted.parent.mkdir(parents=True)
+    planted.write_text(f'#include <stdio.h>\n#  include "{name}"\n')
+    assert rules.violations(tmp_path) == [f"{folder}/deeper/planted.c: includes {name}, which {folder} must not know"]
+
+
+def test_what_control_may_include(tmp_path):
+    (tmp_path / "control").mkdir()
+    (tmp_path / "control" / "good.c").write_text(
+        '#include "dataplane/dataplane.h"\n#include "registry/registry.h"\n#include <jansson.h>\n')
+    assert rules.violations(tmp_path) == []
+
+
+def test_an_include_not_spelled_from_the_root_is_found(tmp_path):
+    (tmp_path / "registry").mkdir()
+    (tmp_path / "registry" / "a.h").write_text("")
+    (tmp_path / "registry" / "a.c").write_text('#include "a.h"\n')
+    assert len(rules.violations(tmp_path)) == 1

@@ -1,0 +1,1 @@
+"""What tests that run the real daemon share: namespaces, processes, the daemon, traffic, frames and peers."""

@@ -1,0 +1,212 @@
+"""Real traffic between namespaces: ping, TCP and UDP in bulk, HTTP, and servers that say who answers."""
+
+import json
+import re
+import socket
+import tempfile
+import threading
+from pathlib import Path
+
+from rig import wait
+
+
+def ping(ns, address, count=3, interval_s=0.05, check=True, size=None):
+    """Pings and returns how many replies came; fails on a lost one unless told not to check."""
+    command = ["ping", "-n", "-c", str(count), "-i", str(interval_s), "-W", "2", address]
+    if size is not None:
+        command[1:1] = ["-M", "do", "-s", str(size)]
+    done = ns.run(*command, check=False)
+    match = re.search(r"(\d+) received", done.stdout)
+    received = int(match.group(1)) if match else 0
+    if check:
+        assert received == count, f"ping {address} from {ns.name}: {received} of {count}\n{done.stdout}{done.stderr}"
+    return received
+
+
+def wait_ping(ns, address):
+    """Waits for the first reply."""
+    wait.until(lambda: ping(ns, address, 1, check=False), f"{address} answers {ns.name}", interval_s=0.1)
+
+
+def iperf3(server, client, address, seconds=1, udp=False, reverse=False, rate="50M", length=None):
+    """A bulk transfer; returns iperf3's "end" object. TCP succeeds only when checksums are right."""
+    process = server.start("iperf3", "-s", "-1", "-p", "5201")
+    wait.until(lambda: "listening" in process.output() or listens(server, 5201), "iperf3 server listens")
+    command = ["iperf3", "-c", address, "-p", "5201", "-t", str(seconds), "--json", "--connect-timeout", "5000"]
+    command += ["-u", "-b", rate] if udp else []
+    command += ["-R"] if reverse else []
+    command += ["-l", str(length)] if length else []
+    done = client.run(*command, check=False, timeout_s=60)
+    process.stop()
+    result = json.loads(done.stdout)
+    assert "error" not in result, f"iperf3 {address}: {result['error']}"
+    return result["end"]
+
+
+def tcp_bytes(server, client, address, seconds=1, reverse=False):
+    """Bytes that a bulk TCP transfer delivered."""
+    return iperf3(server, client, address, seconds, reverse=reverse)["sum_received"]["bytes"]
+
+
+def listens(ns, port):
+    """Does something in the namespace listen on the TCP port?"""
+    done = ns.run("sh", "-c", "cat /proc/self/net/tcp /proc/self/net/tcp6", check=False)
+    return re.search(rf":{port:04X} \S+ 0A ", done.stdout) is not None
+
+
+def http_server(ns, port=8080, text=None):
+    """busybox httpd inside, whose / answers `text` (by default the namespace's name). Returns the process."""
+    root = Path(tempfile.mkdtemp(prefix="sluice-www-"))
+    page = root / "index.html"
+    page.write_text(text if text is not None else ns.name)
+    process = ns.start("busybox", "httpd", "-f", "-p", str(port), "-h", root)
+    wait.until(lambda: listens(ns, port), f"httpd in {ns.name} listens")
+    stop = process.stop
+
+    def stop_and_remove(*args, **named):
+        page.unlink(missing_ok=True)
+        if root.exists():
+            root.rmdir()
+        return stop(*args, **named)
+
+    process.stop = stop_and_remove
+    return process
+
+
+def http_get(ns, address, port=80, timeout_s=5.0):
+    """One request on a new connection; returns the body, or raises OSError."""
+    sock = ns.socket()
+    sock.settimeout(timeout_s)
+    with sock:
+        sock.connect((address, port))
+        sock.sendall(f"GET / HTTP/1.0\r\nHost: {address}\r\n\r\n".encode())
+        answer = b""
+        while part := sock.recv(65536):
+            answer += part
+    head, _, body = answer.partition(b"\r\n\r\n")
+    if b" 200 " not in head.split(b"\r\n")[0]:
+        raise ConnectionError(f"http://{address}:{port}: {head!r}")
+    return body.decode()
+
+
+def http_many(ns, address, port, count):
+    """`count` requests one after the other: ({body: how often}, how many failed)."""
+    bodies, failed = {}, 0
+    for _ in range(count):
+        try:
+            body = http_get(ns, address, port)
+            bodies[body] = bodies.get(body, 0) + 1
+        except OSError:
+            failed += 1
+    return bodies, failed
+
+
+class Server:
+    """A thread that serves a socket inside a namespace; `with` ends it."""
+
+    def __init__(self, sock, serve):
+        self._sock, self._over = sock, threading.Event()
+        sock.settimeout(0.1)
+        self._thread = threading.Thread(target=self._loop, args=(serve,), daemon=True)
+        self._thread.start()
+
+    def _loop(self, serve):
+        while not self._over.is_set():
+            try:
+                serve(self._sock)
+            except TimeoutError:
+                continue
+            except OSError:
+                if self._over.is_set():
+                    return
+
+    def close(self):
+        self._over.set()
+        self._thread.join()
+        self._sock.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def udp_server(ns, port, text=None):
+    """Answers each datagram with `text` (the namespace's name) and a space and the datagram."""
+    sock = ns.socket(kind=socket.SOCK_DGRAM)
+    sock.bind(("0.0.0.0", port))
+    name = (text or ns.name).encode()
+
+    def serve(sock):
+        data, peer = sock.recvfrom(65536)
+        sock.sendto(name + b" " + data, peer)
+
+    return Server(sock, serve)
+
+
+def udp_ask(ns, address, port, data=b"hello", timeout_s=2.0):
+    """Sends a datagram from a new source port and returns the answer; TimeoutError without one."""
+    with ns.socket(kind=socket.SOCK_DGRAM) as sock:
+        sock.settimeout(timeout_s)
+        sock.sendto(data, (address, port))
+        answer, source = sock.recvfrom(65536)
+        assert source == (address, port), f"asked {address}:{port}, answered by {source}"
+        return answer
+
+
+class EchoClient:
+    """A TCP connection kept open, to see whether it survives."""
+
+    def __init__(self, ns, address, port, timeout_s=10.0):
+        self.sock = ns.socket()
+        self.sock.settimeout(timeout_s)
+        self.sock.connect((address, port))
+        self.name = self._line()
+
+    def _line(self):
+        text = b""
+        while not text.endswith(b"\n"):
+            part = self.sock.recv(4096)
+            if not part:
+                raise ConnectionResetError("closed by the server")
+            text += part
+        return text.decode().strip()
+
+    def echo(self, text="still there?"):
+        self.sock.sendall(text.encode() + b"\n")
+        assert self._line() == text
+
+    def close(self):
+        self.sock.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def tcp_server(ns, port, text=None):
+    """Greets each connection with a line that says who it is, then echoes."""
+    listener = ns.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("0.0.0.0", port))
+    listener.listen(64)
+    greeting = (text or ns.name).encode() + b"\n"
+
+    def echo(sock):
+        with sock:
+            try:
+                sock.sendall(greeting)
+                while data := sock.recv(65536):
+                    sock.sendall(data)
+            except OSError:
+                pass
+
+    def serve(listener):
+        sock, _ = listener.accept()
+        sock.settimeout(None)
+        threading.Thread(target=echo, args=(sock,), daemon=True).start()
+
+    return Server(listener, serve)
