@@ -1,0 +1,323 @@
+/*
+ * backend.c: the instances of a service, and the check that each has.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "registry/table.h"
+
+static int by_address(const void *item, const void *key)
+{
+	const struct reg_backend *a = item, *b = key;
+	uint32_t ip_a = ntohl(a->address), ip_b = ntohl(b->address);
+
+	if (ip_a != ip_b)
+		return ip_a < ip_b ? -1 : 1;
+	return (int)a->port - (int)b->port;
+}
+
+struct backend *backend_find(struct service *service, const char *id)
+{
+	struct backend *backend;
+
+	HASH_FIND(hh, service->by_id, id, strlen(id), backend);
+	return backend;
+}
+
+const struct reg_check *backend_spec(const struct backend *backend, const struct reg_service *def)
+{
+	return backend->pub.has_check ? &backend->pub.check : &def->check;
+}
+
+/* FNV-1a over the service's and the backend's name: the same place in the interval after every restart. */
+static uint64_t seed_of(const struct backend *backend)
+{
+	uint64_t hash = 0xcbf29ce484222325u;
+
+	for (const char *c = backend->service->def.name; *c; c++)
+		hash = (hash ^ (uint8_t)*c) * 0x100000001b3u;
+	for (const char *c = backend->pub.id; *c; c++)
+		hash = (hash ^ (uint8_t)*c) * 0x100000001b3u;
+	return hash;
+}
+
+static void on_check(void *arg)
+{
+	struct backend *backend = arg;
+
+	commit_backend(backend);
+	commit_soon(backend->service->reg);
+}
+
+int backend_prepare_check(struct backend *backend, const struct reg_check *spec)
+{
+	struct check_target target = {
+		.network = backend->service->def.network,
+		.address = backend->pub.address,
+		.port = backend->pub.port,
+	};
+
+	if (spec->type == REG_CHECK_NONE)
+		return 0;
+	backend->next =
+		check_new(&backend->service->reg->checks, spec, &target, seed_of(backend), on_check, backend);
+	return backend->next ? 0 : -ENOMEM;
+}
+
+void backend_swap_check(struct backend *backend, bool keep)
+{
+	struct check *old = backend->check, *check = backend->next;
+
+	backend->check = check;
+	backend->next = NULL;
+	if (check && old && keep && check->type == old->type)
+		check_inherit(check, old);
+	if (check)
+		check_start(check, backend->port);
+	check_free(old);
+}
+
+static void backend_free(struct backend *backend)
+{
+	if (!backend)
+		return;
+	spec_clear(&backend->pub.check);
+	free(backend);
+}
+
+/* A backend as `new` describes it, in no table yet. */
+static struct backend *backend_make(struct service *service, const struct reg_backend *new, const char *id)
+{
+	struct backend *backend = calloc(1, sizeof(*backend));
+
+	if (!backend)
+		return NULL;
+	backend->service = service;
+	backend->pub = (struct reg_backend){
+		.address = new->address,
+		.port = new->port,
+		.weight = new->weight,
+		.has_check = new->has_check,
+		.drained = new->drained,
+	};
+	snprintf(backend->pub.id, sizeof(backend->pub.id), "%s", id);
+	snprintf(backend->pub.source, sizeof(backend->pub.source), "%s", new->source);
+	if (new->has_check && spec_copy(&backend->pub.check, &new->check) < 0) {
+		backend_free(backend);
+		return NULL;
+	}
+	return backend;
+}
+
+static int backend_link(struct backend *backend)
+{
+	struct service *service = backend->service;
+	int rc = backend_prepare_check(backend, backend_spec(backend, &service->def));
+
+	if (rc < 0)
+		return rc;
+	HASH_ADD(hh, service->by_id, pub.id, strlen(backend->pub.id), backend);
+	if (!backend->hh.tbl)
+		goto no_hash;
+	if (sorted_insert(&service->backends, by_address, &backend->pub, backend) < 0)
+		goto no_place;
+	if (port_attach(backend) < 0)
+		goto no_host;
+	return 0;
+no_host:
+	sorted_remove(&service->backends, by_address, &backend->pub);
+no_place:
+	HASH_DEL(service->by_id, backend);
+no_hash:
+	check_free(backend->next);
+	return -ENOMEM;
+}
+
+void backend_remove(struct backend *backend)
+{
+	struct service *service = backend->service;
+
+	port_detach(backend);
+	sorted_remove(&service->backends, by_address, &backend->pub);
+	HASH_DEL(service->by_id, backend);
+	if (backend->dirty)
+		TAILQ_REMOVE(&service->reg->dirty, backend, dirty_link);
+	check_free(backend->check);
+	backend_free(backend);
+}
+
+/* By its id, or else by its address and port. */
+static struct backend *backend_lookup(struct service *service, const char *id)
+{
+	struct backend *backend = backend_find(service, id);
+	struct reg_backend key = {0};
+	const char *colon = strrchr(id, ':');
+	char ip[INET_ADDRSTRLEN], canonical[REG_ADDRESS];
+
+	if (backend || !colon || (size_t)(colon - id) >= sizeof(ip))
+		return backend;
+	memcpy(ip, id, (size_t)(colon - id));
+	ip[colon - id] = '\0';
+	if (inet_pton(AF_INET, ip, &key.address) != 1)
+		return NULL;
+	key.port = (uint16_t)strtoul(colon + 1, NULL, 10);
+	reg_address(canonical, key.address, key.port);
+	return strcmp(canonical, id) == 0 ? sorted_find(&service->backends, by_address, &key) : NULL;
+}
+
+static int no_service(struct reg_err *err, const char *name)
+{
+	return reg_fail(err, -ENOENT, "service: there is no service %s", name);
+}
+
+static int no_backend(struct reg_err *err, const char *service, const char *id)
+{
+	return reg_fail(err, -ENOENT, "address: service %s has no backend %s", service, id);
+}
+
+/* The id of `new`, or the one that follows from its address. */
+static const char *id_of(const struct reg_backend *new, char text[REG_ADDRESS])
+{
+	if (new->id[0])
+		return new->id;
+	reg_address(text, new->address, new->port);
+	return text;
+}
+
+int registry_backend_add(
+	struct registry *reg, const char *name, const struct reg_backend *new, struct reg_err *err)
+{
+	struct service *service = service_find(reg, name);
+	struct backend *backend;
+	char address[REG_ADDRESS];
+	const char *id;
+	int rc = backend_valid(new, err);
+
+	if (!service)
+		return no_service(err, name);
+	if (rc < 0)
+		return rc;
+	id = id_of(new, address);
+	backend = backend_find(service, id);
+	if (backend)
+		return reg_fail(err, -EEXIST, "id: service %s has a backend %s already (source %s)", name, id,
+			backend->pub.source);
+	backend = sorted_find(&service->backends, by_address, new);
+	if (backend)
+		return reg_fail(err, -EEXIST, "address: it is backend %s of service %s already (source %s)",
+			backend->pub.id, name, backend->pub.source);
+	backend = backend_make(service, new, id);
+	if (!backend || backend_link(backend) < 0) {
+		backend_free(backend);
+		return reg_fail(err, -ENOMEM, "out of memory");
+	}
+	backend_swap_check(backend, false);
+	backend_derive(backend);
+	commit_service(service);
+	commit(reg);
+	return 0;
+}
+
+/* Gives the backend its own check by `new`, or takes that away. The memory of `own` is the backend's on
+ * success. */
+static int change_check(struct backend *backend, const struct reg_backend *new, struct reg_check own)
+{
+	struct reg_backend *pub = &backend->pub;
+	const struct reg_check *before = backend_spec(backend, &backend->service->def);
+	const struct reg_check *after = new->has_check ? &own : &backend->service->def.check;
+	struct reg_check old = pub->check;
+
+	if (!spec_same(before, after)) {
+		if (backend_prepare_check(backend, after) < 0)
+			return -ENOMEM;
+		backend_swap_check(backend, true);
+	} else if (backend->check) {
+		backend->check->spec.path = after->path;
+	}
+	pub->check = own;
+	pub->has_check = new->has_check;
+	spec_clear(&old);
+	return 0;
+}
+
+static bool backend_same(const struct reg_backend *a, const struct reg_backend *b)
+{
+	return a->weight == b->weight && a->drained == b->drained && a->has_check == b->has_check &&
+	       (!a->has_check || spec_same(&a->check, &b->check));
+}
+
+int registry_backend_set(
+	struct registry *reg, const char *name, const struct reg_backend *new, struct reg_err *err)
+{
+	struct service *service = service_find(reg, name);
+	struct reg_check own = {0};
+	struct backend *backend;
+	char address[REG_ADDRESS];
+	int rc = backend_valid(new, err);
+
+	if (!service)
+		return no_service(err, name);
+	if (rc < 0)
+		return rc;
+	backend = backend_lookup(service, id_of(new, address));
+	if (!backend)
+		return no_backend(err, name, id_of(new, address));
+	if (by_address(&backend->pub, new) != 0)
+		return reg_fail(err, -EINVAL, "address: that of backend %s cannot change", backend->pub.id);
+	if (backend_same(&backend->pub, new))
+		return 0;
+	if ((new->has_check &&spec_copy(&own, &new->check) < 0) || change_check(backend, new, own) < 0) {
+		spec_clear(&own);
+		return reg_fail(err, -ENOMEM, "out of memory");
+	}
+	backend->pub.weight = new->weight;
+	backend->pub.drained = new->drained;
+	commit_backend(backend);
+	commit_service(service);
+	commit(reg);
+	return 0;
+}
+
+int registry_backend_del(struct registry *reg, const char *name, const char *id, struct reg_err *err)
+{
+	struct service *service = service_find(reg, name);
+	struct backend *backend = service ? backend_lookup(service, id) : NULL;
+
+	if (!service)
+		return no_service(err, name);
+	if (!backend)
+		return no_backend(err, name, id);
+	backend_remove(backend);
+	commit_service(service);
+	commit(reg);
+	return 0;
+}
+
+/* What the check says now: it changes between commits. */
+static const struct reg_backend *show(struct backend *backend)
+{
+	snprintf(backend->pub.output, sizeof(backend->pub.output), "%s",
+		backend->check ? backend->check->output : "");
+	return &backend->pub;
+}
+
+const struct reg_backend *registry_backend_find(struct registry *reg, const char *name, const char *id)
+{
+	struct service *service = service_find(reg, name);
+	struct backend *backend = service ? backend_lookup(service, id) : NULL;
+
+	return backend ? show(backend) : NULL;
+}
+
+void registry_backend_walk(struct registry *reg, const char *name,
+	bool (*fn)(void *arg, const struct reg_backend *backend), void *arg)
+{
+	struct service *service = service_find(reg, name);
+
+	for (size_t i = 0; service && i < service->backends.count; i++)
+		if (!fn(arg, show(service->backends.item[i])))
+			return;
+}

@@ -1,0 +1,244 @@
+#include "registry/check.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+/* One row for each type that is supported. */
+static const struct check_type *const types[REG_CHECK_TYPES] = {
+	[REG_CHECK_TCP] = &check_tcp,
+	[REG_CHECK_PORT] = &check_port,
+};
+
+const struct check_type *check_type_of(enum reg_check_type type)
+{
+	return (unsigned)type < REG_CHECK_TYPES ? types[type] : NULL;
+}
+
+static uint64_t now_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+static void arm(struct check *check, uint64_t now, uint64_t due_us)
+{
+	uint64_t left = due_us > now ? due_us - now : 0;
+	struct timeval tv = {.tv_sec = (time_t)(left / 1000000), .tv_usec = (suseconds_t)(left % 1000000)};
+
+	check->due_us = due_us;
+	event_add(&check->timer, &tv);
+}
+
+uint64_t check_next_turn(uint64_t now_us, uint64_t interval_us, uint64_t phase_us)
+{
+	uint64_t turn = now_us - now_us % interval_us + phase_us % interval_us;
+
+	return turn > now_us ? turn : turn + interval_us;
+}
+
+/* --- taking turns --------------------------------------------------------------------------------------- */
+
+static void pump_later(struct checks *all)
+{
+	static const struct timeval at_once;
+
+	if (!event_pending(&all->pump, EV_TIMEOUT, NULL))
+		event_add(&all->pump, &at_once);
+}
+
+static void probe(struct check *check)
+{
+	uint64_t now = now_us();
+
+	check->stage = CHECK_PROBING;
+	check->all->running++;
+	arm(check, now, now + (uint64_t)check->spec.timeout_ms * 1000);
+	check->type->start(check);
+}
+
+/* Begins a bounded number of probes a turn of the loop, so that everything else on it gets its turn too. */
+static void on_pump(evutil_socket_t fd, short what, void *arg)
+{
+	struct checks *all = arg;
+	struct check *check;
+
+	for (unsigned n = 0; n < CHECKS_TURN && all->running < CHECKS_RUNNING; n++) {
+		check = TAILQ_FIRST(&all->waiting);
+		if (!check)
+			return;
+		TAILQ_REMOVE(&all->waiting, check, queue);
+		probe(check);
+	}
+	if (!TAILQ_EMPTY(&all->waiting) && all->running < CHECKS_RUNNING)
+		pump_later(all);
+}
+
+void checks_init(struct checks *all, struct event_base *base, const struct registry_sink *sink)
+{
+	all->base = base;
+	all->sink = sink;
+	all->running = 0;
+	TAILQ_INIT(&all->waiting);
+	event_assign(&all->pump, base, -1, 0, on_pump, all);
+}
+
+void checks_close(struct checks *all)
+{
+	assert(all->running == 0 && TAILQ_EMPTY(&all->waiting));
+	event_del(&all->pump);
+}
+
+/* Back to rest from whatever the check is at. */
+static void rest(struct check *check)
+{
+	struct checks *all = check->all;
+
+	event_del(&check->timer);
+	if (check->stage == CHECK_WAITING)
+		TAILQ_REMOVE(&all->waiting, check, queue);
+	if (check->stage == CHECK_PROBING) {
+		all->running--;
+		if (!TAILQ_EMPTY(&all->waiting))
+			pump_later(all);
+	}
+	check->stage = CHECK_RESTING;
+}
+
+static void abandon(struct check *check)
+{
+	if (check->stage == CHECK_PROBING)
+		check->type->stop(check);
+	rest(check);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct check *check = arg;
+	uint64_t now = now_us();
+
+	if (now < check->due_us) { /* the loop's clock is coarse and may be ahead */
+		arm(check, now, check->due_us);
+	} else if (check->stage == CHECK_PROBING) {
+		check->type->stop(check);
+		check_done(check, CHECK_FAIL, "timed out after %u ms", check->spec.timeout_ms);
+	} else {
+		check->stage = CHECK_WAITING;
+		TAILQ_INSERT_TAIL(&check->all->waiting, check, queue);
+		pump_later(check->all);
+	}
+}
+
+/* --- results -------------------------------------------------------------------------------------------- */
+
+static void set_health(struct check *check, enum reg_health health)
+{
+	if (check->health == health)
+		return;
+	check->health = health;
+	check->changed(check->arg);
+}
+
+static void judge(struct check *check, enum check_result result)
+{
+	bool success = result != CHECK_FAIL;
+
+	if (result == CHECK_UNKNOWN)
+		return;
+	if (success == check->good) {
+		check->streak = 0;
+	} else if (++check->streak >= (success ? check->spec.rise : check->spec.fall)) {
+		check->good = success;
+		check->streak = 0;
+	}
+	if (!check->good)
+		set_health(check, REG_CRITICAL);
+	else if (success)
+		set_health(check, result == CHECK_WARN ? REG_WARNING : REG_PASSING);
+}
+
+void check_done(struct check *check, enum check_result result, const char *fmt, ...)
+{
+	uint64_t now = now_us();
+	va_list ap;
+
+	assert(check->stage == CHECK_PROBING);
+	va_start(ap, fmt);
+	vsnprintf(check->output, sizeof(check->output), fmt, ap);
+	va_end(ap);
+	rest(check);
+	arm(check, now, check_next_turn(now, (uint64_t)check->spec.interval_ms * 1000, check->phase_us));
+	judge(check, result);
+}
+
+void check_set(struct check *check, enum reg_health health, const char *output)
+{
+	check->good = health != REG_CRITICAL;
+	check->health = health;
+	snprintf(check->output, sizeof(check->output), "%s", output);
+}
+
+void check_follow_port(struct check *check, int state)
+{
+	uint64_t now = now_us();
+
+	abandon(check);
+	if (state == 0) {
+		check->streak = 0;
+		check_set(check, REG_CRITICAL, "the port is down");
+	} else {
+		arm(check, now, now);
+	}
+}
+
+/* --- life ----------------------------------------------------------------------------------------------- */
+
+struct check *check_new(struct checks *all, const struct reg_check *spec, const struct check_target *target,
+	uint64_t seed, void (*changed)(void *arg), void *arg)
+{
+	struct check *check = calloc(1, sizeof(*check));
+
+	if (!check)
+		return NULL;
+	check->all = all;
+	check->type = check_type_of(spec->type);
+	check->spec = *spec;
+	check->target = *target;
+	check->phase_us = seed;
+	check->changed = changed;
+	check->arg = arg;
+	check->stage = CHECK_RESTING;
+	check_set(check, REG_CRITICAL, "no result yet");
+	event_assign(&check->timer, all->base, -1, 0, on_timer, check);
+	return check;
+}
+
+void check_free(struct check *check)
+{
+	if (!check)
+		return;
+	abandon(check);
+	free(check);
+}
+
+void check_inherit(struct check *check, const struct check *old)
+{
+	check->streak = 0;
+	check->good = old->good;
+	check->health = old->health;
+	snprintf(check->output, sizeof(check->output), "%s", old->output);
+}
+
+void check_start(struct check *check, int port)
+{
+	check_link(check, port);
+}
+
+void check_link(struct check *check, int state)
+{
+	check->type->link(check, state);
+}

@@ -1,0 +1,122 @@
+/*
+ * check.h: what monitors a backend. A check probes its target at its interval and turns the results into a
+ * health by rise and fall; a type of check knows only how to probe once. Knows nothing of the service table.
+ *
+ * Probes are spread over the interval by a stable hash, so that ten thousand checks made in one go do not
+ * fire in one go for ever after; at most CHECKS_RUNNING are under way, the others wait their turn.
+ */
+#pragma once
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "registry/registry.h"
+
+enum {
+	CHECKS_RUNNING = 1024, /* probes under way at most, a socket each */
+	CHECKS_TURN = 64,      /* probes begun in one turn of the event loop at most */
+};
+
+/* What all checks of a registry share. */
+struct checks {
+	struct event_base *base;
+	const struct registry_sink *sink;
+	unsigned running;
+	TAILQ_HEAD(check_queue, check) waiting; /* due, but not begun */
+	struct event pump;			/* begins those that wait */
+};
+
+void checks_init(struct checks *all, struct event_base *base, const struct registry_sink *sink);
+/** Every check has been freed before. */
+void checks_close(struct checks *all);
+
+/* What a check probes. */
+struct check_target {
+	const char *network; /* "": the host's own; borrowed as long as the check lives */
+	uint32_t address;
+	uint16_t port;
+};
+
+enum check_result {
+	CHECK_PASS,
+	CHECK_WARN,
+	CHECK_FAIL,
+	CHECK_UNKNOWN, /* this side could not probe (no socket left): says nothing about the target */
+};
+
+struct check;
+
+struct check_type {
+	const char *name;
+	/** Fills the type's own rules for a specification. May be NULL. Errors: -EINVAL. */
+	int (*valid)(const struct reg_check *spec, struct reg_err *err);
+	/** Begins a probe, which ends by check_done(), maybe at once. NULL: this type does not probe. */
+	void (*start)(struct check *check);
+	/** Abandons the probe under way: it is deleted, or out of time. */
+	void (*stop)(struct check *check);
+	/** The switch port that has the target's address is up (1), down (0), or there is none (-1). */
+	void (*link)(struct check *check, int state);
+};
+
+extern const struct check_type check_tcp, check_port;
+
+/** NULL: not supported. */
+const struct check_type *check_type_of(enum reg_check_type type);
+
+enum check_stage {
+	CHECK_RESTING, /* until its next turn, for ever when its port is down */
+	CHECK_WAITING, /* its turn has come, others are under way */
+	CHECK_PROBING,
+};
+
+struct check {
+	struct checks *all;
+	const struct check_type *type;
+	struct reg_check spec; /* its path belongs to whoever made the check, and outlives it */
+	struct check_target target;
+	void (*changed)(void *arg);
+	void *arg;
+	uint64_t phase_us; /* where in the interval its turn is */
+	uint64_t due_us;   /* when `timer` is to fire: the next turn, or the end of the probe under way */
+	struct event timer;
+	TAILQ_ENTRY(check) queue;
+	enum check_stage stage;
+	bool good;	/* `rise` successes since `fall` failures */
+	uint8_t streak; /* results in a row that contradict `good` */
+	enum reg_health health;
+	char output[128]; /* the last result in words */
+	void *probe;	  /* the type's own, while probing */
+};
+
+/**
+ * Makes a check that rests until check_start(). `seed` places it in the interval; changed(arg) is called
+ * whenever its health is another, never from inside one of the calls below. NULL: no memory.
+ */
+struct check *check_new(struct checks *all, const struct reg_check *spec, const struct check_target *target,
+	uint64_t seed, void (*changed)(void *arg), void *arg);
+/** NULL is allowed. */
+void check_free(struct check *check);
+
+/** Takes over what `old`, of the same type and target, has found. */
+void check_inherit(struct check *check, const struct check *old);
+/** Begins; `port` is the state of the switch port that has the target's address, -1: there is none. */
+void check_start(struct check *check, int port);
+/** That port changed. */
+void check_link(struct check *check, int state);
+
+/** For types: ends the probe under way. The text is what the user reads as the check's output. */
+void check_done(struct check *check, enum check_result result, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/** For types that do not probe: sets the health without rise and fall. */
+void check_set(struct check *check, enum reg_health health, const char *output);
+
+/** For types, as `link`: no probes while the port is down, and the target must prove itself anew afterwards.
+ */
+void check_follow_port(struct check *check, int state);
+
+/** The next time after now_us that lies `phase_us` into an interval (both counted from time 0). */
+uint64_t check_next_turn(uint64_t now_us, uint64_t interval_us, uint64_t phase_us);

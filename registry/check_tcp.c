@@ -1,0 +1,110 @@
+/*
+ * check_tcp.c: can a TCP connection be made? From inside the service's network, closed by a reset so that no
+ * connection stays behind in TIME_WAIT on this side.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "registry/check.h"
+
+struct tcp_probe {
+	int fd;
+	struct event writable;
+};
+
+/* Errors of this side's own making. */
+static bool is_local(int error)
+{
+	switch (error) {
+	case EMFILE:
+	case ENFILE:
+	case ENOMEM:
+	case ENOBUFS:
+	case EAGAIN:
+	case EADDRNOTAVAIL:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void tcp_stop(struct check *check)
+{
+	struct tcp_probe *probe = check->probe;
+
+	if (!probe)
+		return;
+	event_del(&probe->writable);
+	close(probe->fd);
+	free(probe);
+	check->probe = NULL;
+}
+
+static void tcp_end(struct check *check, int error)
+{
+	tcp_stop(check);
+	if (error)
+		check_done(check, is_local(error) ? CHECK_UNKNOWN : CHECK_FAIL, "%s", strerror(error));
+	else
+		check_done(check, CHECK_PASS, "connected");
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *arg)
+{
+	struct check *check = arg;
+	int error = 0;
+	socklen_t size = sizeof(error);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
+		error = errno;
+	tcp_end(check, error);
+}
+
+static int tcp_connect(struct check *check)
+{
+	const struct registry_sink *sink = check->all->sink;
+	static const struct linger reset = {.l_onoff = 1};
+	struct sockaddr_in to = {.sin_family = AF_INET,
+		.sin_addr.s_addr = check->target.address,
+		.sin_port = htons(check->target.port)};
+	int fd = sink->socket(sink->ctx, check->target.network, AF_INET, SOCK_STREAM);
+
+	if (fd < 0)
+		return fd;
+	if (setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)) == 0 &&
+		(connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0 || errno == EINPROGRESS))
+		return fd;
+	int error = errno;
+
+	close(fd);
+	return -error;
+}
+
+static void tcp_start(struct check *check)
+{
+	struct tcp_probe *probe = malloc(sizeof(*probe));
+	int fd = probe ? tcp_connect(check) : -ENOMEM;
+
+	if (fd < 0) {
+		free(probe);
+		tcp_end(check, -fd);
+		return;
+	}
+	probe->fd = fd;
+	event_assign(&probe->writable, check->all->base, fd, EV_WRITE, on_writable, check);
+	check->probe = probe;
+	if (event_add(&probe->writable, NULL) < 0)
+		tcp_end(check, ENOMEM);
+}
+
+const struct check_type check_tcp = {
+	.name = "tcp",
+	.start = tcp_start,
+	.stop = tcp_stop,
+	.link = check_follow_port,
+};

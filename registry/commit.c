@@ -1,0 +1,181 @@
+/*
+ * commit.c: many small changes become one generation. Definitions, ports and checks only note here what they
+ * touched; the commit derives the health of those backends, tells the sink once for each service that is now
+ * different, and then those who watch. Nothing in it can fail.
+ *
+ * API calls and port changes commit before they return. What checks find is committed once for a turn of the
+ * event loop, so that a thousand time-outs in one turn are one table, not a thousand.
+ */
+#include <assert.h>
+#include <stdio.h>
+#include <syslog.h>
+
+#include "registry/table.h"
+
+void commit_service(struct service *service)
+{
+	assert(!service->reg->committing); /* the sink and watches may not change the registry */
+	if (service->changed)
+		return;
+	service->changed = true;
+	TAILQ_INSERT_TAIL(&service->reg->changed, service, link);
+}
+
+void commit_backend(struct backend *backend)
+{
+	if (backend->dirty)
+		return;
+	backend->dirty = true;
+	TAILQ_INSERT_TAIL(&backend->service->reg->dirty, backend, dirty_link);
+}
+
+static enum reg_health health_of(const struct backend *backend)
+{
+	if (backend->pub.drained)
+		return REG_DRAINING;
+	if (backend->port == 0)
+		return REG_CRITICAL;
+	return backend->check ? backend->check->health : REG_PASSING;
+}
+
+static bool is_balanced(const struct backend *backend)
+{
+	const struct reg_service *def = &backend->service->def;
+	const struct registry_sink *sink = &backend->service->reg->sink;
+
+	return def->vip && sink->reaches(sink->ctx, def->network, backend->pub.address);
+}
+
+bool backend_derive(struct backend *backend)
+{
+	struct reg_backend *pub = &backend->pub;
+	enum reg_health health = health_of(backend);
+	bool port_down = backend->port == 0, balanced = is_balanced(backend);
+
+	if (pub->health == health && pub->port_down == port_down && pub->balanced == balanced)
+		return false;
+	pub->health = health;
+	pub->port_down = port_down;
+	pub->balanced = balanced;
+	return true;
+}
+
+/* One line when a backend begins or ceases to take new connections, or loses the ones it has. */
+static void log_health(const struct backend *backend)
+{
+	const struct registry_sink *sink = &backend->service->reg->sink;
+	const struct reg_backend *pub = &backend->pub;
+	const char *why = "";
+	char line[384];
+
+	if (pub->health == REG_CRITICAL && pub->port_down)
+		why = "the port is down";
+	else if (pub->health != REG_DRAINING && backend->check)
+		why = backend->check->output;
+	snprintf(line, sizeof(line), "service %s: backend %s is %s%s%s", backend->service->def.name, pub->id,
+		reg_health_name(pub->health), why[0] ? ": " : "", why);
+	sink->log(sink->ctx, pub->health == REG_CRITICAL ? LOG_WARNING : LOG_NOTICE, line);
+}
+
+static void derive_dirty(struct registry *reg)
+{
+	struct backend *backend;
+
+	while ((backend = TAILQ_FIRST(&reg->dirty))) {
+		enum reg_health before = backend->pub.health;
+
+		TAILQ_REMOVE(&reg->dirty, backend, dirty_link);
+		backend->dirty = false;
+		if (!backend_derive(backend))
+			continue;
+		commit_service(backend->service);
+		if (backend->pub.health != before)
+			log_health(backend);
+	}
+}
+
+/* A service that nobody defined is there as long as somebody provides it. */
+static void drop_unprovided(struct registry *reg)
+{
+	struct service *service, *later;
+
+	for (service = TAILQ_FIRST(&reg->changed); service; service = later) {
+		later = TAILQ_NEXT(service, link);
+		if (service->def.discovered && service->backends.count == 0)
+			service_remove(service);
+	}
+}
+
+static void apply(const struct registry *reg, const struct service *service, bool gone)
+{
+	reg->sink.apply(reg->sink.ctx, &service->def,
+		(const struct reg_backend *const *)service->backends.item, service->backends.count, gone,
+		reg->generation);
+}
+
+static void tell_sink(struct registry *reg)
+{
+	struct service *service;
+
+	/* the gone first: the same name or vip may be there anew */
+	TAILQ_FOREACH(service, &reg->gone, link)
+	apply(reg, service, true);
+	TAILQ_FOREACH(service, &reg->changed, link)
+	{
+		service->generation = reg->generation;
+		apply(reg, service, false);
+	}
+}
+
+static void tell_watchers(struct registry *reg)
+{
+	struct service *service;
+
+	while ((service = TAILQ_FIRST(&reg->gone))) {
+		TAILQ_REMOVE(&reg->gone, service, link);
+		if (!service_find(reg, service->def.name))
+			watch_notify(reg, service->def.name, reg->generation);
+		service_free(service);
+	}
+	while ((service = TAILQ_FIRST(&reg->changed))) {
+		TAILQ_REMOVE(&reg->changed, service, link);
+		service->changed = false;
+		watch_notify(reg, service->def.name, reg->generation);
+	}
+}
+
+void commit(struct registry *reg)
+{
+	if (reg->batch)
+		return;
+	if (reg->committing) { /* a port changed while the sink was at work */
+		commit_soon(reg);
+		return;
+	}
+	derive_dirty(reg);
+	drop_unprovided(reg);
+	if (TAILQ_EMPTY(&reg->changed) && TAILQ_EMPTY(&reg->gone))
+		return;
+	reg->generation++;
+	reg->committing = true;
+	tell_sink(reg);
+	tell_watchers(reg);
+	reg->committing = false;
+}
+
+void commit_soon(struct registry *reg)
+{
+	event_active(&reg->settle, 0, 0);
+}
+
+void registry_batch_begin(struct registry *reg)
+{
+	reg->batch++;
+}
+
+void registry_batch_end(struct registry *reg)
+{
+	assert(reg->batch);
+	if (--reg->batch == 0)
+		commit(reg);
+}

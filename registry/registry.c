@@ -1,0 +1,94 @@
+#include "registry/registry.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "registry/table.h"
+
+const char *reg_health_name(enum reg_health health)
+{
+	static const char *const names[] = {"passing", "warning", "critical", "draining"};
+
+	return names[health];
+}
+
+const char *reg_check_type_name(enum reg_check_type type)
+{
+	static const char *const names[REG_CHECK_TYPES] = {
+		"none", "ttl", "tcp", "http", "grpc", "port", "passive"};
+
+	return (unsigned)type < REG_CHECK_TYPES ? names[type] : "unknown";
+}
+
+uint16_t reg_backend_weight(const struct reg_backend *backend)
+{
+	return backend->health == REG_PASSING || backend->health == REG_WARNING ? backend->weight : 0;
+}
+
+int reg_fail(struct reg_err *err, int rc, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (err) {
+		va_start(ap, fmt);
+		vsnprintf(err->text, sizeof(err->text), fmt, ap);
+		va_end(ap);
+	}
+	return rc;
+}
+
+void reg_address(char *text, uint32_t address, uint16_t port)
+{
+	char ip[INET_ADDRSTRLEN];
+
+	inet_ntop(AF_INET, &address, ip, sizeof(ip));
+	snprintf(text, REG_ADDRESS, "%s:%u", ip, port);
+}
+
+static void on_settle(evutil_socket_t fd, short what, void *arg)
+{
+	commit(arg);
+}
+
+int registry_new(struct event_base *base, const struct registry_sink *sink, struct registry **out)
+{
+	struct registry *reg = calloc(1, sizeof(*reg));
+
+	if (!reg)
+		return -ENOMEM;
+	reg->base = base;
+	reg->sink = *sink;
+	TAILQ_INIT(&reg->changed);
+	TAILQ_INIT(&reg->gone);
+	TAILQ_INIT(&reg->dirty);
+	event_assign(&reg->settle, base, -1, 0, on_settle, reg);
+	checks_init(&reg->checks, base, &reg->sink);
+	*out = reg;
+	return 0;
+}
+
+void registry_free(struct registry *reg)
+{
+	struct service *service;
+
+	if (!reg)
+		return;
+	while (reg->services.count)
+		service_remove(reg->services.item[reg->services.count - 1]);
+	while ((service = TAILQ_FIRST(&reg->gone))) {
+		TAILQ_REMOVE(&reg->gone, service, link);
+		service_free(service);
+	}
+	event_del(&reg->settle);
+	checks_close(&reg->checks);
+	watch_close(reg);
+	free(reg);
+}
+
+uint64_t registry_generation(const struct registry *reg)
+{
+	return reg->generation;
+}

@@ -1,0 +1,304 @@
+/*
+ * service.c: definitions of services. Everything that can fail comes first; then the change is made.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "registry/table.h"
+
+static int by_name(const void *item, const void *key)
+{
+	return strcmp(((const struct service *)item)->def.name, key);
+}
+
+struct service *service_find(struct registry *reg, const char *name)
+{
+	struct service *service;
+
+	HASH_FIND_STR(reg->by_name, name, service);
+	return service;
+}
+
+static struct vip_key vip_key(const struct reg_service *def)
+{
+	struct vip_key key;
+
+	memset(&key, 0, sizeof(key));
+	memcpy(key.network, def->network, strlen(def->network));
+	key.vip = def->vip;
+	key.port = def->port;
+	key.protocol = def->protocol;
+	return key;
+}
+
+/* Is the vip of `def` taken by another service than `self` (which may be NULL)? */
+static int vip_free_for(
+	struct registry *reg, const struct reg_service *def, const struct service *self, struct reg_err *err)
+{
+	struct vip_key key = vip_key(def);
+	struct vip *vip;
+	char text[REG_ADDRESS];
+
+	if (!def->vip)
+		return 0;
+	HASH_FIND(hh, reg->vips, &key, sizeof(key), vip);
+	if (!vip || vip->service == self)
+		return 0;
+	reg_address(text, def->vip, def->port);
+	return reg_fail(err, -EEXIST, "vip: %s is the vip of service %s", text, vip->service->def.name);
+}
+
+/* Takes the vip of `def`: a new entry, the one that the service has already, or NULL when it needs none. */
+static int vip_take(struct service *service, const struct reg_service *def, struct vip **out)
+{
+	struct vip_key key = vip_key(def);
+	struct vip *vip;
+
+	*out = NULL;
+	if (!def->vip)
+		return 0;
+	if (service->vip && memcmp(&service->vip->key, &key, sizeof(key)) == 0) {
+		*out = service->vip;
+		return 0;
+	}
+	vip = calloc(1, sizeof(*vip));
+	if (!vip)
+		return -ENOMEM;
+	vip->key = key;
+	vip->service = service;
+	HASH_ADD(hh, service->reg->vips, key, sizeof(key), vip);
+	if (!vip->hh.tbl) {
+		free(vip);
+		return -ENOMEM;
+	}
+	*out = vip;
+	return 0;
+}
+
+static void vip_release(struct registry *reg, struct vip *vip)
+{
+	if (!vip)
+		return;
+	HASH_DEL(reg->vips, vip);
+	free(vip);
+}
+
+static int def_copy(struct reg_service *to, const struct reg_service *from)
+{
+	*to = *from;
+	if (!to->policy[0])
+		snprintf(to->policy, sizeof(to->policy), "maglev");
+	return spec_copy(&to->check, &from->check);
+}
+
+void service_free(struct service *service)
+{
+	spec_clear(&service->def.check);
+	free(service);
+}
+
+static int service_make(struct registry *reg, const struct reg_service *def)
+{
+	struct service *service = calloc(1, sizeof(*service));
+
+	if (!service)
+		return -ENOMEM;
+	service->reg = reg;
+	if (def_copy(&service->def, def) < 0 || vip_take(service, def, &service->vip) < 0)
+		goto out;
+	HASH_ADD_STR(reg->by_name, def.name, service);
+	if (!service->hh.tbl)
+		goto out;
+	if (sorted_insert(&reg->services, by_name, service->def.name, service) < 0) {
+		HASH_DEL(reg->by_name, service);
+		goto out;
+	}
+	commit_service(service);
+	return 0;
+out:
+	vip_release(reg, service->vip);
+	service_free(service);
+	return -ENOMEM;
+}
+
+void service_remove(struct service *service)
+{
+	struct registry *reg = service->reg;
+
+	while (service->backends.count)
+		backend_remove(service->backends.item[service->backends.count - 1]);
+	vip_release(reg, service->vip);
+	service->vip = NULL;
+	HASH_DEL(reg->by_name, service);
+	sorted_remove(&reg->services, by_name, service->def.name);
+	if (service->changed)
+		TAILQ_REMOVE(&reg->changed, service, link);
+	if (service->generation)
+		TAILQ_INSERT_TAIL(&reg->gone, service, link);
+	else /* nobody ever heard of it */
+		service_free(service);
+}
+
+static struct backend *backend_at(const struct service *service, size_t i)
+{
+	return service->backends.item[i];
+}
+
+/* Readies the checks that follow from `def` beside those at work. */
+static int prepare_checks(struct service *service, const struct reg_service *def)
+{
+	bool moved = strcmp(service->def.network, def->network) != 0;
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < service->backends.count; i++) {
+		struct backend *backend = backend_at(service, i);
+		const struct reg_check *now = backend_spec(backend, &service->def);
+		const struct reg_check *then = backend_spec(backend, def);
+
+		if (moved || !spec_same(now, then))
+			rc = backend_prepare_check(backend, then);
+	}
+	return rc;
+}
+
+static void discard_checks(struct service *service)
+{
+	for (size_t i = 0; i < service->backends.count; i++) {
+		check_free(backend_at(service, i)->next);
+		backend_at(service, i)->next = NULL;
+	}
+}
+
+/* After the definition has changed from what `old` was; old->check's memory is still there. */
+static void refresh_backends(struct service *service, const struct reg_service *old)
+{
+	bool moved = strcmp(service->def.network, old->network) != 0;
+
+	for (size_t i = 0; i < service->backends.count; i++) {
+		struct backend *backend = backend_at(service, i);
+		const struct reg_check *before = backend_spec(backend, old);
+		const struct reg_check *after = backend_spec(backend, &service->def);
+
+		if (moved)
+			port_refresh(backend);
+		if (moved || !spec_same(before, after))
+			backend_swap_check(backend, !moved);
+		else if (backend->check)
+			backend->check->spec.path = after->path;
+		commit_backend(backend);
+	}
+}
+
+static bool def_same(const struct reg_service *a, const struct reg_service *b)
+{
+	return strcmp(a->network, b->network) == 0 && a->vip == b->vip && a->port == b->port &&
+	       a->protocol == b->protocol && strcmp(a->policy, b->policy) == 0 &&
+	       spec_same(&a->check, &b->check) && a->discovered == b->discovered &&
+	       strcmp(a->source, b->source) == 0;
+}
+
+static int service_replace(struct service *service, const struct reg_service *new)
+{
+	struct reg_service old = service->def, def;
+	struct vip *vip = NULL;
+
+	if (def_copy(&def, new) < 0)
+		goto out;
+	if (def_same(&def, &old)) {
+		spec_clear(&def.check);
+		return 0;
+	}
+	if (prepare_checks(service, &def) < 0 || vip_take(service, &def, &vip) < 0)
+		goto out;
+	if (vip != service->vip)
+		vip_release(service->reg, service->vip);
+	service->vip = vip;
+	service->def = def;
+	refresh_backends(service, &old);
+	spec_clear(&old.check);
+	commit_service(service);
+	return 0;
+out:
+	discard_checks(service);
+	spec_clear(&def.check);
+	return -ENOMEM;
+}
+
+static int finish(struct registry *reg, int rc, struct reg_err *err)
+{
+	if (rc < 0)
+		return reg_fail(err, rc, "out of memory");
+	commit(reg);
+	return 0;
+}
+
+int registry_service_add(struct registry *reg, const struct reg_service *def, struct reg_err *err)
+{
+	struct service *service;
+	int rc = service_valid(def, err);
+
+	if (rc < 0)
+		return rc;
+	service = service_find(reg, def->name);
+	if (service && (!service->def.discovered || def->discovered))
+		return reg_fail(err, -EEXIST, "name: service %s exists already (source %s)", def->name,
+			service->def.source);
+	rc = vip_free_for(reg, def, service, err);
+	if (rc < 0)
+		return rc;
+	return finish(reg, service ? service_replace(service, def) : service_make(reg, def), err);
+}
+
+int registry_service_set(struct registry *reg, const struct reg_service *new, struct reg_err *err)
+{
+	struct reg_service def = *new;
+	struct service *service;
+	int rc = service_valid(new, err);
+
+	if (rc < 0)
+		return rc;
+	service = service_find(reg, new->name);
+	if (!service)
+		return reg_fail(err, -ENOENT, "name: there is no service %s", new->name);
+	rc = vip_free_for(reg, new, service, err);
+	if (rc < 0)
+		return rc;
+	snprintf(def.source, sizeof(def.source), "%s", service->def.source);
+	def.discovered = service->def.discovered;
+	return finish(reg, service_replace(service, &def), err);
+}
+
+int registry_service_del(struct registry *reg, const char *name, struct reg_err *err)
+{
+	struct service *service = service_find(reg, name);
+
+	if (!service)
+		return reg_fail(err, -ENOENT, "name: there is no service %s", name);
+	service_remove(service);
+	commit(reg);
+	return 0;
+}
+
+const struct reg_service *registry_service_find(struct registry *reg, const char *name)
+{
+	const struct service *service = service_find(reg, name);
+
+	return service ? &service->def : NULL;
+}
+
+void registry_service_walk(
+	struct registry *reg, bool (*fn)(void *arg, const struct reg_service *service), void *arg)
+{
+	for (size_t i = 0; i < reg->services.count; i++)
+		if (!fn(arg, &((const struct service *)reg->services.item[i])->def))
+			return;
+}
+
+uint64_t registry_service_generation(struct registry *reg, const char *name)
+{
+	const struct service *service = service_find(reg, name);
+
+	return service ? service->generation : 0;
+}

@@ -1,0 +1,148 @@
+/*
+ * spec.c: is a definition well-formed? Every refusal names the field. And copies and comparison of a check's
+ * definition, the only part that owns memory.
+ */
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "registry/table.h"
+
+/* [a-z0-9][a-z0-9._-]{0,62}, ended within `size` bytes */
+static bool is_name(const char *text, size_t size)
+{
+	size_t len = strnlen(text, size);
+
+	if (len == 0 || len == size || strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789._-") != len)
+		return false;
+	return text[0] != '.' && text[0] != '_' && text[0] != '-';
+}
+
+static bool is_printable(const char *text, size_t size)
+{
+	size_t len = strnlen(text, size);
+
+	if (len == size)
+		return false;
+	for (size_t i = 0; i < len; i++)
+		if (iscntrl((unsigned char)text[i]))
+			return false;
+	return true;
+}
+
+static bool is_unicast(uint32_t address)
+{
+	uint32_t ip = ntohl(address);
+
+	return ip != 0 && !IN_MULTICAST(ip) && !IN_BADCLASS(ip);
+}
+
+static int check_valid(const struct reg_check *check, struct reg_err *err)
+{
+	const struct check_type *type = check_type_of(check->type);
+
+	if (check->type == REG_CHECK_NONE)
+		return 0;
+	if (!type)
+		return reg_fail(
+			err, -ENOTSUP, "check.type: %s is not supported", reg_check_type_name(check->type));
+	if (!type->start)
+		return 0;
+	if (check->interval_ms < 10 || check->interval_ms > 3600000)
+		return reg_fail(err, -EINVAL, "check.interval_ms: %u is out of range 10..3600000",
+			check->interval_ms);
+	if (check->timeout_ms < 1 || check->timeout_ms > 600000)
+		return reg_fail(
+			err, -EINVAL, "check.timeout_ms: %u is out of range 1..600000", check->timeout_ms);
+	if (check->rise < 1 || check->rise > 100)
+		return reg_fail(err, -EINVAL, "check.rise: %u is out of range 1..100", check->rise);
+	if (check->fall < 1 || check->fall > 100)
+		return reg_fail(err, -EINVAL, "check.fall: %u is out of range 1..100", check->fall);
+	return type->valid ? type->valid(check, err) : 0;
+}
+
+static int vip_valid(const struct reg_service *service, struct reg_err *err)
+{
+	char text[INET_ADDRSTRLEN];
+
+	if (!is_unicast(service->vip))
+		return reg_fail(err, -EINVAL, "vip: %s is not a unicast address",
+			inet_ntop(AF_INET, &service->vip, text, sizeof(text)));
+	if (!service->network[0])
+		return reg_fail(err, -EINVAL, "network: needed by the vip");
+	if (!service->port)
+		return reg_fail(err, -EINVAL, "port: needed by the vip, 1..65535");
+	if (!service->protocol)
+		return reg_fail(err, -EINVAL, "protocol: needed by the vip");
+	return 0;
+}
+
+int service_valid(const struct reg_service *service, struct reg_err *err)
+{
+	int rc;
+
+	if (!is_name(service->name, sizeof(service->name)))
+		return reg_fail(err, -EINVAL, "name: must match [a-z0-9][a-z0-9._-]{0,62}");
+	if (service->network[0] && !is_name(service->network, sizeof(service->network)))
+		return reg_fail(err, -EINVAL, "network: must match [a-z0-9][a-z0-9._-]{0,62}");
+	if (!is_name(service->source, sizeof(service->source)))
+		return reg_fail(err, -EINVAL, "source: missing");
+	if (service->protocol && service->protocol != REG_TCP && service->protocol != REG_UDP)
+		return reg_fail(err, -EINVAL, "protocol: %d is neither tcp nor udp", service->protocol);
+	if (!is_printable(service->policy, sizeof(service->policy)))
+		return reg_fail(err, -EINVAL, "policy: not printable");
+	if (service->policy[0] && strcmp(service->policy, "maglev") != 0)
+		return reg_fail(err, -ENOTSUP, "policy: %s is not supported, only maglev", service->policy);
+	if (service->vip) {
+		rc = vip_valid(service, err);
+		if (rc < 0)
+			return rc;
+	}
+	return check_valid(&service->check, err);
+}
+
+int backend_valid(const struct reg_backend *backend, struct reg_err *err)
+{
+	char text[INET_ADDRSTRLEN];
+
+	if (!is_printable(backend->id, sizeof(backend->id)))
+		return reg_fail(err, -EINVAL, "id: longer than %d bytes, or not printable", REG_ID_MAX);
+	if (!is_unicast(backend->address))
+		return reg_fail(err, -EINVAL, "address: %s is not a unicast address",
+			inet_ntop(AF_INET, &backend->address, text, sizeof(text)));
+	if (!backend->port)
+		return reg_fail(err, -EINVAL, "port: 0 is out of range 1..65535");
+	if (!is_name(backend->source, sizeof(backend->source)))
+		return reg_fail(err, -EINVAL, "source: missing");
+	return backend->has_check ? check_valid(&backend->check, err) : 0;
+}
+
+int spec_copy(struct reg_check *to, const struct reg_check *from)
+{
+	if (from->type == REG_CHECK_NONE) {
+		*to = (struct reg_check){0};
+		return 0;
+	}
+	*to = *from;
+	to->path = from->path ? strdup(from->path) : NULL;
+	return from->path && !to->path ? -ENOMEM : 0;
+}
+
+void spec_clear(struct reg_check *spec)
+{
+	free((char *)spec->path);
+	*spec = (struct reg_check){0};
+}
+
+bool spec_same(const struct reg_check *a, const struct reg_check *b)
+{
+	if (a->type != b->type)
+		return false;
+	return a->type == REG_CHECK_NONE ||
+	       (a->interval_ms == b->interval_ms && a->timeout_ms == b->timeout_ms && a->rise == b->rise &&
+		       a->fall == b->fall && !a->path == !b->path &&
+		       (!a->path || strcmp(a->path, b->path) == 0));
+}

@@ -1,0 +1,159 @@
+/*
+ * table.h: the inside of the registry, for the files of registry/ only. What is stored, and how the parts
+ * that change it meet:
+ *
+ *   service.c, backend.c   change definitions, whole or not at all
+ *   port.c                 the switch ports' states
+ *   check.c                what the checks find
+ *   commit.c               collects what they changed, derives health, and makes one generation of it
+ *   watch.c                tells who waits for it
+ *
+ * Names are found by hash (uthash); what is listed or given to the sink is kept sorted.
+ */
+#pragma once
+
+#include <assert.h>
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+/* A failed allocation leaves the element out of the table, its hh.tbl NULL, instead of ending the process. */
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+
+#include "registry/check.h"
+#include "registry/registry.h"
+#include "registry/sorted.h"
+
+/* Most services have a handful of backends; a table of 32 buckets each would cost more than they do. */
+#undef HASH_INITIAL_NUM_BUCKETS
+#undef HASH_INITIAL_NUM_BUCKETS_LOG2
+#define HASH_INITIAL_NUM_BUCKETS 4U
+#define HASH_INITIAL_NUM_BUCKETS_LOG2 2U
+
+struct backend;
+struct topic;
+
+/* Who balances an address: no two services may. */
+struct vip_key {
+	char network[REG_NAME_MAX + 1];
+	uint32_t vip;
+	uint16_t port;
+	uint16_t protocol;
+};
+
+struct vip {
+	struct vip_key key; /* no byte of padding: hashed as a whole */
+	struct service *service;
+	UT_hash_handle hh;
+};
+static_assert(sizeof(struct vip_key) == REG_NAME_MAX + 1 + 8, "hashed as bytes");
+
+struct service {
+	struct reg_service def;
+	struct registry *reg;
+	uint64_t generation;	/* of its last commit; 0: none yet */
+	struct vip *vip;	/* NULL: none */
+	struct sorted backends; /* struct backend *, by address and port */
+	struct backend *by_id;
+	bool changed;		   /* on reg->changed */
+	TAILQ_ENTRY(service) link; /* reg->changed or reg->gone */
+	UT_hash_handle hh;
+};
+
+struct backend {
+	struct reg_backend pub; /* first: the sink is given service->backends as it is */
+	struct service *service;
+	struct check *check, *next; /* at work, NULL: none; prepared to follow it */
+	bool dirty;		    /* on reg->dirty: its health is to be derived anew */
+	int8_t port;		    /* its switch port: 1 up, 0 down, -1 there is none */
+	TAILQ_ENTRY(backend) dirty_link;
+	struct host *host;
+	LIST_ENTRY(backend) same_host;
+	UT_hash_handle hh;
+};
+static_assert(offsetof(struct backend, pub) == 0, "a struct reg_backend * is a struct backend *");
+
+/* The backends at one address, of all services. */
+struct host {
+	uint32_t address;
+	LIST_HEAD(, backend) backends;
+	UT_hash_handle hh;
+};
+
+struct registry {
+	struct event_base *base;
+	struct registry_sink sink;
+	struct checks checks;
+	uint64_t generation;
+	unsigned batch;	 /* depth */
+	bool committing; /* the sink or a watch is being called */
+	struct service *by_name;
+	struct sorted services; /* struct service *, by name */
+	struct vip *vips;
+	struct host *hosts;
+	struct topic *topics;
+	TAILQ_HEAD(, service) changed, gone;
+	TAILQ_HEAD(, backend) dirty;
+	struct event settle; /* commits what the checks found in this turn of the loop */
+};
+
+/** Fills `err` (when not NULL) and returns `rc`. */
+int reg_fail(struct reg_err *err, int rc, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+/** `text` of at least REG_ADDRESS bytes gets "10.1.0.12:8080". */
+enum { REG_ADDRESS = sizeof("255.255.255.255:65535") };
+void reg_address(char *text, uint32_t address, uint16_t port);
+
+/* service.c */
+struct service *service_find(struct registry *reg, const char *name);
+/** Takes it out of the table with its backends; the next commit tells the sink. */
+void service_remove(struct service *service);
+void service_free(struct service *service);
+
+/* backend.c */
+struct backend *backend_find(struct service *service, const char *id);
+/** Takes it out of its service. */
+void backend_remove(struct backend *backend);
+/** The check that holds for it: its own, or else its service's as `def` has it. */
+const struct reg_check *backend_spec(const struct backend *backend, const struct reg_service *def);
+/** Prepares a check by `spec` in backend->next (none by REG_CHECK_NONE), which does not begin yet. -ENOMEM.
+ */
+int backend_prepare_check(struct backend *backend, const struct reg_check *spec);
+/** The prepared one replaces the one at work; with `keep` it takes over what that one found. */
+void backend_swap_check(struct backend *backend, bool keep);
+
+/* port.c */
+/** Puts the backend among those of its address and asks for the state of its switch port. -ENOMEM. */
+int port_attach(struct backend *backend);
+void port_detach(struct backend *backend);
+/** Asks for the state anew: the network has changed. */
+void port_refresh(struct backend *backend);
+
+/* commit.c */
+/** The definition of the service or of one of its backends changed. */
+void commit_service(struct service *service);
+/** Something that the backend's health depends on changed. */
+void commit_backend(struct backend *backend);
+/** Makes the generation, unless in a batch. */
+void commit(struct registry *reg);
+/** Makes it after the callbacks of this turn of the event loop. */
+void commit_soon(struct registry *reg);
+/** Health, port_down and balanced as they follow from the rest. True when that changed them. */
+bool backend_derive(struct backend *backend);
+
+/* watch.c */
+/** Calls the watchers of this service and those of any. */
+void watch_notify(struct registry *reg, const char *service, uint64_t generation);
+/** Frees every watch. */
+void watch_close(struct registry *reg);
+
+/* spec.c */
+int service_valid(const struct reg_service *service, struct reg_err *err);
+int backend_valid(const struct reg_backend *backend, struct reg_err *err);
+/** A copy with its own path. -ENOMEM. */
+int spec_copy(struct reg_check *to, const struct reg_check *from);
+void spec_clear(struct reg_check *spec);
+bool spec_same(const struct reg_check *a, const struct reg_check *b);

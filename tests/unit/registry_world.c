@@ -1,0 +1,221 @@
+#include "tests/unit/registry_world.h"
+
+#include <sys/socket.h>
+#include <time.h>
+
+enum { PATIENCE_S = 20 }; /* until a loop that goes on for ever is called a failure */
+
+uint32_t ip(const char *text)
+{
+	struct in_addr address;
+
+	assert_int_equal(inet_pton(AF_INET, text, &address), 1);
+	return address.s_addr;
+}
+
+static void told(struct world *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+static void told(struct world *w, const char *fmt, ...)
+{
+	size_t used = strlen(w->told);
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(w->told + used, sizeof(w->told) - used, fmt, ap);
+	va_end(ap);
+}
+
+static void on_apply(void *ctx, const struct reg_service *service, const struct reg_backend *const *backends,
+	size_t nbackend, bool gone, uint64_t generation)
+{
+	struct world *w = ctx;
+	char text[INET_ADDRSTRLEN];
+
+	told(w, "%llu %s%s", (unsigned long long)generation, service->name, gone ? " gone" : "");
+	for (size_t i = 0; i < nbackend; i++) {
+		inet_ntop(AF_INET, &backends[i]->address, text, sizeof(text));
+		told(w, " %s:%u=%u%s%s", text, backends[i]->port, reg_backend_weight(backends[i]),
+			backends[i]->port_down ? "!" : "", backends[i]->balanced ? "" : "~");
+	}
+	told(w, "\n");
+}
+
+const char *world_told(struct world *w)
+{
+	static char text[sizeof(w->told)];
+
+	strcpy(text, w->told);
+	w->told[0] = '\0';
+	return text;
+}
+
+static int on_socket(void *ctx, const char *network, int domain, int type)
+{
+	struct world *w = ctx;
+	int fd;
+
+	snprintf(w->socket_network, sizeof(w->socket_network), "%s", network);
+	w->sockets++;
+	if (w->socket_error)
+		return -w->socket_error;
+	fd = socket(domain, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd > w->highest_fd)
+		w->highest_fd = fd;
+	return fd < 0 ? -errno : fd;
+}
+
+static bool on_reaches(void *ctx, const char *network, uint32_t address)
+{
+	uint32_t host = ntohl(address);
+
+	if (strcmp(network, "web") == 0)
+		return host >> 16 == 0x0a01;
+	return strcmp(network, "lo") == 0 && host >> 24 == 127;
+}
+
+static int on_port_state(void *ctx, const char *network, uint32_t address)
+{
+	struct world *w = ctx;
+
+	for (unsigned i = 0; i < w->nports; i++)
+		if (w->ports[i].address == address &&
+			(!network[0] || strcmp(w->ports[i].network, network) == 0))
+			return w->ports[i].state;
+	return -1;
+}
+
+static void on_log(void *ctx, int level, const char *line)
+{
+	struct world *w = ctx;
+
+	w->log_lines++;
+}
+
+int world_setup(void **state)
+{
+	struct event_config *config = event_config_new();
+	struct world *w = calloc(1, sizeof(*w));
+	struct registry_sink sink = {w, on_apply, on_socket, on_reaches, on_port_state, on_log};
+
+	event_config_set_flag(config, EVENT_BASE_FLAG_PRECISE_TIMER);
+	w->base = event_base_new_with_config(config);
+	event_config_free(config);
+	assert_int_equal(registry_new(w->base, &sink, &w->reg), 0);
+	*state = w;
+	return 0;
+}
+
+int world_teardown(void **state)
+{
+	struct world *w = *state;
+
+	registry_free(w->reg);
+	event_base_free(w->base);
+	free(w);
+	return 0;
+}
+
+void world_port(struct world *w, const char *network, const char *address, int state)
+{
+	unsigned i = 0;
+
+	while (i < w->nports &&
+		(w->ports[i].address != ip(address) || strcmp(w->ports[i].network, network) != 0))
+		i++;
+	assert_true(i < WORLD_PORTS);
+	if (i == w->nports)
+		w->nports++;
+	strcpy(w->ports[i].network, network);
+	w->ports[i].address = ip(address);
+	w->ports[i].state = state;
+}
+
+void world_port_changed(struct world *w, const char *network, const char *address, int state)
+{
+	world_port(w, network, address, state);
+	registry_port_changed(w->reg, network, ip(address), state);
+}
+
+struct reg_service world_service(const char *name)
+{
+	struct reg_service service = {.network = "web",
+		.vip = ip("10.1.0.100"),
+		.port = 80,
+		.protocol = REG_TCP,
+		.policy = "maglev",
+		.source = "api"};
+
+	snprintf(service.name, sizeof(service.name), "%s", name);
+	return service;
+}
+
+struct reg_backend world_backend(const char *address, uint16_t port)
+{
+	return (struct reg_backend){.address = ip(address), .port = port, .weight = 1, .source = "api"};
+}
+
+struct reg_check world_check(enum reg_check_type type)
+{
+	return (struct reg_check){.type = type, .interval_ms = 20, .timeout_ms = 5000, .rise = 1, .fall = 1};
+}
+
+void world_add_service(struct world *w, const struct reg_service *service)
+{
+	w->err.text[0] = '\0';
+	registry_service_add(w->reg, service, &w->err);
+	assert_string_equal(w->err.text, "");
+}
+
+void world_add_backend(struct world *w, const char *service, const char *address, uint16_t port)
+{
+	struct reg_backend backend = world_backend(address, port);
+
+	w->err.text[0] = '\0';
+	registry_backend_add(w->reg, service, &backend, &w->err);
+	assert_string_equal(w->err.text, "");
+}
+
+const struct reg_backend *world_find(struct world *w, const char *service, const char *id)
+{
+	const struct reg_backend *backend = registry_backend_find(w->reg, service, id);
+
+	assert_non_null(backend);
+	return backend;
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg) {}
+
+/* One turn of the loop, a tenth of a second at most; false once patience is at an end. */
+static bool turn(struct world *w, time_t *end)
+{
+	static const struct timeval tick = {.tv_usec = 100000};
+	struct event *timer = event_new(w->base, -1, 0, on_tick, NULL);
+	time_t now = time(NULL);
+
+	assert_non_null(timer);
+	event_add(timer, &tick);
+	event_base_loop(w->base, EVLOOP_ONCE);
+	event_free(timer);
+	if (!*end)
+		*end = now + PATIENCE_S;
+	return now < *end;
+}
+
+void world_until(struct world *w, const char *service, const char *id, enum reg_health health)
+{
+	time_t end = 0;
+
+	while (world_find(w, service, id)->health != health)
+		if (!turn(w, &end))
+			fail_msg("backend %s stays %s (%s), never %s", id,
+				reg_health_name(world_find(w, service, id)->health),
+				world_find(w, service, id)->output, reg_health_name(health));
+}
+
+void world_until_count(struct world *w, const unsigned *counter, unsigned value)
+{
+	time_t end = 0;
+
+	while (*counter < value)
+		if (!turn(w, &end))
+			fail_msg("the count stays at %u, never reaches %u", *counter, value);
+}
