@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -117,7 +118,25 @@ static int watch(struct dp *dp)
 	return dp->priv->watch && dp->priv->timer ? 0 : -ENOMEM;
 }
 
-int dp_open(const struct dp_config *config, struct dp **out, struct dp_err *err)
+static struct dp *dp_alloc(const struct dp_config *config)
+{
+	struct dp *dp = mem_alloc(sizeof(*dp));
+
+	if (!dp)
+		return NULL;
+	dp->priv = mem_alloc(sizeof(*dp->priv));
+	if (!dp->priv) {
+		mem_free(dp, sizeof(*dp));
+		return NULL;
+	}
+	dp->config = *config;
+	dp->start_tsc = rte_rdtsc();
+	make_probe_mac(dp->probe_mac);
+	dp->priv->link_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	return dp;
+}
+
+int dp_prepare(const struct dp_config *config, struct dp **out, struct dp_err *err)
 {
 	struct dp *dp;
 	int rc;
@@ -129,32 +148,30 @@ int dp_open(const struct dp_config *config, struct dp **out, struct dp_err *err)
 	rc = eal_start(config, err);
 	if (rc)
 		return rc;
-	dp = mem_alloc(sizeof(*dp));
+	dp = dp_alloc(config);
 	if (!dp)
 		return dp_fail(err, -ENOMEM, "out of memory");
-	dp->config = *config;
-	dp->priv = mem_alloc(sizeof(*dp->priv));
-	if (!dp->priv) {
-		mem_free(dp, sizeof(*dp));
-		return dp_fail(err, -ENOMEM, "out of memory");
-	}
-	dp->start_tsc = rte_rdtsc();
-	make_probe_mac(dp->probe_mac);
-	dp->priv->link_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	rc = dp->priv->link_fd < 0 ? -errno : open_tables(dp);
+	instance = dp;
+	rc = dp->priv->link_fd < 0 ? -ENFILE : open_tables(dp);
 	if (!rc)
 		rc = open_workers(dp);
 	if (!rc)
 		rc = watch(dp);
-	instance = dp;
-	for (unsigned i = 0; i < dp->nworker && !rc; i++)
-		rc = rte_eal_remote_launch(worker_main, dp->worker[i], i + 1);
 	if (rc) {
 		dp_close(dp);
-		return dp_fail(err, rc, "the dataplane did not start: out of memory?");
+		return dp_fail(err, rc, "the dataplane did not start: %s", strerror(-rc));
 	}
 	*out = dp;
 	return 0;
+}
+
+int dp_open(const struct dp_config *config, struct dp **out, struct dp_err *err)
+{
+	int rc = dp_prepare(config, out, err);
+
+	for (unsigned i = 0; !rc && i < (*out)->nworker; i++)
+		rte_eal_remote_launch(worker_main, (*out)->worker[i], i + 1);
+	return rc;
 }
 
 static void close_objects(struct dp *dp)

@@ -111,9 +111,9 @@ static int port_publish(struct dp *dp, struct port *port)
 	return rc;
 }
 
-int dp_port_add(struct dp *dp, const struct dp_port *spec, uint16_t *id, struct dp_err *err)
+int port_add(struct dp *dp, const struct dp_port *spec, const struct port_ops *ops, uint16_t *id,
+	struct dp_err *err)
 {
-	const struct port_ops *ops = port_type_ops(spec->type);
 	int index = free_index(dp), rc;
 	struct port *port = NULL;
 
@@ -151,6 +151,11 @@ int dp_port_add(struct dp *dp, const struct dp_port *spec, uint16_t *id, struct 
 out:
 	port_free(port);
 	return rc;
+}
+
+int dp_port_add(struct dp *dp, const struct dp_port *spec, uint16_t *id, struct dp_err *err)
+{
+	return port_add(dp, spec, port_type_ops(spec->type), id, err);
 }
 
 int dp_port_set(struct dp *dp, uint16_t id, const struct dp_port *spec, struct dp_err *err)

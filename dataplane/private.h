@@ -39,6 +39,13 @@ struct dp_private {
 	struct worker_reading *reading; /* stats.c: [MAX_WORKERS], what was read last */
 };
 
+/** dp_open() but for the workers' threads, for tests that are the worker themselves. */
+int dp_prepare(const struct dp_config *config, struct dp **dp, struct dp_err *err);
+
+/** dp_port_add() with the operations given; spec->type is not looked at. */
+int port_add(struct dp *dp, const struct dp_port *spec, const struct port_ops *ops, uint16_t *id,
+	struct dp_err *err);
+
 /** Runs what rcu_defer() gathered. */
 void rcu_flush(struct dp *dp);
 

@@ -1,0 +1,212 @@
+#include "tests/pipeline/harness.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dataplane/exchange.h"
+#include "dataplane/pipeline.h"
+#include "dataplane/private.h"
+
+/* The loop keeps what it is asked to watch, for harness_tick() to call. */
+static struct {
+	void (*fn)(void *arg, unsigned events);
+	void (*timer)(void *arg);
+	void *fd_arg, *timer_arg;
+} loop;
+
+static void *fd_add(void *ctx, int fd, unsigned events, void (*fn)(void *arg, unsigned events), void *arg)
+{
+	loop.fn = fn;
+	loop.fd_arg = arg;
+	return &loop;
+}
+
+static void *timer_add(void *ctx, unsigned ms, void (*fn)(void *arg), void *arg)
+{
+	loop.timer = fn;
+	loop.timer_arg = arg;
+	return &loop;
+}
+
+static void del(void *ctx, void *handle) {}
+
+static int test_open(struct port *port, struct dp_err *err)
+{
+	atomic_store(&port->up, true);
+	return 0;
+}
+
+static void test_close(struct port *port) {}
+
+static uint16_t test_rx(struct port *port, struct worker *w, struct burst *b)
+{
+	return 0; /* harness_send() puts frames in itself */
+}
+
+static uint16_t test_tx(struct port *port, struct worker *w, struct frame *const *frames, uint16_t n)
+{
+	struct test_port *tp = port->priv;
+	uint16_t i;
+
+	for (i = 0; i < n && tp->count < tp->room; i++) {
+		struct received *r = &tp->got[tp->count++];
+		uint8_t *whole = malloc(frames[i]->len);
+
+		r->len = frames[i]->len;
+		r->off = frames[i]->off;
+		frame_copy(frames[i], whole);
+		memcpy(r->data, whole, r->len < sizeof(r->data) ? r->len : sizeof(r->data));
+		free(whole);
+	}
+	return i;
+}
+
+static const struct port_ops test_ops = {
+	.name = "test",
+	.open = test_open,
+	.close = test_close,
+	.rx = test_rx,
+	.tx = test_tx,
+};
+
+struct dp *harness_open(void)
+{
+	static const int cores[] = {0};
+	struct dp_config config = {
+		.main_core = -1,
+		.cores = cores,
+		.ncores = 1,
+		.memory_mb = 64,
+		.hugepages = DP_HUGE_OFF,
+		.fdb_size = 1024,
+		.conn_size = 1024,
+		.loop = {NULL, fd_add, del, timer_add, del},
+	};
+	struct dp_err err;
+	struct dp *dp;
+
+	if (dp_prepare(&config, &dp, &err)) {
+		fprintf(stderr, "%s\n", err.text);
+		abort();
+	}
+	dp->worker[0]->now_s = 1;
+	return dp;
+}
+
+void harness_close(struct dp *dp)
+{
+	dp_close(dp);
+}
+
+uint16_t harness_network(struct dp *dp, const struct dp_network *edit)
+{
+	struct dp_network spec = {.mode = DP_BRIDGE, .age_s = 300};
+	struct dp_err err;
+	uint16_t id;
+
+	if (edit)
+		spec = *edit;
+	if (!spec.mtu)
+		spec.mtu = 1500;
+	if (dp_network_add(dp, &spec, &id, &err)) {
+		fprintf(stderr, "%s\n", err.text);
+		abort();
+	}
+	return id;
+}
+
+void harness_port(struct dp *dp, struct test_port *tp, uint16_t net, const struct dp_port *edit)
+{
+	struct dp_port spec = {.type = DP_NULL};
+	struct dp_err err;
+	uint16_t id;
+
+	if (edit)
+		spec = *edit;
+	spec.net = net;
+	if (!spec.mtu)
+		spec.mtu = 1500;
+	if (port_add(dp, &spec, &test_ops, &id, &err)) {
+		fprintf(stderr, "%s\n", err.text);
+		abort();
+	}
+	memset(tp, 0, sizeof(*tp));
+	tp->port = dp_get_port(dp, id);
+	tp->room = TEST_FRAMES;
+	tp->port->priv = tp;
+}
+
+static void add_spans(struct burst *b, struct frame *f, const uint8_t *tail, size_t len, size_t step)
+{
+	f->span = &b->span[b->nspan];
+	for (size_t at = 0; at < len; at += step) {
+		size_t n = len - at < step ? len - at : step;
+
+		b->span[b->nspan++] = (struct span){tail + at, (uint32_t)n};
+		f->nspan++;
+	}
+}
+
+void harness_send(
+	struct dp *dp, struct test_port *tp, const void *data, size_t len, struct offload off, size_t span)
+{
+	struct worker *w = dp->worker[0];
+	struct burst *b = &w->burst;
+	struct frame *f = &b->frame[0];
+	size_t head = port_hdr_copy(tp->port) < len ? port_hdr_copy(tp->port) : len;
+
+	b->in = tp->port;
+	b->queue = 0;
+	b->count = 1;
+	b->nspan = 0;
+	b->bytes = (uint32_t)len;
+	frame_init(f);
+	memcpy(frame_data(f), data, head);
+	f->hdr_len = (uint16_t)head;
+	f->len = (uint32_t)len;
+	f->off = off;
+	add_spans(b, f, (const uint8_t *)data + head, len - head, span ? span : len);
+	w->flood_left = 2048;
+	w->port_stats[tp->port->id].rx_packets++;
+	w->port_stats[tp->port->id].rx_bytes += len;
+	pipeline_run(w, b);
+}
+
+struct sum {
+	const char *reason;
+	uint64_t packets;
+};
+
+static void add_drop(void *arg, const struct dp_drop *drop)
+{
+	struct sum *sum = arg;
+
+	if (strcmp(drop->reason, sum->reason) == 0)
+		sum->packets += drop->packets;
+}
+
+uint64_t harness_drops(struct dp *dp, const char *reason)
+{
+	struct sum sum = {reason, 0};
+
+	dp_drop_walk(dp, add_drop, &sum);
+	return sum.packets;
+}
+
+int64_t harness_balance(struct dp *dp, uint16_t net)
+{
+	struct dp_net_info info;
+
+	if (dp_network_info(dp, net, &info))
+		return INT64_MIN;
+	return (int64_t)(info.rx + info.generated + info.copies - info.tx - info.drops - info.consumed);
+}
+
+void harness_tick(struct dp *dp)
+{
+	exchange_send_injected(dp->worker[0]);
+	loop.fn(loop.fd_arg, DP_READ);
+	loop.timer(loop.timer_arg);
+	exchange_send_injected(dp->worker[0]);
+}

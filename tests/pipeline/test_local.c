@@ -1,0 +1,139 @@
+/* What the switch answers inside a network: ARP for the gateway, and the answers to its own requests. */
+#include <string.h>
+
+#include "dataplane/neigh.h"
+#include "tests/pipeline/harness.h"
+#include "tests/pipeline/packets.h"
+#include "tests/unit/unit.h"
+
+static struct dp *dp;
+static struct test_port a, b, gateway;
+static uint16_t net;
+static const struct offload PLAIN;
+
+static int setup(void **state)
+{
+	const struct dp_port gw = {.gateway = true, .mac = {2, 0x53, 0x4c, 0, 0, 1}};
+	struct dp_network spec = {
+		.mode = DP_BRIDGE, .subnet = ip4("10.0.0.0"), .prefix = 24, .gateway = ip4("10.0.0.1")};
+
+	dp = harness_open();
+	net = harness_network(dp, &spec);
+	harness_port(dp, &a, net, NULL);
+	harness_port(dp, &b, net, NULL);
+	harness_port(dp, &gateway, net, &gw);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	assert_int_equal(harness_balance(dp, net), 0);
+	harness_close(dp);
+	return 0;
+}
+
+static int clear(void **state)
+{
+	a.count = b.count = gateway.count = 0;
+	return 0;
+}
+
+static void test_gateway_arp_is_answered_at_the_port(void **state)
+{
+	uint8_t buf[2048];
+	size_t len = packet_arp(buf, MAC_BROADCAST, MAC_A, 1, ip4("10.0.0.5"), ip4("10.0.0.1"));
+
+	harness_send(dp, &a, buf, len, PLAIN, 0);
+	assert_int_equal(a.count, 1);
+	assert_int_equal(b.count + gateway.count, 0);
+	assert_memory_equal(a.got[0].data, MAC_A, 6);
+	assert_memory_equal(a.got[0].data + 6, dp_router_mac, 6);
+	assert_int_equal(a.got[0].data[21], 2);
+	assert_memory_equal(a.got[0].data + 22, dp_router_mac, 6);
+	assert_memory_equal(a.got[0].data + 28, "\x0a\x00\x00\x01", 4);
+	assert_memory_equal(a.got[0].data + 32, MAC_A, 6);
+	assert_memory_equal(a.got[0].data + 38, "\x0a\x00\x00\x05", 4);
+}
+
+static void test_other_arp_is_flooded(void **state)
+{
+	uint8_t buf[2048];
+	size_t len = packet_arp(buf, MAC_BROADCAST, MAC_A, 1, ip4("10.0.0.5"), ip4("10.0.0.6"));
+
+	harness_send(dp, &a, buf, len, PLAIN, 0);
+	assert_int_equal(a.count, 0);
+	assert_int_equal(b.count, 1);
+	assert_int_equal(gateway.count, 1);
+}
+
+static void test_router_mac_goes_to_the_gateway(void **state)
+{
+	uint8_t buf[2048];
+	struct packet ping = {.dst = dp_router_mac,
+		.src = MAC_A,
+		.from = ip4("10.0.0.5"),
+		.to = ip4("10.0.0.1"),
+		.proto = 1};
+
+	harness_send(dp, &a, buf, packet_ip4(buf, &ping), PLAIN, 0);
+	assert_int_equal(gateway.count, 1);
+	assert_int_equal(a.count + b.count, 0);
+}
+
+static void test_gateway_sends_with_the_router_mac(void **state)
+{
+	uint8_t buf[2048];
+
+	harness_send(dp, &a, buf, packet_eth(buf, MAC_BROADCAST, MAC_A, 46), PLAIN, 0);
+	clear(NULL);
+	harness_send(dp, &gateway, buf, packet_eth(buf, MAC_A, dp_router_mac, 46), PLAIN, 0);
+	assert_int_equal(a.count, 1);
+	harness_send(dp, &b, buf, packet_eth(buf, dp_router_mac, MAC_B, 46), PLAIN, 0);
+	assert_int_equal(gateway.count, 1);
+}
+
+struct heard {
+	unsigned calls;
+	mac_t mac;
+};
+
+static void on_mac(void *arg, uint32_t ip, const uint8_t *mac)
+{
+	struct heard *heard = arg;
+
+	heard->calls++;
+	memcpy(heard->mac, mac, 6);
+}
+
+static void test_neighbour_is_asked_and_heard(void **state)
+{
+	struct neigh_scope scope = {.net = net, .uplink = UINT16_MAX};
+	struct heard heard = {0};
+	uint8_t buf[2048];
+	size_t len;
+
+	assert_int_equal(neigh_want(dp, scope, ip4("10.0.0.7"), on_mac, &heard), 0);
+	harness_tick(dp);
+	assert_int_equal(heard.calls, 0);
+	assert_int_equal(b.count, 1);
+	assert_memory_equal(b.got[0].data + 28, "\0\0\0\0", 4); /* a probe: it teaches nobody */
+	len = packet_arp(buf, b.got[0].data + 6, MAC_B, 2, ip4("10.0.0.7"), 0);
+	harness_send(dp, &b, buf, len, PLAIN, 0);
+	harness_tick(dp);
+	assert_int_equal(heard.calls, 1);
+	assert_memory_equal(heard.mac, MAC_B, 6);
+	neigh_release(dp, scope, ip4("10.0.0.7"), on_mac, &heard);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_gateway_arp_is_answered_at_the_port, clear),
+		cmocka_unit_test_setup(test_other_arp_is_flooded, clear),
+		cmocka_unit_test_setup(test_router_mac_goes_to_the_gateway, clear),
+		cmocka_unit_test_setup(test_gateway_sends_with_the_router_mac, clear),
+		cmocka_unit_test_setup(test_neighbour_is_asked_and_heard, clear),
+	};
+
+	return cmocka_run_group_tests_name("local", tests, setup, teardown);
+}

@@ -1,0 +1,223 @@
+/* VXLAN both ways, the uplink as a host, and what must not get through. */
+#include <string.h>
+
+#include "dataplane/vxlan.h"
+#include "tests/pipeline/harness.h"
+#include "tests/pipeline/packets.h"
+#include "tests/unit/unit.h"
+
+static struct dp *dp;
+static struct test_port a, uplink;
+static uint16_t net, vtep, second;
+static const struct offload PLAIN;
+static const mac_t MAC_UP = {2, 0, 0, 0, 0, 1}, MAC_HOP = {2, 0, 0, 0, 0, 2};
+
+enum { VNI = 77 };
+
+static int setup(void **state)
+{
+	struct dp_port up = {.mac = {2, 0, 0, 0, 0, 1},
+		.address = ip4("192.0.2.1"),
+		.prefix = 24,
+		.vxlan_port = 4789,
+		.mtu = 1500};
+	struct dp_network spec = {.mode = DP_OVERLAY, .vni = VNI, .mtu = 1450, .gateway = ip4("10.0.0.1")};
+
+	dp = harness_open();
+	net = harness_network(dp, &spec);
+	harness_port(dp, &a, net, NULL);
+	harness_port(dp, &uplink, DP_NET_NONE, &up);
+	assert_int_equal(dp_vtep_add(dp, net, ip4("192.0.2.2"), &vtep, NULL), 0);
+	assert_int_equal(dp_vtep_add(dp, net, ip4("192.0.2.3"), &second, NULL), 0);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	assert_int_equal(harness_balance(dp, net), 0);
+	harness_close(dp);
+	return 0;
+}
+
+static int clear(void **state)
+{
+	a.count = uplink.count = 0;
+	return 0;
+}
+
+static void answer_arp(const char *ip)
+{
+	uint8_t buf[2048];
+
+	harness_send(
+		dp, &uplink, buf, packet_arp(buf, MAC_UP, MAC_HOP, 2, ip4(ip), ip4("192.0.2.1")), PLAIN, 0);
+	harness_tick(dp);
+}
+
+/* An inner frame in VXLAN from `remote` to the uplink. */
+static size_t wrap(uint8_t *buf, const char *remote, unsigned vni, const uint8_t *inner, size_t len)
+{
+	struct packet p = {.dst = MAC_UP,
+		.src = MAC_HOP,
+		.from = ip4(remote),
+		.to = ip4("192.0.2.1"),
+		.proto = 17,
+		.from_port = 50000,
+		.to_port = 4789,
+		.payload = 8 + len};
+	size_t total = packet_ip4(buf, &p);
+	uint8_t header[8] = {8, 0, 0, 0, (uint8_t)(vni >> 16), (uint8_t)(vni >> 8), (uint8_t)vni, 0};
+
+	memcpy(buf + 42, header, 8);
+	memcpy(buf + 50, inner, len);
+	return total;
+}
+
+static void test_next_hop_is_asked_for(void **state)
+{
+	struct dp_vtep_info info;
+
+	dp_vtep_info(dp, vtep, &info);
+	assert_int_equal(info.state, DP_VTEP_RESOLVING);
+	harness_tick(dp);
+	assert_int_equal(uplink.count, 2);
+	assert_int_equal(uplink.got[0].data[21], 1);
+	answer_arp("192.0.2.2");
+	answer_arp("192.0.2.3");
+	dp_vtep_info(dp, vtep, &info);
+	assert_int_equal(info.state, DP_VTEP_UP);
+	assert_memory_equal(info.mac, MAC_HOP, 6);
+}
+
+static void test_flood_goes_to_every_vtep(void **state)
+{
+	uint8_t buf[2048];
+	size_t len = packet_eth(buf, MAC_BROADCAST, MAC_A, 1000);
+
+	harness_send(dp, &a, buf, len, PLAIN, 333);
+	assert_int_equal(uplink.count, 2);
+	for (unsigned i = 0; i < 2; i++) {
+		const uint8_t *out = uplink.got[i].data;
+
+		assert_int_equal(uplink.got[i].len, len + VXLAN_OUTER);
+		assert_memory_equal(out, MAC_HOP, 6);
+		assert_memory_equal(out + 6, MAC_UP, 6);
+		assert_int_equal(out[33], i ? 3 : 2); /* last byte of the remote */
+		assert_true(packet_checksums_right(out, uplink.got[i].len));
+		assert_int_equal(out[36] << 8 | out[37], 4789);
+		assert_int_equal(out[48], VNI);
+		assert_memory_equal(out + 50, buf, len);
+	}
+}
+
+static void test_inner_frame_is_delivered_and_learned(void **state)
+{
+	uint8_t inner[2048], buf[2048];
+	size_t len = packet_eth(inner, MAC_BROADCAST, MAC_B, 200);
+
+	harness_send(dp, &uplink, buf, wrap(buf, "192.0.2.3", VNI, inner, len), PLAIN, 64);
+	assert_int_equal(a.count, 1);
+	assert_int_equal(a.got[0].len, len);
+	assert_memory_equal(a.got[0].data, inner, len);
+	assert_int_equal(uplink.count, 0); /* never from vtep to vtep */
+	len = packet_eth(inner, MAC_B, MAC_A, 46);
+	harness_send(dp, &a, inner, len, PLAIN, 0);
+	assert_int_equal(uplink.count, 1);
+	assert_int_equal(uplink.got[0].data[33], 3);
+}
+
+static void test_unknown_vni_and_vtep(void **state)
+{
+	uint8_t inner[2048], buf[2048];
+	size_t len = packet_eth(inner, MAC_BROADCAST, MAC_B, 46);
+
+	harness_send(dp, &uplink, buf, wrap(buf, "192.0.2.3", VNI + 1, inner, len), PLAIN, 0);
+	harness_send(dp, &uplink, buf, wrap(buf, "192.0.2.9", VNI, inner, len), PLAIN, 0);
+	assert_int_equal(a.count, 0);
+	assert_int_equal(harness_drops(dp, "unknown-vni"), 1);
+	assert_int_equal(harness_drops(dp, "unknown-vtep"), 1);
+}
+
+static void test_gateway_stays_on_this_host(void **state)
+{
+	uint8_t inner[2048], buf[2048];
+	size_t len = packet_arp(inner, MAC_BROADCAST, MAC_B, 1, ip4("10.0.0.9"), ip4("10.0.0.1"));
+	uint64_t bad = harness_drops(dp, "source-mac");
+
+	harness_send(dp, &uplink, buf, wrap(buf, "192.0.2.3", VNI, inner, len), PLAIN, 0);
+	assert_int_equal(a.count + uplink.count, 0); /* neither answered nor flooded */
+	len = packet_eth(inner, MAC_BROADCAST, dp_router_mac, 46);
+	harness_send(dp, &uplink, buf, wrap(buf, "192.0.2.3", VNI, inner, len), PLAIN, 0);
+	assert_int_equal(a.count, 0);
+	assert_int_equal(harness_drops(dp, "source-mac"), bad + 1);
+}
+
+static void test_uplink_is_a_host(void **state)
+{
+	uint8_t buf[2048];
+	struct packet ping = {.dst = MAC_UP,
+		.src = MAC_HOP,
+		.from = ip4("192.0.2.2"),
+		.to = ip4("192.0.2.1"),
+		.proto = 1,
+		.payload = 300};
+
+	harness_send(dp, &uplink, buf, packet_ip4(buf, &ping), PLAIN, 0);
+	assert_int_equal(uplink.count, 1);
+	assert_true(packet_checksums_right(uplink.got[0].data, uplink.got[0].len));
+	assert_int_equal(uplink.got[0].data[34], 0);
+	assert_memory_equal(uplink.got[0].data, MAC_HOP, 6);
+	harness_send(dp, &uplink, buf,
+		packet_arp(buf, MAC_BROADCAST, MAC_HOP, 1, ip4("192.0.2.2"), ip4("192.0.2.1")), PLAIN, 0);
+	assert_int_equal(uplink.count, 2);
+	assert_memory_equal(uplink.got[1].data + 22, MAC_UP, 6);
+	ping.to = ip4("192.0.2.200");
+	harness_send(dp, &uplink, buf, packet_ip4(buf, &ping), PLAIN, 0);
+	assert_int_equal(uplink.count, 2);
+	assert_int_equal(harness_drops(dp, "not-for-us"), 1);
+}
+
+static void test_cut_off_and_contradicting(void **state)
+{
+	uint8_t inner[2048], buf[2048];
+	uint64_t bad;
+
+	for (size_t len = 14; len < 64; len++) { /* every way to end inside the headers */
+		packet_eth(inner, MAC_BROADCAST, MAC_B, 46);
+		wrap(buf, "192.0.2.3", VNI, inner, 60);
+		harness_send(dp, &uplink, buf, len, PLAIN, 0);
+	}
+	assert_int_equal(a.count, 0);
+	bad = harness_drops(dp, "malformed");
+	wrap(buf, "192.0.2.3", VNI, inner, 5); /* an inner frame without a whole Ethernet header */
+	harness_send(dp, &uplink, buf, 55, PLAIN, 0);
+	assert_int_equal(harness_drops(dp, "malformed"), bad + 1);
+}
+
+static void test_underlay_mtu(void **state)
+{
+	uint8_t buf[2048];
+	uint64_t mtu = harness_drops(dp, "mtu");
+
+	harness_send(dp, &a, buf, packet_eth(buf, MAC_B, MAC_A, 1450), PLAIN, 0);
+	assert_int_equal(uplink.count, 1);
+	harness_send(dp, &a, buf, packet_eth(buf, MAC_B, MAC_A, 1451), PLAIN, 0);
+	assert_int_equal(uplink.count, 1);
+	assert_int_equal(harness_drops(dp, "mtu"), mtu + 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_next_hop_is_asked_for, clear),
+		cmocka_unit_test_setup(test_flood_goes_to_every_vtep, clear),
+		cmocka_unit_test_setup(test_inner_frame_is_delivered_and_learned, clear),
+		cmocka_unit_test_setup(test_unknown_vni_and_vtep, clear),
+		cmocka_unit_test_setup(test_gateway_stays_on_this_host, clear),
+		cmocka_unit_test_setup(test_uplink_is_a_host, clear),
+		cmocka_unit_test_setup(test_cut_off_and_contradicting, clear),
+		cmocka_unit_test_setup(test_underlay_mtu, clear),
+	};
+
+	return cmocka_run_group_tests_name("overlay", tests, setup, teardown);
+}

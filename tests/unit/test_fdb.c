@@ -1,0 +1,158 @@
+/* The MAC table: find, learn, move, stay static, fill up, forget. */
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "dataplane/fdb.h"
+#include "tests/unit/unit.h"
+
+static uint64_t key_of(uint32_t i)
+{
+	uint8_t mac[6] = {2, 0, (uint8_t)(i >> 24), (uint8_t)(i >> 16), (uint8_t)(i >> 8), (uint8_t)i};
+
+	return fdb_key(7, mac);
+}
+
+static struct fdb *table(uint32_t entries)
+{
+	struct fdb *fdb;
+
+	assert_int_equal(fdb_open(entries, &fdb), 0);
+	return fdb;
+}
+
+static void test_learn_and_find(void **state)
+{
+	struct fdb *fdb = table(65536);
+	uint64_t value;
+
+	assert_int_equal(fdb_lookup(fdb, key_of(1)), FDB_NONE);
+	for (uint32_t i = 0; i < 65536; i++)
+		assert_true(fdb_learn(fdb, key_of(i), (uint16_t)i, i & 1 ? FDB_VTEP : 0, 9, 3));
+	for (uint32_t i = 0; i < 65536; i++) {
+		value = fdb_lookup(fdb, key_of(i));
+		assert_int_equal(fdb_target(value), (uint16_t)i);
+		assert_int_equal(fdb_tick(value), 9);
+		assert_int_equal(fdb_gen(value), 3);
+		assert_int_equal(fdb_flags(value), FDB_VALID | (i & 1 ? FDB_VTEP : 0));
+	}
+	fdb_close(fdb);
+}
+
+static void test_move_and_generation(void **state)
+{
+	struct fdb *fdb = table(64);
+
+	fdb_learn(fdb, key_of(1), 10, 0, 1, 0);
+	fdb_learn(fdb, key_of(1), 11, 0, 2, 0);
+	assert_int_equal(fdb_target(fdb_lookup(fdb, key_of(1))), 11);
+	assert_true(fdb_alive(fdb_lookup(fdb, key_of(1)), 0));
+	assert_false(fdb_alive(fdb_lookup(fdb, key_of(1)), 1));
+	fdb_close(fdb);
+}
+
+static void test_static_stays(void **state)
+{
+	struct fdb *fdb = table(64);
+
+	fdb_learn(fdb, key_of(1), 10, 0, 1, 0);
+	assert_int_equal(fdb_add_static(fdb, key_of(1), 20, 0), 0);
+	assert_int_equal(fdb_add_static(fdb, key_of(1), 21, 0), -EEXIST);
+	assert_true(fdb_learn(fdb, key_of(1), 10, 0, 2, 5));
+	assert_int_equal(fdb_target(fdb_lookup(fdb, key_of(1))), 20);
+	assert_true(fdb_alive(fdb_lookup(fdb, key_of(1)), 5));
+	assert_int_equal(fdb_remove(fdb, key_of(1)), 0);
+	assert_int_equal(fdb_remove(fdb, key_of(1)), -ENOENT);
+	assert_int_equal(fdb_lookup(fdb, key_of(1)), FDB_NONE);
+	fdb_close(fdb);
+}
+
+static void test_full_refuses_and_keeps(void **state)
+{
+	struct fdb *fdb = table(64);
+	uint32_t learned = 0, found = 0, capacity = fdb_buckets(fdb) * FDB_WAYS;
+
+	for (uint32_t i = 0; i < capacity * 2; i++)
+		learned += fdb_learn(fdb, key_of(i), 1, 0, 1, 0);
+	assert_in_range(learned, capacity * 8 / 10, capacity);
+	for (uint32_t i = 0; i < capacity * 2; i++)
+		found += fdb_lookup(fdb, key_of(i)) != FDB_NONE;
+	assert_int_equal(found, learned);
+	fdb_close(fdb);
+}
+
+static bool older_than(void *arg, uint64_t key, uint64_t value)
+{
+	return fdb_tick(value) < *(uint16_t *)arg;
+}
+
+static void test_scan_removes(void **state)
+{
+	struct fdb *fdb = table(1024);
+	uint16_t limit = 500;
+
+	for (uint32_t i = 0; i < 1000; i++)
+		fdb_learn(fdb, key_of(i), 1, 0, (uint16_t)i, 0);
+	fdb_scan(fdb, 0, UINT32_MAX, older_than, &limit);
+	for (uint32_t i = 0; i < 1000; i++)
+		assert_int_equal(fdb_lookup(fdb, key_of(i)) != FDB_NONE, i >= 500);
+	fdb_close(fdb);
+}
+
+/* Two learners over the same keys and a reader: what the reader finds is always one of the two truths for
+ * that key. */
+enum { RACE_KEYS = 512, RACE_ROUNDS = 400 };
+
+struct racer {
+	struct fdb *fdb;
+	uint16_t base;
+};
+
+static void *learner(void *arg)
+{
+	struct racer *r = arg;
+
+	for (unsigned round = 0; round < RACE_ROUNDS; round++)
+		for (uint32_t i = 0; i < RACE_KEYS; i++) {
+			fdb_learn(r->fdb, key_of(i), (uint16_t)(r->base + i), 0, (uint16_t)round, 0);
+			if (i % 7 == round % 7)
+				fdb_remove(r->fdb, key_of(i));
+		}
+	return NULL;
+}
+
+static void test_race(void **state)
+{
+	struct fdb *fdb = table(RACE_KEYS / 2);
+	struct racer racer[2] = {{fdb, 0}, {fdb, 10000}};
+	pthread_t thread[2];
+	unsigned wrong = 0;
+
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(pthread_create(&thread[i], NULL, learner, &racer[i]), 0);
+	for (unsigned round = 0; round < RACE_ROUNDS; round++)
+		for (uint32_t i = 0; i < RACE_KEYS; i++) {
+			uint64_t value = fdb_lookup(fdb, key_of(i));
+
+			if (value != FDB_NONE && fdb_target(value) != i && fdb_target(value) != 10000 + i)
+				wrong++;
+		}
+	for (int i = 0; i < 2; i++)
+		pthread_join(thread[i], NULL);
+	assert_int_equal(wrong, 0);
+	fdb_close(fdb);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_learn_and_find),
+		cmocka_unit_test(test_move_and_generation),
+		cmocka_unit_test(test_static_stays),
+		cmocka_unit_test(test_full_refuses_and_keeps),
+		cmocka_unit_test(test_scan_removes),
+		cmocka_unit_test(test_race),
+	};
+
+	return cmocka_run_group_tests_name("fdb", tests, NULL, NULL);
+}
