@@ -1,0 +1,81 @@
+/* vhost_chain.c: the descriptor chains that the fast paths of vhost_rx.c and vhost_tx.c leave aside. */
+#include "dataplane/vhost_ring.h"
+
+uint8_t *vhost_ring_reach(struct vhost_ring *r, uint64_t gpa, uint64_t len)
+{
+	const struct vhost_region *region = vhost_mem_find(r->mem, gpa);
+
+	if (!region)
+		return NULL;
+	r->hot = (struct vhost_range){region->gpa, region->size, region->host};
+	return vhost_ring_hot(r, gpa, len);
+}
+
+/* Adds a range as one piece, or as several when it crosses regions. */
+static bool add_range(struct vhost_ring *r, struct vhost_chain *chain, uint64_t gpa, uint32_t len)
+{
+	chain->len += len;
+	while (len) {
+		uint8_t *ptr = vhost_ring_at(r, gpa, 1);
+		uint64_t left;
+
+		if (!ptr || chain->count == VHOST_PIECES)
+			return false;
+		left = r->hot.size - (gpa - r->hot.gpa);
+		if (left > len)
+			left = len;
+		chain->piece[chain->count++] = (struct vhost_piece){ptr, (uint32_t)left};
+		gpa += left;
+		len -= (uint32_t)left;
+	}
+	return true;
+}
+
+/*
+ * The table of an indirect descriptor: whole entries, aligned, in one region, no more than the ring has
+ * (virtio 1.1, 2.6.5.3). NULL when it breaks a rule.
+ */
+static const struct vring_desc *indirect_table(struct vhost_ring *r, const struct vhost_desc *d)
+{
+	const uint8_t *table;
+
+	if (!r->indirect || (d->flags & VRING_DESC_F_NEXT) || !d->len || d->len % sizeof(struct vring_desc) ||
+		d->len / sizeof(struct vring_desc) > r->mask + 1u)
+		return NULL;
+	table = vhost_ring_at(r, d->addr, d->len);
+	return (uintptr_t)table % sizeof(uint64_t) ? NULL : (const struct vring_desc *)table;
+}
+
+/* Follows the links of `table` from `at`; an indirect table may end the ring's own chain, and holds no other.
+ */
+static bool walk(struct vhost_ring *r, struct vhost_chain *chain, const struct vring_desc *table,
+	uint32_t size, uint32_t at, bool writable)
+{
+	for (unsigned links = 0; links < size && links < VHOST_LINKS; links++) {
+		struct vhost_desc d;
+
+		if (at >= size)
+			return false;
+		d = vhost_desc_read(table, at);
+		if (d.flags & VRING_DESC_F_INDIRECT) {
+			const struct vring_desc *inner = table == r->desc ? indirect_table(r, &d) : NULL;
+
+			return inner && walk(r, chain, inner, d.len / sizeof(struct vring_desc), 0, writable);
+		}
+		/* INT32_MAX: the sum of lengths must not wrap around */
+		if (!(d.flags & VRING_DESC_F_WRITE) == writable || d.len > INT32_MAX ||
+			chain->len > INT32_MAX || !add_range(r, chain, d.addr, d.len))
+			return false;
+		if (!(d.flags & VRING_DESC_F_NEXT))
+			return true;
+		at = d.next;
+	}
+	return false;
+}
+
+bool vhost_chain_read(struct vhost_ring *r, uint16_t head, bool writable, struct vhost_chain *chain)
+{
+	chain->count = 0;
+	chain->len = 0;
+	return walk(r, chain, r->desc, r->mask + 1u, head, writable);
+}

@@ -1,0 +1,172 @@
+#include "dataplane/vhost_conn.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "dataplane/dp.h"
+
+enum { MESSAGES_A_TURN = 64 }; /* then the loop's other clients have a turn */
+
+static void close_fds(struct vhost_msg *msg)
+{
+	for (unsigned i = 0; i < msg->nfd; i++)
+		if (msg->fd[i] >= 0)
+			close(msg->fd[i]);
+	msg->nfd = 0;
+}
+
+/* Keeps the fds of one recvmsg(). -EPROTO: more than a message may have, and none of these is kept. */
+static int keep_fds(struct vhost_msg *msg, struct msghdr *hdr)
+{
+	int rc = hdr->msg_flags & MSG_CTRUNC ? -EPROTO : 0;
+
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(hdr); c; c = CMSG_NXTHDR(hdr, c)) {
+		size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (size_t i = 0; i < n; i++) {
+			int fd;
+
+			memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+			if (msg->nfd < VHOST_MSG_FDS) {
+				msg->fd[msg->nfd++] = fd;
+			} else {
+				close(fd);
+				rc = -EPROTO;
+			}
+		}
+	}
+	return rc;
+}
+
+/* Reads up to `len` bytes, with the fds that come with them. Returns the bytes, or -errno; the end is
+ * -ECONNRESET. */
+static ssize_t receive(struct vhost_conn *conn, void *dst, size_t len)
+{
+	union {
+		struct cmsghdr align;
+		char room[CMSG_SPACE(VHOST_MSG_FDS * sizeof(int))];
+	} control;
+	struct iovec iov = {dst, len};
+	struct msghdr hdr = {
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+	ssize_t n = recvmsg(conn->fd, &hdr, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	int rc;
+
+	if (n < 0)
+		return -errno;
+	rc = keep_fds(&conn->msg, &hdr);
+	if (rc < 0)
+		return rc;
+	return n ? n : -ECONNRESET;
+}
+
+static int check_header(struct vhost_conn *conn)
+{
+	const struct vhost_header *header = &conn->msg.header;
+
+	if ((header->flags & VHOST_VERSION_MASK) != VHOST_VERSION || (header->flags & VHOST_REPLY) ||
+		header->size > sizeof(conn->msg.payload))
+		return -EPROTO;
+	memset(&conn->msg.payload, 0, sizeof(conn->msg.payload));
+	return 0;
+}
+
+/* Reads on. Returns 1 when a message is whole, 0 when there is nothing more to read now, or -errno. */
+static int assemble(struct vhost_conn *conn)
+{
+	struct vhost_msg *msg = &conn->msg;
+	const uint32_t head = sizeof(msg->header);
+
+	for (;;) {
+		uint8_t *dst = conn->got < head ? (uint8_t *)&msg->header + conn->got
+						: (uint8_t *)&msg->payload + (conn->got - head);
+		uint32_t end = conn->got < head ? head : head + msg->header.size;
+		ssize_t n;
+
+		if (conn->got >= head && conn->got == end)
+			return 1;
+		n = receive(conn, dst, end - conn->got);
+		if (n == -EAGAIN)
+			return 0;
+		if (n == -EINTR)
+			continue;
+		if (n < 0)
+			return (int)n;
+		conn->got += (uint32_t)n;
+		if (conn->got == head && check_header(conn) < 0)
+			return -EPROTO;
+	}
+}
+
+/* Answers with `len` bytes of the payload. A front-end that reads so little that they do not fit is given up.
+ */
+static int answer(struct vhost_conn *conn, unsigned len)
+{
+	struct vhost_msg *msg = &conn->msg;
+	struct vhost_header header = {msg->header.request, VHOST_VERSION | VHOST_REPLY, len};
+	struct iovec iov[2] = {{&header, sizeof(header)}, {&msg->payload, len}};
+	struct msghdr hdr = {.msg_iov = iov, .msg_iovlen = 2};
+	ssize_t n = sendmsg(conn->fd, &hdr, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+	return n == (ssize_t)(sizeof(header) + len) ? 0 : -EPIPE;
+}
+
+/* Reads and does one message. Returns as assemble(). */
+static int serve(struct vhost_conn *conn)
+{
+	int rc = assemble(conn);
+	unsigned reply;
+
+	if (rc <= 0)
+		return rc;
+	rc = vhost_request(conn->dev, &conn->msg, &reply);
+	close_fds(&conn->msg);
+	conn->got = 0;
+	if (rc >= 0 && reply)
+		rc = answer(conn, reply);
+	return rc < 0 ? rc : 1;
+}
+
+static void on_readable(void *arg, unsigned events)
+{
+	struct vhost_conn *conn = arg;
+	int rc = 1;
+
+	for (unsigned i = 0; i < MESSAGES_A_TURN && rc > 0; i++)
+		rc = serve(conn);
+	if (rc < 0)
+		vhost_conn_end(conn);
+}
+
+int vhost_conn_start(struct vhost_conn *conn, int fd)
+{
+	const struct dp_loop *loop = &conn->dev->port->dp->config.loop;
+
+	conn->watch = loop->fd_add(loop->ctx, fd, DP_READ, on_readable, conn);
+	if (!conn->watch) {
+		close(fd);
+		return -ENOMEM;
+	}
+	conn->fd = fd;
+	conn->got = 0;
+	conn->msg.nfd = 0;
+	return 0;
+}
+
+void vhost_conn_end(struct vhost_conn *conn)
+{
+	const struct dp_loop *loop = &conn->dev->port->dp->config.loop;
+
+	if (conn->fd < 0)
+		return;
+	loop->fd_del(loop->ctx, conn->watch);
+	close(conn->fd);
+	conn->fd = -1;
+	close_fds(&conn->msg);
+	vhost_dev_reset(conn->dev);
+	conn->ended(conn->arg);
+}

@@ -1,0 +1,24 @@
+/*
+ * vhost_conn.h: one connection with a front-end: bytes and fds on a socket become messages for the device,
+ * and answers go back. Nothing here waits: a message that has arrived in part stays where it is, for as long
+ * as its sender likes, and nobody else notices. Control thread.
+ */
+#pragma once
+
+#include "dataplane/vhost_dev.h"
+
+struct vhost_conn {
+	struct vhost_dev *dev;
+	int fd; /* -1: nobody is connected */
+	void *watch;
+	void (*ended)(void *arg); /* after the device was reset */
+	void *arg;
+	uint32_t got; /* bytes of the message so far, header and payload */
+	struct vhost_msg msg;
+};
+
+/** Takes over a connected, non-blocking socket. -ENOMEM (the socket is closed). */
+int vhost_conn_start(struct vhost_conn *conn, int fd);
+
+/** Closes the connection, resets the device and calls `ended`. Nothing when nobody is connected. */
+void vhost_conn_end(struct vhost_conn *conn);

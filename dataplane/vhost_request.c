@@ -1,0 +1,350 @@
+/* vhost_request.c: what each message of a front-end does. One function a message, listed in the table at the
+ * end. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/virtio_config.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "dataplane/vhost_dev.h"
+
+enum { REFUSED = 1 };
+
+#define PROTO_OFFERED                                                                                        \
+	(1u << VHOST_PROTO_RARP | 1u << VHOST_PROTO_REPLY_ACK | 1u << VHOST_PROTO_NET_MTU |                  \
+		1u << VHOST_PROTO_MQ | 1u << VHOST_PROTO_CONFIGURE_MEM_SLOTS | 1u << VHOST_PROTO_STATUS)
+
+enum { MTU_MIN = 68 }; /* RFC 791 */
+
+static int get_features(struct vhost_dev *dev, struct vhost_msg *msg)
+{
+	msg->payload.u64 = dev->offered;
+	return 0;
+}
+
+static int set_features(struct vhost_dev *dev, struct vhost_msg *msg)
+{
+	if (msg->payload.u64 & ~dev->offered)
+		return -EINVAL;
+	if (msg->payload.u64 == dev->features)
+		return 0;
+	vhost_dev_pause_all(dev);
+	dev->features = msg->payload.u64;
+	return vhost_dev_resume(dev);
+}
+
+static int set_owner(struct vhost_dev *dev, struct vhost_msg *msg)
+{
+	return 0;
+}
+
+static int reset_owner(struct vhost_dev *dev, struct vhost_msg *msg)
+{
+	vhost_dev_reset(dev);
+	return 0;
+}
+
+static int set_mem_table(struct vhost_dev *dev, struct vhost_msg *msg)
+{
+	const struct vhost_wire_table *table = &msg->payload.table;
+	int rc = 0;
+
+	if (table->count > VHOST_TABLE_REGIONS || table->count != msg->nfd ||
+		msg->header.size < offsetof(struct vhost_wire_table, region[table->count]))
+		return -EINVAL;
+	vhost_dev_pause_all(dev);
+	vhost_mem_clear(&dev->mem);
+	for (unsigned i = 0; i < table->count && !rc; i++)
+		rc = vhost_mem_add(&dev->mem, &table->region[i], msg->fd[i], &dev->guard);
+	return rc ? rc : vhost_dev_resume(dev);
+}
+
+static int get_max_mem_slots(struct vhost_dev *dev, struct vhost_msg *msg)
+{
+	msg->payload.u64 = VHOST_MEM_SLOTS;
+	return 0;
+}
+
+static int add_mem_reg(struct vhost_dev *dev, struct vhost_msg *msg)
+{
+	int rc;
+
+	vhost_dev_pause_all(dev);
+	rc = vhost_mem_add(&dev->mem, &msg->payload.slot.region, msg->fd[0], &dev->guard);
+	return vhost_dev_resume(dev) ? -ENOMEM : rc;
+}
+
+static int rem_mem_reg(struct vhost_dev *dev, struct vhost_msg *msg)
+{
+	int rc;
+
+	if (msg->nfd > 1) /* old front-ends send the region's fd here as well */
+		return -EINVAL;
+	vhost_dev_pause_all(dev);
+	rc = vhost_mem_del(&dev->mem, &msg->payload.slot.region);
+	return vhost_dev_resume(dev) ? -ENOMEM : rc;
+}
+
+/* The ring that a message is about, NULL when there is none of that index. */
+static struct vhost_vring *vring(struct vhost_dev *dev, uint32_t index)
+{
+	return index < dev->nvring ? &dev->vring[index] : NULL;
+}
+
+static int set_vring_num(struct vhost_dev *dev, struct vhost_msg *msg)
+{
+	struct vhost_vring *v = vring(dev, msg->payload.state.index);
+	uint32_t num = msg->payload.state.num;
+
+	if (!v || !num || num > VHOST_RING_MAX || (num & (num - 1)))
+		return -EINVAL;
+	vhost_dev_pause(dev, msg->payload.state.index);
+	v->num = num;
+	return vhost_dev_resume(dev);
+}
+
+static int set_vring_addr(struct vhost_dev *dev, struct vhost_msg *msg)
+{
+	const struct vhost_wire_addr *addr = &msg->payload.addr;
+	struct vhost_vring *v = vring(dev, addr->index);
+
+	if (!v || addr->desc % VRING_DESC_ALIGN_SIZE || addr->avail % VRING_AVAIL_ALIGN_SIZE ||
+		addr->used % VRING_USED_ALIGN_SIZE)
+		return -EINVAL;
+	vhost_dev_pause(dev, addr->index);
+	v->desc = addr->desc;
+	v->avail = addr->avail;
+	v->used = addr->used;
+	v->has_addr = true;
+	return vhost_dev_resume(dev);
+}
+
+static int set_vring_base(struct vhost_dev *dev, struct vhost_msg *msg)
+{
+	struct vhost_vring *v = vring(dev, msg->payload.state.index);
+
+	if (!v || msg->payload.state.num > UINT16_MAX)
+		return -EINVAL;
+	vhost_dev_pause(dev, msg->payload.state.index);
+	v->base = (uint16_t)msg->payload.state.num;
+	return vhost_dev_resume(dev);
+}
+
+static void replace_fd(int *place, int fd)
+{
+	if (*place >= 0)
+		close(*place);
+	*place = fd;
+}
+
+static int get_vring_base(struct vhost_dev *dev, struct vhost_msg *msg)
+{
+	struct vhost_vring *v = vring(dev, msg->payload.state.index);
+
+	if (!v)
+		return -EINVAL;
+	vhost_dev_pause(dev, msg->payload.state.index);
+	v->started = false;
+	replace_fd(&v->kick, -1);
+	msg->payload.state.num = v->base;
+	return vhost_dev_resume(dev);
+}
+
+/*
+ * Workers write to this fd (or read it), so it must be one that cannot hold them up: an eventfd, or for a
+ * call the writing end of a pipe, and non-blocking.
+ */
+static bool notifies(int fd, bool pipe_too)
+{
+	char path[64], what[32];
+	int flags = fcntl(fd, F_GETFL);
+	ssize_t len;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	len = readlink(path, what, sizeof(what) - 1);
+	if (len < 0 || flags < 0)
+		return false;
+	what[len] = 0;
+	if (strcmp(what, "anon_inode:[eventfd]") && !(pipe_too && !strncmp(what, "pipe:", 5)))
+		return false;
+	return (flags & O_NONBLOCK) || fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;
+}
+
+/* Takes the fd of SET_VRING_KICK, CALL or ERR out of the message: -1 when there is none by right. */
+static int vring_fd(struct vhost_dev *dev, struct vhost_msg *msg, struct vhost_vring **v, int *fd)
+{
+	unsigned want = msg->payload.u64 & VHOST_VRING_NO_FD ? 0 : 1;
+
+	*v = vring(dev, msg->payload.u64 & VHOST_VRING_INDEX);
+	if (!*v || msg->nfd != want)
+		return -EINVAL;
+	*fd = -1;
+	if (!want)
+		return 0;
+	if (!notifies(msg->fd[0], msg->header.request != VHOST_SET_VRING_KICK))
+		return -EINVAL;
+	*fd = msg->fd[0];
+	msg->fd[0] = -1;
+	return 0;
+}
+
+static int set_vring_kick(struct vhost_dev *dev, struct vhost_msg *msg)
+{
+	struct vhost_vring *v;
+	int fd, rc = vring_fd(dev, msg, &v, &fd);
+
+	if (rc < 0)
+		return rc;
+	vhost_dev_pause(dev, v - dev->vring);
+	replace_fd(&v->kick, fd);
+	v->started = true;
+	return vhost_dev_resume(dev);
+}
+
+static int set_vring_call(struct vhost_dev *dev, struct vhost_msg *msg)
+{
+	struct vhost_vring *v;
+	int fd, rc = vring_fd(dev, msg, &v, &fd);
+
+	if (rc < 0)
+		return rc;
+	vhost_dev_pause(dev, v - dev->vring);
+	replace_fd(&v->call, fd);
+	return vhost_dev_resume(dev);
+}
+
+/* Errors of a ring are counted and shown by the switch; nobody writes to this one. */
+static int set_vring_err(struct vhost_dev *dev, struct vhost_msg *msg)
+{
+	return vring(dev, msg->payload.u64 & VHOST_VRING_INDEX) && msg->nfd <= 1 ? 0 : -EINVAL;
+}
+
+static int get_protocol_features(struct vhost_dev *dev, struct vhost_msg *msg)
+{
+	msg->payload.u64 = PROTO_OFFERED;
+	return 0;
+}
+
+static int set_protocol_features(struct vhost_dev *dev, struct vhost_msg *msg)
+{
+	if (msg->payload.u64 & ~(uint64_t)PROTO_OFFERED)
+		return -EINVAL;
+	vhost_dev_pause_all(dev);
+	dev->proto_features = msg->payload.u64;
+	return vhost_dev_resume(dev);
+}
+
+static int get_queue_num(struct vhost_dev *dev, struct vhost_msg *msg)
+{
+	msg->payload.u64 = dev->nvring / 2;
+	return 0;
+}
+
+static int set_vring_enable(struct vhost_dev *dev, struct vhost_msg *msg)
+{
+	struct vhost_vring *v = vring(dev, msg->payload.state.index);
+
+	if (!v || msg->payload.state.num > 1)
+		return -EINVAL;
+	v->enabled = msg->payload.state.num;
+	if (!v->enabled)
+		vhost_dev_pause(dev, msg->payload.state.index);
+	return vhost_dev_resume(dev);
+}
+
+static int send_rarp(struct vhost_dev *dev, struct vhost_msg *msg)
+{
+	uint64_t mac = msg->payload.u64 & ((UINT64_C(1) << 48) - 1);
+
+	if (!mac || (mac & 1)) /* the first byte on the wire is the lowest: a multicast MAC has nobody to
+				  announce */
+		return REFUSED;
+	atomic_store_explicit(&dev->queue[0].rarp, VHOST_RARP | mac, memory_order_relaxed);
+	return 0;
+}
+
+static int net_set_mtu(struct vhost_dev *dev, struct vhost_msg *msg)
+{
+	return msg->payload.u64 >= MTU_MIN && msg->payload.u64 <= dev->port->mtu ? 0 : REFUSED;
+}
+
+static int set_status(struct vhost_dev *dev, struct vhost_msg *msg)
+{
+	if (msg->payload.u64 > UINT8_MAX)
+		return -EINVAL;
+	dev->status = (uint8_t)msg->payload.u64;
+	if (!(dev->status & VIRTIO_CONFIG_S_DRIVER_OK) && (dev->proto_features >> VHOST_PROTO_STATUS & 1))
+		vhost_dev_pause_all(dev);
+	return vhost_dev_resume(dev);
+}
+
+static int get_status(struct vhost_dev *dev, struct vhost_msg *msg)
+{
+	msg->payload.u64 = dev->status;
+	return 0;
+}
+
+enum { ANY = 255 }; /* the function checks the number of fds */
+
+struct request {
+	int (*fn)(struct vhost_dev *dev, struct vhost_msg *msg);
+	uint16_t size; /* of the payload; the least where it varies */
+	uint16_t most; /* 0: exactly `size` */
+	uint8_t fds;
+	uint8_t reply; /* bytes of the payload that are the answer */
+};
+
+static const struct request requests[VHOST_REQUESTS] = {
+	[VHOST_GET_FEATURES] = {.fn = get_features, .reply = 8},
+	[VHOST_SET_FEATURES] = {.fn = set_features, .size = 8},
+	[VHOST_SET_OWNER] = {.fn = set_owner},
+	[VHOST_RESET_OWNER] = {.fn = reset_owner},
+	[VHOST_SET_MEM_TABLE] = {.fn = set_mem_table,
+		.size = 8,
+		.most = sizeof(struct vhost_wire_table),
+		.fds = ANY},
+	[VHOST_SET_VRING_NUM] = {.fn = set_vring_num, .size = 8},
+	[VHOST_SET_VRING_ADDR] = {.fn = set_vring_addr, .size = sizeof(struct vhost_wire_addr)},
+	[VHOST_SET_VRING_BASE] = {.fn = set_vring_base, .size = 8},
+	[VHOST_GET_VRING_BASE] = {.fn = get_vring_base, .size = 8, .reply = 8},
+	[VHOST_SET_VRING_KICK] = {.fn = set_vring_kick, .size = 8, .fds = ANY},
+	[VHOST_SET_VRING_CALL] = {.fn = set_vring_call, .size = 8, .fds = ANY},
+	[VHOST_SET_VRING_ERR] = {.fn = set_vring_err, .size = 8, .fds = ANY},
+	[VHOST_GET_PROTOCOL_FEATURES] = {.fn = get_protocol_features, .reply = 8},
+	[VHOST_SET_PROTOCOL_FEATURES] = {.fn = set_protocol_features, .size = 8},
+	[VHOST_GET_QUEUE_NUM] = {.fn = get_queue_num, .reply = 8},
+	[VHOST_SET_VRING_ENABLE] = {.fn = set_vring_enable, .size = 8},
+	[VHOST_SEND_RARP] = {.fn = send_rarp, .size = 8},
+	[VHOST_NET_SET_MTU] = {.fn = net_set_mtu, .size = 8},
+	[VHOST_GET_MAX_MEM_SLOTS] = {.fn = get_max_mem_slots, .reply = 8},
+	[VHOST_ADD_MEM_REG] = {.fn = add_mem_reg, .size = sizeof(struct vhost_wire_slot), .fds = 1},
+	[VHOST_REM_MEM_REG] = {.fn = rem_mem_reg, .size = sizeof(struct vhost_wire_slot), .fds = ANY},
+	[VHOST_SET_STATUS] = {.fn = set_status, .size = 8},
+	[VHOST_GET_STATUS] = {.fn = get_status, .reply = 8},
+};
+
+int vhost_request(struct vhost_dev *dev, struct vhost_msg *msg, unsigned *reply)
+{
+	const struct request *q;
+	uint32_t size = msg->header.size;
+	int rc;
+
+	*reply = 0;
+	if (msg->header.request >= VHOST_REQUESTS || !requests[msg->header.request].fn)
+		return -ENOTSUP;
+	q = &requests[msg->header.request];
+	if (size < q->size || size > (q->most ? q->most : q->size) || (q->fds != ANY && msg->nfd != q->fds))
+		return -EINVAL;
+	rc = q->fn(dev, msg);
+	if (rc < 0)
+		return rc;
+	*reply = q->reply;
+	if (!*reply && (msg->header.flags & VHOST_NEED_REPLY) &&
+		(dev->proto_features >> VHOST_PROTO_REPLY_ACK & 1)) {
+		msg->payload.u64 = rc;
+		*reply = sizeof(msg->payload.u64);
+	}
+	return rc;
+}

@@ -1,0 +1,171 @@
+/*
+ * vhost_ring.h: one split ring (virtio 1.1, 2.6) as a worker has it.
+ *
+ * Control fills a ring, publishes it by one pointer and does not touch it again; a message that changes
+ * anything takes the pointer back, waits for the grace period, and only then reads the ring's indices and
+ * frees it. All three parts of the ring lie inside one region each, checked at publication, so workers index
+ * them unchecked.
+ *
+ * What the guest writes (avail, descriptors, frame headers) is read once, by these functions, into private
+ * memory.
+ */
+#pragma once
+
+#include <assert.h>
+#include <linux/virtio_ring.h>
+#include <rte_spinlock.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <unistd.h>
+
+#include "dataplane/burst.h"
+#include "dataplane/vhost_mem.h"
+
+enum {
+	VHOST_RING_MAX = 32768,	       /* entries */
+	VHOST_LINKS = FRAME_SPANS + 2, /* descriptors of a chain: the spans, the header, an indirect one */
+	VHOST_HDR = 12,		       /* virtio_net_hdr with num_buffers */
+	VHOST_HDR_LEGACY = 10,	       /* without VERSION_1 and MRG_RXBUF */
+};
+
+/* A region as the data path sees it. */
+struct vhost_range {
+	uint64_t gpa, size;
+	uint8_t *host;
+};
+
+struct vhost_ring {
+	/* constant while published */
+	struct vring_desc *desc;
+	struct vring_avail *avail;
+	struct vring_used *used;
+	const struct vhost_mem *mem;
+	struct vhost_range hot; /* the region where the last chain lay, which is looked at first */
+	uint16_t mask;		/* entries - 1 */
+	uint8_t hdr_len;	/* VHOST_HDR or VHOST_HDR_LEGACY */
+	bool event_idx, indirect, mergeable;
+	uint8_t rx_flags;  /* virtio_net_hdr flags that the guest may set */
+	uint8_t tx_flags;  /* and those that it understands */
+	uint8_t gso_types; /* bit (1 << gso_type) for each that the guest may send */
+	int kick, call;	   /* -1: none */
+	/* the worker's */
+	uint16_t next_avail; /* of the next chain to take */
+	uint16_t next_used;  /* of the next chain to give back */
+	uint16_t signalled;  /* used->idx when the guest was last notified */
+	bool ever_signalled;
+	bool armed;
+	uint16_t taken;	     /* chains borrowed by rx and not yet given back */
+	rte_spinlock_t lock; /* tx, when there are several workers */
+};
+
+/** A descriptor, read once. */
+struct vhost_desc {
+	uint64_t addr;
+	uint32_t len;
+	uint16_t flags, next;
+};
+static_assert(sizeof(struct vhost_desc) == sizeof(struct vring_desc), "read as two words");
+
+static inline struct vhost_desc vhost_desc_read(const struct vring_desc *table, uint32_t i)
+{
+	const uint64_t *word = (const uint64_t *)&table[i];
+	uint64_t low = __atomic_load_n(word, __ATOMIC_RELAXED),
+		 high = __atomic_load_n(word + 1, __ATOMIC_RELAXED);
+
+	return (struct vhost_desc){low, (uint32_t)high, (uint16_t)(high >> 32), (uint16_t)(high >> 48)};
+}
+
+/** Chains that the guest has offered and that were not taken. More than the ring holds: the guest is mad. */
+static inline uint16_t vhost_ring_offered(const struct vhost_ring *r)
+{
+	return (uint16_t)(__atomic_load_n(&r->avail->idx, __ATOMIC_ACQUIRE) - r->next_avail);
+}
+
+/** Head of the `i`th chain from the next one; may be out of range. */
+static inline uint16_t vhost_ring_head(const struct vhost_ring *r, uint16_t i)
+{
+	return __atomic_load_n(&r->avail->ring[(r->next_avail + i) & r->mask], __ATOMIC_RELAXED);
+}
+
+/** Notes the `i`th chain from the next one as used; the guest sees it after vhost_ring_publish(). */
+static inline void vhost_ring_use(struct vhost_ring *r, uint16_t i, uint16_t head, uint32_t len)
+{
+	r->used->ring[(r->next_used + i) & r->mask] = (struct vring_used_elem){head, len};
+}
+
+/** Gives `n` noted chains back and notifies the guest if it wants that now. */
+static inline void vhost_ring_publish(struct vhost_ring *r, uint16_t n)
+{
+	uint16_t old = r->signalled, event;
+	uint64_t one = 1;
+	bool wanted;
+
+	r->next_used += n;
+	__atomic_store_n(&r->used->idx, r->next_used, __ATOMIC_RELEASE);
+	/* the guest sets its wish, then looks at used->idx; we set used->idx, then look at its wish */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (r->event_idx) {
+		event = __atomic_load_n(&r->avail->ring[r->mask + 1], __ATOMIC_RELAXED);
+		wanted = !r->ever_signalled || vring_need_event(event, r->next_used, old);
+		r->ever_signalled = true;
+		r->signalled = r->next_used;
+	} else {
+		wanted = !(__atomic_load_n(&r->avail->flags, __ATOMIC_RELAXED) & VRING_AVAIL_F_NO_INTERRUPT);
+	}
+	if (wanted && r->call >= 0 && write(r->call, &one, sizeof(one)) < 0)
+		return; /* full: it has been notified already */
+}
+
+/** Tells the guest whether to kick when it offers more. */
+static inline void vhost_ring_want_kick(struct vhost_ring *r, bool on)
+{
+	uint16_t *event = (uint16_t *)&r->used->ring[r->mask + 1];
+
+	/* "not" is an event as far away as can be, since with event index the flag has no say */
+	if (r->event_idx)
+		__atomic_store_n(event, (uint16_t)(r->next_avail - !on), __ATOMIC_RELAXED);
+	else
+		__atomic_store_n(&r->used->flags, on ? 0 : VRING_USED_F_NO_NOTIFY, __ATOMIC_RELAXED);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
+/** `len` bytes at guest address `gpa` in the ring's hot region, NULL when they are not all there. */
+static inline uint8_t *vhost_ring_hot(const struct vhost_ring *r, uint64_t gpa, uint64_t len)
+{
+	uint64_t at = gpa - r->hot.gpa;
+
+	return at < r->hot.size && len <= r->hot.size - at ? r->hot.host + at : NULL;
+}
+
+/** Worker. The same in any region, which becomes the hot one. */
+uint8_t *vhost_ring_reach(struct vhost_ring *r, uint64_t gpa, uint64_t len);
+
+static inline uint8_t *vhost_ring_at(struct vhost_ring *r, uint64_t gpa, uint64_t len)
+{
+	uint8_t *ptr = vhost_ring_hot(r, gpa, len);
+
+	return __builtin_expect(ptr != NULL, 1) ? ptr : vhost_ring_reach(r, gpa, len);
+}
+
+enum { VHOST_PIECES = FRAME_SPANS + 1 }; /* of a chain: the spans of a frame, and the header */
+
+/* A range of guest memory that was validated. */
+struct vhost_piece {
+	uint8_t *ptr;
+	uint32_t len;
+};
+
+/* A chain as it was when it was read. */
+struct vhost_chain {
+	unsigned count;
+	uint32_t len; /* bytes in all */
+	struct vhost_piece piece[VHOST_PIECES];
+};
+
+/**
+ * Worker. Reads the chain at `head` (linked or indirect; `writable` says which way all of it must be) into
+ * private memory: each link once, each range checked, none empty, cut where it crosses regions. Returns false
+ * when the chain breaks the rules: a loop, too long, too many pieces, out of range, the wrong direction.
+ */
+bool vhost_chain_read(struct vhost_ring *r, uint16_t head, bool writable, struct vhost_chain *chain);
