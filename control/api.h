@@ -12,38 +12,40 @@ struct model; /* model.h: the daemon's objects by name */
 
 /* Stable numbers, as JSON-RPC error codes (application range). */
 enum api_code {
-	API_INVALID = -32602,     /* a parameter is missing, unknown, mistyped or out of range */
+	API_INVALID = -32602, /* a parameter is missing, unknown, mistyped or out of range */
 	API_NOT_FOUND = -32001,
 	API_EXISTS = -32002,
 	API_IN_USE = -32003,
 	API_UNSUPPORTED = -32004,
-	API_INTERNAL = -32005,    /* the system refused: out of memory, a socket that could not be opened */
+	API_INTERNAL = -32005, /* the system refused: out of memory, a socket that could not be opened */
 };
 
 struct api_err {
 	enum api_code code;
-	char text[256]; /* one line that begins with the field where there is one: "vni: out of range 1..16777215" */
+	char text[256]; /* one line that begins with the field where there is one: "vni: out of
+			   range 1..16777215" */
 };
 
 /** Fills `err` with "field: message" (or the message alone when field is NULL) and returns -1. */
 int api_fail(struct api_err *err, enum api_code code, const char *field, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 
-/* What a field holds; each type is checked before the handler runs, so a handler never meets a malformed value. */
+/* What a field holds; each type is checked before the handler runs, so a handler never meets a malformed
+ * value. */
 enum api_type {
 	API_STRING, /* min..max bytes of printable UTF-8 */
 	API_NAME,   /* [a-z0-9][a-z0-9._-]{0,62} */
 	API_INT,    /* min..max */
 	API_BOOL,
-	API_ENUM,   /* one of choices */
-	API_IP4,    /* "10.1.0.1" */
-	API_CIDR4,  /* "10.1.0.0/24", host bits zero unless the help says otherwise (API_ADDR4) */
-	API_ADDR4,  /* "192.0.2.1/24": an address with its prefix */
-	API_MAC,    /* "02:00:00:00:00:11", unicast, not zero */
-	API_PATH,   /* absolute, min..max bytes */
+	API_ENUM,     /* one of choices */
+	API_IP4,      /* "10.1.0.1" */
+	API_CIDR4,    /* "10.1.0.0/24", host bits zero unless the help says otherwise (API_ADDR4) */
+	API_ADDR4,    /* "192.0.2.1/24": an address with its prefix */
+	API_MAC,      /* "02:00:00:00:00:11", unicast, not zero */
+	API_PATH,     /* absolute, min..max bytes */
 	API_HOSTPORT, /* "10.1.0.12:8080" */
-	API_LIST,   /* of `item` elements, min..max of them, no duplicates */
-	API_OBJECT, /* of `fields` */
+	API_LIST,     /* of `item` elements, min..max of them, no duplicates */
+	API_OBJECT,   /* of `fields` */
 };
 
 struct api_field {
@@ -51,20 +53,21 @@ struct api_field {
 	enum api_type type;
 	const char *help;
 	bool required;
-	bool positional;            /* given by place on the command line: NAME, SERVICE, ADDRESS:PORT */
-	int64_t min, max;           /* API_INT: value; strings, paths, lists: length; both 0: the type's own limits */
+	bool positional;  /* given by place on the command line: NAME, SERVICE, ADDRESS:PORT */
+	int64_t min, max; /* API_INT: value; strings, paths, lists: length; both 0: the type's own limits */
 	const char *const *choices; /* API_ENUM; NULL-terminated */
-	const char *def;            /* default as JSON text; the handler finds it filled in. NULL: absent stays absent */
-	enum api_type item;         /* API_LIST */
+	const char *def; /* default as JSON text; the handler finds it filled in. NULL: absent stays absent */
+	enum api_type item;		/* API_LIST */
 	const struct api_field *fields; /* API_OBJECT */
 };
 
 /**
- * Runs with validated `params` (borrowed; defaults filled in, no unknown keys). Returns 0 with a new reference in
- * *result, or -1 with *err filled and nothing changed. `source` says who asks: "api", "config", ...
+ * Runs with validated `params` (borrowed; defaults filled in, no unknown keys). Returns 0 with a new
+ * reference in *result, or -1 with *err filled and nothing changed. `source` says who asks: "api", "config",
+ * ...
  */
-typedef int (*api_handler)(struct model *model, const char *source, json_t *params, json_t **result,
-	struct api_err *err);
+typedef int (*api_handler)(
+	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err);
 
 /* A column of the table that sluicectl prints for a list of objects. */
 struct api_column {
@@ -77,10 +80,11 @@ struct api_method {
 	const char *help;
 	const struct api_field *fields;
 	api_handler fn;
-	bool changes; /* false: only reads */
+	bool changes;			  /* false: only reads */
 	const struct api_column *columns; /* NULL: printed as key and value */
 };
 
 /* One table a noun, beside its handlers; methods.c lists them in the order of the documentation. */
-extern const struct api_method network_methods[], port_methods[], uplink_methods[], vtep_methods[], fdb_methods[],
-	service_methods[], backend_methods[], conn_methods[], stats_methods[], status_methods[];
+extern const struct api_method network_methods[], port_methods[], uplink_methods[], vtep_methods[],
+	fdb_methods[], service_methods[], backend_methods[], conn_methods[], stats_methods[],
+	status_methods[];

@@ -2,8 +2,8 @@
  * model.h: the daemon's objects by name (networks, ports, uplinks, vteps, services) and what ties them to the
  * dataplane, the registry and the host. Control thread only.
  *
- * A handler validates against the model (names, references, addresses in use), acts on the host and the dataplane,
- * and only then changes the model, so that a refusal leaves nothing half-applied.
+ * A handler validates against the model (names, references, addresses in use), acts on the host and the
+ * dataplane, and only then changes the model, so that a refusal leaves nothing half-applied.
  */
 #pragma once
 
@@ -19,14 +19,17 @@ struct registry;
 
 struct model_config {
 	struct event_base *base;
-	const char *vhost_dir; /* where a vhost-user port's socket goes when it names none: /run/sluice/vhost */
-	json_t *dataplane;     /* the validated "dataplane" object of the configuration, defaults filled in; borrowed */
+	const char
+		*vhost_dir; /* where a vhost-user port's socket goes when it names none: /run/sluice/vhost */
+	json_t *dataplane;  /* the validated "dataplane" object of the configuration, defaults filled in;
+			       borrowed */
 	bool no_huge;
 };
 
 /** Starts the dataplane and the registry. *why gets one line on failure. Returns 0 or -errno. */
 int model_open(const struct model_config *config, struct model **model, struct api_err *err);
-/** Deletes every object (interfaces, namespaces, sockets too), stops dataplane and registry. NULL is allowed. */
+/** Deletes every object (interfaces, namespaces, sockets too), stops dataplane and registry. NULL is allowed.
+ */
 void model_close(struct model *model);
 
 /** Called after each change by a handler, with the method's name and the parameters that took effect. */

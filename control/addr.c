@@ -1,0 +1,111 @@
+#include "control/addr.h"
+
+#include <arpa/inet.h>
+#include <net/ethernet.h>
+#include <netinet/ether.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+bool addr_ip4(const char *text, uint32_t *ip)
+{
+	struct in_addr in;
+
+	if (!text || inet_pton(AF_INET, text, &in) != 1)
+		return false;
+	*ip = in.s_addr;
+	return true;
+}
+
+bool addr_prefix(const char *text, struct addr_prefix *prefix)
+{
+	const char *slash = text ? strchr(text, '/') : NULL;
+	char ip[ADDR_IP4_TEXT];
+	unsigned long len;
+	char *end;
+
+	if (!slash || (size_t)(slash - text) >= sizeof(ip) || slash[1] < '0' || slash[1] > '9')
+		return false;
+	len = strtoul(slash + 1, &end, 10);
+	if (*end != '\0' || len > 32)
+		return false;
+	memcpy(ip, text, (size_t)(slash - text));
+	ip[slash - text] = '\0';
+	if (!addr_ip4(ip, &prefix->address))
+		return false;
+	prefix->len = (uint8_t)len;
+	return true;
+}
+
+bool addr_mac(const char *text, uint8_t mac[6])
+{
+	struct ether_addr ether;
+
+	if (!text || !ether_aton_r(text, &ether))
+		return false;
+	memcpy(mac, ether.ether_addr_octet, 6);
+	return true;
+}
+
+const char *addr_ip4_text(uint32_t ip, char buf[ADDR_IP4_TEXT])
+{
+	return inet_ntop(AF_INET, &ip, buf, ADDR_IP4_TEXT);
+}
+
+const char *addr_prefix_text(struct addr_prefix prefix, char buf[ADDR_PREFIX_TEXT])
+{
+	char ip[ADDR_IP4_TEXT];
+
+	snprintf(buf, ADDR_PREFIX_TEXT, "%s/%u", addr_ip4_text(prefix.address, ip), prefix.len);
+	return buf;
+}
+
+const char *addr_mac_text(const uint8_t mac[6], char buf[ADDR_MAC_TEXT])
+{
+	snprintf(buf, ADDR_MAC_TEXT, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4],
+		mac[5]);
+	return buf;
+}
+
+/* Host byte order. */
+static uint32_t host_bits(uint8_t len)
+{
+	return len == 0 ? UINT32_MAX : (uint32_t)((UINT64_C(1) << (32 - len)) - 1);
+}
+
+bool addr_inside(struct addr_prefix subnet, uint32_t ip)
+{
+	return ((ntohl(ip) ^ ntohl(subnet.address)) & ~host_bits(subnet.len)) == 0;
+}
+
+bool addr_is_host(struct addr_prefix subnet, uint32_t ip)
+{
+	uint32_t all = host_bits(subnet.len), host = ntohl(ip) & all;
+
+	return addr_inside(subnet, ip) && (subnet.len >= 31 || (host != 0 && host != all));
+}
+
+uint32_t addr_next_free(struct addr_prefix subnet, bool (*taken)(void *arg, uint32_t ip), void *arg)
+{
+	uint32_t all = host_bits(subnet.len), base = ntohl(subnet.address) & ~all;
+
+	for (uint64_t host = 0; host <= all; host++) {
+		uint32_t ip = htonl(base | (uint32_t)host);
+
+		if (addr_is_host(subnet, ip) && !taken(arg, ip))
+			return ip;
+	}
+	return 0;
+}
+
+void addr_mac_of_name(const char *name, unsigned attempt, uint8_t mac[6])
+{
+	uint64_t hash = XXH64(name, strlen(name), attempt);
+
+	mac[0] = 0x02;
+	for (int i = 5; i >= 1; i--, hash >>= 8)
+		mac[i] = (uint8_t)hash;
+}

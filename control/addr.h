@@ -1,0 +1,43 @@
+/*
+ * addr.h: addresses as text and as numbers, and the choice of free ones. Pure functions, any thread.
+ *
+ * IPv4 addresses are in network byte order.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { ADDR_IP4_TEXT = 16, ADDR_PREFIX_TEXT = 20, ADDR_MAC_TEXT = 18 };
+
+struct addr_prefix {
+	uint32_t address; /* with host bits when it is an interface's address */
+	uint8_t len;	  /* bits */
+};
+
+/* Text to number; false and nothing written when `text` is NULL or not one. */
+bool addr_ip4(const char *text, uint32_t *ip);
+bool addr_prefix(const char *text, struct addr_prefix *prefix);
+bool addr_mac(const char *text, uint8_t mac[6]);
+
+/* Number to text, into `buf`, which is returned. */
+const char *addr_ip4_text(uint32_t ip, char buf[ADDR_IP4_TEXT]);
+const char *addr_prefix_text(struct addr_prefix prefix, char buf[ADDR_PREFIX_TEXT]);
+const char *addr_mac_text(const uint8_t mac[6], char buf[ADDR_MAC_TEXT]);
+
+/** Is `ip` in the prefix? */
+bool addr_inside(struct addr_prefix subnet, uint32_t ip);
+
+/** May a host have `ip`: in the subnet and neither its own nor its broadcast address (RFC 3021: both in a
+ * /31)? */
+bool addr_is_host(struct addr_prefix subnet, uint32_t ip);
+
+/** The lowest host address of `subnet` that is not taken(arg, ip); 0 when there is none. */
+uint32_t addr_next_free(struct addr_prefix subnet, bool (*taken)(void *arg, uint32_t ip), void *arg);
+
+/**
+ * The MAC of whoever is called `name`: 02, then the low 40 bits, high byte first, of XXH64 of the name with
+ * `attempt` (0 unless that one is taken) as the seed.
+ */
+void addr_mac_of_name(const char *name, unsigned attempt, uint8_t mac[6]);

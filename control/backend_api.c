@@ -1,0 +1,293 @@
+/*
+ * Backends: the instances of a service.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/objects.h"
+#include "control/params.h"
+#include "control/service_json.h"
+
+/* --- finding ---------------------------------------------------------------------------------------------
+ */
+
+struct search {
+	uint32_t address;
+	uint16_t port;
+	const struct reg_backend *found;
+};
+
+static bool match(void *arg, const struct reg_backend *backend)
+{
+	struct search *search = arg;
+
+	if (backend->address == search->address && backend->port == search->port)
+		search->found = backend;
+	return search->found == NULL;
+}
+
+static const struct reg_service *need_service(struct model *model, const json_t *params, struct api_err *err)
+{
+	const char *name = param_str(params, "service");
+	const struct reg_service *service = registry_service_find(model->registry, name);
+
+	if (!service)
+		api_fail(err, API_NOT_FOUND, "service", "no such service \"%s\"", name);
+	return service;
+}
+
+/* The backend that the parameters name, which the caller copies before it changes the registry. */
+static const struct reg_backend *need_backend(struct model *model, const json_t *params, struct api_err *err)
+{
+	const struct reg_service *service = need_service(model, params, err);
+	struct search search = {0};
+
+	if (!service)
+		return NULL;
+	addr_ip4(param_str(params, "address"), &search.address);
+	search.port = (uint16_t)param_int(params, "port", 0);
+	registry_backend_walk(model->registry, service->name, match, &search);
+	if (!search.found)
+		api_fail(err, API_NOT_FOUND, "address", "service %s has no backend %s:%u", service->name,
+			param_str(params, "address"), search.port);
+	return search.found;
+}
+
+static json_t *result_of(struct model *model, const char *service, const char *id)
+{
+	const struct reg_backend *backend = registry_backend_find(model->registry, service, id);
+
+	return backend ? service_backend_json(model, registry_service_find(model->registry, service), backend)
+		       : json_object();
+}
+
+/* --- add, set, del, drain, undrain -----------------------------------------------------------------------
+ */
+
+static void read_backend(struct reg_backend *backend, const json_t *params)
+{
+	const json_t *check = json_object_get(params, "check");
+
+	backend->weight = (uint16_t)param_int(params, "weight", backend->weight);
+	if (check) {
+		backend->has_check = true;
+		service_check_read(check, &backend->check);
+	}
+}
+
+static int backend_add(
+	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+{
+	const char *address = param_str(params, "address"), *id = param_str(params, "id");
+	const struct reg_service *service = need_service(model, params, err);
+	struct reg_backend backend = {.weight = 1};
+	struct reg_err why = {""};
+	int rc;
+
+	if (!service)
+		return -1;
+	addr_ip4(address, &backend.address);
+	backend.port = (uint16_t)param_int(params, "port", 0);
+	if (id)
+		snprintf(backend.id, sizeof(backend.id), "%s", id);
+	else
+		snprintf(backend.id, sizeof(backend.id), "%s:%u", address, backend.port);
+	snprintf(backend.source, sizeof(backend.source), "%s", source);
+	read_backend(&backend, params);
+	rc = registry_backend_add(model->registry, param_str(params, "service"), &backend, &why);
+	if (rc < 0)
+		return model_refused(err, rc, why.text);
+	model_changed(model, "backend.add", source, params);
+	*result = result_of(model, param_str(params, "service"), backend.id);
+	return 0;
+}
+
+/* A copy of the backend that survives changes of the registry; its check's path goes to `path`. */
+static int copy_backend(struct model *model, const json_t *params, struct reg_backend *copy, char path[256],
+	struct api_err *err)
+{
+	const struct reg_backend *backend = need_backend(model, params, err);
+
+	if (!backend)
+		return -1;
+	*copy = *backend;
+	if (copy->check.path) {
+		snprintf(path, 256, "%s", copy->check.path);
+		copy->check.path = path;
+	}
+	return 0;
+}
+
+static int put_backend(struct model *model, const char *method, const char *source, const json_t *params,
+	const struct reg_backend *backend, json_t **result, struct api_err *err)
+{
+	const char *service = param_str(params, "service");
+	struct reg_err why = {""};
+	int rc = registry_backend_set(model->registry, service, backend, &why);
+
+	if (rc < 0)
+		return model_refused(err, rc, why.text);
+	model_changed(model, method, source, params);
+	*result = result_of(model, service, backend->id);
+	return 0;
+}
+
+static int backend_set(
+	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+{
+	struct reg_backend backend;
+	char path[256];
+
+	if (copy_backend(model, params, &backend, path, err) < 0)
+		return -1;
+	read_backend(&backend, params);
+	return put_backend(model, "backend.set", source, params, &backend, result, err);
+}
+
+static int backend_drain(
+	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+{
+	struct reg_backend backend;
+	char path[256];
+
+	if (copy_backend(model, params, &backend, path, err) < 0)
+		return -1;
+	backend.drained = true;
+	return put_backend(model, "backend.drain", source, params, &backend, result, err);
+}
+
+static int backend_undrain(
+	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+{
+	struct reg_backend backend;
+	char path[256];
+
+	if (copy_backend(model, params, &backend, path, err) < 0)
+		return -1;
+	backend.drained = false;
+	return put_backend(model, "backend.undrain", source, params, &backend, result, err);
+}
+
+static int backend_del(
+	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+{
+	const struct reg_backend *backend = need_backend(model, params, err);
+	struct reg_err why = {""};
+	char id[REG_ID_MAX + 1];
+	int rc;
+
+	if (!backend)
+		return -1;
+	memcpy(id, backend->id, sizeof(id));
+	rc = registry_backend_del(model->registry, param_str(params, "service"), id, &why);
+	if (rc < 0)
+		return model_refused(err, rc, why.text);
+	model_changed(model, "backend.del", source, params);
+	*result = json_object();
+	return 0;
+}
+
+/* --- list ------------------------------------------------------------------------------------------------
+ */
+
+struct listing {
+	struct model *model;
+	const struct reg_service *service;
+	json_t *list;
+};
+
+static bool list_backend(void *arg, const struct reg_backend *backend)
+{
+	struct listing *listing = arg;
+	json_t *object = service_backend_json(listing->model, listing->service, backend);
+
+	json_object_set_new(object, "service", json_string(listing->service->name));
+	json_array_append_new(listing->list, object);
+	return true;
+}
+
+static bool list_service(void *arg, const struct reg_service *service)
+{
+	struct listing *listing = arg;
+
+	listing->service = service;
+	registry_backend_walk(listing->model->registry, service->name, list_backend, listing);
+	return true;
+}
+
+static int backend_list(
+	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+{
+	struct listing listing = {model, NULL, NULL};
+	const struct reg_service *only = NULL;
+
+	if (param_given(params, "service")) {
+		only = need_service(model, params, err);
+		if (!only)
+			return -1;
+	}
+	*result = listing.list = json_array();
+	if (only)
+		list_service(&listing, only);
+	else
+		registry_service_walk(model->registry, list_service, &listing);
+	return 0;
+}
+
+/* --- declared --------------------------------------------------------------------------------------------
+ */
+
+/* clang-format off */
+#define BACKEND_KEY \
+	{"service", API_NAME, "that it provides", .required = true, .positional = true}, \
+	{"address", API_IP4, "where it listens", .required = true, .positional = true}, \
+	{"port", API_INT, "where it listens", .required = true, .positional = true, .min = 1, .max = 65535}
+/* clang-format on */
+
+static const struct api_field add_fields[] = {
+	BACKEND_KEY,
+	{"weight", API_INT, "share of the connections; 0: no new ones", .min = 0, .max = 65535, .def = "1"},
+	{"id", API_STRING, "key within the service (default ADDRESS:PORT)", .min = 1, .max = REG_ID_MAX},
+	{"check", API_OBJECT, "that it must pass instead of the service's", .fields = check_fields},
+	{NULL},
+};
+
+static const struct api_field set_fields[] = {
+	BACKEND_KEY,
+	{"weight", API_INT, "share of the connections; 0: no new ones", .min = 0, .max = 65535},
+	{"check", API_OBJECT, "that it must pass instead of the service's", .fields = check_fields},
+	{NULL},
+};
+
+static const struct api_field key_fields[] = {BACKEND_KEY, {NULL}};
+
+static const struct api_field list_fields[] = {
+	{"service", API_NAME, "only its backends", .positional = true},
+	{NULL},
+};
+
+static const struct api_column columns[] = {
+	{"service", "SERVICE"},
+	{"address", "ADDRESS"},
+	{"port", "PORT"},
+	{"weight", "WEIGHT"},
+	{"health", "HEALTH"},
+	{"balanced", "BALANCED"},
+	{"connections", "CONNECTIONS"},
+	{"packets", "PACKETS"},
+	{"bytes", "BYTES"},
+	{"source", "SOURCE"},
+	{NULL},
+};
+
+const struct api_method backend_methods[] = {
+	{"backend.add", "Register an instance of a service", add_fields, backend_add, true},
+	{"backend.set", "Change a backend", set_fields, backend_set, true},
+	{"backend.del", "Deregister a backend", key_fields, backend_del, true},
+	{"backend.drain", "Give a backend no new connections", key_fields, backend_drain, true},
+	{"backend.undrain", "Give it new connections again", key_fields, backend_undrain, true},
+	{"backend.list", "List backends", list_fields, backend_list, false, columns},
+	{NULL},
+};

@@ -1,0 +1,97 @@
+/*
+ * Connections: who talks to whom through a vip now.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "control/objects.h"
+#include "control/params.h"
+
+static const char *const states[] = {
+	[DP_CONN_NEW] = "new", [DP_CONN_ESTABLISHED] = "established", [DP_CONN_CLOSING] = "closing"};
+
+struct listing {
+	struct model *model;
+	const char *service; /* only this one; NULL: all */
+	uint32_t client;     /* only this one, when any_client is false */
+	bool any_client;
+	json_t *list;
+};
+
+enum { ENDPOINT_TEXT = ADDR_IP4_TEXT + 6 };
+
+static const char *endpoint(uint32_t ip, uint16_t port, char buf[ENDPOINT_TEXT])
+{
+	char text[ADDR_IP4_TEXT];
+
+	snprintf(buf, ENDPOINT_TEXT, "%s:%u", addr_ip4_text(ip, text), port);
+	return buf;
+}
+
+static bool list_conn(void *arg, const struct dp_conn *conn)
+{
+	struct listing *listing = arg;
+	const struct model_service *service = model_service_by_id(listing->model, conn->service);
+	char client[ENDPOINT_TEXT], vip[ENDPOINT_TEXT], backend[ENDPOINT_TEXT];
+
+	if (!service || (listing->service && strcmp(service->name, listing->service)) ||
+		(!listing->any_client && conn->client != listing->client))
+		return true;
+	json_array_append_new(listing->list,
+		json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:i, s:i}", "service", service->name,
+			"client", endpoint(conn->client, conn->client_port, client), "vip",
+			endpoint(conn->vip, conn->vip_port, vip), "backend",
+			endpoint(conn->backend, conn->backend_port, backend), "protocol",
+			conn->protocol == DP_TCP ? "tcp" : "udp", "state", states[conn->state], "packets",
+			(json_int_t)conn->packets, "bytes", (json_int_t)conn->bytes, "age_s",
+			(int)conn->age_s, "idle_s", (int)conn->idle_s));
+	return true;
+}
+
+static int conn_list(
+	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+{
+	struct listing listing = {.model = model, .service = param_str(params, "service")};
+
+	if (listing.service && !registry_service_find(model->registry, listing.service))
+		return api_fail(err, API_NOT_FOUND, "service", "no such service \"%s\"", listing.service);
+	listing.any_client = !addr_ip4(param_str(params, "client"), &listing.client);
+	*result = listing.list = json_array();
+	dp_conn_walk(model->dp, list_conn, &listing);
+	return 0;
+}
+
+static int conn_count(
+	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+{
+	*result = json_pack("{s:I}", "count", (json_int_t)dp_conn_count(model->dp));
+	return 0;
+}
+
+static const struct api_field list_fields[] = {
+	{"service", API_NAME, "only through its vip"},
+	{"client", API_IP4, "only of this client"},
+	{NULL},
+};
+
+static const struct api_field no_fields[] = {{NULL}};
+
+static const struct api_column columns[] = {
+	{"service", "SERVICE"},
+	{"client", "CLIENT"},
+	{"vip", "VIP"},
+	{"backend", "BACKEND"},
+	{"protocol", "PROTOCOL"},
+	{"state", "STATE"},
+	{"packets", "PACKETS"},
+	{"bytes", "BYTES"},
+	{"age_s", "AGE"},
+	{"idle_s", "IDLE"},
+	{NULL},
+};
+
+const struct api_method conn_methods[] = {
+	{"conn.list", "List connections through vips", list_fields, conn_list, false, columns},
+	{"conn.count", "Count connections through vips", no_fields, conn_count, false},
+	{NULL},
+};

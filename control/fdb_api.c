@@ -1,0 +1,254 @@
+/*
+ * The MAC table: which MAC is behind which port or remote vtep of a network.
+ */
+#include "control/fdb_api.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+
+#include "control/objects.h"
+#include "control/params.h"
+
+/* --- add, del --------------------------------------------------------------------------------------------
+ */
+
+/* Where the entry is to point: exactly one of port and vtep, of the same network. */
+static int read_target(struct model *model, struct model_fdb *fdb, const json_t *params, struct api_err *err)
+{
+	const char *port = param_str(params, "port"), *vtep = param_str(params, "vtep");
+	uint32_t remote = 0;
+
+	if (!port == !vtep)
+		return api_fail(err, API_INVALID, "port", "give either a port or a vtep");
+	if (port) {
+		fdb->port = model_port(model, port);
+		if (!fdb->port || fdb->port->network != fdb->network)
+			return api_fail(err, API_NOT_FOUND, "port", "no port \"%s\" in network %s", port,
+				fdb->network->name);
+		return 0;
+	}
+	addr_ip4(vtep, &remote);
+	fdb->vtep = model_vtep(model, fdb->network, remote);
+	if (!fdb->vtep)
+		return api_fail(
+			err, API_NOT_FOUND, "vtep", "no vtep %s in network %s", vtep, fdb->network->name);
+	return 0;
+}
+
+static struct dp_fdb_entry dp_entry(const struct model_fdb *fdb)
+{
+	struct dp_fdb_entry entry = {
+		.net = fdb->network->id,
+		.port = fdb->port ? fdb->port->id : UINT16_MAX,
+		.vtep = fdb->vtep ? fdb->vtep->id : UINT16_MAX,
+		.is_static = true,
+	};
+
+	memcpy(entry.mac, fdb->mac, sizeof(entry.mac));
+	return entry;
+}
+
+static int read_entry(struct model *model, struct model_fdb *fdb, const json_t *params, struct api_err *err)
+{
+	const char *mac = param_str(params, "mac");
+
+	fdb->network = model_need_network(model, params, "network", err);
+	if (!fdb->network)
+		return -1;
+	if (!addr_mac(mac, fdb->mac) || !memcmp(fdb->mac, dp_router_mac, 6))
+		return api_fail(err, API_INVALID, "mac", "%s is the switch's own", mac);
+	if (model_fdb(model, fdb->network, fdb->mac))
+		return api_fail(err, API_EXISTS, "mac", "%s is static in network %s already", mac,
+			fdb->network->name);
+	return read_target(model, fdb, params, err);
+}
+
+static int fdb_add(
+	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+{
+	struct model_fdb *fdb = calloc(1, sizeof(*fdb));
+	struct dp_fdb_entry entry;
+	int rc;
+
+	if (!fdb)
+		return api_fail(err, API_INTERNAL, NULL, "out of memory");
+	if (read_entry(model, fdb, params, err) < 0)
+		goto fail;
+	snprintf(fdb->source, sizeof(fdb->source), "%s", source);
+	entry = dp_entry(fdb);
+	rc = dp_fdb_add(model->dp, &entry);
+	if (rc < 0) {
+		model_refused(err, rc, rc == -ENOSPC ? "the fdb is full" : NULL);
+		goto fail;
+	}
+	TAILQ_INSERT_TAIL(&model->fdbs, fdb, link);
+	model_changed(model, "fdb.add", source, params);
+	*result = json_object();
+	return 0;
+fail:
+	free(fdb);
+	return -1;
+}
+
+static void fdb_remove(struct model *model, struct model_fdb *fdb)
+{
+	int rc = dp_fdb_del(model->dp, fdb->network->id, fdb->mac);
+
+	if (rc < 0 && rc != -ENOENT)
+		model_log(LOG_ERR, "an fdb entry of network %s stays in the dataplane: %s",
+			fdb->network->name, strerror(-rc));
+	TAILQ_REMOVE(&model->fdbs, fdb, link);
+	free(fdb);
+}
+
+void fdb_forget(struct model *model, const struct model_port *port, const struct model_vtep *vtep)
+{
+	struct model_fdb *fdb = TAILQ_FIRST(&model->fdbs), *next;
+
+	for (; fdb; fdb = next) {
+		char mac[ADDR_MAC_TEXT];
+		json_t *params;
+
+		next = TAILQ_NEXT(fdb, link);
+		if (fdb->port != port || fdb->vtep != vtep)
+			continue;
+		params = json_pack(
+			"{s:s, s:s}", "network", fdb->network->name, "mac", addr_mac_text(fdb->mac, mac));
+		model_changed(model, "fdb.del", fdb->source, params);
+		json_decref(params);
+		fdb_remove(model, fdb);
+	}
+}
+
+static int fdb_del(
+	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+{
+	struct model_network *network = model_need_network(model, params, "network", err);
+	const char *text = param_str(params, "mac");
+	struct model_fdb *fdb;
+	uint8_t mac[6] = {0};
+	int rc;
+
+	if (!network)
+		return -1;
+	addr_mac(text, mac);
+	fdb = model_fdb(model, network, mac);
+	if (fdb) {
+		fdb_remove(model, fdb);
+		model_changed(model, "fdb.del", source, params);
+	} else {
+		/* a learned one: nothing that is kept */
+		rc = dp_fdb_del(model->dp, network->id, mac);
+		if (rc < 0)
+			return api_fail(
+				err, API_NOT_FOUND, "mac", "no %s in network %s", text, network->name);
+	}
+	*result = json_object();
+	return 0;
+}
+
+static int fdb_flush(
+	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+{
+	struct model_network *network = NULL;
+
+	if (param_given(params, "network")) {
+		network = model_need_network(model, params, "network", err);
+		if (!network)
+			return -1;
+	}
+	dp_fdb_flush(model->dp, network ? network->id : DP_NET_NONE);
+	*result = json_object();
+	return 0;
+}
+
+/* --- list ------------------------------------------------------------------------------------------------
+ */
+
+struct listing {
+	struct model *model;
+	uint16_t only; /* network, DP_NET_NONE: all */
+	json_t *list;
+};
+
+static bool list_entry(void *arg, const struct dp_fdb_entry *entry)
+{
+	struct listing *listing = arg;
+	struct model_network *network = listing->model->network_by_id[entry->net];
+	struct model_vtep *vtep = listing->model->vtep_by_id[entry->vtep];
+	char mac[ADDR_MAC_TEXT], ip[ADDR_IP4_TEXT];
+	json_t *object;
+
+	if (!network || (listing->only != DP_NET_NONE && entry->net != listing->only))
+		return true;
+	object = json_pack("{s:s, s:s, s:b, s:i}", "network", network->name, "mac",
+		addr_mac_text(entry->mac, mac), "static", entry->is_static, "age_s", (int)entry->age_s);
+	if (entry->vtep != UINT16_MAX)
+		json_object_set_new(
+			object, "vtep", vtep ? json_string(addr_ip4_text(vtep->remote, ip)) : json_null());
+	else
+		json_object_set_new(
+			object, "port", json_pack("s?", model_port_name(listing->model, entry->port)));
+	json_array_append_new(listing->list, object);
+	return true;
+}
+
+static int fdb_list(
+	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+{
+	struct listing listing = {model, DP_NET_NONE, NULL};
+
+	if (param_given(params, "network")) {
+		struct model_network *network = model_need_network(model, params, "network", err);
+
+		if (!network)
+			return -1;
+		listing.only = network->id;
+	}
+	*result = listing.list = json_array();
+	dp_fdb_walk(model->dp, list_entry, &listing);
+	return 0;
+}
+
+/* --- declared --------------------------------------------------------------------------------------------
+ */
+
+static const struct api_field add_fields[] = {
+	{"network", API_NAME, "of the entry", .required = true},
+	{"mac", API_MAC, "that is reached", .required = true},
+	{"port", API_NAME, "behind which it is"},
+	{"vtep", API_IP4, "or the remote vtep behind which it is"},
+	{NULL},
+};
+
+static const struct api_field del_fields[] = {
+	{"network", API_NAME, "of the entry", .required = true},
+	{"mac", API_MAC, "to forget, static or learned", .required = true},
+	{NULL},
+};
+
+static const struct api_field network_fields[] = {
+	{"network", API_NAME, "only its entries"},
+	{NULL},
+};
+
+static const struct api_column columns[] = {
+	{"network", "NETWORK"},
+	{"mac", "MAC"},
+	{"port", "PORT"},
+	{"vtep", "VTEP"},
+	{"static", "STATIC"},
+	{"age_s", "AGE"},
+	{NULL},
+};
+
+const struct api_method fdb_methods[] = {
+	{"fdb.list", "List the MAC table", network_fields, fdb_list, false, columns},
+	{"fdb.add", "Add a static entry", add_fields, fdb_add, true},
+	{"fdb.del", "Delete an entry", del_fields, fdb_del, true},
+	{"fdb.flush", "Forget learned entries", network_fields, fdb_flush, true},
+	{NULL},
+};

@@ -1,0 +1,107 @@
+#include "control/gateway.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "control/netlink.h"
+#include "control/netns.h"
+#include "control/tap.h"
+
+/* The interface's name where nothing else can have it. */
+#define PRIVATE_IFNAME "gateway"
+
+/* Names tried in the host's namespace before it is an error. */
+enum { NAME_ATTEMPTS = 4 };
+
+void gateway_ifname(const char *network, unsigned attempt, char ifname[16])
+{
+	uint8_t hash[6];
+
+	if (attempt == 0 && strlen(network) <= 12) {
+		snprintf(ifname, 16, "sl-%s", network);
+		return;
+	}
+	addr_mac_of_name(network, attempt, hash);
+	snprintf(ifname, 16, "sl-%.7s-%02x%02x", network, hash[4], hash[5]);
+}
+
+static int open_tap(struct gateway *gw, const struct gateway_spec *spec, int *fd)
+{
+	struct tap_spec tap = {.ifname = gw->ifname, .netns = gw->netns, .workshop = -1, .queues = 1};
+	int fds[TAP_QUEUES_MAX], rc = -EEXIST;
+
+	for (unsigned attempt = 0; rc == -EEXIST && attempt < NAME_ATTEMPTS; attempt++) {
+		if (spec->host)
+			gateway_ifname(spec->network, attempt, gw->ifname);
+		rc = tap_open(&tap, fds);
+	}
+	if (rc == 0)
+		*fd = fds[0];
+	return rc;
+}
+
+static int set_up(const struct gateway *gw, const struct gateway_spec *spec)
+{
+	/* no link-local address: the router MAC is no source for frames that nobody asked for */
+	struct netlink_link change = {.mac = spec->mac, .mtu = spec->mtu, .no_link_local = true};
+	struct netlink *nl = NULL;
+	int rc, index;
+
+	rc = netlink_open(gw->netns, &nl);
+	if (rc < 0)
+		return rc;
+	index = rc = netlink_index(nl, gw->ifname);
+	if (rc < 0)
+		goto out;
+	rc = netlink_link_set(nl, index, &change);
+	if (rc == 0)
+		rc = netlink_addr_add(nl, index, spec->address.address, spec->address.len);
+	if (rc == 0)
+		rc = netlink_link_set(nl, index, &(struct netlink_link){.up = true});
+out:
+	netlink_close(nl);
+	return rc;
+}
+
+int gateway_open(struct gateway *gw, const struct gateway_spec *spec, int *fd)
+{
+	int rc;
+
+	*gw = (struct gateway){.netns = -1, .ifname = PRIVATE_IFNAME};
+	if (!spec->host) {
+		gw->netns = netns_new();
+		if (gw->netns < 0)
+			return gw->netns;
+	}
+	rc = open_tap(gw, spec, fd);
+	if (rc == 0) {
+		rc = set_up(gw, spec);
+		if (rc < 0)
+			close(*fd);
+	}
+	if (rc < 0)
+		gateway_close(gw);
+	return rc;
+}
+
+void gateway_close(struct gateway *gw)
+{
+	if (gw->netns >= 0)
+		close(gw->netns);
+	gw->netns = -1;
+}
+
+int gateway_set_mtu(const struct gateway *gw, uint16_t mtu)
+{
+	struct netlink *nl = NULL;
+	int rc = netlink_open(gw->netns, &nl);
+
+	if (rc == 0)
+		rc = netlink_index(nl, gw->ifname);
+	if (rc > 0)
+		rc = netlink_link_set(nl, rc, &(struct netlink_link){.mtu = mtu});
+	netlink_close(nl);
+	return rc;
+}

@@ -1,0 +1,358 @@
+#include "control/model.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "control/loop.h"
+#include "control/model_config.h"
+#include "control/netns.h"
+#include "control/objects.h"
+#include "control/params.h"
+
+/* --- life ------------------------------------------------------------------------------------------------
+ */
+
+static void on_link(void *ctx, uint16_t id, bool up)
+{
+	struct model *model = ctx;
+	struct model_port *port = model->port_by_id[id];
+
+	if (!port || !model->registry)
+		return;
+	model_log(LOG_INFO, "port %s is %s", port->name, up ? "up" : "down");
+	model_port_state(model, port, up);
+}
+
+/* mkdir -p */
+static int make_dirs(const char *path)
+{
+	char part[4096];
+	int len = snprintf(part, sizeof(part), "%s/", path);
+
+	if (len < 0 || (size_t)len >= sizeof(part))
+		return -ENAMETOOLONG;
+	for (char *slash = strchr(part + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		if (mkdir(part, 0755) < 0 && errno != EEXIST)
+			return -errno;
+		*slash = '/';
+	}
+	return 0;
+}
+
+static int open_dataplane(struct model *model, const struct model_config *config, struct api_err *err)
+{
+	struct dp_config dp_config = {.loop = loop_of(config->base), .on_link = on_link, .ctx = model};
+	int cores[MODEL_CORES_MAX], rc;
+	struct dp_err why = {""};
+
+	if (model_config_read(config->dataplane, &dp_config, cores, err) < 0)
+		return -EINVAL;
+	if (config->no_huge)
+		dp_config.hugepages = DP_HUGE_OFF;
+	rc = dp_open(&dp_config, &model->dp, &why);
+	if (rc < 0)
+		model_refused(err, rc, why.text);
+	return rc;
+}
+
+int model_open(const struct model_config *config, struct model **out, struct api_err *err)
+{
+	struct model *model = calloc(1, sizeof(*model));
+	struct registry_sink sink;
+	int rc;
+
+	if (!model) {
+		api_fail(err, API_INTERNAL, NULL, "out of memory");
+		return -ENOMEM;
+	}
+	TAILQ_INIT(&model->networks);
+	TAILQ_INIT(&model->ports);
+	TAILQ_INIT(&model->vteps);
+	TAILQ_INIT(&model->fdbs);
+	TAILQ_INIT(&model->services);
+	clock_gettime(CLOCK_MONOTONIC, &model->started);
+
+	model->vhost_dir = strdup(config->vhost_dir);
+	model->workshop = netns_new();
+	rc = !model->vhost_dir ? -ENOMEM : model->workshop;
+	if (rc < 0) {
+		api_fail(err, API_INTERNAL, NULL, "cannot make a network namespace: %s", strerror(-rc));
+		goto fail;
+	}
+	rc = make_dirs(model->vhost_dir);
+	if (rc < 0) {
+		api_fail(err, API_INTERNAL, NULL, "%s: %s", model->vhost_dir, strerror(-rc));
+		goto fail;
+	}
+	rc = open_dataplane(model, config, err);
+	if (rc < 0)
+		goto fail;
+	sink = model_sink(model);
+	rc = registry_new(config->base, &sink, &model->registry);
+	if (rc < 0) {
+		api_fail(err, API_INTERNAL, NULL, "cannot start the registry: %s", strerror(-rc));
+		goto fail;
+	}
+	*out = model;
+	return 0;
+fail:
+	model_close(model);
+	return rc;
+}
+
+static void free_objects(struct model *model)
+{
+	struct model_network *network;
+	struct model_service *service;
+	struct model_port *port;
+	struct model_vtep *vtep;
+	struct model_fdb *fdb;
+
+	while ((service = TAILQ_FIRST(&model->services))) {
+		TAILQ_REMOVE(&model->services, service, link);
+		free(service);
+	}
+	while ((fdb = TAILQ_FIRST(&model->fdbs))) {
+		TAILQ_REMOVE(&model->fdbs, fdb, link);
+		free(fdb);
+	}
+	while ((vtep = TAILQ_FIRST(&model->vteps))) {
+		TAILQ_REMOVE(&model->vteps, vtep, link);
+		free(vtep);
+	}
+	while ((port = TAILQ_FIRST(&model->ports))) {
+		TAILQ_REMOVE(&model->ports, port, link);
+		json_decref(port->params);
+		free(port->socket);
+		free(port);
+	}
+	while ((network = TAILQ_FIRST(&model->networks))) {
+		TAILQ_REMOVE(&model->networks, network, link);
+		if (network->has_gateway)
+			gateway_close(&network->gateway);
+		free(network);
+	}
+}
+
+void model_close(struct model *model)
+{
+	if (!model)
+		return;
+	registry_free(model->registry);
+	model->registry = NULL;
+	dp_close(model->dp);
+	free_objects(model);
+	if (model->workshop >= 0)
+		close(model->workshop);
+	free(model->vhost_dir);
+	free(model);
+}
+
+void model_on_change(struct model *model,
+	void (*fn)(void *arg, const char *method, const char *source, const json_t *params), void *arg)
+{
+	model->on_change = fn;
+	model->on_change_arg = arg;
+}
+
+void model_changed(struct model *model, const char *method, const char *source, const json_t *params)
+{
+	if (model->on_change)
+		model->on_change(model->on_change_arg, method, source, params);
+}
+
+struct dp *model_dp(struct model *model)
+{
+	return model->dp;
+}
+
+struct registry *model_registry(struct model *model)
+{
+	return model->registry;
+}
+
+/* --- finding ---------------------------------------------------------------------------------------------
+ */
+
+struct model_network *model_network(struct model *model, const char *name)
+{
+	struct model_network *network;
+
+	TAILQ_FOREACH(network, &model->networks, link)
+	if (!strcmp(network->name, name))
+		return network;
+	return NULL;
+}
+
+struct model_network *model_need_network(
+	struct model *model, const json_t *params, const char *field, struct api_err *err)
+{
+	const char *name = param_str(params, field);
+	struct model_network *network = name ? model_network(model, name) : NULL;
+
+	if (!network)
+		api_fail(err, API_NOT_FOUND, field, "no such network \"%s\"", name ? name : "");
+	return network;
+}
+
+struct model_port *model_port(struct model *model, const char *name)
+{
+	struct model_port *port;
+
+	TAILQ_FOREACH(port, &model->ports, link)
+	if (!strcmp(port->name, name))
+		return port;
+	return NULL;
+}
+
+struct model_port *model_port_of_ip(struct model *model, const struct model_network *network, uint32_t ip)
+{
+	struct model_port *port;
+
+	TAILQ_FOREACH(port, &model->ports, link)
+	{
+		if (port->network != network)
+			continue;
+		for (unsigned i = 0; i < port->spec.nips; i++)
+			if (port->spec.ips[i] == ip)
+				return port;
+	}
+	return NULL;
+}
+
+const char *model_port_name(struct model *model, uint16_t id)
+{
+	struct model_network *network;
+
+	if (model->port_by_id[id])
+		return model->port_by_id[id]->name;
+	TAILQ_FOREACH(network, &model->networks, link)
+	if (network->has_gateway && network->gateway_port == id)
+		return MODEL_GATEWAY_PORT;
+	return NULL;
+}
+
+struct model_vtep *model_vtep(struct model *model, const struct model_network *network, uint32_t remote)
+{
+	struct model_vtep *vtep;
+
+	TAILQ_FOREACH(vtep, &model->vteps, link)
+	if (vtep->network == network && vtep->remote == remote)
+		return vtep;
+	return NULL;
+}
+
+struct model_fdb *model_fdb(struct model *model, const struct model_network *network, const uint8_t mac[6])
+{
+	struct model_fdb *fdb;
+
+	TAILQ_FOREACH(fdb, &model->fdbs, link)
+	if (fdb->network == network && !memcmp(fdb->mac, mac, 6))
+		return fdb;
+	return NULL;
+}
+
+struct vip_search {
+	const char *network;
+	uint32_t ip;
+	const char *found;
+};
+
+static bool match_vip(void *arg, const struct reg_service *service)
+{
+	struct vip_search *search = arg;
+
+	if (service->vip == search->ip && !strcmp(service->network, search->network))
+		search->found = service->name;
+	return search->found == NULL;
+}
+
+bool model_ip_taken(struct model *model, const struct model_network *network, uint32_t ip,
+	const struct model_port *except, char who[96])
+{
+	struct vip_search search = {network->name, ip, NULL};
+	struct model_port *port;
+
+	if (network->spec.gateway == ip) {
+		snprintf(who, 96, "the gateway");
+		return true;
+	}
+	port = model_port_of_ip(model, network, ip);
+	if (port && (!except || strcmp(port->name, except->name))) {
+		snprintf(who, 96, "port %s", port->name);
+		return true;
+	}
+	registry_service_walk(model->registry, match_vip, &search);
+	if (search.found)
+		snprintf(who, 96, "service %s", search.found);
+	return search.found != NULL;
+}
+
+struct addr_prefix model_subnet(const struct model_network *network)
+{
+	return (struct addr_prefix){network->spec.subnet, network->spec.prefix};
+}
+
+/* --- links, refusals, log --------------------------------------------------------------------------------
+ */
+
+int model_port_up(struct model *model, const struct model_port *port)
+{
+	struct dp_port_info info;
+
+	return dp_port_info(model->dp, port->id, &info) == 0 && info.up;
+}
+
+void model_port_state(struct model *model, const struct model_port *port, int state)
+{
+	if (!port->network)
+		return;
+	registry_batch_begin(model->registry);
+	for (unsigned i = 0; i < port->spec.nips; i++)
+		registry_port_changed(model->registry, port->network->name, port->spec.ips[i], state);
+	registry_batch_end(model->registry);
+}
+
+int model_refused(struct api_err *err, int rc, const char *text)
+{
+	enum api_code code;
+
+	switch (-rc) {
+	case EINVAL:
+		code = API_INVALID;
+		break;
+	case ENOENT:
+		code = API_NOT_FOUND;
+		break;
+	case EEXIST:
+		code = API_EXISTS;
+		break;
+	case EBUSY:
+		code = API_IN_USE;
+		break;
+	case ENOTSUP:
+		code = API_UNSUPPORTED;
+		break;
+	default:
+		code = API_INTERNAL;
+	}
+	return api_fail(err, code, NULL, "%s", text && text[0] ? text : strerror(-rc));
+}
+
+void model_log(int level, const char *fmt, ...)
+{
+	char line[512];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(line, sizeof(line), fmt, args);
+	va_end(args);
+	fprintf(stderr, "<%d>%s\n", level, line);
+}

@@ -1,0 +1,174 @@
+/*
+ * What the registry decides goes to the dataplane here, and what it needs of the switch comes from here.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+
+#include "control/netns.h"
+#include "control/objects.h"
+
+struct model_service *model_service(struct model *model, const char *name)
+{
+	struct model_service *service;
+
+	TAILQ_FOREACH(service, &model->services, link)
+	if (!strcmp(service->name, name))
+		return service;
+	return NULL;
+}
+
+struct model_service *model_service_by_id(struct model *model, uint32_t id)
+{
+	struct model_service *service;
+
+	TAILQ_FOREACH(service, &model->services, link)
+	if (service->id == id)
+		return service;
+	return NULL;
+}
+
+static void service_drop(struct model *model, struct model_service *service)
+{
+	int rc = dp_service_del(model->dp, service->id);
+
+	if (rc < 0)
+		model_log(LOG_ERR, "service %s stays in the dataplane: %s", service->name, strerror(-rc));
+	TAILQ_REMOVE(&model->services, service, link);
+	free(service);
+}
+
+/* The backends that a vip balances, in the registry's order. */
+static size_t take_backends(const struct reg_backend *const *from, size_t n, struct dp_backend *to)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (!from[i]->balanced)
+			continue;
+		to[kept++] = (struct dp_backend){
+			.address = from[i]->address,
+			.port = from[i]->port,
+			.weight = reg_backend_weight(from[i]),
+			.dead = from[i]->port_down,
+		};
+	}
+	return kept;
+}
+
+static int service_put(struct model *model, const struct reg_service *service, uint16_t net,
+	const struct dp_backend *backends, size_t nbackend, struct dp_err *why)
+{
+	struct dp_service spec = {
+		.net = net,
+		.vip = service->vip,
+		.port = service->port,
+		.protocol = (enum dp_protocol)service->protocol,
+		.backends = backends,
+		.nbackends = nbackend,
+	};
+	struct model_service *known = model_service(model, service->name);
+	struct model_service *made = NULL;
+	uint32_t id = known ? known->id : DP_SERVICE_NONE;
+	int rc;
+
+	if (!known) {
+		made = calloc(1, sizeof(*made));
+		if (!made)
+			return dp_fail(why, -ENOMEM, "out of memory");
+	}
+	rc = dp_service_put(model->dp, &spec, &id, why);
+	if (rc < 0) {
+		free(made);
+		return rc;
+	}
+	if (made) {
+		memcpy(made->name, service->name, sizeof(made->name));
+		made->id = id;
+		made->net = net;
+		TAILQ_INSERT_TAIL(&model->services, made, link);
+	}
+	return 0;
+}
+
+static void apply(void *ctx, const struct reg_service *service, const struct reg_backend *const *backends,
+	size_t nbackend, bool gone, uint64_t generation)
+{
+	struct model *model = ctx;
+	struct model_network *network = service->network[0] ? model_network(model, service->network) : NULL;
+	struct model_service *known = model_service(model, service->name);
+	struct dp_backend *table;
+	size_t n;
+
+	model->apply_err.text[0] = '\0';
+	if (known && (gone || !service->vip || !network || known->net != network->id))
+		service_drop(model, known);
+	if (gone || !service->vip || !network)
+		return;
+
+	table = calloc(nbackend ? nbackend : 1, sizeof(*table));
+	if (!table) {
+		dp_fail(&model->apply_err, -ENOMEM, "out of memory");
+		return;
+	}
+	n = take_backends(backends, nbackend, table);
+	if (service_put(model, service, network->id, table, n, &model->apply_err) < 0)
+		model_log(LOG_ERR, "service %s: the dataplane keeps its old backends: %s", service->name,
+			model->apply_err.text);
+	free(table);
+}
+
+static int open_socket(void *ctx, const char *name, int domain, int type)
+{
+	struct model_network *network;
+
+	if (name[0] == '\0')
+		return netns_socket(-1, domain, type, 0);
+	network = model_network(ctx, name);
+	if (!network || !network->has_gateway)
+		return -ENETUNREACH;
+	return netns_socket(network->gateway.netns, domain, type, 0);
+}
+
+static bool reaches(void *ctx, const char *name, uint32_t address)
+{
+	struct model_network *network = model_network(ctx, name);
+
+	return network && network->spec.subnet && addr_inside(model_subnet(network), address);
+}
+
+static int port_state(void *ctx, const char *name, uint32_t address)
+{
+	struct model *model = ctx;
+	struct model_network *network;
+
+	TAILQ_FOREACH(network, &model->networks, link)
+	{
+		struct model_port *port;
+
+		if (name[0] && strcmp(network->name, name))
+			continue;
+		port = model_port_of_ip(model, network, address);
+		if (port)
+			return model_port_up(model, port);
+	}
+	return -1;
+}
+
+static void write_log(void *ctx, int level, const char *line)
+{
+	model_log(level, "%s", line);
+}
+
+struct registry_sink model_sink(struct model *model)
+{
+	return (struct registry_sink){
+		.ctx = model,
+		.apply = apply,
+		.socket = open_socket,
+		.reaches = reaches,
+		.port_state = port_state,
+		.log = write_log,
+	};
+}

@@ -1,0 +1,391 @@
+/*
+ * Networks: isolated L2 segments, with a gateway port where they have a gateway.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+
+#include "control/objects.h"
+#include "control/params.h"
+#include "control/port_spec.h"
+#include "control/tap_port.h"
+
+static const char *const modes[] = {"bridge", "host", "overlay", "p2p", NULL};
+
+enum { MTU_DEFAULT = 1500, MTU_OVERLAY = 1450, AGE_DEFAULT = 300 };
+
+/* --- add -------------------------------------------------------------------------------------------------
+ */
+
+static int read_vni(
+	struct model *model, struct model_network *network, const json_t *params, struct api_err *err)
+{
+	bool overlay = network->spec.mode == DP_OVERLAY;
+	struct model_network *other;
+
+	network->spec.vni = (uint32_t)param_int(params, "vni", 0);
+	if (overlay && !network->spec.vni)
+		return api_fail(err, API_INVALID, "vni", "required for mode overlay");
+	if (!overlay && network->spec.vni)
+		return api_fail(err, API_INVALID, "vni", "only for mode overlay");
+	TAILQ_FOREACH(other, &model->networks, link)
+	if (overlay && other->spec.vni == network->spec.vni)
+		return api_fail(
+			err, API_EXISTS, "vni", "%u is taken by network %s", other->spec.vni, other->name);
+	return 0;
+}
+
+static int read_subnet(struct model_network *network, const json_t *params, struct api_err *err)
+{
+	const char *text = param_str(params, "subnet"), *gateway = param_str(params, "gateway");
+	struct addr_prefix subnet;
+
+	if (network->spec.mode == DP_HOST && !gateway)
+		return api_fail(
+			err, API_INVALID, "gateway", "required for mode host: it is the host's address");
+	if (network->spec.mode == DP_P2P && gateway)
+		return api_fail(err, API_INVALID, "gateway",
+			"not for mode p2p, which joins two ports and nothing else");
+	if (!text)
+		return gateway ? api_fail(err, API_INVALID, "gateway", "needs a subnet") : 0;
+	if (!addr_prefix(text, &subnet) || subnet.len < 8)
+		return api_fail(err, API_INVALID, "subnet", "\"%s\" has a prefix length outside 8..32", text);
+	network->spec.subnet = subnet.address;
+	network->spec.prefix = subnet.len;
+	if (!gateway)
+		return 0;
+	if (!addr_ip4(gateway, &network->spec.gateway) || !addr_is_host(subnet, network->spec.gateway))
+		return api_fail(err, API_INVALID, "gateway", "%s is no host address of %s", gateway, text);
+	return 0;
+}
+
+static int read_network(
+	struct model *model, struct model_network *network, const json_t *params, struct api_err *err)
+{
+	const char *mode = param_str(params, "mode");
+
+	while (modes[network->spec.mode + 1] && strcmp(modes[network->spec.mode], mode))
+		network->spec.mode++;
+	if (read_vni(model, network, params, err) < 0 || read_subnet(network, params, err) < 0)
+		return -1;
+	network->spec.mtu = (uint16_t)param_int(
+		params, "mtu", network->spec.mode == DP_OVERLAY ? MTU_OVERLAY : MTU_DEFAULT);
+	network->spec.age_s = (uint32_t)param_int(params, "age_s", AGE_DEFAULT);
+	return 0;
+}
+
+/* The gateway port: its TAP on the host, then the port in the dataplane. */
+static int add_gateway(struct model *model, struct model_network *network, struct api_err *err)
+{
+	struct gateway_spec spec = {
+		.network = network->name,
+		.host = network->spec.mode == DP_HOST,
+		.address = {network->spec.gateway, network->spec.prefix},
+		.mac = dp_router_mac,
+		.mtu = network->spec.mtu,
+	};
+	struct dp_port port = {
+		.type = DP_TAP,
+		.net = network->id,
+		.gateway = true,
+		.ips = {network->spec.gateway},
+		.nips = 1,
+		.mtu = network->spec.mtu,
+		.queues = 1,
+		.nfds = 1,
+	};
+	struct dp_err why = {""};
+	int rc;
+
+	rc = gateway_open(&network->gateway, &spec, &port.fds[0]);
+	if (rc < 0)
+		return api_fail(
+			err, API_INTERNAL, "gateway", "cannot set up its interface: %s", strerror(-rc));
+	memcpy(port.mac, dp_router_mac, 6);
+	rc = dp_port_add(model->dp, &port, &network->gateway_port, &why);
+	if (rc < 0) {
+		gateway_close(&network->gateway);
+		return model_refused(err, rc, why.text);
+	}
+	network->has_gateway = true;
+	return 0;
+}
+
+static json_t *network_json(struct model *model, const struct model_network *network)
+{
+	char subnet[ADDR_PREFIX_TEXT], gateway[ADDR_IP4_TEXT];
+	json_t *vni = network->spec.mode == DP_OVERLAY ? json_integer(network->spec.vni) : json_null();
+
+	return json_pack("{s:s, s:s, s:o, s:s?, s:s?, s:i, s:i, s:i, s:s}", "name", network->name, "mode",
+		modes[network->spec.mode], "vni", vni, "subnet",
+		network->spec.subnet ? addr_prefix_text(model_subnet(network), subnet) : NULL, "gateway",
+		network->spec.gateway ? addr_ip4_text(network->spec.gateway, gateway) : NULL, "mtu",
+		(int)network->spec.mtu, "age_s", (int)network->spec.age_s, "ports", (int)network->nports,
+		"source", network->source);
+}
+
+static int network_add(
+	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+{
+	const char *name = param_str(params, "name");
+	struct model_network *network;
+	struct dp_err why = {""};
+	int rc;
+
+	if (model_network(model, name))
+		return api_fail(err, API_EXISTS, "name", "there is a network \"%s\" already", name);
+	network = calloc(1, sizeof(*network));
+	if (!network)
+		return api_fail(err, API_INTERNAL, NULL, "out of memory");
+	snprintf(network->name, sizeof(network->name), "%s", name);
+	snprintf(network->source, sizeof(network->source), "%s", source);
+	if (read_network(model, network, params, err) < 0)
+		goto fail;
+	rc = dp_network_add(model->dp, &network->spec, &network->id, &why);
+	if (rc < 0) {
+		model_refused(err, rc, why.text);
+		goto fail;
+	}
+	if (network->spec.gateway && add_gateway(model, network, err) < 0) {
+		dp_network_del(model->dp, network->id);
+		goto fail;
+	}
+	TAILQ_INSERT_TAIL(&model->networks, network, link);
+	model->network_by_id[network->id] = network;
+	model_changed(model, "network.add", source, params);
+	*result = network_json(model, network);
+	return 0;
+fail:
+	free(network);
+	return -1;
+}
+
+/* --- set -------------------------------------------------------------------------------------------------
+ */
+
+static int check_mtu(
+	struct model *model, const struct model_network *network, uint16_t mtu, struct api_err *err)
+{
+	struct model_port *port;
+
+	TAILQ_FOREACH(port, &model->ports, link)
+	if (port->network == network && port->own_mtu && port->spec.mtu > mtu)
+		return api_fail(
+			err, API_IN_USE, "mtu", "port %s has its own of %u", port->name, port->spec.mtu);
+	return 0;
+}
+
+/* A port that follows its network's MTU. What fails is a container's interface that is gone, with its port
+ * down. */
+static void follow_mtu(struct model *model, struct model_port *port, uint16_t mtu)
+{
+	struct dp_err why = {""};
+	struct api_err err;
+	int rc;
+
+	port->spec.mtu = mtu;
+	if (port->spec.type == DP_TAP) {
+		struct tap_port tap;
+
+		port_spec_tap(port, &tap);
+		if (tap_port_change(&tap, &tap, &err) < 0)
+			model_log(LOG_WARNING, "port %s keeps its interface's MTU: %s", port->name, err.text);
+	}
+	rc = dp_port_set(model->dp, port->id, &port->spec, &why);
+	if (rc < 0)
+		model_log(LOG_ERR, "port %s keeps its MTU: %s", port->name, why.text);
+}
+
+static void set_gateway_mtu(struct model *model, struct model_network *network)
+{
+	struct dp_port port = {
+		.type = DP_TAP,
+		.net = network->id,
+		.gateway = true,
+		.ips = {network->spec.gateway},
+		.nips = 1,
+		.mtu = network->spec.mtu,
+	};
+	struct dp_err why = {""};
+	int rc;
+
+	memcpy(port.mac, dp_router_mac, 6);
+	rc = gateway_set_mtu(&network->gateway, network->spec.mtu);
+	if (rc == 0)
+		rc = dp_port_set(model->dp, network->gateway_port, &port, &why);
+	if (rc < 0)
+		model_log(
+			LOG_ERR, "the gateway of network %s keeps its MTU: %s", network->name, strerror(-rc));
+}
+
+static int network_set(
+	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+{
+	struct model_network *network = model_need_network(model, params, "name", err);
+	struct dp_err why = {""};
+	struct dp_network spec;
+	struct model_port *port;
+	int rc;
+
+	if (!network)
+		return -1;
+	spec = network->spec;
+	spec.mtu = (uint16_t)param_int(params, "mtu", spec.mtu);
+	spec.age_s = (uint32_t)param_int(params, "age_s", spec.age_s);
+	if (check_mtu(model, network, spec.mtu, err) < 0)
+		return -1;
+	rc = dp_network_set(model->dp, network->id, &spec, &why);
+	if (rc < 0)
+		return model_refused(err, rc, why.text);
+	if (spec.mtu != network->spec.mtu) {
+		network->spec = spec;
+		TAILQ_FOREACH(port, &model->ports, link)
+		if (port->network == network && !port->own_mtu)
+			follow_mtu(model, port, spec.mtu);
+		if (network->has_gateway)
+			set_gateway_mtu(model, network);
+	}
+	network->spec = spec;
+	model_changed(model, "network.set", source, params);
+	*result = network_json(model, network);
+	return 0;
+}
+
+/* --- del, list, show -------------------------------------------------------------------------------------
+ */
+
+struct service_search {
+	const char *network, *found;
+};
+
+static bool in_network(void *arg, const struct reg_service *service)
+{
+	struct service_search *search = arg;
+
+	if (!strcmp(service->network, search->network))
+		search->found = service->name;
+	return search->found == NULL;
+}
+
+/* Says what still holds the network. */
+static int check_unused(struct model *model, const struct model_network *network, struct api_err *err)
+{
+	struct service_search search = {network->name, NULL};
+	struct model_port *port;
+	struct model_vtep *vtep;
+	char ip[ADDR_IP4_TEXT];
+
+	TAILQ_FOREACH(port, &model->ports, link)
+	if (port->network == network)
+		return api_fail(err, API_IN_USE, "name", "network %s has port %s", network->name, port->name);
+	TAILQ_FOREACH(vtep, &model->vteps, link)
+	if (vtep->network == network)
+		return api_fail(err, API_IN_USE, "name", "network %s has vtep %s", network->name,
+			addr_ip4_text(vtep->remote, ip));
+	registry_service_walk(model->registry, in_network, &search);
+	if (search.found)
+		return api_fail(
+			err, API_IN_USE, "name", "network %s has service %s", network->name, search.found);
+	return 0;
+}
+
+static int network_del(
+	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+{
+	struct model_network *network = model_need_network(model, params, "name", err);
+	int rc;
+
+	if (!network || check_unused(model, network, err) < 0)
+		return -1;
+	if (network->has_gateway) {
+		rc = dp_port_del(model->dp, network->gateway_port);
+		if (rc < 0)
+			return model_refused(err, rc, NULL);
+		gateway_close(&network->gateway);
+		network->has_gateway = false;
+	}
+	rc = dp_network_del(model->dp, network->id);
+	if (rc < 0)
+		return model_refused(err, rc, NULL);
+	TAILQ_REMOVE(&model->networks, network, link);
+	model->network_by_id[network->id] = NULL;
+	free(network);
+	model_changed(model, "network.del", source, params);
+	*result = json_object();
+	return 0;
+}
+
+static int network_list(
+	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+{
+	struct model_network *network;
+
+	*result = json_array();
+	TAILQ_FOREACH(network, &model->networks, link)
+	json_array_append_new(*result, network_json(model, network));
+	return 0;
+}
+
+static int network_show(
+	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+{
+	struct model_network *network = model_need_network(model, params, "name", err);
+	struct dp_port_info info = {0};
+
+	if (!network)
+		return -1;
+	*result = network_json(model, network);
+	if (network->has_gateway) {
+		dp_port_info(model->dp, network->gateway_port, &info);
+		json_object_set_new(*result, "gateway_state", json_string(info.up ? "up" : "down"));
+		json_object_set_new(*result, "gateway_interface", json_string(network->gateway.ifname));
+	}
+	return 0;
+}
+
+/* --- declared --------------------------------------------------------------------------------------------
+ */
+
+static const struct api_field add_fields[] = {
+	{"name", API_NAME, "of the network", .required = true, .positional = true},
+	{"mode", API_ENUM,
+		"bridge: local; host: joined with the host's own network; overlay: VXLAN; p2p: two ports",
+		.choices = modes, .def = "\"bridge\""},
+	{"vni", API_INT, "VXLAN network identifier; overlay only, and required there", .min = 1,
+		.max = 16777215},
+	{"subnet", API_CIDR4, "addresses of its ports; prefix length 8..32"},
+	{"gateway", API_IP4, "address in the subnet that the switch answers for; host: the host's address"},
+	{"mtu", API_INT, "default 1500, overlay 1450", .min = 68, .max = 9000},
+	{"age_s", API_INT, "seconds until a learned MAC is forgotten; 0: never (default 300)", .min = 0,
+		.max = 86400},
+	{NULL},
+};
+
+static const struct api_field set_fields[] = {
+	{"name", API_NAME, "of the network", .required = true, .positional = true},
+	{"mtu", API_INT, "also of the ports that have none of their own", .min = 68, .max = 9000},
+	{"age_s", API_INT, "seconds until a learned MAC is forgotten; 0: never", .min = 0, .max = 86400},
+	{NULL},
+};
+
+static const struct api_field name_fields[] = {
+	{"name", API_NAME, "of the network", .required = true, .positional = true},
+	{NULL},
+};
+
+static const struct api_field no_fields[] = {{NULL}};
+
+static const struct api_column columns[] = {{"name", "NAME"}, {"mode", "MODE"}, {"vni", "VNI"},
+	{"subnet", "SUBNET"}, {"gateway", "GATEWAY"}, {"mtu", "MTU"}, {"ports", "PORTS"},
+	{"source", "SOURCE"}, {NULL}};
+
+const struct api_method network_methods[] = {
+	{"network.add", "Make a network", add_fields, network_add, true},
+	{"network.set", "Change a network", set_fields, network_set, true},
+	{"network.del", "Delete a network that nothing uses", name_fields, network_del, true},
+	{"network.list", "List networks", no_fields, network_list, false, columns},
+	{"network.show", "Show a network", name_fields, network_show, false},
+	{NULL},
+};

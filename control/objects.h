@@ -1,0 +1,152 @@
+/*
+ * objects.h: the daemon's objects as the handlers of control/ see them. Control thread only.
+ *
+ * Services and backends live in the registry; here is only what ties a service to the dataplane. Dataplane
+ * ids are small and dense, so what comes back from the dataplane finds its object by table.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <time.h>
+
+#include "control/addr.h"
+#include "control/api.h"
+#include "control/gateway.h"
+#include "control/model.h"
+#include "dataplane/dataplane.h"
+#include "registry/registry.h"
+
+enum { MODEL_NAME = 64, MODEL_SOURCE = 16, MODEL_IDS = 65536 };
+
+/* The name shown for a network's gateway port, which no port of a user's has by itself. */
+#define MODEL_GATEWAY_PORT "gateway"
+
+struct model_network {
+	TAILQ_ENTRY(model_network) link;
+	char name[MODEL_NAME], source[MODEL_SOURCE];
+	uint16_t id; /* the dataplane's */
+	struct dp_network spec;
+	bool has_gateway;
+	struct gateway gateway;
+	uint16_t gateway_port; /* dataplane id, when has_gateway */
+	unsigned nports;       /* of users */
+};
+
+struct model_port {
+	TAILQ_ENTRY(model_port) link;
+	char name[MODEL_NAME], source[MODEL_SOURCE];
+	uint16_t id;		       /* the dataplane's */
+	struct model_network *network; /* NULL: an uplink */
+	struct dp_port spec;	       /* strings point into `params` or `socket`; fds are the dataplane's */
+	char *socket;		       /* vhost-user: the default path, when it names none */
+	bool own_mtu;		       /* given; otherwise it follows the network's */
+	json_t *params;		       /* of add, as they took effect */
+};
+
+struct model_vtep {
+	TAILQ_ENTRY(model_vtep) link;
+	char source[MODEL_SOURCE];
+	uint16_t id; /* the dataplane's */
+	struct model_network *network;
+	uint32_t remote;
+};
+
+/* A static entry of the fdb. Exactly one of port and vtep is set. */
+struct model_fdb {
+	TAILQ_ENTRY(model_fdb) link;
+	char source[MODEL_SOURCE];
+	struct model_network *network;
+	uint8_t mac[6];
+	struct model_port *port;
+	struct model_vtep *vtep;
+};
+
+/* A service that has a vip in the dataplane. */
+struct model_service {
+	TAILQ_ENTRY(model_service) link;
+	char name[MODEL_NAME];
+	uint32_t id; /* the dataplane's */
+	uint16_t net;
+};
+
+TAILQ_HEAD(model_networks, model_network);
+TAILQ_HEAD(model_ports, model_port);
+TAILQ_HEAD(model_vteps, model_vtep);
+TAILQ_HEAD(model_fdbs, model_fdb);
+TAILQ_HEAD(model_services, model_service);
+
+struct model {
+	struct dp *dp;
+	struct registry *registry;
+	char *vhost_dir;
+	int workshop;		 /* namespace in which the TAPs of containers are made (tap.h) */
+	struct timespec started; /* CLOCK_MONOTONIC */
+	struct model_networks networks;
+	struct model_ports ports; /* uplinks too */
+	struct model_vteps vteps;
+	struct model_fdbs fdbs;
+	struct model_services services;
+	struct model_network *network_by_id[MODEL_IDS];
+	struct model_port *port_by_id[MODEL_IDS];
+	struct model_vtep *vtep_by_id[MODEL_IDS];
+	struct dp_err apply_err; /* why the dataplane did not take the last service; "" when it did */
+	void (*on_change)(void *arg, const char *method, const char *source, const json_t *params);
+	void *on_change_arg;
+};
+
+/* --- model.c ---------------------------------------------------------------------------------------------
+ */
+
+/** By name; NULL when there is none. A port may be an uplink. */
+struct model_network *model_network(struct model *model, const char *name);
+struct model_port *model_port(struct model *model, const char *name);
+struct model_vtep *model_vtep(struct model *model, const struct model_network *network, uint32_t remote);
+struct model_fdb *model_fdb(struct model *model, const struct model_network *network, const uint8_t mac[6]);
+
+/** As above, but says in `err` that the object `field` names does not exist. */
+struct model_network *model_need_network(
+	struct model *model, const json_t *params, const char *field, struct api_err *err);
+
+/** The port of `network` that has `ip`, or NULL. */
+struct model_port *model_port_of_ip(struct model *model, const struct model_network *network, uint32_t ip);
+
+/** The name of a port by its dataplane id: MODEL_GATEWAY_PORT for a gateway's, NULL when unknown. */
+const char *model_port_name(struct model *model, uint16_t id);
+
+/**
+ * Whose `ip` is in the network ("the gateway", "port c1", "service api"), in `who`; false when nobody's, or
+ * of the port that is called like `except` (may be NULL).
+ */
+bool model_ip_taken(struct model *model, const struct model_network *network, uint32_t ip,
+	const struct model_port *except, char who[96]);
+
+/** The subnet of a network that has one. */
+struct addr_prefix model_subnet(const struct model_network *network);
+
+/** Tells whoever keeps the state that `method` took effect with `params`. */
+void model_changed(struct model *model, const char *method, const char *source, const json_t *params);
+
+/** Fills `err` for a refusal `rc` (-errno) of the dataplane or the registry, with its own line. Returns -1.
+ */
+int model_refused(struct api_err *err, int rc, const char *text);
+
+/** Tells the registry of every address of the port: state 1 up, 0 down, -1 gone. */
+void model_port_state(struct model *model, const struct model_port *port, int state);
+
+/** The link of `port` now: 1 up, 0 down. */
+int model_port_up(struct model *model, const struct model_port *port);
+
+/** One line to the daemon's log; `level` as in syslog(3). */
+void model_log(int level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* --- model_sink.c ----------------------------------------------------------------------------------------
+ */
+
+/** What the registry asks of the model and tells it. */
+struct registry_sink model_sink(struct model *model);
+
+/** The dataplane's service of that name or id, or NULL. */
+struct model_service *model_service(struct model *model, const char *name);
+struct model_service *model_service_by_id(struct model *model, uint32_t id);

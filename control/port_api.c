@@ -1,0 +1,381 @@
+/*
+ * Ports: where a container, a VM or a NIC attaches to a network.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/fdb_api.h"
+#include "control/objects.h"
+#include "control/params.h"
+#include "control/port_spec.h"
+#include "control/tap_port.h"
+#include "control/virtio_features.h"
+
+enum { P2P_PORTS = 2 };
+
+/* --- addresses -------------------------------------------------------------------------------------------
+ */
+
+/* An address of the network that is being given out to `port`. */
+struct claim {
+	struct model *model;
+	const struct model_port *port;
+};
+
+static bool is_taken(void *arg, uint32_t ip)
+{
+	struct claim *claim = arg;
+	char who[96];
+
+	return model_ip_taken(claim->model, claim->port->network, ip, claim->port, who);
+}
+
+/* The next free address, where the network has a subnet. */
+static int choose_ip(struct model *model, struct model_port *port, struct api_err *err)
+{
+	struct claim claim = {model, port};
+	char subnet[ADDR_PREFIX_TEXT];
+
+	port->spec.nips = 0;
+	if (!port->network->spec.subnet)
+		return 0;
+	port->spec.ips[0] = addr_next_free(model_subnet(port->network), is_taken, &claim);
+	if (!port->spec.ips[0])
+		return api_fail(err, API_IN_USE, "ips", "no free address left in %s",
+			addr_prefix_text(model_subnet(port->network), subnet));
+	port->spec.nips = 1;
+	return 0;
+}
+
+static int check_ip(struct model *model, const struct model_port *port, uint32_t ip, const char *text,
+	struct api_err *err)
+{
+	const struct model_network *network = port->network;
+	char subnet[ADDR_PREFIX_TEXT], who[96];
+
+	if (!network->spec.subnet)
+		return api_fail(err, API_INVALID, "ips", "network %s has no subnet", network->name);
+	if (!addr_is_host(model_subnet(network), ip))
+		return api_fail(err, API_INVALID, "ips", "%s is no host address of %s", text,
+			addr_prefix_text(model_subnet(network), subnet));
+	if (model_ip_taken(model, network, ip, port, who))
+		return api_fail(err, API_EXISTS, "ips", "%s is taken by %s", text, who);
+	return 0;
+}
+
+/* The given list, or the next free address when there is none. */
+static int read_ips(struct model *model, struct model_port *port, const json_t *list, struct api_err *err)
+{
+	if (!list)
+		return choose_ip(model, port, err);
+	port->spec.nips = 0;
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const char *text = json_string_value(json_array_get(list, i));
+		uint32_t ip = 0;
+
+		addr_ip4(text, &ip);
+		if (check_ip(model, port, ip, text, err) < 0)
+			return -1;
+		port->spec.ips[port->spec.nips++] = ip;
+	}
+	return 0;
+}
+
+static json_t *ips_json(const struct model_port *port)
+{
+	json_t *list = json_array();
+	char text[ADDR_IP4_TEXT];
+
+	for (unsigned i = 0; i < port->spec.nips; i++)
+		json_array_append_new(list, json_string(addr_ip4_text(port->spec.ips[i], text)));
+	return list;
+}
+
+static int check_mtu(const struct model_port *port, struct api_err *err)
+{
+	if (port->spec.mtu > port->network->spec.mtu)
+		return api_fail(err, API_INVALID, "mtu", "%u is more than the %u of network %s",
+			port->spec.mtu, port->network->spec.mtu, port->network->name);
+	return 0;
+}
+
+/* --- add -------------------------------------------------------------------------------------------------
+ */
+
+static json_t *port_json(struct model *model, const struct model_port *port)
+{
+	json_t *object = port_spec_json(model, port);
+
+	json_object_set_new(object, "ips", ips_json(port));
+	return object;
+}
+
+static int read_port(struct model *model, struct model_port *port, struct api_err *err)
+{
+	const json_t *params = port->params;
+
+	port->network = model_need_network(model, params, "network", err);
+	if (!port->network)
+		return -1;
+	if (port->network->spec.mode == DP_P2P && port->network->nports >= P2P_PORTS)
+		return api_fail(
+			err, API_IN_USE, "network", "%s joins two ports already", port->network->name);
+	port->spec.net = port->network->id;
+	port->own_mtu = param_given(params, "mtu");
+	port->spec.mtu = (uint16_t)param_int(params, "mtu", port->network->spec.mtu);
+	if (check_mtu(port, err) < 0 || port_spec_mac(model, port, port->name, err) < 0)
+		return -1;
+	if (read_ips(model, port, json_object_get(params, "ips"), err) < 0)
+		return -1;
+	return port_spec_read(model, port, err);
+}
+
+/* What was chosen joins what was given, so that the same port comes back after a restart. */
+static void settle_params(struct model_port *port)
+{
+	char mac[ADDR_MAC_TEXT];
+
+	json_object_set_new(port->params, "mac", json_string(addr_mac_text(port->spec.mac, mac)));
+	json_object_set_new(port->params, "ips", ips_json(port));
+}
+
+static int port_add(
+	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+{
+	const char *name = param_str(params, "name");
+	struct model_port *port;
+
+	if (model_port(model, name))
+		return api_fail(err, API_EXISTS, "name", "there is a port \"%s\" already", name);
+	port = calloc(1, sizeof(*port));
+	if (port)
+		port->params = json_copy(params);
+	if (!port || !port->params) {
+		port_spec_free(port);
+		return api_fail(err, API_INTERNAL, NULL, "out of memory");
+	}
+	snprintf(port->name, sizeof(port->name), "%s", name);
+	snprintf(port->source, sizeof(port->source), "%s", source);
+	if (read_port(model, port, err) < 0 || port_spec_attach(model, port, err) < 0) {
+		port_spec_free(port);
+		return -1;
+	}
+	settle_params(port);
+	model_changed(model, "port.add", source, port->params);
+	*result = port_json(model, port);
+	return 0;
+}
+
+/* --- set -------------------------------------------------------------------------------------------------
+ */
+
+static struct model_port *need_port(struct model *model, const json_t *params, struct api_err *err)
+{
+	const char *name = param_str(params, "name");
+	struct model_port *port = model_port(model, name);
+
+	if (port && port->network)
+		return port;
+	api_fail(err, API_NOT_FOUND, "name", "no such port \"%s\"", name);
+	return NULL;
+}
+
+/* `now` is a copy of the port. */
+static int read_changes(
+	struct model *model, struct model_port *now, const json_t *params, struct api_err *err)
+{
+	const json_t *ips = json_object_get(params, "ips");
+	const char *mac = param_str(params, "mac");
+
+	if (mac && port_spec_take_mac(model, now, mac, err) < 0)
+		return -1;
+	if (param_given(params, "mtu")) {
+		now->own_mtu = true;
+		now->spec.mtu = (uint16_t)param_int(params, "mtu", 0);
+	}
+	if (check_mtu(now, err) < 0)
+		return -1;
+	return ips ? read_ips(model, now, ips, err) : 0;
+}
+
+/* The interface of a TAP port, from `from` to `to`; comes back to `from` when that fails. */
+static int change_tap(const struct model_port *from, const struct model_port *to, struct api_err *err)
+{
+	struct tap_port old, now;
+	struct api_err ignored;
+
+	if (to->spec.type != DP_TAP)
+		return 0;
+	port_spec_tap(from, &old);
+	port_spec_tap(to, &now);
+	if (tap_port_change(&old, &now, err) == 0)
+		return 0;
+	tap_port_change(&now, &old, &ignored);
+	return -1;
+}
+
+static bool has_ip(const struct dp_port *spec, uint32_t ip)
+{
+	for (unsigned i = 0; i < spec->nips; i++)
+		if (spec->ips[i] == ip)
+			return true;
+	return false;
+}
+
+/* Tells the registry which addresses went and which came. */
+static void tell_ips(struct model *model, const struct model_port *port, const struct dp_port *old)
+{
+	const struct dp_port *now = &port->spec;
+	const char *network = port->network->name;
+	int state = model_port_up(model, port);
+
+	registry_batch_begin(model->registry);
+	for (unsigned i = 0; i < old->nips; i++)
+		if (!has_ip(now, old->ips[i]))
+			registry_port_changed(model->registry, network, old->ips[i], -1);
+	for (unsigned i = 0; i < now->nips; i++)
+		if (!has_ip(old, now->ips[i]))
+			registry_port_changed(model->registry, network, now->ips[i], state);
+	registry_batch_end(model->registry);
+}
+
+static int apply_changes(
+	struct model *model, struct model_port *port, const struct model_port *now, struct api_err *err)
+{
+	const struct dp_port old = port->spec;
+	struct api_err ignored;
+	struct dp_err why = {""};
+	int rc;
+
+	if (change_tap(port, now, err) < 0)
+		return -1;
+	rc = dp_port_set(model->dp, port->id, &now->spec, &why);
+	if (rc < 0) {
+		change_tap(now, port, &ignored);
+		return model_refused(err, rc, why.text);
+	}
+	port->spec = now->spec;
+	port->own_mtu = now->own_mtu;
+	settle_params(port);
+	tell_ips(model, port, &old);
+	return 0;
+}
+
+static int port_set(
+	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+{
+	struct model_port *port = need_port(model, params, err);
+	struct model_port now;
+
+	if (!port)
+		return -1;
+	now = *port;
+	if (read_changes(model, &now, params, err) < 0 || apply_changes(model, port, &now, err) < 0)
+		return -1;
+	model_changed(model, "port.set", source, params);
+	*result = port_json(model, port);
+	return 0;
+}
+
+/* --- del, list, show -------------------------------------------------------------------------------------
+ */
+
+static int port_del(
+	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+{
+	struct model_port *port = need_port(model, params, err);
+
+	if (!port)
+		return -1;
+	fdb_forget(model, port, NULL);
+	port_spec_detach(model, port);
+	model_changed(model, "port.del", source, params);
+	*result = json_object();
+	return 0;
+}
+
+static int port_list(
+	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+{
+	const char *network = param_str(params, "network");
+	struct model_port *port;
+
+	if (network && !model_need_network(model, params, "network", err))
+		return -1;
+	*result = json_array();
+	TAILQ_FOREACH(port, &model->ports, link)
+	if (!network || (port->network && !strcmp(port->network->name, network)))
+		json_array_append_new(*result, port_json(model, port));
+	return 0;
+}
+
+static int port_show(
+	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+{
+	struct model_port *port = need_port(model, params, err);
+
+	if (!port)
+		return -1;
+	*result = port_json(model, port);
+	port_spec_describe(port, *result);
+	return 0;
+}
+
+/* --- declared --------------------------------------------------------------------------------------------
+ */
+
+static const struct api_field add_fields[] = {
+	{"name", API_NAME, "of the port", .required = true, .positional = true},
+	{"network", API_NAME, "that it joins", .required = true},
+	{"type", API_ENUM, "what attaches", .required = true, .choices = port_type_names},
+	{"ips", API_LIST,
+		"addresses of what is behind it (default: the next free one of the subnet; empty: none)",
+		.item = API_IP4, .max = DP_IPS_MAX},
+	PORT_SPEC_FIELDS,
+	{"configure", API_BOOL,
+		"tap: give the interface its addresses, bring it up, route by the gateway (default true)"},
+	{"file", API_PATH, "pcap: the file that frames are read from", .min = 2, .max = 4000},
+	{NULL},
+};
+
+static const struct api_field set_fields[] = {
+	{"name", API_NAME, "of the port", .required = true, .positional = true},
+	{"mac", API_MAC, "of what is behind it"},
+	{"ips", API_LIST, "addresses of what is behind it, all of them", .item = API_IP4, .max = DP_IPS_MAX},
+	{"mtu", API_INT, "at most the network's", .min = 68, .max = 9000},
+	{NULL},
+};
+
+static const struct api_field name_fields[] = {
+	{"name", API_NAME, "of the port", .required = true, .positional = true},
+	{NULL},
+};
+
+static const struct api_field list_fields[] = {
+	{"network", API_NAME, "only its ports"},
+	{NULL},
+};
+
+static const struct api_column columns[] = {
+	{"name", "NAME"},
+	{"network", "NETWORK"},
+	{"type", "TYPE"},
+	{"state", "STATE"},
+	{"mac", "MAC"},
+	{"ips", "IPS"},
+	{"rx_packets", "RX"},
+	{"tx_packets", "TX"},
+	{"rx_drops", "RX DROPS"},
+	{"tx_drops", "TX DROPS"},
+	{NULL},
+};
+
+const struct api_method port_methods[] = {
+	{"port.add", "Attach a port to a network", add_fields, port_add, true},
+	{"port.set", "Change a port", set_fields, port_set, true},
+	{"port.del", "Delete a port", name_fields, port_del, true},
+	{"port.list", "List ports and uplinks", list_fields, port_list, false, columns},
+	{"port.show", "Show a port", name_fields, port_show, false},
+	{NULL},
+};

@@ -1,0 +1,295 @@
+#include "control/port_spec.h"
+
+#include <errno.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "control/params.h"
+#include "control/tap_port.h"
+#include "control/virtio_features.h"
+
+const char *const port_type_names[] = {
+	"vhost-user", "tap", "af_packet", "af_xdp", "null", "pcap", "eth", NULL};
+const char *const uplink_type_names[] = {"af_packet", "af_xdp", "vhost-user", "eth", "tap", NULL};
+const char *const port_spec_modes[] = {"server", "client", NULL};
+const char *const port_spec_rings[] = {"auto", "split", "packed", NULL};
+
+/* Fields that only some types take, and those of them that they need. */
+static const struct {
+	const char *field;
+	unsigned types, needed_by;
+} typed_fields[] = {
+	{"netns", PORT_SPEC(DP_TAP)},
+	{"ifname", PORT_SPEC(DP_TAP)},
+	{"configure", PORT_SPEC(DP_TAP)},
+	{"queues", PORT_SPEC(DP_TAP) | PORT_SPEC(DP_VHOST_USER)},
+	{"socket", PORT_SPEC(DP_VHOST_USER)},
+	{"mode", PORT_SPEC(DP_VHOST_USER)},
+	{"ring", PORT_SPEC(DP_VHOST_USER)},
+	{"mask", PORT_SPEC(DP_VHOST_USER)},
+	{"owner", PORT_SPEC(DP_VHOST_USER)},
+	{"group", PORT_SPEC(DP_VHOST_USER)},
+	{"socket_mode", PORT_SPEC(DP_VHOST_USER)},
+	{"device", PORT_SPEC(DP_AF_PACKET) | PORT_SPEC(DP_AF_XDP),
+		PORT_SPEC(DP_AF_PACKET) | PORT_SPEC(DP_AF_XDP)},
+	{"devargs", PORT_SPEC(DP_ETH), PORT_SPEC(DP_ETH)},
+	{"file", PORT_SPEC(DP_PCAP), PORT_SPEC(DP_PCAP)},
+};
+
+enum { TYPED_FIELDS = sizeof(typed_fields) / sizeof(typed_fields[0]) };
+
+enum dp_port_type port_spec_type(const char *name)
+{
+	unsigned type = 0;
+
+	while (port_type_names[type] && (!name || strcmp(port_type_names[type], name)))
+		type++;
+	return (enum dp_port_type)type;
+}
+
+static int check_fields(const struct model_port *port, struct api_err *err)
+{
+	unsigned type = PORT_SPEC(port->spec.type);
+	const char *type_name = port_type_names[port->spec.type];
+
+	for (unsigned i = 0; i < TYPED_FIELDS; i++) {
+		bool given = param_given(port->params, typed_fields[i].field);
+
+		if (given && !(typed_fields[i].types & type))
+			return api_fail(
+				err, API_INVALID, typed_fields[i].field, "not for type %s", type_name);
+		if (!given && (typed_fields[i].needed_by & type))
+			return api_fail(
+				err, API_INVALID, typed_fields[i].field, "required for type %s", type_name);
+	}
+	return 0;
+}
+
+static int read_socket_mode(const char *text, uint32_t *mode, struct api_err *err)
+{
+	char *end;
+	unsigned long value;
+
+	if (!text) {
+		*mode = 0660;
+		return 0;
+	}
+	value = strtoul(text, &end, 8);
+	if (*end != '\0' || text[strspn(text, "01234567")] != '\0' || value > 0777)
+		return api_fail(
+			err, API_INVALID, "socket_mode", "\"%s\" is no octal mode such as 0660", text);
+	*mode = (uint32_t)value;
+	return 0;
+}
+
+static int read_socket_path(struct model *model, struct model_port *port, struct api_err *err)
+{
+	struct model_port *other;
+
+	port->spec.socket = param_str(port->params, "socket");
+	if (!port->spec.socket) {
+		if (asprintf(&port->socket, "%s/%s.sock", model->vhost_dir, port->name) < 0) {
+			port->socket = NULL;
+			return api_fail(err, API_INTERNAL, NULL, "out of memory");
+		}
+		if (strlen(port->socket) > 107)
+			return api_fail(
+				err, API_INVALID, "socket", "%s is longer than 107 bytes", port->socket);
+		port->spec.socket = port->socket;
+	}
+	TAILQ_FOREACH(other, &model->ports, link)
+	if (other->spec.type == DP_VHOST_USER && !strcmp(other->spec.socket, port->spec.socket))
+		return api_fail(
+			err, API_EXISTS, "socket", "%s is taken by port %s", port->spec.socket, other->name);
+	return 0;
+}
+
+static int read_vhost(struct model *model, struct model_port *port, struct api_err *err)
+{
+	const char *mode = param_str(port->params, "mode"), *ring = param_str(port->params, "ring");
+	const json_t *mask = json_object_get(port->params, "mask");
+
+	if (ring && !strcmp(ring, "packed"))
+		return api_fail(err, API_UNSUPPORTED, "ring", "packed rings are not supported yet");
+	port->spec.client = mode && !strcmp(mode, "client");
+	for (size_t i = 0; i < json_array_size(mask); i++)
+		port->spec.mask |= virtio_feature_bit(json_string_value(json_array_get(mask, i)));
+	port->spec.owner = param_str(port->params, "owner");
+	port->spec.group = param_str(port->params, "group");
+	if (read_socket_mode(param_str(port->params, "socket_mode"), &port->spec.socket_mode, err) < 0)
+		return -1;
+	return read_socket_path(model, port, err);
+}
+
+static int read_device(struct model *model, struct model_port *port, struct api_err *err)
+{
+	struct model_port *other;
+
+	port->spec.device = param_str(port->params, "device");
+	TAILQ_FOREACH(other, &model->ports, link)
+	if (other->spec.device && !strcmp(other->spec.device, port->spec.device))
+		return api_fail(
+			err, API_EXISTS, "device", "%s is taken by port %s", other->spec.device, other->name);
+	if (if_nametoindex(port->spec.device) == 0)
+		return api_fail(err, API_NOT_FOUND, "device", "no interface \"%s\"", port->spec.device);
+	return 0;
+}
+
+int port_spec_read(struct model *model, struct model_port *port, struct api_err *err)
+{
+	port->spec.type = port_spec_type(param_str(port->params, "type"));
+	port->spec.queues = (uint16_t)param_int(port->params, "queues", 1);
+	if (port->spec.type == DP_AF_XDP)
+		return api_fail(err, API_UNSUPPORTED, "type", "af_xdp is not supported yet");
+	if (check_fields(port, err) < 0)
+		return -1;
+
+	port->spec.devargs = param_str(port->params, "devargs");
+	port->spec.file = param_str(port->params, "file");
+	if (port->spec.type == DP_VHOST_USER)
+		return read_vhost(model, port, err);
+	if (port->spec.type == DP_AF_PACKET)
+		return read_device(model, port, err);
+	return 0;
+}
+
+static const struct model_port *port_of_mac(
+	struct model *model, const struct model_port *self, const uint8_t mac[6])
+{
+	struct model_port *port;
+
+	TAILQ_FOREACH(port, &model->ports, link)
+	if (port->network == self->network && !memcmp(port->spec.mac, mac, 6) &&
+		strcmp(port->name, self->name))
+		return port;
+	return NULL;
+}
+
+int port_spec_take_mac(struct model *model, struct model_port *port, const char *text, struct api_err *err)
+{
+	const struct model_port *other;
+	uint8_t mac[6];
+
+	if (!addr_mac(text, mac) || !memcmp(mac, dp_router_mac, 6))
+		return api_fail(err, API_INVALID, "mac", "%s is the switch's own", text);
+	other = port_of_mac(model, port, mac);
+	if (other)
+		return api_fail(err, API_EXISTS, "mac", "%s is taken by port %s", text, other->name);
+	memcpy(port->spec.mac, mac, 6);
+	return 0;
+}
+
+int port_spec_mac(struct model *model, struct model_port *port, const char *seed, struct api_err *err)
+{
+	const char *given = param_str(port->params, "mac");
+	unsigned attempt = 0;
+
+	if (given)
+		return port_spec_take_mac(model, port, given, err);
+	do
+		addr_mac_of_name(seed, attempt++, port->spec.mac);
+	while (!memcmp(port->spec.mac, dp_router_mac, 6) || port_of_mac(model, port, port->spec.mac));
+	return 0;
+}
+
+void port_spec_describe(const struct model_port *port, json_t *object)
+{
+	for (unsigned i = 0; i < TYPED_FIELDS; i++) {
+		json_t *value = json_object_get(port->params, typed_fields[i].field);
+
+		if (value && strcmp(typed_fields[i].field, "queues"))
+			json_object_set(object, typed_fields[i].field, value);
+	}
+	if (port->spec.type == DP_VHOST_USER)
+		json_object_set_new(object, "socket", json_string(port->spec.socket));
+}
+
+void port_spec_tap(const struct model_port *port, struct tap_port *tap)
+{
+	const char *netns = param_str(port->params, "netns"), *ifname = param_str(port->params, "ifname");
+
+	*tap = (struct tap_port){
+		.netns = netns,
+		.ifname = ifname  ? ifname
+			  : netns ? "eth0"
+				  : port->name,
+		.mtu = port->spec.mtu,
+		.configure = param_bool(port->params, "configure", true),
+		.queues = port->spec.queues,
+	};
+	/* an uplink's MAC and address are the switch's own: the interface at the other end has others */
+	if (!port->network)
+		return;
+	tap->mac = port->spec.mac;
+	tap->ips = port->spec.ips;
+	tap->nips = port->spec.nips;
+	tap->prefix = port->network->spec.prefix;
+	tap->gateway = port->network->spec.gateway;
+}
+
+int port_spec_attach(struct model *model, struct model_port *port, struct api_err *err)
+{
+	struct dp_err why = {""};
+	int rc;
+
+	if (port->spec.type == DP_TAP) {
+		struct tap_port tap;
+
+		port_spec_tap(port, &tap);
+		if (tap_port_open(&tap, model->workshop, port->spec.fds, err) < 0)
+			return -1;
+		port->spec.nfds = tap.queues;
+	}
+	rc = dp_port_add(model->dp, &port->spec, &port->id, &why);
+	if (rc < 0)
+		return model_refused(err, rc, why.text);
+	TAILQ_INSERT_TAIL(&model->ports, port, link);
+	model->port_by_id[port->id] = port;
+	if (port->network)
+		port->network->nports++;
+	model_port_state(model, port, model_port_up(model, port));
+	return 0;
+}
+
+void port_spec_detach(struct model *model, struct model_port *port)
+{
+	int rc;
+
+	TAILQ_REMOVE(&model->ports, port, link);
+	model->port_by_id[port->id] = NULL;
+	if (port->network)
+		port->network->nports--;
+	model_port_state(model, port, -1);
+	rc = dp_port_del(model->dp, port->id);
+	if (rc < 0)
+		model_log(LOG_ERR, "port %s stays in the dataplane: %s", port->name, strerror(-rc));
+	port_spec_free(port);
+}
+
+void port_spec_free(struct model_port *port)
+{
+	if (!port)
+		return;
+	json_decref(port->params);
+	free(port->socket);
+	free(port);
+}
+
+json_t *port_spec_json(struct model *model, const struct model_port *port)
+{
+	struct dp_port_info info = {0};
+	char mac[ADDR_MAC_TEXT];
+
+	dp_port_info(model->dp, port->id, &info);
+	return json_pack("{s:s, s:s?, s:s, s:s, s:s, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:s}", "name",
+		port->name, "network", port->network ? port->network->name : NULL, "type",
+		port_type_names[port->spec.type], "state", info.up ? "up" : "down", "mac",
+		addr_mac_text(port->spec.mac, mac), "mtu", (int)port->spec.mtu, "queues", (int)info.queues,
+		"rx_packets", (json_int_t)info.rx_packets, "rx_bytes", (json_int_t)info.rx_bytes,
+		"tx_packets", (json_int_t)info.tx_packets, "tx_bytes", (json_int_t)info.tx_bytes, "rx_drops",
+		(json_int_t)info.rx_drops, "tx_drops", (json_int_t)info.tx_drops, "source", port->source);
+}

@@ -1,0 +1,83 @@
+/*
+ * port_spec.h: how a port or an uplink attaches: the fields that depend on its type, and what they make.
+ * Control thread.
+ */
+#pragma once
+
+#include "control/api.h"
+#include "control/objects.h"
+
+/* Bits of port types, by enum dp_port_type. */
+#define PORT_SPEC(type) (1u << (type))
+
+extern const char *const port_type_names[], *const uplink_type_names[];
+
+/* Fields that ports and uplinks have in common, for their tables. */
+#define PORT_SPEC_FIELDS                                                                                     \
+	{"mac", API_MAC, "default: 02: and a hash of the name"},                                             \
+		{"mtu", API_INT, "default: the network's", .min = 68, .max = 9000},                          \
+		{"netns", API_STRING, "tap: namespace, by name or path (default: the host's)", .min = 1,     \
+			.max = 4000},                                                                        \
+		{"ifname", API_STRING,                                                                       \
+			"tap: the interface's name (default: eth0, in the host's namespace the name)",       \
+			.min = 1, .max = 15},                                                                \
+		{"socket", API_PATH, "vhost-user: default DIR/NAME.sock", .min = 2, .max = 107},             \
+		{"mode", API_ENUM, "vhost-user: who listens on the socket (default server: the switch)",     \
+			.choices = port_spec_modes},                                                         \
+		{"queues", API_INT, "vhost-user, tap: queue pairs (default 1)", .min = 1, .max = 8},         \
+		{"ring", API_ENUM, "vhost-user: ring layout (default auto)", .choices = port_spec_rings},    \
+		{"mask", API_LIST, "vhost-user: virtio features not to offer", .item = API_ENUM,             \
+			.choices = virtio_feature_names, .max = 32},                                         \
+		{"owner", API_STRING, "vhost-user: user who owns the socket", .min = 1, .max = 32},          \
+		{"group", API_STRING, "vhost-user: group of the socket", .min = 1, .max = 32},               \
+		{"socket_mode", API_STRING, "vhost-user: permissions of the socket, octal (default 0660)",   \
+			.min = 3, .max = 4},                                                                 \
+		{"device", API_STRING, "af_packet, af_xdp: the host's interface", .min = 1, .max = 15},      \
+	{                                                                                                    \
+		"devargs", API_STRING, "eth: DPDK device, as 0000:03:00.0 or net_memif0,role=client",        \
+			.min = 1, .max = 1000                                                                \
+	}
+
+extern const char *const port_spec_modes[], *const port_spec_rings[];
+
+/** The type by its name; DP_PORT_TYPES for an unknown one. */
+enum dp_port_type port_spec_type(const char *name);
+
+/**
+ * Reads the fields above into port->spec (but mac and mtu); port->name and port->params are set, and the
+ * strings stay borrowed from port->params. Refuses fields of other types and types that are not there yet.
+ * Returns 0 or -1.
+ */
+int port_spec_read(struct model *model, struct model_port *port, struct api_err *err);
+
+/**
+ * Gives the port its MAC: the one in its params, else 02: and a hash of `seed` (with a number, when that one
+ * is taken). It is unique in the port's network, an uplink's among the uplinks. Returns 0, or -1 when it is
+ * taken.
+ */
+int port_spec_mac(struct model *model, struct model_port *port, const char *seed, struct api_err *err);
+/** The same for the MAC `text`. */
+int port_spec_take_mac(struct model *model, struct model_port *port, const char *text, struct api_err *err);
+
+/** Adds the fields of its type to `object`: socket, netns, device, ... */
+void port_spec_describe(const struct model_port *port, json_t *object);
+
+/** What a TAP port's interface is to be. */
+struct tap_port;
+void port_spec_tap(const struct model_port *port, struct tap_port *tap);
+
+/**
+ * Makes what the port needs on the host, adds it to the dataplane and to the model. Returns 0, or -1 with
+ * nothing left behind; the port stays the caller's then.
+ */
+int port_spec_attach(struct model *model, struct model_port *port, struct api_err *err);
+
+/** Takes the port out of the dataplane (which closes its TAP, socket or device) and the model, and frees it.
+ */
+void port_spec_detach(struct model *model, struct model_port *port);
+
+/** Frees a port that is not in the model. NULL is allowed. */
+void port_spec_free(struct model_port *port);
+
+/** The columns of port list that an uplink has too: name, type, state, mac, queues and the counters. */
+json_t *port_spec_json(struct model *model, const struct model_port *port);

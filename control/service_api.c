@@ -1,0 +1,250 @@
+/*
+ * Services: a name with backends behind it, and a vip where there is one.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/objects.h"
+#include "control/params.h"
+#include "control/service_json.h"
+
+static const char *const protocols[] = {"tcp", "udp", NULL};
+static const char *const policies[] = {"maglev", NULL};
+
+/* --- add, set --------------------------------------------------------------------------------------------
+ */
+
+/* The vip must be a free address of the network; other services may share it on another port. */
+static int check_vip(struct model *model, const struct reg_service *service, struct api_err *err)
+{
+	char vip[ADDR_IP4_TEXT], subnet[ADDR_PREFIX_TEXT];
+	const struct model_network *network;
+	const struct model_port *port;
+
+	if (!service->vip)
+		return 0;
+	addr_ip4_text(service->vip, vip);
+	if (!service->network[0])
+		return api_fail(err, API_INVALID, "network", "required with a vip");
+	if (!service->port)
+		return api_fail(err, API_INVALID, "port", "required with a vip");
+	if (!service->protocol)
+		return api_fail(err, API_INVALID, "protocol", "required with a vip");
+	network = model_network(model, service->network);
+	if (!network->spec.subnet)
+		return api_fail(err, API_INVALID, "vip", "network %s has no subnet", network->name);
+	if (!addr_is_host(model_subnet(network), service->vip))
+		return api_fail(err, API_INVALID, "vip", "%s is no host address of %s", vip,
+			addr_prefix_text(model_subnet(network), subnet));
+	if (service->vip == network->spec.gateway)
+		return api_fail(
+			err, API_EXISTS, "vip", "%s is the gateway of network %s", vip, network->name);
+	port = model_port_of_ip(model, network, service->vip);
+	if (port)
+		return api_fail(err, API_EXISTS, "vip", "%s is taken by port %s", vip, port->name);
+	return 0;
+}
+
+/* Puts the given fields over `service`. */
+static int read_service(
+	struct model *model, struct reg_service *service, const json_t *params, struct api_err *err)
+{
+	const char *protocol = param_str(params, "protocol"), *policy = param_str(params, "policy");
+	const json_t *check = json_object_get(params, "check");
+
+	if (param_given(params, "network")) {
+		struct model_network *network = model_need_network(model, params, "network", err);
+
+		if (!network)
+			return -1;
+		memcpy(service->network, network->name, sizeof(service->network));
+	}
+	if (param_given(params, "vip"))
+		addr_ip4(param_str(params, "vip"), &service->vip);
+	service->port = (uint16_t)param_int(params, "port", service->port);
+	if (protocol)
+		service->protocol = strcmp(protocol, "udp") ? REG_TCP : REG_UDP;
+	if (policy)
+		snprintf(service->policy, sizeof(service->policy), "%s", policy);
+	if (check)
+		service_check_read(check, &service->check);
+	return check_vip(model, service, err);
+}
+
+static int service_add(
+	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+{
+	struct reg_service service = {.policy = "maglev"};
+	const char *name = param_str(params, "name");
+	struct reg_err why = {""};
+	int rc;
+
+	snprintf(service.name, sizeof(service.name), "%s", name);
+	snprintf(service.source, sizeof(service.source), "%s", source);
+	if (read_service(model, &service, params, err) < 0)
+		return -1;
+	model->apply_err.text[0] = '\0';
+	rc = registry_service_add(model->registry, &service, &why);
+	if (rc < 0)
+		return model_refused(err, rc, why.text);
+	if (model->apply_err.text[0]) {
+		registry_service_del(model->registry, name, &why);
+		return api_fail(err, API_INTERNAL, NULL, "%s", model->apply_err.text);
+	}
+	model_changed(model, "service.add", source, params);
+	*result = service_json(model, name);
+	return 0;
+}
+
+/* A copy of the service that survives changes of the registry; its check's path goes to `path`. */
+static int copy_service(
+	struct model *model, const char *name, struct reg_service *copy, char path[256], struct api_err *err)
+{
+	const struct reg_service *service = registry_service_find(model->registry, name);
+
+	if (!service)
+		return api_fail(err, API_NOT_FOUND, "name", "no such service \"%s\"", name);
+	*copy = *service;
+	if (copy->check.path) {
+		snprintf(path, 256, "%s", copy->check.path);
+		copy->check.path = path;
+	}
+	return 0;
+}
+
+static int service_set(
+	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+{
+	const char *name = param_str(params, "name");
+	struct reg_service old, now;
+	struct reg_err why = {""};
+	char path[256];
+	int rc;
+
+	if (copy_service(model, name, &old, path, err) < 0)
+		return -1;
+	now = old;
+	if (read_service(model, &now, params, err) < 0)
+		return -1;
+	model->apply_err.text[0] = '\0';
+	rc = registry_service_set(model->registry, &now, &why);
+	if (rc < 0)
+		return model_refused(err, rc, why.text);
+	if (model->apply_err.text[0]) {
+		api_fail(err, API_INTERNAL, NULL, "%s", model->apply_err.text);
+		registry_service_set(model->registry, &old, &why);
+		return -1;
+	}
+	model_changed(model, "service.set", source, params);
+	*result = service_json(model, name);
+	return 0;
+}
+
+/* --- del, list, show, watch ------------------------------------------------------------------------------
+ */
+
+static int service_del(
+	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+{
+	const char *name = param_str(params, "name");
+	struct reg_err why = {""};
+
+	if (!registry_service_find(model->registry, name))
+		return api_fail(err, API_NOT_FOUND, "name", "no such service \"%s\"", name);
+	if (registry_service_del(model->registry, name, &why) < 0)
+		return api_fail(err, API_INTERNAL, NULL, "%s", why.text);
+	model_changed(model, "service.del", source, params);
+	*result = json_object();
+	return 0;
+}
+
+struct listing {
+	struct model *model;
+	json_t *list;
+};
+
+static bool list_service(void *arg, const struct reg_service *service)
+{
+	struct listing *listing = arg;
+	json_t *object = service_json(listing->model, service->name);
+	json_t *backends = json_object_get(object, "backends"), *backend;
+	int passing = 0;
+	size_t i;
+
+	json_array_foreach(backends, i, backend) passing += !strcmp(param_str(backend, "health"), "passing");
+	json_object_set_new(object, "passing", json_integer(passing));
+	json_object_set_new(object, "backends", json_integer((json_int_t)json_array_size(backends)));
+	json_array_append_new(listing->list, object);
+	return true;
+}
+
+static int service_list(
+	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+{
+	struct listing listing = {model, json_array()};
+
+	registry_service_walk(model->registry, list_service, &listing);
+	*result = listing.list;
+	return 0;
+}
+
+static int service_show(
+	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+{
+	const char *name = param_str(params, "name");
+
+	*result = service_json(model, name);
+	if (!*result)
+		return api_fail(err, API_NOT_FOUND, "name", "no such service \"%s\"", name);
+	return 0;
+}
+
+/* --- declared --------------------------------------------------------------------------------------------
+ */
+
+/* clang-format off */
+#define SERVICE_FIELDS \
+	{"network", API_NAME, "of the vip"}, \
+	{"vip", API_IP4, "a free address of the network; without one the service is only discoverable"}, \
+	{"port", API_INT, "of the vip", .min = 1, .max = 65535}, \
+	{"protocol", API_ENUM, "of the vip", .choices = protocols}, \
+	{"policy", API_ENUM, "how a backend is chosen (default maglev)", .choices = policies}, \
+	{"check", API_OBJECT, "that its backends must pass, unless they have their own", .fields = check_fields}
+/* clang-format on */
+
+static const struct api_field service_fields[] = {
+	{"name", API_NAME, "of the service", .required = true, .positional = true},
+	SERVICE_FIELDS,
+	{NULL},
+};
+
+static const struct api_field name_fields[] = {
+	{"name", API_NAME, "of the service", .required = true, .positional = true},
+	{NULL},
+};
+
+static const struct api_field no_fields[] = {{NULL}};
+
+static const struct api_column columns[] = {
+	{"name", "NAME"},
+	{"network", "NETWORK"},
+	{"vip", "VIP"},
+	{"port", "PORT"},
+	{"protocol", "PROTOCOL"},
+	{"policy", "POLICY"},
+	{"backends", "BACKENDS"},
+	{"passing", "PASSING"},
+	{"source", "SOURCE"},
+	{NULL},
+};
+
+const struct api_method service_methods[] = {
+	{"service.add", "Define a service", service_fields, service_add, true},
+	{"service.set", "Change a service; its backends stay", service_fields, service_set, true},
+	{"service.del", "Delete a service with its backends", name_fields, service_del, true},
+	{"service.list", "List services", no_fields, service_list, false, columns},
+	{"service.show", "Show a service with its backends", name_fields, service_show, false},
+	{NULL},
+};

@@ -1,0 +1,98 @@
+#include "control/service_json.h"
+
+#include <string.h>
+
+#include "control/params.h"
+
+static const char *const check_types[] = {"ttl", "tcp", "http", "grpc", "port", "passive", NULL};
+static const enum reg_check_type check_numbers[] = {
+	REG_CHECK_TTL, REG_CHECK_TCP, REG_CHECK_HTTP, REG_CHECK_GRPC, REG_CHECK_PORT, REG_CHECK_PASSIVE};
+
+const struct api_field check_fields[] = {
+	{"type", API_ENUM, "how", .required = true, .choices = check_types},
+	{"interval_ms", API_INT, "from one to the next", .min = 10, .max = 3600000, .def = "1000"},
+	{"timeout_ms", API_INT, "that counts as a failure", .min = 1, .max = 600000, .def = "500"},
+	{"rise", API_INT, "successes until it passes", .min = 1, .max = 100, .def = "1"},
+	{"fall", API_INT, "failures until it is critical", .min = 1, .max = 100, .def = "2"},
+	{"path", API_PATH, "http: what is asked for", .min = 1, .max = 255},
+	{NULL},
+};
+
+void service_check_read(const json_t *json, struct reg_check *check)
+{
+	const char *type = param_str(json, "type");
+
+	*check = (struct reg_check){.type = REG_CHECK_NONE};
+	for (unsigned i = 0; type && check_types[i]; i++)
+		if (!strcmp(type, check_types[i]))
+			check->type = check_numbers[i];
+	check->interval_ms = (uint32_t)param_int(json, "interval_ms", 1000);
+	check->timeout_ms = (uint32_t)param_int(json, "timeout_ms", 500);
+	check->rise = (uint8_t)param_int(json, "rise", 1);
+	check->fall = (uint8_t)param_int(json, "fall", 2);
+	check->path = param_str(json, "path");
+}
+
+static json_t *check_json(const struct reg_check *check)
+{
+	if (check->type == REG_CHECK_NONE)
+		return json_null();
+	return json_pack("{s:s, s:i, s:i, s:i, s:i, s:s*}", "type", reg_check_type_name(check->type),
+		"interval_ms", (int)check->interval_ms, "timeout_ms", (int)check->timeout_ms, "rise",
+		(int)check->rise, "fall", (int)check->fall, "path", check->path);
+}
+
+json_t *service_backend_json(
+	struct model *model, const struct reg_service *service, const struct reg_backend *backend)
+{
+	const struct model_service *known = model_service(model, service->name);
+	struct dp_backend_info info = {0};
+	char address[ADDR_IP4_TEXT];
+
+	if (known && backend->balanced)
+		dp_backend_info(model->dp, known->id, backend->address, backend->port, &info);
+	return json_pack("{s:s, s:s, s:i, s:i, s:s, s:b, s:I, s:I, s:I, s:o, s:s, s:s}", "id", backend->id,
+		"address", addr_ip4_text(backend->address, address), "port", (int)backend->port, "weight",
+		(int)backend->weight, "health", reg_health_name(backend->health), "balanced",
+		backend->balanced, "connections", (json_int_t)info.connections, "packets",
+		(json_int_t)info.packets, "bytes", (json_int_t)info.bytes, "check",
+		check_json(backend->has_check ? &backend->check : &service->check), "output", backend->output,
+		"source", backend->source);
+}
+
+struct gathering {
+	struct model *model;
+	const struct reg_service *service;
+	json_t *list;
+};
+
+static bool gather(void *arg, const struct reg_backend *backend)
+{
+	struct gathering *gathering = arg;
+
+	json_array_append_new(
+		gathering->list, service_backend_json(gathering->model, gathering->service, backend));
+	return true;
+}
+
+json_t *service_json(struct model *model, const char *name)
+{
+	const struct reg_service *service = registry_service_find(model->registry, name);
+	struct gathering gathering = {model, service, NULL};
+	char vip[ADDR_IP4_TEXT];
+
+	if (!service)
+		return NULL;
+	gathering.list = json_array();
+	registry_backend_walk(model->registry, name, gather, &gathering);
+	return json_pack("{s:s, s:s?, s:s?, s:o, s:s?, s:s, s:I, s:o, s:o, s:s}", "name", service->name,
+		"network", service->network[0] ? service->network : NULL, "vip",
+		service->vip ? addr_ip4_text(service->vip, vip) : NULL, "port",
+		service->port ? json_integer(service->port) : json_null(), "protocol",
+		service->protocol == REG_TCP   ? "tcp"
+		: service->protocol == REG_UDP ? "udp"
+					       : NULL,
+		"policy", service->policy, "generation",
+		(json_int_t)registry_service_generation(model->registry, name), "check",
+		check_json(&service->check), "backends", gathering.list, "source", service->source);
+}

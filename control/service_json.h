@@ -1,0 +1,23 @@
+/*
+ * service_json.h: services, backends and checks between JSON and the registry. Control thread.
+ */
+#pragma once
+
+#include <jansson.h>
+
+#include "control/api.h"
+#include "control/objects.h"
+
+/** The fields of a check, for the tables. */
+extern const struct api_field check_fields[];
+
+/** Fills `check` from the object `json`; NULL: no check. Its path stays borrowed from `json`. */
+void service_check_read(const json_t *json, struct reg_check *check);
+
+/** The whole of a service, with its backends; also what a watch tells. NULL when there is none of that name.
+ */
+json_t *service_json(struct model *model, const char *name);
+
+/** A backend, with what the dataplane counts for it. */
+json_t *service_backend_json(
+	struct model *model, const struct reg_service *service, const struct reg_backend *backend);

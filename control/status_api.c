@@ -1,0 +1,39 @@
+/*
+ * The daemon as a whole.
+ */
+#include "control/objects.h"
+#include "control/stats_json.h"
+
+static int status(
+	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+{
+	json_t *workers = stats_workers_json(model), *worker;
+	struct timespec now;
+	size_t i;
+
+	json_array_foreach(workers, i, worker)
+	{
+		json_object_del(worker, "stages");
+		json_object_del(worker, "longest_gap_us");
+	}
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	*result = json_pack("{s:s, s:I, s:o, s:i, s:I}", "version", SLUICE_VERSION, "uptime_s",
+		(json_int_t)(now.tv_sec - model->started.tv_sec), "workers", workers, "memory_mb",
+		(int)dp_memory_mb(model->dp), "generation", (json_int_t)registry_generation(model->registry));
+	return 0;
+}
+
+static int version(
+	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+{
+	*result = json_pack("{s:s}", "version", SLUICE_VERSION);
+	return 0;
+}
+
+static const struct api_field no_fields[] = {{NULL}};
+
+const struct api_method status_methods[] = {
+	{"status", "Show how the daemon does", no_fields, status, false},
+	{"version", "Show the daemon's version", no_fields, version, false},
+	{NULL},
+};

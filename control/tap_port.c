@@ -1,0 +1,138 @@
+#include "control/tap_port.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "control/netlink.h"
+#include "control/netns.h"
+
+/* The namespace of the port, -1 for the host's; -2 with `err`. */
+static int open_netns(const struct tap_port *tap, struct api_err *err)
+{
+	int fd;
+
+	if (!tap->netns)
+		return -1;
+	fd = netns_open(tap->netns);
+	if (fd >= 0)
+		return fd;
+	if (fd == -EINVAL)
+		api_fail(err, API_INVALID, "netns", "\"%s\" is no network namespace", tap->netns);
+	else if (fd == -ENOENT || fd == -ENAMETOOLONG)
+		api_fail(err, API_NOT_FOUND, "netns", "no such namespace \"%s\"", tap->netns);
+	else
+		api_fail(err, API_INTERNAL, "netns", "\"%s\": %s", tap->netns, strerror(-fd));
+	return -2;
+}
+
+static int fail_tap(const struct tap_port *tap, int rc, struct api_err *err)
+{
+	if (rc == -EEXIST)
+		return api_fail(
+			err, API_EXISTS, "ifname", "there is an interface \"%s\" already", tap->ifname);
+	if (rc == -EINVAL)
+		return api_fail(
+			err, API_INVALID, "ifname", "\"%s\" is no name for an interface", tap->ifname);
+	return api_fail(err, API_INTERNAL, "ifname", "cannot make \"%s\": %s", tap->ifname, strerror(-rc));
+}
+
+static bool has_ip(const struct tap_port *tap, uint32_t ip)
+{
+	for (unsigned i = 0; i < tap->nips; i++)
+		if (tap->ips[i] == ip)
+			return true;
+	return false;
+}
+
+/* Takes off the addresses that `now` lacks, then adds those that are not there. */
+static int set_addresses(
+	struct netlink *nl, int index, const struct tap_port *old, const struct tap_port *now)
+{
+	int rc = 0;
+
+	for (unsigned i = 0; rc == 0 && old && i < old->nips; i++) {
+		if (has_ip(now, old->ips[i]))
+			continue;
+		rc = netlink_addr_del(nl, index, old->ips[i], old->prefix);
+		if (rc == -EADDRNOTAVAIL)
+			rc = 0;
+	}
+	/* after the deletions: with the first address of a prefix the kernel takes off the others of that
+	 * prefix */
+	for (unsigned i = 0; rc == 0 && i < now->nips; i++) {
+		rc = netlink_addr_add(nl, index, now->ips[i], now->prefix);
+		if (rc == -EEXIST && old)
+			rc = 0;
+	}
+	return rc;
+}
+
+/* Sets up the interface, new (old NULL) or as changed from `old`. */
+static int set_up(struct netlink *nl, int index, const struct tap_port *old, const struct tap_port *now)
+{
+	int rc = netlink_link_set(nl, index, &(struct netlink_link){.mac = now->mac, .mtu = now->mtu});
+
+	if (rc < 0 || !now->configure)
+		return rc;
+	rc = set_addresses(nl, index, old, now);
+	if (rc == 0)
+		rc = netlink_link_set(nl, index, &(struct netlink_link){.up = true});
+	if (rc == 0 && now->gateway && now->nips > 0 && now->netns) {
+		rc = netlink_default_route(nl, index, now->gateway);
+		if (rc == -EEXIST)
+			rc = 0; /* the container has one, by another interface or from before */
+	}
+	return rc;
+}
+
+static int set_up_in(int netns, const struct tap_port *old, const struct tap_port *now, struct api_err *err)
+{
+	struct netlink *nl = NULL;
+	int rc = netlink_open(netns, &nl);
+
+	if (rc == 0)
+		rc = netlink_index(nl, now->ifname);
+	if (rc > 0)
+		rc = set_up(nl, rc, old, now);
+	netlink_close(nl);
+	if (rc == -ENODEV)
+		return api_fail(err, API_NOT_FOUND, "ifname", "the interface \"%s\" is gone", now->ifname);
+	if (rc < 0)
+		return api_fail(
+			err, API_INTERNAL, "ifname", "cannot set up \"%s\": %s", now->ifname, strerror(-rc));
+	return 0;
+}
+
+int tap_port_open(const struct tap_port *tap, int workshop, int fds[TAP_QUEUES_MAX], struct api_err *err)
+{
+	int netns = open_netns(tap, err), rc;
+	struct tap_spec spec = {
+		.ifname = tap->ifname, .netns = netns, .workshop = workshop, .queues = tap->queues};
+
+	if (netns < -1)
+		return -1;
+	rc = tap_open(&spec, fds);
+	if (rc < 0) {
+		fail_tap(tap, rc, err);
+	} else {
+		rc = set_up_in(netns, NULL, tap, err);
+		for (unsigned i = 0; rc < 0 && i < tap->queues; i++)
+			close(fds[i]);
+	}
+	if (netns >= 0)
+		close(netns);
+	return rc < 0 ? -1 : 0;
+}
+
+int tap_port_change(const struct tap_port *old, const struct tap_port *now, struct api_err *err)
+{
+	int netns = open_netns(now, err), rc;
+
+	if (netns < -1)
+		return -1;
+	rc = set_up_in(netns, old, now, err);
+	if (netns >= 0)
+		close(netns);
+	return rc;
+}

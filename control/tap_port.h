@@ -1,0 +1,35 @@
+/*
+ * tap_port.h: the host's side of a TAP port: the interface in its container's namespace and its set-up there.
+ * Control thread.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "control/addr.h"
+#include "control/api.h"
+#include "control/tap.h"
+
+/* How the interface is to be. */
+struct tap_port {
+	const char *netns; /* name or absolute path; NULL: the host's */
+	const char *ifname;
+	const uint8_t *mac; /* [6]; NULL: the kernel's choice */
+	uint16_t mtu;
+	bool configure; /* addresses, up and default route, too */
+	const uint32_t *ips;
+	unsigned nips;
+	uint8_t prefix;
+	uint32_t gateway; /* 0: none */
+	unsigned queues;
+};
+
+/**
+ * Makes the interface and sets it up; `fds` gets a descriptor a queue. `workshop` is the namespace in which
+ * it is made. Returns 0, or -1 with `err` naming the field, and nothing left behind.
+ */
+int tap_port_open(const struct tap_port *tap, int workshop, int fds[TAP_QUEUES_MAX], struct api_err *err);
+
+/** Brings the interface from `old` to `now`: MAC, MTU, addresses. As above. */
+int tap_port_change(const struct tap_port *old, const struct tap_port *now, struct api_err *err);

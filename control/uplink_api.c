@@ -1,0 +1,252 @@
+/*
+ * Uplinks: ports that carry the underlay.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/objects.h"
+#include "control/params.h"
+#include "control/port_spec.h"
+#include "control/virtio_features.h"
+
+enum { MTU_DEFAULT = 1500, NEIGHBOURS_MAX = 4096 };
+
+static struct addr_prefix address_of(const struct model_port *uplink)
+{
+	return (struct addr_prefix){uplink->spec.address, uplink->spec.prefix};
+}
+
+static json_t *neighbours_json(struct model *model, const struct model_port *uplink)
+{
+	struct dp_neighbour *found = calloc(NEIGHBOURS_MAX, sizeof(*found));
+	json_t *list = json_array();
+	size_t n;
+
+	if (!found)
+		return list;
+	n = dp_neighbours(model->dp, uplink->id, found, NEIGHBOURS_MAX);
+	for (size_t i = 0; i < n && i < NEIGHBOURS_MAX; i++) {
+		char ip[ADDR_IP4_TEXT], mac[ADDR_MAC_TEXT];
+
+		json_array_append_new(
+			list, json_pack("{s:s, s:s?, s:s}", "ip", addr_ip4_text(found[i].ip, ip), "mac",
+				      found[i].reachable ? addr_mac_text(found[i].mac, mac) : NULL, "state",
+				      found[i].reachable ? "reachable" : "resolving"));
+	}
+	free(found);
+	return list;
+}
+
+static json_t *uplink_json(struct model *model, const struct model_port *uplink)
+{
+	json_t *object = port_spec_json(model, uplink);
+	char address[ADDR_PREFIX_TEXT], gateway[ADDR_IP4_TEXT];
+
+	json_object_set_new(object, "address",
+		json_pack("s?", uplink->spec.address ? addr_prefix_text(address_of(uplink), address) : NULL));
+	json_object_set_new(object, "gateway",
+		json_pack(
+			"s?", uplink->spec.next_hop ? addr_ip4_text(uplink->spec.next_hop, gateway) : NULL));
+	json_object_set_new(object, "vxlan_port", json_integer(uplink->spec.vxlan_port));
+	json_object_set_new(object, "neighbours", neighbours_json(model, uplink));
+	return object;
+}
+
+/* --- add -------------------------------------------------------------------------------------------------
+ */
+
+static int read_address(struct model *model, struct model_port *uplink, struct api_err *err)
+{
+	const char *text = param_str(uplink->params, "address"),
+		   *gateway = param_str(uplink->params, "gateway");
+	struct addr_prefix address;
+	struct model_port *other;
+
+	if (!text)
+		return gateway ? api_fail(err, API_INVALID, "gateway", "needs an address") : 0;
+	if (!addr_prefix(text, &address) || !addr_is_host(address, address.address))
+		return api_fail(err, API_INVALID, "address", "%s is no host address of its prefix", text);
+	TAILQ_FOREACH(other, &model->ports, link)
+	if (!other->network && other->spec.address == address.address)
+		return api_fail(err, API_EXISTS, "address", "%s is taken by uplink %s", text, other->name);
+	uplink->spec.address = address.address;
+	uplink->spec.prefix = address.len;
+	if (!gateway)
+		return 0;
+	if (!addr_ip4(gateway, &uplink->spec.next_hop) || !addr_is_host(address, uplink->spec.next_hop) ||
+		uplink->spec.next_hop == address.address)
+		return api_fail(err, API_INVALID, "gateway", "%s is no other host of %s", gateway, text);
+	return 0;
+}
+
+/*
+ * Hosts that name their uplinks alike must not share a MAC in the underlay, so the address, which they cannot
+ * share either, is part of the seed.
+ */
+static int read_mac(struct model *model, struct model_port *uplink, struct api_err *err)
+{
+	const char *address = param_str(uplink->params, "address");
+	char seed[MODEL_NAME + ADDR_PREFIX_TEXT];
+
+	snprintf(seed, sizeof(seed), "%s%s%s", uplink->name, address ? " " : "", address ? address : "");
+	return port_spec_mac(model, uplink, seed, err);
+}
+
+static int uplink_add(
+	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+{
+	const char *name = param_str(params, "name");
+	struct model_port *uplink;
+	char mac[ADDR_MAC_TEXT];
+
+	if (model_port(model, name))
+		return api_fail(err, API_EXISTS, "name", "there is a port \"%s\" already", name);
+	uplink = calloc(1, sizeof(*uplink));
+	if (uplink)
+		uplink->params = json_copy(params);
+	if (!uplink || !uplink->params) {
+		port_spec_free(uplink);
+		return api_fail(err, API_INTERNAL, NULL, "out of memory");
+	}
+	snprintf(uplink->name, sizeof(uplink->name), "%s", name);
+	snprintf(uplink->source, sizeof(uplink->source), "%s", source);
+	uplink->spec.net = DP_NET_NONE;
+	uplink->spec.mtu = (uint16_t)param_int(params, "mtu", MTU_DEFAULT);
+	uplink->spec.vxlan_port = (uint16_t)param_int(params, "vxlan_port", 4789);
+	if (read_address(model, uplink, err) < 0 || read_mac(model, uplink, err) < 0 ||
+		port_spec_read(model, uplink, err) < 0 || port_spec_attach(model, uplink, err) < 0) {
+		port_spec_free(uplink);
+		return -1;
+	}
+	json_object_set_new(uplink->params, "mac", json_string(addr_mac_text(uplink->spec.mac, mac)));
+	model_changed(model, "uplink.add", source, uplink->params);
+	*result = uplink_json(model, uplink);
+	return 0;
+}
+
+/* --- set, del, list, show --------------------------------------------------------------------------------
+ */
+
+static struct model_port *need_uplink(struct model *model, const json_t *params, struct api_err *err)
+{
+	const char *name = param_str(params, "name");
+	struct model_port *uplink = model_port(model, name);
+
+	if (uplink && !uplink->network)
+		return uplink;
+	api_fail(err, API_NOT_FOUND, "name", "no such uplink \"%s\"", name);
+	return NULL;
+}
+
+static int uplink_set(
+	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+{
+	struct model_port *uplink = need_uplink(model, params, err);
+	const char *mac = param_str(params, "mac");
+	struct dp_err why = {""};
+	struct model_port now;
+	int rc;
+
+	if (!uplink)
+		return -1;
+	now = *uplink;
+	now.spec.mtu = (uint16_t)param_int(params, "mtu", now.spec.mtu);
+	if (mac && port_spec_take_mac(model, &now, mac, err) < 0)
+		return -1;
+	rc = dp_port_set(model->dp, uplink->id, &now.spec, &why);
+	if (rc < 0)
+		return model_refused(err, rc, why.text);
+	uplink->spec = now.spec;
+	model_changed(model, "uplink.set", source, params);
+	*result = uplink_json(model, uplink);
+	return 0;
+}
+
+static int uplink_del(
+	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+{
+	struct model_port *uplink = need_uplink(model, params, err);
+
+	if (!uplink)
+		return -1;
+	port_spec_detach(model, uplink);
+	model_changed(model, "uplink.del", source, params);
+	*result = json_object();
+	return 0;
+}
+
+static int uplink_list(
+	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+{
+	struct model_port *port;
+
+	*result = json_array();
+	TAILQ_FOREACH(port, &model->ports, link)
+	if (!port->network)
+		json_array_append_new(*result, uplink_json(model, port));
+	return 0;
+}
+
+static int uplink_show(
+	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+{
+	struct model_port *uplink = need_uplink(model, params, err);
+
+	if (!uplink)
+		return -1;
+	*result = uplink_json(model, uplink);
+	port_spec_describe(uplink, *result);
+	return 0;
+}
+
+/* --- declared --------------------------------------------------------------------------------------------
+ */
+
+static const struct api_field add_fields[] = {
+	{"name", API_NAME, "of the uplink; ports and uplinks share their names", .required = true,
+		.positional = true},
+	{"type", API_ENUM, "what attaches", .required = true, .choices = uplink_type_names},
+	{"address", API_ADDR4, "the switch's own address in the underlay, with its prefix length"},
+	{"gateway", API_IP4, "next hop for what is outside of that prefix"},
+	{"vxlan_port", API_INT, "UDP port of VXLAN", .min = 1, .max = 65535, .def = "4789"},
+	PORT_SPEC_FIELDS,
+	{NULL},
+};
+
+static const struct api_field set_fields[] = {
+	{"name", API_NAME, "of the uplink", .required = true, .positional = true},
+	{"mac", API_MAC, "of the switch in the underlay"},
+	{"mtu", API_INT, "of the underlay", .min = 68, .max = 9000},
+	{NULL},
+};
+
+static const struct api_field name_fields[] = {
+	{"name", API_NAME, "of the uplink", .required = true, .positional = true},
+	{NULL},
+};
+
+static const struct api_field no_fields[] = {{NULL}};
+
+static const struct api_column columns[] = {
+	{"name", "NAME"},
+	{"type", "TYPE"},
+	{"state", "STATE"},
+	{"address", "ADDRESS"},
+	{"gateway", "GATEWAY"},
+	{"mac", "MAC"},
+	{"mtu", "MTU"},
+	{"rx_packets", "RX"},
+	{"tx_packets", "TX"},
+	{"source", "SOURCE"},
+	{NULL},
+};
+
+const struct api_method uplink_methods[] = {
+	{"uplink.add", "Attach a port that carries the underlay", add_fields, uplink_add, true},
+	{"uplink.set", "Change an uplink", set_fields, uplink_set, true},
+	{"uplink.del", "Delete an uplink", name_fields, uplink_del, true},
+	{"uplink.list", "List uplinks", no_fields, uplink_list, false, columns},
+	{"uplink.show", "Show an uplink", name_fields, uplink_show, false},
+	{NULL},
+};

@@ -1,0 +1,150 @@
+/*
+ * Vteps: remote VXLAN tunnel end points of overlay networks.
+ */
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/fdb_api.h"
+#include "control/objects.h"
+#include "control/params.h"
+
+static const char *const states[] = {
+	[DP_VTEP_NO_UPLINK] = "no-uplink", [DP_VTEP_RESOLVING] = "resolving", [DP_VTEP_UP] = "up"};
+
+static json_t *vtep_json(struct model *model, const struct model_vtep *vtep)
+{
+	struct dp_vtep_info info = {.state = DP_VTEP_NO_UPLINK, .uplink = UINT16_MAX};
+	char remote[ADDR_IP4_TEXT], mac[ADDR_MAC_TEXT];
+
+	dp_vtep_info(model->dp, vtep->id, &info);
+	return json_pack("{s:s, s:s, s:s, s:s?, s:s?, s:s}", "network", vtep->network->name, "remote",
+		addr_ip4_text(vtep->remote, remote), "state", states[info.state], "mac",
+		info.state == DP_VTEP_UP ? addr_mac_text(info.mac, mac) : NULL, "uplink",
+		info.uplink == UINT16_MAX ? NULL : model_port_name(model, info.uplink), "source",
+		vtep->source);
+}
+
+/* An address of our own is no remote one. */
+static int check_remote(struct model *model, uint32_t remote, const char *text, struct api_err *err)
+{
+	struct model_port *port;
+
+	if (remote == 0 || (ntohl(remote) >> 28) >= 0xe)
+		return api_fail(err, API_INVALID, "remote", "%s is no unicast address", text);
+	TAILQ_FOREACH(port, &model->ports, link)
+	if (!port->network && port->spec.address == remote)
+		return api_fail(
+			err, API_INVALID, "remote", "%s is the address of uplink %s", text, port->name);
+	return 0;
+}
+
+static int vtep_add(
+	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+{
+	struct model_network *network = model_need_network(model, params, "network", err);
+	const char *text = param_str(params, "remote");
+	struct dp_err why = {""};
+	struct model_vtep *vtep;
+	uint32_t remote = 0;
+	int rc;
+
+	if (!network)
+		return -1;
+	if (network->spec.mode != DP_OVERLAY)
+		return api_fail(err, API_INVALID, "network", "%s is no overlay", network->name);
+	addr_ip4(text, &remote);
+	if (check_remote(model, remote, text, err) < 0)
+		return -1;
+	if (model_vtep(model, network, remote))
+		return api_fail(
+			err, API_EXISTS, "remote", "network %s has vtep %s already", network->name, text);
+	vtep = calloc(1, sizeof(*vtep));
+	if (!vtep)
+		return api_fail(err, API_INTERNAL, NULL, "out of memory");
+	rc = dp_vtep_add(model->dp, network->id, remote, &vtep->id, &why);
+	if (rc < 0) {
+		free(vtep);
+		return model_refused(err, rc, why.text);
+	}
+	vtep->network = network;
+	vtep->remote = remote;
+	snprintf(vtep->source, sizeof(vtep->source), "%s", source);
+	TAILQ_INSERT_TAIL(&model->vteps, vtep, link);
+	model->vtep_by_id[vtep->id] = vtep;
+	model_changed(model, "vtep.add", source, params);
+	*result = vtep_json(model, vtep);
+	return 0;
+}
+
+static int vtep_del(
+	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+{
+	struct model_network *network = model_need_network(model, params, "network", err);
+	const char *text = param_str(params, "remote");
+	struct model_vtep *vtep;
+	uint32_t remote = 0;
+	int rc;
+
+	if (!network)
+		return -1;
+	addr_ip4(text, &remote);
+	vtep = model_vtep(model, network, remote);
+	if (!vtep)
+		return api_fail(
+			err, API_NOT_FOUND, "remote", "network %s has no vtep %s", network->name, text);
+	fdb_forget(model, NULL, vtep);
+	rc = dp_vtep_del(model->dp, vtep->id);
+	if (rc < 0)
+		return model_refused(err, rc, NULL);
+	TAILQ_REMOVE(&model->vteps, vtep, link);
+	model->vtep_by_id[vtep->id] = NULL;
+	free(vtep);
+	model_changed(model, "vtep.del", source, params);
+	*result = json_object();
+	return 0;
+}
+
+static int vtep_list(
+	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+{
+	const char *network = param_str(params, "network");
+	struct model_vtep *vtep;
+
+	if (network && !model_need_network(model, params, "network", err))
+		return -1;
+	*result = json_array();
+	TAILQ_FOREACH(vtep, &model->vteps, link)
+	if (!network || !strcmp(vtep->network->name, network))
+		json_array_append_new(*result, vtep_json(model, vtep));
+	return 0;
+}
+
+static const struct api_field vtep_fields[] = {
+	{"network", API_NAME, "an overlay network", .required = true},
+	{"remote", API_IP4, "underlay address of the other host", .required = true},
+	{NULL},
+};
+
+static const struct api_field list_fields[] = {
+	{"network", API_NAME, "only its vteps"},
+	{NULL},
+};
+
+static const struct api_column columns[] = {
+	{"network", "NETWORK"},
+	{"remote", "REMOTE"},
+	{"state", "STATE"},
+	{"mac", "MAC"},
+	{"uplink", "UPLINK"},
+	{"source", "SOURCE"},
+	{NULL},
+};
+
+const struct api_method vtep_methods[] = {
+	{"vtep.add", "Reach another host of an overlay network", vtep_fields, vtep_add, true},
+	{"vtep.del", "Reach it no more", vtep_fields, vtep_del, true},
+	{"vtep.list", "List vteps", list_fields, vtep_list, false, columns},
+	{NULL},
+};
