@@ -1,0 +1,12 @@
+#include "dataplane/port.h"
+
+/* The kinds of port there are. NULL: not in this build. */
+static const struct port_ops *const types[DP_PORT_TYPES] = {
+	[DP_VHOST_USER] = &port_vhost_ops,
+	[DP_TAP] = &port_tap_ops,
+};
+
+const struct port_ops *port_type_ops(enum dp_port_type type)
+{
+	return (unsigned)type < DP_PORT_TYPES ? types[type] : NULL;
+}

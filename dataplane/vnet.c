@@ -1,0 +1,45 @@
+#include "dataplane/vnet.h"
+
+#include "dataplane/offload.h"
+
+/* On an uplink: does the request stay inside the frame, and is it one that we can carry? */
+static bool within(struct frame *f)
+{
+	struct offload *off = &f->off;
+
+	off->gso_type &= ~VIRTIO_NET_HDR_GSO_ECN;
+	/* that a device found the outer checksum right says nothing about the inner one */
+	off->flags &= VIRTIO_NET_HDR_F_NEEDS_CSUM;
+	if (!off->flags) {
+		bool plain = off->gso_type == VIRTIO_NET_HDR_GSO_NONE;
+
+		*off = (struct offload){0};
+		return plain;
+	}
+	if ((uint32_t)off->csum_start + off->csum_offset + 2 > f->len)
+		return false;
+	return off->gso_type == VIRTIO_NET_HDR_GSO_NONE || off->gso_type == VIRTIO_NET_HDR_GSO_TCPV4 ||
+	       off->gso_type == VIRTIO_NET_HDR_GSO_TCPV6;
+}
+
+bool vnet_take(const struct port *port, struct frame *f, const struct virtio_net_hdr *hdr)
+{
+	memcpy(&f->off, hdr, sizeof(f->off));
+	if (!f->off.flags && !f->off.gso_type)
+		return true;
+	return port->is_uplink ? within(f) : offload_valid(f);
+}
+
+unsigned vnet_vector(const struct frame *f, void *hdr, unsigned hdr_len, struct iovec *iov)
+{
+	unsigned n = 0;
+
+	memset(hdr, 0, hdr_len);
+	if (f->off.flags || f->off.gso_type)
+		memcpy(hdr, &f->off, sizeof(f->off));
+	iov[n++] = (struct iovec){hdr, hdr_len};
+	iov[n++] = (struct iovec){(void *)(f->hdr + f->hdr_off), f->hdr_len};
+	for (unsigned i = 0; i < f->nspan; i++)
+		iov[n++] = (struct iovec){(void *)f->span[i].ptr, f->span[i].len};
+	return n;
+}

@@ -1,0 +1,31 @@
+/*
+ * vnet.h: the virtio_net_hdr that the kernel puts before each frame of a TAP or packet socket, and frames as
+ * the kernel's vectors. The header's first ten bytes are struct offload, in the byte order of the machine.
+ */
+#pragma once
+
+#include <linux/virtio_net.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "dataplane/port.h"
+
+static_assert(sizeof(struct virtio_net_hdr) == sizeof(struct offload), "one is read as the other");
+
+enum {
+	VNET_IOVS = 2 + FRAME_SPANS, /* of one frame with its header */
+};
+
+/**
+ * Worker. Takes over the request `hdr` of a frame that came from the kernel at `port`: f->off is then sound.
+ * On an uplink it may name the inner packet of a tunnel, so there only its bounds are checked: the stage that
+ * takes the tunnel apart calls offload_valid(). False: the frame must be dropped as bad-offload.
+ */
+bool vnet_take(const struct port *port, struct frame *f, const struct virtio_net_hdr *hdr);
+
+/**
+ * Worker. The frame behind a header of `hdr_len` bytes at `hdr` (at least a virtio_net_hdr; the rest is
+ * zeroed) as a vector of at most VNET_IOVS. Returns how many.
+ */
+unsigned vnet_vector(const struct frame *f, void *hdr, unsigned hdr_len, struct iovec *iov);
