@@ -10,9 +10,6 @@
 #include "control/params.h"
 #include "control/service_json.h"
 
-/* --- finding ---------------------------------------------------------------------------------------------
- */
-
 struct search {
 	uint32_t address;
 	uint16_t port;
@@ -62,9 +59,6 @@ static json_t *result_of(struct model *model, const char *service, const char *i
 	return backend ? service_backend_json(model, registry_service_find(model->registry, service), backend)
 		       : json_object();
 }
-
-/* --- add, set, del, drain, undrain -----------------------------------------------------------------------
- */
 
 static void read_backend(struct reg_backend *backend, const json_t *params)
 {
@@ -189,9 +183,6 @@ static int backend_del(
 	return 0;
 }
 
-/* --- list ------------------------------------------------------------------------------------------------
- */
-
 struct listing {
 	struct model *model;
 	const struct reg_service *service;
@@ -235,9 +226,6 @@ static int backend_list(
 		registry_service_walk(model->registry, list_service, &listing);
 	return 0;
 }
-
-/* --- declared --------------------------------------------------------------------------------------------
- */
 
 /* clang-format off */
 #define BACKEND_KEY \

@@ -12,9 +12,6 @@
 #include "control/objects.h"
 #include "control/params.h"
 
-/* --- add, del --------------------------------------------------------------------------------------------
- */
-
 /* Where the entry is to point: exactly one of port and vtep, of the same network. */
 static int read_target(struct model *model, struct model_fdb *fdb, const json_t *params, struct api_err *err)
 {
@@ -165,9 +162,6 @@ static int fdb_flush(
 	return 0;
 }
 
-/* --- list ------------------------------------------------------------------------------------------------
- */
-
 struct listing {
 	struct model *model;
 	uint16_t only; /* network, DP_NET_NONE: all */
@@ -184,14 +178,15 @@ static bool list_entry(void *arg, const struct dp_fdb_entry *entry)
 
 	if (!network || (listing->only != DP_NET_NONE && entry->net != listing->only))
 		return true;
-	object = json_pack("{s:s, s:s, s:b, s:i}", "network", network->name, "mac",
-		addr_mac_text(entry->mac, mac), "static", entry->is_static, "age_s", (int)entry->age_s);
+	object = json_pack("{s:s, s:s}", "network", network->name, "mac", addr_mac_text(entry->mac, mac));
 	if (entry->vtep != UINT16_MAX)
 		json_object_set_new(
 			object, "vtep", vtep ? json_string(addr_ip4_text(vtep->remote, ip)) : json_null());
 	else
 		json_object_set_new(
 			object, "port", json_pack("s?", model_port_name(listing->model, entry->port)));
+	json_object_set_new(object, "static", json_boolean(entry->is_static));
+	json_object_set_new(object, "age_s", json_integer(entry->age_s));
 	json_array_append_new(listing->list, object);
 	return true;
 }
@@ -212,9 +207,6 @@ static int fdb_list(
 	dp_fdb_walk(model->dp, list_entry, &listing);
 	return 0;
 }
-
-/* --- declared --------------------------------------------------------------------------------------------
- */
 
 static const struct api_field add_fields[] = {
 	{"network", API_NAME, "of the entry", .required = true},

@@ -15,9 +15,6 @@
 #include "control/objects.h"
 #include "control/params.h"
 
-/* --- life ------------------------------------------------------------------------------------------------
- */
-
 static void on_link(void *ctx, uint16_t id, bool up)
 {
 	struct model *model = ctx;
@@ -178,9 +175,6 @@ struct registry *model_registry(struct model *model)
 	return model->registry;
 }
 
-/* --- finding ---------------------------------------------------------------------------------------------
- */
-
 struct model_network *model_network(struct model *model, const char *name)
 {
 	struct model_network *network;
@@ -299,9 +293,6 @@ struct addr_prefix model_subnet(const struct model_network *network)
 {
 	return (struct addr_prefix){network->spec.subnet, network->spec.prefix};
 }
-
-/* --- links, refusals, log --------------------------------------------------------------------------------
- */
 
 int model_port_up(struct model *model, const struct model_port *port)
 {

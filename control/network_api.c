@@ -16,9 +16,6 @@ static const char *const modes[] = {"bridge", "host", "overlay", "p2p", NULL};
 
 enum { MTU_DEFAULT = 1500, MTU_OVERLAY = 1450, AGE_DEFAULT = 300 };
 
-/* --- add -------------------------------------------------------------------------------------------------
- */
-
 static int read_vni(
 	struct model *model, struct model_network *network, const json_t *params, struct api_err *err)
 {
@@ -162,9 +159,6 @@ fail:
 	return -1;
 }
 
-/* --- set -------------------------------------------------------------------------------------------------
- */
-
 static int check_mtu(
 	struct model *model, const struct model_network *network, uint16_t mtu, struct api_err *err)
 {
@@ -252,9 +246,6 @@ static int network_set(
 	*result = network_json(model, network);
 	return 0;
 }
-
-/* --- del, list, show -------------------------------------------------------------------------------------
- */
 
 struct service_search {
 	const char *network, *found;
@@ -344,9 +335,6 @@ static int network_show(
 	}
 	return 0;
 }
-
-/* --- declared --------------------------------------------------------------------------------------------
- */
 
 static const struct api_field add_fields[] = {
 	{"name", API_NAME, "of the network", .required = true, .positional = true},

@@ -96,8 +96,7 @@ struct model {
 	void *on_change_arg;
 };
 
-/* --- model.c ---------------------------------------------------------------------------------------------
- */
+/* model.c */
 
 /** By name; NULL when there is none. A port may be an uplink. */
 struct model_network *model_network(struct model *model, const char *name);
@@ -141,8 +140,7 @@ int model_port_up(struct model *model, const struct model_port *port);
 /** One line to the daemon's log; `level` as in syslog(3). */
 void model_log(int level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* --- model_sink.c ----------------------------------------------------------------------------------------
- */
+/* model_sink.c */
 
 /** What the registry asks of the model and tells it. */
 struct registry_sink model_sink(struct model *model);

@@ -14,9 +14,6 @@
 
 enum { P2P_PORTS = 2 };
 
-/* --- addresses -------------------------------------------------------------------------------------------
- */
-
 /* An address of the network that is being given out to `port`. */
 struct claim {
 	struct model *model;
@@ -82,33 +79,12 @@ static int read_ips(struct model *model, struct model_port *port, const json_t *
 	return 0;
 }
 
-static json_t *ips_json(const struct model_port *port)
-{
-	json_t *list = json_array();
-	char text[ADDR_IP4_TEXT];
-
-	for (unsigned i = 0; i < port->spec.nips; i++)
-		json_array_append_new(list, json_string(addr_ip4_text(port->spec.ips[i], text)));
-	return list;
-}
-
 static int check_mtu(const struct model_port *port, struct api_err *err)
 {
 	if (port->spec.mtu > port->network->spec.mtu)
 		return api_fail(err, API_INVALID, "mtu", "%u is more than the %u of network %s",
 			port->spec.mtu, port->network->spec.mtu, port->network->name);
 	return 0;
-}
-
-/* --- add -------------------------------------------------------------------------------------------------
- */
-
-static json_t *port_json(struct model *model, const struct model_port *port)
-{
-	json_t *object = port_spec_json(model, port);
-
-	json_object_set_new(object, "ips", ips_json(port));
-	return object;
 }
 
 static int read_port(struct model *model, struct model_port *port, struct api_err *err)
@@ -137,7 +113,7 @@ static void settle_params(struct model_port *port)
 	char mac[ADDR_MAC_TEXT];
 
 	json_object_set_new(port->params, "mac", json_string(addr_mac_text(port->spec.mac, mac)));
-	json_object_set_new(port->params, "ips", ips_json(port));
+	json_object_set_new(port->params, "ips", port_spec_ips_json(port));
 }
 
 static int port_add(
@@ -163,12 +139,9 @@ static int port_add(
 	}
 	settle_params(port);
 	model_changed(model, "port.add", source, port->params);
-	*result = port_json(model, port);
+	*result = port_spec_json(model, port);
 	return 0;
 }
-
-/* --- set -------------------------------------------------------------------------------------------------
- */
 
 static struct model_port *need_port(struct model *model, const json_t *params, struct api_err *err)
 {
@@ -274,12 +247,9 @@ static int port_set(
 	if (read_changes(model, &now, params, err) < 0 || apply_changes(model, port, &now, err) < 0)
 		return -1;
 	model_changed(model, "port.set", source, params);
-	*result = port_json(model, port);
+	*result = port_spec_json(model, port);
 	return 0;
 }
-
-/* --- del, list, show -------------------------------------------------------------------------------------
- */
 
 static int port_del(
 	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
@@ -306,7 +276,7 @@ static int port_list(
 	*result = json_array();
 	TAILQ_FOREACH(port, &model->ports, link)
 	if (!network || (port->network && !strcmp(port->network->name, network)))
-		json_array_append_new(*result, port_json(model, port));
+		json_array_append_new(*result, port_spec_json(model, port));
 	return 0;
 }
 
@@ -317,13 +287,10 @@ static int port_show(
 
 	if (!port)
 		return -1;
-	*result = port_json(model, port);
+	*result = port_spec_json(model, port);
 	port_spec_describe(port, *result);
 	return 0;
 }
-
-/* --- declared --------------------------------------------------------------------------------------------
- */
 
 static const struct api_field add_fields[] = {
 	{"name", API_NAME, "of the port", .required = true, .positional = true},

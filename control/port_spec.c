@@ -279,17 +279,28 @@ void port_spec_free(struct model_port *port)
 	free(port);
 }
 
+json_t *port_spec_ips_json(const struct model_port *port)
+{
+	json_t *list = json_array();
+	char text[ADDR_IP4_TEXT];
+
+	for (unsigned i = 0; i < port->spec.nips; i++)
+		json_array_append_new(list, json_string(addr_ip4_text(port->spec.ips[i], text)));
+	return list;
+}
+
 json_t *port_spec_json(struct model *model, const struct model_port *port)
 {
 	struct dp_port_info info = {0};
 	char mac[ADDR_MAC_TEXT];
 
 	dp_port_info(model->dp, port->id, &info);
-	return json_pack("{s:s, s:s?, s:s, s:s, s:s, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:s}", "name",
-		port->name, "network", port->network ? port->network->name : NULL, "type",
+	return json_pack("{s:s, s:s?, s:s, s:s, s:s, s:o, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:s}",
+		"name", port->name, "network", port->network ? port->network->name : NULL, "type",
 		port_type_names[port->spec.type], "state", info.up ? "up" : "down", "mac",
-		addr_mac_text(port->spec.mac, mac), "mtu", (int)port->spec.mtu, "queues", (int)info.queues,
-		"rx_packets", (json_int_t)info.rx_packets, "rx_bytes", (json_int_t)info.rx_bytes,
-		"tx_packets", (json_int_t)info.tx_packets, "tx_bytes", (json_int_t)info.tx_bytes, "rx_drops",
-		(json_int_t)info.rx_drops, "tx_drops", (json_int_t)info.tx_drops, "source", port->source);
+		addr_mac_text(port->spec.mac, mac), "ips", port_spec_ips_json(port), "mtu",
+		(int)port->spec.mtu, "queues", (int)info.queues, "rx_packets", (json_int_t)info.rx_packets,
+		"rx_bytes", (json_int_t)info.rx_bytes, "tx_packets", (json_int_t)info.tx_packets, "tx_bytes",
+		(json_int_t)info.tx_bytes, "rx_drops", (json_int_t)info.rx_drops, "tx_drops",
+		(json_int_t)info.tx_drops, "source", port->source);
 }

@@ -79,5 +79,8 @@ void port_spec_detach(struct model *model, struct model_port *port);
 /** Frees a port that is not in the model. NULL is allowed. */
 void port_spec_free(struct model_port *port);
 
-/** The columns of port list that an uplink has too: name, type, state, mac, queues and the counters. */
+/** The port's addresses as a list of texts. */
+json_t *port_spec_ips_json(const struct model_port *port);
+
+/** An entry of port list; what an uplink has beyond that is for uplink_api.c. */
 json_t *port_spec_json(struct model *model, const struct model_port *port);

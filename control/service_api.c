@@ -13,9 +13,6 @@
 static const char *const protocols[] = {"tcp", "udp", NULL};
 static const char *const policies[] = {"maglev", NULL};
 
-/* --- add, set --------------------------------------------------------------------------------------------
- */
-
 /* The vip must be a free address of the network; other services may share it on another port. */
 static int check_vip(struct model *model, const struct reg_service *service, struct api_err *err)
 {
@@ -142,9 +139,6 @@ static int service_set(
 	return 0;
 }
 
-/* --- del, list, show, watch ------------------------------------------------------------------------------
- */
-
 static int service_del(
 	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
 {
@@ -180,6 +174,14 @@ static bool list_service(void *arg, const struct reg_service *service)
 	return true;
 }
 
+static bool show_service(void *arg, const struct reg_service *service)
+{
+	struct listing *listing = arg;
+
+	json_array_append_new(listing->list, service_json(listing->model, service->name));
+	return true;
+}
+
 static int service_list(
 	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
 {
@@ -201,8 +203,23 @@ static int service_show(
 	return 0;
 }
 
-/* --- declared --------------------------------------------------------------------------------------------
- */
+/* What a watch begins with: the service, or all of them, as now. Later changes are told by the connection
+ * (rpc.c). */
+static int service_watch(
+	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+{
+	struct listing listing = {model, NULL};
+	const char *name = param_str(params, "name");
+	json_t *one = name ? service_json(model, name) : NULL;
+
+	listing.list = json_array();
+	if (one)
+		json_array_append_new(listing.list, one);
+	else if (!name)
+		registry_service_walk(model->registry, show_service, &listing);
+	*result = listing.list;
+	return 0;
+}
 
 /* clang-format off */
 #define SERVICE_FIELDS \
@@ -222,6 +239,11 @@ static const struct api_field service_fields[] = {
 
 static const struct api_field name_fields[] = {
 	{"name", API_NAME, "of the service", .required = true, .positional = true},
+	{NULL},
+};
+
+static const struct api_field watch_fields[] = {
+	{"name", API_NAME, "only this service, which need not exist yet", .positional = true},
 	{NULL},
 };
 
@@ -246,5 +268,6 @@ const struct api_method service_methods[] = {
 	{"service.del", "Delete a service with its backends", name_fields, service_del, true},
 	{"service.list", "List services", no_fields, service_list, false, columns},
 	{"service.show", "Show a service with its backends", name_fields, service_show, false},
+	{"service.watch", "Show services now and whenever they change", watch_fields, service_watch, false},
 	{NULL},
 };

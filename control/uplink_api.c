@@ -53,9 +53,6 @@ static json_t *uplink_json(struct model *model, const struct model_port *uplink)
 	return object;
 }
 
-/* --- add -------------------------------------------------------------------------------------------------
- */
-
 static int read_address(struct model *model, struct model_port *uplink, struct api_err *err)
 {
 	const char *text = param_str(uplink->params, "address"),
@@ -124,9 +121,6 @@ static int uplink_add(
 	*result = uplink_json(model, uplink);
 	return 0;
 }
-
-/* --- set, del, list, show --------------------------------------------------------------------------------
- */
 
 static struct model_port *need_uplink(struct model *model, const json_t *params, struct api_err *err)
 {
@@ -199,9 +193,6 @@ static int uplink_show(
 	port_spec_describe(uplink, *result);
 	return 0;
 }
-
-/* --- declared --------------------------------------------------------------------------------------------
- */
 
 static const struct api_field add_fields[] = {
 	{"name", API_NAME, "of the uplink; ports and uplinks share their names", .required = true,
