@@ -4,6 +4,7 @@
 static const struct port_ops *const types[DP_PORT_TYPES] = {
 	[DP_VHOST_USER] = &port_vhost_ops,
 	[DP_TAP] = &port_tap_ops,
+	[DP_AF_PACKET] = &port_af_packet_ops,
 };
 
 const struct port_ops *port_type_ops(enum dp_port_type type)

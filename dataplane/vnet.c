@@ -35,7 +35,7 @@ unsigned vnet_vector(const struct frame *f, void *hdr, unsigned hdr_len, struct 
 	unsigned n = 0;
 
 	memset(hdr, 0, hdr_len);
-	if (f->off.flags || f->off.gso_type)
+	if (f->off.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM)
 		memcpy(hdr, &f->off, sizeof(f->off));
 	iov[n++] = (struct iovec){hdr, hdr_len};
 	iov[n++] = (struct iovec){(void *)(f->hdr + f->hdr_off), f->hdr_len};

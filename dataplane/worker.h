@@ -68,6 +68,15 @@ static inline void port_rx_drop(struct worker *w, const struct port *port, enum 
 	port_drop(w, port, port->net, reason);
 }
 
+/** As port_rx_drop(), for `n` frames that there was no room for and of which nothing else is known. */
+static inline void port_rx_lost(struct worker *w, const struct port *port, enum drop_reason reason, uint32_t n)
+{
+	w->port_stats[port->id].rx_packets += n;
+	w->port_stats[port->id].drop[reason] += n;
+	if (port->net != NET_NONE)
+		w->net_stats[port->net].rx += n;
+}
+
 /** Counts `n` copies of `bytes` in all as delivered to `port`; `net` is the frames' network. */
 static inline void port_sent(
 	struct worker *w, const struct port *port, uint16_t net, uint64_t n, uint64_t bytes)
