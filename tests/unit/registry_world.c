@@ -13,28 +13,28 @@ uint32_t ip(const char *text)
 	return address.s_addr;
 }
 
-static void told(struct world *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-static void told(struct world *w, const char *fmt, ...)
+static void told(struct world *w, const char *text)
 {
 	size_t used = strlen(w->told);
-	va_list ap;
 
-	va_start(ap, fmt);
-	vsnprintf(w->told + used, sizeof(w->told) - used, fmt, ap);
-	va_end(ap);
+	snprintf(w->told + used, sizeof(w->told) - used, "%s", text);
 }
 
 static void on_apply(void *ctx, const struct reg_service *service, const struct reg_backend *const *backends,
 	size_t nbackend, bool gone, uint64_t generation)
 {
 	struct world *w = ctx;
-	char text[INET_ADDRSTRLEN];
+	char ip_text[INET_ADDRSTRLEN], text[128];
 
-	told(w, "%llu %s%s", (unsigned long long)generation, service->name, gone ? " gone" : "");
+	snprintf(text, sizeof(text), "%llu %s%s", (unsigned long long)generation, service->name,
+		gone ? " gone" : "");
+	told(w, text);
 	for (size_t i = 0; i < nbackend; i++) {
-		inet_ntop(AF_INET, &backends[i]->address, text, sizeof(text));
-		told(w, " %s:%u=%u%s%s", text, backends[i]->port, reg_backend_weight(backends[i]),
-			backends[i]->port_down ? "!" : "", backends[i]->balanced ? "" : "~");
+		inet_ntop(AF_INET, &backends[i]->address, ip_text, sizeof(ip_text));
+		snprintf(text, sizeof(text), " %s:%u=%u%s%s", ip_text, backends[i]->port,
+			reg_backend_weight(backends[i]), backends[i]->port_down ? "!" : "",
+			backends[i]->balanced ? "" : "~");
+		told(w, text);
 	}
 	told(w, "\n");
 }
@@ -43,7 +43,7 @@ const char *world_told(struct world *w)
 {
 	static char text[sizeof(w->told)];
 
-	strcpy(text, w->told);
+	memcpy(text, w->told, sizeof(text));
 	w->told[0] = '\0';
 	return text;
 }
@@ -124,7 +124,7 @@ void world_port(struct world *w, const char *network, const char *address, int s
 	assert_true(i < WORLD_PORTS);
 	if (i == w->nports)
 		w->nports++;
-	strcpy(w->ports[i].network, network);
+	snprintf(w->ports[i].network, sizeof(w->ports[i].network), "%s", network);
 	w->ports[i].address = ip(address);
 	w->ports[i].state = state;
 }

@@ -37,7 +37,7 @@ static void fill(uint16_t port, int fillers[FILLERS])
 	for (int i = 0; i < FILLERS; i++) {
 		fillers[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 		assert_true(fillers[i] >= 0);
-		connect(fillers[i], (struct sockaddr *)&to, sizeof(to));
+		(void)connect(fillers[i], (struct sockaddr *)&to, sizeof(to));
 	}
 }
 

@@ -391,10 +391,13 @@ static void finds_backends_by_id_or_address(void **state)
 	assert_null(registry_backend_find(w->reg, "api", "web-1"));
 }
 
+enum { NAMES_ROOM = 64 };
+
 static bool append_name(void *arg, const struct reg_service *service)
 {
-	strcat(arg, service->name);
-	strcat(arg, " ");
+	size_t used = strlen(arg);
+
+	snprintf((char *)arg + used, NAMES_ROOM - used, "%s ", service->name);
 	return strcmp(service->name, "m9") != 0;
 }
 
@@ -402,7 +405,7 @@ static void lists_in_the_order_of_names(void **state)
 {
 	struct world *w = *state;
 	static const char *const names[] = {"m10", "zoo", "a", "m9", "m-1"};
-	char text[64] = "";
+	char text[NAMES_ROOM] = "";
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		struct reg_service service = world_service(names[i]);

@@ -6,12 +6,12 @@
 struct ear {
 	struct world *w;
 	struct registry_watch *watch;
-	unsigned calls;
-	uint64_t generation;
-	char heard[REG_NAME_MAX + 1];
-	bool sink_first;
 	struct ear *cuts;  /* the one whose watch it ends */
 	struct ear *makes; /* the one whose watch on the same name it begins */
+	uint64_t generation;
+	unsigned calls;
+	bool sink_first;
+	char heard[REG_NAME_MAX + 1];
 };
 
 static void hear(void *arg, const char *service, uint64_t generation)
@@ -20,7 +20,7 @@ static void hear(void *arg, const char *service, uint64_t generation)
 
 	ear->calls++;
 	ear->generation = generation;
-	strcpy(ear->heard, service);
+	snprintf(ear->heard, sizeof(ear->heard), "%s", service);
 	ear->sink_first = ear->w->told[0] != '\0';
 	if (ear->cuts) {
 		registry_unwatch(ear->cuts->watch);
