@@ -1,0 +1,180 @@
+#include "dataplane/conn.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "dataplane/conn_table.h"
+#include "dataplane/mem.h"
+
+static uint32_t bucket_count(uint32_t size)
+{
+	uint32_t buckets = 2;
+
+	while ((uint64_t)buckets * CONN_BUCKET_SLOTS < (uint64_t)size * 2 * CONN_SPARE)
+		buckets *= 2;
+	return buckets;
+}
+
+struct conn_table *conn_open(uint32_t size, unsigned owners)
+{
+	struct conn_table *t = aligned_alloc(64, sizeof(*t));
+
+	if (!t || size == 0 || size > CONN_SIZE_MAX) {
+		free(t);
+		return NULL;
+	}
+	memset(t, 0, sizeof(*t));
+	t->size = size;
+	t->owners = owners;
+	t->bucket_mask = bucket_count(size) - 1;
+	t->tag_mask = ~((UINT32_C(2) << (31 - __builtin_clz(size * 2))) - 1);
+	t->bucket = mem_alloc((t->bucket_mask + 1) * sizeof(*t->bucket));
+	t->side = mem_alloc((size_t)size * 2 * sizeof(*t->side));
+	t->owned = calloc(owners, sizeof(*t->owned));
+	if (!t->bucket || !t->side || !t->owned || getrandom(t->key, sizeof(t->key), 0) != sizeof(t->key)) {
+		conn_close(t);
+		return NULL;
+	}
+	return t;
+}
+
+void conn_close(struct conn_table *t)
+{
+	if (!t)
+		return;
+	mem_free(t->bucket, (t->bucket_mask + 1) * sizeof(*t->bucket));
+	mem_free(t->side, (size_t)t->size * 2 * sizeof(*t->side));
+	free(t->owned);
+	free(t);
+}
+
+void conn_hash(const struct conn_table *t, const struct conn_key *keys, uint64_t *hashes, unsigned n)
+{
+	for (; n >= SIPHASH_LANES / 2; n -= n < SIPHASH_LANES ? n : SIPHASH_LANES) {
+		unsigned batch = n < SIPHASH_LANES ? n : SIPHASH_LANES;
+		siphash_lanes m0 = {0}, m1 = {0}, out;
+
+		for (unsigned i = 0; i < batch; i++) {
+			m0[i] = keys[i].addresses;
+			m1[i] = keys[i].rest;
+		}
+		siphash13_lanes(t->key, &m0, &m1, &out);
+		memcpy(hashes, &out, batch * sizeof(*hashes));
+		keys += batch;
+		hashes += batch;
+	}
+	for (unsigned i = 0; i < n; i++)
+		hashes[i] = siphash13(t->key, keys[i].addresses, keys[i].rest);
+}
+
+void conn_prefetch_bucket(const struct conn_table *t, uint64_t hash)
+{
+	__builtin_prefetch(&t->bucket[hash & t->bucket_mask]);
+}
+
+/* A bit for every slot of the bucket that bears the hash's tag. */
+static inline unsigned matches(const struct conn_table *t, const struct conn_bucket *b, uint64_t hash)
+{
+	uint32_t tag = slot_tag(t, hash);
+	unsigned mask = 0;
+
+	for (unsigned i = 0; i < CONN_BUCKET_SLOTS; i++) {
+		uint32_t slot = atomic_load_explicit(&b->slot[i], memory_order_relaxed);
+
+		mask |= (unsigned)((slot & t->tag_mask) == tag) << i;
+	}
+	return mask;
+}
+
+uint32_t conn_guess(const struct conn_table *t, uint64_t hash)
+{
+	const struct conn_bucket *b = &t->bucket[hash & t->bucket_mask];
+	unsigned mask = matches(t, b, hash);
+	uint32_t index;
+
+	if (!mask)
+		return CONN_NONE;
+	index = slot_side(t, atomic_load_explicit(&b->slot[__builtin_ctz(mask)], memory_order_relaxed));
+	__builtin_prefetch(&t->side[index], 1);
+	return index;
+}
+
+/* Copies the side if it is live and has the key. */
+static inline bool read_side(
+	struct conn_table *t, uint32_t index, const struct conn_key *key, struct conn_hit *hit)
+{
+	struct conn_side *side = &t->side[index];
+	uint64_t end;
+
+	hit->life = atomic_load_explicit(&side->life, memory_order_acquire);
+	if (!(life_flags(hit->life) & CONN_LIVE) ||
+		atomic_load_explicit(&side->addresses, memory_order_relaxed) != key->addresses ||
+		atomic_load_explicit(&side->rest, memory_order_relaxed) != key->rest)
+		return false;
+	end = atomic_load_explicit(&side->end, memory_order_relaxed);
+	atomic_thread_fence(memory_order_acquire);
+	if (!life_same(atomic_load_explicit(&side->life, memory_order_relaxed), hit->life))
+		return false;
+	hit->side = side;
+	hit->index = index;
+	hit->end = unpack_end(end);
+	return true;
+}
+
+bool conn_find(
+	struct conn_table *t, const struct conn_key *key, uint64_t hash, uint32_t guess, struct conn_hit *hit)
+{
+	const struct conn_bucket *b = &t->bucket[hash & t->bucket_mask];
+
+	if (__builtin_expect(guess != CONN_NONE && read_side(t, guess, key, hit), 1))
+		return true;
+	for (unsigned mask = matches(t, b, hash); mask; mask &= mask - 1) {
+		uint32_t slot = atomic_load_explicit(&b->slot[__builtin_ctz(mask)], memory_order_acquire);
+
+		if (slot && read_side(t, slot_side(t, slot), key, hit))
+			return true;
+	}
+	return false;
+}
+
+void conn_packet(struct conn_hit *hit, uint8_t flags, uint32_t now_s, uint32_t bytes)
+{
+	struct conn_side *side = hit->side;
+	uint64_t life = hit->life, want;
+
+	for (;;) {
+		want = life_make(life_gen(life), life_flags(life) | flags, now_s);
+		if (want == life || !life_same(life, hit->life) || !(life_flags(life) & CONN_LIVE) ||
+			atomic_compare_exchange_weak_explicit(
+				&side->life, &life, want, memory_order_relaxed, memory_order_relaxed))
+			break;
+	}
+	atomic_store_explicit(&side->packets, atomic_load_explicit(&side->packets, memory_order_relaxed) + 1,
+		memory_order_relaxed);
+	atomic_store_explicit(&side->bytes, atomic_load_explicit(&side->bytes, memory_order_relaxed) + bytes,
+		memory_order_relaxed);
+}
+
+enum dp_conn_state conn_state(const struct conn_table *t, const struct conn_hit *hit)
+{
+	uint32_t first = hit->index & ~1u;
+
+	return state_of(life_flags(atomic_load_explicit(&t->side[first].life, memory_order_relaxed)),
+		life_flags(atomic_load_explicit(&t->side[first + 1].life, memory_order_relaxed)));
+}
+
+uint32_t conn_count_of(const struct conn_table *t, uint16_t owner)
+{
+	return owner < t->owners ? atomic_load_explicit(&t->owned[owner], memory_order_relaxed) : 0;
+}
+
+uint32_t conn_count(const struct conn_table *t)
+{
+	uint32_t count = 0;
+
+	for (unsigned i = 0; i < t->owners; i++)
+		count += conn_count_of(t, (uint16_t)i);
+	return count;
+}

@@ -1,0 +1,157 @@
+/*
+ * conn.h: the connection table: who talks to which backend through a vip.
+ *
+ * A connection has two sides, one cache line each: what packets of the client are looked up by and rewritten
+ * to, and the same for packets of the backend. Each direction reads and writes its own line only, so that two
+ * workers that carry one direction each share nothing they write. An index of buckets of one cache line,
+ * found by a keyed hash (the guests choose the keys), leads to both sides.
+ *
+ * Bounded: `size` connections. A new one may take the place of one that is not established yet, is closing or
+ * has been idle too long, never of an established one; else it is refused, and the caller does without an
+ * entry.
+ *
+ * Threads. Any number of workers and control, no locks. `life` of the first side owns the entry: whoever
+ * changes it from live to dead (compare and swap) may rewrite the entry. Readers copy what they need and
+ * check that the generation in `life` is still the same. An entry may be reused at once, so a packet may be
+ * counted for, never sent to, the wrong connection. A worker keeps no index from turn to turn.
+ */
+#pragma once
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dataplane/dataplane.h"
+#include "dataplane/siphash.h"
+
+enum conn_dir {
+	CONN_FORWARD, /* client to vip */
+	CONN_REPLY,   /* backend to client */
+};
+
+enum { CONN_SIZE_MAX = 1 << 25 };
+
+/* A packet's addresses, ports, protocol and network, as conn_key() packs them. */
+struct conn_key {
+	uint64_t addresses; /* source << 32 | destination, as they lie in the packet */
+	uint64_t rest; /* source port, destination port (network byte order), network, protocol, direction */
+};
+
+/* Where packets of a side go to, or come from: the backend's address, or the vip's. */
+struct conn_end {
+	uint32_t ip;	/* network byte order */
+	uint16_t port;	/* network byte order */
+	uint16_t owner; /* the backend's id, on both sides */
+};
+
+/* Flags of a side. */
+enum {
+	CONN_LIVE = 1, /* the entry is in use */
+	CONN_SEEN = 2, /* a packet came from this side; for the client's: after the first one */
+	CONN_FIN = 4,  /* it sent all that it had */
+	CONN_RST = 8,  /* it gave up */
+};
+
+struct conn_side {
+	_Atomic(uint64_t) life;		   /* generation << 40 | flags << 32 | second of the last packet */
+	_Atomic(uint64_t) addresses, rest; /* struct conn_key */
+	_Atomic(uint64_t) end;		   /* struct conn_end: what this side's packets are rewritten to */
+	_Atomic(uint64_t) packets, bytes;
+	_Atomic(uint32_t) slot; /* where in the index; in a free entry's first side: the next free entry */
+	_Atomic(uint32_t) made_s;
+	uint64_t pad;
+};
+static_assert(sizeof(struct conn_side) == 64, "a packet reads and writes one line of its connection");
+
+struct conn_table;
+
+/* A side as found: a consistent copy of what the stage needs. */
+struct conn_hit {
+	struct conn_side *side;
+	uint32_t index; /* of the side */
+	uint64_t life;
+	struct conn_end end;
+};
+
+#define CONN_NONE UINT32_MAX
+
+/**
+ * Control thread. A table for `size` connections of owners 0..owners - 1, touched lazily: 128 bytes each, and
+ * 32 to 64 for the index. NULL: no memory, or no random key.
+ */
+struct conn_table *conn_open(uint32_t size, unsigned owners);
+/** NULL is allowed. */
+void conn_close(struct conn_table *t);
+
+static inline struct conn_key conn_key(enum conn_dir dir, uint16_t net, uint8_t proto, uint32_t src,
+	uint32_t dst, uint16_t src_port, uint16_t dst_port)
+{
+	return (struct conn_key){
+		.addresses = (uint64_t)src << 32 | dst,
+		.rest = (uint64_t)src_port << 48 | (uint64_t)dst_port << 32 | (uint32_t)net << 16 |
+			(uint32_t)proto << 8 | dir,
+	};
+}
+
+/** Any thread. Hashes of `n` keys, several at a time. */
+void conn_hash(const struct conn_table *t, const struct conn_key *keys, uint64_t *hashes, unsigned n);
+
+/* A burst's look-ups in three passes, so that their cache misses overlap. */
+
+/** Worker. First pass: asks for the bucket. */
+void conn_prefetch_bucket(const struct conn_table *t, uint64_t hash);
+/** Worker. Second pass: asks for the side that seems to match; returns its index or CONN_NONE. */
+uint32_t conn_guess(const struct conn_table *t, uint64_t hash);
+/** Worker. Third pass: `guess` may be CONN_NONE or wrong. Returns whether there is such a connection. */
+bool conn_find(struct conn_table *t, const struct conn_key *key, uint64_t hash, uint32_t guess,
+	struct conn_hit *hit);
+
+struct conn_new {
+	struct conn_key key[2]; /* by enum conn_dir */
+	uint64_t hash[2];
+	struct conn_end end[2];
+	uint8_t flags; /* of the client's side, beyond CONN_LIVE */
+	uint32_t now_s;
+};
+
+/**
+ * Worker. Makes a connection and finds its forward side. -ENOSPC: no room that could be made. Two workers
+ * that make the same connection at once make two; one of them times out.
+ */
+int conn_insert(struct conn_table *t, const struct conn_new *conn, struct conn_hit *hit);
+
+/** Worker. Ends the connection that `hit` (of either side) belongs to, if it is still that one. */
+void conn_remove(struct conn_table *t, const struct conn_hit *hit);
+
+/**
+ * Worker. A packet came from the side: adds `flags` and the time, if that changes anything, and counts it.
+ * Different workers that carry the same direction may lose a count to each other.
+ */
+void conn_packet(struct conn_hit *hit, uint8_t flags, uint32_t now_s, uint32_t bytes);
+
+/** Any thread. The state, by both sides. */
+enum dp_conn_state conn_state(const struct conn_table *t, const struct conn_hit *hit);
+
+/**
+ * Control thread. Looks at up to `max` entries from where the last call left off, ends those that have been
+ * idle too long and those whose owner `gone` says is gone. Returns true when it reached the end of the table.
+ */
+bool conn_expire(struct conn_table *t, uint32_t now_s, uint32_t max, bool (*gone)(void *arg, uint16_t owner),
+	void *arg);
+
+/* Both sides of a connection. */
+struct conn_info {
+	struct conn_key key[2];
+	struct conn_end end[2];
+	enum dp_conn_state state;
+	uint64_t packets, bytes; /* both directions */
+	uint32_t made_s, seen_s;
+};
+/** Control thread. Calls fn for each live connection; fn returns false to stop. */
+void conn_walk(struct conn_table *t, bool (*fn)(void *arg, const struct conn_info *info), void *arg);
+
+/** Any thread. Live connections of `owner`, and of all. */
+uint32_t conn_count_of(const struct conn_table *t, uint16_t owner);
+uint32_t conn_count(const struct conn_table *t);

@@ -1,0 +1,107 @@
+/*
+ * conn_age.c: how long a connection may be idle, and walks over the table.
+ */
+#include <netinet/in.h>
+
+#include "dataplane/conn_table.h"
+
+enum {
+	TIMEOUT_NEW_S = 30,
+	TIMEOUT_TCP_S = 7440,	   /* RFC 5382, REQ-5: at least 2 hours 4 minutes */
+	TIMEOUT_HALF_OPEN_S = 240, /* one end sent its FIN; RFC 5382: transitory connections, 4 minutes */
+	TIMEOUT_CLOSING_S = 30,
+	TIMEOUT_UDP_S = 120, /* RFC 4787, REQ-5: at least 2 minutes */
+};
+
+static uint32_t timeout_s(uint8_t client, uint8_t backend, uint8_t proto)
+{
+	switch (state_of(client, backend)) {
+	case DP_CONN_NEW:
+		return TIMEOUT_NEW_S;
+	case DP_CONN_CLOSING:
+		return TIMEOUT_CLOSING_S;
+	case DP_CONN_ESTABLISHED:
+		break;
+	}
+	if (proto != IPPROTO_TCP)
+		return TIMEOUT_UDP_S;
+	return (client | backend) & CONN_FIN ? TIMEOUT_HALF_OPEN_S : TIMEOUT_TCP_S;
+}
+
+/* Seconds from `then` to `now`; 0 when another thread's clock is ahead. */
+static uint32_t elapsed(uint32_t then, uint32_t now)
+{
+	return (int32_t)(now - then) > 0 ? now - then : 0;
+}
+
+bool conn_idle(const struct conn_table *t, uint32_t entry, uint64_t life, uint32_t now_s)
+{
+	const struct conn_side *side = &t->side[entry * 2];
+	uint64_t other = atomic_load_explicit(&side[1].life, memory_order_acquire);
+	uint8_t proto = (uint8_t)(atomic_load_explicit(&side->rest, memory_order_relaxed) >> 8);
+	uint32_t limit = timeout_s(life_flags(life), life_flags(other), proto);
+
+	return elapsed(life_seen_s(life), now_s) > limit && elapsed(life_seen_s(other), now_s) > limit;
+}
+
+bool conn_expire(struct conn_table *t, uint32_t now_s, uint32_t max, bool (*gone)(void *arg, uint16_t owner),
+	void *arg)
+{
+	uint32_t used = atomic_load_explicit(&t->fresh, memory_order_relaxed);
+
+	for (; max > 0 && t->sweep < used; max--, t->sweep++) {
+		uint32_t entry = t->sweep;
+		uint64_t life = atomic_load_explicit(&t->side[entry * 2].life, memory_order_acquire);
+		uint64_t end = atomic_load_explicit(&t->side[entry * 2].end, memory_order_relaxed);
+
+		if (!(life_flags(life) & CONN_LIVE))
+			continue;
+		if ((gone(arg, unpack_end(end).owner) || conn_idle(t, entry, life, now_s)) &&
+			conn_claim(t, entry, life)) {
+			conn_unlink(t, entry);
+			conn_release(t, entry);
+		}
+	}
+	if (t->sweep < used)
+		return false;
+	t->sweep = 0;
+	return true;
+}
+
+static void read_info(const struct conn_side *side, uint64_t life, uint64_t other, struct conn_info *info)
+{
+	*info = (struct conn_info){
+		.state = state_of(life_flags(life), life_flags(other)),
+		.made_s = atomic_load_explicit(&side->made_s, memory_order_relaxed),
+		.seen_s = life_seen_s(elapsed(life_seen_s(life), life_seen_s(other)) ? other : life),
+	};
+	for (int dir = 0; dir < 2; dir++) {
+		info->key[dir].addresses = atomic_load_explicit(&side[dir].addresses, memory_order_relaxed);
+		info->key[dir].rest = atomic_load_explicit(&side[dir].rest, memory_order_relaxed);
+		info->end[dir] = unpack_end(atomic_load_explicit(&side[dir].end, memory_order_relaxed));
+		info->packets += atomic_load_explicit(&side[dir].packets, memory_order_relaxed);
+		info->bytes += atomic_load_explicit(&side[dir].bytes, memory_order_relaxed);
+	}
+}
+
+void conn_walk(struct conn_table *t, bool (*fn)(void *arg, const struct conn_info *info), void *arg)
+{
+	uint32_t used = atomic_load_explicit(&t->fresh, memory_order_relaxed);
+
+	for (uint32_t entry = 0; entry < used; entry++) {
+		const struct conn_side *side = &t->side[entry * 2];
+		uint64_t life = atomic_load_explicit(&side[0].life, memory_order_acquire);
+		uint64_t other = atomic_load_explicit(&side[1].life, memory_order_acquire);
+		struct conn_info info;
+
+		if (!(life_flags(life) & CONN_LIVE))
+			continue;
+		read_info(side, life, other, &info);
+		atomic_thread_fence(memory_order_acquire);
+		if (!life_same(atomic_load_explicit(&side[0].life, memory_order_relaxed), life) ||
+			!life_same(other, life))
+			continue; /* ended meanwhile */
+		if (!fn(arg, &info))
+			return;
+	}
+}

@@ -1,0 +1,217 @@
+/*
+ * conn_change.c: connections come and go. An entry is made out of sight (its life is dead), put into the
+ * index, and comes alive last; it ends the other way round.
+ */
+#include <errno.h>
+
+#include "dataplane/conn_table.h"
+
+enum { PROBES = 8 }; /* entries looked at for one to take over, when none is free */
+
+static inline _Atomic(uint32_t) *slot_at(struct conn_table *t, uint32_t position)
+{
+	return &t->bucket[position / CONN_BUCKET_SLOTS].slot[position % CONN_BUCKET_SLOTS];
+}
+
+bool conn_claim(struct conn_table *t, uint32_t entry, uint64_t life)
+{
+	struct conn_side *side = &t->side[entry * 2];
+	uint64_t dead = life_make(life_gen(life) + 1, 0, 0);
+
+	if (!atomic_compare_exchange_strong(&side[0].life, &life, dead))
+		return false;
+	atomic_store(&side[1].life, dead);
+	return true;
+}
+
+void conn_unlink(struct conn_table *t, uint32_t entry)
+{
+	struct conn_side *side = &t->side[entry * 2];
+	uint16_t owner = unpack_end(atomic_load_explicit(&side->end, memory_order_relaxed)).owner;
+
+	for (int dir = 0; dir < 2; dir++)
+		atomic_store_explicit(slot_at(t, atomic_load_explicit(&side[dir].slot, memory_order_relaxed)),
+			0, memory_order_release);
+	atomic_fetch_sub_explicit(&t->owned[owner], 1, memory_order_relaxed);
+}
+
+/* The free list is a stack; the count of pops in its head keeps a slow pop from taking a head that came back.
+ */
+void conn_release(struct conn_table *t, uint32_t entry)
+{
+	uint64_t head = atomic_load_explicit(&t->free, memory_order_relaxed), want;
+
+	do {
+		atomic_store_explicit(&t->side[entry * 2].slot, (uint32_t)head, memory_order_relaxed);
+		want = (head & ~UINT64_C(0xffffffff)) | (entry + 1);
+	} while (!atomic_compare_exchange_weak_explicit(
+		&t->free, &head, want, memory_order_release, memory_order_relaxed));
+}
+
+static uint32_t pop_free(struct conn_table *t)
+{
+	uint64_t head = atomic_load_explicit(&t->free, memory_order_acquire), want;
+	uint32_t entry;
+
+	do {
+		if ((uint32_t)head == 0)
+			return CONN_NONE;
+		entry = (uint32_t)head - 1;
+		want = ((head >> 32) + 1) << 32 |
+		       atomic_load_explicit(&t->side[entry * 2].slot, memory_order_relaxed);
+	} while (!atomic_compare_exchange_weak_explicit(
+		&t->free, &head, want, memory_order_acquire, memory_order_acquire));
+	return entry;
+}
+
+static uint32_t take_fresh(struct conn_table *t)
+{
+	uint32_t entry = atomic_load_explicit(&t->fresh, memory_order_relaxed);
+
+	while (entry < t->size)
+		if (atomic_compare_exchange_weak_explicit(
+			    &t->fresh, &entry, entry + 1, memory_order_relaxed, memory_order_relaxed))
+			return entry;
+	return CONN_NONE;
+}
+
+/* Ends the connection in `entry` if it may be ended for another's sake; the caller then owns the entry. */
+static bool take_over(struct conn_table *t, uint32_t entry, uint32_t now_s)
+{
+	const struct conn_side *side = &t->side[entry * 2];
+	uint64_t life = atomic_load_explicit(&side[0].life, memory_order_acquire);
+	uint8_t flags = life_flags(life);
+
+	if (!(flags & CONN_LIVE))
+		return false;
+	if (state_of(flags, life_flags(atomic_load_explicit(&side[1].life, memory_order_acquire))) ==
+			DP_CONN_ESTABLISHED &&
+		!conn_idle(t, entry, life, now_s))
+		return false;
+	if (!conn_claim(t, entry, life))
+		return false;
+	conn_unlink(t, entry);
+	return true;
+}
+
+static uint32_t take_entry(struct conn_table *t, uint32_t now_s)
+{
+	uint32_t entry = pop_free(t), hand;
+
+	if (entry == CONN_NONE)
+		entry = take_fresh(t);
+	if (entry != CONN_NONE)
+		return entry;
+	hand = atomic_fetch_add_explicit(&t->hand, PROBES, memory_order_relaxed);
+	for (uint32_t i = 0; i < PROBES; i++) {
+		entry = (hand + i) % t->size;
+		if (take_over(t, entry, now_s))
+			return entry;
+	}
+	return CONN_NONE;
+}
+
+static bool take_slot(struct conn_table *t, uint32_t index, uint64_t hash)
+{
+	uint32_t bucket = (uint32_t)hash & t->bucket_mask;
+
+	for (uint32_t i = 0; i < CONN_BUCKET_SLOTS; i++) {
+		_Atomic(uint32_t) *slot = &t->bucket[bucket].slot[i];
+		uint32_t empty = 0;
+
+		if (atomic_load_explicit(slot, memory_order_relaxed) != 0 ||
+			!atomic_compare_exchange_strong_explicit(slot, &empty, slot_tag(t, hash) | index,
+				memory_order_release, memory_order_relaxed))
+			continue;
+		atomic_store_explicit(
+			&t->side[index].slot, bucket * CONN_BUCKET_SLOTS + i, memory_order_relaxed);
+		return true;
+	}
+	return false;
+}
+
+/* Makes room in a full bucket: ends a connection there that may be ended. */
+static bool clear_slot(struct conn_table *t, uint64_t hash, uint32_t now_s)
+{
+	const struct conn_bucket *b = &t->bucket[hash & t->bucket_mask];
+
+	for (uint32_t i = 0; i < CONN_BUCKET_SLOTS; i++) {
+		uint32_t slot = atomic_load_explicit(&b->slot[i], memory_order_acquire);
+		uint32_t entry = slot_side(t, slot) / 2;
+
+		if (slot && take_over(t, entry, now_s)) {
+			conn_release(t, entry);
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool link_side(struct conn_table *t, uint32_t index, uint64_t hash, uint32_t now_s)
+{
+	return take_slot(t, index, hash) || (clear_slot(t, hash, now_s) && take_slot(t, index, hash));
+}
+
+static void fill_side(struct conn_side *side, const struct conn_new *conn, enum conn_dir dir)
+{
+	atomic_store_explicit(&side->addresses, conn->key[dir].addresses, memory_order_relaxed);
+	atomic_store_explicit(&side->rest, conn->key[dir].rest, memory_order_relaxed);
+	atomic_store_explicit(&side->end, pack_end(conn->end[dir]), memory_order_relaxed);
+	atomic_store_explicit(&side->packets, 0, memory_order_relaxed);
+	atomic_store_explicit(&side->bytes, 0, memory_order_relaxed);
+	atomic_store_explicit(&side->made_s, conn->now_s, memory_order_relaxed);
+}
+
+static bool link_both(struct conn_table *t, uint32_t entry, const struct conn_new *conn)
+{
+	struct conn_side *side = &t->side[entry * 2];
+
+	if (!link_side(t, entry * 2, conn->hash[CONN_FORWARD], conn->now_s))
+		return false;
+	if (link_side(t, entry * 2 + 1, conn->hash[CONN_REPLY], conn->now_s))
+		return true;
+	atomic_store_explicit(
+		slot_at(t, atomic_load_explicit(&side->slot, memory_order_relaxed)), 0, memory_order_release);
+	return false;
+}
+
+int conn_insert(struct conn_table *t, const struct conn_new *conn, struct conn_hit *hit)
+{
+	uint32_t entry = take_entry(t, conn->now_s);
+	struct conn_side *side;
+	uint64_t life;
+
+	if (entry == CONN_NONE)
+		return -ENOSPC;
+	side = &t->side[entry * 2];
+	life = atomic_load_explicit(&side->life, memory_order_relaxed);
+	atomic_thread_fence(memory_order_release); /* readers see it dead before they see new contents */
+	fill_side(&side[CONN_FORWARD], conn, CONN_FORWARD);
+	fill_side(&side[CONN_REPLY], conn, CONN_REPLY);
+	if (!link_both(t, entry, conn)) {
+		conn_release(t, entry);
+		return -ENOSPC;
+	}
+	atomic_fetch_add_explicit(&t->owned[conn->end[0].owner], 1, memory_order_relaxed);
+	life = life_make(life_gen(life), CONN_LIVE, conn->now_s);
+	atomic_store_explicit(&side[CONN_REPLY].life, life, memory_order_release);
+	life = life_make(life_gen(life), CONN_LIVE | conn->flags, conn->now_s);
+	atomic_store_explicit(&side[CONN_FORWARD].life, life, memory_order_release);
+	*hit = (struct conn_hit){side, entry * 2, life, conn->end[CONN_FORWARD]};
+	return 0;
+}
+
+void conn_remove(struct conn_table *t, const struct conn_hit *hit)
+{
+	uint32_t entry = hit->index / 2;
+	uint64_t life = atomic_load_explicit(&t->side[entry * 2].life, memory_order_acquire);
+
+	while (life_same(life, hit->life) && (life_flags(life) & CONN_LIVE)) {
+		if (conn_claim(t, entry, life)) {
+			conn_unlink(t, entry);
+			conn_release(t, entry);
+			return;
+		}
+		life = atomic_load_explicit(&t->side[entry * 2].life, memory_order_acquire);
+	}
+}

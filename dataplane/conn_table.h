@@ -1,0 +1,110 @@
+/*
+ * conn_table.h: what the files of the connection table share: conn.c (look-up), conn_change.c (insertion,
+ * removal), conn_age.c (timeouts, walks).
+ */
+#pragma once
+
+#include <string.h>
+
+#include "dataplane/conn.h"
+
+enum {
+	CONN_BUCKET_SLOTS = 16,
+	/* Slots for each side, before rounding up to a power of two: buckets are at most a quarter full on
+	 * average, and one in a million overflows (Poisson, mean 4). What does not fit is refused, as by a
+	 * full table. */
+	CONN_SPARE = 4,
+};
+
+/* A slot: CONN_SLOT_USED, bits of the hash, and below index_bits the side's index. 0: empty. */
+#define CONN_SLOT_USED (UINT32_C(1) << 31)
+
+struct conn_bucket {
+	_Atomic(uint32_t) slot[CONN_BUCKET_SLOTS];
+};
+static_assert(sizeof(struct conn_bucket) == 64, "a look-up reads one line of the index");
+
+struct conn_table {
+	/* read by everybody */
+	uint64_t key[2]; /* of the hash */
+	uint32_t size, bucket_mask;
+	uint32_t tag_mask; /* the bits of a slot that are not the index */
+	unsigned owners;
+	struct conn_bucket *bucket;
+	struct conn_side *side;	  /* [size * 2]: forward, reply, forward ... */
+	_Atomic(uint32_t) *owned; /* [owners] live connections */
+	/* written for every new connection */
+	_Alignas(64) _Atomic(uint64_t)
+		free;		 /* list of entries: pops << 32 | entry + 1; 0 in the low half: empty */
+	_Atomic(uint32_t) fresh; /* entries from here on were never used */
+	_Atomic(uint32_t) hand;	 /* where to look next for an entry to take over */
+	/* control only */
+	_Alignas(64) uint32_t sweep;
+};
+
+static inline uint64_t life_make(uint64_t gen, uint64_t flags, uint32_t now_s)
+{
+	return gen << 40 | flags << 32 | now_s;
+}
+
+static inline uint32_t life_gen(uint64_t life)
+{
+	return (uint32_t)(life >> 40);
+}
+
+static inline uint8_t life_flags(uint64_t life)
+{
+	return (uint8_t)(life >> 32);
+}
+
+static inline uint32_t life_seen_s(uint64_t life)
+{
+	return (uint32_t)life;
+}
+
+/** Are both of the same generation? */
+static inline bool life_same(uint64_t a, uint64_t b)
+{
+	return (a ^ b) >> 40 == 0;
+}
+
+/* What a slot of a side with this hash holds, but for the index. */
+static inline uint32_t slot_tag(const struct conn_table *t, uint64_t hash)
+{
+	return ((uint32_t)(hash >> 32) | CONN_SLOT_USED) & t->tag_mask;
+}
+
+static inline uint32_t slot_side(const struct conn_table *t, uint32_t slot)
+{
+	return slot & ~t->tag_mask;
+}
+
+static inline uint64_t pack_end(struct conn_end end)
+{
+	return (uint64_t)end.ip << 32 | (uint32_t)end.port << 16 | end.owner;
+}
+
+static inline struct conn_end unpack_end(uint64_t end)
+{
+	return (struct conn_end){
+		.ip = (uint32_t)(end >> 32), .port = (uint16_t)(end >> 16), .owner = (uint16_t)end};
+}
+
+/** The state that the flags of both sides amount to. */
+static inline enum dp_conn_state state_of(uint8_t client, uint8_t backend)
+{
+	if (((client | backend) & CONN_RST) || (client & backend & CONN_FIN))
+		return DP_CONN_CLOSING;
+	return client & backend & CONN_SEEN ? DP_CONN_ESTABLISHED : DP_CONN_NEW;
+}
+
+/** Any thread. Has entry `entry`, whose first side was seen with `life`, been idle too long? */
+bool conn_idle(const struct conn_table *t, uint32_t entry, uint64_t life, uint32_t now_s);
+
+/** Any thread. Takes the entry away from everybody if its first side still has `life`; false if somebody else
+ * did. */
+bool conn_claim(struct conn_table *t, uint32_t entry, uint64_t life);
+/** The claimer. Takes the entry out of the index. */
+void conn_unlink(struct conn_table *t, uint32_t entry);
+/** The claimer. Gives the unlinked entry to whoever wants one. */
+void conn_release(struct conn_table *t, uint32_t entry);

@@ -1,0 +1,23 @@
+/*
+ * nat.h: rewrites an address and port of an IPv4 packet, with its checksums. Worker.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "dataplane/burst.h"
+
+enum nat_end {
+	NAT_SOURCE,
+	NAT_DESTINATION,
+};
+
+/**
+ * Gives one end of the packet the address `ip` (network byte order) and `port` (network byte order) and
+ * brings the IP and TCP or UDP checksums up to date from the difference (RFC 1624, equation 3), so that a
+ * packet that was corrupted stays so. Where the frame asks for its checksum (NEEDS_CSUM) the field holds the
+ * sum of the pseudo header, which has the address but not the port. A UDP checksum of 0, "none", stays; one
+ * that comes out as 0 is sent as 0xffff (RFC 768). f->l3_off and l4_off are set and 20 bytes from l4_off
+ * (UDP: 8) are private; ip_proto is TCP or UDP.
+ */
+void nat_rewrite(struct frame *f, enum nat_end end, uint32_t ip, uint16_t port);
