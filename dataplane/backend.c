@@ -1,0 +1,174 @@
+#include "dataplane/backend.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dataplane/dp.h"
+#include "dataplane/mem.h"
+#include "dataplane/neigh.h"
+
+struct backend_table {
+	struct backend *backend; /* [MAX_BACKENDS] */
+	struct dp *dp;
+	uint16_t next; /* where to look for a free id: the one used longest ago */
+	unsigned gone;
+};
+
+struct backend_table *backend_open(struct dp *dp)
+{
+	struct backend_table *t = calloc(1, sizeof(*t));
+
+	if (!t)
+		return NULL;
+	t->dp = dp;
+	t->backend = mem_alloc(MAX_BACKENDS * sizeof(*t->backend));
+	if (!t->backend) {
+		free(t);
+		return NULL;
+	}
+	return t;
+}
+
+void backend_close(struct backend_table *t)
+{
+	if (!t)
+		return;
+	mem_free(t->backend, MAX_BACKENDS * sizeof(*t->backend));
+	free(t);
+}
+
+struct backend *backend_get(const struct backend_table *t, uint16_t id)
+{
+	return &t->backend[id];
+}
+
+static uint64_t pack_mac(const uint8_t *mac)
+{
+	uint64_t v = 0;
+
+	if (mac)
+		memcpy(&v, mac, 6);
+	return v;
+}
+
+static void on_mac(void *arg, uint32_t ip, const uint8_t *mac)
+{
+	struct backend *b = arg;
+
+	atomic_store_explicit(&b->mac, pack_mac(mac), memory_order_relaxed);
+}
+
+static int want_mac(struct backend_table *t, struct backend *b)
+{
+	const struct network *net = dp_get_net(t->dp, b->net);
+	int rc;
+
+	if (net->subnet && net->gateway && !network_has_ip(net, b->ip)) {
+		on_mac(b, b->ip, dp_router_mac);
+		return 0;
+	}
+	rc = neigh_want(t->dp, (struct neigh_scope){.net = b->net, .uplink = OUT_NONE}, b->ip, on_mac, b);
+	b->wanted = rc == 0;
+	return rc;
+}
+
+static struct backend_stats worker_sum(const struct dp *dp, uint16_t id)
+{
+	struct backend_stats sum = {0};
+
+	for (unsigned i = 0; i < dp->nworker; i++) {
+		const struct backend_stats *s = &dp->worker[i]->backend_stats[id];
+
+		sum.packets += s->packets;
+		sum.bytes += s->bytes;
+		sum.connections += s->connections;
+	}
+	return sum;
+}
+
+static struct backend *find_free(struct backend_table *t)
+{
+	for (unsigned i = 0; i < MAX_BACKENDS; i++) {
+		struct backend *b = &t->backend[(t->next + i) % MAX_BACKENDS];
+
+		if (atomic_load_explicit(&b->flags, memory_order_relaxed) == 0) {
+			b->id = (uint16_t)((t->next + i) % MAX_BACKENDS);
+			t->next = (uint16_t)((b->id + 1) % MAX_BACKENDS);
+			return b;
+		}
+	}
+	return NULL;
+}
+
+int backend_new(struct backend_table *t, const struct dp_service *spec, const struct dp_backend *what,
+	uint32_t service, uint16_t *id)
+{
+	struct backend *b = find_free(t);
+	int rc;
+
+	if (!b)
+		return -ENOSPC;
+	b->ip = what->address;
+	b->port = __builtin_bswap16(what->port);
+	b->net = spec->net;
+	b->protocol = (uint8_t)spec->protocol;
+	b->service = service;
+	b->base = worker_sum(t->dp, b->id);
+	atomic_store_explicit(&b->mac, 0, memory_order_relaxed);
+	rc = want_mac(t, b);
+	if (rc)
+		return rc;
+	backend_set(t, b->id, what);
+	*id = b->id;
+	return 0;
+}
+
+void backend_set(struct backend_table *t, uint16_t id, const struct dp_backend *what)
+{
+	struct backend *b = &t->backend[id];
+	uint32_t flags = BACKEND_USED;
+
+	b->weight = what->weight;
+	if (what->dead)
+		flags |= BACKEND_DEAD;
+	else if (what->weight)
+		flags |= BACKEND_ACTIVE;
+	atomic_store_explicit(&b->flags, flags, memory_order_release);
+}
+
+void backend_delete(struct backend_table *t, uint16_t id)
+{
+	struct backend *b = &t->backend[id];
+
+	atomic_store_explicit(&b->flags, BACKEND_USED | BACKEND_GONE, memory_order_release);
+	if (b->wanted)
+		neigh_release(
+			t->dp, (struct neigh_scope){.net = b->net, .uplink = OUT_NONE}, b->ip, on_mac, b);
+	b->wanted = false;
+	t->gone++;
+}
+
+void backend_reap(struct backend_table *t, bool (*idle)(void *arg, uint16_t id), void *arg)
+{
+	for (unsigned i = 0; i < MAX_BACKENDS && t->gone > 0; i++) {
+		struct backend *b = &t->backend[i];
+
+		if (!(atomic_load_explicit(&b->flags, memory_order_relaxed) & BACKEND_GONE) ||
+			!idle(arg, (uint16_t)i))
+			continue;
+		atomic_store_explicit(&b->flags, 0, memory_order_release);
+		t->gone--;
+	}
+}
+
+struct backend_stats backend_sum(const struct backend_table *t, uint16_t id)
+{
+	const struct backend_stats *base = &t->backend[id].base;
+	struct backend_stats sum = worker_sum(t->dp, id);
+
+	sum.packets -= base->packets;
+	sum.bytes -= base->bytes;
+	sum.connections -= base->connections;
+	return sum;
+}

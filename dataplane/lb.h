@@ -1,0 +1,98 @@
+/*
+ * lb.h: what the files of load balancing share: service.c (control changes services), service_info.c (control
+ * looks), service_stage.c (packets), lb_view.c (what workers see of a network's services).
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "dataplane/backend.h"
+#include "dataplane/conn.h"
+#include "dataplane/maglev.h"
+#include "dataplane/worker.h"
+
+enum { MAX_SERVICES = 4096 };
+
+/* A service: immutable, replaced as a whole. Workers reach it through a view. */
+struct service {
+	uint32_t id;
+	uint32_t vip;
+	uint16_t port; /* network byte order */
+	uint16_t net;
+	uint8_t protocol;
+	uint16_t first, last; /* active backends of the lowest and the highest address */
+	uint32_t nbackends;
+	struct maglev *table; /* NULL: no active backend */
+	uint16_t backend[];   /* [nbackends] ids, sorted by address, then port, in host byte order */
+};
+
+/* A place of an open-addressed hash table in a view. */
+struct lb_place {
+	uint32_t ip;
+	uint16_t port;	  /* network byte order */
+	uint8_t protocol; /* 0: the place is empty */
+	uint16_t backend; /* its id, in the table of backends */
+	const struct service *service;
+};
+
+struct lb_places {
+	uint32_t mask; /* places - 1 */
+	struct lb_place *place;
+};
+
+/* A set of addresses that may say yes to others too: a bit for each, by a hash. */
+struct lb_filter {
+	uint32_t mask; /* bits - 1 */
+	uint64_t *word;
+};
+
+/* The services of one network as workers see them: immutable, replaced as a whole. */
+struct lb_view {
+	struct lb_filter vips, sources; /* sources: addresses of backends */
+	struct lb_places services;	/* by vip, port, protocol */
+	struct lb_places backends;	/* by address, port, protocol; one for each service that has it */
+};
+
+struct lb {
+	struct dp *dp;
+	struct conn_table *conns;
+	struct backend_table *backends;
+	_Atomic(uint32_t) spill_s[MAX_NETS]; /* when a connection did not fit into the table last; 0: never */
+	/* control only */
+	struct service *service[MAX_SERVICES];
+	struct lb_view *view[MAX_NETS]; /* the ones in use */
+};
+
+/** Control thread. The service's backend at an address and port (host byte order). `s` may be NULL. -ENOENT.
+ */
+int lb_find_backend(
+	const struct lb *lb, const struct service *s, uint32_t address, uint16_t port, uint16_t *id);
+
+static inline bool lb_filter_has(const struct lb_filter *filter, uint32_t ip)
+{
+	uint32_t bit = (uint32_t)((ip * UINT64_C(0x9e3779b97f4a7c15)) >> 40) & filter->mask;
+
+	return filter->word[bit / 64] >> (bit % 64) & 1;
+}
+
+/**
+ * Control thread. A view of network `net` with the services that lb has, but `with` (NULL: none) in the place
+ * of number `id`. Returns 0 or -ENOMEM; *view is NULL when the network has no services.
+ */
+int lb_view_build(
+	const struct lb *lb, uint16_t net, uint32_t id, const struct service *with, struct lb_view **view);
+/** NULL is allowed. */
+void lb_view_free(struct lb_view *view);
+
+/** Worker. The service of a vip (port in network byte order), NULL when it has none there. */
+const struct service *lb_view_service(
+	const struct lb_view *view, uint32_t vip, uint16_t port, uint8_t protocol);
+
+/**
+ * Worker. Places of a backend, one for each service that has it: call with *at = 0 first, until NULL. Port in
+ * network byte order.
+ */
+const struct lb_place *lb_view_backend(
+	const struct lb_view *view, uint32_t ip, uint16_t port, uint8_t protocol, uint32_t *at);

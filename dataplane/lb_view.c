@@ -1,0 +1,165 @@
+#include <errno.h>
+#include <stdlib.h>
+
+#include "dataplane/lb.h"
+#include "dataplane/service.h"
+
+/* A table at most half full; a filter of a sixteenth, in which one foreign address of sixteen gets through.
+ */
+enum { PLACES_MIN = 8, PLACES_SPARE = 2, FILTER_MIN = 512, FILTER_SPARE = 16, FILTER_MAX = 1 << 24 };
+
+static uint32_t round_up(uint32_t least, uint64_t want)
+{
+	while (least < want)
+		least *= 2;
+	return least;
+}
+
+static int places_open(struct lb_places *p, uint32_t n)
+{
+	uint32_t size = round_up(PLACES_MIN, (uint64_t)n * PLACES_SPARE);
+
+	p->mask = size - 1;
+	p->place = calloc(size, sizeof(*p->place));
+	return p->place ? 0 : -ENOMEM;
+}
+
+static int filter_open(struct lb_filter *f, uint32_t n)
+{
+	uint32_t bits = round_up(FILTER_MIN, (uint64_t)n * FILTER_SPARE);
+
+	bits = bits < FILTER_MAX ? bits : FILTER_MAX;
+	f->mask = bits - 1;
+	f->word = aligned_alloc(64, bits / 8);
+	if (!f->word)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < bits / 64; i++)
+		f->word[i] = 0;
+	return 0;
+}
+
+static void filter_add(struct lb_filter *f, uint32_t ip)
+{
+	uint32_t bit = (uint32_t)((ip * UINT64_C(0x9e3779b97f4a7c15)) >> 40) & f->mask;
+
+	f->word[bit / 64] |= UINT64_C(1) << (bit % 64);
+}
+
+/* Of vips only the address is hashed, so that lb_is_vip() finds any of their services. */
+static uint32_t place_hash(uint32_t ip, uint16_t port)
+{
+	return maglev_hash(ip, port);
+}
+
+static void places_add(struct lb_places *p, uint32_t hash, const struct lb_place *what)
+{
+	uint32_t i = hash & p->mask;
+
+	while (p->place[i].protocol)
+		i = (i + 1) & p->mask;
+	p->place[i] = *what;
+}
+
+static const struct service *service_at(
+	const struct lb *lb, uint32_t i, uint32_t id, const struct service *with)
+{
+	return i == id ? with : lb->service[i];
+}
+
+static void add_service(const struct lb *lb, struct lb_view *view, const struct service *s)
+{
+	places_add(&view->services, place_hash(s->vip, 0),
+		&(struct lb_place){.ip = s->vip, .port = s->port, .protocol = s->protocol, .service = s});
+	filter_add(&view->vips, s->vip);
+	for (uint32_t k = 0; k < s->nbackends; k++) {
+		const struct backend *b = backend_get(lb->backends, s->backend[k]);
+
+		places_add(&view->backends, place_hash(b->ip, b->port),
+			&(struct lb_place){b->ip, b->port, b->protocol, b->id, s});
+		filter_add(&view->sources, b->ip);
+	}
+}
+
+int lb_view_build(
+	const struct lb *lb, uint16_t net, uint32_t id, const struct service *with, struct lb_view **out)
+{
+	struct lb_view *view;
+	uint32_t nservices = 0, nbackends = 0;
+
+	*out = NULL;
+	for (uint32_t i = 0; i < MAX_SERVICES; i++) {
+		const struct service *s = service_at(lb, i, id, with);
+
+		if (!s || s->net != net)
+			continue;
+		nservices++;
+		nbackends += s->nbackends;
+	}
+	if (!nservices)
+		return 0;
+	view = calloc(1, sizeof(*view));
+	if (!view || filter_open(&view->vips, nservices) || filter_open(&view->sources, nbackends) ||
+		places_open(&view->services, nservices) || places_open(&view->backends, nbackends)) {
+		lb_view_free(view);
+		return -ENOMEM;
+	}
+	for (uint32_t i = 0; i < MAX_SERVICES; i++) {
+		const struct service *s = service_at(lb, i, id, with);
+
+		if (s && s->net == net)
+			add_service(lb, view, s);
+	}
+	*out = view;
+	return 0;
+}
+
+void lb_view_free(struct lb_view *view)
+{
+	if (!view)
+		return;
+	free(view->vips.word);
+	free(view->sources.word);
+	free(view->services.place);
+	free(view->backends.place);
+	free(view);
+}
+
+bool lb_is_vip(const struct lb_view *view, uint32_t vip)
+{
+	const struct lb_places *p = &view->services;
+
+	if (!lb_filter_has(&view->vips, vip))
+		return false;
+	for (uint32_t i = place_hash(vip, 0) & p->mask; p->place[i].protocol; i = (i + 1) & p->mask)
+		if (p->place[i].ip == vip)
+			return true;
+	return false;
+}
+
+const struct service *lb_view_service(
+	const struct lb_view *view, uint32_t vip, uint16_t port, uint8_t protocol)
+{
+	const struct lb_places *p = &view->services;
+
+	for (uint32_t i = place_hash(vip, 0) & p->mask; p->place[i].protocol; i = (i + 1) & p->mask)
+		if (p->place[i].ip == vip && p->place[i].port == port && p->place[i].protocol == protocol)
+			return p->place[i].service;
+	return NULL;
+}
+
+const struct lb_place *lb_view_backend(
+	const struct lb_view *view, uint32_t ip, uint16_t port, uint8_t protocol, uint32_t *at)
+{
+	const struct lb_places *p = &view->backends;
+	uint32_t start = place_hash(ip, port);
+
+	for (;;) {
+		const struct lb_place *place = &p->place[(start + *at) & p->mask];
+
+		if (!place->protocol)
+			return NULL;
+		(*at)++;
+		if (place->ip == ip && place->port == port && place->protocol == protocol)
+			return place;
+	}
+}

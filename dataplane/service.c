@@ -1,0 +1,335 @@
+/*
+ * service.c: control changes services. A change makes a new service and a new view of its network beside the
+ * old ones, publishes the view by one pointer, waits until no worker uses the old ones, and frees them.
+ */
+#include "dataplane/service.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dataplane/dp.h"
+#include "dataplane/lb.h"
+#include "dataplane/mem.h"
+#include "dataplane/private.h"
+#include "dataplane/rcu.h"
+
+enum { EXPIRE_ENTRIES = 1 << 18 }; /* connections looked at in one tick: a few milliseconds */
+
+int lb_open(struct dp *dp, uint32_t conns)
+{
+	struct lb *lb = mem_alloc(sizeof(*lb));
+
+	if (!lb)
+		return -ENOMEM;
+	dp->lb = lb;
+	lb->dp = dp;
+	lb->backends = backend_open(dp);
+	lb->conns = conn_open(conns, MAX_BACKENDS);
+	if (lb->backends && lb->conns)
+		return 0;
+	lb_close(dp);
+	return -ENOMEM;
+}
+
+static void service_free(struct service *s)
+{
+	if (s)
+		free(s->table);
+	free(s);
+}
+
+void lb_close(struct dp *dp)
+{
+	struct lb *lb = dp->lb;
+
+	if (!lb)
+		return;
+	for (unsigned i = 0; i < MAX_NETS; i++)
+		lb_view_free(lb->view[i]);
+	for (unsigned i = 0; i < MAX_SERVICES; i++)
+		service_free(lb->service[i]);
+	conn_close(lb->conns);
+	backend_close(lb->backends);
+	mem_free(lb, sizeof(*lb));
+	dp->lb = NULL;
+}
+
+/* The order of backends: by address, then port, the same on every host. */
+static int order(uint32_t ip_a, uint16_t port_a, uint32_t ip_b, uint16_t port_b)
+{
+	uint64_t a = (uint64_t)__builtin_bswap32(ip_a) << 16 | port_a;
+	uint64_t b = (uint64_t)__builtin_bswap32(ip_b) << 16 | port_b;
+
+	return (a > b) - (a < b);
+}
+
+static int compare_specs(const void *a, const void *b)
+{
+	const struct dp_backend *x = a, *y = b;
+
+	return order(x->address, x->port, y->address, y->port);
+}
+
+static int compare_with(const struct lb *lb, uint16_t id, const struct dp_backend *what)
+{
+	const struct backend *b = backend_get(lb->backends, id);
+
+	return order(b->ip, __builtin_bswap16(b->port), what->address, what->port);
+}
+
+int lb_find_backend(
+	const struct lb *lb, const struct service *s, uint32_t address, uint16_t port, uint16_t *id)
+{
+	const struct dp_backend what = {.address = address, .port = port};
+	uint32_t low = 0, high = s ? s->nbackends : 0;
+
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+		int c = compare_with(lb, s->backend[middle], &what);
+
+		if (c == 0) {
+			*id = s->backend[middle];
+			return 0;
+		}
+		if (c < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return -ENOENT;
+}
+
+static bool same_key(const struct service *s, const struct dp_service *spec)
+{
+	return s->net == spec->net && s->vip == spec->vip && s->port == __builtin_bswap16(spec->port) &&
+	       s->protocol == spec->protocol;
+}
+
+static int check_spec(const struct lb *lb, const struct dp_service *spec, uint32_t id, struct dp_err *err)
+{
+	const struct network *net = dp_get_net(lb->dp, spec->net);
+
+	if (!net)
+		return dp_fail(err, -ENOENT, "network: no such network");
+	if (!spec->vip || (net->gateway && spec->vip == net->gateway))
+		return dp_fail(
+			err, -EINVAL, "vip: %s", spec->vip ? "is the network's gateway" : "is missing");
+	if (!spec->port)
+		return dp_fail(err, -EINVAL, "port: is 0");
+	if (spec->nbackends > MAX_BACKENDS)
+		return dp_fail(err, -ENOSPC, "backends: more than %d", MAX_BACKENDS);
+	if (spec->protocol != DP_TCP && spec->protocol != DP_UDP)
+		return dp_fail(err, -EINVAL, "protocol: neither tcp nor udp");
+	if (id != DP_SERVICE_NONE && (id >= MAX_SERVICES || !lb->service[id]))
+		return dp_fail(err, -ENOENT, "no such service");
+	if (id != DP_SERVICE_NONE && lb->service[id]->net != spec->net)
+		return dp_fail(err, -EINVAL, "network: a service stays in its network");
+	for (uint32_t i = 0; i < MAX_SERVICES; i++)
+		if (lb->service[i] && i != id && same_key(lb->service[i], spec))
+			return dp_fail(err, -EEXIST, "vip: another service has it on this port and protocol");
+	return 0;
+}
+
+static int check_backends(const struct dp_backend *sorted, size_t n, struct dp_err *err)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (!sorted[i].address || !sorted[i].port)
+			return dp_fail(err, -EINVAL, "backends: an address or port is 0");
+		if (i && compare_specs(&sorted[i - 1], &sorted[i]) == 0)
+			return dp_fail(err, -EINVAL, "backends: the same address and port twice");
+	}
+	return 0;
+}
+
+static uint32_t free_service(const struct lb *lb)
+{
+	uint32_t i = 0;
+
+	while (i < MAX_SERVICES && lb->service[i])
+		i++;
+	return i;
+}
+
+static void delete_missing(struct lb *lb, const struct service *from, const struct service *in)
+{
+	for (uint32_t i = 0; from && i < from->nbackends; i++) {
+		const struct backend *b = backend_get(lb->backends, from->backend[i]);
+		uint16_t id;
+
+		if (lb_find_backend(lb, in, b->ip, __builtin_bswap16(b->port), &id) || id != b->id)
+			backend_delete(lb->backends, b->id);
+	}
+}
+
+/* Ids for the spec's backends: those that `old` has keep theirs. */
+static int take_ids(struct lb *lb, const struct dp_service *spec, const struct dp_backend *sorted,
+	const struct service *old, struct service *s)
+{
+	int rc = 0;
+
+	for (uint32_t i = 0; i < spec->nbackends && !rc; i++) {
+		uint16_t *id = &s->backend[i];
+
+		if (lb_find_backend(lb, old, sorted[i].address, sorted[i].port, id))
+			rc = backend_new(lb->backends, spec, &sorted[i], s->id, id);
+		if (!rc)
+			s->nbackends++;
+	}
+	return rc;
+}
+
+/* The service's Maglev table, and the ends of the list of its active backends. */
+static int build_table(const struct dp_backend *sorted, struct service *s)
+{
+	struct maglev_backend *list = calloc(s->nbackends ? s->nbackends : 1, sizeof(*list));
+	bool any = false;
+
+	if (!list)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < s->nbackends; i++) {
+		uint16_t weight = sorted[i].dead ? 0 : sorted[i].weight;
+
+		list[i] = (struct maglev_backend){sorted[i].address, sorted[i].port, weight, s->backend[i]};
+		if (!weight)
+			continue;
+		s->last = s->backend[i];
+		if (!any)
+			s->first = s->backend[i];
+		any = true;
+	}
+	s->table = maglev_build(list, s->nbackends);
+	free(list);
+	return any && !s->table ? -ENOMEM : 0;
+}
+
+/* A service to the spec. On failure nothing is left of it. */
+static int service_make(struct lb *lb, const struct dp_service *spec, const struct dp_backend *sorted,
+	uint32_t id, const struct service *old, struct service **out)
+{
+	struct service *s = calloc(1, sizeof(*s) + spec->nbackends * sizeof(s->backend[0]));
+	int rc;
+
+	if (!s)
+		return -ENOMEM;
+	s->id = id;
+	s->vip = spec->vip;
+	s->port = __builtin_bswap16(spec->port);
+	s->net = spec->net;
+	s->protocol = (uint8_t)spec->protocol;
+	rc = take_ids(lb, spec, sorted, old, s);
+	if (!rc)
+		rc = build_table(sorted, s);
+	if (rc) {
+		delete_missing(lb, s, old);
+		service_free(s);
+		return rc;
+	}
+	*out = s;
+	return 0;
+}
+
+/* Shows workers `with` (NULL: nothing) in the place of service `id`; returns when none of them sees the old
+ * one. */
+static int publish(struct lb *lb, uint16_t net, uint32_t id, struct service *with)
+{
+	struct service *old = lb->service[id];
+	struct lb_view *view, *old_view = lb->view[net];
+	int rc = lb_view_build(lb, net, id, with, &view);
+
+	if (rc)
+		return rc;
+	lb->service[id] = with;
+	lb->view[net] = view;
+	atomic_store_explicit(&dp_get_net(lb->dp, net)->lb, view, memory_order_release);
+	delete_missing(lb, old, with);
+	rcu_wait(lb->dp);
+	lb_view_free(old_view);
+	service_free(old);
+	return 0;
+}
+
+static int put_sorted(
+	struct lb *lb, const struct dp_service *spec, const struct dp_backend *sorted, uint32_t *id)
+{
+	uint32_t at = *id == DP_SERVICE_NONE ? free_service(lb) : *id;
+	const struct service *old = at < MAX_SERVICES ? lb->service[at] : NULL;
+	struct service *s;
+	int rc;
+
+	if (at == MAX_SERVICES)
+		return -ENOSPC;
+	if (old && !same_key(old, spec))
+		old = NULL; /* connections through another vip do not go on */
+	rc = service_make(lb, spec, sorted, at, old, &s);
+	if (rc)
+		return rc;
+	rc = publish(lb, spec->net, at, s);
+	if (rc) {
+		delete_missing(lb, s, old);
+		service_free(s);
+		return rc;
+	}
+	for (uint32_t i = 0; i < s->nbackends; i++)
+		backend_set(lb->backends, s->backend[i], &sorted[i]);
+	*id = at;
+	return 0;
+}
+
+int dp_service_put(struct dp *dp, const struct dp_service *spec, uint32_t *id, struct dp_err *err)
+{
+	struct dp_backend *sorted = calloc(spec->nbackends ? spec->nbackends : 1, sizeof(*sorted));
+	int rc = check_spec(dp->lb, spec, *id, err);
+
+	if (rc)
+		goto out;
+	if (!sorted) {
+		rc = dp_fail(err, -ENOMEM, "out of memory");
+		goto out;
+	}
+	if (spec->nbackends)
+		memcpy(sorted, spec->backends, spec->nbackends * sizeof(*sorted));
+	qsort(sorted, spec->nbackends, sizeof(*sorted), compare_specs);
+	rc = check_backends(sorted, spec->nbackends, err);
+	if (rc)
+		goto out;
+	rc = put_sorted(dp->lb, spec, sorted, id);
+	if (rc == -ENOSPC)
+		dp_fail(err, rc, "no room for more than %d services or %d backends", MAX_SERVICES,
+			MAX_BACKENDS);
+	else if (rc)
+		dp_fail(err, rc, "out of memory");
+out:
+	free(sorted);
+	return rc;
+}
+
+int dp_service_del(struct dp *dp, uint32_t id)
+{
+	struct lb *lb = dp->lb;
+
+	if (id >= MAX_SERVICES || !lb->service[id])
+		return -ENOENT;
+	return publish(lb, lb->service[id]->net, id, NULL);
+}
+
+static bool is_gone(void *arg, uint16_t id)
+{
+	const struct lb *lb = arg;
+
+	return atomic_load_explicit(&backend_get(lb->backends, id)->flags, memory_order_relaxed) &
+	       BACKEND_GONE;
+}
+
+static bool has_no_connections(void *arg, uint16_t id)
+{
+	const struct lb *lb = arg;
+
+	return conn_count_of(lb->conns, id) == 0;
+}
+
+void lb_tick(struct dp *dp)
+{
+	conn_expire(dp->lb->conns, dp_now_s(dp), EXPIRE_ENTRIES, is_gone, dp->lb);
+	backend_reap(dp->lb->backends, has_no_connections, dp->lb);
+}

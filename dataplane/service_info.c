@@ -1,0 +1,79 @@
+/*
+ * service_info.c: control looks at backends and connections.
+ */
+#include <errno.h>
+
+#include "dataplane/dp.h"
+#include "dataplane/lb.h"
+#include "dataplane/private.h"
+
+int dp_backend_info(
+	struct dp *dp, uint32_t service, uint32_t address, uint16_t port, struct dp_backend_info *info)
+{
+	const struct lb *lb = dp->lb;
+	struct backend_stats sum;
+	uint16_t id;
+
+	if (service >= MAX_SERVICES || lb_find_backend(lb, lb->service[service], address, port, &id))
+		return -ENOENT;
+	sum = backend_sum(lb->backends, id);
+	*info = (struct dp_backend_info){
+		.packets = sum.packets,
+		.bytes = sum.bytes,
+		.connections = conn_count_of(lb->conns, id),
+		.resolved =
+			atomic_load_explicit(&backend_get(lb->backends, id)->mac, memory_order_relaxed) != 0,
+	};
+	return 0;
+}
+
+struct walk {
+	const struct lb *lb;
+	uint32_t now_s;
+	bool (*fn)(void *arg, const struct dp_conn *conn);
+	void *arg;
+};
+
+/* Seconds from `then` to `now`; 0 when a worker's clock is ahead of ours. */
+static uint32_t since(uint32_t then, uint32_t now)
+{
+	return (int32_t)(now - then) > 0 ? now - then : 0;
+}
+
+static bool show(void *arg, const struct conn_info *info)
+{
+	const struct walk *walk = arg;
+	const struct conn_end *to = &info->end[CONN_FORWARD], *vip = &info->end[CONN_REPLY];
+	const struct backend *b = backend_get(walk->lb->backends, to->owner);
+	const struct dp_conn conn = {
+		.service = b->service,
+		.client = (uint32_t)(info->key[CONN_FORWARD].addresses >> 32),
+		.vip = vip->ip,
+		.backend = to->ip,
+		.client_port = __builtin_bswap16((uint16_t)(info->key[CONN_FORWARD].rest >> 48)),
+		.vip_port = __builtin_bswap16(vip->port),
+		.backend_port = __builtin_bswap16(to->port),
+		.protocol = b->protocol,
+		.state = info->state,
+		.packets = info->packets,
+		.bytes = info->bytes,
+		.age_s = since(info->made_s, walk->now_s),
+		.idle_s = since(info->seen_s, walk->now_s),
+	};
+
+	if (atomic_load_explicit(&b->flags, memory_order_relaxed) & BACKEND_GONE)
+		return true;
+	return walk->fn(walk->arg, &conn);
+}
+
+void dp_conn_walk(struct dp *dp, bool (*fn)(void *arg, const struct dp_conn *conn), void *arg)
+{
+	struct walk walk = {dp->lb, dp_now_s(dp), fn, arg};
+
+	conn_walk(dp->lb->conns, show, &walk);
+}
+
+size_t dp_conn_count(struct dp *dp)
+{
+	return conn_count(dp->lb->conns);
+}

@@ -1,0 +1,358 @@
+/*
+ * service_stage.c: packets to and from services. A burst's packets are first picked out (by the router MAC
+ * and the vips, or by the addresses of backends), then looked up together so that their cache misses overlap,
+ * then rewritten one by one.
+ *
+ * When a connection does not fit into the table, the packet still goes where the Maglev table says, and the
+ * answer is recognised without an entry: it is one if its forward packet would have come to this backend. As
+ * that may also take a packet of a direct conversation with the backend for an answer, it is done only for
+ * SPILL_S after a connection did not fit.
+ */
+#include <netinet/in.h>
+
+#include "dataplane/dp.h"
+#include "dataplane/fdb.h"
+#include "dataplane/lb.h"
+#include "dataplane/nat.h"
+#include "dataplane/parse.h"
+#include "dataplane/service.h"
+
+enum {
+	TCP_FLAGS = 13, /* offset */
+	TCP_FIN = 1,
+	TCP_SYN = 2,
+	TCP_RST = 4,
+	TCP_ACK = 16,
+	SPILL_S = 300,
+	CHOICE_TRIES = 4, /* backends tried when the client's port is in use towards the first */
+	SCAN_MAX = 64,	  /* slots looked at for a backend other than the client */
+};
+
+/* A packet that has to do with a service. */
+struct item {
+	struct frame *f;
+	const struct lb_view *view;
+	uint32_t guess;
+	uint32_t src, dst;
+	uint16_t src_port, dst_port; /* network byte order */
+	uint8_t tcp;		     /* flags; for UDP an ACK */
+};
+
+/* The items of a burst, with what conn_hash() wants in a row. */
+struct work {
+	unsigned n;
+	struct item item[BURST_MAX];
+	struct conn_key key[BURST_MAX];
+	uint64_t hash[BURST_MAX];
+};
+
+enum l4 {
+	L4_PORTS,
+	L4_FRAGMENT,
+	L4_CUT, /* a TCP or UDP header that is not all there */
+	L4_OTHER,
+};
+
+static enum l4 find_l4(struct frame *f)
+{
+	uint16_t need = f->ip_proto == IPPROTO_TCP ? 20 : 8;
+
+	if (f->ip_proto != IPPROTO_TCP && f->ip_proto != IPPROTO_UDP)
+		return L4_OTHER;
+	if (f->l4_off && f->l4_off + need <= f->hdr_len)
+		return L4_PORTS;
+	if (load16(frame_data(f) + f->l3_off + 6) & IP4_MF_OFFSET)
+		return L4_FRAGMENT;
+	frame_pull(f, HDR_MAX); /* behind IP options */
+	parse_frame(f);
+	return f->l4_off && f->l4_off + need <= f->hdr_len ? L4_PORTS : L4_CUT;
+}
+
+static void add_item(struct work *work, struct frame *f, const struct lb_view *view, enum conn_dir dir)
+{
+	const uint8_t *ip = frame_data(f) + f->l3_off, *l4 = frame_data(f) + f->l4_off;
+	struct item *it = &work->item[work->n];
+
+	it->f = f;
+	it->view = view;
+	it->src = load_ip4(ip + 12);
+	it->dst = load_ip4(ip + 16);
+	memcpy(&it->src_port, l4, 2);
+	memcpy(&it->dst_port, l4 + 2, 2);
+	it->tcp = f->ip_proto == IPPROTO_TCP ? l4[TCP_FLAGS] : TCP_ACK;
+	work->key[work->n++] =
+		conn_key(dir, f->net, f->ip_proto, it->src, it->dst, it->src_port, it->dst_port);
+}
+
+static void pick(struct work *work, struct frame *f, const struct lb_view *view)
+{
+	const uint8_t *data = frame_data(f), *ip = data + f->l3_off;
+	enum l4 l4;
+
+	if (mac_equal(data, dp_router_mac) && f->src_vtep == VTEP_NONE &&
+		lb_is_vip(view, load_ip4(ip + 16))) {
+		l4 = find_l4(f);
+		if (l4 == L4_PORTS)
+			add_item(work, f, view, CONN_FORWARD);
+		else
+			frame_drop(f, l4 == L4_FRAGMENT ? DROP_FRAGMENT
+				      : l4 == L4_CUT	? DROP_MALFORMED
+							: DROP_VIP_MISS);
+		return;
+	}
+	if (lb_filter_has(&view->sources, load_ip4(ip + 12)) && find_l4(f) == L4_PORTS)
+		add_item(work, f, view, CONN_REPLY);
+}
+
+static void pick_all(struct worker *w, struct burst *b, struct work *work)
+{
+	uint16_t last = NET_NONE;
+	const struct lb_view *view = NULL;
+
+	for (unsigned i = 0; i < b->count; i++) {
+		struct frame *f = &b->frame[i];
+
+		if (f->verdict != V_NONE)
+			continue;
+		if (f->net != last) {
+			const struct network *net = dp_get_net(w->dp, f->net);
+
+			last = f->net;
+			view = net ? atomic_load_explicit(&net->lb, memory_order_acquire) : NULL;
+		}
+		if (view && f->ethertype == ETHERTYPE_IP4 && f->l3_off)
+			pick(work, f, view);
+	}
+}
+
+static inline struct backend *backend_of(struct worker *w, uint16_t id)
+{
+	return backend_get(w->dp->lb->backends, id);
+}
+
+static inline uint32_t flags_of(struct worker *w, uint16_t id)
+{
+	return atomic_load_explicit(&backend_of(w, id)->flags, memory_order_acquire);
+}
+
+static inline bool opens(const struct item *it)
+{
+	return (it->tcp & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+}
+
+/* What the packet tells about its side of the connection. */
+static inline uint8_t side_flags(const struct item *it, enum conn_dir dir)
+{
+	uint8_t flags = dir == CONN_REPLY || !opens(it) ? CONN_SEEN : 0;
+
+	if (__builtin_expect(it->tcp & TCP_FIN, 0))
+		flags |= CONN_FIN;
+	if (__builtin_expect(it->tcp & TCP_RST, 0))
+		flags |= CONN_RST;
+	return flags;
+}
+
+/* --- choosing ------------------------------------------------------------------------------------------- */
+
+/* The hash that chooses for a packet from `client` to a vip: the same for the answer's reconstruction. */
+static uint32_t choice_hash(uint32_t client, uint16_t client_port, const struct service *s)
+{
+	return maglev_hash((uint64_t)client << 32 | s->vip,
+		(uint64_t)client_port << 32 | (uint32_t)s->port << 8 | s->protocol);
+}
+
+/*
+ * The backend for `hash`: the table's, but never the client itself. Then it is the next slot's that is
+ * somebody else, or after some slots one of the ends of the list by address, which differ if any two do.
+ * Returns false when the client is the only one.
+ */
+static bool choose(struct worker *w, const struct service *s, uint32_t hash, uint32_t client, uint16_t *id)
+{
+	uint32_t slot = maglev_slot(s->table, hash);
+
+	for (unsigned i = 0; i < SCAN_MAX; i++) {
+		*id = s->table->slot[slot];
+		if (__builtin_expect(backend_of(w, *id)->ip != client, 1))
+			return true;
+		slot = slot + 1 < s->table->size ? slot + 1 : 0;
+	}
+	*id = backend_of(w, s->first)->ip != client ? s->first : s->last;
+	return backend_of(w, *id)->ip != client;
+}
+
+/* Fills in the reply side towards backend `id`; returns whether that side is free. */
+static bool reply_free(struct worker *w, const struct item *it, uint16_t id, struct conn_new *conn)
+{
+	struct conn_table *t = w->dp->lb->conns;
+	const struct backend *b = backend_of(w, id);
+	struct conn_hit other;
+
+	conn->end[CONN_FORWARD] = (struct conn_end){b->ip, b->port, id};
+	conn->end[CONN_REPLY].owner = id;
+	conn->key[CONN_REPLY] =
+		conn_key(CONN_REPLY, it->f->net, it->f->ip_proto, b->ip, it->src, b->port, it->src_port);
+	conn_hash(t, &conn->key[CONN_REPLY], &conn->hash[CONN_REPLY], 1);
+	if (!conn_find(t, &conn->key[CONN_REPLY], conn->hash[CONN_REPLY], CONN_NONE, &other))
+		return true;
+	if (conn_state(t, &other) == DP_CONN_ESTABLISHED && !(flags_of(w, other.end.owner) & BACKEND_GONE))
+		return false;
+	conn_remove(t, &other);
+	return true;
+}
+
+/*
+ * Makes a connection for the packet. A backend tells its connections apart by the client's address and port
+ * alone, so if the client reaches it through another vip from the same port already, another backend is
+ * taken. Returns the reason to drop the packet, DROP_COUNT for none; *hit has no side when the table is full.
+ */
+static enum drop_reason connect_item(struct worker *w, const struct item *it, const struct conn_key *key,
+	uint64_t hash, struct conn_hit *hit)
+{
+	struct lb *lb = w->dp->lb;
+	const struct service *s = lb_view_service(it->view, it->dst, it->dst_port, it->f->ip_proto);
+	struct conn_new conn = {.now_s = w->now_s, .flags = side_flags(it, CONN_FORWARD)};
+	uint32_t choice;
+	uint16_t id;
+
+	if (!s)
+		return DROP_VIP_MISS;
+	if (!s->table)
+		return DROP_NO_BACKEND;
+	choice = choice_hash(it->src, it->src_port, s);
+	conn.key[CONN_FORWARD] = *key;
+	conn.hash[CONN_FORWARD] = hash;
+	conn.end[CONN_REPLY] = (struct conn_end){.ip = s->vip, .port = s->port};
+	for (unsigned i = 0; i < CHOICE_TRIES; i++, choice = choice * UINT32_C(0x9e3779b1) + 1) {
+		if (!choose(w, s, choice, it->src, &id))
+			return DROP_HAIRPIN;
+		if (!reply_free(w, it, id, &conn))
+			continue;
+		if (conn_insert(lb->conns, &conn, hit) == 0) {
+			w->backend_stats[id].connections++;
+		} else {
+			hit->side = NULL;
+			hit->end = conn.end[CONN_FORWARD];
+			atomic_store_explicit(&lb->spill_s[it->f->net], w->now_s, memory_order_relaxed);
+		}
+		return DROP_COUNT;
+	}
+	return DROP_CLASH;
+}
+
+/* --- client to backend ---------------------------------------------------------------------------------- */
+
+/* May the packet go on to the backend that its connection has? */
+static bool goes_on(struct worker *w, const struct item *it, const struct conn_hit *hit)
+{
+	uint32_t flags = flags_of(w, hit->end.owner);
+
+	if (__builtin_expect(flags & (BACKEND_DEAD | BACKEND_GONE), 0))
+		return false;
+	if (__builtin_expect(!opens(it), 1))
+		return true;
+	return (flags & BACKEND_ACTIVE) && conn_state(w->dp->lb->conns, hit) != DP_CONN_CLOSING;
+}
+
+static void send_to_backend(struct worker *w, struct item *it, const struct conn_hit *hit)
+{
+	struct frame *f = it->f;
+	uint64_t mac = atomic_load_explicit(&backend_of(w, hit->end.owner)->mac, memory_order_relaxed);
+
+	if (__builtin_expect(!mac, 0)) {
+		frame_drop(f, DROP_NEIGHBOUR);
+		return;
+	}
+	memcpy(frame_data(f), &mac, 6);
+	nat_rewrite(f, NAT_DESTINATION, hit->end.ip, hit->end.port);
+	w->backend_stats[hit->end.owner].packets++;
+	w->backend_stats[hit->end.owner].bytes += f->len;
+}
+
+static void forward(struct worker *w, struct item *it, const struct conn_key *key, uint64_t hash)
+{
+	struct conn_table *t = w->dp->lb->conns;
+	struct conn_hit hit;
+	bool found = conn_find(t, key, hash, it->guess, &hit);
+
+	if (__builtin_expect(!found || !goes_on(w, it, &hit), 0)) {
+		enum drop_reason reason;
+
+		if (found)
+			conn_remove(t, &hit);
+		reason = connect_item(w, it, key, hash, &hit);
+		if (reason != DROP_COUNT) {
+			frame_drop(it->f, reason);
+			return;
+		}
+	}
+	if (__builtin_expect(hit.side != NULL, 1))
+		conn_packet(&hit, side_flags(it, CONN_FORWARD), w->now_s, it->f->len);
+	send_to_backend(w, it, &hit);
+}
+
+/* --- backend to client ---------------------------------------------------------------------------------- */
+
+/* Is the packet the answer to one that went to its sender without an entry in the table? */
+static bool spilled(struct worker *w, const struct item *it, struct conn_hit *hit)
+{
+	uint32_t spill_s = atomic_load_explicit(&w->dp->lb->spill_s[it->f->net], memory_order_relaxed),
+		 at = 0;
+	const struct lb_place *place;
+	uint16_t id;
+
+	if (__builtin_expect(!spill_s || w->now_s - spill_s > SPILL_S, 1))
+		return false;
+	while ((place = lb_view_backend(it->view, it->src, it->src_port, it->f->ip_proto, &at))) {
+		const struct service *s = place->service;
+
+		if (!s->table || !choose(w, s, choice_hash(it->dst, it->dst_port, s), it->dst, &id) ||
+			id != place->backend)
+			continue;
+		/* the client's own host balances for it: leave the answer alone on its way there */
+		if (fdb_flags(fdb_lookup(w->dp->fdb, fdb_key(it->f->net, frame_data(it->f)))) & FDB_VTEP)
+			return false;
+		*hit = (struct conn_hit){.end = {s->vip, s->port, id}};
+		return true;
+	}
+	return false;
+}
+
+static void reply(struct worker *w, struct item *it, const struct conn_key *key, uint64_t hash)
+{
+	struct frame *f = it->f;
+	struct conn_hit hit;
+
+	if (conn_find(w->dp->lb->conns, key, hash, it->guess, &hit)) {
+		if (__builtin_expect(flags_of(w, hit.end.owner) & BACKEND_GONE, 0))
+			return;
+		conn_packet(&hit, side_flags(it, CONN_REPLY), w->now_s, f->len);
+	} else if (!spilled(w, it, &hit)) {
+		return;
+	}
+	memcpy(frame_data(f) + 6, dp_router_mac, 6);
+	nat_rewrite(f, NAT_SOURCE, hit.end.ip, hit.end.port);
+	w->backend_stats[hit.end.owner].packets++;
+	w->backend_stats[hit.end.owner].bytes += f->len;
+}
+
+void service_stage(struct worker *w, struct burst *b)
+{
+	struct conn_table *t = w->dp->lb->conns;
+	struct work work;
+
+	work.n = 0;
+	pick_all(w, b, &work);
+	if (__builtin_expect(work.n == 0, 1))
+		return;
+	conn_hash(t, work.key, work.hash, work.n);
+	for (unsigned i = 0; i < work.n; i++)
+		conn_prefetch_bucket(t, work.hash[i]);
+	for (unsigned i = 0; i < work.n; i++)
+		work.item[i].guess = conn_guess(t, work.hash[i]);
+	for (unsigned i = 0; i < work.n; i++) {
+		if ((work.key[i].rest & 0xff) == CONN_FORWARD)
+			forward(w, &work.item[i], &work.key[i], work.hash[i]);
+		else
+			reply(w, &work.item[i], &work.key[i], work.hash[i]);
+	}
+}
