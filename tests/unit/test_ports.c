@@ -1,0 +1,356 @@
+/*
+ * The ports that the kernel feeds, on the kernel itself: hosts in namespaces talk TCP through them, with
+ * partial checksums and large frames passed on as they are or worked out in software on the way, and lose
+ * their interfaces.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "control/netns.h"
+#include "dataplane/offload.h"
+#include "tests/unit/frames.h"
+#include "tests/unit/hosts.h"
+#include "tests/unit/unit.h"
+
+enum { TRANSFER = 4 << 20, TCP_PORT = 5001 };
+
+static struct bench bench;
+static struct host host[2];
+static uint8_t sent[TRANSFER], received[TRANSFER + 1];
+
+/* What the relay saw. */
+static struct {
+	unsigned frames, partial, large;
+} seen;
+
+static void send_segments(struct host *to, struct frame *f)
+{
+	uint32_t offset = 0;
+	uint16_t n;
+
+	while ((n = offload_segment(f, &bench.w->segments, &offset, false)) > 0)
+		for (unsigned i = 0; i < n; i++)
+			assert_int_equal(host_tx(&bench, to, &bench.w->segments.frame[i]), 1);
+}
+
+/* Carries one burst from a host to the other, `in_software`: as to a receiver that takes no offloads. */
+static void relay(struct host *from, struct host *to, bool in_software)
+{
+	struct burst *b = host_rx(&bench, from);
+
+	for (unsigned i = 0; i < b->count; i++) {
+		struct frame *f = &b->frame[i];
+
+		seen.frames++;
+		seen.partial += f->off.flags == VIRTIO_NET_HDR_F_NEEDS_CSUM;
+		seen.large += f->off.gso_type != VIRTIO_NET_HDR_GSO_NONE;
+		if (in_software && f->off.gso_type != VIRTIO_NET_HDR_GSO_NONE) {
+			send_segments(to, f);
+			continue;
+		}
+		if (in_software && f->off.flags == VIRTIO_NET_HDR_F_NEEDS_CSUM)
+			offload_checksum(f);
+		assert_int_equal(host_tx(&bench, to, f), 1);
+	}
+	host_complete(&bench, from);
+}
+
+static void relay_both(bool in_software)
+{
+	relay(&host[0], &host[1], in_software);
+	relay(&host[1], &host[0], in_software);
+}
+
+static socklen_t address_of(const struct host *h, unsigned number, int family, struct sockaddr_storage *out)
+{
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)out;
+	struct sockaddr_in *in = (struct sockaddr_in *)out;
+
+	memset(out, 0, sizeof(*out));
+	out->ss_family = (sa_family_t)family;
+	if (family == AF_INET) {
+		in->sin_port = htons(TCP_PORT);
+		in->sin_addr.s_addr = htonl(0x0a090000 + number);
+		return sizeof(*in);
+	}
+	in6->sin6_port = htons(TCP_PORT);
+	in6->sin6_addr = (struct in6_addr){{{0xfe, 0x80, [8] = 0, 0, 0, 0xff, 0xfe, 0, 0, (uint8_t)number}}};
+	in6->sin6_scope_id = (uint32_t)h->index;
+	return sizeof(*in6);
+}
+
+/* Sends TRANSFER bytes from host 0 to host 1 over TCP and compares them. */
+static void transfer(int family, bool in_software)
+{
+	struct sockaddr_storage address;
+	socklen_t len = address_of(&host[1], 2, family, &address);
+	int listener = netns_socket(host[1].netns, family, SOCK_STREAM, 0), in = -1, one = 1;
+	int out = netns_socket(host[0].netns, family, SOCK_STREAM, 0);
+	size_t put = 0, got = 0;
+
+	memset(&seen, 0, sizeof(seen));
+	memset(received, 0, sizeof(received));
+	setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	assert_int_equal(bind(listener, (struct sockaddr *)&address, len), 0);
+	assert_int_equal(listen(listener, 1), 0);
+	len = address_of(&host[0], 2, family, &address);
+	if (connect(out, (struct sockaddr *)&address, len) < 0)
+		assert_int_equal(errno, EINPROGRESS);
+	while (got < TRANSFER) {
+		ssize_t n;
+
+		relay_both(in_software);
+		if (in < 0)
+			in = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
+		n = send(out, sent + put, TRANSFER - put, MSG_NOSIGNAL);
+		put += n > 0 ? (size_t)n : 0;
+		n = in < 0 ? -1 : recv(in, received + got, sizeof(received) - got, 0);
+		got += n > 0 ? (size_t)n : 0;
+	}
+	assert_int_equal(got, TRANSFER);
+	assert_memory_equal(sent, received, TRANSFER);
+	/* else it was no test of offloads */
+	assert_true(seen.partial > 0);
+	assert_true(seen.large > 10);
+	close(in);
+	close(out);
+	close(listener);
+}
+
+static void open_hosts(enum host_kind first, enum host_kind second)
+{
+	bench_open(&bench);
+	host_open(&host[0], &bench, first, 1);
+	host_open(&host[1], &bench, second, 2);
+	bench_tick(&bench);
+}
+
+static void close_hosts(void)
+{
+	for (unsigned r = 0; r < DROP_COUNT; r++) {
+		assert_int_equal(host_drops(&bench, &host[0], r), 0);
+		assert_int_equal(host_drops(&bench, &host[1], r), 0);
+	}
+	host_close(&host[0]);
+	host_close(&host[1]);
+	bench_close(&bench);
+}
+
+static void carry(enum host_kind first, enum host_kind second)
+{
+	open_hosts(first, second);
+	transfer(AF_INET, false);
+	transfer(AF_INET, true);
+	transfer(AF_INET6, false);
+	transfer(AF_INET6, true);
+	close_hosts();
+}
+
+static void test_tap_to_tap(void **state)
+{
+	carry(HOST_TAP, HOST_TAP);
+}
+
+static void test_veth_to_veth(void **state)
+{
+	carry(HOST_VETH, HOST_VETH);
+}
+
+static void test_tap_to_veth(void **state)
+{
+	carry(HOST_TAP, HOST_VETH);
+}
+
+/* A receiver for what arrives at a host: every frame, as the host's kernel got it. */
+static int sniffer(const struct host *h)
+{
+	struct sockaddr_ll address = {
+		.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL), .sll_ifindex = h->index};
+	int fd = netns_socket(h->netns, AF_PACKET, SOCK_RAW, htons(ETH_P_ALL));
+
+	assert_true(fd >= 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	return fd;
+}
+
+/* Any way that a frame may lie in memory arrives as the same bytes. */
+static void check_spans(enum host_kind kind)
+{
+	static const struct recipe recipe = {4, IPPROTO_UDP, .payload = 1400};
+	static const uint32_t steps[] = {0, 1, 13, 500};
+	static struct flat flat;
+	static struct burst b;
+	uint8_t got[2000];
+	int fd;
+
+	bench_open(&bench);
+	host_open(&host[0], &bench, kind, 1);
+	bench_tick(&bench);
+	fd = sniffer(&host[0]);
+	flat_make(&flat, &recipe, false);
+	for (unsigned i = 0; i < 4; i++) {
+		struct pollfd waiting = {.fd = fd, .events = POLLIN};
+		struct frame *f;
+		ssize_t len;
+
+		b.count = 0;
+		b.nspan = 0;
+		put16(flat.data + flat.l3 + 4, i); /* tells them apart */
+		flat_finish(&flat, false);
+		f = split(&b, flat.data, flat.len, 64, steps[i]);
+		assert_int_equal(host_tx(&bench, &host[0], f), 1);
+		do { /* the host sends things of its own */
+			assert_int_equal(poll(&waiting, 1, -1), 1);
+			len = recv(fd, got, sizeof(got), 0);
+		} while (len != (ssize_t)flat.len);
+		assert_memory_equal(got, flat.data, flat.len);
+	}
+	close(fd);
+	host_close(&host[0]);
+	bench_close(&bench);
+}
+
+static void test_tap_spans(void **state)
+{
+	check_spans(HOST_TAP);
+}
+
+static void test_veth_spans(void **state)
+{
+	check_spans(HOST_VETH);
+}
+
+/* A frame from a neighbour that nobody asked for. */
+static struct frame *some_frame(void)
+{
+	static const struct recipe recipe = {4, IPPROTO_UDP, .payload = 100};
+	static struct flat flat;
+	static struct burst b;
+
+	b.count = 0;
+	b.nspan = 0;
+	flat_make(&flat, &recipe, false);
+	return split(&b, flat.data, flat.len, 64, 0);
+}
+
+static bool is_up(const struct host *h)
+{
+	return atomic_load(&h->port.up);
+}
+
+/* The port's link is the interface's; frames to an interface that is down count as link-down. */
+static void check_link(enum host_kind kind)
+{
+	bench_open(&bench);
+	host_open(&host[0], &bench, kind, 1);
+	bench_tick(&bench);
+	assert_true(is_up(&host[0]));
+
+	host_set_up(&host[0], false);
+	assert_int_equal(host_tx(&bench, &host[0], some_frame()), 1);
+	bench_tick(&bench);
+	assert_false(is_up(&host[0]));
+	assert_int_equal(host_drops(&bench, &host[0], DROP_LINK_DOWN), 1);
+
+	host_set_up(&host[0], true);
+	bench_tick(&bench);
+	assert_true(is_up(&host[0]));
+	assert_int_equal(host_tx(&bench, &host[0], some_frame()), 1);
+	assert_int_equal(host_drops(&bench, &host[0], DROP_LINK_DOWN), 1);
+	host_close(&host[0]);
+	bench_close(&bench);
+}
+
+static void test_tap_link(void **state)
+{
+	check_link(HOST_TAP);
+}
+
+static void test_veth_link(void **state)
+{
+	check_link(HOST_VETH);
+}
+
+/* The far end of a veth goes down and up: the carrier goes and comes. */
+static void test_veth_carrier(void **state)
+{
+	bench_open(&bench);
+	host_open(&host[0], &bench, HOST_VETH, 1);
+	assert_true(is_up(&host[0]));
+	host_run(&host[0], "ip link set eth0 down");
+	bench_tick(&bench);
+	assert_false(is_up(&host[0]));
+	host_run(&host[0], "ip link set eth0 up");
+	bench_tick(&bench);
+	assert_true(is_up(&host[0]));
+	host_close(&host[0]);
+	bench_close(&bench);
+}
+
+/* The worker notices by itself, before the timer does, and the port stays down. */
+static void test_tap_deleted(void **state)
+{
+	bench_open(&bench);
+	host_open(&host[0], &bench, HOST_TAP, 1);
+	assert_true(is_up(&host[0]));
+	host_run(&host[0], "ip link del eth0");
+	assert_int_equal(host_rx(&bench, &host[0])->count, 0);
+	assert_false(is_up(&host[0]));
+	assert_int_equal(host_tx(&bench, &host[0], some_frame()), 1);
+	assert_int_equal(host_drops(&bench, &host[0], DROP_LINK_DOWN), 1);
+	bench_tick(&bench);
+	assert_false(is_up(&host[0]));
+	host_close(&host[0]);
+	bench_close(&bench);
+}
+
+/* A turn takes a bounded number of frames; the others stay for the next. */
+static void test_tap_turn_is_bounded(void **state)
+{
+	struct sockaddr_in to = {
+		.sin_family = AF_INET, .sin_port = htons(9), .sin_addr.s_addr = htonl(0x0a0900ff)};
+	int fd, one = 1;
+	unsigned first;
+
+	bench_open(&bench);
+	host_open(&host[0], &bench, HOST_TAP, 1);
+	fd = netns_socket(host[0].netns, AF_INET, SOCK_DGRAM, 0);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_BROADCAST, &one, sizeof(one)), 0);
+	for (int i = 0; i < 40; i++)
+		assert_int_equal(sendto(fd, "frame", 5, 0, (struct sockaddr *)&to, sizeof(to)), 5);
+	first = host_rx(&bench, &host[0])->count;
+	assert_int_equal(first, 16);
+	assert_int_equal(host_rx(&bench, &host[0])->count, 16);
+	assert_true(host_rx(&bench, &host[0])->count >= 8);
+	close(fd);
+	host_close(&host[0]);
+	bench_close(&bench);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_tap_to_tap),
+		cmocka_unit_test(test_veth_to_veth),
+		cmocka_unit_test(test_tap_to_veth),
+		cmocka_unit_test(test_tap_spans),
+		cmocka_unit_test(test_veth_spans),
+		cmocka_unit_test(test_tap_link),
+		cmocka_unit_test(test_veth_link),
+		cmocka_unit_test(test_veth_carrier),
+		cmocka_unit_test(test_tap_deleted),
+		cmocka_unit_test(test_tap_turn_is_bounded),
+	};
+
+	hosts_isolate();
+	for (unsigned i = 0; i < TRANSFER; i++)
+		sent[i] = (uint8_t)(i * 31 + (i >> 8) + (i >> 16));
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
