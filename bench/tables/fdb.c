@@ -1,0 +1,146 @@
+/*
+ * fdb.c: the fdb's look-up beside that of the library it stands in for, rte_hash with lock-free readers. One
+ * thread, random known MACs in bursts of 32, each in the way it is meant to be used: the fdb with its
+ * prefetch, rte_hash by rte_hash_lookup_bulk_data(). Cycles by TSC, median of several rounds in turns.
+ *
+ *   bench-fdb [ENTRIES ...]
+ */
+#include "dataplane/fdb.h"
+
+#include <err.h>
+#include <rte_cycles.h>
+#include <rte_eal.h>
+#include <rte_hash.h>
+#include <rte_hash_crc.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { BURST = 32, ROUNDS = 15, LOOKUPS = 1 << 20 };
+
+struct tables {
+	struct fdb *fdb;
+	struct rte_hash *hash;
+	uint64_t *key; /* [LOOKUPS], in the order of look-up */
+};
+
+static uint64_t sink; /* keeps the results alive */
+
+static uint64_t key_of(uint32_t n)
+{
+	uint8_t mac[6] = {2, 0, (uint8_t)(n >> 24), (uint8_t)(n >> 16), (uint8_t)(n >> 8), (uint8_t)n};
+
+	return fdb_key(7, mac);
+}
+
+static struct rte_hash *hash_new(uint32_t entries)
+{
+	struct rte_hash_parameters parameters = {
+		.name = "fdb",
+		.entries = entries * 2,
+		.key_len = sizeof(uint64_t),
+		.hash_func = rte_hash_crc,
+		.socket_id = SOCKET_ID_ANY,
+		.extra_flag = RTE_HASH_EXTRA_FLAGS_MULTI_WRITER_ADD | RTE_HASH_EXTRA_FLAGS_RW_CONCURRENCY_LF,
+	};
+	struct rte_hash *hash = rte_hash_create(&parameters);
+
+	if (!hash)
+		errx(1, "rte_hash_create: no memory for %u entries", entries);
+	return hash;
+}
+
+static void fill(struct tables *t, uint32_t entries)
+{
+	uint32_t random = 1;
+
+	if (fdb_open(entries, &t->fdb) < 0)
+		errx(1, "no memory for %u entries", entries);
+	t->hash = hash_new(entries);
+	for (uint32_t n = 0; n < entries; n++) {
+		uint64_t key = key_of(n);
+
+		if (!fdb_learn(t->fdb, key, (uint16_t)n, 0, 1, 1))
+			errx(1, "the fdb is full at %u of %u", n, entries);
+		if (rte_hash_add_key_data(t->hash, &key, (void *)(uintptr_t)(n + 1)) < 0)
+			errx(1, "rte_hash is full at %u of %u", n, entries);
+	}
+	for (uint32_t i = 0; i < LOOKUPS; i++) {
+		random = random * 1664525 + 1013904223;
+		t->key[i] = key_of((uint32_t)((uint64_t)random * entries >> 32));
+	}
+}
+
+static double fdb_round(const struct tables *t)
+{
+	uint64_t start = rte_rdtsc();
+
+	for (uint32_t i = 0; i < LOOKUPS; i += BURST) {
+		for (uint32_t j = i; j < i + BURST; j++)
+			fdb_prefetch(t->fdb, t->key[j]);
+		for (uint32_t j = i; j < i + BURST; j++)
+			sink += fdb_lookup(t->fdb, t->key[j]);
+	}
+	return (double)(rte_rdtsc() - start) / LOOKUPS;
+}
+
+static double hash_round(const struct tables *t)
+{
+	uint64_t start = rte_rdtsc(), hits;
+	const void *key[BURST];
+	void *data[BURST];
+
+	for (uint32_t i = 0; i < LOOKUPS; i += BURST) {
+		for (uint32_t j = 0; j < BURST; j++)
+			key[j] = &t->key[i + j];
+		if (rte_hash_lookup_bulk_data(t->hash, key, BURST, &hits, data) != BURST)
+			errx(1, "rte_hash lost a key");
+		for (uint32_t j = 0; j < BURST; j++)
+			sink += (uintptr_t)data[j];
+	}
+	return (double)(rte_rdtsc() - start) / LOOKUPS;
+}
+
+static int by_value(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static void compare(struct tables *t, uint32_t entries)
+{
+	double fdb[ROUNDS], hash[ROUNDS];
+
+	fill(t, entries);
+	for (int i = 0; i < ROUNDS; i++) {
+		fdb[i] = fdb_round(t);
+		hash[i] = hash_round(t);
+	}
+	qsort(fdb, ROUNDS, sizeof(fdb[0]), by_value);
+	qsort(hash, ROUNDS, sizeof(hash[0]), by_value);
+	printf("%9u  %8.1f  %8.1f  %5.2f\n", entries, fdb[ROUNDS / 2], hash[ROUNDS / 2],
+		hash[ROUNDS / 2] / fdb[ROUNDS / 2]);
+	fdb_close(t->fdb);
+	rte_hash_free(t->hash);
+}
+
+int main(int argc, char **argv)
+{
+	char *eal[] = {
+		argv[0], "--no-huge", "-m", "512", "--no-pci", "--no-telemetry", "--log-level=error", NULL};
+	static const uint32_t usual[] = {100, 10000, 65536, 1000000};
+	struct tables t = {.key = calloc(LOOKUPS, sizeof(*t.key))};
+
+	if (!t.key || rte_eal_init(sizeof(eal) / sizeof(eal[0]) - 1, eal) < 0)
+		errx(1, "DPDK does not start");
+	printf("cycles a look-up\n  entries       fdb  rte_hash  ratio\n");
+	if (argc > 1)
+		for (int i = 1; i < argc; i++)
+			compare(&t, (uint32_t)strtoul(argv[i], NULL, 10));
+	else
+		for (size_t i = 0; i < sizeof(usual) / sizeof(usual[0]); i++)
+			compare(&t, usual[i]);
+	free(t.key);
+	rte_eal_cleanup();
+	return sink == 0; /* never */
+}
