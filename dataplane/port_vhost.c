@@ -111,7 +111,10 @@ static void on_ended(void *arg)
 	struct vhost_port *vp = arg;
 
 	vp->tries = 0;
-	retry_later(vp);
+	if (vp->dev.port->spec.client)
+		retry_later(vp); /* not at once: a front-end that hangs up at once would keep the loop busy */
+	else
+		await(vp);
 }
 
 /* The guest's memory shrank under a worker: there is no going on with it. */
