@@ -9,6 +9,7 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include "control/log.h"
 #include "control/loop.h"
 #include "control/model_config.h"
 #include "control/netns.h"
@@ -345,5 +346,5 @@ void model_log(int level, const char *fmt, ...)
 	va_start(args, fmt);
 	vsnprintf(line, sizeof(line), fmt, args);
 	va_end(args);
-	fprintf(stderr, "<%d>%s\n", level, line);
+	log_line(level, "%s", line);
 }

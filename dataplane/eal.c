@@ -95,7 +95,7 @@ int eal_start(const struct dp_config *config, struct dp_err *err)
 	push(&args, "--lcores=%s", lcores);
 	push(&args, "--no-telemetry");
 	push(&args, "--log-level=error");
-	push(&args, "--file-prefix=sluice%d", (int)getpid());
+	push(&args, "--file-prefix=sluice"); /* shares no files: neither mode below makes any */
 	push(&args, "-a");
 	push(&args, "0000:00:00.0"); /* devices come by dp_port_add, none by itself */
 	if (use_huge(config)) {
@@ -115,5 +115,8 @@ int eal_start(const struct dp_config *config, struct dp_err *err)
 
 void eal_stop(void)
 {
+	const char *dir = rte_eal_get_runtime_dir();
+
 	rte_eal_cleanup();
+	rmdir(dir); /* stays while another daemon uses it */
 }

@@ -1,0 +1,37 @@
+/*
+ * config.h: the configuration file. Reading it touches nothing but the file. Control thread.
+ */
+#pragma once
+
+#include <jansson.h>
+#include <stddef.h>
+
+#include "control/api.h"
+
+/* A line for the user: "FILE: ports[1].vni: unknown key" or "FILE:12:3: ...". */
+struct config_err {
+	char text[512];
+};
+
+/**
+ * Reads and checks `path`: syntax, every field of every object, duplicates, references. A missing file is an
+ * empty configuration when `optional`. Returns 0 with the file's own objects in *out (no defaults filled in),
+ * or -1.
+ */
+int config_load(const char *path, bool optional, json_t **out, struct config_err *err);
+
+/** What the "dataplane" or "control" object says, with its defaults. New reference; `config` has been
+ * checked. */
+json_t *config_dataplane(const json_t *config);
+json_t *config_control(const json_t *config);
+
+/** Makes every object of a checked configuration, in order. Returns 0, or -1 and what failed; made ones stay.
+ */
+int config_apply(struct model *model, const json_t *config, struct config_err *err);
+
+/**
+ * Brings the model from `old` to `fresh`, touching only what differs. Returns the configuration that holds
+ * then (a new reference): `fresh` but for objects that were refused, each of which is told to fn in one line.
+ */
+json_t *config_change(struct model *model, const json_t *old, const json_t *fresh,
+	void (*fn)(void *arg, const char *line), void *arg);

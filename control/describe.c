@@ -1,0 +1,83 @@
+/* describe.c: the API told in JSON, from the tables that also check it. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/methods.h"
+#include "control/schema.h"
+
+static json_t *describe_field(const struct api_field *field)
+{
+	json_t *out =
+		json_pack("{s:s, s:s, s:s, s:b}", "name", field->name, "type", schema_type_name(field->type),
+			"help", field->help ? field->help : "", "required", field->required);
+	int64_t min, max;
+
+	if (field->positional)
+		json_object_set_new(out, "positional", json_true());
+	if (schema_range(field, &min, &max)) {
+		json_object_set_new(out, "min", json_integer(min));
+		json_object_set_new(out, "max", json_integer(max));
+	}
+	if (field->choices) {
+		json_t *choices = json_array();
+
+		for (const char *const *c = field->choices; *c; c++)
+			json_array_append_new(choices, json_string(*c));
+		json_object_set_new(out, "choices", choices);
+	}
+	if (field->def)
+		json_object_set_new(out, "default", json_loads(field->def, JSON_DECODE_ANY, NULL));
+	if (field->type == API_LIST)
+		json_object_set_new(out, "item", json_string(schema_type_name(field->item)));
+	if (field->type == API_OBJECT)
+		json_object_set_new(out, "fields", describe_fields(field->fields));
+	return out;
+}
+
+json_t *describe_fields(const struct api_field *fields)
+{
+	json_t *out = json_array();
+
+	for (; fields && fields->name; fields++)
+		json_array_append_new(out, describe_field(fields));
+	return out;
+}
+
+static void describe_method(void *arg, const struct api_method *method)
+{
+	json_t *out = json_pack("{s:s, s:s, s:b, s:o}", "name", method->name, "help", method->help, "changes",
+		method->changes, "fields", describe_fields(method->fields));
+
+	if (method->columns) {
+		json_t *columns = json_array();
+
+		for (const struct api_column *c = method->columns; c->field; c++)
+			json_array_append_new(
+				columns, json_pack("{s:s, s:s}", "field", c->field, "title", c->title));
+		json_object_set_new(out, "columns", columns);
+	}
+	json_array_append_new(arg, out);
+}
+
+json_t *describe_all(void)
+{
+	json_t *out = json_array();
+
+	methods_walk(describe_method, out);
+	return out;
+}
+
+static int describe(
+	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+{
+	*result = describe_all();
+	return 0;
+}
+
+static const struct api_field no_fields[] = {{NULL}};
+
+const struct api_method api_methods[] = {
+	{"api.describe", "Tell every method with its fields, types, ranges, defaults and help", no_fields,
+		describe, false},
+	{NULL},
+};

@@ -1,0 +1,296 @@
+/* main.c: sluiced. Reads its arguments and configuration, makes what they name, and serves until it is told
+ * to end. */
+#include <errno.h>
+#include <event2/event.h>
+#include <getopt.h>
+#include <libgen.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "control/config.h"
+#include "control/log.h"
+#include "control/model.h"
+#include "control/notify.h"
+#include "control/rpc.h"
+#include "control/state.h"
+
+#define DEFAULT_CONFIG "/etc/sluice/sluice.json"
+#define DEFAULT_SOCKET "/run/sluice/control.sock"
+#define DEFAULT_STATE "/var/lib/sluice"
+
+enum { EXIT_USAGE = 2, FILES_WANTED = 65536 };
+
+struct options {
+	const char *config, *socket, *state;
+	bool config_given, no_huge, check_only;
+};
+
+struct daemon {
+	struct options options;
+	struct event_base *base;
+	struct event *end[2], *reload;
+	json_t *config;
+	struct model *model;
+	struct state *state;
+	struct rpc *rpc;
+};
+
+static void print_help(FILE *to)
+{
+	fprintf(to,
+		"Usage: sluiced [OPTION]...\n"
+		"Virtual switch with service discovery and load balancing, for containers at the edge.\n\n"
+		"  --config FILE     configuration (" DEFAULT_CONFIG ", which may be missing)\n"
+		"  --socket PATH     control socket (" DEFAULT_SOCKET ")\n"
+		"  --state DIR       where objects made by the API are kept (" DEFAULT_STATE ")\n"
+		"  --no-huge         do without huge pages\n"
+		"  --log-level L     error, warning, notice, info or debug (info)\n"
+		"  --check-config    check the configuration, touch nothing, and end\n"
+		"  --version         print the version\n"
+		"  --help            print this\n");
+}
+
+static void set_level(const char *name)
+{
+	int level = log_level_of(name);
+
+	if (level < 0) {
+		fprintf(stderr, "sluiced: --log-level: must be error, warning, notice, info or debug\n");
+		exit(EXIT_USAGE);
+	}
+	log_set_level(level);
+}
+
+static struct options parse(int argc, char **argv)
+{
+	static const struct option known[] = {
+		{"config", required_argument, NULL, 'c'},
+		{"socket", required_argument, NULL, 's'},
+		{"state", required_argument, NULL, 'd'},
+		{"no-huge", no_argument, NULL, 'n'},
+		{"log-level", required_argument, NULL, 'l'},
+		{"check-config", no_argument, NULL, 'k'},
+		{"version", no_argument, NULL, 'v'},
+		{"help", no_argument, NULL, 'h'},
+		{0},
+	};
+	struct options o = {.config = DEFAULT_CONFIG, .state = DEFAULT_STATE};
+	int c;
+
+	while ((c = getopt_long(argc, argv, "h", known, NULL)) != -1) {
+		switch (c) {
+		case 'c':
+			o.config = optarg;
+			o.config_given = true;
+			break;
+		case 's':
+			o.socket = optarg;
+			break;
+		case 'd':
+			o.state = optarg;
+			break;
+		case 'n':
+			o.no_huge = true;
+			break;
+		case 'l':
+			set_level(optarg);
+			break;
+		case 'k':
+			o.check_only = true;
+			break;
+		case 'v':
+			printf("sluiced %s\n", SLUICE_VERSION);
+			exit(0);
+		case 'h':
+			print_help(stdout);
+			exit(0);
+		default:
+			exit(EXIT_USAGE);
+		}
+	}
+	if (optind < argc) {
+		fprintf(stderr, "sluiced: unexpected argument \"%s\"\n", argv[optind]);
+		exit(EXIT_USAGE);
+	}
+	return o;
+}
+
+/* Every port takes a few descriptors. */
+static void raise_file_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= FILES_WANTED)
+		return;
+	limit.rlim_cur = FILES_WANTED;
+	if (limit.rlim_max < FILES_WANTED)
+		limit.rlim_max = FILES_WANTED;
+	if (setrlimit(RLIMIT_NOFILE, &limit) == 0)
+		return;
+	getrlimit(RLIMIT_NOFILE, &limit);
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static void on_end(evutil_socket_t sig, short what, void *arg)
+{
+	log_line(LOG_INFO, "ending on signal %d", (int)sig);
+	event_base_loopbreak(((struct daemon *)arg)->base);
+}
+
+static void tell_refused(void *arg, const char *line)
+{
+	log_line(LOG_ERR, "reload: %s", line);
+}
+
+static void on_reload(evutil_socket_t sig, short what, void *arg)
+{
+	struct daemon *d = arg;
+	struct config_err err;
+	json_t *fresh, *now;
+
+	notify_systemd("RELOADING=1");
+	if (config_load(d->options.config, false, &fresh, &err) < 0) {
+		log_line(LOG_ERR, "reload: %s; nothing changed", err.text);
+	} else {
+		if (!json_equal(
+			    json_object_get(d->config, "dataplane"), json_object_get(fresh, "dataplane")) ||
+			!json_equal(json_object_get(d->config, "control"), json_object_get(fresh, "control")))
+			log_line(LOG_WARNING,
+				"reload: changes of \"dataplane\" and \"control\" wait for a restart");
+		now = config_change(d->model, d->config, fresh, tell_refused, NULL);
+		json_decref(d->config);
+		json_decref(fresh);
+		d->config = now;
+		log_line(LOG_INFO, "reloaded %s", d->options.config);
+	}
+	notify_systemd("READY=1");
+}
+
+static int fail(const char *text)
+{
+	fprintf(stderr, "sluiced: %s\n", text);
+	return -1;
+}
+
+/* The directory that a default socket lies in is ours to make. */
+static void make_socket_dir(const char *socket)
+{
+	char *copy = strdup(socket);
+
+	if (copy)
+		mkdir(dirname(copy), 0755);
+	free(copy);
+}
+
+static const char *choose_socket(const struct daemon *d)
+{
+	const char *configured =
+		json_string_value(json_object_get(json_object_get(d->config, "control"), "socket"));
+
+	if (d->options.socket)
+		return d->options.socket;
+	return configured ? configured : DEFAULT_SOCKET;
+}
+
+static void name_what_is_not_served(const json_t *config)
+{
+	static const char *const later[] = {"http", "dns"};
+
+	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)
+		if (json_object_get(json_object_get(config, "control"), later[i]))
+			log_line(LOG_NOTICE, "control.%s: not served by this version", later[i]);
+}
+
+static int start_model(struct daemon *d)
+{
+	const char *socket = choose_socket(d);
+	char *copy = strdup(socket), vhost_dir[4096];
+	json_t *dataplane = config_dataplane(d->config);
+	struct model_config config = {d->base, vhost_dir, dataplane, d->options.no_huge};
+	struct api_err why = {0};
+	int rc;
+
+	snprintf(vhost_dir, sizeof(vhost_dir), "%s/vhost", copy ? dirname(copy) : "/run/sluice");
+	free(copy);
+	make_socket_dir(socket);
+	rc = model_open(&config, &d->model, &why);
+	json_decref(dataplane);
+	return rc < 0 ? fail(why.text) : 0;
+}
+
+static int start(struct daemon *d)
+{
+	struct config_err err;
+	struct api_err why = {0};
+
+	if (start_model(d) < 0)
+		return -1;
+	if (config_apply(d->model, d->config, &err) < 0) {
+		fprintf(stderr, "sluiced: %s: %s\n", d->options.config, err.text);
+		return -1;
+	}
+	if (state_open(d->base, d->options.state, d->model, &d->state, &why) < 0 ||
+		rpc_open(d->base, choose_socket(d), d->model, &d->rpc, &why) < 0)
+		return fail(why.text);
+	d->end[0] = evsignal_new(d->base, SIGTERM, on_end, d);
+	d->end[1] = evsignal_new(d->base, SIGINT, on_end, d);
+	d->reload = evsignal_new(d->base, SIGHUP, on_reload, d);
+	if (!d->end[0] || !d->end[1] || !d->reload)
+		return fail("out of memory");
+	evsignal_add(d->end[0], NULL);
+	evsignal_add(d->end[1], NULL);
+	evsignal_add(d->reload, NULL);
+	return 0;
+}
+
+static void stop(struct daemon *d)
+{
+	rpc_close(d->rpc);
+	state_close(d->state);
+	model_close(d->model);
+	if (d->end[0])
+		event_free(d->end[0]);
+	if (d->end[1])
+		event_free(d->end[1]);
+	if (d->reload)
+		event_free(d->reload);
+	if (d->base)
+		event_base_free(d->base);
+	json_decref(d->config);
+}
+
+int main(int argc, char **argv)
+{
+	struct daemon d = {.options = parse(argc, argv)};
+	struct config_err err;
+	int rc = -1;
+
+	if (config_load(d.options.config, !d.options.config_given, &d.config, &err) < 0) {
+		fail(err.text);
+		return 1;
+	}
+	if (d.options.check_only) {
+		json_decref(d.config);
+		return 0;
+	}
+	signal(SIGPIPE, SIG_IGN);
+	raise_file_limit();
+	name_what_is_not_served(d.config);
+	d.base = event_base_new();
+	if (d.base)
+		rc = start(&d);
+	if (rc == 0) {
+		log_line(LOG_INFO, "sluiced %s is ready", SLUICE_VERSION);
+		notify_systemd("READY=1");
+		event_base_dispatch(d.base);
+		notify_systemd("STOPPING=1");
+	}
+	stop(&d);
+	return rc ? 1 : 0;
+}

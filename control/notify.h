@@ -1,0 +1,5 @@
+/* notify.h: tells systemd how the daemon does, when it was started by it (sd_notify(3), $NOTIFY_SOCKET). */
+#pragma once
+
+/** Sends e.g. "READY=1"; does nothing outside systemd. */
+void notify_systemd(const char *state);

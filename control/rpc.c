@@ -1,0 +1,289 @@
+#include "control/rpc.h"
+
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/listener.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "control/log.h"
+#include "control/methods.h"
+#include "control/service_watch.h"
+
+/* Of JSON-RPC itself. */
+enum { PARSE_ERROR = -32700, INVALID_REQUEST = -32600, METHOD_NOT_FOUND = -32601 };
+
+struct conn {
+	TAILQ_ENTRY(conn) link;
+	struct rpc *rpc;
+	struct bufferevent *bev;
+	struct service_watch *watch; /* what it has subscribed to */
+	bool closing;		     /* when what is to be written is out */
+};
+
+struct rpc {
+	struct evconnlistener *listener;
+	struct model *model;
+	char *path;
+	unsigned count;
+	TAILQ_HEAD(, conn) conns;
+};
+
+static void conn_free(struct conn *conn)
+{
+	TAILQ_REMOVE(&conn->rpc->conns, conn, link);
+	conn->rpc->count--;
+	service_watch_close(conn->watch);
+	bufferevent_free(conn->bev);
+	free(conn);
+}
+
+/* Writes one object and takes it over. A client that does not read is not read from until it does. */
+static void conn_send(struct conn *conn, json_t *message)
+{
+	struct evbuffer *out = bufferevent_get_output(conn->bev);
+	char *text = message ? json_dumps(message, JSON_COMPACT) : NULL;
+
+	json_decref(message);
+	if (!text)
+		return;
+	evbuffer_add(out, text, strlen(text));
+	evbuffer_add(out, "\n", 1);
+	free(text);
+	if (evbuffer_get_length(out) > RPC_BACKLOG_MAX)
+		bufferevent_disable(conn->bev, EV_READ);
+}
+
+static void conn_notify(void *arg, const char *method, json_t *params)
+{
+	conn_send(arg, json_pack("{s:s, s:s, s:o}", "jsonrpc", "2.0", "method", method, "params", params));
+}
+
+static json_t *answer(const json_t *id)
+{
+	return json_pack("{s:s, s:O}", "jsonrpc", "2.0", "id", id ? id : json_null());
+}
+
+static void send_error(struct conn *conn, const json_t *id, int code, const char *text)
+{
+	json_t *message = answer(id);
+
+	json_object_set_new(message, "error", json_pack("{s:i, s:s}", "code", code, "message", text));
+	conn_send(conn, message);
+}
+
+/* service.watch answers with what there is; its connection then hears of every change. */
+static int begin_watch(struct conn *conn, const json_t *params, struct api_err *err)
+{
+	const char *name = json_string_value(json_object_get(params, "name"));
+
+	if (conn->watch)
+		return api_fail(err, API_EXISTS, NULL, "this connection watches already");
+	return service_watch_open(conn->rpc->model, name, conn_notify, conn, &conn->watch, err);
+}
+
+static int run(struct conn *conn, const struct api_method *method, const json_t *params, json_t **result,
+	struct api_err *err)
+{
+	if (method_call(conn->rpc->model, method, "api", params, result, err) < 0)
+		return -1;
+	if (strcmp(method->name, WATCH_METHOD) != 0 || begin_watch(conn, params, err) == 0)
+		return 0;
+	json_decref(*result);
+	return -1;
+}
+
+static void handle(struct conn *conn, const json_t *request)
+{
+	const json_t *id = json_object_get(request, "id"), *params = json_object_get(request, "params");
+	const char *name = json_string_value(json_object_get(request, "method"));
+	const struct api_method *method;
+	struct api_err err = {0};
+	json_t *result, *message;
+
+	if (!name || (id && !json_is_string(id) && !json_is_integer(id) && !json_is_null(id))) {
+		send_error(conn, NULL, INVALID_REQUEST, "a request is an object with a method and an id");
+		return;
+	}
+	method = method_find(name);
+	if (!method) {
+		if (id)
+			send_error(conn, id, METHOD_NOT_FOUND, "no such method");
+		return;
+	}
+	if (run(conn, method, params, &result, &err) < 0) {
+		if (id)
+			send_error(conn, id, err.code, err.text);
+		return;
+	}
+	if (!id) {
+		json_decref(result);
+		return;
+	}
+	message = answer(id);
+	json_object_set_new(message, "result", result);
+	conn_send(conn, message);
+}
+
+static void handle_line(struct conn *conn, const char *line, size_t len)
+{
+	json_error_t why;
+	json_t *request = json_loadb(line, len, JSON_REJECT_DUPLICATES, &why);
+
+	if (request)
+		handle(conn, request);
+	else
+		send_error(conn, NULL, PARSE_ERROR, why.text);
+	json_decref(request);
+}
+
+/* No more requests; what has been answered still goes out. */
+static void hang_up(struct conn *conn, const char *text)
+{
+	send_error(conn, NULL, INVALID_REQUEST, text);
+	bufferevent_disable(conn->bev, EV_READ);
+	conn->closing = true;
+}
+
+static void on_read(struct bufferevent *bev, void *arg)
+{
+	struct conn *conn = arg;
+	struct evbuffer *in = bufferevent_get_input(bev);
+	size_t len;
+	char *line;
+
+	while (!conn->closing && evbuffer_get_length(bufferevent_get_output(bev)) <= RPC_BACKLOG_MAX &&
+		(line = evbuffer_readln(in, &len, EVBUFFER_EOL_LF))) {
+		if (len)
+			handle_line(conn, line, len);
+		free(line);
+	}
+	if (!conn->closing && evbuffer_get_length(in) > RPC_LINE_MAX)
+		hang_up(conn, "a request is at most 1 MiB");
+}
+
+static void on_written(struct bufferevent *bev, void *arg)
+{
+	struct conn *conn = arg;
+
+	if (conn->closing) {
+		conn_free(conn);
+		return;
+	}
+	bufferevent_enable(bev, EV_READ);
+	on_read(bev, conn);
+}
+
+static void on_event(struct bufferevent *bev, short what, void *arg)
+{
+	conn_free(arg);
+}
+
+static void on_accept(
+	struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address, int len, void *arg)
+{
+	static const struct timeval stall = {.tv_sec = RPC_STALL_S};
+	struct rpc *rpc = arg;
+	struct conn *conn = rpc->count < RPC_CONNS ? calloc(1, sizeof(*conn)) : NULL;
+
+	if (!conn) {
+		log_line(LOG_WARNING, "control socket: %u connections already, one more refused", rpc->count);
+		close(fd);
+		return;
+	}
+	conn->rpc = rpc;
+	conn->bev = bufferevent_socket_new(evconnlistener_get_base(listener), fd, BEV_OPT_CLOSE_ON_FREE);
+	if (!conn->bev) {
+		close(fd);
+		free(conn);
+		return;
+	}
+	rpc->count++;
+	TAILQ_INSERT_TAIL(&rpc->conns, conn, link);
+	bufferevent_setcb(conn->bev, on_read, on_written, on_event, conn);
+	bufferevent_set_timeouts(conn->bev, NULL, &stall);
+	bufferevent_enable(conn->bev, EV_READ | EV_WRITE);
+}
+
+static bool is_served(const struct sockaddr_un *address)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool served = fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0;
+
+	if (fd >= 0)
+		close(fd);
+	return served;
+}
+
+static int listen_at(struct event_base *base, struct rpc *rpc, struct api_err *err)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+	if (strlen(rpc->path) >= sizeof(address.sun_path)) {
+		api_fail(err, API_INVALID, "control.socket", "longer than %zu bytes",
+			sizeof(address.sun_path) - 1);
+		return -ENAMETOOLONG;
+	}
+	strcpy(address.sun_path, rpc->path);
+	if (is_served(&address)) {
+		api_fail(err, API_IN_USE, "control.socket", "%s: another process serves it", rpc->path);
+		return -EADDRINUSE;
+	}
+	unlink(rpc->path);
+	rpc->listener =
+		evconnlistener_new_bind(base, on_accept, rpc, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC,
+			16, (struct sockaddr *)&address, sizeof(address));
+	if (!rpc->listener || chmod(rpc->path, 0660) < 0) {
+		int rc = -errno;
+
+		api_fail(err, API_INTERNAL, "control.socket", "%s: %s", rpc->path, strerror(-rc));
+		return rc;
+	}
+	return 0;
+}
+
+int rpc_open(
+	struct event_base *base, const char *path, struct model *model, struct rpc **out, struct api_err *err)
+{
+	struct rpc *rpc = calloc(1, sizeof(*rpc));
+	int rc;
+
+	api_fail(err, API_INTERNAL, NULL, "out of memory");
+	if (!rpc)
+		return -ENOMEM;
+	TAILQ_INIT(&rpc->conns);
+	rpc->model = model;
+	rpc->path = strdup(path);
+	rc = rpc->path ? listen_at(base, rpc, err) : -ENOMEM;
+	if (rc) {
+		if (rpc->listener)
+			evconnlistener_free(rpc->listener);
+		free(rpc->path);
+		free(rpc);
+		return rc;
+	}
+	*out = rpc;
+	return 0;
+}
+
+void rpc_close(struct rpc *rpc)
+{
+	struct conn *conn, *next;
+
+	if (!rpc)
+		return;
+	for (conn = TAILQ_FIRST(&rpc->conns); conn; conn = next) {
+		next = TAILQ_NEXT(conn, link);
+		conn_free(conn);
+	}
+	evconnlistener_free(rpc->listener);
+	unlink(rpc->path);
+	free(rpc->path);
+	free(rpc);
+}

@@ -1,0 +1,25 @@
+/*
+ * rpc.h: JSON-RPC 2.0 over a Unix stream socket, one object a line. Control thread, on its event loop.
+ *
+ * Nobody can hold the daemon: a line is at most RPC_LINE_MAX bytes, connections at most RPC_CONNS, a client
+ * that does not read its answers is not read from, and is cut off when it takes nothing for RPC_STALL_S
+ * seconds.
+ */
+#pragma once
+
+#include "control/api.h"
+
+enum { RPC_LINE_MAX = 1 << 20, RPC_CONNS = 64, RPC_STALL_S = 30, RPC_BACKLOG_MAX = 256 * 1024 };
+
+struct event_base;
+struct rpc;
+
+/**
+ * Listens on `path` (mode 0660). A socket file that nobody serves is replaced. One line in `err` on failure:
+ * -EADDRINUSE when another process serves it.
+ */
+int rpc_open(struct event_base *base, const char *path, struct model *model, struct rpc **out,
+	struct api_err *err);
+
+/** Closes every connection and removes the socket. NULL is allowed. */
+void rpc_close(struct rpc *rpc);

@@ -1,0 +1,328 @@
+#include "control/schema.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/addr.h"
+
+enum { PATH_MAX_TEXT = 128, STRING_MAX = 4096, LIST_MAX = 1024 };
+
+/* One value against one field; `path` is the whole name of the field for the error. */
+typedef int (*check_fn)(
+	const struct api_field *field, const json_t *value, const char *path, struct api_err *err);
+
+static int mistyped(const char *path, const char *want, struct api_err *err)
+{
+	return api_fail(err, API_INVALID, path, "must be %s", want);
+}
+
+bool schema_range(const struct api_field *field, int64_t *min, int64_t *max)
+{
+	static const int64_t most[] = {
+		[API_STRING] = STRING_MAX,
+		[API_INT] = INT32_MAX,
+		[API_PATH] = STRING_MAX,
+		[API_LIST] = LIST_MAX,
+	};
+	bool ranged = field->type == API_STRING || field->type == API_INT || field->type == API_PATH ||
+		      field->type == API_LIST;
+
+	if (!ranged)
+		return false;
+	*min = field->min;
+	*max = field->max;
+	if (!field->min && !field->max)
+		*max = most[field->type];
+	return true;
+}
+
+static int check_range(
+	const struct api_field *field, int64_t value, const char *path, const char *unit, struct api_err *err)
+{
+	int64_t min, max;
+
+	if (schema_range(field, &min, &max) && (value < min || value > max))
+		return api_fail(err, API_INVALID, path, "out of range %lld..%lld%s", (long long)min,
+			(long long)max, unit);
+	return 0;
+}
+
+static int check_string(
+	const struct api_field *field, const json_t *value, const char *path, struct api_err *err)
+{
+	const char *text = json_string_value(value);
+
+	if (!text)
+		return mistyped(path, "a string", err);
+	for (const unsigned char *p = (const unsigned char *)text; *p; p++)
+		if (*p < 0x20 || *p == 0x7f)
+			return api_fail(err, API_INVALID, path, "has a control character");
+	if (strlen(text) != json_string_length(value))
+		return api_fail(err, API_INVALID, path, "has a zero byte");
+	return check_range(field, (int64_t)strlen(text), path, " bytes", err);
+}
+
+static int check_name(
+	const struct api_field *field, const json_t *value, const char *path, struct api_err *err)
+{
+	static const char first[] = "abcdefghijklmnopqrstuvwxyz0123456789";
+	static const char rest[] = "abcdefghijklmnopqrstuvwxyz0123456789._-";
+	enum { NAME_MAX_LEN = 63 };
+	const char *text = json_string_value(value);
+	size_t len = text ? json_string_length(value) : 0;
+
+	if (!text)
+		return mistyped(path, "a string", err);
+	if (!len || len > NAME_MAX_LEN || !strchr(first, text[0]) || strspn(text, rest) != len)
+		return api_fail(err, API_INVALID, path, "must match [a-z0-9][a-z0-9._-]{0,62}");
+	return 0;
+}
+
+static int check_int(
+	const struct api_field *field, const json_t *value, const char *path, struct api_err *err)
+{
+	if (!json_is_integer(value))
+		return mistyped(path, "an integer", err);
+	return check_range(field, json_integer_value(value), path, "", err);
+}
+
+static int check_bool(
+	const struct api_field *field, const json_t *value, const char *path, struct api_err *err)
+{
+	return json_is_boolean(value) ? 0 : mistyped(path, "true or false", err);
+}
+
+static int check_enum(
+	const struct api_field *field, const json_t *value, const char *path, struct api_err *err)
+{
+	const char *text = json_string_value(value);
+	char want[200];
+
+	for (const char *const *c = field->choices; text && *c; c++)
+		if (strcmp(*c, text) == 0)
+			return 0;
+	schema_describe(field, want, sizeof(want));
+	return mistyped(path, want, err);
+}
+
+static int check_ip4(
+	const struct api_field *field, const json_t *value, const char *path, struct api_err *err)
+{
+	uint32_t ip;
+
+	return addr_ip4(json_string_value(value), &ip) ? 0 : mistyped(path, "an IPv4 address", err);
+}
+
+static int check_cidr4(
+	const struct api_field *field, const json_t *value, const char *path, struct api_err *err)
+{
+	struct addr_prefix p;
+	uint32_t mask;
+
+	if (!addr_prefix(json_string_value(value), &p))
+		return mistyped(path, "an IPv4 prefix like 10.1.0.0/24", err);
+	mask = p.len ? __builtin_bswap32(~0u << (32 - p.len)) : 0;
+	if (p.address & ~mask)
+		return api_fail(err, API_INVALID, path, "has bits set beyond its prefix length");
+	return 0;
+}
+
+static int check_addr4(
+	const struct api_field *field, const json_t *value, const char *path, struct api_err *err)
+{
+	struct addr_prefix p;
+
+	return addr_prefix(json_string_value(value), &p)
+		       ? 0
+		       : mistyped(path, "an IPv4 address with its prefix length", err);
+}
+
+static int check_mac(
+	const struct api_field *field, const json_t *value, const char *path, struct api_err *err)
+{
+	static const uint8_t zero[6];
+	uint8_t mac[6];
+
+	if (!addr_mac(json_string_value(value), mac))
+		return mistyped(path, "a MAC address like 02:00:00:00:00:11", err);
+	if ((mac[0] & 1) || memcmp(mac, zero, 6) == 0)
+		return api_fail(err, API_INVALID, path, "must be a unicast MAC address other than zero");
+	return 0;
+}
+
+static int check_path(
+	const struct api_field *field, const json_t *value, const char *path, struct api_err *err)
+{
+	if (check_string(field, value, path, err) < 0)
+		return -1;
+	return json_string_value(value)[0] == '/' ? 0 : mistyped(path, "an absolute path", err);
+}
+
+static int check_hostport(
+	const struct api_field *field, const json_t *value, const char *path, struct api_err *err)
+{
+	const char *text = json_string_value(value), *colon = text ? strrchr(text, ':') : NULL;
+	char host[ADDR_IP4_TEXT], *end;
+	uint32_t ip;
+	long port;
+
+	if (!colon || (size_t)(colon - text) >= sizeof(host) ||
+		strspn(colon + 1, "0123456789") != strlen(colon + 1))
+		return mistyped(path, "ADDRESS:PORT", err);
+	memcpy(host, text, (size_t)(colon - text));
+	host[colon - text] = '\0';
+	port = strtol(colon + 1, &end, 10);
+	if (!addr_ip4(host, &ip) || port < 1 || port > 65535)
+		return mistyped(path, "ADDRESS:PORT with an IPv4 address and a port of 1..65535", err);
+	return 0;
+}
+
+static int check_value(
+	const struct api_field *field, const json_t *value, const char *path, struct api_err *err);
+
+static int check_list(
+	const struct api_field *field, const json_t *value, const char *path, struct api_err *err)
+{
+	struct api_field item = {.name = field->name, .type = field->item, .choices = field->choices};
+	char name[PATH_MAX_TEXT];
+
+	if (!json_is_array(value))
+		return mistyped(path, "a list", err);
+	if (check_range(field, (int64_t)json_array_size(value), path, " elements", err) < 0)
+		return -1;
+	for (size_t i = 0; i < json_array_size(value); i++) {
+		snprintf(name, sizeof(name), "%s[%zu]", path, i);
+		if (check_value(&item, json_array_get(value, i), name, err) < 0)
+			return -1;
+		for (size_t k = 0; k < i; k++)
+			if (json_equal(json_array_get(value, i), json_array_get(value, k)))
+				return api_fail(err, API_INVALID, name, "is there twice");
+	}
+	return 0;
+}
+
+static int check_object(
+	const struct api_field *field, const json_t *value, const char *path, struct api_err *err)
+{
+	return json_is_object(value) ? 0 : mistyped(path, "an object", err);
+}
+
+static const struct {
+	const char *name, *want;
+	check_fn check;
+} types[] = {
+	[API_STRING] = {"string", "string", check_string},
+	[API_NAME] = {"name", "name", check_name},
+	[API_INT] = {"integer", "integer", check_int},
+	[API_BOOL] = {"boolean", "true or false", check_bool},
+	[API_ENUM] = {"enum", "one of", check_enum},
+	[API_IP4] = {"ip4", "IPv4 address", check_ip4},
+	[API_CIDR4] = {"cidr4", "IPv4 prefix", check_cidr4},
+	[API_ADDR4] = {"addr4", "IPv4 address with prefix length", check_addr4},
+	[API_MAC] = {"mac", "MAC address", check_mac},
+	[API_PATH] = {"path", "absolute path", check_path},
+	[API_HOSTPORT] = {"hostport", "ADDRESS:PORT", check_hostport},
+	[API_LIST] = {"list", "list", check_list},
+	[API_OBJECT] = {"object", "object", check_object},
+};
+
+const char *schema_type_name(enum api_type type)
+{
+	return types[type].name;
+}
+
+static int check_value(
+	const struct api_field *field, const json_t *value, const char *path, struct api_err *err)
+{
+	return types[field->type].check(field, value, path, err);
+}
+
+void schema_describe(const struct api_field *field, char *buf, size_t size)
+{
+	int64_t min, max;
+	int at = snprintf(buf, size, "%s", types[field->type].want);
+
+	if (field->type == API_LIST)
+		at += snprintf(buf + at, size - (size_t)at, " of %s", types[field->item].want);
+	if ((field->type == API_ENUM || (field->type == API_LIST && field->item == API_ENUM)) &&
+		field->choices)
+		for (const char *const *c = field->choices; *c && (size_t)at < size; c++)
+			at += snprintf(
+				buf + at, size - (size_t)at, "%s%s", c == field->choices ? " " : "|", *c);
+	else if (field->type == API_INT && schema_range(field, &min, &max) && (size_t)at < size)
+		snprintf(buf + at, size - (size_t)at, " %lld..%lld", (long long)min, (long long)max);
+}
+
+const struct api_field *schema_field(const struct api_field *fields, const char *name)
+{
+	for (; fields->name; fields++)
+		if (strcmp(fields->name, name) == 0)
+			return fields;
+	return NULL;
+}
+
+static int check_known(
+	const struct api_field *fields, const json_t *params, const char *path, struct api_err *err)
+{
+	const char *key;
+	json_t *value;
+	char name[PATH_MAX_TEXT];
+
+	json_object_foreach((json_t *)params, key, value)
+	{
+		if (schema_field(fields, key))
+			continue;
+		snprintf(name, sizeof(name), "%s%s", path, key);
+		return api_fail(err, API_INVALID, name, "unknown key");
+	}
+	return 0;
+}
+
+/* Adds the checked value of one field to `out`, or its default. */
+static int take_field(const struct api_field *field, const json_t *params, const char *path, json_t *out,
+	struct api_err *err)
+{
+	json_t *value = json_object_get(params, field->name), *inner;
+	char name[PATH_MAX_TEXT];
+
+	snprintf(name, sizeof(name), "%s%s", path, field->name);
+	if (!value && field->required)
+		return api_fail(err, API_INVALID, name, "missing");
+	if (!value)
+		return field->def ? json_object_set_new(
+					    out, field->name, json_loads(field->def, JSON_DECODE_ANY, NULL))
+				  : 0;
+	if (check_value(field, value, name, err) < 0)
+		return -1;
+	if (field->type != API_OBJECT)
+		return json_object_set_new(out, field->name, json_deep_copy(value));
+	snprintf(name, sizeof(name), "%s%s.", path, field->name);
+	if (schema_check(field->fields, value, name, &inner, err) < 0)
+		return -1;
+	return json_object_set_new(out, field->name, inner);
+}
+
+int schema_check(const struct api_field *fields, const json_t *params, const char *path, json_t **out,
+	struct api_err *err)
+{
+	char whole[PATH_MAX_TEXT];
+	size_t len = strlen(path);
+	json_t *result;
+
+	if (params && !json_is_object(params)) {
+		snprintf(whole, sizeof(whole), "%.*s", (int)(len ? len - 1 : 0), path);
+		return api_fail(err, API_INVALID, len ? whole : "params", "must be an object");
+	}
+	if (params && check_known(fields, params, path, err) < 0)
+		return -1;
+	result = json_object();
+	api_fail(err, API_INTERNAL, NULL, "out of memory");
+	for (; result && fields->name; fields++)
+		if (take_field(fields, params, path, result, err) < 0) {
+			json_decref(result);
+			return -1;
+		}
+	*out = result;
+	return result ? 0 : -1;
+}

@@ -1,0 +1,61 @@
+#include "control/sections.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/methods.h"
+
+const struct section sections[] = {
+	{"networks", "network", {"name"}},
+	{"uplinks", "uplink", {"name"}},
+	{"vteps", "vtep", {"network", "remote"}},
+	{"ports", "port", {"name"}},
+	{"fdb", "fdb", {"network", "mac"}},
+	{"services", "service", {"name"}},
+	{"backends", "backend", {"service", "address", "port"}},
+};
+const size_t sections_count = sizeof(sections) / sizeof(sections[0]);
+
+const struct section *section_of(const char *noun, size_t len)
+{
+	for (size_t i = 0; i < sections_count; i++)
+		if (strlen(sections[i].noun) == len && memcmp(sections[i].noun, noun, len) == 0)
+			return &sections[i];
+	return NULL;
+}
+
+void section_id(const struct section *section, const json_t *object, char id[SECTION_ID])
+{
+	size_t at = 0;
+
+	id[0] = '\0';
+	for (int i = 0; i < SECTION_KEYS && section->key[i] && at < SECTION_ID; i++) {
+		char *text = json_dumps(json_object_get(object, section->key[i]), JSON_ENCODE_ANY);
+		int n = snprintf(id + at, SECTION_ID - at, "%s ", text ? text : "");
+
+		free(text);
+		at += n > 0 ? (size_t)n : 0;
+	}
+}
+
+json_t *section_key(const struct section *section, const json_t *object)
+{
+	json_t *out = json_object();
+
+	for (int i = 0; i < SECTION_KEYS && section->key[i]; i++) {
+		json_t *value = json_object_get(object, section->key[i]);
+
+		if (value)
+			json_object_set(out, section->key[i], value);
+	}
+	return out;
+}
+
+const struct api_method *section_method(const struct section *section, const char *verb)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "%s.%s", section->noun, verb);
+	return method_find(name);
+}

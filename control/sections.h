@@ -1,0 +1,34 @@
+/*
+ * sections.h: the kinds of object that a configuration (and the state file) lists, in the order in which they
+ * are made: each refers only to those before it. Pure.
+ */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "control/api.h"
+
+enum { SECTION_KEYS = 4, SECTION_ID = 256 };
+
+struct section {
+	const char *name;	       /* in the file: "ports" */
+	const char *noun;	       /* of the methods: "port" */
+	const char *key[SECTION_KEYS]; /* fields that tell one object from another */
+};
+
+extern const struct section sections[];
+extern const size_t sections_count;
+
+/** The section of the methods of `noun` ("port" of "port.add"; length `len`), NULL when there is none. */
+const struct section *section_of(const char *noun, size_t len);
+
+/** What tells `object` from others of its section, in `id`: its key fields in one text. */
+void section_id(const struct section *section, const json_t *object, char id[SECTION_ID]);
+
+/** A new object with the key fields of `object` alone. */
+json_t *section_key(const struct section *section, const json_t *object);
+
+/** The method "NOUN.verb", NULL when the section has no such verb. */
+const struct api_method *section_method(const struct section *section, const char *verb);

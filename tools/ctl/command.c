@@ -1,0 +1,325 @@
+#include "tools/ctl/command.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { KEY_MAX = 96 };
+
+static const char *text_of(const json_t *object, const char *key)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	return text ? text : "";
+}
+
+const char *command_name(const json_t *method, char buf[64])
+{
+	snprintf(buf, 64, "%s", text_of(method, "name"));
+	for (char *p = buf; *p; p++)
+		if (*p == '.')
+			*p = ' ';
+	return buf;
+}
+
+/* --- which method
+ * --------------------------------------------------------------------------------------------- */
+
+/* Levenshtein distance of two short words. */
+static size_t distance(const char *a, const char *b)
+{
+	enum { WORD = 64 };
+	size_t row[WORD + 1], n = strlen(b);
+
+	if (strlen(a) > WORD || n > WORD)
+		return WORD;
+	for (size_t i = 0; i <= n; i++)
+		row[i] = i;
+	for (size_t i = 1; a[i - 1]; i++) {
+		size_t diagonal = row[0];
+
+		row[0] = i;
+		for (size_t k = 1; k <= n; k++) {
+			size_t change = diagonal + (a[i - 1] != b[k - 1]), shorter = row[k] + 1,
+			       longer = row[k - 1] + 1;
+
+			diagonal = row[k];
+			row[k] = change < shorter ? change : shorter;
+			row[k] = row[k] < longer ? row[k] : longer;
+		}
+	}
+	return row[n];
+}
+
+static void suggest(const json_t *methods, const char *said, char error[COMMAND_ERROR])
+{
+	size_t best = 4, i;
+	char name[64], nearest[64] = "";
+	json_t *method;
+
+	json_array_foreach((json_t *)methods, i, method)
+	{
+		size_t d = distance(said, command_name(method, name));
+
+		if (d < best) {
+			best = d;
+			memcpy(nearest, name, sizeof(nearest));
+		}
+	}
+	snprintf(error, COMMAND_ERROR, "no such command \"%s\"%s%s%s; \"sluicectl help\" lists them", said,
+		*nearest ? " (did you mean \"" : "", nearest, *nearest ? "\"?)" : "");
+}
+
+const json_t *command_method(
+	const json_t *methods, int argc, char **argv, int *used, char error[COMMAND_ERROR])
+{
+	char said[64], name[64];
+	json_t *method;
+	size_t i;
+
+	for (*used = argc >= 2 && argv[1][0] != '-' ? 2 : 1; *used > 0; --*used) {
+		snprintf(said, sizeof(said), "%s%s%s", argv[0], *used == 2 ? " " : "",
+			*used == 2 ? argv[1] : "");
+		json_array_foreach((json_t *)methods, i, method)
+		{
+			if (strcmp(command_name(method, name), said) == 0)
+				return method;
+		}
+	}
+	snprintf(said, sizeof(said), "%s%s%s", argv[0], argc >= 2 && argv[1][0] != '-' ? " " : "",
+		argc >= 2 && argv[1][0] != '-' ? argv[1] : "");
+	suggest(methods, said, error);
+	return NULL;
+}
+
+/* --- its parameters
+ * ------------------------------------------------------------------------------------------- */
+
+static json_t *scalar(const char *type, const char *text)
+{
+	char *end;
+	long long number;
+
+	if (strcmp(type, "integer") == 0) {
+		errno = 0;
+		number = strtoll(text, &end, 10);
+		if (*text && !*end && !errno)
+			return json_integer(number);
+	}
+	if (strcmp(type, "boolean") == 0 && (strcmp(text, "true") == 0 || strcmp(text, "false") == 0))
+		return json_boolean(text[0] == 't');
+	return json_string(text); /* what it is not, the daemon says by the field's name */
+}
+
+static json_t *list(const char *item, const char *text)
+{
+	json_t *out = json_array();
+	char *copy = strdup(text), *rest = copy, *word;
+
+	while (copy && *text && (word = strsep(&rest, ",")))
+		json_array_append_new(out, scalar(item, word));
+	free(copy);
+	return out;
+}
+
+static json_t *value_of(const json_t *field, const char *text)
+{
+	const char *type = text_of(field, "type");
+
+	return strcmp(type, "list") == 0 ? list(text_of(field, "item"), text) : scalar(type, text);
+}
+
+/* Is `key` (interval_ms written interval-ms) the field's name? */
+static int is_key(const json_t *field, const char *key, size_t len)
+{
+	const char *name = text_of(field, "name");
+
+	if (strlen(name) != len)
+		return 0;
+	for (size_t i = 0; i < len; i++)
+		if (name[i] != (key[i] == '-' ? '_' : key[i]))
+			return 0;
+	return 1;
+}
+
+/* Sets --key, or --outer-inner in a nested object, in `params`. 0: no field is called so. */
+static int set_key(const json_t *fields, json_t *params, const char *key, const char *text)
+{
+	json_t *field, *inner;
+	size_t i;
+
+	json_array_foreach((json_t *)fields, i, field)
+	{
+		const char *name = text_of(field, "name");
+		size_t len = strlen(name);
+
+		if (strcmp(text_of(field, "type"), "object") != 0) {
+			if (!is_key(field, key, strlen(key)))
+				continue;
+			json_object_set_new(params, name, value_of(field, text));
+			return 1;
+		}
+		if (strlen(key) <= len + 1 || key[len] != '-' || !is_key(field, key, len))
+			continue;
+		inner = json_object_get(params, name);
+		if (!inner) {
+			inner = json_object();
+			json_object_set_new(params, name, inner);
+		}
+		if (set_key(json_object_get(field, "fields"), inner, key + len + 1, text))
+			return 1;
+	}
+	return 0;
+}
+
+/* The next field that is given by place and not yet set. */
+static const json_t *next_place(const json_t *method, const json_t *params)
+{
+	json_t *field;
+	size_t i;
+
+	json_array_foreach(json_object_get(method, "fields"), i, field)
+	{
+		if (json_is_true(json_object_get(field, "positional")) &&
+			!json_object_get(params, text_of(field, "name")))
+			return field;
+	}
+	return NULL;
+}
+
+/* A word by place. ADDRESS:PORT fills the two fields that it names. */
+static int set_place(const json_t *method, json_t *params, char *word, char error[COMMAND_ERROR])
+{
+	const json_t *field = next_place(method, params);
+	char *colon = strrchr(word, ':');
+
+	if (!field) {
+		snprintf(error, COMMAND_ERROR, "unexpected argument \"%s\"", word);
+		return -1;
+	}
+	if (colon && strcmp(text_of(field, "name"), "address") == 0) {
+		*colon = '\0';
+		json_object_set_new(params, "address", json_string(word));
+		field = next_place(method, params);
+		word = colon + 1;
+	}
+	if (field)
+		json_object_set_new(params, text_of(field, "name"), value_of(field, word));
+	return 0;
+}
+
+json_t *command_params(const json_t *method, int argc, char **argv, char error[COMMAND_ERROR])
+{
+	json_t *params = json_object();
+	char name[64], key[KEY_MAX];
+
+	for (int i = 0; i < argc; i++) {
+		char *equals;
+
+		if (strncmp(argv[i], "--", 2) != 0) {
+			if (set_place(method, params, argv[i], error) < 0)
+				goto fail;
+			continue;
+		}
+		snprintf(key, sizeof(key), "%s", argv[i] + 2);
+		equals = strchr(key, '=');
+		if (!equals && i + 1 >= argc) {
+			snprintf(error, COMMAND_ERROR, "--%s needs a value", key);
+			goto fail;
+		}
+		if (equals)
+			*equals = '\0';
+		if (!set_key(json_object_get(method, "fields"), params, key,
+			    equals ? strchr(argv[i], '=') + 1 : argv[++i])) {
+			snprintf(error, COMMAND_ERROR,
+				"%s has no option --%s; \"sluicectl %s --help\" lists them",
+				command_name(method, name), key, name);
+			goto fail;
+		}
+	}
+	return params;
+fail:
+	json_decref(params);
+	return NULL;
+}
+
+/* --- help
+ * ------------------------------------------------------------------------------------------------------ */
+
+static void print_option(const json_t *field, const char *prefix)
+{
+	char option[KEY_MAX];
+	json_t *choice, *value;
+	char *text;
+	size_t i;
+
+	snprintf(option, sizeof(option), "--%s%s", prefix, text_of(field, "name"));
+	for (char *p = option; *p; p++)
+		*p = *p == '_' ? '-' : *p;
+	printf("  %-24s %s", option, text_of(field, "help"));
+	value = json_object_get(field, "choices");
+	json_array_foreach(value, i, choice) printf("%s%s", i ? "|" : " (", json_string_value(choice));
+	printf("%s", json_array_size(value) ? ")" : "");
+	if (strcmp(text_of(field, "type"), "integer") == 0)
+		printf(" (%lld..%lld)", (long long)json_integer_value(json_object_get(field, "min")),
+			(long long)json_integer_value(json_object_get(field, "max")));
+	value = json_object_get(field, "default");
+	if (value) {
+		text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+		printf(" [%s]", text ? text : "");
+		free(text);
+	}
+	printf("\n");
+}
+
+static void print_options(const json_t *fields, const char *prefix)
+{
+	json_t *field;
+	char inner[KEY_MAX];
+	size_t i;
+
+	json_array_foreach((json_t *)fields, i, field)
+	{
+		if (json_is_true(json_object_get(field, "positional")))
+			continue;
+		if (strcmp(text_of(field, "type"), "object") != 0) {
+			print_option(field, prefix);
+			continue;
+		}
+		snprintf(inner, sizeof(inner), "%s%s-", prefix, text_of(field, "name"));
+		print_options(json_object_get(field, "fields"), inner);
+	}
+}
+
+void command_usage(const json_t *method)
+{
+	char name[64];
+	json_t *field;
+	size_t i;
+
+	printf("Usage: sluicectl %s", command_name(method, name));
+	json_array_foreach(json_object_get(method, "fields"), i, field)
+	{
+		int required = json_is_true(json_object_get(field, "required"));
+
+		if (!json_is_true(json_object_get(field, "positional")))
+			continue;
+		printf(required ? " " : " [");
+		for (const char *p = text_of(field, "name"); *p; p++)
+			putchar(*p >= 'a' && *p <= 'z' ? *p - 32 : *p);
+		printf(required ? "" : "]");
+	}
+	printf(" [--OPTION VALUE]...\n%s.\n", text_of(method, "help"));
+	print_options(json_object_get(method, "fields"), "");
+}
+
+void command_list(const json_t *methods)
+{
+	char name[64];
+	json_t *method;
+	size_t i;
+
+	json_array_foreach((json_t *)methods, i, method)
+		printf("  %-20s %s\n", command_name(method, name), text_of(method, "help"));
+}
