@@ -137,10 +137,8 @@ static void configure(struct host *host, unsigned number)
 	host_run(host, "until ip -6 addr show dev eth0 | grep -q fe80; do sleep 0.01; done");
 }
 
-void host_open(struct host *host, struct bench *bench, enum host_kind kind, unsigned number)
+void host_make(struct host *host, enum host_kind kind, unsigned number)
 {
-	struct dp_err err = {""};
-
 	memset(host, 0, sizeof(*host));
 	host->kind = kind;
 	host->mac[0] = 2;
@@ -152,6 +150,18 @@ void host_open(struct host *host, struct bench *bench, enum host_kind kind, unsi
 	else
 		open_veth(host);
 	configure(host, number);
+}
+
+void host_unmake(struct host *host)
+{
+	close(host->netns);
+}
+
+void host_open(struct host *host, struct bench *bench, enum host_kind kind, unsigned number)
+{
+	struct dp_err err = {""};
+
+	host_make(host, kind, number);
 	host->port.dp = &bench->dp;
 	host->port.id = (uint16_t)number;
 	host->port.mtu = 1500;
@@ -164,8 +174,7 @@ void host_open(struct host *host, struct bench *bench, enum host_kind kind, unsi
 void host_close(struct host *host)
 {
 	host->port.ops->close(&host->port);
-	if (host->netns >= 0)
-		close(host->netns);
+	host_unmake(host);
 }
 
 struct burst *host_rx(struct bench *bench, struct host *host)

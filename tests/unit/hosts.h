@@ -41,7 +41,14 @@ void bench_close(struct bench *bench);
 /** Runs every timer once. */
 void bench_tick(struct bench *bench);
 
-/** Host number `number` has 10.9.0.`number`/24, an IPv6 link-local address without delay, and is up. */
+/**
+ * Host number `number` has 10.9.0.`number`/24, an IPv6 link-local address without delay, and is up. port.spec
+ * says what its port is to be.
+ */
+void host_make(struct host *host, enum host_kind kind, unsigned number);
+void host_unmake(struct host *host);
+
+/** Makes a host and opens its port alone. */
 void host_open(struct host *host, struct bench *bench, enum host_kind kind, unsigned number);
 void host_close(struct host *host);
 /** Sets the interface that the port is at up or down: eth0 of a TAP, the near end of a veth. */

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "control/netns.h"
@@ -168,8 +169,8 @@ static void test_tap_to_veth(void **state)
 	carry(HOST_TAP, HOST_VETH);
 }
 
-/* A receiver for what arrives at a host: every frame, as the host's kernel got it. */
-static int sniffer(const struct host *h)
+/* Sends and receives whole frames on a host's interface. */
+static int packet_socket(const struct host *h)
 {
 	struct sockaddr_ll address = {
 		.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL), .sll_ifindex = h->index};
@@ -193,7 +194,7 @@ static void check_spans(enum host_kind kind)
 	bench_open(&bench);
 	host_open(&host[0], &bench, kind, 1);
 	bench_tick(&bench);
-	fd = sniffer(&host[0]);
+	fd = packet_socket(&host[0]);
 	flat_make(&flat, &recipe, false);
 	for (unsigned i = 0; i < 4; i++) {
 		struct pollfd waiting = {.fd = fd, .events = POLLIN};
@@ -225,6 +226,84 @@ static void test_tap_spans(void **state)
 static void test_veth_spans(void **state)
 {
 	check_spans(HOST_VETH);
+}
+
+/* Sends `flat` out of the host's interface, asking for its checksum and, with gso_size, for segmentation. */
+static void emit(int fd, struct flat *flat, uint16_t gso_size)
+{
+	struct frame request = {0};
+	struct iovec iov[2] = {{&request.off, sizeof(request.off)}, {flat->data, flat->len}};
+
+	ask(&request, flat, gso_size);
+	if (gso_size)
+		request.off.hdr_len = flat->payload;
+	assert_int_equal(writev(fd, iov, 2), (ssize_t)(sizeof(request.off) + flat->len));
+}
+
+/* The next frame of this length from the host: it sends others of its own. The burst is not completed. */
+static struct frame *await(uint32_t len)
+{
+	for (;;) {
+		struct burst *b = host_rx(&bench, &host[0]);
+
+		for (unsigned i = 0; i < b->count; i++)
+			if (b->frame[i].len == len)
+				return &b->frame[i];
+		host_complete(&bench, &host[0]);
+	}
+}
+
+/* What a host sends arrives as it is, VLAN tags included, with its request. */
+static void check_arrival(enum host_kind kind)
+{
+	static const struct {
+		struct recipe recipe;
+		uint16_t gso_size;
+	} rows[] = {
+		{{4, IPPROTO_UDP, .payload = 333}, 0},
+		{{4, IPPROTO_UDP, .payload = 334, .tags = 1}, 0},
+		{{4, IPPROTO_TCP, .payload = 335, .tags = 2}, 0},
+		{{6, IPPROTO_TCP, .payload = 336, .tags = 1, .tcp_options = 12}, 0},
+		{{4, IPPROTO_TCP, .payload = 30000, .tcp_options = 12}, 1448},
+		{{4, IPPROTO_TCP, .payload = 30001, .tags = 1, .tcp_options = 12}, 1448},
+		{{6, IPPROTO_TCP, .payload = 60000}, 1400},
+		{{6, IPPROTO_TCP, .payload = 30002, .tags = 1}, 1400},
+	};
+	static struct flat flat;
+	static uint8_t got[FRAME_MAX];
+	int fd, one = 1;
+
+	bench_open(&bench);
+	host_open(&host[0], &bench, kind, 1);
+	fd = packet_socket(&host[0]);
+	assert_int_equal(setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &one, sizeof(one)), 0);
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct frame *f;
+
+		flat_make(&flat, &rows[i].recipe, true);
+		emit(fd, &flat, rows[i].gso_size);
+		f = await(flat.len);
+		assert_int_equal(f->off.flags, VIRTIO_NET_HDR_F_NEEDS_CSUM);
+		assert_int_equal(f->off.csum_start, flat.l4);
+		assert_int_equal(f->off.gso_size, rows[i].gso_size);
+		assert_int_equal(f->off.gso_type != VIRTIO_NET_HDR_GSO_NONE, rows[i].gso_size > 0);
+		frame_copy(f, got);
+		assert_memory_equal(got, flat.data, flat.len);
+		host_complete(&bench, &host[0]);
+	}
+	close(fd);
+	host_close(&host[0]);
+	bench_close(&bench);
+}
+
+static void test_tap_arrival(void **state)
+{
+	check_arrival(HOST_TAP);
+}
+
+static void test_veth_arrival(void **state)
+{
+	check_arrival(HOST_VETH);
 }
 
 /* A frame from a neighbour that nobody asked for. */
@@ -294,6 +373,29 @@ static void test_veth_carrier(void **state)
 	bench_close(&bench);
 }
 
+/* A device that is made again under its name is taken again. */
+static void test_device_comes_back(void **state)
+{
+	bench_open(&bench);
+	host_open(&host[0], &bench, HOST_VETH, 1);
+	here_run("ip link del %s", host[0].outer);
+	assert_int_equal(host_tx(&bench, &host[0], some_frame()), 1);
+	assert_int_equal(host_drops(&bench, &host[0], DROP_LINK_DOWN), 1);
+	assert_false(is_up(&host[0]));
+	bench_tick(&bench);
+	assert_false(is_up(&host[0]));
+
+	here_run("ip link add %s type veth peer name far; ip link set %s up; ip link set far up",
+		host[0].outer, host[0].outer);
+	bench_tick(&bench);
+	assert_true(is_up(&host[0]));
+	assert_int_equal(host_tx(&bench, &host[0], some_frame()), 1);
+	assert_int_equal(host_drops(&bench, &host[0], DROP_LINK_DOWN), 1);
+	here_run("ip link del far");
+	host_close(&host[0]);
+	bench_close(&bench);
+}
+
 /* The worker notices by itself, before the timer does, and the port stays down. */
 static void test_tap_deleted(void **state)
 {
@@ -340,11 +442,14 @@ int main(void)
 		cmocka_unit_test(test_tap_to_tap),
 		cmocka_unit_test(test_veth_to_veth),
 		cmocka_unit_test(test_tap_to_veth),
+		cmocka_unit_test(test_tap_arrival),
+		cmocka_unit_test(test_veth_arrival),
 		cmocka_unit_test(test_tap_spans),
 		cmocka_unit_test(test_veth_spans),
 		cmocka_unit_test(test_tap_link),
 		cmocka_unit_test(test_veth_link),
 		cmocka_unit_test(test_veth_carrier),
+		cmocka_unit_test(test_device_comes_back),
 		cmocka_unit_test(test_tap_deleted),
 		cmocka_unit_test(test_tap_turn_is_bounded),
 	};
