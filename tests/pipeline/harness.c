@@ -8,11 +8,16 @@
 #include "dataplane/pipeline.h"
 #include "dataplane/private.h"
 
+enum { TEST_TIMERS = 16 };
+
 /* The loop keeps what it is asked to watch, for harness_tick() to call. */
 static struct {
 	void (*fn)(void *arg, unsigned events);
-	void (*timer)(void *arg);
-	void *fd_arg, *timer_arg;
+	void *fd_arg;
+	struct timer {
+		void (*fn)(void *arg);
+		void *arg;
+	} timer[TEST_TIMERS];
 } loop;
 
 static void *fd_add(void *ctx, int fd, unsigned events, void (*fn)(void *arg, unsigned events), void *arg)
@@ -24,12 +29,20 @@ static void *fd_add(void *ctx, int fd, unsigned events, void (*fn)(void *arg, un
 
 static void *timer_add(void *ctx, unsigned ms, void (*fn)(void *arg), void *arg)
 {
-	loop.timer = fn;
-	loop.timer_arg = arg;
-	return &loop;
+	for (struct timer *timer = loop.timer; timer < loop.timer + TEST_TIMERS; timer++)
+		if (!timer->fn) {
+			*timer = (struct timer){fn, arg};
+			return timer;
+		}
+	abort();
 }
 
-static void del(void *ctx, void *handle) {}
+static void fd_del(void *ctx, void *handle) {}
+
+static void timer_del(void *ctx, void *handle)
+{
+	*(struct timer *)handle = (struct timer){0};
+}
 
 static int test_open(struct port *port, struct dp_err *err)
 {
@@ -81,7 +94,7 @@ struct dp *harness_open(void)
 		.hugepages = DP_HUGE_OFF,
 		.fdb_size = 1024,
 		.conn_size = 1024,
-		.loop = {NULL, fd_add, del, timer_add, del},
+		.loop = {NULL, fd_add, fd_del, timer_add, timer_del},
 	};
 	struct dp_err err;
 	struct dp *dp;
@@ -207,6 +220,8 @@ void harness_tick(struct dp *dp)
 {
 	exchange_send_injected(dp->worker[0]);
 	loop.fn(loop.fd_arg, DP_READ);
-	loop.timer(loop.timer_arg);
+	for (unsigned i = 0; i < TEST_TIMERS; i++)
+		if (loop.timer[i].fn)
+			loop.timer[i].fn(loop.timer[i].arg);
 	exchange_send_injected(dp->worker[0]);
 }
