@@ -347,14 +347,14 @@ static const struct api_field add_fields[] = {
 	{"gateway", API_IP4, "address in the subnet that the switch answers for; host: the host's address"},
 	{"mtu", API_INT, "default 1500, overlay 1450", .min = 68, .max = 9000},
 	{"age_s", API_INT, "seconds until a learned MAC is forgotten; 0: never (default 300)", .min = 0,
-		.max = 86400},
+		.max = 60000},
 	{NULL},
 };
 
 static const struct api_field set_fields[] = {
 	{"name", API_NAME, "of the network", .required = true, .positional = true},
 	{"mtu", API_INT, "also of the ports that have none of their own", .min = 68, .max = 9000},
-	{"age_s", API_INT, "seconds until a learned MAC is forgotten; 0: never", .min = 0, .max = 86400},
+	{"age_s", API_INT, "seconds until a learned MAC is forgotten; 0: never", .min = 0, .max = 60000},
 	{NULL},
 };
 

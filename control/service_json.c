@@ -54,8 +54,9 @@ json_t *service_backend_json(
 	return json_pack("{s:s, s:s, s:i, s:i, s:s, s:b, s:I, s:I, s:I, s:o, s:s, s:s}", "id", backend->id,
 		"address", addr_ip4_text(backend->address, address), "port", (int)backend->port, "weight",
 		(int)backend->weight, "health", reg_health_name(backend->health), "balanced",
-		backend->balanced, "connections", (json_int_t)info.connections, "packets",
-		(json_int_t)info.packets, "bytes", (json_int_t)info.bytes, "check",
+		backend->balanced && reg_backend_weight(backend) > 0, "connections",
+		(json_int_t)info.connections, "packets", (json_int_t)info.packets, "bytes",
+		(json_int_t)info.bytes, "check",
 		check_json(backend->has_check ? &backend->check : &service->check), "output", backend->output,
 		"source", backend->source);
 }
