@@ -8,6 +8,7 @@
 
 #include "control/objects.h"
 #include "control/params.h"
+#include "control/result.h"
 #include "control/service_json.h"
 
 struct search {
@@ -194,7 +195,7 @@ static bool list_backend(void *arg, const struct reg_backend *backend)
 	struct listing *listing = arg;
 	json_t *object = service_backend_json(listing->model, listing->service, backend);
 
-	json_object_set_new(object, "service", json_string(listing->service->name));
+	put_str(object, "service", listing->service->name);
 	json_array_append_new(listing->list, object);
 	return true;
 }

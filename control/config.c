@@ -42,8 +42,7 @@ static int check_keys(const json_t *root, struct api_err *err)
 	const char *key;
 	json_t *value;
 
-	json_object_foreach((json_t *)root, key, value)
-	{
+	json_object_foreach ((json_t *)root, key, value) {
 		bool list = is_section(key),
 		     object = strcmp(key, "dataplane") == 0 || strcmp(key, "control") == 0;
 
@@ -206,9 +205,9 @@ static json_t *settable(const struct section *section, const json_t *old, const 
 	const char *key;
 	bool possible = out != NULL;
 
-	json_object_foreach((json_t *)old, key, value) possible = possible && json_object_get(fresh, key);
-	json_object_foreach((json_t *)fresh, key, value)
-	{
+	json_object_foreach ((json_t *)old, key, value)
+		possible = possible && json_object_get(fresh, key);
+	json_object_foreach ((json_t *)fresh, key, value) {
 		if (!possible || json_equal(value, json_object_get(old, key)))
 			continue;
 		possible = schema_field(set->fields, key) != NULL;

@@ -6,6 +6,7 @@
 
 #include "control/objects.h"
 #include "control/params.h"
+#include "control/result.h"
 
 static const char *const states[] = {
 	[DP_CONN_NEW] = "new", [DP_CONN_ESTABLISHED] = "established", [DP_CONN_CLOSING] = "closing"};
@@ -28,23 +29,33 @@ static const char *endpoint(uint32_t ip, uint16_t port, char buf[ENDPOINT_TEXT])
 	return buf;
 }
 
+static json_t *conn_json(const struct dp_conn *conn, const char *service)
+{
+	json_t *object = json_object();
+	char text[ENDPOINT_TEXT];
+
+	put_str(object, "service", service);
+	put_str(object, "client", endpoint(conn->client, conn->client_port, text));
+	put_str(object, "vip", endpoint(conn->vip, conn->vip_port, text));
+	put_str(object, "backend", endpoint(conn->backend, conn->backend_port, text));
+	put_str(object, "protocol", conn->protocol == DP_TCP ? "tcp" : "udp");
+	put_str(object, "state", states[conn->state]);
+	put_int(object, "packets", conn->packets);
+	put_int(object, "bytes", conn->bytes);
+	put_int(object, "age_s", conn->age_s);
+	put_int(object, "idle_s", conn->idle_s);
+	return object;
+}
+
 static bool list_conn(void *arg, const struct dp_conn *conn)
 {
 	struct listing *listing = arg;
 	const struct model_service *service = model_service_by_id(listing->model, conn->service);
-	char client[ENDPOINT_TEXT], vip[ENDPOINT_TEXT], backend[ENDPOINT_TEXT];
 
-	if (!service || (listing->service && strcmp(service->name, listing->service)) ||
-		(!listing->any_client && conn->client != listing->client))
+	if (!service || (listing->service && strcmp(service->name, listing->service) != 0))
 		return true;
-	json_array_append_new(listing->list,
-		json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:I, s:I, s:i, s:i}", "service", service->name,
-			"client", endpoint(conn->client, conn->client_port, client), "vip",
-			endpoint(conn->vip, conn->vip_port, vip), "backend",
-			endpoint(conn->backend, conn->backend_port, backend), "protocol",
-			conn->protocol == DP_TCP ? "tcp" : "udp", "state", states[conn->state], "packets",
-			(json_int_t)conn->packets, "bytes", (json_int_t)conn->bytes, "age_s",
-			(int)conn->age_s, "idle_s", (int)conn->idle_s));
+	if (listing->any_client || conn->client == listing->client)
+		json_array_append_new(listing->list, conn_json(conn, service->name));
 	return true;
 }
 
@@ -64,7 +75,8 @@ static int conn_list(
 static int conn_count(
 	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
 {
-	*result = json_pack("{s:I}", "count", (json_int_t)dp_conn_count(model->dp));
+	*result = json_object();
+	put_int(*result, "count", dp_conn_count(model->dp));
 	return 0;
 }
 

@@ -7,10 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <syslog.h>
 
+#include "control/log.h"
 #include "control/objects.h"
 #include "control/params.h"
+#include "control/result.h"
 
 /* Where the entry is to point: exactly one of port and vtep, of the same network. */
 static int read_target(struct model *model, struct model_fdb *fdb, const json_t *params, struct api_err *err)
@@ -95,8 +96,8 @@ static void fdb_remove(struct model *model, struct model_fdb *fdb)
 	int rc = dp_fdb_del(model->dp, fdb->network->id, fdb->mac);
 
 	if (rc < 0 && rc != -ENOENT)
-		model_log(LOG_ERR, "an fdb entry of network %s stays in the dataplane: %s",
-			fdb->network->name, strerror(-rc));
+		log_line(LOG_ERR, "an fdb entry of network %s stays in the dataplane: %s", fdb->network->name,
+			strerror(-rc));
 	TAILQ_REMOVE(&model->fdbs, fdb, link);
 	free(fdb);
 }
@@ -112,8 +113,9 @@ void fdb_forget(struct model *model, const struct model_port *port, const struct
 		next = TAILQ_NEXT(fdb, link);
 		if (fdb->port != port || fdb->vtep != vtep)
 			continue;
-		params = json_pack(
-			"{s:s, s:s}", "network", fdb->network->name, "mac", addr_mac_text(fdb->mac, mac));
+		params = json_object();
+		put_str(params, "network", fdb->network->name);
+		put_str(params, "mac", addr_mac_text(fdb->mac, mac));
 		model_changed(model, "fdb.del", fdb->source, params);
 		json_decref(params);
 		fdb_remove(model, fdb);
@@ -178,15 +180,15 @@ static bool list_entry(void *arg, const struct dp_fdb_entry *entry)
 
 	if (!network || (listing->only != DP_NET_NONE && entry->net != listing->only))
 		return true;
-	object = json_pack("{s:s, s:s}", "network", network->name, "mac", addr_mac_text(entry->mac, mac));
+	object = json_object();
+	put_str(object, "network", network->name);
+	put_str(object, "mac", addr_mac_text(entry->mac, mac));
 	if (entry->vtep != UINT16_MAX)
-		json_object_set_new(
-			object, "vtep", vtep ? json_string(addr_ip4_text(vtep->remote, ip)) : json_null());
+		put_str(object, "vtep", vtep ? addr_ip4_text(vtep->remote, ip) : NULL);
 	else
-		json_object_set_new(
-			object, "port", json_pack("s?", model_port_name(listing->model, entry->port)));
-	json_object_set_new(object, "static", json_boolean(entry->is_static));
-	json_object_set_new(object, "age_s", json_integer(entry->age_s));
+		put_str(object, "port", model_port_name(listing->model, entry->port));
+	put_bool(object, "static", entry->is_static);
+	put_int(object, "age_s", entry->age_s);
 	json_array_append_new(listing->list, object);
 	return true;
 }

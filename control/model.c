@@ -1,12 +1,10 @@
 #include "control/model.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <syslog.h>
 #include <unistd.h>
 
 #include "control/log.h"
@@ -23,7 +21,7 @@ static void on_link(void *ctx, uint16_t id, bool up)
 
 	if (!port || !model->registry)
 		return;
-	model_log(LOG_INFO, "port %s is %s", port->name, up ? "up" : "down");
+	log_line(LOG_INFO, "port %s is %s", port->name, up ? "up" : "down");
 	model_port_state(model, port, up);
 }
 
@@ -180,9 +178,9 @@ struct model_network *model_network(struct model *model, const char *name)
 {
 	struct model_network *network;
 
-	TAILQ_FOREACH(network, &model->networks, link)
-	if (!strcmp(network->name, name))
-		return network;
+	TAILQ_FOREACH (network, &model->networks, link)
+		if (!strcmp(network->name, name))
+			return network;
 	return NULL;
 }
 
@@ -201,9 +199,9 @@ struct model_port *model_port(struct model *model, const char *name)
 {
 	struct model_port *port;
 
-	TAILQ_FOREACH(port, &model->ports, link)
-	if (!strcmp(port->name, name))
-		return port;
+	TAILQ_FOREACH (port, &model->ports, link)
+		if (!strcmp(port->name, name))
+			return port;
 	return NULL;
 }
 
@@ -211,8 +209,7 @@ struct model_port *model_port_of_ip(struct model *model, const struct model_netw
 {
 	struct model_port *port;
 
-	TAILQ_FOREACH(port, &model->ports, link)
-	{
+	TAILQ_FOREACH (port, &model->ports, link) {
 		if (port->network != network)
 			continue;
 		for (unsigned i = 0; i < port->spec.nips; i++)
@@ -228,9 +225,9 @@ const char *model_port_name(struct model *model, uint16_t id)
 
 	if (model->port_by_id[id])
 		return model->port_by_id[id]->name;
-	TAILQ_FOREACH(network, &model->networks, link)
-	if (network->has_gateway && network->gateway_port == id)
-		return MODEL_GATEWAY_PORT;
+	TAILQ_FOREACH (network, &model->networks, link)
+		if (network->has_gateway && network->gateway_port == id)
+			return MODEL_GATEWAY_PORT;
 	return NULL;
 }
 
@@ -238,9 +235,9 @@ struct model_vtep *model_vtep(struct model *model, const struct model_network *n
 {
 	struct model_vtep *vtep;
 
-	TAILQ_FOREACH(vtep, &model->vteps, link)
-	if (vtep->network == network && vtep->remote == remote)
-		return vtep;
+	TAILQ_FOREACH (vtep, &model->vteps, link)
+		if (vtep->network == network && vtep->remote == remote)
+			return vtep;
 	return NULL;
 }
 
@@ -248,9 +245,9 @@ struct model_fdb *model_fdb(struct model *model, const struct model_network *net
 {
 	struct model_fdb *fdb;
 
-	TAILQ_FOREACH(fdb, &model->fdbs, link)
-	if (fdb->network == network && !memcmp(fdb->mac, mac, 6))
-		return fdb;
+	TAILQ_FOREACH (fdb, &model->fdbs, link)
+		if (fdb->network == network && !memcmp(fdb->mac, mac, 6))
+			return fdb;
 	return NULL;
 }
 
@@ -280,7 +277,7 @@ bool model_ip_taken(struct model *model, const struct model_network *network, ui
 		return true;
 	}
 	port = model_port_of_ip(model, network, ip);
-	if (port && (!except || strcmp(port->name, except->name))) {
+	if (port && (!except || strcmp(port->name, except->name) != 0)) {
 		snprintf(who, 96, "port %s", port->name);
 		return true;
 	}
@@ -336,15 +333,4 @@ int model_refused(struct api_err *err, int rc, const char *text)
 		code = API_INTERNAL;
 	}
 	return api_fail(err, code, NULL, "%s", text && text[0] ? text : strerror(-rc));
-}
-
-void model_log(int level, const char *fmt, ...)
-{
-	char line[512];
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(line, sizeof(line), fmt, args);
-	va_end(args);
-	log_line(level, "%s", line);
 }

@@ -4,18 +4,19 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <syslog.h>
 
+#include "control/log.h"
 #include "control/netns.h"
 #include "control/objects.h"
+#include "control/result.h"
 
 struct model_service *model_service(struct model *model, const char *name)
 {
 	struct model_service *service;
 
-	TAILQ_FOREACH(service, &model->services, link)
-	if (!strcmp(service->name, name))
-		return service;
+	TAILQ_FOREACH (service, &model->services, link)
+		if (!strcmp(service->name, name))
+			return service;
 	return NULL;
 }
 
@@ -23,9 +24,9 @@ struct model_service *model_service_by_id(struct model *model, uint32_t id)
 {
 	struct model_service *service;
 
-	TAILQ_FOREACH(service, &model->services, link)
-	if (service->id == id)
-		return service;
+	TAILQ_FOREACH (service, &model->services, link)
+		if (service->id == id)
+			return service;
 	return NULL;
 }
 
@@ -34,7 +35,7 @@ static void service_drop(struct model *model, struct model_service *service)
 	int rc = dp_service_del(model->dp, service->id);
 
 	if (rc < 0)
-		model_log(LOG_ERR, "service %s stays in the dataplane: %s", service->name, strerror(-rc));
+		log_line(LOG_ERR, "service %s stays in the dataplane: %s", service->name, strerror(-rc));
 	TAILQ_REMOVE(&model->services, service, link);
 	free(service);
 }
@@ -114,7 +115,7 @@ static void apply(void *ctx, const struct reg_service *service, const struct reg
 	}
 	n = take_backends(backends, nbackend, table);
 	if (service_put(model, service, network->id, table, n, &model->apply_err) < 0)
-		model_log(LOG_ERR, "service %s: the dataplane keeps its old backends: %s", service->name,
+		log_line(LOG_ERR, "service %s: the dataplane keeps its old backends: %s", service->name,
 			model->apply_err.text);
 	free(table);
 }
@@ -143,11 +144,10 @@ static int port_state(void *ctx, const char *name, uint32_t address)
 	struct model *model = ctx;
 	struct model_network *network;
 
-	TAILQ_FOREACH(network, &model->networks, link)
-	{
+	TAILQ_FOREACH (network, &model->networks, link) {
 		struct model_port *port;
 
-		if (name[0] && strcmp(network->name, name))
+		if (name[0] && strcmp(network->name, name) != 0)
 			continue;
 		port = model_port_of_ip(model, network, address);
 		if (port)
@@ -158,7 +158,7 @@ static int port_state(void *ctx, const char *name, uint32_t address)
 
 static void write_log(void *ctx, int level, const char *line)
 {
-	model_log(level, "%s", line);
+	log_line(level, "%s", line);
 }
 
 struct registry_sink model_sink(struct model *model)

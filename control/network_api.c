@@ -5,11 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <syslog.h>
 
+#include "control/log.h"
 #include "control/objects.h"
 #include "control/params.h"
 #include "control/port_spec.h"
+#include "control/result.h"
 #include "control/tap_port.h"
 
 static const char *const modes[] = {"bridge", "host", "overlay", "p2p", NULL};
@@ -27,10 +28,10 @@ static int read_vni(
 		return api_fail(err, API_INVALID, "vni", "required for mode overlay");
 	if (!overlay && network->spec.vni)
 		return api_fail(err, API_INVALID, "vni", "only for mode overlay");
-	TAILQ_FOREACH(other, &model->networks, link)
-	if (overlay && other->spec.vni == network->spec.vni)
-		return api_fail(
-			err, API_EXISTS, "vni", "%u is taken by network %s", other->spec.vni, other->name);
+	TAILQ_FOREACH (other, &model->networks, link)
+		if (overlay && other->spec.vni == network->spec.vni)
+			return api_fail(err, API_EXISTS, "vni", "%u is taken by network %s", other->spec.vni,
+				other->name);
 	return 0;
 }
 
@@ -63,7 +64,7 @@ static int read_network(
 {
 	const char *mode = param_str(params, "mode");
 
-	while (modes[network->spec.mode + 1] && strcmp(modes[network->spec.mode], mode))
+	while (modes[network->spec.mode + 1] && strcmp(modes[network->spec.mode], mode) != 0)
 		network->spec.mode++;
 	if (read_vni(model, network, params, err) < 0 || read_subnet(network, params, err) < 0)
 		return -1;
@@ -110,17 +111,22 @@ static int add_gateway(struct model *model, struct model_network *network, struc
 	return 0;
 }
 
-static json_t *network_json(struct model *model, const struct model_network *network)
+static json_t *network_json(const struct model_network *network)
 {
+	const struct dp_network *spec = &network->spec;
 	char subnet[ADDR_PREFIX_TEXT], gateway[ADDR_IP4_TEXT];
-	json_t *vni = network->spec.mode == DP_OVERLAY ? json_integer(network->spec.vni) : json_null();
+	json_t *object = json_object();
 
-	return json_pack("{s:s, s:s, s:o, s:s?, s:s?, s:i, s:i, s:i, s:s}", "name", network->name, "mode",
-		modes[network->spec.mode], "vni", vni, "subnet",
-		network->spec.subnet ? addr_prefix_text(model_subnet(network), subnet) : NULL, "gateway",
-		network->spec.gateway ? addr_ip4_text(network->spec.gateway, gateway) : NULL, "mtu",
-		(int)network->spec.mtu, "age_s", (int)network->spec.age_s, "ports", (int)network->nports,
-		"source", network->source);
+	put_str(object, "name", network->name);
+	put_str(object, "mode", modes[spec->mode]);
+	put(object, "vni", spec->mode == DP_OVERLAY ? json_integer(spec->vni) : json_null());
+	put_str(object, "subnet", spec->subnet ? addr_prefix_text(model_subnet(network), subnet) : NULL);
+	put_str(object, "gateway", spec->gateway ? addr_ip4_text(spec->gateway, gateway) : NULL);
+	put_int(object, "mtu", spec->mtu);
+	put_int(object, "age_s", spec->age_s);
+	put_int(object, "ports", network->nports);
+	put_str(object, "source", network->source);
+	return object;
 }
 
 static int network_add(
@@ -152,7 +158,7 @@ static int network_add(
 	TAILQ_INSERT_TAIL(&model->networks, network, link);
 	model->network_by_id[network->id] = network;
 	model_changed(model, "network.add", source, params);
-	*result = network_json(model, network);
+	*result = network_json(network);
 	return 0;
 fail:
 	free(network);
@@ -164,10 +170,10 @@ static int check_mtu(
 {
 	struct model_port *port;
 
-	TAILQ_FOREACH(port, &model->ports, link)
-	if (port->network == network && port->own_mtu && port->spec.mtu > mtu)
-		return api_fail(
-			err, API_IN_USE, "mtu", "port %s has its own of %u", port->name, port->spec.mtu);
+	TAILQ_FOREACH (port, &model->ports, link)
+		if (port->network == network && port->own_mtu && port->spec.mtu > mtu)
+			return api_fail(err, API_IN_USE, "mtu", "port %s has its own of %u", port->name,
+				port->spec.mtu);
 	return 0;
 }
 
@@ -185,11 +191,11 @@ static void follow_mtu(struct model *model, struct model_port *port, uint16_t mt
 
 		port_spec_tap(port, &tap);
 		if (tap_port_change(&tap, &tap, &err) < 0)
-			model_log(LOG_WARNING, "port %s keeps its interface's MTU: %s", port->name, err.text);
+			log_line(LOG_WARNING, "port %s keeps its interface's MTU: %s", port->name, err.text);
 	}
 	rc = dp_port_set(model->dp, port->id, &port->spec, &why);
 	if (rc < 0)
-		model_log(LOG_ERR, "port %s keeps its MTU: %s", port->name, why.text);
+		log_line(LOG_ERR, "port %s keeps its MTU: %s", port->name, why.text);
 }
 
 static void set_gateway_mtu(struct model *model, struct model_network *network)
@@ -210,7 +216,7 @@ static void set_gateway_mtu(struct model *model, struct model_network *network)
 	if (rc == 0)
 		rc = dp_port_set(model->dp, network->gateway_port, &port, &why);
 	if (rc < 0)
-		model_log(
+		log_line(
 			LOG_ERR, "the gateway of network %s keeps its MTU: %s", network->name, strerror(-rc));
 }
 
@@ -235,15 +241,15 @@ static int network_set(
 		return model_refused(err, rc, why.text);
 	if (spec.mtu != network->spec.mtu) {
 		network->spec = spec;
-		TAILQ_FOREACH(port, &model->ports, link)
-		if (port->network == network && !port->own_mtu)
-			follow_mtu(model, port, spec.mtu);
+		TAILQ_FOREACH (port, &model->ports, link)
+			if (port->network == network && !port->own_mtu)
+				follow_mtu(model, port, spec.mtu);
 		if (network->has_gateway)
 			set_gateway_mtu(model, network);
 	}
 	network->spec = spec;
 	model_changed(model, "network.set", source, params);
-	*result = network_json(model, network);
+	*result = network_json(network);
 	return 0;
 }
 
@@ -268,13 +274,14 @@ static int check_unused(struct model *model, const struct model_network *network
 	struct model_vtep *vtep;
 	char ip[ADDR_IP4_TEXT];
 
-	TAILQ_FOREACH(port, &model->ports, link)
-	if (port->network == network)
-		return api_fail(err, API_IN_USE, "name", "network %s has port %s", network->name, port->name);
-	TAILQ_FOREACH(vtep, &model->vteps, link)
-	if (vtep->network == network)
-		return api_fail(err, API_IN_USE, "name", "network %s has vtep %s", network->name,
-			addr_ip4_text(vtep->remote, ip));
+	TAILQ_FOREACH (port, &model->ports, link)
+		if (port->network == network)
+			return api_fail(
+				err, API_IN_USE, "name", "network %s has port %s", network->name, port->name);
+	TAILQ_FOREACH (vtep, &model->vteps, link)
+		if (vtep->network == network)
+			return api_fail(err, API_IN_USE, "name", "network %s has vtep %s", network->name,
+				addr_ip4_text(vtep->remote, ip));
 	registry_service_walk(model->registry, in_network, &search);
 	if (search.found)
 		return api_fail(
@@ -314,8 +321,8 @@ static int network_list(
 	struct model_network *network;
 
 	*result = json_array();
-	TAILQ_FOREACH(network, &model->networks, link)
-	json_array_append_new(*result, network_json(model, network));
+	TAILQ_FOREACH (network, &model->networks, link)
+		json_array_append_new(*result, network_json(network));
 	return 0;
 }
 
@@ -327,11 +334,11 @@ static int network_show(
 
 	if (!network)
 		return -1;
-	*result = network_json(model, network);
+	*result = network_json(network);
 	if (network->has_gateway) {
 		dp_port_info(model->dp, network->gateway_port, &info);
-		json_object_set_new(*result, "gateway_state", json_string(info.up ? "up" : "down"));
-		json_object_set_new(*result, "gateway_interface", json_string(network->gateway.ifname));
+		put_str(*result, "gateway_state", info.up ? "up" : "down");
+		put_str(*result, "gateway_interface", network->gateway.ifname);
 	}
 	return 0;
 }

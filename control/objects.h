@@ -137,9 +137,6 @@ void model_port_state(struct model *model, const struct model_port *port, int st
 /** The link of `port` now: 1 up, 0 down. */
 int model_port_up(struct model *model, const struct model_port *port);
 
-/** One line to the daemon's log; `level` as in syslog(3). */
-void model_log(int level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
 /* model_sink.c */
 
 /** What the registry asks of the model and tells it. */

@@ -9,6 +9,7 @@
 #include "control/objects.h"
 #include "control/params.h"
 #include "control/port_spec.h"
+#include "control/result.h"
 #include "control/tap_port.h"
 #include "control/virtio_features.h"
 
@@ -112,8 +113,8 @@ static void settle_params(struct model_port *port)
 {
 	char mac[ADDR_MAC_TEXT];
 
-	json_object_set_new(port->params, "mac", json_string(addr_mac_text(port->spec.mac, mac)));
-	json_object_set_new(port->params, "ips", port_spec_ips_json(port));
+	put_str(port->params, "mac", addr_mac_text(port->spec.mac, mac));
+	put(port->params, "ips", port_spec_ips_json(port));
 }
 
 static int port_add(
@@ -274,9 +275,9 @@ static int port_list(
 	if (network && !model_need_network(model, params, "network", err))
 		return -1;
 	*result = json_array();
-	TAILQ_FOREACH(port, &model->ports, link)
-	if (!network || (port->network && !strcmp(port->network->name, network)))
-		json_array_append_new(*result, port_spec_json(model, port));
+	TAILQ_FOREACH (port, &model->ports, link)
+		if (!network || (port->network && !strcmp(port->network->name, network)))
+			json_array_append_new(*result, port_spec_json(model, port));
 	return 0;
 }
 

@@ -5,10 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <syslog.h>
 #include <unistd.h>
 
+#include "control/log.h"
 #include "control/params.h"
+#include "control/result.h"
 #include "control/tap_port.h"
 #include "control/virtio_features.h"
 
@@ -46,7 +47,7 @@ enum dp_port_type port_spec_type(const char *name)
 {
 	unsigned type = 0;
 
-	while (port_type_names[type] && (!name || strcmp(port_type_names[type], name)))
+	while (port_type_names[type] && (!name || strcmp(port_type_names[type], name) != 0))
 		type++;
 	return (enum dp_port_type)type;
 }
@@ -101,10 +102,10 @@ static int read_socket_path(struct model *model, struct model_port *port, struct
 				err, API_INVALID, "socket", "%s is longer than 107 bytes", port->socket);
 		port->spec.socket = port->socket;
 	}
-	TAILQ_FOREACH(other, &model->ports, link)
-	if (other->spec.type == DP_VHOST_USER && !strcmp(other->spec.socket, port->spec.socket))
-		return api_fail(
-			err, API_EXISTS, "socket", "%s is taken by port %s", port->spec.socket, other->name);
+	TAILQ_FOREACH (other, &model->ports, link)
+		if (other->spec.type == DP_VHOST_USER && !strcmp(other->spec.socket, port->spec.socket))
+			return api_fail(err, API_EXISTS, "socket", "%s is taken by port %s",
+				port->spec.socket, other->name);
 	return 0;
 }
 
@@ -130,10 +131,10 @@ static int read_device(struct model *model, struct model_port *port, struct api_
 	struct model_port *other;
 
 	port->spec.device = param_str(port->params, "device");
-	TAILQ_FOREACH(other, &model->ports, link)
-	if (other->spec.device && !strcmp(other->spec.device, port->spec.device))
-		return api_fail(
-			err, API_EXISTS, "device", "%s is taken by port %s", other->spec.device, other->name);
+	TAILQ_FOREACH (other, &model->ports, link)
+		if (other->spec.device && !strcmp(other->spec.device, port->spec.device))
+			return api_fail(err, API_EXISTS, "device", "%s is taken by port %s",
+				other->spec.device, other->name);
 	if (if_nametoindex(port->spec.device) == 0)
 		return api_fail(err, API_NOT_FOUND, "device", "no interface \"%s\"", port->spec.device);
 	return 0;
@@ -162,10 +163,10 @@ static const struct model_port *port_of_mac(
 {
 	struct model_port *port;
 
-	TAILQ_FOREACH(port, &model->ports, link)
-	if (port->network == self->network && !memcmp(port->spec.mac, mac, 6) &&
-		strcmp(port->name, self->name))
-		return port;
+	TAILQ_FOREACH (port, &model->ports, link)
+		if (port->network == self->network && !memcmp(port->spec.mac, mac, 6) &&
+			strcmp(port->name, self->name) != 0)
+			return port;
 	return NULL;
 }
 
@@ -201,11 +202,11 @@ void port_spec_describe(const struct model_port *port, json_t *object)
 	for (unsigned i = 0; i < TYPED_FIELDS; i++) {
 		json_t *value = json_object_get(port->params, typed_fields[i].field);
 
-		if (value && strcmp(typed_fields[i].field, "queues"))
+		if (value && strcmp(typed_fields[i].field, "queues") != 0)
 			json_object_set(object, typed_fields[i].field, value);
 	}
 	if (port->spec.type == DP_VHOST_USER)
-		json_object_set_new(object, "socket", json_string(port->spec.socket));
+		put_str(object, "socket", port->spec.socket);
 }
 
 void port_spec_tap(const struct model_port *port, struct tap_port *tap)
@@ -266,7 +267,7 @@ void port_spec_detach(struct model *model, struct model_port *port)
 	model_port_state(model, port, -1);
 	rc = dp_port_del(model->dp, port->id);
 	if (rc < 0)
-		model_log(LOG_ERR, "port %s stays in the dataplane: %s", port->name, strerror(-rc));
+		log_line(LOG_ERR, "port %s stays in the dataplane: %s", port->name, strerror(-rc));
 	port_spec_free(port);
 }
 
@@ -291,16 +292,25 @@ json_t *port_spec_ips_json(const struct model_port *port)
 
 json_t *port_spec_json(struct model *model, const struct model_port *port)
 {
+	json_t *object = json_object();
 	struct dp_port_info info = {0};
 	char mac[ADDR_MAC_TEXT];
 
 	dp_port_info(model->dp, port->id, &info);
-	return json_pack("{s:s, s:s?, s:s, s:s, s:s, s:o, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:s}",
-		"name", port->name, "network", port->network ? port->network->name : NULL, "type",
-		port_type_names[port->spec.type], "state", info.up ? "up" : "down", "mac",
-		addr_mac_text(port->spec.mac, mac), "ips", port_spec_ips_json(port), "mtu",
-		(int)port->spec.mtu, "queues", (int)info.queues, "rx_packets", (json_int_t)info.rx_packets,
-		"rx_bytes", (json_int_t)info.rx_bytes, "tx_packets", (json_int_t)info.tx_packets, "tx_bytes",
-		(json_int_t)info.tx_bytes, "rx_drops", (json_int_t)info.rx_drops, "tx_drops",
-		(json_int_t)info.tx_drops, "source", port->source);
+	put_str(object, "name", port->name);
+	put_str(object, "network", port->network ? port->network->name : NULL);
+	put_str(object, "type", port_type_names[port->spec.type]);
+	put_str(object, "state", info.up ? "up" : "down");
+	put_str(object, "mac", addr_mac_text(port->spec.mac, mac));
+	put(object, "ips", port_spec_ips_json(port));
+	put_int(object, "mtu", port->spec.mtu);
+	put_int(object, "queues", info.queues);
+	put_int(object, "rx_packets", info.rx_packets);
+	put_int(object, "rx_bytes", info.rx_bytes);
+	put_int(object, "tx_packets", info.tx_packets);
+	put_int(object, "tx_bytes", info.tx_bytes);
+	put_int(object, "rx_drops", info.rx_drops);
+	put_int(object, "tx_drops", info.tx_drops);
+	put_str(object, "source", port->source);
+	return object;
 }

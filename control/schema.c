@@ -269,8 +269,7 @@ static int check_known(
 	json_t *value;
 	char name[PATH_MAX_TEXT];
 
-	json_object_foreach((json_t *)params, key, value)
-	{
+	json_object_foreach ((json_t *)params, key, value) {
 		if (schema_field(fields, key))
 			continue;
 		snprintf(name, sizeof(name), "%s%s", path, key);

@@ -8,6 +8,7 @@
 
 #include "control/objects.h"
 #include "control/params.h"
+#include "control/result.h"
 #include "control/service_json.h"
 
 static const char *const protocols[] = {"tcp", "udp", NULL};
@@ -164,12 +165,13 @@ static bool list_service(void *arg, const struct reg_service *service)
 	struct listing *listing = arg;
 	json_t *object = service_json(listing->model, service->name);
 	json_t *backends = json_object_get(object, "backends"), *backend;
-	int passing = 0;
+	unsigned passing = 0;
 	size_t i;
 
-	json_array_foreach(backends, i, backend) passing += !strcmp(param_str(backend, "health"), "passing");
-	json_object_set_new(object, "passing", json_integer(passing));
-	json_object_set_new(object, "backends", json_integer((json_int_t)json_array_size(backends)));
+	json_array_foreach (backends, i, backend)
+		passing += !strcmp(param_str(backend, "health"), "passing");
+	put_int(object, "passing", passing);
+	put_int(object, "backends", json_array_size(backends));
 	json_array_append_new(listing->list, object);
 	return true;
 }

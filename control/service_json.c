@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "control/params.h"
+#include "control/result.h"
 
 static const char *const check_types[] = {"ttl", "tcp", "http", "grpc", "port", "passive", NULL};
 static const enum reg_check_type check_numbers[] = {
@@ -35,11 +36,19 @@ void service_check_read(const json_t *json, struct reg_check *check)
 
 static json_t *check_json(const struct reg_check *check)
 {
+	json_t *object;
+
 	if (check->type == REG_CHECK_NONE)
 		return json_null();
-	return json_pack("{s:s, s:i, s:i, s:i, s:i, s:s*}", "type", reg_check_type_name(check->type),
-		"interval_ms", (int)check->interval_ms, "timeout_ms", (int)check->timeout_ms, "rise",
-		(int)check->rise, "fall", (int)check->fall, "path", check->path);
+	object = json_object();
+	put_str(object, "type", reg_check_type_name(check->type));
+	put_int(object, "interval_ms", check->interval_ms);
+	put_int(object, "timeout_ms", check->timeout_ms);
+	put_int(object, "rise", check->rise);
+	put_int(object, "fall", check->fall);
+	if (check->path)
+		put_str(object, "path", check->path);
+	return object;
 }
 
 json_t *service_backend_json(
@@ -47,18 +56,24 @@ json_t *service_backend_json(
 {
 	const struct model_service *known = model_service(model, service->name);
 	struct dp_backend_info info = {0};
+	json_t *object = json_object();
 	char address[ADDR_IP4_TEXT];
 
 	if (known && backend->balanced)
 		dp_backend_info(model->dp, known->id, backend->address, backend->port, &info);
-	return json_pack("{s:s, s:s, s:i, s:i, s:s, s:b, s:I, s:I, s:I, s:o, s:s, s:s}", "id", backend->id,
-		"address", addr_ip4_text(backend->address, address), "port", (int)backend->port, "weight",
-		(int)backend->weight, "health", reg_health_name(backend->health), "balanced",
-		backend->balanced && reg_backend_weight(backend) > 0, "connections",
-		(json_int_t)info.connections, "packets", (json_int_t)info.packets, "bytes",
-		(json_int_t)info.bytes, "check",
-		check_json(backend->has_check ? &backend->check : &service->check), "output", backend->output,
-		"source", backend->source);
+	put_str(object, "id", backend->id);
+	put_str(object, "address", addr_ip4_text(backend->address, address));
+	put_int(object, "port", backend->port);
+	put_int(object, "weight", backend->weight);
+	put_str(object, "health", reg_health_name(backend->health));
+	put_bool(object, "balanced", backend->balanced && reg_backend_weight(backend) > 0);
+	put_int(object, "connections", info.connections);
+	put_int(object, "packets", info.packets);
+	put_int(object, "bytes", info.bytes);
+	put(object, "check", check_json(backend->has_check ? &backend->check : &service->check));
+	put_str(object, "output", backend->output);
+	put_str(object, "source", backend->source);
+	return object;
 }
 
 struct gathering {
@@ -76,24 +91,32 @@ static bool gather(void *arg, const struct reg_backend *backend)
 	return true;
 }
 
+static const char *protocol_name(enum reg_protocol protocol)
+{
+	return protocol == REG_TCP ? "tcp" : protocol == REG_UDP ? "udp" : NULL;
+}
+
 json_t *service_json(struct model *model, const char *name)
 {
 	const struct reg_service *service = registry_service_find(model->registry, name);
 	struct gathering gathering = {model, service, NULL};
 	char vip[ADDR_IP4_TEXT];
+	json_t *object;
 
 	if (!service)
 		return NULL;
 	gathering.list = json_array();
 	registry_backend_walk(model->registry, name, gather, &gathering);
-	return json_pack("{s:s, s:s?, s:s?, s:o, s:s?, s:s, s:I, s:o, s:o, s:s}", "name", service->name,
-		"network", service->network[0] ? service->network : NULL, "vip",
-		service->vip ? addr_ip4_text(service->vip, vip) : NULL, "port",
-		service->port ? json_integer(service->port) : json_null(), "protocol",
-		service->protocol == REG_TCP   ? "tcp"
-		: service->protocol == REG_UDP ? "udp"
-					       : NULL,
-		"policy", service->policy, "generation",
-		(json_int_t)registry_service_generation(model->registry, name), "check",
-		check_json(&service->check), "backends", gathering.list, "source", service->source);
+	object = json_object();
+	put_str(object, "name", service->name);
+	put_str(object, "network", service->network[0] ? service->network : NULL);
+	put_str(object, "vip", service->vip ? addr_ip4_text(service->vip, vip) : NULL);
+	put(object, "port", service->port ? json_integer(service->port) : json_null());
+	put_str(object, "protocol", protocol_name(service->protocol));
+	put_str(object, "policy", service->policy);
+	put_int(object, "generation", registry_service_generation(model->registry, name));
+	put(object, "check", check_json(&service->check));
+	put(object, "backends", gathering.list);
+	put_str(object, "source", service->source);
+	return object;
 }

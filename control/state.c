@@ -142,8 +142,7 @@ static json_t *find_add(struct state *state, const struct section *section, cons
 	size_t i;
 	json_t *call;
 
-	json_array_foreach(state->calls, i, call)
-	{
+	json_array_foreach (state->calls, i, call) {
 		if (same_object(section, call, id) &&
 			strstr(json_string_value(json_object_get(call, "method")), ".add"))
 			return json_object_get(call, "params");
@@ -218,8 +217,7 @@ static void replay(struct state *state, const json_t *calls)
 	size_t i;
 	json_t *call, *result;
 
-	json_array_foreach((json_t *)calls, i, call)
-	{
+	json_array_foreach ((json_t *)calls, i, call) {
 		const char *name = json_string_value(json_object_get(call, "method"));
 		const struct api_method *method = name ? method_find(name) : NULL;
 		struct api_err why = {.text = "no such method"};

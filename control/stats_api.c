@@ -4,7 +4,24 @@
 #include <string.h>
 
 #include "control/objects.h"
+#include "control/result.h"
 #include "control/stats_json.h"
+
+static json_t *network_stats_json(struct model *model, const struct model_network *network)
+{
+	json_t *object = json_object();
+	struct dp_net_info info = {0};
+
+	dp_network_info(model->dp, network->id, &info);
+	put_str(object, "network", network->name);
+	put_int(object, "rx", info.rx);
+	put_int(object, "generated", info.generated);
+	put_int(object, "copies", info.copies);
+	put_int(object, "tx", info.tx);
+	put_int(object, "drops", info.drops);
+	put_int(object, "consumed", info.consumed);
+	return object;
+}
 
 static int stats_show(
 	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
@@ -12,17 +29,8 @@ static int stats_show(
 	struct model_network *network;
 
 	*result = json_array();
-	TAILQ_FOREACH(network, &model->networks, link)
-	{
-		struct dp_net_info info = {0};
-
-		dp_network_info(model->dp, network->id, &info);
-		json_array_append_new(*result,
-			json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "network", network->name, "rx",
-				(json_int_t)info.rx, "generated", (json_int_t)info.generated, "copies",
-				(json_int_t)info.copies, "tx", (json_int_t)info.tx, "drops",
-				(json_int_t)info.drops, "consumed", (json_int_t)info.consumed));
-	}
+	TAILQ_FOREACH (network, &model->networks, link)
+		json_array_append_new(*result, network_stats_json(model, network));
 	return 0;
 }
 
@@ -36,11 +44,14 @@ static void list_drop(void *arg, const struct dp_drop *drop)
 	struct listing *listing = arg;
 	const struct model_network *network =
 		drop->net == DP_NET_NONE ? NULL : listing->model->network_by_id[drop->net];
-	const char *port = drop->port == UINT16_MAX ? NULL : model_port_name(listing->model, drop->port);
+	json_t *object = json_object();
 
-	json_array_append_new(listing->list,
-		json_pack("{s:s, s:s?, s:s?, s:I}", "reason", drop->reason, "port", port, "network",
-			network ? network->name : NULL, "packets", (json_int_t)drop->packets));
+	put_str(object, "reason", drop->reason);
+	put_str(object, "port",
+		drop->port == UINT16_MAX ? NULL : model_port_name(listing->model, drop->port));
+	put_str(object, "network", network ? network->name : NULL);
+	put_int(object, "packets", drop->packets);
+	json_array_append_new(listing->list, object);
 }
 
 static int stats_drops(
@@ -57,9 +68,13 @@ static json_t *stages_json(const struct dp_worker_info *info)
 {
 	json_t *list = json_array();
 
-	for (unsigned i = 0; i < info->nstage; i++)
-		json_array_append_new(list, json_pack("{s:s, s:f}", "name", info->stage[i].name,
-						    "cycles_per_packet", info->stage[i].cycles_per_packet));
+	for (unsigned i = 0; i < info->nstage; i++) {
+		json_t *stage = json_object();
+
+		put_str(stage, "name", info->stage[i].name);
+		put_real(stage, "cycles_per_packet", info->stage[i].cycles_per_packet);
+		json_array_append_new(list, stage);
+	}
 	return list;
 }
 
@@ -68,12 +83,18 @@ json_t *stats_workers_json(struct model *model)
 	json_t *list = json_array();
 	struct dp_worker_info info;
 
-	for (unsigned i = 0; dp_worker_info(model->dp, i, &info) == 0; i++)
-		json_array_append_new(list,
-			json_pack("{s:i, s:s, s:f, s:I, s:f, s:o, s:i}", "core", info.core, "state",
-				info.asleep ? "asleep" : "busy", "busy_pct", info.busy_pct, "packets",
-				(json_int_t)info.packets, "cycles_per_packet", info.cycles_per_packet,
-				"stages", stages_json(&info), "longest_gap_us", (int)info.longest_gap_us));
+	for (unsigned i = 0; dp_worker_info(model->dp, i, &info) == 0; i++) {
+		json_t *worker = json_object();
+
+		put(worker, "core", json_integer(info.core));
+		put_str(worker, "state", info.asleep ? "asleep" : "busy");
+		put_real(worker, "busy_pct", info.busy_pct);
+		put_int(worker, "packets", info.packets);
+		put_real(worker, "cycles_per_packet", info.cycles_per_packet);
+		put(worker, "stages", stages_json(&info));
+		put_int(worker, "longest_gap_us", info.longest_gap_us);
+		json_array_append_new(list, worker);
+	}
 	return list;
 }
 

@@ -2,6 +2,7 @@
  * The daemon as a whole.
  */
 #include "control/objects.h"
+#include "control/result.h"
 #include "control/stats_json.h"
 
 static int status(
@@ -11,22 +12,25 @@ static int status(
 	struct timespec now;
 	size_t i;
 
-	json_array_foreach(workers, i, worker)
-	{
+	json_array_foreach (workers, i, worker) {
 		json_object_del(worker, "stages");
 		json_object_del(worker, "longest_gap_us");
 	}
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	*result = json_pack("{s:s, s:I, s:o, s:i, s:I}", "version", SLUICE_VERSION, "uptime_s",
-		(json_int_t)(now.tv_sec - model->started.tv_sec), "workers", workers, "memory_mb",
-		(int)dp_memory_mb(model->dp), "generation", (json_int_t)registry_generation(model->registry));
+	*result = json_object();
+	put_str(*result, "version", SLUICE_VERSION);
+	put_int(*result, "uptime_s", (uint64_t)(now.tv_sec - model->started.tv_sec));
+	put(*result, "workers", workers);
+	put_int(*result, "memory_mb", dp_memory_mb(model->dp));
+	put_int(*result, "generation", registry_generation(model->registry));
 	return 0;
 }
 
 static int version(
 	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
 {
-	*result = json_pack("{s:s}", "version", SLUICE_VERSION);
+	*result = json_object();
+	put_str(*result, "version", SLUICE_VERSION);
 	return 0;
 }
 

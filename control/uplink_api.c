@@ -8,6 +8,7 @@
 #include "control/objects.h"
 #include "control/params.h"
 #include "control/port_spec.h"
+#include "control/result.h"
 #include "control/virtio_features.h"
 
 enum { MTU_DEFAULT = 1500, NEIGHBOURS_MAX = 4096 };
@@ -15,6 +16,17 @@ enum { MTU_DEFAULT = 1500, NEIGHBOURS_MAX = 4096 };
 static struct addr_prefix address_of(const struct model_port *uplink)
 {
 	return (struct addr_prefix){uplink->spec.address, uplink->spec.prefix};
+}
+
+static json_t *neighbour_json(const struct dp_neighbour *neighbour)
+{
+	json_t *object = json_object();
+	char ip[ADDR_IP4_TEXT], mac[ADDR_MAC_TEXT];
+
+	put_str(object, "ip", addr_ip4_text(neighbour->ip, ip));
+	put_str(object, "mac", neighbour->reachable ? addr_mac_text(neighbour->mac, mac) : NULL);
+	put_str(object, "state", neighbour->reachable ? "reachable" : "resolving");
+	return object;
 }
 
 static json_t *neighbours_json(struct model *model, const struct model_port *uplink)
@@ -26,30 +38,22 @@ static json_t *neighbours_json(struct model *model, const struct model_port *upl
 	if (!found)
 		return list;
 	n = dp_neighbours(model->dp, uplink->id, found, NEIGHBOURS_MAX);
-	for (size_t i = 0; i < n && i < NEIGHBOURS_MAX; i++) {
-		char ip[ADDR_IP4_TEXT], mac[ADDR_MAC_TEXT];
-
-		json_array_append_new(
-			list, json_pack("{s:s, s:s?, s:s}", "ip", addr_ip4_text(found[i].ip, ip), "mac",
-				      found[i].reachable ? addr_mac_text(found[i].mac, mac) : NULL, "state",
-				      found[i].reachable ? "reachable" : "resolving"));
-	}
+	for (size_t i = 0; i < n && i < NEIGHBOURS_MAX; i++)
+		json_array_append_new(list, neighbour_json(&found[i]));
 	free(found);
 	return list;
 }
 
 static json_t *uplink_json(struct model *model, const struct model_port *uplink)
 {
+	const struct dp_port *spec = &uplink->spec;
 	json_t *object = port_spec_json(model, uplink);
 	char address[ADDR_PREFIX_TEXT], gateway[ADDR_IP4_TEXT];
 
-	json_object_set_new(object, "address",
-		json_pack("s?", uplink->spec.address ? addr_prefix_text(address_of(uplink), address) : NULL));
-	json_object_set_new(object, "gateway",
-		json_pack(
-			"s?", uplink->spec.next_hop ? addr_ip4_text(uplink->spec.next_hop, gateway) : NULL));
-	json_object_set_new(object, "vxlan_port", json_integer(uplink->spec.vxlan_port));
-	json_object_set_new(object, "neighbours", neighbours_json(model, uplink));
+	put_str(object, "address", spec->address ? addr_prefix_text(address_of(uplink), address) : NULL);
+	put_str(object, "gateway", spec->next_hop ? addr_ip4_text(spec->next_hop, gateway) : NULL);
+	put_int(object, "vxlan_port", spec->vxlan_port);
+	put(object, "neighbours", neighbours_json(model, uplink));
 	return object;
 }
 
@@ -64,9 +68,10 @@ static int read_address(struct model *model, struct model_port *uplink, struct a
 		return gateway ? api_fail(err, API_INVALID, "gateway", "needs an address") : 0;
 	if (!addr_prefix(text, &address) || !addr_is_host(address, address.address))
 		return api_fail(err, API_INVALID, "address", "%s is no host address of its prefix", text);
-	TAILQ_FOREACH(other, &model->ports, link)
-	if (!other->network && other->spec.address == address.address)
-		return api_fail(err, API_EXISTS, "address", "%s is taken by uplink %s", text, other->name);
+	TAILQ_FOREACH (other, &model->ports, link)
+		if (!other->network && other->spec.address == address.address)
+			return api_fail(
+				err, API_EXISTS, "address", "%s is taken by uplink %s", text, other->name);
 	uplink->spec.address = address.address;
 	uplink->spec.prefix = address.len;
 	if (!gateway)
@@ -116,7 +121,7 @@ static int uplink_add(
 		port_spec_free(uplink);
 		return -1;
 	}
-	json_object_set_new(uplink->params, "mac", json_string(addr_mac_text(uplink->spec.mac, mac)));
+	put_str(uplink->params, "mac", addr_mac_text(uplink->spec.mac, mac));
 	model_changed(model, "uplink.add", source, uplink->params);
 	*result = uplink_json(model, uplink);
 	return 0;
@@ -176,9 +181,9 @@ static int uplink_list(
 	struct model_port *port;
 
 	*result = json_array();
-	TAILQ_FOREACH(port, &model->ports, link)
-	if (!port->network)
-		json_array_append_new(*result, uplink_json(model, port));
+	TAILQ_FOREACH (port, &model->ports, link)
+		if (!port->network)
+			json_array_append_new(*result, uplink_json(model, port));
 	return 0;
 }
 

@@ -9,6 +9,7 @@
 #include "control/fdb_api.h"
 #include "control/objects.h"
 #include "control/params.h"
+#include "control/result.h"
 
 static const char *const states[] = {
 	[DP_VTEP_NO_UPLINK] = "no-uplink", [DP_VTEP_RESOLVING] = "resolving", [DP_VTEP_UP] = "up"};
@@ -17,13 +18,16 @@ static json_t *vtep_json(struct model *model, const struct model_vtep *vtep)
 {
 	struct dp_vtep_info info = {.state = DP_VTEP_NO_UPLINK, .uplink = UINT16_MAX};
 	char remote[ADDR_IP4_TEXT], mac[ADDR_MAC_TEXT];
+	json_t *object = json_object();
 
 	dp_vtep_info(model->dp, vtep->id, &info);
-	return json_pack("{s:s, s:s, s:s, s:s?, s:s?, s:s}", "network", vtep->network->name, "remote",
-		addr_ip4_text(vtep->remote, remote), "state", states[info.state], "mac",
-		info.state == DP_VTEP_UP ? addr_mac_text(info.mac, mac) : NULL, "uplink",
-		info.uplink == UINT16_MAX ? NULL : model_port_name(model, info.uplink), "source",
-		vtep->source);
+	put_str(object, "network", vtep->network->name);
+	put_str(object, "remote", addr_ip4_text(vtep->remote, remote));
+	put_str(object, "state", states[info.state]);
+	put_str(object, "mac", info.state == DP_VTEP_UP ? addr_mac_text(info.mac, mac) : NULL);
+	put_str(object, "uplink", info.uplink == UINT16_MAX ? NULL : model_port_name(model, info.uplink));
+	put_str(object, "source", vtep->source);
+	return object;
 }
 
 /* An address of our own is no remote one. */
@@ -33,10 +37,10 @@ static int check_remote(struct model *model, uint32_t remote, const char *text, 
 
 	if (remote == 0 || (ntohl(remote) >> 28) >= 0xe)
 		return api_fail(err, API_INVALID, "remote", "%s is no unicast address", text);
-	TAILQ_FOREACH(port, &model->ports, link)
-	if (!port->network && port->spec.address == remote)
-		return api_fail(
-			err, API_INVALID, "remote", "%s is the address of uplink %s", text, port->name);
+	TAILQ_FOREACH (port, &model->ports, link)
+		if (!port->network && port->spec.address == remote)
+			return api_fail(err, API_INVALID, "remote", "%s is the address of uplink %s", text,
+				port->name);
 	return 0;
 }
 
@@ -115,9 +119,9 @@ static int vtep_list(
 	if (network && !model_need_network(model, params, "network", err))
 		return -1;
 	*result = json_array();
-	TAILQ_FOREACH(vtep, &model->vteps, link)
-	if (!network || !strcmp(vtep->network->name, network))
-		json_array_append_new(*result, vtep_json(model, vtep));
+	TAILQ_FOREACH (vtep, &model->vteps, link)
+		if (!network || !strcmp(vtep->network->name, network))
+			json_array_append_new(*result, vtep_json(model, vtep));
 	return 0;
 }
 

@@ -118,10 +118,9 @@ static void tell_sink(struct registry *reg)
 	struct service *service;
 
 	/* the gone first: the same name or vip may be there anew */
-	TAILQ_FOREACH(service, &reg->gone, link)
-	apply(reg, service, true);
-	TAILQ_FOREACH(service, &reg->changed, link)
-	{
+	TAILQ_FOREACH (service, &reg->gone, link)
+		apply(reg, service, true);
+	TAILQ_FOREACH (service, &reg->changed, link) {
 		service->generation = reg->generation;
 		apply(reg, service, false);
 	}

@@ -58,8 +58,7 @@ static void suggest(const json_t *methods, const char *said, char error[COMMAND_
 	char name[64], nearest[64] = "";
 	json_t *method;
 
-	json_array_foreach((json_t *)methods, i, method)
-	{
+	json_array_foreach ((json_t *)methods, i, method) {
 		size_t d = distance(said, command_name(method, name));
 
 		if (d < best) {
@@ -81,8 +80,7 @@ const json_t *command_method(
 	for (*used = argc >= 2 && argv[1][0] != '-' ? 2 : 1; *used > 0; --*used) {
 		snprintf(said, sizeof(said), "%s%s%s", argv[0], *used == 2 ? " " : "",
 			*used == 2 ? argv[1] : "");
-		json_array_foreach((json_t *)methods, i, method)
-		{
+		json_array_foreach ((json_t *)methods, i, method) {
 			if (strcmp(command_name(method, name), said) == 0)
 				return method;
 		}
@@ -149,8 +147,7 @@ static int set_key(const json_t *fields, json_t *params, const char *key, const 
 	json_t *field, *inner;
 	size_t i;
 
-	json_array_foreach((json_t *)fields, i, field)
-	{
+	json_array_foreach ((json_t *)fields, i, field) {
 		const char *name = text_of(field, "name");
 		size_t len = strlen(name);
 
@@ -179,8 +176,7 @@ static const json_t *next_place(const json_t *method, const json_t *params)
 	json_t *field;
 	size_t i;
 
-	json_array_foreach(json_object_get(method, "fields"), i, field)
-	{
+	json_array_foreach (json_object_get(method, "fields"), i, field) {
 		if (json_is_true(json_object_get(field, "positional")) &&
 			!json_object_get(params, text_of(field, "name")))
 			return field;
@@ -259,7 +255,8 @@ static void print_option(const json_t *field, const char *prefix)
 		*p = *p == '_' ? '-' : *p;
 	printf("  %-24s %s", option, text_of(field, "help"));
 	value = json_object_get(field, "choices");
-	json_array_foreach(value, i, choice) printf("%s%s", i ? "|" : " (", json_string_value(choice));
+	json_array_foreach (value, i, choice)
+		printf("%s%s", i ? "|" : " (", json_string_value(choice));
 	printf("%s", json_array_size(value) ? ")" : "");
 	if (strcmp(text_of(field, "type"), "integer") == 0)
 		printf(" (%lld..%lld)", (long long)json_integer_value(json_object_get(field, "min")),
@@ -279,8 +276,7 @@ static void print_options(const json_t *fields, const char *prefix)
 	char inner[KEY_MAX];
 	size_t i;
 
-	json_array_foreach((json_t *)fields, i, field)
-	{
+	json_array_foreach ((json_t *)fields, i, field) {
 		if (json_is_true(json_object_get(field, "positional")))
 			continue;
 		if (strcmp(text_of(field, "type"), "object") != 0) {
@@ -299,8 +295,7 @@ void command_usage(const json_t *method)
 	size_t i;
 
 	printf("Usage: sluicectl %s", command_name(method, name));
-	json_array_foreach(json_object_get(method, "fields"), i, field)
-	{
+	json_array_foreach (json_object_get(method, "fields"), i, field) {
 		int required = json_is_true(json_object_get(field, "required"));
 
 		if (!json_is_true(json_object_get(field, "positional")))
@@ -320,6 +315,6 @@ void command_list(const json_t *methods)
 	json_t *method;
 	size_t i;
 
-	json_array_foreach((json_t *)methods, i, method)
+	json_array_foreach ((json_t *)methods, i, method)
 		printf("  %-20s %s\n", command_name(method, name), text_of(method, "help"));
 }

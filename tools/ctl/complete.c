@@ -18,8 +18,7 @@ static void print_options(const json_t *fields, const char *prefix)
 	json_t *field;
 	size_t i;
 
-	json_array_foreach((json_t *)fields, i, field)
-	{
+	json_array_foreach ((json_t *)fields, i, field) {
 		char option[96];
 
 		if (json_is_true(json_object_get(field, "positional")))
@@ -43,11 +42,10 @@ static int print_choices(const json_t *method, const char *option)
 	json_t *field, *choice;
 	size_t i, k;
 
-	json_array_foreach(json_object_get(method, "fields"), i, field)
-	{
+	json_array_foreach (json_object_get(method, "fields"), i, field) {
 		if (strcmp(json_string_value(json_object_get(field, "name")), option + 2) != 0)
 			continue;
-		json_array_foreach(json_object_get(field, "choices"), k, choice)
+		json_array_foreach (json_object_get(field, "choices"), k, choice)
 			printf("%s\n", json_string_value(choice));
 		if (strcmp(json_string_value(json_object_get(field, "type")), "boolean") == 0)
 			printf("true\nfalse\n");
@@ -63,8 +61,7 @@ static void print_words(const json_t *methods, const char *noun)
 	json_t *method;
 	size_t i;
 
-	json_array_foreach((json_t *)methods, i, method)
-	{
+	json_array_foreach ((json_t *)methods, i, method) {
 		const char *name = json_string_value(json_object_get(method, "name"));
 		size_t len = strcspn(name, ".");
 		char word[64];

@@ -28,8 +28,7 @@ static void cell(const json_t *value, char buf[CELL])
 	} else if (json_is_boolean(value)) {
 		snprintf(buf, CELL, "%s", json_is_true(value) ? "yes" : "no");
 	} else if (json_is_array(value) && !json_is_object(json_array_get(value, 0))) {
-		json_array_foreach(value, i, item)
-		{
+		json_array_foreach (value, i, item) {
 			char one[CELL];
 
 			cell(item, one);
@@ -53,8 +52,7 @@ static struct columns choose(const json_t *rows, const json_t *columns)
 	json_t *value;
 	size_t i;
 
-	json_array_foreach((json_t *)columns, i, value)
-	{
+	json_array_foreach ((json_t *)columns, i, value) {
 		if (out.count == COLUMNS_MAX)
 			break;
 		out.field[out.count] = json_string_value(json_object_get(value, "field"));
@@ -62,8 +60,7 @@ static struct columns choose(const json_t *rows, const json_t *columns)
 	}
 	if (out.count)
 		return out;
-	json_object_foreach(json_array_get(rows, 0), key, value)
-	{
+	json_object_foreach (json_array_get(rows, 0), key, value) {
 		if (out.count == COLUMNS_MAX)
 			break;
 		out.field[out.count] = key;
@@ -81,19 +78,20 @@ static void print_rows(const json_t *rows, const json_t *described)
 
 	for (size_t k = 0; k < c.count; k++)
 		c.width[k] = (int)strlen(c.title[k]);
-	json_array_foreach((json_t *)rows, i, row) for (size_t k = 0; k < c.count; k++)
-	{
-		cell(json_object_get(row, c.field[k]), buf);
-		if ((int)strlen(buf) > c.width[k])
-			c.width[k] = (int)strlen(buf);
-	}
+	json_array_foreach ((json_t *)rows, i, row)
+		for (size_t k = 0; k < c.count; k++) {
+			cell(json_object_get(row, c.field[k]), buf);
+			if ((int)strlen(buf) > c.width[k])
+				c.width[k] = (int)strlen(buf);
+		}
 	for (size_t k = 0; k < c.count; k++)
 		printf("%-*s%s", k + 1 < c.count ? c.width[k] : 0, c.title[k], k + 1 < c.count ? "  " : "\n");
-	json_array_foreach((json_t *)rows, i, row) for (size_t k = 0; k < c.count; k++)
-	{
-		cell(json_object_get(row, c.field[k]), buf);
-		printf("%-*s%s", k + 1 < c.count ? c.width[k] : 0, buf, k + 1 < c.count ? "  " : "\n");
-	}
+	json_array_foreach ((json_t *)rows, i, row)
+		for (size_t k = 0; k < c.count; k++) {
+			cell(json_object_get(row, c.field[k]), buf);
+			printf("%-*s%s", k + 1 < c.count ? c.width[k] : 0, buf,
+				k + 1 < c.count ? "  " : "\n");
+		}
 }
 
 /* Scalars first, then the tables inside. */
@@ -104,17 +102,15 @@ static void print_object(const json_t *object)
 	char buf[CELL];
 	int width = 0;
 
-	json_object_foreach((json_t *)object, key, value) width =
-		(int)strlen(key) > width ? (int)strlen(key) : width;
-	json_object_foreach((json_t *)object, key, value)
-	{
+	json_object_foreach ((json_t *)object, key, value)
+		width = (int)strlen(key) > width ? (int)strlen(key) : width;
+	json_object_foreach ((json_t *)object, key, value) {
 		if (json_is_array(value) && json_is_object(json_array_get(value, 0)))
 			continue;
 		cell(value, buf);
 		printf("%-*s  %s\n", width, key, buf);
 	}
-	json_object_foreach((json_t *)object, key, value)
-	{
+	json_object_foreach ((json_t *)object, key, value) {
 		if (!json_is_array(value) || !json_is_object(json_array_get(value, 0)))
 			continue;
 		printf("\n%s\n", key);
