@@ -7,7 +7,10 @@ uint8_t *vhost_ring_reach(struct vhost_ring *r, uint64_t gpa, uint64_t len)
 
 	if (!region)
 		return NULL;
-	r->hot = (struct vhost_range){region->gpa, region->size, region->host};
+	r->hot = (struct vhost_range){.gpa = region->gpa,
+		.safe = region->size > VHOST_CHAIN_MAX ? region->size - VHOST_CHAIN_MAX : 0,
+		.host = region->host,
+		.size = region->size};
 	return vhost_ring_hot(r, gpa, len);
 }
 
@@ -56,7 +59,7 @@ static bool walk(struct vhost_ring *r, struct vhost_chain *chain, const struct v
 
 		if (at >= size)
 			return false;
-		d = vhost_desc_read(table, at);
+		d = vhost_desc_read(&table[at]);
 		if (d.flags & VRING_DESC_F_INDIRECT) {
 			const struct vring_desc *inner = table == r->desc ? indirect_table(r, &d) : NULL;
 

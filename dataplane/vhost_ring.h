@@ -27,12 +27,17 @@ enum {
 	VHOST_LINKS = FRAME_SPANS + 2, /* descriptors of a chain: the spans, the header, an indirect one */
 	VHOST_HDR = 12,		       /* virtio_net_hdr with num_buffers */
 	VHOST_HDR_LEGACY = 10,	       /* without VERSION_1 and MRG_RXBUF */
+	VHOST_CHAIN_MAX =
+		VHOST_HDR + FRAME_MAX + HDR_ROOM, /* of a chain that holds one frame, or takes one */
 };
 
 /* A region as the data path sees it. */
 struct vhost_range {
-	uint64_t gpa, size;
+	uint64_t gpa;
+	uint64_t safe; /* a chain that starts below this offset ends inside, whatever its length: one compare
+			*/
 	uint8_t *host;
+	uint64_t size;
 };
 
 struct vhost_ring {
@@ -40,10 +45,10 @@ struct vhost_ring {
 	struct vring_desc *desc;
 	struct vring_avail *avail;
 	struct vring_used *used;
+	struct vhost_range hot; /* where the last chain lay; looked at first, and the worker's */
 	const struct vhost_mem *mem;
-	struct vhost_range hot; /* the region where the last chain lay, which is looked at first */
-	uint16_t mask;		/* entries - 1 */
-	uint8_t hdr_len;	/* VHOST_HDR or VHOST_HDR_LEGACY */
+	uint16_t mask;	 /* entries - 1 */
+	uint8_t hdr_len; /* VHOST_HDR or VHOST_HDR_LEGACY */
 	bool event_idx, indirect, mergeable;
 	uint8_t rx_flags;  /* virtio_net_hdr flags that the guest may set */
 	uint8_t tx_flags;  /* and those that it understands */
@@ -59,6 +64,20 @@ struct vhost_ring {
 	rte_spinlock_t lock; /* tx, when there are several workers */
 };
 
+/*
+ * Reads guest memory once. Volatile rather than atomic: as whole as the other for an aligned word, and no
+ * barrier to the compiler for what is ours.
+ */
+static inline uint16_t vhost_read16(const uint16_t *p)
+{
+	return *(const volatile uint16_t *)p;
+}
+
+static inline uint64_t vhost_read64(const void *p)
+{
+	return *(const volatile uint64_t *)p;
+}
+
 /** A descriptor, read once. */
 struct vhost_desc {
 	uint64_t addr;
@@ -67,11 +86,9 @@ struct vhost_desc {
 };
 static_assert(sizeof(struct vhost_desc) == sizeof(struct vring_desc), "read as two words");
 
-static inline struct vhost_desc vhost_desc_read(const struct vring_desc *table, uint32_t i)
+static inline struct vhost_desc vhost_desc_read(const struct vring_desc *d)
 {
-	const uint64_t *word = (const uint64_t *)&table[i];
-	uint64_t low = __atomic_load_n(word, __ATOMIC_RELAXED),
-		 high = __atomic_load_n(word + 1, __ATOMIC_RELAXED);
+	uint64_t low = vhost_read64(&d->addr), high = vhost_read64(&d->len);
 
 	return (struct vhost_desc){low, (uint32_t)high, (uint16_t)(high >> 32), (uint16_t)(high >> 48)};
 }
@@ -85,7 +102,16 @@ static inline uint16_t vhost_ring_offered(const struct vhost_ring *r)
 /** Head of the `i`th chain from the next one; may be out of range. */
 static inline uint16_t vhost_ring_head(const struct vhost_ring *r, uint16_t i)
 {
-	return __atomic_load_n(&r->avail->ring[(r->next_avail + i) & r->mask], __ATOMIC_RELAXED);
+	return vhost_read16(&r->avail->ring[(r->next_avail + i) & r->mask]);
+}
+
+/** Has the entries of the next n used chains fetched for writing; the guest's core has read them last. */
+static inline void vhost_ring_prefetch_used(const struct vhost_ring *r, uint16_t n)
+{
+	const uint16_t line = 64 / sizeof(struct vring_used_elem);
+
+	for (uint16_t i = 0; i < n + line - 1; i += line)
+		__builtin_prefetch(&r->used->ring[(r->next_used + i) & r->mask], 1);
 }
 
 /** Notes the `i`th chain from the next one as used; the guest sees it after vhost_ring_publish(). */
@@ -106,12 +132,12 @@ static inline void vhost_ring_publish(struct vhost_ring *r, uint16_t n)
 	/* the guest sets its wish, then looks at used->idx; we set used->idx, then look at its wish */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (r->event_idx) {
-		event = __atomic_load_n(&r->avail->ring[r->mask + 1], __ATOMIC_RELAXED);
+		event = vhost_read16(&r->avail->ring[r->mask + 1]);
 		wanted = !r->ever_signalled || vring_need_event(event, r->next_used, old);
 		r->ever_signalled = true;
 		r->signalled = r->next_used;
 	} else {
-		wanted = !(__atomic_load_n(&r->avail->flags, __ATOMIC_RELAXED) & VRING_AVAIL_F_NO_INTERRUPT);
+		wanted = !(vhost_read16(&r->avail->flags) & VRING_AVAIL_F_NO_INTERRUPT);
 	}
 	if (wanted && r->call >= 0 && write(r->call, &one, sizeof(one)) < 0)
 		return; /* full: it has been notified already */
@@ -138,7 +164,18 @@ static inline uint8_t *vhost_ring_hot(const struct vhost_ring *r, uint64_t gpa, 
 	return at < r->hot.size && len <= r->hot.size - at ? r->hot.host + at : NULL;
 }
 
-/** Worker. The same in any region, which becomes the hot one. */
+/**
+ * The same for the start of anything that is at most VHOST_CHAIN_MAX bytes long, in `hot`, a copy of r->hot:
+ * one compare. NULL also when it starts too near the region's end to tell.
+ */
+static inline uint8_t *vhost_range_at(const struct vhost_range *hot, uint64_t gpa)
+{
+	uint64_t at = gpa - hot->gpa;
+
+	return __builtin_expect(at < hot->safe, 1) ? hot->host + at : NULL;
+}
+
+/** Worker. As vhost_ring_hot() in any region, which becomes the hot one. */
 uint8_t *vhost_ring_reach(struct vhost_ring *r, uint64_t gpa, uint64_t len);
 
 static inline uint8_t *vhost_ring_at(struct vhost_ring *r, uint64_t gpa, uint64_t len)

@@ -103,16 +103,21 @@ static __attribute__((noinline)) bool chain_take(
 	return true;
 }
 
-/* The short way: `at` is the header and the frame in one piece, with at least `want` bytes of frame to read.
- */
-static inline bool single_take(struct port *port, struct worker *w, const struct vhost_ring *r,
-	struct burst *b, const uint8_t *at, uint32_t len, uint32_t want)
+/* Chains that were looked at: data[i] is NULL for one that must go the long way. */
+struct batch {
+	uint16_t head[BURST_MAX];
+	uint32_t len[BURST_MAX]; /* of the frame */
+	const uint8_t *hdr[BURST_MAX], *data[BURST_MAX];
+};
+
+/* The short way: the frame is in one piece, with at least `want` bytes there to read. */
+static inline bool short_take(struct port *port, struct worker *w, const struct vhost_ring *r,
+	struct burst *b, const struct batch *batch, unsigned i, uint32_t want)
 {
 	struct frame *f = &b->frame[b->count];
-	const uint8_t *data = at + r->hdr_len;
-	uint16_t request;
+	const uint8_t *data = batch->data[i];
+	uint32_t len = batch->len[i];
 
-	memcpy(&request, at, sizeof(request));
 	frame_init(f);
 	memcpy(f->hdr + HDR_ROOM, data, HDR_COPY);
 	if (want > HDR_COPY)
@@ -124,7 +129,8 @@ static inline bool single_take(struct port *port, struct worker *w, const struct
 		b->span[b->nspan] = (struct span){data + want, len - want};
 		f->nspan = 1;
 	}
-	if (unlikely(request) && !offload_take(r, f, at)) {
+	/* flags and gso_type */
+	if (unlikely(vhost_read16((const uint16_t *)batch->hdr[i])) && !offload_take(r, f, batch->hdr[i])) {
 		port_rx_drop(w, port, DROP_BAD_OFFLOAD);
 		return false;
 	}
@@ -132,35 +138,65 @@ static inline bool single_take(struct port *port, struct worker *w, const struct
 	return true;
 }
 
+/* Where `len` bytes at `gpa` are, of which the first `want` will be read whatever the length. */
+static inline const uint8_t *locate(
+	struct vhost_ring *r, struct vhost_range *hot, uint64_t gpa, uint32_t len, uint32_t want)
+{
+	const uint8_t *ptr = vhost_range_at(hot, gpa);
+
+	if (unlikely(!ptr)) {
+		ptr = vhost_ring_at(r, gpa, len > want ? len : want);
+		*hot = r->hot;
+	}
+	return ptr;
+}
+
+/* Looks at chain i: one descriptor with header and frame, or one with each. */
+static inline void look(
+	struct vhost_ring *r, struct vhost_range *hot, struct batch *batch, unsigned i, uint32_t want)
+{
+	const uint32_t hdr_len = r->hdr_len;
+	struct vhost_desc d = vhost_desc_read(&r->desc[batch->head[i] & r->mask]);
+	const uint8_t *hdr = NULL, *data = NULL;
+	uint32_t len = d.len - hdr_len;
+
+	if (likely(!(d.flags & 7) && len - FRAME_MIN <= FRAME_MAX - FRAME_MIN)) {
+		hdr = locate(r, hot, d.addr, d.len, hdr_len + want);
+		data = hdr ? hdr + hdr_len : NULL;
+	} else if ((d.flags & 7) == VRING_DESC_F_NEXT && d.len == hdr_len && d.next <= r->mask) {
+		hdr = locate(r, hot, d.addr, d.len, hdr_len);
+		d = vhost_desc_read(&r->desc[d.next]);
+		len = d.len;
+		if (hdr && !(d.flags & 7) && len - FRAME_MIN <= FRAME_MAX - FRAME_MIN)
+			data = locate(r, hot, d.addr, len, want);
+	}
+	batch->hdr[i] = hdr;
+	batch->data[i] = likely(batch->head[i] <= r->mask) ? data : NULL;
+	batch->len[i] = len;
+	rte_prefetch0(hdr);
+	rte_prefetch0(data + HDR_COPY - 1);
+}
+
 /* Takes up to `n` chains; those that give no frame are used up all the same. */
 static void take(struct port *port, struct worker *w, struct vhost_ring *r, struct burst *b, uint16_t n)
 {
-	const uint32_t want = port_hdr_copy(port), hdr_len = r->hdr_len;
-	const uint8_t *at[BURST_MAX];
-	uint32_t len[BURST_MAX];
-	uint16_t head[BURST_MAX], i;
+	const uint32_t want = port_hdr_copy(port);
+	struct vhost_range hot = r->hot;
+	struct batch batch;
+	uint16_t i;
 
 	for (i = 0; i < n; i++) {
-		head[i] = vhost_ring_head(r, i);
-		rte_prefetch0(&r->desc[head[i] & r->mask]);
+		batch.head[i] = vhost_ring_head(r, i);
+		rte_prefetch0(&r->desc[batch.head[i] & r->mask]);
 	}
-	for (i = 0; i < n; i++) {
-		struct vhost_desc d = vhost_desc_read(r->desc, head[i] & r->mask);
-		bool single = head[i] <= r->mask && !(d.flags & 7) &&
-			      d.len - hdr_len - FRAME_MIN <= FRAME_MAX - FRAME_MIN;
-
-		/* `want` bytes are copied whatever the length, so that many must be there to read */
-		len[i] = d.len - hdr_len;
-		at[i] = likely(single) ? vhost_ring_at(r, d.addr, hdr_len + (len[i] > want ? len[i] : want))
-				       : NULL;
-		rte_prefetch0(at[i]);
-		rte_prefetch0(at[i] + 64);
-	}
+	vhost_ring_prefetch_used(r, n);
+	for (i = 0; i < n; i++)
+		look(r, &hot, &batch, i, want);
 	for (i = 0; i < n && b->bytes < BURST_BYTES && b->nspan <= BURST_SPANS - FRAME_SPANS; i++) {
-		bool good = likely(at[i] != NULL) ? single_take(port, w, r, b, at[i], len[i], want)
-						  : chain_take(port, w, r, b, head[i]);
+		bool good = likely(batch.data[i] != NULL) ? short_take(port, w, r, b, &batch, i, want)
+							  : chain_take(port, w, r, b, batch.head[i]);
 
-		vhost_ring_use(r, i, head[i], 0);
+		vhost_ring_use(r, i, batch.head[i], 0);
 		b->bytes += good ? b->frame[b->count].len : 0;
 		b->count += good;
 	}

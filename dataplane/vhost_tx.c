@@ -12,29 +12,35 @@
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
+/* The virtio_net_hdr of a frame that asks for something. */
+static __attribute__((noinline)) void put_offload(
+	const struct vhost_ring *r, uint8_t *dst, const struct frame *f)
+{
+	struct virtio_net_hdr hdr;
+
+	memcpy(&hdr, &f->off, sizeof(hdr));
+	hdr.flags &= r->tx_flags;
+	if (hdr.flags | hdr.gso_type)
+		memcpy(dst, &hdr, sizeof(hdr));
+}
+
 /* Writes the virtio_net_hdr of `f`, which lies in `buffers` chains. */
 static inline void put_hdr(const struct vhost_ring *r, uint8_t *dst, const struct frame *f, uint16_t buffers)
 {
-	struct virtio_net_hdr_mrg_rxbuf hdr = {.num_buffers = buffers};
-
-	if (unlikely(f->off.flags | f->off.gso_type)) {
-		memcpy(&hdr, &f->off, sizeof(f->off));
-		hdr.hdr.flags &= r->tx_flags;
-		if (!(hdr.hdr.flags | hdr.hdr.gso_type))
-			memset(&hdr.hdr, 0, sizeof(hdr.hdr));
-	}
+	memset(dst, 0, VHOST_HDR_LEGACY);
 	if (likely(r->hdr_len == VHOST_HDR))
-		memcpy(dst, &hdr, VHOST_HDR);
-	else
-		memcpy(dst, &hdr, VHOST_HDR_LEGACY);
+		memcpy(dst + VHOST_HDR_LEGACY, &buffers, sizeof(buffers));
+	if (unlikely(f->off.flags | f->off.gso_type))
+		put_offload(r, dst, f);
 }
 
-/* Exactly n bytes (FRAME_MIN or less up to HDR_MAX), in two overlapping copies of a fixed size. */
+/* Exactly n bytes (up to HDR_MAX), in copies of a fixed size that overlap. */
 static inline void copy_hdr(uint8_t *dst, const uint8_t *src, uint32_t n)
 {
 	if (likely(n >= 64)) {
 		rte_mov64(dst, src);
-		rte_mov64(dst + n - 64, src + n - 64);
+		if (n > 64)
+			rte_mov64(dst + n - 64, src + n - 64);
 	} else if (n >= 32) {
 		rte_mov32(dst, src);
 		rte_mov32(dst + n - 32, src + n - 32);
@@ -151,21 +157,31 @@ static __attribute__((noinline)) int put_chains(struct port *port, struct worker
 	return n;
 }
 
-/* Finds where the next m frames go: dst[i] is NULL when frame i does not fit the single descriptor that is
- * its. */
+/*
+ * Finds where the next m frames go: dst[i] is NULL when frame i does not fit the single descriptor that is
+ * its.
+ */
 static inline void look_ahead(struct vhost_ring *r, struct frame *const *frames, uint16_t m, uint16_t first,
 	uint16_t *head, uint8_t **dst)
 {
+	struct vhost_range hot = r->hot;
+
 	for (uint16_t i = 0; i < m; i++) {
 		head[i] = vhost_ring_head(r, first + i);
 		rte_prefetch0(&r->desc[head[i] & r->mask]);
 	}
 	for (uint16_t i = 0; i < m; i++) {
-		struct vhost_desc d = vhost_desc_read(r->desc, head[i] & r->mask);
+		struct vhost_desc d = vhost_desc_read(&r->desc[head[i] & r->mask]);
 		uint32_t want = r->hdr_len + frames[i]->len;
-		bool single = head[i] <= r->mask && (d.flags & 7) == VRING_DESC_F_WRITE && d.len >= want;
 
-		dst[i] = likely(single) ? vhost_ring_at(r, d.addr, want) : NULL;
+		dst[i] = NULL;
+		if (likely((d.flags & 7) == VRING_DESC_F_WRITE && d.len >= want && head[i] <= r->mask)) {
+			dst[i] = vhost_range_at(&hot, d.addr);
+			if (unlikely(!dst[i])) {
+				dst[i] = vhost_ring_at(r, d.addr, want);
+				hot = r->hot;
+			}
+		}
 		__builtin_prefetch(dst[i], 1);
 		__builtin_prefetch(dst[i] + 64, 1);
 	}
@@ -183,6 +199,7 @@ static uint16_t put(
 		r->next_avail += room;
 		return 0;
 	}
+	vhost_ring_prefetch_used(r, n);
 	while (done < n && used < room) {
 		uint16_t m = n - done < room - used ? n - done : room - used;
 		int chains = 1;
