@@ -42,16 +42,33 @@ static int next_cpu(const cpu_set_t *set, int cpu, int absent)
 	return absent;
 }
 
-static int read_cores(
-	const json_t *list, const cpu_set_t *usable, int main_core, int *cores, struct api_err *err)
+/* The CPUs that the process was started on (taskset), and those that it may be moved to (its cpuset). */
+static int read_cpus(cpu_set_t *own, cpu_set_t *reachable)
+{
+	cpu_set_t all;
+
+	CPU_ZERO(own);
+	CPU_ZERO(reachable);
+	memset(&all, 0xff, sizeof(all));
+	if (sched_getaffinity(0, sizeof(*own), own) < 0)
+		return -1;
+	*reachable = *own;
+	if (sched_setaffinity(0, sizeof(all), &all) < 0)
+		return 0;
+	if (sched_getaffinity(0, sizeof(*reachable), reachable) < 0)
+		*reachable = *own;
+	return sched_setaffinity(0, sizeof(*own), own);
+}
+
+/* Without a list one worker, on a CPU that the process was started on; a list may name any that it may be
+ * moved to. */
+static int read_cores(const json_t *list, const cpu_set_t *own, const cpu_set_t *usable, int main_core,
+	int *cores, struct api_err *err)
 {
 	int n = (int)json_array_size(list);
 
 	if (n == 0) {
-		int first = next_cpu(usable, -1, 0);
-		int next = next_cpu(usable, main_core, first);
-
-		cores[0] = next;
+		cores[0] = next_cpu(own, main_core, next_cpu(own, -1, 0));
 		return 1;
 	}
 	for (int i = 0; i < n; i++) {
@@ -68,16 +85,15 @@ static int read_cores(
 int model_config_read(
 	const json_t *dataplane, struct dp_config *config, int cores[MODEL_CORES_MAX], struct api_err *err)
 {
-	cpu_set_t usable;
+	cpu_set_t own, usable;
 	int main_core, ncores;
 
-	CPU_ZERO(&usable);
-	if (sched_getaffinity(0, sizeof(usable), &usable) < 0)
+	if (read_cpus(&own, &usable) < 0)
 		return api_fail(err, API_INTERNAL, NULL, "cannot read the CPU affinity of the process");
-	main_core = (int)param_int(dataplane, "main_core", next_cpu(&usable, -1, 0));
+	main_core = (int)param_int(dataplane, "main_core", next_cpu(&own, -1, 0));
 	if (main_core >= CPU_SETSIZE || (main_core >= 0 && !CPU_ISSET((size_t)main_core, &usable)))
 		return api_fail(err, API_INVALID, "main_core", "no CPU %d for this process", main_core);
-	ncores = read_cores(json_object_get(dataplane, "cores"), &usable, main_core, cores, err);
+	ncores = read_cores(json_object_get(dataplane, "cores"), &own, &usable, main_core, cores, err);
 	if (ncores < 0)
 		return -1;
 

@@ -90,6 +90,7 @@ json_t *stats_workers_json(struct model *model)
 		put_str(worker, "state", info.asleep ? "asleep" : "busy");
 		put_real(worker, "busy_pct", info.busy_pct);
 		put_int(worker, "packets", info.packets);
+		put_int(worker, "busy_cycles", info.busy_cycles);
 		put_real(worker, "cycles_per_packet", info.cycles_per_packet);
 		put(worker, "stages", stages_json(&info));
 		put_int(worker, "longest_gap_us", info.longest_gap_us);

@@ -46,8 +46,10 @@ static void on_tick(void *arg)
 
 	sweep_fdb(dp);
 	neigh_tick(dp);
-	if (dp->priv->ticks++ % (1000 / DP_TICK_MS) == 0)
+	if (dp->priv->ticks++ % (1000 / DP_TICK_MS) == 0) {
 		lb_tick(dp);
+		stats_tick(dp);
+	}
 	rcu_flush(dp);
 }
 
@@ -89,6 +91,8 @@ static int open_tables(struct dp *dp)
 		rc = lb_open(dp, dp->config.conn_size);
 	if (!rc)
 		rc = neigh_open(dp);
+	if (!rc)
+		rc = stats_open(dp);
 	return rc;
 }
 
@@ -210,7 +214,7 @@ void dp_close(struct dp *dp)
 	free(dp->qsbr);
 	if (dp->priv->link_fd >= 0)
 		close(dp->priv->link_fd);
-	free(dp->priv->reading);
+	stats_close(dp);
 	mem_free(dp->priv, sizeof(*dp->priv));
 	mem_free(dp, sizeof(*dp));
 	instance = NULL;

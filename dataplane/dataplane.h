@@ -251,10 +251,12 @@ struct dp_stage_info {
 struct dp_worker_info {
 	int core;
 	bool asleep;
-	double busy_pct;	  /* since the last call, or the start */
+	double busy_pct;	  /* of the last one to two seconds */
 	uint64_t packets;	  /* since the start */
-	double cycles_per_packet; /* of busy time, since the last call */
-	uint32_t longest_gap_us;  /* between two polls while awake, since the last call */
+	uint64_t busy_cycles;	  /* TSC cycles since the start: of polls that found frames */
+	double cycles_per_packet; /* busy cycles, of the last one to two seconds; when nothing came, since the
+				     start */
+	uint32_t longest_gap_us;  /* between two polls while awake, in the last one to two seconds */
 	unsigned nstage;
 	struct dp_stage_info stage[DP_STAGES_MAX];
 };

@@ -33,19 +33,6 @@ __attribute__((format(printf, 2, 3))) static void push(struct args *args, const 
 	args->count++;
 }
 
-static int check_cores(const struct dp_config *config, const cpu_set_t *allowed, struct dp_err *err)
-{
-	for (unsigned i = 0; i < config->ncores; i++)
-		if (!CPU_ISSET(config->cores[i], allowed))
-			return dp_fail(err, -EINVAL,
-				"dataplane.cores[%u]: CPU %d is not there or not ours to use", i,
-				config->cores[i]);
-	if (config->main_core >= 0 && !CPU_ISSET(config->main_core, allowed))
-		return dp_fail(err, -EINVAL, "dataplane.main_core: CPU %d is not there or not ours to use",
-			config->main_core);
-	return 0;
-}
-
 /* Free huge pages of 2 MB, in MB. */
 static unsigned long free_huge_mb(void)
 {
@@ -80,12 +67,9 @@ int eal_start(const struct dp_config *config, struct dp_err *err)
 	struct args args = {0};
 	char lcores[ARG_BYTES];
 	cpu_set_t allowed;
-	int len, rc;
+	int len;
 
 	sched_getaffinity(0, sizeof(allowed), &allowed);
-	rc = check_cores(config, &allowed, err);
-	if (rc)
-		return rc;
 	len = snprintf(lcores, sizeof(lcores), "0@%d",
 		config->main_core >= 0 ? config->main_core : first_cpu(&allowed));
 	for (unsigned i = 0; i < config->ncores; i++)

@@ -36,7 +36,7 @@ struct dp_private {
 	bool link_told[MAX_PORTS];		     /* state that control was told last */
 	void *timer, *watch;			     /* on control's loop */
 	unsigned ticks;
-	struct worker_reading *reading; /* stats.c: [MAX_WORKERS], what was read last */
+	struct stats_window *window; /* stats.c: [MAX_WORKERS] */
 };
 
 /** dp_open() but for the workers' threads, for tests that are the worker themselves. */
@@ -81,6 +81,11 @@ void neigh_ports_changed(struct dp *dp, uint16_t net);
 
 /** Seconds since the workers started, as they count them. */
 uint32_t dp_now_s(const struct dp *dp);
+
+/** stats.c: what the workers did lately; the tick is once a second. -ENOMEM. */
+int stats_open(struct dp *dp);
+void stats_close(struct dp *dp);
+void stats_tick(struct dp *dp);
 
 /** eal.c: starts DPDK. One line in err on failure. */
 int eal_start(const struct dp_config *config, struct dp_err *err);

@@ -139,9 +139,16 @@ void dp_drop_walk(struct dp *dp, void (*fn)(void *arg, const struct dp_drop *dro
 			walk_network(dp, (uint16_t)i, fn, arg);
 }
 
-/* What the last dp_worker_info() saw, to tell what came since. */
-struct worker_reading {
+/* A worker's account at one time. */
+struct reading {
 	uint64_t tsc, busy, packets, sampled, stage[DP_STAGES_MAX];
+};
+
+/* Two readings a second apart, so that what is told spans the last one to two seconds whoever asks how often.
+ */
+struct stats_window {
+	struct reading older, newer;
+	uint64_t last_gap; /* cycles: the longest of the second before */
 };
 
 static double ratio(uint64_t cycles, uint64_t packets)
@@ -156,37 +163,70 @@ static const char *stage_name(unsigned i)
 	return i <= pipeline_len ? pipeline[i - 1].name : "complete";
 }
 
+static struct reading read_account(const struct account *a)
+{
+	struct reading r = {rte_rdtsc(), a->busy, a->packets, a->sampled, {0}};
+
+	memcpy(r.stage, a->stage, sizeof(r.stage));
+	return r;
+}
+
+int stats_open(struct dp *dp)
+{
+	dp->priv->window = calloc(MAX_WORKERS, sizeof(*dp->priv->window));
+	for (unsigned i = 0; dp->priv->window && i < MAX_WORKERS; i++)
+		dp->priv->window[i].older.tsc = dp->priv->window[i].newer.tsc = dp->start_tsc;
+	return dp->priv->window ? 0 : -ENOMEM;
+}
+
+void stats_close(struct dp *dp)
+{
+	free(dp->priv->window);
+}
+
+void stats_tick(struct dp *dp)
+{
+	for (unsigned i = 0; i < dp->nworker; i++) {
+		struct stats_window *window = &dp->priv->window[i];
+		struct account *a = dp->worker[i]->account;
+
+		window->older = window->newer;
+		window->newer = read_account(a);
+		window->last_gap = atomic_exchange(&a->longest_gap, 0);
+	}
+}
+
 int dp_worker_info(struct dp *dp, unsigned index, struct dp_worker_info *info)
 {
-	struct worker_reading *then, now;
+	const struct stats_window *window;
+	struct reading then, now, none = {0};
+	const struct reading *since;
 	struct account *a;
+	uint64_t gap;
 
 	if (index >= dp->nworker)
 		return -ENOENT;
-	if (!dp->priv->reading)
-		dp->priv->reading = calloc(MAX_WORKERS, sizeof(*dp->priv->reading));
-	if (!dp->priv->reading)
-		return -ENOMEM;
-	then = &dp->priv->reading[index];
+	window = &dp->priv->window[index];
 	a = dp->worker[index]->account;
-	now = (struct worker_reading){rte_rdtsc(), a->busy, a->packets, a->sampled, {0}};
-	memcpy(now.stage, a->stage, sizeof(now.stage));
-	if (!then->tsc)
-		then->tsc = dp->start_tsc;
+	now = read_account(a);
+	then = window->older;
+	gap = atomic_load(&a->longest_gap);
 	*info = (struct dp_worker_info){
 		.core = dp->worker[index]->core,
 		.asleep = atomic_load(&a->asleep),
-		.busy_pct = 100 * ratio(now.busy - then->busy, now.tsc - then->tsc),
+		.busy_pct = 100 * ratio(now.busy - then.busy, now.tsc - then.tsc),
 		.packets = now.packets,
-		.cycles_per_packet = ratio(now.busy - then->busy, now.packets - then->packets),
-		.longest_gap_us =
-			(uint32_t)(atomic_exchange(&a->longest_gap, 0) * 1000000 / rte_get_tsc_hz()),
+		.busy_cycles = now.busy,
+		.longest_gap_us = (uint32_t)((gap > window->last_gap ? gap : window->last_gap) * 1000000 /
+					     rte_get_tsc_hz()),
 		.nstage = pipeline_len + 2,
 	};
+	since = now.packets == then.packets ? &none : &then; /* nothing came lately: since the start */
+	info->cycles_per_packet = ratio(now.busy - since->busy, now.packets - since->packets);
+	since = now.sampled == then.sampled ? &none : &then;
 	for (unsigned i = 0; i < info->nstage; i++)
 		info->stage[i] = (struct dp_stage_info){
-			stage_name(i), ratio(now.stage[i] - then->stage[i], now.sampled - then->sampled)};
-	*then = now;
+			stage_name(i), ratio(now.stage[i] - since->stage[i], now.sampled - since->sampled)};
 	return 0;
 }
 
