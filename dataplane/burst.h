@@ -131,8 +131,8 @@ static inline void frame_drop(struct frame *f, uint8_t reason)
 
 /**
  * Makes the first `want` bytes of the frame private (want <= HDR_MAX), or as many as the frame has.
- * Returns the number of private bytes. For the odd frame whose headers are longer than the first copy. May move
- * the header (take frame_data() anew) and shortens the frame's spans.
+ * Returns the number of private bytes. For the odd frame whose headers are longer than the first copy. May
+ * move the header (take frame_data() anew) and shortens the frame's spans.
  */
 uint16_t frame_pull(struct frame *f, uint16_t want);
 

@@ -121,8 +121,7 @@ bool offload_valid(struct frame *f)
 		off->csum_offset != field)
 		return false;
 	end = ip_end(f);
-	if (end < l4 + (proto == IPPROTO_TCP ? 20u : 8u) ||
-		frame_pull(f, l4 + field + 2) < l4 + field + 2)
+	if (end < l4 + (proto == IPPROTO_TCP ? 20u : 8u) || frame_pull(f, l4 + field + 2) < l4 + field + 2)
 		return false;
 	if (off->gso_type != VIRTIO_NET_HDR_GSO_NONE)
 		return segmentation_valid(f, proto, end);

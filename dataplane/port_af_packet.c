@@ -70,7 +70,7 @@ static int packet_attach(struct port *port)
 
 	if (strlen(port->spec.device) >= sizeof(req.ifr_name))
 		return -ENODEV;
-	strcpy(req.ifr_name, port->spec.device);
+	memcpy(req.ifr_name, port->spec.device, strlen(port->spec.device));
 	if (ioctl(packet->fd, SIOCGIFINDEX, &req) < 0)
 		return -errno;
 	address.sll_ifindex = req.ifr_ifindex;

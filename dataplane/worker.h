@@ -69,7 +69,8 @@ static inline void port_rx_drop(struct worker *w, const struct port *port, enum 
 }
 
 /** As port_rx_drop(), for `n` frames that there was no room for and of which nothing else is known. */
-static inline void port_rx_lost(struct worker *w, const struct port *port, enum drop_reason reason, uint32_t n)
+static inline void port_rx_lost(
+	struct worker *w, const struct port *port, enum drop_reason reason, uint32_t n)
 {
 	w->port_stats[port->id].rx_packets += n;
 	w->port_stats[port->id].drop[reason] += n;

@@ -57,33 +57,28 @@ void bench_tick(struct bench *bench)
 			timer->fn(timer->arg);
 }
 
-/* Runs a shell command in the namespace that the thread is in; it must succeed. */
-static void run(const char *fmt, va_list args)
-{
-	char command[400];
-
-	vsnprintf(command, sizeof(command), fmt, args);
-	assert_int_equal(system(command), 0);
-}
-
 void here_run(const char *fmt, ...)
 {
+	char command[400];
 	va_list args;
 
 	va_start(args, fmt);
-	run(fmt, args);
+	vsnprintf(command, sizeof(command), fmt, args);
 	va_end(args);
+	assert_int_equal(system(command), 0);
 }
 
 void host_run(const struct host *host, const char *fmt, ...)
 {
 	int back = netns_enter(host->netns);
+	char command[400];
 	va_list args;
 
 	assert_true(back >= 0);
 	va_start(args, fmt);
-	run(fmt, args);
+	vsnprintf(command, sizeof(command), fmt, args);
 	va_end(args);
+	assert_int_equal(system(command), 0);
 	netns_leave(back);
 }
 

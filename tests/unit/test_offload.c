@@ -268,6 +268,66 @@ static void test_normal_form(void **state)
 	}
 }
 
+/* A small generator, so that a run can be had again. */
+static uint32_t dice;
+
+static uint32_t roll(uint32_t sides)
+{
+	dice = dice * 1664525 + 1013904223;
+	return (dice >> 8) % sides;
+}
+
+/* Bytes of headers and requests at random, near what is right: either refused, or carried out within bounds.
+ */
+static void spoil(struct frame *f)
+{
+	static const uint16_t odd[] = {
+		0, 1, 6, 14, 16, 20, 34, 54, 63, 64, 127, 128, 255, 1448, 32768, 65535};
+	uint16_t *field[] = {&f->off.hdr_len, &f->off.gso_size, &f->off.csum_start, &f->off.csum_offset};
+
+	for (unsigned n = roll(3); n > 0; n--)
+		frame_data(f)[12 + roll(f->hdr_len - 12)] = (uint8_t)roll(256);
+	if (roll(2))
+		*field[roll(4)] = odd[roll(COUNT(odd))];
+	if (roll(4) == 0)
+		f->off.gso_type = (uint8_t)roll(256);
+	if (roll(8) == 0)
+		f->off.flags = (uint8_t)roll(256);
+}
+
+static void test_hostile(void **state)
+{
+	unsigned cut = 0, summed = 0, refused = 0;
+
+	for (dice = 1; cut < 2000 || summed < 2000 || refused < 2000;) {
+		const struct recipe *r = &recipes[roll(COUNT(recipes))];
+		struct frame *f;
+
+		flat_make(&whole, r, true);
+		f = cut_frame(&whole, roll(COUNT(cuts)));
+		ask(f, &whole, roll(2) && r->proto == IPPROTO_TCP ? (uint16_t)(200 + roll(1400)) : 0);
+		spoil(f);
+		if (!offload_valid(f)) {
+			refused++;
+		} else if (f->off.gso_type == VIRTIO_NET_HDR_GSO_NONE) {
+			offload_checksum(f);
+			frame_copy(f, got);
+			summed++;
+		} else {
+			uint32_t offset = 0, bytes = 0, segs = 0, headers = f->off.hdr_len;
+
+			while (offload_segment(f, &segments, &offset, roll(2)) > 0)
+				for (unsigned i = 0; i < segments.count; i++, segs++) {
+					frame_copy(&segments.frame[i], got);
+					bytes += segments.frame[i].len - headers;
+				}
+			assert_int_equal(bytes, whole.len - headers);
+			assert_true(segs <= OFFLOAD_SEGMENTS_MAX);
+			cut++;
+		}
+	}
+}
+
 /* A frame that nobody validated is not cut, whatever it asks for. */
 static void test_unvalidated_is_not_cut(void **state)
 {
@@ -297,6 +357,7 @@ int main(void)
 		cmocka_unit_test(test_tiny_segments),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_normal_form),
+		cmocka_unit_test(test_hostile),
 		cmocka_unit_test(test_unvalidated_is_not_cut),
 	};
 
