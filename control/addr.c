@@ -88,17 +88,26 @@ bool addr_is_host(struct addr_prefix subnet, uint32_t ip)
 	return addr_inside(subnet, ip) && (subnet.len >= 31 || (host != 0 && host != all));
 }
 
-uint32_t addr_next_free(struct addr_prefix subnet, bool (*taken)(void *arg, uint32_t ip), void *arg)
+static int by_address(const void *a, const void *b)
+{
+	uint32_t x = ntohl(*(const uint32_t *)a), y = ntohl(*(const uint32_t *)b);
+
+	return (x > y) - (x < y);
+}
+
+uint32_t addr_next_free(struct addr_prefix subnet, uint32_t *taken, size_t n)
 {
 	uint32_t all = host_bits(subnet.len), base = ntohl(subnet.address) & ~all;
+	uint64_t host = subnet.len >= 31 ? 0 : 1;
+	uint32_t ip;
 
-	for (uint64_t host = 0; host <= all; host++) {
-		uint32_t ip = htonl(base | (uint32_t)host);
-
-		if (addr_is_host(subnet, ip) && !taken(arg, ip))
-			return ip;
-	}
-	return 0;
+	if (n > 0)
+		qsort(taken, n, sizeof(*taken), by_address);
+	for (size_t i = 0; i < n; i++)
+		if (ntohl(taken[i]) == base + host)
+			host++;
+	ip = htonl((uint32_t)(base + host));
+	return host <= all && addr_is_host(subnet, ip) ? ip : 0;
 }
 
 void addr_mac_of_name(const char *name, unsigned attempt, uint8_t mac[6])

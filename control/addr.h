@@ -33,8 +33,9 @@ bool addr_inside(struct addr_prefix subnet, uint32_t ip);
  * /31)? */
 bool addr_is_host(struct addr_prefix subnet, uint32_t ip);
 
-/** The lowest host address of `subnet` that is not taken(arg, ip); 0 when there is none. */
-uint32_t addr_next_free(struct addr_prefix subnet, bool (*taken)(void *arg, uint32_t ip), void *arg);
+/** The lowest host address of `subnet` that is not among the `n` in `taken`, which get sorted; 0: there is
+ * none. */
+uint32_t addr_next_free(struct addr_prefix subnet, uint32_t *taken, size_t n);
 
 /**
  * The MAC of whoever is called `name`: 02, then the low 40 bits, high byte first, of XXH64 of the name with

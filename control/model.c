@@ -287,6 +287,53 @@ bool model_ip_taken(struct model *model, const struct model_network *network, ui
 	return search.found != NULL;
 }
 
+/* Addresses being collected; counts them when there is no room yet. */
+struct ip_list {
+	const struct model_network *network;
+	uint32_t *ip;
+	size_t n;
+};
+
+static void add_ip(struct ip_list *list, uint32_t ip)
+{
+	if (list->ip)
+		list->ip[list->n] = ip;
+	list->n++;
+}
+
+static bool add_vip(void *arg, const struct reg_service *service)
+{
+	struct ip_list *list = arg;
+
+	if (service->vip && !strcmp(service->network, list->network->name))
+		add_ip(list, service->vip);
+	return true;
+}
+
+static void add_ips(struct model *model, struct ip_list *list)
+{
+	struct model_port *port;
+
+	list->n = 0;
+	add_ip(list, list->network->spec.gateway);
+	TAILQ_FOREACH (port, &model->ports, link)
+		for (unsigned i = 0; port->network == list->network && i < port->spec.nips; i++)
+			add_ip(list, port->spec.ips[i]);
+	registry_service_walk(model->registry, add_vip, list);
+}
+
+uint32_t *model_ips(struct model *model, const struct model_network *network, size_t *n)
+{
+	struct ip_list list = {.network = network};
+
+	add_ips(model, &list);
+	list.ip = calloc(list.n, sizeof(*list.ip));
+	if (list.ip)
+		add_ips(model, &list);
+	*n = list.n;
+	return list.ip;
+}
+
 struct addr_prefix model_subnet(const struct model_network *network)
 {
 	return (struct addr_prefix){network->spec.subnet, network->spec.prefix};

@@ -121,6 +121,9 @@ const char *model_port_name(struct model *model, uint16_t id);
 bool model_ip_taken(struct model *model, const struct model_network *network, uint32_t ip,
 	const struct model_port *except, char who[96]);
 
+/** Every address in use in the network, *n of them: gateway, ports, vips. To be freed; NULL: no memory. */
+uint32_t *model_ips(struct model *model, const struct model_network *network, size_t *n);
+
 /** The subnet of a network that has one. */
 struct addr_prefix model_subnet(const struct model_network *network);
 

@@ -15,34 +15,26 @@
 
 enum { P2P_PORTS = 2 };
 
-/* An address of the network that is being given out to `port`. */
-struct claim {
-	struct model *model;
-	const struct model_port *port;
-};
-
-static bool is_taken(void *arg, uint32_t ip)
-{
-	struct claim *claim = arg;
-	char who[96];
-
-	return model_ip_taken(claim->model, claim->port->network, ip, claim->port, who);
-}
-
 /* The next free address, where the network has a subnet. */
 static int choose_ip(struct model *model, struct model_port *port, struct api_err *err)
 {
-	struct claim claim = {model, port};
+	const struct model_network *network = port->network;
 	char subnet[ADDR_PREFIX_TEXT];
+	uint32_t *taken, ip;
+	size_t n;
 
 	port->spec.nips = 0;
-	if (!port->network->spec.subnet)
+	if (!network->spec.subnet)
 		return 0;
-	port->spec.ips[0] = addr_next_free(model_subnet(port->network), is_taken, &claim);
-	if (!port->spec.ips[0])
+	taken = model_ips(model, network, &n);
+	if (!taken)
+		return api_fail(err, API_INTERNAL, NULL, "out of memory");
+	ip = addr_next_free(model_subnet(network), taken, n);
+	free(taken);
+	if (!ip)
 		return api_fail(err, API_IN_USE, "ips", "no free address left in %s",
-			addr_prefix_text(model_subnet(port->network), subnet));
-	port->spec.nips = 1;
+			addr_prefix_text(model_subnet(network), subnet));
+	port->spec.ips[port->spec.nips++] = ip;
 	return 0;
 }
 
@@ -300,6 +292,8 @@ static const struct api_field add_fields[] = {
 	{"ips", API_LIST,
 		"addresses of what is behind it (default: the next free one of the subnet; empty: none)",
 		.item = API_IP4, .max = DP_IPS_MAX},
+	{"mac", API_MAC, "of what is behind it (default: 02: and the low 40 bits of XXH64 of the name)"},
+	{"mtu", API_INT, "at most the network's, which is the default", .min = 68, .max = 9000},
 	PORT_SPEC_FIELDS,
 	{"configure", API_BOOL,
 		"tap: give the interface its addresses, bring it up, route by the gateway (default true)"},

@@ -43,7 +43,7 @@ static const struct {
 
 enum { TYPED_FIELDS = sizeof(typed_fields) / sizeof(typed_fields[0]) };
 
-enum dp_port_type port_spec_type(const char *name)
+static enum dp_port_type type_of(const char *name)
 {
 	unsigned type = 0;
 
@@ -142,7 +142,7 @@ static int read_device(struct model *model, struct model_port *port, struct api_
 
 int port_spec_read(struct model *model, struct model_port *port, struct api_err *err)
 {
-	port->spec.type = port_spec_type(param_str(port->params, "type"));
+	port->spec.type = type_of(param_str(port->params, "type"));
 	port->spec.queues = (uint16_t)param_int(port->params, "queues", 1);
 	if (port->spec.type == DP_AF_XDP)
 		return api_fail(err, API_UNSUPPORTED, "type", "af_xdp is not supported yet");

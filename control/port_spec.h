@@ -13,35 +13,28 @@
 extern const char *const port_type_names[], *const uplink_type_names[];
 
 /* Fields that ports and uplinks have in common, for their tables. */
-#define PORT_SPEC_FIELDS                                                                                     \
-	{"mac", API_MAC, "default: 02: and a hash of the name"},                                             \
-		{"mtu", API_INT, "default: the network's", .min = 68, .max = 9000},                          \
-		{"netns", API_STRING, "tap: namespace, by name or path (default: the host's)", .min = 1,     \
-			.max = 4000},                                                                        \
-		{"ifname", API_STRING,                                                                       \
-			"tap: the interface's name (default: eth0, in the host's namespace the name)",       \
-			.min = 1, .max = 15},                                                                \
-		{"socket", API_PATH, "vhost-user: default DIR/NAME.sock", .min = 2, .max = 107},             \
-		{"mode", API_ENUM, "vhost-user: who listens on the socket (default server: the switch)",     \
-			.choices = port_spec_modes},                                                         \
-		{"queues", API_INT, "vhost-user, tap: queue pairs (default 1)", .min = 1, .max = 8},         \
-		{"ring", API_ENUM, "vhost-user: ring layout (default auto)", .choices = port_spec_rings},    \
-		{"mask", API_LIST, "vhost-user: virtio features not to offer", .item = API_ENUM,             \
-			.choices = virtio_feature_names, .max = 32},                                         \
-		{"owner", API_STRING, "vhost-user: user who owns the socket", .min = 1, .max = 32},          \
-		{"group", API_STRING, "vhost-user: group of the socket", .min = 1, .max = 32},               \
-		{"socket_mode", API_STRING, "vhost-user: permissions of the socket, octal (default 0660)",   \
-			.min = 3, .max = 4},                                                                 \
-		{"device", API_STRING, "af_packet, af_xdp: the host's interface", .min = 1, .max = 15},      \
-	{                                                                                                    \
-		"devargs", API_STRING, "eth: DPDK device, as 0000:03:00.0 or net_memif0,role=client",        \
-			.min = 1, .max = 1000                                                                \
-	}
+/* clang-format off */
+#define PORT_SPEC_FIELDS \
+	{"netns", API_STRING, "tap: namespace, by name or path (default: the host's)", .min = 1, .max = 4000}, \
+	{"ifname", API_STRING, "tap: the interface's name (default eth0; in the host's namespace the port's name)", \
+		.min = 1, .max = 15}, \
+	{"socket", API_PATH, "vhost-user: default DIR/NAME.sock", .min = 2, .max = 107}, \
+	{"mode", API_ENUM, "vhost-user: server: the switch listens (default); client: it connects", \
+		.choices = port_spec_modes}, \
+	{"queues", API_INT, "vhost-user, tap: queue pairs (default 1)", .min = 1, .max = 8}, \
+	{"ring", API_ENUM, "vhost-user: ring layout (default auto)", .choices = port_spec_rings}, \
+	{"mask", API_LIST, "vhost-user: virtio features not to offer", .item = API_ENUM, \
+		.choices = virtio_feature_names, .max = 32}, \
+	{"owner", API_STRING, "vhost-user: user who owns the socket", .min = 1, .max = 32}, \
+	{"group", API_STRING, "vhost-user: group of the socket", .min = 1, .max = 32}, \
+	{"socket_mode", API_STRING, "vhost-user: permissions of the socket, octal (default 0660)", \
+		.min = 3, .max = 4}, \
+	{"device", API_STRING, "af_packet, af_xdp: the host's interface", .min = 1, .max = 15}, \
+	{"devargs", API_STRING, "eth: DPDK device, as 0000:03:00.0 or net_memif0,role=client", \
+		.min = 1, .max = 1000}
+/* clang-format on */
 
 extern const char *const port_spec_modes[], *const port_spec_rings[];
-
-/** The type by its name; DP_PORT_TYPES for an unknown one. */
-enum dp_port_type port_spec_type(const char *name);
 
 /**
  * Reads the fields above into port->spec (but mac and mtu); port->name and port->params are set, and the

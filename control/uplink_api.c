@@ -206,6 +206,8 @@ static const struct api_field add_fields[] = {
 	{"address", API_ADDR4, "the switch's own address in the underlay, with its prefix length"},
 	{"gateway", API_IP4, "next hop for what is outside of that prefix"},
 	{"vxlan_port", API_INT, "UDP port of VXLAN", .min = 1, .max = 65535, .def = "4789"},
+	{"mac", API_MAC, "of the switch in the underlay (default: 02: and a hash of name and address)"},
+	{"mtu", API_INT, "of the underlay", .min = 68, .max = 9000, .def = "1500"},
 	PORT_SPEC_FIELDS,
 	{NULL},
 };

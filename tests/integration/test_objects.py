@@ -8,6 +8,7 @@ import pytest
 
 from rig import traffic, wait
 from rig.daemon import RpcError
+from rig.process import run
 
 INVALID, NOT_FOUND, EXISTS, IN_USE, UNSUPPORTED = -32602, -32001, -32002, -32003, -32004
 
@@ -117,6 +118,27 @@ def test_host_network_is_joined_with_the_host(sluiced, netns):
     sluiced.rpc("port.del", name="c1")
     sluiced.rpc("network.del", name=name)
     assert ifname not in [each for _, each in socket.if_nameindex()]
+
+
+def test_host_interface_name_is_taken(sluiced):
+    """Then the network's interface gets another name, made of its name and a hash."""
+    name = f"n{os.getpid()}"
+    run(["ip", "tuntap", "add", f"sl-{name}", "mode", "tap"])
+    try:
+        sluiced.rpc("network.add", name=name, mode="host", subnet="198.18.7.0/30", gateway="198.18.7.1")
+        ifname = sluiced.rpc("network.show", name=name)["gateway_interface"]
+        assert ifname.startswith(f"sl-{name[:7]}-") and len(ifname) <= 15
+    finally:
+        run(["ip", "link", "del", f"sl-{name}"])
+
+
+def test_long_names_of_host_networks(sluiced):
+    long = f"n{os.getpid()}-a-rather-long-name"
+    for i in (1, 2):
+        sluiced.rpc("network.add", name=f"{long}-{i}", mode="host", subnet=f"198.18.{i}.0/30",
+                    gateway=f"198.18.{i}.1")
+    ifnames = {sluiced.rpc("network.show", name=f"{long}-{i}")["gateway_interface"] for i in (1, 2)}
+    assert len(ifnames) == 2 and all(len(ifname) == 15 for ifname in ifnames)
 
 
 # port
@@ -280,6 +302,33 @@ def test_port_goes_down_with_its_namespace(web, netns):
     web.wait_port("c1", "down")
     wait.until(lambda: web.rpc("service.show", name="api")["backends"][0]["health"] == "critical", "backend critical")
     web.rpc("port.del", name="c1")
+
+
+def test_everything_comes_back_after_a_crash(web, netns):
+    """kill -9, and the TAP is made again in its namespace with the same MAC and addresses."""
+    c1, c2 = netns(), netns()
+    web.rpc("port.add", name="c1", network="web", type="tap", netns=c1.name)
+    web.rpc("port.add", name="c2", network="web", type="tap", netns=c2.name)
+    web.rpc("port.del", name="c1")
+    web.rpc("port.add", name="c3", network="web", type="tap", netns=c1.name)
+    web.rpc("port.set", name="c3", ips=["10.1.0.30"])
+    web.rpc("service.add", name="api", network="web", vip="10.1.0.100", port=80, protocol="tcp")
+    web.rpc("backend.add", service="api", address="10.1.0.30", port=8080)
+    web.rpc("backend.drain", service="api", address="10.1.0.30", port=8080)
+    web.rpc("fdb.add", network="web", mac="02:00:00:00:00:aa", port="c2")
+    identity = ("name", "network", "type", "mac", "ips", "source")
+    wait.until(lambda: "02:00:00:00:00:aa" in "".join(file.read_text() for file in web.state.iterdir()), "the state is written")
+
+    def shown():
+        return [{key: port[key] for key in identity} for port in web.rpc("port.list")], web.rpc("network.list")
+
+    before = shown()
+    web.kill()
+    web.start()
+    assert shown() == before
+    assert web.rpc("service.show", name="api")["backends"][0]["health"] == "draining"
+    assert web.fdb("web")["02:00:00:00:00:aa"]["port"] == "c2"
+    traffic.wait_ping(c2, "10.1.0.30")
 
 
 # uplink, vtep

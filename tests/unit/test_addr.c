@@ -79,36 +79,48 @@ static void hosts_of_a_subnet(void **state)
 	}
 }
 
-/* Takes the addresses up to and including *last. */
-static bool taken_to(void *last, uint32_t ip)
-{
-	return ntohl(ip) <= ntohl(*(uint32_t *)last);
-}
-
 static void next_free_address(void **state)
 {
 	static const struct {
-		const char *subnet, *last, *next;
+		const char *subnet, *taken[4], *next;
 	} cases[] = {
-		{"10.1.0.0/24", "0.0.0.0", "10.1.0.1"},
-		{"10.1.0.0/24", "10.1.0.9", "10.1.0.10"},
-		{"10.1.0.0/24", "10.1.0.253", "10.1.0.254"},
-		{"10.1.0.0/24", "10.1.0.254", "0.0.0.0"},
-		{"10.1.0.0/16", "10.1.0.254", "10.1.0.255"},
-		{"10.1.0.0/30", "10.1.0.2", "0.0.0.0"},
-		{"10.1.0.0/31", "0.0.0.0", "10.1.0.0"},
-		{"10.1.0.0/31", "10.1.0.0", "10.1.0.1"},
-		{"10.1.0.7/32", "0.0.0.0", "10.1.0.7"},
-		{"10.1.0.7/32", "10.1.0.7", "0.0.0.0"},
-		{"255.255.255.0/24", "255.255.255.254", "0.0.0.0"},
+		{"10.1.0.0/24", {NULL}, "10.1.0.1"},
+		{"10.1.0.0/24", {"10.1.0.1"}, "10.1.0.2"},
+		{"10.1.0.0/24", {"10.1.0.3", "10.1.0.1", "10.1.0.2"}, "10.1.0.4"},
+		{"10.1.0.0/24", {"10.1.0.9", "10.1.0.1", "10.1.0.1", "0.0.0.0"}, "10.1.0.2"},
+		{"10.1.0.0/24", {"10.1.0.2"}, "10.1.0.1"},
+		{"10.1.0.0/30", {"10.1.0.2", "10.1.0.1"}, "0.0.0.0"},
+		{"10.1.0.0/31", {NULL}, "10.1.0.0"},
+		{"10.1.0.0/31", {"10.1.0.0"}, "10.1.0.1"},
+		{"10.1.0.0/31", {"10.1.0.0", "10.1.0.1"}, "0.0.0.0"},
+		{"10.1.0.7/32", {NULL}, "10.1.0.7"},
+		{"10.1.0.7/32", {"10.1.0.7"}, "0.0.0.0"},
+		{"255.255.255.252/30", {"255.255.255.253", "255.255.255.254"}, "0.0.0.0"},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		uint32_t last = inet_addr(cases[i].last);
+		uint32_t taken[4];
+		size_t n = 0;
 
-		assert_int_equal(addr_next_free(prefix_of(cases[i].subnet), taken_to, &last),
-			inet_addr(cases[i].next));
+		for (; n < 4 && cases[i].taken[n]; n++)
+			taken[n] = inet_addr(cases[i].taken[n]);
+		assert_int_equal(
+			addr_next_free(prefix_of(cases[i].subnet), taken, n), inet_addr(cases[i].next));
 	}
+}
+
+/* Past the end of an octet, and to the end of the subnet. */
+static void next_free_address_of_many(void **state)
+{
+	uint32_t taken[65534];
+
+	for (uint32_t i = 0; i < 65534; i++) {
+		/* from the last to the first, so that they need sorting */
+		taken[65533 - i] = htonl(0x0a010001 + i);
+	}
+	assert_int_equal(addr_next_free(prefix_of("10.1.0.0/16"), taken, 65534), 0);
+	assert_int_equal(addr_next_free(prefix_of("10.1.0.0/16"), taken, 65533), inet_addr("10.1.255.254"));
+	assert_int_equal(addr_next_free(prefix_of("10.1.0.0/16"), taken, 254), inet_addr("10.1.0.255"));
 }
 
 static void mac_of_a_name(void **state)
@@ -153,6 +165,7 @@ int main(void)
 		cmocka_unit_test(refuses_other_text),
 		cmocka_unit_test(hosts_of_a_subnet),
 		cmocka_unit_test(next_free_address),
+		cmocka_unit_test(next_free_address_of_many),
 		cmocka_unit_test(mac_of_a_name),
 		cmocka_unit_test(interface_of_a_network),
 	};
