@@ -22,12 +22,27 @@ static bool within(struct frame *f)
 	       off->gso_type == VIRTIO_NET_HDR_GSO_TCPV6;
 }
 
+/*
+ * A request for a checksum inside a tunnel of the guest's own is served at once: further on it would be taken
+ * for one of the outer header, which balancing rewrites. A large frame in a tunnel cannot be carried.
+ */
+static bool serve_inner(struct frame *f)
+{
+	uint32_t end = (uint32_t)f->off.csum_start + f->off.csum_offset + 2;
+
+	if (f->off.flags != VIRTIO_NET_HDR_F_NEEDS_CSUM || f->off.gso_type != VIRTIO_NET_HDR_GSO_NONE ||
+		!f->l4_off || f->off.csum_start <= f->l4_off || frame_pull(f, HDR_MAX) < end)
+		return false;
+	offload_checksum(f);
+	return true;
+}
+
 bool vnet_take(const struct port *port, struct frame *f, const struct virtio_net_hdr *hdr)
 {
 	memcpy(&f->off, hdr, sizeof(f->off));
 	if (!f->off.flags && !f->off.gso_type)
 		return true;
-	return port->is_uplink ? within(f) : offload_valid(f);
+	return port->is_uplink ? within(f) : offload_valid(f) || serve_inner(f);
 }
 
 unsigned vnet_vector(const struct frame *f, void *hdr, unsigned hdr_len, struct iovec *iov)
