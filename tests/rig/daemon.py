@@ -134,12 +134,16 @@ class Daemon:
     def log(self):
         return self.process.output() if self.process else ""
 
-    def rpc(self, method, params=None, **fields):
-        """Calls a method and returns its result; fields can be given by name. Raises RpcError."""
+    def connection(self):
+        """The connection that rpc() uses."""
         if self._rpc is None:
             self._rpc = Connection(self.socket)
+        return self._rpc
+
+    def rpc(self, method, params=None, **fields):
+        """Calls a method and returns its result; fields can be given by name. Raises RpcError."""
         try:
-            return self._rpc.call(method, {**(params or {}), **fields})
+            return self.connection().call(method, {**(params or {}), **fields})
         except OSError:
             self._hang_up()
             raise

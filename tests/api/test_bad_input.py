@@ -1,0 +1,126 @@
+"""
+Bad values for every field of every method, made from what api.describe says: each is refused by number, the message
+names the field, and nothing has changed afterwards.
+"""
+
+import pytest
+
+from rig.daemon import Daemon
+
+INVALID, UNKNOWN_METHOD = -32602, -32601
+LISTS = ("network.list", "port.list", "uplink.list", "vtep.list", "fdb.list", "service.list", "backend.list")
+
+# A value that a field of this type takes; what a required field gets while another one is wrong.
+GOOD = {"string": "text", "name": "web", "integer": None, "boolean": True, "enum": None, "ip4": "10.1.0.9",
+        "cidr4": "10.9.0.0/24", "addr4": "192.0.2.1/24", "mac": "02:00:00:00:00:99", "path": "/tmp/x",
+        "hostport": "10.1.0.9:80", "list": [], "object": {}}
+
+# Values of another type, or malformed, by type.
+BAD = {
+    "string": [7, None, [], "with\nnewline"],
+    "name": [7, "", "Upper", "-dash", "a" * 64, "sp ace", "b\u00e4r"],
+    "integer": ["7", 1.5, True, None, [], {}],
+    "boolean": ["true", 1, None],
+    "enum": ["nonsense", 1, None, ""],
+    "ip4": ["10.1.0", "10.1.0.256", "::1", "10.1.0.1/24", 10, None, ""],
+    "cidr4": ["10.1.0.0", "10.1.0.1/24", "10.1.0.0/33", "10.1.0.0/", 5, None],
+    "addr4": ["192.0.2.1", "192.0.2.1/33", "192.0.2/24", 5, None],
+    "mac": ["02:00:00:00:00", "01:00:00:00:00:01", "00:00:00:00:00:00", "zz:00:00:00:00:01", 5, None],
+    "path": ["relative/path", 7, None],
+    "hostport": ["10.1.0.9", "10.1.0.9:0", "10.1.0.9:65536", "host:80", 80, None],
+    "list": ["text", 7, {}, None],
+    "object": ["text", 7, [], None],
+}
+
+
+@pytest.fixture(scope="module")
+def daemon():
+    config = {"networks": [{"name": "web", "mode": "overlay", "vni": 7, "subnet": "10.1.0.0/24"}],
+              "ports": [{"name": "n1", "network": "web", "type": "null"}],
+              "services": [{"name": "api", "network": "web", "vip": "10.1.0.100", "port": 80, "protocol": "tcp"}],
+              "backends": [{"service": "api", "address": "10.1.0.9", "port": 80}]}
+    with Daemon(config) as running:
+        yield running
+
+
+def snapshot(daemon):
+    """Everything that a method could have changed; ages and counters left out."""
+    moving = {"age_s", "rx_packets", "rx_bytes", "tx_packets", "tx_bytes"}
+    lists = {name: daemon.rpc(name) for name in LISTS}
+    return {name: [{k: v for k, v in row.items() if k not in moving} for row in rows] for name, rows in lists.items()}
+
+
+def good(field):
+    if field["type"] == "integer":
+        return max(field["min"], 1)
+    if field["type"] == "enum":
+        return field["choices"][0]
+    return GOOD[field["type"]]
+
+
+def required(fields):
+    return {f["name"]: good(f) for f in fields if f["required"]}
+
+
+def bad_values(field):
+    """(what, value) of each kind of wrong value for the field."""
+    for value in BAD[field["type"]]:
+        yield "mistyped", value
+    low, high = field.get("min"), field.get("max")
+    if field["type"] == "integer":
+        yield "too small", low - 1
+        yield "too large", high + 1
+        yield "far too large", 2**62
+    elif field["type"] in ("string", "path") and high is not None:
+        yield "too long", "/" + "x" * high
+        if low:
+            yield "too short", ""
+    elif field["type"] == "list":
+        yield "too many", list(range(high + 1))
+        item = field["item"]
+        if item in BAD:
+            yield "wrong element", [BAD[item][0]]
+        if item in ("ip4", "name", "string"):
+            yield "twice", [GOOD[item], GOOD[item]]
+
+
+def cases(fields, around, path=""):
+    """(what, params, name of the wrong field) for the fields and those inside them; `around` wraps a field's value."""
+    base = required(fields)
+    yield "unknown", around({**base, "no_such_field": 1}), f"{path}no_such_field"
+    for field in fields:
+        name = field["name"]
+        if field["required"]:
+            yield "missing", around({k: v for k, v in base.items() if k != name}), f"{path}{name}"
+        for what, value in bad_values(field):
+            yield what, around({**base, name: value}), f"{path}{name}"
+        if field["type"] == "object":
+            inner = lambda value, name=name: around({**base, name: value})  # noqa: E731
+            yield from cases(field["fields"], inner, f"{path}{name}.")
+
+
+def test_every_field_of_every_method(daemon):
+    before, count, wrong = snapshot(daemon), 0, []
+    for method in daemon.rpc("api.describe"):
+        for what, params, name in cases(method["fields"], lambda value: value):
+            count += 1
+            error = daemon.connection().request(method["name"], params).get("error")
+            if not error or error["code"] != INVALID or not error["message"].startswith(name):
+                wrong.append((method["name"], what, params, name, error or "was accepted"))
+            elif "\n" in error["message"]:
+                wrong.append((method["name"], what, params, name, "more than one line"))
+    assert not wrong, f"{len(wrong)} of {count}: {wrong[:10]}"
+    assert count > 500
+    assert snapshot(daemon) == before
+
+
+@pytest.mark.parametrize("params", [[], "text", 7, True])
+def test_params_must_be_an_object(daemon, params):
+    for method in ("network.add", "network.list"):
+        error = daemon.connection().request(method, params if params else [1]).get("error")
+        assert error and error["code"] == INVALID, error
+
+
+def test_unknown_method(daemon):
+    error = daemon.connection().request("network.frobnicate").get("error")
+    assert error["code"] == UNKNOWN_METHOD

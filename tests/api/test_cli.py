@@ -1,0 +1,139 @@
+"""sluicectl: what it makes of words, what it prints, how it ends."""
+
+import json
+import subprocess
+
+import pytest
+
+from rig import wait
+from rig.daemon import Daemon, program
+from rig.process import Process
+
+
+@pytest.fixture(scope="module")
+def daemon():
+    config = {"networks": [{"name": "web", "subnet": "10.1.0.0/24"}],
+              "ports": [{"name": "n1", "network": "web", "type": "null"}],
+              "services": [{"name": "api", "network": "web", "vip": "10.1.0.100", "port": 80, "protocol": "tcp"}]}
+    with Daemon(config) as running:
+        yield running
+
+
+def ctl(daemon, *words):
+    return daemon.ctl(*words, check=False)
+
+
+def test_json_is_the_result(daemon):
+    assert daemon.ctl_json("network", "list") == daemon.rpc("network.list")
+    assert daemon.ctl_json("service", "show", "api") == daemon.rpc("service.show", name="api")
+    at_the_end = ctl(daemon, "network", "list", "--json")
+    assert json.loads(at_the_end.stdout) == daemon.rpc("network.list")
+
+
+@pytest.mark.parametrize("noun", ["network", "port", "uplink", "vtep", "fdb", "service", "backend", "conn"])
+def test_lists_are_tables(daemon, noun):
+    lines = ctl(daemon, noun, "list").stdout.splitlines()
+    rows = daemon.rpc(f"{noun}.list")
+    assert lines[0] == lines[0].upper() and len(lines) == 1 + len(rows)
+    for line, row in zip(lines[1:], rows):
+        assert str(row.get("name", row.get("service", row.get("network")))) in line
+
+
+def test_a_port_by_words(daemon):
+    made = ctl(daemon, "port", "add", "w1", "--network", "web", "--type", "null", "--ips", "10.1.0.31,10.1.0.32",
+               "--mac", "02:00:00:00:00:31", "--mtu=1400")
+    assert made.returncode == 0, made.stderr
+    port = daemon.port("w1")
+    assert (port["ips"], port["mac"], port["mtu"]) == (["10.1.0.31", "10.1.0.32"], "02:00:00:00:00:31", 1400)
+    assert ctl(daemon, "port", "add", "w2", "--network", "web", "--type", "null", "--ips", "").returncode == 0
+    assert daemon.port("w2")["ips"] == []
+    assert ctl(daemon, "port", "del", "w1").returncode == 0
+    assert ctl(daemon, "port", "del", "w2").returncode == 0
+
+
+def test_nested_keys_and_address_with_port(daemon):
+    added = ctl(daemon, "backend", "add", "api", "10.1.0.9:8080", "--weight", "3", "--check-type", "tcp",
+                "--check-interval-ms", "60000")
+    assert added.returncode == 0, added.stderr
+    backend, = daemon.rpc("service.show", name="api")["backends"]
+    assert (backend["address"], backend["port"], backend["weight"]) == ("10.1.0.9", 8080, 3)
+    assert backend["check"]["type"] == "tcp" and backend["check"]["interval_ms"] == 60000
+    assert ctl(daemon, "backend", "drain", "api", "10.1.0.9:8080").returncode == 0
+    assert daemon.rpc("service.show", name="api")["backends"][0]["health"] == "draining"
+    assert ctl(daemon, "backend", "del", "api", "10.1.0.9:8080").returncode == 0
+
+
+REFUSED = [
+    (("network", "add", "web"), 1, "name"),
+    (("network", "show", "nowhere"), 1, "name"),
+    (("port", "add", "x", "--network", "nowhere", "--type", "null"), 1, "network"),
+    (("port", "add", "x", "--network", "web", "--type", "null", "--mtu", "12"), 1, "mtu: out of range"),
+    (("port", "add", "x", "--network", "web", "--type", "null", "--mtu", "big"), 1, "mtu: must be"),
+    (("network", "lits"), 2, 'did you mean "network list"'),
+    (("netwrok", "list"), 2, 'did you mean "network list"'),
+    (("port", "add", "x", "--colour", "red"), 2, "no option --colour"),
+    (("port", "add", "x", "--mtu"), 2, "--mtu needs a value"),
+    (("network", "list", "surplus"), 2, 'unexpected argument "surplus"'),
+    (("--frobnicate",), 2, "unknown option"),
+    ((), 2, ""),
+]
+
+
+@pytest.mark.parametrize("words,code,text", REFUSED)
+def test_refusals(daemon, words, code, text):
+    done = ctl(daemon, *words)
+    assert done.returncode == code and text in done.stderr, (done.returncode, done.stderr)
+    assert len(done.stderr.splitlines()) <= 1
+
+
+def test_no_daemon(tmp_path):
+    done = subprocess.run([program("sluicectl"), "--socket", tmp_path / "none", "status"], capture_output=True, text=True)
+    assert done.returncode == 1 and "no daemon at" in done.stderr
+
+
+def test_help(daemon):
+    everything = ctl(daemon, "help").stdout
+    for method in daemon.rpc("api.describe"):
+        assert method["name"].replace(".", " ") in everything
+    one = ctl(daemon, "service", "add", "--help")
+    assert one.returncode == 0 and "NAME" in one.stdout and "--check-interval-ms" in one.stdout
+
+
+def complete(daemon, line):
+    """What bash itself offers after `line`, through the script that sluicectl prints."""
+    script = f"""
+eval "$({program('sluicectl')} completion bash)"
+sluicectl() {{ {program('sluicectl')} --socket {daemon.socket} "$@"; }}
+COMP_WORDS=({line}x)
+COMP_WORDS[-1]=${{COMP_WORDS[-1]%x}}
+COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
+_sluicectl
+printf '%s\\n' "${{COMPREPLY[@]}}"
+"""
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize("line,some,none", [
+    ("sluicectl net", {"network"}, {"port"}),
+    ("sluicectl port ", {"add", "del", "list", "set", "show"}, {"drain"}),
+    ("sluicectl port add x --ne", {"--network", "--netns"}, {"--type"}),
+    ("sluicectl port add x --type ", {"tap", "vhost-user"}, {"--type"}),
+    ("sluicectl service add x --check-", {"--check-type", "--check-interval-ms"}, {"--vip"}),
+])
+def test_bash_completion(daemon, line, some, none):
+    offered = set(complete(daemon, line))
+    assert some <= offered and not none & offered, offered
+
+
+def test_watch_streams(daemon):
+    watch = Process([program("sluicectl"), "--socket", daemon.socket, "--json", "service", "watch", "api"])
+    try:
+        wait.until(lambda: watch.output().count("\n") >= 1, "the watch begins")
+        daemon.rpc("backend.add", service="api", address="10.1.0.77", port=80)
+        wait.until(lambda: "10.1.0.77" in watch.output(), "the watch tells of the backend")
+        daemon.rpc("backend.del", service="api", address="10.1.0.77", port=80)
+        for line in watch.output().splitlines():
+            json.loads(line)
+    finally:
+        watch.kill()

@@ -1,0 +1,187 @@
+"""The configuration file: what is refused and where, and what a reload touches."""
+
+import copy
+import json
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+from rig import traffic, wait
+from rig.daemon import Daemon, program
+
+NET = {"name": "web", "subnet": "10.1.0.0/24", "gateway": "10.1.0.1"}
+PORT = {"name": "n1", "network": "web", "type": "null"}
+SERVICE = {"name": "api", "network": "web", "vip": "10.1.0.100", "port": 80, "protocol": "tcp"}
+
+# The sample of the documentation: every kind of object.
+SAMPLE = {
+    "dataplane": {"main_core": 0, "cores": [1], "memory_mb": 512, "hugepages": "auto", "idle": "adaptive",
+                  "fdb_size": 65536, "conn_size": 262144},
+    "control": {"socket": "/run/sluice/control.sock", "http": "127.0.0.1:8500", "dns": "127.0.0.1:8600"},
+    "networks": [{"name": "web", "mode": "overlay", "vni": 100, "subnet": "10.1.0.0/24", "gateway": "10.1.0.1",
+                  "mtu": 1450, "age_s": 300}],
+    "uplinks": [{"name": "up0", "type": "af_packet", "device": "eth1", "address": "192.0.2.1/24",
+                 "gateway": "192.0.2.254", "vxlan_port": 4789, "mtu": 1500}],
+    "vteps": [{"network": "web", "remote": "192.0.2.2"}],
+    "ports": [{"name": "c1", "network": "web", "type": "vhost-user", "socket": "/run/sluice/vhost/c1.sock",
+               "mac": "02:00:00:00:00:11", "ips": ["10.1.0.11"]},
+              {"name": "c2", "network": "web", "type": "tap", "netns": "c2", "ifname": "eth0", "ips": ["10.1.0.12"]}],
+    "services": [{"name": "api", "network": "web", "vip": "10.1.0.100", "port": 80, "protocol": "tcp",
+                  "policy": "maglev",
+                  "check": {"type": "tcp", "interval_ms": 1000, "timeout_ms": 500, "rise": 1, "fall": 2}}],
+    "backends": [{"service": "api", "address": "10.1.0.12", "port": 8080, "weight": 1}],
+}
+
+WRONG = [
+    ({"colour": "red"}, "colour: unknown key"),
+    ({"ports": {}}, "ports: must be a list"),
+    ({"dataplane": []}, "dataplane: must be an object"),
+    ({"dataplane": {"cores": [-1]}}, "dataplane.cores"),
+    ({"dataplane": {"memory_mb": "much"}}, "dataplane.memory_mb: must be an integer"),
+    ({"dataplane": {"idle": "never"}}, "dataplane.idle: must be one of"),
+    ({"control": {"socket": "relative"}}, "control.socket: must be an absolute path"),
+    ({"networks": [NET, NET]}, "networks[1].name: the same as networks[0]"),
+    ({"networks": [{"name": "Bad"}]}, "networks[0].name: must match"),
+    ({"networks": [dict(NET, gateway="10.2.0.1")]}, "networks[0].gateway: 10.2.0.1 is no host address of"),
+    ({"networks": [{"name": "o", "mode": "overlay"}]}, "networks[0].vni: required"),
+    ({"networks": [dict(NET, vni=5)]}, "networks[0].vni: only for"),
+    ({"networks": [NET], "ports": [PORT, dict(PORT, vni=7, name="n2")]}, "ports[1].vni: unknown key"),
+    ({"networks": [NET], "ports": [dict(PORT, network="wbe")]}, 'ports[0].network: nothing in networks is called "wbe"'),
+    ({"networks": [NET], "ports": [{"name": "n1", "type": "null"}]}, "ports[0].network: missing"),
+    ({"networks": [NET], "ports": [dict(PORT, ips=["10.2.0.5"])]}, "ports[0].ips: 10.2.0.5 is no host address of"),
+    ({"networks": [NET], "ports": [dict(PORT, mtu=10)]}, "ports[0].mtu: out of range"),
+    ({"networks": [NET], "services": [dict(SERVICE, vip="10.2.0.100")]}, "services[0].vip"),
+    ({"networks": [NET], "services": [dict(SERVICE, check={"type": "tcp", "interval_ms": 1})]},
+     "services[0].check.interval_ms: out of range"),
+    ({"backends": [{"service": "api", "address": "10.1.0.9", "port": 80}]},
+     'backends[0].service: nothing in services is called "api"'),
+    ({"vteps": [{"network": "web", "remote": "192.0.2.2"}]}, "vteps[0].network"),
+]
+
+
+def check(path):
+    done = subprocess.run([program("sluiced"), "--check-config", "--config", path], capture_output=True, text=True)
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("config,line", WRONG, ids=[line for _, line in WRONG])
+def test_wrong_configurations(tmp_path, config, line):
+    path = tmp_path / "sluice.json"
+    path.write_text(json.dumps(config))
+    code, text = check(path)
+    assert code == 1 and len(text.splitlines()) == 1 and f"{path}: {line}" in text, text
+    start = subprocess.run([program("sluiced"), "--no-huge", "--config", path, "--socket", tmp_path / "s",
+                            "--state", tmp_path / "state"], capture_output=True, text=True, timeout=20)
+    assert start.returncode == 1 and line in start.stderr
+    assert not (tmp_path / "s").exists() and not (tmp_path / "state").exists()
+
+
+@pytest.mark.parametrize("text,place", [("{", ":1:"), ('{"a": 1,\n "b" 2}', ":2:"), ('{"a": 1, "a": 2}', ":1:"), ("[]", ": ")])
+def test_wrong_syntax(tmp_path, text, place):
+    path = tmp_path / "sluice.json"
+    path.write_text(text)
+    code, error = check(path)
+    assert code == 1 and f"{path}{place}" in error, error
+
+
+def test_missing_file(tmp_path):
+    assert check(tmp_path / "none")[0] == 1
+
+
+def test_the_sample_is_right(tmp_path):
+    path = tmp_path / "sluice.json"
+    path.write_text(json.dumps(SAMPLE))
+    assert check(path) == (0, "")
+
+
+def test_what_the_host_lacks_ends_the_start_whole(tmp_path, requires):
+    requires("ip")
+    config = {"networks": [dict(NET, mode="host")],
+              "ports": [dict(PORT, name="t1", type="tap", netns=f"sluice-none-{os.getpid()}")]}
+    with Daemon(config, start=False) as daemon:
+        done = subprocess.run([str(a) for a in daemon.argv()], capture_output=True, text=True, timeout=20)
+        assert done.returncode == 1 and "ports[0].netns: " in done.stderr, done.stderr
+        assert not daemon.socket.exists()
+    links = subprocess.run(["ip", "-o", "link", "show", "sl-web"], capture_output=True, text=True)
+    assert links.returncode != 0, "the host's gateway interface was left behind"
+
+
+def reload(daemon, config):
+    daemon.write_config(config)
+    before = daemon.log().count("reload")
+    daemon.process.send_signal(signal.SIGHUP)
+    wait.until(lambda: daemon.log().count("reload") > before, "the reload is logged")
+
+
+def test_reload_touches_what_differs(netns, start_sluiced, requires):
+    requires("ip", "ping")
+    a, b = netns("a"), netns("b")
+    config = {"networks": [NET, {"name": "old"}],
+              "ports": [{"name": "pa", "network": "web", "type": "tap", "netns": a.name, "ips": ["10.1.0.11"]},
+                        {"name": "pb", "network": "web", "type": "tap", "netns": b.name, "ips": ["10.1.0.12"]},
+                        {"name": "gone", "network": "old", "type": "null"}],
+              "services": [SERVICE]}
+    daemon = start_sluiced(config)
+    traffic.wait_ping(a, "10.1.0.12")
+    daemon.rpc("port.add", name="mine", network="web", type="null", ips=[])
+    before = daemon.port("pa")
+    changed = copy.deepcopy(config)
+    changed["networks"] = [dict(NET, age_s=77), {"name": "fresh"}]
+    changed["ports"] = [config["ports"][0], dict(config["ports"][1], ips=["10.1.0.13"]),
+                        {"name": "born", "network": "fresh", "type": "null"}]
+    changed["services"] = [dict(SERVICE, port=8080)]
+    reload(daemon, changed)
+    networks = {n["name"]: n for n in daemon.rpc("network.list")}
+    ports = {p["name"]: p for p in daemon.rpc("port.list")}
+    assert set(networks) == {"web", "fresh"} and set(ports) == {"pa", "pb", "born", "mine"}
+    assert ports["pb"]["ips"] == ["10.1.0.13"] and ports["mine"]["source"] == "api"
+    assert ports["pa"]["rx_packets"] >= before["rx_packets"] > 0, "an untouched port was made anew"
+    assert daemon.rpc("service.show", name="api")["port"] == 8080
+    traffic.wait_ping(a, "10.1.0.13")
+
+
+def test_reload_of_a_bad_file_changes_nothing(start_sluiced):
+    daemon = start_sluiced({"networks": [NET], "ports": [PORT]})
+    before = daemon.rpc("network.list"), daemon.rpc("port.list")
+    reload(daemon, {"networks": [], "ports": [dict(PORT, colour="red")]})
+    assert "ports[0].colour: unknown key; nothing changed" in daemon.log()
+    assert (daemon.rpc("network.list"), daemon.rpc("port.list")) == before
+
+
+def test_sigterm_ends_clean_within_two_seconds(netns, requires):
+    requires("ip")
+    a = netns("a")
+    config = {"networks": [dict(NET, mode="host")],
+              "ports": [{"name": "pa", "network": "web", "type": "tap", "netns": a.name},
+                        {"name": "v", "network": "web", "type": "vhost-user"}]}
+    with Daemon(config) as daemon:
+        assert "eth0" in a.interfaces()
+        begun = time.monotonic()
+        daemon.stop()
+        assert time.monotonic() - begun < 2 or os.environ.get("SLUICE_SANITIZED")
+        assert not daemon.socket.exists() and not list(daemon.vhost.iterdir())
+        assert "eth0" not in a.interfaces()
+        assert subprocess.run(["ip", "-o", "link", "show", "sl-web"], capture_output=True).returncode != 0
+
+
+def test_systemd_is_told(tmp_path, monkeypatch):
+    import socket
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+        notify.bind(str(tmp_path / "notify"))
+        notify.settimeout(10)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        with Daemon() as daemon:
+            assert notify.recv(100) == b"READY=1"
+            daemon.stop()
+            assert notify.recv(100) == b"STOPPING=1"
+
+
+def test_a_socket_that_is_served_is_not_taken():
+    with Daemon() as daemon, Daemon(start=False) as second:
+        second.socket = daemon.socket
+        done = subprocess.run([str(a) for a in second.argv()], capture_output=True, text=True, timeout=20)
+        assert done.returncode == 1 and "another process serves it" in done.stderr
+        assert daemon.rpc("version")
