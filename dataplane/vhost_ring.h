@@ -62,7 +62,7 @@ struct vhost_ring {
 	bool armed;
 	uint16_t taken;	     /* chains borrowed by rx and not yet given back */
 	rte_spinlock_t lock; /* tx, when there are several workers */
-};
+} __attribute__((aligned(64)));
 
 /*
  * Reads guest memory once. Volatile rather than atomic: as whole as the other for an aligned word, and no
