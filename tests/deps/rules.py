@@ -13,7 +13,7 @@ RULES = {
     "dataplane": (rf"control/|registry/|tools/|bench/|{DAEMON_LIBRARIES}", r"(?!)"),
     "registry": (rf"dataplane/|control/|tools/|bench/|{DPDK}|bpf/|xdp/", r"(?!)"),
     "control": (rf"dataplane/|tools/|bench/|{DPDK}", r"dataplane/dataplane\.h$"),
-    "tools": (rf"dataplane/|registry/|control/|bench/|{DPDK}|event2?[./]|curl/", r"(?!)"),
+    "tools/ctl": (rf"dataplane/|registry/|control/|bench/|{DPDK}|event2?[./]|curl/", r"(?!)"),
 }
 
 

@@ -26,7 +26,7 @@ def test_every_folder_has_sources():
     ("dataplane", "event2/event.h"), ("dataplane", "curl/curl.h"),
     ("registry", "rte_ring.h"), ("registry", "dataplane/dataplane.h"), ("registry", "control/api.h"),
     ("control", "dataplane/fdb.h"), ("control", "rte_mbuf.h"),
-    ("tools", "control/api.h"), ("tools", "registry/registry.h"), ("tools", "dataplane/dataplane.h"),
+    ("tools/ctl", "control/api.h"), ("tools/ctl", "registry/registry.h"), ("tools/ctl", "dataplane/dataplane.h"),
 ])
 def test_a_planted_violation_is_found(tmp_path, folder, name):
     planted = tmp_path / folder / "deeper" / "planted.c"
