@@ -238,7 +238,7 @@ static int listen_at(struct event_base *base, struct rpc *rpc, struct api_err *e
 	unlink(rpc->path);
 	rpc->listener =
 		evconnlistener_new_bind(base, on_accept, rpc, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC,
-			16, (struct sockaddr *)&address, sizeof(address));
+			2 * RPC_CONNS, (struct sockaddr *)&address, sizeof(address));
 	if (!rpc->listener || chmod(rpc->path, 0660) < 0) {
 		int rc = -errno;
 
