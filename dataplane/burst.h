@@ -54,8 +54,8 @@ enum verdict {
  */
 struct offload {
 	uint8_t flags;	      /* VIRTIO_NET_HDR_F_NEEDS_CSUM, VIRTIO_NET_HDR_F_DATA_VALID */
-	uint8_t gso_type;     /* VIRTIO_NET_HDR_GSO_NONE, _TCPV4, _TCPV6 */
-	uint16_t hdr_len;     /* a hint; never trusted */
+	uint8_t gso_type;     /* VIRTIO_NET_HDR_GSO_NONE, _TCPV4, _TCPV6, _UDP_L4 */
+	uint16_t hdr_len;     /* of a large frame: all headers, by offload_valid(); else 0 */
 	uint16_t gso_size;    /* payload bytes of a segment */
 	uint16_t csum_start;  /* from the first byte of the frame */
 	uint16_t csum_offset; /* from csum_start; the field holds the uncomplemented pseudo-header sum */

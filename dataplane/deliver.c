@@ -46,22 +46,22 @@ static bool wants_segments(const struct frame *f, uint32_t offloads)
 		return false;
 	case VIRTIO_NET_HDR_GSO_TCPV4:
 		return !(offloads & PORT_TSO4);
-	default:
+	case VIRTIO_NET_HDR_GSO_TCPV6:
 		return !(offloads & PORT_TSO6);
+	default: /* large UDP: nobody is asked to take it */
+		return true;
 	}
 }
 
-/* Bytes of the longest frame that goes on the wire: of a large TCP frame, of one of its segments. */
+/* Bytes of the longest frame that goes on the wire: of a large frame, of one of its segments. */
 static uint32_t wire_len(const struct frame *f)
 {
-	const uint8_t *tcp = f->hdr + f->hdr_off + f->l4_off;
-
-	if (f->off.gso_type == VIRTIO_NET_HDR_GSO_NONE || !f->l4_off)
+	if (f->off.gso_type == VIRTIO_NET_HDR_GSO_NONE)
 		return f->len;
-	return f->l4_off + (tcp[12] >> 4) * 4u + f->off.gso_size;
+	return (uint32_t)f->off.hdr_len + f->off.gso_size; /* as offload_valid() left them */
 }
 
-/* For a frame that seems to be: a large TCP frame counts by its segments, and a VLAN tag is not counted. */
+/* For a frame that seems to be: a large frame counts by its segments, and a VLAN tag is not counted. */
 static bool too_long(const struct port *port, const struct frame *f)
 {
 	bool tagged = f->ethertype != load16(f->hdr + f->hdr_off + 12);

@@ -71,19 +71,35 @@ static uint32_t ip_end(struct frame *f)
 	return f->l3_off + IP6_LEN + load16(ip + 4);
 }
 
-/* The offload must be one of TCP over the frame's IP version, in a bounded number of segments. */
+#ifndef VIRTIO_NET_HDR_GSO_UDP_L4
+#define VIRTIO_NET_HDR_GSO_UDP_L4 5 /* virtio 1.3, 5.1.6; newer than Debian 12's headers */
+#endif
+
+/* Length of the headers of a large frame whose L4 header is at `l4`, all private; 0: it is not what it says.
+ */
+static uint16_t large_headers(struct frame *f, uint8_t proto, uint16_t l4)
+{
+	bool ip4 = f->ethertype == ETHERTYPE_IP4;
+	uint16_t len;
+
+	if (f->off.gso_type == VIRTIO_NET_HDR_GSO_UDP_L4)
+		return proto == IPPROTO_UDP ? l4 + UDP_LEN : 0;
+	if (proto != IPPROTO_TCP ||
+		f->off.gso_type != (ip4 ? VIRTIO_NET_HDR_GSO_TCPV4 : VIRTIO_NET_HDR_GSO_TCPV6))
+		return 0;
+	len = (frame_data(f)[l4 + 12] >> 4) * 4;
+	if (len < TCP_LEN || l4 + len > f->len || frame_pull(f, l4 + len) < l4 + len)
+		return 0;
+	return l4 + len;
+}
+
+/* The frame must be a large one of the kind that it says, in a bounded number of segments. */
 static bool segmentation_valid(struct frame *f, uint8_t proto, uint32_t end)
 {
-	uint16_t l4 = f->off.csum_start, headers;
+	uint16_t headers = large_headers(f, proto, f->off.csum_start);
 	uint32_t payload;
 
-	if (proto != IPPROTO_TCP || end != f->len)
-		return false;
-	if (f->off.gso_type !=
-		(f->ethertype == ETHERTYPE_IP4 ? VIRTIO_NET_HDR_GSO_TCPV4 : VIRTIO_NET_HDR_GSO_TCPV6))
-		return false;
-	headers = l4 + (frame_data(f)[l4 + 12] >> 4) * 4;
-	if (headers < l4 + TCP_LEN || headers > f->len || frame_pull(f, headers) < headers)
+	if (!headers || end != f->len)
 		return false;
 	payload = f->len - headers;
 	f->off.hdr_len = headers;
@@ -219,18 +235,28 @@ static void finish_ip(struct frame *seg, uint16_t number)
 	}
 }
 
-/* `offset` is the segment's first payload byte, `whole` the length of the frame that it is cut from. */
-static void finish_tcp(struct frame *seg, uint32_t offset, uint32_t whole, bool last)
+/* The pseudo header's sum counts the L4 length, which has shrunk by `less` (RFC 1624, equation 3). */
+static void shorten_pseudo(struct frame *seg, uint32_t less)
 {
-	uint16_t start = seg->off.csum_start;
-	uint8_t *tcp = frame_data(seg) + start;
-	/* the pseudo header's sum counts the TCP length, which has shrunk by this much (RFC 1624, equation 3)
-	 */
-	uint32_t less = whole - seg->len;
-	uint64_t pseudo = csum_load(tcp + TCP_CSUM);
+	uint8_t *field = frame_data(seg) + seg->off.csum_start + seg->off.csum_offset;
+	uint64_t pseudo = csum_load(field);
 
 	pseudo += (uint16_t)~csum_fold(__builtin_bswap32(less));
-	csum_store(tcp + TCP_CSUM, csum_fold(pseudo));
+	csum_store(field, csum_fold(pseudo));
+}
+
+static void finish_udp(struct frame *seg)
+{
+	uint16_t start = seg->off.csum_start;
+
+	store16(frame_data(seg) + start + 4, (uint16_t)(seg->len - start));
+}
+
+/* `offset` is the segment's first payload byte. */
+static void finish_tcp(struct frame *seg, uint32_t offset, bool last)
+{
+	uint8_t *tcp = frame_data(seg) + seg->off.csum_start;
+
 	store32(tcp + TCP_SEQ, load32(tcp + TCP_SEQ) + offset);
 	if (offset > 0)
 		tcp[TCP_FLAGS] &= (uint8_t)~TCP_CWR;
@@ -253,9 +279,13 @@ static void segment_init(const struct frame *f, struct frame *seg, uint32_t size
 /* What offload_valid() vouches for, as far as writing out of bounds would hang on it. */
 static bool cuttable(const struct frame *f)
 {
-	return f->l3_off && f->off.gso_size > 0 && f->off.hdr_len <= f->hdr_len &&
-	       f->off.hdr_len <= HDR_MAX && f->off.csum_start + TCP_LEN <= f->off.hdr_len &&
-	       f->off.csum_offset == TCP_CSUM && f->l3_off + IP4_LEN <= f->off.csum_start;
+	const struct offload *off = &f->off;
+	bool tcp = off->csum_offset == TCP_CSUM;
+
+	return f->l3_off && off->gso_size > 0 && (tcp || off->csum_offset == UDP_CSUM) &&
+	       f->l3_off + IP4_LEN <= off->csum_start &&
+	       off->csum_start + (tcp ? TCP_LEN : UDP_LEN) <= off->hdr_len && off->hdr_len <= HDR_MAX &&
+	       off->hdr_len <= f->hdr_len;
 }
 
 uint16_t offload_segment(struct frame *f, struct burst *out, uint32_t *offset, bool keep_csum)
@@ -275,7 +305,11 @@ uint16_t offload_segment(struct frame *f, struct burst *out, uint32_t *offset, b
 		segment_init(f, seg, size);
 		take_payload(f, &at, seg, size, out);
 		finish_ip(seg, (uint16_t)(*offset / f->off.gso_size));
-		finish_tcp(seg, *offset, f->len, size == left);
+		shorten_pseudo(seg, f->len - seg->len);
+		if (seg->off.csum_offset == TCP_CSUM)
+			finish_tcp(seg, *offset, size == left);
+		else
+			finish_udp(seg);
 		if (!keep_csum)
 			offload_checksum(seg);
 		*offset += size;

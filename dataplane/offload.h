@@ -15,11 +15,11 @@ enum { OFFLOAD_SEGMENTS_MAX = 256 };
 
 /**
  * Worker. Is the request in f->off one that the frame's own headers bear out? csum_start and csum_offset must
- * name the checksum field of the frame's TCP or UDP header, gso_type (the ECN bit does not matter) TCP with
- * the frame's IP version, NEEDS_CSUM set, an IP length that is the frame's, and a gso_size that gives at most
- * OFFLOAD_SEGMENTS_MAX segments. UDP segmentation is not offered to anyone, so it is refused. Call before
- * anything relies on f->off; a frame that fails is dropped as bad-offload. Sources that hand over no request
- * (flags and gso_type 0) pass at once.
+ * name the checksum field of the frame's TCP or UDP header. A large frame must be TCP with the gso_type of
+ * its IP version (the ECN bit does not matter), or UDP in datagrams of gso_size, which no guest is offered
+ * but a veth hands over all the same; with NEEDS_CSUM set, an IP length that is the frame's, and a gso_size
+ * that gives at most OFFLOAD_SEGMENTS_MAX segments. Call before anything relies on f->off; a frame that fails
+ * is dropped as bad-offload. Sources that hand over no request (flags and gso_type 0) pass at once.
  *
  * What passes is in normal form: flags is NEEDS_CSUM or DATA_VALID or 0, the headers up to the checksum field
  * (of a large frame: all of them) are private, hdr_len is right, and gso_type is NONE when one segment holds
@@ -34,7 +34,7 @@ bool offload_valid(struct frame *f);
 void offload_checksum(struct frame *f);
 
 /**
- * Worker. Cuts a large TCP frame into segments of gso_size: the next up to BURST_MAX of them from payload
+ * Worker. Cuts a large frame into segments of gso_size: the next up to BURST_MAX of them from payload
  * offset *offset, as frames of `out` that borrow the same payload, with IP lengths, ids, checksums and TCP
  * sequence numbers and flags right, and with complete L4 checksums unless `keep_csum` (then each asks for its
  * checksum by NEEDS_CSUM). The frame must have passed offload_valid(). `out` is emptied first; its frames

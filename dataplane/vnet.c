@@ -2,7 +2,7 @@
 
 #include "dataplane/offload.h"
 
-/* On an uplink: does the request stay inside the frame, and is it one that we can carry? */
+/* On an uplink: does the request stay inside the frame? */
 static bool within(struct frame *f)
 {
 	struct offload *off = &f->off;
@@ -16,10 +16,7 @@ static bool within(struct frame *f)
 		*off = (struct offload){0};
 		return plain;
 	}
-	if ((uint32_t)off->csum_start + off->csum_offset + 2 > f->len)
-		return false;
-	return off->gso_type == VIRTIO_NET_HDR_GSO_NONE || off->gso_type == VIRTIO_NET_HDR_GSO_TCPV4 ||
-	       off->gso_type == VIRTIO_NET_HDR_GSO_TCPV6;
+	return (uint32_t)off->csum_start + off->csum_offset + 2 <= f->len;
 }
 
 /*

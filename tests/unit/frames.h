@@ -167,7 +167,9 @@ static inline void ask(struct frame *f, const struct flat *flat, uint16_t gso_si
 	f->off.csum_start = flat->l4;
 	f->off.csum_offset = (uint16_t)(csum_at(flat) - flat->l4);
 	f->off.gso_size = gso_size;
-	if (gso_size)
+	if (gso_size && flat->proto == IPPROTO_UDP)
+		f->off.gso_type = 5; /* VIRTIO_NET_HDR_GSO_UDP_L4, newer than the headers */
+	else if (gso_size)
 		f->off.gso_type = flat->version == 4 ? VIRTIO_NET_HDR_GSO_TCPV4 : VIRTIO_NET_HDR_GSO_TCPV6;
 }
 

@@ -33,6 +33,8 @@ static const struct recipe recipes[] = {
 	{4, IPPROTO_UDP, .payload = 1473, .tags = 1},
 	{6, IPPROTO_UDP, .payload = 1000},
 	{6, IPPROTO_UDP, .payload = 999, .tags = 2, .ip_options = 24},
+	{4, IPPROTO_UDP, .payload = 60001, .tags = 1},
+	{6, IPPROTO_UDP, .payload = 12000},
 };
 
 static struct frame *cut_frame(const struct flat *flat, unsigned how)
@@ -91,14 +93,16 @@ static void expect_segment(const struct recipe *r, uint16_t size, unsigned n, bo
 	uint8_t *tcp;
 
 	flat_make(&expected, r, true);
+	tcp = expected.data + expected.l4;
 	memmove(expected.data + expected.payload, whole.data + whole.payload + offset, bytes);
 	expected.len = expected.payload + bytes;
-	tcp = expected.data + expected.l4;
-	put32(tcp + 4, get32(tcp + 4) + offset);
-	if (n > 0)
-		tcp[13] &= 0x7f;
-	if (bytes < left)
-		tcp[13] &= 0xf6;
+	if (r->proto == IPPROTO_TCP) {
+		put32(tcp + 4, get32(tcp + 4) + offset);
+		if (n > 0)
+			tcp[13] &= 0x7f;
+		if (bytes < left)
+			tcp[13] &= 0xf6;
+	}
 	if (r->version == 4)
 		put16(expected.data + expected.l3 + 4, (get16(expected.data + expected.l3 + 4) + n) & 0xffff);
 	flat_finish(&expected, partial);
@@ -145,7 +149,7 @@ static void test_segments(void **state)
 	for (unsigned i = 0; i < COUNT(recipes); i++)
 		for (unsigned how = 0; how < COUNT(cuts); how++)
 			for (unsigned s = 0; s < COUNT(sizes); s++)
-				if (recipes[i].proto == IPPROTO_TCP && recipes[i].payload > sizes[s])
+				if (recipes[i].payload > sizes[s])
 					check_segments(&recipes[i], how, sizes[s], (s + how) & 1);
 }
 
@@ -219,7 +223,9 @@ static void test_refused(void **state)
 		{"too many segments", &tcp4, NULL, {1, 1, 0, 3000 / 256, 34, 16}},
 		{"wrong IP version", &tcp4, NULL, {1, 4, 0, 1000, 34, 16}},
 		{"UFO", &udp4, NULL, {1, 3, 0, 1000, 34, 6}},
-		{"UDP segments", &udp4, NULL, {1, 5, 0, 1000, 34, 6}},
+		{"UDP segments of TCP", &tcp4, NULL, {1, 5, 0, 1000, 34, 16}},
+		{"UDP segments without checksum", &udp4, NULL, {0, 5, 0, 1000, 34, 6}},
+		{"too many datagrams", &udp4, NULL, {1, 5, 0, 3000 / 256, 34, 6}},
 		{"TCP segments of UDP", &udp4, NULL, {1, 1, 0, 1000, 34, 6}},
 		{"unknown kind", &tcp4, NULL, {1, 0x21, 0, 1000, 34, 16}},
 		{"frame longer than IP", &tcp4, set_less_ip, {1, 1, 0, 1000, 34, 16}},
@@ -305,7 +311,7 @@ static void test_hostile(void **state)
 
 		flat_make(&whole, r, true);
 		f = cut_frame(&whole, roll(COUNT(cuts)));
-		ask(f, &whole, roll(2) && r->proto == IPPROTO_TCP ? (uint16_t)(200 + roll(1400)) : 0);
+		ask(f, &whole, roll(2) ? (uint16_t)(200 + roll(1400)) : 0);
 		spoil(f);
 		if (!offload_valid(f)) {
 			refused++;
