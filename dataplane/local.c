@@ -21,6 +21,7 @@ static void local_arp(struct worker *w, struct burst *b, struct frame *f, const 
 {
 	const uint8_t *arp = reply_arp_packet(f);
 	bool to_probe = mac_equal(frame_data(f), w->dp->probe_mac);
+	uint32_t asked;
 
 	if (to_probe) { /* the answer to one of control's own requests */
 		if (arp)
@@ -28,11 +29,15 @@ static void local_arp(struct worker *w, struct burst *b, struct frame *f, const 
 		f->verdict = V_CONSUMED;
 		return;
 	}
-	if (!arp || load16(arp + ARP_OP) != ARP_REQUEST || !is_ours(net, lb, load_ip4(arp + ARP_TARGET_IP)))
+	if (!arp || load16(arp + ARP_OP) != ARP_REQUEST)
+		return;
+	asked = load_ip4(arp + ARP_TARGET_IP);
+	if (!is_ours(net, lb, asked))
 		return;
 	if (f->src_vtep != VTEP_NONE)
 		f->verdict = V_CONSUMED;
-	else if (!b->in->is_gateway)
+	else if (!b->in->is_gateway ||
+		 asked != net->gateway) /* the gateway's kernel may ask for a vip, not for itself */
 		reply_arp(f, dp_router_mac);
 }
 
