@@ -107,6 +107,8 @@ static int eth_start(struct eth *eth, const struct rte_eth_dev_info *info, unsig
 	if (!eth->pool)
 		return -ENOMEM;
 	eth->ntx = (uint16_t)RTE_MIN(RTE_MIN(nworker, info->max_tx_queues), (unsigned)PORT_QUEUES_MAX);
+	if (!eth->ntx)
+		return -ENOTSUP;
 	rc = rte_eth_dev_configure(eth->device, 1, eth->ntx, &conf);
 	if (rc)
 		return rc;
