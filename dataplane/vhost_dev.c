@@ -146,6 +146,7 @@ static int publish(struct vhost_dev *dev, unsigned i)
 	r->kick = v->kick;
 	r->call = v->call;
 	r->next_avail = v->base;
+	r->seen = v->base;
 	/* where they differ, a back-end before us died with chains taken: those are the guest's to miss */
 	r->next_used = __atomic_load_n(&r->used->idx, __ATOMIC_ACQUIRE);
 	vhost_ring_want_kick(r, false);

@@ -55,6 +55,7 @@ struct vhost_ring {
 	uint8_t gso_types; /* bit (1 << gso_type) for each that the guest may send */
 	int kick, call;	   /* -1: none */
 	/* the worker's */
+	uint16_t seen;	     /* avail->idx when it was read last */
 	uint16_t next_avail; /* of the next chain to take */
 	uint16_t next_used;  /* of the next chain to give back */
 	uint16_t signalled;  /* used->idx when the guest was last notified */
@@ -94,9 +95,18 @@ static inline struct vhost_desc vhost_desc_read(const struct vring_desc *d)
 }
 
 /** Chains that the guest has offered and that were not taken. More than the ring holds: the guest is mad. */
-static inline uint16_t vhost_ring_offered(const struct vhost_ring *r)
+static inline uint16_t vhost_ring_offered(struct vhost_ring *r)
 {
-	return (uint16_t)(__atomic_load_n(&r->avail->idx, __ATOMIC_ACQUIRE) - r->next_avail);
+	r->seen = __atomic_load_n(&r->avail->idx, __ATOMIC_ACQUIRE);
+	return (uint16_t)(r->seen - r->next_avail);
+}
+
+/** The same, without asking the guest's core while `want` of them are known of. */
+static inline uint16_t vhost_ring_known(struct vhost_ring *r, uint16_t want)
+{
+	uint16_t known = (uint16_t)(r->seen - r->next_avail);
+
+	return known >= want ? known : vhost_ring_offered(r);
 }
 
 /** Head of the `i`th chain from the next one; may be out of range. */
@@ -105,19 +115,41 @@ static inline uint16_t vhost_ring_head(const struct vhost_ring *r, uint16_t i)
 	return vhost_read16(&r->avail->ring[(r->next_avail + i) & r->mask]);
 }
 
-/** Has the entries of the next n used chains fetched for writing; the guest's core has read them last. */
+/**
+ * Has the descriptors fetched of the chains that the next burst will take, as far as they are known of. Four
+ * lie in a cache line, mostly of chains that follow each other.
+ */
+static inline void vhost_ring_prefetch_next(const struct vhost_ring *r)
+{
+	uint16_t known = (uint16_t)(r->seen - r->next_avail);
+
+	if (known > BURST_MAX)
+		known = BURST_MAX;
+	for (uint16_t i = 0; i < known; i += 64 / sizeof(struct vring_desc))
+		__builtin_prefetch(&r->desc[vhost_ring_head(r, i) & r->mask]);
+	__builtin_prefetch(&r->avail->ring[(r->next_avail + BURST_MAX) & r->mask]);
+}
+
+/** Has the entries of the next n used chains fetched. */
 static inline void vhost_ring_prefetch_used(const struct vhost_ring *r, uint16_t n)
 {
 	const uint16_t line = 64 / sizeof(struct vring_used_elem);
 
 	for (uint16_t i = 0; i < n + line - 1; i += line)
-		__builtin_prefetch(&r->used->ring[(r->next_used + i) & r->mask], 1);
+		__builtin_prefetch(&r->used->ring[(r->next_used + i) & r->mask]);
 }
 
-/** Notes the `i`th chain from the next one as used; the guest sees it after vhost_ring_publish(). */
+/**
+ * Notes the `i`th chain from the next one as used; the guest sees it after vhost_ring_publish(). What stands
+ * there already is not written again, so that the line may stay in the guest's cache: a guest that uses its
+ * descriptors in turns finds the same ones every time round.
+ */
 static inline void vhost_ring_use(struct vhost_ring *r, uint16_t i, uint16_t head, uint32_t len)
 {
-	r->used->ring[(r->next_used + i) & r->mask] = (struct vring_used_elem){head, len};
+	struct vring_used_elem *used = &r->used->ring[(r->next_used + i) & r->mask];
+
+	if (used->id != head || used->len != len)
+		*used = (struct vring_used_elem){head, len};
 }
 
 /** Gives `n` noted chains back and notifies the guest if it wants that now. */

@@ -202,6 +202,7 @@ static void take(struct port *port, struct worker *w, struct vhost_ring *r, stru
 	}
 	r->next_avail += i;
 	r->taken = i;
+	vhost_ring_prefetch_next(r);
 }
 
 uint16_t vhost_rx(struct port *port, struct worker *w, struct burst *b)
@@ -213,7 +214,7 @@ uint16_t vhost_rx(struct port *port, struct worker *w, struct burst *b)
 
 	if (!r || atomic_load_explicit(&dev->broken, memory_order_relaxed))
 		return 0;
-	offered = vhost_ring_offered(r);
+	offered = vhost_ring_known(r, BURST_MAX);
 	if (unlikely(atomic_load_explicit(&q->rarp, memory_order_relaxed)))
 		rarp_take(q, b);
 	else if (!offered)

@@ -14,24 +14,38 @@
 
 /* The virtio_net_hdr of a frame that asks for something. */
 static __attribute__((noinline)) void put_offload(
-	const struct vhost_ring *r, uint8_t *dst, const struct frame *f)
+	const struct vhost_ring *r, uint8_t *dst, const struct frame *f, uint16_t buffers)
 {
-	struct virtio_net_hdr hdr;
+	struct virtio_net_hdr_mrg_rxbuf hdr = {.num_buffers = buffers};
 
-	memcpy(&hdr, &f->off, sizeof(hdr));
-	hdr.flags &= r->tx_flags;
-	if (hdr.flags | hdr.gso_type)
-		memcpy(dst, &hdr, sizeof(hdr));
+	memcpy(&hdr, &f->off, sizeof(f->off));
+	hdr.hdr.flags &= r->tx_flags;
+	if (!(hdr.hdr.flags | hdr.hdr.gso_type))
+		memset(&hdr.hdr, 0, sizeof(hdr.hdr));
+	memcpy(dst, &hdr, r->hdr_len);
 }
 
-/* Writes the virtio_net_hdr of `f`, which lies in `buffers` chains. */
+/*
+ * Writes the virtio_net_hdr of `f`, which lies in `buffers` chains. The plain one is left alone where it
+ * stands from the last time: its line, which often holds nothing else, may then stay in the guest's cache.
+ */
 static inline void put_hdr(const struct vhost_ring *r, uint8_t *dst, const struct frame *f, uint16_t buffers)
 {
-	memset(dst, 0, VHOST_HDR_LEGACY);
-	if (likely(r->hdr_len == VHOST_HDR))
-		memcpy(dst + VHOST_HDR_LEGACY, &buffers, sizeof(buffers));
-	if (unlikely(f->off.flags | f->off.gso_type))
-		put_offload(r, dst, f);
+	uint32_t want = (uint32_t)buffers << 16, low = 0;
+	uint64_t high;
+
+	if (unlikely(f->off.flags | f->off.gso_type)) {
+		put_offload(r, dst, f, buffers);
+	} else if (likely(r->hdr_len == VHOST_HDR)) {
+		memcpy(&high, dst, sizeof(high));
+		memcpy(&low, dst + sizeof(high), sizeof(low));
+		if (high | (low ^ want)) {
+			memset(dst, 0, sizeof(high));
+			memcpy(dst + sizeof(high), &want, sizeof(want));
+		}
+	} else {
+		memset(dst, 0, VHOST_HDR_LEGACY);
+	}
 }
 
 /* Exactly n bytes (up to HDR_MAX), in copies of a fixed size that overlap. */
@@ -182,15 +196,25 @@ static inline void look_ahead(struct vhost_ring *r, struct frame *const *frames,
 				hot = r->hot;
 			}
 		}
-		__builtin_prefetch(dst[i], 1);
-		__builtin_prefetch(dst[i] + 64, 1);
+		rte_prefetch0(dst[i]);
+		__builtin_prefetch(dst[i] + r->hdr_len, 1);
+		__builtin_prefetch(dst[i] + r->hdr_len + 63, 1);
 	}
+}
+
+/* Takes the long way for `f`, with all the chains that there are. Returns as put_chains(). */
+static __attribute__((noinline)) int put_long(
+	struct port *port, struct worker *w, struct vhost_ring *r, const struct frame *f, uint16_t used)
+{
+	uint16_t room = vhost_ring_offered(r);
+
+	return room > r->mask + 1 ? -1 : put_chains(port, w, r, f, used, room - used);
 }
 
 static uint16_t put(
 	struct port *port, struct worker *w, struct vhost_ring *r, struct frame *const *frames, uint16_t n)
 {
-	uint16_t room = vhost_ring_offered(r), done = 0, used = 0;
+	uint16_t room = vhost_ring_known(r, n), done = 0, used = 0;
 	uint16_t head[BURST_MAX];
 	uint8_t *dst[BURST_MAX];
 
@@ -212,18 +236,22 @@ static uint16_t put(
 				put_single(r, dst[i], f);
 				vhost_ring_use(r, used, head[i], r->hdr_len + f->len);
 			} else {
-				chains = put_chains(port, w, r, f, used, room - used);
+				chains = put_long(port, w, r, f, used);
 				if (chains < 0)
 					goto full;
 			}
 			used += chains;
 			done++;
 		}
+		room = vhost_ring_known(r, used + n - done);
+		if (unlikely(room > r->mask + 1))
+			break;
 	}
 full:
 	r->next_avail += used;
 	if (used)
 		vhost_ring_publish(r, used);
+	vhost_ring_prefetch_next(r);
 	return done;
 }
 
