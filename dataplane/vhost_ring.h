@@ -69,9 +69,11 @@ struct vhost_ring {
  * Reads guest memory once. Volatile rather than atomic: as whole as the other for an aligned word, and no
  * barrier to the compiler for what is ours.
  */
-static inline uint16_t vhost_read16(const uint16_t *p)
+static inline uint16_t vhost_read16(const void *p)
 {
-	return *(const volatile uint16_t *)p;
+	typedef uint16_t __attribute__((aligned(1))) loose; /* a guest's frame may begin anywhere */
+
+	return *(const volatile loose *)p;
 }
 
 static inline uint64_t vhost_read64(const void *p)

@@ -130,7 +130,7 @@ static inline bool short_take(struct port *port, struct worker *w, const struct 
 		f->nspan = 1;
 	}
 	/* flags and gso_type */
-	if (unlikely(vhost_read16((const uint16_t *)batch->hdr[i])) && !offload_take(r, f, batch->hdr[i])) {
+	if (unlikely(vhost_read16(batch->hdr[i])) && !offload_take(r, f, batch->hdr[i])) {
 		port_rx_drop(w, port, DROP_BAD_OFFLOAD);
 		return false;
 	}
