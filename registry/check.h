@@ -50,8 +50,7 @@ enum check_result {
 struct check;
 
 struct check_type {
-	const char *name;
-	/** Fills the type's own rules for a specification. May be NULL. Errors: -EINVAL. */
+	/** The type's own rules for its specification. NULL: none. Errors: -EINVAL. */
 	int (*valid)(const struct reg_check *spec, struct reg_err *err);
 	/** Begins a probe, which ends by check_done(), maybe at once. NULL: this type does not probe. */
 	void (*start)(struct check *check);

@@ -103,7 +103,6 @@ static void tcp_start(struct check *check)
 }
 
 const struct check_type check_tcp = {
-	.name = "tcp",
 	.start = tcp_start,
 	.stop = tcp_stop,
 	.link = check_follow_port,

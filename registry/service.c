@@ -199,10 +199,18 @@ static bool def_same(const struct reg_service *a, const struct reg_service *b)
 	       strcmp(a->source, b->source) == 0;
 }
 
+/* In a batch, whoever took a vip is told after the one who gave it up. */
+static void tell_last(struct service *service)
+{
+	TAILQ_REMOVE(&service->reg->changed, service, link);
+	TAILQ_INSERT_TAIL(&service->reg->changed, service, link);
+}
+
 static int service_replace(struct service *service, const struct reg_service *new)
 {
 	struct reg_service old = service->def, def;
 	struct vip *vip = NULL;
+	bool took;
 
 	if (def_copy(&def, new) < 0)
 		goto out;
@@ -212,6 +220,7 @@ static int service_replace(struct service *service, const struct reg_service *ne
 	}
 	if (prepare_checks(service, &def) < 0 || vip_take(service, &def, &vip) < 0)
 		goto out;
+	took = vip && vip != service->vip;
 	if (vip != service->vip)
 		vip_release(service->reg, service->vip);
 	service->vip = vip;
@@ -219,6 +228,8 @@ static int service_replace(struct service *service, const struct reg_service *ne
 	refresh_backends(service, &old);
 	spec_clear(&old.check);
 	commit_service(service);
+	if (took)
+		tell_last(service);
 	return 0;
 out:
 	discard_checks(service);

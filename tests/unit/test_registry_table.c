@@ -197,6 +197,26 @@ static void one_vip_has_one_service(void **state)
 	assert_int_equal(registry_service_set(w->reg, &api, &w->err), 0);
 }
 
+static void a_vip_changes_hands_in_one_commit(void **state)
+{
+	struct world *w = *state;
+	struct reg_service api = world_service("api"), shop = world_service("shop");
+
+	shop.port = 81;
+	world_add_service(w, &api);
+	world_add_service(w, &shop);
+	world_told(w);
+	registry_batch_begin(w->reg);
+	world_add_backend(w, "shop", "10.1.0.2", 80);
+	api.port = 8080;
+	shop.port = 80;
+	assert_int_equal(registry_service_set(w->reg, &api, &w->err), 0);
+	assert_int_equal(registry_service_set(w->reg, &shop, &w->err), 0);
+	registry_batch_end(w->reg);
+	assert_string_equal(
+		world_told(w), "3 api\n3 shop 10.1.0.2:80=1\n"); /* it is free before it is taken */
+}
+
 /* --- commits -------------------------------------------------------------------------------------------- */
 
 static void each_change_is_one_generation(void **state)
@@ -488,6 +508,7 @@ int main(void)
 		TEST(refuses_bad_backends),
 		TEST(same_instance_from_two_doors_is_refused),
 		TEST(one_vip_has_one_service),
+		TEST(a_vip_changes_hands_in_one_commit),
 		TEST(each_change_is_one_generation),
 		TEST(no_change_is_no_commit),
 		TEST(set_keeps_backends_and_source),
