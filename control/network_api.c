@@ -11,7 +11,6 @@
 #include "control/params.h"
 #include "control/port_spec.h"
 #include "control/result.h"
-#include "control/tap_port.h"
 
 static const char *const modes[] = {"bridge", "host", "overlay", "p2p", NULL};
 
@@ -186,13 +185,8 @@ static void follow_mtu(struct model *model, struct model_port *port, uint16_t mt
 	int rc;
 
 	port->spec.mtu = mtu;
-	if (port->spec.type == DP_TAP) {
-		struct tap_port tap;
-
-		port_spec_tap(port, &tap);
-		if (tap_port_change(&tap, &tap, &err) < 0)
-			log_line(LOG_WARNING, "port %s keeps its interface's MTU: %s", port->name, err.text);
-	}
+	if (port_spec_change_tap(port, port, &err) < 0)
+		log_line(LOG_WARNING, "port %s keeps its interface's MTU: %s", port->name, err.text);
 	rc = dp_port_set(model->dp, port->id, &port->spec, &why);
 	if (rc < 0)
 		log_line(LOG_ERR, "port %s keeps its MTU: %s", port->name, why.text);

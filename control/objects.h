@@ -20,7 +20,7 @@
 
 enum { MODEL_NAME = 64, MODEL_SOURCE = 16, MODEL_IDS = 65536 };
 
-/* The name shown for a network's gateway port, which no port of a user's has by itself. */
+/* The name shown for a network's gateway port; no other port may have it. */
 #define MODEL_GATEWAY_PORT "gateway"
 
 struct model_network {

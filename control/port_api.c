@@ -10,7 +10,6 @@
 #include "control/params.h"
 #include "control/port_spec.h"
 #include "control/result.h"
-#include "control/tap_port.h"
 #include "control/virtio_features.h"
 
 enum { P2P_PORTS = 2 };
@@ -115,8 +114,8 @@ static int port_add(
 	const char *name = param_str(params, "name");
 	struct model_port *port;
 
-	if (model_port(model, name))
-		return api_fail(err, API_EXISTS, "name", "there is a port \"%s\" already", name);
+	if (port_spec_check_name(model, name, err) < 0)
+		return -1;
 	port = calloc(1, sizeof(*port));
 	if (port)
 		port->params = json_copy(params);
@@ -165,22 +164,6 @@ static int read_changes(
 	return ips ? read_ips(model, now, ips, err) : 0;
 }
 
-/* The interface of a TAP port, from `from` to `to`; comes back to `from` when that fails. */
-static int change_tap(const struct model_port *from, const struct model_port *to, struct api_err *err)
-{
-	struct tap_port old, now;
-	struct api_err ignored;
-
-	if (to->spec.type != DP_TAP)
-		return 0;
-	port_spec_tap(from, &old);
-	port_spec_tap(to, &now);
-	if (tap_port_change(&old, &now, err) == 0)
-		return 0;
-	tap_port_change(&now, &old, &ignored);
-	return -1;
-}
-
 static bool has_ip(const struct dp_port *spec, uint32_t ip)
 {
 	for (unsigned i = 0; i < spec->nips; i++)
@@ -214,11 +197,11 @@ static int apply_changes(
 	struct dp_err why = {""};
 	int rc;
 
-	if (change_tap(port, now, err) < 0)
+	if (port_spec_change_tap(port, now, err) < 0)
 		return -1;
 	rc = dp_port_set(model->dp, port->id, &now->spec, &why);
 	if (rc < 0) {
-		change_tap(now, port, &ignored);
+		port_spec_change_tap(now, port, &ignored);
 		return model_refused(err, rc, why.text);
 	}
 	port->spec = now->spec;

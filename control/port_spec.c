@@ -52,6 +52,15 @@ static enum dp_port_type type_of(const char *name)
 	return (enum dp_port_type)type;
 }
 
+int port_spec_check_name(struct model *model, const char *name, struct api_err *err)
+{
+	if (!strcmp(name, MODEL_GATEWAY_PORT))
+		return api_fail(err, API_INVALID, "name", "\"%s\" stands for the networks' own ports", name);
+	if (model_port(model, name))
+		return api_fail(err, API_EXISTS, "name", "there is a port \"%s\" already", name);
+	return 0;
+}
+
 static int check_fields(const struct model_port *port, struct api_err *err)
 {
 	unsigned type = PORT_SPEC(port->spec.type);
@@ -230,6 +239,21 @@ void port_spec_tap(const struct model_port *port, struct tap_port *tap)
 	tap->nips = port->spec.nips;
 	tap->prefix = port->network->spec.prefix;
 	tap->gateway = port->network->spec.gateway;
+}
+
+int port_spec_change_tap(const struct model_port *from, const struct model_port *to, struct api_err *err)
+{
+	struct tap_port old, now;
+	struct api_err ignored;
+
+	if (to->spec.type != DP_TAP)
+		return 0;
+	port_spec_tap(from, &old);
+	port_spec_tap(to, &now);
+	if (tap_port_change(&old, &now, err) == 0)
+		return 0;
+	tap_port_change(&now, &old, &ignored);
+	return -1;
 }
 
 int port_spec_attach(struct model *model, struct model_port *port, struct api_err *err)

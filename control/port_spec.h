@@ -36,6 +36,9 @@ extern const char *const port_type_names[], *const uplink_type_names[];
 
 extern const char *const port_spec_modes[], *const port_spec_rings[];
 
+/** May a new port or uplink be called `name`? Returns 0 or -1. */
+int port_spec_check_name(struct model *model, const char *name, struct api_err *err);
+
 /**
  * Reads the fields above into port->spec (but mac and mtu); port->name and port->params are set, and the
  * strings stay borrowed from port->params. Refuses fields of other types and types that are not there yet.
@@ -58,6 +61,10 @@ void port_spec_describe(const struct model_port *port, json_t *object);
 /** What a TAP port's interface is to be. */
 struct tap_port;
 void port_spec_tap(const struct model_port *port, struct tap_port *tap);
+
+/** Brings the interface of a TAP port from `from` to `to`; back to `from` when that fails. Nothing for other
+ * types. */
+int port_spec_change_tap(const struct model_port *from, const struct model_port *to, struct api_err *err);
 
 /**
  * Makes what the port needs on the host, adds it to the dataplane and to the model. Returns 0, or -1 with

@@ -102,8 +102,8 @@ static int uplink_add(
 	struct model_port *uplink;
 	char mac[ADDR_MAC_TEXT];
 
-	if (model_port(model, name))
-		return api_fail(err, API_EXISTS, "name", "there is a port \"%s\" already", name);
+	if (port_spec_check_name(model, name, err) < 0)
+		return -1;
 	uplink = calloc(1, sizeof(*uplink));
 	if (uplink)
 		uplink->params = json_copy(params);
@@ -144,6 +144,7 @@ static int uplink_set(
 	struct model_port *uplink = need_uplink(model, params, err);
 	const char *mac = param_str(params, "mac");
 	struct dp_err why = {""};
+	struct api_err ignored;
 	struct model_port now;
 	int rc;
 
@@ -153,9 +154,13 @@ static int uplink_set(
 	now.spec.mtu = (uint16_t)param_int(params, "mtu", now.spec.mtu);
 	if (mac && port_spec_take_mac(model, &now, mac, err) < 0)
 		return -1;
+	if (port_spec_change_tap(uplink, &now, err) < 0)
+		return -1;
 	rc = dp_port_set(model->dp, uplink->id, &now.spec, &why);
-	if (rc < 0)
+	if (rc < 0) {
+		port_spec_change_tap(&now, uplink, &ignored);
 		return model_refused(err, rc, why.text);
+	}
 	uplink->spec = now.spec;
 	model_changed(model, "uplink.set", source, params);
 	*result = uplink_json(model, uplink);

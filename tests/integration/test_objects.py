@@ -25,6 +25,11 @@ def refused(daemon, method, code, text, **params):
     assert (refusal.value.code, refusal.value.message[:len(text)]) == (code, text), refusal.value.message
 
 
+def given(params):
+    """Without those that are None."""
+    return {key: value for key, value in params.items() if value is not None}
+
+
 def names(rows):
     return [row["name"] for row in rows]
 
@@ -59,7 +64,7 @@ def test_network_defaults(sluiced):
                      "age_s": 300, "ports": 0, "source": "api"}
 
 
-@pytest.mark.parametrize("params, code, text", [
+NETWORK_REFUSALS = [
     ({"mode": "overlay"}, INVALID, "vni: required for mode overlay"),
     ({"mode": "bridge", "vni": 5}, INVALID, "vni: only for mode overlay"),
     ({"mode": "overlay", "vni": 100}, EXISTS, "vni: 100 is taken by network web"),
@@ -70,12 +75,15 @@ def test_network_defaults(sluiced):
     ({"mode": "host", "subnet": "10.2.0.0/24"}, INVALID, "gateway: required for mode host"),
     ({"mode": "p2p", "subnet": "10.2.0.0/24", "gateway": "10.2.0.1"}, INVALID, "gateway: not for mode p2p"),
     ({"mode": "bridge", "name": "web"}, EXISTS, 'name: there is a network "web" already'),
-])
-def test_network_refusals(sluiced, params, code, text):
+]
+
+
+def test_network_refusals(sluiced):
     sluiced.rpc("network.add", name="web", mode="overlay", vni=100)
     before = sluiced.rpc("network.list")
-    refused(sluiced, "network.add", code, text, **{"name": "new", **params})
-    assert sluiced.rpc("network.list") == before
+    for params, code, text in NETWORK_REFUSALS:
+        refused(sluiced, "network.add", code, text, **{"name": "new", **params})
+        assert sluiced.rpc("network.list") == before
 
 
 def test_network_in_use(web):
@@ -94,6 +102,8 @@ def test_gateway_answers(web, netns):
     traffic.ping(c1, "10.1.0.1")
     shown = web.rpc("network.show", name="web")
     assert (shown["gateway_state"], shown["ports"]) == ("up", 1)
+    web.rpc("network.set", name="web", mtu=1300)
+    traffic.ping(c1, "10.1.0.1", size=1300 - 28)
 
 
 def test_subnets_of_two_networks_may_overlap(web, netns):
@@ -232,9 +242,10 @@ def test_no_address_left(sluiced):
             type="vhost-user", socket=str(sluiced.vhost / "b.sock"))
 
 
-@pytest.mark.parametrize("params, code, text", [
+PORT_REFUSALS = [
     ({"network": "none"}, NOT_FOUND, 'network: no such network "none"'),
     ({"name": "c1"}, EXISTS, 'name: there is a port "c1" already'),
+    ({"name": "gateway"}, INVALID, 'name: "gateway" stands for'),
     ({"netns": "no-such-ns"}, NOT_FOUND, 'netns: no such namespace "no-such-ns"'),
     ({"netns": "/etc/passwd"}, INVALID, 'netns: "/etc/passwd" is no network namespace'),
     ({"ifname": "eth0"}, EXISTS, 'ifname: there is an interface "eth0" already'),
@@ -256,18 +267,21 @@ def test_no_address_left(sluiced):
     ({"type": "vhost-user", "netns": None, "ifname": None, "ring": "packed"}, UNSUPPORTED, "ring: packed"),
     ({"type": "vhost-user", "netns": None, "ifname": None, "socket_mode": "0980"}, INVALID, "socket_mode: "),
     ({"type": "vhost-user", "netns": None, "ifname": None, "socket": "SOCKET"}, EXISTS, "socket: "),
-])
-def test_port_refusals_leave_nothing_behind(web, netns, params, code, text):
+]
+
+
+def test_port_refusals_leave_nothing_behind(web, netns):
     c1 = netns()
     web.rpc("port.add", name="c1", network="web", type="tap", netns=c1.name)
     web.rpc("port.add", name="v1", network="web", type="vhost-user", socket=str(web.vhost / "v1.sock"))
     web.rpc("service.add", name="api", network="web", vip="10.1.0.100", port=80, protocol="tcp")
-    whole = {"name": "new", "network": "web", "type": "tap", "netns": c1.name, "ifname": "eth1", **params}
-    if whole.get("socket") == "SOCKET":
-        whole["socket"] = str(web.vhost / "v1.sock")
-    refused(web, "port.add", code, text, **{key: value for key, value in whole.items() if value is not None})
-    assert names(web.rpc("port.list")) == ["c1", "v1"]
-    assert sorted(c1.interfaces()) == ["eth0", "lo"]
+    whole = {"name": "new", "network": "web", "type": "tap", "netns": c1.name, "ifname": "eth1"}
+    for params, code, text in PORT_REFUSALS:
+        if params.get("socket") == "SOCKET":
+            params = {**params, "socket": str(web.vhost / "v1.sock")}
+        refused(web, "port.add", code, text, **given({**whole, **params}))
+        assert names(web.rpc("port.list")) == ["c1", "v1"]
+        assert sorted(c1.interfaces()) == ["eth0", "lo"]
 
 
 def test_vhost_socket_is_where_and_how_it_was_asked_for(web):
@@ -360,6 +374,7 @@ def test_uplink_and_vtep_life(sluiced, netns):
     assert sluiced.rpc("vtep.list") == []
     sluiced.rpc("uplink.set", name="up0", mtu=1400)
     assert sluiced.rpc("uplink.show", name="up0")["mtu"] == 1400
+    assert "mtu 1400" in other.run("ip", "link", "show", "under").stdout
     sluiced.rpc("uplink.del", name="up0")
     assert sluiced.rpc("uplink.list") == []
 
@@ -472,7 +487,7 @@ def test_service_without_a_vip_is_discoverable_only(web):
     assert shown["backends"][0]["balanced"] is True
 
 
-@pytest.mark.parametrize("params, code, text", [
+SERVICE_REFUSALS = [
     ({"name": "api"}, EXISTS, ""),
     ({"network": "none"}, NOT_FOUND, 'network: no such network "none"'),
     ({"network": None}, INVALID, "network: required with a vip"),
@@ -484,14 +499,17 @@ def test_service_without_a_vip_is_discoverable_only(web):
     ({"vip": "10.1.0.2"}, EXISTS, "vip: 10.1.0.2 is taken by port v1"),
     ({"vip": "10.1.0.100"}, EXISTS, "vip: "),
     ({"check": {"type": "http", "path": "/"}}, UNSUPPORTED, ""),
-])
-def test_service_refusals(web, params, code, text):
+]
+
+
+def test_service_refusals(web):
     web.rpc("network.add", name="bare", mode="bridge")
     web.rpc("port.add", name="v1", network="web", type="vhost-user", socket=str(web.vhost / "v1.sock"))
     web.rpc("service.add", name="api", network="web", vip="10.1.0.100", port=80, protocol="tcp")
-    whole = {"name": "new", "network": "web", "vip": "10.1.0.99", "port": 80, "protocol": "tcp", **params}
-    refused(web, "service.add", code, text, **{key: value for key, value in whole.items() if value is not None})
-    assert names(web.rpc("service.list")) == ["api"]
+    whole = {"name": "new", "network": "web", "vip": "10.1.0.99", "port": 80, "protocol": "tcp"}
+    for params, code, text in SERVICE_REFUSALS:
+        refused(web, "service.add", code, text, **given({**whole, **params}))
+        assert names(web.rpc("service.list")) == ["api"]
 
 
 def test_services_may_share_a_vip_on_different_ports(web):
@@ -549,6 +567,28 @@ def test_backend_follows_its_port(web, netns):
     assert health() == "critical"
 
 
+def test_checks_start_inside_the_network(web, netns):
+    """Two networks with the same addresses: each service's check reaches the backend of its own network."""
+    web.rpc("network.add", name="other", mode="bridge", subnet="10.1.0.0/24", gateway="10.1.0.1")
+    served, silent = netns(), netns()
+    for network, ns in (("web", served), ("other", silent)):
+        web.rpc("port.add", name=f"c-{network}", network=network, type="tap", netns=ns.name, ips=["10.1.0.2"])
+    with traffic.tcp_server(served, 8080):
+        for network in ("web", "other"):
+            web.rpc("service.add", name=f"s-{network}", network=network, vip="10.1.0.100", port=80, protocol="tcp",
+                    check={"type": "tcp", "interval_ms": 50, "timeout_ms": 500})
+            web.rpc("backend.add", service=f"s-{network}", address="10.1.0.2", port=8080)
+
+        def health(service):
+            return web.rpc("service.show", name=service)["backends"][0]["health"]
+
+        wait.until(lambda: health("s-web") == "passing", "the server is found")
+        wait.until(lambda: "refused" in web.rpc("service.show", name="s-other")["backends"][0]["output"].lower(),
+                   "the other container refuses")
+        assert health("s-other") == "critical"
+    wait.until(lambda: health("s-web") == "critical", "the server is missed")
+
+
 def test_no_connections_yet(web):
     web.rpc("service.add", name="api", network="web", vip="10.1.0.100", port=80, protocol="tcp")
     assert web.rpc("conn.count") == {"count": 0}
@@ -584,6 +624,6 @@ def test_workers_and_status(web):
     assert {stage["name"] for stage in worker["stages"]} >= {"learn", "service", "lookup"}
     status = web.rpc("status")
     assert set(status) == {"version", "uptime_s", "workers", "memory_mb", "generation"}
-    assert set(status["workers"][0]) == {"core", "state", "busy_pct", "packets", "cycles_per_packet"}
+    assert set(status["workers"][0]) >= {"core", "state", "busy_pct", "packets", "cycles_per_packet"}
     assert status["memory_mb"] > 0
     assert web.rpc("version") == {"version": status["version"]}
