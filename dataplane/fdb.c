@@ -10,8 +10,7 @@
 
 static uint64_t value_of(uint32_t hash, uint8_t flags, uint16_t gen, uint16_t tick, uint16_t target)
 {
-	return (uint64_t)(hash >> 24) << 56 | (uint64_t)(uint8_t)(flags | FDB_VALID) << 48 |
-	       (uint64_t)gen << 32 | (uint64_t)tick << 16 | target;
+	return (uint64_t)(hash >> 24) << 56 | fdb_untagged(target, flags, tick, gen);
 }
 
 int fdb_open(uint32_t entries, struct fdb **out)

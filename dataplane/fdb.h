@@ -68,6 +68,10 @@ static inline bool fdb_alive(uint64_t value, uint16_t gen)
 	return value != FDB_NONE && ((fdb_flags(value) & FDB_STATIC) || fdb_gen(value) == gen);
 }
 
+/* The MAC's bits of a key, and its group bit: the lowest of the first byte. */
+#define FDB_MAC ((UINT64_C(1) << 48) - 1)
+#define FDB_GROUP UINT64_C(1)
+
 /** The key of a MAC (6 readable bytes) in a network. Never 0 for a valid MAC. */
 static inline uint64_t fdb_key(uint16_t net, const uint8_t *mac)
 {
@@ -77,6 +81,15 @@ static inline uint64_t fdb_key(uint16_t net, const uint8_t *mac)
 	memcpy(&high, mac, 4);
 	memcpy(&low, mac + 4, 2);
 	return (uint64_t)net << 48 | (uint64_t)low << 32 | high;
+}
+
+/** The same of a MAC in a frame's header: reads eight bytes at once. */
+static inline uint64_t fdb_frame_key(uint16_t net, const uint8_t *mac)
+{
+	uint64_t eight;
+
+	memcpy(&eight, mac, 8);
+	return (uint64_t)net << 48 | (eight & FDB_MAC);
 }
 
 /** CRC32C of the key: every bit of the MAC reaches the bucket number; three cycles. */
@@ -100,13 +113,25 @@ static inline void fdb_prefetch(const struct fdb *fdb, uint64_t key)
 	__builtin_prefetch(fdb_first(fdb, fdb_hash(key)));
 }
 
-/** The slot of `key` in a bucket, -1: not there. Four compares without a branch: the way is random. */
+/*
+ * The slot of `key` in a bucket, -1: not there. Without a branch over the ways, for which of them it is cannot be
+ * predicted. One vector compare where the CPU has it: 18 against 25 cycles a look-up in bench-stages. An aligned vector load
+ * reads each of its 64-bit keys whole on every CPU that has AVX2, which is all that is asked of it.
+ */
 static inline int fdb_way(const struct fdb_bucket *bucket, uint64_t key)
 {
+#ifdef __AVX2__
+	__m256i keys = _mm256_load_si256((const __m256i *)bucket->key);
+	__m256i same = _mm256_cmpeq_epi64(keys, _mm256_set1_epi64x((long long)key));
+	unsigned hit = (unsigned)_mm256_movemask_pd(_mm256_castsi256_pd(same));
+
+	atomic_signal_fence(memory_order_acquire); /* loads are not reordered on x86: only the compiler must not */
+#else
 	unsigned hit = 0;
 
 	for (unsigned i = 0; i < FDB_WAYS; i++)
 		hit |= (unsigned)(atomic_load_explicit(&bucket->key[i], memory_order_acquire) == key) << i;
+#endif
 	return hit ? __builtin_ctz(hit) : -1;
 }
 
@@ -133,6 +158,23 @@ static inline uint64_t fdb_lookup(const struct fdb *fdb, uint64_t key)
 			return FDB_NONE;
 	}
 	return fdb_read(bucket, way, key, hash);
+}
+
+/** A value but for its tag: what a learner that finds `target`, second `now` and so on unchanged need not write. */
+#define FDB_UNTAGGED ((UINT64_C(1) << 56) - 1)
+static inline uint64_t fdb_untagged(uint16_t target, uint8_t flags, uint16_t now, uint16_t gen)
+{
+	return (uint64_t)(uint8_t)(flags | FDB_VALID) << 48 | (uint64_t)gen << 32 | (uint64_t)now << 16 | target;
+}
+
+/** Worker. Is `key` there already as fdb_untagged() says? One line read, nothing written. */
+static inline bool fdb_is_fresh(const struct fdb *fdb, uint64_t key, uint64_t untagged)
+{
+	const struct fdb_bucket *bucket = fdb_first(fdb, fdb_hash(key));
+	int way = fdb_way(bucket, key);
+
+	return way >= 0 &&
+	       (atomic_load_explicit(&bucket->value[way], memory_order_relaxed) & FDB_UNTAGGED) == untagged;
 }
 
 /** The table for `entries` (rounded up so that it is at most half full). -ENOMEM. */

@@ -1,4 +1,5 @@
 #include "dataplane/dp.h"
+#include "dataplane/fdb.h"
 #include "dataplane/parse.h"
 #include "dataplane/pipeline.h"
 
@@ -10,6 +11,7 @@ void ingress_stage(struct worker *w, struct burst *b)
 		struct frame *f = &b->frame[i];
 
 		f->net = b->in->net;
+		fdb_prefetch(w->dp->fdb, fdb_frame_key(f->net, frame_data(f) + 6)); /* for the learn stage */
 		parse_frame(f);
 	}
 }

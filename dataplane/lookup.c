@@ -54,31 +54,26 @@ static void lookup_unicast(
 
 static void lookup_one(struct worker *w, const struct burst *b, struct frame *f, const struct network *net)
 {
-	const uint8_t *dst = frame_data(f);
+	uint64_t key = fdb_frame_key(f->net, frame_data(f));
 
 	if (__builtin_expect(!net, 0))
 		frame_drop(f, DROP_WRONG_NETWORK);
 	else if (__builtin_expect(net->mode == DP_P2P, 0))
 		lookup_peer(b, f, net);
-	else if (__builtin_expect(mac_multicast(dst), 0))
+	else if (__builtin_expect(key & FDB_GROUP, 0))
 		f->verdict = V_FLOOD;
-	else if (__builtin_expect(mac_equal(dst, dp_router_mac), 0))
+	else if (__builtin_expect((key & FDB_MAC) == fdb_key(0, dp_router_mac), 0))
 		lookup_gateway(b, f, net);
 	else
-		lookup_unicast(w, b, f, net, fdb_key(f->net, dst));
+		lookup_unicast(w, b, f, net, key);
 }
 
+/* The learn stage has asked for the buckets. */
 void lookup_stage(struct worker *w, struct burst *b)
 {
 	uint16_t last = NET_NONE;
 	const struct network *net = NULL;
 
-	for (unsigned i = 0; i < b->count; i++) {
-		struct frame *f = &b->frame[i];
-
-		if (f->verdict == V_NONE)
-			fdb_prefetch(w->dp->fdb, fdb_key(f->net, frame_data(f)));
-	}
 	for (unsigned i = 0; i < b->count; i++) {
 		struct frame *f = &b->frame[i];
 
