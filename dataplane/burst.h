@@ -76,7 +76,7 @@ struct frame {
 	uint8_t verdict;    /* enum verdict */
 	uint8_t reason;	    /* enum drop_reason (stats.h), when verdict is V_DROP */
 	uint8_t ip_proto;   /* IPv4 protocol or IPv6 next header when l4_off is set */
-	uint16_t ethertype; /* host order; the innermost after VLAN tags */
+	uint16_t ethertype; /* host order; once parsed, the innermost after VLAN tags */
 	uint8_t l3_off;	    /* of the IP header from the frame's first byte; 0: not IP, or not in the copy */
 	uint8_t l4_off;	    /* of the TCP, UDP or ICMP header; 0: none, a fragment, or not in the copy */
 	uint16_t net;	    /* network index, NET_NONE before an uplink frame is decapsulated */
@@ -85,7 +85,8 @@ struct frame {
 	struct offload off;
 	uint32_t hash;	 /* flow hash; 0: not computed (flow_hash() in parse.h fills it) */
 	uint32_t cookie; /* the source's own: ring head, slot */
-	uint8_t pad[12];
+	bool parsed;	 /* parse_frame() has run: the offsets below the Ethernet header are known */
+	uint8_t pad[11];
 	uint8_t hdr[HDR_ROOM + HDR_MAX];
 } __attribute__((aligned(64)));
 static_assert(sizeof(struct frame) == 256, "one line of state, one of room, two of header");

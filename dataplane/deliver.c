@@ -18,7 +18,8 @@
 struct parcel {
 	uint16_t port;
 	uint16_t count;
-	uint16_t sent; /* dealt with so far */
+	uint16_t sent;	  /* dealt with so far */
+	uint8_t requests; /* not 0: some frame asks for a checksum or segments */
 	struct frame *frame[BURST_MAX];
 };
 
@@ -64,7 +65,8 @@ static uint32_t wire_len(const struct frame *f)
 /* For a frame that seems to be: a large frame counts by its segments, and a VLAN tag is not counted. */
 static bool too_long(const struct port *port, const struct frame *f)
 {
-	bool tagged = f->ethertype != load16(f->hdr + f->hdr_off + 12);
+	uint16_t type = load16(f->hdr + f->hdr_off + 12);
+	bool tagged = type == ETHERTYPE_8021Q || type == ETHERTYPE_8021AD;
 
 	return wire_len(f) > port->mtu + (uint32_t)ETH_LEN + (tagged ? VLAN_LEN : 0);
 }
@@ -95,11 +97,11 @@ static uint16_t transmit(struct worker *w, struct port *port, struct frame *cons
 	uint16_t done = port->ops->tx(port, w, frames, n);
 	uint64_t bytes = 0;
 
-	for (unsigned i = 0; i < done; i++) {
+	for (unsigned i = 0; i < done; i++)
 		bytes += frames[i]->len;
-		if (port->is_uplink && frames[i]->net != NET_NONE)
+	for (unsigned i = 0; port->is_uplink && i < done; i++)
+		if (frames[i]->net != NET_NONE)
 			w->net_stats[frames[i]->net].tx++;
-	}
 	port_sent(w, port, port->net, done, bytes);
 	return done;
 }
@@ -131,39 +133,49 @@ static void transmit_segments(struct worker *w, struct port *port, struct frame 
 		w->net_stats[f->net].copies += copies - 1;
 }
 
+/* Readies frames from `first` on for a port with these offloads. Returns the first that must go in segments,
+ * or count. */
+static uint16_t serve_requests(struct parcel *parcel, uint16_t first, uint32_t offloads)
+{
+	for (uint16_t i = first; i < parcel->count; i++) {
+		struct frame *f = parcel->frame[i];
+
+		if (!f->off.flags && !f->off.gso_type)
+			continue;
+		if (wants_segments(f, offloads))
+			return i;
+		if ((f->off.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) && !(offloads & PORT_CSUM))
+			offload_checksum(f);
+	}
+	return parcel->count;
+}
+
 /* Sends parcel->frame[sent..] as far as the receiver takes it. Returns whether all of it was dealt with. */
 static bool transmit_parcel(struct worker *w, struct port *port, struct parcel *parcel)
 {
 	uint32_t offloads = atomic_load_explicit(&port->offloads, memory_order_relaxed);
 
 	while (parcel->sent < parcel->count) {
-		uint16_t first = parcel->sent, run = first, done;
+		uint16_t first = parcel->sent, end = parcel->count, done;
 
-		for (; run < parcel->count; run++) {
-			struct frame *f = parcel->frame[run];
-
-			if (__builtin_expect(!f->off.flags && !f->off.gso_type, 1))
-				continue;
-			if (wants_segments(f, offloads))
-				break;
-			if ((f->off.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) && !(offloads & PORT_CSUM))
-				offload_checksum(f);
-		}
-		if (run > first) {
-			done = transmit(w, port, parcel->frame + first, run - first);
+		if (__builtin_expect(parcel->requests, 0))
+			end = serve_requests(parcel, first, offloads);
+		if (end > first) {
+			done = transmit(w, port, parcel->frame + first, end - first);
 			parcel->sent += done;
-			if (done < run - first)
+			if (done < end - first)
 				return false;
 		}
-		if (run < parcel->count) {
-			transmit_segments(w, port, parcel->frame[run], NULL);
+		if (end < parcel->count) {
+			transmit_segments(w, port, parcel->frame[end], NULL);
 			parcel->sent++;
 		}
 	}
 	return true;
 }
 
-static void post(struct outbox *box, uint16_t port, struct frame *f)
+/* The parcel for `port` in this burst. */
+static struct parcel *parcel_for(struct outbox *box, uint16_t port)
 {
 	struct parcel *parcel;
 
@@ -173,15 +185,53 @@ static void post(struct outbox *box, uint16_t port, struct frame *f)
 		parcel->port = port;
 		parcel->count = 0;
 		parcel->sent = 0;
+		parcel->requests = 0;
 	}
-	parcel = &box->parcel[box->slot[port] - 1];
+	return &box->parcel[box->slot[port] - 1];
+}
+
+static inline void put(struct parcel *parcel, struct frame *f)
+{
+	parcel->requests |= f->off.flags | f->off.gso_type;
 	parcel->frame[parcel->count++] = f;
 }
 
-static void post_port(struct worker *w, struct burst *b, struct frame *f)
+static void post(struct outbox *box, uint16_t port, struct frame *f)
 {
-	struct port *port = dp_get_port(w->dp, f->out);
+	put(parcel_for(box, port), f);
+}
 
+/* Where the frame before went, for the next one as a rule goes there too. */
+struct last_hop {
+	uint16_t out, net;
+	uint32_t longest;      /* frames up to this length need no second look */
+	struct parcel *parcel; /* NULL: each frame needs one */
+};
+
+static void choose_hop(struct worker *w, const struct frame *f, struct last_hop *hop)
+{
+	const struct port *port = dp_get_port(w->dp, f->out);
+
+	hop->out = f->out;
+	hop->net = f->net;
+	hop->parcel = NULL;
+	if (!port || port->net != f->net || !atomic_load_explicit(&port->up, memory_order_relaxed))
+		return;
+	hop->longest = port->mtu + (uint32_t)ETH_LEN;
+	hop->parcel = parcel_for(w->outbox, port->id);
+}
+
+static inline void post_port(struct worker *w, struct burst *b, struct frame *f, struct last_hop *hop)
+{
+	struct port *port;
+
+	if (__builtin_expect(f->out != hop->out || f->net != hop->net, 0))
+		choose_hop(w, f, hop);
+	if (__builtin_expect(hop->parcel && f->len <= hop->longest, 1)) {
+		put(hop->parcel, f);
+		return;
+	}
+	port = dp_get_port(w->dp, f->out);
 	if (admitted(w, b, port, f, f->net))
 		post(w->outbox, port->id, f);
 }
@@ -275,7 +325,7 @@ static void flood_port(struct worker *w, struct burst *b, uint16_t id, struct fr
 
 	for (unsigned i = 0; i < n; i++)
 		if (admitted(w, b, port, frames[i], frames[i]->net))
-			parcel.frame[parcel.count++] = frames[i];
+			put(&parcel, frames[i]);
 	if (parcel.count && !transmit_parcel(w, port, &parcel) && !transmit_parcel(w, port, &parcel))
 		for (; parcel.sent < parcel.count; parcel.sent++)
 			port_drop(w, port, parcel.frame[parcel.sent]->net, DROP_RING_FULL);
@@ -351,6 +401,7 @@ static void flood_all(struct worker *w, struct burst *b, struct frame **frames, 
 void deliver_stage(struct worker *w, struct burst *b)
 {
 	struct frame *flooded[BURST_MAX];
+	struct last_hop hop = {.out = OUT_NONE};
 	unsigned nflood = 0;
 
 	for (unsigned i = 0; i < b->count; i++) {
@@ -358,7 +409,7 @@ void deliver_stage(struct worker *w, struct burst *b)
 
 		switch (f->verdict) {
 		case V_PORT:
-			post_port(w, b, f);
+			post_port(w, b, f, &hop);
 			break;
 		case V_VTEP:
 			post_vtep(w, b, f);

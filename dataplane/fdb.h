@@ -114,9 +114,10 @@ static inline void fdb_prefetch(const struct fdb *fdb, uint64_t key)
 }
 
 /*
- * The slot of `key` in a bucket, -1: not there. Without a branch over the ways, for which of them it is cannot be
- * predicted. One vector compare where the CPU has it: 18 against 25 cycles a look-up in bench-stages. An aligned vector load
- * reads each of its 64-bit keys whole on every CPU that has AVX2, which is all that is asked of it.
+ * The slot of `key` in a bucket, -1: not there. Without a branch over the ways, for which of them it is
+ * cannot be predicted. One vector compare where the CPU has it: 18 against 25 cycles a look-up in
+ * bench-stages. An aligned vector load reads each of its 64-bit keys whole on every CPU that has AVX2, which
+ * is all that is asked of it.
  */
 static inline int fdb_way(const struct fdb_bucket *bucket, uint64_t key)
 {
@@ -125,7 +126,8 @@ static inline int fdb_way(const struct fdb_bucket *bucket, uint64_t key)
 	__m256i same = _mm256_cmpeq_epi64(keys, _mm256_set1_epi64x((long long)key));
 	unsigned hit = (unsigned)_mm256_movemask_pd(_mm256_castsi256_pd(same));
 
-	atomic_signal_fence(memory_order_acquire); /* loads are not reordered on x86: only the compiler must not */
+	atomic_signal_fence(
+		memory_order_acquire); /* loads are not reordered on x86: only the compiler must not */
 #else
 	unsigned hit = 0;
 
@@ -160,11 +162,13 @@ static inline uint64_t fdb_lookup(const struct fdb *fdb, uint64_t key)
 	return fdb_read(bucket, way, key, hash);
 }
 
-/** A value but for its tag: what a learner that finds `target`, second `now` and so on unchanged need not write. */
+/** A value but for its tag: what a learner that finds `target`, second `now` and so on unchanged need not
+ * write. */
 #define FDB_UNTAGGED ((UINT64_C(1) << 56) - 1)
 static inline uint64_t fdb_untagged(uint16_t target, uint8_t flags, uint16_t now, uint16_t gen)
 {
-	return (uint64_t)(uint8_t)(flags | FDB_VALID) << 48 | (uint64_t)gen << 32 | (uint64_t)now << 16 | target;
+	return (uint64_t)(uint8_t)(flags | FDB_VALID) << 48 | (uint64_t)gen << 32 | (uint64_t)now << 16 |
+	       target;
 }
 
 /** Worker. Is `key` there already as fdb_untagged() says? One line read, nothing written. */

@@ -3,15 +3,28 @@
 #include "dataplane/parse.h"
 #include "dataplane/pipeline.h"
 
+/* Will any stage look past the Ethernet header? Where not, whoever needs more (flow_hash) parses later. */
+static inline bool looks_deep(const struct network *net)
+{
+	return net && atomic_load_explicit(&net->lb, memory_order_relaxed);
+}
+
 /* All frames of the burst come from a network's port, so they share the network. */
 void ingress_stage(struct worker *w, struct burst *b)
 {
-	w->net_stats[b->in->net].rx += b->count;
+	const uint16_t id = b->in->net;
+	const bool deep = looks_deep(dp_get_net(w->dp, id));
+
+	w->net_stats[id].rx += b->count;
 	for (unsigned i = 0; i < b->count; i++) {
 		struct frame *f = &b->frame[i];
+		const uint8_t *data = frame_data(f);
 
-		f->net = b->in->net;
-		fdb_prefetch(w->dp->fdb, fdb_frame_key(f->net, frame_data(f) + 6)); /* for the learn stage */
-		parse_frame(f);
+		f->net = id;
+		fdb_prefetch(w->dp->fdb, fdb_frame_key(id, data + 6)); /* for the learn stage */
+		if (deep || f->off.flags || f->off.gso_type)
+			parse_frame(f);
+		else
+			f->ethertype = load16(data + 12);
 	}
 }

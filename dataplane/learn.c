@@ -18,7 +18,8 @@ struct lesson {
 	uint64_t untagged;
 };
 
-static void prepare(struct lesson *lesson, const struct worker *w, const struct burst *b, const struct frame *f)
+static void prepare(
+	struct lesson *lesson, const struct worker *w, const struct burst *b, const struct frame *f)
 {
 	const struct network *net = dp_get_net(w->dp, f->net);
 
@@ -32,8 +33,8 @@ static void prepare(struct lesson *lesson, const struct worker *w, const struct 
 }
 
 /*
- * Refuses source addresses that no guest may have. The router MAC belongs to the gateway port alone: were it learned
- * anywhere else, a guest or a remote host could draw everybody's traffic to itself.
+ * Refuses source addresses that no guest may have. The router MAC belongs to the gateway port alone: were it
+ * learned anywhere else, a guest or a remote host could draw everybody's traffic to itself.
  */
 static void learn_odd(const struct burst *b, struct frame *f, uint64_t mac)
 {

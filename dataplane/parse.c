@@ -37,6 +37,7 @@ void parse_frame(struct frame *f)
 	const uint8_t *data = frame_data(f);
 	uint16_t off = ETH_LEN, type = load16(data + 12);
 
+	f->parsed = true;
 	f->l3_off = 0;
 	f->l4_off = 0;
 	f->ip_proto = 0;
@@ -63,10 +64,13 @@ static uint32_t mix(uint32_t hash, const uint8_t *p, unsigned words)
 uint32_t flow_hash(struct frame *f)
 {
 	const uint8_t *data = frame_data(f);
-	uint32_t hash = f->ip_proto;
+	uint32_t hash;
 
 	if (f->hash)
 		return f->hash;
+	if (!f->parsed)
+		parse_frame(f);
+	hash = f->ip_proto;
 	if (!f->l3_off)
 		hash = mix(hash, data, 3);
 	else if (f->ethertype == ETHERTYPE_IP4)

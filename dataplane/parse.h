@@ -73,6 +73,6 @@ void parse_frame(struct frame *f);
 
 /**
  * The frame's flow hash: of addresses, protocol and ports for TCP and UDP, of addresses for other IP, of the
- * MACs for the rest. Never 0. Computed once and kept in f->hash. parse_frame() must have run.
+ * MACs for the rest. Never 0. Computed once and kept in f->hash.
  */
 uint32_t flow_hash(struct frame *f);

@@ -1,7 +1,7 @@
 /*
- * stages.c: what each stage of the pipeline costs by itself: bursts of 32 frames between two ports whose rings are
- * not there (frames come from memory, and go nowhere), so nothing but the stages is measured. Cycles a packet by TSC; the
- * least of many rounds, for on a shared machine anything more is somebody else's.
+ * stages.c: what each stage of the pipeline costs by itself: bursts of 32 frames between two ports whose
+ * rings are not there (frames come from memory, and go nowhere), so nothing but the stages is measured.
+ * Cycles a packet by TSC; the least of many rounds, for on a shared machine anything more is somebody else's.
  *
  *   bench-stages [PAIRS ...]      MAC pairs in random order (1 10000 100000)
  */
@@ -26,9 +26,7 @@ static void *timer_add(void *ctx, unsigned ms, void (*fn)(void *arg), void *arg)
 	return ctx;
 }
 
-static void del(void *ctx, void *handle)
-{
-}
+static void del(void *ctx, void *handle) {}
 
 static int nowhere_open(struct port *port, struct dp_err *err)
 {
@@ -36,9 +34,7 @@ static int nowhere_open(struct port *port, struct dp_err *err)
 	return 0;
 }
 
-static void nowhere_close(struct port *port)
-{
-}
+static void nowhere_close(struct port *port) {}
 
 static uint16_t nowhere_rx(struct port *port, struct worker *w, struct burst *b)
 {
@@ -57,8 +53,14 @@ static struct dp *start(struct port *port[2], uint32_t pairs)
 {
 	static const int cores[] = {0};
 	static int here;
-	struct dp_config config = {.main_core = -1, .cores = cores, .ncores = 1, .memory_mb = 64, .hugepages = DP_HUGE_OFF,
-		.fdb_size = pairs * 2 + 1024, .conn_size = 1024, .loop = {&here, fd_add, del, timer_add, del}};
+	struct dp_config config = {.main_core = -1,
+		.cores = cores,
+		.ncores = 1,
+		.memory_mb = 64,
+		.hugepages = DP_HUGE_OFF,
+		.fdb_size = pairs * 2 + 1024,
+		.conn_size = 1024,
+		.loop = {&here, fd_add, del, timer_add, del}};
 	struct dp_network net = {.mode = DP_BRIDGE, .mtu = 1500, .age_s = 300};
 	struct dp_port spec = {.type = DP_NULL, .mtu = 1500};
 	struct dp_err err = {""};
@@ -79,7 +81,8 @@ static struct dp *start(struct port *port[2], uint32_t pairs)
 /* Host n of a side: sides differ in the second byte. */
 static void put_mac(uint8_t *mac, unsigned side, uint32_t n)
 {
-	uint8_t m[6] = {2, (uint8_t)side, (uint8_t)(n >> 24), (uint8_t)(n >> 16), (uint8_t)(n >> 8), (uint8_t)n};
+	uint8_t m[6] = {
+		2, (uint8_t)side, (uint8_t)(n >> 24), (uint8_t)(n >> 16), (uint8_t)(n >> 8), (uint8_t)n};
 
 	memcpy(mac, m, 6);
 }
