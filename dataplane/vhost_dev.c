@@ -44,6 +44,7 @@ void vhost_dev_init(struct vhost_dev *dev, struct port *port, int event_fd)
 	dev->port = port;
 	dev->nvring = 2 * port->nqueue;
 	dev->offered = features_offered(port);
+	dev->request_fd = -1;
 	dev->guard = (struct vhost_guard){.broken = &dev->broken, .event_fd = event_fd};
 	for (unsigned i = 0; i < VHOST_RINGS; i++)
 		vring_clear(&dev->vring[i]);
@@ -205,6 +206,9 @@ void vhost_dev_reset(struct vhost_dev *dev)
 		vring_clear(&dev->vring[i]);
 	}
 	vhost_mem_clear(&dev->mem);
+	if (dev->request_fd >= 0)
+		close(dev->request_fd);
+	dev->request_fd = -1;
 	dev->features = 0;
 	dev->proto_features = 0;
 	dev->status = 0;

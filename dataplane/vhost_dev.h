@@ -49,6 +49,8 @@ struct vhost_dev {
 	uint64_t features; /* and those that the guest took */
 	uint64_t proto_features;
 	uint8_t status; /* of the virtio device */
+	int request_fd; /* the front-end's, for requests of ours; we have none, but it may not be closed; -1:
+			   none */
 	uint16_t nvring;
 	struct vhost_vring vring[VHOST_RINGS];
 	struct vhost_mem mem;

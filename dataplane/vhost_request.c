@@ -14,7 +14,8 @@ enum { REFUSED = 1 };
 
 #define PROTO_OFFERED                                                                                        \
 	(1u << VHOST_PROTO_RARP | 1u << VHOST_PROTO_REPLY_ACK | 1u << VHOST_PROTO_NET_MTU |                  \
-		1u << VHOST_PROTO_MQ | 1u << VHOST_PROTO_CONFIGURE_MEM_SLOTS | 1u << VHOST_PROTO_STATUS)
+		1u << VHOST_PROTO_BACKEND_REQ | 1u << VHOST_PROTO_MQ |                                       \
+		1u << VHOST_PROTO_CONFIGURE_MEM_SLOTS | 1u << VHOST_PROTO_STATUS)
 
 enum { MTU_MIN = 68 }; /* RFC 791 */
 
@@ -152,11 +153,16 @@ static int get_vring_base(struct vhost_dev *dev, struct vhost_msg *msg)
 	return vhost_dev_resume(dev);
 }
 
-/*
- * Workers write to this fd (or read it), so it must be one that cannot hold them up: an eventfd, or for a
- * call the writing end of a pipe, and non-blocking.
- */
-static bool notifies(int fd, bool pipe_too)
+static bool is_notifier(const char *what, bool call)
+{
+	/* User-Mode Linux is called through a socket pair, an old QEMU through a pipe */
+	return !strcmp(what, "anon_inode:[eventfd]") ||
+	       (call && (!strncmp(what, "socket:", 7) || !strncmp(what, "pipe:", 5)));
+}
+
+/* Workers write to this fd (or read it), so it must be one that cannot hold them up: for notifying,
+ * non-blocking. */
+static bool ready_notifier(int fd, bool call)
 {
 	char path[64], what[32];
 	int flags = fcntl(fd, F_GETFL);
@@ -167,7 +173,7 @@ static bool notifies(int fd, bool pipe_too)
 	if (len < 0 || flags < 0)
 		return false;
 	what[len] = 0;
-	if (strcmp(what, "anon_inode:[eventfd]") && !(pipe_too && !strncmp(what, "pipe:", 5)))
+	if (!is_notifier(what, call))
 		return false;
 	return (flags & O_NONBLOCK) || fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;
 }
@@ -183,7 +189,7 @@ static int vring_fd(struct vhost_dev *dev, struct vhost_msg *msg, struct vhost_v
 	*fd = -1;
 	if (!want)
 		return 0;
-	if (!notifies(msg->fd[0], msg->header.request != VHOST_SET_VRING_KICK))
+	if (!ready_notifier(msg->fd[0], msg->header.request != VHOST_SET_VRING_KICK))
 		return -EINVAL;
 	*fd = msg->fd[0];
 	msg->fd[0] = -1;
@@ -270,6 +276,14 @@ static int net_set_mtu(struct vhost_dev *dev, struct vhost_msg *msg)
 	return msg->payload.u64 >= MTU_MIN && msg->payload.u64 <= dev->port->mtu ? 0 : REFUSED;
 }
 
+/* User-Mode Linux 6.1 has no interrupt for its rings where a back-end does not take this fd. */
+static int set_backend_req_fd(struct vhost_dev *dev, struct vhost_msg *msg)
+{
+	replace_fd(&dev->request_fd, msg->fd[0]);
+	msg->fd[0] = -1;
+	return 0;
+}
+
 static int set_status(struct vhost_dev *dev, struct vhost_msg *msg)
 {
 	if (msg->payload.u64 > UINT8_MAX)
@@ -318,6 +332,7 @@ static const struct request requests[VHOST_REQUESTS] = {
 	[VHOST_SET_VRING_ENABLE] = {.fn = set_vring_enable, .size = 8},
 	[VHOST_SEND_RARP] = {.fn = send_rarp, .size = 8},
 	[VHOST_NET_SET_MTU] = {.fn = net_set_mtu, .size = 8},
+	[VHOST_SET_BACKEND_REQ_FD] = {.fn = set_backend_req_fd, .fds = 1},
 	[VHOST_GET_MAX_MEM_SLOTS] = {.fn = get_max_mem_slots, .reply = 8},
 	[VHOST_ADD_MEM_REG] = {.fn = add_mem_reg, .size = sizeof(struct vhost_wire_slot), .fds = 1},
 	[VHOST_REM_MEM_REG] = {.fn = rem_mem_reg, .size = sizeof(struct vhost_wire_slot), .fds = ANY},

@@ -730,6 +730,26 @@ static void answer_nobody_reads(void **state)
 	shut(&other);
 }
 
+/* As User-Mode Linux does it: rings call through a socket pair, and there is an fd for requests to the
+ * front-end. */
+static void called_through_a_socket(void **state)
+{
+	uint64_t ring = 1, called = 0;
+	struct guest g;
+	int pair[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	boot(&g, 0);
+	say(g.fd, VHOST_SET_BACKEND_REQ_FD, NULL, 0, pair, 1);
+	say(g.fd, VHOST_SET_VRING_CALL, &ring, sizeof(ring), &pair[1], 1);
+	expect_alive(&g, 0);
+	assert_int_equal(recv(pair[0], &called, sizeof(called), MSG_DONTWAIT), sizeof(called));
+	assert_int_equal(called, 1);
+	shut(&g);
+	close(pair[0]);
+	close(pair[1]);
+}
+
 static void rarp_for_a_migrated_guest(void **state)
 {
 	static const uint8_t mac[8] = {2, 0, 0, 0, 0, 0x44};
@@ -981,6 +1001,7 @@ int main(void)
 		T(truncated_memory),
 		T(memory_is_sealed_where_it_can_be),
 		T(answer_nobody_reads),
+		T(called_through_a_socket),
 		T(rarp_for_a_migrated_guest),
 		T(second_queue_pair),
 		T(stale_socket_is_replaced),
