@@ -477,8 +477,8 @@ struct sample {
 #define SIZE(field) .size = sizeof(((union vhost_payload *)0)->field)
 #define ONE_FD(fd_) .fd = &(fd_), .nfd = 1
 static const struct sample samples[] = {
-	{"request 0", 0},
-	{"unknown request", 99},
+	{"request 0", .request = 0},
+	{"unknown request", .request = 99},
 	{"request not offered", 6, .size = 16},
 	{"wrong version", VHOST_GET_FEATURES, .flags = 2},
 	{"an answer", VHOST_GET_FEATURES, .flags = VHOST_VERSION | VHOST_REPLY},
