@@ -4,9 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#ifdef __AVX2__
+#include <immintrin.h>
+#endif
 
 #include "dataplane/conn_table.h"
 #include "dataplane/mem.h"
+#include "dataplane/siphash.h"
 
 static uint32_t bucket_count(uint32_t size)
 {
@@ -52,19 +56,6 @@ void conn_close(struct conn_table *t)
 
 void conn_hash(const struct conn_table *t, const struct conn_key *keys, uint64_t *hashes, unsigned n)
 {
-	for (; n >= SIPHASH_LANES / 2; n -= n < SIPHASH_LANES ? n : SIPHASH_LANES) {
-		unsigned batch = n < SIPHASH_LANES ? n : SIPHASH_LANES;
-		siphash_lanes m0 = {0}, m1 = {0}, out;
-
-		for (unsigned i = 0; i < batch; i++) {
-			m0[i] = keys[i].addresses;
-			m1[i] = keys[i].rest;
-		}
-		siphash13_lanes(t->key, &m0, &m1, &out);
-		memcpy(hashes, &out, batch * sizeof(*hashes));
-		keys += batch;
-		hashes += batch;
-	}
 	for (unsigned i = 0; i < n; i++)
 		hashes[i] = siphash13(t->key, keys[i].addresses, keys[i].rest);
 }
@@ -74,10 +65,24 @@ void conn_prefetch_bucket(const struct conn_table *t, uint64_t hash)
 	__builtin_prefetch(&t->bucket[hash & t->bucket_mask]);
 }
 
-/* A bit for every slot of the bucket that bears the hash's tag. */
-static inline unsigned matches(const struct conn_table *t, const struct conn_bucket *b, uint64_t hash)
+/*
+ * A bit for every slot of the bucket that bears the hash's tag. Each slot is read whole, as by a relaxed
+ * load; what is found is read again, atomically, before it is used. Vectors: 16 compares one by one cost a
+ * dozen cycles more.
+ */
+__attribute__((no_sanitize("thread"))) static inline unsigned matches(
+	const struct conn_table *t, const struct conn_bucket *b, uint64_t hash)
 {
 	uint32_t tag = slot_tag(t, hash);
+#ifdef __AVX2__
+	const __m256i *slot = (const __m256i *)b;
+	__m256i want = _mm256_set1_epi32((int)tag), mask = _mm256_set1_epi32((int)t->tag_mask);
+	__m256i low = _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_load_si256(slot), mask), want);
+	__m256i high = _mm256_cmpeq_epi32(_mm256_and_si256(_mm256_load_si256(slot + 1), mask), want);
+
+	return (unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(low)) |
+	       (unsigned)_mm256_movemask_ps(_mm256_castsi256_ps(high)) << 8;
+#else
 	unsigned mask = 0;
 
 	for (unsigned i = 0; i < CONN_BUCKET_SLOTS; i++) {
@@ -86,6 +91,7 @@ static inline unsigned matches(const struct conn_table *t, const struct conn_buc
 		mask |= (unsigned)((slot & t->tag_mask) == tag) << i;
 	}
 	return mask;
+#endif
 }
 
 uint32_t conn_guess(const struct conn_table *t, uint64_t hash)

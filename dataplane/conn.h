@@ -24,7 +24,6 @@
 #include <stdint.h>
 
 #include "dataplane/dataplane.h"
-#include "dataplane/siphash.h"
 
 enum conn_dir {
 	CONN_FORWARD, /* client to vip */

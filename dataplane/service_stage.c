@@ -120,7 +120,11 @@ static void pick_all(struct worker *w, struct burst *b, struct work *work)
 			last = f->net;
 			view = net ? atomic_load_explicit(&net->lb, memory_order_acquire) : NULL;
 		}
-		if (view && f->ethertype == ETHERTYPE_IP4 && f->l3_off)
+		if (!view)
+			continue;
+		if (__builtin_expect(!f->parsed, 0)) /* the view is newer than the frame */
+			parse_frame(f);
+		if (f->ethertype == ETHERTYPE_IP4 && f->l3_off)
 			pick(work, f, view);
 	}
 }
@@ -203,7 +207,8 @@ static bool reply_free(struct worker *w, const struct item *it, uint16_t id, str
 /*
  * Makes a connection for the packet. A backend tells its connections apart by the client's address and port
  * alone, so if the client reaches it through another vip from the same port already, another backend is
- * taken. Returns the reason to drop the packet, DROP_COUNT for none; *hit has no side when the table is full.
+ * taken. Returns the reason to drop the packet, DROP_COUNT for none; *hit has no side when no connection was
+ * made: the table is full, or the packet is a reset.
  */
 static enum drop_reason connect_item(struct worker *w, const struct item *it, const struct conn_key *key,
 	uint64_t hash, struct conn_hit *hit)
@@ -227,13 +232,13 @@ static enum drop_reason connect_item(struct worker *w, const struct item *it, co
 			return DROP_HAIRPIN;
 		if (!reply_free(w, it, id, &conn))
 			continue;
-		if (conn_insert(lb->conns, &conn, hit) == 0) {
+		*hit = (struct conn_hit){.end = conn.end[CONN_FORWARD]};
+		if (it->tcp & TCP_RST)
+			return DROP_COUNT; /* nothing will follow */
+		if (conn_insert(lb->conns, &conn, hit) == 0)
 			w->backend_stats[id].connections++;
-		} else {
-			hit->side = NULL;
-			hit->end = conn.end[CONN_FORWARD];
+		else
 			atomic_store_explicit(&lb->spill_s[it->f->net], w->now_s, memory_order_relaxed);
-		}
 		return DROP_COUNT;
 	}
 	return DROP_CLASH;

@@ -671,6 +671,12 @@ static void test_states_follow_the_packets(void **state)
 	assert_int_equal(only_connection().packets, 1);
 }
 
+static void test_a_stray_reset_makes_no_connection(void **state)
+{
+	assert_non_null(client_reaches(1234, RST | ACK));
+	assert_int_equal(dp_conn_count(dp), 0);
+}
+
 static void test_backend_counts(void **state)
 {
 	struct test_port *to = open_connection(1234);
@@ -877,6 +883,7 @@ int main(void)
 		TEST(test_ids_are_used_again),
 		TEST(test_connection_is_shown),
 		TEST(test_states_follow_the_packets),
+		TEST(test_a_stray_reset_makes_no_connection),
 		TEST(test_backend_counts),
 		TEST(test_full_table_drops_nothing),
 		TEST(test_same_client_port_through_two_vips),
