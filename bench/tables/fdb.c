@@ -15,7 +15,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { BURST = 32, ROUNDS = 15, LOOKUPS = 1 << 20 };
+#include "bench/tables/rounds.h"
+
+enum { LOOKUPS = 1 << 20, ROUND = 1 << 13 };
 
 struct tables {
 	struct fdb *fdb;
@@ -64,32 +66,30 @@ static void fill(struct tables *t, uint32_t entries)
 		if (rte_hash_add_key_data(t->hash, &key, (void *)(uintptr_t)(n + 1)) < 0)
 			errx(1, "rte_hash is full at %u of %u", n, entries);
 	}
-	for (uint32_t i = 0; i < LOOKUPS; i++) {
-		random = random * 1664525 + 1013904223;
-		t->key[i] = key_of((uint32_t)((uint64_t)random * entries >> 32));
-	}
+	for (uint32_t i = 0; i < LOOKUPS; i++)
+		t->key[i] = key_of(rounds_random(&random, entries));
 }
 
-static double fdb_round(const struct tables *t)
+static double fdb_round(const struct tables *t, uint32_t from)
 {
 	uint64_t start = rte_rdtsc();
 
-	for (uint32_t i = 0; i < LOOKUPS; i += BURST) {
+	for (uint32_t i = from; i < from + ROUND; i += BURST) {
 		for (uint32_t j = i; j < i + BURST; j++)
 			fdb_prefetch(t->fdb, t->key[j]);
 		for (uint32_t j = i; j < i + BURST; j++)
 			sink += fdb_lookup(t->fdb, t->key[j]);
 	}
-	return (double)(rte_rdtsc() - start) / LOOKUPS;
+	return (double)(rte_rdtsc() - start) / ROUND;
 }
 
-static double hash_round(const struct tables *t)
+static double hash_round(const struct tables *t, uint32_t from)
 {
 	uint64_t start = rte_rdtsc(), hits;
 	const void *key[BURST];
 	void *data[BURST];
 
-	for (uint32_t i = 0; i < LOOKUPS; i += BURST) {
+	for (uint32_t i = from; i < from + ROUND; i += BURST) {
 		for (uint32_t j = 0; j < BURST; j++)
 			key[j] = &t->key[i + j];
 		if (rte_hash_lookup_bulk_data(t->hash, key, BURST, &hits, data) != BURST)
@@ -97,14 +97,7 @@ static double hash_round(const struct tables *t)
 		for (uint32_t j = 0; j < BURST; j++)
 			sink += (uintptr_t)data[j];
 	}
-	return (double)(rte_rdtsc() - start) / LOOKUPS;
-}
-
-static int by_value(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
+	return (double)(rte_rdtsc() - start) / ROUND;
 }
 
 static void compare(struct tables *t, uint32_t entries)
@@ -113,12 +106,10 @@ static void compare(struct tables *t, uint32_t entries)
 
 	fill(t, entries);
 	for (int i = 0; i < ROUNDS; i++) {
-		fdb[i] = fdb_round(t);
-		hash[i] = hash_round(t);
+		fdb[i] = fdb_round(t, i * ROUND % LOOKUPS);
+		hash[i] = hash_round(t, i * ROUND % LOOKUPS);
 	}
-	qsort(fdb, ROUNDS, sizeof(fdb[0]), by_value);
-	qsort(hash, ROUNDS, sizeof(hash[0]), by_value);
-	printf("%9u  %8.1f  %8.1f  %5.2f\n", entries, fdb[ROUNDS / 2], hash[ROUNDS / 2],
+	printf("%9u  %8.1f  %8.1f  %5.2f\n", entries, rounds_median(fdb), rounds_median(hash),
 		hash[ROUNDS / 2] / fdb[ROUNDS / 2]);
 	fdb_close(t->fdb);
 	rte_hash_free(t->hash);
