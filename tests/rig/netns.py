@@ -19,7 +19,7 @@ class Netns:
     def __init__(self, label="c"):
         self.name = f"sl{os.getpid()}-{next(_serial)}{label}"
         self.path = f"/run/netns/{self.name}"
-        self._background = []
+        self._background, self._outside = [], []
         run(["ip", "netns", "add", self.name])
         self.run("ip", "link", "set", "lo", "up")
 
@@ -28,6 +28,9 @@ class Netns:
         for process in self._background:
             process.kill()
         self._background.clear()
+        for link in self._outside:  # with the namespace they would go later, by themselves
+            run(["ip", "link", "del", link], check=False)
+        self._outside.clear()
         if os.path.exists(self.path):
             run(["ip", "netns", "del", self.name])
 
@@ -79,9 +82,11 @@ class Netns:
         return self.do(lambda: [name for _, name in socket.if_nameindex()])
 
     def veth(self, inside, outside, mtu=1500):
-        """Joins the host to the namespace: `outside` stays in the host, `inside` goes in; both up."""
+        """Joins the host to the namespace: `outside` stays in the host, `inside` goes in; both up, without IPv6 outside."""
         run(["ip", "link", "add", outside, "mtu", mtu, "type", "veth", "peer", "name", inside, "mtu", mtu, "netns",
              self.name])
+        self._outside.append(outside)
+        run(["sysctl", "-qw", f"net.ipv6.conf.{outside}.disable_ipv6=1"])
         run(["ip", "link", "set", outside, "up"])
         self.run("ip", "link", "set", inside, "up")
 

@@ -55,7 +55,7 @@ class Process:
 def run(argv, check=True, timeout_s=60):
     """Runs a command to its end and returns it (stdout and stderr as text); fails with its output."""
     done = subprocess.run([str(arg) for arg in argv], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                          timeout=timeout_s)
+                          errors="replace", timeout=timeout_s)
     if check and done.returncode != 0:
         raise AssertionError(f"{' '.join(map(str, argv))}: exit {done.returncode}\n{done.stdout}{done.stderr}")
     return done

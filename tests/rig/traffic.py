@@ -7,19 +7,13 @@ import tempfile
 import threading
 from pathlib import Path
 
-from rig import wait
+from rig import echo, wait
 
 
-def ping(ns, address, count=3, interval_s=0.05, check=True, size=None):
-    """Pings and returns how many replies came; fails on a lost one unless told not to check."""
-    command = ["ping", "-n", "-c", str(count), "-i", str(interval_s), "-W", "2", address]
-    if size is not None:
-        command[1:1] = ["-M", "do", "-s", str(size)]
-    done = ns.run(*command, check=False)
-    match = re.search(r"(\d+) received", done.stdout)
-    received = int(match.group(1)) if match else 0
-    if check:
-        assert received == count, f"ping {address} from {ns.name}: {received} of {count}\n{done.stdout}{done.stderr}"
+def ping(ns, address, count=3, interval_s=0.05, check=True, size=56):
+    """Pings and returns how many replies came; fails on a lost one unless told not to check. `ns` None: from the host."""
+    received = echo.ping(ns, address, count, interval_s, wait.PATIENCE_S if check else 0.5, size)
+    assert not check or received == count, f"{received} of {count} pings answered by {address}"
     return received
 
 
@@ -31,7 +25,7 @@ def wait_ping(ns, address):
 def iperf3(server, client, address, seconds=1, udp=False, reverse=False, rate="50M", length=None):
     """A bulk transfer; returns iperf3's "end" object. TCP succeeds only when checksums are right."""
     process = server.start("iperf3", "-s", "-1", "-p", "5201")
-    wait.until(lambda: "listening" in process.output() or listens(server, 5201), "iperf3 server listens")
+    wait.until(lambda: listens(server, 5201), "iperf3 server listens")
     command = ["iperf3", "-c", address, "-p", "5201", "-t", str(seconds), "--json", "--connect-timeout", "5000"]
     command += ["-u", "-b", rate] if udp else []
     command += ["-R"] if reverse else []

@@ -1,0 +1,94 @@
+"""VXLAN against the kernel's own vxlan device in a namespace that plays another host."""
+
+import pytest
+
+from rig import frames, traffic, wait
+from rig.vxlan_host import HOST, SWITCH, VxlanHost
+
+
+@pytest.fixture
+def host(stack):
+    return stack.enter_context(VxlanHost())
+
+
+@pytest.fixture
+def overlay(sluiced, container, host):
+    """The daemon with overlay network "web" (VNI 100), a container c1 in it, and 10.1.0.50 on the other host."""
+    sluiced.rpc("network.add", name="web", mode="overlay", vni=100, subnet="10.1.0.0/24")
+    host.vxlan(100, "10.1.0.50/24")
+    host.join(sluiced, "web")
+    return sluiced, container(sluiced, "web", "c1", "10.1.0.11"), host
+
+
+def test_the_uplink_answers_arp_and_ping(overlay):
+    _, _, host = overlay
+    traffic.ping(host, SWITCH)
+    traffic.ping(host, SWITCH, size=1472)
+
+
+def test_ping_both_ways_up_to_the_mtu(overlay):
+    sluiced, c1, host = overlay
+    traffic.wait_ping(c1, "10.1.0.50")
+    traffic.ping(c1, "10.1.0.50")
+    traffic.ping(host, c1.ip)
+    assert "mtu 1450" in c1.run("ip", "link", "show", "eth0").stdout
+    traffic.ping(c1, "10.1.0.50", size=1450 - 28)
+    traffic.ping(host, c1.ip, size=1450 - 28)
+    remote = [entry for entry in sluiced.fdb("web").values() if entry.get("vtep") == HOST]
+    assert remote, sluiced.fdb("web")
+    assert [vtep["state"] for vtep in sluiced.rpc("vtep.list")] == ["up"]
+
+
+def test_tcp_and_udp_both_ways(overlay, requires):
+    requires("iperf3")
+    sluiced, c1, host = overlay
+    traffic.wait_ping(c1, "10.1.0.50")
+    assert traffic.tcp_bytes(host, c1, "10.1.0.50") > 1 << 20
+    assert traffic.tcp_bytes(c1, host, c1.ip) > 1 << 20
+    for server, client, address in ((host, c1, "10.1.0.50"), (c1, host, c1.ip)):
+        with traffic.udp_server(server, 7777):
+            assert traffic.udp_ask(client, address, 7777, b"x" * 1000, timeout_s=10) == server.name.encode() + b" " + b"x" * 1000
+    assert sluiced.drops("mtu") == 0
+
+
+def test_an_unknown_vni_is_dropped_and_counted(overlay):
+    sluiced, c1, host = overlay
+    host.vxlan(999, "10.9.0.50/24", "vx1")
+    before = sluiced.drops("unknown-vni")
+    with frames.Wire(c1) as wire:
+        assert traffic.ping(host, "10.9.0.51", count=1, check=False) == 0
+        wait.until(lambda: sluiced.drops("unknown-vni") > before, "drops counted")
+        traffic.wait_ping(host, c1.ip)
+        nine = frames.socket.inet_aton("10.9.0.51")
+        assert not wire.waiting(frames.carries(nine))
+
+
+def test_a_remote_that_is_no_vtep_is_dropped(overlay):
+    sluiced, c1, host = overlay
+    host.run("ip", "addr", "add", "192.0.2.77/24", "dev", "up0")
+    inner = frames.ethernet(frames.BROADCAST, "02:aa:00:00:00:01", b"forged")
+    with frames.Wire(c1) as wire, host.socket(kind=frames.socket.SOCK_DGRAM) as sock:
+        sock.bind(("192.0.2.77", 0))
+        sock.sendto(frames.vxlan(100, inner), (SWITCH, 4789))
+        wait.until(lambda: sluiced.drops("unknown-vtep") == 1, "the drop is counted")
+        traffic.wait_ping(host, c1.ip)
+        assert not wire.waiting(frames.carries(b"forged"))
+    assert "02:aa:00:00:00:01" not in sluiced.fdb("web")
+
+
+def test_the_router_mac_is_not_taken_over_a_vtep(overlay):
+    sluiced, c1, host = overlay
+    with host.socket(kind=frames.socket.SOCK_DGRAM) as sock:
+        sock.bind((HOST, 0))
+        sock.sendto(frames.vxlan(100, frames.ethernet(c1.eth0, "02:53:4c:00:00:01", b"I am the router")), (SWITCH, 4789))
+    wait.until(lambda: sluiced.drops("source-mac") == 1, "the drop is counted")
+
+
+def test_a_vtep_that_goes_is_reached_no_more(overlay):
+    sluiced, c1, host = overlay
+    traffic.wait_ping(c1, "10.1.0.50")
+    sluiced.rpc("vtep.del", network="web", remote=HOST)
+    assert [entry for entry in sluiced.fdb("web").values() if entry.get("vtep")] == []
+    assert traffic.ping(c1, "10.1.0.50", count=1, check=False) == 0
+    sluiced.rpc("vtep.add", network="web", remote=HOST)
+    traffic.wait_ping(c1, "10.1.0.50")

@@ -1,0 +1,165 @@
+"""Services: a vip is balanced over backends, and a backend that fails is out at once while the others go on."""
+
+import pytest
+
+from rig import traffic, wait
+
+VIP = "10.1.0.100"
+
+
+@pytest.fixture
+def web(sluiced, container):
+    """The daemon with network "web", a client and three containers for backends."""
+    sluiced.rpc("network.add", name="web", mode="bridge", subnet="10.1.0.0/24", gateway="10.1.0.1")
+    client = container(sluiced, "web", "client", "10.1.0.5")
+    servers = [container(sluiced, "web", f"s{i}", f"10.1.0.1{i}") for i in (1, 2, 3)]
+    return sluiced, client, servers
+
+
+def add_service(sluiced, servers, name="api", port=80, protocol="tcp", to=8080, **fields):
+    sluiced.rpc("service.add", name=name, network="web", vip=VIP, port=port, protocol=protocol, **fields)
+    for server in servers:
+        sluiced.rpc("backend.add", service=name, address=server.ip, port=to)
+
+
+def backend(sluiced, server, service="api"):
+    return next(row for row in sluiced.rpc("service.show", name=service)["backends"] if row["address"] == server.ip)
+
+
+def wait_health(sluiced, server, health):
+    wait.until(lambda: backend(sluiced, server)["health"] == health, f"{server.ip} {health}")
+
+
+def test_http_is_spread_over_the_backends(web):
+    sluiced, client, servers = web
+    for server in servers:
+        traffic.http_server(server)
+    add_service(sluiced, servers)
+    bodies, failed = traffic.http_many(client, VIP, 80, 90)
+    assert failed == 0
+    assert set(bodies) == {server.name for server in servers}
+    assert min(bodies.values()) >= 10, bodies
+    rows = [backend(sluiced, server) for server in servers]
+    assert all(row["balanced"] and row["health"] == "passing" and row["packets"] > 0 for row in rows), rows
+
+
+def test_bulk_tcp_and_udp_through_the_vip(web, requires):
+    requires("iperf3")
+    sluiced, client, servers = web
+    add_service(sluiced, servers[:1], port=5201, to=5201)
+    assert traffic.tcp_bytes(servers[0], client, VIP) > 1 << 20
+    assert traffic.tcp_bytes(servers[0], client, VIP, reverse=True) > 1 << 20
+
+
+def test_udp_is_spread_and_answered_from_the_vip(web, stack):
+    sluiced, client, servers = web
+    for server in servers:
+        stack.enter_context(traffic.udp_server(server, 5353))
+    add_service(sluiced, servers, name="dns", port=53, protocol="udp", to=5353)
+    answers = {traffic.udp_ask(client, VIP, 53, timeout_s=10) for _ in range(60)}
+    assert answers == {server.name.encode() + b" hello" for server in servers}
+
+
+def test_the_vip_answers_nothing_else(web):
+    sluiced, client, servers = web
+    add_service(sluiced, servers)
+    with pytest.raises(OSError):
+        traffic.http_get(client, VIP, 81, timeout_s=0.5)
+    assert sluiced.drops("vip-miss") > 0
+
+
+def test_a_backend_whose_port_goes_down_is_out_at_once(web, stack):
+    sluiced, client, servers = web
+    for server in servers:
+        stack.enter_context(traffic.tcp_server(server, 8080))
+    add_service(sluiced, servers)
+    kept = [stack.enter_context(traffic.EchoClient(client, VIP, 80)) for _ in range(24)]
+    victim = next(server for server in servers if server.name == kept[0].name)
+    victim.run("ip", "link", "del", "eth0")
+    sluiced.wait_port(victim.port, "down")
+    assert backend(sluiced, victim)["health"] == "critical"
+    names = set()
+    for _ in range(30):
+        with traffic.EchoClient(client, VIP, 80) as fresh:
+            names.add(fresh.name)
+    assert names == {server.name for server in servers if server is not victim}
+    survivors = [connection for connection in kept if connection.name != victim.name]
+    assert survivors
+    for connection in survivors:
+        connection.echo()
+
+
+def test_a_failing_tcp_check_takes_a_backend_out_and_back(web):
+    sluiced, client, servers = web
+    running = {server.ip: traffic.http_server(server) for server in servers}
+    add_service(sluiced, servers, check={"type": "tcp", "interval_ms": 100, "timeout_ms": 500, "rise": 1, "fall": 2})
+    for server in servers:
+        wait_health(sluiced, server, "passing")
+    victim = servers[1]
+    running[victim.ip].stop()
+    wait_health(sluiced, victim, "critical")
+    bodies, failed = traffic.http_many(client, VIP, 80, 40)
+    assert failed == 0 and set(bodies) == {servers[0].name, servers[2].name}
+    traffic.http_server(victim)
+    wait_health(sluiced, victim, "passing")
+    bodies, failed = traffic.http_many(client, VIP, 80, 60)
+    assert failed == 0 and victim.name in bodies
+
+
+def test_a_checked_backend_is_out_until_its_first_success(web):
+    sluiced, client, servers = web
+    add_service(sluiced, servers[:1], check={"type": "tcp", "interval_ms": 100, "timeout_ms": 500})
+    with pytest.raises(OSError):
+        traffic.http_get(client, VIP, 80, timeout_s=0.5)
+    wait.until(lambda: sluiced.drops("no-backend") > 0, "drops counted")
+    traffic.http_server(servers[0])
+    wait_health(sluiced, servers[0], "passing")
+    assert traffic.http_get(client, VIP, 80) == servers[0].name
+
+
+def test_drain_keeps_connections_and_gives_no_new_ones(web, stack):
+    sluiced, client, servers = web
+    for server in servers[:2]:
+        stack.enter_context(traffic.tcp_server(server, 8080))
+    add_service(sluiced, servers[:2])
+    kept = [stack.enter_context(traffic.EchoClient(client, VIP, 80)) for _ in range(16)]
+    drained = next(server for server in servers if server.name == kept[0].name)
+    sluiced.rpc("backend.drain", service="api", address=drained.ip, port=8080)
+    assert backend(sluiced, drained)["health"] == "draining"
+    for connection in kept:
+        connection.echo()
+    for _ in range(20):
+        with traffic.EchoClient(client, VIP, 80) as fresh:
+            assert fresh.name != drained.name
+    sluiced.rpc("backend.undrain", service="api", address=drained.ip, port=8080)
+    names = set()
+    for _ in range(40):
+        with traffic.EchoClient(client, VIP, 80) as fresh:
+            names.add(fresh.name)
+    assert drained.name in names
+
+
+def test_connections_are_listed(web, stack):
+    sluiced, client, servers = web
+    stack.enter_context(traffic.tcp_server(servers[0], 8080))
+    add_service(sluiced, servers[:1])
+    with traffic.EchoClient(client, VIP, 80) as connection:
+        connection.echo()
+        rows = sluiced.rpc("conn.list", service="api")
+        assert [(row["client"].split(":")[0], row["backend"]) for row in rows] == [(client.ip, f"{servers[0].ip}:8080")]
+        assert rows[0]["packets"] > 0
+
+
+def test_a_vip_over_the_overlay(sluiced, container, stack):
+    from rig.vxlan_host import VxlanHost
+    host = stack.enter_context(VxlanHost())
+    sluiced.rpc("network.add", name="web", mode="overlay", vni=100, subnet="10.1.0.0/24")
+    host.vxlan(100, "10.1.0.50/24")
+    host.join(sluiced, "web")
+    client = container(sluiced, "web", "client", "10.1.0.5")
+    traffic.http_server(host, 8080, "the other host")
+    sluiced.rpc("service.add", name="api", network="web", vip=VIP, port=80, protocol="tcp")
+    sluiced.rpc("backend.add", service="api", address="10.1.0.50", port=8080)
+    traffic.wait_ping(client, "10.1.0.50")
+    bodies, failed = traffic.http_many(client, VIP, 80, 20)
+    assert (bodies, failed) == ({"the other host": 20}, 0)

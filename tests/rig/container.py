@@ -1,0 +1,22 @@
+"""Containers: a namespace with a TAP port of the switch as its eth0."""
+
+from rig.netns import Netns
+
+
+class Container(Netns):
+    """Joins `network` as port `name`; `ip` None leaves the choice to the switch. More port fields by name."""
+
+    def __init__(self, daemon, network, name, ip=None, **fields):
+        super().__init__(name[:6])
+        self.daemon, self.port = daemon, name
+        try:
+            if ip is not None:
+                fields["ips"] = [ip]
+            daemon.rpc("port.add", name=name, network=network, type="tap", netns=self.name, ifname="eth0", **fields)
+            shown = daemon.port(name)
+            self.ip = shown["ips"][0] if shown["ips"] else None
+            self.eth0 = shown["mac"]
+            daemon.wait_port(name)
+        except BaseException:
+            self.close()
+            raise
