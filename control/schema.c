@@ -282,7 +282,7 @@ static int check_known(
 static int take_field(const struct api_field *field, const json_t *params, const char *path, json_t *out,
 	struct api_err *err)
 {
-	json_t *value = json_object_get(params, field->name), *inner;
+	json_t *value = json_object_get(params, field->name), *inner = NULL;
 	char name[PATH_MAX_TEXT];
 
 	snprintf(name, sizeof(name), "%s%s", path, field->name);

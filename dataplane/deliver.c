@@ -339,11 +339,14 @@ static void flood_vtep(struct worker *w, struct burst *b, uint16_t id, struct fr
 	for (unsigned i = 0; i < n; i++) {
 		struct frame *f = frames[i];
 		struct port *uplink = vtep_uplink(w, b, vtep, f);
+		uint16_t sent = 0;
 
 		if (!uplink || !finish_for_tunnel(w, uplink, f, vtep))
 			continue;
 		vxlan_encap(f, vtep);
-		if (!transmit(w, uplink, &f, 1) && !transmit(w, uplink, &f, 1))
+		for (int try = 0; try < 2 && !sent; try++)
+			sent = transmit(w, uplink, &f, 1);
+		if (!sent)
 			port_drop(w, uplink, f->net, DROP_RING_FULL);
 		vxlan_unencap(f);
 	}

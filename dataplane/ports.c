@@ -111,23 +111,30 @@ static int port_publish(struct dp *dp, struct port *port)
 	return rc;
 }
 
+/* A port in memory, not yet opened, if one like `spec` may be added. */
+static int port_admit(struct dp *dp, const struct dp_port *spec, const struct port_ops *ops,
+	struct port **out, struct dp_err *err)
+{
+	int index = free_index(dp);
+
+	if (!ops)
+		return dp_fail(err, -ENOTSUP, "type: not in this build");
+	if (index < 0)
+		return dp_fail(err, -ENOSPC, "there are %d ports already", MAX_PORTS);
+	if (spec->net != DP_NET_NONE && !dp_get_net(dp, spec->net))
+		return dp_fail(err, -ENOENT, "network: no such network");
+	if (port_new(dp, spec, (unsigned)index, out))
+		return dp_fail(err, -ENOMEM, "out of memory");
+	return 0;
+}
+
 int port_add(struct dp *dp, const struct dp_port *spec, const struct port_ops *ops, uint16_t *id,
 	struct dp_err *err)
 {
-	int index = free_index(dp), rc;
 	struct port *port = NULL;
+	int rc = port_admit(dp, spec, ops, &port, err);
 
-	if (!ops)
-		rc = dp_fail(err, -ENOTSUP, "type: not in this build");
-	else if (index < 0)
-		rc = dp_fail(err, -ENOSPC, "there are %d ports already", MAX_PORTS);
-	else if (spec->net != DP_NET_NONE && !dp_get_net(dp, spec->net))
-		rc = dp_fail(err, -ENOENT, "network: no such network");
-	else if (port_new(dp, spec, (unsigned)index, &port))
-		rc = dp_fail(err, -ENOMEM, "out of memory");
-	else
-		rc = 0;
-	if (rc) {
+	if (rc || !port) {
 		close_fds(spec);
 		return rc;
 	}

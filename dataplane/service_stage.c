@@ -351,7 +351,7 @@ void service_stage(struct worker *w, struct burst *b)
 		return;
 	conn_hash(t, work.key, work.hash, work.n);
 	for (unsigned i = 0; i < work.n; i++)
-		conn_prefetch_bucket(t, work.hash[i]);
+		conn_prefetch_bucket(t, work.hash[i]); /* NOLINT: conn_hash() has filled hash[0..n) */
 	for (unsigned i = 0; i < work.n; i++)
 		work.item[i].guess = conn_guess(t, work.hash[i]);
 	for (unsigned i = 0; i < work.n; i++) {

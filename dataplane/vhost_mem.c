@@ -56,7 +56,7 @@ int vhost_mem_add(
 {
 	struct vhost_region *r = &mem->region[mem->count];
 	uint64_t base, len;
-	size_t page;
+	size_t page = 0;
 	void *map;
 	int slot, rc = check_range(mem, wire);
 

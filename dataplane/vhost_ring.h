@@ -137,7 +137,7 @@ static inline void vhost_ring_prefetch_used(const struct vhost_ring *r, uint16_t
 {
 	const uint16_t line = 64 / sizeof(struct vring_used_elem);
 
-	for (uint16_t i = 0; i < n + line - 1; i += line)
+	for (unsigned i = 0; i < n + line - 1u; i += line)
 		__builtin_prefetch(&r->used->ring[(r->next_used + i) & r->mask]);
 }
 

@@ -89,6 +89,8 @@ static void put_mac(uint8_t *mac, unsigned side, uint32_t n)
 
 static void fill(struct burst *b, struct port *in, unsigned side, uint32_t pairs, uint32_t *random)
 {
+	static const uint8_t ip_start[] = {8, 0, 0x45, 0, 0, 0x32, 0, 0, 0, 0, 64, 17};
+
 	b->in = in;
 	b->count = BURST_MAX;
 	b->nspan = 0;
@@ -104,7 +106,7 @@ static void fill(struct burst *b, struct port *in, unsigned side, uint32_t pairs
 		memset(data, 0, FRAME);
 		put_mac(data, !side, n);
 		put_mac(data + 6, side, n);
-		memcpy(data + 12, "\x08\x00\x45\x00\x00\x32\0\0\0\0\x40\x11", 12);
+		memcpy(data + 12, ip_start, sizeof(ip_start));
 		f->hdr_len = FRAME;
 		f->len = FRAME;
 	}
