@@ -26,12 +26,12 @@ struct generator_result {
 	uint64_t late;	  /* arrived after a later one */
 	uint64_t wrong;	  /* at the wrong port, twice, or changed */
 	double wait_pct;  /* of the time the generator had nothing to do: the switch was the limit */
-	unsigned switches; /* times that the kernel took the core away from the generator */
+	double share_pct; /* of the core that the generator's thread was given */
 };
 
 /**
- * Drives the two connected fronts (borrowed) with frames of `size` bytes between `pairs` pairs of hosts.
- * Returns NULL without memory. `stop` ends runs early when it becomes true (a signal).
+ * Drives the two connected fronts (borrowed) with frames of `size` bytes (traffic.h) between `pairs` pairs of
+ * hosts. Returns NULL without memory. `stop` ends runs early when it becomes true (a signal).
  */
 struct generator *generator_create(struct front *const fronts[2], unsigned size, unsigned pairs,
 	unsigned window, const atomic_bool *stop);

@@ -78,7 +78,10 @@ static int measure(struct run *run, struct generator *g, struct trial *t)
 	t->lost = result.lost;
 	t->late = result.late;
 	t->wrong = result.wrong;
-	t->switches = result.switches;
+	t->worker_share_pct = run->peer->worker_share_pct;
+	t->generator_share_pct = result.share_pct;
+	t->n_stages = run->peer->n_stages;
+	memcpy(t->stage, run->peer->stage, sizeof(t->stage));
 	return report_add(run->report, t);
 }
 

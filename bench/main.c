@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 #include "bench/host.h"
 #include "bench/options.h"
@@ -70,6 +71,8 @@ int main(int argc, char **argv)
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGHUP, &action, NULL);
+	/* What a peer's program leaves running in the background becomes our child when the program ends. */
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	if (host_pin(o.generator_core) < 0)
 		err(1, "--generator-core: %d", o.generator_core);
 	if (o.huge_mb)

@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "bench/front/front.h"
 #include "bench/host.h"
@@ -18,6 +19,8 @@ struct null_switch {
 	pthread_t thread;
 	pthread_mutex_t gate; /* held by whoever pauses the thread */
 	atomic_bool stop, pause, waiting, reset;
+	double ran_at_reset; /* seconds */
+	uint64_t reset_at;
 	_Atomic uint64_t cycles, packets; /* of polls that moved something */
 };
 
@@ -108,11 +111,30 @@ struct null_switch *null_start(struct front *const fronts[2], int core)
 	return n;
 }
 
+static double thread_seconds(struct null_switch *n)
+{
+	struct timespec t = {0};
+	clockid_t clock;
+
+	if (pthread_getcpuclockid(n->thread, &clock) == 0)
+		clock_gettime(clock, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
 void null_reset(struct null_switch *n)
 {
 	atomic_store(&n->reset, true);
 	while (atomic_load(&n->reset))
 		;
+	n->ran_at_reset = thread_seconds(n);
+	n->reset_at = host_tsc();
+}
+
+double null_share_pct(struct null_switch *n)
+{
+	double passed = (double)(host_tsc() - n->reset_at) / host_tsc_hz();
+
+	return 100.0 * (thread_seconds(n) - n->ran_at_reset) / passed;
 }
 
 double null_cycles_per_packet(struct null_switch *n)

@@ -16,6 +16,9 @@ struct null_switch *null_start(struct front *const fronts[2], int core);
 void null_reset(struct null_switch *n);
 double null_cycles_per_packet(struct null_switch *n);
 
+/** Percent of the time since null_reset that the thread was given its core. */
+double null_share_pct(struct null_switch *n);
+
 /** Holds the thread still, or lets it go on; returns when it does. */
 void null_pause(struct null_switch *n, bool paused);
 

@@ -45,7 +45,7 @@ static const struct option_help table[] = {
 	{{"peers", required_argument, NULL, KEY_PEERS}, "LIST",
 		"what to measure, in turns (sluice); see below"},
 	{{"peer", required_argument, NULL, KEY_PEERS}, "NAME", "the same, for one"},
-	{{"size", required_argument, NULL, KEY_SIZE}, "LIST", "frame sizes, bytes without FCS (64)"},
+	{{"size", required_argument, NULL, KEY_SIZE}, "LIST", "frame sizes, bytes with FCS (64)"},
 	{{"pairs", required_argument, NULL, KEY_PAIRS}, "LIST", "pairs of MAC and IP addresses (1)"},
 	{{"turns", required_argument, NULL, KEY_TURNS}, "N", "times that each peer has its turn (3)"},
 	{{"trials", required_argument, NULL, KEY_TRIALS}, "N", "measurements of each kind in a turn (1)"},
@@ -153,7 +153,7 @@ static void take(struct options *o, int key, const char *name, char *value)
 		take_peers(o, value);
 		break;
 	case KEY_SIZE:
-		o->n_sizes = numbers(name, value, TRAFFIC_HEAD, TRAFFIC_MAX, o->sizes);
+		o->n_sizes = numbers(name, value, TRAFFIC_MIN, TRAFFIC_MAX, o->sizes);
 		break;
 	case KEY_PAIRS:
 		o->n_pairs = numbers(name, value, 1, TRAFFIC_MAX_PAIRS, o->pairs);
@@ -235,7 +235,7 @@ void options_parse(struct options *o, int argc, char **argv)
 
 	*o = (struct options){.peers = {"sluice"},
 		.n_peers = 1,
-		.sizes = {TRAFFIC_HEAD},
+		.sizes = {TRAFFIC_MIN},
 		.n_sizes = 1,
 		.pairs = {1},
 		.n_pairs = 1,

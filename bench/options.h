@@ -12,7 +12,7 @@ struct options {
 	const char *scenario;
 	const char *peers[OPTIONS_MAX_PEERS]; /* names, in the order of a turn */
 	unsigned n_peers;
-	unsigned sizes[OPTIONS_MAX_LIST], n_sizes; /* bytes of frame, without FCS */
+	unsigned sizes[OPTIONS_MAX_LIST], n_sizes; /* bytes of frame, with FCS */
 	unsigned pairs[OPTIONS_MAX_LIST], n_pairs;
 	unsigned turns;	 /* each peer is set up once a turn */
 	unsigned trials; /* measurements of each size and number of pairs in a turn */

@@ -36,6 +36,7 @@ static void set_environment(const struct peer *p, unsigned pairs)
 	set_number("BENCH_MAIN_CORE", o->generator_core);
 	set_number("BENCH_HUGE_MB", o->huge_mb);
 	set_number("BENCH_PAIRS", pairs);
+	set_number("BENCH_CONNECTS", o->backend_connects);
 	if (o->sockets[0]) {
 		snprintf(sockets, sizeof(sockets), "%s,%s", o->sockets[0], o->sockets[1]);
 		setenv("BENCH_SOCKETS", sockets, 1);
@@ -152,15 +153,20 @@ void peer_measure_begin(struct peer *p)
 		null_reset(p->null);
 	else if (run(p, "reset", NULL, error) != 0)
 		warnx("%s: reset: %s", p->name, error);
+	share_begin(&p->share, p->pid);
 }
 
 static void take_cycles_line(void *context, const char *text)
 {
 	static const char key[] = "cycles_per_packet ";
 	struct peer *p = context;
+	struct trial_stage *stage = &p->stage[p->n_stages];
 
 	if (strncmp(text, key, sizeof(key) - 1) == 0)
 		p->cycles_per_packet = strtod(text + sizeof(key) - 1, NULL);
+	else if (p->n_stages < TRIAL_STAGES &&
+		 sscanf(text, "stage %23s %lf", stage->name, &stage->cycles_per_packet) == 2)
+		p->n_stages++;
 }
 
 void peer_measure_end(struct peer *p)
@@ -168,30 +174,48 @@ void peer_measure_end(struct peer *p)
 	char error[256];
 
 	p->cycles_per_packet = 0;
+	p->n_stages = 0;
+	p->worker_share_pct = p->null ? null_share_pct(p->null) : share_end_pct(&p->share, p->pid);
 	if (p->null)
 		p->cycles_per_packet = null_cycles_per_packet(p->null);
 	else if (run(p, "cycles", take_cycles_line, error) != 0)
 		warnx("%s: cycles: %s", p->name, error);
 }
 
-/* Both return once the stop has taken effect: threads stop as soon as each is next on its way out of the
- * kernel. */
+/* Waits until the main thread is stopped, or is not any more. The other threads stop on their next interrupt.
+ */
+static void wait_stopped(pid_t pid, bool stopped)
+{
+	enum { STEP_US = 1000, STEPS = 500 };
+	char path[32], state = '?';
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	for (unsigned i = 0; i < STEPS && (i == 0 || (state == 'T') != stopped); i++) {
+		FILE *file = fopen(path, "re");
+
+		if (!file)
+			return;
+		if (fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
+			state = '?';
+		fclose(file);
+		usleep(STEP_US);
+	}
+}
+
 void peer_pause(struct peer *p)
 {
 	if (p->null)
 		null_pause(p->null, true);
-	else if (p->pid > 0)
-		kill(p->pid, SIGSTOP);
-	usleep(2000);
+	else if (p->pid > 0 && kill(p->pid, SIGSTOP) == 0)
+		wait_stopped(p->pid, true);
 }
 
 void peer_resume(struct peer *p)
 {
 	if (p->null)
 		null_pause(p->null, false);
-	else if (p->pid > 0)
-		kill(p->pid, SIGCONT);
-	usleep(2000);
+	else if (p->pid > 0 && kill(p->pid, SIGCONT) == 0)
+		wait_stopped(p->pid, false);
 }
 
 void peer_down(struct peer *p, struct front *fronts[2])

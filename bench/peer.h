@@ -7,7 +7,8 @@
  *	BENCH_WORKER_CORE, BENCH_MAIN_CORE
  *	BENCH_HUGE_MB      huge pages that it may count on; 0: it must do without
  *	BENCH_PAIRS        MAC addresses at each port that it must be able to learn
- *	BENCH_SOCKETS, BENCH_CONTROL   --sockets and --control (peer "running")
+ *	BENCH_SOCKETS, BENCH_CONTROL, BENCH_CONNECTS   --sockets, --control, --backend-connects (peer
+ *"running")
  *
  *	up      Starts the switch with two vhost-user ports in one L2 segment, one worker on
  *BENCH_WORKER_CORE, and prints lines: "socket PATH" twice; "connects" when it connects to them rather than
@@ -26,6 +27,8 @@
 #include <sys/types.h>
 
 #include "bench/options.h"
+#include "bench/report.h"
+#include "bench/share.h"
 
 struct front;
 
@@ -39,7 +42,11 @@ struct peer {
 	pid_t pid;
 	char version[128], command[1024];
 	char skipped[256];	  /* why it can't run here; then it stays so for the rest of the run */
-	double cycles_per_packet; /* of the last measurement, or 0 */
+	double cycles_per_packet; /* of the last measurement, or 0; so are the next two */
+	double worker_share_pct;
+	struct trial_stage stage[TRIAL_STAGES];
+	unsigned n_stages;
+	struct share share;
 	struct null_switch *null;
 };
 
@@ -49,7 +56,7 @@ struct peer {
  */
 int peer_up(struct peer *p, unsigned pairs, unsigned size, struct front *fronts[2]);
 
-/** Around a measurement; the latter leaves the figure in cycles_per_packet. */
+/** Around a measurement; the latter leaves its figures in cycles_per_packet, worker_share_pct and stage. */
 void peer_measure_begin(struct peer *p);
 void peer_measure_end(struct peer *p);
 

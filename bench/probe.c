@@ -1,8 +1,10 @@
 #include "bench/probe.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <stdalign.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "bench/host.h"
@@ -12,68 +14,80 @@ enum { BATCHES = 9, TRIPS = 1000 };
 /* Two placements were seen, at 55-75 and 325-350 ns; anything between belongs to the nearer of them. */
 #define NEAR_BELOW_NS 160.0
 
-struct ball {
+/* A partner that has not answered by then is kept from its core, and there is nothing to measure. */
+#define PATIENCE_S 0.5
+
+enum { GAVE_UP = UINT_MAX };
+
+struct game {
 	alignas(128) atomic_uint turn;
-	int core;
-};
-
-static void *return_balls(void *arg)
-{
-	struct ball *ball = arg;
-
-	host_pin(ball->core);
-	for (unsigned i = 0; i < BATCHES * TRIPS; i++) {
-		while (atomic_load_explicit(&ball->turn, memory_order_acquire) != 2 * i + 1)
-			;
-		atomic_store_explicit(&ball->turn, 2 * i + 2, memory_order_release);
-	}
-	return NULL;
-}
-
-struct serve {
-	struct ball *ball;
-	int core;
+	alignas(128) int server_core, returner_core;
 	double best_ns;
 };
 
+/* Waits for `turn`; false when the other side gave up, or makes no move. */
+static inline bool wait_turn(struct game *g, unsigned turn)
+{
+	uint64_t start = host_tsc(), patience = (uint64_t)(PATIENCE_S * host_tsc_hz());
+	unsigned now;
+
+	for (unsigned spins = 0; (now = atomic_load_explicit(&g->turn, memory_order_acquire)) != turn;
+		spins++) {
+		if (now == GAVE_UP)
+			return false;
+		if (spins % 1024 == 1023 && host_tsc() - start > patience) {
+			atomic_store(&g->turn, GAVE_UP);
+			return false;
+		}
+	}
+	return true;
+}
+
+static void *return_balls(void *arg)
+{
+	struct game *g = arg;
+
+	host_pin(g->returner_core);
+	for (unsigned i = 0; i < BATCHES * TRIPS && wait_turn(g, 2 * i + 1); i++)
+		atomic_store_explicit(&g->turn, 2 * i + 2, memory_order_release);
+	return NULL;
+}
+
 static void *serve_balls(void *arg)
 {
-	struct serve *s = arg;
-	unsigned i = 0;
+	struct game *g = arg;
 
-	host_pin(s->core);
-	for (unsigned batch = 0; batch < BATCHES; batch++) {
+	host_pin(g->server_core);
+	for (unsigned i = 0, batch = 0; batch < BATCHES; batch++) {
 		uint64_t start = host_tsc();
 
 		for (unsigned trip = 0; trip < TRIPS; trip++, i++) {
-			atomic_store_explicit(&s->ball->turn, 2 * i + 1, memory_order_release);
-			while (atomic_load_explicit(&s->ball->turn, memory_order_acquire) != 2 * i + 2)
-				;
+			atomic_store_explicit(&g->turn, 2 * i + 1, memory_order_release);
+			if (!wait_turn(g, 2 * i + 2))
+				return NULL;
 		}
 		double ns = (double)(host_tsc() - start) / host_tsc_hz() * 1e9 / TRIPS;
 
-		if (s->best_ns == 0 || ns < s->best_ns)
-			s->best_ns = ns;
+		if (g->best_ns == 0 || ns < g->best_ns)
+			g->best_ns = ns;
 	}
 	return NULL;
 }
 
 double probe_round_trip_ns(int a, int b)
 {
-	struct ball ball = {.core = b};
-	struct serve serve = {.ball = &ball, .core = a};
+	struct game game = {.server_core = a, .returner_core = b};
 	pthread_t server, returner;
 
 	host_tsc_hz();
-	if (pthread_create(&server, NULL, serve_balls, &serve) != 0)
+	if (pthread_create(&server, NULL, serve_balls, &game) != 0)
 		return 0;
-	/* Without its partner the server would wait for ever, so this thread takes the part itself. */
-	if (pthread_create(&returner, NULL, return_balls, &ball) != 0)
-		return_balls(&ball);
+	if (pthread_create(&returner, NULL, return_balls, &game) != 0)
+		atomic_store(&game.turn, GAVE_UP);
 	else
 		pthread_join(returner, NULL);
 	pthread_join(server, NULL);
-	return serve.best_ns;
+	return game.best_ns;
 }
 
 const char *probe_state(double before_ns, double after_ns)

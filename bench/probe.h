@@ -7,8 +7,8 @@
 
 /**
  * Nanoseconds for a cache line to go from core `a` to core `b` and back (best of several batches of round
- * trips, by two threads of their own); 0 when the threads could not be had. Takes a few milliseconds; nothing
- * else may poll on either core meanwhile.
+ * trips, by two threads of their own); 0 when either thread does not get its core. Takes a few milliseconds;
+ * nothing else may poll on either core meanwhile.
  */
 double probe_round_trip_ns(int a, int b);
 

@@ -71,8 +71,9 @@ int program_run(const char *path, const char *verb, void (*line)(void *context, 
 		snprintf(error, ERROR_BYTES, "%s: %s", path, strerror(-rc));
 		goto done;
 	}
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
+	while ((rc = waitpid(-1, &status, 0)) != pid)
+		if (rc < 0 && errno != EINTR)
+			goto done;
 	rc = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 	last_line(err, error);
 	file = lseek(out, 0, SEEK_SET) == 0 ? fdopen(out, "r") : NULL;

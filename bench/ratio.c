@@ -13,6 +13,12 @@ static const struct trial *find(
 	return NULL;
 }
 
+static bool alike(const struct trial *a, const struct trial *b)
+{
+	return strcmp(a->state, b->state) == 0 && strcmp(a->state, "mixed") != 0 && !report_disturbed(a) &&
+	       !report_disturbed(b);
+}
+
 void ratio_of(const struct report *r, unsigned size, unsigned pairs, const char *a, const char *b,
 	struct ratio *out)
 {
@@ -29,7 +35,7 @@ void ratio_of(const struct report *r, unsigned size, unsigned pairs, const char 
 		other = find(r, t, b, n);
 		if (!other || other->mpps == 0)
 			continue;
-		if (strcmp(t->state, other->state) != 0 || strcmp(t->state, "mixed") == 0) {
+		if (!alike(t, other)) {
 			out->unlike++;
 			continue;
 		}

@@ -10,8 +10,7 @@
 struct ratio {
 	struct spread mpps;   /* a's divided by b's */
 	struct spread cycles; /* the same of cycles a packet, where both say it */
-	unsigned unlike; /* pairs left out as the cores were near in one trial and far, or changing, in the
-			    other */
+	unsigned unlike; /* pairs left out: cores near in one trial and not in the other, or one disturbed */
 };
 
 /** Pairs the trials of `a` and `b` with this size and number of pairs. */

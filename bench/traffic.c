@@ -24,7 +24,7 @@ static void fill_template(struct traffic *t, unsigned from)
 	uint8_t *frame = t->whole[from];
 	struct iphdr ip = {.version = 4,
 		.ihl = 5,
-		.tot_len = htons((uint16_t)(t->size - ETHER_BYTES)),
+		.tot_len = htons((uint16_t)(t->length - ETHER_BYTES)),
 		.frag_off = htons(IP_DF),
 		.ttl = 64,
 		.protocol = IPPROTO_UDP,
@@ -32,7 +32,7 @@ static void fill_template(struct traffic *t, unsigned from)
 		.daddr = htonl(from ? 0x0a000000 : 0x0affffff)};
 	struct udphdr udp = {.source = htons(4000),
 		.dest = htons(4000),
-		.len = htons((uint16_t)(t->size - ETHER_BYTES - sizeof(ip)))};
+		.len = htons((uint16_t)(t->length - ETHER_BYTES - sizeof(ip)))};
 	uint32_t mark = TRAFFIC_MARK + from;
 
 	ip.check = ip_checksum(&ip);
@@ -44,14 +44,14 @@ static void fill_template(struct traffic *t, unsigned from)
 	memcpy(frame + ETHER_BYTES, &ip, sizeof(ip));
 	memcpy(frame + ETHER_BYTES + sizeof(ip), &udp, sizeof(udp));
 	memcpy(frame + 44, &mark, sizeof(mark));
-	for (unsigned i = PATTERN_AT; i < t->size; i++)
+	for (unsigned i = PATTERN_AT; i < t->length; i++)
 		frame[i] = (uint8_t)(i * 7 + i / 256 + from);
 }
 
 void traffic_init(struct traffic *t, unsigned size, unsigned pairs)
 {
 	memset(t, 0, sizeof(*t));
-	t->size = size;
+	t->length = size - TRAFFIC_FCS;
 	t->pairs = pairs;
 	t->random = 0x2545f491;
 	fill_template(t, 0);
@@ -60,7 +60,7 @@ void traffic_init(struct traffic *t, unsigned size, unsigned pairs)
 
 void traffic_fill(const struct traffic *t, uint8_t *frame, unsigned from)
 {
-	memcpy(frame, t->whole[from], t->size);
+	memcpy(frame, t->whole[from], t->length);
 }
 
 bool traffic_intact(const struct traffic *t, const uint8_t *frame, unsigned from)
@@ -68,5 +68,5 @@ bool traffic_intact(const struct traffic *t, const uint8_t *frame, unsigned from
 	const uint8_t *sent = t->whole[from];
 
 	return memcmp(frame + 12, sent + 12, 14) == 0 && memcmp(frame + 34, sent + 34, 14) == 0 &&
-	       memcmp(frame + PATTERN_AT, sent + PATTERN_AT, t->size - PATTERN_AT) == 0;
+	       memcmp(frame + PATTERN_AT, sent + PATTERN_AT, t->length - PATTERN_AT) == 0;
 }

@@ -19,20 +19,24 @@
 #include <string.h>
 
 enum {
-	TRAFFIC_HEAD = 64, /* bytes that change from frame to frame lie here; also the shortest frame */
-	TRAFFIC_MAX = 9000,
+	TRAFFIC_HEAD =
+		64, /* what changes from frame to frame lies within these; not less than the shortest frame */
+	TRAFFIC_FCS =
+		4, /* counted in a frame's size, as everywhere (RFC 2544), but not there on a virtio ring */
+	TRAFFIC_MIN = 64,
+	TRAFFIC_MAX = 9004,
 	TRAFFIC_MAX_PAIRS = 1 << 24,
 	TRAFFIC_MARK = 0x51ce0000,
 };
 
 struct traffic {
 	_Alignas(64) uint8_t whole[2][TRAFFIC_MAX]; /* a frame of pair 0, as either port sends it */
-	unsigned size;
+	unsigned length;			    /* in memory: without FCS */
 	unsigned pairs;
 	uint32_t random; /* state of the order of pairs; never 0 */
 };
 
-/** Frames of `size` bytes (TRAFFIC_HEAD..TRAFFIC_MAX, without FCS), between `pairs` pairs of hosts. */
+/** Frames of `size` bytes (TRAFFIC_MIN..TRAFFIC_MAX, FCS included), between `pairs` pairs of hosts. */
 void traffic_init(struct traffic *t, unsigned size, unsigned pairs);
 
 /** The next pair in random order (Marsaglia's xorshift32, and a multiplication instead of a remainder). */
@@ -67,7 +71,7 @@ static inline void traffic_write(
 	memcpy(frame + 48, &seq, 8);
 }
 
-/** Fills a buffer of at least `size` bytes with a whole frame of pair 0. */
+/** Fills a buffer of at least `length` and TRAFFIC_HEAD bytes with a whole frame of pair 0. */
 void traffic_fill(const struct traffic *t, uint8_t *frame, unsigned from);
 
 /** True when `frame` was meant for port `at` and comes from the other one; *seq is then its number. */
@@ -78,7 +82,7 @@ static inline bool traffic_read(
 
 	memcpy(&mark, frame + 44, 4);
 	memcpy(seq, frame + 48, 8);
-	return len == t->size && mark == TRAFFIC_MARK + !at && frame[2] == at;
+	return len == t->length && mark == TRAFFIC_MARK + !at && frame[2] == at;
 }
 
 /** True when everything but what traffic_write changes is as it was sent by port `from`. */

@@ -39,7 +39,7 @@ static int take_options(struct front *f, const struct front_options *opt)
 	if (opt->socket) {
 		if (strlen(opt->socket) >= sizeof(f->address.sun_path))
 			return -EINVAL;
-		strcpy(f->address.sun_path, opt->socket);
+		memcpy(f->address.sun_path, opt->socket, strlen(opt->socket) + 1);
 		f->opt.socket = f->address.sun_path;
 	}
 	return 0;
@@ -102,7 +102,12 @@ static int accept_backend(struct front *f)
 {
 	struct pollfd pending = {.fd = f->listener, .events = POLLIN};
 
-	if (poll(&pending, 1, f->opt.timeout_ms) <= 0)
+	int ready = poll(&pending, 1, f->opt.timeout_ms);
+
+	if (ready < 0)
+		return front_fail(
+			f, -errno, "%s: waiting for the back-end: %s", f->address.sun_path, strerror(errno));
+	if (ready == 0)
 		return front_fail(f, -ETIMEDOUT, "%s: no back-end connected in time", f->address.sun_path);
 	f->socket = accept4(f->listener, NULL, NULL, SOCK_CLOEXEC);
 	return f->socket < 0 ? front_fail(f, -errno, "accept: %s", strerror(errno)) : 0;
@@ -119,7 +124,7 @@ static int connect_backend(struct front *f)
 int front_connect(struct front *f)
 {
 	struct timeval timeout = {
-		.tv_sec = f->opt.timeout_ms / 1000, .tv_usec = f->opt.timeout_ms % 1000 * 1000};
+		.tv_sec = f->opt.timeout_ms / 1000, .tv_usec = f->opt.timeout_ms % 1000 * 1000L};
 	int rc;
 
 	if (!f->opt.socket)
@@ -201,12 +206,12 @@ bool front_is_huge(const struct front *f)
 
 struct front_ring *front_rx_ring(struct front *f, unsigned pair)
 {
-	return &f->rings[2 * pair];
+	return &f->rings[2 * (size_t)pair];
 }
 
 struct front_ring *front_tx_ring(struct front *f, unsigned pair)
 {
-	return &f->rings[2 * pair + 1];
+	return &f->rings[2 * (size_t)pair + 1];
 }
 
 int front_send(struct front *f, const void *frame, size_t len)

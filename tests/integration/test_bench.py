@@ -1,0 +1,113 @@
+"""sluice-bench: what it reports about a switch is what happened, and nothing of it stays behind."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from rig.daemon import BUILD
+
+BENCH = BUILD / "sluice-bench"
+SHORT = ["--turns", "1", "--seconds", "0.1", "--warm-up", "0.05"]
+
+
+def bench(*args, check=True):
+    done = subprocess.run([BENCH, "l2", "--json", *SHORT, *args], capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0 or not check, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(autouse=True)
+def two_cores(requires):
+    requires()
+    if len(os.sched_getaffinity(0)) < 2 or not {0, 1} <= os.sched_getaffinity(0):
+        pytest.skip("needs cores 0 and 1: one generates, one switches")
+    if not BENCH.exists():
+        pytest.skip(f"{BENCH} is not built")
+
+
+def left_behind(pid):
+    return list(Path("/tmp").glob(f"sluice-bench-{pid}-*"))
+
+
+def assert_all_arrived(trial):
+    assert trial["sent"] > 0 and trial["mpps"] > 0
+    assert (trial["lost"], trial["late"], trial["wrong"]) == (0, 0, 0)
+
+
+def test_null_switch_delivers_what_was_sent():
+    report = bench("--peers", "null", "--huge-mb", "0", "--size", "64,512,1518", "--pairs", "1,1000")
+    assert len(report["trials"]) == 6
+    for trial in report["trials"]:
+        assert_all_arrived(trial)
+
+
+@pytest.mark.parametrize("pages", [[], ["--huge-mb", "0"]], ids=["huge pages", "no huge pages"])
+def test_sluice_delivers_what_was_sent(pages):
+    report = bench("--peers", "sluice", "--size", "64,1518", "--pairs", "1,1000", *pages)
+    assert [(t["size"], t["pairs"]) for t in report["trials"]] == [(64, 1), (1518, 1), (64, 1000), (1518, 1000)]
+    for trial in report["trials"]:
+        assert_all_arrived(trial)
+        assert trial["cycles_per_packet"] > 0
+        assert {"ingress", "lookup", "deliver"} <= {stage["name"] for stage in trial["stages"]}
+
+
+def test_a_full_ring_loses_frames_and_the_report_says_so():
+    report = bench("--peers", "sluice", "--window", "0", "--huge-mb", "0")
+    (trial,) = report["trials"]
+    assert trial["sent"] > 0 and trial["wrong"] == 0 and trial["late"] == 0
+    assert trial["lost"] < trial["sent"]
+
+
+def test_it_drives_a_switch_that_already_runs(start_sluiced, tmp_path):
+    sockets = [tmp_path / "a.sock", tmp_path / "b.sock"]
+    ports = [{"name": f"p{i}", "network": "n", "type": "vhost-user", "socket": str(s)} for i, s in enumerate(sockets)]
+    daemon = start_sluiced({"networks": [{"name": "n", "mode": "bridge"}], "ports": ports})
+    report = bench("--sockets", ",".join(map(str, sockets)), "--control", daemon.socket, "--huge-mb", "0")
+    (trial,) = report["trials"]
+    assert_all_arrived(trial)
+    assert trial["cycles_per_packet"] > 0
+    assert {port["state"] for port in daemon.rpc("port.list")} == {"down"}
+
+
+def test_a_peer_that_is_not_there_is_skipped_with_its_reason(tmp_path):
+    (tmp_path / "absent").write_text("#!/bin/sh\necho it is not installed >&2\nexit 77\n")
+    (tmp_path / "absent").chmod(0o755)
+    report = bench("--peers", "null,absent", "--peer-dir", tmp_path, "--huge-mb", "0")
+    assert [(p["name"], p["skipped"]) for p in report["peers"]] == [("null", None), ("absent", "it is not installed")]
+    assert report["ratios"] == []
+
+
+def test_an_interrupted_run_cleans_up():
+    command = [BENCH, "l2", "--peers", "sluice", "--seconds", "60", "--huge-mb", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 20
+    while not any((d / "pid").exists() for d in left_behind(process.pid)):
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.02)
+    daemon = int((left_behind(process.pid)[0] / "pid").read_text())
+    process.send_signal(signal.SIGINT)
+    out, _ = process.communicate(timeout=30)
+    assert process.returncode == 1 and "interrupted" in out
+    assert left_behind(process.pid) == []
+    assert not Path(f"/proc/{daemon}").exists()
+
+
+@pytest.mark.parametrize("args, says", [
+    (["l3"], "no scenario \"l3\""),
+    (["l2", "--size", "63"], "--size: a number from 64"),
+    (["l2", "--ring", "100"], "--ring: a power of two"),
+    (["l2", "--window", "300"], "--window"),
+    (["l2", "--pairs", "1,x"], "--pairs"),
+    (["l2", "--peers", "../x"], "--peers"),
+    (["l2", "--peers", "running"], "--sockets"),
+    (["l2", "--worker-core", "0"], "--worker-core"),
+    ([], "scenario"),
+])
+def test_mistakes_on_the_command_line(args, says):
+    done = subprocess.run([BENCH, *args], capture_output=True, text=True, timeout=10)
+    assert done.returncode == 2 and says in done.stderr and done.stderr.count("\n") == 1
