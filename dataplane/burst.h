@@ -93,11 +93,21 @@ static_assert(sizeof(struct frame) == 256, "one line of state, one of room, two 
 
 struct port;
 
+/* What there is in a burst, so that a stage with nothing to do costs nothing. The first stage finds the last
+ * two. */
+enum {
+	BURST_FROM_PORT = 1,
+	BURST_FROM_UPLINK = 2,
+	BURST_HAS_LOCAL = 4,   /* ARP, or traffic in a network with vips */
+	BURST_HAS_SERVICE = 8, /* the network has vips */
+};
+
 struct burst {
 	uint16_t count;
 	uint16_t nspan;	 /* spans used */
 	uint16_t queue;	 /* of `in` that it was taken from */
 	struct port *in; /* the port that all frames came from */
+	uint8_t traits;	 /* BURST_...: which stages have anything to do with it */
 	uint32_t bytes;	 /* all frames together */
 	struct frame frame[BURST_MAX];
 	struct span span[BURST_SPANS];

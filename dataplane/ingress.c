@@ -15,6 +15,8 @@ void ingress_stage(struct worker *w, struct burst *b)
 	const uint16_t id = b->in->net;
 	const bool deep = looks_deep(dp_get_net(w->dp, id));
 
+	bool arp = false;
+
 	w->net_stats[id].rx += b->count;
 	for (unsigned i = 0; i < b->count; i++) {
 		struct frame *f = &b->frame[i];
@@ -26,5 +28,7 @@ void ingress_stage(struct worker *w, struct burst *b)
 			parse_frame(f);
 		else
 			f->ethertype = load16(data + 12);
+		arp |= f->ethertype == ETHERTYPE_ARP;
 	}
+	b->traits |= (deep ? BURST_HAS_SERVICE : 0) | (deep || arp ? BURST_HAS_LOCAL : 0);
 }

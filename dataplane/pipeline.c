@@ -5,26 +5,27 @@
 #include "dataplane/service.h"
 
 const struct stage pipeline[] = {
-	{"ingress", ingress_stage, "count, find the headers", .port_only = true},
+	{"ingress", ingress_stage, "count, find the headers", .needs = BURST_FROM_PORT},
 	{"underlay", underlay_stage, "answer ARP and ping for the uplink, take VXLAN apart",
-		.uplink_only = true},
+		.needs = BURST_FROM_UPLINK},
 	{"learn", learn_stage, "check the source address, learn where it is"},
-	{"local", local_stage, "answer ARP and ping for the gateway and vips"},
-	{"service", service_stage, "vip to backend, and back"},
+	{"local", local_stage, "answer ARP and ping for the gateway and vips", .needs = BURST_HAS_LOCAL},
+	{"service", service_stage, "vip to backend, and back", .needs = BURST_HAS_SERVICE},
 	{"lookup", lookup_stage, "destination address to port, vtep or flood"},
 	{"deliver", deliver_stage, "encapsulate, checksum, copy to the receivers, count"},
 };
 const unsigned pipeline_len = sizeof(pipeline) / sizeof(pipeline[0]);
 
-static inline bool applies(const struct stage *stage, const struct port *in)
+static inline bool applies(const struct stage *stage, const struct burst *b)
 {
-	return in->is_uplink ? !stage->port_only : !stage->uplink_only;
+	return !stage->needs || (stage->needs & b->traits);
 }
 
 void pipeline_run(struct worker *w, struct burst *b)
 {
+	b->traits = b->in->is_uplink ? BURST_FROM_UPLINK : BURST_FROM_PORT;
 	for (unsigned i = 0; i < pipeline_len; i++)
-		if (applies(&pipeline[i], b->in))
+		if (applies(&pipeline[i], b))
 			pipeline[i].run(w, b);
 }
 
@@ -32,8 +33,9 @@ void pipeline_run_timed(struct worker *w, struct burst *b, uint64_t *cycles)
 {
 	uint64_t then = rte_rdtsc(), now;
 
+	b->traits = b->in->is_uplink ? BURST_FROM_UPLINK : BURST_FROM_PORT;
 	for (unsigned i = 0; i < pipeline_len; i++, then = now) {
-		if (applies(&pipeline[i], b->in))
+		if (applies(&pipeline[i], b))
 			pipeline[i].run(w, b);
 		now = rte_rdtsc();
 		cycles[i] += now - then;

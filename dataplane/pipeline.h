@@ -11,8 +11,7 @@ struct stage {
 	const char *name;
 	void (*run)(struct worker *w, struct burst *b);
 	const char *what; /* one line for the documentation */
-	bool uplink_only; /* skipped for frames of a network's port */
-	bool port_only;	  /* skipped for frames of an uplink */
+	uint8_t needs;	  /* run only for bursts with one of these traits (BURST_FROM_PORT...); 0: for all */
 };
 
 extern const struct stage pipeline[];

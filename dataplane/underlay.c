@@ -133,6 +133,7 @@ static void underlay_one(struct worker *w, struct burst *b, struct frame *f)
 
 void underlay_stage(struct worker *w, struct burst *b)
 {
+	b->traits |= BURST_HAS_LOCAL | BURST_HAS_SERVICE;
 	for (unsigned i = 0; i < b->count; i++) {
 		struct frame *f = &b->frame[i];
 
