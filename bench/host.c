@@ -45,6 +45,13 @@ int host_pin(int core)
 	return sched_setaffinity(0, sizeof(set), &set) < 0 ? -errno : 0;
 }
 
+int host_realtime(void)
+{
+	/* Round robin, not FIFO: a peer's polling thread must not keep its own control thread from running.
+	 */
+	return sched_setscheduler(0, SCHED_RR, &(struct sched_param){.sched_priority = 1}) < 0 ? -errno : 0;
+}
+
 static long read_number(const char *path)
 {
 	FILE *file = fopen(path, "re");

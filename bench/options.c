@@ -26,6 +26,7 @@ enum key {
 	KEY_GENERATOR_CORE,
 	KEY_WORKER_CORE,
 	KEY_HUGE_MB,
+	KEY_REALTIME,
 	KEY_JSON,
 	KEY_OUTPUT,
 	KEY_PEER_DIR,
@@ -61,6 +62,8 @@ static const struct option_help table[] = {
 		"the core that the switch polls on (1)"},
 	{{"huge-mb", required_argument, NULL, KEY_HUGE_MB}, "MB",
 		"huge pages to reserve for the run; 0: use none (1024)"},
+	{{"realtime", no_argument, NULL, KEY_REALTIME}, NULL,
+		"the bench and its peers go before everything else on these cores"},
 	{{"sockets", required_argument, NULL, KEY_SOCKETS}, "A,B",
 		"drive a switch that already runs, by its two vhost-user sockets"},
 	{{"control", required_argument, NULL, KEY_CONTROL}, "PATH",
@@ -185,6 +188,9 @@ static void take(struct options *o, int key, const char *name, char *value)
 	case KEY_HUGE_MB:
 		o->huge_mb = number(name, value, 0, 1 << 20);
 		break;
+	case KEY_REALTIME:
+		o->realtime = true;
+		break;
 	case KEY_SOCKETS:
 		take_sockets(o, value);
 		break;
@@ -276,9 +282,9 @@ json_t *options_json(const struct options *o)
 
 	for (unsigned i = 0; i < o->n_peers; i++)
 		json_array_append_new(peers, json_string(o->peers[i]));
-	return json_pack("{s:o, s:o, s:o, s:i, s:i, s:f, s:f, s:i, s:i, s:i, s:i, s:i}", "peers", peers,
+	return json_pack("{s:o, s:o, s:o, s:i, s:i, s:f, s:f, s:i, s:i, s:i, s:i, s:i, s:b}", "peers", peers,
 		"size", list(o->sizes, o->n_sizes), "pairs", list(o->pairs, o->n_pairs), "turns",
 		(int)o->turns, "trials", (int)o->trials, "seconds", o->seconds, "warm_up", o->warm_up, "ring",
 		(int)o->ring, "window", (int)o->window, "generator_core", o->generator_core, "worker_core",
-		o->worker_core, "huge_mb", (int)o->huge_mb);
+		o->worker_core, "huge_mb", (int)o->huge_mb, "realtime", o->realtime);
 }

@@ -22,6 +22,7 @@ struct options {
 	unsigned window; /* frames under way in each direction; 0: open loop */
 	int generator_core, worker_core;
 	unsigned huge_mb;	/* huge pages to reserve; 0: none are used */
+	bool realtime;		/* SCHED_RR for the bench and, as they inherit it, its peers */
 	bool json;		/* the result on stdout as JSON, not as a table */
 	const char *output;	/* file for the JSON, or NULL */
 	const char *peer_dir;	/* where the peers' programs are */
