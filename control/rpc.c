@@ -60,9 +60,17 @@ static void conn_send(struct conn *conn, json_t *message)
 		bufferevent_disable(conn->bev, EV_READ);
 }
 
+/* From inside a commit of the registry: whom to hang up on is freed by the loop, later. */
 static void conn_notify(void *arg, const char *method, json_t *params)
 {
-	conn_send(arg, json_pack("{s:s, s:s, s:o}", "jsonrpc", "2.0", "method", method, "params", params));
+	struct conn *conn = arg;
+
+	if (evbuffer_get_length(bufferevent_get_output(conn->bev)) > RPC_WATCH_MAX) {
+		json_decref(params);
+		bufferevent_trigger_event(conn->bev, BEV_EVENT_ERROR, BEV_TRIG_DEFER_CALLBACKS);
+		return;
+	}
+	conn_send(conn, json_pack("{s:s, s:s, s:o}", "jsonrpc", "2.0", "method", method, "params", params));
 }
 
 static json_t *answer(const json_t *id)
@@ -105,10 +113,12 @@ static void handle(struct conn *conn, const json_t *request)
 	const char *name = json_string_value(json_object_get(request, "method"));
 	const struct api_method *method;
 	struct api_err err = {0};
+	bool good_id = !id || json_is_string(id) || json_is_integer(id) || json_is_null(id);
 	json_t *result, *message;
 
-	if (!name || (id && !json_is_string(id) && !json_is_integer(id) && !json_is_null(id))) {
-		send_error(conn, NULL, INVALID_REQUEST, "a request is an object with a method and an id");
+	if (!name || !good_id) {
+		send_error(conn, good_id ? id : NULL, INVALID_REQUEST,
+			"a request is an object with a method and an id");
 		return;
 	}
 	method = method_find(name);
@@ -211,19 +221,43 @@ static void on_accept(
 	bufferevent_enable(conn->bev, EV_READ | EV_WRITE);
 }
 
+/* A full queue of a daemon that is busy counts, too. */
 static bool is_served(const struct sockaddr_un *address)
 {
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	bool served = fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0;
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	bool served = fd >= 0 && (connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 ||
+					 errno == EAGAIN);
 
 	if (fd >= 0)
 		close(fd);
 	return served;
 }
 
+/* What lies at the path must be a socket that nobody serves, if anything. */
+static int clear_path(const struct sockaddr_un *address, struct api_err *err)
+{
+	struct stat file;
+
+	if (lstat(address->sun_path, &file) < 0)
+		return 0;
+	if (!S_ISSOCK(file.st_mode)) {
+		api_fail(err, API_EXISTS, "control.socket", "%s: is there and no socket", address->sun_path);
+		return -EEXIST;
+	}
+	if (is_served(address)) {
+		api_fail(err, API_IN_USE, "control.socket", "%s: another process serves it",
+			address->sun_path);
+		return -EADDRINUSE;
+	}
+	unlink(address->sun_path);
+	return 0;
+}
+
 static int listen_at(struct event_base *base, struct rpc *rpc, struct api_err *err)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	mode_t mask;
+	int rc;
 
 	if (strlen(rpc->path) >= sizeof(address.sun_path)) {
 		api_fail(err, API_INVALID, "control.socket", "longer than %zu bytes",
@@ -231,21 +265,18 @@ static int listen_at(struct event_base *base, struct rpc *rpc, struct api_err *e
 		return -ENAMETOOLONG;
 	}
 	strcpy(address.sun_path, rpc->path);
-	if (is_served(&address)) {
-		api_fail(err, API_IN_USE, "control.socket", "%s: another process serves it", rpc->path);
-		return -EADDRINUSE;
-	}
-	unlink(rpc->path);
+	rc = clear_path(&address, err);
+	if (rc)
+		return rc;
+	mask = umask(0117); /* 0660 from its first moment */
 	rpc->listener =
 		evconnlistener_new_bind(base, on_accept, rpc, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC,
 			2 * RPC_CONNS, (struct sockaddr *)&address, sizeof(address));
-	if (!rpc->listener || chmod(rpc->path, 0660) < 0) {
-		int rc = -errno;
-
+	rc = rpc->listener ? 0 : -errno;
+	umask(mask);
+	if (rc)
 		api_fail(err, API_INTERNAL, "control.socket", "%s: %s", rpc->path, strerror(-rc));
-		return rc;
-	}
-	return 0;
+	return rc;
 }
 
 int rpc_open(

@@ -3,13 +3,19 @@
  *
  * Nobody can hold the daemon: a line is at most RPC_LINE_MAX bytes, connections at most RPC_CONNS, a client
  * that does not read its answers is not read from, and is cut off when it takes nothing for RPC_STALL_S
- * seconds.
+ * seconds, or when RPC_WATCH_MAX bytes of what it watches wait for it.
  */
 #pragma once
 
 #include "control/api.h"
 
-enum { RPC_LINE_MAX = 1 << 20, RPC_CONNS = 64, RPC_STALL_S = 30, RPC_BACKLOG_MAX = 256 * 1024 };
+enum {
+	RPC_LINE_MAX = 1 << 20,
+	RPC_CONNS = 64,
+	RPC_STALL_S = 30,
+	RPC_BACKLOG_MAX = 256 * 1024,
+	RPC_WATCH_MAX = 4 << 20,
+};
 
 struct event_base;
 struct rpc;

@@ -118,6 +118,21 @@ def test_who_does_not_read_is_not_read_from(daemon):
         assert resident < 600 << 20
 
 
+def test_who_does_not_read_what_it_watches_is_hung_up_on(daemon):
+    """Its own connection ends; the others go on, and the daemon keeps no more than a few MiB for it."""
+    daemon.rpc("service.add", name="noisy", port=80, protocol="tcp")
+    for i in range(100):
+        daemon.rpc("backend.add", service="noisy", address="10.1.0.9", port=1000 + i)
+    with Connection(daemon.socket) as deaf:
+        assert len(deaf.call("service.watch", {"name": "noisy"})) == 1
+        for i in range(600):  # some 20 KB each
+            daemon.rpc("backend.set", service="noisy", address="10.1.0.9", port=1000, weight=1 + i % 2)
+        with pytest.raises((ConnectionError, ValueError)):
+            for _ in range(600):
+                heard(deaf)
+    daemon.rpc("service.del", name="noisy")
+
+
 def test_the_socket_is_for_owner_and_group(daemon):
     assert stat.S_IMODE(os.stat(daemon.socket).st_mode) == 0o660
 
