@@ -61,21 +61,9 @@ static json_t *result_of(struct model *model, const char *service, const char *i
 		       : json_object();
 }
 
-static void read_backend(struct reg_backend *backend, const json_t *params)
-{
-	const json_t *check = json_object_get(params, "check");
-
-	backend->weight = (uint16_t)param_int(params, "weight", backend->weight);
-	if (check) {
-		backend->has_check = true;
-		service_check_read(check, &backend->check);
-	}
-}
-
 static int backend_add(
 	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
 {
-	const char *address = param_str(params, "address"), *id = param_str(params, "id");
 	const struct reg_service *service = need_service(model, params, err);
 	struct reg_backend backend = {.weight = 1};
 	struct reg_err why = {""};
@@ -83,14 +71,8 @@ static int backend_add(
 
 	if (!service)
 		return -1;
-	addr_ip4(address, &backend.address);
-	backend.port = (uint16_t)param_int(params, "port", 0);
-	if (id)
-		snprintf(backend.id, sizeof(backend.id), "%s", id);
-	else
-		snprintf(backend.id, sizeof(backend.id), "%s:%u", address, backend.port);
 	snprintf(backend.source, sizeof(backend.source), "%s", source);
-	read_backend(&backend, params);
+	service_backend_read(params, &backend);
 	rc = registry_backend_add(model->registry, param_str(params, "service"), &backend, &why);
 	if (rc < 0)
 		return model_refused(err, rc, why.text);
@@ -137,7 +119,7 @@ static int backend_set(
 
 	if (copy_backend(model, params, &backend, path, err) < 0)
 		return -1;
-	read_backend(&backend, params);
+	service_backend_change(params, &backend);
 	return put_backend(model, "backend.set", source, params, &backend, result, err);
 }
 

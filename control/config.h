@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include "control/api.h"
+#include "control/sections.h"
 
 /* A line for the user: "FILE: ports[1].vni: unknown key" or "FILE:12:3: ...". */
 struct config_err {
@@ -25,13 +26,22 @@ int config_load(const char *path, bool optional, json_t **out, struct config_err
 json_t *config_dataplane(const json_t *config);
 json_t *config_control(const json_t *config);
 
-/** Makes every object of a checked configuration, in order. Returns 0, or -1 and what failed; made ones stay.
- */
-int config_apply(struct model *model, const json_t *config, struct config_err *err);
+/** Calls fn for every object in the order in which they are made, until it returns other than 0, which is
+ * returned. */
+int config_walk(const json_t *config,
+	int (*fn)(void *arg, const struct section *section, size_t index, json_t *object), void *arg);
+
+/** Makes one object, or says in `err` what is wrong where: "ports[1].device: ...". Returns 0 or -1. */
+int config_make(struct model *model, const struct section *section, size_t index, const json_t *object,
+	struct api_err *err);
+
+/** Makes every object of a checked configuration. Returns 0, or -1 and what failed; made ones stay. */
+int config_apply(struct model *model, const json_t *config, struct api_err *err);
 
 /**
- * Brings the model from `old` to `fresh`, touching only what differs. Returns the configuration that holds
- * then (a new reference): `fresh` but for objects that were refused, each of which is told to fn in one line.
+ * config_change.c: brings the model from `old` to `fresh`, touching only what differs. What is refused is
+ * told to fn in one line and stays, or comes back, as it was. Returns the configuration that holds then (a
+ * new reference).
  */
 json_t *config_change(struct model *model, const json_t *old, const json_t *fresh,
 	void (*fn)(void *arg, const char *line), void *arg);

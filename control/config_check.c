@@ -1,143 +1,303 @@
 #include "control/config_check.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "control/addr.h"
+#include "control/config_place.h"
+#include "control/network_spec.h"
 #include "control/params.h"
+#include "control/port_spec.h"
 #include "control/sections.h"
 
-enum { PLACE = 96 };
+enum { KEY = 512 };
 
-static const char *place(char buf[PLACE], const char *section, size_t index, const char *field)
+struct check {
+	json_t *named; /* "networks web": the object */
+	json_t *taken; /* what only one may have ("mac web 02:..."): who has it, as "ports[0]" */
+	struct api_err *err;
+};
+
+/* Who has what `fmt` names, as "ports[0]"; NULL when nobody does. */
+__attribute__((format(printf, 2, 3))) static const char *owner(struct check *check, const char *fmt, ...)
 {
-	snprintf(buf, PLACE, "%s[%zu].%s", section, index, field);
-	return buf;
+	char key[KEY];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(key, sizeof(key), fmt, ap);
+	va_end(ap);
+	return json_string_value(json_object_get(check->taken, key));
 }
 
-static const json_t *find_named(const json_t *config, const char *section, const char *name)
+/* What `fmt` names is the object's from now on, or refused because another has it. `text`: how the user
+ * wrote it. */
+__attribute__((format(printf, 5, 6))) static int take(struct check *check, struct config_place at,
+	const char *field, const char *text, const char *fmt, ...)
 {
-	const json_t *list = json_object_get(config, section);
+	char key[KEY];
+	const char *whose;
+	va_list ap;
 
-	for (size_t i = 0; name && i < json_array_size(list); i++)
-		if (strcmp(param_str(json_array_get(list, i), "name"), name) == 0)
-			return json_array_get(list, i);
-	return NULL;
+	va_start(ap, fmt);
+	vsnprintf(key, sizeof(key), fmt, ap);
+	va_end(ap);
+	whose = json_string_value(json_object_get(check->taken, key));
+	if (!whose)
+		return json_object_set_new(check->taken, key, json_sprintf("%s[%zu]", at.section, at.index));
+	if (!text)
+		return config_fail(at, check->err, API_EXISTS, field, "the same as %s", whose);
+	return config_fail(at, check->err, API_EXISTS, field, "%s is taken by %s", text, whose);
 }
 
-static int check_duplicates(const json_t *config, const struct section *section, struct api_err *err)
+static const json_t *find(struct check *check, const char *section, const char *name)
+{
+	char key[KEY];
+
+	snprintf(key, sizeof(key), "%s %s", section, name);
+	return json_object_get(check->named, key);
+}
+
+/* What the object's `field` names, or NULL with *err. */
+static const json_t *need(struct check *check, struct config_place at, const json_t *object,
+	const char *field, const char *section)
+{
+	const char *name = param_str(object, field);
+	const json_t *found = find(check, section, name);
+
+	if (!found)
+		config_fail(at, check->err, API_NOT_FOUND, field, "nothing in %s is called \"%s\"", section,
+			name);
+	return found;
+}
+
+/* A host address of the network that nobody has yet. */
+static int fits(struct check *check, struct config_place at, const char *field, const json_t *network,
+	const char *text)
+{
+	const char *name = param_str(network, "name"), *whose = owner(check, "ip %s %s", name, text);
+	struct addr_prefix subnet;
+	uint32_t ip;
+
+	if (!addr_prefix(param_str(network, "subnet"), &subnet))
+		return config_fail(at, check->err, API_INVALID, field, "network %s has no subnet", name);
+	if (!addr_ip4(text, &ip) || !addr_is_host(subnet, ip))
+		return config_fail(at, check->err, API_INVALID, field, "%s is no host address of %s", text,
+			param_str(network, "subnet"));
+	if (whose)
+		return config_fail(at, check->err, API_EXISTS, field, "%s is taken by %s", text, whose);
+	return 0;
+}
+
+static int check_network(struct check *check, struct config_place at, const json_t *network)
+{
+	const char *name = param_str(network, "name"), *gateway = param_str(network, "gateway");
+	struct dp_network spec = {0};
+	struct api_err why;
+	char vni[16];
+
+	if (network_spec_read(network, &spec, &why) < 0)
+		return config_fail_line(at, check->err, why.code, why.text);
+	snprintf(vni, sizeof(vni), "%u", spec.vni);
+	if (spec.vni && take(check, at, "vni", vni, "vni %s", vni) < 0)
+		return -1;
+	return gateway ? take(check, at, "gateway", gateway, "ip %s %s", name, gateway) : 0;
+}
+
+/* What ports and uplinks have in common; they share their names, too. */
+static int check_attachment(
+	struct check *check, struct config_place at, const json_t *port, const char *network)
+{
+	const char *name = param_str(port, "name"), *mac = param_str(port, "mac"),
+		   *socket = param_str(port, "socket"), *device = param_str(port, "device");
+	uint8_t bytes[6];
+	struct api_err why;
+
+	if (!strcmp(name, MODEL_GATEWAY_PORT))
+		return config_fail(at, check->err, API_INVALID, "name",
+			"\"%s\" stands for the networks' own ports", name);
+	if (port_spec_check(port, &why) < 0)
+		return config_fail_line(at, check->err, why.code, why.text);
+	if (mac && addr_mac(mac, bytes) && !memcmp(bytes, dp_router_mac, sizeof(bytes)))
+		return config_fail(at, check->err, API_INVALID, "mac", "%s is the switch's own", mac);
+	if (take(check, at, "name", NULL, "port %s", name) < 0 ||
+		(mac && take(check, at, "mac", mac, "mac %s %02x%02x%02x%02x%02x%02x", network, bytes[0],
+				bytes[1], bytes[2], bytes[3], bytes[4], bytes[5]) < 0) ||
+		(socket && take(check, at, "socket", socket, "socket %s", socket) < 0))
+		return -1;
+	return device ? take(check, at, "device", device, "device %s", device) : 0;
+}
+
+static int check_uplink(struct check *check, struct config_place at, const json_t *uplink)
+{
+	struct dp_port spec = {0};
+	char address[ADDR_IP4_TEXT];
+	struct api_err why;
+
+	if (port_spec_read_underlay(uplink, &spec, &why) < 0)
+		return config_fail_line(at, check->err, why.code, why.text);
+	if (check_attachment(check, at, uplink, "") < 0)
+		return -1;
+	addr_ip4_text(spec.address, address);
+	return spec.address ? take(check, at, "address", address, "underlay %s", address) : 0;
+}
+
+static int check_vtep(struct check *check, struct config_place at, const json_t *vtep)
+{
+	const json_t *network = need(check, at, vtep, "network", "networks");
+	const char *remote = param_str(vtep, "remote"), *whose = owner(check, "underlay %s", remote);
+
+	if (!network)
+		return -1;
+	if (strcmp(param_str(network, "mode"), "overlay") != 0)
+		return config_fail(at, check->err, API_INVALID, "network", "%s is no overlay",
+			param_str(network, "name"));
+	if (whose)
+		return config_fail(
+			at, check->err, API_INVALID, "remote", "%s is the address of %s", remote, whose);
+	return take(check, at, "remote", NULL, "vtep %s %s", param_str(network, "name"), remote);
+}
+
+/* At most two ports in a p2p network. */
+static int check_joined(struct check *check, struct config_place at, const json_t *network)
+{
+	const char *name = param_str(network, "name");
+
+	if (strcmp(param_str(network, "mode"), "p2p") != 0)
+		return 0;
+	if (!owner(check, "first of %s", name))
+		return take(check, at, "network", NULL, "first of %s", name);
+	if (!owner(check, "second of %s", name))
+		return take(check, at, "network", NULL, "second of %s", name);
+	return config_fail(at, check->err, API_IN_USE, "network", "%s joins two ports already", name);
+}
+
+static int check_port(struct check *check, struct config_place at, const json_t *port)
+{
+	const json_t *network = need(check, at, port, "network", "networks"),
+		     *ips = json_object_get(port, "ips");
+	struct dp_network spec = {0};
+	const char *name;
+
+	if (!network)
+		return -1;
+	name = param_str(network, "name");
+	if (check_attachment(check, at, port, name) < 0 || check_joined(check, at, network) < 0 ||
+		network_spec_read(network, &spec, check->err) < 0)
+		return -1;
+	if (param_int(port, "mtu", 0) > spec.mtu)
+		return config_fail(at, check->err, API_INVALID, "mtu", "%d is more than the %u of network %s",
+			(int)param_int(port, "mtu", 0), spec.mtu, name);
+	for (size_t i = 0; i < json_array_size(ips); i++) {
+		const char *ip = json_string_value(json_array_get(ips, i));
+
+		if (fits(check, at, "ips", network, ip) < 0 ||
+			take(check, at, "ips", ip, "ip %s %s", name, ip) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* Services may share a vip; the registry says on what. */
+static int check_service(struct check *check, struct config_place at, const json_t *service)
+{
+	const char *vip = param_str(service, "vip");
+	const json_t *network =
+		param_given(service, "network") ? need(check, at, service, "network", "networks") : NULL;
+
+	if (param_given(service, "network") && !network)
+		return -1;
+	return vip && network ? fits(check, at, "vip", network, vip) : 0;
+}
+
+static int check_fdb(struct check *check, struct config_place at, const json_t *entry)
+{
+	const json_t *network = need(check, at, entry, "network", "networks"), *port;
+	const char *mac = param_str(entry, "mac"), *vtep = param_str(entry, "vtep");
+	uint8_t bytes[6] = {0};
+
+	if (!network)
+		return -1;
+	if (!param_given(entry, "port") == !vtep)
+		return config_fail(at, check->err, API_INVALID, "port", "give either a port or a vtep");
+	if (addr_mac(mac, bytes) && !memcmp(bytes, dp_router_mac, sizeof(bytes)))
+		return config_fail(at, check->err, API_INVALID, "mac", "%s is the switch's own", mac);
+	if (vtep && !owner(check, "vtep %s %s", param_str(network, "name"), vtep))
+		return config_fail(at, check->err, API_NOT_FOUND, "vtep", "no vtep %s in network %s", vtep,
+			param_str(network, "name"));
+	if (vtep)
+		return 0;
+	port = need(check, at, entry, "port", "ports");
+	if (port && strcmp(param_str(port, "network"), param_str(network, "name")) != 0)
+		return config_fail(at, check->err, API_NOT_FOUND, "port", "no port \"%s\" in network %s",
+			param_str(port, "name"), param_str(network, "name"));
+	return port ? 0 : -1;
+}
+
+static int check_backend(struct check *check, struct config_place at, const json_t *backend)
+{
+	return need(check, at, backend, "service", "services") ? 0 : -1;
+}
+
+/* In an order in which each kind refers only to those before it. */
+static const struct {
+	const char *section;
+	int (*fn)(struct check *check, struct config_place at, const json_t *object);
+} kinds[] = {
+	{"networks", check_network},
+	{"uplinks", check_uplink},
+	{"vteps", check_vtep},
+	{"ports", check_port},
+	{"services", check_service},
+	{"fdb", check_fdb},
+	{"backends", check_backend},
+};
+
+/* Every object once, and found by its name from now on. */
+static int index_section(struct check *check, const json_t *config, const struct section *section)
 {
 	const json_t *list = json_object_get(config, section->name);
-	char id[SECTION_ID], other[SECTION_ID], where[PLACE];
+	struct config_place at = {section->name, 0};
+	char id[SECTION_ID], key[KEY];
 
-	for (size_t i = 0; i < json_array_size(list); i++) {
-		section_id(section, json_array_get(list, i), id);
-		for (size_t k = 0; k < i; k++) {
-			section_id(section, json_array_get(list, k), other);
-			if (strcmp(id, other) == 0)
-				return api_fail(err, API_EXISTS,
-					place(where, section->name, i, section->key[0]),
-					"the same as %s[%zu]", section->name, k);
-		}
+	for (; at.index < json_array_size(list); at.index++) {
+		json_t *object = json_array_get(list, at.index);
+
+		section_id(section, object, id);
+		if (take(check, at, section->key[0], NULL, "%s", id) < 0)
+			return -1;
+		if (!param_given(object, "name"))
+			continue;
+		snprintf(key, sizeof(key), "%s %s", section->name, param_str(object, "name"));
+		json_object_set(check->named, key, object);
 	}
 	return 0;
 }
 
-/* The field of every object in `section` names an object of `target`. */
-static int check_references(
-	const json_t *config, const char *section, const char *field, const char *target, struct api_err *err)
+static int check_kinds(struct check *check, const json_t *config)
 {
-	const json_t *list = json_object_get(config, section);
-	char where[PLACE];
+	for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
+		const json_t *list = json_object_get(config, kinds[k].section);
+		struct config_place at = {kinds[k].section, 0};
 
-	for (size_t i = 0; i < json_array_size(list); i++) {
-		const char *name = param_str(json_array_get(list, i), field);
-
-		if (name && !find_named(config, target, name))
-			return api_fail(err, API_NOT_FOUND, place(where, section, i, field),
-				"nothing in %s is called \"%s\"", target, name);
+		for (; at.index < json_array_size(list); at.index++)
+			if (kinds[k].fn(check, at, json_array_get(list, at.index)) < 0)
+				return -1;
 	}
 	return 0;
-}
-
-/* Is `ip` a host address of the network's subnet? Networks without one take any. */
-static bool fits(const json_t *network, const char *ip)
-{
-	struct addr_prefix subnet;
-	uint32_t address;
-
-	if (!network || !addr_prefix(param_str(network, "subnet"), &subnet) || !addr_ip4(ip, &address))
-		return true;
-	return addr_is_host(subnet, address);
-}
-
-static int check_network(const json_t *network, size_t index, struct api_err *err)
-{
-	const char *mode = param_str(network, "mode"), *gateway = param_str(network, "gateway");
-	bool overlay = mode && strcmp(mode, "overlay") == 0;
-	char where[PLACE];
-
-	if (overlay != param_given(network, "vni"))
-		return api_fail(err, API_INVALID, place(where, "networks", index, "vni"),
-			overlay ? "required for mode overlay" : "only for mode overlay");
-	if (gateway && !fits(network, gateway))
-		return api_fail(err, API_INVALID, place(where, "networks", index, "gateway"),
-			"%s is no host address of %s", gateway, param_str(network, "subnet"));
-	return 0;
-}
-
-static int check_port(const json_t *config, const json_t *port, size_t index, struct api_err *err)
-{
-	const json_t *network = find_named(config, "networks", param_str(port, "network")),
-		     *ips = json_object_get(port, "ips");
-	char where[PLACE];
-
-	for (size_t i = 0; i < json_array_size(ips); i++)
-		if (!fits(network, json_string_value(json_array_get(ips, i))))
-			return api_fail(err, API_INVALID, place(where, "ports", index, "ips"),
-				"%s is no host address of %s", json_string_value(json_array_get(ips, i)),
-				param_str(network, "subnet"));
-	return 0;
-}
-
-static int check_service(const json_t *config, const json_t *service, size_t index, struct api_err *err)
-{
-	const json_t *network = find_named(config, "networks", param_str(service, "network"));
-	const char *vip = param_str(service, "vip");
-	char where[PLACE];
-
-	if (vip && !fits(network, vip))
-		return api_fail(err, API_INVALID, place(where, "services", index, "vip"),
-			"%s is no host address of %s", vip, param_str(network, "subnet"));
-	return 0;
-}
-
-static int check_objects(const json_t *config, struct api_err *err)
-{
-	const json_t *networks = json_object_get(config, "networks"),
-		     *ports = json_object_get(config, "ports");
-	const json_t *services = json_object_get(config, "services");
-	int rc = 0;
-
-	for (size_t i = 0; !rc && i < json_array_size(networks); i++)
-		rc = check_network(json_array_get(networks, i), i, err);
-	for (size_t i = 0; !rc && i < json_array_size(ports); i++)
-		rc = check_port(config, json_array_get(ports, i), i, err);
-	for (size_t i = 0; !rc && i < json_array_size(services); i++)
-		rc = check_service(config, json_array_get(services, i), i, err);
-	return rc;
 }
 
 int config_check(const json_t *config, struct api_err *err)
 {
-	for (size_t i = 0; i < sections_count; i++)
-		if (check_duplicates(config, &sections[i], err) < 0)
-			return -1;
-	if (check_references(config, "ports", "network", "networks", err) < 0 ||
-		check_references(config, "vteps", "network", "networks", err) < 0 ||
-		check_references(config, "fdb", "network", "networks", err) < 0 ||
-		check_references(config, "services", "network", "networks", err) < 0 ||
-		check_references(config, "backends", "service", "services", err) < 0)
-		return -1;
-	return check_objects(config, err);
+	struct check check = {json_object(), json_object(), err};
+	int rc = 0;
+
+	for (size_t i = 0; !rc && i < sections_count; i++)
+		rc = index_section(&check, config, &sections[i]);
+	if (!rc)
+		rc = check_kinds(&check, config);
+	json_decref(check.named);
+	json_decref(check.taken);
+	return rc ? rc : config_trial(config, err);
 }

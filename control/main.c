@@ -154,7 +154,7 @@ static void on_reload(evutil_socket_t sig, short what, void *arg)
 	struct config_err err;
 	json_t *fresh, *now;
 
-	notify_systemd("RELOADING=1");
+	notify_reloading();
 	if (config_load(d->options.config, false, &fresh, &err) < 0) {
 		log_line(LOG_ERR, "reload: %s; nothing changed", err.text);
 	} else {
@@ -224,28 +224,33 @@ static int start_model(struct daemon *d)
 	return rc < 0 ? fail(why.text) : 0;
 }
 
-static int start(struct daemon *d)
+/* Before anything is made: a signal that comes meanwhile waits for the loop. */
+static int listen_to_signals(struct daemon *d)
 {
-	struct config_err err;
-	struct api_err why = {0};
-
-	if (start_model(d) < 0)
-		return -1;
-	if (config_apply(d->model, d->config, &err) < 0) {
-		fprintf(stderr, "sluiced: %s: %s\n", d->options.config, err.text);
-		return -1;
-	}
-	if (state_open(d->base, d->options.state, d->model, &d->state, &why) < 0 ||
-		rpc_open(d->base, choose_socket(d), d->model, &d->rpc, &why) < 0)
-		return fail(why.text);
 	d->end[0] = evsignal_new(d->base, SIGTERM, on_end, d);
 	d->end[1] = evsignal_new(d->base, SIGINT, on_end, d);
 	d->reload = evsignal_new(d->base, SIGHUP, on_reload, d);
-	if (!d->end[0] || !d->end[1] || !d->reload)
+	if (!d->end[0] || !d->end[1] || !d->reload || evsignal_add(d->end[0], NULL) < 0 ||
+		evsignal_add(d->end[1], NULL) < 0 || evsignal_add(d->reload, NULL) < 0)
 		return fail("out of memory");
-	evsignal_add(d->end[0], NULL);
-	evsignal_add(d->end[1], NULL);
-	evsignal_add(d->reload, NULL);
+	return 0;
+}
+
+/* The socket first, for it tells whether another daemon runs here. Who connects early waits for the loop. */
+static int start(struct daemon *d)
+{
+	struct api_err why = {0};
+
+	if (listen_to_signals(d) < 0 || start_model(d) < 0)
+		return -1;
+	if (rpc_open(d->base, choose_socket(d), d->model, &d->rpc, &why) < 0)
+		return fail(why.text);
+	if (config_apply(d->model, d->config, &why) < 0) {
+		fprintf(stderr, "sluiced: %s: %s\n", d->options.config, why.text);
+		return -1;
+	}
+	if (state_open(d->base, d->options.state, d->model, &d->state, &why) < 0)
+		return fail(why.text);
 	return 0;
 }
 

@@ -7,69 +7,21 @@
 #include <string.h>
 
 #include "control/log.h"
+#include "control/network_spec.h"
 #include "control/objects.h"
 #include "control/params.h"
 #include "control/port_spec.h"
 #include "control/result.h"
 
-static const char *const modes[] = {"bridge", "host", "overlay", "p2p", NULL};
-
-enum { MTU_DEFAULT = 1500, MTU_OVERLAY = 1450, AGE_DEFAULT = 300 };
-
-static int read_vni(
-	struct model *model, struct model_network *network, const json_t *params, struct api_err *err)
+/* No two networks have the same VNI. */
+static int check_vni(struct model *model, const struct model_network *network, struct api_err *err)
 {
-	bool overlay = network->spec.mode == DP_OVERLAY;
 	struct model_network *other;
 
-	network->spec.vni = (uint32_t)param_int(params, "vni", 0);
-	if (overlay && !network->spec.vni)
-		return api_fail(err, API_INVALID, "vni", "required for mode overlay");
-	if (!overlay && network->spec.vni)
-		return api_fail(err, API_INVALID, "vni", "only for mode overlay");
 	TAILQ_FOREACH (other, &model->networks, link)
-		if (overlay && other->spec.vni == network->spec.vni)
+		if (network->spec.vni && other->spec.vni == network->spec.vni)
 			return api_fail(err, API_EXISTS, "vni", "%u is taken by network %s", other->spec.vni,
 				other->name);
-	return 0;
-}
-
-static int read_subnet(struct model_network *network, const json_t *params, struct api_err *err)
-{
-	const char *text = param_str(params, "subnet"), *gateway = param_str(params, "gateway");
-	struct addr_prefix subnet;
-
-	if (network->spec.mode == DP_HOST && !gateway)
-		return api_fail(
-			err, API_INVALID, "gateway", "required for mode host: it is the host's address");
-	if (network->spec.mode == DP_P2P && gateway)
-		return api_fail(err, API_INVALID, "gateway",
-			"not for mode p2p, which joins two ports and nothing else");
-	if (!text)
-		return gateway ? api_fail(err, API_INVALID, "gateway", "needs a subnet") : 0;
-	if (!addr_prefix(text, &subnet) || subnet.len < 8)
-		return api_fail(err, API_INVALID, "subnet", "\"%s\" has a prefix length outside 8..32", text);
-	network->spec.subnet = subnet.address;
-	network->spec.prefix = subnet.len;
-	if (!gateway)
-		return 0;
-	if (!addr_ip4(gateway, &network->spec.gateway) || !addr_is_host(subnet, network->spec.gateway))
-		return api_fail(err, API_INVALID, "gateway", "%s is no host address of %s", gateway, text);
-	return 0;
-}
-
-static int read_network(
-	struct model *model, struct model_network *network, const json_t *params, struct api_err *err)
-{
-	const char *mode = param_str(params, "mode");
-
-	while (modes[network->spec.mode + 1] && strcmp(modes[network->spec.mode], mode) != 0)
-		network->spec.mode++;
-	if (read_vni(model, network, params, err) < 0 || read_subnet(network, params, err) < 0)
-		return -1;
-	network->spec.mtu = (uint16_t)param_int(
-		params, "mtu", network->spec.mode == DP_OVERLAY ? MTU_OVERLAY : MTU_DEFAULT);
-	network->spec.age_s = (uint32_t)param_int(params, "age_s", AGE_DEFAULT);
 	return 0;
 }
 
@@ -117,7 +69,7 @@ static json_t *network_json(const struct model_network *network)
 	json_t *object = json_object();
 
 	put_str(object, "name", network->name);
-	put_str(object, "mode", modes[spec->mode]);
+	put_str(object, "mode", network_modes[spec->mode]);
 	put(object, "vni", spec->mode == DP_OVERLAY ? json_integer(spec->vni) : json_null());
 	put_str(object, "subnet", spec->subnet ? addr_prefix_text(model_subnet(network), subnet) : NULL);
 	put_str(object, "gateway", spec->gateway ? addr_ip4_text(spec->gateway, gateway) : NULL);
@@ -143,7 +95,7 @@ static int network_add(
 		return api_fail(err, API_INTERNAL, NULL, "out of memory");
 	snprintf(network->name, sizeof(network->name), "%s", name);
 	snprintf(network->source, sizeof(network->source), "%s", source);
-	if (read_network(model, network, params, err) < 0)
+	if (network_spec_read(params, &network->spec, err) < 0 || check_vni(model, network, err) < 0)
 		goto fail;
 	rc = dp_network_add(model->dp, &network->spec, &network->id, &why);
 	if (rc < 0) {
@@ -341,7 +293,7 @@ static const struct api_field add_fields[] = {
 	{"name", API_NAME, "of the network", .required = true, .positional = true},
 	{"mode", API_ENUM,
 		"bridge: local; host: joined with the host's own network; overlay: VXLAN; p2p: two ports",
-		.choices = modes, .def = "\"bridge\""},
+		.choices = network_modes, .def = "\"bridge\""},
 	{"vni", API_INT, "VXLAN network identifier; overlay only, and required there", .min = 1,
 		.max = 16777215},
 	{"subnet", API_CIDR4, "addresses of its ports; prefix length 8..32"},

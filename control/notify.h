@@ -3,3 +3,6 @@
 
 /** Sends e.g. "READY=1"; does nothing outside systemd. */
 void notify_systemd(const char *state);
+
+/** Says that a reload begins, and when (Type=notify-reload); READY=1 ends it. */
+void notify_reloading(void);

@@ -61,13 +61,13 @@ int port_spec_check_name(struct model *model, const char *name, struct api_err *
 	return 0;
 }
 
-static int check_fields(const struct model_port *port, struct api_err *err)
+static int check_fields(const json_t *params, struct api_err *err)
 {
-	unsigned type = PORT_SPEC(port->spec.type);
-	const char *type_name = port_type_names[port->spec.type];
+	const char *type_name = param_str(params, "type");
+	unsigned type = PORT_SPEC(type_of(type_name));
 
 	for (unsigned i = 0; i < TYPED_FIELDS; i++) {
-		bool given = param_given(port->params, typed_fields[i].field);
+		bool given = param_given(params, typed_fields[i].field);
 
 		if (given && !(typed_fields[i].types & type))
 			return api_fail(
@@ -96,6 +96,39 @@ static int read_socket_mode(const char *text, uint32_t *mode, struct api_err *er
 	return 0;
 }
 
+int port_spec_check(const json_t *params, struct api_err *err)
+{
+	const char *ring = param_str(params, "ring");
+	uint32_t mode;
+
+	if (type_of(param_str(params, "type")) == DP_AF_XDP)
+		return api_fail(err, API_UNSUPPORTED, "type", "af_xdp is not supported yet");
+	if (check_fields(params, err) < 0)
+		return -1;
+	if (ring && !strcmp(ring, "packed"))
+		return api_fail(err, API_UNSUPPORTED, "ring", "packed rings are not supported yet");
+	return read_socket_mode(param_str(params, "socket_mode"), &mode, err);
+}
+
+int port_spec_read_underlay(const json_t *params, struct dp_port *spec, struct api_err *err)
+{
+	const char *text = param_str(params, "address"), *gateway = param_str(params, "gateway");
+	struct addr_prefix address;
+
+	if (!text)
+		return gateway ? api_fail(err, API_INVALID, "gateway", "needs an address") : 0;
+	if (!addr_prefix(text, &address) || !addr_is_host(address, address.address))
+		return api_fail(err, API_INVALID, "address", "%s is no host address of its prefix", text);
+	spec->address = address.address;
+	spec->prefix = address.len;
+	if (!gateway)
+		return 0;
+	if (!addr_ip4(gateway, &spec->next_hop) || !addr_is_host(address, spec->next_hop) ||
+		spec->next_hop == address.address)
+		return api_fail(err, API_INVALID, "gateway", "%s is no other host of %s", gateway, text);
+	return 0;
+}
+
 static int read_socket_path(struct model *model, struct model_port *port, struct api_err *err)
 {
 	struct model_port *other;
@@ -120,11 +153,9 @@ static int read_socket_path(struct model *model, struct model_port *port, struct
 
 static int read_vhost(struct model *model, struct model_port *port, struct api_err *err)
 {
-	const char *mode = param_str(port->params, "mode"), *ring = param_str(port->params, "ring");
+	const char *mode = param_str(port->params, "mode");
 	const json_t *mask = json_object_get(port->params, "mask");
 
-	if (ring && !strcmp(ring, "packed"))
-		return api_fail(err, API_UNSUPPORTED, "ring", "packed rings are not supported yet");
 	port->spec.client = mode && !strcmp(mode, "client");
 	for (size_t i = 0; i < json_array_size(mask); i++)
 		port->spec.mask |= virtio_feature_bit(json_string_value(json_array_get(mask, i)));
@@ -153,11 +184,8 @@ int port_spec_read(struct model *model, struct model_port *port, struct api_err 
 {
 	port->spec.type = type_of(param_str(port->params, "type"));
 	port->spec.queues = (uint16_t)param_int(port->params, "queues", 1);
-	if (port->spec.type == DP_AF_XDP)
-		return api_fail(err, API_UNSUPPORTED, "type", "af_xdp is not supported yet");
-	if (check_fields(port, err) < 0)
+	if (port_spec_check(port->params, err) < 0)
 		return -1;
-
 	port->spec.devargs = param_str(port->params, "devargs");
 	port->spec.file = param_str(port->params, "file");
 	if (port->spec.type == DP_VHOST_USER)

@@ -40,9 +40,18 @@ extern const char *const port_spec_modes[], *const port_spec_rings[];
 int port_spec_check_name(struct model *model, const char *name, struct api_err *err);
 
 /**
+ * Holds the parameters of port.add or uplink.add against their type: fields of other types, fields that the
+ * type needs, types and rings that are not there yet. Pure. Returns 0 or -1.
+ */
+int port_spec_check(const json_t *params, struct api_err *err);
+
+/** Reads an uplink's address and gateway into `spec`. Pure. Returns 0, or -1 when they do not fit. */
+int port_spec_read_underlay(const json_t *params, struct dp_port *spec, struct api_err *err);
+
+/**
  * Reads the fields above into port->spec (but mac and mtu); port->name and port->params are set, and the
- * strings stay borrowed from port->params. Refuses fields of other types and types that are not there yet.
- * Returns 0 or -1.
+ * strings stay borrowed from port->params. Refuses what port_spec_check refuses, and sockets and devices that
+ * are taken. Returns 0 or -1.
  */
 int port_spec_read(struct model *model, struct model_port *port, struct api_err *err);
 

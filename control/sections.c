@@ -11,11 +11,19 @@ const struct section sections[] = {
 	{"uplinks", "uplink", {"name"}},
 	{"vteps", "vtep", {"network", "remote"}},
 	{"ports", "port", {"name"}},
-	{"fdb", "fdb", {"network", "mac"}},
 	{"services", "service", {"name"}},
+	{"fdb", "fdb", {"network", "mac"}},
 	{"backends", "backend", {"service", "address", "port"}},
 };
 const size_t sections_count = sizeof(sections) / sizeof(sections[0]);
+
+const struct section *section_named(const char *name)
+{
+	for (size_t i = 0; i < sections_count; i++)
+		if (strcmp(sections[i].name, name) == 0)
+			return &sections[i];
+	return NULL;
+}
 
 const struct section *section_of(const char *noun, size_t len)
 {
@@ -27,9 +35,8 @@ const struct section *section_of(const char *noun, size_t len)
 
 void section_id(const struct section *section, const json_t *object, char id[SECTION_ID])
 {
-	size_t at = 0;
+	size_t at = (size_t)snprintf(id, SECTION_ID, "%s ", section->name);
 
-	id[0] = '\0';
 	for (int i = 0; i < SECTION_KEYS && section->key[i] && at < SECTION_ID; i++) {
 		char *text = json_dumps(json_object_get(object, section->key[i]), JSON_ENCODE_ANY);
 		int n = snprintf(id + at, SECTION_ID - at, "%s ", text ? text : "");

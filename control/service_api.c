@@ -49,25 +49,9 @@ static int check_vip(struct model *model, const struct reg_service *service, str
 static int read_service(
 	struct model *model, struct reg_service *service, const json_t *params, struct api_err *err)
 {
-	const char *protocol = param_str(params, "protocol"), *policy = param_str(params, "policy");
-	const json_t *check = json_object_get(params, "check");
-
-	if (param_given(params, "network")) {
-		struct model_network *network = model_need_network(model, params, "network", err);
-
-		if (!network)
-			return -1;
-		memcpy(service->network, network->name, sizeof(service->network));
-	}
-	if (param_given(params, "vip"))
-		addr_ip4(param_str(params, "vip"), &service->vip);
-	service->port = (uint16_t)param_int(params, "port", service->port);
-	if (protocol)
-		service->protocol = strcmp(protocol, "udp") ? REG_TCP : REG_UDP;
-	if (policy)
-		snprintf(service->policy, sizeof(service->policy), "%s", policy);
-	if (check)
-		service_check_read(check, &service->check);
+	if (param_given(params, "network") && !model_need_network(model, params, "network", err))
+		return -1;
+	service_params_read(params, service);
 	return check_vip(model, service, err);
 }
 

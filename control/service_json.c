@@ -1,5 +1,6 @@
 #include "control/service_json.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "control/params.h"
@@ -32,6 +33,48 @@ void service_check_read(const json_t *json, struct reg_check *check)
 	check->rise = (uint8_t)param_int(json, "rise", 1);
 	check->fall = (uint8_t)param_int(json, "fall", 2);
 	check->path = param_str(json, "path");
+}
+
+void service_params_read(const json_t *params, struct reg_service *service)
+{
+	const char *network = param_str(params, "network"), *protocol = param_str(params, "protocol"),
+		   *policy = param_str(params, "policy");
+	const json_t *check = json_object_get(params, "check");
+
+	if (network)
+		snprintf(service->network, sizeof(service->network), "%s", network);
+	addr_ip4(param_str(params, "vip"), &service->vip);
+	service->port = (uint16_t)param_int(params, "port", service->port);
+	if (protocol)
+		service->protocol = strcmp(protocol, "udp") ? REG_TCP : REG_UDP;
+	if (policy)
+		snprintf(service->policy, sizeof(service->policy), "%s", policy);
+	if (check)
+		service_check_read(check, &service->check);
+}
+
+void service_backend_read(const json_t *params, struct reg_backend *backend)
+{
+	const char *address = param_str(params, "address"), *id = param_str(params, "id");
+
+	addr_ip4(address, &backend->address);
+	backend->port = (uint16_t)param_int(params, "port", 0);
+	if (id)
+		snprintf(backend->id, sizeof(backend->id), "%s", id);
+	else
+		snprintf(backend->id, sizeof(backend->id), "%s:%u", address, backend->port);
+	service_backend_change(params, backend);
+}
+
+void service_backend_change(const json_t *params, struct reg_backend *backend)
+{
+	const json_t *check = json_object_get(params, "check");
+
+	backend->weight = (uint16_t)param_int(params, "weight", backend->weight);
+	if (check) {
+		backend->has_check = true;
+		service_check_read(check, &backend->check);
+	}
 }
 
 static json_t *check_json(const struct reg_check *check)

@@ -14,6 +14,14 @@ extern const struct api_field check_fields[];
 /** Fills `check` from the object `json`; NULL: no check. Its path stays borrowed from `json`. */
 void service_check_read(const json_t *json, struct reg_check *check);
 
+/** Puts the given parameters of service.add or service.set over `service`. A check's path stays borrowed. */
+void service_params_read(const json_t *params, struct reg_service *service);
+
+/** Fills `backend` from the parameters of backend.add, whose check's path stays borrowed. */
+void service_backend_read(const json_t *params, struct reg_backend *backend);
+/** Puts what backend.set can change over `backend`. */
+void service_backend_change(const json_t *params, struct reg_backend *backend);
+
 /** The whole of a service, with its backends; also what a watch tells. NULL when there is none of that name.
  */
 json_t *service_json(struct model *model, const char *name);

@@ -59,26 +59,14 @@ static json_t *uplink_json(struct model *model, const struct model_port *uplink)
 
 static int read_address(struct model *model, struct model_port *uplink, struct api_err *err)
 {
-	const char *text = param_str(uplink->params, "address"),
-		   *gateway = param_str(uplink->params, "gateway");
-	struct addr_prefix address;
 	struct model_port *other;
 
-	if (!text)
-		return gateway ? api_fail(err, API_INVALID, "gateway", "needs an address") : 0;
-	if (!addr_prefix(text, &address) || !addr_is_host(address, address.address))
-		return api_fail(err, API_INVALID, "address", "%s is no host address of its prefix", text);
+	if (port_spec_read_underlay(uplink->params, &uplink->spec, err) < 0)
+		return -1;
 	TAILQ_FOREACH (other, &model->ports, link)
-		if (!other->network && other->spec.address == address.address)
-			return api_fail(
-				err, API_EXISTS, "address", "%s is taken by uplink %s", text, other->name);
-	uplink->spec.address = address.address;
-	uplink->spec.prefix = address.len;
-	if (!gateway)
-		return 0;
-	if (!addr_ip4(gateway, &uplink->spec.next_hop) || !addr_is_host(address, uplink->spec.next_hop) ||
-		uplink->spec.next_hop == address.address)
-		return api_fail(err, API_INVALID, "gateway", "%s is no other host of %s", gateway, text);
+		if (uplink->spec.address && !other->network && other->spec.address == uplink->spec.address)
+			return api_fail(err, API_EXISTS, "address", "%s is taken by uplink %s",
+				param_str(uplink->params, "address"), other->name);
 	return 0;
 }
 

@@ -16,6 +16,10 @@ NET = {"name": "web", "subnet": "10.1.0.0/24", "gateway": "10.1.0.1"}
 PORT = {"name": "n1", "network": "web", "type": "null"}
 SERVICE = {"name": "api", "network": "web", "vip": "10.1.0.100", "port": 80, "protocol": "tcp"}
 
+OVERLAY = {"name": "o", "mode": "overlay", "vni": 7}
+UPLINK = {"name": "up", "type": "vhost-user", "address": "192.0.2.1/24"}
+BACKEND = {"service": "api", "address": "10.1.0.9", "port": 80}
+
 # The sample of the documentation: every kind of object.
 SAMPLE = {
     "dataplane": {"main_core": 0, "cores": [1], "memory_mb": 512, "hugepages": "auto", "idle": "adaptive",
@@ -59,6 +63,37 @@ WRONG = [
     ({"backends": [{"service": "api", "address": "10.1.0.9", "port": 80}]},
      'backends[0].service: nothing in services is called "api"'),
     ({"vteps": [{"network": "web", "remote": "192.0.2.2"}]}, "vteps[0].network"),
+    ({"networks": [dict(NET, subnet="10.0.0.0/7")]}, "networks[0].subnet: "),
+    ({"networks": [{"name": "h", "mode": "host", "subnet": "10.1.0.0/24"}]}, "networks[0].gateway: required for mode host"),
+    ({"networks": [OVERLAY, dict(OVERLAY, name="o2")]}, "networks[1].vni: 7 is taken by networks[0]"),
+    ({"networks": [NET], "ports": [dict(PORT, ips=["10.1.0.1"])]}, "ports[0].ips: 10.1.0.1 is taken by networks[0]"),
+    ({"networks": [NET], "ports": [dict(PORT, ips=["10.1.0.5"]), dict(PORT, name="n2", ips=["10.1.0.5"])]},
+     "ports[1].ips: 10.1.0.5 is taken by ports[0]"),
+    ({"networks": [{"name": "web"}], "ports": [dict(PORT, ips=["10.1.0.5"])]}, "ports[0].ips: network web has no subnet"),
+    ({"networks": [NET], "ports": [dict(PORT, mac="02:00:00:00:00:aa"), dict(PORT, name="n2", mac="02:00:00:00:00:AA")]},
+     "ports[1].mac: 02:00:00:00:00:AA is taken by ports[0]"),
+    ({"networks": [NET], "ports": [dict(PORT, socket="/tmp/x")]}, "ports[0].socket: not for type null"),
+    ({"networks": [NET], "ports": [dict(PORT, type="pcap")]}, "ports[0].file: required for type pcap"),
+    ({"networks": [NET], "ports": [dict(PORT, type="vhost-user", socket_mode="999")]}, "ports[0].socket_mode: "),
+    ({"networks": [NET], "ports": [dict(PORT, mtu=9000)]}, "ports[0].mtu: 9000 is more than the 1500 of network web"),
+    ({"networks": [NET], "ports": [dict(PORT, name="gateway")]}, "ports[0].name: "),
+    ({"networks": [{"name": "web", "mode": "p2p"}], "ports": [dict(PORT, name=f"n{i}") for i in range(3)]},
+     "ports[2].network: web joins two ports already"),
+    ({"networks": [NET], "uplinks": [dict(UPLINK, name="n1")], "ports": [PORT]}, "ports[0].name: the same as uplinks[0]"),
+    ({"uplinks": [dict(UPLINK, gateway="198.51.100.1")]}, "uplinks[0].gateway: 198.51.100.1 is no other host of"),
+    ({"networks": [NET], "vteps": [{"network": "web", "remote": "192.0.2.2"}]}, "vteps[0].network: web is no overlay"),
+    ({"networks": [OVERLAY], "uplinks": [UPLINK], "vteps": [{"network": "o", "remote": "192.0.2.1"}]},
+     "vteps[0].remote: 192.0.2.1 is the address of uplinks[0]"),
+    ({"networks": [NET], "fdb": [{"network": "web", "mac": "02:00:00:00:00:05", "port": "n9"}]},
+     'fdb[0].port: nothing in ports is called "n9"'),
+    ({"networks": [NET], "fdb": [{"network": "web", "mac": "02:00:00:00:00:05"}]}, "fdb[0].port: give either"),
+    ({"networks": [NET], "ports": [dict(PORT, ips=["10.1.0.100"])], "services": [SERVICE]},
+     "services[0].vip: 10.1.0.100 is taken by ports[0]"),
+    ({"networks": [NET], "services": [SERVICE, dict(SERVICE, name="b")]},
+     "services[1].vip: 10.1.0.100:80 is the vip of service api"),
+    ({"networks": [NET], "services": [{"name": "api", "network": "web", "vip": "10.1.0.100"}]}, "services[0].port: "),
+    ({"services": [{"name": "api", "check": {"type": "grpc"}}]}, "services[0].check.type: grpc is not supported"),
+    ({"services": [{"name": "api"}], "backends": [dict(BACKEND, id="a"), dict(BACKEND, port=81, id="a")]}, "backends[1].id: "),
 ]
 
 
@@ -111,9 +146,9 @@ def test_what_the_host_lacks_ends_the_start_whole(tmp_path, requires):
 
 def reload(daemon, config):
     daemon.write_config(config)
-    before = daemon.log().count("reload")
+    before = len(daemon.log())
     daemon.process.send_signal(signal.SIGHUP)
-    wait.until(lambda: daemon.log().count("reload") > before, "the reload is logged")
+    wait.until(lambda: "reloaded" in daemon.log()[before:] or "nothing changed" in daemon.log()[before:], "the reload is logged")
 
 
 def test_reload_touches_what_differs(netns, start_sluiced, requires):
@@ -151,6 +186,49 @@ def test_reload_of_a_bad_file_changes_nothing(start_sluiced):
     assert (daemon.rpc("network.list"), daemon.rpc("port.list")) == before
 
 
+def test_who_names_no_address_gets_one_that_nobody_names(start_sluiced):
+    daemon = start_sluiced({"networks": [NET],
+                            "ports": [{"name": f"n{i}", "network": "web", "type": "null"} for i in range(3)]
+                            + [dict(PORT, name="fixed", ips=["10.1.0.3"])],
+                            "services": [dict(SERVICE, vip="10.1.0.2")]})
+    assert daemon.port("fixed")["ips"] == ["10.1.0.3"]
+    assert [daemon.port(f"n{i}")["ips"] for i in range(3)] == [["10.1.0.4"], ["10.1.0.5"], ["10.1.0.6"]]
+
+
+def test_reload_keeps_what_it_cannot_change(start_sluiced):
+    """A port of the API holds the network: it stays as it was, and goes with the first reload that finds it free."""
+    daemon = start_sluiced({"networks": [NET], "ports": [dict(PORT, ips=["10.1.0.11"])]})
+    daemon.rpc("port.add", name="mine", network="web", type="null", ips=["10.1.0.12"])
+    reload(daemon, {"networks": [dict(NET, subnet="10.1.0.0/16")], "ports": [dict(PORT, ips=["10.1.0.11"])]})
+    assert "reload: network del: name: network web has port mine" in daemon.log()
+    assert daemon.rpc("network.list")[0]["subnet"] == "10.1.0.0/24"
+    assert daemon.port("n1")["ips"] == ["10.1.0.11"]
+    daemon.rpc("port.del", name="mine")
+    reload(daemon, {"networks": [dict(NET, subnet="10.1.0.0/16")], "ports": [dict(PORT, ips=["10.1.0.11"])]})
+    assert daemon.rpc("network.list")[0]["subnet"] == "10.1.0.0/16"
+    assert daemon.port("n1")["ips"] == ["10.1.0.11"]
+
+
+def test_reload_brings_back_what_cannot_be_remade(start_sluiced):
+    daemon = start_sluiced({"networks": [NET], "ports": [PORT]})
+    before = daemon.port("n1")["type"]
+    reload(daemon, {"networks": [NET], "ports": [dict(PORT, type="pcap", file="/nonexistent/sluice.pcap")]})
+    assert "reload: ports[0]" in daemon.log() and daemon.port("n1")["type"] == before
+    reload(daemon, {"networks": [NET], "ports": [dict(PORT, type="vhost-user")]})
+    assert daemon.port("n1")["type"] == "vhost-user"
+
+
+def test_reload_tries_a_refused_change_again(start_sluiced):
+    daemon = start_sluiced({"networks": [NET], "ports": [dict(PORT, ips=["10.1.0.11"])]})
+    daemon.rpc("port.add", name="mine", network="web", type="null", ips=["10.1.0.12"])
+    wanted = {"networks": [NET], "ports": [dict(PORT, ips=["10.1.0.12"])]}
+    reload(daemon, wanted)
+    assert daemon.port("n1")["ips"] == ["10.1.0.11"] and "is taken by port mine" in daemon.log()
+    daemon.rpc("port.del", name="mine")
+    reload(daemon, wanted)
+    assert daemon.port("n1")["ips"] == ["10.1.0.12"]
+
+
 def test_sigterm_ends_clean_within_two_seconds(netns, requires):
     requires("ip")
     a = netns("a")
@@ -175,6 +253,9 @@ def test_systemd_is_told(tmp_path, monkeypatch):
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
         with Daemon() as daemon:
             assert notify.recv(100) == b"READY=1"
+            daemon.process.send_signal(signal.SIGHUP)
+            assert notify.recv(100).startswith(b"RELOADING=1\nMONOTONIC_USEC=")
+            assert notify.recv(100) == b"READY=1"
             daemon.stop()
             assert notify.recv(100) == b"STOPPING=1"
 
@@ -185,3 +266,12 @@ def test_a_socket_that_is_served_is_not_taken():
         done = subprocess.run([str(a) for a in second.argv()], capture_output=True, text=True, timeout=20)
         assert done.returncode == 1 and "another process serves it" in done.stderr
         assert daemon.rpc("version")
+
+
+def test_what_is_no_socket_is_not_removed(tmp_path):
+    with Daemon(start=False) as daemon:
+        daemon.socket = tmp_path / "precious"
+        daemon.socket.write_text("kept")
+        done = subprocess.run([str(a) for a in daemon.argv()], capture_output=True, text=True, timeout=20)
+        assert done.returncode == 1 and "no socket" in done.stderr
+        assert daemon.socket.read_text() == "kept"
