@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -14,18 +15,17 @@
 #include "control/model.h"
 #include "control/sections.h"
 
-enum { STATE_VERSION = 1, STATE_PATH = 512 };
+enum { STATE_VERSION = 1, STATE_PATH = 512, RETRY_S = 1 };
 
 struct state {
-	char path[STATE_PATH], dir[STATE_PATH];
-	json_t *calls; /* [{method, params}] that hold now */
-	json_t *aside; /* refused at the last start: kept for the next */
+	char path[STATE_PATH];
+	int dir;       /* locked: one daemon to a directory */
+	json_t *calls; /* {method, params} that hold now, by key_of, in the order to replay them in */
+	json_t *aside; /* list of those refused at the last start: kept for the next */
 	struct event *timer;
 	struct model *model;
+	bool failing; /* the last save did: said once */
 };
-
-/* --- the file
- * ------------------------------------------------------------------------------------------------ */
 
 static int write_all(const char *path, const char *text)
 {
@@ -50,35 +50,46 @@ static int write_all(const char *path, const char *text)
 	return rc;
 }
 
-static void sync_dir(const char *dir)
+static json_t *calls_list(const json_t *calls)
 {
-	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	json_t *list = json_array(), *call;
+	const char *key;
 
-	if (fd < 0)
-		return;
-	fsync(fd);
-	close(fd);
+	json_object_foreach ((json_t *)calls, key, call)
+		json_array_append(list, call);
+	return list;
 }
 
-static void save(struct state *state)
+static int write_state(const struct state *state)
 {
-	json_t *root = json_pack(
-		"{s:i, s:O, s:O}", "version", STATE_VERSION, "calls", state->calls, "aside", state->aside);
+	json_t *root = json_pack("{s:i, s:o, s:O}", "version", STATE_VERSION, "calls",
+		calls_list(state->calls), "aside", state->aside);
 	char *text = root ? json_dumps(root, JSON_INDENT(1)) : NULL, temp[STATE_PATH + 8];
 	int rc = text ? 0 : -ENOMEM;
 
 	snprintf(temp, sizeof(temp), "%s.new", state->path);
 	if (!rc)
 		rc = write_all(temp, text);
-	if (!rc && rename(temp, state->path) < 0)
+	if (!rc && (rename(temp, state->path) < 0 || fsync(state->dir) < 0))
 		rc = -errno;
-	if (rc)
-		log_line(LOG_ERR, "state: %s: %s; changes since then are lost with the daemon", state->path,
-			strerror(-rc));
-	else
-		sync_dir(state->dir);
 	free(text);
 	json_decref(root);
+	return rc;
+}
+
+static void save(struct state *state)
+{
+	static const struct timeval again = {.tv_sec = RETRY_S};
+	int rc = write_state(state);
+
+	if (rc && !state->failing)
+		log_line(LOG_ERR, "state: %s: %s; changes would be lost with the daemon", state->path,
+			strerror(-rc));
+	if (!rc && state->failing)
+		log_line(LOG_NOTICE, "state: %s is written again", state->path);
+	state->failing = rc != 0;
+	if (rc)
+		evtimer_add(state->timer, &again);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
@@ -106,92 +117,106 @@ static int load(struct state *state, json_t **root, struct api_err *err)
 	return 1;
 }
 
-/* --- recording
- * ------------------------------------------------------------------------------------------------ */
-
 static const struct section *section_of_call(const char *method)
 {
-	return section_of(method, strcspn(method, "."));
+	return method ? section_of(method, strcspn(method, ".")) : NULL;
 }
 
-static bool same_object(const struct section *section, const json_t *call, const char *id)
-{
-	const char *method = json_string_value(json_object_get(call, "method"));
-	char other[SECTION_ID];
+enum { KEY = SECTION_ID + 8 };
 
-	if (!method || section_of_call(method) != section)
-		return false;
-	section_id(section, json_object_get(call, "params"), other);
-	return strcmp(other, id) == 0;
+/* What a call is found by: the object that it makes, or that it drains. */
+static void key_of(const struct section *section, const char *method, const json_t *params, char key[KEY])
+{
+	char id[SECTION_ID];
+
+	section_id(section, params, id);
+	snprintf(key, KEY, "%s%s", strcmp(method, "backend.drain") == 0 ? "drain " : "", id);
 }
 
-/* Removes the calls about the object: all, or those of one method. */
-static void forget(struct state *state, const struct section *section, const char *id, const char *method)
+static void keep(struct state *state, const struct section *section, const char *method, const json_t *params)
 {
-	for (size_t i = json_array_size(state->calls); i-- > 0;) {
-		const json_t *call = json_array_get(state->calls, i);
+	char key[KEY];
 
-		if (same_object(section, call, id) &&
-			(!method || strcmp(method, json_string_value(json_object_get(call, "method"))) == 0))
-			json_array_remove(state->calls, i);
+	key_of(section, method, params, key);
+	json_object_set_new(state->calls, key,
+		json_pack("{s:s, s:o}", "method", method, "params", json_deep_copy(params)));
+}
+
+static void forget(
+	struct state *state, const struct section *section, const char *method, const json_t *params)
+{
+	char key[KEY];
+
+	key_of(section, method, params, key);
+	json_object_del(state->calls, key);
+}
+
+/* The object is there anew, or gone on purpose: an older one of its name must not come back. */
+static void forget_aside(struct state *state, const struct section *section, const json_t *params)
+{
+	char id[SECTION_ID], other[SECTION_ID];
+
+	section_id(section, params, id);
+	for (size_t i = json_array_size(state->aside); i-- > 0;) {
+		const json_t *call = json_array_get(state->aside, i);
+
+		if (section_of_call(json_string_value(json_object_get(call, "method"))) != section)
+			continue;
+		section_id(section, json_object_get(call, "params"), other);
+		if (strcmp(id, other) == 0)
+			json_array_remove(state->aside, i);
 	}
 }
 
-static json_t *find_add(struct state *state, const struct section *section, const char *id)
+/* A service's deletion takes its backends along. */
+static void forget_backends(struct state *state, const char *service)
 {
-	size_t i;
 	json_t *call;
+	const char *key;
+	void *next;
 
-	json_array_foreach (state->calls, i, call) {
-		if (same_object(section, call, id) &&
-			strstr(json_string_value(json_object_get(call, "method")), ".add"))
-			return json_object_get(call, "params");
-	}
-	return NULL;
-}
+	json_object_foreach_safe(state->calls, next, key, call)
+	{
+		const char *of =
+			json_string_value(json_object_get(json_object_get(call, "params"), "service"));
 
-/* A service's or network's deletion takes along what refers to it. */
-static void forget_dependents(struct state *state, const char *noun, const json_t *params)
-{
-	const char *name = json_string_value(json_object_get(params, "name"));
-
-	for (size_t i = json_array_size(state->calls); name && i-- > 0;) {
-		const char *of = json_string_value(
-			json_object_get(json_object_get(json_array_get(state->calls, i), "params"), noun));
-
-		if (of && strcmp(of, name) == 0)
-			json_array_remove(state->calls, i);
+		if (of && strcmp(of, service) == 0)
+			json_object_del(state->calls, key);
 	}
 }
 
-static void append(struct state *state, const char *method, const json_t *params)
+/* The parameters of the call that made the object, NULL when the API did not. */
+static json_t *made_by(struct state *state, const struct section *section, const json_t *params)
 {
-	json_array_append_new(
-		state->calls, json_pack("{s:s, s:o}", "method", method, "params", json_deep_copy(params)));
+	char id[SECTION_ID];
+
+	section_id(section, params, id);
+	return json_object_get(json_object_get(state->calls, id), "params");
 }
 
 static void record(
 	struct state *state, const struct section *section, const char *method, const json_t *params)
 {
 	const char *verb = strchr(method, '.') + 1;
-	char id[SECTION_ID];
-	json_t *made;
+	json_t *made = made_by(state, section, params);
 
-	section_id(section, params, id);
-	made = find_add(state, section, id);
 	if (strcmp(verb, "add") == 0) {
-		append(state, method, params);
+		forget_aside(state, section, params);
+		keep(state, section, method, params);
 	} else if (strcmp(verb, "del") == 0) {
-		forget(state, section, id, NULL);
-		forget_dependents(state, section->noun, params);
+		forget_aside(state, section, params);
+		forget(state, section, method, params);
+		forget(state, section, "backend.drain", params);
+		if (strcmp(section->noun, "service") == 0)
+			forget_backends(state, json_string_value(json_object_get(params, "name")));
 	} else if (!made) {
 		return; /* of another source: the change ends with the daemon */
 	} else if (strcmp(verb, "set") == 0) {
 		json_object_update(made, (json_t *)params);
+	} else if (strcmp(verb, "drain") == 0) {
+		keep(state, section, method, params);
 	} else {
-		forget(state, section, id, "backend.drain");
-		if (strcmp(verb, "drain") == 0)
-			append(state, method, params);
+		forget(state, section, "backend.drain", params);
 	}
 }
 
@@ -209,44 +234,68 @@ static void on_change(void *arg, const char *method, const char *source, const j
 		evtimer_add(state->timer, &delay);
 }
 
-/* --- life
- * ----------------------------------------------------------------------------------------------------- */
+static bool replay_call(struct state *state, const json_t *call, struct api_err *why)
+{
+	const char *name = json_string_value(json_object_get(call, "method"));
+	const struct section *section = section_of_call(name);
+	const struct api_method *method = section ? method_find(name) : NULL;
+	const json_t *params = json_object_get(call, "params");
+	json_t *result;
+
+	api_fail(why, API_UNSUPPORTED, NULL, "no such method");
+	if (!method || method_call(state->model, method, "api", params, &result, why) < 0)
+		return false;
+	json_decref(result);
+	keep(state, section, name, params);
+	return true;
+}
 
 static void replay(struct state *state, const json_t *calls)
 {
 	size_t i;
-	json_t *call, *result;
+	json_t *call;
+	struct api_err why;
 
 	json_array_foreach ((json_t *)calls, i, call) {
 		const char *name = json_string_value(json_object_get(call, "method"));
-		const struct api_method *method = name ? method_find(name) : NULL;
-		struct api_err why = {.text = "no such method"};
 
-		if (method && section_of_call(name) &&
-			method_call(state->model, method, "api", json_object_get(call, "params"), &result,
-				&why) == 0) {
-			json_decref(result);
-			json_array_append(state->calls, call);
+		if (replay_call(state, call, &why))
 			continue;
-		}
 		log_line(LOG_WARNING, "state: %s was refused and is kept for the next start: %s",
 			name ? name : "?", why.text);
 		json_array_append(state->aside, call);
 	}
 }
 
-static int prepare_dir(struct state *state, const char *dir, struct api_err *err)
+static int open_dir(struct state *state, const char *dir, struct api_err *err)
 {
-	snprintf(state->dir, sizeof(state->dir), "%s", dir);
+	int rc = 0;
+
 	if ((size_t)snprintf(state->path, sizeof(state->path), "%s/state.json", dir) >= sizeof(state->path)) {
 		api_fail(err, API_INVALID, "state", "path too long");
 		return -ENAMETOOLONG;
 	}
-	if (mkdir(dir, 0700) < 0 && errno != EEXIST) {
-		api_fail(err, API_INTERNAL, "state", "%s: %s", dir, strerror(errno));
-		return -errno;
-	}
-	return 0;
+	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
+		rc = -errno;
+	if (!rc)
+		state->dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (!rc && (state->dir < 0 || flock(state->dir, LOCK_EX | LOCK_NB) < 0))
+		rc = -errno;
+	if (rc)
+		api_fail(err, API_INTERNAL, "state", "%s: %s", dir,
+			rc == -EWOULDBLOCK ? "another sluiced uses it" : strerror(-rc));
+	return rc;
+}
+
+static void state_free(struct state *state)
+{
+	if (state->timer)
+		event_free(state->timer);
+	if (state->dir >= 0)
+		close(state->dir);
+	json_decref(state->calls);
+	json_decref(state->aside);
+	free(state);
 }
 
 int state_open(struct event_base *base, const char *dir, struct model *model, struct state **out,
@@ -256,20 +305,16 @@ int state_open(struct event_base *base, const char *dir, struct model *model, st
 	json_t *root = NULL;
 	int rc;
 
+	api_fail(err, API_INTERNAL, NULL, "out of memory");
 	if (!state)
 		return -ENOMEM;
-	state->model = model;
-	state->calls = json_array();
-	state->aside = json_array();
+	*state = (struct state){.dir = -1, .model = model, .calls = json_object(), .aside = json_array()};
 	state->timer = evtimer_new(base, on_timer, state);
-	rc = prepare_dir(state, dir, err);
+	rc = state->timer && state->calls && state->aside ? open_dir(state, dir, err) : -ENOMEM;
 	if (!rc)
 		rc = load(state, &root, err);
 	if (rc < 0) {
-		event_free(state->timer);
-		json_decref(state->calls);
-		json_decref(state->aside);
-		free(state);
+		state_free(state);
 		return rc;
 	}
 	replay(state, json_object_get(root, "calls"));
@@ -287,8 +332,5 @@ void state_close(struct state *state)
 	model_on_change(state->model, NULL, NULL);
 	if (evtimer_pending(state->timer, NULL))
 		save(state);
-	event_free(state->timer);
-	json_decref(state->calls);
-	json_decref(state->aside);
-	free(state);
+	state_free(state);
 }

@@ -1,11 +1,12 @@
 """What came by the API is there again after a restart and after kill -9."""
 
 import json
+import stat
 import subprocess
 import time
 
 from rig import wait
-from rig.daemon import RpcError
+from rig.daemon import Daemon, RpcError
 
 SETTLED_S = 0.4  # a change is in the file within 100 ms; machines that test are slow
 
@@ -89,6 +90,33 @@ def test_a_refused_call_is_kept_for_the_next_start(start_sluiced):
     daemon.write_config({"networks": [{"name": "web"}]})
     daemon.start()
     assert [p["name"] for p in daemon.rpc("port.list")] == ["n1"]
+
+
+def test_what_was_made_anew_and_deleted_does_not_come_back(start_sluiced):
+    """An entry kept aside gives way to an object of its name."""
+    daemon = start_sluiced({"networks": [{"name": "web"}]})
+    daemon.rpc("port.add", name="n1", network="web", type="null")
+    daemon.stop()
+    daemon.write_config({"networks": [{"name": "other"}]})
+    daemon.start()
+    daemon.rpc("port.add", name="n1", network="other", type="null")
+    daemon.rpc("port.del", name="n1")
+    daemon.stop()
+    daemon.write_config({"networks": [{"name": "web"}, {"name": "other"}]})
+    daemon.start()
+    assert daemon.rpc("port.list") == []
+
+
+def test_one_daemon_to_a_directory(sluiced):
+    with Daemon(start=False) as second:
+        second.state = sluiced.state
+        done = subprocess.run([str(a) for a in second.argv()], capture_output=True, text=True, timeout=20)
+        assert done.returncode == 1 and "another sluiced uses it" in done.stderr, done.stderr
+        assert not second.socket.exists()
+
+
+def test_the_directory_is_private(sluiced):
+    assert stat.S_IMODE(sluiced.state.stat().st_mode) == 0o700
 
 
 def test_a_file_that_is_not_ours_is_left_alone(sluiced):
