@@ -75,6 +75,8 @@ REFUSED = [
     (("port", "add", "x", "--mtu"), 2, "--mtu needs a value"),
     (("network", "list", "surplus"), 2, 'unexpected argument "surplus"'),
     (("--frobnicate",), 2, "unknown option"),
+    (("network",), 2, "network needs a verb: add, set, del, list, show"),
+    (("completion", "fish"), 2, "for bash"),
     ((), 2, ""),
 ]
 
@@ -99,6 +101,11 @@ def test_help(daemon):
     assert one.returncode == 0 and "NAME" in one.stdout and "--check-interval-ms" in one.stdout
 
 
+def test_help_of_a_noun(daemon):
+    done = ctl(daemon, "port", "--help")
+    assert done.returncode == 0 and "port add" in done.stdout and "network add" not in done.stdout
+
+
 def complete(daemon, line):
     """What bash itself offers after `line`, through the script that sluicectl prints."""
     script = f"""
@@ -120,6 +127,14 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
     ("sluicectl port add x --ne", {"--network", "--netns"}, {"--type"}),
     ("sluicectl port add x --type ", {"tap", "vhost-user"}, {"--type"}),
     ("sluicectl service add x --check-", {"--check-type", "--check-interval-ms"}, {"--vip"}),
+    ("sluicectl service add x --check-type ", {"tcp", "http"}, {"--vip"}),
+    ("sluicectl tap add x --configure ", set(), {"tap"}),
+    ("sluicectl port add x --configure ", {"true", "false"}, {"--type"}),
+    ("sluicectl port del ", {"n1"}, {"web"}),
+    ("sluicectl port add ", {"--network"}, {"n1"}),
+    ("sluicectl port add x --network ", {"web"}, {"n1"}),
+    ("sluicectl backend add ", {"api"}, {"web"}),
+    ("sluicectl --json network show w", {"web"}, {"n1"}),
 ])
 def test_bash_completion(daemon, line, some, none):
     offered = set(complete(daemon, line))

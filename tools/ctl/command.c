@@ -23,9 +23,6 @@ const char *command_name(const json_t *method, char buf[64])
 	return buf;
 }
 
-/* --- which method
- * --------------------------------------------------------------------------------------------- */
-
 /* Levenshtein distance of two short words. */
 static size_t distance(const char *a, const char *b)
 {
@@ -50,6 +47,41 @@ static size_t distance(const char *a, const char *b)
 		}
 	}
 	return row[n];
+}
+
+static int is_of_noun(const json_t *method, const char *noun)
+{
+	const char *name = text_of(method, "name");
+	size_t len = strlen(noun);
+
+	return strncmp(name, noun, len) == 0 && name[len] == '.';
+}
+
+int command_is_noun(const json_t *methods, const char *noun)
+{
+	json_t *method;
+	size_t i;
+
+	json_array_foreach ((json_t *)methods, i, method)
+		if (is_of_noun(method, noun))
+			return 1;
+	return 0;
+}
+
+/* "port needs a verb: add, set, ..." */
+static void name_verbs(const json_t *methods, const char *noun, char error[COMMAND_ERROR])
+{
+	size_t at = (size_t)snprintf(error, COMMAND_ERROR, "%s needs a verb", noun), i;
+	const char *between = ": ";
+	json_t *method;
+
+	json_array_foreach ((json_t *)methods, i, method) {
+		if (!is_of_noun(method, noun) || at >= COMMAND_ERROR)
+			continue;
+		at += (size_t)snprintf(error + at, COMMAND_ERROR - at, "%s%s", between,
+			text_of(method, "name") + strlen(noun) + 1);
+		between = ", ";
+	}
 }
 
 static void suggest(const json_t *methods, const char *said, char error[COMMAND_ERROR])
@@ -85,14 +117,15 @@ const json_t *command_method(
 				return method;
 		}
 	}
+	if ((argc == 1 || argv[1][0] == '-') && command_is_noun(methods, argv[0])) {
+		name_verbs(methods, argv[0], error);
+		return NULL;
+	}
 	snprintf(said, sizeof(said), "%s%s%s", argv[0], argc >= 2 && argv[1][0] != '-' ? " " : "",
 		argc >= 2 && argv[1][0] != '-' ? argv[1] : "");
 	suggest(methods, said, error);
 	return NULL;
 }
-
-/* --- its parameters
- * ------------------------------------------------------------------------------------------- */
 
 static json_t *scalar(const char *type, const char *text)
 {
@@ -170,8 +203,30 @@ static int set_key(const json_t *fields, json_t *params, const char *key, const 
 	return 0;
 }
 
-/* The next field that is given by place and not yet set. */
-static const json_t *next_place(const json_t *method, const json_t *params)
+const json_t *command_field(const json_t *fields, const char *key)
+{
+	const json_t *found;
+	json_t *field;
+	size_t i;
+
+	json_array_foreach ((json_t *)fields, i, field) {
+		size_t len = strlen(text_of(field, "name"));
+
+		if (strcmp(text_of(field, "type"), "object") != 0) {
+			if (is_key(field, key, strlen(key)))
+				return field;
+			continue;
+		}
+		if (strlen(key) <= len + 1 || key[len] != '-' || !is_key(field, key, len))
+			continue;
+		found = command_field(json_object_get(field, "fields"), key + len + 1);
+		if (found)
+			return found;
+	}
+	return NULL;
+}
+
+const json_t *command_next_place(const json_t *method, const json_t *params)
 {
 	json_t *field;
 	size_t i;
@@ -187,7 +242,7 @@ static const json_t *next_place(const json_t *method, const json_t *params)
 /* A word by place. ADDRESS:PORT fills the two fields that it names. */
 static int set_place(const json_t *method, json_t *params, char *word, char error[COMMAND_ERROR])
 {
-	const json_t *field = next_place(method, params);
+	const json_t *field = command_next_place(method, params);
 	char *colon = strrchr(word, ':');
 
 	if (!field) {
@@ -197,7 +252,7 @@ static int set_place(const json_t *method, json_t *params, char *word, char erro
 	if (colon && strcmp(text_of(field, "name"), "address") == 0) {
 		*colon = '\0';
 		json_object_set_new(params, "address", json_string(word));
-		field = next_place(method, params);
+		field = command_next_place(method, params);
 		word = colon + 1;
 	}
 	if (field)
@@ -239,9 +294,6 @@ fail:
 	json_decref(params);
 	return NULL;
 }
-
-/* --- help
- * ------------------------------------------------------------------------------------------------------ */
 
 static void print_option(const json_t *field, const char *prefix)
 {
@@ -309,12 +361,13 @@ void command_usage(const json_t *method)
 	print_options(json_object_get(method, "fields"), "");
 }
 
-void command_list(const json_t *methods)
+void command_list(const json_t *methods, const char *noun)
 {
 	char name[64];
 	json_t *method;
 	size_t i;
 
 	json_array_foreach ((json_t *)methods, i, method)
-		printf("  %-20s %s\n", command_name(method, name), text_of(method, "help"));
+		if (!noun || is_of_noun(method, noun))
+			printf("  %-20s %s\n", command_name(method, name), text_of(method, "help"));
 }

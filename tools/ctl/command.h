@@ -18,11 +18,20 @@ const json_t *command_method(
  * `error`. */
 json_t *command_params(const json_t *method, int argc, char **argv, char error[COMMAND_ERROR]);
 
+/** The field that --key sets ("check-type"), NULL when there is none. */
+const json_t *command_field(const json_t *fields, const char *key);
+
+/** The field that the next word by place fills after those of `params`, NULL when none is left. */
+const json_t *command_next_place(const json_t *method, const json_t *params);
+
 /** "port add NAME [--network NAME] ...": how the method is called, with its help, to stdout. */
 void command_usage(const json_t *method);
 
 /** The command line's name of the method: "port add". `buf` has room for 64 bytes. */
 const char *command_name(const json_t *method, char buf[64]);
 
-/** Nouns, verbs and help of all methods, to stdout. */
-void command_list(const json_t *methods);
+/** Is there a method of `noun`? */
+int command_is_noun(const json_t *methods, const char *noun);
+
+/** Nouns, verbs and help of all methods, or of those of `noun` when it is not NULL, to stdout. */
+void command_list(const json_t *methods, const char *noun);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "tools/ctl/client.h"
 #include "tools/ctl/command.h"
 
 const char complete_bash[] =
@@ -36,22 +37,52 @@ static void print_options(const json_t *fields, const char *prefix)
 	}
 }
 
-/* The values of the option just typed, where they are few. */
-static int print_choices(const json_t *method, const char *option)
+static const char *text_of(const json_t *object, const char *key)
 {
-	json_t *field, *choice;
-	size_t i, k;
+	const char *text = json_string_value(json_object_get(object, key));
 
-	json_array_foreach (json_object_get(method, "fields"), i, field) {
-		if (strcmp(json_string_value(json_object_get(field, "name")), option + 2) != 0)
-			continue;
-		json_array_foreach (json_object_get(field, "choices"), k, choice)
-			printf("%s\n", json_string_value(choice));
-		if (strcmp(json_string_value(json_object_get(field, "type")), "boolean") == 0)
-			printf("true\nfalse\n");
-		return 1;
-	}
-	return 0;
+	return text ? text : "";
+}
+
+/* The names of what `noun` lists. */
+static void print_names(struct client *client, const char *noun)
+{
+	char method[80], error[256];
+	json_t *list, *row;
+	size_t i;
+	int code;
+
+	snprintf(method, sizeof(method), "%s.list", noun);
+	list = client_call(client, method, NULL, error, sizeof(error), &code);
+	json_array_foreach (list, i, row)
+		if (json_object_get(row, "name"))
+			printf("%s\n", text_of(row, "name"));
+	json_decref(list);
+}
+
+/* What the field may hold, where that can be told: a field "network" takes the name of a network. */
+static void print_values(
+	struct client *client, const json_t *methods, const json_t *method, const json_t *field)
+{
+	const char *type = text_of(field, "type"), *name = text_of(field, "name");
+	char noun[64];
+	json_t *choice;
+	size_t i;
+
+	json_array_foreach (json_object_get(field, "choices"), i, choice)
+		printf("%s\n", json_string_value(choice));
+	if (strcmp(type, "boolean") == 0)
+		printf("true\nfalse\n");
+	if (strcmp(type, "name") != 0)
+		return;
+	snprintf(noun, sizeof(noun), "%s", text_of(method, "name"));
+	noun[strcspn(noun, ".")] = '\0';
+	if (strcmp(name, "name") != 0)
+		snprintf(noun, sizeof(noun), "%s", name);
+	else if (strstr(text_of(method, "name"), ".add"))
+		return;
+	if (command_is_noun(methods, noun))
+		print_names(client, noun);
 }
 
 /* Nouns, or the verbs of `noun`; each once, for the methods of a noun stand together. */
@@ -75,10 +106,11 @@ static void print_words(const json_t *methods, const char *noun)
 	}
 }
 
-void complete_print(const json_t *methods, int argc, char **argv)
+void complete_print(struct client *client, const json_t *methods, int argc, char **argv)
 {
 	char error[COMMAND_ERROR];
-	const json_t *method = NULL;
+	const json_t *method = NULL, *field;
+	json_t *params;
 	int used;
 
 	if (argc <= 1) {
@@ -91,7 +123,17 @@ void complete_print(const json_t *methods, int argc, char **argv)
 			print_words(methods, argv[0]);
 		return;
 	}
-	if (argc - 1 > used && strncmp(argv[argc - 2], "--", 2) == 0 && print_choices(method, argv[argc - 2]))
-		return;
+	if (argc - 1 > used && strncmp(argv[argc - 2], "--", 2) == 0) {
+		field = command_field(json_object_get(method, "fields"), argv[argc - 2] + 2);
+		if (field) {
+			print_values(client, methods, method, field);
+			return;
+		}
+	}
+	params = command_params(method, argc - 1 - used, argv + used, error);
+	field = params ? command_next_place(method, params) : NULL;
+	if (field)
+		print_values(client, methods, method, field);
+	json_decref(params);
 	print_options(json_object_get(method, "fields"), "--");
 }

@@ -6,8 +6,10 @@
 /** The script that makes bash ask `sluicectl __complete`. */
 extern const char complete_bash[];
 
+struct client;
+
 /**
  * Prints, one a line, what may follow words argv[0..argc-1), the last of which is being typed: nouns, verbs,
- * options, and the choices of an option. By what api.describe says.
+ * options, their choices, and the names of objects, for which it asks the daemon. By what api.describe says.
  */
-void complete_print(const json_t *methods, int argc, char **argv);
+void complete_print(struct client *client, const json_t *methods, int argc, char **argv);

@@ -14,7 +14,7 @@ enum { EXIT_REFUSED = 1, EXIT_USAGE = 2 };
 
 struct options {
 	const char *socket;
-	int json, used;
+	int json, completing, used;
 };
 
 static void print_usage(void)
@@ -25,27 +25,41 @@ static void print_usage(void)
 	       "tcp).\n");
 }
 
+/* One of the options that come before the noun. */
+static void take_option(struct options *o, int argc, char **argv)
+{
+	const char *option = argv[o->used];
+
+	if (strcmp(option, "--json") == 0) {
+		o->json = 1;
+	} else if (strcmp(option, "--socket") == 0 && o->used + 1 < argc) {
+		o->socket = argv[++o->used];
+	} else if (strcmp(option, "--version") == 0) {
+		printf("sluicectl %s\n", SLUICE_VERSION);
+		exit(0);
+	} else if (strcmp(option, "--help") == 0) {
+		print_usage();
+		exit(0);
+	} else {
+		fprintf(stderr, "sluicectl: unknown option %s\n", option);
+		exit(EXIT_USAGE);
+	}
+}
+
+/* After __complete comes a command line whose last word is still being typed. */
 static struct options parse(int argc, char **argv)
 {
 	struct options o = {.socket = DEFAULT_SOCKET, .used = 1};
 
-	for (; o.used < argc && strncmp(argv[o.used], "--", 2) == 0; o.used++) {
-		if (strcmp(argv[o.used], "--json") == 0) {
-			o.json = 1;
-		} else if (strcmp(argv[o.used], "--socket") == 0 && o.used + 1 < argc) {
-			o.socket = argv[++o.used];
-		} else if (strcmp(argv[o.used], "--version") == 0) {
-			printf("sluicectl %s\n", SLUICE_VERSION);
-			exit(0);
-		} else if (strcmp(argv[o.used], "--help") == 0) {
-			print_usage();
-			exit(0);
-		} else {
-			fprintf(stderr, "sluicectl: unknown option %s\n", argv[o.used]);
-			exit(EXIT_USAGE);
-		}
+	for (; o.used < argc; o.used++) {
+		if (strcmp(argv[o.used], "__complete") == 0 && !o.completing)
+			o.completing = 1;
+		else if (strncmp(argv[o.used], "--", 2) == 0 && o.used < argc - o.completing)
+			take_option(&o, argc, argv);
+		else
+			break;
 	}
-	if (o.used == argc) {
+	if (o.used == argc && !o.completing) {
 		print_usage();
 		exit(EXIT_USAGE);
 	}
@@ -116,19 +130,19 @@ static int dispatch(struct client *client, const json_t *methods, int argc, char
 	json_t *params;
 	int used;
 
-	if (strcmp(argv[0], "__complete") == 0) {
-		complete_print(methods, argc - 1, argv + 1);
-		return 0;
-	}
 	if (strcmp(argv[0], "help") == 0) {
 		print_usage();
 		printf("\n");
-		command_list(methods);
+		command_list(methods, NULL);
 		return 0;
 	}
 	/* --json is also taken where people type it: at the end */
 	if (argc > 1 && strcmp(argv[argc - 1], "--json") == 0)
 		return dispatch(client, methods, argc - 1, argv, 1);
+	if (argc == 2 && wants_help(argc, argv) && command_is_noun(methods, argv[0])) {
+		command_list(methods, argv[0]);
+		return 0;
+	}
 	method = command_method(methods, argc, argv, &used, error);
 	if (method && wants_help(argc - used, argv + used)) {
 		command_usage(method);
@@ -142,6 +156,16 @@ static int dispatch(struct client *client, const json_t *methods, int argc, char
 	return run(client, method, params, as_json);
 }
 
+static int print_completion(const char *shell)
+{
+	if (shell && strcmp(shell, "bash") == 0) {
+		printf("%s", complete_bash);
+		return 0;
+	}
+	fprintf(stderr, "sluicectl: completion is there for bash\n");
+	return EXIT_USAGE;
+}
+
 int main(int argc, char **argv)
 {
 	struct options o = parse(argc, argv);
@@ -150,18 +174,18 @@ int main(int argc, char **argv)
 	char error[512];
 	int rc = EXIT_REFUSED, code;
 
-	if (strcmp(argv[o.used], "completion") == 0) {
-		printf("%s", complete_bash);
-		return 0;
-	}
+	if (!o.completing && strcmp(argv[o.used], "completion") == 0)
+		return print_completion(argv[o.used + 1]);
 	client = client_open(o.socket);
 	if (!client)
 		return EXIT_REFUSED;
 	methods = client_call(client, "api.describe", NULL, error, sizeof(error), &code);
-	if (methods)
-		rc = dispatch(client, methods, argc - o.used, argv + o.used, o.json);
-	else
+	if (!methods)
 		fprintf(stderr, "sluicectl: %s\n", error);
+	else if (o.completing)
+		complete_print(client, methods, argc - o.used, argv + o.used);
+	else
+		rc = dispatch(client, methods, argc - o.used, argv + o.used, o.json);
 	json_decref(methods);
 	client_close(client);
 	return rc;
