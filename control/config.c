@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/backend_run.h"
 #include "control/config_check.h"
 #include "control/config_place.h"
 #include "control/methods.h"
@@ -212,7 +213,7 @@ int config_make(struct model *model, const struct section *section, size_t index
 }
 
 struct making {
-	struct model *model;
+	struct backend_run run;
 	struct api_err *err;
 };
 
@@ -220,12 +221,15 @@ static int make(void *arg, const struct section *section, size_t index, json_t *
 {
 	struct making *making = arg;
 
-	return config_make(making->model, section, index, object, making->err);
+	backend_run_next(&making->run, section->noun);
+	return config_make(making->run.model, section, index, object, making->err);
 }
 
 int config_apply(struct model *model, const json_t *config, struct api_err *err)
 {
-	struct making making = {model, err};
+	struct making making = {{model, false}, err};
+	int rc = config_walk(config, make, &making);
 
-	return config_walk(config, make, &making);
+	backend_run_end(&making.run);
+	return rc;
 }

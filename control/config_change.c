@@ -2,12 +2,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "control/backend_run.h"
 #include "control/config.h"
 #include "control/methods.h"
 #include "control/schema.h"
 
 struct change {
 	struct model *model;
+	struct backend_run run;
 	const json_t *old, *fresh;
 	json_t *old_ids, *fresh_ids; /* section_id: the object there */
 	json_t *remade; /* "network web": goes, so what refers to it goes too, if only to come back */
@@ -160,9 +162,14 @@ static void take_away(struct change *change)
 	struct leaving leaving = {change, json_array(), json_array()};
 
 	config_walk(change->old, leave, &leaving);
-	for (size_t i = json_array_size(leaving.objects); i-- > 0;)
-		unmake(change, &sections[json_integer_value(json_array_get(leaving.sections, i))],
-			json_array_get(leaving.objects, i));
+	for (size_t i = json_array_size(leaving.objects); i-- > 0;) {
+		const struct section *section =
+			&sections[json_integer_value(json_array_get(leaving.sections, i))];
+
+		backend_run_next(&change->run, section->noun);
+		unmake(change, section, json_array_get(leaving.objects, i));
+	}
+	backend_run_end(&change->run);
 	json_decref(leaving.objects);
 	json_decref(leaving.sections);
 }
@@ -187,6 +194,7 @@ static int bring(void *arg, const struct section *section, size_t index, json_t 
 	json_t *old = find(change->old_ids, section, fresh);
 	enum api_code code;
 
+	backend_run_next(&change->run, section->noun);
 	if (old && find(change->stuck, section, old))
 		return 0;
 	if (!old || must_remake(change, section, old, fresh))
@@ -204,6 +212,7 @@ json_t *config_change(struct model *model, const json_t *old, const json_t *fres
 {
 	struct change change = {
 		.model = model,
+		.run = {model, false},
 		.old = old,
 		.fresh = fresh,
 		.old_ids = ids_of(old),
@@ -219,6 +228,7 @@ json_t *config_change(struct model *model, const json_t *old, const json_t *fres
 		json_object_set_new(change.now, sections[s].name, json_array());
 	take_away(&change);
 	config_walk(fresh, bring, &change);
+	backend_run_end(&change.run);
 	json_decref(change.old_ids);
 	json_decref(change.fresh_ids);
 	json_decref(change.remade);

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "control/backend_run.h"
 #include "control/log.h"
 #include "control/methods.h"
 #include "control/model.h"
@@ -255,16 +256,20 @@ static void replay(struct state *state, const json_t *calls)
 	size_t i;
 	json_t *call;
 	struct api_err why;
+	struct backend_run run = {state->model, false};
 
 	json_array_foreach ((json_t *)calls, i, call) {
 		const char *name = json_string_value(json_object_get(call, "method"));
+		const struct section *section = section_of_call(name);
 
+		backend_run_next(&run, section ? section->noun : "");
 		if (replay_call(state, call, &why))
 			continue;
 		log_line(LOG_WARNING, "state: %s was refused and is kept for the next start: %s",
 			name ? name : "?", why.text);
 		json_array_append(state->aside, call);
 	}
+	backend_run_end(&run);
 }
 
 static int open_dir(struct state *state, const char *dir, struct api_err *err)
