@@ -16,7 +16,7 @@
 #include "dataplane/vxlan.h"
 
 struct parcel {
-	uint16_t port;
+	struct port *port; /* as it was found, for control may unpublish it before the burst ends */
 	uint16_t count;
 	uint16_t sent;	  /* dealt with so far */
 	uint8_t requests; /* not 0: some frame asks for a checksum or segments */
@@ -175,19 +175,19 @@ static bool transmit_parcel(struct worker *w, struct port *port, struct parcel *
 }
 
 /* The parcel for `port` in this burst. */
-static struct parcel *parcel_for(struct outbox *box, uint16_t port)
+static struct parcel *parcel_for(struct outbox *box, struct port *port)
 {
 	struct parcel *parcel;
 
-	if (!box->slot[port]) {
-		box->slot[port] = (uint8_t)(box->count + 1);
+	if (!box->slot[port->id]) {
+		box->slot[port->id] = (uint8_t)(box->count + 1);
 		parcel = &box->parcel[box->count++];
 		parcel->port = port;
 		parcel->count = 0;
 		parcel->sent = 0;
 		parcel->requests = 0;
 	}
-	return &box->parcel[box->slot[port] - 1];
+	return &box->parcel[box->slot[port->id] - 1];
 }
 
 static inline void put(struct parcel *parcel, struct frame *f)
@@ -196,7 +196,7 @@ static inline void put(struct parcel *parcel, struct frame *f)
 	parcel->frame[parcel->count++] = f;
 }
 
-static void post(struct outbox *box, uint16_t port, struct frame *f)
+static void post(struct outbox *box, struct port *port, struct frame *f)
 {
 	put(parcel_for(box, port), f);
 }
@@ -210,7 +210,7 @@ struct last_hop {
 
 static void choose_hop(struct worker *w, const struct frame *f, struct last_hop *hop)
 {
-	const struct port *port = dp_get_port(w->dp, f->out);
+	struct port *port = dp_get_port(w->dp, f->out);
 
 	hop->out = f->out;
 	hop->net = f->net;
@@ -218,7 +218,7 @@ static void choose_hop(struct worker *w, const struct frame *f, struct last_hop 
 	if (!port || port->net != f->net || !atomic_load_explicit(&port->up, memory_order_relaxed))
 		return;
 	hop->longest = port->mtu + (uint32_t)ETH_LEN;
-	hop->parcel = parcel_for(w->outbox, port->id);
+	hop->parcel = parcel_for(w->outbox, port);
 }
 
 static inline void post_port(struct worker *w, struct burst *b, struct frame *f, struct last_hop *hop)
@@ -233,7 +233,7 @@ static inline void post_port(struct worker *w, struct burst *b, struct frame *f,
 	}
 	port = dp_get_port(w->dp, f->out);
 	if (admitted(w, b, port, f, f->net))
-		post(w->outbox, port->id, f);
+		post(w->outbox, port, f);
 }
 
 static void post_reply(struct worker *w, struct burst *b, struct frame *f)
@@ -242,7 +242,7 @@ static void post_reply(struct worker *w, struct burst *b, struct frame *f)
 		w->net_stats[f->net].consumed++;
 		w->net_stats[f->net].generated++;
 	}
-	post(w->outbox, b->in->id, f);
+	post(w->outbox, b->in, f);
 }
 
 /* The uplink of `vtep` if it can carry `f` now; else the frame is counted as dropped. */
@@ -290,7 +290,7 @@ static void post_vtep(struct worker *w, struct burst *b, struct frame *f)
 	if (!uplink || !finish_for_tunnel(w, uplink, f, vtep))
 		return;
 	vxlan_encap(f, vtep);
-	post(w->outbox, uplink->id, f);
+	post(w->outbox, uplink, f);
 }
 
 /* Delivers what the parcels hold; those whose receiver is full get a second try when all have had their
@@ -304,15 +304,14 @@ static void empty_outbox(struct worker *w)
 			struct parcel *parcel = &box->parcel[i];
 
 			if (parcel->sent < parcel->count)
-				transmit_parcel(w, dp_get_port(w->dp, parcel->port), parcel);
+				transmit_parcel(w, parcel->port, parcel);
 		}
 	for (unsigned i = 0; i < box->count; i++) {
 		struct parcel *parcel = &box->parcel[i];
 
 		for (; __builtin_expect(parcel->sent < parcel->count, 0); parcel->sent++)
-			port_drop(w, dp_get_port(w->dp, parcel->port), parcel->frame[parcel->sent]->net,
-				DROP_RING_FULL);
-		box->slot[parcel->port] = 0;
+			port_drop(w, parcel->port, parcel->frame[parcel->sent]->net, DROP_RING_FULL);
+		box->slot[parcel->port->id] = 0;
 	}
 	box->count = 0;
 }
@@ -321,7 +320,7 @@ static void empty_outbox(struct worker *w)
 static void flood_port(struct worker *w, struct burst *b, uint16_t id, struct frame **frames, unsigned n)
 {
 	struct port *port = dp_get_port(w->dp, id);
-	struct parcel parcel = {.port = id};
+	struct parcel parcel = {.port = port};
 
 	for (unsigned i = 0; i < n; i++)
 		if (admitted(w, b, port, frames[i], frames[i]->net))
