@@ -108,6 +108,26 @@ static bool empty_slot(struct fdb_bucket *bucket, int way, uint64_t key, uint64_
 	return true;
 }
 
+/*
+ * Is slot `way` of `bucket` one that no look-up finds, because another slot holds its key before it? A static
+ * entry is kept: when it comes second, the other one goes.
+ */
+static bool shadowed(struct fdb *fdb, const struct fdb_bucket *bucket, int way, uint64_t key, uint64_t value)
+{
+	int first_way;
+	struct fdb_bucket *first = find(fdb, key, fdb_hash(key), &first_way);
+	uint64_t other;
+
+	if (!first || (first == bucket && first_way == way))
+		return false;
+	if (!(fdb_flags(value) & FDB_STATIC))
+		return true;
+	other = atomic_load(&first->value[first_way]);
+	if (!(fdb_flags(other) & FDB_STATIC))
+		empty_slot(first, first_way, key, other);
+	return false;
+}
+
 int fdb_remove(struct fdb *fdb, uint64_t key)
 {
 	uint32_t hash = fdb_hash(key);
@@ -152,7 +172,7 @@ void fdb_scan(struct fdb *fdb, uint32_t first, uint32_t last,
 
 			if (key == 0 || key == KEY_BUSY || value == FDB_NONE)
 				continue;
-			if (fn(arg, key, value))
+			if (shadowed(fdb, bucket, way, key, value) || fn(arg, key, value))
 				empty_slot(bucket, way, key, value);
 		}
 	}

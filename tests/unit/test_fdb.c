@@ -67,6 +67,48 @@ static void test_static_stays(void **state)
 	fdb_close(fdb);
 }
 
+/* What two workers that learn one MAC at the same instant may leave behind. */
+static void put_second_copy(struct fdb *fdb, uint64_t key, uint64_t value)
+{
+	struct fdb_bucket *bucket = fdb_first(fdb, fdb_hash(key));
+
+	assert_int_equal(fdb_way(bucket, key), 0); /* before it */
+	atomic_store(&bucket->value[1], value);
+	atomic_store(&bucket->key[1], key);
+}
+
+static bool count_entry(void *arg, uint64_t key, uint64_t value)
+{
+	++*(unsigned *)arg;
+	return false;
+}
+
+static void test_a_second_copy_is_never_shown(void **state)
+{
+	struct fdb *fdb = table(64);
+	struct fdb_bucket *bucket = fdb_first(fdb, fdb_hash(key_of(1)));
+	unsigned shown = 0;
+	uint64_t value;
+
+	fdb_learn(fdb, key_of(1), 10, 0, 1, 0);
+	value = fdb_lookup(fdb, key_of(1));
+	put_second_copy(fdb, key_of(1), value);
+	fdb_scan(fdb, 0, fdb_buckets(fdb), count_entry, &shown);
+	assert_int_equal(shown, 1);
+	assert_int_equal(atomic_load(&bucket->key[1]), 0);
+
+	/* a static one is what control asked for, and stays */
+	put_second_copy(fdb, key_of(1), value | (uint64_t)FDB_STATIC << 48);
+	fdb_scan(fdb, 0, fdb_buckets(fdb), count_entry, &shown);
+	shown = 0;
+	fdb_scan(fdb, 0, fdb_buckets(fdb), count_entry, &shown);
+	assert_int_equal(shown, 1);
+	assert_true(fdb_flags(fdb_lookup(fdb, key_of(1))) & FDB_STATIC);
+	assert_int_equal(fdb_remove(fdb, key_of(1)), 0);
+	assert_int_equal(fdb_lookup(fdb, key_of(1)), FDB_NONE);
+	fdb_close(fdb);
+}
+
 static void test_full_refuses_and_keeps(void **state)
 {
 	struct fdb *fdb = table(64);
@@ -149,6 +191,7 @@ int main(void)
 		cmocka_unit_test(test_learn_and_find),
 		cmocka_unit_test(test_move_and_generation),
 		cmocka_unit_test(test_static_stays),
+		cmocka_unit_test(test_a_second_copy_is_never_shown),
 		cmocka_unit_test(test_full_refuses_and_keeps),
 		cmocka_unit_test(test_scan_removes),
 		cmocka_unit_test(test_race),
