@@ -66,10 +66,10 @@ struct port {
 	/* read by workers on every burst */
 	const struct port_ops *ops;
 	void *priv;
-	uint16_t id;	 /* index in dp->port */
-	uint16_t net;	 /* NET_NONE: an uplink */
-	uint16_t nqueue; /* rx queues that a worker polls */
-	uint16_t mtu;	 /* of the IP packet; a frame may be mtu + 14, + 4 with a VLAN tag */
+	uint16_t id;	       /* index in dp->port */
+	uint16_t net;	       /* NET_NONE: an uplink */
+	uint16_t nqueue;       /* rx queues that a worker polls */
+	_Atomic(uint16_t) mtu; /* of the IP packet; a frame may be mtu + 14, + 4 with a VLAN tag */
 	bool is_uplink;
 	bool is_gateway; /* the network's own TAP: may send from the router MAC, answers for the gateway */
 	_Atomic(bool) up;

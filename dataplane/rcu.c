@@ -8,8 +8,9 @@
 
 void rcu_wait(struct dp *dp)
 {
+	/* rte_rcu_qsbr_synchronize() in its inline parts, so that ThreadSanitizer sees what they order */
 	if (dp->qsbr)
-		rte_rcu_qsbr_synchronize(dp->qsbr, RTE_QSBR_THRID_INVALID);
+		rte_rcu_qsbr_check(dp->qsbr, rte_rcu_qsbr_start(dp->qsbr), true);
 }
 
 void rcu_defer(struct dp *dp, void (*fn)(void *arg), void *arg)
