@@ -83,15 +83,16 @@ static const struct port_ops test_ops = {
 	.tx = test_tx,
 };
 
-struct dp *harness_open(void)
+struct dp *harness_open_workers(unsigned n)
 {
-	static const int cores[] = {0};
+	static const int cores[HARNESS_WORKERS_MAX]; /* all on one core: no thread of theirs runs */
 	struct dp_config config = {
 		.main_core = -1,
 		.cores = cores,
-		.ncores = 1,
+		.ncores = n,
 		.memory_mb = 64,
 		.hugepages = DP_HUGE_OFF,
+		.idle = DP_IDLE_POLL,
 		.fdb_size = 1024,
 		.conn_size = 1024,
 		.loop = {NULL, fd_add, fd_del, timer_add, timer_del},
@@ -105,6 +106,11 @@ struct dp *harness_open(void)
 	}
 	dp->worker[0]->now_s = 1;
 	return dp;
+}
+
+struct dp *harness_open(void)
+{
+	return harness_open_workers(1);
 }
 
 void harness_close(struct dp *dp)
@@ -216,12 +222,17 @@ int64_t harness_balance(struct dp *dp, uint16_t net)
 	return (int64_t)(info.rx + info.generated + info.copies - info.tx - info.drops - info.consumed);
 }
 
-void harness_tick(struct dp *dp)
+void harness_control(void)
 {
-	exchange_send_injected(dp->worker[0]);
 	loop.fn(loop.fd_arg, DP_READ);
 	for (unsigned i = 0; i < TEST_TIMERS; i++)
 		if (loop.timer[i].fn)
 			loop.timer[i].fn(loop.timer[i].arg);
+}
+
+void harness_tick(struct dp *dp)
+{
+	exchange_send_injected(dp->worker[0]);
+	harness_control();
 	exchange_send_injected(dp->worker[0]);
 }

@@ -9,7 +9,7 @@
 
 #include "dataplane/dp.h"
 
-enum { TEST_FRAMES = 256 };
+enum { TEST_FRAMES = 256, HARNESS_WORKERS_MAX = 4 };
 
 /* What a test port was given. */
 struct received {
@@ -27,6 +27,8 @@ struct test_port {
 
 /** Starts DPDK (once a process) and a dataplane with one worker that has no thread. */
 struct dp *harness_open(void);
+/** The same with several workers, whose threads (worker_main) are the test's to make. */
+struct dp *harness_open_workers(unsigned n);
 void harness_close(struct dp *dp);
 
 /** A network with defaults: bridge, mtu 1500, 300 s. `edit` may be NULL. */
@@ -46,5 +48,7 @@ uint64_t harness_drops(struct dp *dp, const char *reason);
 /** rx + generated + copies - tx - drops - consumed of a network: 0 when nothing is lost from the books. */
 int64_t harness_balance(struct dp *dp, uint16_t net);
 
+/** Runs control's timer work only, for a test whose workers have threads. */
+void harness_control(void);
 /** Runs control's timer work and what workers and control sent each other. */
 void harness_tick(struct dp *dp);
