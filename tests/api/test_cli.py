@@ -39,6 +39,18 @@ def test_lists_are_tables(daemon, noun):
         assert str(row.get("name", row.get("service", row.get("network")))) in line
 
 
+def test_objects_are_keys_and_tables(daemon):
+    daemon.rpc("backend.add", service="api", address="10.1.0.8", port=80, check={"type": "tcp", "interval_ms": 60000})
+    text = ctl(daemon, "service", "show", "api").stdout
+    daemon.rpc("backend.del", service="api", address="10.1.0.8", port=80)
+    above, below = text.split("\nBACKENDS\n")
+    keys = dict(line.split(None, 1) for line in above.splitlines())
+    assert (keys["vip"], keys["port"], keys["check"]) == ("10.1.0.100", "80", "-")
+    titles, row = below.splitlines()
+    assert row[titles.index("ADDRESS"):].startswith("10.1.0.8 ")
+    assert row[titles.index("CHECK"):].startswith("type=tcp interval_ms=60000 ")
+
+
 def test_a_port_by_words(daemon):
     made = ctl(daemon, "port", "add", "w1", "--network", "web", "--type", "null", "--ips", "10.1.0.31,10.1.0.32",
                "--mac", "02:00:00:00:00:31", "--mtu=1400")

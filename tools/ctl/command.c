@@ -306,6 +306,8 @@ static void print_option(const json_t *field, const char *prefix)
 	for (char *p = option; *p; p++)
 		*p = *p == '_' ? '-' : *p;
 	printf("  %-24s %s", option, text_of(field, "help"));
+	if (json_is_true(json_object_get(field, "required")))
+		printf(", required");
 	value = json_object_get(field, "choices");
 	json_array_foreach (value, i, choice)
 		printf("%s%s", i ? "|" : " (", json_string_value(choice));

@@ -1,48 +1,83 @@
 #include "tools/ctl/table.h"
 
+#include <ctype.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { COLUMNS_MAX = 32, CELL = 160 };
 
 struct columns {
 	size_t count;
-	const char *field[COLUMNS_MAX], *title[COLUMNS_MAX];
+	const char *field[COLUMNS_MAX];
+	char title[COLUMNS_MAX][CELL];
 	int width[COLUMNS_MAX];
 };
 
-static void cell(const json_t *value, char buf[CELL])
+static void cell(const json_t *value, char buf[CELL]);
+
+/* Adds a piece to a cell, cut at its end. */
+static size_t add(char buf[CELL], size_t at, const char *between, const char *piece)
 {
-	char *text;
+	if (at < CELL)
+		at += (size_t)snprintf(buf + at, CELL - at, "%s%s", at ? between : "", piece);
+	return at;
+}
+
+/* "10.1.0.11,10.1.0.12" */
+static void list_cell(const json_t *list, char buf[CELL])
+{
+	char one[CELL];
 	size_t at = 0, i;
 	json_t *item;
 
-	buf[0] = '\0';
-	if (!value || json_is_null(value)) {
-		snprintf(buf, CELL, "-");
-	} else if (json_is_string(value)) {
-		snprintf(buf, CELL, "%s", json_string_value(value));
-	} else if (json_is_real(value)) {
-		snprintf(buf, CELL, "%.1f", json_real_value(value));
-	} else if (json_is_boolean(value)) {
-		snprintf(buf, CELL, "%s", json_is_true(value) ? "yes" : "no");
-	} else if (json_is_array(value) && !json_is_object(json_array_get(value, 0))) {
-		json_array_foreach (value, i, item) {
-			char one[CELL];
-
-			cell(item, one);
-			at += (size_t)snprintf(buf + at, CELL - at, "%s%s", i ? "," : "", one);
-			if (at >= CELL)
-				break;
-		}
-		if (!json_array_size(value))
-			snprintf(buf, CELL, "-");
-	} else {
-		text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
-		snprintf(buf, CELL, "%s", text ? text : "");
-		free(text);
+	json_array_foreach ((json_t *)list, i, item) {
+		cell(item, one);
+		at = add(buf, at, ",", one);
 	}
+}
+
+/* "type=tcp interval_ms=1000" */
+static void object_cell(const json_t *object, char buf[CELL])
+{
+	char one[CELL];
+	const char *key;
+	size_t at = 0;
+	json_t *value;
+
+	json_object_foreach ((json_t *)object, key, value) {
+		cell(value, one);
+		at = add(buf, at, " ", key);
+		if (at < CELL)
+			at += (size_t)snprintf(buf + at, CELL - at, "=%s", one);
+	}
+}
+
+static void cell(const json_t *value, char buf[CELL])
+{
+	buf[0] = '\0';
+	if (json_is_string(value))
+		snprintf(buf, CELL, "%s", json_string_value(value));
+	else if (json_is_integer(value))
+		snprintf(buf, CELL, "%lld", (long long)json_integer_value(value));
+	else if (json_is_real(value))
+		snprintf(buf, CELL, "%.1f", json_real_value(value));
+	else if (json_is_boolean(value))
+		snprintf(buf, CELL, "%s", json_is_true(value) ? "yes" : "no");
+	else if (json_is_array(value))
+		list_cell(value, buf);
+	else if (json_is_object(value))
+		object_cell(value, buf);
+	if (!buf[0])
+		snprintf(buf, CELL, "-");
+}
+
+/* "cycles_per_packet" as "CYCLES PER PACKET", for tables that nobody gave titles. */
+static const char *title_of(const char *key, char buf[CELL])
+{
+	snprintf(buf, CELL, "%s", key);
+	for (char *p = buf; *p; p++)
+		*p = *p == '_' ? ' ' : (char)toupper((unsigned char)*p);
+	return buf;
 }
 
 static struct columns choose(const json_t *rows, const json_t *columns)
@@ -56,7 +91,8 @@ static struct columns choose(const json_t *rows, const json_t *columns)
 		if (out.count == COLUMNS_MAX)
 			break;
 		out.field[out.count] = json_string_value(json_object_get(value, "field"));
-		out.title[out.count++] = json_string_value(json_object_get(value, "title"));
+		snprintf(out.title[out.count++], CELL, "%s",
+			json_string_value(json_object_get(value, "title")));
 	}
 	if (out.count)
 		return out;
@@ -64,7 +100,7 @@ static struct columns choose(const json_t *rows, const json_t *columns)
 		if (out.count == COLUMNS_MAX)
 			break;
 		out.field[out.count] = key;
-		out.title[out.count++] = key;
+		title_of(key, out.title[out.count++]);
 	}
 	return out;
 }
@@ -113,7 +149,7 @@ static void print_object(const json_t *object)
 	json_object_foreach ((json_t *)object, key, value) {
 		if (!json_is_array(value) || !json_is_object(json_array_get(value, 0)))
 			continue;
-		printf("\n%s\n", key);
+		printf("\n%s\n", title_of(key, buf));
 		print_rows(value, NULL);
 	}
 }
