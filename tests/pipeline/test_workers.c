@@ -49,6 +49,8 @@ struct guest {
 	_Atomic(uint64_t) numbered, translated, late, stray, wrong_sum;
 };
 
+static const mac_t PASSER_BY = {2, 0xdd, 0, 0, 0, 1};
+
 static struct dp *dp;
 static uint16_t net;
 static uint32_t vip;
@@ -82,6 +84,12 @@ static size_t make_roamer(uint8_t *buf, uint64_t step)
 	uint8_t mac[6] = {2, 0xee, 0, 0, 0, (uint8_t)(step % ROAMERS)};
 
 	return packet_eth(buf, MAC_BROADCAST, mac, 46);
+}
+
+/* To the passer-by, who may be gone when it gets there. */
+static size_t make_farewell(const struct guest *g, uint8_t *buf)
+{
+	return packet_eth(buf, PASSER_BY, g->mac, 46);
 }
 
 /* The client's word to the vip, or a backend's answer to one of the client's ports. */
@@ -133,6 +141,8 @@ static uint16_t guest_rx(struct port *port, struct worker *w, struct burst *b)
 
 		if (step % 64 == 0)
 			len = make_roamer(buf, step / 64);
+		else if (i == 0)
+			len = make_farewell(g, buf);
 		else if (i < BATCH / 2)
 			len = make_service(g, buf, step);
 		else
@@ -294,7 +304,7 @@ static void change(unsigned round)
 	attach(&passer_by, round % 2 ? net : other, 0xee);
 	entry.port = passer_by.port->id;
 	entry.net = passer_by.port->net;
-	memcpy(entry.mac, (uint8_t[]){2, 0xee, 0, 0, 0, 1}, 6);
+	memcpy(entry.mac, PASSER_BY, 6);
 	dp_fdb_add(dp, &entry); /* its frames are on their way when it goes */
 	assert_int_equal(dp_port_set(dp, passer_by.port->id, &spec, &err), 0);
 	look();
