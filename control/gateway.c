@@ -42,10 +42,17 @@ static int open_tap(struct gateway *gw, const struct gateway_spec *spec, int *fd
 	return rc;
 }
 
+/* The router MAC is no source for frames that nobody asked for. A host without IPv6 sends none. */
+static int silence(struct netlink *nl, int index)
+{
+	int rc = netlink_link_set(nl, index, &(struct netlink_link){.no_link_local = true});
+
+	return rc == -EAFNOSUPPORT ? 0 : rc;
+}
+
 static int set_up(const struct gateway *gw, const struct gateway_spec *spec)
 {
-	/* no link-local address: the router MAC is no source for frames that nobody asked for */
-	struct netlink_link change = {.mac = spec->mac, .mtu = spec->mtu, .no_link_local = true};
+	struct netlink_link change = {.mac = spec->mac, .mtu = spec->mtu};
 	struct netlink *nl = NULL;
 	int rc, index;
 
@@ -55,7 +62,10 @@ static int set_up(const struct gateway *gw, const struct gateway_spec *spec)
 	index = rc = netlink_index(nl, gw->ifname);
 	if (rc < 0)
 		goto out;
-	rc = netlink_link_set(nl, index, &change);
+	/* before the MTU: below 1280 the interface has no IPv6 left to be asked about */
+	rc = silence(nl, index);
+	if (rc == 0)
+		rc = netlink_link_set(nl, index, &change);
 	if (rc == 0)
 		rc = netlink_addr_add(nl, index, spec->address.address, spec->address.len);
 	if (rc == 0)

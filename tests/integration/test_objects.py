@@ -78,6 +78,14 @@ NETWORK_REFUSALS = [
 ]
 
 
+def test_a_gateway_takes_every_mtu(sluiced):
+    """Below 1280 the kernel has no IPv6 on an interface, which must not matter."""
+    for mtu in (68, 1279, 1280, 9000):
+        sluiced.rpc("network.add", name="web", subnet="10.1.0.0/24", gateway="10.1.0.1", mtu=mtu)
+        assert sluiced.rpc("network.show", name="web")["mtu"] == mtu
+        sluiced.rpc("network.del", name="web")
+
+
 def test_network_refusals(sluiced):
     sluiced.rpc("network.add", name="web", mode="overlay", vni=100)
     before = sluiced.rpc("network.list")
