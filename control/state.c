@@ -21,7 +21,7 @@ enum { STATE_VERSION = 1, STATE_PATH = 512, RETRY_S = 1 };
 struct state {
 	char path[STATE_PATH];
 	int dir;       /* locked: one daemon to a directory */
-	json_t *calls; /* {method, params} that hold now, by key_of, in the order to replay them in */
+	json_t *calls; /* {method, params} that hold now, by key_of, those about one object in their order */
 	json_t *aside; /* list of those refused at the last start: kept for the next */
 	struct event *timer;
 	struct model *model;
@@ -235,10 +235,10 @@ static void on_change(void *arg, const char *method, const char *source, const j
 		evtimer_add(state->timer, &delay);
 }
 
-static bool replay_call(struct state *state, const json_t *call, struct api_err *why)
+static bool replay_call(
+	struct state *state, const struct section *section, const json_t *call, struct api_err *why)
 {
 	const char *name = json_string_value(json_object_get(call, "method"));
-	const struct section *section = section_of_call(name);
 	const struct api_method *method = section ? method_find(name) : NULL;
 	const json_t *params = json_object_get(call, "params");
 	json_t *result;
@@ -251,25 +251,33 @@ static bool replay_call(struct state *state, const json_t *call, struct api_err 
 	return true;
 }
 
-static void replay(struct state *state, const json_t *calls)
+/* The calls about objects of one section (NULL: about nothing known), in their order. */
+static void replay_section(struct state *state, const struct section *section, const json_t *calls)
 {
-	size_t i;
-	json_t *call;
-	struct api_err why;
 	struct backend_run run = {state->model, false};
+	struct api_err why;
+	json_t *call;
+	size_t i;
 
+	backend_run_next(&run, section ? section->noun : "");
 	json_array_foreach ((json_t *)calls, i, call) {
 		const char *name = json_string_value(json_object_get(call, "method"));
-		const struct section *section = section_of_call(name);
 
-		backend_run_next(&run, section ? section->noun : "");
-		if (replay_call(state, call, &why))
+		if (section_of_call(name) != section || replay_call(state, section, call, &why))
 			continue;
 		log_line(LOG_WARNING, "state: %s was refused and is kept for the next start: %s",
 			name ? name : "?", why.text);
 		json_array_append(state->aside, call);
 	}
 	backend_run_end(&run);
+}
+
+/* By section, for a service may have been moved to a network that was made after it. */
+static void replay(struct state *state, const json_t *calls)
+{
+	for (size_t i = 0; i < sections_count; i++)
+		replay_section(state, &sections[i], calls);
+	replay_section(state, NULL, calls);
 }
 
 static int open_dir(struct state *state, const char *dir, struct api_err *err)

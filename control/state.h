@@ -2,7 +2,7 @@
  * state.h: what came by the API, kept across restarts and kill -9 in one file of the state directory. Control
  * thread.
  *
- * The file lists method calls in the order that makes the objects again. It is written whole to a new file
+ * The file lists the method calls that make the objects again. It is written whole to a new file
  * that replaces the old one, at most STATE_DELAY_MS after a change, so a crash may lose that much but never
  * tears the file.
  */

@@ -44,6 +44,19 @@ def test_restart_and_kill(sluiced):
     assert picture(sluiced)[3] == {"10.1.0.19": (4, False), "10.1.0.20": (1, False)}
 
 
+def test_what_was_moved_to_something_newer_comes_back(sluiced):
+    sluiced.rpc("network.add", name="old")
+    sluiced.rpc("service.add", name="api", network="old")
+    sluiced.rpc("backend.add", service="api", address="10.1.0.9", port=80)
+    sluiced.rpc("network.add", name="new", subnet="10.1.0.0/24")
+    sluiced.rpc("service.set", name="api", network="new", vip="10.1.0.100", port=80, protocol="tcp")
+    sluiced.rpc("network.del", name="old")
+    sluiced.stop()
+    sluiced.start()
+    service = sluiced.rpc("service.show", name="api")
+    assert (service["network"], service["vip"], len(service["backends"])) == ("new", "10.1.0.100", 1)
+
+
 def test_what_was_deleted_stays_deleted(sluiced):
     make(sluiced)
     sluiced.rpc("service.del", name="api")
