@@ -109,19 +109,24 @@ static void set_mac(struct neighbour *n, const uint8_t *mac, bool reachable)
 		tell(n);
 }
 
+static bool lists(const struct port *port, uint32_t ip)
+{
+	for (unsigned k = 0; k < port->spec.nips; k++)
+		if (port->spec.ips[k] == ip)
+			return true;
+	return false;
+}
+
 /* The MAC that a port of the network was given for `ip`: good until the guest itself says otherwise. */
 static bool listed_mac(struct dp *dp, uint16_t net, uint32_t ip, uint8_t *mac)
 {
 	for (unsigned i = 0; i < MAX_PORTS; i++) {
 		const struct port *port = dp_get_port(dp, (uint16_t)i);
 
-		if (!port || port->net != net)
+		if (!port || port->net != net || !lists(port, ip))
 			continue;
-		for (unsigned k = 0; k < port->spec.nips; k++)
-			if (port->spec.ips[k] == ip) {
-				memcpy(mac, port->mac, 6);
-				return true;
-			}
+		memcpy(mac, port->mac, 6);
+		return true;
 	}
 	return false;
 }
@@ -225,14 +230,14 @@ void neigh_input(struct dp *dp, uint16_t net, uint16_t port, const uint8_t *data
 	set_mac(n, arp + ARP_SENDER_MAC, true);
 }
 
-void neigh_ports_changed(struct dp *dp, uint16_t net)
+void neigh_port_changed(struct dp *dp, const struct port *port)
 {
 	uint8_t mac[6];
 
 	for (struct neighbour *n = dp->neigh->first; n; n = n->next) {
-		if (n->scope.net != net)
+		if (n->scope.net != port->net || !lists(port, n->ip))
 			continue;
-		if (listed_mac(dp, net, n->ip, mac))
+		if (listed_mac(dp, port->net, n->ip, mac))
 			set_mac(n, mac, n->reachable);
 		n->due = dp->neigh->tick; /* ask who it is now */
 	}

@@ -152,7 +152,7 @@ int port_add(struct dp *dp, const struct dp_port *spec, const struct port_ops *o
 	if (port->is_uplink)
 		vteps_rebind(dp);
 	else
-		neigh_ports_changed(dp, port->net);
+		neigh_port_changed(dp, port);
 	*id = port->id;
 	return 0;
 out:
@@ -171,6 +171,8 @@ int dp_port_set(struct dp *dp, uint16_t id, const struct dp_port *spec, struct d
 
 	if (!port)
 		return dp_fail(err, -ENOENT, "no such port");
+	if (!port->is_uplink)
+		neigh_port_changed(dp, port); /* whoever has its old addresses is asked anew */
 	memcpy(port->mac, spec->mac, 6);
 	memcpy(port->spec.ips, spec->ips, sizeof(spec->ips));
 	port->spec.nips = spec->nips;
@@ -178,7 +180,7 @@ int dp_port_set(struct dp *dp, uint16_t id, const struct dp_port *spec, struct d
 	if (port->is_uplink)
 		vteps_rebind(dp);
 	else
-		neigh_ports_changed(dp, port->net);
+		neigh_port_changed(dp, port);
 	return 0;
 }
 
@@ -214,7 +216,7 @@ int dp_port_del(struct dp *dp, uint16_t id)
 	keep_drops(dp, port);
 	sweep_all(dp, at_port, &id);
 	if (!port->is_uplink)
-		neigh_ports_changed(dp, port->net);
+		neigh_port_changed(dp, port);
 	port_free(port);
 	return 0;
 }

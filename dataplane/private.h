@@ -76,8 +76,8 @@ void neigh_close(struct dp *dp);
 void neigh_tick(struct dp *dp);
 /** A punted ARP packet. */
 void neigh_input(struct dp *dp, uint16_t net, uint16_t port, const uint8_t *data, uint16_t len);
-/** The ips of a network's ports changed. */
-void neigh_ports_changed(struct dp *dp, uint16_t net);
+/** A network's port came, goes (it is unpublished already), or is about to get or has got other ips. */
+void neigh_port_changed(struct dp *dp, const struct port *port);
 
 /** Seconds since the workers started, as they count them. */
 uint32_t dp_now_s(const struct dp *dp);
