@@ -31,6 +31,8 @@ struct generator {
 	unsigned window;
 	uint32_t since_intact; /* frames since one was compared as a whole */
 	bool in_turn;	       /* learning: pairs one after the other instead of in random order */
+	bool to_first;	       /* all of them to host 0 of the other port */
+	double per_cycle;      /* paced: frames each way in a cycle of the clock; 0: closed loop */
 	uint32_t next_pair[2];
 	const atomic_bool *stop;
 };
@@ -52,8 +54,10 @@ struct generator *generator_create(struct front *const fronts[2], unsigned size,
 		g->rx[port] = front_rx_ring(fronts[port], 0);
 		g->tx[port] = tx;
 		for (uint16_t i = 0; i < tx->size; i++) {
-			traffic_fill(&g->traffic, front_ring_buffer(tx, i) + FRONT_HEADROOM, port);
-			tx->desc[i].len = FRONT_HDR + g->traffic.length;
+			const struct traffic_frame *frame = traffic_of_slot(&g->traffic, i);
+
+			memcpy(front_ring_buffer(tx, i) + FRONT_HEADROOM, frame->whole[port], frame->length);
+			tx->desc[i].len = FRONT_HDR + frame->length;
 		}
 	}
 	return g;
@@ -86,7 +90,7 @@ static inline void check(struct generator *g, unsigned at, const struct front_fr
 	d->received++;
 	if (++g->since_intact >= INTACT_EVERY) {
 		g->since_intact = 0;
-		d->wrong += !traffic_intact(&g->traffic, frame->data, !at);
+		d->wrong += !traffic_intact(&g->traffic, frame->data, frame->len, !at);
 	}
 }
 
@@ -108,6 +112,19 @@ static inline uint32_t choose_pair(struct generator *g, unsigned from)
 	return g->traffic.pairs == 1 ? 0 : traffic_next_pair(&g->traffic);
 }
 
+static inline void write_burst(struct generator *g, unsigned from, unsigned n)
+{
+	struct front_ring *r = g->tx[from];
+
+	for (unsigned i = 0; i < n; i++) {
+		uint32_t pair = choose_pair(g, from);
+
+		traffic_write(traffic_of_slot(&g->traffic, front_tx_descriptor(r, i)), front_tx_frame(r, i),
+			from, pair, g->to_first ? 0 : pair, g->from[from].sent++);
+	}
+	front_tx_publish(r, n);
+}
+
 static inline unsigned transmit(struct generator *g, unsigned from, unsigned want)
 {
 	struct front_ring *r = g->tx[from];
@@ -118,9 +135,7 @@ static inline unsigned transmit(struct generator *g, unsigned from, unsigned wan
 		return 0;
 	if (front_tx_room(r, want) < want)
 		return 0;
-	for (unsigned i = 0; i < want; i++)
-		traffic_write(&g->traffic, front_tx_frame(r, i), from, choose_pair(g, from), d->sent++);
-	front_tx_publish(r, want);
+	write_burst(g, from, want);
 	return want;
 }
 
@@ -166,48 +181,132 @@ static double thread_seconds(void)
 	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-void generator_run(struct generator *g, double seconds, struct generator_result *result)
-{
-	uint64_t patience = (uint64_t)(PATIENCE_S * host_tsc_hz());
-	struct direction before = both(g), after;
-	uint64_t start, end, now, last, waited = 0;
+/* A run under way: what was before it, and its clock. */
+struct run {
+	struct direction before;
+	uint64_t start, end, now, last; /* last: when something last moved */
+	uint64_t waited;
 	double ran;
-	uint64_t received;
+};
 
-	ran = thread_seconds();
-	start = now = last = host_tsc();
-	end = start + (uint64_t)(seconds * host_tsc_hz());
-	while (now < end && !atomic_load_explicit(g->stop, memory_order_relaxed)) {
-		uint64_t began = now;
-		unsigned moved =
-			receive(g, 0) + transmit(g, 0, BURST) + receive(g, 1) + transmit(g, 1, BURST);
+static struct run begin(const struct generator *g, double seconds)
+{
+	uint64_t now = host_tsc();
 
-		now = host_tsc();
-		if (moved > 0) {
-			last = now;
-		} else {
-			waited += now - began;
-			if (now - last > patience) {
-				give_up(&g->from[0]);
-				give_up(&g->from[1]);
-				last = now;
-			}
-		}
+	return (struct run){.before = both(g),
+		.start = now,
+		.now = now,
+		.last = now,
+		.end = now + (uint64_t)(seconds * host_tsc_hz()),
+		.ran = thread_seconds()};
+}
+
+static inline bool goes_on(const struct generator *g, const struct run *run)
+{
+	return run->now < run->end && !atomic_load_explicit(g->stop, memory_order_relaxed);
+}
+
+/* Advances the clock by a round that moved `moved` frames; what is long overdue is given up. */
+static inline void tick(struct generator *g, struct run *run, unsigned moved)
+{
+	uint64_t began = run->now;
+
+	run->now = host_tsc();
+	if (moved > 0) {
+		run->last = run->now;
+		return;
 	}
-	ran = thread_seconds() - ran;
-	received = both(g).received;
+	run->waited += run->now - began;
+	if (run->now - run->last > (uint64_t)(PATIENCE_S * host_tsc_hz())) {
+		give_up(&g->from[0]);
+		give_up(&g->from[1]);
+		run->last = run->now;
+	}
+}
+
+static void finish(struct generator *g, const struct run *run, struct generator_result *result)
+{
+	double ran = thread_seconds() - run->ran, took = (double)(run->now - run->start);
+	uint64_t received = both(g).received;
+	struct direction after;
+
 	drain(g, PATIENCE_S);
 	after = both(g);
 	*result = (struct generator_result){
-		.seconds = (double)(now - start) / host_tsc_hz(),
-		.sent = after.sent - before.sent,
-		.received = received - before.received,
-		.lost = after.lost - before.lost,
-		.late = after.late - before.late,
-		.wrong = after.wrong - before.wrong,
-		.wait_pct = now > start ? 100.0 * (double)waited / (double)(now - start) : 0,
-		.share_pct = now > start ? 100.0 * ran * host_tsc_hz() / (double)(now - start) : 0,
+		.seconds = took / host_tsc_hz(),
+		.sent = after.sent - run->before.sent,
+		.received = received - run->before.received,
+		.lost = after.lost - run->before.lost,
+		.late = after.late - run->before.late,
+		.wrong = after.wrong - run->before.wrong,
+		.wait_pct = took > 0 ? 100.0 * (double)run->waited / took : 0,
+		.share_pct = took > 0 ? 100.0 * ran * host_tsc_hz() / took : 0,
 	};
+}
+
+/* Sends what is due `elapsed` cycles into the run. Numbers that find no slot are skipped, so their frames are
+ * missed by the receiver's count as any other loss. */
+static inline unsigned transmit_due(struct generator *g, unsigned from, uint64_t *offered, uint64_t elapsed)
+{
+	uint64_t due = (uint64_t)((double)elapsed * g->per_cycle);
+	unsigned want, room;
+
+	/* Whatever the generator itself was too late for, having lost its core for a while, is not offered.
+	 */
+	if (due - *offered > g->tx[from]->size / 2)
+		*offered = due - BURST;
+	want = due - *offered < BURST ? (unsigned)(due - *offered) : BURST;
+	room = front_tx_room(g->tx[from], want);
+	if (room > 0)
+		write_burst(g, from, room);
+	g->from[from].sent += want - room;
+	*offered += want;
+	return room;
+}
+
+static void run_paced(struct generator *g, struct run *run)
+{
+	uint64_t offered[2] = {0};
+
+	while (goes_on(g, run)) {
+		uint64_t elapsed = run->now - run->start;
+		unsigned moved = receive(g, 0) + transmit_due(g, 0, &offered[0], elapsed) + receive(g, 1) +
+				 transmit_due(g, 1, &offered[1], elapsed);
+
+		tick(g, run, moved);
+	}
+}
+
+void generator_run(struct generator *g, double seconds, struct generator_result *result)
+{
+	struct run run = begin(g, seconds);
+
+	if (g->per_cycle > 0)
+		run_paced(g, &run);
+	while (goes_on(g, &run))
+		tick(g, &run, receive(g, 0) + transmit(g, 0, BURST) + receive(g, 1) + transmit(g, 1, BURST));
+	finish(g, &run, result);
+}
+
+void generator_pace(struct generator *g, double pps)
+{
+	g->per_cycle = pps / 2 / host_tsc_hz();
+}
+
+void generator_sweep(struct generator *g, uint32_t count, double seconds, struct generator_result *result)
+{
+	struct run run = begin(g, seconds);
+	uint32_t end =
+		g->next_pair[0] + count < g->traffic.pairs ? g->next_pair[0] + count : g->traffic.pairs;
+
+	g->in_turn = g->to_first = true;
+	while (goes_on(g, &run) && (g->next_pair[0] < end || in_flight(g) > 0)) {
+		uint32_t left = end - g->next_pair[0];
+
+		tick(g, &run, receive(g, 1) + transmit(g, 0, left < BURST ? left : BURST));
+	}
+	g->in_turn = g->to_first = false;
+	finish(g, &run, result);
 }
 
 /* Sends from hosts first..end-1 of one port once; returns how many of their frames did not arrive. */

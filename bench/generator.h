@@ -22,7 +22,7 @@ struct generator_result {
 	uint64_t sent;
 	uint64_t
 		received; /* within `seconds`; what arrives while the last frames drain is not counted here */
-	uint64_t lost;	  /* of `sent`, never seen */
+	uint64_t lost;	  /* of `sent`, never seen; paced, also those for which the ring had no room */
 	uint64_t late;	  /* arrived after a later one */
 	uint64_t wrong;	  /* at the wrong port, twice, or changed */
 	double wait_pct;  /* of the time the generator had nothing to do: the switch was the limit */
@@ -42,6 +42,19 @@ void generator_free(struct generator *g);
  * most `seconds`. Returns 0, or -ETIMEDOUT when some frame never arrived.
  */
 int generator_learn(struct generator *g, double seconds);
+
+/**
+ * Sends `pps` frames a second from now on, both directions summed, however many arrive: an open loop, as RFC
+ * 2544 has it. A frame that finds the ring full counts as sent and lost. 0: as fast as the window lets it.
+ */
+void generator_pace(struct generator *g, double pps);
+
+/**
+ * Each host behind port 0 sends one frame, in order, to the first host behind port 1, as fast as the window
+ * lets it; for at most `seconds`. To show a switch new addresses, each time it is called others: the next
+ * `count` of the pairs.
+ */
+void generator_sweep(struct generator *g, uint32_t count, double seconds, struct generator_result *result);
 
 /** Runs for `seconds` on the calling thread, then waits for what is still under way. */
 void generator_run(struct generator *g, double seconds, struct generator_result *result);

@@ -6,16 +6,14 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 
+#include "bench/goals.h"
 #include "bench/host.h"
 #include "bench/options.h"
 #include "bench/report.h"
 #include "bench/scenario.h"
-
-const struct scenario scenarios[] = {
-	{"l2", "two ports, MAC look-up, one pair of hosts or many in random order", l2_run},
-	{NULL, NULL, NULL},
-};
+#include "bench/turns.h"
 
 static atomic_bool stop;
 
@@ -24,12 +22,24 @@ static void on_signal(int number)
 	atomic_store(&stop, true);
 }
 
-static const struct scenario *find_scenario(const char *name)
+static int run(const struct options *o, struct report *report)
 {
-	for (const struct scenario *s = scenarios; s->name; s++)
-		if (strcmp(s->name, name) == 0)
-			return s;
-	errx(2, "there is no scenario \"%s\"; sluice-bench --help lists them", name);
+	const struct scenario *scenario = scenario_find(o->scenario);
+
+	if (scenario)
+		return turns_run(scenario, o, 1, report, &stop);
+	return goals_run(o, report, &stop);
+}
+
+/* A front takes seven descriptors. */
+static void allow_many_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 static int print_json(const struct report *report, const struct options *o)
@@ -61,13 +71,14 @@ static bool delivered(const struct report *report)
 int main(int argc, char **argv)
 {
 	struct sigaction action = {.sa_handler = on_signal};
-	const struct scenario *scenario;
 	struct report report;
 	struct options o;
 	int rc;
 
 	options_parse(&o, argc, argv);
-	scenario = find_scenario(o.scenario);
+	if (!scenario_find(o.scenario) && strcmp(o.scenario, "goals") != 0)
+		errx(2, "there is no scenario \"%s\"; sluice-bench --help lists them", o.scenario);
+	allow_many_descriptors();
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGHUP, &action, NULL);
@@ -80,7 +91,7 @@ int main(int argc, char **argv)
 	if (o.huge_mb)
 		o.huge_mb = host_reserve_huge_pages(o.huge_mb);
 	report_init(&report, &o);
-	rc = scenario->run(&o, &report, &stop);
+	rc = run(&o, &report);
 	host_restore_huge_pages();
 	report.interrupted = atomic_load(&stop);
 	if (!o.json)

@@ -2,6 +2,7 @@
 
 #include <err.h>
 #include <getopt.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,212 +14,193 @@
 
 enum { USAGE = 2, MAX_TURNS = 1000 };
 
-enum key {
-	KEY_PEERS = 256,
-	KEY_SIZE,
-	KEY_PAIRS,
-	KEY_TURNS,
-	KEY_TRIALS,
-	KEY_SECONDS,
-	KEY_WARM_UP,
-	KEY_RING,
-	KEY_WINDOW,
-	KEY_GENERATOR_CORE,
-	KEY_WORKER_CORE,
-	KEY_HUGE_MB,
-	KEY_REALTIME,
-	KEY_JSON,
-	KEY_OUTPUT,
-	KEY_PEER_DIR,
-	KEY_SOCKETS,
-	KEY_CONTROL,
-	KEY_BACKEND_CONNECTS,
-	KEY_HELP,
-	KEY_VERSION,
+/* An option: how its value is read, and where to. */
+struct row {
+	const char *name, *value, *help;
+	void (*take)(const struct row *row, struct options *o, char *text);
+	size_t at;	 /* in struct options */
+	double min, max; /* of a number */
 };
 
-struct option_help {
-	struct option option;
-	const char *value, *help;
-};
-
-static const struct option_help table[] = {
-	{{"peers", required_argument, NULL, KEY_PEERS}, "LIST",
-		"what to measure, in turns (sluice); see below"},
-	{{"peer", required_argument, NULL, KEY_PEERS}, "NAME", "the same, for one"},
-	{{"size", required_argument, NULL, KEY_SIZE}, "LIST", "frame sizes, bytes with FCS (64)"},
-	{{"pairs", required_argument, NULL, KEY_PAIRS}, "LIST", "pairs of MAC and IP addresses (1)"},
-	{{"turns", required_argument, NULL, KEY_TURNS}, "N", "times that each peer has its turn (3)"},
-	{{"trials", required_argument, NULL, KEY_TRIALS}, "N", "measurements of each kind in a turn (1)"},
-	{{"seconds", required_argument, NULL, KEY_SECONDS}, "S", "length of a measurement (2)"},
-	{{"warm-up", required_argument, NULL, KEY_WARM_UP}, "S",
-		"traffic before it, repeated until its rate is steady (0.3)"},
-	{{"ring", required_argument, NULL, KEY_RING}, "N",
-		"slots of the generator's rings, a power of two (256)"},
-	{{"window", required_argument, NULL, KEY_WINDOW}, "N",
-		"frames under way each way; 0: open loop, as fast as the rings take them (192)"},
-	{{"generator-core", required_argument, NULL, KEY_GENERATOR_CORE}, "N", "(0)"},
-	{{"worker-core", required_argument, NULL, KEY_WORKER_CORE}, "N",
-		"the core that the switch polls on (1)"},
-	{{"huge-mb", required_argument, NULL, KEY_HUGE_MB}, "MB",
-		"huge pages to reserve for the run; 0: use none (1024)"},
-	{{"realtime", no_argument, NULL, KEY_REALTIME}, NULL,
-		"the bench and its peers go before everything else on these cores"},
-	{{"sockets", required_argument, NULL, KEY_SOCKETS}, "A,B",
-		"drive a switch that already runs, by its two vhost-user sockets"},
-	{{"control", required_argument, NULL, KEY_CONTROL}, "PATH",
-		"its control socket, when it is a sluiced"},
-	{{"backend-connects", no_argument, NULL, KEY_BACKEND_CONNECTS}, NULL,
-		"it connects to A and B, which we make"},
-	{{"peer-dir", required_argument, NULL, KEY_PEER_DIR}, "DIR", "where the peers' programs are"},
-	{{"json", no_argument, NULL, KEY_JSON}, NULL, "print JSON instead of a table"},
-	{{"output", required_argument, NULL, KEY_OUTPUT}, "FILE", "write the JSON there too"},
-	{{"help", no_argument, NULL, KEY_HELP}, NULL, "this"},
-	{{"version", no_argument, NULL, KEY_VERSION}, NULL, "the version"},
-};
-
-enum { N_OPTIONS = sizeof(table) / sizeof(table[0]) };
-
-static void print_help(void)
+static void *field(const struct row *row, struct options *o)
 {
-	printf("sluice-bench SCENARIO [options]: measures a vhost-user switch\n\nScenarios:\n");
-	for (const struct scenario *s = scenarios; s->name; s++)
-		printf("  %-8s %s\n", s->name, s->help);
-	printf("\nOptions (their defaults):\n");
-	for (unsigned i = 0; i < N_OPTIONS; i++) {
-		char name[40];
-
-		snprintf(name, sizeof(name), "--%s %s", table[i].option.name,
-			table[i].value ? table[i].value : "");
-		printf("  %-24s %s\n", name, table[i].help);
-	}
-	printf("\nPeers: null (the generator's own ceiling) and each program in the peer directory: sluice, "
-	       "testpmd,\n"
-	       "ovs, running (needs --sockets). Lists are separated by commas.\n");
+	return (char *)o + row->at;
 }
 
-static unsigned number(const char *name, const char *text, unsigned min, unsigned max)
+static unsigned number(const char *name, const char *text, double min, double max)
 {
 	char *end;
 	unsigned long value = strtoul(text, &end, 10);
 
-	if (end == text || *end || value < min || value > max)
-		errx(USAGE, "--%s: a number from %u to %u, not \"%s\"", name, min, max, text);
+	if (end == text || *end || (double)value < min || (double)value > max)
+		errx(USAGE, "--%s: a number from %.0f to %.0f, not \"%s\"", name, min, max, text);
 	return (unsigned)value;
 }
 
-static double seconds(const char *name, const char *text, double min)
+static void take_number(const struct row *row, struct options *o, char *text)
+{
+	*(unsigned *)field(row, o) = number(row->name, text, row->min, row->max);
+}
+
+static void take_core(const struct row *row, struct options *o, char *text)
+{
+	*(int *)field(row, o) = (int)number(row->name, text, 0, 1023);
+}
+
+static void take_seconds(const struct row *row, struct options *o, char *text)
 {
 	char *end;
 	double value = strtod(text, &end);
 
-	if (end == text || *end || !(value >= min && value <= 3600))
-		errx(USAGE, "--%s: seconds from %g to 3600, not \"%s\"", name, min, text);
-	return value;
+	if (end == text || *end || !(value >= row->min && value <= row->max))
+		errx(USAGE, "--%s: seconds from %g to %g, not \"%s\"", row->name, row->min, row->max, text);
+	*(double *)field(row, o) = value;
 }
 
-static unsigned numbers(const char *name, char *text, unsigned min, unsigned max, unsigned *out)
+static void take_flag(const struct row *row, struct options *o, char *text)
+{
+	*(bool *)field(row, o) = true;
+}
+
+static void take_text(const struct row *row, struct options *o, char *text)
+{
+	*(const char **)field(row, o) = text;
+}
+
+static unsigned list_of_numbers(const struct row *row, char *text, unsigned *out)
 {
 	unsigned n = 0;
 
-	for (char *next; (next = strsep(&text, ",")) != NULL; out[n++] = number(name, next, min, max))
+	for (char *next; (next = strsep(&text, ",")) != NULL; n++) {
 		if (n == OPTIONS_MAX_LIST)
-			errx(USAGE, "--%s: at most %u values", name, OPTIONS_MAX_LIST);
+			errx(USAGE, "--%s: at most %u values", row->name, OPTIONS_MAX_LIST);
+		out[n] = strcmp(row->name, "size") == 0 && strcmp(next, "imix") == 0
+				 ? TRAFFIC_IMIX
+				 : number(row->name, next, row->min, row->max);
+	}
 	return n;
 }
 
-static void take_peers(struct options *o, char *text)
+static void take_sizes(const struct row *row, struct options *o, char *text)
+{
+	o->n_sizes = list_of_numbers(row, text, o->sizes);
+}
+
+static void take_counts(const struct row *row, struct options *o, char *text)
+{
+	o->n_counts = list_of_numbers(row, text, o->counts);
+}
+
+static void take_peers(const struct row *row, struct options *o, char *text)
 {
 	o->n_peers = 0;
 	for (char *next; (next = strsep(&text, ",")) != NULL;) {
 		if (*next == '\0' || strspn(next, "abcdefghijklmnopqrstuvwxyz0123456789-_") != strlen(next))
-			errx(USAGE, "--peers: \"%s\" is no name of a peer", next);
+			errx(USAGE, "--%s: \"%s\" is no name of a peer", row->name, next);
 		if (o->n_peers == OPTIONS_MAX_PEERS)
-			errx(USAGE, "--peers: at most %u", OPTIONS_MAX_PEERS);
+			errx(USAGE, "--%s: at most %u", row->name, OPTIONS_MAX_PEERS);
 		o->peers[o->n_peers++] = next;
 	}
 }
 
-static void take_sockets(struct options *o, char *text)
+static void take_sockets(const struct row *row, struct options *o, char *text)
 {
 	o->sockets[0] = strsep(&text, ",");
 	o->sockets[1] = text;
 	if (!text || strchr(text, ',') || !*text || !*o->sockets[0])
-		errx(USAGE, "--sockets: two paths, separated by a comma");
+		errx(USAGE, "--%s: two paths, separated by a comma", row->name);
 	o->peers[0] = "running";
 	o->n_peers = 1;
 }
 
-static void take(struct options *o, int key, const char *name, char *value)
+static void print_help(const struct row *row, struct options *o, char *text);
+
+static void print_version(const struct row *row, struct options *o, char *text)
 {
-	switch (key) {
-	case KEY_PEERS:
-		take_peers(o, value);
-		break;
-	case KEY_SIZE:
-		o->n_sizes = numbers(name, value, TRAFFIC_MIN, TRAFFIC_MAX, o->sizes);
-		break;
-	case KEY_PAIRS:
-		o->n_pairs = numbers(name, value, 1, TRAFFIC_MAX_PAIRS, o->pairs);
-		break;
-	case KEY_TURNS:
-		o->turns = number(name, value, 1, MAX_TURNS);
-		break;
-	case KEY_TRIALS:
-		o->trials = number(name, value, 1, MAX_TURNS);
-		break;
-	case KEY_SECONDS:
-		o->seconds = seconds(name, value, 0.01);
-		break;
-	case KEY_WARM_UP:
-		o->warm_up = seconds(name, value, 0);
-		break;
-	case KEY_RING:
-		o->ring = number(name, value, GENERATOR_MIN_WINDOW, 32768);
-		break;
-	case KEY_WINDOW:
-		o->window = number(name, value, 0, 32768);
-		break;
-	case KEY_GENERATOR_CORE:
-		o->generator_core = (int)number(name, value, 0, 1023);
-		break;
-	case KEY_WORKER_CORE:
-		o->worker_core = (int)number(name, value, 0, 1023);
-		break;
-	case KEY_HUGE_MB:
-		o->huge_mb = number(name, value, 0, 1 << 20);
-		break;
-	case KEY_REALTIME:
-		o->realtime = true;
-		break;
-	case KEY_SOCKETS:
-		take_sockets(o, value);
-		break;
-	case KEY_CONTROL:
-		o->control = value;
-		break;
-	case KEY_BACKEND_CONNECTS:
-		o->backend_connects = true;
-		break;
-	case KEY_PEER_DIR:
-		o->peer_dir = value;
-		break;
-	case KEY_JSON:
-		o->json = true;
-		break;
-	case KEY_OUTPUT:
-		o->output = value;
-		break;
-	case KEY_HELP:
-		print_help();
-		exit(0);
-	case KEY_VERSION:
-		puts(SLUICE_VERSION);
-		exit(0);
-	default:
-		fprintf(stderr, "sluice-bench --help says what there is\n");
-		exit(USAGE);
+	puts(SLUICE_VERSION);
+	exit(0);
+}
+
+#define AT(member) offsetof(struct options, member)
+
+static const struct row table[] = {
+	{"peers", "LIST", "what to measure, in turns (sluice); see below", take_peers, 0, 0, 0},
+	{"peer", "NAME", "the same, for one", take_peers, 0, 0, 0},
+	{"size", "LIST", "frame sizes, bytes with FCS, or imix; see above", take_sizes, 0, TRAFFIC_MIN,
+		TRAFFIC_MAX},
+	{"count", "LIST", "how many pairs of hosts, connections, ports, ...; see above", take_counts, 0, 1,
+		TRAFFIC_MAX_PAIRS},
+	{"pairs", "LIST", "the same", take_counts, 0, 1, TRAFFIC_MAX_PAIRS},
+	{"turns", "N", "times that each peer has its turn (3)", take_number, AT(turns), 1, MAX_TURNS},
+	{"trials", "N", "measurements of each kind in a turn (1)", take_number, AT(trials), 1, MAX_TURNS},
+	{"search", NULL, "also search the greatest rates with no loss (NDR) and with 0.5 % (PDR)", take_flag,
+		AT(search), 0, 0},
+	{"seconds", "S", "length of a measurement (2)", take_seconds, AT(seconds), 0.01, 3600},
+	{"warm-up", "S", "traffic before it, repeated until its rate is steady (0.3)", take_seconds,
+		AT(warm_up), 0, 3600},
+	{"ring", "N", "slots of the generator's rings, a power of two (256)", take_number, AT(ring),
+		GENERATOR_MIN_WINDOW, 32768},
+	{"window", "N", "frames under way each way; 0: open loop, as fast as the rings take them (192)",
+		take_number, AT(window), 0, 32768},
+	{"generator-core", "N", "(0)", take_core, AT(generator_core), 0, 0},
+	{"worker-core", "N", "the core that the switch polls on (1)", take_core, AT(worker_core), 0, 0},
+	{"huge-mb", "MB", "huge pages to reserve for the run; 0: use none (1024)", take_number, AT(huge_mb),
+		0, 1 << 20},
+	{"realtime", NULL, "the bench and its peers go before everything else on these cores", take_flag,
+		AT(realtime), 0, 0},
+	{"sockets", "A,B", "drive a switch that already runs, by its two vhost-user sockets", take_sockets, 0,
+		0, 0},
+	{"control", "PATH", "its control socket, when it is a sluiced", take_text, AT(control), 0, 0},
+	{"backend-connects", NULL, "it connects to A and B, which we make", take_flag, AT(backend_connects),
+		0, 0},
+	{"peer-dir", "DIR", "where the peers' programs are", take_text, AT(peer_dir), 0, 0},
+	{"json", NULL, "print JSON instead of a table", take_flag, AT(json), 0, 0},
+	{"output", "FILE", "write the JSON there too", take_text, AT(output), 0, 0},
+	{"plot", "DIR", "draw the figures there (SVG and PNG, by gnuplot)", take_text, AT(plot), 0, 0},
+	{"help", NULL, "this", print_help, 0, 0, 0},
+	{"version", NULL, "the version", print_version, 0, 0, 0},
+};
+
+enum { N_OPTIONS = sizeof(table) / sizeof(table[0]) };
+
+static void print_list(const unsigned *values)
+{
+	for (unsigned i = 0; values[i]; i++)
+		if (values[i] == TRAFFIC_IMIX)
+			printf("%simix", i ? "," : "");
+		else
+			printf("%s%u", i ? "," : "", values[i]);
+}
+
+static void print_scenarios(void)
+{
+	printf("Scenarios, and unless --size and --count say otherwise:\n");
+	for (const struct scenario *s = scenarios; s->name; s++) {
+		printf("  %-10s %s\n%13s", s->name, s->help, "");
+		print_list(s->sizes);
+		printf(" bytes; ");
+		print_list(s->default_counts);
+		printf(" %s\n", s->counts);
 	}
+	printf("  %-10s %s\n", "goals",
+		"every trial that a goal of docs/bench.md needs, and whether it is met");
+}
+
+static void print_help(const struct row *row, struct options *o, char *text)
+{
+	printf("sluice-bench SCENARIO [options]: measures a vhost-user switch\n\n");
+	print_scenarios();
+	printf("\nOptions (their defaults):\n");
+	for (const struct row *r = table; r < table + N_OPTIONS; r++) {
+		char name[40];
+
+		snprintf(name, sizeof(name), "--%s %s", r->name, r->value ? r->value : "");
+		printf("  %-24s %s\n", name, r->help);
+	}
+	printf("\nPeers: null (the generator's own ceiling) and each program in the peer directory: sluice, "
+	       "testpmd,\n"
+	       "ovs, running (needs --sockets). Lists are separated by commas.\n");
+	exit(0);
 }
 
 static void check(const struct options *o)
@@ -241,10 +223,6 @@ void options_parse(struct options *o, int argc, char **argv)
 
 	*o = (struct options){.peers = {"sluice"},
 		.n_peers = 1,
-		.sizes = {TRAFFIC_MIN},
-		.n_sizes = 1,
-		.pairs = {1},
-		.n_pairs = 1,
 		.turns = 3,
 		.trials = 1,
 		.seconds = 2,
@@ -258,9 +236,15 @@ void options_parse(struct options *o, int argc, char **argv)
 		o->peer_dir =
 			access(BENCH_PEERS_INSTALLED, X_OK) == 0 ? BENCH_PEERS_INSTALLED : BENCH_PEERS_SOURCE;
 	for (unsigned i = 0; i < N_OPTIONS; i++)
-		longs[i] = table[i].option;
-	while ((key = getopt_long(argc, argv, "", longs, &at)) != -1)
-		take(o, key, key == '?' ? NULL : longs[at].name, optarg);
+		longs[i] = (struct option){
+			table[i].name, table[i].value ? required_argument : no_argument, NULL, 1};
+	while ((key = getopt_long(argc, argv, "", longs, &at)) != -1) {
+		if (key == '?') {
+			fprintf(stderr, "sluice-bench --help says what there is\n");
+			exit(USAGE);
+		}
+		table[at].take(&table[at], o, optarg);
+	}
 	if (optind + 1 != argc)
 		errx(USAGE, "give one scenario; sluice-bench --help lists them");
 	o->scenario = argv[optind];
@@ -282,9 +266,10 @@ json_t *options_json(const struct options *o)
 
 	for (unsigned i = 0; i < o->n_peers; i++)
 		json_array_append_new(peers, json_string(o->peers[i]));
-	return json_pack("{s:o, s:o, s:o, s:i, s:i, s:f, s:f, s:i, s:i, s:i, s:i, s:i, s:b}", "peers", peers,
-		"size", list(o->sizes, o->n_sizes), "pairs", list(o->pairs, o->n_pairs), "turns",
-		(int)o->turns, "trials", (int)o->trials, "seconds", o->seconds, "warm_up", o->warm_up, "ring",
-		(int)o->ring, "window", (int)o->window, "generator_core", o->generator_core, "worker_core",
-		o->worker_core, "huge_mb", (int)o->huge_mb, "realtime", o->realtime);
+	return json_pack("{s:o, s:o, s:o, s:i, s:i, s:b, s:f, s:f, s:i, s:i, s:i, s:i, s:i, s:b}", "peers",
+		peers, "size", list(o->sizes, o->n_sizes), "count", list(o->counts, o->n_counts), "turns",
+		(int)o->turns, "trials", (int)o->trials, "search", o->search, "seconds", o->seconds,
+		"warm_up", o->warm_up, "ring", (int)o->ring, "window", (int)o->window, "generator_core",
+		o->generator_core, "worker_core", o->worker_core, "huge_mb", (int)o->huge_mb, "realtime",
+		o->realtime);
 }

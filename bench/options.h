@@ -12,11 +12,13 @@ struct options {
 	const char *scenario;
 	const char *peers[OPTIONS_MAX_PEERS]; /* names, in the order of a turn */
 	unsigned n_peers;
-	unsigned sizes[OPTIONS_MAX_LIST], n_sizes; /* bytes of frame, with FCS */
-	unsigned pairs[OPTIONS_MAX_LIST], n_pairs;
-	unsigned turns;	 /* each peer is set up once a turn */
-	unsigned trials; /* measurements of each size and number of pairs in a turn */
-	double seconds;	 /* of one measurement */
+	unsigned sizes[OPTIONS_MAX_LIST],
+		n_sizes; /* bytes of frame, with FCS; 0 of them: the scenario's own */
+	unsigned counts[OPTIONS_MAX_LIST], n_counts; /* of what the scenario counts; 0: its own */
+	unsigned turns;				     /* each peer is set up once a turn */
+	unsigned trials;			     /* measurements of each kind in a turn */
+	bool search;				     /* also the greatest rates without loss */
+	double seconds;				     /* of one measurement */
 	double warm_up;	 /* seconds before it, repeated until the rate is steady; 0: none */
 	unsigned ring;	 /* slots of each of the generator's rings */
 	unsigned window; /* frames under way in each direction; 0: open loop */
@@ -25,6 +27,7 @@ struct options {
 	bool realtime;		/* SCHED_RR for the bench and, as they inherit it, its peers */
 	bool json;		/* the result on stdout as JSON, not as a table */
 	const char *output;	/* file for the JSON, or NULL */
+	const char *plot;	/* directory for pictures, or NULL */
 	const char *peer_dir;	/* where the peers' programs are */
 	const char *sockets[2]; /* of a switch that already runs (peer "running"), or NULL */
 	const char *control;	/* its control socket, or NULL */

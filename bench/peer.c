@@ -11,6 +11,7 @@
 #include "bench/front/front.h"
 #include "bench/null.h"
 #include "bench/program.h"
+#include "bench/traffic.h"
 
 enum { EXIT_SKIP = 77 };
 
@@ -22,7 +23,7 @@ static void set_number(const char *name, long value)
 	setenv(name, text, 1);
 }
 
-static void set_environment(const struct peer *p, unsigned pairs)
+static void set_environment(const struct peer *p, const struct peer_setup *setup)
 {
 	const struct options *o = p->opt;
 	char bin[PATH_MAX], sockets[256];
@@ -35,7 +36,9 @@ static void set_environment(const struct peer *p, unsigned pairs)
 	set_number("BENCH_WORKER_CORE", o->worker_core);
 	set_number("BENCH_MAIN_CORE", o->generator_core);
 	set_number("BENCH_HUGE_MB", o->huge_mb);
-	set_number("BENCH_PAIRS", pairs);
+	setenv("BENCH_SCENARIO", setup->scenario, 1);
+	set_number("BENCH_PORTS", setup->ports);
+	set_number("BENCH_COUNT", setup->count);
 	set_number("BENCH_CONNECTS", o->backend_connects);
 	if (o->sockets[0]) {
 		snprintf(sockets, sizeof(sockets), "%s,%s", o->sockets[0], o->sockets[1]);
@@ -59,21 +62,26 @@ static void take_up_line(void *context, const char *text)
 	size_t key = strcspn(text, " ");
 	const char *value = text + key + strspn(text + key, " ");
 
-	if (strncmp(text, "socket", key) == 0 && p->n_sockets < 2)
+	if (strncmp(text, "socket", key) == 0 && p->n_sockets < PEER_MAX_PORTS)
 		snprintf(p->socket[p->n_sockets++], sizeof(p->socket[0]), "%s", value);
 	else if (strncmp(text, "connects", key) == 0)
 		p->connects = true;
 	else if (strncmp(text, "pid", key) == 0)
 		p->pid = (pid_t)strtol(value, NULL, 10);
+	else if (strncmp(text, "mac", key) == 0)
+		sscanf(value, "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx", &p->mac[0], &p->mac[1], &p->mac[2], &p->mac[3],
+			&p->mac[4], &p->mac[5]);
 	else if (strncmp(text, "version", key) == 0)
 		snprintf(p->version, sizeof(p->version), "%s", value);
 	else if (strncmp(text, "command", key) == 0)
 		snprintf(p->command, sizeof(p->command), "%s", value);
 }
 
-static int make_fronts(struct peer *p, unsigned size, struct front *fronts[2])
+static int make_fronts(struct peer *p, const struct peer_setup *setup, struct front **fronts)
 {
-	for (unsigned i = 0; i < 2; i++) {
+	unsigned size = traffic_longest(setup->size);
+
+	for (unsigned i = 0; i < setup->ports; i++) {
 		struct front_options opt = {.socket = p->n_sockets ? p->socket[i] : NULL,
 			.listen = p->connects,
 			.ring_size = p->opt->ring,
@@ -90,11 +98,15 @@ static int make_fronts(struct peer *p, unsigned size, struct front *fronts[2])
 	return 0;
 }
 
-static int null_up(struct peer *p, unsigned size, struct front *fronts[2])
+static int null_up(struct peer *p, const struct peer_setup *setup, struct front **fronts)
 {
 	snprintf(p->version, sizeof(p->version), "%s", SLUICE_VERSION);
 	snprintf(p->command, sizeof(p->command), "a thread that copies each frame once and checks nothing");
-	if (make_fronts(p, size, fronts) < 0)
+	if (setup->ports != 2) {
+		snprintf(p->skipped, sizeof(p->skipped), "it joins two ports, no more");
+		return -ENOTSUP;
+	}
+	if (make_fronts(p, setup, fronts) < 0)
 		return -1;
 	p->null = null_start(fronts, p->opt->worker_core);
 	if (!p->null)
@@ -102,7 +114,7 @@ static int null_up(struct peer *p, unsigned size, struct front *fronts[2])
 	return p->null ? 0 : -1;
 }
 
-static int program_up(struct peer *p, unsigned pairs, unsigned size, struct front *fronts[2])
+static int program_up(struct peer *p, const struct peer_setup *setup, struct front **fronts)
 {
 	char error[256];
 	int rc;
@@ -113,19 +125,19 @@ static int program_up(struct peer *p, unsigned pairs, unsigned size, struct fron
 		p->dir[0] = '\0';
 		return -1;
 	}
-	set_environment(p, pairs);
+	set_environment(p, setup);
 	rc = run(p, "up", take_up_line, error);
 	if (rc == EXIT_SKIP || rc == -ENOENT) {
 		snprintf(p->skipped, sizeof(p->skipped), "%s", error);
 		return -ENOTSUP;
 	}
-	if (rc != 0 || p->n_sockets != 2) {
-		warnx("%s: up: %s", p->name, error[0] ? error : "it named no two sockets");
+	if (rc != 0 || p->n_sockets != setup->ports) {
+		warnx("%s: up: %s", p->name, error[0] ? error : "it did not name a socket for each port");
 		return -1;
 	}
-	if (make_fronts(p, size, fronts) < 0)
+	if (make_fronts(p, setup, fronts) < 0)
 		return -1;
-	for (unsigned i = 0; i < 2; i++) {
+	for (unsigned i = 0; i < setup->ports; i++) {
 		if (front_connect(fronts[i]) < 0) {
 			warnx("%s: port %u: %s", p->name, i, front_error(fronts[i]));
 			return -1;
@@ -134,15 +146,17 @@ static int program_up(struct peer *p, unsigned pairs, unsigned size, struct fron
 	return 0;
 }
 
-int peer_up(struct peer *p, unsigned pairs, unsigned size, struct front *fronts[2])
+int peer_up(struct peer *p, const struct peer_setup *setup, struct front *fronts[PEER_MAX_PORTS])
 {
 	p->n_sockets = 0;
 	p->connects = false;
 	p->pid = 0;
-	fronts[0] = fronts[1] = NULL;
+	memset(p->mac, 0, sizeof(p->mac));
+	for (unsigned i = 0; i < PEER_MAX_PORTS; i++)
+		fronts[i] = NULL;
 	if (strcmp(p->name, "null") == 0)
-		return null_up(p, size, fronts);
-	return program_up(p, pairs, size, fronts);
+		return null_up(p, setup, fronts);
+	return program_up(p, setup, fronts);
 }
 
 void peer_measure_begin(struct peer *p)
@@ -164,6 +178,8 @@ static void take_cycles_line(void *context, const char *text)
 
 	if (strncmp(text, key, sizeof(key) - 1) == 0)
 		p->cycles_per_packet = strtod(text + sizeof(key) - 1, NULL);
+	else if (strncmp(text, "learned ", 8) == 0)
+		p->learned = strtoull(text + 8, NULL, 10);
 	else if (p->n_stages < TRIAL_STAGES &&
 		 sscanf(text, "stage %23s %lf", stage->name, &stage->cycles_per_packet) == 2)
 		p->n_stages++;
@@ -175,6 +191,7 @@ void peer_measure_end(struct peer *p)
 
 	p->cycles_per_packet = 0;
 	p->n_stages = 0;
+	p->learned = 0;
 	p->worker_share_pct = p->null ? null_share_pct(p->null) : share_end_pct(&p->share, p->pid);
 	if (p->null)
 		p->cycles_per_packet = null_cycles_per_packet(p->null);
@@ -218,13 +235,13 @@ void peer_resume(struct peer *p)
 		wait_stopped(p->pid, false);
 }
 
-void peer_down(struct peer *p, struct front *fronts[2])
+void peer_down(struct peer *p, struct front *fronts[PEER_MAX_PORTS])
 {
 	char error[256];
 
 	null_stop(p->null);
 	p->null = NULL;
-	for (unsigned i = 0; i < 2; i++) {
+	for (unsigned i = 0; i < PEER_MAX_PORTS; i++) {
 		front_destroy(fronts[i]);
 		fronts[i] = NULL;
 	}

@@ -6,17 +6,22 @@
  *	BENCH_BIN          the directory of sluice-bench itself
  *	BENCH_WORKER_CORE, BENCH_MAIN_CORE
  *	BENCH_HUGE_MB      huge pages that it may count on; 0: it must do without
- *	BENCH_PAIRS        MAC addresses at each port that it must be able to learn
+ *	BENCH_SCENARIO     what it is set up for; docs/bench.md says what each scenario expects
+ *	BENCH_PORTS        vhost-user ports to make
+ *	BENCH_COUNT        of what the scenario counts: MAC addresses at each port that it must be able to
+ *	                   learn, connections, ...
  *	BENCH_SOCKETS, BENCH_CONTROL, BENCH_CONNECTS   --sockets, --control, --backend-connects (peer
  *"running")
  *
- *	up      Starts the switch with two vhost-user ports in one L2 segment, one worker on
- *BENCH_WORKER_CORE, and prints lines: "socket PATH" twice; "connects" when it connects to them rather than
- *listens; "pid N"; "version TEXT"; "command TEXT" (what it runs, for the reader). Exit 77: it can't run here,
- *	        and the last line on stderr is the reason.
- *	reset   Begins a measurement.
- *	cycles  Ends it and prints "cycles_per_packet X": of the worker, polls that found nothing left out.
- *Prints nothing when the switch can't say. down    Ends it, whatever state it is in, and leaves nothing
+ * Its verbs:
+ *
+ *	up      Starts the switch with BENCH_PORTS vhost-user ports, one worker on BENCH_WORKER_CORE, and
+ *prints lines: "socket PATH" for each port; "connects" when it connects to them rather than listens; "pid N";
+ *"version TEXT"; "command TEXT" (what it runs, for the reader); "mac MAC" where the scenario needs one. Exit
+ *77: it can't run here, or not this scenario, and the last line on stderr is the reason. reset   Begins a
+ *measurement. cycles  Ends it and prints "cycles_per_packet X": of the worker, polls that found nothing left
+ *out. Prints nothing when the switch can't say. "stage NAME X" for each stage, "learned N" the number of
+ *addresses in its MAC table, where it can. down    Ends it, whatever state it is in, and leaves nothing
  *behind; called also after a failed `up`.
  */
 #pragma once
@@ -30,20 +35,31 @@
 #include "bench/report.h"
 #include "bench/share.h"
 
+enum { PEER_MAX_PORTS = 256 };
+
 struct front;
+
+struct peer_setup {
+	const char *scenario;
+	unsigned ports; /* 2..PEER_MAX_PORTS */
+	unsigned count;
+	unsigned size; /* the longest frame to come, or TRAFFIC_IMIX */
+};
 
 struct peer {
 	const char *name;
 	const struct options *opt;
 	char dir[64]; /* BENCH_DIR; empty when it is down */
-	char socket[2][108];
+	char socket[PEER_MAX_PORTS][108];
 	unsigned n_sockets;
 	bool connects;
 	pid_t pid;
+	uint8_t mac[6]; /* of what the scenario says, or zero */
 	char version[128], command[1024];
 	char skipped[256];	  /* why it can't run here; then it stays so for the rest of the run */
-	double cycles_per_packet; /* of the last measurement, or 0; so are the next two */
+	double cycles_per_packet; /* of the last measurement, or 0; so are the next four */
 	double worker_share_pct;
+	uint64_t learned;
 	struct trial_stage stage[TRIAL_STAGES];
 	unsigned n_stages;
 	struct share share;
@@ -51,12 +67,13 @@ struct peer {
 };
 
 /**
- * Starts the peer for `pairs` pairs of addresses and connects two fronts to it. Returns 0; -ENOTSUP: it can't
- * run here (`skipped` says why); -1: it failed, which has been said on stderr. peer_down in any case.
+ * Starts the peer and connects a front to each of its ports. Returns 0; -ENOTSUP: it can't run here
+ * (`skipped` says why); -1: it failed, which has been said on stderr. peer_down in any case.
  */
-int peer_up(struct peer *p, unsigned pairs, unsigned size, struct front *fronts[2]);
+int peer_up(struct peer *p, const struct peer_setup *setup, struct front *fronts[PEER_MAX_PORTS]);
 
-/** Around a measurement; the latter leaves its figures in cycles_per_packet, worker_share_pct and stage. */
+/** Around a measurement; the latter leaves its figures in cycles_per_packet, worker_share_pct,
+ * learned and stage. */
 void peer_measure_begin(struct peer *p);
 void peer_measure_end(struct peer *p);
 
@@ -64,5 +81,5 @@ void peer_measure_end(struct peer *p);
 void peer_pause(struct peer *p);
 void peer_resume(struct peer *p);
 
-/** Disconnects the fronts (either may be NULL) and ends the peer. Does nothing when it is down. */
-void peer_down(struct peer *p, struct front *fronts[2]);
+/** Disconnects the fronts (any may be NULL) and ends the peer. Does nothing when it is down. */
+void peer_down(struct peer *p, struct front *fronts[PEER_MAX_PORTS]);

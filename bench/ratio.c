@@ -1,14 +1,18 @@
 #include "bench/ratio.h"
 
+#include <math.h>
 #include <string.h>
 
-/* The n-th trial of `peer` in the turn of `like` with its size and pairs, or NULL. */
-static const struct trial *find(
-	const struct report *r, const struct trial *like, const char *peer, unsigned n)
+static bool belongs(const struct trial *t, struct ratio_side side)
+{
+	return report_same_kind(&t->kind, side.kind) && strcmp(t->peer, side.peer) == 0;
+}
+
+/* The n-th trial of `side` in `turn`, or NULL. */
+static const struct trial *find(const struct report *r, struct ratio_side side, unsigned turn, unsigned n)
 {
 	for (const struct trial *t = r->trials; t < r->trials + r->n_trials; t++)
-		if (t->turn == like->turn && t->size == like->size && t->pairs == like->pairs &&
-			strcmp(t->peer, peer) == 0 && n-- == 0)
+		if (t->turn == turn && belongs(t, side) && n-- == 0)
 			return t;
 	return NULL;
 }
@@ -19,7 +23,7 @@ static bool alike(const struct trial *a, const struct trial *b)
 	       !report_disturbed(b);
 }
 
-void ratio_of(const struct report *r, unsigned size, unsigned pairs, const char *a, const char *b,
+void ratio_of(const struct report *r, struct ratio_side a, struct ratio_side b, enum metric metric,
 	struct ratio *out)
 {
 	unsigned turn = 0, n = 0;
@@ -28,19 +32,14 @@ void ratio_of(const struct report *r, unsigned size, unsigned pairs, const char 
 	for (const struct trial *t = r->trials; t < r->trials + r->n_trials; t++) {
 		const struct trial *other;
 
-		if (t->size != size || t->pairs != pairs || strcmp(t->peer, a) != 0)
+		if (!belongs(t, a))
 			continue;
 		n = t->turn == turn ? n + 1 : 0;
 		turn = t->turn;
-		other = find(r, t, b, n);
-		if (!other || other->mpps == 0)
+		other = find(r, b, turn, n);
+		if (!other || !(other->value[metric] > 0) || isnan(t->value[metric]))
 			continue;
-		if (!alike(t, other)) {
-			out->unlike++;
-			continue;
-		}
-		spread_add(&out->mpps, t->mpps / other->mpps);
-		if (t->cycles_per_packet > 0 && other->cycles_per_packet > 0)
-			spread_add(&out->cycles, t->cycles_per_packet / other->cycles_per_packet);
+		spread_add(
+			alike(t, other) ? &out->like : &out->unlike, t->value[metric] / other->value[metric]);
 	}
 }

@@ -1,18 +1,22 @@
 /*
- * ratio.h: one peer against another, pair by pair: trials of the same turn, so that both met the same
- * weather.
+ * ratio.h: how two sets of trials compare, trial by trial of the same turn; so what changes on a shared
+ * machine from one minute to the next falls out.
  */
 #pragma once
 
 #include "bench/report.h"
-#include "bench/spread.h"
 
-struct ratio {
-	struct spread mpps;   /* a's divided by b's */
-	struct spread cycles; /* the same of cycles a packet, where both say it */
-	unsigned unlike; /* pairs left out: cores near in one trial and not in the other, or one disturbed */
+/* Trials to compare: those of one kind by one peer. */
+struct ratio_side {
+	const struct kind *kind;
+	const char *peer;
 };
 
-/** Pairs the trials of `a` and `b` with this size and number of pairs. */
-void ratio_of(const struct report *r, unsigned size, unsigned pairs, const char *a, const char *b,
+struct ratio {
+	struct spread like;   /* a / b, of trials under like conditions */
+	struct spread unlike; /* of the others: another state of the cores, or disturbed */
+};
+
+/** Divides `metric` of each trial of `a` by that of its counterpart of `b`: the n-th of the same turn. */
+void ratio_of(const struct report *r, struct ratio_side a, struct ratio_side b, enum metric metric,
 	struct ratio *out);

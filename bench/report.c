@@ -1,6 +1,7 @@
 #include "bench/report.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,16 @@ void report_free(struct report *r)
 	free(r->trials);
 	r->trials = NULL;
 	r->n_trials = r->room = 0;
+}
+
+struct trial report_trial(const struct kind *kind, const char *peer, unsigned turn)
+{
+	struct trial t = {.kind = *kind, .turn = turn, .state = "unknown"};
+
+	snprintf(t.peer, sizeof(t.peer), "%s", peer);
+	for (unsigned m = 0; m < METRICS; m++)
+		t.value[m] = NAN;
+	return t;
 }
 
 int report_add(struct report *r, const struct trial *t)
@@ -53,26 +64,38 @@ void report_peer(
 	snprintf(p->skipped, sizeof(p->skipped), "%s", skipped);
 }
 
+bool report_same_kind(const struct kind *a, const struct kind *b)
+{
+	return a->size == b->size && a->count == b->count && strcmp(a->scenario, b->scenario) == 0 &&
+	       strcmp(a->variant, b->variant) == 0;
+}
+
+bool report_first_of_kind(const struct report *r, unsigned i)
+{
+	for (unsigned k = 0; k < i; k++)
+		if (report_same_kind(&r->trials[k].kind, &r->trials[i].kind))
+			return false;
+	return true;
+}
+
 bool report_disturbed(const struct trial *t)
 {
 	return (t->worker_share_pct > 0 && t->worker_share_pct < SHARE_ENOUGH_PCT) ||
-	       t->generator_share_pct < SHARE_ENOUGH_PCT;
+	       (t->generator_share_pct > 0 && t->generator_share_pct < SHARE_ENOUGH_PCT);
 }
 
 bool report_generator_bound(const struct trial *t)
 {
-	return !report_disturbed(t) && t->busy_pct > 0 && t->busy_pct < BUSY_ENOUGH_PCT;
+	return !t->paced && !report_disturbed(t) && t->value[METRIC_BUSY] < BUSY_ENOUGH_PCT;
 }
 
 static void add_trial(struct report_summary *s, const struct trial *t)
 {
 	if (!s->first)
 		s->first = t;
-	spread_add(&s->mpps, t->mpps);
-	if (t->cycles_per_packet > 0)
-		spread_add(&s->cycles, t->cycles_per_packet);
-	if (t->busy_pct > 0)
-		spread_add(&s->busy, t->busy_pct);
+	for (unsigned m = 0; m < METRICS; m++)
+		if (!isnan(t->value[m]))
+			spread_add(&s->value[m], t->value[m]);
 	for (unsigned i = 0; i < t->n_stages; i++)
 		spread_add(&s->stage[i], t->stage[i].cycles_per_packet);
 	s->lost += t->lost;
@@ -87,10 +110,10 @@ static void add_trial(struct report_summary *s, const struct trial *t)
 }
 
 void report_summarize(
-	const struct report *r, unsigned size, unsigned pairs, const char *peer, struct report_summary *s)
+	const struct report *r, const struct kind *kind, const char *peer, struct report_summary *s)
 {
 	memset(s, 0, sizeof(*s));
 	for (const struct trial *t = r->trials; t < r->trials + r->n_trials; t++)
-		if (t->size == size && t->pairs == pairs && strcmp(t->peer, peer) == 0)
+		if (report_same_kind(&t->kind, kind) && strcmp(t->peer, peer) == 0)
 			add_trial(s, t);
 }

@@ -1,5 +1,6 @@
 /*
- * report.h: what was measured, and its faces: the table (table.c), ratios (ratio.c) and JSON (report_json.c).
+ * report.h: what was measured, and its faces: the table (table.c), ratios (ratio.c), goals (goals.c), JSON
+ * (report_json.c) and pictures (plot.c).
  */
 #pragma once
 
@@ -7,26 +8,36 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "bench/metric.h"
 #include "bench/options.h"
 #include "bench/spread.h"
 
-enum { TRIAL_STAGES = 16 };
+enum { TRIAL_STAGES = 16, KIND_VARIANT = 24 };
 
 struct trial_stage {
 	char name[24];
 	double cycles_per_packet;
 };
 
-/* One measurement; counts as generator.h has them. A share or rate of 0 is unknown. */
+/* What a trial was of. Only trials of one kind have figures in common. */
+struct kind {
+	const char *scenario;	    /* its name; lives as long as the program */
+	char variant[KIND_VARIANT]; /* of the scenario ("encap", "90%"), or empty */
+	unsigned size;		    /* bytes of frame with FCS; TRAFFIC_IMIX: a mixture */
+	unsigned count;		    /* of what scenario->counts says: pairs, connections, ports */
+};
+
+/* One measurement; counts as generator.h has them. A share of 0 is unknown, and so is a value that is NAN. */
 struct trial {
+	struct kind kind;
 	char peer[32];
-	unsigned size, pairs, turn;
-	double seconds, mpps;
+	unsigned turn;
+	double seconds;
 	uint64_t sent, lost, late, wrong;
-	double cycles_per_packet; /* of the switch's worker */
-	double busy_pct;	  /* of the worker: cycles a packet times packets a second */
+	double value[METRICS];
 	double worker_share_pct, generator_share_pct; /* of its core that each was given */
 	double wait_pct;			      /* of the generator: nothing to do */
+	bool paced;				      /* the rate was the bench's choice: busy says nothing */
 	double before_ns, after_ns;		      /* core to core */
 	const char *state;			      /* "near", "far", "mixed", "unknown" */
 	uint64_t stolen_ms;			      /* by the hypervisor, from all cores */
@@ -47,9 +58,9 @@ struct report {
 	bool interrupted;
 };
 
-/* All trials of one size, number of pairs and peer, together. */
+/* All trials of one kind and peer, together. */
 struct report_summary {
-	struct spread mpps, cycles, busy, stage[TRIAL_STAGES];
+	struct spread value[METRICS], stage[TRIAL_STAGES];
 	const struct trial *first; /* names the stages; NULL: there is no trial */
 	uint64_t lost, late, wrong;
 	unsigned near, far, mixed, bound, disturbed, stolen;
@@ -58,12 +69,21 @@ struct report_summary {
 void report_init(struct report *r, const struct options *opt);
 void report_free(struct report *r);
 
+/** A trial of `kind` by `peer` with nothing measured yet. */
+struct trial report_trial(const struct kind *kind, const char *peer, unsigned turn);
+
 /** Adds a trial. 0 or -ENOMEM. */
 int report_add(struct report *r, const struct trial *t);
 
 /** Says what a peer is, or why it was skipped (empty: it was not); the last call for a name counts. */
 void report_peer(
 	struct report *r, const char *name, const char *version, const char *command, const char *skipped);
+
+bool report_same_kind(const struct kind *a, const struct kind *b);
+
+/** True when trial `i` is the first of its kind: walking those yields each kind once, in the order measured.
+ */
+bool report_first_of_kind(const struct report *r, unsigned i);
 
 /** Something else ran on the worker's or the generator's core. */
 bool report_disturbed(const struct trial *t);
@@ -73,10 +93,13 @@ bool report_disturbed(const struct trial *t);
 bool report_generator_bound(const struct trial *t);
 
 void report_summarize(
-	const struct report *r, unsigned size, unsigned pairs, const char *peer, struct report_summary *s);
+	const struct report *r, const struct kind *kind, const char *peer, struct report_summary *s);
 
-/** Prints the medians by size, pairs and peer, and then how the first peer compares with each other one. */
+/** Prints the medians by kind and peer, then how the first peer compares with each other one, then the goals.
+ */
 void report_table(const struct report *r);
 
-/** With what is needed to repeat it: {scenario, version, host, options, peers, trials, summary, ratios}. */
+/** With what is needed to repeat it: {scenario, version, host, options, peers, trials, summary, ratios,
+ * goals}.
+ */
 json_t *report_json(const struct report *r);

@@ -1,6 +1,10 @@
+#include <math.h>
+
+#include "bench/goals.h"
 #include "bench/host.h"
 #include "bench/ratio.h"
 #include "bench/report.h"
+#include "bench/scenario.h"
 
 static json_t *stages_json(const struct trial *t)
 {
@@ -12,46 +16,68 @@ static json_t *stages_json(const struct trial *t)
 	return stages;
 }
 
+static json_t *kind_json(const struct kind *kind, const char *peer)
+{
+	return json_pack("{s:s, s:s, s:i, s:i, s:s, s:s}", "scenario", kind->scenario, "variant",
+		kind->variant, "size", (int)kind->size, "count", (int)kind->count, "of",
+		scenario_find(kind->scenario)->counts, "peer", peer);
+}
+
 static json_t *trial_json(const struct trial *t)
 {
-	json_t *json = json_pack("{s:s, s:i, s:i, s:i, s:f, s:f, s:I, s:I, s:I, s:I}", "peer", t->peer,
-		"size", (int)t->size, "pairs", (int)t->pairs, "turn", (int)t->turn, "seconds", t->seconds,
-		"mpps", t->mpps, "sent", (json_int_t)t->sent, "lost", (json_int_t)t->lost, "late",
+	json_t *json = kind_json(&t->kind, t->peer);
+	json_t *frames = json_pack("{s:i, s:f, s:I, s:I, s:I, s:I}", "turn", (int)t->turn, "seconds",
+		t->seconds, "sent", (json_int_t)t->sent, "lost", (json_int_t)t->lost, "late",
 		(json_int_t)t->late, "wrong", (json_int_t)t->wrong);
-	json_t *worker = json_pack("{s:f, s:o, s:f, s:f}", "cycles_per_packet", t->cycles_per_packet,
-		"stages", stages_json(t), "busy_pct", t->busy_pct, "worker_share_pct", t->worker_share_pct);
-	json_t *generator = json_pack("{s:f, s:f, s:b}", "generator_share_pct", t->generator_share_pct,
-		"generator_wait_pct", t->wait_pct, "generator_bound", report_generator_bound(t));
+	json_t *cores = json_pack("{s:o, s:f, s:f, s:f, s:b}", "stages", stages_json(t), "worker_share_pct",
+		t->worker_share_pct, "generator_share_pct", t->generator_share_pct, "generator_wait_pct",
+		t->wait_pct, "generator_bound", report_generator_bound(t));
 	json_t *weather = json_pack("{s:f, s:f, s:s, s:I, s:b}", "core_to_core_before_ns", t->before_ns,
 		"core_to_core_after_ns", t->after_ns, "state", t->state, "stolen_ms",
 		(json_int_t)t->stolen_ms, "disturbed", report_disturbed(t));
 
-	json_object_update_new(json, worker);
-	json_object_update_new(json, generator);
+	json_object_update_new(json, frames);
+	json_object_update_new(json, cores);
 	json_object_update_new(json, weather);
+	for (unsigned m = 0; m < METRICS; m++)
+		if (!isnan(t->value[m]))
+			json_object_set_new(json, metric_info(m)->name, json_real(t->value[m]));
 	return json;
 }
 
-static json_t *summary_json(const struct report *r, unsigned size, unsigned pairs, const char *peer)
+static json_t *summary_json(const struct report *r, const struct kind *kind, const char *peer)
 {
 	static struct report_summary s;
+	json_t *json = kind_json(kind, peer), *totals;
 
-	report_summarize(r, size, pairs, peer, &s);
-	return json_pack("{s:i, s:i, s:s, s:o, s:o, s:o, s:I, s:I, s:I, s:i, s:i}", "size", (int)size,
-		"pairs", (int)pairs, "peer", peer, "mpps", spread_json(&s.mpps), "cycles_per_packet",
-		spread_json(&s.cycles), "busy_pct", spread_json(&s.busy), "lost", (json_int_t)s.lost, "late",
+	report_summarize(r, kind, peer, &s);
+	totals = json_pack("{s:I, s:I, s:I, s:i, s:i}", "lost", (json_int_t)s.lost, "late",
 		(json_int_t)s.late, "wrong", (json_int_t)s.wrong, "generator_bound", (int)s.bound,
 		"disturbed", (int)s.disturbed);
+	json_object_update_new(json, totals);
+	for (unsigned m = 0; m < METRICS; m++)
+		if (s.value[m].n > 0)
+			json_object_set_new(json, metric_info(m)->name, spread_json(&s.value[m]));
+	return json;
 }
 
-static json_t *ratio_json(const struct report *r, unsigned size, unsigned pairs, const char *against)
+static json_t *ratio_json(const struct report *r, const struct kind *kind, const char *against)
 {
 	static struct ratio ratio;
+	const char *peer = r->peers[0].name;
+	json_t *json = kind_json(kind, peer);
 
-	ratio_of(r, size, pairs, r->peers[0].name, against, &ratio);
-	return json_pack("{s:i, s:i, s:s, s:s, s:o, s:o, s:i}", "size", (int)size, "pairs", (int)pairs,
-		"peer", r->peers[0].name, "against", against, "mpps", spread_json(&ratio.mpps),
-		"cycles_per_packet", spread_json(&ratio.cycles), "unlike", (int)ratio.unlike);
+	json_object_set_new(json, "against", json_string(against));
+	for (unsigned m = 0; m < METRICS; m++) {
+		if (!metric_info(m)->ratio)
+			continue;
+		ratio_of(r, (struct ratio_side){kind, peer}, (struct ratio_side){kind, against}, m, &ratio);
+		if (ratio.like.n + ratio.unlike.n > 0)
+			json_object_set_new(json, metric_info(m)->name,
+				json_pack("{s:o, s:o}", "like", spread_json(&ratio.like), "unlike",
+					spread_json(&ratio.unlike)));
+	}
+	return json;
 }
 
 static json_t *peer_json(const struct report_peer *p)
@@ -60,17 +86,17 @@ static json_t *peer_json(const struct report_peer *p)
 		p->command, "skipped", p->skipped[0] ? p->skipped : NULL);
 }
 
-/* What the peers did with one size and number of pairs, and how the first one compares. */
-static void add_kind(const struct report *r, unsigned size, unsigned pairs, json_t *summary, json_t *ratios)
+/* What the peers did with one kind of trial, and how the first one compares. */
+static void add_kind(const struct report *r, const struct kind *kind, json_t *summary, json_t *ratios)
 {
 	for (unsigned i = 0; i < r->n_peers; i++) {
 		const struct report_peer *p = &r->peers[i];
 
 		if (p->skipped[0])
 			continue;
-		json_array_append_new(summary, summary_json(r, size, pairs, p->name));
+		json_array_append_new(summary, summary_json(r, kind, p->name));
 		if (i > 0)
-			json_array_append_new(ratios, ratio_json(r, size, pairs, p->name));
+			json_array_append_new(ratios, ratio_json(r, kind, p->name));
 	}
 }
 
@@ -81,12 +107,13 @@ json_t *report_json(const struct report *r)
 
 	for (unsigned i = 0; i < r->n_peers; i++)
 		json_array_append_new(peers, peer_json(&r->peers[i]));
-	for (unsigned i = 0; i < r->n_trials; i++)
+	for (unsigned i = 0; i < r->n_trials; i++) {
 		json_array_append_new(trials, trial_json(&r->trials[i]));
-	for (unsigned s = 0; s < o->n_sizes; s++)
-		for (unsigned p = 0; p < o->n_pairs; p++)
-			add_kind(r, o->sizes[s], o->pairs[p], summary, ratios);
-	return json_pack("{s:s, s:s, s:o, s:o, s:b, s:o, s:o, s:o, s:o}", "scenario", o->scenario, "version",
-		SLUICE_VERSION, "host", host_facts(), "options", options_json(o), "interrupted",
-		r->interrupted, "peers", peers, "trials", trials, "summary", summary, "ratios", ratios);
+		if (report_first_of_kind(r, i))
+			add_kind(r, &r->trials[i].kind, summary, ratios);
+	}
+	return json_pack("{s:s, s:s, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o}", "scenario", o->scenario,
+		"version", SLUICE_VERSION, "host", host_facts(), "options", options_json(o), "interrupted",
+		r->interrupted, "peers", peers, "trials", trials, "summary", summary, "ratios", ratios,
+		"goals", goals_json(r));
 }

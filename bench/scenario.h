@@ -1,5 +1,6 @@
 /*
- * scenario.h: what sluice-bench can measure. A scenario is one file and one line in the table (main.c).
+ * scenario.h: what sluice-bench can measure. A scenario is one file and one line in the table (scenario.c):
+ * turns.c sets each peer up for each count, and the scenario measures it.
  */
 #pragma once
 
@@ -8,17 +9,39 @@
 #include "bench/options.h"
 #include "bench/report.h"
 
+struct front;
+struct peer;
+
+/* One peer's turn with one count: the peer is up, and its ports have a front each. */
+struct session {
+	const struct options *o; /* sizes are the scenario's own where the user gave none */
+	struct report *report;
+	const atomic_bool *stop; /* end early, as good as can be */
+	struct peer *peer;
+	struct front **fronts; /* one for each port */
+	unsigned n_fronts;
+	unsigned turn;
+	struct kind kind; /* scenario and count; size and variant are for the scenario to set */
+};
+
 struct scenario {
 	const char *name; /* NULL ends the table */
 	const char *help;
-	/**
-	 * Measures what `o` asks for into `report`. A peer that can't run here is skipped, with its reason in
-	 * the report. Returns 0, or -1 when something failed (already said on stderr). Ends early, as good as
-	 * it can, when *stop becomes true.
-	 */
-	int (*run)(const struct options *o, struct report *report, const atomic_bool *stop);
+	const char *counts;						    /* what --count counts */
+	unsigned sizes[OPTIONS_MAX_LIST], default_counts[OPTIONS_MAX_LIST]; /* until the first 0 */
+	/** How many ports `count` needs; NULL: two. */
+	unsigned (*ports)(unsigned count);
+	bool small_pages; /* without huge pages whatever the options say */
+	/** Measures and adds trials. 0, or -errno when something failed (already said on stderr). */
+	int (*take)(struct session *s);
 };
 
 extern const struct scenario scenarios[];
 
-int l2_run(const struct options *o, struct report *report, const atomic_bool *stop);
+/** NULL: there is none of that name. */
+const struct scenario *scenario_find(const char *name);
+
+int flood_take(struct session *s);
+int l2_take(struct session *s);
+int learn_take(struct session *s);
+int memory_take(struct session *s);

@@ -5,7 +5,7 @@
 
 #include <jansson.h>
 
-enum { SPREAD_MAX = 4096 };
+enum { SPREAD_MAX = 1024 };
 
 struct spread {
 	double value[SPREAD_MAX]; /* in order once spread_median has been asked */

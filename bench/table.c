@@ -1,7 +1,13 @@
 #include <stdio.h>
+#include <string.h>
 
+#include "bench/goals.h"
 #include "bench/ratio.h"
 #include "bench/report.h"
+#include "bench/scenario.h"
+#include "bench/traffic.h"
+
+enum { COLUMN = 8, SPREAD_COLUMN = 17 };
 
 static void print_weather(const struct report_summary *s)
 {
@@ -30,72 +36,134 @@ static void print_stages(struct report_summary *s)
 	putchar('\n');
 }
 
-static void print_summary(const struct report *r, unsigned size, unsigned pairs, const char *peer)
+/* Which metrics any trial of the scenario has. */
+static void find_columns(const struct report *r, const char *scenario, bool shown[METRICS])
+{
+	memset(shown, 0, METRICS * sizeof(*shown));
+	for (const struct trial *t = r->trials; t < r->trials + r->n_trials; t++)
+		for (unsigned m = 0; m < METRICS; m++)
+			if (strcmp(t->kind.scenario, scenario) == 0 && t->value[m] == t->value[m])
+				shown[m] = true;
+}
+
+static void print_kind(const struct kind *kind)
+{
+	char size[16];
+
+	snprintf(size, sizeof(size), "%u", kind->size);
+	printf("%6s %8u  %-8s", kind->size == TRAFFIC_IMIX ? "imix" : size, kind->count, kind->variant);
+}
+
+static void print_header(const char *scenario, const bool shown[METRICS])
+{
+	const struct scenario *s = scenario_find(scenario);
+
+	printf("\n%s: %s\n%6s %8s  %-8s %-8s", scenario, s->help, "bytes", s->counts, "", "peer");
+	for (unsigned m = 0; m < METRICS; m++)
+		if (shown[m])
+			printf(" %*s%*s", COLUMN, metric_info(m)->heading,
+				metric_info(m)->spread ? SPREAD_COLUMN : 0, "");
+	printf("     lost   late  wrong  cores\n");
+}
+
+static void print_value(enum metric metric, struct spread *s)
+{
+	const struct metric_info *info = metric_info(metric);
+	char range[40];
+
+	if (s->n == 0) {
+		printf(" %*s%*s", COLUMN, "-", info->spread ? SPREAD_COLUMN : 0, "");
+		return;
+	}
+	printf(" %*.*f", COLUMN, info->digits, spread_median(s));
+	if (!info->spread)
+		return;
+	snprintf(
+		range, sizeof(range), "%.*f..%.*f", info->digits, spread_min(s), info->digits, spread_max(s));
+	printf("  %-*s", SPREAD_COLUMN - 2, range);
+}
+
+static void print_summary(
+	const struct report *r, const struct kind *kind, const char *peer, const bool shown[METRICS])
 {
 	static struct report_summary s;
 
-	report_summarize(r, size, pairs, peer, &s);
+	report_summarize(r, kind, peer, &s);
 	if (!s.first)
 		return;
-	printf("%5u %8u  %-8s %7.2f  %5.2f..%-5.2f", size, pairs, peer, spread_median(&s.mpps),
-		spread_min(&s.mpps), spread_max(&s.mpps));
-	if (s.cycles.n > 0)
-		printf(" %7.1f  %6.1f..%-6.1f %5.0f", spread_median(&s.cycles), spread_min(&s.cycles),
-			spread_max(&s.cycles), spread_median(&s.busy));
-	else
-		printf(" %7s  %14s %5s", "-", "", "-");
+	print_kind(kind);
+	printf(" %-8s", peer);
+	for (unsigned m = 0; m < METRICS; m++)
+		if (shown[m])
+			print_value(m, &s.value[m]);
 	printf(" %8llu %6llu %6llu ", (unsigned long long)s.lost, (unsigned long long)s.late,
 		(unsigned long long)s.wrong);
 	print_weather(&s);
 	print_stages(&s);
 }
 
-static void print_ratios(const struct report *r, unsigned size, unsigned pairs)
+static void print_ratio(const struct report *r, const struct kind *kind, const char *a, const char *b)
 {
 	static struct ratio ratio;
 
-	for (unsigned i = 1; i < r->n_peers; i++) {
-		ratio_of(r, size, pairs, r->peers[0].name, r->peers[i].name, &ratio);
-		if (ratio.mpps.n + ratio.unlike == 0)
+	for (unsigned m = 0; m < METRICS; m++) {
+		if (!metric_info(m)->ratio)
 			continue;
-		printf("%5u %8u  %s / %-8s", size, pairs, r->peers[0].name, r->peers[i].name);
-		if (ratio.mpps.n > 0)
-			printf(" %6.2fx Mpps (%.2f..%.2f)", spread_median(&ratio.mpps),
-				spread_min(&ratio.mpps), spread_max(&ratio.mpps));
-		if (ratio.cycles.n > 0)
-			printf("  %5.2f of its cycles (%.2f..%.2f)", spread_median(&ratio.cycles),
-				spread_min(&ratio.cycles), spread_max(&ratio.cycles));
-		printf("  %u compared, %u unlike\n", ratio.mpps.n, ratio.unlike);
+		ratio_of(r, (struct ratio_side){kind, a}, (struct ratio_side){kind, b}, m, &ratio);
+		if (ratio.like.n + ratio.unlike.n == 0)
+			continue;
+		printf("%-8s", kind->scenario);
+		print_kind(kind);
+		printf(" %s / %s: %s", a, b, metric_info(m)->heading);
+		if (ratio.like.n > 0)
+			printf(" %.2f (%.2f..%.2f) in %u like trials", spread_median(&ratio.like),
+				spread_min(&ratio.like), spread_max(&ratio.like), ratio.like.n);
+		if (ratio.like.n > 0 && ratio.unlike.n > 0)
+			putchar(',');
+		if (ratio.unlike.n > 0)
+			printf(" %.2f in %u unlike", spread_median(&ratio.unlike), ratio.unlike.n);
+		putchar('\n');
 	}
 }
 
-static void print_trials(const struct report *r)
+static void print_kinds(const struct report *r)
 {
-	const struct options *o = r->opt;
+	const char *scenario = "";
+	bool shown[METRICS] = {0};
 
-	printf("%s: both directions summed; worker on core %d, generator on core %d, rings of %u, ",
-		o->scenario, o->worker_core, o->generator_core, o->ring);
-	if (o->window)
-		printf("%u frames under way each way\n", o->window);
-	else
-		printf("open loop\n");
-	printf("\nbytes    pairs  peer        Mpps     (spread)   cycles/packet (spread)  busy%%     lost   "
-	       "late  "
-	       "wrong  cores\n");
-	for (unsigned s = 0; s < o->n_sizes; s++)
-		for (unsigned p = 0; p < o->n_pairs; p++)
-			for (unsigned i = 0; i < r->n_peers; i++)
-				print_summary(r, o->sizes[s], o->pairs[p], r->peers[i].name);
+	for (unsigned i = 0; i < r->n_trials; i++) {
+		const struct kind *kind = &r->trials[i].kind;
+
+		if (!report_first_of_kind(r, i))
+			continue;
+		if (strcmp(kind->scenario, scenario) != 0) {
+			scenario = kind->scenario;
+			find_columns(r, scenario, shown);
+			print_header(scenario, shown);
+		}
+		for (unsigned p = 0; p < r->n_peers; p++)
+			print_summary(r, kind, r->peers[p].name, shown);
+	}
 	putchar('\n');
-	for (unsigned s = 0; s < o->n_sizes; s++)
-		for (unsigned p = 0; p < o->n_pairs; p++)
-			print_ratios(r, o->sizes[s], o->pairs[p]);
+	for (unsigned i = 0; i < r->n_trials; i++)
+		for (unsigned p = 1; p < r->n_peers && report_first_of_kind(r, i); p++)
+			print_ratio(r, &r->trials[i].kind, r->peers[0].name, r->peers[p].name);
 }
 
 void report_table(const struct report *r)
 {
-	if (r->n_trials > 0)
-		print_trials(r);
+	const struct options *o = r->opt;
+
+	if (r->n_trials > 0) {
+		printf("Both directions summed; worker on core %d, generator on core %d, rings of %u, ",
+			o->worker_core, o->generator_core, o->ring);
+		if (o->window)
+			printf("%u frames under way each way\n", o->window);
+		else
+			printf("open loop\n");
+		print_kinds(r);
+		goals_print(r);
+	}
 	for (unsigned i = 0; i < r->n_peers; i++)
 		if (r->peers[i].skipped[0])
 			printf("%s: skipped: %s\n", r->peers[i].name, r->peers[i].skipped);

@@ -18,7 +18,7 @@ static uint16_t ip_checksum(const struct iphdr *ip)
 	return (uint16_t)~sum;
 }
 
-static void fill_template(struct traffic *t, unsigned from)
+static void fill_template(struct traffic_frame *t, unsigned from)
 {
 	static const uint8_t mac[6] = {0x02, 0x5b};
 	uint8_t *frame = t->whole[from];
@@ -48,25 +48,46 @@ static void fill_template(struct traffic *t, unsigned from)
 		frame[i] = (uint8_t)(i * 7 + i / 256 + from);
 }
 
+static void add_size(struct traffic *t, unsigned size)
+{
+	struct traffic_frame *frame = &t->size[t->n_sizes++];
+
+	frame->length = size - TRAFFIC_FCS;
+	fill_template(frame, 0);
+	fill_template(frame, 1);
+}
+
 void traffic_init(struct traffic *t, unsigned size, unsigned pairs)
 {
+	static const uint8_t imix[TRAFFIC_MIX] = {0, 1, 0, 0, 1, 0, 2, 0, 1, 0, 1, 0};
+
 	memset(t, 0, sizeof(*t));
-	t->length = size - TRAFFIC_FCS;
 	t->pairs = pairs;
 	t->random = 0x2545f491;
-	fill_template(t, 0);
-	fill_template(t, 1);
+	memcpy(t->mix, imix, sizeof(imix));
+	if (size != TRAFFIC_IMIX) {
+		add_size(t, size);
+		return;
+	}
+	add_size(t, 64);
+	add_size(t, 570);
+	add_size(t, 1518);
 }
 
-void traffic_fill(const struct traffic *t, uint8_t *frame, unsigned from)
+unsigned traffic_longest(unsigned size)
 {
-	memcpy(frame, t->whole[from], t->length);
+	return size == TRAFFIC_IMIX ? 1518 : size;
 }
 
-bool traffic_intact(const struct traffic *t, const uint8_t *frame, unsigned from)
+bool traffic_intact(const struct traffic *t, const uint8_t *frame, uint32_t len, unsigned from)
 {
-	const uint8_t *sent = t->whole[from];
+	const struct traffic_frame *f = t->size;
+	const uint8_t *sent;
 
-	return memcmp(frame + 12, sent + 12, 14) == 0 && memcmp(frame + 34, sent + 34, 14) == 0 &&
-	       memcmp(frame + PATTERN_AT, sent + PATTERN_AT, t->length - PATTERN_AT) == 0;
+	while (f < t->size + t->n_sizes - 1 && f->length != len)
+		f++;
+	sent = f->whole[from];
+	return f->length == len && memcmp(frame + 12, sent + 12, 14) == 0 &&
+	       memcmp(frame + 34, sent + 34, 14) == 0 &&
+	       memcmp(frame + PATTERN_AT, sent + PATTERN_AT, f->length - PATTERN_AT) == 0;
 }

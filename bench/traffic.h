@@ -25,19 +25,36 @@ enum {
 		4, /* counted in a frame's size, as everywhere (RFC 2544), but not there on a virtio ring */
 	TRAFFIC_MIN = 64,
 	TRAFFIC_MAX = 9004,
+	TRAFFIC_IMIX =
+		1, /* in a size's place: the usual mixture of 7 frames of 64 bytes, 4 of 570, 1 of 1518 */
+	TRAFFIC_SIZES = 3,
+	TRAFFIC_MIX = 12, /* frames after which a mixture repeats */
 	TRAFFIC_MAX_PAIRS = 1 << 24,
 	TRAFFIC_MARK = 0x51ce0000,
 };
 
+/* One size of frame: of pair 0, as either port sends it. */
+struct traffic_frame {
+	_Alignas(64) uint8_t whole[2][TRAFFIC_MAX];
+	unsigned length; /* in memory: without FCS */
+};
+
 struct traffic {
-	_Alignas(64) uint8_t whole[2][TRAFFIC_MAX]; /* a frame of pair 0, as either port sends it */
-	unsigned length;			    /* in memory: without FCS */
+	struct traffic_frame size[TRAFFIC_SIZES];
+	unsigned n_sizes;
+	uint8_t mix[TRAFFIC_MIX]; /* which size the n-th slot of a ring sends */
 	unsigned pairs;
 	uint32_t random; /* state of the order of pairs; never 0 */
 };
 
-/** Frames of `size` bytes (TRAFFIC_MIN..TRAFFIC_MAX, FCS included), between `pairs` pairs of hosts. */
+/**
+ * Frames of `size` bytes (TRAFFIC_MIN..TRAFFIC_MAX, FCS included, or TRAFFIC_IMIX) between `pairs` pairs of
+ * hosts.
+ */
 void traffic_init(struct traffic *t, unsigned size, unsigned pairs);
+
+/** The longest frame that `size` (as above) makes, in bytes with FCS. */
+unsigned traffic_longest(unsigned size);
 
 /** The next pair in random order (Marsaglia's xorshift32, and a multiplication instead of a remainder). */
 static inline uint32_t traffic_next_pair(struct traffic *t)
@@ -51,16 +68,22 @@ static inline uint32_t traffic_next_pair(struct traffic *t)
 	return (uint32_t)(((uint64_t)x * t->pairs) >> 32);
 }
 
+/** What the n-th slot of a ring sends; always the same. */
+static inline const struct traffic_frame *traffic_of_slot(const struct traffic *t, unsigned slot)
+{
+	return t->n_sizes == 1 ? &t->size[0] : &t->size[t->mix[slot % TRAFFIC_MIX]];
+}
+
 /**
- * Writes the first TRAFFIC_HEAD bytes of a frame of `pair` that port `from` sends as its number `seq`. The
- * rest, the pattern, is the same in every frame of a port: traffic_fill has put it there.
+ * Writes the first TRAFFIC_HEAD bytes of a frame of `pair` to host `to` behind the other port (its own pair,
+ * or for learning always the same), that port `from` sends as its number `seq`. The rest, the pattern, is the
+ * same in every frame of a slot: it has been put there once.
  */
-static inline void traffic_write(
-	const struct traffic *t, uint8_t *frame, unsigned from, uint32_t pair, uint64_t seq)
+static inline void traffic_write(const struct traffic_frame *t, uint8_t *frame, unsigned from, uint32_t pair,
+	uint32_t to, uint64_t seq)
 {
 	uint32_t near = 10u << 24 | pair, far = 10u << 24 | (0xffffff - pair);
-	uint32_t destination = htonl((uint32_t)!from << 24 | pair),
-		 source = htonl((uint32_t)from << 24 | pair);
+	uint32_t destination = htonl((uint32_t)!from << 24 | to), source = htonl((uint32_t)from << 24 | pair);
 	uint32_t src = htonl(from ? far : near), dst = htonl(from ? near : far);
 
 	memcpy(frame, t->whole[from], TRAFFIC_HEAD);
@@ -71,8 +94,14 @@ static inline void traffic_write(
 	memcpy(frame + 48, &seq, 8);
 }
 
-/** Fills a buffer of at least `length` and TRAFFIC_HEAD bytes with a whole frame of pair 0. */
-void traffic_fill(const struct traffic *t, uint8_t *frame, unsigned from);
+/** True when a frame of `len` bytes has one of the lengths sent. */
+static inline bool traffic_has_length(const struct traffic *t, uint32_t len)
+{
+	for (unsigned i = 0; i < t->n_sizes; i++)
+		if (t->size[i].length == len)
+			return true;
+	return false;
+}
 
 /** True when `frame` was meant for port `at` and comes from the other one; *seq is then its number. */
 static inline bool traffic_read(
@@ -82,8 +111,8 @@ static inline bool traffic_read(
 
 	memcpy(&mark, frame + 44, 4);
 	memcpy(seq, frame + 48, 8);
-	return len == t->length && mark == TRAFFIC_MARK + !at && frame[2] == at;
+	return traffic_has_length(t, len) && mark == TRAFFIC_MARK + !at && frame[2] == at;
 }
 
 /** True when everything but what traffic_write changes is as it was sent by port `from`. */
-bool traffic_intact(const struct traffic *t, const uint8_t *frame, unsigned from);
+bool traffic_intact(const struct traffic *t, const uint8_t *frame, uint32_t len, unsigned from);

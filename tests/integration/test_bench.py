@@ -15,8 +15,8 @@ BENCH = BUILD / "sluice-bench"
 SHORT = ["--turns", "1", "--seconds", "0.1", "--warm-up", "0.05"]
 
 
-def bench(*args, check=True):
-    done = subprocess.run([BENCH, "l2", "--json", *SHORT, *args], capture_output=True, text=True, timeout=100)
+def bench(*args, check=True, scenario="l2"):
+    done = subprocess.run([BENCH, scenario, "--json", *SHORT, *args], capture_output=True, text=True, timeout=100)
     assert done.returncode == 0 or not check, done.stderr
     return json.loads(done.stdout)
 
@@ -49,11 +49,51 @@ def test_null_switch_delivers_what_was_sent():
 @pytest.mark.parametrize("pages", [[], ["--huge-mb", "0"]], ids=["huge pages", "no huge pages"])
 def test_sluice_delivers_what_was_sent(pages):
     report = bench("--peers", "sluice", "--size", "64,1518", "--pairs", "1,1000", *pages)
-    assert [(t["size"], t["pairs"]) for t in report["trials"]] == [(64, 1), (1518, 1), (64, 1000), (1518, 1000)]
+    assert [(t["size"], t["count"]) for t in report["trials"]] == [(64, 1), (1518, 1), (64, 1000), (1518, 1000)]
     for trial in report["trials"]:
         assert_all_arrived(trial)
         assert trial["cycles_per_packet"] > 0
         assert {"ingress", "lookup", "deliver"} <= {stage["name"] for stage in trial["stages"]}
+
+
+def test_a_mixture_of_sizes_and_ports_that_carry_nothing():
+    (mixed,) = bench("--pairs", "100", "--huge-mb", "0", scenario="mixed")["trials"]
+    assert_all_arrived(mixed)
+    (ports,) = bench("--count", "9", "--huge-mb", "0", scenario="ports")["trials"]
+    assert_all_arrived(ports)
+    assert ports["count"] == 9 and ports["of"] == "ports"
+
+
+def test_every_address_shown_is_learned():
+    (trial,) = bench("--count", "5000", "--huge-mb", "0", scenario="learn")["trials"]
+    assert_all_arrived(trial)
+    assert trial["sent"] == 5000 and trial["learned_pct"] >= 99
+
+
+def test_a_flood_reaches_every_other_port_once():
+    (trial,) = bench("--count", "5", "--huge-mb", "0", scenario="flood")["trials"]
+    assert trial["sent"] > 0 and trial["sent"] % 4 == 0
+    assert (trial["lost"], trial["wrong"]) == (0, 0)
+
+
+def test_memory_is_what_the_kernel_says():
+    report = bench(scenario="memory")
+    (trial,) = report["trials"]
+    assert 1 < trial["rss_anon_mb"] < 1000
+    assert [(goal["scenario"], goal["met"]) for goal in report["goals"]] == [("memory", trial["rss_anon_mb"] <= 150)]
+
+
+def test_a_search_ends_below_the_rate_of_the_closed_loop():
+    (trial,) = bench("--peers", "null", "--huge-mb", "0", "--search")["trials"]
+    assert 0 <= trial["ndr_mpps"] <= trial["pdr_mpps"] * 1.02 and trial["pdr_mpps"] <= 1.06 * trial["mpps"]
+
+
+def test_goals_compare_trials_of_the_peers_that_run(tmp_path):
+    report = bench("--peers", "sluice", "--huge-mb", "0", "--pairs", "1,10000")
+    (goal,) = report["goals"]
+    one, many = (trial["mpps"] for trial in report["trials"])
+    assert goal["goal"].startswith("64 B, 10,000 pairs") and goal["measured"]["median"] == pytest.approx(many / one, rel=1e-4)
+    assert goal["met"] == (many / one >= 0.8)
 
 
 def test_a_full_ring_loses_frames_and_the_report_says_so():

@@ -1,0 +1,199 @@
+#include "bench/goals.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "bench/ratio.h"
+#include "bench/turns.h"
+
+enum bound { AT_MOST, AT_LEAST };
+
+struct side {
+	struct kind kind;
+	const char *peer; /* NULL: there is no other side, the limit is absolute */
+};
+
+struct goal {
+	const char *text;
+	enum metric metric;
+	struct side a, b;
+	enum bound bound;
+	double limit;
+};
+
+#define L2(size, pairs)                                                                                      \
+	{                                                                                                    \
+		"l2", "", size, pairs                                                                        \
+	}
+
+/* Peers first: the first one of the run is what ratios are of. */
+static const struct goal goals[] = {
+	{"64 B, 1 pair: cycles of testpmd io's", METRIC_CYCLES, {L2(64, 1), "sluice"}, {L2(64, 1), "testpmd"},
+		AT_MOST, 0.8},
+	{"64 B, 1 pair: cycles of Open vSwitch's", METRIC_CYCLES, {L2(64, 1), "sluice"}, {L2(64, 1), "ovs"},
+		AT_MOST, 0.45},
+	{"64 B, 1 pair: Mpps over testpmd io's", METRIC_MPPS, {L2(64, 1), "sluice"}, {L2(64, 1), "testpmd"},
+		AT_LEAST, 1.3},
+	{"64 B, 1 pair: Mpps over Open vSwitch's", METRIC_MPPS, {L2(64, 1), "sluice"}, {L2(64, 1), "ovs"},
+		AT_LEAST, 2.2},
+	{"1518 B, 1 pair: cycles of testpmd io's", METRIC_CYCLES, {L2(1518, 1), "sluice"},
+		{L2(1518, 1), "testpmd"}, AT_MOST, 0.5},
+	{"64 B, 10,000 pairs: Mpps over 1 pair's", METRIC_MPPS, {L2(64, 10000), "sluice"},
+		{L2(64, 1), "sluice"}, AT_LEAST, 0.8},
+	{"64 B, 10,000 pairs: Mpps over Open vSwitch's", METRIC_MPPS, {L2(64, 10000), "sluice"},
+		{L2(64, 10000), "ovs"}, AT_LEAST, 6},
+	{"64 B, 100,000 pairs: Mpps over 1 pair's", METRIC_MPPS, {L2(64, 100000), "sluice"},
+		{L2(64, 1), "sluice"}, AT_LEAST, 0.6},
+	{"64 B, 1,000,000 pairs: Mpps over 1 pair's", METRIC_MPPS, {L2(64, 1000000), "sluice"},
+		{L2(64, 1), "sluice"}, AT_LEAST, 0.4},
+	{"256 ports, of which 254 idle: cycles over 2 ports'", METRIC_CYCLES,
+		{{"ports", "", 64, 256}, "sluice"}, {{"ports", "", 64, 2}, "sluice"}, AT_MOST, 1.1},
+	{"2 ports, no huge pages: MB of its own", METRIC_RSS_ANON, {{"memory", "", 64, 2}, "sluice"},
+		{{0}, NULL}, AT_MOST, 150},
+};
+
+enum { GOALS = sizeof(goals) / sizeof(goals[0]) };
+
+struct verdict {
+	struct ratio ratio; /* absolute goals: the values, all as `like` */
+	struct spread *used;
+	bool met;
+};
+
+/* False: there are no trials for it. */
+static bool judge(const struct report *r, const struct goal *goal, struct verdict *v)
+{
+	struct ratio_side a = {&goal->a.kind, goal->a.peer}, b = {&goal->b.kind, goal->b.peer};
+	static struct report_summary s;
+	double figure;
+
+	if (goal->b.peer) {
+		ratio_of(r, a, b, goal->metric, &v->ratio);
+	} else {
+		memset(&v->ratio, 0, sizeof(v->ratio));
+		report_summarize(r, a.kind, a.peer, &s);
+		v->ratio.like = s.value[goal->metric];
+	}
+	v->used = v->ratio.like.n > 0 ? &v->ratio.like : &v->ratio.unlike;
+	figure = spread_median(v->used);
+	v->met = goal->bound == AT_MOST ? figure <= goal->limit : figure >= goal->limit;
+	return v->used->n > 0;
+}
+
+void goals_print(const struct report *r)
+{
+	static struct verdict v;
+	bool any = false;
+
+	for (const struct goal *goal = goals; goal < goals + GOALS; goal++) {
+		if (!judge(r, goal, &v))
+			continue;
+		if (!any)
+			printf("\nGoals (medians; trials compared are of the same turn):\n");
+		any = true;
+		printf("%-7s %s %s: %.2f (%.2f..%.2f, %u%s trials), %s %g\n", v.met ? "met" : "not met",
+			goal->a.kind.scenario, goal->text, spread_median(v.used), spread_min(v.used),
+			spread_max(v.used), v.used->n, v.used == &v.ratio.unlike ? " unlike" : "",
+			goal->bound == AT_MOST ? "at most" : "at least", goal->limit);
+	}
+}
+
+json_t *goals_json(const struct report *r)
+{
+	static struct verdict v;
+	json_t *list = json_array();
+
+	for (const struct goal *goal = goals; goal < goals + GOALS; goal++)
+		if (judge(r, goal, &v))
+			json_array_append_new(
+				list, json_pack("{s:s, s:s, s:o, s:s, s:f, s:b, s:b}", "scenario",
+					      goal->a.kind.scenario, "goal", goal->text, "measured",
+					      spread_json(v.used), "bound",
+					      goal->bound == AT_MOST ? "at most" : "at least", "limit",
+					      goal->limit, "met", v.met, "like", v.used == &v.ratio.like));
+	return list;
+}
+
+static void add_size(struct options *o, unsigned size)
+{
+	for (unsigned i = 0; i < o->n_sizes; i++)
+		if (o->sizes[i] == size)
+			return;
+	if (o->n_sizes < OPTIONS_MAX_LIST)
+		o->sizes[o->n_sizes++] = size;
+}
+
+static void add_peer(struct options *o, const struct options *asked, const char *peer)
+{
+	bool wanted = false;
+
+	for (unsigned i = 0; i < asked->n_peers; i++)
+		wanted |= strcmp(asked->peers[i], peer) == 0;
+	for (unsigned i = 0; i < o->n_peers; i++)
+		if (strcmp(o->peers[i], peer) == 0)
+			return;
+	if (wanted && o->n_peers < OPTIONS_MAX_PEERS)
+		o->peers[o->n_peers++] = peer;
+}
+
+static bool needs(const struct side *side, const char *scenario, unsigned count)
+{
+	return side->peer && strcmp(side->kind.scenario, scenario) == 0 && side->kind.count == count;
+}
+
+/* All trials of one scenario with one count, in one turn. */
+static int run_count(const struct scenario *scenario, unsigned count, const struct options *asked,
+	unsigned turn, struct report *report, const atomic_bool *stop)
+{
+	struct options o = *asked;
+
+	o.turns = 1;
+	o.counts[0] = count;
+	o.n_counts = 1;
+	o.n_sizes = o.n_peers = 0;
+	for (const struct goal *goal = goals; goal < goals + GOALS; goal++) {
+		const struct side *sides[] = {&goal->a, &goal->b};
+
+		for (unsigned i = 0; i < 2; i++) {
+			if (!needs(sides[i], scenario->name, count))
+				continue;
+			add_size(&o, sides[i]->kind.size);
+			add_peer(&o, asked, sides[i]->peer);
+		}
+	}
+	return o.n_peers > 0 ? turns_run(scenario, &o, turn, report, stop) : 0;
+}
+
+static int run_scenario(const struct scenario *scenario, const struct options *o, unsigned turn,
+	struct report *report, const atomic_bool *stop)
+{
+	unsigned done[2 * GOALS], n = 0;
+	int rc = 0;
+
+	for (unsigned i = 0; i < 2 * GOALS && !atomic_load(stop); i++) {
+		const struct side *side = i % 2 ? &goals[i / 2].b : &goals[i / 2].a;
+		bool seen = false;
+
+		if (!needs(side, scenario->name, side->kind.count))
+			continue;
+		for (unsigned k = 0; k < n; k++)
+			seen |= done[k] == side->kind.count;
+		if (seen)
+			continue;
+		done[n++] = side->kind.count;
+		if (run_count(scenario, side->kind.count, o, turn, report, stop) < 0)
+			rc = -1;
+	}
+	return rc;
+}
+
+int goals_run(const struct options *o, struct report *report, const atomic_bool *stop)
+{
+	int rc = 0;
+
+	for (unsigned turn = 1; turn <= o->turns; turn++)
+		for (const struct scenario *s = scenarios; s->name && !atomic_load(stop); s++)
+			if (run_scenario(s, o, turn, report, stop) < 0)
+				rc = -1;
+	return rc;
+}

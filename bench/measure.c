@@ -1,0 +1,92 @@
+#include "bench/measure.h"
+
+#include <string.h>
+
+#include "bench/host.h"
+#include "bench/peer.h"
+#include "bench/probe.h"
+#include "bench/search.h"
+
+#define SETTLE_S 15.0 /* at most; Open vSwitch raises its limit of flows by a thousand each half second */
+#define SETTLED 0.05  /* two warm-ups in a row that differ by no more */
+
+void measure_warm_up(struct session *s, struct generator *g)
+{
+	double length = s->o->warm_up, before = 0, now, change;
+	struct generator_result result;
+
+	if (length == 0)
+		return;
+	for (double spent = 0; spent < SETTLE_S && !atomic_load(s->stop); spent += length, before = now) {
+		generator_run(g, length, &result);
+		now = (double)result.received / result.seconds;
+		change = now > before ? now - before : before - now;
+		if (before > 0 && change <= SETTLED * now)
+			return;
+	}
+}
+
+static double probe(struct session *s)
+{
+	double ns;
+
+	peer_pause(s->peer);
+	ns = probe_round_trip_ns(s->o->generator_core, s->o->worker_core);
+	peer_resume(s->peer);
+	return ns;
+}
+
+static void take_switch_figures(struct session *s, struct trial *t)
+{
+	const struct peer *p = s->peer;
+
+	t->worker_share_pct = p->worker_share_pct;
+	t->n_stages = p->n_stages;
+	memcpy(t->stage, p->stage, sizeof(t->stage));
+	if (p->cycles_per_packet > 0) {
+		t->value[METRIC_CYCLES] = p->cycles_per_packet;
+		t->value[METRIC_BUSY] =
+			p->cycles_per_packet * t->value[METRIC_MPPS] * 1e6 / host_tsc_hz() * 100;
+	}
+}
+
+void measure_trial(struct session *s, measure_fn *fn, void *arg, struct trial *t)
+{
+	struct generator_result result;
+	uint64_t stolen;
+
+	*t = report_trial(&s->kind, s->peer->name, s->turn);
+	t->before_ns = probe(s);
+	stolen = host_stolen_ms();
+	peer_measure_begin(s->peer);
+	fn(arg, s->o->seconds, &result);
+	peer_measure_end(s->peer);
+	t->stolen_ms = host_stolen_ms() - stolen;
+	t->after_ns = probe(s);
+	t->state = probe_state(t->before_ns, t->after_ns);
+	t->seconds = result.seconds;
+	t->value[METRIC_MPPS] = result.seconds > 0 ? (double)result.received / result.seconds / 1e6 : 0;
+	t->wait_pct = result.wait_pct;
+	t->sent = result.sent;
+	t->lost = result.lost;
+	t->late = result.late;
+	t->wrong = result.wrong;
+	t->generator_share_pct = result.share_pct;
+	take_switch_figures(s, t);
+}
+
+static void run_generator(void *arg, double seconds, struct generator_result *result)
+{
+	generator_run(arg, seconds, result);
+}
+
+int measure_throughput(struct session *s, struct generator *g)
+{
+	struct trial t;
+
+	measure_warm_up(s, g);
+	measure_trial(s, run_generator, g, &t);
+	if (s->o->search)
+		search_rates(s, g, &t);
+	return atomic_load(s->stop) ? 0 : report_add(s->report, &t);
+}

@@ -1,0 +1,30 @@
+/*
+ * metric.h: everything that a trial may measure. A new figure is one line in the table (metric.c) and one
+ * name here; tables, JSON, ratios, goals and plots then have it.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+enum metric {
+	METRIC_MPPS,	   /* frames delivered, both directions summed */
+	METRIC_CYCLES,	   /* of the switch's worker for each of them, polls that found nothing left out */
+	METRIC_BUSY,	   /* percent of the worker's time that those are */
+	METRIC_NDR,	   /* the greatest rate at which nothing is lost, in Mpps (search.h) */
+	METRIC_PDR,	   /* ... at most half a percent */
+	METRIC_LEARNED,	   /* percent of the addresses shown that the switch's table then holds */
+	METRIC_RSS_ANON,   /* MB of memory that the switch has for itself */
+	METRIC_RSS_SHARED, /* MB that it maps besides: its program, its guests' memory */
+	METRICS
+};
+
+struct metric_info {
+	const char *name;    /* in JSON */
+	const char *heading; /* in tables */
+	int digits;	     /* after the point */
+	bool spread;	     /* tables show the least and greatest value too */
+	bool ratio;	     /* peers are compared by it */
+};
+
+/** Never NULL for a metric of the enumeration. */
+const struct metric_info *metric_info(enum metric metric);

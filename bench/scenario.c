@@ -1,0 +1,34 @@
+#include "bench/scenario.h"
+
+#include <string.h>
+
+#include "bench/traffic.h"
+
+static unsigned each_a_port(unsigned count)
+{
+	return count;
+}
+
+const struct scenario scenarios[] = {
+	{"l2", "two ports, MAC look-up, one pair of hosts or many in random order", "pairs", {64}, {1}, NULL,
+		false, l2_take},
+	{"mixed", "the same with a mixture of sizes: 7 of 64 bytes, 4 of 570, 1 of 1518", "pairs",
+		{TRAFFIC_IMIX}, {1000}, NULL, false, l2_take},
+	{"ports", "the same with more ports attached, of which two carry traffic", "ports", {64},
+		{2, 8, 32, 128, 256}, each_a_port, false, l2_take},
+	{"learn", "each frame from a new MAC address; Mpps are addresses learned", "hosts", {64}, {100000},
+		NULL, false, learn_take},
+	{"flood", "frames to everybody from one port; Mpps are copies delivered", "ports", {64}, {2, 8, 32},
+		each_a_port, false, flood_take},
+	{"memory", "what the switch occupies, without huge pages, once traffic has flowed", "ports", {64},
+		{2}, each_a_port, true, memory_take},
+	{0},
+};
+
+const struct scenario *scenario_find(const char *name)
+{
+	for (const struct scenario *s = scenarios; s->name; s++)
+		if (strcmp(s->name, name) == 0)
+			return s;
+	return NULL;
+}
