@@ -220,6 +220,8 @@ static int backend_list(
 static const struct api_field add_fields[] = {
 	BACKEND_KEY,
 	{"weight", API_INT, "share of the connections; 0: no new ones", .min = 0, .max = 65535, .def = "1"},
+	{"warning_weight", API_INT, "the same while its check warns (default: as weight)", .min = 0,
+		.max = 65535},
 	{"id", API_STRING, "key within the service (default ADDRESS:PORT)", .min = 1, .max = REG_ID_MAX},
 	{"check", API_OBJECT, "that it must pass instead of the service's", .fields = check_fields},
 	{NULL},
@@ -228,6 +230,7 @@ static const struct api_field add_fields[] = {
 static const struct api_field set_fields[] = {
 	BACKEND_KEY,
 	{"weight", API_INT, "share of the connections; 0: no new ones", .min = 0, .max = 65535},
+	{"warning_weight", API_INT, "the same while its check warns", .min = 0, .max = 65535},
 	{"check", API_OBJECT, "that it must pass instead of the service's", .fields = check_fields},
 	{NULL},
 };

@@ -40,20 +40,27 @@ static void service_drop(struct model *model, struct model_service *service)
 	free(service);
 }
 
-/* The backends that a vip balances, in the registry's order. */
+/* The backends that a vip balances, in the registry's order. Several of one address are one to it, with the
+ * best of their weights: one of them may be what a container left behind that has long been started anew. */
 static size_t take_backends(const struct reg_backend *const *from, size_t n, struct dp_backend *to)
 {
 	size_t kept = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		if (!from[i]->balanced)
-			continue;
-		to[kept++] = (struct dp_backend){
+		struct dp_backend backend = {
 			.address = from[i]->address,
 			.port = from[i]->port,
 			.weight = reg_backend_weight(from[i]),
 			.dead = from[i]->port_down,
 		};
+		struct dp_backend *last = kept ? &to[kept - 1] : NULL;
+
+		if (!from[i]->balanced)
+			continue;
+		if (!last || last->address != backend.address || last->port != backend.port)
+			to[kept++] = backend;
+		else if (last->weight < backend.weight)
+			last->weight = backend.weight;
 	}
 	return kept;
 }

@@ -71,6 +71,10 @@ void service_backend_change(const json_t *params, struct reg_backend *backend)
 	const json_t *check = json_object_get(params, "check");
 
 	backend->weight = (uint16_t)param_int(params, "weight", backend->weight);
+	if (param_given(params, "warning_weight")) {
+		backend->has_warning_weight = true;
+		backend->warning_weight = (uint16_t)param_int(params, "warning_weight", 0);
+	}
 	if (check) {
 		backend->has_check = true;
 		service_check_read(check, &backend->check);
@@ -94,20 +98,37 @@ static json_t *check_json(const struct reg_check *check)
 	return object;
 }
 
+/* What the instance says about itself. */
+static void put_about(json_t *object, struct registry *registry, const struct reg_backend *backend)
+{
+	const struct reg_about *about = backend->about;
+	json_t *tags = json_array(), *meta = json_object();
+
+	for (size_t i = 0; about && i < about->ntag; i++)
+		json_array_append_new(tags, json_string(about->tags[i]));
+	for (size_t i = 0; about && i < about->nmeta; i++)
+		json_object_set_new(meta, about->meta[i].key, json_string(about->meta[i].value));
+	put(object, "tags", tags);
+	put(object, "meta", meta);
+	put_str(object, "node", registry_node_find(registry, reg_backend_node(backend))->name);
+}
+
 json_t *service_backend_json(
 	struct model *model, const struct reg_service *service, const struct reg_backend *backend)
 {
 	const struct model_service *known = model_service(model, service->name);
 	struct dp_backend_info info = {0};
 	json_t *object = json_object();
-	char address[ADDR_IP4_TEXT];
+	char host[REG_HOST_MAX + 1];
 
 	if (known && backend->balanced)
 		dp_backend_info(model->dp, known->id, backend->address, backend->port, &info);
 	put_str(object, "id", backend->id);
-	put_str(object, "address", addr_ip4_text(backend->address, address));
+	put_str(object, "address", registry_backend_host(model->registry, backend, host));
 	put_int(object, "port", backend->port);
 	put_int(object, "weight", backend->weight);
+	put_int(object, "warning_weight",
+		backend->has_warning_weight ? backend->warning_weight : backend->weight);
 	put_str(object, "health", reg_health_name(backend->health));
 	put_bool(object, "balanced", backend->balanced && reg_backend_weight(backend) > 0);
 	put_int(object, "connections", info.connections);
@@ -115,6 +136,7 @@ json_t *service_backend_json(
 	put_int(object, "bytes", info.bytes);
 	put(object, "check", check_json(backend->has_check ? &backend->check : &service->check));
 	put_str(object, "output", backend->output);
+	put_about(object, model->registry, backend);
 	put_str(object, "source", backend->source);
 	return object;
 }

@@ -19,6 +19,15 @@ static int by_address(const void *item, const void *key)
 	return (int)a->port - (int)b->port;
 }
 
+/* The place in the list: several may have one address. */
+static int by_place(const void *item, const void *key)
+{
+	int order = by_address(item, key);
+
+	return order ? order
+		     : strcmp(((const struct reg_backend *)item)->id, ((const struct reg_backend *)key)->id);
+}
+
 struct backend *backend_find(struct service *service, const char *id)
 {
 	struct backend *backend;
@@ -85,6 +94,7 @@ static void backend_free(struct backend *backend)
 	if (!backend)
 		return;
 	spec_clear(&backend->pub.check);
+	free((void *)backend->pub.about);
 	free(backend);
 }
 
@@ -92,6 +102,7 @@ static void backend_free(struct backend *backend)
 static struct backend *backend_make(struct service *service, const struct reg_backend *new, const char *id)
 {
 	struct backend *backend = calloc(1, sizeof(*backend));
+	int rc;
 
 	if (!backend)
 		return NULL;
@@ -100,12 +111,15 @@ static struct backend *backend_make(struct service *service, const struct reg_ba
 		.address = new->address,
 		.port = new->port,
 		.weight = new->weight,
+		.warning_weight = new->warning_weight,
+		.has_warning_weight = new->has_warning_weight,
+		.about = about_copy(new->about, &rc),
 		.has_check = new->has_check,
 		.drained = new->drained,
 	};
 	snprintf(backend->pub.id, sizeof(backend->pub.id), "%s", id);
 	snprintf(backend->pub.source, sizeof(backend->pub.source), "%s", new->source);
-	if (new->has_check && spec_copy(&backend->pub.check, &new->check) < 0) {
+	if (rc < 0 || (new->has_check &&spec_copy(&backend->pub.check, &new->check) < 0)) {
 		backend_free(backend);
 		return NULL;
 	}
@@ -122,13 +136,13 @@ static int backend_link(struct backend *backend)
 	HASH_ADD(hh, service->by_id, pub.id, strlen(backend->pub.id), backend);
 	if (!backend->hh.tbl)
 		goto no_hash;
-	if (sorted_insert(&service->backends, by_address, &backend->pub, backend) < 0)
+	if (sorted_insert(&service->backends, by_place, &backend->pub, backend) < 0)
 		goto no_place;
 	if (port_attach(backend) < 0)
 		goto no_host;
 	return 0;
 no_host:
-	sorted_remove(&service->backends, by_address, &backend->pub);
+	sorted_remove(&service->backends, by_place, &backend->pub);
 no_place:
 	HASH_DEL(service->by_id, backend);
 no_hash:
@@ -141,7 +155,7 @@ void backend_remove(struct backend *backend)
 	struct service *service = backend->service;
 
 	port_detach(backend);
-	sorted_remove(&service->backends, by_address, &backend->pub);
+	sorted_remove(&service->backends, by_place, &backend->pub);
 	HASH_DEL(service->by_id, backend);
 	if (backend->dirty)
 		TAILQ_REMOVE(&service->reg->dirty, backend, dirty_link);
@@ -187,6 +201,22 @@ static const char *id_of(const struct reg_backend *new, char text[REG_ADDRESS])
 	return text;
 }
 
+/* Makes the backend, and the service's generation at the next commit. */
+static int backend_insert(struct service *service, const struct reg_backend *new, const char *id)
+{
+	struct backend *backend = backend_make(service, new, id);
+
+	if (!backend || backend_link(backend) < 0) {
+		backend_free(backend);
+		return -ENOMEM;
+	}
+	backend_swap_check(backend, false);
+	backend_derive(backend);
+	backend->touched = true;
+	commit_service(service);
+	return 0;
+}
+
 int registry_backend_add(
 	struct registry *reg, const char *name, const struct reg_backend *new, struct reg_err *err)
 {
@@ -200,23 +230,19 @@ int registry_backend_add(
 		return no_service(err, name);
 	if (rc < 0)
 		return rc;
+	if (!new->port)
+		return reg_fail(err, -EINVAL, "port: 0 is out of range 1..65535");
 	id = id_of(new, address);
 	backend = backend_find(service, id);
 	if (backend)
 		return reg_fail(err, -EEXIST, "id: service %s has a backend %s already (source %s)", name, id,
 			backend->pub.source);
 	backend = sorted_find(&service->backends, by_address, new);
-	if (backend)
+	if (backend && new->address)
 		return reg_fail(err, -EEXIST, "address: it is backend %s of service %s already (source %s)",
 			backend->pub.id, name, backend->pub.source);
-	backend = backend_make(service, new, id);
-	if (!backend || backend_link(backend) < 0) {
-		backend_free(backend);
+	if (backend_insert(service, new, id) < 0)
 		return reg_fail(err, -ENOMEM, "out of memory");
-	}
-	backend_swap_check(backend, false);
-	backend_derive(backend);
-	commit_service(service);
 	commit(reg);
 	return 0;
 }
@@ -245,15 +271,45 @@ static int change_check(struct backend *backend, const struct reg_backend *new, 
 
 static bool backend_same(const struct reg_backend *a, const struct reg_backend *b)
 {
-	return a->weight == b->weight && a->drained == b->drained && a->has_check == b->has_check &&
+	return a->weight == b->weight && a->has_warning_weight == b->has_warning_weight &&
+	       (!a->has_warning_weight || a->warning_weight == b->warning_weight) &&
+	       about_same(a->about, b->about) && a->drained == b->drained && a->has_check == b->has_check &&
 	       (!a->has_check || spec_same(&a->check, &b->check));
+}
+
+/* Makes all but its address as `new` has it. */
+static int backend_change(struct backend *backend, const struct reg_backend *new)
+{
+	const struct reg_about *old = backend->pub.about;
+	struct reg_check own = {0};
+	struct reg_about *about;
+	int rc;
+
+	if (backend_same(&backend->pub, new))
+		return 0;
+	about = about_copy(new->about, &rc);
+	if (rc < 0 || (new->has_check &&spec_copy(&own, &new->check) < 0) ||
+		change_check(backend, new, own) < 0) {
+		free(about);
+		spec_clear(&own);
+		return -ENOMEM;
+	}
+	backend->pub.about = about;
+	free((void *)old);
+	backend->pub.weight = new->weight;
+	backend->pub.warning_weight = new->warning_weight;
+	backend->pub.has_warning_weight = new->has_warning_weight;
+	backend->pub.drained = new->drained;
+	backend->touched = true;
+	commit_backend(backend);
+	commit_service(backend->service);
+	return 0;
 }
 
 int registry_backend_set(
 	struct registry *reg, const char *name, const struct reg_backend *new, struct reg_err *err)
 {
 	struct service *service = service_find(reg, name);
-	struct reg_check own = {0};
 	struct backend *backend;
 	char address[REG_ADDRESS];
 	int rc = backend_valid(new, err);
@@ -267,18 +323,91 @@ int registry_backend_set(
 		return no_backend(err, name, id_of(new, address));
 	if (by_address(&backend->pub, new) != 0)
 		return reg_fail(err, -EINVAL, "address: that of backend %s cannot change", backend->pub.id);
-	if (backend_same(&backend->pub, new))
-		return 0;
-	if ((new->has_check &&spec_copy(&own, &new->check) < 0) || change_check(backend, new, own) < 0) {
-		spec_clear(&own);
+	if (backend_change(backend, new) < 0)
 		return reg_fail(err, -ENOMEM, "out of memory");
-	}
-	backend->pub.weight = new->weight;
-	backend->pub.drained = new->drained;
-	commit_backend(backend);
-	commit_service(service);
 	commit(reg);
 	return 0;
+}
+
+/* As `new` has it, which may be elsewhere than before. */
+static int backend_replace(struct service *service, const struct reg_backend *new, const char *id)
+{
+	struct backend *old = backend_find(service, id);
+	uint64_t created;
+	int rc;
+
+	if (!old)
+		return backend_insert(service, new, id);
+	if (by_address(&old->pub, new) == 0)
+		return backend_change(old, new);
+	created = old->pub.created;
+	rc = backend_insert(service, new, id); /* two of this id for a moment */
+	if (rc < 0)
+		return rc;
+	backend_remove(old);
+	backend_find(service, id)->pub.created = created;
+	return 0;
+}
+
+/* The service called `name`, which is made when nobody has defined it. */
+static struct service *service_provide(
+	struct registry *reg, const char *name, const char *source, struct reg_err *err)
+{
+	struct reg_service def = {.discovered = true};
+
+	if (service_find(reg, name))
+		return service_find(reg, name);
+	if (strlen(name) > REG_NAME_MAX) {
+		reg_fail(err, -EINVAL, "name: longer than %d bytes", REG_NAME_MAX);
+		return NULL;
+	}
+	memcpy(def.name, name, strlen(name));
+	snprintf(def.source, sizeof(def.source), "%s", source);
+	return registry_service_add(reg, &def, err) < 0 ? NULL : service_find(reg, name);
+}
+
+static int node_known(struct registry *reg, const struct reg_backend *backend, struct reg_err *err)
+{
+	const char *node = reg_backend_node(backend);
+	size_t len = strlen(node);
+
+	if (!node_find(reg, node) || (node[0] && node_find(reg, node) == reg->local))
+		return reg_fail(err, -ENOENT, "node: there is no other node %s", node);
+	if (node[0] && (strncmp(backend->id, node, len) != 0 || backend->id[len] != '/'))
+		return reg_fail(err, -EINVAL, "id: does not begin with its node");
+	return 0;
+}
+
+static int put(struct registry *reg, const char *name, const struct reg_backend *new, struct reg_err *err)
+{
+	struct service *service = service_provide(reg, name, new->source, err);
+	struct backend *old;
+	char address[REG_ADDRESS];
+
+	if (!service)
+		return -EINVAL;
+	old = backend_find(service, id_of(new, address));
+	if (old && strcmp(old->pub.source, new->source) != 0)
+		return reg_fail(err, -EEXIST, "id: service %s has a backend %s already (source %s)", name,
+			old->pub.id, old->pub.source);
+	if (backend_replace(service, new, id_of(new, address)) < 0)
+		return reg_fail(err, -ENOMEM, "out of memory");
+	return 0;
+}
+
+int registry_backend_put(
+	struct registry *reg, const char *name, const struct reg_backend *new, struct reg_err *err)
+{
+	int rc = backend_valid(new, err);
+
+	if (!rc)
+		rc = node_known(reg, new, err);
+	if (rc < 0)
+		return rc;
+	registry_batch_begin(reg);
+	rc = put(reg, name, new, err);
+	registry_batch_end(reg);
+	return rc;
 }
 
 int registry_backend_del(struct registry *reg, const char *name, const char *id, struct reg_err *err)

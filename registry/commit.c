@@ -43,7 +43,8 @@ static bool is_balanced(const struct backend *backend)
 	const struct reg_service *def = &backend->service->def;
 	const struct registry_sink *sink = &backend->service->reg->sink;
 
-	return def->vip && sink->reaches(sink->ctx, def->network, backend->pub.address);
+	return def->vip && backend->pub.address && backend->pub.port &&
+	       sink->reaches(sink->ctx, def->network, backend->pub.address);
 }
 
 bool backend_derive(struct backend *backend)
@@ -57,6 +58,7 @@ bool backend_derive(struct backend *backend)
 	pub->health = health;
 	pub->port_down = port_down;
 	pub->balanced = balanced;
+	backend->touched = true;
 	return true;
 }
 
@@ -113,21 +115,42 @@ static void apply(const struct registry *reg, const struct service *service, boo
 		reg->generation);
 }
 
+/* Those of its backends that changed carry the new generation. */
+static void stamp(struct service *service)
+{
+	uint64_t generation = service->reg->generation;
+
+	service->generation = generation;
+	for (size_t i = 0; i < service->backends.count; i++) {
+		struct backend *backend = service->backends.item[i];
+
+		if (!backend->touched)
+			continue;
+		backend->touched = false;
+		backend->pub.modified = generation;
+		if (!backend->pub.created)
+			backend->pub.created = generation;
+	}
+}
+
 static void tell_sink(struct registry *reg)
 {
 	struct service *service;
 
 	/* the gone first: the same name or vip may be there anew */
-	TAILQ_FOREACH (service, &reg->gone, link)
+	TAILQ_FOREACH (service, &reg->gone, link) {
+		reg->gone_generation = reg->generation;
 		apply(reg, service, true);
+	}
 	TAILQ_FOREACH (service, &reg->changed, link) {
-		service->generation = reg->generation;
+		stamp(service);
 		apply(reg, service, false);
 	}
 }
 
 static void tell_watchers(struct registry *reg)
 {
+	bool nodes = reg->nodes_changed;
 	struct service *service;
 
 	while ((service = TAILQ_FIRST(&reg->gone))) {
@@ -141,6 +164,9 @@ static void tell_watchers(struct registry *reg)
 		service->changed = false;
 		watch_notify(reg, service->def.name, reg->generation);
 	}
+	reg->nodes_changed = false;
+	if (nodes)
+		watch_notify_nodes(reg, reg->generation);
 }
 
 void commit(struct registry *reg)
@@ -153,9 +179,10 @@ void commit(struct registry *reg)
 	}
 	derive_dirty(reg);
 	drop_unprovided(reg);
-	if (TAILQ_EMPTY(&reg->changed) && TAILQ_EMPTY(&reg->gone))
+	if (TAILQ_EMPTY(&reg->changed) && TAILQ_EMPTY(&reg->gone) && !reg->nodes_changed)
 		return;
 	reg->generation++;
+	nodes_stamp(reg);
 	reg->committing = true;
 	tell_sink(reg);
 	tell_watchers(reg);

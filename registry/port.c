@@ -39,15 +39,22 @@ static struct host *host_get(struct registry *reg, uint32_t address)
 void port_refresh(struct backend *backend)
 {
 	const struct registry_sink *sink = &backend->service->reg->sink;
-	int state = sink->port_state(sink->ctx, backend->service->def.network, backend->pub.address);
+	int state = -1;
 
+	if (backend->pub.address)
+		state = sink->port_state(sink->ctx, backend->service->def.network, backend->pub.address);
 	backend->port = (int8_t)(state > 0 ? 1 : state);
 }
 
 int port_attach(struct backend *backend)
 {
-	struct host *host = host_get(backend->service->reg, backend->pub.address);
+	struct host *host;
 
+	if (!backend->pub.address) {
+		port_refresh(backend);
+		return 0;
+	}
+	host = host_get(backend->service->reg, backend->pub.address);
 	if (!host)
 		return -ENOMEM;
 	backend->host = host;
@@ -60,6 +67,8 @@ void port_detach(struct backend *backend)
 {
 	struct host *host = backend->host;
 
+	if (!host)
+		return;
 	LIST_REMOVE(backend, same_host);
 	if (!LIST_EMPTY(&host->backends))
 		return;

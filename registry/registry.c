@@ -25,6 +25,8 @@ const char *reg_check_type_name(enum reg_check_type type)
 
 uint16_t reg_backend_weight(const struct reg_backend *backend)
 {
+	if (backend->health == REG_WARNING && backend->has_warning_weight)
+		return backend->warning_weight;
 	return backend->health == REG_PASSING || backend->health == REG_WARNING ? backend->weight : 0;
 }
 
@@ -59,6 +61,10 @@ int registry_new(struct event_base *base, const struct registry_sink *sink, stru
 
 	if (!reg)
 		return -ENOMEM;
+	if (nodes_init(reg) < 0) {
+		free(reg);
+		return -ENOMEM;
+	}
 	reg->base = base;
 	reg->sink = *sink;
 	TAILQ_INIT(&reg->changed);
@@ -84,6 +90,7 @@ void registry_free(struct registry *reg)
 	}
 	event_del(&reg->settle);
 	checks_close(&reg->checks);
+	nodes_close(reg);
 	watch_close(reg);
 	free(reg);
 }
@@ -91,4 +98,14 @@ void registry_free(struct registry *reg)
 uint64_t registry_generation(const struct registry *reg)
 {
 	return reg->generation;
+}
+
+uint64_t registry_gone_generation(const struct registry *reg)
+{
+	return reg->gone_generation;
+}
+
+uint64_t registry_nodes_generation(const struct registry *reg)
+{
+	return reg->nodes_generation;
 }

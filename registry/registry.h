@@ -20,6 +20,8 @@ struct registry;
 
 #define REG_NAME_MAX 63 /* bytes of a name, without the end */
 #define REG_ID_MAX 127
+#define REG_HOST_MAX 253 /* of a host name */
+#define REG_NODE_MAX 63
 
 struct reg_err {
 	char text[200];
@@ -65,12 +67,38 @@ struct reg_service {
 	char source[16]; /* "config", "api", ...: who made it */
 };
 
-struct reg_backend {
-	char id[REG_ID_MAX + 1]; /* "": "address:port" */
-	uint32_t address;
+struct reg_pair {
+	const char *key, *value;
+};
+
+/* Another address under which an instance or a node is known: "lan", "wan", "lan_ipv6", ... */
+struct reg_place {
+	const char *label, *address;
 	uint16_t port;
-	uint16_t weight; /* 0..65535; 0: no new connections */
-	bool has_check;	 /* its own check instead of the service's */
+};
+
+/* What an instance says about itself. The registry keeps its own copy, which never changes while it lasts. */
+struct reg_about {
+	const char
+		*host; /* where it is, if that is no IPv4 address: a name, IPv6, or "" (its node's address).
+			  Such an instance is only discoverable, never balanced. NULL: reg_backend.address */
+	const char *node;	 /* that it runs on; NULL: this daemon's. Its id begins with "NODE/" then */
+	const char *const *tags; /* in the order given */
+	const struct reg_pair *meta;
+	const struct reg_place *places;
+	uint16_t ntag, nmeta, nplace;
+	bool enable_tag_override;
+};
+
+struct reg_backend {
+	char id[REG_ID_MAX + 1];       /* key within the service. "": "address:port" */
+	uint32_t address;	       /* 0 only with about->host */
+	uint16_t port;		       /* 0 only if not given by the registration: never balanced */
+	uint16_t weight;	       /* 0..65535; 0: no new connections */
+	uint16_t warning_weight;       /* instead of it while the health is warning */
+	bool has_warning_weight;       /* else `weight` holds then too */
+	const struct reg_about *about; /* NULL: nothing */
+	bool has_check;		       /* its own check instead of the service's */
 	struct reg_check check;
 	bool drained; /* by the user */
 	char source[16];
@@ -79,10 +107,32 @@ struct reg_backend {
 	bool port_down;	  /* the switch port that has its address is down */
 	bool balanced;	  /* the vip's table holds it: its address is reached from the vip's network */
 	char output[128]; /* what the last check said; changes without a commit */
+	uint64_t created, modified; /* generations; modified: its definition or health. 0 before the commit */
 };
 
 /** Its weight for new connections: 0 unless passing or warning. The connections that it has go on at 0. */
 uint16_t reg_backend_weight(const struct reg_backend *backend);
+/** The id that its provider gave it: `id` without the node. */
+const char *reg_backend_own_id(const struct reg_backend *backend);
+/** The name of its node, "" for this daemon's: a key for registry_node_find(). */
+const char *reg_backend_node(const struct reg_backend *backend);
+bool reg_backend_has_tag(const struct reg_backend *backend, const char *tag);
+/** The value, NULL: there is no such key. */
+const char *reg_backend_meta(const struct reg_backend *backend, const char *key);
+
+/* A machine that instances run on. This daemon's own is always there. */
+struct reg_node {
+	char name[REG_NODE_MAX + 1];
+	char id[37];			/* a UUID, or "" */
+	char address[REG_HOST_MAX + 1]; /* IPv4, IPv6 or a name */
+	const struct reg_pair *meta;	/* a copy of the registry's own, as are `places` */
+	const struct reg_place *places;
+	uint16_t nmeta, nplace;
+	char source[16];
+	/* told by the registry, ignored on the way in */
+	bool local;
+	uint64_t created, modified;
+};
 
 /* What the registry needs of its owner. */
 struct registry_sink {
@@ -153,6 +203,22 @@ int registry_backend_set(
 int registry_backend_del(struct registry *reg, const char *service, const char *id, struct reg_err *err);
 
 /**
+ * Adds the backend, or makes the one with its id like it, moved to another address too; a check of the same
+ * type and place keeps what it has found. A service that does not exist is made, as discovered. Several may
+ * have one address: a vip balances it once, by the best of their weights. Errors: -EEXIST (the id, by another
+ * source), -ENOENT (node), -EINVAL, -ENOTSUP.
+ */
+int registry_backend_put(
+	struct registry *reg, const char *service, const struct reg_backend *backend, struct reg_err *err);
+
+/** Names this daemon's node, which is otherwise called after the host and has address 127.0.0.1; or makes or
+ * changes another. Errors: -EINVAL. */
+int registry_node_put_local(struct registry *reg, const struct reg_node *node, struct reg_err *err);
+int registry_node_put(struct registry *reg, const struct reg_node *node, struct reg_err *err);
+/** With all that runs on it. Errors: -ENOENT, -EBUSY (this daemon's own). */
+int registry_node_del(struct registry *reg, const char *name, struct reg_err *err);
+
+/**
  * A port with `address` in `network` came up (1), went down (0) or was removed (-1: its backends count as
  * down until a port has the address again). Acts before it returns, or at the end of the batch. A service
  * without a network follows a port of any network.
@@ -169,13 +235,25 @@ void registry_service_walk(
 /** In the order of address and port. */
 void registry_backend_walk(struct registry *reg, const char *service,
 	bool (*fn)(void *arg, const struct reg_backend *backend), void *arg);
+/** The node called so, or this daemon's by "". NULL: there is none. */
+const struct reg_node *registry_node_find(struct registry *reg, const char *name);
+/** In the order of names. */
+void registry_node_walk(struct registry *reg, bool (*fn)(void *arg, const struct reg_node *node), void *arg);
+/** Where a client finds the backend: an IPv4 or IPv6 address or a host name, the node's own if need be. */
+const char *registry_backend_host(
+	struct registry *reg, const struct reg_backend *backend, char host[REG_HOST_MAX + 1]);
+/** Generation at which a service was last deleted, or a node changed or was deleted; 0: never. */
+uint64_t registry_gone_generation(const struct registry *reg);
+uint64_t registry_nodes_generation(const struct registry *reg);
 /** Generation at which this service last changed, 0: no such service. */
 uint64_t registry_service_generation(struct registry *reg, const char *name);
 
+#define REG_WATCH_NODES "@nodes"
+
 /**
- * Calls fn after each commit that changed, made or deleted `service` ("": any), when the workers run on it,
- * until unwatch. The service need not exist yet. fn must not change the registry, but may watch and unwatch.
- * NULL: no memory.
+ * Calls fn after each commit that changed, made or deleted `service` ("": any; REG_WATCH_NODES: nodes), when
+ * the workers run on it, until unwatch. The service need not exist yet. fn must not change the registry, but
+ * may watch and unwatch. NULL: no memory.
  */
 struct registry_watch;
 struct registry_watch *registry_watch(struct registry *reg, const char *service,

@@ -11,14 +11,20 @@
 
 #include "registry/table.h"
 
-/* [a-z0-9][a-z0-9._-]{0,62}, ended within `size` bytes */
-static bool is_name(const char *text, size_t size)
+#define LOWER "abcdefghijklmnopqrstuvwxyz0123456789._-"
+#define UPPER "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+static bool is_made_of(const char *letters, const char *text, size_t size)
 {
 	size_t len = strnlen(text, size);
 
-	if (len == 0 || len == size || strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789._-") != len)
-		return false;
-	return text[0] != '.' && text[0] != '_' && text[0] != '-';
+	return len > 0 && len < size && strspn(text, letters) == len && !strchr("._-", text[0]);
+}
+
+/* [a-z0-9][a-z0-9._-]{0,62}, ended within `size` bytes */
+static bool is_name(const char *text, size_t size)
+{
+	return is_made_of(LOWER, text, size);
 }
 
 static bool is_printable(const char *text, size_t size)
@@ -84,7 +90,9 @@ int service_valid(const struct reg_service *service, struct reg_err *err)
 {
 	int rc;
 
-	if (!is_name(service->name, sizeof(service->name)))
+	if (service->discovered && !is_made_of(LOWER UPPER, service->name, sizeof(service->name)))
+		return reg_fail(err, -EINVAL, "name: must match [A-Za-z0-9][A-Za-z0-9._-]{0,62}");
+	if (!service->discovered && !is_name(service->name, sizeof(service->name)))
 		return reg_fail(err, -EINVAL, "name: must match [a-z0-9][a-z0-9._-]{0,62}");
 	if (service->network[0] && !is_name(service->network, sizeof(service->network)))
 		return reg_fail(err, -EINVAL, "network: must match [a-z0-9][a-z0-9._-]{0,62}");
@@ -104,20 +112,80 @@ int service_valid(const struct reg_service *service, struct reg_err *err)
 	return check_valid(&service->check, err);
 }
 
+/* A text of at most `max` bytes without control characters; what is wrong otherwise is said of `field`. */
+static int text_valid(const char *field, const char *text, size_t max, struct reg_err *err)
+{
+	if (text && is_printable(text, max + 1))
+		return 0;
+	return reg_fail(err, -EINVAL, "%s: missing, longer than %zu bytes, or not printable", field, max);
+}
+
+enum { LIST_MAX = 64, TAG_MAX = 255, KEY_MAX = 128, VALUE_MAX = 512 };
+
+static int lists_valid(const struct reg_pair *meta, size_t nmeta, const struct reg_place *places,
+	size_t nplace, struct reg_err *err)
+{
+	int rc = 0;
+
+	if (nmeta > LIST_MAX || nplace > LIST_MAX)
+		return reg_fail(
+			err, -EINVAL, "%s: more than %d", nmeta > LIST_MAX ? "meta" : "addresses", LIST_MAX);
+	for (size_t i = 0; !rc && i < nmeta; i++) {
+		rc = text_valid("meta", meta[i].key, KEY_MAX, err);
+		if (!rc)
+			rc = text_valid("meta", meta[i].value, VALUE_MAX, err);
+	}
+	for (size_t i = 0; !rc && i < nplace; i++) {
+		rc = text_valid("addresses", places[i].label, KEY_MAX, err);
+		if (!rc)
+			rc = text_valid("addresses", places[i].address, REG_HOST_MAX, err);
+	}
+	return rc;
+}
+
+static int about_valid(const struct reg_about *about, struct reg_err *err)
+{
+	int rc = 0;
+
+	if (about->host)
+		rc = text_valid("address", about->host, REG_HOST_MAX, err);
+	if (!rc && about->ntag > LIST_MAX)
+		rc = reg_fail(err, -EINVAL, "tags: more than %d", LIST_MAX);
+	for (size_t i = 0; !rc && i < about->ntag; i++)
+		rc = text_valid("tags", about->tags[i], TAG_MAX, err);
+	return rc ? rc : lists_valid(about->meta, about->nmeta, about->places, about->nplace, err);
+}
+
 int backend_valid(const struct reg_backend *backend, struct reg_err *err)
 {
+	bool has_host = backend->about && backend->about->host;
 	char text[INET_ADDRSTRLEN];
+	int rc;
 
 	if (!is_printable(backend->id, sizeof(backend->id)))
 		return reg_fail(err, -EINVAL, "id: longer than %d bytes, or not printable", REG_ID_MAX);
-	if (!is_unicast(backend->address))
+	if (has_host ? backend->address != 0 : !is_unicast(backend->address))
 		return reg_fail(err, -EINVAL, "address: %s is not a unicast address",
 			inet_ntop(AF_INET, &backend->address, text, sizeof(text)));
-	if (!backend->port)
-		return reg_fail(err, -EINVAL, "port: 0 is out of range 1..65535");
 	if (!is_name(backend->source, sizeof(backend->source)))
 		return reg_fail(err, -EINVAL, "source: missing");
+	rc = backend->about ? about_valid(backend->about, err) : 0;
+	if (rc < 0)
+		return rc;
 	return backend->has_check ? check_valid(&backend->check, err) : 0;
+}
+
+int node_valid(const struct reg_node *node, struct reg_err *err)
+{
+	if (!is_made_of(LOWER UPPER, node->name, sizeof(node->name)))
+		return reg_fail(err, -EINVAL, "node: must match [A-Za-z0-9][A-Za-z0-9._-]{0,62}");
+	if (!is_printable(node->id, sizeof(node->id)))
+		return reg_fail(err, -EINVAL, "id: longer than 36 bytes, or not printable");
+	if (!node->address[0] || !is_printable(node->address, sizeof(node->address)))
+		return reg_fail(err, -EINVAL, "address: missing, or not printable");
+	if (!is_name(node->source, sizeof(node->source)))
+		return reg_fail(err, -EINVAL, "source: missing");
+	return lists_valid(node->meta, node->nmeta, node->places, node->nplace, err);
 }
 
 int spec_copy(struct reg_check *to, const struct reg_check *from)

@@ -3,6 +3,7 @@
  * that change it meet:
  *
  *   service.c, backend.c   change definitions, whole or not at all
+ *   node.c                 the machines that backends run on
  *   port.c                 the switch ports' states
  *   check.c                what the checks find
  *   commit.c               collects what they changed, derives health, and makes one generation of it
@@ -67,6 +68,7 @@ struct backend {
 	struct reg_backend pub; /* first: the sink is given service->backends as it is */
 	struct service *service;
 	struct check *check, *next; /* at work, NULL: none; prepared to follow it */
+	bool touched;		    /* changed since the last generation */
 	bool dirty;		    /* on reg->dirty: its health is to be derived anew */
 	int8_t port;		    /* its switch port: 1 up, 0 down, -1 there is none */
 	TAILQ_ENTRY(backend) dirty_link;
@@ -75,6 +77,12 @@ struct backend {
 	UT_hash_handle hh;
 };
 static_assert(offsetof(struct backend, pub) == 0, "a struct reg_backend * is a struct backend *");
+
+struct node {
+	struct reg_node pub;
+	bool touched; /* changed since the last generation */
+	UT_hash_handle hh;
+};
 
 /* The backends at one address, of all services. */
 struct host {
@@ -94,6 +102,10 @@ struct registry {
 	struct sorted services; /* struct service *, by name */
 	struct vip *vips;
 	struct host *hosts;
+	struct node *node_by_name, *local;
+	struct sorted nodes; /* struct node *, by name */
+	bool nodes_changed;
+	uint64_t nodes_generation, gone_generation;
 	struct topic *topics;
 	TAILQ_HEAD(, service) changed, gone;
 	TAILQ_HEAD(, backend) dirty;
@@ -125,6 +137,21 @@ int backend_prepare_check(struct backend *backend, const struct reg_check *spec)
 /** The prepared one replaces the one at work; with `keep` it takes over what that one found. */
 void backend_swap_check(struct backend *backend, bool keep);
 
+/* about.c */
+/** A copy in one allocation, to be freed as one; NULL of NULL, or no memory (then *rc is -ENOMEM). */
+struct reg_about *about_copy(const struct reg_about *from, int *rc);
+bool about_same(const struct reg_about *a, const struct reg_about *b);
+bool about_same_pairs(const struct reg_pair *a, size_t na, const struct reg_pair *b, size_t nb);
+bool about_same_places(const struct reg_place *a, size_t na, const struct reg_place *b, size_t nb);
+
+/* node.c */
+struct node *node_find(struct registry *reg, const char *name);
+/** Makes this daemon's own. -ENOMEM. */
+int nodes_init(struct registry *reg);
+/** The generation is made: those that changed carry it. */
+void nodes_stamp(struct registry *reg);
+void nodes_close(struct registry *reg);
+
 /* port.c */
 /** Puts the backend among those of its address and asks for the state of its switch port. -ENOMEM. */
 int port_attach(struct backend *backend);
@@ -147,12 +174,15 @@ bool backend_derive(struct backend *backend);
 /* watch.c */
 /** Calls the watchers of this service and those of any. */
 void watch_notify(struct registry *reg, const char *service, uint64_t generation);
+/** Calls those of REG_WATCH_NODES. */
+void watch_notify_nodes(struct registry *reg, uint64_t generation);
 /** Frees every watch. */
 void watch_close(struct registry *reg);
 
 /* spec.c */
 int service_valid(const struct reg_service *service, struct reg_err *err);
 int backend_valid(const struct reg_backend *backend, struct reg_err *err);
+int node_valid(const struct reg_node *node, struct reg_err *err);
 /** A copy with its own path. -ENOMEM. */
 int spec_copy(struct reg_check *to, const struct reg_check *from);
 void spec_clear(struct reg_check *spec);

@@ -114,6 +114,11 @@ void watch_notify(struct registry *reg, const char *service, uint64_t generation
 	topic_notify(reg, "", service, generation);
 }
 
+void watch_notify_nodes(struct registry *reg, uint64_t generation)
+{
+	topic_notify(reg, REG_WATCH_NODES, REG_WATCH_NODES, generation);
+}
+
 void watch_close(struct registry *reg)
 {
 	struct topic *topic = reg->topics, *later;
