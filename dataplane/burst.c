@@ -39,6 +39,23 @@ uint16_t frame_pull(struct frame *f, uint16_t want)
 	return f->hdr_len;
 }
 
+void frame_trim(struct frame *f, uint32_t len)
+{
+	struct span *span = (struct span *)f->span; /* as in frame_pull() */
+	uint32_t excess = f->len - len;
+
+	while (excess && f->nspan) {
+		struct span *last = &span[f->nspan - 1];
+		uint32_t cut = last->len < excess ? last->len : excess;
+
+		last->len -= cut;
+		excess -= cut;
+		f->nspan -= last->len == 0;
+	}
+	f->hdr_len -= (uint16_t)excess;
+	f->len = len;
+}
+
 void frame_copy(const struct frame *f, uint8_t *dst)
 {
 	memcpy(dst, f->hdr + f->hdr_off, f->hdr_len);

@@ -86,10 +86,15 @@ struct frame {
 	uint32_t hash;	 /* flow hash; 0: not computed (flow_hash() in parse.h fills it) */
 	uint32_t cookie; /* the source's own: ring head, slot */
 	bool parsed;	 /* parse_frame() has run: the offsets below the Ethernet header are known */
-	uint8_t pad[11];
+	uint8_t was_end; /* what balancing has rewritten, for nat_undo(): enum nat_end + 1; 0: nothing */
+	uint8_t was_mac[6];
+	uint32_t was_ip;
+	uint16_t was_port;
+	uint8_t pad[2];
 	uint8_t hdr[HDR_ROOM + HDR_MAX];
 } __attribute__((aligned(64)));
-static_assert(sizeof(struct frame) == 256, "one line of state, one of room, two of header");
+static_assert(offsetof(struct frame, hdr) == 64 && sizeof(struct frame) == 256,
+	"one line of state, one of room, two of header");
 
 struct port;
 
@@ -146,6 +151,9 @@ static inline void frame_drop(struct frame *f, uint8_t reason)
  * move the header (take frame_data() anew) and shortens the frame's spans.
  */
 uint16_t frame_pull(struct frame *f, uint16_t want);
+
+/** Cuts the frame off after `len` bytes; it has as many. May shorten a span. */
+void frame_trim(struct frame *f, uint32_t len);
 
 /** Copies the whole frame (header, then spans) to `dst`, which has room for f->len bytes. */
 void frame_copy(const struct frame *f, uint8_t *dst);

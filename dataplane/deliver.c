@@ -13,6 +13,7 @@
 #include "dataplane/offload.h"
 #include "dataplane/parse.h"
 #include "dataplane/pipeline.h"
+#include "dataplane/too_big.h"
 #include "dataplane/vxlan.h"
 
 struct parcel {
@@ -62,32 +63,35 @@ static uint32_t wire_len(const struct frame *f)
 	return (uint32_t)f->off.hdr_len + f->off.gso_size; /* as offload_valid() left them */
 }
 
-/* For a frame that seems to be: a large frame counts by its segments, and a VLAN tag is not counted. */
-static bool too_long(const struct port *port, const struct frame *f)
+/* The longest frame that `port` takes, of the kind of `f`: a VLAN tag is not counted. */
+static uint32_t longest_frame(const struct port *port, const struct frame *f)
 {
 	uint16_t type = load16(f->hdr + f->hdr_off + 12);
 	bool tagged = type == ETHERTYPE_8021Q || type == ETHERTYPE_8021AD;
 
-	return wire_len(f) > port->mtu + (uint32_t)ETH_LEN + (tagged ? VLAN_LEN : 0);
+	return port->mtu + (uint32_t)ETH_LEN + (tagged ? VLAN_LEN : 0);
 }
 
-/* May `f` leave by `port`? Checked again here, so that isolation does not rest on the fdb. */
-static bool admitted(
-	struct worker *w, const struct burst *b, const struct port *port, const struct frame *f, uint16_t net)
+/* Why `f` may not leave by `port`, DROP_COUNT when it may. Checked again here, so that isolation does not
+ * rest on the fdb. */
+static enum drop_reason refusal(const struct port *port, const struct frame *f)
 {
-	if (__builtin_expect(!port || port->net != net, 0)) {
-		port_drop(w, b->in, f->net, DROP_WRONG_NETWORK);
-		return false;
-	}
-	if (__builtin_expect(!atomic_load_explicit(&port->up, memory_order_relaxed), 0)) {
-		port_drop(w, port, f->net, DROP_LINK_DOWN);
-		return false;
-	}
-	if (__builtin_expect(f->len > port->mtu + (uint32_t)ETH_LEN && too_long(port, f), 0)) {
-		port_drop(w, port, f->net, DROP_MTU);
-		return false;
-	}
-	return true;
+	if (__builtin_expect(!port || port->net != f->net, 0))
+		return DROP_WRONG_NETWORK;
+	if (__builtin_expect(!atomic_load_explicit(&port->up, memory_order_relaxed), 0))
+		return DROP_LINK_DOWN;
+	/* a large frame counts by its segments */
+	if (__builtin_expect(
+		    f->len > port->mtu + (uint32_t)ETH_LEN && wire_len(f) > longest_frame(port, f), 0))
+		return DROP_MTU;
+	return DROP_COUNT;
+}
+
+/* Counts what was refused: at the egress port if it is the frame's network's. */
+static void refuse(struct worker *w, const struct burst *b, const struct port *port, const struct frame *f,
+	enum drop_reason reason)
+{
+	port_drop(w, reason == DROP_WRONG_NETWORK ? b->in : port, f->net, reason);
 }
 
 /* Hands over n frames of one network and counts them as delivered; port_tx_drop() takes back what tx refuses.
@@ -221,19 +225,39 @@ static void choose_hop(struct worker *w, const struct frame *f, struct last_hop 
 	hop->parcel = parcel_for(w->outbox, port);
 }
 
-static inline void post_port(struct worker *w, struct burst *b, struct frame *f, struct last_hop *hop)
+/* `f` was dropped as longer than `longest`: whoever sent it hears of it, if that is possible. Not for flooded
+ * frames: who would get them all the same may not be the one that they are for. */
+static void answer_too_big(struct worker *w, struct burst *b, struct frame *f, uint32_t longest)
 {
-	struct port *port;
+	if (!too_big_answer(w, b, f, longest))
+		return;
+	w->net_stats[f->net].generated++;
+	post(w->outbox, b->in, f);
+}
 
-	if (__builtin_expect(f->out != hop->out || f->net != hop->net, 0))
-		choose_hop(w, f, hop);
-	if (__builtin_expect(hop->parcel && f->len <= hop->longest, 1)) {
-		put(hop->parcel, f);
+/* The odd frame: its port is not ready, or it is long. */
+static void post_odd(struct worker *w, struct burst *b, struct frame *f)
+{
+	struct port *port = dp_get_port(w->dp, f->out);
+	enum drop_reason reason = refusal(port, f);
+
+	if (reason == DROP_COUNT) {
+		post(w->outbox, port, f);
 		return;
 	}
-	port = dp_get_port(w->dp, f->out);
-	if (admitted(w, b, port, f, f->net))
-		post(w->outbox, port, f);
+	refuse(w, b, port, f, reason);
+	if (reason == DROP_MTU)
+		answer_too_big(w, b, f, longest_frame(port, f));
+}
+
+static inline void post_port(struct worker *w, struct burst *b, struct frame *f, struct last_hop *hop)
+{
+	if (__builtin_expect(f->out != hop->out || f->net != hop->net, 0))
+		choose_hop(w, f, hop);
+	if (__builtin_expect(hop->parcel && f->len <= hop->longest, 1))
+		put(hop->parcel, f);
+	else
+		post_odd(w, b, f);
 }
 
 static void post_reply(struct worker *w, struct burst *b, struct frame *f)
@@ -245,27 +269,30 @@ static void post_reply(struct worker *w, struct burst *b, struct frame *f)
 	post(w->outbox, b->in, f);
 }
 
-/* The uplink of `vtep` if it can carry `f` now; else the frame is counted as dropped. */
-static struct port *vtep_uplink(
-	struct worker *w, const struct burst *b, const struct vtep *vtep, const struct frame *f)
+/* The longest frame that fits into a tunnel over `uplink`. */
+static uint32_t longest_inner(const struct port *uplink)
 {
-	struct port *uplink = vtep ? dp_get_port(w->dp, vtep->uplink) : NULL;
-	enum drop_reason reason;
+	return uplink->mtu + (uint32_t)ETH_LEN - VXLAN_OUTER;
+}
 
+static struct port *uplink_of(struct worker *w, const struct vtep *vtep)
+{
+	return vtep ? dp_get_port(w->dp, vtep->uplink) : NULL;
+}
+
+/* Why `f` cannot go through `vtep` over `uplink`, DROP_COUNT when it can. */
+static enum drop_reason tunnel_refusal(
+	const struct vtep *vtep, const struct port *uplink, const struct frame *f)
+{
 	if (!vtep || vtep->net != f->net)
-		reason = DROP_WRONG_NETWORK;
-	else if (!uplink)
-		reason = DROP_NO_UPLINK;
-	else if (!vtep->ready)
-		reason = DROP_NEIGHBOUR;
-	else if (!atomic_load_explicit(&uplink->up, memory_order_relaxed))
-		reason = DROP_LINK_DOWN;
-	else if (wire_len(f) + VXLAN_OUTER > uplink->mtu + (uint32_t)ETH_LEN)
-		reason = DROP_MTU;
-	else
-		return uplink;
-	port_drop(w, uplink ? uplink : b->in, f->net, reason);
-	return NULL;
+		return DROP_WRONG_NETWORK;
+	if (!uplink)
+		return DROP_NO_UPLINK;
+	if (!vtep->ready)
+		return DROP_NEIGHBOUR;
+	if (!atomic_load_explicit(&uplink->up, memory_order_relaxed))
+		return DROP_LINK_DOWN;
+	return wire_len(f) > longest_inner(uplink) ? DROP_MTU : DROP_COUNT;
 }
 
 /* Readies `f` for a tunnel: the outer packet's receiver sees no offload request. False: it went in segments.
@@ -285,12 +312,17 @@ static bool finish_for_tunnel(struct worker *w, struct port *uplink, struct fram
 static void post_vtep(struct worker *w, struct burst *b, struct frame *f)
 {
 	const struct vtep *vtep = dp_get_vtep(w->dp, f->out);
-	struct port *uplink = vtep_uplink(w, b, vtep, f);
+	struct port *uplink = uplink_of(w, vtep);
+	enum drop_reason reason = tunnel_refusal(vtep, uplink, f);
 
-	if (!uplink || !finish_for_tunnel(w, uplink, f, vtep))
-		return;
-	vxlan_encap(f, vtep);
-	post(w->outbox, uplink, f);
+	if (reason != DROP_COUNT) {
+		port_drop(w, uplink ? uplink : b->in, f->net, reason);
+		if (reason == DROP_MTU)
+			answer_too_big(w, b, f, longest_inner(uplink));
+	} else if (finish_for_tunnel(w, uplink, f, vtep)) {
+		vxlan_encap(f, vtep);
+		post(w->outbox, uplink, f);
+	}
 }
 
 /* Delivers what the parcels hold; those whose receiver is full get a second try when all have had their
@@ -322,9 +354,14 @@ static void flood_port(struct worker *w, struct burst *b, uint16_t id, struct fr
 	struct port *port = dp_get_port(w->dp, id);
 	struct parcel parcel = {.port = port};
 
-	for (unsigned i = 0; i < n; i++)
-		if (admitted(w, b, port, frames[i], frames[i]->net))
+	for (unsigned i = 0; i < n; i++) {
+		enum drop_reason reason = refusal(port, frames[i]);
+
+		if (reason == DROP_COUNT)
 			put(&parcel, frames[i]);
+		else
+			refuse(w, b, port, frames[i], reason);
+	}
 	if (parcel.count && !transmit_parcel(w, port, &parcel) && !transmit_parcel(w, port, &parcel))
 		for (; parcel.sent < parcel.count; parcel.sent++)
 			port_drop(w, port, parcel.frame[parcel.sent]->net, DROP_RING_FULL);
@@ -334,13 +371,16 @@ static void flood_port(struct worker *w, struct burst *b, uint16_t id, struct fr
 static void flood_vtep(struct worker *w, struct burst *b, uint16_t id, struct frame **frames, unsigned n)
 {
 	const struct vtep *vtep = dp_get_vtep(w->dp, id);
+	struct port *uplink = uplink_of(w, vtep);
 
 	for (unsigned i = 0; i < n; i++) {
 		struct frame *f = frames[i];
-		struct port *uplink = vtep_uplink(w, b, vtep, f);
+		enum drop_reason reason = tunnel_refusal(vtep, uplink, f);
 		uint16_t sent = 0;
 
-		if (!uplink || !finish_for_tunnel(w, uplink, f, vtep))
+		if (reason != DROP_COUNT)
+			port_drop(w, uplink ? uplink : b->in, f->net, reason);
+		if (reason != DROP_COUNT || !finish_for_tunnel(w, uplink, f, vtep))
 			continue;
 		vxlan_encap(f, vtep);
 		for (int try = 0; try < 2 && !sent; try++)

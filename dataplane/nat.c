@@ -42,7 +42,7 @@ static void update_l4(struct frame *f, uint8_t *l4, uint32_t address_change, uin
 		csum_store(field, 0xffff);
 }
 
-void nat_rewrite(struct frame *f, enum nat_end end, uint32_t ip, uint16_t port)
+static void rewrite(struct frame *f, enum nat_end end, uint32_t ip, uint16_t port)
 {
 	uint8_t *l3 = frame_data(f) + f->l3_off, *l4 = frame_data(f) + f->l4_off;
 	uint8_t *address_field = l3 + IP_SOURCE + 4 * end, *port_field = l4 + 2 * end;
@@ -55,4 +55,34 @@ void nat_rewrite(struct frame *f, enum nat_end end, uint32_t ip, uint16_t port)
 	csum_store(port_field, port);
 	update(l3 + IP_CSUM, address_change);
 	update_l4(f, l4, address_change, change16(old_port, port));
+}
+
+/* Of the end in the Ethernet header, where the destination comes first. */
+static uint8_t *mac_of(struct frame *f, enum nat_end end)
+{
+	return frame_data(f) + (end == NAT_SOURCE ? 6 : 0);
+}
+
+void nat_rewrite(struct frame *f, enum nat_end end, const uint8_t mac[6], uint32_t ip, uint16_t port)
+{
+	uint8_t *place = mac_of(f, end);
+
+	memcpy(f->was_mac, place, 6);
+	memcpy(&f->was_ip, frame_data(f) + f->l3_off + IP_SOURCE + 4 * end, 4);
+	memcpy(&f->was_port, frame_data(f) + f->l4_off + 2 * end, 2);
+	f->was_end = (uint8_t)(end + 1);
+	memcpy(place, mac, 6);
+	rewrite(f, end, ip, port);
+}
+
+void nat_undo(struct frame *f)
+{
+	enum nat_end end;
+
+	if (!f->was_end)
+		return;
+	end = f->was_end - 1;
+	memcpy(mac_of(f, end), f->was_mac, 6);
+	rewrite(f, end, f->was_ip, f->was_port);
+	f->was_end = 0;
 }

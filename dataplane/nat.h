@@ -1,5 +1,5 @@
 /*
- * nat.h: rewrites an address and port of an IPv4 packet, with its checksums. Worker.
+ * nat.h: rewrites one end of an IPv4 packet: MAC, address and port, with the checksums. Worker.
  */
 #pragma once
 
@@ -13,11 +13,14 @@ enum nat_end {
 };
 
 /**
- * Gives one end of the packet the address `ip` (network byte order) and `port` (network byte order) and
- * brings the IP and TCP or UDP checksums up to date from the difference (RFC 1624, equation 3), so that a
- * packet that was corrupted stays so. Where the frame asks for its checksum (NEEDS_CSUM) the field holds the
- * sum of the pseudo header, which has the address but not the port. A UDP checksum of 0, "none", stays; one
- * that comes out as 0 is sent as 0xffff (RFC 768). f->l3_off and l4_off are set and 20 bytes from l4_off
- * (UDP: 8) are private; ip_proto is TCP or UDP.
+ * Gives one end of the packet the address `ip` and `port` (network byte order) and the frame `mac` at the
+ * same end, and brings the IP and TCP or UDP checksums up to date from the difference (RFC 1624, equation 3),
+ * so that a packet that was corrupted stays so. Where the frame asks for its checksum (NEEDS_CSUM) the field
+ * holds the sum of the pseudo header, which has the address but not the port. A UDP checksum of 0, "none",
+ * stays; one that comes out as 0 is sent as 0xffff (RFC 768). f->l3_off and l4_off are set and 20 bytes from
+ * l4_off (UDP: 8) are private; ip_proto is TCP or UDP. A frame is rewritten once at most.
  */
-void nat_rewrite(struct frame *f, enum nat_end end, uint32_t ip, uint16_t port);
+void nat_rewrite(struct frame *f, enum nat_end end, const uint8_t mac[6], uint32_t ip, uint16_t port);
+
+/** Makes the frame what its sender sent, where it was rewritten. */
+void nat_undo(struct frame *f);

@@ -75,6 +75,7 @@ struct port {
 	_Atomic(bool) up;
 	_Atomic(uint32_t)
 		offloads; /* PORT_CSUM...: set by the port type, at open or when features are agreed */
+	_Atomic(uint64_t) answers_full; /* too_big.c: TSC from which it may answer a burst of packets again */
 	uint8_t mac[6];
 	uint16_t vxlan_port; /* uplink */
 	uint32_t address;    /* uplink: its own, 0: none */

@@ -267,8 +267,7 @@ static void send_to_backend(struct worker *w, struct item *it, const struct conn
 		frame_drop(f, DROP_NEIGHBOUR);
 		return;
 	}
-	memcpy(frame_data(f), &mac, 6);
-	nat_rewrite(f, NAT_DESTINATION, hit->end.ip, hit->end.port);
+	nat_rewrite(f, NAT_DESTINATION, (const uint8_t *)&mac, hit->end.ip, hit->end.port);
 	w->backend_stats[hit->end.owner].packets++;
 	w->backend_stats[hit->end.owner].bytes += f->len;
 }
@@ -334,8 +333,7 @@ static void reply(struct worker *w, struct item *it, const struct conn_key *key,
 	} else if (!spilled(w, it, &hit)) {
 		return;
 	}
-	memcpy(frame_data(f) + 6, dp_router_mac, 6);
-	nat_rewrite(f, NAT_SOURCE, hit.end.ip, hit.end.port);
+	nat_rewrite(f, NAT_SOURCE, dp_router_mac, hit.end.ip, hit.end.port);
 	w->backend_stats[hit.end.owner].packets++;
 	w->backend_stats[hit.end.owner].bytes += f->len;
 }

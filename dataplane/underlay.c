@@ -28,23 +28,6 @@ static void underlay_arp(struct worker *w, struct burst *b, struct frame *f)
 	}
 }
 
-/* Cuts what lies behind byte `len` off: padding of the underlay. */
-static void trim(struct burst *b, struct frame *f, uint32_t len)
-{
-	uint32_t excess = f->len - len;
-
-	while (excess && f->nspan) {
-		struct span *last = &b->span[f->span - b->span + f->nspan - 1];
-		uint32_t cut = last->len < excess ? last->len : excess;
-
-		last->len -= cut;
-		excess -= cut;
-		f->nspan -= last->len == 0;
-	}
-	f->hdr_len -= (uint16_t)excess;
-	f->len = len;
-}
-
 /* The inner frame's offload request: one that names the outer UDP checksum has been served with the outer
  * header. */
 static bool inner_offload(struct frame *f, uint16_t outer)
@@ -69,7 +52,7 @@ static void decapsulate(struct worker *w, struct burst *b, struct frame *f, cons
 		frame_drop(f, DROP_MALFORMED);
 		return;
 	}
-	trim(b, f, end);
+	frame_trim(f, end); /* padding of the underlay */
 	f->hdr_off += outer;
 	f->hdr_len -= outer;
 	f->len -= outer;

@@ -92,3 +92,50 @@ def test_a_vtep_that_goes_is_reached_no_more(overlay):
     assert traffic.ping(c1, "10.1.0.50", count=1, check=False) == 0
     sluiced.rpc("vtep.add", network="web", remote=HOST)
     traffic.wait_ping(c1, "10.1.0.50")
+
+
+MTU, MTU_DISCOVER, MTU_DO = {4: 14, 6: 24}, {4: 10, 6: 23}, 2  # of IP_... and IPV6_..., which Python does not name
+
+
+def path_mtu(ns, address, version, size):
+    """Sends a datagram of `size` bytes that may not be fragmented until the kernel knows what the path carries."""
+    level = frames.socket.IPPROTO_IP if version == 4 else frames.socket.IPPROTO_IPV6
+    family = frames.socket.AF_INET if version == 4 else frames.socket.AF_INET6
+    with ns.socket(family, frames.socket.SOCK_DGRAM) as sock:
+        sock.setsockopt(level, MTU_DISCOVER[version], MTU_DO)
+        sock.connect((address, 7777))
+
+        def learned():
+            try:
+                sock.send(bytes(size))
+            except OSError:  # EMSGSIZE: it knows; ECONNREFUSED: the datagram came through
+                pass
+            return sock.getsockopt(level, MTU[version]) < size
+
+        wait.until(learned, f"a path MTU to {address}")
+        return sock.getsockopt(level, MTU[version])
+
+
+@pytest.mark.parametrize("version, near, far", [(4, "10.1.0.11", "10.1.0.50"), (6, "fd00:1::11", "fd00:1::50")])
+def test_a_container_finds_out_what_the_underlay_carries(sluiced, container, host, requires, version, near, far):
+    requires("iperf3", "ping")
+    sluiced.rpc("network.add", name="web", mode="overlay", vni=100, subnet="10.1.0.0/24", mtu=9000)
+    host.vxlan(100, "10.1.0.50/24")
+    host.join(sluiced, "web")
+    c1 = container(sluiced, "web", "c1", "10.1.0.11")
+    assert "mtu 9000" in c1.run("ip", "link", "show", "eth0").stdout
+    if version == 6:
+        for ns, address, device in ((c1, near, "eth0"), (host, far, "vx0")):
+            ns.run("ip", "addr", "add", f"{address}/64", "dev", device, "nodad")
+    # the other host would take long segments: nothing but the switch says that they do not get there
+    host.run("ip", f"-{version}", "route", "add", near, "dev", "vx0", "advmss", "8900")
+    ping = ["ping", "-n", "-c", "1", "-W", "1", far]
+    wait.until(lambda: c1.run(*ping, check=False).returncode == 0, "the tunnel is up")
+    assert traffic.tcp_bytes(host, c1, far) > 1 << 20
+    assert sluiced.drops("mtu") > 0
+    assert path_mtu(c1, far, version, 4000) == 1450
+    assert "message too long" in c1.run(*ping, "-M", "do", "-s", "4000", check=False).stderr
+    c1.run(*ping, "-M", "do", "-s", str(1450 - (28 if version == 4 else 48)))
+    dropped = sluiced.drops("mtu")
+    c1.run(*ping, "-s", "4000")  # in fragments that fit, since the kernel knows
+    assert sluiced.drops("mtu") == dropped

@@ -204,6 +204,38 @@ static void test_underlay_mtu(void **state)
 	harness_send(dp, &a, buf, packet_eth(buf, MAC_B, MAC_A, 1451), PLAIN, 0);
 	assert_int_equal(uplink.count, 1);
 	assert_int_equal(harness_drops(dp, "mtu"), mtu + 1);
+	assert_int_equal(a.count, 0);
+}
+
+/* What the tunnel adds is taken off before the sender is told. What came through a tunnel has no sender here.
+ */
+static void test_the_tunnels_mtu_is_told(void **state)
+{
+	uint8_t buf[2048], inner[2048];
+	struct packet p = {.dst = MAC_B,
+		.src = MAC_A,
+		.from = ip4("10.0.0.5"),
+		.to = ip4("10.0.0.6"),
+		.proto = 17,
+		.payload = 1451 - 28};
+	size_t len = packet_ip4(buf, &p);
+
+	buf[14 + 6] = 0x40; /* do not fragment */
+	harness_send(dp, &a, buf, len, PLAIN, 0);
+	assert_int_equal(uplink.count, 0);
+	assert_int_equal(a.count, 1);
+	assert_true(packet_checksums_right(a.got[0].data, a.got[0].len));
+	assert_int_equal(a.got[0].data[40] << 8 | a.got[0].data[41], 1450);
+
+	p.dst = MAC_A;
+	p.src = MAC_B;
+	len = packet_ip4(inner, &p);
+	inner[14 + 6] = 0x40;
+	atomic_store(&a.port->mtu, 1400);
+	harness_send(dp, &uplink, buf, wrap(buf, "192.0.2.3", VNI, inner, len), PLAIN, 0);
+	atomic_store(&a.port->mtu, 1500);
+	assert_int_equal(a.count, 1);
+	assert_int_equal(uplink.count, 0);
 }
 
 int main(void)
@@ -217,6 +249,7 @@ int main(void)
 		cmocka_unit_test_setup(test_uplink_is_a_host, clear),
 		cmocka_unit_test_setup(test_cut_off_and_contradicting, clear),
 		cmocka_unit_test_setup(test_underlay_mtu, clear),
+		cmocka_unit_test_setup(test_the_tunnels_mtu_is_told, clear),
 	};
 
 	return cmocka_run_group_tests_name("overlay", tests, setup, teardown);

@@ -246,6 +246,36 @@ static void test_connections_spread_and_stay(void **state)
 		assert_ptr_equal(client_reaches((uint16_t)(2000 + i), ACK), to[i]);
 }
 
+/* `port` takes less than `from` sends in `buf`: the answer quotes what `from` sent, and goes to its MAC. */
+static void assert_told(
+	struct test_port *from, struct test_port *port, const uint8_t *mac, uint8_t *buf, size_t len)
+{
+	const struct received *r = &from->got[0];
+
+	buf[14 + 6] = 0x40; /* do not fragment */
+	buf[14 + 10] -= 0x40;
+	from->count = 0;
+	atomic_store(&port->port->mtu, 500);
+	harness_send(dp, from, buf, len, PLAIN, 0);
+	atomic_store(&port->port->mtu, 1500);
+	assert_int_equal(from->count, 1);
+	assert_memory_equal(r->data, mac, 6);
+	assert_memory_equal(r->data + 6, dp_router_mac, 6);
+	assert_int_equal(r->data[34], 3);
+	assert_int_equal(field16(r, 40), 500);
+	assert_true(packet_checksums_right(r->data, r->len));
+	assert_memory_equal(r->data + 42, buf + 14, 548);
+}
+
+static void test_too_big_is_told_in_the_senders_terms(void **state)
+{
+	uint8_t buf[2048];
+	struct test_port *to = open_connection(1234);
+
+	assert_told(&a, to, MAC_A, buf, to_vip(buf, TCP, 1234, ACK, 600));
+	assert_told(to, &a, to == &b ? MAC_B : MAC_C, buf, from_backend(buf, TCP, to == &b, 1234, ACK, 600));
+}
+
 /* --- checksums ------------------------------------------------------------------------------------------ */
 
 static uint16_t pseudo_sum(const uint8_t *buf, size_t l4_len)
@@ -864,6 +894,7 @@ int main(void)
 		TEST(test_udp_goes_both_ways),
 		TEST(test_payload_in_many_pieces),
 		TEST(test_connections_spread_and_stay),
+		TEST(test_too_big_is_told_in_the_senders_terms),
 		TEST(test_partial_tcp_checksum_stays_partial),
 		TEST(test_partial_udp_checksum_stays_partial),
 		TEST(test_partial_checksum_is_completed),
