@@ -270,7 +270,7 @@ static uint16_t packet_rx(struct port *port, struct worker *w, struct burst *b)
 	struct packet *packet = port->priv;
 
 	if (__builtin_expect(atomic_load_explicit(&packet->lost, memory_order_relaxed), 0))
-		port_rx_lost(w, port, DROP_RING_FULL,
+		port_rx_lost(w, port, DROP_RX_OVERRUN,
 			atomic_exchange_explicit(&packet->lost, 0, memory_order_relaxed));
 	for (unsigned n = 0; n < BURST_MAX && b->bytes < BURST_BYTES; n++) {
 		const struct tpacket2_hdr *slot = packet_slot(packet, packet->head);

@@ -21,6 +21,7 @@
 	X(WRONG_NETWORK, "wrong-network", "the egress port left the network meanwhile")                      \
 	X(LINK_DOWN, "link-down", "the egress port is down")                                                 \
 	X(RING_FULL, "ring-full", "the receiver does not take frames fast enough")                           \
+	X(RX_OVERRUN, "rx-overrun", "arrived faster than the switch took it, and its ring was full")         \
 	X(MTU, "mtu", "longer than the egress port or the underlay carries")                                 \
 	X(TX_ERROR, "tx-error", "the kernel or the device refused it")                                       \
 	X(FLOOD_BUDGET, "flood-budget", "more flood copies in one turn than the budget allows")              \

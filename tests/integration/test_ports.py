@@ -1,6 +1,7 @@
 """Kinds of ports: af_packet on a veth, DPDK applications and User-Mode Linux guests by vhost-user, null, pcap."""
 
 import os
+import signal
 import struct
 
 import pytest
@@ -131,3 +132,19 @@ def test_a_null_port_swallows_and_a_pcap_port_replays(web, tmp_path):
         sluiced.rpc("port.add", name="file", network="web", type="pcap", file=str(capture), ips=[])
         assert wire.receive(frames.carries(b"from the file"))
     wait.until(lambda: sluiced.port("hole")["tx_packets"] > 0, "the null port took a copy")
+
+
+def test_frames_that_find_the_packet_ring_full_are_drops_of_the_port_they_came_to(web, netns):
+    sluiced, c1 = web
+    ns, device = netns("veth"), f"slv{os.getpid()}"
+    ns.veth("eth0", device)
+    sluiced.rpc("port.add", name="v1", network="web", type="af_packet", device=device, ips=[], mac=ns.mac("eth0"))
+    sluiced.wait_port("v1")
+    with frames.Wire(ns, "eth0") as wire:
+        sluiced.process.send_signal(signal.SIGSTOP)
+        for _ in range(1000):
+            wire.send(frames.ethernet(c1.eth0, ns.mac("eth0"), b"too many"))
+        sluiced.process.send_signal(signal.SIGCONT)
+    wait.until(lambda: sluiced.drops("rx-overrun", "v1") > 0, "the overrun is counted")
+    shown = sluiced.port("v1")
+    assert shown["rx_drops"] >= sluiced.drops("rx-overrun", "v1") and shown["tx_drops"] == 0
