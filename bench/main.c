@@ -11,6 +11,7 @@
 #include "bench/goals.h"
 #include "bench/host.h"
 #include "bench/options.h"
+#include "bench/plot.h"
 #include "bench/report.h"
 #include "bench/scenario.h"
 #include "bench/turns.h"
@@ -96,6 +97,8 @@ int main(int argc, char **argv)
 	report.interrupted = atomic_load(&stop);
 	if (!o.json)
 		report_table(&report);
+	if (o.plot && plot_report(&report, o.plot) < 0)
+		rc = -1;
 	if (print_json(&report, &o) < 0 || !delivered(&report) || report.interrupted)
 		rc = -1;
 	report_free(&report);

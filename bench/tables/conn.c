@@ -263,16 +263,16 @@ static void bench_maglev(uint32_t n)
 
 static void compare_all(const uint32_t *n, size_t count)
 {
-	printf("cycles a look-up, both directions\n    conns      conn  rte_hash  ratio\n");
 	for (size_t i = 0; i < count; i++)
 		compare_tables(n[i]);
 }
 
 static void bench_all(void)
 {
-	static const uint32_t usual[] = {1000, 10000, 100000, 1000000};
+	static const uint32_t usual[] = {1000, 10000, 100000, 1000000}, largest = 10000000;
 
 	compare_all(usual, sizeof(usual) / sizeof(usual[0]));
+	compare_all(&largest, 1);
 	printf("\ncycles a new connection: into an empty table; each in place of an older one\n"
 	       "    conns     empty      full\n");
 	for (size_t i = 1; i < sizeof(usual) / sizeof(usual[0]); i++)
@@ -287,10 +287,11 @@ static void bench_all(void)
 int main(int argc, char **argv)
 {
 	char *eal[] = {
-		argv[0], "--no-huge", "-m", "1024", "--no-pci", "--no-telemetry", "--log-level=error", NULL};
+		argv[0], "--no-huge", "-m", "8192", "--no-pci", "--no-telemetry", "--log-level=error", NULL};
 
 	if (rte_eal_init(sizeof(eal) / sizeof(eal[0]) - 1, eal) < 0)
 		errx(1, "DPDK does not start");
+	printf("cycles a look-up, both directions\n    conns      conn  rte_hash  ratio\n");
 	if (argc == 1)
 		bench_all();
 	for (int i = 1; i < argc; i++)

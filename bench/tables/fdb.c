@@ -119,8 +119,8 @@ static void compare(struct tables *t, uint32_t entries)
 int main(int argc, char **argv)
 {
 	char *eal[] = {
-		argv[0], "--no-huge", "-m", "512", "--no-pci", "--no-telemetry", "--log-level=error", NULL};
-	static const uint32_t usual[] = {100, 10000, 65536, 1000000};
+		argv[0], "--no-huge", "-m", "4096", "--no-pci", "--no-telemetry", "--log-level=error", NULL};
+	static const uint32_t usual[] = {1000, 65536, 100000, 1000000, 10000000};
 	struct tables t = {.key = calloc(LOOKUPS, sizeof(*t.key))};
 
 	if (!t.key || rte_eal_init(sizeof(eal) / sizeof(eal[0]) - 1, eal) < 0)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -151,3 +152,11 @@ def test_an_interrupted_run_cleans_up():
 def test_mistakes_on_the_command_line(args, says):
     done = subprocess.run([BENCH, *args], capture_output=True, text=True, timeout=10)
     assert done.returncode == 2 and says in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_it_draws_what_it_measured(tmp_path):
+    if not shutil.which("gnuplot"):
+        pytest.skip("gnuplot is not installed (Debian package gnuplot-nox)")
+    bench("--peers", "null", "--huge-mb", "0", "--pairs", "1,100", "--plot", tmp_path)
+    assert {f.name for f in tmp_path.iterdir()} == {f"l2-{m}.{s}" for m in ("mpps", "cycles") for s in ("gp", "svg", "png")}
+    assert (tmp_path / "l2-mpps.svg").read_text().startswith("<?xml")
