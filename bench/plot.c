@@ -99,7 +99,7 @@ static bool first_of_line(const struct picture *p, const struct report *r, unsig
 	return shows(p, r, i);
 }
 
-static void write_setup(FILE *file, const struct picture *p, const char *dir)
+static void write_setup(FILE *file, const struct picture *p)
 {
 	fprintf(file,
 		"set title \"%s\"\nset xlabel \"%s\"\nset ylabel \"%s\"\nset grid\nset key outside right\n"
@@ -127,7 +127,7 @@ static bool write_script(FILE *file, const struct picture *p, const struct repor
 	unsigned block = 0;
 	size_t used = 0;
 
-	write_setup(file, p, dir);
+	write_setup(file, p);
 	for (unsigned i = 0; i < r->n_trials; i++) {
 		const struct kind *kind = &r->trials[i].kind;
 
