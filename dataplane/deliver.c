@@ -14,6 +14,7 @@
 #include "dataplane/parse.h"
 #include "dataplane/pipeline.h"
 #include "dataplane/too_big.h"
+#include "dataplane/train.h"
 #include "dataplane/vxlan.h"
 
 struct parcel {
@@ -50,8 +51,8 @@ static bool wants_segments(const struct frame *f, uint32_t offloads)
 		return !(offloads & PORT_TSO4);
 	case VIRTIO_NET_HDR_GSO_TCPV6:
 		return !(offloads & PORT_TSO6);
-	default: /* large UDP: nobody is asked to take it */
-		return true;
+	default: /* large UDP */
+		return !(offloads & PORT_USO);
 	}
 }
 
@@ -110,14 +111,49 @@ static uint16_t transmit(struct worker *w, struct port *port, struct frame *cons
 	return done;
 }
 
-/* One large frame in segments; to a vtep each gets the outer header. What does not fit is dropped as
- * ring-full. */
+static uint32_t offloads_of(const struct port *port)
+{
+	return atomic_load_explicit(&port->offloads, memory_order_relaxed);
+}
+
+/* Sends n segments; those that do not fit are dropped as ring-full. Returns how many frames they became. */
+static uint32_t transmit_cut(struct worker *w, struct port *port, struct frame *const *list, uint16_t n)
+{
+	for (unsigned i = transmit(w, port, list, n); i < n; i++)
+		port_drop(w, port, list[i]->net, DROP_RING_FULL);
+	return n;
+}
+
+/* The same for encapsulated segments, in as few frames as the port takes. */
+static uint32_t transmit_coupled(struct worker *w, struct port *port, struct frame *const *list, uint16_t n)
+{
+	struct frame *train = &w->train->frame;
+	uint32_t made = 0;
+
+	while (n > 0) {
+		unsigned cars = offloads_of(port) & PORT_USO ? train_couple(w->train, list, n) : 0;
+
+		if (cars < 2)
+			return made + transmit_cut(w, port, list, n);
+		if (!transmit(w, port, &train, 1)) {
+			if (!(offloads_of(port) & PORT_USO))
+				continue; /* it turned out that it does not: one by one then */
+			port_drop(w, port, train->net, DROP_RING_FULL);
+		}
+		made++;
+		list += cars;
+		n -= (uint16_t)cars;
+	}
+	return made;
+}
+
+/* One large frame in segments; to a vtep each gets the outer header. */
 static void transmit_segments(struct worker *w, struct port *port, struct frame *f, const struct vtep *vtep)
 {
-	bool keep_csum = !vtep && (atomic_load_explicit(&port->offloads, memory_order_relaxed) & PORT_CSUM);
+	bool keep_csum = !vtep && (offloads_of(port) & PORT_CSUM);
 	struct frame *list[BURST_MAX];
 	uint32_t offset = 0, copies = 0;
-	uint16_t n, done;
+	uint16_t n;
 
 	while ((n = offload_segment(f, &w->segments, &offset, keep_csum)) > 0) {
 		for (unsigned i = 0; i < n; i++) {
@@ -126,10 +162,7 @@ static void transmit_segments(struct worker *w, struct port *port, struct frame 
 			if (vtep)
 				vxlan_encap(list[i], vtep);
 		}
-		done = transmit(w, port, list, n);
-		for (unsigned i = done; i < n; i++)
-			port_drop(w, port, f->net, DROP_RING_FULL);
-		copies += n;
+		copies += vtep ? transmit_coupled(w, port, list, n) : transmit_cut(w, port, list, n);
 	}
 	if (!copies) /* a hostile payload length: nothing came of it */
 		port_drop(w, port, f->net, DROP_BAD_OFFLOAD);
@@ -157,7 +190,7 @@ static uint16_t serve_requests(struct parcel *parcel, uint16_t first, uint32_t o
 /* Sends parcel->frame[sent..] as far as the receiver takes it. Returns whether all of it was dealt with. */
 static bool transmit_parcel(struct worker *w, struct port *port, struct parcel *parcel)
 {
-	uint32_t offloads = atomic_load_explicit(&port->offloads, memory_order_relaxed);
+	uint32_t offloads = offloads_of(port);
 
 	while (parcel->sent < parcel->count) {
 		uint16_t first = parcel->sent, end = parcel->count, done;

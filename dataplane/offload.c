@@ -71,10 +71,6 @@ static uint32_t ip_end(struct frame *f)
 	return f->l3_off + IP6_LEN + load16(ip + 4);
 }
 
-#ifndef VIRTIO_NET_HDR_GSO_UDP_L4
-#define VIRTIO_NET_HDR_GSO_UDP_L4 5 /* virtio 1.3, 5.1.6; newer than Debian 12's headers */
-#endif
-
 /* Length of the headers of a large frame whose L4 header is at `l4`, all private; 0: it is not what it says.
  */
 static uint16_t large_headers(struct frame *f, uint8_t proto, uint16_t l4)

@@ -5,10 +5,15 @@
  */
 #pragma once
 
+#include <linux/virtio_net.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "dataplane/burst.h"
+
+#ifndef VIRTIO_NET_HDR_GSO_UDP_L4
+#define VIRTIO_NET_HDR_GSO_UDP_L4 5 /* virtio 1.3, 5.1.6; newer than Debian 12's headers */
+#endif
 
 /* A large frame that asks for more segments is refused: 64 KB in single bytes would be an attack. */
 enum { OFFLOAD_SEGMENTS_MAX = 256 };

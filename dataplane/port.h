@@ -24,6 +24,8 @@ enum {
 	PORT_CSUM = 1u << 0, /* partial checksums */
 	PORT_TSO4 = 1u << 1,
 	PORT_TSO6 = 1u << 2,
+	PORT_USO = 1u << 3, /* large UDP, cut into datagrams; a port may find out late that it cannot and
+			       clear this */
 };
 
 struct port_ops {

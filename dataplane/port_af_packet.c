@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "dataplane/dp.h"
+#include "dataplane/offload.h"
 #include "dataplane/parse.h"
 #include "dataplane/vnet.h"
 #include "dataplane/worker.h"
@@ -40,6 +41,7 @@ static_assert((int)PACKET_IOVS >= (int)VNET_IOVS, "a frame fits one call");
 struct packet {
 	/* worker: the slot to look at next, and the first that has not gone back */
 	uint32_t head, taken;
+	uint32_t uncoupled; /* payload bytes of the train in slot `head` that were given already */
 	uint8_t *ring;
 	int fd;
 	/* control counts, the worker takes: frames that found the ring full */
@@ -195,7 +197,7 @@ static int packet_open(struct port *port, struct dp_err *err)
 		return dp_fail(err, rc, "device: %s: %s", failed, strerror(-rc));
 	}
 	port->nqueue = 1;
-	atomic_store(&port->offloads, PORT_CSUM | PORT_TSO4 | PORT_TSO6);
+	atomic_store(&port->offloads, PORT_CSUM | PORT_TSO4 | PORT_TSO6 | PORT_USO);
 	packet_watch(port);
 	return 0;
 }
@@ -251,6 +253,43 @@ static bool packet_take(struct port *port, struct worker *w, struct burst *b, co
 	return true;
 }
 
+/* The request of the frame in `slot`, with the tag not counted that the kernel has taken out. */
+static struct offload slot_request(const struct tpacket2_hdr *slot)
+{
+	struct offload off;
+
+	memcpy(&off, (const uint8_t *)slot + slot->tp_mac - sizeof(off), sizeof(off));
+	return off;
+}
+
+/* On an uplink large UDP datagrams are trains of tunnel packets (train.h). */
+static bool is_train(const struct port *port, const struct tpacket2_hdr *slot)
+{
+	return port->is_uplink && slot->tp_snaplen == slot->tp_len &&
+	       !(slot->tp_status & TP_STATUS_VLAN_VALID) &&
+	       slot_request(slot).gso_type == VIRTIO_NET_HDR_GSO_UDP_L4;
+}
+
+/* The next packet of the train in `slot`. Returns whether it was the last. */
+static bool packet_uncouple(
+	struct port *port, struct worker *w, struct burst *b, const struct tpacket2_hdr *slot)
+{
+	struct packet *packet = port->priv;
+	const uint8_t *data = (const uint8_t *)slot + slot->tp_mac;
+	struct offload off = slot_request(slot);
+	struct frame *f = &b->frame[b->count];
+
+	frame_init(f);
+	if (!train_uncouple(data, slot->tp_len, &off, &packet->uncoupled, f, &b->span[b->nspan])) {
+		port_rx_drop(w, port, DROP_BAD_OFFLOAD);
+		return true;
+	}
+	b->nspan += f->nspan;
+	b->count++;
+	b->bytes += f->len;
+	return packet->uncoupled == train_payload(data, slot->tp_len, &off);
+}
+
 static uint32_t slot_status(const struct tpacket2_hdr *slot)
 {
 	return __atomic_load_n(&slot->tp_status, __ATOMIC_ACQUIRE);
@@ -277,9 +316,13 @@ static uint16_t packet_rx(struct port *port, struct worker *w, struct burst *b)
 
 		if (!(slot_status(slot) & TP_STATUS_USER))
 			break;
+		if (__builtin_expect(!is_train(port, slot), 1))
+			packet_take(port, w, b, slot);
+		else if (!packet_uncouple(port, w, b, slot))
+			continue;
+		packet->uncoupled = 0;
 		packet->head = next_slot(packet->head);
 		__builtin_prefetch(packet_slot(packet, packet->head));
-		packet_take(port, w, b, slot);
 	}
 	if (!b->count)
 		packet_complete(port, w, b);
@@ -303,6 +346,10 @@ static bool packet_refused(struct port *port, struct worker *w, const struct fra
 	case EMSGSIZE:
 		port_tx_drop(w, port, f, DROP_MTU);
 		return true;
+	case EINVAL:
+		if (vnet_refuses_uso(port, f))
+			return false;
+		/* fall through */
 	default:
 		port_tx_drop(w, port, f, DROP_TX_ERROR);
 		return true;

@@ -86,7 +86,7 @@ static int tap_open(struct port *port, struct dp_err *err)
 	memcpy(tap->fd, spec->fds, tap->nfd * sizeof(tap->fd[0]));
 	port->priv = tap;
 	port->nqueue = (uint16_t)tap->nfd;
-	atomic_store(&port->offloads, PORT_CSUM | PORT_TSO4 | PORT_TSO6);
+	atomic_store(&port->offloads, PORT_CSUM | PORT_TSO4 | PORT_TSO6 | PORT_USO);
 	tap->timer = loop->timer_add(loop->ctx, TAP_LINK_MS, tap_watch, port);
 	if (!tap->timer) {
 		tap_close(port);
@@ -164,6 +164,10 @@ static bool tap_refused(struct port *port, struct worker *w, const struct frame 
 		port_set_link(port, false);
 		port_tx_drop(w, port, f, DROP_LINK_DOWN);
 		return true;
+	case EINVAL:
+		if (vnet_refuses_uso(port, f))
+			return false;
+		/* fall through */
 	default:
 		port_tx_drop(w, port, f, DROP_TX_ERROR);
 		return true;

@@ -55,3 +55,11 @@ unsigned vnet_vector(const struct frame *f, void *hdr, unsigned hdr_len, struct 
 		iov[n++] = (struct iovec){(void *)f->span[i].ptr, f->span[i].len};
 	return n;
 }
+
+bool vnet_refuses_uso(struct port *port, const struct frame *f)
+{
+	if (f->off.gso_type != VIRTIO_NET_HDR_GSO_UDP_L4)
+		return false;
+	atomic_fetch_and_explicit(&port->offloads, ~(uint32_t)PORT_USO, memory_order_relaxed);
+	return true;
+}

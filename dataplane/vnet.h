@@ -10,11 +10,12 @@
 #include <sys/uio.h>
 
 #include "dataplane/port.h"
+#include "dataplane/train.h"
 
 static_assert(sizeof(struct virtio_net_hdr) == sizeof(struct offload), "one is read as the other");
 
 enum {
-	VNET_IOVS = 2 + FRAME_SPANS, /* of one frame with its header */
+	VNET_IOVS = 2 + TRAIN_SPANS, /* of one frame with its header */
 };
 
 /**
@@ -29,3 +30,9 @@ bool vnet_take(const struct port *port, struct frame *f, const struct virtio_net
  * zeroed) as a vector of at most VNET_IOVS. Returns how many.
  */
 unsigned vnet_vector(const struct frame *f, void *hdr, unsigned hdr_len, struct iovec *iov);
+
+/**
+ * Worker. The kernel refused `f` as invalid: is it only that it is older than large UDP datagrams
+ * (Linux 6.2)? Then the port takes them no more, and the caller leaves `f` as not dealt with.
+ */
+bool vnet_refuses_uso(struct port *port, const struct frame *f);

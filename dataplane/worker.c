@@ -14,6 +14,7 @@
 #include "dataplane/mem.h"
 #include "dataplane/pipeline.h"
 #include "dataplane/polling.h"
+#include "dataplane/train.h"
 
 enum {
 	FLOOD_BUDGET = 2048, /* copies a turn */
@@ -40,9 +41,11 @@ int worker_new(struct dp *dp, unsigned index, int core, struct worker **out)
 	w->port_stats = mem_alloc(stats_bytes());
 	w->scratch = mem_alloc(SCRATCH_BYTES);
 	w->account = mem_alloc(sizeof(*w->account));
+	w->train = mem_alloc(sizeof(*w->train));
 	w->punt = mem_alloc(sizeof(*w->punt));
 	w->inject = mem_alloc(sizeof(*w->inject));
-	if (w->wake_fd < 0 || !w->port_stats || !w->scratch || !w->account || !w->punt || !w->inject)
+	if (w->wake_fd < 0 || !w->port_stats || !w->scratch || !w->account || !w->train || !w->punt ||
+		!w->inject)
 		goto fail;
 	w->net_stats = (struct net_stats *)(w->port_stats + MAX_PORTS);
 	w->backend_stats = (struct backend_stats *)(w->net_stats + MAX_NETS);
@@ -66,6 +69,7 @@ void worker_free(struct worker *w)
 	outbox_free(w);
 	mem_free(w->inject, sizeof(*w->inject));
 	mem_free(w->punt, sizeof(*w->punt));
+	mem_free(w->train, sizeof(*w->train));
 	mem_free(w->account, sizeof(*w->account));
 	mem_free(w->scratch, SCRATCH_BYTES);
 	mem_free(w->port_stats, stats_bytes());

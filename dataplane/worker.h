@@ -26,6 +26,7 @@ struct dp;
 struct exchange;
 struct outbox;
 struct polling;
+struct train;
 
 struct worker {
 	/* written by the worker only; read by control for statistics */
@@ -41,6 +42,7 @@ struct worker {
 	uint8_t *scratch;		     /* SCRATCH_BYTES; for port types that read into a buffer */
 	struct burst burst;
 	struct burst segments;	 /* offload.c: what one large frame is cut into */
+	struct train *train;	 /* train.h: and coupled again for a tunnel */
 	struct outbox *outbox;	 /* deliver.c */
 	struct polling *polling; /* polling.c: which queues, and sleep */
 	struct account *account; /* account.h: where the cycles went */

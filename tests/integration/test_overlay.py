@@ -1,8 +1,11 @@
 """VXLAN against the kernel's own vxlan device in a namespace that plays another host."""
 
+import os
+
 import pytest
 
 from rig import frames, traffic, wait
+from rig.process import run
 from rig.vxlan_host import HOST, SWITCH, VxlanHost
 
 
@@ -139,3 +142,35 @@ def test_a_container_finds_out_what_the_underlay_carries(sluiced, container, hos
     dropped = sluiced.drops("mtu")
     c1.run(*ping, "-s", "4000")  # in fragments that fit, since the kernel knows
     assert sluiced.drops("mtu") == dropped
+
+
+@pytest.fixture
+def cable(stack):
+    """A veth, both of whose ends are here: the names."""
+    ends = [f"slw{os.getpid()}{end}" for end in "ab"]
+    run(["ip", "link", "add", ends[0], "type", "veth", "peer", "name", ends[1]])
+    stack.callback(run, ["ip", "link", "del", ends[0]])
+    for end in ends:
+        run(["sysctl", "-qw", f"net.ipv6.conf.{end}.disable_ipv6=1"])
+        run(["ip", "link", "set", end, "up"])
+    return ends
+
+
+def test_two_switches_carry_tcp_in_large_frames(start_sluiced, container, cable, requires):
+    requires("iperf3")
+    ends = []
+    for number, device in enumerate(cable, 1):
+        daemon = start_sluiced()
+        daemon.rpc("network.add", name="web", mode="overlay", vni=100, subnet="10.1.0.0/24")
+        daemon.rpc("uplink.add", {"name": "up0", "type": "af_packet", "device": device, "mac": f"02:00:00:00:99:0{number}",
+                                  "address": f"192.0.2.{number}/24"})
+        daemon.wait_port("up0")
+        daemon.rpc("vtep.add", network="web", remote=f"192.0.2.{3 - number}")
+        ends.append((daemon, container(daemon, "web", f"c{number}", f"10.1.0.1{number}")))
+    (first, c1), (second, c2) = ends
+    traffic.wait_ping(c1, c2.ip)
+    sent = traffic.tcp_bytes(c2, c1, c2.ip)
+    assert sent > 1 << 20
+    assert traffic.tcp_bytes(c1, c2, c1.ip) > 1 << 20
+    assert first.drops("bad-offload") == second.drops("bad-offload") == 0
+    assert first.port("up0")["tx_packets"] < second.port("up0")["rx_packets"]  # coupled there, taken apart here

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "dataplane/exchange.h"
+#include "dataplane/offload.h"
 #include "dataplane/pipeline.h"
 #include "dataplane/private.h"
 
@@ -63,9 +64,15 @@ static uint16_t test_tx(struct port *port, struct worker *w, struct frame *const
 	uint16_t i;
 
 	for (i = 0; i < n && tp->count < tp->room; i++) {
-		struct received *r = &tp->got[tp->count++];
-		uint8_t *whole = malloc(frames[i]->len);
+		struct received *r = &tp->got[tp->count];
+		uint8_t *whole;
 
+		if (tp->old_kernel && frames[i]->off.gso_type == VIRTIO_NET_HDR_GSO_UDP_L4) {
+			atomic_fetch_and(&port->offloads, ~(uint32_t)PORT_USO);
+			return i;
+		}
+		whole = malloc(frames[i]->len);
+		tp->count++;
 		r->len = frames[i]->len;
 		r->off = frames[i]->off;
 		frame_copy(frames[i], whole);

@@ -22,6 +22,7 @@ struct test_port {
 	struct port *port; /* NULL until harness_port() */
 	unsigned count;	   /* frames received */
 	unsigned room;	   /* frames it takes before it is full */
+	bool old_kernel;   /* finds out that it cannot have large UDP (PORT_USO) when it gets one */
 	struct received got[TEST_FRAMES];
 };
 

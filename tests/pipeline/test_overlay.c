@@ -1,6 +1,7 @@
 /* VXLAN both ways, the uplink as a host, and what must not get through. */
 #include <string.h>
 
+#include "dataplane/offload.h"
 #include "dataplane/vxlan.h"
 #include "tests/pipeline/harness.h"
 #include "tests/pipeline/packets.h"
@@ -238,6 +239,52 @@ static void test_the_tunnels_mtu_is_told(void **state)
 	assert_int_equal(uplink.count, 0);
 }
 
+/* A large frame of 20 segments from a into the tunnel. */
+static void send_large(void)
+{
+	static uint8_t buf[32768];
+	struct packet p = {.dst = MAC_B,
+		.src = MAC_A,
+		.from = ip4("10.0.0.5"),
+		.to = ip4("10.0.0.6"),
+		.proto = 6,
+		.tcp_flags = 16,
+		.payload = 20 * 1000};
+	struct offload large = {.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+		.gso_type = VIRTIO_NET_HDR_GSO_TCPV4,
+		.hdr_len = 54,
+		.gso_size = 1000,
+		.csum_start = 34,
+		.csum_offset = 16};
+
+	harness_send(dp, &a, buf, packet_ip4(buf, &p), large, 0);
+}
+
+/* The segments of a large frame leave in one where the port takes that, and one by one where not. */
+static void test_segments_are_coupled(void **state)
+{
+	send_large();
+	assert_int_equal(uplink.count, 20);
+	uplink.count = 0;
+	atomic_store(&uplink.port->offloads, PORT_USO);
+	send_large();
+	assert_int_equal(uplink.count, 1);
+	assert_int_equal(uplink.got[0].len, 42 + 20 * (8 + 54 + 1000));
+	assert_int_equal(uplink.got[0].off.gso_type, VIRTIO_NET_HDR_GSO_UDP_L4);
+	assert_int_equal(uplink.got[0].off.gso_size, 8 + 54 + 1000);
+	uplink.room = 1; /* full */
+	send_large();
+	assert_int_equal(harness_drops(dp, "ring-full"), 1);
+	uplink.room = TEST_FRAMES;
+	uplink.count = 0;
+	uplink.old_kernel = true;
+	send_large();
+	assert_int_equal(uplink.count, 20);
+	assert_int_equal(uplink.got[0].off.gso_type, VIRTIO_NET_HDR_GSO_NONE);
+	assert_true(packet_checksums_right(uplink.got[19].data, uplink.got[19].len));
+	assert_int_equal(atomic_load(&uplink.port->offloads), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -250,6 +297,7 @@ int main(void)
 		cmocka_unit_test_setup(test_cut_off_and_contradicting, clear),
 		cmocka_unit_test_setup(test_underlay_mtu, clear),
 		cmocka_unit_test_setup(test_the_tunnels_mtu_is_told, clear),
+		cmocka_unit_test_setup(test_segments_are_coupled, clear),
 	};
 
 	return cmocka_run_group_tests_name("overlay", tests, setup, teardown);

@@ -1,0 +1,110 @@
+#include "dataplane/train.h"
+
+#include "dataplane/csum.h"
+#include "dataplane/offload.h"
+#include "dataplane/parse.h"
+
+enum {
+	IP_AT = ETH_LEN,
+	IP4_LEN = 20,
+	UDP_LEN = 8,
+	UDP_CSUM = 6,
+	UDP_AT = IP_AT + IP4_LEN, /* of what vxlan.c writes */
+	PAYLOAD_AT = UDP_AT + UDP_LEN,
+	IP_BYTES_MAX = UINT16_MAX,
+};
+
+static void set_ip_length(uint8_t *ip, uint16_t header, uint32_t len)
+{
+	store16(ip + 2, (uint16_t)len);
+	csum_store(ip + 10, 0);
+	csum_store(ip + 10, (uint16_t)~csum_fold(csum_add(0, ip, header)));
+}
+
+/* One header for all, which asks for the cuts and for checksums: the kernel makes none of such a datagram
+ * without. */
+static void ask_for_cuts(struct frame *f, uint32_t size)
+{
+	uint8_t *ip = frame_data(f) + IP_AT, *udp = frame_data(f) + UDP_AT;
+	uint16_t len = (uint16_t)(f->len - UDP_AT);
+
+	set_ip_length(ip, IP4_LEN, f->len - IP_AT);
+	store16(udp + 4, len);
+	csum_store(udp + UDP_CSUM,
+		csum_fold(csum_add(0, ip + 12, 8) + __builtin_bswap16(len) + __builtin_bswap16(IPPROTO_UDP)));
+	f->off = (struct offload){.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+		.gso_type = VIRTIO_NET_HDR_GSO_UDP_L4,
+		.hdr_len = PAYLOAD_AT,
+		.gso_size = (uint16_t)size,
+		.csum_start = UDP_AT,
+		.csum_offset = UDP_CSUM};
+}
+
+unsigned train_couple(struct train *train, struct frame *const *frames, unsigned n)
+{
+	struct frame *f = &train->frame;
+	uint32_t size = frames[0]->len - PAYLOAD_AT;
+	unsigned used = frames[0]->nspan, i;
+
+	if (n < 2 || 1 + used + frames[1]->nspan > TRAIN_SPANS)
+		return 1;
+	memcpy(f, frames[0], sizeof(*f));
+	memcpy(train->span, frames[0]->span, used * sizeof(train->span[0]));
+	for (i = 1; i < n; i++) {
+		struct frame *next = frames[i];
+		uint32_t more = next->len - PAYLOAD_AT;
+
+		if (used + 1 + next->nspan > TRAIN_SPANS || f->len + more - IP_AT > IP_BYTES_MAX)
+			break;
+		train->span[used++] =
+			(struct span){frame_data(next) + PAYLOAD_AT, next->hdr_len - PAYLOAD_AT};
+		memcpy(train->span + used, next->span, next->nspan * sizeof(train->span[0]));
+		used += next->nspan;
+		f->len += more;
+	}
+	f->span = train->span;
+	f->nspan = (uint8_t)used;
+	ask_for_cuts(f, size);
+	return i;
+}
+
+uint32_t train_payload(const uint8_t *data, uint32_t len, const struct offload *off)
+{
+	uint32_t start = off->csum_start + (uint32_t)UDP_LEN;
+
+	if (off->gso_type != VIRTIO_NET_HDR_GSO_UDP_L4 || !off->gso_size || off->csum_offset != UDP_CSUM)
+		return 0;
+	if (len <= start || start > HDR_MAX || load16(data + 12) != ETHERTYPE_IP4)
+		return 0;
+	if ((data[IP_AT] & 15) * 4 + IP_AT != off->csum_start ||
+		len - start > (uint32_t)off->gso_size * OFFLOAD_SEGMENTS_MAX)
+		return 0;
+	return len - start;
+}
+
+bool train_uncouple(const uint8_t *data, uint32_t len, const struct offload *off, uint32_t *offset,
+	struct frame *f, struct span *span)
+{
+	uint32_t start = off->csum_start + (uint32_t)UDP_LEN, payload = train_payload(data, len, off), copied;
+	uint32_t left = payload - *offset, size = left < off->gso_size ? left : off->gso_size;
+	const uint8_t *from = data + start + *offset;
+	uint8_t *ip, *udp;
+
+	if (*offset >= payload)
+		return false;
+	f->len = start + size;
+	f->hdr_len = f->len < HDR_MAX ? (uint16_t)f->len : HDR_MAX;
+	copied = f->hdr_len - start;
+	memcpy(frame_data(f), data, start);
+	memcpy(frame_data(f) + start, from, copied);
+	*span = (struct span){from + copied, size - copied};
+	f->span = span;
+	f->nspan = span->len > 0;
+	ip = frame_data(f) + IP_AT;
+	udp = frame_data(f) + off->csum_start;
+	set_ip_length(ip, off->csum_start - IP_AT, f->len - IP_AT);
+	store16(udp + 4, (uint16_t)(UDP_LEN + size));
+	csum_store(udp + UDP_CSUM, 0); /* none: whoever coupled them has checked it, or left it to us */
+	*offset += size;
+	return true;
+}
