@@ -19,16 +19,28 @@ enum {
 	SLEEP_MS = 100,	     /* at most, should a wake-up be missed */
 	BLIND_SLEEP_US = 50, /* when a port cannot signal */
 	FDS_AT_ONCE = 32,
+	COLD_MIN = 8,	 /* queues: fewer are all looked at every turn */
+	QUIET_US = 1000, /* a queue without frames for this long is cold */
+	COLD_US = 50,	 /* while others are busy, a cold queue is looked at this often at least */
+	COLD_AT_ONCE = 32,
 };
 
 struct poll_entry {
 	struct port *port;
 	uint16_t queue;
+	uint64_t last; /* TSC when it had frames, or was put on the list */
 };
 
+/*
+ * Made by control, and from its publication on the worker's: it keeps the queues that had frames lately, the
+ * hot ones, before the others.
+ */
 struct poll_list {
-	unsigned count; /* queues in rings */
-	unsigned nfd;	/* queues in the epoll set */
+	unsigned count;	     /* queues in rings */
+	unsigned hot;	     /* the first of them */
+	unsigned cold;	     /* the next of the others to look at, counted from the first of those */
+	unsigned nfd;	     /* queues in the epoll set */
+	uint64_t cold_until; /* TSC up to which the cold ones have been given their looks */
 	struct poll_entry entry[];
 };
 
@@ -39,9 +51,10 @@ enum { POLL_FDS = MAX_PORTS * PORT_QUEUES_MAX + 2 };
 struct polling {
 	_Atomic(struct poll_list *) list;
 	int epoll;
-	struct pollfd *fd; /* [POLL_FDS], touched lazily */
-	uint64_t fds_due;  /* TSC */
-	uint64_t fds_every;
+	struct pollfd *fd;		/* [POLL_FDS], touched lazily */
+	uint64_t fds_due;		/* TSC */
+	uint64_t fds_every, cold_every; /* cycles */
+	int64_t quiet_after;
 };
 
 int polling_new(struct worker *w)
@@ -62,6 +75,8 @@ int polling_new(struct worker *w)
 		return rc;
 	}
 	p->fds_every = rte_get_tsc_hz() / 1000000 * FDS_EVERY_US;
+	p->quiet_after = (int64_t)(rte_get_tsc_hz() / 1000000 * QUIET_US);
+	p->cold_every = rte_get_tsc_hz() / 1000000 * COLD_US;
 	w->polling = p;
 	return 0;
 }
@@ -100,16 +115,84 @@ static unsigned serve_fds(struct worker *w)
 	return frames;
 }
 
+static void swap(struct poll_entry *a, struct poll_entry *b)
+{
+	struct poll_entry other = *a;
+
+	*a = *b;
+	*b = other;
+}
+
+static unsigned serve_hot(struct worker *w, struct poll_list *list, uint64_t now)
+{
+	const int64_t quiet_after = list->count > COLD_MIN ? w->polling->quiet_after : INT64_MAX;
+	unsigned frames = 0;
+
+	for (unsigned i = 0; i < list->hot;) {
+		struct poll_entry *e = &list->entry[i];
+		unsigned got = worker_serve(w, e->port, e->queue);
+
+		frames += got;
+		if (got)
+			e->last = now;
+		/* the last hot one takes its place, and has its look next */
+		if (__builtin_expect((int64_t)(now - e->last) > quiet_after, 0))
+			swap(e, &list->entry[--list->hot]);
+		else
+			i++;
+	}
+	return frames;
+}
+
+/* How many cold queues are due for a look: some of them each turn, so that all have had one in COLD_US. */
+static unsigned cold_due(const struct polling *p, struct poll_list *list, bool busy, uint64_t now)
+{
+	unsigned cold = list->count - list->hot;
+	uint64_t since = now - list->cold_until, each = p->cold_every / cold, due = since / each;
+
+	if (since > p->cold_every) {
+		list->cold_until = now;
+		due = cold;
+	} else {
+		list->cold_until += due * each;
+	}
+	return !busy && due < COLD_AT_ONCE && COLD_AT_ONCE <= cold ? COLD_AT_ONCE : (unsigned)due;
+}
+
+static unsigned serve_cold(struct worker *w, struct poll_list *list, unsigned n, uint64_t now)
+{
+	unsigned frames = 0;
+
+	for (; n > 0 && list->hot < list->count; n--) {
+		struct poll_entry *e;
+		unsigned got;
+
+		if (list->cold >= list->count - list->hot)
+			list->cold = 0;
+		e = &list->entry[list->hot + list->cold];
+		got = worker_serve(w, e->port, e->queue);
+		frames += got;
+		if (got) {
+			e->last = now;
+			swap(e, &list->entry[list->hot++]);
+		} else {
+			list->cold++;
+		}
+	}
+	return frames;
+}
+
 unsigned polling_turn(struct worker *w, uint64_t now)
 {
 	struct polling *p = w->polling;
-	const struct poll_list *list = atomic_load_explicit(&p->list, memory_order_acquire);
+	struct poll_list *list = atomic_load_explicit(&p->list, memory_order_acquire);
 	unsigned frames = 0;
 
 	if (!list)
 		return 0;
-	for (unsigned i = 0; i < list->count; i++)
-		frames += worker_serve(w, list->entry[i].port, list->entry[i].queue);
+	frames = serve_hot(w, list, now);
+	if (list->hot < list->count)
+		frames += serve_cold(w, list, cold_due(p, list, frames > 0, now), now);
 	if (list->nfd && (!frames || now >= p->fds_due)) {
 		frames += serve_fds(w);
 		p->fds_due = now + p->fds_every;
@@ -196,6 +279,7 @@ static unsigned worker_of(const struct dp *dp, const struct port *port, uint16_t
 
 static struct poll_list *list_new(struct dp *dp, unsigned worker)
 {
+	uint64_t now = rte_rdtsc();
 	struct poll_list *list;
 	unsigned count = 0;
 
@@ -213,9 +297,11 @@ static struct poll_list *list_new(struct dp *dp, unsigned worker)
 			if (port->ops->by_fd)
 				list->nfd++;
 			else
-				list->entry[list->count++] = (struct poll_entry){port, q};
+				list->entry[list->count++] = (struct poll_entry){port, q, now};
 		}
 	}
+	list->hot = list->count;
+	list->cold_until = now;
 	return list;
 }
 

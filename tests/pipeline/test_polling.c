@@ -1,0 +1,204 @@
+/*
+ * Which queues a worker looks at: each of the busy ones every turn, the quiet ones of many now and then, none
+ * of them never; and a quiet one that gets a frame is busy again.
+ */
+#include <rte_cycles.h>
+#include <string.h>
+
+#include "dataplane/polling.h"
+#include "dataplane/private.h"
+#include "tests/pipeline/harness.h"
+#include "tests/pipeline/packets.h"
+#include "tests/unit/unit.h"
+
+enum { MANY = 40, FEW = 4 };
+
+struct queue {
+	struct port *port;
+	uint16_t net;
+	unsigned looks, frames; /* frames: that it still has to give */
+};
+
+static struct dp *dp;
+static struct queue queue[MANY], *opening;
+
+static int queue_open(struct port *port, struct dp_err *err)
+{
+	port->priv = opening;
+	port->nqueue = 1;
+	opening->port = port;
+	atomic_store(&port->up, true);
+	return 0;
+}
+
+static void queue_close(struct port *port) {}
+
+static uint16_t queue_rx(struct port *port, struct worker *w, struct burst *b)
+{
+	struct queue *q = port->priv;
+	struct frame *f = &b->frame[0];
+	size_t len;
+
+	q->looks++;
+	if (!q->frames)
+		return 0;
+	q->frames--;
+	frame_init(f);
+	len = packet_eth(frame_data(f), MAC_BROADCAST, (mac_t){2, 1, 1, 1, 1, 1}, 46);
+	f->len = (uint32_t)len;
+	f->hdr_len = (uint16_t)len;
+	b->count = 1;
+	b->bytes = (uint32_t)len;
+	return 1;
+}
+
+static uint16_t queue_tx(struct port *port, struct worker *w, struct frame *const *frames, uint16_t n)
+{
+	return n;
+}
+
+static const struct port_ops queue_ops = {
+	.name = "queue", .open = queue_open, .close = queue_close, .rx = queue_rx, .tx = queue_tx};
+
+/* A port alone in a network, so that what it sends goes nowhere. */
+static void make_port(unsigned i)
+{
+	struct dp_port spec = {.type = DP_NULL, .mtu = 1500, .mac = {2, 0, 0, 0, 0, (uint8_t)i}};
+	struct dp_err err;
+	uint16_t id;
+
+	queue[i] = (struct queue){.net = harness_network(dp, NULL)};
+	spec.net = queue[i].net;
+	opening = &queue[i];
+	assert_int_equal(port_add(dp, &spec, &queue_ops, &id, &err), 0);
+}
+
+static void make_ports(unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		make_port(i);
+}
+
+/* Turns for `ms`, in each of which queue 0 has a frame. Returns how many. */
+static unsigned turns(unsigned ms)
+{
+	uint64_t end = rte_rdtsc() + rte_get_tsc_hz() / 1000 * ms;
+	unsigned n = 0;
+
+	for (; rte_rdtsc() < end; n++) {
+		queue[0].frames = 1;
+		polling_turn(dp->worker[0], rte_rdtsc());
+	}
+	return n;
+}
+
+static void forget_looks(void)
+{
+	for (unsigned i = 0; i < MANY; i++)
+		queue[i].looks = 0;
+}
+
+static int open_switch(void **state)
+{
+	dp = harness_open();
+	return 0;
+}
+
+static int close_switch(void **state)
+{
+	harness_close(dp);
+	return 0;
+}
+
+static int remove_ports(void **state)
+{
+	for (unsigned i = 0; i < MANY; i++) {
+		if (!queue[i].port)
+			continue;
+		assert_int_equal(dp_port_del(dp, queue[i].port->id), 0);
+		assert_int_equal(dp_network_del(dp, queue[i].net), 0);
+		queue[i].port = NULL;
+	}
+	harness_tick(dp);
+	return 0;
+}
+
+static void test_quiet_queues_of_many_are_looked_at_now_and_then(void **state)
+{
+	unsigned n, looks = 0;
+
+	make_ports(MANY);
+	turns(20); /* they become quiet */
+	forget_looks();
+	n = turns(20);
+	assert_int_equal(queue[0].looks, n);
+	for (unsigned i = 1; i < MANY; i++) {
+		assert_true(queue[i].looks > 0);
+		looks += queue[i].looks;
+	}
+	assert_true(looks < n * (MANY - 1) / 2);
+}
+
+static void test_a_frame_makes_a_quiet_queue_busy(void **state)
+{
+	unsigned n = 0;
+
+	make_ports(MANY);
+	turns(20);
+	queue[MANY / 2].frames = 1;
+	while (queue[MANY / 2].frames > 0)
+		turns(1);
+	forget_looks();
+	for (; n < 5; n++)
+		polling_turn(dp->worker[0], rte_rdtsc());
+	/* every turn: it had a frame within the millisecond, as long as nobody takes the core away for longer
+	 */
+	assert_true(queue[MANY / 2].looks >= 1);
+}
+
+static void test_each_of_few_queues_is_looked_at_every_turn(void **state)
+{
+	unsigned n;
+
+	make_ports(FEW);
+	turns(10);
+	forget_looks();
+	n = turns(5);
+	for (unsigned i = 0; i < FEW; i++)
+		assert_int_equal(queue[i].looks, n);
+}
+
+static void test_all_are_looked_at_when_nothing_is_busy(void **state)
+{
+	make_ports(MANY);
+	turns(20);
+	forget_looks();
+	queue[0].frames = 0;
+	/* two turns look at no fewer than 64 */
+	for (unsigned n = 0; n < 3; n++)
+		polling_turn(dp->worker[0], rte_rdtsc());
+	for (unsigned i = 0; i < MANY; i++)
+		assert_true(queue[i].looks > 0);
+}
+
+static void test_a_new_port_is_looked_at_at_once(void **state)
+{
+	make_ports(MANY - 1);
+	turns(20);
+	make_port(MANY - 1);
+	polling_turn(dp->worker[0], rte_rdtsc());
+	assert_int_equal(queue[MANY - 1].looks, 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_teardown(test_quiet_queues_of_many_are_looked_at_now_and_then, remove_ports),
+		cmocka_unit_test_teardown(test_a_frame_makes_a_quiet_queue_busy, remove_ports),
+		cmocka_unit_test_teardown(test_each_of_few_queues_is_looked_at_every_turn, remove_ports),
+		cmocka_unit_test_teardown(test_all_are_looked_at_when_nothing_is_busy, remove_ports),
+		cmocka_unit_test_teardown(test_a_new_port_is_looked_at_at_once, remove_ports),
+	};
+
+	return cmocka_run_group_tests(tests, open_switch, close_switch);
+}
