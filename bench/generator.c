@@ -7,21 +7,43 @@
 
 #include "bench/front/front_rx.h"
 #include "bench/front/front_tx.h"
+#include "bench/histogram.h"
 #include "bench/host.h"
 #include "bench/traffic.h"
 
-enum { BURST = 32, INTACT_EVERY = 64 };
+enum {
+	BURST = 32,
+	INTACT_EVERY = 64,
+	STAMPS_PER_SLOT = 4, /* as many frames lie in both ports' rings, and as many more get lost */
+};
 
 /* A frame that has not arrived by then is lost. The former is far longer than any switch holds one, and
  * outlives a worker that shares its core for a while; the latter only makes learning go on. */
 #define PATIENCE_S 0.2
 #define LEARN_PATIENCE_S 0.02
 
+/* Two looks further apart than this: the generator lost its core. A full round takes a quarter of it. */
+#define AWAY_S 20e-6
+
 /* One direction: what port `i` has sent and the other one has seen of it. */
 struct direction {
 	uint64_t sent;	   /* also the next sequence number */
 	uint64_t expected; /* next to arrive; all before it have arrived or are lost */
 	uint64_t received, lost, late, wrong;
+};
+
+/* When a frame was published. */
+struct stamp {
+	uint64_t seq, tsc;
+};
+
+/* Of the last frames of either port, by their numbers, and what they took. */
+struct timing {
+	struct histogram *took;
+	uint64_t mask, untimed;
+	uint64_t away;		    /* cycles between two looks at the rings that say: the core was lost */
+	uint64_t looked, lost_core; /* TSC: the last look; until when the core was lost last */
+	struct stamp *stamp[2];
 };
 
 struct generator {
@@ -34,6 +56,7 @@ struct generator {
 	bool to_first;	       /* all of them to host 0 of the other port */
 	double per_cycle;      /* paced: frames each way in a cycle of the clock; 0: closed loop */
 	uint32_t next_pair[2];
+	struct timing timing; /* took: NULL unless it times */
 	const atomic_bool *stop;
 };
 
@@ -65,7 +88,28 @@ struct generator *generator_create(struct front *const fronts[2], unsigned size,
 
 void generator_free(struct generator *g)
 {
+	if (g)
+		free(g->timing.stamp[0]);
 	free(g);
+}
+
+int generator_time(struct generator *g, struct histogram *took)
+{
+	struct timing *t = &g->timing;
+	size_t n = STAMPS_PER_SLOT * (size_t)g->tx[0]->size;
+
+	t->took = took;
+	t->away = (uint64_t)(AWAY_S * host_tsc_hz());
+	if (!took || t->stamp[0])
+		return 0;
+	t->stamp[0] = calloc(2 * n, sizeof(struct stamp));
+	if (!t->stamp[0]) {
+		t->took = NULL;
+		return -ENOMEM;
+	}
+	t->stamp[1] = t->stamp[0] + n;
+	t->mask = n - 1;
+	return 0;
 }
 
 static inline void check(struct generator *g, unsigned at, const struct front_frame *frame)
@@ -105,6 +149,45 @@ static inline unsigned receive(struct generator *g, unsigned at)
 	return n;
 }
 
+/* How long each frame took from its publication to `now`, when it was seen. */
+static inline void time_frames(
+	struct generator *g, unsigned at, const struct front_frame *frames, unsigned n, uint64_t now)
+{
+	struct timing *t = &g->timing;
+
+	for (unsigned i = 0; i < n; i++) {
+		const struct stamp *stamp;
+		uint64_t seq;
+
+		if (!traffic_read(&g->traffic, frames[i].data, frames[i].len, at, &seq))
+			continue;
+		stamp = &t->stamp[!at][seq & t->mask];
+		if (stamp->seq == seq && stamp->tsc > t->lost_core)
+			histogram_add(t->took, now - stamp->tsc, 1);
+		else
+			t->untimed++;
+	}
+}
+
+static inline unsigned receive_timed(struct generator *g, unsigned at)
+{
+	struct front_frame frames[BURST];
+	unsigned n = front_rx_burst(g->rx[at], frames, BURST);
+	struct timing *t = &g->timing;
+	uint64_t now;
+
+	__builtin_ia32_lfence(); /* the clock is not read before the ring */
+	now = host_tsc();
+	if (now - t->looked > t->away)
+		t->lost_core = now;
+	t->looked = now;
+	time_frames(g, at, frames, n, now);
+	for (unsigned i = 0; i < n; i++)
+		check(g, at, &frames[i]);
+	front_rx_done(g->rx[at], frames, n);
+	return n;
+}
+
 static inline uint32_t choose_pair(struct generator *g, unsigned from)
 {
 	if (g->in_turn)
@@ -112,7 +195,17 @@ static inline uint32_t choose_pair(struct generator *g, unsigned from)
 	return g->traffic.pairs == 1 ? 0 : traffic_next_pair(&g->traffic);
 }
 
-static inline void write_burst(struct generator *g, unsigned from, unsigned n)
+/* Of the next `n` frames of a port, which it publishes now. */
+static inline void stamp_burst(struct generator *g, unsigned from, unsigned n)
+{
+	const struct timing *t = &g->timing;
+	uint64_t now = host_tsc();
+
+	for (uint64_t seq = g->from[from].sent - n; seq < g->from[from].sent; seq++)
+		t->stamp[from][seq & t->mask] = (struct stamp){seq, now};
+}
+
+static inline void write_burst(struct generator *g, unsigned from, unsigned n, bool timed)
 {
 	struct front_ring *r = g->tx[from];
 
@@ -122,6 +215,8 @@ static inline void write_burst(struct generator *g, unsigned from, unsigned n)
 		traffic_write(traffic_of_slot(&g->traffic, front_tx_descriptor(r, i)), front_tx_frame(r, i),
 			from, pair, g->to_first ? 0 : pair, g->from[from].sent++);
 	}
+	if (timed)
+		stamp_burst(g, from, n);
 	front_tx_publish(r, n);
 }
 
@@ -135,7 +230,7 @@ static inline unsigned transmit(struct generator *g, unsigned from, unsigned wan
 		return 0;
 	if (front_tx_room(r, want) < want)
 		return 0;
-	write_burst(g, from, want);
+	write_burst(g, from, want, false);
 	return want;
 }
 
@@ -240,25 +335,27 @@ static void finish(struct generator *g, const struct run *run, struct generator_
 		.late = after.late - run->before.late,
 		.wrong = after.wrong - run->before.wrong,
 		.wait_pct = took > 0 ? 100.0 * (double)run->waited / took : 0,
+		.untimed = g->timing.untimed,
 		.share_pct = took > 0 ? 100.0 * ran * host_tsc_hz() / took : 0,
 	};
 }
 
 /* Sends what is due `elapsed` cycles into the run. Numbers that find no slot are skipped, so their frames are
  * missed by the receiver's count as any other loss. */
-static inline unsigned transmit_due(struct generator *g, unsigned from, uint64_t *offered, uint64_t elapsed)
+static inline unsigned transmit_due(
+	struct generator *g, unsigned from, uint64_t *offered, uint64_t elapsed, bool timed)
 {
 	uint64_t due = (uint64_t)((double)elapsed * g->per_cycle);
 	unsigned want, room;
 
-	/* Whatever the generator itself was too late for, having lost its core for a while, is not offered.
-	 */
-	if (due - *offered > g->tx[from]->size / 2)
-		*offered = due - BURST;
+	/* Whatever the generator itself was too late for, having lost its core for a while, is not offered:
+	 * what it timed then would be the queue that it made. */
+	if (due - *offered > (timed ? BURST : g->tx[from]->size / 2))
+		*offered = due - (timed ? 1 : BURST);
 	want = due - *offered < BURST ? (unsigned)(due - *offered) : BURST;
 	room = front_tx_room(g->tx[from], want);
 	if (room > 0)
-		write_burst(g, from, room);
+		write_burst(g, from, room, timed);
 	g->from[from].sent += want - room;
 	*offered += want;
 	return room;
@@ -270,8 +367,23 @@ static void run_paced(struct generator *g, struct run *run)
 
 	while (goes_on(g, run)) {
 		uint64_t elapsed = run->now - run->start;
-		unsigned moved = receive(g, 0) + transmit_due(g, 0, &offered[0], elapsed) + receive(g, 1) +
-				 transmit_due(g, 1, &offered[1], elapsed);
+		unsigned moved = receive(g, 0) + transmit_due(g, 0, &offered[0], elapsed, false) +
+				 receive(g, 1) + transmit_due(g, 1, &offered[1], elapsed, false);
+
+		tick(g, run, moved);
+	}
+}
+
+static void run_timed(struct generator *g, struct run *run)
+{
+	uint64_t offered[2] = {0};
+
+	g->timing.looked = run->start;
+	g->timing.untimed = 0;
+	while (goes_on(g, run)) {
+		uint64_t elapsed = run->now - run->start;
+		unsigned moved = receive_timed(g, 0) + transmit_due(g, 0, &offered[0], elapsed, true) +
+				 receive_timed(g, 1) + transmit_due(g, 1, &offered[1], elapsed, true);
 
 		tick(g, run, moved);
 	}
@@ -281,7 +393,9 @@ void generator_run(struct generator *g, double seconds, struct generator_result 
 {
 	struct run run = begin(g, seconds);
 
-	if (g->per_cycle > 0)
+	if (g->per_cycle > 0 && g->timing.took)
+		run_timed(g, &run);
+	else if (g->per_cycle > 0)
 		run_paced(g, &run);
 	while (goes_on(g, &run))
 		tick(g, &run, receive(g, 0) + transmit(g, 0, BURST) + receive(g, 1) + transmit(g, 1, BURST));

@@ -15,6 +15,7 @@
 enum { GENERATOR_MIN_WINDOW = 64 }; /* and rings no smaller than that */
 
 struct generator;
+struct histogram;
 
 /* One run; both directions summed. */
 struct generator_result {
@@ -25,7 +26,9 @@ struct generator_result {
 	uint64_t lost;	  /* of `sent`, never seen; paced, also those for which the ring had no room */
 	uint64_t late;	  /* arrived after a later one */
 	uint64_t wrong;	  /* at the wrong port, twice, or changed */
-	double wait_pct;  /* of the time the generator had nothing to do: the switch was the limit */
+	uint64_t
+		untimed; /* seen, but not timed: they had to wait for the generator itself (generator_time) */
+	double wait_pct; /* of the time the generator had nothing to do: the switch was the limit */
 	double share_pct; /* of the core that the generator's thread was given */
 };
 
@@ -48,6 +51,14 @@ int generator_learn(struct generator *g, double seconds);
  * 2544 has it. A frame that finds the ring full counts as sent and lost. 0: as fast as the window lets it.
  */
 void generator_pace(struct generator *g, double pps);
+
+/**
+ * From now on each frame of a paced run is timed, one way: from its publication in one port's ring to when it
+ * is first seen in the other's, in cycles of host_tsc(), added to `took` (borrowed). A frame that was under
+ * way while the generator's core was taken from it is left out and counted as untimed; and frames that the
+ * generator was late for are not caught up in a bunch. NULL: no more. 0 or -ENOMEM.
+ */
+int generator_time(struct generator *g, struct histogram *took);
 
 /**
  * Each host behind port 0 sends one frame, in order, to the first host behind port 1, as fast as the window

@@ -3,14 +3,9 @@
  * order, both ways at once. `mixed` is the same with frames of several sizes, and `ports` the same beside
  * ports that carry nothing.
  */
-#include <err.h>
-#include <errno.h>
 #include <string.h>
 
 #include "bench/measure.h"
-#include "bench/peer.h"
-
-#define LEARN_S 10.0
 
 int l2_take(struct session *s)
 {
@@ -21,13 +16,7 @@ int l2_take(struct session *s)
 		struct generator *g;
 
 		s->kind.size = s->o->sizes[i];
-		g = generator_create(s->fronts, s->kind.size, pairs, s->o->window, s->stop);
-		if (!g)
-			return -ENOMEM;
-		if (generator_learn(g, LEARN_S + pairs * 20e-6) < 0 && !atomic_load(s->stop)) {
-			warnx("%s: it does not deliver every frame, even at a slow pace", s->peer->name);
-			rc = -ETIMEDOUT;
-		}
+		rc = measure_generator(s, pairs, &g);
 		for (unsigned k = 0; k < s->o->trials && rc == 0 && !atomic_load(s->stop); k++)
 			rc = measure_throughput(s, g);
 		generator_free(g);

@@ -1,5 +1,7 @@
 #include "bench/measure.h"
 
+#include <err.h>
+#include <errno.h>
 #include <string.h>
 
 #include "bench/host.h"
@@ -9,6 +11,23 @@
 
 #define SETTLE_S 15.0 /* at most; Open vSwitch raises its limit of flows by a thousand each half second */
 #define SETTLED 0.05  /* two warm-ups in a row that differ by no more */
+
+/* For the first frame of every host to get through. */
+#define LEARN_S 10.0
+#define LEARN_PAIR_S 20e-6
+
+int measure_generator(struct session *s, unsigned pairs, struct generator **out)
+{
+	*out = generator_create(s->fronts, s->kind.size, pairs, s->o->window, s->stop);
+	if (!*out)
+		return -ENOMEM;
+	if (generator_learn(*out, LEARN_S + pairs * LEARN_PAIR_S) == 0 || atomic_load(s->stop))
+		return 0;
+	warnx("%s: it does not deliver every frame, even at a slow pace", s->peer->name);
+	generator_free(*out);
+	*out = NULL;
+	return -ETIMEDOUT;
+}
 
 void measure_warm_up(struct session *s, struct generator *g)
 {
@@ -71,11 +90,12 @@ void measure_trial(struct session *s, measure_fn *fn, void *arg, struct trial *t
 	t->lost = result.lost;
 	t->late = result.late;
 	t->wrong = result.wrong;
+	t->untimed = result.untimed;
 	t->generator_share_pct = result.share_pct;
 	take_switch_figures(s, t);
 }
 
-static void run_generator(void *arg, double seconds, struct generator_result *result)
+void measure_run(void *arg, double seconds, struct generator_result *result)
 {
 	generator_run(arg, seconds, result);
 }
@@ -85,7 +105,7 @@ int measure_throughput(struct session *s, struct generator *g)
 	struct trial t;
 
 	measure_warm_up(s, g);
-	measure_trial(s, run_generator, g, &t);
+	measure_trial(s, measure_run, g, &t);
 	if (s->o->search)
 		search_rates(s, g, &t);
 	return atomic_load(s->stop) ? 0 : report_add(s->report, &t);

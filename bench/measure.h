@@ -7,11 +7,20 @@
 #include "bench/generator.h"
 #include "bench/scenario.h"
 
+/**
+ * A generator between the session's first two fronts with frames of s->kind.size, whose hosts the switch has
+ * learned. Returns 0; -ENOMEM; -ETIMEDOUT: it does not deliver (said on stderr). *out is NULL then.
+ */
+int measure_generator(struct session *s, unsigned pairs, struct generator **out);
+
 /** Traffic until the switch has found its pace: caches filled, flow tables grown. */
 void measure_warm_up(struct session *s, struct generator *g);
 
-/** What drives the traffic of a trial for `seconds`; generator_run unless a scenario has its own. */
+/** What drives the traffic of a trial for `seconds`. */
 typedef void measure_fn(void *arg, double seconds, struct generator_result *result);
+
+/** The usual one: generator_run; `arg` is the generator. */
+measure_fn measure_run;
 
 /**
  * Begins a trial of s->kind: probes the cores, resets the switch's counters, calls `fn`, and fills everything

@@ -9,6 +9,11 @@ static const struct metric_info table[METRICS] = {
 	[METRIC_LEARNED] = {"learned_pct", "learned%", 1, false, false},
 	[METRIC_RSS_ANON] = {"rss_anon_mb", "anon MB", 1, true, true},
 	[METRIC_RSS_SHARED] = {"rss_shared_mb", "shared MB", 1, false, false},
+	[METRIC_LATENCY_P50] = {"latency_p50_us", "p50 us", 2, true, true},
+	[METRIC_LATENCY_P99] = {"latency_p99_us", "p99 us", 2, true, true},
+	[METRIC_LATENCY_P999] = {"latency_p999_us", "p99.9 us", 1, false, false},
+	[METRIC_LATENCY_MAX] = {"latency_max_us", "max us", 0, false, false},
+	[METRIC_LATENCY_TAIL] = {"latency_tail", "p99/p50", 2, false, false},
 };
 
 const struct metric_info *metric_info(enum metric metric)

@@ -7,14 +7,19 @@
 #include <stdbool.h>
 
 enum metric {
-	METRIC_MPPS,	   /* frames delivered, both directions summed */
-	METRIC_CYCLES,	   /* of the switch's worker for each of them, polls that found nothing left out */
-	METRIC_BUSY,	   /* percent of the worker's time that those are */
-	METRIC_NDR,	   /* the greatest rate at which nothing is lost, in Mpps (search.h) */
-	METRIC_PDR,	   /* ... at most half a percent */
-	METRIC_LEARNED,	   /* percent of the addresses shown that the switch's table then holds */
-	METRIC_RSS_ANON,   /* MB of memory that the switch has for itself */
-	METRIC_RSS_SHARED, /* MB that it maps besides: its program, its guests' memory */
+	METRIC_MPPS,	     /* frames delivered, both directions summed */
+	METRIC_CYCLES,	     /* of the switch's worker for each of them, polls that found nothing left out */
+	METRIC_BUSY,	     /* percent of the worker's time that those are */
+	METRIC_NDR,	     /* the greatest rate at which nothing is lost, in Mpps (search.h) */
+	METRIC_PDR,	     /* ... at most half a percent */
+	METRIC_LEARNED,	     /* percent of the addresses shown that the switch's table then holds */
+	METRIC_RSS_ANON,     /* MB of memory that the switch has for itself */
+	METRIC_RSS_SHARED,   /* MB that it maps besides: its program, its guests' memory */
+	METRIC_LATENCY_P50,  /* microseconds from port to port that half of the frames need at most */
+	METRIC_LATENCY_P99,  /* ... 99 in 100 */
+	METRIC_LATENCY_P999, /* ... 999 in 1,000 */
+	METRIC_LATENCY_MAX,  /* ... all of them */
+	METRIC_LATENCY_TAIL, /* p99 over p50 */
 	METRICS
 };
 

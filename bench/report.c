@@ -16,6 +16,8 @@ void report_init(struct report *r, const struct options *opt)
 
 void report_free(struct report *r)
 {
+	for (struct trial *t = r->trials; t < r->trials + r->n_trials; t++)
+		free(t->latency);
 	free(r->trials);
 	r->trials = NULL;
 	r->n_trials = r->room = 0;
@@ -37,8 +39,10 @@ int report_add(struct report *r, const struct trial *t)
 		unsigned room = r->room ? 2 * r->room : 64;
 		struct trial *trials = reallocarray(r->trials, room, sizeof(*trials));
 
-		if (!trials)
+		if (!trials) {
+			free(t->latency);
 			return -ENOMEM;
+		}
 		r->trials = trials;
 		r->room = room;
 	}

@@ -12,6 +12,8 @@
 #include "bench/options.h"
 #include "bench/spread.h"
 
+struct histogram;
+
 enum { TRIAL_STAGES = 16, KIND_VARIANT = 24 };
 
 struct trial_stage {
@@ -43,6 +45,9 @@ struct trial {
 	uint64_t stolen_ms;			      /* by the hypervisor, from all cores */
 	struct trial_stage stage[TRIAL_STAGES];	      /* where the worker's cycles went, if it says */
 	unsigned n_stages;
+	struct histogram
+		*latency; /* NULL or cycles of host_tsc() from port to port; the report's once added */
+	uint64_t untimed; /* as generator.h */
 };
 
 struct report_peer {
@@ -72,7 +77,7 @@ void report_free(struct report *r);
 /** A trial of `kind` by `peer` with nothing measured yet. */
 struct trial report_trial(const struct kind *kind, const char *peer, unsigned turn);
 
-/** Adds a trial. 0 or -ENOMEM. */
+/** Adds a trial, and takes its histogram. 0 or -ENOMEM. */
 int report_add(struct report *r, const struct trial *t);
 
 /** Says what a peer is, or why it was skipped (empty: it was not); the last call for a name counts. */

@@ -1,6 +1,7 @@
 #include <math.h>
 
 #include "bench/goals.h"
+#include "bench/histogram.h"
 #include "bench/host.h"
 #include "bench/ratio.h"
 #include "bench/report.h"
@@ -42,6 +43,10 @@ static json_t *trial_json(const struct trial *t)
 	for (unsigned m = 0; m < METRICS; m++)
 		if (!isnan(t->value[m]))
 			json_object_set_new(json, metric_info(m)->name, json_real(t->value[m]));
+	if (t->latency) {
+		json_object_set_new(json, "latency_us", histogram_json(t->latency, 1e6 / host_tsc_hz()));
+		json_object_set_new(json, "untimed", json_integer((json_int_t)t->untimed));
+	}
 	return json;
 }
 

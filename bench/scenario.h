@@ -43,5 +43,6 @@ const struct scenario *scenario_find(const char *name);
 
 int flood_take(struct session *s);
 int l2_take(struct session *s);
+int latency_take(struct session *s);
 int learn_take(struct session *s);
 int memory_take(struct session *s);
