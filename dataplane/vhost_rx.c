@@ -80,6 +80,7 @@ static __attribute__((noinline)) bool chain_take(
 	struct vhost_chain chain;
 	uint8_t hdr[VHOST_HDR] = {0};
 	uint32_t want = port_hdr_copy(port);
+	uint16_t used;
 
 	if (!vhost_chain_read(r, head, false, &chain) || chain.len < r->hdr_len) {
 		port_rx_drop(w, port, DROP_BAD_RING);
@@ -95,11 +96,12 @@ static __attribute__((noinline)) bool chain_take(
 	f->hdr_len = (uint16_t)(f->len < want ? f->len : want);
 	f->span = &b->span[b->nspan];
 	chain_split(&chain, r->hdr_len, f->hdr + HDR_ROOM, f->hdr_len, &b->span[b->nspan], &f->nspan);
+	used = b->nspan + f->nspan; /* whatever the frame itself gives up of them */
 	if ((hdr[0] | hdr[1]) && !offload_take(r, f, hdr)) {
 		port_rx_drop(w, port, DROP_BAD_OFFLOAD);
 		return false;
 	}
-	b->nspan += f->nspan;
+	b->nspan = used;
 	return true;
 }
 

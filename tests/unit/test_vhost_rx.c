@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/unit/frames.h"
 #include "tests/unit/unit.h"
 #include "tests/unit/vhost_rig.h"
 
@@ -115,6 +116,40 @@ static void linked_descriptors(void **state)
 	rig_offer(&rig->rx, 10);
 	assert_int_equal(rig_rx(rig), 1);
 	expect_frame(rig, 0, 300, 2);
+}
+
+/* Large frames whose headers end in the piece after the private copy: one takes them over, and the next must
+ * not get what the first one's payload is found by. */
+static void headers_longer_than_the_private_copy(void **state)
+{
+	static const struct recipe recipe = {4, IPPROTO_TCP, .tcp_options = 12, .payload = 2000};
+	static struct flat flat;
+	static uint8_t got[FRAME_MAX];
+	struct rig *rig = *state;
+	struct virtio_net_hdr hdr = {.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+		.gso_type = VIRTIO_NET_HDR_GSO_TCPV4,
+		.gso_size = 1000,
+		.csum_offset = 16};
+
+	flat_make(&flat, &recipe, true);
+	hdr.csum_start = flat.l4;
+	for (unsigned i = 0; i < 3; i++) {
+		uint64_t at = RIG_DATA + i * 4096;
+
+		memset(rig_at(rig, at), 0, VHOST_HDR);
+		memcpy(rig_at(rig, at), &hdr, sizeof(hdr));
+		memcpy(rig_at(rig, at) + VHOST_HDR, flat.data, flat.len);
+		rig_at(rig, at)[VHOST_HDR + flat.payload] = (uint8_t)i;
+		rig_desc(&rig->rx, 2 * i, at, VHOST_HDR + flat.payload, NEXT, (uint16_t)(2 * i + 1));
+		rig_desc(&rig->rx, 2 * i + 1, at + VHOST_HDR + flat.payload, 2000, 0, 0);
+		rig_offer(&rig->rx, (uint16_t)(2 * i));
+	}
+	assert_int_equal(rig_rx(rig), 3);
+	for (unsigned i = 0; i < 3; i++) {
+		flat.data[flat.payload] = (uint8_t)i;
+		frame_copy(&rig->w.burst.frame[i], got);
+		assert_memory_equal(got, flat.data, flat.len);
+	}
 }
 
 static void indirect_table(void **state)
@@ -641,6 +676,7 @@ int main(void)
 		T(frame_ends_with_its_region),
 		T(header_in_its_own_descriptor),
 		T(linked_descriptors),
+		T(headers_longer_than_the_private_copy),
 		T(indirect_table),
 		T(indirect_table_at_the_end_of_a_chain),
 		T(buffer_across_two_regions),
