@@ -12,7 +12,8 @@ from pathlib import Path
 
 from rig.process import Process
 
-MODULES = ("net/core/failover.ko", "drivers/net/net_failover.ko", "drivers/net/virtio_net.ko")
+MODULES = ("net/core/failover.ko", "drivers/net/net_failover.ko", "drivers/net/virtio_net.ko", "lib/crc-ccitt.ko",
+           "net/ipv6/ipv6.ko")
 MASK = ["mq"]  # its driver does not come up with it
 
 INIT = """#!/bin/busybox sh
@@ -21,7 +22,7 @@ INIT = """#!/bin/busybox sh
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs dev /dev
-for module in failover net_failover virtio_net; do insmod /modules/$module.ko; done
+for module in crc-ccitt ipv6 failover net_failover virtio_net; do insmod /modules/$module.ko; done
 {script}
 echo guest-script-done
 while :; do sleep 1000; done
@@ -29,14 +30,14 @@ while :; do sleep 1000; done
 
 SET_UP = """
 ip link set lo up
-ip link set eth0 up
+ip link set eth0 mtu {mtu} up
 ip addr add {address} dev eth0
 echo guest-is-up
 """
 
 
-def _initramfs(path, init):
-    """A cpio archive in the form that the kernel takes, gzipped."""
+def _initramfs(path, init, files):
+    """A cpio archive in the form that the kernel takes, gzipped, with `files` besides: {path inside: file}."""
     root = Path(tempfile.mkdtemp(prefix="sluice-uml-root-"))
     try:
         (root / "bin").mkdir()
@@ -45,6 +46,9 @@ def _initramfs(path, init):
         for name in MODULES:
             module = next(Path("/usr/lib/uml/modules").glob(f"*/kernel/{name}"))
             shutil.copy(module, root / "modules" / module.name)
+        for inside, file in files.items():
+            (root / inside.lstrip("/")).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file, root / inside.lstrip("/"))
         (root / "init").write_text(init)
         (root / "init").chmod(0o755)
         names = "\n".join(str(entry.relative_to(root)) for entry in sorted(root.rglob("*")))
@@ -56,11 +60,15 @@ def _initramfs(path, init):
 
 
 class Guest(Process):
-    """Boots with eth0 on the vhost-user socket, has `address` (with its prefix), then runs the shell `script`."""
+    """
+    Boots with eth0 on the vhost-user socket, has `address` (with its prefix) and `files`, {path inside: file}, then
+    runs the shell `script`.
+    """
 
-    def __init__(self, socket, address, script=""):
+    def __init__(self, socket, address, script="", mtu=1500, files=None):
         self.dir = Path(tempfile.mkdtemp(prefix="sluice-uml-"))
-        _initramfs(self.dir / "initramfs", INIT.replace("{script}", SET_UP.format(address=address) + script))
+        init = INIT.replace("{script}", SET_UP.format(address=address, mtu=mtu) + script)
+        _initramfs(self.dir / "initramfs", init, files or {})
         super().__init__([
             "linux.uml", "mem=96M", f"initrd={self.dir}/initramfs", "rdinit=/init", "con=null", "con0=null,fd:1",
             "con1=null", f"uml_dir={self.dir}", f"virtio_uml.device={socket}:1", "quiet", "panic=1"])
