@@ -220,6 +220,7 @@ static bool packet_take(struct port *port, struct worker *w, struct burst *b, co
 	const uint8_t *data = (const uint8_t *)slot + slot->tp_mac;
 	uint16_t tag = slot->tp_status & TP_STATUS_VLAN_VALID ? VLAN_LEN : 0, copied = 0;
 	struct virtio_net_hdr hdr;
+	enum drop_reason reason;
 
 	if (slot->tp_snaplen < FRAME_MIN) {
 		port_rx_drop(w, port, DROP_MALFORMED);
@@ -244,8 +245,9 @@ static bool packet_take(struct port *port, struct worker *w, struct burst *b, co
 		b->span[b->nspan++] = (struct span){.ptr = data + f->hdr_len - tag, .len = frame_tail(f)};
 		f->nspan = 1;
 	}
-	if (!vnet_take(port, f, &hdr)) {
-		port_rx_drop(w, port, DROP_BAD_OFFLOAD);
+	reason = vnet_take(port, f, &hdr);
+	if (reason != DROP_COUNT) {
+		port_rx_drop(w, port, reason);
 		return false;
 	}
 	b->count++;

@@ -101,6 +101,7 @@ static bool tap_take(struct port *port, struct worker *w, struct burst *b, const
 {
 	struct frame *f = &b->frame[b->count];
 	const struct virtio_net_hdr *hdr = (const void *)data;
+	enum drop_reason reason;
 
 	if (len < TAP_HDR + FRAME_MIN || len > TAP_HDR + FRAME_MAX) {
 		port_rx_drop(w, port, DROP_MALFORMED);
@@ -116,8 +117,9 @@ static bool tap_take(struct port *port, struct worker *w, struct burst *b, const
 		b->span[b->nspan++] = (struct span){.ptr = data + f->hdr_len, .len = frame_tail(f)};
 		f->nspan = 1;
 	}
-	if (!vnet_take(port, f, hdr)) {
-		port_rx_drop(w, port, DROP_BAD_OFFLOAD);
+	reason = vnet_take(port, f, hdr);
+	if (reason != DROP_COUNT) {
+		port_rx_drop(w, port, reason);
 		return false;
 	}
 	b->count++;

@@ -15,6 +15,8 @@
 	X(BAD_RING, "bad-ring",                                                                              \
 		"a descriptor chain that breaks the rules of virtio, or leaves the guest's memory")          \
 	X(BAD_OFFLOAD, "bad-offload", "checksum or segmentation request that does not fit the frame")        \
+	X(TUNNEL_OFFLOAD, "tunnel-offload",                                                                  \
+		"a large frame in a tunnel of the guest's own: turn tx-udp_tnl-segmentation off there")      \
 	X(SOURCE_MAC, "source-mac", "source address is multicast, zero or the router MAC")                   \
 	X(NO_RECEIVER, "no-receiver", "nobody else is in the network")                                       \
 	X(SAME_PORT, "same-port", "its destination is behind the port that it came from")                    \

@@ -11,6 +11,7 @@
 #include "dataplane/parse.h"
 #include "dataplane/pipeline.h"
 #include "dataplane/reply.h"
+#include "dataplane/sctp.h"
 #include "dataplane/vxlan.h"
 
 static void underlay_arp(struct worker *w, struct burst *b, struct frame *f)
@@ -41,7 +42,7 @@ static bool inner_offload(struct frame *f, uint16_t outer)
 		return true;
 	}
 	f->off.csum_start -= outer;
-	return offload_valid(f);
+	return offload_valid(f) || sctp_serve(f);
 }
 
 /* The inner frame starts `outer` bytes after the outer one and ends where the outer IP packet does. */

@@ -1,6 +1,8 @@
 #include "dataplane/vnet.h"
 
 #include "dataplane/offload.h"
+#include "dataplane/parse.h"
+#include "dataplane/sctp.h"
 
 /* On an uplink: does the request stay inside the frame? */
 static bool within(struct frame *f)
@@ -21,7 +23,7 @@ static bool within(struct frame *f)
 
 /*
  * A request for a checksum inside a tunnel of the guest's own is served at once: further on it would be taken
- * for one of the outer header, which balancing rewrites. A large frame in a tunnel cannot be carried.
+ * for one of the outer header, which balancing rewrites.
  */
 static bool serve_inner(struct frame *f)
 {
@@ -34,12 +36,25 @@ static bool serve_inner(struct frame *f)
 	return true;
 }
 
-bool vnet_take(const struct port *port, struct frame *f, const struct virtio_net_hdr *hdr)
+/* A large frame in such a tunnel: the kernel does not say which tunnel it is, so nobody could cut it. */
+static bool large_in_tunnel(const struct frame *f)
+{
+	uint16_t ip_len = f->ethertype == ETHERTYPE_IP4 ? 20 : 40;
+
+	return f->off.gso_type != VIRTIO_NET_HDR_GSO_NONE && f->l3_off &&
+	       f->off.csum_start >= f->l3_off + 2 * ip_len;
+}
+
+enum drop_reason vnet_take(const struct port *port, struct frame *f, const struct virtio_net_hdr *hdr)
 {
 	memcpy(&f->off, hdr, sizeof(f->off));
 	if (!f->off.flags && !f->off.gso_type)
-		return true;
-	return port->is_uplink ? within(f) : offload_valid(f) || serve_inner(f);
+		return DROP_COUNT;
+	if (port->is_uplink)
+		return within(f) ? DROP_COUNT : DROP_BAD_OFFLOAD;
+	if (offload_valid(f) || serve_inner(f) || sctp_serve(f))
+		return DROP_COUNT;
+	return large_in_tunnel(f) ? DROP_TUNNEL_OFFLOAD : DROP_BAD_OFFLOAD;
 }
 
 unsigned vnet_vector(const struct frame *f, void *hdr, unsigned hdr_len, struct iovec *iov)

@@ -10,6 +10,7 @@
 #include <sys/uio.h>
 
 #include "dataplane/port.h"
+#include "dataplane/stats.h"
 #include "dataplane/train.h"
 
 static_assert(sizeof(struct virtio_net_hdr) == sizeof(struct offload), "one is read as the other");
@@ -21,9 +22,9 @@ enum {
 /**
  * Worker. Takes over the request `hdr` of a frame that came from the kernel at `port`: f->off is then sound.
  * On an uplink it may name the inner packet of a tunnel, so there only its bounds are checked: the stage that
- * takes the tunnel apart calls offload_valid(). False: the frame must be dropped as bad-offload.
+ * takes the tunnel apart calls offload_valid(). Returns the reason to drop the frame, DROP_COUNT for none.
  */
-bool vnet_take(const struct port *port, struct frame *f, const struct virtio_net_hdr *hdr);
+enum drop_reason vnet_take(const struct port *port, struct frame *f, const struct virtio_net_hdr *hdr);
 
 /**
  * Worker. The frame behind a header of `hdr_len` bytes at `hdr` (at least a virtio_net_hdr; the rest is

@@ -1,0 +1,15 @@
+/*
+ * sctp.h: the checksum of SCTP (RFC 9260, 6.8: CRC32c), which a veth hands over unfinished like those of TCP
+ * and UDP. No port can be asked for it by a virtio_net_hdr, so it is filled in where the frame arrives.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "dataplane/burst.h"
+
+/**
+ * Worker. Fills the checksum if f->off asks for one of an SCTP packet, and clears the request. Returns false,
+ * and leaves the frame, when it asks for anything else, or the packet is not all there.
+ */
+bool sctp_serve(struct frame *f);
