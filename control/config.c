@@ -16,6 +16,16 @@
 static const struct api_field control_fields[] = {
 	{.name = "socket", .type = API_PATH, .help = "control socket", .max = 107},
 	{.name = "http", .type = API_STRING, .help = "address of the HTTP API", .max = 64},
+	{.name = "http_token", .type = API_STRING, .help = "that requests must carry", .min = 1, .max = 255},
+	{.name = "http_insecure", .type = API_BOOL, .help = "no token is needed beyond loopback"},
+	{.name = "http_changes_by_get", .type = API_BOOL, .help = "GET deregisters and passes checks"},
+	{.name = "datacenter", .type = API_NAME, .help = "as clients are told it"},
+	{.name = "node", .type = API_STRING, .help = "name of this host", .min = 1, .max = 63},
+	{.name = "node_address",
+		.type = API_STRING,
+		.help = "of instances without one",
+		.min = 1,
+		.max = 253},
 	{.name = "dns", .type = API_STRING, .help = "address of the DNS server", .max = 64},
 	{NULL},
 };

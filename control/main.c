@@ -17,6 +17,7 @@
 #include "control/model.h"
 #include "control/notify.h"
 #include "control/rpc.h"
+#include "control/serve.h"
 #include "control/state.h"
 
 #define DEFAULT_CONFIG "/etc/sluice/sluice.json"
@@ -38,6 +39,7 @@ struct daemon {
 	struct model *model;
 	struct state *state;
 	struct rpc *rpc;
+	struct serve *serve;
 };
 
 static void print_help(FILE *to)
@@ -200,11 +202,8 @@ static const char *choose_socket(const struct daemon *d)
 
 static void name_what_is_not_served(const json_t *config)
 {
-	static const char *const later[] = {"http", "dns"};
-
-	for (size_t i = 0; i < sizeof(later) / sizeof(later[0]); i++)
-		if (json_object_get(json_object_get(config, "control"), later[i]))
-			log_line(LOG_NOTICE, "control.%s: not served by this version", later[i]);
+	if (json_object_get(json_object_get(config, "control"), "dns"))
+		log_line(LOG_NOTICE, "control.dns: not served by this version");
 }
 
 static int start_model(struct daemon *d)
@@ -251,12 +250,17 @@ static int start(struct daemon *d)
 	}
 	if (state_open(d->base, d->options.state, d->model, &d->state, &why) < 0)
 		return fail(why.text);
+	/* last: clients register for services, and find a table that is complete */
+	if (serve_open(d->base, d->model, json_object_get(d->config, "control"), d->options.state, &d->serve,
+		    &why) < 0)
+		return fail(why.text);
 	return 0;
 }
 
 static void stop(struct daemon *d)
 {
 	rpc_close(d->rpc);
+	serve_close(d->serve);
 	state_close(d->state);
 	model_close(d->model);
 	if (d->end[0])

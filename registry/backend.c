@@ -150,15 +150,25 @@ no_hash:
 	return -ENOMEM;
 }
 
+/* Then its coming and going changes what the service is listed with. */
+static bool has_tags(const struct backend *backend)
+{
+	return backend->pub.about && backend->pub.about->ntag;
+}
+
 void backend_remove(struct backend *backend)
 {
 	struct service *service = backend->service;
+	struct registry *reg = service->reg;
 
+	if (reg->on_gone)
+		reg->on_gone(reg->on_gone_arg, service->def.name, &backend->pub);
+	reg->names_changed |= has_tags(backend);
 	port_detach(backend);
 	sorted_remove(&service->backends, by_place, &backend->pub);
 	HASH_DEL(service->by_id, backend);
 	if (backend->dirty)
-		TAILQ_REMOVE(&service->reg->dirty, backend, dirty_link);
+		TAILQ_REMOVE(&reg->dirty, backend, dirty_link);
 	check_free(backend->check);
 	backend_free(backend);
 }
@@ -213,6 +223,7 @@ static int backend_insert(struct service *service, const struct reg_backend *new
 	backend_swap_check(backend, false);
 	backend_derive(backend);
 	backend->touched = true;
+	service->reg->names_changed |= has_tags(backend);
 	commit_service(service);
 	return 0;
 }
@@ -294,6 +305,7 @@ static int backend_change(struct backend *backend, const struct reg_backend *new
 		spec_clear(&own);
 		return -ENOMEM;
 	}
+	backend->service->reg->names_changed |= !about_same(about, old);
 	backend->pub.about = about;
 	free((void *)old);
 	backend->pub.weight = new->weight;
@@ -333,6 +345,7 @@ int registry_backend_set(
 static int backend_replace(struct service *service, const struct reg_backend *new, const char *id)
 {
 	struct backend *old = backend_find(service, id);
+	bool *names = &service->reg->names_changed, changes = *names;
 	uint64_t created;
 	int rc;
 
@@ -341,10 +354,12 @@ static int backend_replace(struct service *service, const struct reg_backend *ne
 	if (by_address(&old->pub, new) == 0)
 		return backend_change(old, new);
 	created = old->pub.created;
+	changes |= !about_same(old->pub.about, new->about);
 	rc = backend_insert(service, new, id); /* two of this id for a moment */
 	if (rc < 0)
 		return rc;
 	backend_remove(old);
+	*names = changes; /* it has moved, not gone */
 	backend_find(service, id)->pub.created = created;
 	return 0;
 }

@@ -150,7 +150,7 @@ static void tell_sink(struct registry *reg)
 
 static void tell_watchers(struct registry *reg)
 {
-	bool nodes = reg->nodes_changed;
+	bool nodes = reg->nodes_changed, names = reg->names_changed;
 	struct service *service;
 
 	while ((service = TAILQ_FIRST(&reg->gone))) {
@@ -164,9 +164,11 @@ static void tell_watchers(struct registry *reg)
 		service->changed = false;
 		watch_notify(reg, service->def.name, reg->generation);
 	}
-	reg->nodes_changed = false;
+	reg->nodes_changed = reg->names_changed = false;
 	if (nodes)
-		watch_notify_nodes(reg, reg->generation);
+		watch_notify_topic(reg, REG_WATCH_NODES, reg->generation);
+	if (names)
+		watch_notify_topic(reg, REG_WATCH_NAMES, reg->generation);
 }
 
 void commit(struct registry *reg)
@@ -183,10 +185,18 @@ void commit(struct registry *reg)
 		return;
 	reg->generation++;
 	nodes_stamp(reg);
+	if (reg->names_changed)
+		reg->names_generation = reg->generation;
 	reg->committing = true;
 	tell_sink(reg);
 	tell_watchers(reg);
 	reg->committing = false;
+}
+
+void commit_topic(struct registry *reg, const char *topic)
+{
+	reg->generation++;
+	watch_notify_topic(reg, topic, reg->generation);
 }
 
 void commit_soon(struct registry *reg)

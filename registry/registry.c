@@ -109,3 +109,8 @@ uint64_t registry_nodes_generation(const struct registry *reg)
 {
 	return reg->nodes_generation;
 }
+
+uint64_t registry_names_generation(const struct registry *reg)
+{
+	return reg->names_generation;
+}

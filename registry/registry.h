@@ -245,13 +245,16 @@ const char *registry_backend_host(
 /** Generation at which a service was last deleted, or a node changed or was deleted; 0: never. */
 uint64_t registry_gone_generation(const struct registry *reg);
 uint64_t registry_nodes_generation(const struct registry *reg);
+/** Generation at which a service came, went, or has other tags. */
+uint64_t registry_names_generation(const struct registry *reg);
 /** Generation at which this service last changed, 0: no such service. */
 uint64_t registry_service_generation(struct registry *reg, const char *name);
 
 #define REG_WATCH_NODES "@nodes"
+#define REG_WATCH_NAMES "@names"
 
 /**
- * Calls fn after each commit that changed, made or deleted `service` ("": any; REG_WATCH_NODES: nodes), when
+ * Calls fn after each commit that changed, made or deleted `service` ("": any), when
  * the workers run on it, until unwatch. The service need not exist yet. fn must not change the registry, but
  * may watch and unwatch. NULL: no memory.
  */

@@ -115,6 +115,7 @@ static int service_make(struct registry *reg, const struct reg_service *def)
 		HASH_DEL(reg->by_name, service);
 		goto out;
 	}
+	reg->names_changed = true;
 	commit_service(service);
 	return 0;
 out:
@@ -131,6 +132,7 @@ void service_remove(struct service *service)
 		backend_remove(service->backends.item[service->backends.count - 1]);
 	vip_release(reg, service->vip);
 	service->vip = NULL;
+	reg->names_changed = true;
 	HASH_DEL(reg->by_name, service);
 	sorted_remove(&reg->services, by_name, service->def.name);
 	if (service->changed)

@@ -104,8 +104,11 @@ struct registry {
 	struct host *hosts;
 	struct node *node_by_name, *local;
 	struct sorted nodes; /* struct node *, by name */
-	bool nodes_changed;
-	uint64_t nodes_generation, gone_generation;
+	bool nodes_changed, names_changed;
+	uint64_t nodes_generation, names_generation, gone_generation;
+	/* NULL: nobody hears of each backend that leaves the table */
+	void (*on_gone)(void *arg, const char *service, const struct reg_backend *backend);
+	void *on_gone_arg;
 	struct topic *topics;
 	TAILQ_HEAD(, service) changed, gone;
 	TAILQ_HEAD(, backend) dirty;
@@ -164,6 +167,8 @@ void port_refresh(struct backend *backend);
 void commit_service(struct service *service);
 /** Something that the backend's health depends on changed. */
 void commit_backend(struct backend *backend);
+/** What is not of services, backends or nodes changed: one generation, told to those who watch `topic`. */
+void commit_topic(struct registry *reg, const char *topic);
 /** Makes the generation, unless in a batch. */
 void commit(struct registry *reg);
 /** Makes it after the callbacks of this turn of the event loop. */
@@ -174,8 +179,8 @@ bool backend_derive(struct backend *backend);
 /* watch.c */
 /** Calls the watchers of this service and those of any. */
 void watch_notify(struct registry *reg, const char *service, uint64_t generation);
-/** Calls those of REG_WATCH_NODES. */
-void watch_notify_nodes(struct registry *reg, uint64_t generation);
+/** Calls those of a topic that is no service: REG_WATCH_NODES, ... */
+void watch_notify_topic(struct registry *reg, const char *topic, uint64_t generation);
 /** Frees every watch. */
 void watch_close(struct registry *reg);
 

@@ -114,9 +114,9 @@ void watch_notify(struct registry *reg, const char *service, uint64_t generation
 	topic_notify(reg, "", service, generation);
 }
 
-void watch_notify_nodes(struct registry *reg, uint64_t generation)
+void watch_notify_topic(struct registry *reg, const char *topic, uint64_t generation)
 {
-	topic_notify(reg, REG_WATCH_NODES, REG_WATCH_NODES, generation);
+	topic_notify(reg, topic, topic, generation);
 }
 
 void watch_close(struct registry *reg)

@@ -1,0 +1,97 @@
+#include "control/serve.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/log.h"
+#include "control/model.h"
+#include "control/params.h"
+#include "registry/http.h"
+
+#define DEFAULT_HTTP "127.0.0.1:8500"
+
+struct serve {
+	struct http *http;
+};
+
+/* What the configuration says of the node; the rest stays as the registry found it. */
+static int name_node(struct registry *registry, const json_t *control, struct api_err *err)
+{
+	struct reg_node node = *registry_node_find(registry, "");
+	const char *name = param_str(control, "node"), *address = param_str(control, "node_address");
+	struct reg_err why;
+	int rc;
+
+	if (!name && !address)
+		return 0;
+	if (name)
+		snprintf(node.name, sizeof(node.name), "%s", name);
+	if (address)
+		snprintf(node.address, sizeof(node.address), "%s", address);
+	snprintf(node.source, sizeof(node.source), "config");
+	node.meta = NULL; /* borrowed from what is about to be replaced */
+	node.places = NULL;
+	node.nmeta = node.nplace = 0;
+	rc = registry_node_put_local(registry, &node, &why);
+	return rc < 0 ? api_fail(err, API_INVALID, "control", "%s", why.text) : 0;
+}
+
+static int open_http(struct serve *serve, struct event_base *base, struct registry *registry,
+	const json_t *control, const char *dir, struct api_err *err)
+{
+	const char *listen = param_str(control, "http");
+	char store[512];
+	struct http_config config = {
+		.base = base,
+		.reg = registry,
+		.listen = listen ? listen : DEFAULT_HTTP,
+		.token = param_str(control, "http_token"),
+		.insecure = param_bool(control, "http_insecure", false),
+		.changes_by_get = param_bool(control, "http_changes_by_get", false),
+		.datacenter = param_str(control, "datacenter"),
+		.store = store,
+	};
+	struct reg_err why;
+	int rc;
+
+	if (!config.listen[0])
+		return 0;
+	if ((size_t)snprintf(store, sizeof(store), "%s/registry.log", dir) >= sizeof(store))
+		return api_fail(err, API_INVALID, "state", "path too long");
+	rc = http_open(&config, &serve->http, &why);
+	if (rc == -EADDRINUSE && !listen) {
+		log_line(LOG_WARNING, "control.http: %s: no HTTP API", why.text);
+		return 0;
+	}
+	if (rc < 0)
+		return api_fail(err, API_INTERNAL, "control.http", "%s", why.text);
+	log_line(LOG_INFO, "HTTP API on %s", config.listen);
+	return 0;
+}
+
+int serve_open(struct event_base *base, struct model *model, const json_t *control, const char *dir,
+	struct serve **out, struct api_err *err)
+{
+	struct serve *serve = calloc(1, sizeof(*serve));
+	struct registry *registry = model_registry(model);
+
+	if (!serve)
+		return api_fail(err, API_INTERNAL, NULL, "out of memory");
+	if (name_node(registry, control, err) < 0 ||
+		open_http(serve, base, registry, control, dir, err) < 0) {
+		serve_close(serve);
+		return -1;
+	}
+	*out = serve;
+	return 0;
+}
+
+void serve_close(struct serve *serve)
+{
+	if (!serve)
+		return;
+	http_close(serve->http);
+	free(serve);
+}

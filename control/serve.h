@@ -1,0 +1,21 @@
+/*
+ * serve.h: what the registry serves to its clients, as the "control" part of the configuration has it: this
+ * host's node, and the HTTP API. Control thread.
+ */
+#pragma once
+
+#include <jansson.h>
+
+#include "control/api.h"
+
+struct event_base;
+struct serve;
+
+/**
+ * Names the node and listens. `control` is the validated object, as the file has it; `dir` the state
+ * directory. An address that was not asked for and is taken is only logged. -1 with one line in *err.
+ */
+int serve_open(struct event_base *base, struct model *model, const json_t *control, const char *dir,
+	struct serve **out, struct api_err *err);
+/** NULL is allowed. */
+void serve_close(struct serve *serve);

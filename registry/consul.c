@@ -1,0 +1,287 @@
+/* consul.c: which instances came by Consul's API, and how they survive a restart. */
+#include "registry/consul.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+
+#include "registry/journal.h"
+
+/* Keys of the journal: what a value is, and of whom. */
+#define KEY_SERVICE "service/"
+#define KEY_CATALOG "catalog/"
+
+enum { KEY = sizeof(KEY_SERVICE) + REG_NODE_MAX + REG_NAME_MAX + REG_ID_MAX + 4 };
+
+int consul_code(int rc)
+{
+	switch (-rc) {
+	case EINVAL:
+		return 400;
+	case ENOENT:
+		return 404;
+	case EEXIST:
+		return 409;
+	case ENOTSUP:
+		return 400;
+	default:
+		return 500;
+	}
+}
+
+static struct consul_instance *instance_find(struct consul *consul, const char *id)
+{
+	struct consul_instance *instance;
+
+	HASH_FIND_STR(consul->instances, id, instance);
+	return instance;
+}
+
+static int instance_add(struct consul *consul, const char *id, const char *service)
+{
+	struct consul_instance *instance = instance_find(consul, id);
+
+	if (!instance) {
+		instance = calloc(1, sizeof(*instance) + strlen(id) + 1);
+		if (!instance)
+			return -ENOMEM;
+		strcpy(instance->id, id);
+		HASH_ADD_STR(consul->instances, id, instance);
+		if (!instance->hh.tbl) {
+			free(instance);
+			return -ENOMEM;
+		}
+	}
+	snprintf(instance->service, sizeof(instance->service), "%s", service);
+	return 0;
+}
+
+static void instance_del(struct consul *consul, const char *id, const char *service)
+{
+	struct consul_instance *instance = instance_find(consul, id);
+
+	if (!instance || strcmp(instance->service, service) != 0)
+		return;
+	HASH_DEL(consul->instances, instance);
+	free(instance);
+}
+
+const char *consul_service_of(struct consul *consul, const char *id)
+{
+	const struct consul_instance *instance = instance_find(consul, id);
+
+	return instance ? instance->service : NULL;
+}
+
+const struct reg_backend *consul_backend_of(struct consul *consul, const char *id, const char **service)
+{
+	*service = consul_service_of(consul, id);
+	return *service ? registry_backend_find(consul->reg, *service, id) : NULL;
+}
+
+/* Under what the registration of an instance is kept. */
+static const char *key_of(const char *service, const struct reg_backend *backend, char key[KEY])
+{
+	if (reg_backend_node(backend)[0])
+		snprintf(key, KEY, KEY_CATALOG "%s/%s", service, backend->id);
+	else
+		snprintf(key, KEY, KEY_SERVICE "%s", backend->id);
+	return key;
+}
+
+/* It was deregistered, by whomever. */
+static void on_gone(void *arg, const char *service, const struct reg_backend *backend)
+{
+	struct consul *consul = arg;
+	char key[KEY];
+
+	if (strcmp(backend->source, CONSUL_SOURCE) != 0)
+		return;
+	journal_put(consul->http->journal, key_of(service, backend, key), NULL);
+	if (!reg_backend_node(backend)[0])
+		instance_del(consul, backend->id, service);
+}
+
+static void journal_keep(
+	struct consul *consul, const char *service, const struct reg_backend *backend, const json_t *body)
+{
+	char key[KEY], *text = json_dumps(body, JSON_COMPACT);
+
+	if (text)
+		journal_put(consul->http->journal, key_of(service, backend, key), text);
+	free(text);
+}
+
+/* The agent knows one instance of an id: with another name it leaves its old service. */
+static void leave_old_service(struct consul *consul, const char *id, const char *service)
+{
+	const char *old = consul_service_of(consul, id);
+	char name[REG_NAME_MAX + 1];
+
+	if (!old || strcmp(old, service) == 0)
+		return;
+	snprintf(name, sizeof(name), "%s", old);
+	registry_backend_del(consul->reg, name, id, NULL);
+}
+
+int consul_take(struct consul *consul, const json_t *body, struct reg_err *err)
+{
+	struct consul_registration read;
+	const struct reg_backend *now;
+	int rc = consul_read_service(body, "Name", NULL, &read, err);
+
+	if (rc < 0)
+		return rc;
+	now = registry_backend_find(consul->reg, read.name, read.backend.id);
+	read.backend.drained = now && now->drained;
+	registry_batch_begin(consul->reg);
+	rc = registry_backend_put(consul->reg, read.name, &read.backend, err);
+	if (rc == 0) {
+		leave_old_service(consul, read.backend.id, read.name);
+		rc = instance_add(consul, read.backend.id, read.name);
+		if (rc < 0)
+			registry_backend_del(consul->reg, read.name, read.backend.id, NULL);
+	}
+	if (rc == 0)
+		journal_keep(consul, read.name, &read.backend, body);
+	registry_batch_end(consul->reg);
+	return rc;
+}
+
+static int read_node(const json_t *body, struct reg_node *node, struct reg_pair meta[CONSUL_LIST],
+	struct reg_place places[CONSUL_LIST], struct reg_err *err)
+{
+	const char *name, *address, *id;
+	int rc = consul_text(body, "Node", &name, err);
+
+	if (!rc)
+		rc = consul_text(body, "Address", &address, err);
+	if (!rc)
+		rc = consul_text(body, "ID", &id, err);
+	if (!rc)
+		rc = consul_pairs(body, "NodeMeta", meta, &node->nmeta, err);
+	if (!rc)
+		rc = consul_places(body, "TaggedAddresses", places, &node->nplace, err);
+	if (rc)
+		return rc;
+	if (!name || !address || strlen(name) > REG_NODE_MAX || strlen(address) > REG_HOST_MAX)
+		return reg_fail(err, -EINVAL, "Must provide node and address");
+	snprintf(node->name, sizeof(node->name), "%s", name);
+	snprintf(node->address, sizeof(node->address), "%s", address);
+	snprintf(node->id, sizeof(node->id), "%s", id ? id : "");
+	snprintf(node->source, sizeof(node->source), CONSUL_SOURCE);
+	node->meta = meta;
+	node->places = places;
+	return 0;
+}
+
+static int take_on_node(
+	struct consul *consul, const json_t *body, const struct reg_node *node, struct reg_err *err)
+{
+	const json_t *service = consul_field(body, "Service");
+	struct consul_registration read;
+	int rc;
+
+	rc = registry_node_put(consul->reg, node, err);
+	if (rc || !service)
+		return rc;
+	rc = consul_read_service(service, "Service", node->name, &read, err);
+	if (!rc)
+		rc = registry_backend_put(consul->reg, read.name, &read.backend, err);
+	if (!rc)
+		journal_keep(consul, read.name, &read.backend, body);
+	return rc;
+}
+
+/* An entry of the catalog for this daemon's own node is a registration with its agent. */
+static int take_here(struct consul *consul, const json_t *service, struct reg_err *err)
+{
+	json_t *copy;
+	int rc;
+
+	if (!service)
+		return 0;
+	copy = json_copy((json_t *)service);
+	if (!copy)
+		return reg_fail(err, -ENOMEM, "out of memory");
+	json_object_set(copy, "Name", (json_t *)consul_field(service, "Service"));
+	rc = consul_take(consul, copy, err);
+	json_decref(copy);
+	return rc;
+}
+
+int consul_take_catalog(struct consul *consul, const json_t *body, struct reg_err *err)
+{
+	struct reg_place places[CONSUL_LIST];
+	struct reg_pair meta[CONSUL_LIST];
+	struct reg_node node = {0};
+	const struct reg_node *known;
+	int rc = read_node(body, &node, meta, places, err);
+
+	if (rc < 0)
+		return rc;
+	known = registry_node_find(consul->reg, node.name);
+	if (known && known->local)
+		return take_here(consul, consul_field(body, "Service"), err);
+	registry_batch_begin(consul->reg);
+	rc = take_on_node(consul, body, &node, err);
+	registry_batch_end(consul->reg);
+	return rc;
+}
+
+static void say(struct consul *consul, const char *key, const char *why)
+{
+	const struct registry_sink *sink = &consul->reg->sink;
+	char line[512];
+
+	snprintf(line, sizeof(line), "state: %s was refused: %s", key, why);
+	sink->log(sink->ctx, LOG_WARNING, line);
+}
+
+void consul_restore(void *arg, const char *key, const char *value)
+{
+	struct consul *consul = arg;
+	json_t *body = json_loads(value, 0, NULL);
+	struct reg_err err = {"not readable"};
+	int rc = -EINVAL;
+
+	if (json_is_object(body) && strncmp(key, KEY_SERVICE, strlen(KEY_SERVICE)) == 0)
+		rc = consul_take(consul, body, &err);
+	else if (json_is_object(body) && strncmp(key, KEY_CATALOG, strlen(KEY_CATALOG)) == 0)
+		rc = consul_take_catalog(consul, body, &err);
+	json_decref(body);
+	if (rc < 0)
+		say(consul, key, err.text);
+}
+
+int consul_open(struct http *http, struct consul **out)
+{
+	struct consul *consul = calloc(1, sizeof(*consul));
+
+	if (!consul)
+		return -ENOMEM;
+	consul->http = http;
+	consul->reg = http->reg;
+	http->reg->on_gone = on_gone;
+	http->reg->on_gone_arg = consul;
+	*out = consul;
+	return 0;
+}
+
+void consul_close(struct consul *consul)
+{
+	struct consul_instance *instance, *later;
+
+	if (!consul)
+		return;
+	consul->reg->on_gone = NULL;
+	instance = consul->instances;
+	HASH_CLEAR(hh, consul->instances);
+	for (; instance; instance = later) {
+		later = instance->hh.next;
+		free(instance);
+	}
+	free(consul);
+}

@@ -1,0 +1,144 @@
+/*
+ * consul.h: Consul's HTTP API over the service table, for the files of registry/ that answer it. Field names,
+ * status codes and texts are Consul's (API documentation of version 1.2x), so that its clients work
+ * unchanged.
+ *
+ *   consul.c            which instances came by this API; the store
+ *   consul_routes.c     THE table of what is served
+ *   consul_read.c       bodies: either spelling of a field
+ *   consul_json.c       nodes, services and checks as Consul shows them
+ *   consul_list.c       what a query keeps of a list: filters
+ *   consul_agent*.c, consul_health.c, consul_catalog.c, consul_kv.c, ...    a group of paths each
+ *
+ * This daemon's node is the agent. Instances of other doors are shown too, with the id SERVICE:ID, and can
+ * only be changed by the door that they came by.
+ */
+#pragma once
+
+#include "registry/http_server.h"
+
+#define CONSUL_SOURCE "consul"
+
+enum { CONSUL_LIST = 64, CONSUL_ID = REG_NAME_MAX + REG_ID_MAX + 2 };
+
+struct consul_kv;
+struct consul_session;
+
+/* An instance that came by this API, on this daemon's node. */
+struct consul_instance {
+	UT_hash_handle hh;
+	char service[REG_NAME_MAX + 1];
+	char id[];
+};
+
+struct consul {
+	struct http *http;
+	struct registry *reg;
+	struct consul_instance *instances;
+	struct consul_kv *kv;
+	struct consul_session *sessions;
+};
+
+extern const struct http_route consul_routes[]; /* ends with a row without a path */
+
+/* consul.c */
+int consul_open(struct http *http, struct consul **out);
+void consul_close(struct consul *consul);
+/** Brings back what the journal holds under `key`. `arg` is the struct consul. */
+void consul_restore(void *arg, const char *key, const char *value);
+/** The service of the instance called `id`, NULL: none came by this API. */
+const char *consul_service_of(struct consul *consul, const char *id);
+const struct reg_backend *consul_backend_of(struct consul *consul, const char *id, const char **service);
+
+/* consul_read.c: `body` as Consul documents it; the strings of what is read belong to it. */
+struct consul_registration {
+	const char *name;
+	struct reg_backend backend;
+	struct reg_about about;
+	const char *tags[CONSUL_LIST];
+	struct reg_pair meta[CONSUL_LIST];
+	struct reg_place places[CONSUL_LIST];
+};
+/** A field by its name in either spelling; NULL when absent or null. */
+const json_t *consul_field(const json_t *object, const char *name);
+/** The text of a field, NULL when absent. -EINVAL when it is no text. */
+int consul_text(const json_t *object, const char *name, const char **out, struct reg_err *err);
+int consul_flag(const json_t *object, const char *name, bool *out, struct reg_err *err);
+int consul_number(
+	const json_t *object, const char *name, int64_t min, int64_t max, int64_t *out, struct reg_err *err);
+int consul_pairs(const json_t *object, const char *name, struct reg_pair pairs[CONSUL_LIST], uint16_t *n,
+	struct reg_err *err);
+int consul_places(const json_t *object, const char *name, struct reg_place places[CONSUL_LIST], uint16_t *n,
+	struct reg_err *err);
+/** A service of the agent or, with `node`, of another node of the catalog; read->about.node is borrowed. */
+int consul_read_service(const json_t *body, const char *name_field, const char *node,
+	struct consul_registration *read, struct reg_err *err);
+
+/* consul_json.c: new references */
+json_t *consul_node_json(struct http *http, const struct reg_node *node);
+json_t *consul_service_json(const char *service, const struct reg_backend *backend);
+/** As the agent shows it: with its datacenter, without generations. */
+json_t *consul_agent_service_json(struct http *http, const char *service, const struct reg_backend *backend);
+json_t *consul_catalog_service_json(
+	struct http *http, const char *service, const struct reg_backend *backend);
+json_t *consul_tags_json(const struct reg_backend *backend);
+json_t *consul_meta_json(const struct reg_pair *meta, size_t n);
+/** The id under which clients know the instance. */
+const char *consul_id(const char *service, const struct reg_backend *backend, char id[CONSUL_ID]);
+/** The registered address, "" for the node's. */
+const char *consul_address(const struct reg_backend *backend, char host[REG_HOST_MAX + 1]);
+
+/* consul_check_json.c */
+const char *consul_status(enum reg_health health);
+/** The checks of the instance appended to `list`; those of its node too with `node`. */
+void consul_put_checks(
+	json_t *list, struct http *http, const char *service, const struct reg_backend *backend);
+void consul_put_node_checks(json_t *list, struct http *http, const struct reg_node *node);
+
+/* consul_list.c */
+struct filter;
+/** The parsed `filter=`, NULL when there is none. False after http_fail(). */
+bool consul_filter(struct http_request *rq, struct filter **out);
+/** `list` without what the filter does not take; takes over the reference of either. NULL after http_fail().
+ */
+json_t *consul_filtered(struct http_request *rq, json_t *list);
+/** Does the instance have every `tag=`, and its node every `node-meta=`? */
+bool consul_wanted(const struct http_request *rq, const struct reg_backend *backend);
+bool consul_node_wanted(const struct http_request *rq, const struct reg_node *node);
+
+/* Topics and indexes of views. */
+const char *consul_topic_service(struct http_request *rq); /* the service called arg[0] */
+uint64_t consul_index_service(struct http_request *rq);
+const char *consul_topic_any(struct http_request *rq);
+uint64_t consul_index_any(struct http_request *rq);
+const char *consul_topic_nodes(struct http_request *rq);
+uint64_t consul_index_nodes(struct http_request *rq);
+const char *consul_topic_names(struct http_request *rq);
+uint64_t consul_index_names(struct http_request *rq);
+
+/* a group of paths each */
+void consul_register(struct http_request *rq);
+void consul_deregister(struct http_request *rq);
+void consul_self(struct http_request *rq);
+void consul_members(struct http_request *rq);
+void consul_agent_services(struct http_request *rq);
+void consul_health_by_id(struct http_request *rq);
+void consul_health_by_name(struct http_request *rq);
+void consul_datacenters(struct http_request *rq);
+void consul_catalog_register(struct http_request *rq);
+void consul_catalog_deregister(struct http_request *rq);
+void consul_leader(struct http_request *rq);
+void consul_peers(struct http_request *rq);
+void consul_healthz(struct http_request *rq);
+void consul_refuse(struct http_request *rq);
+extern const struct http_view consul_view_agent_service, consul_view_health_service,
+	consul_view_health_checks, consul_view_health_node, consul_view_health_state,
+	consul_view_catalog_services, consul_view_catalog_service, consul_view_catalog_nodes,
+	consul_view_catalog_node, consul_view_catalog_node_services;
+
+/** Registers what `body` describes for the agent's node: 0, or -errno with a line. Keeps it in the store. */
+int consul_take(struct consul *consul, const json_t *body, struct reg_err *err);
+/** As `PUT catalog/register` does. */
+int consul_take_catalog(struct consul *consul, const json_t *body, struct reg_err *err);
+/** The status that a refusal of the registry has in HTTP. */
+int consul_code(int rc);

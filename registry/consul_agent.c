@@ -1,0 +1,144 @@
+/* consul_agent.c: /v1/agent: what is registered with this daemon. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "registry/consul.h"
+
+void consul_register(struct http_request *rq)
+{
+	json_t *body = http_body(rq);
+	struct reg_err err;
+	int rc;
+
+	if (!body)
+		return;
+	rc = consul_take(rq->http->consul, body, &err);
+	json_decref(body);
+	if (rc < 0)
+		http_reply_text(rq, consul_code(rc), "%s", err.text);
+	else
+		http_reply_text(rq, 200, "%s", "");
+}
+
+void consul_deregister(struct http_request *rq)
+{
+	const char *id = rq->arg[0], *service = consul_service_of(rq->http->consul, id);
+	char name[REG_NAME_MAX + 1];
+
+	if (!service) {
+		http_reply_text(rq, 404,
+			"Unknown service ID \"%s\". Ensure that the service ID is passed, not the service "
+			"name.",
+			id);
+		return;
+	}
+	strcpy(name, service);
+	registry_backend_del(rq->http->reg, name, id, NULL);
+	http_reply_text(rq, 200, "%s", "");
+}
+
+struct listing {
+	struct http_request *rq;
+	const char *service;
+	json_t *object;
+};
+
+static bool add_service(void *arg, const struct reg_backend *backend)
+{
+	struct listing *listing = arg;
+	char id[CONSUL_ID];
+
+	if (!reg_backend_node(backend)[0])
+		json_object_set_new(listing->object, consul_id(listing->service, backend, id),
+			consul_agent_service_json(listing->rq->http, listing->service, backend));
+	return true;
+}
+
+static bool add_services(void *arg, const struct reg_service *service)
+{
+	struct listing *listing = arg;
+
+	listing->service = service->name;
+	registry_backend_walk(listing->rq->http->reg, service->name, add_service, listing);
+	return true;
+}
+
+void consul_agent_services(struct http_request *rq)
+{
+	struct listing listing = {.rq = rq, .object = json_object()};
+	json_t *kept;
+
+	registry_service_walk(rq->http->reg, add_services, &listing);
+	kept = consul_filtered(rq, listing.object);
+	if (kept)
+		http_reply_json(rq, 200, kept);
+}
+
+/* --- agent/service/:id, which waits by the hash of its answer --------------------------------------------
+ */
+
+static const char *service_topic(struct http_request *rq)
+{
+	const char *service = consul_service_of(rq->http->consul, rq->arg[0]);
+
+	return service ? service : "";
+}
+
+static json_t *service_render(struct http_request *rq)
+{
+	const char *service;
+	const struct reg_backend *backend = consul_backend_of(rq->http->consul, rq->arg[0], &service);
+
+	if (!backend)
+		return http_fail(rq, 404, "unknown service ID: %s", rq->arg[0]);
+	return consul_agent_service_json(rq->http, service, backend);
+}
+
+const struct http_view consul_view_agent_service = {
+	.topic = service_topic, .index = consul_index_any, .render = service_render, .by_hash = true};
+
+/* --- the agent itself -------------------------------------------------------------------------------------
+ */
+
+static json_t *member_json(struct http *http, const struct reg_node *node)
+{
+	return json_pack("{s:s, s:s, s:i, s:{s:s, s:s, s:s}, s:i, s:i, s:i, s:i, s:i, s:i, s:i}", "Name",
+		node->name, "Addr", node->address, "Port", 8301, "Tags", "role",
+		node->local ? "consul" : "node", "dc", http->datacenter, "id", node->id, "Status", 1,
+		"ProtocolMin", 1, "ProtocolMax", 5, "ProtocolCur", 2, "DelegateMin", 2, "DelegateMax", 5,
+		"DelegateCur", 4);
+}
+
+void consul_self(struct http_request *rq)
+{
+	struct http *http = rq->http;
+	const struct reg_node *node = registry_node_find(http->reg, "");
+
+	http_reply_json(rq, 200,
+		json_pack("{s:{s:s, s:s, s:s, s:s, s:b, s:s}, s:{}, s:{}, s:o, s:{}, s:o}", "Config",
+			"Datacenter", http->datacenter, "PrimaryDatacenter", http->datacenter, "NodeName",
+			node->name, "NodeID", node->id, "Server", 1, "Version", SLUICE_VERSION, "DebugConfig",
+			"Coord", "Member", member_json(http, node), "Stats", "Meta",
+			consul_meta_json(node->meta, node->nmeta)));
+}
+
+struct members {
+	struct http *http;
+	json_t *list;
+};
+
+static bool add_member(void *arg, const struct reg_node *node)
+{
+	struct members *members = arg;
+
+	json_array_append_new(members->list, member_json(members->http, node));
+	return true;
+}
+
+void consul_members(struct http_request *rq)
+{
+	struct members members = {rq->http, json_array()};
+
+	registry_node_walk(rq->http->reg, add_member, &members);
+	http_reply_json(rq, 200, members.list);
+}

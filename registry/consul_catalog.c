@@ -1,0 +1,253 @@
+/* consul_catalog.c: /v1/catalog: what there is, without its health. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "registry/consul.h"
+
+struct listing {
+	struct http_request *rq;
+	const char *service;
+	const char *node;
+	json_t *out;
+};
+
+/* --- services and their tags ------------------------------------------------------------------------------
+ */
+
+static void add_tag(json_t *tags, const char *tag)
+{
+	const json_t *known;
+	size_t i;
+
+	json_array_foreach (tags, i, known)
+		if (strcmp(json_string_value(known), tag) == 0)
+			return;
+	json_array_append_new(tags, json_string(tag));
+}
+
+struct tags {
+	struct http_request *rq;
+	json_t *list;
+	bool wanted;
+};
+
+static bool add_tags(void *arg, const struct reg_backend *backend)
+{
+	struct tags *tags = arg;
+	struct http *http = tags->rq->http;
+
+	if (!consul_node_wanted(tags->rq, registry_node_find(http->reg, reg_backend_node(backend))))
+		return true;
+	tags->wanted = true;
+	for (size_t i = 0; backend->about && i < backend->about->ntag; i++)
+		add_tag(tags->list, backend->about->tags[i]);
+	return true;
+}
+
+static bool add_name(void *arg, const struct reg_service *service)
+{
+	struct listing *listing = arg;
+	struct tags tags = {listing->rq, json_array(), false};
+
+	registry_backend_walk(listing->rq->http->reg, service->name, add_tags, &tags);
+	if (tags.wanted)
+		json_object_set_new(listing->out, service->name, tags.list);
+	else
+		json_decref(tags.list);
+	return true;
+}
+
+static json_t *render_services(struct http_request *rq)
+{
+	struct listing listing = {.rq = rq, .out = json_object()};
+
+	json_object_set_new(listing.out, "consul", json_array());
+	registry_service_walk(rq->http->reg, add_name, &listing);
+	return listing.out;
+}
+
+/* --- the instances of one service -------------------------------------------------------------------------
+ */
+
+static bool add_instance(void *arg, const struct reg_backend *backend)
+{
+	struct listing *listing = arg;
+
+	if (consul_wanted(listing->rq, backend))
+		json_array_append_new(listing->out,
+			consul_catalog_service_json(listing->rq->http, listing->service, backend));
+	return true;
+}
+
+static json_t *render_service(struct http_request *rq)
+{
+	struct listing listing = {.rq = rq, .service = rq->arg[0], .out = json_array()};
+
+	registry_backend_walk(rq->http->reg, rq->arg[0], add_instance, &listing);
+	return consul_filtered(rq, listing.out);
+}
+
+/* --- nodes
+ * -------------------------------------------------------------------------------------------------- */
+
+static bool add_node(void *arg, const struct reg_node *node)
+{
+	struct listing *listing = arg;
+
+	if (consul_node_wanted(listing->rq, node))
+		json_array_append_new(listing->out, consul_node_json(listing->rq->http, node));
+	return true;
+}
+
+static json_t *render_nodes(struct http_request *rq)
+{
+	struct listing listing = {.rq = rq, .out = json_array()};
+
+	registry_node_walk(rq->http->reg, add_node, &listing);
+	return consul_filtered(rq, listing.out);
+}
+
+static bool add_on_node(void *arg, const struct reg_backend *backend)
+{
+	struct listing *listing = arg;
+	char id[CONSUL_ID];
+	json_t *object;
+
+	if (strcmp(reg_backend_node(backend), listing->node) != 0)
+		return true;
+	object = consul_service_json(listing->service, backend);
+	if (json_is_array(listing->out))
+		json_array_append_new(listing->out, object);
+	else
+		json_object_set_new(listing->out, consul_id(listing->service, backend, id), object);
+	return true;
+}
+
+static bool add_all_on_node(void *arg, const struct reg_service *service)
+{
+	struct listing *listing = arg;
+
+	listing->service = service->name;
+	registry_backend_walk(listing->rq->http->reg, service->name, add_on_node, listing);
+	return true;
+}
+
+/* {Node, Services}: the services as `services`, a new list or object, holds them. */
+static json_t *render_of_node(struct http_request *rq, json_t *services)
+{
+	const struct reg_node *node = registry_node_find(rq->http->reg, rq->arg[0]);
+	struct listing listing = {.rq = rq, .out = services};
+
+	if (!node) {
+		json_decref(services);
+		return json_null();
+	}
+	listing.node = node->local ? "" : node->name;
+	registry_service_walk(rq->http->reg, add_all_on_node, &listing);
+	services = consul_filtered(rq, services);
+	if (!services)
+		return NULL;
+	return json_pack("{s:o, s:o}", "Node", consul_node_json(rq->http, node), "Services", services);
+}
+
+static json_t *render_node(struct http_request *rq)
+{
+	return render_of_node(rq, json_object());
+}
+
+static json_t *render_node_services(struct http_request *rq)
+{
+	return render_of_node(rq, json_array());
+}
+
+const struct http_view consul_view_catalog_services = {
+	.topic = consul_topic_names, .index = consul_index_names, .render = render_services};
+const struct http_view consul_view_catalog_service = {
+	.topic = consul_topic_service, .index = consul_index_service, .render = render_service};
+const struct http_view consul_view_catalog_nodes = {
+	.topic = consul_topic_nodes, .index = consul_index_nodes, .render = render_nodes};
+const struct http_view consul_view_catalog_node = {
+	.topic = consul_topic_any, .index = consul_index_any, .render = render_node};
+const struct http_view consul_view_catalog_node_services = {
+	.topic = consul_topic_any, .index = consul_index_any, .render = render_node_services};
+
+void consul_datacenters(struct http_request *rq)
+{
+	http_reply_json(rq, 200, json_pack("[s]", rq->http->datacenter));
+}
+
+/* --- changes
+ * ------------------------------------------------------------------------------------------------ */
+
+void consul_catalog_register(struct http_request *rq)
+{
+	json_t *body = http_body(rq);
+	struct reg_err err;
+	int rc;
+
+	if (!body)
+		return;
+	rc = consul_take_catalog(rq->http->consul, body, &err);
+	json_decref(body);
+	if (rc < 0)
+		http_reply_text(rq, consul_code(rc), "%s", err.text);
+	else
+		http_reply_json(rq, 200, json_true());
+}
+
+/* What a deregistration names: in which service is the instance? */
+struct search {
+	struct registry *reg;
+	const char *id, *service;
+};
+
+static bool find_in(void *arg, const struct reg_service *service)
+{
+	struct search *search = arg;
+	const struct reg_backend *backend = registry_backend_find(search->reg, service->name, search->id);
+
+	if (backend && strcmp(backend->source, CONSUL_SOURCE) == 0 && strcmp(backend->id, search->id) == 0)
+		search->service = service->name;
+	return !search->service;
+}
+
+static void drop_instance(struct http *http, const struct reg_node *node, const char *id)
+{
+	char key[REG_ID_MAX + 1], name[REG_NAME_MAX + 1];
+	struct search search = {http->reg, key, NULL};
+
+	if (snprintf(key, sizeof(key), "%s%s%s", node->local ? "" : node->name, node->local ? "" : "/", id) >=
+		(int)sizeof(key))
+		return;
+	registry_service_walk(http->reg, find_in, &search);
+	if (!search.service)
+		return;
+	snprintf(name, sizeof(name), "%s", search.service);
+	registry_backend_del(http->reg, name, key, NULL);
+}
+
+/* Consul answers true also when there was nothing to take away. */
+void consul_catalog_deregister(struct http_request *rq)
+{
+	json_t *body = http_body(rq);
+	const char *name = NULL, *id = NULL, *check = NULL;
+	const struct reg_node *node;
+	struct reg_err err;
+
+	if (!body)
+		return;
+	if (consul_text(body, "Node", &name, &err) < 0 || consul_text(body, "ServiceID", &id, &err) < 0 ||
+		consul_text(body, "CheckID", &check, &err) < 0 || !name) {
+		http_reply_text(rq, 400, "%s", name ? err.text : "Must provide node");
+		json_decref(body);
+		return;
+	}
+	node = registry_node_find(rq->http->reg, name);
+	if (node && id)
+		drop_instance(rq->http, node, id);
+	else if (node && !check && !node->local)
+		registry_node_del(rq->http->reg, node->name, NULL);
+	json_decref(body);
+	http_reply_json(rq, 200, json_true());
+}

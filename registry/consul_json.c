@@ -1,0 +1,143 @@
+/* consul_json.c: nodes and services as Consul shows them. */
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "registry/consul.h"
+
+const char *consul_id(const char *service, const struct reg_backend *backend, char id[CONSUL_ID])
+{
+	if (strcmp(backend->source, CONSUL_SOURCE) == 0)
+		snprintf(id, CONSUL_ID, "%s", reg_backend_own_id(backend));
+	else
+		snprintf(id, CONSUL_ID, "%s:%s", service, backend->id);
+	return id;
+}
+
+const char *consul_address(const struct reg_backend *backend, char host[REG_HOST_MAX + 1])
+{
+	if (backend->about && backend->about->host)
+		snprintf(host, REG_HOST_MAX + 1, "%s", backend->about->host);
+	else
+		inet_ntop(AF_INET, &backend->address, host, REG_HOST_MAX + 1);
+	return host;
+}
+
+json_t *consul_meta_json(const struct reg_pair *meta, size_t n)
+{
+	json_t *object = json_object();
+
+	for (size_t i = 0; i < n; i++)
+		json_object_set_new(object, meta[i].key, json_string(meta[i].value));
+	return object;
+}
+
+json_t *consul_tags_json(const struct reg_backend *backend)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; backend->about && i < backend->about->ntag; i++)
+		json_array_append_new(list, json_string(backend->about->tags[i]));
+	return list;
+}
+
+/* A number that is never 0: clients take 0 for no index. */
+static json_t *generation_json(uint64_t generation)
+{
+	return json_integer((json_int_t)(generation ? generation : 1));
+}
+
+/* Of a node: {"lan": "192.0.2.1"}; without any, its address is both. */
+static json_t *node_places_json(const struct reg_node *node)
+{
+	json_t *object = json_object();
+
+	for (size_t i = 0; i < node->nplace; i++)
+		json_object_set_new(object, node->places[i].label, json_string(node->places[i].address));
+	if (!node->nplace) {
+		json_object_set_new(object, "lan", json_string(node->address));
+		json_object_set_new(object, "wan", json_string(node->address));
+	}
+	return object;
+}
+
+json_t *consul_node_json(struct http *http, const struct reg_node *node)
+{
+	return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o}", "ID", node->id, "Node", node->name,
+		"Address", node->address, "Datacenter", http->datacenter, "TaggedAddresses",
+		node_places_json(node), "Meta", consul_meta_json(node->meta, node->nmeta), "CreateIndex",
+		generation_json(node->created), "ModifyIndex", generation_json(node->modified));
+}
+
+static json_t *places_json(const struct reg_backend *backend)
+{
+	json_t *object = json_object();
+
+	for (size_t i = 0; backend->about && i < backend->about->nplace; i++) {
+		const struct reg_place *place = &backend->about->places[i];
+
+		json_object_set_new(object, place->label,
+			json_pack("{s:s, s:i}", "Address", place->address, "Port", place->port));
+	}
+	return object;
+}
+
+static json_t *weights_json(const struct reg_backend *backend)
+{
+	return json_pack("{s:i, s:i}", "Passing", backend->weight, "Warning",
+		backend->has_warning_weight ? backend->warning_weight : backend->weight);
+}
+
+static json_t *own_meta_json(const struct reg_backend *backend)
+{
+	return consul_meta_json(
+		backend->about ? backend->about->meta : NULL, backend->about ? backend->about->nmeta : 0);
+}
+
+static bool overrides_tags(const struct reg_backend *backend)
+{
+	return backend->about && backend->about->enable_tag_override;
+}
+
+json_t *consul_service_json(const char *service, const struct reg_backend *backend)
+{
+	char id[CONSUL_ID], host[REG_HOST_MAX + 1];
+
+	return json_pack("{s:s, s:s, s:o, s:s, s:o, s:o, s:i, s:o, s:b, s:o, s:o}", "ID",
+		consul_id(service, backend, id), "Service", service, "Tags", consul_tags_json(backend),
+		"Address", consul_address(backend, host), "TaggedAddresses", places_json(backend), "Meta",
+		own_meta_json(backend), "Port", backend->port, "Weights", weights_json(backend),
+		"EnableTagOverride", overrides_tags(backend), "CreateIndex",
+		generation_json(backend->created), "ModifyIndex", generation_json(backend->modified));
+}
+
+json_t *consul_agent_service_json(struct http *http, const char *service, const struct reg_backend *backend)
+{
+	json_t *object = consul_service_json(service, backend);
+
+	json_object_del(object, "CreateIndex");
+	json_object_del(object, "ModifyIndex");
+	json_object_set_new(object, "Datacenter", json_string(http->datacenter));
+	return object;
+}
+
+json_t *consul_catalog_service_json(struct http *http, const char *service, const struct reg_backend *backend)
+{
+	const struct reg_node *node = registry_node_find(http->reg, reg_backend_node(backend));
+	char id[CONSUL_ID], host[REG_HOST_MAX + 1];
+	json_t *object = json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:s}", "ID", node->id, "Node", node->name,
+		"Address", node->address, "Datacenter", http->datacenter, "TaggedAddresses",
+		node_places_json(node), "NodeMeta", consul_meta_json(node->meta, node->nmeta), "ServiceKind",
+		"");
+
+	json_object_update_new(
+		object, json_pack("{s:s, s:s, s:o, s:s, s:o, s:o, s:o, s:i, s:b, s:o, s:o}", "ServiceID",
+				consul_id(service, backend, id), "ServiceName", service, "ServiceTags",
+				consul_tags_json(backend), "ServiceAddress", consul_address(backend, host),
+				"ServiceTaggedAddresses", places_json(backend), "ServiceWeights",
+				weights_json(backend), "ServiceMeta", own_meta_json(backend), "ServicePort",
+				backend->port, "ServiceEnableTagOverride", overrides_tags(backend),
+				"CreateIndex", generation_json(backend->created), "ModifyIndex",
+				generation_json(backend->modified)));
+	return object;
+}

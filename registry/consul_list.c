@@ -1,0 +1,136 @@
+/* consul_list.c: what a query keeps of a list, and what it waits for. */
+#include <string.h>
+
+#include "registry/consul.h"
+#include "registry/filter.h"
+
+bool consul_filter(struct http_request *rq, struct filter **out)
+{
+	const char *text = http_param(rq, "filter");
+	struct reg_err err;
+	int rc;
+
+	*out = NULL;
+	if (!text || !*text)
+		return true;
+	rc = filter_parse(text, out, &err);
+	if (rc < 0)
+		http_fail(rq, rc == -EINVAL ? 400 : 500, "Failed to create boolean expression evaluator: %s",
+			err.text);
+	return rc == 0;
+}
+
+/* The elements, or the values of the object, that the filter takes: 0, or -errno. */
+static int keep(const struct filter *filter, json_t *list, struct reg_err *err)
+{
+	json_t *value;
+	const char *key;
+	void *next;
+	int rc = 0;
+
+	for (size_t i = json_array_size(list); i-- > 0 && rc >= 0;) {
+		rc = filter_match(filter, json_array_get(list, i), err);
+		if (rc == 0)
+			json_array_remove(list, i);
+	}
+	json_object_foreach_safe(list, next, key, value)
+	{
+		rc = rc < 0 ? rc : filter_match(filter, value, err);
+		if (rc == 0)
+			json_object_del(list, key);
+	}
+	return rc < 0 ? rc : 0;
+}
+
+json_t *consul_filtered(struct http_request *rq, json_t *list)
+{
+	struct filter *filter;
+	struct reg_err err;
+	int rc = 0;
+
+	if (!consul_filter(rq, &filter)) {
+		json_decref(list);
+		return NULL;
+	}
+	if (filter)
+		rc = keep(filter, list, &err);
+	filter_free(filter);
+	if (rc == 0)
+		return list;
+	json_decref(list);
+	return http_fail(rq, 400, "Failed to create boolean expression evaluator: %s", err.text);
+}
+
+static const char *meta_of(const struct reg_node *node, const char *key, size_t len)
+{
+	for (size_t i = 0; i < node->nmeta; i++)
+		if (strncmp(node->meta[i].key, key, len) == 0 && !node->meta[i].key[len])
+			return node->meta[i].value;
+	return NULL;
+}
+
+bool consul_node_wanted(const struct http_request *rq, const struct reg_node *node)
+{
+	for (const struct http_pair *pair = rq->query; pair->name; pair++) {
+		const char *colon = strchrnul(pair->value, ':'), *value;
+
+		if (strcmp(pair->name, "node-meta") != 0)
+			continue;
+		value = node ? meta_of(node, pair->value, (size_t)(colon - pair->value)) : NULL;
+		if (!value || strcmp(value, *colon ? colon + 1 : "") != 0)
+			return false;
+	}
+	return true;
+}
+
+bool consul_wanted(const struct http_request *rq, const struct reg_backend *backend)
+{
+	for (const struct http_pair *pair = rq->query; pair->name; pair++)
+		if (strcmp(pair->name, "tag") == 0 && *pair->value &&
+			!reg_backend_has_tag(backend, pair->value))
+			return false;
+	return consul_node_wanted(rq, registry_node_find(rq->http->reg, reg_backend_node(backend)));
+}
+
+const char *consul_topic_service(struct http_request *rq)
+{
+	return rq->arg[0];
+}
+
+uint64_t consul_index_service(struct http_request *rq)
+{
+	uint64_t generation = registry_service_generation(rq->http->reg, rq->arg[0]);
+
+	/* whoever saw the service before it was deleted must find a higher index, and wake */
+	return generation ? generation : registry_gone_generation(rq->http->reg);
+}
+
+const char *consul_topic_any(struct http_request *rq)
+{
+	return "";
+}
+
+uint64_t consul_index_any(struct http_request *rq)
+{
+	return registry_generation(rq->http->reg);
+}
+
+const char *consul_topic_nodes(struct http_request *rq)
+{
+	return REG_WATCH_NODES;
+}
+
+uint64_t consul_index_nodes(struct http_request *rq)
+{
+	return registry_nodes_generation(rq->http->reg);
+}
+
+const char *consul_topic_names(struct http_request *rq)
+{
+	return REG_WATCH_NAMES;
+}
+
+uint64_t consul_index_names(struct http_request *rq)
+{
+	return registry_names_generation(rq->http->reg);
+}

@@ -1,0 +1,215 @@
+/*
+ * consul_read.c: bodies of registrations. Consul reads field names without regard to case, and takes
+ * service_id for ServiceID; so does this. The user's own keys (Meta) are left as they are.
+ */
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "registry/consul.h"
+
+static bool same_field(const char *given, const char *name)
+{
+	for (;; given++, name++) {
+		while (*given == '_')
+			given++;
+		if (tolower((unsigned char)*given) != tolower((unsigned char)*name))
+			return false;
+		if (!*name)
+			return true;
+	}
+}
+
+const json_t *consul_field(const json_t *object, const char *name)
+{
+	const json_t *value = json_object_get(object, name), *other;
+	const char *key;
+
+	if (value)
+		return json_is_null(value) ? NULL : value;
+	json_object_foreach ((json_t *)object, key, other)
+		if (same_field(key, name))
+			return json_is_null(other) ? NULL : other;
+	return NULL;
+}
+
+int consul_text(const json_t *object, const char *name, const char **out, struct reg_err *err)
+{
+	const json_t *value = consul_field(object, name);
+
+	*out = json_string_value(value);
+	if (value && !*out)
+		return reg_fail(err, -EINVAL, "%s: must be a string", name);
+	return 0;
+}
+
+int consul_flag(const json_t *object, const char *name, bool *out, struct reg_err *err)
+{
+	const json_t *value = consul_field(object, name);
+
+	if (value && !json_is_boolean(value))
+		return reg_fail(err, -EINVAL, "%s: must be true or false", name);
+	if (value)
+		*out = json_is_true(value);
+	return 0;
+}
+
+int consul_number(
+	const json_t *object, const char *name, int64_t min, int64_t max, int64_t *out, struct reg_err *err)
+{
+	const json_t *value = consul_field(object, name);
+
+	if (!value)
+		return 0;
+	if (!json_is_integer(value) || json_integer_value(value) < min || json_integer_value(value) > max)
+		return reg_fail(err, -EINVAL, "%s: must be a number in %lld..%lld", name, (long long)min,
+			(long long)max);
+	*out = json_integer_value(value);
+	return 0;
+}
+
+int consul_pairs(const json_t *object, const char *name, struct reg_pair pairs[CONSUL_LIST], uint16_t *n,
+	struct reg_err *err)
+{
+	const json_t *map = consul_field(object, name), *value;
+	const char *key;
+
+	*n = 0;
+	if (map && !json_is_object(map))
+		return reg_fail(err, -EINVAL, "%s: must be an object of strings", name);
+	if (json_object_size(map) > CONSUL_LIST)
+		return reg_fail(err, -EINVAL, "%s: cannot have more than %d keys", name, CONSUL_LIST);
+	json_object_foreach ((json_t *)map, key, value) {
+		if (!json_is_string(value))
+			return reg_fail(err, -EINVAL, "%s: must be an object of strings", name);
+		pairs[(*n)++] = (struct reg_pair){key, json_string_value(value)};
+	}
+	return 0;
+}
+
+/* {"lan": {"address": "192.0.2.1", "port": 80}}; of nodes {"lan": "192.0.2.1"} */
+int consul_places(const json_t *object, const char *name, struct reg_place places[CONSUL_LIST], uint16_t *n,
+	struct reg_err *err)
+{
+	const json_t *map = consul_field(object, name), *value;
+	const char *key, *address;
+	int64_t port;
+	int rc = 0;
+
+	*n = 0;
+	if (json_object_size(map) > CONSUL_LIST || (map && !json_is_object(map)))
+		return reg_fail(
+			err, -EINVAL, "%s: must be an object of at most %d addresses", name, CONSUL_LIST);
+	json_object_foreach ((json_t *)map, key, value) {
+		port = 0;
+		address = json_string_value(value);
+		if (!address)
+			rc = consul_text(value, "Address", &address, err);
+		if (!rc && json_is_object(value))
+			rc = consul_number(value, "Port", 0, 65535, &port, err);
+		if (rc || !address)
+			return reg_fail(err, -EINVAL, "%s: must have an address each", name);
+		places[(*n)++] = (struct reg_place){key, address, (uint16_t)port};
+	}
+	return 0;
+}
+
+static int read_tags(const json_t *body, struct consul_registration *read, struct reg_err *err)
+{
+	const json_t *tags = consul_field(body, "Tags"), *tag;
+	size_t i;
+
+	if (tags && (!json_is_array(tags) || json_array_size(tags) > CONSUL_LIST))
+		return reg_fail(err, -EINVAL, "Tags: must be a list of at most %d strings", CONSUL_LIST);
+	json_array_foreach ((json_t *)tags, i, tag) {
+		if (!json_is_string(tag))
+			return reg_fail(err, -EINVAL, "Tags: must be a list of strings");
+		read->tags[read->about.ntag++] = json_string_value(tag);
+	}
+	return 0;
+}
+
+static int read_weights(const json_t *body, struct reg_backend *backend, struct reg_err *err)
+{
+	const json_t *weights = consul_field(body, "Weights");
+	int64_t passing = 1, warning = 1;
+	int rc;
+
+	if (weights && !json_is_object(weights))
+		return reg_fail(err, -EINVAL, "Weights: must be an object");
+	rc = consul_number(weights, "Passing", 0, 65535, &passing, err);
+	if (!rc)
+		rc = consul_number(weights, "Warning", 0, 65535, &warning, err);
+	backend->weight = (uint16_t)passing;
+	backend->warning_weight = (uint16_t)warning;
+	backend->has_warning_weight = true;
+	return rc;
+}
+
+/* An IPv4 address can be balanced; whatever else it is, is told as it was given. */
+static int read_place(const json_t *body, struct consul_registration *read, struct reg_err *err)
+{
+	const char *address;
+	int64_t port = 0;
+	int rc = consul_text(body, "Address", &address, err);
+
+	if (!rc)
+		rc = consul_number(body, "Port", 0, 65535, &port, err);
+	if (rc)
+		return rc;
+	if (!address || inet_pton(AF_INET, address, &read->backend.address) != 1)
+		read->about.host = address ? address : "";
+	read->backend.port = (uint16_t)port;
+	return 0;
+}
+
+static int read_names(const json_t *body, const char *name_field, const char *node,
+	struct consul_registration *read, struct reg_err *err)
+{
+	const char *id;
+	int rc = consul_text(body, name_field, &read->name, err), n;
+
+	if (!rc)
+		rc = consul_text(body, "ID", &id, err);
+	if (rc)
+		return rc;
+	if (!read->name || !read->name[0])
+		return reg_fail(err, -EINVAL, "Missing service name");
+	if (!id || !id[0])
+		id = read->name;
+	n = snprintf(
+		read->backend.id, sizeof(read->backend.id), "%s%s%s", node ? node : "", node ? "/" : "", id);
+	if (n < 0 || (size_t)n >= sizeof(read->backend.id))
+		return reg_fail(err, -EINVAL, "ID: longer than %d bytes", REG_ID_MAX);
+	read->about.node = node;
+	return 0;
+}
+
+int consul_read_service(const json_t *body, const char *name_field, const char *node,
+	struct consul_registration *read, struct reg_err *err)
+{
+	int rc;
+
+	memset(read, 0, sizeof(*read));
+	read->about.tags = read->tags;
+	read->about.meta = read->meta;
+	read->about.places = read->places;
+	read->backend.about = &read->about;
+	snprintf(read->backend.source, sizeof(read->backend.source), CONSUL_SOURCE);
+	rc = read_names(body, name_field, node, read, err);
+	if (!rc)
+		rc = read_tags(body, read, err);
+	if (!rc)
+		rc = consul_pairs(body, "Meta", read->meta, &read->about.nmeta, err);
+	if (!rc)
+		rc = consul_places(body, "TaggedAddresses", read->places, &read->about.nplace, err);
+	if (!rc)
+		rc = read_place(body, read, err);
+	if (!rc)
+		rc = read_weights(body, &read->backend, err);
+	if (!rc)
+		rc = consul_flag(body, "EnableTagOverride", &read->about.enable_tag_override, err);
+	return rc;
+}

@@ -1,0 +1,55 @@
+/* consul_routes.c: THE table of what is served under /v1. The first row that fits path and verb answers. */
+#include "registry/consul.h"
+
+/* clang-format off */
+const struct http_route consul_routes[] = {
+	{VERB_GET, "/healthz", consul_healthz, .open = true},
+
+	{VERB_PUT, "/v1/agent/service/register", consul_register},
+	{VERB_PUT, "/v1/agent/service/deregister/:", consul_deregister, .also_by_get = true},
+	{VERB_GET, "/v1/agent/service/:", .view = &consul_view_agent_service},
+	{VERB_GET, "/v1/agent/services", consul_agent_services},
+	{VERB_GET, "/v1/agent/health/service/id/:", consul_health_by_id},
+	{VERB_GET, "/v1/agent/health/service/name/:", consul_health_by_name},
+	{VERB_GET, "/v1/agent/self", consul_self},
+	{VERB_GET, "/v1/agent/members", consul_members},
+
+	{VERB_GET, "/v1/health/service/:", .view = &consul_view_health_service},
+	{VERB_GET, "/v1/health/checks/:", .view = &consul_view_health_checks},
+	{VERB_GET, "/v1/health/node/:", .view = &consul_view_health_node},
+	{VERB_GET, "/v1/health/state/:", .view = &consul_view_health_state},
+
+	{VERB_GET, "/v1/catalog/services", .view = &consul_view_catalog_services},
+	{VERB_GET, "/v1/catalog/service/:", .view = &consul_view_catalog_service},
+	{VERB_GET, "/v1/catalog/nodes", .view = &consul_view_catalog_nodes},
+	{VERB_GET, "/v1/catalog/node/:", .view = &consul_view_catalog_node},
+	{VERB_GET, "/v1/catalog/node-services/:", .view = &consul_view_catalog_node_services},
+	{VERB_GET, "/v1/catalog/datacenters", consul_datacenters},
+	{VERB_PUT, "/v1/catalog/register", consul_catalog_register},
+	{VERB_PUT, "/v1/catalog/deregister", consul_catalog_deregister},
+
+	{VERB_GET, "/v1/status/leader", consul_leader},
+	{VERB_GET, "/v1/status/peers", consul_peers},
+
+	/* refused by name, so that their users learn why */
+#define REFUSED (VERB_GET | VERB_PUT | VERB_POST | VERB_DELETE)
+	{REFUSED, "/v1/acl/*", consul_refuse},
+	{REFUSED, "/v1/agent/connect/*", consul_refuse},
+	{REFUSED, "/v1/agent/token/*", consul_refuse},
+	{REFUSED, "/v1/config", consul_refuse},
+	{REFUSED, "/v1/config/*", consul_refuse},
+	{REFUSED, "/v1/connect/*", consul_refuse},
+	{REFUSED, "/v1/coordinate/*", consul_refuse},
+	{REFUSED, "/v1/health/connect/*", consul_refuse},
+	{REFUSED, "/v1/catalog/connect/*", consul_refuse},
+	{REFUSED, "/v1/operator/*", consul_refuse},
+	{REFUSED, "/v1/peering", consul_refuse},
+	{REFUSED, "/v1/peering/*", consul_refuse},
+	{REFUSED, "/v1/peerings", consul_refuse},
+	{REFUSED, "/v1/query", consul_refuse},
+	{REFUSED, "/v1/query/*", consul_refuse},
+	{REFUSED, "/v1/snapshot", consul_refuse},
+	{REFUSED, "/v1/txn", consul_refuse},
+	{0},
+};
+/* clang-format on */

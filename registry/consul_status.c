@@ -1,0 +1,32 @@
+/* consul_status.c: is there a leader, is there life; and what is not served. */
+#include "registry/consul.h"
+
+enum { SERVER_PORT = 8300 };
+
+static json_t *server_json(struct http *http)
+{
+	return json_sprintf("%s:%d", registry_node_find(http->reg, "")->address, SERVER_PORT);
+}
+
+void consul_leader(struct http_request *rq)
+{
+	http_reply_json(rq, 200, server_json(rq->http));
+}
+
+void consul_peers(struct http_request *rq)
+{
+	http_reply_json(rq, 200, json_pack("[o]", server_json(rq->http)));
+}
+
+void consul_healthz(struct http_request *rq)
+{
+	http_reply_text(rq, 200, "ok\n");
+}
+
+void consul_refuse(struct http_request *rq)
+{
+	http_reply_text(rq, 501,
+		"not served by Sluice: ACLs, service mesh, prepared queries, transactions, snapshots, "
+		"coordinates, "
+		"peering and operator functions of Consul have no counterpart here");
+}

@@ -1,0 +1,148 @@
+/* filter_eval.c: does a filter take an object? */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "registry/filter_tree.h"
+#include "registry/table.h"
+
+enum { MATCH_STEPS = 100000, MATCH_DEPTH = 1000, MATCH_HEAP_KB = 1024 };
+
+/* A number or a boolean as it is written in a filter. */
+static const char *text_of(const json_t *value, char room[32])
+{
+	if (json_is_string(value))
+		return json_string_value(value);
+	if (json_is_integer(value))
+		snprintf(room, 32, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+	else if (json_is_real(value))
+		snprintf(room, 32, "%g", json_real_value(value));
+	else if (json_is_boolean(value))
+		snprintf(room, 32, "%s", json_is_true(value) ? "true" : "false");
+	else
+		return NULL;
+	return room;
+}
+
+static bool is_equal(const json_t *value, const char *text)
+{
+	char room[32];
+	const char *own = text_of(value, room);
+
+	return own && strcmp(own, text) == 0;
+}
+
+static bool is_empty(const json_t *value)
+{
+	if (json_is_string(value))
+		return json_string_length(value) == 0;
+	if (json_is_array(value))
+		return json_array_size(value) == 0;
+	return json_is_object(value) ? json_object_size(value) == 0 : json_is_null(value) || !value;
+}
+
+static bool has(const json_t *value, const char *text)
+{
+	const json_t *element;
+	size_t i;
+
+	if (json_is_string(value))
+		return strstr(json_string_value(value), text) != NULL;
+	if (json_is_object(value))
+		return json_object_get(value, text) != NULL;
+	json_array_foreach ((json_t *)value, i, element)
+		if (is_equal(element, text))
+			return true;
+	return false;
+}
+
+static bool matches(const json_t *value, const pcre2_code *pattern)
+{
+	pcre2_match_context *limits = pcre2_match_context_create(NULL);
+	pcre2_match_data *data = pcre2_match_data_create(1, NULL);
+	char room[32];
+	const char *text = text_of(value, room);
+	int rc = -1;
+
+	if (limits && data && text) {
+		pcre2_set_match_limit(limits, MATCH_STEPS);
+		pcre2_set_depth_limit(limits, MATCH_DEPTH);
+		pcre2_set_heap_limit(limits, MATCH_HEAP_KB);
+		rc = pcre2_match(pattern, (PCRE2_SPTR)text, strlen(text), 0, 0, data, limits);
+	}
+	pcre2_match_data_free(data);
+	pcre2_match_context_free(limits);
+	return rc >= 0;
+}
+
+static bool holds(const struct filter *filter, const json_t *value)
+{
+	switch (filter->op) {
+	case FILTER_EQ:
+		return is_equal(value, filter->value);
+	case FILTER_IN:
+		return has(value, filter->value);
+	case FILTER_MATCHES:
+		return matches(value, filter->pattern);
+	default:
+		return is_empty(value);
+	}
+}
+
+/* Objects whose keys are the user's: what is not there is nothing, not a mistake. */
+static bool is_map(const char *name)
+{
+	size_t len = strlen(name);
+
+	return (len >= 4 && strcmp(name + len - 4, "Meta") == 0) ||
+	       (len >= 9 && strcmp(name + len - 9, "Addresses") == 0) || strcmp(name, "Header") == 0;
+}
+
+static int unknown(const struct filter *filter, unsigned depth, struct reg_err *err)
+{
+	return reg_fail(err, -EINVAL, "selector \"%s\" is not valid", filter->path[depth]);
+}
+
+/* From part `depth` of the selector on. */
+static int select_from(const struct filter *filter, unsigned depth, const json_t *value, struct reg_err *err)
+{
+	const json_t *element;
+	size_t i;
+	int rc = 0;
+
+	if (depth == filter->npath)
+		return holds(filter, value);
+	if (json_is_array(value)) {
+		json_array_foreach ((json_t *)value, i, element) {
+			rc = select_from(filter, depth, element, err);
+			if (rc)
+				break;
+		}
+		return rc;
+	}
+	element = json_object_get(value, filter->path[depth]);
+	if (element)
+		return select_from(filter, depth + 1, element, err);
+	if (depth && (is_map(filter->path[depth - 1]) || json_is_null(value)))
+		return filter->op == FILTER_EMPTY;
+	return unknown(filter, depth, err);
+}
+
+int filter_match(const struct filter *filter, const json_t *item, struct reg_err *err)
+{
+	int rc;
+
+	switch (filter->op) {
+	case FILTER_NOT:
+		rc = filter_match(filter->left, item, err);
+		return rc < 0 ? rc : !rc;
+	case FILTER_AND:
+		rc = filter_match(filter->left, item, err);
+		return rc <= 0 ? rc : filter_match(filter->right, item, err);
+	case FILTER_OR:
+		rc = filter_match(filter->left, item, err);
+		return rc != 0 ? rc : filter_match(filter->right, item, err);
+	default:
+		return select_from(filter, 0, item, err);
+	}
+}

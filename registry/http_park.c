@@ -1,0 +1,222 @@
+/*
+ * http_park.c: queries that wait. One whose index the client has seen is parked on the watch of what it
+ * shows, and answered when that has a higher index, or when its time is up. A commit only notes who is to
+ * wake; they are answered a few hundred in a turn of the loop, and those who asked for the same share one
+ * text, so that five thousand watchers of a service cost one rendering.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <xxhash.h>
+
+#include "registry/http_server.h"
+
+enum { WAIT_MS = 300 * 1000, WAIT_MAX_MS = 600 * 1000, JITTER = 16, TURN = 512 };
+
+/* The last answer of a turn, for whoever else asked for the same. */
+struct shared {
+	char *uri, *text;
+};
+
+/* Ends the waiting; the request is left to whoever answers it. */
+static void unpark(struct http_request *rq)
+{
+	struct http *http = rq->http;
+
+	if (rq->woken)
+		TAILQ_REMOVE(&http->woken, rq, link);
+	else
+		TAILQ_REMOVE(&http->parked, rq, link);
+	registry_unwatch(rq->watch);
+	event_del(&rq->timer);
+	evhttp_connection_set_closecb(evhttp_request_get_connection(rq->raw), NULL, NULL);
+	http->nparked--;
+}
+
+static void on_gone(struct evhttp_connection *connection, void *arg)
+{
+	unpark(arg);
+	http_request_free(arg);
+}
+
+static void wake(struct http_request *rq)
+{
+	if (rq->woken)
+		return;
+	TAILQ_REMOVE(&rq->http->parked, rq, link);
+	rq->woken = true;
+	TAILQ_INSERT_TAIL(&rq->http->woken, rq, link);
+	event_active(rq->http->answer, 0, 0);
+}
+
+static void on_change(void *arg, const char *name, uint64_t generation)
+{
+	wake(arg);
+}
+
+static void on_late(evutil_socket_t fd, short what, void *arg)
+{
+	struct http_request *rq = arg;
+
+	rq->late = true;
+	wake(rq);
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+/* False when it cannot wait, and is to be answered at once. */
+static bool park(struct http_request *rq, const struct http_view *view)
+{
+	int64_t left = rq->deadline_ms - now_ms();
+	struct timeval tv = {.tv_sec = left / 1000, .tv_usec = left % 1000 * 1000};
+
+	if (left <= 0 || rq->http->nparked >= HTTP_PARKED)
+		return false;
+	rq->view = view;
+	rq->woken = rq->late = false;
+	rq->watch = registry_watch(rq->http->reg, view->topic(rq), on_change, rq);
+	event_assign(&rq->timer, rq->http->base, -1, 0, on_late, rq);
+	if (!rq->watch || event_add(&rq->timer, &tv) < 0) {
+		registry_unwatch(rq->watch);
+		return false;
+	}
+	evhttp_connection_set_closecb(evhttp_request_get_connection(rq->raw), on_gone, rq);
+	TAILQ_INSERT_TAIL(&rq->http->parked, rq, link);
+	rq->http->nparked++;
+	return true;
+}
+
+/* The answer's text; NULL: it has been answered, with an error. */
+static char *render(struct http_request *rq, const struct http_view *view)
+{
+	size_t flags = JSON_ENCODE_ANY | (http_flag(rq, "pretty") ? JSON_INDENT(4) : JSON_COMPACT);
+	json_t *json = view->render(rq);
+	char *text;
+
+	if (!json)
+		return NULL;
+	text = json_dumps(json, flags);
+	json_decref(json);
+	if (!text)
+		http_fail(rq, 500, "out of memory");
+	return text;
+}
+
+static void answer_shared(struct http_request *rq, const struct http_view *view, struct shared *shared)
+{
+	const char *uri = evhttp_request_get_uri(rq->raw);
+
+	if (!shared->text || !shared->uri || strcmp(shared->uri, uri) != 0) {
+		free(shared->uri);
+		free(shared->text);
+		shared->uri = strdup(uri);
+		shared->text = render(rq, view);
+	}
+	if (shared->text)
+		http_reply_view(rq, shared->text, strlen(shared->text));
+}
+
+/* Answers unless the text is the one that the client has. */
+static void consider_hash(struct http_request *rq, const struct http_view *view)
+{
+	const char *known = http_param(rq, "hash");
+	char *text = render(rq, view);
+
+	if (!text)
+		return;
+	snprintf(rq->hash, sizeof(rq->hash), "%016llx", (unsigned long long)XXH3_64bits(text, strlen(text)));
+	if (rq->late || !known || strcmp(known, rq->hash) != 0 || !park(rq, view))
+		http_reply_view(rq, text, strlen(text));
+	free(text);
+}
+
+/* Answers now if there is something that the client has not seen, or else parks. */
+static void consider(struct http_request *rq, const struct http_view *view, struct shared *shared)
+{
+	if (view->by_hash) {
+		consider_hash(rq, view);
+		return;
+	}
+	rq->index = view->index(rq);
+	if (rq->index == 0)
+		rq->index = 1;
+	/* who knows more than there is has known another daemon, or this one before it lost its state */
+	if (!rq->late && rq->seen >= rq->index && rq->seen <= registry_generation(rq->http->reg) &&
+		park(rq, view))
+		return;
+	answer_shared(rq, view, shared);
+}
+
+static void on_answer(evutil_socket_t fd, short what, void *arg)
+{
+	struct http *http = arg;
+	struct shared shared = {0};
+	struct http_request *rq;
+
+	for (unsigned n = 0; n < TURN && (rq = TAILQ_FIRST(&http->woken)); n++) {
+		unpark(rq);
+		consider(rq, rq->view, &shared);
+	}
+	free(shared.uri);
+	free(shared.text);
+	if (!TAILQ_EMPTY(&http->woken))
+		event_active(http->answer, 0, 0);
+}
+
+/* What every view takes: false when it has been answered with an error. */
+static bool read_options(struct http_request *rq)
+{
+	const char *dc = http_param(rq, "dc");
+	int64_t wait;
+
+	if (http_flag(rq, "stale") && http_flag(rq, "consistent"))
+		return http_fail(rq, 400, "Cannot specify ?stale with ?consistent, conflicting semantics.");
+	if (dc && *dc && strcmp(dc, rq->http->datacenter) != 0)
+		return http_fail(rq, 500, "No path to datacenter");
+	wait = http_duration(rq, "wait", WAIT_MS);
+	if (wait < 0 || http_number(rq, "index", &rq->seen) < 0)
+		return false;
+	if (wait == 0)
+		wait = WAIT_MS;
+	if (wait > WAIT_MAX_MS)
+		wait = WAIT_MAX_MS;
+	rq->deadline_ms = now_ms() + wait + rand() % (wait / JITTER + 1);
+	return true;
+}
+
+void http_view(struct http_request *rq, const struct http_view *view)
+{
+	struct shared shared = {0};
+
+	if (!read_options(rq))
+		return;
+	consider(rq, view, &shared);
+	free(shared.uri);
+	free(shared.text);
+}
+
+int http_park_open(struct http *http)
+{
+	http->answer = event_new(http->base, -1, 0, on_answer, http);
+	return http->answer ? 0 : -ENOMEM;
+}
+
+void http_park_close(struct http *http)
+{
+	struct http_request *rq;
+
+	while ((rq = TAILQ_FIRST(&http->woken)) || (rq = TAILQ_FIRST(&http->parked))) {
+		unpark(rq);
+		http_request_free(rq);
+	}
+	if (http->answer)
+		event_free(http->answer);
+}

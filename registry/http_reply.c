@@ -1,0 +1,133 @@
+/*
+ * http_reply.c: the answer: status, headers, body. With `?durable` it waits until the change that it answers
+ * is on disk.
+ */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "registry/http_server.h"
+#include "registry/journal.h"
+
+static void add(struct http_request *rq, const char *name, const char *value)
+{
+	evhttp_add_header(evhttp_request_get_output_headers(rq->raw), name, value);
+}
+
+static void add_headers(struct http_request *rq, const char *type)
+{
+	char index[24];
+
+	add(rq, "Content-Type", type);
+	if (rq->hash[0])
+		add(rq, "X-Consul-Contenthash", rq->hash);
+	if (!rq->index)
+		return;
+	snprintf(index, sizeof(index), "%" PRIu64, rq->index);
+	add(rq, "X-Consul-Index", index);
+	add(rq, "X-Consul-Knownleader", "true");
+	add(rq, "X-Consul-Lastcontact", "0");
+	add(rq, "X-Consul-Effective-Consistency",
+		http_flag(rq, "stale")	      ? "stale"
+		: http_flag(rq, "consistent") ? "consistent"
+					      : "leader");
+}
+
+static void send_reply(struct http_request *rq)
+{
+	struct evbuffer *body = rq->body;
+
+	http_conn_busy(rq->http, rq->raw, false);
+	evhttp_connection_set_closecb(evhttp_request_get_connection(rq->raw), NULL, NULL);
+	if (evhttp_request_get_command(rq->raw) == EVHTTP_REQ_HEAD && body)
+		evbuffer_drain(body, evbuffer_get_length(body));
+	evhttp_send_reply(rq->raw, rq->code, NULL, body);
+	if (body)
+		evbuffer_free(body);
+	http_request_free(rq);
+}
+
+static void on_durable(void *arg)
+{
+	send_reply(arg);
+}
+
+static void on_gone(struct evhttp_connection *connection, void *arg)
+{
+	struct http_request *rq = arg;
+
+	journal_forget(rq->http->journal, rq);
+	if (rq->body)
+		evbuffer_free(rq->body);
+	http_request_free(rq);
+}
+
+void http_reply(struct http_request *rq, int code, const char *type, struct evbuffer *body)
+{
+	add_headers(rq, type);
+	rq->code = code;
+	rq->body = body;
+	if (code < 400 && rq->verb != VERB_GET && rq->http->journal && http_flag(rq, "durable") &&
+		journal_wait(rq->http->journal, on_durable, rq) == 0)
+		evhttp_connection_set_closecb(evhttp_request_get_connection(rq->raw), on_gone, rq);
+	else
+		send_reply(rq);
+}
+
+void http_reply_text(struct http_request *rq, int code, const char *fmt, ...)
+{
+	struct evbuffer *body = evbuffer_new();
+	va_list ap;
+
+	va_start(ap, fmt);
+	if (body)
+		evbuffer_add_vprintf(body, fmt, ap);
+	va_end(ap);
+	http_reply(rq, code, "text/plain; charset=utf-8", body);
+}
+
+void *http_fail(struct http_request *rq, int code, const char *fmt, ...)
+{
+	char text[256];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	rq->index = 0;
+	http_reply_text(rq, code, "%s", text);
+	return NULL;
+}
+
+static void free_text(const void *data, size_t len, void *arg)
+{
+	free(arg);
+}
+
+void http_reply_json(struct http_request *rq, int code, json_t *json)
+{
+	size_t flags = JSON_ENCODE_ANY | (http_flag(rq, "pretty") ? JSON_INDENT(4) : JSON_COMPACT);
+	char *text = json ? json_dumps(json, flags) : NULL;
+	struct evbuffer *body = evbuffer_new();
+
+	json_decref(json);
+	if (!text || !body || evbuffer_add_reference(body, text, strlen(text), free_text, text) < 0) {
+		free(text);
+		if (body)
+			evbuffer_free(body);
+		http_fail(rq, 500, "out of memory");
+		return;
+	}
+	http_reply(rq, code, "application/json", body);
+}
+
+void http_reply_view(struct http_request *rq, const char *text, size_t len)
+{
+	struct evbuffer *body = evbuffer_new();
+
+	if (body)
+		evbuffer_add(body, text, len);
+	http_reply(rq, body ? 200 : 500, "application/json", body);
+}

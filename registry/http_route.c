@@ -1,0 +1,196 @@
+/*
+ * http_route.c: from a request to its row in the table of routes.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "registry/consul.h"
+#include "registry/http_query.h"
+
+static const struct {
+	enum evhttp_cmd_type type;
+	enum http_verb verb;
+	const char *name;
+} verbs[] = {
+	{EVHTTP_REQ_GET, VERB_GET, "GET"},
+	{EVHTTP_REQ_HEAD, VERB_GET, "HEAD"},
+	{EVHTTP_REQ_PUT, VERB_PUT, "PUT"},
+	{EVHTTP_REQ_POST, VERB_POST, "POST"},
+	{EVHTTP_REQ_DELETE, VERB_DELETE, "DELETE"},
+};
+enum { VERBS = sizeof(verbs) / sizeof(verbs[0]) };
+
+static enum http_verb verb_of(struct evhttp_request *raw)
+{
+	for (size_t i = 0; i < VERBS; i++)
+		if (verbs[i].type == evhttp_request_get_command(raw))
+			return verbs[i].verb;
+	return 0;
+}
+
+/* Does `path` look like `pattern`? The decoded parts go to `arg`, to be freed. */
+static bool match(const char *pattern, const char *path, char *arg[HTTP_ARGS])
+{
+	unsigned n = 0;
+
+	while (*pattern && *pattern != '*' && *path) {
+		size_t part = strcspn(path, "/");
+
+		if (*pattern == ':') {
+			if (part == 0)
+				break;
+			arg[n++] = strndup(path, part);
+			path += part;
+			pattern++;
+		} else if (*pattern++ != *path++) {
+			pattern = "!";
+			break;
+		}
+	}
+	if (*pattern == '*')
+		arg[n++] = strdup(path);
+	if ((*pattern != '*' && (*pattern || *path))) {
+		while (n)
+			free(arg[--n]);
+		arg[0] = NULL;
+		return false;
+	}
+	for (unsigned i = 0; i < n; i++) {
+		char *decoded = arg[i] ? evhttp_uridecode(arg[i], 0, NULL) : NULL;
+
+		free(arg[i]);
+		arg[i] = decoded;
+	}
+	return true;
+}
+
+/* Takes the same time wherever two texts of one length differ. */
+static bool same_secret(const char *secret, const char *given)
+{
+	size_t len = strlen(secret), n = strlen(given);
+	unsigned char differ = len != n;
+
+	for (size_t i = 0; i < n; i++)
+		differ |= (unsigned char)(secret[i % (len ? len : 1)] ^ given[i]);
+	return !differ;
+}
+
+static bool is_allowed(const struct http_request *rq)
+{
+	const struct evkeyvalq *headers = evhttp_request_get_input_headers(rq->raw);
+	const char *token = evhttp_find_header(headers, "X-Consul-Token"),
+		   *bearer = evhttp_find_header(headers, "Authorization");
+
+	if (!rq->http->token)
+		return true;
+	if (!token && bearer && strncasecmp(bearer, "Bearer ", 7) == 0)
+		token = bearer + 7;
+	if (!token)
+		token = http_param(rq, "token");
+	return token && same_secret(rq->http->token, token);
+}
+
+static void tell_verbs(struct http_request *rq, unsigned allowed)
+{
+	char text[40] = "";
+
+	for (size_t i = 0; i < VERBS; i++)
+		if (allowed & verbs[i].verb)
+			snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s,", verbs[i].name);
+	snprintf(text + strlen(text), sizeof(text) - strlen(text), "OPTIONS");
+	evhttp_add_header(evhttp_request_get_output_headers(rq->raw), "Allow", text);
+	if (evhttp_request_get_command(rq->raw) == EVHTTP_REQ_OPTIONS)
+		http_reply_text(rq, 200, "%s", "");
+	else
+		http_reply_text(rq, 405, "method not allowed: want %s", text);
+}
+
+static void run(struct http_request *rq, const struct http_route *route)
+{
+	if (!route->open && !is_allowed(rq))
+		http_reply_text(rq, 403, "Permission denied: the token is missing or wrong");
+	else if (route->view)
+		http_view(rq, route->view);
+	else
+		route->fn(rq);
+}
+
+static bool run_page(struct http_request *rq, const char *path)
+{
+	const struct http_page *page;
+	struct evbuffer *body;
+
+	SLIST_FOREACH(page, &rq->http->pages, link)
+	{
+		if (strcmp(page->path, path) != 0)
+			continue;
+		body = evbuffer_new();
+		if (rq->verb != VERB_GET)
+			tell_verbs(rq, VERB_GET);
+		else if (!is_allowed(rq))
+			http_reply_text(rq, 403, "Permission denied: the token is missing or wrong");
+		else if (!body)
+			http_reply_text(rq, 500, "out of memory");
+		else {
+			page->fn(page->ctx, body);
+			http_reply(rq, 200, page->content_type, body);
+			return true;
+		}
+		if (body)
+			evbuffer_free(body);
+		return true;
+	}
+	return false;
+}
+
+static void find_row(struct http_request *rq, const char *path)
+{
+	unsigned allowed = 0;
+
+	for (const struct http_route *route = consul_routes; route->path; route++) {
+		unsigned takes =
+			route->verbs | (route->also_by_get && rq->http->changes_by_get ? VERB_GET : 0);
+
+		if (!match(route->path, path, rq->arg))
+			continue;
+		if (takes & rq->verb) {
+			run(rq, route);
+			return;
+		}
+		allowed |= takes;
+		for (unsigned i = 0; i < HTTP_ARGS; i++) {
+			free(rq->arg[i]);
+			rq->arg[i] = NULL;
+		}
+	}
+	if (allowed)
+		tell_verbs(rq, allowed);
+	else if (!run_page(rq, path))
+		http_reply_text(rq, 404, "Invalid URL path: not served here");
+}
+
+void http_request_free(struct http_request *rq)
+{
+	for (unsigned i = 0; i < HTTP_ARGS; i++)
+		free(rq->arg[i]);
+	http_query_free(rq->query);
+	free(rq);
+}
+
+void http_dispatch(struct evhttp_request *raw, void *arg)
+{
+	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(raw);
+	const char *path = uri ? evhttp_uri_get_path(uri) : NULL;
+	struct http_request *rq = calloc(1, sizeof(*rq));
+
+	if (!rq || http_query_parse(uri ? evhttp_uri_get_query(uri) : NULL, &rq->query) < 0) {
+		free(rq);
+		evhttp_send_error(raw, 400, NULL);
+		return;
+	}
+	rq->http = arg;
+	rq->raw = raw;
+	rq->verb = verb_of(raw);
+	http_conn_busy(rq->http, raw, true);
+	find_row(rq, path ? path : "");
+}

@@ -1,0 +1,278 @@
+/*
+ * http_server.c: listens, bounds connections and cuts off the slow. libevent's evhttp speaks HTTP.
+ *
+ * evhttp tells nobody when a connection closes, so each connection's bufferevent is held by one reference
+ * more: one without callbacks has been given up by evhttp. The sweep, each second and when the bound is
+ * reached, lets go of those. Their sockets close with the last reference, never before: a descriptor that is
+ * used anew while the event loop still knows the old one would hang.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <event2/listener.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "registry/consul.h"
+#include "registry/journal.h"
+
+struct http_conn {
+	struct bufferevent *bev; /* key */
+	unsigned since;		 /* sweep at which it last began or ended a request */
+	bool busy;		 /* its request is being answered, maybe parked */
+	struct http_conn *next;	 /* of those to be let go of */
+	UT_hash_handle hh;
+};
+
+static bool is_closed(const struct http_conn *conn)
+{
+	bufferevent_data_cb read, write;
+	bufferevent_event_cb event;
+	void *arg;
+
+	bufferevent_getcb(conn->bev, &read, &write, &event, &arg);
+	return !read && !write && !event;
+}
+
+/* Lets go of what is closed; hangs up on who has taken too long. */
+static void sweep(struct http *http)
+{
+	struct http_conn *conn, *later, *closed = NULL;
+
+	HASH_ITER(hh, http->conns, conn, later)
+	{
+		if (is_closed(conn)) {
+			HASH_DEL(http->conns, conn);
+			conn->next = closed;
+			closed = conn;
+		} else if (!conn->busy && http->sweeps - conn->since > HTTP_SLOW_S) {
+			shutdown(bufferevent_getfd(conn->bev), SHUT_RDWR);
+		}
+	}
+	for (conn = closed; conn; conn = later) {
+		later = conn->next;
+		bufferevent_decref(conn->bev);
+		free(conn);
+		http->nconns--;
+	}
+}
+
+static void on_sweep(evutil_socket_t fd, short what, void *arg)
+{
+	struct http *http = arg;
+
+	http->sweeps++;
+	sweep(http);
+	if (http->nconns < HTTP_CONNS)
+		evconnlistener_enable(http->listener);
+}
+
+/* evhttp asks for the bufferevent of a connection that it has accepted. NULL: it makes its own. */
+static struct bufferevent *on_accept(struct event_base *base, void *arg)
+{
+	struct http *http = arg;
+	struct http_conn *conn = calloc(1, sizeof(*conn));
+	struct bufferevent *bev = conn ? bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE) : NULL;
+
+	if (!bev) {
+		free(conn);
+		return NULL;
+	}
+	*conn = (struct http_conn){.bev = bev, .since = http->sweeps};
+	HASH_ADD_PTR(http->conns, bev, conn);
+	if (!conn->hh.tbl) {
+		free(conn);
+		return bev;
+	}
+	bufferevent_incref(bev);
+	http->nconns++;
+	if (http->nconns >= HTTP_CONNS)
+		sweep(http);
+	if (http->nconns >= HTTP_CONNS)
+		evconnlistener_disable(http->listener);
+	return bev;
+}
+
+void http_conn_busy(struct http *http, struct evhttp_request *raw, bool busy)
+{
+	struct bufferevent *bev = evhttp_connection_get_bufferevent(evhttp_request_get_connection(raw));
+	struct http_conn *conn;
+
+	HASH_FIND_PTR(http->conns, &bev, conn);
+	if (!conn)
+		return;
+	conn->busy = busy;
+	conn->since = http->sweeps;
+}
+
+static bool is_loopback(const struct sockaddr *address)
+{
+	if (address->sa_family == AF_INET)
+		return ntohl(((const struct sockaddr_in *)address)->sin_addr.s_addr) >> 24 == 127;
+	return address->sa_family == AF_INET6 &&
+	       IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)address)->sin6_addr);
+}
+
+static uint16_t bound_port(int fd)
+{
+	struct sockaddr_in6 address = {0};
+	socklen_t size = sizeof(address);
+
+	if (getsockname(fd, (struct sockaddr *)&address, &size) < 0)
+		return 0;
+	return ntohs(address.sin6_port); /* at the same place in both families */
+}
+
+static int http_listen(struct http *http, const struct http_config *config, struct reg_err *err)
+{
+	unsigned flags = LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE;
+	struct sockaddr_storage address;
+	int size = sizeof(address);
+
+	if (evutil_parse_sockaddr_port(config->listen, (struct sockaddr *)&address, &size) < 0)
+		return reg_fail(err, -EINVAL, "%s: must be ADDRESS:PORT", config->listen);
+	if (!is_loopback((struct sockaddr *)&address) && !config->token && !config->insecure)
+		return reg_fail(err, -EINVAL,
+			"%s is not a loopback address: it needs a token (control.http_token), or "
+			"control.http_insecure",
+			config->listen);
+	http->listener = evconnlistener_new_bind(
+		http->base, NULL, NULL, flags, 1024, (struct sockaddr *)&address, size);
+	if (!http->listener) {
+		int rc = -errno;
+
+		return reg_fail(err, rc, "%s: %s", config->listen, strerror(-rc));
+	}
+	http->port = bound_port(evconnlistener_get_fd(http->listener));
+	if (!evhttp_bind_listener(http->server, http->listener)) {
+		evconnlistener_free(http->listener);
+		http->listener = NULL;
+		return reg_fail(err, -ENOMEM, "out of memory");
+	}
+	return 0;
+}
+
+static int http_start(struct http *http)
+{
+	static const struct timeval second = {.tv_sec = 1};
+
+	http->server = evhttp_new(http->base);
+	http->sweep = event_new(http->base, -1, EV_PERSIST, on_sweep, http);
+	if (!http->server || !http->sweep || http_park_open(http) < 0)
+		return -ENOMEM;
+	evhttp_set_max_headers_size(http->server, HTTP_HEADERS_MAX);
+	evhttp_set_max_body_size(http->server, HTTP_BODY_MAX);
+	evhttp_set_timeout(http->server, HTTP_SLOW_S);
+	evhttp_set_allowed_methods(http->server, EVHTTP_REQ_GET | EVHTTP_REQ_PUT | EVHTTP_REQ_POST |
+							 EVHTTP_REQ_DELETE | EVHTTP_REQ_HEAD |
+							 EVHTTP_REQ_OPTIONS);
+	evhttp_set_bevcb(http->server, on_accept, http);
+	evhttp_set_gencb(http->server, http_dispatch, http);
+	evhttp_set_default_content_type(http->server, NULL);
+	return event_add(http->sweep, &second) < 0 ? -ENOMEM : 0;
+}
+
+static int http_make(const struct http_config *config, struct http *http)
+{
+	TAILQ_INIT(&http->parked);
+	TAILQ_INIT(&http->woken);
+	SLIST_INIT(&http->pages);
+	http->base = config->base;
+	http->reg = config->reg;
+	http->changes_by_get = config->changes_by_get;
+	http->datacenter = strdup(config->datacenter ? config->datacenter : "dc1");
+	http->token = config->token ? strdup(config->token) : NULL;
+	if (!http->datacenter || (config->token && !http->token))
+		return -ENOMEM;
+	return 0;
+}
+
+int http_open(const struct http_config *config, struct http **out, struct reg_err *err)
+{
+	struct http *http = calloc(1, sizeof(*http));
+	int rc = http ? http_make(config, http) : -ENOMEM;
+
+	reg_fail(err, 0, "out of memory");
+	if (!rc)
+		rc = consul_open(http, &http->consul);
+	if (!rc && config->store)
+		rc = journal_open(http->base, config->store, http->reg, &http->journal, err);
+	if (!rc && http->journal)
+		journal_restore(http->journal, consul_restore, http->consul);
+	if (!rc)
+		rc = http_start(http);
+	if (!rc)
+		rc = http_listen(http, config, err);
+	if (rc < 0) {
+		http_close(http);
+		return rc;
+	}
+	*out = http;
+	return 0;
+}
+
+static void free_pages(struct http *http)
+{
+	struct http_page *page;
+
+	while ((page = SLIST_FIRST(&http->pages))) {
+		SLIST_REMOVE_HEAD(&http->pages, link);
+		free(page->path);
+		free(page->content_type);
+		free(page);
+	}
+}
+
+void http_close(struct http *http)
+{
+	struct http_conn *conn, *later;
+
+	if (!http)
+		return;
+	http_park_close(http);
+	journal_close(http->journal);
+	http->journal = NULL;
+	if (http->server)
+		evhttp_free(http->server);
+	conn = http->conns;
+	HASH_CLEAR(hh, http->conns);
+	for (; conn; conn = later) {
+		later = conn->hh.next;
+		bufferevent_decref(conn->bev);
+		free(conn);
+	}
+	if (http->sweep)
+		event_free(http->sweep);
+	consul_close(http->consul);
+	free_pages(http);
+	free(http->datacenter);
+	free(http->token);
+	free(http);
+}
+
+uint16_t http_port(const struct http *http)
+{
+	return http->port;
+}
+
+int http_page(struct http *http, const char *path, const char *content_type,
+	void (*fn)(void *ctx, struct evbuffer *out), void *ctx)
+{
+	struct http_page *page = calloc(1, sizeof(*page));
+
+	if (!page)
+		return -ENOMEM;
+	*page = (struct http_page){
+		.path = strdup(path), .content_type = strdup(content_type), .fn = fn, .ctx = ctx};
+	if (!page->path || !page->content_type) {
+		free(page->path);
+		free(page->content_type);
+		free(page);
+		return -ENOMEM;
+	}
+	SLIST_INSERT_HEAD(&http->pages, page, link);
+	return 0;
+}

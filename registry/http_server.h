@@ -1,0 +1,142 @@
+/*
+ * http_server.h: the inside of the HTTP server, for the files of registry/ that answer requests.
+ *
+ *   http_server.c   listens, bounds connections, cuts off the slow
+ *   http_route.c    from a request to its row in a table of routes
+ *   http_reply.c    status, headers, body; waits for the store when the client asked for that
+ *   http_park.c     queries that wait for a change
+ *   http_param.c    what the query string says
+ */
+#pragma once
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <event2/http.h>
+#include <jansson.h>
+#include <sys/queue.h>
+
+#include "registry/http.h"
+#include "registry/table.h"
+
+struct consul;
+struct http_request;
+
+/* name=value of a query string, decoded; value "" when there is none. */
+struct http_pair {
+	char *name, *value;
+};
+struct journal;
+
+enum { HTTP_ARGS = 2 };
+
+/* An answer that can be waited for (`index=` and `wait=`). */
+struct http_view {
+	/** The name whose watches tell of its changes (registry_watch()). */
+	const char *(*topic)(struct http_request *rq);
+	/** The generation of what it shows now. */
+	uint64_t (*index)(struct http_request *rq);
+	/** The answer, a new reference; NULL after http_fail(). */
+	json_t *(*render)(struct http_request *rq);
+	bool by_hash; /* waits by `hash=`, the hash of the answer, instead of by index */
+};
+
+enum http_verb { VERB_GET = 1, VERB_PUT = 2, VERB_DELETE = 4, VERB_POST = 8 };
+
+/* One row: exactly one of fn and view. In `path`, ":" stands for a part and "*" for the rest. */
+struct http_route {
+	unsigned verbs; /* of enum http_verb */
+	const char *path;
+	void (*fn)(struct http_request *rq);
+	const struct http_view *view;
+	bool open;	  /* needs no token */
+	bool also_by_get; /* where changes_by_get is set */
+};
+
+struct http_page {
+	SLIST_ENTRY(http_page) link;
+	char *path, *content_type;
+	void (*fn)(void *ctx, struct evbuffer *out);
+	void *ctx;
+};
+
+TAILQ_HEAD(http_waiting, http_request);
+
+struct http {
+	struct event_base *base;
+	struct registry *reg;
+	struct consul *consul;
+	struct journal *journal; /* NULL: nothing is kept */
+	struct evhttp *server;
+	struct evconnlistener *listener;
+	struct event *sweep; /* looks after connections, each second */
+	struct http_conn *conns;
+	unsigned nconns, nparked, sweeps;
+	struct http_waiting parked, woken;
+	struct event *answer; /* answers those woken */
+	SLIST_HEAD(, http_page) pages;
+	char *token, *datacenter;
+	bool changes_by_get;
+	uint16_t port;
+};
+
+/* One request, from its arrival to its answer. */
+struct http_request {
+	struct http *http;
+	struct evhttp_request *raw;
+	enum http_verb verb;
+	char *arg[HTTP_ARGS];	 /* what the route's ":" and "*" stand for, decoded */
+	struct http_pair *query; /* name NULL ends */
+	uint64_t seen;		 /* the index that the client has, of views */
+	int64_t deadline_ms;	 /* when a view is answered in any case, CLOCK_MONOTONIC */
+	uint64_t index;		 /* told in X-Consul-Index, 0: none */
+	char hash[17];		 /* told in X-Consul-ContentHash, "": none */
+	struct evbuffer *body;	 /* the answer that waits for the store */
+	int code;
+
+	/* while it is parked (http_park.c) */
+	TAILQ_ENTRY(http_request) link; /* http->parked or http->woken */
+	const struct http_view *view;
+	struct registry_watch *watch;
+	struct event timer;
+	bool woken, late;
+};
+
+/* http_server.c */
+/** A request of this connection begins (busy) or has been answered. */
+void http_conn_busy(struct http *http, struct evhttp_request *raw, bool busy);
+
+/* http_route.c */
+void http_dispatch(struct evhttp_request *raw, void *arg);
+/** Gives up a request whose connection is gone, or that has been answered. */
+void http_request_free(struct http_request *rq);
+
+/* http_reply.c */
+void http_reply_json(struct http_request *rq, int code, json_t *json);
+__attribute__((format(printf, 3, 4))) void http_reply_text(
+	struct http_request *rq, int code, const char *fmt, ...);
+void http_reply(struct http_request *rq, int code, const char *type, struct evbuffer *body);
+/** Answers with the text and returns NULL, for render functions. */
+__attribute__((format(printf, 3, 4))) void *http_fail(
+	struct http_request *rq, int code, const char *fmt, ...);
+/** The text of `json`; `index` and the hash are told with it. */
+void http_reply_view(struct http_request *rq, const char *text, size_t len);
+
+/* http_park.c */
+/** Answers a view now, or when it has changed. */
+void http_view(struct http_request *rq, const struct http_view *view);
+/** -ENOMEM. */
+int http_park_open(struct http *http);
+void http_park_close(struct http *http);
+
+/* http_param.c */
+/** NULL when absent. The first of several. */
+const char *http_param(const struct http_request *rq, const char *name);
+/** Present without a value, or with one that does not say no. */
+bool http_flag(const struct http_request *rq, const char *name);
+/** Go's duration in ms, `absent` without one. -1 after http_fail(). */
+int64_t http_duration(struct http_request *rq, const char *name, int64_t absent);
+/** 0 with the parameter's number (0 when absent); -1 after http_fail(). */
+int http_number(struct http_request *rq, const char *name, uint64_t *out);
+/** The body as a JSON object, new reference; NULL after http_fail(). */
+json_t *http_body(struct http_request *rq);

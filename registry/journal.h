@@ -1,0 +1,32 @@
+/*
+ * journal.h: a small store of texts by key, in one file that is only appended to. Control thread.
+ *
+ * A change is one line. What changes within JOURNAL_DELAY_MS is written and synced as one, so a crash may
+ * lose that much, and a torn last line is dropped by the next start. When most of the file is history it is
+ * written anew beside itself and takes its place.
+ */
+#pragma once
+
+#include "registry/registry.h"
+
+enum { JOURNAL_DELAY_MS = 100 };
+
+struct event_base;
+struct journal;
+
+/** Reads the file (made when missing, mode 0600). Errors: of opening, reading and writing it, -ENOMEM. */
+int journal_open(struct event_base *base, const char *path, struct registry *reg, struct journal **out,
+	struct reg_err *err);
+/** Calls restore for each key, in the order in which they were first put, as one commit. It may put. */
+void journal_restore(
+	struct journal *journal, void (*restore)(void *arg, const char *key, const char *value), void *arg);
+/** Writes what is due. NULL is allowed. */
+void journal_close(struct journal *journal);
+
+/** The key has this value from now on; NULL takes it away. A NULL journal does nothing. */
+void journal_put(struct journal *journal, const char *key, const char *value);
+
+/** Calls fn once, when all that has been put before is on disk; never before it returns. -ENOMEM. */
+int journal_wait(struct journal *journal, void (*fn)(void *arg), void *arg);
+/** No call with `arg` any more. */
+void journal_forget(struct journal *journal, void *arg);

@@ -1,0 +1,425 @@
+"""Consul's HTTP API: fields, codes, headers, queries that wait; each by a table over real HTTP."""
+
+import json
+import socket
+import threading
+import time
+
+import pytest
+
+from rig.consul import Consul, free_port
+
+
+@pytest.fixture
+def start_consul(start_sluiced):
+    """Starts a daemon that serves the API: start_consul(http_token="x") -> (daemon, client)."""
+
+    def start(config=None, **control):
+        port = free_port()
+        control = {"http": f"127.0.0.1:{port}", "node": "edge1", "node_address": "192.0.2.1", **control}
+        daemon = start_sluiced({**(config or {}), "control": control})
+        return daemon, Consul(port, control.get("http_token"))
+
+    return start
+
+
+@pytest.fixture
+def consul(start_consul):
+    return start_consul()[1]
+
+
+WEB = {"ID": "web-1", "Name": "web", "Tags": ["primary", "v2"], "Address": "10.1.0.1", "Port": 8080,
+       "Meta": {"zone": "a"}, "Weights": {"Passing": 10, "Warning": 2}, "EnableTagOverride": True,
+       "TaggedAddresses": {"wan": {"Address": "198.51.100.7", "Port": 80}}}
+SNAKE = {"id": "web-1", "name": "web", "tags": ["primary", "v2"], "address": "10.1.0.1", "port": 8080,
+         "meta": {"zone": "a"}, "weights": {"passing": 10, "warning": 2}, "enable_tag_override": True,
+         "tagged_addresses": {"wan": {"address": "198.51.100.7", "port": 80}}}
+
+
+@pytest.mark.parametrize("body", [WEB, SNAKE], ids=["camel", "snake"])
+def test_a_registration_is_shown_as_it_came(consul, body):
+    assert consul.put("agent/service/register", body).status == 200
+    shown = consul.get("health/service/web").json
+    assert len(shown) == 1
+    service = shown[0]["Service"]
+    created, modified = service.pop("CreateIndex"), service.pop("ModifyIndex")
+    assert created == modified > 0
+    assert service == {"ID": "web-1", "Service": "web", "Tags": ["primary", "v2"], "Address": "10.1.0.1",
+                       "TaggedAddresses": {"wan": {"Address": "198.51.100.7", "Port": 80}}, "Meta": {"zone": "a"},
+                       "Port": 8080, "Weights": {"Passing": 10, "Warning": 2}, "EnableTagOverride": True}
+    node = shown[0]["Node"]
+    assert (node["Node"], node["Address"], node["Datacenter"]) == ("edge1", "192.0.2.1", "dc1")
+    assert node["TaggedAddresses"]["lan"] == "192.0.2.1"
+    assert [check["CheckID"] for check in shown[0]["Checks"]][0] == "serfHealth"
+
+    entry = consul.get("catalog/service/web").json[0]
+    assert {key: entry[key] for key in ("Node", "ServiceID", "ServiceName", "ServiceAddress", "ServicePort",
+                                        "ServiceTags", "ServiceMeta", "ServiceWeights")} == {
+        "Node": "edge1", "ServiceID": "web-1", "ServiceName": "web", "ServiceAddress": "10.1.0.1",
+        "ServicePort": 8080, "ServiceTags": ["primary", "v2"], "ServiceMeta": {"zone": "a"},
+        "ServiceWeights": {"Passing": 10, "Warning": 2}}
+    assert consul.get("catalog/services").json == {"consul": [], "web": ["primary", "v2"]}
+    agent = consul.get("agent/services").json
+    assert list(agent) == ["web-1"] and agent["web-1"]["Service"] == "web" and agent["web-1"]["Datacenter"] == "dc1"
+
+
+def test_defaults(consul):
+    consul.register("my_service")
+    service = consul.get("agent/service/my_service").json
+    assert service["ID"] == "my_service" and service["Address"] == "" and service["Port"] == 0
+    assert service["Weights"] == {"Passing": 1, "Warning": 1} and service["Tags"] == [] and service["Meta"] == {}
+    assert consul.get("catalog/service/my_service").json[0]["Address"] == "192.0.2.1"
+
+
+REFUSED = [
+    ("PUT", "agent/service/register", b"{", 400, "Request decode failed"),
+    ("PUT", "agent/service/register", b"[]", 400, "must be a JSON object"),
+    ("PUT", "agent/service/register", b"", 400, "Request decode failed"),
+    ("PUT", "agent/service/register", {"ID": "x"}, 400, "Missing service name"),
+    ("PUT", "agent/service/register", {"Name": ""}, 400, "Missing service name"),
+    ("PUT", "agent/service/register", {"Name": 5}, 400, "Name: must be a string"),
+    ("PUT", "agent/service/register", {"Name": "a b"}, 400, "name: must match"),
+    ("PUT", "agent/service/register", {"Name": "x", "Port": 70000}, 400, "Port: must be a number in 0..65535"),
+    ("PUT", "agent/service/register", {"Name": "x", "Port": "80"}, 400, "Port: must be a number"),
+    ("PUT", "agent/service/register", {"Name": "x", "Address": "0.0.0.0"}, 400, "not a unicast address"),
+    ("PUT", "agent/service/register", {"Name": "x", "Tags": "a"}, 400, "Tags: must be a list"),
+    ("PUT", "agent/service/register", {"Name": "x", "Tags": ["a"] * 65}, 400, "at most 64"),
+    ("PUT", "agent/service/register", {"Name": "x", "Meta": {"a": 1}}, 400, "Meta: must be an object of strings"),
+    ("PUT", "agent/service/register", {"Name": "x", "Meta": {"a": "b" * 513}}, 400, "longer than 512"),
+    ("PUT", "agent/service/register", {"Name": "x", "Weights": {"Passing": -1}}, 400, "Passing"),
+    ("PUT", "agent/service/register", {"Name": "x", "ID": "i" * 128}, 400, "ID: longer than 127"),
+    ("PUT", "agent/service/register", {"Name": "n" * 64}, 400, "name: longer than 63"),
+    ("PUT", "agent/service/deregister/nosuch", None, 404, 'Unknown service ID "nosuch"'),
+    ("GET", "agent/service/nosuch", None, 404, "unknown service ID: nosuch"),
+    ("GET", "agent/health/service/id/nosuch", None, 404, "nosuch"),
+    ("GET", "agent/health/service/name/nosuch", None, 404, "nosuch"),
+    ("POST", "agent/service/register", {"Name": "x"}, 405, "method not allowed"),
+    ("GET", "agent/service/deregister/web", None, 405, "method not allowed"),
+    ("GET", "health/service/web?index=abc", None, 400, "Invalid index"),
+    ("GET", "health/service/web?wait=soon", None, 400, "Invalid wait"),
+    ("GET", "health/service/web?wait=10", None, 400, "Invalid wait"),
+    ("GET", "health/service/web?stale&consistent", None, 400, "conflicting semantics"),
+    ("GET", "health/service/web?dc=elsewhere", None, 500, "No path to datacenter"),
+    ("GET", "health/service/web?passing=maybe", None, 400, "Invalid value for ?passing"),
+    ("GET", "health/service/web?filter=Service.Port", None, 400, "Failed to create boolean expression evaluator"),
+    ("GET", "health/state/odd", None, 400, "Invalid state"),
+    ("PUT", "catalog/register", {"Node": "x"}, 400, "Must provide node and address"),
+    ("PUT", "catalog/deregister", {}, 400, "Must provide node"),
+    ("GET", "acl/tokens", None, 501, "not served by Sluice"),
+    ("PUT", "txn", [], 501, "not served by Sluice"),
+    ("GET", "connect/ca/roots", None, 501, "not served by Sluice"),
+    ("GET", "nosuch", None, 404, "Invalid URL path"),
+]
+
+
+def test_what_is_refused(consul):
+    for method, path, body, status, text in REFUSED:
+        reply = consul.request(method, path, body)
+        assert reply.status == status and text in reply.text, (method, path, body, reply)
+        assert reply.headers["Content-Type"].startswith("text/plain"), (path, reply)
+    assert consul.get("catalog/services").json == {"consul": []}
+
+
+def test_allowed_methods_are_told(consul):
+    reply = consul.request("OPTIONS", "catalog/register")
+    assert reply.status == 200 and reply.headers["Allow"] == "PUT,OPTIONS"
+    assert consul.request("HEAD", "catalog/services").status == 200
+
+
+def test_changes_by_get_when_asked_for(start_consul):
+    consul = start_consul(http_changes_by_get=True)[1]
+    consul.register("web")
+    assert consul.get("agent/service/deregister/web").status == 200
+    assert consul.get("agent/services").json == {}
+
+
+def test_headers_of_a_query(consul):
+    reply = consul.get("health/service/web")
+    assert reply.json == [] and reply.index > 0
+    assert reply.headers["X-Consul-KnownLeader"] == "true" and reply.headers["X-Consul-LastContact"] == "0"
+    assert reply.headers["X-Consul-Effective-Consistency"] == "leader"
+    assert consul.get("health/service/web", stale=None).headers["X-Consul-Effective-Consistency"] == "stale"
+    assert consul.get("health/service/web", pretty=None).text == "[]"
+    assert "\n    " in consul.get("catalog/nodes", pretty=None).text
+
+
+@pytest.fixture
+def fleet(consul):
+    """Three instances of `web`, one elsewhere; one of `db`."""
+    consul.register("web", ID="w1", Address="10.1.0.1", Port=80, Tags=["v1", "blue"], Meta={"zone": "a"})
+    consul.register("web", ID="w2", Address="10.1.0.2", Port=80, Tags=["v2"], Meta={"zone": "b"})
+    assert consul.put("catalog/register", {"Node": "edge2", "Address": "192.0.2.2", "NodeMeta": {"rack": "7"},
+                                           "Service": {"ID": "w3", "Service": "web", "Tags": ["v2", "blue"],
+                                                       "Port": 81}}).json is True
+    consul.register("db", Address="db.example.org", Port=5432)
+    return consul
+
+
+QUERIES = [
+    ({}, "w1 w2 w3"),
+    ({"tag": "blue"}, "w1 w3"),
+    ({"tag": ["blue", "v2"]}, "w3"),
+    ({"node-meta": "rack:7"}, "w3"),
+    ({"node-meta": "rack:8"}, ""),
+    ({"near": "edge2"}, "w3 w1 w2"),
+    ({"near": "_agent"}, "w1 w2 w3"),
+    ({"dc": "dc1"}, "w1 w2 w3"),
+    ({"passing": None}, "w1 w2 w3"),
+    ({"filter": 'Service.Port == 81'}, "w3"),
+    ({"filter": '"v2" in Service.Tags and Node.Node != edge2'}, "w2"),
+    ({"filter": 'Service.Meta["zone"] == a or Service.Meta.zone == b'}, "w1 w2"),
+    ({"filter": 'Service.Meta is empty'}, "w3"),
+    ({"filter": 'not (Service.ID matches "^w[12]$")'}, "w3"),
+    ({"filter": 'Service.Tags not contains blue'}, "w2"),
+    ({"filter": 'Checks.Status == passing'}, "w1 w2 w3"),
+]
+
+
+def test_queries_choose(fleet):
+    for query, ids in QUERIES:
+        reply = fleet.get("health/service/web", **query)
+        assert reply.status == 200, (query, reply)
+        found = [entry["Service"]["ID"] for entry in reply.json]
+        assert (found if "near" in query else sorted(found)) == ids.split(), query
+
+
+def test_catalog_of_nodes(fleet):
+    assert [node["Node"] for node in fleet.get("catalog/nodes").json] == ["edge1", "edge2"]
+    assert [node["Node"] for node in fleet.get("catalog/nodes", **{"node-meta": "rack:7"}).json] == ["edge2"]
+    assert sorted(fleet.get("catalog/node/edge1").json["Services"]) == ["db", "w1", "w2"]
+    assert [row["ID"] for row in fleet.get("catalog/node-services/edge2").json["Services"]] == ["w3"]
+    assert fleet.get("catalog/node/nosuch").json is None
+    assert fleet.get("catalog/service/web").json[0]["ServiceAddress"] == ""
+    assert fleet.get("catalog/service/db").json[0]["ServiceAddress"] == "db.example.org"
+    assert fleet.get("catalog/datacenters").json == ["dc1"]
+    assert [check["CheckID"] for check in fleet.get("health/node/edge2").json][0] == "serfHealth"
+    assert "w3" not in fleet.get("agent/services").json
+    assert fleet.put("catalog/deregister", {"Node": "edge2"}).json is True
+    assert [node["Node"] for node in fleet.get("catalog/nodes").json] == ["edge1"]
+    assert len(fleet.get("health/service/web").json) == 2
+    assert fleet.put("catalog/deregister", {"Node": "edge1", "ServiceID": "w1"}).json is True
+    assert [entry["Service"]["ID"] for entry in fleet.get("health/service/web").json] == ["w2"]
+
+
+def test_the_agent(consul):
+    own = consul.get("agent/self").json
+    assert own["Config"]["NodeName"] == "edge1" and own["Config"]["Datacenter"] == "dc1"
+    assert own["Member"]["Addr"] == "192.0.2.1"
+    assert [member["Name"] for member in consul.get("agent/members").json] == ["edge1"]
+    assert consul.get("status/leader").json == "192.0.2.1:8300"
+    assert consul.get("status/peers").json == ["192.0.2.1:8300"]
+
+
+def test_an_id_with_another_name_moves(consul):
+    consul.register("web", ID="x")
+    consul.register("shop", ID="x")
+    assert consul.get("catalog/services").json == {"consul": [], "shop": []}
+    assert consul.deregister("x").status == 200
+    assert consul.get("catalog/services").json == {"consul": []}
+
+
+def test_ids_may_hold_anything_printable(consul):
+    consul.register("web", ID="a/b c%ü")
+    assert list(consul.get("agent/services").json) == ["a/b c%ü"]
+    assert consul.deregister("a/b c%ü").status == 200
+    assert consul.get("agent/services").json == {}
+
+
+def test_backends_of_other_doors_are_shown(start_consul):
+    daemon, consul = start_consul()
+    daemon.rpc("service.add", name="web")
+    daemon.rpc("backend.add", service="web", address="10.1.0.9", port=80, weight=3)
+    service = consul.get("health/service/web").json[0]["Service"]
+    assert service["ID"] == "web:10.1.0.9:80" and service["Weights"]["Passing"] == 3
+    assert consul.deregister("web:10.1.0.9:80").status == 404
+    consul.register("web", ID="w1", Address="10.1.0.1", Port=80, Tags=["t"])
+    rows = daemon.rpc("backend.list", service="web")
+    assert [(row["id"], row["source"], row["tags"]) for row in rows] == [
+        ("w1", "consul", ["t"]), ("10.1.0.9:80", "api", [])]
+
+
+# --- queries that wait
+
+
+class Waiting(threading.Thread):
+    """A query in its own thread; result() is its reply."""
+
+    def __init__(self, consul, path, **query):
+        super().__init__(daemon=True)
+        self._ask = lambda: consul.get(path, **query)
+        self._reply = None
+        self.start()
+
+    def run(self):
+        self._reply = self._ask()
+
+    def result(self):
+        self.join(20)
+        assert self._reply is not None, "the query still waits"
+        return self._reply
+
+    def waits(self):
+        time.sleep(0.2)
+        return self.is_alive()
+
+
+def test_a_query_waits_for_its_service_only(consul):
+    consul.register("web", Port=80)
+    consul.register("db", Port=81)
+    seen = consul.get("health/service/web").index
+    waiting = Waiting(consul, "health/service/web", index=seen, wait="60s")
+    consul.register("db", Port=82)
+    assert waiting.waits()
+    consul.register("web", Port=83)
+    reply = waiting.result()
+    assert reply.index > seen and reply.json[0]["Service"]["Port"] == 83
+
+
+def test_a_query_notices_that_its_service_is_gone_and_back(consul):
+    consul.register("web")
+    seen = consul.get("catalog/service/web").index
+    waiting = Waiting(consul, "catalog/service/web", index=seen, wait="60s")
+    consul.deregister("web")
+    reply = waiting.result()
+    assert reply.json == [] and reply.index > seen
+    waiting = Waiting(consul, "catalog/service/web", index=reply.index, wait="60s")
+    assert waiting.waits()
+    consul.register("web")
+    assert len(waiting.result().json) == 1
+
+
+def test_catalog_services_waits_for_names_and_tags(consul):
+    consul.register("web", Port=80, Tags=["a"])
+    seen = consul.get("catalog/services").index
+    waiting = Waiting(consul, "catalog/services", index=seen, wait="60s")
+    consul.register("web", Port=81, Tags=["a"])
+    consul.register("web", Port=81, Tags=["b"])
+    assert waiting.result().json["web"] == ["b"]
+
+
+def test_nodes_wait_for_nodes(consul):
+    seen = consul.get("catalog/nodes").index
+    waiting = Waiting(consul, "catalog/nodes", index=seen, wait="60s")
+    consul.register("web")
+    assert waiting.waits()
+    consul.put("catalog/register", {"Node": "edge2", "Address": "192.0.2.2"})
+    assert len(waiting.result().json) == 2
+
+
+def test_a_query_ends_when_its_time_is_up(consul):
+    consul.register("web")
+    seen = consul.get("health/service/web").index
+    reply = consul.get("health/service/web", index=seen, wait="50ms")
+    assert reply.status == 200 and reply.index == seen
+
+
+def test_an_index_of_another_time_is_answered_at_once(consul):
+    assert consul.get("health/service/web", index=10**12, wait="600s").status == 200
+    assert consul.get("health/service/web", index=0, wait="600s").status == 200
+
+
+def test_agent_service_waits_by_hash(consul):
+    consul.register("web", Port=80)
+    reply = consul.get("agent/service/web")
+    known = reply.headers["X-Consul-ContentHash"]
+    waiting = Waiting(consul, "agent/service/web", hash=known, wait="60s")
+    consul.register("db")
+    assert waiting.waits()
+    consul.register("web", Port=81)
+    reply = waiting.result()
+    assert reply.json["Port"] == 81 and reply.headers["X-Consul-ContentHash"] != known
+    waiting = Waiting(consul, "agent/service/web", hash=reply.headers["X-Consul-ContentHash"], wait="60s")
+    consul.deregister("web")
+    assert waiting.result().status == 404
+
+
+def test_who_hangs_up_is_forgotten(start_consul):
+    daemon, consul = start_consul()
+    consul.register("web")
+    seen = consul.get("health/service/web").index
+    for _ in range(20):
+        with socket.create_connection(("127.0.0.1", consul.port)) as sock:
+            sock.sendall(f"GET /v1/health/service/web?index={seen}&wait=60s HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    consul.register("web", Port=1)
+    assert consul.get("health/service/web").json[0]["Service"]["Port"] == 1
+
+
+# --- who may ask, and how much
+
+
+def test_a_token_is_demanded(start_consul):
+    consul = start_consul(http_token="s3cret")[1]
+    assert consul.get("catalog/services").status == 200
+    other = Consul(consul.port)
+    assert other.get("catalog/services").status == 403
+    assert other.put("agent/service/register", {"Name": "web"}).status == 403
+    assert other.get("catalog/services", token="s3cret").status == 200
+    assert other.request("GET", "catalog/services", headers={"Authorization": "Bearer s3cret"}).status == 200
+    for wrong in ("", "s3cre", "s3cret1", "S3cret"):
+        assert other.request("GET", "catalog/services", headers={"X-Consul-Token": wrong}).status == 403
+    assert other.request("GET", "/healthz").status == 200
+
+
+def test_beyond_loopback_a_token_is_needed(start_consul):
+    with pytest.raises(AssertionError, match="not a loopback address"):
+        start_consul(http=f"0.0.0.0:{free_port()}")
+    start_consul(http=f"0.0.0.0:{free_port()}", http_token="x")
+    start_consul(http=f"0.0.0.0:{free_port()}", http_insecure=True)
+
+
+def test_large_requests_are_refused(consul):
+    requests = (lambda: consul.put("agent/service/register", {"Name": "x", "Meta": {"a": "b" * (2 << 20)}}),
+                lambda: consul.request("GET", "catalog/services", headers={"X-Long": "x" * 20000}))
+    for request in requests:
+        try:
+            assert request().status in (400, 413)
+        except ConnectionError:  # cut off before all of it was sent
+            pass
+    assert consul.get("catalog/services").json == {"consul": []}
+
+
+def test_rubbish_does_no_harm(consul):
+    for data in (b"\x00" * 1000, b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"PUT /v1/kv/a HTTP/1.1\r\nContent-Length: x\r\n\r\n",
+                 b"GET /v1/%zz%/?%&=&a&=b HTTP/1.1\r\n\r\n", b"GET http://[ HTTP/1.1\r\n\r\n"):
+        with socket.create_connection(("127.0.0.1", consul.port)) as sock:
+            sock.settimeout(0.2)
+            sock.sendall(data)
+            try:
+                sock.recv(1000)
+            except OSError:
+                pass
+    assert consul.get("catalog/services").status == 200
+
+
+# --- across restarts
+
+
+def test_registrations_survive_a_crash(start_consul):
+    daemon, consul = start_consul()
+    consul.register("web", ID="w1", Address="10.1.0.1", Port=80, Tags=["t"])
+    consul.register("gone")
+    consul.put("catalog/register", {"Node": "edge2", "Address": "192.0.2.2", "Service": {"Service": "web", "ID": "w3"}})
+    consul.deregister("gone")
+    assert consul.put("agent/service/register", {"Name": "db"}, durable=None).status == 200
+    daemon.kill()
+    daemon.start()
+    assert consul.get("catalog/services").json == {"consul": [], "web": ["t"], "db": []}
+    assert sorted(entry["Node"]["Node"] for entry in consul.get("health/service/web").json) == ["edge1", "edge2"]
+    assert consul.deregister("w1").status == 200
+
+
+def test_a_torn_store_is_read_up_to_the_tear(start_consul):
+    daemon, consul = start_consul()
+    consul.register("web")
+    assert consul.put("agent/service/register", {"Name": "db"}, durable=None).status == 200
+    daemon.kill()
+    store = daemon.state / "registry.log"
+    with store.open("ab") as file:
+        file.write(json.dumps(["service/x", '{"Name": "x"}']).encode()[:-3])
+    daemon.start()
+    assert consul.get("catalog/services").json == {"consul": [], "web": [], "db": []}
+    assert "was cut off" in daemon.log()
+    consul.put("agent/service/register", {"Name": "late"}, durable=None)
+    daemon.kill()
+    daemon.start()
+    assert set(consul.get("catalog/services").json) == {"consul", "web", "db", "late"}

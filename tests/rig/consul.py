@@ -1,0 +1,75 @@
+"""Consul's HTTP API as the daemon serves it: one call, one reply."""
+
+import http.client
+import json
+import socket
+from urllib.parse import quote, urlencode
+
+
+def free_port():
+    """A TCP port of the loopback that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Reply:
+    """Status, headers and body of an answer; `json` is the body read as such."""
+
+    def __init__(self, response):
+        self.status, self.headers, self.body = response.status, response.headers, response.read()
+
+    @property
+    def text(self):
+        return self.body.decode()
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+    @property
+    def index(self):
+        return int(self.headers["X-Consul-Index"])
+
+    def __repr__(self):
+        return f"{self.status} {self.body[:300]!r}"
+
+
+class Consul:
+    """Speaks to 127.0.0.1:`port`."""
+
+    def __init__(self, port, token=None):
+        self.port, self.token = port, token
+
+    def request(self, method, path, body=None, headers=None, timeout_s=30, **query):
+        """The reply; `path` is below /v1 unless it begins with /. A query value None stands for a bare name, a list for a name that is repeated."""
+        bare = [name for name, value in query.items() if value is None]
+        pairs = urlencode({name: value for name, value in query.items() if value is not None}, doseq=True)
+        text = "&".join([*bare, *([pairs] if pairs else [])])
+        headers = dict(headers or {})
+        if self.token:
+            headers["X-Consul-Token"] = self.token
+        if body is not None and not isinstance(body, (bytes, str)):
+            body = json.dumps(body)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout_s)
+        try:
+            path = path if path.startswith("/") else f"/v1/{path}"
+            connection.request(method, path + (f"?{text}" if text else ""), body, headers)
+            return Reply(connection.getresponse())
+        finally:
+            connection.close()
+
+    def get(self, path, **query):
+        return self.request("GET", path, **query)
+
+    def put(self, path, body=None, **query):
+        return self.request("PUT", path, body, **query)
+
+    def register(self, name, **fields):
+        """Registers with the agent; must succeed."""
+        reply = self.put("agent/service/register", {"Name": name, **fields})
+        assert reply.status == 200, reply
+        return reply
+
+    def deregister(self, instance):
+        return self.put(f"agent/service/deregister/{quote(instance, safe='')}")
