@@ -158,7 +158,7 @@ int flood_take(struct session *s)
 		for (uint16_t slot = 0; slot < f->tx->size; slot++) {
 			memcpy(front_ring_buffer(f->tx, slot) + FRONT_HEADROOM, f->traffic.size[0].whole[0],
 				f->traffic.size[0].length);
-			f->tx->desc[slot].len = FRONT_HDR + f->traffic.size[0].length;
+			*front_ring_length(f->tx, slot) = FRONT_HDR + f->traffic.size[0].length;
 		}
 		for (unsigned k = 0; k < s->o->trials && rc == 0 && !atomic_load(s->stop); k++) {
 			struct generator_result warm_up;

@@ -80,7 +80,7 @@ struct generator *generator_create(struct front *const fronts[2], unsigned size,
 			const struct traffic_frame *frame = traffic_of_slot(&g->traffic, i);
 
 			memcpy(front_ring_buffer(tx, i) + FRONT_HEADROOM, frame->whole[port], frame->length);
-			tx->desc[i].len = FRONT_HDR + frame->length;
+			*front_ring_length(tx, i) = FRONT_HDR + frame->length;
 		}
 	}
 	return g;

@@ -140,6 +140,7 @@ static const struct row table[] = {
 		AT(warm_up), 0, 3600},
 	{"ring", "N", "slots of the generator's rings, a power of two (256)", take_number, AT(ring),
 		GENERATOR_MIN_WINDOW, 32768},
+	{"packed", NULL, "packed rings instead of split ones", take_flag, AT(packed), 0, 0},
 	{"window", "N", "frames under way each way; 0: open loop, as fast as the rings take them (192)",
 		take_number, AT(window), 0, 32768},
 	{"generator-core", "N", "(0)", take_core, AT(generator_core), 0, 0},
@@ -266,10 +267,10 @@ json_t *options_json(const struct options *o)
 
 	for (unsigned i = 0; i < o->n_peers; i++)
 		json_array_append_new(peers, json_string(o->peers[i]));
-	return json_pack("{s:o, s:o, s:o, s:i, s:i, s:b, s:f, s:f, s:i, s:i, s:i, s:i, s:i, s:b}", "peers",
-		peers, "size", list(o->sizes, o->n_sizes), "count", list(o->counts, o->n_counts), "turns",
-		(int)o->turns, "trials", (int)o->trials, "search", o->search, "seconds", o->seconds,
-		"warm_up", o->warm_up, "ring", (int)o->ring, "window", (int)o->window, "generator_core",
-		o->generator_core, "worker_core", o->worker_core, "huge_mb", (int)o->huge_mb, "realtime",
-		o->realtime);
+	return json_pack("{s:o, s:o, s:o, s:i, s:i, s:b, s:b, s:f, s:f, s:i, s:i, s:i, s:i, s:i, s:b}",
+		"peers", peers, "size", list(o->sizes, o->n_sizes), "count", list(o->counts, o->n_counts),
+		"turns", (int)o->turns, "trials", (int)o->trials, "search", o->search, "packed", o->packed,
+		"seconds", o->seconds, "warm_up", o->warm_up, "ring", (int)o->ring, "window", (int)o->window,
+		"generator_core", o->generator_core, "worker_core", o->worker_core, "huge_mb",
+		(int)o->huge_mb, "realtime", o->realtime);
 }

@@ -21,6 +21,7 @@ struct options {
 	double seconds;				     /* of one measurement */
 	double warm_up;	 /* seconds before it, repeated until the rate is steady; 0: none */
 	unsigned ring;	 /* slots of each of the generator's rings */
+	bool packed;	 /* packed rings */
 	unsigned window; /* frames under way in each direction; 0: open loop */
 	int generator_core, worker_core;
 	unsigned huge_mb;	/* huge pages to reserve; 0: none are used */

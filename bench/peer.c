@@ -40,6 +40,7 @@ static void set_environment(const struct peer *p, const struct peer_setup *setup
 	set_number("BENCH_PORTS", setup->ports);
 	set_number("BENCH_COUNT", setup->count);
 	set_number("BENCH_CONNECTS", o->backend_connects);
+	setenv("BENCH_RING", o->packed ? "packed" : "split", 1);
 	if (o->sockets[0]) {
 		snprintf(sockets, sizeof(sockets), "%s,%s", o->sockets[0], o->sockets[1]);
 		setenv("BENCH_SOCKETS", sockets, 1);
@@ -85,6 +86,7 @@ static int make_fronts(struct peer *p, const struct peer_setup *setup, struct fr
 		struct front_options opt = {.socket = p->n_sockets ? p->socket[i] : NULL,
 			.listen = p->connects,
 			.ring_size = p->opt->ring,
+			.features = FRONT_FEATURES | (p->opt->packed ? FRONT_BIT(VIRTIO_F_RING_PACKED) : 0),
 			.buffer_size = size > 1536 ? size : 1536,
 			.pages = p->opt->huge_mb ? FRONT_PAGES_AUTO : FRONT_PAGES_SMALL,
 			.timeout_ms = 10000};
@@ -102,8 +104,8 @@ static int null_up(struct peer *p, const struct peer_setup *setup, struct front 
 {
 	snprintf(p->version, sizeof(p->version), "%s", SLUICE_VERSION);
 	snprintf(p->command, sizeof(p->command), "a thread that copies each frame once and checks nothing");
-	if (setup->ports != 2) {
-		snprintf(p->skipped, sizeof(p->skipped), "it joins two ports, no more");
+	if (setup->ports != 2 || p->opt->packed) {
+		snprintf(p->skipped, sizeof(p->skipped), "it joins two ports with split rings, no more");
 		return -ENOTSUP;
 	}
 	if (make_fronts(p, setup, fronts) < 0)

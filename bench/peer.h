@@ -10,6 +10,7 @@
  *	BENCH_PORTS        vhost-user ports to make
  *	BENCH_COUNT        of what the scenario counts: MAC addresses at each port that it must be able to
  *	                   learn, connections, ...
+ *	BENCH_RING         split or packed: the front-ends ask for such rings
  *	BENCH_SOCKETS, BENCH_CONTROL, BENCH_CONNECTS   --sockets, --control, --backend-connects (peer
  *"running")
  *

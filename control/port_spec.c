@@ -98,15 +98,12 @@ static int read_socket_mode(const char *text, uint32_t *mode, struct api_err *er
 
 int port_spec_check(const json_t *params, struct api_err *err)
 {
-	const char *ring = param_str(params, "ring");
 	uint32_t mode;
 
 	if (type_of(param_str(params, "type")) == DP_AF_XDP)
 		return api_fail(err, API_UNSUPPORTED, "type", "af_xdp is not supported yet");
 	if (check_fields(params, err) < 0)
 		return -1;
-	if (ring && !strcmp(ring, "packed"))
-		return api_fail(err, API_UNSUPPORTED, "ring", "packed rings are not supported yet");
 	return read_socket_mode(param_str(params, "socket_mode"), &mode, err);
 }
 
@@ -153,10 +150,11 @@ static int read_socket_path(struct model *model, struct model_port *port, struct
 
 static int read_vhost(struct model *model, struct model_port *port, struct api_err *err)
 {
-	const char *mode = param_str(port->params, "mode");
+	const char *mode = param_str(port->params, "mode"), *ring = param_str(port->params, "ring");
 	const json_t *mask = json_object_get(port->params, "mask");
 
 	port->spec.client = mode && !strcmp(mode, "client");
+	port->spec.packed = ring && !strcmp(ring, "packed");
 	for (size_t i = 0; i < json_array_size(mask); i++)
 		port->spec.mask |= virtio_feature_bit(json_string_value(json_array_get(mask, i)));
 	port->spec.owner = param_str(port->params, "owner");

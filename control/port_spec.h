@@ -22,7 +22,7 @@ extern const char *const port_type_names[], *const uplink_type_names[];
 	{"mode", API_ENUM, "vhost-user: server: the switch listens (default); client: it connects", \
 		.choices = port_spec_modes}, \
 	{"queues", API_INT, "vhost-user, tap: queue pairs (default 1)", .min = 1, .max = 8}, \
-	{"ring", API_ENUM, "vhost-user: ring layout (default auto)", .choices = port_spec_rings}, \
+	{"ring", API_ENUM, "vhost-user: split, or packed where the guest can; auto, the default, is split", .choices = port_spec_rings}, \
 	{"mask", API_LIST, "vhost-user: virtio features not to offer", .item = API_ENUM, \
 		.choices = virtio_feature_names, .max = 32}, \
 	{"owner", API_STRING, "vhost-user: user who owns the socket", .min = 1, .max = 32}, \

@@ -100,6 +100,7 @@ struct dp_port {
 	/* vhost-user */
 	const char *socket;
 	bool client;		   /* the switch connects, the guest listens */
+	bool packed;		   /* offer packed rings */
 	uint64_t mask;		   /* virtio feature bits not to offer */
 	const char *owner, *group; /* of the socket; NULL: the daemon's */
 	uint32_t socket_mode;	   /* 0660 */

@@ -34,6 +34,14 @@ static bool add_range(struct vhost_ring *r, struct vhost_chain *chain, uint64_t 
 	return true;
 }
 
+bool vhost_chain_add(struct vhost_ring *r, struct vhost_chain *chain, uint64_t gpa, uint32_t len,
+	uint16_t flags, bool writable)
+{
+	/* INT32_MAX: the sum of lengths must not wrap around */
+	return !(flags & VRING_DESC_F_WRITE) == !writable && len <= INT32_MAX && chain->len <= INT32_MAX &&
+	       add_range(r, chain, gpa, len);
+}
+
 /*
  * The table of an indirect descriptor: whole entries, aligned, in one region, no more than the ring has
  * (virtio 1.1, 2.6.5.3). NULL when it breaks a rule.
@@ -65,9 +73,7 @@ static bool walk(struct vhost_ring *r, struct vhost_chain *chain, const struct v
 
 			return inner && walk(r, chain, inner, d.len / sizeof(struct vring_desc), 0, writable);
 		}
-		/* INT32_MAX: the sum of lengths must not wrap around */
-		if (!(d.flags & VRING_DESC_F_WRITE) == writable || d.len > INT32_MAX ||
-			chain->len > INT32_MAX || !add_range(r, chain, d.addr, d.len))
+		if (!vhost_chain_add(r, chain, d.addr, d.len, d.flags, writable))
 			return false;
 		if (!(d.flags & VRING_DESC_F_NEXT))
 			return true;

@@ -9,6 +9,7 @@
 
 #include "dataplane/dp.h"
 #include "dataplane/rcu.h"
+#include "dataplane/vhost_packed.h"
 
 static bool has(const struct vhost_dev *dev, unsigned feature)
 {
@@ -28,6 +29,8 @@ static uint64_t features_offered(const struct port *port)
 	 * several */
 	if (port->spec.queues > 1)
 		offered |= UINT64_C(1) << VIRTIO_NET_F_MQ;
+	if (port->spec.packed)
+		offered |= UINT64_C(1) << VIRTIO_F_RING_PACKED;
 	return offered & ~port->spec.mask;
 }
 
@@ -57,6 +60,13 @@ static _Atomic(struct vhost_ring *) *published(struct vhost_dev *dev, unsigned i
 	return i % 2 ? &q->rx : &q->tx;
 }
 
+static void free_ring(struct vhost_ring *r)
+{
+	if (r)
+		free(r->given);
+	free(r);
+}
+
 static void pause_range(struct vhost_dev *dev, unsigned first, unsigned end)
 {
 	bool any = false;
@@ -73,8 +83,8 @@ static void pause_range(struct vhost_dev *dev, unsigned first, unsigned end)
 
 		if (!v->ring)
 			continue;
-		v->base = v->ring->next_avail;
-		free(v->ring);
+		v->base = v->ring->packed ? vhost_packed_base(v->ring) : v->ring->next_avail;
+		free_ring(v->ring);
 		v->ring = NULL;
 	}
 }
@@ -100,7 +110,17 @@ static bool wanted(const struct vhost_dev *dev, const struct vhost_vring *v)
 }
 
 /* Finds the ring's three parts. False: they do not all lie in the guest's memory, aligned. */
-static bool locate(const struct vhost_dev *dev, const struct vhost_vring *v, struct vhost_ring *r)
+static bool locate_packed(const struct vhost_dev *dev, const struct vhost_vring *v, struct vhost_ring *r)
+{
+	r->slot = vhost_mem_uva(&dev->mem, v->desc, v->num * sizeof(struct vring_packed_desc));
+	r->guest_wish = vhost_mem_uva(&dev->mem, v->avail, sizeof(*r->guest_wish));
+	r->wish = vhost_mem_uva(&dev->mem, v->used, sizeof(*r->wish));
+	return r->slot && r->guest_wish && r->wish && (uintptr_t)r->slot % VRING_DESC_ALIGN_SIZE == 0 &&
+	       (uintptr_t)r->guest_wish % sizeof(*r->guest_wish) == 0 &&
+	       (uintptr_t)r->wish % sizeof(*r->wish) == 0;
+}
+
+static bool locate_split(const struct vhost_dev *dev, const struct vhost_vring *v, struct vhost_ring *r)
 {
 	r->desc = vhost_mem_uva(&dev->mem, v->desc, v->num * sizeof(struct vring_desc));
 	r->avail = vhost_mem_uva(
@@ -116,6 +136,7 @@ static void set_features(const struct vhost_dev *dev, struct vhost_ring *r)
 {
 	r->hdr_len = has(dev, VIRTIO_F_VERSION_1) || has(dev, VIRTIO_NET_F_MRG_RXBUF) ? VHOST_HDR
 										      : VHOST_HDR_LEGACY;
+	r->packed = has(dev, VIRTIO_F_RING_PACKED);
 	r->event_idx = has(dev, VIRTIO_RING_F_EVENT_IDX);
 	r->indirect = has(dev, VIRTIO_RING_F_INDIRECT_DESC);
 	r->mergeable = has(dev, VIRTIO_NET_F_MRG_RXBUF);
@@ -128,6 +149,34 @@ static void set_features(const struct vhost_dev *dev, struct vhost_ring *r)
 				 (unsigned)has(dev, VIRTIO_NET_F_HOST_TSO6) << VIRTIO_NET_HDR_GSO_TCPV6);
 }
 
+static bool place_split(const struct vhost_dev *dev, const struct vhost_vring *v, struct vhost_ring *r)
+{
+	if (!locate_split(dev, v, r))
+		return false;
+	r->next_avail = (uint16_t)v->base;
+	r->seen = (uint16_t)v->base;
+	/* where they differ, a back-end before us died with chains taken: those are the guest's to miss */
+	r->next_used = __atomic_load_n(&r->used->idx, __ATOMIC_ACQUIRE);
+	vhost_ring_want_kick(r, false);
+	return true;
+}
+
+/* The lower half of the base is of what was offered; all that was taken has been given back. */
+static bool place_packed(const struct vhost_dev *dev, const struct vhost_vring *v, struct vhost_ring *r)
+{
+	uint16_t slot = v->base & INT16_MAX;
+
+	if (slot >= v->num || !locate_packed(dev, v, r))
+		return false;
+	r->next_avail = slot;
+	r->next_used = slot;
+	r->signalled = slot;
+	r->avail_wrap = v->base >> 15 & 1;
+	r->used_wrap = r->avail_wrap;
+	vhost_packed_want_kick(r, false);
+	return true;
+}
+
 static int publish(struct vhost_dev *dev, unsigned i)
 {
 	struct vhost_vring *v = &dev->vring[i];
@@ -136,21 +185,20 @@ static int publish(struct vhost_dev *dev, unsigned i)
 	if (!r)
 		return -ENOMEM;
 	memset(r, 0, sizeof(*r));
-	if (!locate(dev, v, r)) {
-		free(r); /* the memory may be told later */
-		return 0;
-	}
 	set_features(dev, r);
 	rte_spinlock_init(&r->lock);
 	r->mem = &dev->mem;
 	r->mask = (uint16_t)(v->num - 1);
 	r->kick = v->kick;
 	r->call = v->call;
-	r->next_avail = v->base;
-	r->seen = v->base;
-	/* where they differ, a back-end before us died with chains taken: those are the guest's to miss */
-	r->next_used = __atomic_load_n(&r->used->idx, __ATOMIC_ACQUIRE);
-	vhost_ring_want_kick(r, false);
+	if (r->packed && !(r->given = calloc(BURST_MAX, sizeof(*r->given)))) {
+		free_ring(r);
+		return -ENOMEM;
+	}
+	if (!(r->packed ? place_packed(dev, v, r) : place_split(dev, v, r))) {
+		free_ring(r); /* the memory may be told later */
+		return 0;
+	}
 	v->ring = r;
 	atomic_store_explicit(published(dev, i), r, memory_order_release);
 	return 0;

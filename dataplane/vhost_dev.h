@@ -34,7 +34,7 @@ struct vhost_vring {
 	bool has_addr;
 	bool started; /* a kick fd was given, or its absence */
 	bool enabled;
-	uint16_t base; /* next_avail when it runs again */
+	uint32_t base; /* next_avail when it runs again; packed: with its wrap counter above it */
 	int kick, call;
 	struct vhost_ring *ring; /* the published one */
 };

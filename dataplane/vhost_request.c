@@ -126,10 +126,12 @@ static int set_vring_base(struct vhost_dev *dev, struct vhost_msg *msg)
 {
 	struct vhost_vring *v = vring(dev, msg->payload.state.index);
 
-	if (!v || msg->payload.state.num > UINT16_MAX)
+	bool packed = dev->features >> VIRTIO_F_RING_PACKED & 1;
+
+	if (!v || (!packed && msg->payload.state.num > UINT16_MAX))
 		return -EINVAL;
 	vhost_dev_pause(dev, msg->payload.state.index);
-	v->base = (uint16_t)msg->payload.state.num;
+	v->base = msg->payload.state.num;
 	return vhost_dev_resume(dev);
 }
 

@@ -1,5 +1,6 @@
 /*
- * vhost_ring.h: one split ring (virtio 1.1, 2.6) as a worker has it.
+ * vhost_ring.h: one ring as a worker has it: what both kinds share, and the functions of split ones
+ * (virtio 1.1, 2.6). vhost_packed.h has those of packed ones.
  *
  * Control fills a ring, publishes it by one pointer and does not touch it again; a message that changes
  * anything takes the pointer back, waits for the grace period, and only then reads the ring's indices and
@@ -40,29 +41,42 @@ struct vhost_range {
 	uint64_t size;
 };
 
+struct vhost_given;
+
 struct vhost_ring {
 	/* constant while published */
-	struct vring_desc *desc;
-	struct vring_avail *avail;
-	struct vring_used *used;
+	union {
+		struct { /* split */
+			struct vring_desc *desc;
+			struct vring_avail *avail;
+			struct vring_used *used;
+		};
+		struct { /* packed */
+			struct vring_packed_desc *slot;
+			const struct vring_packed_desc_event *guest_wish; /* when it wants to be notified */
+			struct vring_packed_desc_event *wish;		  /* and we */
+		};
+	};
 	struct vhost_range hot; /* where the last chain lay; looked at first, and the worker's */
 	const struct vhost_mem *mem;
 	uint16_t mask;	 /* entries - 1 */
 	uint8_t hdr_len; /* VHOST_HDR or VHOST_HDR_LEGACY */
-	bool event_idx, indirect, mergeable;
+	bool packed, event_idx, indirect, mergeable;
 	uint8_t rx_flags;  /* virtio_net_hdr flags that the guest may set */
 	uint8_t tx_flags;  /* and those that it understands */
 	uint8_t gso_types; /* bit (1 << gso_type) for each that the guest may send */
 	int kick, call;	   /* -1: none */
 	/* the worker's */
-	uint16_t seen;	     /* avail->idx when it was read last */
-	uint16_t next_avail; /* of the next chain to take */
-	uint16_t next_used;  /* of the next chain to give back */
-	uint16_t signalled;  /* used->idx when the guest was last notified */
+	uint16_t seen;		    /* split: avail->idx when it was read last */
+	uint16_t next_avail;	    /* of the next chain to take: an index, or a slot */
+	uint16_t next_used;	    /* of the next chain to give back */
+	uint16_t signalled;	    /* next_used when the guest was last notified */
+	bool avail_wrap, used_wrap; /* packed: of next_avail and next_used */
 	bool ever_signalled;
 	bool armed;
-	uint16_t taken;	     /* chains borrowed by rx and not yet given back */
-	rte_spinlock_t lock; /* tx, when there are several workers */
+	uint16_t taken;		   /* chains borrowed by rx and not yet given back */
+	rte_spinlock_t lock;	   /* tx, when there are several workers */
+	struct vhost_given *given; /* packed, [BURST_MAX]: the chains that rx borrowed */
 } __attribute__((aligned(64)));
 
 /*
@@ -233,6 +247,13 @@ struct vhost_chain {
 	uint32_t len; /* bytes in all */
 	struct vhost_piece piece[VHOST_PIECES];
 };
+
+/**
+ * Worker. Adds a descriptor to a chain: its range checked, cut where it crosses regions. False: out of range,
+ * the wrong direction, too long, too many pieces.
+ */
+bool vhost_chain_add(struct vhost_ring *r, struct vhost_chain *chain, uint64_t gpa, uint32_t len,
+	uint16_t flags, bool writable);
 
 /**
  * Worker. Reads the chain at `head` (linked or indirect; `writable` says which way all of it must be) into

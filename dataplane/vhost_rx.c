@@ -3,13 +3,12 @@
  * each prefetching for the next. A chain of one descriptor takes the short way; any other goes through
  * vhost_chain.c.
  */
-#include <linux/virtio_net.h>
 #include <rte_prefetch.h>
 #include <sys/uio.h>
 
 #include "dataplane/dp.h"
-#include "dataplane/offload.h"
-#include "dataplane/vhost_dev.h"
+#include "dataplane/vhost_frame.h"
+#include "dataplane/vhost_packed.h"
 
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
@@ -33,76 +32,17 @@ static void rarp_take(struct vhost_queue *q, struct burst *b)
 	b->bytes += f->len;
 }
 
-/* Takes the guest's request from a private copy of its header. False: not one that it may make of this frame.
- */
-static __attribute__((noinline)) bool offload_take(
-	const struct vhost_ring *r, struct frame *f, const uint8_t *hdr)
-{
-	memcpy(&f->off, hdr, sizeof(f->off));
-	f->off.flags &= VIRTIO_NET_HDR_F_NEEDS_CSUM; /* the rest has no meaning in this direction */
-	if (f->off.flags & ~r->rx_flags)
-		return false;
-	if (f->off.gso_type > 7 || !(r->gso_types & (1u << f->off.gso_type)))
-		return false;
-	return (!f->off.flags && !f->off.gso_type) || offload_valid(f);
-}
-
-/* Copies the first `want` bytes of the pieces from *at on, skipping `skip`; the rest become spans of the
- * frame. */
-static void chain_split(const struct vhost_chain *chain, uint32_t skip, uint8_t *dst, uint32_t want,
-	struct span *span, uint8_t *nspan)
-{
-	for (unsigned i = 0; i < chain->count; i++) {
-		const uint8_t *ptr = chain->piece[i].ptr;
-		uint32_t len = chain->piece[i].len, n = len < skip ? len : skip;
-
-		ptr += n;
-		len -= n;
-		skip -= n;
-		n = len < want ? len : want;
-		memcpy(dst, ptr, n);
-		dst += n;
-		ptr += n;
-		len -= n;
-		want -= n;
-		if (len && span)
-			span[(*nspan)++] = (struct span){ptr, len};
-		if (!span && !want)
-			return;
-	}
-}
-
 /* The long way for any chain. Returns false when it gives no frame, which it has counted. */
 static __attribute__((noinline)) bool chain_take(
 	struct port *port, struct worker *w, struct vhost_ring *r, struct burst *b, uint16_t head)
 {
-	struct frame *f = &b->frame[b->count];
 	struct vhost_chain chain;
-	uint8_t hdr[VHOST_HDR] = {0};
-	uint32_t want = port_hdr_copy(port);
-	uint16_t used;
 
-	if (!vhost_chain_read(r, head, false, &chain) || chain.len < r->hdr_len) {
+	if (!vhost_chain_read(r, head, false, &chain)) {
 		port_rx_drop(w, port, DROP_BAD_RING);
 		return false;
 	}
-	frame_init(f);
-	f->len = chain.len - r->hdr_len;
-	if (f->len < FRAME_MIN || f->len > FRAME_MAX) {
-		port_rx_drop(w, port, DROP_MALFORMED);
-		return false;
-	}
-	chain_split(&chain, 0, hdr, r->hdr_len, NULL, NULL);
-	f->hdr_len = (uint16_t)(f->len < want ? f->len : want);
-	f->span = &b->span[b->nspan];
-	chain_split(&chain, r->hdr_len, f->hdr + HDR_ROOM, f->hdr_len, &b->span[b->nspan], &f->nspan);
-	used = b->nspan + f->nspan; /* whatever the frame itself gives up of them */
-	if ((hdr[0] | hdr[1]) && !offload_take(r, f, hdr)) {
-		port_rx_drop(w, port, DROP_BAD_OFFLOAD);
-		return false;
-	}
-	b->nspan = used;
-	return true;
+	return vhost_take_chain(port, w, r, b, &chain);
 }
 
 /* Chains that were looked at: data[i] is NULL for one that must go the long way. */
@@ -111,47 +51,6 @@ struct batch {
 	uint32_t len[BURST_MAX]; /* of the frame */
 	const uint8_t *hdr[BURST_MAX], *data[BURST_MAX];
 };
-
-/* The short way: the frame is in one piece, with at least `want` bytes there to read. */
-static inline bool short_take(struct port *port, struct worker *w, const struct vhost_ring *r,
-	struct burst *b, const struct batch *batch, unsigned i, uint32_t want)
-{
-	struct frame *f = &b->frame[b->count];
-	const uint8_t *data = batch->data[i];
-	uint32_t len = batch->len[i];
-
-	frame_init(f);
-	memcpy(f->hdr + HDR_ROOM, data, HDR_COPY);
-	if (want > HDR_COPY)
-		memcpy(f->hdr + HDR_ROOM + HDR_COPY, data + HDR_COPY, HDR_MAX - HDR_COPY);
-	f->len = len;
-	f->hdr_len = (uint16_t)(len < want ? len : want);
-	f->span = &b->span[b->nspan];
-	if (len > want) {
-		b->span[b->nspan] = (struct span){data + want, len - want};
-		f->nspan = 1;
-	}
-	/* flags and gso_type */
-	if (unlikely(vhost_read16(batch->hdr[i])) && !offload_take(r, f, batch->hdr[i])) {
-		port_rx_drop(w, port, DROP_BAD_OFFLOAD);
-		return false;
-	}
-	b->nspan += f->nspan;
-	return true;
-}
-
-/* Where `len` bytes at `gpa` are, of which the first `want` will be read whatever the length. */
-static inline const uint8_t *locate(
-	struct vhost_ring *r, struct vhost_range *hot, uint64_t gpa, uint32_t len, uint32_t want)
-{
-	const uint8_t *ptr = vhost_range_at(hot, gpa);
-
-	if (unlikely(!ptr)) {
-		ptr = vhost_ring_at(r, gpa, len > want ? len : want);
-		*hot = r->hot;
-	}
-	return ptr;
-}
 
 /* Looks at chain i: one descriptor with header and frame, or one with each. */
 static inline void look(
@@ -164,14 +63,14 @@ static inline void look(
 	uint32_t len = d.len - hdr_len;
 
 	if (likely(!(d.flags & 7) && len - FRAME_MIN <= FRAME_MAX - FRAME_MIN)) {
-		hdr = locate(r, hot, d.addr, d.len, hdr_len + want);
+		hdr = vhost_locate(r, hot, d.addr, d.len, hdr_len + want);
 		data = hdr ? hdr + hdr_len : NULL;
 	} else if ((d.flags & 7) == VRING_DESC_F_NEXT && d.len == hdr_len && d.next <= r->mask) {
-		hdr = locate(r, hot, d.addr, d.len, hdr_len);
+		hdr = vhost_locate(r, hot, d.addr, d.len, hdr_len);
 		d = vhost_desc_read(&r->desc[d.next]);
 		len = d.len;
 		if (hdr && !(d.flags & 7) && len - FRAME_MIN <= FRAME_MAX - FRAME_MIN)
-			data = locate(r, hot, d.addr, len, want);
+			data = vhost_locate(r, hot, d.addr, len, want);
 	}
 	batch->hdr[i] = hdr;
 	batch->data[i] = likely(batch->head[i] <= r->mask) ? data : NULL;
@@ -196,7 +95,8 @@ static void take(struct port *port, struct worker *w, struct vhost_ring *r, stru
 	for (i = 0; i < n; i++)
 		look(r, &hot, &batch, i, want);
 	for (i = 0; i < n && b->bytes < BURST_BYTES && b->nspan <= BURST_SPANS - FRAME_SPANS; i++) {
-		bool good = likely(batch.data[i] != NULL) ? short_take(port, w, r, b, &batch, i, want)
+		bool good = likely(batch.data[i] != NULL) ? vhost_take_piece(port, w, r, b, batch.hdr[i],
+								    batch.data[i], batch.len[i], want)
 							  : chain_take(port, w, r, b, batch.head[i]);
 
 		vhost_ring_use(r, i, batch.head[i], 0);
@@ -208,27 +108,35 @@ static void take(struct port *port, struct worker *w, struct vhost_ring *r, stru
 	vhost_ring_prefetch_next(r);
 }
 
+static inline void take_offered(struct port *port, struct worker *w, struct vhost_ring *r, struct burst *b)
+{
+	uint16_t offered = vhost_ring_known(r, BURST_MAX);
+
+	if (unlikely(offered > r->mask + 1)) {
+		/* an index that jumped: nothing behind it can be meant, so go on from where it is now */
+		port_rx_drop(w, port, DROP_BAD_RING);
+		r->next_avail += offered;
+	} else if (offered) {
+		take(port, w, r, b, offered < BURST_MAX - b->count ? offered : BURST_MAX - b->count);
+	}
+}
+
 uint16_t vhost_rx(struct port *port, struct worker *w, struct burst *b)
 {
 	struct vhost_dev *dev = port->priv;
 	struct vhost_queue *q = &dev->queue[b->queue];
 	struct vhost_ring *r = atomic_load_explicit(&q->rx, memory_order_acquire);
-	uint16_t offered;
 
 	if (!r || atomic_load_explicit(&dev->broken, memory_order_relaxed))
 		return 0;
-	offered = vhost_ring_known(r, BURST_MAX);
 	if (unlikely(atomic_load_explicit(&q->rarp, memory_order_relaxed)))
 		rarp_take(q, b);
-	else if (!offered)
+	if (r->packed)
+		vhost_packed_take(port, w, r, b);
+	else
+		take_offered(port, w, r, b);
+	if (!(b->count | r->taken))
 		return 0;
-	if (unlikely(offered > r->mask + 1)) {
-		/* an index that jumped: nothing behind it can be meant, so go on from where it is now */
-		port_rx_drop(w, port, DROP_BAD_RING);
-		r->next_avail += offered;
-		return b->count;
-	}
-	take(port, w, r, b, offered < BURST_MAX - b->count ? offered : BURST_MAX - b->count);
 	q->borrowed = r;
 	if (unlikely(!b->count))
 		vhost_complete(port, w, b);
@@ -243,10 +151,19 @@ void vhost_complete(struct port *port, struct worker *w, struct burst *b)
 
 	if (unlikely(!r))
 		return;
-	if (r->taken)
+	if (!r->taken)
+		;
+	else if (r->packed)
+		vhost_packed_give(r, r->given, r->taken);
+	else
 		vhost_ring_publish(r, r->taken);
 	r->taken = 0;
 	q->borrowed = NULL;
+}
+
+static bool waiting(struct vhost_ring *r)
+{
+	return r->packed ? vhost_packed_waiting(r) : vhost_ring_offered(r) != 0;
 }
 
 bool vhost_arm(struct port *port, uint16_t queue, bool on)
@@ -257,11 +174,14 @@ bool vhost_arm(struct port *port, uint16_t queue, bool on)
 	struct iovec iov = {&kicks, sizeof(kicks)};
 
 	if (!r || r->armed == on)
-		return r && on && vhost_ring_offered(r);
-	vhost_ring_want_kick(r, on);
+		return r && on && waiting(r);
+	if (r->packed)
+		vhost_packed_want_kick(r, on);
+	else
+		vhost_ring_want_kick(r, on);
 	r->armed = on;
 	if (on)
-		return vhost_ring_offered(r);
+		return waiting(r);
 	/* RWF_NOWAIT, for the guest can turn O_NONBLOCK off on an fd that it shares */
 	if (r->kick >= 0 && preadv2(r->kick, &iov, 1, -1, RWF_NOWAIT) < 0)
 		return false; /* it did not kick */

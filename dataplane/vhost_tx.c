@@ -2,126 +2,14 @@
  * vhost_tx.c: frames to a guest, each copied once into the buffers that it offered. A frame that fits one
  * descriptor takes the short way, in three passes as in vhost_rx.c; any other goes through vhost_chain.c.
  */
-#include <linux/virtio_net.h>
-#include <rte_memcpy.h>
 #include <rte_prefetch.h>
 
 #include "dataplane/dp.h"
-#include "dataplane/vhost_dev.h"
+#include "dataplane/vhost_frame.h"
+#include "dataplane/vhost_packed.h"
 
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
-
-/* The virtio_net_hdr of a frame that asks for something. */
-static __attribute__((noinline)) void put_offload(
-	const struct vhost_ring *r, uint8_t *dst, const struct frame *f, uint16_t buffers)
-{
-	struct virtio_net_hdr_mrg_rxbuf hdr = {.num_buffers = buffers};
-
-	memcpy(&hdr, &f->off, sizeof(f->off));
-	hdr.hdr.flags &= r->tx_flags;
-	if (!(hdr.hdr.flags | hdr.hdr.gso_type))
-		memset(&hdr.hdr, 0, sizeof(hdr.hdr));
-	memcpy(dst, &hdr, r->hdr_len);
-}
-
-/*
- * Writes the virtio_net_hdr of `f`, which lies in `buffers` chains. The plain one is left alone where it
- * stands from the last time: its line, which often holds nothing else, may then stay in the guest's cache.
- */
-static inline void put_hdr(const struct vhost_ring *r, uint8_t *dst, const struct frame *f, uint16_t buffers)
-{
-	uint32_t want = (uint32_t)buffers << 16, low = 0;
-	uint64_t high;
-
-	if (unlikely(f->off.flags | f->off.gso_type)) {
-		put_offload(r, dst, f, buffers);
-	} else if (likely(r->hdr_len == VHOST_HDR)) {
-		memcpy(&high, dst, sizeof(high));
-		memcpy(&low, dst + sizeof(high), sizeof(low));
-		if (high | (low ^ want)) {
-			memset(dst, 0, sizeof(high));
-			memcpy(dst + sizeof(high), &want, sizeof(want));
-		}
-	} else {
-		memset(dst, 0, VHOST_HDR_LEGACY);
-	}
-}
-
-/* Exactly n bytes (up to HDR_MAX), in copies of a fixed size that overlap. */
-static inline void copy_hdr(uint8_t *dst, const uint8_t *src, uint32_t n)
-{
-	if (likely(n >= 64)) {
-		rte_mov64(dst, src);
-		if (n > 64)
-			rte_mov64(dst + n - 64, src + n - 64);
-	} else if (n >= 32) {
-		rte_mov32(dst, src);
-		rte_mov32(dst + n - 32, src + n - 32);
-	} else if (n >= 16) {
-		rte_mov16(dst, src);
-		rte_mov16(dst + n - 16, src + n - 16);
-	} else {
-		memcpy(dst, src, n);
-	}
-}
-
-/* The short way: header and frame into one piece that is long enough. */
-static inline void put_single(const struct vhost_ring *r, uint8_t *dst, const struct frame *f)
-{
-	put_hdr(r, dst, f, 1);
-	dst += r->hdr_len;
-	copy_hdr(dst, f->hdr + f->hdr_off, f->hdr_len);
-	dst += f->hdr_len;
-	for (unsigned i = 0; i < f->nspan; i++) {
-		rte_memcpy(dst, f->span[i].ptr, f->span[i].len);
-		dst += f->span[i].len;
-	}
-}
-
-/* Where in a frame the copy stands: span -1 is the private header. */
-struct cursor {
-	const struct frame *f;
-	int span;
-	uint32_t at;
-};
-
-/* Copies the next n bytes of the frame. */
-static void cursor_copy(struct cursor *c, uint8_t *dst, uint32_t n)
-{
-	while (n) {
-		const uint8_t *src = c->span < 0 ? c->f->hdr + c->f->hdr_off : c->f->span[c->span].ptr;
-		uint32_t len = c->span < 0 ? c->f->hdr_len : c->f->span[c->span].len, part = len - c->at;
-
-		if (part > n)
-			part = n;
-		rte_memcpy(dst, src + c->at, part);
-		dst += part;
-		n -= part;
-		c->at += part;
-		if (c->at == len) {
-			c->span++;
-			c->at = 0;
-		}
-	}
-}
-
-/* Fills the chain from byte `skip` on with what is left of the frame. Returns the bytes written. */
-static uint32_t fill_chain(const struct vhost_chain *chain, uint32_t skip, struct cursor *c, uint32_t left)
-{
-	uint32_t done = 0;
-
-	for (unsigned i = 0; i < chain->count && done < left; i++) {
-		uint32_t n = chain->piece[i].len - skip;
-
-		if (n > left - done)
-			n = left - done;
-		cursor_copy(c, chain->piece[i].ptr + skip, n);
-		done += n;
-		skip = 0;
-	}
-	return done;
-}
 
 /* Gives back the chains [first, first + n) as holding nothing. */
 static void void_chains(struct vhost_ring *r, uint16_t first, uint16_t n)
@@ -137,7 +25,7 @@ static void void_chains(struct vhost_ring *r, uint16_t first, uint16_t n)
 static __attribute__((noinline)) int put_chains(struct port *port, struct worker *w, struct vhost_ring *r,
 	const struct frame *f, uint16_t first, uint16_t room)
 {
-	struct cursor cursor = {.f = f, .span = -1};
+	struct vhost_cursor cursor = {.f = f, .span = -1};
 	uint32_t left = f->len, skip = r->hdr_len, done;
 	struct vhost_chain chain;
 	uint8_t *hdr = NULL;
@@ -161,13 +49,13 @@ static __attribute__((noinline)) int put_chains(struct port *port, struct worker
 		}
 		if (!n)
 			hdr = chain.piece[0].ptr;
-		done = fill_chain(&chain, skip, &cursor, left);
+		done = vhost_fill_chain(&chain, skip, &cursor, left);
 		vhost_ring_use(r, first + n, head, skip + done);
 		left -= done;
 		skip = 0;
 		n++;
 	} while (left);
-	put_hdr(r, hdr, f, n);
+	vhost_put_hdr(r, hdr, f, n);
 	return n;
 }
 
@@ -233,7 +121,7 @@ static uint16_t put(
 			const struct frame *f = frames[done];
 
 			if (likely(dst[i] != NULL)) {
-				put_single(r, dst[i], f);
+				vhost_put_piece(r, dst[i], f);
 				vhost_ring_use(r, used, head[i], r->hdr_len + f->len);
 			} else {
 				chains = put_long(port, w, r, f, used);
@@ -278,7 +166,7 @@ uint16_t vhost_tx(struct port *port, struct worker *w, struct frame *const *fram
 	}
 	if (several)
 		rte_spinlock_lock(&r->lock);
-	done = put(port, w, r, frames, n);
+	done = r->packed ? vhost_packed_put(port, w, r, frames, n) : put(port, w, r, frames, n);
 	if (several)
 		rte_spinlock_unlock(&r->lock);
 	return done;

@@ -59,7 +59,7 @@ static int make_rings(struct front *f)
 	for (unsigned i = 0; i < count; i++) {
 		front_ring_place(
 			&f->rings[i], f->memory.base + i * each, f->opt.ring_size, f->opt.buffer_size);
-		front_ring_reset(&f->rings[i], f->memory.base, FRONT_GUEST_BASE, i % 2 == 0, false);
+		front_ring_reset(&f->rings[i], f->memory.base, FRONT_GUEST_BASE, i % 2 == 0, false, false);
 		f->rings[i].mergeable = true;
 	}
 	return 0;
@@ -234,11 +234,11 @@ size_t front_rx_copy(const struct front_ring *r, const struct front_frame *frame
 	size_t done = 0;
 
 	for (uint16_t i = 0; i < frame->buffers && done < cap && done < frame->len; i++) {
-		const struct vring_used_elem *elem = &r->used->ring[(uint16_t)(frame->first + i) & r->mask];
+		struct front_given given = front_rx_given(r, (uint16_t)(frame->first + i));
 		/* Only the first buffer begins with a header; the others begin with data where it would be.
 		 */
-		const uint8_t *from = front_ring_buffer(r, (uint16_t)elem->id & r->mask) + FRONT_HEADROOM;
-		size_t n = i == 0 ? frame->contiguous : elem->len;
+		const uint8_t *from = front_ring_buffer(r, (uint16_t)given.id & r->mask) + FRONT_HEADROOM;
+		size_t n = i == 0 ? frame->contiguous : given.len;
 
 		from -= i == 0 ? 0 : FRONT_HDR;
 		n = n > r->buffer_size + FRONT_HDR ? 0 : n;

@@ -5,9 +5,10 @@
  *switch through it.
  *
  * A front owns one memory region, shared with the back-end by its file descriptor, that holds all of its
- *rings and buffers. Queue pair p has two split rings: `2p` receives (the back-end fills buffers), `2p + 1`
- *transmits. Buffer i of a ring belongs to descriptor i for good, so in steady state the descriptors never
- *change and only the indices and the frames themselves travel between the cores:
+ *rings and buffers. Queue pair p has two rings, split unless VIRTIO_F_RING_PACKED was agreed on: `2p`
+ *receives (the back-end fills buffers), `2p + 1` transmits. Buffer i of a ring belongs to descriptor i for
+ *good, so in steady state the descriptors never change and only the indices and the frames themselves travel
+ *between the cores:
  *
  *	struct front *f;
  *	front_create(&f, &(struct front_options){.socket = "/run/sluice/vhost/c1.sock"});
@@ -36,9 +37,10 @@
 
 enum {
 	FRONT_MAX_PAIRS = 64,
-	FRONT_HDR = 12,	     /* virtio_net_hdr_mrg_rxbuf: VERSION_1 is required */
-	FRONT_HEADROOM = 64, /* of each buffer: the header ends where it ends, so that a frame begins on a
-				cache line */
+	FRONT_MAX_BUFFERS = 64, /* of one received frame, in a packed ring */
+	FRONT_HDR = 12,		/* virtio_net_hdr_mrg_rxbuf: VERSION_1 is required */
+	FRONT_HEADROOM = 64,	/* of each buffer: the header ends where it ends, so that a frame begins on a
+				   cache line */
 };
 
 /* Asked for unless told otherwise: mergeable buffers, and no offload, as a packet generator wants it. */

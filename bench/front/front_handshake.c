@@ -139,14 +139,18 @@ static void close_eventfds(struct front_ring *r)
 	r->kick = r->call = -1;
 }
 
+/* The base of a packed ring that was never used: slot 0, wrap counter 1. */
+enum { FRONT_FIRST_WRAP = 1 << 15 };
+
 static int set_up_ring(struct front *f, unsigned index)
 {
 	struct front_ring *r = &f->rings[index];
 	struct front_wire msg = {.request = FRONT_SET_VRING_ADDR, .size = sizeof(msg.body.address)};
+	bool packed = f->features & FRONT_BIT(VIRTIO_F_RING_PACKED);
 	int rc;
 
 	front_ring_reset(r, f->memory.base, FRONT_GUEST_BASE, index % 2 == 0,
-		f->features & FRONT_BIT(VIRTIO_RING_F_EVENT_IDX));
+		f->features & FRONT_BIT(VIRTIO_RING_F_EVENT_IDX), packed);
 	r->mergeable = f->features & FRONT_BIT(VIRTIO_NET_F_MRG_RXBUF);
 	close_eventfds(r);
 	r->kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -155,10 +159,11 @@ static int set_up_ring(struct front *f, unsigned index)
 		return front_fail(f, -errno, "eventfd: %s", strerror(errno));
 	msg.body.address = (struct front_wire_address){.index = index,
 		.desc = (uintptr_t)r->desc,
-		.avail = (uintptr_t)r->avail,
-		.used = (uintptr_t)r->used};
+		.avail = packed ? (uintptr_t)r->event : (uintptr_t)r->avail,
+		.used = packed ? (uintptr_t)r->backend_event : (uintptr_t)r->used};
 	if ((rc = set_state(f, FRONT_SET_VRING_NUM, index, r->size)) < 0 ||
-		(rc = set_state(f, FRONT_SET_VRING_BASE, index, 0)) < 0 || (rc = set(f, &msg, -1)) < 0 ||
+		(rc = set_state(f, FRONT_SET_VRING_BASE, index, packed ? FRONT_FIRST_WRAP : 0)) < 0 ||
+		(rc = set(f, &msg, -1)) < 0 ||
 		(rc = set_value(f, FRONT_SET_VRING_CALL, index, r->call)) < 0 ||
 		(rc = set_value(f, FRONT_SET_VRING_KICK, index, r->kick)) < 0)
 		return rc;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "bench/front/front.h"
+#include "bench/front/front_packed.h"
 
 enum { LINE = 64, PART_ALIGN = 128 };
 
@@ -18,7 +19,11 @@ static uint32_t stride_of(unsigned buffer_size)
 	return (lines | 1) * LINE;
 }
 
-/* The three parts of a ring follow each other; each ends with a 16-bit event index (virtio 1.1, 2.6.2). */
+/*
+ * The three parts of a ring follow each other; each ends with a 16-bit event index (virtio 1.1, 2.6.2). A
+ * packed ring's descriptors take as much as a split one's, and its two event structures a line each where
+ * `used` is.
+ */
 static size_t desc_bytes(unsigned size)
 {
 	return round_up(sizeof(struct vring_desc) * size, PART_ALIGN);
@@ -58,32 +63,55 @@ void front_ring_place(struct front_ring *r, uint8_t *base, unsigned size, unsign
 	};
 }
 
-void front_ring_reset(struct front_ring *r, const uint8_t *base, uint64_t gpa, bool receives, bool event_idx)
+static void reset_split(struct front_ring *r)
 {
-	r->posted = receives ? r->size : 0;
+	for (uint16_t i = 0; i < r->size; i++)
+		r->desc[i] = (struct vring_desc){
+			.addr = r->first_header + (uint64_t)i * r->stride,
+			.len = FRONT_HDR + r->buffer_size,
+			.flags = r->receives ? VRING_DESC_F_WRITE : 0,
+		};
+	r->posted = r->receives ? r->size : 0;
+	__atomic_store_n(&r->avail->idx, r->posted, __ATOMIC_RELEASE);
+}
+
+static void reset_packed(struct front_ring *r)
+{
+	memset(r->slot, 0, sizeof(*r->slot) * r->size);
+	r->event = (void *)r->used;
+	r->backend_event = (void *)((uint8_t *)r->used + LINE);
+	r->posted = 0;
+	if (r->receives)
+		front_packed_post(r, r->size);
+}
+
+void front_ring_reset(
+	struct front_ring *r, const uint8_t *base, uint64_t gpa, bool receives, bool event_idx, bool packed)
+{
 	r->seen = 0;
-	r->event_idx = event_idx;
+	r->packed = packed;
+	r->receives = receives;
+	r->event_idx = event_idx && !packed;
+	r->first_header = gpa + (uint64_t)(r->buffers + FRONT_HEADROOM - FRONT_HDR - base);
 	memset(r->used, 0, used_bytes(r->size));
 	for (uint16_t i = 0; i < r->size; i++) {
-		uint8_t *header = front_ring_buffer(r, i) + FRONT_HEADROOM - FRONT_HDR;
-
-		memset(header, 0, FRONT_HDR);
-		r->desc[i] = (struct vring_desc){
-			.addr = gpa + (uint64_t)(header - base),
-			.len = FRONT_HDR + r->buffer_size,
-			.flags = receives ? VRING_DESC_F_WRITE : 0,
-		};
+		memset(front_ring_buffer(r, i) + FRONT_HEADROOM - FRONT_HDR, 0, FRONT_HDR);
 		r->avail->ring[i] = i;
 	}
+	if (packed)
+		reset_packed(r);
+	else
+		reset_split(r);
 	front_ring_interrupts(r, false);
-	__atomic_store_n(&r->avail->idx, r->posted, __ATOMIC_RELEASE);
 }
 
 void front_ring_interrupts(struct front_ring *r, bool on)
 {
 	/* An event index behind what we have seen is never passed, one equal to it is passed by the next
 	 * entry. */
-	if (r->event_idx)
+	if (r->packed)
+		r->event->flags = on ? VRING_PACKED_EVENT_FLAG_ENABLE : VRING_PACKED_EVENT_FLAG_DISABLE;
+	else if (r->event_idx)
 		r->avail->ring[r->size] = on ? r->seen : (uint16_t)(r->seen - 1);
 	else
 		r->avail->flags = on ? 0 : VRING_AVAIL_F_NO_INTERRUPT;

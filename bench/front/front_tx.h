@@ -14,10 +14,9 @@
 #pragma once
 
 #include "bench/front/front.h"
+#include "bench/front/front_packed.h"
 
-/** Takes back what the back-end has used. Not needed before front_tx_room, which calls it when slots run
- * short. */
-static inline void front_tx_reap(struct front_ring *r)
+static inline void front_tx_reap_split(struct front_ring *r)
 {
 	uint16_t used = front_ring_used(r);
 
@@ -33,6 +32,28 @@ static inline void front_tx_reap(struct front_ring *r)
 		else if (r->avail->ring[r->seen & r->mask] != id)
 			r->avail->ring[r->seen & r->mask] = (uint16_t)id;
 	}
+}
+
+static inline void front_tx_reap_packed(struct front_ring *r)
+{
+	for (; r->seen != r->posted && front_packed_is_used(r, r->seen); r->seen++) {
+		uint16_t id = (uint16_t)(front_packed_read(r, r->seen) >> 32);
+
+		if (id >= r->size)
+			r->bad_used++;
+		else if (r->avail->ring[r->seen & r->mask] != id)
+			r->avail->ring[r->seen & r->mask] = id;
+	}
+}
+
+/** Takes back what the back-end has used. Not needed before front_tx_room, which calls it when slots run
+ * short. */
+static inline void front_tx_reap(struct front_ring *r)
+{
+	if (r->packed)
+		front_tx_reap_packed(r);
+	else
+		front_tx_reap_split(r);
 }
 
 /** Free slots, at most `want`. */
@@ -68,15 +89,21 @@ static inline uint8_t *front_tx_frame(const struct front_ring *r, unsigned i)
 /** Sets the length of the frame in the i-th free slot: 1..buffer_size bytes. */
 static inline void front_tx_length(struct front_ring *r, unsigned i, uint32_t len)
 {
-	struct vring_desc *desc = &r->desc[front_tx_descriptor(r, i)];
+	uint32_t *now = front_ring_length(r, front_tx_descriptor(r, i));
 
-	if (desc->len != FRONT_HDR + len)
-		desc->len = FRONT_HDR + len;
+	if (*now != FRONT_HDR + len)
+		*now = FRONT_HDR + len;
 }
 
 /** Hands the first `n` free slots to the back-end. */
 static inline void front_tx_publish(struct front_ring *r, unsigned n)
 {
-	if (n > 0)
+	if (n > 0 && r->packed) {
+		front_packed_post(r, (uint16_t)n);
+		/* The back-end first asks for a kick and then looks at the slot once more. */
+		atomic_thread_fence(memory_order_seq_cst);
+		front_packed_kick(r);
+	} else if (n > 0) {
 		front_ring_publish(r, (uint16_t)n);
+	}
 }

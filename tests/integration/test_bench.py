@@ -57,6 +57,13 @@ def test_sluice_delivers_what_was_sent(pages):
         assert {"ingress", "lookup", "deliver"} <= {stage["name"] for stage in trial["stages"]}
 
 
+def test_packed_rings_deliver_what_was_sent():
+    report = bench("--peers", "sluice", "--packed", "--size", "64,1518", "--pairs", "1,1000", "--huge-mb", "0")
+    for trial in report["trials"]:
+        assert_all_arrived(trial)
+    assert '"ring": "packed"' in report["peers"][0]["command"]
+
+
 def test_a_mixture_of_sizes_and_ports_that_carry_nothing():
     (mixed,) = bench("--pairs", "100", "--huge-mb", "0", scenario="mixed")["trials"]
     assert_all_arrived(mixed)

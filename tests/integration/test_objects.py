@@ -272,7 +272,6 @@ PORT_REFUSALS = [
     ({"type": "af_xdp", "netns": None, "ifname": None, "device": "lo"}, UNSUPPORTED, "type: af_xdp"),
     ({"type": "pcap", "netns": None, "ifname": None}, INVALID, "file: required for type pcap"),
     ({"type": "eth", "netns": None, "ifname": None}, INVALID, "devargs: required for type eth"),
-    ({"type": "vhost-user", "netns": None, "ifname": None, "ring": "packed"}, UNSUPPORTED, "ring: packed"),
     ({"type": "vhost-user", "netns": None, "ifname": None, "socket_mode": "0980"}, INVALID, "socket_mode: "),
     ({"type": "vhost-user", "netns": None, "ifname": None, "socket": "SOCKET"}, EXISTS, "socket: "),
 ]

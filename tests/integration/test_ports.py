@@ -45,14 +45,19 @@ def test_af_packet_on_a_veth_with_checksum_offload_on(web, netns, requires):
     assert device in run(["ip", "-o", "link"]).stdout  # the interface is not ours to delete
 
 
-@pytest.mark.parametrize("queues", [1, 2])
-def test_a_dpdk_application_answers_ping(web, stack, requires, queues):
+PACKED = ",packed_vq=1"
+
+
+@pytest.mark.parametrize("queues", [1, 4])
+@pytest.mark.parametrize("ring, vdev", [("split", ""), ("packed", PACKED), ("packed", "")],
+                         ids=["split", "packed", "split, though packed is offered"])
+def test_a_dpdk_application_answers_ping(web, stack, requires, queues, ring, vdev):
     requires("dpdk-testpmd")
     sluiced, c1 = web
     mac = "02:00:00:00:00:21"
-    path = vhost_port(sluiced, "d1", "10.1.0.21", mac=mac, queues=queues)
+    path = vhost_port(sluiced, "d1", "10.1.0.21", mac=mac, queues=queues, ring=ring)
     assert sluiced.port("d1")["state"] == "down"
-    stack.enter_context(DpdkApp(path, mac, queues=queues))
+    stack.enter_context(DpdkApp(path, mac, queues=queues, vdev=vdev))
     sluiced.wait_port("d1")
     traffic.wait_ping(c1, "10.1.0.21")
     traffic.ping(c1, "10.1.0.21", count=20)
@@ -60,18 +65,19 @@ def test_a_dpdk_application_answers_ping(web, stack, requires, queues):
     assert sluiced.fdb("web")[mac]["port"] == "d1"
 
 
-def test_a_dpdk_application_that_dies_is_down_and_comes_back(web, stack, requires):
+@pytest.mark.parametrize("vdev", ["", PACKED], ids=["split", "packed"])
+def test_a_dpdk_application_that_dies_is_down_and_comes_back(web, stack, requires, vdev):
     requires("dpdk-testpmd")
     sluiced, c1 = web
     mac = "02:00:00:00:00:21"
-    path = vhost_port(sluiced, "d1", "10.1.0.21", mac=mac)
-    first = stack.enter_context(DpdkApp(path, mac))
+    path = vhost_port(sluiced, "d1", "10.1.0.21", mac=mac, ring="packed")
+    first = stack.enter_context(DpdkApp(path, mac, vdev=vdev))
     sluiced.wait_port("d1")
     traffic.wait_ping(c1, "10.1.0.21")
     first.kill()
     sluiced.wait_port("d1", "down")
     traffic.ping(c1, "10.1.0.1")
-    stack.enter_context(DpdkApp(path, mac))
+    stack.enter_context(DpdkApp(path, mac, vdev=vdev))
     sluiced.wait_port("d1")
     traffic.wait_ping(c1, "10.1.0.21")
 
