@@ -30,6 +30,40 @@ def test_json_is_the_result(daemon):
     assert json.loads(at_the_end.stdout) == daemon.rpc("network.list")
 
 
+def test_a_batch_runs_line_by_line(daemon, tmp_path):
+    commands = tmp_path / "commands"
+    commands.write_text("# two networks\n\nnetwork add b1\n  network add b2   --mtu 1400\nnetwork list\n")
+    done = ctl(daemon, "--batch", commands)
+    assert done.returncode == 0 and done.stderr == ""
+    assert {line.split()[0] for line in done.stdout.splitlines()} >= {"NAME", "b1", "b2"}
+    piped = subprocess.run([program("sluicectl"), "--socket", daemon.socket, "--json", "--batch", "-"], text=True,
+                           input="network show b2\nnetwork del b2\nnetwork del b1", capture_output=True, timeout=10)
+    assert piped.returncode == 0 and json.loads(piped.stdout.splitlines()[0])["mtu"] == 1400
+    assert [row["name"] for row in daemon.rpc("network.list")] == ["web"]
+
+
+@pytest.mark.parametrize("line, code, says", [
+    ("network del none", 1, "none"),
+    ("network ad b3", 2, "network ad"),
+    ("network add " + "x " * 64, 2, "more than 64 words"),
+])
+def test_a_batch_stops_where_it_fails(daemon, tmp_path, line, code, says):
+    commands = tmp_path / "commands"
+    commands.write_text(f"network add b1\n{line}\nnetwork add b2\n")
+    done = ctl(daemon, "--batch", commands)
+    assert done.returncode == code
+    what, where = done.stderr.splitlines()
+    assert says in what and f"stopped at line 2 of {commands}" in where
+    assert [row["name"] for row in daemon.rpc("network.list")] == ["web", "b1"]
+    daemon.rpc("network.del", name="b1")
+
+
+def test_a_batch_that_cannot_be_read(daemon, tmp_path):
+    missing = ctl(daemon, "--batch", tmp_path / "none")
+    assert missing.returncode == 2 and missing.stderr.startswith("sluicectl: --batch: ")
+    assert ctl(daemon, "--batch", tmp_path / "none", "network", "list").returncode == 2
+
+
 @pytest.mark.parametrize("noun", ["network", "port", "uplink", "vtep", "fdb", "service", "backend", "conn"])
 def test_lists_are_tables(daemon, noun):
     lines = ctl(daemon, noun, "list").stdout.splitlines()

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/ctl/batch.h"
 #include "tools/ctl/client.h"
 #include "tools/ctl/command.h"
 #include "tools/ctl/complete.h"
@@ -13,13 +14,15 @@
 enum { EXIT_REFUSED = 1, EXIT_USAGE = 2 };
 
 struct options {
-	const char *socket;
+	const char *socket, *batch;
 	int json, completing, used;
 };
 
 static void print_usage(void)
 {
 	printf("Usage: sluicectl [--socket PATH] [--json] NOUN VERB [NAME] [--key value]...\n"
+	       "       sluicectl [--socket PATH] [--json] --batch FILE   (a command a line; -: standard "
+	       "input)\n"
 	       "       sluicectl help | NOUN VERB --help | completion bash\n\n"
 	       "Lists are comma-separated (--ips 10.1.0.11,10.1.0.12), nested keys joined (--check-type "
 	       "tcp).\n");
@@ -34,6 +37,8 @@ static void take_option(struct options *o, int argc, char **argv)
 		o->json = 1;
 	} else if (strcmp(option, "--socket") == 0 && o->used + 1 < argc) {
 		o->socket = argv[++o->used];
+	} else if (strcmp(option, "--batch") == 0 && o->used + 1 < argc) {
+		o->batch = argv[++o->used];
 	} else if (strcmp(option, "--version") == 0) {
 		printf("sluicectl %s\n", SLUICE_VERSION);
 		exit(0);
@@ -59,7 +64,7 @@ static struct options parse(int argc, char **argv)
 		else
 			break;
 	}
-	if (o.used == argc && !o.completing) {
+	if ((o.used == argc) == !o.batch && !o.completing) {
 		print_usage();
 		exit(EXIT_USAGE);
 	}
@@ -156,6 +161,19 @@ static int dispatch(struct client *client, const json_t *methods, int argc, char
 	return run(client, method, params, as_json);
 }
 
+struct batch {
+	struct client *client;
+	const json_t *methods;
+	int as_json;
+};
+
+static int run_one(void *arg, int argc, char **argv)
+{
+	const struct batch *batch = arg;
+
+	return dispatch(batch->client, batch->methods, argc, argv, batch->as_json);
+}
+
 static int print_completion(const char *shell)
 {
 	if (shell && strcmp(shell, "bash") == 0) {
@@ -174,7 +192,7 @@ int main(int argc, char **argv)
 	char error[512];
 	int rc = EXIT_REFUSED, code;
 
-	if (!o.completing && strcmp(argv[o.used], "completion") == 0)
+	if (!o.completing && !o.batch && strcmp(argv[o.used], "completion") == 0)
 		return print_completion(argv[o.used + 1]);
 	client = client_open(o.socket);
 	if (!client)
@@ -184,6 +202,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "sluicectl: %s\n", error);
 	else if (o.completing)
 		complete_print(client, methods, argc - o.used, argv + o.used);
+	else if (o.batch)
+		rc = batch_run(o.batch, run_one, &(struct batch){client, methods, o.json});
 	else
 		rc = dispatch(client, methods, argc - o.used, argv + o.used, o.json);
 	json_decref(methods);
