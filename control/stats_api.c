@@ -1,6 +1,7 @@
 /*
  * Counters: of networks, of drops by reason, of workers.
  */
+#include <math.h>
 #include <string.h>
 
 #include "control/objects.h"
@@ -78,6 +79,24 @@ static json_t *stages_json(const struct dp_worker_info *info)
 	return list;
 }
 
+/* Of each length of gap that came, in how many milliseconds it was the longest. */
+static json_t *gaps_json(const struct dp_worker_info *info)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < DP_GAPS; i++) {
+		json_t *gap;
+
+		if (info->gap_ms[i] == 0)
+			continue;
+		gap = json_object();
+		put(gap, "up_to_us", isinf(dp_gap_us(i)) ? json_null() : json_real(dp_gap_us(i)));
+		put_int(gap, "ms", info->gap_ms[i]);
+		json_array_append_new(list, gap);
+	}
+	return list;
+}
+
 json_t *stats_workers_json(struct model *model)
 {
 	json_t *list = json_array();
@@ -94,6 +113,7 @@ json_t *stats_workers_json(struct model *model)
 		put_real(worker, "cycles_per_packet", info.cycles_per_packet);
 		put(worker, "stages", stages_json(&info));
 		put_int(worker, "longest_gap_us", info.longest_gap_us);
+		put(worker, "gaps", gaps_json(&info));
 		json_array_append_new(list, worker);
 	}
 	return list;

@@ -15,6 +15,7 @@ static int status(
 	json_array_foreach (workers, i, worker) {
 		json_object_del(worker, "stages");
 		json_object_del(worker, "longest_gap_us");
+		json_object_del(worker, "gaps");
 	}
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	*result = json_object();

@@ -20,6 +20,9 @@ struct account {
 	uint64_t stage[DP_STAGES_MAX]; /* cycles of the timed bursts: rx, the pipeline's, complete */
 	uint32_t bursts;
 	uint64_t last_turn;	       /* TSC at the start of the last turn; 0: was asleep */
+	uint64_t ms;		       /* cycles in a millisecond; set once */
+	uint64_t gap_now, gap_until;   /* the longest gap of the present millisecond; its end (TSC) */
+	uint64_t gaps[DP_GAPS];	       /* milliseconds by their longest gap (gap.h) */
 	_Atomic(uint64_t) longest_gap; /* control takes it and sets it to 0 */
 	_Atomic(bool) asleep;
 };

@@ -249,6 +249,7 @@ struct dp_stage_info {
 	const char *name;
 	double cycles_per_packet;
 };
+enum { DP_GAPS = 194 };
 struct dp_worker_info {
 	int core;
 	bool asleep;
@@ -258,9 +259,13 @@ struct dp_worker_info {
 	double cycles_per_packet; /* busy cycles, of the last one to two seconds; when nothing came, since the
 				     start */
 	uint32_t longest_gap_us;  /* between two polls while awake, in the last one to two seconds */
+	uint64_t gap_ms[DP_GAPS]; /* milliseconds awake since the start, by the longest time between two polls
+				     in each: dp_gap_us() */
 	unsigned nstage;
 	struct dp_stage_info stage[DP_STAGES_MAX];
 };
+/** The longest time that gap_ms[gap] counts, in microseconds; infinite for the last. */
+double dp_gap_us(unsigned gap);
 /** Returns -ENOENT when `worker` is past the last one. */
 int dp_worker_info(struct dp *dp, unsigned worker, struct dp_worker_info *info);
 

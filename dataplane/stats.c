@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "dataplane/account.h"
+#include "dataplane/gap.h"
 #include "dataplane/pipeline.h"
 #include "dataplane/private.h"
 
@@ -221,6 +222,7 @@ int dp_worker_info(struct dp *dp, unsigned index, struct dp_worker_info *info)
 					     rte_get_tsc_hz()),
 		.nstage = pipeline_len + 2,
 	};
+	memcpy(info->gap_ms, a->gaps, sizeof(info->gap_ms));
 	since = now.packets == then.packets ? &none : &then; /* nothing came lately: since the start */
 	info->cycles_per_packet = ratio(now.busy - since->busy, now.packets - since->packets);
 	since = now.sampled == then.sampled ? &none : &then;
@@ -228,6 +230,11 @@ int dp_worker_info(struct dp *dp, unsigned index, struct dp_worker_info *info)
 		info->stage[i] = (struct dp_stage_info){
 			stage_name(i), ratio(now.stage[i] - since->stage[i], now.sampled - since->sampled)};
 	return 0;
+}
+
+double dp_gap_us(unsigned gap)
+{
+	return gap_upper_us(gap);
 }
 
 unsigned dp_memory_mb(struct dp *dp)

@@ -11,6 +11,7 @@
 #include "dataplane/deliver.h"
 #include "dataplane/dp.h"
 #include "dataplane/exchange.h"
+#include "dataplane/gap.h"
 #include "dataplane/mem.h"
 #include "dataplane/pipeline.h"
 #include "dataplane/polling.h"
@@ -47,6 +48,7 @@ int worker_new(struct dp *dp, unsigned index, int core, struct worker **out)
 	if (w->wake_fd < 0 || !w->port_stats || !w->scratch || !w->account || !w->train || !w->punt ||
 		!w->inject)
 		goto fail;
+	w->account->ms = rte_get_tsc_hz() / 1000;
 	w->net_stats = (struct net_stats *)(w->port_stats + MAX_PORTS);
 	w->backend_stats = (struct backend_stats *)(w->net_stats + MAX_NETS);
 	rc = outbox_new(w);
@@ -130,21 +132,12 @@ unsigned worker_serve(struct worker *w, struct port *port, uint16_t queue)
 	return b->count;
 }
 
-static void note_gap(struct account *a, uint64_t now)
-{
-	uint64_t gap = now - a->last_turn;
-
-	if (a->last_turn && gap > atomic_load_explicit(&a->longest_gap, memory_order_relaxed))
-		atomic_store_explicit(&a->longest_gap, gap, memory_order_relaxed);
-	a->last_turn = now;
-}
-
 unsigned worker_turn(struct worker *w)
 {
 	uint64_t now = rte_rdtsc();
 	unsigned frames;
 
-	note_gap(w->account, now);
+	gap_note(w->account, now);
 	if (now >= w->next_second) {
 		w->now_s++;
 		w->next_second += rte_get_tsc_hz();
