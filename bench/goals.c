@@ -27,6 +27,13 @@ struct goal {
 		"l2", "", size, pairs                                                                        \
 	}
 
+/* What a kind of change may add to the time for which the worker stays away. */
+#define ADDED(change)                                                                                        \
+	{                                                                                                    \
+		"longest gap at p99.9, us added by: " change, METRIC_GAP_ADDED,                              \
+			{{"reconfig", change, 64, 1000}, "sluice"}, {{0}, NULL}, AT_MOST, 100                \
+	}
+
 /* Peers first: the first one of the run is what ratios are of. */
 static const struct goal goals[] = {
 	{"64 B, 1 pair: cycles of testpmd io's", METRIC_CYCLES, {L2(64, 1), "sluice"}, {L2(64, 1), "testpmd"},
@@ -53,6 +60,12 @@ static const struct goal goals[] = {
 		{{"latency", "50%", 64, 1}, "sluice"}, {{0}, NULL}, AT_MOST, 3},
 	{"64 B, the first frame after sleep: p99 in us", METRIC_LATENCY_P99,
 		{{"wake", "idle", 64, 1}, "sluice"}, {{0}, NULL}, AT_MOST, 100},
+	ADDED("ports"),
+	ADDED("networks"),
+	ADDED("backends"),
+	ADDED("fdb"),
+	ADDED("scrape"),
+	ADDED("list"),
 	{"2 ports, no huge pages: MB of its own", METRIC_RSS_ANON, {{"memory", "", 64, 2}, "sluice"},
 		{{0}, NULL}, AT_MOST, 150},
 };

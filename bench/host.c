@@ -45,11 +45,13 @@ int host_pin(int core)
 	return sched_setaffinity(0, sizeof(set), &set) < 0 ? -errno : 0;
 }
 
-int host_realtime(void)
+int host_realtime(bool on)
 {
+	const struct sched_param param = {.sched_priority = on};
+
 	/* Round robin, not FIFO: a peer's polling thread must not keep its own control thread from running.
 	 */
-	return sched_setscheduler(0, SCHED_RR, &(struct sched_param){.sched_priority = 1}) < 0 ? -errno : 0;
+	return sched_setscheduler(0, on ? SCHED_RR : SCHED_OTHER, &param) < 0 ? -errno : 0;
 }
 
 static long read_number(const char *path)

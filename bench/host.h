@@ -19,9 +19,9 @@ double host_tsc_hz(void);
 /** Puts the calling thread, and what it starts from now on, on `core`. 0 or -errno. */
 int host_pin(int core);
 
-/** The calling thread and what it starts from now on go before every thread that is not real-time. 0 or
- * -errno. */
-int host_realtime(void);
+/** The calling thread and what it starts from now on go before every thread that is not real-time, or no
+ * longer do. 0 or -errno. */
+int host_realtime(bool on);
 
 /**
  * Sees to it that `megabytes` of 2 MB pages are free, as far as the kernel gives them; returns how many there

@@ -87,7 +87,7 @@ int main(int argc, char **argv)
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	if (host_pin(o.generator_core) < 0)
 		err(1, "--generator-core: %d", o.generator_core);
-	if (o.realtime && host_realtime() < 0)
+	if (o.realtime && host_realtime(true) < 0)
 		err(1, "--realtime");
 	if (o.huge_mb)
 		o.huge_mb = host_reserve_huge_pages(o.huge_mb);

@@ -14,6 +14,12 @@ static const struct metric_info table[METRICS] = {
 	[METRIC_LATENCY_P999] = {"latency_p999_us", "p99.9 us", 1, false, false},
 	[METRIC_LATENCY_MAX] = {"latency_max_us", "max us", 0, false, false},
 	[METRIC_LATENCY_TAIL] = {"latency_tail", "p99/p50", 2, false, false},
+	[METRIC_CHANGES] = {"changes", "changes", 0, false, false},
+	[METRIC_CHANGE] = {"change_ms", "ms each", 2, false, true},
+	[METRIC_BLOCKED] = {"blocked_ms", "blocked", 3, true, false},
+	[METRIC_GAP_P999] = {"gap_p999_us", "gap p99.9", 1, true, false},
+	[METRIC_GAP_MAX] = {"gap_max_us", "gap max", 0, false, false},
+	[METRIC_GAP_ADDED] = {"gap_added_us", "added", 1, true, false},
 };
 
 const struct metric_info *metric_info(enum metric metric)

@@ -20,6 +20,13 @@ enum metric {
 	METRIC_LATENCY_P999, /* ... 999 in 1,000 */
 	METRIC_LATENCY_MAX,  /* ... all of them */
 	METRIC_LATENCY_TAIL, /* p99 over p50 */
+	METRIC_CHANGES,	     /* of the switch's configuration, or readings of it, beside the traffic */
+	METRIC_CHANGE,	     /* milliseconds that one of them took whoever asked for it */
+	METRIC_BLOCKED,	     /* milliseconds' worth of the traffic that were lost: loss over load */
+	METRIC_GAP_P999, /* microseconds: the longest that the worker stayed away in 999 of 1,000 milliseconds
+			  */
+	METRIC_GAP_MAX,	 /* ... in all of them */
+	METRIC_GAP_ADDED, /* microseconds by which the former is longer than without changes */
 	METRICS
 };
 

@@ -2,6 +2,7 @@
 
 #include <err.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -177,11 +178,15 @@ static void take_cycles_line(void *context, const char *text)
 	static const char key[] = "cycles_per_packet ";
 	struct peer *p = context;
 	struct trial_stage *stage = &p->stage[p->n_stages];
+	uint64_t ms;
+	double us;
 
 	if (strncmp(text, key, sizeof(key) - 1) == 0)
 		p->cycles_per_packet = strtod(text + sizeof(key) - 1, NULL);
 	else if (strncmp(text, "learned ", 8) == 0)
 		p->learned = strtoull(text + 8, NULL, 10);
+	else if (sscanf(text, "gap %lf %" SCNu64, &us, &ms) == 2 && us >= 0)
+		histogram_add(&p->gaps, (uint64_t)(us * 1e3), ms);
 	else if (p->n_stages < TRIAL_STAGES &&
 		 sscanf(text, "stage %23s %lf", stage->name, &stage->cycles_per_packet) == 2)
 		p->n_stages++;
@@ -194,11 +199,39 @@ void peer_measure_end(struct peer *p)
 	p->cycles_per_packet = 0;
 	p->n_stages = 0;
 	p->learned = 0;
+	memset(&p->gaps, 0, sizeof(p->gaps));
 	p->worker_share_pct = p->null ? null_share_pct(p->null) : share_end_pct(&p->share, p->pid);
 	if (p->null)
 		p->cycles_per_packet = null_cycles_per_packet(p->null);
 	else if (run(p, "cycles", take_cycles_line, error) != 0)
 		warnx("%s: cycles: %s", p->name, error);
+}
+
+static void take_change_line(void *context, const char *text)
+{
+	int *made = context;
+
+	sscanf(text, "changes %d", made);
+}
+
+int peer_change(struct peer *p, const char *kind, unsigned n, char error[256])
+{
+	char path[PATH_MAX];
+	int rc, made = 0;
+
+	if (p->null) {
+		snprintf(error, 256, "it has nothing to change");
+		return -ENOTSUP;
+	}
+	setenv("BENCH_CHANGE", kind, 1);
+	set_number("BENCH_CHANGES", n);
+	snprintf(path, sizeof(path), "%s/%s", p->opt->peer_dir, p->name);
+	rc = program_run(path, "change", take_change_line, &made, error);
+	if (rc == EXIT_SKIP)
+		return -ENOTSUP;
+	if (rc == 0 && made == 0)
+		snprintf(error, 256, "it did not say how many changes it made");
+	return rc == 0 && made > 0 ? made : -1;
 }
 
 /* Waits until the main thread is stopped, or is not any more. The other threads stop on their next interrupt.

@@ -22,8 +22,12 @@
  *77: it can't run here, or not this scenario, and the last line on stderr is the reason. reset   Begins a
  *measurement. cycles  Ends it and prints "cycles_per_packet X": of the worker, polls that found nothing left
  *out. Prints nothing when the switch can't say. "stage NAME X" for each stage, "learned N" the number of
- *addresses in its MAC table, where it can. down    Ends it, whatever state it is in, and leaves nothing
- *behind; called also after a failed `up`.
+ *addresses in its MAC table, "gap US MS": in MS milliseconds of the measurement the worker's longest time
+ *from one poll to the next was US, where it can. change  Makes BENCH_CHANGES changes of kind BENCH_CHANGE one
+ *after the other, while traffic flows, and prints "changes N" of how many it made; kinds: ports, networks,
+ *backends, fdb (come and go), scrape (statistics are read), list (the whole MAC table is read, once). Exit
+ *77: it can't, as above. down    Ends it, whatever state it is in, and leaves nothing behind; called also
+ *after a failed `up`.
  */
 #pragma once
 
@@ -32,6 +36,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "bench/histogram.h"
 #include "bench/options.h"
 #include "bench/report.h"
 #include "bench/share.h"
@@ -61,6 +66,7 @@ struct peer {
 	double cycles_per_packet; /* of the last measurement, or 0; so are the next four */
 	double worker_share_pct;
 	uint64_t learned;
+	struct histogram gaps; /* nanoseconds that its worker stayed away: the longest of each millisecond */
 	struct trial_stage stage[TRIAL_STAGES];
 	unsigned n_stages;
 	struct share share;
@@ -77,6 +83,13 @@ int peer_up(struct peer *p, const struct peer_setup *setup, struct front *fronts
  * learned and stage. */
 void peer_measure_begin(struct peer *p);
 void peer_measure_end(struct peer *p);
+
+/**
+ * Has the peer make up to `n` changes of a kind (see above) and returns how many it made; -ENOTSUP: it can't,
+ * -1: it failed, and why is in `error`. May be called beside traffic, by another thread than drives it, but
+ * not beside any other function here.
+ */
+int peer_change(struct peer *p, const char *kind, unsigned n, char error[256]);
 
 /** Stops and continues the peer's threads, so that the cores can be probed. */
 void peer_pause(struct peer *p);

@@ -34,6 +34,7 @@ struct scenario {
 	bool small_pages; /* without huge pages whatever the options say */
 	/** Measures and adds trials. 0, or -errno when something failed (already said on stderr). */
 	int (*take)(struct session *s);
+	unsigned ring; /* slots of the generator's rings at least; 0: whatever the options say */
 };
 
 extern const struct scenario scenarios[];
@@ -46,3 +47,4 @@ int l2_take(struct session *s);
 int latency_take(struct session *s);
 int learn_take(struct session *s);
 int memory_take(struct session *s);
+int reconfig_take(struct session *s);

@@ -16,6 +16,8 @@ static struct options complete(const struct scenario *scenario, const struct opt
 		o.sizes[o.n_sizes++] = scenario->sizes[i];
 	for (unsigned i = 0; asked->n_counts == 0 && scenario->default_counts[i]; i++)
 		o.counts[o.n_counts++] = scenario->default_counts[i];
+	if (o.ring < scenario->ring)
+		o.ring = scenario->ring;
 	if (scenario->small_pages)
 		o.huge_mb = 0;
 	return o;

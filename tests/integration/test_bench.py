@@ -104,6 +104,31 @@ def test_a_switch_that_sleeps_is_timed_too():
     assert [(goal["scenario"], goal["limit"]) for goal in report["goals"]] == [("wake", 100)]
 
 
+def test_changes_beside_the_traffic():
+    report = bench("--count", "40", "--huge-mb", "0", scenario="reconfig")
+    kinds = ["ports", "networks", "backends", "fdb", "scrape", "list"]
+    assert [t["variant"] for t in report["trials"]] == [v for kind in kinds for v in ("quiet", kind)]
+    for trial in report["trials"]:
+        assert trial["sent"] > 0 and trial["wrong"] == 0
+        assert trial["blocked_ms"] == pytest.approx(1000 * trial["lost"] * trial["seconds"] / trial["sent"], rel=1e-3)
+        assert 0 < trial["gap_p999_us"] <= trial["gap_max_us"]
+        if trial["variant"] == "quiet":
+            assert "changes" not in trial
+        else:
+            assert trial["changes"] >= (1 if trial["variant"] == "list" else 40)
+            assert trial["change_ms"] > 0 and "gap_added_us" in trial
+
+
+def test_a_switch_that_already_runs_is_not_changed(start_sluiced, tmp_path):
+    sockets = [tmp_path / "a.sock", tmp_path / "b.sock"]
+    ports = [{"name": f"p{i}", "network": "n", "type": "vhost-user", "socket": str(s)} for i, s in enumerate(sockets)]
+    daemon = start_sluiced({"networks": [{"name": "n", "mode": "bridge"}], "ports": ports})
+    report = bench("--sockets", ",".join(map(str, sockets)), "--control", daemon.socket, "--huge-mb", "0",
+                   "--count", "4", scenario="reconfig", check=False)
+    assert report["trials"] == []
+    assert [network["name"] for network in daemon.rpc("network.list")] == ["n"]
+
+
 def test_memory_is_what_the_kernel_says():
     report = bench(scenario="memory")
     (trial,) = report["trials"]

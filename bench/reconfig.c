@@ -1,0 +1,172 @@
+/*
+ * reconfig: what changes of the switch's configuration, and reading it, do to the traffic beside them.
+ * Traffic is paced far below capacity and the rings are deep, so that a frame is lost only when the switch
+ * stands still or mislays it, not because the generator shares its core with the switch's control. Each kind
+ * of change comes right after a trial without any.
+ */
+#include <err.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "bench/histogram.h"
+#include "bench/host.h"
+#include "bench/measure.h"
+#include "bench/peer.h"
+
+#define LOAD 0.1 /* of capacity */
+#define SLICE_S 0.1
+
+/* Of hosts, two addresses each: a list is of a million addresses beside 1,000 changes. */
+enum { LISTED_PAIRS_PER_CHANGE = 500 };
+
+/* Changes in the making, beside the traffic. */
+struct changes {
+	struct session *s;
+	struct generator *g;
+	const char *kind; /* NULL: none */
+	atomic_bool done;
+	int made, rc;
+	double seconds;
+	char error[256];
+};
+
+/* Thread. At least as many as were asked for, and then until the trial is long enough. */
+static void *make_changes(void *arg)
+{
+	struct changes *c = arg;
+	uint64_t start = host_tsc();
+
+	do {
+		c->rc = peer_change(c->s->peer, c->kind, c->s->kind.count, c->error);
+		c->made += c->rc > 0 ? c->rc : 0;
+		c->seconds = (double)(host_tsc() - start) / host_tsc_hz();
+	} while (c->rc > 0 && c->seconds < c->s->o->seconds && !atomic_load(c->s->stop));
+	atomic_store(&c->done, true);
+	return NULL;
+}
+
+static void add_result(struct generator_result *sum, const struct generator_result *slice)
+{
+	sum->seconds += slice->seconds;
+	sum->sent += slice->sent;
+	sum->received += slice->received;
+	sum->lost += slice->lost;
+	sum->late += slice->late;
+	sum->wrong += slice->wrong;
+}
+
+static void run_beside(void *arg, double seconds, struct generator_result *result)
+{
+	struct changes *c = arg;
+	pthread_t thread;
+	bool changing = c->kind && pthread_create(&thread, NULL, make_changes, c) == 0;
+
+	*result = (struct generator_result){0};
+	do {
+		struct generator_result slice;
+
+		generator_run(c->g, SLICE_S < seconds ? SLICE_S : seconds, &slice);
+		add_result(result, &slice);
+	} while (!atomic_load(c->s->stop) &&
+		 (result->seconds < seconds || (changing && !atomic_load(&c->done))));
+	if (changing)
+		pthread_join(thread, NULL);
+}
+
+static void take_figures(const struct session *s, const struct changes *c, struct trial *t)
+{
+	const struct histogram *gaps = &s->peer->gaps;
+
+	t->paced = true;
+	t->generator_share_pct = 0; /* control shares its core: what it could not send, it did not offer */
+	t->value[METRIC_BLOCKED] = t->sent ? 1e3 * (double)t->lost * t->seconds / (double)t->sent : 0;
+	if (c->made > 0) {
+		t->value[METRIC_CHANGES] = c->made;
+		t->value[METRIC_CHANGE] = 1e3 * c->seconds / c->made;
+	}
+	if (gaps->count > 0) {
+		t->value[METRIC_GAP_P999] = (double)histogram_percentile(gaps, 99.9) * 1e-3;
+		t->value[METRIC_GAP_MAX] = (double)gaps->max * 1e-3;
+	}
+}
+
+/* One trial, with or without changes. 0; -ENOTSUP: the switch has no such change; -1 or -ENOMEM. */
+static int take_trial(struct session *s, struct generator *g, const char *kind, struct trial *t)
+{
+	struct changes c = {.s = s, .g = g, .kind = kind};
+
+	snprintf(s->kind.variant, sizeof(s->kind.variant), "%s", kind ? kind : "quiet");
+	measure_trial(s, run_beside, &c, t);
+	if (kind && c.rc < 0 && !atomic_load(s->stop)) {
+		warnx("%s: %s: %s", s->peer->name, kind, c.error);
+		return c.rc;
+	}
+	take_figures(s, &c, t);
+	return 0;
+}
+
+static int take_kind(struct session *s, struct generator *g, const char *kind)
+{
+	struct trial quiet, changing;
+	int rc = take_trial(s, g, NULL, &quiet);
+
+	if (rc == 0)
+		rc = take_trial(s, g, kind, &changing);
+	if (rc < 0 || atomic_load(s->stop))
+		return rc == -ENOTSUP ? 0 : rc;
+	changing.value[METRIC_GAP_ADDED] = changing.value[METRIC_GAP_P999] - quiet.value[METRIC_GAP_P999];
+	rc = report_add(s->report, &quiet);
+	return rc < 0 ? rc : report_add(s->report, &changing);
+}
+
+/* Fills the switch's MAC table, so that listing it takes its time. */
+static int fill_table(struct session *s)
+{
+	struct generator *many;
+	int rc = measure_generator(s, s->kind.count * LISTED_PAIRS_PER_CHANGE, &many);
+
+	generator_free(many);
+	return rc;
+}
+
+static int take_kinds(struct session *s, struct generator *g)
+{
+	static const char *const kinds[] = {"ports", "networks", "backends", "fdb", "scrape", "list"};
+	struct generator_result closed;
+	int rc = 0;
+
+	measure_warm_up(s, g);
+	generator_run(g, s->o->seconds / 4, &closed);
+	generator_pace(g, closed.seconds > 0 ? LOAD * (double)closed.received / closed.seconds : 1000);
+	for (unsigned i = 0; i < sizeof(kinds) / sizeof(kinds[0]) && rc == 0 && !atomic_load(s->stop); i++) {
+		if (strcmp(kinds[i], "list") == 0)
+			rc = fill_table(s);
+		if (rc == 0)
+			rc = take_kind(s, g, kinds[i]);
+	}
+	generator_pace(g, 0);
+	return rc;
+}
+
+int reconfig_take(struct session *s)
+{
+	int rc = 0;
+
+	/* What the switch does goes before what drives it: its control must not wait for the generator. */
+	if (s->o->realtime)
+		host_realtime(false);
+	for (unsigned i = 0; i < s->o->n_sizes && rc == 0 && !atomic_load(s->stop); i++) {
+		struct generator *g;
+
+		s->kind.size = s->o->sizes[i];
+		rc = measure_generator(s, 1, &g);
+		for (unsigned k = 0; k < s->o->trials && rc == 0 && !atomic_load(s->stop); k++)
+			rc = take_kinds(s, g);
+		generator_free(g);
+	}
+	if (s->o->realtime)
+		host_realtime(true);
+	return rc;
+}
