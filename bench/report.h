@@ -54,12 +54,20 @@ struct report_peer {
 	char name[32], version[128], command[1024], skipped[256];
 };
 
+/* What the generator reaches against a switch that asks no question. */
+struct report_ceiling {
+	unsigned size;
+	double mpps, round_trip_ns; /* of the cores just then */
+};
+
 struct report {
 	const struct options *opt;
 	struct trial *trials;
 	unsigned n_trials, room;
 	struct report_peer peers[OPTIONS_MAX_PEERS];
 	unsigned n_peers;
+	struct report_ceiling ceiling[OPTIONS_MAX_LIST];
+	unsigned n_ceilings;
 	bool interrupted;
 };
 

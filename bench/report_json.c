@@ -105,6 +105,17 @@ static void add_kind(const struct report *r, const struct kind *kind, json_t *su
 	}
 }
 
+static json_t *ceiling_json(const struct report *r)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; i < r->n_ceilings; i++)
+		json_array_append_new(
+			list, json_pack("{s:i, s:f, s:f}", "size", (int)r->ceiling[i].size, "mpps",
+				      r->ceiling[i].mpps, "core_to_core_ns", r->ceiling[i].round_trip_ns));
+	return list;
+}
+
 json_t *report_json(const struct report *r)
 {
 	json_t *peers = json_array(), *trials = json_array(), *summary = json_array(), *ratios = json_array();
@@ -117,8 +128,8 @@ json_t *report_json(const struct report *r)
 		if (report_first_of_kind(r, i))
 			add_kind(r, &r->trials[i].kind, summary, ratios);
 	}
-	return json_pack("{s:s, s:s, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o}", "scenario", o->scenario,
+	return json_pack("{s:s, s:s, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o}", "scenario", o->scenario,
 		"version", SLUICE_VERSION, "host", host_facts(), "options", options_json(o), "interrupted",
-		r->interrupted, "peers", peers, "trials", trials, "summary", summary, "ratios", ratios,
-		"goals", goals_json(r));
+		r->interrupted, "peers", peers, "ceiling", ceiling_json(r), "trials", trials, "summary",
+		summary, "ratios", ratios, "goals", goals_json(r));
 }

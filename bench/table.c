@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "bench/goals.h"
+#include "bench/probe.h"
 #include "bench/ratio.h"
 #include "bench/report.h"
 #include "bench/scenario.h"
@@ -126,6 +127,22 @@ static void print_ratio(const struct report *r, const struct kind *kind, const c
 	}
 }
 
+static void print_ceiling(const struct report *r)
+{
+	for (unsigned i = 0; i < r->n_ceilings; i++) {
+		const struct report_ceiling *c = &r->ceiling[i];
+
+		printf("%s", i ? ", " : "The generator's ceiling, against a null switch: ");
+		if (c->size == TRAFFIC_IMIX)
+			printf("imix");
+		else
+			printf("%u bytes", c->size);
+		printf(" %.1f Mpps (%s)", c->mpps, probe_state(c->round_trip_ns, c->round_trip_ns));
+	}
+	if (r->n_ceilings > 0)
+		putchar('\n');
+}
+
 static void print_kinds(const struct report *r)
 {
 	const char *scenario = "";
@@ -161,6 +178,7 @@ void report_table(const struct report *r)
 			printf("%u frames under way each way\n", o->window);
 		else
 			printf("open loop\n");
+		print_ceiling(r);
 		print_kinds(r);
 		goals_print(r);
 	}

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "bench/ceiling.h"
 #include "bench/peer.h"
 
 /* The user's lists, or where there is none the scenario's. */
@@ -61,6 +62,8 @@ int turns_run(const struct scenario *scenario, const struct options *asked, unsi
 	struct peer peers[OPTIONS_MAX_PEERS] = {0};
 	int rc = 0;
 
+	if (scenario->take == l2_take && ceiling_measure(&o, report, stop) < 0)
+		return -1;
 	for (unsigned i = 0; i < o.n_peers; i++) {
 		peers[i].name = o.peers[i];
 		peers[i].opt = &o;

@@ -50,6 +50,7 @@ def test_null_switch_delivers_what_was_sent():
 @pytest.mark.parametrize("pages", [[], ["--huge-mb", "0"]], ids=["huge pages", "no huge pages"])
 def test_sluice_delivers_what_was_sent(pages):
     report = bench("--peers", "sluice", "--size", "64,1518", "--pairs", "1,1000", *pages)
+    assert [c["size"] for c in report["ceiling"] if c["mpps"] > 0] == [64, 1518]
     assert [(t["size"], t["count"]) for t in report["trials"]] == [(64, 1), (1518, 1), (64, 1000), (1518, 1000)]
     for trial in report["trials"]:
         assert_all_arrived(trial)
