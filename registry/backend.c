@@ -440,11 +440,29 @@ int registry_backend_del(struct registry *reg, const char *name, const char *id,
 	return 0;
 }
 
+int registry_backend_beat(struct registry *reg, const char *name, const char *id, enum reg_health health,
+	const char *output, struct reg_err *err)
+{
+	struct service *service = service_find(reg, name);
+	struct backend *backend = service ? backend_lookup(service, id) : NULL;
+
+	if (!service)
+		return no_service(err, name);
+	if (!backend)
+		return no_backend(err, name, id);
+	if (!backend->check || backend->check->spec.type != REG_CHECK_TTL)
+		return reg_fail(err, -ENOTSUP, "check: that of backend %s is no ttl check", id);
+	check_beat(backend->check, health, output);
+	commit(reg);
+	return 0;
+}
+
 /* What the check says now: it changes between commits. */
 static const struct reg_backend *show(struct backend *backend)
 {
 	snprintf(backend->pub.output, sizeof(backend->pub.output), "%s",
 		backend->check ? backend->check->output : "");
+	backend->pub.checked = backend->check ? backend->check->health : REG_PASSING;
 	return &backend->pub;
 }
 

@@ -8,6 +8,7 @@
 
 /* One row for each type that is supported. */
 static const struct check_type *const types[REG_CHECK_TYPES] = {
+	[REG_CHECK_TTL] = &check_ttl,
 	[REG_CHECK_TCP] = &check_tcp,
 	[REG_CHECK_PORT] = &check_port,
 };
@@ -173,6 +174,23 @@ void check_done(struct check *check, enum check_result result, const char *fmt, 
 	rest(check);
 	arm(check, now, check_next_turn(now, (uint64_t)check->spec.interval_ms * 1000, check->phase_us));
 	judge(check, result);
+}
+
+void check_rest(struct check *check)
+{
+	uint64_t now = now_us();
+
+	abandon(check);
+	arm(check, now, now + (uint64_t)check->spec.interval_ms * 1000);
+}
+
+void check_beat(struct check *check, enum reg_health health, const char *output)
+{
+	check_rest(check);
+	check->streak = 0;
+	check->good = health != REG_CRITICAL;
+	snprintf(check->output, sizeof(check->output), "%s", output);
+	set_health(check, health);
 }
 
 void check_set(struct check *check, enum reg_health health, const char *output)

@@ -60,7 +60,7 @@ struct check_type {
 	void (*link)(struct check *check, int state);
 };
 
-extern const struct check_type check_tcp, check_port;
+extern const struct check_type check_tcp, check_ttl, check_port;
 
 /** NULL: not supported. */
 const struct check_type *check_type_of(enum reg_check_type type);
@@ -109,6 +109,14 @@ void check_link(struct check *check, int state);
 /** For types: ends the probe under way. The text is what the user reads as the check's output. */
 void check_done(struct check *check, enum check_result result, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/**
+ * For ttl: the backend says that it is well (or not), which holds for an interval; thresholds do not count.
+ * Calls changed() before it returns.
+ */
+void check_beat(struct check *check, enum reg_health health, const char *output);
+/** For types: the next turn comes a whole interval from now. */
+void check_rest(struct check *check);
 
 /** For types that do not probe: sets the health without rise and fall. */
 void check_set(struct check *check, enum reg_health health, const char *output);

@@ -12,8 +12,9 @@
 /* Keys of the journal: what a value is, and of whom. */
 #define KEY_SERVICE "service/"
 #define KEY_CATALOG "catalog/"
+#define KEY_MAINTENANCE "maintenance/"
 
-enum { KEY = sizeof(KEY_SERVICE) + REG_NODE_MAX + REG_NAME_MAX + REG_ID_MAX + 4 };
+enum { KEY = sizeof(KEY_MAINTENANCE) + REG_NODE_MAX + REG_NAME_MAX + REG_ID_MAX + 4 };
 
 int consul_code(int rc)
 {
@@ -31,7 +32,7 @@ int consul_code(int rc)
 	}
 }
 
-static struct consul_instance *instance_find(struct consul *consul, const char *id)
+struct consul_instance *consul_instance_of(struct consul *consul, const char *id)
 {
 	struct consul_instance *instance;
 
@@ -41,7 +42,7 @@ static struct consul_instance *instance_find(struct consul *consul, const char *
 
 static int instance_add(struct consul *consul, const char *id, const char *service)
 {
-	struct consul_instance *instance = instance_find(consul, id);
+	struct consul_instance *instance = consul_instance_of(consul, id);
 
 	if (!instance) {
 		instance = calloc(1, sizeof(*instance) + strlen(id) + 1);
@@ -58,19 +59,49 @@ static int instance_add(struct consul *consul, const char *id, const char *servi
 	return 0;
 }
 
+static void instance_free(struct consul_instance *instance)
+{
+	free(instance->check);
+	free(instance->name);
+	free(instance->notes);
+	free(instance->reason);
+	free(instance);
+}
+
+/* A copy in *to of `text`, which may be NULL. */
+static int set_text(char **to, const char *text)
+{
+	char *copy = text ? strdup(text) : NULL;
+
+	if (text && !copy)
+		return -ENOMEM;
+	free(*to);
+	*to = copy;
+	return 0;
+}
+
+int consul_name_check(struct consul_instance *instance, const struct consul_registration *read)
+{
+	int rc = set_text(&instance->check, read->check);
+
+	if (!rc)
+		rc = set_text(&instance->name, read->check_name);
+	return rc ? rc : set_text(&instance->notes, read->notes);
+}
+
 static void instance_del(struct consul *consul, const char *id, const char *service)
 {
-	struct consul_instance *instance = instance_find(consul, id);
+	struct consul_instance *instance = consul_instance_of(consul, id);
 
 	if (!instance || strcmp(instance->service, service) != 0)
 		return;
 	HASH_DEL(consul->instances, instance);
-	free(instance);
+	instance_free(instance);
 }
 
 const char *consul_service_of(struct consul *consul, const char *id)
 {
-	const struct consul_instance *instance = instance_find(consul, id);
+	const struct consul_instance *instance = consul_instance_of(consul, id);
 
 	return instance ? instance->service : NULL;
 }
@@ -91,6 +122,14 @@ static const char *key_of(const char *service, const struct reg_backend *backend
 	return key;
 }
 
+void consul_keep_maintenance(struct consul *consul, const char *id, const char *reason)
+{
+	char key[KEY];
+
+	snprintf(key, sizeof(key), KEY_MAINTENANCE "%s", id);
+	journal_put(consul->http->journal, key, reason);
+}
+
 /* It was deregistered, by whomever. */
 static void on_gone(void *arg, const char *service, const struct reg_backend *backend)
 {
@@ -100,8 +139,10 @@ static void on_gone(void *arg, const char *service, const struct reg_backend *ba
 	if (strcmp(backend->source, CONSUL_SOURCE) != 0)
 		return;
 	journal_put(consul->http->journal, key_of(service, backend, key), NULL);
-	if (!reg_backend_node(backend)[0])
-		instance_del(consul, backend->id, service);
+	if (reg_backend_node(backend)[0])
+		return;
+	consul_keep_maintenance(consul, backend->id, NULL);
+	instance_del(consul, backend->id, service);
 }
 
 static void journal_keep(
@@ -112,6 +153,29 @@ static void journal_keep(
 	if (text)
 		journal_put(consul->http->journal, key_of(service, backend, key), text);
 	free(text);
+}
+
+int consul_keep_check(struct consul *consul, const struct consul_instance *instance, const json_t *check)
+{
+	struct reg_backend key = {0};
+	char name[KEY];
+	const char *text;
+	json_t *body;
+
+	memcpy(key.id, instance->id, strlen(instance->id));
+	text = journal_get(consul->http->journal, key_of(instance->service, &key, name));
+	body = text ? json_loads(text, 0, NULL) : NULL;
+	if (!body)
+		return text ? -ENOMEM : 0; /* nothing is kept */
+	json_object_del(body, "Check");
+	json_object_del(body, "check");
+	json_object_del(body, "Checks");
+	json_object_del(body, "checks");
+	if (check)
+		json_object_set(body, "Check", (json_t *)check);
+	journal_keep(consul, instance->service, &key, body);
+	json_decref(body);
+	return 0;
 }
 
 /* The agent knows one instance of an id: with another name it leaves its old service. */
@@ -126,27 +190,46 @@ static void leave_old_service(struct consul *consul, const char *id, const char 
 	registry_backend_del(consul->reg, name, id, NULL);
 }
 
+/* In the table and among the instances, with its check as it begins. */
+static int settle(struct consul *consul, const struct consul_registration *read, struct reg_err *err)
+{
+	const char *id = read->backend.id;
+	const struct reg_backend *now = registry_backend_find(consul->reg, read->name, id);
+	bool fresh = !now || !now->has_check;
+	int rc = registry_backend_put(consul->reg, read->name, &read->backend, err);
+
+	if (rc < 0)
+		return rc;
+	leave_old_service(consul, id, read->name);
+	rc = instance_add(consul, id, read->name);
+	if (!rc)
+		rc = consul_name_check(consul_instance_of(consul, id), read);
+	if (rc < 0) {
+		registry_backend_del(consul->reg, read->name, id, NULL);
+		return reg_fail(err, rc, "out of memory");
+	}
+	if (fresh && read->backend.check.type == REG_CHECK_TTL && read->initial != REG_CRITICAL)
+		registry_backend_beat(consul->reg, read->name, id, read->initial, "", NULL);
+	return 0;
+}
+
 int consul_take(struct consul *consul, const json_t *body, struct reg_err *err)
 {
 	struct consul_registration read;
 	const struct reg_backend *now;
 	int rc = consul_read_service(body, "Name", NULL, &read, err);
 
+	if (!rc)
+		rc = consul_read_checks(body, &read, err);
 	if (rc < 0)
 		return rc;
 	now = registry_backend_find(consul->reg, read.name, read.backend.id);
 	read.backend.drained = now && now->drained;
 	registry_batch_begin(consul->reg);
-	rc = registry_backend_put(consul->reg, read.name, &read.backend, err);
-	if (rc == 0) {
-		leave_old_service(consul, read.backend.id, read.name);
-		rc = instance_add(consul, read.backend.id, read.name);
-		if (rc < 0)
-			registry_backend_del(consul->reg, read.name, read.backend.id, NULL);
-	}
+	rc = settle(consul, &read, err);
+	registry_batch_end(consul->reg);
 	if (rc == 0)
 		journal_keep(consul, read.name, &read.backend, body);
-	registry_batch_end(consul->reg);
 	return rc;
 }
 
@@ -240,13 +323,33 @@ static void say(struct consul *consul, const char *key, const char *why)
 	sink->log(sink->ctx, LOG_WARNING, line);
 }
 
+static void restore_maintenance(struct consul *consul, const char *id, const char *reason)
+{
+	struct consul_instance *instance = consul_instance_of(consul, id);
+	const struct reg_backend *backend =
+		instance ? registry_backend_find(consul->reg, instance->service, id) : NULL;
+	struct reg_backend drained;
+
+	if (!backend)
+		return;
+	drained = *backend;
+	drained.drained = true;
+	registry_backend_set(consul->reg, instance->service, &drained, NULL);
+	set_text(&instance->reason, reason[0] ? reason : NULL);
+}
+
 void consul_restore(void *arg, const char *key, const char *value)
 {
 	struct consul *consul = arg;
-	json_t *body = json_loads(value, 0, NULL);
+	json_t *body;
 	struct reg_err err = {"not readable"};
 	int rc = -EINVAL;
 
+	if (strncmp(key, KEY_MAINTENANCE, strlen(KEY_MAINTENANCE)) == 0) {
+		restore_maintenance(consul, key + strlen(KEY_MAINTENANCE), value);
+		return;
+	}
+	body = json_loads(value, 0, NULL);
 	if (json_is_object(body) && strncmp(key, KEY_SERVICE, strlen(KEY_SERVICE)) == 0)
 		rc = consul_take(consul, body, &err);
 	else if (json_is_object(body) && strncmp(key, KEY_CATALOG, strlen(KEY_CATALOG)) == 0)
@@ -281,7 +384,7 @@ void consul_close(struct consul *consul)
 	HASH_CLEAR(hh, consul->instances);
 	for (; instance; instance = later) {
 		later = instance->hh.next;
-		free(instance);
+		instance_free(instance);
 	}
 	free(consul);
 }

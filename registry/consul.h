@@ -28,6 +28,10 @@ struct consul_session;
 struct consul_instance {
 	UT_hash_handle hh;
 	char service[REG_NAME_MAX + 1];
+	char *check;  /* its check's id, NULL: "service:ID" */
+	char *name;   /* of the check, NULL: the usual one */
+	char *notes;  /* of the check, NULL: none */
+	char *reason; /* of its maintenance, NULL: none was given */
 	char id[];
 };
 
@@ -53,6 +57,8 @@ const struct reg_backend *consul_backend_of(struct consul *consul, const char *i
 /* consul_read.c: `body` as Consul documents it; the strings of what is read belong to it. */
 struct consul_registration {
 	const char *name;
+	const char *check, *check_name, *notes; /* NULL: not given */
+	enum reg_health initial;		/* of the check */
 	struct reg_backend backend;
 	struct reg_about about;
 	const char *tags[CONSUL_LIST];
@@ -73,6 +79,12 @@ int consul_places(const json_t *object, const char *name, struct reg_place place
 /** A service of the agent or, with `node`, of another node of the catalog; read->about.node is borrowed. */
 int consul_read_service(const json_t *body, const char *name_field, const char *node,
 	struct consul_registration *read, struct reg_err *err);
+
+/* consul_check_read.c */
+/** The `Check` or `Checks` of a registration. -EINVAL, -ENOTSUP. */
+int consul_read_checks(const json_t *body, struct consul_registration *read, struct reg_err *err);
+/** One check, whose instance's address and port are in read->backend. */
+int consul_read_check(const json_t *check, struct consul_registration *read, struct reg_err *err);
 
 /* consul_json.c: new references */
 json_t *consul_node_json(struct http *http, const struct reg_node *node);
@@ -129,6 +141,14 @@ void consul_catalog_register(struct http_request *rq);
 void consul_catalog_deregister(struct http_request *rq);
 void consul_leader(struct http_request *rq);
 void consul_peers(struct http_request *rq);
+void consul_checks(struct http_request *rq);
+void consul_check_register(struct http_request *rq);
+void consul_check_deregister(struct http_request *rq);
+void consul_check_pass(struct http_request *rq);
+void consul_check_warn(struct http_request *rq);
+void consul_check_fail(struct http_request *rq);
+void consul_check_update(struct http_request *rq);
+void consul_maintenance(struct http_request *rq);
 void consul_healthz(struct http_request *rq);
 void consul_refuse(struct http_request *rq);
 extern const struct http_view consul_view_agent_service, consul_view_health_service,
@@ -140,5 +160,13 @@ extern const struct http_view consul_view_agent_service, consul_view_health_serv
 int consul_take(struct consul *consul, const json_t *body, struct reg_err *err);
 /** As `PUT catalog/register` does. */
 int consul_take_catalog(struct consul *consul, const json_t *body, struct reg_err *err);
+/** Replaces what the instance has of a check by that of `read`; keeps it with the registration. -ENOMEM. */
+int consul_name_check(struct consul_instance *instance, const struct consul_registration *read);
+struct consul_instance *consul_instance_of(struct consul *consul, const char *id);
+/** In the store: what the instance's registration says of its check is `check`, NULL: nothing. */
+int consul_keep_check(struct consul *consul, const struct consul_instance *instance, const json_t *check);
+/** In the store: in maintenance with this reason, or (NULL) not any more. */
+void consul_keep_maintenance(struct consul *consul, const char *id, const char *reason);
+
 /** The status that a refusal of the registry has in HTTP. */
 int consul_code(int rc);

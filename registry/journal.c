@@ -280,6 +280,15 @@ void journal_put(struct journal *journal, const char *key, const char *value)
 	save_soon(journal);
 }
 
+const char *journal_get(struct journal *journal, const char *key)
+{
+	struct record *record = NULL;
+
+	if (journal)
+		HASH_FIND_STR(journal->records, key, record);
+	return record ? record->value : NULL;
+}
+
 int journal_wait(struct journal *journal, void (*fn)(void *arg), void *arg)
 {
 	struct waiter *waiter = malloc(sizeof(*waiter));

@@ -26,6 +26,9 @@ void journal_close(struct journal *journal);
 /** The key has this value from now on; NULL takes it away. A NULL journal does nothing. */
 void journal_put(struct journal *journal, const char *key, const char *value);
 
+/** The value of the key, borrowed until the next call; NULL: there is none, or no journal. */
+const char *journal_get(struct journal *journal, const char *key);
+
 /** Calls fn once, when all that has been put before is on disk; never before it returns. -ENOMEM. */
 int journal_wait(struct journal *journal, void (*fn)(void *arg), void *arg);
 /** No call with `arg` any more. */

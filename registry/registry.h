@@ -49,7 +49,7 @@ const char *reg_check_type_name(enum reg_check_type type);
 
 struct reg_check {
 	enum reg_check_type type;
-	uint32_t interval_ms; /* 10..3600000; not used by port */
+	uint32_t interval_ms; /* 10..3600000, ttl up to a week; not used by port */
 	uint32_t timeout_ms;  /* 1..600000; not used by port */
 	uint8_t rise, fall;   /* successes to become passing, failures to become critical; 1..100; not port */
 	const char *path;     /* http; NULL: none. The registry keeps its own copy */
@@ -104,9 +104,10 @@ struct reg_backend {
 	char source[16];
 	/* told by the registry, ignored on the way in */
 	enum reg_health health;
-	bool port_down;	  /* the switch port that has its address is down */
-	bool balanced;	  /* the vip's table holds it: its address is reached from the vip's network */
-	char output[128]; /* what the last check said; changes without a commit */
+	enum reg_health checked; /* what its check says, whatever else holds; passing without one */
+	bool port_down;		 /* the switch port that has its address is down */
+	bool balanced;		 /* the vip's table holds it: its address is reached from the vip's network */
+	char output[128];	 /* what the last check said; changes without a commit */
 	uint64_t created, modified; /* generations; modified: its definition or health. 0 before the commit */
 };
 
@@ -210,6 +211,13 @@ int registry_backend_del(struct registry *reg, const char *service, const char *
  */
 int registry_backend_put(
 	struct registry *reg, const char *service, const struct reg_backend *backend, struct reg_err *err);
+
+/**
+ * The backend says how it is, which its ttl check takes for an interval. Errors: -ENOENT, -ENOTSUP (its check
+ * is of another type).
+ */
+int registry_backend_beat(struct registry *reg, const char *service, const char *id, enum reg_health health,
+	const char *output, struct reg_err *err);
 
 /** Names this daemon's node, which is otherwise called after the host and has address 127.0.0.1; or makes or
  * changes another. Errors: -EINVAL. */

@@ -46,6 +46,12 @@ static bool is_unicast(uint32_t address)
 	return ip != 0 && !IN_MULTICAST(ip) && !IN_BADCLASS(ip);
 }
 
+/* What has to be probed is probed at least once an hour; a backend may be silent for a week. */
+static uint32_t interval_max(enum reg_check_type type)
+{
+	return type == REG_CHECK_TTL ? 7 * 24 * 3600000 : 3600000;
+}
+
 static int check_valid(const struct reg_check *check, struct reg_err *err)
 {
 	const struct check_type *type = check_type_of(check->type);
@@ -57,9 +63,9 @@ static int check_valid(const struct reg_check *check, struct reg_err *err)
 			err, -ENOTSUP, "check.type: %s is not supported", reg_check_type_name(check->type));
 	if (!type->start)
 		return 0;
-	if (check->interval_ms < 10 || check->interval_ms > 3600000)
-		return reg_fail(err, -EINVAL, "check.interval_ms: %u is out of range 10..3600000",
-			check->interval_ms);
+	if (check->interval_ms < 10 || check->interval_ms > interval_max(check->type))
+		return reg_fail(err, -EINVAL, "check.interval_ms: %u is out of range 10..%u",
+			check->interval_ms, interval_max(check->type));
 	if (check->timeout_ms < 1 || check->timeout_ms > 600000)
 		return reg_fail(
 			err, -EINVAL, "check.timeout_ms: %u is out of range 1..600000", check->timeout_ms);

@@ -32,7 +32,6 @@ SPOIL(multicast_vip, s->vip = ip("224.0.0.5"))
 SPOIL(broadcast_vip, s->vip = ip("255.255.255.255"))
 SPOIL(random_policy, strcpy(s->policy, "random"))
 SPOIL(no_source, s->source[0] = '\0')
-SPOIL(ttl_check, s->check = world_check(REG_CHECK_TTL))
 SPOIL(http_check, s->check = world_check(REG_CHECK_HTTP))
 SPOIL(grpc_check, s->check = world_check(REG_CHECK_GRPC))
 SPOIL(passive_check, s->check = world_check(REG_CHECK_PASSIVE))
@@ -58,7 +57,6 @@ static const struct bad_service bad_services[] = {
 	{-EINVAL, "vip: 255.255.255.255 is not a unicast address", broadcast_vip},
 	{-ENOTSUP, "policy: random is not supported, only maglev", random_policy},
 	{-EINVAL, "source: missing", no_source},
-	{-ENOTSUP, "check.type: ttl is not supported", ttl_check},
 	{-ENOTSUP, "check.type: http is not supported", http_check},
 	{-ENOTSUP, "check.type: grpc is not supported", grpc_check},
 	{-ENOTSUP, "check.type: passive is not supported", passive_check},

@@ -1,0 +1,24 @@
+/*
+ * check_ttl.c: the backend says itself how it is, at least once an interval (check_beat()). Who stays silent
+ * is critical.
+ */
+#include "registry/check.h"
+
+/* The interval has passed without a word. */
+static void ttl_start(struct check *check)
+{
+	check_done(check, CHECK_FAIL, "TTL expired");
+}
+
+static void ttl_stop(struct check *check) {}
+
+static void ttl_link(struct check *check, int state)
+{
+	check_rest(check); /* the link says nothing about the backend's word, but time begins anew */
+}
+
+const struct check_type check_ttl = {
+	.start = ttl_start,
+	.stop = ttl_stop,
+	.link = ttl_link,
+};

@@ -1,0 +1,210 @@
+"""Programs written for Consul, unchanged: they register, are discovered and watched, and a vip follows them."""
+
+import json
+import shutil
+import subprocess
+import sys
+import textwrap
+import threading
+
+import pytest
+
+from rig import traffic, wait
+from rig.consul import Consul, free_port
+from rig.process import run
+
+VIP = "10.1.0.100"
+
+
+@pytest.fixture
+def world(start_sluiced, container):
+    """(daemon, port of its HTTP API, client, servers): `web` has a vip and no backends yet."""
+    port = free_port()
+    daemon = start_sluiced({"control": {"http": f"127.0.0.1:{port}", "http_changes_by_get": True, "node": "edge1"}})
+    daemon.rpc("network.add", name="web", mode="bridge", subnet="10.1.0.0/24", gateway="10.1.0.1")
+    client = container(daemon, "web", "client", "10.1.0.5")
+    servers = [container(daemon, "web", f"s{i}", f"10.1.0.1{i}") for i in (1, 2)]
+    for server in servers:
+        traffic.http_server(server)
+    daemon.rpc("service.add", name="web", network="web", vip=VIP, port=80, protocol="tcp")
+    return daemon, port, client, servers
+
+
+def served_by(client, count=30):
+    bodies, failed = traffic.http_many(client, VIP, 80, count)
+    assert failed == 0
+    return set(bodies)
+
+
+def test_a_vip_follows_registrations_and_their_weights(world):
+    daemon, port, client, servers = world
+    consul = Consul(port)
+    for i, server in enumerate(servers):
+        consul.register("web", ID=f"w{i}", Address=server.ip, Port=8080, Check={"TTL": "10m"},
+                        Weights={"Passing": 1, "Warning": 0})
+    with pytest.raises(OSError):
+        traffic.http_get(client, VIP, 80, timeout_s=0.5)
+    consul.put("agent/check/pass/service:w0")
+    consul.put("agent/check/pass/service:w1")
+    assert served_by(client) == {server.name for server in servers}
+    consul.put("agent/check/warn/service:w0")
+    assert served_by(client) == {servers[1].name}
+    consul.put("agent/check/fail/service:w1")
+    consul.put("agent/check/pass/service:w0")
+    assert served_by(client) == {servers[0].name}
+    consul.deregister("w0")
+    with pytest.raises(OSError):
+        traffic.http_get(client, VIP, 80, timeout_s=0.5)
+
+
+def test_whoever_has_seen_an_index_meets_no_older_table(world):
+    """Each answer to a query that waited is followed by a packet, which must go where that answer says."""
+    _, port, client, servers = world
+    consul = Consul(port)
+    index = 1
+    for turn in range(20):
+        server = servers[turn % 2]
+        changer = threading.Thread(target=consul.register, args=("web",),
+                                   kwargs={"ID": "w", "Address": server.ip, "Port": 8080})
+        changer.start()
+        while True:
+            reply = consul.get("health/service/web", index=index, wait="20s")
+            index = reply.index
+            if reply.json and reply.json[0]["Service"]["Address"] == server.ip:
+                break
+        assert traffic.http_get(client, VIP, 80) == server.name
+        changer.join()
+
+
+def test_a_port_that_closes_takes_its_registration_out(world):
+    daemon, port, client, servers = world
+    consul = Consul(port)
+    for server in servers:
+        consul.register("web", ID=server.name, Address=server.ip, Port=8080)
+    assert served_by(client) == {server.name for server in servers}
+    seen = consul.get("health/service/web").index
+    servers[0].run("ip", "link", "del", "eth0")
+    reply = consul.get("health/service/web", index=seen, wait="20s", passing=None)
+    assert [entry["Service"]["ID"] for entry in reply.json] == [servers[1].name]
+    assert served_by(client) == {servers[1].name}
+
+
+PYTHON_ROUND = """
+    import json, sys, threading
+    import consul
+
+    port, address = int(sys.argv[1]), sys.argv[2]
+    c = consul.Consul(port=port)
+    assert c.agent.self()["Config"]["NodeName"] == "edge1"
+    assert c.agent.service.register("web", service_id="w1", address=address, port=8080, tags=["v1"],
+                                    check=consul.Check.ttl("600s"))
+    index, nodes = c.health.service("web", passing=True)
+    assert nodes == [], nodes
+    seen = []
+    def watch():
+        i = index
+        while not seen:
+            i, now = c.health.service("web", index=i, wait="20s", passing=True)
+            seen.extend(now)
+    thread = threading.Thread(target=watch)
+    thread.start()
+    assert c.agent.check.ttl_pass("service:w1")
+    thread.join(20)
+    assert seen[0]["Service"]["Address"] == address and seen[0]["Service"]["Port"] == 8080, seen
+    assert c.catalog.services()[1] == {"consul": [], "web": ["v1"]}
+    assert c.catalog.service("web", tag="v1")[1][0]["ServiceID"] == "w1"
+    assert c.catalog.nodes()[1][0]["Node"] == "edge1"
+    assert "w1" in c.agent.services() and c.agent.checks()["service:w1"]["Status"] == "passing"
+    assert c.health.state("passing")[1]
+    assert c.status.leader()
+    print("up", flush=True)
+    sys.stdin.readline()
+    assert c.agent.check.ttl_fail("service:w1")
+    assert c.health.service("web", passing=True)[1] == []
+    assert c.agent.service.deregister("w1")
+    assert c.health.service("web")[1] == []
+    print("down", flush=True)
+"""
+
+NODE_ROUND = """
+    const Consul = require('consul');
+    const assert = require('assert');
+    const [port, address] = [Number(process.argv[2]), process.argv[3]];
+    const consul = new Consul({ port });
+    const line = () => new Promise((resolve) => process.stdin.once('data', resolve));
+    (async () => {
+      assert.equal((await consul.agent.self()).Config.NodeName, 'edge1');
+      await consul.agent.service.register({ id: 'w1', name: 'web', address, port: 8080, tags: ['v1'],
+                                            meta: { zone: 'a' }, check: { ttl: '600s' } });
+      assert.deepEqual(await consul.health.service({ service: 'web', passing: true }), []);
+      const watch = consul.watch({ method: consul.health.service, options: { service: 'web', passing: true } });
+      const seen = new Promise((resolve, reject) => {
+        watch.on('change', (data) => { if (data.length) resolve(data); });
+        watch.on('error', reject);
+      });
+      await consul.agent.check.pass('service:w1');
+      const found = await seen;
+      watch.end();
+      assert.equal(found[0].Service.Address, address);
+      assert.equal(found[0].Service.Meta.zone, 'a');
+      assert.deepEqual(await consul.catalog.service.list(), { consul: [], web: ['v1'] });
+      assert.equal((await consul.catalog.service.nodes('web'))[0].ServiceID, 'w1');
+      assert.equal((await consul.catalog.node.list())[0].Node, 'edge1');
+      assert.equal((await consul.agent.check.list())['service:w1'].Status, 'passing');
+      assert.equal((await consul.health.state('passing')).length, 2);
+      assert.ok(await consul.status.leader());
+      console.log('up');
+      await line();
+      await consul.agent.check.fail('service:w1');
+      assert.deepEqual(await consul.health.service({ service: 'web', passing: true }), []);
+      await consul.agent.service.maintenance({ id: 'w1', enable: true, reason: 'test' });
+      await consul.agent.service.maintenance({ id: 'w1', enable: false });
+      await consul.agent.service.deregister('w1');
+      assert.deepEqual(await consul.agent.service.list(), {});
+      console.log('down');
+      process.exit(0);
+    })().catch((error) => { console.error(error); process.exit(1); });
+"""
+
+
+def whole_round(world, argv, cwd=None):
+    """Runs a client that says "up" once it is registered and passing, and "down" when it has gone again."""
+    _, port, client, servers = world
+    with subprocess.Popen([*argv, str(port), servers[0].ip], cwd=cwd, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True) as program:
+        try:
+            said = program.stdout.readline()
+            assert said == "up\n", program.communicate(timeout=wait.PATIENCE_S)
+            assert served_by(client) == {servers[0].name}
+            out, err = program.communicate("\n", timeout=wait.PATIENCE_S)
+            assert out == "down\n" and program.returncode == 0, err
+        finally:
+            program.kill()
+    with pytest.raises(OSError):
+        traffic.http_get(client, VIP, 80, timeout_s=0.5)
+
+
+def test_python_consul_does_the_whole_round(world, tmp_path):
+    pytest.importorskip("consul", reason="needs python3-consul, which is not installed")
+    script = tmp_path / "round.py"
+    script.write_text(textwrap.dedent(PYTHON_ROUND))
+    whole_round(world, [sys.executable, str(script)])
+
+
+@pytest.fixture(scope="module")
+def node_consul(tmp_path_factory):
+    """A folder with the npm package `consul`."""
+    if not shutil.which("npm"):
+        pytest.skip("needs npm, which is not installed")
+    folder = tmp_path_factory.mktemp("npm")
+    (folder / "package.json").write_text(json.dumps({"name": "round", "private": True}))
+    done = run(["npm", "install", "--prefix", folder, "--no-audit", "--no-fund", "--fetch-retries=1",
+                "--fetch-timeout=20000", "consul@2"], check=False, timeout_s=120)
+    if done.returncode:
+        pytest.skip(f"needs the npm package consul, which cannot be installed: {done.stderr.strip()[-200:]}")
+    return folder
+
+
+def test_node_consul_does_the_whole_round(world, node_consul):
+    (node_consul / "round.js").write_text(textwrap.dedent(NODE_ROUND))
+    whole_round(world, ["node", "round.js"], cwd=node_consul)
