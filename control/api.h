@@ -69,6 +69,13 @@ struct api_field {
 typedef int (*api_handler)(
 	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err);
 
+/**
+ * A part of a list that may be very long: appends what comes from *at (0: the beginning) on to `list`, at
+ * most what takes a millisecond or two, and moves *at. False: that was the end. `params` as fn saw them, but
+ * without defaults; what they name may be gone meanwhile, which ends the list.
+ */
+typedef bool (*api_part)(struct model *model, const json_t *params, uint64_t *at, json_t *list);
+
 /* A column of the table that sluicectl prints for a list of objects. */
 struct api_column {
 	const char *field; /* of the result objects; NULL ends */
@@ -82,6 +89,7 @@ struct api_method {
 	api_handler fn;
 	bool changes;			  /* false: only reads */
 	const struct api_column *columns; /* NULL: printed as key and value */
+	api_part part; /* makes the result, by and by; fn then only checks, and answers an empty list */
 };
 
 /* One table a noun, beside its handlers; methods.c lists them in the order of the documentation. */

@@ -196,18 +196,23 @@ static bool list_entry(void *arg, const struct dp_fdb_entry *entry)
 static int fdb_list(
 	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
 {
-	struct listing listing = {model, DP_NET_NONE, NULL};
-
-	if (param_given(params, "network")) {
-		struct model_network *network = model_need_network(model, params, "network", err);
-
-		if (!network)
-			return -1;
-		listing.only = network->id;
-	}
-	*result = listing.list = json_array();
-	dp_fdb_walk(model->dp, list_entry, &listing);
+	if (param_given(params, "network") && !model_need_network(model, params, "network", err))
+		return -1;
+	*result = json_array();
 	return 0;
+}
+
+static bool fdb_list_part(struct model *model, const json_t *params, uint64_t *at, json_t *list)
+{
+	struct listing listing = {model, DP_NET_NONE, list};
+	const char *name = param_str(params, "network");
+	const struct model_network *network = name ? model_network(model, name) : NULL;
+
+	if (name && !network)
+		return false;
+	if (network)
+		listing.only = network->id;
+	return dp_fdb_walk_part(model->dp, at, list_entry, &listing);
 }
 
 static const struct api_field add_fields[] = {
@@ -240,7 +245,7 @@ static const struct api_column columns[] = {
 };
 
 const struct api_method fdb_methods[] = {
-	{"fdb.list", "List the MAC table", network_fields, fdb_list, false, columns},
+	{"fdb.list", "List the MAC table", network_fields, fdb_list, false, columns, fdb_list_part},
 	{"fdb.add", "Add a static entry", add_fields, fdb_add, true},
 	{"fdb.del", "Delete an entry", del_fields, fdb_del, true},
 	{"fdb.flush", "Forget learned entries", network_fields, fdb_flush, true},

@@ -14,6 +14,7 @@
 
 #include "control/log.h"
 #include "control/methods.h"
+#include "control/rpc_list.h"
 #include "control/service_watch.h"
 
 /* Of JSON-RPC itself. */
@@ -24,6 +25,8 @@ struct conn {
 	struct rpc *rpc;
 	struct bufferevent *bev;
 	struct service_watch *watch; /* what it has subscribed to */
+	struct rpc_list *list;	     /* the answer under way; further requests wait */
+	struct evbuffer *held;	     /* what is to be sent after it; NULL: nothing yet */
 	bool closing;		     /* when what is to be written is out */
 };
 
@@ -40,19 +43,34 @@ static void conn_free(struct conn *conn)
 	TAILQ_REMOVE(&conn->rpc->conns, conn, link);
 	conn->rpc->count--;
 	service_watch_close(conn->watch);
+	rpc_list_end(conn->list);
+	if (conn->held)
+		evbuffer_free(conn->held);
 	bufferevent_free(conn->bev);
 	free(conn);
+}
+
+/* Where the next message goes: not into the middle of a list. NULL: no memory. */
+static struct evbuffer *conn_out(struct conn *conn)
+{
+	if (!conn->list)
+		return bufferevent_get_output(conn->bev);
+	if (!conn->held)
+		conn->held = evbuffer_new();
+	return conn->held;
 }
 
 /* Writes one object and takes it over. A client that does not read is not read from until it does. */
 static void conn_send(struct conn *conn, json_t *message)
 {
-	struct evbuffer *out = bufferevent_get_output(conn->bev);
+	struct evbuffer *out = conn_out(conn);
 	char *text = message ? json_dumps(message, JSON_COMPACT) : NULL;
 
 	json_decref(message);
-	if (!text)
+	if (!text || !out) {
+		free(text);
 		return;
+	}
 	evbuffer_add(out, text, strlen(text));
 	evbuffer_add(out, "\n", 1);
 	free(text);
@@ -65,7 +83,9 @@ static void conn_notify(void *arg, const char *method, json_t *params)
 {
 	struct conn *conn = arg;
 
-	if (evbuffer_get_length(bufferevent_get_output(conn->bev)) > RPC_WATCH_MAX) {
+	struct evbuffer *out = conn_out(conn);
+
+	if (!out || evbuffer_get_length(out) > RPC_WATCH_MAX) {
 		json_decref(params);
 		bufferevent_trigger_event(conn->bev, BEV_EVENT_ERROR, BEV_TRIG_DEFER_CALLBACKS);
 		return;
@@ -107,6 +127,43 @@ static int run(struct conn *conn, const struct api_method *method, const json_t 
 	return -1;
 }
 
+/* Writes the next part of the list under way. The loop then does other work, until the client has taken it.
+ */
+static void continue_list(struct conn *conn)
+{
+	struct evbuffer *out = bufferevent_get_output(conn->bev);
+
+	if (rpc_list_next(conn->list, out)) {
+		rpc_list_end(conn->list);
+		conn->list = NULL;
+		if (conn->held)
+			evbuffer_add_buffer(out, conn->held);
+	}
+	if (evbuffer_get_length(out) == 0)
+		bufferevent_trigger(conn->bev, EV_WRITE, BEV_TRIG_DEFER_CALLBACKS);
+}
+
+static void send_result(struct conn *conn, const struct api_method *method, const json_t *params,
+	const json_t *id, json_t *result)
+{
+	json_t *message;
+
+	if (!method->part) {
+		message = answer(id);
+		json_object_set_new(message, "result", result);
+		conn_send(conn, message);
+		return;
+	}
+	json_decref(result);
+	conn->list = rpc_list_begin(conn->rpc->model, method, params, id, bufferevent_get_output(conn->bev));
+	if (!conn->list) {
+		send_error(conn, id, API_INTERNAL, "out of memory");
+		return;
+	}
+	bufferevent_disable(conn->bev, EV_READ);
+	continue_list(conn);
+}
+
 static void handle(struct conn *conn, const json_t *request)
 {
 	const json_t *id = json_object_get(request, "id"), *params = json_object_get(request, "params");
@@ -114,7 +171,7 @@ static void handle(struct conn *conn, const json_t *request)
 	const struct api_method *method;
 	struct api_err err = {0};
 	bool good_id = !id || json_is_string(id) || json_is_integer(id) || json_is_null(id);
-	json_t *result, *message;
+	json_t *result;
 
 	if (!name || !good_id) {
 		send_error(conn, good_id ? id : NULL, INVALID_REQUEST,
@@ -132,13 +189,10 @@ static void handle(struct conn *conn, const json_t *request)
 			send_error(conn, id, err.code, err.text);
 		return;
 	}
-	if (!id) {
+	if (id)
+		send_result(conn, method, params, id, result);
+	else
 		json_decref(result);
-		return;
-	}
-	message = answer(id);
-	json_object_set_new(message, "result", result);
-	conn_send(conn, message);
 }
 
 static void handle_line(struct conn *conn, const char *line, size_t len)
@@ -168,13 +222,14 @@ static void on_read(struct bufferevent *bev, void *arg)
 	size_t len;
 	char *line;
 
-	while (!conn->closing && evbuffer_get_length(bufferevent_get_output(bev)) <= RPC_BACKLOG_MAX &&
+	while (!conn->closing && !conn->list &&
+		evbuffer_get_length(bufferevent_get_output(bev)) <= RPC_BACKLOG_MAX &&
 		(line = evbuffer_readln(in, &len, EVBUFFER_EOL_LF))) {
 		if (len)
 			handle_line(conn, line, len);
 		free(line);
 	}
-	if (!conn->closing && evbuffer_get_length(in) > RPC_LINE_MAX)
+	if (!conn->closing && !conn->list && evbuffer_get_length(in) > RPC_LINE_MAX)
 		hang_up(conn, "a request is at most 1 MiB");
 }
 
@@ -184,6 +239,10 @@ static void on_written(struct bufferevent *bev, void *arg)
 
 	if (conn->closing) {
 		conn_free(conn);
+		return;
+	}
+	if (conn->list) {
+		continue_list(conn);
 		return;
 	}
 	bufferevent_enable(bev, EV_READ);

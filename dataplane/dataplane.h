@@ -176,6 +176,10 @@ int dp_fdb_del(struct dp *dp, uint16_t net, const uint8_t mac[6]);
 void dp_fdb_flush(struct dp *dp, uint16_t net);
 /** Calls fn for each live entry; fn returns false to stop. */
 void dp_fdb_walk(struct dp *dp, bool (*fn)(void *arg, const struct dp_fdb_entry *entry), void *arg);
+/** The same for at most a thousand or two of them from *at on (0 at first), which it moves. False: that was
+ * the end. What comes, goes or moves meanwhile may be missed or met twice. */
+bool dp_fdb_walk_part(
+	struct dp *dp, uint64_t *at, bool (*fn)(void *arg, const struct dp_fdb_entry *entry), void *arg);
 
 /* --- services ------------------------------------------------------------------------------------------- */
 

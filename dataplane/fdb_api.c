@@ -6,6 +6,8 @@
 #include "dataplane/parse.h"
 #include "dataplane/private.h"
 
+enum { PART_BUCKETS = 512 }; /* of a walk in parts: at most four times as many entries */
+
 static bool target_in_network(struct dp *dp, const struct dp_fdb_entry *entry)
 {
 	const struct port *port = dp_get_port(dp, entry->port);
@@ -56,6 +58,18 @@ static bool visit(void *arg, uint64_t key, uint64_t value)
 	memcpy(entry.mac, &key, 6);
 	walk->stop = !walk->fn(walk->arg, &entry);
 	return false;
+}
+
+bool dp_fdb_walk_part(
+	struct dp *dp, uint64_t *at, bool (*fn)(void *arg, const struct dp_fdb_entry *entry), void *arg)
+{
+	struct walk walk = {dp, fn, arg, false};
+	uint32_t buckets = fdb_buckets(dp->fdb), first = *at < buckets ? (uint32_t)*at : buckets;
+	uint32_t end = buckets - first > PART_BUCKETS ? first + PART_BUCKETS : buckets;
+
+	fdb_scan(dp->fdb, first, end, visit, &walk);
+	*at = end;
+	return end < buckets && !walk.stop;
 }
 
 void dp_fdb_walk(struct dp *dp, bool (*fn)(void *arg, const struct dp_fdb_entry *entry), void *arg)

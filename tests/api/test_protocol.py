@@ -8,7 +8,7 @@ import stat
 import pytest
 
 from rig import wait
-from rig.daemon import Connection, Daemon
+from rig.daemon import Connection, Daemon, RpcError
 
 PARSE, REQUEST = -32700, -32600
 
@@ -70,6 +70,53 @@ def test_half_a_line_holds_nobody_up(daemon):
 def test_many_requests_in_one_write_are_answered_in_order(client):
     client.send("".join(json.dumps({"id": i, "method": "version"}) + "\n" for i in range(500)))
     assert [client.receive()["id"] for _ in range(500)] == list(range(500))
+
+
+@pytest.fixture(scope="module")
+def long_table():
+    """A daemon whose MAC table makes an answer far longer than a socket holds."""
+    config = {"dataplane": {"fdb_size": 65536},
+              "networks": [{"name": "web", "subnet": "10.1.0.0/24"}, {"name": "empty"}],
+              "ports": [{"name": "n1", "network": "web", "type": "null"}],
+              "services": [{"name": "api"}],
+              "fdb": [{"network": "web", "mac": f"02:00:00:00:{i >> 8:02x}:{i & 255:02x}", "port": "n1"} for i in range(20000)]}
+    with Daemon(config) as running:
+        yield running
+
+
+def test_a_long_list_is_whole_and_holds_nobody_up(long_table):
+    with Connection(long_table.socket) as slow, Connection(long_table.socket) as client:
+        slow.send(json.dumps({"id": "long", "method": "fdb.list"}) + "\n" + json.dumps({"id": 2, "method": "version"}) + "\n")
+        for _ in range(50):
+            assert client.call("version")["version"]
+        answer = slow.receive()
+        assert answer["id"] == "long" and len({row["mac"] for row in answer["result"]}) == len(answer["result"]) == 20000
+        assert slow.receive()["id"] == 2
+
+
+def test_a_long_list_is_not_cut_by_a_notification(long_table):
+    with Connection(long_table.socket) as watch:
+        watch.call("service.watch", {"name": "api"})
+        watch.send(json.dumps({"id": 1, "method": "fdb.list"}) + "\n")
+        wait.until(lambda: long_table.rpc("version"), "the list has begun")
+        long_table.rpc("backend.add", service="api", address="192.0.2.1", port=1)
+        first, then = watch.receive(), watch.receive()
+        assert (len(first["result"]), then["method"]) == (20000, "service.changed")
+        long_table.rpc("backend.del", service="api", address="192.0.2.1", port=1)
+
+
+def test_lists_of_one_network(long_table):
+    assert len(long_table.rpc("fdb.list", network="web")) == 20000
+    assert long_table.rpc("fdb.list", network="empty") == []
+    with pytest.raises(RpcError, match="network"):
+        long_table.rpc("fdb.list", network="none")
+
+
+def test_a_client_may_leave_in_the_middle_of_a_list(long_table):
+    for _ in range(20):
+        with Connection(long_table.socket) as client:
+            client.send(json.dumps({"id": 1, "method": "fdb.list"}) + "\n")
+    assert long_table.rpc("version")
 
 
 def test_a_notification_gets_no_answer(client):

@@ -1,0 +1,22 @@
+/*
+ * rpc_list.h: answers that are lists too long to make at once (api.h, `part`). They are written part by part,
+ * the next one when the client has taken the last; so neither the daemon's other work nor its memory feels
+ * how long a list is.
+ */
+#pragma once
+
+#include "control/api.h"
+
+struct evbuffer;
+struct rpc_list;
+
+/** Begins an answer to request `id` and writes its head to `out`. `params` passed method->fn. NULL: no
+ * memory. */
+struct rpc_list *rpc_list_begin(struct model *model, const struct api_method *method, const json_t *params,
+	const json_t *id, struct evbuffer *out);
+
+/** Writes the next part to `out`, maybe nothing. True when that was the last one: then only rpc_list_end. */
+bool rpc_list_next(struct rpc_list *list, struct evbuffer *out);
+
+/** Frees it, whether it was written to its end or not. NULL is allowed. */
+void rpc_list_end(struct rpc_list *list);
