@@ -22,6 +22,15 @@ struct goal {
 	double limit;
 };
 
+#define VXLAN(pairs)                                                                                         \
+	{                                                                                                    \
+		"vxlan", "both", 64, pairs                                                                   \
+	}
+#define LB(connections)                                                                                      \
+	{                                                                                                    \
+		"lb", "established", 64, connections                                                         \
+	}
+
 #define L2(size, pairs)                                                                                      \
 	{                                                                                                    \
 		"l2", "", size, pairs                                                                        \
@@ -66,6 +75,20 @@ static const struct goal goals[] = {
 	ADDED("fdb"),
 	ADDED("scrape"),
 	ADDED("list"),
+	{"encap and decap, 1 pair: Mpps over Open vSwitch's", METRIC_MPPS, {VXLAN(1), "sluice"},
+		{VXLAN(1), "ovs"}, AT_LEAST, 4},
+	{"encap and decap, 1,000 pairs: Mpps over Open vSwitch's", METRIC_MPPS, {VXLAN(1000), "sluice"},
+		{VXLAN(1000), "ovs"}, AT_LEAST, 4},
+	{"1,000 connections: Mpps over Open vSwitch's", METRIC_MPPS, {LB(1000), "sluice"}, {LB(1000), "ovs"},
+		AT_LEAST, 4},
+	{"100,000 connections: Mpps over Open vSwitch's", METRIC_MPPS, {LB(100000), "sluice"},
+		{LB(100000), "ovs"}, AT_LEAST, 6},
+	{"1,000,000 connections: Mpps over 10,000's", METRIC_MPPS, {LB(1000000), "sluice"},
+		{LB(10000), "sluice"}, AT_LEAST, 0.6},
+	{"1,000,000 new connections: millions a second", METRIC_MPPS, {{"lb", "new", 64, 1000000}, "sluice"},
+		{{0}, NULL}, AT_LEAST, 1},
+	{"established traffic while the table is full: percent lost", METRIC_LOSS,
+		{{"lb-full", "", 64, 10000}, "sluice"}, {{0}, NULL}, AT_MOST, 0},
 	{"2 ports, no huge pages: MB of its own", METRIC_RSS_ANON, {{"memory", "", 64, 2}, "sluice"},
 		{{0}, NULL}, AT_MOST, 150},
 };

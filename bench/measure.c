@@ -31,13 +31,18 @@ int measure_generator(struct session *s, unsigned pairs, struct generator **out)
 
 void measure_warm_up(struct session *s, struct generator *g)
 {
+	measure_warm_up_with(s, measure_run, g);
+}
+
+void measure_warm_up_with(struct session *s, measure_fn *fn, void *arg)
+{
 	double length = s->o->warm_up, before = 0, now, change;
 	struct generator_result result;
 
 	if (length == 0)
 		return;
 	for (double spent = 0; spent < SETTLE_S && !atomic_load(s->stop); spent += length, before = now) {
-		generator_run(g, length, &result);
+		fn(arg, length, &result);
 		now = (double)result.received / result.seconds;
 		change = now > before ? now - before : before - now;
 		if (before > 0 && change <= SETTLED * now)

@@ -13,14 +13,15 @@
  */
 int measure_generator(struct session *s, unsigned pairs, struct generator **out);
 
-/** Traffic until the switch has found its pace: caches filled, flow tables grown. */
-void measure_warm_up(struct session *s, struct generator *g);
-
 /** What drives the traffic of a trial for `seconds`. */
 typedef void measure_fn(void *arg, double seconds, struct generator_result *result);
 
 /** The usual one: generator_run; `arg` is the generator. */
 measure_fn measure_run;
+
+/** Traffic until the switch has found its pace: caches filled, flow tables grown. */
+void measure_warm_up(struct session *s, struct generator *g);
+void measure_warm_up_with(struct session *s, measure_fn *fn, void *arg);
 
 /**
  * Begins a trial of s->kind: probes the cores, resets the switch's counters, calls `fn`, and fills everything

@@ -40,6 +40,7 @@ static void set_environment(const struct peer *p, const struct peer_setup *setup
 	setenv("BENCH_SCENARIO", setup->scenario, 1);
 	set_number("BENCH_PORTS", setup->ports);
 	set_number("BENCH_COUNT", setup->count);
+	set_number("BENCH_SIZE", setup->size);
 	set_number("BENCH_CONNECTS", o->backend_connects);
 	setenv("BENCH_RING", o->packed ? "packed" : "split", 1);
 	if (o->sockets[0]) {
@@ -81,7 +82,7 @@ static void take_up_line(void *context, const char *text)
 
 static int make_fronts(struct peer *p, const struct peer_setup *setup, struct front **fronts)
 {
-	unsigned size = traffic_longest(setup->size);
+	unsigned size = setup->size + FRONT_HEADROOM; /* outer headers may come before it */
 
 	for (unsigned i = 0; i < setup->ports; i++) {
 		struct front_options opt = {.socket = p->n_sockets ? p->socket[i] : NULL,

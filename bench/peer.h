@@ -11,6 +11,7 @@
  *	BENCH_COUNT        of what the scenario counts: MAC addresses at each port that it must be able to
  *	                   learn, connections, ...
  *	BENCH_RING         split or packed: the front-ends ask for such rings
+ *	BENCH_SIZE         bytes of the longest frame to come, with FCS (without outer headers)
  *	BENCH_SOCKETS, BENCH_CONTROL, BENCH_CONNECTS   --sockets, --control, --backend-connects (peer
  *"running")
  *
@@ -49,7 +50,7 @@ struct peer_setup {
 	const char *scenario;
 	unsigned ports; /* 2..PEER_MAX_PORTS */
 	unsigned count;
-	unsigned size; /* the longest frame to come, or TRAFFIC_IMIX */
+	unsigned size; /* bytes of the longest frame to come, with FCS */
 };
 
 struct peer {

@@ -52,14 +52,14 @@ static void print_kind(const struct kind *kind)
 	char size[16];
 
 	snprintf(size, sizeof(size), "%u", kind->size);
-	printf("%6s %8u  %-8s", kind->size == TRAFFIC_IMIX ? "imix" : size, kind->count, kind->variant);
+	printf("%6s %8u  %-11s", kind->size == TRAFFIC_IMIX ? "imix" : size, kind->count, kind->variant);
 }
 
 static void print_header(const char *scenario, const bool shown[METRICS])
 {
 	const struct scenario *s = scenario_find(scenario);
 
-	printf("\n%s: %s\n%6s %8s  %-8s %-8s", scenario, s->help, "bytes", s->counts, "", "peer");
+	printf("\n%s: %s\n%6s %8s  %-11s %-8s", scenario, s->help, "bytes", s->counts, "", "peer");
 	for (unsigned m = 0; m < METRICS; m++)
 		if (shown[m])
 			printf(" %*s%*s", COLUMN, metric_info(m)->heading,

@@ -7,6 +7,7 @@
 
 #include "bench/ceiling.h"
 #include "bench/peer.h"
+#include "bench/traffic.h"
 
 /* The user's lists, or where there is none the scenario's. */
 static struct options complete(const struct scenario *scenario, const struct options *asked)
@@ -42,7 +43,8 @@ static int take_turn(const struct scenario *scenario, struct session *s)
 	int rc;
 
 	for (unsigned i = 0; i < s->o->n_sizes; i++)
-		setup.size = s->o->sizes[i] > setup.size ? s->o->sizes[i] : setup.size;
+		if (traffic_longest(s->o->sizes[i]) > setup.size)
+			setup.size = traffic_longest(s->o->sizes[i]);
 	s->fronts = fronts;
 	s->n_fronts = setup.ports;
 	progress(s);

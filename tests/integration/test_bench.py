@@ -130,6 +130,49 @@ def test_a_switch_that_already_runs_is_not_changed(start_sluiced, tmp_path):
     assert [network["name"] for network in daemon.rpc("network.list")] == ["n"]
 
 
+def test_what_goes_through_a_tunnel_is_right_inside_and_outside():
+    report = bench("--count", "1,500", "--size", "64,1518", "--huge-mb", "0", scenario="vxlan")
+    kinds = [(t["count"], t["size"], t["variant"]) for t in report["trials"]]
+    assert kinds == [(c, s, v) for c in (1, 500) for s in (64, 1518) for v in ("encap", "decap", "both")]
+    for trial in report["trials"]:
+        assert_all_arrived(trial)
+
+
+def test_a_mixture_of_sizes_goes_through_a_tunnel():
+    report = bench("--count", "1", "--size", "imix", "--huge-mb", "0", scenario="vxlan")
+    for trial in report["trials"]:
+        assert_all_arrived(trial)
+
+
+def test_connections_keep_their_backends_and_are_answered_from_the_vip():
+    report = bench("--count", "1,3000", "--size", "64,1518", "--huge-mb", "0", scenario="lb")
+    assert [(t["count"], t["variant"]) for t in report["trials"]] == 2 * [(1, "established")] + 2 * [(3000, "established")]
+    for trial in report["trials"]:
+        assert_all_arrived(trial)
+
+
+def test_new_connections_are_counted_once_each():
+    new, established = bench("--count", "100000", "--huge-mb", "0", scenario="lb")["trials"]
+    assert (new["variant"], established["variant"]) == ("new", "established")
+    assert new["sent"] <= 100000 and new["wrong"] == 0
+    assert_all_arrived(established)
+
+
+def test_a_full_table_of_connections_loses_nothing_of_the_established_ones():
+    report = bench("--count", "2000", "--huge-mb", "0", scenario="lb-full")
+    (trial,) = report["trials"]
+    assert_all_arrived(trial)
+    assert trial["loss_pct"] == 0
+
+
+@pytest.mark.parametrize("scenario", ["lb", "vxlan"])
+def test_a_switch_that_only_forwards_fails_these(scenario):
+    """Frames as they were sent are neither balanced nor in a tunnel."""
+    done = subprocess.run([BENCH, scenario, *SHORT, "--peers", "null", "--huge-mb", "0", "--count", "1"],
+                          capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and "does not deliver every" in done.stderr
+
+
 def test_memory_is_what_the_kernel_says():
     report = bench(scenario="memory")
     (trial,) = report["trials"]

@@ -1,0 +1,183 @@
+/*
+ * balance.h: the frames of scenario lb. Clients behind port 0 ask a vip, backends behind port 1 answer. Each
+ * frame says which connection it is of, so that the receiver can tell whether the switch has rewritten it
+ * rightly and kept the connection at its backend.
+ *
+ *	connection c is of client c / 1024, from UDP port 10000 + c % 1024
+ *	client i has 10.0.0.0 + 256 + i and MAC 02:5b:00:<i, 24 bits>
+ *	the vip is 10.255.0.1, UDP port 4000
+ *	backend b (of 16) has 10.254.0.1 + b, UDP port 5000 + b, and MAC 02:5b:01:<b, 24 bits>
+ *
+ *	14  IPv4
+ *	34  UDP, with its checksum
+ *	44  mark: BALANCE_MARK + the sending port
+ *	48  number, 64 bits, of this sender
+ *	56  connection, 32 bits
+ *	60  pattern to the end
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "bench/traffic.h"
+
+enum {
+	BALANCE_BACKENDS = 16,
+	BALANCE_NONE = 0xff, /* in a backend's place */
+	BALANCE_CLIENT_CONNECTIONS = 1024,
+	BALANCE_MAX_CONNECTIONS = 1 << 26, /* clients' addresses end before the backends' */
+	BALANCE_MARK = 0x1bce0000,
+	BALANCE_HEAD = 60, /* what changes from frame to frame */
+};
+
+enum { BALANCE_CLIENTS, BALANCE_SERVERS }; /* the ports */
+
+struct balance {
+	_Alignas(64) uint8_t whole[2][TRAFFIC_MAX]; /* of connection 0 and backend 0, number 0 */
+	unsigned length;			    /* in memory: without FCS */
+	uint32_t ip_sum[2], udp_sum[2];		    /* of the checksummed words that never change */
+	uint8_t router[6];			    /* where a vip is, and where answers come from */
+};
+
+/** Frames of `size` bytes with FCS (not a mixture); the switch answers for the vip as `router`. */
+void balance_init(struct balance *b, unsigned size, const uint8_t router[6]);
+
+/** The MAC of the backend with address `ip`: for arp_take(). */
+bool balance_host(uint32_t ip, uint8_t mac[6]);
+
+/** The one's complement sum of the 16-bit words of a number. */
+static inline uint32_t balance_words(uint64_t value)
+{
+	return (uint32_t)(value & 0xffff) + (uint32_t)(value >> 16 & 0xffff) +
+	       (uint32_t)(value >> 32 & 0xffff) + (uint32_t)(value >> 48);
+}
+
+static inline uint16_t balance_fold(uint32_t sum)
+{
+	sum = (sum & 0xffff) + (sum >> 16);
+	return (uint16_t)(sum + (sum >> 16));
+}
+
+static inline uint32_t balance_client_ip(uint32_t connection)
+{
+	return htonl(0x0a000100 + connection / BALANCE_CLIENT_CONNECTIONS);
+}
+
+static inline uint16_t balance_client_port(uint32_t connection)
+{
+	return htons((uint16_t)(10000 + connection % BALANCE_CLIENT_CONNECTIONS));
+}
+
+/** The last four bytes of a client's MAC. */
+static inline uint32_t balance_client_mac(uint32_t connection)
+{
+	return htonl(connection / BALANCE_CLIENT_CONNECTIONS);
+}
+
+static inline uint32_t balance_backend_ip(unsigned backend)
+{
+	return htonl(0x0afe0001 + backend);
+}
+
+static inline uint16_t balance_backend_port(unsigned backend)
+{
+	return htons((uint16_t)(5000 + backend));
+}
+
+/** Puts number, connection and, as the last, both checksums into a frame of port `from`; `ip` and `udp` are
+ * the sums of what else is this frame's own. */
+static inline void balance_seal(const struct balance *b, uint8_t *frame, unsigned from, uint32_t connection,
+	uint64_t seq, uint32_t ip, uint32_t udp)
+{
+	uint16_t ip_check = (uint16_t)~balance_fold(b->ip_sum[from] + ip), udp_check;
+
+	udp += b->udp_sum[from] + ip + balance_words(seq) + balance_words(connection);
+	udp_check = (uint16_t)~balance_fold(udp);
+	udp_check = udp_check ? udp_check : 0xffff;
+	memcpy(frame + 24, &ip_check, 2);
+	memcpy(frame + 40, &udp_check, 2);
+	memcpy(frame + 48, &seq, 8);
+	memcpy(frame + 56, &connection, 4);
+}
+
+/** Writes the first BALANCE_HEAD bytes of a request. */
+static inline void balance_request(const struct balance *b, uint8_t *frame, uint32_t connection, uint64_t seq)
+{
+	uint32_t ip = balance_client_ip(connection), mac = balance_client_mac(connection);
+	uint16_t port = balance_client_port(connection);
+
+	memcpy(frame, b->whole[BALANCE_CLIENTS], BALANCE_HEAD);
+	memcpy(frame + 8, &mac, 4);
+	memcpy(frame + 26, &ip, 4);
+	memcpy(frame + 34, &port, 2);
+	balance_seal(b, frame, BALANCE_CLIENTS, connection, seq, balance_words(ip), port);
+}
+
+/** Writes the first BALANCE_HEAD bytes of what `backend` answers. */
+static inline void balance_answer(
+	const struct balance *b, uint8_t *frame, uint32_t connection, unsigned backend, uint64_t seq)
+{
+	uint32_t ip[2] = {balance_backend_ip(backend), balance_client_ip(connection)};
+	uint16_t port[2] = {balance_backend_port(backend), balance_client_port(connection)};
+	uint32_t mac = balance_client_mac(connection);
+
+	memcpy(frame, b->whole[BALANCE_SERVERS], BALANCE_HEAD);
+	memcpy(frame + 2, &mac, 4);
+	frame[11] = (uint8_t)backend;
+	memcpy(frame + 26, ip, 8);
+	memcpy(frame + 34, port, 4);
+	balance_seal(b, frame, BALANCE_SERVERS, connection, seq, balance_words(ip[0]) + balance_words(ip[1]),
+		(uint32_t)port[0] + port[1]);
+}
+
+/**
+ * True when a frame of `len` bytes is a request to a backend, rewritten as it must be: the backend's MAC,
+ * address and port, the client's own. It is *backend's, of *connection (below `connections`), number *seq.
+ */
+static inline bool balance_read_request(const struct balance *b, const uint8_t *frame, uint32_t len,
+	uint32_t connections, uint32_t *connection, unsigned *backend, uint64_t *seq)
+{
+	uint32_t mark, source, destination, mac;
+	uint16_t ports[2];
+
+	memcpy(&mark, frame + 44, 4);
+	memcpy(connection, frame + 56, 4);
+	memcpy(seq, frame + 48, 8);
+	memcpy(&source, frame + 26, 4);
+	memcpy(&destination, frame + 30, 4);
+	memcpy(ports, frame + 34, 4);
+	memcpy(&mac, frame + 2, 4);
+	*backend = frame[5];
+	return len == b->length && mark == BALANCE_MARK + BALANCE_CLIENTS && *connection < connections &&
+	       *backend < BALANCE_BACKENDS && mac == htonl(1 << 24 | *backend) &&
+	       destination == balance_backend_ip(*backend) && ports[1] == balance_backend_port(*backend) &&
+	       source == balance_client_ip(*connection) && ports[0] == balance_client_port(*connection);
+}
+
+/** True when it is an answer to a client, rewritten as it must be: from the vip and its port. */
+static inline bool balance_read_answer(const struct balance *b, const uint8_t *frame, uint32_t len,
+	uint32_t connections, uint32_t *connection, uint64_t *seq)
+{
+	uint32_t mark, mac;
+	uint16_t port;
+
+	memcpy(&mark, frame + 44, 4);
+	memcpy(connection, frame + 56, 4);
+	memcpy(seq, frame + 48, 8);
+	memcpy(&mac, frame + 2, 4);
+	memcpy(&port, frame + 36, 2);
+	if (len != b->length || mark != BALANCE_MARK + BALANCE_SERVERS || *connection >= connections)
+		return false;
+	/* the vip and its port stand in a request where an answer has them too, the other way round */
+	return mac == balance_client_mac(*connection) && memcmp(frame + 6, b->router, 6) == 0 &&
+	       memcmp(frame + 26, b->whole[BALANCE_CLIENTS] + 30, 4) == 0 &&
+	       memcmp(frame + 34, b->whole[BALANCE_CLIENTS] + 36, 2) == 0 &&
+	       port == balance_client_port(*connection);
+}
+
+/** True when both checksums are right and everything that the switch may not change is as port `from` sent
+ * it.
+ */
+bool balance_intact(const struct balance *b, const uint8_t *frame, unsigned from);

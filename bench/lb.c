@@ -1,0 +1,264 @@
+/*
+ * lb: clients ask a vip, and the backends that their requests arrive at answer. First every connection is
+ * opened ("new": each packet is a connection), then requests and answers of all of them go both ways in
+ * random order ("established"). lb-full is the same with a connection table that holds half of what is
+ * opened, and established traffic beside new connections that find no room.
+ */
+#include <err.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/arp.h"
+#include "bench/balance.h"
+#include "bench/exchange.h"
+#include "bench/measure.h"
+#include "bench/peer.h"
+
+enum {
+	SPARE = 256,	  /* connections that show that every backend is reached */
+	NEW_MIN = 100000, /* fewer new connections take too short a time to measure */
+	FULL_PART = 2,	  /* lb-full: one in so many connections of the table is used once it is full */
+	FULL_EXCESS = 2,  /* and so many times as many as fit are opened */
+};
+
+#define OPEN_S 10.0
+#define STRAY UINT64_MAX /* in place of a number */
+
+struct lb {
+	struct exchange x; /* first: what its functions are given */
+	struct balance frames;
+	uint32_t connections;	    /* opened or to be opened */
+	uint32_t strays, strays_at; /* so many from there on send one request a burst that is not counted */
+	uint8_t *backend; /* of each connection, BALANCE_NONE before its first request has arrived */
+};
+
+/* Beside the `n` frames that count, a request of a connection that does not. */
+static unsigned write_stray(struct lb *lb, struct front_ring *r, unsigned slot)
+{
+	struct exchange *x = &lb->x;
+	uint32_t random = exchange_random(x);
+
+	if (front_tx_room(r, slot + 1) <= slot)
+		return 0;
+	balance_request(&lb->frames, front_tx_frame(r, slot),
+		lb->strays_at + (uint32_t)(((uint64_t)random * lb->strays) >> 32), STRAY);
+	return 1;
+}
+
+static void write_frames(struct exchange *x, unsigned from, unsigned n)
+{
+	struct lb *lb = (struct lb *)x;
+	struct front_ring *r = x->tx[from];
+
+	for (unsigned i = 0; i < n; i++) {
+		uint32_t connection = exchange_item(x, from);
+		uint64_t seq = x->from[from].sent++;
+
+		if (from == BALANCE_CLIENTS)
+			balance_request(&lb->frames, front_tx_frame(r, i), connection, seq);
+		else
+			balance_answer(
+				&lb->frames, front_tx_frame(r, i), connection, lb->backend[connection], seq);
+	}
+	if (lb->strays > 0 && from == BALANCE_CLIENTS)
+		n += write_stray(lb, r, n);
+	front_tx_publish(r, n);
+}
+
+/* A connection stays at the backend where it first arrived. */
+static inline bool read_request(struct lb *lb, const struct front_frame *frame, uint64_t *seq)
+{
+	uint32_t connection;
+	unsigned backend;
+
+	if (!balance_read_request(
+		    &lb->frames, frame->data, frame->len, lb->connections, &connection, &backend, seq))
+		return false;
+	if (__builtin_expect(lb->backend[connection] == BALANCE_NONE, 0))
+		lb->backend[connection] = (uint8_t)backend;
+	return lb->backend[connection] == backend;
+}
+
+static inline bool read_answer(struct lb *lb, const struct front_frame *frame, uint64_t *seq)
+{
+	uint32_t connection;
+
+	return balance_read_answer(&lb->frames, frame->data, frame->len, lb->connections, &connection, seq);
+}
+
+/* Who asks for a backend asks both ports. */
+static bool nobody(uint32_t ip, uint8_t mac[6])
+{
+	return false;
+}
+
+static void read_frames(struct exchange *x, unsigned at, const struct front_frame *frames, unsigned n)
+{
+	struct lb *lb = (struct lb *)x;
+
+	for (unsigned i = 0; i < n; i++) {
+		const struct front_frame *frame = &frames[i];
+		uint64_t seq;
+		bool ok =
+			at == BALANCE_SERVERS ? read_request(lb, frame, &seq) : read_answer(lb, frame, &seq);
+
+		if (ok) {
+			if (seq != STRAY)
+				exchange_count(x, at, seq);
+			if (exchange_due(x) && !balance_intact(&lb->frames, frame->data, !at))
+				exchange_wrong(x, at);
+		} else if (!arp_take(x->tx[at], frame, at == BALANCE_SERVERS ? balance_host : nobody)) {
+			exchange_wrong(x, at);
+		}
+	}
+}
+
+static void fill_slots(struct lb *lb, unsigned from)
+{
+	struct front_ring *r = lb->x.tx[from];
+
+	for (uint16_t i = 0; i < r->size; i++) {
+		memcpy(front_ring_buffer(r, i) + FRONT_HEADROOM, lb->frames.whole[from], lb->frames.length);
+		*front_ring_length(r, i) = FRONT_HDR + lb->frames.length;
+	}
+}
+
+static void run(void *arg, double seconds, struct generator_result *result)
+{
+	exchange_run(arg, seconds, result);
+}
+
+static void run_new(void *arg, double seconds, struct generator_result *result)
+{
+	struct lb *lb = arg;
+
+	exchange_sweep(&lb->x, BALANCE_CLIENTS, 0, lb->x.items, seconds, result);
+}
+
+/* Opens connections first..first + count - 1, each until its request has arrived. */
+static int open_all(struct session *s, struct lb *lb, uint32_t first, uint32_t count)
+{
+	double patience = OPEN_S + count * 20e-6;
+	int rc = 0;
+
+	for (uint32_t i = first, end; i < first + count && rc == 0; i = end) {
+		end = i + 1;
+		if (lb->backend[i] != BALANCE_NONE)
+			continue;
+		while (end < first + count && lb->backend[end] == BALANCE_NONE)
+			end++;
+		rc = exchange_each(&lb->x, BALANCE_CLIENTS, i, end - i, patience);
+	}
+	if (rc < 0 && !atomic_load(s->stop))
+		warnx("%s: it does not deliver every request to a backend, even at a slow pace",
+			s->peer->name);
+	return rc;
+}
+
+static int take_trials(struct session *s, struct lb *lb, const char *variant)
+{
+	int rc = 0;
+
+	snprintf(s->kind.variant, sizeof(s->kind.variant), "%s", variant);
+	for (unsigned k = 0; k < s->o->trials && rc == 0 && !atomic_load(s->stop); k++) {
+		struct trial t;
+
+		measure_warm_up_with(s, run, &lb->x);
+		measure_trial(s, run, &lb->x, &t);
+		if (lb->strays > 0)
+			t.value[METRIC_LOSS] = t.sent > 0 ? 100.0 * (double)t.lost / (double)t.sent : 0;
+		rc = atomic_load(s->stop) ? 0 : report_add(s->report, &t);
+	}
+	return rc;
+}
+
+/* Once only: then they are not new any more. */
+static int take_new(struct session *s, struct lb *lb)
+{
+	struct trial t;
+
+	if (lb->x.items < NEW_MIN)
+		return 0;
+	snprintf(s->kind.variant, sizeof(s->kind.variant), "new");
+	measure_trial(s, run_new, lb, &t);
+	return atomic_load(s->stop) ? 0 : report_add(s->report, &t);
+}
+
+static int take_room(struct session *s, struct lb *lb)
+{
+	int rc = take_new(s, lb);
+
+	if (rc == 0)
+		rc = open_all(s, lb, 0, lb->x.items);
+	return rc == 0 ? take_trials(s, lb, "established") : rc;
+}
+
+static int take_full(struct session *s, struct lb *lb)
+{
+	struct generator_result ignored;
+	int rc;
+
+	lb->x.items = s->kind.count / FULL_PART;
+	rc = open_all(s, lb, 0, lb->x.items);
+	if (rc < 0)
+		return rc;
+	lb->strays_at = lb->x.items;
+	lb->strays = s->kind.count * FULL_EXCESS;
+	exchange_sweep(&lb->x, BALANCE_CLIENTS, lb->strays_at, lb->strays, OPEN_S, &ignored);
+	return take_trials(s, lb, "");
+}
+
+/* All of one size of frame; the spare connections come last. */
+static int take_size(struct session *s, struct lb *lb, bool full)
+{
+	int rc;
+
+	memset(lb->backend, BALANCE_NONE, lb->connections);
+	balance_init(&lb->frames, s->kind.size, s->peer->mac);
+	exchange_init(&lb->x, s->fronts, s->o->window, s->stop);
+	lb->x.items = s->kind.count;
+	lb->x.write = write_frames;
+	lb->x.read = read_frames;
+	fill_slots(lb, BALANCE_CLIENTS);
+	fill_slots(lb, BALANCE_SERVERS);
+	rc = open_all(s, lb, lb->connections - SPARE, SPARE);
+	if (rc == 0)
+		rc = full ? take_full(s, lb) : take_room(s, lb);
+	return rc;
+}
+
+static int take(struct session *s, bool full)
+{
+	uint32_t connections = s->kind.count * (full ? 1 + FULL_EXCESS : 1) + SPARE;
+	struct lb *lb = aligned_alloc(_Alignof(struct lb), sizeof(*lb));
+	uint8_t *backend = malloc(connections);
+	int rc = lb && backend ? 0 : -ENOMEM;
+
+	for (unsigned i = 0; i < s->o->n_sizes && rc == 0 && !atomic_load(s->stop); i++) {
+		s->kind.size = s->o->sizes[i];
+		if (s->kind.size == TRAFFIC_IMIX) {
+			warnx("%s takes frames of one size, not a mixture", s->kind.scenario);
+			rc = -EINVAL;
+			break;
+		}
+		memset(lb, 0, sizeof(*lb));
+		lb->connections = connections;
+		lb->backend = backend;
+		rc = take_size(s, lb, full);
+	}
+	free(backend);
+	free(lb);
+	return rc;
+}
+
+int lb_take(struct session *s)
+{
+	return take(s, false);
+}
+
+int lb_full_take(struct session *s)
+{
+	return take(s, true);
+}
