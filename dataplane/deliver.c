@@ -95,6 +95,20 @@ static void refuse(struct worker *w, const struct burst *b, const struct port *p
 	port_drop(w, reason == DROP_WRONG_NETWORK ? b->in : port, f->net, reason);
 }
 
+/* Frames that left by an uplink count for their networks: as a rule one after the other for the same. */
+static void count_networks(struct worker *w, struct frame *const *frames, uint16_t n)
+{
+	uint16_t first = 0;
+
+	for (uint16_t i = 1; i <= n; i++) {
+		if (i < n && frames[i]->net == frames[first]->net)
+			continue;
+		if (frames[first]->net != NET_NONE)
+			w->net_stats[frames[first]->net].tx += i - first;
+		first = i;
+	}
+}
+
 /* Hands over n frames of one network and counts them as delivered; port_tx_drop() takes back what tx refuses.
  */
 static uint16_t transmit(struct worker *w, struct port *port, struct frame *const *frames, uint16_t n)
@@ -104,9 +118,8 @@ static uint16_t transmit(struct worker *w, struct port *port, struct frame *cons
 
 	for (unsigned i = 0; i < done; i++)
 		bytes += frames[i]->len;
-	for (unsigned i = 0; port->is_uplink && i < done; i++)
-		if (frames[i]->net != NET_NONE)
-			w->net_stats[frames[i]->net].tx++;
+	if (port->is_uplink)
+		count_networks(w, frames, done);
 	port_sent(w, port, port->net, done, bytes);
 	return done;
 }
@@ -238,11 +251,12 @@ static void post(struct outbox *box, struct port *port, struct frame *f)
 	put(parcel_for(box, port), f);
 }
 
-/* Where the frame before went, for the next one as a rule goes there too. */
+/* Where the frame before went, for the next one as a rule goes there too: one for ports, one for vteps. */
 struct last_hop {
 	uint16_t out, net;
-	uint32_t longest;      /* frames up to this length need no second look */
-	struct parcel *parcel; /* NULL: each frame needs one */
+	uint32_t longest;	 /* frames up to this length need no second look */
+	struct parcel *parcel;	 /* NULL: each frame needs one */
+	const struct vtep *vtep; /* of those to a vtep */
 };
 
 static void choose_hop(struct worker *w, const struct frame *f, struct last_hop *hop)
@@ -342,7 +356,24 @@ static bool finish_for_tunnel(struct worker *w, struct port *uplink, struct fram
 	return true;
 }
 
-static void post_vtep(struct worker *w, struct burst *b, struct frame *f)
+static void choose_tunnel(struct worker *w, const struct frame *f, struct last_hop *hop)
+{
+	const struct vtep *vtep = dp_get_vtep(w->dp, f->out);
+	struct port *uplink = uplink_of(w, vtep);
+
+	hop->out = f->out;
+	hop->net = f->net;
+	hop->vtep = vtep;
+	hop->parcel = NULL;
+	if (!uplink || vtep->net != f->net || !vtep->ready ||
+		!atomic_load_explicit(&uplink->up, memory_order_relaxed))
+		return;
+	hop->longest = longest_inner(uplink);
+	hop->parcel = parcel_for(w->outbox, uplink);
+}
+
+/* The odd frame: its tunnel is not ready, or it asks for something, or it is long. */
+static void post_vtep_odd(struct worker *w, struct burst *b, struct frame *f)
 {
 	const struct vtep *vtep = dp_get_vtep(w->dp, f->out);
 	struct port *uplink = uplink_of(w, vtep);
@@ -355,6 +386,19 @@ static void post_vtep(struct worker *w, struct burst *b, struct frame *f)
 	} else if (finish_for_tunnel(w, uplink, f, vtep)) {
 		vxlan_encap(f, vtep);
 		post(w->outbox, uplink, f);
+	}
+}
+
+static __attribute__((noinline)) void post_vtep(
+	struct worker *w, struct burst *b, struct frame *f, struct last_hop *hop)
+{
+	if (__builtin_expect(f->out != hop->out || f->net != hop->net, 0))
+		choose_tunnel(w, f, hop);
+	if (__builtin_expect(hop->parcel && f->len <= hop->longest && !(f->off.flags | f->off.gso_type), 1)) {
+		vxlan_encap(f, hop->vtep);
+		put(hop->parcel, f);
+	} else {
+		post_vtep_odd(w, b, f);
 	}
 }
 
@@ -476,7 +520,7 @@ static void flood_all(struct worker *w, struct burst *b, struct frame **frames, 
 void deliver_stage(struct worker *w, struct burst *b)
 {
 	struct frame *flooded[BURST_MAX];
-	struct last_hop hop = {.out = OUT_NONE};
+	struct last_hop hop = {.out = OUT_NONE}, tunnel = hop;
 	unsigned nflood = 0;
 
 	for (unsigned i = 0; i < b->count; i++) {
@@ -487,7 +531,7 @@ void deliver_stage(struct worker *w, struct burst *b)
 			post_port(w, b, f, &hop);
 			break;
 		case V_VTEP:
-			post_vtep(w, b, f);
+			post_vtep(w, b, f, &tunnel);
 			break;
 		case V_FLOOD:
 			flooded[nflood++] = f;

@@ -65,6 +65,16 @@ static inline bool mac_multicast(const uint8_t *mac)
 	return mac[0] & 1;
 }
 
+/** Leaves what lies behind the Ethernet header to whoever needs it: parse_frame() then. */
+static inline void parse_later(struct frame *f)
+{
+	f->parsed = false;
+	f->l3_off = 0;
+	f->l4_off = 0;
+	f->ip_proto = 0;
+	f->ethertype = load16(frame_data(f) + 12);
+}
+
 /**
  * Sets ethertype, l3_off, l4_off and ip_proto of a frame of at least FRAME_MIN private bytes. Offsets stay 0
  * where the header is absent, cut off or contradicts the frame's length; l4_off stays 0 for every fragment.

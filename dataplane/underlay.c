@@ -7,6 +7,7 @@
 
 #include "dataplane/dp.h"
 #include "dataplane/exchange.h"
+#include "dataplane/fdb.h"
 #include "dataplane/offload.h"
 #include "dataplane/parse.h"
 #include "dataplane/pipeline.h"
@@ -45,23 +46,51 @@ static bool inner_offload(struct frame *f, uint16_t outer)
 	return offload_valid(f) || sctp_serve(f);
 }
 
+/* The tunnel that the frame before came through, for the next one as a rule comes through it too. */
+struct tunnel {
+	uint32_t vni, remote;
+	const struct vxlan_slot *slot; /* NULL: none yet */
+	bool deep;		       /* some stage will look past the inner Ethernet header */
+};
+
+static void find_tunnel(struct worker *w, struct tunnel *tunnel, uint32_t vni, uint32_t remote)
+{
+	const struct vxlan_map *map = atomic_load_explicit(&w->dp->vxlan, memory_order_acquire);
+	const struct network *net;
+
+	tunnel->vni = vni;
+	tunnel->remote = remote;
+	tunnel->slot = vxlan_find(map, vni, remote);
+	net = tunnel->slot ? dp_get_net(w->dp, tunnel->slot->net) : NULL;
+	tunnel->deep = net && atomic_load_explicit(&net->lb, memory_order_relaxed);
+}
+
 /* The inner frame starts `outer` bytes after the outer one and ends where the outer IP packet does. */
-static void decapsulate(struct worker *w, struct burst *b, struct frame *f, const struct vxlan_slot *slot,
-	uint16_t outer, uint32_t end)
+static inline void decapsulate(struct worker *w, struct burst *b, struct frame *f,
+	const struct tunnel *tunnel, uint16_t outer, uint32_t end)
 {
 	if (end > f->len || end < outer + (uint32_t)FRAME_MIN || f->hdr_len < outer + FRAME_MIN) {
 		frame_drop(f, DROP_MALFORMED);
 		return;
 	}
-	frame_trim(f, end); /* padding of the underlay */
+	if (__builtin_expect(end < f->len, 0))
+		frame_trim(f, end); /* padding of the underlay */
 	f->hdr_off += outer;
 	f->hdr_len -= outer;
 	f->len -= outer;
 	f->hash = 0;
-	f->net = slot->net;
-	f->src_vtep = slot->vtep;
+	f->net = tunnel->slot->net;
+	f->src_vtep = tunnel->slot->vtep;
+	fdb_prefetch(w->dp->fdb, fdb_frame_key(f->net, frame_data(f) + 6)); /* for the learn stage */
 	w->net_stats[f->net].rx++;
-	parse_frame(f);
+	if (tunnel->deep || f->off.flags || f->off.gso_type)
+		parse_frame(f);
+	else
+		parse_later(f);
+	if (tunnel->deep)
+		b->traits |= BURST_HAS_LOCAL | BURST_HAS_SERVICE;
+	else if (__builtin_expect(f->ethertype == ETHERTYPE_ARP, 0))
+		b->traits |= BURST_HAS_LOCAL;
 	if (!inner_offload(f, outer))
 		frame_drop(f, DROP_BAD_OFFLOAD);
 }
@@ -78,26 +107,44 @@ static bool vni_known(struct dp *dp, uint32_t vni)
 	return false;
 }
 
-static void underlay_vxlan(struct worker *w, struct burst *b, struct frame *f)
+/* A packet to the port of VXLAN whose IP header begins at byte `l3` and whose UDP header at byte `l4`. */
+static inline void underlay_vxlan(
+	struct worker *w, struct burst *b, struct frame *f, uint16_t l3, uint16_t l4, struct tunnel *tunnel)
 {
-	const uint8_t *data = frame_data(f), *vxlan = data + f->l4_off + 8;
-	uint16_t outer = f->l4_off + 16;
-	uint32_t vni, remote = load_ip4(data + f->l3_off + 12);
-	const struct vxlan_slot *slot;
+	const uint8_t *data = frame_data(f), *vxlan = data + l4 + 8;
+	uint32_t vni, remote = load_ip4(data + l3 + 12);
+	uint16_t outer = l4 + 16;
 
 	if (f->hdr_len < outer || !(vxlan[0] & 0x08)) {
 		frame_drop(f, DROP_MALFORMED);
 		return;
 	}
 	vni = (uint32_t)vxlan[4] << 16 | load16(vxlan + 5);
-	slot = vxlan_find(atomic_load_explicit(&w->dp->vxlan, memory_order_acquire), vni, remote);
-	if (!slot)
+	if (__builtin_expect(!tunnel->slot || tunnel->vni != vni || tunnel->remote != remote, 0))
+		find_tunnel(w, tunnel, vni, remote);
+	if (!tunnel->slot)
 		frame_drop(f, vni_known(w->dp, vni) ? DROP_UNKNOWN_VTEP : DROP_UNKNOWN_VNI);
 	else
-		decapsulate(w, b, f, slot, outer, f->l3_off + load16(data + f->l3_off + 2));
+		decapsulate(w, b, f, tunnel, outer, l3 + load16(data + l3 + 2));
 }
 
-static void underlay_one(struct worker *w, struct burst *b, struct frame *f)
+/* What nearly every frame of an underlay is: UDP to our port of VXLAN, in an IPv4 packet that is whole and
+ * has no options, without a VLAN tag. */
+static inline bool is_plain_vxlan(const struct port *in, struct frame *f)
+{
+	const uint8_t *data = frame_data(f), *ip = data + ETH_LEN;
+	uint16_t total;
+
+	if (f->hdr_len < ETH_LEN + 20 + 8)
+		return false;
+	total = load16(ip + 2);
+	return load16(data + 12) == ETHERTYPE_IP4 && ip[0] == 0x45 && ip[9] == IPPROTO_UDP &&
+	       !(load16(ip + 6) & IP4_MF_OFFSET) && total >= 20 && total <= f->len - ETH_LEN &&
+	       load16(ip + 22) == in->vxlan_port && load_ip4(ip + 16) == in->address && in->address &&
+	       mac_equal(data, in->mac);
+}
+
+static void underlay_one(struct worker *w, struct burst *b, struct frame *f, struct tunnel *tunnel)
 {
 	const uint8_t *data = frame_data(f);
 
@@ -109,7 +156,7 @@ static void underlay_one(struct worker *w, struct burst *b, struct frame *f)
 		frame_drop(f, DROP_NOT_FOR_US);
 	} else if (f->ip_proto == IPPROTO_UDP && f->l4_off &&
 		   load16(data + f->l4_off + 2) == b->in->vxlan_port) {
-		underlay_vxlan(w, b, f);
+		underlay_vxlan(w, b, f, f->l3_off, f->l4_off, tunnel);
 	} else if (f->off = (struct offload){0}, !reply_icmp_echo(f, b->in->mac)) {
 		frame_drop(f, DROP_NOT_FOR_US);
 	}
@@ -117,12 +164,17 @@ static void underlay_one(struct worker *w, struct burst *b, struct frame *f)
 
 void underlay_stage(struct worker *w, struct burst *b)
 {
-	b->traits |= BURST_HAS_LOCAL | BURST_HAS_SERVICE;
+	struct tunnel tunnel = {.slot = NULL};
+
 	for (unsigned i = 0; i < b->count; i++) {
 		struct frame *f = &b->frame[i];
 
 		f->net = NET_NONE;
-		parse_frame(f);
-		underlay_one(w, b, f);
+		if (__builtin_expect(is_plain_vxlan(b->in, f), 1)) {
+			underlay_vxlan(w, b, f, ETH_LEN, ETH_LEN + 20, &tunnel);
+		} else {
+			parse_frame(f);
+			underlay_one(w, b, f, &tunnel);
+		}
 	}
 }

@@ -4,6 +4,8 @@
  * Cycles a packet by TSC; the least of many rounds, for on a shared machine anything more is somebody else's.
  *
  *   bench-stages [PAIRS ...]      MAC pairs in random order (1 10000 100000)
+ *
+ * Three ways: between two ports of a network, into a VXLAN tunnel, and out of one.
  */
 #include <err.h>
 #include <rte_cycles.h>
@@ -11,10 +13,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dataplane/neigh.h"
+#include "dataplane/parse.h"
 #include "dataplane/pipeline.h"
 #include "dataplane/private.h"
+#include "dataplane/reply.h"
+#include "dataplane/vxlan.h"
 
-enum { FRAME = 64, ROUNDS = 200, BURSTS = 256, STAGES = 16 };
+enum { FRAME = 64, ROUNDS = 200, BURSTS = 256, STAGES = 16, VNI = 100 };
+
+enum way { SWITCH, ENCAP, DECAP };
+static const char *const ways[] = {"switch", "encap", "decap"};
+
+static const uint8_t remote_mac[6] = {2, 9, 0, 0, 0, 2};
 
 static void *fd_add(void *ctx, int fd, unsigned events, void (*fn)(void *arg, unsigned what), void *arg)
 {
@@ -49,7 +60,21 @@ static uint16_t nowhere_tx(struct port *port, struct worker *w, struct frame *co
 static const struct port_ops nowhere = {
 	.name = "nowhere", .open = nowhere_open, .close = nowhere_close, .rx = nowhere_rx, .tx = nowhere_tx};
 
-static struct dp *start(struct port *port[2], uint32_t pairs)
+/* A tunnel over the uplink port[1], whose other end has answered already. */
+static void start_tunnel(struct dp *dp, uint16_t net, struct port *port[2])
+{
+	uint32_t remote = htonl(0xc0000202);
+	uint8_t answer[ARP_FRAME_LEN];
+	struct dp_err err = {""};
+	uint16_t id;
+
+	if (dp_vtep_add(dp, net, remote, &id, &err))
+		errx(1, "%s", err.text);
+	reply_write_arp_request(answer, remote_mac, remote, port[1]->address);
+	neigh_input(dp, NET_NONE, port[1]->id, answer, sizeof(answer));
+}
+
+static struct dp *start(enum way way, struct port *port[2], uint32_t pairs)
 {
 	static const int cores[] = {0};
 	static int here;
@@ -61,19 +86,31 @@ static struct dp *start(struct port *port[2], uint32_t pairs)
 		.fdb_size = pairs * 2 + 1024,
 		.conn_size = 1024,
 		.loop = {&here, fd_add, del, timer_add, del}};
-	struct dp_network net = {.mode = DP_BRIDGE, .mtu = 1500, .age_s = 300};
+	struct dp_network net = {
+		.mode = way == SWITCH ? DP_BRIDGE : DP_OVERLAY, .vni = VNI, .mtu = 1500, .age_s = 300};
 	struct dp_port spec = {.type = DP_NULL, .mtu = 1500};
 	struct dp_err err = {""};
 	struct dp *dp;
-	uint16_t id;
+	uint16_t id, net_id;
 
 	if (dp_prepare(&config, &dp, &err) || dp_network_add(dp, &net, &spec.net, &err))
 		errx(1, "%s", err.text);
+	net_id = spec.net;
 	for (int i = 0; i < 2; i++) {
+		if (i == 1 && way != SWITCH)
+			spec = (struct dp_port){.type = DP_NULL,
+				.net = DP_NET_NONE,
+				.mtu = 9000,
+				.mac = {2, 9, 0, 0, 0, 1},
+				.address = htonl(0xc0000201),
+				.prefix = 24,
+				.vxlan_port = VXLAN_PORT};
 		if (port_add(dp, &spec, &nowhere, &id, &err))
 			errx(1, "%s", err.text);
 		port[i] = dp_get_port(dp, id);
 	}
+	if (way != SWITCH)
+		start_tunnel(dp, net_id, port);
 	dp->worker[0]->now_s = 1;
 	return dp;
 }
@@ -87,8 +124,19 @@ static void put_mac(uint8_t *mac, unsigned side, uint32_t n)
 	memcpy(mac, m, 6);
 }
 
+/* What the other end of the tunnel puts before a frame. */
+static void put_outer(const struct port *uplink, uint8_t *outer)
+{
+	struct vtep vtep = {.remote = uplink->address, .vni = VNI};
+
+	vxlan_prepare(&vtep, uplink->mac, remote_mac, htonl(0xc0000202), VXLAN_PORT);
+	memcpy(outer, vtep.outer, VXLAN_OUTER);
+	store16(outer + 14 + 2, FRAME + VXLAN_OUTER - 14);
+}
+
 static void fill(struct burst *b, struct port *in, unsigned side, uint32_t pairs, uint32_t *random)
 {
+	unsigned outer = in->is_uplink ? VXLAN_OUTER : 0;
 	static const uint8_t ip_start[] = {8, 0, 0x45, 0, 0, 0x32, 0, 0, 0, 0, 64, 17};
 
 	b->in = in;
@@ -103,20 +151,23 @@ static void fill(struct burst *b, struct port *in, unsigned side, uint32_t pairs
 		n = (uint32_t)((uint64_t)*random * pairs >> 32);
 		frame_init(f);
 		data = frame_data(f);
+		if (outer)
+			put_outer(in, data);
+		data += outer;
 		memset(data, 0, FRAME);
 		put_mac(data, !side, n);
 		put_mac(data + 6, side, n);
 		memcpy(data + 12, ip_start, sizeof(ip_start));
-		f->hdr_len = FRAME;
-		f->len = FRAME;
+		f->hdr_len = (uint16_t)(outer + FRAME);
+		f->len = outer + FRAME;
 	}
 }
 
-static void measure(uint32_t pairs)
+static void measure(enum way way, uint32_t pairs)
 {
 	uint64_t best[STAGES], total = 0;
 	struct port *port[2];
-	struct dp *dp = start(port, pairs);
+	struct dp *dp = start(way, port, pairs);
 	struct worker *w = dp->worker[0];
 	uint32_t random = 1;
 
@@ -126,7 +177,9 @@ static void measure(uint32_t pairs)
 			w->flood_left = 2048;
 			fill(&w->burst, port[side], side, 1, &random);
 			for (unsigned i = 0; i < BURST_MAX; i++)
-				put_mac(frame_data(&w->burst.frame[i]) + 6, side, n);
+				put_mac(frame_data(&w->burst.frame[i]) +
+						(port[side]->is_uplink ? VXLAN_OUTER : 0) + 6,
+					side, n);
 			w->burst.count = 1;
 			pipeline_run(w, &w->burst);
 		}
@@ -134,13 +187,15 @@ static void measure(uint32_t pairs)
 		uint64_t cycles[STAGES] = {0};
 
 		for (unsigned i = 0; i < BURSTS; i++) {
-			fill(&w->burst, port[i & 1], i & 1, pairs, &random);
+			unsigned side = way == SWITCH ? i & 1 : way == DECAP;
+
+			fill(&w->burst, port[side], side, pairs, &random);
 			pipeline_run_timed(w, &w->burst, cycles);
 		}
 		for (unsigned s = 0; s < pipeline_len; s++)
 			best[s] = cycles[s] < best[s] ? cycles[s] : best[s];
 	}
-	printf("%8u", pairs);
+	printf("%8s %8u", ways[way], pairs);
 	for (unsigned s = 0; s < pipeline_len; s++) {
 		printf(" %10.1f", (double)best[s] / (BURSTS * BURST_MAX));
 		total += best[s];
@@ -151,18 +206,20 @@ static void measure(uint32_t pairs)
 
 int main(int argc, char **argv)
 {
-	if (argc == 2)
-		measure((uint32_t)strtoul(argv[1], NULL, 10));
-	printf("   pairs");
+	for (enum way way = SWITCH; argc == 3 && way <= DECAP; way++)
+		if (strcmp(argv[1], ways[way]) == 0)
+			measure(way, (uint32_t)strtoul(argv[2], NULL, 10));
+	printf("%8s    pairs", "");
 	for (unsigned s = 0; s < pipeline_len; s++)
 		printf(" %10s", pipeline[s].name);
 	printf("    total\n");
 	fflush(stdout);
-	for (int i = 0; i < (argc > 1 ? argc - 1 : 3); i++) {
+	for (int i = 0; i < 3 * (argc > 1 ? argc - 1 : 3); i++) {
 		static const char *const usual[] = {"1", "10000", "100000"};
 		char command[4096];
 
-		snprintf(command, sizeof(command), "%s %s", argv[0], argc > 1 ? argv[i + 1] : usual[i]);
+		snprintf(command, sizeof(command), "%s %s %s", argv[0], ways[i % 3],
+			argc > 1 ? argv[i / 3 + 1] : usual[i / 3]);
 		if (system(command))
 			return 1;
 	}

@@ -127,6 +127,37 @@ static void test_inner_frame_is_delivered_and_learned(void **state)
 	assert_int_equal(uplink.got[0].data[33], 3);
 }
 
+/* Behind a VLAN tag or IP options a tunnel's packet is as good as any; a fragment of one is nobody's. */
+static void test_unusual_outer_headers(void **state)
+{
+	uint8_t inner[2048], buf[2048];
+	size_t len = packet_eth(inner, MAC_BROADCAST, MAC_B, 200),
+	       total = wrap(buf, "192.0.2.3", VNI, inner, len);
+	uint64_t refused = harness_drops(dp, "not-for-us");
+
+	memmove(buf + 16, buf + 12, total - 12);
+	memcpy(buf + 12, (uint8_t[]){0x81, 0, 0, 7}, 4);
+	harness_send(dp, &uplink, buf, total + 4, PLAIN, 0);
+	assert_int_equal(a.count, 1);
+	assert_memory_equal(a.got[0].data, inner, len);
+
+	total = wrap(buf, "192.0.2.3", VNI, inner, len);
+	memmove(buf + 38, buf + 34, total - 34);
+	memset(buf + 34, 1, 4); /* no-operation */
+	buf[14] = 0x46;
+	buf[17] += 4; /* of 270 bytes */
+	harness_send(dp, &uplink, buf, total + 4, PLAIN, 0);
+	assert_int_equal(a.count, 2);
+	assert_int_equal(a.got[1].len, len);
+	assert_memory_equal(a.got[1].data, inner, len);
+
+	total = wrap(buf, "192.0.2.3", VNI, inner, len);
+	buf[20] = 0x20; /* more fragments */
+	harness_send(dp, &uplink, buf, total, PLAIN, 0);
+	assert_int_equal(a.count, 2);
+	assert_int_equal(harness_drops(dp, "not-for-us"), refused + 1);
+}
+
 static void test_unknown_vni_and_vtep(void **state)
 {
 	uint8_t inner[2048], buf[2048];
@@ -294,6 +325,7 @@ int main(void)
 		cmocka_unit_test_setup(test_unknown_vni_and_vtep, clear),
 		cmocka_unit_test_setup(test_gateway_stays_on_this_host, clear),
 		cmocka_unit_test_setup(test_uplink_is_a_host, clear),
+		cmocka_unit_test_setup(test_unusual_outer_headers, clear),
 		cmocka_unit_test_setup(test_cut_off_and_contradicting, clear),
 		cmocka_unit_test_setup(test_underlay_mtu, clear),
 		cmocka_unit_test_setup(test_the_tunnels_mtu_is_told, clear),
