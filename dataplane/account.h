@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "dataplane/dataplane.h"
+#include "dataplane/worker.h"
 
 enum { SAMPLE_EVERY = 64 };
 
@@ -25,4 +25,6 @@ struct account {
 	uint64_t gaps[DP_GAPS];	       /* milliseconds by their longest gap (gap.h) */
 	_Atomic(uint64_t) longest_gap; /* control takes it and sets it to 0 */
 	_Atomic(bool) asleep;
+	uint64_t queue_cycles[MAX_PORTS *
+			      PORT_QUEUES_MAX]; /* by queue, from the timed bursts; touched lazily */
 };

@@ -14,6 +14,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "dataplane/balance.h"
 #include "dataplane/exchange.h"
 #include "dataplane/fdb.h"
 #include "dataplane/mem.h"
@@ -49,6 +50,7 @@ static void on_tick(void *arg)
 	if (dp->priv->ticks++ % (1000 / DP_TICK_MS) == 0) {
 		lb_tick(dp);
 		stats_tick(dp);
+		balance_tick(dp);
 	}
 	rcu_flush(dp);
 }
@@ -93,6 +95,8 @@ static int open_tables(struct dp *dp)
 		rc = neigh_open(dp);
 	if (!rc)
 		rc = stats_open(dp);
+	if (!rc)
+		rc = balance_open(dp);
 	return rc;
 }
 
@@ -215,6 +219,7 @@ void dp_close(struct dp *dp)
 	if (dp->priv->link_fd >= 0)
 		close(dp->priv->link_fd);
 	stats_close(dp);
+	balance_close(dp);
 	mem_free(dp->priv, sizeof(*dp->priv));
 	mem_free(dp, sizeof(*dp));
 	instance = NULL;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "dataplane/account.h"
+#include "dataplane/balance.h"
 #include "dataplane/dp.h"
 #include "dataplane/mem.h"
 #include "dataplane/private.h"
@@ -271,12 +272,6 @@ void polling_sleep(struct worker *w)
 	disarm(atomic_load_explicit(&w->polling->list, memory_order_acquire));
 }
 
-/* Which worker polls a queue. Ports stay where they are when others come and go. */
-static unsigned worker_of(const struct dp *dp, const struct port *port, uint16_t queue)
-{
-	return (port->id + queue) % dp->nworker;
-}
-
 static struct poll_list *list_new(struct dp *dp, unsigned worker)
 {
 	uint64_t now = rte_rdtsc();
@@ -292,7 +287,7 @@ static struct poll_list *list_new(struct dp *dp, unsigned worker)
 		struct port *port = dp_get_port(dp, i);
 
 		for (unsigned q = 0; port && q < port->nqueue; q++) {
-			if (worker_of(dp, port, q) != worker)
+			if (balance_worker(dp, port->id, q) != worker)
 				continue;
 			if (port->ops->by_fd)
 				list->nfd++;
@@ -305,18 +300,59 @@ static struct poll_list *list_new(struct dp *dp, unsigned worker)
 	return list;
 }
 
+static int add_fd(struct dp *dp, struct port *port, unsigned q)
+{
+	struct epoll_event event = {.events = EPOLLIN, .data.u32 = (uint32_t)port->id << 16 | q};
+	int epoll = dp->worker[balance_worker(dp, port->id, q)]->polling->epoll;
+
+	return epoll_ctl(epoll, EPOLL_CTL_ADD, port->ops->rx_fd(port, q), &event) < 0 ? -errno : 0;
+}
+
 /* Has the port's workers listen to its fds; closing an fd takes it out of the set. */
 int polling_add_fds(struct dp *dp, struct port *port)
 {
 	if (!port->ops->by_fd)
 		return 0;
 	for (unsigned q = 0; q < port->nqueue; q++) {
-		struct epoll_event event = {.events = EPOLLIN, .data.u32 = (uint32_t)port->id << 16 | q};
-		int epoll = dp->worker[worker_of(dp, port, q)]->polling->epoll;
+		int rc = add_fd(dp, port, q);
 
-		if (epoll_ctl(epoll, EPOLL_CTL_ADD, port->ops->rx_fd(port, q), &event) < 0)
-			return -errno;
+		if (rc)
+			return rc;
 	}
+	return 0;
+}
+
+static void publish_list(struct dp *dp, unsigned worker, struct poll_list *list)
+{
+	struct poll_list *old = atomic_exchange(&dp->worker[worker]->polling->list, list);
+
+	if (old)
+		rcu_defer(dp, free, old);
+}
+
+int polling_hand_over(struct dp *dp, struct port *port, uint16_t queue, unsigned from)
+{
+	unsigned to = balance_worker(dp, port->id, queue);
+	struct poll_list *without = list_new(dp, from), *with = list_new(dp, to);
+
+	if (!without || !with) {
+		free(without);
+		free(with);
+		return -ENOMEM;
+	}
+	publish_list(dp, from, without);
+	if (port->ops->by_fd)
+		epoll_ctl(
+			dp->worker[from]->polling->epoll, EPOLL_CTL_DEL, port->ops->rx_fd(port, queue), NULL);
+	workers_wake(dp);
+	rcu_wait(dp);
+	/* nobody has it now; the old one may have gone to sleep with it armed, and will not disarm it */
+	if (port->ops->arm)
+		port->ops->arm(port, queue, false);
+	publish_list(dp, to, with);
+	if (port->ops->by_fd)
+		add_fd(dp, port, queue); /* it was in another set: there is room in this one too */
+	workers_wake(dp);
 	return 0;
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "dataplane/balance.h"
 #include "dataplane/fdb.h"
 #include "dataplane/port.h"
 #include "dataplane/private.h"
@@ -99,6 +100,7 @@ static int port_publish(struct dp *dp, struct port *port)
 	for (unsigned i = 0; i < dp->nworker; i++)
 		memset(&dp->worker[i]->port_stats[port->id], 0, sizeof(struct port_stats));
 	dp->priv->link_told[port->id] = false;
+	balance_place(dp, port);
 	rc = polling_add_fds(dp, port);
 	if (rc)
 		return rc;

@@ -37,6 +37,7 @@ struct dp_private {
 	void *timer, *watch;			     /* on control's loop */
 	unsigned ticks;
 	struct stats_window *window; /* stats.c: [MAX_WORKERS] */
+	struct balance *balance;     /* balance.c */
 };
 
 /** dp_open() but for the workers' threads, for tests that are the worker themselves. */
@@ -64,8 +65,13 @@ void vteps_rebind(struct dp *dp);
 /** ports.c: on the control loop, tells control of links that changed. */
 void ports_report_links(struct dp *dp);
 
-/** polling.c: spreads the published ports' queues over the workers. -ENOMEM. */
+/** polling.c: gives each worker the published ports' queues that are its own (balance.h). -ENOMEM. */
 int polling_assign(struct dp *dp);
+/**
+ * Takes a queue from worker `from`, waits until that is through with it, and gives it to its worker by
+ * balance_worker(). -ENOMEM: nothing changed.
+ */
+int polling_hand_over(struct dp *dp, struct port *port, uint16_t queue, unsigned from);
 /** Before a port is published: its fds to the workers' epoll sets. -errno. */
 int polling_add_fds(struct dp *dp, struct port *port);
 

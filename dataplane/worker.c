@@ -93,14 +93,16 @@ void workers_wake(struct dp *dp)
 static void serve_timed(struct worker *w, struct burst *b, uint64_t start)
 {
 	struct account *a = w->account;
-	uint64_t taken = rte_rdtsc(), done;
+	uint64_t taken = rte_rdtsc(), done, end;
 
 	a->stage[0] += taken - start;
 	pipeline_run_timed(w, b, a->stage + 1);
 	done = rte_rdtsc();
 	if (b->in->ops->complete)
 		b->in->ops->complete(b->in, w, b);
-	a->stage[1 + pipeline_len] += rte_rdtsc() - done;
+	end = rte_rdtsc();
+	a->stage[1 + pipeline_len] += end - done;
+	a->queue_cycles[b->in->id * PORT_QUEUES_MAX + b->queue] += (end - start) * SAMPLE_EVERY;
 	a->sampled += b->count;
 }
 

@@ -1,22 +1,28 @@
 /*
  * Which queues a worker looks at: each of the busy ones every turn, the quiet ones of many now and then, none
- * of them never; and a quiet one that gets a frame is busy again.
+ * of them never; and a quiet one that gets a frame is busy again. Queues are spread over two workers, and one
+ * that moves is looked at by its new worker alone.
  */
 #include <rte_cycles.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
+#include "dataplane/balance.h"
 #include "dataplane/polling.h"
 #include "dataplane/private.h"
 #include "tests/pipeline/harness.h"
 #include "tests/pipeline/packets.h"
 #include "tests/unit/unit.h"
 
-enum { MANY = 40, FEW = 4 };
+enum { WORKERS = 2, MANY = 80, FEW = 8 };
 
 struct queue {
 	struct port *port;
 	uint16_t net;
-	unsigned looks, frames; /* frames: that it still has to give */
+	unsigned looks, frames;	     /* frames: that it still has to give */
+	const struct worker *looker; /* who looked last */
+	int fd;			     /* readable while it has frames; used by fd_ops only */
 };
 
 static struct dp *dp;
@@ -40,6 +46,7 @@ static uint16_t queue_rx(struct port *port, struct worker *w, struct burst *b)
 	size_t len;
 
 	q->looks++;
+	q->looker = w;
 	if (!q->frames)
 		return 0;
 	q->frames--;
@@ -60,23 +67,42 @@ static uint16_t queue_tx(struct port *port, struct worker *w, struct frame *cons
 static const struct port_ops queue_ops = {
 	.name = "queue", .open = queue_open, .close = queue_close, .rx = queue_rx, .tx = queue_tx};
 
+static int queue_fd(struct port *port, uint16_t number)
+{
+	return ((struct queue *)port->priv)->fd;
+}
+
+static const struct port_ops fd_ops = {.name = "queue by fd",
+	.by_fd = true,
+	.open = queue_open,
+	.close = queue_close,
+	.rx = queue_rx,
+	.tx = queue_tx,
+	.rx_fd = queue_fd};
+
 /* A port alone in a network, so that what it sends goes nowhere. */
-static void make_port(unsigned i)
+static void make_port(unsigned i, const struct port_ops *ops)
 {
 	struct dp_port spec = {.type = DP_NULL, .mtu = 1500, .mac = {2, 0, 0, 0, 0, (uint8_t)i}};
 	struct dp_err err;
 	uint16_t id;
 
-	queue[i] = (struct queue){.net = harness_network(dp, NULL)};
+	queue[i] = (struct queue){.net = harness_network(dp, NULL), .fd = queue[i].fd};
 	spec.net = queue[i].net;
 	opening = &queue[i];
-	assert_int_equal(port_add(dp, &spec, &queue_ops, &id, &err), 0);
+	assert_int_equal(port_add(dp, &spec, ops, &id, &err), 0);
 }
 
 static void make_ports(unsigned n)
 {
 	for (unsigned i = 0; i < n; i++)
-		make_port(i);
+		make_port(i, &queue_ops);
+}
+
+static void turn(void)
+{
+	for (unsigned i = 0; i < WORKERS; i++)
+		polling_turn(dp->worker[i], rte_rdtsc());
 }
 
 /* Turns for `ms`, in each of which queue 0 has a frame. Returns how many. */
@@ -87,7 +113,7 @@ static unsigned turns(unsigned ms)
 
 	for (; rte_rdtsc() < end; n++) {
 		queue[0].frames = 1;
-		polling_turn(dp->worker[0], rte_rdtsc());
+		turn();
 	}
 	return n;
 }
@@ -100,7 +126,7 @@ static void forget_looks(void)
 
 static int open_switch(void **state)
 {
-	dp = harness_open();
+	dp = harness_open_workers(WORKERS);
 	return 0;
 }
 
@@ -150,7 +176,7 @@ static void test_a_frame_makes_a_quiet_queue_busy(void **state)
 		turns(1);
 	forget_looks();
 	for (; n < 5; n++)
-		polling_turn(dp->worker[0], rte_rdtsc());
+		turn();
 	/* every turn: it had a frame within the millisecond, as long as nobody takes the core away for longer
 	 */
 	assert_true(queue[MANY / 2].looks >= 1);
@@ -174,9 +200,9 @@ static void test_all_are_looked_at_when_nothing_is_busy(void **state)
 	turns(20);
 	forget_looks();
 	queue[0].frames = 0;
-	/* two turns look at no fewer than 64 */
+	/* each turn looks at no fewer than 32 */
 	for (unsigned n = 0; n < 3; n++)
-		polling_turn(dp->worker[0], rte_rdtsc());
+		turn();
 	for (unsigned i = 0; i < MANY; i++)
 		assert_true(queue[i].looks > 0);
 }
@@ -185,9 +211,59 @@ static void test_a_new_port_is_looked_at_at_once(void **state)
 {
 	make_ports(MANY - 1);
 	turns(20);
-	make_port(MANY - 1);
-	polling_turn(dp->worker[0], rte_rdtsc());
+	make_port(MANY - 1, &queue_ops);
+	turn();
 	assert_int_equal(queue[MANY - 1].looks, 1);
+}
+
+static void test_queues_are_spread(void **state)
+{
+	unsigned of_first = 0;
+
+	make_ports(MANY);
+	turn();
+	for (unsigned i = 0; i < MANY; i++) {
+		assert_ptr_equal(queue[i].looker, dp->worker[balance_worker(dp, queue[i].port->id, 0)]);
+		of_first += queue[i].looker == dp->worker[0];
+	}
+	assert_int_equal(of_first, MANY / 2);
+}
+
+static void test_a_moved_queue_is_looked_at_by_its_new_worker_alone(void **state)
+{
+	unsigned from;
+
+	make_ports(FEW);
+	turn();
+	from = balance_worker(dp, queue[3].port->id, 0);
+	assert_int_equal(balance_move(dp, queue[3].port, 0, !from), 0);
+	forget_looks();
+	polling_turn(dp->worker[from], rte_rdtsc());
+	assert_int_equal(queue[3].looks, 0);
+	polling_turn(dp->worker[!from], rte_rdtsc());
+	assert_int_equal(queue[3].looks, 1);
+	/* a port that comes later leaves it there */
+	make_port(FEW, &queue_ops);
+	turn();
+	assert_ptr_equal(queue[3].looker, dp->worker[!from]);
+}
+
+static void test_a_queue_by_fd_moves_too(void **state)
+{
+	uint64_t one = 1;
+	unsigned from;
+
+	queue[0].fd = eventfd(0, EFD_NONBLOCK);
+	assert_int_equal(write(queue[0].fd, &one, sizeof(one)), sizeof(one));
+	make_port(0, &fd_ops);
+	turn();
+	assert_int_equal(queue[0].looks, 1);
+	from = balance_worker(dp, queue[0].port->id, 0);
+	assert_int_equal(balance_move(dp, queue[0].port, 0, !from), 0);
+	turn();
+	assert_int_equal(queue[0].looks, 2);
+	assert_ptr_equal(queue[0].looker, dp->worker[!from]);
+	close(queue[0].fd);
 }
 
 int main(void)
@@ -198,6 +274,10 @@ int main(void)
 		cmocka_unit_test_teardown(test_each_of_few_queues_is_looked_at_every_turn, remove_ports),
 		cmocka_unit_test_teardown(test_all_are_looked_at_when_nothing_is_busy, remove_ports),
 		cmocka_unit_test_teardown(test_a_new_port_is_looked_at_at_once, remove_ports),
+		cmocka_unit_test_teardown(test_queues_are_spread, remove_ports),
+		cmocka_unit_test_teardown(
+			test_a_moved_queue_is_looked_at_by_its_new_worker_alone, remove_ports),
+		cmocka_unit_test_teardown(test_a_queue_by_fd_moves_too, remove_ports),
 	};
 
 	return cmocka_run_group_tests(tests, open_switch, close_switch);

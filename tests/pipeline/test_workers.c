@@ -1,14 +1,16 @@
 /*
  * Two workers in threads of their own run the real loop and pipeline over one dataplane, while this thread,
- * as control, adds and deletes ports, networks and services, flushes, ages, walks and counts. Guests send
- * numbered frames to each other, talk through a vip, and claim each other's addresses. Whatever happens,
- * nobody gets a frame that is not for it, a flow keeps its order, and the books balance.
+ * as control, adds and deletes ports, networks and services, moves queues from one worker to the other,
+ * flushes, ages, walks and counts. Guests send numbered frames to each other, talk through a vip, and claim
+ * each other's addresses. Whatever happens, nobody gets a frame that is not for it, a flow keeps its order,
+ * and the books balance.
  */
 #include <endian.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "dataplane/balance.h"
 #include "dataplane/private.h"
 #include "dataplane/rcu.h"
 #include "dataplane/service.h"
@@ -292,6 +294,16 @@ static void look(void)
 	fdb_count();
 }
 
+/* Each guest's queue goes to and fro. */
+static void move_a_queue(unsigned round)
+{
+	struct port *port = guest[round % GUESTS].port;
+	unsigned to = !balance_worker(dp, port->id, 0);
+
+	assert_int_equal(balance_move(dp, port, 0, to), 0);
+	assert_int_equal(balance_worker(dp, port->id, 0), to);
+}
+
 static void change(unsigned round)
 {
 	struct dp_port spec = {.net = net, .mtu = (uint16_t)(1400 + round % 100)};
@@ -307,6 +319,7 @@ static void change(unsigned round)
 	memcpy(entry.mac, PASSER_BY, 6);
 	dp_fdb_add(dp, &entry); /* its frames are on their way when it goes */
 	assert_int_equal(dp_port_set(dp, passer_by.port->id, &spec, &err), 0);
+	move_a_queue(round);
 	look();
 	harness_control();
 	assert_int_equal(dp_port_del(dp, passer_by.port->id), 0);

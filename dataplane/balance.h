@@ -1,0 +1,48 @@
+/*
+ * balance.h: which worker polls which queue. A new port's queues go to the workers that have least to do;
+ * later, the work of each queue is measured, and when one worker has much more than another, one queue at a
+ * time moves. A queue is a whole: its frames stay with one worker, so flows keep their order. Control thread.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct dp;
+struct port;
+
+enum { BALANCE_S = 10 }; /* seconds that are measured before a move, and between two */
+
+/* A queue's work, in workers: 1 keeps one busy all the time. */
+struct balance_queue {
+	uint16_t port, queue;
+	uint16_t worker;
+	float load;
+};
+
+/**
+ * The move that helps most, if one is worth it: the busiest worker has to be busy half of its time, and be so
+ * for a quarter of it more than the idlest; and the busier of the two must end with clearly less. True:
+ * q[*which] should go to worker *to.
+ */
+bool balance_choose(
+	const struct balance_queue *q, unsigned n, unsigned nworker, unsigned *which, unsigned *to);
+
+/** -ENOMEM. */
+int balance_open(struct dp *dp);
+void balance_close(struct dp *dp);
+
+/** Chooses a worker for each queue of a port that is about to be published. */
+void balance_place(struct dp *dp, const struct port *port);
+
+/** The worker of a queue. */
+unsigned balance_worker(const struct dp *dp, uint16_t port, uint16_t queue);
+
+/**
+ * Moves a queue to another worker: the old one is through with its frames before the new one looks at it.
+ * -ENOMEM, or what the system says: it stays where it was.
+ */
+int balance_move(struct dp *dp, struct port *port, uint16_t queue, unsigned to);
+
+/** Once a second: measures, and every BALANCE_S moves a queue if that is worth it. */
+void balance_tick(struct dp *dp);

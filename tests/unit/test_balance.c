@@ -1,0 +1,81 @@
+/* Which queue moves to which worker, by what was measured. */
+#include "dataplane/balance.h"
+#include "tests/unit/unit.h"
+
+static unsigned which, to;
+
+static bool choose(const struct balance_queue *q, unsigned n, unsigned workers)
+{
+	which = to = 1000;
+	return balance_choose(q, n, workers, &which, &to);
+}
+
+static void test_what_is_even_stays(void **state)
+{
+	const struct balance_queue q[] = {{0, 0, 0, 0.8f}, {1, 0, 1, 0.7f}};
+
+	assert_false(choose(q, 2, 2));
+	assert_false(choose(q, 0, 2));
+	assert_false(choose(q, 2, 1));
+}
+
+static void test_idle_workers_are_left_alone(void **state)
+{
+	const struct balance_queue q[] = {{0, 0, 0, 0.2f}, {1, 0, 0, 0.2f}};
+
+	assert_false(choose(q, 2, 2));
+}
+
+static void test_one_busy_queue_alone_does_not_move(void **state)
+{
+	const struct balance_queue q[] = {{0, 0, 0, 0.95f}, {1, 0, 1, 0.0f}};
+
+	assert_false(choose(q, 2, 2));
+}
+
+static void test_two_busy_queues_part(void **state)
+{
+	const struct balance_queue q[] = {{0, 0, 0, 0.5f}, {1, 0, 0, 0.45f}, {2, 0, 1, 0.02f}};
+
+	assert_true(choose(q, 3, 2));
+	assert_int_equal(q[which].worker, 0);
+	assert_int_equal(to, 1);
+}
+
+static void test_it_moves_what_evens_out_most(void **state)
+{
+	const struct balance_queue q[] = {
+		{0, 0, 2, 0.1f}, {1, 0, 2, 0.3f}, {1, 1, 2, 0.6f}, {2, 0, 0, 0.4f}, {3, 0, 1, 0.5f}};
+
+	assert_true(choose(q, 5, 3));
+	assert_int_equal(which, 1); /* 0.7 and 0.7, not 0.9 and 0.5, not 0.4 and 1.0 */
+	assert_int_equal(to, 0);
+}
+
+static void test_moves_come_to_an_end(void **state)
+{
+	struct balance_queue q[40];
+	unsigned moves = 0;
+
+	for (unsigned i = 0; i < 40; i++)
+		q[i] = (struct balance_queue){(uint16_t)i, 0, 0, (float)(i % 7) / 20};
+	while (choose(q, 40, 8)) {
+		q[which].worker = (uint16_t)to;
+		assert_true(++moves < 100);
+	}
+	assert_true(moves > 10);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_what_is_even_stays),
+		cmocka_unit_test(test_idle_workers_are_left_alone),
+		cmocka_unit_test(test_one_busy_queue_alone_does_not_move),
+		cmocka_unit_test(test_two_busy_queues_part),
+		cmocka_unit_test(test_it_moves_what_evens_out_most),
+		cmocka_unit_test(test_moves_come_to_an_end),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
