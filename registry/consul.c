@@ -12,6 +12,7 @@
 /* Keys of the journal: what a value is, and of whom. */
 #define KEY_SERVICE "service/"
 #define KEY_CATALOG "catalog/"
+#define KEY_KV "kv/"
 #define KEY_MAINTENANCE "maintenance/"
 
 enum { KEY = sizeof(KEY_MAINTENANCE) + REG_NODE_MAX + REG_NAME_MAX + REG_ID_MAX + 4 };
@@ -349,6 +350,10 @@ void consul_restore(void *arg, const char *key, const char *value)
 		restore_maintenance(consul, key + strlen(KEY_MAINTENANCE), value);
 		return;
 	}
+	if (strncmp(key, KEY_KV, strlen(KEY_KV)) == 0) {
+		kv_restore(consul, key + strlen(KEY_KV), value);
+		return;
+	}
 	body = json_loads(value, 0, NULL);
 	if (json_is_object(body) && strncmp(key, KEY_SERVICE, strlen(KEY_SERVICE)) == 0)
 		rc = consul_take(consul, body, &err);
@@ -380,6 +385,8 @@ void consul_close(struct consul *consul)
 	if (!consul)
 		return;
 	consul->reg->on_gone = NULL;
+	session_close(consul);
+	kv_close(consul);
 	instance = consul->instances;
 	HASH_CLEAR(hh, consul->instances);
 	for (; instance; instance = later) {

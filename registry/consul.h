@@ -15,13 +15,13 @@
  */
 #pragma once
 
+#include "registry/consul_kv.h"
 #include "registry/http_server.h"
 
 #define CONSUL_SOURCE "consul"
 
 enum { CONSUL_LIST = 64, CONSUL_ID = REG_NAME_MAX + REG_ID_MAX + 2 };
 
-struct consul_kv;
 struct consul_session;
 
 /* An instance that came by this API, on this daemon's node. */
@@ -39,7 +39,7 @@ struct consul {
 	struct http *http;
 	struct registry *reg;
 	struct consul_instance *instances;
-	struct consul_kv *kv;
+	struct consul_kv kv;
 	struct consul_session *sessions;
 };
 
@@ -149,12 +149,18 @@ void consul_check_warn(struct http_request *rq);
 void consul_check_fail(struct http_request *rq);
 void consul_check_update(struct http_request *rq);
 void consul_maintenance(struct http_request *rq);
+void consul_kv_get(struct http_request *rq);
+void consul_kv_put(struct http_request *rq);
+void consul_kv_delete(struct http_request *rq);
+void consul_session_create(struct http_request *rq);
+void consul_session_destroy(struct http_request *rq);
+void consul_session_renew(struct http_request *rq);
 void consul_healthz(struct http_request *rq);
 void consul_refuse(struct http_request *rq);
 extern const struct http_view consul_view_agent_service, consul_view_health_service,
 	consul_view_health_checks, consul_view_health_node, consul_view_health_state,
 	consul_view_catalog_services, consul_view_catalog_service, consul_view_catalog_nodes,
-	consul_view_catalog_node, consul_view_catalog_node_services;
+	consul_view_catalog_node, consul_view_catalog_node_services, consul_view_sessions;
 
 /** Registers what `body` describes for the agent's node: 0, or -errno with a line. Keeps it in the store. */
 int consul_take(struct consul *consul, const json_t *body, struct reg_err *err);

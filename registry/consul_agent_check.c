@@ -112,6 +112,11 @@ static int change(struct consul *consul, struct consul_instance *instance,
 	return 0;
 }
 
+static bool same_text(const char *a, const char *b)
+{
+	return a && b && strcmp(a, b) == 0;
+}
+
 static int take_check(struct consul *consul, const json_t *body, struct reg_err *err)
 {
 	struct consul_registration read = {0};
@@ -135,7 +140,7 @@ static int take_check(struct consul *consul, const json_t *body, struct reg_err 
 		rc = reg_fail(err, -EINVAL, "Missing check name");
 	if (!rc && !read.check)
 		read.check = read.check_name;
-	if (!rc && backend->has_check && !(instance->check && strcmp(instance->check, read.check) == 0))
+	if (!rc && backend->has_check && !same_text(instance->check, read.check))
 		rc = reg_fail(
 			err, -ENOTSUP, "ServiceID \"%s\" has a check already: an instance has one", service);
 	return rc ? rc : change(consul, instance, &read, body, err);

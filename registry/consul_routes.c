@@ -39,6 +39,16 @@ const struct http_route consul_routes[] = {
 	{VERB_GET, "/v1/status/leader", consul_leader},
 	{VERB_GET, "/v1/status/peers", consul_peers},
 
+	{VERB_GET, "/v1/kv/*", consul_kv_get},
+	{VERB_PUT, "/v1/kv/*", consul_kv_put},
+	{VERB_DELETE, "/v1/kv/*", consul_kv_delete},
+	{VERB_PUT, "/v1/session/create", consul_session_create},
+	{VERB_PUT, "/v1/session/destroy/:", consul_session_destroy},
+	{VERB_PUT, "/v1/session/renew/:", consul_session_renew},
+	{VERB_GET, "/v1/session/info/:", .view = &consul_view_sessions},
+	{VERB_GET, "/v1/session/node/:", .view = &consul_view_sessions},
+	{VERB_GET, "/v1/session/list", .view = &consul_view_sessions},
+
 	/* refused by name, so that their users learn why */
 #define REFUSED (VERB_GET | VERB_PUT | VERB_POST | VERB_DELETE)
 	{REFUSED, "/v1/acl/*", consul_refuse},
@@ -50,6 +60,7 @@ const struct http_route consul_routes[] = {
 	{REFUSED, "/v1/coordinate/*", consul_refuse},
 	{REFUSED, "/v1/health/connect/*", consul_refuse},
 	{REFUSED, "/v1/catalog/connect/*", consul_refuse},
+	{REFUSED, "/v1/event/*", consul_refuse},
 	{REFUSED, "/v1/operator/*", consul_refuse},
 	{REFUSED, "/v1/peering", consul_refuse},
 	{REFUSED, "/v1/peering/*", consul_refuse},

@@ -26,7 +26,8 @@ void consul_healthz(struct http_request *rq)
 void consul_refuse(struct http_request *rq)
 {
 	http_reply_text(rq, 501,
-		"not served by Sluice: ACLs, service mesh, prepared queries, transactions, snapshots, "
+		"not served by Sluice: ACLs, service mesh, events, prepared queries, transactions, "
+		"snapshots, "
 		"coordinates, "
 		"peering and operator functions of Consul have no counterpart here");
 }

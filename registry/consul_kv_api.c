@@ -1,0 +1,175 @@
+/* consul_kv_api.c: /v1/kv: get, put and delete, one key or all below one, with locks by session. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "registry/consul.h"
+#include "registry/consul_kv.h"
+
+static bool is_wanted(const struct http_request *rq, const struct kv_entry *entry)
+{
+	if (http_flag(rq, "recurse") || http_flag(rq, "keys"))
+		return strncmp(entry->key, rq->arg[0], strlen(rq->arg[0])) == 0;
+	return strcmp(entry->key, rq->arg[0]) == 0;
+}
+
+static const char *kv_topic(struct http_request *rq)
+{
+	return KV_TOPIC;
+}
+
+/* Of what is asked for alone, but deletions count for all keys: nothing is left that could tell of them. */
+static uint64_t kv_index(struct http_request *rq)
+{
+	const struct consul_kv *kv = &rq->http->consul->kv;
+	uint64_t index = kv->deleted;
+
+	for (size_t i = 0; i < kv->entries.count; i++) {
+		const struct kv_entry *entry = kv->entries.item[i];
+
+		if (entry->modified > index && is_wanted(rq, entry))
+			index = entry->modified;
+	}
+	return index;
+}
+
+static json_t *entry_json(const struct kv_entry *entry)
+{
+	char *value = entry->len ? kv_base64(entry) : NULL;
+	json_t *object = json_pack("{s:I, s:s, s:I, s:s?, s:I, s:I}", "LockIndex",
+		(json_int_t)entry->lock_index, "Key", entry->key, "Flags", (json_int_t)entry->flags, "Value",
+		value, "CreateIndex", (json_int_t)entry->created, "ModifyIndex", (json_int_t)entry->modified);
+
+	if (object && entry->session[0])
+		json_object_set_new(object, "Session", json_string(entry->session));
+	free(value);
+	return object;
+}
+
+/* The key, or the part of it up to the first separator behind the prefix, once. */
+static void add_key(json_t *list, const struct kv_entry *entry, const char *prefix, const char *separator)
+{
+	const char *end = separator && *separator ? strstr(entry->key + strlen(prefix), separator) : NULL;
+	size_t len = end ? (size_t)(end - entry->key) + strlen(separator) : strlen(entry->key);
+	const json_t *last = json_array_get(list, json_array_size(list) - 1);
+
+	if (!last || json_string_length(last) != len ||
+		strncmp(json_string_value(last), entry->key, len) != 0)
+		json_array_append_new(list, json_stringn(entry->key, len));
+}
+
+static json_t *kv_render(struct http_request *rq)
+{
+	const struct consul_kv *kv = &rq->http->consul->kv;
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < kv->entries.count; i++) {
+		const struct kv_entry *entry = kv->entries.item[i];
+
+		if (!is_wanted(rq, entry))
+			continue;
+		if (http_flag(rq, "keys"))
+			add_key(list, entry, rq->arg[0], http_param(rq, "separator"));
+		else
+			json_array_append_new(list, entry_json(entry));
+	}
+	if (json_array_size(list))
+		return list;
+	json_decref(list);
+	http_reply_text(rq, 404, "%s", "");
+	return NULL;
+}
+
+static const struct http_view kv_view = {.topic = kv_topic, .index = kv_index, .render = kv_render};
+
+void consul_kv_get(struct http_request *rq)
+{
+	const struct kv_entry *entry = kv_find(rq->http->consul, rq->arg[0]);
+	struct evbuffer *body;
+
+	if (!http_flag(rq, "raw")) {
+		http_view(rq, &kv_view);
+		return;
+	}
+	body = entry ? evbuffer_new() : NULL;
+	if (body) {
+		evbuffer_add(body, entry->value, entry->len);
+		http_reply(rq, 200, "application/octet-stream", body);
+	} else {
+		http_reply_text(rq, entry ? 500 : 404, "%s", "");
+	}
+}
+
+/* `cas=N`: only if the key was last changed at N; 0: only if it does not exist. */
+static bool is_as_known(struct http_request *rq, const struct kv_entry *entry, uint64_t cas)
+{
+	return !http_param(rq, "cas") || (entry ? entry->modified == cas : cas == 0);
+}
+
+/* May this request change the entry? And who holds it then. */
+static bool may_put(struct http_request *rq, const struct kv_entry *entry, const char **session)
+{
+	const char *acquire = http_param(rq, "acquire"), *release = http_param(rq, "release");
+
+	*session = entry ? entry->session : "";
+	if (acquire) {
+		if (entry && entry->session[0] ? strcmp(entry->session, acquire) != 0
+					       : entry && entry->locked_until_ms > kv_now_ms())
+			return false;
+		*session = acquire;
+	}
+	if (release) {
+		if (!entry || strcmp(entry->session, release) != 0)
+			return false;
+		*session = "";
+	}
+	return true;
+}
+
+void consul_kv_put(struct http_request *rq)
+{
+	struct consul *consul = rq->http->consul;
+	struct evbuffer *input = evhttp_request_get_input_buffer(rq->raw);
+	const struct kv_entry *entry = kv_find(consul, rq->arg[0]);
+	const char *acquire = http_param(rq, "acquire"), *session;
+	uint64_t flags, cas;
+	int rc;
+
+	if (http_number(rq, "flags", &flags) < 0 || http_number(rq, "cas", &cas) < 0)
+		return;
+	if (acquire && !session_exists(consul, acquire)) {
+		http_reply_text(rq, 500, "invalid session \"%.36s\"", acquire);
+		return;
+	}
+	if (!is_as_known(rq, entry, cas) || !may_put(rq, entry, &session)) {
+		http_reply_json(rq, 200, json_false());
+		return;
+	}
+	rc = kv_put(consul, rq->arg[0], (const char *)evbuffer_pullup(input, -1), evbuffer_get_length(input),
+		flags, session);
+	if (rc == -EINVAL)
+		http_reply_text(rq, 400, "Missing key name, or it is longer than %d bytes or not printable",
+			KV_KEY_MAX);
+	else if (rc == -ENOSPC)
+		http_reply_text(rq, 413, "Value exceeds %d bytes, or all of them %d", KV_VALUE_MAX, KV_BYTES);
+	else if (rc < 0)
+		http_reply_text(rq, 500, "out of memory");
+	else
+		http_reply_json(rq, 200, json_true());
+}
+
+void consul_kv_delete(struct http_request *rq)
+{
+	struct consul *consul = rq->http->consul;
+	const struct kv_entry *entry = kv_find(consul, rq->arg[0]);
+	uint64_t cas;
+
+	if (http_number(rq, "cas", &cas) < 0)
+		return;
+	if (entry && http_param(rq, "cas") && cas && entry->modified != cas) {
+		http_reply_json(rq, 200, json_false());
+		return;
+	}
+	kv_del(consul, rq->arg[0], http_flag(rq, "recurse"));
+	http_reply_json(rq, 200, json_true());
+}
