@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "control/log.h"
@@ -100,8 +102,6 @@ int port_spec_check(const json_t *params, struct api_err *err)
 {
 	uint32_t mode;
 
-	if (type_of(param_str(params, "type")) == DP_AF_XDP)
-		return api_fail(err, API_UNSUPPORTED, "type", "af_xdp is not supported yet");
 	if (check_fields(params, err) < 0)
 		return -1;
 	return read_socket_mode(param_str(params, "socket_mode"), &mode, err);
@@ -188,7 +188,7 @@ int port_spec_read(struct model *model, struct model_port *port, struct api_err 
 	port->spec.file = param_str(port->params, "file");
 	if (port->spec.type == DP_VHOST_USER)
 		return read_vhost(model, port, err);
-	if (port->spec.type == DP_AF_PACKET)
+	if (port->spec.type == DP_AF_PACKET || port->spec.type == DP_AF_XDP)
 		return read_device(model, port, err);
 	return 0;
 }
@@ -217,6 +217,26 @@ int port_spec_take_mac(struct model *model, struct model_port *port, const char 
 		return api_fail(err, API_EXISTS, "mac", "%s is taken by port %s", text, other->name);
 	memcpy(port->spec.mac, mac, 6);
 	return 0;
+}
+
+int port_spec_interface_mac(struct model *model, struct model_port *port, struct api_err *err)
+{
+	const char *device = param_str(port->params, "device");
+	struct ifreq req = {0};
+	char text[ADDR_MAC_TEXT];
+	int fd, rc;
+
+	if (param_given(port->params, "mac"))
+		return api_fail(err, API_INVALID, "mac", "that of the interface is used with type af_xdp");
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	snprintf(req.ifr_name, sizeof(req.ifr_name), "%s", device ? device : "");
+	rc = fd < 0 ? -1 : ioctl(fd, SIOCGIFHWADDR, &req);
+	if (fd >= 0)
+		close(fd);
+	if (rc < 0)
+		return 0; /* refused when the device itself is read */
+	return port_spec_take_mac(
+		model, port, addr_mac_text((const uint8_t *)req.ifr_hwaddr.sa_data, text), err);
 }
 
 int port_spec_mac(struct model *model, struct model_port *port, const char *seed, struct api_err *err)

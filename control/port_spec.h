@@ -56,6 +56,12 @@ int port_spec_read_underlay(const json_t *params, struct dp_port *spec, struct a
 int port_spec_read(struct model *model, struct model_port *port, struct api_err *err);
 
 /**
+ * Gives an af_xdp uplink the MAC of its interface, which the kernel keeps using beside the switch. A mac
+ * among the params is refused. Returns 0 or -1.
+ */
+int port_spec_interface_mac(struct model *model, struct model_port *port, struct api_err *err);
+
+/**
  * Gives the port its MAC: the one in its params, else 02: and a hash of `seed` (with a number, when that one
  * is taken). It is unique in the port's network, an uplink's among the uplinks. Returns 0, or -1 when it is
  * taken.

@@ -70,6 +70,11 @@ static int read_address(struct model *model, struct model_port *uplink, struct a
 	return 0;
 }
 
+static bool is_af_xdp(const json_t *params)
+{
+	return !strcmp(param_str(params, "type"), "af_xdp");
+}
+
 /*
  * Hosts that name their uplinks alike must not share a MAC in the underlay, so the address, which they cannot
  * share either, is part of the seed.
@@ -79,6 +84,8 @@ static int read_mac(struct model *model, struct model_port *uplink, struct api_e
 	const char *address = param_str(uplink->params, "address");
 	char seed[MODEL_NAME + ADDR_PREFIX_TEXT];
 
+	if (is_af_xdp(uplink->params))
+		return port_spec_interface_mac(model, uplink, err);
 	snprintf(seed, sizeof(seed), "%s%s%s", uplink->name, address ? " " : "", address ? address : "");
 	return port_spec_mac(model, uplink, seed, err);
 }
@@ -109,7 +116,8 @@ static int uplink_add(
 		port_spec_free(uplink);
 		return -1;
 	}
-	put_str(uplink->params, "mac", addr_mac_text(uplink->spec.mac, mac));
+	if (!is_af_xdp(uplink->params))
+		put_str(uplink->params, "mac", addr_mac_text(uplink->spec.mac, mac));
 	model_changed(model, "uplink.add", source, uplink->params);
 	*result = uplink_json(model, uplink);
 	return 0;
@@ -140,6 +148,8 @@ static int uplink_set(
 		return -1;
 	now = *uplink;
 	now.spec.mtu = (uint16_t)param_int(params, "mtu", now.spec.mtu);
+	if (mac && is_af_xdp(uplink->params))
+		return api_fail(err, API_INVALID, "mac", "that of the interface is used with type af_xdp");
 	if (mac && port_spec_take_mac(model, &now, mac, err) < 0)
 		return -1;
 	if (port_spec_change_tap(uplink, &now, err) < 0)

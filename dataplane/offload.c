@@ -141,6 +141,37 @@ bool offload_valid(struct frame *f)
 	return true;
 }
 
+/* The pseudo header's sum of `len` bytes of `proto`. */
+static uint16_t pseudo_sum(struct frame *f, uint8_t proto, uint32_t len)
+{
+	const uint8_t *ip = frame_data(f) + f->l3_off;
+	bool ip4 = f->ethertype == ETHERTYPE_IP4;
+	uint64_t sum = csum_add(0, ip + (ip4 ? 12 : 8), ip4 ? 8 : 32);
+
+	return csum_fold(sum + __builtin_bswap32(len) + __builtin_bswap16(proto));
+}
+
+void offload_detect(struct frame *f)
+{
+	uint16_t l4, field, found;
+	uint32_t end;
+	uint8_t proto;
+
+	l4 = find_l4(f, &proto);
+	if (!l4 || (proto != IPPROTO_TCP && proto != IPPROTO_UDP))
+		return;
+	field = proto == IPPROTO_TCP ? TCP_CSUM : UDP_CSUM;
+	end = ip_end(f);
+	if (end < l4 + (proto == IPPROTO_TCP ? 20u : 8u) || frame_pull(f, l4 + field + 2) < l4 + field + 2)
+		return;
+	found = csum_load(frame_data(f) + l4 + field);
+	if (proto == IPPROTO_UDP && !found)
+		return;
+	if (found == pseudo_sum(f, proto, end - l4))
+		f->off = (struct offload){
+			.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .csum_start = l4, .csum_offset = field};
+}
+
 /* Sum of the frame's bytes from private byte `start` on. */
 static uint64_t sum_from(struct frame *f, uint16_t start)
 {

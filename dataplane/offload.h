@@ -33,6 +33,13 @@ enum { OFFLOAD_SEGMENTS_MAX = 256 };
 bool offload_valid(struct frame *f);
 
 /**
+ * Worker. For a frame without a request from a source that leaves TCP and UDP checksums to others without
+ * saying so: where the field holds the sum of the pseudo header, f->off asks for the rest, in normal form. A
+ * whole checksum that looks the same by chance, one in 65,536, is computed once more and comes out as it was.
+ */
+void offload_detect(struct frame *f);
+
+/**
  * Worker. Fills the checksum that f->off asks for by reading the frame, and clears the request. The frame may
  * not be segmented any more (gso_type NONE).
  */

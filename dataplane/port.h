@@ -73,6 +73,7 @@ struct port {
 	uint16_t nqueue;       /* rx queues that a worker polls */
 	_Atomic(uint16_t) mtu; /* of the IP packet; a frame may be mtu + 14, + 4 with a VLAN tag */
 	bool is_uplink;
+	bool unfinished; /* hands over partial checksums without a word: offload_detect() */
 	bool is_gateway; /* the network's own TAP: may send from the router MAC, answers for the gateway */
 	_Atomic(bool) up;
 	_Atomic(uint32_t)
@@ -101,4 +102,4 @@ void port_set_link(struct port *port, bool up);
 /** The operations of a type. */
 const struct port_ops *port_type_ops(enum dp_port_type type);
 
-extern const struct port_ops port_vhost_ops, port_tap_ops, port_af_packet_ops, port_eth_ops;
+extern const struct port_ops port_vhost_ops, port_tap_ops, port_af_packet_ops, port_af_xdp_ops, port_eth_ops;

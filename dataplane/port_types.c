@@ -5,6 +5,7 @@ static const struct port_ops *const types[DP_PORT_TYPES] = {
 	[DP_VHOST_USER] = &port_vhost_ops,
 	[DP_TAP] = &port_tap_ops,
 	[DP_AF_PACKET] = &port_af_packet_ops,
+	[DP_AF_XDP] = &port_af_xdp_ops,
 	[DP_NULL] = &port_eth_ops,
 	[DP_PCAP] = &port_eth_ops,
 	[DP_ETH] = &port_eth_ops,

@@ -83,7 +83,7 @@ static inline void decapsulate(struct worker *w, struct burst *b, struct frame *
 	f->src_vtep = tunnel->slot->vtep;
 	fdb_prefetch(w->dp->fdb, fdb_frame_key(f->net, frame_data(f) + 6)); /* for the learn stage */
 	w->net_stats[f->net].rx++;
-	if (tunnel->deep || f->off.flags || f->off.gso_type)
+	if (tunnel->deep || f->off.flags || f->off.gso_type || b->in->unfinished)
 		parse_frame(f);
 	else
 		parse_later(f);
@@ -91,7 +91,9 @@ static inline void decapsulate(struct worker *w, struct burst *b, struct frame *
 		b->traits |= BURST_HAS_LOCAL | BURST_HAS_SERVICE;
 	else if (__builtin_expect(f->ethertype == ETHERTYPE_ARP, 0))
 		b->traits |= BURST_HAS_LOCAL;
-	if (!inner_offload(f, outer))
+	if (b->in->unfinished && !f->off.flags)
+		offload_detect(f);
+	else if (!inner_offload(f, outer))
 		frame_drop(f, DROP_BAD_OFFLOAD);
 }
 

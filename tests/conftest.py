@@ -24,7 +24,7 @@ def stack():
 @pytest.fixture
 def start_sluiced(stack):
     """Starts a daemon with a configuration: start_sluiced({...}). Ended and checked after the test."""
-    return lambda config=None, args=(): stack.enter_context(Daemon(config, args))
+    return lambda config=None, args=(), ns=None: stack.enter_context(Daemon(config, args, ns=ns))
 
 
 @pytest.fixture

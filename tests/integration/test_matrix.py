@@ -18,7 +18,7 @@ from rig.netns import Netns
 from rig.vxlan_host import VxlanHost
 
 BYTES = 4 << 20
-KINDS = ("vhost", "vhost-plain", "tap", "af_packet", "vxlan")
+KINDS = ("vhost", "vhost-plain", "tap", "af_packet", "af_xdp", "vxlan")
 PAIRS = [pair for pair in itertools.product(KINDS, KINDS) if pair != ("vxlan", "vxlan")]  # not through the switch
 OFFLOADS = ["csum", "guest_csum", "guest_tso4", "guest_tso6", "host_tso4", "host_tso6", "mrg_rxbuf"]
 SHELL = 7000
@@ -92,8 +92,9 @@ class World:
                   (("vhost", 11), ("vhost", 12), ("vhost-plain", 13), ("vhost-plain", 14))]
         for number in (21, 22):
             self._tap(number)
-            self._veth(number + 10)
-        self._remote(41)
+            self._veth(number + 10, "af_packet")
+            self._veth(number + 20, "af_xdp")
+        self._remote(51)
         for kind, number, guest in guests:
             wait.until(lambda: guest.says("guest-serves"), "the guest boots")
             self.nodes[kind].append(Guest(number, self.nodes["tap"][0], guest))
@@ -113,14 +114,14 @@ class World:
         ns = self.stack.enter_context(Container(self.daemon, "web", f"c{number}", f"10.1.0.{number}"))
         self.nodes["tap"].append(Namespace(number, ns, "eth0", self.www))
 
-    def _veth(self, number):
+    def _veth(self, number, kind):
         ns, device = self.stack.enter_context(Netns("veth")), f"slv{os.getpid()}{number}"
         ns.veth("eth0", device, MTU)
         ns.run("ip", "addr", "add", f"10.1.0.{number}/24", "dev", "eth0")
-        self.daemon.rpc("port.add", name=f"v{number}", network="web", type="af_packet", device=device,
+        self.daemon.rpc("port.add", name=f"v{number}", network="web", type=kind, device=device,
                         ips=[f"10.1.0.{number}"], mac=ns.mac("eth0"))
         self.daemon.wait_port(f"v{number}")
-        self.nodes["af_packet"].append(Namespace(number, ns, "eth0", self.www))
+        self.nodes[kind].append(Namespace(number, ns, "eth0", self.www))
 
     def _remote(self, number):
         host = self.stack.enter_context(VxlanHost())

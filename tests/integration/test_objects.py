@@ -269,7 +269,7 @@ PORT_REFUSALS = [
     ({"type": "af_packet", "netns": None, "ifname": None}, INVALID, "device: required for type af_packet"),
     ({"type": "af_packet", "netns": None, "ifname": None, "device": "no-such-dev"}, NOT_FOUND,
      'device: no interface "no-such-dev"'),
-    ({"type": "af_xdp", "netns": None, "ifname": None, "device": "lo"}, UNSUPPORTED, "type: af_xdp"),
+    ({"type": "af_xdp", "netns": None, "ifname": None}, INVALID, "device: required for type af_xdp"),
     ({"type": "pcap", "netns": None, "ifname": None}, INVALID, "file: required for type pcap"),
     ({"type": "eth", "netns": None, "ifname": None}, INVALID, "devargs: required for type eth"),
     ({"type": "vhost-user", "netns": None, "ifname": None, "socket_mode": "0980"}, INVALID, "socket_mode: "),

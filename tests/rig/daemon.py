@@ -87,7 +87,7 @@ class Daemon:
     "dataplane" and "control" objects key by key, everything else as a whole.
     """
 
-    def __init__(self, config=None, args=(), start=True):
+    def __init__(self, config=None, args=(), start=True, ns=None):
         self.dir = Path(tempfile.mkdtemp(prefix=f"sluice-test-{os.getpid()}-"))
         self.socket = self.dir / "control.sock"
         self.state = self.dir / "state"
@@ -95,6 +95,7 @@ class Daemon:
         self.vhost = self.dir / "vhost"
         self.vhost.mkdir()
         self.args = list(args)
+        self.ns = ns  # the namespace that it runs in, None: the host's
         self.process = None
         self._rpc = None
         self.write_config(config or {})
@@ -114,8 +115,9 @@ class Daemon:
         self.config_file.write_text(json.dumps(whole, indent=2))
 
     def argv(self):
-        return [program("sluiced"), "--config", self.config_file, "--socket", self.socket, "--state", self.state,
+        argv = [program("sluiced"), "--config", self.config_file, "--socket", self.socket, "--state", self.state,
                 "--no-huge", *self.args]
+        return self.ns.argv(*argv) if self.ns else argv
 
     def start(self):
         """Returns when it answers. May be called again after kill() or stop(): the state directory stays."""

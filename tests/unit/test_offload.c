@@ -275,6 +275,27 @@ static void test_normal_form(void **state)
 }
 
 /* A small generator, so that a run can be had again. */
+/* A checksum left unfinished without a word is found, a finished one is left alone. */
+static void test_detected(void **state)
+{
+	for (unsigned i = 0; i < COUNT(recipes); i++)
+		for (unsigned how = 0; how < COUNT(cuts); how++) {
+			struct frame *f;
+
+			flat_make(&expected, &recipes[i], false);
+			f = cut_frame(&expected, how);
+			offload_detect(f);
+			assert_int_equal(f->off.flags, 0);
+			flat_make(&whole, &recipes[i], true);
+			f = cut_frame(&whole, how);
+			offload_detect(f);
+			assert_int_equal(f->off.flags, VIRTIO_NET_HDR_F_NEEDS_CSUM);
+			assert_true(offload_valid(f));
+			offload_checksum(f);
+			assert_frame(f, &expected);
+		}
+}
+
 static uint32_t dice;
 
 static uint32_t roll(uint32_t sides)
@@ -363,6 +384,7 @@ int main(void)
 		cmocka_unit_test(test_tiny_segments),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_normal_form),
+		cmocka_unit_test(test_detected),
 		cmocka_unit_test(test_hostile),
 		cmocka_unit_test(test_unvalidated_is_not_cut),
 	};
