@@ -29,6 +29,8 @@ static const struct picture pictures[] = {
 		"cycles a packet", BY_COUNT, true, true, {METRIC_CYCLES}, 1},
 	{"ports-cycles", "ports", "What idle ports cost two busy ones", "ports attached", "cycles a packet",
 		BY_COUNT, true, false, {METRIC_CYCLES}, 1},
+	{"latency", "latency", "Latency through the switch, one way", "load", "us", BY_VARIANT, false, true,
+		{METRIC_LATENCY_P50, METRIC_LATENCY_P99, METRIC_LATENCY_P999}, 3},
 	{"flood-mpps", "flood", "Broadcasts: copies delivered", "ports", "Mpps", BY_COUNT, true, false,
 		{METRIC_MPPS}, 1},
 };
