@@ -62,14 +62,20 @@ static bool list_conn(void *arg, const struct dp_conn *conn)
 static int conn_list(
 	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
 {
-	struct listing listing = {.model = model, .service = param_str(params, "service")};
+	const char *service = param_str(params, "service");
 
-	if (listing.service && !registry_service_find(model->registry, listing.service))
-		return api_fail(err, API_NOT_FOUND, "service", "no such service \"%s\"", listing.service);
-	listing.any_client = !addr_ip4(param_str(params, "client"), &listing.client);
-	*result = listing.list = json_array();
-	dp_conn_walk(model->dp, list_conn, &listing);
+	if (service && !registry_service_find(model->registry, service))
+		return api_fail(err, API_NOT_FOUND, "service", "no such service \"%s\"", service);
+	*result = json_array();
 	return 0;
+}
+
+static bool conn_list_part(struct model *model, const json_t *params, uint64_t *at, json_t *list)
+{
+	struct listing listing = {model, .service = param_str(params, "service"), .list = list};
+
+	listing.any_client = !addr_ip4(param_str(params, "client"), &listing.client);
+	return dp_conn_walk_part(model->dp, at, list_conn, &listing);
 }
 
 static int conn_count(
@@ -103,7 +109,8 @@ static const struct api_column columns[] = {
 };
 
 const struct api_method conn_methods[] = {
-	{"conn.list", "List connections through vips", list_fields, conn_list, false, columns},
+	{"conn.list", "List connections through vips", list_fields, conn_list, false, columns,
+		conn_list_part},
 	{"conn.count", "Count connections through vips", no_fields, conn_count, false},
 	{NULL},
 };

@@ -150,6 +150,9 @@ struct conn_info {
 };
 /** Control thread. Calls fn for each live connection; fn returns false to stop. */
 void conn_walk(struct conn_table *t, bool (*fn)(void *arg, const struct conn_info *info), void *arg);
+/** The same for those in `max` places from *at on (0 at first), which it moves. False: that was the end. */
+bool conn_walk_part(struct conn_table *t, uint64_t *at, uint32_t max,
+	bool (*fn)(void *arg, const struct conn_info *info), void *arg);
 
 /** Any thread. Live connections of `owner`, and of all. */
 uint32_t conn_count_of(const struct conn_table *t, uint16_t owner);

@@ -84,24 +84,43 @@ static void read_info(const struct conn_side *side, uint64_t life, uint64_t othe
 	}
 }
 
-void conn_walk(struct conn_table *t, bool (*fn)(void *arg, const struct conn_info *info), void *arg)
+/* True when `entry` is a live connection; then *info is what it was at one time. */
+static bool read_entry(const struct conn_table *t, uint32_t entry, struct conn_info *info)
+{
+	const struct conn_side *side = &t->side[entry * 2];
+	uint64_t life = atomic_load_explicit(&side[0].life, memory_order_acquire);
+	uint64_t other = atomic_load_explicit(&side[1].life, memory_order_acquire);
+
+	if (!(life_flags(life) & CONN_LIVE))
+		return false;
+	read_info(side, life, other, info);
+	atomic_thread_fence(memory_order_acquire);
+	/* else it ended meanwhile */
+	return life_same(atomic_load_explicit(&side[0].life, memory_order_relaxed), life) &&
+	       life_same(other, life);
+}
+
+bool conn_walk_part(struct conn_table *t, uint64_t *at, uint32_t max,
+	bool (*fn)(void *arg, const struct conn_info *info), void *arg)
 {
 	uint32_t used = atomic_load_explicit(&t->fresh, memory_order_relaxed);
+	uint32_t entry = *at < used ? (uint32_t)*at : used, end = used - entry > max ? entry + max : used;
+	struct conn_info info;
+	bool more = end < used;
 
-	for (uint32_t entry = 0; entry < used; entry++) {
-		const struct conn_side *side = &t->side[entry * 2];
-		uint64_t life = atomic_load_explicit(&side[0].life, memory_order_acquire);
-		uint64_t other = atomic_load_explicit(&side[1].life, memory_order_acquire);
-		struct conn_info info;
-
-		if (!(life_flags(life) & CONN_LIVE))
-			continue;
-		read_info(side, life, other, &info);
-		atomic_thread_fence(memory_order_acquire);
-		if (!life_same(atomic_load_explicit(&side[0].life, memory_order_relaxed), life) ||
-			!life_same(other, life))
-			continue; /* ended meanwhile */
-		if (!fn(arg, &info))
-			return;
+	for (; entry < end; entry++) {
+		if (read_entry(t, entry, &info) && !fn(arg, &info)) {
+			more = false;
+			break;
+		}
 	}
+	*at = end;
+	return more;
+}
+
+void conn_walk(struct conn_table *t, bool (*fn)(void *arg, const struct conn_info *info), void *arg)
+{
+	uint64_t at = 0;
+
+	conn_walk_part(t, &at, UINT32_MAX, fn, arg);
 }

@@ -27,6 +27,8 @@ int dp_backend_info(
 	return 0;
 }
 
+enum { PART_CONNS = 1024 }; /* places of a walk in parts */
+
 struct walk {
 	const struct lb *lb;
 	uint32_t now_s;
@@ -71,6 +73,14 @@ void dp_conn_walk(struct dp *dp, bool (*fn)(void *arg, const struct dp_conn *con
 	struct walk walk = {dp->lb, dp_now_s(dp), fn, arg};
 
 	conn_walk(dp->lb->conns, show, &walk);
+}
+
+bool dp_conn_walk_part(
+	struct dp *dp, uint64_t *at, bool (*fn)(void *arg, const struct dp_conn *conn), void *arg)
+{
+	struct walk walk = {dp->lb, dp_now_s(dp), fn, arg};
+
+	return conn_walk_part(dp->lb->conns, at, PART_CONNS, show, &walk);
 }
 
 size_t dp_conn_count(struct dp *dp)
