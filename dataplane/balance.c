@@ -165,7 +165,7 @@ int balance_move(struct dp *dp, struct port *port, uint16_t queue, unsigned to)
 void balance_tick(struct dp *dp)
 {
 	struct balance *b = dp->priv->balance;
-	unsigned which, to;
+	unsigned which = 0, to = 0;
 
 	if (dp->nworker == 1 || ++b->ticks % BALANCE_S != 0)
 		return;
