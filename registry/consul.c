@@ -2,6 +2,7 @@
 #include "registry/consul.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,8 +13,12 @@
 /* Keys of the journal: what a value is, and of whom. */
 #define KEY_SERVICE "service/"
 #define KEY_CATALOG "catalog/"
+#define KEY_GENERATION "generation"
 #define KEY_KV "kv/"
 #define KEY_MAINTENANCE "maintenance/"
+
+/* Indexes are reserved on disk so many at a time, long before they are told. */
+enum { RESERVE = 1 << 16 };
 
 enum { KEY = sizeof(KEY_MAINTENANCE) + REG_NODE_MAX + REG_NAME_MAX + REG_ID_MAX + 4 };
 
@@ -324,6 +329,17 @@ static void say(struct consul *consul, const char *key, const char *why)
 	sink->log(sink->ctx, LOG_WARNING, line);
 }
 
+void consul_told(struct consul *consul, uint64_t index)
+{
+	char text[24];
+
+	if (index + RESERVE / 2 < consul->reserved)
+		return;
+	consul->reserved = index + RESERVE;
+	snprintf(text, sizeof(text), "%" PRIu64, consul->reserved);
+	journal_put(consul->http->journal, KEY_GENERATION, text);
+}
+
 static void restore_maintenance(struct consul *consul, const char *id, const char *reason)
 {
 	struct consul_instance *instance = consul_instance_of(consul, id);
@@ -346,6 +362,10 @@ void consul_restore(void *arg, const char *key, const char *value)
 	struct reg_err err = {"not readable"};
 	int rc = -EINVAL;
 
+	if (strcmp(key, KEY_GENERATION) == 0) {
+		registry_generation_above(consul->reg, strtoull(value, NULL, 10));
+		return;
+	}
 	if (strncmp(key, KEY_MAINTENANCE, strlen(KEY_MAINTENANCE)) == 0) {
 		restore_maintenance(consul, key + strlen(KEY_MAINTENANCE), value);
 		return;

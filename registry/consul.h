@@ -39,6 +39,7 @@ struct consul {
 	struct http *http;
 	struct registry *reg;
 	struct consul_instance *instances;
+	uint64_t reserved; /* a later life of this daemon begins above it */
 	struct consul_kv kv;
 	struct consul_session *sessions;
 };
@@ -50,6 +51,8 @@ int consul_open(struct http *http, struct consul **out);
 void consul_close(struct consul *consul);
 /** Brings back what the journal holds under `key`. `arg` is the struct consul. */
 void consul_restore(void *arg, const char *key, const char *value);
+/** A client is told this index: a later life of the daemon must begin above it. */
+void consul_told(struct consul *consul, uint64_t index);
 /** The service of the instance called `id`, NULL: none came by this API. */
 const char *consul_service_of(struct consul *consul, const char *id);
 const struct reg_backend *consul_backend_of(struct consul *consul, const char *id, const char **service);

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "registry/http_server.h"
+#include "registry/consul.h"
 #include "registry/journal.h"
 
 static void add(struct http_request *rq, const char *name, const char *value)
@@ -25,6 +25,7 @@ static void add_headers(struct http_request *rq, const char *type)
 		add(rq, "X-Consul-Contenthash", rq->hash);
 	if (!rq->index)
 		return;
+	consul_told(rq->http->consul, rq->index);
 	snprintf(index, sizeof(index), "%" PRIu64, rq->index);
 	add(rq, "X-Consul-Index", index);
 	add(rq, "X-Consul-Knownleader", "true");

@@ -100,6 +100,12 @@ uint64_t registry_generation(const struct registry *reg)
 	return reg->generation;
 }
 
+void registry_generation_above(struct registry *reg, uint64_t floor)
+{
+	if (reg->generation < floor)
+		reg->generation = floor;
+}
+
 uint64_t registry_gone_generation(const struct registry *reg)
 {
 	return reg->gone_generation;

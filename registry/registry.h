@@ -165,6 +165,8 @@ int registry_new(struct event_base *base, const struct registry_sink *sink, stru
 void registry_free(struct registry *reg);
 
 uint64_t registry_generation(const struct registry *reg);
+/** The next generation is above `floor`: an earlier life of this registry may have told of those below. */
+void registry_generation_above(struct registry *reg, uint64_t floor);
 
 /**
  * The changes until the matching end are one commit, which the last end makes; pairs may nest. For what
