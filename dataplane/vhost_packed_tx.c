@@ -61,7 +61,7 @@ static inline unsigned look_ahead(struct vhost_ring *r, struct frame *const *fra
 		}
 		rte_prefetch0(dst[i]);
 		__builtin_prefetch(dst[i] + r->hdr_len, 1);
-		__builtin_prefetch(dst[i] + r->hdr_len + 63, 1);
+		__builtin_prefetch(dst[i] + r->hdr_len + frames[i]->hdr_len - 1, 1);
 	}
 	return i;
 }

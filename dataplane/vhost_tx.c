@@ -86,7 +86,7 @@ static inline void look_ahead(struct vhost_ring *r, struct frame *const *frames,
 		}
 		rte_prefetch0(dst[i]);
 		__builtin_prefetch(dst[i] + r->hdr_len, 1);
-		__builtin_prefetch(dst[i] + r->hdr_len + 63, 1);
+		__builtin_prefetch(dst[i] + r->hdr_len + frames[i]->hdr_len - 1, 1);
 	}
 }
 
