@@ -150,7 +150,7 @@ static void finish(struct exchange *x, const struct run *run, struct generator_r
 		.seconds = took / host_tsc_hz(),
 		.sent = after.sent - run->before.sent,
 		.received = received - run->before.received,
-		.lost = after.lost - run->before.lost,
+		.lost = after.lost > run->before.lost ? after.lost - run->before.lost : 0,
 		.late = after.late - run->before.late,
 		.wrong = after.wrong - run->before.wrong,
 		.wait_pct = took > 0 ? 100.0 * (double)run->waited / took : 0,

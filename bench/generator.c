@@ -331,7 +331,8 @@ static void finish(struct generator *g, const struct run *run, struct generator_
 		.seconds = took / host_tsc_hz(),
 		.sent = after.sent - run->before.sent,
 		.received = received - run->before.received,
-		.lost = after.lost - run->before.lost,
+		/* frames given up before may have come late */
+		.lost = after.lost > run->before.lost ? after.lost - run->before.lost : 0,
 		.late = after.late - run->before.late,
 		.wrong = after.wrong - run->before.wrong,
 		.wait_pct = took > 0 ? 100.0 * (double)run->waited / took : 0,
@@ -427,7 +428,7 @@ void generator_sweep(struct generator *g, uint32_t count, double seconds, struct
 /* Sends from hosts first..end-1 of one port once; returns how many of their frames did not arrive. */
 static uint64_t learn_round(struct generator *g, unsigned from, uint32_t first, uint32_t end)
 {
-	uint64_t lost = g->from[from].lost;
+	uint64_t before = g->from[from].lost, after;
 
 	g->next_pair[from] = first;
 	while (g->next_pair[from] < end) {
@@ -439,7 +440,8 @@ static uint64_t learn_round(struct generator *g, unsigned from, uint32_t first, 
 			break;
 	}
 	drain(g, LEARN_PATIENCE_S);
-	return g->from[from].lost - lost + end - g->next_pair[from];
+	after = g->from[from].lost; /* less than before when frames given up earlier came after all */
+	return (after > before ? after - before : 0) + end - g->next_pair[from];
 }
 
 int generator_learn(struct generator *g, double seconds)
