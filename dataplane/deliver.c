@@ -14,7 +14,7 @@
 #include "dataplane/parse.h"
 #include "dataplane/pipeline.h"
 #include "dataplane/too_big.h"
-#include "dataplane/train.h"
+#include "dataplane/transmit.h"
 #include "dataplane/vxlan.h"
 
 struct parcel {
@@ -40,20 +40,6 @@ int outbox_new(struct worker *w)
 void outbox_free(struct worker *w)
 {
 	free(w->outbox);
-}
-
-static bool wants_segments(const struct frame *f, uint32_t offloads)
-{
-	switch (f->off.gso_type & ~VIRTIO_NET_HDR_GSO_ECN) {
-	case VIRTIO_NET_HDR_GSO_NONE:
-		return false;
-	case VIRTIO_NET_HDR_GSO_TCPV4:
-		return !(offloads & PORT_TSO4);
-	case VIRTIO_NET_HDR_GSO_TCPV6:
-		return !(offloads & PORT_TSO6);
-	default: /* large UDP */
-		return !(offloads & PORT_USO);
-	}
 }
 
 /* Bytes of the longest frame that goes on the wire: of a large frame, of one of its segments. */
@@ -95,94 +81,6 @@ static void refuse(struct worker *w, const struct burst *b, const struct port *p
 	port_drop(w, reason == DROP_WRONG_NETWORK ? b->in : port, f->net, reason);
 }
 
-/* Frames that left by an uplink count for their networks: as a rule one after the other for the same. */
-static void count_networks(struct worker *w, struct frame *const *frames, uint16_t n)
-{
-	uint16_t first = 0;
-
-	for (uint16_t i = 1; i <= n; i++) {
-		if (i < n && frames[i]->net == frames[first]->net)
-			continue;
-		if (frames[first]->net != NET_NONE)
-			w->net_stats[frames[first]->net].tx += i - first;
-		first = i;
-	}
-}
-
-/* Hands over n frames of one network and counts them as delivered; port_tx_drop() takes back what tx refuses.
- */
-static uint16_t transmit(struct worker *w, struct port *port, struct frame *const *frames, uint16_t n)
-{
-	uint16_t done = port->ops->tx(port, w, frames, n);
-	uint64_t bytes = 0;
-
-	for (unsigned i = 0; i < done; i++)
-		bytes += frames[i]->len;
-	if (port->is_uplink)
-		count_networks(w, frames, done);
-	port_sent(w, port, port->net, done, bytes);
-	return done;
-}
-
-static uint32_t offloads_of(const struct port *port)
-{
-	return atomic_load_explicit(&port->offloads, memory_order_relaxed);
-}
-
-/* Sends n segments; those that do not fit are dropped as ring-full. Returns how many frames they became. */
-static uint32_t transmit_cut(struct worker *w, struct port *port, struct frame *const *list, uint16_t n)
-{
-	for (unsigned i = transmit(w, port, list, n); i < n; i++)
-		port_drop(w, port, list[i]->net, DROP_RING_FULL);
-	return n;
-}
-
-/* The same for encapsulated segments, in as few frames as the port takes. */
-static uint32_t transmit_coupled(struct worker *w, struct port *port, struct frame *const *list, uint16_t n)
-{
-	struct frame *train = &w->train->frame;
-	uint32_t made = 0;
-
-	while (n > 0) {
-		unsigned cars = offloads_of(port) & PORT_USO ? train_couple(w->train, list, n) : 0;
-
-		if (cars < 2)
-			return made + transmit_cut(w, port, list, n);
-		if (!transmit(w, port, &train, 1)) {
-			if (!(offloads_of(port) & PORT_USO))
-				continue; /* it turned out that it does not: one by one then */
-			port_drop(w, port, train->net, DROP_RING_FULL);
-		}
-		made++;
-		list += cars;
-		n -= (uint16_t)cars;
-	}
-	return made;
-}
-
-/* One large frame in segments; to a vtep each gets the outer header. */
-static void transmit_segments(struct worker *w, struct port *port, struct frame *f, const struct vtep *vtep)
-{
-	bool keep_csum = !vtep && (offloads_of(port) & PORT_CSUM);
-	struct frame *list[BURST_MAX];
-	uint32_t offset = 0, copies = 0;
-	uint16_t n;
-
-	while ((n = offload_segment(f, &w->segments, &offset, keep_csum)) > 0) {
-		for (unsigned i = 0; i < n; i++) {
-			list[i] = &w->segments.frame[i];
-			list[i]->net = f->net;
-			if (vtep)
-				vxlan_encap(list[i], vtep);
-		}
-		copies += vtep ? transmit_coupled(w, port, list, n) : transmit_cut(w, port, list, n);
-	}
-	if (!copies) /* a hostile payload length: nothing came of it */
-		port_drop(w, port, f->net, DROP_BAD_OFFLOAD);
-	else if (f->net != NET_NONE)
-		w->net_stats[f->net].copies += copies - 1;
-}
-
 /* Readies frames from `first` on for a port with these offloads. Returns the first that must go in segments,
  * or count. */
 static uint16_t serve_requests(struct parcel *parcel, uint16_t first, uint32_t offloads)
@@ -192,7 +90,7 @@ static uint16_t serve_requests(struct parcel *parcel, uint16_t first, uint32_t o
 
 		if (!f->off.flags && !f->off.gso_type)
 			continue;
-		if (wants_segments(f, offloads))
+		if (transmit_wants_segments(f, offloads))
 			return i;
 		if ((f->off.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) && !(offloads & PORT_CSUM))
 			offload_checksum(f);
@@ -203,7 +101,7 @@ static uint16_t serve_requests(struct parcel *parcel, uint16_t first, uint32_t o
 /* Sends parcel->frame[sent..] as far as the receiver takes it. Returns whether all of it was dealt with. */
 static bool transmit_parcel(struct worker *w, struct port *port, struct parcel *parcel)
 {
-	uint32_t offloads = offloads_of(port);
+	uint32_t offloads = transmit_offloads(port);
 
 	while (parcel->sent < parcel->count) {
 		uint16_t first = parcel->sent, end = parcel->count, done;
@@ -211,7 +109,7 @@ static bool transmit_parcel(struct worker *w, struct port *port, struct parcel *
 		if (__builtin_expect(parcel->requests, 0))
 			end = serve_requests(parcel, first, offloads);
 		if (end > first) {
-			done = transmit(w, port, parcel->frame + first, end - first);
+			done = transmit_frames(w, port, parcel->frame + first, end - first);
 			parcel->sent += done;
 			if (done < end - first)
 				return false;
@@ -461,7 +359,7 @@ static void flood_vtep(struct worker *w, struct burst *b, uint16_t id, struct fr
 			continue;
 		vxlan_encap(f, vtep);
 		for (int try = 0; try < 2 && !sent; try++)
-			sent = transmit(w, uplink, &f, 1);
+			sent = transmit_frames(w, uplink, &f, 1);
 		if (!sent)
 			port_drop(w, uplink, f->net, DROP_RING_FULL);
 		vxlan_unencap(f);
