@@ -30,8 +30,8 @@ enum {
 	PACKET_SLOT = 68 * 1024, /* 64 KB and every header before it, in whole pages */
 	PACKET_BLOCK = 1024 * 1024,
 	PACKET_BLOCKS = 16,
+	PACKET_BLOCKS_UPLINK = 64, /* what many senders at once have on the way */
 	PACKET_SLOTS_BLOCK = PACKET_BLOCK / PACKET_SLOT,
-	PACKET_SLOTS = PACKET_BLOCKS * PACKET_SLOTS_BLOCK,
 	PACKET_SNDBUF = 4 * 1024 * 1024,
 	PACKET_IOVS = BURST_SPANS + 2 * BURST_MAX, /* at least one frame's */
 	PACKET_LINK_MS = 100,
@@ -43,6 +43,7 @@ struct packet {
 	uint32_t head, taken;
 	uint32_t uncoupled; /* payload bytes of the train in slot `head` that were given already */
 	uint8_t *ring;
+	uint32_t blocks, slots;
 	int fd;
 	/* control counts, the worker takes: frames that found the ring full */
 	_Atomic(uint32_t) lost;
@@ -57,9 +58,9 @@ static struct tpacket2_hdr *packet_slot(const struct packet *packet, uint32_t nu
 			(size_t)number % PACKET_SLOTS_BLOCK * PACKET_SLOT);
 }
 
-static uint32_t next_slot(uint32_t number)
+static uint32_t next_slot(const struct packet *packet, uint32_t number)
 {
-	return number + 1 < PACKET_SLOTS ? number + 1 : 0;
+	return number + 1 < packet->slots ? number + 1 : 0;
 }
 
 /* Binds to the device that has the name now. */
@@ -133,7 +134,7 @@ static void packet_close(struct port *port)
 	if (packet->timer)
 		loop->timer_del(loop->ctx, packet->timer);
 	if (packet->ring)
-		munmap(packet->ring, (size_t)PACKET_BLOCKS * PACKET_BLOCK);
+		munmap(packet->ring, (size_t)packet->blocks * PACKET_BLOCK);
 	if (packet->fd >= 0)
 		close(packet->fd);
 	free(packet);
@@ -148,9 +149,9 @@ static int set_option(int fd, int option, int value)
 static const char *packet_socket(struct packet *packet)
 {
 	struct tpacket_req ring = {.tp_block_size = PACKET_BLOCK,
-		.tp_block_nr = PACKET_BLOCKS,
+		.tp_block_nr = packet->blocks,
 		.tp_frame_size = PACKET_SLOT,
-		.tp_frame_nr = PACKET_SLOTS};
+		.tp_frame_nr = packet->slots};
 	int sndbuf = PACKET_SNDBUF;
 	void *map;
 
@@ -164,8 +165,8 @@ static const char *packet_socket(struct packet *packet)
 		return "packet socket options";
 	if (setsockopt(packet->fd, SOL_PACKET, PACKET_RX_RING, &ring, sizeof(ring)) < 0)
 		return "packet ring";
-	map = mmap(NULL, (size_t)PACKET_BLOCKS * PACKET_BLOCK, PROT_READ | PROT_WRITE, MAP_SHARED, packet->fd,
-		0);
+	map = mmap(NULL, (size_t)packet->blocks * PACKET_BLOCK, PROT_READ | PROT_WRITE, MAP_SHARED,
+		packet->fd, 0);
 	if (map == MAP_FAILED)
 		return "packet ring";
 	packet->ring = map;
@@ -182,6 +183,8 @@ static int packet_open(struct port *port, struct dp_err *err)
 	if (!packet)
 		return dp_fail(err, -ENOMEM, "out of memory");
 	port->priv = packet;
+	packet->blocks = port->net == NET_NONE ? PACKET_BLOCKS_UPLINK : PACKET_BLOCKS;
+	packet->slots = packet->blocks * PACKET_SLOTS_BLOCK;
 	failed = packet_socket(packet);
 	rc = -errno;
 	if (!failed) {
@@ -301,7 +304,7 @@ static void packet_complete(struct port *port, struct worker *w, struct burst *b
 {
 	struct packet *packet = port->priv;
 
-	for (; packet->taken != packet->head; packet->taken = next_slot(packet->taken))
+	for (; packet->taken != packet->head; packet->taken = next_slot(packet, packet->taken))
 		__atomic_store_n(
 			&packet_slot(packet, packet->taken)->tp_status, TP_STATUS_KERNEL, __ATOMIC_RELEASE);
 }
@@ -323,7 +326,7 @@ static uint16_t packet_rx(struct port *port, struct worker *w, struct burst *b)
 		else if (!packet_uncouple(port, w, b, slot))
 			continue;
 		packet->uncoupled = 0;
-		packet->head = next_slot(packet->head);
+		packet->head = next_slot(packet, packet->head);
 		__builtin_prefetch(packet_slot(packet, packet->head));
 	}
 	if (!b->count)
