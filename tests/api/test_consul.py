@@ -395,6 +395,47 @@ def test_rubbish_does_no_harm(consul):
     assert consul.get("catalog/services").status == 200
 
 
+def spoiled(dice, value):
+    """`value` with something in it exchanged, taken away or torn."""
+    odd = [None, True, -1, 10**30, 1.5, "", "x" * 300, "\u0000", "é", [], {}, [[]], {"": ""}, "10.1.0.1", "1h", "-1s"]
+    if dice.random() < 0.3 or not isinstance(value, (dict, list)) or not value:
+        return dice.choice(odd)
+    keys = list(value) if isinstance(value, dict) else range(len(value))
+    key = dice.choice(keys)
+    copy = value.copy()
+    if dice.random() < 0.2:
+        del copy[key]
+    else:
+        copy[key] = spoiled(dice, value[key])
+    return copy
+
+
+def test_spoiled_bodies_are_refused_or_taken(consul):
+    dice = random.Random(20240502)
+    bodies = {
+        "agent/service/register": {**WEB, "Check": {"CheckID": "c", "TTL": "1h", "Status": "passing", "Notes": "n"}},
+        "agent/check/register": {"Name": "c", "ServiceID": "base", "TTL": "1h"},
+        "agent/check/update/service:base": {"Status": "passing", "Output": "o"},
+        "catalog/register": {"Node": "edge2", "Address": "192.0.2.2", "NodeMeta": {"a": "b"},
+                             "TaggedAddresses": {"lan": "192.0.2.2"}, "Service": {**WEB, "Service": "web"}},
+        "catalog/deregister": {"Node": "edge2", "ServiceID": "web-1", "CheckID": "c"},
+        "session/create": {"Name": "s", "TTL": "10s", "LockDelay": 5, "Behavior": "delete"},
+    }
+    consul.register("base")
+    taken = 0
+    for _ in range(600):
+        path = dice.choice(list(bodies))
+        text = json.dumps(spoiled(dice, bodies[path])).encode()
+        if dice.random() < 0.2:
+            text = text[:dice.randrange(len(text) + 1)]
+        reply = consul.put(path, text)
+        assert reply.status in (200, 400, 404, 409), (path, text, reply)
+        taken += reply.status == 200
+    assert taken > 20
+    for path in ("health/state/any", "catalog/services", "catalog/nodes", "agent/services", "agent/checks"):
+        assert consul.get(path).status == 200
+
+
 # --- across restarts
 
 
