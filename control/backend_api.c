@@ -11,6 +11,8 @@
 #include "control/result.h"
 #include "control/service_json.h"
 
+static const char *const statuses[] = {"passing", "warning", "critical", NULL};
+
 struct search {
 	uint32_t address;
 	uint16_t port;
@@ -81,19 +83,16 @@ static int backend_add(
 	return 0;
 }
 
-/* A copy of the backend that survives changes of the registry; its check's path goes to `path`. */
-static int copy_backend(struct model *model, const json_t *params, struct reg_backend *copy, char path[256],
-	struct api_err *err)
+/* A copy of the backend that survives changes of the registry; its check's texts go to `texts`. */
+static int copy_backend(struct model *model, const json_t *params, struct reg_backend *copy,
+	struct check_texts *texts, struct api_err *err)
 {
 	const struct reg_backend *backend = need_backend(model, params, err);
 
 	if (!backend)
 		return -1;
 	*copy = *backend;
-	if (copy->check.path) {
-		snprintf(path, 256, "%s", copy->check.path);
-		copy->check.path = path;
-	}
+	service_check_keep(&copy->check, texts);
 	return 0;
 }
 
@@ -115,9 +114,9 @@ static int backend_set(
 	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
 {
 	struct reg_backend backend;
-	char path[256];
+	struct check_texts texts;
 
-	if (copy_backend(model, params, &backend, path, err) < 0)
+	if (copy_backend(model, params, &backend, &texts, err) < 0)
 		return -1;
 	service_backend_change(params, &backend);
 	return put_backend(model, "backend.set", source, params, &backend, result, err);
@@ -127,9 +126,9 @@ static int backend_drain(
 	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
 {
 	struct reg_backend backend;
-	char path[256];
+	struct check_texts texts;
 
-	if (copy_backend(model, params, &backend, path, err) < 0)
+	if (copy_backend(model, params, &backend, &texts, err) < 0)
 		return -1;
 	backend.drained = true;
 	return put_backend(model, "backend.drain", source, params, &backend, result, err);
@@ -139,9 +138,9 @@ static int backend_undrain(
 	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
 {
 	struct reg_backend backend;
-	char path[256];
+	struct check_texts texts;
 
-	if (copy_backend(model, params, &backend, path, err) < 0)
+	if (copy_backend(model, params, &backend, &texts, err) < 0)
 		return -1;
 	backend.drained = false;
 	return put_backend(model, "backend.undrain", source, params, &backend, result, err);
@@ -163,6 +162,30 @@ static int backend_del(
 		return model_refused(err, rc, why.text);
 	model_changed(model, "backend.del", source, params);
 	*result = json_object();
+	return 0;
+}
+
+static int backend_check(
+	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+{
+	static const enum reg_health healths[] = {REG_PASSING, REG_WARNING, REG_CRITICAL};
+	const struct reg_backend *backend = need_backend(model, params, err);
+	const char *output = param_str(params, "output"), *service = param_str(params, "service");
+	enum reg_health health = REG_PASSING;
+	struct reg_err why = {""};
+	char id[REG_ID_MAX + 1];
+	int rc;
+
+	if (!backend)
+		return -1;
+	memcpy(id, backend->id, sizeof(id));
+	for (unsigned i = 0; statuses[i]; i++)
+		if (!strcmp(param_str(params, "status"), statuses[i]))
+			health = healths[i];
+	rc = registry_backend_beat(model->registry, service, id, health, output ? output : "", &why);
+	if (rc < 0)
+		return model_refused(err, rc, why.text);
+	*result = result_of(model, service, id);
 	return 0;
 }
 
@@ -235,6 +258,13 @@ static const struct api_field set_fields[] = {
 	{NULL},
 };
 
+static const struct api_field check_call_fields[] = {
+	BACKEND_KEY,
+	{"status", API_ENUM, "how it is", .required = true, .choices = statuses},
+	{"output", API_STRING, "in words", .min = 0, .max = 127},
+	{NULL},
+};
+
 static const struct api_field key_fields[] = {BACKEND_KEY, {NULL}};
 
 static const struct api_field list_fields[] = {
@@ -262,6 +292,7 @@ const struct api_method backend_methods[] = {
 	{"backend.del", "Deregister a backend", key_fields, backend_del, true},
 	{"backend.drain", "Give a backend no new connections", key_fields, backend_drain, true},
 	{"backend.undrain", "Give it new connections again", key_fields, backend_undrain, true},
+	{"backend.check", "Say how a backend with a ttl check is", check_call_fields, backend_check, true},
 	{"backend.list", "List backends", list_fields, backend_list, false, columns},
 	{NULL},
 };

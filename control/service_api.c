@@ -80,19 +80,16 @@ static int service_add(
 	return 0;
 }
 
-/* A copy of the service that survives changes of the registry; its check's path goes to `path`. */
-static int copy_service(
-	struct model *model, const char *name, struct reg_service *copy, char path[256], struct api_err *err)
+/* A copy of the service that survives changes of the registry; its check's texts go to `texts`. */
+static int copy_service(struct model *model, const char *name, struct reg_service *copy,
+	struct check_texts *texts, struct api_err *err)
 {
 	const struct reg_service *service = registry_service_find(model->registry, name);
 
 	if (!service)
 		return api_fail(err, API_NOT_FOUND, "name", "no such service \"%s\"", name);
 	*copy = *service;
-	if (copy->check.path) {
-		snprintf(path, 256, "%s", copy->check.path);
-		copy->check.path = path;
-	}
+	service_check_keep(&copy->check, texts);
 	return 0;
 }
 
@@ -102,10 +99,10 @@ static int service_set(
 	const char *name = param_str(params, "name");
 	struct reg_service old, now;
 	struct reg_err why = {""};
-	char path[256];
+	struct check_texts texts;
 	int rc;
 
-	if (copy_service(model, name, &old, path, err) < 0)
+	if (copy_service(model, name, &old, &texts, err) < 0)
 		return -1;
 	now = old;
 	if (read_service(model, &now, params, err) < 0)

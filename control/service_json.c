@@ -12,11 +12,16 @@ static const enum reg_check_type check_numbers[] = {
 
 const struct api_field check_fields[] = {
 	{"type", API_ENUM, "how", .required = true, .choices = check_types},
-	{"interval_ms", API_INT, "from one to the next", .min = 10, .max = 3600000, .def = "1000"},
+	{"interval_ms", API_INT, "from one to the next; ttl: how long the backend's word holds", .min = 10,
+		.max = 3600000, .def = "1000"},
 	{"timeout_ms", API_INT, "that counts as a failure", .min = 1, .max = 600000, .def = "500"},
 	{"rise", API_INT, "successes until it passes", .min = 1, .max = 100, .def = "1"},
 	{"fall", API_INT, "failures until it is critical", .min = 1, .max = 100, .def = "2"},
-	{"path", API_PATH, "http: what is asked for", .min = 1, .max = 255},
+	{"path", API_PATH, "http: what is asked for (default /)", .min = 1, .max = REG_PATH_MAX},
+	{"service", API_STRING, "grpc: the service that is asked about (default the server as a whole)",
+		.min = 1, .max = CHECK_SERVICE_MAX},
+	{"tls", API_BOOL, "http, grpc: over TLS"},
+	{"tls_skip_verify", API_BOOL, "with whatever certificate"},
 	{NULL},
 };
 
@@ -33,6 +38,17 @@ void service_check_read(const json_t *json, struct reg_check *check)
 	check->rise = (uint8_t)param_int(json, "rise", 1);
 	check->fall = (uint8_t)param_int(json, "fall", 2);
 	check->path = param_str(json, "path");
+	check->service = param_str(json, "service");
+	check->tls = param_bool(json, "tls", false);
+	check->tls_skip_verify = param_bool(json, "tls_skip_verify", false);
+}
+
+void service_check_keep(struct reg_check *check, struct check_texts *texts)
+{
+	if (check->path)
+		check->path = strcpy(texts->path, check->path);
+	if (check->service)
+		check->service = strcpy(texts->service, check->service);
 }
 
 void service_params_read(const json_t *params, struct reg_service *service)
@@ -95,6 +111,12 @@ static json_t *check_json(const struct reg_check *check)
 	put_int(object, "fall", check->fall);
 	if (check->path)
 		put_str(object, "path", check->path);
+	if (check->service)
+		put_str(object, "service", check->service);
+	if (check->tls)
+		put_bool(object, "tls", true);
+	if (check->tls_skip_verify)
+		put_bool(object, "tls_skip_verify", true);
 	return object;
 }
 

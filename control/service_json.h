@@ -11,13 +11,22 @@
 /** The fields of a check, for the tables. */
 extern const struct api_field check_fields[];
 
-/** Fills `check` from the object `json`; NULL: no check. Its path stays borrowed from `json`. */
+/** Fills `check` from the object `json`; NULL: no check. Its texts stay borrowed from `json`. */
 void service_check_read(const json_t *json, struct reg_check *check);
 
-/** Puts the given parameters of service.add or service.set over `service`. A check's path stays borrowed. */
+/** Room for a check's texts. */
+enum { CHECK_SERVICE_MAX = 127 };
+struct check_texts {
+	char path[REG_PATH_MAX + 1], service[CHECK_SERVICE_MAX + 1];
+};
+
+/** The check's texts, valid by the registry's rules, from now on in `texts`. */
+void service_check_keep(struct reg_check *check, struct check_texts *texts);
+
+/** Puts the given parameters of service.add or service.set over `service`. A check's texts stay borrowed. */
 void service_params_read(const json_t *params, struct reg_service *service);
 
-/** Fills `backend` from the parameters of backend.add, whose check's path stays borrowed. */
+/** Fills `backend` from the parameters of backend.add, whose check's texts stay borrowed. */
 void service_backend_read(const json_t *params, struct reg_backend *backend);
 /** Puts what backend.set can change over `backend`. */
 void service_backend_change(const json_t *params, struct reg_backend *backend);

@@ -3,9 +3,11 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <syslog.h>
 
 #include "registry/table.h"
 
@@ -53,10 +55,19 @@ static uint64_t seed_of(const struct backend *backend)
 	return hash;
 }
 
+static bool is_loopback(uint32_t address)
+{
+	return ntohl(address) >> 24 == IN_LOOPBACKNET;
+}
+
 static void on_check(void *arg)
 {
 	struct backend *backend = arg;
 
+	if (check_overdue(backend->check) && !backend->overdue) {
+		backend->overdue = true;
+		TAILQ_INSERT_TAIL(&backend->service->reg->overdue, backend, overdue_link);
+	}
 	commit_backend(backend);
 	commit_soon(backend->service->reg);
 }
@@ -64,9 +75,9 @@ static void on_check(void *arg)
 int backend_prepare_check(struct backend *backend, const struct reg_check *spec)
 {
 	struct check_target target = {
-		.network = backend->service->def.network,
-		.address = backend->pub.address,
-		.port = backend->pub.port,
+		.network = is_loopback(spec->address) ? "" : backend->service->def.network,
+		.address = spec->address ? spec->address : backend->pub.address,
+		.port = spec->port ? spec->port : backend->pub.port,
 	};
 
 	if (spec->type == REG_CHECK_NONE)
@@ -169,6 +180,8 @@ void backend_remove(struct backend *backend)
 	HASH_DEL(service->by_id, backend);
 	if (backend->dirty)
 		TAILQ_REMOVE(&reg->dirty, backend, dirty_link);
+	if (backend->overdue)
+		TAILQ_REMOVE(&reg->overdue, backend, overdue_link);
 	check_free(backend->check);
 	backend_free(backend);
 }
@@ -272,7 +285,7 @@ static int change_check(struct backend *backend, const struct reg_backend *new, 
 			return -ENOMEM;
 		backend_swap_check(backend, true);
 	} else if (backend->check) {
-		backend->check->spec.path = after->path;
+		check_borrow(backend->check, after);
 	}
 	pub->check = own;
 	pub->has_check = new->has_check;
@@ -455,6 +468,23 @@ int registry_backend_beat(struct registry *reg, const char *name, const char *id
 	check_beat(backend->check, health, output);
 	commit(reg);
 	return 0;
+}
+
+void backends_reap(struct registry *reg)
+{
+	struct backend *backend;
+	char line[384];
+
+	while ((backend = TAILQ_FIRST(&reg->overdue))) {
+		struct service *service = backend->service;
+
+		snprintf(line, sizeof(line),
+			"service %s: backend %s was critical for %u s and is deregistered", service->def.name,
+			backend->pub.id, backend->check->spec.reap_ms / 1000);
+		reg->sink.log(reg->sink.ctx, LOG_WARNING, line);
+		backend_remove(backend);
+		commit_service(service);
+	}
 }
 
 /* What the check says now: it changes between commits. */

@@ -1,15 +1,20 @@
 #include "registry/check.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
+#include "registry/check_curl.h"
+
 /* One row for each type that is supported. */
 static const struct check_type *const types[REG_CHECK_TYPES] = {
 	[REG_CHECK_TTL] = &check_ttl,
 	[REG_CHECK_TCP] = &check_tcp,
+	[REG_CHECK_HTTP] = &check_http,
+	[REG_CHECK_GRPC] = &check_grpc,
 	[REG_CHECK_PORT] = &check_port,
 };
 
@@ -84,6 +89,7 @@ void checks_init(struct checks *all, struct event_base *base, const struct regis
 	all->base = base;
 	all->sink = sink;
 	all->running = 0;
+	all->requests = NULL;
 	TAILQ_INIT(&all->waiting);
 	event_assign(&all->pump, base, -1, 0, on_pump, all);
 }
@@ -91,6 +97,7 @@ void checks_init(struct checks *all, struct event_base *base, const struct regis
 void checks_close(struct checks *all)
 {
 	assert(all->running == 0 && TAILQ_EMPTY(&all->waiting));
+	requests_close(all->requests);
 	event_del(&all->pump);
 }
 
@@ -138,7 +145,9 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
 static void set_health(struct check *check, enum reg_health health)
 {
-	if (check->health == health)
+	if (check->health != health && health == REG_CRITICAL)
+		check->critical_us = now_us();
+	if (check->health == health && !check_overdue(check))
 		return;
 	check->health = health;
 	check->changed(check->arg);
@@ -193,6 +202,21 @@ void check_beat(struct check *check, enum reg_health health, const char *output)
 	set_health(check, health);
 }
 
+bool check_is_local(int error)
+{
+	switch (error) {
+	case EMFILE:
+	case ENFILE:
+	case ENOMEM:
+	case ENOBUFS:
+	case EAGAIN:
+	case EADDRNOTAVAIL:
+		return true;
+	default:
+		return false;
+	}
+}
+
 void check_set(struct check *check, enum reg_health health, const char *output)
 {
 	check->good = health != REG_CRITICAL;
@@ -230,6 +254,7 @@ struct check *check_new(struct checks *all, const struct reg_check *spec, const 
 	check->changed = changed;
 	check->arg = arg;
 	check->stage = CHECK_RESTING;
+	check->critical_us = now_us();
 	check_set(check, REG_CRITICAL, "no result yet");
 	event_assign(&check->timer, all->base, -1, 0, on_timer, check);
 	return check;
@@ -247,8 +272,21 @@ void check_inherit(struct check *check, const struct check *old)
 {
 	check->streak = 0;
 	check->good = old->good;
+	check->critical_us = old->critical_us;
 	check->health = old->health;
 	snprintf(check->output, sizeof(check->output), "%s", old->output);
+}
+
+void check_borrow(struct check *check, const struct reg_check *spec)
+{
+	check->spec.path = spec->path;
+	check->spec.service = spec->service;
+}
+
+bool check_overdue(const struct check *check)
+{
+	return check->spec.reap_ms && check->health == REG_CRITICAL &&
+	       now_us() - check->critical_us >= (uint64_t)check->spec.reap_ms * 1000;
 }
 
 void check_start(struct check *check, int port)

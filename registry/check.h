@@ -21,12 +21,15 @@ enum {
 };
 
 /* What all checks of a registry share. */
+struct requests;
+
 struct checks {
 	struct event_base *base;
 	const struct registry_sink *sink;
 	unsigned running;
 	TAILQ_HEAD(check_queue, check) waiting; /* due, but not begun */
 	struct event pump;			/* begins those that wait */
+	struct requests *requests;		/* those over HTTP; NULL: none yet */
 };
 
 void checks_init(struct checks *all, struct event_base *base, const struct registry_sink *sink);
@@ -60,7 +63,7 @@ struct check_type {
 	void (*link)(struct check *check, int state);
 };
 
-extern const struct check_type check_tcp, check_ttl, check_port;
+extern const struct check_type check_tcp, check_ttl, check_http, check_grpc, check_port;
 
 /** NULL: not supported. */
 const struct check_type *check_type_of(enum reg_check_type type);
@@ -74,7 +77,7 @@ enum check_stage {
 struct check {
 	struct checks *all;
 	const struct check_type *type;
-	struct reg_check spec; /* its path belongs to whoever made the check, and outlives it */
+	struct reg_check spec; /* its texts belong to whoever made the check, and outlive it */
 	struct check_target target;
 	void (*changed)(void *arg);
 	void *arg;
@@ -86,13 +89,15 @@ struct check {
 	bool good;	/* `rise` successes since `fall` failures */
 	uint8_t streak; /* results in a row that contradict `good` */
 	enum reg_health health;
-	char output[128]; /* the last result in words */
-	void *probe;	  /* the type's own, while probing */
+	uint64_t critical_us; /* since when it is critical; only with spec.reap_ms */
+	char output[128];     /* the last result in words */
+	void *probe;	      /* the type's own, while probing */
 };
 
 /**
  * Makes a check that rests until check_start(). `seed` places it in the interval; changed(arg) is called
- * whenever its health is another, never from inside one of the calls below. NULL: no memory.
+ * whenever its health is another and while it is overdue, never from inside one of the calls below. NULL: no
+ * memory.
  */
 struct check *check_new(struct checks *all, const struct reg_check *spec, const struct check_target *target,
 	uint64_t seed, void (*changed)(void *arg), void *arg);
@@ -101,6 +106,10 @@ void check_free(struct check *check);
 
 /** Takes over what `old`, of the same type and target, has found. */
 void check_inherit(struct check *check, const struct check *old);
+/** The texts of an equal specification take the place of those that it has. */
+void check_borrow(struct check *check, const struct reg_check *spec);
+/** Has it been critical for the specification's reap_ms? */
+bool check_overdue(const struct check *check);
 /** Begins; `port` is the state of the switch port that has the target's address, -1: there is none. */
 void check_start(struct check *check, int port);
 /** That port changed. */
@@ -117,6 +126,9 @@ void check_done(struct check *check, enum check_result result, const char *fmt, 
 void check_beat(struct check *check, enum reg_health health, const char *output);
 /** For types: the next turn comes a whole interval from now. */
 void check_rest(struct check *check);
+
+/** For types: is this errno one of this side's own making (no socket left)? */
+bool check_is_local(int error);
 
 /** For types that do not probe: sets the health without rise and fall. */
 void check_set(struct check *check, enum reg_health health, const char *output);

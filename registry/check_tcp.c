@@ -17,22 +17,6 @@ struct tcp_probe {
 	struct event writable;
 };
 
-/* Errors of this side's own making. */
-static bool is_local(int error)
-{
-	switch (error) {
-	case EMFILE:
-	case ENFILE:
-	case ENOMEM:
-	case ENOBUFS:
-	case EAGAIN:
-	case EADDRNOTAVAIL:
-		return true;
-	default:
-		return false;
-	}
-}
-
 static void tcp_stop(struct check *check)
 {
 	struct tcp_probe *probe = check->probe;
@@ -49,7 +33,7 @@ static void tcp_end(struct check *check, int error)
 {
 	tcp_stop(check);
 	if (error)
-		check_done(check, is_local(error) ? CHECK_UNKNOWN : CHECK_FAIL, "%s", strerror(error));
+		check_done(check, check_is_local(error) ? CHECK_UNKNOWN : CHECK_FAIL, "%s", strerror(error));
 	else
 		check_done(check, CHECK_PASS, "connected");
 }

@@ -7,6 +7,7 @@
 /* The interval has passed without a word. */
 static void ttl_start(struct check *check)
 {
+	check->spec.fall = 1; /* one silence is enough */
 	check_done(check, CHECK_FAIL, "TTL expired");
 }
 

@@ -52,6 +52,7 @@ void reg_address(char *text, uint32_t address, uint16_t port)
 
 static void on_settle(evutil_socket_t fd, short what, void *arg)
 {
+	backends_reap(arg);
 	commit(arg);
 }
 
@@ -70,6 +71,7 @@ int registry_new(struct event_base *base, const struct registry_sink *sink, stru
 	TAILQ_INIT(&reg->changed);
 	TAILQ_INIT(&reg->gone);
 	TAILQ_INIT(&reg->dirty);
+	TAILQ_INIT(&reg->overdue);
 	event_assign(&reg->settle, base, -1, 0, on_settle, reg);
 	checks_init(&reg->checks, base, &reg->sink);
 	*out = reg;

@@ -22,6 +22,7 @@ struct registry;
 #define REG_ID_MAX 127
 #define REG_HOST_MAX 253 /* of a host name */
 #define REG_NODE_MAX 63
+#define REG_PATH_MAX 255 /* of what a check asks for */
 
 struct reg_err {
 	char text[200];
@@ -52,7 +53,12 @@ struct reg_check {
 	uint32_t interval_ms; /* 10..3600000, ttl up to a week; not used by port */
 	uint32_t timeout_ms;  /* 1..600000; not used by port */
 	uint8_t rise, fall;   /* successes to become passing, failures to become critical; 1..100; not port */
-	const char *path;     /* http; NULL: none. The registry keeps its own copy */
+	bool tls, tls_skip_verify; /* http and grpc: over TLS, with whatever certificate */
+	uint16_t port;		   /* that is probed instead of the backend's, 0: that */
+	uint32_t address;    /* the same; on the loopback it is the host that is probed, not a network */
+	uint32_t reap_ms;    /* how long the backend may be critical until it is deregistered, 0: for ever */
+	const char *path;    /* http: what is asked for, NULL: "/". The registry keeps copies of its own */
+	const char *service; /* grpc: whose health is asked for, NULL: the server's */
 };
 
 struct reg_service {

@@ -188,7 +188,7 @@ static void refresh_backends(struct service *service, const struct reg_service *
 		if (moved || !spec_same(before, after))
 			backend_swap_check(backend, !moved);
 		else if (backend->check)
-			backend->check->spec.path = after->path;
+			check_borrow(backend->check, after);
 		commit_backend(backend);
 	}
 }

@@ -52,6 +52,20 @@ static uint32_t interval_max(enum reg_check_type type)
 	return type == REG_CHECK_TTL ? 7 * 24 * 3600000 : 3600000;
 }
 
+/* What only some types know. */
+static int check_fits(const struct reg_check *check, struct reg_err *err)
+{
+	bool http = check->type == REG_CHECK_HTTP, grpc = check->type == REG_CHECK_GRPC;
+
+	if (check->path && !http)
+		return reg_fail(err, -EINVAL, "check.path: only for http");
+	if (check->service && !grpc)
+		return reg_fail(err, -EINVAL, "check.service: only for grpc");
+	if ((check->tls || check->tls_skip_verify) && !http && !grpc)
+		return reg_fail(err, -EINVAL, "check.tls: only for http and grpc");
+	return 0;
+}
+
 static int check_valid(const struct reg_check *check, struct reg_err *err)
 {
 	const struct check_type *type = check_type_of(check->type);
@@ -61,6 +75,8 @@ static int check_valid(const struct reg_check *check, struct reg_err *err)
 	if (!type)
 		return reg_fail(
 			err, -ENOTSUP, "check.type: %s is not supported", reg_check_type_name(check->type));
+	if (check_fits(check, err) < 0)
+		return -EINVAL;
 	if (!type->start)
 		return 0;
 	if (check->interval_ms < 10 || check->interval_ms > interval_max(check->type))
@@ -202,13 +218,23 @@ int spec_copy(struct reg_check *to, const struct reg_check *from)
 	}
 	*to = *from;
 	to->path = from->path ? strdup(from->path) : NULL;
-	return from->path && !to->path ? -ENOMEM : 0;
+	to->service = from->service ? strdup(from->service) : NULL;
+	if (!from->path == !to->path && !from->service == !to->service)
+		return 0;
+	spec_clear(to);
+	return -ENOMEM;
 }
 
 void spec_clear(struct reg_check *spec)
 {
 	free((char *)spec->path);
+	free((char *)spec->service);
 	*spec = (struct reg_check){0};
+}
+
+static bool same_text(const char *a, const char *b)
+{
+	return !a == !b && (!a || strcmp(a, b) == 0);
 }
 
 bool spec_same(const struct reg_check *a, const struct reg_check *b)
@@ -217,6 +243,7 @@ bool spec_same(const struct reg_check *a, const struct reg_check *b)
 		return false;
 	return a->type == REG_CHECK_NONE ||
 	       (a->interval_ms == b->interval_ms && a->timeout_ms == b->timeout_ms && a->rise == b->rise &&
-		       a->fall == b->fall && !a->path == !b->path &&
-		       (!a->path || strcmp(a->path, b->path) == 0));
+		       a->fall == b->fall && a->tls == b->tls && a->tls_skip_verify == b->tls_skip_verify &&
+		       a->port == b->port && a->address == b->address && a->reap_ms == b->reap_ms &&
+		       same_text(a->path, b->path) && same_text(a->service, b->service));
 }

@@ -72,6 +72,8 @@ struct backend {
 	bool dirty;		    /* on reg->dirty: its health is to be derived anew */
 	int8_t port;		    /* its switch port: 1 up, 0 down, -1 there is none */
 	TAILQ_ENTRY(backend) dirty_link;
+	bool overdue; /* on reg->overdue: its check has been critical for too long */
+	TAILQ_ENTRY(backend) overdue_link;
 	struct host *host;
 	LIST_ENTRY(backend) same_host;
 	UT_hash_handle hh;
@@ -111,7 +113,7 @@ struct registry {
 	void *on_gone_arg;
 	struct topic *topics;
 	TAILQ_HEAD(, service) changed, gone;
-	TAILQ_HEAD(, backend) dirty;
+	TAILQ_HEAD(, backend) dirty, overdue;
 	struct event settle; /* commits what the checks found in this turn of the loop */
 };
 
@@ -139,6 +141,9 @@ const struct reg_check *backend_spec(const struct backend *backend, const struct
 int backend_prepare_check(struct backend *backend, const struct reg_check *spec);
 /** The prepared one replaces the one at work; with `keep` it takes over what that one found. */
 void backend_swap_check(struct backend *backend, bool keep);
+
+/** Takes out those on reg->overdue, for the next commit. */
+void backends_reap(struct registry *reg);
 
 /* about.c */
 /** A copy in one allocation, to be freed as one; NULL of NULL, or no memory (then *rc is -ENOMEM). */
@@ -188,7 +193,7 @@ void watch_close(struct registry *reg);
 int service_valid(const struct reg_service *service, struct reg_err *err);
 int backend_valid(const struct reg_backend *backend, struct reg_err *err);
 int node_valid(const struct reg_node *node, struct reg_err *err);
-/** A copy with its own path. -ENOMEM. */
+/** A copy with its own texts. -ENOMEM. */
 int spec_copy(struct reg_check *to, const struct reg_check *from);
 void spec_clear(struct reg_check *spec);
 bool spec_same(const struct reg_check *a, const struct reg_check *b);

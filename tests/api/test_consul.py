@@ -581,7 +581,7 @@ BAD_CHECKS = [
     ({"TTL": "1ms"}, "out of range"),
     ({"TTL": 10}, "must be a string"),
     ({"TCP": "10.1.0.1:80"}, "Interval must be > 0"),
-    ({"TCP": "10.9.9.9:80", "Interval": "1s"}, "which alone is probed"),
+    ({"TCP": "name.example:80", "Interval": "1s"}, "names are not looked up"),
     ({"Name": "x"}, "Must define one of"),
     ({"TTL": "1s", "Status": "odd"}, "Status"),
 ]

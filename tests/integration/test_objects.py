@@ -505,7 +505,7 @@ SERVICE_REFUSALS = [
     ({"vip": "10.1.0.1"}, EXISTS, "vip: 10.1.0.1 is the gateway of network web"),
     ({"vip": "10.1.0.2"}, EXISTS, "vip: 10.1.0.2 is taken by port v1"),
     ({"vip": "10.1.0.100"}, EXISTS, "vip: "),
-    ({"check": {"type": "http", "path": "/"}}, UNSUPPORTED, ""),
+    ({"check": {"type": "passive"}}, UNSUPPORTED, ""),
 ]
 
 

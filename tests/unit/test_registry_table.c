@@ -32,8 +32,11 @@ SPOIL(multicast_vip, s->vip = ip("224.0.0.5"))
 SPOIL(broadcast_vip, s->vip = ip("255.255.255.255"))
 SPOIL(random_policy, strcpy(s->policy, "random"))
 SPOIL(no_source, s->source[0] = '\0')
-SPOIL(http_check, s->check = world_check(REG_CHECK_HTTP))
-SPOIL(grpc_check, s->check = world_check(REG_CHECK_GRPC))
+SPOIL(http_check, s->check = world_check(REG_CHECK_HTTP); s->check.path = "health")
+SPOIL(tcp_path, s->check = world_check(REG_CHECK_TCP); s->check.path = "/")
+SPOIL(grpc_check, s->check = world_check(REG_CHECK_GRPC); s->check.path = "/")
+SPOIL(http_service, s->check = world_check(REG_CHECK_HTTP); s->check.service = "db")
+SPOIL(ttl_tls, s->check = world_check(REG_CHECK_TTL); s->check.tls = true)
 SPOIL(passive_check, s->check = world_check(REG_CHECK_PASSIVE))
 SPOIL(unknown_check, s->check = world_check(99))
 SPOIL(fast_check, s->check = world_check(REG_CHECK_TCP); s->check.interval_ms = 9)
@@ -57,8 +60,11 @@ static const struct bad_service bad_services[] = {
 	{-EINVAL, "vip: 255.255.255.255 is not a unicast address", broadcast_vip},
 	{-ENOTSUP, "policy: random is not supported, only maglev", random_policy},
 	{-EINVAL, "source: missing", no_source},
-	{-ENOTSUP, "check.type: http is not supported", http_check},
-	{-ENOTSUP, "check.type: grpc is not supported", grpc_check},
+	{-EINVAL, "check.path: must begin with /", http_check},
+	{-EINVAL, "check.path: only for http", tcp_path},
+	{-EINVAL, "check.service: only for grpc", http_service},
+	{-EINVAL, "check.tls: only for http and grpc", ttl_tls},
+	{-EINVAL, "check.path: only for http", grpc_check},
 	{-ENOTSUP, "check.type: passive is not supported", passive_check},
 	{-ENOTSUP, "check.type: unknown is not supported", unknown_check},
 	{-EINVAL, "check.interval_ms: 9 is out of range 10..3600000", fast_check},
@@ -97,7 +103,7 @@ static void refused_set_changes_nothing(void **state)
 	world_add_service(w, &service);
 	world_told(w);
 	service.port = 81;
-	service.check = world_check(REG_CHECK_GRPC);
+	service.check = world_check(REG_CHECK_PASSIVE);
 	assert_int_equal(registry_service_set(w->reg, &service, &w->err), -ENOTSUP);
 	assert_int_equal(registry_service_find(w->reg, "api")->port, 80);
 	strcpy(service.name, "nobody");
@@ -123,11 +129,11 @@ static void refuses_bad_backends(void **state)
 		{"source: missing", {.address = ip("10.1.0.1"), .port = 80}},
 		{"id: longer than 127 bytes, or not printable",
 			{.id = "a\nb", .address = ip("10.1.0.1"), .port = 80, .source = "api"}},
-		{"check.type: http is not supported", {.address = ip("10.1.0.1"),
-							      .port = 80,
-							      .source = "api",
-							      .has_check = true,
-							      .check = {.type = REG_CHECK_HTTP}}},
+		{"check.type: passive is not supported", {.address = ip("10.1.0.1"),
+								 .port = 80,
+								 .source = "api",
+								 .has_check = true,
+								 .check = {.type = REG_CHECK_PASSIVE}}},
 	};
 
 	world_add_service(w, &service);
