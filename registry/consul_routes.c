@@ -53,6 +53,7 @@ const struct http_route consul_routes[] = {
 #define REFUSED (VERB_GET | VERB_PUT | VERB_POST | VERB_DELETE)
 	{REFUSED, "/v1/acl/*", consul_refuse},
 	{REFUSED, "/v1/agent/connect/*", consul_refuse},
+	{REFUSED, "/v1/agent/maintenance", consul_refuse},
 	{REFUSED, "/v1/agent/token/*", consul_refuse},
 	{REFUSED, "/v1/config", consul_refuse},
 	{REFUSED, "/v1/config/*", consul_refuse},

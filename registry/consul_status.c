@@ -28,6 +28,6 @@ void consul_refuse(struct http_request *rq)
 	http_reply_text(rq, 501,
 		"not served by Sluice: ACLs, service mesh, events, prepared queries, transactions, "
 		"snapshots, "
-		"coordinates, "
-		"peering and operator functions of Consul have no counterpart here");
+		"coordinates, peering, maintenance of a whole node and operator functions of Consul have no "
+		"counterpart here");
 }
