@@ -166,7 +166,8 @@ static bool place_packed(const struct vhost_dev *dev, const struct vhost_vring *
 {
 	uint16_t slot = v->base & INT16_MAX;
 
-	if (slot >= v->num || !locate_packed(dev, v, r))
+	/* of one slot: a chain of two, which it can't hold, would be one that changes between two reads */
+	if (v->num < 2 || slot >= v->num || !locate_packed(dev, v, r))
 		return false;
 	r->next_avail = slot;
 	r->next_used = slot;

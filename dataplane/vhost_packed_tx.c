@@ -11,9 +11,10 @@
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
 enum {
-	FRAME_CHAINS = 256, /* of one frame at most: 64 KB in buffers of no less than 256 bytes */
-	CHAINS = BURST_MAX + FRAME_CHAINS,
+	FRAME_CHAINS = 256,		       /* of one frame at most: 64 KB in buffers of about 256 bytes */
+	CHAINS = BURST_MAX + FRAME_CHAINS + 1, /* what was noted before it, and the one too many */
 };
+static_assert(CHAINS >= 2 * BURST_MAX, "frames of a buffer each behind what was noted before");
 
 /* What goes back to the guest, from where on, and where the next chain begins. */
 struct delivery {
@@ -151,13 +152,14 @@ uint16_t vhost_packed_put(
 	d.n = 0;
 	d.at = vhost_packed_next(r);
 	while (done < n && outcome == DONE) {
-		unsigned some = put_short(r, &d, frames + done, n - done);
+		unsigned some;
 
+		if (unlikely(d.n > BURST_MAX))
+			give(r, &d);
+		some = put_short(r, &d, frames + done, n - done);
 		done += some;
 		if (done == n || some > 0)
 			continue;
-		if (d.n > CHAINS - FRAME_CHAINS)
-			give(r, &d);
 		outcome = put_long(port, w, r, &d, frames[done]);
 		done += outcome != FULL;
 	}

@@ -408,6 +408,70 @@ static void masked_features_are_not_offered(void **state)
 	leave(fd);
 }
 
+static void say_packed_ring(struct guest *g, unsigned i, uint32_t num, uint32_t base)
+{
+	say_state(g->fd, VHOST_SET_VRING_NUM, i, num);
+	say_state(g->fd, VHOST_SET_VRING_BASE, i, base);
+	say_vring_fd(g->fd, VHOST_SET_VRING_KICK, i, g->kick[i % 2]);
+}
+
+/* Offers a frame at `slot` of the ring that the guest sends by. */
+static void guest_sends_packed(struct guest *g, unsigned slot, bool wrap)
+{
+	struct vring_packed_desc *desc = (struct vring_packed_desc *)(g->mem + TX_RING);
+
+	desc[slot] = (struct vring_packed_desc){GPA + BUFFER, VHOST_HDR + 100, (uint16_t)slot,
+		(uint16_t)(1 << (wrap ? VRING_PACKED_DESC_F_AVAIL : VRING_PACKED_DESC_F_USED))};
+}
+
+/* The base of a packed ring is a slot and a wrap counter; both are kept while the ring does not run. */
+static void a_packed_ring_stops_and_goes_on_where_it_was(void **state)
+{
+	struct guest g;
+
+	port_vhost_ops.close(&bench->port[0]);
+	assert_int_equal(open_port(0, false, 1, NULL), 0);
+	dev(0)->offered |= UINT64_C(1) << VIRTIO_F_RING_PACKED;
+	boot(&g, 0);
+	say_u64(g.fd, VHOST_SET_FEATURES, FEATURES | UINT64_C(1) << VIRTIO_F_RING_PACKED);
+	for (unsigned i = 0; i < 2; i++)
+		say_packed_ring(&g, i, NUM, 1u << 15 | (NUM - 1));
+	guest_sends_packed(&g, NUM - 1, true);
+	guest_sends_packed(&g, 0, false);
+	assert_int_equal(poll_port(0, 0), 2); /* the last slot of one round, the first of the next */
+	say_state(g.fd, VHOST_GET_VRING_BASE, 1, 0);
+	assert_int_equal(hear(g.fd, VHOST_GET_VRING_BASE), (UINT64_C(1) << 16 | 1) << 32 | 1);
+	assert_false(up(0));
+	guest_sends_packed(&g, 1, false);
+	assert_int_equal(poll_port(0, 0), 0);
+	say_packed_ring(&g, 1, NUM, 1);
+	assert_int_equal(poll_port(0, 0), 1);
+	say_state(g.fd, VHOST_GET_VRING_BASE, 1, 0);
+	assert_int_equal(hear(g.fd, VHOST_GET_VRING_BASE), (UINT64_C(2) << 16 | 2) << 32 | 1);
+	shut(&g);
+}
+
+static void packed_rings_that_cannot_be_do_not_run(void **state)
+{
+	static const struct {
+		uint32_t num, base;
+		bool runs;
+	} rings[] = {{NUM, 0, true}, {NUM, NUM, false}, {NUM, 1u << 15 | INT16_MAX, false},
+		{1, 1u << 15, false}, {2, 1u << 15 | 1, true}, {VHOST_RING_MAX, 0, false}};
+	struct guest g;
+
+	port_vhost_ops.close(&bench->port[0]);
+	assert_int_equal(open_port(0, false, 1, NULL), 0);
+	dev(0)->offered |= UINT64_C(1) << VIRTIO_F_RING_PACKED;
+	boot(&g, 0);
+	say_u64(g.fd, VHOST_SET_FEATURES, FEATURES | UINT64_C(1) << VIRTIO_F_RING_PACKED);
+	for (unsigned i = 0; i < sizeof(rings) / sizeof(rings[0]); i++) {
+		say_packed_ring(&g, 1, rings[i].num, rings[i].base);
+		assert_int_equal(up(0), rings[i].runs);
+	}
+	shut(&g);
+}
+
 static void offloads_follow_the_features(void **state)
 {
 	int fd = join(0);
@@ -989,6 +1053,8 @@ int main(void)
 		T(next_front_end_is_served),
 		T(answers),
 		T(masked_features_are_not_offered),
+		T(a_packed_ring_stops_and_goes_on_where_it_was),
+		T(packed_rings_that_cannot_be_do_not_run),
 		T(offloads_follow_the_features),
 		T(partial_message),
 		T(fds_of_a_message_in_pieces),

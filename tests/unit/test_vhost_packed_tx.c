@@ -241,6 +241,48 @@ static void an_offload_reaches_the_guest(void **state)
 	assert_int_equal(hdr.num_buffers, 1);
 }
 
+/* More chains than a burst may note at once: large frames beside small ones, all in small buffers. */
+static void large_frames_in_small_buffers_beside_each_other(void **state)
+{
+	struct packed_rig *p = *state;
+	const unsigned chains = 32 + 254 + BURST_MAX - 2;
+
+	p->tx.ring->mask = 4 * RIG_SIZE - 1;
+	for (unsigned i = 0; i < chains; i++)
+		offer(p, RIG_DATA + i * 256, 256, (uint16_t)i);
+	make(0, 8000, 1);
+	make(1, 65000, 2);
+	for (unsigned i = 2; i < BURST_MAX; i++)
+		make(i, 60, (uint8_t)i);
+	assert_int_equal(send(p, BURST_MAX), BURST_MAX);
+	for (unsigned i = 0; i < chains; i++) {
+		uint32_t len = i == 31 ? 8012 % 256 : i == 285 ? 65012 % 256 : i > 285 ? 72 : 256;
+
+		expect_back(p, 1, (uint16_t)i, len);
+	}
+	expect_nothing_back(p);
+	expect_hdr(p, RIG_DATA, 32);
+	expect_hdr(p, RIG_DATA + 32 * 256, 254);
+	assert_memory_equal(rig_at(p->rig, RIG_DATA + 286 * 256 + VHOST_HDR), made[2].data, 60);
+	assert_int_equal(rig_all_drops(p->rig), 0);
+}
+
+static void buffers_too_small_for_any_frame_are_given_back_empty(void **state)
+{
+	struct packed_rig *p = *state;
+
+	p->tx.ring->mask = 4 * RIG_SIZE - 1;
+	for (unsigned i = 0; i < 400; i++)
+		offer(p, RIG_DATA + i * 256, i < 32 ? 256 : VHOST_HDR, (uint16_t)i);
+	make(0, 8000, 1);
+	make(1, 65000, 2);
+	assert_int_equal(send(p, 2), 2);
+	assert_int_equal(rig_drops(p->rig, DROP_BAD_RING), 1);
+	for (unsigned i = 0; i < 32 + 257; i++)
+		expect_back(p, 1, (uint16_t)i, i < 31 ? 256 : i == 31 ? 8012 % 256 : 0);
+	expect_nothing_back(p);
+}
+
 static void a_mad_guest(void **state)
 {
 	struct packed_rig *p = *state;
@@ -276,6 +318,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			what_was_begun_goes_back_empty_when_a_later_buffer_is_bad, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_offload_reaches_the_guest, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			large_frames_in_small_buffers_beside_each_other, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			buffers_too_small_for_any_frame_are_given_back_empty, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_mad_guest, setup, teardown),
 	};
 
