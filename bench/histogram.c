@@ -30,6 +30,25 @@ uint64_t histogram_percentile(const struct histogram *h, double percent)
 	return h->max;
 }
 
+void histogram_trim(struct histogram *h, uint64_t n)
+{
+	unsigned i = HISTOGRAM_BUCKETS;
+
+	while (i-- > 0) {
+		uint64_t gone = h->bucket[i] < n ? h->bucket[i] : n;
+
+		h->bucket[i] -= gone;
+		h->count -= gone;
+		n -= gone;
+		if (h->bucket[i] > 0)
+			break;
+	}
+	if (h->count == 0)
+		h->max = 0;
+	else if (i < HISTOGRAM_BUCKETS - 1 && histogram_upper(i) < h->max)
+		h->max = histogram_upper(i);
+}
+
 json_t *histogram_json(const struct histogram *h, double unit)
 {
 	json_t *list = json_array();

@@ -53,5 +53,8 @@ uint64_t histogram_upper(unsigned bucket);
  */
 uint64_t histogram_percentile(const struct histogram *h, double percent);
 
+/** Forgets the `n` greatest values; `max` becomes the end of the greatest bucket left, if that is less. */
+void histogram_trim(struct histogram *h, uint64_t n);
+
 /** [[upper end of a bucket times `unit`, count], ...] of those that are not empty, ascending. */
 json_t *histogram_json(const struct histogram *h, double unit);

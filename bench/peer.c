@@ -167,11 +167,11 @@ void peer_measure_begin(struct peer *p)
 {
 	char error[256];
 
+	share_begin(&p->share, p->pid);
 	if (p->null)
 		null_reset(p->null);
 	else if (run(p, "reset", NULL, error) != 0)
 		warnx("%s: reset: %s", p->name, error);
-	share_begin(&p->share, p->pid);
 }
 
 static void take_cycles_line(void *context, const char *text)
@@ -201,11 +201,13 @@ void peer_measure_end(struct peer *p)
 	p->n_stages = 0;
 	p->learned = 0;
 	memset(&p->gaps, 0, sizeof(p->gaps));
-	p->worker_share_pct = p->null ? null_share_pct(p->null) : share_end_pct(&p->share, p->pid);
+	p->worker_away_ms = 0;
 	if (p->null)
 		p->cycles_per_packet = null_cycles_per_packet(p->null);
 	else if (run(p, "cycles", take_cycles_line, error) != 0)
 		warnx("%s: cycles: %s", p->name, error);
+	p->worker_share_pct =
+		p->null ? null_share_pct(p->null) : share_end_pct(&p->share, p->pid, &p->worker_away_ms);
 }
 
 static void take_change_line(void *context, const char *text)

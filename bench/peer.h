@@ -67,6 +67,7 @@ struct peer {
 	double cycles_per_packet; /* of the last measurement, or 0; so are the next four */
 	double worker_share_pct;
 	uint64_t learned;
+	uint64_t worker_away_ms; /* in which something else had its core */
 	struct histogram gaps; /* nanoseconds that its worker stayed away: the longest of each millisecond */
 	struct trial_stage stage[TRIAL_STAGES];
 	unsigned n_stages;

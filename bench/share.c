@@ -13,21 +13,25 @@ static uint64_t now_ns(void)
 	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
-/* The first number of schedstat: nanoseconds on a core. */
-static uint64_t ran_ns(pid_t pid, pid_t thread)
+/* What schedstat tells of a thread. */
+struct sched {
+	unsigned long long ran_ns, waited_ns, runs;
+};
+
+static struct sched read_sched(pid_t pid, pid_t thread)
 {
-	unsigned long long ns = 0;
+	struct sched sched = {0};
 	char path[64];
 	FILE *file;
 
 	snprintf(path, sizeof(path), "/proc/%d/task/%d/schedstat", pid, thread);
 	file = fopen(path, "re");
 	if (!file)
-		return 0;
-	if (fscanf(file, "%llu", &ns) != 1)
-		ns = 0;
+		return sched;
+	if (fscanf(file, "%llu %llu %llu", &sched.ran_ns, &sched.waited_ns, &sched.runs) != 3)
+		sched = (struct sched){0};
 	fclose(file);
-	return ns;
+	return sched;
 }
 
 void share_begin(struct share *s, pid_t pid)
@@ -43,20 +47,27 @@ void share_begin(struct share *s, pid_t pid)
 			s->thread[s->n++] = (pid_t)strtol(entry->d_name, NULL, 10);
 	if (dir)
 		closedir(dir);
-	for (unsigned i = 0; i < s->n; i++)
-		s->ran_ns[i] = ran_ns(pid, s->thread[i]);
+	for (unsigned i = 0; i < s->n; i++) {
+		struct sched sched = read_sched(pid, s->thread[i]);
+
+		s->ran_ns[i] = sched.ran_ns;
+		s->away_ms[i] = sched.waited_ns / 1000000 + sched.runs;
+	}
 	s->at_ns = now_ns();
 }
 
-double share_end_pct(const struct share *s, pid_t pid)
+double share_end_pct(const struct share *s, pid_t pid, uint64_t *away_ms)
 {
 	uint64_t passed = now_ns() - s->at_ns, most = 0;
 
+	*away_ms = 0;
 	for (unsigned i = 0; i < s->n; i++) {
-		uint64_t ran = ran_ns(pid, s->thread[i]);
+		struct sched sched = read_sched(pid, s->thread[i]);
 
-		if (ran > s->ran_ns[i] && ran - s->ran_ns[i] > most)
-			most = ran - s->ran_ns[i];
+		if (sched.ran_ns <= s->ran_ns[i] || sched.ran_ns - s->ran_ns[i] <= most)
+			continue;
+		most = sched.ran_ns - s->ran_ns[i];
+		*away_ms = sched.waited_ns / 1000000 + sched.runs - s->away_ms[i];
 	}
 	return passed > 0 ? 100.0 * (double)most / (double)passed : 0;
 }

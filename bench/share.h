@@ -11,7 +11,7 @@ enum { SHARE_THREADS = 256 };
 
 struct share {
 	pid_t thread[SHARE_THREADS];
-	uint64_t ran_ns[SHARE_THREADS];
+	uint64_t ran_ns[SHARE_THREADS], away_ms[SHARE_THREADS];
 	unsigned n;
 	uint64_t at_ns;
 };
@@ -20,5 +20,8 @@ struct share {
  * out. */
 void share_begin(struct share *s, pid_t pid);
 
-/** Percent of the time since then that the busiest thread ran; 0 when it can't be told. */
-double share_end_pct(const struct share *s, pid_t pid);
+/**
+ * Percent of the time since then that the busiest thread ran; 0 when it can't be told. *away_ms: how many
+ * milliseconds it at most touched while it waited for its core, each wait begun and ended within one.
+ */
+double share_end_pct(const struct share *s, pid_t pid, uint64_t *away_ms);

@@ -87,6 +87,21 @@ static void test_percentiles_of_many_values(void **state)
 	}
 }
 
+static void test_the_greatest_values_are_forgotten(void **state)
+{
+	for (unsigned i = 1; i <= 50; i++)
+		histogram_add(&h, i, 2);
+	histogram_add(&h, 1000000, 3);
+	histogram_trim(&h, 2);
+	assert_int_equal(histogram_percentile(&h, 100), 1000000);
+	histogram_trim(&h, 4);
+	assert_int_equal(h.count, 97);
+	assert_int_equal(histogram_percentile(&h, 100), 49);
+	histogram_trim(&h, 1000);
+	assert_int_equal(h.count, 0);
+	assert_int_equal(histogram_percentile(&h, 100), 0);
+}
+
 static void test_json_holds_every_value(void **state)
 {
 	json_t *list, *pair;
@@ -115,6 +130,7 @@ int main(void)
 		cmocka_unit_test_setup(test_few_values, clear),
 		cmocka_unit_test_setup(test_too_great_a_value_is_still_the_maximum, clear),
 		cmocka_unit_test_setup(test_percentiles_of_many_values, clear),
+		cmocka_unit_test_setup(test_the_greatest_values_are_forgotten, clear),
 		cmocka_unit_test_setup(test_json_holds_every_value, clear),
 	};
 
