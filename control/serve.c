@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "control/log.h"
+#include "control/metrics.h"
 #include "control/model.h"
 #include "control/params.h"
 #include "registry/http.h"
@@ -14,6 +15,7 @@
 
 struct serve {
 	struct http *http;
+	struct metrics metrics;
 };
 
 /* What the configuration says of the node; the rest stays as the registry found it. */
@@ -67,6 +69,9 @@ static int open_http(struct serve *serve, struct event_base *base, struct regist
 	}
 	if (rc < 0)
 		return api_fail(err, API_INTERNAL, "control.http", "%s", why.text);
+	serve->metrics.http = serve->http;
+	if (http_page(serve->http, "/metrics", METRICS_TYPE, metrics_write, &serve->metrics) < 0)
+		return api_fail(err, API_INTERNAL, NULL, "out of memory");
 	log_line(LOG_INFO, "HTTP API on %s", config.listen);
 	return 0;
 }
@@ -79,6 +84,7 @@ int serve_open(struct event_base *base, struct model *model, const json_t *contr
 
 	if (!serve)
 		return api_fail(err, API_INTERNAL, NULL, "out of memory");
+	serve->metrics.model = model;
 	if (name_node(registry, control, err) < 0 ||
 		open_http(serve, base, registry, control, dir, err) < 0) {
 		serve_close(serve);

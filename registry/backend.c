@@ -478,6 +478,9 @@ void backends_reap(struct registry *reg)
 	while ((backend = TAILQ_FIRST(&reg->overdue))) {
 		struct service *service = backend->service;
 
+		TAILQ_REMOVE(&reg->overdue, backend, overdue_link);
+		backend->overdue = false;
+		assert(TAILQ_FIRST(&reg->overdue) != backend);
 		snprintf(line, sizeof(line),
 			"service %s: backend %s was critical for %u s and is deregistered", service->def.name,
 			backend->pub.id, backend->check->spec.reap_ms / 1000);

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "registry/check_curl.h"
@@ -90,6 +91,7 @@ void checks_init(struct checks *all, struct event_base *base, const struct regis
 	all->sink = sink;
 	all->running = 0;
 	all->requests = NULL;
+	memset(all->results, 0, sizeof(all->results));
 	TAILQ_INIT(&all->waiting);
 	event_assign(&all->pump, base, -1, 0, on_pump, all);
 }
@@ -180,6 +182,7 @@ void check_done(struct check *check, enum check_result result, const char *fmt, 
 	va_start(ap, fmt);
 	vsnprintf(check->output, sizeof(check->output), fmt, ap);
 	va_end(ap);
+	check->all->results[result]++;
 	rest(check);
 	arm(check, now, check_next_turn(now, (uint64_t)check->spec.interval_ms * 1000, check->phase_us));
 	judge(check, result);

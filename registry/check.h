@@ -27,6 +27,7 @@ struct checks {
 	struct event_base *base;
 	const struct registry_sink *sink;
 	unsigned running;
+	uint64_t results[REG_CHECK_RESULTS];	/* by enum check_result */
 	TAILQ_HEAD(check_queue, check) waiting; /* due, but not begun */
 	struct event pump;			/* begins those that wait */
 	struct requests *requests;		/* those over HTTP; NULL: none yet */

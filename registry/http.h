@@ -46,6 +46,11 @@ void http_close(struct http *http);
 /** The port that it listens on. */
 uint16_t http_port(const struct http *http);
 
+struct http_info {
+	unsigned connections, parked; /* queries that wait for a change */
+};
+struct http_info http_info(const struct http *http);
+
 /**
  * Serves GET `path` with what fn writes to `out`: metrics, pages. The token guards it as all else. -ENOMEM.
  */

@@ -253,6 +253,11 @@ void http_close(struct http *http)
 	free(http);
 }
 
+struct http_info http_info(const struct http *http)
+{
+	return (struct http_info){.connections = http->nconns, .parked = http->nparked};
+}
+
 uint16_t http_port(const struct http *http)
 {
 	return http->port;

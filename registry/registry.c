@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "registry/table.h"
 
@@ -106,6 +107,14 @@ void registry_generation_above(struct registry *reg, uint64_t floor)
 {
 	if (reg->generation < floor)
 		reg->generation = floor;
+}
+
+struct reg_checks_info registry_checks_info(const struct registry *reg)
+{
+	struct reg_checks_info info = {.running = reg->checks.running};
+
+	memcpy(info.results, reg->checks.results, sizeof(info.results));
+	return info;
 }
 
 uint64_t registry_gone_generation(const struct registry *reg)

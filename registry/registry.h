@@ -171,6 +171,13 @@ int registry_new(struct event_base *base, const struct registry_sink *sink, stru
 void registry_free(struct registry *reg);
 
 uint64_t registry_generation(const struct registry *reg);
+
+enum { REG_CHECK_RESULTS = 4 };
+struct reg_checks_info {
+	unsigned running;		     /* probes under way */
+	uint64_t results[REG_CHECK_RESULTS]; /* of probes: passed, warned, failed, could not be made */
+};
+struct reg_checks_info registry_checks_info(const struct registry *reg);
 /** The next generation is above `floor`: an earlier life of this registry may have told of those below. */
 void registry_generation_above(struct registry *reg, uint64_t floor);
 

@@ -1,0 +1,283 @@
+#include "control/metrics.h"
+
+#include <event2/buffer.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "control/objects.h"
+
+/* --- the daemon -------------------------------------------------------------------------------------------
+ */
+
+static void single(
+	struct evbuffer *out, const char *name, enum metrics_kind kind, const char *help, double value)
+{
+	metrics_family(out, name, kind, help);
+	metrics_value(out, name, NULL, NULL, NULL, NULL, value);
+}
+
+static void write_daemon(struct model *model, struct evbuffer *out)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	metrics_family(out, "sluice_build_info", METRICS_GAUGE, "The version that runs.");
+	metrics_value(out, "sluice_build_info", "version", SLUICE_VERSION, NULL, NULL, 1);
+	single(out, "sluice_uptime_seconds", METRICS_GAUGE, "Time since the start.",
+		(double)(now.tv_sec - model->started.tv_sec));
+	single(out, "sluice_memory_bytes", METRICS_GAUGE, "Resident memory of the daemon's own.",
+		(double)dp_memory_mb(model->dp) * 1048576);
+	single(out, "sluice_connections", METRICS_GAUGE, "Connections through vips.",
+		(double)dp_conn_count(model->dp));
+}
+
+/* --- networks ---------------------------------------------------------------------------------------------
+ */
+
+/* A counter of a network or port: where it is in the struct that the dataplane fills. */
+struct counter {
+	const char *name, *help;
+	size_t at;
+};
+
+static uint64_t counter_of(const struct counter *counter, const void *info)
+{
+	uint64_t value;
+
+	memcpy(&value, (const char *)info + counter->at, sizeof(value));
+	return value;
+}
+
+#define NET(field) offsetof(struct dp_net_info, field)
+static const struct counter network_counters[] = {
+	{"sluice_network_received_frames_total", "Frames that came from the network's ports.", NET(rx)},
+	{"sluice_network_generated_frames_total", "Frames that the switch made itself.", NET(generated)},
+	{"sluice_network_copied_frames_total", "Copies made by flooding.", NET(copies)},
+	{"sluice_network_delivered_frames_total", "Copies delivered to ports.", NET(tx)},
+	{"sluice_network_dropped_frames_total", "Copies dropped.", NET(drops)},
+	{"sluice_network_consumed_frames_total", "Copies that the switch answered or took.", NET(consumed)},
+};
+
+static void write_networks(struct metrics *metrics, struct evbuffer *out)
+{
+	struct model *model = metrics->model;
+	struct model_network *network;
+
+	for (size_t i = 0; i < sizeof(network_counters) / sizeof(network_counters[0]); i++) {
+		const struct counter *counter = &network_counters[i];
+		unsigned n = 0;
+
+		metrics_family(out, counter->name, METRICS_COUNTER, counter->help);
+		TAILQ_FOREACH (network, &model->networks, link) {
+			struct dp_net_info info = {0};
+
+			if (n++ >= METRICS_EACH)
+				continue;
+			dp_network_info(model->dp, network->id, &info);
+			metrics_value(out, counter->name, "network", network->name, NULL, NULL,
+				(double)counter_of(counter, &info));
+		}
+		metrics->left_off += i == 0 && n > METRICS_EACH ? n - METRICS_EACH : 0;
+	}
+}
+
+struct fdb_count {
+	uint32_t of[MODEL_IDS]; /* by network */
+};
+
+static bool count_entry(void *arg, const struct dp_fdb_entry *entry)
+{
+	((struct fdb_count *)arg)->of[entry->net]++;
+	return true;
+}
+
+static void write_fdb(struct model *model, struct evbuffer *out)
+{
+	static struct fdb_count count; /* too large for the stack; control is one thread */
+	struct model_network *network;
+	unsigned n = 0;
+
+	memset(&count, 0, sizeof(count));
+	dp_fdb_walk(model->dp, count_entry, &count);
+	metrics_family(out, "sluice_fdb_entries", METRICS_GAUGE, "Addresses in the MAC table.");
+	TAILQ_FOREACH (network, &model->networks, link)
+		if (n++ < METRICS_EACH)
+			metrics_value(out, "sluice_fdb_entries", "network", network->name, NULL, NULL,
+				count.of[network->id]);
+}
+
+/* --- ports ------------------------------------------------------------------------------------------------
+ */
+
+#define PORT(field) offsetof(struct dp_port_info, field)
+static const struct counter port_counters[] = {
+	{"sluice_port_receive_packets_total", "Frames that came from the port.", PORT(rx_packets)},
+	{"sluice_port_receive_bytes_total", "Bytes that came from the port.", PORT(rx_bytes)},
+	{"sluice_port_receive_drops_total", "Frames from the port that were dropped.", PORT(rx_drops)},
+	{"sluice_port_transmit_packets_total", "Frames delivered to the port.", PORT(tx_packets)},
+	{"sluice_port_transmit_bytes_total", "Bytes delivered to the port.", PORT(tx_bytes)},
+	{"sluice_port_transmit_drops_total", "Frames on their way to the port that were dropped.",
+		PORT(tx_drops)},
+};
+
+static void write_port(const struct model_port *port, const char *name, double value, struct evbuffer *out)
+{
+	metrics_value(
+		out, name, "port", port->name, "network", port->network ? port->network->name : "", value);
+}
+
+static void write_ports(struct metrics *metrics, struct evbuffer *out)
+{
+	struct model *model = metrics->model;
+	struct model_port *port;
+	unsigned n = 0;
+
+	metrics_family(out, "sluice_port_up", METRICS_GAUGE, "Is the port's link up?");
+	TAILQ_FOREACH (port, &model->ports, link)
+		if (n++ < METRICS_EACH)
+			write_port(port, "sluice_port_up", model_port_up(model, port), out);
+	metrics->left_off += n > METRICS_EACH ? n - METRICS_EACH : 0;
+	for (size_t i = 0; i < sizeof(port_counters) / sizeof(port_counters[0]); i++) {
+		const struct counter *counter = &port_counters[i];
+
+		n = 0;
+		metrics_family(out, counter->name, METRICS_COUNTER, counter->help);
+		TAILQ_FOREACH (port, &model->ports, link) {
+			struct dp_port_info info = {0};
+
+			if (n++ >= METRICS_EACH)
+				break;
+			dp_port_info(model->dp, port->id, &info);
+			write_port(port, counter->name, (double)counter_of(counter, &info), out);
+		}
+	}
+}
+
+/* --- drops ------------------------------------------------------------------------------------------------
+ */
+
+enum { REASONS_MAX = 128 };
+struct drops {
+	const char *reason[REASONS_MAX];
+	uint64_t packets[REASONS_MAX];
+	unsigned n;
+};
+
+static void add_drop(void *arg, const struct dp_drop *drop)
+{
+	struct drops *drops = arg;
+	unsigned i = 0;
+
+	while (i < drops->n && strcmp(drops->reason[i], drop->reason) != 0)
+		i++;
+	if (i == REASONS_MAX)
+		return;
+	if (i == drops->n)
+		drops->reason[drops->n++] = drop->reason;
+	drops->packets[i] += drop->packets;
+}
+
+static void write_drops(struct model *model, struct evbuffer *out)
+{
+	struct drops drops = {.n = 0};
+
+	dp_drop_walk(model->dp, add_drop, &drops);
+	metrics_family(out, "sluice_drops_total", METRICS_COUNTER, "Copies dropped, by reason.");
+	for (unsigned i = 0; i < drops.n; i++)
+		metrics_value(out, "sluice_drops_total", "reason", drops.reason[i], NULL, NULL,
+			(double)drops.packets[i]);
+}
+
+/* --- workers ----------------------------------------------------------------------------------------------
+ */
+
+static double worker_packets(const struct dp_worker_info *info)
+{
+	return (double)info->packets;
+}
+
+static double worker_cycles(const struct dp_worker_info *info)
+{
+	return (double)info->busy_cycles;
+}
+
+static double worker_busy(const struct dp_worker_info *info)
+{
+	return info->busy_pct / 100;
+}
+
+static double worker_asleep(const struct dp_worker_info *info)
+{
+	return info->asleep;
+}
+
+static double worker_gap(const struct dp_worker_info *info)
+{
+	return info->longest_gap_us / 1e6;
+}
+
+static const struct {
+	const char *name, *help;
+	enum metrics_kind kind;
+	double (*value)(const struct dp_worker_info *info);
+} worker_metrics[] = {
+	{"sluice_worker_packets_total", "Frames handled.", METRICS_COUNTER, worker_packets},
+	{"sluice_worker_busy_cycles_total", "TSC cycles of polls that found frames.", METRICS_COUNTER,
+		worker_cycles},
+	{"sluice_worker_busy_ratio", "Share of the last one to two seconds.", METRICS_GAUGE, worker_busy},
+	{"sluice_worker_asleep", "Does it sleep, for want of frames?", METRICS_GAUGE, worker_asleep},
+	{"sluice_worker_longest_gap_seconds",
+		"Longest time between two polls while awake, of the last one to "
+		"two seconds.",
+		METRICS_GAUGE, worker_gap},
+};
+
+static void write_stages(struct model *model, struct evbuffer *out)
+{
+	static const char name[] = "sluice_stage_cycles_per_packet";
+	struct dp_worker_info info;
+	char core[16];
+
+	metrics_family(out, name, METRICS_GAUGE, "TSC cycles a frame costs in the stage.");
+	for (unsigned w = 0; dp_worker_info(model->dp, w, &info) == 0; w++) {
+		snprintf(core, sizeof(core), "%d", info.core);
+		for (unsigned i = 0; i < info.nstage; i++)
+			metrics_value(out, name, "core", core, "stage", info.stage[i].name,
+				info.stage[i].cycles_per_packet);
+	}
+}
+
+static void write_workers(struct model *model, struct evbuffer *out)
+{
+	struct dp_worker_info info;
+	char core[16];
+
+	for (size_t i = 0; i < sizeof(worker_metrics) / sizeof(worker_metrics[0]); i++) {
+		metrics_family(out, worker_metrics[i].name, worker_metrics[i].kind, worker_metrics[i].help);
+		for (unsigned w = 0; dp_worker_info(model->dp, w, &info) == 0; w++) {
+			snprintf(core, sizeof(core), "%d", info.core);
+			metrics_value(out, worker_metrics[i].name, "core", core, NULL, NULL,
+				worker_metrics[i].value(&info));
+		}
+	}
+	write_stages(model, out);
+}
+
+void metrics_write(void *arg, struct evbuffer *out)
+{
+	struct metrics *metrics = arg;
+
+	metrics->left_off = 0;
+	write_daemon(metrics->model, out);
+	write_networks(metrics, out);
+	write_fdb(metrics->model, out);
+	write_ports(metrics, out);
+	write_drops(metrics->model, out);
+	write_workers(metrics->model, out);
+	metrics_write_registry(metrics, out);
+	single(out, "sluice_metrics_left_off", METRICS_GAUGE,
+		"Networks, ports, services and backends that are too many to be listed here.",
+		(double)metrics->left_off);
+}

@@ -1,0 +1,41 @@
+/*
+ * metrics.h: what the daemon counts, as a page in Prometheus' text format. Control thread.
+ *
+ *   metrics.c            the daemon, its networks, ports and workers
+ *   metrics_registry.c   services, backends, checks, the HTTP API
+ *   metrics_text.c       the format
+ *
+ * Series are bounded: at most METRICS_EACH objects of a kind are listed one by one, and how many were left
+ * off is a metric itself. No label holds what a client of a service chooses.
+ */
+#pragma once
+
+#include <stdint.h>
+
+struct evbuffer;
+struct http;
+struct model;
+
+#define METRICS_TYPE "text/plain; version=0.0.4; charset=utf-8"
+
+enum { METRICS_EACH = 2000 };
+
+struct metrics {
+	struct model *model;
+	struct http *http;
+	uint64_t left_off; /* objects not listed on the page being written */
+};
+
+/** Writes the page; `arg` is the struct metrics. */
+void metrics_write(void *arg, struct evbuffer *out);
+
+/* metrics_registry.c */
+void metrics_write_registry(struct metrics *metrics, struct evbuffer *out);
+
+/* metrics_text.c */
+enum metrics_kind { METRICS_GAUGE, METRICS_COUNTER };
+/** Begins a family; its values follow. */
+void metrics_family(struct evbuffer *out, const char *name, enum metrics_kind kind, const char *help);
+/** One value with up to two labels; `label` NULL ends them. Label values may hold anything. */
+void metrics_value(struct evbuffer *out, const char *name, const char *label, const char *text,
+	const char *label2, const char *text2, double value);

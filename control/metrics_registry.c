@@ -1,0 +1,157 @@
+#include <event2/buffer.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "control/metrics.h"
+#include "control/objects.h"
+#include "registry/http.h"
+
+static const char *const healths[] = {"passing", "warning", "critical", "draining"};
+enum { HEALTHS = sizeof(healths) / sizeof(healths[0]) };
+
+/* One walk over services, or over services and backends, writing one family. */
+struct page {
+	struct metrics *metrics;
+	struct evbuffer *out;
+	const char *name; /* of the family */
+	const struct reg_service *service;
+	const struct model_service *known;
+	double (*value)(const struct dp_backend_info *info);
+	unsigned listed, of[HEALTHS];
+};
+
+static bool count_health(void *arg, const struct reg_backend *backend)
+{
+	((struct page *)arg)->of[backend->health]++;
+	return true;
+}
+
+static bool write_service(void *arg, const struct reg_service *service)
+{
+	struct page *page = arg;
+
+	if (page->listed++ >= METRICS_EACH)
+		return true;
+	memset(page->of, 0, sizeof(page->of));
+	registry_backend_walk(page->metrics->model->registry, service->name, count_health, page);
+	for (unsigned i = 0; i < HEALTHS; i++)
+		metrics_value(
+			page->out, page->name, "service", service->name, "health", healths[i], page->of[i]);
+	return true;
+}
+
+static void write_services(struct metrics *metrics, struct evbuffer *out)
+{
+	struct page page = {.metrics = metrics, .out = out, .name = "sluice_service_backends"};
+
+	metrics_family(out, page.name, METRICS_GAUGE, "Backends of a service, by health.");
+	registry_service_walk(metrics->model->registry, write_service, &page);
+	metrics->left_off += page.listed > METRICS_EACH ? page.listed - METRICS_EACH : 0;
+	metrics_family(out, "sluice_services", METRICS_GAUGE, "Services.");
+	metrics_value(out, "sluice_services", NULL, NULL, NULL, NULL, page.listed);
+}
+
+/* --- balanced backends ------------------------------------------------------------------------------------
+ */
+
+static double connections(const struct dp_backend_info *info)
+{
+	return (double)info->connections;
+}
+
+static double packets(const struct dp_backend_info *info)
+{
+	return (double)info->packets;
+}
+
+static double bytes(const struct dp_backend_info *info)
+{
+	return (double)info->bytes;
+}
+
+static const struct {
+	const char *name, *help;
+	enum metrics_kind kind;
+	double (*value)(const struct dp_backend_info *info);
+} backend_metrics[] = {
+	{"sluice_backend_connections", "Connections through the vip.", METRICS_GAUGE, connections},
+	{"sluice_backend_packets_total", "Packets balanced.", METRICS_COUNTER, packets},
+	{"sluice_backend_bytes_total", "Bytes balanced.", METRICS_COUNTER, bytes},
+};
+
+static bool write_backend(void *arg, const struct reg_backend *backend)
+{
+	struct page *page = arg;
+	struct dp_backend_info info = {0};
+
+	if (!backend->balanced || page->listed++ >= METRICS_EACH)
+		return true;
+	dp_backend_info(page->metrics->model->dp, page->known->id, backend->address, backend->port, &info);
+	metrics_value(page->out, page->name, "service", page->service->name, "backend", backend->id,
+		page->value(&info));
+	return true;
+}
+
+static bool write_backends_of(void *arg, const struct reg_service *service)
+{
+	struct page *page = arg;
+
+	page->service = service;
+	page->known = service->vip ? model_service(page->metrics->model, service->name) : NULL;
+	if (page->known)
+		registry_backend_walk(page->metrics->model->registry, service->name, write_backend, page);
+	return true;
+}
+
+static void write_backends(struct metrics *metrics, struct evbuffer *out)
+{
+	for (size_t i = 0; i < sizeof(backend_metrics) / sizeof(backend_metrics[0]); i++) {
+		struct page page = {.metrics = metrics,
+			.out = out,
+			.name = backend_metrics[i].name,
+			.value = backend_metrics[i].value};
+
+		metrics_family(out, page.name, backend_metrics[i].kind, backend_metrics[i].help);
+		registry_service_walk(metrics->model->registry, write_backends_of, &page);
+		if (i == 0 && page.listed > METRICS_EACH)
+			metrics->left_off += page.listed - METRICS_EACH;
+	}
+}
+
+/* --- checks and the API -----------------------------------------------------------------------------------
+ */
+
+static void write_checks(struct registry *registry, struct evbuffer *out)
+{
+	static const char *const results[REG_CHECK_RESULTS] = {"passed", "warned", "failed", "not-made"};
+	struct reg_checks_info info = registry_checks_info(registry);
+
+	metrics_family(out, "sluice_check_results_total", METRICS_COUNTER,
+		"Results of checks; not-made: this host had no socket left.");
+	for (unsigned i = 0; i < REG_CHECK_RESULTS; i++)
+		metrics_value(out, "sluice_check_results_total", "result", results[i], NULL, NULL,
+			(double)info.results[i]);
+	metrics_family(out, "sluice_checks_running", METRICS_GAUGE, "Probes under way.");
+	metrics_value(out, "sluice_checks_running", NULL, NULL, NULL, NULL, info.running);
+	metrics_family(out, "sluice_registry_generation", METRICS_GAUGE, "Generation of the service table.");
+	metrics_value(out, "sluice_registry_generation", NULL, NULL, NULL, NULL,
+		(double)registry_generation(registry));
+}
+
+static void write_api(const struct http *http, struct evbuffer *out)
+{
+	struct http_info info = http_info(http);
+
+	metrics_family(out, "sluice_http_connections", METRICS_GAUGE, "Clients connected to the HTTP API.");
+	metrics_value(out, "sluice_http_connections", NULL, NULL, NULL, NULL, info.connections);
+	metrics_family(out, "sluice_http_parked_queries", METRICS_GAUGE, "Queries that wait for a change.");
+	metrics_value(out, "sluice_http_parked_queries", NULL, NULL, NULL, NULL, info.parked);
+}
+
+void metrics_write_registry(struct metrics *metrics, struct evbuffer *out)
+{
+	write_services(metrics, out);
+	write_backends(metrics, out);
+	write_checks(metrics->model->registry, out);
+	write_api(metrics->http, out);
+}

@@ -1,0 +1,40 @@
+#include <event2/buffer.h>
+
+#include "control/metrics.h"
+
+void metrics_family(struct evbuffer *out, const char *name, enum metrics_kind kind, const char *help)
+{
+	evbuffer_add_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name,
+		kind == METRICS_GAUGE ? "gauge" : "counter");
+}
+
+/* The text between quotes, with what the format wants escaped. */
+static void put_label(struct evbuffer *out, const char *label, const char *text)
+{
+	evbuffer_add_printf(out, "%s=\"", label);
+	for (; *text; text++) {
+		if (*text == '"' || *text == '\\')
+			evbuffer_add_printf(out, "\\%c", *text);
+		else if (*text == '\n')
+			evbuffer_add_printf(out, "\\n");
+		else
+			evbuffer_add(out, text, 1);
+	}
+	evbuffer_add(out, "\"", 1);
+}
+
+void metrics_value(struct evbuffer *out, const char *name, const char *label, const char *text,
+	const char *label2, const char *text2, double value)
+{
+	evbuffer_add_printf(out, "%s", name);
+	if (label) {
+		evbuffer_add(out, "{", 1);
+		put_label(out, label, text);
+		if (label2) {
+			evbuffer_add(out, ",", 1);
+			put_label(out, label2, text2);
+		}
+		evbuffer_add(out, "}", 1);
+	}
+	evbuffer_add_printf(out, " %.17g\n", value);
+}

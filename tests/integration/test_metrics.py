@@ -1,0 +1,89 @@
+"""The page /metrics: its format by promtool, its figures by real traffic, and the dashboard and rules that use it."""
+
+import json
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from rig import traffic, wait
+from rig.consul import Consul, free_port
+from rig.container import Container
+from rig.daemon import ROOT
+from rig.health import HttpHealth
+
+MONITORING = ROOT / "docs/monitoring"
+
+
+@pytest.fixture
+def web(start_sluiced, stack):
+    """(daemon, its HTTP API, client, server): service api with a vip and one backend that passes by http."""
+    port = free_port()
+    daemon = start_sluiced({"control": {"http": f"127.0.0.1:{port}"}})
+    daemon.rpc("network.add", name="web", mode="bridge", subnet="10.1.0.0/24", gateway="10.1.0.1")
+    client, server = (stack.enter_context(Container(daemon, "web", name, ip))
+                      for name, ip in (("client", "10.1.0.5"), ("server", "10.1.0.11")))
+    stack.enter_context(HttpHealth(server, 8080))
+    daemon.rpc("service.add", name="api", network="web", vip="10.1.0.100", port=80, protocol="tcp",
+               check={"type": "http", "interval_ms": 50, "timeout_ms": 5000})
+    daemon.rpc("backend.add", service="api", address="10.1.0.11", port=8080, id='back"s\\lash')
+    wait.until(lambda: daemon.rpc("backend.list")[0]["health"] == "passing", "the backend passes")
+    return daemon, Consul(port), client, server
+
+
+def values(text):
+    """{'name{labels}': value} of a page."""
+    return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in text.splitlines() if not line.startswith("#")}
+
+
+def test_the_figures_are_those_of_the_daemon(web):
+    daemon, api, client, _ = web
+    assert traffic.http_many(client, "10.1.0.100", 80, 10)[1] == 0
+    assert traffic.ping(client, "10.1.0.11", 5) == 5
+    page = api.request("GET", "/metrics")
+    assert page.status == 200 and page.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+    seen = values(page.text)
+    assert seen['sluice_port_up{port="client",network="web"}'] == 1
+    assert 15 < seen['sluice_port_receive_packets_total{port="client",network="web"}'] <= daemon.port("client")["rx_packets"]
+    assert seen['sluice_service_backends{service="api",health="passing"}'] == 1
+    assert seen['sluice_service_backends{service="api",health="critical"}'] == 0
+    assert seen['sluice_backend_packets_total{service="api",backend="back\\"s\\\\lash"}'] >= 20
+    assert seen['sluice_fdb_entries{network="web"}'] >= 2
+    assert seen['sluice_check_results_total{result="passed"}'] >= 1
+    assert seen["sluice_http_connections"] >= 1 and seen["sluice_metrics_left_off"] == 0
+    assert any(name.startswith("sluice_stage_cycles_per_packet") for name in seen)
+    network = {name: seen[f'sluice_network_{name}_frames_total{{network="web"}}']
+               for name in ("received", "generated", "copied", "delivered", "dropped", "consumed")}
+    assert network["received"] > 0 and network["delivered"] > 0
+    later = values(api.request("GET", "/metrics").text)
+    assert all(later[name] >= value for name, value in seen.items() if "_total" in name)
+
+
+def test_promtool_has_nothing_to_say(web):
+    if not shutil.which("promtool"):
+        pytest.skip("needs promtool, which is not installed")
+    page = web[1].request("GET", "/metrics").text
+    done = subprocess.run(["promtool", "check", "metrics"], input=page, capture_output=True, text=True)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+    done = subprocess.run(["promtool", "check", "rules", MONITORING / "alerts.yml"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_dashboard_and_rules_name_what_is_there(web):
+    page = web[1].request("GET", "/metrics").text
+    there = set(re.findall(r"^# TYPE (\S+)", page, re.MULTILINE))
+    dashboard = json.loads((MONITORING / "grafana.json").read_text())
+    asked = [target["expr"] for panel in dashboard["panels"] for target in panel.get("targets", [])]
+    assert len(asked) > 10
+    named = set(re.findall(r"\bsluice_\w+", " ".join(asked) + (MONITORING / "alerts.yml").read_text()))
+    assert named and named <= there, named - there
+
+
+def test_objects_beyond_the_bound_are_counted_not_listed(start_sluiced):
+    port = free_port()
+    services = [{"name": f"s{i}"} for i in range(2003)]
+    start_sluiced({"control": {"http": f"127.0.0.1:{port}"}, "services": services})
+    seen = values(Consul(port).request("GET", "/metrics").text)
+    assert seen["sluice_services"] == 2003 and seen["sluice_metrics_left_off"] == 3
+    assert sum(name.startswith("sluice_service_backends{") for name in seen) == 4 * 2000
