@@ -44,6 +44,12 @@ struct conn_table *conn_open(uint32_t size, unsigned owners)
 	return t;
 }
 
+void conn_touch(struct conn_table *t)
+{
+	mem_touch(t->bucket, (t->bucket_mask + 1) * sizeof(*t->bucket));
+	mem_touch(t->side, (size_t)t->size * 2 * sizeof(*t->side));
+}
+
 void conn_close(struct conn_table *t)
 {
 	if (!t)

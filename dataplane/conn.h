@@ -83,6 +83,8 @@ struct conn_hit {
 struct conn_table *conn_open(uint32_t size, unsigned owners);
 /** NULL is allowed. */
 void conn_close(struct conn_table *t);
+/** Control thread. Takes the memory of all connections now (mem_touch). */
+void conn_touch(struct conn_table *t);
 
 static inline struct conn_key conn_key(enum conn_dir dir, uint16_t net, uint8_t proto, uint32_t src,
 	uint32_t dst, uint16_t src_port, uint16_t dst_port)

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <rte_cycles.h>
+#include <rte_eal.h>
 #include <rte_launch.h>
 #include <rte_lcore.h>
 #include <rte_rcu_qsbr.h>
@@ -85,6 +86,19 @@ static void make_probe_mac(uint8_t mac[6])
 	mac[0] = (uint8_t)((mac[0] | 2) & ~1);
 }
 
+/*
+ * With huge pages memory is there to be fast: a worker that is the first to write to a page waits for the
+ * kernel to clear it, for a millisecond where it is a huge one. Without, tables stay lazy and the switch
+ * small.
+ */
+static void touch_tables(struct dp *dp)
+{
+	if (!rte_eal_has_hugepages())
+		return;
+	fdb_touch(dp->fdb);
+	lb_touch(dp);
+}
+
 static int open_tables(struct dp *dp)
 {
 	int rc = fdb_open(dp->config.fdb_size, &dp->fdb);
@@ -97,6 +111,8 @@ static int open_tables(struct dp *dp)
 		rc = stats_open(dp);
 	if (!rc)
 		rc = balance_open(dp);
+	if (!rc)
+		touch_tables(dp);
 	return rc;
 }
 

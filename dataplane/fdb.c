@@ -40,6 +40,11 @@ void fdb_close(struct fdb *fdb)
 	free(fdb);
 }
 
+void fdb_touch(struct fdb *fdb)
+{
+	mem_touch(fdb->bucket, (size_t)fdb_buckets(fdb) * sizeof(*fdb->bucket));
+}
+
 /* Fills an empty slot of `bucket`. A reader sees the key only once the value is there. */
 static bool fill(struct fdb_bucket *bucket, uint64_t key, uint64_t value)
 {

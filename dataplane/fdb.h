@@ -184,6 +184,8 @@ static inline bool fdb_is_fresh(const struct fdb *fdb, uint64_t key, uint64_t un
 /** The table for `entries` (rounded up so that it is at most half full). -ENOMEM. */
 int fdb_open(uint32_t entries, struct fdb **fdb);
 void fdb_close(struct fdb *fdb);
+/** Takes the memory of all entries now (mem_touch). */
+void fdb_touch(struct fdb *fdb);
 
 /**
  * Worker. Learns that `key` is at `target` (a port, or a vtep with FDB_VTEP in `flags`), seen at second

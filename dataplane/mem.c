@@ -13,6 +13,12 @@ void *mem_alloc(size_t bytes)
 	return ptr;
 }
 
+void mem_touch(void *ptr, size_t bytes)
+{
+	if (madvise(ptr, bytes, MADV_POPULATE_WRITE) < 0)
+		return; /* a kernel before 5.14, or too little memory */
+}
+
 void mem_free(void *ptr, size_t bytes)
 {
 	if (ptr)

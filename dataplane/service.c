@@ -32,6 +32,11 @@ int lb_open(struct dp *dp, uint32_t conns)
 	return -ENOMEM;
 }
 
+void lb_touch(struct dp *dp)
+{
+	conn_touch(dp->lb->conns);
+}
+
 static void service_free(struct service *s)
 {
 	if (s)

@@ -19,6 +19,8 @@ struct network;
 /** Control thread. Tables for `conns` connections. -ENOMEM. */
 int lb_open(struct dp *dp, uint32_t conns);
 void lb_close(struct dp *dp);
+/** Takes the memory of all connections now (mem_touch). */
+void lb_touch(struct dp *dp);
 
 /** Any thread inside a grace period. Does the network balance `vip` (network byte order) on any port? */
 bool lb_is_vip(const struct lb_view *view, uint32_t vip);
