@@ -200,12 +200,6 @@ static const char *choose_socket(const struct daemon *d)
 	return configured ? configured : DEFAULT_SOCKET;
 }
 
-static void name_what_is_not_served(const json_t *config)
-{
-	if (json_object_get(json_object_get(config, "control"), "dns"))
-		log_line(LOG_NOTICE, "control.dns: not served by this version");
-}
-
 static int start_model(struct daemon *d)
 {
 	const char *socket = choose_socket(d);
@@ -290,7 +284,6 @@ int main(int argc, char **argv)
 	}
 	signal(SIGPIPE, SIG_IGN);
 	raise_file_limit();
-	name_what_is_not_served(d.config);
 	d.base = event_base_new();
 	if (d.base)
 		rc = start(&d);

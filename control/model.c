@@ -13,6 +13,7 @@
 #include "control/netns.h"
 #include "control/objects.h"
 #include "control/params.h"
+#include "registry/dns.h"
 
 static void on_link(void *ctx, uint16_t id, bool up)
 {
@@ -350,6 +351,8 @@ void model_port_state(struct model *model, const struct model_port *port, int st
 {
 	if (!port->network)
 		return;
+	if (model->dns)
+		dns_ports_changed(model->dns);
 	registry_batch_begin(model->registry);
 	for (unsigned i = 0; i < port->spec.nips; i++)
 		registry_port_changed(model->registry, port->network->name, port->spec.ips[i], state);

@@ -12,6 +12,8 @@
 
 #include "control/api.h"
 
+struct dns;
+struct dns_config;
 struct dp;
 struct event_base;
 struct model;
@@ -38,3 +40,8 @@ void model_on_change(struct model *model,
 
 struct dp *model_dp(struct model *model);
 struct registry *model_registry(struct model *model);
+
+/** What DNS asks of the model: its ports by name and address. */
+void model_dns_config(struct model *model, struct dns_config *config);
+/** Answers DNS at the gateway of each network, now and later, by `dns`; NULL: no longer. */
+void model_dns_attach(struct model *model, struct dns *dns);

@@ -108,6 +108,7 @@ static int network_add(
 	}
 	TAILQ_INSERT_TAIL(&model->networks, network, link);
 	model->network_by_id[network->id] = network;
+	model_dns_join(model, network);
 	model_changed(model, "network.add", source, params);
 	*result = network_json(network);
 	return 0;
@@ -247,6 +248,7 @@ static int network_del(
 		rc = dp_port_del(model->dp, network->gateway_port);
 		if (rc < 0)
 			return model_refused(err, rc, NULL);
+		model_dns_leave(model, network);
 		gateway_close(&network->gateway);
 		network->has_gateway = false;
 	}

@@ -88,6 +88,7 @@ struct model {
 	struct model_vteps vteps;
 	struct model_fdbs fdbs;
 	struct model_services services;
+	struct dns *dns; /* told of networks and ports; NULL: none */
 	struct model_network *network_by_id[MODEL_IDS];
 	struct model_port *port_by_id[MODEL_IDS];
 	struct model_vtep *vtep_by_id[MODEL_IDS];
@@ -139,6 +140,12 @@ void model_port_state(struct model *model, const struct model_port *port, int st
 
 /** The link of `port` now: 1 up, 0 down. */
 int model_port_up(struct model *model, const struct model_port *port);
+
+/* model_dns.c */
+
+/** The network has a gateway now, or is about to lose it: DNS is answered there, or no longer. */
+void model_dns_join(struct model *model, const struct model_network *network);
+void model_dns_leave(struct model *model, const struct model_network *network);
 
 /* model_sink.c */
 

@@ -9,13 +9,19 @@
 #include "control/metrics.h"
 #include "control/model.h"
 #include "control/params.h"
+#include "registry/dns.h"
 #include "registry/http.h"
 
 #define DEFAULT_HTTP "127.0.0.1:8500"
+#define DEFAULT_DNS "127.0.0.1:8600"
+
+enum { RECURSOR_TIMEOUT_MS = 2000 };
 
 struct serve {
+	struct model *model;
 	struct http *http;
 	struct metrics metrics;
+	struct dns *dns;
 };
 
 /* What the configuration says of the node; the rest stays as the registry found it. */
@@ -76,6 +82,55 @@ static int open_http(struct serve *serve, struct event_base *base, struct regist
 	return 0;
 }
 
+static struct dns_config dns_options(
+	struct event_base *base, struct registry *registry, const json_t *control)
+{
+	const char *listen = param_str(control, "dns");
+
+	return (struct dns_config){
+		.base = base,
+		.reg = registry,
+		.listen = listen ? listen : DEFAULT_DNS,
+		.domain = param_str(control, "dns_domain"),
+		.datacenter = param_str(control, "datacenter"),
+		.only_passing = param_bool(control, "dns_only_passing", false),
+		.unmarked = !param_bool(control, "dns_truncate", true),
+		.udp_answers = (uint16_t)param_int(control, "dns_udp_answers", 0),
+		.ttl_s = (uint32_t)param_int(control, "dns_ttl_s", 0),
+		.node_ttl_s = (uint32_t)param_int(control, "dns_node_ttl_s", 0),
+		.negative_ttl_s = (uint32_t)param_int(control, "dns_negative_ttl_s", 0),
+		.recursor_timeout_ms =
+			(uint32_t)param_int(control, "dns_recursor_timeout_ms", RECURSOR_TIMEOUT_MS),
+	};
+}
+
+static int open_dns(struct serve *serve, struct event_base *base, const json_t *control, struct api_err *err)
+{
+	struct dns_config config = dns_options(base, model_registry(serve->model), control);
+	const json_t *list = json_object_get(control, "dns_recursors");
+	const char *recursors[DNS_RECURSORS];
+	struct reg_err why;
+	int rc;
+
+	for (size_t i = 0; i < json_array_size(list) && i < DNS_RECURSORS; i++)
+		recursors[config.nrecursors++] = json_string_value(json_array_get(list, i));
+	config.recursors = recursors;
+	model_dns_config(serve->model, &config);
+	rc = dns_open(&config, &serve->dns, &why);
+	if (rc == -EADDRINUSE && !param_given(control, "dns")) {
+		log_line(LOG_WARNING, "control.dns: %s: DNS only at gateways", why.text);
+		config.listen = "";
+		rc = dns_open(&config, &serve->dns, &why);
+	}
+	if (rc < 0)
+		return api_fail(err, API_INTERNAL, "control.dns", "%s", why.text);
+	if (dns_port(serve->dns))
+		log_line(LOG_INFO, "DNS on %s", config.listen);
+	if (param_bool(control, "dns_gateways", true))
+		model_dns_attach(serve->model, serve->dns);
+	return 0;
+}
+
 int serve_open(struct event_base *base, struct model *model, const json_t *control, const char *dir,
 	struct serve **out, struct api_err *err)
 {
@@ -85,8 +140,10 @@ int serve_open(struct event_base *base, struct model *model, const json_t *contr
 	if (!serve)
 		return api_fail(err, API_INTERNAL, NULL, "out of memory");
 	serve->metrics.model = model;
+	serve->model = model;
 	if (name_node(registry, control, err) < 0 ||
-		open_http(serve, base, registry, control, dir, err) < 0) {
+		open_http(serve, base, registry, control, dir, err) < 0 ||
+		open_dns(serve, base, control, err) < 0) {
 		serve_close(serve);
 		return -1;
 	}
@@ -98,6 +155,8 @@ void serve_close(struct serve *serve)
 {
 	if (!serve)
 		return;
+	model_dns_attach(serve->model, NULL);
+	dns_close(serve->dns);
 	http_close(serve->http);
 	free(serve);
 }

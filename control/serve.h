@@ -1,6 +1,6 @@
 /*
  * serve.h: what the registry serves to its clients, as the "control" part of the configuration has it: this
- * host's node, and the HTTP API. Control thread.
+ * host's node, the HTTP API, and DNS. Control thread.
  */
 #pragma once
 

@@ -99,6 +99,11 @@ void service_free(struct service *service)
 	free(service);
 }
 
+static bool has_capital(const char *name)
+{
+	return name[strcspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZ")] != '\0';
+}
+
 static int service_make(struct registry *reg, const struct reg_service *def)
 {
 	struct service *service = calloc(1, sizeof(*service));
@@ -115,6 +120,7 @@ static int service_make(struct registry *reg, const struct reg_service *def)
 		HASH_DEL(reg->by_name, service);
 		goto out;
 	}
+	reg->ncapital += has_capital(def->name);
 	reg->names_changed = true;
 	commit_service(service);
 	return 0;
@@ -133,6 +139,7 @@ void service_remove(struct service *service)
 	vip_release(reg, service->vip);
 	service->vip = NULL;
 	reg->names_changed = true;
+	reg->ncapital -= has_capital(service->def.name);
 	HASH_DEL(reg->by_name, service);
 	sorted_remove(&reg->services, by_name, service->def.name);
 	if (service->changed)

@@ -102,6 +102,7 @@ struct registry {
 	bool committing; /* the sink or a watch is being called */
 	struct service *by_name;
 	struct sorted services; /* struct service *, by name */
+	unsigned ncapital;	/* services with a capital in their name */
 	struct vip *vips;
 	struct host *hosts;
 	struct node *node_by_name, *local;

@@ -109,7 +109,7 @@ class Daemon:
     def write_config(self, config):
         dataplane = {"main_core": 0, "cores": [min(1, os.cpu_count() - 1)], "memory_mb": 128, "hugepages": "off",
                      "fdb_size": 4096, "conn_size": 16384}
-        control = {"socket": str(self.socket), "http": ""}  # several may run at once
+        control = {"socket": str(self.socket), "http": "", "dns": ""}  # several may run at once
         whole = dict(config, dataplane={**dataplane, **config.get("dataplane", {})},
                      control={**control, **config.get("control", {})})
         self.config_file.write_text(json.dumps(whole, indent=2))

@@ -1,0 +1,291 @@
+/*
+ * dns.c: opens and closes the server, and the places where it listens.
+ */
+#include "registry/dns.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "registry/dns_inside.h"
+
+enum { PORT = 53, BACKLOG = 128, RECEIVE_BYTES = 1 << 20, ANY_ATTEMPTS = 16 };
+
+uint32_t dns_random(struct dns *dns)
+{
+	uint64_t x = dns->random; /* xorshift64* (Vigna, 2016) */
+
+	x ^= x >> 12;
+	x ^= x << 25;
+	x ^= x >> 27;
+	dns->random = x;
+	return (uint32_t)((x * 0x2545f4914f6cdd1du) >> 32);
+}
+
+uint16_t dns_secret_id(void)
+{
+	uint16_t id = 0;
+
+	getentropy(&id, sizeof(id));
+	return id;
+}
+
+ssize_t dns_serve(struct dns_place *place, const uint8_t *data, size_t len, bool tcp, struct dns_query *query,
+	uint8_t *out)
+{
+	struct dns *dns = place->dns;
+	const struct dns_answer *answer;
+	int rcode;
+
+	*query = (struct dns_query){.place = place, .tcp = tcp};
+	rcode = dns_query_read(query, data, len);
+	if (rcode < 0)
+		return 0;
+	if (rcode != LDNS_RCODE_NOERROR)
+		return (ssize_t)dns_reply_code(dns, query, rcode, out);
+	answer = dns_cache_get(dns, query);
+	if (!answer)
+		return (ssize_t)dns_reply_code(dns, query, LDNS_RCODE_SERVFAIL, out);
+	if (!answer->forward)
+		return (ssize_t)dns_reply(dns, query, answer, out);
+	if (!dns->nrecursors || !query->recurse)
+		return (ssize_t)dns_reply_code(dns, query, LDNS_RCODE_REFUSED, out);
+	return -EAGAIN;
+}
+
+static int open_socket(
+	struct dns *dns, const char *network, int type, const struct sockaddr *address, socklen_t len)
+{
+	const struct registry_sink *sink = &dns->reg->sink;
+	int on = 1, size = RECEIVE_BYTES, rc;
+	int fd = sink->socket(sink->ctx, network, address->sa_family, type);
+
+	if (fd < 0)
+		return fd;
+	if (type == SOCK_STREAM)
+		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	else
+		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+	if (bind(fd, address, len) == 0 && (type == SOCK_DGRAM || listen(fd, BACKLOG) == 0))
+		return fd;
+	rc = -errno;
+	close(fd);
+	return rc;
+}
+
+static void place_close(struct dns_place *place)
+{
+	dns_forward_drop(place->dns, place, NULL);
+	dns_tcp_close(place);
+	if (place->udp)
+		event_free(place->udp);
+	if (place->tcp)
+		evconnlistener_free(place->tcp);
+	if (place->fd >= 0)
+		close(place->fd);
+	TAILQ_REMOVE(&place->dns->places, place, link);
+	free(place);
+}
+
+static int place_listen(struct dns_place *place, const struct sockaddr *address, socklen_t len)
+{
+	struct dns *dns = place->dns;
+	struct sockaddr_in6 bound = {0}; /* or an IPv4 address, its port at the same place */
+	socklen_t size = sizeof(bound);
+	int fd;
+
+	place->fd = open_socket(dns, place->network, SOCK_DGRAM, address, len);
+	if (place->fd < 0)
+		return place->fd;
+	getsockname(place->fd, (struct sockaddr *)&bound, &size); /* the same port by TCP */
+	fd = open_socket(dns, place->network, SOCK_STREAM, (struct sockaddr *)&bound, size);
+	if (fd < 0)
+		return fd;
+	place->tcp = evconnlistener_new(dns->base, dns_tcp_accept, place, LEV_OPT_CLOSE_ON_FREE, 0, fd);
+	if (!place->tcp) {
+		close(fd);
+		return -ENOMEM;
+	}
+	place->udp = event_new(dns->base, place->fd, EV_READ | EV_PERSIST, dns_udp_ready, place);
+	if (!place->udp || event_add(place->udp, NULL) < 0)
+		return -ENOMEM;
+	if (!place->network[0])
+		dns->port = ntohs(bound.sin6_port);
+	return 0;
+}
+
+static int place_open(struct dns *dns, const char *network, const struct sockaddr *address, socklen_t len)
+{
+	struct dns_place *place = calloc(1, sizeof(*place));
+	int rc;
+
+	if (!place)
+		return -ENOMEM;
+	place->dns = dns;
+	place->fd = -1;
+	snprintf(place->network, sizeof(place->network), "%s", network);
+	place->id = network[0] ? ++dns->next_place : 0;
+	TAILQ_INSERT_TAIL(&dns->places, place, link);
+	rc = place_listen(place, address, len);
+	if (rc < 0)
+		place_close(place);
+	return rc;
+}
+
+int dns_join(struct dns *dns, const char *network, uint32_t gateway, struct reg_err *err)
+{
+	struct sockaddr_in address = {
+		.sin_family = AF_INET, .sin_port = htons(PORT), .sin_addr.s_addr = gateway};
+	int rc = place_open(dns, network, (struct sockaddr *)&address, sizeof(address));
+
+	return rc < 0 ? reg_fail(err, rc, "network %s, port 53: %s", network, strerror(-rc)) : 0;
+}
+
+void dns_leave(struct dns *dns, const char *network)
+{
+	struct dns_place *place;
+
+	TAILQ_FOREACH (place, &dns->places, link)
+		if (place->network[0] && strcmp(place->network, network) == 0) {
+			place_close(place);
+			return;
+		}
+}
+
+static int read_recursors(struct dns *dns, struct reg_err *err)
+{
+	for (size_t i = 0; i < dns->config.nrecursors; i++) {
+		const char *text = dns->config.recursors[i];
+		struct sockaddr_storage *to = &dns->recursors[i];
+		int len = sizeof(*to);
+
+		if (i == DNS_RECURSORS)
+			return reg_fail(err, -EINVAL, "recursors: at most %u", DNS_RECURSORS);
+		if (evutil_parse_sockaddr_port(text, (struct sockaddr *)to, &len) < 0)
+			return reg_fail(err, -EINVAL, "recursors: %s: must be ADDRESS or ADDRESS:PORT", text);
+		if (!((struct sockaddr_in6 *)to)->sin6_port) /* in both families there */
+			((struct sockaddr_in6 *)to)->sin6_port = htons(PORT);
+		dns->recursor_len[i] = (socklen_t)len;
+		dns->nrecursors++;
+	}
+	return 0;
+}
+
+/* ADDRESS:PORT, where port 0 is any free one, which libevent does not take as such. */
+static bool read_listen(const char *text, struct sockaddr_storage *address, socklen_t *size, bool *any)
+{
+	size_t len = strlen(text);
+	int room = sizeof(*address);
+	char copy[64];
+
+	*any = len > 2 && strcmp(text + len - 2, ":0") == 0;
+	snprintf(copy, sizeof(copy), "%.*s", (int)(*any ? len - 2 : len), text);
+	if (evutil_parse_sockaddr_port(copy, (struct sockaddr *)address, &room) < 0)
+		return false;
+	*size = (socklen_t)room;
+	return *any == !((struct sockaddr_in6 *)address)->sin6_port; /* at one place in both families */
+}
+
+static int listen_locally(struct dns *dns, struct reg_err *err)
+{
+	const char *text = dns->config.listen;
+	struct sockaddr_storage address;
+	int rc = -EADDRINUSE;
+	socklen_t len;
+	bool any;
+
+	if (!text || !text[0])
+		return 0;
+	if (!read_listen(text, &address, &len, &any))
+		return reg_fail(err, -EINVAL, "%s: must be ADDRESS:PORT", text);
+	/* a port that is free by UDP may not be by TCP */
+	for (unsigned attempt = 0; rc == -EADDRINUSE && attempt < (any ? ANY_ATTEMPTS : 1); attempt++)
+		rc = place_open(dns, "", (struct sockaddr *)&address, len);
+	return rc < 0 ? reg_fail(err, rc, "%s: %s", text, strerror(-rc)) : 0;
+}
+
+/* A domain is labels of lower-case letters, digits and hyphens. */
+static bool is_domain(const char *text)
+{
+	ldns_rdf *name = ldns_dname_new_frm_str(text);
+	size_t len = strlen(text);
+	bool good = name && len && len < 128 && text[0] != '.' && text[len - 1] != '.' &&
+		    strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-.") == len;
+
+	ldns_rdf_deep_free(name);
+	return good;
+}
+
+static int start(struct dns *dns, struct reg_err *err)
+{
+	uint64_t seed[2];
+	int rc;
+
+	if (!dns->domain || !dns->datacenter || getentropy(seed, sizeof(seed)) < 0)
+		return reg_fail(err, -ENOMEM, "out of memory");
+	dns->random = seed[0] | 1;
+	dns_cache_open(&dns->cache, seed[1]);
+	if (!is_domain(dns->domain))
+		return reg_fail(err, -EINVAL, "domain: %s is none (a-z, 0-9, - and dots)", dns->domain);
+	rc = read_recursors(dns, err);
+	if (rc == 0)
+		rc = listen_locally(dns, err);
+	dns->config.recursors = NULL; /* the caller's */
+	return rc;
+}
+
+int dns_open(const struct dns_config *config, struct dns **out, struct reg_err *err)
+{
+	struct dns *dns = calloc(1, sizeof(*dns));
+	int rc;
+
+	if (!dns)
+		return reg_fail(err, -ENOMEM, "out of memory");
+	TAILQ_INIT(&dns->places);
+	LIST_INIT(&dns->conns);
+	LIST_INIT(&dns->forwards);
+	dns_cache_open(&dns->cache, 0);
+	dns->base = config->base;
+	dns->reg = config->reg;
+	dns->config = *config;
+	dns->ports = 1;
+	dns->domain = strdup(config->domain ? config->domain : "consul");
+	dns->datacenter = strdup(config->datacenter ? config->datacenter : "dc1");
+	rc = start(dns, err);
+	if (rc < 0) {
+		dns_close(dns);
+		return rc;
+	}
+	*out = dns;
+	return 0;
+}
+
+void dns_close(struct dns *dns)
+{
+	struct dns_place *place, *next;
+
+	if (!dns)
+		return;
+	for (place = TAILQ_FIRST(&dns->places); place; place = next) {
+		next = TAILQ_NEXT(place, link);
+		place_close(place);
+	}
+	dns_cache_close(&dns->cache);
+	free(dns->domain);
+	free(dns->datacenter);
+	free(dns);
+}
+
+uint16_t dns_port(const struct dns *dns)
+{
+	return dns->port;
+}
+
+void dns_ports_changed(struct dns *dns)
+{
+	dns->ports++;
+}

@@ -1,0 +1,70 @@
+/*
+ * dns.h: the registry's DNS server. Answers for Consul's domain from the service table, on a local address
+ * and at the gateways of networks, where it also knows the network's own names. UDP and TCP; control thread
+ * only.
+ *
+ * Nobody can hold the daemon: messages, connections, forwarded queries and the cache are bounded, and a
+ * client that is slow is cut off. An answer is encoded once and kept while what it was made of is unchanged.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "registry/registry.h"
+
+struct dns;
+struct event_base;
+
+enum {
+	DNS_UDP_MAX = 4096,   /* bytes of an answer by UDP, whatever the client offers */
+	DNS_QUERY_MAX = 4096, /* of a query; a longer one is not answered */
+	DNS_CONNS = 1024,     /* TCP connections; more wait in the kernel */
+	DNS_SLOW_S = 10,      /* a TCP client that neither asks nor takes its answer is cut off */
+	DNS_FORWARDS = 1024,  /* queries at recursors; more are answered SERVFAIL */
+	DNS_RECURSORS = 4,
+	DNS_PORT_IPS = 16, /* addresses told of one port */
+};
+
+/* Strings are copied. */
+struct dns_config {
+	struct event_base *base;
+	struct registry *reg;
+	const char *listen;	/* "127.0.0.1:8600"; "": only at gateways. Port 0: any free one */
+	const char *domain;	/* NULL: "consul" */
+	const char *datacenter; /* NULL: "dc1" */
+	bool only_passing;	/* instances whose health is warning are left out too */
+	bool unmarked;		/* answers that are cut short say nothing of it (no TC) */
+	uint16_t udp_answers;	/* at most, by UDP without EDNS; 0: what fits */
+	uint32_t ttl_s, node_ttl_s, negative_ttl_s;
+	const char *const *recursors; /* "ADDRESS[:PORT]", asked in this order */
+	size_t nrecursors;	      /* 0: other names are refused */
+	uint32_t recursor_timeout_ms; /* for each */
+	/** The addresses, at most `max`, of the port called so in `network`; 0: there is none, or it is down.
+	 */
+	size_t (*port_ips)(void *ctx, const char *network, const char *name, uint32_t *ips, size_t max);
+	/** The name of the port of `network` that has `address`; NULL: none. */
+	const char *(*port_name)(void *ctx, const char *network, uint32_t address);
+	void *ctx;
+};
+
+/**
+ * Errors, with a line in `err`: -EINVAL (an address, the domain), -ENOMEM, -EADDRINUSE and others of bind.
+ */
+int dns_open(const struct dns_config *config, struct dns **out, struct reg_err *err);
+/** NULL is allowed. Before registry_free(). */
+void dns_close(struct dns *dns);
+
+/** The port that it listens on, 0: none. */
+uint16_t dns_port(const struct dns *dns);
+
+/**
+ * Answers at `gateway`, port 53, inside `network` too. Errors: as dns_open().
+ */
+int dns_join(struct dns *dns, const char *network, uint32_t gateway, struct reg_err *err);
+/** No longer. A network that was not joined is allowed. */
+void dns_leave(struct dns *dns, const char *network);
+
+/** A port came, went, or its link changed: what was said of port names no longer holds. */
+void dns_ports_changed(struct dns *dns);

@@ -1,0 +1,247 @@
+/*
+ * dns_inside.h: the inside of the DNS server, for its own files.
+ *
+ *   dns.c           opens and closes; the places where it listens
+ *   dns_udp.c       datagrams, a batch a turn
+ *   dns_tcp.c       connections
+ *   dns_query.c     from a message to what is asked
+ *   dns_reply.c     from an answer to a message: order, truncation, EDNS
+ *   dns_cache.c     answers that still hold
+ *   dns_name.c      what a name stands for
+ *   dns_resolve.c   from a name to an answer: nodes, addresses, the zone itself
+ *   dns_service.c   the instances of a service
+ *   dns_record.c    records in wire format, by ldns
+ *   dns_forward.c   other names, at recursors
+ */
+#pragma once
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <event2/listener.h>
+#include <ldns/ldns.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+
+#include "registry/dns.h"
+#include "registry/table.h"
+
+enum {
+	DNS_HEADER = 12,
+	DNS_NAME_MAX = 255, /* bytes on the wire; as text always shorter */
+	DNS_OPT = 11,	    /* bytes of our OPT record */
+	DNS_TCP_MAX = 65535,
+	DNS_UDP_BATCH = 16,
+	DNS_RECORDS = 4096, /* of an answer, more than a message holds */
+};
+
+/* Where it listens: on the local address, or inside a network. */
+struct dns_place {
+	struct dns *dns;
+	char network[REG_NAME_MAX + 1]; /* "": the local address */
+	uint32_t id;			/* of a network's names in the cache; 0: the local address */
+	int fd;				/* UDP; -1 */
+	struct event *udp;
+	struct evconnlistener *tcp;
+	TAILQ_ENTRY(dns_place) link;
+};
+
+struct dns_query {
+	struct dns_place *place;
+	uint16_t id, type, klass;
+	uint8_t opcode;
+	bool recurse, no_check; /* RD, CD */
+	bool edns, tcp;
+	uint16_t size;			/* that the answer may have */
+	char name[DNS_NAME_MAX + 1];	/* as text in lower case, without the last dot; "": the root */
+	uint16_t nwire;			/* bytes of the question */
+	uint8_t wire[DNS_NAME_MAX + 4]; /* the question as it came, with the name's case */
+};
+
+struct dns_record {
+	uint32_t at;
+	uint16_t len;
+	uint16_t extra; /* 1 + the index of the additional record that goes with it; 0: none */
+};
+
+struct dns_records {
+	struct dns_record *item;
+	size_t count, room;
+};
+
+/* What an answer was made of. It holds while all of it is unchanged. */
+struct dns_basis {
+	char service[REG_NAME_MAX + 1]; /* "": none */
+	uint64_t service_generation;
+	uint64_t names, nodes; /* generations */
+	uint64_t whole;	       /* the registry's generation, 0: does not depend on all of it */
+	uint64_t ports;	       /* dns->ports, 0: not on ports */
+};
+
+/* Records in wire format that stand wherever they are put: owners are the question's or whole names. */
+struct dns_answer {
+	uint8_t rcode;
+	bool forward;			       /* not ours: for the recursors, or refused */
+	struct dns_records answer, extra, soa; /* soa: none or one */
+	ldns_buffer *wire;
+	struct dns_basis basis;
+	/* dns_cache.c */
+	UT_hash_handle hh;
+	TAILQ_ENTRY(dns_answer) used;
+	size_t bytes;
+	uint16_t nkey;
+	uint8_t key[];
+};
+
+TAILQ_HEAD(dns_answers, dns_answer);
+
+struct dns_cache {
+	struct dns_answer *by_key;
+	struct dns_answers used; /* the last used at the end */
+	size_t count, bytes;
+	uint64_t seed;
+};
+
+struct dns_conn;
+struct dns_forward;
+
+struct dns {
+	struct event_base *base;
+	struct registry *reg;
+	struct dns_config config; /* its strings are its own */
+	char *domain, *datacenter;
+	struct sockaddr_storage recursors[DNS_RECURSORS];
+	socklen_t recursor_len[DNS_RECURSORS];
+	unsigned nrecursors;
+	TAILQ_HEAD(, dns_place) places;
+	uint32_t next_place;
+	uint16_t port;
+	uint64_t ports;	 /* counts changes of ports */
+	uint64_t random; /* state of dns_random() */
+	struct dns_cache cache;
+	LIST_HEAD(, dns_conn) conns;
+	unsigned nconns, nforwards;
+	LIST_HEAD(, dns_forward) forwards;
+	/* space for one batch of datagrams and their answers, and for one message by TCP */
+	uint8_t in[DNS_UDP_BATCH][DNS_QUERY_MAX];
+	uint8_t out[DNS_UDP_BATCH][DNS_UDP_MAX];
+	uint8_t message[2 + DNS_TCP_MAX];
+};
+
+/** Good enough to spread load; guessed by nobody who matters. */
+uint32_t dns_random(struct dns *dns);
+/** Unpredictable, for ids that an answer must repeat. */
+uint16_t dns_secret_id(void);
+
+/* dns_query.c */
+/**
+ * Reads a message. Returns a response code: NOERROR goes on, others are the answer. -1: not to be answered.
+ * All of *query is set unless -1.
+ */
+int dns_query_read(struct dns_query *query, const uint8_t *data, size_t len);
+
+/* dns_reply.c */
+/** Writes the reply to `out`, which has room for query->size bytes, at least 512. Returns its length. */
+size_t dns_reply(
+	struct dns *dns, const struct dns_query *query, const struct dns_answer *answer, uint8_t *out);
+size_t dns_reply_code(struct dns *dns, const struct dns_query *query, int rcode, uint8_t *out);
+
+/* dns.c */
+/** The reply to a message, or 0: none, or -EAGAIN: *query goes to the recursors. */
+ssize_t dns_serve(struct dns_place *place, const uint8_t *data, size_t len, bool tcp, struct dns_query *query,
+	uint8_t *out);
+
+/* dns_cache.c */
+void dns_cache_open(struct dns_cache *cache, uint64_t seed);
+void dns_cache_close(struct dns_cache *cache);
+/** The answer, from the cache or made now; valid until the next call. NULL: no memory. */
+const struct dns_answer *dns_cache_get(struct dns *dns, const struct dns_query *query);
+
+/* dns_name.c */
+enum dns_kind {
+	DNS_OUTSIDE, /* not ours */
+	DNS_NONE,    /* ours, and there can be no such name */
+	DNS_APEX,    /* the domain itself */
+	DNS_EMPTY,   /* above names of ours, with no record */
+	DNS_SERVICE, /* name: [tag.]service */
+	DNS_RFC2782, /* name: _service._tag */
+	DNS_VIRTUAL,
+	DNS_NODE,
+	DNS_ADDR,
+	DNS_REVERSE, /* address */
+	DNS_LOCAL,   /* of the network: a service or a port */
+};
+
+struct dns_name {
+	enum dns_kind kind;
+	char name[DNS_NAME_MAX + 1]; /* what is before the kind */
+	uint32_t address;
+};
+
+void dns_name_read(const struct dns *dns, const struct dns_query *query, struct dns_name *name);
+/** Is it below, or itself, the domain? */
+bool dns_name_ours(const struct dns *dns, const char *name);
+
+/* dns_resolve.c */
+/** Fills a fresh answer. -ENOMEM. */
+int dns_resolve(struct dns *dns, const struct dns_query *query, struct dns_answer *answer);
+
+/* dns_service.c */
+/** The service and, in what precedes its name, the tag ("": none); NULL: there is none. */
+struct service *dns_service_of(struct dns *dns, const struct dns_name *name, char tag[DNS_NAME_MAX + 1]);
+struct service *dns_service_named(struct dns *dns, const char *name);
+
+/* dns_record.c */
+struct dns_build {
+	struct dns *dns;
+	const struct dns_query *query;
+	struct dns_answer *answer;
+	bool failed; /* no memory */
+};
+
+enum dns_section { DNS_ANSWER, DNS_EXTRA, DNS_AUTHORITY };
+
+/** Asked for this type, or for any. */
+bool dns_wants(const struct dns_build *build, ldns_rr_type type);
+/**
+ * Adds a record, of the question's name when `owner` is NULL. A name that can be none is left out. Returns
+ * 1 + its index, 0: left out.
+ */
+unsigned dns_put_a(
+	struct dns_build *build, enum dns_section to, const char *owner, uint32_t ttl, uint32_t address);
+unsigned dns_put_aaaa(struct dns_build *build, enum dns_section to, const char *owner, uint32_t ttl,
+	const uint8_t address[16]);
+unsigned dns_put_name(struct dns_build *build, enum dns_section to, const char *owner, ldns_rr_type type,
+	uint32_t ttl, const char *name);
+unsigned dns_put_txt(struct dns_build *build, uint32_t ttl, const char *text);
+unsigned dns_put_srv(struct dns_build *build, uint32_t ttl, uint16_t weight, uint16_t port,
+	const char *target, unsigned extra);
+unsigned dns_put_soa(struct dns_build *build, enum dns_section to, const char *zone);
+/** `host` as A, AAAA or, when it is a name and the section is the answer, CNAME. Returns as above. */
+unsigned dns_put_host(
+	struct dns_build *build, enum dns_section to, const char *owner, uint32_t ttl, const char *host);
+/** "NODE.node.DATACENTER.DOMAIN" */
+void dns_node_name(const struct dns *dns, const char *node, char out[512]);
+/** Every healthy instance that has the tag. NXDOMAIN when there is none. */
+void dns_put_service(struct dns_build *build, struct service *service, const char *tag);
+
+/* dns_udp.c */
+void dns_udp_ready(evutil_socket_t fd, short what, void *place);
+
+/* dns_tcp.c */
+void dns_tcp_accept(
+	struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *peer, int len, void *place);
+/** Hangs up on every client of the place. */
+void dns_tcp_close(struct dns_place *place);
+/** Sends one message. */
+void dns_tcp_send(struct dns_conn *conn, const uint8_t *data, size_t len);
+/** A forwarded query of the connection was made or answered. */
+void dns_tcp_forwarded(struct dns_conn *conn, int change);
+
+/* dns_forward.c */
+/** Passes a query on; the answer goes to `peer`, or to `conn` unless that is NULL. */
+void dns_forward(struct dns_query *query, const uint8_t *data, size_t len, const struct sockaddr *peer,
+	socklen_t npeer, struct dns_conn *conn);
+/** Gives up the queries of this connection, or of this place. */
+void dns_forward_drop(struct dns *dns, const struct dns_place *place, const struct dns_conn *conn);

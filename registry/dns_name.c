@@ -1,0 +1,112 @@
+/*
+ * dns_name.c: what a name stands for. The forms are Consul's:
+ *
+ *   [TAG.]SERVICE.service[.DC].DOMAIN     NODE.node[.DC].DOMAIN     SERVICE.virtual[.DC].DOMAIN
+ *   _SERVICE._TAG[.service][.DC].DOMAIN   HEXIP.addr[.DC].DOMAIN    D.C.B.A.in-addr.arpa
+ *
+ * and inside a network NAME or NAME.NETWORK, for its services and ports.
+ */
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "registry/dns_inside.h"
+
+/* Takes "SUFFIX" or ".SUFFIX" off the end. */
+static bool strip(char *name, const char *suffix)
+{
+	size_t len = strlen(name), cut = strlen(suffix);
+
+	if (len < cut || strcmp(name + len - cut, suffix) != 0)
+		return false;
+	if (len == cut) {
+		name[0] = '\0';
+		return true;
+	}
+	if (name[len - cut - 1] != '.')
+		return false;
+	name[len - cut - 1] = '\0';
+	return true;
+}
+
+bool dns_name_ours(const struct dns *dns, const char *name)
+{
+	size_t len = strlen(name), cut = strlen(dns->domain);
+
+	return len >= cut && strcmp(name + len - cut, dns->domain) == 0 &&
+	       (len == cut || name[len - cut - 1] == '.');
+}
+
+static const struct {
+	const char *label;
+	enum dns_kind kind;
+} kinds[] = {
+	{"service", DNS_SERVICE},
+	{"virtual", DNS_VIRTUAL},
+	{"node", DNS_NODE},
+	{"addr", DNS_ADDR},
+};
+
+static bool is_rfc2782(const char *name)
+{
+	return name[0] == '_' && strstr(name, "._");
+}
+
+static enum dns_kind kind_of(char *name, bool has_datacenter)
+{
+	if (!name[0])
+		return has_datacenter ? DNS_EMPTY : DNS_APEX;
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		if (!strip(name, kinds[i].label))
+			continue;
+		if (!name[0])
+			return DNS_EMPTY;
+		return kinds[i].kind == DNS_SERVICE && is_rfc2782(name) ? DNS_RFC2782 : kinds[i].kind;
+	}
+	return is_rfc2782(name) ? DNS_RFC2782 : DNS_NONE;
+}
+
+static bool reverse(char *name, uint32_t *address)
+{
+	unsigned part[4];
+	int used = 0;
+
+	if (!strip(name, "in-addr.arpa"))
+		return false;
+	if (sscanf(name, "%3u.%3u.%3u.%3u%n", &part[0], &part[1], &part[2], &part[3], &used) != 4 ||
+		name[used])
+		return false;
+	for (int i = 0; i < 4; i++)
+		if (part[i] > 255)
+			return false;
+	*address = htonl(part[3] << 24 | part[2] << 16 | part[1] << 8 | part[0]);
+	return true;
+}
+
+/* A bare name belongs to the network, as does what ends in the network's; nothing else does, so that no
+ * service can pass for a name of the world outside. */
+static enum dns_kind local(const struct dns_query *query, char *name)
+{
+	if (!query->place->network[0] || !name[0])
+		return DNS_OUTSIDE;
+	if (strcmp(name, query->place->network) != 0 && strip(name, query->place->network))
+		return DNS_LOCAL;
+	return strchr(name, '.') ? DNS_OUTSIDE : DNS_LOCAL;
+}
+
+void dns_name_read(const struct dns *dns, const struct dns_query *query, struct dns_name *name)
+{
+	bool has_datacenter;
+
+	memcpy(name->name, query->name, sizeof(name->name));
+	name->address = 0;
+	if (strip(name->name, dns->domain)) {
+		has_datacenter = strip(name->name, dns->datacenter);
+		name->kind = kind_of(name->name, has_datacenter);
+	} else if (reverse(name->name, &name->address)) {
+		name->kind = DNS_REVERSE;
+	} else {
+		memcpy(name->name, query->name, sizeof(name->name));
+		name->kind = local(query, name->name);
+	}
+}

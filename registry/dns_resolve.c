@@ -1,0 +1,263 @@
+/*
+ * dns_resolve.c: from a name to an answer. A name without a record of the type asked for has NODATA, no error
+ * and no record; a name that is not there, and a service without a healthy instance, NXDOMAIN; both with the
+ * SOA, so that resolvers know how long that holds (RFC 2308).
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "registry/dns_inside.h"
+
+enum { PTRS_MAX = 16 };
+
+static void missing(struct dns_build *build)
+{
+	build->answer->rcode = LDNS_RCODE_NXDOMAIN;
+}
+
+static void put_apex(struct dns_build *build, const struct dns_name *name)
+{
+	const struct dns *dns = build->dns;
+	const struct reg_node *node = registry_node_find(dns->reg, "");
+	char server[512];
+	unsigned at;
+
+	dns_node_name(dns, node->name, server);
+	if (dns_wants(build, LDNS_RR_TYPE_SOA))
+		dns_put_soa(build, DNS_ANSWER, NULL);
+	if (!dns_wants(build, LDNS_RR_TYPE_NS))
+		return;
+	at = dns_put_name(build, DNS_ANSWER, NULL, LDNS_RR_TYPE_NS, dns->config.node_ttl_s, server);
+	if (at)
+		build->answer->answer.item[at - 1].extra = (uint16_t)dns_put_host(
+			build, DNS_EXTRA, server, dns->config.node_ttl_s, node->address);
+}
+
+static void put_instances(struct dns_build *build, const struct dns_name *name)
+{
+	char tag[DNS_NAME_MAX + 1];
+	struct service *service = dns_service_of(build->dns, name, tag);
+
+	if (service)
+		dns_put_service(build, service, tag);
+	else
+		missing(build);
+}
+
+static void put_vip(struct dns_build *build, const struct service *service)
+{
+	struct dns_basis *basis = &build->answer->basis;
+
+	memcpy(basis->service, service->def.name, sizeof(basis->service));
+	basis->service_generation = service->generation;
+	if (dns_wants(build, LDNS_RR_TYPE_A))
+		dns_put_a(build, DNS_ANSWER, NULL, build->dns->config.ttl_s, service->def.vip);
+}
+
+static void put_virtual(struct dns_build *build, const struct dns_name *name)
+{
+	struct service *service = dns_service_named(build->dns, name->name);
+
+	if (service && service->def.vip)
+		put_vip(build, service);
+	else
+		missing(build);
+	if (service && !service->def.vip) { /* it may get one */
+		memcpy(build->answer->basis.service, service->def.name, sizeof(build->answer->basis.service));
+		build->answer->basis.service_generation = service->generation;
+	}
+}
+
+static const struct reg_node *node_named(struct registry *reg, const char *name)
+{
+	const struct reg_node *node = registry_node_find(reg, name);
+
+	for (size_t i = 0; !node && i < reg->nodes.count; i++) {
+		const struct node *other = reg->nodes.item[i];
+
+		if (strcasecmp(other->pub.name, name) == 0)
+			node = &other->pub;
+	}
+	return node;
+}
+
+static void put_node(struct dns_build *build, const struct dns_name *name)
+{
+	const struct reg_node *node = node_named(build->dns->reg, name->name);
+	uint32_t ttl = build->dns->config.node_ttl_s;
+	char text[1024];
+
+	if (!node) {
+		missing(build);
+		return;
+	}
+	for (unsigned i = 0; dns_wants(build, LDNS_RR_TYPE_TXT) && i < node->nmeta; i++) {
+		snprintf(text, sizeof(text), "%s=%s", node->meta[i].key, node->meta[i].value);
+		dns_put_txt(build, ttl, text);
+	}
+	if (!build->answer->answer.count || build->query->type == LDNS_RR_TYPE_ANY)
+		dns_put_host(build, DNS_ANSWER, NULL, ttl, node->address);
+}
+
+static void put_addr(struct dns_build *build, const struct dns_name *name)
+{
+	size_t len = strlen(name->name);
+	uint8_t address[16];
+	uint32_t ip4;
+
+	if ((len != 8 && len != 32) || strspn(name->name, "0123456789abcdef") != len) {
+		missing(build);
+		return;
+	}
+	for (size_t i = 0; i < len / 2; i++) {
+		char digits[3] = {name->name[2 * i], name->name[2 * i + 1]};
+
+		address[i] = (uint8_t)strtoul(digits, NULL, 16);
+	}
+	memcpy(&ip4, address, sizeof(ip4));
+	if (len == 8 && dns_wants(build, LDNS_RR_TYPE_A))
+		dns_put_a(build, DNS_ANSWER, NULL, build->dns->config.node_ttl_s, ip4);
+	if (len == 32 && dns_wants(build, LDNS_RR_TYPE_AAAA))
+		dns_put_aaaa(build, DNS_ANSWER, NULL, build->dns->config.node_ttl_s, address);
+}
+
+static void put_ptr(struct dns_build *build, const char *name)
+{
+	dns_put_name(build, DNS_ANSWER, NULL, LDNS_RR_TYPE_PTR, build->dns->config.node_ttl_s, name);
+}
+
+/* The port, nodes and services that have the address. Returns how many there are. */
+static unsigned put_names_of(struct dns_build *build, uint32_t address)
+{
+	const struct dns *dns = build->dns;
+	const char *network = build->query->place->network, *port = NULL, *last = "";
+	const struct backend *backend;
+	const struct host *host;
+	char text[512];
+	unsigned n = 0;
+
+	if (network[0])
+		port = dns->config.port_name(dns->config.ctx, network, address);
+	if (port) {
+		snprintf(text, sizeof(text), "%s.%s", port, network);
+		put_ptr(build, text);
+		n++;
+	}
+	for (size_t i = 0; i < dns->reg->nodes.count && n < PTRS_MAX; i++) {
+		const struct node *node = dns->reg->nodes.item[i];
+		struct in_addr ip;
+
+		if (inet_pton(AF_INET, node->pub.address, &ip) != 1 || ip.s_addr != address)
+			continue;
+		dns_node_name(dns, node->pub.name, text);
+		put_ptr(build, text);
+		n++;
+	}
+	HASH_FIND(hh, dns->reg->hosts, &address, sizeof(address), host);
+	for (backend = host ? LIST_FIRST(&host->backends) : NULL; backend && n < PTRS_MAX;
+		backend = LIST_NEXT(backend, same_host)) {
+		if (strcmp(backend->service->def.name, last) == 0)
+			continue;
+		last = backend->service->def.name;
+		snprintf(text, sizeof(text), "%s.service.%s.%s", last, dns->datacenter, dns->domain);
+		put_ptr(build, text);
+		n++;
+	}
+	return n;
+}
+
+static void put_reverse(struct dns_build *build, const struct dns_name *name)
+{
+	struct dns_answer *answer = build->answer;
+	unsigned n;
+
+	answer->basis.whole = registry_generation(build->dns->reg) + 1;
+	answer->basis.ports = build->dns->ports;
+	n = put_names_of(build, name->address);
+	if (!n && build->dns->nrecursors)
+		answer->forward = true;
+	else if (!n)
+		missing(build);
+	if (!dns_wants(build, LDNS_RR_TYPE_PTR))
+		answer->answer.count = 0;
+}
+
+/* Of a service of the network its vip, or its instances; else the port called so. */
+static void put_local(struct dns_build *build, const struct dns_name *name)
+{
+	struct dns *dns = build->dns;
+	const char *network = build->query->place->network;
+	struct service *service = dns_service_named(dns, name->name);
+	uint32_t ips[DNS_PORT_IPS];
+	size_t n;
+
+	build->answer->basis.ports = dns->ports;
+	build->answer->basis.whole = registry_generation(dns->reg) + 1;
+	if (service && (!service->def.network[0] || strcmp(service->def.network, network) == 0)) {
+		if (service->def.vip && build->query->type != LDNS_RR_TYPE_SRV)
+			put_vip(build, service);
+		else
+			dns_put_service(build, service, "");
+		return;
+	}
+	n = dns->config.port_ips(dns->config.ctx, network, name->name, ips, DNS_PORT_IPS);
+	if (!n && strcmp(name->name, network) != 0) /* names are below that one */
+		missing(build);
+	for (size_t i = 0; i < n && dns_wants(build, LDNS_RR_TYPE_A); i++)
+		dns_put_a(build, DNS_ANSWER, NULL, dns->config.node_ttl_s, ips[i]);
+}
+
+static void put_nothing(struct dns_build *build, const struct dns_name *name) {}
+
+static void put_missing(struct dns_build *build, const struct dns_name *name)
+{
+	missing(build);
+}
+
+static void put_outside(struct dns_build *build, const struct dns_name *name)
+{
+	build->answer->forward = true;
+}
+
+static void (*const kinds[])(struct dns_build *build, const struct dns_name *name) = {
+	[DNS_OUTSIDE] = put_outside,
+	[DNS_NONE] = put_missing,
+	[DNS_APEX] = put_apex,
+	[DNS_EMPTY] = put_nothing,
+	[DNS_SERVICE] = put_instances,
+	[DNS_RFC2782] = put_instances,
+	[DNS_VIRTUAL] = put_virtual,
+	[DNS_NODE] = put_node,
+	[DNS_ADDR] = put_addr,
+	[DNS_REVERSE] = put_reverse,
+	[DNS_LOCAL] = put_local,
+};
+
+/* The zone that says that something is not there. */
+static const char *zone_of(const struct dns *dns, const struct dns_query *query, const struct dns_name *name)
+{
+	if (dns_name_ours(dns, query->name))
+		return dns->domain;
+	if (strchr(query->name, '.') && name->kind != DNS_REVERSE)
+		return query->place->network;
+	return NULL;
+}
+
+int dns_resolve(struct dns *dns, const struct dns_query *query, struct dns_answer *answer)
+{
+	struct dns_build build = {.dns = dns, .query = query, .answer = answer};
+	struct dns_name name;
+
+	answer->rcode = LDNS_RCODE_NOERROR;
+	answer->basis.names = registry_names_generation(dns->reg);
+	answer->basis.nodes = registry_nodes_generation(dns->reg);
+	dns_name_read(dns, query, &name);
+	kinds[name.kind](&build, &name);
+	if (!answer->answer.count && !answer->forward)
+		dns_put_soa(&build, DNS_AUTHORITY, zone_of(dns, query, &name));
+	return build.failed ? -ENOMEM : 0;
+}

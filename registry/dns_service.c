@@ -1,0 +1,161 @@
+/*
+ * dns_service.c: the instances of a service. What is critical or draining is never told, nor what is to get
+ * no new connections.
+ */
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "registry/dns_inside.h"
+
+/* Few services have capitals in their names, and DNS does not tell them apart. */
+struct service *dns_service_named(struct dns *dns, const char *name)
+{
+	struct registry *reg = dns->reg;
+	struct service *service = service_find(reg, name);
+
+	for (size_t i = 0; !service && reg->ncapital && i < reg->services.count; i++) {
+		struct service *other = reg->services.item[i];
+
+		if (strcasecmp(other->def.name, name) == 0)
+			service = other;
+	}
+	return service;
+}
+
+/* "_SERVICE._TAG", where _tcp is no tag. */
+static struct service *of_rfc2782(struct dns *dns, const char *name, char *tag)
+{
+	char service[DNS_NAME_MAX + 1];
+	const char *dot = NULL;
+
+	for (const char *at = strstr(name, "._"); at; at = strstr(at + 1, "._"))
+		dot = at;
+	if (!dot)
+		return NULL;
+	snprintf(service, sizeof(service), "%.*s", (int)(dot - name - 1), name + 1);
+	snprintf(tag, DNS_NAME_MAX + 1, "%s", strcmp(dot, "._tcp") == 0 ? "" : dot + 2);
+	return dns_service_named(dns, service);
+}
+
+struct service *dns_service_of(struct dns *dns, const struct dns_name *name, char tag[DNS_NAME_MAX + 1])
+{
+	struct service *service;
+
+	tag[0] = '\0';
+	if (name->kind == DNS_RFC2782)
+		return of_rfc2782(dns, name->name, tag);
+	for (const char *at = name->name; at; at = strchr(at, '.')) {
+		at += *at == '.';
+		service = dns_service_named(dns, at);
+		if (!service)
+			continue;
+		if (at > name->name)
+			snprintf(tag, DNS_NAME_MAX + 1, "%.*s", (int)(at - 1 - name->name), name->name);
+		return service;
+	}
+	return NULL;
+}
+
+static bool has_tag(const struct reg_backend *backend, const char *tag)
+{
+	const struct reg_about *about = backend->about;
+
+	for (unsigned i = 0; about && i < about->ntag; i++)
+		if (strcasecmp(about->tags[i], tag) == 0)
+			return true;
+	return !tag[0];
+}
+
+static bool is_told(const struct dns *dns, const struct reg_backend *backend, const char *tag)
+{
+	if (backend->health == REG_WARNING && dns->config.only_passing)
+		return false;
+	return reg_backend_weight(backend) > 0 && has_tag(backend, tag);
+}
+
+/* The address as the label that stands for it below addr. */
+static bool hex_of(const char *host, char hex[33])
+{
+	uint8_t address[16];
+	size_t len = inet_pton(AF_INET, host, address) == 1    ? 4
+		     : inet_pton(AF_INET6, host, address) == 1 ? 16
+							       : 0;
+
+	for (size_t i = 0; i < len; i++)
+		snprintf(hex + 2 * i, 3, "%02x", address[i]);
+	return len > 0;
+}
+
+/* One SRV record. The additional record of a neighbour with the same address serves for both. */
+static void put_srv(struct dns_build *build, const struct reg_backend *backend, const char *host,
+	char last[512], unsigned *extra)
+{
+	const struct dns *dns = build->dns;
+	bool at_node = backend->about && backend->about->host && !backend->about->host[0];
+	char target[512], hex[33];
+
+	if (at_node)
+		dns_node_name(dns, registry_node_find(dns->reg, reg_backend_node(backend))->name, target);
+	else if (hex_of(host, hex))
+		snprintf(target, sizeof(target), "%s.addr.%s.%s", hex, dns->datacenter, dns->domain);
+	else
+		snprintf(target, sizeof(target), "%s", host);
+	if (strcmp(target, last) != 0)
+		*extra = dns_put_host(build, DNS_EXTRA, target, dns->config.ttl_s, host);
+	memcpy(last, target, sizeof(target));
+	dns_put_srv(build, dns->config.ttl_s, reg_backend_weight(backend), backend->port, target, *extra);
+}
+
+struct walk {
+	struct dns_build *build;
+	const char *tag;
+	unsigned told;
+	char host[REG_HOST_MAX + 1]; /* of the last one put as an address */
+	char name[REG_HOST_MAX + 1]; /* of one that has a name, not an address */
+	char target[512];	     /* of the last SRV record, and the additional one that goes with it */
+	unsigned extra;
+};
+
+static void take(struct walk *walk, const struct reg_backend *backend)
+{
+	struct dns_build *build = walk->build;
+	uint32_t ttl = build->dns->config.ttl_s;
+	char host[REG_HOST_MAX + 1], hex[33];
+
+	walk->told++;
+	registry_backend_host(build->dns->reg, backend, host);
+	if (!hex_of(host, hex)) {
+		memcpy(walk->name, host, sizeof(host));
+	} else if (strcmp(host, walk->host) != 0) {
+		dns_put_host(build, DNS_ANSWER, NULL, ttl, host);
+		memcpy(walk->host, host, sizeof(host));
+	}
+	if (dns_wants(build, LDNS_RR_TYPE_SRV))
+		put_srv(build, backend, host, walk->target, &walk->extra);
+}
+
+void dns_put_service(struct dns_build *build, struct service *service, const char *tag)
+{
+	const struct sorted *list = &service->backends;
+	struct dns_answer *answer = build->answer;
+	struct walk walk = {.build = build, .tag = tag};
+	/* of more than a message holds, others each time that the answer is made */
+	size_t start = list->count > DNS_RECORDS ? dns_random(build->dns) % list->count : 0;
+
+	memcpy(answer->basis.service, service->def.name, sizeof(answer->basis.service));
+	answer->basis.service_generation = service->generation;
+	for (size_t i = 0; i < list->count && answer->answer.count < DNS_RECORDS; i++) {
+		const struct reg_backend *backend = list->item[(start + i) % list->count];
+
+		if (is_told(build->dns, backend, tag))
+			take(&walk, backend);
+	}
+	if (!walk.told)
+		answer->rcode = LDNS_RCODE_NXDOMAIN;
+	/* a name beside which nothing else may stand (RFC 1034, section 3.6.2) */
+	if (walk.name[0] && !answer->answer.count && build->query->type != LDNS_RR_TYPE_SRV)
+		dns_put_name(
+			build, DNS_ANSWER, NULL, LDNS_RR_TYPE_CNAME, build->dns->config.ttl_s, walk.name);
+}

@@ -1,0 +1,198 @@
+/* The DNS server: messages of every kind do it no harm, and an answer is kept as long as it holds. */
+#include <stdio.h>
+
+#include "registry/dns_inside.h"
+#include "tests/unit/registry_world.h"
+
+enum { MUTATIONS = 60000, SEED = 8600 };
+
+struct dns_world {
+	struct world *w;
+	struct dns *dns;
+	struct dns_place *place;
+};
+
+static size_t port_ips(void *ctx, const char *network, const char *name, uint32_t *ips, size_t max)
+{
+	return 0;
+}
+
+static const char *port_name(void *ctx, const char *network, uint32_t address)
+{
+	return NULL;
+}
+
+static int setup(void **state)
+{
+	static struct dns_world d;
+	struct dns_config config = {.listen = "127.0.0.1:0", .port_ips = port_ips, .port_name = port_name};
+
+	world_setup((void **)&d.w);
+	config.base = d.w->base;
+	config.reg = d.w->reg;
+	assert_int_equal(dns_open(&config, &d.dns, &d.w->err), 0);
+	d.place = TAILQ_FIRST(&d.dns->places);
+	*state = &d;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct dns_world *d = *state;
+	void *w = d->w;
+
+	dns_close(d->dns);
+	return world_teardown(&w);
+}
+
+/* A query for `name` with EDNS, in `data` of 512 bytes. */
+static size_t query_for(const char *name, ldns_rr_type type, uint8_t *data)
+{
+	ldns_pkt *packet = NULL;
+	uint8_t *wire = NULL;
+	size_t len = 0;
+
+	assert_int_equal(
+		ldns_pkt_query_new_frm_str(&packet, name, type, LDNS_RR_CLASS_IN, LDNS_RD), LDNS_STATUS_OK);
+	ldns_pkt_set_id(packet, 0x1234);
+	ldns_pkt_set_edns_udp_size(packet, 1232);
+	assert_int_equal(ldns_pkt2wire(&wire, packet, &len), LDNS_STATUS_OK);
+	memcpy(data, wire, len);
+	free(wire);
+	ldns_pkt_free(packet);
+	return len;
+}
+
+/* What is answered to `data`; NULL: nothing. To be freed. */
+static ldns_pkt *serve(struct dns_world *d, const uint8_t *data, size_t len, bool tcp)
+{
+	/* exact copies, so that a byte too far is noticed */
+	uint8_t *in = malloc(len ? len : 1), *out = malloc(tcp ? DNS_TCP_MAX : DNS_UDP_MAX);
+	struct dns_query query;
+	ldns_pkt *packet = NULL;
+	ssize_t n;
+
+	memcpy(in, data, len);
+	n = dns_serve(d->place, in, len, tcp, &query, out);
+	assert_true(n >= 0 && n <= (tcp ? DNS_TCP_MAX : query.size));
+	if (n >= DNS_HEADER && len >= DNS_HEADER) {
+		assert_int_equal(ldns_wire2pkt(&packet, out, (size_t)n), LDNS_STATUS_OK);
+		assert_int_equal(ldns_pkt_id(packet), ldns_read_uint16(data));
+		assert_true(ldns_pkt_qr(packet));
+	}
+	free(in);
+	free(out);
+	return packet;
+}
+
+static void mutated_messages_do_no_harm(void **state)
+{
+	static const char *const names[] = {"web.service.consul", "_web._tcp.service.consul", "consul",
+		"0a010001.addr.consul", "1.0.1.10.in-addr.arpa", "example.org"};
+	static const ldns_rr_type types[] = {
+		LDNS_RR_TYPE_A, LDNS_RR_TYPE_SRV, LDNS_RR_TYPE_ANY, LDNS_RR_TYPE_PTR};
+	struct dns_world *d = *state;
+	unsigned answered = 0;
+	uint8_t data[512];
+
+	srandom(SEED);
+	world_add_service(d->w, &(struct reg_service){.name = "web", .network = "web", .source = "api"});
+	for (uint16_t i = 1; i <= 200; i++)
+		world_add_backend(d->w, "web", "10.1.0.9", i);
+	for (unsigned i = 0; i < MUTATIONS; i++) {
+		size_t len = query_for(names[random() % 6], types[random() % 4], data);
+
+		for (long n = random() % 5; n > 0; n--)
+			data[(size_t)random() % len] = (uint8_t)random();
+		if (random() % 4 == 0)
+			len = (size_t)random() % (len + 1);
+		ldns_pkt *packet = serve(d, data, len, random() % 2);
+
+		answered += packet != NULL;
+		ldns_pkt_free(packet);
+	}
+	assert_true(answered > MUTATIONS / 2);
+}
+
+static void lone_bytes_do_no_harm(void **state)
+{
+	struct dns_world *d = *state;
+	uint8_t data[512];
+
+	srandom(SEED);
+	for (unsigned i = 0; i < MUTATIONS; i++) {
+		size_t len = (size_t)random() % sizeof(data);
+
+		for (size_t at = 0; at < len; at++)
+			data[at] = (uint8_t)random();
+		if (len > DNS_HEADER) { /* far enough to be looked at */
+			memset(data + 2, 0, 10);
+			data[5] = 1;
+			data[11] = (uint8_t)random() & 3;
+		}
+		ldns_pkt_free(serve(d, data, len, random() % 2));
+	}
+}
+
+static unsigned count(struct dns_world *d, const char *name, ldns_rr_type type, ldns_pkt_rcode rcode)
+{
+	uint8_t data[512];
+	ldns_pkt *packet = serve(d, data, query_for(name, type, data), true);
+	unsigned n = ldns_pkt_ancount(packet);
+
+	assert_int_equal(ldns_pkt_get_rcode(packet), rcode);
+	ldns_pkt_free(packet);
+	return n;
+}
+
+static void an_answer_holds_until_its_service_changes(void **state)
+{
+	struct dns_world *d = *state;
+	struct dns_query query = {
+		.place = d->place, .type = LDNS_RR_TYPE_A, .name = "web.service.consul", .nwire = 24};
+	const struct dns_answer *first;
+
+	memcpy(query.wire, "\3web\7service\6consul\0\0\1\0\1", 24);
+	world_add_service(d->w, &(struct reg_service){.name = "web", .network = "web", .source = "api"});
+	world_add_service(d->w, &(struct reg_service){.name = "other", .network = "web", .source = "api"});
+	assert_int_equal(count(d, "web.service.consul", LDNS_RR_TYPE_A, LDNS_RCODE_NXDOMAIN), 0);
+	world_add_backend(d->w, "web", "10.1.0.1", 80);
+	first = dns_cache_get(d->dns, &query);
+	assert_int_equal(first->answer.count, 1);
+	world_add_backend(d->w, "other", "10.1.0.1", 80);
+	assert_ptr_equal(dns_cache_get(d->dns, &query), first);
+	assert_int_equal(first->answer.count, 1);
+	world_port_changed(d->w, "web", "10.1.0.1", 0);
+	assert_int_equal(count(d, "web.service.consul", LDNS_RR_TYPE_A, LDNS_RCODE_NXDOMAIN), 0);
+	world_port_changed(d->w, "web", "10.1.0.1", 1);
+	world_add_backend(d->w, "web", "10.1.0.2", 80);
+	assert_int_equal(count(d, "WEB.service.consul", LDNS_RR_TYPE_A, LDNS_RCODE_NOERROR), 2);
+	assert_int_equal(count(d, "web.service.consul", LDNS_RR_TYPE_SRV, LDNS_RCODE_NOERROR), 2);
+	assert_int_equal(registry_service_del(d->w->reg, "web", &d->w->err), 0);
+	assert_int_equal(count(d, "web.service.consul", LDNS_RR_TYPE_A, LDNS_RCODE_NXDOMAIN), 0);
+}
+
+static void the_cache_is_bounded(void **state)
+{
+	struct dns_world *d = *state;
+	char name[64];
+
+	for (unsigned i = 0; i < 40000; i++) {
+		snprintf(name, sizeof(name), "n%u.service.consul", i);
+		assert_int_equal(count(d, name, LDNS_RR_TYPE_A, LDNS_RCODE_NXDOMAIN), 0);
+	}
+	assert_true(d->dns->cache.count < 20000);
+	assert_true(d->dns->cache.bytes < 40 << 20);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(mutated_messages_do_no_harm, setup, teardown),
+		cmocka_unit_test_setup_teardown(lone_bytes_do_no_harm, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_answer_holds_until_its_service_changes, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_cache_is_bounded, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
