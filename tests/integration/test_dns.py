@@ -226,7 +226,7 @@ class Upstream:
         self.tcp = socket.create_server(("127.0.0.1", self.port))
         self.asked = []
         for work in (self.serve_udp, self.serve_tcp):
-            threading.Thread(target=work, daemon=True).start()
+            threading.Thread(target=self.until_closed, args=[work], daemon=True).start()
 
     def __enter__(self):
         return self
@@ -234,6 +234,14 @@ class Upstream:
     def __exit__(self, *_):
         self.udp.close()
         self.tcp.close()
+
+    @staticmethod
+    def until_closed(work):
+        try:
+            while True:
+                work()
+        except OSError:
+            pass
 
     def answer(self, query):
         end = query.index(b"\0", 12) + 5
@@ -244,27 +252,19 @@ class Upstream:
         return query[:2] + b"\x81\x80" + struct.pack("!4H", 1, 1, 0, 0) + query[12:end] + record
 
     def serve_udp(self):
-        while True:
-            try:
-                query, peer = self.udp.recvfrom(4096)
-            except OSError:
-                return
-            reply = self.answer(query)
-            if reply:
-                self.udp.sendto(b"\0\0" + reply[2:], peer)  # another id: not believed
-                self.udp.sendto(reply, peer)
+        query, peer = self.udp.recvfrom(4096)
+        reply = self.answer(query)
+        if reply:
+            self.udp.sendto(b"\0\0" + reply[2:], peer)  # another id: not believed
+            self.udp.sendto(reply, peer)
 
     def serve_tcp(self):
-        while True:
-            try:
-                client, _ = self.tcp.accept()
-            except OSError:
-                return
-            with client:
-                data = client.recv(4096)
-                reply = self.answer(data[2:])
-                if reply:
-                    client.sendall(struct.pack("!H", len(reply)) + reply)
+        client, _ = self.tcp.accept()
+        with client:
+            data = client.recv(4096)
+            reply = self.answer(data[2:]) if data else None
+            if reply:
+                client.sendall(struct.pack("!H", len(reply)) + reply)
 
 
 def test_other_names_go_to_the_recursors(start_sluiced, stack):
