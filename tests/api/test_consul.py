@@ -11,7 +11,8 @@ import time
 
 import pytest
 
-from rig.consul import Consul, free_port
+from rig.consul import Consul
+from rig.ports import free_port
 
 
 @pytest.fixture

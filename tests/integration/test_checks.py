@@ -5,7 +5,8 @@ import json
 import pytest
 
 from rig import traffic, wait
-from rig.consul import Consul, free_port
+from rig.consul import Consul
+from rig.ports import free_port
 from rig.health import GrpcHealth, HttpHealth, certificate
 
 VIP, PORT = "10.1.0.100", 8080

@@ -10,7 +10,8 @@ import threading
 import pytest
 
 from rig import traffic, wait
-from rig.consul import Consul, free_port
+from rig.consul import Consul
+from rig.ports import free_port
 from rig.process import run
 
 VIP = "10.1.0.100"

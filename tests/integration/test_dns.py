@@ -9,8 +9,9 @@ import threading
 import pytest
 
 from rig import traffic, wait
-from rig.consul import Consul, free_port
+from rig.consul import Consul
 from rig.dns import dig
+from rig.ports import free_port
 from rig.process import run
 
 VIP = "10.1.0.100"
@@ -220,9 +221,9 @@ class Upstream:
     """A name server for example.org on UDP and TCP: 198.51.100.1, and for slow.example.org nothing."""
 
     def __init__(self):
+        self.port = free_port()
         self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.udp.bind(("127.0.0.1", 0))
-        self.port = self.udp.getsockname()[1]
+        self.udp.bind(("127.0.0.1", self.port))
         self.tcp = socket.create_server(("127.0.0.1", self.port))
         self.asked = []
         for work in (self.serve_udp, self.serve_tcp):

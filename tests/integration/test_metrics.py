@@ -8,7 +8,8 @@ import subprocess
 import pytest
 
 from rig import traffic, wait
-from rig.consul import Consul, free_port
+from rig.consul import Consul
+from rig.ports import free_port
 from rig.container import Container
 from rig.daemon import ROOT
 from rig.health import HttpHealth

@@ -2,15 +2,7 @@
 
 import http.client
 import json
-import socket
 from urllib.parse import quote, urlencode
-
-
-def free_port():
-    """A TCP port of the loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Reply:
