@@ -13,12 +13,12 @@
 
 static long huge_before = -1;
 
-static double now_s(void)
+uint64_t host_now_ns(void)
 {
 	struct timespec t;
 
 	clock_gettime(CLOCK_MONOTONIC_RAW, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
 double host_tsc_hz(void)
@@ -26,12 +26,11 @@ double host_tsc_hz(void)
 	static double hz;
 
 	if (hz == 0) {
-		double start = now_s(), end;
-		uint64_t from = host_tsc();
+		uint64_t start = host_now_ns(), from = host_tsc(), passed;
 
-		while ((end = now_s()) - start < 0.05)
+		while ((passed = host_now_ns() - start) < 50000000)
 			;
-		hz = (double)(host_tsc() - from) / (end - start);
+		hz = (double)(host_tsc() - from) / (double)passed * 1e9;
 	}
 	return hz;
 }

@@ -16,6 +16,9 @@ static inline uint64_t host_tsc(void)
 /** Cycles of the time-stamp counter in a second, measured against the clock once (50 ms). */
 double host_tsc_hz(void);
 
+/** Nanoseconds since some moment. */
+uint64_t host_now_ns(void);
+
 /** Puts the calling thread, and what it starts from now on, on `core`. 0 or -errno. */
 int host_pin(int core);
 

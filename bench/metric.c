@@ -6,6 +6,7 @@ static const struct metric_info table[METRICS] = {
 	[METRIC_BUSY] = {"busy_pct", "busy%", 0, false, false},
 	[METRIC_NDR] = {"ndr_mpps", "NDR", 2, true, true},
 	[METRIC_PDR] = {"pdr_mpps", "PDR", 2, true, true},
+	[METRIC_CPU] = {"cpu_pct", "CPU%", 2, true, false},
 	[METRIC_LOSS] = {"loss_pct", "loss%", 4, false, false},
 	[METRIC_LEARNED] = {"learned_pct", "learned%", 1, false, false},
 	[METRIC_RSS_ANON] = {"rss_anon_mb", "anon MB", 1, true, true},

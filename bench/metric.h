@@ -12,6 +12,7 @@ enum metric {
 	METRIC_BUSY,	     /* percent of the worker's time that those are */
 	METRIC_NDR,	     /* the greatest rate at which nothing is lost, in Mpps (search.h) */
 	METRIC_PDR,	     /* ... at most half a percent */
+	METRIC_CPU,	     /* percent of a core that all threads of the switch take */
 	METRIC_LOSS,	     /* percent of what was sent */
 	METRIC_LEARNED,	     /* percent of the addresses shown that the switch's table then holds */
 	METRIC_RSS_ANON,     /* MB of memory that the switch has for itself */

@@ -1,21 +1,28 @@
 #include "bench/null.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <time.h>
 
 #include "bench/front/front.h"
 #include "bench/host.h"
 
-enum { BURST = 32 };
+enum {
+	BURST = 32,
+	PATIENCE_US = 50, /* a thread that may sleep does so when nothing has come for this long */
+	SLEEP_MS = 10,
+};
 
 struct null_switch {
 	struct front_ring *in[2],
 		*out[2]; /* in[i] is transmitted by front i, out[i] is received by the other one */
 	uint16_t in_pos[2], out_pos[2];
 	int core;
+	bool sleeps;
 	pthread_t thread;
 	pthread_mutex_t gate; /* held by whoever pauses the thread */
 	atomic_bool stop, pause, waiting, reset;
@@ -64,10 +71,37 @@ static void wait_at_gate(struct null_switch *n)
 	atomic_store(&n->waiting, false);
 }
 
+static void want_kicks(struct null_switch *n, bool on)
+{
+	for (unsigned i = 0; i < 2; i++)
+		__atomic_store_n(&n->in[i]->used->flags, on ? 0 : VRING_USED_F_NO_NOTIFY, __ATOMIC_RELAXED);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
+static void sleep_until_kicked(struct null_switch *n)
+{
+	struct pollfd fd[2];
+	const struct timespec limit = {.tv_nsec = SLEEP_MS * 1000000L};
+	bool waiting = false;
+	eventfd_t kicks;
+
+	want_kicks(n, true);
+	for (unsigned i = 0; i < 2; i++) {
+		fd[i] = (struct pollfd){.fd = n->in[i]->kick, .events = POLLIN};
+		waiting |= __atomic_load_n(&n->in[i]->avail->idx, __ATOMIC_ACQUIRE) != n->in_pos[i];
+	}
+	if (!waiting)
+		ppoll(fd, 2, &limit, NULL);
+	want_kicks(n, false);
+	for (unsigned i = 0; i < 2; i++)
+		if (fd[i].revents & POLLIN)
+			eventfd_read(fd[i].fd, &kicks);
+}
+
 static void *work(void *arg)
 {
 	struct null_switch *n = arg;
-	uint64_t cycles = 0, packets = 0;
+	uint64_t cycles = 0, packets = 0, patience = (uint64_t)(host_tsc_hz() / 1e6 * PATIENCE_US), last = 0;
 
 	host_pin(n->core);
 	while (!atomic_load_explicit(&n->stop, memory_order_relaxed)) {
@@ -79,6 +113,7 @@ static void *work(void *arg)
 			atomic_store(&n->reset, false);
 		}
 		if (moved > 0) {
+			last = start;
 			cycles += host_tsc() - start;
 			packets += moved;
 			atomic_store_explicit(&n->cycles, cycles, memory_order_relaxed);
@@ -86,22 +121,27 @@ static void *work(void *arg)
 		}
 		if (atomic_load_explicit(&n->pause, memory_order_relaxed))
 			wait_at_gate(n);
+		else if (n->sleeps && start - last > patience)
+			sleep_until_kicked(n);
 	}
 	return NULL;
 }
 
-struct null_switch *null_start(struct front *const fronts[2], int core)
+struct null_switch *null_start(struct front *const fronts[2], int core, bool sleeps)
 {
 	struct null_switch *n = calloc(1, sizeof(*n));
 
 	if (!n)
 		return NULL;
 	n->core = core;
+	n->sleeps = sleeps;
 	pthread_mutex_init(&n->gate, NULL);
 	for (unsigned i = 0; i < 2; i++) {
 		n->in[i] = front_tx_ring(fronts[i], 0);
 		n->out[i] = front_rx_ring(fronts[!i], 0);
 		n->in[i]->used->flags = n->out[i]->used->flags = VRING_USED_F_NO_NOTIFY;
+		if (sleeps)
+			n->in[i]->kick = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK); /* the front closes it */
 	}
 	if (pthread_create(&n->thread, NULL, work, n) != 0) {
 		pthread_mutex_destroy(&n->gate);

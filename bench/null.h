@@ -9,8 +9,11 @@
 struct front;
 struct null_switch;
 
-/** Joins two fronts made without a socket, on a thread on `core`. NULL without memory or thread. */
-struct null_switch *null_start(struct front *const fronts[2], int core);
+/**
+ * Joins two fronts made without a socket, on a thread on `core` that polls, or `sleeps` between frames that
+ * come now and then. NULL without memory or thread.
+ */
+struct null_switch *null_start(struct front *const fronts[2], int core, bool sleeps);
 
 /** Forgets the cycles counted so far; says what a packet has taken since. */
 void null_reset(struct null_switch *n);

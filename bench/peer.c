@@ -112,7 +112,7 @@ static int null_up(struct peer *p, const struct peer_setup *setup, struct front 
 	}
 	if (make_fronts(p, setup, fronts) < 0)
 		return -1;
-	p->null = null_start(fronts, p->opt->worker_core);
+	p->null = null_start(fronts, p->opt->worker_core, strcmp(setup->scenario, "wake") == 0);
 	if (!p->null)
 		warnx("null: no memory or thread");
 	return p->null ? 0 : -1;

@@ -1,6 +1,6 @@
 /*
  * peer.h: a switch under measurement. But for "null", which lives in this process (null.h), each is one
- *program in the peer directory, called with a verb and, in its environment, what it needs to know:
+ * program in the peer directory, called with a verb and, in its environment, what it needs to know:
  *
  *	BENCH_DIR          an empty directory of its own, gone afterwards
  *	BENCH_BIN          the directory of sluice-bench itself
@@ -12,23 +12,26 @@
  *	                   learn, connections, ...
  *	BENCH_RING         split or packed: the front-ends ask for such rings
  *	BENCH_SIZE         bytes of the longest frame to come, with FCS (without outer headers)
- *	BENCH_SOCKETS, BENCH_CONTROL, BENCH_CONNECTS   --sockets, --control, --backend-connects (peer
- *"running")
+ *	BENCH_SOCKETS, BENCH_CONTROL, BENCH_CONNECTS
+ *	                   --sockets, --control, --backend-connects (peer "running")
  *
  * Its verbs:
  *
  *	up      Starts the switch with BENCH_PORTS vhost-user ports, one worker on BENCH_WORKER_CORE, and
- *prints lines: "socket PATH" for each port; "connects" when it connects to them rather than listens; "pid N";
- *"version TEXT"; "command TEXT" (what it runs, for the reader); "mac MAC" where the scenario needs one. Exit
- *77: it can't run here, or not this scenario, and the last line on stderr is the reason. reset   Begins a
- *measurement. cycles  Ends it and prints "cycles_per_packet X": of the worker, polls that found nothing left
- *out. Prints nothing when the switch can't say. "stage NAME X" for each stage, "learned N" the number of
- *addresses in its MAC table, "gap US MS": in MS milliseconds of the measurement the worker's longest time
- *from one poll to the next was US, where it can. change  Makes BENCH_CHANGES changes of kind BENCH_CHANGE one
- *after the other, while traffic flows, and prints "changes N" of how many it made; kinds: ports, networks,
- *backends, fdb (come and go), scrape (statistics are read), list (the whole MAC table is read, once). Exit
- *77: it can't, as above. down    Ends it, whatever state it is in, and leaves nothing behind; called also
- *after a failed `up`.
+ *	        prints lines: "socket PATH" for each port; "connects" when it connects to them rather than
+ *	        listens; "pid N"; "version TEXT"; "command TEXT" (what it runs, for the reader); "mac MAC"
+ *	        where the scenario needs one. Exit 77: it can't run here, or not this scenario, and the last
+ *	        line on stderr is the reason.
+ *	reset   Begins a measurement.
+ *	cycles  Ends it and prints "cycles_per_packet X": of the worker, polls that found nothing left out.
+ *	        Prints nothing when the switch can't say. Also, where it can, "stage NAME X" for each stage,
+ *	        "learned N", the number of addresses in its MAC table, and "gap US MS": in MS milliseconds of
+ *	        the measurement the worker's longest time from one poll to the next was US.
+ *	change  Makes BENCH_CHANGES changes of kind BENCH_CHANGE one after the other, while traffic flows, and
+ *	        prints "changes N" of how many it made. Kinds: ports, networks, backends, fdb (come and go),
+ *	        scrape (statistics are read), list (the whole MAC table is read, once). Exit 77: it can't, as
+ *	        above.
+ *	down    Ends it, whatever state it is in, and leaves nothing behind; called also after a failed `up`.
  */
 #pragma once
 

@@ -24,6 +24,8 @@ const struct scenario scenarios[] = {
 		{1}, NULL, false, latency_take},
 	{"wake", "the same with a switch that sleeps between two frames", "pairs", {64}, {1}, NULL, false,
 		latency_take},
+	{"idle", "attached ports and no traffic: what the switch takes of a core", "ports", {64},
+		{2, 32, 256}, each_a_port, false, idle_take},
 	{"reconfig",
 		"traffic beside changes of the configuration: what is lost, how long the worker stays away",
 		"changes", {64}, {1000}, NULL, false, reconfig_take, 4096},

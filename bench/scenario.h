@@ -43,6 +43,7 @@ extern const struct scenario scenarios[];
 const struct scenario *scenario_find(const char *name);
 
 int flood_take(struct session *s);
+int idle_take(struct session *s);
 int l2_take(struct session *s);
 int latency_take(struct session *s);
 int lb_full_take(struct session *s);

@@ -3,15 +3,8 @@
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
+#include "bench/host.h"
 
 /* What schedstat tells of a thread. */
 struct sched {
@@ -53,12 +46,12 @@ void share_begin(struct share *s, pid_t pid)
 		s->ran_ns[i] = sched.ran_ns;
 		s->away_ms[i] = sched.waited_ns / 1000000 + sched.runs;
 	}
-	s->at_ns = now_ns();
+	s->at_ns = host_now_ns();
 }
 
 double share_end_pct(const struct share *s, pid_t pid, uint64_t *away_ms)
 {
-	uint64_t passed = now_ns() - s->at_ns, most = 0;
+	uint64_t passed = host_now_ns() - s->at_ns, most = 0;
 
 	*away_ms = 0;
 	for (unsigned i = 0; i < s->n; i++) {

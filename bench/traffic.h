@@ -1,8 +1,8 @@
 /*
  * traffic.h: the bench's frames. Each is an Ethernet frame with IPv4 and UDP, valid to the last checksum,
- *that says which port sent it and as the how-manyeth; so the receiver can tell loss, reordering, duplication,
- *a wrong port and a changed byte. Pair i is one host behind each of the two ports, with MAC and IP addresses
- *of its own.
+ * that says which port sent it and as the how-manyeth; so the receiver can tell loss, reordering, duplication,
+ * a wrong port and a changed byte. Pair i is one host behind each of the two ports, with MAC and IP addresses
+ * of its own.
  *
  *	0   destination MAC 02:5b:<port>:<pair, 24 bits>; source MAC the same way
  *	14  IPv4, 10.<pair> and 10.<pair's complement>: the header checksum is the same for every pair

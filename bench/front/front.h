@@ -1,14 +1,14 @@
 /*
  * front.h: the front-end of a vhost-user connection, that is the driver of a virtio network device: what a
- *guest or a DPDK application brings to a switch's socket. It stands alone (no DPDK, no mbufs) and is the
- *mirror image of the switch's own back-end: the bench generates its traffic with it and tests drive the
- *switch through it.
+ * guest or a DPDK application brings to a switch's socket. It stands alone (no DPDK, no mbufs) and is the
+ * mirror image of the switch's own back-end: the bench generates its traffic with it and tests drive the
+ * switch through it.
  *
  * A front owns one memory region, shared with the back-end by its file descriptor, that holds all of its
- *rings and buffers. Queue pair p has two rings, split unless VIRTIO_F_RING_PACKED was agreed on: `2p`
- *receives (the back-end fills buffers), `2p + 1` transmits. Buffer i of a ring belongs to descriptor i for
- *good, so in steady state the descriptors never change and only the indices and the frames themselves travel
- *between the cores:
+ * rings and buffers. Queue pair p has two rings, split unless VIRTIO_F_RING_PACKED was agreed on: `2p`
+ * receives (the back-end fills buffers), `2p + 1` transmits. Buffer i of a ring belongs to descriptor i for
+ * good, so in steady state the descriptors never change and only the indices and the frames themselves travel
+ * between the cores:
  *
  *	struct front *f;
  *	front_create(&f, &(struct front_options){.socket = "/run/sluice/vhost/c1.sock"});
@@ -22,7 +22,7 @@
  * virtio_net_hdr that the front keeps zero on transmit (no offload asked for) unless the caller writes it.
  *
  * A front has no thread. Its control functions block, for at most `timeout_ms` a message. Each queue may be
- *used by one thread at a time; control functions must not run beside a queue's.
+ * used by one thread at a time; control functions must not run beside a queue's.
  */
 #pragma once
 

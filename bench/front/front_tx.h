@@ -9,7 +9,7 @@
  *	front_tx_publish(ring, n);
  *
  * A slot keeps its frame and length until they are changed, so a caller that sends the same again writes
- *nothing.
+ * nothing.
  */
 #pragma once
 

@@ -40,6 +40,22 @@ def assert_all_arrived(trial):
     assert (trial["lost"], trial["late"], trial["wrong"]) == (0, 0, 0)
 
 
+def test_what_attached_ports_cost_without_traffic():
+    report = bench("--count", "32", "--huge-mb", "0", scenario="idle")
+    (trial,) = report["trials"]
+    assert 0 <= trial["cpu_pct"] < 200 and trial["seconds"] > 0
+    (goal,) = report["goals"]
+    assert (goal["scenario"], goal["met"]) == ("idle", trial["cpu_pct"] <= 2)
+
+
+def test_workers_that_may_sleep_stand_beside_those_that_poll():
+    report = bench("--peers", "sluice,sluice-adaptive", "--size", "64", "--pairs", "1", "--huge-mb", "0")
+    commands = {peer["name"]: peer["command"] for peer in report["peers"]}
+    assert '"idle": "poll"' in commands["sluice"] and '"idle": "adaptive"' in commands["sluice-adaptive"]
+    for trial in report["trials"]:
+        assert_all_arrived(trial)
+
+
 def test_null_switch_delivers_what_was_sent():
     report = bench("--peers", "null", "--huge-mb", "0", "--size", "64,512,1518", "--pairs", "1,1000")
     assert len(report["trials"]) == 6
@@ -101,8 +117,9 @@ def test_latency_is_told_for_each_load(peer):
 
 
 def test_a_switch_that_sleeps_is_timed_too():
-    report = bench("--huge-mb", "0", scenario="wake")
-    (trial,) = report["trials"]
+    report = bench("--peers", "sluice,null", "--huge-mb", "0", scenario="wake")
+    trial, floor = report["trials"]
+    assert floor["sent"] > 0 and (floor["lost"], floor["wrong"]) == (0, 0)
     assert trial["sent"] > 0 and (trial["lost"], trial["wrong"]) == (0, 0)
     goals = [("wake", 100)] if trial["latency_us"] else []  # else the generator had no core when they came
     assert [(goal["scenario"], goal["limit"]) for goal in report["goals"]] == goals
