@@ -13,8 +13,8 @@ class Process:
         self.argv = [str(arg) for arg in argv]
         self._output = tempfile.TemporaryFile(mode="w+", errors="replace")
         self._popen = subprocess.Popen(
-            self.argv, stdin=popen.pop("stdin", subprocess.DEVNULL), stdout=self._output, stderr=subprocess.STDOUT,
-            start_new_session=True, **popen)
+            self.argv, stdin=popen.pop("stdin", subprocess.DEVNULL), stdout=self._output,
+            stderr=popen.pop("stderr", subprocess.STDOUT), start_new_session=True, **popen)
         self.pid = self._popen.pid
         self.stdin = self._popen.stdin
 
