@@ -56,6 +56,9 @@ static int open_dataplane(struct model *model, const struct model_config *config
 	rc = dp_open(&dp_config, &model->dp, &why);
 	if (rc < 0)
 		model_refused(err, rc, why.text);
+	else if (dp_guests_can_block(model->dp))
+		log_line(LOG_WARNING, "this kernel gives no Linux AIO (CONFIG_AIO, fs.aio-max-nr): a guest "
+				      "can hold up a worker");
 	return rc;
 }
 

@@ -206,6 +206,11 @@ static void close_objects(struct dp *dp)
 		dp_vtep_del(dp, (uint16_t)i);
 }
 
+bool dp_guests_can_block(const struct dp *dp)
+{
+	return !dp->worker[0]->notifier;
+}
+
 void dp_close(struct dp *dp)
 {
 	const struct dp_loop *loop;

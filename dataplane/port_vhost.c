@@ -110,7 +110,9 @@ static void on_ended(void *arg)
 {
 	struct vhost_port *vp = arg;
 
-	vp->tries = 0;
+	/* one that hangs up without a word is no better than none */
+	if (vp->conn.served)
+		vp->tries = 0;
 	if (vp->dev.port->spec.client)
 		retry_later(vp); /* not at once: a front-end that hangs up at once would keep the loop busy */
 	else

@@ -126,6 +126,7 @@ static int serve(struct vhost_conn *conn)
 	rc = vhost_request(conn->dev, &conn->msg, &reply);
 	close_fds(&conn->msg);
 	conn->got = 0;
+	conn->served += rc >= 0;
 	if (rc >= 0 && reply)
 		rc = answer(conn, reply);
 	return rc < 0 ? rc : 1;
@@ -153,6 +154,7 @@ int vhost_conn_start(struct vhost_conn *conn, int fd)
 	}
 	conn->fd = fd;
 	conn->got = 0;
+	conn->served = 0;
 	conn->msg.nfd = 0;
 	return 0;
 }

@@ -13,7 +13,8 @@ struct vhost_conn {
 	void *watch;
 	void (*ended)(void *arg); /* after the device was reset */
 	void *arg;
-	uint32_t got; /* bytes of the message so far, header and payload */
+	uint64_t served; /* messages */
+	uint32_t got;	 /* bytes of the message so far, header and payload */
 	struct vhost_msg msg;
 };
 

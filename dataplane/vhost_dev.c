@@ -38,7 +38,7 @@ static void vring_clear(struct vhost_vring *v)
 {
 	memset(v, 0, sizeof(*v));
 	v->kick = -1;
-	v->call = -1;
+	v->call = (struct vhost_call){.fd = -1};
 }
 
 void vhost_dev_init(struct vhost_dev *dev, struct port *port, int event_fd)
@@ -250,8 +250,7 @@ void vhost_dev_reset(struct vhost_dev *dev)
 	for (unsigned i = 0; i < VHOST_RINGS; i++) {
 		if (dev->vring[i].kick >= 0)
 			close(dev->vring[i].kick);
-		if (dev->vring[i].call >= 0)
-			close(dev->vring[i].call);
+		vhost_call_close(&dev->vring[i].call);
 		vring_clear(&dev->vring[i]);
 	}
 	vhost_mem_clear(&dev->mem);

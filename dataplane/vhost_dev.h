@@ -35,7 +35,8 @@ struct vhost_vring {
 	bool started; /* a kick fd was given, or its absence */
 	bool enabled;
 	uint32_t base; /* next_avail when it runs again; packed: with its wrap counter above it */
-	int kick, call;
+	int kick;      /* -1: none */
+	struct vhost_call call;
 	struct vhost_ring *ring; /* the published one */
 };
 

@@ -7,7 +7,11 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { GUARD_SLOTS = 16384 };
+#include "dataplane/vhost_mem.h"
+#include "dataplane/worker.h"
+
+/* Each port has its share: whatever one guest does, none is short of them. */
+enum { GUARD_SLOTS = MAX_PORTS * (VHOST_MEM_SLOTS + 1) };
 
 /*
  * Slots are found by address in a signal handler on any thread, so they hold values, not pointers to what may

@@ -8,8 +8,8 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#ifndef FUSE_SUPER_MAGIC
-#define FUSE_SUPER_MAGIC 0x65735546
+#ifndef XFS_SUPER_MAGIC
+#define XFS_SUPER_MAGIC 0x58465342
 #endif
 
 /* Does [a, a + alen) share a byte with [b, b + blen)? Neither wraps around. */
@@ -32,10 +32,25 @@ static int check_range(const struct vhost_mem *mem, const struct vhost_wire_regi
 	return mem->count < VHOST_MEM_SLOTS ? 0 : -ENOSPC;
 }
 
-/*
- * The file must be a plain one that reaches past the region, and none whose page faults a process answers
- * (FUSE): that one could hold a worker for ever. *page: the size that mappings of it are multiples of.
- */
+/* Whose page faults the kernel answers by itself. One that a process answers (FUSE, or what is stacked on it)
+ * could hold a worker for ever, and one that a network answers for long. */
+static bool is_prompt(const struct statfs *fs)
+{
+	switch (fs->f_type) {
+	case TMPFS_MAGIC: /* memfd_create */
+	case HUGETLBFS_MAGIC:
+	case RAMFS_MAGIC:
+	case EXT4_SUPER_MAGIC:
+	case XFS_SUPER_MAGIC:
+	case BTRFS_SUPER_MAGIC:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* The file must be a plain, prompt one that reaches past the region. *page: the size that mappings of it are
+ * multiples of. */
 static int check_file(int fd, const struct vhost_wire_region *wire, size_t *page)
 {
 	struct stat st;
@@ -43,7 +58,7 @@ static int check_file(int fd, const struct vhost_wire_region *wire, size_t *page
 
 	if (fstat(fd, &st) < 0 || fstatfs(fd, &fs) < 0)
 		return -errno;
-	if (!S_ISREG(st.st_mode) || fs.f_type == FUSE_SUPER_MAGIC)
+	if (!S_ISREG(st.st_mode) || !is_prompt(&fs))
 		return -EINVAL;
 	if (st.st_size < 0 || wire->offset + wire->size > (uint64_t)st.st_size)
 		return -EINVAL;

@@ -12,7 +12,7 @@
 #include "dataplane/vhost_guard.h"
 #include "dataplane/vhost_proto.h"
 
-enum { VHOST_MEM_SLOTS = 128 };
+enum { VHOST_MEM_SLOTS = 32 }; /* as QEMU's own back-end library has */
 
 struct vhost_region {
 	uint64_t gpa; /* where the guest sees it */

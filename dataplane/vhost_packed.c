@@ -70,19 +70,6 @@ static bool notifies(struct vhost_ring *r)
 	return !r->ever_signalled || vring_need_event((uint16_t)event, (uint16_t)to, (uint16_t)from);
 }
 
-static void signal_guest(struct vhost_ring *r)
-{
-	uint64_t one = 1;
-	bool wanted;
-
-	/* the guest sets its wish, then looks at the descriptor; we wrote that, and now look at its wish */
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	wanted = notifies(r);
-	r->ever_signalled = true;
-	if (wanted && r->call >= 0 && write(r->call, &one, sizeof(one)) < 0)
-		return; /* full: it has been notified already */
-}
-
 static inline uint64_t second_word(const struct vhost_given *given, bool wrap)
 {
 	uint16_t flags = wrap ? VHOST_PACKED_AVAIL | VHOST_PACKED_USED : 0;
@@ -96,10 +83,11 @@ static inline uint64_t second_word(const struct vhost_given *given, bool wrap)
  * The descriptors that the guest looks at first are written last: until then it sees none of the others, so
  * one store orders them all.
  */
-void vhost_packed_give(struct vhost_ring *r, const struct vhost_given *given, unsigned n)
+bool vhost_packed_give(struct vhost_ring *r, const struct vhost_given *given, unsigned n)
 {
 	const struct vhost_place first = {r->next_used, r->used_wrap};
 	struct vhost_place at = first;
+	bool wanted;
 
 	for (unsigned i = 0; i < n; i++) {
 		uint64_t *word = (uint64_t *)&r->slot[at.slot].len;
@@ -112,5 +100,9 @@ void vhost_packed_give(struct vhost_ring *r, const struct vhost_given *given, un
 		(uint64_t *)&r->slot[first.slot].len, second_word(&given[0], first.wrap), __ATOMIC_RELEASE);
 	r->next_used = at.slot;
 	r->used_wrap = at.wrap;
-	signal_guest(r);
+	/* the guest sets its wish, then looks at the descriptor; we wrote that, and now look at its wish */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	wanted = notifies(r);
+	r->ever_signalled = true;
+	return wanted;
 }

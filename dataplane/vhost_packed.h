@@ -102,12 +102,12 @@ static inline void vhost_packed_want_kick(struct vhost_ring *r, bool on)
 bool vhost_packed_chain(struct vhost_ring *r, struct vhost_place at, bool writable, struct vhost_chain *chain,
 	struct vhost_given *given);
 
-/** Worker. Gives the `n` oldest chains back, and notifies the guest if it wants that now. */
-void vhost_packed_give(struct vhost_ring *r, const struct vhost_given *given, unsigned n);
+/** Worker. Gives the `n` oldest chains back. True: the guest wants to be notified of it now (vhost_notify). */
+bool vhost_packed_give(struct vhost_ring *r, const struct vhost_given *given, unsigned n);
 
 /** Worker. Takes what the guest offers into `b`, at most BURST_MAX chains; r->given then holds them. */
 void vhost_packed_take(struct port *port, struct worker *w, struct vhost_ring *r, struct burst *b);
 
-/** Worker. Copies frames to the guest; returns as struct port_ops tx. */
-uint16_t vhost_packed_put(
-	struct port *port, struct worker *w, struct vhost_ring *r, struct frame *const *frames, uint16_t n);
+/** Worker. Copies frames to the guest; returns as struct port_ops tx. Sets *notify when the guest wants it. */
+uint16_t vhost_packed_put(struct port *port, struct worker *w, struct vhost_ring *r,
+	struct frame *const *frames, uint16_t n, bool *notify);

@@ -29,12 +29,12 @@ static inline void note(const struct vhost_ring *r, struct delivery *d, struct v
 	d->at = vhost_packed_after(r, d->at, given.slots);
 }
 
-static void give(struct vhost_ring *r, struct delivery *d)
+static void give(struct vhost_ring *r, struct delivery *d, bool *notify)
 {
 	r->next_avail = d->at.slot;
 	r->avail_wrap = d->at.wrap;
 	if (d->n)
-		vhost_packed_give(r, d->given, d->n);
+		*notify |= vhost_packed_give(r, d->given, d->n);
 	d->n = 0;
 }
 
@@ -142,8 +142,8 @@ static inline void prefetch_next(const struct vhost_ring *r)
 		rte_prefetch0(&r->slot[(r->next_avail + i) & r->mask]);
 }
 
-uint16_t vhost_packed_put(
-	struct port *port, struct worker *w, struct vhost_ring *r, struct frame *const *frames, uint16_t n)
+uint16_t vhost_packed_put(struct port *port, struct worker *w, struct vhost_ring *r,
+	struct frame *const *frames, uint16_t n, bool *notify)
 {
 	struct delivery d;
 	enum outcome outcome = DONE;
@@ -155,7 +155,7 @@ uint16_t vhost_packed_put(
 		unsigned some;
 
 		if (unlikely(d.n > BURST_MAX))
-			give(r, &d);
+			give(r, &d, notify);
 		some = put_short(r, &d, frames + done, n - done);
 		done += some;
 		if (done == n || some > 0)
@@ -163,7 +163,7 @@ uint16_t vhost_packed_put(
 		outcome = put_long(port, w, r, &d, frames[done]);
 		done += outcome != FULL;
 	}
-	give(r, &d);
+	give(r, &d, notify);
 	prefetch_next(r);
 	return done;
 }

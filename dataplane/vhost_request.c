@@ -1,11 +1,8 @@
 /* vhost_request.c: what each message of a front-end does. One function a message, listed in the table at the
  * end. */
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/virtio_config.h>
 #include <stddef.h>
-#include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "dataplane/vhost_dev.h"
@@ -155,71 +152,38 @@ static int get_vring_base(struct vhost_dev *dev, struct vhost_msg *msg)
 	return vhost_dev_resume(dev);
 }
 
-static bool is_notifier(const char *what, bool call)
+/* The ring of SET_VRING_KICK or CALL, NULL when the message has not the fd that it says it has. */
+static struct vhost_vring *vring_of_fd(struct vhost_dev *dev, const struct vhost_msg *msg)
 {
-	/* User-Mode Linux is called through a socket pair, an old QEMU through a pipe */
-	return !strcmp(what, "anon_inode:[eventfd]") ||
-	       (call && (!strncmp(what, "socket:", 7) || !strncmp(what, "pipe:", 5)));
-}
-
-/* Workers write to this fd (or read it), so it must be one that cannot hold them up: for notifying,
- * non-blocking. */
-static bool ready_notifier(int fd, bool call)
-{
-	char path[64], what[32];
-	int flags = fcntl(fd, F_GETFL);
-	ssize_t len;
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	len = readlink(path, what, sizeof(what) - 1);
-	if (len < 0 || flags < 0)
-		return false;
-	what[len] = 0;
-	if (!is_notifier(what, call))
-		return false;
-	return (flags & O_NONBLOCK) || fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0;
-}
-
-/* Takes the fd of SET_VRING_KICK, CALL or ERR out of the message: -1 when there is none by right. */
-static int vring_fd(struct vhost_dev *dev, struct vhost_msg *msg, struct vhost_vring **v, int *fd)
-{
-	unsigned want = msg->payload.u64 & VHOST_VRING_NO_FD ? 0 : 1;
-
-	*v = vring(dev, msg->payload.u64 & VHOST_VRING_INDEX);
-	if (!*v || msg->nfd != want)
-		return -EINVAL;
-	*fd = -1;
-	if (!want)
-		return 0;
-	if (!ready_notifier(msg->fd[0], msg->header.request != VHOST_SET_VRING_KICK))
-		return -EINVAL;
-	*fd = msg->fd[0];
-	msg->fd[0] = -1;
-	return 0;
+	return msg->nfd == !(msg->payload.u64 & VHOST_VRING_NO_FD)
+		       ? vring(dev, msg->payload.u64 & VHOST_VRING_INDEX)
+		       : NULL;
 }
 
 static int set_vring_kick(struct vhost_dev *dev, struct vhost_msg *msg)
 {
-	struct vhost_vring *v;
-	int fd, rc = vring_fd(dev, msg, &v, &fd);
+	struct vhost_vring *v = vring_of_fd(dev, msg);
 
-	if (rc < 0)
-		return rc;
+	if (!v || (msg->nfd && !vhost_is_eventfd(msg->fd[0])))
+		return -EINVAL;
 	vhost_dev_pause(dev, v - dev->vring);
-	replace_fd(&v->kick, fd);
+	replace_fd(&v->kick, msg->nfd ? msg->fd[0] : -1);
+	msg->fd[0] = -1;
 	v->started = true;
 	return vhost_dev_resume(dev);
 }
 
 static int set_vring_call(struct vhost_dev *dev, struct vhost_msg *msg)
 {
-	struct vhost_vring *v;
-	int fd, rc = vring_fd(dev, msg, &v, &fd);
+	struct vhost_vring *v = vring_of_fd(dev, msg);
+	struct vhost_call call = {.fd = -1};
 
-	if (rc < 0)
-		return rc;
+	if (!v || (msg->nfd && vhost_call_take(msg->fd[0], &call) < 0))
+		return -EINVAL;
 	vhost_dev_pause(dev, v - dev->vring);
-	replace_fd(&v->call, fd);
+	vhost_call_close(&v->call);
+	v->call = call;
+	msg->fd[0] = -1;
 	return vhost_dev_resume(dev);
 }
 

@@ -18,10 +18,10 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <unistd.h>
 
 #include "dataplane/burst.h"
 #include "dataplane/vhost_mem.h"
+#include "dataplane/vhost_notify.h"
 
 enum {
 	VHOST_RING_MAX = 32768,	       /* entries */
@@ -65,7 +65,8 @@ struct vhost_ring {
 	uint8_t rx_flags;  /* virtio_net_hdr flags that the guest may set */
 	uint8_t tx_flags;  /* and those that it understands */
 	uint8_t gso_types; /* bit (1 << gso_type) for each that the guest may send */
-	int kick, call;	   /* -1: none */
+	int kick;	   /* -1: none */
+	struct vhost_call call;
 	/* the worker's */
 	uint16_t seen;		    /* split: avail->idx when it was read last */
 	uint16_t next_avail;	    /* of the next chain to take: an index, or a slot */
@@ -168,27 +169,23 @@ static inline void vhost_ring_use(struct vhost_ring *r, uint16_t i, uint16_t hea
 		*used = (struct vring_used_elem){head, len};
 }
 
-/** Gives `n` noted chains back and notifies the guest if it wants that now. */
-static inline void vhost_ring_publish(struct vhost_ring *r, uint16_t n)
+/** Gives `n` noted chains back. True: the guest wants to be notified of it now (vhost_notify). */
+static inline bool vhost_ring_publish(struct vhost_ring *r, uint16_t n)
 {
-	uint16_t old = r->signalled, event;
-	uint64_t one = 1;
+	uint16_t old = r->signalled;
 	bool wanted;
 
 	r->next_used += n;
 	__atomic_store_n(&r->used->idx, r->next_used, __ATOMIC_RELEASE);
 	/* the guest sets its wish, then looks at used->idx; we set used->idx, then look at its wish */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if (r->event_idx) {
-		event = vhost_read16(&r->avail->ring[r->mask + 1]);
-		wanted = !r->ever_signalled || vring_need_event(event, r->next_used, old);
-		r->ever_signalled = true;
-		r->signalled = r->next_used;
-	} else {
-		wanted = !(vhost_read16(&r->avail->flags) & VRING_AVAIL_F_NO_INTERRUPT);
-	}
-	if (wanted && r->call >= 0 && write(r->call, &one, sizeof(one)) < 0)
-		return; /* full: it has been notified already */
+	if (!r->event_idx)
+		return !(vhost_read16(&r->avail->flags) & VRING_AVAIL_F_NO_INTERRUPT);
+	wanted = !r->ever_signalled ||
+		 vring_need_event(vhost_read16(&r->avail->ring[r->mask + 1]), r->next_used, old);
+	r->ever_signalled = true;
+	r->signalled = r->next_used;
+	return wanted;
 }
 
 /** Tells the guest whether to kick when it offers more. */

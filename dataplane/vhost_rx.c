@@ -149,14 +149,15 @@ void vhost_complete(struct port *port, struct worker *w, struct burst *b)
 	struct vhost_queue *q = &dev->queue[b->queue];
 	struct vhost_ring *r = q->borrowed; /* the published one may have been taken back meanwhile */
 
+	bool notify = false;
+
 	if (unlikely(!r))
 		return;
-	if (!r->taken)
-		;
-	else if (r->packed)
-		vhost_packed_give(r, r->given, r->taken);
-	else
-		vhost_ring_publish(r, r->taken);
+	if (r->taken)
+		notify = r->packed ? vhost_packed_give(r, r->given, r->taken)
+				   : vhost_ring_publish(r, r->taken);
+	if (notify)
+		vhost_notify(w->notifier, r->call);
 	r->taken = 0;
 	q->borrowed = NULL;
 }

@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
 #include <stdlib.h>
@@ -60,67 +61,107 @@ static int clear_path(const struct dp_port *spec, struct dp_err *err)
 	fd = vhost_connect(spec);
 	if (fd >= 0)
 		close(fd);
-	if (fd != -ECONNREFUSED)
+	if (fd >= 0 || fd == -EAGAIN) /* its queue of connections is full */
 		return dp_fail(err, -EADDRINUSE, "socket: another process serves %s", spec->socket);
+	if (fd != -ECONNREFUSED)
+		return dp_fail(err, fd, "socket: %s is there, and nobody can tell whether it is served: %s",
+			spec->socket, strerror(-fd));
 	if (unlink(spec->socket) < 0)
 		return dp_fail(err, -errno, "socket: %s: %s", spec->socket, strerror(errno));
 	return 0;
 }
 
+/* -1: `text` is no number that a user or group can have. */
+static int64_t number_of(const char *text)
+{
+	char *end;
+	unsigned long long n = strtoull(text, &end, 10);
+
+	/* the last one means "unchanged" to chown(2) */
+	return isdigit((unsigned char)*text) && !*end && n < UINT32_MAX ? (int64_t)n : -1;
+}
+
 /* A user or group by name or number; -1: unchanged. */
 static int find_owner(const struct dp_port *spec, uid_t *uid, gid_t *gid, struct dp_err *err)
 {
-	const struct passwd *user = NULL;
-	const struct group *group = NULL;
+	const struct passwd *user = spec->owner ? getpwnam(spec->owner) : NULL;
+	const struct group *group = spec->group ? getgrnam(spec->group) : NULL;
+	int64_t user_number = spec->owner ? number_of(spec->owner) : -1;
+	int64_t group_number = spec->group ? number_of(spec->group) : -1;
 
-	*uid = (uid_t)-1;
-	*gid = (gid_t)-1;
-	if (spec->owner && isdigit((unsigned char)*spec->owner))
-		*uid = (uid_t)strtoul(spec->owner, NULL, 10);
-	else if (spec->owner && !(user = getpwnam(spec->owner)))
+	if (spec->owner && !user && user_number < 0)
 		return dp_fail(err, -EINVAL, "owner: there is no user %s", spec->owner);
-	if (user)
-		*uid = user->pw_uid;
-	if (spec->group && isdigit((unsigned char)*spec->group))
-		*gid = (gid_t)strtoul(spec->group, NULL, 10);
-	else if (spec->group && !(group = getgrnam(spec->group)))
+	if (spec->group && !group && group_number < 0)
 		return dp_fail(err, -EINVAL, "group: there is no group %s", spec->group);
-	if (group)
-		*gid = group->gr_gid;
+	*uid = user ? user->pw_uid : (uid_t)user_number;
+	*gid = group ? group->gr_gid : (gid_t)group_number;
 	return 0;
+}
+
+/*
+ * Gives the file at spec->socket to its owner and group, if it still is a socket: where somebody else may write
+ * to the directory, it could be a link to anything by now. *st: what it is.
+ */
+static int give_away(const struct dp_port *spec, uid_t uid, gid_t gid, struct stat *st)
+{
+	int file = open(spec->socket, O_PATH | O_NOFOLLOW | O_CLOEXEC), rc = 0;
+
+	if (file < 0)
+		return -errno;
+	if (fstat(file, st) < 0 || !S_ISSOCK(st->st_mode))
+		rc = -EEXIST;
+	else if (fchownat(file, "", uid, gid, AT_EMPTY_PATH) < 0)
+		rc = -errno;
+	close(file);
+	return rc;
+}
+
+/*
+ * Binds with the file's mode right from the first moment on: a socket's own inode has the mode that bind(2)
+ * then makes the file with. The mode of a path could be set on another file.
+ */
+static int bind_at(int fd, const struct dp_port *spec)
+{
+	struct sockaddr_un address = address_of(spec);
+	mode_t before;
+	int rc;
+
+	if (fchmod(fd, spec->socket_mode & 0777) < 0)
+		return -errno;
+	before = umask(0);
+	rc = bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
+	umask(before);
+	return rc;
 }
 
 int vhost_listen(const struct dp_port *spec, struct vhost_listener *listener, struct dp_err *err)
 {
-	struct sockaddr_un address;
+	uid_t uid = (uid_t)-1;
+	gid_t gid = (gid_t)-1;
 	bool bound = false;
 	struct stat st;
-	uid_t uid;
-	gid_t gid;
-	int fd = -1, rc = find_owner(spec, &uid, &gid, err);
+	int fd, rc = find_owner(spec, &uid, &gid, err);
 
 	if (!rc)
 		rc = clear_path(spec, err);
 	if (rc < 0)
 		return rc;
-	address = address_of(spec);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
-		goto fail;
-	bound = true;
-	/* nobody can connect before listen(), so the file's mode is right from the first moment on */
-	if (lchown(spec->socket, uid, gid) < 0 || chmod(spec->socket, spec->socket_mode & 0777) < 0 ||
-		lstat(spec->socket, &st) < 0 || listen(fd, 8) < 0)
-		goto fail;
-	*listener = (struct vhost_listener){.fd = fd, .dev = st.st_dev, .ino = st.st_ino};
-	return 0;
-fail:
-	rc = dp_fail(err, -errno, "socket: %s: %s", spec->socket, strerror(errno));
+	rc = fd < 0 ? -errno : bind_at(fd, spec);
+	bound = rc == 0;
+	if (!rc)
+		rc = give_away(spec, uid, gid, &st);
+	if (!rc && listen(fd, 8) < 0) /* nobody can connect before */
+		rc = -errno;
+	if (!rc) {
+		*listener = (struct vhost_listener){.fd = fd, .dev = st.st_dev, .ino = st.st_ino};
+		return 0;
+	}
 	if (bound)
 		unlink(spec->socket);
 	if (fd >= 0)
 		close(fd);
-	return rc;
+	return dp_fail(err, rc, "socket: %s: %s", spec->socket, strerror(-rc));
 }
 
 void vhost_listener_close(const struct dp_port *spec, struct vhost_listener *listener)

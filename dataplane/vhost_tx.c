@@ -99,8 +99,8 @@ static __attribute__((noinline)) int put_long(
 	return room > r->mask + 1 ? -1 : put_chains(port, w, r, f, used, room - used);
 }
 
-static uint16_t put(
-	struct port *port, struct worker *w, struct vhost_ring *r, struct frame *const *frames, uint16_t n)
+static uint16_t put(struct port *port, struct worker *w, struct vhost_ring *r, struct frame *const *frames,
+	uint16_t n, bool *notify)
 {
 	uint16_t room = vhost_ring_known(r, n), done = 0, used = 0;
 	uint16_t head[BURST_MAX];
@@ -138,7 +138,7 @@ static uint16_t put(
 full:
 	r->next_avail += used;
 	if (used)
-		vhost_ring_publish(r, used);
+		*notify = vhost_ring_publish(r, used);
 	vhost_ring_prefetch_next(r);
 	return done;
 }
@@ -155,6 +155,7 @@ uint16_t vhost_tx(struct port *port, struct worker *w, struct frame *const *fram
 	uint16_t active = atomic_load_explicit(&dev->active, memory_order_relaxed);
 	bool several = w->dp->nworker > 1;
 	struct vhost_ring *r = NULL;
+	bool notify = false;
 	uint16_t done;
 
 	if (likely(active && !atomic_load_explicit(&dev->broken, memory_order_relaxed)))
@@ -166,8 +167,11 @@ uint16_t vhost_tx(struct port *port, struct worker *w, struct frame *const *fram
 	}
 	if (several)
 		rte_spinlock_lock(&r->lock);
-	done = r->packed ? vhost_packed_put(port, w, r, frames, n) : put(port, w, r, frames, n);
+	done = r->packed ? vhost_packed_put(port, w, r, frames, n, &notify)
+			 : put(port, w, r, frames, n, &notify);
 	if (several)
 		rte_spinlock_unlock(&r->lock);
+	if (notify)
+		vhost_notify(w->notifier, r->call);
 	return done;
 }

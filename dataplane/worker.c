@@ -16,6 +16,7 @@
 #include "dataplane/pipeline.h"
 #include "dataplane/polling.h"
 #include "dataplane/train.h"
+#include "dataplane/vhost_notify.h"
 
 enum {
 	FLOOD_BUDGET = 2048, /* copies a turn */
@@ -54,6 +55,8 @@ int worker_new(struct dp *dp, unsigned index, int core, struct worker **out)
 	rc = outbox_new(w);
 	if (!rc)
 		rc = polling_new(w);
+	if (!rc && notifier_new(&w->notifier) < 0)
+		w->notifier = NULL; /* dp_guests_can_block() */
 	if (rc)
 		goto fail;
 	*out = w;
@@ -67,6 +70,7 @@ void worker_free(struct worker *w)
 {
 	if (!w)
 		return;
+	notifier_free(w->notifier);
 	polling_free(w);
 	outbox_free(w);
 	mem_free(w->inject, sizeof(*w->inject));

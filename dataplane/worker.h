@@ -24,6 +24,7 @@ enum {
 struct account;
 struct dp;
 struct exchange;
+struct notifier;
 struct outbox;
 struct polling;
 struct train;
@@ -41,11 +42,12 @@ struct worker {
 	struct backend_stats *backend_stats; /* [MAX_BACKENDS] */
 	uint8_t *scratch;		     /* SCRATCH_BYTES; for port types that read into a buffer */
 	struct burst burst;
-	struct burst segments;	 /* offload.c: what one large frame is cut into */
-	struct train *train;	 /* train.h: and coupled again for a tunnel */
-	struct outbox *outbox;	 /* deliver.c */
-	struct polling *polling; /* polling.c: which queues, and sleep */
-	struct account *account; /* account.h: where the cycles went */
+	struct burst segments;	   /* offload.c: what one large frame is cut into */
+	struct train *train;	   /* train.h: and coupled again for a tunnel */
+	struct outbox *outbox;	   /* deliver.c */
+	struct polling *polling;   /* polling.c: which queues, and sleep */
+	struct notifier *notifier; /* vhost_notify.h; NULL: the kernel has none */
+	struct account *account;   /* account.h: where the cycles went */
 	/* between control and the worker */
 	_Atomic(bool) stop;
 	int wake_fd; /* eventfd: ends a sleep */

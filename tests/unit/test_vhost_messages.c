@@ -66,6 +66,7 @@ static int setup(void **state)
 	bench->dp.config.loop = loop_ops(&bench->loop);
 	bench->w.dp = &bench->dp;
 	bench->w.port_stats = calloc(MAX_PORTS, sizeof(*bench->w.port_stats));
+	assert_int_equal(notifier_new(&bench->w.notifier), 0);
 	bench->w.net_stats = calloc(MAX_NETS, sizeof(*bench->w.net_stats));
 	for (unsigned i = 0; i < 2; i++) {
 		snprintf(bench->path[i], sizeof(bench->path[i]), "%s/%u.sock", dir, i);
@@ -82,6 +83,7 @@ static int teardown(void **state)
 	assert_int_equal(loop_count(&bench->loop), 0);
 	for (unsigned i = 0; i < 2; i++)
 		assert_int_equal(access(bench->path[i], F_OK), -1);
+	notifier_free(bench->w.notifier);
 	free(bench->w.port_stats);
 	free(bench->w.net_stats);
 	free(bench);
@@ -528,7 +530,7 @@ static void fds_of_a_message_in_pieces(void **state)
 }
 
 /* Messages that end the connection. Every one is sent to a device that is set up and running. */
-static int event_fd, mem_fd, small_fd, dev_null;
+static int event_fd, mem_fd, small_fd, dev_null, pipe_end;
 
 struct sample {
 	const char *name;
@@ -570,6 +572,7 @@ static const struct sample samples[] = {
 	{"kick of no ring", VHOST_SET_VRING_KICK, SIZE(u64), .payload.u64 = 4, ONE_FD(event_fd)},
 	{"kick by a file", VHOST_SET_VRING_KICK, SIZE(u64), .payload.u64 = 0, ONE_FD(mem_fd)},
 	{"call by a device", VHOST_SET_VRING_CALL, SIZE(u64), .payload.u64 = 0, ONE_FD(dev_null)},
+	{"call by a pipe", VHOST_SET_VRING_CALL, SIZE(u64), .payload.u64 = 0, ONE_FD(pipe_end)},
 	{"call of no ring", VHOST_SET_VRING_CALL, SIZE(u64), .payload.u64 = 4 | VHOST_VRING_NO_FD},
 	{"error of no ring", VHOST_SET_VRING_ERR, SIZE(u64), .payload.u64 = 4 | VHOST_VRING_NO_FD},
 	{"nine regions", VHOST_SET_MEM_TABLE, SIZE(table), .payload.table.count = 9},
@@ -604,11 +607,14 @@ static const struct sample samples[] = {
 static void malformed_messages_end_the_connection(void **state)
 {
 	struct guest g;
+	int ends[2];
 
 	event_fd = eventfd(0, EFD_NONBLOCK);
 	mem_fd = memory(MEM);
 	small_fd = memory(MEM - 4096);
 	dev_null = open("/dev/null", O_RDWR);
+	assert_int_equal(pipe(ends), 0);
+	pipe_end = ends[1];
 	for (unsigned i = 0; i < sizeof(samples) / sizeof(samples[0]); i++) {
 		const struct sample *s = &samples[i];
 		uint8_t payload[4096] = {0};
@@ -630,6 +636,8 @@ static void malformed_messages_end_the_connection(void **state)
 	close(mem_fd);
 	close(small_fd);
 	close(dev_null);
+	close(ends[0]);
+	close(ends[1]);
 }
 
 static void too_many_fds(void **state)
@@ -794,6 +802,47 @@ static void answer_nobody_reads(void **state)
 	shut(&other);
 }
 
+/* An fd that a write would wait for: blocking, and as full as an eventfd can be. */
+static void a_full_call_fd_holds_nobody_up(void **state)
+{
+	const uint64_t full = UINT64_MAX - 1;
+	struct guest g;
+	uint64_t count;
+
+	boot(&g, 0);
+	for (unsigned k = 0; k < 2; k++) {
+		assert_int_equal(fcntl(g.call[k], F_SETFL, 0), 0);
+		assert_int_equal(write(g.call[k], &full, sizeof(full)), sizeof(full));
+	}
+	for (unsigned i = 0; i < 10; i++)
+		expect_alive(&g, 0);
+	assert_int_equal(read(g.call[1], &count, sizeof(count)), sizeof(count));
+	assert_true(count >= full);
+	expect_alive(&g, 0);
+	assert_int_equal(read(g.call[1], &count, sizeof(count)), sizeof(count));
+	assert_int_equal(count, 1);
+	shut(&g);
+}
+
+static void a_full_call_socket_holds_nobody_up(void **state)
+{
+	uint64_t ring = 1, word = 0;
+	struct guest g;
+	int pair[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	boot(&g, 0);
+	say(g.fd, VHOST_SET_VRING_CALL, &ring, sizeof(ring), &pair[1], 1);
+	while (send(pair[1], &word, sizeof(word), MSG_DONTWAIT) > 0)
+		;
+	for (unsigned i = 0; i < 10; i++)
+		expect_alive(&g, 0);
+	close(pair[0]); /* and one that nobody reads raises no SIGPIPE */
+	expect_alive(&g, 0);
+	shut(&g);
+	close(pair[1]);
+}
+
 /* As User-Mode Linux does it: rings call through a socket pair, and there is an fd for requests to the
  * front-end. */
 static void called_through_a_socket(void **state)
@@ -892,6 +941,12 @@ static void paths_that_cannot_be(void **state)
 	bench->port[0].spec = (struct dp_port){.socket = kept, .queues = 1, .owner = "no-such-user-here"};
 	assert_int_equal(port_vhost_ops.open(&bench->port[0], &err), -EINVAL);
 	assert_string_equal(err.text, "owner: there is no user no-such-user-here");
+	bench->port[0].spec = (struct dp_port){.socket = kept, .queues = 1, .owner = "12abc"};
+	assert_int_equal(port_vhost_ops.open(&bench->port[0], &err), -EINVAL);
+	bench->port[0].spec = (struct dp_port){.socket = kept, .queues = 1, .group = "4294967296"};
+	assert_int_equal(port_vhost_ops.open(&bench->port[0], &err), -EINVAL);
+	assert_string_equal(err.text, "group: there is no group 4294967296");
+	assert_int_equal(access(kept, F_OK), -1);
 }
 
 static void owner_and_mode(void **state)
@@ -911,6 +966,40 @@ static void owner_and_mode(void **state)
 	assert_int_equal(st.st_gid, 1);
 	assert_int_equal(st.st_mode & 0777, 0642);
 	port_vhost_ops.close(&bench->port[0]);
+}
+
+/* Milliseconds of the timer that port 0 waits for, 0 when it waits for none. */
+static unsigned waits_ms(void)
+{
+	for (unsigned i = 0; i < LOOP_MAX; i++)
+		if (bench->loop.item[i].used && bench->loop.item[i].fd < 0)
+			return bench->loop.item[i].ms;
+	return 0;
+}
+
+/* A peer that takes connections and hangs up without a word is met less and less often. */
+static void client_tires_of_a_peer_that_hangs_up(void **state)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	unsigned met = 0;
+
+	port_vhost_ops.close(&bench->port[0]);
+	strcpy(address.sun_path, bench->path[0]);
+	assert_int_equal(bind(listener, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(listen(listener, 1), 0);
+	assert_int_equal(open_port(0, true, 1, NULL), 0);
+	while (waits_ms() != 100 && met < 1000) {
+		int fd = accept(listener, NULL, NULL);
+
+		met += fd >= 0;
+		if (fd >= 0)
+			close(fd);
+		loop_turn(&bench->loop, 20);
+	}
+	assert_in_range(met, 50, 200);
+	close(listener);
+	unlink(bench->path[0]);
 }
 
 static void client_connects_when_somebody_listens(void **state)
@@ -1067,12 +1156,15 @@ int main(void)
 		T(truncated_memory),
 		T(memory_is_sealed_where_it_can_be),
 		T(answer_nobody_reads),
+		T(a_full_call_fd_holds_nobody_up),
+		T(a_full_call_socket_holds_nobody_up),
 		T(called_through_a_socket),
 		T(rarp_for_a_migrated_guest),
 		T(second_queue_pair),
 		T(stale_socket_is_replaced),
 		T(paths_that_cannot_be),
 		T(owner_and_mode),
+		T(client_tires_of_a_peer_that_hangs_up),
 		T(client_connects_when_somebody_listens),
 		T(random_handshakes),
 	};

@@ -2,6 +2,7 @@
  * back. */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "tests/unit/frames.h"
 #include "tests/unit/unit.h"

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 static void ring_lay(struct rig *rig, struct guest_ring *g, uint64_t gpa)
 {
@@ -28,7 +29,7 @@ static void ring_lay(struct rig *rig, struct guest_ring *g, uint64_t gpa)
 	r->gso_types =
 		1 << VIRTIO_NET_HDR_GSO_NONE | 1 << VIRTIO_NET_HDR_GSO_TCPV4 | 1 << VIRTIO_NET_HDR_GSO_TCPV6;
 	r->kick = g->kick;
-	r->call = g->call;
+	r->call = (struct vhost_call){g->call, VHOST_CALL_EVENTFD};
 	g->ring = r;
 }
 
@@ -57,6 +58,8 @@ struct rig *rig_new(void)
 	rig->dp.worker[0] = &rig->w;
 	rig->w.dp = &rig->dp;
 	rig->w.port_stats = calloc(MAX_PORTS, sizeof(*rig->w.port_stats));
+	if (notifier_new(&rig->w.notifier) < 0)
+		rig->w.notifier = NULL; /* it writes then */
 	rig->w.net_stats = calloc(MAX_NETS, sizeof(*rig->w.net_stats));
 	rig->port =
 		(struct port){.dp = &rig->dp, .priv = &rig->dev, .nqueue = 1, .mtu = 1500, .id = 3, .net = 5};
@@ -82,6 +85,7 @@ void rig_free(struct rig *rig)
 	ring_free(&rig->tx);
 	for (unsigned i = 0; i < 2; i++)
 		munmap(rig->mem[i], RIG_REGION + 4096);
+	notifier_free(rig->w.notifier);
 	free(rig->w.port_stats);
 	free(rig->w.net_stats);
 	free(rig);
