@@ -45,7 +45,7 @@
 #include "bench/report.h"
 #include "bench/share.h"
 
-enum { PEER_MAX_PORTS = 256 };
+enum { PEER_MAX_PORTS = 512 };
 
 struct front;
 

@@ -16,6 +16,8 @@ const struct scenario scenarios[] = {
 		{TRAFFIC_IMIX}, {1000}, NULL, false, l2_take},
 	{"ports", "the same with more ports attached, of which two carry traffic", "ports", {64},
 		{2, 8, 32, 128, 256}, each_a_port, false, l2_take},
+	{"crowd", "each port sends to the next, first as it is, then while further ports come and go",
+		"ports", {64}, {32, 500}, each_a_port, false, crowd_take},
 	{"learn", "each frame from a new MAC address; Mpps are addresses learned", "hosts", {64}, {1000000},
 		NULL, false, learn_take},
 	{"flood", "frames to everybody from one port; Mpps are copies delivered", "ports", {64}, {2, 8, 32},

@@ -40,6 +40,16 @@ def assert_all_arrived(trial):
     assert (trial["lost"], trial["late"], trial["wrong"]) == (0, 0, 0)
 
 
+def test_five_hundred_ports_carry_traffic_while_others_come_and_go():
+    report = bench("--count", "500", "--huge-mb", "0", scenario="crowd")
+    quiet, changing = report["trials"]
+    assert (quiet["variant"], changing["variant"]) == ("quiet", "ports")
+    for trial in report["trials"]:
+        assert trial["sent"] > 500 and (trial["lost"], trial["wrong"]) == (0, 0), trial
+    assert changing["changes"] >= 200
+    assert {goal["limit"]: goal["met"] for goal in report["goals"]}[0]
+
+
 def test_what_attached_ports_cost_without_traffic():
     report = bench("--count", "32", "--huge-mb", "0", scenario="idle")
     (trial,) = report["trials"]
