@@ -19,6 +19,7 @@
 struct fdb;
 struct lb;
 struct neigh_table;
+struct path_watches;
 struct rte_rcu_qsbr;
 struct vtep;
 struct vxlan_map;
@@ -38,6 +39,7 @@ struct dp {
 	/* control only */
 	struct dp_config config;
 	struct neigh_table *neigh;
+	struct path_watches *paths; /* path_watch.h; of sockets that are to appear */
 	struct dp_private *priv;
 };
 

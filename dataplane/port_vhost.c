@@ -1,6 +1,7 @@
 /*
  * port_vhost.c: the vhost-user port: a device (vhost_dev.h) and how its front-end gets to it. As a server it
- * listens while nobody is connected; as a client it connects again until somebody answers.
+ * listens while nobody is connected; as a client it connects when a socket appears at its path, and tries again
+ * now and then.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -10,14 +11,16 @@
 #include <unistd.h>
 
 #include "dataplane/dp.h"
+#include "dataplane/path_watch.h"
 #include "dataplane/vhost_conn.h"
 #include "dataplane/vhost_dev.h"
 #include "dataplane/vhost_socket.h"
 
 enum {
-	RETRY_MS = 10,	     /* at first, for a guest that is just starting again */
-	RETRY_SLOW_MS = 100, /* after RETRY_QUICK tries */
+	RETRY_MS = 10, /* at first: a socket appears when it is bound, and answers when it is listened to */
 	RETRY_QUICK = 100,
+	RETRY_SLOW_MS = 1000, /* after RETRY_QUICK tries */
+	RETRY_BLIND_MS = 100, /* the same when nobody tells that a socket has appeared */
 };
 
 struct vhost_port {
@@ -27,6 +30,8 @@ struct vhost_port {
 	void *watch; /* of the listener, while nobody is connected */
 	void *timer; /* of the next try to connect or accept */
 	unsigned tries;
+	struct path_watch appears; /* client: the socket */
+	bool watched;
 	int lost_fd; /* eventfd: guest memory was lost */
 	void *lost_watch;
 };
@@ -68,7 +73,8 @@ static void on_retry(void *arg)
 static void retry_later(struct vhost_port *vp)
 {
 	const struct dp_loop *loop = loop_of(vp);
-	unsigned ms = vp->tries < RETRY_QUICK ? RETRY_MS : RETRY_SLOW_MS;
+	unsigned slow = vp->watched ? RETRY_SLOW_MS : RETRY_BLIND_MS;
+	unsigned ms = vp->tries < RETRY_QUICK ? RETRY_MS : slow;
 
 	if (!vp->timer)
 		vp->timer = loop->timer_add(loop->ctx, ms, on_retry, vp);
@@ -89,16 +95,39 @@ static void on_accept(void *arg, unsigned events)
 		vp->tries = 0;
 }
 
+static void on_appears(void *arg)
+{
+	struct vhost_port *vp = arg;
+
+	if (vp->conn.fd >= 0)
+		return;
+	vp->tries = 0;
+	stop_timer(vp);
+	await(vp);
+}
+
+/* Watches first and tries then, so that no socket appears unseen in between. */
+static void await_server(struct vhost_port *vp)
+{
+	const struct dp_port *spec = &vp->dev.port->spec;
+	int fd;
+
+	if (!vp->watched) {
+		vp->appears = (struct path_watch){.path = spec->socket, .fn = on_appears, .arg = vp};
+		vp->watched = path_watch_add(&vp->dev.port->dp->paths, loop_of(vp), &vp->appears) == 0;
+	}
+	fd = vhost_connect(spec);
+	if (fd < 0 || vhost_conn_start(&vp->conn, fd) < 0)
+		retry_later(vp);
+}
+
 /* Nobody is connected: listens on, or connects. */
 static void await(struct vhost_port *vp)
 {
 	const struct dp_loop *loop = loop_of(vp);
-	int fd;
 
 	if (vp->dev.port->spec.client) {
-		fd = vhost_connect(&vp->dev.port->spec);
-		if (fd < 0 || vhost_conn_start(&vp->conn, fd) < 0)
-			retry_later(vp);
+		await_server(vp);
 		return;
 	}
 	vp->watch = loop->fd_add(loop->ctx, vp->listener.fd, DP_READ, on_accept, vp);
@@ -139,6 +168,8 @@ static void vhost_close(struct port *port)
 	vhost_conn_end(&vp->conn);
 	stop_timer(vp);
 	stop_watch(vp);
+	if (vp->watched)
+		path_watch_del(&port->dp->paths, &vp->appears);
 	vhost_listener_close(&port->spec, &vp->listener);
 	if (vp->lost_watch)
 		loop->fd_del(loop->ctx, vp->lost_watch);

@@ -1,0 +1,34 @@
+/*
+ * path_watch.h: being told when a file appears, by inotify(7), so that nobody has to look for it again and
+ * again. One inotify descriptor serves all watches; it is there while there are any. Where the directory is
+ * missing too, the nearest one above it is watched. Control thread.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <sys/queue.h>
+
+#include "dataplane/dataplane.h"
+
+struct path_watches;
+
+/* One of them; lies in its owner, who writes the first three. */
+struct path_watch {
+	const char *path; /* valid until it is deleted */
+	void (*fn)(
+		void *arg); /* something has happened at `path`, or on the way to it; it may delete its own watch */
+	void *arg;
+	/* path_watch.c's */
+	LIST_ENTRY(path_watch) link;
+	int wd; /* of the directory that is watched */
+	bool due;
+};
+
+/**
+ * Begins to watch. `*all` is NULL before the first and after the last. What appears from now on is told; what is
+ * there already is not. -ENOSPC (fs.inotify.max_user_watches), -EMFILE (max_user_instances), -ENOMEM.
+ */
+int path_watch_add(struct path_watches **all, const struct dp_loop *loop, struct path_watch *watch);
+
+/** Ends it. */
+void path_watch_del(struct path_watches **all, struct path_watch *watch);
