@@ -8,7 +8,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "bench/front/front_private.h"
@@ -31,10 +30,12 @@ static int take_options(struct front *f, const struct front_options *opt)
 	f->opt.pairs = opt->pairs ? opt->pairs : 1;
 	f->opt.ring_size = opt->ring_size ? opt->ring_size : 256;
 	f->opt.buffer_size = opt->buffer_size ? opt->buffer_size : 1536;
+	f->opt.tx_buffer_size = opt->tx_buffer_size ? opt->tx_buffer_size : f->opt.buffer_size;
 	f->opt.features = opt->features ? opt->features : FRONT_FEATURES;
 	f->opt.timeout_ms = opt->timeout_ms ? opt->timeout_ms : 5000;
 	if (f->opt.pairs > FRONT_MAX_PAIRS || f->opt.ring_size < 2 || f->opt.ring_size > 32768 ||
-		(f->opt.ring_size & (f->opt.ring_size - 1)) || f->opt.buffer_size > 65536)
+		(f->opt.ring_size & (f->opt.ring_size - 1)) || f->opt.buffer_size > 65536 ||
+		f->opt.tx_buffer_size > 65536)
 		return -EINVAL;
 	f->address.sun_family = AF_UNIX;
 	if (opt->socket) {
@@ -48,9 +49,10 @@ static int take_options(struct front *f, const struct front_options *opt)
 
 static int make_rings(struct front *f)
 {
-	size_t each = front_ring_bytes(f->opt.ring_size, f->opt.buffer_size);
+	size_t rx = front_ring_bytes(f->opt.ring_size, f->opt.buffer_size);
+	size_t tx = front_ring_bytes(f->opt.ring_size, f->opt.tx_buffer_size);
 	unsigned count = 2 * f->opt.pairs;
-	int rc = front_memory_open(&f->memory, each * count, f->opt.pages);
+	int rc = front_memory_open(&f->memory[0], (rx + tx) * f->opt.pairs, f->opt.pages);
 
 	if (rc < 0)
 		return rc;
@@ -58,12 +60,30 @@ static int make_rings(struct front *f)
 	if (!f->rings)
 		return -ENOMEM;
 	for (unsigned i = 0; i < count; i++) {
-		front_ring_place(
-			&f->rings[i], f->memory.base + i * each, f->opt.ring_size, f->opt.buffer_size);
-		front_ring_reset(&f->rings[i], f->memory.base, FRONT_GUEST_BASE, i % 2 == 0, false, false);
+		bool receives = i % 2 == 0;
+
+		front_ring_place(&f->rings[i], f->memory[0].base + i / 2 * (rx + tx) + (receives ? 0 : rx),
+			f->opt.ring_size, receives ? f->opt.buffer_size : f->opt.tx_buffer_size);
+		front_ring_reset(
+			&f->rings[i], f->memory[0].base, front_guest_base(f, 0), receives, false, false);
 		f->rings[i].mergeable = true;
 	}
 	return 0;
+}
+
+int front_lay_out(struct front *f, const struct front_options *opt)
+{
+	int rc = take_options(f, opt);
+
+	return rc < 0 ? rc : make_rings(f);
+}
+
+void front_clear_out(struct front *f)
+{
+	free(f->rings);
+	f->rings = NULL;
+	for (unsigned i = 0; i < FRONT_MEMORIES; i++)
+		front_memory_close(&f->memory[i]);
 }
 
 static int listen_for_backend(struct front *f)
@@ -85,10 +105,10 @@ int front_create(struct front **out, const struct front_options *opt)
 
 	if (!f)
 		return -ENOMEM;
-	f->listener = f->socket = f->memory.fd = -1;
-	rc = take_options(f, opt);
-	if (rc == 0)
-		rc = make_rings(f);
+	f->listener = f->socket = -1;
+	for (unsigned i = 0; i < FRONT_MEMORIES; i++)
+		f->memory[i].fd = -1;
+	rc = front_lay_out(f, opt);
 	if (rc == 0 && f->opt.listen)
 		rc = listen_for_backend(f);
 	if (rc < 0) {
@@ -144,15 +164,8 @@ int front_connect(struct front *f)
 
 void front_disconnect(struct front *f)
 {
-	for (unsigned i = 0; f->rings && i < 2 * f->opt.pairs; i++) {
-		struct front_ring *r = &f->rings[i];
-
-		if (r->kick >= 0)
-			close(r->kick);
-		if (r->call >= 0)
-			close(r->call);
-		r->kick = r->call = -1;
-	}
+	for (unsigned i = 0; f->rings && i < 2 * f->opt.pairs; i++)
+		front_close_eventfds(&f->rings[i]);
 	if (f->socket >= 0)
 		close(f->socket);
 	f->socket = -1;
@@ -175,8 +188,7 @@ void front_destroy(struct front *f)
 		close(f->listener);
 		unlink(f->address.sun_path);
 	}
-	free(f->rings);
-	front_memory_close(&f->memory);
+	front_clear_out(f);
 	free(f);
 }
 
@@ -202,7 +214,7 @@ uint64_t front_protocol_features(const struct front *f)
 
 bool front_is_huge(const struct front *f)
 {
-	return f->memory.huge;
+	return f->memory[0].huge;
 }
 
 struct front_ring *front_rx_ring(struct front *f, unsigned pair)
@@ -250,42 +262,24 @@ size_t front_rx_copy(const struct front_ring *r, const struct front_frame *frame
 	return done;
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
-/* Waits for a frame. A call that is read may be of frames that were seen without it, so there may be none yet. */
-static bool wait_for_frame(struct front_ring *r, struct front_frame *frame, int timeout_ms)
-{
-	struct pollfd called = {.fd = r->call, .events = POLLIN};
-	int64_t end = now_ms() + timeout_ms, left = timeout_ms;
-	eventfd_t count;
-
-	while (front_rx_burst(r, frame, 1) == 0) {
-		if (left < 0 || poll(&called, 1, (int)left) == 0)
-			return front_rx_burst(r, frame, 1) == 1;
-		eventfd_read(r->call, &count);
-		left = end - now_ms();
-	}
-	return true;
-}
-
 int front_receive(struct front *f, void *to, size_t cap, int timeout_ms)
 {
 	struct front_ring *r = front_rx_ring(f, 0);
+	struct pollfd called = {.fd = r->call, .events = POLLIN};
 	struct front_frame frame;
+	eventfd_t count;
 	size_t len;
-	bool came;
 
 	front_ring_interrupts(r, true);
-	came = wait_for_frame(r, &frame, timeout_ms);
+	if (front_rx_burst(r, &frame, 1) == 0) {
+		poll(&called, 1, timeout_ms);
+		eventfd_read(r->call, &count);
+		if (front_rx_burst(r, &frame, 1) == 0) {
+			front_ring_interrupts(r, false);
+			return -EAGAIN;
+		}
+	}
 	front_ring_interrupts(r, false);
-	if (!came)
-		return -EAGAIN;
 	len = front_rx_copy(r, &frame, to, cap);
 	front_rx_done(r, &frame, 1);
 	return (int)len;

@@ -51,14 +51,15 @@ enum {
 enum front_pages { FRONT_PAGES_AUTO, FRONT_PAGES_HUGE, FRONT_PAGES_SMALL };
 
 struct front_options {
-	const char *socket;	/* NULL: no back-end; rings and buffers only, for one inside this process */
-	bool listen;		/* the back-end connects to us (its client mode); we make the socket */
-	unsigned pairs;		/* 1..FRONT_MAX_PAIRS; 0: 1 */
-	unsigned ring_size;	/* a power of two 2..32768; 0: 256 */
-	unsigned buffer_size;	/* bytes of frame that one buffer holds; 0: 1536 */
-	uint64_t features;	/* wanted, less what the back-end does not offer; 0: FRONT_FEATURES */
-	enum front_pages pages; /* AUTO: huge pages when there are enough of them */
-	int timeout_ms;		/* a reply, or a listening front's back-end; 0: 5000 */
+	const char *socket;	 /* NULL: no back-end; rings and buffers only, for one inside this process */
+	bool listen;		 /* the back-end connects to us (its client mode); we make the socket */
+	unsigned pairs;		 /* 1..FRONT_MAX_PAIRS; 0: 1 */
+	unsigned ring_size;	 /* a power of two 2..32768; 0: 256 */
+	unsigned buffer_size;	 /* bytes of frame that one buffer holds; 0: 1536 */
+	unsigned tx_buffer_size; /* of a transmit ring; 0: as buffer_size */
+	uint64_t features;	 /* wanted, less what the back-end does not offer; 0: FRONT_FEATURES */
+	enum front_pages pages;	 /* AUTO: huge pages when there are enough of them */
+	int timeout_ms;		 /* a reply, or a listening front's back-end; 0: 5000 */
 };
 
 struct front;

@@ -105,6 +105,14 @@ void front_ring_reset(
 	front_ring_interrupts(r, false);
 }
 
+void front_ring_move(struct front_ring *r, uint8_t *buffers, uint64_t gpa)
+{
+	r->buffers = buffers;
+	r->first_header = gpa + FRONT_HEADROOM - FRONT_HDR;
+	for (uint16_t i = 0; i < r->size && !r->packed; i++)
+		r->desc[i].addr = r->first_header + (uint64_t)i * r->stride;
+}
+
 void front_ring_interrupts(struct front_ring *r, bool on)
 {
 	/* An event index behind what we have seen is never passed, one equal to it is passed by the next

@@ -34,6 +34,7 @@ struct front_ring {
 	bool packed, receives;
 	bool event_idx;
 	bool mergeable; /* a received frame may take several buffers */
+	uint32_t base;	/* where it goes on, while it is halted (front_life.h) */
 	int kick, call; /* eventfds, made anew for each connection; -1 without one */
 	uint64_t kicks; /* notifications sent */
 	uint64_t
@@ -52,6 +53,10 @@ void front_ring_place(struct front_ring *r, uint8_t *base, unsigned size, unsign
  */
 void front_ring_reset(
 	struct front_ring *r, const uint8_t *base, uint64_t gpa, bool receives, bool event_idx, bool packed);
+
+/** Lays the buffers of a transmitting ring with nothing posted elsewhere: at `buffers`, which the back-end sees
+ * at `gpa`. */
+void front_ring_move(struct front_ring *r, uint8_t *buffers, uint64_t gpa);
 
 /** Asks the back-end not to write to `call` (polling), or to do so for the next used entry. */
 void front_ring_interrupts(struct front_ring *r, bool on);
