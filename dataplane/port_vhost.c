@@ -4,7 +4,6 @@
  * now and then.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -136,14 +135,9 @@ static void await(struct vhost_port *vp)
 		retry_later(vp);
 }
 
-static void on_ended(void *arg, const char *why, bool fault)
+static void on_ended(void *arg)
 {
 	struct vhost_port *vp = arg;
-	struct dp_port_guest *guest = &vp->dev.port->guest;
-
-	guest->ends++;
-	guest->faults += fault;
-	snprintf(guest->last_end, sizeof(guest->last_end), "%s", why);
 
 	/* one that hangs up without a word is no better than none */
 	if (vp->conn.served)
@@ -161,7 +155,7 @@ static void on_lost(void *arg, unsigned events)
 	uint64_t n;
 
 	if (read(vp->lost_fd, &n, sizeof(n)) == sizeof(n))
-		vhost_conn_end(&vp->conn, true, "its memory shrank while it was in use");
+		vhost_conn_end(&vp->conn);
 }
 
 static void vhost_close(struct port *port)
@@ -171,7 +165,7 @@ static void vhost_close(struct port *port)
 
 	if (!vp)
 		return;
-	vhost_conn_end(&vp->conn, false, "the port closed");
+	vhost_conn_end(&vp->conn);
 	stop_timer(vp);
 	stop_watch(vp);
 	if (vp->watched)

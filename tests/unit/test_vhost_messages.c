@@ -394,6 +394,21 @@ static void answers(void **state)
 	leave(fd);
 }
 
+/* A front-end that asks for an acknowledgement waits for it, also of what ends the agreement to give one. */
+static void reset_owner_is_acknowledged(void **state)
+{
+	struct guest g;
+
+	boot(&g, 0);
+	say_flags(g.fd, VHOST_RESET_OWNER, VHOST_VERSION | VHOST_NEED_REPLY, NULL, 0, NULL, 0);
+	assert_int_equal(hear(g.fd, VHOST_RESET_OWNER), 0);
+	assert_false(up(0));
+	say_flags(g.fd, VHOST_SET_OWNER, VHOST_VERSION | VHOST_NEED_REPLY, NULL, 0, NULL, 0);
+	assert_false(hung_up(g.fd)); /* nor said a word: nothing was agreed on */
+	assert_int_equal(errno, EAGAIN);
+	shut(&g);
+}
+
 static void masked_features_are_not_offered(void **state)
 {
 	int fd;
@@ -1141,6 +1156,7 @@ int main(void)
 		T(driver_ok_counts_when_status_is_negotiated),
 		T(next_front_end_is_served),
 		T(answers),
+		T(reset_owner_is_acknowledged),
 		T(masked_features_are_not_offered),
 		T(a_packed_ring_stops_and_goes_on_where_it_was),
 		T(packed_rings_that_cannot_be_do_not_run),
