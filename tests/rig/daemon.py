@@ -19,7 +19,8 @@ SANITIZER_REPORT = re.compile(r"ERROR: \w+Sanitizer|runtime error:|SUMMARY: \w+S
 
 def program(name):
     """Path of a built program."""
-    for folder in (BUILD, BUILD / "control", BUILD / "tools", BUILD / "bench"):
+    for folder in (BUILD, BUILD / "control", BUILD / "tools", BUILD / "bench",
+                   BUILD / "tests" / "front"):
         if (folder / name).is_file():
             return folder / name
     raise AssertionError(f"{name} is not in {BUILD}: build first (meson setup {BUILD} && ninja -C {BUILD})")

@@ -13,10 +13,10 @@ class Process:
         self.argv = [str(arg) for arg in argv]
         self._output = tempfile.TemporaryFile(mode="w+", errors="replace")
         self._popen = subprocess.Popen(
-            self.argv, stdin=popen.pop("stdin", subprocess.DEVNULL), stdout=self._output,
+            self.argv, stdin=popen.pop("stdin", subprocess.DEVNULL), stdout=popen.pop("stdout", self._output),
             stderr=popen.pop("stderr", subprocess.STDOUT), start_new_session=True, **popen)
         self.pid = self._popen.pid
-        self.stdin = self._popen.stdin
+        self.stdin, self.stdout = self._popen.stdin, self._popen.stdout
 
     def output(self):
         """What it has written so far, both streams."""

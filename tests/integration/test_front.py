@@ -1,0 +1,140 @@
+"""
+Whatever happens to the guest of one vhost-user port, at whatever moment, two others that talk to each other beside it
+lose nothing, and its port carries frames again afterwards. The moments and their order follow from a seed.
+"""
+
+import os
+import random
+import time
+
+import pytest
+
+from rig import wait
+from rig.front import EVENT_IDX, INDIRECT_DESC, MQ, MRG_RXBUF, RING_PACKED, VERSION_1, Front
+
+A, B, SUBJECT = "02:00:00:00:00:0a", "02:00:00:00:00:0b", "02:00:00:00:00:0c"
+ROUNDS = 2 if os.environ.get("SLUICE_SANITIZED") else 4  # times that each thing happens
+
+
+class Beside:
+    """A daemon with two guests that talk the whole time, and a third that things happen to."""
+
+    def __init__(self, stack, sluiced, mode, seed):
+        self.sluiced, self.rng = sluiced, random.Random(seed)
+        self._stack, self._listen = stack, mode == "client"
+        sluiced.rpc("network.add", name="web", mode="bridge")
+        paths = {name: sluiced.vhost / f"{name}.sock" for name in ("a", "b", "subject")}
+        for name, path in paths.items():
+            offers = {"queues": 2, "ring": "packed"} if name == "subject" else {}
+            sluiced.rpc("port.add", name=name, network="web", type="vhost-user", socket=str(path), mode=mode, ips=[],
+                        **offers)
+        self._subject_args = ("subject", paths["subject"], SUBJECT, A)
+        self.steady = stack.enter_context(Front("steady", paths["a"], A, paths["b"], B, SUBJECT, listen=self._listen))
+        self.received = self.steady.do("report")["received"]  # answered when both are connected
+        self.start_subject()
+
+    def shape(self):
+        """What some guest chooses."""
+        features = VERSION_1 | MQ
+        for feature in (MRG_RXBUF, INDIRECT_DESC, EVENT_IDX, RING_PACKED):
+            features |= feature * self.rng.randint(0, 1)
+        buffer = self.rng.choice((256, 1536, 4096)) if features & MRG_RXBUF else 1536
+        return (f"ring={self.rng.choice((64, 256, 1024))} buffer={buffer} pairs={self.rng.randint(1, 2)} "
+                f"features={features:x}")
+
+    def start_subject(self):
+        self.subject = self._stack.enter_context(Front(*self._subject_args, listen=self._listen))
+        self.subject.do(f"connect {self.shape()}")
+
+    def some_time(self):
+        time.sleep(self.rng.uniform(0, 0.02))  # any moment is as good as any other
+
+    def check(self):
+        """The subject's port carries frames, and nobody has anything to complain about."""
+        self.subject.do("check 100")
+        report = self.subject.do("report")
+        assert not any(report.values()), f"the subject: {report}"
+        self.check_steady(self.steady.do("report"))
+
+    def check_steady(self, report):
+        received = report.pop("received")
+        assert received > self.received and report.pop("under_way") <= 64
+        assert not any(report.values()), f"the steady ones: {report}"
+        self.received = received
+
+    def wait_full(self):
+        full = self.sluiced.drops("ring-full", "subject")
+        wait.until(lambda: self.sluiced.drops("ring-full", "subject") > full, "the subject's ring is full")
+
+    # What happens to the subject.
+
+    def killed(self):
+        self.subject.kill()
+        self.start_subject()
+
+    def hung(self):
+        self.subject.hang()
+        self.wait_full()
+        self.subject.go_on()
+
+    def killed_while_hung(self):
+        self.subject.hang()
+        self.wait_full()
+        self.killed()
+
+    def hung_up(self):
+        self.subject.do("hang-up")
+        self.some_time()
+        self.subject.do(f"connect {self.shape()}")
+
+    def stopped(self):
+        self.subject.do("stop")
+        self.some_time()
+        self.subject.do(f"connect {self.shape()}")
+
+    def disabled(self):
+        self.subject.do("disable 0")
+        assert self.sluiced.port("subject")["state"] == "down"
+        self.some_time()
+        self.subject.do("enable 0")
+        assert self.sluiced.port("subject")["state"] == "up"
+
+    def halted(self):
+        self.subject.do("halt")
+        assert self.sluiced.port("subject")["state"] == "down"
+        self.some_time()
+        self.subject.do("go-on")
+        assert self.sluiced.port("subject")["state"] == "up"
+
+    def grown(self):
+        self.subject.do(f"reboot {self.shape()}")
+        self.some_time()
+        self.subject.do("grow")
+
+    def rebooted(self):
+        self.subject.do(f"reboot {self.shape()}")
+
+    def reset_by_owner(self):
+        self.subject.do(f"reset-owner {self.shape()}")
+
+
+EVENTS = [Beside.killed, Beside.hung, Beside.killed_while_hung, Beside.hung_up, Beside.stopped, Beside.disabled,
+          Beside.halted, Beside.grown, Beside.rebooted, Beside.reset_by_owner]
+
+
+@pytest.mark.parametrize("mode,cores,seed", [("server", [1], 20), ("client", [0, 1], 21)])
+def test_a_guest_that_anything_happens_to_harms_nobody_and_comes_back(start_sluiced, stack, mode, cores, seed):
+    if not {0, 1} <= os.sched_getaffinity(0):
+        pytest.skip("needs cores 0 and 1")
+    world = Beside(stack, start_sluiced({"dataplane": {"cores": cores}}), mode, seed)
+    world.check()
+    deck = EVENTS * ROUNDS
+    world.rng.shuffle(deck)
+    for number, event in enumerate(deck):
+        print(f"{number}: {event.__name__}")
+        world.some_time()
+        event(world)
+        world.check()
+    world.check_steady(world.steady.do("finish"))
+    drops = world.sluiced.rpc("stats.drops")
+    assert {row["port"] for row in drops} == {"subject"}, drops
