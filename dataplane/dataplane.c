@@ -22,6 +22,7 @@
 #include "dataplane/private.h"
 #include "dataplane/rcu.h"
 #include "dataplane/service.h"
+#include "dataplane/vhost_notify.h"
 
 static struct dp *instance; /* DPDK allows one a process */
 
@@ -130,6 +131,8 @@ static int open_workers(struct dp *dp)
 		if (!rc)
 			dp->nworker++;
 	}
+	if (!rc && notifier_new(&dp->notifier) < 0)
+		dp->notifier = NULL; /* as the workers': dp_guests_can_block() */
 	return rc;
 }
 
@@ -236,6 +239,7 @@ void dp_close(struct dp *dp)
 	fdb_close(dp->fdb);
 	for (unsigned i = 0; i < dp->nworker; i++)
 		worker_free(dp->worker[i]);
+	notifier_free(dp->notifier);
 	free(dp->qsbr);
 	if (dp->priv->link_fd >= 0)
 		close(dp->priv->link_fd);

@@ -9,7 +9,7 @@
 
 #include "dataplane/dp.h"
 #include "dataplane/rcu.h"
-#include "dataplane/vhost_packed.h"
+#include "dataplane/vhost_resume.h"
 
 static bool has(const struct vhost_dev *dev, unsigned feature)
 {
@@ -99,6 +99,17 @@ void vhost_dev_pause_all(struct vhost_dev *dev)
 	pause_range(dev, 0, VHOST_RINGS);
 }
 
+void vhost_dev_forget(struct vhost_dev *dev, unsigned i)
+{
+	struct vhost_vring *v = &dev->vring[i];
+	struct vring_packed_desc_event *wish = NULL;
+
+	if (v->has_addr && has(dev, VIRTIO_F_RING_PACKED))
+		wish = vhost_mem_uva(&dev->mem, v->used, sizeof(*wish));
+	if (wish && (uintptr_t)wish % sizeof(*wish) == 0)
+		vhost_resume_forget(wish);
+}
+
 /* May ring `v` run, by what the front-end has said so far? */
 static bool wanted(const struct vhost_dev *dev, const struct vhost_vring *v)
 {
@@ -153,10 +164,8 @@ static bool place_split(const struct vhost_dev *dev, const struct vhost_vring *v
 {
 	if (!locate_split(dev, v, r))
 		return false;
-	r->next_avail = (uint16_t)v->base;
-	r->seen = (uint16_t)v->base;
-	/* where they differ, a back-end before us died with chains taken: those are the guest's to miss */
-	r->next_used = __atomic_load_n(&r->used->idx, __ATOMIC_ACQUIRE);
+	/* not at the base: front-ends that lost a back-end tell 0, or where the guest is */
+	vhost_resume_split(r);
 	vhost_ring_want_kick(r, false);
 	return true;
 }
@@ -164,16 +173,12 @@ static bool place_split(const struct vhost_dev *dev, const struct vhost_vring *v
 /* The lower half of the base is of what was offered; all that was taken has been given back. */
 static bool place_packed(const struct vhost_dev *dev, const struct vhost_vring *v, struct vhost_ring *r)
 {
-	uint16_t slot = v->base & INT16_MAX;
+	struct vhost_place base = {v->base & INT16_MAX, v->base >> 15 & 1};
 
 	/* of one slot: a chain of two, which it can't hold, would be one that changes between two reads */
-	if (v->num < 2 || slot >= v->num || !locate_packed(dev, v, r))
+	if (v->num < 2 || base.slot >= v->num || !locate_packed(dev, v, r))
 		return false;
-	r->next_avail = slot;
-	r->next_used = slot;
-	r->signalled = slot;
-	r->avail_wrap = v->base >> 15 & 1;
-	r->used_wrap = r->avail_wrap;
+	vhost_resume_packed(r, base);
 	vhost_packed_want_kick(r, false);
 	return true;
 }
@@ -202,6 +207,8 @@ static int publish(struct vhost_dev *dev, unsigned i)
 	}
 	v->ring = r;
 	atomic_store_explicit(published(dev, i), r, memory_order_release);
+	vhost_notify(dev->port->dp->notifier,
+		r->call); /* who ran it before may have died between giving chains back and saying so */
 	return 0;
 }
 

@@ -71,6 +71,12 @@ void vhost_dev_reset(struct vhost_dev *dev);
 void vhost_dev_pause(struct vhost_dev *dev, unsigned i);
 void vhost_dev_pause_all(struct vhost_dev *dev);
 
+/**
+ * Control thread. Ring `i`, which is paused, may begin anew where it lies: its front-end knows where it was, or
+ * has reset the device.
+ */
+void vhost_dev_forget(struct vhost_dev *dev, unsigned i);
+
 /** Control thread. Publishes every ring that can run, and tells the link's state. -ENOMEM. */
 int vhost_dev_resume(struct vhost_dev *dev);
 

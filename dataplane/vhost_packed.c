@@ -2,6 +2,8 @@
 
 #include <stdbool.h>
 
+#include "dataplane/vhost_resume.h"
+
 /* The entries of an indirect table: whole, in one region, no more than the ring has. */
 static bool read_table(
 	struct vhost_ring *r, const struct vhost_packed_desc *d, bool writable, struct vhost_chain *chain)
@@ -80,8 +82,8 @@ static inline uint64_t second_word(const struct vhost_given *given, bool wrap)
 }
 
 /*
- * The descriptors that the guest looks at first are written last: until then it sees none of the others, so
- * one store orders them all.
+ * The descriptor that the guest looks at first is written last: until then it sees none of the others, so one
+ * store orders them all. The others are written in order, which is what vhost_resume_packed() relies on.
  */
 bool vhost_packed_give(struct vhost_ring *r, const struct vhost_given *given, unsigned n)
 {
@@ -89,9 +91,13 @@ bool vhost_packed_give(struct vhost_ring *r, const struct vhost_given *given, un
 	struct vhost_place at = first;
 	bool wanted;
 
+	vhost_resume_keep(r);
 	for (unsigned i = 0; i < n; i++) {
 		uint64_t *word = (uint64_t *)&r->slot[at.slot].len;
 
+		if (__builtin_expect(given[i].slots > 1, 0))
+			vhost_resume_pass(r, at, given[i].slots);
+		__atomic_signal_fence(__ATOMIC_RELEASE);
 		if (i > 0)
 			__atomic_store_n(word, second_word(&given[i], at.wrap), __ATOMIC_RELAXED);
 		at = vhost_packed_after(r, at, given[i].slots);

@@ -102,7 +102,10 @@ static inline void vhost_packed_want_kick(struct vhost_ring *r, bool on)
 bool vhost_packed_chain(struct vhost_ring *r, struct vhost_place at, bool writable, struct vhost_chain *chain,
 	struct vhost_given *given);
 
-/** Worker. Gives the `n` oldest chains back. True: the guest wants to be notified of it now (vhost_notify). */
+/**
+ * Worker. Gives all chains from next_used to next_avail back, `n`. True: the guest wants to be notified of it now
+ * (vhost_notify).
+ */
 bool vhost_packed_give(struct vhost_ring *r, const struct vhost_given *given, unsigned n);
 
 /** Worker. Takes what the guest offers into `b`, at most BURST_MAX chains; r->given then holds them. */

@@ -122,12 +122,13 @@ static int set_vring_addr(struct vhost_dev *dev, struct vhost_msg *msg)
 static int set_vring_base(struct vhost_dev *dev, struct vhost_msg *msg)
 {
 	struct vhost_vring *v = vring(dev, msg->payload.state.index);
-
-	bool packed = dev->features >> VIRTIO_F_RING_PACKED & 1;
+	bool packed = dev->features >> VIRTIO_F_RING_PACKED & 1, running = v && v->ring;
 
 	if (!v || (!packed && msg->payload.state.num > UINT16_MAX))
 		return -EINVAL;
 	vhost_dev_pause(dev, msg->payload.state.index);
+	if (running) /* so it is not the ring that another back-end left: it moves there */
+		vhost_dev_forget(dev, msg->payload.state.index);
 	v->base = msg->payload.state.num;
 	return vhost_dev_resume(dev);
 }
@@ -146,6 +147,7 @@ static int get_vring_base(struct vhost_dev *dev, struct vhost_msg *msg)
 	if (!v)
 		return -EINVAL;
 	vhost_dev_pause(dev, msg->payload.state.index);
+	vhost_dev_forget(dev, msg->payload.state.index);
 	v->started = false;
 	replace_fd(&v->kick, -1);
 	msg->payload.state.num = v->base;
@@ -255,8 +257,11 @@ static int set_status(struct vhost_dev *dev, struct vhost_msg *msg)
 	if (msg->payload.u64 > UINT8_MAX)
 		return -EINVAL;
 	dev->status = (uint8_t)msg->payload.u64;
-	if (!(dev->status & VIRTIO_CONFIG_S_DRIVER_OK) && (dev->proto_features >> VHOST_PROTO_STATUS & 1))
+	if (!(dev->status & VIRTIO_CONFIG_S_DRIVER_OK) && (dev->proto_features >> VHOST_PROTO_STATUS & 1)) {
 		vhost_dev_pause_all(dev);
+		for (unsigned i = 0; i < dev->nvring && !dev->status; i++)
+			vhost_dev_forget(dev, i);
+	}
 	return vhost_dev_resume(dev);
 }
 

@@ -76,6 +76,7 @@ struct vhost_ring {
 	bool ever_signalled;
 	bool armed;
 	uint16_t taken;		   /* chains borrowed by rx and not yet given back */
+	uint16_t since_mark;	   /* packed: slots given back since the mark was left (vhost_resume.h) */
 	rte_spinlock_t lock;	   /* tx, when there are several workers */
 	struct vhost_given *given; /* packed, [BURST_MAX]: the chains that rx borrowed */
 } __attribute__((aligned(64)));

@@ -19,7 +19,7 @@ from rig.daemon import Daemon
 CHUNK = os.urandom(1 << 16)
 CHUNKS = 32  # that a stream must get through to count as working
 INTO = 5000  # and the link's number: the TCP port of the guest
-MODES = [("split", "server"), ("split", "client")]
+MODES = [("split", "server"), ("split", "client"), ("packed", "server"), ("packed", "client")]
 
 
 class Link:

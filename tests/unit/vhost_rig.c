@@ -39,7 +39,7 @@ static void memory_lay(struct rig *rig)
 		struct vhost_region *region = &rig->dev.mem.region[i];
 
 		/* pages that fault lie behind each region: a byte too far ends the test */
-		rig->mem[i] = mmap(NULL, RIG_REGION + 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		rig->mem[i] = mmap(NULL, RIG_REGION + 4096, PROT_NONE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 		mprotect(rig->mem[i], RIG_REGION, PROT_READ | PROT_WRITE);
 		*region = (struct vhost_region){.gpa = RIG_GPA + (uint64_t)i * RIG_REGION,
 			.size = RIG_REGION,
