@@ -128,6 +128,23 @@ static void write_port(const struct model_port *port, const char *name, double v
 		out, name, "port", port->name, "network", port->network ? port->network->name : "", value);
 }
 
+static void write_faults(struct metrics *metrics, struct evbuffer *out)
+{
+	struct model *model = metrics->model;
+	struct model_port *port;
+	unsigned n = 0;
+
+	metrics_family(out, "sluice_port_guest_faults_total", METRICS_COUNTER,
+		"Connections of a vhost-user port that ended because the front-end broke the rules.");
+	TAILQ_FOREACH (port, &model->ports, link) {
+		struct dp_port_guest guest;
+
+		if (port->spec.type == DP_VHOST_USER && n++ < METRICS_EACH &&
+			dp_port_guest(model->dp, port->id, &guest) == 0)
+			write_port(port, "sluice_port_guest_faults_total", (double)guest.faults, out);
+	}
+}
+
 static void write_ports(struct metrics *metrics, struct evbuffer *out)
 {
 	struct model *model = metrics->model;
@@ -153,6 +170,7 @@ static void write_ports(struct metrics *metrics, struct evbuffer *out)
 			write_port(port, counter->name, (double)counter_of(counter, &info), out);
 		}
 	}
+	write_faults(metrics, out);
 }
 
 /* --- drops ------------------------------------------------------------------------------------------------

@@ -264,7 +264,7 @@ static int port_show(
 	if (!port)
 		return -1;
 	*result = port_spec_json(model, port);
-	port_spec_describe(port, *result);
+	port_spec_describe(model, port, *result);
 	return 0;
 }
 

@@ -252,7 +252,20 @@ int port_spec_mac(struct model *model, struct model_port *port, const char *seed
 	return 0;
 }
 
-void port_spec_describe(const struct model_port *port, json_t *object)
+/* Who was connected before, and how that ended. */
+static void describe_guest(struct model *model, const struct model_port *port, json_t *object)
+{
+	struct dp_port_guest guest;
+
+	if (dp_port_guest(model->dp, port->id, &guest) < 0)
+		return;
+	put_int(object, "disconnects", guest.ends);
+	put_int(object, "faults", guest.faults);
+	if (guest.ends)
+		put_str(object, "last_disconnect", guest.last_end);
+}
+
+void port_spec_describe(struct model *model, const struct model_port *port, json_t *object)
 {
 	for (unsigned i = 0; i < TYPED_FIELDS; i++) {
 		json_t *value = json_object_get(port->params, typed_fields[i].field);
@@ -260,8 +273,10 @@ void port_spec_describe(const struct model_port *port, json_t *object)
 		if (value && strcmp(typed_fields[i].field, "queues") != 0)
 			json_object_set(object, typed_fields[i].field, value);
 	}
-	if (port->spec.type == DP_VHOST_USER)
-		put_str(object, "socket", port->spec.socket);
+	if (port->spec.type != DP_VHOST_USER)
+		return;
+	put_str(object, "socket", port->spec.socket);
+	describe_guest(model, port, object);
 }
 
 void port_spec_tap(const struct model_port *port, struct tap_port *tap)

@@ -71,7 +71,7 @@ int port_spec_mac(struct model *model, struct model_port *port, const char *seed
 int port_spec_take_mac(struct model *model, struct model_port *port, const char *text, struct api_err *err);
 
 /** Adds the fields of its type to `object`: socket, netns, device, ... */
-void port_spec_describe(const struct model_port *port, json_t *object);
+void port_spec_describe(struct model *model, const struct model_port *port, json_t *object);
 
 /** What a TAP port's interface is to be. */
 struct tap_port;

@@ -198,7 +198,7 @@ static int uplink_show(
 	if (!uplink)
 		return -1;
 	*result = uplink_json(model, uplink);
-	port_spec_describe(uplink, *result);
+	port_spec_describe(model, uplink, *result);
 	return 0;
 }
 

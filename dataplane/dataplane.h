@@ -138,6 +138,14 @@ struct dp_port_info {
 };
 int dp_port_info(struct dp *dp, uint16_t id, struct dp_port_info *info);
 
+/* What a vhost-user port's front-ends have done. */
+struct dp_port_guest {
+	uint64_t ends;	   /* connections that ended */
+	uint64_t faults;   /* of them by a front-end that broke the rules, or took its memory away */
+	char last_end[80]; /* why the last one did; empty: none */
+};
+int dp_port_guest(struct dp *dp, uint16_t id, struct dp_port_guest *guest);
+
 /* --- vteps ---------------------------------------------------------------------------------------------- */
 
 /** A remote tunnel end point of an overlay network. Errors: -EEXIST, -ENOSPC. */

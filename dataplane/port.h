@@ -84,6 +84,7 @@ struct port {
 	uint32_t address;    /* uplink: its own, 0: none */
 	/* control only */
 	struct dp *dp;
+	struct dp_port_guest guest;
 	struct dp_port spec; /* with its own copies of the strings */
 };
 

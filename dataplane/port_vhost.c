@@ -4,6 +4,7 @@
  * now and then.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -135,9 +136,14 @@ static void await(struct vhost_port *vp)
 		retry_later(vp);
 }
 
-static void on_ended(void *arg)
+static void on_ended(void *arg, const char *why, bool fault)
 {
 	struct vhost_port *vp = arg;
+	struct dp_port_guest *guest = &vp->dev.port->guest;
+
+	guest->ends++;
+	guest->faults += fault;
+	snprintf(guest->last_end, sizeof(guest->last_end), "%s", why);
 
 	/* one that hangs up without a word is no better than none */
 	if (vp->conn.served)
@@ -155,7 +161,7 @@ static void on_lost(void *arg, unsigned events)
 	uint64_t n;
 
 	if (read(vp->lost_fd, &n, sizeof(n)) == sizeof(n))
-		vhost_conn_end(&vp->conn);
+		vhost_conn_end(&vp->conn, true, "its memory shrank while it was in use");
 }
 
 static void vhost_close(struct port *port)
@@ -165,7 +171,7 @@ static void vhost_close(struct port *port)
 
 	if (!vp)
 		return;
-	vhost_conn_end(&vp->conn);
+	vhost_conn_end(&vp->conn, false, "the port closed");
 	stop_timer(vp);
 	stop_watch(vp);
 	if (vp->watched)

@@ -64,6 +64,16 @@ int dp_port_info(struct dp *dp, uint16_t id, struct dp_port_info *info)
 	return 0;
 }
 
+int dp_port_guest(struct dp *dp, uint16_t id, struct dp_port_guest *guest)
+{
+	const struct port *port = dp_get_port(dp, id);
+
+	if (!port)
+		return -ENOENT;
+	*guest = port->guest;
+	return 0;
+}
+
 static uint64_t network_drops(struct dp *dp, uint16_t id)
 {
 	uint64_t sum = 0;

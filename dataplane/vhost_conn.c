@@ -1,13 +1,17 @@
 #include "dataplane/vhost_conn.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "dataplane/dp.h"
 
-enum { MESSAGES_A_TURN = 64 }; /* then the loop's other clients have a turn */
+enum {
+	MESSAGES_A_TURN = 64, /* then the loop's other clients have a turn */
+	VHOST_WHY_MAX = 80,
+};
 
 static void close_fds(struct vhost_msg *msg)
 {
@@ -132,6 +136,25 @@ static int serve(struct vhost_conn *conn)
 	return rc < 0 ? rc : 1;
 }
 
+/* `rc` of serve(): what the front-end did. */
+static void end_for(struct vhost_conn *conn, int rc)
+{
+	char why[VHOST_WHY_MAX];
+
+	if (rc == -ECONNRESET)
+		snprintf(why, sizeof(why), "it hung up%s", conn->got ? " in the middle of a message" : "");
+	else if (rc == -EPROTO)
+		snprintf(why, sizeof(why), "no vhost-user message");
+	else if (rc == -EPIPE)
+		snprintf(why, sizeof(why), "it does not read its answers");
+	else
+		snprintf(why, sizeof(why), "%s: %s", vhost_request_name(conn->msg.header.request),
+			rc == -EINVAL	 ? "malformed"
+			: rc == -ENOTSUP ? "not offered"
+					 : strerror(-rc));
+	vhost_conn_end(conn, rc != -ECONNRESET, why);
+}
+
 static void on_readable(void *arg, unsigned events)
 {
 	struct vhost_conn *conn = arg;
@@ -140,7 +163,7 @@ static void on_readable(void *arg, unsigned events)
 	for (unsigned i = 0; i < MESSAGES_A_TURN && rc > 0; i++)
 		rc = serve(conn);
 	if (rc < 0)
-		vhost_conn_end(conn);
+		end_for(conn, rc);
 }
 
 int vhost_conn_start(struct vhost_conn *conn, int fd)
@@ -159,7 +182,7 @@ int vhost_conn_start(struct vhost_conn *conn, int fd)
 	return 0;
 }
 
-void vhost_conn_end(struct vhost_conn *conn)
+void vhost_conn_end(struct vhost_conn *conn, bool fault, const char *why)
 {
 	const struct dp_loop *loop = &conn->dev->port->dp->config.loop;
 
@@ -170,5 +193,5 @@ void vhost_conn_end(struct vhost_conn *conn)
 	conn->fd = -1;
 	close_fds(&conn->msg);
 	vhost_dev_reset(conn->dev);
-	conn->ended(conn->arg);
+	conn->ended(conn->arg, why, fault);
 }

@@ -11,7 +11,8 @@ struct vhost_conn {
 	struct vhost_dev *dev;
 	int fd; /* -1: nobody is connected */
 	void *watch;
-	void (*ended)(void *arg); /* after the device was reset */
+	/* After the device was reset. `fault`: it broke the rules, or took its memory away. */
+	void (*ended)(void *arg, const char *why, bool fault);
 	void *arg;
 	uint64_t served; /* messages */
 	uint32_t got;	 /* bytes of the message so far, header and payload */
@@ -21,5 +22,8 @@ struct vhost_conn {
 /** Takes over a connected, non-blocking socket. -ENOMEM (the socket is closed). */
 int vhost_conn_start(struct vhost_conn *conn, int fd);
 
-/** Closes the connection, resets the device and calls `ended`. Nothing when nobody is connected. */
-void vhost_conn_end(struct vhost_conn *conn);
+/**
+ * Closes the connection, resets the device and calls `ended` with a line that says why, and whether that was a
+ * fault of the front-end's. Nothing when nobody is connected.
+ */
+void vhost_conn_end(struct vhost_conn *conn, bool fault, const char *why);

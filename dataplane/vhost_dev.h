@@ -87,6 +87,9 @@ int vhost_dev_resume(struct vhost_dev *dev);
  */
 int vhost_request(struct vhost_dev *dev, struct vhost_msg *msg, unsigned *reply);
 
+/** Its name in the specification, for people; never NULL. */
+const char *vhost_request_name(uint32_t request);
+
 /* struct port_ops (port.h) */
 uint16_t vhost_rx(struct port *port, struct worker *w, struct burst *b);
 void vhost_complete(struct port *port, struct worker *w, struct burst *b);

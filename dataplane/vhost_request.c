@@ -274,6 +274,7 @@ static int get_status(struct vhost_dev *dev, struct vhost_msg *msg)
 enum { ANY = 255 }; /* the function checks the number of fds */
 
 struct request {
+	const char *name;
 	int (*fn)(struct vhost_dev *dev, struct vhost_msg *msg);
 	uint16_t size; /* of the payload; the least where it varies */
 	uint16_t most; /* 0: exactly `size` */
@@ -282,34 +283,41 @@ struct request {
 };
 
 static const struct request requests[VHOST_REQUESTS] = {
-	[VHOST_GET_FEATURES] = {.fn = get_features, .reply = 8},
-	[VHOST_SET_FEATURES] = {.fn = set_features, .size = 8},
-	[VHOST_SET_OWNER] = {.fn = set_owner},
-	[VHOST_RESET_OWNER] = {.fn = reset_owner},
-	[VHOST_SET_MEM_TABLE] = {.fn = set_mem_table,
-		.size = 8,
-		.most = sizeof(struct vhost_wire_table),
+	[VHOST_GET_FEATURES] = {"GET_FEATURES", .fn = get_features, .reply = 8},
+	[VHOST_SET_FEATURES] = {"SET_FEATURES", .fn = set_features, .size = 8},
+	[VHOST_SET_OWNER] = {"SET_OWNER", .fn = set_owner},
+	[VHOST_RESET_OWNER] = {"RESET_OWNER", .fn = reset_owner},
+	[VHOST_SET_MEM_TABLE] = {"SET_MEM_TABLE", .fn = set_mem_table, .size = 8,
+		.most = sizeof(struct vhost_wire_table), .fds = ANY},
+	[VHOST_SET_VRING_NUM] = {"SET_VRING_NUM", .fn = set_vring_num, .size = 8},
+	[VHOST_SET_VRING_ADDR] = {"SET_VRING_ADDR", .fn = set_vring_addr,
+		.size = sizeof(struct vhost_wire_addr)},
+	[VHOST_SET_VRING_BASE] = {"SET_VRING_BASE", .fn = set_vring_base, .size = 8},
+	[VHOST_GET_VRING_BASE] = {"GET_VRING_BASE", .fn = get_vring_base, .size = 8, .reply = 8},
+	[VHOST_SET_VRING_KICK] = {"SET_VRING_KICK", .fn = set_vring_kick, .size = 8, .fds = ANY},
+	[VHOST_SET_VRING_CALL] = {"SET_VRING_CALL", .fn = set_vring_call, .size = 8, .fds = ANY},
+	[VHOST_SET_VRING_ERR] = {"SET_VRING_ERR", .fn = set_vring_err, .size = 8, .fds = ANY},
+	[VHOST_GET_PROTOCOL_FEATURES] = {"GET_PROTOCOL_FEATURES", .fn = get_protocol_features, .reply = 8},
+	[VHOST_SET_PROTOCOL_FEATURES] = {"SET_PROTOCOL_FEATURES", .fn = set_protocol_features, .size = 8},
+	[VHOST_GET_QUEUE_NUM] = {"GET_QUEUE_NUM", .fn = get_queue_num, .reply = 8},
+	[VHOST_SET_VRING_ENABLE] = {"SET_VRING_ENABLE", .fn = set_vring_enable, .size = 8},
+	[VHOST_SEND_RARP] = {"SEND_RARP", .fn = send_rarp, .size = 8},
+	[VHOST_NET_SET_MTU] = {"NET_SET_MTU", .fn = net_set_mtu, .size = 8},
+	[VHOST_SET_BACKEND_REQ_FD] = {"SET_BACKEND_REQ_FD", .fn = set_backend_req_fd, .fds = 1},
+	[VHOST_GET_MAX_MEM_SLOTS] = {"GET_MAX_MEM_SLOTS", .fn = get_max_mem_slots, .reply = 8},
+	[VHOST_ADD_MEM_REG] = {"ADD_MEM_REG", .fn = add_mem_reg, .size = sizeof(struct vhost_wire_slot),
+		.fds = 1},
+	[VHOST_REM_MEM_REG] = {"REM_MEM_REG", .fn = rem_mem_reg, .size = sizeof(struct vhost_wire_slot),
 		.fds = ANY},
-	[VHOST_SET_VRING_NUM] = {.fn = set_vring_num, .size = 8},
-	[VHOST_SET_VRING_ADDR] = {.fn = set_vring_addr, .size = sizeof(struct vhost_wire_addr)},
-	[VHOST_SET_VRING_BASE] = {.fn = set_vring_base, .size = 8},
-	[VHOST_GET_VRING_BASE] = {.fn = get_vring_base, .size = 8, .reply = 8},
-	[VHOST_SET_VRING_KICK] = {.fn = set_vring_kick, .size = 8, .fds = ANY},
-	[VHOST_SET_VRING_CALL] = {.fn = set_vring_call, .size = 8, .fds = ANY},
-	[VHOST_SET_VRING_ERR] = {.fn = set_vring_err, .size = 8, .fds = ANY},
-	[VHOST_GET_PROTOCOL_FEATURES] = {.fn = get_protocol_features, .reply = 8},
-	[VHOST_SET_PROTOCOL_FEATURES] = {.fn = set_protocol_features, .size = 8},
-	[VHOST_GET_QUEUE_NUM] = {.fn = get_queue_num, .reply = 8},
-	[VHOST_SET_VRING_ENABLE] = {.fn = set_vring_enable, .size = 8},
-	[VHOST_SEND_RARP] = {.fn = send_rarp, .size = 8},
-	[VHOST_NET_SET_MTU] = {.fn = net_set_mtu, .size = 8},
-	[VHOST_SET_BACKEND_REQ_FD] = {.fn = set_backend_req_fd, .fds = 1},
-	[VHOST_GET_MAX_MEM_SLOTS] = {.fn = get_max_mem_slots, .reply = 8},
-	[VHOST_ADD_MEM_REG] = {.fn = add_mem_reg, .size = sizeof(struct vhost_wire_slot), .fds = 1},
-	[VHOST_REM_MEM_REG] = {.fn = rem_mem_reg, .size = sizeof(struct vhost_wire_slot), .fds = ANY},
-	[VHOST_SET_STATUS] = {.fn = set_status, .size = 8},
-	[VHOST_GET_STATUS] = {.fn = get_status, .reply = 8},
+	[VHOST_SET_STATUS] = {"SET_STATUS", .fn = set_status, .size = 8},
+	[VHOST_GET_STATUS] = {"GET_STATUS", .fn = get_status, .reply = 8},
 };
+
+const char *vhost_request_name(uint32_t request)
+{
+	return request < VHOST_REQUESTS && requests[request].name ? requests[request].name
+								  : "unknown request";
+}
 
 int vhost_request(struct vhost_dev *dev, struct vhost_msg *msg, unsigned *reply)
 {

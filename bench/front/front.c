@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "bench/front/front_private.h"
@@ -262,24 +263,42 @@ size_t front_rx_copy(const struct front_ring *r, const struct front_frame *frame
 	return done;
 }
 
+static int64_t now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* Waits for a frame. A call that is read may be of frames that were seen without it, so there may be none yet. */
+static bool wait_for_frame(struct front_ring *r, struct front_frame *frame, int timeout_ms)
+{
+	struct pollfd called = {.fd = r->call, .events = POLLIN};
+	int64_t end = now_ms() + timeout_ms, left = timeout_ms;
+	eventfd_t count;
+
+	while (front_rx_burst(r, frame, 1) == 0) {
+		if (left < 0 || poll(&called, 1, (int)left) == 0)
+			return front_rx_burst(r, frame, 1) == 1;
+		eventfd_read(r->call, &count);
+		left = end - now_ms();
+	}
+	return true;
+}
+
 int front_receive(struct front *f, void *to, size_t cap, int timeout_ms)
 {
 	struct front_ring *r = front_rx_ring(f, 0);
-	struct pollfd called = {.fd = r->call, .events = POLLIN};
 	struct front_frame frame;
-	eventfd_t count;
 	size_t len;
+	bool came;
 
 	front_ring_interrupts(r, true);
-	if (front_rx_burst(r, &frame, 1) == 0) {
-		poll(&called, 1, timeout_ms);
-		eventfd_read(r->call, &count);
-		if (front_rx_burst(r, &frame, 1) == 0) {
-			front_ring_interrupts(r, false);
-			return -EAGAIN;
-		}
-	}
+	came = wait_for_frame(r, &frame, timeout_ms);
 	front_ring_interrupts(r, false);
+	if (!came)
+		return -EAGAIN;
 	len = front_rx_copy(r, &frame, to, cap);
 	front_rx_done(r, &frame, 1);
 	return (int)len;

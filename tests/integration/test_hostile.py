@@ -1,0 +1,47 @@
+"""Front-ends that mean ill, by the thousand, at one port of a daemon whose other ports go on as if they were alone."""
+
+import json
+import os
+
+import pytest
+
+from rig.daemon import BUILD
+from rig.process import run
+
+SEED = int(os.environ.get("SLUICE_SEED", "1"))
+ROUNDS = int(os.environ.get("SLUICE_ROUNDS", "10000"))
+
+
+def open_files(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def resident_mb(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("RssAnon:")) / 1024
+
+
+@pytest.mark.parametrize("idle", ["poll", "adaptive"])
+def test_hostile_front_ends_hurt_nobody(start_sluiced, tmp_path, idle):
+    program = BUILD / "tests" / "hostile" / "hostile-front"
+    names = ["hostile", "honest1", "honest2", "neighbour"]
+    networks = ["bad", "good", "good", "bad"]
+    sluiced = start_sluiced({
+        "dataplane": {"idle": idle},
+        "networks": [{"name": "bad", "mode": "bridge"}, {"name": "good", "mode": "bridge"}],
+        "ports": [{"name": name, "network": network, "type": "vhost-user", "socket": f"{tmp_path}/{name}",
+                   "ring": "packed"} for name, network in zip(names, networks)]})
+    sockets = [f"{tmp_path}/{name}" for name in names]
+    run([program, *sockets, "50", str(SEED)])  # whatever is made once, is made
+    files, resident = open_files(sluiced.process.pid), resident_mb(sluiced.process.pid)
+    done = json.loads(run([program, *sockets, str(ROUNDS // 2), str(SEED + (idle == "poll"))], timeout_s=600).stdout)
+    assert done["rounds"] == ROUNDS // 2 and done["hung_up"] > ROUNDS // 20
+    assert open_files(sluiced.process.pid) == files
+    assert resident_mb(sluiced.process.pid) < resident + 16
+    ports = {name: sluiced.rpc("port.show", name=name) for name in names}
+    assert ports["hostile"]["disconnects"] == ROUNDS // 2 + 50
+    assert done["hung_up"] <= ports["hostile"]["faults"] <= ROUNDS // 2 + 50
+    assert ports["hostile"]["rx_drops"] > 0
+    for name in names[1:3]:
+        assert (ports[name]["rx_drops"], ports[name]["tx_drops"], ports[name]["faults"]) == (0, 0, 0), ports[name]
+        assert ports[name]["last_disconnect"] == "it hung up"
