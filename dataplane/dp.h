@@ -40,7 +40,7 @@ struct dp {
 	struct dp_config config;
 	struct neigh_table *neigh;
 	struct path_watches *paths; /* path_watch.h; of sockets that are to appear */
-	struct notifier *notifier; /* of guests; NULL where the kernel has none */
+	struct notifier *notifier;  /* of guests; NULL where the kernel has none */
 	struct dp_private *priv;
 };
 
