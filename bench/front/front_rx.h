@@ -85,6 +85,8 @@ static inline unsigned front_rx_burst(struct front_ring *r, struct front_frame *
 {
 	uint16_t ready = front_rx_ready(r, max);
 	uint16_t pos = r->seen;
+	/* not all were counted: the last frame among them may go on behind */
+	uint16_t least = r->packed && ready == max + FRONT_MAX_BUFFERS ? FRONT_MAX_BUFFERS : 1;
 	unsigned n;
 
 	if (ready > (uint16_t)(r->posted - r->seen)) {
@@ -98,7 +100,7 @@ static inline unsigned front_rx_burst(struct front_ring *r, struct front_frame *
 		__builtin_prefetch(frame - FRONT_HDR);
 		__builtin_prefetch(frame);
 	}
-	for (n = 0; n < max && ready > 0; n++) {
+	for (n = 0; n < max && ready >= least; n++) {
 		r->bad_used += !front_rx_frame(r, pos, ready, &frames[n]);
 		pos += frames[n].buffers;
 		ready -= frames[n].buffers;
