@@ -98,11 +98,26 @@ static int read_socket_mode(const char *text, uint32_t *mode, struct api_err *er
 	return 0;
 }
 
+/* The socket of a port in client mode is its peer's. */
+static int check_mode(const json_t *params, struct api_err *err)
+{
+	static const char *const fields[] = {"owner", "group", "socket_mode"};
+	const char *mode = param_str(params, "mode");
+
+	if (!mode || strcmp(mode, "client") != 0)
+		return 0;
+	for (unsigned i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
+		if (param_given(params, fields[i]))
+			return api_fail(err, API_INVALID, fields[i],
+				"not for mode client, whose socket is its peer's");
+	return 0;
+}
+
 int port_spec_check(const json_t *params, struct api_err *err)
 {
 	uint32_t mode;
 
-	if (check_fields(params, err) < 0)
+	if (check_fields(params, err) < 0 || check_mode(params, err) < 0)
 		return -1;
 	return read_socket_mode(param_str(params, "socket_mode"), &mode, err);
 }

@@ -16,6 +16,16 @@ static bool has(const struct vhost_dev *dev, unsigned feature)
 	return dev->features >> feature & 1;
 }
 
+/* Nothing is offered that needs something which is not (virtio 1.1, 2.2.2 and 5.1.3.1). */
+static uint64_t without_orphans(uint64_t offered)
+{
+	if (!(offered >> VIRTIO_NET_F_CSUM & 1))
+		offered &= ~(UINT64_C(1) << VIRTIO_NET_F_HOST_TSO4 | UINT64_C(1) << VIRTIO_NET_F_HOST_TSO6);
+	if (!(offered >> VIRTIO_NET_F_GUEST_CSUM & 1))
+		offered &= ~(UINT64_C(1) << VIRTIO_NET_F_GUEST_TSO4 | UINT64_C(1) << VIRTIO_NET_F_GUEST_TSO6);
+	return offered;
+}
+
 static uint64_t features_offered(const struct port *port)
 {
 	uint64_t offered = UINT64_C(1) << VIRTIO_F_VERSION_1 | UINT64_C(1) << VIRTIO_NET_F_MRG_RXBUF |
@@ -31,7 +41,7 @@ static uint64_t features_offered(const struct port *port)
 		offered |= UINT64_C(1) << VIRTIO_NET_F_MQ;
 	if (port->spec.packed)
 		offered |= UINT64_C(1) << VIRTIO_F_RING_PACKED;
-	return offered & ~port->spec.mask;
+	return without_orphans(offered & ~port->spec.mask);
 }
 
 static void vring_clear(struct vhost_vring *v)

@@ -201,6 +201,12 @@ class Daemon:
     def wait_port(self, name, state="up"):
         wait.until(lambda: self.port(name)["state"] == state, f"port {name} {state}")
 
+    def wait_kept(self, *names):
+        """Waits until the state file has objects of these names; a change is there within 100 ms."""
+        path = self.state / "state.json"
+        wait.until(lambda: path.exists() and all(f'"{name}"' in path.read_text() for name in names),
+                   f"{names} are in the state file")
+
     def fdb(self, network):
         """The network's MAC table: {mac: entry}."""
         return {entry["mac"]: entry for entry in self.rpc("fdb.list") if entry["network"] == network}

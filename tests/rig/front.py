@@ -3,12 +3,15 @@
 import os
 import select
 import signal
+import socket
+import struct
 import subprocess
 
 from rig import wait
 from rig.daemon import program
 from rig.process import Process
 
+GET_FEATURES = 1  # a vhost-user request
 # Bits of virtio features.
 MRG_RXBUF, MQ, INDIRECT_DESC, EVENT_IDX, VERSION_1, RING_PACKED = (1 << bit for bit in (15, 22, 28, 29, 32, 34))
 
@@ -54,3 +57,12 @@ class Front(Process):
 
     def __exit__(self, *_):
         self.close()
+
+
+def offered_features(path):
+    """What the port at this socket offers to whoever asks, as bits."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        sock.settimeout(wait.PATIENCE_S)
+        sock.connect(str(path))
+        sock.sendall(struct.pack("=III", GET_FEATURES, 1, 0))
+        return struct.unpack("=IIIQ", sock.recv(20, socket.MSG_WAITALL))[3]
