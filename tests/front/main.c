@@ -5,10 +5,11 @@
  *	test-front steady SOCKET MAC SOCKET MAC POKED-MAC [listen]    two guests that talk (steady.h)
  *		report                 numbers since the start
  *		finish                 no more frames, and waits for those under way
+ *		again                  connects once more, when the switch is back
  *	test-front subject SOCKET MAC PEER-MAC [listen]               one that things happen to (subject.h)
  *		connect SHAPE, reboot SHAPE, reset-owner SHAPE
  *			SHAPE: ring=N buffer=N pairs=N features=HEX, what a guest chooses; each has a default
- *		hang-up, stop, disable PAIR, enable PAIR, halt, go-on, grow, report
+ *		again, hang-up, stop, disable PAIR, enable PAIR, halt, go-on, grow, report
  *		check N                N more questions are answered
  */
 #include <err.h>
@@ -52,6 +53,12 @@ static int do_connect(struct subject *s, const char *shape)
 		station_disconnect(&s->station);
 	read_shape(&s->station.opt, shape);
 	return station_connect(&s->station);
+}
+
+/* As one whose switch is back. */
+static int do_again(struct subject *s, const char *rest)
+{
+	return front_connect(s->station.front);
 }
 
 static int do_hang_up(struct subject *s, const char *rest)
@@ -119,6 +126,7 @@ static const struct {
 	bool alone; /* also when it is not connected */
 } commands[] = {
 	{"connect", do_connect, true},
+	{"again", do_again},
 	{"hang-up", do_hang_up},
 	{"stop", do_stop},
 	{"reboot", do_reboot},
@@ -218,6 +226,18 @@ static void finish(struct steady *s)
 		steady_turn(s, -1);
 }
 
+/* Both connect once more, and what was under way is forgotten. */
+static int connect_again(struct steady *s)
+{
+	int rc = 0;
+
+	for (unsigned i = 0; i < 2 && rc == 0; i++) {
+		rc = front_connect(s->side[i].front);
+		s->sent[i] = s->received[i];
+	}
+	return rc;
+}
+
 static int run_steady(char **args, bool listen)
 {
 	struct steady s = {0};
@@ -248,7 +268,10 @@ static int run_steady(char **args, bool listen)
 			break;
 		if (!strcmp(line, "finish"))
 			finish(&s);
-		report_steady(&s);
+		if (!strcmp(line, "again") && connect_again(&s) < 0)
+			printf("failed: not connected again\n");
+		else
+			report_steady(&s);
 	}
 	station_disconnect(&s.side[0]);
 	station_disconnect(&s.side[1]);

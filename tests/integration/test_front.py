@@ -138,3 +138,24 @@ def test_a_guest_that_anything_happens_to_harms_nobody_and_comes_back(start_slui
     world.check_steady(world.steady.do("finish"))
     drops = world.sluiced.rpc("stats.drops")
     assert {row["port"] for row in drops} == {"subject"}, drops
+
+
+@pytest.mark.parametrize("mode", ["server", "client"])
+def test_ports_and_their_guests_are_there_again_after_the_switch_was_killed(sluiced, stack, mode):
+    world = Beside(stack, sluiced, mode, seed=22)
+
+    def ports():
+        rows = [sluiced.rpc("port.show", name=name) for name in ("a", "b", "subject")]
+        return [{key: value for key, value in row.items() if not key.startswith(("rx_", "tx_"))} for row in rows]
+
+    before = ports()
+    sluiced.wait_kept("a", "b", "subject")
+    for _ in range(ROUNDS // 2):
+        world.check()
+        world.some_time()
+        sluiced.kill()
+        sluiced.start()
+        world.steady.do("again")
+        world.subject.do("again")
+        world.check()
+        assert ports() == before
