@@ -22,25 +22,6 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* Writes an empty virtio_net_hdr and a frame of the pattern behind it; returns the bytes of both. */
-static uint32_t place(struct packed_rig *p, uint64_t gpa, uint32_t len, uint8_t seed)
-{
-	memset(rig_at(p->rig, gpa), 0, VHOST_HDR);
-	rig_fill(rig_at(p->rig, gpa) + VHOST_HDR, len, seed);
-	return VHOST_HDR + len;
-}
-
-static void expect_frame(struct packed_rig *p, unsigned i, uint32_t len, uint8_t seed)
-{
-	static uint8_t want[FRAME_MAX], got[FRAME_MAX];
-	const struct frame *f = &p->rig->w.burst.frame[i];
-
-	assert_int_equal(f->len, len);
-	rig_fill(want, len, seed);
-	frame_copy(f, got);
-	assert_memory_equal(got, want, len);
-}
-
 static void expect_back(struct packed_rig *p, unsigned slots, uint16_t want)
 {
 	uint16_t id;
@@ -62,9 +43,9 @@ static void expect_nothing_back(struct packed_rig *p)
 /* A good frame arrives and goes back: what came before has done no lasting harm. */
 static void expect_well(struct packed_rig *p)
 {
-	packed_offer(&p->rx, &(struct packed_link){RIG_DATA, place(p, RIG_DATA, 100, 77)}, 1, 99);
+	packed_offer(&p->rx, &(struct packed_link){RIG_DATA, rig_place(p->rig, RIG_DATA, 100, 77)}, 1, 99);
 	assert_int_equal(rig_rx(p->rig), 1);
-	expect_frame(p, 0, 100, 77);
+	rig_expect_frame(p->rig, 0, 100, 77);
 	rig_complete(p->rig);
 	expect_back(p, 1, 99);
 }
@@ -78,11 +59,11 @@ static void frames_of_every_length_round_and_round(void **state)
 		uint32_t len = lens[i % (sizeof(lens) / sizeof(lens[0]))];
 		uint16_t id = (uint16_t)(i * 7);
 
-		packed_offer(
-			&p->rx, &(struct packed_link){RIG_DATA, place(p, RIG_DATA, len, (uint8_t)i)}, 1, id);
+		packed_offer(&p->rx,
+			&(struct packed_link){RIG_DATA, rig_place(p->rig, RIG_DATA, len, (uint8_t)i)}, 1, id);
 		assert_int_equal(rig_rx(p->rig), 1);
 		assert_int_equal(p->rig->w.burst.bytes, len);
-		expect_frame(p, 0, len, (uint8_t)i);
+		rig_expect_frame(p->rig, 0, len, (uint8_t)i);
 		expect_nothing_back(p);
 		rig_complete(p->rig);
 		expect_back(p, 1, id);
@@ -95,11 +76,11 @@ static void header_in_its_own_descriptor(void **state)
 {
 	struct packed_rig *p = *state;
 
-	place(p, RIG_DATA, 1000, 1);
+	rig_place(p->rig, RIG_DATA, 1000, 1);
 	packed_offer(
 		&p->rx, (struct packed_link[]){{RIG_DATA, VHOST_HDR}, {RIG_DATA + VHOST_HDR, 1000}}, 2, 5);
 	assert_int_equal(rig_rx(p->rig), 1);
-	expect_frame(p, 0, 1000, 1);
+	rig_expect_frame(p->rig, 0, 1000, 1);
 	rig_complete(p->rig);
 	expect_back(p, 2, 5);
 	expect_well(p);
@@ -120,7 +101,7 @@ static void linked_descriptors_that_cut_the_header_and_cross_the_regions(void **
 		link[i] = (struct packed_link){at + i * 5, 5};
 	packed_offer(&p->rx, link, 60, 11);
 	assert_int_equal(rig_rx(p->rig), 1);
-	expect_frame(p, 0, 288, 2);
+	rig_expect_frame(p->rig, 0, 288, 2);
 	rig_complete(p->rig);
 	expect_back(p, 60, 11);
 	expect_well(p);
@@ -131,13 +112,13 @@ static void indirect_table(void **state)
 	struct packed_rig *p = *state;
 	struct vring_packed_desc *table = (struct vring_packed_desc *)rig_at(p->rig, RIG_DATA + 65536);
 
-	place(p, RIG_DATA, 500, 3);
+	rig_place(p->rig, RIG_DATA, 500, 3);
 	table[0] = (struct vring_packed_desc){RIG_DATA, VHOST_HDR, 0, 0};
 	table[1] = (struct vring_packed_desc){RIG_DATA + VHOST_HDR, 200, 0, 0};
 	table[2] = (struct vring_packed_desc){RIG_DATA + VHOST_HDR + 200, 300, 0, 0};
 	packed_offer(&p->rx, &(struct packed_link){RIG_DATA + 65536, 3 * sizeof(*table), INDIRECT}, 1, 4);
 	assert_int_equal(rig_rx(p->rig), 1);
-	expect_frame(p, 0, 500, 3);
+	rig_expect_frame(p->rig, 0, 500, 3);
 	rig_complete(p->rig);
 	expect_back(p, 1, 4);
 }
@@ -149,7 +130,7 @@ static void a_burst_of_all_kinds_keeps_its_order(void **state)
 
 	for (unsigned i = 0; i < 8; i++) {
 		uint64_t at = RIG_DATA + i * 4096;
-		uint32_t len = place(p, at, 100 + i, (uint8_t)i);
+		uint32_t len = rig_place(p->rig, at, 100 + i, (uint8_t)i);
 		struct packed_link one[] = {{at, len}},
 				   two[] = {{at, VHOST_HDR}, {at + VHOST_HDR, len - VHOST_HDR}},
 				   three[] = {{at, 20}, {at + 20, 30}, {at + 50, len - 50}};
@@ -162,7 +143,7 @@ static void a_burst_of_all_kinds_keeps_its_order(void **state)
 	}
 	assert_int_equal(rig_rx(p->rig), 8);
 	for (unsigned i = 0; i < 8; i++)
-		expect_frame(p, i, 100 + i, (uint8_t)i);
+		rig_expect_frame(p->rig, i, 100 + i, (uint8_t)i);
 	expect_nothing_back(p);
 	rig_complete(p->rig);
 	for (unsigned i = 0; i < 8; i++)
@@ -175,7 +156,7 @@ static void a_full_ring_is_taken_in_bursts(void **state)
 	struct packed_rig *p = *state;
 	unsigned got = 0;
 
-	place(p, RIG_DATA, 60, 5);
+	rig_place(p->rig, RIG_DATA, 60, 5);
 	for (unsigned i = 0; i < RIG_SIZE; i++)
 		packed_offer(&p->rx, &(struct packed_link){RIG_DATA, VHOST_HDR + 60}, 1, (uint16_t)i);
 	while (got < RIG_SIZE) {
@@ -193,7 +174,7 @@ static void a_full_ring_is_taken_in_bursts(void **state)
 static void an_offload_that_fits_is_taken_and_one_that_does_not_is_counted(void **state)
 {
 	struct packed_rig *p = *state;
-	uint32_t len = place(p, RIG_DATA, 100, 5);
+	uint32_t len = rig_place(p->rig, RIG_DATA, 100, 5);
 	struct virtio_net_hdr *hdr = (struct virtio_net_hdr *)rig_at(p->rig, RIG_DATA);
 
 	hdr->flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
@@ -302,7 +283,7 @@ static void it_asks_to_be_kicked_only_when_told_to(void **state)
 	assert_int_equal(p->rx.device_wish->flags, VRING_PACKED_EVENT_FLAG_ENABLE);
 	vhost_arm(&p->rig->port, 0, false);
 	assert_int_equal(p->rx.device_wish->flags, VRING_PACKED_EVENT_FLAG_DISABLE);
-	packed_offer(&p->rx, &(struct packed_link){RIG_DATA, place(p, RIG_DATA, 60, 1)}, 1, 0);
+	packed_offer(&p->rx, &(struct packed_link){RIG_DATA, rig_place(p->rig, RIG_DATA, 60, 1)}, 1, 0);
 	assert_true(vhost_arm(&p->rig->port, 0, true));
 }
 

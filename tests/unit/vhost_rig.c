@@ -6,6 +6,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "tests/unit/unit.h"
+
 static void ring_lay(struct rig *rig, struct guest_ring *g, uint64_t gpa)
 {
 	struct vhost_ring *r = aligned_alloc(64, sizeof(*r));
@@ -156,4 +158,36 @@ void rig_fill(uint8_t *dst, uint32_t len, uint8_t seed)
 {
 	for (uint32_t i = 0; i < len; i++)
 		dst[i] = (uint8_t)(i * 31 + seed + (i >> 8));
+}
+
+uint32_t rig_place(struct rig *rig, uint64_t gpa, uint32_t len, uint8_t seed)
+{
+	memset(rig_at(rig, gpa), 0, VHOST_HDR);
+	rig_fill(rig_at(rig, gpa) + VHOST_HDR, len, seed);
+	return VHOST_HDR + len;
+}
+
+unsigned rig_link(struct vring_desc *table, unsigned from, uint64_t gpa, uint32_t len, uint32_t step)
+{
+	unsigned n = 0;
+
+	for (uint32_t at = 0; at < len; at += step, n++) {
+		uint32_t part = len - at < step ? len - at : step;
+
+		table[from + n] = (struct vring_desc){
+			gpa + at, part, at + part < len ? VRING_DESC_F_NEXT : 0, (uint16_t)(from + n + 1)};
+	}
+	return n;
+}
+
+void rig_expect_frame(struct rig *rig, unsigned i, uint32_t len, uint8_t seed)
+{
+	static uint8_t want[FRAME_MAX], got[FRAME_MAX];
+	const struct frame *f = &rig->w.burst.frame[i];
+
+	assert_int_equal(f->len, len);
+	assert_int_equal(f->hdr_len, len < HDR_COPY ? len : HDR_COPY);
+	rig_fill(want, len, seed);
+	frame_copy(f, got);
+	assert_memory_equal(got, want, len);
 }
