@@ -97,6 +97,9 @@ static const struct goal goals[] = {
 		{{0}, NULL}, AT_LEAST, 1},
 	{"established traffic while the table is full: percent lost", METRIC_LOSS,
 		{{"lb-full", "", 64, 10000}, "sluice"}, {{0}, NULL}, AT_MOST, 0},
+	{"TCP between two containers: Gbit/s over the kernel's bridge with veth", METRIC_GBPS,
+		{{"bulk", "local", 1518, 1}, "sluice"}, {{"bulk", "local", 1518, 1}, "linux-bridge"},
+		AT_LEAST, 0.8},
 	{"2 ports, no huge pages: MB of its own", METRIC_RSS_ANON, {{"memory", "", 64, 2}, "sluice"},
 		{{0}, NULL}, AT_MOST, 150},
 };

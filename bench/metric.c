@@ -2,6 +2,7 @@
 
 static const struct metric_info table[METRICS] = {
 	[METRIC_MPPS] = {"mpps", "Mpps", 2, true, true},
+	[METRIC_GBPS] = {"gbps", "Gbit/s", 2, true, true},
 	[METRIC_CYCLES] = {"cycles_per_packet", "cycles/packet", 1, true, true},
 	[METRIC_BUSY] = {"busy_pct", "busy%", 0, false, false},
 	[METRIC_NDR] = {"ndr_mpps", "NDR", 2, true, true},

@@ -59,6 +59,15 @@ static int run(struct peer *p, const char *verb, void (*line)(void *, const char
 	return program_run(path, verb, line, p, error);
 }
 
+static void take_end(struct peer *p, const char *value)
+{
+	struct stream_end *end = &p->end[p->n_ends];
+
+	if (p->n_ends < PEER_MAX_ENDS &&
+		sscanf(value, "%15s %95s %47s", end->name, end->netns, end->address) == 3)
+		p->n_ends++;
+}
+
 static void take_up_line(void *context, const char *text)
 {
 	struct peer *p = context;
@@ -69,6 +78,8 @@ static void take_up_line(void *context, const char *text)
 		snprintf(p->socket[p->n_sockets++], sizeof(p->socket[0]), "%s", value);
 	else if (strncmp(text, "connects", key) == 0)
 		p->connects = true;
+	else if (strncmp(text, "end", key) == 0)
+		take_end(p, value);
 	else if (strncmp(text, "pid", key) == 0)
 		p->pid = (pid_t)strtol(value, NULL, 10);
 	else if (strncmp(text, "mac", key) == 0)
@@ -153,6 +164,7 @@ static int program_up(struct peer *p, const struct peer_setup *setup, struct fro
 int peer_up(struct peer *p, const struct peer_setup *setup, struct front *fronts[PEER_MAX_PORTS])
 {
 	p->n_sockets = 0;
+	p->n_ends = 0;
 	p->connects = false;
 	p->pid = 0;
 	memset(p->mac, 0, sizeof(p->mac));

@@ -20,7 +20,8 @@
  *	up      Starts the switch with BENCH_PORTS vhost-user ports, one worker on BENCH_WORKER_CORE, and
  *	        prints lines: "socket PATH" for each port; "connects" when it connects to them rather than
  *	        listens; "pid N"; "version TEXT"; "command TEXT" (what it runs, for the reader); "mac MAC"
- *	        where the scenario needs one. Exit 77: it can't run here, or not this scenario, and the last
+ *	        where the scenario needs one; "end NAME NETNS ADDRESS" for each namespace that a stream may
+ *	        begin or end in (bulk). Exit 77: it can't run here, or not this scenario, and the last
  *	        line on stderr is the reason.
  *	reset   Begins a measurement.
  *	cycles  Ends it and prints "cycles_per_packet X": of the worker, polls that found nothing left out.
@@ -44,14 +45,15 @@
 #include "bench/options.h"
 #include "bench/report.h"
 #include "bench/share.h"
+#include "bench/stream.h"
 
-enum { PEER_MAX_PORTS = 512 };
+enum { PEER_MAX_PORTS = 512, PEER_MAX_ENDS = 12 };
 
 struct front;
 
 struct peer_setup {
 	const char *scenario;
-	unsigned ports; /* 2..PEER_MAX_PORTS */
+	unsigned ports; /* 2..PEER_MAX_PORTS, or 0 */
 	unsigned count;
 	unsigned size; /* bytes of the longest frame to come, with FCS */
 };
@@ -62,6 +64,8 @@ struct peer {
 	char dir[64]; /* BENCH_DIR; empty when it is down */
 	char socket[PEER_MAX_PORTS][108];
 	unsigned n_sockets;
+	struct stream_end end[PEER_MAX_ENDS];
+	unsigned n_ends;
 	bool connects;
 	pid_t pid;
 	uint8_t mac[6]; /* of what the scenario says, or zero */

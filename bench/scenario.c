@@ -9,6 +9,11 @@ static unsigned each_a_port(unsigned count)
 	return count;
 }
 
+static unsigned no_port(unsigned count)
+{
+	return 0;
+}
+
 const struct scenario scenarios[] = {
 	{"l2", "two ports, MAC look-up, one pair of hosts or many in random order", "pairs", {64}, {1}, NULL,
 		false, l2_take},
@@ -37,6 +42,8 @@ const struct scenario scenarios[] = {
 		"connections", {64}, {1000, 10000, 100000}, NULL, false, lb_take},
 	{"lb-full", "the same with a connection table that is full", "connections", {64}, {10000}, NULL,
 		false, lb_full_take},
+	{"bulk", "TCP between containers and to another host, with offloads and without", "connections",
+		{1518}, {1}, no_port, false, bulk_take},
 	{"memory", "what the switch occupies, without huge pages, once traffic has flowed", "ports", {64},
 		{2}, each_a_port, true, memory_take},
 	{0},

@@ -42,6 +42,7 @@ extern const struct scenario scenarios[];
 /** NULL: there is none of that name. */
 const struct scenario *scenario_find(const char *name);
 
+int bulk_take(struct session *s);
 int crowd_take(struct session *s);
 int flood_take(struct session *s);
 int idle_take(struct session *s);

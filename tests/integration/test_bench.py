@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from rig.daemon import BUILD
+from rig.process import run
 
 BENCH = BUILD / "sluice-bench"
 SHORT = ["--turns", "1", "--seconds", "0.1", "--warm-up", "0.05"]
@@ -48,6 +49,21 @@ def test_five_hundred_ports_carry_traffic_while_others_come_and_go():
         assert trial["sent"] > 500 and (trial["lost"], trial["wrong"]) == (0, 0), trial
     assert changing["changes"] >= 200
     assert {goal["limit"]: goal["met"] for goal in report["goals"]}[0]
+
+
+def test_bulk_traffic_beside_the_kernels_bridge(requires):
+    requires("ip", "ethtool")
+    report = bench("--peers", "sluice,linux-bridge", "--huge-mb", "0", scenario="bulk")
+    ways = {name: [t["variant"] for t in report["trials"] if t["peer"] == name] for name in ("sluice", "linux-bridge")}
+    assert ways["linux-bridge"] == ["local", "to remote", "from remote", "local, plain", "to remote, plain",
+                                    "from remote, plain"]
+    assert ways["sluice"] == ways["linux-bridge"] + ["packet to packet", "packet to tap", "tap to packet",
+                                                     "packet to remote", "remote to packet"]
+    for trial in report["trials"]:
+        assert trial["gbps"] > 0 and trial["wrong"] == 0, trial
+    (goal,) = report["goals"]
+    assert (goal["scenario"], goal["limit"]) == ("bulk", 0.8)
+    assert "sluice-bench-" not in run(["ip", "netns", "list"]).stdout
 
 
 def test_what_attached_ports_cost_without_traffic():

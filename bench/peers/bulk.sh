@@ -1,0 +1,41 @@
+# Namespaces for the scenario "bulk", for the peers that know it. Sourced, not run; $bulk is what their names begin with.
+# shellcheck shell=sh disable=SC2154
+
+# A namespace for each end: c1 and c2, with offloads, p1 and p2, without, and the other host, with a kernel's vxlan device;
+# "switch" is where the switch's own interfaces are.
+bulk_namespaces() {
+	for end in switch c1 c2 p1 p2 remote "$@"; do
+		ip netns add "$bulk-$end" || return 1
+		ip -n "$bulk-$end" link set lo up
+	done
+	ip -n "$bulk-switch" link add up0 mtu 1600 type veth peer name up0 mtu 1600 netns "$bulk-remote"
+	ip -n "$bulk-switch" link set up0 up
+	ip -n "$bulk-remote" link set up0 up
+	ip -n "$bulk-remote" addr add 192.0.2.2/24 dev up0
+	ip -n "$bulk-remote" link add vx0 mtu 1500 type vxlan id 4242 dstport 4789 local 192.0.2.2 remote 192.0.2.1 dev up0
+	ip -n "$bulk-remote" link set vx0 up
+	ip -n "$bulk-remote" addr add 10.7.0.99/24 dev vx0
+}
+
+bulk_veth() { # end, its address: one end in its namespace as eth0, the other in the switch's with its name
+	ip -n "$bulk-switch" link add "$1" type veth peer name eth0 netns "$bulk-$1"
+	ip -n "$bulk-switch" link set "$1" up
+	ip -n "$bulk-$1" link set eth0 up
+	ip -n "$bulk-$1" addr add "$2/24" dev eth0
+}
+
+bulk_plain() {
+	for end in p1 p2; do
+		ip netns exec "$bulk-$end" ethtool -K eth0 tx off sg off tso off gso off gro off >/dev/null
+	done
+}
+
+bulk_end() { # name, address
+	echo "end $1 $bulk-$1 $2"
+}
+
+bulk_down() {
+	ip netns list | cut -d ' ' -f 1 | grep "^$bulk-" | while read -r name; do
+		ip netns del "$name"
+	done
+}
