@@ -113,8 +113,22 @@ static int answer(struct vhost_conn *conn, unsigned len)
 	struct vhost_msg *msg = &conn->msg;
 	struct vhost_header header = {msg->header.request, VHOST_VERSION | VHOST_REPLY, len};
 	struct iovec iov[2] = {{&header, sizeof(header)}, {&msg->payload, len}};
+	union {
+		struct cmsghdr align;
+		char room[CMSG_SPACE(VHOST_MSG_FDS * sizeof(int))];
+	} control = {0};
 	struct msghdr hdr = {.msg_iov = iov, .msg_iovlen = 2};
-	ssize_t n = sendmsg(conn->fd, &hdr, MSG_DONTWAIT | MSG_NOSIGNAL);
+	ssize_t n;
+
+	if (msg->answer_fds) {
+		hdr.msg_control = &control;
+		hdr.msg_controllen = CMSG_SPACE(msg->answer_fds * sizeof(int));
+		control.align.cmsg_level = SOL_SOCKET;
+		control.align.cmsg_type = SCM_RIGHTS;
+		control.align.cmsg_len = CMSG_LEN(msg->answer_fds * sizeof(int));
+		memcpy(CMSG_DATA(&control.align), msg->fd, msg->answer_fds * sizeof(int));
+	}
+	n = sendmsg(conn->fd, &hdr, MSG_DONTWAIT | MSG_NOSIGNAL);
 
 	return n == (ssize_t)(sizeof(header) + len) ? 0 : -EPIPE;
 }
@@ -128,11 +142,11 @@ static int serve(struct vhost_conn *conn)
 	if (rc <= 0)
 		return rc;
 	rc = vhost_request(conn->dev, &conn->msg, &reply);
-	close_fds(&conn->msg);
 	conn->got = 0;
 	conn->served += rc >= 0;
-	if (rc >= 0 && reply)
-		rc = answer(conn, reply);
+	if (rc >= 0 && reply && answer(conn, reply) < 0)
+		rc = -EPIPE;
+	close_fds(&conn->msg);
 	return rc < 0 ? rc : 1;
 }
 

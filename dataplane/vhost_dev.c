@@ -118,6 +118,7 @@ void vhost_dev_forget(struct vhost_dev *dev, unsigned i)
 		wish = vhost_mem_uva(&dev->mem, v->used, sizeof(*wish));
 	if (wish && (uintptr_t)wish % sizeof(*wish) == 0)
 		vhost_resume_forget(wish);
+	vhost_inflight_forget(&dev->inflight, i);
 }
 
 /* May ring `v` run, by what the front-end has said so far? */
@@ -170,33 +171,53 @@ static void set_features(const struct vhost_dev *dev, struct vhost_ring *r)
 				 (unsigned)has(dev, VIRTIO_NET_F_HOST_TSO6) << VIRTIO_NET_HDR_GSO_TCPV6);
 }
 
-static bool place_split(const struct vhost_dev *dev, const struct vhost_vring *v, struct vhost_ring *r)
+/* Where the ring goes on, as place_packed(). */
+static int place_split(struct vhost_dev *dev, unsigned i, struct vhost_ring *r)
 {
-	if (!locate_split(dev, v, r))
-		return false;
+	struct vhost_split_region *region =
+		vhost_inflight_region(&dev->inflight, i, dev->vring[i].num, false);
+	int rc;
+
+	if (!locate_split(dev, &dev->vring[i], r))
+		return 0;
+	rc = region ? vhost_inflight_return_split(r, region) : 0;
+	if (rc < 0)
+		return rc;
 	/* not at the base: front-ends that lost a back-end tell 0, or where the guest is */
 	vhost_resume_split(r);
+	if (region)
+		vhost_inflight_begin_split(r, region);
 	vhost_ring_want_kick(r, false);
-	return true;
+	return 1;
 }
 
-/* The lower half of the base is of what was offered; all that was taken has been given back. */
-static bool place_packed(const struct vhost_dev *dev, const struct vhost_vring *v, struct vhost_ring *r)
+/* 1; 0: the ring is not in the memory that there is; or -ENOMEM. */
+static int place_packed(struct vhost_dev *dev, unsigned i, struct vhost_ring *r)
 {
-	struct vhost_place base = {v->base & INT16_MAX, v->base >> 15 & 1};
+	const struct vhost_vring *v = &dev->vring[i];
+	/* the lower half is of what was offered; all that was taken has been given back */
+	struct vhost_place place = {v->base & INT16_MAX, v->base >> 15 & 1};
+	int rc;
 
 	/* of one slot: a chain of two, which it can't hold, would be one that changes between two reads */
-	if (v->num < 2 || base.slot >= v->num || !locate_packed(dev, v, r))
-		return false;
-	vhost_resume_packed(r, base);
+	if (v->num < 2 || place.slot >= v->num || !locate_packed(dev, v, r))
+		return 0;
+	r->tracked = vhost_inflight_region(&dev->inflight, i, v->num, true);
+	rc = r->tracked ? vhost_inflight_return_packed(r, r->tracked, &place) : 0;
+	if (rc < 0)
+		return rc;
+	vhost_resume_packed(r, place);
+	if (r->tracked)
+		vhost_inflight_begin_packed(r, r->tracked);
 	vhost_packed_want_kick(r, false);
-	return true;
+	return 1;
 }
 
 static int publish(struct vhost_dev *dev, unsigned i)
 {
 	struct vhost_vring *v = &dev->vring[i];
 	struct vhost_ring *r = aligned_alloc(64, sizeof(*r));
+	int rc;
 
 	if (!r)
 		return -ENOMEM;
@@ -211,14 +232,15 @@ static int publish(struct vhost_dev *dev, unsigned i)
 		free_ring(r);
 		return -ENOMEM;
 	}
-	if (!(r->packed ? place_packed(dev, v, r) : place_split(dev, v, r))) {
+	rc = r->packed ? place_packed(dev, i, r) : place_split(dev, i, r);
+	if (rc <= 0) {
 		free_ring(r); /* the memory may be told later */
-		return 0;
+		return rc;
 	}
 	v->ring = r;
 	atomic_store_explicit(published(dev, i), r, memory_order_release);
-	vhost_notify(dev->port->dp->notifier,
-		r->call); /* who ran it before may have died between giving chains back and saying so */
+	/* who ran it before may have died between giving chains back and saying so */
+	vhost_notify(dev->port->dp->notifier, r->call);
 	return 0;
 }
 
@@ -271,6 +293,7 @@ void vhost_dev_reset(struct vhost_dev *dev)
 		vring_clear(&dev->vring[i]);
 	}
 	vhost_mem_clear(&dev->mem);
+	vhost_inflight_clear(&dev->inflight);
 	if (dev->request_fd >= 0)
 		close(dev->request_fd);
 	dev->request_fd = -1;

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "dataplane/port.h"
+#include "dataplane/vhost_inflight.h"
 #include "dataplane/vhost_mem.h"
 #include "dataplane/vhost_ring.h"
 
@@ -55,6 +56,7 @@ struct vhost_dev {
 	uint16_t nvring;
 	struct vhost_vring vring[VHOST_RINGS];
 	struct vhost_mem mem;
+	struct vhost_inflight inflight;
 	struct vhost_guard guard;
 };
 

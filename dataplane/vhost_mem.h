@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "dataplane/vhost_guard.h"
+#include "dataplane/vhost_map.h"
 #include "dataplane/vhost_proto.h"
 
 enum { VHOST_MEM_SLOTS = 32 }; /* as QEMU's own back-end library has */
@@ -19,9 +19,7 @@ struct vhost_region {
 	uint64_t size;
 	uint8_t *host; /* where it is here */
 	uint64_t uva;  /* where the front-end has it */
-	void *map;     /* the mapping, whole pages */
-	size_t map_len;
-	int guard;
+	struct vhost_map map;
 };
 
 struct vhost_mem {

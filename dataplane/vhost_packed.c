@@ -2,6 +2,7 @@
 
 #include <stdbool.h>
 
+#include "dataplane/vhost_inflight.h"
 #include "dataplane/vhost_resume.h"
 
 /* The entries of an indirect table: whole, in one region, no more than the ring has. */
@@ -92,6 +93,8 @@ bool vhost_packed_give(struct vhost_ring *r, const struct vhost_given *given, un
 	bool wanted;
 
 	vhost_resume_keep(r);
+	if (__builtin_expect(r->tracked != NULL, 0))
+		vhost_inflight_before(r);
 	for (unsigned i = 0; i < n; i++) {
 		uint64_t *word = (uint64_t *)&r->slot[at.slot].len;
 
@@ -106,6 +109,8 @@ bool vhost_packed_give(struct vhost_ring *r, const struct vhost_given *given, un
 		(uint64_t *)&r->slot[first.slot].len, second_word(&given[0], first.wrap), __ATOMIC_RELEASE);
 	r->next_used = at.slot;
 	r->used_wrap = at.wrap;
+	if (__builtin_expect(r->tracked != NULL, 0))
+		vhost_inflight_after(r);
 	/* the guest sets its wish, then looks at the descriptor; we wrote that, and now look at its wish */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	wanted = notifies(r);

@@ -27,6 +27,8 @@ enum vhost_request {
 	VHOST_SEND_RARP = 19,
 	VHOST_NET_SET_MTU = 20,
 	VHOST_SET_BACKEND_REQ_FD = 21,
+	VHOST_GET_INFLIGHT_FD = 31,
+	VHOST_SET_INFLIGHT_FD = 32,
 	VHOST_GET_MAX_MEM_SLOTS = 36,
 	VHOST_ADD_MEM_REG = 37,
 	VHOST_REM_MEM_REG = 38,
@@ -42,6 +44,7 @@ enum {
 	VHOST_PROTO_REPLY_ACK = 3,
 	VHOST_PROTO_NET_MTU = 4,
 	VHOST_PROTO_BACKEND_REQ = 5,
+	VHOST_PROTO_INFLIGHT_SHMFD = 12,
 	VHOST_PROTO_CONFIGURE_MEM_SLOTS = 15,
 	VHOST_PROTO_STATUS = 16,
 };
@@ -103,22 +106,32 @@ struct vhost_wire_addr {
 	uint64_t desc, used, avail, log;
 };
 
+struct vhost_wire_inflight {
+	uint64_t size, offset; /* of the memory that holds all rings' regions */
+	uint16_t rings;
+	uint16_t ring_size;
+	uint32_t padding; /* some leave it out */
+};
+
 union vhost_payload {
 	uint64_t u64;
 	struct vhost_wire_state state;
 	struct vhost_wire_addr addr;
 	struct vhost_wire_table table;
 	struct vhost_wire_slot slot;
+	struct vhost_wire_inflight inflight;
 };
 
-/* A message with the fds that came with it. Who keeps an fd sets its place to -1. */
+/* A message with the fds that came with it, or go with its answer. Who keeps an fd sets its place to -1. */
 struct vhost_msg {
 	struct vhost_header header;
 	union vhost_payload payload;
 	int fd[VHOST_MSG_FDS];
 	unsigned nfd;
+	unsigned answer_fds; /* so many of them go with the answer */
 };
 static_assert(sizeof(struct vhost_header) == 12, "as on the wire");
 static_assert(sizeof(struct vhost_wire_table) == 8 + 8 * 32, "as on the wire");
 static_assert(sizeof(struct vhost_wire_addr) == 40, "as on the wire");
 static_assert(sizeof(struct vhost_wire_slot) == 40, "as on the wire");
+static_assert(sizeof(struct vhost_wire_inflight) == 24, "as on the wire");

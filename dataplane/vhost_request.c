@@ -12,7 +12,8 @@ enum { REFUSED = 1 };
 #define PROTO_OFFERED                                                                                        \
 	(1u << VHOST_PROTO_RARP | 1u << VHOST_PROTO_REPLY_ACK | 1u << VHOST_PROTO_NET_MTU |                  \
 		1u << VHOST_PROTO_BACKEND_REQ | 1u << VHOST_PROTO_MQ |                                       \
-		1u << VHOST_PROTO_CONFIGURE_MEM_SLOTS | 1u << VHOST_PROTO_STATUS)
+		1u << VHOST_PROTO_CONFIGURE_MEM_SLOTS | 1u << VHOST_PROTO_STATUS |                           \
+		1u << VHOST_PROTO_INFLIGHT_SHMFD)
 
 enum { MTU_MIN = 68 }; /* RFC 791 */
 
@@ -119,12 +120,17 @@ static int set_vring_addr(struct vhost_dev *dev, struct vhost_msg *msg)
 	return vhost_dev_resume(dev);
 }
 
+static bool is_packed(const struct vhost_dev *dev)
+{
+	return dev->features >> VIRTIO_F_RING_PACKED & 1;
+}
+
 static int set_vring_base(struct vhost_dev *dev, struct vhost_msg *msg)
 {
 	struct vhost_vring *v = vring(dev, msg->payload.state.index);
-	bool packed = dev->features >> VIRTIO_F_RING_PACKED & 1, running = v && v->ring;
+	bool running = v && v->ring;
 
-	if (!v || (!packed && msg->payload.state.num > UINT16_MAX))
+	if (!v || (!is_packed(dev) && msg->payload.state.num > UINT16_MAX))
 		return -EINVAL;
 	vhost_dev_pause(dev, msg->payload.state.index);
 	if (running) /* so it is not the ring that another back-end left: it moves there */
@@ -252,6 +258,27 @@ static int set_backend_req_fd(struct vhost_dev *dev, struct vhost_msg *msg)
 	return 0;
 }
 
+static int get_inflight_fd(struct vhost_dev *dev, struct vhost_msg *msg)
+{
+	int rc = vhost_inflight_make(&msg->payload.inflight, is_packed(dev), dev->nvring, &msg->fd[0]);
+
+	if (rc < 0)
+		return rc;
+	msg->nfd = 1;
+	msg->answer_fds = 1;
+	return 0;
+}
+
+static int set_inflight_fd(struct vhost_dev *dev, struct vhost_msg *msg)
+{
+	int rc;
+
+	vhost_dev_pause_all(dev);
+	rc = vhost_inflight_set(
+		&dev->inflight, &msg->payload.inflight, is_packed(dev), dev->nvring, msg->fd[0], &dev->guard);
+	return rc < 0 ? rc : vhost_dev_resume(dev);
+}
+
 static int set_status(struct vhost_dev *dev, struct vhost_msg *msg)
 {
 	if (msg->payload.u64 > UINT8_MAX)
@@ -279,7 +306,7 @@ struct request {
 	uint16_t size; /* of the payload; the least where it varies */
 	uint16_t most; /* 0: exactly `size` */
 	uint8_t fds;
-	uint8_t reply; /* bytes of the payload that are the answer */
+	uint8_t reply; /* bytes of the payload that are the answer; with `most` no more than were asked with */
 };
 
 static const struct request requests[VHOST_REQUESTS] = {
@@ -304,6 +331,12 @@ static const struct request requests[VHOST_REQUESTS] = {
 	[VHOST_SEND_RARP] = {"SEND_RARP", .fn = send_rarp, .size = 8},
 	[VHOST_NET_SET_MTU] = {"NET_SET_MTU", .fn = net_set_mtu, .size = 8},
 	[VHOST_SET_BACKEND_REQ_FD] = {"SET_BACKEND_REQ_FD", .fn = set_backend_req_fd, .fds = 1},
+	[VHOST_GET_INFLIGHT_FD] = {"GET_INFLIGHT_FD", .fn = get_inflight_fd,
+		.size = offsetof(struct vhost_wire_inflight, padding),
+		.most = sizeof(struct vhost_wire_inflight), .reply = sizeof(struct vhost_wire_inflight)},
+	[VHOST_SET_INFLIGHT_FD] = {"SET_INFLIGHT_FD", .fn = set_inflight_fd,
+		.size = offsetof(struct vhost_wire_inflight, padding),
+		.most = sizeof(struct vhost_wire_inflight), .fds = 1},
 	[VHOST_GET_MAX_MEM_SLOTS] = {"GET_MAX_MEM_SLOTS", .fn = get_max_mem_slots, .reply = 8},
 	[VHOST_ADD_MEM_REG] = {"ADD_MEM_REG", .fn = add_mem_reg, .size = sizeof(struct vhost_wire_slot),
 		.fds = 1},
@@ -328,6 +361,7 @@ int vhost_request(struct vhost_dev *dev, struct vhost_msg *msg, unsigned *reply)
 	int rc;
 
 	*reply = 0;
+	msg->answer_fds = 0;
 	if (msg->header.request >= VHOST_REQUESTS || !requests[msg->header.request].fn)
 		return -ENOTSUP;
 	q = &requests[msg->header.request];
@@ -336,7 +370,7 @@ int vhost_request(struct vhost_dev *dev, struct vhost_msg *msg, unsigned *reply)
 	rc = q->fn(dev, msg);
 	if (rc < 0)
 		return rc;
-	*reply = q->reply;
+	*reply = q->most && q->reply > size ? size : q->reply;
 	acks |= dev->proto_features >> VHOST_PROTO_REPLY_ACK & 1;
 	if (!*reply && acks && (msg->header.flags & VHOST_NEED_REPLY)) {
 		msg->payload.u64 = rc;

@@ -65,20 +65,32 @@ static struct vhost_place finish_batch(struct vhost_ring *r, struct vhost_place 
 	for (struct vhost_place at = second; at.slot != end.slot || at.wrap != end.wrap;
 		at = vhost_packed_after(r, at, 1))
 		write_empty(r, at, vhost_read16(&r->slot[at.slot].id));
-	vhost_resume_pass(r, first, slots);
-	write_empty(r, first, id);
+	vhost_resume_empty(r, first, slots, id);
 	return end;
+}
+
+void vhost_resume_empty(struct vhost_ring *r, struct vhost_place at, unsigned slots, uint16_t id)
+{
+	vhost_resume_pass(r, at, slots);
+	write_empty(r, at, id);
+}
+
+bool vhost_resume_marked(const struct vhost_ring *r)
+{
+	uint16_t mark = vhost_read16(&r->wish->off_wrap);
+
+	return (mark & VHOST_MARK) && (mark & (VHOST_MARK - 1)) <= r->mask && r->mask < VHOST_MARK_MAX;
 }
 
 void vhost_resume_packed(struct vhost_ring *r, struct vhost_place base)
 {
 	uint16_t mark = vhost_read16(&r->wish->off_wrap);
-	struct vhost_place at = {mark & (VHOST_MARK - 1), mark >> VRING_PACKED_EVENT_F_WRAP_CTR};
+	struct vhost_place at = base;
 
-	if (!(mark & VHOST_MARK) || at.slot > r->mask || r->mask >= VHOST_MARK_MAX)
-		at = base;
-	else
+	if (vhost_resume_marked(r)) {
+		at = (struct vhost_place){mark & r->mask, mark >> VRING_PACKED_EVENT_F_WRAP_CTR};
 		at = finish_batch(r, walk(r, at, r->mask + 1u));
+	}
 	r->next_avail = at.slot;
 	r->next_used = at.slot;
 	r->signalled = at.slot;

@@ -36,6 +36,12 @@ void vhost_resume_split(struct vhost_ring *r);
  */
 void vhost_resume_packed(struct vhost_ring *r, struct vhost_place base);
 
+/** Control thread. Is there a mark to go by? */
+bool vhost_resume_marked(const struct vhost_ring *r);
+
+/** Control thread. Gives the chain of `slots` descriptors at `at` back as holding nothing. */
+void vhost_resume_empty(struct vhost_ring *r, struct vhost_place at, unsigned slots, uint16_t id);
+
 /** Control thread. The front-end has been told the place. */
 void vhost_resume_forget(struct vring_packed_desc_event *wish);
 

@@ -42,6 +42,7 @@ struct vhost_range {
 };
 
 struct vhost_given;
+struct vhost_packed_region;
 
 struct vhost_ring {
 	/* constant while published */
@@ -75,10 +76,11 @@ struct vhost_ring {
 	bool avail_wrap, used_wrap; /* packed: of next_avail and next_used */
 	bool ever_signalled;
 	bool armed;
-	uint16_t taken;		   /* chains borrowed by rx and not yet given back */
-	uint16_t since_mark;	   /* packed: slots given back since the mark was left (vhost_resume.h) */
-	rte_spinlock_t lock;	   /* tx, when there are several workers */
-	struct vhost_given *given; /* packed, [BURST_MAX]: the chains that rx borrowed */
+	uint16_t taken;	     /* chains borrowed by rx and not yet given back */
+	uint16_t since_mark; /* packed: slots given back since the mark was left (vhost_resume.h) */
+	struct vhost_packed_region *tracked; /* packed; NULL: its front-end keeps none (vhost_inflight.h) */
+	rte_spinlock_t lock;		     /* tx, when there are several workers */
+	struct vhost_given *given;	     /* packed, [BURST_MAX]: the chains that rx borrowed */
 } __attribute__((aligned(64)));
 
 /*
@@ -90,6 +92,11 @@ static inline uint16_t vhost_read16(const void *p)
 	typedef uint16_t __attribute__((aligned(1))) loose; /* a guest's frame may begin anywhere */
 
 	return *(const volatile loose *)p;
+}
+
+static inline uint8_t vhost_read8(const void *p)
+{
+	return *(const volatile uint8_t *)p;
 }
 
 static inline uint64_t vhost_read64(const void *p)

@@ -82,15 +82,6 @@ static void say_packed_ring(struct guest *g, unsigned i, uint32_t num, uint32_t 
 	say_vring_fd(g->fd, VHOST_SET_VRING_KICK, i, g->kick[i % 2]);
 }
 
-/* Offers a frame at `slot` of the ring that the guest sends by. */
-static void guest_sends_packed(struct guest *g, unsigned slot, bool wrap)
-{
-	struct vring_packed_desc *desc = (struct vring_packed_desc *)(g->mem + GUEST_TX_RING);
-
-	desc[slot] = (struct vring_packed_desc){GUEST_GPA + GUEST_BUFFER, VHOST_HDR + 100, (uint16_t)slot,
-		(uint16_t)(1 << (wrap ? VRING_PACKED_DESC_F_AVAIL : VRING_PACKED_DESC_F_USED))};
-}
-
 /* The base of a packed ring is a slot and a wrap counter; both are kept while the ring does not run. */
 static void a_packed_ring_stops_and_goes_on_where_it_was(void **state)
 {

@@ -102,6 +102,14 @@ void guest_sends(struct guest *g, uint32_t len)
 	avail->idx++;
 }
 
+void guest_sends_packed(struct guest *g, unsigned slot, bool wrap)
+{
+	struct vring_packed_desc *desc = (struct vring_packed_desc *)(g->mem + GUEST_TX_RING);
+
+	desc[slot] = (struct vring_packed_desc){GUEST_GPA + GUEST_BUFFER, VHOST_HDR + 100, (uint16_t)slot,
+		(uint16_t)(1 << (wrap ? VRING_PACKED_DESC_F_AVAIL : VRING_PACKED_DESC_F_USED))};
+}
+
 void guest_expect_alive(struct guest *g, unsigned i)
 {
 	assert_true(world_up(i));

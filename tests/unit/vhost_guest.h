@@ -50,5 +50,7 @@ void guest_shut(struct guest *g);
 
 /** Offers a frame of `len` bytes of zeroes. */
 void guest_sends(struct guest *g, uint32_t len);
+/** Offers one at `slot` of a packed ring, in a round with this wrap counter. */
+void guest_sends_packed(struct guest *g, unsigned slot, bool wrap);
 /** Does a frame get through to port i? The proof that the port works. */
 void guest_expect_alive(struct guest *g, unsigned i);

@@ -43,10 +43,8 @@ static void memory_lay(struct rig *rig)
 		/* pages that fault lie behind each region: a byte too far ends the test */
 		rig->mem[i] = mmap(NULL, RIG_REGION + 4096, PROT_NONE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 		mprotect(rig->mem[i], RIG_REGION, PROT_READ | PROT_WRITE);
-		*region = (struct vhost_region){.gpa = RIG_GPA + (uint64_t)i * RIG_REGION,
-			.size = RIG_REGION,
-			.host = rig->mem[i],
-			.guard = -1};
+		*region = (struct vhost_region){
+			.gpa = RIG_GPA + (uint64_t)i * RIG_REGION, .size = RIG_REGION, .host = rig->mem[i]};
 	}
 	rig->dev.mem.count = 2;
 }
