@@ -10,7 +10,9 @@
  *		connect SHAPE, reboot SHAPE, reset-owner SHAPE
  *			SHAPE: ring=N buffer=N pairs=N features=HEX, what a guest chooses; each has a default
  *		again, hang-up, stop, disable PAIR, enable PAIR, halt, go-on, grow, report
+ *		pause, go              asks nothing, asks again
  *		check N                N more questions are answered
+ *	test-front listeners FOLDER COUNT                             many that wait for the switch (listeners.h)
  */
 #include <err.h>
 #include <errno.h>
@@ -21,6 +23,7 @@
 #include <unistd.h>
 
 #include "bench/front/front_life.h"
+#include "tests/front/listeners.h"
 #include "tests/front/steady.h"
 #include "tests/front/subject.h"
 
@@ -53,6 +56,18 @@ static int do_connect(struct subject *s, const char *shape)
 		station_disconnect(&s->station);
 	read_shape(&s->station.opt, shape);
 	return station_connect(&s->station);
+}
+
+static int do_pause(struct subject *s, const char *rest)
+{
+	s->paused = true;
+	return 0;
+}
+
+static int do_go(struct subject *s, const char *rest)
+{
+	s->paused = false;
+	return 0;
 }
 
 /* As one whose switch is back. */
@@ -127,6 +142,8 @@ static const struct {
 } commands[] = {
 	{"connect", do_connect, true},
 	{"again", do_again},
+	{"pause", do_pause},
+	{"go", do_go},
 	{"hang-up", do_hang_up},
 	{"stop", do_stop},
 	{"reboot", do_reboot},
@@ -288,6 +305,8 @@ int main(int argc, char **argv)
 		return run_steady(argv + 2, listen);
 	if (argc > 1 && !strcmp(argv[1], "subject") && args == 3)
 		return run_subject(argv + 2, listen);
+	if (argc > 1 && !strcmp(argv[1], "listeners") && args == 2)
+		return listeners_run(argv[2], (unsigned)strtoul(argv[3], NULL, 10));
 	errx(2, "usage: steady SOCKET MAC SOCKET MAC POKED-MAC [listen] | subject SOCKET MAC PEER-MAC "
 		"[listen]");
 }

@@ -3,7 +3,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { POKE_EVERY = 8, PAUSE_US = 200, SLEEP_MS = 50 };
+enum { POKE_EVERY = 2, PAUSE_US = 200, SLEEP_MS = 50 };
 
 static void on_steady(struct steady *s, unsigned from, uint32_t number)
 {

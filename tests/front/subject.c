@@ -74,7 +74,7 @@ bool subject_turn(struct subject *s, int fd)
 
 	station_poll(&s->station);
 	now = now_ms();
-	for (unsigned i = 0; i < SUBJECT_WINDOW; i++)
+	for (unsigned i = 0; i < SUBJECT_WINDOW && !s->paused; i++)
 		ask(s, i, now);
 	return station_wait(only, 1, fd, SLEEP_MS);
 }

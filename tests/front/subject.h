@@ -12,6 +12,7 @@ enum { SUBJECT_WINDOW = 16, SUBJECT_NUMBERS = 65536 };
 struct subject {
 	struct station station;
 	uint8_t peer[6];
+	bool paused; /* asks nothing */
 	uint32_t run, next;
 	struct {
 		bool open;

@@ -31,6 +31,7 @@ class Beside:
         self._subject_args = ("subject", paths["subject"], SUBJECT, A)
         self.steady = stack.enter_context(Front("steady", paths["a"], A, paths["b"], B, SUBJECT, listen=self._listen))
         self.received = self.steady.do("report")["received"]  # answered when both are connected
+        self.silent = False
         self.start_subject()
 
     def shape(self):
@@ -58,7 +59,7 @@ class Beside:
 
     def check_steady(self, report):
         received = report.pop("received")
-        assert received > self.received and report.pop("under_way") <= 64
+        assert (received > self.received or self.silent) and report.pop("under_way") <= 64
         assert not any(report.values()), f"the steady ones: {report}"
         self.received = received
 
@@ -66,11 +67,37 @@ class Beside:
         full = self.sluiced.drops("ring-full", "subject")
         wait.until(lambda: self.sluiced.drops("ring-full", "subject") > full, "the subject's ring is full")
 
+    def silence(self):
+        """The steady ones still answer, but no longer keep the switch awake."""
+        self.check_steady(self.steady.do("finish"))
+        self.silent = True
+
     # What happens to the subject.
 
     def killed(self):
         self.subject.kill()
         self.start_subject()
+
+    def killed_at_the_door(self):
+        """In the middle of a handshake, wherever it is then."""
+        self.subject.do("hang-up")
+        self.subject.send(f"connect {self.shape()}")
+        time.sleep(self.rng.uniform(0, 0.004))
+        self.killed()
+
+    def killed_while_it_boots(self):
+        self.subject.send(f"reboot {self.shape()}")
+        time.sleep(self.rng.uniform(0, 0.004))
+        self.killed()
+
+    def hung_while_it_boots(self):
+        self.subject.send(f"reboot {self.shape()}")
+        time.sleep(self.rng.uniform(0, 0.004))
+        self.subject.hang()
+        self.some_time()
+        self.check_steady(self.steady.do("report"))
+        self.subject.go_on()
+        self.subject.answer()
 
     def hung(self):
         self.subject.hang()
@@ -118,8 +145,9 @@ class Beside:
         self.subject.do(f"reset-owner {self.shape()}")
 
 
-EVENTS = [Beside.killed, Beside.hung, Beside.killed_while_hung, Beside.hung_up, Beside.stopped, Beside.disabled,
-          Beside.halted, Beside.grown, Beside.rebooted, Beside.reset_by_owner]
+EVENTS = [Beside.killed, Beside.killed_at_the_door, Beside.killed_while_it_boots, Beside.hung, Beside.killed_while_hung,
+          Beside.hung_while_it_boots, Beside.hung_up, Beside.stopped, Beside.disabled, Beside.halted, Beside.grown,
+          Beside.rebooted, Beside.reset_by_owner]
 
 
 @pytest.mark.parametrize("mode,cores,seed", [("server", [1], 20), ("client", [0, 1], 21)])
@@ -135,9 +163,20 @@ def test_a_guest_that_anything_happens_to_harms_nobody_and_comes_back(start_slui
         world.some_time()
         event(world)
         world.check()
-    world.check_steady(world.steady.do("finish"))
+    world.silence()
     drops = world.sluiced.rpc("stats.drops")
     assert {row["port"] for row in drops} == {"subject"}, drops
+
+
+def test_a_guest_comes_back_in_a_switch_that_sleeps(sluiced, stack):
+    world = Beside(stack, sluiced, "server", seed=23)
+    world.silence()
+    for event in (Beside.halted, Beside.disabled, Beside.rebooted, Beside.reset_by_owner, Beside.grown, Beside.hung_up):
+        world.subject.do("pause")
+        wait.until(lambda: {worker["state"] for worker in sluiced.rpc("stats.workers")} == {"asleep"}, "it sleeps")
+        event(world)
+        world.subject.do("go")
+        world.check()
 
 
 @pytest.mark.parametrize("mode", ["server", "client"])
@@ -159,3 +198,29 @@ def test_ports_and_their_guests_are_there_again_after_the_switch_was_killed(slui
         world.subject.do("again")
         world.check()
         assert ports() == before
+
+
+def test_a_switch_that_was_killed_meets_all_its_peers_again(sluiced, stack):
+    folder = sluiced.dir / "peers"
+    folder.mkdir()
+    sluiced.rpc("network.add", name="web", mode="bridge")
+    names = [f"p{i}" for i in range(32)]
+    for i, name in enumerate(names):
+        sluiced.rpc("port.add", name=name, network="web", type="vhost-user", mode="client", ips=[],
+                    socket=str(folder / f"{i}.sock"))
+    peers = stack.enter_context(Front("listeners", folder, len(names)))
+    peers.answer()
+
+    def all_up():
+        return {port["name"] for port in sluiced.rpc("port.list") if port["state"] == "up"} == set(names)
+
+    wait.until(all_up, "every peer is met where it has appeared")
+    sluiced.wait_kept(*names)
+    sluiced.kill()
+    begun = time.monotonic()
+    sluiced.start()
+    ready = time.monotonic()
+    wait.until(all_up, "every peer is met again", interval_s=0.002)
+    up = time.monotonic()
+    print(f"{len(names)} ports up {1000 * (up - ready):.0f} ms after the switch answers, {1000 * (up - begun):.0f} ms after "
+          "its start")
