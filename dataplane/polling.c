@@ -209,7 +209,7 @@ static bool arm(const struct poll_list *list, bool *blind)
 	for (unsigned i = 0; i < list->count && !waiting; i++) {
 		struct port *port = list->entry[i].port;
 
-		if (port->ops->arm)
+		if (port->ops->arm && !port->blind)
 			waiting = port->ops->arm(port, list->entry[i].queue, true);
 		else
 			*blind = true;

@@ -73,6 +73,7 @@ struct port {
 	uint16_t nqueue;       /* rx queues that a worker polls */
 	_Atomic(uint16_t) mtu; /* of the IP packet; a frame may be mtu + 14, + 4 with a VLAN tag */
 	bool is_uplink;
+	bool blind;	 /* it cannot signal, though its type can: must be polled */
 	bool unfinished; /* hands over partial checksums without a word: offload_detect() */
 	bool is_gateway; /* the network's own TAP: may send from the router MAC, answers for the gateway */
 	_Atomic(bool) up;

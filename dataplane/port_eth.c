@@ -1,18 +1,25 @@
 /*
  * port_eth.c: any device that DPDK drives, by ethdev: a NIC by its devargs, memif, and for tests and benches
- * two that need no guest: null  takes frames and gives none pcap  gives the frames of a file, once, from the
- * moment that it is added; what it is sent vanishes
+ * two that need no guest:
+ *
+ *	null  takes frames and gives none
+ *	pcap  gives the frames of a file, once, from the moment that it is added; what it is sent vanishes
  *
  * Devices have mbufs, so here a frame is copied into one on its way out (the one copy), and mbuf segments are
  * borrowed on its way in. Offloads are not used: checksums and segmentation are done before.
+ *
+ * A worker sleeps on a device's receive interrupt where its driver has one; any other is looked at every 50 us
+ * (port->blind).
  */
 #include <errno.h>
 #include <rte_dev.h>
 #include <rte_ethdev.h>
+#include <rte_interrupts.h>
 #include <rte_mbuf.h>
 #include <rte_spinlock.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 #include "dataplane/dp.h"
@@ -34,7 +41,9 @@ struct eth {
 	uint16_t device; /* ethdev port number */
 	uint16_t ntx;
 	uint16_t nheld;
-	struct rte_mbuf *held[BURST_MAX]; /* lent to the burst */
+	uint16_t nearly;		  /* taken when the interrupt was armed: what rx gives next */
+	struct rte_mbuf *held[BURST_MAX]; /* lent to the burst, or taken early */
+	int interrupt;			  /* epoll fd of the receive interrupt, -1: the driver has none */
 	struct eth_queue tx[PORT_QUEUES_MAX];
 	struct rte_mempool *pool;
 	struct rte_device *probed;
@@ -94,9 +103,11 @@ static int eth_find(const char *devargs, uint16_t *device)
 	return -ENODEV;
 }
 
-static int eth_start(struct eth *eth, const struct rte_eth_dev_info *info, unsigned nworker, uint16_t mtu)
+static int eth_start(
+	struct eth *eth, const struct rte_eth_dev_info *info, unsigned nworker, uint16_t mtu, bool interrupt)
 {
 	struct rte_eth_conf conf = {
+		.intr_conf.rxq = interrupt,
 		.txmode.offloads = info->tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS,
 		.rxmode.offloads = info->rx_offload_capa & RTE_ETH_RX_OFFLOAD_SCATTER,
 	};
@@ -128,6 +139,27 @@ static int eth_start(struct eth *eth, const struct rte_eth_dev_info *info, unsig
 	return rc;
 }
 
+/* With its receive interrupt when the driver has one. */
+static int eth_start_any(struct eth *eth, const struct rte_eth_dev_info *info, unsigned nworker, uint16_t mtu)
+{
+	int rc = eth_start(eth, info, nworker, mtu, true);
+
+	if (rc) {
+		rte_eth_dev_stop(eth->device);
+		return eth_start(eth, info, nworker, mtu, false);
+	}
+	/* DPDK reads what the driver's kind of descriptor wants read, when it is waited for through its own epoll */
+	eth->interrupt = epoll_create1(EPOLL_CLOEXEC);
+	if (eth->interrupt < 0)
+		return -errno;
+	if (rte_eth_dev_rx_intr_ctl_q(eth->device, 0, eth->interrupt, RTE_INTR_EVENT_ADD, NULL) != 0) {
+		close(eth->interrupt);
+		eth->interrupt = -1;
+	}
+	/* one that can't be enabled and disabled, as tap's, is always on */
+	return 0;
+}
+
 /* Control, on a timer. */
 static void eth_watch(void *arg)
 {
@@ -146,11 +178,17 @@ static void eth_close(struct port *port)
 
 	if (eth->timer)
 		loop->timer_del(loop->ctx, eth->timer);
+	if (eth->nearly)
+		rte_pktmbuf_free_bulk(eth->held, eth->nearly);
+	if (eth->interrupt >= 0)
+		rte_eth_dev_rx_intr_ctl_q(eth->device, 0, eth->interrupt, RTE_INTR_EVENT_DEL, NULL);
 	if (eth->probed) {
 		rte_eth_dev_stop(eth->device);
 		rte_eth_dev_close(eth->device);
 		rte_dev_remove(eth->probed);
 	}
+	if (eth->interrupt >= 0)
+		close(eth->interrupt);
 	free(eth);
 }
 
@@ -172,7 +210,8 @@ static int eth_bring(struct port *port, const char *devargs, struct dp_err *err)
 	rc = rte_eth_dev_info_get(eth->device, &info);
 	if (!rc) {
 		eth->probed = info.device;
-		rc = eth_start(eth, &info, RTE_MAX(port->dp->nworker, 1u), port->mtu);
+		rc = eth_start_any(eth, &info, RTE_MAX(port->dp->nworker, 1u), port->mtu);
+		port->blind = eth->interrupt < 0;
 	}
 	return rc ? dp_fail(err, rc, "devargs: %s: does not start: %s", devargs, strerror(-rc)) : 0;
 }
@@ -189,6 +228,7 @@ static int eth_open(struct port *port, struct dp_err *err)
 	if (!port->priv)
 		return dp_fail(err, -ENOMEM, "out of memory");
 	memset(port->priv, 0, sizeof(struct eth));
+	((struct eth *)port->priv)->interrupt = -1;
 	rc = eth_bring(port, devargs, err);
 	if (!rc) {
 		struct eth *eth = port->priv;
@@ -241,12 +281,40 @@ static uint16_t eth_rx(struct port *port, struct worker *w, struct burst *b)
 {
 	struct eth *eth = port->priv;
 
-	eth->nheld = rte_eth_rx_burst(eth->device, b->queue, eth->held, BURST_MAX);
+	eth->nheld =
+		eth->nearly ? eth->nearly : rte_eth_rx_burst(eth->device, b->queue, eth->held, BURST_MAX);
+	eth->nearly = 0;
 	for (uint16_t i = 0; i < eth->nheld; i++)
 		eth_take(port, w, b, eth->held[i]);
 	if (!b->count && eth->nheld)
 		eth_complete(port, w, b);
 	return b->count;
+}
+
+/* Arms first and takes what came before then, as the driver can't be asked whether anything has. */
+static bool eth_arm(struct port *port, uint16_t queue, bool on)
+{
+	struct eth *eth = port->priv;
+	struct rte_epoll_event event;
+
+	if (eth->interrupt < 0)
+		return false;
+	if (!on) {
+		rte_eth_dev_rx_intr_disable(eth->device, queue);
+		rte_epoll_wait(eth->interrupt, &event, 1, 0);
+		return false;
+	}
+	rte_eth_dev_rx_intr_enable(eth->device, queue);
+	if (!eth->nearly)
+		eth->nearly = rte_eth_rx_burst(eth->device, queue, eth->held, BURST_MAX);
+	return eth->nearly > 0;
+}
+
+static int eth_rx_fd(struct port *port, uint16_t queue)
+{
+	const struct eth *eth = port->priv;
+
+	return eth->interrupt;
 }
 
 /* Appends `len` bytes to the chain that ends in *last. False: no mbuf is left. */
@@ -313,4 +381,6 @@ const struct port_ops port_eth_ops = {
 	.rx = eth_rx,
 	.complete = eth_complete,
 	.tx = eth_tx,
+	.arm = eth_arm,
+	.rx_fd = eth_rx_fd,
 };
