@@ -154,6 +154,7 @@ static void on_reload(evutil_socket_t sig, short what, void *arg)
 {
 	struct daemon *d = arg;
 	struct config_err err;
+	struct api_err why = {0};
 	json_t *fresh, *now;
 
 	notify_reloading();
@@ -169,6 +170,8 @@ static void on_reload(evutil_socket_t sig, short what, void *arg)
 		json_decref(d->config);
 		json_decref(fresh);
 		d->config = now;
+		if (serve_reload(d->serve, &why) < 0)
+			log_line(LOG_ERR, "reload: %s; the files read before stay", why.text);
 		log_line(LOG_INFO, "reloaded %s", d->options.config);
 	}
 	notify_systemd("READY=1");
@@ -272,10 +275,16 @@ int main(int argc, char **argv)
 {
 	struct daemon d = {.options = parse(argc, argv)};
 	struct config_err err;
+	struct api_err why = {0};
 	int rc = -1;
 
 	if (config_load(d.options.config, !d.options.config_given, &d.config, &err) < 0) {
 		fail(err.text);
+		return 1;
+	}
+	if (serve_check(json_object_get(d.config, "control"), &why) < 0) {
+		fprintf(stderr, "sluiced: %s: %s\n", d.options.config, why.text);
+		json_decref(d.config);
 		return 1;
 	}
 	if (d.options.check_only) {

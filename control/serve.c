@@ -46,6 +46,15 @@ static int name_node(struct registry *registry, const json_t *control, struct ap
 	return rc < 0 ? api_fail(err, API_INVALID, "control", "%s", why.text) : 0;
 }
 
+static struct http_tls_files tls_files(const json_t *control)
+{
+	return (struct http_tls_files){
+		.cert = param_str(control, "http_tls_cert"),
+		.key = param_str(control, "http_tls_key"),
+		.client_ca = param_str(control, "http_tls_client_ca"),
+	};
+}
+
 static int open_http(struct serve *serve, struct event_base *base, struct registry *registry,
 	const json_t *control, const char *dir, struct api_err *err)
 {
@@ -56,10 +65,14 @@ static int open_http(struct serve *serve, struct event_base *base, struct regist
 		.reg = registry,
 		.listen = listen ? listen : DEFAULT_HTTP,
 		.token = param_str(control, "http_token"),
+		.tls = tls_files(control),
 		.insecure = param_bool(control, "http_insecure", false),
 		.changes_by_get = param_bool(control, "http_changes_by_get", false),
 		.datacenter = param_str(control, "datacenter"),
 		.store = store,
+		.conns = (unsigned)param_int(control, "http_connections", 0),
+		.parked = (unsigned)param_int(control, "http_waiting", 0),
+		.slow_s = (unsigned)param_int(control, "http_timeout_s", 0),
 	};
 	struct reg_err why;
 	int rc;
@@ -78,7 +91,7 @@ static int open_http(struct serve *serve, struct event_base *base, struct regist
 	serve->metrics.http = serve->http;
 	if (http_page(serve->http, "/metrics", METRICS_TYPE, metrics_write, &serve->metrics) < 0)
 		return api_fail(err, API_INTERNAL, NULL, "out of memory");
-	log_line(LOG_INFO, "HTTP API on %s", config.listen);
+	log_line(LOG_INFO, "%s API on %s", config.tls.cert ? "HTTPS" : "HTTP", config.listen);
 	return 0;
 }
 
@@ -148,6 +161,27 @@ int serve_open(struct event_base *base, struct model *model, const json_t *contr
 		return -1;
 	}
 	*out = serve;
+	return 0;
+}
+
+int serve_check(const json_t *control, struct api_err *err)
+{
+	const struct http_tls_files files = tls_files(control);
+	struct http_tls *tls;
+	struct reg_err why;
+
+	if (http_tls_open(&files, &tls, &why) < 0)
+		return api_fail(err, API_INVALID, NULL, "control.%s", why.text);
+	http_tls_close(tls);
+	return 0;
+}
+
+int serve_reload(struct serve *serve, struct api_err *err)
+{
+	struct reg_err why;
+
+	if (serve->http && http_reload(serve->http, &why) < 0)
+		return api_fail(err, API_INVALID, NULL, "control.%s", why.text);
 	return 0;
 }
 

@@ -17,5 +17,9 @@ struct serve;
  */
 int serve_open(struct event_base *base, struct model *model, const json_t *control, const char *dir,
 	struct serve **out, struct api_err *err);
+/** Can the files that `control` names be used? Touches nothing. -1 with one line in *err. */
+int serve_check(const json_t *control, struct api_err *err);
+/** Reads those files again, for connections to come. -1 with one line in *err: all stays as it was. */
+int serve_reload(struct serve *serve, struct api_err *err);
 /** NULL is allowed. */
 void serve_close(struct serve *serve);

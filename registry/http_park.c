@@ -78,7 +78,7 @@ static bool park(struct http_request *rq, const struct http_view *view)
 	int64_t left = rq->deadline_ms - now_ms();
 	struct timeval tv = {.tv_sec = left / 1000, .tv_usec = left % 1000 * 1000};
 
-	if (left <= 0 || rq->http->nparked >= HTTP_PARKED)
+	if (left <= 0 || rq->http->nparked >= rq->http->max_parked)
 		return false;
 	rq->view = view;
 	rq->woken = rq->late = false;

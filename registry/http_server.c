@@ -48,7 +48,7 @@ static void sweep(struct http *http)
 			HASH_DEL(http->conns, conn);
 			conn->next = closed;
 			closed = conn;
-		} else if (!conn->busy && http->sweeps - conn->since > HTTP_SLOW_S) {
+		} else if (!conn->busy && http->sweeps - conn->since > http->slow_s) {
 			shutdown(bufferevent_getfd(conn->bev), SHUT_RDWR);
 		}
 	}
@@ -66,7 +66,7 @@ static void on_sweep(evutil_socket_t fd, short what, void *arg)
 
 	http->sweeps++;
 	sweep(http);
-	if (http->nconns < HTTP_CONNS)
+	if (http->nconns < http->max_conns)
 		evconnlistener_enable(http->listener);
 }
 
@@ -75,8 +75,10 @@ static struct bufferevent *on_accept(struct event_base *base, void *arg)
 {
 	struct http *http = arg;
 	struct http_conn *conn = calloc(1, sizeof(*conn));
-	struct bufferevent *bev = conn ? bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE) : NULL;
+	struct bufferevent *bev = conn ? http_tls_accept(http->tls, base) : NULL;
 
+	if (http->nconns + 1 >= http->max_conns)
+		sweep(http); /* while the new one, which looks closed until evhttp has it, is not among them */
 	if (!bev) {
 		free(conn);
 		return NULL;
@@ -89,9 +91,7 @@ static struct bufferevent *on_accept(struct event_base *base, void *arg)
 	}
 	bufferevent_incref(bev);
 	http->nconns++;
-	if (http->nconns >= HTTP_CONNS)
-		sweep(http);
-	if (http->nconns >= HTTP_CONNS)
+	if (http->nconns >= http->max_conns)
 		evconnlistener_disable(http->listener);
 	return bev;
 }
@@ -134,10 +134,11 @@ static int http_listen(struct http *http, const struct http_config *config, stru
 
 	if (evutil_parse_sockaddr_port(config->listen, (struct sockaddr *)&address, &size) < 0)
 		return reg_fail(err, -EINVAL, "%s: must be ADDRESS:PORT", config->listen);
-	if (!is_loopback((struct sockaddr *)&address) && !config->token && !config->insecure)
+	if (!is_loopback((struct sockaddr *)&address) && !config->token &&
+		!http_tls_asks_clients(http->tls) && !config->insecure)
 		return reg_fail(err, -EINVAL,
-			"%s is not a loopback address: it needs a token (control.http_token), or "
-			"control.http_insecure",
+			"%s is not a loopback address: it needs a token (control.http_token), certificates "
+			"of clients (control.http_tls_client_ca), or control.http_insecure",
 			config->listen);
 	http->listener = evconnlistener_new_bind(
 		http->base, NULL, NULL, flags, 1024, (struct sockaddr *)&address, size);
@@ -165,7 +166,7 @@ static int http_start(struct http *http)
 		return -ENOMEM;
 	evhttp_set_max_headers_size(http->server, HTTP_HEADERS_MAX);
 	evhttp_set_max_body_size(http->server, HTTP_BODY_MAX);
-	evhttp_set_timeout(http->server, HTTP_SLOW_S);
+	evhttp_set_timeout(http->server, (int)http->slow_s);
 	evhttp_set_allowed_methods(http->server, EVHTTP_REQ_GET | EVHTTP_REQ_PUT | EVHTTP_REQ_POST |
 							 EVHTTP_REQ_DELETE | EVHTTP_REQ_HEAD |
 							 EVHTTP_REQ_OPTIONS);
@@ -183,6 +184,9 @@ static int http_make(const struct http_config *config, struct http *http)
 	http->base = config->base;
 	http->reg = config->reg;
 	http->changes_by_get = config->changes_by_get;
+	http->max_conns = config->conns ? config->conns : HTTP_CONNS;
+	http->max_parked = config->parked ? config->parked : HTTP_PARKED;
+	http->slow_s = config->slow_s ? config->slow_s : HTTP_SLOW_S;
 	http->datacenter = strdup(config->datacenter ? config->datacenter : "dc1");
 	http->token = config->token ? strdup(config->token) : NULL;
 	if (!http->datacenter || (config->token && !http->token))
@@ -196,6 +200,8 @@ int http_open(const struct http_config *config, struct http **out, struct reg_er
 	int rc = http ? http_make(config, http) : -ENOMEM;
 
 	reg_fail(err, 0, "out of memory");
+	if (!rc)
+		rc = http_tls_open(&config->tls, &http->tls, err);
 	if (!rc)
 		rc = consul_open(http, &http->consul);
 	if (!rc && config->store)
@@ -248,6 +254,7 @@ void http_close(struct http *http)
 		event_free(http->sweep);
 	consul_close(http->consul);
 	free_pages(http);
+	http_tls_close(http->tls);
 	free(http->datacenter);
 	free(http->token);
 	free(http);
@@ -256,6 +263,11 @@ void http_close(struct http *http)
 struct http_info http_info(const struct http *http)
 {
 	return (struct http_info){.connections = http->nconns, .parked = http->nparked};
+}
+
+int http_reload(struct http *http, struct reg_err *err)
+{
+	return http->tls ? http_tls_reload(http->tls, err) : 0;
 }
 
 uint16_t http_port(const struct http *http)

@@ -2,6 +2,7 @@
  * http_server.h: the inside of the HTTP server, for the files of registry/ that answer requests.
  *
  *   http_server.c   listens, bounds connections, cuts off the slow
+ *   http_tls.c      certificates
  *   http_route.c    from a request to its row in a table of routes
  *   http_reply.c    status, headers, body; waits for the store when the client asked for that
  *   http_park.c     queries that wait for a change
@@ -75,6 +76,8 @@ struct http {
 	struct http_waiting parked, woken;
 	struct event *answer; /* answers those woken */
 	SLIST_HEAD(, http_page) pages;
+	struct http_tls *tls; /* NULL: without */
+	unsigned max_conns, max_parked, slow_s;
 	char *token, *datacenter;
 	bool changes_by_get;
 	uint16_t port;
