@@ -58,6 +58,7 @@ struct front_options {
 	unsigned buffer_size;	 /* bytes of frame that one buffer holds; 0: 1536 */
 	unsigned tx_buffer_size; /* of a transmit ring; 0: as buffer_size */
 	uint64_t features;	 /* wanted, less what the back-end does not offer; 0: FRONT_FEATURES */
+	bool slots;		 /* memory is told of region by region where it can be (front_life.h) */
 	enum front_pages pages;	 /* AUTO: huge pages when there are enough of them */
 	int timeout_ms;		 /* a reply, or a listening front's back-end; 0: 5000 */
 };

@@ -18,6 +18,8 @@
 static int agree_on_features(struct front *f)
 {
 	uint64_t offered, queues = 1, wanted = f->opt.features;
+	uint64_t protocol =
+		PROTOCOL_WANTED | (f->opt.slots ? FRONT_BIT(FRONT_PROTOCOL_CONFIGURE_MEM_SLOTS) : 0);
 	int rc = front_request_get(f, FRONT_GET_FEATURES, &offered);
 
 	if (rc < 0)
@@ -30,11 +32,10 @@ static int agree_on_features(struct front *f)
 	if (f->features & FRONT_BIT(FRONT_F_PROTOCOL_FEATURES)) {
 		rc = front_request_get(f, FRONT_GET_PROTOCOL_FEATURES, &offered);
 		if (rc == 0)
-			rc = front_request_value(
-				f, FRONT_SET_PROTOCOL_FEATURES, offered & PROTOCOL_WANTED, -1);
+			rc = front_request_value(f, FRONT_SET_PROTOCOL_FEATURES, offered & protocol, -1);
 		if (rc < 0)
 			return rc;
-		f->protocol = offered & PROTOCOL_WANTED;
+		f->protocol = offered & protocol;
 	}
 	if (f->opt.pairs > 1 && (f->protocol & FRONT_BIT(FRONT_PROTOCOL_MQ)))
 		rc = front_request_get(f, FRONT_GET_QUEUE_NUM, &queues);
@@ -44,21 +45,35 @@ static int agree_on_features(struct front *f)
 	return rc;
 }
 
+static struct front_wire_region region_of(const struct front *f, unsigned memory)
+{
+	return (struct front_wire_region){.guest_address = front_guest_base(f, memory),
+		.size = f->memory[memory].size,
+		.user_address = (uintptr_t)f->memory[memory].base};
+}
+
 int front_share_memory(struct front *f)
 {
 	struct front_wire msg = {.request = FRONT_SET_MEM_TABLE, .size = 8};
 	int fds[FRONT_MEMORIES];
 
 	for (unsigned i = 0; i < FRONT_MEMORIES && f->memory[i].base; i++) {
-		msg.body.memory.region[i] =
-			(struct front_wire_region){.guest_address = front_guest_base(f, i),
-				.size = f->memory[i].size,
-				.user_address = (uintptr_t)f->memory[i].base};
+		msg.body.memory.region[i] = region_of(f, i);
 		fds[i] = f->memory[i].fd;
 		msg.body.memory.count++;
 		msg.size += sizeof(msg.body.memory.region[i]);
 	}
 	return front_request_set(f, &msg, fds, msg.body.memory.count);
+}
+
+int front_share_more(struct front *f)
+{
+	struct front_wire msg = {.request = FRONT_ADD_MEM_REG, .size = sizeof(msg.body.slot)};
+
+	if (!(f->protocol & FRONT_BIT(FRONT_PROTOCOL_CONFIGURE_MEM_SLOTS)))
+		return front_share_memory(f);
+	msg.body.slot.region = region_of(f, 1);
+	return front_request_set(f, &msg, &f->memory[1].fd, 1);
 }
 
 void front_close_eventfds(struct front_ring *r)

@@ -69,7 +69,7 @@ int front_grow(struct front *f)
 		return front_fail(f, -EBUSY, "memory was plugged in before");
 	rc = front_memory_open(more, each * f->opt.pairs, f->opt.pages);
 	if (rc == 0)
-		rc = front_share_memory(f);
+		rc = front_share_more(f);
 	for (unsigned i = 0; i < f->opt.pairs && rc == 0; i++) {
 		struct front_ring *r = front_tx_ring(f, i);
 

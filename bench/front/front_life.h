@@ -16,7 +16,7 @@ int front_halt(struct front *f);
 int front_go_on(struct front *f);
 
 /**
- * Plugs in more memory while the rings run (SET_MEM_TABLE) and moves all transmit buffers there, when the
+ * Plugs in more memory while the rings run (SET_MEM_TABLE, or ADD_MEM_REG with opt.slots) and moves all transmit buffers there, when the
  * back-end has given back what was posted: -ETIMEDOUT when it does not.
  */
 int front_grow(struct front *f);

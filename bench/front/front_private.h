@@ -47,6 +47,9 @@ int front_negotiate(struct front *f);
 /** Tells of all the memory there is (SET_MEM_TABLE). */
 int front_share_memory(struct front *f);
 
+/** Tells of the second one: by ADD_MEM_REG where slots were agreed on, else by a whole table. */
+int front_share_more(struct front *f);
+
 /** Describes ring `index` from its size to its kick; it starts there at `base`. */
 int front_tell_ring(struct front *f, unsigned index, uint32_t base);
 

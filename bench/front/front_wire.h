@@ -78,6 +78,10 @@ struct front_wire {
 			uint32_t count, zero;
 			struct front_wire_region region[FRONT_WIRE_MAX_REGIONS];
 		} memory;
+		struct {
+			uint64_t padding;
+			struct front_wire_region region;
+		} slot;
 		uint8_t bytes[512];
 	} __attribute__((packed)) body;
 } __attribute__((packed));

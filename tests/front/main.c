@@ -8,7 +8,7 @@
  *		again                  connects once more, when the switch is back
  *	test-front subject SOCKET MAC PEER-MAC [listen]               one that things happen to (subject.h)
  *		connect SHAPE, reboot SHAPE, reset-owner SHAPE
- *			SHAPE: ring=N buffer=N pairs=N features=HEX, what a guest chooses; each has a default
+ *			SHAPE: ring=N buffer=N pairs=N features=HEX slots, what a guest chooses; each has a default
  *		again, hang-up, stop, disable PAIR, enable PAIR, halt, go-on, grow, report
  *		pause, go              asks nothing, asks again
  *		check N                N more questions are answered
@@ -38,12 +38,14 @@ static void read_shape(struct front_options *opt, const char *text)
 	opt->buffer_size = 1536;
 	opt->tx_buffer_size = 1536;
 	opt->pairs = 1;
+	opt->slots = false;
 	opt->features = FRONT_FEATURES;
 	snprintf(copy, sizeof(copy), "%s", text);
 	for (char *word = strsep(&at, " "); word; word = strsep(&at, " ")) {
 		sscanf(word, "ring=%u", &opt->ring_size);
 		sscanf(word, "buffer=%u", &opt->buffer_size); /* those that receive */
 		sscanf(word, "pairs=%u", &opt->pairs);
+		opt->slots |= !strcmp(word, "slots");
 		sscanf(word, "features=%" SCNx64, &opt->features);
 	}
 }

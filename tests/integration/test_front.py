@@ -34,14 +34,14 @@ class Beside:
         self.silent = False
         self.start_subject()
 
-    def shape(self):
+    def shape(self, pairs=None):
         """What some guest chooses."""
         features = VERSION_1 | MQ
         for feature in (MRG_RXBUF, INDIRECT_DESC, EVENT_IDX, RING_PACKED):
             features |= feature * self.rng.randint(0, 1)
         buffer = self.rng.choice((256, 1536, 4096)) if features & MRG_RXBUF else 1536
-        return (f"ring={self.rng.choice((64, 256, 1024))} buffer={buffer} pairs={self.rng.randint(1, 2)} "
-                f"features={features:x}")
+        return (f"ring={self.rng.choice((64, 256, 1024))} buffer={buffer} pairs={pairs or self.rng.randint(1, 2)} "
+                f"features={features:x}{self.rng.choice(('', ' slots'))}")
 
     def start_subject(self):
         self.subject = self._stack.enter_context(Front(*self._subject_args, listen=self._listen))
@@ -126,6 +126,13 @@ class Beside:
         self.subject.do("enable 0")
         assert self.sluiced.port("subject")["state"] == "up"
 
+    def second_pair_disabled(self):
+        self.subject.do(f"reboot {self.shape(pairs=2)}")
+        self.subject.do("disable 1")
+        assert self.sluiced.port("subject")["state"] == "up"
+        self.some_time()
+        self.subject.do("enable 1")
+
     def halted(self):
         self.subject.do("halt")
         assert self.sluiced.port("subject")["state"] == "down"
@@ -146,8 +153,8 @@ class Beside:
 
 
 EVENTS = [Beside.killed, Beside.killed_at_the_door, Beside.killed_while_it_boots, Beside.hung, Beside.killed_while_hung,
-          Beside.hung_while_it_boots, Beside.hung_up, Beside.stopped, Beside.disabled, Beside.halted, Beside.grown,
-          Beside.rebooted, Beside.reset_by_owner]
+          Beside.hung_while_it_boots, Beside.hung_up, Beside.stopped, Beside.disabled, Beside.second_pair_disabled,
+          Beside.halted, Beside.grown, Beside.rebooted, Beside.reset_by_owner]
 
 
 @pytest.mark.parametrize("mode,cores,seed", [("server", [1], 20), ("client", [0, 1], 21)])
