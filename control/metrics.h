@@ -2,7 +2,7 @@
  * metrics.h: what the daemon counts, as a page in Prometheus' text format. Control thread.
  *
  *   metrics.c            the daemon, its networks, ports and workers
- *   metrics_registry.c   services, backends, checks, the HTTP API
+ *   metrics_registry.c   services, backends, checks, the HTTP API, DNS
  *   metrics_text.c       the format
  *
  * Series are bounded: at most METRICS_EACH objects of a kind are listed one by one, and how many were left
@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 struct evbuffer;
+struct dns;
 struct http;
 struct model;
 
@@ -23,6 +24,7 @@ enum { METRICS_EACH = 2000 };
 struct metrics {
 	struct model *model;
 	struct http *http;
+	const struct dns *dns;
 	uint64_t left_off; /* objects not listed on the page being written */
 };
 

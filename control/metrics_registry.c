@@ -4,6 +4,7 @@
 
 #include "control/metrics.h"
 #include "control/objects.h"
+#include "registry/dns.h"
 #include "registry/http.h"
 
 static const char *const healths[] = {"passing", "warning", "critical", "draining"};
@@ -140,12 +141,47 @@ static void write_checks(struct registry *registry, struct evbuffer *out)
 
 static void write_api(const struct http *http, struct evbuffer *out)
 {
+	static const char *const statuses[HTTP_STATUSES] = {"2xx", "3xx", "4xx", "5xx"};
 	struct http_info info = http_info(http);
 
 	metrics_family(out, "sluice_http_connections", METRICS_GAUGE, "Clients connected to the HTTP API.");
 	metrics_value(out, "sluice_http_connections", NULL, NULL, NULL, NULL, info.connections);
 	metrics_family(out, "sluice_http_parked_queries", METRICS_GAUGE, "Queries that wait for a change.");
 	metrics_value(out, "sluice_http_parked_queries", NULL, NULL, NULL, NULL, info.parked);
+	metrics_family(out, "sluice_http_requests_total", METRICS_COUNTER,
+		"Requests answered, by the first part of their path and by status.");
+	for (unsigned group = 0; group < HTTP_GROUPS; group++)
+		for (unsigned i = 0; i < HTTP_STATUSES; i++)
+			metrics_value(out, "sluice_http_requests_total", "group", http_groups[group],
+				"status", statuses[i], (double)info.answers[group][i]);
+}
+
+static void write_dns(const struct dns *dns, struct evbuffer *out)
+{
+	static const char *const transports[DNS_TRANSPORTS] = {"udp", "tcp"};
+	static const char *const codes[DNS_CODES] = {
+		"noerror", "formerr", "servfail", "nxdomain", "notimp", "refused", "other"};
+	const struct dns_info *info = dns_info(dns);
+	const struct {
+		const char *name, *help;
+		uint64_t value;
+	} counters[] = {
+		{"sluice_dns_cached_answers_total", "DNS answers that were not made anew.", info->cached},
+		{"sluice_dns_cut_answers_total", "DNS answers without all that there was.", info->cut},
+		{"sluice_dns_forwarded_queries_total", "DNS queries passed on to recursors.",
+			info->forwarded},
+	};
+
+	metrics_family(out, "sluice_dns_answers_total", METRICS_COUNTER,
+		"Answers of the daemon's own, by transport and code.");
+	for (unsigned transport = 0; transport < DNS_TRANSPORTS; transport++)
+		for (unsigned code = 0; code < DNS_CODES; code++)
+			metrics_value(out, "sluice_dns_answers_total", "transport", transports[transport],
+				"code", codes[code], (double)info->answers[transport][code]);
+	for (size_t i = 0; i < sizeof(counters) / sizeof(counters[0]); i++) {
+		metrics_family(out, counters[i].name, METRICS_COUNTER, counters[i].help);
+		metrics_value(out, counters[i].name, NULL, NULL, NULL, NULL, (double)counters[i].value);
+	}
 }
 
 void metrics_write_registry(struct metrics *metrics, struct evbuffer *out)
@@ -154,4 +190,5 @@ void metrics_write_registry(struct metrics *metrics, struct evbuffer *out)
 	write_backends(metrics, out);
 	write_checks(metrics->model->registry, out);
 	write_api(metrics->http, out);
+	write_dns(metrics->dns, out);
 }

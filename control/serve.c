@@ -137,6 +137,7 @@ static int open_dns(struct serve *serve, struct event_base *base, const json_t *
 	}
 	if (rc < 0)
 		return api_fail(err, API_INTERNAL, "control.dns", "%s", why.text);
+	serve->metrics.dns = serve->dns;
 	if (dns_port(serve->dns))
 		log_line(LOG_INFO, "DNS on %s", config.listen);
 	if (param_bool(control, "dns_gateways", true))

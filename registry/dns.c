@@ -280,6 +280,11 @@ void dns_close(struct dns *dns)
 	free(dns);
 }
 
+const struct dns_info *dns_info(const struct dns *dns)
+{
+	return &dns->info;
+}
+
 uint16_t dns_port(const struct dns *dns)
 {
 	return dns->port;

@@ -56,6 +56,18 @@ int dns_open(const struct dns_config *config, struct dns **out, struct reg_err *
 /** NULL is allowed. Before registry_free(). */
 void dns_close(struct dns *dns);
 
+/* Codes of answers by their number (RFC 1035), the last: any other. */
+enum { DNS_CODES = 7, DNS_TRANSPORTS = 2 };
+
+/* Since the start. */
+struct dns_info {
+	uint64_t answers[DNS_TRANSPORTS][DNS_CODES]; /* our own; transports: udp, tcp */
+	uint64_t cached;			     /* of them, not made anew */
+	uint64_t cut;				     /* of them, without all that there was */
+	uint64_t forwarded;			     /* queries passed on to recursors */
+};
+const struct dns_info *dns_info(const struct dns *dns);
+
 /** The port that it listens on, 0: none. */
 uint16_t dns_port(const struct dns *dns);
 

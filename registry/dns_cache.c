@@ -117,6 +117,7 @@ const struct dns_answer *dns_cache_get(struct dns *dns, const struct dns_query *
 	if (answer && holds(dns, &answer->basis)) {
 		TAILQ_REMOVE(&cache->used, answer, used);
 		TAILQ_INSERT_TAIL(&cache->used, answer, used);
+		dns->info.cached++;
 		return answer;
 	}
 	if (answer)

@@ -224,6 +224,7 @@ void dns_forward(struct dns_query *query, const uint8_t *data, size_t len, const
 		reply(&now, out, dns_reply_code(dns, query, LDNS_RCODE_SERVFAIL, out));
 		return;
 	}
+	dns->info.forwarded++;
 	f->dns = dns;
 	f->query = *query;
 	f->place = query->place;

@@ -120,6 +120,7 @@ struct dns {
 	uint64_t ports;	 /* counts changes of ports */
 	uint64_t random; /* state of dns_random() */
 	struct dns_cache cache;
+	struct dns_info info;
 	LIST_HEAD(, dns_conn) conns;
 	unsigned nconns, nforwards;
 	LIST_HEAD(, dns_forward) forwards;

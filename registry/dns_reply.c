@@ -83,11 +83,12 @@ static void begin(struct writer *w, const struct dns_query *query)
 	w->len = DNS_HEADER + query->nwire;
 }
 
-static size_t end(
-	struct writer *w, const struct dns *dns, const struct dns_query *query, int rcode, bool ours)
+static size_t end(struct writer *w, struct dns *dns, const struct dns_query *query, int rcode, bool ours)
 {
 	unsigned flags = FLAG_QR | (unsigned)query->opcode << 11 | (unsigned)(rcode & 15);
 
+	dns->info.answers[query->tcp][rcode < DNS_CODES - 1 ? rcode : DNS_CODES - 1]++;
+	dns->info.cut += w->cut;
 	if (ours)
 		flags |= FLAG_AA;
 	if (w->cut && !dns->config.unmarked)

@@ -56,8 +56,15 @@ int http_reload(struct http *http, struct reg_err *err);
 /** The port that it listens on. */
 uint16_t http_port(const struct http *http);
 
+enum { HTTP_GROUPS = 9, HTTP_STATUS_FIRST = 2, HTTP_STATUSES = 4 };
+
+/* Of paths: the first part below /v1, "metrics", and for all else "other". */
+extern const char *const http_groups[HTTP_GROUPS];
+
 struct http_info {
 	unsigned connections, parked; /* queries that wait for a change */
+	/* answered since the start: by group, and by status from 2xx on */
+	const uint64_t (*answers)[HTTP_STATUSES];
 };
 struct http_info http_info(const struct http *http);
 

@@ -41,6 +41,7 @@ static void send_reply(struct http_request *rq)
 	struct evbuffer *body = rq->body;
 
 	http_conn_busy(rq->http, rq->raw, false);
+	http_count(rq);
 	evhttp_connection_set_closecb(evhttp_request_get_connection(rq->raw), NULL, NULL);
 	if (evhttp_request_get_command(rq->raw) == EVHTTP_REQ_HEAD && body)
 		evbuffer_drain(body, evbuffer_get_length(body));

@@ -262,7 +262,8 @@ void http_close(struct http *http)
 
 struct http_info http_info(const struct http *http)
 {
-	return (struct http_info){.connections = http->nconns, .parked = http->nparked};
+	return (struct http_info){
+		.connections = http->nconns, .parked = http->nparked, .answers = http->answers};
 }
 
 int http_reload(struct http *http, struct reg_err *err)

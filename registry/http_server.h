@@ -4,6 +4,7 @@
  *   http_server.c   listens, bounds connections, cuts off the slow
  *   http_tls.c      certificates
  *   http_route.c    from a request to its row in a table of routes
+ *   http_count.c    what was answered how often
  *   http_reply.c    status, headers, body; waits for the store when the client asked for that
  *   http_park.c     queries that wait for a change
  *   http_param.c    what the query string says
@@ -81,6 +82,7 @@ struct http {
 	char *token, *datacenter;
 	bool changes_by_get;
 	uint16_t port;
+	uint64_t answers[HTTP_GROUPS][HTTP_STATUSES];
 };
 
 /* One request, from its arrival to its answer. */
@@ -124,6 +126,9 @@ __attribute__((format(printf, 3, 4))) void *http_fail(
 	struct http_request *rq, int code, const char *fmt, ...);
 /** The text of `json`; `index` and the hash are told with it. */
 void http_reply_view(struct http_request *rq, const char *text, size_t len);
+
+/* http_count.c */
+void http_count(const struct http_request *rq);
 
 /* http_park.c */
 /** Answers a view now, or when it has changed. */

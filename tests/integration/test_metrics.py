@@ -9,6 +9,7 @@ import pytest
 
 from rig import traffic, wait
 from rig.consul import Consul
+from rig.dns import dig
 from rig.ports import free_port
 from rig.container import Container
 from rig.daemon import ROOT
@@ -59,6 +60,41 @@ def test_the_figures_are_those_of_the_daemon(web):
     assert network["received"] > 0 and network["delivered"] > 0
     later = values(api.request("GET", "/metrics").text)
     assert all(later[name] >= value for name, value in seen.items() if "_total" in name)
+
+
+def test_requests_are_counted_by_group_and_status(web):
+    api = web[1]
+
+    def seen():
+        page = values(api.request("GET", "/metrics").text)
+        return {name: value for name, value in page.items() if name.startswith("sluice_http_requests_total")}
+
+    before = seen()
+    for path, times in (("catalog/services", 3), ("catalog/nothing", 2), ("health/service/api", 1), ("acl/list", 1), ("/x", 4)):
+        for _ in range(times):
+            api.get(path)
+    now = seen()
+    grown = {re.sub(r'.*group="(.*)",status="(.*)"}', r"\1 \2", name): now[name] - before[name]
+             for name in now if now[name] != before[name]}
+    assert grown == {"catalog 2xx": 3, "catalog 4xx": 2, "health 2xx": 1, "other 5xx": 1, "other 4xx": 4, "metrics 2xx": 1}
+    assert set(now) == set(before) and len(now) == 36
+
+
+def test_dns_answers_are_counted(start_sluiced, requires):
+    requires("dig")
+    port, http = free_port(), free_port()
+    start_sluiced({"control": {"dns": f"127.0.0.1:{port}", "http": f"127.0.0.1:{http}"}})
+    api = Consul(http)
+    api.register("web", Address="192.0.2.7", Port=80)
+    for name, options in (("web.service.consul", []), ("web.service.consul", ["+tcp"]), ("none.service.consul", []),
+                          ("example.org", [])):
+        dig(port, name, "A", *options)
+    seen = values(api.request("GET", "/metrics").text)
+    assert seen['sluice_dns_answers_total{transport="udp",code="noerror"}'] == 1
+    assert seen['sluice_dns_answers_total{transport="tcp",code="noerror"}'] == 1
+    assert seen['sluice_dns_answers_total{transport="udp",code="nxdomain"}'] == 1
+    assert seen['sluice_dns_answers_total{transport="udp",code="refused"}'] == 1
+    assert seen["sluice_dns_cached_answers_total"] == 1 and seen["sluice_dns_forwarded_queries_total"] == 0
 
 
 def test_promtool_has_nothing_to_say(web):
