@@ -22,12 +22,27 @@ static int check_range(const struct vhost_mem *mem, const struct vhost_wire_regi
 	return mem->count < VHOST_MEM_SLOTS ? 0 : -ENOSPC;
 }
 
+/* The region with exactly these addresses. */
+static struct vhost_region *find(struct vhost_mem *mem, const struct vhost_wire_region *wire)
+{
+	for (unsigned i = 0; i < mem->count; i++) {
+		struct vhost_region *r = &mem->region[i];
+
+		if (r->gpa == wire->gpa && r->size == wire->size && r->uva == wire->uva)
+			return r;
+	}
+	return NULL;
+}
+
 int vhost_mem_add(
 	struct vhost_mem *mem, const struct vhost_wire_region *wire, int fd, const struct vhost_guard *guard)
 {
 	struct vhost_region *r = &mem->region[mem->count];
-	int rc = check_range(mem, wire);
+	int rc;
 
+	if (find(mem, wire))
+		return 0;
+	rc = check_range(mem, wire);
 	if (!rc)
 		rc = vhost_map(&r->map, fd, wire->offset, wire->size, guard);
 	if (rc < 0)
@@ -42,16 +57,13 @@ int vhost_mem_add(
 
 int vhost_mem_del(struct vhost_mem *mem, const struct vhost_wire_region *wire)
 {
-	for (unsigned i = 0; i < mem->count; i++) {
-		struct vhost_region *r = &mem->region[i];
+	struct vhost_region *r = find(mem, wire);
 
-		if (r->gpa != wire->gpa || r->size != wire->size || r->uva != wire->uva)
-			continue;
-		vhost_unmap(&r->map);
-		*r = mem->region[--mem->count];
-		return 0;
-	}
-	return -ENOENT;
+	if (!r)
+		return -ENOENT;
+	vhost_unmap(&r->map);
+	*r = mem->region[--mem->count];
+	return 0;
 }
 
 void vhost_mem_clear(struct vhost_mem *mem)

@@ -28,7 +28,7 @@ struct vhost_mem {
 };
 
 /**
- * Control thread. Maps a region and adds it; the fd stays the caller's. Errors: -EINVAL (empty, wraps around,
+ * Control thread. Maps a region and adds it, if it is not there already; the fd stays the caller's. Errors: -EINVAL (empty, wraps around,
  * unaligned, past the file's end, not shared memory), -EEXIST (overlaps another), -ENOSPC, -ENOMEM.
  */
 int vhost_mem_add(

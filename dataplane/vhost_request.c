@@ -83,7 +83,10 @@ static int rem_mem_reg(struct vhost_dev *dev, struct vhost_msg *msg)
 		return -EINVAL;
 	vhost_dev_pause_all(dev);
 	rc = vhost_mem_del(&dev->mem, &msg->payload.slot.region);
-	return vhost_dev_resume(dev) ? -ENOMEM : rc;
+	if (vhost_dev_resume(dev) < 0)
+		return -ENOMEM;
+	/* QEMU before 8.1 asks once for each queue pair, here as for adding one */
+	return rc < 0 ? REFUSED : 0;
 }
 
 /* The ring that a message is about, NULL when there is none of that index. */

@@ -52,7 +52,6 @@ class Nic:
     """An interface on a vhost-user socket, which QEMU makes itself (`server`) or connects to again and again."""
     socket: Path
     mac: str
-    address: str  # with its prefix
     server: bool = False
     packed: bool = False
 
@@ -64,22 +63,31 @@ class Nic:
                 "-device", f"virtio-net-pci,netdev=net{i},mac={self.mac},packed={packed},vectors=0,romfile="]
 
 
-class Guest(Process):
-    """Boots with eth0, eth1, ... on the `nics` and `files`, {path inside: file}; ready() waits until its shell answers."""
+def machine(nics):
+    """A small machine with eth0, eth1, ... on the `nics`."""
+    return ["qemu-system-x86_64", "-nodefaults", "-machine", "q35,accel=tcg", "-m", "128M",
+            "-object", "memory-backend-memfd,id=mem,size=128M,share=on", "-numa", "node,memdev=mem",
+            *(argument for i, nic in enumerate(nics) for argument in nic.arguments(i))]
 
-    def __init__(self, nics, files=None):
+
+class Guest(Process):
+    """
+    Boots what `machine` begins to say, a command line, with `addresses` (and their prefixes) on eth0, eth1, ... and
+    `files`, {path inside: file}; ready() waits until it runs commands.
+    """
+
+    def __init__(self, machine, addresses, files=None):
         self.dir = Path(tempfile.mkdtemp(prefix="sluice-qemu-"))
         self._words = open(self.dir / "qemu.log", "w")  # what qemu itself says
         self._serial = itertools.count()
-        script = "".join(f"ip addr add {nic.address} dev eth{i}; ip link set eth{i} up\n" for i, nic in enumerate(nics))
+        script = "".join(f"ip addr add {address} dev eth{i}; ip link set eth{i} up\n" for i, address in enumerate(addresses))
         initramfs.build(self.dir / "initramfs", INIT.format(modules=" ".join(MODULES), script=script),
                         [KERNEL / f"{name}.ko" for name in MODULES], files)
         super().__init__([
-            "qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-machine", "q35,accel=tcg",
-            "-m", "128M", "-object", "memory-backend-memfd,id=mem,size=128M,share=on", "-numa", "node,memdev=mem",
-            "-kernel", KERNEL / "vmlinuz", "-initrd", self.dir / "initramfs", "-serial", "stdio", "-no-reboot",
-            "-append", "console=ttyS0 quiet loglevel=1 panic=-1 no_timer_check tsc=reliable",
-            *(argument for i, nic in enumerate(nics) for argument in nic.arguments(i))], stdin=subprocess.PIPE, stderr=self._words)
+            *machine, "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio",
+            "-kernel", KERNEL / "vmlinuz", "-initrd", self.dir / "initramfs",
+            "-append", "console=ttyS0 quiet loglevel=1 panic=-1 no_timer_check tsc=reliable"],
+            stdin=subprocess.PIPE, stderr=self._words)
 
     def ready(self):
         wait.until(lambda: "guest-is-up" in self.output() or self._check(), "the guest boots", BOOT_S)

@@ -18,6 +18,7 @@ static void memory_in_slots(void **state)
 		slot.region.gpa = GUEST_GPA + (uint64_t)GUEST_MEM * (i + 1);
 		slot.region.uva = GUEST_UVA + (uint64_t)GUEST_MEM * (i + 1);
 		say(g.fd, VHOST_ADD_MEM_REG, &slot, sizeof(slot), &g.memfd, 1);
+		say(g.fd, VHOST_ADD_MEM_REG, &slot, sizeof(slot), &g.memfd, 1); /* once for each queue pair */
 	}
 	assert_int_equal(world_dev(0)->mem.count, 21);
 	guest_expect_alive(&g, 0);
@@ -25,6 +26,9 @@ static void memory_in_slots(void **state)
 	slot.region.gpa -= GUEST_MEM;
 	slot.region.uva -= GUEST_MEM;
 	say(g.fd, VHOST_REM_MEM_REG, &slot, sizeof(slot), NULL, 0);
+	assert_int_equal(world_dev(0)->mem.count, 19);
+	say_flags(g.fd, VHOST_REM_MEM_REG, VHOST_VERSION | VHOST_NEED_REPLY, &slot, sizeof(slot), NULL, 0);
+	assert_int_equal(hear(g.fd, VHOST_REM_MEM_REG), 1);
 	assert_int_equal(world_dev(0)->mem.count, 19);
 	guest_expect_alive(&g, 0);
 	guest_shut(&g);

@@ -126,8 +126,6 @@ static const struct sample samples[] = {
 		.payload.slot = {0, {GUEST_GPA + 4096, GUEST_MEM, GUEST_UVA, 0}}, ONE_FD(mem_fd)},
 	{"added region without fd", VHOST_ADD_MEM_REG, SIZE(slot),
 		.payload.slot = {0, {GUEST_GPA + GUEST_MEM, GUEST_MEM, GUEST_UVA, 0}}},
-	{"removed region unknown", VHOST_REM_MEM_REG, SIZE(slot),
-		.payload.slot = {0, {GUEST_GPA + GUEST_MEM, GUEST_MEM, GUEST_UVA, 0}}},
 	{"in flight of no rings", VHOST_GET_INFLIGHT_FD, SIZE(inflight),
 		.payload.inflight = {0, 0, 0, GUEST_NUM}},
 	{"in flight of too many rings", VHOST_GET_INFLIGHT_FD, SIZE(inflight),
