@@ -3,16 +3,13 @@
 #include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
-#include <fcntl.h>
-#include <jansson.h>
-#include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
 #include <syslog.h>
-#include <unistd.h>
 
+#include "registry/journal_writer.h"
 #include "registry/table.h"
 
 enum {
@@ -32,48 +29,44 @@ struct waiter {
 	void (*fn)(void *arg);
 	void *arg;
 };
+TAILQ_HEAD(waiters, waiter);
+
+struct lines {
+	char *text;
+	size_t len, room;
+};
 
 struct journal {
 	struct registry *reg;
-	char *path;
-	int fd;
+	struct journal_file file; /* the writer's, while there is one */
+	struct journal_writer *writer;
 	struct record *records; /* in the order of their first put */
-	size_t live, size;	/* bytes: of what it holds, of the file */
-	char *due;		/* lines that are not on disk yet */
-	size_t due_len, due_room;
-	bool rewrite; /* the file must be written whole: a write failed, or a line found no memory */
-	struct event *timer;
-	TAILQ_HEAD(, waiter) waiters;
+	size_t live;		/* bytes of them */
+	struct lines due;	/* not given to the writer yet */
+	bool whole;		/* a line found no memory: all that it holds must be written */
+	bool writing;
+	bool failing;		  /* which has been said */
+	struct event *timer;	  /* of the next job */
+	struct waiters waiters;	  /* for what is due, */
+	struct waiters waiting;	  /* and for the job that is being written */
+	struct journal_job again; /* one that failed, if it has text */
 };
 
-/* A line of the file: ["key", value or null]; to be freed. */
-static char *line_of(const char *key, const char *value)
-{
-	json_t *pair = json_pack("[s, s?]", key, value);
-	char *text = pair ? json_dumps(pair, JSON_COMPACT) : NULL, *line = NULL;
-
-	json_decref(pair);
-	if (text && asprintf(&line, "%s\n", text) < 0)
-		line = NULL;
-	free(text);
-	return line;
-}
-
-static int append(char **text, size_t *len, size_t *room, const char *line)
+static int append(struct lines *lines, const char *line)
 {
 	size_t n = strlen(line);
 
-	if (*len + n > *room) {
-		size_t more = 2 * (*len + n) + 4096;
-		char *grown = realloc(*text, more);
+	if (lines->len + n > lines->room) {
+		size_t more = 2 * (lines->len + n) + 4096;
+		char *grown = realloc(lines->text, more);
 
 		if (!grown)
 			return -ENOMEM;
-		*text = grown;
-		*room = more;
+		lines->text = grown;
+		lines->room = more;
 	}
-	memcpy(*text + *len, line, n);
-	*len += n;
+	memcpy(lines->text + lines->len, line, n);
+	lines->len += n;
 	return 0;
 }
 
@@ -132,95 +125,91 @@ static bool hold(struct journal *journal, const char *key, const char *value)
 	return true;
 }
 
-/* --- the file ---------------------------------------------------------------------------------------------
+/* --- writing ----------------------------------------------------------------------------------------------
  */
 
-static int write_all(int fd, const char *text, size_t len)
+static void save_soon(struct journal *journal)
 {
-	while (len) {
-		ssize_t n = write(fd, text, len);
+	static const struct timeval delay = {.tv_usec = JOURNAL_DELAY_MS * 1000};
 
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		text += n;
-		len -= (size_t)n;
-	}
-	return 0;
+	if (!journal->writing && !journal->again.text && !event_pending(journal->timer, EV_TIMEOUT, NULL))
+		event_add(journal->timer, &delay);
 }
 
-static int sync_dir(const char *path)
+/* All that it holds, as lines. */
+static int all_lines(const struct journal *journal, struct lines *lines)
 {
-	char *copy = strdup(path);
-	int fd = copy ? open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1, rc = 0;
+	int rc = 0;
 
-	if (fd < 0 || fsync(fd) < 0)
-		rc = copy ? -errno : -ENOMEM;
-	if (fd >= 0)
-		close(fd);
-	free(copy);
-	return rc;
-}
+	*lines = (struct lines){0};
+	for (const struct record *r = journal->records; r && !rc; r = r->hh.next) {
+		char *line = journal_line(r->key, r->value);
 
-/* All that it holds, in a new file that takes the old one's place. */
-static int write_whole(struct journal *journal)
-{
-	char *temp = NULL, *text = NULL, *line;
-	size_t len = 0, room = 0;
-	int fd = -1, rc = 0;
-
-	for (struct record *r = journal->records; r && !rc; r = r->hh.next) {
-		line = line_of(r->key, r->value);
-		rc = line ? append(&text, &len, &room, line) : -ENOMEM;
+		rc = line ? append(lines, line) : -ENOMEM;
 		free(line);
 	}
-	if (!rc && asprintf(&temp, "%s.new", journal->path) < 0)
-		rc = -ENOMEM;
-	if (!rc) {
-		fd = open(temp, O_RDWR | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0600);
-		rc = fd < 0 ? -errno : write_all(fd, text, len);
-	}
-	if (!rc && (fdatasync(fd) < 0 || rename(temp, journal->path) < 0))
-		rc = -errno;
-	if (!rc)
-		rc = sync_dir(journal->path);
-	if (!rc) {
-		close(journal->fd);
-		journal->fd = fd;
-		journal->size = len;
-	} else if (fd >= 0) {
-		close(fd);
-	}
-	free(temp);
-	free(text);
+	if (rc < 0)
+		free(lines->text);
 	return rc;
 }
 
-static int write_due(struct journal *journal)
+/* What is due, taken from the journal. Without text there is nothing. */
+static struct journal_job take_job(struct journal *journal)
 {
-	int rc;
+	size_t size = journal_file_size(&journal->file) + journal->due.len;
+	struct journal_job job = journal->again;
+	struct lines lines;
 
-	if (journal->rewrite || (journal->size + journal->due_len > COMPACT_MIN &&
-					journal->size + journal->due_len > COMPACT_TIMES * journal->live))
-		return write_whole(journal);
-	rc = write_all(journal->fd, journal->due, journal->due_len);
-	if (!rc && fdatasync(journal->fd) < 0)
-		rc = -errno;
-	if (!rc)
-		journal->size += journal->due_len;
-	return rc;
+	journal->again = (struct journal_job){0};
+	if (job.text)
+		return job;
+	if (journal->whole) {
+		if (all_lines(journal, &lines) < 0)
+			return job;
+		journal->whole = false;
+		free(journal->due.text);
+		job = (struct journal_job){
+			.text = lines.text ? lines.text : calloc(1, 1), .len = lines.len, .whole = true};
+	} else {
+		job = (struct journal_job){.text = journal->due.text,
+			.len = journal->due.len,
+			.compact = size > COMPACT_MIN && size > COMPACT_TIMES * journal->live};
+	}
+	journal->due = (struct lines){0};
+	return job;
 }
 
-static void tell_waiters(struct journal *journal)
+static void give(struct journal *journal)
+{
+	struct journal_job job = take_job(journal);
+
+	TAILQ_CONCAT(&journal->waiting, &journal->waiters, link);
+	if (!job.text && journal->whole) {
+		save_soon(journal); /* there may be memory then */
+		return;
+	}
+	if (!job.text) /* somebody waits for what is on disk already */
+		job.text = calloc(1, 1);
+	if (!job.text)
+		return;
+	journal->writing = true;
+	journal_writer_give(journal->writer, &job);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	give(arg);
+}
+
+static void tell_waiters(struct waiters *waiters)
 {
 	struct waiter *waiter;
 
-	while ((waiter = TAILQ_FIRST(&journal->waiters))) {
+	while ((waiter = TAILQ_FIRST(waiters))) {
 		struct waiter told = *waiter;
 
-		TAILQ_REMOVE(&journal->waiters, waiter, link);
-		assert(TAILQ_FIRST(&journal->waiters) != waiter);
+		TAILQ_REMOVE(waiters, waiter, link);
+		assert(TAILQ_FIRST(waiters) != waiter);
 		free(waiter);
 		told.fn(told.arg);
 	}
@@ -231,40 +220,31 @@ static void say(const struct journal *journal, int level, const char *text)
 	const struct registry_sink *sink = &journal->reg->sink;
 	char line[512];
 
-	snprintf(line, sizeof(line), "state: %s: %s", journal->path, text);
+	snprintf(line, sizeof(line), "state: %s: %s", journal->file.path, text);
 	sink->log(sink->ctx, level, line);
 }
 
-static void save(struct journal *journal)
+static void on_written(void *arg, struct journal_job *job, int rc)
 {
 	static const struct timeval again = {.tv_sec = RETRY_S};
-	int rc = write_due(journal);
+	struct journal *journal = arg;
 
-	if (rc < 0) { /* half a line may be there: the next attempt writes the file anew */
-		if (!journal->rewrite)
+	journal->writing = false;
+	if (rc < 0) { /* the file is as it was before */
+		if (!journal->failing)
 			say(journal, LOG_ERR, strerror(-rc));
-		journal->rewrite = true;
+		journal->failing = true;
+		journal->again = *job;
 		event_add(journal->timer, &again);
 		return;
 	}
-	if (journal->rewrite)
+	if (journal->failing)
 		say(journal, LOG_NOTICE, "is written again");
-	journal->rewrite = false;
-	journal->due_len = 0;
-	tell_waiters(journal);
-}
-
-static void on_timer(evutil_socket_t fd, short what, void *arg)
-{
-	save(arg);
-}
-
-static void save_soon(struct journal *journal)
-{
-	static const struct timeval delay = {.tv_usec = JOURNAL_DELAY_MS * 1000};
-
-	if (!event_pending(journal->timer, EV_TIMEOUT, NULL))
-		event_add(journal->timer, &delay);
+	journal->failing = false;
+	free(job->text);
+	tell_waiters(&journal->waiting);
+	if (journal->due.len || journal->whole || !TAILQ_EMPTY(&journal->waiters))
+		save_soon(journal);
 }
 
 void journal_put(struct journal *journal, const char *key, const char *value)
@@ -273,9 +253,9 @@ void journal_put(struct journal *journal, const char *key, const char *value)
 
 	if (!journal || !hold(journal, key, value))
 		return;
-	line = line_of(key, value);
-	if (!line || append(&journal->due, &journal->due_len, &journal->due_room, line) < 0)
-		journal->rewrite = true;
+	line = journal_line(key, value);
+	if (!line || append(&journal->due, line) < 0)
+		journal->whole = true;
 	free(line);
 	save_soon(journal);
 }
@@ -302,77 +282,29 @@ int journal_wait(struct journal *journal, void (*fn)(void *arg), void *arg)
 	return 0;
 }
 
-void journal_forget(struct journal *journal, void *arg)
+static void forget(struct waiters *waiters, const void *arg)
 {
 	struct waiter *waiter, *later;
 
-	for (waiter = journal ? TAILQ_FIRST(&journal->waiters) : NULL; waiter; waiter = later) {
+	for (waiter = TAILQ_FIRST(waiters); waiter; waiter = later) {
 		later = TAILQ_NEXT(waiter, link);
-		if (waiter->arg != arg)
+		if (arg && waiter->arg != arg)
 			continue;
-		TAILQ_REMOVE(&journal->waiters, waiter, link);
+		TAILQ_REMOVE(waiters, waiter, link);
 		free(waiter);
 	}
 }
 
+void journal_forget(struct journal *journal, void *arg)
+{
+	if (!journal || !arg)
+		return;
+	forget(&journal->waiters, arg);
+	forget(&journal->waiting, arg);
+}
+
 /* --- opening it -------------------------------------------------------------------------------------------
  */
-
-/* False: it is no line of ours. */
-static bool read_line(struct journal *journal, const char *line, size_t len)
-{
-	json_t *pair = json_loadb(line, len, 0, NULL);
-	const char *key = json_string_value(json_array_get(pair, 0));
-	const json_t *value = json_array_get(pair, 1);
-	bool good = key && (json_is_string(value) || json_is_null(value));
-
-	if (good)
-		hold(journal, key, json_string_value(value));
-	json_decref(pair);
-	return good;
-}
-
-/* The whole of the file, to be freed. */
-static int read_file(struct journal *journal, char **text, size_t *len)
-{
-	off_t size = lseek(journal->fd, 0, SEEK_END);
-	ssize_t n;
-
-	*len = 0;
-	*text = malloc(size > 0 ? (size_t)size : 1);
-	if (!*text || size < 0)
-		return *text ? -errno : -ENOMEM;
-	while (*len < (size_t)size) {
-		n = pread(journal->fd, *text + *len, (size_t)size - *len, (off_t)*len);
-		if (n <= 0)
-			return n < 0 ? -errno : -EIO;
-		*len += (size_t)n;
-	}
-	return 0;
-}
-
-/* What a crash tore, at the end, is cut off. */
-static int load(struct journal *journal)
-{
-	char *text = NULL, *end;
-	size_t len, at = 0;
-	int rc = read_file(journal, &text, &len);
-
-	while (!rc && at < len) {
-		end = memchr(text + at, '\n', len - at);
-		if (!end || !read_line(journal, text + at, (size_t)(end - text) - at))
-			break;
-		at = (size_t)(end - text) + 1;
-	}
-	free(text);
-	if (!rc && at < len) {
-		say(journal, LOG_WARNING, "the end is torn, as after a crash, and was cut off");
-		if (ftruncate(journal->fd, (off_t)at) < 0)
-			rc = -errno;
-	}
-	journal->size = at;
-	return rc;
-}
 
 void journal_restore(
 	struct journal *journal, void (*restore)(void *arg, const char *key, const char *value), void *arg)
@@ -392,26 +324,33 @@ void journal_restore(
 	registry_batch_end(journal->reg);
 }
 
+static void take_line(void *arg, const char *key, const char *value)
+{
+	hold(arg, key, value);
+}
+
 int journal_open(struct event_base *base, const char *path, struct registry *reg, struct journal **out,
 	struct reg_err *err)
 {
 	struct journal *journal = calloc(1, sizeof(*journal));
+	bool torn = false;
 	int rc;
 
 	reg_fail(err, 0, "out of memory");
 	if (!journal)
 		return -ENOMEM;
-	*journal = (struct journal){.fd = -1, .reg = reg, .path = strdup(path)};
+	journal->reg = reg;
+	journal->file.fd = -1;
 	TAILQ_INIT(&journal->waiters);
+	TAILQ_INIT(&journal->waiting);
 	journal->timer = event_new(base, -1, 0, on_timer, journal);
-	rc = journal->path && journal->timer ? 0 : -ENOMEM;
-	if (!rc) {
-		journal->fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-		rc = journal->fd < 0 ? -errno : load(journal);
-		if (rc < 0)
-			reg_fail(err, rc, "state: %s: %s", path, strerror(-rc));
-	}
+	rc = journal->timer ? journal_file_open(&journal->file, path, take_line, journal, &torn) : -ENOMEM;
+	if (torn)
+		say(journal, LOG_WARNING, "the end is torn, as after a crash, and was cut off");
+	if (!rc)
+		rc = journal_writer_new(base, &journal->file, on_written, journal, &journal->writer);
 	if (rc < 0) {
+		reg_fail(err, rc, "state: %s: %s", path, strerror(-rc));
 		journal_close(journal);
 		return rc;
 	}
@@ -419,15 +358,34 @@ int journal_open(struct event_base *base, const char *path, struct registry *reg
 	return 0;
 }
 
+/* What the writer has not been given, by this thread. */
+static void save_rest(struct journal *journal)
+{
+	bool due = journal->due.len || journal->whole || journal->again.text;
+
+	while (due) {
+		struct journal_job job = take_job(journal);
+		int rc = !job.text   ? -ENOMEM
+			 : job.whole ? journal_file_replace(&journal->file, job.text, job.len)
+				     : journal_file_append(&journal->file, job.text, job.len);
+
+		free(job.text);
+		if (rc < 0)
+			say(journal, LOG_ERR, strerror(-rc));
+		due = rc == 0 && (journal->due.len || journal->whole);
+	}
+}
+
 void journal_close(struct journal *journal)
 {
 	struct record *record, *later;
-	struct waiter *waiter;
 
 	if (!journal)
 		return;
-	if (journal->timer && (journal->due_len || journal->rewrite) && journal->fd >= 0)
-		save(journal);
+	if (journal->writer) {
+		journal_writer_free(journal->writer);
+		save_rest(journal);
+	}
 	record = journal->records;
 	HASH_CLEAR(hh, journal->records);
 	for (; record; record = later) {
@@ -435,16 +393,12 @@ void journal_close(struct journal *journal)
 		free(record->value);
 		free(record);
 	}
-	while ((waiter = TAILQ_FIRST(&journal->waiters))) {
-		TAILQ_REMOVE(&journal->waiters, waiter, link);
-		assert(TAILQ_FIRST(&journal->waiters) != waiter);
-		free(waiter);
-	}
+	forget(&journal->waiters, NULL);
+	forget(&journal->waiting, NULL);
 	if (journal->timer)
 		event_free(journal->timer);
-	if (journal->fd >= 0)
-		close(journal->fd);
-	free(journal->due);
-	free(journal->path);
+	journal_file_close(&journal->file);
+	free(journal->due.text);
+	free(journal->again.text);
 	free(journal);
 }

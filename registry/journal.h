@@ -3,7 +3,8 @@
  *
  * A change is one line. What changes within JOURNAL_DELAY_MS is written and synced as one, so a crash may
  * lose that much, and a torn last line is dropped by the next start. When most of the file is history it is
- * written anew beside itself and takes its place.
+ * written anew beside itself and takes its place. All of that is done by a thread (journal_writer.h): control
+ * waits for the disk at the end of the program only.
  */
 #pragma once
 
