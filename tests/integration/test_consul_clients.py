@@ -58,6 +58,25 @@ def test_a_vip_follows_registrations_and_their_weights(world):
         traffic.http_get(client, VIP, 80, timeout_s=0.5)
 
 
+def test_both_weights_weigh_real_connections(world):
+    _, port, client, servers = world
+    consul = Consul(port)
+    for server, weights in zip(servers, ({"Passing": 9, "Warning": 1}, {"Passing": 3, "Warning": 3})):
+        consul.register("web", ID=server.name, Address=server.ip, Port=8080, Check={"TTL": "10m", "Status": "passing"},
+                        Weights=weights)
+
+    def shares():
+        bodies, failed = traffic.http_many(client, VIP, 80, 200)
+        assert failed == 0
+        return [bodies.get(server.name, 0) for server in servers]
+
+    first, second = shares()
+    assert first > second > 0  # 9 : 3
+    consul.put(f"agent/check/warn/service:{servers[0].name}")
+    first, second = shares()
+    assert second > first > 0  # 1 : 3
+
+
 def test_whoever_has_seen_an_index_meets_no_older_table(world):
     """Each answer to a query that waited is followed by a packet, which must go where that answer says."""
     _, port, client, servers = world
