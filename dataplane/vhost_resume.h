@@ -14,7 +14,7 @@
  *   place, the mark, is left in the offset of our event structure, which drivers ignore while its flags do not
  *   ask for an event at an offset (virtio 1.1, 2.7.14); we never ask for one.
  *
- * The mark is moved once a round or less, so all of this costs nothing that can be measured. It is taken off
+ * The mark is moved once a round or less, so all of this costs less than a cycle a packet. It is taken off
  * when a front-end is told the place (GET_VRING_BASE): it may then begin anew in the same memory.
  */
 #pragma once
