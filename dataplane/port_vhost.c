@@ -84,8 +84,14 @@ static void retry_later(struct vhost_port *vp)
 static void on_accept(void *arg, unsigned events)
 {
 	struct vhost_port *vp = arg;
-	int fd = accept4(vp->listener.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	int fd;
 
+	if (vhost_closer_is_full(vp->dev.closer)) {
+		stop_watch(vp);
+		retry_later(vp);
+		return;
+	}
+	fd = accept4(vp->listener.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd < 0 && (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED))
 		return;
 	/* watched on, the socket would be reported for ever: out of fds, or this one front-end is served */
@@ -117,7 +123,7 @@ static void await_server(struct vhost_port *vp)
 		vp->appears = (struct path_watch){.path = spec->socket, .fn = on_appears, .arg = vp};
 		vp->watched = path_watch_add(&vp->dev.port->dp->paths, loop_of(vp), &vp->appears) == 0;
 	}
-	fd = vhost_connect(spec);
+	fd = vhost_closer_is_full(vp->dev.closer) ? -EDQUOT : vhost_connect(spec);
 	if (fd < 0 || vhost_conn_start(&vp->conn, fd) < 0)
 		retry_later(vp);
 }
@@ -176,11 +182,12 @@ static void vhost_close(struct port *port)
 	stop_watch(vp);
 	if (vp->watched)
 		path_watch_del(&port->dp->paths, &vp->appears);
-	vhost_listener_close(&port->spec, &vp->listener);
+	vhost_listener_close(&port->spec, vp->dev.closer, &vp->listener);
 	if (vp->lost_watch)
 		loop->fd_del(loop->ctx, vp->lost_watch);
 	if (vp->lost_fd >= 0)
 		close(vp->lost_fd);
+	vhost_closer_free(vp->dev.closer);
 	free(vp);
 	port->priv = NULL;
 }
@@ -205,12 +212,15 @@ static int vhost_open(struct port *port, struct dp_err *err)
 	vp->listener.fd = -1;
 	vp->lost_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	vhost_dev_init(&vp->dev, port, vp->lost_fd);
+	vp->dev.closer = vhost_closer_new();
 	vp->conn = (struct vhost_conn){.dev = &vp->dev, .fd = -1, .ended = on_ended, .arg = vp};
 	rc = vp->lost_fd < 0 ? dp_fail(err, -errno, "eventfd: %s", strerror(errno)) : 0;
+	if (!rc && !vp->dev.closer)
+		rc = dp_fail(err, -ENOMEM, "no memory for a vhost-user port");
 	if (!rc && !(vp->lost_watch = loop->fd_add(loop->ctx, vp->lost_fd, DP_READ, on_lost, vp)))
 		rc = dp_fail(err, -ENOMEM, "no memory for a vhost-user port");
 	if (!rc && !port->spec.client)
-		rc = vhost_listen(&port->spec, &vp->listener, err);
+		rc = vhost_listen(&port->spec, vp->dev.closer, &vp->listener, err);
 	if (rc < 0) {
 		vhost_close(port);
 		return rc;

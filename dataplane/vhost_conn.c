@@ -13,17 +13,19 @@ enum {
 	VHOST_WHY_MAX = 80,
 };
 
-static void close_fds(struct vhost_msg *msg)
+static void close_fds(struct vhost_conn *conn)
 {
+	struct vhost_msg *msg = &conn->msg;
+
 	for (unsigned i = 0; i < msg->nfd; i++)
-		if (msg->fd[i] >= 0)
-			close(msg->fd[i]);
+		vhost_closer_close(conn->dev->closer, msg->fd[i]);
 	msg->nfd = 0;
 }
 
 /* Keeps the fds of one recvmsg(). -EPROTO: more than a message may have, and none of these is kept. */
-static int keep_fds(struct vhost_msg *msg, struct msghdr *hdr)
+static int keep_fds(struct vhost_conn *conn, struct msghdr *hdr)
 {
+	struct vhost_msg *msg = &conn->msg;
 	int rc = hdr->msg_flags & MSG_CTRUNC ? -EPROTO : 0;
 
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(hdr); c; c = CMSG_NXTHDR(hdr, c)) {
@@ -38,7 +40,7 @@ static int keep_fds(struct vhost_msg *msg, struct msghdr *hdr)
 			if (msg->nfd < VHOST_MSG_FDS) {
 				msg->fd[msg->nfd++] = fd;
 			} else {
-				close(fd);
+				vhost_closer_close(conn->dev->closer, fd);
 				rc = -EPROTO;
 			}
 		}
@@ -46,23 +48,28 @@ static int keep_fds(struct vhost_msg *msg, struct msghdr *hdr)
 	return rc;
 }
 
-/* Reads up to `len` bytes, with the fds that come with them. Returns the bytes, or -errno; the end is
- * -ECONNRESET. */
+/*
+ * Reads up to `len` bytes, with the fds that come with them: all of them, for the kernel would close here and
+ * now what has no room. Returns the bytes, or -errno; the end is -ECONNRESET.
+ */
 static ssize_t receive(struct vhost_conn *conn, void *dst, size_t len)
 {
 	union {
 		struct cmsghdr align;
-		char room[CMSG_SPACE(VHOST_MSG_FDS * sizeof(int))];
+		char room[CMSG_SPACE(VHOST_SCM_FDS * sizeof(int))];
 	} control;
 	struct iovec iov = {dst, len};
 	struct msghdr hdr = {
 		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
-	ssize_t n = recvmsg(conn->fd, &hdr, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+	ssize_t n;
 	int rc;
 
+	if (vhost_closer_is_full(conn->dev->closer))
+		return -EDQUOT;
+	n = recvmsg(conn->fd, &hdr, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	if (n < 0)
 		return -errno;
-	rc = keep_fds(&conn->msg, &hdr);
+	rc = keep_fds(conn, &hdr);
 	if (rc < 0)
 		return rc;
 	return n ? n : -ECONNRESET;
@@ -146,7 +153,7 @@ static int serve(struct vhost_conn *conn)
 	conn->served += rc >= 0;
 	if (rc >= 0 && reply && answer(conn, reply) < 0)
 		rc = -EPIPE;
-	close_fds(&conn->msg);
+	close_fds(conn);
 	return rc < 0 ? rc : 1;
 }
 
@@ -161,6 +168,8 @@ static void end_for(struct vhost_conn *conn, int rc)
 		snprintf(why, sizeof(why), "no vhost-user message");
 	else if (rc == -EPIPE)
 		snprintf(why, sizeof(why), "it does not read its answers");
+	else if (rc == -EDQUOT)
+		snprintf(why, sizeof(why), "it gives what takes long to close");
 	else
 		snprintf(why, sizeof(why), "%s: %s", vhost_request_name(conn->msg.header.request),
 			rc == -EINVAL	 ? "malformed"
@@ -186,7 +195,7 @@ int vhost_conn_start(struct vhost_conn *conn, int fd)
 
 	conn->watch = loop->fd_add(loop->ctx, fd, DP_READ, on_readable, conn);
 	if (!conn->watch) {
-		close(fd);
+		vhost_closer_hang_up(conn->dev->closer, fd);
 		return -ENOMEM;
 	}
 	conn->fd = fd;
@@ -203,9 +212,9 @@ void vhost_conn_end(struct vhost_conn *conn, bool fault, const char *why)
 	if (conn->fd < 0)
 		return;
 	loop->fd_del(loop->ctx, conn->watch);
-	close(conn->fd);
+	vhost_closer_hang_up(conn->dev->closer, conn->fd);
 	conn->fd = -1;
-	close_fds(&conn->msg);
+	close_fds(conn);
 	vhost_dev_reset(conn->dev);
 	conn->ended(conn->arg, why, fault);
 }

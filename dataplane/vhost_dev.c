@@ -289,13 +289,12 @@ void vhost_dev_reset(struct vhost_dev *dev)
 	for (unsigned i = 0; i < VHOST_RINGS; i++) {
 		if (dev->vring[i].kick >= 0)
 			close(dev->vring[i].kick);
-		vhost_call_close(&dev->vring[i].call);
+		vhost_call_close(&dev->vring[i].call, dev->closer);
 		vring_clear(&dev->vring[i]);
 	}
 	vhost_mem_clear(&dev->mem);
 	vhost_inflight_clear(&dev->inflight);
-	if (dev->request_fd >= 0)
-		close(dev->request_fd);
+	vhost_closer_close(dev->closer, dev->request_fd);
 	dev->request_fd = -1;
 	dev->features = 0;
 	dev->proto_features = 0;

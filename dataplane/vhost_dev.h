@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "dataplane/port.h"
+#include "dataplane/vhost_closer.h"
 #include "dataplane/vhost_inflight.h"
 #include "dataplane/vhost_mem.h"
 #include "dataplane/vhost_ring.h"
@@ -47,8 +48,9 @@ struct vhost_dev {
 	_Atomic(uint16_t) active; /* pairs that can be sent to, from the first on */
 	/* control only */
 	struct port *port;
-	uint64_t offered;  /* virtio features */
-	uint64_t features; /* and those that the guest took */
+	struct vhost_closer *closer; /* of what the front-end has given */
+	uint64_t offered;	     /* virtio features */
+	uint64_t features;	     /* and those that the guest took */
 	uint64_t proto_features;
 	uint8_t status; /* of the virtio device */
 	int request_fd; /* the front-end's, for requests of ours; we have none, but it may not be closed; -1:

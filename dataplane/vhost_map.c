@@ -19,14 +19,26 @@ static bool is_prompt(const struct statfs *fs)
 	switch (fs->f_type) {
 	case TMPFS_MAGIC: /* memfd_create */
 	case HUGETLBFS_MAGIC:
-	case RAMFS_MAGIC:
 	case EXT4_SUPER_MAGIC:
 	case XFS_SUPER_MAGIC:
-	case BTRFS_SUPER_MAGIC:
 		return true;
 	default:
 		return false;
 	}
+}
+
+/*
+ * May its attributes be asked for? A process that answers for a file system might never do so. Only memory of the
+ * kernel's own has seals to tell, and only what lies on a block device has a major number; neither question goes
+ * to anybody.
+ */
+static bool may_ask(int fd)
+{
+	struct statx stx;
+
+	return fcntl(fd, F_GET_SEALS) >= 0 ||
+	       (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &stx) == 0 &&
+		       stx.stx_dev_major);
 }
 
 /* The file must be a plain, prompt one that reaches as far as `end`. *page: the size that mappings of it are
@@ -36,6 +48,8 @@ static int check_file(int fd, uint64_t end, size_t *page)
 	struct stat st;
 	struct statfs fs;
 
+	if (!may_ask(fd))
+		return -EINVAL;
 	if (fstat(fd, &st) < 0 || fstatfs(fd, &fs) < 0)
 		return -errno;
 	if (!S_ISREG(st.st_mode) || !is_prompt(&fs))

@@ -12,6 +12,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "dataplane/vhost_closer.h"
+
 /*
  * Where the kernel writes completions, at the address that a context is named by. Nobody wants them; they are
  * taken off here, so that there is always room for the next.
@@ -103,10 +105,9 @@ int vhost_call_take(int fd, struct vhost_call *call)
 	return 0;
 }
 
-void vhost_call_close(struct vhost_call *call)
+void vhost_call_close(struct vhost_call *call, struct vhost_closer *closer)
 {
-	if (call->fd >= 0)
-		close(call->fd);
+	vhost_closer_close(closer, call->fd);
 	*call = (struct vhost_call){.fd = -1};
 }
 

@@ -14,6 +14,7 @@
 
 #include <stdbool.h>
 
+struct vhost_closer;
 struct notifier; /* one worker's */
 
 enum vhost_call_kind { VHOST_CALL_NONE, VHOST_CALL_EVENTFD, VHOST_CALL_SOCKET };
@@ -37,7 +38,7 @@ void notifier_free(struct notifier *n);
  */
 int vhost_call_take(int fd, struct vhost_call *call);
 /** Closes it; nothing when there is none. */
-void vhost_call_close(struct vhost_call *call);
+void vhost_call_close(struct vhost_call *call, struct vhost_closer *closer);
 
 /** Kicks come by an eventfd only: workers read it with RWF_NOWAIT, which waits for nobody. */
 bool vhost_is_eventfd(int fd);

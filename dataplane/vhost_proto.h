@@ -69,6 +69,7 @@ enum {
 enum {
 	VHOST_TABLE_REGIONS = 8, /* of SET_MEM_TABLE */
 	VHOST_MSG_FDS = 8,
+	VHOST_SCM_FDS = 253, /* that the kernel lets a sender pass at once: SCM_MAX_FD */
 };
 
 struct vhost_header {

@@ -142,7 +142,7 @@ static int set_vring_base(struct vhost_dev *dev, struct vhost_msg *msg)
 	return vhost_dev_resume(dev);
 }
 
-static void replace_fd(int *place, int fd)
+static void replace_kick(int *place, int fd)
 {
 	if (*place >= 0)
 		close(*place);
@@ -158,7 +158,7 @@ static int get_vring_base(struct vhost_dev *dev, struct vhost_msg *msg)
 	vhost_dev_pause(dev, msg->payload.state.index);
 	vhost_dev_forget(dev, msg->payload.state.index);
 	v->started = false;
-	replace_fd(&v->kick, -1);
+	replace_kick(&v->kick, -1);
 	msg->payload.state.num = v->base;
 	return vhost_dev_resume(dev);
 }
@@ -178,7 +178,7 @@ static int set_vring_kick(struct vhost_dev *dev, struct vhost_msg *msg)
 	if (!v || (msg->nfd && !vhost_is_eventfd(msg->fd[0])))
 		return -EINVAL;
 	vhost_dev_pause(dev, v - dev->vring);
-	replace_fd(&v->kick, msg->nfd ? msg->fd[0] : -1);
+	replace_kick(&v->kick, msg->nfd ? msg->fd[0] : -1);
 	msg->fd[0] = -1;
 	v->started = true;
 	return vhost_dev_resume(dev);
@@ -192,7 +192,7 @@ static int set_vring_call(struct vhost_dev *dev, struct vhost_msg *msg)
 	if (!v || (msg->nfd && vhost_call_take(msg->fd[0], &call) < 0))
 		return -EINVAL;
 	vhost_dev_pause(dev, v - dev->vring);
-	vhost_call_close(&v->call);
+	vhost_call_close(&v->call, dev->closer);
 	v->call = call;
 	msg->fd[0] = -1;
 	return vhost_dev_resume(dev);
@@ -256,7 +256,8 @@ static int net_set_mtu(struct vhost_dev *dev, struct vhost_msg *msg)
 /* User-Mode Linux 6.1 has no interrupt for its rings where a back-end does not take this fd. */
 static int set_backend_req_fd(struct vhost_dev *dev, struct vhost_msg *msg)
 {
-	replace_fd(&dev->request_fd, msg->fd[0]);
+	vhost_closer_close(dev->closer, dev->request_fd);
+	dev->request_fd = msg->fd[0];
 	msg->fd[0] = -1;
 	return 0;
 }

@@ -47,7 +47,7 @@ int vhost_connect(const struct dp_port *spec)
 }
 
 /* Removes a socket file that a daemon left behind when it died. */
-static int clear_path(const struct dp_port *spec, struct dp_err *err)
+static int clear_path(const struct dp_port *spec, struct vhost_closer *closer, struct dp_err *err)
 {
 	struct stat st;
 	int fd;
@@ -60,7 +60,7 @@ static int clear_path(const struct dp_port *spec, struct dp_err *err)
 		return dp_fail(err, -EEXIST, "socket: %s is there and is not a socket", spec->socket);
 	fd = vhost_connect(spec);
 	if (fd >= 0)
-		close(fd);
+		vhost_closer_hang_up(closer, fd);
 	if (fd >= 0 || fd == -EAGAIN) /* its queue of connections is full */
 		return dp_fail(err, -EADDRINUSE, "socket: another process serves %s", spec->socket);
 	if (fd != -ECONNREFUSED)
@@ -134,7 +134,8 @@ static int bind_at(int fd, const struct dp_port *spec)
 	return rc;
 }
 
-int vhost_listen(const struct dp_port *spec, struct vhost_listener *listener, struct dp_err *err)
+int vhost_listen(const struct dp_port *spec, struct vhost_closer *closer, struct vhost_listener *listener,
+	struct dp_err *err)
 {
 	uid_t uid = (uid_t)-1;
 	gid_t gid = (gid_t)-1;
@@ -143,7 +144,7 @@ int vhost_listen(const struct dp_port *spec, struct vhost_listener *listener, st
 	int fd, rc = find_owner(spec, &uid, &gid, err);
 
 	if (!rc)
-		rc = clear_path(spec, err);
+		rc = clear_path(spec, closer, err);
 	if (rc < 0)
 		return rc;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -151,7 +152,7 @@ int vhost_listen(const struct dp_port *spec, struct vhost_listener *listener, st
 	bound = rc == 0;
 	if (!rc)
 		rc = give_away(spec, uid, gid, &st);
-	if (!rc && listen(fd, 8) < 0) /* nobody can connect before */
+	if (!rc && listen(fd, VHOST_BACKLOG) < 0) /* nobody can connect before */
 		rc = -errno;
 	if (!rc) {
 		*listener = (struct vhost_listener){.fd = fd, .dev = st.st_dev, .ino = st.st_ino};
@@ -164,7 +165,8 @@ int vhost_listen(const struct dp_port *spec, struct vhost_listener *listener, st
 	return dp_fail(err, rc, "socket: %s: %s", spec->socket, strerror(-rc));
 }
 
-void vhost_listener_close(const struct dp_port *spec, struct vhost_listener *listener)
+void vhost_listener_close(
+	const struct dp_port *spec, struct vhost_closer *closer, struct vhost_listener *listener)
 {
 	struct stat st;
 
@@ -172,6 +174,6 @@ void vhost_listener_close(const struct dp_port *spec, struct vhost_listener *lis
 		return;
 	if (lstat(spec->socket, &st) == 0 && st.st_dev == listener->dev && st.st_ino == listener->ino)
 		unlink(spec->socket);
-	close(listener->fd);
+	vhost_closer_unlisten(closer, listener->fd);
 	listener->fd = -1;
 }

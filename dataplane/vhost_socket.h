@@ -4,6 +4,9 @@
 #include <sys/types.h>
 
 #include "dataplane/dataplane.h"
+#include "dataplane/vhost_closer.h"
+
+enum { VHOST_BACKLOG = 8 }; /* connections that wait to be accepted */
 
 /* A listening socket and the file that it made. */
 struct vhost_listener {
@@ -17,10 +20,12 @@ struct vhost_listener {
  * replaced. Errors, with a line in err: -EADDRINUSE (somebody serves it), -EEXIST (the file is no socket),
  * -ENAMETOOLONG (more than 107 bytes), -EINVAL (owner or group unknown), or what the system said.
  */
-int vhost_listen(const struct dp_port *spec, struct vhost_listener *listener, struct dp_err *err);
+int vhost_listen(const struct dp_port *spec, struct vhost_closer *closer, struct vhost_listener *listener,
+	struct dp_err *err);
 
 /** Closes it and removes the file, unless the file is somebody else's by now. */
-void vhost_listener_close(const struct dp_port *spec, struct vhost_listener *listener);
+void vhost_listener_close(
+	const struct dp_port *spec, struct vhost_closer *closer, struct vhost_listener *listener);
 
 /** Connects to spec->socket. Returns a non-blocking fd or -errno, at once. */
 int vhost_connect(const struct dp_port *spec);

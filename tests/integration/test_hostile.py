@@ -45,7 +45,8 @@ def test_hostile_front_ends_hurt_nobody(start_sluiced, tmp_path, idle):
     done = json.loads(run([program, *sockets, str(ROUNDS // 2), str(SEED + (idle == "poll"))], timeout_s=600).stdout)
     assert done["rounds"] == ROUNDS // 2
     ports = wait.until(lambda: left(ROUNDS // 2 + 50, 2), "all front-ends have left")
-    assert open_files(sluiced.process.pid) == files
+    # some are closed by a thread that takes its time
+    wait.until(lambda: open_files(sluiced.process.pid) <= files, "what front-ends gave is closed")
     assert resident_mb(sluiced.process.pid) < resident + 16
     assert ROUNDS // 20 < ports["hostile"]["faults"] <= ROUNDS // 2 + 50, ports["hostile"]["faults"]
     assert ports["hostile"]["rx_drops"] > 0
