@@ -35,7 +35,7 @@ void metrics_write(void *arg, struct evbuffer *out);
 void metrics_write_registry(struct metrics *metrics, struct evbuffer *out);
 
 /* metrics_text.c */
-enum metrics_kind { METRICS_GAUGE, METRICS_COUNTER };
+enum metrics_kind { METRICS_GAUGE, METRICS_COUNTER, METRICS_HISTOGRAM };
 /** Begins a family; its values follow. */
 void metrics_family(struct evbuffer *out, const char *name, enum metrics_kind kind, const char *help);
 /** One value with up to two labels; `label` NULL ends them. Label values may hold anything. */

@@ -122,6 +122,28 @@ static void write_backends(struct metrics *metrics, struct evbuffer *out)
 /* --- checks and the API -----------------------------------------------------------------------------------
  */
 
+static void write_delays(const struct reg_checks_info *info, struct evbuffer *out)
+{
+	static const unsigned bounds_ms[REG_DELAYS - 1] = REG_DELAY_BOUNDS_MS;
+	uint64_t count = 0;
+	char bound[16];
+
+	metrics_family(out, "sluice_check_delay_seconds", METRICS_HISTOGRAM,
+		"By how much the turns and time-outs of checks came late.");
+	for (unsigned i = 0; i < REG_DELAYS; i++) {
+		count += info->delays[i];
+		if (i < REG_DELAYS - 1)
+			snprintf(bound, sizeof(bound), "%g", bounds_ms[i] / 1e3);
+		else
+			snprintf(bound, sizeof(bound), "+Inf");
+		metrics_value(
+			out, "sluice_check_delay_seconds_bucket", "le", bound, NULL, NULL, (double)count);
+	}
+	metrics_value(
+		out, "sluice_check_delay_seconds_sum", NULL, NULL, NULL, NULL, (double)info->delay_us / 1e6);
+	metrics_value(out, "sluice_check_delay_seconds_count", NULL, NULL, NULL, NULL, (double)count);
+}
+
 static void write_checks(struct registry *registry, struct evbuffer *out)
 {
 	static const char *const results[REG_CHECK_RESULTS] = {"passed", "warned", "failed", "not-made"};
@@ -134,6 +156,7 @@ static void write_checks(struct registry *registry, struct evbuffer *out)
 			(double)info.results[i]);
 	metrics_family(out, "sluice_checks_running", METRICS_GAUGE, "Probes under way.");
 	metrics_value(out, "sluice_checks_running", NULL, NULL, NULL, NULL, info.running);
+	write_delays(&info, out);
 	metrics_family(out, "sluice_registry_generation", METRICS_GAUGE, "Generation of the service table.");
 	metrics_value(out, "sluice_registry_generation", NULL, NULL, NULL, NULL,
 		(double)registry_generation(registry));

@@ -4,8 +4,10 @@
 
 void metrics_family(struct evbuffer *out, const char *name, enum metrics_kind kind, const char *help)
 {
-	evbuffer_add_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name,
-		kind == METRICS_GAUGE ? "gauge" : "counter");
+	static const char *const kinds[] = {
+		[METRICS_GAUGE] = "gauge", [METRICS_COUNTER] = "counter", [METRICS_HISTOGRAM] = "histogram"};
+
+	evbuffer_add_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kinds[kind]);
 }
 
 /* The text between quotes, with what the format wants escaped. */

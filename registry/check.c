@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "registry/check_curl.h"
 
@@ -24,21 +23,9 @@ const struct check_type *check_type_of(enum reg_check_type type)
 	return (unsigned)type < REG_CHECK_TYPES ? types[type] : NULL;
 }
 
-static uint64_t now_us(void)
+static void arm(struct check *check, uint64_t due_us)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
-
-static void arm(struct check *check, uint64_t now, uint64_t due_us)
-{
-	uint64_t left = due_us > now ? due_us - now : 0;
-	struct timeval tv = {.tv_sec = (time_t)(left / 1000000), .tv_usec = (suseconds_t)(left % 1000000)};
-
-	check->due_us = due_us;
-	event_add(&check->timer, &tv);
+	wheel_set(&check->all->wheel, &check->timer, due_us);
 }
 
 uint64_t check_next_turn(uint64_t now_us, uint64_t interval_us, uint64_t phase_us)
@@ -60,11 +47,9 @@ static void pump_later(struct checks *all)
 
 static void probe(struct check *check)
 {
-	uint64_t now = now_us();
-
 	check->stage = CHECK_PROBING;
 	check->all->running++;
-	arm(check, now, now + (uint64_t)check->spec.timeout_ms * 1000);
+	arm(check, wheel_now_us() + (uint64_t)check->spec.timeout_ms * 1000);
 	check->type->start(check);
 }
 
@@ -85,7 +70,7 @@ static void on_pump(evutil_socket_t fd, short what, void *arg)
 		pump_later(all);
 }
 
-void checks_init(struct checks *all, struct event_base *base, const struct registry_sink *sink)
+int checks_init(struct checks *all, struct event_base *base, const struct registry_sink *sink)
 {
 	all->base = base;
 	all->sink = sink;
@@ -94,6 +79,7 @@ void checks_init(struct checks *all, struct event_base *base, const struct regis
 	memset(all->results, 0, sizeof(all->results));
 	TAILQ_INIT(&all->waiting);
 	event_assign(&all->pump, base, -1, 0, on_pump, all);
+	return wheel_init(&all->wheel, base);
 }
 
 void checks_close(struct checks *all)
@@ -101,6 +87,7 @@ void checks_close(struct checks *all)
 	assert(all->running == 0 && TAILQ_EMPTY(&all->waiting));
 	requests_close(all->requests);
 	event_del(&all->pump);
+	wheel_close(&all->wheel);
 }
 
 /* Back to rest from whatever the check is at. */
@@ -108,7 +95,7 @@ static void rest(struct check *check)
 {
 	struct checks *all = check->all;
 
-	event_del(&check->timer);
+	wheel_clear(&all->wheel, &check->timer);
 	if (check->stage == CHECK_WAITING)
 		TAILQ_REMOVE(&all->waiting, check, queue);
 	if (check->stage == CHECK_PROBING) {
@@ -126,14 +113,23 @@ static void abandon(struct check *check)
 	rest(check);
 }
 
-static void on_timer(evutil_socket_t fd, short what, void *arg)
+static void count_delay(struct checks *all, uint64_t late_us)
+{
+	static const unsigned bounds_ms[REG_DELAYS - 1] = REG_DELAY_BOUNDS_MS;
+	unsigned i = 0;
+
+	while (i < REG_DELAYS - 1 && late_us > (uint64_t)bounds_ms[i] * 1000)
+		i++;
+	all->delays[i]++;
+	all->delay_us += late_us;
+}
+
+static void on_timer(void *arg)
 {
 	struct check *check = arg;
-	uint64_t now = now_us();
 
-	if (now < check->due_us) { /* the loop's clock is coarse and may be ahead */
-		arm(check, now, check->due_us);
-	} else if (check->stage == CHECK_PROBING) {
+	count_delay(check->all, wheel_now_us() - check->timer.due_us);
+	if (check->stage == CHECK_PROBING) {
 		check->type->stop(check);
 		check_done(check, CHECK_FAIL, "timed out after %u ms", check->spec.timeout_ms);
 	} else {
@@ -148,7 +144,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 static void set_health(struct check *check, enum reg_health health)
 {
 	if (check->health != health && health == REG_CRITICAL)
-		check->critical_us = now_us();
+		check->critical_us = wheel_now_us();
 	if (check->health == health && !check_overdue(check))
 		return;
 	check->health = health;
@@ -175,7 +171,7 @@ static void judge(struct check *check, enum check_result result)
 
 void check_done(struct check *check, enum check_result result, const char *fmt, ...)
 {
-	uint64_t now = now_us();
+	uint64_t now = wheel_now_us();
 	va_list ap;
 
 	assert(check->stage == CHECK_PROBING);
@@ -184,16 +180,16 @@ void check_done(struct check *check, enum check_result result, const char *fmt, 
 	va_end(ap);
 	check->all->results[result]++;
 	rest(check);
-	arm(check, now, check_next_turn(now, (uint64_t)check->spec.interval_ms * 1000, check->phase_us));
+	arm(check, check_next_turn(now, (uint64_t)check->spec.interval_ms * 1000, check->phase_us));
 	judge(check, result);
 }
 
 void check_rest(struct check *check)
 {
-	uint64_t now = now_us();
+	uint64_t now = wheel_now_us();
 
 	abandon(check);
-	arm(check, now, now + (uint64_t)check->spec.interval_ms * 1000);
+	arm(check, now + (uint64_t)check->spec.interval_ms * 1000);
 }
 
 void check_beat(struct check *check, enum reg_health health, const char *output)
@@ -229,14 +225,14 @@ void check_set(struct check *check, enum reg_health health, const char *output)
 
 void check_follow_port(struct check *check, int state)
 {
-	uint64_t now = now_us();
+	uint64_t now = wheel_now_us();
 
 	abandon(check);
 	if (state == 0) {
 		check->streak = 0;
 		check_set(check, REG_CRITICAL, "the port is down");
 	} else {
-		arm(check, now, now);
+		arm(check, now);
 	}
 }
 
@@ -253,13 +249,13 @@ struct check *check_new(struct checks *all, const struct reg_check *spec, const 
 	check->type = check_type_of(spec->type);
 	check->spec = *spec;
 	check->target = *target;
-	check->phase_us = seed;
+	check->phase_us = seed - seed % CHECKS_STEP_US;
 	check->changed = changed;
 	check->arg = arg;
 	check->stage = CHECK_RESTING;
-	check->critical_us = now_us();
+	check->critical_us = wheel_now_us();
 	check_set(check, REG_CRITICAL, "no result yet");
-	event_assign(&check->timer, all->base, -1, 0, on_timer, check);
+	wheel_timer_init(&check->timer, on_timer, check);
 	return check;
 }
 
@@ -289,7 +285,7 @@ void check_borrow(struct check *check, const struct reg_check *spec)
 bool check_overdue(const struct check *check)
 {
 	return check->spec.reap_ms && check->health == REG_CRITICAL &&
-	       now_us() - check->critical_us >= (uint64_t)check->spec.reap_ms * 1000;
+	       wheel_now_us() - check->critical_us >= (uint64_t)check->spec.reap_ms * 1000;
 }
 
 void check_start(struct check *check, int port)

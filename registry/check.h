@@ -14,10 +14,12 @@
 #include <sys/queue.h>
 
 #include "registry/registry.h"
+#include "registry/wheel.h"
 
 enum {
 	CHECKS_RUNNING = 1024, /* probes under way at most, a socket each */
 	CHECKS_TURN = 64,      /* probes begun in one turn of the event loop at most */
+	CHECKS_STEP_US = 4000, /* turns are this far apart, so that one wake-up begins several probes */
 };
 
 /* What all checks of a registry share. */
@@ -26,14 +28,18 @@ struct requests;
 struct checks {
 	struct event_base *base;
 	const struct registry_sink *sink;
+	struct wheel wheel;
 	unsigned running;
+	uint64_t delays[REG_DELAYS]; /* see reg_checks_info */
+	uint64_t delay_us;
 	uint64_t results[REG_CHECK_RESULTS];	/* by enum check_result */
 	TAILQ_HEAD(check_queue, check) waiting; /* due, but not begun */
 	struct event pump;			/* begins those that wait */
 	struct requests *requests;		/* those over HTTP; NULL: none yet */
 };
 
-void checks_init(struct checks *all, struct event_base *base, const struct registry_sink *sink);
+/** Errors: -errno, no descriptor left for the timer. */
+int checks_init(struct checks *all, struct event_base *base, const struct registry_sink *sink);
 /** Every check has been freed before. */
 void checks_close(struct checks *all);
 
@@ -82,9 +88,8 @@ struct check {
 	struct check_target target;
 	void (*changed)(void *arg);
 	void *arg;
-	uint64_t phase_us; /* where in the interval its turn is */
-	uint64_t due_us;   /* when `timer` is to fire: the next turn, or the end of the probe under way */
-	struct event timer;
+	uint64_t phase_us;	  /* where in the interval its turn is */
+	struct wheel_timer timer; /* the next turn, or the end of the probe under way */
 	TAILQ_ENTRY(check) queue;
 	enum check_stage stage;
 	bool good;	/* `rise` successes since `fall` failures */

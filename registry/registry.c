@@ -60,13 +60,13 @@ static void on_settle(evutil_socket_t fd, short what, void *arg)
 int registry_new(struct event_base *base, const struct registry_sink *sink, struct registry **out)
 {
 	struct registry *reg = calloc(1, sizeof(*reg));
+	int rc;
 
 	if (!reg)
 		return -ENOMEM;
-	if (nodes_init(reg) < 0) {
-		free(reg);
-		return -ENOMEM;
-	}
+	rc = nodes_init(reg);
+	if (rc < 0)
+		goto out_reg;
 	reg->base = base;
 	reg->sink = *sink;
 	TAILQ_INIT(&reg->changed);
@@ -74,9 +74,16 @@ int registry_new(struct event_base *base, const struct registry_sink *sink, stru
 	TAILQ_INIT(&reg->dirty);
 	TAILQ_INIT(&reg->overdue);
 	event_assign(&reg->settle, base, -1, 0, on_settle, reg);
-	checks_init(&reg->checks, base, &reg->sink);
+	rc = checks_init(&reg->checks, base, &reg->sink);
+	if (rc < 0)
+		goto out_nodes;
 	*out = reg;
 	return 0;
+out_nodes:
+	nodes_close(reg);
+out_reg:
+	free(reg);
+	return rc;
 }
 
 void registry_free(struct registry *reg)
@@ -113,6 +120,8 @@ struct reg_checks_info registry_checks_info(const struct registry *reg)
 {
 	struct reg_checks_info info = {.running = reg->checks.running};
 
+	info.delay_us = reg->checks.delay_us;
+	memcpy(info.delays, reg->checks.delays, sizeof(info.delays));
 	memcpy(info.results, reg->checks.results, sizeof(info.results));
 	return info;
 }

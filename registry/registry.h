@@ -162,20 +162,24 @@ struct registry_sink {
 	void (*log)(void *ctx, int level, const char *line); /* syslog levels */
 };
 
-/**
- * Time-outs of checks are as exact as `base`: to the millisecond when it was made with
- * EVENT_BASE_FLAG_PRECISE_TIMER. `sink` is copied. Errors: -ENOMEM.
- */
+/** Turns and time-outs of checks are exact to a millisecond. `sink` is copied. Errors: -ENOMEM, -EMFILE. */
 int registry_new(struct event_base *base, const struct registry_sink *sink, struct registry **out);
 /** Cancels every check, tells the sink nothing. NULL is allowed. */
 void registry_free(struct registry *reg);
 
 uint64_t registry_generation(const struct registry *reg);
 
-enum { REG_CHECK_RESULTS = 4 };
+enum { REG_CHECK_RESULTS = 4, REG_DELAYS = 8 };
+#define REG_DELAY_BOUNDS_MS                                                                                  \
+	{                                                                                                    \
+		1, 2, 5, 10, 20, 50, 100                                                                     \
+	}
 struct reg_checks_info {
 	unsigned running;		     /* probes under way */
 	uint64_t results[REG_CHECK_RESULTS]; /* of probes: passed, warned, failed, could not be made */
+	/* By how much turns and time-outs of probes came late: how many up to each of REG_DELAY_BOUNDS_MS,
+	 * each counted once, and above; and the sum. */
+	uint64_t delays[REG_DELAYS], delay_us;
 };
 struct reg_checks_info registry_checks_info(const struct registry *reg);
 /** The next generation is above `floor`: an earlier life of this registry may have told of those below. */

@@ -53,6 +53,7 @@ def test_the_figures_are_those_of_the_daemon(web):
     assert seen['sluice_backend_packets_total{service="api",backend="back\\"s\\\\lash"}'] >= 20
     assert seen['sluice_fdb_entries{network="web"}'] >= 2
     assert seen['sluice_check_results_total{result="passed"}'] >= 1
+    assert seen['sluice_check_delay_seconds_bucket{le="+Inf"}'] == seen["sluice_check_delay_seconds_count"] >= 1
     assert seen["sluice_http_connections"] >= 1 and seen["sluice_metrics_left_off"] == 0
     assert any(name.startswith("sluice_stage_cycles_per_packet") for name in seen)
     network = {name: seen[f'sluice_network_{name}_frames_total{{network="web"}}']
