@@ -1,6 +1,6 @@
 """
 Every kind of port to every other: bulk TCP over IPv4 and IPv6, its content compared. Whatever a receiver does not take
-(partial checksums, large frames) must have been done for it on the way.
+(partial checksums, large frames) must have been done for it on the way, and what both take is left whole.
 """
 
 import hashlib
@@ -20,9 +20,11 @@ from rig.vxlan_host import VxlanHost
 BYTES = 4 << 20
 KINDS = ("vhost", "vhost-plain", "tap", "af_packet", "af_xdp", "vxlan")
 PAIRS = [pair for pair in itertools.product(KINDS, KINDS) if pair != ("vxlan", "vxlan")]  # not through the switch
+GUEST_PAIRS = [pair for pair in PAIRS if any(kind.startswith("vhost") for kind in pair)]
 OFFLOADS = ["csum", "guest_csum", "guest_tso4", "guest_tso6", "host_tso4", "host_tso6", "mrg_rxbuf"]
 SHELL = 7000
 MTU = 1450
+LONGEST_FRAME = 14 + MTU
 
 AGENT = """
 httpd -p 80 -h /www
@@ -34,23 +36,27 @@ echo guest-serves
 
 
 class Node:
-    """One end: its two addresses, and commands run at it."""
+    """One end: its two addresses, its port if it has one, and commands run at it."""
 
-    def __init__(self, number):
-        self.ip4, self.ip6 = f"10.1.0.{number}", f"fd00:1::{number}"
-        self.sum = None
+    def __init__(self, number, port):
+        self.ip4, self.ip6, self.port = f"10.1.0.{number}", f"fd00:1::{number}", port
 
     def sum_of(self, address):
         """The sum of what `address` serves, as it arrives here."""
         host = f"[{address}]" if ":" in address else address
         return self.run(f"busybox wget -q -O - http://{host}/blob | busybox sha256sum").split()[0]
 
+    def pings(self, address, size):
+        """Does `address` answer an echo request of `size` bytes?"""
+        said = self.run(f"busybox ping -c 1 -W {int(wait.PATIENCE_S)} -s {size} {address} || true")
+        return " 1 packets received" in said
+
 
 class Namespace(Node):
     """A node that is a namespace."""
 
-    def __init__(self, number, ns, device, www):
-        super().__init__(number)
+    def __init__(self, number, port, ns, device, www):
+        super().__init__(number, port)
         self.ns = ns
         ns.run("ip", "addr", "add", f"{self.ip6}/64", "dev", device, "nodad")
         ns.start("busybox", "httpd", "-f", "-p", "80", "-h", www)
@@ -63,7 +69,7 @@ class Guest(Node):
     """A node that is a User-Mode Linux guest, whose shell is reached from `via` through the switch."""
 
     def __init__(self, number, via, guest):
-        super().__init__(number)
+        super().__init__(number, f"vm{number}")
         self.via, self.guest = via, guest
 
     def run(self, command):
@@ -112,7 +118,7 @@ class World:
 
     def _tap(self, number):
         ns = self.stack.enter_context(Container(self.daemon, "web", f"c{number}", f"10.1.0.{number}"))
-        self.nodes["tap"].append(Namespace(number, ns, "eth0", self.www))
+        self.nodes["tap"].append(Namespace(number, f"c{number}", ns, "eth0", self.www))
 
     def _veth(self, number, kind):
         ns, device = self.stack.enter_context(Netns("veth")), f"slv{os.getpid()}{number}"
@@ -121,13 +127,13 @@ class World:
         self.daemon.rpc("port.add", name=f"v{number}", network="web", type=kind, device=device,
                         ips=[f"10.1.0.{number}"], mac=ns.mac("eth0"))
         self.daemon.wait_port(f"v{number}")
-        self.nodes[kind].append(Namespace(number, ns, "eth0", self.www))
+        self.nodes[kind].append(Namespace(number, f"v{number}", ns, "eth0", self.www))
 
     def _remote(self, number):
         host = self.stack.enter_context(VxlanHost())
         host.vxlan(100, f"10.1.0.{number}/24", mtu=MTU)
         host.join(self.daemon, "web")
-        self.nodes["vxlan"].append(Namespace(number, host, "vx0", self.www))
+        self.nodes["vxlan"].append(Namespace(number, None, host, "vx0", self.www))
 
     def pair(self, source, sink):
         """A node of each kind, two of them if it is the same."""
@@ -150,6 +156,28 @@ def test_tcp_arrives_as_it_was_sent(world, source, sink):
     source, sink = world.pair(source, sink)
     for address in (source.ip4, source.ip6):
         assert sink.sum_of(address) == world.sum, address
+
+
+@pytest.mark.parametrize("source, sink", GUEST_PAIRS, ids=lambda kind: kind)
+def test_guests_ping_and_are_pinged(world, source, sink):
+    source, sink = world.pair(source, sink)
+    for address, longest in ((sink.ip4, MTU - 28), (sink.ip6, MTU - 48)):
+        assert source.pings(address, 56), address
+        assert source.pings(address, longest), address
+
+
+@pytest.mark.parametrize("source, sink, whole", [
+    ("vhost", "vhost", True), ("vhost", "tap", True), ("tap", "vhost", True),
+    ("vhost-plain", "vhost", False), ("vhost", "vhost-plain", False), ("tap", "vhost-plain", False)])
+def test_large_frames_stay_whole_where_both_ends_take_them(world, source, sink, whole):
+    source, sink = world.pair(source, sink)
+    for address in (source.ip4, source.ip6):
+        before = world.daemon.port(sink.port)
+        assert sink.sum_of(address) == world.sum, address
+        after = world.daemon.port(sink.port)
+        frames, octets = (after[field] - before[field] for field in ("tx_packets", "tx_bytes"))
+        assert octets > BYTES
+        assert (octets / frames > LONGEST_FRAME) == whole, f"{octets} bytes in {frames} frames"
 
 
 def test_guests_have_the_offloads_that_they_are_meant_to_have(world):
