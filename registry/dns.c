@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "registry/dns_inside.h"
+#include "registry/listen.h"
 
 enum { PORT = 53, BACKLOG = 128, RECEIVE_BYTES = 1 << 20, ANY_ATTEMPTS = 16 };
 
@@ -175,21 +176,6 @@ static int read_recursors(struct dns *dns, struct reg_err *err)
 	return 0;
 }
 
-/* ADDRESS:PORT, where port 0 is any free one, which libevent does not take as such. */
-static bool read_listen(const char *text, struct sockaddr_storage *address, socklen_t *size, bool *any)
-{
-	size_t len = strlen(text);
-	int room = sizeof(*address);
-	char copy[64];
-
-	*any = len > 2 && strcmp(text + len - 2, ":0") == 0;
-	snprintf(copy, sizeof(copy), "%.*s", (int)(*any ? len - 2 : len), text);
-	if (evutil_parse_sockaddr_port(copy, (struct sockaddr *)address, &room) < 0)
-		return false;
-	*size = (socklen_t)room;
-	return *any == !((struct sockaddr_in6 *)address)->sin6_port; /* at one place in both families */
-}
-
 static int listen_locally(struct dns *dns, struct reg_err *err)
 {
 	const char *text = dns->config.listen;
@@ -200,7 +186,7 @@ static int listen_locally(struct dns *dns, struct reg_err *err)
 
 	if (!text || !text[0])
 		return 0;
-	if (!read_listen(text, &address, &len, &any))
+	if (!listen_read(text, &address, &len, &any))
 		return reg_fail(err, -EINVAL, "%s: must be ADDRESS:PORT", text);
 	/* a port that is free by UDP may not be by TCP */
 	for (unsigned attempt = 0; rc == -EADDRINUSE && attempt < (any ? ANY_ATTEMPTS : 1); attempt++)

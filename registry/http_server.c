@@ -18,6 +18,7 @@
 
 #include "registry/consul.h"
 #include "registry/journal.h"
+#include "registry/listen.h"
 
 struct http_conn {
 	struct bufferevent *bev; /* key */
@@ -130,9 +131,10 @@ static int http_listen(struct http *http, const struct http_config *config, stru
 {
 	unsigned flags = LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE;
 	struct sockaddr_storage address;
-	int size = sizeof(address);
+	socklen_t size;
+	bool any;
 
-	if (evutil_parse_sockaddr_port(config->listen, (struct sockaddr *)&address, &size) < 0)
+	if (!listen_read(config->listen, &address, &size, &any))
 		return reg_fail(err, -EINVAL, "%s: must be ADDRESS:PORT", config->listen);
 	if (!is_loopback((struct sockaddr *)&address) && !config->token &&
 		!http_tls_asks_clients(http->tls) && !config->insecure)
@@ -141,7 +143,7 @@ static int http_listen(struct http *http, const struct http_config *config, stru
 			"of clients (control.http_tls_client_ca), or control.http_insecure",
 			config->listen);
 	http->listener = evconnlistener_new_bind(
-		http->base, NULL, NULL, flags, 1024, (struct sockaddr *)&address, size);
+		http->base, NULL, NULL, flags, 1024, (struct sockaddr *)&address, (int)size);
 	if (!http->listener) {
 		int rc = -errno;
 

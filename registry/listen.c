@@ -1,0 +1,21 @@
+#include "registry/listen.h"
+
+#include <event2/util.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+
+/* libevent does not take port 0 as such, but a missing port as 0. */
+bool listen_read(const char *text, struct sockaddr_storage *address, socklen_t *size, bool *any)
+{
+	size_t len = strlen(text);
+	int room = sizeof(*address);
+	char copy[64];
+
+	*any = len > 2 && strcmp(text + len - 2, ":0") == 0;
+	snprintf(copy, sizeof(copy), "%.*s", (int)(*any ? len - 2 : len), text);
+	if (evutil_parse_sockaddr_port(copy, (struct sockaddr *)address, &room) < 0)
+		return false;
+	*size = (socklen_t)room;
+	return *any == !((struct sockaddr_in6 *)address)->sin6_port; /* at one place in both families */
+}

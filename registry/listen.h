@@ -1,0 +1,8 @@
+/* listen.h: the address that a server listens on, as it is configured. Pure. */
+#pragma once
+
+#include <stdbool.h>
+#include <sys/socket.h>
+
+/** Reads "ADDRESS:PORT" or "[ADDRESS]:PORT"; *any: the port is 0, any free one. False: it is neither. */
+bool listen_read(const char *text, struct sockaddr_storage *address, socklen_t *size, bool *any);
