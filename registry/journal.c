@@ -41,6 +41,7 @@ struct journal {
 	struct journal_file file; /* the writer's, while there is one */
 	struct journal_writer *writer;
 	struct record *records; /* in the order of their first put */
+	struct record *next;	/* to be restored */
 	size_t live;		/* bytes of them */
 	struct lines due;	/* not given to the writer yet */
 	bool whole;		/* a line found no memory: all that it holds must be written */
@@ -80,6 +81,8 @@ static size_t weight_of(const struct record *record)
 
 static void record_free(struct journal *journal, struct record *record)
 {
+	if (journal->next == record)
+		journal->next = record->hh.next;
 	HASH_DEL(journal->records, record);
 	journal->live -= weight_of(record);
 	free(record->value);
@@ -309,15 +312,15 @@ void journal_forget(struct journal *journal, void *arg)
 void journal_restore(
 	struct journal *journal, void (*restore)(void *arg, const char *key, const char *value), void *arg)
 {
-	struct record *record, *later;
+	struct record *record;
 
 	registry_batch_begin(journal->reg);
-	HASH_ITER(hh, journal->records, record, later)
-	{
+	for (record = journal->records; record; record = journal->next) {
 		char *value = strdup(record->value), *key = strdup(record->key);
 
+		journal->next = record->hh.next;
 		if (value && key)
-			restore(arg, key, value); /* which may put, and so free the record's own */
+			restore(arg, key, value); /* which may put, and so free this record and others */
 		free(value);
 		free(key);
 	}
