@@ -107,6 +107,20 @@ def test_two_dpdk_applications_beside_each_other(web, stack, requires):
     assert not (sluiced.vhost / "d1.sock").exists()
 
 
+def test_a_container_is_offered_no_offload_for_a_tunnel_of_its_own(pair, requires):
+    requires("iperf3")
+    sluiced, c1, c2 = pair
+    for end, other, number in ((c1, c2, 1), (c2, c1, 2)):
+        end.run("ip", "link", "add", "own", "type", "vxlan", "id", "7", "local", end.ip, "remote", other.ip,
+                "dstport", "4789")
+        end.run("ip", "addr", "add", f"10.99.0.{number}/24", "dev", "own")
+        end.run("ip", "link", "set", "own", "up")
+    traffic.wait_ping(c1, "10.99.0.2")
+    assert traffic.tcp_bytes(c2, c1, "10.99.0.2") > 1 << 20
+    for reason in ("tunnel-offload", "bad-offload", "malformed", "mtu"):
+        assert sluiced.drops(reason) == 0, sluiced.rpc("stats.drops")
+
+
 def test_a_linux_guest_by_vhost_user(web, stack, requires):
     requires("linux.uml", "cpio", "iperf3")
     sluiced, c1 = web
