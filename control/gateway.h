@@ -10,8 +10,11 @@
 
 #include "control/addr.h"
 
+#define GATEWAY_HOST UINT64_C(1)
+
 struct gateway {
-	int netns; /* the private namespace; -1: the host's */
+	int netns;	/* the private namespace; -1: the host's */
+	uint64_t place; /* where its sockets are: GATEWAY_HOST, or a number that no other gateway ever had */
 	char ifname[16];
 };
 

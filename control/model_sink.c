@@ -139,6 +139,16 @@ static int open_socket(void *ctx, const char *name, int domain, int type)
 	return netns_socket(network->gateway.netns, domain, type, 0);
 }
 
+static uint64_t place(void *ctx, const char *name)
+{
+	struct model_network *network;
+
+	if (name[0] == '\0')
+		return GATEWAY_HOST;
+	network = model_network(ctx, name);
+	return network && network->has_gateway ? network->gateway.place : 0;
+}
+
 static bool reaches(void *ctx, const char *name, uint32_t address)
 {
 	struct model_network *network = model_network(ctx, name);
@@ -174,6 +184,7 @@ struct registry_sink model_sink(struct model *model)
 		.ctx = model,
 		.apply = apply,
 		.socket = open_socket,
+		.place = place,
 		.reaches = reaches,
 		.port_state = port_state,
 		.log = write_log,

@@ -79,6 +79,7 @@ int checks_init(struct checks *all, struct event_base *base, const struct regist
 	memset(all->results, 0, sizeof(all->results));
 	TAILQ_INIT(&all->waiting);
 	event_assign(&all->pump, base, -1, 0, on_pump, all);
+	check_pool_init(&all->pool, &all->wheel);
 	return wheel_init(&all->wheel, base);
 }
 
@@ -87,6 +88,7 @@ void checks_close(struct checks *all)
 	assert(all->running == 0 && TAILQ_EMPTY(&all->waiting));
 	requests_close(all->requests);
 	event_del(&all->pump);
+	check_pool_close(&all->pool);
 	wheel_close(&all->wheel);
 }
 

@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "registry/check_pool.h"
 #include "registry/registry.h"
 #include "registry/wheel.h"
 
@@ -29,6 +30,7 @@ struct checks {
 	struct event_base *base;
 	const struct registry_sink *sink;
 	struct wheel wheel;
+	struct check_pool pool;
 	unsigned running;
 	uint64_t delays[REG_DELAYS]; /* see reg_checks_info */
 	uint64_t delay_us;

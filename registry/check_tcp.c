@@ -14,24 +14,33 @@
 
 struct tcp_probe {
 	int fd;
+	uint64_t place; /* of its socket, 0: not to be used again */
 	struct event writable;
 };
 
-static void tcp_stop(struct check *check)
+static void end_probe(struct check *check, bool connected)
 {
 	struct tcp_probe *probe = check->probe;
 
 	if (!probe)
 		return;
 	event_del(&probe->writable);
-	close(probe->fd);
+	if (connected && probe->place)
+		check_pool_give(&check->all->pool, probe->place, probe->fd);
+	else
+		close(probe->fd);
 	free(probe);
 	check->probe = NULL;
 }
 
+static void tcp_stop(struct check *check)
+{
+	end_probe(check, false);
+}
+
 static void tcp_end(struct check *check, int error)
 {
-	tcp_stop(check);
+	end_probe(check, error == 0);
 	if (error)
 		check_done(check, check_is_local(error) ? CHECK_UNKNOWN : CHECK_FAIL, "%s", strerror(error));
 	else
@@ -49,30 +58,45 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 	tcp_end(check, error);
 }
 
-static int tcp_connect(struct check *check)
+static int begin(int fd, const struct check_target *target)
+{
+	struct sockaddr_in to = {
+		.sin_family = AF_INET, .sin_addr.s_addr = target->address, .sin_port = htons(target->port)};
+
+	return connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0 || errno == EINPROGRESS ? 0 : -errno;
+}
+
+/* A socket on its way to the target, or -errno. */
+static int tcp_connect(struct check *check, uint64_t place)
 {
 	const struct registry_sink *sink = check->all->sink;
 	static const struct linger reset = {.l_onoff = 1};
-	struct sockaddr_in to = {.sin_family = AF_INET,
-		.sin_addr.s_addr = check->target.address,
-		.sin_port = htons(check->target.port)};
-	int fd = sink->socket(sink->ctx, check->target.network, AF_INET, SOCK_STREAM);
+	int fd = place ? check_pool_take(&check->all->pool, place) : -1;
+	int rc;
 
+	if (fd >= 0) {
+		if (begin(fd, &check->target) == 0)
+			return fd;
+		close(fd); /* what a new one says counts */
+	}
+	fd = sink->socket(sink->ctx, check->target.network, AF_INET, SOCK_STREAM);
 	if (fd < 0)
 		return fd;
-	if (setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)) == 0 &&
-		(connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0 || errno == EINPROGRESS))
+	rc = setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)) == 0 ? 0 : -errno;
+	if (rc == 0)
+		rc = begin(fd, &check->target);
+	if (rc == 0)
 		return fd;
-	int error = errno;
-
 	close(fd);
-	return -error;
+	return rc;
 }
 
 static void tcp_start(struct check *check)
 {
+	const struct registry_sink *sink = check->all->sink;
+	uint64_t place = sink->place ? sink->place(sink->ctx, check->target.network) : 0;
 	struct tcp_probe *probe = malloc(sizeof(*probe));
-	int fd = probe ? tcp_connect(check) : -ENOMEM;
+	int fd = probe ? tcp_connect(check, place) : -ENOMEM;
 
 	if (fd < 0) {
 		free(probe);
@@ -80,6 +104,7 @@ static void tcp_start(struct check *check)
 		return;
 	}
 	probe->fd = fd;
+	probe->place = place;
 	event_assign(&probe->writable, check->all->base, fd, EV_WRITE, on_writable, check);
 	check->probe = probe;
 	if (event_add(&probe->writable, NULL) < 0)

@@ -155,6 +155,9 @@ struct registry_sink {
 	/** A non-blocking socket whose traffic starts inside `network` (at its gateway), or in the host when
 	 * "". Or -errno. */
 	int (*socket)(void *ctx, const char *network, int domain, int type);
+	/** Where such a socket's traffic starts now. While the number stays, one made before still starts there,
+	 * and may be used again. 0: nowhere. May be NULL: then none is used twice. */
+	uint64_t (*place)(void *ctx, const char *network);
 	/** Is `address` inside the subnet of `network`? Then a vip may balance it. */
 	bool (*reaches)(void *ctx, const char *network, uint32_t address);
 	/** The switch port that has `address` in `network` ("": in any): 1 up, 0 down, -1 there is none. */

@@ -63,6 +63,13 @@ static int on_socket(void *ctx, const char *network, int domain, int type)
 	return fd < 0 ? -errno : fd;
 }
 
+static uint64_t on_place(void *ctx, const char *network)
+{
+	struct world *w = ctx;
+
+	return w->place;
+}
+
 static bool on_reaches(void *ctx, const char *network, uint32_t address)
 {
 	uint32_t host = ntohl(address);
@@ -94,7 +101,7 @@ int world_setup(void **state)
 {
 	struct event_config *config = event_config_new();
 	struct world *w = calloc(1, sizeof(*w));
-	struct registry_sink sink = {w, on_apply, on_socket, on_reaches, on_port_state, on_log};
+	struct registry_sink sink = {w, on_apply, on_socket, on_place, on_reaches, on_port_state, on_log};
 
 	event_config_set_flag(config, EVENT_BASE_FLAG_PRECISE_TIMER);
 	w->base = event_base_new_with_config(config);

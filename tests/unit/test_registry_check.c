@@ -177,6 +177,38 @@ static void probes_leave_no_connection_behind(void **state)
 	close(fd);
 }
 
+static void until_passed(struct world *w, uint64_t more)
+{
+	uint64_t enough = registry_checks_info(w->reg).results[0] + more;
+
+	while (registry_checks_info(w->reg).results[0] < enough)
+		assert_int_equal(event_base_loop(w->base, EVLOOP_ONCE), 0);
+}
+
+static void a_socket_is_used_again_while_its_place_stays(void **state)
+{
+	enum { TIME_WAIT = 6, ESTABLISHED = 1, PLACE = 7 };
+	struct world *w = *state;
+	struct reg_check check = world_check(REG_CHECK_TCP);
+	uint16_t port = 0;
+	int fd = listener("127.0.0.1", &port, 64);
+
+	w->place = PLACE;
+	add_checked(w, &check, port);
+	until_passed(w, 10);
+	assert_int_equal(w->sockets, 1);
+	assert_int_equal(in_state(port, TIME_WAIT) + in_state(port, ESTABLISHED), 0);
+	w->place++; /* another gateway: what was made for the old one is of no use */
+	until_passed(w, 10);
+	assert_int_equal(w->sockets, 2);
+	close(fd);
+	world_until(w, "api", id_of(port), REG_CRITICAL);
+	assert_string_equal(world_find(w, "api", id_of(port))->output, "Connection refused");
+	fd = listener("127.0.0.1", &port, 64);
+	world_until(w, "api", id_of(port), REG_PASSING);
+	close(fd);
+}
+
 static void no_probe_while_the_port_is_down(void **state)
 {
 	struct world *w = *state;
@@ -323,6 +355,7 @@ int main(void)
 		TEST(a_full_backlog_times_out),
 		TEST(no_socket_left_says_nothing_of_the_backend),
 		TEST(probes_leave_no_connection_behind),
+		TEST(a_socket_is_used_again_while_its_place_stays),
 		TEST(no_probe_while_the_port_is_down),
 		TEST(a_backend_may_have_its_own_check),
 		TEST(a_changed_check_keeps_what_it_found),

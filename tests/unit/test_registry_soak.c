@@ -214,7 +214,7 @@ static void compare(struct soak *s)
 static void the_sink_has_the_registrys_picture(void **state)
 {
 	struct soak s = {.base = event_base_new(), .random = 20221111};
-	struct registry_sink sink = {&s, on_apply, on_socket, on_reaches, on_port_state, on_log};
+	struct registry_sink sink = {&s, on_apply, on_socket, NULL, on_reaches, on_port_state, on_log};
 
 	for (unsigned i = 0; i < HOSTS; i++)
 		s.port[i] = (int)(i % 3) - 1;
