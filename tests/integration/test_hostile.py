@@ -7,19 +7,10 @@ import pytest
 
 from rig import wait
 from rig.daemon import BUILD
-from rig.process import run
+from rig.process import anonymous_mb, open_files, run
 
 SEED = int(os.environ.get("SLUICE_SEED", "1"))
 ROUNDS = int(os.environ.get("SLUICE_ROUNDS", "10000"))
-
-
-def open_files(pid):
-    return len(os.listdir(f"/proc/{pid}/fd"))
-
-
-def resident_mb(pid):
-    with open(f"/proc/{pid}/status", encoding="ascii") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith("RssAnon:")) / 1024
 
 
 @pytest.mark.parametrize("idle", ["poll", "adaptive"])
@@ -41,13 +32,13 @@ def test_hostile_front_ends_hurt_nobody(start_sluiced, tmp_path, idle):
 
     run([program, *sockets, "50", str(SEED)])  # whatever is made once, is made
     wait.until(lambda: left(50, 1), "all front-ends have left")
-    files, resident = open_files(sluiced.process.pid), resident_mb(sluiced.process.pid)
+    files, resident = open_files(sluiced.process.pid), anonymous_mb(sluiced.process.pid)
     done = json.loads(run([program, *sockets, str(ROUNDS // 2), str(SEED + (idle == "poll"))], timeout_s=600).stdout)
     assert done["rounds"] == ROUNDS // 2
     ports = wait.until(lambda: left(ROUNDS // 2 + 50, 2), "all front-ends have left")
     # some are closed by a thread that takes its time
     wait.until(lambda: open_files(sluiced.process.pid) <= files, "what front-ends gave is closed")
-    assert resident_mb(sluiced.process.pid) < resident + 16
+    assert anonymous_mb(sluiced.process.pid) < resident + 16
     assert ROUNDS // 20 < ports["hostile"]["faults"] <= ROUNDS // 2 + 50, ports["hostile"]["faults"]
     assert ports["hostile"]["rx_drops"] > 0
     for name in names[1:3]:

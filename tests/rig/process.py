@@ -59,3 +59,14 @@ def run(argv, check=True, timeout_s=60):
     if check and done.returncode != 0:
         raise AssertionError(f"{' '.join(map(str, argv))}: exit {done.returncode}\n{done.stdout}{done.stderr}")
     return done
+
+
+def open_files(pid):
+    """How many descriptors the process has."""
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def anonymous_mb(pid):
+    """MiB of anonymous memory that the process has in use."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("RssAnon:")) / 1024
