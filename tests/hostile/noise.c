@@ -212,9 +212,32 @@ static uint64_t some_value(struct noise *n)
 	return one_in(n, 3) ? n->random : values[noise_below(n, sizeof(values) / sizeof(values[0]))];
 }
 
+/*
+ * What it says is in flight is noise, in regions among the frames that are mostly large enough. Packed rings lose
+ * the mark (vhost_resume.h), or nobody would look there.
+ */
+static void draw_inflight(struct noise *n, struct front_wire *msg)
+{
+	const uint64_t offset = FRAMES + noise_below(n, FRAMES / 2) / 64 * 64;
+	const uint64_t where[2] = {MEM - offset, offset};
+	const uint16_t rings[2] = {2, (uint16_t)(one_in(n, 8) ? some_value(n) : n->num)};
+
+	memcpy(msg->body.bytes, where, sizeof(where));
+	memcpy(msg->body.bytes + sizeof(where), rings, sizeof(rings));
+	msg->size = 24;
+	for (unsigned i = 0; i < 512; i++) {
+		uint64_t value = some_value(n);
+
+		memcpy(n->mem + offset + i * sizeof(value), &value, sizeof(value));
+	}
+	for (unsigned i = 0; n->packed && i < 2; i++)
+		memset(n->mem + (size_t)i * RING_ROOM + RING_ROOM * 3 / 4, 0, 4);
+}
+
 void noise_message(struct noise *n)
 {
-	struct front_wire msg = {.request = 1 + noise_below(n, 42), .size = 8};
+	struct front_wire msg = {
+		.request = one_in(n, 8) ? FRONT_SET_INFLIGHT_FD : 1 + noise_below(n, 42), .size = 8};
 	int fds[FRONT_WIRE_MAX_FDS];
 	unsigned nfds = one_in(n, 3) ? noise_below(n, FRONT_WIRE_MAX_FDS + 1) : 0;
 
@@ -246,6 +269,11 @@ void noise_message(struct noise *n)
 	case FRONT_ADD_MEM_REG:
 	case FRONT_REM_MEM_REG:
 		msg.size = 40;
+		fds[0] = n->memfd;
+		nfds = 1;
+		break;
+	case FRONT_SET_INFLIGHT_FD:
+		draw_inflight(n, &msg);
 		fds[0] = n->memfd;
 		nfds = 1;
 		break;
