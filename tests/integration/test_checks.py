@@ -238,3 +238,19 @@ def test_what_consuls_checks_refuse(consul):
         reply = client.put("agent/service/register", {"Name": "web", "Check": check})
         assert reply.status == 400 and text in reply.text, (check, reply)
     assert json.loads(client.get("agent/services").body) == {}
+
+
+def test_tcp_checks_find_a_network_made_anew(web, stack):
+    """Their sockets are used again, but never beyond the gateway that they were made for."""
+    sluiced, _, servers = web
+    stack.enter_context(HttpHealth(servers[0], PORT))
+    for _ in range(2):
+        sluiced.rpc("network.add", name="again", mode="bridge", subnet="10.2.0.0/24", gateway="10.2.0.1")
+        sluiced.rpc("port.add", name="again", network="again", type="tap", netns=servers[0].name, ifname="eth1",
+                    ips=["10.2.0.11"])
+        sluiced.rpc("service.add", name="api", network="again", check={**OFTEN, "type": "tcp"})
+        sluiced.rpc("backend.add", service="api", address="10.2.0.11", port=PORT)
+        wait.until(lambda: sluiced.rpc("backend.list")[0]["health"] == "passing", "the backend passes")
+        sluiced.rpc("service.del", name="api")
+        sluiced.rpc("port.del", name="again")
+        sluiced.rpc("network.del", name="again")
