@@ -48,6 +48,7 @@ def is_hung_up(sock):
         return True
 
 
+SLOW_S = 3  # what honest requests of a busy machine don't take
 SLOW = {"nothing at all": (b"", b""),
         "half a line": (b"GET /v1/ca", b""),
         "a header without end": (b"GET /v1/catalog/services HTTP/1.1\r\nX-Long: ", b"x"),
@@ -57,7 +58,7 @@ SLOW = {"nothing at all": (b"", b""),
 
 
 def test_who_is_slow_to_ask_is_cut_off(start):
-    consul = start(http_timeout_s=1)
+    consul = start(http_timeout_s=SLOW_S)
     slow = {name: connect(consul) for name in SLOW}
     for name, sock in slow.items():
         sock.sendall(SLOW[name][0])
@@ -77,10 +78,10 @@ def test_who_is_slow_to_ask_is_cut_off(start):
 
 
 def test_who_does_not_take_the_answer_is_cut_off(start):
-    consul = start(http_timeout_s=1)
+    consul = start(http_timeout_s=SLOW_S)
     for i in range(20):
         assert consul.put(f"kv/large/{i}", "x" * 500_000).status == 200
-    whole = len(consul.get("kv/large", recurse=None).body)
+    whole = 20 * 500_000 * 4 // 3  # values are told in base64
     with connect(consul) as sock:
         sock.sendall(b"GET /v1/kv/large?recurse HTTP/1.1\r\nHost: x\r\n\r\n")
         taken = len(sock.recv(100))
@@ -95,10 +96,10 @@ def test_who_does_not_take_the_answer_is_cut_off(start):
 
 
 def test_who_waits_for_a_change_is_not_slow(start):
-    consul = start(http_timeout_s=1)
+    consul = start(http_timeout_s=SLOW_S)
     consul.register("web")
     index = consul.get("health/service/web").index
-    assert consul.get("health/service/web", index=index, wait="4s").index == index
+    assert consul.get("health/service/web", index=index, wait="7s").index == index
 
 
 def test_connections_beyond_the_bound_wait_for_one_to_close(start):
