@@ -235,7 +235,7 @@ static int backend_list(
 
 /* clang-format off */
 #define BACKEND_KEY \
-	{"service", API_NAME, "that it provides", .required = true, .positional = true}, \
+	{"service", API_SERVICE, "that it provides", .required = true, .positional = true}, \
 	{"address", API_IP4, "where it listens", .required = true, .positional = true}, \
 	{"port", API_INT, "where it listens", .required = true, .positional = true, .min = 1, .max = 65535}
 /* clang-format on */
@@ -268,7 +268,7 @@ static const struct api_field check_call_fields[] = {
 static const struct api_field key_fields[] = {BACKEND_KEY, {NULL}};
 
 static const struct api_field list_fields[] = {
-	{"service", API_NAME, "only its backends", .positional = true},
+	{"service", API_SERVICE, "only its backends", .positional = true},
 	{NULL},
 };
 

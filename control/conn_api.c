@@ -87,7 +87,7 @@ static int conn_count(
 }
 
 static const struct api_field list_fields[] = {
-	{"service", API_NAME, "only through its vip"},
+	{"service", API_SERVICE, "only through its vip"},
 	{"client", API_IP4, "only of this client"},
 	{NULL},
 };

@@ -63,19 +63,25 @@ static int check_string(
 	return check_range(field, (int64_t)strlen(text), path, " bytes", err);
 }
 
+#define DIGITS "0123456789"
+#define LOWER "abcdefghijklmnopqrstuvwxyz"
+#define UPPER "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
 static int check_name(
 	const struct api_field *field, const json_t *value, const char *path, struct api_err *err)
 {
-	static const char first[] = "abcdefghijklmnopqrstuvwxyz0123456789";
-	static const char rest[] = "abcdefghijklmnopqrstuvwxyz0123456789._-";
 	enum { NAME_MAX_LEN = 63 };
+	bool capitals = field->type == API_SERVICE;
 	const char *text = json_string_value(value);
 	size_t len = text ? json_string_length(value) : 0;
 
 	if (!text)
 		return mistyped(path, "a string", err);
-	if (!len || len > NAME_MAX_LEN || !strchr(first, text[0]) || strspn(text, rest) != len)
-		return api_fail(err, API_INVALID, path, "must match [a-z0-9][a-z0-9._-]{0,62}");
+	if (!len || len > NAME_MAX_LEN || strchr("._-", text[0]) ||
+		strspn(text, capitals ? "._-" DIGITS LOWER UPPER : "._-" DIGITS LOWER) != len)
+		return api_fail(err, API_INVALID, path,
+			capitals ? "must match [A-Za-z0-9][A-Za-z0-9._-]{0,62}"
+				 : "must match [a-z0-9][a-z0-9._-]{0,62}");
 	return 0;
 }
 
@@ -214,6 +220,7 @@ static const struct {
 } types[] = {
 	[API_STRING] = {"string", "string", check_string},
 	[API_NAME] = {"name", "name", check_name},
+	[API_SERVICE] = {"service", "name of a service", check_name},
 	[API_INT] = {"integer", "integer", check_int},
 	[API_BOOL] = {"boolean", "true or false", check_bool},
 	[API_ENUM] = {"enum", "one of", check_enum},

@@ -220,13 +220,19 @@ static const struct api_field service_fields[] = {
 	{NULL},
 };
 
+static const struct api_field set_fields[] = {
+	{"name", API_SERVICE, "of the service", .required = true, .positional = true},
+	SERVICE_FIELDS,
+	{NULL},
+};
+
 static const struct api_field name_fields[] = {
-	{"name", API_NAME, "of the service", .required = true, .positional = true},
+	{"name", API_SERVICE, "of the service", .required = true, .positional = true},
 	{NULL},
 };
 
 static const struct api_field watch_fields[] = {
-	{"name", API_NAME, "only this service, which need not exist yet", .positional = true},
+	{"name", API_SERVICE, "only this service, which need not exist yet", .positional = true},
 	{NULL},
 };
 
@@ -247,7 +253,7 @@ static const struct api_column columns[] = {
 
 const struct api_method service_methods[] = {
 	{"service.add", "Define a service", service_fields, service_add, true},
-	{"service.set", "Change a service; its backends stay", service_fields, service_set, true},
+	{"service.set", "Change a service; its backends stay", set_fields, service_set, true},
 	{"service.del", "Delete a service with its backends", name_fields, service_del, true},
 	{"service.list", "List services", no_fields, service_list, false, columns},
 	{"service.show", "Show a service with its backends", name_fields, service_show, false},

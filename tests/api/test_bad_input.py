@@ -11,13 +11,14 @@ INVALID, UNKNOWN_METHOD = -32602, -32601
 LISTS = ("network.list", "port.list", "uplink.list", "vtep.list", "fdb.list", "service.list", "backend.list")
 
 # A value that a field of this type takes; what a required field gets while another one is wrong.
-GOOD = {"string": "text", "name": "web", "integer": None, "boolean": True, "enum": None, "ip4": "10.1.0.9",
+GOOD = {"string": "text", "name": "web", "service": "web", "integer": None, "boolean": True, "enum": None, "ip4": "10.1.0.9",
         "cidr4": "10.9.0.0/24", "addr4": "192.0.2.1/24", "mac": "02:00:00:00:00:99", "path": "/tmp/x",
         "hostport": "10.1.0.9:80", "list": [], "object": {}}
 
 # Values of another type, or malformed, by type.
 BAD = {
     "string": [7, None, [], "with\nnewline"],
+    "service": [7, "", "-dash", "a" * 64, "sp ace", "b\u00e4r"],
     "name": [7, "", "Upper", "-dash", "a" * 64, "sp ace", "b\u00e4r"],
     "integer": ["7", 1.5, True, None, [], {}],
     "boolean": ["true", 1, None],

@@ -225,6 +225,15 @@ def test_an_id_with_another_name_moves(consul):
     assert consul.get("catalog/services").json == {"consul": []}
 
 
+def test_names_with_capitals_are_taken_everywhere(start_consul):
+    daemon, consul = start_consul()
+    consul.register("Web.API", Address="192.0.2.7", Port=80)
+    assert daemon.ctl_json("service", "show", "Web.API")["backends"][0]["address"] == "192.0.2.7"
+    assert [row["service"] for row in daemon.ctl_json("backend", "list", "Web.API")] == ["Web.API"]
+    refused = daemon.ctl("service", "add", "Web.API", check=False)
+    assert refused.returncode == 1 and "must match [a-z0-9]" in refused.stderr
+
+
 def test_ids_may_hold_anything_printable(consul):
     consul.register("web", ID="a/b c%ü")
     assert list(consul.get("agent/services").json) == ["a/b c%ü"]

@@ -73,7 +73,7 @@ static void print_values(
 		printf("%s\n", json_string_value(choice));
 	if (strcmp(type, "boolean") == 0)
 		printf("true\nfalse\n");
-	if (strcmp(type, "name") != 0)
+	if (strcmp(type, "name") != 0 && strcmp(type, "service") != 0)
 		return;
 	snprintf(noun, sizeof(noun), "%s", text_of(method, "name"));
 	noun[strcspn(noun, ".")] = '\0';
