@@ -142,3 +142,20 @@ json_t *host_facts(void)
 		(json_int_t)sysconf(_SC_NPROCESSORS_ONLN), "tsc_mhz", host_tsc_hz() / 1e6, "hugepages_mb",
 		(json_int_t)read_number(NR_HUGE) * 2);
 }
+
+double host_status_kb(pid_t pid, const char *format)
+{
+	char path[32], line[128];
+	double kb = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	file = fopen(path, "re");
+	if (!file)
+		return 0;
+	while (kb == 0 && fgets(line, sizeof(line), file))
+		if (sscanf(line, format, &kb) != 1)
+			kb = 0;
+	fclose(file);
+	return kb;
+}

@@ -7,6 +7,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 static inline uint64_t host_tsc(void)
 {
@@ -32,6 +33,9 @@ int host_realtime(bool on);
  */
 unsigned host_reserve_huge_pages(unsigned megabytes);
 void host_restore_huge_pages(void);
+
+/** The number of a line of /proc/PID/status, in kB: format "RssAnon: %lf"; 0: unknown. */
+double host_status_kb(pid_t pid, const char *format);
 
 /** Milliseconds that the hypervisor has taken from all cores since boot. */
 uint64_t host_stolen_ms(void);

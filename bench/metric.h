@@ -23,6 +23,8 @@ enum metric {
 	METRIC_LATENCY_P999, /* ... 999 in 1,000 */
 	METRIC_LATENCY_MAX,  /* ... all of them */
 	METRIC_LATENCY_TAIL, /* p99 over p50 */
+	METRIC_ANSWERS,	     /* of a registry, a second */
+	METRIC_PARKED,	     /* MB that those who wait take */
 	METRIC_CHANGES,	     /* of the switch's configuration, or readings of it, beside the traffic */
 	METRIC_CHANGE,	     /* milliseconds that one of them took whoever asked for it */
 	METRIC_BLOCKED,	     /* milliseconds' worth of the traffic that were lost: loss over load */

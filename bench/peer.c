@@ -82,6 +82,8 @@ static void take_up_line(void *context, const char *text)
 		take_end(p, value);
 	else if (strncmp(text, "pid", key) == 0)
 		p->pid = (pid_t)strtol(value, NULL, 10);
+	else if (strncmp(text, "registry", key) == 0)
+		sscanf(value, "%" SCNu16 " %" SCNu16, &p->registry_http, &p->registry_dns);
 	else if (strncmp(text, "mac", key) == 0)
 		sscanf(value, "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx", &p->mac[0], &p->mac[1], &p->mac[2], &p->mac[3],
 			&p->mac[4], &p->mac[5]);
@@ -167,6 +169,7 @@ int peer_up(struct peer *p, const struct peer_setup *setup, struct front *fronts
 	p->n_ends = 0;
 	p->connects = false;
 	p->pid = 0;
+	p->registry_http = p->registry_dns = 0;
 	memset(p->mac, 0, sizeof(p->mac));
 	for (unsigned i = 0; i < PEER_MAX_PORTS; i++)
 		fronts[i] = NULL;

@@ -21,7 +21,8 @@
  *	        prints lines: "socket PATH" for each port; "connects" when it connects to them rather than
  *	        listens; "pid N"; "version TEXT"; "command TEXT" (what it runs, for the reader); "mac MAC"
  *	        where the scenario needs one; "end NAME NETNS ADDRESS" for each namespace that a stream may
- *	        begin or end in (bulk). Exit 77: it can't run here, or not this scenario, and the last
+ *	        begin or end in (bulk); "registry HTTP DNS", the ports of 127.0.0.1 that it serves (registry).
+ *	        Exit 77: it can't run here, or not this scenario, and the last
  *	        line on stderr is the reason.
  *	reset   Begins a measurement.
  *	cycles  Ends it and prints "cycles_per_packet X": of the worker, polls that found nothing left out.
@@ -68,7 +69,8 @@ struct peer {
 	unsigned n_ends;
 	bool connects;
 	pid_t pid;
-	uint8_t mac[6]; /* of what the scenario says, or zero */
+	uint16_t registry_http, registry_dns; /* ports of 127.0.0.1, 0: there is none */
+	uint8_t mac[6];			      /* of what the scenario says, or zero */
 	char version[128], command[1024];
 	char skipped[256];	  /* why it can't run here; then it stays so for the rest of the run */
 	double cycles_per_packet; /* of the last measurement, or 0; so are the next four */

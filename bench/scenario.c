@@ -44,6 +44,8 @@ const struct scenario scenarios[] = {
 		false, lb_full_take},
 	{"bulk", "TCP between containers and to another host, with offloads and without", "connections",
 		{1518}, {1}, no_port, false, bulk_take},
+	{"registry", "service discovery: registrations, the first answer to each, DNS, 5,000 who wait",
+		"instances", {64}, {100, 10000, 100000}, no_port, true, registry_take},
 	{"memory", "what the switch occupies, without huge pages, once traffic has flowed", "ports", {64},
 		{2}, each_a_port, true, memory_take},
 	{0},

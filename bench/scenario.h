@@ -53,4 +53,5 @@ int lb_take(struct session *s);
 int learn_take(struct session *s);
 int memory_take(struct session *s);
 int reconfig_take(struct session *s);
+int registry_take(struct session *s);
 int vxlan_take(struct session *s);

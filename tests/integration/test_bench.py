@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -218,6 +219,16 @@ def test_a_switch_that_only_forwards_fails_these(scenario):
     done = subprocess.run([BENCH, scenario, *SHORT, "--peers", "null", "--huge-mb", "0", "--count", "1"],
                           capture_output=True, text=True, timeout=60)
     assert done.returncode == 1 and "does not deliver every" in done.stderr
+
+
+def test_a_registry_answers_everybody():
+    if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < 12000:
+        pytest.skip("needs 12,000 open files at a time: 5,000 queries wait")
+    trials = bench("--count", "100", scenario="registry")["trials"]
+    register, first, dns, waiting = trials
+    assert [t["variant"] for t in trials] == ["register", "first answer", "dns", "waiting"]
+    assert (register["sent"], first["sent"], waiting["sent"]) == (100, 1000, 5000) and dns["sent"] > 0
+    assert all(trial["wrong"] == 0 and trial["latency_p99_us"] > 0 for trial in trials), trials
 
 
 def test_memory_is_what_the_kernel_says():
