@@ -38,7 +38,8 @@ def test_hostile_front_ends_hurt_nobody(start_sluiced, tmp_path, idle):
     ports = wait.until(lambda: left(ROUNDS // 2 + 50, 2), "all front-ends have left")
     # some are closed by a thread that takes its time
     wait.until(lambda: open_files(sluiced.process.pid) <= files, "what front-ends gave is closed")
-    assert anonymous_mb(sluiced.process.pid) < resident + 16
+    if not os.environ.get("SLUICE_SANITIZED"):  # which keep what was freed for a while
+        assert anonymous_mb(sluiced.process.pid) < resident + 16
     assert ROUNDS // 20 < ports["hostile"]["faults"] <= ROUNDS // 2 + 50, ports["hostile"]["faults"]
     assert ports["hostile"]["rx_drops"] > 0
     for name in names[1:3]:

@@ -13,6 +13,7 @@ from rig.process import Process
 
 MODULES = ("net/core/failover.ko", "drivers/net/net_failover.ko", "drivers/net/virtio_net.ko", "lib/crc-ccitt.ko",
            "net/ipv6/ipv6.ko")
+BOOTS = 4
 MASK = ["mq"]  # its driver does not come up with it
 
 INIT = """#!/bin/busybox sh
@@ -49,15 +50,25 @@ class Guest(Process):
         self.dir = Path(tempfile.mkdtemp(prefix="sluice-uml-"))
         init = INIT.replace("{script}", SET_UP.format(address=address, mtu=mtu) + script)
         initramfs.build(self.dir / "initramfs", init, [_module(name) for name in MODULES], files)
-        super().__init__([
+        self.socket, self.failed_boots = socket, []
+        self.command = [
             "linux.uml", "mem=96M", f"initrd={self.dir}/initramfs", "rdinit=/init", "con=null", "con0=null,fd:1",
-            "con1=null", f"uml_dir={self.dir}", f"virtio_uml.device={socket}:1", "quiet", "panic=1"])
+            "con1=null", f"uml_dir={self.dir}", f"virtio_uml.device={socket}:1", "quiet", "panic=1"]
+        super().__init__(self.command)
 
     def says(self, text):
+        """Has it said that? A guest that died before it was up is booted again: now and then its kernel cannot fork."""
+        if not self.running() and "guest-is-up" not in self.output() and len(self.failed_boots) < BOOTS:
+            self.failed_boots.append(self.output())
+            self.stop(signal.SIGKILL)
+            super().__init__(self.command)
         return text in self.output()
 
     def close(self):
+        alive = self.running()
         self.stop(signal.SIGKILL)
+        # shown when a test fails
+        print(f"--- guest on {self.socket}{'' if alive else ', which had ended'} ---\n{self.output()}", *self.failed_boots)
         shutil.rmtree(self.dir, ignore_errors=True)
 
     def __enter__(self):
