@@ -4,12 +4,12 @@
  */
 #include <err.h>
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "bench/changes.h"
 #include "bench/front/front_rx.h"
 #include "bench/front/front_tx.h"
 #include "bench/host.h"
@@ -37,13 +37,8 @@ struct crowd {
 	struct crowd_port port[PEER_MAX_PORTS];
 	unsigned n, length;
 	uint64_t wrong;
-	bool learning; /* frames are flooded: anything may come */
-	/* ports that come and go beside */
-	bool changing;
-	atomic_bool changed;
-	int made, rc;
-	double change_seconds;
-	char error[256];
+	bool learning;		/* frames are flooded: anything may come */
+	struct changes changes; /* ports that come and go beside */
 };
 
 static void place_mac(uint8_t *to, unsigned port)
@@ -153,21 +148,6 @@ static void learn(struct crowd *c)
 	c->learning = false;
 }
 
-/* Thread. */
-static void *change_ports(void *arg)
-{
-	struct crowd *c = arg;
-	uint64_t start = host_tsc();
-
-	do {
-		c->rc = peer_change(c->s->peer, "ports", CHANGES, c->error);
-		c->made += c->rc > 0 ? c->rc : 0;
-		c->change_seconds = (double)(host_tsc() - start) / host_tsc_hz();
-	} while (c->rc > 0 && c->change_seconds < c->s->o->seconds && !atomic_load(c->s->stop));
-	atomic_store(&c->changed, true);
-	return NULL;
-}
-
 static uint64_t sum_sent(const struct crowd *c)
 {
 	uint64_t sum = 0;
@@ -192,12 +172,11 @@ static void run(void *arg, double seconds, struct generator_result *result)
 	uint64_t sent = sum_sent(c), before = sum_received(c), wrong = c->wrong, start = host_tsc();
 	uint64_t end = start + (uint64_t)(seconds * host_tsc_hz()),
 		 stuck = (uint64_t)(PATIENCE_S * host_tsc_hz());
-	pthread_t thread;
-	bool beside = c->changing && pthread_create(&thread, NULL, change_ports, c) == 0;
 	uint64_t now = start, last = start;
 
+	changes_begin(&c->changes);
 	/* a port that lost a frame keeps sending: the window moves with what came after it */
-	while ((now < end || (beside && !atomic_load(&c->changed))) && !atomic_load(c->s->stop) &&
+	while ((now < end || changes_going_on(&c->changes)) && !atomic_load(c->s->stop) &&
 		now - last < 10 * stuck) {
 		if (go_round(c, true) > 0)
 			last = now;
@@ -206,33 +185,31 @@ static void run(void *arg, double seconds, struct generator_result *result)
 	*result = (struct generator_result){
 		.seconds = (double)(now - start) / host_tsc_hz(), .received = sum_received(c) - before};
 	settle(c, PATIENCE_S);
-	if (beside)
-		pthread_join(thread, NULL);
+	changes_end(&c->changes);
 	result->sent = sum_sent(c) - sent;
 	result->lost = result->sent - (sum_received(c) - before);
 	result->wrong = c->wrong - wrong;
 }
 
-static int take_trial(struct crowd *c, bool changing)
+static int take_trial(struct crowd *c, const char *kind)
 {
 	struct session *s = c->s;
+	const struct changes *changes = &c->changes;
 	struct trial t;
 
-	c->changing = changing;
-	c->made = 0;
-	atomic_store(&c->changed, false);
-	snprintf(s->kind.variant, sizeof(s->kind.variant), "%s", changing ? "ports" : "quiet");
+	c->changes = (struct changes){.s = s, .kind = kind, .count = CHANGES};
+	snprintf(s->kind.variant, sizeof(s->kind.variant), "%s", kind ? kind : "quiet");
 	measure_trial(s, run, c, &t);
-	if (changing && c->rc < 0 && !atomic_load(s->stop)) {
-		warnx("%s: ports: %s", s->peer->name, c->error);
-		return c->rc;
+	if (kind && changes->rc < 0 && !atomic_load(s->stop)) {
+		warnx("%s: %s: %s", s->peer->name, kind, changes->error);
+		return changes->rc;
 	}
 	t.generator_share_pct = 0; /* many ports to look at: it is the generator that is slow */
 	t.paced = true;
 	t.value[METRIC_LOSS] = t.sent > 0 ? 100.0 * (double)t.lost / (double)t.sent : 0;
-	if (c->made > 0) {
-		t.value[METRIC_CHANGES] = c->made;
-		t.value[METRIC_CHANGE] = 1e3 * c->change_seconds / c->made;
+	if (changes->made > 0) {
+		t.value[METRIC_CHANGES] = changes->made;
+		t.value[METRIC_CHANGE] = 1e3 * changes->seconds / changes->made;
 	}
 	return atomic_load(s->stop) ? 0 : report_add(s->report, &t);
 }
@@ -257,9 +234,9 @@ int crowd_take(struct session *s)
 	}
 	learn(c);
 	for (unsigned k = 0; k < s->o->trials && rc == 0 && !atomic_load(s->stop); k++) {
-		rc = take_trial(c, false);
+		rc = take_trial(c, NULL);
 		if (rc == 0)
-			rc = take_trial(c, true);
+			rc = take_trial(c, "ports");
 	}
 out:
 	free(traffic);

@@ -6,10 +6,10 @@
  */
 #include <err.h>
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "bench/changes.h"
 #include "bench/histogram.h"
 #include "bench/host.h"
 #include "bench/measure.h"
@@ -21,31 +21,11 @@
 /* Of hosts, two addresses each: a list is of a million addresses beside 1,000 changes. */
 enum { LISTED_PAIRS_PER_CHANGE = 500 };
 
-/* Changes in the making, beside the traffic. */
-struct changes {
-	struct session *s;
+/* Traffic, and what is changed beside it. */
+struct beside {
 	struct generator *g;
-	const char *kind; /* NULL: none */
-	atomic_bool done;
-	int made, rc;
-	double seconds;
-	char error[256];
+	struct changes changes;
 };
-
-/* Thread. At least as many as were asked for, and then until the trial is long enough. */
-static void *make_changes(void *arg)
-{
-	struct changes *c = arg;
-	uint64_t start = host_tsc();
-
-	do {
-		c->rc = peer_change(c->s->peer, c->kind, c->s->kind.count, c->error);
-		c->made += c->rc > 0 ? c->rc : 0;
-		c->seconds = (double)(host_tsc() - start) / host_tsc_hz();
-	} while (c->rc > 0 && c->seconds < c->s->o->seconds && !atomic_load(c->s->stop));
-	atomic_store(&c->done, true);
-	return NULL;
-}
 
 static void add_result(struct generator_result *sum, const struct generator_result *slice)
 {
@@ -59,20 +39,18 @@ static void add_result(struct generator_result *sum, const struct generator_resu
 
 static void run_beside(void *arg, double seconds, struct generator_result *result)
 {
-	struct changes *c = arg;
-	pthread_t thread;
-	bool changing = c->kind && pthread_create(&thread, NULL, make_changes, c) == 0;
+	struct beside *b = arg;
 
+	changes_begin(&b->changes);
 	*result = (struct generator_result){0};
 	do {
 		struct generator_result slice;
 
-		generator_run(c->g, SLICE_S < seconds ? SLICE_S : seconds, &slice);
+		generator_run(b->g, SLICE_S < seconds ? SLICE_S : seconds, &slice);
 		add_result(result, &slice);
-	} while (!atomic_load(c->s->stop) &&
-		 (result->seconds < seconds || (changing && !atomic_load(&c->done))));
-	if (changing)
-		pthread_join(thread, NULL);
+	} while (!atomic_load(b->changes.s->stop) &&
+		 (result->seconds < seconds || changes_going_on(&b->changes)));
+	changes_end(&b->changes);
 }
 
 static void take_figures(const struct session *s, const struct changes *c, struct trial *t)
@@ -98,15 +76,16 @@ static void take_figures(const struct session *s, const struct changes *c, struc
 /* One trial, with or without changes. 0; -ENOTSUP: the switch has no such change; -1 or -ENOMEM. */
 static int take_trial(struct session *s, struct generator *g, const char *kind, struct trial *t)
 {
-	struct changes c = {.s = s, .g = g, .kind = kind};
+	struct beside b = {.g = g, .changes = {.s = s, .kind = kind, .count = s->kind.count}};
+	const struct changes *c = &b.changes;
 
 	snprintf(s->kind.variant, sizeof(s->kind.variant), "%s", kind ? kind : "quiet");
-	measure_trial(s, run_beside, &c, t);
-	if (kind && c.rc < 0 && !atomic_load(s->stop)) {
-		warnx("%s: %s: %s", s->peer->name, kind, c.error);
-		return c.rc;
+	measure_trial(s, run_beside, &b, t);
+	if (kind && c->rc < 0 && !atomic_load(s->stop)) {
+		warnx("%s: %s: %s", s->peer->name, kind, c->error);
+		return c->rc;
 	}
-	take_figures(s, &c, t);
+	take_figures(s, c, t);
 	return 0;
 }
 

@@ -54,9 +54,9 @@ static bool is_used(const struct path_watches *all, int wd)
 {
 	const struct path_watch *watch;
 
-	LIST_FOREACH(watch, &all->head, link)
-	if (watch->wd == wd)
-		return true;
+	LIST_FOREACH (watch, &all->head, link)
+		if (watch->wd == wd)
+			return true;
 	return false;
 }
 
@@ -77,17 +77,17 @@ static void note(struct path_watches *all, const struct inotify_event *event)
 {
 	struct path_watch *watch;
 
-	LIST_FOREACH(watch, &all->head, link)
-	watch->due |= concerns(watch, event);
+	LIST_FOREACH (watch, &all->head, link)
+		watch->due |= concerns(watch, event);
 }
 
 static struct path_watch *next_due(struct path_watches *all)
 {
 	struct path_watch *watch;
 
-	LIST_FOREACH(watch, &all->head, link)
-	if (watch->due)
-		return watch;
+	LIST_FOREACH (watch, &all->head, link)
+		if (watch->due)
+			return watch;
 	return NULL;
 }
 

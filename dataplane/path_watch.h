@@ -15,8 +15,8 @@ struct path_watches;
 /* One of them; lies in its owner, who writes the first three. */
 struct path_watch {
 	const char *path; /* valid until it is deleted */
-	void (*fn)(
-		void *arg); /* something has happened at `path`, or on the way to it; it may delete its own watch */
+	/* Something has happened at `path`, or on the way to it. It may delete its own watch, no other. */
+	void (*fn)(void *arg);
 	void *arg;
 	/* path_watch.c's */
 	LIST_ENTRY(path_watch) link;

@@ -8,10 +8,7 @@
 
 #include "dataplane/dp.h"
 
-enum {
-	MESSAGES_A_TURN = 64, /* then the loop's other clients have a turn */
-	VHOST_WHY_MAX = 80,
-};
+enum { MESSAGES_A_TURN = 64 }; /* then the loop's other clients have a turn */
 
 static void close_fds(struct vhost_conn *conn)
 {
@@ -160,7 +157,7 @@ static int serve(struct vhost_conn *conn)
 /* `rc` of serve(): what the front-end did. */
 static void end_for(struct vhost_conn *conn, int rc)
 {
-	char why[VHOST_WHY_MAX];
+	char why[sizeof(((struct dp_port_guest *)0)->last_end)];
 
 	if (rc == -ECONNRESET)
 		snprintf(why, sizeof(why), "it hung up%s", conn->got ? " in the middle of a message" : "");

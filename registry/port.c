@@ -97,8 +97,7 @@ void registry_port_changed(struct registry *reg, const char *network, uint32_t a
 
 	if (!host)
 		return;
-	LIST_FOREACH(backend, &host->backends, same_host)
-	{
+	LIST_FOREACH (backend, &host->backends, same_host) {
 		const char *at = backend->service->def.network;
 
 		if (!at[0] || strcmp(at, network) == 0)

@@ -14,14 +14,26 @@ bulk_namespaces() {
 	ip -n "$bulk-remote" addr add 192.0.2.2/24 dev up0
 	ip -n "$bulk-remote" link add vx0 mtu 1500 type vxlan id 4242 dstport 4789 local 192.0.2.2 remote 192.0.2.1 dev up0
 	ip -n "$bulk-remote" link set vx0 up
-	ip -n "$bulk-remote" addr add 10.7.0.99/24 dev vx0
+	ip -n "$bulk-remote" addr add "$(bulk_address remote)/24" dev vx0
 }
 
-bulk_veth() { # end, its address: one end in its namespace as eth0, the other in the switch's with its name
+bulk_address() { # end
+	case $1 in
+	c1) echo 10.7.0.11 ;;
+	c2) echo 10.7.0.12 ;;
+	p1) echo 10.7.0.13 ;;
+	p2) echo 10.7.0.14 ;;
+	v1) echo 10.7.0.21 ;;
+	v2) echo 10.7.0.22 ;;
+	remote) echo 10.7.0.99 ;;
+	esac
+}
+
+bulk_veth() { # end: one end in its namespace as eth0, the other in the switch's with its name
 	ip -n "$bulk-switch" link add "$1" type veth peer name eth0 netns "$bulk-$1"
 	ip -n "$bulk-switch" link set "$1" up
 	ip -n "$bulk-$1" link set eth0 up
-	ip -n "$bulk-$1" addr add "$2/24" dev eth0
+	ip -n "$bulk-$1" addr add "$(bulk_address "$1")/24" dev eth0
 }
 
 bulk_plain() {
@@ -30,8 +42,10 @@ bulk_plain() {
 	done
 }
 
-bulk_end() { # name, address
-	echo "end $1 $bulk-$1 $2"
+bulk_ends() { # those that there are
+	for end in "$@"; do
+		echo "end $end $bulk-$end $(bulk_address "$end")"
+	done
 }
 
 bulk_down() {

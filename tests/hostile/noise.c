@@ -234,6 +234,51 @@ static void draw_inflight(struct noise *n, struct front_wire *msg)
 		memset(n->mem + (size_t)i * RING_ROOM + RING_ROOM * 3 / 4, 0, 4);
 }
 
+/* What such a request mostly looks like; the rest of it stays noise. */
+static void shape_message(struct noise *n, struct front_wire *msg, int *fds, unsigned *nfds)
+{
+	switch (msg->request) {
+	case FRONT_SET_MEM_TABLE:
+		msg->body.memory.count = noise_below(n, 10);
+		msg->size = 8 + 32 * msg->body.memory.count;
+		*nfds = msg->body.memory.count < FRONT_WIRE_MAX_FDS ? msg->body.memory.count
+								    : FRONT_WIRE_MAX_FDS;
+		for (unsigned i = 0; i < FRONT_WIRE_MAX_REGIONS; i++)
+			msg->body.memory.region[i] = (struct front_wire_region){GPA + MEM * i,
+				one_in(n, 2) ? MEM : some_value(n), UVA + MEM * i, one_in(n, 8) ? 4096 : 0};
+		break;
+	case FRONT_SET_VRING_ADDR:
+		msg->size = sizeof(msg->body.address);
+		msg->body.address.desc = UVA + noise_below(n, MEM) / 16 * 16;
+		msg->body.address.avail = UVA + noise_below(n, MEM) / 4 * 4;
+		msg->body.address.used = UVA + noise_below(n, MEM) / 4 * 4;
+		break;
+	case FRONT_ADD_MEM_REG:
+	case FRONT_REM_MEM_REG:
+		msg->size = 40;
+		fds[0] = n->memfd;
+		*nfds = 1;
+		break;
+	case FRONT_SET_INFLIGHT_FD:
+		draw_inflight(n, msg);
+		fds[0] = n->memfd;
+		*nfds = 1;
+		break;
+	case FRONT_SET_VRING_KICK:
+	case FRONT_SET_VRING_CALL:
+		fds[0] = n->kick[noise_below(n, 2)];
+		*nfds = 1;
+		break;
+	case FRONT_SET_VRING_NUM:
+	case FRONT_SET_VRING_BASE:
+	case FRONT_SET_VRING_ENABLE:
+		msg->body.state.value = one_in(n, 2) ? noise_below(n, 3) : 1u << noise_below(n, 17);
+		break;
+	default:
+		break;
+	}
+}
+
 void noise_message(struct noise *n)
 {
 	struct front_wire msg = {
@@ -250,46 +295,7 @@ void noise_message(struct noise *n)
 	}
 	if (msg.request >= FRONT_SET_VRING_NUM && msg.request <= FRONT_SET_VRING_ERR)
 		msg.body.state.index = noise_below(n, 5);
-	switch (msg.request) {
-	case FRONT_SET_MEM_TABLE:
-		msg.body.memory.count = noise_below(n, 10);
-		msg.size = 8 + 32 * msg.body.memory.count;
-		nfds = msg.body.memory.count < FRONT_WIRE_MAX_FDS ? msg.body.memory.count
-								  : FRONT_WIRE_MAX_FDS;
-		for (unsigned i = 0; i < FRONT_WIRE_MAX_REGIONS; i++)
-			msg.body.memory.region[i] = (struct front_wire_region){GPA + MEM * i,
-				one_in(n, 2) ? MEM : some_value(n), UVA + MEM * i, one_in(n, 8) ? 4096 : 0};
-		break;
-	case FRONT_SET_VRING_ADDR:
-		msg.size = sizeof(msg.body.address);
-		msg.body.address.desc = UVA + noise_below(n, MEM) / 16 * 16;
-		msg.body.address.avail = UVA + noise_below(n, MEM) / 4 * 4;
-		msg.body.address.used = UVA + noise_below(n, MEM) / 4 * 4;
-		break;
-	case FRONT_ADD_MEM_REG:
-	case FRONT_REM_MEM_REG:
-		msg.size = 40;
-		fds[0] = n->memfd;
-		nfds = 1;
-		break;
-	case FRONT_SET_INFLIGHT_FD:
-		draw_inflight(n, &msg);
-		fds[0] = n->memfd;
-		nfds = 1;
-		break;
-	case FRONT_SET_VRING_KICK:
-	case FRONT_SET_VRING_CALL:
-		fds[0] = n->kick[noise_below(n, 2)];
-		nfds = 1;
-		break;
-	case FRONT_SET_VRING_NUM:
-	case FRONT_SET_VRING_BASE:
-	case FRONT_SET_VRING_ENABLE:
-		msg.body.state.value = one_in(n, 2) ? noise_below(n, 3) : 1u << noise_below(n, 17);
-		break;
-	default:
-		break;
-	}
+	shape_message(n, &msg, fds, &nfds);
 	if (one_in(n, 10))
 		msg.size = noise_below(n, sizeof(msg.body));
 	if (one_in(n, 4))

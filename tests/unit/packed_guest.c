@@ -69,3 +69,15 @@ bool packed_take(struct packed_guest *g, unsigned slots, uint16_t *id, uint32_t 
 	g->used = vhost_packed_after(g->ring, g->used, slots);
 	return true;
 }
+
+int packed_setup(void **state)
+{
+	*state = packed_new();
+	return 0;
+}
+
+int packed_teardown(void **state)
+{
+	packed_free(*state);
+	return 0;
+}

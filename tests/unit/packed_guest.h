@@ -32,6 +32,10 @@ struct packed_link {
 struct packed_rig *packed_new(void);
 void packed_free(struct packed_rig *p);
 
+/* cmocka fixtures: *state is the struct packed_rig */
+int packed_setup(void **state);
+int packed_teardown(void **state);
+
 /** Offers a chain of `n` descriptors with buffer id `id`; NEXT is set where it belongs unless `flags` has
  * more. */
 void packed_offer(struct packed_guest *g, const struct packed_link *link, unsigned n, uint16_t id);

@@ -10,18 +10,6 @@
 #define WRITE VRING_DESC_F_WRITE
 #define INDIRECT VRING_DESC_F_INDIRECT
 
-static int setup(void **state)
-{
-	*state = packed_new();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	packed_free(*state);
-	return 0;
-}
-
 static void expect_back(struct packed_rig *p, unsigned slots, uint16_t want)
 {
 	uint16_t id;
@@ -317,22 +305,20 @@ static void a_mad_guest(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(frames_of_every_length_round_and_round, setup, teardown),
-		cmocka_unit_test_setup_teardown(header_in_its_own_descriptor, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-			linked_descriptors_that_cut_the_header_and_cross_the_regions, setup, teardown),
-		cmocka_unit_test_setup_teardown(indirect_table, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_burst_of_all_kinds_keeps_its_order, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_full_ring_is_taken_in_bursts, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-			an_offload_that_fits_is_taken_and_one_that_does_not_is_counted, setup, teardown),
-		cmocka_unit_test_setup_teardown(bad_chains_are_counted_and_given_back, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-			a_chain_longer_than_any_frame_is_counted_and_given_back, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_chain_without_end_goes_back_as_one, setup, teardown),
-		cmocka_unit_test_setup_teardown(the_guest_is_notified_as_it_wishes, setup, teardown),
-		cmocka_unit_test_setup_teardown(it_asks_to_be_kicked_only_when_told_to, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_mad_guest, setup, teardown),
+#define T(fn) cmocka_unit_test_setup_teardown(fn, packed_setup, packed_teardown)
+		T(frames_of_every_length_round_and_round),
+		T(header_in_its_own_descriptor),
+		T(linked_descriptors_that_cut_the_header_and_cross_the_regions),
+		T(indirect_table),
+		T(a_burst_of_all_kinds_keeps_its_order),
+		T(a_full_ring_is_taken_in_bursts),
+		T(an_offload_that_fits_is_taken_and_one_that_does_not_is_counted),
+		T(bad_chains_are_counted_and_given_back),
+		T(a_chain_longer_than_any_frame_is_counted_and_given_back),
+		T(a_chain_without_end_goes_back_as_one),
+		T(the_guest_is_notified_as_it_wishes),
+		T(it_asks_to_be_kicked_only_when_told_to),
+		T(a_mad_guest),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,18 +8,6 @@
 
 #define WRITE VRING_DESC_F_WRITE
 
-static int setup(void **state)
-{
-	*state = packed_new();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	packed_free(*state);
-	return 0;
-}
-
 /* A frame of the pattern, the first bytes private, the rest a span. */
 struct made {
 	struct frame f;
@@ -306,23 +294,19 @@ static void a_mad_guest(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(a_frame_a_buffer_round_and_round, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_burst_into_fewer_buffers_than_frames, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_large_frame_in_many_buffers, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_frame_in_a_chain_of_descriptors, setup, teardown),
-		cmocka_unit_test_setup_teardown(too_few_buffers_touch_nothing, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-			without_mergeable_buffers_a_longer_frame_is_dropped_alone, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-			buffers_that_may_not_be_written_are_given_back_empty, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-			what_was_begun_goes_back_empty_when_a_later_buffer_is_bad, setup, teardown),
-		cmocka_unit_test_setup_teardown(an_offload_reaches_the_guest, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-			large_frames_in_small_buffers_beside_each_other, setup, teardown),
-		cmocka_unit_test_setup_teardown(
-			buffers_too_small_for_any_frame_are_given_back_empty, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_mad_guest, setup, teardown),
+#define T(fn) cmocka_unit_test_setup_teardown(fn, packed_setup, packed_teardown)
+		T(a_frame_a_buffer_round_and_round),
+		T(a_burst_into_fewer_buffers_than_frames),
+		T(a_large_frame_in_many_buffers),
+		T(a_frame_in_a_chain_of_descriptors),
+		T(too_few_buffers_touch_nothing),
+		T(without_mergeable_buffers_a_longer_frame_is_dropped_alone),
+		T(buffers_that_may_not_be_written_are_given_back_empty),
+		T(what_was_begun_goes_back_empty_when_a_later_buffer_is_bad),
+		T(an_offload_reaches_the_guest),
+		T(large_frames_in_small_buffers_beside_each_other),
+		T(buffers_too_small_for_any_frame_are_given_back_empty),
+		T(a_mad_guest),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,24 +10,6 @@
 #define NEXT VRING_DESC_F_NEXT
 #define INDIRECT VRING_DESC_F_INDIRECT
 
-static int setup(void **state)
-{
-	*state = rig_new();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	rig_free(*state);
-	return 0;
-}
-
-static void expect_used(struct rig *rig, uint16_t at, uint16_t head)
-{
-	assert_int_equal(rig->rx.used->ring[at % RIG_SIZE].id, head);
-	assert_int_equal(rig->rx.used->ring[at % RIG_SIZE].len, 0);
-}
-
 static void single_descriptors_of_every_length(void **state)
 {
 	static const uint32_t lens[] = {14, 15, 59, 60, 63, 64, 65, 128, 1514, 9000, 65535, FRAME_MAX};
@@ -42,7 +24,7 @@ static void single_descriptors_of_every_length(void **state)
 		assert_int_equal(rig_used(&rig->rx), i);
 		rig_complete(rig);
 		assert_int_equal(rig_used(&rig->rx), i + 1);
-		expect_used(rig, (uint16_t)i, (uint16_t)i);
+		rig_expect_empty(rig, (uint16_t)i, (uint16_t)i);
 	}
 	assert_int_equal(rig_all_drops(rig), 0);
 }
@@ -69,7 +51,7 @@ static void header_in_its_own_descriptor(void **state)
 	assert_int_equal(rig_rx(rig), 1);
 	rig_expect_frame(rig, 0, 1000, 1);
 	rig_complete(rig);
-	expect_used(rig, 0, 5);
+	rig_expect_empty(rig, 0, 5);
 }
 
 static void linked_descriptors(void **state)
@@ -129,7 +111,7 @@ static void indirect_table(void **state)
 	assert_int_equal(rig_rx(rig), 1);
 	rig_expect_frame(rig, 0, 1514, 3);
 	rig_complete(rig);
-	expect_used(rig, 0, 7);
+	rig_expect_empty(rig, 0, 7);
 }
 
 static void indirect_table_at_the_end_of_a_chain(void **state)
@@ -262,7 +244,7 @@ static void rarp_is_sent_for_the_guest(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define T(fn) cmocka_unit_test_setup_teardown(fn, rig_setup, rig_teardown)
 		T(single_descriptors_of_every_length),
 		T(frame_ends_with_its_region),
 		T(header_in_its_own_descriptor),

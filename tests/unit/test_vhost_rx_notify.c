@@ -5,18 +5,6 @@
 #include "tests/unit/unit.h"
 #include "tests/unit/vhost_rig.h"
 
-static int setup(void **state)
-{
-	*state = rig_new();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	rig_free(*state);
-	return 0;
-}
-
 static void send_some(struct rig *rig, int n)
 {
 	rig_desc(&rig->rx, 0, RIG_DATA, rig_place(rig, RIG_DATA, 100, 0), 0, 0);
@@ -91,7 +79,7 @@ static void sleeper_is_kicked(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define T(fn) cmocka_unit_test_setup_teardown(fn, rig_setup, rig_teardown)
 		T(guest_is_notified_by_flag),
 		T(guest_is_notified_by_event_index),
 		T(sleeper_is_kicked),

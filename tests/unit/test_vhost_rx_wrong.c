@@ -9,24 +9,6 @@
 #define WRITE VRING_DESC_F_WRITE
 #define INDIRECT VRING_DESC_F_INDIRECT
 
-static int setup(void **state)
-{
-	*state = rig_new();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	rig_free(*state);
-	return 0;
-}
-
-static void expect_used(struct rig *rig, uint16_t at, uint16_t head)
-{
-	assert_int_equal(rig->rx.used->ring[at % RIG_SIZE].id, head);
-	assert_int_equal(rig->rx.used->ring[at % RIG_SIZE].len, 0);
-}
-
 static uint64_t table_at(void)
 {
 	return RIG_DATA + 65536;
@@ -233,7 +215,7 @@ static void wrong_chains_are_counted_and_given_back(void **state)
 		if (rig_drops(rig, wrong[i].reason) != 1 || rig_all_drops(rig) != 1)
 			fail_msg("%s: not counted once under its reason", wrong[i].name);
 		assert_int_equal(rig_used(&rig->rx), 3);
-		expect_used(rig, 1, 0);
+		rig_expect_empty(rig, 1, 0);
 		rig_free(rig);
 	}
 }
@@ -329,7 +311,7 @@ static void noise(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-#define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
+#define T(fn) cmocka_unit_test_setup_teardown(fn, rig_setup, rig_teardown)
 		cmocka_unit_test(wrong_chains_are_counted_and_given_back),
 		T(wrong_chains_alone_are_given_back),
 		T(indirect_must_be_negotiated),

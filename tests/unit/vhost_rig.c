@@ -91,6 +91,18 @@ void rig_free(struct rig *rig)
 	free(rig);
 }
 
+int rig_setup(void **state)
+{
+	*state = rig_new();
+	return 0;
+}
+
+int rig_teardown(void **state)
+{
+	rig_free(*state);
+	return 0;
+}
+
 uint8_t *rig_at(struct rig *rig, uint64_t gpa)
 {
 	uint64_t at = gpa - RIG_GPA;
@@ -188,4 +200,10 @@ void rig_expect_frame(struct rig *rig, unsigned i, uint32_t len, uint8_t seed)
 	rig_fill(want, len, seed);
 	frame_copy(f, got);
 	assert_memory_equal(got, want, len);
+}
+
+void rig_expect_empty(const struct rig *rig, uint16_t at, uint16_t head)
+{
+	assert_int_equal(rig->rx.used->ring[at % RIG_SIZE].id, head);
+	assert_int_equal(rig->rx.used->ring[at % RIG_SIZE].len, 0);
 }

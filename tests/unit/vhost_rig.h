@@ -39,6 +39,10 @@ struct rig {
 struct rig *rig_new(void);
 void rig_free(struct rig *rig);
 
+/* cmocka fixtures: *state is the struct rig */
+int rig_setup(void **state);
+int rig_teardown(void **state);
+
 /** Where the guest's address `gpa` lies here. */
 uint8_t *rig_at(struct rig *rig, uint64_t gpa);
 
@@ -48,6 +52,9 @@ void rig_desc(struct guest_ring *g, unsigned i, uint64_t addr, uint32_t len, uin
 void rig_offer(struct guest_ring *g, uint16_t head);
 /** The guest's index now. */
 uint16_t rig_used(const struct guest_ring *g);
+
+/** The `at`th entry given back by the ring that the guest sends by must be the chain at `head`, holding nothing. */
+void rig_expect_empty(const struct rig *rig, uint16_t at, uint16_t head);
 
 /** One poll of the device; frames are in rig->w.burst until rig_complete(). */
 uint16_t rig_rx(struct rig *rig);
