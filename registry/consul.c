@@ -405,6 +405,7 @@ void consul_close(struct consul *consul)
 	if (!consul)
 		return;
 	consul->reg->on_gone = NULL;
+	consul_events_close(consul);
 	session_close(consul);
 	kv_close(consul);
 	instance = consul->instances;

@@ -20,7 +20,7 @@
 
 #define CONSUL_SOURCE "consul"
 
-enum { CONSUL_LIST = 64, CONSUL_ID = REG_NAME_MAX + REG_ID_MAX + 2 };
+enum { CONSUL_LIST = 64, CONSUL_EVENTS = 256, CONSUL_ID = REG_NAME_MAX + REG_ID_MAX + 2 };
 
 struct consul_session;
 
@@ -42,6 +42,9 @@ struct consul {
 	uint64_t reserved; /* a later life of this daemon begins above it */
 	struct consul_kv kv;
 	struct consul_session *sessions;
+	json_t *events[CONSUL_EVENTS]; /* a ring of those kept */
+	uint64_t nevents;	       /* kept since the start */
+	uint64_t event_time;	       /* fired since the start */
 };
 
 extern const struct http_route consul_routes[]; /* ends with a row without a path */
@@ -158,12 +161,16 @@ void consul_kv_delete(struct http_request *rq);
 void consul_session_create(struct http_request *rq);
 void consul_session_destroy(struct http_request *rq);
 void consul_session_renew(struct http_request *rq);
+void consul_event_fire(struct http_request *rq);
 void consul_healthz(struct http_request *rq);
 void consul_refuse(struct http_request *rq);
 extern const struct http_view consul_view_agent_service, consul_view_health_service,
 	consul_view_health_checks, consul_view_health_node, consul_view_health_state,
 	consul_view_catalog_services, consul_view_catalog_service, consul_view_catalog_nodes,
-	consul_view_catalog_node, consul_view_catalog_node_services, consul_view_sessions;
+	consul_view_catalog_node, consul_view_catalog_node_services, consul_view_sessions, consul_view_events;
+
+/* consul_event.c */
+void consul_events_close(struct consul *consul);
 
 /** Registers what `body` describes for the agent's node: 0, or -errno with a line. Keeps it in the store. */
 int consul_take(struct consul *consul, const json_t *body, struct reg_err *err);

@@ -37,19 +37,18 @@ static void journal_name(const char *key, char name[KV_KEY_MAX + sizeof(KEY_KV)]
 	snprintf(name, KV_KEY_MAX + sizeof(KEY_KV), KEY_KV "%s", key);
 }
 
-/* The value as text; to be freed. */
-char *kv_base64(const struct kv_entry *entry)
+char *kv_base64(const void *bytes, size_t len)
 {
-	char *text = malloc((entry->len + 2) / 3 * 4 + 1);
+	char *text = malloc((len + 2) / 3 * 4 + 1);
 
 	if (text)
-		EVP_EncodeBlock((unsigned char *)text, (const unsigned char *)entry->value, (int)entry->len);
+		EVP_EncodeBlock((unsigned char *)text, bytes, (int)len);
 	return text;
 }
 
 static void keep(struct consul *consul, const struct kv_entry *entry)
 {
-	char name[KV_KEY_MAX + sizeof(KEY_KV)], *value = kv_base64(entry), *text = NULL;
+	char name[KV_KEY_MAX + sizeof(KEY_KV)], *value = kv_base64(entry->value, entry->len), *text = NULL;
 	json_t *json = value ? json_pack("[s, I]", value, (json_int_t)entry->flags) : NULL;
 
 	if (json)

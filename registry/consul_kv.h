@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "registry/sorted.h"
+#include "registry/uuid.h"
 
 struct consul;
 
@@ -16,7 +17,6 @@ enum {
 	KV_VALUE_MAX = 512 * 1024, /* as Consul */
 	KV_BYTES = 64 << 20,	   /* of all values: it is meant for settings and locks */
 	KV_SESSIONS = 4096,
-	KV_UUID = 37,
 };
 
 #define KV_TOPIC "@kv"
@@ -26,7 +26,7 @@ struct kv_entry {
 	size_t len;
 	uint64_t flags, created, modified, lock_index;
 	int64_t locked_until_ms; /* nobody may take it before (lock delay), CLOCK_MONOTONIC */
-	char session[KV_UUID];	 /* that holds it, "": none */
+	char session[UUID_TEXT]; /* that holds it, "": none */
 	char key[];
 };
 
@@ -44,8 +44,8 @@ int kv_put(struct consul *consul, const char *key, const char *value, size_t len
 	const char *session);
 /** One generation without the key, or without all that begin with it. */
 void kv_del(struct consul *consul, const char *key, bool recurse);
-/** The value in base64, to be freed; NULL: no memory. */
-char *kv_base64(const struct kv_entry *entry);
+/** The bytes in base64, to be freed; NULL: no memory. */
+char *kv_base64(const void *bytes, size_t len);
 /** One generation without what the session held, or with it held by nobody, for `delay_ms`. */
 void kv_release(struct consul *consul, const char *session, bool forget, int64_t delay_ms);
 void kv_restore(struct consul *consul, const char *key, const char *value);

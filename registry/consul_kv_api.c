@@ -35,7 +35,7 @@ static uint64_t kv_index(struct http_request *rq)
 
 static json_t *entry_json(const struct kv_entry *entry)
 {
-	char *value = entry->len ? kv_base64(entry) : NULL;
+	char *value = entry->len ? kv_base64(entry->value, entry->len) : NULL;
 	json_t *object = json_pack("{s:I, s:s, s:I, s:s?, s:I, s:I}", "LockIndex",
 		(json_int_t)entry->lock_index, "Key", entry->key, "Flags", (json_int_t)entry->flags, "Value",
 		value, "CreateIndex", (json_int_t)entry->created, "ModifyIndex", (json_int_t)entry->modified);

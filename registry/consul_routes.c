@@ -49,6 +49,9 @@ const struct http_route consul_routes[] = {
 	{VERB_GET, "/v1/session/node/:", .view = &consul_view_sessions},
 	{VERB_GET, "/v1/session/list", .view = &consul_view_sessions},
 
+	{VERB_PUT, "/v1/event/fire/*", consul_event_fire},
+	{VERB_GET, "/v1/event/list", .view = &consul_view_events},
+
 	/* refused by name, so that their users learn why */
 #define REFUSED (VERB_GET | VERB_PUT | VERB_POST | VERB_DELETE)
 	{REFUSED, "/v1/acl/*", consul_refuse},
@@ -61,7 +64,6 @@ const struct http_route consul_routes[] = {
 	{REFUSED, "/v1/coordinate/*", consul_refuse},
 	{REFUSED, "/v1/health/connect/*", consul_refuse},
 	{REFUSED, "/v1/catalog/connect/*", consul_refuse},
-	{REFUSED, "/v1/event/*", consul_refuse},
 	{REFUSED, "/v1/operator/*", consul_refuse},
 	{REFUSED, "/v1/peering", consul_refuse},
 	{REFUSED, "/v1/peering/*", consul_refuse},

@@ -6,18 +6,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "registry/consul.h"
 #include "registry/consul_kv.h"
 #include "registry/duration.h"
+#include "registry/uuid.h"
 
 enum { DELAY_MS = 15000, DELAY_MAX_MS = 60000, TTL_MIN_MS = 10000, TTL_MAX_MS = 86400000 };
 
 struct consul_session {
 	UT_hash_handle hh;
 	struct consul *consul;
-	char id[KV_UUID];
+	char id[UUID_TEXT];
 	char *name;
 	bool forget; /* delete what it holds, instead of releasing it */
 	int64_t ttl_ms, delay_ms;
@@ -67,21 +67,6 @@ static void renew(struct consul_session *session)
 
 	if (session->ttl_ms)
 		event_add(&session->timer, &tv);
-}
-
-/* RFC 4122, version 4 */
-static int make_uuid(char id[KV_UUID])
-{
-	uint8_t b[16];
-
-	if (getrandom(b, sizeof(b), 0) != sizeof(b))
-		return -EAGAIN;
-	b[6] = (uint8_t)((b[6] & 0x0f) | 0x40);
-	b[8] = (uint8_t)((b[8] & 0x3f) | 0x80);
-	snprintf(id, KV_UUID, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0],
-		b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14],
-		b[15]);
-	return 0;
 }
 
 /* What a body may say of a time: a Go duration, or (lock delay) a number of seconds. */
@@ -139,7 +124,7 @@ static int session_make(
 	rc = HASH_COUNT(consul->sessions) < KV_SESSIONS ? read_session(body, session, err)
 							: reg_fail(err, -ENOSPC, "too many sessions");
 	if (!rc)
-		rc = make_uuid(session->id);
+		rc = uuid_make(session->id);
 	if (!rc) {
 		HASH_ADD_STR(consul->sessions, id, session);
 		rc = session->hh.tbl ? 0 : -ENOMEM;

@@ -26,7 +26,7 @@ void consul_healthz(struct http_request *rq)
 void consul_refuse(struct http_request *rq)
 {
 	http_reply_text(rq, 501,
-		"not served by Sluice: ACLs, service mesh, events, prepared queries, transactions, "
+		"not served by Sluice: ACLs, service mesh, prepared queries, transactions, "
 		"snapshots, "
 		"coordinates, peering, maintenance of a whole node and operator functions of Consul have no "
 		"counterpart here");

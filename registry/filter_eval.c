@@ -6,8 +6,6 @@
 #include "registry/filter_tree.h"
 #include "registry/table.h"
 
-enum { MATCH_STEPS = 100000, MATCH_DEPTH = 1000, MATCH_HEAP_KB = 1024 };
-
 /* A number or a boolean as it is written in a filter. */
 static const char *text_of(const json_t *value, char room[32])
 {
@@ -56,23 +54,12 @@ static bool has(const json_t *value, const char *text)
 	return false;
 }
 
-static bool matches(const json_t *value, const pcre2_code *pattern)
+static bool matches(const json_t *value, const struct pattern *pattern)
 {
-	pcre2_match_context *limits = pcre2_match_context_create(NULL);
-	pcre2_match_data *data = pcre2_match_data_create(1, NULL);
 	char room[32];
 	const char *text = text_of(value, room);
-	int rc = -1;
 
-	if (limits && data && text) {
-		pcre2_set_match_limit(limits, MATCH_STEPS);
-		pcre2_set_depth_limit(limits, MATCH_DEPTH);
-		pcre2_set_heap_limit(limits, MATCH_HEAP_KB);
-		rc = pcre2_match(pattern, (PCRE2_SPTR)text, strlen(text), 0, 0, data, limits);
-	}
-	pcre2_match_data_free(data);
-	pcre2_match_context_free(limits);
-	return rc >= 0;
+	return text && pattern_found(pattern, text);
 }
 
 static bool holds(const struct filter *filter, const json_t *value)

@@ -55,7 +55,7 @@ void filter_free(struct filter *filter)
 	for (unsigned i = 0; i < filter->npath; i++)
 		free(filter->path[i]);
 	free(filter->value);
-	pcre2_code_free(filter->pattern);
+	pattern_free(filter->pattern);
 	free(filter);
 }
 
@@ -125,13 +125,10 @@ static bool take_value(struct parser *p, struct filter *node)
 static bool take_pattern(struct parser *p, struct filter *node)
 {
 	const char *begin = p->lexer.begin;
-	PCRE2_SIZE where;
-	int code;
 
 	if (!take_value(p, node))
 		return false;
-	node->pattern = pcre2_compile(
-		(PCRE2_SPTR)node->value, PCRE2_ZERO_TERMINATED, PCRE2_NEVER_BACKSLASH_C, &code, &where, NULL);
+	node->pattern = pattern_make(node->value);
 	if (node->pattern)
 		return true;
 	p->lexer.begin = begin;

@@ -3,10 +3,8 @@
  */
 #pragma once
 
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
-
 #include "registry/filter.h"
+#include "registry/pattern.h"
 
 enum token {
 	TOKEN_END,
@@ -51,5 +49,5 @@ struct filter {
 	char *path[FILTER_PATH];     /* of the selector */
 	unsigned npath;
 	char *value;
-	pcre2_code *pattern;
+	struct pattern *pattern;
 };

@@ -80,7 +80,6 @@ static bool park(struct http_request *rq, const struct http_view *view)
 
 	if (left <= 0 || rq->http->nparked >= rq->http->max_parked)
 		return false;
-	rq->view = view;
 	rq->woken = rq->late = false;
 	rq->watch = registry_watch(rq->http->reg, view->topic(rq), on_change, rq);
 	event_assign(&rq->timer, rq->http->base, -1, 0, on_late, rq);
@@ -138,6 +137,15 @@ static void consider_hash(struct http_request *rq, const struct http_view *view)
 	free(text);
 }
 
+/* Has the client seen what there is? */
+static bool is_seen(const struct http_request *rq, const struct http_view *view)
+{
+	if (view->unordered)
+		return rq->seen == rq->index;
+	/* who knows more than there is has known another daemon, or this one before it lost its state */
+	return rq->seen >= rq->index && rq->seen <= registry_generation(rq->http->reg);
+}
+
 /* Answers now if there is something that the client has not seen, or else parks. */
 static void consider(struct http_request *rq, const struct http_view *view, struct shared *shared)
 {
@@ -148,9 +156,7 @@ static void consider(struct http_request *rq, const struct http_view *view, stru
 	rq->index = view->index(rq);
 	if (rq->index == 0)
 		rq->index = 1;
-	/* who knows more than there is has known another daemon, or this one before it lost its state */
-	if (!rq->late && rq->seen >= rq->index && rq->seen <= registry_generation(rq->http->reg) &&
-		park(rq, view))
+	if (!rq->late && is_seen(rq, view) && park(rq, view))
 		return;
 	answer_shared(rq, view, shared);
 }
@@ -174,13 +180,12 @@ static void on_answer(evutil_socket_t fd, short what, void *arg)
 /* What every view takes: false when it has been answered with an error. */
 static bool read_options(struct http_request *rq)
 {
-	const char *dc = http_param(rq, "dc");
 	int64_t wait;
 
 	if (http_flag(rq, "stale") && http_flag(rq, "consistent"))
 		return http_fail(rq, 400, "Cannot specify ?stale with ?consistent, conflicting semantics.");
-	if (dc && *dc && strcmp(dc, rq->http->datacenter) != 0)
-		return http_fail(rq, 500, "No path to datacenter");
+	if (!http_is_here(rq))
+		return false;
 	wait = http_duration(rq, "wait", WAIT_MS);
 	if (wait < 0 || http_number(rq, "index", &rq->seen) < 0)
 		return false;
@@ -198,6 +203,7 @@ void http_view(struct http_request *rq, const struct http_view *view)
 
 	if (!read_options(rq))
 		return;
+	rq->view = view;
 	consider(rq, view, &shared);
 	free(shared.uri);
 	free(shared.text);

@@ -25,7 +25,8 @@ static void add_headers(struct http_request *rq, const char *type)
 		add(rq, "X-Consul-Contenthash", rq->hash);
 	if (!rq->index)
 		return;
-	consul_told(rq->http->consul, rq->index);
+	if (!rq->view->unordered)
+		consul_told(rq->http->consul, rq->index);
 	snprintf(index, sizeof(index), "%" PRIu64, rq->index);
 	add(rq, "X-Consul-Index", index);
 	add(rq, "X-Consul-Knownleader", "true");

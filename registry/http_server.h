@@ -40,7 +40,8 @@ struct http_view {
 	uint64_t (*index)(struct http_request *rq);
 	/** The answer, a new reference; NULL after http_fail(). */
 	json_t *(*render)(struct http_request *rq);
-	bool by_hash; /* waits by `hash=`, the hash of the answer, instead of by index */
+	bool by_hash;	/* waits by `hash=`, the hash of the answer, instead of by index */
+	bool unordered; /* its indexes do not grow: waits while the client has exactly the one of now */
 };
 
 enum http_verb { VERB_GET = 1, VERB_PUT = 2, VERB_DELETE = 4, VERB_POST = 8 };
@@ -99,9 +100,10 @@ struct http_request {
 	struct evbuffer *body;	 /* the answer that waits for the store */
 	int code;
 
+	const struct http_view *view; /* NULL: none */
+
 	/* while it is parked (http_park.c) */
 	TAILQ_ENTRY(http_request) link; /* http->parked or http->woken */
-	const struct http_view *view;
 	struct registry_watch *watch;
 	struct event timer;
 	bool woken, late;
@@ -146,5 +148,7 @@ bool http_flag(const struct http_request *rq, const char *name);
 int64_t http_duration(struct http_request *rq, const char *name, int64_t absent);
 /** 0 with the parameter's number (0 when absent); -1 after http_fail(). */
 int http_number(struct http_request *rq, const char *name, uint64_t *out);
+/** Does `dc=` name this datacenter, or is absent? False after http_fail(). */
+bool http_is_here(struct http_request *rq);
 /** The body as a JSON object, new reference; NULL after http_fail(). */
 json_t *http_body(struct http_request *rq);

@@ -11,26 +11,8 @@ import time
 
 import pytest
 
-from rig.consul import Consul
+from rig.consul import Consul, Waiting
 from rig.ports import free_port
-
-
-@pytest.fixture
-def start_consul(start_sluiced):
-    """Starts a daemon that serves the API: start_consul(http_token="x") -> (daemon, client)."""
-
-    def start(config=None, **control):
-        port = free_port()
-        control = {"http": f"127.0.0.1:{port}", "node": "edge1", "node_address": "192.0.2.1", **control}
-        daemon = start_sluiced({**(config or {}), "control": control})
-        return daemon, Consul(port, control.get("http_token"))
-
-    return start
-
-
-@pytest.fixture
-def consul(start_consul):
-    return start_consul()[1]
 
 
 WEB = {"ID": "web-1", "Name": "web", "Tags": ["primary", "v2"], "Address": "10.1.0.1", "Port": 8080,
@@ -113,7 +95,6 @@ REFUSED = [
     ("GET", "acl/tokens", None, 501, "not served by Sluice"),
     ("PUT", "txn", [], 501, "not served by Sluice"),
     ("PUT", "agent/maintenance?enable=true", None, 501, "maintenance of a whole node"),
-    ("PUT", "event/fire/x", None, 501, "events"),
     ("GET", "connect/ca/roots", None, 501, "not served by Sluice"),
     ("GET", "nosuch", None, 404, "Invalid URL path"),
 ]
@@ -255,28 +236,6 @@ def test_backends_of_other_doors_are_shown(start_consul):
 
 
 # --- queries that wait
-
-
-class Waiting(threading.Thread):
-    """A query in its own thread; result() is its reply."""
-
-    def __init__(self, consul, path, **query):
-        super().__init__(daemon=True)
-        self._ask = lambda: consul.get(path, **query)
-        self._reply = None
-        self.start()
-
-    def run(self):
-        self._reply = self._ask()
-
-    def result(self):
-        self.join(20)
-        assert self._reply is not None, "the query still waits"
-        return self._reply
-
-    def waits(self):
-        time.sleep(0.2)
-        return self.is_alive()
 
 
 def test_a_query_waits_for_its_service_only(consul):

@@ -2,6 +2,8 @@
 
 import http.client
 import json
+import threading
+import time
 from urllib.parse import quote, urlencode
 
 
@@ -65,3 +67,25 @@ class Consul:
 
     def deregister(self, instance):
         return self.put(f"agent/service/deregister/{quote(instance, safe='')}")
+
+
+class Waiting(threading.Thread):
+    """A query in its own thread; result() is its reply."""
+
+    def __init__(self, consul, path, **query):
+        super().__init__(daemon=True)
+        self._ask = lambda: consul.get(path, **query)
+        self._reply = None
+        self.start()
+
+    def run(self):
+        self._reply = self._ask()
+
+    def result(self):
+        self.join(20)
+        assert self._reply is not None, "the query still waits"
+        return self._reply
+
+    def waits(self):
+        time.sleep(0.2)
+        return self.is_alive()
