@@ -70,6 +70,21 @@ static double bytes(const struct dp_backend_info *info)
 	return (double)info->bytes;
 }
 
+static double opened(const struct dp_backend_info *info)
+{
+	return (double)info->opened;
+}
+
+static double answered(const struct dp_backend_info *info)
+{
+	return (double)info->answered;
+}
+
+static double refused(const struct dp_backend_info *info)
+{
+	return (double)info->refused;
+}
+
 static const struct {
 	const char *name, *help;
 	enum metrics_kind kind;
@@ -78,6 +93,11 @@ static const struct {
 	{"sluice_backend_connections", "Connections through the vip.", METRICS_GAUGE, connections},
 	{"sluice_backend_packets_total", "Packets balanced.", METRICS_COUNTER, packets},
 	{"sluice_backend_bytes_total", "Bytes balanced.", METRICS_COUNTER, bytes},
+	{"sluice_backend_opened_total", "Connections given to it that it was to answer.", METRICS_COUNTER,
+		opened},
+	{"sluice_backend_answered_total", "Those of which it answered the first packet.", METRICS_COUNTER,
+		answered},
+	{"sluice_backend_refused_total", "Those that it answered by a reset.", METRICS_COUNTER, refused},
 };
 
 static bool write_backend(void *arg, const struct reg_backend *backend)

@@ -8,8 +8,15 @@
 #include "dataplane/mem.h"
 #include "dataplane/neigh.h"
 
+/* What the workers' counters stood at when the backend was made. */
+struct base {
+	struct backend_stats stats;
+	struct backend_answers answers;
+};
+
 struct backend_table {
 	struct backend *backend; /* [MAX_BACKENDS] */
+	struct base *base;	 /* the same */
 	struct dp *dp;
 	uint16_t next; /* where to look for a free id: the one used longest ago */
 	unsigned gone;
@@ -23,8 +30,9 @@ struct backend_table *backend_open(struct dp *dp)
 		return NULL;
 	t->dp = dp;
 	t->backend = mem_alloc(MAX_BACKENDS * sizeof(*t->backend));
-	if (!t->backend) {
-		free(t);
+	t->base = calloc(MAX_BACKENDS, sizeof(*t->base));
+	if (!t->backend || !t->base) {
+		backend_close(t);
 		return NULL;
 	}
 	return t;
@@ -35,6 +43,7 @@ void backend_close(struct backend_table *t)
 	if (!t)
 		return;
 	mem_free(t->backend, MAX_BACKENDS * sizeof(*t->backend));
+	free(t->base);
 	free(t);
 }
 
@@ -82,7 +91,20 @@ static struct backend_stats worker_sum(const struct dp *dp, uint16_t id)
 
 		sum.packets += s->packets;
 		sum.bytes += s->bytes;
-		sum.connections += s->connections;
+	}
+	return sum;
+}
+
+static struct backend_answers worker_answers(const struct dp *dp, uint16_t id)
+{
+	struct backend_answers sum = {0};
+
+	for (unsigned i = 0; i < dp->nworker; i++) {
+		const struct backend_answers *a = &dp->worker[i]->backend_answers[id];
+
+		sum.opened += a->opened;
+		sum.answered += a->answered;
+		sum.refused += a->refused;
 	}
 	return sum;
 }
@@ -114,7 +136,7 @@ int backend_new(struct backend_table *t, const struct dp_service *spec, const st
 	b->net = spec->net;
 	b->protocol = (uint8_t)spec->protocol;
 	b->service = service;
-	b->base = worker_sum(t->dp, b->id);
+	t->base[b->id] = (struct base){worker_sum(t->dp, b->id), worker_answers(t->dp, b->id)};
 	atomic_store_explicit(&b->mac, 0, memory_order_relaxed);
 	rc = want_mac(t, b);
 	if (rc)
@@ -164,11 +186,21 @@ void backend_reap(struct backend_table *t, bool (*idle)(void *arg, uint16_t id),
 
 struct backend_stats backend_sum(const struct backend_table *t, uint16_t id)
 {
-	const struct backend_stats *base = &t->backend[id].base;
+	const struct backend_stats *base = &t->base[id].stats;
 	struct backend_stats sum = worker_sum(t->dp, id);
 
 	sum.packets -= base->packets;
 	sum.bytes -= base->bytes;
-	sum.connections -= base->connections;
+	return sum;
+}
+
+struct backend_answers backend_answered(const struct backend_table *t, uint16_t id)
+{
+	const struct backend_answers *base = &t->base[id].answers;
+	struct backend_answers sum = worker_answers(t->dp, id);
+
+	sum.opened -= base->opened;
+	sum.answered -= base->answered;
+	sum.refused -= base->refused;
 	return sum;
 }

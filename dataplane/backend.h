@@ -33,9 +33,7 @@ struct backend {
 	/* control only */
 	bool wanted; /* its MAC is asked for */
 	uint32_t service;
-	struct backend_stats base; /* what the workers' counters stood at when it was made */
 	uint16_t weight;
-	uint8_t pad[6];
 } __attribute__((aligned(64)));
 static_assert(sizeof(struct backend) == 64, "a backend is one cache line");
 
@@ -68,3 +66,5 @@ void backend_reap(struct backend_table *t, bool (*idle)(void *arg, uint16_t id),
 
 /** Control thread. What its packets came to since it was made. */
 struct backend_stats backend_sum(const struct backend_table *t, uint16_t id);
+/** Control thread. What came of the connections that it was given since it was made. */
+struct backend_answers backend_answered(const struct backend_table *t, uint16_t id);

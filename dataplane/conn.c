@@ -36,8 +36,8 @@ struct conn_table *conn_open(uint32_t size, unsigned owners)
 	t->tag_mask = ~((UINT32_C(2) << (31 - __builtin_clz(size * 2))) - 1);
 	t->bucket = mem_alloc((t->bucket_mask + 1) * sizeof(*t->bucket));
 	t->side = mem_alloc((size_t)size * 2 * sizeof(*t->side));
-	t->owned = calloc(owners, sizeof(*t->owned));
-	if (!t->bucket || !t->side || !t->owned || getrandom(t->key, sizeof(t->key), 0) != sizeof(t->key)) {
+	t->owner = calloc(owners, sizeof(*t->owner));
+	if (!t->bucket || !t->side || !t->owner || getrandom(t->key, sizeof(t->key), 0) != sizeof(t->key)) {
 		conn_close(t);
 		return NULL;
 	}
@@ -56,7 +56,7 @@ void conn_close(struct conn_table *t)
 		return;
 	mem_free(t->bucket, (t->bucket_mask + 1) * sizeof(*t->bucket));
 	mem_free(t->side, (size_t)t->size * 2 * sizeof(*t->side));
-	free(t->owned);
+	free(t->owner);
 	free(t);
 }
 
@@ -151,22 +151,27 @@ bool conn_find(
 	return false;
 }
 
-void conn_packet(struct conn_hit *hit, uint8_t flags, uint32_t now_s, uint32_t bytes)
+bool conn_packet(struct conn_hit *hit, uint8_t flags, uint32_t now_s, uint32_t bytes)
 {
 	struct conn_side *side = hit->side;
 	uint64_t life = hit->life, want;
+	bool answers = false;
 
 	for (;;) {
 		want = life_make(life_gen(life), life_flags(life) | flags, now_s);
-		if (want == life || !life_same(life, hit->life) || !(life_flags(life) & CONN_LIVE) ||
-			atomic_compare_exchange_weak_explicit(
-				&side->life, &life, want, memory_order_relaxed, memory_order_relaxed))
+		if (want == life || !life_same(life, hit->life) || !(life_flags(life) & CONN_LIVE))
 			break;
+		if (atomic_compare_exchange_weak_explicit(
+			    &side->life, &life, want, memory_order_relaxed, memory_order_relaxed)) {
+			answers = (life_flags(life) & (CONN_ASKED | CONN_SEEN)) == CONN_ASKED;
+			break;
+		}
 	}
 	atomic_store_explicit(&side->packets, atomic_load_explicit(&side->packets, memory_order_relaxed) + 1,
 		memory_order_relaxed);
 	atomic_store_explicit(&side->bytes, atomic_load_explicit(&side->bytes, memory_order_relaxed) + bytes,
 		memory_order_relaxed);
+	return answers;
 }
 
 enum dp_conn_state conn_state(const struct conn_table *t, const struct conn_hit *hit)
@@ -179,7 +184,7 @@ enum dp_conn_state conn_state(const struct conn_table *t, const struct conn_hit 
 
 uint32_t conn_count_of(const struct conn_table *t, uint16_t owner)
 {
-	return owner < t->owners ? atomic_load_explicit(&t->owned[owner], memory_order_relaxed) : 0;
+	return owner < t->owners ? atomic_load_explicit(&t->owner[owner].live, memory_order_relaxed) : 0;
 }
 
 uint32_t conn_count(const struct conn_table *t)
@@ -189,4 +194,9 @@ uint32_t conn_count(const struct conn_table *t)
 	for (unsigned i = 0; i < t->owners; i++)
 		count += conn_count_of(t, (uint16_t)i);
 	return count;
+}
+
+uint32_t conn_withdrawn_of(const struct conn_table *t, uint16_t owner)
+{
+	return owner < t->owners ? atomic_load_explicit(&t->owner[owner].withdrawn, memory_order_relaxed) : 0;
 }

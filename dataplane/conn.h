@@ -47,10 +47,11 @@ struct conn_end {
 
 /* Flags of a side. */
 enum {
-	CONN_LIVE = 1, /* the entry is in use */
-	CONN_SEEN = 2, /* a packet came from this side; for the client's: after the first one */
-	CONN_FIN = 4,  /* it sent all that it had */
-	CONN_RST = 8,  /* it gave up */
+	CONN_LIVE = 1,	 /* the entry is in use */
+	CONN_SEEN = 2,	 /* a packet came from this side; for the client's: after the first one */
+	CONN_FIN = 4,	 /* it sent all that it had */
+	CONN_RST = 8,	 /* it gave up */
+	CONN_ASKED = 16, /* the backend's: its first packet is an answer that counts */
 };
 
 struct conn_side {
@@ -113,7 +114,7 @@ struct conn_new {
 	struct conn_key key[2]; /* by enum conn_dir */
 	uint64_t hash[2];
 	struct conn_end end[2];
-	uint8_t flags; /* of the client's side, beyond CONN_LIVE */
+	uint8_t flags[2]; /* by enum conn_dir, beyond CONN_LIVE */
 	uint32_t now_s;
 };
 
@@ -123,14 +124,16 @@ struct conn_new {
  */
 int conn_insert(struct conn_table *t, const struct conn_new *conn, struct conn_hit *hit);
 
-/** Worker. Ends the connection that `hit` (of either side) belongs to, if it is still that one. */
+/** Worker. Ends the connection that `hit` (of either side) belongs to, if it is still that one. When it waits
+ * for its first answer, it counts as withdrawn. */
 void conn_remove(struct conn_table *t, const struct conn_hit *hit);
 
 /**
  * Worker. A packet came from the side: adds `flags` and the time, if that changes anything, and counts it.
- * Different workers that carry the same direction may lose a count to each other.
+ * Different workers that carry the same direction may lose a count to each other. Returns whether it is the
+ * first answer of a backend that was asked: true once for each connection.
  */
-void conn_packet(struct conn_hit *hit, uint8_t flags, uint32_t now_s, uint32_t bytes);
+bool conn_packet(struct conn_hit *hit, uint8_t flags, uint32_t now_s, uint32_t bytes);
 
 /** Any thread. The state, by both sides. */
 enum dp_conn_state conn_state(const struct conn_table *t, const struct conn_hit *hit);
@@ -159,3 +162,9 @@ bool conn_walk_part(struct conn_table *t, uint64_t *at, uint32_t max,
 /** Any thread. Live connections of `owner`, and of all. */
 uint32_t conn_count_of(const struct conn_table *t, uint16_t owner);
 uint32_t conn_count(const struct conn_table *t);
+/**
+ * Any thread. How many connections of `owner` ended before the backend that was asked had answered, and for
+ * another reason than time: to make room, or because the client began anew. Whether it would have answered
+ * nobody knows. Only differences mean something.
+ */
+uint32_t conn_withdrawn_of(const struct conn_table *t, uint16_t owner);

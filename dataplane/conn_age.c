@@ -53,11 +53,12 @@ bool conn_expire(struct conn_table *t, uint32_t now_s, uint32_t max, bool (*gone
 		uint32_t entry = t->sweep;
 		uint64_t life = atomic_load_explicit(&t->side[entry * 2].life, memory_order_acquire);
 		uint64_t end = atomic_load_explicit(&t->side[entry * 2].end, memory_order_relaxed);
+		uint8_t backend;
 
 		if (!(life_flags(life) & CONN_LIVE))
 			continue;
 		if ((gone(arg, unpack_end(end).owner) || conn_idle(t, entry, life, now_s)) &&
-			conn_claim(t, entry, life)) {
+			conn_claim(t, entry, life, &backend)) {
 			conn_unlink(t, entry);
 			conn_release(t, entry);
 		}

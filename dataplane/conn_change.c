@@ -13,14 +13,14 @@ static inline _Atomic(uint32_t) *slot_at(struct conn_table *t, uint32_t position
 	return &t->bucket[position / CONN_BUCKET_SLOTS].slot[position % CONN_BUCKET_SLOTS];
 }
 
-bool conn_claim(struct conn_table *t, uint32_t entry, uint64_t life)
+bool conn_claim(struct conn_table *t, uint32_t entry, uint64_t life, uint8_t *backend)
 {
 	struct conn_side *side = &t->side[entry * 2];
 	uint64_t dead = life_make(life_gen(life) + 1, 0, 0);
 
 	if (!atomic_compare_exchange_strong(&side[0].life, &life, dead))
 		return false;
-	atomic_store(&side[1].life, dead);
+	*backend = life_flags(atomic_exchange(&side[1].life, dead));
 	return true;
 }
 
@@ -32,7 +32,7 @@ void conn_unlink(struct conn_table *t, uint32_t entry)
 	for (int dir = 0; dir < 2; dir++)
 		atomic_store_explicit(slot_at(t, atomic_load_explicit(&side[dir].slot, memory_order_relaxed)),
 			0, memory_order_release);
-	atomic_fetch_sub_explicit(&t->owned[owner], 1, memory_order_relaxed);
+	atomic_fetch_sub_explicit(&t->owner[owner].live, 1, memory_order_relaxed);
 }
 
 /* The free list is a stack; the count of pops in its head keeps a slow pop from taking a head that came back.
@@ -75,6 +75,22 @@ static uint32_t take_fresh(struct conn_table *t)
 	return CONN_NONE;
 }
 
+/* Takes the entry of a connection whose time has not come, and out of the index. */
+static bool end_early(struct conn_table *t, uint32_t entry, uint64_t life)
+{
+	uint8_t backend;
+	uint16_t owner;
+
+	if (!conn_claim(t, entry, life, &backend))
+		return false;
+	if ((backend & (CONN_ASKED | CONN_SEEN)) == CONN_ASKED) {
+		owner = unpack_end(atomic_load_explicit(&t->side[entry * 2].end, memory_order_relaxed)).owner;
+		atomic_fetch_add_explicit(&t->owner[owner].withdrawn, 1, memory_order_relaxed);
+	}
+	conn_unlink(t, entry);
+	return true;
+}
+
 /* Ends the connection in `entry` if it may be ended for another's sake; the caller then owns the entry. */
 static bool take_over(struct conn_table *t, uint32_t entry, uint32_t now_s)
 {
@@ -88,10 +104,7 @@ static bool take_over(struct conn_table *t, uint32_t entry, uint32_t now_s)
 			DP_CONN_ESTABLISHED &&
 		!conn_idle(t, entry, life, now_s))
 		return false;
-	if (!conn_claim(t, entry, life))
-		return false;
-	conn_unlink(t, entry);
-	return true;
+	return end_early(t, entry, life);
 }
 
 static uint32_t take_entry(struct conn_table *t, uint32_t now_s)
@@ -192,10 +205,10 @@ int conn_insert(struct conn_table *t, const struct conn_new *conn, struct conn_h
 		conn_release(t, entry);
 		return -ENOSPC;
 	}
-	atomic_fetch_add_explicit(&t->owned[conn->end[0].owner], 1, memory_order_relaxed);
-	life = life_make(life_gen(life), CONN_LIVE, conn->now_s);
+	atomic_fetch_add_explicit(&t->owner[conn->end[0].owner].live, 1, memory_order_relaxed);
+	life = life_make(life_gen(life), CONN_LIVE | conn->flags[CONN_REPLY], conn->now_s);
 	atomic_store_explicit(&side[CONN_REPLY].life, life, memory_order_release);
-	life = life_make(life_gen(life), CONN_LIVE | conn->flags, conn->now_s);
+	life = life_make(life_gen(life), CONN_LIVE | conn->flags[CONN_FORWARD], conn->now_s);
 	atomic_store_explicit(&side[CONN_FORWARD].life, life, memory_order_release);
 	*hit = (struct conn_hit){side, entry * 2, life, conn->end[CONN_FORWARD]};
 	return 0;
@@ -207,8 +220,7 @@ void conn_remove(struct conn_table *t, const struct conn_hit *hit)
 	uint64_t life = atomic_load_explicit(&t->side[entry * 2].life, memory_order_acquire);
 
 	while (life_same(life, hit->life) && (life_flags(life) & CONN_LIVE)) {
-		if (conn_claim(t, entry, life)) {
-			conn_unlink(t, entry);
+		if (end_early(t, entry, life)) {
 			conn_release(t, entry);
 			return;
 		}

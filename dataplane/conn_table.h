@@ -24,6 +24,10 @@ struct conn_bucket {
 };
 static_assert(sizeof(struct conn_bucket) == 64, "a look-up reads one line of the index");
 
+struct conn_owner {
+	_Atomic(uint32_t) live, withdrawn; /* connections: now; in all, see conn_withdrawn_of() */
+};
+
 struct conn_table {
 	/* read by everybody */
 	uint64_t key[2]; /* of the hash */
@@ -32,7 +36,7 @@ struct conn_table {
 	unsigned owners;
 	struct conn_bucket *bucket;
 	struct conn_side *side;	  /* [size * 2]: forward, reply, forward ... */
-	_Atomic(uint32_t) *owned; /* [owners] live connections */
+	struct conn_owner *owner; /* [owners] */
 	/* written for every new connection */
 	_Alignas(64) _Atomic(uint64_t)
 		free;		 /* list of entries: pops << 32 | entry + 1; 0 in the low half: empty */
@@ -102,8 +106,8 @@ static inline enum dp_conn_state state_of(uint8_t client, uint8_t backend)
 bool conn_idle(const struct conn_table *t, uint32_t entry, uint64_t life, uint32_t now_s);
 
 /** Any thread. Takes the entry away from everybody if its first side still has `life`; false if somebody else
- * did. */
-bool conn_claim(struct conn_table *t, uint32_t entry, uint64_t life);
+ * did. *backend: the flags that the other side had. */
+bool conn_claim(struct conn_table *t, uint32_t entry, uint64_t life, uint8_t *backend);
 /** The claimer. Takes the entry out of the index. */
 void conn_unlink(struct conn_table *t, uint32_t entry);
 /** The claimer. Gives the unlinked entry to whoever wants one. */

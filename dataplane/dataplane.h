@@ -226,7 +226,12 @@ int dp_service_del(struct dp *dp, uint32_t id);
 
 struct dp_backend_info {
 	uint64_t packets, bytes, connections; /* connections: alive now */
-	bool resolved;			      /* its MAC is known */
+	/* Connections that it was to answer, since it was made; those that got something else than a reset, and
+	 * those that got one. Withdrawn: ended before an answer for another reason than time, so that they say
+	 * nothing about the backend; of these only differences mean something. */
+	uint64_t opened, answered, refused;
+	uint32_t withdrawn;
+	bool resolved; /* its MAC is known */
 };
 int dp_backend_info(
 	struct dp *dp, uint32_t service, uint32_t address, uint16_t port, struct dp_backend_info *info);

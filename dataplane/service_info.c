@@ -11,16 +11,22 @@ int dp_backend_info(
 	struct dp *dp, uint32_t service, uint32_t address, uint16_t port, struct dp_backend_info *info)
 {
 	const struct lb *lb = dp->lb;
+	struct backend_answers answers;
 	struct backend_stats sum;
 	uint16_t id;
 
 	if (service >= MAX_SERVICES || lb_find_backend(lb, lb->service[service], address, port, &id))
 		return -ENOENT;
 	sum = backend_sum(lb->backends, id);
+	answers = backend_answered(lb->backends, id);
 	*info = (struct dp_backend_info){
 		.packets = sum.packets,
 		.bytes = sum.bytes,
 		.connections = conn_count_of(lb->conns, id),
+		.opened = answers.opened,
+		.answered = answers.answered,
+		.refused = answers.refused,
+		.withdrawn = conn_withdrawn_of(lb->conns, id),
 		.resolved =
 			atomic_load_explicit(&backend_get(lb->backends, id)->mac, memory_order_relaxed) != 0,
 	};

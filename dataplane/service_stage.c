@@ -36,6 +36,7 @@ struct item {
 	uint32_t src, dst;
 	uint16_t src_port, dst_port; /* network byte order */
 	uint8_t tcp;		     /* flags; for UDP an ACK */
+	bool moved;		     /* the backend that its connection had is lost */
 };
 
 /* The items of a burst, with what conn_hash() wants in a row. */
@@ -80,6 +81,7 @@ static void add_item(struct work *work, struct frame *f, const struct lb_view *v
 	memcpy(&it->src_port, l4, 2);
 	memcpy(&it->dst_port, l4 + 2, 2);
 	it->tcp = f->ip_proto == IPPROTO_TCP ? l4[TCP_FLAGS] : TCP_ACK;
+	it->moved = false;
 	work->key[work->n++] =
 		conn_key(dir, f->net, f->ip_proto, it->src, it->dst, it->src_port, it->dst_port);
 }
@@ -142,6 +144,18 @@ static inline uint32_t flags_of(struct worker *w, uint16_t id)
 static inline bool opens(const struct item *it)
 {
 	return (it->tcp & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+}
+
+/*
+ * Does the packet that opens a connection ask for an answer by which its backend may be judged? A clean SYN
+ * does, and the first datagram of a client. What was begun with another backend means nothing to this one, and
+ * odd flags, which scanners send, need no answer.
+ */
+static inline bool asks(const struct item *it)
+{
+	if (it->f->ip_proto == IPPROTO_UDP)
+		return !it->moved;
+	return (it->tcp & (TCP_SYN | TCP_ACK | TCP_FIN | TCP_RST)) == TCP_SYN;
 }
 
 /* What the packet tells about its side of the connection. */
@@ -215,7 +229,8 @@ static enum drop_reason connect_item(struct worker *w, const struct item *it, co
 {
 	struct lb *lb = w->dp->lb;
 	const struct service *s = lb_view_service(it->view, it->dst, it->dst_port, it->f->ip_proto);
-	struct conn_new conn = {.now_s = w->now_s, .flags = side_flags(it, CONN_FORWARD)};
+	struct conn_new conn = {
+		.now_s = w->now_s, .flags = {side_flags(it, CONN_FORWARD), asks(it) ? CONN_ASKED : 0}};
 	uint32_t choice;
 	uint16_t id;
 
@@ -236,7 +251,7 @@ static enum drop_reason connect_item(struct worker *w, const struct item *it, co
 		if (it->tcp & TCP_RST)
 			return DROP_COUNT; /* nothing will follow */
 		if (conn_insert(lb->conns, &conn, hit) == 0)
-			w->backend_stats[id].connections++;
+			w->backend_answers[id].opened += asks(it);
 		else
 			atomic_store_explicit(&lb->spill_s[it->f->net], w->now_s, memory_order_relaxed);
 		return DROP_COUNT;
@@ -283,6 +298,7 @@ static void forward(struct worker *w, struct item *it, const struct conn_key *ke
 
 		if (found)
 			conn_remove(t, &hit);
+		it->moved = found;
 		reason = connect_item(w, it, key, hash, &hit);
 		if (reason != DROP_COUNT) {
 			frame_drop(it->f, reason);
@@ -321,6 +337,14 @@ static bool spilled(struct worker *w, const struct item *it, struct conn_hit *hi
 	return false;
 }
 
+static void count_answer(struct worker *w, const struct item *it, uint16_t id)
+{
+	if (it->tcp & TCP_RST)
+		w->backend_answers[id].refused++;
+	else
+		w->backend_answers[id].answered++;
+}
+
 static void reply(struct worker *w, struct item *it, const struct conn_key *key, uint64_t hash)
 {
 	struct frame *f = it->f;
@@ -329,7 +353,8 @@ static void reply(struct worker *w, struct item *it, const struct conn_key *key,
 	if (conn_find(w->dp->lb->conns, key, hash, it->guess, &hit)) {
 		if (__builtin_expect(flags_of(w, hit.end.owner) & BACKEND_GONE, 0))
 			return;
-		conn_packet(&hit, side_flags(it, CONN_REPLY), w->now_s, f->len);
+		if (__builtin_expect(conn_packet(&hit, side_flags(it, CONN_REPLY), w->now_s, f->len), 0))
+			count_answer(w, it, hit.end.owner);
 	} else if (!spilled(w, it, &hit)) {
 		return;
 	}

@@ -62,7 +62,17 @@ struct net_stats {
 	uint64_t uplink_drop[DROP_COUNT];
 };
 
-/* A backend's counters. */
+/* A backend's counters. Every packet writes them: two to a quarter of a line, and none straddles two. */
 struct backend_stats {
-	uint64_t packets, bytes, connections; /* connections: made in all */
+	uint64_t packets, bytes;
+};
+
+/*
+ * What came of a backend's connections: those that a clean SYN or a first datagram opened, so that the answer
+ * tells whether the backend lives. Whoever was opened and is neither answered nor refused still waits, has
+ * waited in vain, or was withdrawn (conn_withdrawn_of()).
+ */
+struct backend_answers {
+	uint64_t opened, answered;
+	uint64_t refused; /* its first answer was a reset */
 };

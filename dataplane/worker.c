@@ -26,7 +26,7 @@ enum {
 static size_t stats_bytes(void)
 {
 	return MAX_PORTS * sizeof(struct port_stats) + MAX_NETS * sizeof(struct net_stats) +
-	       MAX_BACKENDS * sizeof(struct backend_stats);
+	       MAX_BACKENDS * (sizeof(struct backend_stats) + sizeof(struct backend_answers));
 }
 
 int worker_new(struct dp *dp, unsigned index, int core, struct worker **out)
@@ -52,6 +52,7 @@ int worker_new(struct dp *dp, unsigned index, int core, struct worker **out)
 	w->account->ms = rte_get_tsc_hz() / 1000;
 	w->net_stats = (struct net_stats *)(w->port_stats + MAX_PORTS);
 	w->backend_stats = (struct backend_stats *)(w->net_stats + MAX_NETS);
+	w->backend_answers = (struct backend_answers *)(w->backend_stats + MAX_BACKENDS);
 	rc = outbox_new(w);
 	if (!rc)
 		rc = polling_new(w);

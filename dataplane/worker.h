@@ -39,8 +39,9 @@ struct worker {
 	uint32_t flood_left;	       /* flood copies left in this turn */
 	struct port_stats *port_stats; /* [MAX_PORTS], touched lazily */
 	struct net_stats *net_stats;   /* [MAX_NETS] */
-	struct backend_stats *backend_stats; /* [MAX_BACKENDS] */
-	uint8_t *scratch;		     /* SCRATCH_BYTES; for port types that read into a buffer */
+	struct backend_stats *backend_stats;	 /* [MAX_BACKENDS] */
+	struct backend_answers *backend_answers; /* [MAX_BACKENDS] */
+	uint8_t *scratch;			 /* SCRATCH_BYTES; for port types that read into a buffer */
 	struct burst burst;
 	struct burst segments;	   /* offload.c: what one large frame is cut into */
 	struct train *train;	   /* train.h: and coupled again for a tunnel */

@@ -47,7 +47,7 @@ static struct conn_new number(uint32_t n)
 		.key = {conn_key(CONN_FORWARD, 1, 6, client, 99, port, 80),
 			conn_key(CONN_REPLY, 1, 6, backend, client, 8080, port)},
 		.end = {{backend, 8080, id}, {99, 80, id}},
-		.flags = CONN_SEEN,
+		.flags = {CONN_SEEN},
 		.now_s = 1,
 	};
 }

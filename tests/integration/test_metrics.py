@@ -51,6 +51,9 @@ def test_the_figures_are_those_of_the_daemon(web):
     assert seen['sluice_service_backends{service="api",health="passing"}'] == 1
     assert seen['sluice_service_backends{service="api",health="critical"}'] == 0
     assert seen['sluice_backend_packets_total{service="api",backend="back\\"s\\\\lash"}'] >= 20
+    opened, answered, refused = (seen[f'sluice_backend_{what}_total{{service="api",backend="back\\"s\\\\lash"}}']
+                                 for what in ("opened", "answered", "refused"))
+    assert opened == answered > 0 and refused == 0
     assert seen['sluice_fdb_entries{network="web"}'] >= 2
     assert seen['sluice_check_results_total{result="passed"}'] >= 1
     assert seen['sluice_check_delay_seconds_bucket{le="+Inf"}'] == seen["sluice_check_delay_seconds_count"] >= 1

@@ -211,6 +211,40 @@ static void test_idle_ones_end(void **state)
 	conn_close(t);
 }
 
+static int ask(struct conn_table *t, uint32_t i, uint32_t now_s)
+{
+	struct conn_new c = number(t, i, TCP, now_s);
+	struct conn_hit hit;
+
+	c.flags[CONN_REPLY] = CONN_ASKED;
+	return conn_insert(t, &c, &hit);
+}
+
+/* One that waits for its first answer is withdrawn when it makes room, not when its time is over. */
+static void test_only_early_ends_are_withdrawn(void **state)
+{
+	struct conn_table *t = conn_open(1, OWNERS);
+	struct conn_hit hit;
+
+	assert_int_equal(ask(t, 0, 1), 0);
+	assert_int_equal(ask(t, OWNERS, 1), 0);
+	assert_int_equal(conn_withdrawn_of(t, 0), 1);
+	conn_expire(t, 100, UINT32_MAX, nobody_gone, NULL);
+	assert_int_equal(conn_count(t), 0);
+	assert_int_equal(conn_withdrawn_of(t, 0), 1);
+	assert_int_equal(ask(t, 0, 100), 0);
+	assert_true(find(t, 0, TCP, CONN_REPLY, &hit));
+	assert_true(conn_packet(&hit, CONN_SEEN, 100, 60));
+	assert_false(conn_packet(&hit, CONN_SEEN, 101, 60));
+	assert_int_equal(ask(t, OWNERS, 101), 0); /* in its place: it had its answer */
+	assert_int_equal(conn_withdrawn_of(t, 0), 1);
+	assert_int_equal(insert(t, 2 * OWNERS, TCP, 101), 0);
+	assert_int_equal(conn_withdrawn_of(t, 0), 2);
+	assert_int_equal(insert(t, 0, TCP, 101), 0); /* one of which no answer was expected */
+	assert_int_equal(conn_withdrawn_of(t, 0), 2);
+	conn_close(t);
+}
+
 static void test_one_direction_keeps_it_alive(void **state)
 {
 	struct conn_table *t = conn_open(100, OWNERS);
@@ -381,6 +415,7 @@ int main(void)
 		cmocka_unit_test(test_established_fill_the_table),
 		cmocka_unit_test(test_states),
 		cmocka_unit_test(test_idle_ones_end),
+		cmocka_unit_test(test_only_early_ends_are_withdrawn),
 		cmocka_unit_test(test_one_direction_keeps_it_alive),
 		cmocka_unit_test(test_gone_owners_lose_theirs),
 		cmocka_unit_test(test_walk_shows_all),
