@@ -161,10 +161,10 @@ no_hash:
 	return -ENOMEM;
 }
 
-/* Then its coming and going changes what the service is listed with. */
-static bool has_tags(const struct backend *backend)
+/* Then its coming and going changes what services are listed, or with which tags. */
+static bool is_listed(const struct backend *backend)
 {
-	return backend->pub.about && backend->pub.about->ntag;
+	return backend->service->backends.count == 1 || (backend->pub.about && backend->pub.about->ntag);
 }
 
 void backend_remove(struct backend *backend)
@@ -174,7 +174,7 @@ void backend_remove(struct backend *backend)
 
 	if (reg->on_gone)
 		reg->on_gone(reg->on_gone_arg, service->def.name, &backend->pub);
-	reg->names_changed |= has_tags(backend);
+	reg->names_changed |= is_listed(backend);
 	port_detach(backend);
 	sorted_remove(&service->backends, by_place, &backend->pub);
 	HASH_DEL(service->by_id, backend);
@@ -236,7 +236,7 @@ static int backend_insert(struct service *service, const struct reg_backend *new
 	backend_swap_check(backend, false);
 	backend_derive(backend);
 	backend->touched = true;
-	service->reg->names_changed |= has_tags(backend);
+	service->reg->names_changed |= is_listed(backend);
 	commit_service(service);
 	return 0;
 }

@@ -250,6 +250,20 @@ def test_a_query_waits_for_its_service_only(consul):
     assert reply.index > seen and reply.json[0]["Service"]["Port"] == 83
 
 
+def test_a_query_for_names_waits_for_first_and_last_instances(start_consul):
+    """A service that somebody else defined is listed while it has instances, with or without tags."""
+    daemon, consul = start_consul()
+    daemon.rpc("service.add", name="web")
+    reply = consul.get("catalog/services")
+    assert reply.json == {"consul": []}
+    for change, listed in ((lambda: consul.register("web", ID="w1"), {"consul": [], "web": []}),
+                           (lambda: consul.deregister("w1"), {"consul": []})):
+        waiting = Waiting(consul, "catalog/services", index=reply.index, wait="60s")
+        change()
+        reply = waiting.result()
+        assert reply.json == listed
+
+
 def test_a_query_notices_that_its_service_is_gone_and_back(consul):
     consul.register("web")
     seen = consul.get("catalog/service/web").index
