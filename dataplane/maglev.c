@@ -2,14 +2,32 @@
 
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
-#define SLOT_FREE UINT16_MAX
+enum {
+	BLOCK = 64, /* backends that are passed over at once in rounds in which none of them takes a slot */
+	WORD = 64,
+};
+#define NEVER UINT32_MAX
 
 /* A backend's permutation of the slots: offset, offset + skip, offset + 2 skip ... modulo the (prime) size.
  */
 struct turn {
 	uint32_t next, skip;
-	uint64_t due; /* its share so far, in units of 1 / heaviest weight */
+	uint32_t round; /* in which it takes its next slot */
+	uint32_t taken;
+};
+
+/* A table that is being filled. */
+struct filling {
+	struct maglev *table;
+	const struct maglev_backend *backend;
+	size_t n;
+	struct turn *turn; /* [n] */
+	uint32_t *round;   /* the first in which one of a block of backends takes a slot */
+	uint32_t left;	   /* slots that are free */
+	uint16_t heaviest; /* weight */
+	uint64_t *used;	   /* a bit for each slot: these stay in the nearest cache, the slots do not */
 };
 
 uint32_t maglev_size(size_t nbackends)
@@ -39,54 +57,106 @@ static struct turn first_turn(const struct maglev_backend *b, uint32_t size)
 	return (struct turn){
 		.next = (uint32_t)(who % size),
 		.skip = (uint32_t)(mix(who + UINT64_C(0x9e3779b97f4a7c15)) % (size - 1)) + 1,
+		.round = b->weight ? 0 : NEVER,
 	};
 }
 
-/* Gives the next slot of its permutation that is free to the backend. */
-static void take_slot(struct maglev *table, struct turn *turn, uint16_t id)
+static bool is_used(const struct filling *f, uint32_t slot)
 {
-	while (table->slot[turn->next] != SLOT_FREE)
-		turn->next = (turn->next + turn->skip) % table->size;
-	table->slot[turn->next] = id;
+	return f->used[slot / WORD] >> (slot % WORD) & 1;
 }
 
-static void fill(
-	struct maglev *table, const struct maglev_backend *b, size_t n, struct turn *turn, uint16_t heaviest)
+/* The next slot of its permutation that is free becomes the backend's. Nearly all of the time goes here: to fill
+ * m slots takes about m ln m looks. */
+static void take_slot(struct filling *f, size_t i)
 {
-	uint32_t left = table->size;
+	struct turn *turn = &f->turn[i];
+	uint32_t slot = turn->next, skip = turn->skip, size = f->table->size;
 
-	for (uint64_t round = 0;; round++)
-		for (size_t i = 0; i < n; i++) {
-			if (!b[i].weight || round * b[i].weight < turn[i].due)
-				continue;
-			turn[i].due += heaviest;
-			take_slot(table, &turn[i], b[i].id);
-			if (--left == 0)
-				return;
+	while (is_used(f, slot)) {
+		slot += skip;
+		slot -= slot >= size ? size : 0;
+	}
+	f->used[slot / WORD] |= UINT64_C(1) << (slot % WORD);
+	f->table->slot[slot] = f->backend[i].id;
+	f->left--;
+	turn->next = slot;
+	turn->taken++;
+}
+
+/* A backend has its turn in the first round by which its share is due, so that in as many rounds as make the
+ * heaviest take k slots, another takes k times its weight over the heaviest's. */
+static void await_turn(struct filling *f, size_t i)
+{
+	uint64_t due = (uint64_t)f->turn[i].taken * f->heaviest;
+	uint16_t weight = f->backend[i].weight;
+
+	f->turn[i].round = weight == f->heaviest ? f->turn[i].taken : (uint32_t)((due + weight - 1) / weight);
+}
+
+/* Returns the first later round in which a backend of the block has a turn. */
+static uint32_t fill_block(struct filling *f, size_t block, uint32_t round)
+{
+	size_t end = (block + 1) * BLOCK < f->n ? (block + 1) * BLOCK : f->n;
+	uint32_t first = NEVER;
+
+	for (size_t i = block * BLOCK; i < end && f->left; i++) {
+		if (f->turn[i].round == round) {
+			take_slot(f, i);
+			await_turn(f, i);
 		}
+		if (f->turn[i].round < first)
+			first = f->turn[i].round;
+	}
+	return first;
+}
+
+/* Round by round, and in each in the order of the backends. */
+static void fill(struct filling *f)
+{
+	size_t blocks = (f->n + BLOCK - 1) / BLOCK;
+
+	for (uint32_t round = 0, next; f->left; round = next) {
+		next = NEVER;
+		for (size_t i = 0; i < blocks && f->left; i++) {
+			if (f->round[i] == round)
+				f->round[i] = fill_block(f, i, round);
+			if (f->round[i] < next)
+				next = f->round[i];
+		}
+	}
+}
+
+static void fill_begin(struct filling *f)
+{
+	for (size_t i = 0; i < f->n; i++)
+		f->turn[i] = first_turn(&f->backend[i], f->table->size);
 }
 
 struct maglev *maglev_build(const struct maglev_backend *b, size_t n)
 {
 	uint32_t size = maglev_size(n);
-	struct maglev *table = malloc(sizeof(*table) + size * sizeof(table->slot[0]));
-	struct turn *turn = calloc(n ? n : 1, sizeof(*turn));
-	uint16_t heaviest = 0;
+	struct filling f = {.backend = b, .n = n, .left = size};
 
 	for (size_t i = 0; i < n; i++)
-		if (b[i].weight > heaviest)
-			heaviest = b[i].weight;
-	if (!table || !turn || !heaviest) {
-		free(table);
-		free(turn);
+		if (b[i].weight > f.heaviest)
+			f.heaviest = b[i].weight;
+	if (!f.heaviest)
 		return NULL;
+	f.table = malloc(sizeof(*f.table) + size * sizeof(f.table->slot[0]));
+	f.turn = calloc(n ? n : 1, sizeof(*f.turn));
+	f.round = calloc(n / BLOCK + 1, sizeof(*f.round));
+	f.used = calloc(size / WORD + 1, sizeof(*f.used));
+	if (f.table && f.turn && f.round && f.used) {
+		f.table->size = size;
+		fill_begin(&f);
+		fill(&f);
+	} else {
+		free(f.table);
+		f.table = NULL;
 	}
-	table->size = size;
-	for (uint32_t i = 0; i < size; i++)
-		table->slot[i] = SLOT_FREE;
-	for (size_t i = 0; i < n; i++)
-		turn[i] = first_turn(&b[i], size);
-	fill(table, b, n, turn, heaviest);
-	free(turn);
-	return table;
+	free(f.turn);
+	free(f.round);
+	free(f.used);
+	return f.table;
 }

@@ -2,8 +2,7 @@
  * conn.c: the connection table's look-up beside that of the library it stands in for, rte_hash with lock-free
  * readers. One thread, random known keys of both directions in bursts of 32, each in the way it is meant to
  * be used: the connection table in its three passes, rte_hash by rte_hash_lookup_bulk_data(). Both count the
- * packet in what they find. Then new connections, hashes, and the Maglev table. Cycles by TSC, median of
- * several rounds in turns.
+ * packet in what they find. Then new connections, and hashes. Cycles by TSC, median of several rounds in turns.
  *
  *   bench-conn [CONNECTIONS ...]
  */
@@ -20,7 +19,6 @@
 #include <xxhash.h>
 
 #include "bench/tables/rounds.h"
-#include "dataplane/maglev.h"
 
 enum { LOOKUPS = 1 << 20, ROUND = 1 << 13, BACKENDS = 100 };
 
@@ -239,28 +237,6 @@ static void bench_hashes(void)
 	conn_close(t);
 }
 
-static void bench_maglev(uint32_t n)
-{
-	struct maglev_backend *b = calloc(n, sizeof(*b));
-	struct maglev *table;
-	uint64_t start = rte_rdtsc();
-	double build, cycles[ROUNDS];
-
-	for (uint32_t i = 0; i < n; i++)
-		b[i] = (struct maglev_backend){__builtin_bswap32(0x0a000001 + i), 80, 1, (uint16_t)i};
-	table = maglev_build(b, n);
-	build = (double)(rte_rdtsc() - start) * 1000 / (double)rte_get_tsc_hz();
-	for (int r = 0; r < ROUNDS; r++) {
-		start = rte_rdtsc();
-		for (uint32_t i = 0; i < ROUND; i++)
-			sink += table->slot[maglev_slot(table, maglev_hash(i, i))];
-		cycles[r] = (double)(rte_rdtsc() - start) / ROUND;
-	}
-	printf("%9u  %8u  %8.1f  %8.3f\n", n, table->size, rounds_median(cycles), build);
-	free(table);
-	free(b);
-}
-
 static void compare_all(const uint32_t *n, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
@@ -279,9 +255,6 @@ static void bench_all(void)
 		bench_new(usual[i]);
 	printf("\ncycles a hash of 16 bytes, in bursts of 32\n");
 	bench_hashes();
-	printf("\nMaglev\n backends     slots    cycles  build ms\n");
-	for (uint32_t n = 1; n <= 10000; n *= 10)
-		bench_maglev(n);
 }
 
 int main(int argc, char **argv)

@@ -143,6 +143,88 @@ static void test_hosts_agree(void **state)
 	free(there);
 }
 
+/* The finalizer of MurmurHash3. */
+static uint64_t mix(uint64_t x)
+{
+	x = (x ^ x >> 33) * UINT64_C(0xff51afd7ed558ccd);
+	x = (x ^ x >> 33) * UINT64_C(0xc4ceb9fe1a85ec53);
+	return x ^ x >> 33;
+}
+
+/* The table by the paper's own loop, with no thought of speed: `slot` of `size`. */
+static void fill_plainly(const struct maglev_backend *b, unsigned n, uint32_t *slot, uint32_t size)
+{
+	uint64_t next[MAX], skip[MAX], due[MAX] = {0}, heaviest = 0;
+	uint32_t left = size;
+
+	for (unsigned i = 0; i < n; i++) {
+		uint64_t who = mix(((uint64_t)__builtin_bswap32(b[i].address) << 16) + b[i].port + 1);
+
+		next[i] = who % size;
+		skip[i] = mix(who + UINT64_C(0x9e3779b97f4a7c15)) % (size - 1) + 1;
+		heaviest = b[i].weight > heaviest ? b[i].weight : heaviest;
+	}
+	for (uint32_t i = 0; i < size; i++)
+		slot[i] = MAX;
+	for (uint64_t round = 0; left; round++)
+		for (unsigned i = 0; i < n && left; i++) {
+			if (!b[i].weight || round * b[i].weight < due[i])
+				continue;
+			due[i] += heaviest;
+			while (slot[next[i]] != MAX)
+				next[i] = (next[i] + skip[i]) % size;
+			slot[next[i]] = b[i].id;
+			left--;
+		}
+}
+
+static unsigned draw(unsigned below)
+{
+	static uint32_t state = 1;
+
+	state = state * 1664525 + 1013904223;
+	return (unsigned)((uint64_t)state * below >> 32);
+}
+
+/* Backends come, go, and change their weights; all hosts, whatever they knew before, have this table. */
+static void test_every_set_of_backends_has_one_table(void **state)
+{
+	static const uint16_t weights[] = {0, 1, 1, 1, 2, 7, 100, UINT16_MAX};
+	enum { WEIGHTS = sizeof(weights) / sizeof(weights[0]), CHANGES = 60 };
+	struct maglev_backend all[MAX], b[MAX];
+	uint32_t *slot = calloc(MAGLEV_SIZE_MAX, sizeof(*slot));
+	bool there[MAX] = {false};
+
+	assert_non_null(slot);
+	make(all, MAX);
+	for (unsigned change = 0; change < CHANGES; change++) {
+		unsigned n = 0, active = 0, some = 1 + draw(change < CHANGES / 2 ? 3 : MAX / 4);
+		struct maglev *t;
+
+		for (unsigned i = 0; i < some; i++) {
+			unsigned which = draw(MAX);
+
+			there[which] = !there[which];
+			all[which].weight = weights[draw(WEIGHTS)];
+			all[which].port = (uint16_t)(1 + draw(UINT16_MAX));
+		}
+		for (unsigned i = 0; i < MAX; i++)
+			if (there[i]) {
+				active += all[i].weight > 0;
+				b[n++] = all[i];
+			}
+		t = maglev_build(b, n);
+		assert_int_equal(t != NULL, active > 0);
+		if (!t)
+			continue;
+		fill_plainly(b, n, slot, t->size);
+		for (uint32_t i = 0; i < t->size; i++)
+			assert_int_equal(t->slot[i], slot[i]);
+		free(t);
+	}
+	free(slot);
+}
+
 /* Clients that differ in their port only spread over the table: chi-square over 16 parts, 15 degrees of
  * freedom. */
 static void test_hash_spreads_neighbouring_flows(void **state)
@@ -170,6 +252,7 @@ int main(void)
 		cmocka_unit_test(test_none_active_is_no_table),
 		cmocka_unit_test(test_a_lost_backend_moves_few_others),
 		cmocka_unit_test(test_hosts_agree),
+		cmocka_unit_test(test_every_set_of_backends_has_one_table),
 		cmocka_unit_test(test_hash_spreads_neighbouring_flows),
 	};
 
