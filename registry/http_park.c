@@ -1,8 +1,9 @@
 /*
  * http_park.c: queries that wait. One whose index the client has seen is parked on the watch of what it
  * shows, and answered when that has a higher index, or when its time is up. A commit only notes who is to
- * wake; they are answered a few hundred in a turn of the loop, and those who asked for the same share one
- * text, so that five thousand watchers of a service cost one rendering.
+ * wake; they are answered for a while in each turn of the loop, so that DNS, checks and what was answered before go
+ * on beside them. Those who asked for the same share one text, so that five thousand watchers of a service cost one
+ * rendering.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -12,13 +13,9 @@
 #include <xxhash.h>
 
 #include "registry/http_server.h"
+#include "registry/http_share.h"
 
-enum { WAIT_MS = 300 * 1000, WAIT_MAX_MS = 600 * 1000, JITTER = 16, TURN = 512 };
-
-/* The last answer of a turn, for whoever else asked for the same. */
-struct shared {
-	char *uri, *text;
-};
+enum { WAIT_MS = 300 * 1000, WAIT_MAX_MS = 600 * 1000, JITTER = 16, TURN_US = 2000 };
 
 /* Ends the waiting; the request is left to whoever answers it. */
 static void unpark(struct http_request *rq)
@@ -41,6 +38,16 @@ static void on_gone(struct evhttp_connection *connection, void *arg)
 	http_request_free(arg);
 }
 
+/* In the next turn of the loop: an event made active would be run in this one, before any descriptor is looked
+ * at again. */
+static void answer_soon(struct http *http)
+{
+	static const struct timeval now;
+
+	if (!event_pending(http->answer, EV_TIMEOUT, NULL))
+		event_add(http->answer, &now);
+}
+
 static void wake(struct http_request *rq)
 {
 	if (rq->woken)
@@ -48,7 +55,7 @@ static void wake(struct http_request *rq)
 	TAILQ_REMOVE(&rq->http->parked, rq, link);
 	rq->woken = true;
 	TAILQ_INSERT_TAIL(&rq->http->woken, rq, link);
-	event_active(rq->http->answer, 0, 0);
+	answer_soon(rq->http);
 }
 
 static void on_change(void *arg, const char *name, uint64_t generation)
@@ -64,12 +71,17 @@ static void on_late(evutil_socket_t fd, short what, void *arg)
 	wake(rq);
 }
 
-static int64_t now_ms(void)
+static int64_t now_us(void)
 {
 	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+static int64_t now_ms(void)
+{
+	return now_us() / 1000;
 }
 
 /* False when it cannot wait, and is to be answered at once. */
@@ -94,47 +106,54 @@ static bool park(struct http_request *rq, const struct http_view *view)
 }
 
 /* The answer's text; NULL: it has been answered, with an error. */
-static char *render(struct http_request *rq, const struct http_view *view)
+static struct http_text *render(struct http_request *rq, const struct http_view *view)
 {
 	size_t flags = JSON_ENCODE_ANY | (http_flag(rq, "pretty") ? JSON_INDENT(4) : JSON_COMPACT);
 	json_t *json = view->render(rq);
-	char *text;
+	struct http_text *text = NULL;
+	char *plain;
 
 	if (!json)
 		return NULL;
-	text = json_dumps(json, flags);
+	plain = json_dumps(json, flags);
 	json_decref(json);
+	if (plain)
+		text = http_text_new(plain);
 	if (!text)
 		http_fail(rq, 500, "out of memory");
 	return text;
 }
 
-static void answer_shared(struct http_request *rq, const struct http_view *view, struct shared *shared)
+/* With the text that one who woke with it was told, if both asked for the same. */
+static void answer(struct http_request *rq, const struct http_view *view)
 {
-	const char *uri = evhttp_request_get_uri(rq->raw);
+	struct http *http = rq->http;
+	struct http_text *text = rq->woken ? http_share_find(http->share, rq) : NULL, *made = NULL;
 
-	if (!shared->text || !shared->uri || strcmp(shared->uri, uri) != 0) {
-		free(shared->uri);
-		free(shared->text);
-		shared->uri = strdup(uri);
-		shared->text = render(rq, view);
+	if (!text) {
+		text = made = render(rq, view);
+		if (made && rq->woken && !TAILQ_EMPTY(&http->woken))
+			http_share_put(&http->share, rq, made);
 	}
-	if (shared->text)
-		http_reply_view(rq, shared->text, strlen(shared->text));
+	if (text)
+		http_reply_view(rq, text);
+	http_text_release(made);
 }
 
 /* Answers unless the text is the one that the client has. */
 static void consider_hash(struct http_request *rq, const struct http_view *view)
 {
-	const char *known = http_param(rq, "hash");
-	char *text = render(rq, view);
+	const char *known = http_param(rq, "hash"), *plain;
+	struct http_text *text = render(rq, view);
 
 	if (!text)
 		return;
-	snprintf(rq->hash, sizeof(rq->hash), "%016llx", (unsigned long long)XXH3_64bits(text, strlen(text)));
+	plain = http_text_get(text);
+	snprintf(
+		rq->hash, sizeof(rq->hash), "%016llx", (unsigned long long)XXH3_64bits(plain, strlen(plain)));
 	if (rq->late || !known || strcmp(known, rq->hash) != 0 || !park(rq, view))
-		http_reply_view(rq, text, strlen(text));
-	free(text);
+		http_reply_view(rq, text);
+	http_text_release(text);
 }
 
 /* Has the client seen what there is? */
@@ -147,7 +166,7 @@ static bool is_seen(const struct http_request *rq, const struct http_view *view)
 }
 
 /* Answers now if there is something that the client has not seen, or else parks. */
-static void consider(struct http_request *rq, const struct http_view *view, struct shared *shared)
+static void consider(struct http_request *rq, const struct http_view *view)
 {
 	if (view->by_hash) {
 		consider_hash(rq, view);
@@ -158,23 +177,23 @@ static void consider(struct http_request *rq, const struct http_view *view, stru
 		rq->index = 1;
 	if (!rq->late && is_seen(rq, view) && park(rq, view))
 		return;
-	answer_shared(rq, view, shared);
+	answer(rq, view);
 }
 
 static void on_answer(evutil_socket_t fd, short what, void *arg)
 {
 	struct http *http = arg;
-	struct shared shared = {0};
+	int64_t end = now_us() + TURN_US;
 	struct http_request *rq;
 
-	for (unsigned n = 0; n < TURN && (rq = TAILQ_FIRST(&http->woken)); n++) {
+	while ((rq = TAILQ_FIRST(&http->woken)) && now_us() < end) {
 		unpark(rq);
-		consider(rq, rq->view, &shared);
+		consider(rq, rq->view);
 	}
-	free(shared.uri);
-	free(shared.text);
-	if (!TAILQ_EMPTY(&http->woken))
-		event_active(http->answer, 0, 0);
+	if (rq)
+		answer_soon(http);
+	else
+		http_share_clear(&http->share);
 }
 
 /* What every view takes: false when it has been answered with an error. */
@@ -199,14 +218,10 @@ static bool read_options(struct http_request *rq)
 
 void http_view(struct http_request *rq, const struct http_view *view)
 {
-	struct shared shared = {0};
-
 	if (!read_options(rq))
 		return;
 	rq->view = view;
-	consider(rq, view, &shared);
-	free(shared.uri);
-	free(shared.text);
+	consider(rq, view);
 }
 
 int http_park_open(struct http *http)
@@ -223,6 +238,7 @@ void http_park_close(struct http *http)
 		unpark(rq);
 		http_request_free(rq);
 	}
+	http_share_clear(&http->share);
 	if (http->answer)
 		event_free(http->answer);
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "registry/consul.h"
+#include "registry/http_share.h"
 #include "registry/journal.h"
 
 static void add(struct http_request *rq, const char *name, const char *value)
@@ -104,33 +105,34 @@ void *http_fail(struct http_request *rq, int code, const char *fmt, ...)
 	return NULL;
 }
 
-static void free_text(const void *data, size_t len, void *arg)
+static void reply_text(struct http_request *rq, int code, struct http_text *text)
 {
-	free(arg);
+	struct evbuffer *body = evbuffer_new();
+
+	if (body && http_text_append(text, body) == 0) {
+		http_reply(rq, code, "application/json", body);
+		return;
+	}
+	if (body)
+		evbuffer_free(body);
+	http_fail(rq, 500, "out of memory");
 }
 
 void http_reply_json(struct http_request *rq, int code, json_t *json)
 {
 	size_t flags = JSON_ENCODE_ANY | (http_flag(rq, "pretty") ? JSON_INDENT(4) : JSON_COMPACT);
-	char *text = json ? json_dumps(json, flags) : NULL;
-	struct evbuffer *body = evbuffer_new();
+	char *plain = json ? json_dumps(json, flags) : NULL;
+	struct http_text *text = plain ? http_text_new(plain) : NULL;
 
 	json_decref(json);
-	if (!text || !body || evbuffer_add_reference(body, text, strlen(text), free_text, text) < 0) {
-		free(text);
-		if (body)
-			evbuffer_free(body);
+	if (text)
+		reply_text(rq, code, text);
+	else
 		http_fail(rq, 500, "out of memory");
-		return;
-	}
-	http_reply(rq, code, "application/json", body);
+	http_text_release(text);
 }
 
-void http_reply_view(struct http_request *rq, const char *text, size_t len)
+void http_reply_view(struct http_request *rq, struct http_text *text)
 {
-	struct evbuffer *body = evbuffer_new();
-
-	if (body)
-		evbuffer_add(body, text, len);
-	http_reply(rq, body ? 200 : 500, "application/json", body);
+	reply_text(rq, 200, text);
 }

@@ -7,6 +7,7 @@
  *   http_count.c    what was answered how often
  *   http_reply.c    status, headers, body; waits for the store when the client asked for that
  *   http_park.c     queries that wait for a change
+ *   http_share.c    the text of an answer that several are given
  *   http_param.c    what the query string says
  */
 #pragma once
@@ -23,6 +24,8 @@
 
 struct consul;
 struct http_request;
+struct http_share;
+struct http_text;
 
 /* name=value of a query string, decoded; value "" when there is none. */
 struct http_pair {
@@ -76,7 +79,8 @@ struct http {
 	struct http_conn *conns;
 	unsigned nconns, nparked, sweeps;
 	struct http_waiting parked, woken;
-	struct event *answer; /* answers those woken */
+	struct event *answer;	  /* answers those woken */
+	struct http_share *share; /* what they were told, until all of them have been */
 	SLIST_HEAD(, http_page) pages;
 	struct http_tls *tls; /* NULL: without */
 	unsigned max_conns, max_parked, slow_s;
@@ -126,8 +130,8 @@ void http_reply(struct http_request *rq, int code, const char *type, struct evbu
 /** Answers with the text and returns NULL, for render functions. */
 __attribute__((format(printf, 3, 4))) void *http_fail(
 	struct http_request *rq, int code, const char *fmt, ...);
-/** The text of `json`; `index` and the hash are told with it. */
-void http_reply_view(struct http_request *rq, const char *text, size_t len);
+/** With `index` and the hash. The text stays the caller's. */
+void http_reply_view(struct http_request *rq, struct http_text *text);
 
 /* http_count.c */
 void http_count(const struct http_request *rq);
