@@ -1,0 +1,31 @@
+/*
+ * asking.h: what the trials of scenario registry share: who asks, and how what was asked becomes a trial.
+ */
+#pragma once
+
+#include "bench/asker.h"
+#include "bench/histogram.h"
+#include "bench/scenario.h"
+
+enum { ASKING_OK = 200 };
+
+struct asking {
+	struct session *s;
+	int http, dns;
+	unsigned instances; /* registered so far */
+};
+
+/** Megabytes that the registry has for itself. */
+double asking_rss_mb(const struct asking *a);
+
+/** A trial of that name; cycles of host_tsc() go into its histogram. 0 or -ENOMEM. */
+int asking_begin(struct asking *a, const char *variant, struct trial *t);
+
+/** Adds it to the report, unless `rc` is negative, which is said. `start`: host_tsc() when it began. */
+int asking_end(struct asking *a, struct trial *t, uint64_t start, int rc);
+
+/** Registers one instance more of `service`, and waits for the answer. 0 or -errno. */
+int asking_enlist(struct asking *a, const char *service);
+
+/** Blocking queries, many at once, of one service that then changes: all of the same, or each another. */
+int waiting_take(struct asking *a);
