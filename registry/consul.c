@@ -392,6 +392,11 @@ int consul_open(struct http *http, struct consul **out)
 		return -ENOMEM;
 	consul->http = http;
 	consul->reg = http->reg;
+	consul->absent = consul_absent();
+	if (!consul->absent) {
+		free(consul);
+		return -ENOMEM;
+	}
 	http->reg->on_gone = on_gone;
 	http->reg->on_gone_arg = consul;
 	*out = consul;
@@ -406,6 +411,7 @@ void consul_close(struct consul *consul)
 		return;
 	consul->reg->on_gone = NULL;
 	consul_events_close(consul);
+	json_decref(consul->absent);
 	session_close(consul);
 	kv_close(consul);
 	instance = consul->instances;

@@ -42,6 +42,7 @@ struct consul {
 	uint64_t reserved; /* a later life of this daemon begins above it */
 	struct consul_kv kv;
 	struct consul_session *sessions;
+	json_t *absent;		       /* consul_absent() */
 	json_t *events[CONSUL_EVENTS]; /* a ring of those kept */
 	uint64_t nevents;	       /* kept since the start */
 	uint64_t event_time;	       /* fired since the start */
@@ -117,6 +118,13 @@ void consul_put_node_checks(json_t *list, struct http *http, const struct reg_no
 struct filter;
 /** The parsed `filter=`, NULL when there is none. False after http_fail(). */
 bool consul_filter(struct http_request *rq, struct filter **out);
+/** 1, 0, or -EINVAL with a line: filter_match() for an item as Consul has it. */
+int consul_matches(
+	struct http_request *rq, const struct filter *filter, const json_t *item, struct reg_err *err);
+/** Answers with what consul_matches() said; NULL. */
+void *consul_filter_failed(struct http_request *rq, const struct reg_err *err);
+/** The fields that items leave out and filters may name: a new reference, NULL: no memory. */
+json_t *consul_absent(void);
 /** `list` without what the filter does not take; takes over the reference of either. NULL after http_fail().
  */
 json_t *consul_filtered(struct http_request *rq, json_t *list);

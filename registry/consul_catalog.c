@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "registry/consul.h"
+#include "registry/filter.h"
 
 struct listing {
 	struct http_request *rq;
@@ -26,45 +27,78 @@ static void add_tag(json_t *tags, const char *tag)
 	json_array_append_new(tags, json_string(tag));
 }
 
-struct tags {
+struct names {
 	struct http_request *rq;
-	json_t *list;
-	bool wanted;
+	struct filter *filter; /* NULL: every instance counts */
+	bool by_node;	       /* there is `node-meta=` */
+	json_t *out;
+	const char *service;
+	json_t *tags; /* of the service; NULL: none of its instances counts yet */
+	int rc;	      /* of the filter */
+	struct reg_err err;
 };
+
+/* 1, 0, or what the filter says. */
+static int counts(struct names *names, const struct reg_backend *backend)
+{
+	struct http *http = names->rq->http;
+	json_t *item;
+	int rc;
+
+	if (names->by_node &&
+		!consul_node_wanted(names->rq, registry_node_find(http->reg, reg_backend_node(backend))))
+		return 0;
+	if (!names->filter)
+		return 1;
+	item = consul_catalog_service_json(http, names->service, backend);
+	rc = consul_matches(names->rq, names->filter, item, &names->err);
+	json_decref(item);
+	return rc;
+}
 
 static bool add_tags(void *arg, const struct reg_backend *backend)
 {
-	struct tags *tags = arg;
-	struct http *http = tags->rq->http;
+	struct names *names = arg;
+	int rc = counts(names, backend);
 
-	if (!consul_node_wanted(tags->rq, registry_node_find(http->reg, reg_backend_node(backend))))
-		return true;
-	tags->wanted = true;
+	if (rc <= 0) {
+		names->rc = rc;
+		return rc == 0;
+	}
+	if (!names->tags)
+		names->tags = json_array();
 	for (size_t i = 0; backend->about && i < backend->about->ntag; i++)
-		add_tag(tags->list, backend->about->tags[i]);
+		add_tag(names->tags, backend->about->tags[i]);
 	return true;
 }
 
 static bool add_name(void *arg, const struct reg_service *service)
 {
-	struct listing *listing = arg;
-	struct tags tags = {listing->rq, json_array(), false};
+	struct names *names = arg;
 
-	registry_backend_walk(listing->rq->http->reg, service->name, add_tags, &tags);
-	if (tags.wanted)
-		json_object_set_new(listing->out, service->name, tags.list);
-	else
-		json_decref(tags.list);
-	return true;
+	names->service = service->name;
+	names->tags = NULL;
+	registry_backend_walk(names->rq->http->reg, service->name, add_tags, names);
+	if (names->tags)
+		json_object_set_new(names->out, service->name, names->tags);
+	return names->rc == 0;
 }
 
 static json_t *render_services(struct http_request *rq)
 {
-	struct listing listing = {.rq = rq, .out = json_object()};
+	struct names names = {.rq = rq, .by_node = http_param(rq, "node-meta")};
 
-	json_object_set_new(listing.out, "consul", json_array());
-	registry_service_walk(rq->http->reg, add_name, &listing);
-	return listing.out;
+	if (!consul_filter(rq, &names.filter))
+		return NULL;
+	names.out = json_object();
+	if (!names.filter && consul_node_wanted(rq, registry_node_find(rq->http->reg, "")))
+		json_object_set_new(names.out, "consul", json_array());
+	registry_service_walk(rq->http->reg, add_name, &names);
+	filter_free(names.filter);
+	if (names.rc == 0)
+		return names.out;
+	json_decref(names.out);
+	return consul_filter_failed(rq, &names.err);
 }
 
 /* --- the instances of one service -------------------------------------------------------------------------

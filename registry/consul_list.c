@@ -4,6 +4,11 @@
 #include "registry/consul.h"
 #include "registry/filter.h"
 
+void *consul_filter_failed(struct http_request *rq, const struct reg_err *err)
+{
+	return http_fail(rq, 400, "Failed to create boolean expression evaluator: %s", err->text);
+}
+
 bool consul_filter(struct http_request *rq, struct filter **out)
 {
 	const char *text = http_param(rq, "filter");
@@ -20,8 +25,28 @@ bool consul_filter(struct http_request *rq, struct filter **out)
 	return rc == 0;
 }
 
+/* What Consul tells of the service mesh, which nothing here is part of, and its filters may ask for. */
+#define PROXY                                                                                                \
+	"{\"DestinationServiceID\": \"\", \"DestinationServiceName\": \"\", \"LocalServiceAddress\": \"\","  \
+	" \"LocalServicePort\": 0, \"Mode\": \"\", \"MeshGateway\": {\"Mode\": \"\"},"                       \
+	" \"TransparentProxy\": {\"OutboundListenerPort\": 0}, \"Upstreams\": []}"
+#define MESH "\"Kind\": \"\", \"Connect\": {\"Native\": false}, \"Proxy\": " PROXY
+
+json_t *consul_absent(void)
+{
+	return json_loads("{" MESH ", \"Service\": {" MESH "},"
+			  " \"ServiceConnect\": {\"Native\": false}, \"ServiceProxy\": " PROXY "}",
+		0, NULL);
+}
+
+int consul_matches(
+	struct http_request *rq, const struct filter *filter, const json_t *item, struct reg_err *err)
+{
+	return filter_match(filter, item, rq->http->consul->absent, err);
+}
+
 /* The elements, or the values of the object, that the filter takes: 0, or -errno. */
-static int keep(const struct filter *filter, json_t *list, struct reg_err *err)
+static int keep(struct http_request *rq, const struct filter *filter, json_t *list, struct reg_err *err)
 {
 	json_t *value;
 	const char *key;
@@ -29,13 +54,13 @@ static int keep(const struct filter *filter, json_t *list, struct reg_err *err)
 	int rc = 0;
 
 	for (size_t i = json_array_size(list); i-- > 0 && rc >= 0;) {
-		rc = filter_match(filter, json_array_get(list, i), err);
+		rc = consul_matches(rq, filter, json_array_get(list, i), err);
 		if (rc == 0)
 			json_array_remove(list, i);
 	}
 	json_object_foreach_safe(list, next, key, value)
 	{
-		rc = rc < 0 ? rc : filter_match(filter, value, err);
+		rc = rc < 0 ? rc : consul_matches(rq, filter, value, err);
 		if (rc == 0)
 			json_object_del(list, key);
 	}
@@ -53,12 +78,12 @@ json_t *consul_filtered(struct http_request *rq, json_t *list)
 		return NULL;
 	}
 	if (filter)
-		rc = keep(filter, list, &err);
+		rc = keep(rq, filter, list, &err);
 	filter_free(filter);
 	if (rc == 0)
 		return list;
 	json_decref(list);
-	return http_fail(rq, 400, "Failed to create boolean expression evaluator: %s", err.text);
+	return consul_filter_failed(rq, &err);
 }
 
 static const char *meta_of(const struct reg_node *node, const char *key, size_t len)
@@ -125,12 +150,19 @@ uint64_t consul_index_nodes(struct http_request *rq)
 	return registry_nodes_generation(rq->http->reg);
 }
 
+/* With conditions the names depend on all that instances and nodes are. */
+static bool has_conditions(const struct http_request *rq)
+{
+	return http_param(rq, "filter") || http_param(rq, "node-meta");
+}
+
 const char *consul_topic_names(struct http_request *rq)
 {
-	return REG_WATCH_NAMES;
+	return has_conditions(rq) ? "" : REG_WATCH_NAMES;
 }
 
 uint64_t consul_index_names(struct http_request *rq)
 {
-	return registry_names_generation(rq->http->reg);
+	return has_conditions(rq) ? registry_generation(rq->http->reg)
+				  : registry_names_generation(rq->http->reg);
 }

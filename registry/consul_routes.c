@@ -22,17 +22,17 @@ const struct http_route consul_routes[] = {
 	{VERB_GET, "/v1/agent/self", consul_self},
 	{VERB_GET, "/v1/agent/members", consul_members},
 
-	{VERB_GET, "/v1/health/service/:", .view = &consul_view_health_service},
+	{VERB_GET, "/v1/health/service/:", .view = &consul_view_health_service, .cached = true},
 	{VERB_GET, "/v1/health/checks/:", .view = &consul_view_health_checks},
 	{VERB_GET, "/v1/health/node/:", .view = &consul_view_health_node},
 	{VERB_GET, "/v1/health/state/:", .view = &consul_view_health_state},
 
-	{VERB_GET, "/v1/catalog/services", .view = &consul_view_catalog_services},
-	{VERB_GET, "/v1/catalog/service/:", .view = &consul_view_catalog_service},
+	{VERB_GET, "/v1/catalog/services", .view = &consul_view_catalog_services, .cached = true},
+	{VERB_GET, "/v1/catalog/service/:", .view = &consul_view_catalog_service, .cached = true},
 	{VERB_GET, "/v1/catalog/nodes", .view = &consul_view_catalog_nodes},
 	{VERB_GET, "/v1/catalog/node/:", .view = &consul_view_catalog_node},
 	{VERB_GET, "/v1/catalog/node-services/:", .view = &consul_view_catalog_node_services},
-	{VERB_GET, "/v1/catalog/datacenters", consul_datacenters},
+	{VERB_GET, "/v1/catalog/datacenters", consul_datacenters, .cached = true},
 	{VERB_PUT, "/v1/catalog/register", consul_catalog_register},
 	{VERB_PUT, "/v1/catalog/deregister", consul_catalog_deregister},
 

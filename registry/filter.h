@@ -5,7 +5,8 @@
  *
  * Operators: ==, !=, in, not in, contains, not contains, matches, not matches, is empty, is not empty, and,
  * or, not, parentheses. Values are quoted, in backticks, or bare words. A selector that passes through a list
- * means any of its elements. Regular expressions are PCRE's, with bounds on what a match may cost.
+ * means any of its elements, also with a negated operator: Checks.Status != passing takes what has one check that
+ * is not passing. Regular expressions are PCRE's, with bounds on what a match may cost.
  */
 #pragma once
 
@@ -27,5 +28,8 @@ int filter_parse(const char *text, struct filter **out, struct reg_err *err);
 /** NULL is allowed. */
 void filter_free(struct filter *filter);
 
-/** 1 when the filter takes `item`, 0 when not, -EINVAL when a selector names no field of it. */
-int filter_match(const struct filter *filter, const json_t *item, struct reg_err *err);
+/**
+ * 1 when the filter takes `item`, 0 when not, -EINVAL when a selector names no field of it. What an item leaves out
+ * is looked up in `absent`, an object of the same shape (NULL: nothing may be left out).
+ */
+int filter_match(const struct filter *filter, const json_t *item, const json_t *absent, struct reg_err *err);

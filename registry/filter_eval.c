@@ -90,46 +90,48 @@ static int unknown(const struct filter *filter, unsigned depth, struct reg_err *
 	return reg_fail(err, -EINVAL, "selector \"%s\" is not valid", filter->path[depth]);
 }
 
-/* From part `depth` of the selector on. */
-static int select_from(const struct filter *filter, unsigned depth, const json_t *value, struct reg_err *err)
+/* From part `depth` of the selector on, in `value` or, where that has no such field, in `absent`. */
+static int select_from(const struct filter *filter, unsigned depth, const json_t *value, const json_t *absent,
+	struct reg_err *err)
 {
-	const json_t *element;
+	const json_t *element, *other;
 	size_t i;
 	int rc = 0;
 
 	if (depth == filter->npath)
-		return holds(filter, value);
+		return holds(filter, value) != filter->negated;
 	if (json_is_array(value)) {
 		json_array_foreach ((json_t *)value, i, element) {
-			rc = select_from(filter, depth, element, err);
+			rc = select_from(filter, depth, element, absent, err);
 			if (rc)
 				break;
 		}
 		return rc;
 	}
 	element = json_object_get(value, filter->path[depth]);
-	if (element)
-		return select_from(filter, depth + 1, element, err);
+	other = json_object_get(absent, filter->path[depth]);
+	if (element || other)
+		return select_from(filter, depth + 1, element ? element : other, other, err);
 	if (depth && (is_map(filter->path[depth - 1]) || json_is_null(value)))
-		return filter->op == FILTER_EMPTY;
+		return (filter->op == FILTER_EMPTY) != filter->negated;
 	return unknown(filter, depth, err);
 }
 
-int filter_match(const struct filter *filter, const json_t *item, struct reg_err *err)
+int filter_match(const struct filter *filter, const json_t *item, const json_t *absent, struct reg_err *err)
 {
 	int rc;
 
 	switch (filter->op) {
 	case FILTER_NOT:
-		rc = filter_match(filter->left, item, err);
+		rc = filter_match(filter->left, item, absent, err);
 		return rc < 0 ? rc : !rc;
 	case FILTER_AND:
-		rc = filter_match(filter->left, item, err);
-		return rc <= 0 ? rc : filter_match(filter->right, item, err);
+		rc = filter_match(filter->left, item, absent, err);
+		return rc <= 0 ? rc : filter_match(filter->right, item, absent, err);
 	case FILTER_OR:
-		rc = filter_match(filter->left, item, err);
-		return rc != 0 ? rc : filter_match(filter->right, item, err);
+		rc = filter_match(filter->left, item, absent, err);
+		return rc != 0 ? rc : filter_match(filter->right, item, absent, err);
 	default:
-		return select_from(filter, 0, item, err);
+		return select_from(filter, 0, item, absent, err);
 	}
 }

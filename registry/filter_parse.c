@@ -136,10 +136,10 @@ static bool take_pattern(struct parser *p, struct filter *node)
 }
 
 /* The value has been read: ["not"] "in" SELECTOR. */
-static bool take_in(struct parser *p, struct filter *node, bool * not )
+static bool take_in(struct parser *p, struct filter *node)
 {
-	*not = filter_is_word(&p->lexer, "not");
-	if (*not )
+	node->negated = filter_is_word(&p->lexer, "not");
+	if (node->negated)
 		filter_next(&p->lexer);
 	if (!filter_is_word(&p->lexer, "in"))
 		return fail(p, -EINVAL, "an operator is expected");
@@ -148,11 +148,11 @@ static bool take_in(struct parser *p, struct filter *node, bool * not )
 	return take_selector(p, node);
 }
 
-static bool take_empty(struct parser *p, struct filter *node, bool * not )
+static bool take_empty(struct parser *p, struct filter *node)
 {
 	filter_next(&p->lexer);
-	*not = filter_is_word(&p->lexer, "not");
-	if (*not )
+	node->negated = filter_is_word(&p->lexer, "not");
+	if (node->negated)
 		filter_next(&p->lexer);
 	if (!filter_is_word(&p->lexer, "empty"))
 		return fail(p, -EINVAL, "empty is expected");
@@ -162,20 +162,20 @@ static bool take_empty(struct parser *p, struct filter *node, bool * not )
 }
 
 /* What follows a word, which is a selector or, with `in` behind it, a value. */
-static bool take_operator(struct parser *p, struct filter *node, bool * not )
+static bool take_operator(struct parser *p, struct filter *node)
 {
 	struct lexer *lexer = &p->lexer;
 
-	*not = lexer->token == TOKEN_NE;
+	node->negated = lexer->token == TOKEN_NE;
 	if (lexer->token == TOKEN_EQ || lexer->token == TOKEN_NE) {
 		filter_next(lexer);
 		node->op = FILTER_EQ;
 		return take_value(p, node);
 	}
 	if (filter_is_word(lexer, "is"))
-		return take_empty(p, node, not );
-	*not = filter_is_word(lexer, "not");
-	if (*not )
+		return take_empty(p, node);
+	node->negated = filter_is_word(lexer, "not");
+	if (node->negated)
 		filter_next(lexer);
 	if (filter_is_word(lexer, "contains")) {
 		filter_next(lexer);
@@ -200,14 +200,14 @@ static bool take_operator(struct parser *p, struct filter *node, bool * not )
 static struct filter *parse_match(struct parser *p)
 {
 	struct filter *node = node_new(p, FILTER_EQ);
-	bool not = false, good = false;
+	bool good = false;
 
 	if (node && p->lexer.token == TOKEN_STRING)
-		good = take_value(p, node) && take_in(p, node, &not );
+		good = take_value(p, node) && take_in(p, node);
 	else if (node)
-		good = take_selector(p, node) && take_operator(p, node, &not );
+		good = take_selector(p, node) && take_operator(p, node);
 	if (good)
-		return not ? negate(p, node) : node;
+		return node;
 	filter_free(node);
 	return NULL;
 }

@@ -45,6 +45,7 @@ enum { FILTER_PATH = 8 };
 
 struct filter {
 	enum filter_op op;
+	bool negated; /* !=, not in, is not empty, ...: of each element that a selector means */
 	struct filter *left, *right; /* of and, or; not has left only */
 	char *path[FILTER_PATH];     /* of the selector */
 	unsigned npath;

@@ -22,6 +22,11 @@ static void add_headers(struct http_request *rq, const char *type)
 	char index[24];
 
 	add(rq, "Content-Type", type);
+	add(rq, "X-Consul-Default-Acl-Policy", rq->http->token ? "deny" : "allow");
+	if (rq->cached && rq->code < 400) { /* as from a cache that is never behind */
+		add(rq, "X-Cache", "HIT");
+		add(rq, "Age", "0");
+	}
 	if (rq->hash[0])
 		add(rq, "X-Consul-Contenthash", rq->hash);
 	if (!rq->index)
@@ -32,6 +37,7 @@ static void add_headers(struct http_request *rq, const char *type)
 	add(rq, "X-Consul-Index", index);
 	add(rq, "X-Consul-Knownleader", "true");
 	add(rq, "X-Consul-Lastcontact", "0");
+	add(rq, "X-Consul-Query-Backend", "blocking-query");
 	add(rq, "X-Consul-Effective-Consistency",
 		http_flag(rq, "stale")	      ? "stale"
 		: http_flag(rq, "consistent") ? "consistent"
@@ -70,8 +76,8 @@ static void on_gone(struct evhttp_connection *connection, void *arg)
 
 void http_reply(struct http_request *rq, int code, const char *type, struct evbuffer *body)
 {
-	add_headers(rq, type);
 	rq->code = code;
+	add_headers(rq, type);
 	rq->body = body;
 	if (code < 400 && rq->verb != VERB_GET && rq->http->journal && http_flag(rq, "durable") &&
 		journal_wait(rq->http->journal, on_durable, rq) == 0)

@@ -107,8 +107,11 @@ static void tell_verbs(struct http_request *rq, unsigned allowed)
 
 static void run(struct http_request *rq, const struct http_route *route)
 {
+	rq->cached = route->cached && http_flag(rq, "cached");
 	if (!route->open && !is_allowed(rq))
 		http_reply_text(rq, 403, "Permission denied: the token is missing or wrong");
+	else if (rq->cached && http_flag(rq, "consistent"))
+		http_fail(rq, 400, "Cannot specify ?cached with ?consistent, conflicting semantics.");
 	else if (route->view)
 		http_view(rq, route->view);
 	else

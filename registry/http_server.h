@@ -57,6 +57,7 @@ struct http_route {
 	const struct http_view *view;
 	bool open;	  /* needs no token */
 	bool also_by_get; /* where changes_by_get is set */
+	bool cached;	  /* Consul answers it from its agent's cache with `?cached` */
 };
 
 struct http_page {
@@ -101,6 +102,7 @@ struct http_request {
 	int64_t deadline_ms;	 /* when a view is answered in any case, CLOCK_MONOTONIC */
 	uint64_t index;		 /* told in X-Consul-Index, 0: none */
 	char hash[17];		 /* told in X-Consul-ContentHash, "": none */
+	bool cached;		 /* asked for from a cache, and the route has one */
 	struct evbuffer *body;	 /* the answer that waits for the store */
 	int code;
 

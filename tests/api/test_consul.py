@@ -131,6 +131,32 @@ def test_headers_of_a_query(consul):
     assert "\n    " in consul.get("catalog/nodes", pretty=None).text
 
 
+# headers that clients read, beside those of every query
+CACHED = [
+    ("health/service/web", {"cached": None}, 200, "HIT"),
+    ("catalog/services", {"cached": None}, 200, "HIT"),
+    ("catalog/service/web", {"cached": None, "stale": None}, 200, "HIT"),
+    ("catalog/datacenters", {"cached": None}, 200, "HIT"),
+    ("health/service/web", {}, 200, None),
+    ("health/node/edge1", {"cached": None}, 200, None),  # Consul has no cache of those
+    ("kv/x", {"cached": None}, 404, None),
+    ("health/service/web", {"cached": None, "consistent": None}, 400, None),
+]
+
+
+def test_answers_as_from_an_agents_cache(start_consul):
+    daemon, consul = start_consul()
+    for path, query, status, cache in CACHED:
+        reply = consul.get(path, **query)
+        assert (reply.status, reply.headers["X-Cache"]) == (status, cache), (path, query, reply)
+        assert reply.headers["Age"] == (cache and "0"), (path, query)
+        assert reply.headers["X-Consul-Default-ACL-Policy"] == "allow"
+    assert consul.get("health/service/web").headers["X-Consul-Query-Backend"] == "blocking-query"
+    assert "X-Consul-Translate-Addresses" not in consul.get("health/service/web").headers
+    closed = start_consul(http_token="s3cret")[1]
+    assert closed.get("status/leader").headers["X-Consul-Default-ACL-Policy"] == "deny"
+
+
 @pytest.fixture
 def fleet(consul):
     """Three instances of `web`, one elsewhere; one of `db`."""
@@ -160,6 +186,7 @@ QUERIES = [
     ({"filter": 'not (Service.ID matches "^w[12]$")'}, "w3"),
     ({"filter": 'Service.Tags not contains blue'}, "w2"),
     ({"filter": 'Checks.Status == passing'}, "w1 w2 w3"),
+    ({"filter": 'Checks.Status != passing'}, ""),
 ]
 
 

@@ -25,7 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memcpy(text, data, size);
 	text[size] = '\0';
 	if (filter_parse(text, &filter, &err) == 0)
-		filter_match(filter, item, &err);
+		filter_match(filter, item, NULL, &err);
 	filter_free(filter);
 	json_decref(item);
 	free(text);

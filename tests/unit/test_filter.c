@@ -8,7 +8,7 @@
 #include "registry/filter.h"
 #include "tests/unit/unit.h"
 
-static json_t *item;
+static json_t *item, *absent; /* what is left out of the item */
 
 static int setup(void **state)
 {
@@ -17,12 +17,16 @@ static int setup(void **state)
 			  " \"Node\": {\"Name\": \"edge1\", \"Meta\": {}},"
 			  " \"Checks\": [{\"Status\": \"passing\"}, {\"Status\": \"warning\"}]}",
 		0, NULL);
-	return item ? 0 : -1;
+	absent = json_loads("{\"Kind\": \"\", \"Port\": 1, \"Node\": {\"Segment\": \"s\"},"
+			    " \"Proxy\": {\"Port\": 0, \"Up\": []}}",
+		0, NULL);
+	return item && absent ? 0 : -1;
 }
 
 static int teardown(void **state)
 {
 	json_decref(item);
+	json_decref(absent);
 	return 0;
 }
 
@@ -33,7 +37,7 @@ static int run(const char *text, struct reg_err *err)
 	int rc = filter_parse(text, &filter, err);
 
 	if (rc == 0)
-		rc = filter_match(filter, item, err);
+		rc = filter_match(filter, item, absent, err);
 	filter_free(filter);
 	return rc;
 }
@@ -74,12 +78,26 @@ static void what_it_takes(void **state)
 		{"Node.Name not matches `^edge$`", 1},
 		{"Checks.Status == warning", 1},
 		{"Checks.Status == critical", 0},
+		{"Checks.Status != warning", 1},
+		{"not Checks.Status == warning", 0},
+		{"Checks.Status is not empty", 1},
+		{"Checks.Status not matches ing", 0},
+		{"warning not in Checks.Status", 1},
+		{"Meta[\"row\"] is not empty", 0},
+		{"Meta[\"row\"] not matches x", 1},
 		{"not ID == web-1", 0},
 		{"not not ID == web-1", 1},
 		{"Port == 80 or Up == true and ID == web-1", 1},
 		{"(Port == 80 or Up == true) and ID == x", 0},
 		{"Port == 80 or Up == true and ID == x", 0},
 		{" ( ( ID == web-1 ) ) ", 1},
+		{"Kind == \"\"", 1},
+		{"Kind is not empty", 0},
+		{"Node.Segment == s and Node.Name == edge1", 1},
+		{"Proxy.Port == 0", 1},
+		{"Proxy.Up is empty", 1},
+		{"Proxy.Up.Name == x", 0},
+		{"Proxy.Up.Name != x", 0},
 	};
 	struct reg_err err;
 
@@ -108,6 +126,7 @@ static void what_it_refuses(void **state)
 		{"Meta[\"zone\" == 1", "at character 13: ] is expected"},
 		{"a.b.c.d.e.f.g.h.i == 1", "at character 17: the selector has too many parts"},
 		{"Nothing == 1", "selector \"Nothing\" is not valid"},
+		{"Proxy.Nothing == 1", "selector \"Nothing\" is not valid"},
 		{"Node.Nothing == 1", "selector \"Nothing\" is not valid"},
 	};
 	struct reg_err err;
