@@ -128,6 +128,8 @@ json_t *consul_absent(void);
 /** `list` without what the filter does not take; takes over the reference of either. NULL after http_fail().
  */
 json_t *consul_filtered(struct http_request *rq, json_t *list);
+/** Does the query choose by what instances or nodes are? Then its answer depends on all that they are. */
+bool consul_has_conditions(const struct http_request *rq);
 /** Does the instance have every `tag=`, and its node every `node-meta=`? */
 bool consul_wanted(const struct http_request *rq, const struct reg_backend *backend);
 bool consul_node_wanted(const struct http_request *rq, const struct reg_node *node);

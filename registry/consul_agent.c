@@ -1,6 +1,8 @@
 /* consul_agent.c: /v1/agent: what is registered with this daemon. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "registry/consul.h"
 
@@ -84,14 +86,24 @@ static const char *service_topic(struct http_request *rq)
 	return service ? service : "";
 }
 
+/* The hash is of all else, so that clients may also take it from the body. */
 static json_t *service_render(struct http_request *rq)
 {
 	const char *service;
 	const struct reg_backend *backend = consul_backend_of(rq->http->consul, rq->arg[0], &service);
+	json_t *object;
+	char *text;
 
 	if (!backend)
 		return http_fail(rq, 404, "unknown service ID: %s", rq->arg[0]);
-	return consul_agent_service_json(rq->http, service, backend);
+	object = consul_agent_service_json(rq->http, service, backend);
+	text = json_dumps(object, JSON_COMPACT);
+	if (text)
+		snprintf(rq->hash, sizeof(rq->hash), "%016llx",
+			(unsigned long long)XXH3_64bits(text, strlen(text)));
+	free(text);
+	json_object_set_new(object, "ContentHash", json_string(rq->hash));
+	return object;
 }
 
 const struct http_view consul_view_agent_service = {

@@ -101,6 +101,12 @@ static json_t *render_services(struct http_request *rq)
 	return consul_filter_failed(rq, &names.err);
 }
 
+/* Of a hundred thousand instances they take long to find, and seldom change. */
+static bool are_all_names(struct http_request *rq)
+{
+	return !consul_has_conditions(rq) && !http_flag(rq, "pretty");
+}
+
 /* --- the instances of one service -------------------------------------------------------------------------
  */
 
@@ -195,8 +201,10 @@ static json_t *render_node_services(struct http_request *rq)
 	return render_of_node(rq, json_array());
 }
 
-const struct http_view consul_view_catalog_services = {
-	.topic = consul_topic_names, .index = consul_index_names, .render = render_services};
+const struct http_view consul_view_catalog_services = {.topic = consul_topic_names,
+	.index = consul_index_names,
+	.render = render_services,
+	.is_kept = are_all_names};
 const struct http_view consul_view_catalog_service = {
 	.topic = consul_topic_service, .index = consul_index_service, .render = render_service};
 const struct http_view consul_view_catalog_nodes = {

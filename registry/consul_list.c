@@ -150,19 +150,18 @@ uint64_t consul_index_nodes(struct http_request *rq)
 	return registry_nodes_generation(rq->http->reg);
 }
 
-/* With conditions the names depend on all that instances and nodes are. */
-static bool has_conditions(const struct http_request *rq)
+bool consul_has_conditions(const struct http_request *rq)
 {
 	return http_param(rq, "filter") || http_param(rq, "node-meta");
 }
 
 const char *consul_topic_names(struct http_request *rq)
 {
-	return has_conditions(rq) ? "" : REG_WATCH_NAMES;
+	return consul_has_conditions(rq) ? "" : REG_WATCH_NAMES;
 }
 
 uint64_t consul_index_names(struct http_request *rq)
 {
-	return has_conditions(rq) ? registry_generation(rq->http->reg)
-				  : registry_names_generation(rq->http->reg);
+	return consul_has_conditions(rq) ? registry_generation(rq->http->reg)
+					 : registry_names_generation(rq->http->reg);
 }

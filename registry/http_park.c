@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <xxhash.h>
 
 #include "registry/http_server.h"
 #include "registry/http_share.h"
@@ -124,12 +123,33 @@ static struct http_text *render(struct http_request *rq, const struct http_view 
 	return text;
 }
 
+/* Answers with the text that is kept, once it is that of this index. */
+static void answer_kept(struct http_request *rq, const struct http_view *view)
+{
+	struct http *http = rq->http;
+
+	if (!http->kept || http->kept_index != rq->index) {
+		struct http_text *text = render(rq, view);
+
+		if (!text)
+			return;
+		http_text_release(http->kept);
+		http->kept = text;
+		http->kept_index = rq->index;
+	}
+	http_reply_view(rq, http->kept);
+}
+
 /* With the text that one who woke with it was told, if both asked for the same. */
 static void answer(struct http_request *rq, const struct http_view *view)
 {
 	struct http *http = rq->http;
 	struct http_text *text = rq->woken ? http_share_find(http->share, rq) : NULL, *made = NULL;
 
+	if (view->is_kept && view->is_kept(rq)) {
+		answer_kept(rq, view);
+		return;
+	}
 	if (!text) {
 		text = made = render(rq, view);
 		if (made && rq->woken && !TAILQ_EMPTY(&http->woken))
@@ -143,14 +163,11 @@ static void answer(struct http_request *rq, const struct http_view *view)
 /* Answers unless the text is the one that the client has. */
 static void consider_hash(struct http_request *rq, const struct http_view *view)
 {
-	const char *known = http_param(rq, "hash"), *plain;
+	const char *known = http_param(rq, "hash");
 	struct http_text *text = render(rq, view);
 
 	if (!text)
 		return;
-	plain = http_text_get(text);
-	snprintf(
-		rq->hash, sizeof(rq->hash), "%016llx", (unsigned long long)XXH3_64bits(plain, strlen(plain)));
 	if (rq->late || !known || strcmp(known, rq->hash) != 0 || !park(rq, view))
 		http_reply_view(rq, text);
 	http_text_release(text);
@@ -239,6 +256,7 @@ void http_park_close(struct http *http)
 		http_request_free(rq);
 	}
 	http_share_clear(&http->share);
+	http_text_release(http->kept);
 	if (http->answer)
 		event_free(http->answer);
 }

@@ -43,7 +43,9 @@ struct http_view {
 	uint64_t (*index)(struct http_request *rq);
 	/** The answer, a new reference; NULL after http_fail(). */
 	json_t *(*render)(struct http_request *rq);
-	bool by_hash;	/* waits by `hash=`, the hash of the answer, instead of by index */
+	/** NULL, or: does the answer to this request follow from the index alone? Then its text is kept. */
+	bool (*is_kept)(struct http_request *rq);
+	bool by_hash;	/* waits by `hash=`, which render() sets in rq->hash, instead of by index */
 	bool unordered; /* its indexes do not grow: waits while the client has exactly the one of now */
 };
 
@@ -82,6 +84,8 @@ struct http {
 	struct http_waiting parked, woken;
 	struct event *answer;	  /* answers those woken */
 	struct http_share *share; /* what they were told, until all of them have been */
+	struct http_text *kept;	  /* of the view that is kept, at this index; NULL: none */
+	uint64_t kept_index;
 	SLIST_HEAD(, http_page) pages;
 	struct http_tls *tls; /* NULL: without */
 	unsigned max_conns, max_parked, slow_s;

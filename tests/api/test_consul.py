@@ -338,6 +338,7 @@ def test_agent_service_waits_by_hash(consul):
     consul.register("web", Port=80)
     reply = consul.get("agent/service/web")
     known = reply.headers["X-Consul-ContentHash"]
+    assert known == reply.json["ContentHash"]
     waiting = Waiting(consul, "agent/service/web", hash=known, wait="60s")
     consul.register("db")
     assert waiting.waits()

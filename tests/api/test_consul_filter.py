@@ -1,5 +1,7 @@
 """Filters of Consul's API: every selector that its documentation names for an endpoint finds its field here."""
 
+import random
+
 import pytest
 
 from rig.consul import Waiting
@@ -111,6 +113,19 @@ def test_names_of_services_by_their_instances(world):
     for query, names in CHOOSES:
         shown = world.get("catalog/services", **query).json
         assert {name: sorted(tags) for name, tags in shown.items()} == names, query
+
+
+def test_names_are_those_of_now_whatever_changed(consul):
+    """The answer that is kept against one that is made each time."""
+    dice = random.Random(7)
+    for _ in range(150):
+        name, instance = dice.choice("abc"), dice.choice("123")
+        if dice.random() < 0.6:
+            consul.register(name, ID=name + instance, Tags=dice.sample(["x", "y", "z"], dice.randrange(3)))
+        else:
+            consul.deregister(name + instance)
+        made = consul.get("catalog/services", filter='ServiceName != ""').json
+        assert consul.get("catalog/services").json == {"consul": [], **made}
 
 
 def test_names_with_a_condition_wait_for_all_that_it_can_be_about(world):
