@@ -173,6 +173,22 @@ static int port_state(void *ctx, const char *name, uint32_t address)
 	return -1;
 }
 
+static int traffic(void *ctx, const char *name, uint32_t address, uint16_t port, struct reg_traffic *seen)
+{
+	struct model *model = ctx;
+	const struct model_service *service = model_service(model, name);
+	struct dp_backend_info info;
+	int rc = service ? dp_backend_info(model->dp, service->id, address, port, &info) : -ENOENT;
+
+	if (rc < 0)
+		return rc;
+	*seen = (struct reg_traffic){.opened = info.opened,
+		.answered = info.answered,
+		.refused = info.refused,
+		.withdrawn = info.withdrawn};
+	return 0;
+}
+
 static void write_log(void *ctx, int level, const char *line)
 {
 	log_line(level, "%s", line);
@@ -188,5 +204,6 @@ struct registry_sink model_sink(struct model *model)
 		.reaches = reaches,
 		.port_state = port_state,
 		.log = write_log,
+		.traffic = traffic,
 	};
 }

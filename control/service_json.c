@@ -14,9 +14,10 @@ const struct api_field check_fields[] = {
 	{"type", API_ENUM, "how", .required = true, .choices = check_types},
 	{"interval_ms", API_INT, "from one to the next; ttl: how long the backend's word holds", .min = 10,
 		.max = 3600000, .def = "1000"},
-	{"timeout_ms", API_INT, "that counts as a failure", .min = 1, .max = 600000, .def = "500"},
+	{"timeout_ms", API_INT, "that counts as a failure (default 500, passive 1000)", .min = 1,
+		.max = 600000},
 	{"rise", API_INT, "successes until it passes", .min = 1, .max = 100, .def = "1"},
-	{"fall", API_INT, "failures until it is critical", .min = 1, .max = 100, .def = "2"},
+	{"fall", API_INT, "failures until it is critical (default 2, passive 5)", .min = 1, .max = 100},
 	{"path", API_PATH, "http: what is asked for (default /)", .min = 1, .max = REG_PATH_MAX},
 	{"service", API_STRING, "grpc: the service that is asked about (default the server as a whole)",
 		.min = 1, .max = CHECK_SERVICE_MAX},
@@ -28,15 +29,17 @@ const struct api_field check_fields[] = {
 void service_check_read(const json_t *json, struct reg_check *check)
 {
 	const char *type = param_str(json, "type");
+	bool passive;
 
 	*check = (struct reg_check){.type = REG_CHECK_NONE};
 	for (unsigned i = 0; type && check_types[i]; i++)
 		if (!strcmp(type, check_types[i]))
 			check->type = check_numbers[i];
+	passive = check->type == REG_CHECK_PASSIVE;
 	check->interval_ms = (uint32_t)param_int(json, "interval_ms", 1000);
-	check->timeout_ms = (uint32_t)param_int(json, "timeout_ms", 500);
+	check->timeout_ms = (uint32_t)param_int(json, "timeout_ms", passive ? 1000 : 500);
 	check->rise = (uint8_t)param_int(json, "rise", 1);
-	check->fall = (uint8_t)param_int(json, "fall", 2);
+	check->fall = (uint8_t)param_int(json, "fall", passive ? 5 : 2);
 	check->path = param_str(json, "path");
 	check->service = param_str(json, "service");
 	check->tls = param_bool(json, "tls", false);
@@ -156,6 +159,9 @@ json_t *service_backend_json(
 	put_int(object, "connections", info.connections);
 	put_int(object, "packets", info.packets);
 	put_int(object, "bytes", info.bytes);
+	put_int(object, "opened", info.opened);
+	put_int(object, "answered", info.answered);
+	put_int(object, "refused", info.refused);
 	put(object, "check", check_json(backend->has_check ? &backend->check : &service->check));
 	put_str(object, "output", backend->output);
 	put_about(object, model->registry, backend);

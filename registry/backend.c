@@ -75,6 +75,7 @@ static void on_check(void *arg)
 int backend_prepare_check(struct backend *backend, const struct reg_check *spec)
 {
 	struct check_target target = {
+		.service = backend->service->def.name,
 		.network = is_loopback(spec->address) ? "" : backend->service->def.network,
 		.address = spec->address ? spec->address : backend->pub.address,
 		.port = spec->port ? spec->port : backend->pub.port,

@@ -16,6 +16,7 @@ static const struct check_type *const types[REG_CHECK_TYPES] = {
 	[REG_CHECK_HTTP] = &check_http,
 	[REG_CHECK_GRPC] = &check_grpc,
 	[REG_CHECK_PORT] = &check_port,
+	[REG_CHECK_PASSIVE] = &check_passive,
 };
 
 const struct check_type *check_type_of(enum reg_check_type type)
@@ -171,19 +172,33 @@ static void judge(struct check *check, enum check_result result)
 		set_health(check, result == CHECK_WARN ? REG_WARNING : REG_PASSING);
 }
 
-void check_done(struct check *check, enum check_result result, const char *fmt, ...)
+/* The turn is over; the next one is at its place in the next interval. */
+static void end_turn(struct check *check)
 {
 	uint64_t now = wheel_now_us();
-	va_list ap;
 
 	assert(check->stage == CHECK_PROBING);
+	rest(check);
+	arm(check, check_next_turn(now, (uint64_t)check->spec.interval_ms * 1000, check->phase_us));
+}
+
+void check_done(struct check *check, enum check_result result, const char *fmt, ...)
+{
+	va_list ap;
+
 	va_start(ap, fmt);
 	vsnprintf(check->output, sizeof(check->output), fmt, ap);
 	va_end(ap);
 	check->all->results[result]++;
-	rest(check);
-	arm(check, check_next_turn(now, (uint64_t)check->spec.interval_ms * 1000, check->phase_us));
+	end_turn(check);
 	judge(check, result);
+}
+
+void check_found(struct check *check, enum reg_health health, const char *output)
+{
+	end_turn(check);
+	snprintf(check->output, sizeof(check->output), "%s", output);
+	set_health(check, health);
 }
 
 void check_rest(struct check *check)
@@ -243,12 +258,13 @@ void check_follow_port(struct check *check, int state)
 struct check *check_new(struct checks *all, const struct reg_check *spec, const struct check_target *target,
 	uint64_t seed, void (*changed)(void *arg), void *arg)
 {
-	struct check *check = calloc(1, sizeof(*check));
+	const struct check_type *type = check_type_of(spec->type);
+	struct check *check = calloc(1, sizeof(*check) + type->own);
 
 	if (!check)
 		return NULL;
 	check->all = all;
-	check->type = check_type_of(spec->type);
+	check->type = type;
 	check->spec = *spec;
 	check->target = *target;
 	check->phase_us = seed - seed % CHECKS_STEP_US;
@@ -276,6 +292,7 @@ void check_inherit(struct check *check, const struct check *old)
 	check->critical_us = old->critical_us;
 	check->health = old->health;
 	snprintf(check->output, sizeof(check->output), "%s", old->output);
+	memcpy(check->own, old->own, check->type->own);
 }
 
 void check_borrow(struct check *check, const struct reg_check *spec)

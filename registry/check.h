@@ -23,8 +23,9 @@ enum {
 	CHECKS_STEP_US = 4000, /* turns are this far apart, so that one wake-up begins several probes */
 };
 
-/* What all checks of a registry share. */
 struct requests;
+
+/* What all checks of a registry share. */
 
 struct checks {
 	struct event_base *base;
@@ -38,6 +39,9 @@ struct checks {
 	TAILQ_HEAD(check_queue, check) waiting; /* due, but not begun */
 	struct event pump;			/* begins those that wait */
 	struct requests *requests;		/* those over HTTP; NULL: none yet */
+	/** How many backends of the service could be given connections, whatever their traffic looks like, and
+	 * how many of them are out for that alone. */
+	void (*count_out)(struct checks *all, const char *service, unsigned *able, unsigned *out);
 };
 
 /** Errors: -errno, no descriptor left for the timer. */
@@ -47,7 +51,8 @@ void checks_close(struct checks *all);
 
 /* What a check probes. */
 struct check_target {
-	const char *network; /* "": the host's own; borrowed as long as the check lives */
+	const char *network; /* "": the host's own; borrowed as long as the check lives, as is the next */
+	const char *service;
 	uint32_t address;
 	uint16_t port;
 };
@@ -62,6 +67,7 @@ enum check_result {
 struct check;
 
 struct check_type {
+	size_t own; /* bytes of the type's own in each check, 0 at first */
 	/** The type's own rules for its specification. NULL: none. Errors: -EINVAL. */
 	int (*valid)(const struct reg_check *spec, struct reg_err *err);
 	/** Begins a probe, which ends by check_done(), maybe at once. NULL: this type does not probe. */
@@ -72,7 +78,7 @@ struct check_type {
 	void (*link)(struct check *check, int state);
 };
 
-extern const struct check_type check_tcp, check_ttl, check_http, check_grpc, check_port;
+extern const struct check_type check_tcp, check_ttl, check_http, check_grpc, check_port, check_passive;
 
 /** NULL: not supported. */
 const struct check_type *check_type_of(enum reg_check_type type);
@@ -97,9 +103,10 @@ struct check {
 	bool good;	/* `rise` successes since `fall` failures */
 	uint8_t streak; /* results in a row that contradict `good` */
 	enum reg_health health;
-	uint64_t critical_us; /* since when it is critical; only with spec.reap_ms */
-	char output[128];     /* the last result in words */
-	void *probe;	      /* the type's own, while probing */
+	uint64_t critical_us;			/* since when it is critical; only with spec.reap_ms */
+	char output[128];			/* the last result in words */
+	void *probe;				/* the type's own, while probing */
+	_Alignas(uint64_t) unsigned char own[]; /* check_type.own bytes, which last */
 };
 
 /**
@@ -137,6 +144,9 @@ void check_rest(struct check *check);
 
 /** For types: is this errno one of this side's own making (no socket left)? */
 bool check_is_local(int error);
+
+/** For types that judge for themselves: ends the turn with this health, without rise and fall. */
+void check_found(struct check *check, enum reg_health health, const char *output);
 
 /** For types that do not probe: sets the health without rise and fall. */
 void check_set(struct check *check, enum reg_health health, const char *output);

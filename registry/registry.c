@@ -74,6 +74,7 @@ int registry_new(struct event_base *base, const struct registry_sink *sink, stru
 	TAILQ_INIT(&reg->dirty);
 	TAILQ_INIT(&reg->overdue);
 	event_assign(&reg->settle, base, -1, 0, on_settle, reg);
+	reg->checks.count_out = spare_count;
 	rc = checks_init(&reg->checks, base, &reg->sink);
 	if (rc < 0)
 		goto out_nodes;

@@ -52,7 +52,8 @@ struct reg_check {
 	enum reg_check_type type;
 	uint32_t interval_ms; /* 10..3600000, ttl up to a week; not used by port */
 	uint32_t timeout_ms;  /* 1..600000; not used by port */
-	uint8_t rise, fall;   /* successes to become passing, failures to become critical; 1..100; not port */
+	uint8_t rise, fall;   /* successes to become passing, failures to become critical; 1..100; not port;
+				 passive: connections in a row, `fall` from 3 on */
 	bool tls, tls_skip_verify; /* http and grpc: over TLS, with whatever certificate */
 	uint16_t port;		   /* that is probed instead of the backend's, 0: that */
 	uint32_t address;    /* the same; on the loopback it is the host that is probed, not a network */
@@ -141,6 +142,14 @@ struct reg_node {
 	uint64_t created, modified;
 };
 
+/* What came of the connections that the switch gave to a backend, from some start on. */
+struct reg_traffic {
+	uint64_t opened;    /* that ask for an answer */
+	uint64_t answered;  /* by something else than a reset */
+	uint64_t refused;   /* by a reset */
+	uint32_t withdrawn; /* ended before an answer, for no fault of the backend; may wrap around */
+};
+
 /* What the registry needs of its owner. */
 struct registry_sink {
 	void *ctx;
@@ -163,6 +172,9 @@ struct registry_sink {
 	/** The switch port that has `address` in `network` ("": in any): 1 up, 0 down, -1 there is none. */
 	int (*port_state)(void *ctx, const char *network, uint32_t address);
 	void (*log)(void *ctx, int level, const char *line); /* syslog levels */
+	/** The traffic of a backend. -ENOENT: the switch gives it no connections. May be NULL: none at all. */
+	int (*traffic)(
+		void *ctx, const char *service, uint32_t address, uint16_t port, struct reg_traffic *traffic);
 };
 
 /** Turns and time-outs of checks are exact to a millisecond. `sink` is copied. Errors: -ENOMEM, -EMFILE. */

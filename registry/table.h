@@ -182,6 +182,11 @@ void commit_soon(struct registry *reg);
 /** Health, port_down and balanced as they follow from the rest. True when that changed them. */
 bool backend_derive(struct backend *backend);
 
+/* spare.c */
+/** Backends of a service that could be given connections, whatever their traffic looks like, and how many of
+ * these are critical for it. */
+void spare_count(struct checks *all, const char *service, unsigned *able, unsigned *out);
+
 /* watch.c */
 /** Calls the watchers of this service and those of any. */
 void watch_notify(struct registry *reg, const char *service, uint64_t generation);

@@ -92,7 +92,8 @@ WRONG = [
     ({"networks": [NET], "services": [SERVICE, dict(SERVICE, name="b")]},
      "services[1].vip: 10.1.0.100:80 is the vip of service api"),
     ({"networks": [NET], "services": [{"name": "api", "network": "web", "vip": "10.1.0.100"}]}, "services[0].port: "),
-    ({"services": [{"name": "api", "check": {"type": "passive"}}]}, "services[0].check.type: passive is not supported"),
+    ({"services": [{"name": "api", "check": {"type": "passive", "fall": 2}}]},
+     "services[0].check.fall: 2 is out of range 3..100 for passive"),
     ({"services": [{"name": "api"}], "backends": [dict(BACKEND, id="a"), dict(BACKEND, port=81, id="a")]}, "backends[1].id: "),
 ]
 

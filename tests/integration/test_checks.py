@@ -169,7 +169,8 @@ def test_what_a_command_refuses(web):
         (["--check-type", "tcp", "--check-path", "/"], "check.path: only for http"),
         (["--check-type", "http", "--check-service", "db"], "check.service: only for grpc"),
         (["--check-type", "ttl", "--check-tls", "true"], "check.tls: only for http and grpc"),
-        (["--check-type", "passive"], "check.type: passive is not supported"),
+        (["--check-type", "passive", "--check-fall", "2"], "check.fall: 2 is out of range 3..100 for passive"),
+        (["--check-type", "passive", "--check-path", "/"], "check.path: only for http"),
     ):
         done = sluiced.ctl("service", "add", "x", *options, check=False)
         assert done.returncode == 1 and text in done.stderr, (options, done.stderr)

@@ -10,7 +10,7 @@ from rig import traffic, wait
 from rig.daemon import RpcError
 from rig.process import run
 
-INVALID, NOT_FOUND, EXISTS, IN_USE, UNSUPPORTED = -32602, -32001, -32002, -32003, -32004
+INVALID, NOT_FOUND, EXISTS, IN_USE = -32602, -32001, -32002, -32003
 
 
 @pytest.fixture(autouse=True)
@@ -505,7 +505,7 @@ SERVICE_REFUSALS = [
     ({"vip": "10.1.0.1"}, EXISTS, "vip: 10.1.0.1 is the gateway of network web"),
     ({"vip": "10.1.0.2"}, EXISTS, "vip: 10.1.0.2 is taken by port v1"),
     ({"vip": "10.1.0.100"}, EXISTS, "vip: "),
-    ({"check": {"type": "passive"}}, UNSUPPORTED, ""),
+    ({"check": {"type": "passive", "fall": 1}}, INVALID, "check.fall: "),
 ]
 
 

@@ -163,3 +163,5 @@ def test_a_vip_over_the_overlay(sluiced, container, stack):
     traffic.wait_ping(client, "10.1.0.50")
     bodies, failed = traffic.http_many(client, VIP, 80, 20)
     assert (bodies, failed) == ({"the other host": 20}, 0)
+    row = sluiced.rpc("service.show", name="api")["backends"][0]
+    assert row["opened"] == row["answered"] == 20 and row["refused"] == 0, row

@@ -172,7 +172,7 @@ static void what_asks_for_no_answer_is_not_counted(void **state)
 {
 	static const uint8_t odd[] = {0, FIN, ACK, FIN | ACK, SYN | FIN, SYN | ACK, FIN | 8 | 32};
 
-	for (uint16_t i = 0; i < sizeof(odd); i++) {
+	for (unsigned i = 0; i < sizeof(odd); i++) {
 		client_says(TCP, (uint16_t)(1000 + i), odd[i]);
 		backend_says(&b, TCP, (uint16_t)(1000 + i), RST);
 	}

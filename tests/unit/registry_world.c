@@ -97,11 +97,27 @@ static void on_log(void *ctx, int level, const char *line)
 	w->log_lines++;
 }
 
+static int on_traffic(
+	void *ctx, const char *service, uint32_t address, uint16_t port, struct reg_traffic *traffic)
+{
+	struct world *w = ctx;
+
+	w->asked++;
+	for (unsigned i = 0; i < WORLD_TRAFFIC; i++) {
+		if (w->traffic[i].address != address)
+			continue;
+		*traffic = w->traffic[i].seen;
+		return 0;
+	}
+	return -ENOENT;
+}
+
 int world_setup(void **state)
 {
 	struct event_config *config = event_config_new();
 	struct world *w = calloc(1, sizeof(*w));
-	struct registry_sink sink = {w, on_apply, on_socket, on_place, on_reaches, on_port_state, on_log};
+	struct registry_sink sink = {
+		w, on_apply, on_socket, on_place, on_reaches, on_port_state, on_log, on_traffic};
 
 	event_config_set_flag(config, EVENT_BASE_FLAG_PRECISE_TIMER);
 	w->base = event_base_new_with_config(config);

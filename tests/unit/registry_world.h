@@ -16,7 +16,7 @@
 #include "registry/registry.h"
 #include "tests/unit/unit.h"
 
-enum { WORLD_PORTS = 8 };
+enum { WORLD_PORTS = 8, WORLD_TRAFFIC = 4 };
 
 struct world {
 	struct event_base *base;
@@ -35,6 +35,11 @@ struct world {
 	uint64_t place; /* what the sink says of any network; 0: no socket is used twice */
 	int highest_fd; /* of those sockets */
 	unsigned log_lines;
+	struct {
+		uint32_t address;
+		struct reg_traffic seen;
+	} traffic[WORLD_TRAFFIC]; /* of the backends at these addresses, the others get none; 0: unused */
+	unsigned asked;		  /* for traffic */
 };
 
 /* cmocka fixtures: *state is the struct world */

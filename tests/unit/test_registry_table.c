@@ -65,7 +65,7 @@ static const struct bad_service bad_services[] = {
 	{-EINVAL, "check.service: only for grpc", http_service},
 	{-EINVAL, "check.tls: only for http and grpc", ttl_tls},
 	{-EINVAL, "check.path: only for http", grpc_check},
-	{-ENOTSUP, "check.type: passive is not supported", passive_check},
+	{-EINVAL, "check.fall: 1 is out of range 3..100 for passive", passive_check},
 	{-ENOTSUP, "check.type: unknown is not supported", unknown_check},
 	{-EINVAL, "check.interval_ms: 9 is out of range 10..3600000", fast_check},
 	{-EINVAL, "check.interval_ms: 3600001 is out of range 10..3600000", slow_check},
@@ -103,7 +103,7 @@ static void refused_set_changes_nothing(void **state)
 	world_add_service(w, &service);
 	world_told(w);
 	service.port = 81;
-	service.check = world_check(REG_CHECK_PASSIVE);
+	service.check = world_check(REG_CHECK_TYPES);
 	assert_int_equal(registry_service_set(w->reg, &service, &w->err), -ENOTSUP);
 	assert_int_equal(registry_service_find(w->reg, "api")->port, 80);
 	strcpy(service.name, "nobody");
@@ -129,11 +129,11 @@ static void refuses_bad_backends(void **state)
 		{"source: missing", {.address = ip("10.1.0.1"), .port = 80}},
 		{"id: longer than 127 bytes, or not printable",
 			{.id = "a\nb", .address = ip("10.1.0.1"), .port = 80, .source = "api"}},
-		{"check.type: passive is not supported", {.address = ip("10.1.0.1"),
+		{"check.type: unknown is not supported", {.address = ip("10.1.0.1"),
 								 .port = 80,
 								 .source = "api",
 								 .has_check = true,
-								 .check = {.type = REG_CHECK_PASSIVE}}},
+								 .check = {.type = REG_CHECK_TYPES}}},
 	};
 
 	world_add_service(w, &service);
