@@ -2,8 +2,10 @@
  * What the registry decides goes to the dataplane here, and what it needs of the switch comes from here.
  */
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "control/log.h"
 #include "control/netns.h"
@@ -129,14 +131,15 @@ static void apply(void *ctx, const struct reg_service *service, const struct reg
 
 static int open_socket(void *ctx, const char *name, int domain, int type)
 {
+	int protocol = type == SOCK_RAW ? IPPROTO_TCP : 0;
 	struct model_network *network;
 
 	if (name[0] == '\0')
-		return netns_socket(-1, domain, type, 0);
+		return netns_socket(-1, domain, type, protocol);
 	network = model_network(ctx, name);
 	if (!network || !network->has_gateway)
 		return -ENETUNREACH;
-	return netns_socket(network->gateway.netns, domain, type, 0);
+	return netns_socket(network->gateway.netns, domain, type, protocol);
 }
 
 static uint64_t place(void *ctx, const char *name)

@@ -38,82 +38,13 @@ uint64_t check_next_turn(uint64_t now_us, uint64_t interval_us, uint64_t phase_u
 
 /* --- taking turns --------------------------------------------------------------------------------------- */
 
+/* When the loop has been round once. */
 static void pump_later(struct checks *all)
 {
 	static const struct timeval at_once;
 
 	if (!event_pending(&all->pump, EV_TIMEOUT, NULL))
 		event_add(&all->pump, &at_once);
-}
-
-static void probe(struct check *check)
-{
-	check->stage = CHECK_PROBING;
-	check->all->running++;
-	arm(check, wheel_now_us() + (uint64_t)check->spec.timeout_ms * 1000);
-	check->type->start(check);
-}
-
-/* Begins a bounded number of probes a turn of the loop, so that everything else on it gets its turn too. */
-static void on_pump(evutil_socket_t fd, short what, void *arg)
-{
-	struct checks *all = arg;
-	struct check *check;
-
-	for (unsigned n = 0; n < CHECKS_TURN && all->running < CHECKS_RUNNING; n++) {
-		check = TAILQ_FIRST(&all->waiting);
-		if (!check)
-			return;
-		TAILQ_REMOVE(&all->waiting, check, queue);
-		probe(check);
-	}
-	if (!TAILQ_EMPTY(&all->waiting) && all->running < CHECKS_RUNNING)
-		pump_later(all);
-}
-
-int checks_init(struct checks *all, struct event_base *base, const struct registry_sink *sink)
-{
-	all->base = base;
-	all->sink = sink;
-	all->running = 0;
-	all->requests = NULL;
-	memset(all->results, 0, sizeof(all->results));
-	TAILQ_INIT(&all->waiting);
-	event_assign(&all->pump, base, -1, 0, on_pump, all);
-	check_pool_init(&all->pool, &all->wheel);
-	return wheel_init(&all->wheel, base);
-}
-
-void checks_close(struct checks *all)
-{
-	assert(all->running == 0 && TAILQ_EMPTY(&all->waiting));
-	requests_close(all->requests);
-	event_del(&all->pump);
-	check_pool_close(&all->pool);
-	wheel_close(&all->wheel);
-}
-
-/* Back to rest from whatever the check is at. */
-static void rest(struct check *check)
-{
-	struct checks *all = check->all;
-
-	wheel_clear(&all->wheel, &check->timer);
-	if (check->stage == CHECK_WAITING)
-		TAILQ_REMOVE(&all->waiting, check, queue);
-	if (check->stage == CHECK_PROBING) {
-		all->running--;
-		if (!TAILQ_EMPTY(&all->waiting))
-			pump_later(all);
-	}
-	check->stage = CHECK_RESTING;
-}
-
-static void abandon(struct check *check)
-{
-	if (check->stage == CHECK_PROBING)
-		check->type->stop(check);
-	rest(check);
 }
 
 static void count_delay(struct checks *all, uint64_t late_us)
@@ -127,18 +58,113 @@ static void count_delay(struct checks *all, uint64_t late_us)
 	all->delay_us += late_us;
 }
 
+static void probe(struct check *check)
+{
+	uint64_t now = wheel_now_us();
+
+	count_delay(check->all, now - check->timer.due_us);
+	check->stage = CHECK_PROBING;
+	check->all->running++;
+	arm(check, now + (uint64_t)check->spec.timeout_ms * 1000);
+	check->type->start(check);
+}
+
+static bool has_room(const struct checks *all)
+{
+	return all->running < CHECKS_RUNNING && all->light < CHECKS_LIGHT;
+}
+
+/* Begins a bounded number of probes a turn of the loop, so that everything else on it gets its turn too. */
+static void on_pump(evutil_socket_t fd, short what, void *arg)
+{
+	struct checks *all = arg;
+	struct check *check;
+
+	for (unsigned n = 0; n < CHECKS_TURN && has_room(all); n++) {
+		check = TAILQ_FIRST(&all->waiting);
+		if (!check)
+			return;
+		TAILQ_REMOVE(&all->waiting, check, queue);
+		probe(check);
+	}
+	if (!TAILQ_EMPTY(&all->waiting) && has_room(all))
+		pump_later(all);
+}
+
+int checks_init(struct checks *all, struct event_base *base, const struct registry_sink *sink)
+{
+	all->base = base;
+	all->sink = sink;
+	all->running = all->light = 0;
+	all->requests = NULL;
+	memset(all->results, 0, sizeof(all->results));
+	TAILQ_INIT(&all->waiting);
+	event_assign(&all->pump, base, -1, 0, on_pump, all);
+	check_pool_init(&all->pool, &all->wheel);
+	syn_init(&all->syn, base, &all->wheel);
+	return wheel_init(&all->wheel, base);
+}
+
+void checks_close(struct checks *all)
+{
+	assert(all->running == 0 && all->light == 0 && TAILQ_EMPTY(&all->waiting));
+	requests_close(all->requests);
+	event_del(&all->pump);
+	check_pool_close(&all->pool);
+	syn_close(&all->syn);
+	wheel_close(&all->wheel);
+}
+
+/* Back to rest from whatever the check is at. */
+static void rest(struct check *check)
+{
+	struct checks *all = check->all;
+
+	wheel_clear(&all->wheel, &check->timer);
+	if (check->stage == CHECK_WAITING)
+		TAILQ_REMOVE(&all->waiting, check, queue);
+	if (check->stage == CHECK_PROBING) {
+		if (check->light)
+			all->light--;
+		else
+			all->running--;
+		check->light = false;
+		if (!TAILQ_EMPTY(&all->waiting))
+			pump_later(all);
+	}
+	check->stage = CHECK_RESTING;
+}
+
+void check_lighten(struct check *check)
+{
+	check->light = true;
+	check->all->running--;
+	check->all->light++;
+}
+
+static void abandon(struct check *check)
+{
+	if (check->stage == CHECK_PROBING)
+		check->type->stop(check);
+	rest(check);
+}
+
 static void on_timer(void *arg)
 {
 	struct check *check = arg;
 
-	count_delay(check->all, wheel_now_us() - check->timer.due_us);
 	if (check->stage == CHECK_PROBING) {
+		count_delay(check->all, wheel_now_us() - check->timer.due_us);
+		if (check->type->look)
+			check->type->look(check);
+		if (check->stage != CHECK_PROBING)
+			return;
 		check->type->stop(check);
 		check_done(check, CHECK_FAIL, "timed out after %u ms", check->spec.timeout_ms);
 	} else {
 		check->stage = CHECK_WAITING;
 		TAILQ_INSERT_TAIL(&check->all->waiting, check, queue);
-		pump_later(check->all);
+		event_active(&check->all->pump, EV_TIMEOUT, 0); /* once for all that are due now */
 	}
 }
 

@@ -15,10 +15,12 @@
 
 #include "registry/check_pool.h"
 #include "registry/registry.h"
+#include "registry/syn.h"
 #include "registry/wheel.h"
 
 enum {
 	CHECKS_RUNNING = 1024, /* probes under way at most, a socket each */
+	CHECKS_LIGHT = 16384,  /* and without one */
 	CHECKS_TURN = 64,      /* probes begun in one turn of the event loop at most */
 	CHECKS_STEP_US = 4000, /* turns are this far apart, so that one wake-up begins several probes */
 };
@@ -32,7 +34,8 @@ struct checks {
 	const struct registry_sink *sink;
 	struct wheel wheel;
 	struct check_pool pool;
-	unsigned running;
+	struct syn syn;
+	unsigned running, light;     /* probes under way: with a socket of their own, and without */
 	uint64_t delays[REG_DELAYS]; /* see reg_checks_info */
 	uint64_t delay_us;
 	uint64_t results[REG_CHECK_RESULTS];	/* by enum check_result */
@@ -72,6 +75,9 @@ struct check_type {
 	int (*valid)(const struct reg_check *spec, struct reg_err *err);
 	/** Begins a probe, which ends by check_done(), maybe at once. NULL: this type does not probe. */
 	void (*start)(struct check *check);
+	/** The probe under way is out of time: ends it if the answer is there, for this side may be the one that
+	 * is late. NULL: it never is. */
+	void (*look)(struct check *check);
 	/** Abandons the probe under way: it is deleted, or out of time. */
 	void (*stop)(struct check *check);
 	/** The switch port that has the target's address is up (1), down (0), or there is none (-1). */
@@ -100,6 +106,7 @@ struct check {
 	struct wheel_timer timer; /* the next turn, or the end of the probe under way */
 	TAILQ_ENTRY(check) queue;
 	enum check_stage stage;
+	bool light;	/* the probe under way is one of CHECKS_LIGHT */
 	bool good;	/* `rise` successes since `fall` failures */
 	uint8_t streak; /* results in a row that contradict `good` */
 	enum reg_health health;
@@ -139,6 +146,8 @@ void check_done(struct check *check, enum check_result result, const char *fmt, 
  * Calls changed() before it returns.
  */
 void check_beat(struct check *check, enum reg_health health, const char *output);
+/** For types: the probe that just began takes no socket. */
+void check_lighten(struct check *check);
 /** For types: the next turn comes a whole interval from now. */
 void check_rest(struct check *check);
 

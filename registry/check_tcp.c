@@ -1,10 +1,11 @@
 /*
- * check_tcp.c: can a TCP connection be made? From inside the service's network, closed by a reset so that no
- * connection stays behind in TIME_WAIT on this side.
+ * check_tcp.c: can a TCP connection be made? From inside the service's network by half a handshake (syn.h).
+ * Elsewhere by a whole one, closed by a reset so that no connection stays behind in TIME_WAIT on this side.
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -35,7 +36,10 @@ static void end_probe(struct check *check, bool connected)
 
 static void tcp_stop(struct check *check)
 {
-	end_probe(check, false);
+	if (check->light)
+		syn_stop(check);
+	else
+		end_probe(check, false);
 }
 
 static void tcp_end(struct check *check, int error)
@@ -56,6 +60,20 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
 		error = errno;
 	tcp_end(check, error);
+}
+
+static void tcp_look(struct check *check)
+{
+	struct tcp_probe *probe = check->probe;
+	struct pollfd polled;
+
+	if (check->light) {
+		syn_look(check);
+		return;
+	}
+	polled = (struct pollfd){.fd = probe->fd, .events = POLLOUT};
+	if (poll(&polled, 1, 0) > 0)
+		on_writable(probe->fd, EV_WRITE, check);
 }
 
 static int begin(int fd, const struct check_target *target)
@@ -91,13 +109,29 @@ static int tcp_connect(struct check *check, uint64_t place)
 	return rc;
 }
 
+/* In the host's own namespace a raw socket would be shown every segment of the host's connections. */
+static bool is_inside(const struct check *check, uint64_t place)
+{
+	const struct registry_sink *sink = check->all->sink;
+	uint32_t host = ntohl(check->target.address);
+
+	return place && place != sink->place(sink->ctx, "") && host && host < (UINT32_C(224) << 24) &&
+	       host >> 24 != 127;
+}
+
 static void tcp_start(struct check *check)
 {
 	const struct registry_sink *sink = check->all->sink;
 	uint64_t place = sink->place ? sink->place(sink->ctx, check->target.network) : 0;
-	struct tcp_probe *probe = malloc(sizeof(*probe));
-	int fd = probe ? tcp_connect(check, place) : -ENOMEM;
+	struct tcp_probe *probe;
+	int fd;
 
+	if (is_inside(check, place) && syn_start(&check->all->syn, check, place) == 0) {
+		check_lighten(check);
+		return;
+	}
+	probe = malloc(sizeof(*probe));
+	fd = probe ? tcp_connect(check, place) : -ENOMEM;
 	if (fd < 0) {
 		free(probe);
 		tcp_end(check, -fd);
@@ -113,6 +147,7 @@ static void tcp_start(struct check *check)
 
 const struct check_type check_tcp = {
 	.start = tcp_start,
+	.look = tcp_look,
 	.stop = tcp_stop,
 	.link = check_follow_port,
 };

@@ -119,7 +119,7 @@ void registry_generation_above(struct registry *reg, uint64_t floor)
 
 struct reg_checks_info registry_checks_info(const struct registry *reg)
 {
-	struct reg_checks_info info = {.running = reg->checks.running};
+	struct reg_checks_info info = {.running = reg->checks.running + reg->checks.light};
 
 	info.delay_us = reg->checks.delay_us;
 	memcpy(info.delays, reg->checks.delays, sizeof(info.delays));

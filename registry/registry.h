@@ -162,7 +162,7 @@ struct registry_sink {
 	void (*apply)(void *ctx, const struct reg_service *service, const struct reg_backend *const *backends,
 		size_t nbackend, bool gone, uint64_t generation);
 	/** A non-blocking socket whose traffic starts inside `network` (at its gateway), or in the host when
-	 * "". Or -errno. */
+	 * "". SOCK_RAW: of TCP's segments. Or -errno. */
 	int (*socket)(void *ctx, const char *network, int domain, int type);
 	/** Where such a socket's traffic starts now. While the number stays, one made before still starts there,
 	 * and may be used again. 0: nowhere. May be NULL: then none is used twice. */

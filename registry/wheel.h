@@ -52,5 +52,9 @@ void wheel_timer_init(struct wheel_timer *timer, void (*fn)(void *arg), void *ar
 /** Fires it once at due_us or up to a millisecond later, never from inside this call; set anew, it forgets
  * the old time. */
 void wheel_set(struct wheel *wheel, struct wheel_timer *timer, uint64_t due_us);
+static inline bool wheel_is_set(const struct wheel_timer *timer)
+{
+	return timer->tick != 0;
+}
 /** Also one that is not set. */
 void wheel_clear(struct wheel *wheel, struct wheel_timer *timer);

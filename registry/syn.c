@@ -1,0 +1,151 @@
+#include "registry/syn.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "registry/syn_inside.h"
+
+void syn_init(struct syn *syn, struct event_base *base, struct wheel *wheel)
+{
+	*syn = (struct syn){.base = base, .wheel = wheel};
+}
+
+void syn_close(struct syn *syn)
+{
+	struct syn_place *place;
+
+	for (unsigned i = 0; i < SYN_PLACES; i++)
+		while ((place = LIST_FIRST(&syn->places[i])))
+			syn_place_free(place);
+	free(syn->batch);
+	syn->batch = NULL;
+}
+
+/* Whoever guesses a number can answer for the target, so each is drawn anew. */
+static bool has_numbers(struct syn *syn)
+{
+	static_assert(sizeof(syn->random) <= 256, "what getentropy() gives at once");
+
+	if (syn->nrandom == 0 && getentropy(syn->random, sizeof(syn->random)) == 0)
+		syn->nrandom = SYN_RANDOM;
+	return syn->nrandom > 0;
+}
+
+static struct syn_bucket *bucket_of(struct syn *syn, uint32_t number)
+{
+	return &syn->probes[number % SYN_BUCKETS];
+}
+
+static uint64_t first_wait_us(const struct check *check)
+{
+	uint64_t ms = check->spec.timeout_ms / 4;
+
+	if (ms < SYN_RETRY_MIN_MS)
+		ms = SYN_RETRY_MIN_MS;
+	return (ms < SYN_RETRY_MAX_MS ? ms : SYN_RETRY_MAX_MS) * 1000;
+}
+
+static void enqueue(struct syn_probe *probe)
+{
+	struct syn_place *place = probe->place;
+
+	/* those that are due in the same turn of the loop go together */
+	if (TAILQ_EMPTY(&place->queue))
+		event_active(&place->flush, EV_TIMEOUT, 0);
+	TAILQ_INSERT_TAIL(&place->queue, probe, queue);
+	probe->queued = true;
+}
+
+static void on_again(void *arg)
+{
+	struct syn_probe *probe = arg;
+
+	if (!probe->queued)
+		enqueue(probe);
+}
+
+int syn_start(struct syn *syn, struct check *check, uint64_t place_id)
+{
+	struct syn_place *place;
+	struct syn_probe *probe;
+
+	if (!syn->batch)
+		syn->batch = syn_batch_new();
+	place = syn->batch ? syn_place_get(syn, check, place_id) : NULL;
+	if (!place || !has_numbers(syn))
+		return -ENOTSUP;
+	probe = malloc(sizeof(*probe));
+	if (!probe)
+		return -ENOMEM;
+	probe->check = check;
+	probe->place = place;
+	probe->wait_us = first_wait_us(check);
+	probe->number = syn->random[--syn->nrandom];
+	wheel_timer_init(&probe->again, on_again, probe);
+	LIST_INSERT_HEAD(bucket_of(syn, probe->number), probe, link);
+	place->probes++;
+	check->probe = probe;
+	enqueue(probe);
+	return 0;
+}
+
+void syn_look(struct check *check)
+{
+	struct syn_place *place = ((struct syn_probe *)check->probe)->place;
+	uint64_t due = check->timer.due_us;
+
+	while (check->probe && place->raw >= 0 && place->read_us < due)
+		if (syn_wire_read(place) < SYN_BATCH)
+			return;
+}
+
+void syn_stop(struct check *check)
+{
+	struct syn_probe *probe = check->probe;
+
+	if (!probe)
+		return;
+	check->probe = NULL;
+	wheel_clear(probe->place->syn->wheel, &probe->again);
+	if (probe->queued)
+		TAILQ_REMOVE(&probe->place->queue, probe, queue);
+	LIST_REMOVE(probe, link);
+	probe->place->probes--;
+	free(probe);
+}
+
+void syn_end(struct syn_probe *probe, int error)
+{
+	struct check *check = probe->check;
+
+	syn_stop(check);
+	if (error)
+		check_done(check, check_is_local(error) ? CHECK_UNKNOWN : CHECK_FAIL, "%s", strerror(error));
+	else
+		check_done(check, CHECK_PASS, "the port is open");
+}
+
+struct syn_probe *syn_find(const struct syn_place *place, uint32_t number, const struct segment_ends *ends)
+{
+	struct syn_probe *probe;
+
+	LIST_FOREACH (probe, bucket_of(place->syn, number), link) {
+		const struct check_target *target = &probe->check->target;
+
+		if (probe->number == number && probe->place == place && target->address == ends->to &&
+			target->port == ends->to_port)
+			return probe;
+	}
+	return NULL;
+}
+
+void syn_sent(struct syn_probe *probe, uint64_t now_us)
+{
+	TAILQ_REMOVE(&probe->place->queue, probe, queue);
+	probe->queued = false;
+	wheel_set(probe->place->syn->wheel, &probe->again, now_us + probe->wait_us);
+	probe->wait_us *= 2;
+}

@@ -1,0 +1,63 @@
+/*
+ * syn.h: is a port open? Asked by half a handshake, for targets inside networks. The SYN goes out by a raw
+ * socket in the gateway's namespace, together with all that are due then; the answer says it; and that
+ * namespace's kernel, which knows of no such connection, resets it at the target. No socket is made, bound,
+ * connected and closed for it, so it takes a quarter of the time of a whole handshake, of which the
+ * application behind the port would see nothing more (docs/adr/0008).
+ *
+ * A place is a gateway's namespace (registry_sink). All SYNs of one leave from one port, held by a bound
+ * socket so that nothing else there gets it; the raw socket's filter lets nothing in but what comes to that
+ * port. A SYN's number is 32 random bits, found again by what acknowledges it, and an answer counts only from
+ * the address and port that were asked. Where answers that nobody asked for come in masses, whole handshakes
+ * take over for a while: the queue in which they would drown those of others is then closed.
+ */
+#pragma once
+
+#include <event2/event.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "registry/wheel.h"
+
+enum {
+	SYN_BATCH = 64,	     /* packets sent or read by one system call */
+	SYN_BUCKETS = 4096,  /* of probes under way, by their number */
+	SYN_PLACES = 64,     /* buckets of places */
+	SYN_RANDOM = 64,     /* numbers drawn at once: as much as getentropy() gives */
+	SYN_MANY = 8,	     /* SYNs sent together, whose answers are read together */
+	SYN_LULL_US = 1500,  /* so long after */
+	SYN_IDLE_MS = 5000,  /* a place that was not used for so long is left */
+	SYN_AWAY_MS = 10000, /* for so long whole handshakes do, where half of one is not to be had */
+	SYN_JUNK_MAX = 4096, /* useless answers in a second: more is an attack */
+	SYN_RETRY_MIN_MS =
+		10, /* a SYN is repeated after a quarter of the time-out, at least and at most so */
+	SYN_RETRY_MAX_MS = 1000,
+};
+
+struct check;
+struct syn_place;
+struct syn_batch;
+
+struct syn {
+	struct event_base *base;
+	struct wheel *wheel;
+	struct syn_batch *batch; /* for packets on their way; NULL until the first probe */
+	LIST_HEAD(syn_bucket, syn_probe) probes[SYN_BUCKETS];
+	LIST_HEAD(syn_places, syn_place) places[SYN_PLACES];
+	uint32_t random[SYN_RANDOM];
+	unsigned nrandom; /* of which so many are left */
+};
+
+void syn_init(struct syn *syn, struct event_base *base, struct wheel *wheel);
+/** No probe is under way any more. */
+void syn_close(struct syn *syn);
+
+/**
+ * Begins a probe of the check's target from `place`, which is where sockets of its network are now; it ends by
+ * check_done() later. Errors: -ENOTSUP: not from there, a whole handshake has to do; -ENOMEM.
+ */
+int syn_start(struct syn *syn, struct check *check, uint64_t place);
+/** Its time is over: ends it if the answer has come meanwhile, for this side may be the one that is late. */
+void syn_look(struct check *check);
+/** Abandons the check's probe, begun by syn_start(). */
+void syn_stop(struct check *check);

@@ -1,0 +1,77 @@
+/*
+ * syn_inside.h: what the files of half-open probes share: syn.c (probes), syn_place.c (sockets),
+ * syn_wire.c (packets).
+ */
+#pragma once
+
+#include <event2/event_struct.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <sys/socket.h>
+
+#include "registry/check.h"
+#include "registry/segment.h"
+#include "registry/syn.h"
+
+struct syn_probe {
+	LIST_ENTRY(syn_probe) link;   /* in the bucket of its number */
+	TAILQ_ENTRY(syn_probe) queue; /* of those to be sent */
+	struct check *check;
+	struct syn_place *place;
+	struct wheel_timer again; /* sends it once more */
+	uint64_t wait_us;	  /* until then; doubles */
+	uint32_t number;
+	bool queued;
+};
+
+struct syn_place {
+	struct syn *syn;
+	LIST_ENTRY(syn_place) link;
+	uint64_t id;
+	int raw, holder;     /* sockets; -1: not to be had now */
+	uint64_t away_until; /* when to try again */
+	uint32_t address;    /* where probes come from */
+	uint16_t port;
+	unsigned probes;  /* under way */
+	uint64_t used_us; /* by the last probe */
+	uint64_t read_us; /* what came until then has been read */
+	unsigned junk;	  /* useless answers since junk_since */
+	uint64_t junk_since;
+	struct wheel_timer idle, lull; /* `readable` is not waited for while lull is set */
+	struct event readable, flush;
+	TAILQ_HEAD(syn_queue, syn_probe) queue;
+};
+
+/* Reused by every system call: what is constant in it is set once. */
+struct syn_batch {
+	struct mmsghdr out[SYN_BATCH], in[SYN_BATCH];
+	struct iovec out_part[SYN_BATCH], in_part[SYN_BATCH];
+	struct sockaddr_in to[SYN_BATCH];
+	uint8_t syn[SYN_BATCH][SEGMENT_SYN], answer[SYN_BATCH][SEGMENT_READ];
+};
+
+/* --- syn.c ---------------------------------------------------------------------------------------------- */
+
+/** Ends the probe: the target answered (error 0), or an errno. */
+void syn_end(struct syn_probe *probe, int error);
+/** The probe of `place` with this number to that end, NULL: nobody asked. */
+struct syn_probe *syn_find(const struct syn_place *place, uint32_t number, const struct segment_ends *ends);
+/** It has been sent. */
+void syn_sent(struct syn_probe *probe, uint64_t now_us);
+
+/* --- syn_place.c ---------------------------------------------------------------------------------------- */
+
+/** The place in which the check's target is asked, ready to be used. NULL: not to be had. */
+struct syn_place *syn_place_get(struct syn *syn, const struct check *check, uint64_t id);
+void syn_place_free(struct syn_place *place);
+/** Gives up its sockets for SYN_AWAY_MS. Probes under way end without a result. */
+void syn_place_leave(struct syn_place *place);
+
+/* --- syn_wire.c ----------------------------------------------------------------------------------------- */
+
+/** NULL: no memory. */
+struct syn_batch *syn_batch_new(void);
+/** Sends what is queued. How many packets. */
+unsigned syn_wire_send(struct syn_place *place);
+/** Reads at most a batch of what came. How many packets. */
+unsigned syn_wire_read(struct syn_place *place);
