@@ -24,8 +24,15 @@ int asking_begin(struct asking *a, const char *variant, struct trial *t);
 /** Adds it to the report, unless `rc` is negative, which is said. `start`: host_tsc() when it began. */
 int asking_end(struct asking *a, struct trial *t, uint64_t start, int rc);
 
+/** Registers an instance, or takes it out, and waits for the answer. 0 or -errno. */
+int asking_put(struct asking *a, const char *service, const char *id, const char *address, uint16_t port);
+int asking_remove(struct asking *a, const char *id);
+
 /** Registers one instance more of `service`, and waits for the answer. 0 or -errno. */
 int asking_enlist(struct asking *a, const char *service);
+
+/** Instances that come, and the first packet balanced to each. */
+int first_take(struct asking *a);
 
 /** Blocking queries, many at once, of one service that then changes: all of the same, or each another. */
 int waiting_take(struct asking *a);

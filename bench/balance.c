@@ -2,7 +2,7 @@
 
 #include <netinet/in.h>
 
-enum { IP_AT = 14, UDP_AT = 34, VIP = 0x0aff0001, VIP_PORT = 4000, BACKENDS = 0x0afe0001 };
+enum { IP_AT = 14, UDP_AT = 34, VIP = 0x0aff0001, BACKENDS = 0x0afe0001 };
 
 static uint32_t sum_words(const uint8_t *at, unsigned bytes)
 {
@@ -33,7 +33,7 @@ static void put16(uint8_t *at, unsigned value)
 }
 
 /* What differs from frame to frame stays 0 and so out of the sums. */
-static void fill_template(struct balance *b, unsigned from)
+static void fill_template(struct balance *b, unsigned from, uint16_t port)
 {
 	static const uint8_t ip[10] = {0x45, 0, 0, 0, 0, 0, 0x40, 0, 64, IPPROTO_UDP};
 	uint8_t *frame = b->whole[from];
@@ -50,7 +50,7 @@ static void fill_template(struct balance *b, unsigned from)
 	if (from == BALANCE_CLIENTS) {
 		memcpy(frame, b->router, 6);
 		memcpy(frame + 30, &vip, 4);
-		put16(frame + 36, VIP_PORT);
+		put16(frame + 36, port);
 	}
 	memcpy(frame + 44, &mark, sizeof(mark));
 	for (unsigned i = BALANCE_HEAD; i < b->length; i++)
@@ -59,13 +59,13 @@ static void fill_template(struct balance *b, unsigned from)
 	b->udp_sum[from] = udp_sum(frame, b->length);
 }
 
-void balance_init(struct balance *b, unsigned size, const uint8_t router[6])
+void balance_init(struct balance *b, unsigned size, const uint8_t router[6], uint16_t port)
 {
 	memset(b, 0, sizeof(*b));
 	b->length = size - TRAFFIC_FCS;
 	memcpy(b->router, router, 6);
-	fill_template(b, BALANCE_CLIENTS);
-	fill_template(b, BALANCE_SERVERS);
+	fill_template(b, BALANCE_CLIENTS, port);
+	fill_template(b, BALANCE_SERVERS, port);
 }
 
 bool balance_host(uint32_t ip, uint8_t mac[6])

@@ -29,6 +29,7 @@ enum {
 	BALANCE_CLIENT_CONNECTIONS = 1024,
 	BALANCE_MAX_CONNECTIONS = 1 << 26, /* clients' addresses end before the backends' */
 	BALANCE_MARK = 0x1bce0000,
+	BALANCE_VIP_PORT = 4000,
 	BALANCE_HEAD = 60, /* what changes from frame to frame */
 };
 
@@ -41,8 +42,9 @@ struct balance {
 	uint8_t router[6];			    /* where a vip is, and where answers come from */
 };
 
-/** Frames of `size` bytes with FCS (not a mixture); the switch answers for the vip as `router`. */
-void balance_init(struct balance *b, unsigned size, const uint8_t router[6]);
+/** Frames of `size` bytes with FCS (not a mixture), to the vip's `port`; the switch answers for it as `router`.
+ */
+void balance_init(struct balance *b, unsigned size, const uint8_t router[6], uint16_t port);
 
 /** The MAC of the backend with address `ip`: for arp_take(). */
 bool balance_host(uint32_t ip, uint8_t mac[6]);

@@ -43,6 +43,15 @@ struct goal {
 			{{"reconfig", change, 64, 1000}, "sluice"}, {{0}, NULL}, AT_MOST, 100                \
 	}
 
+/* A vip with so many instances, beside which 100,000 others are registered. */
+#define FIRST_PACKET(of, variant)                                                                            \
+	{                                                                                                    \
+		"100,000 instances: us from a registration to its first packet, p99; instances of its "      \
+		"service: " of,                                                                              \
+			METRIC_LATENCY_P99, {{"registry", variant, 64, 100000}, "sluice"}, {{0}, NULL},      \
+			AT_MOST, 5000                                                                        \
+	}
+
 /* Peers first: the first one of the run is what ratios are of. */
 static const struct goal goals[] = {
 	{"64 B, 1 pair: cycles of testpmd io's", METRIC_CYCLES, {L2(64, 1), "sluice"}, {L2(64, 1), "testpmd"},
@@ -104,6 +113,9 @@ static const struct goal goals[] = {
 		{{"registry", "register", 64, 100000}, "sluice"}, {{0}, NULL}, AT_MOST, 5000},
 	{"100,000 instances: us from a registration to its first DNS answer, p99", METRIC_LATENCY_P99,
 		{{"registry", "first answer", 64, 100000}, "sluice"}, {{0}, NULL}, AT_MOST, 5000},
+	FIRST_PACKET("1", "packet 1"),
+	FIRST_PACKET("100", "packet 100"),
+	FIRST_PACKET("2,000", "packet 2000"),
 	{"100,000 instances: DNS answers a second, one question at a time", METRIC_ANSWERS,
 		{{"registry", "dns", 64, 100000}, "sluice"}, {{0}, NULL}, AT_LEAST, 20000},
 	{"100,000 instances: us from a change until 5,000 who wait have heard", METRIC_LATENCY_MAX,

@@ -216,7 +216,7 @@ static int take_size(struct session *s, struct lb *lb, bool full)
 	int rc;
 
 	memset(lb->backend, BALANCE_NONE, lb->connections);
-	balance_init(&lb->frames, s->kind.size, s->peer->mac);
+	balance_init(&lb->frames, s->kind.size, s->peer->mac, BALANCE_VIP_PORT);
 	exchange_init(&lb->x, s->fronts, s->o->window, s->stop);
 	lb->x.items = s->kind.count;
 	lb->x.write = write_frames;

@@ -56,22 +56,43 @@ int asking_end(struct asking *a, struct trial *t, uint64_t start, int rc)
 
 /* --- registrations -------------------------------------------------------------------------------------- */
 
-int asking_enlist(struct asking *a, const char *service)
+static int ask(struct asking *a, const char *path, const char *body)
 {
-	unsigned n = a->instances++;
 	uint64_t index;
-	char body[256];
-	int rc;
+	int rc = asker_send(a->http, "PUT", path, body);
 
-	snprintf(body, sizeof(body),
-		"{\"Name\":\"%s\",\"ID\":\"i%u\",\"Address\":\"10.%u.%u.%u\",\"Port\":80}", service, n,
-		n >> 16 & 255, n >> 8 & 255, n & 255);
-	rc = asker_send(a->http, "PUT", "/v1/agent/service/register", body);
 	if (rc == 0)
 		rc = asker_receive(a->http, &index);
 	if (rc < 0)
 		return rc;
 	return rc == ASKING_OK ? 0 : -EPROTO;
+}
+
+int asking_put(struct asking *a, const char *service, const char *id, const char *address, uint16_t port)
+{
+	char body[256];
+
+	snprintf(body, sizeof(body), "{\"Name\":\"%s\",\"ID\":\"%s\",\"Address\":\"%s\",\"Port\":%u}",
+		service, id, address, port);
+	return ask(a, "/v1/agent/service/register", body);
+}
+
+int asking_remove(struct asking *a, const char *id)
+{
+	char path[96];
+
+	snprintf(path, sizeof(path), "/v1/agent/service/deregister/%s", id);
+	return ask(a, path, "");
+}
+
+int asking_enlist(struct asking *a, const char *service)
+{
+	unsigned n = a->instances++;
+	char id[16], address[16];
+
+	snprintf(id, sizeof(id), "i%u", n);
+	snprintf(address, sizeof(address), "10.%u.%u.%u", n >> 16 & 63, n >> 8 & 255, n & 255);
+	return asking_put(a, service, id, address, 80);
 }
 
 static int take_registrations(struct asking *a)
@@ -140,7 +161,7 @@ static int take_questions(struct asking *a)
 int registry_take(struct session *s)
 {
 	int (*const trials[])(struct asking * a) = {
-		take_registrations, take_first_answers, take_questions, waiting_take};
+		take_registrations, take_first_answers, first_take, take_questions, waiting_take};
 	struct asking a = {.s = s, .http = -1, .dns = -1};
 	int rc = 0;
 
