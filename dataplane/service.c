@@ -156,13 +156,29 @@ static uint32_t free_service(const struct lb *lb)
 	return i;
 }
 
+/* The same as lb_find_backend() for who asks in the order of backends: goes on from *at, 0 at first. */
+static bool find_next(const struct lb *lb, const struct service *s, uint32_t *at,
+	const struct dp_backend *what, uint16_t *id)
+{
+	int c = -1;
+
+	while (s && *at < s->nbackends && (c = compare_with(lb, s->backend[*at], what)) < 0)
+		(*at)++;
+	if (c == 0)
+		*id = s->backend[*at];
+	return c == 0;
+}
+
 static void delete_missing(struct lb *lb, const struct service *from, const struct service *in)
 {
+	uint32_t at = 0;
+
 	for (uint32_t i = 0; from && i < from->nbackends; i++) {
 		const struct backend *b = backend_get(lb->backends, from->backend[i]);
+		const struct dp_backend what = {.address = b->ip, .port = __builtin_bswap16(b->port)};
 		uint16_t id;
 
-		if (lb_find_backend(lb, in, b->ip, __builtin_bswap16(b->port), &id) || id != b->id)
+		if (!find_next(lb, in, &at, &what, &id) || id != b->id)
 			backend_delete(lb->backends, b->id);
 	}
 }
@@ -171,12 +187,13 @@ static void delete_missing(struct lb *lb, const struct service *from, const stru
 static int take_ids(struct lb *lb, const struct dp_service *spec, const struct dp_backend *sorted,
 	const struct service *old, struct service *s)
 {
+	uint32_t at = 0;
 	int rc = 0;
 
 	for (uint32_t i = 0; i < spec->nbackends && !rc; i++) {
 		uint16_t *id = &s->backend[i];
 
-		if (lb_find_backend(lb, old, sorted[i].address, sorted[i].port, id))
+		if (!find_next(lb, old, &at, &sorted[i], id))
 			rc = backend_new(lb->backends, spec, &sorted[i], s->id, id);
 		if (!rc)
 			s->nbackends++;
