@@ -9,6 +9,7 @@
  *   dns_cache.c     answers that still hold
  *   dns_name.c      what a name stands for
  *   dns_resolve.c   from a name to an answer: nodes, addresses, the zone itself
+ *   dns_reverse.c   who has an address
  *   dns_service.c   the instances of a service
  *   dns_record.c    records in wire format, by ldns
  *   dns_forward.c   other names, at recursors
@@ -177,7 +178,9 @@ enum dns_kind {
 struct dns_name {
 	enum dns_kind kind;
 	char name[DNS_NAME_MAX + 1]; /* what is before the kind */
+	int family;		     /* of the address: AF_INET, AF_INET6 */
 	uint32_t address;
+	uint8_t address6[16];
 };
 
 void dns_name_read(const struct dns *dns, const struct dns_query *query, struct dns_name *name);
@@ -226,6 +229,10 @@ unsigned dns_put_host(
 void dns_node_name(const struct dns *dns, const char *node, char out[512]);
 /** Every healthy instance that has the tag. NXDOMAIN when there is none. */
 void dns_put_service(struct dns_build *build, struct service *service, const char *tag);
+
+/* dns_reverse.c */
+/** The port, nodes and services that have the address; without any it is the recursors' or NXDOMAIN. */
+void dns_put_reverse(struct dns_build *build, const struct dns_name *name);
 
 /* dns_udp.c */
 void dns_udp_ready(evutil_socket_t fd, short what, void *place);

@@ -2,8 +2,9 @@
  * dns_name.c: what a name stands for. The forms are Consul's:
  *
  *   [TAG.]SERVICE.service[.DC].DOMAIN     NODE.node[.DC].DOMAIN     SERVICE.virtual[.DC].DOMAIN
- *   _SERVICE._TAG[.service][.DC].DOMAIN   HEXIP.addr[.DC].DOMAIN    D.C.B.A.in-addr.arpa
+ *   _SERVICE._TAG[.service][.DC].DOMAIN   HEXIP.addr[.DC].DOMAIN    D.C.B.A.in-addr.arpa, ....ip6.arpa
  *
+ * where .DC may be .DC.dc too,
  * and inside a network NAME or NAME.NETWORK, for its services and ports.
  */
 #include <arpa/inet.h>
@@ -66,13 +67,25 @@ static enum dns_kind kind_of(char *name, bool has_datacenter)
 	return is_rfc2782(name) ? DNS_RFC2782 : DNS_NONE;
 }
 
-static bool reverse(char *name, uint32_t *address)
+/* 32 digits, the last first, and dots between them */
+static bool reverse6(const char *name, uint8_t address[16])
+{
+	memset(address, 0, 16);
+	for (unsigned i = 0; i < 32; i++) {
+		const char *digits = "0123456789abcdef", *at = strchr(digits, name[2 * i]);
+
+		if (!at || !*at || name[2 * i + 1] != (i < 31 ? '.' : '\0'))
+			return false;
+		address[15 - i / 2] |= (uint8_t)((at - digits) << 4 * (i % 2));
+	}
+	return true;
+}
+
+static bool reverse4(const char *name, uint32_t *address)
 {
 	unsigned part[4];
 	int used = 0;
 
-	if (!strip(name, "in-addr.arpa"))
-		return false;
 	if (sscanf(name, "%3u.%3u.%3u.%3u%n", &part[0], &part[1], &part[2], &part[3], &used) != 4 ||
 		name[used])
 		return false;
@@ -81,6 +94,19 @@ static bool reverse(char *name, uint32_t *address)
 			return false;
 	*address = htonl(part[3] << 24 | part[2] << 16 | part[1] << 8 | part[0]);
 	return true;
+}
+
+static bool reverse(struct dns_name *name)
+{
+	if (strip(name->name, "in-addr.arpa")) {
+		name->family = AF_INET;
+		return reverse4(name->name, &name->address);
+	}
+	if (strip(name->name, "ip6.arpa")) {
+		name->family = AF_INET6;
+		return reverse6(name->name, name->address6);
+	}
+	return false;
 }
 
 /* A bare name belongs to the network, as does what ends in the network's; nothing else does, so that no
@@ -94,6 +120,15 @@ static enum dns_kind local(const struct dns_query *query, char *name)
 	return strchr(name, '.') ? DNS_OUTSIDE : DNS_LOCAL;
 }
 
+/* "DC", or "DC.dc" as Consul has it since it knows other suffixes. */
+static bool strip_datacenter(const struct dns *dns, char *name)
+{
+	char explicit[DNS_NAME_MAX + 1];
+
+	snprintf(explicit, sizeof(explicit), "%s.dc", dns->datacenter);
+	return strip(name, explicit) || strip(name, dns->datacenter);
+}
+
 void dns_name_read(const struct dns *dns, const struct dns_query *query, struct dns_name *name)
 {
 	bool has_datacenter;
@@ -101,9 +136,9 @@ void dns_name_read(const struct dns *dns, const struct dns_query *query, struct 
 	memcpy(name->name, query->name, sizeof(name->name));
 	name->address = 0;
 	if (strip(name->name, dns->domain)) {
-		has_datacenter = strip(name->name, dns->datacenter);
+		has_datacenter = strip_datacenter(dns, name->name);
 		name->kind = kind_of(name->name, has_datacenter);
-	} else if (reverse(name->name, &name->address)) {
+	} else if (reverse(name)) {
 		name->kind = DNS_REVERSE;
 	} else {
 		memcpy(name->name, query->name, sizeof(name->name));

@@ -12,8 +12,6 @@
 
 #include "registry/dns_inside.h"
 
-enum { PTRS_MAX = 16 };
-
 static void missing(struct dns_build *build)
 {
 	build->answer->rcode = LDNS_RCODE_NXDOMAIN;
@@ -85,20 +83,51 @@ static const struct reg_node *node_named(struct registry *reg, const char *name)
 	return node;
 }
 
+/* The key with = and ` quoted, and blanks at its ends (RFC 1464). */
+static size_t quote_key(const char *key, char *out, size_t room)
+{
+	size_t begin = strspn(key, " "), end = strlen(key), used = 0;
+
+	while (end > begin && key[end - 1] == ' ')
+		end--;
+	for (size_t i = 0; key[i] && used + 2 < room; i++) {
+		if (key[i] == '=' || key[i] == '`' || i < begin || i >= end)
+			out[used++] = '`';
+		out[used++] = key[i];
+	}
+	out[used] = '\0';
+	return used;
+}
+
+/* "key=value"; of a key that begins with rfc1035- the value alone. */
+static void put_meta(struct dns_build *build, uint32_t ttl, const struct reg_pair *meta)
+{
+	bool alone = strncasecmp(meta->key, "rfc1035-", strlen("rfc1035-")) == 0;
+	char text[1024];
+	size_t used = alone ? 0 : quote_key(meta->key, text, sizeof(text) / 2);
+
+	if (!alone)
+		text[used++] = '=';
+	for (const char *at = meta->value; *at && used + 2 < sizeof(text); at++) {
+		if (*at == '`' && !alone)
+			text[used++] = '`';
+		text[used++] = *at;
+	}
+	text[used] = '\0';
+	dns_put_txt(build, ttl, text);
+}
+
 static void put_node(struct dns_build *build, const struct dns_name *name)
 {
 	const struct reg_node *node = node_named(build->dns->reg, name->name);
 	uint32_t ttl = build->dns->config.node_ttl_s;
-	char text[1024];
 
 	if (!node) {
 		missing(build);
 		return;
 	}
-	for (unsigned i = 0; dns_wants(build, LDNS_RR_TYPE_TXT) && i < node->nmeta; i++) {
-		snprintf(text, sizeof(text), "%s=%s", node->meta[i].key, node->meta[i].value);
-		dns_put_txt(build, ttl, text);
-	}
+	for (unsigned i = 0; dns_wants(build, LDNS_RR_TYPE_TXT) && i < node->nmeta; i++)
+		put_meta(build, ttl, &node->meta[i]);
 	if (!build->answer->answer.count || build->query->type == LDNS_RR_TYPE_ANY)
 		dns_put_host(build, DNS_ANSWER, NULL, ttl, node->address);
 }
@@ -123,67 +152,6 @@ static void put_addr(struct dns_build *build, const struct dns_name *name)
 		dns_put_a(build, DNS_ANSWER, NULL, build->dns->config.node_ttl_s, ip4);
 	if (len == 32 && dns_wants(build, LDNS_RR_TYPE_AAAA))
 		dns_put_aaaa(build, DNS_ANSWER, NULL, build->dns->config.node_ttl_s, address);
-}
-
-static void put_ptr(struct dns_build *build, const char *name)
-{
-	dns_put_name(build, DNS_ANSWER, NULL, LDNS_RR_TYPE_PTR, build->dns->config.node_ttl_s, name);
-}
-
-/* The port, nodes and services that have the address. Returns how many there are. */
-static unsigned put_names_of(struct dns_build *build, uint32_t address)
-{
-	const struct dns *dns = build->dns;
-	const char *network = build->query->place->network, *port = NULL, *last = "";
-	const struct backend *backend;
-	const struct host *host;
-	char text[512];
-	unsigned n = 0;
-
-	if (network[0])
-		port = dns->config.port_name(dns->config.ctx, network, address);
-	if (port) {
-		snprintf(text, sizeof(text), "%s.%s", port, network);
-		put_ptr(build, text);
-		n++;
-	}
-	for (size_t i = 0; i < dns->reg->nodes.count && n < PTRS_MAX; i++) {
-		const struct node *node = dns->reg->nodes.item[i];
-		struct in_addr ip;
-
-		if (inet_pton(AF_INET, node->pub.address, &ip) != 1 || ip.s_addr != address)
-			continue;
-		dns_node_name(dns, node->pub.name, text);
-		put_ptr(build, text);
-		n++;
-	}
-	HASH_FIND(hh, dns->reg->hosts, &address, sizeof(address), host);
-	for (backend = host ? LIST_FIRST(&host->backends) : NULL; backend && n < PTRS_MAX;
-		backend = LIST_NEXT(backend, same_host)) {
-		if (strcmp(backend->service->def.name, last) == 0)
-			continue;
-		last = backend->service->def.name;
-		snprintf(text, sizeof(text), "%s.service.%s.%s", last, dns->datacenter, dns->domain);
-		put_ptr(build, text);
-		n++;
-	}
-	return n;
-}
-
-static void put_reverse(struct dns_build *build, const struct dns_name *name)
-{
-	struct dns_answer *answer = build->answer;
-	unsigned n;
-
-	answer->basis.whole = registry_generation(build->dns->reg) + 1;
-	answer->basis.ports = build->dns->ports;
-	n = put_names_of(build, name->address);
-	if (!n && build->dns->nrecursors)
-		answer->forward = true;
-	else if (!n)
-		missing(build);
-	if (!dns_wants(build, LDNS_RR_TYPE_PTR))
-		answer->answer.count = 0;
 }
 
 /* Of a service of the network its vip, or its instances; else the port called so. */
@@ -233,7 +201,7 @@ static void (*const kinds[])(struct dns_build *build, const struct dns_name *nam
 	[DNS_VIRTUAL] = put_virtual,
 	[DNS_NODE] = put_node,
 	[DNS_ADDR] = put_addr,
-	[DNS_REVERSE] = put_reverse,
+	[DNS_REVERSE] = dns_put_reverse,
 	[DNS_LOCAL] = put_local,
 };
 

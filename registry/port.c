@@ -48,13 +48,8 @@ void port_refresh(struct backend *backend)
 
 int port_attach(struct backend *backend)
 {
-	struct host *host;
+	struct host *host = host_get(backend->service->reg, backend->pub.address);
 
-	if (!backend->pub.address) {
-		port_refresh(backend);
-		return 0;
-	}
-	host = host_get(backend->service->reg, backend->pub.address);
 	if (!host)
 		return -ENOMEM;
 	backend->host = host;
@@ -92,7 +87,7 @@ static void follow(struct backend *backend, int state)
 
 void registry_port_changed(struct registry *reg, const char *network, uint32_t address, int state)
 {
-	struct host *host = host_find(reg, address);
+	struct host *host = address ? host_find(reg, address) : NULL;
 	struct backend *backend;
 
 	if (!host)

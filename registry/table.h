@@ -86,7 +86,7 @@ struct node {
 	UT_hash_handle hh;
 };
 
-/* The backends at one address, of all services. */
+/* The backends at one address, of all services; at address 0 those without an IPv4 address of their own. */
 struct host {
 	uint32_t address;
 	LIST_HEAD(, backend) backends;

@@ -51,7 +51,10 @@ def world(start_sluiced):
     world.consul.register("far", ID="f1", Address="far.example.org", Port=443)
     world.consul.register("Capital", ID="c1", Address="10.1.0.14", Port=80)
     world.consul.register("here", ID="h1", Port=90)
-    world.consul.put("catalog/register", {"Node": "db7", "Address": "192.0.2.7", "NodeMeta": {"rack": "r 1"}})
+    world.consul.put("catalog/register", {"Node": "db7", "Address": "192.0.2.7", "NodeMeta": {
+        "rack": "r 1", "rfc1035-note": "a=`b", " a=`b ": "c=`d"}})
+    world.consul.put("catalog/register", {"Node": "db8", "Address": "2001:DB8::8"})
+    world.consul.put("catalog/register", {"Node": "db9", "Address": "db9.example.org", "NodeMeta": {"rack": "2"}})
     world.daemon.rpc("network.add", name="n", mode="bridge", subnet="10.1.0.0/24")
     world.daemon.rpc("service.add", name="web", network="n", vip=VIP, port=80, protocol="tcp")
     return world
@@ -78,12 +81,22 @@ ANSWERS = [  # name, type, data
     ("web.virtual.consul", "A", [VIP]),
     ("edge1.node.consul", "A", ["192.0.2.9"]),
     ("db7.node.dc1.consul", "A", ["192.0.2.7"]),
-    ("DB7.node.consul", "TXT", ['"rack=r 1"']),
+    ("DB7.node.consul", "TXT", ['"` a`=``b` =c=``d"', '"a=`b"', '"rack=r 1"']),
+    ("db8.node.consul", "AAAA", ["2001:db8::8"]),
+    ("db9.node.consul", "CNAME", ["db9.example.org."]),
+    ("db9.node.consul", "TXT", ['"rack=2"']),
+    ("web.service.dc1.dc.consul", "A", ["10.1.0.11", "10.1.0.12"]),
+    ("_web._v1.service.dc1.dc.consul", "SRV", ["1 5 8081 0a01000b.addr.dc1.consul."]),
+    ("web.virtual.dc1.dc.consul", "A", [VIP]),
+    ("db7.node.dc1.dc.consul", "A", ["192.0.2.7"]),
+    ("0a01020f.addr.dc1.dc.consul", "A", ["10.1.2.15"]),
     ("0a01020f.addr.consul", "A", ["10.1.2.15"]),
     ("0A01020F.addr.dc1.consul", "A", ["10.1.2.15"]),
     ("20010db8000000000000000000000001.addr.consul", "AAAA", ["2001:db8::1"]),
     ("7.2.0.192.in-addr.arpa", "PTR", ["db7.node.dc1.consul."]),
     ("12.0.1.10.in-addr.arpa", "PTR", ["web.service.dc1.consul."]),
+    ("8." + "0." * 23 + "8.b.d.0.1.0.0.2.ip6.arpa", "PTR", ["db8.node.dc1.consul."]),
+    ("1." + "0." * 23 + "8.B.D.0.1.0.0.2.IP6.Arpa", "PTR", ["six.service.dc1.consul."]),
     ("consul", "NS", ["edge1.node.dc1.consul."]),
 ]
 
@@ -129,6 +142,14 @@ NOTHING = [  # name, type, status
     ("sick.service.consul", "SRV", "NXDOMAIN"),
     ("v9.web.service.consul", "A", "NXDOMAIN"),
     ("web.service.dc9.consul", "A", "NXDOMAIN"),
+    ("web.service.dc9.dc.consul", "A", "NXDOMAIN"),
+    ("web.service.default.ns.consul", "A", "NXDOMAIN"),  # of Consul Enterprise alone
+    ("web.service.default.ns.default.ap.dc1.dc.consul", "A", "NXDOMAIN"),
+    ("web.service.other.peer.consul", "A", "NXDOMAIN"),
+    ("web.query.consul", "A", "NXDOMAIN"),
+    ("web.connect.consul", "A", "NXDOMAIN"),
+    ("web.ingress.consul", "A", "NXDOMAIN"),
+    ("dc1.dc.consul", "A", "NOERROR"),
     ("web.consul", "A", "NXDOMAIN"),
     ("nobody.node.consul", "A", "NXDOMAIN"),
     ("here.virtual.consul", "A", "NXDOMAIN"),
@@ -137,6 +158,7 @@ NOTHING = [  # name, type, status
     ("web\\000.service.consul", "A", "NXDOMAIN"),
     ("web\\.service.consul", "A", "NXDOMAIN"),
     ("1.1.1.10.in-addr.arpa", "PTR", "NXDOMAIN"),
+    ("2." + "0." * 23 + "8.b.d.0.1.0.0.2.ip6.arpa", "PTR", "NXDOMAIN"),
 ]
 
 

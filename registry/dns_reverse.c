@@ -1,0 +1,110 @@
+/* dns_reverse.c: who has an address: ports, nodes and services. */
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "registry/dns_inside.h"
+
+enum { PTRS_MAX = 16 };
+
+struct finding {
+	struct dns_build *build;
+	const struct dns_name *name;
+	unsigned n;
+};
+
+static void put_ptr(struct finding *finding, const char *name)
+{
+	const struct dns *dns = finding->build->dns;
+
+	dns_put_name(finding->build, DNS_ANSWER, NULL, LDNS_RR_TYPE_PTR, dns->config.node_ttl_s, name);
+	finding->n++;
+}
+
+/* Is `host` the address in question? */
+static bool is_it(const struct dns_name *name, const char *host)
+{
+	uint8_t address[16];
+
+	if (inet_pton(name->family, host, address) != 1)
+		return false;
+	return name->family == AF_INET ? memcmp(address, &name->address, 4) == 0
+				       : memcmp(address, name->address6, 16) == 0;
+}
+
+static void put_port(struct finding *finding)
+{
+	const struct dns *dns = finding->build->dns;
+	const char *network = finding->build->query->place->network, *port = NULL;
+	char text[512];
+
+	if (network[0] && finding->name->family == AF_INET)
+		port = dns->config.port_name(dns->config.ctx, network, finding->name->address);
+	if (!port)
+		return;
+	snprintf(text, sizeof(text), "%s.%s", port, network);
+	put_ptr(finding, text);
+}
+
+static void put_nodes(struct finding *finding)
+{
+	const struct dns *dns = finding->build->dns;
+	char text[512];
+
+	for (size_t i = 0; i < dns->reg->nodes.count && finding->n < PTRS_MAX; i++) {
+		const struct node *node = dns->reg->nodes.item[i];
+
+		if (!is_it(finding->name, node->pub.address))
+			continue;
+		dns_node_name(dns, node->pub.name, text);
+		put_ptr(finding, text);
+	}
+}
+
+/* An IPv6 address is kept as text, with the instances that have no IPv4 address. */
+static bool has_address(const struct finding *finding, const struct backend *backend)
+{
+	const struct reg_about *about = backend->pub.about;
+
+	if (finding->name->family == AF_INET)
+		return true;
+	return about && about->host && is_it(finding->name, about->host);
+}
+
+static void put_services(struct finding *finding)
+{
+	const struct dns *dns = finding->build->dns;
+	uint32_t address = finding->name->family == AF_INET ? finding->name->address : 0;
+	const struct backend *backend;
+	const struct host *host;
+	const char *last = "";
+	char text[512];
+
+	HASH_FIND(hh, dns->reg->hosts, &address, sizeof(address), host);
+	for (backend = host ? LIST_FIRST(&host->backends) : NULL; backend && finding->n < PTRS_MAX;
+		backend = LIST_NEXT(backend, same_host)) {
+		if (strcmp(backend->service->def.name, last) == 0 || !has_address(finding, backend))
+			continue;
+		last = backend->service->def.name;
+		snprintf(text, sizeof(text), "%s.service.%s.%s", last, dns->datacenter, dns->domain);
+		put_ptr(finding, text);
+	}
+}
+
+void dns_put_reverse(struct dns_build *build, const struct dns_name *name)
+{
+	struct finding finding = {.build = build, .name = name};
+	struct dns_answer *answer = build->answer;
+
+	answer->basis.whole = registry_generation(build->dns->reg) + 1;
+	answer->basis.ports = build->dns->ports;
+	put_port(&finding);
+	put_nodes(&finding);
+	put_services(&finding);
+	if (!finding.n && build->dns->nrecursors)
+		answer->forward = true;
+	else if (!finding.n)
+		answer->rcode = LDNS_RCODE_NXDOMAIN;
+	if (!dns_wants(build, LDNS_RR_TYPE_PTR))
+		answer->answer.count = 0;
+}
