@@ -254,6 +254,22 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
 	conn_free(arg);
 }
 
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83 /* since Linux 6.16; the headers may be older than the kernel */
+#endif
+
+/*
+ * A file that a client passes beside its bytes is closed by whoever reads them, and to close one may take as
+ * long as the client likes: a TCP socket that lingers held up this thread for all of its time. So nobody may
+ * pass any. A connection has what its listener has from its first moment. Kernels before 6.16 don't know it.
+ */
+static void refuse_files(int fd)
+{
+	int allowed = 0;
+
+	setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &allowed, sizeof(allowed));
+}
+
 static void on_accept(
 	struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address, int len, void *arg)
 {
@@ -333,6 +349,8 @@ static int listen_at(struct event_base *base, struct rpc *rpc, struct api_err *e
 			2 * RPC_CONNS, (struct sockaddr *)&address, sizeof(address));
 	rc = rpc->listener ? 0 : -errno;
 	umask(mask);
+	if (!rc)
+		refuse_files(evconnlistener_get_fd(rpc->listener));
 	if (rc)
 		api_fail(err, API_INTERNAL, "control.socket", "%s: %s", rpc->path, strerror(-rc));
 	return rc;

@@ -1,11 +1,14 @@
 """Nobody holds the daemon: slow clients of the HTTP API are cut off, connections and waiting queries are bounded."""
 
+import http.client
 import socket
+import ssl
 import threading
 
 import pytest
 
 from rig import wait
+from rig.certs import Authority
 from rig.consul import Consul
 from rig.ports import free_port
 
@@ -75,6 +78,30 @@ def test_who_is_slow_to_ask_is_cut_off(start):
 
     wait.until(all_are_gone, f"cut off: {list(slow)}")
     assert consul.get("kv/a").status == 404
+
+
+def test_who_stalls_a_handshake_is_cut_off(start, tmp_path):
+    """Each of them holds a connection; the fourth is served once they have been cut off, and none came back."""
+    ours = Authority(tmp_path, "ours")
+    cert, key = ours.issue("server")
+    consul = start(http_timeout_s=SLOW_S, http_connections=3, http_tls_cert=str(cert), http_tls_key=str(key))
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    hello = ssl.create_default_context(cafile=ours.cert).wrap_bio(incoming, outgoing, server_hostname="localhost")
+    with pytest.raises(ssl.SSLWantReadError):
+        hello.do_handshake()
+    hello = outgoing.read()
+    stalled = {"nothing": b"", "half a hello": hello[:len(hello) // 2], "a hello and no more": hello}
+    for name, data in list(stalled.items()):
+        sock = stalled[name] = connect(consul)
+        sock.sendall(data)
+    honest = http.client.HTTPSConnection("localhost", consul.port, timeout=wait.PATIENCE_S,
+                                         context=ssl.create_default_context(cafile=ours.cert))
+    honest.request("GET", "/v1/status/leader")
+    assert honest.getresponse().status == 200
+    honest.close()
+    for name, sock in stalled.items():
+        wait.until(lambda sock=sock: is_hung_up(sock), f"cut off: {name}")
+        sock.close()
 
 
 def test_who_does_not_take_the_answer_is_cut_off(start):

@@ -40,6 +40,25 @@ def test_not_a_request(client, request_):
     assert client.call("version")["version"]
 
 
+def test_nobody_passes_files(daemon):
+    """Whoever reads them would have to close them, for as long as a socket lingers."""
+    near, far = socket.socketpair()
+    with near, far:
+        try:
+            far.setsockopt(socket.SOL_SOCKET, 83, 0)  # SO_PASSRIGHTS
+        except OSError:
+            pytest.skip("needs Linux 6.16: this kernel cannot refuse files that are passed")
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(wait.PATIENCE_S)
+            client.connect(str(daemon.socket))
+            with pytest.raises(PermissionError):
+                socket.send_fds(client, [b'{"id":1,"method":"version"}\n'], [near.fileno()])
+            client.sendall(b'{"id":1,"method":"version"}\n')
+            assert b"version" in client.recv(4096)
+            with pytest.raises(PermissionError):
+                socket.send_fds(client, [b'{"id":1,"method":"version"}\n'], [near.fileno()])
+
+
 def test_a_line_may_be_long_but_not_endless(daemon):
     with Connection(daemon.socket) as client:
         client.send(json.dumps({"id": 1, "method": "network.show", "params": {"name": "x" * 900_000}}) + "\n")
