@@ -6,6 +6,11 @@ import threading
 import time
 from urllib.parse import quote, urlencode
 
+# an instance with every field that a registration may have
+WEB = {"ID": "web-1", "Name": "web", "Tags": ["primary", "v2"], "Address": "10.1.0.1", "Port": 8080,
+       "Meta": {"zone": "a"}, "Weights": {"Passing": 10, "Warning": 2}, "EnableTagOverride": True,
+       "TaggedAddresses": {"wan": {"Address": "198.51.100.7", "Port": 80}}}
+
 
 class Reply:
     """Status, headers and body of an answer; `json` is the body read as such."""

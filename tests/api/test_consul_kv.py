@@ -1,0 +1,95 @@
+"""Keys, sessions and locks of Consul's HTTP API."""
+
+import base64
+
+from rig.consul import Waiting
+
+
+def value(reply):
+    return base64.b64decode(reply.json[0]["Value"])
+
+
+def test_keys(consul):
+    assert consul.get("kv/a").status == 404
+    assert consul.put("kv/a/b", b"\x00one\xff", flags=7).json is True
+    reply = consul.get("kv/a/b")
+    entry = reply.json[0]
+    assert value(reply) == b"\x00one\xff" and entry["Flags"] == 7 and entry["Key"] == "a/b"
+    assert entry["CreateIndex"] == entry["ModifyIndex"] == reply.index
+    assert consul.get("kv/a/b", raw=None).body == b"\x00one\xff"
+    consul.put("kv/a/c", b"two")
+    consul.put("kv/a/d/e", b"")
+    assert [entry["Key"] for entry in consul.get("kv/a/", recurse=None).json] == ["a/b", "a/c", "a/d/e"]
+    assert consul.get("kv/a/d/e").json[0]["Value"] is None
+    assert consul.get("kv/a/", keys=None).json == ["a/b", "a/c", "a/d/e"]
+    assert consul.get("kv/a/", keys=None, separator="/").json == ["a/b", "a/c", "a/d/"]
+    assert consul.request("DELETE", "kv/a/b").json is True
+    assert consul.get("kv/a/b").status == 404
+    assert consul.request("DELETE", "kv/a", recurse=None).json is True
+    assert consul.get("kv/", recurse=None).status == 404
+
+
+def test_keys_compare_and_set(consul):
+    assert consul.put("kv/a", b"1", cas=5).json is False
+    assert consul.put("kv/a", b"1", cas=0).json is True
+    assert consul.put("kv/a", b"2", cas=0).json is False
+    modified = consul.get("kv/a").json[0]["ModifyIndex"]
+    assert consul.put("kv/a", b"2", cas=modified).json is True
+    assert consul.request("DELETE", "kv/a", cas=modified).json is False
+    assert value(consul.get("kv/a")) == b"2"
+
+
+def test_keys_are_bounded(consul):
+    assert consul.put("kv/a", b"x" * (512 * 1024 + 1)).status == 413
+    assert consul.put("kv/" + "k" * 600, b"x").status == 400
+    assert consul.put("kv/", b"x").status == 400
+
+
+def test_a_query_waits_for_its_key(consul):
+    consul.put("kv/a/b", b"1")
+    seen = consul.get("kv/a/b").index
+    waiting = Waiting(consul, "kv/a/b", index=seen, wait="60s")
+    consul.put("kv/x", b"1")
+    assert waiting.waits()
+    consul.put("kv/a/b", b"2")
+    reply = waiting.result()
+    assert value(reply) == b"2" and reply.index > seen
+    waiting = Waiting(consul, "kv/a/", index=reply.index, wait="60s", recurse=None)
+    consul.request("DELETE", "kv/a/b")
+    assert waiting.result().status == 404
+
+
+def test_locks(consul):
+    first, second = (consul.put("session/create", {"Name": name, "LockDelay": "0s"}).json["ID"] for name in "ab")
+    assert consul.put("kv/lock", b"1", acquire=first).json is True
+    assert consul.put("kv/lock", b"2", acquire=second).json is False
+    entry = consul.get("kv/lock").json[0]
+    assert entry["Session"] == first and entry["LockIndex"] == 1
+    assert consul.put("kv/lock", b"1", release=second).json is False
+    assert consul.put("kv/lock", b"1", release=first).json is True
+    assert consul.put("kv/lock", b"2", acquire=second).json is True
+    assert consul.put("kv/lock", b"2", acquire="nosuch").status == 500
+    assert consul.get(f"session/info/{second}").json[0]["Name"] == "b"
+    assert len(consul.get("session/list").json) == len(consul.get("session/node/edge1").json) == 2
+    assert consul.put(f"session/renew/{second}").json[0]["ID"] == second
+    assert consul.put(f"session/destroy/{second}").json is True
+    assert "Session" not in consul.get("kv/lock").json[0]
+    assert consul.put(f"session/renew/{second}").status == 404
+    third = consul.put("session/create", {"Behavior": "delete"}).json["ID"]
+    assert consul.put("kv/lock", b"3", acquire=third).json is True
+    consul.put(f"session/destroy/{third}")
+    assert consul.get("kv/lock").status == 404
+    assert consul.put("session/create", {"TTL": "1s"}).status == 400
+
+
+def test_keys_survive_a_crash(start_consul):
+    daemon, consul = start_consul()
+    for length in range(5):
+        consul.put(f"kv/{length}", b"\x00" * length, flags=length)
+    consul.put("kv/gone", b"x")
+    consul.request("DELETE", "kv/gone", durable=None)
+    daemon.kill()
+    daemon.start()
+    for length in range(5):
+        assert consul.get(f"kv/{length}", raw=None).body == b"\x00" * length
+        assert consul.get(f"kv/{length}").json[0]["Flags"] == length
