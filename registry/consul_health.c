@@ -4,6 +4,7 @@
 
 #include "registry/consul.h"
 #include "registry/filter.h"
+#include "registry/http_part.h"
 
 struct listing {
 	struct http_request *rq;
@@ -28,10 +29,16 @@ static json_t *entry_json(struct http *http, const char *service, const struct r
 static bool add_entry(void *arg, const struct reg_backend *backend)
 {
 	struct listing *listing = arg;
+	json_t *entry;
 
-	if ((!listing->passing || backend->health == REG_PASSING) && consul_wanted(listing->rq, backend))
-		json_array_append_new(
-			listing->list, entry_json(listing->rq->http, listing->service, backend));
+	if ((listing->passing && backend->health != REG_PASSING) || !consul_wanted(listing->rq, backend))
+		return true;
+	entry = http_part_find(listing->rq, backend);
+	if (!entry) {
+		entry = entry_json(listing->rq->http, listing->service, backend);
+		http_part_put(listing->rq, backend, entry);
+	}
+	json_array_append_new(listing->list, entry);
 	return true;
 }
 

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "registry/http_part.h"
 #include "registry/http_server.h"
 #include "registry/http_share.h"
 
@@ -107,14 +108,16 @@ static bool park(struct http_request *rq, const struct http_view *view)
 /* The answer's text; NULL: it has been answered, with an error. */
 static struct http_text *render(struct http_request *rq, const struct http_view *view)
 {
-	size_t flags = JSON_ENCODE_ANY | (http_flag(rq, "pretty") ? JSON_INDENT(4) : JSON_COMPACT);
+	bool pretty = http_flag(rq, "pretty");
 	json_t *json = view->render(rq);
 	struct http_text *text = NULL;
 	char *plain;
 
 	if (!json)
 		return NULL;
-	plain = json_dumps(json, flags);
+	plain = pretty ? NULL : http_parts_join(rq->http->parts, json);
+	if (!plain)
+		plain = json_dumps(json, JSON_ENCODE_ANY | (pretty ? JSON_INDENT(4) : JSON_COMPACT));
 	json_decref(json);
 	if (plain)
 		text = http_text_new(plain);
@@ -207,10 +210,12 @@ static void on_answer(evutil_socket_t fd, short what, void *arg)
 		unpark(rq);
 		consider(rq, rq->view);
 	}
-	if (rq)
+	if (rq) {
 		answer_soon(http);
-	else
-		http_share_clear(&http->share);
+		return;
+	}
+	http_share_clear(&http->share);
+	http_parts_clear(&http->parts);
 }
 
 /* What every view takes: false when it has been answered with an error. */

@@ -8,6 +8,7 @@
  *   http_reply.c    status, headers, body; waits for the store when the client asked for that
  *   http_park.c     queries that wait for a change
  *   http_share.c    the text of an answer that several are given
+ *   http_part.c     parts that answers to several have in common
  *   http_param.c    what the query string says
  */
 #pragma once
@@ -23,6 +24,7 @@
 #include "registry/table.h"
 
 struct consul;
+struct http_parts;
 struct http_request;
 struct http_share;
 struct http_text;
@@ -82,7 +84,8 @@ struct http {
 	struct http_conn *conns;
 	unsigned nconns, nparked, sweeps;
 	struct http_waiting parked, woken;
-	struct event *answer;	  /* answers those woken */
+	struct event *answer; /* answers those woken */
+	struct http_parts *parts;
 	struct http_share *share; /* what they were told, until all of them have been */
 	struct http_text *kept;	  /* of the view that is kept, at this index; NULL: none */
 	uint64_t kept_index;
