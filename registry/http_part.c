@@ -8,15 +8,16 @@
 enum { BYTES_MAX = 16 << 20 }; /* kept at once */
 
 struct part {
-	const void *of;
-	json_t *json; /* with a reference, so that no other has its address */
+	const void *of,
+		*made; /* keys; the latter is json's address, which no other has while it is referred to */
+	json_t *json;
 	char *text;
 	size_t len;
 	UT_hash_handle by_of, by_json;
 };
 
 struct http_parts {
-	struct part *of, *json; /* the same ones, by either */
+	struct part *of, *made; /* the same ones, by either */
 	uint64_t generation;
 	size_t bytes;
 };
@@ -55,7 +56,7 @@ static bool link(struct http_parts *parts, struct part *part)
 	HASH_ADD(by_of, parts->of, of, sizeof(part->of), part);
 	if (!part->by_of.tbl)
 		return false;
-	HASH_ADD(by_json, parts->json, json, sizeof(part->json), part);
+	HASH_ADD(by_json, parts->made, made, sizeof(part->made), part);
 	if (part->by_json.tbl)
 		return true;
 	HASH_DELETE(by_of, parts->of, part);
@@ -74,6 +75,7 @@ void http_part_put(const struct http_request *rq, const void *of, json_t *json)
 	if (!part)
 		return;
 	part->of = of;
+	part->made = json;
 	part->json = json_incref(json);
 	part->text = json_dumps(json, JSON_COMPACT);
 	part->len = part->text ? strlen(part->text) : 0;
@@ -83,11 +85,11 @@ void http_part_put(const struct http_request *rq, const void *of, json_t *json)
 		part_free(part);
 }
 
-static const struct part *find_by_json(const struct http_parts *parts, const json_t *json)
+static const struct part *find_by_json(const struct http_parts *parts, const void *json)
 {
 	struct part *part;
 
-	HASH_FIND(by_json, parts->json, &json, sizeof(json), part);
+	HASH_FIND(by_json, parts->made, &json, sizeof(json), part);
 	return part;
 }
 
@@ -130,7 +132,7 @@ void http_parts_clear(struct http_parts **out)
 	if (!parts)
 		return;
 	part = parts->of;
-	HASH_CLEAR(by_json, parts->json);
+	HASH_CLEAR(by_json, parts->made);
 	HASH_CLEAR(by_of, parts->of);
 	for (; part; part = later) {
 		later = part->by_of.next;
