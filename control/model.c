@@ -76,7 +76,6 @@ int model_open(const struct model_config *config, struct model **out, struct api
 	TAILQ_INIT(&model->ports);
 	TAILQ_INIT(&model->vteps);
 	TAILQ_INIT(&model->fdbs);
-	TAILQ_INIT(&model->services);
 	clock_gettime(CLOCK_MONOTONIC, &model->started);
 
 	model->vhost_dir = strdup(config->vhost_dir);
@@ -110,13 +109,15 @@ fail:
 static void free_objects(struct model *model)
 {
 	struct model_network *network;
-	struct model_service *service;
+	struct model_service *service, *next;
 	struct model_port *port;
 	struct model_vtep *vtep;
 	struct model_fdb *fdb;
 
-	while ((service = TAILQ_FIRST(&model->services))) {
-		TAILQ_REMOVE(&model->services, service, link);
+	service = model->services;
+	HASH_CLEAR(hh, model->services);
+	for (; service; service = next) {
+		next = service->hh.next;
 		free(service);
 	}
 	while ((fdb = TAILQ_FIRST(&model->fdbs))) {

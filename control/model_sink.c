@@ -3,6 +3,7 @@
  */
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -16,20 +17,13 @@ struct model_service *model_service(struct model *model, const char *name)
 {
 	struct model_service *service;
 
-	TAILQ_FOREACH (service, &model->services, link)
-		if (!strcmp(service->name, name))
-			return service;
-	return NULL;
+	HASH_FIND_STR(model->services, name, service);
+	return service;
 }
 
 struct model_service *model_service_by_id(struct model *model, uint32_t id)
 {
-	struct model_service *service;
-
-	TAILQ_FOREACH (service, &model->services, link)
-		if (service->id == id)
-			return service;
-	return NULL;
+	return id < MODEL_IDS ? model->service_by_id[id] : NULL;
 }
 
 static void service_drop(struct model *model, struct model_service *service)
@@ -38,8 +32,26 @@ static void service_drop(struct model *model, struct model_service *service)
 
 	if (rc < 0)
 		log_line(LOG_ERR, "service %s stays in the dataplane: %s", service->name, strerror(-rc));
-	TAILQ_REMOVE(&model->services, service, link);
+	model->service_by_id[service->id] = NULL;
+	HASH_DEL(model->services, service);
 	free(service);
+}
+
+/* By its name; the dataplane does not have it yet. NULL: no memory. */
+static struct model_service *service_make(struct model *model, const char *name, uint16_t net)
+{
+	struct model_service *service = calloc(1, sizeof(*service));
+
+	if (!service)
+		return NULL;
+	snprintf(service->name, sizeof(service->name), "%s", name);
+	service->id = DP_SERVICE_NONE;
+	service->net = net;
+	HASH_ADD_STR(model->services, name, service);
+	if (service->hh.tbl)
+		return service;
+	free(service);
+	return NULL;
 }
 
 /* The backends that a vip balances, in the registry's order. Several of one address are one to it, with the
@@ -78,28 +90,21 @@ static int service_put(struct model *model, const struct reg_service *service, u
 		.backends = backends,
 		.nbackends = nbackend,
 	};
-	struct model_service *known = model_service(model, service->name);
-	struct model_service *made = NULL;
-	uint32_t id = known ? known->id : DP_SERVICE_NONE;
+	struct model_service *at = model_service(model, service->name);
 	int rc;
 
-	if (!known) {
-		made = calloc(1, sizeof(*made));
-		if (!made)
-			return dp_fail(why, -ENOMEM, "out of memory");
+	if (!at)
+		at = service_make(model, service->name, net);
+	if (!at)
+		return dp_fail(why, -ENOMEM, "out of memory");
+	rc = dp_service_put(model->dp, &spec, &at->id, why);
+	if (at->id != DP_SERVICE_NONE) {
+		model->service_by_id[at->id] = at;
+	} else {
+		HASH_DEL(model->services, at);
+		free(at);
 	}
-	rc = dp_service_put(model->dp, &spec, &id, why);
-	if (rc < 0) {
-		free(made);
-		return rc;
-	}
-	if (made) {
-		memcpy(made->name, service->name, sizeof(made->name));
-		made->id = id;
-		made->net = net;
-		TAILQ_INSERT_TAIL(&model->services, made, link);
-	}
-	return 0;
+	return rc;
 }
 
 static void apply(void *ctx, const struct reg_service *service, const struct reg_backend *const *backends,

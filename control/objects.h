@@ -11,6 +11,10 @@
 #include <sys/queue.h>
 #include <time.h>
 
+/* A failed allocation leaves the element out of the table, its hh.tbl NULL, instead of ending the process. */
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+
 #include "control/addr.h"
 #include "control/api.h"
 #include "control/gateway.h"
@@ -65,7 +69,7 @@ struct model_fdb {
 
 /* A service that has a vip in the dataplane. */
 struct model_service {
-	TAILQ_ENTRY(model_service) link;
+	UT_hash_handle hh; /* by name: asked for by each passive check at each of its turns */
 	char name[MODEL_NAME];
 	uint32_t id; /* the dataplane's */
 	uint16_t net;
@@ -75,7 +79,6 @@ TAILQ_HEAD(model_networks, model_network);
 TAILQ_HEAD(model_ports, model_port);
 TAILQ_HEAD(model_vteps, model_vtep);
 TAILQ_HEAD(model_fdbs, model_fdb);
-TAILQ_HEAD(model_services, model_service);
 
 struct model {
 	struct dp *dp;
@@ -87,11 +90,12 @@ struct model {
 	struct model_ports ports; /* uplinks too */
 	struct model_vteps vteps;
 	struct model_fdbs fdbs;
-	struct model_services services;
+	struct model_service *services;
 	struct dns *dns; /* told of networks and ports; NULL: none */
 	struct model_network *network_by_id[MODEL_IDS];
 	struct model_port *port_by_id[MODEL_IDS];
 	struct model_vtep *vtep_by_id[MODEL_IDS];
+	struct model_service *service_by_id[MODEL_IDS];
 	struct dp_err apply_err; /* why the dataplane did not take the last service; "" when it did */
 	void (*on_change)(void *arg, const char *method, const char *source, const json_t *params);
 	void *on_change_arg;
