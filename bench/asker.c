@@ -65,14 +65,12 @@ static size_t length_of(const char *text)
 	return (size_t)(end + 4 - text) + (length && length < end ? strtoul(length + 17, NULL, 10) : 0);
 }
 
-int asker_receive(int http, uint64_t *index)
+int asker_read(int http, char *text, size_t size)
 {
-	char text[ANSWER_MAX + 1];
-	const char *told;
 	size_t used = 0, whole = 0;
 
 	while (whole == 0 || used < whole) {
-		ssize_t n = recv(http, text + used, ANSWER_MAX - used, 0);
+		ssize_t n = recv(http, text + used, size - 1 - used, 0);
 
 		if (n <= 0)
 			return n < 0 ? -errno : -EPROTO;
@@ -80,14 +78,22 @@ int asker_receive(int http, uint64_t *index)
 		text[used] = '\0';
 		whole = length_of(text);
 	}
-	told = strcasestr(text, "\r\nX-Consul-Index:");
-	if (told)
-		*index = strtoull(told + 17, NULL, 10);
 	return strncmp(text, "HTTP/1.1 ", 9) == 0 ? (int)strtol(text + 9, NULL, 10) : -EPROTO;
 }
 
-/* RFC 1035, 4.1: a header with one question, for type A of class IN. Returns its bytes. */
-static size_t write_question(uint8_t question[128], uint16_t id, const char *name)
+int asker_receive(int http, uint64_t *index)
+{
+	char text[ANSWER_MAX + 1];
+	int status = asker_read(http, text, sizeof(text));
+	const char *told = status >= 0 ? strcasestr(text, "\r\nX-Consul-Index:") : NULL;
+
+	if (told)
+		*index = strtoull(told + 17, NULL, 10);
+	return status;
+}
+
+/* RFC 1035, 4.1: a header with one question, for type A of class IN. */
+size_t asker_question(uint8_t question[ASKER_QUESTION], uint16_t id, const char *name)
 {
 	static const char rest[] = "\7service\6consul\0\0\1\0\1";
 	const uint8_t header[12] = {(uint8_t)(id >> 8), (uint8_t)id, 1, 0, 0, 1};
@@ -104,8 +110,8 @@ static size_t write_question(uint8_t question[128], uint16_t id, const char *nam
 int asker_resolve(int dns, const char *name)
 {
 	static uint16_t id;
-	uint8_t question[128], answer[1500];
-	size_t len = write_question(question, ++id, name);
+	uint8_t question[ASKER_QUESTION], answer[1500];
+	size_t len = asker_question(question, ++id, name);
 	ssize_t n;
 
 	if (send(dns, question, len, 0) < 0)

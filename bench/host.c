@@ -159,3 +159,19 @@ double host_status_kb(pid_t pid, const char *format)
 	fclose(file);
 	return kb;
 }
+
+double host_thread_s(pid_t pid, pid_t tid)
+{
+	unsigned long long ns = 0;
+	char path[64];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/schedstat", pid, tid);
+	file = fopen(path, "re");
+	if (!file)
+		return 0;
+	if (fscanf(file, "%llu", &ns) != 1)
+		ns = 0;
+	fclose(file);
+	return (double)ns * 1e-9;
+}

@@ -37,6 +37,9 @@ void host_restore_huge_pages(void);
 /** The number of a line of /proc/PID/status, in kB: format "RssAnon: %lf"; 0: unknown. */
 double host_status_kb(pid_t pid, const char *format);
 
+/** Seconds that a thread of the process has run, exactly; 0: unknown. */
+double host_thread_s(pid_t pid, pid_t tid);
+
 /** Milliseconds that the hypervisor has taken from all cores since boot. */
 uint64_t host_stolen_ms(void);
 

@@ -25,6 +25,12 @@ enum metric {
 	METRIC_LATENCY_TAIL, /* p99 over p50 */
 	METRIC_ANSWERS,	     /* of a registry, a second */
 	METRIC_PARKED,	     /* MB that those who wait take */
+	METRIC_PROBES,	     /* of checks, a second */
+	METRIC_PROBE,	     /* microseconds of the control thread for each */
+	METRIC_CONTROL,	     /* percent of a core that the control thread takes */
+	METRIC_LATE_P99,     /* milliseconds by which 99 in 100 turns of checks come late at most */
+	METRIC_LATE_MAX,     /* ... all of them; 1,000: more than 100 */
+	METRIC_LATE,	     /* turns that came more than 50 ms late */
 	METRIC_CHANGES,	     /* of the switch's configuration, or readings of it, beside the traffic */
 	METRIC_CHANGE,	     /* milliseconds that one of them took whoever asked for it */
 	METRIC_BLOCKED,	     /* milliseconds' worth of the traffic that were lost: loss over load */

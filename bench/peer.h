@@ -21,7 +21,8 @@
  *	        prints lines: "socket PATH" for each port; "connects" when it connects to them rather than
  *	        listens; "pid N"; "version TEXT"; "command TEXT" (what it runs, for the reader); "mac MAC"
  *	        where the scenario needs one; "end NAME NETNS ADDRESS" for each namespace that a stream may
- *	        begin or end in (bulk); "registry HTTP DNS", the ports of 127.0.0.1 that it serves (registry).
+ *	        begin or end in (bulk), or checks go to
+ *	        (monitor); "registry HTTP DNS", the ports of 127.0.0.1 that it serves (registry, monitor).
  *	        Exit 77: it can't run here, or not this scenario, and the last
  *	        line on stderr is the reason.
  *	reset   Begins a measurement.

@@ -52,6 +52,7 @@ int lb_full_take(struct session *s);
 int lb_take(struct session *s);
 int learn_take(struct session *s);
 int memory_take(struct session *s);
+int monitor_take(struct session *s);
 int reconfig_take(struct session *s);
 int registry_take(struct session *s);
 int vxlan_take(struct session *s);

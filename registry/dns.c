@@ -69,7 +69,8 @@ static int open_socket(
 		return fd;
 	if (type == SOCK_STREAM)
 		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	else
+	else if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) <
+		 0) /* past the system's limit */
 		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
 	if (bind(fd, address, len) == 0 && (type == SOCK_DGRAM || listen(fd, BACKLOG) == 0))
 		return fd;

@@ -232,6 +232,14 @@ def test_a_registry_answers_everybody():
     assert all(trial["wrong"] == trial["lost"] == 0 and trial["latency_p99_us"] > 0 for trial in trials.values()), trials
 
 
+def test_checks_are_made_and_counted(requires):
+    requires("ip")
+    alone, beside = bench("--count", "100", "--seconds", "1", scenario="monitor")["trials"]
+    assert (alone["variant"], beside["variant"]) == ("alone", "beside dns")
+    assert all(trial["sent"] > 0 and trial["control_pct"] > 0 and trial["late_p99_ms"] > 0 for trial in (alone, beside))
+    assert alone["control_us_per_probe"] > 0 and beside["answers_per_s"] > 0 and beside["latency_max_us"] > 0
+
+
 def test_memory_is_what_the_kernel_says():
     report = bench(scenario="memory")
     (trial,) = report["trials"]

@@ -1,0 +1,248 @@
+/*
+ * monitor: `count` instances in containers, each checked by TCP once a second from inside the network: what
+ * that takes the control thread, and how late probes and their time-outs come; first alone, then beside DNS
+ * questions and blocking queries (burden.h).
+ */
+#include <err.h>
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bench/asking.h"
+#include "bench/burden.h"
+#include "bench/host.h"
+#include "bench/peer.h"
+#include "bench/targets.h"
+
+#define SETTLE_S 30.0 /* until all instances pass */
+#define DELAY "sluice_check_delay_seconds_bucket{le=\""
+
+enum { OF_A_SERVICE = 10, BOUNDS = 8, PAGE = 4 << 20, OVER_MS = 1000 };
+
+static const char *const bounds[BOUNDS] = {"0.001", "0.002", "0.005", "0.01", "0.02", "0.05", "0.1", "+Inf"};
+static const unsigned bounds_ms[BOUNDS] = {1, 2, 5, 10, 20, 50, 100, OVER_MS};
+
+/* What the registry counted until now. */
+struct reading {
+	double passed, failed, not_made, cpu_s;
+	double delays[BOUNDS]; /* up to each bound */
+	uint64_t at;	       /* host_tsc() */
+};
+
+struct monitor {
+	struct asking a;
+	pid_t targets[PEER_MAX_ENDS];
+	char *page;
+};
+
+static double find(const char *page, const char *series)
+{
+	const char *at = strstr(page, series);
+
+	return at ? strtod(at + strlen(series), NULL) : 0;
+}
+
+static int take_reading(struct monitor *m, struct reading *r)
+{
+	char series[96];
+	int rc = asker_send(m->a.http, "GET", "/metrics", "");
+
+	if (rc == 0)
+		rc = asker_read(m->a.http, m->page, PAGE);
+	if (rc < 0)
+		return rc;
+	*r = (struct reading){
+		.passed = find(m->page, "sluice_check_results_total{result=\"passed\"} "),
+		.failed = find(m->page, "sluice_check_results_total{result=\"failed\"} "),
+		.not_made = find(m->page, "sluice_check_results_total{result=\"not-made\"} "),
+	};
+	for (unsigned i = 0; i < BOUNDS; i++) {
+		snprintf(series, sizeof(series), DELAY "%s\"} ", bounds[i]);
+		r->delays[i] = find(m->page, series);
+	}
+	r->cpu_s = host_thread_s(m->a.s->peer->pid, m->a.s->peer->pid);
+	r->at = host_tsc();
+	return 0;
+}
+
+static int sleep_for(const struct session *s, double seconds)
+{
+	for (uint64_t end = host_now_ns() + (uint64_t)(seconds * 1e9); host_now_ns() < end;) {
+		if (atomic_load(s->stop))
+			return -EINTR;
+		usleep(10000);
+	}
+	return 0;
+}
+
+/* --- set-up --------------------------------------------------------------------------------------------- */
+
+static int enlist(struct monitor *m, unsigned i)
+{
+	const struct peer *p = m->a.s->peer;
+	uint64_t index;
+	char body[192];
+	int rc;
+
+	snprintf(body, sizeof(body), "{\"Name\":\"s%u\",\"ID\":\"i%u\",\"Address\":\"%s\",\"Port\":%u}",
+		i / OF_A_SERVICE, i, p->end[i % p->n_ends].address, TARGETS_PORT + i / p->n_ends);
+	rc = asker_send(m->a.http, "PUT", "/v1/agent/service/register", body);
+	if (rc == 0)
+		rc = asker_receive(m->a.http, &index);
+	return rc < 0 ? rc : rc == ASKING_OK ? 0 : -EPROTO;
+}
+
+/* Until a second went by in which as many probes as there are instances passed and none failed. */
+static int settle(struct monitor *m)
+{
+	struct reading before, now;
+	double count = m->a.s->kind.count;
+	int rc = take_reading(m, &before);
+
+	for (double waited = 0; rc == 0 && waited < SETTLE_S; waited++) {
+		rc = sleep_for(m->a.s, 1);
+		if (rc == 0)
+			rc = take_reading(m, &now);
+		if (rc == 0 && now.failed == before.failed && now.passed - before.passed > 0.9 * count)
+			return 0;
+		before = now;
+	}
+	return rc < 0 ? rc : -ETIMEDOUT;
+}
+
+static int set_up(struct monitor *m)
+{
+	const struct session *s = m->a.s;
+	const struct peer *p = s->peer;
+	int rc = 0;
+
+	for (unsigned i = 0; i < p->n_ends && rc >= 0; i++)
+		rc = m->targets[i] = targets_start(&p->end[i], s->kind.count / p->n_ends + 1);
+	for (unsigned i = 0; i < s->kind.count && rc >= 0 && !atomic_load(s->stop); i++)
+		rc = enlist(m, i);
+	return rc < 0 ? rc : settle(m);
+}
+
+/* --- trials --------------------------------------------------------------------------------------------- */
+
+/* The bound under which a share of the delays between two readings are. */
+static double late_ms(const struct reading *from, const struct reading *to, double share)
+{
+	double all = to->delays[BOUNDS - 1] - from->delays[BOUNDS - 1];
+
+	for (unsigned i = 0; i < BOUNDS; i++)
+		if (to->delays[i] - from->delays[i] >= share * all)
+			return bounds_ms[i];
+	return NAN;
+}
+
+static void compare(struct trial *t, const struct reading *from, const struct reading *to)
+{
+	const unsigned fifty = 5; /* the place of 50 ms */
+	double cpu_s = to->cpu_s - from->cpu_s;
+
+	t->seconds = (double)(to->at - from->at) / host_tsc_hz();
+	t->sent = (uint64_t)(to->passed - from->passed + to->failed - from->failed);
+	t->wrong = (uint64_t)(to->failed - from->failed + to->not_made - from->not_made);
+	t->value[METRIC_CONTROL] = 100 * cpu_s / t->seconds;
+	t->value[METRIC_PROBES] = (double)t->sent / t->seconds;
+	t->value[METRIC_LATE_P99] = late_ms(from, to, 0.99);
+	t->value[METRIC_LATE_MAX] = late_ms(from, to, 1);
+	t->value[METRIC_LATE] =
+		to->delays[BOUNDS - 1] - from->delays[BOUNDS - 1] - to->delays[fifty] + from->delays[fifty];
+}
+
+static void add_burden(struct trial *t, const struct burden_result *result)
+{
+	const double us = 1e6 / host_tsc_hz();
+
+	t->latency = result->woken;
+	t->lost = result->questions - result->answers;
+	t->value[METRIC_ANSWERS] = (double)result->answers / result->seconds;
+	t->value[METRIC_LATENCY_P50] = (double)histogram_percentile(t->latency, 50) * us;
+	t->value[METRIC_LATENCY_P99] = (double)histogram_percentile(t->latency, 99) * us;
+	t->value[METRIC_LATENCY_MAX] = (double)t->latency->max * us;
+}
+
+static int take(struct monitor *m, const char *variant, bool burdened)
+{
+	struct session *s = m->a.s;
+	struct burden_result result = {0};
+	struct reading from, to;
+	struct burden *burden = NULL;
+	struct trial t;
+	int rc;
+
+	snprintf(s->kind.variant, sizeof(s->kind.variant), "%s", variant);
+	t = report_trial(&s->kind, s->peer->name, s->turn);
+	t.paced = true;
+	if (burdened) {
+		burden = burden_start(s->peer->registry_http, s->peer->registry_dns, "s0");
+		if (!burden)
+			return -errno;
+	}
+	rc = take_reading(m, &from);
+	if (rc == 0)
+		rc = sleep_for(s, s->o->seconds);
+	if (rc == 0)
+		rc = take_reading(m, &to);
+	if (burden) {
+		int ended = burden_stop(burden, &result);
+
+		rc = rc < 0 ? rc : ended;
+	}
+	if (rc < 0) {
+		free(result.woken);
+		return rc;
+	}
+	compare(&t, &from, &to);
+	if (burdened)
+		add_burden(&t, &result);
+	else
+		t.value[METRIC_PROBE] = 1e6 * (to.cpu_s - from.cpu_s) / (double)(t.sent ? t.sent : 1);
+	return report_add(s->report, &t);
+}
+
+static int take_all(struct monitor *m)
+{
+	int rc = set_up(m);
+
+	for (unsigned k = 0; k < m->a.s->o->trials && rc == 0 && !atomic_load(m->a.s->stop); k++) {
+		rc = take(m, "alone", false);
+		if (rc == 0)
+			rc = take(m, "beside dns", true);
+	}
+	return rc;
+}
+
+int monitor_take(struct session *s)
+{
+	struct monitor m = {.a = {.s = s, .http = -1}, .page = malloc(PAGE)};
+	int rc = -ENOMEM;
+
+	if (!s->peer->registry_http || s->peer->n_ends == 0) {
+		free(m.page);
+		return -ENOTSUP;
+	}
+	s->kind.size = s->o->sizes[0];
+	if (s->o->realtime)
+		host_realtime(false); /* the registry may share the core */
+	if (m.page)
+		rc = m.a.http = asker_http(s->peer->registry_http);
+	if (rc >= 0)
+		rc = take_all(&m);
+	if (rc < 0 && !atomic_load(s->stop))
+		warnx("%s: %s", s->peer->name, strerror(-rc));
+	for (unsigned i = 0; i < PEER_MAX_ENDS; i++)
+		if (m.targets[i] > 0)
+			targets_stop(m.targets[i]);
+	if (m.a.http >= 0)
+		close(m.a.http);
+	free(m.page);
+	if (s->o->realtime)
+		host_realtime(true);
+	return atomic_load(s->stop) ? 0 : rc;
+}
