@@ -171,7 +171,7 @@ static int take(struct monitor *m, const char *variant, bool burdened)
 {
 	struct session *s = m->a.s;
 	struct burden_result result = {0};
-	struct reading from, to;
+	struct reading from = {0}, to = {0};
 	struct burden *burden = NULL;
 	struct trial t;
 	int rc;
