@@ -16,7 +16,7 @@
 
 enum {
 	BACKEND_USED = 1,   /* the id is taken */
-	BACKEND_ACTIVE = 2, /* has a weight: gets new connections */
+	BACKEND_ACTIVE = 2, /* has a weight: gets new connections; neither dead nor gone */
 	BACKEND_DEAD = 4,   /* cannot be reached: its connections are lost */
 	BACKEND_GONE = 8,   /* deleted; waits until it has no connections */
 };

@@ -182,6 +182,12 @@ enum dp_conn_state conn_state(const struct conn_table *t, const struct conn_hit 
 		life_flags(atomic_load_explicit(&t->side[first + 1].life, memory_order_relaxed)));
 }
 
+bool conn_answered(const struct conn_table *t, const struct conn_hit *hit)
+{
+	return life_flags(atomic_load_explicit(&t->side[hit->index | 1].life, memory_order_relaxed)) &
+	       CONN_SEEN;
+}
+
 uint32_t conn_count_of(const struct conn_table *t, uint16_t owner)
 {
 	return owner < t->owners ? atomic_load_explicit(&t->owner[owner].live, memory_order_relaxed) : 0;

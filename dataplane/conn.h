@@ -138,6 +138,9 @@ bool conn_packet(struct conn_hit *hit, uint8_t flags, uint32_t now_s, uint32_t b
 /** Any thread. The state, by both sides. */
 enum dp_conn_state conn_state(const struct conn_table *t, const struct conn_hit *hit);
 
+/** Any thread. Has the backend sent anything? */
+bool conn_answered(const struct conn_table *t, const struct conn_hit *hit);
+
 /**
  * Control thread. Looks at up to `max` entries from where the last call left off, ends those that have been
  * idle too long and those whose owner `gone` says is gone. Returns true when it reached the end of the table.

@@ -261,16 +261,31 @@ static enum drop_reason connect_item(struct worker *w, const struct item *it, co
 
 /* --- client to backend ---------------------------------------------------------------------------------- */
 
+/*
+ * May the packet go on to a backend that gets no new connections? Not when it never answered this one and there
+ * is another: a client that asks again from the same port (QUIC does) would wait for the ill one for ever.
+ */
+static bool goes_on_inactive(
+	struct worker *w, const struct item *it, const struct conn_hit *hit, uint32_t flags)
+{
+	const struct service *s;
+
+	if ((flags & (BACKEND_DEAD | BACKEND_GONE)) || opens(it))
+		return false;
+	if (conn_answered(w->dp->lb->conns, hit))
+		return true;
+	s = lb_view_service(it->view, it->dst, it->dst_port, it->f->ip_proto);
+	return s && !s->table;
+}
+
 /* May the packet go on to the backend that its connection has? */
 static bool goes_on(struct worker *w, const struct item *it, const struct conn_hit *hit)
 {
 	uint32_t flags = flags_of(w, hit->end.owner);
 
-	if (__builtin_expect(flags & (BACKEND_DEAD | BACKEND_GONE), 0))
-		return false;
-	if (__builtin_expect(!opens(it), 1))
-		return true;
-	return (flags & BACKEND_ACTIVE) && conn_state(w->dp->lb->conns, hit) != DP_CONN_CLOSING;
+	if (__builtin_expect(!(flags & BACKEND_ACTIVE), 0))
+		return goes_on_inactive(w, it, hit, flags);
+	return __builtin_expect(!opens(it), 1) || conn_state(w->dp->lb->conns, hit) != DP_CONN_CLOSING;
 }
 
 static void send_to_backend(struct worker *w, struct item *it, const struct conn_hit *hit)

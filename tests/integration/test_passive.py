@@ -125,6 +125,16 @@ def test_datagrams_without_an_answer(web, stack):
         stack.enter_context(traffic.udp_server(server, PORT))
     add_service(sluiced, servers, protocol="udp")
     wait_seen(sluiced, servers[2], "critical", "connections unanswered, out for", lambda: ask(client))
+    waiting = {stack.enter_context(client.socket(kind=socket.SOCK_DGRAM)) for _ in range(24)}
+
+    def all_answered():  # each asks again from the same port, as QUIC does, until it gets another backend
+        ask(client)
+        for sock in waiting:
+            sock.sendto(b"hello", (VIP, 80))
+        waiting.difference_update(select.select(list(waiting), [], [], 0.1)[0])
+        return not waiting
+
+    wait.until(all_answered, "everybody is answered by somebody")
     stack.enter_context(traffic.udp_server(servers[2], PORT))
     wait_seen(sluiced, servers[2], "passing", "connections are answered", lambda: ask(client))
 

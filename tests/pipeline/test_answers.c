@@ -1,6 +1,7 @@
 /*
- * What the switch counts of the connections that it balances: opened, answered, refused. Client a (10.0.0.5),
- * backends b (10.0.0.11) and c (10.0.0.12); the vip is 10.0.0.100, port 80 by TCP and port 53 by UDP.
+ * What the switch counts of the connections that it balances: opened, answered, refused; and what becomes of
+ * those without an answer. Client a (10.0.0.5), backends b (10.0.0.11) and c (10.0.0.12); the vip is
+ * 10.0.0.100, port 80 by TCP and port 53 by UDP.
  */
 #include "dataplane/service.h"
 #include "tests/pipeline/harness.h"
@@ -211,6 +212,50 @@ static void what_a_dead_backend_leaves_counts_for_nobody(void **state)
 	assert_came(web, C, 1, 0, 0);
 }
 
+/* Gives the services both backends, of which only c gets new connections. */
+static void put_aside_b(void)
+{
+	for (int udp = 0; udp < 2; udp++) {
+		const uint16_t port = udp ? 5353 : 8080;
+		const struct dp_backend backend[] = {{B, port, 0, false}, {C, port, 1, false}};
+		struct dp_service spec = {net, VIP, udp ? 53 : 80, udp ? DP_UDP : DP_TCP, backend, 2};
+		struct dp_err err;
+
+		assert_int_equal(dp_service_put(dp, &spec, udp ? &dns : &web, &err), 0);
+	}
+}
+
+static void who_was_never_answered_chooses_anew(void **state)
+{
+	client_says(UDP, 1000, 0);
+	client_says(UDP, 2000, 0);
+	backend_says(&b, UDP, 2000, 0);
+	client_says(TCP, 3000, SYN);
+	client_says(TCP, 4000, SYN);
+	backend_says(&b, TCP, 4000, SYN | ACK); /* the third packet is yet to come */
+	put_aside_b();
+	b.count = c.count = 0;
+	client_says(UDP, 1000, 0);
+	client_says(TCP, 3000, SYN);
+	assert_int_equal(c.count, 2);
+	client_says(UDP, 2000, 0);
+	client_says(TCP, 4000, ACK);
+	assert_int_equal(b.count, 2);
+	assert_int_equal(c.count, 2);
+}
+
+static void who_has_no_other_choice_goes_on(void **state)
+{
+	const struct dp_backend aside = {B, 5353, 0, false};
+	struct dp_service spec = {net, VIP, 53, DP_UDP, &aside, 1};
+	struct dp_err err;
+
+	client_says(UDP, 1000, 0);
+	assert_int_equal(dp_service_put(dp, &spec, &dns, &err), 0);
+	client_says(UDP, 1000, 0);
+	assert_int_equal(b.count, 2);
+}
+
 static void a_new_backend_begins_at_zero(void **state)
 {
 	client_says(TCP, 1000, SYN);
@@ -233,6 +278,8 @@ int main(void)
 		TEST(what_asks_for_no_answer_is_not_counted),
 		TEST(datagrams_are_answered),
 		TEST(what_a_dead_backend_leaves_counts_for_nobody),
+		TEST(who_was_never_answered_chooses_anew),
+		TEST(who_has_no_other_choice_goes_on),
 		TEST(a_new_backend_begins_at_zero),
 	};
 
