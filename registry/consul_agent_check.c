@@ -217,18 +217,17 @@ void consul_maintenance(struct http_request *rq)
 {
 	struct consul *consul = rq->http->consul;
 	struct consul_instance *instance = consul_instance_of(consul, rq->arg[0]);
-	const char *enable = http_param(rq, "enable"), *reason = http_param(rq, "reason");
+	const char *reason = http_param(rq, "reason");
+	int on = http_bool(rq, "enable");
 	char *copy = reason && *reason ? strdup(reason) : NULL;
 	struct reg_err err;
 	int rc;
 
-	if (!enable || (strcmp(enable, "true") != 0 && strcmp(enable, "false") != 0)) {
+	if (on < 0) {
 		http_reply_text(rq, 400, "Missing value for enable: must be true or false");
 	} else if (!backend_of(consul, instance)) {
 		http_reply_text(rq, 404, "Unknown service ID \"%s\"", rq->arg[0]);
 	} else {
-		bool on = strcmp(enable, "true") == 0;
-
 		free(instance->reason);
 		instance->reason = on ? copy : NULL;
 		copy = on ? NULL : copy;

@@ -77,11 +77,23 @@ const char *http_param(const struct http_request *rq, const char *name)
 	return NULL;
 }
 
-bool http_flag(const struct http_request *rq, const char *name)
+/* As Go reads them, whose clients and others (True, of Python) send what they like of these. */
+int http_bool(const struct http_request *rq, const char *name)
 {
+	static const char *const words[2][6] = {
+		{"0", "f", "F", "false", "FALSE", "False"}, {"1", "t", "T", "true", "TRUE", "True"}};
 	const char *value = http_param(rq, name);
 
-	return value && strcmp(value, "false") != 0 && strcmp(value, "0") != 0;
+	for (int i = 0; value && i < 2; i++)
+		for (size_t j = 0; j < sizeof(words[0]) / sizeof(words[0][0]); j++)
+			if (strcmp(value, words[i][j]) == 0)
+				return i;
+	return -1;
+}
+
+bool http_flag(const struct http_request *rq, const char *name)
+{
+	return http_param(rq, name) && http_bool(rq, name) != 0;
 }
 
 int64_t http_duration(struct http_request *rq, const char *name, int64_t absent)

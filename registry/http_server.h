@@ -157,6 +157,8 @@ void http_park_close(struct http *http);
 const char *http_param(const struct http_request *rq, const char *name);
 /** Present without a value, or with one that does not say no. */
 bool http_flag(const struct http_request *rq, const char *name);
+/** 1 or 0 as it says, -1 when it is absent or neither. */
+int http_bool(const struct http_request *rq, const char *name);
 /** Go's duration in ms, `absent` without one. -1 after http_fail(). */
 int64_t http_duration(struct http_request *rq, const char *name, int64_t absent);
 /** 0 with the parameter's number (0 when absent); -1 after http_fail(). */

@@ -1,11 +1,13 @@
 """Programs written for Consul, unchanged: they register, are discovered and watched, and a vip follows them."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
 import textwrap
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -228,3 +230,25 @@ def node_consul(tmp_path_factory):
 def test_node_consul_does_the_whole_round(world, node_consul):
     (node_consul / "round.js").write_text(textwrap.dedent(NODE_ROUND))
     whole_round(world, ["node", "round.js"], cwd=node_consul)
+
+
+# --- every method of the clients, by a table in a program of each one's language
+
+
+def every_method(start_sluiced, argv, **env):
+    """Runs a program that calls every method of its client and says what is not as it should be."""
+    port = free_port()
+    start_sluiced({"control": {"http": f"127.0.0.1:{port}", "http_changes_by_get": True, "node": "edge1"}})
+    done = subprocess.run([*argv, str(port)], env={**os.environ, **env}, capture_output=True, text=True, timeout=120)
+    *wrong, count = done.stdout.splitlines() or ["nothing"]
+    assert not wrong and count.endswith(" methods") and done.returncode == 0, (done.stdout, done.stderr)
+
+
+def test_every_method_of_python_consul(start_sluiced):
+    pytest.importorskip("consul", reason="needs python3-consul, which is not installed")
+    every_method(start_sluiced, [sys.executable, Path(__file__).parent / "clients" / "methods.py"])
+
+
+def test_every_method_of_node_consul(start_sluiced, node_consul):
+    every_method(start_sluiced, ["node", Path(__file__).parent / "clients" / "methods.js"],
+                 NODE_PATH=str(node_consul / "node_modules"))
