@@ -151,16 +151,20 @@ static void an_answer_holds_until_its_service_changes(void **state)
 	struct dns_query query = {
 		.place = d->place, .type = LDNS_RR_TYPE_A, .name = "web.service.consul", .nwire = 24};
 	const struct dns_answer *first;
+	uint64_t cached;
 
 	memcpy(query.wire, "\3web\7service\6consul\0\0\1\0\1", 24);
 	world_add_service(d->w, &(struct reg_service){.name = "web", .network = "web", .source = "api"});
 	world_add_service(d->w, &(struct reg_service){.name = "other", .network = "web", .source = "api"});
 	assert_int_equal(count(d, "web.service.consul", LDNS_RR_TYPE_A, LDNS_RCODE_NXDOMAIN), 0);
 	world_add_backend(d->w, "web", "10.1.0.1", 80);
+	world_add_backend(d->w, "other", "10.1.0.2", 80); /* its first instance changes the list of names */
 	first = dns_cache_get(d->dns, &query);
 	assert_int_equal(first->answer.count, 1);
+	cached = dns_info(d->dns)->cached;
 	world_add_backend(d->w, "other", "10.1.0.1", 80);
 	assert_ptr_equal(dns_cache_get(d->dns, &query), first);
+	assert_int_equal(dns_info(d->dns)->cached, cached + 1);
 	assert_int_equal(first->answer.count, 1);
 	world_port_changed(d->w, "web", "10.1.0.1", 0);
 	assert_int_equal(count(d, "web.service.consul", LDNS_RR_TYPE_A, LDNS_RCODE_NXDOMAIN), 0);
