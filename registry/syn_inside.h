@@ -28,9 +28,11 @@ struct syn_place {
 	struct syn *syn;
 	LIST_ENTRY(syn_place) link;
 	uint64_t id;
-	int raw, holder;     /* sockets; -1: not to be had now */
-	uint64_t away_until; /* when to try again */
-	uint32_t address;    /* where probes come from */
+	const struct registry_sink *sink;
+	char network[REG_NAME_MAX + 1]; /* for the log */
+	int raw, holder;		/* sockets; -1: not to be had now */
+	uint64_t away_until;		/* when to try again */
+	uint32_t address;		/* where probes come from */
 	uint16_t port;
 	unsigned probes;  /* under way */
 	uint64_t used_us; /* by the last probe */

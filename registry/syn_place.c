@@ -3,9 +3,10 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <linux/errqueue.h>
 #include <linux/filter.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <syslog.h>
 #include <unistd.h>
 
 #include "registry/syn_inside.h"
@@ -155,7 +156,7 @@ static void on_idle(void *arg)
 		wheel_set(place->syn->wheel, &place->idle, now + idle_us);
 }
 
-static struct syn_place *place_new(struct syn *syn, uint64_t id)
+static struct syn_place *place_new(struct syn *syn, const struct check *check, uint64_t id)
 {
 	struct syn_place *place = calloc(1, sizeof(*place));
 
@@ -163,6 +164,8 @@ static struct syn_place *place_new(struct syn *syn, uint64_t id)
 		return NULL;
 	place->syn = syn;
 	place->id = id;
+	place->sink = check->all->sink;
+	snprintf(place->network, sizeof(place->network), "%s", check->target.network);
 	place->raw = place->holder = -1;
 	TAILQ_INIT(&place->queue);
 	event_assign(&place->flush, syn->base, -1, 0, on_flush, place);
@@ -191,7 +194,7 @@ struct syn_place *syn_place_get(struct syn *syn, const struct check *check, uint
 		if (place->id == id)
 			break;
 	if (!place)
-		place = place_new(syn, id);
+		place = place_new(syn, check, id);
 	if (!place)
 		return NULL;
 	place->used_us = now;
@@ -200,23 +203,34 @@ struct syn_place *syn_place_get(struct syn *syn, const struct check *check, uint
 	return place->raw >= 0 ? place : NULL;
 }
 
+/* For each probe of the place under way, in one bucket. */
+static void end_without_result(struct syn_place *place, struct syn_bucket *bucket)
+{
+	struct syn_probe *probe, *next;
+
+	for (probe = LIST_FIRST(bucket); probe; probe = next) {
+		struct check *check = probe->check;
+
+		next = LIST_NEXT(probe, link);
+		if (probe->place != place)
+			continue;
+		syn_stop(check);
+		check_done(check, CHECK_UNKNOWN, "too many false answers in its network");
+	}
+}
+
 void syn_place_leave(struct syn_place *place)
 {
-	struct syn *syn = place->syn;
+	const struct registry_sink *sink = place->sink;
+	char line[200];
 
+	snprintf(line, sizeof(line),
+		"network %s: somebody sends false answers to TCP checks in masses; for %u s they are whole "
+		"handshakes",
+		place->network, SYN_AWAY_MS / 1000);
+	sink->log(sink->ctx, LOG_WARNING, line);
 	close_sockets(place);
 	place->away_until = wheel_now_us() + SYN_AWAY_MS * UINT64_C(1000);
-	for (unsigned i = 0; place->probes > 0 && i < SYN_BUCKETS; i++) {
-		struct syn_probe *probe, *next;
-
-		for (probe = LIST_FIRST(&syn->probes[i]); probe; probe = next) {
-			next = LIST_NEXT(probe, link);
-			if (probe->place == place) {
-				struct check *check = probe->check;
-
-				syn_stop(check);
-				check_done(check, CHECK_UNKNOWN, "too many false answers in its network");
-			}
-		}
-	}
+	for (unsigned i = 0; place->probes > 0 && i < SYN_BUCKETS; i++)
+		end_without_result(place, &place->syn->probes[i]);
 }

@@ -129,7 +129,8 @@ static bool read_error(struct syn_place *place)
 	if (n < 0)
 		return false;
 	said = icmp_error(&in);
-	if (said && segment_quoted(quoted, (size_t)n, &ends, &number) && ends.from_port == place->port) {
+	if (said && said->ee_origin == SO_EE_ORIGIN_ICMP && said->ee_errno &&
+		segment_quoted(quoted, (size_t)n, &ends, &number) && ends.from_port == place->port) {
 		ends.to = to.sin_addr.s_addr;
 		probe = syn_find(place, number, &ends);
 	}
