@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "dataplane/balance.h"
 #include "dataplane/private.h"
@@ -59,8 +60,6 @@ static uint32_t vip;
 static uint32_t service = DP_SERVICE_NONE, second_service;
 static struct guest guest[GUESTS], passer_by, *opening;
 static _Atomic(bool) quiet;
-
-/* --- guests --------------------------------------------------------------------------------------------- */
 
 static int guest_open(struct port *port, struct dp_err *err)
 {
@@ -224,8 +223,6 @@ static void attach(struct guest *g, uint16_t to, uint8_t last_byte)
 	assert_int_equal(port_add(dp, &spec, &guest_ops, &id, &err), 0);
 }
 
-/* --- control -------------------------------------------------------------------------------------------- */
-
 static void put_service(uint32_t *id, uint16_t port, unsigned round)
 {
 	struct dp_backend backend[GUESTS - 1];
@@ -330,8 +327,6 @@ static void change(unsigned round)
 		dp_fdb_flush(dp, other);
 }
 
-/* --- the test ------------------------------------------------------------------------------------------- */
-
 static void *run(void *worker)
 {
 	worker_main(worker);
@@ -361,6 +356,17 @@ static void set_up(void)
 	}
 }
 
+/*
+ * Control waits only for workers that run already: on a busy machine it could be through with its changes
+ * before either has had a first turn.
+ */
+static void wait_for_traffic(void)
+{
+	for (unsigned i = 0; i < GUESTS; i++)
+		while (!atomic_load(&guest[i].numbered) || !atomic_load(&guest[i].translated))
+			usleep(1000);
+}
+
 static void test_two_workers_and_control(void **state)
 {
 	pthread_t thread[WORKERS];
@@ -368,6 +374,7 @@ static void test_two_workers_and_control(void **state)
 	set_up();
 	for (unsigned i = 0; i < WORKERS; i++)
 		assert_int_equal(pthread_create(&thread[i], NULL, run, dp->worker[i]), 0);
+	wait_for_traffic();
 	for (unsigned round = 0; round < ROUNDS; round++)
 		change(round);
 	atomic_store(&quiet, true);
@@ -379,8 +386,6 @@ static void test_two_workers_and_control(void **state)
 		pthread_join(thread[i], NULL);
 
 	for (unsigned i = 0; i < GUESTS; i++) {
-		assert_true(atomic_load(&guest[i].numbered) > 0);
-		assert_true(atomic_load(&guest[i].translated) > 0);
 		assert_int_equal(atomic_load(&guest[i].late), 0);
 		assert_int_equal(atomic_load(&guest[i].stray), 0);
 		assert_int_equal(atomic_load(&guest[i].wrong_sum), 0);
