@@ -52,6 +52,17 @@ static inline uint16_t fdb_tick(uint64_t value)
 	return (uint16_t)(value >> 16);
 }
 
+/* Seconds by which a tick may be ahead of what control takes for now: more than a sweep takes. */
+enum { FDB_AHEAD_MAX = 60 };
+
+/** Seconds from an entry's tick to `now`; 0 when the worker that wrote it has begun a second after `now`. */
+static inline uint16_t fdb_age(uint64_t value, uint16_t now)
+{
+	uint16_t age = (uint16_t)(now - fdb_tick(value));
+
+	return age > UINT16_MAX - FDB_AHEAD_MAX ? 0 : age;
+}
+
 static inline uint16_t fdb_gen(uint64_t value)
 {
 	return (uint16_t)(value >> 32);

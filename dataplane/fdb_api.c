@@ -50,7 +50,7 @@ static bool visit(void *arg, uint64_t key, uint64_t value)
 		.port = vtep ? OUT_NONE : fdb_target(value),
 		.vtep = vtep ? fdb_target(value) : OUT_NONE,
 		.is_static = is_static,
-		.age_s = is_static ? 0 : (uint16_t)(dp_now_s(walk->dp) - fdb_tick(value)),
+		.age_s = is_static ? 0 : fdb_age(value, (uint16_t)dp_now_s(walk->dp)),
 	};
 
 	if (walk->stop || !net || !fdb_alive(value, net->flush_gen))

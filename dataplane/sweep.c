@@ -21,7 +21,7 @@ static bool expired(void *arg, uint64_t key, uint64_t value)
 		return false;
 	if (fdb_gen(value) != net->flush_gen)
 		return true;
-	return net->age_s && (uint16_t)(age->now - fdb_tick(value)) > net->age_s;
+	return net->age_s && fdb_age(value, age->now) > net->age_s;
 }
 
 void sweep_fdb(struct dp *dp)

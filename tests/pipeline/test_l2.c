@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dataplane/private.h"
 #include "tests/pipeline/harness.h"
 #include "tests/pipeline/packets.h"
 #include "tests/unit/unit.h"
@@ -176,6 +177,43 @@ static void test_static_and_flush(void **state)
 	expect(2, 1, 4, 0);
 }
 
+static bool take_age(void *arg, const struct dp_fdb_entry *entry)
+{
+	*(int *)arg = entry->age_s;
+	return true;
+}
+
+/* The age of the one entry there is, -1: there is none. */
+static int listed_age(void)
+{
+	int age = -1;
+
+	dp_fdb_walk(dp, take_age, &age);
+	return age;
+}
+
+static void sweep_everything(void)
+{
+	for (unsigned i = 0; i < SWEEP_PARTS; i++)
+		sweep_fdb(dp);
+}
+
+static void test_an_entry_ages_by_its_worker_s_clock(void **state)
+{
+	uint32_t clock = dp->worker[0]->now_s;
+
+	dp->worker[0]->now_s = dp_now_s(dp) + 2; /* a second begins while control sweeps */
+	send_eth(&a, MAC_BROADCAST, MAC_A, 46);
+	sweep_everything();
+	assert_int_equal(listed_age(), 0);
+	dp->worker[0]->now_s = dp_now_s(dp) - 302; /* age_s is 300 */
+	send_eth(&a, MAC_BROADCAST, MAC_A, 46);
+	assert_in_range(listed_age(), 301, 400);
+	sweep_everything();
+	assert_int_equal(listed_age(), -1);
+	dp->worker[0]->now_s = clock;
+}
+
 static void test_point_to_point(void **state)
 {
 	struct dp_network p2p = {.mode = DP_P2P};
@@ -211,6 +249,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_too_long_is_counted, make, unmake),
 		cmocka_unit_test_setup_teardown(test_deleted_port_is_forgotten, make, unmake),
 		cmocka_unit_test_setup_teardown(test_static_and_flush, make, unmake),
+		cmocka_unit_test_setup_teardown(test_an_entry_ages_by_its_worker_s_clock, make, unmake),
 		cmocka_unit_test_setup_teardown(test_point_to_point, make, unmake),
 	};
 
