@@ -40,6 +40,7 @@ ssize_t dns_serve(struct dns_place *place, const uint8_t *data, size_t len, bool
 {
 	struct dns *dns = place->dns;
 	const struct dns_answer *answer;
+	struct dns_query target;
 	int rcode;
 
 	*query = (struct dns_query){.place = place, .tcp = tcp};
@@ -51,6 +52,9 @@ ssize_t dns_serve(struct dns_place *place, const uint8_t *data, size_t len, bool
 	answer = dns_cache_get(dns, query);
 	if (!answer)
 		return (ssize_t)dns_reply_code(dns, query, LDNS_RCODE_SERVFAIL, out);
+	query->chases = dns_chase_question(query, answer, &target);
+	if (query->chases)
+		return dns_chase(dns, query, &target, out);
 	if (!answer->forward)
 		return (ssize_t)dns_reply(dns, query, answer, out);
 	if (!dns->nrecursors || !query->recurse)

@@ -1,7 +1,7 @@
 /*
  * dns_forward.c: other names, at recursors, each for its time, in their order. A query goes by UDP from a
  * socket and under an id of its own, so that an answer can't be guessed; one that came by TCP goes by TCP.
- * Answers are passed on as they are and not kept.
+ * Answers are passed on as they are and not kept; those about an alias of ours are put behind it.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -12,7 +12,9 @@
 
 struct dns_forward {
 	struct dns *dns;
-	struct dns_query query;
+	struct dns_query query;	 /* as the client asked */
+	struct dns_query target; /* what is asked: the same, or what is behind an alias */
+	bool chases;
 	struct dns_place *place;
 	struct dns_conn *conn; /* NULL: by UDP */
 	struct sockaddr_storage peer;
@@ -60,11 +62,22 @@ static void reply(struct dns_forward *f, const uint8_t *data, size_t len)
 		sendto(f->place->fd, data, len, MSG_DONTWAIT, (struct sockaddr *)&f->peer, f->npeer);
 }
 
+/* The alias with what was found behind it, in the place of that. */
+static void reply_chased(struct dns_forward *f, const uint8_t *data, size_t len)
+{
+	uint8_t *out = f->dns->message;
+
+	reply(f, out, dns_chase_reply(f->dns, &f->query, data, len, out));
+}
+
 static void give_up(struct dns_forward *f)
 {
 	uint8_t out[DNS_UDP_MAX];
 
-	reply(f, out, dns_reply_code(f->dns, &f->query, LDNS_RCODE_SERVFAIL, out));
+	if (f->chases)
+		reply_chased(f, NULL, 0);
+	else
+		reply(f, out, dns_reply_code(f->dns, &f->query, LDNS_RCODE_SERVFAIL, out));
 	drop(f);
 }
 
@@ -78,11 +91,13 @@ static void next_recursor(struct dns_forward *f)
 /* Is it the answer to what was asked? Names are compared as they were sent: servers repeat the case. */
 static bool answers(const struct dns_forward *f, const uint8_t *data, size_t len)
 {
-	return len >= (size_t)DNS_HEADER + f->query.nwire && ldns_read_uint16(data) == f->id &&
-	       data[2] & 0x80 && ldns_read_uint16(data + 4) == 1 &&
-	       strncasecmp((const char *)data + DNS_HEADER, (const char *)f->query.wire,
-		       f->query.nwire - 4) == 0 &&
-	       memcmp(data + DNS_HEADER + f->query.nwire - 4, f->query.wire + f->query.nwire - 4, 4) == 0;
+	const uint8_t *wire = f->target.wire;
+	size_t nwire = f->target.nwire;
+
+	return len >= DNS_HEADER + nwire && ldns_read_uint16(data) == f->id && data[2] & 0x80 &&
+	       ldns_read_uint16(data + 4) == 1 &&
+	       strncasecmp((const char *)data + DNS_HEADER, (const char *)wire, nwire - 4) == 0 &&
+	       memcmp(data + DNS_HEADER + nwire - 4, wire + nwire - 4, 4) == 0;
 }
 
 /* True when that was the answer, which has been passed on, and *f is gone. */
@@ -95,7 +110,10 @@ static bool accept_answer(struct dns_forward *f, uint8_t *data, size_t len)
 		return true;
 	}
 	ldns_write_uint16(data, f->query.id);
-	reply(f, data, len);
+	if (f->chases)
+		reply_chased(f, data, len);
+	else
+		reply(f, data, len);
 	drop(f);
 	return true;
 }
@@ -209,12 +227,28 @@ static void try_recursors(struct dns_forward *f)
 	give_up(f);
 }
 
+/* What is behind the alias that the client asked for; false: it is none any more. */
+static bool chase(struct dns *dns, const struct dns_query *query, struct dns_query *target)
+{
+	const struct dns_answer *answer = dns_cache_get(dns, query);
+
+	return answer && dns_chase_question(query, answer, target);
+}
+
 void dns_forward(struct dns_query *query, const uint8_t *data, size_t len, const struct sockaddr *peer,
 	socklen_t npeer, struct dns_conn *conn)
 {
 	struct dns *dns = query->place->dns;
-	struct dns_forward *f = dns->nforwards < DNS_FORWARDS ? calloc(1, sizeof(*f) + len) : NULL;
+	uint8_t message[DNS_HEADER + DNS_NAME_MAX + 4];
+	struct dns_query target = *query;
+	bool chases = query->chases && chase(dns, query, &target);
+	struct dns_forward *f;
 
+	if (chases) {
+		len = dns_chase_message(&target, message);
+		data = message;
+	}
+	f = dns->nforwards < DNS_FORWARDS ? calloc(1, sizeof(*f) + len) : NULL;
 	if (!f) {
 		struct dns_forward now = {.place = query->place, .conn = conn, .npeer = npeer};
 		uint8_t out[DNS_UDP_MAX];
@@ -227,6 +261,8 @@ void dns_forward(struct dns_query *query, const uint8_t *data, size_t len, const
 	dns->info.forwarded++;
 	f->dns = dns;
 	f->query = *query;
+	f->target = target;
+	f->chases = chases;
 	f->place = query->place;
 	f->conn = conn;
 	f->fd = -1;

@@ -7,6 +7,7 @@
  *   dns_query.c     from a message to what is asked
  *   dns_reply.c     from an answer to a message: order, truncation, EDNS
  *   dns_cache.c     answers that still hold
+ *   dns_chase.c     what stands behind a CNAME
  *   dns_name.c      what a name stands for
  *   dns_resolve.c   from a name to an answer: nodes, addresses, the zone itself
  *   dns_reverse.c   who has an address
@@ -54,6 +55,8 @@ struct dns_query {
 	uint8_t opcode;
 	bool recurse, no_check; /* RD, CD */
 	bool edns, tcp;
+	bool inside;			/* asked by ourselves: counts for nobody */
+	bool chases;			/* the answer is an alias that is followed */
 	uint16_t size;			/* that the answer may have */
 	char name[DNS_NAME_MAX + 1];	/* as text in lower case, without the last dot; "": the root */
 	uint16_t nwire;			/* bytes of the question */
@@ -142,11 +145,16 @@ uint16_t dns_secret_id(void);
  * All of *query is set unless -1.
  */
 int dns_query_read(struct dns_query *query, const uint8_t *data, size_t len);
+/** The same question about another name, given as on the wire, not compressed. */
+void dns_query_about(struct dns_query *query, const struct dns_query *like, const uint8_t *name, size_t size);
 
 /* dns_reply.c */
 /** Writes the reply to `out`, which has room for query->size bytes, at least 512. Returns its length. */
 size_t dns_reply(
 	struct dns *dns, const struct dns_query *query, const struct dns_answer *answer, uint8_t *out);
+/** As dns_reply(), with the answers of `more` behind ours, and its response code; NULL: none. */
+size_t dns_reply_with(struct dns *dns, const struct dns_query *query, const struct dns_answer *answer,
+	const ldns_pkt *more, uint8_t *out);
 size_t dns_reply_code(struct dns *dns, const struct dns_query *query, int rcode, uint8_t *out);
 
 /* dns.c */
@@ -159,6 +167,19 @@ void dns_cache_open(struct dns_cache *cache, uint64_t seed);
 void dns_cache_close(struct dns_cache *cache);
 /** The answer, from the cache or made now; valid until the next call. NULL: no memory. */
 const struct dns_answer *dns_cache_get(struct dns *dns, const struct dns_query *query);
+
+/* dns_chase.c */
+/** Is the answer a CNAME that was not asked for itself? Then *target asks what the client wants to know of it. */
+bool dns_chase_question(
+	const struct dns_query *query, const struct dns_answer *answer, struct dns_query *target);
+/** That question as a message for recursors. Returns its length. */
+size_t dns_chase_message(const struct dns_query *target, uint8_t out[DNS_HEADER + DNS_NAME_MAX + 4]);
+/** The reply with what is behind the alias, or -EAGAIN: *query goes to the recursors. */
+ssize_t dns_chase(
+	struct dns *dns, const struct dns_query *query, const struct dns_query *target, uint8_t *out);
+/** The reply with the alias and the answers of the message `found` (len 0: none was found). */
+size_t dns_chase_reply(
+	struct dns *dns, const struct dns_query *query, const uint8_t *found, size_t len, uint8_t *out);
 
 /* dns_name.c */
 enum dns_kind {

@@ -45,6 +45,16 @@ static int read_question(struct dns_query *query, const ldns_rr *rr)
 	return LDNS_RCODE_NOERROR;
 }
 
+void dns_query_about(struct dns_query *query, const struct dns_query *like, const uint8_t *name, size_t size)
+{
+	*query = *like;
+	memcpy(query->wire, name, size);
+	ldns_write_uint16(query->wire + size, query->type);
+	ldns_write_uint16(query->wire + size + 2, query->klass);
+	query->nwire = (uint16_t)(size + 4);
+	name_text(query->wire, size, query->name);
+}
+
 static void read_edns(struct dns_query *query, const ldns_pkt *packet)
 {
 	uint16_t size = ldns_pkt_edns_udp_size(packet);

@@ -64,6 +64,30 @@ static void put_extras(struct writer *w, size_t start)
 	}
 }
 
+/* What somebody else said, without the names that it left out for brevity. */
+static void put_others(struct writer *w, const ldns_pkt *packet, uint16_t type)
+{
+	const ldns_rr_list *list = ldns_pkt_answer(packet);
+	ldns_buffer *wire = ldns_buffer_new(256);
+
+	for (size_t i = 0; wire && !w->cut && i < ldns_rr_list_rr_count(list); i++) {
+		const ldns_rr *rr = ldns_rr_list_rr(list, i);
+
+		if (ldns_rr_get_type(rr) != type && ldns_rr_get_type(rr) != LDNS_RR_TYPE_CNAME)
+			continue;
+		ldns_buffer_clear(wire);
+		if (ldns_rr2buffer_wire(wire, rr, LDNS_SECTION_ANSWER) != LDNS_STATUS_OK ||
+			w->len + ldns_buffer_position(wire) > w->room) {
+			w->cut = true;
+			continue;
+		}
+		memcpy(w->out + w->len, ldns_buffer_begin(wire), ldns_buffer_position(wire));
+		w->len += ldns_buffer_position(wire);
+		w->nanswer++;
+	}
+	ldns_buffer_free(wire);
+}
+
 static void put_opt(struct writer *w, int rcode)
 {
 	uint8_t *opt = w->out + w->len;
@@ -87,8 +111,10 @@ static size_t end(struct writer *w, struct dns *dns, const struct dns_query *que
 {
 	unsigned flags = FLAG_QR | (unsigned)query->opcode << 11 | (unsigned)(rcode & 15);
 
-	dns->info.answers[query->tcp][rcode < DNS_CODES - 1 ? rcode : DNS_CODES - 1]++;
-	dns->info.cut += w->cut;
+	if (!query->inside) {
+		dns->info.answers[query->tcp][rcode < DNS_CODES - 1 ? rcode : DNS_CODES - 1]++;
+		dns->info.cut += w->cut;
+	}
 	if (ours)
 		flags |= FLAG_AA;
 	if (w->cut && !dns->config.unmarked)
@@ -123,6 +149,22 @@ size_t dns_reply(
 		w.nauthority = 1;
 	put_extras(&w, start);
 	return end(&w, dns, query, answer->rcode, true);
+}
+
+size_t dns_reply_with(struct dns *dns, const struct dns_query *query, const struct dns_answer *answer,
+	const ldns_pkt *more, uint8_t *out)
+{
+	struct writer w = {.out = out, .answer = answer};
+	int rcode = answer->rcode;
+
+	begin(&w, query);
+	put_answers(&w, &answer->answer, 0, SIZE_MAX);
+	if (more) {
+		put_others(&w, more, query->type);
+		w.cut |= ldns_pkt_tc(more);
+		rcode = ldns_pkt_get_rcode(more);
+	}
+	return end(&w, dns, query, rcode, true);
 }
 
 size_t dns_reply_code(struct dns *dns, const struct dns_query *query, int rcode, uint8_t *out)

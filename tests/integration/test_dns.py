@@ -240,7 +240,7 @@ def test_as_consul_cuts_answers(start_sluiced):
 
 
 class Upstream:
-    """A name server for example.org on UDP and TCP: 198.51.100.1, and for slow.example.org nothing."""
+    """A name server for example.org on UDP and TCP: 198.51.100.1; no gone.example.org, and for slow.example.org nothing."""
 
     def __init__(self):
         self.port = free_port()
@@ -271,6 +271,8 @@ class Upstream:
         self.asked.append(query[12:end])
         if query[12:].startswith(b"\x04slow"):
             return None
+        if query[12:].startswith(b"\x04gone"):
+            return query[:2] + b"\x81\x83" + struct.pack("!4H", 1, 0, 0, 0) + query[12:end]
         record = b"\xc0\x0c\0\x01\0\x01\0\0\0\x3c\0\x04" + bytes([198, 51, 100, 1])
         return query[:2] + b"\x81\x80" + struct.pack("!4H", 1, 1, 0, 0) + query[12:end] + record
 
@@ -302,6 +304,37 @@ def test_other_names_go_to_the_recursors(start_sluiced, stack):
     before = len(upstream.asked)
     assert world.dig("nobody.service.consul").status == "NXDOMAIN"
     assert len(upstream.asked) == before
+
+
+ALIASES = [  # name, type, options, status, answers: types and data in their order
+    ("far.service.consul", "A", [], "NOERROR", ["CNAME far.example.org.", "A 198.51.100.1"]),
+    ("db9.node.consul", "A", [], "NOERROR", ["CNAME db9.example.org.", "A 198.51.100.1"]),
+    ("far.service.consul", "A", ["+norecurse"], "NOERROR", ["CNAME far.example.org."]),
+    ("far.service.consul", "CNAME", [], "NOERROR", ["CNAME far.example.org."]),
+    ("far.service.consul", "ANY", ["+notcp"], "NOERROR", ["SRV 1 1 443 far.example.org."]),  # nothing beside a CNAME
+    ("slow.service.consul", "A", [], "NOERROR", ["CNAME slow.example.org."]),
+    ("gone.service.consul", "A", [], "NXDOMAIN", ["CNAME gone.example.org."]),
+    ("near.service.consul", "A", [], "NOERROR", ["CNAME web.service.consul.", "A 10.1.0.11"]),
+    ("near.service.consul", "AAAA", [], "NOERROR", ["CNAME web.service.consul."]),
+    ("lost.service.consul", "A", [], "NXDOMAIN", ["CNAME nobody.service.consul."]),
+    ("loop.service.consul", "A", [], "NOERROR", ["CNAME loop.service.consul.", "CNAME loop.service.consul."]),
+]
+
+
+def test_aliases_are_followed(start_sluiced, stack):
+    upstream = stack.enter_context(Upstream())
+    world = World(start_sluiced, dns_recursors=[f"127.0.0.1:{upstream.port}"], dns_recursor_timeout_ms=300)
+    for name, address in (("far", "far.example.org"), ("slow", "slow.example.org"), ("gone", "gone.example.org"),
+                          ("web", "10.1.0.11"), ("near", "web.service.consul"), ("lost", "nobody.service.consul"),
+                          ("loop", "loop.service.consul")):
+        world.consul.register(name, Address=address, Port=443)
+    world.consul.put("catalog/register", {"Node": "db9", "Address": "db9.example.org"})
+    for name, kind, options, status, answers in ALIASES:
+        for transport in (["+noedns"], ["+tcp"]):
+            message = world.dig(name, kind, *transport, *options)
+            found = [" ".join(record[3:]) for record in message.answer]
+            assert (message.status, found) == (status, answers), message.text
+    assert world.dig("web.service.consul").data("A") == ["10.1.0.11"]
 
 
 def test_a_network_resolves_at_its_gateway(start_sluiced, stack, container):
