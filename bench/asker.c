@@ -10,7 +10,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-enum { ANSWER_MAX = 16384, LABEL_MAX = 63, PATIENCE_S = 60 };
+enum { ANSWER_MAX = 32768, LABEL_MAX = 63, PATIENCE_S = 60 };
 
 static int connected(int type, uint16_t port)
 {

@@ -18,7 +18,7 @@ int asker_send(int http, const char *method, const char *path, const char *body)
 
 /**
  * The status of the answer, which is read to its end; *index is that of X-Consul-Index, or left alone. -errno;
- * -EPROTO: it is no HTTP, or more than 16 KiB.
+ * -EPROTO: it is no HTTP, or more than 32 KiB.
  */
 int asker_receive(int http, uint64_t *index);
 

@@ -34,5 +34,6 @@ int asking_enlist(struct asking *a, const char *service);
 /** Instances that come, and the first packet balanced to each. */
 int first_take(struct asking *a);
 
-/** Blocking queries, many at once, of one service that then changes: all of the same, or each another. */
+/** Blocking queries, many at once, of one service that then changes: all of the same, or each another; and the former
+ * beside DNS. */
 int waiting_take(struct asking *a);

@@ -21,8 +21,9 @@
 #include "bench/peer.h"
 
 enum {
-	ROUNDS = 1000,
+	ROUNDS = 1000,	  /* or as many as instances are registered beside, if those are fewer */
 	SPARE = 2,	  /* times as many connections are tried as the instance's share asks for */
+	LEAST = 1 << 16,  /* and at least so many */
 	PORT_OF_LAST = 9, /* of the instance that comes and goes; the others' are above */
 	PATIENCE_US = 1000000,
 	SIZE = 64,
@@ -34,7 +35,7 @@ struct first {
 	struct balance frames;
 	const char *service;
 	uint32_t known[ROUNDS]; /* connections that are the instance's */
-	unsigned n_known;
+	unsigned n_known, rounds;
 	uint32_t at;	    /* connection of the packet that arrived last at the instance, */
 	uint64_t at_tsc;    /* and when; 0: none since it was set to 0 */
 	uint64_t elsewhere; /* packets that arrived at others */
@@ -75,7 +76,7 @@ static void read_frame(struct first *f, const uint8_t *frame)
 	}
 	memcpy(&f->at, frame + 56, 4);
 	f->at_tsc = host_tsc();
-	if (f->n_known < ROUNDS)
+	if (f->n_known < f->rounds)
 		f->known[f->n_known++] = f->at;
 }
 
@@ -94,7 +95,7 @@ static unsigned receive(struct first *f)
 /* Receives until nothing has come for a while. */
 static void drain(struct first *f)
 {
-	uint64_t patience = (uint64_t)(0.01 * host_tsc_hz());
+	uint64_t patience = (uint64_t)(0.05 * host_tsc_hz());
 
 	for (uint64_t last = host_tsc(); host_tsc() - last < patience;)
 		if (receive(f) > 0)
@@ -109,11 +110,11 @@ static int come(struct first *f)
 /* Which connections go to the instance. Those that are sent here it does not see again until it has gone. */
 static int learn(struct first *f, unsigned of)
 {
-	uint32_t tried = 0, limit = ROUNDS * SPARE * of;
+	uint32_t tried = 0, limit = LEAST + f->rounds * SPARE * of;
 	uint64_t end = host_tsc() + (uint64_t)(30 * host_tsc_hz());
 	int rc = come(f);
 
-	while (rc == 0 && f->n_known < ROUNDS && tried < limit) {
+	while (rc == 0 && f->n_known < f->rounds && tried < limit) {
 		tried += transmit(f, tried, 32);
 		receive(f);
 		if (host_tsc() > end)
@@ -183,6 +184,7 @@ int first_take(struct asking *a)
 			break;
 		memset(f, 0, sizeof(*f));
 		f->asking = a;
+		f->rounds = a->s->kind.count < ROUNDS ? a->s->kind.count : ROUNDS;
 		f->tx = front_tx_ring(a->s->fronts[BALANCE_CLIENTS], 0);
 		f->rx = front_rx_ring(a->s->fronts[BALANCE_SERVERS], 0);
 		f->service = services[i].service;

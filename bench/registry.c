@@ -5,6 +5,7 @@
  */
 #include <err.h>
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,7 +47,8 @@ int asking_end(struct asking *a, struct trial *t, uint64_t start, int rc)
 		return rc;
 	}
 	t->sent = t->latency->count;
-	t->value[METRIC_ANSWERS] = (double)t->latency->count / t->seconds;
+	if (isnan(t->value[METRIC_ANSWERS]))
+		t->value[METRIC_ANSWERS] = (double)t->latency->count / t->seconds;
 	t->value[METRIC_LATENCY_P50] = (double)histogram_percentile(t->latency, 50) * us;
 	t->value[METRIC_LATENCY_P99] = (double)histogram_percentile(t->latency, 99) * us;
 	t->value[METRIC_LATENCY_MAX] = (double)t->latency->max * us;

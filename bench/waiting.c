@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "bench/asking.h"
+#include "bench/burden.h"
 #include "bench/host.h"
 #include "bench/peer.h"
 
@@ -71,19 +72,51 @@ static int hear_all(struct asking *a, int epoll, uint64_t changed, struct trial 
 	return rc < 0 ? rc : 0;
 }
 
-static int take(struct asking *a, const char *variant, bool different)
+/* Ends the DNS questions; those without an answer are lost. */
+static int put_down(struct burden *burden, struct trial *t, int rc)
 {
-	int epoll = epoll_create1(EPOLL_CLOEXEC), rc;
-	double before = asking_rss_mb(a), parked;
-	uint64_t changed;
-	struct trial t;
+	struct burden_result result;
+	int stopped = burden_stop(burden, &result);
+
+	t->value[METRIC_ANSWERS] = (double)result.answers / result.seconds;
+	t->lost += result.questions - result.answers;
+	free(result.woken);
+	return rc < 0 ? rc : stopped;
+}
+
+static void hang_up(int *fds)
+{
+	for (unsigned i = 0; i < WAITING; i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+	free(fds);
+}
+
+static int *no_connections(void)
+{
 	int *fds = malloc(WAITING * sizeof(*fds));
 
-	if (!fds)
-		return -ENOMEM;
-	for (unsigned i = 0; i < WAITING; i++)
+	for (unsigned i = 0; fds && i < WAITING; i++)
 		fds[i] = -1;
-	rc = asking_begin(a, variant, &t);
+	return fds;
+}
+
+static int take(struct asking *a, const char *variant, bool different, bool beside)
+{
+	int epoll = epoll_create1(EPOLL_CLOEXEC), *fds = no_connections(), rc = fds ? 0 : -ENOMEM;
+	double before = asking_rss_mb(a), parked;
+	struct burden *burden = NULL;
+	uint64_t changed;
+	struct trial t;
+
+	if (rc == 0)
+		rc = asking_begin(a, variant, &t);
+	if (rc < 0)
+		goto out;
+	if (beside) {
+		burden = burden_start(a->s->peer->registry_http, a->s->peer->registry_dns, "s0");
+		rc = burden ? 0 : -errno;
+	}
 	if (rc == 0)
 		rc = park_all(a, epoll, fds, different);
 	parked = asking_rss_mb(a) - before;
@@ -92,11 +125,14 @@ static int take(struct asking *a, const char *variant, bool different)
 		rc = asking_enlist(a, "s0");
 	if (rc == 0)
 		rc = hear_all(a, epoll, changed, &t);
-	t.value[METRIC_PARKED] = parked;
+	if (!beside)
+		t.value[METRIC_PARKED] = parked;
+	if (burden)
+		rc = put_down(burden, &t, rc);
 	rc = asking_end(a, &t, changed, rc);
-	for (unsigned i = 0; i < WAITING; i++)
-		if (fds[i] >= 0)
-			close(fds[i]);
+	hang_up(fds);
+	fds = NULL;
+out:
 	free(fds);
 	close(epoll);
 	return rc;
@@ -104,7 +140,9 @@ static int take(struct asking *a, const char *variant, bool different)
 
 int waiting_take(struct asking *a)
 {
-	int rc = take(a, "waiting", false);
+	int rc = take(a, "waiting", false, false);
 
-	return rc == 0 ? take(a, "different", true) : rc;
+	if (rc == 0)
+		rc = take(a, "different", true, false);
+	return rc == 0 ? take(a, "beside", false, true) : rc;
 }
