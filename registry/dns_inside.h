@@ -34,7 +34,7 @@ enum {
 	DNS_NAME_MAX = 255, /* bytes on the wire; as text always shorter */
 	DNS_OPT = 11,	    /* bytes of our OPT record */
 	DNS_TCP_MAX = 65535,
-	DNS_UDP_BATCH = 16,
+	DNS_UDP_BATCH = 64,
 	DNS_RECORDS = 4096, /* of an answer, more than a message holds */
 };
 

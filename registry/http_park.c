@@ -15,7 +15,7 @@
 #include "registry/http_server.h"
 #include "registry/http_share.h"
 
-enum { WAIT_MS = 300 * 1000, WAIT_MAX_MS = 600 * 1000, JITTER = 16, TURN_US = 2000 };
+enum { WAIT_MS = 300 * 1000, WAIT_MAX_MS = 600 * 1000, JITTER = 16, TURN_US = 500 };
 
 /* Ends the waiting; the request is left to whoever answers it. */
 static void unpark(struct http_request *rq)
