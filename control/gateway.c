@@ -12,8 +12,13 @@
 /* The interface's name where nothing else can have it. */
 #define PRIVATE_IFNAME "gateway"
 
-/* Names tried in the host's namespace before it is an error. */
-enum { NAME_ATTEMPTS = 4 };
+enum {
+	/* Names tried in the host's namespace before it is an error. */
+	NAME_ATTEMPTS = 4,
+	/* Some packets: those to neighbours that are gone stay in the queues of the sockets that sent them for
+	 * seconds, among them the one by which all probes of a network go out. */
+	NEIGHBOUR_QUEUE_BYTES = 4096,
+};
 
 void gateway_ifname(const char *network, unsigned attempt, char ifname[16])
 {
@@ -68,6 +73,8 @@ static int set_up(const struct gateway *gw, const struct gateway_spec *spec)
 		rc = netlink_link_set(nl, index, &change);
 	if (rc == 0)
 		rc = netlink_addr_add(nl, index, spec->address.address, spec->address.len);
+	if (rc == 0 && !spec->host)
+		rc = netlink_neighbour_queue(nl, index, NEIGHBOUR_QUEUE_BYTES);
 	if (rc == 0)
 		rc = netlink_link_set(nl, index, &(struct netlink_link){.up = true});
 out:

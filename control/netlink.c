@@ -4,6 +4,7 @@
 #include <libmnl/libmnl.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
+#include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <stdlib.h>
@@ -174,6 +175,24 @@ int netlink_addr_add(struct netlink *nl, int index, uint32_t address, uint8_t pr
 int netlink_addr_del(struct netlink *nl, int index, uint32_t address, uint8_t prefix)
 {
 	return addr_request(nl, RTM_DELADDR, 0, index, address, prefix);
+}
+
+int netlink_neighbour_queue(struct netlink *nl, int index, uint32_t bytes)
+{
+	char buf[REQUEST_BYTES];
+	struct nlmsghdr *request = mnl_nlmsg_put_header(buf);
+	struct nlattr *parms;
+	struct ndtmsg *info;
+
+	request->nlmsg_type = RTM_SETNEIGHTBL;
+	info = mnl_nlmsg_put_extra_header(request, sizeof(*info));
+	info->ndtm_family = AF_INET;
+	mnl_attr_put_strz(request, NDTA_NAME, "arp_cache");
+	parms = mnl_attr_nest_start(request, NDTA_PARMS);
+	mnl_attr_put_u32(request, NDTPA_IFINDEX, (uint32_t)index);
+	mnl_attr_put_u32(request, NDTPA_QUEUE_LENBYTES, bytes);
+	mnl_attr_nest_end(request, parms);
+	return transact(nl, request, NULL, NULL);
 }
 
 int netlink_default_route(struct netlink *nl, int index, uint32_t gateway)

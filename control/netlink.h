@@ -36,5 +36,8 @@ int netlink_link_move(struct netlink *nl, int index, int netns, const char *name
 int netlink_addr_add(struct netlink *nl, int index, uint32_t address, uint8_t prefix);
 int netlink_addr_del(struct netlink *nl, int index, uint32_t address, uint8_t prefix);
 
+/** How many bytes of packets wait for the link-layer address of one IPv4 neighbour on the interface. */
+int netlink_neighbour_queue(struct netlink *nl, int index, uint32_t bytes);
+
 /** A default route by `gateway`, which is on the interface's link. Errors: -EEXIST, -ENETUNREACH. */
 int netlink_default_route(struct netlink *nl, int index, uint32_t gateway);

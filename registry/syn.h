@@ -28,7 +28,8 @@ enum {
 	SYN_LULL_US = 1500,  /* so long after */
 	SYN_IDLE_MS = 5000,  /* a place that was not used for so long is left */
 	SYN_AWAY_MS = 10000, /* for so long whole handshakes do, where half of one is not to be had */
-	SYN_JUNK_MAX = 4096, /* useless answers in a second: more is an attack */
+	SYN_JUNK_EACH = 4,   /* useless answers that a SYN may have: late ones, repeated ones */
+	SYN_JUNK_MAX = 4096, /* and so many more in a second: beyond that is an attack */
 	SYN_RETRY_MIN_MS =
 		10, /* a SYN is repeated after a quarter of the time-out, at least and at most so */
 	SYN_RETRY_MAX_MS = 1000,

@@ -38,6 +38,7 @@ struct syn_place {
 	uint64_t used_us; /* by the last probe */
 	uint64_t read_us; /* what came until then has been read */
 	unsigned junk;	  /* useless answers since junk_since */
+	unsigned asked;	  /* SYNs since then */
 	uint64_t junk_since;
 	struct wheel_timer idle, lull; /* `readable` is not waited for while lull is set */
 	struct event readable, flush;

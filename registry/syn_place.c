@@ -11,7 +11,8 @@
 
 #include "registry/syn_inside.h"
 
-enum { QUEUE_BYTES = 4 << 20 }; /* answers to a thousand SYNs under way, several times over */
+/* Answers to a thousand SYNs under way, several times over; SYNs to thousands of neighbours that are gone. */
+enum { QUEUE_BYTES = 4 << 20, SEND_BYTES = 16 << 20 };
 
 /* The address by which the gateway's kernel reaches the target. */
 static int find_address(const struct registry_sink *sink, const struct check *check, uint32_t *address)
@@ -67,7 +68,7 @@ static int attach_filter(const struct syn_place *place)
 static int open_raw(struct syn_place *place, const struct registry_sink *sink, const char *network)
 {
 	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = place->address};
-	int on = 1, size = QUEUE_BYTES, rc;
+	int on = 1, size = QUEUE_BYTES, out = SEND_BYTES, rc;
 
 	place->raw = sink->socket(sink->ctx, network, AF_INET, SOCK_RAW);
 	if (place->raw < 0)
@@ -80,6 +81,8 @@ static int open_raw(struct syn_place *place, const struct registry_sink *sink, c
 		return -errno;
 	if (setsockopt(place->raw, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) < 0)
 		setsockopt(place->raw, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+	if (setsockopt(place->raw, SOL_SOCKET, SO_SNDBUFFORCE, &out, sizeof(out)) < 0)
+		setsockopt(place->raw, SOL_SOCKET, SO_SNDBUF, &out, sizeof(out));
 	return 0;
 }
 

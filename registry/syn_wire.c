@@ -57,6 +57,7 @@ unsigned syn_wire_send(struct syn_place *place)
 		for (int i = 0; i < sent; i++)
 			syn_sent(TAILQ_FIRST(&place->queue), now);
 		all += sent > 0 ? (unsigned)sent : 0;
+		place->asked += sent > 0 ? (unsigned)sent : 0;
 		/* the first failure may be what ICMP said of an earlier SYN: the second is this one's own */
 		if (sent <= 0 && tried)
 			syn_end(TAILQ_FIRST(&place->queue), error);
@@ -74,9 +75,9 @@ static bool count_junk(struct syn_place *place)
 
 	if (now - place->junk_since >= 1000000) {
 		place->junk_since = now;
-		place->junk = 0;
+		place->junk = place->asked = 0;
 	}
-	if (++place->junk <= SYN_JUNK_MAX)
+	if (++place->junk <= SYN_JUNK_MAX + SYN_JUNK_EACH * place->asked)
 		return false;
 	syn_place_leave(place);
 	return true;
@@ -104,6 +105,15 @@ static const struct sock_extended_err *icmp_error(struct msghdr *in)
 		if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_RECVERR)
 			return (const struct sock_extended_err *)CMSG_DATA(c);
 	return NULL;
+}
+
+/* The gateway's own kernel says so; nobody else can, as it takes no packet from its own address. It may be late:
+ * it gives up on a neighbour after three seconds. */
+static bool is_own(const struct syn_place *place, const struct sock_extended_err *said)
+{
+	const struct sockaddr_in *by = (const struct sockaddr_in *)SO_EE_OFFENDER(said);
+
+	return by->sin_family == AF_INET && by->sin_addr.s_addr == place->address;
 }
 
 /* False: there are no more, or the place has been left. */
@@ -134,9 +144,10 @@ static bool read_error(struct syn_place *place)
 		ends.to = to.sin_addr.s_addr;
 		probe = syn_find(place, number, &ends);
 	}
-	if (!probe)
+	if (probe)
+		syn_end(probe, (int)said->ee_errno);
+	else if (!said || !is_own(place, said))
 		return !count_junk(place);
-	syn_end(probe, (int)said->ee_errno);
 	return true;
 }
 

@@ -139,6 +139,22 @@ def test_a_lost_frame_is_no_failure(faked):
     assert backend(sluiced)["health"] == "passing"
 
 
+def test_who_is_gone_holds_up_nobody(faked):
+    """What waits for neighbours that never answer leaves room for the SYNs to others."""
+    sluiced, fake = faked
+    sluiced.rpc("service.add", name="gone", network="web", check={**OFTEN, "timeout_ms": 200})
+    for address in range(100, 110):
+        for port in range(1, 21):
+            sluiced.rpc("backend.add", service="gone", address=f"10.1.0.{address}", port=port)
+
+    def outputs(service):
+        return {row["output"] for row in sluiced.rpc("service.show", name=service)["backends"]}
+
+    wait.until(lambda: outputs("gone") == {"timed out after 200 ms"}, "all of them are given up")
+    wait_more(fake, 40)
+    assert outputs("gone") == {"timed out after 200 ms"} and outputs("api") == {"the port is open"}
+
+
 def test_a_flood_of_answers_ends_half_handshakes(faked):
     """Nobody's answers drown those of others: whole handshakes take over, with a socket each."""
     sluiced, fake = faked
