@@ -7,7 +7,8 @@
 #include "bench/histogram.h"
 #include "bench/scenario.h"
 
-enum { ASKING_OK = 200 };
+enum { ASKING_OK = 200, ASKING_BODY = 256 };
+#define ASKING_REGISTER "/v1/agent/service/register"
 
 struct asking {
 	struct session *s;
@@ -28,11 +29,19 @@ int asking_end(struct asking *a, struct trial *t, uint64_t start, int rc);
 int asking_put(struct asking *a, const char *service, const char *id, const char *address, uint16_t port);
 int asking_remove(struct asking *a, const char *id);
 
-/** Registers one instance more of `service`, and waits for the answer. 0 or -errno. */
+/** The body that registers one instance more of `service`. */
+void asking_next(struct asking *a, const char *service, char body[ASKING_BODY]);
+/** Registers it, and waits for the answer. 0 or -errno. */
 int asking_enlist(struct asking *a, const char *service);
+
+/** How many services the scenario's instances are in: s0, s1, ... */
+unsigned asking_services(const struct asking *a);
 
 /** Instances that come, and the first packet balanced to each. */
 int first_take(struct asking *a);
+
+/** Registrations and DNS questions of many clients at once. */
+int many_take(struct asking *a);
 
 /** Blocking queries, many at once, of one service that then changes: all of the same, or each another; and the former
  * beside DNS. */

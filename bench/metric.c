@@ -18,6 +18,7 @@ static const struct metric_info table[METRICS] = {
 	[METRIC_LATENCY_MAX] = {"latency_max_us", "max us", 0, false, false},
 	[METRIC_LATENCY_TAIL] = {"latency_tail", "p99/p50", 2, false, false},
 	[METRIC_ANSWERS] = {"answers_per_s", "answers/s", 0, true, true},
+	[METRIC_EACH] = {"bytes_each", "B each", 0, false, false},
 	[METRIC_PARKED] = {"parked_mb", "parked MB", 1, false, false},
 	[METRIC_PROBES] = {"probes_per_s", "probes/s", 0, false, false},
 	[METRIC_PROBE] = {"control_us_per_probe", "us/probe", 1, true, true},

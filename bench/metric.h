@@ -24,6 +24,7 @@ enum metric {
 	METRIC_LATENCY_MAX,  /* ... all of them */
 	METRIC_LATENCY_TAIL, /* p99 over p50 */
 	METRIC_ANSWERS,	     /* of a registry, a second */
+	METRIC_EACH,	     /* bytes of memory for each of what a scenario counts */
 	METRIC_PARKED,	     /* MB that those who wait take */
 	METRIC_PROBES,	     /* of checks, a second */
 	METRIC_PROBE,	     /* microseconds of the control thread for each */

@@ -70,13 +70,19 @@ static int ask(struct asking *a, const char *path, const char *body)
 	return rc == ASKING_OK ? 0 : -EPROTO;
 }
 
+static void write_body(
+	char body[ASKING_BODY], const char *service, const char *id, const char *address, uint16_t port)
+{
+	snprintf(body, ASKING_BODY, "{\"Name\":\"%s\",\"ID\":\"%s\",\"Address\":\"%s\",\"Port\":%u}", service,
+		id, address, port);
+}
+
 int asking_put(struct asking *a, const char *service, const char *id, const char *address, uint16_t port)
 {
-	char body[256];
+	char body[ASKING_BODY];
 
-	snprintf(body, sizeof(body), "{\"Name\":\"%s\",\"ID\":\"%s\",\"Address\":\"%s\",\"Port\":%u}",
-		service, id, address, port);
-	return ask(a, "/v1/agent/service/register", body);
+	write_body(body, service, id, address, port);
+	return ask(a, ASKING_REGISTER, body);
 }
 
 int asking_remove(struct asking *a, const char *id)
@@ -87,19 +93,33 @@ int asking_remove(struct asking *a, const char *id)
 	return ask(a, path, "");
 }
 
-int asking_enlist(struct asking *a, const char *service)
+void asking_next(struct asking *a, const char *service, char body[ASKING_BODY])
 {
 	unsigned n = a->instances++;
 	char id[16], address[16];
 
 	snprintf(id, sizeof(id), "i%u", n);
 	snprintf(address, sizeof(address), "10.%u.%u.%u", n >> 16 & 63, n >> 8 & 255, n & 255);
-	return asking_put(a, service, id, address, 80);
+	write_body(body, service, id, address, 80);
+}
+
+int asking_enlist(struct asking *a, const char *service)
+{
+	char body[ASKING_BODY];
+
+	asking_next(a, service, body);
+	return ask(a, ASKING_REGISTER, body);
+}
+
+unsigned asking_services(const struct asking *a)
+{
+	return (a->s->kind.count + OF_A_SERVICE - 1) / OF_A_SERVICE;
 }
 
 static int take_registrations(struct asking *a)
 {
 	unsigned count = a->s->kind.count;
+	double before = asking_rss_mb(a);
 	struct trial t;
 	uint64_t start = host_tsc();
 	int rc = asking_begin(a, "register", &t);
@@ -112,6 +132,7 @@ static int take_registrations(struct asking *a)
 		rc = asking_enlist(a, service);
 		histogram_add(t.latency, host_tsc() - asked, 1);
 	}
+	t.value[METRIC_EACH] = (asking_rss_mb(a) - before) * (1 << 20) / count;
 	return asking_end(a, &t, start, rc);
 }
 
@@ -141,7 +162,7 @@ static int take_first_answers(struct asking *a)
 
 static int take_questions(struct asking *a)
 {
-	unsigned services = (a->s->kind.count + OF_A_SERVICE - 1) / OF_A_SERVICE;
+	unsigned services = asking_services(a);
 	struct trial t;
 	uint64_t start = host_tsc(), end = start + (uint64_t)(a->s->o->seconds * host_tsc_hz());
 	int rc = asking_begin(a, "dns", &t);
@@ -163,7 +184,7 @@ static int take_questions(struct asking *a)
 int registry_take(struct session *s)
 {
 	int (*const trials[])(struct asking * a) = {
-		take_registrations, take_first_answers, first_take, take_questions, waiting_take};
+		take_registrations, take_first_answers, first_take, take_questions, many_take, waiting_take};
 	struct asking a = {.s = s, .http = -1, .dns = -1};
 	int rc = 0;
 
