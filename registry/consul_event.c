@@ -58,15 +58,16 @@ static bool read_filters(struct http_request *rq, struct filters *filters)
 struct audience {
 	struct registry *reg;
 	const struct filters *filters;
-	bool found;
+	int rc; /* 1: found; 0: not yet; -E2BIG: a filter takes too long */
 };
 
-static bool has_tag(const struct pattern *tag, const struct reg_backend *backend)
+static int has_tag(const struct pattern *tag, const struct reg_backend *backend)
 {
-	for (size_t i = 0; backend->about && i < backend->about->ntag; i++)
-		if (pattern_found(tag, backend->about->tags[i]))
-			return true;
-	return false;
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && backend->about && i < backend->about->ntag; i++)
+		rc = pattern_found(tag, backend->about->tags[i]);
+	return rc;
 }
 
 static bool look_at_instance(void *arg, const struct reg_backend *backend)
@@ -74,29 +75,34 @@ static bool look_at_instance(void *arg, const struct reg_backend *backend)
 	struct audience *audience = arg;
 	const struct pattern *tag = audience->filters->tag;
 
-	audience->found = !reg_backend_node(backend)[0] && (!tag || has_tag(tag, backend));
-	return !audience->found;
+	if (!reg_backend_node(backend)[0])
+		audience->rc = tag ? has_tag(tag, backend) : 1;
+	return audience->rc == 0;
 }
 
 static bool look_at_service(void *arg, const struct reg_service *service)
 {
 	struct audience *audience = arg;
 
-	if (pattern_found(audience->filters->service, service->name))
+	int rc = pattern_found(audience->filters->service, service->name);
+
+	if (rc > 0)
 		registry_backend_walk(audience->reg, service->name, look_at_instance, audience);
-	return !audience->found;
+	else
+		audience->rc = rc;
+	return audience->rc == 0;
 }
 
-static bool is_for_us(struct registry *reg, const struct filters *filters)
+/* 1, 0, or -E2BIG */
+static int is_for_us(struct registry *reg, const struct filters *filters)
 {
 	struct audience audience = {.reg = reg, .filters = filters};
+	int rc = filters->node ? pattern_found(filters->node, registry_node_find(reg, "")->name) : 1;
 
-	if (filters->node && !pattern_found(filters->node, registry_node_find(reg, "")->name))
-		return false;
-	if (!filters->service)
-		return true;
+	if (rc <= 0 || !filters->service)
+		return rc;
 	registry_service_walk(reg, look_at_service, &audience);
-	return audience.found;
+	return audience.rc;
 }
 
 /* --- fire --------------------------------------------------------------------------------------------------
@@ -144,26 +150,35 @@ static bool is_fit(struct http_request *rq, struct evbuffer *body)
 	return http_is_here(rq);
 }
 
+/* With its filters read. */
+static void fire(struct http_request *rq, struct evbuffer *body, const struct filters *filters)
+{
+	struct consul *consul = rq->http->consul;
+	int rc = is_for_us(consul->reg, filters);
+	json_t *event = event_json(rq, body);
+
+	if (!event) {
+		http_fail(rq, 400, "Invalid name or filter: must be UTF-8");
+	} else if (rc < 0) {
+		json_decref(event);
+		http_fail(rq, 400, "Invalid filter: takes too long to match");
+	} else {
+		consul->event_time++;
+		if (rc)
+			keep(consul, event);
+		http_reply_json(rq, 200, event);
+	}
+}
+
 void consul_event_fire(struct http_request *rq)
 {
 	struct evbuffer *body = evhttp_request_get_input_buffer(rq->raw);
-	struct consul *consul = rq->http->consul;
 	struct filters filters = {0};
-	json_t *event;
 
 	if (!is_fit(rq, body))
 		return;
-	if (read_filters(rq, &filters)) {
-		event = event_json(rq, body);
-		if (event) {
-			consul->event_time++;
-			if (is_for_us(consul->reg, &filters))
-				keep(consul, event);
-			http_reply_json(rq, 200, event);
-		} else {
-			http_fail(rq, 400, "Invalid name or filter: must be UTF-8");
-		}
-	}
+	if (read_filters(rq, &filters))
+		fire(rq, body, &filters);
 	filters_free(&filters);
 }
 

@@ -29,7 +29,8 @@ int filter_parse(const char *text, struct filter **out, struct reg_err *err);
 void filter_free(struct filter *filter);
 
 /**
- * 1 when the filter takes `item`, 0 when not, -EINVAL when a selector names no field of it. What an item leaves out
+ * 1 when the filter takes `item`, 0 when not, -EINVAL when a selector names no field of it, or
+ * a pattern takes too long. What an item leaves out
  * is looked up in `absent`, an object of the same shape (NULL: nothing may be left out).
  */
 int filter_match(const struct filter *filter, const json_t *item, const json_t *absent, struct reg_err *err);

@@ -54,15 +54,18 @@ static bool has(const json_t *value, const char *text)
 	return false;
 }
 
-static bool matches(const json_t *value, const struct pattern *pattern)
+static int matches(const struct filter *filter, const json_t *value, struct reg_err *err)
 {
 	char room[32];
 	const char *text = text_of(value, room);
+	int rc = text ? pattern_found(filter->pattern, text) : 0;
 
-	return text && pattern_found(pattern, text);
+	return rc < 0 ? reg_fail(err, -EINVAL, "pattern \"%.60s\" takes too long to match", filter->value)
+		      : rc;
 }
 
-static bool holds(const struct filter *filter, const json_t *value)
+/* 1, 0 or -EINVAL */
+static int holds(const struct filter *filter, const json_t *value, struct reg_err *err)
 {
 	switch (filter->op) {
 	case FILTER_EQ:
@@ -70,7 +73,7 @@ static bool holds(const struct filter *filter, const json_t *value)
 	case FILTER_IN:
 		return has(value, filter->value);
 	case FILTER_MATCHES:
-		return matches(value, filter->pattern);
+		return matches(filter, value, err);
 	default:
 		return is_empty(value);
 	}
@@ -98,8 +101,10 @@ static int select_from(const struct filter *filter, unsigned depth, const json_t
 	size_t i;
 	int rc = 0;
 
-	if (depth == filter->npath)
-		return holds(filter, value) != filter->negated;
+	if (depth == filter->npath) {
+		rc = holds(filter, value, err);
+		return rc < 0 ? rc : rc != filter->negated;
+	}
 	if (json_is_array(value)) {
 		json_array_foreach ((json_t *)value, i, element) {
 			rc = select_from(filter, depth, element, absent, err);

@@ -1,5 +1,6 @@
 #include "registry/pattern.h"
 
+#include <errno.h>
 #include <string.h>
 
 #define PCRE2_CODE_UNIT_WIDTH 8
@@ -27,11 +28,11 @@ void pattern_free(struct pattern *pattern)
 	pcre2_code_free((pcre2_code *)pattern);
 }
 
-bool pattern_found(const struct pattern *pattern, const char *text)
+int pattern_found(const struct pattern *pattern, const char *text)
 {
 	pcre2_match_context *limits = pcre2_match_context_create(NULL);
 	pcre2_match_data *data = pcre2_match_data_create(1, NULL);
-	int rc = -1;
+	int rc = PCRE2_ERROR_NOMEMORY;
 
 	if (limits && data) {
 		pcre2_set_match_limit(limits, MATCH_STEPS);
@@ -41,5 +42,7 @@ bool pattern_found(const struct pattern *pattern, const char *text)
 	}
 	pcre2_match_data_free(data);
 	pcre2_match_context_free(limits);
-	return rc >= 0;
+	if (rc >= 0)
+		return 1;
+	return rc == PCRE2_ERROR_NOMATCH ? 0 : -E2BIG;
 }

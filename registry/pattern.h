@@ -4,13 +4,14 @@
  */
 #pragma once
 
-#include <stdbool.h>
-
 struct pattern;
 
 /** NULL: not a regular expression, or no memory. */
 struct pattern *pattern_make(const char *text);
 /** NULL is allowed. */
 void pattern_free(struct pattern *pattern);
-/** Is it found anywhere in `text`? False also when that would take too long to find out. */
-bool pattern_found(const struct pattern *pattern, const char *text);
+/**
+ * 1 when it is found anywhere in `text`, 0 when not, -E2BIG when that would take too long to find out: about a
+ * millisecond. Whoever looks at many texts should end there.
+ */
+int pattern_found(const struct pattern *pattern, const char *text);
