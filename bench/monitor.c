@@ -1,7 +1,7 @@
 /*
  * monitor: `count` instances in containers, each checked by TCP once a second from inside the network: what
  * that takes the control thread, and how late probes and their time-outs come; first alone, then beside DNS
- * questions and blocking queries (burden.h).
+ * questions and blocking queries (burden.h); and at last a tenth of them ten times as often.
  */
 #include <err.h>
 #include <errno.h>
@@ -80,19 +80,45 @@ static int sleep_for(const struct session *s, double seconds)
 
 /* --- set-up --------------------------------------------------------------------------------------------- */
 
-static int enlist(struct monitor *m, unsigned i)
+static int put(struct monitor *m, const char *path, const char *body)
 {
-	const struct peer *p = m->a.s->peer;
 	uint64_t index;
-	char body[192];
-	int rc;
+	int rc = asker_send(m->a.http, "PUT", path, body);
 
-	snprintf(body, sizeof(body), "{\"Name\":\"s%u\",\"ID\":\"i%u\",\"Address\":\"%s\",\"Port\":%u}",
-		i / OF_A_SERVICE, i, p->end[i % p->n_ends].address, TARGETS_PORT + i / p->n_ends);
-	rc = asker_send(m->a.http, "PUT", "/v1/agent/service/register", body);
 	if (rc == 0)
 		rc = asker_receive(m->a.http, &index);
 	return rc < 0 ? rc : rc == ASKING_OK ? 0 : -EPROTO;
+}
+
+/* Its check is the service's, or, `often`, its own. */
+static int enlist(struct monitor *m, unsigned i, bool often)
+{
+	const struct peer *p = m->a.s->peer;
+	const char *address = p->end[i % p->n_ends].address;
+	unsigned port = TARGETS_PORT + i / p->n_ends;
+	char body[256], check[128] = "";
+
+	if (often)
+		snprintf(check, sizeof(check),
+			",\"Check\":{\"TCP\":\"%s:%u\",\"Interval\":\"100ms\",\"Timeout\":\"500ms\"}",
+			address, port);
+	snprintf(body, sizeof(body), "{\"Name\":\"s%u\",\"ID\":\"i%u\",\"Address\":\"%s\",\"Port\":%u%s}",
+		i / OF_A_SERVICE, i, address, port, check);
+	return put(m, "/v1/agent/service/register", body);
+}
+
+/* One instance of each service stays. */
+static int thin_out(struct monitor *m)
+{
+	const struct session *s = m->a.s;
+	char path[64];
+	int rc = 0;
+
+	for (unsigned i = 0; i < s->kind.count && rc == 0 && !atomic_load(s->stop); i++) {
+		snprintf(path, sizeof(path), "/v1/agent/service/deregister/i%u", i);
+		rc = i % OF_A_SERVICE ? put(m, path, "") : enlist(m, i, true);
+	}
+	return rc;
 }
 
 /* Until a second went by in which as many probes as there are instances passed and none failed. */
@@ -122,7 +148,7 @@ static int set_up(struct monitor *m)
 	for (unsigned i = 0; i < p->n_ends && rc >= 0; i++)
 		rc = m->targets[i] = targets_start(&p->end[i], s->kind.count / p->n_ends + 1);
 	for (unsigned i = 0; i < s->kind.count && rc >= 0 && !atomic_load(s->stop); i++)
-		rc = enlist(m, i);
+		rc = enlist(m, i, false);
 	return rc < 0 ? rc : settle(m);
 }
 
@@ -208,13 +234,20 @@ static int take(struct monitor *m, const char *variant, bool burdened)
 
 static int take_all(struct monitor *m)
 {
+	const struct session *s = m->a.s;
 	int rc = set_up(m);
 
-	for (unsigned k = 0; k < m->a.s->o->trials && rc == 0 && !atomic_load(m->a.s->stop); k++) {
+	for (unsigned k = 0; k < s->o->trials && rc == 0 && !atomic_load(s->stop); k++) {
 		rc = take(m, "alone", false);
 		if (rc == 0)
 			rc = take(m, "beside dns", true);
 	}
+	if (rc == 0)
+		rc = thin_out(m);
+	if (rc == 0)
+		rc = settle(m);
+	for (unsigned k = 0; k < s->o->trials && rc == 0 && !atomic_load(s->stop); k++)
+		rc = take(m, "every 0.1 s", false);
 	return rc;
 }
 
