@@ -69,12 +69,13 @@ static int backend_add(
 	const struct reg_service *service = need_service(model, params, err);
 	struct reg_backend backend = {.weight = 1};
 	struct reg_err why = {""};
+	struct reg_check check;
 	int rc;
 
 	if (!service)
 		return -1;
 	snprintf(backend.source, sizeof(backend.source), "%s", source);
-	service_backend_read(params, &backend);
+	service_backend_read(params, &backend, &check);
 	rc = registry_backend_add(model->registry, param_str(params, "service"), &backend, &why);
 	if (rc < 0)
 		return model_refused(err, rc, why.text);
@@ -83,16 +84,15 @@ static int backend_add(
 	return 0;
 }
 
-/* A copy of the backend that survives changes of the registry; its check's texts go to `texts`. */
-static int copy_backend(struct model *model, const json_t *params, struct reg_backend *copy,
-	struct check_texts *texts, struct api_err *err)
+/* A copy of the backend, to be changed; what it points to is the registry's. */
+static int copy_backend(
+	struct model *model, const json_t *params, struct reg_backend *copy, struct api_err *err)
 {
 	const struct reg_backend *backend = need_backend(model, params, err);
 
 	if (!backend)
 		return -1;
 	*copy = *backend;
-	service_check_keep(&copy->check, texts);
 	return 0;
 }
 
@@ -114,11 +114,11 @@ static int backend_set(
 	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
 {
 	struct reg_backend backend;
-	struct check_texts texts;
+	struct reg_check check;
 
-	if (copy_backend(model, params, &backend, &texts, err) < 0)
+	if (copy_backend(model, params, &backend, err) < 0)
 		return -1;
-	service_backend_change(params, &backend);
+	service_backend_change(params, &backend, &check);
 	return put_backend(model, "backend.set", source, params, &backend, result, err);
 }
 
@@ -126,9 +126,8 @@ static int backend_drain(
 	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
 {
 	struct reg_backend backend;
-	struct check_texts texts;
 
-	if (copy_backend(model, params, &backend, &texts, err) < 0)
+	if (copy_backend(model, params, &backend, err) < 0)
 		return -1;
 	backend.drained = true;
 	return put_backend(model, "backend.drain", source, params, &backend, result, err);
@@ -138,9 +137,8 @@ static int backend_undrain(
 	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
 {
 	struct reg_backend backend;
-	struct check_texts texts;
 
-	if (copy_backend(model, params, &backend, &texts, err) < 0)
+	if (copy_backend(model, params, &backend, err) < 0)
 		return -1;
 	backend.drained = false;
 	return put_backend(model, "backend.undrain", source, params, &backend, result, err);
@@ -170,7 +168,8 @@ static int backend_check(
 {
 	static const enum reg_health healths[] = {REG_PASSING, REG_WARNING, REG_CRITICAL};
 	const struct reg_backend *backend = need_backend(model, params, err);
-	const char *output = param_str(params, "output"), *service = param_str(params, "service");
+	const char *output = param_str(params, "output"), *service = param_str(params, "service"),
+		   *check = param_str(params, "check");
 	enum reg_health health = REG_PASSING;
 	struct reg_err why = {""};
 	char id[REG_ID_MAX + 1];
@@ -182,7 +181,7 @@ static int backend_check(
 	for (unsigned i = 0; statuses[i]; i++)
 		if (!strcmp(param_str(params, "status"), statuses[i]))
 			health = healths[i];
-	rc = registry_backend_beat(model->registry, service, id, health, output ? output : "", &why);
+	rc = registry_backend_beat(model->registry, service, id, check, health, output ? output : "", &why);
 	if (rc < 0)
 		return model_refused(err, rc, why.text);
 	*result = result_of(model, service, id);
@@ -262,6 +261,8 @@ static const struct api_field check_call_fields[] = {
 	BACKEND_KEY,
 	{"status", API_ENUM, "how it is", .required = true, .choices = statuses},
 	{"output", API_STRING, "in words", .min = 0, .max = 127},
+	{"check", API_STRING, "id of the check, if it has several (default: its first ttl check)", .min = 1,
+		.max = REG_CHECK_ID_MAX},
 	{NULL},
 };
 

@@ -43,8 +43,9 @@ static int try_service(struct registry *registry, const json_t *params, struct r
 static int try_backend(struct registry *registry, const json_t *params, struct reg_err *why)
 {
 	struct reg_backend backend = {.weight = 1, .source = "config"};
+	struct reg_check check;
 
-	service_backend_read(params, &backend);
+	service_backend_read(params, &backend, &check);
 	return registry_backend_add(
 		registry, json_string_value(json_object_get(params, "service")), &backend, why);
 }

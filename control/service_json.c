@@ -72,7 +72,7 @@ void service_params_read(const json_t *params, struct reg_service *service)
 		service_check_read(check, &service->check);
 }
 
-void service_backend_read(const json_t *params, struct reg_backend *backend)
+void service_backend_read(const json_t *params, struct reg_backend *backend, struct reg_check *check)
 {
 	const char *address = param_str(params, "address"), *id = param_str(params, "id");
 
@@ -82,21 +82,23 @@ void service_backend_read(const json_t *params, struct reg_backend *backend)
 		snprintf(backend->id, sizeof(backend->id), "%s", id);
 	else
 		snprintf(backend->id, sizeof(backend->id), "%s:%u", address, backend->port);
-	service_backend_change(params, backend);
+	service_backend_change(params, backend, check);
 }
 
-void service_backend_change(const json_t *params, struct reg_backend *backend)
+void service_backend_change(const json_t *params, struct reg_backend *backend, struct reg_check *check)
 {
-	const json_t *check = json_object_get(params, "check");
+	const json_t *given = json_object_get(params, "check");
 
 	backend->weight = (uint16_t)param_int(params, "weight", backend->weight);
 	if (param_given(params, "warning_weight")) {
 		backend->has_warning_weight = true;
 		backend->warning_weight = (uint16_t)param_int(params, "warning_weight", 0);
 	}
-	if (check) {
-		backend->has_check = true;
-		service_check_read(check, &backend->check);
+	if (given) {
+		service_check_read(given, check);
+		backend->own_checks = true;
+		backend->ncheck = 1;
+		backend->checks = check;
 	}
 }
 
@@ -123,6 +125,22 @@ static json_t *check_json(const struct reg_check *check)
 	return object;
 }
 
+/* Each of its checks and what that has found. */
+static json_t *results_json(const struct reg_backend *backend)
+{
+	json_t *list = json_array(), *object;
+	struct reg_result result;
+
+	for (unsigned i = 0; registry_backend_result(backend, i, &result); i++) {
+		object = check_json(result.check);
+		put_str(object, "id", result.check->id);
+		put_str(object, "health", reg_health_name(result.health));
+		put_str(object, "output", result.output);
+		json_array_append_new(list, object);
+	}
+	return list;
+}
+
 /* What the instance says about itself. */
 static void put_about(json_t *object, struct registry *registry, const struct reg_backend *backend)
 {
@@ -136,6 +154,16 @@ static void put_about(json_t *object, struct registry *registry, const struct re
 	put(object, "tags", tags);
 	put(object, "meta", meta);
 	put_str(object, "node", registry_node_find(registry, reg_backend_node(backend))->name);
+}
+
+/* The first one that holds for it. */
+static const struct reg_check *check_of(const struct reg_service *service, const struct reg_backend *backend)
+{
+	static const struct reg_check none;
+
+	if (!backend->own_checks)
+		return &service->check;
+	return backend->ncheck ? backend->checks : &none;
 }
 
 json_t *service_backend_json(
@@ -162,7 +190,8 @@ json_t *service_backend_json(
 	put_int(object, "opened", info.opened);
 	put_int(object, "answered", info.answered);
 	put_int(object, "refused", info.refused);
-	put(object, "check", check_json(backend->has_check ? &backend->check : &service->check));
+	put(object, "check", check_json(check_of(service, backend)));
+	put(object, "checks", results_json(backend));
 	put_str(object, "output", backend->output);
 	put_about(object, model->registry, backend);
 	put_str(object, "source", backend->source);

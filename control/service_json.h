@@ -26,10 +26,10 @@ void service_check_keep(struct reg_check *check, struct check_texts *texts);
 /** Puts the given parameters of service.add or service.set over `service`. A check's texts stay borrowed. */
 void service_params_read(const json_t *params, struct reg_service *service);
 
-/** Fills `backend` from the parameters of backend.add, whose check's texts stay borrowed. */
-void service_backend_read(const json_t *params, struct reg_backend *backend);
-/** Puts what backend.set can change over `backend`. */
-void service_backend_change(const json_t *params, struct reg_backend *backend);
+/** Fills `backend` from the parameters of backend.add; `check` is room for its check, whose texts stay borrowed. */
+void service_backend_read(const json_t *params, struct reg_backend *backend, struct reg_check *check);
+/** Puts what backend.set can change over `backend`; `check` as above. */
+void service_backend_change(const json_t *params, struct reg_backend *backend, struct reg_check *check);
 
 /** The whole of a service, with its backends; also what a watch tells. NULL when there is none of that name.
  */

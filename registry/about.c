@@ -80,11 +80,6 @@ struct reg_about *about_copy(const struct reg_about *from, int *rc)
 	return to;
 }
 
-static bool same_text(const char *a, const char *b)
-{
-	return !a == !b && (!a || strcmp(a, b) == 0);
-}
-
 bool about_same_pairs(const struct reg_pair *a, size_t na, const struct reg_pair *b, size_t nb)
 {
 	if (na != nb)
@@ -110,7 +105,7 @@ bool about_same(const struct reg_about *a, const struct reg_about *b)
 {
 	if (a == b)
 		return true;
-	if (!a || !b || !same_text(a->host, b->host) || !same_text(a->node, b->node) || a->ntag != b->ntag ||
+	if (!a || !b || !text_same(a->host, b->host) || !text_same(a->node, b->node) || a->ntag != b->ntag ||
 		a->enable_tag_override != b->enable_tag_override)
 		return false;
 	for (size_t i = 0; i < a->ntag; i++)

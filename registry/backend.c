@@ -38,74 +38,11 @@ struct backend *backend_find(struct service *service, const char *id)
 	return backend;
 }
 
-const struct reg_check *backend_spec(const struct backend *backend, const struct reg_service *def)
-{
-	return backend->pub.has_check ? &backend->pub.check : &def->check;
-}
-
-/* FNV-1a over the service's and the backend's name: the same place in the interval after every restart. */
-static uint64_t seed_of(const struct backend *backend)
-{
-	uint64_t hash = 0xcbf29ce484222325u;
-
-	for (const char *c = backend->service->def.name; *c; c++)
-		hash = (hash ^ (uint8_t)*c) * 0x100000001b3u;
-	for (const char *c = backend->pub.id; *c; c++)
-		hash = (hash ^ (uint8_t)*c) * 0x100000001b3u;
-	return hash;
-}
-
-static bool is_loopback(uint32_t address)
-{
-	return ntohl(address) >> 24 == IN_LOOPBACKNET;
-}
-
-static void on_check(void *arg)
-{
-	struct backend *backend = arg;
-
-	if (check_overdue(backend->check) && !backend->overdue) {
-		backend->overdue = true;
-		TAILQ_INSERT_TAIL(&backend->service->reg->overdue, backend, overdue_link);
-	}
-	commit_backend(backend);
-	commit_soon(backend->service->reg);
-}
-
-int backend_prepare_check(struct backend *backend, const struct reg_check *spec)
-{
-	struct check_target target = {
-		.service = backend->service->def.name,
-		.network = is_loopback(spec->address) ? "" : backend->service->def.network,
-		.address = spec->address ? spec->address : backend->pub.address,
-		.port = spec->port ? spec->port : backend->pub.port,
-	};
-
-	if (spec->type == REG_CHECK_NONE)
-		return 0;
-	backend->next =
-		check_new(&backend->service->reg->checks, spec, &target, seed_of(backend), on_check, backend);
-	return backend->next ? 0 : -ENOMEM;
-}
-
-void backend_swap_check(struct backend *backend, bool keep)
-{
-	struct check *old = backend->check, *check = backend->next;
-
-	backend->check = check;
-	backend->next = NULL;
-	if (check && old && keep && check->type == old->type)
-		check_inherit(check, old);
-	if (check)
-		check_start(check, backend->port);
-	check_free(old);
-}
-
 static void backend_free(struct backend *backend)
 {
 	if (!backend)
 		return;
-	spec_clear(&backend->pub.check);
+	free((void *)backend->pub.checks);
 	free((void *)backend->pub.about);
 	free(backend);
 }
@@ -114,6 +51,7 @@ static void backend_free(struct backend *backend)
 static struct backend *backend_make(struct service *service, const struct reg_backend *new, const char *id)
 {
 	struct backend *backend = calloc(1, sizeof(*backend));
+	struct reg_check *checks = NULL;
 	int rc;
 
 	if (!backend)
@@ -126,22 +64,25 @@ static struct backend *backend_make(struct service *service, const struct reg_ba
 		.warning_weight = new->warning_weight,
 		.has_warning_weight = new->has_warning_weight,
 		.about = about_copy(new->about, &rc),
-		.has_check = new->has_check,
+		.own_checks = new->own_checks,
 		.drained = new->drained,
+		.output = "",
 	};
 	snprintf(backend->pub.id, sizeof(backend->pub.id), "%s", id);
 	snprintf(backend->pub.source, sizeof(backend->pub.source), "%s", new->source);
-	if (rc < 0 || (new->has_check &&spec_copy(&backend->pub.check, &new->check) < 0)) {
+	if (rc < 0 || (new->own_checks &&specs_copy(new->checks, new->ncheck, &checks) < 0)) {
 		backend_free(backend);
 		return NULL;
 	}
+	backend->pub.checks = checks;
+	backend->pub.ncheck = new->own_checks ? new->ncheck : 0;
 	return backend;
 }
 
 static int backend_link(struct backend *backend)
 {
 	struct service *service = backend->service;
-	int rc = backend_prepare_check(backend, backend_spec(backend, &service->def));
+	int rc = backend_prepare_checks(backend, backend_specs(backend, service->spec), false);
 
 	if (rc < 0)
 		return rc;
@@ -158,7 +99,7 @@ no_host:
 no_place:
 	HASH_DEL(service->by_id, backend);
 no_hash:
-	check_free(backend->next);
+	check_set_clear(&backend->next);
 	return -ENOMEM;
 }
 
@@ -173,8 +114,8 @@ void backend_remove(struct backend *backend)
 	struct service *service = backend->service;
 	struct registry *reg = service->reg;
 
-	if (reg->on_gone)
-		reg->on_gone(reg->on_gone_arg, service->def.name, &backend->pub);
+	if (reg->owner.gone && !backend->replaced)
+		reg->owner.gone(reg->owner.arg, service->def.name, &backend->pub);
 	reg->names_changed |= is_listed(backend);
 	port_detach(backend);
 	sorted_remove(&service->backends, by_place, &backend->pub);
@@ -183,12 +124,11 @@ void backend_remove(struct backend *backend)
 		TAILQ_REMOVE(&reg->dirty, backend, dirty_link);
 	if (backend->overdue)
 		TAILQ_REMOVE(&reg->overdue, backend, overdue_link);
-	check_free(backend->check);
+	check_set_clear(&backend->checks);
 	backend_free(backend);
 }
 
-/* By its id, or else by its address and port. */
-static struct backend *backend_lookup(struct service *service, const char *id)
+struct backend *backend_lookup(struct service *service, const char *id)
 {
 	struct backend *backend = backend_find(service, id);
 	struct reg_backend key = {0};
@@ -225,21 +165,21 @@ static const char *id_of(const struct reg_backend *new, char text[REG_ADDRESS])
 	return text;
 }
 
-/* Makes the backend, and the service's generation at the next commit. */
-static int backend_insert(struct service *service, const struct reg_backend *new, const char *id)
+/* Makes the backend, and the service's generation at the next commit. NULL: no memory. */
+static struct backend *backend_insert(struct service *service, const struct reg_backend *new, const char *id)
 {
 	struct backend *backend = backend_make(service, new, id);
 
 	if (!backend || backend_link(backend) < 0) {
 		backend_free(backend);
-		return -ENOMEM;
+		return NULL;
 	}
-	backend_swap_check(backend, false);
+	backend_swap_checks(backend, backend_specs(backend, service->spec), false);
 	backend_derive(backend);
 	backend->touched = true;
 	service->reg->names_changed |= is_listed(backend);
 	commit_service(service);
-	return 0;
+	return backend;
 }
 
 int registry_backend_add(
@@ -266,57 +206,62 @@ int registry_backend_add(
 	if (backend && new->address)
 		return reg_fail(err, -EEXIST, "address: it is backend %s of service %s already (source %s)",
 			backend->pub.id, name, backend->pub.source);
-	if (backend_insert(service, new, id) < 0)
+	if (!backend_insert(service, new, id))
 		return reg_fail(err, -ENOMEM, "out of memory");
 	commit(reg);
 	return 0;
 }
 
-/* Gives the backend its own check by `new`, or takes that away. The memory of `own` is the backend's on
- * success. */
-static int change_check(struct backend *backend, const struct reg_backend *new, struct reg_check own)
+/* Gives the backend the checks of `new`. */
+static int change_checks(struct backend *backend, const struct reg_backend *new)
 {
 	struct reg_backend *pub = &backend->pub;
-	const struct reg_check *before = backend_spec(backend, &backend->service->def);
-	const struct reg_check *after = new->has_check ? &own : &backend->service->def.check;
-	struct reg_check old = pub->check;
+	const struct reg_check *old = pub->checks;
+	const struct reg_check *service = backend->service->spec;
+	struct check_specs specs = {service, !!service};
+	struct reg_check *own = NULL;
 
-	if (!spec_same(before, after)) {
-		if (backend_prepare_check(backend, after) < 0)
-			return -ENOMEM;
-		backend_swap_check(backend, true);
-	} else if (backend->check) {
-		check_borrow(backend->check, after);
+	if (new->own_checks && specs_copy(new->checks, new->ncheck, &own) < 0)
+		return -ENOMEM;
+	if (new->own_checks)
+		specs = (struct check_specs){own, new->ncheck};
+	if (backend_prepare_checks(backend, specs, true) < 0) {
+		free(own);
+		return -ENOMEM;
 	}
-	pub->check = own;
-	pub->has_check = new->has_check;
-	spec_clear(&old);
+	backend_swap_checks(backend, specs, true);
+	pub->own_checks = new->own_checks;
+	pub->ncheck = new->own_checks ? new->ncheck : 0;
+	pub->checks = own;
+	free((void *)old);
 	return 0;
+}
+
+static bool checks_same(const struct reg_backend *a, const struct reg_backend *b)
+{
+	return a->own_checks == b->own_checks &&
+	       (!a->own_checks || specs_same(a->checks, a->ncheck, b->checks, b->ncheck));
 }
 
 static bool backend_same(const struct reg_backend *a, const struct reg_backend *b)
 {
 	return a->weight == b->weight && a->has_warning_weight == b->has_warning_weight &&
 	       (!a->has_warning_weight || a->warning_weight == b->warning_weight) &&
-	       about_same(a->about, b->about) && a->drained == b->drained && a->has_check == b->has_check &&
-	       (!a->has_check || spec_same(&a->check, &b->check));
+	       about_same(a->about, b->about) && a->drained == b->drained && checks_same(a, b);
 }
 
 /* Makes all but its address as `new` has it. */
 static int backend_change(struct backend *backend, const struct reg_backend *new)
 {
 	const struct reg_about *old = backend->pub.about;
-	struct reg_check own = {0};
 	struct reg_about *about;
 	int rc;
 
 	if (backend_same(&backend->pub, new))
 		return 0;
 	about = about_copy(new->about, &rc);
-	if (rc < 0 || (new->has_check &&spec_copy(&own, &new->check) < 0) ||
-		change_check(backend, new, own) < 0) {
+	if (rc < 0 || (!checks_same(&backend->pub, new) && change_checks(backend, new) < 0)) {
 		free(about);
-		spec_clear(&own);
 		return -ENOMEM;
 	}
 	backend->service->reg->names_changed |= !about_same(about, old);
@@ -355,26 +300,33 @@ int registry_backend_set(
 	return 0;
 }
 
+/* Its word is its own, wherever it is; what was probed elsewhere says nothing of the new place. */
+static bool is_told(const struct check *check)
+{
+	return check->spec->type == REG_CHECK_TTL;
+}
+
 /* As `new` has it, which may be elsewhere than before. */
 static int backend_replace(struct service *service, const struct reg_backend *new, const char *id)
 {
-	struct backend *old = backend_find(service, id);
+	struct backend *old = backend_find(service, id), *backend;
 	bool *names = &service->reg->names_changed, changes = *names;
-	uint64_t created;
-	int rc;
 
-	if (!old)
-		return backend_insert(service, new, id);
-	if (by_address(&old->pub, new) == 0)
+	if (old && by_address(&old->pub, new) == 0)
 		return backend_change(old, new);
-	created = old->pub.created;
-	changes |= !about_same(old->pub.about, new->about);
-	rc = backend_insert(service, new, id); /* two of this id for a moment */
-	if (rc < 0)
-		return rc;
+	if (old)
+		changes |= !about_same(old->pub.about, new->about);
+	backend = backend_insert(service, new, id); /* two of this id for a moment */
+	if (!backend)
+		return -ENOMEM;
+	if (!old)
+		return 0;
+	check_set_inherit(&backend->checks, &old->checks, is_told);
+	backend->pub.created = old->pub.created;
+	commit_backend(backend);
+	old->replaced = true;
 	backend_remove(old);
 	*names = changes; /* it has moved, not gone */
-	backend_find(service, id)->pub.created = created;
 	return 0;
 }
 
@@ -454,58 +406,12 @@ int registry_backend_del(struct registry *reg, const char *name, const char *id,
 	return 0;
 }
 
-int registry_backend_beat(struct registry *reg, const char *name, const char *id, enum reg_health health,
-	const char *output, struct reg_err *err)
-{
-	struct service *service = service_find(reg, name);
-	struct backend *backend = service ? backend_lookup(service, id) : NULL;
-
-	if (!service)
-		return no_service(err, name);
-	if (!backend)
-		return no_backend(err, name, id);
-	if (!backend->check || backend->check->spec.type != REG_CHECK_TTL)
-		return reg_fail(err, -ENOTSUP, "check: that of backend %s is no ttl check", id);
-	check_beat(backend->check, health, output);
-	commit(reg);
-	return 0;
-}
-
-void backends_reap(struct registry *reg)
-{
-	struct backend *backend;
-	char line[384];
-
-	while ((backend = TAILQ_FIRST(&reg->overdue))) {
-		struct service *service = backend->service;
-
-		TAILQ_REMOVE(&reg->overdue, backend, overdue_link);
-		backend->overdue = false;
-		assert(TAILQ_FIRST(&reg->overdue) != backend);
-		snprintf(line, sizeof(line),
-			"service %s: backend %s was critical for %u s and is deregistered", service->def.name,
-			backend->pub.id, backend->check->spec.reap_ms / 1000);
-		reg->sink.log(reg->sink.ctx, LOG_WARNING, line);
-		backend_remove(backend);
-		commit_service(service);
-	}
-}
-
-/* What the check says now: it changes between commits. */
-static const struct reg_backend *show(struct backend *backend)
-{
-	snprintf(backend->pub.output, sizeof(backend->pub.output), "%s",
-		backend->check ? backend->check->output : "");
-	backend->pub.checked = backend->check ? backend->check->health : REG_PASSING;
-	return &backend->pub;
-}
-
 const struct reg_backend *registry_backend_find(struct registry *reg, const char *name, const char *id)
 {
 	struct service *service = service_find(reg, name);
 	struct backend *backend = service ? backend_lookup(service, id) : NULL;
 
-	return backend ? show(backend) : NULL;
+	return backend ? backend_show(backend) : NULL;
 }
 
 void registry_backend_walk(struct registry *reg, const char *name,
@@ -514,6 +420,6 @@ void registry_backend_walk(struct registry *reg, const char *name,
 	struct service *service = service_find(reg, name);
 
 	for (size_t i = 0; service && i < service->backends.count; i++)
-		if (!fn(arg, show(service->backends.item[i])))
+		if (!fn(arg, backend_show(service->backends.item[i])))
 			return;
 }

@@ -8,6 +8,9 @@
 #include <string.h>
 
 #include "registry/check_curl.h"
+#include "registry/utf8.h"
+
+enum { OUTPUT_SHORT = 127 }; /* bytes that are kept unless a check wants more */
 
 /* One row for each type that is supported. */
 static const struct check_type *const types[REG_CHECK_TYPES] = {
@@ -17,6 +20,7 @@ static const struct check_type *const types[REG_CHECK_TYPES] = {
 	[REG_CHECK_GRPC] = &check_grpc,
 	[REG_CHECK_PORT] = &check_port,
 	[REG_CHECK_PASSIVE] = &check_passive,
+	[REG_CHECK_ALIAS] = &check_alias,
 };
 
 const struct check_type *check_type_of(enum reg_check_type type)
@@ -35,8 +39,6 @@ uint64_t check_next_turn(uint64_t now_us, uint64_t interval_us, uint64_t phase_u
 
 	return turn > now_us ? turn : turn + interval_us;
 }
-
-/* --- taking turns --------------------------------------------------------------------------------------- */
 
 /* When the loop has been round once. */
 static void pump_later(struct checks *all)
@@ -65,7 +67,7 @@ static void probe(struct check *check)
 	count_delay(check->all, now - check->timer.due_us);
 	check->stage = CHECK_PROBING;
 	check->all->running++;
-	arm(check, now + (uint64_t)check->spec.timeout_ms * 1000);
+	arm(check, now + (uint64_t)check->spec->timeout_ms * 1000);
 	check->type->start(check);
 }
 
@@ -160,7 +162,7 @@ static void on_timer(void *arg)
 		if (check->stage != CHECK_PROBING)
 			return;
 		check->type->stop(check);
-		check_done(check, CHECK_FAIL, "timed out after %u ms", check->spec.timeout_ms);
+		check_done(check, CHECK_FAIL, "timed out after %u ms", check->spec->timeout_ms);
 	} else {
 		check->stage = CHECK_WAITING;
 		TAILQ_INSERT_TAIL(&check->all->waiting, check, queue);
@@ -168,7 +170,27 @@ static void on_timer(void *arg)
 	}
 }
 
-/* --- results -------------------------------------------------------------------------------------------- */
+/* Keeps as much of the text as the specification allows, printable and as UTF-8: it may be a hostile server's. */
+static void set_output(struct check *check, const char *text)
+{
+	size_t max = check->spec->output_max ? check->spec->output_max : OUTPUT_SHORT;
+	size_t len = utf8_fits(text, max);
+
+	if (len + 1 > check->room) {
+		char *more = realloc(check->output, len + 1);
+
+		if (!more) /* the result counts nevertheless */
+			return;
+		check->output = more;
+		check->room = (uint16_t)(len + 1);
+	}
+	utf8_copy(check->output, text, len);
+}
+
+const char *check_output(const struct check *check)
+{
+	return check->output ? check->output : "";
+}
 
 static void set_health(struct check *check, enum reg_health health)
 {
@@ -177,7 +199,7 @@ static void set_health(struct check *check, enum reg_health health)
 	if (check->health == health && !check_overdue(check))
 		return;
 	check->health = health;
-	check->changed(check->arg);
+	check->changed(check->arg, check);
 }
 
 static void judge(struct check *check, enum check_result result)
@@ -188,7 +210,7 @@ static void judge(struct check *check, enum check_result result)
 		return;
 	if (success == check->good) {
 		check->streak = 0;
-	} else if (++check->streak >= (success ? check->spec.rise : check->spec.fall)) {
+	} else if (++check->streak >= (success ? check->spec->rise : check->spec->fall)) {
 		check->good = success;
 		check->streak = 0;
 	}
@@ -196,6 +218,8 @@ static void judge(struct check *check, enum check_result result)
 		set_health(check, REG_CRITICAL);
 	else if (success)
 		set_health(check, result == CHECK_WARN ? REG_WARNING : REG_PASSING);
+	else if (check->spec->warn && check->streak >= check->spec->warn)
+		set_health(check, REG_WARNING);
 }
 
 /* The turn is over; the next one is at its place in the next interval. */
@@ -205,16 +229,18 @@ static void end_turn(struct check *check)
 
 	assert(check->stage == CHECK_PROBING);
 	rest(check);
-	arm(check, check_next_turn(now, (uint64_t)check->spec.interval_ms * 1000, check->phase_us));
+	arm(check, check_next_turn(now, (uint64_t)check->spec->interval_ms * 1000, check->phase_us));
 }
 
 void check_done(struct check *check, enum check_result result, const char *fmt, ...)
 {
+	char text[REG_OUTPUT_MAX + 1];
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(check->output, sizeof(check->output), fmt, ap);
+	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
+	set_output(check, text);
 	check->all->results[result]++;
 	end_turn(check);
 	judge(check, result);
@@ -223,7 +249,7 @@ void check_done(struct check *check, enum check_result result, const char *fmt, 
 void check_found(struct check *check, enum reg_health health, const char *output)
 {
 	end_turn(check);
-	snprintf(check->output, sizeof(check->output), "%s", output);
+	set_output(check, output);
 	set_health(check, health);
 }
 
@@ -232,7 +258,8 @@ void check_rest(struct check *check)
 	uint64_t now = wheel_now_us();
 
 	abandon(check);
-	arm(check, now + (uint64_t)check->spec.interval_ms * 1000);
+	if (check->spec->interval_ms)
+		arm(check, now + (uint64_t)check->spec->interval_ms * 1000);
 }
 
 void check_beat(struct check *check, enum reg_health health, const char *output)
@@ -240,7 +267,7 @@ void check_beat(struct check *check, enum reg_health health, const char *output)
 	check_rest(check);
 	check->streak = 0;
 	check->good = health != REG_CRITICAL;
-	snprintf(check->output, sizeof(check->output), "%s", output);
+	set_output(check, output);
 	set_health(check, health);
 }
 
@@ -263,7 +290,17 @@ void check_set(struct check *check, enum reg_health health, const char *output)
 {
 	check->good = health != REG_CRITICAL;
 	check->health = health;
-	snprintf(check->output, sizeof(check->output), "%s", output);
+	set_output(check, output);
+}
+
+bool check_follow(struct check *check, enum reg_health health, const char *output)
+{
+	enum reg_health before = check->health;
+
+	if (before != health && health == REG_CRITICAL)
+		check->critical_us = wheel_now_us();
+	check_set(check, health, output);
+	return health != before;
 }
 
 void check_follow_port(struct check *check, int state)
@@ -279,10 +316,8 @@ void check_follow_port(struct check *check, int state)
 	}
 }
 
-/* --- life ----------------------------------------------------------------------------------------------- */
-
 struct check *check_new(struct checks *all, const struct reg_check *spec, const struct check_target *target,
-	uint64_t seed, void (*changed)(void *arg), void *arg)
+	uint64_t seed, void (*changed)(void *arg, const struct check *check), void *arg)
 {
 	const struct check_type *type = check_type_of(spec->type);
 	struct check *check = calloc(1, sizeof(*check) + type->own);
@@ -291,14 +326,16 @@ struct check *check_new(struct checks *all, const struct reg_check *spec, const 
 		return NULL;
 	check->all = all;
 	check->type = type;
-	check->spec = *spec;
+	check->spec = spec;
 	check->target = *target;
 	check->phase_us = seed - seed % CHECKS_STEP_US;
 	check->changed = changed;
 	check->arg = arg;
 	check->stage = CHECK_RESTING;
 	check->critical_us = wheel_now_us();
-	check_set(check, REG_CRITICAL, "no result yet");
+	check_set(check, spec->has_initial ? spec->initial : REG_CRITICAL, "no result yet");
+	if (spec->type == REG_CHECK_ALIAS)
+		LIST_INSERT_HEAD(&all->aliases, check, alias_link);
 	wheel_timer_init(&check->timer, on_timer, check);
 	return check;
 }
@@ -308,6 +345,9 @@ void check_free(struct check *check)
 	if (!check)
 		return;
 	abandon(check);
+	if (check->spec->type == REG_CHECK_ALIAS)
+		LIST_REMOVE(check, alias_link);
+	free(check->output);
 	free(check);
 }
 
@@ -317,20 +357,14 @@ void check_inherit(struct check *check, const struct check *old)
 	check->good = old->good;
 	check->critical_us = old->critical_us;
 	check->health = old->health;
-	snprintf(check->output, sizeof(check->output), "%s", old->output);
+	set_output(check, check_output(old));
 	memcpy(check->own, old->own, check->type->own);
-}
-
-void check_borrow(struct check *check, const struct reg_check *spec)
-{
-	check->spec.path = spec->path;
-	check->spec.service = spec->service;
 }
 
 bool check_overdue(const struct check *check)
 {
-	return check->spec.reap_ms && check->health == REG_CRITICAL &&
-	       wheel_now_us() - check->critical_us >= (uint64_t)check->spec.reap_ms * 1000;
+	return check->spec->reap_ms && check->health == REG_CRITICAL &&
+	       wheel_now_us() - check->critical_us >= (uint64_t)check->spec->reap_ms * 1000;
 }
 
 void check_start(struct check *check, int port)

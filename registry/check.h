@@ -41,6 +41,7 @@ struct checks {
 	uint64_t results[REG_CHECK_RESULTS];	/* by enum check_result */
 	TAILQ_HEAD(check_queue, check) waiting; /* due, but not begun */
 	struct event pump;			/* begins those that wait */
+	LIST_HEAD(, check) aliases;		/* those that follow the health of others */
 	struct requests *requests;		/* those over HTTP; NULL: none yet */
 	/** How many backends of the service could be given connections, whatever their traffic looks like, and
 	 * how many of them are out for that alone. */
@@ -84,7 +85,8 @@ struct check_type {
 	void (*link)(struct check *check, int state);
 };
 
-extern const struct check_type check_tcp, check_ttl, check_http, check_grpc, check_port, check_passive;
+extern const struct check_type check_tcp, check_ttl, check_http, check_grpc, check_port, check_passive,
+	check_alias;
 
 /** NULL: not supported. */
 const struct check_type *check_type_of(enum reg_check_type type);
@@ -98,9 +100,9 @@ enum check_stage {
 struct check {
 	struct checks *all;
 	const struct check_type *type;
-	struct reg_check spec; /* its texts belong to whoever made the check, and outlive it */
+	const struct reg_check *spec; /* belongs to whoever made the check, and outlives it */
 	struct check_target target;
-	void (*changed)(void *arg);
+	void (*changed)(void *arg, const struct check *check);
 	void *arg;
 	uint64_t phase_us;	  /* where in the interval its turn is */
 	struct wheel_timer timer; /* the next turn, or the end of the probe under way */
@@ -110,8 +112,10 @@ struct check {
 	bool good;	/* `rise` successes since `fall` failures */
 	uint8_t streak; /* results in a row that contradict `good` */
 	enum reg_health health;
-	uint64_t critical_us;			/* since when it is critical; only with spec.reap_ms */
-	char output[128];			/* the last result in words */
+	uint64_t critical_us;			/* since when it is critical; only with spec->reap_ms */
+	char *output;				/* the last result in words, UTF-8; NULL: "" */
+	uint16_t room;				/* for that, with its end */
+	LIST_ENTRY(check) alias_link;		/* of an alias */
 	void *probe;				/* the type's own, while probing */
 	_Alignas(uint64_t) unsigned char own[]; /* check_type.own bytes, which last */
 };
@@ -122,14 +126,14 @@ struct check {
  * memory.
  */
 struct check *check_new(struct checks *all, const struct reg_check *spec, const struct check_target *target,
-	uint64_t seed, void (*changed)(void *arg), void *arg);
+	uint64_t seed, void (*changed)(void *arg, const struct check *check), void *arg);
 /** NULL is allowed. */
 void check_free(struct check *check);
 
 /** Takes over what `old`, of the same type and target, has found. */
 void check_inherit(struct check *check, const struct check *old);
-/** The texts of an equal specification take the place of those that it has. */
-void check_borrow(struct check *check, const struct reg_check *spec);
+/** What the last result was, in words. */
+const char *check_output(const struct check *check);
 /** Has it been critical for the specification's reap_ms? */
 bool check_overdue(const struct check *check);
 /** Begins; `port` is the state of the switch port that has the target's address, -1: there is none. */
@@ -157,8 +161,10 @@ bool check_is_local(int error);
 /** For types that judge for themselves: ends the turn with this health, without rise and fall. */
 void check_found(struct check *check, enum reg_health health, const char *output);
 
-/** For types that do not probe: sets the health without rise and fall. */
+/** For types that do not probe: sets the health without rise and fall. Does not call changed(). */
 void check_set(struct check *check, enum reg_health health, const char *output);
+/** For alias: as check_set(). True when that is another health. */
+bool check_follow(struct check *check, enum reg_health health, const char *output);
 
 /** For types, as `link`: no probes while the port is down, and the target must prove itself anew afterwards.
  */

@@ -11,6 +11,7 @@
 enum {
 	BODY_MAX = 65536, /* bytes after which the status must do */
 	IDLE_MAX = 64,	  /* handles kept for later requests */
+	SHORT = 80,	  /* bytes of a body that are kept at least */
 };
 
 /* libcurl at work on an event loop. */
@@ -160,7 +161,7 @@ static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_so
 static size_t on_body(char *data, size_t size, size_t n, void *arg)
 {
 	struct request *request = arg;
-	size_t room = sizeof(request->answer), len = size * n;
+	size_t room = request->room, len = size * n;
 
 	if (request->len < room)
 		memcpy(request->answer + request->len, data,
@@ -210,27 +211,32 @@ static void set_options(struct request *request, const char *url)
 	curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
 	curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L);
 	curl_easy_setopt(easy, CURLOPT_USERAGENT, "sluice/" SLUICE_VERSION);
-	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, request->check->spec.tls_skip_verify ? 0L : 1L);
-	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, request->check->spec.tls_skip_verify ? 0L : 2L);
+	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, request->check->spec->tls_skip_verify ? 0L : 1L);
+	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, request->check->spec->tls_skip_verify ? 0L : 2L);
 }
 
 struct request *request_new(struct check *check, const char *path,
 	void (*done)(struct check *check, const struct request *request, CURLcode rc))
 {
 	struct requests *all = requests_of(check->all);
-	struct request *request = all ? malloc(sizeof(*request)) : NULL;
+	size_t room = check->spec->output_max > SHORT ? check->spec->output_max : SHORT;
+	struct request *request = all ? calloc(1, sizeof(*request) + room + 1) : NULL;
 	char ip[INET_ADDRSTRLEN], url[REG_PATH_MAX + 64];
 
 	if (!request)
 		return NULL;
-	*request = (struct request){.check = check, .done = done, .rpc_status = -1, .easy = easy_of(all)};
+	request->check = check;
+	request->done = done;
+	request->rpc_status = -1;
+	request->room = room;
+	request->easy = easy_of(all);
 	if (!request->easy) {
 		free(request);
 		return NULL;
 	}
 	inet_ntop(AF_INET, &check->target.address, ip, sizeof(ip));
-	snprintf(url, sizeof(url), "%s://%s:%u%s", check->spec.tls ? "https" : "http", ip, check->target.port,
-		path);
+	snprintf(url, sizeof(url), "%s://%s:%u%s", check->spec->tls ? "https" : "http", ip,
+		check->target.port, path);
 	set_options(request, url);
 	return request;
 }

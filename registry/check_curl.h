@@ -20,9 +20,10 @@ struct request {
 	long code;	/* of HTTP */
 	int rpc_status; /* of gRPC, -1: not told */
 	int error;	/* errno of a socket that could not be opened */
-	size_t len;
-	char answer[80]; /* the first bytes of the body */
+	size_t len;	/* of the body, which may be more than was kept */
 	char why[CURL_ERROR_SIZE];
+	size_t room;
+	char answer[]; /* up to `room` bytes of it, ended */
 };
 
 /**

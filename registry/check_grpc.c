@@ -77,14 +77,14 @@ static void grpc_start(struct check *check)
 {
 	struct request *request = request_new(check, PATH, judge);
 	uint8_t body[PREFIX + 2 + SERVICE_MAX];
-	size_t len = put_request(check->spec.service ? check->spec.service : "", body);
+	size_t len = put_request(check->spec->service ? check->spec->service : "", body);
 
 	if (!request) {
 		check_done(check, CHECK_UNKNOWN, "out of memory");
 		return;
 	}
 	curl_easy_setopt(request->easy, CURLOPT_HTTP_VERSION,
-		(long)(check->spec.tls ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE));
+		(long)(check->spec->tls ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE));
 	curl_easy_setopt(request->easy, CURLOPT_POSTFIELDSIZE, (long)len);
 	curl_easy_setopt(request->easy, CURLOPT_COPYPOSTFIELDS, body);
 	request_header(request, "Content-Type: application/grpc");

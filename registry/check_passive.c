@@ -65,15 +65,15 @@ static void passive_start(struct check *check)
 	struct outlier *outlier = &passive_of(check)->outlier;
 	struct reg_traffic traffic;
 	enum outlier_state state;
-	char text[sizeof(check->output)];
+	char text[128];
 
 	if (!ask(check, &traffic)) {
 		begin(check);
 		check_found(check, REG_PASSING, "no vip gives it connections");
 		return;
 	}
-	state = outlier_judge(outlier, &check->spec, &traffic, wheel_now_us(), &others);
-	outlier_say(outlier, &check->spec, text, sizeof(text));
+	state = outlier_judge(outlier, check->spec, &traffic, wheel_now_us(), &others);
+	outlier_say(outlier, check->spec, text, sizeof(text));
 	check_found(check, health[state], text);
 }
 

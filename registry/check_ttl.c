@@ -1,13 +1,14 @@
 /*
  * check_ttl.c: the backend says itself how it is, at least once an interval (check_beat()). Who stays silent
- * is critical.
+ * is critical. Without an interval a word holds until the next.
  */
 #include "registry/check.h"
 
-/* The interval has passed without a word. */
+/* The interval has passed without a word: one silence is enough. */
 static void ttl_start(struct check *check)
 {
-	check->spec.fall = 1; /* one silence is enough */
+	if (check->good)
+		check->streak = (uint8_t)(check->spec->fall - 1);
 	check_done(check, CHECK_FAIL, "TTL expired");
 }
 

@@ -8,6 +8,7 @@
  */
 #include <assert.h>
 #include <stdio.h>
+#include <string.h>
 #include <syslog.h>
 
 #include "registry/table.h"
@@ -31,11 +32,15 @@ void commit_backend(struct backend *backend)
 
 static enum reg_health health_of(const struct backend *backend)
 {
-	if (backend->pub.drained)
+	const struct check *worst = check_set_worst(&backend->checks);
+	const struct node *node = node_find(backend->service->reg, reg_backend_node(&backend->pub));
+	enum reg_health best = node ? node_health(node) : REG_PASSING;
+
+	if (backend->pub.drained || best == REG_DRAINING)
 		return REG_DRAINING;
 	if (backend->port == 0)
 		return REG_CRITICAL;
-	return backend->check ? backend->check->health : REG_PASSING;
+	return worst && worst->health > best ? worst->health : best;
 }
 
 static bool is_balanced(const struct backend *backend)
@@ -63,23 +68,23 @@ bool backend_derive(struct backend *backend)
 }
 
 /* One line when a backend begins or ceases to take new connections, or loses the ones it has. */
-static void log_health(const struct backend *backend)
+static void log_health(struct backend *backend)
 {
 	const struct registry_sink *sink = &backend->service->reg->sink;
-	const struct reg_backend *pub = &backend->pub;
+	const struct reg_backend *pub = backend_show(backend);
 	const char *why = "";
 	char line[384];
 
 	if (pub->health == REG_CRITICAL && pub->port_down)
 		why = "the port is down";
-	else if (pub->health != REG_DRAINING && backend->check)
-		why = backend->check->output;
-	snprintf(line, sizeof(line), "service %s: backend %s is %s%s%s", backend->service->def.name, pub->id,
-		reg_health_name(pub->health), why[0] ? ": " : "", why);
+	else if (pub->health != REG_DRAINING)
+		why = pub->output;
+	snprintf(line, sizeof(line), "service %s: backend %s is %s%s%.*s", backend->service->def.name,
+		pub->id, reg_health_name(pub->health), why[0] ? ": " : "", (int)strcspn(why, "\r\n"), why);
 	sink->log(sink->ctx, pub->health == REG_CRITICAL ? LOG_WARNING : LOG_NOTICE, line);
 }
 
-static void derive_dirty(struct registry *reg)
+void commit_derive(struct registry *reg)
 {
 	struct backend *backend;
 
@@ -169,6 +174,7 @@ static void tell_watchers(struct registry *reg)
 		watch_notify_topic(reg, REG_WATCH_NODES, reg->generation);
 	if (names)
 		watch_notify_topic(reg, REG_WATCH_NAMES, reg->generation);
+	watch_notify_topic(reg, REG_WATCH_ANY, reg->generation);
 }
 
 void commit(struct registry *reg)
@@ -179,8 +185,9 @@ void commit(struct registry *reg)
 		commit_soon(reg);
 		return;
 	}
-	derive_dirty(reg);
+	commit_derive(reg);
 	drop_unprovided(reg);
+	aliases_follow(reg);
 	if (TAILQ_EMPTY(&reg->changed) && TAILQ_EMPTY(&reg->gone) && !reg->nodes_changed)
 		return;
 	reg->generation++;

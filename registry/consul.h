@@ -19,6 +19,7 @@
 #include "registry/http_server.h"
 
 #define CONSUL_SOURCE "consul"
+#define CONSUL_OWN_CHECK "service:" /* before an instance's id: its check, unless that has an id */
 
 enum { CONSUL_LIST = 64, CONSUL_EVENTS = 256, CONSUL_ID = REG_NAME_MAX + REG_ID_MAX + 2 };
 
@@ -28,10 +29,14 @@ struct consul_session;
 struct consul_instance {
 	UT_hash_handle hh;
 	char service[REG_NAME_MAX + 1];
-	char *check;  /* its check's id, NULL: "service:ID" */
-	char *name;   /* of the check, NULL: the usual one */
-	char *notes;  /* of the check, NULL: none */
 	char *reason; /* of its maintenance, NULL: none was given */
+	char id[];
+};
+
+/* A check of this daemon's node, or of an instance there unless it has the usual id. */
+struct consul_check {
+	UT_hash_handle hh;
+	struct consul_instance *instance; /* NULL: it is the node's */
 	char id[];
 };
 
@@ -39,6 +44,7 @@ struct consul {
 	struct http *http;
 	struct registry *reg;
 	struct consul_instance *instances;
+	struct consul_check *checks;
 	uint64_t reserved; /* a later life of this daemon begins above it */
 	struct consul_kv kv;
 	struct consul_session *sessions;
@@ -60,13 +66,13 @@ void consul_told(struct consul *consul, uint64_t index);
 /** The service of the instance called `id`, NULL: none came by this API. */
 const char *consul_service_of(struct consul *consul, const char *id);
 const struct reg_backend *consul_backend_of(struct consul *consul, const char *id, const char **service);
+/** The service of the instance that a node ("": this daemon's) knows by this id, NULL: there is none. */
+const char *consul_service_on(struct consul *consul, const char *node, const char *id);
 
 /* consul_read.c: `body` as Consul documents it; the strings of what is read belong to it. */
 struct consul_registration {
 	const char *name;
-	const char *check, *check_name, *notes; /* NULL: not given */
-	enum reg_health initial;		/* of the check */
-	struct reg_backend backend;
+	struct reg_backend backend; /* without its checks */
 	struct reg_about about;
 	const char *tags[CONSUL_LIST];
 	struct reg_pair meta[CONSUL_LIST];
@@ -74,6 +80,8 @@ struct consul_registration {
 };
 /** A field by its name in either spelling; NULL when absent or null. */
 const json_t *consul_field(const json_t *object, const char *name);
+/** Takes it away in every spelling. */
+void consul_del_field(json_t *object, const char *name);
 /** The text of a field, NULL when absent. -EINVAL when it is no text. */
 int consul_text(const json_t *object, const char *name, const char **out, struct reg_err *err);
 int consul_flag(const json_t *object, const char *name, bool *out, struct reg_err *err);
@@ -88,10 +96,30 @@ int consul_read_service(const json_t *body, const char *name_field, const char *
 	struct consul_registration *read, struct reg_err *err);
 
 /* consul_check_read.c */
-/** The `Check` or `Checks` of a registration. -EINVAL, -ENOTSUP. */
-int consul_read_checks(const json_t *body, struct consul_registration *read, struct reg_err *err);
-/** One check, whose instance's address and port are in read->backend. */
-int consul_read_check(const json_t *check, struct consul_registration *read, struct reg_err *err);
+struct consul_checks {
+	unsigned n;
+	struct reg_check spec[REG_CHECKS_MAX];
+	const json_t *body[REG_CHECKS_MAX]; /* of each, NULL: it is kept as it was */
+	char id[REG_CHECKS_MAX][REG_CHECK_ID_MAX + 1];
+	struct reg_pair headers[CONSUL_LIST];
+	unsigned nheader;
+};
+/**
+ * One check, added to the list. Without an id it is called `id`, and when that is NULL too, by its name. `of` is
+ * the instance, NULL: the node. -EINVAL, -ENOTSUP.
+ */
+int consul_read_check(const json_t *check, const char *id, const struct reg_backend *of,
+	struct consul_checks *list, struct reg_err *err);
+/** The `Check` and `Checks` of a registration. */
+int consul_read_checks(
+	const json_t *body, const struct reg_backend *of, struct consul_checks *list, struct reg_err *err);
+/** A check of the catalog, which nobody makes: it is what its `Status` says until that says otherwise. */
+int consul_read_told(const json_t *check, struct consul_checks *list, struct reg_err *err);
+/** Calls fn for the `Check` and each of the `Checks` of a body: the i-th of n. Ends when fn returns -errno. */
+int consul_each_check(const json_t *body, int (*fn)(void *arg, const json_t *check, unsigned i, unsigned n),
+	void *arg, struct reg_err *err);
+/** The `Status`, critical when none is given. */
+int consul_read_status(const json_t *check, enum reg_health *out, bool *given, struct reg_err *err);
 
 /* consul_json.c: new references */
 json_t *consul_node_json(struct http *http, const struct reg_node *node);
@@ -109,10 +137,11 @@ const char *consul_address(const struct reg_backend *backend, char host[REG_HOST
 
 /* consul_check_json.c */
 const char *consul_status(enum reg_health health);
-/** The checks of the instance appended to `list`; those of its node too with `node`. */
+/** The checks of the instance appended to `list`. */
 void consul_put_checks(
 	json_t *list, struct http *http, const char *service, const struct reg_backend *backend);
-void consul_put_node_checks(json_t *list, struct http *http, const struct reg_node *node);
+/** Those of the node itself; with `serf` what its cluster would say of it too. */
+void consul_put_node_checks(json_t *list, struct http *http, const struct reg_node *node, bool serf);
 
 /* consul_list.c */
 struct filter;
@@ -164,7 +193,6 @@ void consul_check_pass(struct http_request *rq);
 void consul_check_warn(struct http_request *rq);
 void consul_check_fail(struct http_request *rq);
 void consul_check_update(struct http_request *rq);
-void consul_maintenance(struct http_request *rq);
 void consul_kv_get(struct http_request *rq);
 void consul_kv_put(struct http_request *rq);
 void consul_kv_delete(struct http_request *rq);
@@ -182,17 +210,75 @@ extern const struct http_view consul_view_agent_service, consul_view_health_serv
 /* consul_event.c */
 void consul_events_close(struct consul *consul);
 
-/** Registers what `body` describes for the agent's node: 0, or -errno with a line. Keeps it in the store. */
-int consul_take(struct consul *consul, const json_t *body, struct reg_err *err);
+/* consul_instance.c: the instances of this daemon's node */
+/**
+ * Registers what `body` describes for the agent's node, and keeps it in the store. With `replace` the instance
+ * has only the checks of the body then, otherwise those too that it had. 0, or -errno with a line.
+ */
+int consul_take(struct consul *consul, const json_t *body, bool replace, struct reg_err *err);
+/** The instance has these checks from now on; in the store too. */
+int consul_set_checks(struct consul *consul, struct consul_instance *instance,
+	const struct consul_checks *list, struct reg_err *err);
+struct consul_instance *consul_instance_of(struct consul *consul, const char *id);
+void consul_instances_close(struct consul *consul);
+/** It was deregistered, by whomever. */
+void consul_instance_gone(struct consul *consul, const char *service, const struct reg_backend *backend);
+
+/* consul_store.c: what is kept of them, and comes back with the next life of the daemon */
+/** The registration with these checks. */
+void consul_keep(struct consul *consul, const char *service, const struct reg_backend *backend,
+	const json_t *body, const struct consul_checks *list);
+/** A registration as it is kept, a new reference; NULL: none is. */
+json_t *consul_kept(struct consul *consul, const char *service, const struct reg_backend *backend);
+/** What is not kept any longer. */
+void consul_drop(struct consul *consul, const char *service, const struct reg_backend *backend);
+/** A node of the catalog as it was registered; NULL: not any more. */
+void consul_keep_node(struct consul *consul, const char *name, const json_t *body);
+/** As it is kept, a new reference; NULL: it is not. */
+json_t *consul_kept_node(struct consul *consul, const char *name);
+/** A check of this daemon's node; NULL: not any more. */
+void consul_keep_node_check(struct consul *consul, const char *id, const json_t *check);
+/** What was last said for a ttl check: a status; NULL: nothing any more. */
+void consul_keep_word(struct consul *consul, const char *id, const char *status);
+/** In maintenance with this reason, or (NULL) not any more; `id` NULL: the whole node. */
+void consul_keep_maintenance(struct consul *consul, const char *id, const char *reason);
+
+/* consul_check.c: which check is whose */
+/** Whose is it? *instance NULL: the node's. False: there is no such check. */
+bool consul_check_find(struct consul *consul, const char *id, struct consul_instance **instance);
+/** These are checks of the instance (NULL: the node), not of who had them before. -ENOMEM. */
+int consul_check_claim(struct consul *consul, struct consul_instance *instance,
+	const struct consul_checks *list, struct reg_err *err);
+/** They are nobody's. */
+void consul_check_forget(struct consul *consul, const struct reg_check *checks, unsigned n);
+void consul_checks_close(struct consul *consul);
+/** Behind the list, those of `had` that it does not name. -EINVAL: too many. */
+int consul_checks_merge(
+	struct consul_checks *list, const struct reg_check *had, unsigned n, struct reg_err *err);
+/** Behind the list, the checks of the node or backend without the one called so. */
+void consul_node_checks(
+	struct consul *consul, const char *node, const char *without, struct consul_checks *list);
+void consul_backend_checks(
+	const struct reg_backend *backend, const char *without, struct consul_checks *list);
+/** Takes it out, and out of the store. False: there is no such check. */
+bool consul_check_remove(struct consul *consul, const char *id, struct reg_err *err);
+/** Registers a check for the instance of its `ServiceID` or, without one, for this daemon's node. */
+int consul_take_check(struct consul *consul, const json_t *body, struct reg_err *err);
+
+/* consul_catalog_take.c */
 /** As `PUT catalog/register` does. */
 int consul_take_catalog(struct consul *consul, const json_t *body, struct reg_err *err);
-/** Replaces what the instance has of a check by that of `read`; keeps it with the registration. -ENOMEM. */
-int consul_name_check(struct consul_instance *instance, const struct consul_registration *read);
-struct consul_instance *consul_instance_of(struct consul *consul, const char *id);
-/** In the store: what the instance's registration says of its check is `check`, NULL: nothing. */
-int consul_keep_check(struct consul *consul, const struct consul_instance *instance, const json_t *check);
-/** In the store: in maintenance with this reason, or (NULL) not any more. */
-void consul_keep_maintenance(struct consul *consul, const char *id, const char *reason);
+/** An instance on another node as it is kept. */
+int consul_restore_catalog(struct consul *consul, const json_t *body, struct reg_err *err);
+/** As `PUT catalog/deregister` does: a check, an instance (`id`) or the whole node; either may be NULL. */
+void consul_drop_catalog(
+	struct consul *consul, const struct reg_node *node, const char *id, const char *check);
+
+/* consul_maintenance.c */
+void consul_maintenance(struct http_request *rq);
+void consul_node_maintenance(struct http_request *rq);
+void consul_restore_maintenance(struct consul *consul, const char *id, const char *reason);
+void consul_restore_node_maintenance(struct consul *consul, const char *reason);
 
 /** The status that a refusal of the registry has in HTTP. */
 int consul_code(int rc);

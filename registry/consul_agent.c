@@ -14,7 +14,7 @@ void consul_register(struct http_request *rq)
 
 	if (!body)
 		return;
-	rc = consul_take(rq->http->consul, body, &err);
+	rc = consul_take(rq->http->consul, body, http_flag(rq, "replace-existing-checks"), &err);
 	json_decref(body);
 	if (rc < 0)
 		http_reply_text(rq, consul_code(rc), "%s", err.text);
@@ -83,7 +83,7 @@ static const char *service_topic(struct http_request *rq)
 {
 	const char *service = consul_service_of(rq->http->consul, rq->arg[0]);
 
-	return service ? service : "";
+	return service ? service : REG_WATCH_ANY;
 }
 
 /* The hash is of all else, so that clients may also take it from the body. */

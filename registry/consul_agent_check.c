@@ -1,50 +1,39 @@
-/* consul_agent_check.c: /v1/agent/check: the checks of this agent's instances, and what they say of
- * themselves. */
+/*
+ * consul_agent_check.c: /v1/agent/check: the checks of this agent and its instances, and what they say of
+ * themselves.
+ */
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "registry/consul.h"
 
-#define OWN_PREFIX "service:"
-
-/* The instance whose check is called `id`. */
-static struct consul_instance *find(struct consul *consul, const char *id)
+static void unknown(struct http_request *rq)
 {
-	struct consul_instance *instance = NULL;
-
-	if (strncmp(id, OWN_PREFIX, strlen(OWN_PREFIX)) == 0)
-		instance = consul_instance_of(consul, id + strlen(OWN_PREFIX));
-	if (instance && !instance->check)
-		return instance;
-	for (instance = consul->instances; instance; instance = instance->hh.next)
-		if (instance->check && strcmp(instance->check, id) == 0)
-			return instance;
-	return NULL;
-}
-
-static const struct reg_backend *backend_of(struct consul *consul, const struct consul_instance *instance)
-{
-	return instance ? registry_backend_find(consul->reg, instance->service, instance->id) : NULL;
+	http_reply_text(rq, 404,
+		"Unknown check ID \"%s\". Ensure that the check ID is passed, not the check name.",
+		rq->arg[0]);
 }
 
 static void beat(struct http_request *rq, enum reg_health health, const char *output)
 {
 	struct consul *consul = rq->http->consul;
-	const struct consul_instance *instance = find(consul, rq->arg[0]);
+	const char *id = rq->arg[0];
+	struct consul_instance *instance;
 	struct reg_err err;
 	int rc;
 
-	if (!instance) {
-		http_reply_text(rq, 404,
-			"Unknown check ID \"%s\". Ensure that the check ID is passed, not the check name.",
-			rq->arg[0]);
+	if (!consul_check_find(consul, id, &instance)) {
+		unknown(rq);
 		return;
 	}
-	rc = registry_backend_beat(consul->reg, instance->service, instance->id, health, output, &err);
+	if (instance)
+		rc = registry_backend_beat(
+			consul->reg, instance->service, instance->id, id, health, output, &err);
+	else
+		rc = registry_node_beat(consul->reg, "", id, health, output, &err);
 	if (rc < 0)
 		http_reply_text(rq, rc == -ENOTSUP ? 404 : consul_code(rc),
-			"CheckID \"%s\" does not have associated TTL", rq->arg[0]);
+			"CheckID \"%s\" does not have associated TTL", id);
 	else
 		http_reply_text(rq, 200, "%s", "");
 }
@@ -74,76 +63,70 @@ void consul_check_fail(struct http_request *rq)
 void consul_check_update(struct http_request *rq)
 {
 	json_t *body = http_body(rq);
-	const char *status, *output;
+	const char *output;
+	enum reg_health health;
 	struct reg_err err;
+	bool given;
 
 	if (!body)
 		return;
-	if (consul_text(body, "Status", &status, &err) < 0 || consul_text(body, "Output", &output, &err) < 0)
+	if (consul_text(body, "Output", &output, &err) < 0)
 		http_reply_text(rq, 400, "%s", err.text);
-	else if (!status || (strcmp(status, "passing") != 0 && strcmp(status, "warning") != 0 &&
-				    strcmp(status, "critical") != 0))
-		http_reply_text(rq, 400, "Invalid check status: '%s'", status ? status : "");
+	else if (consul_read_status(body, &health, &given, &err) < 0 || !given)
+		http_reply_text(rq, 400, "Invalid check status: must be passing, warning or critical");
 	else
-		beat(rq,
-			strcmp(status, "passing") == 0	 ? REG_PASSING
-			: strcmp(status, "warning") == 0 ? REG_WARNING
-							 : REG_CRITICAL,
-			output ? output : "");
+		beat(rq, health, output ? output : "");
 	json_decref(body);
 }
 
-/* The instance as it is, but with the check of `read` (or none). */
-static int change(struct consul *consul, struct consul_instance *instance,
-	const struct consul_registration *read, const json_t *check, struct reg_err *err)
+/* Of this daemon's node itself. */
+static int take_node_check(struct consul *consul, const json_t *body, struct reg_err *err)
 {
-	struct reg_backend now = *backend_of(consul, instance);
-	int rc;
+	struct consul_checks list = {0}, had = {0};
+	int rc = consul_read_check(body, NULL, NULL, &list, err);
 
-	now.has_check = read->backend.has_check;
-	now.check = read->backend.check;
-	rc = registry_backend_put(consul->reg, instance->service, &now, err);
-	if (rc < 0)
+	if (rc)
 		return rc;
-	if (consul_name_check(instance, read) < 0 || consul_keep_check(consul, instance, check) < 0)
-		return reg_fail(err, -ENOMEM, "out of memory");
-	if (now.has_check && now.check.type == REG_CHECK_TTL && read->initial != REG_CRITICAL)
-		registry_backend_beat(consul->reg, instance->service, instance->id, read->initial, "", NULL);
-	return 0;
+	consul_node_checks(consul, "", "", &had);
+	rc = consul_checks_merge(&list, had.spec, had.n, err);
+	if (!rc)
+		rc = registry_node_checks(consul->reg, "", list.spec, (uint16_t)list.n, err);
+	if (!rc)
+		rc = consul_check_claim(consul, NULL, &list, err);
+	if (!rc)
+		consul_keep_node_check(consul, list.spec[0].id, body);
+	return rc;
 }
 
-static bool same_text(const char *a, const char *b)
+static int take_instance_check(struct consul *consul, const char *id, const json_t *body, struct reg_err *err)
 {
-	return a && b && strcmp(a, b) == 0;
-}
-
-static int take_check(struct consul *consul, const json_t *body, struct reg_err *err)
-{
-	struct consul_registration read = {0};
-	struct consul_instance *instance;
+	struct consul_instance *instance = consul_instance_of(consul, id);
+	struct consul_checks list = {0};
 	const struct reg_backend *backend;
 	const char *service;
-	int rc = consul_text(body, "ServiceID", &service, err);
+	int rc;
 
-	if (rc < 0)
-		return rc;
-	if (!service || !service[0])
-		return reg_fail(err, -ENOTSUP, "ServiceID: checks of a node are not served");
-	instance = consul_instance_of(consul, service);
-	backend = backend_of(consul, instance);
+	backend = consul_backend_of(consul, id, &service);
 	if (!backend)
-		return reg_fail(err, -ENOENT, "ServiceID \"%s\" does not exist", service);
-	read.backend.address = backend->address;
-	read.backend.port = backend->port;
-	rc = consul_read_check(body, &read, err);
-	if (!rc && !read.check_name)
+		return reg_fail(err, -ENOENT, "ServiceID \"%s\" does not exist", id);
+	rc = consul_read_check(body, NULL, backend, &list, err);
+	if (!rc)
+		rc = consul_checks_merge(&list, backend->checks, backend->ncheck, err);
+	return rc ? rc : consul_set_checks(consul, instance, &list, err);
+}
+
+int consul_take_check(struct consul *consul, const json_t *body, struct reg_err *err)
+{
+	const char *id, *name;
+	int rc = consul_text(body, "ServiceID", &id, err);
+
+	if (!rc)
+		rc = consul_text(body, "Name", &name, err);
+	if (!rc && (!name || !name[0]))
 		rc = reg_fail(err, -EINVAL, "Missing check name");
-	if (!rc && !read.check)
-		read.check = read.check_name;
-	if (!rc && backend->has_check && !same_text(instance->check, read.check))
-		rc = reg_fail(
-			err, -ENOTSUP, "ServiceID \"%s\" has a check already: an instance has one", service);
-	return rc ? rc : change(consul, instance, &read, body, err);
+	if (rc)
+		return rc;
+	return id && id[0] ? take_instance_check(consul, id, body, err) : take_node_check(consul, body, err);
 }
 
 void consul_check_register(struct http_request *rq)
@@ -154,7 +137,7 @@ void consul_check_register(struct http_request *rq)
 
 	if (!body)
 		return;
-	rc = take_check(rq->http->consul, body, &err);
+	rc = consul_take_check(rq->http->consul, body, &err);
 	json_decref(body);
 	if (rc < 0)
 		http_reply_text(rq, consul_code(rc), "%s", err.text);
@@ -164,26 +147,13 @@ void consul_check_register(struct http_request *rq)
 
 void consul_check_deregister(struct http_request *rq)
 {
-	struct consul *consul = rq->http->consul;
-	struct consul_instance *instance = find(consul, rq->arg[0]);
-	const struct reg_backend *backend = backend_of(consul, instance);
-	struct consul_registration none = {0};
 	struct reg_err err;
-	int rc;
 
-	if (!backend || !backend->has_check) {
-		http_reply_text(rq, 404, "Unknown check ID \"%s\"", rq->arg[0]);
-		return;
-	}
-	rc = change(consul, instance, &none, NULL, &err);
-	if (rc < 0)
-		http_reply_text(rq, consul_code(rc), "%s", err.text);
-	else
+	if (consul_check_remove(rq->http->consul, rq->arg[0], &err))
 		http_reply_text(rq, 200, "%s", "");
+	else
+		unknown(rq);
 }
-
-/* --- listing ----------------------------------------------------------------------------------------------
- */
 
 void consul_checks(struct http_request *rq)
 {
@@ -191,51 +161,14 @@ void consul_checks(struct http_request *rq)
 	json_t *list = json_array(), *map = json_object(), *check;
 	size_t i;
 
+	consul_put_node_checks(list, rq->http, registry_node_find(consul->reg, ""), false);
 	for (struct consul_instance *instance = consul->instances; instance; instance = instance->hh.next)
-		consul_put_checks(list, rq->http, instance->service, backend_of(consul, instance));
+		consul_put_checks(list, rq->http, instance->service,
+			registry_backend_find(consul->reg, instance->service, instance->id));
 	json_array_foreach (list, i, check)
 		json_object_set(map, json_string_value(json_object_get(check, "CheckID")), check);
 	json_decref(list);
 	map = consul_filtered(rq, map);
 	if (map)
 		http_reply_json(rq, 200, map);
-}
-
-/* --- maintenance ------------------------------------------------------------------------------------------
- */
-
-/* What balances is drained: its connections go on. */
-static int drain(struct consul *consul, struct consul_instance *instance, bool enable, struct reg_err *err)
-{
-	struct reg_backend now = *backend_of(consul, instance);
-
-	now.drained = enable;
-	return registry_backend_set(consul->reg, instance->service, &now, err);
-}
-
-void consul_maintenance(struct http_request *rq)
-{
-	struct consul *consul = rq->http->consul;
-	struct consul_instance *instance = consul_instance_of(consul, rq->arg[0]);
-	const char *reason = http_param(rq, "reason");
-	int on = http_bool(rq, "enable");
-	char *copy = reason && *reason ? strdup(reason) : NULL;
-	struct reg_err err;
-	int rc;
-
-	if (on < 0) {
-		http_reply_text(rq, 400, "Missing value for enable: must be true or false");
-	} else if (!backend_of(consul, instance)) {
-		http_reply_text(rq, 404, "Unknown service ID \"%s\"", rq->arg[0]);
-	} else {
-		free(instance->reason);
-		instance->reason = on ? copy : NULL;
-		copy = on ? NULL : copy;
-		rc = drain(consul, instance, on, &err);
-		if (rc == 0)
-			consul_keep_maintenance(
-				consul, instance->id, on ? (instance->reason ? instance->reason : "") : NULL);
-		http_reply_text(rq, rc < 0 ? consul_code(rc) : 200, "%s", rc < 0 ? err.text : "");
-	}
-	free(copy);
 }

@@ -238,37 +238,6 @@ void consul_catalog_register(struct http_request *rq)
 		http_reply_json(rq, 200, json_true());
 }
 
-/* What a deregistration names: in which service is the instance? */
-struct search {
-	struct registry *reg;
-	const char *id, *service;
-};
-
-static bool find_in(void *arg, const struct reg_service *service)
-{
-	struct search *search = arg;
-	const struct reg_backend *backend = registry_backend_find(search->reg, service->name, search->id);
-
-	if (backend && strcmp(backend->source, CONSUL_SOURCE) == 0 && strcmp(backend->id, search->id) == 0)
-		search->service = service->name;
-	return !search->service;
-}
-
-static void drop_instance(struct http *http, const struct reg_node *node, const char *id)
-{
-	char key[REG_ID_MAX + 1], name[REG_NAME_MAX + 1];
-	struct search search = {http->reg, key, NULL};
-
-	if (snprintf(key, sizeof(key), "%s%s%s", node->local ? "" : node->name, node->local ? "" : "/", id) >=
-		(int)sizeof(key))
-		return;
-	registry_service_walk(http->reg, find_in, &search);
-	if (!search.service)
-		return;
-	snprintf(name, sizeof(name), "%s", search.service);
-	registry_backend_del(http->reg, name, key, NULL);
-}
-
 /* Consul answers true also when there was nothing to take away. */
 void consul_catalog_deregister(struct http_request *rq)
 {
@@ -286,10 +255,8 @@ void consul_catalog_deregister(struct http_request *rq)
 		return;
 	}
 	node = registry_node_find(rq->http->reg, name);
-	if (node && id)
-		drop_instance(rq->http, node, id);
-	else if (node && !check && !node->local)
-		registry_node_del(rq->http->reg, node->name, NULL);
+	if (node)
+		consul_drop_catalog(rq->http->consul, node, id, check);
 	json_decref(body);
 	http_reply_json(rq, 200, json_true());
 }

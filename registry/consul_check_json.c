@@ -1,4 +1,5 @@
 /* consul_check_json.c: checks as Consul shows them. */
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -6,6 +7,9 @@
 #include "registry/duration.h"
 
 #define MAINTENANCE "_service_maintenance:"
+#define PORT "_switch_port:"
+#define NODE_REASON                                                                                          \
+	"Maintenance mode is enabled for this node, but no reason was provided. This is a default message."
 
 const char *consul_status(enum reg_health health)
 {
@@ -29,88 +33,203 @@ static json_t *check_json(const struct reg_node *node, const struct told *told)
 		(json_int_t)(told->modified ? told->modified : 1));
 }
 
-void consul_put_node_checks(json_t *list, struct http *http, const struct reg_node *node)
+/* "http", "tcp", ...; "" for what nobody checks. */
+static const char *type_of(const struct reg_check *check)
 {
-	struct told told = {"serfHealth", "Serf Health Status", "", "Agent alive and reachable", "",
-		REG_PASSING, node->created, node->modified};
+	return check->type == REG_CHECK_TTL && !check->interval_ms ? "" : reg_check_type_name(check->type);
+}
 
+static void set_duration(json_t *object, const char *name, uint32_t ms)
+{
+	char text[DURATION_TEXT];
+
+	if (!ms)
+		return;
+	duration_text((int64_t)ms * 1000, text);
+	json_object_set_new(object, name, json_string(text));
+}
+
+/* What is probed, as it was written: an address, or a URL. */
+static void set_target(json_t *object, const struct reg_check *check, const struct reg_backend *backend)
+{
+	uint32_t address = check->address ? check->address : backend ? backend->address : 0;
+	unsigned port = check->port ? check->port : backend ? backend->port : 0;
+	char ip[INET_ADDRSTRLEN];
+
+	inet_ntop(AF_INET, &address, ip, sizeof(ip));
+	if (check->type == REG_CHECK_HTTP)
+		json_object_set_new(object, "HTTP",
+			json_sprintf("%s://%s:%u%s", check->tls ? "https" : "http", ip, port,
+				check->path ? check->path : ""));
+	else
+		json_object_set_new(object, check->type == REG_CHECK_TCP ? "TCP" : "GRPC",
+			json_sprintf("%s:%u%s%s", ip, port, check->service ? "/" : "",
+				check->service ? check->service : ""));
+}
+
+static json_t *definition_json(const struct reg_check *check, const struct reg_backend *backend)
+{
+	json_t *object = json_object();
+
+	switch (check->type) {
+	case REG_CHECK_TTL:
+		set_duration(object, "TTL", check->interval_ms);
+		break;
+	case REG_CHECK_TCP:
+	case REG_CHECK_HTTP:
+	case REG_CHECK_GRPC:
+		set_target(object, check, backend);
+		set_duration(object, "Interval", check->interval_ms);
+		set_duration(object, "Timeout", check->timeout_ms);
+		break;
+	case REG_CHECK_ALIAS:
+		if (check->alias)
+			json_object_set_new(object, "AliasService", json_string(check->alias));
+		if (check->alias_node)
+			json_object_set_new(object, "AliasNode", json_string(check->alias_node));
+		break;
+	default:
+		break;
+	}
+	set_duration(object, "DeregisterCriticalServiceAfter", check->reap_ms);
+	return object;
+}
+
+static const char *text_or(const char *text, const char *other)
+{
+	return text ? text : other;
+}
+
+static struct told node_told(const struct reg_node *node, const char *id, const char *name)
+{
+	return (struct told){.id = id,
+		.name = name,
+		.notes = "",
+		.output = "",
+		.type = "",
+		.health = REG_CRITICAL,
+		.created = node->created,
+		.modified = node->modified};
+}
+
+static void put_serf(json_t *list, const struct reg_node *node)
+{
+	struct told told = node_told(node, "serfHealth", "Serf Health Status");
+
+	told.output = "Agent alive and reachable";
+	told.health = REG_PASSING;
 	json_array_append_new(list, check_json(node, &told));
 }
 
-/* The check of the instance itself; its intervals where it has any. */
-static void put_definition(json_t *object, const struct reg_check *spec)
+void consul_put_node_checks(json_t *list, struct http *http, const struct reg_node *node, bool serf)
 {
-	char interval[DURATION_TEXT], timeout[DURATION_TEXT];
+	struct told told;
+	struct reg_result result;
+	json_t *object;
 
-	duration_text((int64_t)spec->interval_ms * 1000, interval);
-	duration_text((int64_t)spec->timeout_ms * 1000, timeout);
-	if (spec->type == REG_CHECK_TTL)
-		json_object_set_new(object, "Definition", json_pack("{s:s}", "TTL", interval));
-	else if (spec->type != REG_CHECK_PORT)
-		json_object_set_new(object, "Definition",
-			json_pack("{s:s, s:s}", "Interval", interval, "Timeout", timeout));
+	if (serf)
+		put_serf(list, node);
+	if (node->drained) {
+		told = node_told(node, "_node_maintenance", "Node Maintenance Mode");
+		told.notes = text_or(node->reason, NODE_REASON);
+		told.type = "maintenance";
+		json_array_append_new(list, check_json(node, &told));
+	}
+	for (unsigned i = 0; registry_node_result(node, i, &result); i++) {
+		told = node_told(node, result.check->id, text_or(result.check->name, result.check->id));
+		told.notes = text_or(result.check->notes, "");
+		told.output = result.output;
+		told.type = type_of(result.check);
+		told.health = result.health;
+		object = check_json(node, &told);
+		json_object_set_new(object, "Definition", definition_json(result.check, NULL));
+		json_array_append_new(list, object);
+	}
 }
 
-static void put(json_t *list, const struct reg_node *node, const char *service,
-	const struct reg_backend *backend, const struct told *told, const struct reg_check *spec)
-{
-	json_t *object = check_json(node, told);
-	char id[CONSUL_ID];
+/* Whose checks are told. */
+struct subject {
+	const struct reg_node *node;
+	const char *service;
+	const struct reg_backend *backend;
+	char id[CONSUL_ID]; /* of the instance */
+};
 
-	json_object_set_new(object, "ServiceID", json_string(consul_id(service, backend, id)));
-	json_object_set_new(object, "ServiceName", json_string(service));
-	json_object_set_new(object, "ServiceTags", consul_tags_json(backend));
-	if (spec)
-		put_definition(object, spec);
+static struct told backend_told(const struct subject *subject, const char *id, const char *name)
+{
+	struct told told = node_told(subject->node, id, name);
+
+	told.created = subject->backend->created;
+	told.modified = subject->backend->modified;
+	return told;
+}
+
+static void put(json_t *list, const struct subject *subject, const struct told *told, json_t *definition)
+{
+	json_t *object = check_json(subject->node, told);
+
+	json_object_set_new(object, "ServiceID", json_string(subject->id));
+	json_object_set_new(object, "ServiceName", json_string(subject->service));
+	json_object_set_new(object, "ServiceTags", consul_tags_json(subject->backend));
+	if (definition)
+		json_object_set_new(object, "Definition", definition);
 	json_array_append_new(list, object);
 }
 
 /* A drained instance is in maintenance, whichever door drained it. */
-static void put_maintenance(json_t *list, const struct reg_node *node, const char *service,
-	const struct reg_backend *backend, const struct consul_instance *instance)
+static void put_maintenance(json_t *list, struct http *http, const struct subject *subject)
 {
-	char id[CONSUL_ID], check[CONSUL_ID + sizeof(MAINTENANCE)];
-	struct told told = {check, "Service Maintenance Mode",
-		instance && instance->reason ? instance->reason : "drained", "", "maintenance", REG_CRITICAL,
-		backend->created, backend->modified};
+	const struct consul_instance *instance = consul_instance_of(http->consul, subject->backend->id);
+	char check[CONSUL_ID + sizeof(MAINTENANCE)];
+	struct told told = backend_told(subject, check, "Service Maintenance Mode");
 
-	snprintf(check, sizeof(check), MAINTENANCE "%s", consul_id(service, backend, id));
-	put(list, node, service, backend, &told, NULL);
+	if (strcmp(subject->backend->source, CONSUL_SOURCE) != 0)
+		instance = NULL;
+	snprintf(check, sizeof(check), MAINTENANCE "%s", subject->id);
+	told.notes = instance && instance->reason ? instance->reason : "drained";
+	told.type = "maintenance";
+	put(list, subject, &told, NULL);
 }
 
-/* What its check found, or its switch port; while drained only the former is not known. */
-static enum reg_health own_health(const struct reg_backend *backend)
+/* Its switch port takes it out, whatever its checks found. */
+static void put_port(json_t *list, const struct subject *subject)
 {
-	return backend->health == REG_DRAINING ? backend->checked : backend->health;
+	char check[CONSUL_ID + sizeof(PORT)];
+	struct told told = backend_told(subject, check, "Switch port");
+
+	snprintf(check, sizeof(check), PORT "%s", subject->id);
+	told.output = "the port is down";
+	told.type = "port";
+	put(list, subject, &told, NULL);
+}
+
+static void put_result(json_t *list, const struct subject *subject, const struct reg_result *result)
+{
+	char check[CONSUL_ID + sizeof(CONSUL_OWN_CHECK)], name[REG_NAME_MAX + 32];
+	struct told told =
+		backend_told(subject, text_or(result->check->id, check), text_or(result->check->name, name));
+
+	snprintf(check, sizeof(check), CONSUL_OWN_CHECK "%s", subject->id);
+	snprintf(name, sizeof(name), "Service '%s' check", subject->service);
+	told.notes = text_or(result->check->notes, "");
+	told.output = result->output;
+	told.type = type_of(result->check);
+	told.health = result->health;
+	put(list, subject, &told, definition_json(result->check, subject->backend));
 }
 
 void consul_put_checks(
 	json_t *list, struct http *http, const char *service, const struct reg_backend *backend)
 {
-	const struct reg_node *node = registry_node_find(http->reg, reg_backend_node(backend));
-	const struct reg_service *def = registry_service_find(http->reg, service);
-	const struct consul_instance *instance = strcmp(backend->source, CONSUL_SOURCE) == 0
-							 ? consul_instance_of(http->consul, backend->id)
-							 : NULL;
-	const struct reg_check *spec = backend->has_check ? &backend->check : &def->check;
-	char id[CONSUL_ID], check[CONSUL_ID + 16], name[REG_NAME_MAX + 32];
-	struct told told = {check, name, "", backend->output, reg_check_type_name(spec->type),
-		own_health(backend), backend->created, backend->modified};
+	struct subject subject = {
+		registry_node_find(http->reg, reg_backend_node(backend)), service, backend, ""};
+	struct reg_result result;
 
+	consul_id(service, backend, subject.id);
 	if (backend->drained)
-		put_maintenance(list, node, service, backend, instance);
-	snprintf(check, sizeof(check), "service:%s", consul_id(service, backend, id));
-	snprintf(name, sizeof(name), "Service '%s' check", service);
-	if (instance && instance->check)
-		told.id = instance->check;
-	if (instance && instance->name)
-		told.name = instance->name;
-	if (instance && instance->notes)
-		told.notes = instance->notes;
-	if (backend->port_down) {
-		told.output = "the port is down";
-		told.health = REG_CRITICAL;
-	}
-	if (spec->type != REG_CHECK_NONE || backend->port_down)
-		put(list, node, service, backend, &told, spec);
+		put_maintenance(list, http, &subject);
+	if (backend->port_down)
+		put_port(list, &subject);
+	for (unsigned i = 0; registry_backend_result(backend, i, &result); i++)
+		put_result(list, &subject, &result);
 }

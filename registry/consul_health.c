@@ -20,7 +20,7 @@ static json_t *entry_json(struct http *http, const char *service, const struct r
 	const struct reg_node *node = registry_node_find(http->reg, reg_backend_node(backend));
 	json_t *checks = json_array();
 
-	consul_put_node_checks(checks, http, node);
+	consul_put_node_checks(checks, http, node, true);
 	consul_put_checks(checks, http, service, backend);
 	return json_pack("{s:o, s:o, s:o}", "Node", consul_node_json(http, node), "Service",
 		consul_service_json(service, backend), "Checks", checks);
@@ -117,7 +117,7 @@ static json_t *render_node(struct http_request *rq)
 
 	if (node) {
 		listing.node = node->local ? "" : node->name;
-		consul_put_node_checks(listing.list, rq->http, node);
+		consul_put_node_checks(listing.list, rq->http, node, true);
 		registry_service_walk(rq->http->reg, add_all_checks, &listing);
 	}
 	return consul_filtered(rq, listing.list);
@@ -128,7 +128,7 @@ static bool add_node_checks(void *arg, const struct reg_node *node)
 	struct listing *listing = arg;
 
 	if (consul_node_wanted(listing->rq, node))
-		consul_put_node_checks(listing->list, listing->rq->http, node);
+		consul_put_node_checks(listing->list, listing->rq->http, node, true);
 	return true;
 }
 

@@ -132,7 +132,7 @@ uint64_t consul_index_service(struct http_request *rq)
 
 const char *consul_topic_any(struct http_request *rq)
 {
-	return "";
+	return REG_WATCH_ANY;
 }
 
 uint64_t consul_index_any(struct http_request *rq)

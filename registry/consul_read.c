@@ -35,6 +35,19 @@ const json_t *consul_field(const json_t *object, const char *name)
 	return NULL;
 }
 
+void consul_del_field(json_t *object, const char *name)
+{
+	json_t *value;
+	const char *key;
+	void *next;
+
+	json_object_foreach_safe(object, next, key, value)
+	{
+		if (same_field(key, name))
+			json_object_del(object, key);
+	}
+}
+
 int consul_text(const json_t *object, const char *name, const char **out, struct reg_err *err)
 {
 	const json_t *value = consul_field(object, name);

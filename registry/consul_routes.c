@@ -8,6 +8,7 @@ const struct http_route consul_routes[] = {
 	{VERB_PUT, "/v1/agent/service/register", consul_register},
 	{VERB_PUT, "/v1/agent/service/deregister/:", consul_deregister, .also_by_get = true},
 	{VERB_PUT, "/v1/agent/service/maintenance/:", consul_maintenance},
+	{VERB_PUT, "/v1/agent/maintenance", consul_node_maintenance},
 	{VERB_GET, "/v1/agent/service/:", .view = &consul_view_agent_service},
 	{VERB_GET, "/v1/agent/services", consul_agent_services},
 	{VERB_GET, "/v1/agent/checks", consul_checks},
@@ -56,7 +57,6 @@ const struct http_route consul_routes[] = {
 #define REFUSED (VERB_GET | VERB_PUT | VERB_POST | VERB_DELETE)
 	{REFUSED, "/v1/acl/*", consul_refuse},
 	{REFUSED, "/v1/agent/connect/*", consul_refuse},
-	{REFUSED, "/v1/agent/maintenance", consul_refuse},
 	{REFUSED, "/v1/agent/force-leave/*", consul_refuse},
 	{REFUSED, "/v1/agent/join/*", consul_refuse},
 	{REFUSED, "/v1/agent/leave", consul_refuse},

@@ -26,9 +26,7 @@ void consul_healthz(struct http_request *rq)
 void consul_refuse(struct http_request *rq)
 {
 	http_reply_text(rq, 501,
-		"not served by Sluice: ACLs, service mesh, prepared queries, transactions, "
-		"snapshots, "
-		"membership of a cluster, coordinates, peering, maintenance of a whole node and operator "
-		"functions of Consul have no "
+		"not served by Sluice: ACLs, service mesh, prepared queries, transactions, snapshots, "
+		"membership of a cluster, coordinates, peering and operator functions of Consul have no "
 		"counterpart here");
 }

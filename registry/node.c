@@ -37,6 +37,8 @@ static int copy(struct reg_node *to, const struct reg_node *from)
 	if (!own)
 		return rc;
 	*to = *from;
+	to->drained = false;
+	to->reason = NULL;
 	to->meta = own->meta;
 	to->places = own->places;
 	return 0;
@@ -52,7 +54,9 @@ static void node_free(struct node *node)
 {
 	if (!node)
 		return;
+	node_checks_free(node);
 	clear(&node->pub);
+	free((char *)node->pub.reason);
 	free(node);
 }
 
@@ -74,7 +78,7 @@ static void node_unlink(struct registry *reg, struct node *node)
 	HASH_DEL(reg->node_by_name, node);
 }
 
-static void changed(struct registry *reg, struct node *node)
+void node_touch(struct registry *reg, struct node *node)
 {
 	node->touched = true;
 	reg->nodes_changed = true;
@@ -91,9 +95,10 @@ static struct node *node_make(struct registry *reg, const struct reg_node *def)
 		node_free(node);
 		return NULL;
 	}
+	node->reg = reg;
 	node->pub.local = false;
 	node->pub.created = node->pub.modified = 0;
-	changed(reg, node);
+	node_touch(reg, node);
 	return node;
 }
 
@@ -104,8 +109,7 @@ static bool node_same(const struct reg_node *a, const struct reg_node *b)
 	       about_same_places(a->places, a->nplace, b->places, b->nplace);
 }
 
-/* Whoever runs on it may be told with its address: all of them have changed. */
-static void touch_backends(struct registry *reg, const struct node *node)
+void node_backends(struct registry *reg, const struct node *node, void (*fn)(struct backend *backend))
 {
 	const char *name = node->pub.local ? "" : node->pub.name;
 
@@ -115,12 +119,17 @@ static void touch_backends(struct registry *reg, const struct node *node)
 		for (size_t i = 0; i < service->backends.count; i++) {
 			struct backend *backend = service->backends.item[i];
 
-			if (strcmp(reg_backend_node(&backend->pub), name) != 0)
-				continue;
-			backend->touched = true;
-			commit_service(service);
+			if (strcmp(reg_backend_node(&backend->pub), name) == 0)
+				fn(backend);
 		}
 	}
+}
+
+/* Whoever runs on it may be told with its address: all of them have changed. */
+static void touch_backend(struct backend *backend)
+{
+	backend->touched = true;
+	commit_service(backend->service);
 }
 
 static int node_change(struct registry *reg, struct node *node, const struct reg_node *def)
@@ -133,12 +142,14 @@ static int node_change(struct registry *reg, struct node *node, const struct reg
 		return -ENOMEM;
 	memcpy(new.name, old.name, sizeof(new.name));
 	new.local = old.local;
+	new.drained = old.drained;
+	new.reason = old.reason;
 	new.created = old.created;
 	new.modified = old.modified;
 	node->pub = new;
 	clear(&old);
-	changed(reg, node);
-	touch_backends(reg, node);
+	node_touch(reg, node);
+	node_backends(reg, node, touch_backend);
 	return 0;
 }
 
@@ -174,7 +185,7 @@ int registry_node_put_local(struct registry *reg, const struct reg_node *def, st
 	reg->local = node;
 	node_unlink(reg, old);
 	node_free(old);
-	touch_backends(reg, node);
+	node_backends(reg, node, touch_backend);
 	commit(reg);
 	return 0;
 }

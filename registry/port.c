@@ -80,8 +80,7 @@ static void follow(struct backend *backend, int state)
 	if (backend->port == state)
 		return;
 	backend->port = (int8_t)state;
-	if (backend->check)
-		check_link(backend->check, state);
+	check_set_link(&backend->checks, state);
 	commit_backend(backend);
 }
 

@@ -19,7 +19,7 @@ const char *reg_health_name(enum reg_health health)
 const char *reg_check_type_name(enum reg_check_type type)
 {
 	static const char *const names[REG_CHECK_TYPES] = {
-		"none", "ttl", "tcp", "http", "grpc", "port", "passive"};
+		"none", "ttl", "tcp", "http", "grpc", "port", "passive", "alias"};
 
 	return (unsigned)type < REG_CHECK_TYPES ? names[type] : "unknown";
 }
@@ -100,10 +100,15 @@ void registry_free(struct registry *reg)
 		service_free(service);
 	}
 	event_del(&reg->settle);
-	checks_close(&reg->checks);
 	nodes_close(reg);
+	checks_close(&reg->checks);
 	watch_close(reg);
 	free(reg);
+}
+
+void registry_own(struct registry *reg, const struct registry_owner *owner)
+{
+	reg->owner = owner ? *owner : (struct registry_owner){0};
 }
 
 uint64_t registry_generation(const struct registry *reg)

@@ -23,6 +23,8 @@ struct registry;
 #define REG_HOST_MAX 253 /* of a host name */
 #define REG_NODE_MAX 63
 #define REG_PATH_MAX 255 /* of what a check asks for */
+#define REG_CHECK_ID_MAX 255
+#define REG_OUTPUT_MAX 4096 /* of what a check says */
 
 struct reg_err {
 	char text[200];
@@ -31,6 +33,8 @@ struct reg_err {
 enum reg_health { REG_PASSING, REG_WARNING, REG_CRITICAL, REG_DRAINING };
 /** "passing", "warning", "critical", "draining". */
 const char *reg_health_name(enum reg_health health);
+
+enum { REG_CHECKS_MAX = 64 }; /* of a backend or node */
 
 enum reg_protocol { REG_TCP = 6, REG_UDP = 17 };
 
@@ -43,23 +47,42 @@ enum reg_check_type {
 	REG_CHECK_GRPC,
 	REG_CHECK_PORT,
 	REG_CHECK_PASSIVE,
+	REG_CHECK_ALIAS,
 	REG_CHECK_TYPES
 };
 /** "none", "ttl", "tcp", ... */
 const char *reg_check_type_name(enum reg_check_type type);
 
+struct reg_pair {
+	const char *key, *value;
+};
+
+/* The texts of a check that the registry is given are borrowed; it keeps copies of its own. */
 struct reg_check {
 	enum reg_check_type type;
-	uint32_t interval_ms; /* 10..3600000, ttl up to a week; not used by port */
-	uint32_t timeout_ms;  /* 1..600000; not used by port */
-	uint8_t rise, fall;   /* successes to become passing, failures to become critical; 1..100; not port;
+	uint32_t
+		interval_ms; /* 10..3600000; ttl up to a week, and 0: its word holds until the next; not used by
+				 port and alias */
+	uint32_t timeout_ms; /* 1..600000; only of those that probe */
+	uint8_t rise, fall;  /* successes to become passing, failures to become critical; 1..100; of probes;
 				 passive: connections in a row, `fall` from 3 on */
+	uint8_t warn;	     /* failures to become warning, 0: never by failures; of probes */
 	bool tls, tls_skip_verify; /* http and grpc: over TLS, with whatever certificate */
-	uint16_t port;		   /* that is probed instead of the backend's, 0: that */
+	bool has_initial;	   /* it is `initial` until it has found something, otherwise critical */
+	enum reg_health initial;
+	uint16_t port;	     /* that is probed instead of the backend's, 0: that */
 	uint32_t address;    /* the same; on the loopback it is the host that is probed, not a network */
 	uint32_t reap_ms;    /* how long the backend may be critical until it is deregistered, 0: for ever */
-	const char *path;    /* http: what is asked for, NULL: "/". The registry keeps copies of its own */
-	const char *service; /* grpc: whose health is asked for, NULL: the server's */
+	uint16_t output_max; /* bytes of its output that are kept, up to REG_OUTPUT_MAX; 0: one short line */
+	uint16_t nheader;
+	const struct reg_pair *headers; /* http: besides the usual ones */
+	const char *id;		   /* among the checks of its backend or node, NULL: it is the only one */
+	const char *name, *notes;  /* NULL: none */
+	const char *path;	   /* http: what is asked for, NULL: "/" */
+	const char *method, *body; /* http: NULL: GET, nothing */
+	const char *service;	   /* grpc: whose health is asked for, NULL: the server's */
+	const char *alias;	   /* alias: the id of the instance whose health it is, NULL: that node's */
+	const char *alias_node;	   /* alias: the node, NULL: this daemon's */
 };
 
 struct reg_service {
@@ -72,10 +95,6 @@ struct reg_service {
 	struct reg_check check;	    /* the default of its backends; REG_CHECK_NONE: they need none */
 	bool discovered; /* a registration made it, nobody defined it: goes with its last backend */
 	char source[16]; /* "config", "api", ...: who made it */
-};
-
-struct reg_pair {
-	const char *key, *value;
 };
 
 /* Another address under which an instance or a node is known: "lan", "wan", "lan_ipv6", ... */
@@ -98,23 +117,24 @@ struct reg_about {
 };
 
 struct reg_backend {
-	char id[REG_ID_MAX + 1];       /* key within the service. "": "address:port" */
-	uint32_t address;	       /* 0 only with about->host */
-	uint16_t port;		       /* 0 only if not given by the registration: never balanced */
-	uint16_t weight;	       /* 0..65535; 0: no new connections */
-	uint16_t warning_weight;       /* instead of it while the health is warning */
-	bool has_warning_weight;       /* else `weight` holds then too */
-	const struct reg_about *about; /* NULL: nothing */
-	bool has_check;		       /* its own check instead of the service's */
-	struct reg_check check;
-	bool drained; /* by the user */
+	char id[REG_ID_MAX + 1];	/* key within the service. "": "address:port" */
+	uint32_t address;		/* 0 only with about->host */
+	uint16_t port;			/* 0 only if not given by the registration: never balanced */
+	uint16_t weight;		/* 0..65535; 0: no new connections */
+	uint16_t warning_weight;	/* instead of it while the health is warning */
+	bool has_warning_weight;	/* else `weight` holds then too */
+	const struct reg_about *about;	/* NULL: nothing */
+	bool own_checks;		/* these (maybe none) instead of the service's check */
+	uint16_t ncheck;		/* up to REG_CHECKS_MAX */
+	const struct reg_check *checks; /* their ids differ */
+	bool drained;			/* by the user */
 	char source[16];
 	/* told by the registry, ignored on the way in */
 	enum reg_health health;
-	enum reg_health checked; /* what its check says, whatever else holds; passing without one */
-	bool port_down;		 /* the switch port that has its address is down */
-	bool balanced;		 /* the vip's table holds it: its address is reached from the vip's network */
-	char output[128];	 /* what the last check said; changes without a commit */
+	bool port_down; /* the switch port that has its address is down */
+	bool balanced;	/* the vip's table holds it: its address is reached from the vip's network */
+	const char *
+		output; /* what the worst of its checks said last, "": it has none; changes without a commit */
 	uint64_t created, modified; /* generations; modified: its definition or health. 0 before the commit */
 };
 
@@ -139,7 +159,16 @@ struct reg_node {
 	char source[16];
 	/* told by the registry, ignored on the way in */
 	bool local;
+	bool drained;
+	const char *reason; /* for that, NULL: none was given */
 	uint64_t created, modified;
+};
+
+/* A check and what it has found. */
+struct reg_result {
+	const struct reg_check *check;
+	enum reg_health health;
+	const char *output;
 };
 
 /* What came of the connections that the switch gave to a backend, from some start on. */
@@ -179,6 +208,18 @@ struct registry_sink {
 
 /** Turns and time-outs of checks are exact to a millisecond. `sink` is copied. Errors: -ENOMEM, -EMFILE. */
 int registry_new(struct event_base *base, const struct registry_sink *sink, struct registry **out);
+/* What the door of Consul's API needs to know. None of it may change the registry. */
+struct registry_owner {
+	void *arg;
+	/** Hears of each backend that leaves the table. */
+	void (*gone)(void *arg, const char *service, const struct reg_backend *backend);
+	/** Tells the service of the instance that a node ("": this daemon's) knows by this id, NULL: none. */
+	const char *(*locate)(void *arg, const char *node, const char *id);
+	/** Hears when a ttl check of an instance, or of this daemon's node, has another health. */
+	void (*word)(void *arg, const struct reg_check *check, enum reg_health health);
+};
+/** NULL: nobody any more. */
+void registry_own(struct registry *reg, const struct registry_owner *owner);
 /** Cancels every check, tells the sink nothing. NULL is allowed. */
 void registry_free(struct registry *reg);
 
@@ -247,11 +288,11 @@ int registry_backend_put(
 	struct registry *reg, const char *service, const struct reg_backend *backend, struct reg_err *err);
 
 /**
- * The backend says how it is, which its ttl check takes for an interval. Errors: -ENOENT, -ENOTSUP (its check
- * is of another type).
+ * The backend says how it is, which its ttl check called `check` (NULL: the first ttl check) takes for an
+ * interval. Errors: -ENOENT (also the check), -ENOTSUP (the check is of another type).
  */
-int registry_backend_beat(struct registry *reg, const char *service, const char *id, enum reg_health health,
-	const char *output, struct reg_err *err);
+int registry_backend_beat(struct registry *reg, const char *service, const char *id, const char *check,
+	enum reg_health health, const char *output, struct reg_err *err);
 
 /** Names this daemon's node, which is otherwise called after the host and has address 127.0.0.1; or makes or
  * changes another. Errors: -EINVAL. */
@@ -259,6 +300,19 @@ int registry_node_put_local(struct registry *reg, const struct reg_node *node, s
 int registry_node_put(struct registry *reg, const struct reg_node *node, struct reg_err *err);
 /** With all that runs on it. Errors: -ENOENT, -EBUSY (this daemon's own). */
 int registry_node_del(struct registry *reg, const char *name, struct reg_err *err);
+/**
+ * The checks of a node ("": this daemon's): whatever runs there is as bad as the worst of them. They have ids,
+ * and probe from the host. A check with the id of an old one keeps what it has found. Errors: -ENOENT, -EINVAL,
+ * -ENOTSUP.
+ */
+int registry_node_checks(struct registry *reg, const char *name, const struct reg_check *checks, uint16_t n,
+	struct reg_err *err);
+/** As registry_backend_beat(). */
+int registry_node_beat(struct registry *reg, const char *name, const char *check, enum reg_health health,
+	const char *output, struct reg_err *err);
+/** Everything that runs on the node is drained, or no more; `reason` may be NULL. Errors: -ENOENT. */
+int registry_node_drain(
+	struct registry *reg, const char *name, bool drained, const char *reason, struct reg_err *err);
 
 /**
  * A port with `address` in `network` came up (1), went down (0) or was removed (-1: its backends count as
@@ -279,6 +333,9 @@ void registry_backend_walk(struct registry *reg, const char *service,
 	bool (*fn)(void *arg, const struct reg_backend *backend), void *arg);
 /** The node called so, or this daemon's by "". NULL: there is none. */
 const struct reg_node *registry_node_find(struct registry *reg, const char *name);
+/** The i-th of the checks that hold for the backend or the node. False: there are no more. */
+bool registry_backend_result(const struct reg_backend *backend, unsigned i, struct reg_result *result);
+bool registry_node_result(const struct reg_node *node, unsigned i, struct reg_result *result);
 /** In the order of names. */
 void registry_node_walk(struct registry *reg, bool (*fn)(void *arg, const struct reg_node *node), void *arg);
 /** Where a client finds the backend: an IPv4 or IPv6 address or a host name, the node's own if need be. */
@@ -292,6 +349,7 @@ uint64_t registry_names_generation(const struct registry *reg);
 /** Generation at which this service last changed, 0: no such service. */
 uint64_t registry_service_generation(struct registry *reg, const char *name);
 
+#define REG_WATCH_ANY "@any" /* once a commit */
 #define REG_WATCH_NODES "@nodes"
 #define REG_WATCH_NAMES "@names"
 

@@ -85,17 +85,21 @@ static void vip_release(struct registry *reg, struct vip *vip)
 	free(vip);
 }
 
-static int def_copy(struct reg_service *to, const struct reg_service *from)
+/* The check's texts are in *spec. */
+static int def_copy(struct reg_service *to, struct reg_check **spec, const struct reg_service *from)
 {
 	*to = *from;
 	if (!to->policy[0])
 		snprintf(to->policy, sizeof(to->policy), "maglev");
-	return spec_copy(&to->check, &from->check);
+	if (specs_copy(&from->check, from->check.type != REG_CHECK_NONE, spec) < 0)
+		return -ENOMEM;
+	to->check = *spec ? **spec : (struct reg_check){0};
+	return 0;
 }
 
 void service_free(struct service *service)
 {
-	spec_clear(&service->def.check);
+	free(service->spec);
 	free(service);
 }
 
@@ -111,7 +115,7 @@ static int service_make(struct registry *reg, const struct reg_service *def)
 	if (!service)
 		return -ENOMEM;
 	service->reg = reg;
-	if (def_copy(&service->def, def) < 0 || vip_take(service, def, &service->vip) < 0)
+	if (def_copy(&service->def, &service->spec, def) < 0 || vip_take(service, def, &service->vip) < 0)
 		goto out;
 	HASH_ADD_STR(reg->by_name, def.name, service);
 	if (!service->hh.tbl)
@@ -155,47 +159,36 @@ static struct backend *backend_at(const struct service *service, size_t i)
 	return service->backends.item[i];
 }
 
-/* Readies the checks that follow from `def` beside those at work. */
-static int prepare_checks(struct service *service, const struct reg_service *def)
+/* Readies the checks that follow from `def` and its `spec` beside those at work. */
+static int prepare_checks(
+	struct service *service, const struct reg_service *def, const struct reg_check *spec)
 {
 	bool moved = strcmp(service->def.network, def->network) != 0;
 	int rc = 0;
 
 	for (size_t i = 0; rc == 0 && i < service->backends.count; i++) {
 		struct backend *backend = backend_at(service, i);
-		const struct reg_check *now = backend_spec(backend, &service->def);
-		const struct reg_check *then = backend_spec(backend, def);
 
-		if (moved || !spec_same(now, then))
-			rc = backend_prepare_check(backend, then);
+		rc = backend_prepare_checks(backend, backend_specs(backend, spec), !moved);
 	}
 	return rc;
 }
 
 static void discard_checks(struct service *service)
 {
-	for (size_t i = 0; i < service->backends.count; i++) {
-		check_free(backend_at(service, i)->next);
-		backend_at(service, i)->next = NULL;
-	}
+	for (size_t i = 0; i < service->backends.count; i++)
+		check_set_clear(&backend_at(service, i)->next);
 }
 
-/* After the definition has changed from what `old` was; old->check's memory is still there. */
-static void refresh_backends(struct service *service, const struct reg_service *old)
+/* After the definition has changed, and with it maybe the network. */
+static void refresh_backends(struct service *service, bool moved)
 {
-	bool moved = strcmp(service->def.network, old->network) != 0;
-
 	for (size_t i = 0; i < service->backends.count; i++) {
 		struct backend *backend = backend_at(service, i);
-		const struct reg_check *before = backend_spec(backend, old);
-		const struct reg_check *after = backend_spec(backend, &service->def);
 
 		if (moved)
 			port_refresh(backend);
-		if (moved || !spec_same(before, after))
-			backend_swap_check(backend, !moved);
-		else if (backend->check)
-			check_borrow(backend->check, after);
+		backend_swap_checks(backend, backend_specs(backend, service->spec), !moved);
 		commit_backend(backend);
 	}
 }
@@ -217,33 +210,34 @@ static void tell_last(struct service *service)
 
 static int service_replace(struct service *service, const struct reg_service *new)
 {
-	struct reg_service old = service->def, def;
+	bool moved = strcmp(service->def.network, new->network) != 0, took;
+	struct reg_check *spec, *old = service->spec;
+	struct reg_service def;
 	struct vip *vip = NULL;
-	bool took;
 
-	if (def_copy(&def, new) < 0)
-		goto out;
-	if (def_same(&def, &old)) {
-		spec_clear(&def.check);
+	if (def_copy(&def, &spec, new) < 0)
+		return -ENOMEM;
+	if (def_same(&def, &service->def)) {
+		free(spec);
 		return 0;
 	}
-	if (prepare_checks(service, &def) < 0 || vip_take(service, &def, &vip) < 0)
-		goto out;
+	if (prepare_checks(service, &def, spec) < 0 || vip_take(service, &def, &vip) < 0) {
+		discard_checks(service);
+		free(spec);
+		return -ENOMEM;
+	}
 	took = vip && vip != service->vip;
 	if (vip != service->vip)
 		vip_release(service->reg, service->vip);
 	service->vip = vip;
 	service->def = def;
-	refresh_backends(service, &old);
-	spec_clear(&old.check);
+	service->spec = spec;
+	refresh_backends(service, moved);
+	free(old);
 	commit_service(service);
 	if (took)
 		tell_last(service);
 	return 0;
-out:
-	discard_checks(service);
-	spec_clear(&def.check);
-	return -ENOMEM;
 }
 
 static int finish(struct registry *reg, int rc, struct reg_err *err)

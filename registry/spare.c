@@ -3,17 +3,23 @@
  */
 #include "registry/table.h"
 
-static bool looks_ill(const struct backend *backend)
+/* Is it critical for what its traffic looks like (`passive`), or for anything else? */
+static bool is_ill(const struct backend *backend, bool passive)
 {
-	return backend->check && backend->check->health == REG_CRITICAL;
+	for (unsigned i = 0; i < backend->checks.count; i++) {
+		const struct check *check = backend->checks.item[i];
+
+		if (check->health == REG_CRITICAL && (check->spec->type == REG_CHECK_PASSIVE) == passive)
+			return true;
+	}
+	return false;
 }
 
 /* Could it be given connections, whatever its traffic looks like? */
 static bool is_able(const struct backend *backend)
 {
-	if (backend->pub.drained || backend->port == 0 || backend->pub.weight == 0)
-		return false;
-	return !looks_ill(backend) || backend->check->spec.type == REG_CHECK_PASSIVE;
+	return !backend->pub.drained && backend->port != 0 && backend->pub.weight != 0 &&
+	       !is_ill(backend, false);
 }
 
 void spare_count(struct checks *all, const char *name, unsigned *able, unsigned *out)
@@ -26,6 +32,6 @@ void spare_count(struct checks *all, const char *name, unsigned *able, unsigned 
 		const struct backend *backend = service->backends.item[i];
 
 		*able += is_able(backend);
-		*out += is_able(backend) && looks_ill(backend);
+		*out += is_able(backend) && is_ill(backend, true);
 	}
 }

@@ -1,12 +1,10 @@
 /*
- * spec.c: is a definition well-formed? Every refusal names the field. And copies and comparison of a check's
- * definition, the only part that owns memory.
+ * spec.c: is a definition well-formed? Every refusal names the field.
  */
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
 #include <netinet/in.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "registry/table.h"
@@ -44,52 +42,6 @@ static bool is_unicast(uint32_t address)
 	uint32_t ip = ntohl(address);
 
 	return ip != 0 && !IN_MULTICAST(ip) && !IN_BADCLASS(ip);
-}
-
-/* What has to be probed is probed at least once an hour; a backend may be silent for a week. */
-static uint32_t interval_max(enum reg_check_type type)
-{
-	return type == REG_CHECK_TTL ? 7 * 24 * 3600000 : 3600000;
-}
-
-/* What only some types know. */
-static int check_fits(const struct reg_check *check, struct reg_err *err)
-{
-	bool http = check->type == REG_CHECK_HTTP, grpc = check->type == REG_CHECK_GRPC;
-
-	if (check->path && !http)
-		return reg_fail(err, -EINVAL, "check.path: only for http");
-	if (check->service && !grpc)
-		return reg_fail(err, -EINVAL, "check.service: only for grpc");
-	if ((check->tls || check->tls_skip_verify) && !http && !grpc)
-		return reg_fail(err, -EINVAL, "check.tls: only for http and grpc");
-	return 0;
-}
-
-static int check_valid(const struct reg_check *check, struct reg_err *err)
-{
-	const struct check_type *type = check_type_of(check->type);
-
-	if (check->type == REG_CHECK_NONE)
-		return 0;
-	if (!type)
-		return reg_fail(
-			err, -ENOTSUP, "check.type: %s is not supported", reg_check_type_name(check->type));
-	if (check_fits(check, err) < 0)
-		return -EINVAL;
-	if (!type->start)
-		return 0;
-	if (check->interval_ms < 10 || check->interval_ms > interval_max(check->type))
-		return reg_fail(err, -EINVAL, "check.interval_ms: %u is out of range 10..%u",
-			check->interval_ms, interval_max(check->type));
-	if (check->timeout_ms < 1 || check->timeout_ms > 600000)
-		return reg_fail(
-			err, -EINVAL, "check.timeout_ms: %u is out of range 1..600000", check->timeout_ms);
-	if (check->rise < 1 || check->rise > 100)
-		return reg_fail(err, -EINVAL, "check.rise: %u is out of range 1..100", check->rise);
-	if (check->fall < 1 || check->fall > 100)
-		return reg_fail(err, -EINVAL, "check.fall: %u is out of range 1..100", check->fall);
-	return type->valid ? type->valid(check, err) : 0;
 }
 
 static int vip_valid(const struct reg_service *service, struct reg_err *err)
@@ -131,7 +83,7 @@ int service_valid(const struct reg_service *service, struct reg_err *err)
 		if (rc < 0)
 			return rc;
 	}
-	return check_valid(&service->check, err);
+	return spec_valid(&service->check, err);
 }
 
 /* A text of at most `max` bytes without control characters; what is wrong otherwise is said of `field`. */
@@ -194,7 +146,7 @@ int backend_valid(const struct reg_backend *backend, struct reg_err *err)
 	rc = backend->about ? about_valid(backend->about, err) : 0;
 	if (rc < 0)
 		return rc;
-	return backend->has_check ? check_valid(&backend->check, err) : 0;
+	return backend->own_checks ? specs_valid(backend->checks, backend->ncheck, err) : 0;
 }
 
 int node_valid(const struct reg_node *node, struct reg_err *err)
@@ -208,42 +160,4 @@ int node_valid(const struct reg_node *node, struct reg_err *err)
 	if (!is_name(node->source, sizeof(node->source)))
 		return reg_fail(err, -EINVAL, "source: missing");
 	return lists_valid(node->meta, node->nmeta, node->places, node->nplace, err);
-}
-
-int spec_copy(struct reg_check *to, const struct reg_check *from)
-{
-	if (from->type == REG_CHECK_NONE) {
-		*to = (struct reg_check){0};
-		return 0;
-	}
-	*to = *from;
-	to->path = from->path ? strdup(from->path) : NULL;
-	to->service = from->service ? strdup(from->service) : NULL;
-	if (!from->path == !to->path && !from->service == !to->service)
-		return 0;
-	spec_clear(to);
-	return -ENOMEM;
-}
-
-void spec_clear(struct reg_check *spec)
-{
-	free((char *)spec->path);
-	free((char *)spec->service);
-	*spec = (struct reg_check){0};
-}
-
-static bool same_text(const char *a, const char *b)
-{
-	return !a == !b && (!a || strcmp(a, b) == 0);
-}
-
-bool spec_same(const struct reg_check *a, const struct reg_check *b)
-{
-	if (a->type != b->type)
-		return false;
-	return a->type == REG_CHECK_NONE ||
-	       (a->interval_ms == b->interval_ms && a->timeout_ms == b->timeout_ms && a->rise == b->rise &&
-		       a->fall == b->fall && a->tls == b->tls && a->tls_skip_verify == b->tls_skip_verify &&
-		       a->port == b->port && a->address == b->address && a->reap_ms == b->reap_ms &&
-		       same_text(a->path, b->path) && same_text(a->service, b->service));
 }

@@ -41,7 +41,7 @@ static struct syn_bucket *bucket_of(struct syn *syn, uint32_t number)
 
 static uint64_t first_wait_us(const struct check *check)
 {
-	uint64_t ms = check->spec.timeout_ms / 4;
+	uint64_t ms = check->spec->timeout_ms / 4;
 
 	if (ms < SYN_RETRY_MIN_MS)
 		ms = SYN_RETRY_MIN_MS;

@@ -3,9 +3,11 @@
  * that change it meet:
  *
  *   service.c, backend.c   change definitions, whole or not at all
- *   node.c                 the machines that backends run on
+ *   backend_check.c        the checks of a backend
+ *   node.c, node_check.c   the machines that backends run on, and the checks of those
  *   port.c                 the switch ports' states
- *   check.c                what the checks find
+ *   check.c, check_set.c   what the checks find
+ *   alias.c                checks that follow others
  *   commit.c               collects what they changed, derives health, and makes one generation of it
  *   watch.c                tells who waits for it
  *
@@ -24,7 +26,7 @@
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
-#include "registry/check.h"
+#include "registry/check_set.h"
 #include "registry/registry.h"
 #include "registry/sorted.h"
 
@@ -54,6 +56,7 @@ static_assert(sizeof(struct vip_key) == REG_NAME_MAX + 1 + 8, "hashed as bytes")
 
 struct service {
 	struct reg_service def;
+	struct reg_check *spec; /* of def.check, whose texts are there; NULL: REG_CHECK_NONE */
 	struct registry *reg;
 	uint64_t generation;	/* of its last commit; 0: none yet */
 	struct vip *vip;	/* NULL: none */
@@ -67,12 +70,13 @@ struct service {
 struct backend {
 	struct reg_backend pub; /* first: the sink is given service->backends as it is */
 	struct service *service;
-	struct check *check, *next; /* at work, NULL: none; prepared to follow it */
-	bool touched;		    /* changed since the last generation */
-	bool dirty;		    /* on reg->dirty: its health is to be derived anew */
-	int8_t port;		    /* its switch port: 1 up, 0 down, -1 there is none */
+	struct check_set checks, next; /* at work; prepared to follow those */
+	bool touched;		       /* changed since the last generation */
+	bool replaced;		       /* another has its id and its place */
+	bool dirty;		       /* on reg->dirty: its health is to be derived anew */
+	int8_t port;		       /* its switch port: 1 up, 0 down, -1 there is none */
 	TAILQ_ENTRY(backend) dirty_link;
-	bool overdue; /* on reg->overdue: its check has been critical for too long */
+	bool overdue; /* on reg->overdue: a check of it has been critical for too long */
 	TAILQ_ENTRY(backend) overdue_link;
 	struct host *host;
 	LIST_ENTRY(backend) same_host;
@@ -81,10 +85,15 @@ struct backend {
 static_assert(offsetof(struct backend, pub) == 0, "a struct reg_backend * is a struct backend *");
 
 struct node {
-	struct reg_node pub;
+	struct reg_node pub; /* first: what is shown of it is the node */
+	struct registry *reg;
+	struct reg_check *specs; /* one block; of `checks` */
+	struct check_set checks;
 	bool touched; /* changed since the last generation */
 	UT_hash_handle hh;
 };
+
+static_assert(offsetof(struct node, pub) == 0, "a struct reg_node * is a struct node *");
 
 /* The backends at one address, of all services; at address 0 those without an IPv4 address of their own. */
 struct host {
@@ -109,9 +118,7 @@ struct registry {
 	struct sorted nodes; /* struct node *, by name */
 	bool nodes_changed, names_changed;
 	uint64_t nodes_generation, names_generation, gone_generation;
-	/* NULL: nobody hears of each backend that leaves the table */
-	void (*on_gone)(void *arg, const char *service, const struct reg_backend *backend);
-	void *on_gone_arg;
+	struct registry_owner owner; /* its functions may be NULL */
 	struct topic *topics;
 	TAILQ_HEAD(, service) changed, gone;
 	TAILQ_HEAD(, backend) dirty, overdue;
@@ -133,16 +140,20 @@ void service_free(struct service *service);
 
 /* backend.c */
 struct backend *backend_find(struct service *service, const char *id);
+/** By its id, or else by its address and port. */
+struct backend *backend_lookup(struct service *service, const char *id);
 /** Takes it out of its service. */
 void backend_remove(struct backend *backend);
-/** The check that holds for it: its own, or else its service's as `def` has it. */
-const struct reg_check *backend_spec(const struct backend *backend, const struct reg_service *def);
-/** Prepares a check by `spec` in backend->next (none by REG_CHECK_NONE), which does not begin yet. -ENOMEM.
- */
-int backend_prepare_check(struct backend *backend, const struct reg_check *spec);
-/** The prepared one replaces the one at work; with `keep` it takes over what that one found. */
-void backend_swap_check(struct backend *backend, bool keep);
 
+/* backend_check.c */
+/** The specifications that hold for it: its own, or else its service's as `spec` (NULL: none) has it. */
+struct check_specs backend_specs(const struct backend *backend, const struct reg_check *spec);
+/** Prepares its checks by these in backend->next; with `keep` beside those that stay. -ENOMEM. */
+int backend_prepare_checks(struct backend *backend, struct check_specs specs, bool keep);
+/** The prepared ones replace those at work; with `keep` they take over what those found. */
+void backend_swap_checks(struct backend *backend, struct check_specs specs, bool keep);
+/** What the checks say now: it changes between commits. */
+const struct reg_backend *backend_show(struct backend *backend);
 /** Takes out those on reg->overdue, for the next commit. */
 void backends_reap(struct registry *reg);
 
@@ -160,6 +171,19 @@ int nodes_init(struct registry *reg);
 /** The generation is made: those that changed carry it. */
 void nodes_stamp(struct registry *reg);
 void nodes_close(struct registry *reg);
+/** It is another one since the last generation. */
+void node_touch(struct registry *reg, struct node *node);
+/** Calls fn for each backend that runs on it. */
+void node_backends(struct registry *reg, const struct node *node, void (*fn)(struct backend *backend));
+
+/* node_check.c */
+/** The health that all that runs there has at best. */
+enum reg_health node_health(const struct node *node);
+void node_checks_free(struct node *node);
+
+/* alias.c */
+/** Brings the checks that follow others to what those are now; derives whom that changes. */
+void aliases_follow(struct registry *reg);
 
 /* port.c */
 /** Puts the backend among those of its address and asks for the state of its switch port. -ENOMEM. */
@@ -175,6 +199,8 @@ void commit_service(struct service *service);
 void commit_backend(struct backend *backend);
 /** What is not of services, backends or nodes changed: one generation, told to those who watch `topic`. */
 void commit_topic(struct registry *reg, const char *topic);
+/** Derives the health of those that commit_backend() was called for. */
+void commit_derive(struct registry *reg);
 /** Makes the generation, unless in a batch. */
 void commit(struct registry *reg);
 /** Makes it after the callbacks of this turn of the event loop. */
@@ -199,7 +225,13 @@ void watch_close(struct registry *reg);
 int service_valid(const struct reg_service *service, struct reg_err *err);
 int backend_valid(const struct reg_backend *backend, struct reg_err *err);
 int node_valid(const struct reg_node *node, struct reg_err *err);
-/** A copy with its own texts. -ENOMEM. */
-int spec_copy(struct reg_check *to, const struct reg_check *from);
-void spec_clear(struct reg_check *spec);
+
+/* check_spec.c */
+int spec_valid(const struct reg_check *check, struct reg_err *err);
+int specs_valid(const struct reg_check *checks, unsigned n, struct reg_err *err);
+/** A copy in one allocation, to be freed as one; NULL of none. -ENOMEM. */
+int specs_copy(const struct reg_check *from, unsigned n, struct reg_check **out);
 bool spec_same(const struct reg_check *a, const struct reg_check *b);
+bool specs_same(const struct reg_check *a, unsigned na, const struct reg_check *b, unsigned nb);
+/** Of two texts that may be NULL. */
+bool text_same(const char *a, const char *b);

@@ -46,7 +46,8 @@ REFUSED = [
     ("PUT", "catalog/deregister", {}, 400, "Must provide node"),
     ("GET", "acl/tokens", None, 501, "not served by Sluice"),
     ("PUT", "txn", [], 501, "not served by Sluice"),
-    ("PUT", "agent/maintenance?enable=true", None, 501, "maintenance of a whole node"),
+    ("PUT", "agent/maintenance", None, 400, "Missing value for enable"),
+    ("PUT", "agent/maintenance?enable=maybe", None, 400, "Missing value for enable"),
     ("GET", "connect/ca/roots", None, 501, "not served by Sluice"),
     ("GET", "nosuch", None, 404, "Invalid URL path"),
 ]

@@ -29,7 +29,6 @@ class Fleet:
 
     def __init__(self, port):
         self.status = {}  # (service, instance) -> of its check
-        self.port = {}  # the last one of each
         self.dice = random.Random(9)
         self.done = Counter()
         self.lanes = [http.client.HTTPConnection("127.0.0.1", port, timeout=wait.PATIENCE_S) for _ in range(LANES)]
@@ -44,9 +43,7 @@ class Fleet:
         body = {"Name": service, "ID": name, "Address": f"10.1.{1 + number // 200}.{1 + number % 200}",
                 "Port": self.dice.randrange(8000, 8003), "Tags": [f"v{self.dice.randrange(3)}"],
                 "Weights": {"Passing": self.dice.randrange(1, 10), "Warning": 1}, "Check": {"TTL": "24h"}}
-        if instance not in self.status or self.port[instance] != body["Port"]:
-            self.status[instance] = "critical"  # new, or elsewhere: its check begins anew
-        self.port[instance] = body["Port"]
+        self.status.setdefault(instance, "critical")  # elsewhere, too, what it said of itself holds
         return "agent/service/register", json.dumps(body)
 
     def _change(self, instance):

@@ -210,6 +210,65 @@ def test_consuls_http_check_speaks_to_the_host(consul, stack):
     wait.until(lambda: client.get("agent/health/service/id/web").status == 429, "it warns, after a restart too")
 
 
+def test_consuls_http_check_asks_as_it_is_told(consul, stack):
+    _, client = consul
+    health = stack.enter_context(HttpHealth())
+    health.text = "first line\nsecond line"
+    check = {"HTTP": f"http://localhost:{health.port}/ping", "Interval": "50ms", "Timeout": "5s", "Method": "POST", "Body": "how are you",
+             "Header": {"X-Probe": ["a", "b"], "Host": ["web.example"]}}
+    assert client.put("agent/service/register", {"Name": "web", "Port": health.port, "Check": check}).status == 200
+    wait.until(lambda: client.get("agent/health/service/id/web").status == 200, "it passes")
+    method, headers, body = health.requests[0]
+    assert (method, body, headers["Host"], headers.get_all("X-Probe")) == ("POST", "how are you", "web.example", ["a", "b"])
+    assert headers["Content-Type"] is None
+    row = client.get("agent/checks").json["service:web"]
+    assert row["Output"] == "HTTP 200: first line\nsecond line"
+    assert row["Definition"] == {"HTTP": f"http://127.0.0.1:{health.port}/ping", "Interval": "50ms", "Timeout": "5s"}
+
+
+def test_consuls_check_warns_before_it_is_critical(consul, stack):
+    _, client = consul
+    health = stack.enter_context(HttpHealth())
+    check = {"HTTP": f"http://localhost:{health.port}/", "Interval": "50ms", "Timeout": "5s",
+             "FailuresBeforeWarning": 1, "FailuresBeforeCritical": 1000}
+    assert client.put("agent/service/register", {"Name": "web", "Port": health.port, "Check": check}).status == 400
+    check["FailuresBeforeCritical"] = 100
+    assert client.put("agent/service/register", {"Name": "web", "Port": health.port, "Check": check}).status == 200
+    wait.until(lambda: client.get("agent/health/service/id/web").status == 200, "it passes")
+    health.status = 500
+    wait.until(lambda: client.get("agent/health/service/id/web").status == 429, "it warns after one failure")
+    health.status = 200
+    wait.until(lambda: client.get("agent/health/service/id/web").status == 200, "it passes again")
+
+
+def test_one_of_several_checks_takes_an_instance_out(consul, container, stack):
+    """A vip follows an instance that has a tcp, an http and an alias check, all over the switch."""
+    sluiced, api = consul
+    sluiced.rpc("network.add", name="web", mode="bridge", subnet="10.1.0.0/24", gateway="10.1.0.1")
+    client, *servers = [container(sluiced, "web", f"s{i}", f"10.1.0.1{i}") for i in range(3)]
+    sluiced.rpc("service.add", name="api", network="web", vip=VIP, port=80, protocol="tcp")
+    health = {server: stack.enter_context(HttpHealth(server, PORT)) for server in servers}
+    for server in servers:
+        health[server].text = server.name
+        often = {"Interval": "50ms", "Timeout": "5s"}
+        assert api.put("agent/service/register", {"Name": "api", "ID": server.name, "Address": server.ip, "Port": PORT, "Checks": [
+            {"TCP": f"{server.ip}:{PORT}", **often}, {"HTTP": f"http://{server.ip}:{PORT}/", **often, "CheckID": f"{server.name}-http"},
+            {"AliasNode": api.get("agent/self").json["Config"]["NodeName"]}]}).status == 200
+    for server in servers:
+        wait_output(sluiced, server, "passing")
+    assert set(traffic.http_many(client, VIP, 80, 40)[0]) == {server.name for server in servers}
+    health[servers[0]].status = 500
+    wait_output(sluiced, servers[0], "critical", "HTTP 500")
+    states = {row["CheckID"]: row["Status"] for row in api.get("health/checks/api").json if row["ServiceID"] == servers[0].name}
+    assert sorted(states.values()) == ["critical", "passing", "passing"] and states[f"{servers[0].name}-http"] == "critical"
+    bodies, failed = traffic.http_many(client, VIP, 80, 40)
+    assert failed == 0 and set(bodies) == {servers[1].name}
+    api.put(f"agent/check/deregister/{servers[0].name}-http")
+    wait_output(sluiced, servers[0], "passing")
+    health[servers[0]].status = 200
+    assert set(traffic.http_many(client, VIP, 80, 40)[0]) == {server.name for server in servers}
+
+
 def test_who_is_critical_for_long_is_deregistered(consul, stack):
     daemon, client = consul
     health = stack.enter_context(HttpHealth())
@@ -231,8 +290,12 @@ def test_what_consuls_checks_refuse(consul):
         ({"HTTP": "http://10.1.0.1:99999/", "Interval": "1s"}, "not at an IPv4 address and port"),
         ({"HTTP": "http://10.1.0.1/a b", "Interval": "1s"}, "check.path"),
         ({"HTTP": "http://10.1.0.1/"}, "Interval must be > 0"),
-        ({"HTTP": "http://10.1.0.1/", "Interval": "1s", "Method": "POST"}, "Method"),
-        ({"HTTP": "http://10.1.0.1/", "Interval": "1s", "Header": {"X": ["1"]}}, "Header"),
+        ({"HTTP": "http://10.1.0.1/", "Interval": "1s", "Method": "PO ST"}, "check.method"),
+        ({"HTTP": "http://10.1.0.1/", "Interval": "1s", "Body": "b" * 5000}, "check.body"),
+        ({"HTTP": "http://10.1.0.1/", "Interval": "1s", "Header": {"X": "1"}}, "Header: must be an object of lists"),
+        ({"HTTP": "http://10.1.0.1/", "Interval": "1s", "Header": {"X:": ["1"]}}, "no name of a header"),
+        ({"HTTP": "http://10.1.0.1/", "Interval": "1s", "Header": {"X": ["1\r\nY: 2"]}}, "check.headers"),
+        ({"HTTP": "http://10.1.0.1/", "Interval": "1s", "TLSServerName": "x"}, "TLSServerName"),
         ({"GRPC": "10.1.0.1", "Interval": "1s"}, "not at an IPv4 address and port"),
         ({"GRPC": "10.1.0.1:1/" + "s" * 200, "Interval": "1s"}, "check.service"),
     ):

@@ -17,7 +17,7 @@ class HttpHealth:
 
     def __init__(self, ns=None, port=0, certificate=None):
         self.status, self.text, self.headers, self.delay_s = 200, "well", {}, 0
-        self.paths, self._over = [], threading.Event()
+        self.paths, self.requests, self._over = [], [], threading.Event()
         health = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -25,6 +25,8 @@ class HttpHealth:
 
             def do_GET(self):
                 health.paths.append(self.path)
+                sent = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
+                health.requests.append((self.command, self.headers, sent))
                 health._over.wait(health.delay_s)
                 body = health.text.encode()
                 self.send_response(health.status)
@@ -33,6 +35,8 @@ class HttpHealth:
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
+
+            do_POST = do_PUT = do_GET
 
             def log_message(self, *_):
                 pass

@@ -243,10 +243,10 @@ static void a_backend_may_have_its_own_check(void **state)
 	int fd = listener("127.0.0.1", &port, 64);
 
 	world_add_service(w, &service);
-	backend.has_check = true; /* none at all */
+	backend.own_checks = true; /* none at all */
 	assert_int_equal(registry_backend_add(w->reg, "api", &backend, &w->err), 0);
 	assert_int_equal(world_find(w, "api", "127.0.0.1:1")->health, REG_PASSING);
-	backend.has_check = false; /* the service's: nothing listens there */
+	backend.own_checks = false; /* the service's: nothing listens there */
 	assert_int_equal(registry_backend_set(w->reg, "api", &backend, &w->err), 0);
 	assert_int_equal(world_find(w, "api", "127.0.0.1:1")->health, REG_CRITICAL);
 	world_until_count(w, &w->sockets, 2);

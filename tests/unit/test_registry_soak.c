@@ -5,7 +5,7 @@
  */
 #include "tests/unit/registry_world.h"
 
-enum { SERVICES = 6, HOSTS = 8, OPS = 100000 };
+enum { SERVICES = 6, HOSTS = 8, SOAK_CHECKS = 3, OPS = 100000 };
 
 struct picture {
 	bool there;
@@ -98,14 +98,21 @@ static struct reg_service any_service(struct soak *s, const char *name)
 
 static struct reg_backend any_backend(struct soak *s)
 {
+	static const char *const ids[SOAK_CHECKS] = {"a", "b", "c"};
+	static struct reg_check checks[SOAK_CHECKS]; /* the registry copies them */
+	unsigned shift = pick(s, SOAK_CHECKS);
 	struct reg_backend backend = {
 		.address = host_address(pick(s, HOSTS)), .port = 80, .weight = 1, .source = "api"};
 
 	backend.weight = (uint16_t)pick(s, 3);
 	backend.drained = pick(s, 4) == 0;
-	backend.has_check = pick(s, 3) == 0;
-	if (backend.has_check && pick(s, 2))
-		backend.check = world_check(REG_CHECK_TCP);
+	backend.own_checks = pick(s, 3) == 0;
+	backend.ncheck = backend.own_checks ? (uint16_t)pick(s, SOAK_CHECKS + 1) : 0;
+	backend.checks = checks;
+	for (unsigned i = 0; i < backend.ncheck; i++) {
+		checks[i] = world_check(pick(s, 2) ? REG_CHECK_TCP : REG_CHECK_TTL);
+		checks[i].id = ids[(i + shift) % SOAK_CHECKS];
+	}
 	return backend;
 }
 

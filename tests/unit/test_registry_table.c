@@ -113,6 +113,7 @@ static void refuses_bad_backends(void **state)
 {
 	struct world *w = *state;
 	struct reg_service service = world_service("api");
+	struct reg_check unknown = {.type = REG_CHECK_TYPES}, twice[2];
 	const struct {
 		const char *text;
 		struct reg_backend backend;
@@ -127,10 +128,19 @@ static void refuses_bad_backends(void **state)
 		{"check.type: unknown is not supported", {.address = ip("10.1.0.1"),
 								 .port = 80,
 								 .source = "api",
-								 .has_check = true,
-								 .check = {.type = REG_CHECK_TYPES}}},
+								 .own_checks = true,
+								 .ncheck = 1,
+								 .checks = &unknown}},
+		{"checks: two have the id a", {.address = ip("10.1.0.1"),
+						      .port = 80,
+						      .source = "api",
+						      .own_checks = true,
+						      .ncheck = 2,
+						      .checks = twice}},
 	};
 
+	twice[0] = twice[1] = world_check(REG_CHECK_TTL);
+	twice[0].id = twice[1].id = "a";
 	world_add_service(w, &service);
 	world_told(w);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

@@ -1,0 +1,100 @@
+/*
+ * consul_maintenance.c: instances and this daemon's node out of service on purpose. What a vip balances is
+ * drained: the connections that it has go on.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "registry/consul.h"
+
+static int drain(struct consul *consul, struct consul_instance *instance, bool enable, struct reg_err *err)
+{
+	struct reg_backend now = *registry_backend_find(consul->reg, instance->service, instance->id);
+
+	now.drained = enable;
+	return registry_backend_set(consul->reg, instance->service, &now, err);
+}
+
+/* `enable=` of the request. False after it was answered. */
+static bool wanted(struct http_request *rq, bool *on)
+{
+	int enable = http_bool(rq, "enable");
+
+	*on = enable > 0;
+	if (enable >= 0)
+		return true;
+	http_reply_text(rq, 400, "Missing value for enable: must be true or false");
+	return false;
+}
+
+static const char *reason_of(struct http_request *rq)
+{
+	const char *reason = http_param(rq, "reason");
+
+	return reason ? reason : "";
+}
+
+/* The instance keeps a copy, NULL of "". */
+static int set_reason(struct consul_instance *instance, const char *reason)
+{
+	char *copy = reason[0] ? strdup(reason) : NULL;
+
+	if (reason[0] && !copy)
+		return -ENOMEM;
+	free(instance->reason);
+	instance->reason = copy;
+	return 0;
+}
+
+void consul_maintenance(struct http_request *rq)
+{
+	struct consul *consul = rq->http->consul;
+	struct consul_instance *instance = consul_instance_of(consul, rq->arg[0]);
+	struct reg_err err = {"out of memory"};
+	bool on;
+	int rc;
+
+	if (!wanted(rq, &on))
+		return;
+	if (!instance) {
+		http_reply_text(rq, 404, "Unknown service ID \"%s\"", rq->arg[0]);
+		return;
+	}
+	rc = set_reason(instance, on ? reason_of(rq) : "");
+	if (!rc)
+		rc = drain(consul, instance, on, &err);
+	if (!rc)
+		consul_keep_maintenance(consul, instance->id, on ? reason_of(rq) : NULL);
+	http_reply_text(rq, rc < 0 ? consul_code(rc) : 200, "%s", rc < 0 ? err.text : "");
+}
+
+void consul_node_maintenance(struct http_request *rq)
+{
+	struct consul *consul = rq->http->consul;
+	struct reg_err err;
+	bool on;
+	int rc;
+
+	if (!wanted(rq, &on))
+		return;
+	rc = registry_node_drain(consul->reg, "", on, reason_of(rq), &err);
+	if (!rc)
+		consul_keep_maintenance(consul, NULL, on ? reason_of(rq) : NULL);
+	http_reply_text(rq, rc < 0 ? consul_code(rc) : 200, "%s", rc < 0 ? err.text : "");
+}
+
+void consul_restore_maintenance(struct consul *consul, const char *id, const char *reason)
+{
+	struct consul_instance *instance = consul_instance_of(consul, id);
+
+	if (!instance)
+		return;
+	set_reason(instance, reason);
+	drain(consul, instance, true, NULL);
+}
+
+void consul_restore_node_maintenance(struct consul *consul, const char *reason)
+{
+	registry_node_drain(consul->reg, "", true, reason, NULL);
+}
