@@ -1,5 +1,7 @@
 """TCP checks of targets inside a network: half a handshake, answered by kernels and by who would deceive them."""
 
+import re
+
 import pytest
 
 from rig import traffic, wait
@@ -137,6 +139,28 @@ def test_a_lost_frame_is_no_failure(faked):
     wait_more(fake, 4)
     assert len(seen) >= 2 and sluiced.rpc("status")["generation"] == generation
     assert backend(sluiced)["health"] == "passing"
+
+
+def test_through_a_firewall_that_tracks_connections(web, requires):
+    """Probes have the same two ends each time; a tracker must take each for a new connection."""
+    requires("nft")
+    sluiced, server = web
+    tracked = server.run("nft", "add table ip f; add chain ip f in { type filter hook input priority 0; policy drop; }; "
+                         f"add rule ip f in ct state new tcp dport {PORT} counter accept; add rule ip f in ct state established accept; "
+                         "add rule ip f in icmp type echo-request accept", check=False)
+    if tracked.returncode != 0:
+        pytest.skip(f"the kernel does not track connections: {tracked.stderr.strip()}")
+    checked(sluiced, server.ip, timeout_ms=300)
+    with traffic.tcp_server(server, PORT):
+        wait_output(sluiced, "passing", "the port is open")
+        generation = sluiced.rpc("status")["generation"]
+        counted = re.compile(r"counter packets (\d+)")
+        wait.until(lambda: int(counted.search(server.run("nft", "list", "ruleset").stdout)[1]) >= 20, "twenty new connections")
+        assert sluiced.rpc("status")["generation"] == generation  # of which each passed
+        server.run("nft", f"insert rule ip f in tcp dport {PORT} drop")
+        wait_output(sluiced, "critical", "timed out after 300 ms")
+        server.run("nft", "flush chain ip f in; add rule ip f in accept")
+        wait_output(sluiced, "passing", "the port is open")
 
 
 def test_who_is_gone_holds_up_nobody(faked):
