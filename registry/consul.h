@@ -154,7 +154,7 @@ int consul_matches(
 void *consul_filter_failed(struct http_request *rq, const struct reg_err *err);
 /** The fields that items leave out and filters may name: a new reference, NULL: no memory. */
 json_t *consul_absent(void);
-/** `list` without what the filter does not take; takes over the reference of either. NULL after http_fail().
+/** `list` without what the filter does not take, in the order of `near=`; takes over the reference of either. NULL after http_fail().
  */
 json_t *consul_filtered(struct http_request *rq, json_t *list);
 /** Does the query choose by what instances or nodes are? Then its answer depends on all that they are. */

@@ -42,31 +42,6 @@ static bool add_entry(void *arg, const struct reg_backend *backend)
 	return true;
 }
 
-/* `near=`: the instances of that node first, in their order. */
-static json_t *nearest_first(struct http_request *rq, json_t *list)
-{
-	const char *near = http_param(rq, "near");
-	const struct reg_node *local = registry_node_find(rq->http->reg, "");
-	json_t *sorted, *entry;
-	size_t i;
-
-	if (!near || !*near)
-		return list;
-	if (strcmp(near, "_agent") == 0 || strcmp(near, "_ip") == 0)
-		near = local->name;
-	sorted = json_array();
-	for (int pass = 0; pass < 2; pass++)
-		json_array_foreach (list, i, entry) {
-			const char *node =
-				json_string_value(json_object_get(json_object_get(entry, "Node"), "Node"));
-
-			if ((strcmp(node, near) == 0) == (pass == 0))
-				json_array_append(sorted, entry);
-		}
-	json_decref(list);
-	return sorted;
-}
-
 static json_t *render_service(struct http_request *rq)
 {
 	struct listing listing = {.rq = rq, .service = rq->arg[0], .list = json_array()};
@@ -79,7 +54,7 @@ static json_t *render_service(struct http_request *rq)
 	}
 	listing.passing = http_flag(rq, "passing");
 	registry_backend_walk(rq->http->reg, rq->arg[0], add_entry, &listing);
-	return consul_filtered(rq, nearest_first(rq, listing.list));
+	return consul_filtered(rq, listing.list);
 }
 
 static bool add_checks(void *arg, const struct reg_backend *backend)
@@ -173,9 +148,12 @@ static int code_of(enum reg_health health)
 
 static bool wants_text(const struct http_request *rq)
 {
-	const char *format = http_param(rq, "format");
+	const char *format = http_param(rq, "format"),
+		   *accept = evhttp_find_header(evhttp_request_get_input_headers(rq->raw), "Accept");
 
-	return format && strcmp(format, "text") == 0;
+	if (format && *format)
+		return strcmp(format, "text") == 0;
+	return accept && strncmp(accept, "text/plain", strlen("text/plain")) == 0;
 }
 
 static json_t *aggregate_json(struct http *http, const char *service, const struct reg_backend *backend)

@@ -67,6 +67,39 @@ static int keep(struct http_request *rq, const struct filter *filter, json_t *li
 	return rc < 0 ? rc : 0;
 }
 
+/* Of an instance, a check or a node itself; NULL: it is of none. */
+static const char *node_of(const json_t *entry)
+{
+	const json_t *node = json_object_get(entry, "Node");
+
+	return json_string_value(json_is_object(node) ? json_object_get(node, "Node") : node);
+}
+
+/* `near=`: what is of that node first, otherwise in its order. */
+static json_t *nearest_first(struct http_request *rq, json_t *list)
+{
+	const char *near = http_param(rq, "near");
+	json_t *sorted, *entry;
+	size_t i;
+
+	if (!near || !*near || !json_is_array(list))
+		return list;
+	if (strcmp(near, "_agent") == 0 || strcmp(near, "_ip") == 0)
+		near = registry_node_find(rq->http->reg, "")->name;
+	sorted = json_array();
+	if (!sorted)
+		return list;
+	for (int pass = 0; pass < 2; pass++)
+		json_array_foreach (list, i, entry) {
+			const char *node = node_of(entry);
+
+			if ((node && strcmp(node, near) == 0) == (pass == 0))
+				json_array_append(sorted, entry);
+		}
+	json_decref(list);
+	return sorted;
+}
+
 json_t *consul_filtered(struct http_request *rq, json_t *list)
 {
 	struct filter *filter;
@@ -81,7 +114,7 @@ json_t *consul_filtered(struct http_request *rq, json_t *list)
 		rc = keep(rq, filter, list, &err);
 	filter_free(filter);
 	if (rc == 0)
-		return list;
+		return nearest_first(rq, list);
 	json_decref(list);
 	return consul_filter_failed(rq, &err);
 }

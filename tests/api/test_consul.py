@@ -122,6 +122,13 @@ def test_queries_choose(fleet):
         assert (found if "near" in query else sorted(found)) == ids.split(), query
 
 
+def test_lists_begin_with_what_is_near(fleet):
+    for path in ("catalog/nodes", "catalog/service/web", "health/state/any"):
+        far = [row["Node"] for row in fleet.get(path, near="edge2").json]
+        near = [row["Node"] for row in fleet.get(path, near="_agent").json]
+        assert set(near) == {"edge1", "edge2"} and near == sorted(far) and far == sorted(near, reverse=True), path
+
+
 def test_catalog_of_nodes(fleet):
     assert [node["Node"] for node in fleet.get("catalog/nodes").json] == ["edge1", "edge2"]
     assert [node["Node"] for node in fleet.get("catalog/nodes", **{"node-meta": "rack:7"}).json] == ["edge2"]

@@ -17,6 +17,8 @@ def test_a_ttl_check_begins_critical_and_follows_its_word(consul):
         assert consul.get("agent/health/service/name/web").status == code
         assert reply.json["Checks"][0]["Output"] == f"is {word}"
     assert consul.get("agent/health/service/id/web", format="text").text == "passing"
+    reply = consul.request("GET", "agent/health/service/name/web", headers={"Accept": "text/plain, */*"})
+    assert (reply.status, reply.text) == (200, "passing")
     check = consul.get("agent/checks").json["service:web"]
     assert (check["ServiceID"], check["Name"], check["Notes"], check["Type"], check["Definition"]) == (
         "web", "Service 'web' check", "say so", "ttl", {"TTL": "10m0s"})
