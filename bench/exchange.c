@@ -1,14 +1,6 @@
 #include "bench/exchange.h"
 
 #include <errno.h>
-#include <time.h>
-
-#include "bench/host.h"
-
-/* A frame that has not arrived by then is lost. The former is far longer than any switch holds one, and
- * outlives a worker that shares its core for a while; the latter only makes the next attempt begin. */
-#define PATIENCE_S 0.2
-#define EACH_PATIENCE_S 0.02
 
 void exchange_init(
 	struct exchange *x, struct front *const fronts[2], unsigned window, const atomic_bool *stop)
@@ -53,134 +45,35 @@ static unsigned transmit_in_turn(struct exchange *x, unsigned from)
 	return transmit(x, from, left < EXCHANGE_BURST ? left : EXCHANGE_BURST);
 }
 
-static uint64_t in_flight(const struct exchange *x)
+static unsigned receive_both(void *arg)
 {
-	return x->from[0].sent - x->from[0].expected + x->from[1].sent - x->from[1].expected;
-}
-
-static void give_up(struct exchange *x)
-{
-	for (unsigned i = 0; i < 2; i++) {
-		x->from[i].lost += x->from[i].sent - x->from[i].expected;
-		x->from[i].expected = x->from[i].sent;
-	}
-}
-
-/* Receives until nothing is under way, or nothing has come for `seconds`; what is missing then is lost. */
-static void drain(struct exchange *x, double seconds)
-{
-	uint64_t patience = (uint64_t)(seconds * host_tsc_hz()), last = host_tsc();
-
-	while (in_flight(x) > 0 && host_tsc() - last < patience)
-		if (receive(x, 0) + receive(x, 1) > 0)
-			last = host_tsc();
-	give_up(x);
-}
-
-static struct direction both(const struct exchange *x)
-{
-	const struct direction *a = &x->from[0], *b = &x->from[1];
-
-	return (struct direction){.sent = a->sent + b->sent,
-		.received = a->received + b->received,
-		.lost = a->lost + b->lost,
-		.late = a->late + b->late,
-		.wrong = a->wrong + b->wrong};
-}
-
-static double thread_seconds(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-/* A run under way: what was before it, and its clock. */
-struct run {
-	struct direction before;
-	uint64_t start, end, now, last; /* last: when something last moved */
-	uint64_t waited;
-	double ran;
-};
-
-static struct run begin(const struct exchange *x, double seconds)
-{
-	uint64_t now = host_tsc();
-
-	return (struct run){.before = both(x),
-		.start = now,
-		.now = now,
-		.last = now,
-		.end = now + (uint64_t)(seconds * host_tsc_hz()),
-		.ran = thread_seconds()};
-}
-
-static bool goes_on(const struct exchange *x, const struct run *run)
-{
-	return run->now < run->end && !atomic_load_explicit(x->stop, memory_order_relaxed);
-}
-
-/* Advances the clock by a round that moved `moved` frames; what is long overdue is given up. */
-static void tick(struct exchange *x, struct run *run, unsigned moved)
-{
-	uint64_t began = run->now;
-
-	run->now = host_tsc();
-	if (moved > 0) {
-		run->last = run->now;
-		return;
-	}
-	run->waited += run->now - began;
-	if (run->now - run->last > (uint64_t)(PATIENCE_S * host_tsc_hz())) {
-		give_up(x);
-		run->last = run->now;
-	}
-}
-
-static void finish(struct exchange *x, const struct run *run, struct generator_result *result)
-{
-	double ran = thread_seconds() - run->ran, took = (double)(run->now - run->start);
-	uint64_t received = both(x).received;
-	struct direction after;
-
-	drain(x, PATIENCE_S);
-	after = both(x);
-	*result = (struct generator_result){
-		.seconds = took / host_tsc_hz(),
-		.sent = after.sent - run->before.sent,
-		.received = received - run->before.received,
-		.lost = after.lost > run->before.lost ? after.lost - run->before.lost : 0,
-		.late = after.late - run->before.late,
-		.wrong = after.wrong - run->before.wrong,
-		.wait_pct = took > 0 ? 100.0 * (double)run->waited / took : 0,
-		.share_pct = took > 0 ? 100.0 * ran * host_tsc_hz() / took : 0,
-	};
+	return receive(arg, 0) + receive(arg, 1);
 }
 
 void exchange_run(struct exchange *x, double seconds, struct generator_result *result)
 {
-	struct run run = begin(x, seconds);
+	struct account_run run = account_begin(x->from, seconds);
 
-	while (goes_on(x, &run))
-		tick(x, &run,
+	while (account_goes_on(&run, x->stop))
+		account_tick(&run, x->from,
 			receive(x, 0) + transmit(x, 0, EXCHANGE_BURST) + receive(x, 1) +
 				transmit(x, 1, EXCHANGE_BURST));
-	finish(x, &run, result);
+	account_finish(&run, x->from, receive_both, x, result);
 }
 
 void exchange_sweep(struct exchange *x, unsigned from, uint32_t first, uint32_t count, double seconds,
 	struct generator_result *result)
 {
-	struct run run = begin(x, seconds);
+	struct account_run run = account_begin(x->from, seconds);
 
 	x->in_turn = true;
 	x->next[from] = first;
 	x->end[from] = first + count;
-	while (goes_on(x, &run) && (x->next[from] < x->end[from] || in_flight(x) > 0))
-		tick(x, &run, receive(x, 0) + receive(x, 1) + transmit_in_turn(x, from));
+	while (account_goes_on(&run, x->stop) &&
+		(x->next[from] < x->end[from] || account_in_flight(x->from) > 0))
+		account_tick(&run, x->from, receive(x, 0) + receive(x, 1) + transmit_in_turn(x, from));
 	x->in_turn = false;
-	finish(x, &run, result);
+	account_finish(&run, x->from, receive_both, x, result);
 }
 
 /* Sends items first..end-1 once; returns how many did not arrive. */
@@ -193,7 +86,7 @@ static uint64_t each_round(struct exchange *x, unsigned from, uint32_t first, ui
 	/* A ring that is still full after all that patience belongs to a switch that does not take frames. */
 	while (x->next[from] < end && transmit_in_turn(x, from) > 0)
 		;
-	drain(x, EACH_PATIENCE_S);
+	account_drain(x->from, ACCOUNT_LEARN_PATIENCE_S, receive_both, x);
 	return end - first - (x->from[from].received - received);
 }
 

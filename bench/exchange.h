@@ -9,18 +9,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "bench/account.h"
 #include "bench/front/front_rx.h"
 #include "bench/front/front_tx.h"
 #include "bench/generator.h"
 
 enum { EXCHANGE_BURST = 32, EXCHANGE_INTACT_EVERY = 64 };
-
-/* One direction: what one port has sent and the other one has seen of it. */
-struct direction {
-	uint64_t sent;	   /* also the next number */
-	uint64_t expected; /* next to arrive; all before it have arrived or are lost */
-	uint64_t received, lost, late, wrong;
-};
 
 struct exchange {
 	struct front_ring *rx[2], *tx[2];
@@ -74,20 +68,7 @@ static inline void exchange_wrong(struct exchange *x, unsigned at)
 /** Frame `seq` of the other port has arrived at port `at`. */
 static inline void exchange_count(struct exchange *x, unsigned at, uint64_t seq)
 {
-	struct direction *d = &x->from[!at];
-
-	if (seq >= d->sent || (seq < d->expected && d->lost == 0)) {
-		d->wrong++; /* never sent, or there already */
-		return;
-	}
-	if (seq >= d->expected) {
-		d->lost += seq - d->expected;
-		d->expected = seq + 1;
-	} else { /* it was not lost: others overtook it */
-		d->lost--;
-		d->late++;
-	}
-	d->received++;
+	account_count(&x->from[!at], seq);
 }
 
 /** For every 64th call: check the frame at hand as a whole. */

@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "bench/account.h"
 #include "bench/front/front_rx.h"
 #include "bench/front/front_tx.h"
 #include "bench/histogram.h"
@@ -17,20 +17,8 @@ enum {
 	STAMPS_PER_SLOT = 4, /* as many frames lie in both ports' rings, and as many more get lost */
 };
 
-/* A frame that has not arrived by then is lost. The former is far longer than any switch holds one, and
- * outlives a worker that shares its core for a while; the latter only makes learning go on. */
-#define PATIENCE_S 0.2
-#define LEARN_PATIENCE_S 0.02
-
 /* Two looks further apart than this: the generator lost its core. A full round takes a quarter of it. */
 #define AWAY_S 20e-6
-
-/* One direction: what port `i` has sent and the other one has seen of it. */
-struct direction {
-	uint64_t sent;	   /* also the next sequence number */
-	uint64_t expected; /* next to arrive; all before it have arrived or are lost */
-	uint64_t received, lost, late, wrong;
-};
 
 /* When a frame was published. */
 struct stamp {
@@ -117,21 +105,12 @@ static inline void check(struct generator *g, unsigned at, const struct front_fr
 	struct direction *d = &g->from[!at];
 	uint64_t seq;
 
-	if (!traffic_read(&g->traffic, frame->data, frame->len, at, &seq) || seq >= d->sent) {
+	if (!traffic_read(&g->traffic, frame->data, frame->len, at, &seq)) {
 		d->wrong++;
 		return;
 	}
-	if (seq >= d->expected) {
-		d->lost += seq - d->expected;
-		d->expected = seq + 1;
-	} else if (d->lost > 0) {
-		d->lost--; /* it was not: others overtook it */
-		d->late++;
-	} else {
-		d->wrong++; /* all before have arrived already */
+	if (!account_count(d, seq))
 		return;
-	}
-	d->received++;
 	if (++g->since_intact >= INTACT_EVERY) {
 		g->since_intact = 0;
 		d->wrong += !traffic_intact(&g->traffic, frame->data, frame->len, !at);
@@ -234,111 +213,20 @@ static inline unsigned transmit(struct generator *g, unsigned from, unsigned wan
 	return want;
 }
 
-static uint64_t in_flight(const struct generator *g)
+static unsigned receive_both(void *arg)
 {
-	return g->from[0].sent - g->from[0].expected + g->from[1].sent - g->from[1].expected;
+	return receive(arg, 0) + receive(arg, 1);
 }
 
-static void give_up(struct direction *d)
+static inline bool goes_on(const struct generator *g, const struct account_run *run)
 {
-	d->lost += d->sent - d->expected;
-	d->expected = d->sent;
+	return account_goes_on(run, g->stop);
 }
 
-/* Receives until nothing is under way, or nothing has come for `seconds`; what is missing then is lost. */
-static void drain(struct generator *g, double seconds)
+static void finish(struct generator *g, const struct account_run *run, struct generator_result *result)
 {
-	uint64_t patience = (uint64_t)(seconds * host_tsc_hz()), last = host_tsc();
-
-	while (in_flight(g) > 0 && host_tsc() - last < patience)
-		if (receive(g, 0) + receive(g, 1) > 0)
-			last = host_tsc();
-	give_up(&g->from[0]);
-	give_up(&g->from[1]);
-}
-
-static struct direction both(const struct generator *g)
-{
-	const struct direction *a = &g->from[0], *b = &g->from[1];
-
-	return (struct direction){.sent = a->sent + b->sent,
-		.received = a->received + b->received,
-		.lost = a->lost + b->lost,
-		.late = a->late + b->late,
-		.wrong = a->wrong + b->wrong};
-}
-
-static double thread_seconds(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-/* A run under way: what was before it, and its clock. */
-struct run {
-	struct direction before;
-	uint64_t start, end, now, last; /* last: when something last moved */
-	uint64_t waited;
-	double ran;
-};
-
-static struct run begin(const struct generator *g, double seconds)
-{
-	uint64_t now = host_tsc();
-
-	return (struct run){.before = both(g),
-		.start = now,
-		.now = now,
-		.last = now,
-		.end = now + (uint64_t)(seconds * host_tsc_hz()),
-		.ran = thread_seconds()};
-}
-
-static inline bool goes_on(const struct generator *g, const struct run *run)
-{
-	return run->now < run->end && !atomic_load_explicit(g->stop, memory_order_relaxed);
-}
-
-/* Advances the clock by a round that moved `moved` frames; what is long overdue is given up. */
-static inline void tick(struct generator *g, struct run *run, unsigned moved)
-{
-	uint64_t began = run->now;
-
-	run->now = host_tsc();
-	if (moved > 0) {
-		run->last = run->now;
-		return;
-	}
-	run->waited += run->now - began;
-	if (run->now - run->last > (uint64_t)(PATIENCE_S * host_tsc_hz())) {
-		give_up(&g->from[0]);
-		give_up(&g->from[1]);
-		run->last = run->now;
-	}
-}
-
-static void finish(struct generator *g, const struct run *run, struct generator_result *result)
-{
-	double ran = thread_seconds() - run->ran, took = (double)(run->now - run->start);
-	uint64_t received = both(g).received;
-	struct direction after;
-
-	drain(g, PATIENCE_S);
-	after = both(g);
-	*result = (struct generator_result){
-		.seconds = took / host_tsc_hz(),
-		.sent = after.sent - run->before.sent,
-		.received = received - run->before.received,
-		/* frames given up before may have come late */
-		.lost = after.lost > run->before.lost ? after.lost - run->before.lost : 0,
-		.late = after.late - run->before.late,
-		.wrong = after.wrong - run->before.wrong,
-		.wait_pct = took > 0 ? 100.0 * (double)run->waited / took : 0,
-		.untimed = g->timing.untimed,
-		.share_pct = took > 0 ? 100.0 * ran * host_tsc_hz() / took : 0,
-	};
+	account_finish(run, g->from, receive_both, g, result);
+	result->untimed = g->timing.untimed;
 }
 
 /* Sends what is due `elapsed` cycles into the run. Numbers that find no slot are skipped, so their frames are
@@ -363,7 +251,7 @@ static inline unsigned transmit_due(
 }
 
 /* These loops stay out of generator_run, whose own then has the whole closed loop inlined. */
-static __attribute__((noinline)) void run_paced(struct generator *g, struct run *run)
+static __attribute__((noinline)) void run_paced(struct generator *g, struct account_run *run)
 {
 	uint64_t offered[2] = {0};
 
@@ -372,11 +260,11 @@ static __attribute__((noinline)) void run_paced(struct generator *g, struct run 
 		unsigned moved = receive(g, 0) + transmit_due(g, 0, &offered[0], elapsed, false) +
 				 receive(g, 1) + transmit_due(g, 1, &offered[1], elapsed, false);
 
-		tick(g, run, moved);
+		account_tick(run, g->from, moved);
 	}
 }
 
-static __attribute__((noinline)) void run_timed(struct generator *g, struct run *run)
+static __attribute__((noinline)) void run_timed(struct generator *g, struct account_run *run)
 {
 	uint64_t offered[2] = {0};
 
@@ -387,20 +275,21 @@ static __attribute__((noinline)) void run_timed(struct generator *g, struct run 
 		unsigned moved = receive_timed(g, 0) + transmit_due(g, 0, &offered[0], elapsed, true) +
 				 receive_timed(g, 1) + transmit_due(g, 1, &offered[1], elapsed, true);
 
-		tick(g, run, moved);
+		account_tick(run, g->from, moved);
 	}
 }
 
 void generator_run(struct generator *g, double seconds, struct generator_result *result)
 {
-	struct run run = begin(g, seconds);
+	struct account_run run = account_begin(g->from, seconds);
 
 	if (g->per_cycle > 0 && g->timing.took)
 		run_timed(g, &run);
 	else if (g->per_cycle > 0)
 		run_paced(g, &run);
 	while (goes_on(g, &run))
-		tick(g, &run, receive(g, 0) + transmit(g, 0, BURST) + receive(g, 1) + transmit(g, 1, BURST));
+		account_tick(&run, g->from,
+			receive(g, 0) + transmit(g, 0, BURST) + receive(g, 1) + transmit(g, 1, BURST));
 	finish(g, &run, result);
 }
 
@@ -411,15 +300,15 @@ void generator_pace(struct generator *g, double pps)
 
 void generator_sweep(struct generator *g, uint32_t count, double seconds, struct generator_result *result)
 {
-	struct run run = begin(g, seconds);
+	struct account_run run = account_begin(g->from, seconds);
 	uint32_t end =
 		g->next_pair[0] + count < g->traffic.pairs ? g->next_pair[0] + count : g->traffic.pairs;
 
 	g->in_turn = g->to_first = true;
-	while (goes_on(g, &run) && (g->next_pair[0] < end || in_flight(g) > 0)) {
+	while (goes_on(g, &run) && (g->next_pair[0] < end || account_in_flight(g->from) > 0)) {
 		uint32_t left = end - g->next_pair[0];
 
-		tick(g, &run, receive(g, 1) + transmit(g, 0, left < BURST ? left : BURST));
+		account_tick(&run, g->from, receive(g, 1) + transmit(g, 0, left < BURST ? left : BURST));
 	}
 	g->in_turn = g->to_first = false;
 	finish(g, &run, result);
@@ -439,7 +328,7 @@ static uint64_t learn_round(struct generator *g, unsigned from, uint32_t first, 
 		if (transmit(g, from, left < BURST ? left : BURST) == 0)
 			break;
 	}
-	drain(g, LEARN_PATIENCE_S);
+	account_drain(g->from, ACCOUNT_LEARN_PATIENCE_S, receive_both, g);
 	after = g->from[from].lost; /* less than before when frames given up earlier came after all */
 	return (after > before ? after - before : 0) + end - g->next_pair[from];
 }
