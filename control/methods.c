@@ -1,8 +1,11 @@
 #include "control/methods.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "control/schema.h"
+
+enum { METHOD_NAME_MAX = 64 };
 
 static const struct api_method *const tables[] = {
 	network_methods,
@@ -34,13 +37,53 @@ const struct api_method *method_find(const char *name)
 	return NULL;
 }
 
+/* "mtu, age_s": what `set` changes of the object that it names by its required fields. */
+static void list_changes(const struct api_method *set, char *buf, size_t size)
+{
+	const char *comma = "";
+
+	buf[0] = '\0';
+	for (const struct api_field *f = set->fields; f->name; f++) {
+		size_t used = strlen(buf);
+
+		if (f->required)
+			continue;
+		snprintf(buf + used, size - used, "%s%s", comma, f->name);
+		comma = ", ";
+	}
+}
+
+/* Refuses a key of `noun.add` that `noun.set` does not have, and says so: unknown it is not. */
+static int check_fixed(const struct api_method *set, const json_t *params, struct api_err *err)
+{
+	const char *dot = strchr(set->name, '.');
+	char name[METHOD_NAME_MAX], changes[128];
+	const struct api_method *add;
+	const char *key;
+	json_t *value;
+
+	if (!dot || strcmp(dot, ".set") != 0)
+		return 0;
+	snprintf(name, sizeof(name), "%.*s.add", (int)(dot - set->name), set->name);
+	add = method_find(name);
+	json_object_foreach ((json_t *)params, key, value) {
+		if (!add || schema_field(set->fields, key) || !schema_field(add->fields, key))
+			continue;
+		list_changes(set, changes, sizeof(changes));
+		return api_fail(err, API_INVALID, key, "fixed since %s; %s changes %s", add->name, set->name,
+			changes);
+	}
+	return 0;
+}
+
 int method_call(struct model *model, const struct api_method *method, const char *source,
 	const json_t *params, json_t **result, struct api_err *err)
 {
 	json_t *checked;
 	int rc;
 
-	if (schema_check(method->fields, params, "", &checked, err) < 0)
+	if (check_fixed(method, params, err) < 0 ||
+		schema_check(method->fields, params, "", &checked, err) < 0)
 		return -1;
 	*result = NULL;
 	rc = method->fn(model, source, checked, result, err);

@@ -115,6 +115,26 @@ def test_every_field_of_every_method(daemon):
     assert snapshot(daemon) == before
 
 
+def test_what_cannot_change_is_told(daemon):
+    """A key that only `.add` takes is not called unknown by `.set`: the line names it, and what can be changed."""
+    methods = {method["name"]: method["fields"] for method in daemon.rpc("api.describe")}
+    refused = []
+    for name, fields in methods.items():
+        noun, _, verb = name.rpartition(".")
+        if verb != "set":
+            continue
+        known = {field["name"] for field in fields}
+        changes = ", ".join(field["name"] for field in fields if not field["required"])
+        for field in methods[f"{noun}.add"]:
+            if field["name"] in known:
+                continue
+            error = daemon.connection().request(name, {**required(fields), field["name"]: good(field)})["error"]
+            assert (error["code"], error["message"]) == (
+                INVALID, f"{field['name']}: fixed since {noun}.add; {name} changes {changes}")
+            refused.append(f"{name} {field['name']}")
+    assert {"network.set gateway", "port.set network", "uplink.set address", "backend.set id"} <= set(refused)
+
+
 @pytest.mark.parametrize("params", [[], "text", 7, True])
 def test_params_must_be_an_object(daemon, params):
     for method in ("network.add", "network.list"):
