@@ -30,8 +30,6 @@ struct burden {
 	struct burden_result result;
 };
 
-/* --- DNS ------------------------------------------------------------------------------------------------ */
-
 static void ask(struct burden *b, unsigned n)
 {
 	static struct mmsghdr out[BATCH];
@@ -62,8 +60,6 @@ static void hear_answers(struct burden *b)
 	while ((n = recvmmsg(b->dns, in, BATCH, MSG_DONTWAIT, NULL)) > 0)
 		b->result.answers += (uint64_t)n;
 }
-
-/* --- blocking queries ----------------------------------------------------------------------------------- */
 
 static int park(struct burden *b, int fd)
 {
@@ -126,8 +122,6 @@ static int park_all(struct burden *b)
 	b->heard = BURDEN_WAITING;
 	return rc < 0 ? rc : 0;
 }
-
-/* --- the thread ----------------------------------------------------------------------------------------- */
 
 static void *run(void *arg)
 {

@@ -37,8 +37,6 @@ static double cpu_s(void)
 	return (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
 }
 
-/* --- the other side ------------------------------------------------------------------------------------- */
-
 static void answer(int fd, enum reg_check_type type)
 {
 	static const char reply[] = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nok\n";
@@ -83,8 +81,6 @@ static void fill(const struct sockaddr_in *at, int fillers[FILLERS])
 		(void)connect(fillers[i], (const struct sockaddr *)at, sizeof(*at));
 	}
 }
-
-/* --- the kernel's part: a connection made, looked at and reset ------------------------------------------ */
 
 static int socket_reset_on_close(void)
 {
@@ -147,8 +143,6 @@ static double measure_floor(bool keep)
 			close(polled[i].fd);
 	return used * 1e6 / FLOOR_PROBES;
 }
-
-/* --- the registry --------------------------------------------------------------------------------------- */
 
 static void on_apply(void *ctx, const struct reg_service *service, const struct reg_backend *const *backends,
 	size_t nbackend, bool gone, uint64_t generation)

@@ -78,8 +78,6 @@ static int sleep_for(const struct session *s, double seconds)
 	return 0;
 }
 
-/* --- set-up --------------------------------------------------------------------------------------------- */
-
 static int put(struct monitor *m, const char *path, const char *body)
 {
 	uint64_t index;
@@ -151,8 +149,6 @@ static int set_up(struct monitor *m)
 		rc = enlist(m, i, false);
 	return rc < 0 ? rc : settle(m);
 }
-
-/* --- trials --------------------------------------------------------------------------------------------- */
 
 /* The bound under which a share of the delays between two readings are. */
 static double late_ms(const struct reading *from, const struct reading *to, double share)

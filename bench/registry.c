@@ -17,8 +17,6 @@
 
 enum { OF_A_SERVICE = 10, MEASURED = 1000 };
 
-/* --- trials --------------------------------------------------------------------------------------------- */
-
 double asking_rss_mb(const struct asking *a)
 {
 	return host_status_kb(a->s->peer->pid, "RssAnon: %lf") / 1024;
@@ -55,8 +53,6 @@ int asking_end(struct asking *a, struct trial *t, uint64_t start, int rc)
 	t->value[METRIC_RSS_ANON] = asking_rss_mb(a);
 	return report_add(a->s->report, t);
 }
-
-/* --- registrations -------------------------------------------------------------------------------------- */
 
 static int ask(struct asking *a, const char *path, const char *body)
 {
@@ -157,8 +153,6 @@ static int take_first_answers(struct asking *a)
 	}
 	return asking_end(a, &t, start, rc);
 }
-
-/* --- questions ------------------------------------------------------------------------------------------ */
 
 static int take_questions(struct asking *a)
 {

@@ -8,9 +8,6 @@
 
 #include "control/objects.h"
 
-/* --- the daemon -------------------------------------------------------------------------------------------
- */
-
 static void single(
 	struct evbuffer *out, const char *name, enum metrics_kind kind, const char *help, double value)
 {
@@ -32,9 +29,6 @@ static void write_daemon(struct model *model, struct evbuffer *out)
 	single(out, "sluice_connections", METRICS_GAUGE, "Connections through vips.",
 		(double)dp_conn_count(model->dp));
 }
-
-/* --- networks ---------------------------------------------------------------------------------------------
- */
 
 /* A counter of a network or port: where it is in the struct that the dataplane fills. */
 struct counter {
@@ -108,9 +102,6 @@ static void write_fdb(struct model *model, struct evbuffer *out)
 				count.of[network->id]);
 }
 
-/* --- ports ------------------------------------------------------------------------------------------------
- */
-
 #define PORT(field) offsetof(struct dp_port_info, field)
 static const struct counter port_counters[] = {
 	{"sluice_port_receive_packets_total", "Frames that came from the port.", PORT(rx_packets)},
@@ -173,9 +164,6 @@ static void write_ports(struct metrics *metrics, struct evbuffer *out)
 	write_faults(metrics, out);
 }
 
-/* --- drops ------------------------------------------------------------------------------------------------
- */
-
 enum { REASONS_MAX = 128 };
 struct drops {
 	const char *reason[REASONS_MAX];
@@ -207,9 +195,6 @@ static void write_drops(struct model *model, struct evbuffer *out)
 		metrics_value(out, "sluice_drops_total", "reason", drops.reason[i], NULL, NULL,
 			(double)drops.packets[i]);
 }
-
-/* --- workers ----------------------------------------------------------------------------------------------
- */
 
 static double worker_packets(const struct dp_worker_info *info)
 {

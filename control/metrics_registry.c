@@ -52,9 +52,6 @@ static void write_services(struct metrics *metrics, struct evbuffer *out)
 	metrics_value(out, "sluice_services", NULL, NULL, NULL, NULL, page.listed);
 }
 
-/* --- balanced backends ------------------------------------------------------------------------------------
- */
-
 static double connections(const struct dp_backend_info *info)
 {
 	return (double)info->connections;
@@ -138,9 +135,6 @@ static void write_backends(struct metrics *metrics, struct evbuffer *out)
 			metrics->left_off += page.listed - METRICS_EACH;
 	}
 }
-
-/* --- checks and the API -----------------------------------------------------------------------------------
- */
 
 static void write_delays(const struct reg_checks_info *info, struct evbuffer *out)
 {

@@ -62,8 +62,6 @@ bool dp_guests_can_block(const struct dp *dp);
 /** Stops the workers and frees everything. NULL is allowed. */
 void dp_close(struct dp *dp);
 
-/* --- networks ------------------------------------------------------------------------------------------- */
-
 enum dp_mode { DP_BRIDGE, DP_HOST, DP_OVERLAY, DP_P2P };
 
 struct dp_network {
@@ -85,8 +83,6 @@ int dp_network_add(struct dp *dp, const struct dp_network *spec, uint16_t *id, s
 int dp_network_set(struct dp *dp, uint16_t id, const struct dp_network *spec, struct dp_err *err);
 /** The network must have no ports, vteps and services left: -EBUSY. */
 int dp_network_del(struct dp *dp, uint16_t id);
-
-/* --- ports ---------------------------------------------------------------------------------------------- */
 
 enum dp_port_type { DP_VHOST_USER, DP_TAP, DP_AF_PACKET, DP_AF_XDP, DP_NULL, DP_PCAP, DP_ETH, DP_PORT_TYPES };
 
@@ -146,8 +142,6 @@ struct dp_port_guest {
 };
 int dp_port_guest(struct dp *dp, uint16_t id, struct dp_port_guest *guest);
 
-/* --- vteps ---------------------------------------------------------------------------------------------- */
-
 /** A remote tunnel end point of an overlay network. Errors: -EEXIST, -ENOSPC. */
 int dp_vtep_add(struct dp *dp, uint16_t net, uint32_t remote, uint16_t *id, struct dp_err *err);
 int dp_vtep_del(struct dp *dp, uint16_t id);
@@ -168,8 +162,6 @@ struct dp_neighbour {
 	bool reachable;
 };
 size_t dp_neighbours(struct dp *dp, uint16_t uplink, struct dp_neighbour *out, size_t max);
-
-/* --- fdb ------------------------------------------------------------------------------------------------ */
 
 struct dp_fdb_entry {
 	uint16_t net;
@@ -193,8 +185,6 @@ void dp_fdb_walk(struct dp *dp, bool (*fn)(void *arg, const struct dp_fdb_entry 
  * the end. What comes, goes or moves meanwhile may be missed or met twice. */
 bool dp_fdb_walk_part(
 	struct dp *dp, uint64_t *at, bool (*fn)(void *arg, const struct dp_fdb_entry *entry), void *arg);
-
-/* --- services ------------------------------------------------------------------------------------------- */
 
 enum dp_protocol { DP_TCP = 6, DP_UDP = 17 };
 
@@ -251,8 +241,6 @@ void dp_conn_walk(struct dp *dp, bool (*fn)(void *arg, const struct dp_conn *con
 bool dp_conn_walk_part(
 	struct dp *dp, uint64_t *at, bool (*fn)(void *arg, const struct dp_conn *conn), void *arg);
 size_t dp_conn_count(struct dp *dp);
-
-/* --- statistics ----------------------------------------------------------------------------------------- */
 
 struct dp_drop {
 	const char *reason;

@@ -74,9 +74,6 @@ struct xdp {
 	void *timer, *arp;
 };
 
-/* --- the device -------------------------------------------------------------------------------------------
- */
-
 static int ask(const struct xdp *xdp, unsigned long request, const char *device, struct ifreq *req)
 {
 	memset(req->ifr_name, 0, sizeof(req->ifr_name));
@@ -149,9 +146,6 @@ static void xdp_arp(void *arg, unsigned events)
 			neigh_input(port->dp, NET_NONE, port->id, frame_data(&f), f.hdr_len);
 	}
 }
-
-/* --- opening ----------------------------------------------------------------------------------------------
- */
 
 static void queue_close(struct xdp_queue *q)
 {
@@ -321,9 +315,6 @@ static int xdp_open(struct port *port, struct dp_err *err)
 	xdp_watch(port);
 	return 0;
 }
-
-/* --- frames -----------------------------------------------------------------------------------------------
- */
 
 static bool take(struct port *port, struct worker *w, struct burst *b, const uint8_t *data, uint32_t len)
 {

@@ -170,8 +170,6 @@ static inline uint8_t side_flags(const struct item *it, enum conn_dir dir)
 	return flags;
 }
 
-/* --- choosing ------------------------------------------------------------------------------------------- */
-
 /* The hash that chooses for a packet from `client` to a vip: the same for the answer's reconstruction. */
 static uint32_t choice_hash(uint32_t client, uint16_t client_port, const struct service *s)
 {
@@ -259,8 +257,6 @@ static enum drop_reason connect_item(struct worker *w, const struct item *it, co
 	return DROP_CLASH;
 }
 
-/* --- client to backend ---------------------------------------------------------------------------------- */
-
 /*
  * May the packet go on to a backend that gets no new connections? Not when it never answered this one and there
  * is another: a client that asks again from the same port (QUIC does) would wait for the ill one for ever.
@@ -324,8 +320,6 @@ static void forward(struct worker *w, struct item *it, const struct conn_key *ke
 		conn_packet(&hit, side_flags(it, CONN_FORWARD), w->now_s, it->f->len);
 	send_to_backend(w, it, &hit);
 }
-
-/* --- backend to client ---------------------------------------------------------------------------------- */
 
 /* Is the packet the answer to one that went to its sender without an entry in the table? */
 static bool spilled(struct worker *w, const struct item *it, struct conn_hit *hit)

@@ -28,9 +28,6 @@ enum {
 };
 static_assert((int)HDR_ROOM >= IP6_LEN + ICMP_LEN, "the answer's headers fit before the frame's");
 
-/* --- who may be told --------------------------------------------------------------------------------------
- */
-
 /* ICMP messages that are errors themselves: unreachable, quench, redirect, time exceeded, parameter. */
 static bool icmp4_error(uint8_t type)
 {
@@ -107,9 +104,6 @@ static bool within_rate(struct port *port)
 	return atomic_compare_exchange_strong_explicit(
 		&port->answers_full, &full, next, memory_order_relaxed, memory_order_relaxed);
 }
-
-/* --- the answer -------------------------------------------------------------------------------------------
- */
 
 /* Room for the answer's headers between the Ethernet header, with its tags, and the packet quoted. */
 static void open_gap(struct frame *f, uint16_t bytes)

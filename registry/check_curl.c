@@ -23,9 +23,6 @@ struct requests {
 	unsigned nidle;
 };
 
-/* --- libcurl's sockets and its timer on the loop ----------------------------------------------------------
- */
-
 static void collect(struct requests *all)
 {
 	CURLMsg *message;
@@ -137,9 +134,6 @@ void requests_close(struct requests *all)
 	event_del(&all->timer);
 	free(all);
 }
-
-/* --- one request ------------------------------------------------------------------------------------------
- */
 
 static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *to)
 {

@@ -76,9 +76,7 @@ void consul_agent_services(struct http_request *rq)
 		http_reply_json(rq, 200, kept);
 }
 
-/* --- agent/service/:id, which waits by the hash of its answer --------------------------------------------
- */
-
+/* agent/service/:id waits by the hash of its answer. */
 static const char *service_topic(struct http_request *rq)
 {
 	const char *service = consul_service_of(rq->http->consul, rq->arg[0]);
@@ -108,9 +106,6 @@ static json_t *service_render(struct http_request *rq)
 
 const struct http_view consul_view_agent_service = {
 	.topic = service_topic, .index = consul_index_any, .render = service_render, .by_hash = true};
-
-/* --- the agent itself -------------------------------------------------------------------------------------
- */
 
 static json_t *member_json(struct http *http, const struct reg_node *node)
 {

@@ -13,9 +13,6 @@ struct listing {
 	json_t *out;
 };
 
-/* --- services and their tags ------------------------------------------------------------------------------
- */
-
 static void add_tag(json_t *tags, const char *tag)
 {
 	const json_t *known;
@@ -107,9 +104,6 @@ static bool are_all_names(struct http_request *rq)
 	return !consul_has_conditions(rq) && !http_flag(rq, "pretty");
 }
 
-/* --- the instances of one service -------------------------------------------------------------------------
- */
-
 static bool add_instance(void *arg, const struct reg_backend *backend)
 {
 	struct listing *listing = arg;
@@ -127,9 +121,6 @@ static json_t *render_service(struct http_request *rq)
 	registry_backend_walk(rq->http->reg, rq->arg[0], add_instance, &listing);
 	return consul_filtered(rq, listing.out);
 }
-
-/* --- nodes
- * -------------------------------------------------------------------------------------------------- */
 
 static bool add_node(void *arg, const struct reg_node *node)
 {
@@ -218,9 +209,6 @@ void consul_datacenters(struct http_request *rq)
 {
 	http_reply_json(rq, 200, json_pack("[s]", rq->http->datacenter));
 }
-
-/* --- changes
- * ------------------------------------------------------------------------------------------------ */
 
 void consul_catalog_register(struct http_request *rq)
 {

@@ -52,9 +52,6 @@ static bool read_filters(struct http_request *rq, struct filters *filters)
 	       read_filter(rq, "tag", &filters->tag);
 }
 
-/* --- is it for this agent? ---------------------------------------------------------------------------------
- */
-
 struct audience {
 	struct registry *reg;
 	const struct filters *filters;
@@ -104,9 +101,6 @@ static int is_for_us(struct registry *reg, const struct filters *filters)
 	registry_service_walk(reg, look_at_service, &audience);
 	return audience.rc;
 }
-
-/* --- fire --------------------------------------------------------------------------------------------------
- */
 
 static void keep(struct consul *consul, json_t *event)
 {
@@ -187,9 +181,6 @@ void consul_events_close(struct consul *consul)
 	for (unsigned i = 0; i < CONSUL_EVENTS; i++)
 		json_decref(consul->events[i]);
 }
-
-/* --- list --------------------------------------------------------------------------------------------------
- */
 
 /* The i-th of those kept, from the oldest; NULL behind the last. */
 static json_t *event_at(const struct consul *consul, unsigned i)

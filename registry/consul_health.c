@@ -138,9 +138,7 @@ const struct http_view consul_view_health_node = {
 const struct http_view consul_view_health_state = {
 	.topic = consul_topic_any, .index = consul_index_any, .render = render_state};
 
-/* --- agent/health: the sum of an instance's checks as a status code ----------------------------------------
- */
-
+/* agent/health: the sum of an instance's checks as a status code. */
 static int code_of(enum reg_health health)
 {
 	return health == REG_PASSING ? 200 : health == REG_WARNING ? 429 : 503;

@@ -71,9 +71,6 @@ static int append(struct lines *lines, const char *line)
 	return 0;
 }
 
-/* --- what it holds ----------------------------------------------------------------------------------------
- */
-
 static size_t weight_of(const struct record *record)
 {
 	return strlen(record->key) + strlen(record->value) + 8;
@@ -127,9 +124,6 @@ static bool hold(struct journal *journal, const char *key, const char *value)
 	journal->live += weight_of(record);
 	return true;
 }
-
-/* --- writing ----------------------------------------------------------------------------------------------
- */
 
 static void save_soon(struct journal *journal)
 {
@@ -305,9 +299,6 @@ void journal_forget(struct journal *journal, void *arg)
 	forget(&journal->waiters, arg);
 	forget(&journal->waiting, arg);
 }
-
-/* --- opening it -------------------------------------------------------------------------------------------
- */
 
 void journal_restore(
 	struct journal *journal, void (*restore)(void *arg, const char *key, const char *value), void *arg)

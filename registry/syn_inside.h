@@ -53,8 +53,6 @@ struct syn_batch {
 	uint8_t syn[SYN_BATCH][SEGMENT_SYN], answer[SYN_BATCH][SEGMENT_READ];
 };
 
-/* --- syn.c ---------------------------------------------------------------------------------------------- */
-
 /** Ends the probe: the target answered (error 0), or an errno. */
 void syn_end(struct syn_probe *probe, int error);
 /** The probe of `place` with this number to that end, NULL: nobody asked. */
@@ -62,15 +60,11 @@ struct syn_probe *syn_find(const struct syn_place *place, uint32_t number, const
 /** It has been sent. */
 void syn_sent(struct syn_probe *probe, uint64_t now_us);
 
-/* --- syn_place.c ---------------------------------------------------------------------------------------- */
-
 /** The place in which the check's target is asked, ready to be used. NULL: not to be had. */
 struct syn_place *syn_place_get(struct syn *syn, const struct check *check, uint64_t id);
 void syn_place_free(struct syn_place *place);
 /** Gives up its sockets for SYN_AWAY_MS. Probes under way end without a result. */
 void syn_place_leave(struct syn_place *place);
-
-/* --- syn_wire.c ----------------------------------------------------------------------------------------- */
 
 /** NULL: no memory. */
 struct syn_batch *syn_batch_new(void);

@@ -25,8 +25,6 @@ struct syn_batch *syn_batch_new(void)
 	return b;
 }
 
-/* --- out ------------------------------------------------------------------------------------------------ */
-
 static unsigned write_batch(const struct syn_place *place, struct syn_batch *b)
 {
 	const struct syn_probe *probe;
@@ -65,8 +63,6 @@ unsigned syn_wire_send(struct syn_place *place)
 	}
 	return all;
 }
-
-/* --- in ------------------------------------------------------------------------------------------------- */
 
 /* True: it was too much, the place has been left. */
 static bool count_junk(struct syn_place *place)

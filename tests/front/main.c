@@ -50,8 +50,7 @@ static void read_shape(struct front_options *opt, const char *text)
 	}
 }
 
-/* --- commands to a subject: 0, or -errno with front_error() ---------------------------------------------- */
-
+/* Commands to a subject return 0, or -errno with front_error(). */
 static int do_connect(struct subject *s, const char *shape)
 {
 	if (s->station.connected)
@@ -224,8 +223,6 @@ static int run_subject(char **args, bool listen)
 	free(s);
 	return 0;
 }
-
-/* --- a steady pair ---------------------------------------------------------------------------------------- */
 
 static void report_steady(const struct steady *s)
 {

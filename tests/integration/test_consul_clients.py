@@ -232,9 +232,6 @@ def test_node_consul_does_the_whole_round(world, node_consul):
     whole_round(world, ["node", "round.js"], cwd=node_consul)
 
 
-# --- every method of the clients, by a table in a program of each one's language
-
-
 def every_method(start_sluiced, argv, **env):
     """Runs a program that calls every method of its client and says what is not as it should be."""
     port = free_port()

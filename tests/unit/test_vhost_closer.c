@@ -202,8 +202,6 @@ static void many(void **state)
 	expect_open_files(before);
 }
 
-/* --- a file whose file system has stopped to answer ------------------------------------------------------ */
-
 enum { FILE_NODE = 2 };
 
 static void answer(int dev, uint64_t unique, const void *body, uint32_t len)

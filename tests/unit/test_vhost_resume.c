@@ -78,8 +78,6 @@ static void resume(struct world *w)
 		vhost_resume_split(r);
 }
 
-/* --- the guest ------------------------------------------------------------------------------------------ */
-
 static uint64_t piece(unsigned i)
 {
 	return RIG_DATA + (uint64_t)(i % RIG_SIZE) * SPACE;
@@ -163,8 +161,6 @@ static void offer_all(struct world *w, const unsigned *shape)
 		offer(w, shape[i]);
 }
 
-/* --- the device ----------------------------------------------------------------------------------------- */
-
 static uint16_t send(struct world *w, unsigned n, uint32_t len)
 {
 	static struct frame frame[BURST_MAX];
@@ -206,8 +202,6 @@ static void work(struct world *w)
 		rig_complete(w->rig);
 	}
 }
-
-/* --- killing it ----------------------------------------------------------------------------------------- */
 
 /* Another device and the same guest, at the moment at which `w`'s memory is. */
 static void copy_world(struct world *v, const struct world *w)

@@ -254,8 +254,6 @@ static void notified_once_a_call(void **state)
 	assert_int_equal(rig_signals(rig->tx.call), 0);
 }
 
-/* --- buffers that break the rules --------------------------------------------------------------------- */
-
 static void bad_address(struct rig *rig)
 {
 	rig_desc(&rig->tx, 0, RIG_GPA + 2 * RIG_REGION, 2000, WRITE, 0);
