@@ -25,6 +25,9 @@ static const struct {
 	{"GET", "/v1/catalog/services?"},
 	{"GET", "/v1/kv/a?recurse&"},
 	{"GET", "/v1/"},
+	{"PUT", "/v1/event/fire/x?service=^w&tag=v"},
+	{"GET", "/v1/event/list?index=0&"}, /* without an event, a 1 would wait */
+	{"GET", "/v1/agent/services?filter="},
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
