@@ -190,7 +190,7 @@ bool consul_has_conditions(const struct http_request *rq)
 
 const char *consul_topic_names(struct http_request *rq)
 {
-	return consul_has_conditions(rq) ? "" : REG_WATCH_NAMES;
+	return consul_has_conditions(rq) ? REG_WATCH_ANY : REG_WATCH_NAMES;
 }
 
 uint64_t consul_index_names(struct http_request *rq)
