@@ -23,6 +23,9 @@ uint64_t host_now_ns(void);
 /** Puts the calling thread, and what it starts from now on, on `core`. 0 or -errno. */
 int host_pin(int core);
 
+/** Takes the calling thread to the network namespace that `ip netns` calls `netns`. 0 or -errno. */
+int host_enter(const char *netns);
+
 /** The calling thread and what it starts from now on go before every thread that is not real-time, or no
  * longer do. 0 or -errno. */
 int host_realtime(bool on);

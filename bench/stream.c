@@ -2,7 +2,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <sched.h>
@@ -52,22 +51,14 @@ static void fail(struct streams *all, int rc)
 /* The calling thread goes to the end's namespace, and to the streams' core. */
 static int go_to(const struct streams *all, const struct stream_end *end)
 {
-	char path[128];
 	cpu_set_t set;
-	int fd, rc;
 
 	CPU_ZERO(&set);
 	for (int i = 0; i < CPU_SETSIZE; i++)
 		if (all->core < 0 || i == all->core)
 			CPU_SET(i, &set);
 	sched_setaffinity(0, sizeof(set), &set);
-	snprintf(path, sizeof(path), "/run/netns/%s", end->netns);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	rc = setns(fd, CLONE_NEWNET) < 0 ? -errno : 0;
-	close(fd);
-	return rc;
+	return host_enter(end->netns);
 }
 
 static int make_socket(void)

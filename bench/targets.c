@@ -3,9 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
-#include <sched.h>
 #include <signal.h>
-#include <stdio.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -14,21 +12,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bench/host.h"
+
 enum { BACKLOG = 64, EVENTS = 256, SPARE_FILES = 512 };
-
-static int enter(const struct stream_end *end)
-{
-	char path[128];
-	int fd, rc;
-
-	snprintf(path, sizeof(path), "/run/netns/%s", end->netns);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	rc = setns(fd, CLONE_NEWNET) < 0 ? -errno : 0;
-	close(fd);
-	return rc;
-}
 
 static int listen_all(int epoll, unsigned count)
 {
@@ -69,7 +55,7 @@ static void accept_for_ever(int epoll)
 static int serve(const struct stream_end *end, unsigned count, int ready)
 {
 	struct rlimit files = {.rlim_cur = count + SPARE_FILES, .rlim_max = count + SPARE_FILES};
-	int rc = setrlimit(RLIMIT_NOFILE, &files) < 0 ? -errno : enter(end),
+	int rc = setrlimit(RLIMIT_NOFILE, &files) < 0 ? -errno : host_enter(end->netns),
 	    epoll = epoll_create1(EPOLL_CLOEXEC);
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);

@@ -122,26 +122,28 @@ static int backend_set(
 	return put_backend(model, "backend.set", source, params, &backend, result, err);
 }
 
-static int backend_drain(
-	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+static int put_drained(struct model *model, bool drained, const char *source, json_t *params, json_t **result,
+	struct api_err *err)
 {
 	struct reg_backend backend;
 
 	if (copy_backend(model, params, &backend, err) < 0)
 		return -1;
-	backend.drained = true;
-	return put_backend(model, "backend.drain", source, params, &backend, result, err);
+	backend.drained = drained;
+	return put_backend(
+		model, drained ? "backend.drain" : "backend.undrain", source, params, &backend, result, err);
+}
+
+static int backend_drain(
+	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+{
+	return put_drained(model, true, source, params, result, err);
 }
 
 static int backend_undrain(
 	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
 {
-	struct reg_backend backend;
-
-	if (copy_backend(model, params, &backend, err) < 0)
-		return -1;
-	backend.drained = false;
-	return put_backend(model, "backend.undrain", source, params, &backend, result, err);
+	return put_drained(model, false, source, params, result, err);
 }
 
 static int backend_del(

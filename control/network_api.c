@@ -25,6 +25,22 @@ static int check_vni(struct model *model, const struct model_network *network, s
 	return 0;
 }
 
+/* The gateway's port as the dataplane has it, but for how it is attached. */
+static struct dp_port gateway_port(const struct model_network *network)
+{
+	struct dp_port port = {
+		.type = DP_TAP,
+		.net = network->id,
+		.gateway = true,
+		.ips = {network->spec.gateway},
+		.nips = 1,
+		.mtu = network->spec.mtu,
+	};
+
+	memcpy(port.mac, dp_router_mac, 6);
+	return port;
+}
+
 /* The gateway port: its TAP on the host, then the port in the dataplane. */
 static int add_gateway(struct model *model, struct model_network *network, struct api_err *err)
 {
@@ -35,24 +51,16 @@ static int add_gateway(struct model *model, struct model_network *network, struc
 		.mac = dp_router_mac,
 		.mtu = network->spec.mtu,
 	};
-	struct dp_port port = {
-		.type = DP_TAP,
-		.net = network->id,
-		.gateway = true,
-		.ips = {network->spec.gateway},
-		.nips = 1,
-		.mtu = network->spec.mtu,
-		.queues = 1,
-		.nfds = 1,
-	};
+	struct dp_port port = gateway_port(network);
 	struct dp_err why = {""};
 	int rc;
 
+	port.queues = 1;
+	port.nfds = 1;
 	rc = gateway_open(&network->gateway, &spec, &port.fds[0]);
 	if (rc < 0)
 		return api_fail(
 			err, API_INTERNAL, "gateway", "cannot set up its interface: %s", strerror(-rc));
-	memcpy(port.mac, dp_router_mac, 6);
 	rc = dp_port_add(model->dp, &port, &network->gateway_port, &why);
 	if (rc < 0) {
 		gateway_close(&network->gateway);
@@ -147,18 +155,10 @@ static void follow_mtu(struct model *model, struct model_port *port, uint16_t mt
 
 static void set_gateway_mtu(struct model *model, struct model_network *network)
 {
-	struct dp_port port = {
-		.type = DP_TAP,
-		.net = network->id,
-		.gateway = true,
-		.ips = {network->spec.gateway},
-		.nips = 1,
-		.mtu = network->spec.mtu,
-	};
+	struct dp_port port = gateway_port(network);
 	struct dp_err why = {""};
 	int rc;
 
-	memcpy(port.mac, dp_router_mac, 6);
 	rc = gateway_set_mtu(&network->gateway, network->spec.mtu);
 	if (rc == 0)
 		rc = dp_port_set(model->dp, network->gateway_port, &port, &why);

@@ -9,11 +9,7 @@
 #include <string.h>
 
 #include "registry/table.h"
-
-static size_t text_size(const char *text)
-{
-	return text ? strlen(text) + 1 : 0;
-}
+#include "registry/text.h"
 
 /* Of all strings, with their ends. */
 static size_t texts_size(const struct reg_about *about)
@@ -27,19 +23,6 @@ static size_t texts_size(const struct reg_about *about)
 	for (size_t i = 0; i < about->nplace; i++)
 		size += text_size(about->places[i].label) + text_size(about->places[i].address);
 	return size;
-}
-
-/* Copies `text` to *at and moves that behind it. */
-static const char *put_text(char **at, const char *text)
-{
-	size_t size = text_size(text);
-	char *copy = *at;
-
-	if (!text)
-		return NULL;
-	memcpy(copy, text, size);
-	*at += size;
-	return copy;
 }
 
 struct reg_about *about_copy(const struct reg_about *from, int *rc)
@@ -67,16 +50,16 @@ struct reg_about *about_copy(const struct reg_about *from, int *rc)
 	to->meta = meta;
 	to->places = places;
 	to->tags = tags;
-	to->host = put_text(&text, from->host);
-	to->node = put_text(&text, from->node);
+	to->host = text_put(&text, from->host);
+	to->node = text_put(&text, from->node);
 	for (size_t i = 0; i < from->nmeta; i++)
 		meta[i] = (struct reg_pair){
-			put_text(&text, from->meta[i].key), put_text(&text, from->meta[i].value)};
+			text_put(&text, from->meta[i].key), text_put(&text, from->meta[i].value)};
 	for (size_t i = 0; i < from->nplace; i++)
-		places[i] = (struct reg_place){put_text(&text, from->places[i].label),
-			put_text(&text, from->places[i].address), from->places[i].port};
+		places[i] = (struct reg_place){text_put(&text, from->places[i].label),
+			text_put(&text, from->places[i].address), from->places[i].port};
 	for (size_t i = 0; i < from->ntag; i++)
-		tags[i] = put_text(&text, from->tags[i]);
+		tags[i] = text_put(&text, from->tags[i]);
 	return to;
 }
 

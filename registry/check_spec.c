@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "registry/table.h"
+#include "registry/text.h"
 
 enum { NOTES_MAX = 4096 };
 
@@ -137,11 +138,6 @@ static const char *text_of(const struct reg_check *check, unsigned i)
 	return *(const char *const *)((const char *)check + texts[i]);
 }
 
-static size_t text_size(const char *text)
-{
-	return text ? strlen(text) + 1 : 0;
-}
-
 static size_t texts_size(const struct reg_check *check)
 {
 	size_t size = 0;
@@ -151,19 +147,6 @@ static size_t texts_size(const struct reg_check *check)
 	for (unsigned i = 0; i < check->nheader; i++)
 		size += text_size(check->headers[i].key) + text_size(check->headers[i].value);
 	return size;
-}
-
-/* Copies `text` to *at and moves that behind it. */
-static const char *put_text(char **at, const char *text)
-{
-	size_t size = text_size(text);
-	char *copy = *at;
-
-	if (!text)
-		return NULL;
-	memcpy(copy, text, size);
-	*at += size;
-	return copy;
 }
 
 int specs_copy(const struct reg_check *from, unsigned n, struct reg_check **out)
@@ -188,11 +171,11 @@ int specs_copy(const struct reg_check *from, unsigned n, struct reg_check **out)
 		text += from[i].nheader * sizeof(*header);
 	for (unsigned i = 0; i < n; i++) {
 		for (unsigned t = 0; t < TEXTS; t++)
-			*(const char **)((char *)&to[i] + texts[t]) = put_text(&text, text_of(&from[i], t));
+			*(const char **)((char *)&to[i] + texts[t]) = text_put(&text, text_of(&from[i], t));
 		to[i].headers = header;
 		for (unsigned h = 0; h < from[i].nheader; h++, header++)
-			*header = (struct reg_pair){put_text(&text, from[i].headers[h].key),
-				put_text(&text, from[i].headers[h].value)};
+			*header = (struct reg_pair){text_put(&text, from[i].headers[h].key),
+				text_put(&text, from[i].headers[h].value)};
 	}
 	*out = to;
 	return 0;
