@@ -168,6 +168,7 @@ static int port_state(void *ctx, const char *name, uint32_t address)
 {
 	struct model *model = ctx;
 	struct model_network *network;
+	int state = -1;
 
 	TAILQ_FOREACH (network, &model->networks, link) {
 		struct model_port *port;
@@ -175,10 +176,29 @@ static int port_state(void *ctx, const char *name, uint32_t address)
 		if (name[0] && strcmp(network->name, name) != 0)
 			continue;
 		port = model_port_of_ip(model, network, address);
+		if (port && model_port_up(model, port))
+			return 1;
 		if (port)
-			return model_port_up(model, port);
+			state = 0;
 	}
-	return -1;
+	return state;
+}
+
+static const char *home(void *ctx, uint32_t address)
+{
+	struct model *model = ctx;
+	const struct model_network *network = NULL;
+	struct model_port *port;
+
+	TAILQ_FOREACH (port, &model->ports, link)
+		for (unsigned i = 0; i < port->spec.nips; i++) {
+			if (port->spec.ips[i] != address)
+				continue;
+			if (network && network != port->network)
+				return NULL;
+			network = port->network;
+		}
+	return network ? network->name : "";
 }
 
 static int traffic(void *ctx, const char *name, uint32_t address, uint16_t port, struct reg_traffic *seen)
@@ -213,5 +233,6 @@ struct registry_sink model_sink(struct model *model)
 		.port_state = port_state,
 		.log = write_log,
 		.traffic = traffic,
+		.home = home,
 	};
 }

@@ -68,7 +68,10 @@ static void probe(struct check *check)
 	check->stage = CHECK_PROBING;
 	check->all->running++;
 	arm(check, now + (uint64_t)check->spec->timeout_ms * 1000);
-	check->type->start(check);
+	if (check->type->aimed && !check_network(check))
+		check_done(check, CHECK_FAIL, "several networks have the address, and the service has none");
+	else
+		check->type->start(check);
 }
 
 static bool has_room(const struct checks *all)
@@ -98,6 +101,7 @@ int checks_init(struct checks *all, struct event_base *base, const struct regist
 	all->base = base;
 	all->sink = sink;
 	all->running = all->light = 0;
+	all->ports = 1;
 	all->requests = NULL;
 	memset(all->results, 0, sizeof(all->results));
 	TAILQ_INIT(&all->waiting);
@@ -269,6 +273,19 @@ void check_beat(struct check *check, enum reg_health health, const char *output)
 	check->good = health != REG_CRITICAL;
 	set_output(check, output);
 	set_health(check, health);
+}
+
+const char *check_network(struct check *check)
+{
+	const struct checks *all = check->all;
+
+	if (check->target.network[0] || !all->sink->home)
+		return check->target.network;
+	if (check->home_ports != all->ports) {
+		check->home = all->sink->home(all->sink->ctx, check->target.address);
+		check->home_ports = all->ports;
+	}
+	return check->home;
 }
 
 bool check_is_local(int error)

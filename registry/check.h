@@ -36,6 +36,7 @@ struct checks {
 	struct check_pool pool;
 	struct syn syn;
 	unsigned running, light;     /* probes under way: with a socket of their own, and without */
+	uint64_t ports;		     /* rises with every change of a switch port */
 	uint64_t delays[REG_DELAYS]; /* see reg_checks_info */
 	uint64_t delay_us;
 	uint64_t results[REG_CHECK_RESULTS];	/* by enum check_result */
@@ -71,6 +72,8 @@ enum check_result {
 struct check;
 
 struct check_type {
+	/* It probes the target: through the network that this is in. */
+	bool aimed;
 	size_t own; /* bytes of the type's own in each check, 0 at first */
 	/** The type's own rules for its specification. NULL: none. Errors: -EINVAL. */
 	int (*valid)(const struct reg_check *spec, struct reg_err *err);
@@ -102,6 +105,8 @@ struct check {
 	const struct check_type *type;
 	const struct reg_check *spec; /* belongs to whoever made the check, and outlives it */
 	struct check_target target;
+	const char *home;    /* the network that the target's address is in, as of... */
+	uint64_t home_ports; /* ...so many changes of ports */
 	void (*changed)(void *arg, const struct check *check);
 	void *arg;
 	uint64_t phase_us;	  /* where in the interval its turn is */
@@ -155,6 +160,8 @@ void check_lighten(struct check *check);
 /** For types: the next turn comes a whole interval from now. */
 void check_rest(struct check *check);
 
+/** For types that are aimed: where a probe that begins now starts: in this network, or in the host when "". */
+const char *check_network(struct check *check);
 /** For types: is this errno one of this side's own making (no socket left)? */
 bool check_is_local(int error);
 

@@ -139,9 +139,9 @@ static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_so
 {
 	static const struct linger reset = {.l_onoff = 1};
 	struct request *request = arg;
-	const struct check *check = request->check;
+	struct check *check = request->check;
 	const struct registry_sink *sink = check->all->sink;
-	int fd = sink->socket(sink->ctx, check->target.network, to->family, to->socktype);
+	int fd = sink->socket(sink->ctx, check_network(check), to->family, to->socktype);
 
 	if (fd < 0) {
 		request->error = -fd;

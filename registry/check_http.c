@@ -125,6 +125,7 @@ static void http_start(struct check *check)
 }
 
 const struct check_type check_http = {
+	.aimed = true,
 	.valid = http_valid,
 	.start = http_start,
 	.stop = request_stop,

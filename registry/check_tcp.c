@@ -97,7 +97,7 @@ static int tcp_connect(struct check *check, uint64_t place)
 			return fd;
 		close(fd); /* what a new one says counts */
 	}
-	fd = sink->socket(sink->ctx, check->target.network, AF_INET, SOCK_STREAM);
+	fd = sink->socket(sink->ctx, check_network(check), AF_INET, SOCK_STREAM);
 	if (fd < 0)
 		return fd;
 	rc = setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)) == 0 ? 0 : -errno;
@@ -122,7 +122,7 @@ static bool is_inside(const struct check *check, uint64_t place)
 static void tcp_start(struct check *check)
 {
 	const struct registry_sink *sink = check->all->sink;
-	uint64_t place = sink->place ? sink->place(sink->ctx, check->target.network) : 0;
+	uint64_t place = sink->place ? sink->place(sink->ctx, check_network(check)) : 0;
 	struct tcp_probe *probe;
 	int fd;
 
@@ -146,6 +146,7 @@ static void tcp_start(struct check *check)
 }
 
 const struct check_type check_tcp = {
+	.aimed = true,
 	.start = tcp_start,
 	.look = tcp_look,
 	.stop = tcp_stop,

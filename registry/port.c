@@ -84,18 +84,28 @@ static void follow(struct backend *backend, int state)
 	commit_backend(backend);
 }
 
+/* A service without a network follows whatever ports have the address, of which this one is one. */
+static int state_of(const struct backend *backend, uint32_t address, int state)
+{
+	const struct registry_sink *sink = &backend->service->reg->sink;
+	int any = backend->service->def.network[0] ? state : sink->port_state(sink->ctx, "", address);
+
+	return any > 0 ? 1 : any < 0 ? -1 : 0;
+}
+
 void registry_port_changed(struct registry *reg, const char *network, uint32_t address, int state)
 {
 	struct host *host = address ? host_find(reg, address) : NULL;
 	struct backend *backend;
 
+	reg->checks.ports++;
 	if (!host)
 		return;
 	LIST_FOREACH (backend, &host->backends, same_host) {
 		const char *at = backend->service->def.network;
 
 		if (!at[0] || strcmp(at, network) == 0)
-			follow(backend, state > 0 ? 1 : state < 0 ? -1 : 0);
+			follow(backend, state_of(backend, address, state));
 	}
 	commit(reg);
 }

@@ -198,12 +198,16 @@ struct registry_sink {
 	uint64_t (*place)(void *ctx, const char *network);
 	/** Is `address` inside the subnet of `network`? Then a vip may balance it. */
 	bool (*reaches)(void *ctx, const char *network, uint32_t address);
-	/** The switch port that has `address` in `network` ("": in any): 1 up, 0 down, -1 there is none. */
+	/** The switch port that has `address` in `network`: 1 up, 0 down, -1 there is none. In any by "": 1 when one
+	 * of them is up. */
 	int (*port_state)(void *ctx, const char *network, uint32_t address);
 	void (*log)(void *ctx, int level, const char *line); /* syslog levels */
 	/** The traffic of a backend. -ENOENT: the switch gives it no connections. May be NULL: none at all. */
 	int (*traffic)(
 		void *ctx, const char *service, uint32_t address, uint16_t port, struct reg_traffic *traffic);
+	/** The network that `address` is in: the only one with a port that has it. "": none has; NULL: several have.
+	 * Borrowed until a port goes. May be NULL: none ever. */
+	const char *(*home)(void *ctx, uint32_t address);
 };
 
 /** Turns and time-outs of checks are exact to a millisecond. `sink` is copied. Errors: -ENOMEM, -EMFILE. */

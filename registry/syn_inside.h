@@ -61,7 +61,7 @@ struct syn_probe *syn_find(const struct syn_place *place, uint32_t number, const
 void syn_sent(struct syn_probe *probe, uint64_t now_us);
 
 /** The place in which the check's target is asked, ready to be used. NULL: not to be had. */
-struct syn_place *syn_place_get(struct syn *syn, const struct check *check, uint64_t id);
+struct syn_place *syn_place_get(struct syn *syn, struct check *check, uint64_t id);
 void syn_place_free(struct syn_place *place);
 /** Gives up its sockets for SYN_AWAY_MS. Probes under way end without a result. */
 void syn_place_leave(struct syn_place *place);

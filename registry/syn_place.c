@@ -15,13 +15,13 @@
 enum { QUEUE_BYTES = 4 << 20, SEND_BYTES = 16 << 20 };
 
 /* The address by which the gateway's kernel reaches the target. */
-static int find_address(const struct registry_sink *sink, const struct check *check, uint32_t *address)
+static int find_address(const struct registry_sink *sink, struct check *check, uint32_t *address)
 {
 	struct sockaddr_in at = {.sin_family = AF_INET,
 		.sin_port = htons(check->target.port),
 		.sin_addr.s_addr = check->target.address};
 	socklen_t size = sizeof(at);
-	int rc = 0, fd = sink->socket(sink->ctx, check->target.network, AF_INET, SOCK_DGRAM);
+	int rc = 0, fd = sink->socket(sink->ctx, check_network(check), AF_INET, SOCK_DGRAM);
 
 	if (fd < 0)
 		return fd;
@@ -123,10 +123,10 @@ static void close_sockets(struct syn_place *place)
 	place->raw = place->holder = -1;
 }
 
-static void open_sockets(struct syn_place *place, const struct check *check)
+static void open_sockets(struct syn_place *place, struct check *check)
 {
 	const struct registry_sink *sink = check->all->sink;
-	const char *network = check->target.network;
+	const char *network = check_network(check);
 	int rc;
 
 	if (find_address(sink, check, &place->address) < 0)
@@ -159,7 +159,7 @@ static void on_idle(void *arg)
 		wheel_set(place->syn->wheel, &place->idle, now + idle_us);
 }
 
-static struct syn_place *place_new(struct syn *syn, const struct check *check, uint64_t id)
+static struct syn_place *place_new(struct syn *syn, struct check *check, uint64_t id)
 {
 	struct syn_place *place = calloc(1, sizeof(*place));
 
@@ -168,7 +168,7 @@ static struct syn_place *place_new(struct syn *syn, const struct check *check, u
 	place->syn = syn;
 	place->id = id;
 	place->sink = check->all->sink;
-	snprintf(place->network, sizeof(place->network), "%s", check->target.network);
+	snprintf(place->network, sizeof(place->network), "%s", check_network(check));
 	place->raw = place->holder = -1;
 	TAILQ_INIT(&place->queue);
 	event_assign(&place->flush, syn->base, -1, 0, on_flush, place);
@@ -188,7 +188,7 @@ void syn_place_free(struct syn_place *place)
 	free(place);
 }
 
-struct syn_place *syn_place_get(struct syn *syn, const struct check *check, uint64_t id)
+struct syn_place *syn_place_get(struct syn *syn, struct check *check, uint64_t id)
 {
 	struct syn_place *place;
 	uint64_t now = wheel_now_us();

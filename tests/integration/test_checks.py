@@ -269,6 +269,30 @@ def test_one_of_several_checks_takes_an_instance_out(consul, container, stack):
     assert set(traffic.http_many(client, VIP, 80, 40)[0]) == {server.name for server in servers}
 
 
+def test_a_service_of_no_network_is_probed_where_its_instances_are(consul, container, stack):
+    """Whoever registers by Consul's API names no network: the switch knows which one has the address, if only one has."""
+    sluiced, api = consul
+    for name in ("web", "db"):
+        sluiced.rpc("network.add", name=name, mode="bridge", subnet="10.1.0.0/24", gateway="10.1.0.1")
+    here = container(sluiced, "web", "here", "10.1.0.11")
+    health = stack.enter_context(HttpHealth(here, PORT))
+    health.text = "in web"
+    often = {"Interval": "50ms", "Timeout": "5s"}
+    assert api.put("agent/service/register", {"Name": "api", "Address": here.ip, "Port": PORT, "Checks": [
+        {"HTTP": f"http://{here.ip}:{PORT}/", **often, "CheckID": "http"}, {"TCP": f"{here.ip}:{PORT}", **often, "CheckID": "tcp"}]}).status == 200
+
+    def found():
+        return {row["CheckID"]: row["Status"] for row in api.get("health/checks/api").json}
+
+    wait.until(lambda: found() == {"http": "passing", "tcp": "passing"}, "both checks pass")
+    container(sluiced, "db", "twin", here.ip)
+    wait.until(lambda: found() == {"http": "critical", "tcp": "critical"}, "nobody knows which of the two is meant")
+    assert {row["Output"] for row in api.get("health/checks/api").json} == {
+        "several networks have the address, and the service has none"}
+    sluiced.rpc("port.del", name="twin")
+    wait.until(lambda: found() == {"http": "passing", "tcp": "passing"}, "there is one again")
+
+
 def test_who_is_critical_for_long_is_deregistered(consul, stack):
     daemon, client = consul
     health = stack.enter_context(HttpHealth())
