@@ -132,10 +132,12 @@ static json_t *results_json(const struct reg_backend *backend)
 	struct reg_result result;
 
 	for (unsigned i = 0; registry_backend_result(backend, i, &result); i++) {
-		object = check_json(result.check);
+		object = json_object();
 		put_str(object, "id", result.check->id);
+		put_str(object, "type", reg_check_type_name(result.check->type));
 		put_str(object, "health", reg_health_name(result.health));
 		put_str(object, "output", result.output);
+		json_object_update_new(object, check_json(result.check));
 		json_array_append_new(list, object);
 	}
 	return list;

@@ -65,8 +65,10 @@ void backend_swap_checks(struct backend *backend, struct check_specs specs, bool
 const struct reg_backend *backend_show(struct backend *backend)
 {
 	const struct check *worst = check_set_worst(&backend->checks);
+	const struct node *node = node_find(backend->service->reg, reg_backend_node(&backend->pub));
+	const char *word = node ? node_word(node, worst ? worst->health : REG_PASSING) : NULL;
 
-	backend->pub.output = worst ? check_output(worst) : "";
+	backend->pub.output = word ? word : worst ? check_output(worst) : "";
 	return &backend->pub;
 }
 

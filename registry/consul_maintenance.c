@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "registry/consul.h"
+#include "registry/utf8.h"
 
 static int drain(struct consul *consul, struct consul_instance *instance, bool enable, struct reg_err *err)
 {
@@ -28,11 +29,16 @@ static bool wanted(struct http_request *rq, bool *on)
 	return false;
 }
 
-static const char *reason_of(struct http_request *rq)
-{
-	const char *reason = http_param(rq, "reason");
+enum { REASON_MAX = 255 };
 
-	return reason ? reason : "";
+/* What was given, as far as it can be told. */
+static const char *reason_of(struct http_request *rq, char reason[REASON_MAX + 1])
+{
+	const char *given = http_param(rq, "reason");
+
+	given = given ? given : "";
+	utf8_copy(reason, given, utf8_fits(given, REASON_MAX));
+	return reason;
 }
 
 /* The instance keeps a copy, NULL of "". */
@@ -51,6 +57,7 @@ void consul_maintenance(struct http_request *rq)
 {
 	struct consul *consul = rq->http->consul;
 	struct consul_instance *instance = consul_instance_of(consul, rq->arg[0]);
+	char reason[REASON_MAX + 1];
 	struct reg_err err = {"out of memory"};
 	bool on;
 	int rc;
@@ -61,26 +68,27 @@ void consul_maintenance(struct http_request *rq)
 		http_reply_text(rq, 404, "Unknown service ID \"%s\"", rq->arg[0]);
 		return;
 	}
-	rc = set_reason(instance, on ? reason_of(rq) : "");
+	rc = set_reason(instance, on ? reason_of(rq, reason) : "");
 	if (!rc)
 		rc = drain(consul, instance, on, &err);
 	if (!rc)
-		consul_keep_maintenance(consul, instance->id, on ? reason_of(rq) : NULL);
+		consul_keep_maintenance(consul, instance->id, on ? reason_of(rq, reason) : NULL);
 	http_reply_text(rq, rc < 0 ? consul_code(rc) : 200, "%s", rc < 0 ? err.text : "");
 }
 
 void consul_node_maintenance(struct http_request *rq)
 {
 	struct consul *consul = rq->http->consul;
+	char reason[REASON_MAX + 1];
 	struct reg_err err;
 	bool on;
 	int rc;
 
 	if (!wanted(rq, &on))
 		return;
-	rc = registry_node_drain(consul->reg, "", on, reason_of(rq), &err);
+	rc = registry_node_drain(consul->reg, "", on, reason_of(rq, reason), &err);
 	if (!rc)
-		consul_keep_maintenance(consul, NULL, on ? reason_of(rq) : NULL);
+		consul_keep_maintenance(consul, NULL, on ? reason_of(rq, reason) : NULL);
 	http_reply_text(rq, rc < 0 ? consul_code(rc) : 200, "%s", rc < 0 ? err.text : "");
 }
 

@@ -18,6 +18,15 @@ enum reg_health node_health(const struct node *node)
 	return worst ? worst->health : REG_PASSING;
 }
 
+const char *node_word(const struct node *node, enum reg_health health)
+{
+	const struct check *worst = check_set_worst(&node->checks);
+
+	if (node->pub.drained)
+		return node->word;
+	return worst && worst->health > health ? check_output(worst) : NULL;
+}
+
 /* All that runs there may be better or worse now. */
 static void spread(struct node *node)
 {
@@ -123,6 +132,8 @@ int registry_node_drain(
 		reg->sink.log(reg->sink.ctx, LOG_NOTICE, line);
 	}
 	node->pub.drained = drained;
+	snprintf(node->word, sizeof(node->word), "its node is in maintenance%s%s", copy ? ": " : "",
+		copy ? copy : "");
 	spread(node);
 	commit(reg);
 	return 0;

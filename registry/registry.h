@@ -131,10 +131,10 @@ struct reg_backend {
 	char source[16];
 	/* told by the registry, ignored on the way in */
 	enum reg_health health;
-	bool port_down; /* the switch port that has its address is down */
-	bool balanced;	/* the vip's table holds it: its address is reached from the vip's network */
-	const char *
-		output; /* what the worst of its checks said last, "": it has none; changes without a commit */
+	bool port_down;	    /* the switch port that has its address is down */
+	bool balanced;	    /* the vip's table holds it: its address is reached from the vip's network */
+	const char *output; /* what the worst of its and its node's checks said last, "": it has none; changes
+			     * without a commit */
 	uint64_t created, modified; /* generations; modified: its definition or health. 0 before the commit */
 };
 

@@ -88,6 +88,7 @@ struct node {
 	struct reg_node pub; /* first: what is shown of it is the node */
 	struct registry *reg;
 	struct reg_check *specs; /* one block; of `checks` */
+	char word[300];		 /* why it is drained */
 	struct check_set checks;
 	bool touched; /* changed since the last generation */
 	UT_hash_handle hh;
@@ -179,6 +180,8 @@ void node_backends(struct registry *reg, const struct node *node, void (*fn)(str
 /* node_check.c */
 /** The health that all that runs there has at best. */
 enum reg_health node_health(const struct node *node);
+/** What the node says when that is worse news than `health`, NULL: it is not. */
+const char *node_word(const struct node *node, enum reg_health health);
 void node_checks_free(struct node *node);
 
 /* alias.c */

@@ -78,11 +78,15 @@ def test_objects_are_keys_and_tables(daemon):
     text = ctl(daemon, "service", "show", "api").stdout
     daemon.rpc("backend.del", service="api", address="10.1.0.8", port=80)
     above, below = text.split("\nBACKENDS\n")
+    below, checks = below.split("\nCHECKS\n")
     keys = dict(line.split(None, 1) for line in above.splitlines())
     assert (keys["vip"], keys["port"], keys["check"]) == ("10.1.0.100", "80", "-")
     titles, row = below.splitlines()
     assert row[titles.index("ADDRESS"):].startswith("10.1.0.8 ")
     assert row[titles.index("CHECK"):].startswith("type=tcp interval_ms=60000 ")
+    titles, row = checks.splitlines()
+    assert row.startswith("10.1.0.8:80 ") and row[titles.index("HEALTH"):].startswith("critical ")
+    assert row[titles.index("OUTPUT"):].startswith("no result yet ")
 
 
 def test_a_port_by_words(daemon):

@@ -1,6 +1,7 @@
 #include "tools/ctl/table.h"
 
 #include <ctype.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -52,11 +53,20 @@ static void object_cell(const json_t *object, char buf[CELL])
 	}
 }
 
+/* Texts of several lines on one. */
+static void line_cell(const char *text, char buf[CELL])
+{
+	snprintf(buf, CELL, "%s", text);
+	for (char *c = buf; *c; c++)
+		if (isspace((unsigned char)*c))
+			*c = ' ';
+}
+
 static void cell(const json_t *value, char buf[CELL])
 {
 	buf[0] = '\0';
 	if (json_is_string(value))
-		snprintf(buf, CELL, "%s", json_string_value(value));
+		line_cell(json_string_value(value), buf);
 	else if (json_is_integer(value))
 		snprintf(buf, CELL, "%lld", (long long)json_integer_value(value));
 	else if (json_is_real(value))
@@ -80,6 +90,23 @@ static const char *title_of(const char *key, char buf[CELL])
 	return buf;
 }
 
+static bool is_table(const json_t *value)
+{
+	return json_is_array(value) && json_is_object(json_array_get(value, 0));
+}
+
+/* Does any of the rows have a table of its own there? */
+static bool holds_tables(const json_t *rows, const char *field)
+{
+	const json_t *row;
+	size_t i;
+
+	json_array_foreach (rows, i, row)
+		if (is_table(json_object_get(row, field)))
+			return true;
+	return false;
+}
+
 static struct columns choose(const json_t *rows, const json_t *columns)
 {
 	struct columns out = {0};
@@ -99,6 +126,8 @@ static struct columns choose(const json_t *rows, const json_t *columns)
 	json_object_foreach (json_array_get(rows, 0), key, value) {
 		if (out.count == COLUMNS_MAX)
 			break;
+		if (holds_tables(rows, key))
+			continue;
 		out.field[out.count] = key;
 		title_of(key, out.title[out.count++]);
 	}
@@ -130,6 +159,43 @@ static void print_rows(const json_t *rows, const json_t *described)
 		}
 }
 
+/* The tables that the rows hold, as one with a column that says whose each line is. */
+static void print_inner(const json_t *rows, const char *field)
+{
+	json_t *all = json_array(), *line;
+	const json_t *row, *inner;
+	size_t i, j;
+
+	json_array_foreach (rows, i, row) {
+		const char *first = json_object_iter_key(json_object_iter((json_t *)row));
+
+		json_array_foreach (json_object_get(row, field), j, inner) {
+			line = json_pack("{s:O}", "of", json_object_get(row, first));
+			json_object_update(line, (json_t *)inner);
+			json_array_append_new(all, line);
+		}
+	}
+	print_rows(all, NULL);
+	json_decref(all);
+}
+
+/* A table, and below it those that its rows hold. */
+static void print_tables(const char *name, const json_t *rows)
+{
+	char buf[CELL];
+	const char *key;
+	json_t *value;
+
+	printf("\n%s\n", title_of(name, buf));
+	print_rows(rows, NULL);
+	json_object_foreach (json_array_get(rows, 0), key, value) {
+		if (!holds_tables(rows, key))
+			continue;
+		printf("\n%s\n", title_of(key, buf));
+		print_inner(rows, key);
+	}
+}
+
 /* Scalars first, then the tables inside. */
 static void print_object(const json_t *object)
 {
@@ -141,16 +207,14 @@ static void print_object(const json_t *object)
 	json_object_foreach ((json_t *)object, key, value)
 		width = (int)strlen(key) > width ? (int)strlen(key) : width;
 	json_object_foreach ((json_t *)object, key, value) {
-		if (json_is_array(value) && json_is_object(json_array_get(value, 0)))
+		if (is_table(value))
 			continue;
 		cell(value, buf);
 		printf("%-*s  %s\n", width, key, buf);
 	}
 	json_object_foreach ((json_t *)object, key, value) {
-		if (!json_is_array(value) || !json_is_object(json_array_get(value, 0)))
-			continue;
-		printf("\n%s\n", title_of(key, buf));
-		print_rows(value, NULL);
+		if (is_table(value))
+			print_tables(key, value);
 	}
 }
 
