@@ -86,7 +86,7 @@ def test_objects_are_keys_and_tables(daemon):
     assert row[titles.index("CHECK"):].startswith("type=tcp interval_ms=60000 ")
     titles, row = checks.splitlines()
     assert row.startswith("10.1.0.8:80 ") and row[titles.index("HEALTH"):].startswith("critical ")
-    assert row[titles.index("OUTPUT"):].startswith("no result yet ")
+    assert row[titles.index("INTERVAL MS"):].startswith("60000 ")
 
 
 def test_a_port_by_words(daemon):
