@@ -129,11 +129,6 @@ void check_set_link(struct check_set *set, int state)
 		check_link(set->item[i], state);
 }
 
-struct check *check_set_find(const struct check_set *set, const char *id)
-{
-	return find(set, id);
-}
-
 const struct check *check_set_worst(const struct check_set *set)
 {
 	const struct check *worst = NULL;

@@ -46,8 +46,6 @@ void check_set_clear(struct check_set *set);
 
 /** The switch port that has the target's address changed. */
 void check_set_link(struct check_set *set, int state);
-/** The check called `id`; NULL: there is none. */
-struct check *check_set_find(const struct check_set *set, const char *id);
 /** The first of those with the worst health, NULL: there are none. */
 const struct check *check_set_worst(const struct check_set *set);
 /** The first that is overdue, NULL: none. */

@@ -228,8 +228,6 @@ void consul_instance_gone(struct consul *consul, const char *service, const stru
 /** The registration with these checks. */
 void consul_keep(struct consul *consul, const char *service, const struct reg_backend *backend,
 	const json_t *body, const struct consul_checks *list);
-/** A registration as it is kept, a new reference; NULL: none is. */
-json_t *consul_kept(struct consul *consul, const char *service, const struct reg_backend *backend);
 /** What is not kept any longer. */
 void consul_drop(struct consul *consul, const char *service, const struct reg_backend *backend);
 /** A node of the catalog as it was registered; NULL: not any more. */

@@ -93,7 +93,8 @@ static void set_checks(json_t *body, json_t *checks)
 		json_object_set(body, "Checks", checks);
 }
 
-json_t *consul_kept(struct consul *consul, const char *service, const struct reg_backend *backend)
+/* A registration as it is kept, a new reference; NULL: none is. */
+static json_t *kept_of(struct consul *consul, const char *service, const struct reg_backend *backend)
 {
 	char key[KEY];
 	const char *text = journal_get(consul->http->journal, key_of(service, backend, key));
@@ -104,7 +105,7 @@ json_t *consul_kept(struct consul *consul, const char *service, const struct reg
 void consul_keep(struct consul *consul, const char *service, const struct reg_backend *backend,
 	const json_t *body, const struct consul_checks *list)
 {
-	json_t *kept = consul_kept(consul, service, backend), *checks = definitions(list, kept);
+	json_t *kept = kept_of(consul, service, backend), *checks = definitions(list, kept);
 	json_t *copy = json_copy((json_t *)(body ? body : kept));
 	char key[KEY];
 
