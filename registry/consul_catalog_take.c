@@ -246,6 +246,14 @@ static int take_here(struct consul *consul, const json_t *body, struct reg_err *
 	return rc;
 }
 
+static int check_service(const json_t *body, const char *node, struct reg_err *err)
+{
+	const json_t *service = consul_field(body, "Service");
+	struct consul_registration read;
+
+	return service ? consul_read_service(service, "Service", node, &read, err) : 0;
+}
+
 int consul_take_catalog(struct consul *consul, const json_t *body, struct reg_err *err)
 {
 	struct reg_place places[CONSUL_LIST];
@@ -254,6 +262,8 @@ int consul_take_catalog(struct consul *consul, const json_t *body, struct reg_er
 	const struct reg_node *known;
 	int rc = read_node(body, &node, meta, places, err);
 
+	if (!rc)
+		rc = check_service(body, node.name, err);
 	if (rc < 0)
 		return rc;
 	known = registry_node_find(consul->reg, node.name);
@@ -261,6 +271,10 @@ int consul_take_catalog(struct consul *consul, const json_t *body, struct reg_er
 		return take_here(consul, body, err);
 	registry_batch_begin(consul->reg);
 	rc = take_on_node(consul, body, &node, err);
+	if (rc < 0 && !known) { /* nothing is left of it */
+		registry_node_del(consul->reg, node.name, NULL);
+		consul_keep_node(consul, node.name, NULL);
+	}
 	registry_batch_end(consul->reg);
 	return rc;
 }

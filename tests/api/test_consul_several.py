@@ -264,7 +264,10 @@ def test_bad_lists_of_checks_are_refused_whole(consul):
     for body, code, text in (({**FAR, "Check": {"Name": "x", "Status": "odd"}}, 400, "Status"),
                              ({**FAR, "Check": {"Name": "x", "ServiceID": "none"}}, 404, "does not exist"),
                              ({**FAR, "Check": {"Status": "passing"}}, 400, "Missing check name"),
+                             ({**FAR, "Service": {"Service": "a b"}}, 400, "name: must match"),
+                             ({**FAR, "Service": {"Service": "x", "Port": "80"}}, 400, "Port: must be a number"),
                              ({"Node": "edge1", "Address": "10.9.9.9", "Check": {"Name": "x"}}, 400, "agent/check/register")):
         reply = consul.put("catalog/register", body)
         assert reply.status == code and text in reply.text, (body, reply)
     assert checks(consul) == {"good": "critical"} and consul.get("catalog/service/web").json[0]["ServicePort"] == 0
+    assert [node["Node"] for node in consul.get("catalog/nodes").json] == ["edge1"]
