@@ -18,6 +18,16 @@
 	X(TUNNEL_OFFLOAD, "tunnel-offload",                                                                  \
 		"a large frame in a tunnel of the guest's own: turn tx-udp_tnl-segmentation off there")      \
 	X(SOURCE_MAC, "source-mac", "source address is multicast, zero or the router MAC")                   \
+	X(SPOOFED_MAC, "spoofed-mac", "a source MAC that its port or vtep may not send from")                \
+	X(SPOOFED_IP, "spoofed-ip", "a source IP address that its port may not send from")                   \
+	X(SPOOFED_ARP, "spoofed-arp", "ARP, RARP or ND that speaks for an address that is not the port's")   \
+	X(ROGUE_SERVER, "rogue-server",                                                                      \
+		"a DHCP answer or router advertisement of a port that is not trusted")                       \
+	X(STORM, "storm",                                                                                    \
+		"more broadcast, multicast and unknown unicast than the port may send (storm_pps)")          \
+	X(RATE, "rate", "over the rate that the port is limited to")                                         \
+	X(MAC_LIMIT, "mac-limit", "from a new MAC of a port that has as many as it may (mac_limit)")         \
+	X(BUDGET, "budget", "more work than one port may cost its worker in a turn")                         \
 	X(NO_RECEIVER, "no-receiver", "nobody else is in the network")                                       \
 	X(SAME_PORT, "same-port", "its destination is behind the port that it came from")                    \
 	X(WRONG_NETWORK, "wrong-network", "the egress port left the network meanwhile")                      \
