@@ -50,7 +50,7 @@ struct poll_list {
 enum { POLL_FDS = MAX_PORTS * PORT_QUEUES_MAX + 2 };
 
 struct polling {
-	_Atomic(struct poll_list *) list;
+	_Atomic(struct poll_list *) list; /* never NULL: empty at first */
 	int epoll;
 	struct pollfd *fd;		/* [POLL_FDS], touched lazily */
 	uint64_t fds_due;		/* TSC */
@@ -61,14 +61,20 @@ struct polling {
 int polling_new(struct worker *w)
 {
 	struct polling *p = calloc(1, sizeof(*p));
+	struct poll_list *none = calloc(1, sizeof(*none));
 
-	if (!p)
+	if (!p || !none) {
+		free(p);
+		free(none);
 		return -ENOMEM;
+	}
+	atomic_store(&p->list, none);
 	p->fd = mem_alloc(POLL_FDS * sizeof(*p->fd));
 	p->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (!p->fd || p->epoll < 0) {
 		int rc = p->fd ? -errno : -ENOMEM;
 
+		free(none);
 		mem_free(p->fd, POLL_FDS * sizeof(*p->fd));
 		if (p->epoll >= 0)
 			close(p->epoll);
@@ -187,11 +193,8 @@ unsigned polling_turn(struct worker *w, uint64_t now)
 {
 	struct polling *p = w->polling;
 	struct poll_list *list = atomic_load_explicit(&p->list, memory_order_acquire);
-	unsigned frames = 0;
+	unsigned frames = serve_hot(w, list, now);
 
-	if (!list)
-		return 0;
-	frames = serve_hot(w, list, now);
 	if (list->hot < list->count)
 		frames += serve_cold(w, list, cold_due(p, list, frames > 0, now), now);
 	if (list->nfd && (!frames || now >= p->fds_due)) {
@@ -265,8 +268,6 @@ void polling_sleep(struct worker *w)
 	const struct poll_list *list = atomic_load_explicit(&w->polling->list, memory_order_acquire);
 	bool blind = false;
 
-	if (!list)
-		return;
 	if (arm(list, &blind))
 		sleep_offline(w, w->polling->fd, gather_fds(w, list), blind);
 	disarm(atomic_load_explicit(&w->polling->list, memory_order_acquire));

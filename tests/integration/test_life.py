@@ -1,7 +1,9 @@
 """The daemon as a whole: every frame is accounted for, nothing is left behind, and what was made survives."""
 
+import os
 import re
 import signal
+import time
 
 from rig import frames, traffic, wait
 from rig.process import run
@@ -41,6 +43,25 @@ def test_every_copy_is_sent_dropped_or_consumed(pair, container):
     assert sluiced.drops("source-mac", "c1") == 100
     wait.until(lambda: len(set(balance(sluiced, "web"))) == 1, "rx + generated + copies = tx + drops + consumed")
     assert balance(sluiced, "web")[0] > 500
+
+
+def cpu_s(pid):
+    """Seconds of CPU that the process has used, all its threads."""
+    fields = open(f"/proc/{pid}/stat", encoding="ascii").read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_a_daemon_without_ports_sleeps(sluiced):
+    wait.until(lambda: sluiced.rpc("stats.workers")[0]["state"] == "asleep", "the worker sleeps")
+    used, begun = cpu_s(sluiced.process.pid), time.monotonic()
+    time.sleep(1)
+    used, took = cpu_s(sluiced.process.pid) - used, time.monotonic() - begun
+    assert used < took / 4, f"{used} s of CPU in {took} s"
+    # and wakes for what comes: a port, and its end
+    sluiced.rpc("network.add", name="web")
+    sluiced.rpc("port.add", name="n1", network="web", type="null")
+    sluiced.rpc("port.del", name="n1")
+    wait.until(lambda: sluiced.rpc("stats.workers")[0]["state"] == "asleep", "the worker sleeps again")
 
 
 def test_sigterm_leaves_nothing_behind(start_sluiced, container, netns):
