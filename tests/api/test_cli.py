@@ -138,11 +138,6 @@ def test_refusals(daemon, words, code, text):
     assert len(done.stderr.splitlines()) <= 1
 
 
-def test_no_daemon(tmp_path):
-    done = subprocess.run([program("sluicectl"), "--socket", tmp_path / "none", "status"], capture_output=True, text=True)
-    assert done.returncode == 1 and "no daemon at" in done.stderr
-
-
 def test_help(daemon):
     everything = ctl(daemon, "help").stdout
     for method in daemon.rpc("api.describe"):

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -13,27 +15,85 @@ struct client {
 	int fd;
 };
 
-struct client *client_open(const char *path)
+/* Of each wait for the daemon: for room in its queue of connections, to send, to receive. */
+static int limit_waits(int fd, unsigned seconds)
+{
+	struct timeval limit = {.tv_sec = seconds};
+
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) < 0)
+		return -1;
+	return setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+}
+
+static int is_socket(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISSOCK(st.st_mode);
+}
+
+/* What `error` of connect() means to who typed the command. */
+static void say_why(const char *path, int error, unsigned timeout_s)
+{
+	switch (error) {
+	case EACCES:
+	case EPERM:
+		fprintf(stderr, "sluicectl: %s: permission denied: be root, or a user who may write to it\n",
+			path);
+		break;
+	case ENOENT:
+		fprintf(stderr, "sluicectl: no daemon at %s: start sluiced, or name its socket by --socket\n",
+			path);
+		break;
+	case ECONNREFUSED:
+		if (is_socket(path))
+			fprintf(stderr,
+				"sluicectl: no daemon at %s: the one that made it has ended; start sluiced\n",
+				path);
+		else
+			fprintf(stderr, "sluicectl: --socket: %s is no socket\n", path);
+		break;
+	case EAGAIN:
+		fprintf(stderr, "sluicectl: the daemon at %s takes no connection for %u s (--timeout)\n",
+			path, timeout_s);
+		break;
+	default:
+		fprintf(stderr, "sluicectl: %s: %s\n", path, strerror(error));
+	}
+}
+
+static int connect_to(const char *path, unsigned timeout_s)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), rc;
+
+	memcpy(address.sun_path, path, strlen(path) + 1);
+	if (fd < 0)
+		return -errno;
+	if (limit_waits(fd, timeout_s) == 0 && connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
+		return fd;
+	rc = -errno;
+	close(fd);
+	return rc;
+}
+
+struct client *client_open(const char *path, unsigned timeout_s)
+{
 	struct client *client = calloc(1, sizeof(*client));
 
-	if (!client || strlen(path) >= sizeof(address.sun_path)) {
+	if (!client || strlen(path) >= sizeof(((struct sockaddr_un *)0)->sun_path)) {
 		fprintf(stderr, "sluicectl: --socket: \"%s\" is too long\n", path);
 		free(client);
 		return NULL;
 	}
-	strcpy(address.sun_path, path);
-	client->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (client->fd < 0 || connect(client->fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
-		!(client->in = fdopen(client->fd, "r"))) {
-		fprintf(stderr, "sluicectl: no daemon at %s: %s\n", path, strerror(errno));
-		if (client->fd >= 0)
-			close(client->fd);
-		free(client);
-		return NULL;
-	}
-	return client;
+	client->fd = connect_to(path, timeout_s);
+	if (client->fd >= 0 && (client->in = fdopen(client->fd, "r")))
+		return client;
+	say_why(path, client->fd < 0 ? -client->fd : ENOMEM, timeout_s);
+	if (client->fd >= 0)
+		close(client->fd);
+	free(client);
+	return NULL;
 }
 
 void client_close(struct client *client)
@@ -52,20 +112,35 @@ static int send_all(int fd, const char *text)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
-			return -1;
+			return -errno;
 		text += n;
 		len -= (size_t)n;
 	}
 	return 0;
 }
 
-static json_t *read_object(struct client *client)
+static const char *why_broken(int error)
+{
+	if (error == EAGAIN)
+		return "the daemon does not answer; it may still do what was asked (--timeout S waits "
+		       "longer)";
+	return "the daemon closed the connection";
+}
+
+/* NULL with *why: what the user is told. */
+static json_t *read_object(struct client *client, const char **why)
 {
 	char *line = NULL;
 	size_t size = 0;
 	ssize_t len = getline(&line, &size, client->in);
-	json_t *object = len > 0 ? json_loadb(line, (size_t)len, 0, NULL) : NULL;
+	int error = ferror(client->in) ? errno : 0;
+	json_t *object = NULL;
 
+	*why = why_broken(error);
+	if (len > 0 && !error) {
+		object = json_loadb(line, (size_t)len, 0, NULL);
+		*why = "the daemon's answer is no JSON";
+	}
 	free(line);
 	return object;
 }
@@ -75,8 +150,10 @@ static int send_request(struct client *client, const char *method, json_t *param
 	json_t *request = json_pack("{s:s, s:i, s:s, s:o}", "jsonrpc", "2.0", "id", 1, "method", method,
 		"params", params ? params : json_object());
 	char *text = request ? json_dumps(request, JSON_COMPACT) : NULL;
-	int rc = text && send_all(client->fd, text) == 0 && send_all(client->fd, "\n") == 0 ? 0 : -1;
+	int rc = text ? send_all(client->fd, text) : -ENOMEM;
 
+	if (rc == 0)
+		rc = send_all(client->fd, "\n");
 	free(text);
 	json_decref(request);
 	return rc;
@@ -85,12 +162,14 @@ static int send_request(struct client *client, const char *method, json_t *param
 json_t *client_call(
 	struct client *client, const char *method, json_t *params, char *error, size_t size, int *code)
 {
-	json_t *response = send_request(client, method, params) == 0 ? read_object(client) : NULL;
+	int sent = send_request(client, method, params);
+	const char *why = why_broken(-sent), *text;
+	json_t *response = sent == 0 ? read_object(client, &why) : NULL;
 	json_t *result = json_object_get(response, "result"), *refused = json_object_get(response, "error");
-	const char *text = json_string_value(json_object_get(refused, "message"));
 
+	text = json_string_value(json_object_get(refused, "message"));
 	*code = (int)json_integer_value(json_object_get(refused, "code"));
-	snprintf(error, size, "%s", text ? text : "the daemon closed the connection");
+	snprintf(error, size, "%s", text ? text : why);
 	json_incref(result);
 	json_decref(response);
 	return result;
@@ -98,5 +177,8 @@ json_t *client_call(
 
 json_t *client_next(struct client *client)
 {
-	return read_object(client);
+	const char *why;
+
+	limit_waits(client->fd, 0);
+	return read_object(client, &why);
 }

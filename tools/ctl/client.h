@@ -5,16 +5,21 @@
 
 struct client;
 
-/** Connects to `path`. NULL and one line on stderr when nobody answers. */
-struct client *client_open(const char *path);
+/**
+ * Connects to `path`. From then on the daemon may be silent for `timeout_s` at most while it owes an answer
+ * (0: for ever). NULL and one line on stderr, which says why and what to do, when that fails.
+ */
+struct client *client_open(const char *path, unsigned timeout_s);
 void client_close(struct client *client);
 
 /**
  * Calls a method. `params` is taken over, may be NULL. Returns a new reference to the result, or NULL with
- * the daemon's message in `error` (of `size` bytes) and its number in *code (0: the connection broke).
+ * the daemon's message in `error` (of `size` bytes) and its number in *code (0: the connection broke, or the
+ * time was up; nothing more can be asked then).
  */
 json_t *client_call(
 	struct client *client, const char *method, json_t *params, char *error, size_t size, int *code);
 
-/** Waits for the next notification; NULL when the daemon closes the connection. New reference. */
+/** Waits for the next notification, however long; NULL when the daemon closes the connection. New reference.
+ */
 json_t *client_next(struct client *client);

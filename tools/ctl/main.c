@@ -11,21 +11,44 @@
 
 #define DEFAULT_SOCKET "/run/sluice/control.sock"
 
-enum { EXIT_REFUSED = 1, EXIT_USAGE = 2 };
+enum { EXIT_REFUSED = 1, EXIT_USAGE = 2, TIMEOUT_S = 10, TIMEOUT_MAX_S = 86400 };
 
 struct options {
 	const char *socket, *batch;
+	unsigned timeout_s; /* 0: none */
 	int json, completing, used;
 };
 
 static void print_usage(void)
 {
-	printf("Usage: sluicectl [--socket PATH] [--json] NOUN VERB [NAME] [--key value]...\n"
-	       "       sluicectl [--socket PATH] [--json] --batch FILE   (a command a line; -: standard "
-	       "input)\n"
+	printf("Usage: sluicectl [OPTION]... NOUN VERB [NAME] [--key value]...\n"
+	       "       sluicectl [OPTION]... --batch FILE   (a command a line; -: standard input)\n"
 	       "       sluicectl help | NOUN VERB --help | completion bash\n\n"
+	       "  --socket PATH   of the daemon (" DEFAULT_SOCKET ")\n"
+	       "  --timeout S     how long the daemon may be silent, in seconds; 0: for ever (10)\n"
+	       "  --json          print the result as the daemon gave it\n"
+	       "  --version       print the version\n\n"
 	       "Lists are comma-separated (--ips 10.1.0.11,10.1.0.12), nested keys joined (--check-type "
 	       "tcp).\n");
+}
+
+static unsigned read_timeout(const char *text)
+{
+	char *end;
+	unsigned long seconds = strtoul(text, &end, 10);
+
+	if (*text < '0' || *text > '9' || *end || seconds > TIMEOUT_MAX_S) {
+		fprintf(stderr, "sluicectl: --timeout: \"%s\" is no number of seconds from 0 to %d\n", text,
+			TIMEOUT_MAX_S);
+		exit(EXIT_USAGE);
+	}
+	return (unsigned)seconds;
+}
+
+static int takes_value(const char *option)
+{
+	return strcmp(option, "--socket") == 0 || strcmp(option, "--timeout") == 0 ||
+	       strcmp(option, "--batch") == 0;
 }
 
 /* One of the options that come before the noun. */
@@ -33,11 +56,18 @@ static void take_option(struct options *o, int argc, char **argv)
 {
 	const char *option = argv[o->used];
 
+	if (takes_value(option) && o->used + 1 >= argc) {
+		fprintf(stderr, "sluicectl: %s needs a value\n", option);
+		exit(EXIT_USAGE);
+	}
+
 	if (strcmp(option, "--json") == 0) {
 		o->json = 1;
-	} else if (strcmp(option, "--socket") == 0 && o->used + 1 < argc) {
+	} else if (strcmp(option, "--socket") == 0) {
 		o->socket = argv[++o->used];
-	} else if (strcmp(option, "--batch") == 0 && o->used + 1 < argc) {
+	} else if (strcmp(option, "--timeout") == 0) {
+		o->timeout_s = read_timeout(argv[++o->used]);
+	} else if (strcmp(option, "--batch") == 0) {
 		o->batch = argv[++o->used];
 	} else if (strcmp(option, "--version") == 0) {
 		printf("sluicectl %s\n", SLUICE_VERSION);
@@ -54,7 +84,7 @@ static void take_option(struct options *o, int argc, char **argv)
 /* After __complete comes a command line whose last word is still being typed. */
 static struct options parse(int argc, char **argv)
 {
-	struct options o = {.socket = DEFAULT_SOCKET, .used = 1};
+	struct options o = {.socket = DEFAULT_SOCKET, .timeout_s = TIMEOUT_S, .used = 1};
 
 	for (; o.used < argc; o.used++) {
 		if (strcmp(argv[o.used], "__complete") == 0 && !o.completing)
@@ -78,8 +108,8 @@ static void print_json(const json_t *result)
 	fflush(stdout);
 }
 
-/* What a connection hears until the daemon or the user ends it. */
-static void stream(struct client *client, int as_json)
+/* What a connection hears until the user ends it; it returns when the daemon does. */
+static int stream(struct client *client, int as_json)
 {
 	json_t *message, *params;
 
@@ -94,6 +124,8 @@ static void stream(struct client *client, int as_json)
 		}
 		json_decref(message);
 	}
+	fprintf(stderr, "sluicectl: the daemon closed the connection\n");
+	return EXIT_REFUSED;
 }
 
 static void show(const json_t *method, const json_t *result, int as_json)
@@ -119,7 +151,7 @@ static int run(struct client *client, const json_t *method, json_t *params, int 
 	show(method, result, as_json);
 	json_decref(result);
 	if (strcmp(name, "service.watch") == 0)
-		stream(client, as_json);
+		return stream(client, as_json);
 	return 0;
 }
 
@@ -194,7 +226,7 @@ int main(int argc, char **argv)
 
 	if (!o.completing && !o.batch && strcmp(argv[o.used], "completion") == 0)
 		return print_completion(argv[o.used + 1]);
-	client = client_open(o.socket);
+	client = client_open(o.socket, o.timeout_s);
 	if (!client)
 		return EXIT_REFUSED;
 	methods = client_call(client, "api.describe", NULL, error, sizeof(error), &code);
