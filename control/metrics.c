@@ -136,6 +136,32 @@ static void write_faults(struct metrics *metrics, struct evbuffer *out)
 	}
 }
 
+static void add_ring_full(void *arg, const struct dp_drop *drop)
+{
+	uint64_t *ring_full = arg;
+
+	if (drop->port != UINT16_MAX && strcmp(drop->reason, "ring-full") == 0)
+		ring_full[drop->port] += drop->packets;
+}
+
+/* What tells a slow receiver from one that is down, whose frames are lost too. */
+static void write_ring_full(struct metrics *metrics, struct evbuffer *out)
+{
+	uint64_t *ring_full = calloc(MODEL_IDS, sizeof(*ring_full));
+	struct model_port *port;
+	unsigned n = 0;
+
+	if (!ring_full)
+		return;
+	dp_drop_walk(metrics->model->dp, add_ring_full, ring_full);
+	metrics_family(out, "sluice_port_ring_full_total", METRICS_COUNTER,
+		"Frames dropped because the port, whose link was up, had no room for them.");
+	TAILQ_FOREACH (port, &metrics->model->ports, link)
+		if (n++ < METRICS_EACH)
+			write_port(port, "sluice_port_ring_full_total", (double)ring_full[port->id], out);
+	free(ring_full);
+}
+
 static void write_ports(struct metrics *metrics, struct evbuffer *out)
 {
 	struct model *model = metrics->model;
@@ -161,6 +187,7 @@ static void write_ports(struct metrics *metrics, struct evbuffer *out)
 			write_port(port, counter->name, (double)counter_of(counter, &info), out);
 		}
 	}
+	write_ring_full(metrics, out);
 	write_faults(metrics, out);
 }
 

@@ -111,6 +111,25 @@ def test_promtool_has_nothing_to_say(web):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_rules_fire_for_what_they_say(requires):
+    """tests/integration/alerts.test.yml: a port that is down is no slow receiver."""
+    requires("promtool")
+    done = subprocess.run(["promtool", "test", "rules", ROOT / "tests/integration/alerts.test.yml"],
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_frames_to_a_port_that_is_down_do_not_count_as_too_fast_for_it(web):
+    daemon, api, client, server = web
+    server.run("ip", "link", "set", "eth0", "down")
+    daemon.wait_port("server", "down")
+    client.run("ip", "neigh", "replace", "10.1.0.11", "lladdr", server.eth0, "dev", "eth0")
+    traffic.ping(client, "10.1.0.11", 5, check=False)
+    seen = values(api.request("GET", "/metrics").text)
+    assert seen['sluice_port_transmit_drops_total{port="server",network="web"}'] >= 5
+    assert seen['sluice_port_ring_full_total{port="server",network="web"}'] == 0
+
+
 def test_dashboard_and_rules_name_what_is_there(web):
     page = web[1].request("GET", "/metrics").text
     there = set(re.findall(r"^# TYPE (\S+)", page, re.MULTILINE))
