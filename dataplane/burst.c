@@ -21,7 +21,7 @@ uint16_t frame_pull(struct frame *f, uint16_t want)
 	if (f->hdr_len >= want)
 		return f->hdr_len;
 	make_room(f, want);
-	while (f->hdr_len < want) {
+	while (f->hdr_len < want && f->nspan) {
 		uint32_t n = want - f->hdr_len;
 
 		if (n > span->len)

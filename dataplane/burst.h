@@ -24,16 +24,19 @@
 #include <string.h>
 
 enum {
-	BURST_MAX = 32,	   /* frames */
-	BURST_SPANS = 256, /* spans of one burst, all frames together */
-	FRAME_SPANS = 64,  /* spans of one frame at most; a source stops when fewer than this many are free */
-	FRAME_MAX = 65550, /* bytes of a frame at most: 64 KB of IP in an Ethernet header */
-	FRAME_MIN = 14,	   /* shorter than an Ethernet header is malformed */
-	HDR_ROOM = 64,	   /* free bytes before the private copy, for encapsulation */
-	HDR_COPY = 64,	   /* private bytes of a frame from a network's port */
-	HDR_MAX = 128,	   /* private bytes at most (and of a frame from an uplink) */
+	BURST_MAX = 32,		  /* frames */
+	BURST_SPANS = 256,	  /* spans of one burst, all frames together */
+	FRAME_SPANS = 64,	  /* spans of one frame at most, as burst_lend() sees to */
+	FRAME_MAX = 65550,	  /* bytes of a frame at most: 64 KB of IP in an Ethernet header */
+	FRAME_MIN = 14,		  /* shorter than an Ethernet header is malformed */
+	HDR_ROOM = 64,		  /* free bytes before the private copy, for encapsulation */
+	HDR_COPY = 64,		  /* private bytes of a frame from a network's port */
+	HDR_MAX = 128,		  /* private bytes at most (and of a frame from an uplink) */
 	BURST_BYTES = 256 * 1024, /* a source gives at most this many bytes a turn (plus one frame) */
 };
+static_assert(
+	BURST_SPANS >= BURST_MAX - 1 + FRAME_SPANS, "frames in one piece fill a burst before its spans end");
+static_assert(FRAME_SPANS <= UINT8_MAX, "counted in frame.nspan");
 
 /* What to do with a frame. Set by the stages, read by deliver. */
 enum verdict {
@@ -109,7 +112,7 @@ enum {
 
 struct burst {
 	uint16_t count;
-	uint16_t nspan;	 /* spans used */
+	uint16_t nspan;	 /* spans of the frames that are counted */
 	uint16_t queue;	 /* of `in` that it was taken from */
 	struct port *in; /* the port that all frames came from */
 	uint8_t traits;	 /* BURST_...: which stages have anything to do with it */
@@ -143,6 +146,47 @@ static inline void frame_drop(struct frame *f, uint8_t reason)
 {
 	f->verdict = V_DROP;
 	f->reason = reason;
+}
+
+/*
+ * How a source fills a burst: while burst_has_room(), burst_begin() a frame, burst_lend() its spans, and
+ * burst_keep() it, or leave it, and then the next one takes its place. No other code counts frames and spans.
+ */
+
+/** Is there room for one more frame, whatever it consists of? A source stops when there is not. */
+static inline bool burst_has_room(const struct burst *b)
+{
+	return b->count < BURST_MAX && b->bytes < BURST_BYTES && b->nspan <= BURST_SPANS - FRAME_SPANS;
+}
+
+/** Readies the next frame, which has no spans yet and is not counted. There is room. */
+static inline struct frame *burst_begin(struct burst *b)
+{
+	struct frame *f = &b->frame[b->count];
+
+	frame_init(f);
+	f->span = &b->span[b->nspan];
+	return f;
+}
+
+/** Adds a span to the frame that was begun last. False: more than a frame may have, or than there is room for. */
+static inline bool burst_lend(struct burst *b, struct frame *f, const uint8_t *ptr, uint32_t len)
+{
+	unsigned at = b->nspan + f->nspan;
+
+	if (f->nspan >= FRAME_SPANS || at >= BURST_SPANS)
+		return false;
+	b->span[at] = (struct span){ptr, len};
+	f->nspan++;
+	return true;
+}
+
+/** Counts the frame that was begun last, with its spans, which may have become fewer since (frame_pull()). */
+static inline void burst_keep(struct burst *b, const struct frame *f)
+{
+	b->nspan = (uint16_t)(f->span + f->nspan - b->span);
+	b->bytes += f->len;
+	b->count++;
 }
 
 /**

@@ -220,24 +220,23 @@ static struct cursor cursor_at(struct frame *f, uint32_t offset)
 	return at;
 }
 
-/* Gives `seg` the next `size` bytes of payload: private ones by copy, the rest as spans of `out`. */
-static void take_payload(
+/* Gives `seg` the next `size` bytes of payload: private ones by copy, the rest as spans of `out`. False: there is
+ * no room. */
+static bool take_payload(
 	struct frame *f, struct cursor *at, struct frame *seg, uint32_t size, struct burst *out)
 {
 	uint32_t copied = size < at->ahead ? size : at->ahead;
-	struct span *span = &out->span[out->nspan];
 
 	memcpy(frame_data(seg) + seg->hdr_len, at->private, copied);
 	seg->hdr_len += (uint16_t)copied;
 	at->private += copied;
 	at->ahead -= copied;
-	seg->span = span;
-	seg->nspan = 0;
 	for (size -= copied; size > 0;) {
 		const struct span *from = &f->span[at->span];
 		uint32_t n = from->len - at->skip < size ? from->len - at->skip : size;
 
-		span[seg->nspan++] = (struct span){.ptr = from->ptr + at->skip, .len = n};
+		if (!burst_lend(out, seg, from->ptr + at->skip, n))
+			return false;
 		size -= n;
 		at->skip += n;
 		if (at->skip == from->len) {
@@ -245,7 +244,7 @@ static void take_payload(
 			at->span++;
 		}
 	}
-	out->nspan += seg->nspan;
+	return true;
 }
 
 static void finish_ip(struct frame *seg, uint16_t number)
@@ -291,9 +290,15 @@ static void finish_tcp(struct frame *seg, uint32_t offset, bool last)
 		tcp[TCP_FLAGS] &= (uint8_t) ~(TCP_FIN | TCP_PSH);
 }
 
-static void segment_init(const struct frame *f, struct frame *seg, uint32_t size)
+/* The next frame of `out` as a segment of `f` with `size` bytes of payload, which it does not have yet. */
+static struct frame *segment_begin(const struct frame *f, struct burst *out, uint32_t size)
 {
+	struct frame *seg = burst_begin(out);
+	const struct span *span = seg->span;
+
 	memcpy(seg, f, offsetof(struct frame, hdr));
+	seg->span = span;
+	seg->nspan = 0;
 	seg->hdr_off = HDR_ROOM;
 	seg->hdr_len = f->off.hdr_len;
 	seg->len = f->off.hdr_len + size;
@@ -301,6 +306,7 @@ static void segment_init(const struct frame *f, struct frame *seg, uint32_t size
 	seg->off.gso_size = 0;
 	seg->off.hdr_len = 0;
 	memcpy(frame_data(seg), f->hdr + f->hdr_off, seg->hdr_len);
+	return seg;
 }
 
 /* What offload_valid() vouches for, as far as writing out of bounds would hang on it. */
@@ -322,15 +328,16 @@ uint16_t offload_segment(struct frame *f, struct burst *out, uint32_t *offset, b
 
 	out->count = 0;
 	out->nspan = 0;
+	out->bytes = 0;
 	if (!cuttable(f) || *offset >= payload)
 		return 0;
 	at = cursor_at(f, *offset);
-	while (*offset < payload && out->count < BURST_MAX && out->nspan + f->nspan <= BURST_SPANS) {
-		struct frame *seg = &out->frame[out->count++];
+	while (*offset < payload && burst_has_room(out)) {
 		uint32_t left = payload - *offset, size = left < f->off.gso_size ? left : f->off.gso_size;
+		struct frame *seg = segment_begin(f, out, size);
 
-		segment_init(f, seg, size);
-		take_payload(f, &at, seg, size, out);
+		if (!take_payload(f, &at, seg, size, out))
+			break;
 		finish_ip(seg, (uint16_t)(*offset / f->off.gso_size));
 		shorten_pseudo(seg, f->len - seg->len);
 		if (seg->off.csum_offset == TCP_CSUM)
@@ -339,6 +346,7 @@ uint16_t offload_segment(struct frame *f, struct burst *out, uint32_t *offset, b
 			finish_udp(seg);
 		if (!keep_csum)
 			offload_checksum(seg);
+		burst_keep(out, seg);
 		*offset += size;
 	}
 	return out->count;

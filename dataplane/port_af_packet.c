@@ -36,7 +36,7 @@ enum {
 	PACKET_IOVS = BURST_SPANS + 2 * BURST_MAX, /* at least one frame's */
 	PACKET_LINK_MS = 100,
 };
-static_assert((int)PACKET_IOVS >= (int)VNET_IOVS, "a frame fits one call");
+static_assert((int)PACKET_IOVS >= (int)VNET_IOVS, "a frame fits one call: packet_send() gets on");
 
 struct packet {
 	/* worker: the slot to look at next, and the first that has not gone back */
@@ -219,7 +219,7 @@ static void put_tag(struct frame *f, const struct tpacket2_hdr *slot, const uint
 /* What the kernel put into `slot`, as the next frame of `b`. False: it was counted and is not given. */
 static bool packet_take(struct port *port, struct worker *w, struct burst *b, const struct tpacket2_hdr *slot)
 {
-	struct frame *f = &b->frame[b->count];
+	struct frame *f = burst_begin(b);
 	const uint8_t *data = (const uint8_t *)slot + slot->tp_mac;
 	uint16_t tag = slot->tp_status & TP_STATUS_VLAN_VALID ? VLAN_LEN : 0, copied = 0;
 	struct virtio_net_hdr hdr;
@@ -233,7 +233,6 @@ static bool packet_take(struct port *port, struct worker *w, struct burst *b, co
 		port_rx_drop(w, port, DROP_BAD_OFFLOAD);
 		return false;
 	}
-	frame_init(f);
 	f->len = slot->tp_len + tag;
 	f->hdr_len = f->len < port_hdr_copy(port) ? (uint16_t)f->len : port_hdr_copy(port);
 	memcpy(&hdr, data - sizeof(hdr), sizeof(hdr));
@@ -243,18 +242,14 @@ static bool packet_take(struct port *port, struct worker *w, struct burst *b, co
 		hdr.csum_start += tag;
 	}
 	memcpy(frame_data(f) + copied + tag, data + copied, f->hdr_len - copied - tag);
-	f->span = &b->span[b->nspan];
-	if (frame_tail(f)) {
-		b->span[b->nspan++] = (struct span){.ptr = data + f->hdr_len - tag, .len = frame_tail(f)};
-		f->nspan = 1;
-	}
+	if (frame_tail(f)) /* the first of the frame: there is room */
+		burst_lend(b, f, data + f->hdr_len - tag, frame_tail(f));
 	reason = vnet_take(port, f, &hdr);
 	if (reason != DROP_COUNT) {
 		port_rx_drop(w, port, reason);
 		return false;
 	}
-	b->count++;
-	b->bytes += f->len;
+	burst_keep(b, f);
 	return true;
 }
 
@@ -282,16 +277,16 @@ static bool packet_uncouple(
 	struct packet *packet = port->priv;
 	const uint8_t *data = (const uint8_t *)slot + slot->tp_mac;
 	struct offload off = slot_request(slot);
-	struct frame *f = &b->frame[b->count];
+	struct frame *f = burst_begin(b);
+	struct span rest;
 
-	frame_init(f);
-	if (!train_uncouple(data, slot->tp_len, &off, &packet->uncoupled, f, &b->span[b->nspan])) {
+	if (!train_uncouple(data, slot->tp_len, &off, &packet->uncoupled, f, &rest)) {
 		port_rx_drop(w, port, DROP_BAD_OFFLOAD);
 		return true;
 	}
-	b->nspan += f->nspan;
-	b->count++;
-	b->bytes += f->len;
+	if (rest.len) /* the first of the frame: there is room */
+		burst_lend(b, f, rest.ptr, rest.len);
+	burst_keep(b, f);
 	return packet->uncoupled == train_payload(data, slot->tp_len, &off);
 }
 
@@ -316,7 +311,7 @@ static uint16_t packet_rx(struct port *port, struct worker *w, struct burst *b)
 	if (__builtin_expect(atomic_load_explicit(&packet->lost, memory_order_relaxed), 0))
 		port_rx_lost(w, port, DROP_RX_OVERRUN,
 			atomic_exchange_explicit(&packet->lost, 0, memory_order_relaxed));
-	for (unsigned n = 0; n < BURST_MAX && b->bytes < BURST_BYTES; n++) {
+	for (unsigned n = 0; n < BURST_MAX && burst_has_room(b); n++) {
 		const struct tpacket2_hdr *slot = packet_slot(packet, packet->head);
 
 		if (!(slot_status(slot) & TP_STATUS_USER))

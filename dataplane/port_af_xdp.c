@@ -42,6 +42,8 @@ enum {
 	XDP_KICKS = 8, /* system calls to have one burst sent: the kernel takes 32 frames in one */
 };
 
+static_assert(BURST_MAX * XDP_CHUNK <= BURST_BYTES, "what is looked at at once fits a burst");
+
 struct xdp_queue {
 	/* the worker that polls it */
 	struct xsk_ring_cons rx;
@@ -318,25 +320,21 @@ static int xdp_open(struct port *port, struct dp_err *err)
 
 static bool take(struct port *port, struct worker *w, struct burst *b, const uint8_t *data, uint32_t len)
 {
-	struct frame *f = &b->frame[b->count];
+	struct frame *f = burst_begin(b);
 
 	if (len < FRAME_MIN) {
 		port_rx_drop(w, port, DROP_MALFORMED);
 		return false;
 	}
-	frame_init(f);
 	f->len = len;
 	f->hdr_len = len < port_hdr_copy(port) ? (uint16_t)len : port_hdr_copy(port);
 	memcpy(frame_data(f), data, f->hdr_len);
-	f->span = &b->span[b->nspan];
-	if (frame_tail(f)) {
-		b->span[b->nspan++] = (struct span){.ptr = data + f->hdr_len, .len = frame_tail(f)};
-		f->nspan = 1;
-	}
+	if (frame_tail(f))
+		burst_lend(
+			b, f, data + f->hdr_len, frame_tail(f)); /* the first of the frame: there is room */
 	if (!port->is_uplink)
 		offload_detect(f);
-	b->count++;
-	b->bytes += len;
+	burst_keep(b, f);
 	return true;
 }
 

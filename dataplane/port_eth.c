@@ -40,10 +40,10 @@ struct eth_queue {
 struct eth {
 	uint16_t device; /* ethdev port number */
 	uint16_t ntx;
-	uint16_t nheld;
-	uint16_t nearly;		  /* taken when the interrupt was armed: what rx gives next */
-	struct rte_mbuf *held[BURST_MAX]; /* lent to the burst, or taken early */
-	int interrupt;			  /* epoll fd of the receive interrupt, -1: the driver has none */
+	uint16_t nheld; /* taken off the device: the first `nlent` are in the burst */
+	uint16_t nlent; /* the others come with the next: taken early, or the burst was full */
+	struct rte_mbuf *held[BURST_MAX];
+	int interrupt; /* epoll fd of the receive interrupt, -1: the driver has none */
 	struct eth_queue tx[PORT_QUEUES_MAX];
 	struct rte_mempool *pool;
 	struct rte_device *probed;
@@ -178,8 +178,8 @@ static void eth_close(struct port *port)
 
 	if (eth->timer)
 		loop->timer_del(loop->ctx, eth->timer);
-	if (eth->nearly)
-		rte_pktmbuf_free_bulk(eth->held, eth->nearly);
+	if (eth->nheld)
+		rte_pktmbuf_free_bulk(eth->held, eth->nheld);
 	if (eth->interrupt >= 0)
 		rte_eth_dev_rx_intr_ctl_q(eth->device, 0, eth->interrupt, RTE_INTR_EVENT_DEL, NULL);
 	if (eth->probed) {
@@ -245,27 +245,22 @@ static int eth_open(struct port *port, struct dp_err *err)
 	return 0;
 }
 
-/* The frame in `m` as the next of `b`. False: it was counted and is not given. */
+/* The frame in `m` as the next of `b`, which has room. False: it was counted and is not given. */
 static bool eth_take(struct port *port, struct worker *w, struct burst *b, const struct rte_mbuf *m)
 {
-	struct frame *f = &b->frame[b->count];
+	struct frame *f = burst_begin(b);
 
-	if (m->pkt_len < FRAME_MIN || m->pkt_len > FRAME_MAX || m->nb_segs > FRAME_SPANS ||
-		b->nspan + m->nb_segs > BURST_SPANS) {
+	for (; m; m = m->next) {
+		if (m->data_len && !burst_lend(b, f, rte_pktmbuf_mtod(m, const uint8_t *), m->data_len))
+			break;
+		f->len += m->data_len;
+	}
+	if (m || f->len < FRAME_MIN || f->len > FRAME_MAX) {
 		port_rx_drop(w, port, DROP_MALFORMED);
 		return false;
 	}
-	frame_init(f);
-	f->len = m->pkt_len;
-	f->span = &b->span[b->nspan];
-	for (; m; m = m->next)
-		if (m->data_len)
-			b->span[b->nspan + f->nspan++] = (struct span){
-				.ptr = rte_pktmbuf_mtod(m, const uint8_t *), .len = m->data_len};
-	b->nspan += f->nspan;
 	frame_pull(f, port_hdr_copy(port));
-	b->count++;
-	b->bytes += f->len;
+	burst_keep(b, f);
 	return true;
 }
 
@@ -273,20 +268,21 @@ static void eth_complete(struct port *port, struct worker *w, struct burst *b)
 {
 	struct eth *eth = port->priv;
 
-	rte_pktmbuf_free_bulk(eth->held, eth->nheld);
-	eth->nheld = 0;
+	rte_pktmbuf_free_bulk(eth->held, eth->nlent);
+	eth->nheld -= eth->nlent;
+	memmove(eth->held, eth->held + eth->nlent, eth->nheld * sizeof(eth->held[0]));
+	eth->nlent = 0;
 }
 
 static uint16_t eth_rx(struct port *port, struct worker *w, struct burst *b)
 {
 	struct eth *eth = port->priv;
 
-	eth->nheld =
-		eth->nearly ? eth->nearly : rte_eth_rx_burst(eth->device, b->queue, eth->held, BURST_MAX);
-	eth->nearly = 0;
-	for (uint16_t i = 0; i < eth->nheld; i++)
-		eth_take(port, w, b, eth->held[i]);
-	if (!b->count && eth->nheld)
+	if (!eth->nheld)
+		eth->nheld = rte_eth_rx_burst(eth->device, b->queue, eth->held, BURST_MAX);
+	while (eth->nlent < eth->nheld && burst_has_room(b))
+		eth_take(port, w, b, eth->held[eth->nlent++]);
+	if (!b->count && eth->nlent)
 		eth_complete(port, w, b);
 	return b->count;
 }
@@ -305,9 +301,9 @@ static bool eth_arm(struct port *port, uint16_t queue, bool on)
 		return false;
 	}
 	rte_eth_dev_rx_intr_enable(eth->device, queue);
-	if (!eth->nearly)
-		eth->nearly = rte_eth_rx_burst(eth->device, queue, eth->held, BURST_MAX);
-	return eth->nearly > 0;
+	if (!eth->nheld)
+		eth->nheld = rte_eth_rx_burst(eth->device, queue, eth->held, BURST_MAX);
+	return eth->nheld > 0;
 }
 
 static int eth_rx_fd(struct port *port, uint16_t queue)

@@ -25,7 +25,7 @@ enum {
 };
 static_assert(TAP_HDR + FRAME_MAX <= TAP_SLOT, "a slot holds the longest frame");
 static_assert(TAP_CALLS * TAP_SLOT <= SCRATCH_BYTES, "a turn's reads fit");
-static_assert((int)TAP_CALLS <= (int)BURST_MAX, "a read is one frame and one span");
+static_assert((int)TAP_CALLS <= (int)BURST_MAX, "a read is one frame");
 
 struct tap {
 	unsigned nfd;
@@ -99,7 +99,7 @@ static int tap_open(struct port *port, struct dp_err *err)
 /* The frame of `len` bytes at `data`, behind its header. False: it was counted and is not given. */
 static bool tap_take(struct port *port, struct worker *w, struct burst *b, const uint8_t *data, uint32_t len)
 {
-	struct frame *f = &b->frame[b->count];
+	struct frame *f = burst_begin(b);
 	const struct virtio_net_hdr *hdr = (const void *)data;
 	enum drop_reason reason;
 
@@ -108,22 +108,18 @@ static bool tap_take(struct port *port, struct worker *w, struct burst *b, const
 		return false;
 	}
 	data += TAP_HDR;
-	frame_init(f);
 	f->len = len - TAP_HDR;
 	f->hdr_len = f->len < port_hdr_copy(port) ? (uint16_t)f->len : port_hdr_copy(port);
 	memcpy(frame_data(f), data, f->hdr_len);
-	f->span = &b->span[b->nspan];
-	if (frame_tail(f)) {
-		b->span[b->nspan++] = (struct span){.ptr = data + f->hdr_len, .len = frame_tail(f)};
-		f->nspan = 1;
-	}
+	if (frame_tail(f))
+		burst_lend(
+			b, f, data + f->hdr_len, frame_tail(f)); /* the first of the frame: there is room */
 	reason = vnet_take(port, f, hdr);
 	if (reason != DROP_COUNT) {
 		port_rx_drop(w, port, reason);
 		return false;
 	}
-	b->count++;
-	b->bytes += f->len;
+	burst_keep(b, f);
 	return true;
 }
 
@@ -136,7 +132,7 @@ static uint16_t tap_rx(struct port *port, struct worker *w, struct burst *b)
 
 	if (atomic_load_explicit(&tap->gone, memory_order_relaxed))
 		return 0;
-	for (unsigned call = 0; call < TAP_CALLS && b->bytes < BURST_BYTES; call++) {
+	for (unsigned call = 0; call < TAP_CALLS && burst_has_room(b); call++) {
 		ssize_t len = read(tap->fd[b->queue], slot, TAP_SLOT);
 
 		if (len < 0) {

@@ -98,8 +98,6 @@ bool train_uncouple(const uint8_t *data, uint32_t len, const struct offload *off
 	memcpy(frame_data(f), data, start);
 	memcpy(frame_data(f) + start, from, copied);
 	*span = (struct span){from + copied, size - copied};
-	f->span = span;
-	f->nspan = span->len > 0;
 	ip = frame_data(f) + IP_AT;
 	udp = frame_data(f) + off->csum_start;
 	set_ip_length(ip, off->csum_start - IP_AT, f->len - IP_AT);

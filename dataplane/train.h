@@ -26,8 +26,8 @@ unsigned train_couple(struct train *train, struct frame *const *frames, unsigned
 
 /**
  * Takes the next packet out of the train of `len` bytes at `data`, an IPv4 UDP frame with the request `off`
- * (GSO_UDP_L4), as `f`, which is frame_init()ed, with at most HDR_MAX private bytes and the rest, if there is
- * one, as *span. *offset is the place in the train's payload, 0 at first. Returns false, and makes nothing,
+ * (GSO_UDP_L4), as `f`, which has no spans, with at most HDR_MAX private bytes and the rest, which may be
+ * empty, in *span, which is the caller's to lend. *offset is the place in the train's payload, 0 at first. Returns false, and makes nothing,
  * when the train is not what it says; it ends when *offset is the payload's length (train_payload()).
  */
 bool train_uncouple(const uint8_t *data, uint32_t len, const struct offload *off, uint32_t *offset,

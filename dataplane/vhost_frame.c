@@ -13,59 +13,62 @@ bool vhost_take_offload(const struct vhost_ring *r, struct frame *f, const uint8
 	return (!f->off.flags && !f->off.gso_type) || offload_valid(f);
 }
 
-/* Copies the first `want` bytes of the pieces from *at on, skipping `skip`; the rest become spans of the
- * frame. */
-static void chain_split(const struct vhost_chain *chain, uint32_t skip, uint8_t *dst, uint32_t want,
-	struct span *span, uint8_t *nspan)
+/* Copies `n` bytes of the pieces from byte `skip` on. */
+static void chain_copy(const struct vhost_chain *chain, uint32_t skip, uint8_t *dst, uint32_t n)
+{
+	for (unsigned i = 0; i < chain->count && n; i++) {
+		uint32_t len = chain->piece[i].len, past = len < skip ? len : skip, part = len - past;
+
+		if (part > n)
+			part = n;
+		memcpy(dst, chain->piece[i].ptr + past, part);
+		dst += part;
+		n -= part;
+		skip -= past;
+	}
+}
+
+/* The bytes of the pieces from byte `skip` on as spans of `f`. False: they are too many pieces. */
+static bool chain_lend(const struct vhost_chain *chain, uint32_t skip, struct burst *b, struct frame *f)
 {
 	for (unsigned i = 0; i < chain->count; i++) {
-		const uint8_t *ptr = chain->piece[i].ptr;
-		uint32_t len = chain->piece[i].len, n = len < skip ? len : skip;
+		uint32_t len = chain->piece[i].len, past = len < skip ? len : skip;
 
-		ptr += n;
-		len -= n;
-		skip -= n;
-		n = len < want ? len : want;
-		memcpy(dst, ptr, n);
-		dst += n;
-		ptr += n;
-		len -= n;
-		want -= n;
-		if (len && span)
-			span[(*nspan)++] = (struct span){ptr, len};
-		if (!span && !want)
-			return;
+		if (len > past && !burst_lend(b, f, chain->piece[i].ptr + past, len - past))
+			return false;
+		skip -= past;
 	}
+	return true;
 }
 
 bool vhost_take_chain(struct port *port, struct worker *w, const struct vhost_ring *r, struct burst *b,
 	const struct vhost_chain *chain)
 {
-	struct frame *f = &b->frame[b->count];
+	struct frame *f = burst_begin(b);
 	uint8_t hdr[VHOST_HDR] = {0};
 	uint32_t want = port_hdr_copy(port);
-	uint16_t used;
 
 	if (chain->len < r->hdr_len) {
 		port_rx_drop(w, port, DROP_BAD_RING);
 		return false;
 	}
-	frame_init(f);
 	f->len = chain->len - r->hdr_len;
 	if (f->len < FRAME_MIN || f->len > FRAME_MAX) {
 		port_rx_drop(w, port, DROP_MALFORMED);
 		return false;
 	}
-	chain_split(chain, 0, hdr, r->hdr_len, NULL, NULL);
 	f->hdr_len = (uint16_t)(f->len < want ? f->len : want);
-	f->span = &b->span[b->nspan];
-	chain_split(chain, r->hdr_len, f->hdr + HDR_ROOM, f->hdr_len, &b->span[b->nspan], &f->nspan);
-	used = b->nspan + f->nspan; /* whatever the frame itself gives up of them */
+	if (!chain_lend(chain, r->hdr_len + f->hdr_len, b, f)) {
+		port_rx_drop(w, port, DROP_BAD_RING);
+		return false;
+	}
+	chain_copy(chain, 0, hdr, r->hdr_len);
+	chain_copy(chain, r->hdr_len, f->hdr + HDR_ROOM, f->hdr_len);
 	if ((hdr[0] | hdr[1]) && !vhost_take_offload(r, f, hdr)) {
 		port_rx_drop(w, port, DROP_BAD_OFFLOAD);
 		return false;
 	}
-	b->nspan = used;
+	burst_keep(b, f);
 	return true;
 }
 

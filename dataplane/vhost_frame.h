@@ -17,37 +17,34 @@
 bool vhost_take_offload(const struct vhost_ring *r, struct frame *f, const uint8_t *hdr);
 
 /**
- * Worker. The next frame of `b` from any chain, which was read. False: it gives no frame, which is counted.
+ * Worker. The next frame of `b`, which has room, from any chain, which was read. False: it gives no frame, which
+ * is counted: as bad-ring also when it has more spans than a frame may.
  */
 bool vhost_take_chain(struct port *port, struct worker *w, const struct vhost_ring *r, struct burst *b,
 	const struct vhost_chain *chain);
 
 /**
- * Worker. The next frame of `b` from one piece of `len` bytes at `data`, of which at least `want` are there
+ * Worker. The next frame of `b`, which has room, from one piece of `len` bytes at `data`, of which at least `want` are there
  * to read; its virtio_net_hdr lies at `hdr`. False: it gives no frame, which is counted.
  */
 static inline bool vhost_take_piece(struct port *port, struct worker *w, const struct vhost_ring *r,
 	struct burst *b, const uint8_t *hdr, const uint8_t *data, uint32_t len, uint32_t want)
 {
-	struct frame *f = &b->frame[b->count];
+	struct frame *f = burst_begin(b);
 
-	frame_init(f);
 	memcpy(f->hdr + HDR_ROOM, data, HDR_COPY);
 	if (want > HDR_COPY)
 		memcpy(f->hdr + HDR_ROOM + HDR_COPY, data + HDR_COPY, HDR_MAX - HDR_COPY);
 	f->len = len;
 	f->hdr_len = (uint16_t)(len < want ? len : want);
-	f->span = &b->span[b->nspan];
-	if (len > want) {
-		b->span[b->nspan] = (struct span){data + want, len - want};
-		f->nspan = 1;
-	}
+	if (len > want)
+		burst_lend(b, f, data + want, len - want); /* the first of the frame: there is room */
 	/* flags and gso_type */
 	if (__builtin_expect(vhost_read16(hdr), 0) && !vhost_take_offload(r, f, hdr)) {
 		port_rx_drop(w, port, DROP_BAD_OFFLOAD);
 		return false;
 	}
-	b->nspan += f->nspan;
+	burst_keep(b, f);
 	return true;
 }
 

@@ -80,8 +80,7 @@ static inline void note(struct vhost_ring *r, struct vhost_given given)
 
 static bool has_room(const struct vhost_ring *r, const struct burst *b)
 {
-	return b->count < BURST_MAX && r->taken < BURST_MAX && b->bytes < BURST_BYTES &&
-	       b->nspan <= BURST_SPANS - FRAME_SPANS;
+	return r->taken < BURST_MAX && burst_has_room(b);
 }
 
 /* Returns false when the chain breaks the rules: enough of this guest for this turn. */
@@ -97,8 +96,7 @@ static __attribute__((noinline)) bool take_long(
 		port_rx_drop(w, port, DROP_BAD_RING);
 		return false;
 	}
-	if (vhost_take_chain(port, w, r, b, &chain))
-		b->bytes += b->frame[b->count++].len;
+	vhost_take_chain(port, w, r, b, &chain);
 	return true;
 }
 
@@ -116,9 +114,7 @@ void vhost_packed_take(struct port *port, struct worker *w, struct vhost_ring *r
 		n = look_ahead(r, &batch, max, want, &more);
 		for (unsigned i = 0; i < n && has_room(r, b); i++) {
 			note(r, batch.given[i]);
-			if (likely(vhost_take_piece(
-				    port, w, r, b, batch.hdr[i], batch.data[i], batch.len[i], want)))
-				b->bytes += b->frame[b->count++].len;
+			vhost_take_piece(port, w, r, b, batch.hdr[i], batch.data[i], batch.len[i], want);
 		}
 		if (more && !take_long(port, w, r, b))
 			break;

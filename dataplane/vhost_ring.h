@@ -238,7 +238,9 @@ static inline uint8_t *vhost_ring_at(struct vhost_ring *r, uint64_t gpa, uint64_
 	return __builtin_expect(ptr != NULL, 1) ? ptr : vhost_ring_reach(r, gpa, len);
 }
 
-enum { VHOST_PIECES = FRAME_SPANS + 1 }; /* of a chain: the spans of a frame, and the header */
+/* Of a chain: the spans of a frame, and the header. One whose header shares its piece with so much of the frame
+ * that this gives one span more is refused where its spans are lent (vhost_frame.c). */
+enum { VHOST_PIECES = FRAME_SPANS + 1 };
 
 /* A range of guest memory that was validated. */
 struct vhost_piece {

@@ -18,9 +18,8 @@ static void rarp_take(struct vhost_queue *q, struct burst *b)
 {
 	static const uint8_t fixed[] = {0x80, 0x35, 0, 1, 8, 0, 6, 4, 0, 3};
 	uint64_t rarp = atomic_exchange_explicit(&q->rarp, 0, memory_order_relaxed);
-	struct frame *f = &b->frame[b->count++];
+	struct frame *f = burst_begin(b);
 
-	frame_init(f);
 	memset(f->hdr + HDR_ROOM, 0, HDR_COPY);
 	memset(f->hdr + HDR_ROOM, 0xff, 6);
 	memcpy(f->hdr + HDR_ROOM + 6, &rarp, 6);
@@ -29,20 +28,19 @@ static void rarp_take(struct vhost_queue *q, struct burst *b)
 	memcpy(f->hdr + HDR_ROOM + 32, &rarp, 6);
 	f->len = 60;
 	f->hdr_len = 60;
-	b->bytes += f->len;
+	burst_keep(b, f);
 }
 
-/* The long way for any chain. Returns false when it gives no frame, which it has counted. */
-static __attribute__((noinline)) bool chain_take(
+/* The long way for any chain. One that gives no frame is counted. */
+static __attribute__((noinline)) void chain_take(
 	struct port *port, struct worker *w, struct vhost_ring *r, struct burst *b, uint16_t head)
 {
 	struct vhost_chain chain;
 
-	if (!vhost_chain_read(r, head, false, &chain)) {
+	if (vhost_chain_read(r, head, false, &chain))
+		vhost_take_chain(port, w, r, b, &chain);
+	else
 		port_rx_drop(w, port, DROP_BAD_RING);
-		return false;
-	}
-	return vhost_take_chain(port, w, r, b, &chain);
 }
 
 /* Chains that were looked at: data[i] is NULL for one that must go the long way. */
@@ -94,14 +92,12 @@ static void take(struct port *port, struct worker *w, struct vhost_ring *r, stru
 	vhost_ring_prefetch_used(r, n);
 	for (i = 0; i < n; i++)
 		look(r, &hot, &batch, i, want);
-	for (i = 0; i < n && b->bytes < BURST_BYTES && b->nspan <= BURST_SPANS - FRAME_SPANS; i++) {
-		bool good = likely(batch.data[i] != NULL) ? vhost_take_piece(port, w, r, b, batch.hdr[i],
-								    batch.data[i], batch.len[i], want)
-							  : chain_take(port, w, r, b, batch.head[i]);
-
+	for (i = 0; i < n && burst_has_room(b); i++) {
+		if (likely(batch.data[i] != NULL))
+			vhost_take_piece(port, w, r, b, batch.hdr[i], batch.data[i], batch.len[i], want);
+		else
+			chain_take(port, w, r, b, batch.head[i]);
 		vhost_ring_use(r, i, batch.head[i], 0);
-		b->bytes += good ? b->frame[b->count].len : 0;
-		b->count += good;
 	}
 	r->next_avail += i;
 	r->taken = i;

@@ -43,6 +43,12 @@ void harness_port(struct dp *dp, struct test_port *tp, uint16_t net, const struc
 void harness_send(
 	struct dp *dp, struct test_port *tp, const void *data, size_t len, struct offload off, size_t span);
 
+/** The same for a burst: begin, add up to BURST_MAX frames, whose data stay where they are, run. */
+void harness_begin(struct dp *dp, struct test_port *tp);
+/** False: the burst takes no more. */
+bool harness_add(struct dp *dp, const void *data, size_t len, struct offload off, size_t span);
+void harness_run(struct dp *dp);
+
 /** Sum of a drop reason over ports and networks. */
 uint64_t harness_drops(struct dp *dp, const char *reason);
 

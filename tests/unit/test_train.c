@@ -57,6 +57,8 @@ static unsigned uncouple(unsigned from)
 		frame_init(&f);
 		assert_true(train_uncouple(whole, len, &train.frame.off, &offset, &f, &span));
 		assert_int_equal(f.len, packet_len[i]);
+		f.span = &span;
+		f.nspan = span.len > 0;
 		frame_copy(&f, got);
 		assert_memory_equal(got, packet[i], f.len);
 	}

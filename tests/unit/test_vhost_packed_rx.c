@@ -225,6 +225,38 @@ static void a_chain_longer_than_any_frame_is_counted_and_given_back(void **state
 	expect_well(p);
 }
 
+/* As many spans as a frame may have, and one more: a byte of the first piece that the private copy leaves. */
+static void the_last_span_of_a_burst(void **state)
+{
+	struct packed_rig *p = *state;
+	struct packed_link link[1 + FRAME_SPANS];
+	uint32_t len = HDR_COPY + FRAME_SPANS * 10;
+
+	memset(&p->rig->w.segments, 0xc5, sizeof(p->rig->w.segments));
+	rig_place(p->rig, RIG_DATA, len, 5);
+	link[0] = (struct packed_link){RIG_DATA, VHOST_HDR + HDR_COPY};
+	for (unsigned i = 0; i < FRAME_SPANS; i++)
+		link[1 + i] = (struct packed_link){RIG_DATA + VHOST_HDR + HDR_COPY + i * 10, 10};
+	for (unsigned n = 0; n < 5; n++) {
+		link[0].len += n == 1; /* one bad chain among good ones */
+		packed_offer(&p->rx, link, 1 + FRAME_SPANS, (uint16_t)n);
+		link[0].len = VHOST_HDR + HDR_COPY;
+		if (n == 0) {
+			assert_int_equal(rig_rx(p->rig), 1);
+			rig_expect_frame(p->rig, 0, len, 5);
+			rig_complete(p->rig);
+			expect_back(p, 1 + FRAME_SPANS, 0);
+		} else {
+			assert_int_equal(rig_rx(p->rig), n > 1);
+			rig_complete(p->rig);
+			expect_back(p, 1 + FRAME_SPANS, (uint16_t)n);
+		}
+	}
+	assert_int_equal(rig_drops(p->rig, DROP_BAD_RING), 1);
+	for (unsigned i = 0; i < sizeof(p->rig->w.segments); i++)
+		assert_int_equal(((const uint8_t *)&p->rig->w.segments)[i], 0xc5);
+}
+
 static void a_chain_without_end_goes_back_as_one(void **state)
 {
 	struct packed_rig *p = *state;
@@ -315,6 +347,7 @@ int main(void)
 		T(an_offload_that_fits_is_taken_and_one_that_does_not_is_counted),
 		T(bad_chains_are_counted_and_given_back),
 		T(a_chain_longer_than_any_frame_is_counted_and_given_back),
+		T(the_last_span_of_a_burst),
 		T(a_chain_without_end_goes_back_as_one),
 		T(the_guest_is_notified_as_it_wishes),
 		T(it_asks_to_be_kicked_only_when_told_to),

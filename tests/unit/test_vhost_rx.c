@@ -207,6 +207,32 @@ static void spans_of_a_turn_are_bounded(void **state)
 	assert_int_equal(rig_all_drops(rig), 0);
 }
 
+/* Chains of as many spans as a frame may have fill a burst to the last span, and what lies behind it stays. */
+static void the_last_span_of_a_burst(void **state)
+{
+	struct rig *rig = *state;
+	uint64_t table = RIG_DATA + 65536;
+	uint32_t len = rig_place(rig, RIG_DATA, HDR_COPY + FRAME_SPANS * 10, 5);
+	struct vring_desc *desc = (struct vring_desc *)rig_at(rig, table);
+	unsigned n = 1 + rig_link(desc, 1, RIG_DATA + VHOST_HDR + HDR_COPY, len - VHOST_HDR - HDR_COPY, 10);
+
+	memset(&rig->w.segments, 0xc5, sizeof(rig->w.segments));
+	desc[0] = (struct vring_desc){RIG_DATA, VHOST_HDR + HDR_COPY, NEXT, 1};
+	rig_desc(&rig->rx, 0, table, n * 16, INDIRECT, 0);
+	for (unsigned i = 0; i < 5; i++)
+		rig_offer(&rig->rx, 0);
+	assert_int_equal(rig_rx(rig), BURST_SPANS / FRAME_SPANS);
+	assert_int_equal(rig->w.burst.nspan, BURST_SPANS);
+	for (unsigned i = 0; i < rig->w.burst.count; i++)
+		rig_expect_frame(rig, i, HDR_COPY + FRAME_SPANS * 10, 5);
+	rig_complete(rig);
+	desc[0].len++; /* a byte that is a span by itself */
+	assert_int_equal(rig_rx(rig), 0);
+	assert_int_equal(rig_drops(rig, DROP_BAD_RING), 1);
+	for (unsigned i = 0; i < sizeof(rig->w.segments); i++)
+		assert_int_equal(((const uint8_t *)&rig->w.segments)[i], 0xc5);
+}
+
 static void ring_taken_back_in_mid_turn_is_still_completed(void **state)
 {
 	struct rig *rig = *state;
@@ -256,6 +282,7 @@ int main(void)
 		T(regions_in_turns),
 		T(a_turn_is_bounded),
 		T(spans_of_a_turn_are_bounded),
+		T(the_last_span_of_a_burst),
 		T(rarp_is_sent_for_the_guest),
 		T(ring_taken_back_in_mid_turn_is_still_completed),
 	};

@@ -87,6 +87,16 @@ static void bad_too_many_pieces(struct rig *rig)
 	rig_link(rig->rx.desc, 0, RIG_DATA, (FRAME_SPANS + 2) * 20, 20);
 }
 
+/* As many pieces as a chain may have, but the first holds more than the header: one span more than a frame has. */
+static void bad_one_span_too_many(struct rig *rig)
+{
+	uint32_t first = VHOST_HDR + HDR_COPY + 1;
+
+	rig_place(rig, RIG_DATA, 2000, 0);
+	rig_desc(&rig->rx, 0, RIG_DATA, first, NEXT, 1);
+	rig_link(rig->rx.desc, 1, RIG_DATA + first, FRAME_SPANS * 20, 20);
+}
+
 static void bad_indirect_in_indirect(struct rig *rig)
 {
 	*table_of(rig) = (struct vring_desc){table_at(), 16, INDIRECT, 0};
@@ -180,6 +190,7 @@ static const struct {
 	{"empty", bad_empty, DROP_BAD_RING},
 	{"half a header", bad_half_header, DROP_BAD_RING},
 	{"too many pieces", bad_too_many_pieces, DROP_BAD_RING},
+	{"one span too many", bad_one_span_too_many, DROP_BAD_RING},
 	{"indirect in indirect", bad_indirect_in_indirect, DROP_BAD_RING},
 	{"indirect with next", bad_indirect_with_next, DROP_BAD_RING},
 	{"indirect: half an entry", bad_indirect_size, DROP_BAD_RING},
