@@ -5,6 +5,7 @@
  */
 #include "dataplane/deliver.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <linux/virtio_net.h>
 #include <stdlib.h>
@@ -25,11 +26,16 @@ struct parcel {
 	struct frame *frame[BURST_MAX];
 };
 
+/*
+ * What goes to ports in this burst. A frame is posted at most once, and a parcel is made by the first frame that
+ * is put into it: so there are no more parcels than frames, and no more frames in one.
+ */
 struct outbox {
 	unsigned count;
 	uint8_t slot[MAX_PORTS]; /* parcel number + 1; 0: none in this burst */
 	struct parcel parcel[BURST_MAX];
 };
+static_assert(BURST_MAX < UINT8_MAX, "a parcel's number + 1 fits a slot");
 
 int outbox_new(struct worker *w)
 {
@@ -122,53 +128,39 @@ static bool transmit_parcel(struct worker *w, struct port *port, struct parcel *
 	return true;
 }
 
-/* The parcel for `port` in this burst. */
-static struct parcel *parcel_for(struct outbox *box, struct port *port)
-{
-	struct parcel *parcel;
-
-	if (!box->slot[port->id]) {
-		box->slot[port->id] = (uint8_t)(box->count + 1);
-		parcel = &box->parcel[box->count++];
-		parcel->port = port;
-		parcel->count = 0;
-		parcel->sent = 0;
-		parcel->requests = 0;
-	}
-	return &box->parcel[box->slot[port->id] - 1];
-}
-
 static inline void put(struct parcel *parcel, struct frame *f)
 {
 	parcel->requests |= f->off.flags | f->off.gso_type;
 	parcel->frame[parcel->count++] = f;
 }
 
-static void post(struct outbox *box, struct port *port, struct frame *f)
+/* Puts `f` into the parcel for `port`, which it makes if it is the first. */
+static struct parcel *post(struct outbox *box, struct port *port, struct frame *f)
 {
-	put(parcel_for(box, port), f);
+	struct parcel *parcel;
+
+	if (!box->slot[port->id]) {
+		assert(box->count < BURST_MAX);
+		parcel = &box->parcel[box->count++];
+		box->slot[port->id] = (uint8_t)box->count;
+		parcel->port = port;
+		parcel->count = 0;
+		parcel->sent = 0;
+		parcel->requests = 0;
+	}
+	parcel = &box->parcel[box->slot[port->id] - 1];
+	assert(parcel->count < BURST_MAX);
+	put(parcel, f);
+	return parcel;
 }
 
 /* Where the frame before went, for the next one as a rule goes there too: one for ports, one for vteps. */
 struct last_hop {
 	uint16_t out, net;
-	uint32_t longest;	 /* frames up to this length need no second look */
-	struct parcel *parcel;	 /* NULL: each frame needs one */
+	uint32_t longest;	 /* frames up to this length need no second look; 0: each needs one */
+	struct parcel *parcel;	 /* of that frame */
 	const struct vtep *vtep; /* of those to a vtep */
 };
-
-static void choose_hop(struct worker *w, const struct frame *f, struct last_hop *hop)
-{
-	struct port *port = dp_get_port(w->dp, f->out);
-
-	hop->out = f->out;
-	hop->net = f->net;
-	hop->parcel = NULL;
-	if (!port || port->net != f->net || !atomic_load_explicit(&port->up, memory_order_relaxed))
-		return;
-	hop->longest = port->mtu + (uint32_t)ETH_LEN;
-	hop->parcel = parcel_for(w->outbox, port);
-}
 
 /* `f` was dropped as longer than `longest`: whoever sent it hears of it, if that is possible. Not for flooded
  * frames: who would get them all the same may not be the one that they are for. */
@@ -180,14 +172,17 @@ static void answer_too_big(struct worker *w, struct burst *b, struct frame *f, u
 	post(w->outbox, b->in, f);
 }
 
-/* The odd frame: its port is not ready, or it is long. */
-static void post_odd(struct worker *w, struct burst *b, struct frame *f)
+/* The first frame to a port, or an odd one: its port is not ready, or it is long. */
+static void post_first(struct worker *w, struct burst *b, struct frame *f, struct last_hop *hop)
 {
 	struct port *port = dp_get_port(w->dp, f->out);
 	enum drop_reason reason = refusal(port, f);
 
 	if (reason == DROP_COUNT) {
-		post(w->outbox, port, f);
+		hop->out = f->out;
+		hop->net = f->net;
+		hop->longest = port->mtu + (uint32_t)ETH_LEN;
+		hop->parcel = post(w->outbox, port, f);
 		return;
 	}
 	refuse(w, b, port, f, reason);
@@ -197,12 +192,10 @@ static void post_odd(struct worker *w, struct burst *b, struct frame *f)
 
 static inline void post_port(struct worker *w, struct burst *b, struct frame *f, struct last_hop *hop)
 {
-	if (__builtin_expect(f->out != hop->out || f->net != hop->net, 0))
-		choose_hop(w, f, hop);
-	if (__builtin_expect(hop->parcel && f->len <= hop->longest, 1))
+	if (__builtin_expect(f->out == hop->out && f->net == hop->net && f->len <= hop->longest, 1))
 		put(hop->parcel, f);
 	else
-		post_odd(w, b, f);
+		post_first(w, b, f, hop);
 }
 
 static void post_reply(struct worker *w, struct burst *b, struct frame *f)
@@ -254,24 +247,8 @@ static bool finish_for_tunnel(struct worker *w, struct port *uplink, struct fram
 	return true;
 }
 
-static void choose_tunnel(struct worker *w, const struct frame *f, struct last_hop *hop)
-{
-	const struct vtep *vtep = dp_get_vtep(w->dp, f->out);
-	struct port *uplink = uplink_of(w, vtep);
-
-	hop->out = f->out;
-	hop->net = f->net;
-	hop->vtep = vtep;
-	hop->parcel = NULL;
-	if (!uplink || vtep->net != f->net || !vtep->ready ||
-		!atomic_load_explicit(&uplink->up, memory_order_relaxed))
-		return;
-	hop->longest = longest_inner(uplink);
-	hop->parcel = parcel_for(w->outbox, uplink);
-}
-
-/* The odd frame: its tunnel is not ready, or it asks for something, or it is long. */
-static void post_vtep_odd(struct worker *w, struct burst *b, struct frame *f)
+/* The first frame to a vtep, or an odd one: its tunnel is not ready, or it asks for something, or it is long. */
+static void post_vtep_first(struct worker *w, struct burst *b, struct frame *f, struct last_hop *hop)
 {
 	const struct vtep *vtep = dp_get_vtep(w->dp, f->out);
 	struct port *uplink = uplink_of(w, vtep);
@@ -282,21 +259,25 @@ static void post_vtep_odd(struct worker *w, struct burst *b, struct frame *f)
 		if (reason == DROP_MTU)
 			answer_too_big(w, b, f, longest_inner(uplink));
 	} else if (finish_for_tunnel(w, uplink, f, vtep)) {
+		hop->out = f->out;
+		hop->net = f->net;
+		hop->vtep = vtep;
+		hop->longest = longest_inner(uplink);
 		vxlan_encap(f, vtep);
-		post(w->outbox, uplink, f);
+		hop->parcel = post(w->outbox, uplink, f);
 	}
 }
 
 static __attribute__((noinline)) void post_vtep(
 	struct worker *w, struct burst *b, struct frame *f, struct last_hop *hop)
 {
-	if (__builtin_expect(f->out != hop->out || f->net != hop->net, 0))
-		choose_tunnel(w, f, hop);
-	if (__builtin_expect(hop->parcel && f->len <= hop->longest && !(f->off.flags | f->off.gso_type), 1)) {
+	if (__builtin_expect(f->out == hop->out && f->net == hop->net && f->len <= hop->longest &&
+				     !(f->off.flags | f->off.gso_type),
+		    1)) {
 		vxlan_encap(f, hop->vtep);
 		put(hop->parcel, f);
 	} else {
-		post_vtep_odd(w, b, f);
+		post_vtep_first(w, b, f, hop);
 	}
 }
 
@@ -329,6 +310,7 @@ static void flood_port(struct worker *w, struct burst *b, uint16_t id, struct fr
 	struct port *port = dp_get_port(w->dp, id);
 	struct parcel parcel = {.port = port};
 
+	assert(n <= BURST_MAX);
 	for (unsigned i = 0; i < n; i++) {
 		enum drop_reason reason = refusal(port, frames[i]);
 
@@ -418,7 +400,7 @@ static void flood_all(struct worker *w, struct burst *b, struct frame **frames, 
 void deliver_stage(struct worker *w, struct burst *b)
 {
 	struct frame *flooded[BURST_MAX];
-	struct last_hop hop = {.out = OUT_NONE}, tunnel = hop;
+	struct last_hop hop = {0}, tunnel = hop; /* a length of 0 admits no frame */
 	unsigned nflood = 0;
 
 	for (unsigned i = 0; i < b->count; i++) {

@@ -308,6 +308,39 @@ static void test_ip6_nobody_is_told(void **state)
 	assert_int_equal(a.count, 1);
 }
 
+/* Each to a port of its own: the answers' port is one more than the burst has frames. */
+static void test_a_whole_burst_is_answered(void **state)
+{
+	static struct test_port to[BURST_MAX];
+	static uint8_t data[BURST_MAX][1500];
+	struct dp_port small = {.mtu = SMALL};
+	size_t len = 0;
+
+	for (unsigned i = 0; i < BURST_MAX; i++) {
+		mac_t mac = {2, 0, 0, 0, 9, (uint8_t)i};
+		struct packet p = datagram(1400);
+
+		harness_port(dp, &to[i], net, &small);
+		harness_send(dp, &to[i], buf, packet_eth(buf, MAC_BROADCAST, mac, 46), PLAIN, 0);
+		p.dst = mac;
+		len = unfragmentable(&p);
+		memcpy(data[i], buf, len);
+	}
+	a.count = b.count = gateway.count = 0;
+	for (unsigned i = 0; i < BURST_MAX; i++)
+		to[i].count = 0;
+	harness_begin(dp, &a);
+	for (unsigned i = 0; i < BURST_MAX; i++)
+		assert_true(harness_add(dp, data[i], len, PLAIN, 500));
+	harness_run(dp);
+	assert_int_equal(a.count, BURST_MAX);
+	for (unsigned i = 0; i < BURST_MAX; i++) {
+		assert_memory_equal(a.got[i].data + ETH + 28, data[i] + ETH, 500);
+		assert_int_equal(to[i].count, 0);
+		dp_port_del(dp, to[i].port->id);
+	}
+}
+
 static void test_answers_are_bounded(void **state)
 {
 	struct packet p = datagram(1400);
@@ -334,6 +367,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_large_frame, make, unmake),
 		cmocka_unit_test_setup_teardown(test_ip6_sender_is_told, make, unmake),
 		cmocka_unit_test_setup_teardown(test_ip6_nobody_is_told, make, unmake),
+		cmocka_unit_test_setup_teardown(test_a_whole_burst_is_answered, make, unmake),
 		cmocka_unit_test_setup_teardown(test_answers_are_bounded, make, unmake),
 	};
 
