@@ -91,13 +91,17 @@ static inline void vhost_put_hdr(
 	}
 }
 
-/* Exactly n bytes (up to HDR_MAX), in copies of a fixed size that overlap. */
+/* Exactly n bytes, in copies of a fixed size that overlap. */
 static inline void vhost_copy_hdr(uint8_t *dst, const uint8_t *src, uint32_t n)
 {
 	if (__builtin_expect(n >= 64, 1)) {
 		rte_mov64(dst, src);
-		if (n > 64)
+		if (n > 64) {
+			/* more than HDR_MAX: the switch has put headers of its own before it */
+			for (uint32_t at = 64; __builtin_expect(at + 64 < n, 0); at += 64)
+				rte_mov64(dst + at, src + at);
 			rte_mov64(dst + n - 64, src + n - 64);
+		}
 	} else if (n >= 32) {
 		rte_mov32(dst, src);
 		rte_mov32(dst + n - 32, src + n - 32);
