@@ -33,10 +33,11 @@ int api_fail(struct api_err *err, enum api_code code, const char *field, const c
 /* What a field holds; each type is checked before the handler runs, so a handler never meets a malformed
  * value. */
 enum api_type {
-	API_STRING,  /* min..max bytes of printable UTF-8 */
-	API_NAME,    /* [a-z0-9][a-z0-9._-]{0,62} */
-	API_SERVICE, /* the same with capitals, which services that clients registered may have */
-	API_INT,     /* min..max */
+	API_STRING,   /* min..max bytes of printable UTF-8 */
+	API_NAME,     /* [a-z0-9][a-z0-9._-]{0,62} */
+	API_SERVICE,  /* the same with capitals, which services that clients registered may have */
+	API_INT,      /* min..max */
+	API_QUANTITY, /* "250M", or an integer: quantity.h */
 	API_BOOL,
 	API_ENUM,     /* one of choices */
 	API_IP4,      /* "10.1.0.1" */

@@ -8,6 +8,7 @@
 #include "control/config_place.h"
 #include "control/network_spec.h"
 #include "control/params.h"
+#include "control/port_rate.h"
 #include "control/port_spec.h"
 #include "control/sections.h"
 
@@ -173,6 +174,15 @@ static int check_joined(struct check *check, struct config_place at, const json_
 	return config_fail(at, check->err, API_IN_USE, "network", "%s joins two ports already", name);
 }
 
+static int check_rates(struct check *check, struct config_place at, const json_t *port)
+{
+	struct dp_port spec = {0};
+	struct api_err why;
+
+	return port_rate_read(port, &spec, &why) < 0 ? config_fail_line(at, check->err, why.code, why.text)
+						     : 0;
+}
+
 static int check_port(struct check *check, struct config_place at, const json_t *port)
 {
 	const json_t *network = need(check, at, port, "network", "networks"),
@@ -184,7 +194,7 @@ static int check_port(struct check *check, struct config_place at, const json_t 
 		return -1;
 	name = param_str(network, "name");
 	if (check_attachment(check, at, port, name) < 0 || check_joined(check, at, network) < 0 ||
-		network_spec_read(network, &spec, check->err) < 0)
+		check_rates(check, at, port) < 0 || network_spec_read(network, &spec, check->err) < 0)
 		return -1;
 	if (param_int(port, "mtu", 0) > spec.mtu)
 		return config_fail(at, check->err, API_INVALID, "mtu", "%d is more than the %u of network %s",

@@ -111,6 +111,11 @@ static const struct counter port_counters[] = {
 	{"sluice_port_transmit_bytes_total", "Bytes delivered to the port.", PORT(tx_bytes)},
 	{"sluice_port_transmit_drops_total", "Frames on their way to the port that were dropped.",
 		PORT(tx_drops)},
+	{"sluice_port_storm_drops_total", "Frames from the port over its storm_pps.", PORT(storm_drops)},
+	{"sluice_port_receive_rate_drops_total", "Frames from the port over its rate_in and pps_in.",
+		PORT(rate_in_drops)},
+	{"sluice_port_transmit_rate_drops_total",
+		"Frames on their way to the port over its rate_out and pps_out.", PORT(rate_out_drops)},
 };
 
 static void write_port(const struct model_port *port, const char *name, double value, struct evbuffer *out)

@@ -8,6 +8,7 @@
 #include "control/fdb_api.h"
 #include "control/objects.h"
 #include "control/params.h"
+#include "control/port_rate.h"
 #include "control/port_spec.h"
 #include "control/result.h"
 #include "control/virtio_features.h"
@@ -94,7 +95,9 @@ static int read_port(struct model *model, struct model_port *port, struct api_er
 	port->spec.mtu = (uint16_t)param_int(params, "mtu", port->network->spec.mtu);
 	if (check_mtu(port, err) < 0 || port_spec_mac(model, port, port->name, err) < 0)
 		return -1;
-	if (read_ips(model, port, json_object_get(params, "ips"), err) < 0)
+	port_rate_default(&port->spec);
+	if (read_ips(model, port, json_object_get(params, "ips"), err) < 0 ||
+		port_rate_read(params, &port->spec, err) < 0)
 		return -1;
 	return port_spec_read(model, port, err);
 }
@@ -159,7 +162,7 @@ static int read_changes(
 		now->own_mtu = true;
 		now->spec.mtu = (uint16_t)param_int(params, "mtu", 0);
 	}
-	if (check_mtu(now, err) < 0)
+	if (check_mtu(now, err) < 0 || port_rate_read(params, &now->spec, err) < 0)
 		return -1;
 	return ips ? read_ips(model, now, ips, err) : 0;
 }
@@ -278,6 +281,7 @@ static const struct api_field add_fields[] = {
 	{"mac", API_MAC, "of what is behind it (default: 02: and the low 40 bits of XXH64 of the name)"},
 	{"mtu", API_INT, "at most the network's, which is the default", .min = 68, .max = 9000},
 	PORT_SPEC_FIELDS,
+	PORT_RATE_FIELDS,
 	{"configure", API_BOOL,
 		"tap: give the interface its addresses, bring it up, route by the gateway (default true)"},
 	{"file", API_PATH, "pcap: the file that frames are read from", .min = 2, .max = 4000},
@@ -289,6 +293,7 @@ static const struct api_field set_fields[] = {
 	{"mac", API_MAC, "of what is behind it"},
 	{"ips", API_LIST, "addresses of what is behind it, all of them", .item = API_IP4, .max = DP_IPS_MAX},
 	{"mtu", API_INT, "at most the network's", .min = 68, .max = 9000},
+	PORT_RATE_FIELDS,
 	{NULL},
 };
 

@@ -11,6 +11,7 @@
 
 #include "control/log.h"
 #include "control/params.h"
+#include "control/port_rate.h"
 #include "control/result.h"
 #include "control/tap_port.h"
 #include "control/virtio_features.h"
@@ -411,6 +412,10 @@ json_t *port_spec_json(struct model *model, const struct model_port *port)
 	put_int(object, "tx_bytes", info.tx_bytes);
 	put_int(object, "rx_drops", info.rx_drops);
 	put_int(object, "tx_drops", info.tx_drops);
+	put_int(object, "storm_drops", info.storm_drops);
+	put_int(object, "rate_drops", info.rate_in_drops + info.rate_out_drops);
+	if (port->network)
+		port_rate_json(&port->spec, object);
 	put_str(object, "source", port->source);
 	return object;
 }

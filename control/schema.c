@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "control/addr.h"
+#include "control/quantity.h"
 
 enum { PATH_MAX_TEXT = 128, STRING_MAX = 4096, LIST_MAX = 1024 };
 
@@ -91,6 +92,15 @@ static int check_int(
 	if (!json_is_integer(value))
 		return mistyped(path, "an integer", err);
 	return check_range(field, json_integer_value(value), path, "", err);
+}
+
+static int check_quantity(
+	const struct api_field *field, const json_t *value, const char *path, struct api_err *err)
+{
+	uint64_t number;
+
+	return quantity_read(value, &number) ? 0
+					     : mistyped(path, "a whole number like 64K, 250M or 2.5G", err);
 }
 
 static int check_bool(
@@ -222,6 +232,7 @@ static const struct {
 	[API_NAME] = {"name", "name", check_name},
 	[API_SERVICE] = {"service", "name of a service", check_name},
 	[API_INT] = {"integer", "integer", check_int},
+	[API_QUANTITY] = {"quantity", "number like 64K, 250M, 2.5G", check_quantity},
 	[API_BOOL] = {"boolean", "true or false", check_bool},
 	[API_ENUM] = {"enum", "one of", check_enum},
 	[API_IP4] = {"ip4", "IPv4 address", check_ip4},

@@ -89,6 +89,14 @@ enum dp_port_type { DP_VHOST_USER, DP_TAP, DP_AF_PACKET, DP_AF_XDP, DP_NULL, DP_
 #define DP_NET_NONE UINT16_MAX
 #define DP_IPS_MAX 8
 
+/* The most of one direction of a port in a second, and at once. */
+struct dp_rate {
+	uint64_t bits;	  /* of Ethernet frames, without what a wire adds; 0: no limit, else 8,000 at least */
+	uint64_t burst;	  /* bytes, up to 4 GB; 0: a tenth of a second's, 256 KB at least */
+	uint32_t packets; /* 0: no limit */
+	uint32_t packet_burst; /* up to a million; 0: a tenth of a second's, 32 at least */
+};
+
 struct dp_port {
 	enum dp_port_type type;
 	uint16_t net; /* DP_NET_NONE: an uplink */
@@ -113,6 +121,9 @@ struct dp_port {
 	const char *device;
 	/* eth, pcap */
 	const char *devargs, *file;
+	/* of a network's port */
+	struct dp_rate in, out; /* what its guest sends; what is delivered to it */
+	uint32_t storm_pps;	/* frames of its guest that are flooded, a second; 0: no limit */
 	/* uplink */
 	uint32_t address; /* 0: none */
 	uint8_t prefix;
@@ -122,7 +133,7 @@ struct dp_port {
 
 /** Adds a port or, with net = DP_NET_NONE, an uplink, while traffic flows. Strings are copied. */
 int dp_port_add(struct dp *dp, const struct dp_port *spec, uint16_t *id, struct dp_err *err);
-/** Changes mac, ips, mtu. */
+/** Changes mac, ips, mtu, in, out, storm_pps. */
 int dp_port_set(struct dp *dp, uint16_t id, const struct dp_port *spec, struct dp_err *err);
 int dp_port_del(struct dp *dp, uint16_t id);
 
@@ -131,6 +142,8 @@ struct dp_port_info {
 	uint16_t queues;
 	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes;
 	uint64_t rx_drops, tx_drops; /* of frames that came from it; of frames on their way to it */
+	/* of those: over storm_pps, and over the rates of `in` and `out` */
+	uint64_t storm_drops, rate_in_drops, rate_out_drops;
 };
 int dp_port_info(struct dp *dp, uint16_t id, struct dp_port_info *info);
 

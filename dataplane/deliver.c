@@ -14,6 +14,7 @@
 #include "dataplane/offload.h"
 #include "dataplane/parse.h"
 #include "dataplane/pipeline.h"
+#include "dataplane/rate.h"
 #include "dataplane/too_big.h"
 #include "dataplane/transmit.h"
 #include "dataplane/vxlan.h"
@@ -281,12 +282,20 @@ static __attribute__((noinline)) void post_vtep(
 	}
 }
 
+static void limit_parcel(struct worker *w, struct parcel *parcel)
+{
+	parcel->count = rate_limit_out(w, parcel->port, parcel->frame, parcel->count);
+}
+
 /* Delivers what the parcels hold; those whose receiver is full get a second try when all have had their
  * first. */
 static void empty_outbox(struct worker *w)
 {
 	struct outbox *box = w->outbox;
 
+	for (unsigned i = 0; i < box->count; i++)
+		if (port_bounds(box->parcel[i].port, RATE_OUT))
+			limit_parcel(w, &box->parcel[i]);
 	for (int try = 0; try < 2; try++)
 		for (unsigned i = 0; i < box->count; i++) {
 			struct parcel *parcel = &box->parcel[i];
@@ -319,6 +328,8 @@ static void flood_port(struct worker *w, struct burst *b, uint16_t id, struct fr
 		else
 			refuse(w, b, port, frames[i], reason);
 	}
+	if (parcel.count && port_bounds(port, RATE_OUT))
+		limit_parcel(w, &parcel);
 	if (parcel.count && !transmit_parcel(w, port, &parcel) && !transmit_parcel(w, port, &parcel))
 		for (; parcel.sent < parcel.count; parcel.sent++)
 			port_drop(w, port, parcel.frame[parcel.sent]->net, DROP_RING_FULL);
@@ -428,6 +439,8 @@ void deliver_stage(struct worker *w, struct burst *b)
 		}
 	}
 	empty_outbox(w);
+	if (nflood && port_bounds(b->in, RATE_STORM))
+		nflood = rate_limit_storm(w, b->in, flooded, nflood);
 	if (nflood)
 		flood_all(w, b, flooded, nflood);
 }

@@ -2,6 +2,7 @@
 #include "dataplane/fdb.h"
 #include "dataplane/parse.h"
 #include "dataplane/pipeline.h"
+#include "dataplane/rate.h"
 
 /* Will any stage look past the Ethernet header? Where not, whoever needs more (flow_hash) parses later. */
 static inline bool looks_deep(const struct network *net)
@@ -31,4 +32,6 @@ void ingress_stage(struct worker *w, struct burst *b)
 		arp |= f->ethertype == ETHERTYPE_ARP;
 	}
 	b->traits |= (deep ? BURST_HAS_SERVICE : 0) | (deep || arp ? BURST_HAS_LOCAL : 0);
+	if (port_bounds(b->in, RATE_IN))
+		rate_limit_in(b);
 }

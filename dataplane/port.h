@@ -15,6 +15,7 @@
 #include "dataplane/burst.h"
 #include "dataplane/dataplane.h"
 
+struct port_rates;
 struct worker;
 
 enum { PORT_QUEUES_MAX = 8 };
@@ -77,17 +78,25 @@ struct port {
 	bool unfinished; /* hands over partial checksums without a word: offload_detect() */
 	bool is_gateway; /* the network's own TAP: may send from the router MAC, answers for the gateway */
 	_Atomic(bool) up;
+	_Atomic(uint8_t) bounds; /* RATE_IN...: which of its rates are limited (rate.h) */
 	_Atomic(uint32_t)
 		offloads; /* PORT_CSUM...: set by the port type, at open or when features are agreed */
 	_Atomic(uint64_t) answers_full; /* too_big.c: TSC from which it may answer a burst of packets again */
 	uint8_t mac[6];
 	uint16_t vxlan_port; /* uplink */
 	uint32_t address;    /* uplink: its own, 0: none */
+	struct port_rates *rates;
 	/* control only */
 	struct dp *dp;
 	struct dp_port_guest guest;
 	struct dp_port spec; /* with its own copies of the strings */
 };
+
+/** Is this one of the port's bounds (RATE_IN...)? */
+static inline bool port_bounds(const struct port *port, uint8_t which)
+{
+	return __builtin_expect(atomic_load_explicit(&port->bounds, memory_order_relaxed) & which, 0);
+}
 
 /** Private header bytes that rx copies. */
 static inline uint16_t port_hdr_copy(const struct port *port)

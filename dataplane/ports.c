@@ -8,6 +8,7 @@
 #include "dataplane/fdb.h"
 #include "dataplane/port.h"
 #include "dataplane/private.h"
+#include "dataplane/rate.h"
 #include "dataplane/rcu.h"
 
 static void spec_free(struct dp_port *spec)
@@ -66,7 +67,11 @@ static int port_new(struct dp *dp, const struct dp_port *spec, unsigned id, stru
 {
 	struct port *port = calloc(1, sizeof(*port));
 
-	if (!port || spec_copy(&port->spec, spec)) {
+	if (!port)
+		return -ENOMEM;
+	port->rates = rate_new();
+	if (!port->rates || spec_copy(&port->spec, spec)) {
+		rate_free(port->rates);
 		free(port);
 		return -ENOMEM;
 	}
@@ -80,6 +85,7 @@ static int port_new(struct dp *dp, const struct dp_port *spec, unsigned id, stru
 	port->vxlan_port = spec->vxlan_port;
 	port->address = spec->address;
 	memcpy(port->mac, spec->mac, 6);
+	rate_set(port, spec);
 	*out = port;
 	return 0;
 }
@@ -89,6 +95,7 @@ static void port_free(void *arg)
 	struct port *port = arg;
 
 	spec_free(&port->spec);
+	rate_free(port->rates);
 	free(port);
 }
 
@@ -179,6 +186,7 @@ int dp_port_set(struct dp *dp, uint16_t id, const struct dp_port *spec, struct d
 	memcpy(port->spec.ips, spec->ips, sizeof(spec->ips));
 	port->spec.nips = spec->nips;
 	port->mtu = spec->mtu;
+	rate_set(port, spec);
 	if (port->is_uplink)
 		vteps_rebind(dp);
 	else

@@ -58,9 +58,14 @@ int dp_port_info(struct dp *dp, uint16_t id, struct dp_port_info *info)
 		info->rx_bytes += s->rx_bytes;
 		info->tx_packets += s->tx_packets;
 		info->tx_bytes += s->tx_bytes;
+		info->rate_out_drops += s->rate_out;
 	}
 	for (unsigned r = 0; r < DROP_COUNT; r++)
 		*(at_egress(r) ? &info->tx_drops : &info->rx_drops) += port_drops(dp, id, r);
+	info->storm_drops = port_drops(dp, id, DROP_STORM);
+	info->rate_in_drops = port_drops(dp, id, DROP_RATE) - info->rate_out_drops;
+	info->rx_drops -= info->rate_out_drops; /* one reason for both directions */
+	info->tx_drops += info->rate_out_drops;
 	return 0;
 }
 

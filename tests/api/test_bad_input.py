@@ -11,7 +11,7 @@ INVALID, UNKNOWN_METHOD = -32602, -32601
 LISTS = ("network.list", "port.list", "uplink.list", "vtep.list", "fdb.list", "service.list", "backend.list")
 
 # A value that a field of this type takes; what a required field gets while another one is wrong.
-GOOD = {"string": "text", "name": "web", "service": "web", "integer": None, "boolean": True, "enum": None, "ip4": "10.1.0.9",
+GOOD = {"string": "text", "name": "web", "service": "web", "integer": None, "quantity": "1M", "boolean": True, "enum": None, "ip4": "10.1.0.9",
         "cidr4": "10.9.0.0/24", "addr4": "192.0.2.1/24", "mac": "02:00:00:00:00:99", "path": "/tmp/x",
         "hostport": "10.1.0.9:80", "list": [], "object": {}}
 
@@ -21,6 +21,7 @@ BAD = {
     "service": [7, "", "-dash", "a" * 64, "sp ace", "b\u00e4r"],
     "name": [7, "", "Upper", "-dash", "a" * 64, "sp ace", "b\u00e4r"],
     "integer": ["7", 1.5, True, None, [], {}],
+    "quantity": ["", "fast", "1T", "1 M", "-1", "1.G", "1.5", ".5K", "1e6", "9999999999G", -1, 1.5, True, None, []],
     "boolean": ["true", 1, None],
     "enum": ["nonsense", 1, None, ""],
     "ip4": ["10.1.0", "10.1.0.256", "::1", "10.1.0.1/24", 10, None, ""],

@@ -29,6 +29,7 @@ class Monkey:
         return {
             "name": lambda: pick.choice(["a", "b", "web", "n1", "api", "x"]),
             "integer": lambda: pick.choice([field["min"], field["max"], min(max(field["min"], 1400), field["max"])]),
+            "quantity": lambda: pick.choice(["0", "64K", "250M", "2.5G", 100000]),
             "boolean": lambda: pick.random() < 0.5,
             "enum": lambda: pick.choice(field["choices"]),
             "ip4": lambda: f"10.1.0.{pick.randrange(12)}",
