@@ -9,6 +9,7 @@
 #include "control/backend_run.h"
 #include "control/config_check.h"
 #include "control/config_place.h"
+#include "control/ending.h"
 #include "control/methods.h"
 #include "control/model_config.h"
 #include "control/schema.h"
@@ -271,6 +272,8 @@ static int make(void *arg, const struct section *section, size_t index, json_t *
 {
 	struct making *making = arg;
 
+	if (ending_asked())
+		return api_fail(making->err, API_INTERNAL, NULL, "the daemon was told to end");
 	backend_run_next(&making->run, section->noun);
 	return config_make(making->run.model, section, index, object, making->err);
 }

@@ -13,12 +13,14 @@
 #include <unistd.h>
 
 #include "control/config.h"
+#include "control/ending.h"
 #include "control/log.h"
 #include "control/model.h"
 #include "control/notify.h"
 #include "control/rpc.h"
 #include "control/serve.h"
 #include "control/state.h"
+#include "dataplane/dataplane.h"
 
 #define DEFAULT_CONFIG "/etc/sluice/sluice.json"
 #define DEFAULT_SOCKET "/run/sluice/control.sock"
@@ -34,7 +36,8 @@ struct options {
 struct daemon {
 	struct options options;
 	struct event_base *base;
-	struct event *end[2], *reload;
+	struct event *reload;
+	struct ending *ending;
 	json_t *config;
 	struct model *model;
 	struct state *state;
@@ -139,9 +142,9 @@ static void raise_file_limit(void)
 	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-static void on_end(evutil_socket_t sig, short what, void *arg)
+static void on_end(void *arg, int sig)
 {
-	log_line(LOG_INFO, "ending on signal %d", (int)sig);
+	log_line(LOG_INFO, "ending on signal %d", sig);
 	event_base_loopbreak(((struct daemon *)arg)->base);
 }
 
@@ -220,38 +223,47 @@ static int start_model(struct daemon *d)
 	return rc < 0 ? fail(why.text) : 0;
 }
 
-/* Before anything is made: a signal that comes meanwhile waits for the loop. */
-static int listen_to_signals(struct daemon *d)
+/* Before anything is made: one that comes meanwhile waits for the loop. */
+static int listen_for_reload(struct daemon *d)
 {
-	d->end[0] = evsignal_new(d->base, SIGTERM, on_end, d);
-	d->end[1] = evsignal_new(d->base, SIGINT, on_end, d);
 	d->reload = evsignal_new(d->base, SIGHUP, on_reload, d);
-	if (!d->end[0] || !d->end[1] || !d->reload || evsignal_add(d->end[0], NULL) < 0 ||
-		evsignal_add(d->end[1], NULL) < 0 || evsignal_add(d->reload, NULL) < 0)
-		return fail("out of memory");
-	return 0;
+	return d->reload && evsignal_add(d->reload, NULL) == 0 ? 0 : fail("out of memory");
+}
+
+/* What was refused, unless the start was only cut short. */
+static int start_failed(const char *where, const struct api_err *why)
+{
+	if (!ending_asked())
+		fprintf(stderr, "sluiced: %s%s%s\n", where ? where : "", where ? ": " : "", why->text);
+	return -1;
 }
 
 /* The socket first, for it tells whether another daemon runs here. Who connects early waits for the loop. */
-static int start(struct daemon *d)
+static int make_objects(struct daemon *d)
 {
 	struct api_err why = {0};
 
-	if (listen_to_signals(d) < 0 || start_model(d) < 0)
-		return -1;
 	if (rpc_open(d->base, choose_socket(d), d->model, &d->rpc, &why) < 0)
-		return fail(why.text);
-	if (config_apply(d->model, d->config, &why) < 0) {
-		fprintf(stderr, "sluiced: %s: %s\n", d->options.config, why.text);
-		return -1;
-	}
+		return start_failed(NULL, &why);
+	if (config_apply(d->model, d->config, &why) < 0)
+		return start_failed(d->options.config, &why);
 	if (state_open(d->base, d->options.state, d->model, &d->state, &why) < 0)
-		return fail(why.text);
+		return start_failed(NULL, &why);
 	/* last: clients register for services, and find a table that is complete */
 	if (serve_open(d->base, d->model, json_object_get(d->config, "control"), d->options.state, &d->serve,
 		    &why) < 0)
-		return fail(why.text);
+		return start_failed(NULL, &why);
 	return 0;
+}
+
+static int start(struct daemon *d)
+{
+	int rc;
+
+	if (listen_for_reload(d) < 0 || start_model(d) < 0)
+		return -1;
+	rc = ending_by_loop(d->base, on_end, d, &d->ending);
+	return rc < 0 ? fail(strerror(-rc)) : make_objects(d);
 }
 
 static void stop(struct daemon *d)
@@ -260,10 +272,7 @@ static void stop(struct daemon *d)
 	serve_close(d->serve);
 	state_close(d->state);
 	model_close(d->model);
-	if (d->end[0])
-		event_free(d->end[0]);
-	if (d->end[1])
-		event_free(d->end[1]);
+	ending_free(d->ending);
 	if (d->reload)
 		event_free(d->reload);
 	if (d->base)
@@ -278,6 +287,8 @@ int main(int argc, char **argv)
 	struct api_err why = {0};
 	int rc = -1;
 
+	if (!d.options.check_only) /* a check that is cut short has not passed */
+		ending_at_once(dp_abandon);
 	if (config_load(d.options.config, !d.options.config_given, &d.config, &err) < 0) {
 		fail(err.text);
 		return 1;
@@ -303,5 +314,5 @@ int main(int argc, char **argv)
 		notify_systemd("STOPPING=1");
 	}
 	stop(&d);
-	return rc ? 1 : 0;
+	return rc && !ending_asked() ? 1 : 0;
 }

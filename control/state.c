@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "control/backend_run.h"
+#include "control/ending.h"
 #include "control/log.h"
 #include "control/methods.h"
 #include "control/model.h"
@@ -263,6 +264,8 @@ static void replay_section(struct state *state, const struct section *section, c
 	json_array_foreach ((json_t *)calls, i, call) {
 		const char *name = json_string_value(json_object_get(call, "method"));
 
+		if (ending_asked())
+			break;
 		if (section_of_call(name) != section || replay_call(state, section, call, &why))
 			continue;
 		log_line(LOG_WARNING, "state: %s was refused and is kept for the next start: %s",
@@ -333,6 +336,10 @@ int state_open(struct event_base *base, const char *dir, struct model *model, st
 	replay(state, json_object_get(root, "calls"));
 	replay(state, json_object_get(root, "aside"));
 	json_decref(root);
+	if (ending_asked()) { /* perhaps before all was made: the file stays as it is */
+		state_free(state);
+		return -EINTR;
+	}
 	model_on_change(model, on_change, state);
 	*out = state;
 	return 0;

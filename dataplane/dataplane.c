@@ -203,10 +203,12 @@ int dp_open(const struct dp_config *config, struct dp **out, struct dp_err *err)
 
 static void close_objects(struct dp *dp)
 {
+	dp->priv->closing = true;
 	for (unsigned i = 0; i < MAX_PORTS; i++)
 		dp_port_del(dp, (uint16_t)i);
 	for (unsigned i = 0; i < MAX_VTEPS; i++)
 		dp_vtep_del(dp, (uint16_t)i);
+	close_many_now(&dp->priv->at_end);
 }
 
 bool dp_guests_can_block(const struct dp *dp)

@@ -61,6 +61,8 @@ int dp_open(const struct dp_config *config, struct dp **dp, struct dp_err *err);
 bool dp_guests_can_block(const struct dp *dp);
 /** Stops the workers and frees everything. NULL is allowed. */
 void dp_close(struct dp *dp);
+/** Before the process ends in the middle of dp_open(): takes away what would stay. For a signal handler. */
+void dp_abandon(void);
 
 enum dp_mode { DP_BRIDGE, DP_HOST, DP_OVERLAY, DP_P2P };
 

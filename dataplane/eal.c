@@ -97,6 +97,11 @@ int eal_start(const struct dp_config *config, struct dp_err *err)
 	return 0;
 }
 
+void dp_abandon(void)
+{
+	rmdir(rte_eal_get_runtime_dir());
+}
+
 void eal_stop(void)
 {
 	const char *dir = rte_eal_get_runtime_dir();

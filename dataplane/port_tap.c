@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "dataplane/dp.h"
+#include "dataplane/private.h"
 #include "dataplane/vnet.h"
 #include "dataplane/worker.h"
 
@@ -61,11 +62,16 @@ static void tap_close(struct port *port)
 {
 	struct tap *tap = port->priv;
 	const struct dp_loop *loop = &port->dp->config.loop;
+	struct dp_private *priv = port->dp->priv; /* NULL: a port without a switch, of tests */
 
 	if (tap->timer)
 		loop->timer_del(loop->ctx, tap->timer);
-	for (unsigned i = 0; i < tap->nfd; i++)
-		close(tap->fd[i]);
+	for (unsigned i = 0; i < tap->nfd; i++) {
+		if (priv && priv->closing)
+			close_many_add(&priv->at_end, tap->fd[i]);
+		else
+			close(tap->fd[i]);
+	}
 	free(tap);
 }
 

@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "dataplane/close_many.h"
 #include "dataplane/dp.h"
 
 enum { DP_TICK_MS = 250 }; /* sweep a part of the fdb, ask neighbours, free what waits */
@@ -38,6 +39,8 @@ struct dp_private {
 	unsigned ticks;
 	struct stats_window *window; /* stats.c: [MAX_WORKERS] */
 	struct balance *balance;     /* balance.c */
+	bool closing;		     /* every port goes: */
+	struct close_many at_end;    /* files of theirs that take long to close */
 };
 
 /** dp_open() but for the workers' threads, for tests that are the worker themselves. */
