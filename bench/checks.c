@@ -171,7 +171,7 @@ static int on_port_state(void *ctx, const char *network, uint32_t address)
 	return -1;
 }
 
-static void on_log(void *ctx, int level, const char *line) {}
+static void on_log(void *ctx, int level, const char *about, const char *line) {}
 
 static void add_checks(struct registry *reg, const struct run *run, uint16_t port)
 {
@@ -244,6 +244,7 @@ static void report(const struct run *run, const struct reg_checks_info *from,
 
 static void take(const struct run *run, unsigned seconds)
 {
+	const struct reg_prefix loopback = {.address = htonl(INADDR_LOOPBACK), .len = 8};
 	struct registry_sink sink = {NULL, on_apply, on_socket, on_place, on_reaches, on_port_state, on_log};
 	struct event_base *base = event_base_new();
 	struct reg_checks_info before, after;
@@ -254,7 +255,8 @@ static void take(const struct run *run, unsigned seconds)
 	pid_t pid = run->silent ? 0 : serve(fd, run->type);
 	double used;
 
-	if (!base || registry_new(base, &sink, &reg) < 0)
+	if (!base || registry_new(base, &sink, &reg) < 0 ||
+		registry_check_targets(reg, &loopback, 1, true) < 0)
 		errx(1, "out of memory");
 	if (run->silent)
 		fill(&at, fillers);

@@ -29,7 +29,7 @@ static int port_state(void *ctx, const char *network, uint32_t address)
 	return -1;
 }
 
-static void no_log(void *ctx, int level, const char *line) {}
+static void no_log(void *ctx, int level, const char *about, const char *line) {}
 
 static int try_service(struct registry *registry, const json_t *params, struct reg_err *why)
 {

@@ -150,7 +150,7 @@ static void on_end(void *arg, int sig)
 
 static void tell_refused(void *arg, const char *line)
 {
-	log_line(LOG_ERR, "reload: %s", line);
+	log_about(LOG_ERR, line, "reload: %s", line);
 }
 
 static void on_reload(evutil_socket_t sig, short what, void *arg)
@@ -275,6 +275,7 @@ static void stop(struct daemon *d)
 	ending_free(d->ending);
 	if (d->reload)
 		event_free(d->reload);
+	log_close();
 	if (d->base)
 		event_base_free(d->base);
 	json_decref(d->config);
@@ -305,7 +306,7 @@ int main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN);
 	raise_file_limit();
 	d.base = event_base_new();
-	if (d.base)
+	if (d.base && log_open(d.base) == 0)
 		rc = start(&d);
 	if (rc == 0) {
 		log_line(LOG_INFO, "sluiced %s is ready", SLUICE_VERSION);

@@ -2,8 +2,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "control/log.h"
 #include "control/metrics.h"
 #include "control/objects.h"
+#include "registry/accept.h"
 #include "registry/dns.h"
 #include "registry/http.h"
 
@@ -185,12 +187,61 @@ static void write_api(const struct http *http, struct evbuffer *out)
 	metrics_value(out, "sluice_http_connections", NULL, NULL, NULL, NULL, info.connections);
 	metrics_family(out, "sluice_http_parked_queries", METRICS_GAUGE, "Queries that wait for a change.");
 	metrics_value(out, "sluice_http_parked_queries", NULL, NULL, NULL, NULL, info.parked);
+	metrics_family(out, "sluice_kv_keys", METRICS_GAUGE, "Keys of the key-value store.");
+	metrics_value(out, "sluice_kv_keys", NULL, NULL, NULL, NULL, (double)info.kv_keys);
+	metrics_family(out, "sluice_kv_bytes", METRICS_GAUGE, "Bytes of keys and values.");
+	metrics_value(out, "sluice_kv_bytes", NULL, NULL, NULL, NULL, (double)info.kv_bytes);
+	metrics_family(
+		out, "sluice_kv_limit_bytes", METRICS_GAUGE, "Bytes that they may have (control.kv_mb).");
+	metrics_value(out, "sluice_kv_limit_bytes", NULL, NULL, NULL, NULL, (double)info.kv_bytes_max);
 	metrics_family(out, "sluice_http_requests_total", METRICS_COUNTER,
 		"Requests answered, by the first part of their path and by status.");
 	for (unsigned group = 0; group < HTTP_GROUPS; group++)
 		for (unsigned i = 0; i < HTTP_STATUSES; i++)
 			metrics_value(out, "sluice_http_requests_total", "group", http_groups[group],
 				"status", statuses[i], (double)info.answers[group][i]);
+}
+
+struct dns_page {
+	struct evbuffer *out;
+	const char *name; /* of the family */
+	unsigned n, which;
+};
+
+static void write_dns_place(void *arg, const struct dns_place_info *info)
+{
+	struct dns_page *page = arg;
+	const double value[] = {info->connections, info->forwards, (double)info->closed, (double)info->waited,
+		(double)info->refused};
+
+	if (page->n++ < METRICS_EACH)
+		metrics_value(
+			page->out, page->name, "network", info->network, NULL, NULL, value[page->which]);
+}
+
+/* By network, the host's own address without a name. */
+static void write_dns_places(const struct dns *dns, struct evbuffer *out)
+{
+	static const struct {
+		const char *name, *help;
+		enum metrics_kind kind;
+	} families[] = {
+		{"sluice_dns_connections", "DNS clients connected by TCP.", METRICS_GAUGE},
+		{"sluice_dns_forwards", "DNS queries at recursors.", METRICS_GAUGE},
+		{"sluice_dns_closed_connections_total", "DNS connections of clients that had enough of them.",
+			METRICS_COUNTER},
+		{"sluice_dns_full_total", "How often new DNS connections had to wait for others to end.",
+			METRICS_COUNTER},
+		{"sluice_dns_refused_forwards_total",
+			"DNS queries for recursors for which there was no room.", METRICS_COUNTER},
+	};
+
+	for (unsigned i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
+		struct dns_page page = {.out = out, .name = families[i].name, .which = i};
+
+		metrics_family(out, families[i].name, families[i].kind, families[i].help);
+		dns_places(dns, write_dns_place, &page);
+	}
 }
 
 static void write_dns(const struct dns *dns, struct evbuffer *out)
@@ -228,4 +279,10 @@ void metrics_write_registry(struct metrics *metrics, struct evbuffer *out)
 	write_checks(metrics->model->registry, out);
 	write_api(metrics->http, out);
 	write_dns(metrics->dns, out);
+	write_dns_places(metrics->dns, out);
+	metrics_family(out, "sluice_accept_rests_total", METRICS_COUNTER,
+		"How often a listener rested because no descriptor was left.");
+	metrics_value(out, "sluice_accept_rests_total", NULL, NULL, NULL, NULL, (double)accept_rests());
+	metrics_family(out, "sluice_log_lines_left_out_total", METRICS_COUNTER, "Lines left out of the log.");
+	metrics_value(out, "sluice_log_lines_left_out_total", NULL, NULL, NULL, NULL, (double)log_left_out());
 }

@@ -10,6 +10,7 @@
 #include "control/log.h"
 #include "control/loop.h"
 #include "control/model_config.h"
+#include "control/netlink.h"
 #include "control/netns.h"
 #include "control/objects.h"
 #include "control/params.h"
@@ -19,10 +20,12 @@ static void on_link(void *ctx, uint16_t id, bool up)
 {
 	struct model *model = ctx;
 	struct model_port *port = model->port_by_id[id];
+	char about[MODEL_NAME + 8];
 
 	if (!port || !model->registry)
 		return;
-	log_line(LOG_INFO, "port %s is %s", port->name, up ? "up" : "down");
+	snprintf(about, sizeof(about), "port %s", port->name);
+	log_about(LOG_INFO, about, "%s is %s", about, up ? "up" : "down");
 	model_port_state(model, port, up);
 }
 
@@ -150,6 +153,7 @@ void model_close(struct model *model)
 	model->registry = NULL;
 	dp_close(model->dp);
 	free_objects(model);
+	netlink_close(model->routes);
 	if (model->workshop >= 0)
 		close(model->workshop);
 	free(model->vhost_dir);

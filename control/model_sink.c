@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 
 #include "control/log.h"
+#include "control/netlink.h"
 #include "control/netns.h"
 #include "control/objects.h"
 #include "control/result.h"
@@ -129,8 +130,8 @@ static void apply(void *ctx, const struct reg_service *service, const struct reg
 	}
 	n = take_backends(backends, nbackend, table);
 	if (service_put(model, service, network->id, table, n, &model->apply_err) < 0)
-		log_line(LOG_ERR, "service %s: the dataplane keeps its old backends: %s", service->name,
-			model->apply_err.text);
+		log_about(LOG_ERR, service->name, "service %s: the dataplane keeps its old backends: %s",
+			service->name, model->apply_err.text);
 	free(table);
 }
 
@@ -201,6 +202,19 @@ static const char *home(void *ctx, uint32_t address)
 	return network ? network->name : "";
 }
 
+/* What cannot be told counts as the host's own; where there is no route, nothing is reached. */
+static bool is_own(void *ctx, uint32_t address)
+{
+	struct model *model = ctx;
+	int rc = 0;
+
+	if (!model->routes)
+		rc = netlink_open(-1, &model->routes);
+	if (rc == 0)
+		rc = netlink_is_local(model->routes, address);
+	return rc != 0 && rc != -ENETUNREACH && rc != -EHOSTUNREACH;
+}
+
 static int traffic(void *ctx, const char *name, uint32_t address, uint16_t port, struct reg_traffic *seen)
 {
 	struct model *model = ctx;
@@ -217,9 +231,9 @@ static int traffic(void *ctx, const char *name, uint32_t address, uint16_t port,
 	return 0;
 }
 
-static void write_log(void *ctx, int level, const char *line)
+static void write_log(void *ctx, int level, const char *about, const char *line)
 {
-	log_line(level, "%s", line);
+	log_about(level, about, "%s", line);
 }
 
 struct registry_sink model_sink(struct model *model)
@@ -234,5 +248,6 @@ struct registry_sink model_sink(struct model *model)
 		.log = write_log,
 		.traffic = traffic,
 		.home = home,
+		.is_own = is_own,
 	};
 }

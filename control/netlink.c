@@ -195,6 +195,31 @@ int netlink_neighbour_queue(struct netlink *nl, int index, uint32_t bytes)
 	return transact(nl, request, NULL, NULL);
 }
 
+static int take_type(const struct nlmsghdr *answer, void *arg)
+{
+	const struct rtmsg *info = mnl_nlmsg_get_payload(answer);
+
+	if (answer->nlmsg_type == RTM_NEWROUTE)
+		*(int *)arg = info->rtm_type != RTN_UNICAST;
+	return MNL_CB_OK;
+}
+
+int netlink_is_local(struct netlink *nl, uint32_t address)
+{
+	char buf[REQUEST_BYTES];
+	struct nlmsghdr *request = mnl_nlmsg_put_header(buf);
+	struct rtmsg *info;
+	int local = 1, rc;
+
+	request->nlmsg_type = RTM_GETROUTE;
+	info = mnl_nlmsg_put_extra_header(request, sizeof(*info));
+	info->rtm_family = AF_INET;
+	info->rtm_dst_len = 32;
+	mnl_attr_put_u32(request, RTA_DST, address);
+	rc = transact(nl, request, take_type, &local);
+	return rc < 0 ? rc : local;
+}
+
 int netlink_default_route(struct netlink *nl, int index, uint32_t gateway)
 {
 	char buf[REQUEST_BYTES];

@@ -39,5 +39,8 @@ int netlink_addr_del(struct netlink *nl, int index, uint32_t address, uint8_t pr
 /** How many bytes of packets wait for the link-layer address of one IPv4 neighbour on the interface. */
 int netlink_neighbour_queue(struct netlink *nl, int index, uint32_t bytes);
 
+/** Where packets for `address` go: 1: nowhere else than to this host (or to all on a link), 0: out. Or -errno. */
+int netlink_is_local(struct netlink *nl, uint32_t address);
+
 /** A default route by `gateway`, which is on the interface's link. Errors: -EEXIST, -ENETUNREACH. */
 int netlink_default_route(struct netlink *nl, int index, uint32_t gateway);

@@ -84,6 +84,7 @@ struct model {
 	struct dp *dp;
 	struct registry *registry;
 	char *vhost_dir;
+	struct netlink *routes;	 /* of the host; NULL: not asked yet */
 	int workshop;		 /* namespace in which the TAPs of containers are made (tap.h) */
 	struct timespec started; /* CLOCK_MONOTONIC */
 	struct model_networks networks;

@@ -16,6 +16,7 @@
 #include "control/methods.h"
 #include "control/rpc_list.h"
 #include "control/service_watch.h"
+#include "registry/accept.h"
 
 /* Of JSON-RPC itself. */
 enum { PARSE_ERROR = -32700, INVALID_REQUEST = -32600, METHOD_NOT_FOUND = -32601 };
@@ -32,6 +33,7 @@ struct conn {
 
 struct rpc {
 	struct evconnlistener *listener;
+	struct accept_guard *guard;
 	struct model *model;
 	char *path;
 	unsigned count;
@@ -277,6 +279,7 @@ static void on_accept(
 	struct rpc *rpc = arg;
 	struct conn *conn = rpc->count < RPC_CONNS ? calloc(1, sizeof(*conn)) : NULL;
 
+	accept_taken(rpc->guard);
 	if (!conn) {
 		log_line(LOG_WARNING, "control socket: %u connections already, one more refused", rpc->count);
 		close(fd);
@@ -294,6 +297,11 @@ static void on_accept(
 	bufferevent_setcb(conn->bev, on_read, on_written, on_event, conn);
 	bufferevent_set_timeouts(conn->bev, NULL, &stall);
 	bufferevent_enable(conn->bev, EV_READ | EV_WRITE);
+}
+
+static void say(void *arg, const char *line)
+{
+	log_about(LOG_WARNING, "control socket", "%s", line);
 }
 
 /* A full queue of a daemon that is busy counts, too. */
@@ -350,6 +358,10 @@ static int listen_at(struct event_base *base, struct rpc *rpc, struct api_err *e
 	rc = rpc->listener ? 0 : -errno;
 	umask(mask);
 	if (!rc)
+		rpc->guard = accept_guard(base, rpc->listener, "control socket", NULL, say, rpc);
+	if (!rc && !rpc->guard)
+		rc = -ENOMEM;
+	if (!rc)
 		refuse_files(evconnlistener_get_fd(rpc->listener));
 	if (rc)
 		api_fail(err, API_INTERNAL, "control.socket", "%s: %s", rpc->path, strerror(-rc));
@@ -370,6 +382,7 @@ int rpc_open(
 	rpc->path = strdup(path);
 	rc = rpc->path ? listen_at(base, rpc, err) : -ENOMEM;
 	if (rc) {
+		accept_unguard(rpc->guard);
 		if (rpc->listener)
 			evconnlistener_free(rpc->listener);
 		free(rpc->path);
@@ -390,6 +403,7 @@ void rpc_close(struct rpc *rpc)
 		next = TAILQ_NEXT(conn, link);
 		conn_free(conn);
 	}
+	accept_unguard(rpc->guard);
 	evconnlistener_free(rpc->listener);
 	unlink(rpc->path);
 	free(rpc->path);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/addr.h"
 #include "control/log.h"
 #include "control/metrics.h"
 #include "control/model.h"
@@ -15,7 +16,7 @@
 #define DEFAULT_HTTP "127.0.0.1:8500"
 #define DEFAULT_DNS "127.0.0.1:8600"
 
-enum { RECURSOR_TIMEOUT_MS = 2000 };
+enum { RECURSOR_TIMEOUT_MS = 2000, CHECK_TARGETS = 64 };
 
 struct serve {
 	struct model *model;
@@ -59,6 +60,8 @@ static int open_http(struct serve *serve, struct event_base *base, struct regist
 	const json_t *control, const char *dir, struct api_err *err)
 {
 	const char *listen = param_str(control, "http");
+	const json_t *list = json_object_get(control, "http_hosts");
+	const char *hosts[HTTP_HOSTS];
 	char store[512];
 	struct http_config config = {
 		.base = base,
@@ -73,12 +76,16 @@ static int open_http(struct serve *serve, struct event_base *base, struct regist
 		.conns = (unsigned)param_int(control, "http_connections", 0),
 		.parked = (unsigned)param_int(control, "http_waiting", 0),
 		.slow_s = (unsigned)param_int(control, "http_timeout_s", 0),
+		.hosts = hosts,
+		.kv_bytes = (size_t)param_int(control, "kv_mb", 0) << 20,
 	};
 	struct reg_err why;
 	int rc;
 
 	if (!config.listen[0])
 		return 0;
+	for (size_t i = 0; i < json_array_size(list) && i < HTTP_HOSTS; i++)
+		hosts[config.nhosts++] = json_string_value(json_array_get(list, i));
 	if ((size_t)snprintf(store, sizeof(store), "%s/registry.log", dir) >= sizeof(store))
 		return api_fail(err, API_INVALID, "state", "path too long");
 	rc = http_open(&config, &serve->http, &why);
@@ -112,6 +119,8 @@ static struct dns_config dns_options(
 		.ttl_s = (uint32_t)param_int(control, "dns_ttl_s", 0),
 		.node_ttl_s = (uint32_t)param_int(control, "dns_node_ttl_s", 0),
 		.negative_ttl_s = (uint32_t)param_int(control, "dns_negative_ttl_s", 0),
+		.network_conns = (unsigned)param_int(control, "dns_network_connections", 0),
+		.network_forwards = (unsigned)param_int(control, "dns_network_forwards", 0),
 		.recursor_timeout_ms =
 			(uint32_t)param_int(control, "dns_recursor_timeout_ms", RECURSOR_TIMEOUT_MS),
 	};
@@ -145,6 +154,24 @@ static int open_dns(struct serve *serve, struct event_base *base, const json_t *
 	return 0;
 }
 
+/* Before the loop runs, and so before the first probe. */
+static int aim_checks(struct registry *registry, const json_t *control, struct api_err *err)
+{
+	const json_t *list = json_object_get(control, "check_targets");
+	struct reg_prefix targets[CHECK_TARGETS];
+	size_t n = 0;
+
+	for (; n < json_array_size(list) && n < CHECK_TARGETS; n++) {
+		struct addr_prefix prefix = {0, 32};
+
+		addr_prefix(json_string_value(json_array_get(list, n)), &prefix);
+		targets[n] = (struct reg_prefix){prefix.address, (uint8_t)prefix.len};
+	}
+	if (registry_check_targets(registry, targets, n, param_bool(control, "check_bodies", false)) < 0)
+		return api_fail(err, API_INTERNAL, NULL, "out of memory");
+	return 0;
+}
+
 int serve_open(struct event_base *base, struct model *model, const json_t *control, const char *dir,
 	struct serve **out, struct api_err *err)
 {
@@ -155,7 +182,7 @@ int serve_open(struct event_base *base, struct model *model, const json_t *contr
 		return api_fail(err, API_INTERNAL, NULL, "out of memory");
 	serve->metrics.model = model;
 	serve->model = model;
-	if (name_node(registry, control, err) < 0 ||
+	if (name_node(registry, control, err) < 0 || aim_checks(registry, control, err) < 0 ||
 		open_http(serve, base, registry, control, dir, err) < 0 ||
 		open_dns(serve, base, control, err) < 0) {
 		serve_close(serve);

@@ -268,7 +268,7 @@ static void replay_section(struct state *state, const struct section *section, c
 			break;
 		if (section_of_call(name) != section || replay_call(state, section, call, &why))
 			continue;
-		log_line(LOG_WARNING, "state: %s was refused and is kept for the next start: %s",
+		log_about(LOG_WARNING, why.text, "state: %s was refused and is kept for the next start: %s",
 			name ? name : "?", why.text);
 		json_array_append(state->aside, call);
 	}

@@ -113,7 +113,7 @@ void backends_reap(struct registry *reg)
 		snprintf(line, sizeof(line),
 			"service %s: backend %s was critical for %u s and is deregistered", service->def.name,
 			backend->pub.id, check->spec->reap_ms / 1000);
-		reg->sink.log(reg->sink.ctx, LOG_WARNING, line);
+		reg->sink.log(reg->sink.ctx, LOG_WARNING, line, line);
 		backend_remove(backend);
 		commit_service(service);
 	}

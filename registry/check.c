@@ -1,5 +1,6 @@
 #include "registry/check.h"
 
+#include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
@@ -60,6 +61,25 @@ static void count_delay(struct checks *all, uint64_t late_us)
 	all->delay_us += late_us;
 }
 
+/* False: it has been told that it may not. */
+static bool may_probe(struct check *check)
+{
+	const char *network = check_network(check), *forbidden;
+	char ip[INET_ADDRSTRLEN];
+
+	if (!network) {
+		check_done(check, CHECK_FAIL, "several networks have the address, and the service has none");
+		return false;
+	}
+	forbidden = check_forbidden(check, network);
+	if (!forbidden)
+		return true;
+	inet_ntop(AF_INET, &check->target.address, ip, sizeof(ip));
+	check_done(
+		check, CHECK_FAIL, "not probed: %s is %s, and not in control.check_targets", ip, forbidden);
+	return false;
+}
+
 static void probe(struct check *check)
 {
 	uint64_t now = wheel_now_us();
@@ -68,9 +88,7 @@ static void probe(struct check *check)
 	check->stage = CHECK_PROBING;
 	check->all->running++;
 	arm(check, now + (uint64_t)check->spec->timeout_ms * 1000);
-	if (check->type->aimed && !check_network(check))
-		check_done(check, CHECK_FAIL, "several networks have the address, and the service has none");
-	else
+	if (!check->type->aimed || may_probe(check))
 		check->type->start(check);
 }
 
@@ -103,6 +121,9 @@ int checks_init(struct checks *all, struct event_base *base, const struct regist
 	all->running = all->light = 0;
 	all->ports = 1;
 	all->requests = NULL;
+	all->targets = NULL;
+	all->ntarget = 0;
+	all->bodies = false;
 	memset(all->results, 0, sizeof(all->results));
 	TAILQ_INIT(&all->waiting);
 	event_assign(&all->pump, base, -1, 0, on_pump, all);
@@ -115,6 +136,8 @@ void checks_close(struct checks *all)
 {
 	assert(all->running == 0 && all->light == 0 && TAILQ_EMPTY(&all->waiting));
 	requests_close(all->requests);
+	free(all->targets);
+	all->targets = NULL;
 	event_del(&all->pump);
 	check_pool_close(&all->pool);
 	syn_close(&all->syn);

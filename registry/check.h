@@ -44,6 +44,9 @@ struct checks {
 	struct event pump;			/* begins those that wait */
 	LIST_HEAD(, check) aliases;		/* those that follow the health of others */
 	struct requests *requests;		/* those over HTTP; NULL: none yet */
+	struct reg_prefix *targets;		/* that probes from the host may go to, whatever is there */
+	size_t ntarget;
+	bool bodies; /* probes from the host tell of the bodies of answers, too */
 	/** How many backends of the service could be given connections, whatever their traffic looks like, and
 	 * how many of them are out for that alone. */
 	void (*count_out)(struct checks *all, const char *service, unsigned *able, unsigned *out);
@@ -162,6 +165,10 @@ void check_rest(struct check *check);
 
 /** For types that are aimed: where a probe that begins now starts: in this network, or in the host when "". */
 const char *check_network(struct check *check);
+/** A probe that would start in `network`: NULL, or what the target is that it must not go to ("link-local"). */
+const char *check_forbidden(const struct check *check, const char *network);
+/** For types: may the output have text of the answer's body? */
+bool check_tells_body(struct check *check);
 /** For types: is this errno one of this side's own making (no socket left)? */
 bool check_is_local(int error);
 

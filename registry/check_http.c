@@ -76,8 +76,11 @@ static void judge(struct check *check, const struct request *request, CURLcode r
 		result = CHECK_PASS;
 	else if (request->code == 429)
 		result = CHECK_WARN;
-	check_done(check, result, "HTTP %ld%s%.*s", request->code, request->answer[0] ? ": " : "",
-		shown(check, request), request->answer);
+	if (!request->answer[0] || !check_tells_body(check))
+		check_done(check, result, "HTTP %ld", request->code);
+	else
+		check_done(check, result, "HTTP %ld: %.*s", request->code, shown(check, request),
+			request->answer);
 }
 
 /* One header of the definition; a value that is empty is written so that libcurl sends it. */

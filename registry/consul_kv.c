@@ -61,6 +61,12 @@ static void keep(struct consul *consul, const struct kv_entry *entry)
 	free(text);
 }
 
+/* What an entry counts for. */
+static size_t size_of(const char *key, size_t len)
+{
+	return sizeof(struct kv_entry) + strlen(key) + 1 + sizeof(void *) + len;
+}
+
 static void entry_free(struct kv_entry *entry)
 {
 	free(entry->value);
@@ -75,7 +81,7 @@ static void entry_del(struct consul *consul, struct kv_entry *entry)
 	journal_name(entry->key, name);
 	journal_put(consul->http->journal, name, NULL);
 	sorted_remove(&consul->kv.entries, by_key, entry->key);
-	consul->kv.bytes -= entry->len;
+	consul->kv.bytes -= size_of(entry->key, entry->len);
 	entry_free(entry);
 }
 
@@ -109,17 +115,22 @@ static void commit_kv(struct consul *consul)
 	commit_topic(consul->reg, KV_TOPIC);
 }
 
-int kv_put(struct consul *consul, const char *key, const char *value, size_t len, uint64_t flags,
+/* Is there room for this value, in the place of what the key has now? What makes it smaller is always taken. */
+static bool has_room(const struct consul *consul, const struct kv_entry *entry, const char *key, size_t len)
+{
+	size_t now = entry ? size_of(key, entry->len) : 0, then = size_of(key, len);
+
+	return then <= now || consul->kv.bytes - now + then <= consul->http->kv_bytes;
+}
+
+static int put(struct consul *consul, const char *key, const char *value, size_t len, uint64_t flags,
 	const char *session)
 {
 	struct kv_entry *entry = kv_find(consul, key);
 	uint64_t generation = registry_generation(consul->reg) + 1;
+	size_t before = entry ? size_of(key, entry->len) : 0;
 	char *copy;
 
-	if (!is_key(key))
-		return -EINVAL;
-	if (len > KV_VALUE_MAX || consul->kv.bytes + len > KV_BYTES)
-		return -ENOSPC;
 	copy = malloc(len + 1);
 	if (copy && !entry) {
 		entry = entry_make(consul, key);
@@ -132,7 +143,7 @@ int kv_put(struct consul *consul, const char *key, const char *value, size_t len
 	}
 	if (len)
 		memcpy(copy, value, len);
-	consul->kv.bytes += len - entry->len;
+	consul->kv.bytes += size_of(key, len) - before;
 	free(entry->value);
 	entry->value = copy;
 	entry->len = len;
@@ -144,6 +155,18 @@ int kv_put(struct consul *consul, const char *key, const char *value, size_t len
 	keep(consul, entry);
 	commit_kv(consul);
 	return 0;
+}
+
+int kv_put(struct consul *consul, const char *key, const char *value, size_t len, uint64_t flags,
+	const char *session)
+{
+	if (!is_key(key))
+		return -EINVAL;
+	if (len > KV_VALUE_MAX)
+		return -EFBIG;
+	if (!has_room(consul, kv_find(consul, key), key, len))
+		return -ENOSPC;
+	return put(consul, key, value, len, flags, session);
 }
 
 static bool begins(const char *text, const char *with)
@@ -205,8 +228,9 @@ void kv_restore(struct consul *consul, const char *key, const char *value)
 
 	for (size_t i = len; n > 0 && i > 0 && text[i - 1] == '='; i--)
 		n--; /* what padding stands for is decoded as zeros */
-	if (n >= 0)
-		kv_put(consul, key, (char *)raw, (size_t)n,
+	/* also beyond a limit that has become smaller: what is kept is kept */
+	if (n >= 0 && is_key(key))
+		put(consul, key, (char *)raw, (size_t)n,
 			(uint64_t)json_integer_value(json_array_get(json, 1)), "");
 	free(raw);
 	json_decref(json);

@@ -15,7 +15,6 @@ struct consul;
 enum {
 	KV_KEY_MAX = 512,	   /* bytes */
 	KV_VALUE_MAX = 512 * 1024, /* as Consul */
-	KV_BYTES = 64 << 20,	   /* of all values: it is meant for settings and locks */
 	KV_SESSIONS = 4096,
 };
 
@@ -32,14 +31,17 @@ struct kv_entry {
 
 struct consul_kv {
 	struct sorted entries; /* struct kv_entry *, by key */
-	size_t bytes;
-	uint64_t deleted; /* generation of the last deletion */
+	size_t bytes;	       /* of all keys and values, and what goes with each */
+	uint64_t deleted;      /* generation of the last deletion */
 };
 
 /* consul_kv.c */
 /** NULL: there is none. */
 struct kv_entry *kv_find(struct consul *consul, const char *key);
-/** One generation with this value, held by `session` (""). -EINVAL (the key), -ENOSPC, -ENOMEM. */
+/**
+ * One generation with this value, held by `session` (""). -EINVAL (the key), -EFBIG (the value), -ENOSPC (all keys and
+ * values together), -ENOMEM.
+ */
 int kv_put(struct consul *consul, const char *key, const char *value, size_t len, uint64_t flags,
 	const char *session);
 /** One generation without the key, or without all that begin with it. */

@@ -150,8 +150,12 @@ void consul_kv_put(struct http_request *rq)
 	if (rc == -EINVAL)
 		http_reply_text(rq, 400, "Missing key name, or it is longer than %d bytes or not printable",
 			KV_KEY_MAX);
+	else if (rc == -EFBIG)
+		http_reply_text(rq, 413, "Value exceeds %d bytes", KV_VALUE_MAX);
 	else if (rc == -ENOSPC)
-		http_reply_text(rq, 413, "Value exceeds %d bytes, or all of them %d", KV_VALUE_MAX, KV_BYTES);
+		http_reply_text(rq, 507,
+			"No room: keys and values have %zu of the %zu bytes that control.kv_mb allows",
+			consul->kv.bytes, rq->http->kv_bytes);
 	else if (rc < 0)
 		http_reply_text(rq, 500, "out of memory");
 	else

@@ -204,7 +204,7 @@ static void say(struct consul *consul, const char *key, const char *why)
 	char line[512];
 
 	snprintf(line, sizeof(line), "state: %s was refused: %s", key, why);
-	sink->log(sink->ctx, LOG_WARNING, line);
+	sink->log(sink->ctx, LOG_WARNING, key, line);
 }
 
 /* What follows `prefix` in the key, NULL: it does not begin so. */

@@ -9,8 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <syslog.h>
 #include <unistd.h>
 
+#include "registry/accept.h"
 #include "registry/dns_inside.h"
 #include "registry/listen.h"
 
@@ -33,6 +35,17 @@ uint16_t dns_secret_id(void)
 
 	getentropy(&id, sizeof(id));
 	return id;
+}
+
+bool dns_same_host(const struct sockaddr *a, const struct sockaddr *b)
+{
+	const struct sockaddr_in *a4 = (const struct sockaddr_in *)a, *b4 = (const struct sockaddr_in *)b;
+	const struct sockaddr_in6 *a6 = (const struct sockaddr_in6 *)a, *b6 = (const struct sockaddr_in6 *)b;
+
+	if (a->sa_family != b->sa_family)
+		return false;
+	return a->sa_family == AF_INET ? a4->sin_addr.s_addr == b4->sin_addr.s_addr
+				       : memcmp(&a6->sin6_addr, &b6->sin6_addr, sizeof(a6->sin6_addr)) == 0;
 }
 
 ssize_t dns_serve(struct dns_place *place, const uint8_t *data, size_t len, bool tcp, struct dns_query *query,
@@ -85,8 +98,9 @@ static int open_socket(
 
 static void place_close(struct dns_place *place)
 {
-	dns_forward_drop(place->dns, place, NULL);
 	dns_tcp_close(place);
+	dns_forward_drop(place, NULL);
+	accept_unguard(place->guard);
 	if (place->udp)
 		event_free(place->udp);
 	if (place->tcp)
@@ -95,6 +109,14 @@ static void place_close(struct dns_place *place)
 		close(place->fd);
 	TAILQ_REMOVE(&place->dns->places, place, link);
 	free(place);
+}
+
+static void say(void *arg, const char *line)
+{
+	const struct dns_place *place = arg;
+	const struct registry_sink *sink = &place->dns->reg->sink;
+
+	sink->log(sink->ctx, LOG_WARNING, "DNS by TCP", line);
 }
 
 static int place_listen(struct dns_place *place, const struct sockaddr *address, socklen_t len)
@@ -116,6 +138,9 @@ static int place_listen(struct dns_place *place, const struct sockaddr *address,
 		close(fd);
 		return -ENOMEM;
 	}
+	place->guard = accept_guard(dns->base, place->tcp, "DNS by TCP", dns_tcp_may_accept, say, place);
+	if (!place->guard)
+		return -ENOMEM;
 	place->udp = event_new(dns->base, place->fd, EV_READ | EV_PERSIST, dns_udp_ready, place);
 	if (!place->udp || event_add(place->udp, NULL) < 0)
 		return -ENOMEM;
@@ -133,6 +158,8 @@ static int place_open(struct dns *dns, const char *network, const struct sockadd
 		return -ENOMEM;
 	place->dns = dns;
 	place->fd = -1;
+	LIST_INIT(&place->conns);
+	LIST_INIT(&place->forwards);
 	snprintf(place->network, sizeof(place->network), "%s", network);
 	place->id = network[0] ? ++dns->next_place : 0;
 	TAILQ_INSERT_TAIL(&dns->places, place, link);
@@ -237,12 +264,14 @@ int dns_open(const struct dns_config *config, struct dns **out, struct reg_err *
 	if (!dns)
 		return reg_fail(err, -ENOMEM, "out of memory");
 	TAILQ_INIT(&dns->places);
-	LIST_INIT(&dns->conns);
-	LIST_INIT(&dns->forwards);
 	dns_cache_open(&dns->cache, 0);
 	dns->base = config->base;
 	dns->reg = config->reg;
 	dns->config = *config;
+	if (!dns->config.network_conns)
+		dns->config.network_conns = DNS_NETWORK_CONNS;
+	if (!dns->config.network_forwards)
+		dns->config.network_forwards = DNS_NETWORK_FORWARDS;
 	dns->ports = 1;
 	dns->domain = strdup(config->domain ? config->domain : "consul");
 	dns->datacenter = strdup(config->datacenter ? config->datacenter : "dc1");
@@ -274,6 +303,22 @@ void dns_close(struct dns *dns)
 const struct dns_info *dns_info(const struct dns *dns)
 {
 	return &dns->info;
+}
+
+void dns_places(const struct dns *dns, void (*fn)(void *arg, const struct dns_place_info *info), void *arg)
+{
+	const struct dns_place *place;
+
+	TAILQ_FOREACH (place, &dns->places, link) {
+		struct dns_place_info info = {.network = place->network,
+			.connections = place->nconns,
+			.forwards = place->nforwards,
+			.closed = place->closed,
+			.waited = place->waited,
+			.refused = place->refused};
+
+		fn(arg, &info);
+	}
 }
 
 uint16_t dns_port(const struct dns *dns)

@@ -3,8 +3,8 @@
  * and at the gateways of networks, where it also knows the network's own names. UDP and TCP; control thread
  * only.
  *
- * Nobody can hold the daemon: messages, connections, forwarded queries and the cache are bounded, and a
- * client that is slow is cut off. An answer is encoded once and kept while what it was made of is unchanged.
+ * Nobody can hold the daemon: messages, connections, forwarded queries and the cache are bounded, in all, by network
+ * and by client, and a client that is slow is cut off. An answer is encoded once and kept while what it was made of is unchanged.
  */
 #pragma once
 
@@ -18,11 +18,16 @@ struct dns;
 struct event_base;
 
 enum {
-	DNS_UDP_MAX = 4096,   /* bytes of an answer by UDP, whatever the client offers */
-	DNS_QUERY_MAX = 4096, /* of a query; a longer one is not answered */
-	DNS_CONNS = 1024,     /* TCP connections; more wait in the kernel */
-	DNS_SLOW_S = 10,      /* a TCP client that neither asks nor takes its answer is cut off */
-	DNS_FORWARDS = 1024,  /* queries at recursors; more are answered SERVFAIL */
+	DNS_UDP_MAX = 4096,	    /* bytes of an answer by UDP, whatever the client offers */
+	DNS_QUERY_MAX = 4096,	    /* of a query; a longer one is not answered */
+	DNS_CONNS = 1024,	    /* TCP connections; more wait in the kernel */
+	DNS_NETWORK_CONNS = 128,    /* at the gateway of one network, unless configured */
+	DNS_CLIENT_CONNS = 16,	    /* and of one address there; more are closed */
+	DNS_SLOW_S = 10,	    /* a TCP client that neither asks nor takes its answer is cut off */
+	DNS_FORWARDS = 1024,	    /* queries at recursors; more are answered SERVFAIL */
+	DNS_NETWORK_FORWARDS = 256, /* of one network, unless configured */
+	DNS_CLIENT_FORWARDS = 64,   /* of one address there */
+	DNS_LEAST = 8, /* connections, and forwarded queries, that a network may have however many all have */
 	DNS_RECURSORS = 4,
 	DNS_PORT_IPS = 16, /* addresses told of one port */
 };
@@ -38,9 +43,10 @@ struct dns_config {
 	bool unmarked;		/* answers that are cut short say nothing of it (no TC) */
 	uint16_t udp_answers;	/* at most, by UDP without EDNS; 0: what fits */
 	uint32_t ttl_s, node_ttl_s, negative_ttl_s;
-	const char *const *recursors; /* "ADDRESS[:PORT]", asked in this order */
-	size_t nrecursors;	      /* 0: other names are refused */
-	uint32_t recursor_timeout_ms; /* for each */
+	const char *const *recursors;		  /* "ADDRESS[:PORT]", asked in this order */
+	size_t nrecursors;			  /* 0: other names are refused */
+	uint32_t recursor_timeout_ms;		  /* for each */
+	unsigned network_conns, network_forwards; /* at most at one gateway, 0: as above */
 	/** The addresses, at most `max`, of the port called so in `network`; 0: there is none, or it is down.
 	 */
 	size_t (*port_ips)(void *ctx, const char *network, const char *name, uint32_t *ips, size_t max);
@@ -67,6 +73,16 @@ struct dns_info {
 	uint64_t forwarded;			     /* queries passed on to recursors */
 };
 const struct dns_info *dns_info(const struct dns *dns);
+
+/* One place where it listens. */
+struct dns_place_info {
+	const char *network;		/* "": the local address */
+	unsigned connections, forwards; /* now */
+	uint64_t closed;		/* connections of a client that had enough, since the start */
+	uint64_t waited;		/* times that new connections had to wait for others to end */
+	uint64_t refused; /* queries not forwarded, for want of room for the client, the network or all */
+};
+void dns_places(const struct dns *dns, void (*fn)(void *arg, const struct dns_place_info *info), void *arg);
 
 /** The port that it listens on, 0: none. */
 uint16_t dns_port(const struct dns *dns);

@@ -19,12 +19,12 @@ struct dns_forward {
 	struct dns_conn *conn; /* NULL: by UDP */
 	struct sockaddr_storage peer;
 	socklen_t npeer;
-	unsigned recursor;	 /* that is asked now */
-	uint16_t id;		 /* under which it is asked */
-	int fd;			 /* UDP; -1 */
-	struct event *event;	 /* of fd, or the time-out by TCP */
-	struct bufferevent *bev; /* by TCP */
-	LIST_ENTRY(dns_forward) link;
+	unsigned recursor;	      /* that is asked now */
+	uint16_t id;		      /* under which it is asked */
+	int fd;			      /* UDP; -1 */
+	struct event *event;	      /* of fd, or the time-out by TCP */
+	struct bufferevent *bev;      /* by TCP */
+	LIST_ENTRY(dns_forward) link; /* of the place */
 	size_t len;
 	uint8_t data[];
 };
@@ -49,6 +49,7 @@ static void drop(struct dns_forward *f)
 	hang_up(f);
 	LIST_REMOVE(f, link);
 	f->dns->nforwards--;
+	f->place->nforwards--;
 	if (f->conn)
 		dns_tcp_forwarded(f->conn, -1);
 	free(f);
@@ -235,6 +236,30 @@ static bool chase(struct dns *dns, const struct dns_query *query, struct dns_que
 	return answer && dns_chase_question(query, answer, target);
 }
 
+/* Of the address that the query came from, in the network; of another port is another program of the same client. */
+static unsigned forwards_of(const struct dns_place *place, const struct sockaddr *peer)
+{
+	const struct dns_forward *f;
+	unsigned n = 0;
+
+	LIST_FOREACH (f, &place->forwards, link)
+		n += dns_same_host((const struct sockaddr *)&f->peer, peer);
+	return n;
+}
+
+/* Nobody's queries keep those of other clients and networks from the recursors. */
+static bool has_room(const struct dns_place *place, const struct sockaddr *peer)
+{
+	const struct dns *dns = place->dns;
+
+	if (!place->network[0])
+		return dns->nforwards < DNS_FORWARDS;
+	if (place->nforwards >= dns->config.network_forwards ||
+		forwards_of(place, peer) >= DNS_CLIENT_FORWARDS)
+		return false;
+	return dns->nforwards < DNS_FORWARDS || place->nforwards < DNS_LEAST;
+}
+
 void dns_forward(struct dns_query *query, const uint8_t *data, size_t len, const struct sockaddr *peer,
 	socklen_t npeer, struct dns_conn *conn)
 {
@@ -244,15 +269,18 @@ void dns_forward(struct dns_query *query, const uint8_t *data, size_t len, const
 	bool chases = query->chases && chase(dns, query, &target);
 	struct dns_forward *f;
 
+	if (conn)
+		dns_tcp_peer(conn, &peer, &npeer);
 	if (chases) {
 		len = dns_chase_message(&target, message);
 		data = message;
 	}
-	f = dns->nforwards < DNS_FORWARDS ? calloc(1, sizeof(*f) + len) : NULL;
+	f = has_room(query->place, peer) ? calloc(1, sizeof(*f) + len) : NULL;
 	if (!f) {
 		struct dns_forward now = {.place = query->place, .conn = conn, .npeer = npeer};
 		uint8_t out[DNS_UDP_MAX];
 
+		query->place->refused++;
 		if (peer)
 			memcpy(&now.peer, peer, npeer);
 		reply(&now, out, dns_reply_code(dns, query, LDNS_RCODE_SERVFAIL, out));
@@ -271,20 +299,21 @@ void dns_forward(struct dns_query *query, const uint8_t *data, size_t len, const
 		memcpy(&f->peer, peer, npeer);
 	f->len = len;
 	memcpy(f->data, data, len);
-	LIST_INSERT_HEAD(&dns->forwards, f, link);
+	LIST_INSERT_HEAD(&f->place->forwards, f, link);
+	f->place->nforwards++;
 	dns->nforwards++;
 	if (conn)
 		dns_tcp_forwarded(conn, 1);
 	try_recursors(f);
 }
 
-void dns_forward_drop(struct dns *dns, const struct dns_place *place, const struct dns_conn *conn)
+void dns_forward_drop(struct dns_place *place, const struct dns_conn *conn)
 {
-	struct dns_forward *f = LIST_FIRST(&dns->forwards), *next;
+	struct dns_forward *f = LIST_FIRST(&place->forwards), *next;
 
 	for (; f; f = next) {
 		next = LIST_NEXT(f, link);
-		if (f->place == place || (conn && f->conn == conn))
+		if (!conn || f->conn == conn)
 			drop(f);
 	}
 }

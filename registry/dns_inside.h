@@ -46,6 +46,11 @@ struct dns_place {
 	int fd;				/* UDP; -1 */
 	struct event *udp;
 	struct evconnlistener *tcp;
+	struct accept_guard *guard;
+	LIST_HEAD(, dns_conn) conns;
+	LIST_HEAD(, dns_forward) forwards;
+	unsigned nconns, nforwards;
+	uint64_t closed, waited, refused; /* see dns_place_info */
 	TAILQ_ENTRY(dns_place) link;
 };
 
@@ -125,9 +130,7 @@ struct dns {
 	uint64_t random; /* state of dns_random() */
 	struct dns_cache cache;
 	struct dns_info info;
-	LIST_HEAD(, dns_conn) conns;
 	unsigned nconns, nforwards;
-	LIST_HEAD(, dns_forward) forwards;
 	/* space for one batch of datagrams and their answers, and for one message by TCP */
 	uint8_t in[DNS_UDP_BATCH][DNS_QUERY_MAX];
 	uint8_t out[DNS_UDP_BATCH][DNS_UDP_MAX];
@@ -138,6 +141,9 @@ struct dns {
 uint32_t dns_random(struct dns *dns);
 /** Unpredictable, for ids that an answer must repeat. */
 uint16_t dns_secret_id(void);
+
+/** Have both the same address, whatever the port? */
+bool dns_same_host(const struct sockaddr *a, const struct sockaddr *b);
 
 /* dns_query.c */
 /**
@@ -263,8 +269,12 @@ void dns_tcp_accept(
 	struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *peer, int len, void *place);
 /** Hangs up on every client of the place. */
 void dns_tcp_close(struct dns_place *place);
+/** May the place take another connection? */
+bool dns_tcp_may_accept(void *place);
 /** Sends one message. */
 void dns_tcp_send(struct dns_conn *conn, const uint8_t *data, size_t len);
+/** Who is at its other end. */
+void dns_tcp_peer(const struct dns_conn *conn, const struct sockaddr **peer, socklen_t *len);
 /** A forwarded query of the connection was made or answered. */
 void dns_tcp_forwarded(struct dns_conn *conn, int change);
 
@@ -272,5 +282,5 @@ void dns_tcp_forwarded(struct dns_conn *conn, int change);
 /** Passes a query on; the answer goes to `peer`, or to `conn` unless that is NULL. */
 void dns_forward(struct dns_query *query, const uint8_t *data, size_t len, const struct sockaddr *peer,
 	socklen_t npeer, struct dns_conn *conn);
-/** Gives up the queries of this connection, or of this place. */
-void dns_forward_drop(struct dns *dns, const struct dns_place *place, const struct dns_conn *conn);
+/** Gives up the queries of this connection of the place, or (NULL) all of it. */
+void dns_forward_drop(struct dns_place *place, const struct dns_conn *conn);

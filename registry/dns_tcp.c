@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "registry/accept.h"
 #include "registry/dns_inside.h"
 
 enum { UNSENT_MAX = 256 * 1024, FORWARDED_MAX = 32, MESSAGES_A_TURN = 16 };
@@ -15,23 +16,55 @@ struct dns_conn {
 	struct bufferevent *bev;
 	unsigned nforwarded;
 	bool ended; /* the client sends no more */
-	LIST_ENTRY(dns_conn) link;
+	struct sockaddr_storage peer;
+	socklen_t npeer;
+	LIST_ENTRY(dns_conn) link; /* of the place */
 };
+
+bool dns_tcp_may_accept(void *arg)
+{
+	const struct dns_place *place = arg;
+	const struct dns *dns = place->dns;
+
+	if (place->network[0] && place->nconns >= dns->config.network_conns)
+		return false;
+	return dns->nconns < DNS_CONNS || (place->network[0] && place->nconns < DNS_LEAST);
+}
+
+/* Each place listens as it may by now. */
+static void listen_anew(struct dns *dns)
+{
+	struct dns_place *place;
+
+	TAILQ_FOREACH (place, &dns->places, link) {
+		if (!place->tcp || accept_is_resting(place->guard))
+			continue;
+		if (dns_tcp_may_accept(place))
+			evconnlistener_enable(place->tcp);
+		else
+			evconnlistener_disable(place->tcp);
+	}
+}
 
 static void conn_close(struct dns_conn *conn)
 {
-	struct dns *dns = conn->place->dns;
-	struct dns_place *place;
+	struct dns_place *place = conn->place;
+	bool waited = !dns_tcp_may_accept(place) || place->dns->nconns >= DNS_CONNS;
 
-	dns_forward_drop(dns, NULL, conn);
+	dns_forward_drop(place, conn);
 	LIST_REMOVE(conn, link);
 	bufferevent_free(conn->bev);
 	free(conn);
-	if (dns->nconns-- < DNS_CONNS)
-		return;
-	TAILQ_FOREACH (place, &dns->places, link)
-		if (place->tcp)
-			evconnlistener_enable(place->tcp);
+	place->nconns--;
+	place->dns->nconns--;
+	if (waited)
+		listen_anew(place->dns);
+}
+
+void dns_tcp_peer(const struct dns_conn *conn, const struct sockaddr **peer, socklen_t *len)
+{
+	*peer = (const struct sockaddr *)&conn->peer;
+	*len = conn->npeer;
 }
 
 static bool is_full(const struct dns_conn *conn)
@@ -117,14 +150,35 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
 	conn_close(conn);
 }
 
+/* Does the client have as many connections as one may? The host's own programs share an address. */
+static bool has_enough(const struct dns_place *place, const struct sockaddr *peer)
+{
+	const struct dns_conn *conn;
+	unsigned n = 0;
+
+	if (!place->network[0])
+		return false;
+	LIST_FOREACH (conn, &place->conns, link)
+		n += dns_same_host((const struct sockaddr *)&conn->peer, peer);
+	return n >= DNS_CLIENT_CONNS;
+}
+
 void dns_tcp_accept(
 	struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *peer, int len, void *arg)
 {
 	static const struct timeval slow = {.tv_sec = DNS_SLOW_S};
 	struct dns_place *place = arg;
 	struct dns *dns = place->dns;
-	struct dns_conn *conn = calloc(1, sizeof(*conn));
 	struct bufferevent *bev = NULL;
+	struct dns_conn *conn;
+
+	accept_taken(place->guard);
+	if (has_enough(place, peer)) {
+		place->closed++;
+		evutil_closesocket(fd);
+		return;
+	}
+	conn = calloc(1, sizeof(*conn));
 
 	evutil_make_socket_nonblocking(fd);
 	evutil_make_socket_closeonexec(fd);
@@ -137,25 +191,27 @@ void dns_tcp_accept(
 	}
 	conn->place = place;
 	conn->bev = bev;
-	LIST_INSERT_HEAD(&dns->conns, conn, link);
+	conn->npeer = (socklen_t)len;
+	memcpy(&conn->peer, peer, (size_t)len);
+	LIST_INSERT_HEAD(&place->conns, conn, link);
+	place->nconns++;
+	dns->nconns++;
 	bufferevent_setcb(bev, on_more, on_more, on_event, conn);
 	bufferevent_set_timeouts(bev, &slow, &slow);
 	bufferevent_setwatermark(bev, EV_READ, 0, 2 + DNS_QUERY_MAX);
 	bufferevent_enable(bev, EV_READ | EV_WRITE);
-	if (++dns->nconns < DNS_CONNS)
+	if (dns_tcp_may_accept(place) && dns->nconns < DNS_CONNS)
 		return;
-	TAILQ_FOREACH (place, &dns->places, link)
-		if (place->tcp)
-			evconnlistener_disable(place->tcp);
+	place->waited++;
+	listen_anew(dns);
 }
 
 void dns_tcp_close(struct dns_place *place)
 {
-	struct dns_conn *conn = LIST_FIRST(&place->dns->conns), *next;
+	struct dns_conn *conn = LIST_FIRST(&place->conns), *next;
 
 	for (; conn; conn = next) {
 		next = LIST_NEXT(conn, link);
-		if (conn->place == place)
-			conn_close(conn);
+		conn_close(conn);
 	}
 }

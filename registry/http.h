@@ -23,6 +23,8 @@ enum {
 	HTTP_CONNS = 16384,
 	HTTP_PARKED = 8192,
 	HTTP_SLOW_S = 60,
+	HTTP_KV_MB = 64,
+	HTTP_HOSTS = 64, /* names that may be configured */
 };
 
 struct http_config {
@@ -31,14 +33,18 @@ struct http_config {
 	const char *listen; /* "127.0.0.1:8500", "[::1]:8500"; port 0: any free one */
 	const char *token;  /* that requests must carry, NULL: none is needed */
 	struct http_tls_files tls;
-	bool insecure;		/* may listen beyond loopback without knowing its clients */
-	bool changes_by_get;	/* older clients deregister and pass checks so */
+	bool insecure;	     /* may listen beyond loopback without knowing its clients */
+	bool changes_by_get; /* older clients deregister and pass checks so */
+	const char *const
+		*hosts; /* names that requests may be for, besides those of the loopback; NULL: none */
+	size_t nhosts;
 	const char *datacenter; /* as clients are told it: "dc1" */
 	const char *store;	/* file in which registrations survive a restart, NULL: they do not */
 	/* 0: as above */
 	unsigned conns;	 /* connections; more wait in the kernel until one closes */
 	unsigned parked; /* queries that wait for a change; more are answered at once */
 	unsigned slow_s; /* for a request to come whole, and for an answer to be taken */
+	size_t kv_bytes; /* of all keys and values */
 };
 
 /**
@@ -63,6 +69,7 @@ extern const char *const http_groups[HTTP_GROUPS];
 
 struct http_info {
 	unsigned connections, parked; /* queries that wait for a change */
+	size_t kv_keys, kv_bytes, kv_bytes_max;
 	/* answered since the start: by group, and by status from 2xx on */
 	const uint64_t (*answers)[HTTP_STATUSES];
 };

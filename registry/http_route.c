@@ -195,5 +195,11 @@ void http_dispatch(struct evhttp_request *raw, void *arg)
 	rq->raw = raw;
 	rq->verb = verb_of(raw);
 	http_conn_busy(rq->http, raw, true);
+	if (!http_host_allowed(rq->http, raw)) {
+		http_reply_text(rq, 403,
+			"Permission denied: not for this host: neither of the loopback nor in "
+			"control.http_hosts");
+		return;
+	}
 	find_row(rq, path ? path : "");
 }

@@ -14,8 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <syslog.h>
 #include <unistd.h>
 
+#include "registry/accept.h"
 #include "registry/consul.h"
 #include "registry/journal.h"
 #include "registry/listen.h"
@@ -67,7 +69,7 @@ static void on_sweep(evutil_socket_t fd, short what, void *arg)
 
 	http->sweeps++;
 	sweep(http);
-	if (http->nconns < http->max_conns)
+	if (http->nconns < http->max_conns && !accept_is_resting(http->guard))
 		evconnlistener_enable(http->listener);
 }
 
@@ -92,6 +94,7 @@ static struct bufferevent *on_accept(struct event_base *base, void *arg)
 	}
 	bufferevent_incref(bev);
 	http->nconns++;
+	accept_taken(http->guard);
 	if (http->nconns >= http->max_conns)
 		evconnlistener_disable(http->listener);
 	return bev;
@@ -127,6 +130,35 @@ static uint16_t bound_port(int fd)
 	return ntohs(address.sin6_port); /* at the same place in both families */
 }
 
+static bool may_accept(void *arg)
+{
+	const struct http *http = arg;
+
+	return http->nconns < http->max_conns;
+}
+
+static void say(void *arg, const char *line)
+{
+	const struct registry_sink *sink = &((struct http *)arg)->reg->sink;
+
+	sink->log(sink->ctx, LOG_WARNING, "control.http", line);
+}
+
+/* The address that it listens on is one of its names. */
+static int take_own_name(struct http *http, const struct sockaddr *address)
+{
+	const void *bytes = address->sa_family == AF_INET
+				    ? (const void *)&((const struct sockaddr_in *)address)->sin_addr
+				    : &((const struct sockaddr_in6 *)address)->sin6_addr;
+	char text[INET6_ADDRSTRLEN];
+	unsigned n = 0;
+
+	while (http->hosts[n])
+		n++;
+	http->hosts[n] = strdup(inet_ntop(address->sa_family, bytes, text, sizeof(text)) ? text : "");
+	return http->hosts[n] ? 0 : -ENOMEM;
+}
+
 static int http_listen(struct http *http, const struct http_config *config, struct reg_err *err)
 {
 	unsigned flags = LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE;
@@ -149,12 +181,18 @@ static int http_listen(struct http *http, const struct http_config *config, stru
 
 		return reg_fail(err, rc, "%s: %s", config->listen, strerror(-rc));
 	}
+	http->checks_host = is_loopback((struct sockaddr *)&address) || config->nhosts;
+	if (http->checks_host && take_own_name(http, (struct sockaddr *)&address) < 0)
+		return reg_fail(err, -ENOMEM, "out of memory");
 	http->port = bound_port(evconnlistener_get_fd(http->listener));
 	if (!evhttp_bind_listener(http->server, http->listener)) {
 		evconnlistener_free(http->listener);
 		http->listener = NULL;
 		return reg_fail(err, -ENOMEM, "out of memory");
 	}
+	http->guard = accept_guard(http->base, http->listener, "control.http", may_accept, say, http);
+	if (!http->guard)
+		return reg_fail(err, -ENOMEM, "out of memory");
 	return 0;
 }
 
@@ -191,8 +229,14 @@ static int http_make(const struct http_config *config, struct http *http)
 	http->slow_s = config->slow_s ? config->slow_s : HTTP_SLOW_S;
 	http->datacenter = strdup(config->datacenter ? config->datacenter : "dc1");
 	http->token = config->token ? strdup(config->token) : NULL;
+	http->kv_bytes = config->kv_bytes ? config->kv_bytes : (size_t)HTTP_KV_MB << 20;
 	if (!http->datacenter || (config->token && !http->token))
 		return -ENOMEM;
+	for (size_t i = 0; i < config->nhosts && i < HTTP_HOSTS; i++) {
+		http->hosts[i] = strdup(config->hosts[i]);
+		if (!http->hosts[i])
+			return -ENOMEM;
+	}
 	return 0;
 }
 
@@ -243,6 +287,7 @@ void http_close(struct http *http)
 	http_park_close(http);
 	journal_close(http->journal);
 	http->journal = NULL;
+	accept_unguard(http->guard);
 	if (http->server)
 		evhttp_free(http->server);
 	conn = http->conns;
@@ -259,13 +304,19 @@ void http_close(struct http *http)
 	http_tls_close(http->tls);
 	free(http->datacenter);
 	free(http->token);
+	for (unsigned i = 0; http->hosts[i]; i++)
+		free(http->hosts[i]);
 	free(http);
 }
 
 struct http_info http_info(const struct http *http)
 {
-	return (struct http_info){
-		.connections = http->nconns, .parked = http->nparked, .answers = http->answers};
+	return (struct http_info){.connections = http->nconns,
+		.parked = http->nparked,
+		.kv_keys = http->consul->kv.entries.count,
+		.kv_bytes = http->consul->kv.bytes,
+		.kv_bytes_max = http->kv_bytes,
+		.answers = http->answers};
 }
 
 int http_reload(struct http *http, struct reg_err *err)

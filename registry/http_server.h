@@ -3,6 +3,7 @@
  *
  *   http_server.c   listens, bounds connections, cuts off the slow
  *   http_tls.c      certificates
+ *   http_host.c     for which host a request is meant
  *   http_route.c    from a request to its row in a table of routes
  *   http_count.c    what was answered how often
  *   http_reply.c    status, headers, body; waits for the store when the client asked for that
@@ -80,7 +81,8 @@ struct http {
 	struct journal *journal; /* NULL: nothing is kept */
 	struct evhttp *server;
 	struct evconnlistener *listener;
-	struct event *sweep; /* looks after connections, each second */
+	struct accept_guard *guard; /* of the listener */
+	struct event *sweep;	    /* looks after connections, each second */
 	struct http_conn *conns;
 	unsigned nconns, nparked, sweeps;
 	struct http_waiting parked, woken;
@@ -93,6 +95,9 @@ struct http {
 	struct http_tls *tls; /* NULL: without */
 	unsigned max_conns, max_parked, slow_s;
 	char *token, *datacenter;
+	bool checks_host;	     /* requests must be for a name of the loopback, or for one of these */
+	char *hosts[HTTP_HOSTS + 2]; /* and the address that it listens on; NULL ends */
+	size_t kv_bytes;
 	bool changes_by_get;
 	uint16_t port;
 	uint64_t answers[HTTP_GROUPS][HTTP_STATUSES];
@@ -130,6 +135,10 @@ void http_conn_busy(struct http *http, struct evhttp_request *raw, bool busy);
 void http_dispatch(struct evhttp_request *raw, void *arg);
 /** Gives up a request whose connection is gone, or that has been answered. */
 void http_request_free(struct http_request *rq);
+
+/* http_host.c */
+/** Is the request for a host that this server may be called? */
+bool http_host_allowed(const struct http *http, struct evhttp_request *raw);
 
 /* http_reply.c */
 void http_reply_json(struct http_request *rq, int code, json_t *json);

@@ -218,7 +218,7 @@ static void say(const struct journal *journal, int level, const char *text)
 	char line[512];
 
 	snprintf(line, sizeof(line), "state: %s: %s", journal->file.path, text);
-	sink->log(sink->ctx, level, line);
+	sink->log(sink->ctx, level, "state", line);
 }
 
 static void on_written(void *arg, struct journal_job *job, int rc)

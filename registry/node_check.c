@@ -129,7 +129,7 @@ int registry_node_drain(
 	if (node->pub.drained != drained) {
 		snprintf(line, sizeof(line), "node %s: maintenance %s%s%.200s", node->pub.name,
 			drained ? "begins" : "ends", copy ? ": " : "", copy ? copy : "");
-		reg->sink.log(reg->sink.ctx, LOG_NOTICE, line);
+		reg->sink.log(reg->sink.ctx, LOG_NOTICE, node->pub.name, line);
 	}
 	node->pub.drained = drained;
 	snprintf(node->word, sizeof(node->word), "its node is in maintenance%s%s", copy ? ": " : "",

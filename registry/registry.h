@@ -201,13 +201,16 @@ struct registry_sink {
 	/** The switch port that has `address` in `network`: 1 up, 0 down, -1 there is none. In any by "": 1 when one
 	 * of them is up. */
 	int (*port_state)(void *ctx, const char *network, uint32_t address);
-	void (*log)(void *ctx, int level, const char *line); /* syslog levels */
+	/** Syslog levels. `about`: what the line is about, of which only so many lines are written at a time. */
+	void (*log)(void *ctx, int level, const char *about, const char *line);
 	/** The traffic of a backend. -ENOENT: the switch gives it no connections. May be NULL: none at all. */
 	int (*traffic)(
 		void *ctx, const char *service, uint32_t address, uint16_t port, struct reg_traffic *traffic);
 	/** The network that `address` is in: the only one with a port that has it. "": none has; NULL: several have.
 	 * Borrowed until a port goes. May be NULL: none ever. */
 	const char *(*home)(void *ctx, uint32_t address);
+	/** Does what is sent to `address` from the host stay in it? May be NULL: then nothing does. */
+	bool (*is_own)(void *ctx, uint32_t address);
 };
 
 /** Turns and time-outs of checks are exact to a millisecond. `sink` is copied. Errors: -ENOMEM, -EMFILE. */
@@ -226,6 +229,17 @@ struct registry_owner {
 void registry_own(struct registry *reg, const struct registry_owner *owner);
 /** Cancels every check, tells the sink nothing. NULL is allowed. */
 void registry_free(struct registry *reg);
+
+struct reg_prefix {
+	uint32_t address;
+	uint8_t len;
+};
+
+/**
+ * Checks that start in the host are not made of the host's own and of link-local addresses, unless these prefixes hold
+ * them. `bodies`: what HTTP checks from the host say has the answers' bodies, too. -ENOMEM.
+ */
+int registry_check_targets(struct registry *reg, const struct reg_prefix *targets, size_t n, bool bodies);
 
 uint64_t registry_generation(const struct registry *reg);
 

@@ -231,7 +231,7 @@ void syn_place_leave(struct syn_place *place)
 		"network %s: somebody sends false answers to TCP checks in masses; for %u s they are whole "
 		"handshakes",
 		place->network, SYN_AWAY_MS / 1000);
-	sink->log(sink->ctx, LOG_WARNING, line);
+	sink->log(sink->ctx, LOG_WARNING, place->network, line);
 	close_sockets(place);
 	place->away_until = wheel_now_us() + SYN_AWAY_MS * UINT64_C(1000);
 	for (unsigned i = 0; place->probes > 0 && i < SYN_BUCKETS; i++)

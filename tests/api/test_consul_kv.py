@@ -1,6 +1,7 @@
 """Keys, sessions and locks of Consul's HTTP API."""
 
 import base64
+import re
 
 from rig.consul import Waiting
 
@@ -93,3 +94,45 @@ def test_keys_survive_a_crash(start_consul):
     for length in range(5):
         assert consul.get(f"kv/{length}", raw=None).body == b"\x00" * length
         assert consul.get(f"kv/{length}").json[0]["Flags"] == length
+
+
+def kv_gauges(consul):
+    page = consul.request("GET", "/metrics").text
+    return [int(float(re.search(rf"^sluice_kv_{name} (\S+)$", page, re.M)[1])) for name in ("keys", "bytes", "limit_bytes")]
+
+
+def test_all_keys_and_values_together_are_bounded(start_consul):
+    daemon, consul = start_consul(kv_mb=1)
+    assert kv_gauges(consul) == [0, 0, 1 << 20]
+    assert consul.put("kv/a", b"x" * 500_000).status == consul.put("kv/b", b"x" * 500_000).status == 200
+    reply = consul.put("kv/c", b"x" * 100_000)
+    assert reply.status == 507 and "control.kv_mb" in reply.text, reply
+    assert consul.get("kv/c").status == 404
+    assert consul.put("kv/a", b"x" * 500_001).status == 200  # within what is left
+    assert consul.put("kv/a", b"y" * 400_000).status == 200
+    assert consul.put("kv/c", b"x" * 100_000).status == 200
+    before = kv_gauges(consul)
+    assert before[0] == 3 and 1_000_000 < before[1] <= before[2]
+    consul.request("DELETE", "kv/", recurse=None)
+    assert kv_gauges(consul) == [0, 0, 1 << 20]
+
+
+def test_keys_count_and_not_only_values(start_consul):
+    _, consul = start_consul(kv_mb=1)
+    taken = next(i for i in range(10_000) if consul.put(f"kv/{'k' * 490}{i:05}").status == 507)
+    assert 1000 < taken < 2000
+    assert kv_gauges(consul)[0] == taken
+    assert consul.put(f"kv/{'k' * 490}{0:05}").status == 200  # no larger than it is
+
+
+def test_what_is_kept_stays_when_the_bound_becomes_smaller(start_consul):
+    daemon, consul = start_consul(kv_mb=2)
+    for key in "abc":
+        assert consul.put(f"kv/{key}", b"x" * 500_000, durable=None).status == 200
+    daemon.stop()
+    daemon.write_config({"control": {"http": f"127.0.0.1:{consul.port}", "kv_mb": 1}})
+    daemon.start()
+    assert [len(consul.get(f"kv/{key}", raw=None).body) for key in "abc"] == [500_000] * 3
+    assert consul.put("kv/d", b"x").status == 507
+    assert consul.put("kv/a", b"x").status == 200
+    assert consul.put("kv/d", b"x").status == 200

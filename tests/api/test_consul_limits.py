@@ -56,8 +56,8 @@ SLOW = {"nothing at all": (b"", b""),
         "half a line": (b"GET /v1/ca", b""),
         "a header without end": (b"GET /v1/catalog/services HTTP/1.1\r\nX-Long: ", b"x"),
         "headers without end": (b"GET /v1/catalog/services HTTP/1.1\r\n", b"a: b\r\n"),
-        "half a body": (b"PUT /v1/kv/a HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\nx", b""),
-        "a body byte by byte": (b"PUT /v1/kv/a HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n", b"x")}
+        "half a body": (b"PUT /v1/kv/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\nx", b""),
+        "a body byte by byte": (b"PUT /v1/kv/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n", b"x")}
 
 
 def test_who_is_slow_to_ask_is_cut_off(start):
@@ -110,7 +110,7 @@ def test_who_does_not_take_the_answer_is_cut_off(start):
         assert consul.put(f"kv/large/{i}", "x" * 500_000).status == 200
     whole = 20 * 500_000 * 4 // 3  # values are told in base64
     with connect(consul) as sock:
-        sock.sendall(b"GET /v1/kv/large?recurse HTTP/1.1\r\nHost: x\r\n\r\n")
+        sock.sendall(b"GET /v1/kv/large?recurse HTTP/1.1\r\nHost: localhost\r\n\r\n")
         taken = len(sock.recv(100))
         wait.until(lambda: gauge(consul, "sluice_http_connections") > 1, "it is being answered")
         wait.until(lambda: gauge(consul, "sluice_http_connections") == 1 or None, "it is cut off")
@@ -133,10 +133,10 @@ def test_connections_beyond_the_bound_wait_for_one_to_close(start):
     consul = start(http_connections=3)
     held = [connect(consul) for _ in range(3)]
     for sock in held:
-        sock.sendall(b"GET /v1/status/leader HTTP/1.1\r\nHost: x\r\n\r\n")
+        sock.sendall(b"GET /v1/status/leader HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert sock.recv(1000).startswith(b"HTTP/1.1 200")
     with connect(consul) as late:
-        late.sendall(b"GET /v1/status/leader HTTP/1.1\r\nHost: x\r\n\r\n")
+        late.sendall(b"GET /v1/status/leader HTTP/1.1\r\nHost: localhost\r\n\r\n")
         late.settimeout(0.5)
         with pytest.raises(TimeoutError):
             late.recv(1000)

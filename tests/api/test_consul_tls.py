@@ -75,7 +75,7 @@ def test_only_clients_with_a_certificate_of_ours_are_served(start, pki):
     assert is_sent_away(port, pki.ours, pki.ours.issue("late", expired=True))
     with socket.create_connection(("127.0.0.1", port)) as plain:
         plain.settimeout(20)
-        plain.sendall(b"GET /v1/catalog/services HTTP/1.1\r\nHost: x\r\n\r\n")
+        plain.sendall(b"GET /v1/catalog/services HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert b"HTTP" not in plain.recv(1000)
     with pytest.raises(ssl.SSLCertVerificationError):
         ask(port, pki.theirs, client)

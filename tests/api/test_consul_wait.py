@@ -96,6 +96,6 @@ def test_who_hangs_up_is_forgotten(start_consul):
     seen = consul.get("health/service/web").index
     for _ in range(20):
         with socket.create_connection(("127.0.0.1", consul.port)) as sock:
-            sock.sendall(f"GET /v1/health/service/web?index={seen}&wait=60s HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            sock.sendall(f"GET /v1/health/service/web?index={seen}&wait=60s HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
     consul.register("web", Port=1)
     assert consul.get("health/service/web").json[0]["Service"]["Port"] == 1

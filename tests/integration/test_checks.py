@@ -10,6 +10,7 @@ from rig.ports import free_port
 from rig.health import GrpcHealth, HttpHealth, certificate
 
 VIP, PORT = "10.1.0.100", 8080
+LOCAL = {"check_targets": ["127.0.0.0/8"], "check_bodies": True}  # checks from the host may go to the host
 OFTEN = {"interval_ms": 50, "timeout_ms": 5000, "fall": 1}
 
 
@@ -180,7 +181,7 @@ def test_what_a_command_refuses(web):
 def test_checks_of_a_configuration(start_sluiced, stack):
     health = stack.enter_context(HttpHealth())
     check = {"type": "http", "path": "/ready", "interval_ms": 50}
-    sluiced = start_sluiced({"services": [{"name": "api", "check": check}],
+    sluiced = start_sluiced({"control": LOCAL, "services": [{"name": "api", "check": check}],
                              "backends": [{"service": "api", "address": "127.0.0.1", "port": health.port}]})
     wait.until(lambda: sluiced.rpc("backend.list")[0]["health"] == "passing", "it passes")
     shown = sluiced.rpc("service.show", name="api")["check"]
@@ -192,7 +193,7 @@ def test_checks_of_a_configuration(start_sluiced, stack):
 @pytest.fixture
 def consul(start_sluiced):
     port = free_port()
-    return start_sluiced({"control": {"http": f"127.0.0.1:{port}"}}), Consul(port)
+    return start_sluiced({"control": {"http": f"127.0.0.1:{port}", **LOCAL}}), Consul(port)
 
 
 def test_consuls_http_check_speaks_to_the_host(consul, stack):

@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import socket
 import struct
 import threading
@@ -425,3 +426,102 @@ def test_a_bad_option_is_named(start_sluiced):
                           ({"dns": "here"}, "control.dns: here: must be ADDRESS:PORT")]:
         with pytest.raises(AssertionError, match=text.replace(".", r"\.")):
             start_sluiced({"control": control})
+
+
+def metric(world, name, network):
+    page = world.consul.request("GET", "/metrics").text
+    return int(float(re.search(rf'^{name}{{network="{network}"}} (\S+)$', page, re.M)[1]))
+
+
+@pytest.fixture
+def shared(start_sluiced, stack, container):
+    """Two networks whose containers ask one daemon with one recursor: (world, two of shop's, one of other's)."""
+    upstream = stack.enter_context(Upstream())
+    world = World(start_sluiced, dns_recursors=[f"127.0.0.1:{upstream.port}"], dns_recursor_timeout_ms=20000)
+    for network in ("shop", "other"):
+        world.daemon.rpc("network.add", name=network, mode="bridge", subnet="10.1.0.0/24", gateway="10.1.0.1")
+    return world, [container(world.daemon, network, name, ip) for network, name, ip in
+                   (("shop", "c1", "10.1.0.11"), ("shop", "c2", "10.1.0.12"), ("other", "o1", "10.1.0.13"))]
+
+
+def everybody_else_is_served(world, others):
+    for transport in ("+notcp", "+tcp"):
+        for who in others:
+            message = dig(53, "www.example.org", "A", transport, netns=who, server="10.1.0.1")
+            assert message.data("A") == ["198.51.100.1"], message.text
+        assert world.dig("www.example.org", "A", transport).data("A") == ["198.51.100.1"]
+
+
+def test_a_container_that_asks_ten_thousand_names_leaves_the_others_served(shared):
+    world, (c1, *others) = shared
+    flood = c1.socket(kind=socket.SOCK_DGRAM)
+    flood.connect(("10.1.0.1", 53))
+    tail = b"\x07example\x03org\0\0\x01\0\x01"
+    for i in range(10000):
+        name = b"slow%d" % i
+        try:
+            flood.send(struct.pack("!6H", i, 0x0100, 1, 0, 0, 0) + b"\x04slow" + bytes([len(name)]) + name + tail)
+        except OSError:  # what the queues don't hold is lost on the way
+            pass
+        if i % 500 == 499:
+            everybody_else_is_served(world, others[:1] if i < 9000 else others)
+    assert 0 < metric(world, "sluice_dns_forwards", "shop") <= 64
+    assert metric(world, "sluice_dns_refused_forwards_total", "shop") > 1000
+    assert metric(world, "sluice_dns_refused_forwards_total", "other") == 0
+    everybody_else_is_served(world, others)
+    flood.close()
+
+
+def test_a_container_that_connects_ten_thousand_times_leaves_the_others_served(shared):
+    world, (c1, *others) = shared
+
+    def connect_many():
+        taken = []
+        for i in range(10000):
+            sock = socket.socket()
+            sock.setblocking(False)
+            sock.connect_ex(("10.1.0.1", 53))
+            taken.append(sock)
+            if len(taken) > 500:
+                taken.pop(17 * (i % 2)).close()
+        return taken
+
+    held = c1.do(connect_many)
+    everybody_else_is_served(world, others)
+    assert metric(world, "sluice_dns_connections", "shop") <= 17
+    assert metric(world, "sluice_dns_closed_connections_total", "shop") > 100
+    assert metric(world, "sluice_dns_closed_connections_total", "other") == 0
+    for sock in held:
+        sock.close()
+    wait.until(lambda: metric(world, "sluice_dns_connections", "shop") == 0, "they are gone")
+    assert dig(53, "www.example.org", "A", "+tcp", netns=c1, server="10.1.0.1").data("A") == ["198.51.100.1"]
+
+
+def test_connections_at_a_gateway_are_bounded(start_sluiced, container):
+    """At the limit further ones wait, and are served when others end; other networks have theirs."""
+    world = World(start_sluiced, dns_network_connections=3)
+    for network in ("shop", "other"):
+        world.daemon.rpc("network.add", name=network, mode="bridge", subnet="10.1.0.0/24", gateway="10.1.0.1")
+    c1, o1 = container(world.daemon, "shop", "c1", "10.1.0.11"), container(world.daemon, "other", "o1", "10.1.0.13")
+    question = struct.pack("!7H", 24, 7, 0x0100, 1, 0, 0, 0) + b"\x06consul\0\0\x06\0\x01"
+
+    def connect(who):
+        sock = who.socket()
+        sock.settimeout(wait.PATIENCE_S)
+        sock.connect(("10.1.0.1", 53))
+        sock.sendall(question)
+        return sock
+
+    held = [connect(c1) for _ in range(3)]
+    assert all(sock.recv(1000) for sock in held)
+    late, elsewhere = connect(c1), connect(o1)
+    assert elsewhere.recv(1000)
+    late.settimeout(0.3)
+    with pytest.raises(TimeoutError):
+        late.recv(1000)
+    held.pop().close()
+    late.settimeout(wait.PATIENCE_S)
+    assert late.recv(1000)
+    assert metric(world, "sluice_dns_full_total", "shop") >= 1
+    for sock in (*held, late, elsewhere):
+        sock.close()

@@ -90,7 +90,7 @@ static int on_port_state(void *ctx, const char *network, uint32_t address)
 	return -1;
 }
 
-static void on_log(void *ctx, int level, const char *line)
+static void on_log(void *ctx, int level, const char *about, const char *line)
 {
 	struct world *w = ctx;
 
@@ -115,6 +115,7 @@ static int on_traffic(
 int world_setup(void **state)
 {
 	struct event_config *config = event_config_new();
+	const struct reg_prefix loopback = {.address = htonl(INADDR_LOOPBACK), .len = 8};
 	struct world *w = calloc(1, sizeof(*w));
 	struct registry_sink sink = {
 		w, on_apply, on_socket, on_place, on_reaches, on_port_state, on_log, on_traffic};
@@ -123,6 +124,7 @@ int world_setup(void **state)
 	w->base = event_base_new_with_config(config);
 	event_config_free(config);
 	assert_int_equal(registry_new(w->base, &sink, &w->reg), 0);
+	assert_int_equal(registry_check_targets(w->reg, &loopback, 1, true), 0);
 	*state = w;
 	return 0;
 }

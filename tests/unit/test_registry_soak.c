@@ -74,7 +74,7 @@ static int on_port_state(void *ctx, const char *network, uint32_t address)
 	return s->port[ntohl(address) - 0x0a010000];
 }
 
-static void on_log(void *ctx, int level, const char *line) {}
+static void on_log(void *ctx, int level, const char *about, const char *line) {}
 
 static void on_watch(void *arg, const char *service, uint64_t generation)
 {
