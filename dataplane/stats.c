@@ -23,7 +23,7 @@ static const char *const reason_name[DROP_COUNT] = {
 static bool at_egress(enum drop_reason reason)
 {
 	return reason == DROP_RING_FULL || reason == DROP_MTU || reason == DROP_LINK_DOWN ||
-	       reason == DROP_TX_ERROR;
+	       reason == DROP_TX_ERROR || reason == DROP_BUDGET;
 }
 
 static uint64_t port_drops(const struct dp *dp, uint16_t id, enum drop_reason reason)

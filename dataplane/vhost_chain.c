@@ -68,6 +68,7 @@ static bool walk(struct vhost_ring *r, struct vhost_chain *chain, const struct v
 		if (at >= size)
 			return false;
 		d = vhost_desc_read(&table[at]);
+		r->links++;
 		if (d.flags & VRING_DESC_F_INDIRECT) {
 			const struct vring_desc *inner = table == r->desc ? indirect_table(r, &d) : NULL;
 

@@ -21,6 +21,7 @@ static bool read_table(
 	for (unsigned i = 0; i < entries; i++) {
 		struct vhost_packed_desc entry = vhost_packed_read(&table[i]);
 
+		r->links++;
 		if (!vhost_chain_add(r, chain, entry.addr, entry.len, entry.flags, writable))
 			return false;
 	}
@@ -41,6 +42,7 @@ bool vhost_packed_chain(struct vhost_ring *r, struct vhost_place at, bool writab
 		if (given->slots == r->mask + 1u)
 			return false; /* it does not end: everything goes back as one */
 		d = vhost_packed_read(&r->slot[at.slot]);
+		r->links++;
 		at = vhost_packed_after(r, at, 1);
 		given->slots++;
 		given->id = d.id;

@@ -80,7 +80,7 @@ static inline void note(struct vhost_ring *r, struct vhost_given given)
 
 static bool has_room(const struct vhost_ring *r, const struct burst *b)
 {
-	return r->taken < BURST_MAX && burst_has_room(b);
+	return r->taken < BURST_MAX && r->links < VHOST_RX_LINKS && burst_has_room(b);
 }
 
 /* Returns false when the chain breaks the rules: enough of this guest for this turn. */
@@ -107,6 +107,7 @@ void vhost_packed_take(struct port *port, struct worker *w, struct vhost_ring *r
 	unsigned n, max;
 
 	r->taken = 0;
+	r->links = 0;
 	do {
 		struct batch batch;
 

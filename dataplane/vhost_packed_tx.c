@@ -11,8 +11,7 @@
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
 enum {
-	FRAME_CHAINS = 256,		       /* of one frame at most: 64 KB in buffers of about 256 bytes */
-	CHAINS = BURST_MAX + FRAME_CHAINS + 1, /* what was noted before it, and the one too many */
+	CHAINS = BURST_MAX + VHOST_FRAME_CHAINS + 1, /* noted before a frame, by it, and a broken one */
 };
 static_assert(CHAINS >= 2 * BURST_MAX, "frames of a buffer each behind what was noted before");
 
@@ -70,7 +69,7 @@ static inline unsigned look_ahead(struct vhost_ring *r, struct frame *const *fra
 enum outcome { DONE, FULL, BROKEN };
 
 /*
- * `f` into the chains from d->at on. DONE: it was delivered, or dropped and counted, and what it took is in
+ * `f` into the chains from d->at on. DONE: it was delivered, or dropped and counted, and what it used up is in
  * `d`. FULL: there are not enough, and nothing has happened. BROKEN: as DONE, and the ring is not to be
  * trusted further in this turn.
  */
@@ -88,13 +87,19 @@ static __attribute__((noinline)) enum outcome put_long(
 	do {
 		bool good;
 
+		if (d->n - first == VHOST_FRAME_CHAINS || r->links >= VHOST_TX_LINKS) {
+			d->n = first;
+			d->at = start;
+			port_tx_drop(w, port, f, DROP_BUDGET);
+			return DONE;
+		}
 		if (!vhost_packed_offers(vhost_read16(&r->slot[d->at.slot].flags), d->at.wrap)) {
 			d->n = first;
 			d->at = start;
 			return FULL;
 		}
 		good = vhost_packed_chain(r, d->at, true, &chain, &given) && chain.count &&
-		       (hdr || chain.piece[0].len >= skip) && d->n - first < FRAME_CHAINS;
+		       (hdr || chain.piece[0].len >= skip);
 		if (!good) {
 			/* what was begun goes back as holding nothing */
 			for (unsigned i = first; i < d->n; i++)
@@ -151,6 +156,7 @@ uint16_t vhost_packed_put(struct port *port, struct worker *w, struct vhost_ring
 
 	d.n = 0;
 	d.at = vhost_packed_next(r);
+	r->links = 0;
 	while (done < n && outcome == DONE) {
 		unsigned some;
 

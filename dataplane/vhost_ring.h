@@ -32,6 +32,19 @@ enum {
 		VHOST_HDR + FRAME_MAX + HDR_ROOM, /* of a chain that holds one frame, or takes one */
 };
 
+/*
+ * What a guest may have its worker read. The short ways read two descriptors a frame at the most; the long way,
+ * which takes any chain, counts in ring->links and ends after so many, at the end of the chain that it is at.
+ */
+enum {
+	/* that one frame is put into: 64 KB in buffers of 1 KB; drivers' are of 1.5 KB and more, 44 for it */
+	VHOST_FRAME_CHAINS = 64,
+	/* a call of tx: Linux offers 19 descriptors for each frame where it may not merge buffers */
+	VHOST_TX_LINKS = 20 * BURST_MAX,
+	/* a turn of rx: no more than there are spans for */
+	VHOST_RX_LINKS = BURST_SPANS,
+};
+
 /* A region as the data path sees it. */
 struct vhost_range {
 	uint64_t gpa;
@@ -77,6 +90,7 @@ struct vhost_ring {
 	bool ever_signalled;
 	bool armed;
 	uint16_t taken;	     /* chains borrowed by rx and not yet given back */
+	uint32_t links;	     /* descriptors that this turn's rx, or this call of tx, has read the long way */
 	uint16_t since_mark; /* packed: slots given back since the mark was left (vhost_resume.h) */
 	struct vhost_packed_region *tracked; /* packed; NULL: its front-end keeps none (vhost_inflight.h) */
 	rte_spinlock_t lock;		     /* tx, when there are several workers */

@@ -92,11 +92,14 @@ static void take(struct port *port, struct worker *w, struct vhost_ring *r, stru
 	vhost_ring_prefetch_used(r, n);
 	for (i = 0; i < n; i++)
 		look(r, &hot, &batch, i, want);
+	r->links = 0;
 	for (i = 0; i < n && burst_has_room(b); i++) {
-		if (likely(batch.data[i] != NULL))
+		if (likely(batch.data[i] != NULL)) {
 			vhost_take_piece(port, w, r, b, batch.hdr[i], batch.data[i], batch.len[i], want);
-		else
+		} else {
 			chain_take(port, w, r, b, batch.head[i]);
+			n = r->links < VHOST_RX_LINKS ? n : i + 1;
+		}
 		vhost_ring_use(r, i, batch.head[i], 0);
 	}
 	r->next_avail += i;

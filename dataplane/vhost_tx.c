@@ -20,7 +20,7 @@ static void void_chains(struct vhost_ring *r, uint16_t first, uint16_t n)
 
 /*
  * The long way: `f` into the chains from the `first`th on, at most `room` of them. Returns how many chains it
- * used up (0 when it dropped the frame without touching one), or -1 when there are not enough.
+ * used up (0 when it dropped the frame and they are still to fill), or -1 when there are not enough.
  */
 static __attribute__((noinline)) int put_chains(struct port *port, struct worker *w, struct vhost_ring *r,
 	const struct frame *f, uint16_t first, uint16_t room)
@@ -34,6 +34,10 @@ static __attribute__((noinline)) int put_chains(struct port *port, struct worker
 	do {
 		uint16_t head;
 
+		if (n == VHOST_FRAME_CHAINS || r->links >= VHOST_TX_LINKS) {
+			port_tx_drop(w, port, f, DROP_BUDGET);
+			return 0;
+		}
 		if (n == room)
 			return -1;
 		head = vhost_ring_head(r, first + n);
@@ -112,6 +116,7 @@ static uint16_t put(struct port *port, struct worker *w, struct vhost_ring *r, s
 		return 0;
 	}
 	vhost_ring_prefetch_used(r, n);
+	r->links = 0;
 	while (done < n && used < room) {
 		uint16_t m = n - done < room - used ? n - done : room - used;
 		int chains = 1;

@@ -271,6 +271,34 @@ static void a_chain_without_end_goes_back_as_one(void **state)
 	expect_well(p);
 }
 
+/* Pieces that make no spans, since the header copy takes them or the frame is refused: they end the turn too. */
+static void descriptors_of_a_turn_are_bounded(void **state)
+{
+	static const uint32_t lens[] = {HDR_COPY - 12, FRAME_MIN - 1};
+	struct packed_rig *p = *state;
+	struct packed_link link[VHOST_LINKS];
+	uint16_t id;
+	uint32_t len;
+
+	p->rx.ring->mask = 4 * RIG_SIZE - 1;
+	for (unsigned k = 0; k < 2; k++) {
+		const unsigned n = rig_place(p->rig, RIG_DATA, lens[k], 5), chains = 4 * RIG_SIZE / n;
+
+		for (unsigned i = 0; i < n; i++)
+			link[i] = (struct packed_link){RIG_DATA + i, 1};
+		for (unsigned i = 0; i < chains; i++)
+			packed_offer(&p->rx, link, n, (uint16_t)i);
+		for (unsigned back = 0, turns = 0; back < chains; turns++) {
+			assert_true(turns < chains);
+			rig_rx(p->rig);
+			assert_in_range(p->rx.ring->links, 1, VHOST_RX_LINKS + VHOST_LINKS - 1);
+			rig_complete(p->rig);
+			while (packed_take(&p->rx, n, &id, &len))
+				assert_int_equal(id, back++);
+		}
+	}
+}
+
 static void the_guest_is_notified_as_it_wishes(void **state)
 {
 	struct packed_rig *p = *state;
@@ -349,6 +377,7 @@ int main(void)
 		T(a_chain_longer_than_any_frame_is_counted_and_given_back),
 		T(the_last_span_of_a_burst),
 		T(a_chain_without_end_goes_back_as_one),
+		T(descriptors_of_a_turn_are_bounded),
 		T(the_guest_is_notified_as_it_wishes),
 		T(it_asks_to_be_kicked_only_when_told_to),
 		T(a_mad_guest),

@@ -233,6 +233,34 @@ static void the_last_span_of_a_burst(void **state)
 		assert_int_equal(((const uint8_t *)&rig->w.segments)[i], 0xc5);
 }
 
+/* Pieces that make no spans, since the header copy takes them or the frame is refused: they end the turn too. */
+static void descriptors_of_a_turn_are_bounded(void **state)
+{
+	static const uint32_t lens[] = {HDR_COPY - 12, FRAME_MIN - 1};
+	const unsigned chains = RIG_SIZE / 2;
+	struct rig *rig = *state;
+	uint64_t table = RIG_DATA + 65536;
+
+	for (unsigned k = 0; k < 2; k++) {
+		uint16_t base = rig_used(&rig->rx);
+		uint32_t len = rig_place(rig, RIG_DATA, lens[k], 5);
+		unsigned n = rig_link((struct vring_desc *)rig_at(rig, table), 0, RIG_DATA, len, 1),
+			 turns = 0;
+
+		rig_desc(&rig->rx, 0, table, n * 16, INDIRECT, 0);
+		for (unsigned i = 0; i < chains; i++)
+			rig_offer(&rig->rx, 0);
+		for (; (uint16_t)(rig_used(&rig->rx) - base) < chains; turns++) {
+			rig_rx(rig);
+			assert_in_range(rig->rx.ring->links, 1, VHOST_RX_LINKS + VHOST_LINKS - 1);
+			rig_complete(rig);
+		}
+		assert_true(turns >= chains * n / (VHOST_RX_LINKS + VHOST_LINKS));
+	}
+	assert_int_equal(rig_drops(rig, DROP_MALFORMED), chains);
+	assert_int_equal(rig_all_drops(rig), chains);
+}
+
 static void ring_taken_back_in_mid_turn_is_still_completed(void **state)
 {
 	struct rig *rig = *state;
@@ -283,6 +311,7 @@ int main(void)
 		T(a_turn_is_bounded),
 		T(spans_of_a_turn_are_bounded),
 		T(the_last_span_of_a_burst),
+		T(descriptors_of_a_turn_are_bounded),
 		T(rarp_is_sent_for_the_guest),
 		T(ring_taken_back_in_mid_turn_is_still_completed),
 	};

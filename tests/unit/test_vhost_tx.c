@@ -336,6 +336,77 @@ static void wrong_buffer_in_mid_frame(void **state)
 	assert_int_equal(rig_drops(rig, DROP_BAD_RING), 1);
 }
 
+/* The whole of a larger ring: chains of `links` descriptors, the first of `size` bytes and the others of one. */
+static void offer_crumbs(struct rig *rig, unsigned links, uint32_t size)
+{
+	const unsigned n = 4 * RIG_SIZE;
+
+	rig->tx.ring->mask = (uint16_t)(n - 1);
+	for (unsigned i = 0; i < n; i++) {
+		bool first = i % links == 0, last = i % links == links - 1;
+
+		rig_desc(&rig->tx, i, RIG_DATA + (uint64_t)i * 64, first ? size : 1,
+			last ? WRITE : WRITE | NEXT, (uint16_t)(i + 1));
+		if (first && i + links <= n)
+			rig->tx.avail->ring[rig->tx.avail->idx++ % n] = (uint16_t)i;
+	}
+}
+
+/* 64 buffers are as many as a frame gets; one that needs more costs 64 and is dropped, the buffers stay. */
+static void a_frame_takes_so_many_buffers_at_the_most(void **state)
+{
+	const uint32_t fits = VHOST_FRAME_CHAINS * 64 - VHOST_HDR;
+	struct rig *rig = *state;
+
+	offer_crumbs(rig, 1, 64);
+	make(0, fits + 1, 64);
+	make(1, fits, 64);
+	make(2, 52, 64);
+	assert_int_equal(send(rig, 3), 3);
+	assert_int_equal(rig_drops(rig, DROP_BUDGET), 1);
+	assert_int_equal(rig_all_drops(rig), 1);
+	assert_int_equal(rig->tx.ring->links, 2 * VHOST_FRAME_CHAINS);
+	assert_int_equal(rig_used(&rig->tx), VHOST_FRAME_CHAINS + 1);
+	assert_int_equal(hdr_at(rig, RIG_DATA)->num_buffers, VHOST_FRAME_CHAINS);
+	assert_int_equal(rig->tx.used->ring[0].len, 64);
+	assert_memory_equal(rig_at(rig, RIG_DATA + VHOST_HDR), payload[1], 64 - VHOST_HDR);
+	assert_memory_equal(rig_at(rig, RIG_DATA + VHOST_FRAME_CHAINS * 64 + VHOST_HDR), payload[2], 52);
+}
+
+/* Whatever the shape of its buffers, a guest has no more of them read for a burst of large frames. */
+static void what_a_burst_reads_is_bounded(void **state)
+{
+	static const unsigned links[] = {1, 2, 16, FRAME_SPANS + 1};
+
+	for (unsigned k = 0; k < sizeof(links) / sizeof(links[0]); k++) {
+		struct rig *rig = rig_new();
+
+		offer_crumbs(rig, links[k], VHOST_HDR);
+		for (unsigned i = 0; i < BURST_MAX; i++)
+			make(i, FRAME_MAX, 64);
+		/* those that find no buffer are left to the caller, who drops them */
+		assert_in_range(send(rig, BURST_MAX), 0, BURST_MAX);
+		assert_in_range(rig->tx.ring->links, 1, VHOST_TX_LINKS + VHOST_LINKS - 1);
+		assert_int_equal(rig_used(&rig->tx), 0);
+		assert_int_equal(rig_drops(rig, DROP_BUDGET), rig_all_drops(rig));
+		rig_free(rig);
+	}
+}
+
+/* Once that is used up, frames that need no such reading still arrive. */
+static void a_burst_over_its_bound_drops_no_more_than_it_must(void **state)
+{
+	struct rig *rig = *state;
+
+	offer_crumbs(rig, 1, 100);
+	for (unsigned i = 0; i < BURST_MAX; i++)
+		make(i, i % 2 ? 60 : FRAME_MAX, 64);
+	assert_int_equal(send(rig, BURST_MAX), BURST_MAX);
+	assert_int_equal(rig_drops(rig, DROP_BUDGET), BURST_MAX / 2);
+	assert_int_equal(rig_used(&rig->tx), BURST_MAX / 2);
+	assert_int_equal(rig->tx.ring->links, VHOST_TX_LINKS);
+}
+
 static void index_that_jumps(void **state)
 {
 	struct rig *rig = *state;
@@ -437,6 +508,9 @@ int main(void)
 		T(notified_once_a_call),
 		cmocka_unit_test(wrong_buffers_cost_one_frame),
 		T(wrong_buffer_in_mid_frame),
+		T(a_frame_takes_so_many_buffers_at_the_most),
+		cmocka_unit_test(what_a_burst_reads_is_bounded),
+		T(a_burst_over_its_bound_drops_no_more_than_it_must),
 		T(index_that_jumps),
 		T(ring_taken_back),
 		T(anything_arrives_whole),
