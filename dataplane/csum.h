@@ -42,6 +42,24 @@ static inline uint16_t csum_load(const uint8_t *field)
 	return sum;
 }
 
+/** What changing `from` to `to` adds to a sum. */
+static inline uint32_t csum_change16(uint16_t from, uint16_t to)
+{
+	return (uint16_t)~from + (uint32_t)to;
+}
+
+static inline uint32_t csum_change32(uint32_t from, uint32_t to)
+{
+	return csum_change16((uint16_t)from, (uint16_t)to) +
+	       csum_change16((uint16_t)(from >> 16), (uint16_t)(to >> 16));
+}
+
+/** Brings a checksum field up to date with what changed (RFC 1624, equation 3). */
+static inline void csum_update(uint8_t *field, uint32_t change)
+{
+	csum_store(field, (uint16_t)~csum_fold((uint16_t)~csum_load(field) + (uint64_t)change));
+}
+
 /** The checksum field that makes a packet with this sum right. Never 0, which would mean "none" in UDP. */
 static inline uint16_t csum_field(uint64_t sum)
 {

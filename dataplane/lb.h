@@ -13,7 +13,7 @@
 #include "dataplane/maglev.h"
 #include "dataplane/worker.h"
 
-enum { MAX_SERVICES = 4096 };
+enum { MAX_SERVICES = 4096, LB_FRAGMENTS = 1024 };
 
 /* A service: immutable, replaced as a whole. Workers reach it through a view. */
 struct service {
@@ -60,6 +60,8 @@ struct lb {
 	struct conn_table *conns;
 	struct backend_table *backends;
 	_Atomic(uint32_t) spill_s[MAX_NETS]; /* when a connection did not fit into the table last; 0: never */
+	_Atomic(uint64_t)
+		fragment[LB_FRAGMENTS]; /* service_fragment.c: half of a datagram's hash, and when */
 	/* control only */
 	struct service *service[MAX_SERVICES];
 	struct lb_view *view[MAX_NETS]; /* the ones in use */

@@ -9,23 +9,6 @@
 
 enum { IP_CSUM = 10, IP_SOURCE = 12, TCP_CSUM = 16, UDP_CSUM = 6 };
 
-/* What changing `from` to `to` adds to a sum. */
-static inline uint32_t change16(uint16_t from, uint16_t to)
-{
-	return (uint16_t)~from + (uint32_t)to;
-}
-
-static inline uint32_t change32(uint32_t from, uint32_t to)
-{
-	return change16((uint16_t)from, (uint16_t)to) +
-	       change16((uint16_t)(from >> 16), (uint16_t)(to >> 16));
-}
-
-static inline void update(uint8_t *field, uint32_t change)
-{
-	csum_store(field, (uint16_t)~csum_fold((uint16_t)~csum_load(field) + (uint64_t)change));
-}
-
 static void update_l4(struct frame *f, uint8_t *l4, uint32_t address_change, uint32_t port_change)
 {
 	bool udp = f->ip_proto == IPPROTO_UDP;
@@ -37,7 +20,7 @@ static void update_l4(struct frame *f, uint8_t *l4, uint32_t address_change, uin
 	}
 	if (udp && csum_load(field) == 0)
 		return;
-	update(field, address_change + port_change);
+	csum_update(field, address_change + port_change);
 	if (udp && csum_load(field) == 0)
 		csum_store(field, 0xffff);
 }
@@ -50,11 +33,11 @@ static void rewrite(struct frame *f, enum nat_end end, uint32_t ip, uint16_t por
 	uint16_t old_port = csum_load(port_field);
 
 	memcpy(&old_ip, address_field, sizeof(old_ip));
-	address_change = change32(old_ip, ip);
+	address_change = csum_change32(old_ip, ip);
 	memcpy(address_field, &ip, sizeof(ip));
 	csum_store(port_field, port);
-	update(l3 + IP_CSUM, address_change);
-	update_l4(f, l4, address_change, change16(old_port, port));
+	csum_update(l3 + IP_CSUM, address_change);
+	update_l4(f, l4, address_change, csum_change16(old_port, port));
 }
 
 /* Of the end in the Ethernet header, where the destination comes first. */

@@ -7,6 +7,10 @@
  * answer is recognised without an entry: it is one if its forward packet would have come to this backend. As
  * that may also take a packet of a direct conversation with the backend for an answer, it is done only for
  * SPILL_S after a connection did not fit.
+ *
+ * Fragments are not translated. To a vip they are dropped. Of a backend's, the first fragment has the ports, so that
+ * it is told apart whether it is an answer through a vip, which is dropped with its later fragments, or of a direct
+ * conversation, which goes on.
  */
 #include <netinet/in.h>
 
@@ -16,6 +20,8 @@
 #include "dataplane/nat.h"
 #include "dataplane/parse.h"
 #include "dataplane/service.h"
+#include "dataplane/service_fragment.h"
+#include "dataplane/service_icmp.h"
 
 enum {
 	TCP_FLAGS = 13, /* offset */
@@ -45,6 +51,11 @@ struct work {
 	struct item item[BURST_MAX];
 	struct conn_key key[BURST_MAX];
 	uint64_t hash[BURST_MAX];
+	unsigned nfragment;
+	struct fragment {
+		struct frame *f;
+		const struct lb_view *view;
+	} fragment[BURST_MAX]; /* of backends */
 };
 
 enum l4 {
@@ -69,10 +80,9 @@ static enum l4 find_l4(struct frame *f)
 	return f->l4_off && f->l4_off + need <= f->hdr_len ? L4_PORTS : L4_CUT;
 }
 
-static void add_item(struct work *work, struct frame *f, const struct lb_view *view, enum conn_dir dir)
+static void read_item(struct item *it, struct frame *f, const struct lb_view *view, const uint8_t *l4)
 {
-	const uint8_t *ip = frame_data(f) + f->l3_off, *l4 = frame_data(f) + f->l4_off;
-	struct item *it = &work->item[work->n];
+	const uint8_t *ip = frame_data(f) + f->l3_off;
 
 	it->f = f;
 	it->view = view;
@@ -80,30 +90,61 @@ static void add_item(struct work *work, struct frame *f, const struct lb_view *v
 	it->dst = load_ip4(ip + 16);
 	memcpy(&it->src_port, l4, 2);
 	memcpy(&it->dst_port, l4 + 2, 2);
-	it->tcp = f->ip_proto == IPPROTO_TCP ? l4[TCP_FLAGS] : TCP_ACK;
+	it->tcp = TCP_ACK;
 	it->moved = false;
-	work->key[work->n++] =
-		conn_key(dir, f->net, f->ip_proto, it->src, it->dst, it->src_port, it->dst_port);
 }
 
-static void pick(struct work *work, struct frame *f, const struct lb_view *view)
+static struct conn_key item_key(const struct item *it, enum conn_dir dir)
+{
+	return conn_key(dir, it->f->net, it->f->ip_proto, it->src, it->dst, it->src_port, it->dst_port);
+}
+
+static void add_item(struct work *work, struct frame *f, const struct lb_view *view, enum conn_dir dir)
+{
+	const uint8_t *l4 = frame_data(f) + f->l4_off;
+	struct item *it = &work->item[work->n];
+
+	read_item(it, f, view, l4);
+	if (f->ip_proto == IPPROTO_TCP)
+		it->tcp = l4[TCP_FLAGS];
+	work->key[work->n++] = item_key(it, dir);
+}
+
+/* Everything that is sent to a vip comes here. */
+static void pick_for_vip(struct worker *w, struct work *work, struct frame *f, const struct lb_view *view)
+{
+	enum l4 l4 = find_l4(f);
+
+	if (l4 == L4_PORTS)
+		add_item(work, f, view, CONN_FORWARD);
+	else if (f->ip_proto == IPPROTO_ICMP)
+		service_icmp_to_vip(w, f);
+	else
+		frame_drop(f, l4 == L4_FRAGMENT ? DROP_FRAGMENT
+			      : l4 == L4_CUT	? DROP_MALFORMED
+						: DROP_VIP_MISS);
+}
+
+static void pick_of_backend(struct work *work, struct frame *f, const struct lb_view *view)
+{
+	enum l4 l4 = find_l4(f);
+
+	if (l4 == L4_PORTS)
+		add_item(work, f, view, CONN_REPLY);
+	else if (l4 == L4_FRAGMENT)
+		work->fragment[work->nfragment++] = (struct fragment){f, view};
+}
+
+static void pick(struct worker *w, struct work *work, struct frame *f, const struct lb_view *view)
 {
 	const uint8_t *data = frame_data(f), *ip = data + f->l3_off;
-	enum l4 l4;
 
-	if (mac_equal(data, dp_router_mac) && f->src_vtep == VTEP_NONE &&
-		lb_is_vip(view, load_ip4(ip + 16))) {
-		l4 = find_l4(f);
-		if (l4 == L4_PORTS)
-			add_item(work, f, view, CONN_FORWARD);
-		else
-			frame_drop(f, l4 == L4_FRAGMENT ? DROP_FRAGMENT
-				      : l4 == L4_CUT	? DROP_MALFORMED
-							: DROP_VIP_MISS);
-		return;
-	}
-	if (lb_filter_has(&view->sources, load_ip4(ip + 12)) && find_l4(f) == L4_PORTS)
-		add_item(work, f, view, CONN_REPLY);
+	if (mac_equal(data, dp_router_mac) && f->src_vtep == VTEP_NONE && lb_is_vip(view, load_ip4(ip + 16)))
+		pick_for_vip(w, work, f, view);
+	else if (__builtin_expect(f->ip_proto == IPPROTO_ICMP, 0))
+		service_icmp_to_client(w, f);
+	else if (lb_filter_has(&view->sources, load_ip4(ip + 12)))
+		pick_of_backend(work, f, view);
 }
 
 static void pick_all(struct worker *w, struct burst *b, struct work *work)
@@ -127,7 +168,7 @@ static void pick_all(struct worker *w, struct burst *b, struct work *work)
 		if (__builtin_expect(!f->parsed, 0)) /* the view is newer than the frame */
 			parse_frame(f);
 		if (f->ethertype == ETHERTYPE_IP4 && f->l3_off)
-			pick(work, f, view);
+			pick(w, work, f, view);
 	}
 }
 
@@ -354,22 +395,62 @@ static void count_answer(struct worker *w, const struct item *it, uint16_t id)
 		w->backend_answers[id].answered++;
 }
 
+/* Is the packet an answer through a vip? Its connection has it counted then. */
+static inline bool is_answer(struct worker *w, const struct item *it, const struct conn_key *key,
+	uint64_t hash, struct conn_hit *hit)
+{
+	if (!conn_find(w->dp->lb->conns, key, hash, it->guess, hit))
+		return spilled(w, it, hit);
+	if (__builtin_expect(flags_of(w, hit->end.owner) & BACKEND_GONE, 0))
+		return false;
+	if (__builtin_expect(conn_packet(hit, side_flags(it, CONN_REPLY), w->now_s, it->f->len), 0))
+		count_answer(w, it, hit->end.owner);
+	return true;
+}
+
 static void reply(struct worker *w, struct item *it, const struct conn_key *key, uint64_t hash)
 {
 	struct frame *f = it->f;
 	struct conn_hit hit;
 
-	if (conn_find(w->dp->lb->conns, key, hash, it->guess, &hit)) {
-		if (__builtin_expect(flags_of(w, hit.end.owner) & BACKEND_GONE, 0))
-			return;
-		if (__builtin_expect(conn_packet(&hit, side_flags(it, CONN_REPLY), w->now_s, f->len), 0))
-			count_answer(w, it, hit.end.owner);
-	} else if (!spilled(w, it, &hit)) {
+	if (!is_answer(w, it, key, hash, &hit))
 		return;
-	}
 	nat_rewrite(f, NAT_SOURCE, dp_router_mac, hit.end.ip, hit.end.port);
 	w->backend_stats[hit.end.owner].packets++;
 	w->backend_stats[hit.end.owner].bytes += f->len;
+}
+
+/* Is the first fragment one of an answer through a vip? One without room for ports, which no honest host makes, is. */
+static bool is_first_of_answer(struct worker *w, struct frame *f, const struct lb_view *view)
+{
+	const uint8_t *ip = frame_data(f) + f->l3_off;
+	uint16_t header = (ip[0] & 15) * 4, l4 = f->l3_off + header;
+	struct item it = {.guess = CONN_NONE};
+	struct conn_key key;
+	struct conn_hit hit;
+	uint64_t hash;
+
+	if (load16(ip + 2) < header + 4)
+		return true;
+	frame_pull(f, l4 + 4);
+	read_item(&it, f, view, frame_data(f) + l4);
+	key = item_key(&it, CONN_REPLY);
+	conn_hash(w->dp->lb->conns, &key, &hash, 1);
+	return is_answer(w, &it, &key, hash, &hit);
+}
+
+static void backend_fragment(struct worker *w, struct frame *f, const struct lb_view *view)
+{
+	bool drops;
+
+	if (service_fragment_is_first(f)) {
+		drops = is_first_of_answer(w, f, view);
+		service_fragment_note(w, f, drops);
+	} else {
+		drops = service_fragment_noted(w, f);
+	}
+	if (drops)
+		frame_drop(f, DROP_FRAGMENT);
 }
 
 void service_stage(struct worker *w, struct burst *b)
@@ -378,7 +459,10 @@ void service_stage(struct worker *w, struct burst *b)
 	struct work work;
 
 	work.n = 0;
+	work.nfragment = 0;
 	pick_all(w, b, &work);
+	for (unsigned i = 0; i < work.nfragment; i++)
+		backend_fragment(w, work.fragment[i].f, work.fragment[i].view);
 	if (__builtin_expect(work.n == 0, 1))
 		return;
 	conn_hash(t, work.key, work.hash, work.n);

@@ -45,7 +45,8 @@
 	X(NO_BACKEND, "no-backend", "the service has no healthy backend")                                    \
 	X(HAIRPIN, "hairpin", "the only backend is the client itself")                                       \
 	X(CLASH, "clash", "the client's port is in use towards every backend tried, through another vip")    \
-	X(VIP_MISS, "vip-miss", "sent to a vip on a port or protocol without a service")                     \
+	X(VIP_MISS, "vip-miss",                                                                              \
+		"sent to a vip on a port or protocol without a service, or an error about no connection")    \
 	X(FRAGMENT, "fragment", "an IP fragment to or from a service, which has no ports to look at")        \
 	X(ROUTER, "router", "sent to the router MAC, and no gateway here takes it")
 

@@ -1,0 +1,73 @@
+"""What is neither TCP nor UDP in one piece, through a vip: ICMP errors find the one they are for, fragments go nowhere."""
+
+import socket
+
+import pytest
+
+from rig import traffic, wait
+from rig.frames import Wire
+
+VIP = "10.1.0.100"
+
+
+@pytest.fixture
+def web(sluiced, container):
+    """The daemon with network "web", a client and a backend."""
+    sluiced.rpc("network.add", name="web", mode="bridge", subnet="10.1.0.0/24", gateway="10.1.0.1")
+    return sluiced, container(sluiced, "web", "client", "10.1.0.5"), container(sluiced, "web", "server", "10.1.0.11")
+
+
+def add_service(sluiced, protocol, port, to):
+    sluiced.ctl("service", "add", "api", "--network", "web", "--vip", VIP, "--port", str(port), "--protocol", protocol)
+    sluiced.ctl("backend", "add", "api", f"10.1.0.11:{to}")
+
+
+def test_fragmented_answers_do_not_reach_the_client(web, stack):
+    sluiced, client, server = web
+    stack.enter_context(traffic.udp_server(server, 5353, "x" * 4000))
+    add_service(sluiced, "udp", 53, 5353)
+    wire = stack.enter_context(Wire(client))
+    assert len(traffic.udp_ask(client, server.ip, 5353, timeout_s=20)) == 4006  # directly, in fragments
+    wire.waiting(lambda frame: True)
+    dropped = sluiced.drops("fragment")
+    with pytest.raises(TimeoutError):
+        traffic.udp_ask(client, VIP, 53, timeout_s=1)
+    wait.until(lambda: sluiced.drops("fragment") >= dropped + 3, "the answer's fragments are counted")
+    assert not wire.waiting(lambda frame: frame[12:14] == b"\x08\x00" and frame[23] == 17)
+    assert len(traffic.udp_ask(client, server.ip, 5353, timeout_s=20)) == 4006
+
+
+def test_a_closed_port_is_heard_of(web):
+    sluiced, client, server = web
+    add_service(sluiced, "udp", 53, 5353)
+    with client.socket(kind=socket.SOCK_DGRAM) as sock:
+        sock.settimeout(20)
+        sock.connect((VIP, 53))
+        sock.send(b"anybody?")
+        with pytest.raises(ConnectionRefusedError):
+            sock.recv(100)
+
+
+def route_by(container, far, near):
+    """Namespace `far` lies behind `container`, on a link that carries 1300 bytes out and more in; `near` knows the way."""
+    container.run("ip", "link", "add", "far0", "mtu", "1300", "type", "veth", "peer", "name", "eth0", "netns", far.name)
+    container.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
+    for ns, interface, address in ((container, "far0", "10.9.0.1/24"), (far, "eth0", "10.9.0.2/24")):
+        ns.run("ip", "addr", "add", address, "dev", interface)
+        ns.run("ip", "link", "set", interface, "up")
+    far.run("ip", "link", "set", "eth0", "mtu", "1500")
+    far.run("ip", "route", "add", "default", "via", "10.9.0.1")
+    near.run("ip", "route", "add", "10.9.0.0/24", "via", container.ip)
+
+
+def test_a_backend_finds_the_mtu_of_the_way_to_a_client(web, container, netns):
+    """A client behind a router of its own: "fragmentation needed" comes to the vip, which sent the packet."""
+    sluiced, _, server = web
+    router, far = container(sluiced, "web", "router", "10.1.0.6"), netns("far")
+    route_by(router, far, server)
+    text = "a long page " * 20000
+    traffic.http_server(server, 8080, text)
+    add_service(sluiced, "tcp", 80, 8080)
+    assert traffic.http_get(far, VIP, 80, timeout_s=30) == text
+    assert "mtu 1300" in server.run("ip", "route", "get", "10.9.0.2").stdout
+    assert sluiced.drops("vip-miss") == 0
