@@ -359,15 +359,40 @@ static void flood_vtep(struct worker *w, struct burst *b, uint16_t id, struct fr
 	}
 }
 
-/* Spends the turn's budget on n frames to one more receiver; what it does not cover is dropped. */
+/*
+ * Spends the ingress port's budget for this turn on n frames to one more receiver; what it does not cover is
+ * dropped. By ingress port, so that one guest's broadcasts never cost another guest's.
+ */
 static unsigned spend(struct worker *w, struct burst *b, struct frame **frames, unsigned n)
 {
-	unsigned covered = n < w->flood_left ? n : w->flood_left;
+	struct flood_budget *budget = &w->flood[b->in->id < MAX_PORTS ? b->in->id : MAX_PORTS];
+	unsigned covered;
 
-	w->flood_left -= covered;
+	if (budget->turn != w->turn)
+		*budget = (struct flood_budget){w->turn, FLOOD_BUDGET};
+	covered = n < budget->left ? n : budget->left;
+	budget->left -= covered;
 	for (unsigned i = covered; i < n; i++)
 		port_drop(w, b->in, frames[i]->net, DROP_FLOOD_BUDGET);
 	return covered;
+}
+
+/* Floods to port `id`. One that is down costs the sender nothing of its budget. */
+static void flood_to_port(struct worker *w, struct burst *b, uint16_t id, struct frame **frames, unsigned n)
+{
+	const struct port *port = dp_get_port(w->dp, id);
+	bool up = port && atomic_load_explicit(&port->up, memory_order_relaxed);
+
+	flood_port(w, b, id, frames, up ? spend(w, b, frames, n) : n);
+}
+
+/* The same through vtep `id`, by its uplink. */
+static void flood_to_vtep(struct worker *w, struct burst *b, uint16_t id, struct frame **frames, unsigned n)
+{
+	const struct port *uplink = uplink_of(w, dp_get_vtep(w->dp, id));
+	bool up = uplink && atomic_load_explicit(&uplink->up, memory_order_relaxed);
+
+	flood_vtep(w, b, id, frames, up ? spend(w, b, frames, n) : n);
 }
 
 /* Floods n frames of one network: from the same borrowed payload to every receiver. */
@@ -382,11 +407,11 @@ static void flood(
 		if (net->port[i] == b->in->id)
 			continue;
 		receivers++;
-		flood_port(w, b, net->port[i], frames, spend(w, b, frames, n));
+		flood_to_port(w, b, net->port[i], frames, n);
 	}
 	/* last: sending through a tunnel completes checksums, which receivers above may have been spared */
 	for (unsigned i = 0; i < nvtep; i++)
-		flood_vtep(w, b, net->vtep[i], frames, spend(w, b, frames, n));
+		flood_to_vtep(w, b, net->vtep[i], frames, n);
 	if (!receivers)
 		for (unsigned i = 0; i < n; i++)
 			port_drop(w, b->in, frames[i]->net, DROP_NO_RECEIVER);

@@ -18,10 +18,7 @@
 #include "dataplane/train.h"
 #include "dataplane/vhost_notify.h"
 
-enum {
-	FLOOD_BUDGET = 2048, /* copies a turn */
-	IDLE_US = 50,	     /* adaptive: sleep when nothing has come for this long */
-};
+enum { IDLE_US = 50 }; /* adaptive: sleep when nothing has come for this long */
 
 static size_t stats_bytes(void)
 {
@@ -149,7 +146,7 @@ unsigned worker_turn(struct worker *w)
 		w->now_s++;
 		w->next_second += rte_get_tsc_hz();
 	}
-	w->flood_left = FLOOD_BUDGET;
+	w->turn++;
 	frames = polling_turn(w, now);
 	exchange_send_injected(w);
 	if (frames)

@@ -18,7 +18,13 @@ enum {
 	MAX_VTEPS = 4096,
 	MAX_BACKENDS = 16384,
 	MAX_WORKERS = 64,
+	FLOOD_BUDGET = 2048,		/* flood copies of the frames of one port in one turn of a worker */
 	SCRATCH_BYTES = 16 * 66 * 1024, /* read buffers for one turn of a port without buffers of its own */
+};
+
+/* What is left of FLOOD_BUDGET for one ingress port, good in turn `turn` only. */
+struct flood_budget {
+	uint32_t turn, left;
 };
 
 struct account;
@@ -36,7 +42,7 @@ struct worker {
 	int core;
 	uint32_t now_s;		       /* coarse clock, seconds since the start, the same on every worker */
 	uint64_t next_second;	       /* TSC at which now_s changes */
-	uint32_t flood_left;	       /* flood copies left in this turn */
+	uint32_t turn;		       /* counts its turns */
 	struct port_stats *port_stats; /* [MAX_PORTS], touched lazily */
 	struct net_stats *net_stats;   /* [MAX_NETS] */
 	struct backend_stats *backend_stats;	 /* [MAX_BACKENDS] */
@@ -53,6 +59,7 @@ struct worker {
 	_Atomic(bool) stop;
 	int wake_fd; /* eventfd: ends a sleep */
 	struct exchange *punt, *inject;
+	struct flood_budget flood[MAX_PORTS + 1]; /* by ingress port; the last: what control injects */
 };
 
 /** Counts one dropped copy at `port`: at an uplink under network `net` when that is known. */

@@ -174,7 +174,7 @@ static void measure(enum way way, uint32_t pairs)
 	memset(best, 0xff, sizeof(best));
 	for (uint32_t n = 0; n < pairs; n++)
 		for (unsigned side = 0; side < 2; side++) { /* learn them all first */
-			w->flood_left = 2048;
+			w->turn++;
 			fill(&w->burst, port[side], side, 1, &random);
 			for (unsigned i = 0; i < BURST_MAX; i++)
 				put_mac(frame_data(&w->burst.frame[i]) +

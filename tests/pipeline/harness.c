@@ -200,7 +200,7 @@ void harness_run(struct dp *dp)
 	struct worker *w = dp->worker[0];
 	struct burst *b = &w->burst;
 
-	w->flood_left = 2048;
+	w->turn++;
 	w->port_stats[b->in->id].rx_packets += b->count;
 	w->port_stats[b->in->id].rx_bytes += b->bytes;
 	pipeline_run(w, b);

@@ -93,7 +93,7 @@ static void drain(uint16_t id)
 {
 	struct worker *w = dp->worker[0];
 
-	w->flood_left = 10000;
+	w->turn++;
 	while (worker_serve(w, dp_get_port(dp, id), 0) > 0)
 		continue;
 }

@@ -84,7 +84,7 @@ static void turn(void)
 	static unsigned turns;
 	struct worker *w = dp->worker[0];
 
-	w->flood_left = 2048;
+	w->turn++;
 	worker_serve(w, dp_get_port(dp, uplink), 0);
 	worker_serve(w, dp_get_port(dp, port), 0);
 	if (++turns % 64 == 0) /* the neighbour's answer, timers */
