@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/random.h>
 
 #include "dataplane/mem.h"
 
@@ -28,6 +29,12 @@ int fdb_open(uint32_t entries, struct fdb **out)
 		free(fdb);
 		return -ENOMEM;
 	}
+	if (getrandom(fdb->secret, sizeof(fdb->secret), 0) != sizeof(fdb->secret)) {
+		fdb_close(fdb);
+		return -EIO;
+	}
+	fdb->secret[1] |= 1;
+	fdb->secret[3] |= 1;
 	*out = fdb;
 	return 0;
 }
@@ -62,9 +69,64 @@ static bool fill(struct fdb_bucket *bucket, uint64_t key, uint64_t value)
 	return false;
 }
 
+/* Empties a slot if it still holds what the caller saw. */
+static bool empty_slot(struct fdb_bucket *bucket, int way, uint64_t key, uint64_t value)
+{
+	uint64_t expect = key;
+
+	if (!atomic_compare_exchange_strong(&bucket->key[way], &expect, KEY_BUSY))
+		return false;
+	if (atomic_load(&bucket->value[way]) != value) { /* refreshed meanwhile */
+		atomic_store(&bucket->key[way], key);
+		return false;
+	}
+	atomic_store_explicit(&bucket->value[way], FDB_NONE, memory_order_relaxed);
+	atomic_store_explicit(&bucket->key[way], 0, memory_order_release);
+	return true;
+}
+
+/* The other bucket that a key of `bucket` may lie in. */
+static struct fdb_bucket *other_bucket(struct fdb *fdb, const struct fdb_bucket *bucket, uint64_t key)
+{
+	uint32_t hash = fdb_hash(fdb, key);
+	struct fdb_bucket *first = fdb_first(fdb, hash);
+
+	return first == bucket ? fdb_second(fdb, hash) : first;
+}
+
+/*
+ * Makes room in a full bucket: moves one of its entries to that one's other bucket. It is there twice for a
+ * moment, so that readers find it; who reads the first bucket before and the second after misses it once.
+ */
+static bool make_room(struct fdb *fdb, struct fdb_bucket *bucket)
+{
+	for (int way = 0; way < FDB_WAYS; way++) {
+		uint64_t key = atomic_load_explicit(&bucket->key[way], memory_order_acquire);
+		uint64_t value = atomic_load_explicit(&bucket->value[way], memory_order_acquire);
+		struct fdb_bucket *other;
+		int copy;
+
+		if (key == 0 || key == KEY_BUSY || value == FDB_NONE)
+			continue;
+		other = other_bucket(fdb, bucket, key);
+		if (other == bucket || !fill(other, key, value))
+			continue;
+		if (empty_slot(bucket, way, key, value))
+			return true;
+		copy = fdb_way(other, key); /* refreshed meanwhile: it stays where it was */
+		if (copy >= 0)
+			empty_slot(other, copy, key, atomic_load(&other->value[copy]));
+	}
+	return false;
+}
+
 static bool insert(struct fdb *fdb, uint64_t key, uint32_t hash, uint64_t value)
 {
-	return fill(fdb_first(fdb, hash), key, value) || fill(fdb_second(fdb, hash), key, value);
+	struct fdb_bucket *first = fdb_first(fdb, hash), *second = fdb_second(fdb, hash);
+
+	return fill(first, key, value) || fill(second, key, value) ||
+	       (make_room(fdb, first) && fill(first, key, value)) ||
+	       (make_room(fdb, second) && fill(second, key, value));
 }
 
 /* The slot of `key` in either bucket, NULL: not there. */
@@ -82,7 +144,7 @@ static struct fdb_bucket *find(const struct fdb *fdb, uint64_t key, uint32_t has
 
 bool fdb_learn(struct fdb *fdb, uint64_t key, uint16_t target, uint8_t flags, uint16_t now, uint16_t gen)
 {
-	uint32_t hash = fdb_hash(key);
+	uint32_t hash = fdb_hash(fdb, key);
 	uint64_t fresh = value_of(hash, flags, gen, now, target), old;
 	int way;
 	struct fdb_bucket *bucket = find(fdb, key, hash, &way);
@@ -97,22 +159,6 @@ bool fdb_learn(struct fdb *fdb, uint64_t key, uint16_t target, uint8_t flags, ui
 	return true;
 }
 
-/* Empties a slot if it still holds what the caller saw. */
-static bool empty_slot(struct fdb_bucket *bucket, int way, uint64_t key, uint64_t value)
-{
-	uint64_t expect = key;
-
-	if (!atomic_compare_exchange_strong(&bucket->key[way], &expect, KEY_BUSY))
-		return false;
-	if (atomic_load(&bucket->value[way]) != value) { /* refreshed meanwhile */
-		atomic_store(&bucket->key[way], key);
-		return false;
-	}
-	atomic_store_explicit(&bucket->value[way], FDB_NONE, memory_order_relaxed);
-	atomic_store_explicit(&bucket->key[way], 0, memory_order_release);
-	return true;
-}
-
 /*
  * Is slot `way` of `bucket` one that no look-up finds, because another slot holds its key before it? A static
  * entry is kept: when it comes second, the other one goes.
@@ -120,7 +166,7 @@ static bool empty_slot(struct fdb_bucket *bucket, int way, uint64_t key, uint64_
 static bool shadowed(struct fdb *fdb, const struct fdb_bucket *bucket, int way, uint64_t key, uint64_t value)
 {
 	int first_way;
-	struct fdb_bucket *first = find(fdb, key, fdb_hash(key), &first_way);
+	struct fdb_bucket *first = find(fdb, key, fdb_hash(fdb, key), &first_way);
 	uint64_t other;
 
 	if (!first || (first == bucket && first_way == way))
@@ -135,7 +181,7 @@ static bool shadowed(struct fdb *fdb, const struct fdb_bucket *bucket, int way, 
 
 int fdb_remove(struct fdb *fdb, uint64_t key)
 {
-	uint32_t hash = fdb_hash(key);
+	uint32_t hash = fdb_hash(fdb, key);
 	int way, rc = -ENOENT;
 	struct fdb_bucket *bucket;
 
@@ -148,7 +194,7 @@ int fdb_remove(struct fdb *fdb, uint64_t key)
 
 int fdb_add_static(struct fdb *fdb, uint64_t key, uint16_t target, uint8_t flags)
 {
-	uint32_t hash = fdb_hash(key);
+	uint32_t hash = fdb_hash(fdb, key);
 	uint64_t fresh = value_of(hash, flags | FDB_STATIC, 0, 0, target), old;
 	int way;
 	struct fdb_bucket *bucket = find(fdb, key, hash, &way);

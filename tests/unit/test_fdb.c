@@ -70,7 +70,7 @@ static void test_static_stays(void **state)
 /* What two workers that learn one MAC at the same instant may leave behind. */
 static void put_second_copy(struct fdb *fdb, uint64_t key, uint64_t value)
 {
-	struct fdb_bucket *bucket = fdb_first(fdb, fdb_hash(key));
+	struct fdb_bucket *bucket = fdb_first(fdb, fdb_hash(fdb, key));
 
 	assert_int_equal(fdb_way(bucket, key), 0); /* before it */
 	atomic_store(&bucket->value[1], value);
@@ -86,7 +86,7 @@ static bool count_entry(void *arg, uint64_t key, uint64_t value)
 static void test_a_second_copy_is_never_shown(void **state)
 {
 	struct fdb *fdb = table(64);
-	struct fdb_bucket *bucket = fdb_first(fdb, fdb_hash(key_of(1)));
+	struct fdb_bucket *bucket = fdb_first(fdb, fdb_hash(fdb, key_of(1)));
 	unsigned shown = 0;
 	uint64_t value;
 
@@ -120,6 +120,72 @@ static void test_full_refuses_and_keeps(void **state)
 	for (uint32_t i = 0; i < capacity * 2; i++)
 		found += fdb_lookup(fdb, key_of(i)) != FDB_NONE;
 	assert_int_equal(found, learned);
+	fdb_close(fdb);
+}
+
+/* Keys of which each has the first bucket of key_of(0), as an attacker who knew the secret would find them. */
+static void find_colliding(const struct fdb *fdb, uint64_t *keys, unsigned n)
+{
+	const struct fdb_bucket *bucket = fdb_first(fdb, fdb_hash(fdb, key_of(0)));
+	unsigned found = 0;
+
+	for (uint32_t i = 1; found < n; i++)
+		if (fdb_first(fdb, fdb_hash(fdb, key_of(i))) == bucket)
+			keys[found++] = key_of(i);
+}
+
+/*
+ * 64 keys of one bucket of 512, under another secret: a good hash leaves 64/512 of them in one with key 0, each
+ * independently. Eight or more happens once in 10^12 tables.
+ */
+static void test_what_collides_does_not_under_another_secret(void **state)
+{
+	enum { COLLIDING = 64, TABLES = 50 };
+	struct fdb *fdb = table(1024), *other;
+	uint64_t keys[COLLIDING];
+
+	assert_int_equal(fdb_buckets(fdb), 512);
+	find_colliding(fdb, keys, COLLIDING);
+	for (unsigned t = 0; t < TABLES; t++) {
+		const struct fdb_bucket *bucket;
+		unsigned still = 0, pairs = 0;
+
+		other = table(1024);
+		bucket = fdb_first(other, fdb_hash(other, key_of(0)));
+		for (unsigned i = 0; i < COLLIDING; i++)
+			still += fdb_first(other, fdb_hash(other, keys[i])) == bucket;
+		assert_in_range(still, 0, 7);
+		for (unsigned i = 1; i < COLLIDING; i++)
+			pairs += fdb_first(other, fdb_hash(other, keys[i])) ==
+				 fdb_first(other, fdb_hash(other, keys[i - 1]));
+		assert_in_range(pairs, 0, 7);
+		fdb_close(other);
+	}
+	fdb_close(fdb);
+}
+
+/* Differences that collide for one pair of keys are no help with another pair, under the same secret. */
+static void test_a_difference_that_collides_once_does_not_again(void **state)
+{
+	enum { COLLIDING = 64, BASES = 8 };
+	struct fdb *fdb = table(1024);
+	uint64_t keys[COLLIDING];
+
+	find_colliding(fdb, keys, COLLIDING);
+	for (uint32_t base = 1; base <= BASES; base++) {
+		uint64_t from = key_of(base * 1000003u);
+		unsigned by_xor = 0, by_sum = 0;
+
+		for (unsigned i = 0; i < COLLIDING; i++) {
+			uint64_t xored = from ^ keys[i] ^ key_of(0), summed = from + (keys[i] - key_of(0));
+
+			by_xor += fdb_first(fdb, fdb_hash(fdb, xored)) == fdb_first(fdb, fdb_hash(fdb, from));
+			by_sum +=
+				fdb_first(fdb, fdb_hash(fdb, summed)) == fdb_first(fdb, fdb_hash(fdb, from));
+		}
+		assert_in_range(by_xor, 0, 7);
+		assert_in_range(by_sum, 0, 7);
+	}
 	fdb_close(fdb);
 }
 
@@ -193,6 +259,8 @@ int main(void)
 		cmocka_unit_test(test_static_stays),
 		cmocka_unit_test(test_a_second_copy_is_never_shown),
 		cmocka_unit_test(test_full_refuses_and_keeps),
+		cmocka_unit_test(test_what_collides_does_not_under_another_secret),
+		cmocka_unit_test(test_a_difference_that_collides_once_does_not_again),
 		cmocka_unit_test(test_scan_removes),
 		cmocka_unit_test(test_race),
 	};
