@@ -20,6 +20,7 @@
 #include "control/rpc.h"
 #include "control/serve.h"
 #include "control/state.h"
+#include "control/state_dir.h"
 #include "dataplane/dataplane.h"
 
 #define DEFAULT_CONFIG "/etc/sluice/sluice.json"
@@ -30,7 +31,7 @@ enum { EXIT_USAGE = 2, FILES_WANTED = 65536 };
 
 struct options {
 	const char *config, *socket, *state;
-	bool config_given, no_huge, check_only;
+	bool config_given, no_huge, check_only, repair;
 };
 
 struct daemon {
@@ -55,6 +56,8 @@ static void print_help(FILE *to)
 		"  --state DIR       where objects made by the API are kept (" DEFAULT_STATE ")\n"
 		"  --no-huge         do without huge pages\n"
 		"  --log-level L     error, warning, notice, info or debug (info)\n"
+		"  --repair          keep what is sound of damaged files in DIR, put the rest aside, and "
+		"end\n"
 		"  --check-config    check the configuration, touch nothing, and end\n"
 		"  --version         print the version\n"
 		"  --help            print this\n");
@@ -79,6 +82,7 @@ static struct options parse(int argc, char **argv)
 		{"state", required_argument, NULL, 'd'},
 		{"no-huge", no_argument, NULL, 'n'},
 		{"log-level", required_argument, NULL, 'l'},
+		{"repair", no_argument, NULL, 'r'},
 		{"check-config", no_argument, NULL, 'k'},
 		{"version", no_argument, NULL, 'v'},
 		{"help", no_argument, NULL, 'h'},
@@ -104,6 +108,9 @@ static struct options parse(int argc, char **argv)
 			break;
 		case 'l':
 			set_level(optarg);
+			break;
+		case 'r':
+			o.repair = true;
 			break;
 		case 'k':
 			o.check_only = true;
@@ -290,6 +297,8 @@ int main(int argc, char **argv)
 
 	if (!d.options.check_only) /* a check that is cut short has not passed */
 		ending_at_once(dp_abandon);
+	if (d.options.repair)
+		return state_dir_repair(d.options.state) < 0 ? 1 : 0;
 	if (config_load(d.options.config, !d.options.config_given, &d.config, &err) < 0) {
 		fail(err.text);
 		return 1;

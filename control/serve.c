@@ -10,6 +10,7 @@
 #include "control/metrics.h"
 #include "control/model.h"
 #include "control/params.h"
+#include "control/state_dir.h"
 #include "registry/dns.h"
 #include "registry/http.h"
 
@@ -86,15 +87,15 @@ static int open_http(struct serve *serve, struct event_base *base, struct regist
 		return 0;
 	for (size_t i = 0; i < json_array_size(list) && i < HTTP_HOSTS; i++)
 		hosts[config.nhosts++] = json_string_value(json_array_get(list, i));
-	if ((size_t)snprintf(store, sizeof(store), "%s/registry.log", dir) >= sizeof(store))
-		return api_fail(err, API_INVALID, "state", "path too long");
+	if (state_dir_path(dir, STATE_DIR_REGISTRY, store, sizeof(store), err) < 0)
+		return -1;
 	rc = http_open(&config, &serve->http, &why);
 	if (rc == -EADDRINUSE && !listen) {
 		log_line(LOG_WARNING, "control.http: %s: no HTTP API", why.text);
 		return 0;
 	}
-	if (rc < 0)
-		return api_fail(err, API_INTERNAL, "control.http", "%s", why.text);
+	if (rc < 0) /* of a damaged file: nothing that the configuration could mend */
+		return api_fail(err, API_INTERNAL, rc == -EBADMSG ? NULL : "control.http", "%s", why.text);
 	serve->metrics.http = serve->http;
 	if (http_page(serve->http, "/metrics", METRICS_TYPE, metrics_write, &serve->metrics) < 0)
 		return api_fail(err, API_INTERNAL, NULL, "out of memory");

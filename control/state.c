@@ -1,13 +1,9 @@
 #include "control/state.h"
 
 #include <errno.h>
-#include <event2/event.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "control/backend_run.h"
@@ -16,115 +12,29 @@
 #include "control/methods.h"
 #include "control/model.h"
 #include "control/sections.h"
+#include "control/state_dir.h"
+#include "registry/journal.h"
+#include "registry/registry.h"
 
-enum { STATE_VERSION = 1, STATE_PATH = 512, RETRY_S = 1 };
+enum { STATE_PATH = 512 };
+
+/* Before the key of a call that was refused at the last start. */
+#define ASIDE "aside "
+
+enum { KEY = SECTION_ID + 16 };
 
 struct state {
-	char path[STATE_PATH];
 	int dir;       /* locked: one daemon to a directory */
 	json_t *calls; /* {method, params} that hold now, by key_of, those about one object in their order */
-	json_t *aside; /* list of those refused at the last start: kept for the next */
-	struct event *timer;
+	json_t *refused; /* those that were refused at this start and are kept for the next, by key_of */
+	struct journal *journal; /* the same, those refused under ASIDE and their key */
 	struct model *model;
-	bool failing; /* the last save did: said once */
 };
-
-static int write_all(const char *path, const char *text)
-{
-	size_t len = strlen(text);
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), rc = 0;
-
-	if (fd < 0)
-		return -errno;
-	while (len && !rc) {
-		ssize_t n = write(fd, text, len);
-
-		if (n < 0 && errno != EINTR)
-			rc = -errno;
-		else if (n > 0) {
-			text += n;
-			len -= (size_t)n;
-		}
-	}
-	if (!rc && fsync(fd) < 0)
-		rc = -errno;
-	close(fd);
-	return rc;
-}
-
-static json_t *calls_list(const json_t *calls)
-{
-	json_t *list = json_array(), *call;
-	const char *key;
-
-	json_object_foreach ((json_t *)calls, key, call)
-		json_array_append(list, call);
-	return list;
-}
-
-static int write_state(const struct state *state)
-{
-	json_t *root = json_pack("{s:i, s:o, s:O}", "version", STATE_VERSION, "calls",
-		calls_list(state->calls), "aside", state->aside);
-	char *text = root ? json_dumps(root, JSON_INDENT(1)) : NULL, temp[STATE_PATH + 8];
-	int rc = text ? 0 : -ENOMEM;
-
-	snprintf(temp, sizeof(temp), "%s.new", state->path);
-	if (!rc)
-		rc = write_all(temp, text);
-	if (!rc && (rename(temp, state->path) < 0 || fsync(state->dir) < 0))
-		rc = -errno;
-	free(text);
-	json_decref(root);
-	return rc;
-}
-
-static void save(struct state *state)
-{
-	static const struct timeval again = {.tv_sec = RETRY_S};
-	int rc = write_state(state);
-
-	if (rc && !state->failing)
-		log_line(LOG_ERR, "state: %s: %s; changes would be lost with the daemon", state->path,
-			strerror(-rc));
-	if (!rc && state->failing)
-		log_line(LOG_NOTICE, "state: %s is written again", state->path);
-	state->failing = rc != 0;
-	if (rc)
-		evtimer_add(state->timer, &again);
-}
-
-static void on_timer(evutil_socket_t fd, short what, void *arg)
-{
-	save(arg);
-}
-
-/* 1 when there is a file, 0 when not, -errno. */
-static int load(struct state *state, json_t **root, struct api_err *err)
-{
-	json_error_t why;
-
-	*root = json_load_file(state->path, 0, &why);
-	if (!*root && access(state->path, F_OK) < 0)
-		return 0;
-	if (!*root) {
-		api_fail(err, API_INVALID, NULL, "%s:%d: %s", state->path, why.line, why.text);
-		return -EINVAL;
-	}
-	if (json_integer_value(json_object_get(*root, "version")) != STATE_VERSION) {
-		api_fail(err, API_UNSUPPORTED, NULL, "%s: of another version of the daemon", state->path);
-		json_decref(*root);
-		return -ENOTSUP;
-	}
-	return 1;
-}
 
 static const struct section *section_of_call(const char *method)
 {
 	return method ? section_of(method, strcspn(method, ".")) : NULL;
 }
-
-enum { KEY = SECTION_ID + 8 };
 
 /* What a call is found by: the object that it makes, or that it drains. */
 static void key_of(const struct section *section, const char *method, const json_t *params, char key[KEY])
@@ -135,13 +45,35 @@ static void key_of(const struct section *section, const char *method, const json
 	snprintf(key, KEY, "%s%s", strcmp(method, "backend.drain") == 0 ? "drain " : "", id);
 }
 
+/* In the journal, as text. */
+static void write_call(struct state *state, const char *prefix, const char *key, const json_t *call)
+{
+	char *text = json_dumps(call, JSON_COMPACT), whole[KEY + sizeof(ASIDE)];
+
+	snprintf(whole, sizeof(whole), "%s%s", prefix, key);
+	if (text)
+		journal_put(state->journal, whole, text);
+	free(text);
+}
+
+static void keep_call(struct state *state, const char *key, json_t *call)
+{
+	json_object_set_new(state->calls, key, call);
+	write_call(state, "", key, call);
+}
+
 static void keep(struct state *state, const struct section *section, const char *method, const json_t *params)
 {
 	char key[KEY];
 
 	key_of(section, method, params, key);
-	json_object_set_new(state->calls, key,
-		json_pack("{s:s, s:o}", "method", method, "params", json_deep_copy(params)));
+	keep_call(state, key, json_pack("{s:s, s:o}", "method", method, "params", json_deep_copy(params)));
+}
+
+static void forget_key(struct state *state, const char *key)
+{
+	json_object_del(state->calls, key);
+	journal_put(state->journal, key, NULL);
 }
 
 static void forget(
@@ -150,24 +82,27 @@ static void forget(
 	char key[KEY];
 
 	key_of(section, method, params, key);
-	json_object_del(state->calls, key);
+	forget_key(state, key);
+}
+
+static void forget_refused(struct state *state, const char *key)
+{
+	char whole[KEY + sizeof(ASIDE)];
+
+	snprintf(whole, sizeof(whole), ASIDE "%s", key);
+	json_object_del(state->refused, key);
+	journal_put(state->journal, whole, NULL);
 }
 
 /* The object is there anew, or gone on purpose: an older one of its name must not come back. */
 static void forget_aside(struct state *state, const struct section *section, const json_t *params)
 {
-	char id[SECTION_ID], other[SECTION_ID];
+	char key[KEY];
 
-	section_id(section, params, id);
-	for (size_t i = json_array_size(state->aside); i-- > 0;) {
-		const json_t *call = json_array_get(state->aside, i);
-
-		if (section_of_call(json_string_value(json_object_get(call, "method"))) != section)
-			continue;
-		section_id(section, json_object_get(call, "params"), other);
-		if (strcmp(id, other) == 0)
-			json_array_remove(state->aside, i);
-	}
+	key_of(section, "", params, key);
+	forget_refused(state, key);
+	key_of(section, "backend.drain", params, key);
+	forget_refused(state, key);
 }
 
 /* A service's deletion takes its backends along. */
@@ -183,17 +118,26 @@ static void forget_backends(struct state *state, const char *service)
 			json_string_value(json_object_get(json_object_get(call, "params"), "service"));
 
 		if (of && strcmp(of, service) == 0)
-			json_object_del(state->calls, key);
+			forget_key(state, key);
 	}
 }
 
-/* The parameters of the call that made the object, NULL when the API did not. */
+/* The call that made the object, NULL when the API did not. */
 static json_t *made_by(struct state *state, const struct section *section, const json_t *params)
 {
 	char id[SECTION_ID];
 
 	section_id(section, params, id);
-	return json_object_get(json_object_get(state->calls, id), "params");
+	return json_object_get(state->calls, id);
+}
+
+static void change(struct state *state, const struct section *section, json_t *made, const json_t *params)
+{
+	char id[SECTION_ID];
+
+	section_id(section, params, id);
+	json_object_update(json_object_get(made, "params"), (json_t *)params);
+	write_call(state, "", id, made);
 }
 
 static void record(
@@ -214,7 +158,7 @@ static void record(
 	} else if (!made) {
 		return; /* of another source: the change ends with the daemon */
 	} else if (strcmp(verb, "set") == 0) {
-		json_object_update(made, (json_t *)params);
+		change(state, section, made, params);
 	} else if (strcmp(verb, "drain") == 0) {
 		keep(state, section, method, params);
 	} else {
@@ -224,7 +168,6 @@ static void record(
 
 static void on_change(void *arg, const char *method, const char *source, const json_t *params)
 {
-	static const struct timeval delay = {.tv_usec = STATE_DELAY_MS * 1000};
 	struct state *state = arg;
 	const struct section *section = section_of_call(method);
 	bool removes = strstr(method, ".del") != NULL;
@@ -232,8 +175,6 @@ static void on_change(void *arg, const char *method, const char *source, const j
 	if (!section || (strcmp(source, "api") != 0 && !removes))
 		return;
 	record(state, section, method, params);
-	if (!evtimer_pending(state->timer, NULL))
-		evtimer_add(state->timer, &delay);
 }
 
 static bool replay_call(
@@ -252,25 +193,38 @@ static bool replay_call(
 	return true;
 }
 
+static void keep_for_next(struct state *state, const char *key, json_t *call, const char *why)
+{
+	const char *name = json_string_value(json_object_get(call, "method"));
+
+	log_line(LOG_WARNING, "state: %s was refused and is kept for the next start: %s", name ? name : "?",
+		why);
+	json_object_set(state->refused, key, call);
+	write_call(state, ASIDE, key, call);
+}
+
 /* The calls about objects of one section (NULL: about nothing known), in their order. */
 static void replay_section(struct state *state, const struct section *section, const json_t *calls)
 {
 	struct backend_run run = {state->model, false};
 	struct api_err why;
+	const char *key;
 	json_t *call;
-	size_t i;
 
 	backend_run_next(&run, section ? section->noun : "");
-	json_array_foreach ((json_t *)calls, i, call) {
-		const char *name = json_string_value(json_object_get(call, "method"));
-
+	json_object_foreach ((json_t *)calls, key, call) {
 		if (ending_asked())
 			break;
-		if (section_of_call(name) != section || replay_call(state, section, call, &why))
+		if (section_of_call(json_string_value(json_object_get(call, "method"))) != section)
 			continue;
-		log_about(LOG_WARNING, why.text, "state: %s was refused and is kept for the next start: %s",
-			name ? name : "?", why.text);
-		json_array_append(state->aside, call);
+		if (replay_call(state, section, call, &why)) {
+			forget_refused(state, key);
+			continue;
+		}
+		if (ending_asked()) /* which may be why it was refused */
+			break;
+		journal_put(state->journal, key, NULL);
+		keep_for_next(state, key, call, why.text);
 	}
 	backend_run_end(&run);
 }
@@ -283,34 +237,75 @@ static void replay(struct state *state, const json_t *calls)
 	replay_section(state, NULL, calls);
 }
 
-static int open_dir(struct state *state, const char *dir, struct api_err *err)
-{
-	int rc = 0;
+/* What the journal holds, before any of it is done again. */
+struct restored {
+	json_t *calls, *aside;
+};
 
-	if ((size_t)snprintf(state->path, sizeof(state->path), "%s/state.json", dir) >= sizeof(state->path)) {
-		api_fail(err, API_INVALID, "state", "path too long");
-		return -ENAMETOOLONG;
+static void restore(void *arg, const char *key, const char *value)
+{
+	struct restored *restored = arg;
+	size_t prefix = strncmp(key, ASIDE, strlen(ASIDE)) == 0 ? strlen(ASIDE) : 0;
+	json_t *call = json_loads(value, 0, NULL);
+
+	if (call)
+		json_object_set_new(prefix ? restored->aside : restored->calls, key + prefix, call);
+	else
+		log_line(LOG_WARNING, "state: %s is not readable", key);
+}
+
+static int read_all(struct state *state)
+{
+	struct restored restored = {json_object(), json_object()};
+	int rc = restored.calls && restored.aside ? 0 : -ENOMEM;
+
+	if (!rc) {
+		journal_restore(state->journal, restore, &restored);
+		replay(state, restored.calls);
+		replay(state, restored.aside);
 	}
-	if (mkdir(dir, 0700) < 0 && errno != EEXIST)
-		rc = -errno;
+	json_decref(restored.calls);
+	json_decref(restored.aside);
+	return rc;
+}
+
+/* Earlier versions kept everything in one JSON document. */
+static int refuse_old(const char *dir, struct api_err *err)
+{
+	char path[STATE_PATH];
+	int rc = state_dir_path(dir, "state.json", path, sizeof(path), err);
+
+	if (!rc && access(path, F_OK) == 0) {
+		api_fail(err, API_UNSUPPORTED, NULL,
+			"%s: is of an older version, which is not read: remove it", path);
+		rc = -ENOTSUP;
+	}
+	return rc;
+}
+
+static int open_journal(struct state *state, struct event_base *base, const char *dir, struct api_err *err)
+{
+	struct reg_err why;
+	char path[STATE_PATH];
+	int rc = refuse_old(dir, err);
+
 	if (!rc)
-		state->dir = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (!rc && (state->dir < 0 || flock(state->dir, LOCK_EX | LOCK_NB) < 0))
-		rc = -errno;
+		rc = state_dir_path(dir, STATE_DIR_OBJECTS, path, sizeof(path), err);
 	if (rc)
-		api_fail(err, API_INTERNAL, "state", "%s: %s", dir,
-			rc == -EWOULDBLOCK ? "another sluiced uses it" : strerror(-rc));
+		return rc;
+	rc = journal_open(base, path, model_registry(state->model), &state->journal, &why);
+	if (rc)
+		api_fail(err, API_INTERNAL, NULL, "%s", why.text);
 	return rc;
 }
 
 static void state_free(struct state *state)
 {
-	if (state->timer)
-		event_free(state->timer);
+	journal_close(state->journal);
 	if (state->dir >= 0)
 		close(state->dir);
 	json_decref(state->calls);
-	json_decref(state->aside);
+	json_decref(state->refused);
 	free(state);
 }
 
@@ -318,25 +313,25 @@ int state_open(struct event_base *base, const char *dir, struct model *model, st
 	struct api_err *err)
 {
 	struct state *state = calloc(1, sizeof(*state));
-	json_t *root = NULL;
-	int rc;
+	int rc = 0;
 
 	api_fail(err, API_INTERNAL, NULL, "out of memory");
 	if (!state)
 		return -ENOMEM;
-	*state = (struct state){.dir = -1, .model = model, .calls = json_object(), .aside = json_array()};
-	state->timer = evtimer_new(base, on_timer, state);
-	rc = state->timer && state->calls && state->aside ? open_dir(state, dir, err) : -ENOMEM;
+	*state = (struct state){.dir = -1, .model = model, .calls = json_object(), .refused = json_object()};
+	if (!state->calls || !state->refused)
+		rc = -ENOMEM;
 	if (!rc)
-		rc = load(state, &root, err);
+		rc = state->dir = state_dir_open(dir, true, err);
+	if (rc >= 0)
+		rc = open_journal(state, base, dir, err);
+	if (!rc)
+		rc = read_all(state);
 	if (rc < 0) {
 		state_free(state);
 		return rc;
 	}
-	replay(state, json_object_get(root, "calls"));
-	replay(state, json_object_get(root, "aside"));
-	json_decref(root);
-	if (ending_asked()) { /* perhaps before all was made: the file stays as it is */
+	if (ending_asked()) { /* perhaps before all was made */
 		state_free(state);
 		return -EINTR;
 	}
@@ -350,7 +345,5 @@ void state_close(struct state *state)
 	if (!state)
 		return;
 	model_on_change(state->model, NULL, NULL);
-	if (evtimer_pending(state->timer, NULL))
-		save(state);
 	state_free(state);
 }

@@ -1,10 +1,9 @@
 /*
- * state.h: what came by the API, kept across restarts and kill -9 in one file of the state directory. Control
- * thread.
+ * state.h: what came by the API, kept across restarts and kill -9 in a journal (registry/journal.h) in the state
+ * directory. Control thread.
  *
- * The file lists the method calls that make the objects again. It is written whole to a new file
- * that replaces the old one, at most STATE_DELAY_MS after a change, so a crash may lose that much but never
- * tears the file.
+ * It holds the method calls that make the objects again. A change is in the file at most JOURNAL_DELAY_MS later, so
+ * a crash may lose that much.
  */
 #pragma once
 
@@ -12,16 +11,14 @@
 
 #include "control/api.h"
 
-enum { STATE_DELAY_MS = 100 };
-
 struct event_base;
 struct state;
 
 /**
  * Reads the file in `dir` (made when missing, mode 0700), makes its objects again and goes on to record the
  * changes of `model`. A call that is refused now is logged and kept in the file for the next start. -errno
- * with one line in `err` when the directory cannot be used or the file is not ours to read; it is never
- * overwritten then.
+ * with one line in `err` when the directory cannot be used, or the file is damaged or not ours to read; it is
+ * left as it is then.
  */
 int state_open(struct event_base *base, const char *dir, struct model *model, struct state **out,
 	struct api_err *err);

@@ -59,7 +59,7 @@ static void send_reply(struct http_request *rq)
 	http_request_free(rq);
 }
 
-static void on_durable(void *arg)
+static void on_durable(void *arg, int rc)
 {
 	send_reply(arg);
 }

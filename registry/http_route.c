@@ -6,6 +6,7 @@
 
 #include "registry/consul.h"
 #include "registry/http_query.h"
+#include "registry/utf8.h"
 
 static const struct {
 	enum evhttp_cmd_type type;
@@ -105,11 +106,27 @@ static void tell_verbs(struct http_request *rq, unsigned allowed)
 		http_reply_text(rq, 405, "method not allowed: want %s", text);
 }
 
+/* What goes into names, keys and answers must be text that JSON can have, and whole. */
+static bool is_text(const struct http_request *rq)
+{
+	if (strstr(evhttp_request_get_uri(rq->raw), "%00"))
+		return false;
+	for (unsigned i = 0; i < HTTP_ARGS; i++)
+		if (rq->arg[i] && !utf8_is(rq->arg[i]))
+			return false;
+	for (const struct http_pair *pair = rq->query; pair->name; pair++)
+		if (!utf8_is(pair->name) || !utf8_is(pair->value))
+			return false;
+	return true;
+}
+
 static void run(struct http_request *rq, const struct http_route *route)
 {
 	rq->cached = route->cached && http_flag(rq, "cached");
 	if (!route->open && !is_allowed(rq))
 		http_reply_text(rq, 403, "Permission denied: the token is missing or wrong");
+	else if (!is_text(rq))
+		http_fail(rq, 400, "the path or the query is not UTF-8, or has a zero in it");
 	else if (rq->cached && http_flag(rq, "consistent"))
 		http_fail(rq, 400, "Cannot specify ?cached with ?consistent, conflicting semantics.");
 	else if (route->view)

@@ -9,8 +9,10 @@
 #include <sys/queue.h>
 #include <syslog.h>
 
+#include "registry/journal_line.h"
 #include "registry/journal_writer.h"
 #include "registry/table.h"
+#include "registry/utf8.h"
 
 enum {
 	COMPACT_MIN = 1 << 20, /* a smaller file is never written anew */
@@ -26,50 +28,27 @@ struct record {
 
 struct waiter {
 	TAILQ_ENTRY(waiter) link;
-	void (*fn)(void *arg);
+	void (*fn)(void *arg, int rc);
 	void *arg;
 };
 TAILQ_HEAD(waiters, waiter);
-
-struct lines {
-	char *text;
-	size_t len, room;
-};
 
 struct journal {
 	struct registry *reg;
 	struct journal_file file; /* the writer's, while there is one */
 	struct journal_writer *writer;
-	struct record *records; /* in the order of their first put */
-	struct record *next;	/* to be restored */
-	size_t live;		/* bytes of them */
-	struct lines due;	/* not given to the writer yet */
-	bool whole;		/* a line found no memory: all that it holds must be written */
+	struct record *records;	 /* in the order of their first put */
+	struct record *next;	 /* to be restored */
+	size_t live;		 /* bytes of them */
+	struct journal_text due; /* changes that were not given to the writer yet */
+	bool whole;		 /* not those, but all that it holds must be written */
 	bool writing;
-	bool failing;		  /* which has been said */
+	int failing;		  /* what the last try gave, 0 or -errno */
 	struct event *timer;	  /* of the next job */
 	struct waiters waiters;	  /* for what is due, */
 	struct waiters waiting;	  /* and for the job that is being written */
-	struct journal_job again; /* one that failed, if it has text */
+	struct journal_job again; /* one that failed, if it has text: it goes first */
 };
-
-static int append(struct lines *lines, const char *line)
-{
-	size_t n = strlen(line);
-
-	if (lines->len + n > lines->room) {
-		size_t more = 2 * (lines->len + n) + 4096;
-		char *grown = realloc(lines->text, more);
-
-		if (!grown)
-			return -ENOMEM;
-		lines->text = grown;
-		lines->room = more;
-	}
-	memcpy(lines->text + lines->len, line, n);
-	lines->len += n;
-	return 0;
-}
 
 static size_t weight_of(const struct record *record)
 {
@@ -134,15 +113,15 @@ static void save_soon(struct journal *journal)
 }
 
 /* All that it holds, as lines. */
-static int all_lines(const struct journal *journal, struct lines *lines)
+static int all_lines(const struct journal *journal, struct journal_text *lines)
 {
 	int rc = 0;
 
-	*lines = (struct lines){0};
+	*lines = (struct journal_text){0};
 	for (const struct record *r = journal->records; r && !rc; r = r->hh.next) {
-		char *line = journal_line(r->key, r->value);
+		char *line = journal_change(r->key, r->value);
 
-		rc = line ? append(lines, line) : -ENOMEM;
+		rc = line ? journal_text_add(lines, line, strlen(line)) : -ENOMEM;
 		free(line);
 	}
 	if (rc < 0)
@@ -155,7 +134,7 @@ static struct journal_job take_job(struct journal *journal)
 {
 	size_t size = journal_file_size(&journal->file) + journal->due.len;
 	struct journal_job job = journal->again;
-	struct lines lines;
+	struct journal_text lines;
 
 	journal->again = (struct journal_job){0};
 	if (job.text)
@@ -164,7 +143,6 @@ static struct journal_job take_job(struct journal *journal)
 		if (all_lines(journal, &lines) < 0)
 			return job;
 		journal->whole = false;
-		free(journal->due.text);
 		job = (struct journal_job){
 			.text = lines.text ? lines.text : calloc(1, 1), .len = lines.len, .whole = true};
 	} else {
@@ -172,7 +150,7 @@ static struct journal_job take_job(struct journal *journal)
 			.len = journal->due.len,
 			.compact = size > COMPACT_MIN && size > COMPACT_TIMES * journal->live};
 	}
-	journal->due = (struct lines){0};
+	journal->due = (struct journal_text){0};
 	return job;
 }
 
@@ -198,7 +176,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	give(arg);
 }
 
-static void tell_waiters(struct waiters *waiters)
+static void tell_waiters(struct waiters *waiters, int rc)
 {
 	struct waiter *waiter;
 
@@ -208,53 +186,118 @@ static void tell_waiters(struct waiters *waiters)
 		TAILQ_REMOVE(waiters, waiter, link);
 		assert(TAILQ_FIRST(waiters) != waiter);
 		free(waiter);
-		told.fn(told.arg);
+		told.fn(told.arg, rc);
 	}
+}
+
+/* Nothing that waits matters any more: the next job is all that there is. */
+static void want_whole(struct journal *journal)
+{
+	journal->whole = true;
+	free(journal->due.text);
+	journal->due = (struct journal_text){0};
+	free(journal->again.text);
+	journal->again = (struct journal_job){0};
 }
 
 static void say(const struct journal *journal, int level, const char *text)
 {
 	const struct registry_sink *sink = &journal->reg->sink;
-	char line[512];
+	char line[640];
 
 	snprintf(line, sizeof(line), "state: %s: %s", journal->file.path, text);
 	sink->log(sink->ctx, level, "state", line);
 }
 
-static void on_written(void *arg, struct journal_job *job, int rc)
+/* Says it once, until it is otherwise. */
+static void set_failing(struct journal *journal, int rc)
+{
+	const struct registry_sink *sink = &journal->reg->sink;
+	const char *slash = strrchr(journal->file.path, '/');
+	char text[160];
+
+	if (rc == journal->failing)
+		return;
+	if (rc)
+		snprintf(text, sizeof(text),
+			"%s: changes are in effect but not kept, and would be lost with the daemon",
+			strerror(-rc));
+	say(journal, rc ? LOG_ERR : LOG_NOTICE, rc ? text : "is written again, and holds everything");
+	journal->failing = rc;
+	if (sink->kept)
+		sink->kept(sink->ctx, slash ? slash + 1 : journal->file.path, rc ? strerror(-rc) : NULL);
+}
+
+/* What has been put is nowhere but here, and waits for the next try. */
+static void on_failure(struct journal *journal, struct journal_job *job, int rc)
 {
 	static const struct timeval again = {.tv_sec = RETRY_S};
+
+	journal->again = *job;
+	if (rc == -EBADMSG) {
+		say(journal, LOG_ERR, "was damaged since it was written, and is written anew from memory");
+		rc = -EIO;
+		want_whole(journal);
+	}
+	if (journal->whole)
+		want_whole(journal);
+	set_failing(journal, rc);
+	event_add(journal->timer, &again);
+	tell_waiters(&journal->waiting, rc);
+}
+
+static void on_written(void *arg, struct journal_job *job, int rc)
+{
 	struct journal *journal = arg;
 
 	journal->writing = false;
-	if (rc < 0) { /* the file is as it was before */
-		if (!journal->failing)
-			say(journal, LOG_ERR, strerror(-rc));
-		journal->failing = true;
-		journal->again = *job;
-		event_add(journal->timer, &again);
+	if (rc < 0) {
+		on_failure(journal, job, rc);
 		return;
 	}
-	if (journal->failing)
-		say(journal, LOG_NOTICE, "is written again");
-	journal->failing = false;
 	free(job->text);
-	tell_waiters(&journal->waiting);
+	if (!journal->whole)
+		set_failing(journal, 0);
+	tell_waiters(&journal->waiting, 0);
 	if (journal->due.len || journal->whole || !TAILQ_EMPTY(&journal->waiters))
 		save_soon(journal);
+}
+
+/* While the disk takes nothing, what waits for it may not grow without end. */
+static bool is_history(const struct journal *journal)
+{
+	return journal->failing && journal->due.len > COMPACT_MIN && journal->due.len > journal->live;
 }
 
 void journal_put(struct journal *journal, const char *key, const char *value)
 {
 	char *line;
 
-	if (!journal || !hold(journal, key, value))
+	if (!journal)
 		return;
-	line = journal_line(key, value);
-	if (!line || append(&journal->due, line) < 0)
-		journal->whole = true;
-	free(line);
+	if (!utf8_is(key) || (value && !utf8_is(value))) { /* it would keep all others out of the file */
+		say(journal, LOG_ERR, "a change is not UTF-8 and cannot be kept");
+		return;
+	}
+	if (!hold(journal, key, value))
+		return;
+	if (!journal->whole) { /* else it is among all */
+		line = journal_change(key, value);
+		if (!line || journal_text_add(&journal->due, line, strlen(line)) < 0 || is_history(journal))
+			want_whole(journal);
+		free(line);
+	}
 	save_soon(journal);
+}
+
+const char *journal_failing(const struct journal *journal)
+{
+	return journal && journal->failing ? strerror(-journal->failing) : NULL;
+}
+
+size_t journal_waiting(const struct journal *journal)
+{
+	return journal ? journal->due.len + journal->again.len : 0;
 }
 
 const char *journal_get(struct journal *journal, const char *key)
@@ -266,7 +309,7 @@ const char *journal_get(struct journal *journal, const char *key)
 	return record ? record->value : NULL;
 }
 
-int journal_wait(struct journal *journal, void (*fn)(void *arg), void *arg)
+int journal_wait(struct journal *journal, void (*fn)(void *arg, int rc), void *arg)
 {
 	struct waiter *waiter = malloc(sizeof(*waiter));
 
@@ -323,11 +366,23 @@ static void take_line(void *arg, const char *key, const char *value)
 	hold(arg, key, value);
 }
 
+/* What the user is told of a file that cannot be used. */
+static void open_failed(const char *path, int rc, const struct journal_file_err *why, struct reg_err *err)
+{
+	if (rc != -EBADMSG)
+		reg_fail(err, rc, "%s: %s", path, strerror(-rc));
+	else if (why->found == JOURNAL_OTHER)
+		reg_fail(err, rc, "%s: %s: remove it", path, why->why);
+	else
+		reg_fail(err, rc, "%s:%u: damaged: %s; \"sluiced --repair\" keeps what is sound", path,
+			why->line, why->why);
+}
+
 int journal_open(struct event_base *base, const char *path, struct registry *reg, struct journal **out,
 	struct reg_err *err)
 {
 	struct journal *journal = calloc(1, sizeof(*journal));
-	bool torn = false;
+	struct journal_file_err why = {0};
 	int rc;
 
 	reg_fail(err, 0, "out of memory");
@@ -338,13 +393,13 @@ int journal_open(struct event_base *base, const char *path, struct registry *reg
 	TAILQ_INIT(&journal->waiters);
 	TAILQ_INIT(&journal->waiting);
 	journal->timer = event_new(base, -1, 0, on_timer, journal);
-	rc = journal->timer ? journal_file_open(&journal->file, path, take_line, journal, &torn) : -ENOMEM;
-	if (torn)
-		say(journal, LOG_WARNING, "the end is torn, as after a crash, and was cut off");
+	rc = journal->timer ? journal_file_open(&journal->file, path, take_line, journal, &why) : -ENOMEM;
+	if (!rc && why.found == JOURNAL_TORN)
+		say(journal, LOG_INFO, "the end is torn, as after a crash, and was cut off");
 	if (!rc)
 		rc = journal_writer_new(base, &journal->file, on_written, journal, &journal->writer);
 	if (rc < 0) {
-		reg_fail(err, rc, "state: %s: %s", path, strerror(-rc));
+		open_failed(path, rc, &why, err);
 		journal_close(journal);
 		return rc;
 	}
@@ -364,8 +419,12 @@ static void save_rest(struct journal *journal)
 				     : journal_file_append(&journal->file, job.text, job.len);
 
 		free(job.text);
+		if (rc == -EBADMSG && !job.whole) { /* what it holds is still here */
+			want_whole(journal);
+			continue;
+		}
 		if (rc < 0)
-			say(journal, LOG_ERR, strerror(-rc));
+			say(journal, LOG_ERR, "what was not kept is lost");
 		due = rc == 0 && (journal->due.len || journal->whole);
 	}
 }

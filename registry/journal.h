@@ -5,6 +5,9 @@
  * lose that much, and a torn last line is dropped by the next start. When most of the file is history it is
  * written anew beside itself and takes its place. All of that is done by a thread (journal_writer.h): control
  * waits for the disk at the end of the program only.
+ *
+ * A file that anything else happened to is refused (journal_line.h says how that is found). When the disk takes
+ * nothing, changes go on in memory; the registry's sink is told, and each second it is tried again.
  */
 #pragma once
 
@@ -15,7 +18,10 @@ enum { JOURNAL_DELAY_MS = 100 };
 struct event_base;
 struct journal;
 
-/** Reads the file (made when missing, mode 0600). Errors: of opening, reading and writing it, -ENOMEM. */
+/**
+ * Reads the file (made when missing, mode 0600). Errors: of opening, reading and writing it, -ENOMEM; -EBADMSG:
+ * it is damaged or of another version, and was left as it is. `err` names the file, and the line.
+ */
 int journal_open(struct event_base *base, const char *path, struct registry *reg, struct journal **out,
 	struct reg_err *err);
 /** Calls restore for each key, in the order in which they were first put, as one commit. It may put. */
@@ -30,7 +36,16 @@ void journal_put(struct journal *journal, const char *key, const char *value);
 /** The value of the key, borrowed until the next call; NULL: there is none, or no journal. */
 const char *journal_get(struct journal *journal, const char *key);
 
-/** Calls fn once, when all that has been put before is on disk; never before it returns. -ENOMEM. */
-int journal_wait(struct journal *journal, void (*fn)(void *arg), void *arg);
+/** Why what was put last is not on disk although that was tried, NULL: that is not so. */
+const char *journal_failing(const struct journal *journal);
+
+/** Bytes of changes that are not known to be on disk. */
+size_t journal_waiting(const struct journal *journal);
+
+/**
+ * Calls fn once, when all that has been put before is on disk (0), or could not be written (-errno; it is tried
+ * again). Never before it returns. -ENOMEM.
+ */
+int journal_wait(struct journal *journal, void (*fn)(void *arg, int rc), void *arg);
 /** No call with `arg` any more. */
 void journal_forget(struct journal *journal, void *arg);

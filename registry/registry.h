@@ -211,6 +211,9 @@ struct registry_sink {
 	const char *(*home)(void *ctx, uint32_t address);
 	/** Does what is sent to `address` from the host stay in it? May be NULL: then nothing does. */
 	bool (*is_own)(void *ctx, uint32_t address);
+	/** Changes are no longer kept in this file of the state directory, and why; NULL: all of them are again.
+	 * May be NULL. */
+	void (*kept)(void *ctx, const char *file, const char *why);
 };
 
 /** Turns and time-outs of checks are exact to a millisecond. `sink` is copied. Errors: -ENOMEM, -EMFILE. */

@@ -1,6 +1,5 @@
 #include "registry/utf8.h"
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -34,6 +33,19 @@ static size_t length(const uint8_t *at, size_t len)
 		return rows[i].size;
 	}
 	return 0;
+}
+
+bool utf8_is(const char *text)
+{
+	const uint8_t *at = (const uint8_t *)text;
+	size_t left = strlen(text);
+
+	for (size_t size; left; at += size, left -= size) {
+		size = length(at, left);
+		if (size == 0)
+			return false;
+	}
+	return true;
 }
 
 size_t utf8_fits(const char *text, size_t max)

@@ -49,6 +49,9 @@ REFUSED = [
     ("PUT", "agent/maintenance", None, 400, "Missing value for enable"),
     ("PUT", "agent/maintenance?enable=maybe", None, 400, "Missing value for enable"),
     ("GET", "connect/ca/roots", None, 501, "not served by Sluice"),
+    ("PUT", "kv/%ff", b"x", 400, "not UTF-8"),
+    ("PUT", "kv/a%00b", b"x", 400, "not UTF-8, or has a zero"),
+    ("PUT", "agent/maintenance?enable=true&reason=%c0%af", None, 400, "not UTF-8"),
     ("GET", "nosuch", None, 404, "Invalid URL path"),
 ]
 

@@ -93,7 +93,7 @@ def test_the_host_keeps_its_interface_when_the_daemon_is_killed(start, container
     sluiced = start(peer.device)
     c1 = container(sluiced, "web", "c1", "10.1.0.11")
     traffic.wait_ping(c1, "10.1.0.50")
-    saved = sluiced.state / "state.json"
+    saved = sluiced.state / "state.log"
     wait.until(lambda: saved.exists() and "c1" in saved.read_text(), "the container's port is on the disk")
     sluiced.kill()
     wait.until(lambda: not xdp_on(machine, peer.device), "the kernel takes the program off")

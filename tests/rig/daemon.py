@@ -203,8 +203,8 @@ class Daemon:
 
     def wait_kept(self, *names):
         """Waits until the state file has objects of these names; a change is there within 100 ms."""
-        path = self.state / "state.json"
-        wait.until(lambda: path.exists() and all(f'"{name}"' in path.read_text() for name in names),
+        path = self.state / "state.log"
+        wait.until(lambda: path.exists() and all(f'\\"{name}\\"' in path.read_text() for name in names),
                    f"{names} are in the state file")
 
     def fdb(self, network):

@@ -97,6 +97,13 @@ static void on_log(void *ctx, int level, const char *about, const char *line)
 	w->log_lines++;
 }
 
+static void on_kept(void *ctx, const char *file, const char *why)
+{
+	struct world *w = ctx;
+
+	snprintf(w->not_kept, sizeof(w->not_kept), "%s", why ? why : "");
+}
+
 static int on_traffic(
 	void *ctx, const char *service, uint32_t address, uint16_t port, struct reg_traffic *traffic)
 {
@@ -117,8 +124,8 @@ int world_setup(void **state)
 	struct event_config *config = event_config_new();
 	const struct reg_prefix loopback = {.address = htonl(INADDR_LOOPBACK), .len = 8};
 	struct world *w = calloc(1, sizeof(*w));
-	struct registry_sink sink = {
-		w, on_apply, on_socket, on_place, on_reaches, on_port_state, on_log, on_traffic};
+	struct registry_sink sink = {w, on_apply, on_socket, on_place, on_reaches, on_port_state, on_log,
+		on_traffic, .kept = on_kept};
 
 	event_config_set_flag(config, EVENT_BASE_FLAG_PRECISE_TIMER);
 	w->base = event_base_new_with_config(config);

@@ -40,6 +40,7 @@ struct world {
 		struct reg_traffic seen;
 	} traffic[WORLD_TRAFFIC]; /* of the backends at these addresses, the others get none; 0: unused */
 	unsigned asked;		  /* for traffic */
+	char not_kept[64];	  /* why the journal's file takes nothing, "": it does */
 };
 
 /* cmocka fixtures: *state is the struct world */

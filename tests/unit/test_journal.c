@@ -1,4 +1,5 @@
 /* journal.c: what was put is there again, whatever the disk and the program's end did. */
+#include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -18,6 +19,7 @@ static char path[64];
 static struct journal *journal;
 static char restored[4096];
 static unsigned told;
+static int told_rc; /* with the last */
 
 static void on_restore(void *arg, const char *key, const char *value)
 {
@@ -26,9 +28,10 @@ static void on_restore(void *arg, const char *key, const char *value)
 	snprintf(restored + at, sizeof(restored) - at, "%s=%.20s ", key, value);
 }
 
-static void on_disk(void *arg)
+static void on_disk(void *arg, int rc)
 {
 	told++;
+	told_rc = rc;
 }
 
 static void open_it(void)
@@ -57,6 +60,7 @@ static void wait_for_disk(void)
 	for (unsigned i = 0; i < 1000 && told == before; i++)
 		event_base_loop(world->base, EVLOOP_ONCE);
 	assert_int_equal(told, before + 1);
+	assert_int_equal(told_rc, 0);
 }
 
 static off_t size(void)
@@ -71,6 +75,7 @@ static int setup(void **state)
 {
 	strcpy(path, "/tmp/sluice-journal-XXXXXX");
 	close(mkstemp(path));
+	unlink(path);
 	assert_int_equal(world_setup(state), 0);
 	world = *state;
 	open_it();
@@ -100,11 +105,23 @@ static void what_was_put_is_there_again(void **state)
 
 static void a_waiter_is_told_when_it_is_on_disk(void **state)
 {
+	off_t empty = size();
+
 	journal_put(journal, "a", "1");
-	assert_int_equal(size(), 0);
+	assert_int_equal(size(), empty);
 	wait_for_disk();
-	assert_int_equal(size(), strlen("[\"a\",\"1\"]\n"));
+	assert_int_equal(size(), empty + (off_t)strlen("[\"0123456789abcdef\",2,\"a\",\"1\"]\n"));
 	wait_for_disk(); /* also when there is nothing to write */
+}
+
+/* Text that no JSON can have keeps nothing else from the disk. */
+static void what_is_no_text_is_left_out(void **state)
+{
+	journal_put(journal, "kv/\xff", "1");
+	journal_put(journal, "a", "\xc0\xaf");
+	journal_put(journal, "b", "2");
+	wait_for_disk();
+	assert_string_equal(reopen(), "b=2 ");
 }
 
 static void a_torn_end_is_cut_off(void **state)
@@ -115,7 +132,7 @@ static void a_torn_end_is_cut_off(void **state)
 	journal_put(journal, "b", "2");
 	reopen();
 	fd = open(path, O_WRONLY | O_APPEND);
-	assert_int_equal(write(fd, "[\"c\",\"thr", 9), 9);
+	assert_int_equal(write(fd, "[\"01234567", 10), 10);
 	close(fd);
 	assert_string_equal(reopen(), "a=1 b=2 ");
 	journal_put(journal, "d", "4");
@@ -142,29 +159,69 @@ static void history_is_taken_away(void **state)
 	assert_true(size() < 2 << 20);
 }
 
-/* A disk that is full: nothing is lost, and what waits is told when there is room again. */
+static struct rlimit before;
+
+/* No file may grow over `bytes`: the nearest to a full disk that a process can do to itself. */
+static void let_files_grow_to(rlim_t bytes)
+{
+	struct rlimit limit = {bytes, before.rlim_max};
+
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static void wait_until_told(int rc)
+{
+	told = 0;
+	assert_int_equal(journal_wait(journal, on_disk, NULL), 0);
+	for (unsigned i = 0; i < 1000 && !told; i++)
+		event_base_loop(world->base, EVLOOP_ONCE);
+	assert_int_equal(told, 1);
+	assert_int_equal(told_rc, rc);
+}
+
+/* A disk that is full: who waits is told so, nothing is lost, and there is room again without a new start. */
 static void a_full_disk_is_tried_again(void **state)
 {
-	struct rlimit before, none;
-
 	signal(SIGXFSZ, SIG_IGN);
 	journal_put(journal, "a", "1");
 	wait_for_disk();
 	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
-	none = (struct rlimit){(rlim_t)size() + 4, before.rlim_max}; /* not even a line fits */
-	assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+	let_files_grow_to((rlim_t)size() + 4); /* not even a line fits */
 	journal_put(journal, "b", "2");
-	told = 0;
-	assert_int_equal(journal_wait(journal, on_disk, NULL), 0);
-	for (unsigned i = 0; i < 3; i++)
-		event_base_loop(world->base, EVLOOP_ONCE);
-	assert_int_equal(told, 0);
+	assert_null(journal_failing(journal));
+	wait_until_told(-EFBIG);
+	assert_string_equal(journal_failing(journal), strerror(EFBIG));
+	assert_string_equal(world->not_kept, strerror(EFBIG));
 	journal_put(journal, "c", "3");
-	assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
-	for (unsigned i = 0; i < 1000 && !told; i++)
-		event_base_loop(world->base, EVLOOP_ONCE);
-	assert_int_equal(told, 1);
+	wait_until_told(-EFBIG);
+	let_files_grow_to(before.rlim_cur);
+	wait_for_disk();
+	assert_null(journal_failing(journal));
+	assert_string_equal(world->not_kept, "");
 	assert_string_equal(reopen(), "a=1 b=2 c=3 ");
+}
+
+/* While nothing can be written, what waits is bounded by what there is, however much changes. */
+static void a_full_disk_fills_no_memory(void **state)
+{
+	static char value[1 << 18];
+
+	signal(SIGXFSZ, SIG_IGN);
+	journal_put(journal, "first", "1");
+	wait_for_disk();
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+	let_files_grow_to((rlim_t)size() + 4);
+	for (unsigned round = 0; round < 64; round++) {
+		memset(value, 'a' + (int)(round % 26), sizeof(value) - 1);
+		journal_put(journal, "again", value);
+		if (round % 16 == 0)
+			wait_until_told(-EFBIG);
+		assert_in_range(journal_waiting(journal), 0, 6 << 20);
+	}
+	let_files_grow_to(before.rlim_cur);
+	wait_for_disk();
+	assert_true(size() < 2 << 20);
+	assert_string_equal(reopen(), "first=1 again=llllllllllllllllllll ");
 }
 
 static void the_forgotten_are_not_told(void **state)
@@ -183,9 +240,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(what_was_put_is_there_again),
 		T(a_waiter_is_told_when_it_is_on_disk),
+		T(what_is_no_text_is_left_out),
 		T(a_torn_end_is_cut_off),
 		T(history_is_taken_away),
 		T(a_full_disk_is_tried_again),
+		T(a_full_disk_fills_no_memory),
 		T(the_forgotten_are_not_told),
 	};
 

@@ -50,6 +50,9 @@ static void json_takes_whatever_comes_out(void **state)
 		for (size_t i = 0; i < len; i++)
 			text[i] = (char)(rand() % 2 ? 0x80 + rand() % 0x80 : 1 + rand() % 0xff);
 		text[len] = '\0';
+		json = json_string(text);
+		assert_int_equal(utf8_is(text), json != NULL);
+		json_decref(json);
 		fits = utf8_fits(text, (size_t)rand() % sizeof(text));
 		utf8_copy(out, text, fits);
 		assert_int_equal(strlen(out), fits);
