@@ -111,6 +111,8 @@ static const struct counter port_counters[] = {
 	{"sluice_port_transmit_bytes_total", "Bytes delivered to the port.", PORT(tx_bytes)},
 	{"sluice_port_transmit_drops_total", "Frames on their way to the port that were dropped.",
 		PORT(tx_drops)},
+	{"sluice_port_throttled_total", "Times that the port was made to wait for the time that it had cost.",
+		PORT(throttled)},
 	{"sluice_port_storm_drops_total", "Frames from the port over its storm_pps.", PORT(storm_drops)},
 	{"sluice_port_receive_rate_drops_total", "Frames from the port over its rate_in and pps_in.",
 		PORT(rate_in_drops)},

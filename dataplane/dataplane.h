@@ -146,6 +146,7 @@ struct dp_port_info {
 	uint64_t rx_drops, tx_drops; /* of frames that came from it; of frames on their way to it */
 	/* of those: over storm_pps, and over the rates of `in` and `out` */
 	uint64_t storm_drops, rate_in_drops, rate_out_drops;
+	uint64_t throttled; /* times that it was made to wait for the time that it had cost its worker */
 };
 int dp_port_info(struct dp *dp, uint16_t id, struct dp_port_info *info);
 

@@ -11,6 +11,7 @@
 
 #include "dataplane/account.h"
 #include "dataplane/balance.h"
+#include "dataplane/budget.h"
 #include "dataplane/dp.h"
 #include "dataplane/mem.h"
 #include "dataplane/private.h"
@@ -98,6 +99,11 @@ void polling_free(struct worker *w)
 	free(w->polling);
 }
 
+static inline unsigned serve(struct worker *w, struct port *port, uint16_t queue)
+{
+	return __builtin_expect(w->watching, 0) ? budget_serve(w, port, queue) : worker_serve(w, port, queue);
+}
+
 /* Looks at the queues in the epoll set that have frames. */
 static unsigned serve_fds(struct worker *w)
 {
@@ -108,7 +114,7 @@ static unsigned serve_fds(struct worker *w)
 	for (int i = 0; i < n; i++) {
 		uint16_t queue = (uint16_t)event[i].data.u32;
 		struct port *port = dp_get_port(w->dp, (uint16_t)(event[i].data.u32 >> 16));
-		unsigned got = port && queue < port->nqueue ? worker_serve(w, port, queue) : 0;
+		unsigned got = port && queue < port->nqueue ? serve(w, port, queue) : 0;
 		int fd;
 
 		frames += got;
@@ -137,7 +143,7 @@ static unsigned serve_hot(struct worker *w, struct poll_list *list, uint64_t now
 
 	for (unsigned i = 0; i < list->hot;) {
 		struct poll_entry *e = &list->entry[i];
-		unsigned got = worker_serve(w, e->port, e->queue);
+		unsigned got = serve(w, e->port, e->queue);
 
 		frames += got;
 		if (got)
@@ -177,7 +183,7 @@ static unsigned serve_cold(struct worker *w, struct poll_list *list, unsigned n,
 		if (list->cold >= list->count - list->hot)
 			list->cold = 0;
 		e = &list->entry[list->hot + list->cold];
-		got = worker_serve(w, e->port, e->queue);
+		got = serve(w, e->port, e->queue);
 		frames += got;
 		if (got) {
 			e->last = now;
@@ -193,8 +199,11 @@ unsigned polling_turn(struct worker *w, uint64_t now)
 {
 	struct polling *p = w->polling;
 	struct poll_list *list = atomic_load_explicit(&p->list, memory_order_acquire);
-	unsigned frames = serve_hot(w, list, now);
+	unsigned frames;
 
+	if (__builtin_expect(w->watching, 0))
+		budget_turn(w, now);
+	frames = serve_hot(w, list, now);
 	if (list->hot < list->count)
 		frames += serve_cold(w, list, cold_due(p, list, frames > 0, now), now);
 	if (list->nfd && (!frames || now >= p->fds_due)) {
@@ -268,6 +277,8 @@ void polling_sleep(struct worker *w)
 	const struct poll_list *list = atomic_load_explicit(&w->polling->list, memory_order_acquire);
 	bool blind = false;
 
+	if (w->watching && budget_holds(w))
+		return; /* its queue would end the sleep at once */
 	if (arm(list, &blind))
 		sleep_offline(w, w->polling->fd, gather_fds(w, list), blind);
 	disarm(atomic_load_explicit(&w->polling->list, memory_order_acquire));

@@ -32,6 +32,8 @@ enum {
 struct port_ops {
 	const char *name;
 	bool by_fd; /* each rx is a system call: poll it when its fd is readable, not every turn */
+	bool kernel; /* the kernel carries its frames in system calls of the worker: they may cost more (budget.h) */
+	bool guest_memory; /* frames are borrowed from memory in which somebody else can provoke faults */
 	/**
 	 * Control thread. Opens what port->spec names, fills port->priv and port->nqueue. The link is
 	 * reported with port_set_link(), now or later. Returns 0 or -errno and says why in `err`.

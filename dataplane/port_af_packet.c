@@ -419,6 +419,7 @@ static int packet_rx_fd(struct port *port, uint16_t queue)
 
 const struct port_ops port_af_packet_ops = {
 	.name = "af_packet",
+	.kernel = true,
 	.open = packet_open,
 	.close = packet_close,
 	.rx = packet_rx,

@@ -455,6 +455,7 @@ static int xdp_rx_fd(struct port *port, uint16_t queue)
 
 const struct port_ops port_af_xdp_ops = {
 	.name = "af_xdp",
+	.kernel = true,
 	.open = xdp_open,
 	.close = xdp_close,
 	.rx = xdp_rx,

@@ -210,6 +210,7 @@ static int tap_rx_fd(struct port *port, uint16_t queue)
 
 const struct port_ops port_tap_ops = {
 	.name = "tap",
+	.kernel = true,
 	.by_fd = true,
 	.open = tap_open,
 	.close = tap_close,

@@ -231,6 +231,7 @@ static int vhost_open(struct port *port, struct dp_err *err)
 
 const struct port_ops port_vhost_ops = {
 	.name = "vhost-user",
+	.guest_memory = true,
 	.open = vhost_open,
 	.close = vhost_close,
 	.rx = vhost_rx,

@@ -59,6 +59,7 @@ int dp_port_info(struct dp *dp, uint16_t id, struct dp_port_info *info)
 		info->tx_packets += s->tx_packets;
 		info->tx_bytes += s->tx_bytes;
 		info->rate_out_drops += s->rate_out;
+		info->throttled += s->throttled;
 	}
 	for (unsigned r = 0; r < DROP_COUNT; r++)
 		*(at_egress(r) ? &info->tx_drops : &info->rx_drops) += port_drops(dp, id, r);

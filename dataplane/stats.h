@@ -62,6 +62,7 @@ struct port_stats {
 	uint64_t rx_packets, rx_bytes, tx_packets, tx_bytes;
 	uint64_t drop[DROP_COUNT]; /* in the port's own network (an uplink: before any network is known) */
 	uint64_t rate_out;	   /* of drop[DROP_RATE]: frames on their way to it */
+	uint64_t throttled;	   /* times that it was made to wait for what it had cost (budget.h) */
 };
 
 /* A network's counters; drops only those counted at an uplink, the rest stand at the ports. */

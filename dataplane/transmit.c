@@ -2,6 +2,7 @@
 
 #include <linux/virtio_net.h>
 
+#include "dataplane/budget.h"
 #include "dataplane/dp.h"
 #include "dataplane/offload.h"
 #include "dataplane/train.h"
@@ -35,7 +36,7 @@ static void count_networks(struct worker *w, struct frame *const *frames, uint16
 	}
 }
 
-uint16_t transmit_frames(struct worker *w, struct port *port, struct frame *const *frames, uint16_t n)
+uint16_t transmit_now(struct worker *w, struct port *port, struct frame *const *frames, uint16_t n)
 {
 	uint16_t done = port->ops->tx(port, w, frames, n);
 	uint64_t bytes = 0;
@@ -46,6 +47,12 @@ uint16_t transmit_frames(struct worker *w, struct port *port, struct frame *cons
 		count_networks(w, frames, done);
 	port_sent(w, port, port->net, done, bytes);
 	return done;
+}
+
+uint16_t transmit_frames(struct worker *w, struct port *port, struct frame *const *frames, uint16_t n)
+{
+	return __builtin_expect(w->watching, 0) ? budget_transmit(w, port, frames, n)
+						: transmit_now(w, port, frames, n);
 }
 
 /* Sends n segments; those that do not fit are dropped as ring-full. Returns how many frames they became. */

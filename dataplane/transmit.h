@@ -24,6 +24,9 @@ bool transmit_wants_segments(const struct frame *f, uint32_t offloads);
  * Hands over n frames and counts those that the port dealt with as delivered; port_tx_drop() takes back what
  * it refuses. Returns how many that are; fewer than n: the port is full.
  */
+uint16_t transmit_now(struct worker *w, struct port *port, struct frame *const *frames, uint16_t n);
+
+/** The same on the receiver's account (budget.h): one that has cost its worker too much may get nothing. */
 uint16_t transmit_frames(struct worker *w, struct port *port, struct frame *const *frames, uint16_t n);
 
 /**

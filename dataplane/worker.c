@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "dataplane/account.h"
+#include "dataplane/budget.h"
 #include "dataplane/deliver.h"
 #include "dataplane/dp.h"
 #include "dataplane/exchange.h"
@@ -53,6 +54,8 @@ int worker_new(struct dp *dp, unsigned index, int core, struct worker **out)
 	rc = outbox_new(w);
 	if (!rc)
 		rc = polling_new(w);
+	if (!rc)
+		rc = budget_new(w);
 	if (!rc && notifier_new(&w->notifier) < 0)
 		w->notifier = NULL; /* dp_guests_can_block() */
 	if (rc)
@@ -69,6 +72,7 @@ void worker_free(struct worker *w)
 	if (!w)
 		return;
 	notifier_free(w->notifier);
+	budget_free(w);
 	polling_free(w);
 	outbox_free(w);
 	mem_free(w->inject, sizeof(*w->inject));
@@ -126,6 +130,8 @@ unsigned worker_serve(struct worker *w, struct port *port, uint16_t queue)
 	w->port_stats[port->id].rx_bytes += b->bytes;
 	a->bursts++;
 	a->packets += b->count;
+	if (__builtin_expect(w->watching, 0))
+		budget_taken(w, b);
 	if (timed) {
 		serve_timed(w, b, start);
 	} else {
@@ -138,10 +144,12 @@ unsigned worker_serve(struct worker *w, struct port *port, uint16_t queue)
 
 unsigned worker_turn(struct worker *w)
 {
-	uint64_t now = rte_rdtsc();
+	uint64_t now = rte_rdtsc(), before = w->account->last_turn;
 	unsigned frames;
 
 	gap_note(w->account, now);
+	if (__builtin_expect(now - before > w->long_turn && before, 0))
+		budget_alarm(w, now);
 	if (now >= w->next_second) {
 		w->now_s++;
 		w->next_second += rte_get_tsc_hz();
@@ -179,6 +187,7 @@ int worker_main(void *arg)
 	if (w->dp->config.idle == DP_IDLE_ADAPTIVE)
 		patience = rte_get_tsc_hz() / 1000000 * IDLE_US;
 	set_clock(w);
+	budget_start(w);
 	rte_rcu_qsbr_thread_register(w->dp->qsbr, w->index);
 	rte_rcu_qsbr_thread_online(w->dp->qsbr, w->index);
 	while (!atomic_load_explicit(&w->stop, memory_order_relaxed)) {

@@ -28,6 +28,7 @@ struct flood_budget {
 };
 
 struct account;
+struct budget;
 struct dp;
 struct exchange;
 struct notifier;
@@ -43,6 +44,8 @@ struct worker {
 	uint32_t now_s;		       /* coarse clock, seconds since the start, the same on every worker */
 	uint64_t next_second;	       /* TSC at which now_s changes */
 	uint32_t turn;		       /* counts its turns */
+	bool watching;		       /* budget.h: each look and each delivery is timed */
+	uint64_t long_turn;	       /* cycles; a turn that takes more makes it watch */
 	struct port_stats *port_stats; /* [MAX_PORTS], touched lazily */
 	struct net_stats *net_stats;   /* [MAX_NETS] */
 	struct backend_stats *backend_stats;	 /* [MAX_BACKENDS] */
@@ -55,6 +58,7 @@ struct worker {
 	struct polling *polling;   /* polling.c: which queues, and sleep */
 	struct notifier *notifier; /* vhost_notify.h; NULL: the kernel has none */
 	struct account *account;   /* account.h: where the cycles went */
+	struct budget *budget;	   /* budget.h: what each port has cost */
 	/* between control and the worker */
 	_Atomic(bool) stop;
 	int wake_fd; /* eventfd: ends a sleep */

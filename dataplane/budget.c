@@ -1,0 +1,332 @@
+#include "dataplane/budget.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <rte_cycles.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "dataplane/mem.h"
+#include "dataplane/polling.h"
+#include "dataplane/transmit.h"
+
+/*
+ * What is allowed. Of a port in memory a frame costs some 50 to 300 ns with all that is done to it, copies, checksums and
+ * segments a third of a nanosecond a byte. Of one behind the kernel each frame is a system call, and the packet goes
+ * up or down a network stack in it: 1 to 5 us.
+ */
+enum { CALL_NS = 10000, FRAME_NS = 1000, KERNEL_FRAME_NS = 8000, BYTE_NS = 1, RECENT = 3 };
+
+/* TSC at which the overruns are paid for. */
+struct debt {
+	uint64_t source, receiver;
+};
+
+struct budget {
+	double ns; /* cycles */
+	uint64_t watch_until, watch_for;
+	uint64_t saved, wait_max; /* of debts */
+	uint64_t others_for;
+	int schedstat;	     /* of the thread; -1: unknown */
+	uint64_t delay_seen; /* ns that the thread had waited for a core, when that was last read */
+	bool held;
+	bool private;	      /* the burst's payload lies in memory of the worker's own */
+	struct port *serving; /* NULL: none */
+	uint64_t elsewhere;   /* cycles of this look that are not for its port to answer */
+	struct recent {
+		const struct port *port;
+		uint64_t at;
+	} recent[RECENT];		   /* the ports that had frames last */
+	struct debt debt[MAX_PORTS];	   /* touched lazily, as all below */
+	uint64_t suspect_until[MAX_PORTS]; /* overran, or a receiver did while its frames were copied */
+	uint64_t counted[MAX_PORTS];	   /* the debt that was counted as a wait last */
+};
+
+/* One piece of work. */
+struct meter {
+	uint64_t start, delay;
+};
+
+int budget_new(struct worker *w)
+{
+	struct budget *g = mem_alloc(sizeof(*g));
+	uint64_t hz = rte_get_tsc_hz();
+
+	if (!g)
+		return -ENOMEM;
+	g->ns = (double)hz * 1e-9;
+	g->watch_for = hz * BUDGET_WATCH_S;
+	g->saved = hz / 1000 * BUDGET_SAVED_MS * BUDGET_SHARE;
+	g->wait_max = hz * BUDGET_WAIT_MAX_S;
+	g->others_for = hz * BUDGET_OTHERS_S;
+	g->schedstat = -1;
+	w->budget = g;
+	w->long_turn = hz / 1000000 * BUDGET_LONG_US;
+	return 0;
+}
+
+void budget_free(struct worker *w)
+{
+	if (!w->budget)
+		return;
+	if (w->budget->schedstat >= 0)
+		close(w->budget->schedstat);
+	mem_free(w->budget, sizeof(*w->budget));
+}
+
+/* Nanoseconds that the thread has waited for a core; "ran waited slices" is what the kernel says. */
+static uint64_t run_delay(struct budget *g)
+{
+	char text[80], *second;
+	ssize_t n = g->schedstat < 0 ? -1 : pread(g->schedstat, text, sizeof(text) - 1, 0);
+
+	if (n > 0) {
+		text[n] = '\0';
+		strtoull(text, &second, 10);
+		g->delay_seen = strtoull(second, NULL, 10);
+	}
+	return g->delay_seen;
+}
+
+void budget_start(struct worker *w)
+{
+	struct budget *g = w->budget;
+
+	if (g->schedstat >= 0)
+		close(g->schedstat);
+	g->schedstat = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
+	run_delay(g);
+}
+
+void budget_alarm(struct worker *w, uint64_t now)
+{
+	struct budget *g = w->budget;
+
+	g->watch_until = now + g->watch_for;
+	if (w->watching)
+		return;
+	w->watching = true;
+	for (unsigned i = 0; i < RECENT; i++)
+		g->recent[i] = (struct recent){NULL, 0};
+	run_delay(g);
+}
+
+void budget_turn(struct worker *w, uint64_t now)
+{
+	w->budget->held = false;
+	w->watching = now < w->budget->watch_until;
+}
+
+bool budget_holds(const struct worker *w)
+{
+	return w->budget->held;
+}
+
+uint64_t budget_allowance(const struct port *port, unsigned frames, uint32_t bytes)
+{
+	uint64_t frame = port->ops->kernel ? KERNEL_FRAME_NS : FRAME_NS;
+
+	return (CALL_NS + frames * frame + (uint64_t)bytes * BYTE_NS) * (rte_get_tsc_hz() / 1000000) / 1000;
+}
+
+static bool is_suspect(const struct budget *g, const struct port *port, uint64_t now)
+{
+	return now < g->suspect_until[port->id];
+}
+
+static struct meter meter_start(struct budget *g, const struct port *port)
+{
+	struct meter m = {.start = rte_rdtsc(), .delay = g->delay_seen};
+
+	/* asked only of suspects, for it is a system call; others are given what was lost since it was last read */
+	if (__builtin_expect(is_suspect(g, port, m.start), 0)) {
+		m.delay = run_delay(g);
+		m.start = rte_rdtsc();
+	}
+	return m;
+}
+
+static void note_recent(struct budget *g, const struct port *port, uint64_t now)
+{
+	struct recent first = {port, now};
+
+	for (unsigned i = 0; i < RECENT; i++) {
+		struct recent next = g->recent[i];
+
+		g->recent[i] = first;
+		if (next.port == port)
+			return;
+		first = next;
+	}
+}
+
+/* Is there a port but these two that has frames now and then? */
+static bool others_wait(
+	const struct budget *g, const struct port *port, const struct port *with, uint64_t now)
+{
+	for (unsigned i = 0; i < RECENT; i++) {
+		const struct recent *r = &g->recent[i];
+
+		if (r->port && r->port != port && r->port != with && now - r->at < g->others_for)
+			return true;
+	}
+	return false;
+}
+
+static bool must_wait(
+	struct worker *w, const struct port *port, uint64_t paid, const struct port *with, uint64_t now)
+{
+	struct budget *g = w->budget;
+
+	if (__builtin_expect(paid <= now + g->saved, 1) || !others_wait(g, port, with, now))
+		return false;
+	if (g->counted[port->id] != paid) {
+		g->counted[port->id] = paid;
+		w->port_stats[port->id].throttled++;
+	}
+	return true;
+}
+
+/* Puts an overrun of `cycles` on an account. */
+static void charge(struct budget *g, uint64_t *paid, uint64_t cycles, uint64_t now)
+{
+	uint64_t most = now + g->saved + g->wait_max;
+
+	*paid = (*paid > now ? *paid : now) + cycles * BUDGET_SHARE;
+	if (*paid > most)
+		*paid = most;
+}
+
+/* The overrun of `cycles` without what the scheduler took of it. */
+static uint64_t own_part(struct budget *g, const struct meter *m, uint64_t cycles)
+{
+	uint64_t lost = (uint64_t)((double)(run_delay(g) - m->delay) * g->ns);
+
+	return cycles > lost ? cycles - lost : 0;
+}
+
+static void suspect(struct budget *g, const struct port *port, uint64_t now)
+{
+	g->suspect_until[port->id] = now + g->watch_for;
+}
+
+unsigned budget_serve(struct worker *w, struct port *port, uint16_t queue)
+{
+	struct budget *g = w->budget;
+	struct debt *debt = &g->debt[port->id];
+	uint64_t now = rte_rdtsc(), spent, allowed;
+	struct meter m;
+	unsigned frames;
+
+	if (must_wait(w, port, debt->source, NULL, now)) {
+		g->held = true;
+		return 0;
+	}
+	g->serving = port;
+	g->elsewhere = 0;
+	g->private = false;
+	m = meter_start(g, port);
+	frames = worker_serve(w, port, queue);
+	now = rte_rdtsc();
+	g->serving = NULL;
+	if (frames)
+		note_recent(g, port, now);
+	spent = now - m.start - g->elsewhere;
+	allowed = budget_allowance(port, w->burst.count, w->burst.bytes);
+	if (__builtin_expect(spent > allowed, 0)) {
+		suspect(g, port, now);
+		charge(g, &debt->source, own_part(g, &m, spent - allowed), now);
+	}
+	return frames;
+}
+
+void budget_taken(struct worker *w, struct burst *b)
+{
+	struct budget *g = w->budget;
+	uint8_t *to = w->scratch;
+
+	if (!b->in->ops->guest_memory || !b->nspan || !is_suspect(g, b->in, rte_rdtsc()))
+		return;
+	for (unsigned i = 0; i < b->count; i++) {
+		struct frame *f = &b->frame[i];
+		struct span *span =
+			(struct span *)f->span; /* in the burst, whose source has just filled it */
+		uint32_t len = frame_tail(f), at = 0;
+
+		for (unsigned k = 0; k < f->nspan; k++) {
+			memcpy(to + at, span[k].ptr, span[k].len);
+			at += span[k].len;
+		}
+		if (f->nspan)
+			span[0] = (struct span){to, len};
+		f->nspan = f->nspan > 0;
+		to += len;
+	}
+	g->private = true;
+}
+
+/* Does a fault during delivery perhaps lie in the memory of the port that is served? */
+static bool source_may_fault(const struct worker *w)
+{
+	const struct budget *g = w->budget;
+
+	return g->serving && g->serving->ops->guest_memory && w->burst.nspan && !g->private;
+}
+
+/* What one delivery took too long is the receiver's, unless it may be the source's: the next time that is known. */
+static void judge_delivery(
+	struct worker *w, const struct port *port, const struct meter *m, uint64_t over, uint64_t now)
+{
+	struct budget *g = w->budget;
+
+	suspect(g, port, now);
+	if (source_may_fault(w))
+		suspect(g, g->serving, now);
+	else
+		charge(g, &g->debt[port->id].receiver, own_part(g, m, over), now);
+}
+
+static uint16_t deliver_timed(struct worker *w, struct port *port, struct frame *const *frames, uint16_t n)
+{
+	struct budget *g = w->budget;
+	struct meter m = meter_start(g, port);
+	uint16_t done = transmit_now(w, port, frames, n);
+	uint64_t now = rte_rdtsc(), spent = now - m.start, allowed;
+	uint32_t bytes = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		bytes += frames[i]->len;
+	allowed = budget_allowance(port, n, bytes);
+	/* a system call for each frame is what is to be expected there; not for each copy of a flooded one */
+	if (port->ops->kernel && frames[0]->verdict != V_FLOOD)
+		g->elsewhere += spent < allowed ? spent : allowed;
+	if (__builtin_expect(spent > allowed, 0)) {
+		g->elsewhere += spent - allowed;
+		judge_delivery(w, port, &m, spent - allowed, now);
+	}
+	return done;
+}
+
+uint16_t budget_transmit(struct worker *w, struct port *port, struct frame *const *frames, uint16_t n)
+{
+	struct budget *g = w->budget;
+	const struct debt *debt = &g->debt[port->id];
+	uint16_t done = 0;
+
+	while (done < n) {
+		uint64_t now = rte_rdtsc();
+		/* one that has overrun gets a frame at a time, so that it does not overrun by all of them */
+		uint16_t some = debt->receiver > now ? 1 : n - done, took;
+
+		if (must_wait(w, port, debt->receiver, g->serving, now)) {
+			for (; done < n; done++)
+				port_drop(w, port, frames[done]->net, DROP_BUDGET);
+			break;
+		}
+		took = deliver_timed(w, port, frames + done, some);
+		done += took;
+		if (took < some)
+			break;
+	}
+	return done;
+}

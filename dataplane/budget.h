@@ -1,0 +1,68 @@
+/*
+ * budget.h: what one port may cost its worker in time, which is the other ports' waiting time.
+ *
+ * As long as turns are short nothing is measured. A long one (BUDGET_LONG_US) puts the worker on watch for some
+ * seconds: each look at a queue and each delivery is then timed, and compared with what as many frames and bytes cost
+ * at the most where nobody means ill (budget_allowance()). What goes beyond is an overrun, charged to the port
+ * whose it is:
+ *
+ *   source     its rx, the stages, flooding, giving back its buffers; page faults where its frames lie
+ *   receiver   its tx: a kernel that takes long over a frame, page faults in its buffers
+ *
+ * A port may overrun for one part in BUDGET_SHARE of the time, BUDGET_SAVED_MS of it at once. One that has had more
+ * waits until time has made up for it: as a source its queues are passed over, as a receiver it gets nothing and
+ * what was for it is dropped as `budget`. So of 1,000 frames of its neighbours about eight meet an overrun. It does
+ * not wait when no other port of the worker has frames: nobody would be helped.
+ *
+ * An overrun during which the scheduler had taken the core away is shortened by that. What cannot be held: how
+ * long a single page fault or system call takes is the kernel's to say, and the worker waits for its end.
+ *
+ * The worker's own, but for the counter of port_stats. The scheme is the leaky bucket as a virtual scheduling algorithm
+ * (GCRA, ITU-T I.371): one time for each port at which all its overruns are paid for.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "dataplane/burst.h"
+#include "dataplane/worker.h"
+
+enum {
+	BUDGET_LONG_US = 100, /* a turn of this length makes the worker watch */
+	BUDGET_WATCH_S = 10,  /* from the last long turn on */
+	BUDGET_SHARE = 128,
+	BUDGET_SAVED_MS = 8,
+	BUDGET_WAIT_MAX_S = 10, /* whatever an overrun cost */
+	BUDGET_OTHERS_S = 1,	/* a port that had frames this recently is one that would wait */
+};
+
+/** Control thread. -ENOMEM. */
+int budget_new(struct worker *w);
+void budget_free(struct worker *w);
+
+/** Worker, in its thread, before the first turn: from here on it knows when the scheduler took the core away. */
+void budget_start(struct worker *w);
+
+/** Worker. A turn that ended at TSC `now` was long: watches from here on. */
+void budget_alarm(struct worker *w, uint64_t now);
+
+/** Worker on watch, at the start of a turn. Ends the watch when all has been well. */
+void budget_turn(struct worker *w, uint64_t now);
+
+/** Worker on watch. As worker_serve(), unless the port must wait. */
+unsigned budget_serve(struct worker *w, struct port *port, uint16_t queue);
+
+/**
+ * Worker on watch, when rx has filled `b`. Payload of a port that is suspected of making others wait by faults in its
+ * memory is copied now, on its own account, so that a fault during delivery is the receiver's.
+ */
+void budget_taken(struct worker *w, struct burst *b);
+
+/** Worker on watch. As transmit_frames(); n is also returned when the port must wait and they were dropped. */
+uint16_t budget_transmit(struct worker *w, struct port *port, struct frame *const *frames, uint16_t n);
+
+/** Worker on watch. Was a port passed over in this turn, which may have frames? */
+bool budget_holds(const struct worker *w);
+
+/** TSC cycles that `frames` and `bytes` of the port may cost at once. */
+uint64_t budget_allowance(const struct port *port, unsigned frames, uint32_t bytes);
