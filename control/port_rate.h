@@ -13,11 +13,11 @@
 		"(default 10000; 0: no limit)", .max = 1000000000}, \
 	{"rate_in", API_QUANTITY, "bit/s that what is behind it may send, as 250M (default 0: no limit)"}, \
 	{"rate_out", API_QUANTITY, "bit/s that are delivered to it, as 1G (default 0: no limit)"}, \
-	{"burst_in", API_QUANTITY, "bytes that it may send at once (default 0: a tenth of a second's, 256K at least)"}, \
+	{"burst_in", API_QUANTITY, "bytes that it may send at once (default 0: a quarter of a second's, 256K at least)"}, \
 	{"burst_out", API_QUANTITY, "the same of what is delivered to it"}, \
 	{"pps_in", API_INT, "packets a second that what is behind it may send (default 0: no limit)", .max = 1000000000}, \
 	{"pps_out", API_INT, "packets a second that are delivered to it (default 0: no limit)", .max = 1000000000}, \
-	{"packet_burst_in", API_INT, "packets that it may send at once (default 0: a tenth of a second's, 32 at least)", \
+	{"packet_burst_in", API_INT, "packets that it may send at once (default 0: a quarter of a second's, 32 at least)", \
 		.max = 1000000}, \
 	{"packet_burst_out", API_INT, "the same of what is delivered to it", .max = 1000000}
 /* clang-format on */

@@ -94,9 +94,9 @@ enum dp_port_type { DP_VHOST_USER, DP_TAP, DP_AF_PACKET, DP_AF_XDP, DP_NULL, DP_
 /* The most of one direction of a port in a second, and at once. */
 struct dp_rate {
 	uint64_t bits;	  /* of Ethernet frames, without what a wire adds; 0: no limit, else 8,000 at least */
-	uint64_t burst;	  /* bytes, up to 4 GB; 0: a tenth of a second's, 256 KB at least */
+	uint64_t burst;	  /* bytes, up to 4 GB; 0: a quarter of a second's, 256 KB at least */
 	uint32_t packets; /* 0: no limit */
-	uint32_t packet_burst; /* up to a million; 0: a tenth of a second's, 32 at least */
+	uint32_t packet_burst; /* up to a million; 0: a quarter of a second's, 32 at least */
 };
 
 struct dp_port {

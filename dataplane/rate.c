@@ -7,12 +7,19 @@
 
 #include "dataplane/dp.h"
 
+/*
+ * Bursts that are not given, as parts of a second. TCP that has spent one loses all that it has under way, and is silent
+ * until its time-out, 200 ms in Linux; what comes meanwhile must fit into the bucket, or the time is lost. Measured at 10,
+ * 100 and 400 Mbit/s: bursts of 50, 100 and 200 ms carry 0.3, 0.5 and 0.95 of the rate.
+ */
 enum {
-	FRACTION = 16,	  /* bits behind the point of a bucket's `each` */
-	BURST_SHARE = 10, /* a burst that is not given is what comes in a second divided by this */
-	BURST_BYTES_MIN = 256 * 1024, /* but no less: four large frames */
+	BURST_SHARE = 4,
+	STORM_SHARE = 10,
+	BURST_BYTES_MIN = 256 * 1024, /* four large frames */
 	BURST_PACKETS_MIN = 32,	      /* what a port hands over at once */
 };
+
+enum { FRACTION = 16 }; /* bits behind the point of a bucket's `each` */
 
 struct bucket {
 	_Atomic(uint64_t) full;	 /* TSC at which it is full, if nothing more is taken */
@@ -59,19 +66,20 @@ static void bucket_set(struct bucket *b, double second, double burst)
 	atomic_store(&b->full, rte_rdtsc());
 }
 
-static double burst_of(double given, double second, double least)
+static double at_least(double least, double value)
 {
-	if (given > 0)
-		return given;
-	return second / BURST_SHARE > least ? second / BURST_SHARE : least;
+	return value > least ? value : least;
 }
 
 static void set_direction(struct bucket *bytes, struct bucket *packets, const struct dp_rate *rate)
 {
 	double bytes_s = (double)rate->bits / 8, packets_s = rate->packets;
 
-	bucket_set(bytes, bytes_s, burst_of((double)rate->burst, bytes_s, BURST_BYTES_MIN));
-	bucket_set(packets, packets_s, burst_of(rate->packet_burst, packets_s, BURST_PACKETS_MIN));
+	bucket_set(bytes, bytes_s,
+		rate->burst ? (double)rate->burst : at_least(BURST_BYTES_MIN, bytes_s / BURST_SHARE));
+	bucket_set(packets, packets_s,
+		rate->packet_burst ? rate->packet_burst
+				   : at_least(BURST_PACKETS_MIN, packets_s / BURST_SHARE));
 }
 
 void rate_set(struct port *port, const struct dp_port *spec)
@@ -83,7 +91,8 @@ void rate_set(struct port *port, const struct dp_port *spec)
 
 	set_direction(&rates->in_bytes, &rates->in_packets, &spec->in);
 	set_direction(&rates->out_bytes, &rates->out_packets, &spec->out);
-	bucket_set(&rates->storm, spec->storm_pps, burst_of(0, spec->storm_pps, BURST_PACKETS_MIN));
+	bucket_set(&rates->storm, spec->storm_pps,
+		at_least(BURST_PACKETS_MIN, (double)spec->storm_pps / STORM_SHARE));
 	atomic_store_explicit(&port->bounds, bounds, memory_order_relaxed);
 }
 
