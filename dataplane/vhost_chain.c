@@ -57,22 +57,27 @@ static const struct vring_desc *indirect_table(struct vhost_ring *r, const struc
 	return (uintptr_t)table % sizeof(uint64_t) ? NULL : (const struct vring_desc *)table;
 }
 
-/* Follows the links of `table` from `at`; an indirect table may end the ring's own chain, and holds no other.
- */
-static bool walk(struct vhost_ring *r, struct vhost_chain *chain, const struct vring_desc *table,
-	uint32_t size, uint32_t at, bool writable)
+bool vhost_chain_read(struct vhost_ring *r, uint16_t head, bool writable, struct vhost_chain *chain)
 {
-	for (unsigned links = 0; links < size && links < VHOST_LINKS; links++) {
-		struct vhost_desc d;
+	const struct vring_desc *table = r->desc;
+	uint32_t size = r->mask + 1u, at = head;
+	bool indirect = false; /* not to be told by the table: a guest may name the ring itself as one */
 
-		if (at >= size)
-			return false;
-		d = vhost_desc_read(&table[at]);
+	chain->count = 0;
+	chain->len = 0;
+	for (unsigned links = 0; links < VHOST_LINKS && at < size; links++) {
+		struct vhost_desc d = vhost_desc_read(&table[at]);
+
 		r->links++;
 		if (d.flags & VRING_DESC_F_INDIRECT) {
-			const struct vring_desc *inner = table == r->desc ? indirect_table(r, &d) : NULL;
-
-			return inner && walk(r, chain, inner, d.len / sizeof(struct vring_desc), 0, writable);
+			/* it ends the ring's own chain, and holds no other */
+			table = indirect ? NULL : indirect_table(r, &d);
+			if (!table)
+				return false;
+			indirect = true;
+			size = d.len / sizeof(*table);
+			at = 0;
+			continue;
 		}
 		if (!vhost_chain_add(r, chain, d.addr, d.len, d.flags, writable))
 			return false;
@@ -81,11 +86,4 @@ static bool walk(struct vhost_ring *r, struct vhost_chain *chain, const struct v
 		at = d.next;
 	}
 	return false;
-}
-
-bool vhost_chain_read(struct vhost_ring *r, uint16_t head, bool writable, struct vhost_chain *chain)
-{
-	chain->count = 0;
-	chain->len = 0;
-	return walk(r, chain, r->desc, r->mask + 1u, head, writable);
 }

@@ -103,6 +103,12 @@ static void bad_indirect_in_indirect(struct rig *rig)
 	rig_desc(&rig->rx, 0, table_at(), 16, INDIRECT, 0);
 }
 
+/* An indirect table that is the ring, whose first entry is this one. */
+static void bad_indirect_in_a_circle(struct rig *rig)
+{
+	rig_desc(&rig->rx, 0, RIG_GPA, 16, INDIRECT, 0);
+}
+
 static void bad_indirect_with_next(struct rig *rig)
 {
 	*table_of(rig) = (struct vring_desc){RIG_DATA, 100, 0, 0};
@@ -192,6 +198,7 @@ static const struct {
 	{"too many pieces", bad_too_many_pieces, DROP_BAD_RING},
 	{"one span too many", bad_one_span_too_many, DROP_BAD_RING},
 	{"indirect in indirect", bad_indirect_in_indirect, DROP_BAD_RING},
+	{"indirect in a circle", bad_indirect_in_a_circle, DROP_BAD_RING},
 	{"indirect with next", bad_indirect_with_next, DROP_BAD_RING},
 	{"indirect: half an entry", bad_indirect_size, DROP_BAD_RING},
 	{"indirect: empty", bad_indirect_none, DROP_BAD_RING},
