@@ -193,6 +193,9 @@ static int check_port(struct check *check, struct config_place at, const json_t 
 	if (!network)
 		return -1;
 	name = param_str(network, "name");
+	if (!strcmp(param_str(port, "type"), "tap") && !param_given(port, "netns") &&
+		strcmp(param_str(network, "mode"), "host") != 0)
+		return config_fail(at, check->err, API_INVALID, "netns", "%s", PORT_WAIT_OWN);
 	if (check_attachment(check, at, port, name) < 0 || check_joined(check, at, network) < 0 ||
 		check_rates(check, at, port) < 0 || network_spec_read(network, &spec, check->err) < 0)
 		return -1;

@@ -14,6 +14,7 @@
 #include "control/netns.h"
 #include "control/objects.h"
 #include "control/params.h"
+#include "control/port_spec.h"
 #include "registry/dns.h"
 
 static void on_link(void *ctx, uint16_t id, bool up)
@@ -27,6 +28,8 @@ static void on_link(void *ctx, uint16_t id, bool up)
 	snprintf(about, sizeof(about), "port %s", port->name);
 	log_about(LOG_INFO, about, "%s is %s", about, up ? "up" : "down");
 	model_port_state(model, port, up);
+	if (!up)
+		port_wait_look(model);
 }
 
 /* mkdir -p */
@@ -102,6 +105,11 @@ int model_open(const struct model_config *config, struct model **out, struct api
 		api_fail(err, API_INTERNAL, NULL, "cannot start the registry: %s", strerror(-rc));
 		goto fail;
 	}
+	rc = port_wait_open(model, config->base, &model->wait);
+	if (rc < 0) {
+		api_fail(err, API_INTERNAL, NULL, "out of memory");
+		goto fail;
+	}
 	*out = model;
 	return 0;
 fail:
@@ -133,9 +141,7 @@ static void free_objects(struct model *model)
 	}
 	while ((port = TAILQ_FIRST(&model->ports))) {
 		TAILQ_REMOVE(&model->ports, port, link);
-		json_decref(port->params);
-		free(port->socket);
-		free(port);
+		port_spec_free(port);
 	}
 	while ((network = TAILQ_FIRST(&model->networks))) {
 		TAILQ_REMOVE(&model->networks, network, link);
@@ -149,6 +155,8 @@ void model_close(struct model *model)
 {
 	if (!model)
 		return;
+	port_wait_close(model->wait);
+	model->wait = NULL;
 	registry_free(model->registry);
 	model->registry = NULL;
 	dp_close(model->dp);
@@ -171,6 +179,11 @@ void model_changed(struct model *model, const char *method, const char *source, 
 {
 	if (model->on_change)
 		model->on_change(model->on_change_arg, method, source, params);
+}
+
+void model_replaying(struct model *model, bool yes)
+{
+	model->replaying = yes;
 }
 
 struct dp *model_dp(struct model *model)

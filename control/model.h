@@ -8,6 +8,7 @@
 #pragma once
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "control/api.h"
@@ -37,6 +38,9 @@ void model_close(struct model *model);
 /** Called after each change by a handler, with the method's name and the parameters that took effect. */
 void model_on_change(struct model *model,
 	void (*fn)(void *arg, const char *method, const char *source, const json_t *params), void *arg);
+
+/** From here to the next call: are objects made that were kept from an earlier run? */
+void model_replaying(struct model *model, bool yes);
 
 struct dp *model_dp(struct model *model);
 struct registry *model_registry(struct model *model);

@@ -10,10 +10,10 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-/* Where iproute2 keeps its names, and the calling thread's own namespace. */
-static const char names_dir[] = "/var/run/netns";
+/* The calling thread's own namespace. */
 static const char self_path[] = "/proc/thread-self/ns/net";
 
 /* What netns_enter() returns for "stay here"; a descriptor is never that large. */
@@ -26,21 +26,27 @@ static int open_ns(const char *path)
 	return fd < 0 ? -errno : fd;
 }
 
-int netns_open(const char *name)
+int netns_path(const char *name, char path[PATH_MAX])
 {
-	char path[4096];
-	int len, fd;
+	int len;
 
 	if (name[0] == '/') {
-		len = snprintf(path, sizeof(path), "%s", name);
+		len = snprintf(path, PATH_MAX, "%s", name);
 	} else {
 		if (name[0] == '\0' || strchr(name, '/') || !strcmp(name, ".") || !strcmp(name, ".."))
 			return -ENOENT;
-		len = snprintf(path, sizeof(path), "%s/%s", names_dir, name);
+		len = snprintf(path, PATH_MAX, "%s/%s", NETNS_NAMES, name);
 	}
-	if (len < 0 || (size_t)len >= sizeof(path))
-		return -ENAMETOOLONG;
+	return len < 0 || len >= PATH_MAX ? -ENAMETOOLONG : 0;
+}
 
+int netns_open(const char *name)
+{
+	char path[PATH_MAX];
+	int rc = netns_path(name, path), fd;
+
+	if (rc < 0)
+		return rc;
 	fd = open_ns(path);
 	if (fd < 0)
 		return fd;
@@ -49,6 +55,14 @@ int netns_open(const char *name)
 		return -EINVAL;
 	}
 	return fd;
+}
+
+bool netns_is_own(int netns)
+{
+	struct stat own, st;
+
+	return netns < 0 || (stat(self_path, &own) == 0 && fstat(netns, &st) == 0 &&
+				    st.st_ino == own.st_ino && st.st_dev == own.st_dev);
 }
 
 static int loopback_up(void)
@@ -124,4 +138,18 @@ int netns_socket(int netns, int domain, int type, int protocol)
 		fd = -errno;
 	netns_leave(back);
 	return fd;
+}
+
+uint64_t netns_cookie(int netns)
+{
+	int fd = netns_socket(netns, AF_INET, SOCK_DGRAM, 0);
+	uint64_t cookie = 0;
+	socklen_t size = sizeof(cookie);
+
+	if (fd < 0)
+		return 0;
+	if (getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &size) < 0)
+		cookie = 0;
+	close(fd);
+	return cookie;
 }

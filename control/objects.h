@@ -19,6 +19,7 @@
 #include "control/api.h"
 #include "control/gateway.h"
 #include "control/model.h"
+#include "control/port_wait.h"
 #include "dataplane/dataplane.h"
 #include "registry/registry.h"
 
@@ -47,6 +48,7 @@ struct model_port {
 	char *socket;		       /* vhost-user: the default path, when it names none */
 	bool own_mtu;		       /* given; otherwise it follows the network's */
 	json_t *params;		       /* of add, as they took effect */
+	struct port_waiting wait;      /* tap */
 };
 
 struct model_vtep {
@@ -87,6 +89,8 @@ struct model {
 	struct netlink *routes;	 /* of the host; NULL: not asked yet */
 	int workshop;		 /* namespace in which the TAPs of containers are made (tap.h) */
 	struct timespec started; /* CLOCK_MONOTONIC */
+	struct port_wait *wait;
+	bool replaying; /* what is made now was kept from an earlier run */
 	struct model_networks networks;
 	struct model_ports ports; /* uplinks too */
 	struct model_vteps vteps;

@@ -200,11 +200,11 @@ static int apply_changes(
 	struct dp_err why = {""};
 	int rc;
 
-	if (port_spec_change_tap(port, now, err) < 0)
+	if (port_spec_change_tap(model, port, port, now, err) < 0)
 		return -1;
 	rc = dp_port_set(model->dp, port->id, &now->spec, &why);
 	if (rc < 0) {
-		port_spec_change_tap(now, port, &ignored);
+		port_spec_change_tap(model, port, now, port, &ignored);
 		return model_refused(err, rc, why.text);
 	}
 	port->spec = now->spec;

@@ -300,7 +300,7 @@ void port_spec_tap(const struct model_port *port, struct tap_port *tap)
 	const char *netns = param_str(port->params, "netns"), *ifname = param_str(port->params, "ifname");
 
 	*tap = (struct tap_port){
-		.netns = netns,
+		.contained = netns,
 		.ifname = ifname  ? ifname
 			  : netns ? "eth0"
 				  : port->name,
@@ -318,19 +318,26 @@ void port_spec_tap(const struct model_port *port, struct tap_port *tap)
 	tap->gateway = port->network->spec.gateway;
 }
 
-int port_spec_change_tap(const struct model_port *from, const struct model_port *to, struct api_err *err)
+int port_spec_change_tap(struct model *model, struct model_port *port, const struct model_port *from,
+	const struct model_port *to, struct api_err *err)
 {
 	struct tap_port old, now;
 	struct api_err ignored;
+	int netns, rc;
 
-	if (to->spec.type != DP_TAP)
+	/* the interface of one that waits will be made as the port is then */
+	if (port->spec.type != DP_TAP || port_waits(model, port))
 		return 0;
+	if (port_wait_netns(port, &netns, err) < 0)
+		return -1;
 	port_spec_tap(from, &old);
 	port_spec_tap(to, &now);
-	if (tap_port_change(&old, &now, err) == 0)
-		return 0;
-	tap_port_change(&now, &old, &ignored);
-	return -1;
+	rc = tap_port_change(&old, &now, netns, err);
+	if (rc < 0)
+		tap_port_change(&now, &old, netns, &ignored);
+	if (netns >= 0)
+		close(netns);
+	return rc;
 }
 
 int port_spec_attach(struct model *model, struct model_port *port, struct api_err *err)
@@ -338,14 +345,8 @@ int port_spec_attach(struct model *model, struct model_port *port, struct api_er
 	struct dp_err why = {""};
 	int rc;
 
-	if (port->spec.type == DP_TAP) {
-		struct tap_port tap;
-
-		port_spec_tap(port, &tap);
-		if (tap_port_open(&tap, model->workshop, port->spec.fds, err) < 0)
-			return -1;
-		port->spec.nfds = tap.queues;
-	}
+	if (port->spec.type == DP_TAP && port_wait_attach(model, port, err) < 0)
+		return -1;
 	rc = dp_port_add(model->dp, &port->spec, &port->id, &why);
 	if (rc < 0)
 		return model_refused(err, rc, why.text);
@@ -377,6 +378,7 @@ void port_spec_free(struct model_port *port)
 	if (!port)
 		return;
 	json_decref(port->params);
+	netns_ref_close(&port->wait.netns);
 	free(port->socket);
 	free(port);
 }
@@ -391,6 +393,15 @@ json_t *port_spec_ips_json(const struct model_port *port)
 	return list;
 }
 
+static void put_state(struct model *model, const struct model_port *port, bool up, json_t *object)
+{
+	bool waits = port->spec.type == DP_TAP && port_waits(model, port);
+
+	put_str(object, "state", waits ? "waiting" : up ? "up" : "down");
+	if (waits)
+		put_str(object, "waiting", port->wait.why[0] ? port->wait.why : "its namespace is gone");
+}
+
 json_t *port_spec_json(struct model *model, const struct model_port *port)
 {
 	json_t *object = json_object();
@@ -401,7 +412,7 @@ json_t *port_spec_json(struct model *model, const struct model_port *port)
 	put_str(object, "name", port->name);
 	put_str(object, "network", port->network ? port->network->name : NULL);
 	put_str(object, "type", port_type_names[port->spec.type]);
-	put_str(object, "state", info.up ? "up" : "down");
+	put_state(model, port, info.up, object);
 	put_str(object, "mac", addr_mac_text(port->spec.mac, mac));
 	put(object, "ips", port_spec_ips_json(port));
 	put_int(object, "mtu", port->spec.mtu);

@@ -78,8 +78,9 @@ struct tap_port;
 void port_spec_tap(const struct model_port *port, struct tap_port *tap);
 
 /** Brings the interface of a TAP port from `from` to `to`; back to `from` when that fails. Nothing for other
- * types. */
-int port_spec_change_tap(const struct model_port *from, const struct model_port *to, struct api_err *err);
+ * types, and for a port that waits. */
+int port_spec_change_tap(struct model *model, struct model_port *port, const struct model_port *from,
+	const struct model_port *to, struct api_err *err);
 
 /**
  * Makes what the port needs on the host, adds it to the dataplane and to the model. Returns 0, or -1 with

@@ -232,9 +232,11 @@ static void replay_section(struct state *state, const struct section *section, c
 /* By section, for a service may have been moved to a network that was made after it. */
 static void replay(struct state *state, const json_t *calls)
 {
+	model_replaying(state->model, true);
 	for (size_t i = 0; i < sections_count; i++)
 		replay_section(state, &sections[i], calls);
 	replay_section(state, NULL, calls);
+	model_replaying(state->model, false);
 }
 
 /* What the journal holds, before any of it is done again. */

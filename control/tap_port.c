@@ -5,26 +5,6 @@
 #include <unistd.h>
 
 #include "control/netlink.h"
-#include "control/netns.h"
-
-/* The namespace of the port, -1 for the host's; -2 with `err`. */
-static int open_netns(const struct tap_port *tap, struct api_err *err)
-{
-	int fd;
-
-	if (!tap->netns)
-		return -1;
-	fd = netns_open(tap->netns);
-	if (fd >= 0)
-		return fd;
-	if (fd == -EINVAL)
-		api_fail(err, API_INVALID, "netns", "\"%s\" is no network namespace", tap->netns);
-	else if (fd == -ENOENT || fd == -ENAMETOOLONG)
-		api_fail(err, API_NOT_FOUND, "netns", "no such namespace \"%s\"", tap->netns);
-	else
-		api_fail(err, API_INTERNAL, "netns", "\"%s\": %s", tap->netns, strerror(-fd));
-	return -2;
-}
 
 static int fail_tap(const struct tap_port *tap, int rc, struct api_err *err)
 {
@@ -78,7 +58,7 @@ static int set_up(struct netlink *nl, int index, const struct tap_port *old, con
 	rc = set_addresses(nl, index, old, now);
 	if (rc == 0)
 		rc = netlink_link_set(nl, index, &(struct netlink_link){.up = true});
-	if (rc == 0 && now->gateway && now->nips > 0 && now->netns) {
+	if (rc == 0 && now->gateway && now->nips > 0 && now->contained) {
 		rc = netlink_default_route(nl, index, now->gateway);
 		if (rc == -EEXIST)
 			rc = 0; /* the container has one, by another interface or from before */
@@ -104,35 +84,22 @@ static int set_up_in(int netns, const struct tap_port *old, const struct tap_por
 	return 0;
 }
 
-int tap_port_open(const struct tap_port *tap, int workshop, int fds[TAP_QUEUES_MAX], struct api_err *err)
+int tap_port_open(
+	const struct tap_port *tap, int netns, int workshop, int fds[TAP_QUEUES_MAX], struct api_err *err)
 {
-	int netns = open_netns(tap, err), rc;
 	struct tap_spec spec = {
 		.ifname = tap->ifname, .netns = netns, .workshop = workshop, .queues = tap->queues};
+	int rc = tap_open(&spec, fds);
 
-	if (netns < -1)
-		return -1;
-	rc = tap_open(&spec, fds);
-	if (rc < 0) {
-		fail_tap(tap, rc, err);
-	} else {
-		rc = set_up_in(netns, NULL, tap, err);
-		for (unsigned i = 0; rc < 0 && i < tap->queues; i++)
-			close(fds[i]);
-	}
-	if (netns >= 0)
-		close(netns);
-	return rc < 0 ? -1 : 0;
+	if (rc < 0)
+		return fail_tap(tap, rc, err);
+	rc = set_up_in(netns, NULL, tap, err);
+	for (unsigned i = 0; rc < 0 && i < tap->queues; i++)
+		close(fds[i]);
+	return rc;
 }
 
-int tap_port_change(const struct tap_port *old, const struct tap_port *now, struct api_err *err)
+int tap_port_change(const struct tap_port *old, const struct tap_port *now, int netns, struct api_err *err)
 {
-	int netns = open_netns(now, err), rc;
-
-	if (netns < -1)
-		return -1;
-	rc = set_up_in(netns, old, now, err);
-	if (netns >= 0)
-		close(netns);
-	return rc;
+	return set_up_in(netns, old, now, err);
 }

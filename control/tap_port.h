@@ -13,7 +13,7 @@
 
 /* How the interface is to be. */
 struct tap_port {
-	const char *netns; /* name or absolute path; NULL: the host's */
+	bool contained; /* in a namespace that `netns` names, not the host's own */
 	const char *ifname;
 	const uint8_t *mac; /* [6]; NULL: the kernel's choice */
 	uint16_t mtu;
@@ -26,10 +26,11 @@ struct tap_port {
 };
 
 /**
- * Makes the interface and sets it up; `fds` gets a descriptor a queue. `workshop` is the namespace in which
- * it is made. Returns 0, or -1 with `err` naming the field, and nothing left behind.
+ * Makes the interface in `netns` (-1: the host's) and sets it up; `fds` gets a descriptor a queue. `workshop` is
+ * the namespace in which it is made. Returns 0, or -1 with `err` naming the field, and nothing left behind.
  */
-int tap_port_open(const struct tap_port *tap, int workshop, int fds[TAP_QUEUES_MAX], struct api_err *err);
+int tap_port_open(
+	const struct tap_port *tap, int netns, int workshop, int fds[TAP_QUEUES_MAX], struct api_err *err);
 
 /** Brings the interface from `old` to `now`: MAC, MTU, addresses. As above. */
-int tap_port_change(const struct tap_port *old, const struct tap_port *now, struct api_err *err);
+int tap_port_change(const struct tap_port *old, const struct tap_port *now, int netns, struct api_err *err);

@@ -116,7 +116,7 @@ struct dp_port {
 	const char *owner, *group; /* of the socket; NULL: the daemon's */
 	uint32_t socket_mode;	   /* 0660 */
 	/* tap: one open /dev/net/tun fd a queue, IFF_VNET_HDR with a 12-byte header, non-blocking; the port
-	 * owns them from here on, also when adding fails */
+	 * owns them from here on, also when adding fails. None: they come later, by dp_port_plug() */
 	int fds[8];
 	unsigned nfds;
 	/* af_packet, af_xdp */
@@ -138,6 +138,13 @@ int dp_port_add(struct dp *dp, const struct dp_port *spec, uint16_t *id, struct 
 /** Changes mac, ips, mtu, in, out, storm_pps. */
 int dp_port_set(struct dp *dp, uint16_t id, const struct dp_port *spec, struct dp_err *err);
 int dp_port_del(struct dp *dp, uint16_t id);
+/** Is it a TAP port that has no interface, or whose interface was deleted? */
+bool dp_port_lost(struct dp *dp, uint16_t id);
+/**
+ * Gives a TAP port that has lost its interface another: one fd a queue, as when it
+ * was added, the port's own from here on. Errors: -EINVAL (it has one), with the fds still the caller's.
+ */
+int dp_port_plug(struct dp *dp, uint16_t id, const int *fds);
 
 struct dp_port_info {
 	bool up;

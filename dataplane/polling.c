@@ -315,9 +315,12 @@ static struct poll_list *list_new(struct dp *dp, unsigned worker)
 static int add_fd(struct dp *dp, struct port *port, unsigned q)
 {
 	struct epoll_event event = {.events = EPOLLIN, .data.u32 = (uint32_t)port->id << 16 | q};
-	int epoll = dp->worker[balance_worker(dp, port->id, q)]->polling->epoll;
+	int epoll = dp->worker[balance_worker(dp, port->id, q)]->polling->epoll,
+	    fd = port->ops->rx_fd(port, q);
 
-	return epoll_ctl(epoll, EPOLL_CTL_ADD, port->ops->rx_fd(port, q), &event) < 0 ? -errno : 0;
+	if (fd < 0) /* it has none yet */
+		return 0;
+	return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
 
 /* Has the port's workers listen to its fds; closing an fd takes it out of the set. */

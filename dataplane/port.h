@@ -65,6 +65,11 @@ struct port_ops {
 	bool (*arm)(struct port *port, uint16_t queue, bool on);
 	/** Worker. The fd that becomes readable when `queue` has frames, -1 if none now. NULL with arm. */
 	int (*rx_fd)(struct port *port, uint16_t queue);
+	/** Control thread. Has it lost for good what it was attached to? NULL: it never does. */
+	bool (*lost)(struct port *port);
+	/** Control thread. Attaches one that has lost it to `fd`, one a queue, its own from here on. NULL with
+	 * lost. */
+	void (*plug)(struct port *port, const int *fd);
 };
 
 struct port {

@@ -5,7 +5,8 @@
  *
  * A frame is read into the worker's scratch memory and borrowed from there; it is written by one writev from
  * wherever it lies. The link is up while the interface is: a timer asks, for the kernel tells nobody who
- * holds only the fd.
+ * holds only the fd. A port may be made without fds, and may lose its interface; control gives it another by
+ * tap_plug().
  */
 #include <errno.h>
 #include <poll.h>
@@ -15,6 +16,7 @@
 
 #include "dataplane/dp.h"
 #include "dataplane/private.h"
+#include "dataplane/rcu.h"
 #include "dataplane/vnet.h"
 #include "dataplane/worker.h"
 
@@ -30,8 +32,10 @@ static_assert((int)TAP_CALLS <= (int)BURST_MAX, "a read is one frame");
 
 struct tap {
 	unsigned nfd;
-	int fd[PORT_QUEUES_MAX];
-	_Atomic(bool) gone; /* the interface was deleted, perhaps with its namespace; it never comes back */
+	int fd[PORT_QUEUES_MAX]; /* -1: none yet */
+	/* There is no interface yet, or it was deleted, perhaps with its namespace: workers leave the fds
+	 * alone, and from the next grace period on tap_plug() may give it others. */
+	_Atomic(bool) gone;
 	void *timer;
 };
 
@@ -67,6 +71,8 @@ static void tap_close(struct port *port)
 	if (tap->timer)
 		loop->timer_del(loop->ctx, tap->timer);
 	for (unsigned i = 0; i < tap->nfd; i++) {
+		if (tap->fd[i] < 0)
+			continue;
 		if (priv && priv->closing)
 			close_many_add(&priv->at_end, tap->fd[i]);
 		else
@@ -79,17 +85,20 @@ static int tap_open(struct port *port, struct dp_err *err)
 {
 	const struct dp_loop *loop = &port->dp->config.loop;
 	const struct dp_port *spec = &port->spec;
+	unsigned queues = spec->nfds ? spec->nfds : spec->queues;
 	struct tap *tap = calloc(1, sizeof(*tap));
 
-	if (!tap || spec->nfds < 1 || spec->nfds > PORT_QUEUES_MAX) {
+	if (!tap || !queues || queues > PORT_QUEUES_MAX) {
 		for (unsigned i = 0; i < spec->nfds; i++)
 			close(spec->fds[i]);
 		free(tap);
 		return tap ? dp_fail(err, -EINVAL, "queues: 1 to %d", PORT_QUEUES_MAX)
 			   : dp_fail(err, -ENOMEM, "out of memory");
 	}
-	tap->nfd = spec->nfds;
-	memcpy(tap->fd, spec->fds, tap->nfd * sizeof(tap->fd[0]));
+	tap->nfd = queues;
+	atomic_store(&tap->gone, !spec->nfds);
+	for (unsigned i = 0; i < queues; i++)
+		tap->fd[i] = spec->nfds ? spec->fds[i] : -1;
 	port->priv = tap;
 	port->nqueue = (uint16_t)tap->nfd;
 	atomic_store(&port->offloads, PORT_CSUM | PORT_TSO4 | PORT_TSO6 | PORT_USO);
@@ -136,7 +145,7 @@ static uint16_t tap_rx(struct port *port, struct worker *w, struct burst *b)
 	struct tap *tap = port->priv;
 	uint8_t *slot = w->scratch;
 
-	if (atomic_load_explicit(&tap->gone, memory_order_relaxed))
+	if (atomic_load_explicit(&tap->gone, memory_order_acquire))
 		return 0;
 	for (unsigned call = 0; call < TAP_CALLS && burst_has_room(b); call++) {
 		ssize_t len = read(tap->fd[b->queue], slot, TAP_SLOT);
@@ -181,9 +190,15 @@ static bool tap_refused(struct port *port, struct worker *w, const struct frame 
 static uint16_t tap_tx(struct port *port, struct worker *w, struct frame *const *frames, uint16_t n)
 {
 	struct tap *tap = port->priv;
-	/* the kernel answers a flow on the queue that it came from, so each worker keeps to one */
-	int fd = tap->fd[w->index % tap->nfd];
+	int fd;
 
+	if (atomic_load_explicit(&tap->gone, memory_order_acquire)) {
+		for (uint16_t i = 0; i < n; i++)
+			port_tx_drop(w, port, frames[i], DROP_LINK_DOWN);
+		return n;
+	}
+	/* the kernel answers a flow on the queue that it came from, so each worker keeps to one */
+	fd = tap->fd[w->index % tap->nfd];
 	for (uint16_t i = 0; i < n; i++) {
 		uint8_t hdr[TAP_HDR];
 		struct iovec iov[VNET_IOVS];
@@ -208,6 +223,28 @@ static int tap_rx_fd(struct port *port, uint16_t queue)
 	return tap->fd[queue];
 }
 
+static bool tap_has_lost(struct port *port)
+{
+	struct tap *tap = port->priv;
+
+	return atomic_load_explicit(&tap->gone, memory_order_relaxed);
+}
+
+static void tap_plug(struct port *port, const int *fd)
+{
+	struct tap *tap = port->priv;
+
+	rcu_wait(port->dp); /* a worker may have looked before it was gone */
+	for (unsigned i = 0; i < tap->nfd; i++) {
+		if (tap->fd[i] >= 0)
+			close(tap->fd[i]);
+		tap->fd[i] = fd[i];
+	}
+	atomic_store_explicit(&tap->gone, false, memory_order_release);
+	polling_add_fds(port->dp, port); /* there was room for the old ones */
+	tap_watch(port);
+}
+
 const struct port_ops port_tap_ops = {
 	.name = "tap",
 	.kernel = true,
@@ -218,4 +255,6 @@ const struct port_ops port_tap_ops = {
 	.tx = tap_tx,
 	.arm = tap_arm,
 	.rx_fd = tap_rx_fd,
+	.lost = tap_has_lost,
+	.plug = tap_plug,
 };

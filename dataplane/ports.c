@@ -194,6 +194,23 @@ int dp_port_set(struct dp *dp, uint16_t id, const struct dp_port *spec, struct d
 	return 0;
 }
 
+bool dp_port_lost(struct dp *dp, uint16_t id)
+{
+	struct port *port = dp_get_port(dp, id);
+
+	return port && port->ops->lost && port->ops->lost(port);
+}
+
+int dp_port_plug(struct dp *dp, uint16_t id, const int *fds)
+{
+	struct port *port = dp_get_port(dp, id);
+
+	if (!dp_port_lost(dp, id))
+		return -EINVAL;
+	port->ops->plug(port, fds);
+	return 0;
+}
+
 static bool at_port(void *arg, uint64_t key, uint64_t value)
 {
 	return !(fdb_flags(value) & FDB_VTEP) && fdb_target(value) == *(const uint16_t *)arg;

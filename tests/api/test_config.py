@@ -138,10 +138,10 @@ def test_the_sample_is_right(tmp_path):
 def test_what_the_host_lacks_ends_the_start_whole(tmp_path, requires):
     requires("ip")
     config = {"networks": [dict(NET, mode="host")],
-              "ports": [dict(PORT, name="t1", type="tap", netns=f"sluice-none-{os.getpid()}")]}
+              "ports": [dict(PORT, name="t1", type="af_packet", device=f"none{os.getpid()}")]}
     with Daemon(config, start=False) as daemon:
         done = subprocess.run([str(a) for a in daemon.argv()], capture_output=True, text=True, timeout=20)
-        assert done.returncode == 1 and "ports[0].netns: " in done.stderr, done.stderr
+        assert done.returncode == 1 and "ports[0].device: " in done.stderr, done.stderr
         assert not daemon.socket.exists()
     links = subprocess.run(["ip", "-o", "link", "show", "sl-web"], capture_output=True, text=True)
     assert links.returncode != 0, "the host's gateway interface was left behind"

@@ -136,7 +136,7 @@ def test_a_container_that_goes_takes_its_port_down(pair):
     sluiced, c1, c2 = pair
     traffic.ping(c1, c2.ip)
     c2.close()
-    sluiced.wait_port("c2", "down")
+    sluiced.wait_port("c2", "waiting")
     assert traffic.ping(c1, c2.ip, count=1, check=False) == 0
     sluiced.rpc("port.del", name="c2")
 

@@ -130,8 +130,13 @@ static int stream(struct client *client, int as_json)
 
 static void show(const json_t *method, const json_t *result, int as_json)
 {
+	const char *waiting = json_string_value(json_object_get(result, "waiting"));
+
 	if (as_json)
 		print_json(result);
+	else if (waiting && json_is_true(json_object_get(method, "changes")))
+		fprintf(stderr, "sluicectl: %s waits: %s\n",
+			json_string_value(json_object_get(result, "name")), waiting);
 	else if (!json_is_true(json_object_get(method, "changes")) || json_array_size(result))
 		table_print(result, json_object_get(method, "columns"));
 	fflush(stdout);

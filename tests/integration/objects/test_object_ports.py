@@ -98,7 +98,7 @@ PORT_REFUSALS = [
     ({"network": "none"}, NOT_FOUND, 'network: no such network "none"'),
     ({"name": "c1"}, EXISTS, 'name: there is a port "c1" already'),
     ({"name": "gateway"}, INVALID, 'name: "gateway" stands for'),
-    ({"netns": "no-such-ns"}, NOT_FOUND, 'netns: no such namespace "no-such-ns"'),
+    ({"netns": None}, INVALID, "netns: the host's own namespace is for ports of a network of mode host"),
     ({"netns": "/etc/passwd"}, INVALID, 'netns: "/etc/passwd" is no network namespace'),
     ({"ifname": "eth0"}, EXISTS, 'ifname: there is an interface "eth0" already'),
     ({"ifname": "a/b"}, INVALID, 'ifname: "a/b" is no name for an interface'),
@@ -156,15 +156,15 @@ def test_p2p_joins_two_ports(sluiced, netns):
             type="vhost-user", ips=[], socket=str(sluiced.vhost / "c.sock"))
 
 
-def test_port_goes_down_with_its_namespace(web, netns):
-    """A TAP does not hold its container's namespace: when that ends, the port is down and so is its backend."""
+def test_port_waits_when_its_namespace_goes(web, netns):
+    """A TAP does not hold its container's namespace: when that ends, the port waits and its backend is critical."""
     c1 = netns()
     web.rpc("port.add", name="c1", network="web", type="tap", netns=c1.name)
     web.rpc("service.add", name="api", network="web", vip="10.1.0.100", port=80, protocol="tcp")
     web.rpc("backend.add", service="api", address="10.1.0.2", port=8080)
     assert web.rpc("service.show", name="api")["backends"][0]["health"] == "passing"
     c1.close()
-    web.wait_port("c1", "down")
+    web.wait_port("c1", "waiting")
     wait.until(lambda: web.rpc("service.show", name="api")["backends"][0]["health"] == "critical", "backend critical")
     web.rpc("port.del", name="c1")
 
