@@ -89,8 +89,8 @@ static struct backend_stats worker_sum(const struct dp *dp, uint16_t id)
 	for (unsigned i = 0; i < dp->nworker; i++) {
 		const struct backend_stats *s = &dp->worker[i]->backend_stats[id];
 
-		sum.packets += s->packets;
-		sum.bytes += s->bytes;
+		sum.packets += stat_read(&s->packets);
+		sum.bytes += stat_read(&s->bytes);
 	}
 	return sum;
 }
@@ -102,9 +102,9 @@ static struct backend_answers worker_answers(const struct dp *dp, uint16_t id)
 	for (unsigned i = 0; i < dp->nworker; i++) {
 		const struct backend_answers *a = &dp->worker[i]->backend_answers[id];
 
-		sum.opened += a->opened;
-		sum.answered += a->answered;
-		sum.refused += a->refused;
+		sum.opened += stat_read(&a->opened);
+		sum.answered += stat_read(&a->answered);
+		sum.refused += stat_read(&a->refused);
 	}
 	return sum;
 }

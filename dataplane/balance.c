@@ -78,7 +78,7 @@ static uint64_t cycles_of(const struct dp *dp, unsigned i)
 	uint64_t total = 0;
 
 	for (unsigned w = 0; w < dp->nworker; w++)
-		total += dp->worker[w]->account->queue_cycles[i];
+		total += stat_read(&dp->worker[w]->account->queue_cycles[i]);
 	return total;
 }
 

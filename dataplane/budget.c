@@ -182,7 +182,7 @@ static bool must_wait(
 		return false;
 	if (g->counted[port->id] != paid) {
 		g->counted[port->id] = paid;
-		w->port_stats[port->id].throttled++;
+		stat_add(&w->port_stats[port->id].throttled, 1);
 	}
 	return true;
 }

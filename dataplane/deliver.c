@@ -169,7 +169,7 @@ static void answer_too_big(struct worker *w, struct burst *b, struct frame *f, u
 {
 	if (!too_big_answer(w, b, f, longest))
 		return;
-	w->net_stats[f->net].generated++;
+	stat_add(&w->net_stats[f->net].generated, 1);
 	post(w->outbox, b->in, f);
 }
 
@@ -202,8 +202,8 @@ static inline void post_port(struct worker *w, struct burst *b, struct frame *f,
 static void post_reply(struct worker *w, struct burst *b, struct frame *f)
 {
 	if (f->net != NET_NONE) {
-		w->net_stats[f->net].consumed++;
-		w->net_stats[f->net].generated++;
+		stat_add(&w->net_stats[f->net].consumed, 1);
+		stat_add(&w->net_stats[f->net].generated, 1);
 	}
 	post(w->outbox, b->in, f);
 }
@@ -416,7 +416,7 @@ static void flood(
 		for (unsigned i = 0; i < n; i++)
 			port_drop(w, b->in, frames[i]->net, DROP_NO_RECEIVER);
 	else
-		w->net_stats[net->id].copies += (uint64_t)n * (receivers - 1);
+		stat_add(&w->net_stats[net->id].copies, (uint64_t)n * (receivers - 1));
 }
 
 static void flood_all(struct worker *w, struct burst *b, struct frame **frames, unsigned n)
@@ -457,7 +457,7 @@ void deliver_stage(struct worker *w, struct burst *b)
 			break;
 		case V_CONSUMED:
 			if (f->net != NET_NONE)
-				w->net_stats[f->net].consumed++;
+				stat_add(&w->net_stats[f->net].consumed, 1);
 			break;
 		default:
 			port_drop(w, b->in, f->net, f->reason);

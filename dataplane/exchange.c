@@ -92,7 +92,7 @@ static void send_one(struct worker *w, const struct exchange_frame *x)
 	f->net = x->net;
 	parse_frame(f);
 	if (x->port == OUT_NONE) {
-		w->net_stats[x->net].generated++;
+		stat_add(&w->net_stats[x->net].generated, 1);
 		f->verdict = V_FLOOD;
 	} else {
 		f->net = NET_NONE;

@@ -33,7 +33,7 @@ void gap_count(struct account *a, uint64_t now)
 
 	/* one that spans milliseconds is the longest of each */
 	if (a->gap_now)
-		a->gaps[gap_bucket(ns)] += 1 + ns / 1000000;
+		stat_add(&a->gaps[gap_bucket(ns)], 1 + ns / 1000000);
 	if (a->gap_now > atomic_load_explicit(&a->longest_gap, memory_order_relaxed))
 		atomic_store_explicit(&a->longest_gap, a->gap_now, memory_order_relaxed);
 	a->gap_now = 0;

@@ -18,7 +18,7 @@ void ingress_stage(struct worker *w, struct burst *b)
 
 	bool arp = false;
 
-	w->net_stats[id].rx += b->count;
+	stat_add(&w->net_stats[id].rx, b->count);
 	for (unsigned i = 0; i < b->count; i++) {
 		struct frame *f = &b->frame[i];
 		const uint8_t *data = frame_data(f);

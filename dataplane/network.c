@@ -122,7 +122,7 @@ int dp_network_add(struct dp *dp, const struct dp_network *spec, uint16_t *id, s
 		return dp_fail(err, -EEXIST, "vni: %u is taken", spec->vni);
 	net.id = (uint16_t)index;
 	for (unsigned i = 0; i < dp->nworker; i++)
-		memset(&dp->worker[i]->net_stats[index], 0, sizeof(struct net_stats));
+		stat_clear(&dp->worker[i]->net_stats[index], sizeof(struct net_stats));
 	memset(dp->priv->gone_drop[index], 0, sizeof(dp->priv->gone_drop[index]));
 	rc = publish(dp, &net);
 	if (rc)

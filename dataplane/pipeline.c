@@ -38,6 +38,6 @@ void pipeline_run_timed(struct worker *w, struct burst *b, uint64_t *cycles)
 		if (applies(&pipeline[i], b))
 			pipeline[i].run(w, b);
 		now = rte_rdtsc();
-		cycles[i] += now - then;
+		stat_add(&cycles[i], now - then);
 	}
 }

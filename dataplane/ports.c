@@ -105,7 +105,7 @@ static int port_publish(struct dp *dp, struct port *port)
 	int rc;
 
 	for (unsigned i = 0; i < dp->nworker; i++)
-		memset(&dp->worker[i]->port_stats[port->id], 0, sizeof(struct port_stats));
+		stat_clear(&dp->worker[i]->port_stats[port->id], sizeof(struct port_stats));
 	dp->priv->link_told[port->id] = false;
 	balance_place(dp, port);
 	rc = polling_add_fds(dp, port);
@@ -223,7 +223,8 @@ static void keep_drops(struct dp *dp, const struct port *port)
 		return;
 	for (unsigned w = 0; w < dp->nworker; w++)
 		for (unsigned r = 0; r < DROP_COUNT; r++)
-			dp->priv->gone_drop[port->net][r] += dp->worker[w]->port_stats[port->id].drop[r];
+			dp->priv->gone_drop[port->net][r] +=
+				stat_read(&dp->worker[w]->port_stats[port->id].drop[r]);
 }
 
 int dp_port_del(struct dp *dp, uint16_t id)

@@ -179,7 +179,7 @@ uint16_t rate_limit_out(struct worker *w, struct port *port, struct frame *const
 	got = take_both(&rates->out_bytes, &rates->out_packets, &a, n);
 	for (unsigned i = got; i < n; i++) {
 		port_drop(w, port, frames[i]->net, DROP_RATE);
-		w->port_stats[port->id].rate_out++;
+		stat_add(&w->port_stats[port->id].rate_out, 1);
 	}
 	return (uint16_t)got;
 }

@@ -1,16 +1,29 @@
 #include "dataplane/rcu.h"
 
+#include <rte_pause.h>
 #include <rte_rcu_qsbr.h>
+#include <sched.h>
 #include <stdlib.h>
 
 #include "dataplane/dp.h"
 #include "dataplane/private.h"
 
+enum { SPINS = 1000 }; /* some ten microseconds: longer than a turn as a rule */
+
 void rcu_wait(struct dp *dp)
 {
+	uint64_t token;
+
+	if (!dp->qsbr)
+		return;
 	/* rte_rcu_qsbr_synchronize() in its inline parts, so that ThreadSanitizer sees what they order */
-	if (dp->qsbr)
-		rte_rcu_qsbr_check(dp->qsbr, rte_rcu_qsbr_start(dp->qsbr), true);
+	token = rte_rcu_qsbr_start(dp->qsbr);
+	for (unsigned tries = 0; !rte_rcu_qsbr_check(dp->qsbr, token, false); tries++) {
+		if (tries < SPINS)
+			rte_pause();
+		else
+			sched_yield(); /* the worker may be waiting for this very core */
+	}
 }
 
 void rcu_defer(struct dp *dp, void (*fn)(void *arg), void *arg)

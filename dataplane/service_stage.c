@@ -290,7 +290,7 @@ static enum drop_reason connect_item(struct worker *w, const struct item *it, co
 		if (it->tcp & TCP_RST)
 			return DROP_COUNT; /* nothing will follow */
 		if (conn_insert(lb->conns, &conn, hit) == 0)
-			w->backend_answers[id].opened += asks(it);
+			stat_add(&w->backend_answers[id].opened, asks(it));
 		else
 			atomic_store_explicit(&lb->spill_s[it->f->net], w->now_s, memory_order_relaxed);
 		return DROP_COUNT;
@@ -335,8 +335,8 @@ static void send_to_backend(struct worker *w, struct item *it, const struct conn
 		return;
 	}
 	nat_rewrite(f, NAT_DESTINATION, (const uint8_t *)&mac, hit->end.ip, hit->end.port);
-	w->backend_stats[hit->end.owner].packets++;
-	w->backend_stats[hit->end.owner].bytes += f->len;
+	stat_add(&w->backend_stats[hit->end.owner].packets, 1);
+	stat_add(&w->backend_stats[hit->end.owner].bytes, f->len);
 }
 
 static void forward(struct worker *w, struct item *it, const struct conn_key *key, uint64_t hash)
@@ -390,9 +390,9 @@ static bool spilled(struct worker *w, const struct item *it, struct conn_hit *hi
 static void count_answer(struct worker *w, const struct item *it, uint16_t id)
 {
 	if (it->tcp & TCP_RST)
-		w->backend_answers[id].refused++;
+		stat_add(&w->backend_answers[id].refused, 1);
 	else
-		w->backend_answers[id].answered++;
+		stat_add(&w->backend_answers[id].answered, 1);
 }
 
 /* Is the packet an answer through a vip? Its connection has it counted then. */
@@ -416,8 +416,8 @@ static void reply(struct worker *w, struct item *it, const struct conn_key *key,
 	if (!is_answer(w, it, key, hash, &hit))
 		return;
 	nat_rewrite(f, NAT_SOURCE, dp_router_mac, hit.end.ip, hit.end.port);
-	w->backend_stats[hit.end.owner].packets++;
-	w->backend_stats[hit.end.owner].bytes += f->len;
+	stat_add(&w->backend_stats[hit.end.owner].packets, 1);
+	stat_add(&w->backend_stats[hit.end.owner].bytes, f->len);
 }
 
 /* Is the first fragment one of an answer through a vip? One without room for ports, which no honest host makes, is. */

@@ -31,7 +31,7 @@ static uint64_t port_drops(const struct dp *dp, uint16_t id, enum drop_reason re
 	uint64_t sum = 0;
 
 	for (unsigned i = 0; i < dp->nworker; i++)
-		sum += dp->worker[i]->port_stats[id].drop[reason];
+		sum += stat_read(&dp->worker[i]->port_stats[id].drop[reason]);
 	return sum;
 }
 
@@ -40,7 +40,7 @@ static uint64_t uplink_drops(const struct dp *dp, uint16_t net, enum drop_reason
 	uint64_t sum = 0;
 
 	for (unsigned i = 0; i < dp->nworker; i++)
-		sum += dp->worker[i]->net_stats[net].uplink_drop[reason];
+		sum += stat_read(&dp->worker[i]->net_stats[net].uplink_drop[reason]);
 	return sum;
 }
 
@@ -54,12 +54,12 @@ int dp_port_info(struct dp *dp, uint16_t id, struct dp_port_info *info)
 	for (unsigned i = 0; i < dp->nworker; i++) {
 		const struct port_stats *s = &dp->worker[i]->port_stats[id];
 
-		info->rx_packets += s->rx_packets;
-		info->rx_bytes += s->rx_bytes;
-		info->tx_packets += s->tx_packets;
-		info->tx_bytes += s->tx_bytes;
-		info->rate_out_drops += s->rate_out;
-		info->throttled += s->throttled;
+		info->rx_packets += stat_read(&s->rx_packets);
+		info->rx_bytes += stat_read(&s->rx_bytes);
+		info->tx_packets += stat_read(&s->tx_packets);
+		info->tx_bytes += stat_read(&s->tx_bytes);
+		info->rate_out_drops += stat_read(&s->rate_out);
+		info->throttled += stat_read(&s->throttled);
 	}
 	for (unsigned r = 0; r < DROP_COUNT; r++)
 		*(at_egress(r) ? &info->tx_drops : &info->rx_drops) += port_drops(dp, id, r);
@@ -103,11 +103,11 @@ int dp_network_info(struct dp *dp, uint16_t id, struct dp_net_info *info)
 	for (unsigned i = 0; i < dp->nworker; i++) {
 		const struct net_stats *s = &dp->worker[i]->net_stats[id];
 
-		info->rx += s->rx;
-		info->tx += s->tx;
-		info->generated += s->generated;
-		info->copies += s->copies;
-		info->consumed += s->consumed;
+		info->rx += stat_read(&s->rx);
+		info->tx += stat_read(&s->tx);
+		info->generated += stat_read(&s->generated);
+		info->copies += stat_read(&s->copies);
+		info->consumed += stat_read(&s->consumed);
 	}
 	return 0;
 }
@@ -182,9 +182,11 @@ static const char *stage_name(unsigned i)
 
 static struct reading read_account(const struct account *a)
 {
-	struct reading r = {rte_rdtsc(), a->busy, a->packets, a->sampled, {0}};
+	struct reading r = {
+		rte_rdtsc(), stat_read(&a->busy), stat_read(&a->packets), stat_read(&a->sampled), {0}};
 
-	memcpy(r.stage, a->stage, sizeof(r.stage));
+	for (unsigned i = 0; i < DP_STAGES_MAX; i++)
+		r.stage[i] = stat_read(&a->stage[i]);
 	return r;
 }
 
@@ -238,7 +240,8 @@ int dp_worker_info(struct dp *dp, unsigned index, struct dp_worker_info *info)
 					     rte_get_tsc_hz()),
 		.nstage = pipeline_len + 2,
 	};
-	memcpy(info->gap_ms, a->gaps, sizeof(info->gap_ms));
+	for (unsigned i = 0; i < DP_GAPS; i++)
+		info->gap_ms[i] = stat_read(&a->gaps[i]);
 	since = now.packets == then.packets ? &none : &then; /* nothing came lately: since the start */
 	info->cycles_per_packet = ratio(now.busy - since->busy, now.packets - since->packets);
 	since = now.sampled == then.sampled ? &none : &then;

@@ -1,13 +1,34 @@
 /*
- * stats.h: counters. Every worker writes its own and nobody else's, so counting is a plain add; readers sum
- * over the workers and may see a burst half counted.
+ * stats.h: counters. Every worker writes its own and nobody else's, so counting needs no locked instruction:
+ * stat_add() is a load, an add and a store, each relaxed. Readers sum over the workers by stat_read() and may
+ * see a burst half counted.
  *
  * The unit is a copy. For each network:
  *   rx + generated + (copies of a flooded frame - 1) = tx + drops + consumed
  */
 #pragma once
 
+#include <stddef.h>
 #include <stdint.h>
+
+/** The worker that the counter belongs to. */
+static inline void stat_add(uint64_t *counter, uint64_t n)
+{
+	__atomic_store_n(counter, __atomic_load_n(counter, __ATOMIC_RELAXED) + n, __ATOMIC_RELAXED);
+}
+
+/** Any thread. */
+static inline uint64_t stat_read(const uint64_t *counter)
+{
+	return __atomic_load_n(counter, __ATOMIC_RELAXED);
+}
+
+/** Any thread, while no worker counts: of an object that no worker knows yet. */
+static inline void stat_clear(void *counters, size_t bytes)
+{
+	for (uint64_t *c = counters; c < (uint64_t *)counters + bytes / sizeof(*c); c++)
+		__atomic_store_n(c, 0, __ATOMIC_RELAXED);
+}
 
 /* Why a frame was dropped: enum suffix, name as shown, help. The order is the order shown. */
 #define DROP_REASONS(X)                                                                                      \

@@ -31,7 +31,7 @@ static void count_networks(struct worker *w, struct frame *const *frames, uint16
 		if (i < n && frames[i]->net == frames[first]->net)
 			continue;
 		if (frames[first]->net != NET_NONE)
-			w->net_stats[frames[first]->net].tx += i - first;
+			stat_add(&w->net_stats[frames[first]->net].tx, i - first);
 		first = i;
 	}
 }
@@ -105,5 +105,5 @@ void transmit_segments(struct worker *w, struct port *port, struct frame *f, con
 	if (!copies) /* a hostile payload length: nothing came of it */
 		port_drop(w, port, f->net, DROP_BAD_OFFLOAD);
 	else if (f->net != NET_NONE)
-		w->net_stats[f->net].copies += copies - 1;
+		stat_add(&w->net_stats[f->net].copies, copies - 1);
 }

@@ -101,15 +101,15 @@ static void serve_timed(struct worker *w, struct burst *b, uint64_t start)
 	struct account *a = w->account;
 	uint64_t taken = rte_rdtsc(), done, end;
 
-	a->stage[0] += taken - start;
+	stat_add(&a->stage[0], taken - start);
 	pipeline_run_timed(w, b, a->stage + 1);
 	done = rte_rdtsc();
 	if (b->in->ops->complete)
 		b->in->ops->complete(b->in, w, b);
 	end = rte_rdtsc();
-	a->stage[1 + pipeline_len] += end - done;
-	a->queue_cycles[b->in->id * PORT_QUEUES_MAX + b->queue] += (end - start) * SAMPLE_EVERY;
-	a->sampled += b->count;
+	stat_add(&a->stage[1 + pipeline_len], end - done);
+	stat_add(&a->queue_cycles[b->in->id * PORT_QUEUES_MAX + b->queue], (end - start) * SAMPLE_EVERY);
+	stat_add(&a->sampled, b->count);
 }
 
 unsigned worker_serve(struct worker *w, struct port *port, uint16_t queue)
@@ -126,10 +126,10 @@ unsigned worker_serve(struct worker *w, struct port *port, uint16_t queue)
 	b->bytes = 0;
 	if (!port->ops->rx(port, w, b))
 		return 0;
-	w->port_stats[port->id].rx_packets += b->count;
-	w->port_stats[port->id].rx_bytes += b->bytes;
+	stat_add(&w->port_stats[port->id].rx_packets, b->count);
+	stat_add(&w->port_stats[port->id].rx_bytes, b->bytes);
 	a->bursts++;
-	a->packets += b->count;
+	stat_add(&a->packets, b->count);
 	if (__builtin_expect(w->watching, 0))
 		budget_taken(w, b);
 	if (timed) {
@@ -158,7 +158,7 @@ unsigned worker_turn(struct worker *w)
 	frames = polling_turn(w, now);
 	exchange_send_injected(w);
 	if (frames)
-		w->account->busy += rte_rdtsc() - now;
+		stat_add(&w->account->busy, rte_rdtsc() - now);
 	rte_rcu_qsbr_quiescent(w->dp->qsbr, w->index);
 	return frames;
 }

@@ -70,17 +70,17 @@ struct worker {
 static inline void port_drop(struct worker *w, const struct port *port, uint16_t net, enum drop_reason reason)
 {
 	if (port->is_uplink && net != NET_NONE)
-		w->net_stats[net].uplink_drop[reason]++;
+		stat_add(&w->net_stats[net].uplink_drop[reason], 1);
 	else
-		w->port_stats[port->id].drop[reason]++;
+		stat_add(&w->port_stats[port->id].drop[reason], 1);
 }
 
 /** For a port's rx: counts a frame that arrived and is not given to the pipeline. */
 static inline void port_rx_drop(struct worker *w, const struct port *port, enum drop_reason reason)
 {
-	w->port_stats[port->id].rx_packets++;
+	stat_add(&w->port_stats[port->id].rx_packets, 1);
 	if (port->net != NET_NONE)
-		w->net_stats[port->net].rx++;
+		stat_add(&w->net_stats[port->net].rx, 1);
 	port_drop(w, port, port->net, reason);
 }
 
@@ -88,20 +88,20 @@ static inline void port_rx_drop(struct worker *w, const struct port *port, enum 
 static inline void port_rx_lost(
 	struct worker *w, const struct port *port, enum drop_reason reason, uint32_t n)
 {
-	w->port_stats[port->id].rx_packets += n;
-	w->port_stats[port->id].drop[reason] += n;
+	stat_add(&w->port_stats[port->id].rx_packets, n);
+	stat_add(&w->port_stats[port->id].drop[reason], n);
 	if (port->net != NET_NONE)
-		w->net_stats[port->net].rx += n;
+		stat_add(&w->net_stats[port->net].rx, n);
 }
 
 /** Counts `n` copies of `bytes` in all as delivered to `port`; `net` is the frames' network. */
 static inline void port_sent(
 	struct worker *w, const struct port *port, uint16_t net, uint64_t n, uint64_t bytes)
 {
-	w->port_stats[port->id].tx_packets += n;
-	w->port_stats[port->id].tx_bytes += bytes;
+	stat_add(&w->port_stats[port->id].tx_packets, n);
+	stat_add(&w->port_stats[port->id].tx_bytes, bytes);
 	if (net != NET_NONE)
-		w->net_stats[net].tx += n;
+		stat_add(&w->net_stats[net].tx, n);
 }
 
 /** For a port's tx: counts a frame among those it says it dealt with as dropped rather than delivered. */

@@ -201,8 +201,8 @@ void harness_run(struct dp *dp)
 	struct burst *b = &w->burst;
 
 	w->turn++;
-	w->port_stats[b->in->id].rx_packets += b->count;
-	w->port_stats[b->in->id].rx_bytes += b->bytes;
+	stat_add(&w->port_stats[b->in->id].rx_packets, b->count);
+	stat_add(&w->port_stats[b->in->id].rx_bytes, b->bytes);
 	pipeline_run(w, b);
 }
 
