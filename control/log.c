@@ -70,10 +70,10 @@ static void tell_one(int level, const char *about, uint64_t left_out, const char
 	char text[LOG_LIMIT_TEXT + 64];
 
 	if (about[0])
-		snprintf(text, sizeof(text), "%" PRIu64 " lines left out, the last of them: %s", left_out,
+		snprintf(text, sizeof(text), "lines left out: %" PRIu64 ", the last of them: %s", left_out,
 			last);
 	else
-		snprintf(text, sizeof(text), "%" PRIu64 " lines left out about many things", left_out);
+		snprintf(text, sizeof(text), "lines left out: %" PRIu64 ", about many things", left_out);
 	write_line(level, text);
 }
 
@@ -117,7 +117,7 @@ static void write_limited(int level, const char *about, const char *text)
 		write_line(level, text);
 		return;
 	}
-	snprintf(more, sizeof(more), "%s (%" PRIu64 " lines left out before)", text, left_out);
+	snprintf(more, sizeof(more), "%s (lines left out before: %" PRIu64 ")", text, left_out);
 	write_line(level, more);
 }
 

@@ -107,19 +107,22 @@ bool log_limit_tell(struct log_limit *limit, int64_t now_ms, bool ending,
 {
 	unsigned told = 0;
 
-	if (limit->others)
-		fn(LOG_WARNING, "", limit->others, "");
-	limit->others = 0;
 	for (unsigned i = 0; limit->pending && i < LOG_LIMIT_SETS * LOG_LIMIT_WAYS; i++) {
 		struct log_object *object = &limit->object[i / LOG_LIMIT_WAYS][i % LOG_LIMIT_WAYS];
 
 		if (!object->left_out || (!ending && now_ms - object->since_ms < LOG_LIMIT_TELL_MS))
 			continue;
-		if (!ending && told++ == LOG_LIMIT_TELL)
+		if (told++ < LOG_LIMIT_TELL)
+			fn(object->level, object->about, object->left_out, object->last);
+		else if (ending)
+			limit->others += object->left_out;
+		else
 			break;
-		fn(object->level, object->about, object->left_out, object->last);
 		object->left_out = 0;
 		limit->pending--;
 	}
+	if (limit->others)
+		fn(LOG_WARNING, "", limit->others, "");
+	limit->others = 0;
 	return limit->pending;
 }

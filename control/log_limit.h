@@ -54,7 +54,10 @@ void log_limit_init(struct log_limit *limit, uint64_t seed);
 bool log_limit_take(struct log_limit *limit, int64_t now_ms, const char *about, int level, const char *text,
 	uint64_t *left_out);
 
-/** Calls fn for objects of which lines were left out long enough ago (all of them: `ending`), and forgets these lines. `about` "" stands for
- * objects that are no longer known. True when there are more. */
+/**
+ * Calls fn for objects of which lines were left out long enough ago, LOG_LIMIT_TELL of them at most, and forgets these
+ * lines. `ending`: of all of them, the rest as one. `about` "" stands for objects that are no longer known. True when
+ * there are more.
+ */
 bool log_limit_tell(struct log_limit *limit, int64_t now_ms, bool ending,
 	void (*fn)(int level, const char *about, uint64_t left_out, const char *last));

@@ -187,6 +187,10 @@ static void write_api(const struct http *http, struct evbuffer *out)
 	metrics_value(out, "sluice_http_connections", NULL, NULL, NULL, NULL, info.connections);
 	metrics_family(out, "sluice_http_parked_queries", METRICS_GAUGE, "Queries that wait for a change.");
 	metrics_value(out, "sluice_http_parked_queries", NULL, NULL, NULL, NULL, info.parked);
+	metrics_family(out, "sluice_http_lists", METRICS_GAUGE, "Long answers under way.");
+	metrics_value(out, "sluice_http_lists", NULL, NULL, NULL, NULL, info.lists);
+	metrics_family(out, "sluice_http_slices_total", METRICS_COUNTER, "Slices in which lists were made.");
+	metrics_value(out, "sluice_http_slices_total", NULL, NULL, NULL, NULL, (double)info.slices);
 	metrics_family(out, "sluice_kv_keys", METRICS_GAUGE, "Keys of the key-value store.");
 	metrics_value(out, "sluice_kv_keys", NULL, NULL, NULL, NULL, (double)info.kv_keys);
 	metrics_family(out, "sluice_kv_bytes", METRICS_GAUGE, "Bytes of keys and values.");

@@ -17,6 +17,7 @@
 
 #include "registry/consul_kv.h"
 #include "registry/http_server.h"
+#include "registry/http_work.h"
 
 #define CONSUL_SOURCE "consul"
 #define CONSUL_OWN_CHECK "service:" /* before an instance's id: its check, unless that has an id */
@@ -147,16 +148,16 @@ void consul_put_node_checks(json_t *list, struct http *http, const struct reg_no
 struct filter;
 /** The parsed `filter=`, NULL when there is none. False after http_fail(). */
 bool consul_filter(struct http_request *rq, struct filter **out);
-/** 1, 0, or -EINVAL with a line: filter_match() for an item as Consul has it. */
-int consul_matches(
-	struct http_request *rq, const struct filter *filter, const json_t *item, struct reg_err *err);
-/** Answers with what consul_matches() said; NULL. */
-void *consul_filter_failed(struct http_request *rq, const struct reg_err *err);
+/** Does the list's filter take it? 1, 0, or -EINVAL: the list has failed. */
+int consul_matches(struct http_work *work, const json_t *item);
+/** Reads `filter=` and `near=`: for lists whose items are put by these. */
+bool consul_list_begin(struct http_work *work);
+/** http_work_put() for what the filter takes, what is `near=` first. */
+bool consul_put(struct http_work *work, const char *key, json_t *item);
+/** Each element of an array, which is taken over. */
+bool consul_put_list(struct http_work *work, json_t *list);
 /** The fields that items leave out and filters may name: a new reference, NULL: no memory. */
 json_t *consul_absent(void);
-/** `list` without what the filter does not take, in the order of `near=`; takes over the reference of either. NULL after http_fail().
- */
-json_t *consul_filtered(struct http_request *rq, json_t *list);
 /** Does the query choose by what instances or nodes are? Then its answer depends on all that they are. */
 bool consul_has_conditions(const struct http_request *rq);
 /** Does the instance have every `tag=`, and its node every `node-meta=`? */

@@ -39,41 +39,28 @@ void consul_deregister(struct http_request *rq)
 	http_reply_text(rq, 200, "%s", "");
 }
 
-struct listing {
-	struct http_request *rq;
-	const char *service;
-	json_t *object;
-};
-
-static bool add_service(void *arg, const struct reg_backend *backend)
+static bool add_service(void *arg, const char *service, const struct reg_backend *backend)
 {
-	struct listing *listing = arg;
+	struct http_work *work = arg;
 	char id[CONSUL_ID];
 
-	if (!reg_backend_node(backend)[0])
-		json_object_set_new(listing->object, consul_id(listing->service, backend, id),
-			consul_agent_service_json(listing->rq->http, listing->service, backend));
-	return true;
+	if (reg_backend_node(backend)[0])
+		return http_work_looked(work);
+	return consul_put(work, consul_id(service, backend, id),
+		consul_agent_service_json(work->rq->http, service, backend));
 }
 
-static bool add_services(void *arg, const struct reg_service *service)
+static bool walk_services(struct http_work *work)
 {
-	struct listing *listing = arg;
-
-	listing->service = service->name;
-	registry_backend_walk(listing->rq->http->reg, service->name, add_service, listing);
-	return true;
+	return registry_instances(work->rq->http->reg, &work->at, add_service, work);
 }
 
 void consul_agent_services(struct http_request *rq)
 {
-	struct listing listing = {.rq = rq, .object = json_object()};
-	json_t *kept;
+	static const struct http_list list = {
+		.object = true, .begin = consul_list_begin, .walk = walk_services};
 
-	registry_service_walk(rq->http->reg, add_services, &listing);
-	kept = consul_filtered(rq, listing.object);
-	if (kept)
-		http_reply_json(rq, 200, kept);
+	http_list(rq, &list);
 }
 
 /* agent/service/:id waits by the hash of its answer. */
@@ -129,23 +116,21 @@ void consul_self(struct http_request *rq)
 			consul_meta_json(node->meta, node->nmeta)));
 }
 
-struct members {
-	struct http *http;
-	json_t *list;
-};
-
 static bool add_member(void *arg, const struct reg_node *node)
 {
-	struct members *members = arg;
+	struct http_work *work = arg;
 
-	json_array_append_new(members->list, member_json(members->http, node));
-	return true;
+	return http_work_put(work, NULL, member_json(work->rq->http, node), false);
+}
+
+static bool walk_members(struct http_work *work)
+{
+	return registry_nodes(work->rq->http->reg, &work->at, add_member, work);
 }
 
 void consul_members(struct http_request *rq)
 {
-	struct members members = {rq->http, json_array()};
+	static const struct http_list list = {.walk = walk_members};
 
-	registry_node_walk(rq->http->reg, add_member, &members);
-	http_reply_json(rq, 200, members.list);
+	http_list(rq, &list);
 }

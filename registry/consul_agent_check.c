@@ -155,20 +155,47 @@ void consul_check_deregister(struct http_request *rq)
 		unknown(rq);
 }
 
-void consul_checks(struct http_request *rq)
+/* By their ids; the list is taken over. */
+static bool put_checks(struct http_work *work, json_t *list)
 {
-	struct consul *consul = rq->http->consul;
-	json_t *list = json_array(), *map = json_object(), *check;
+	json_t *check;
 	size_t i;
 
-	consul_put_node_checks(list, rq->http, registry_node_find(consul->reg, ""), false);
-	for (struct consul_instance *instance = consul->instances; instance; instance = instance->hh.next)
-		consul_put_checks(list, rq->http, instance->service,
-			registry_backend_find(consul->reg, instance->service, instance->id));
 	json_array_foreach (list, i, check)
-		json_object_set(map, json_string_value(json_object_get(check, "CheckID")), check);
+		consul_put(work, json_string_value(json_object_get(check, "CheckID")), json_incref(check));
 	json_decref(list);
-	map = consul_filtered(rq, map);
-	if (map)
-		http_reply_json(rq, 200, map);
+	return http_work_looked(work);
+}
+
+static bool add_checks(void *arg, const char *service, const struct reg_backend *backend)
+{
+	struct http_work *work = arg;
+	json_t *list;
+
+	if (reg_backend_node(backend)[0] || strcmp(backend->source, CONSUL_SOURCE) != 0)
+		return http_work_looked(work);
+	list = json_array();
+	consul_put_checks(list, work->rq->http, service, backend);
+	return put_checks(work, list);
+}
+
+static bool walk_checks(struct http_work *work)
+{
+	struct http *http = work->rq->http;
+
+	if (work->phase++ == 0) {
+		json_t *list = json_array();
+
+		consul_put_node_checks(list, http, registry_node_find(http->reg, ""), false);
+		put_checks(work, list);
+	}
+	return registry_instances(http->reg, &work->at, add_checks, work);
+}
+
+void consul_checks(struct http_request *rq)
+{
+	static const struct http_list list = {
+		.object = true, .begin = consul_list_begin, .walk = walk_checks};
+
+	http_list(rq, &list);
 }

@@ -1,101 +1,94 @@
 /* consul_catalog.c: /v1/catalog: what there is, without its health. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "registry/consul.h"
 #include "registry/filter.h"
 
-struct listing {
-	struct http_request *rq;
-	const char *service;
-	const char *node;
-	json_t *out;
-};
+/* catalog/services: work->last is the service whose tags are being put, of which work->seen has those that were. */
 
-static void add_tag(json_t *tags, const char *tag)
+static bool put_string(struct http_work *work, const char *before, const char *text)
 {
-	const json_t *known;
-	size_t i;
+	json_t *string = json_string(text);
+	char *quoted = string ? json_dumps(string, JSON_ENCODE_ANY) : NULL;
+	bool more = quoted ? http_work_put_text(work, before, strlen(before)) &&
+				     http_work_put_text(work, quoted, strlen(quoted))
+			   : http_work_fail(work, 500, "out of memory");
 
-	json_array_foreach (tags, i, known)
-		if (strcmp(json_string_value(known), tag) == 0)
-			return;
-	json_array_append_new(tags, json_string(tag));
+	json_decref(string);
+	free(quoted);
+	return more;
 }
 
-struct names {
-	struct http_request *rq;
-	struct filter *filter; /* NULL: every instance counts */
-	bool by_node;	       /* there is `node-meta=` */
-	json_t *out;
-	const char *service;
-	json_t *tags; /* of the service; NULL: none of its instances counts yet */
-	int rc;	      /* of the filter */
-	struct reg_err err;
-};
-
-/* 1, 0, or what the filter says. */
-static int counts(struct names *names, const struct reg_backend *backend)
+static void end_service(struct http_work *work)
 {
-	struct http *http = names->rq->http;
+	if (work->last[0])
+		http_work_put_text(work, "]", 1);
+	work->last[0] = '\0';
+	json_decref(work->seen);
+	work->seen = NULL;
+}
+
+static void begin_service(struct http_work *work, const char *service)
+{
+	end_service(work);
+	snprintf(work->last, sizeof(work->last), "%s", service);
+	work->seen = json_object();
+	put_string(work, work->any[1] ? "," : "", service);
+	http_work_put_text(work, ":[", 2);
+}
+
+/* Does the instance count? 1, 0, or what the filter says. */
+static int counts(struct http_work *work, const char *service, const struct reg_backend *backend)
+{
+	struct http *http = work->rq->http;
 	json_t *item;
 	int rc;
 
-	if (names->by_node &&
-		!consul_node_wanted(names->rq, registry_node_find(http->reg, reg_backend_node(backend))))
+	if (!consul_node_wanted(work->rq, registry_node_find(http->reg, reg_backend_node(backend))))
 		return 0;
-	if (!names->filter)
+	if (!work->filter)
 		return 1;
-	item = consul_catalog_service_json(http, names->service, backend);
-	rc = consul_matches(names->rq, names->filter, item, &names->err);
+	item = consul_catalog_service_json(http, service, backend);
+	rc = consul_matches(work, item);
 	json_decref(item);
 	return rc;
 }
 
-static bool add_tags(void *arg, const struct reg_backend *backend)
+static bool add_name(void *arg, const char *service, const struct reg_backend *backend)
 {
-	struct names *names = arg;
-	int rc = counts(names, backend);
+	struct http_work *work = arg;
 
-	if (rc <= 0) {
-		names->rc = rc;
-		return rc == 0;
+	if (counts(work, service, backend) <= 0)
+		return http_work_looked(work);
+	if (strcmp(work->last, service) != 0)
+		begin_service(work, service);
+	for (size_t i = 0; backend->about && i < backend->about->ntag; i++) {
+		const char *tag = backend->about->tags[i];
+
+		if (json_object_get(work->seen, tag))
+			continue;
+		put_string(work, json_object_size(work->seen) ? "," : "", tag);
+		json_object_set_new(work->seen, tag, json_true());
 	}
-	if (!names->tags)
-		names->tags = json_array();
-	for (size_t i = 0; backend->about && i < backend->about->ntag; i++)
-		add_tag(names->tags, backend->about->tags[i]);
+	return http_work_looked(work);
+}
+
+static bool walk_services(struct http_work *work)
+{
+	struct registry *reg = work->rq->http->reg;
+
+	if (work->phase++ == 0 && !work->filter &&
+		consul_node_wanted(work->rq, registry_node_find(reg, ""))) {
+		begin_service(work, "consul");
+		end_service(work);
+	}
+	if (!registry_instances(reg, &work->at, add_name, work))
+		return false;
+	end_service(work);
 	return true;
-}
-
-static bool add_name(void *arg, const struct reg_service *service)
-{
-	struct names *names = arg;
-
-	names->service = service->name;
-	names->tags = NULL;
-	registry_backend_walk(names->rq->http->reg, service->name, add_tags, names);
-	if (names->tags)
-		json_object_set_new(names->out, service->name, names->tags);
-	return names->rc == 0;
-}
-
-static json_t *render_services(struct http_request *rq)
-{
-	struct names names = {.rq = rq, .by_node = http_param(rq, "node-meta")};
-
-	if (!consul_filter(rq, &names.filter))
-		return NULL;
-	names.out = json_object();
-	if (!names.filter && consul_node_wanted(rq, registry_node_find(rq->http->reg, "")))
-		json_object_set_new(names.out, "consul", json_array());
-	registry_service_walk(rq->http->reg, add_name, &names);
-	filter_free(names.filter);
-	if (names.rc == 0)
-		return names.out;
-	json_decref(names.out);
-	return consul_filter_failed(rq, &names.err);
 }
 
 /* Of a hundred thousand instances they take long to find, and seldom change. */
@@ -104,106 +97,85 @@ static bool are_all_names(struct http_request *rq)
 	return !consul_has_conditions(rq) && !http_flag(rq, "pretty");
 }
 
-static bool add_instance(void *arg, const struct reg_backend *backend)
+static bool add_instance(void *arg, const char *service, const struct reg_backend *backend)
 {
-	struct listing *listing = arg;
+	struct http_work *work = arg;
 
-	if (consul_wanted(listing->rq, backend))
-		json_array_append_new(listing->out,
-			consul_catalog_service_json(listing->rq->http, listing->service, backend));
-	return true;
+	if (!consul_wanted(work->rq, backend))
+		return http_work_looked(work);
+	return consul_put(work, NULL, consul_catalog_service_json(work->rq->http, service, backend));
 }
 
-static json_t *render_service(struct http_request *rq)
+static bool walk_service(struct http_work *work)
 {
-	struct listing listing = {.rq = rq, .service = rq->arg[0], .out = json_array()};
-
-	registry_backend_walk(rq->http->reg, rq->arg[0], add_instance, &listing);
-	return consul_filtered(rq, listing.out);
+	return registry_instances_in(work->rq->http->reg, work->rq->arg[0], &work->at, add_instance, work);
 }
 
 static bool add_node(void *arg, const struct reg_node *node)
 {
-	struct listing *listing = arg;
+	struct http_work *work = arg;
 
-	if (consul_node_wanted(listing->rq, node))
-		json_array_append_new(listing->out, consul_node_json(listing->rq->http, node));
-	return true;
+	if (!consul_node_wanted(work->rq, node))
+		return http_work_looked(work);
+	return consul_put(work, NULL, consul_node_json(work->rq->http, node));
 }
 
-static json_t *render_nodes(struct http_request *rq)
+static bool walk_nodes(struct http_work *work)
 {
-	struct listing listing = {.rq = rq, .out = json_array()};
-
-	registry_node_walk(rq->http->reg, add_node, &listing);
-	return consul_filtered(rq, listing.out);
+	return registry_nodes(work->rq->http->reg, &work->at, add_node, work);
 }
 
-static bool add_on_node(void *arg, const struct reg_backend *backend)
+/* The list stands beside the node that is asked for; without one the answer is null. */
+static bool begin_node(struct http_work *work)
 {
-	struct listing *listing = arg;
-	char id[CONSUL_ID];
-	json_t *object;
-
-	if (strcmp(reg_backend_node(backend), listing->node) != 0)
-		return true;
-	object = consul_service_json(listing->service, backend);
-	if (json_is_array(listing->out))
-		json_array_append_new(listing->out, object);
-	else
-		json_object_set_new(listing->out, consul_id(listing->service, backend, id), object);
-	return true;
-}
-
-static bool add_all_on_node(void *arg, const struct reg_service *service)
-{
-	struct listing *listing = arg;
-
-	listing->service = service->name;
-	registry_backend_walk(listing->rq->http->reg, service->name, add_on_node, listing);
-	return true;
-}
-
-/* {Node, Services}: the services as `services`, a new list or object, holds them. */
-static json_t *render_of_node(struct http_request *rq, json_t *services)
-{
-	const struct reg_node *node = registry_node_find(rq->http->reg, rq->arg[0]);
-	struct listing listing = {.rq = rq, .out = services};
+	struct http *http = work->rq->http;
+	const struct reg_node *node = registry_node_find(http->reg, work->rq->arg[0]);
 
 	if (!node) {
-		json_decref(services);
-		return json_null();
+		http_reply_json(work->rq, 200, json_null());
+		return false;
 	}
-	listing.node = node->local ? "" : node->name;
-	registry_service_walk(rq->http->reg, add_all_on_node, &listing);
-	services = consul_filtered(rq, services);
-	if (!services)
-		return NULL;
-	return json_pack("{s:o, s:o}", "Node", consul_node_json(rq->http, node), "Services", services);
+	work->head_name = "Services";
+	work->head = consul_node_json(http, node);
+	snprintf(work->node, sizeof(work->node), "%s", node->local ? "" : node->name);
+	return consul_list_begin(work);
 }
 
-static json_t *render_node(struct http_request *rq)
+static bool add_on_node(void *arg, const char *service, const struct reg_backend *backend)
 {
-	return render_of_node(rq, json_object());
+	struct http_work *work = arg;
+	char id[CONSUL_ID];
+
+	if (strcmp(reg_backend_node(backend), work->node) != 0)
+		return http_work_looked(work);
+	return consul_put(work, work->list->object ? consul_id(service, backend, id) : NULL,
+		consul_service_json(service, backend));
 }
 
-static json_t *render_node_services(struct http_request *rq)
+static bool walk_on_node(struct http_work *work)
 {
-	return render_of_node(rq, json_array());
+	return registry_instances(work->rq->http->reg, &work->at, add_on_node, work);
 }
+
+static const struct http_list list_services = {
+	.object = true, .begin = consul_list_begin, .walk = walk_services};
+static const struct http_list list_service = {.begin = consul_list_begin, .walk = walk_service};
+static const struct http_list list_nodes = {.begin = consul_list_begin, .walk = walk_nodes};
+static const struct http_list list_node = {.object = true, .begin = begin_node, .walk = walk_on_node};
+static const struct http_list list_node_services = {.begin = begin_node, .walk = walk_on_node};
 
 const struct http_view consul_view_catalog_services = {.topic = consul_topic_names,
 	.index = consul_index_names,
-	.render = render_services,
+	.list = &list_services,
 	.is_kept = are_all_names};
 const struct http_view consul_view_catalog_service = {
-	.topic = consul_topic_service, .index = consul_index_service, .render = render_service};
+	.topic = consul_topic_service, .index = consul_index_service, .list = &list_service};
 const struct http_view consul_view_catalog_nodes = {
-	.topic = consul_topic_nodes, .index = consul_index_nodes, .render = render_nodes};
+	.topic = consul_topic_nodes, .index = consul_index_nodes, .list = &list_nodes};
 const struct http_view consul_view_catalog_node = {
-	.topic = consul_topic_any, .index = consul_index_any, .render = render_node};
+	.topic = consul_topic_any, .index = consul_index_any, .list = &list_node};
 const struct http_view consul_view_catalog_node_services = {
-	.topic = consul_topic_any, .index = consul_index_any, .render = render_node_services};
+	.topic = consul_topic_any, .index = consul_index_any, .list = &list_node_services};
 
 void consul_datacenters(struct http_request *rq)
 {

@@ -55,15 +55,17 @@ static bool read_filters(struct http_request *rq, struct filters *filters)
 struct audience {
 	struct registry *reg;
 	const struct filters *filters;
+	struct pattern_budget *budget;
 	int rc; /* 1: found; 0: not yet; -E2BIG: a filter takes too long */
 };
 
-static int has_tag(const struct pattern *tag, const struct reg_backend *backend)
+static int has_tag(
+	const struct pattern *tag, const struct reg_backend *backend, struct pattern_budget *budget)
 {
 	int rc = 0;
 
 	for (size_t i = 0; rc == 0 && backend->about && i < backend->about->ntag; i++)
-		rc = pattern_found(tag, backend->about->tags[i]);
+		rc = pattern_found(tag, backend->about->tags[i], budget);
 	return rc;
 }
 
@@ -73,7 +75,7 @@ static bool look_at_instance(void *arg, const struct reg_backend *backend)
 	const struct pattern *tag = audience->filters->tag;
 
 	if (!reg_backend_node(backend)[0])
-		audience->rc = tag ? has_tag(tag, backend) : 1;
+		audience->rc = tag ? has_tag(tag, backend, audience->budget) : 1;
 	return audience->rc == 0;
 }
 
@@ -81,8 +83,10 @@ static bool look_at_service(void *arg, const struct reg_service *service)
 {
 	struct audience *audience = arg;
 
-	int rc = pattern_found(audience->filters->service, service->name);
+	int rc;
 
+	pattern_budget_item(audience->budget);
+	rc = pattern_found(audience->filters->service, service->name, audience->budget);
 	if (rc > 0)
 		registry_backend_walk(audience->reg, service->name, look_at_instance, audience);
 	else
@@ -93,8 +97,9 @@ static bool look_at_service(void *arg, const struct reg_service *service)
 /* 1, 0, or -E2BIG */
 static int is_for_us(struct registry *reg, const struct filters *filters)
 {
-	struct audience audience = {.reg = reg, .filters = filters};
-	int rc = filters->node ? pattern_found(filters->node, registry_node_find(reg, "")->name) : 1;
+	struct pattern_budget budget = PATTERN_BUDGET;
+	struct audience audience = {.reg = reg, .filters = filters, .budget = &budget};
+	int rc = filters->node ? pattern_found(filters->node, registry_node_find(reg, "")->name, &budget) : 1;
 
 	if (rc <= 0 || !filters->service)
 		return rc;

@@ -6,15 +6,6 @@
 #include "registry/filter.h"
 #include "registry/http_part.h"
 
-struct listing {
-	struct http_request *rq;
-	const char *service;
-	const char *node;  /* only of this one, NULL: of all */
-	const char *state; /* only checks with this status, NULL: all */
-	bool passing;
-	json_t *list;
-};
-
 static json_t *entry_json(struct http *http, const char *service, const struct reg_backend *backend)
 {
 	const struct reg_node *node = registry_node_find(http->reg, reg_backend_node(backend));
@@ -26,117 +17,169 @@ static json_t *entry_json(struct http *http, const char *service, const struct r
 		consul_service_json(service, backend), "Checks", checks);
 }
 
-static bool add_entry(void *arg, const struct reg_backend *backend)
+static bool add_entry(void *arg, const char *service, const struct reg_backend *backend)
 {
-	struct listing *listing = arg;
+	struct http_work *work = arg;
+	struct http_request *rq = work->rq;
 	json_t *entry;
 
-	if ((listing->passing && backend->health != REG_PASSING) || !consul_wanted(listing->rq, backend))
-		return true;
-	entry = http_part_find(listing->rq, backend);
+	if ((http_flag(rq, "passing") && backend->health != REG_PASSING) || !consul_wanted(rq, backend))
+		return http_work_looked(work);
+	entry = http_part_find(rq, backend);
 	if (!entry) {
-		entry = entry_json(listing->rq->http, listing->service, backend);
-		http_part_put(listing->rq, backend, entry);
+		entry = entry_json(rq->http, service, backend);
+		http_part_put(rq, backend, entry);
 	}
-	json_array_append_new(listing->list, entry);
-	return true;
+	return consul_put(work, NULL, entry);
 }
 
-static json_t *render_service(struct http_request *rq)
+static bool begin_service(struct http_work *work)
 {
-	struct listing listing = {.rq = rq, .service = rq->arg[0], .list = json_array()};
-	const char *passing = http_param(rq, "passing");
+	const char *passing = http_param(work->rq, "passing");
 
 	if (passing && *passing && strcmp(passing, "1") != 0 && strcmp(passing, "true") != 0 &&
-		strcmp(passing, "0") != 0 && strcmp(passing, "false") != 0) {
-		json_decref(listing.list);
-		return http_fail(rq, 400, "Invalid value for ?passing");
-	}
-	listing.passing = http_flag(rq, "passing");
-	registry_backend_walk(rq->http->reg, rq->arg[0], add_entry, &listing);
-	return consul_filtered(rq, listing.list);
+		strcmp(passing, "0") != 0 && strcmp(passing, "false") != 0)
+		return http_fail(work->rq, 400, "Invalid value for ?passing");
+	return consul_list_begin(work);
 }
 
-static bool add_checks(void *arg, const struct reg_backend *backend)
+static bool walk_service(struct http_work *work)
 {
-	struct listing *listing = arg;
-
-	if ((!listing->node || strcmp(listing->node, reg_backend_node(backend)) == 0) &&
-		consul_node_wanted(
-			listing->rq, registry_node_find(listing->rq->http->reg, reg_backend_node(backend))))
-		consul_put_checks(listing->list, listing->rq->http, listing->service, backend);
-	return true;
+	return registry_instances_in(work->rq->http->reg, work->rq->arg[0], &work->at, add_entry, work);
 }
 
-static bool add_all_checks(void *arg, const struct reg_service *service)
+static json_t *checks_json(struct http *http, const char *service, const struct reg_backend *backend)
 {
-	struct listing *listing = arg;
+	json_t *list = json_array();
 
-	listing->service = service->name;
-	registry_backend_walk(listing->rq->http->reg, service->name, add_checks, listing);
-	return true;
+	consul_put_checks(list, http, service, backend);
+	return list;
 }
 
-static json_t *render_checks(struct http_request *rq)
+static bool add_checks(void *arg, const char *service, const struct reg_backend *backend)
 {
-	struct listing listing = {.rq = rq, .service = rq->arg[0], .list = json_array()};
+	struct http_work *work = arg;
+	struct http *http = work->rq->http;
 
-	registry_backend_walk(rq->http->reg, rq->arg[0], add_checks, &listing);
-	return consul_filtered(rq, listing.list);
+	if (!consul_node_wanted(work->rq, registry_node_find(http->reg, reg_backend_node(backend))))
+		return http_work_looked(work);
+	return consul_put_list(work, checks_json(http, service, backend));
 }
 
-static json_t *render_node(struct http_request *rq)
+static bool walk_checks(struct http_work *work)
 {
-	const struct reg_node *node = registry_node_find(rq->http->reg, rq->arg[0]);
-	struct listing listing = {.rq = rq, .list = json_array()};
-
-	if (node) {
-		listing.node = node->local ? "" : node->name;
-		consul_put_node_checks(listing.list, rq->http, node, true);
-		registry_service_walk(rq->http->reg, add_all_checks, &listing);
-	}
-	return consul_filtered(rq, listing.list);
+	return registry_instances_in(work->rq->http->reg, work->rq->arg[0], &work->at, add_checks, work);
 }
 
-static bool add_node_checks(void *arg, const struct reg_node *node)
+static json_t *node_checks_json(struct http *http, const struct reg_node *node)
 {
-	struct listing *listing = arg;
+	json_t *list = json_array();
 
-	if (consul_node_wanted(listing->rq, node))
-		consul_put_node_checks(listing->list, listing->rq->http, node, true);
-	return true;
+	consul_put_node_checks(list, http, node, true);
+	return list;
 }
 
-static json_t *render_state(struct http_request *rq)
+/* The name of the node that is asked for; false: there is none. */
+static bool node_asked(const struct http_work *work, const char **name)
 {
-	struct listing listing = {.rq = rq, .list = json_array()};
-	const char *state = rq->arg[0];
+	const struct reg_node *node = registry_node_find(work->rq->http->reg, work->rq->arg[0]);
+
+	*name = node && !node->local ? node->name : "";
+	return node && work->rq->arg[0][0];
+}
+
+static bool add_of_node(void *arg, const char *service, const struct reg_backend *backend)
+{
+	struct http_work *work = arg;
+	const char *name;
+
+	if (!node_asked(work, &name) || strcmp(name, reg_backend_node(backend)) != 0)
+		return http_work_looked(work);
+	return consul_put_list(work, checks_json(work->rq->http, service, backend));
+}
+
+static bool walk_node(struct http_work *work)
+{
+	struct http *http = work->rq->http;
+	const char *name;
+
+	if (!node_asked(work, &name))
+		return true;
+	if (work->phase++ == 0)
+		consul_put_list(work, node_checks_json(http, registry_node_find(http->reg, name)));
+	return registry_instances(http->reg, &work->at, add_of_node, work);
+}
+
+/* Of the list, which is taken over, those that have the state that is asked for. */
+static bool put_in_state(struct http_work *work, json_t *list)
+{
+	const char *state = work->rq->arg[0];
+	json_t *check;
+	size_t i;
+
+	json_array_foreach (list, i, check)
+		if (strcmp(state, "any") == 0 ||
+			strcmp(state, json_string_value(json_object_get(check, "Status"))) == 0)
+			consul_put(work, NULL, json_incref(check));
+	json_decref(list);
+	return http_work_looked(work);
+}
+
+static bool add_node_in_state(void *arg, const struct reg_node *node)
+{
+	struct http_work *work = arg;
+
+	if (!consul_node_wanted(work->rq, node))
+		return http_work_looked(work);
+	return put_in_state(work, node_checks_json(work->rq->http, node));
+}
+
+static bool add_in_state(void *arg, const char *service, const struct reg_backend *backend)
+{
+	struct http_work *work = arg;
+	struct http *http = work->rq->http;
+
+	if (!consul_node_wanted(work->rq, registry_node_find(http->reg, reg_backend_node(backend))))
+		return http_work_looked(work);
+	return put_in_state(work, checks_json(http, service, backend));
+}
+
+static bool begin_state(struct http_work *work)
+{
+	const char *state = work->rq->arg[0];
 
 	if (strcmp(state, "any") != 0 && strcmp(state, "passing") != 0 && strcmp(state, "warning") != 0 &&
-		strcmp(state, "critical") != 0) {
-		json_decref(listing.list);
-		return http_fail(rq, 400, "Invalid state: must be any, passing, warning or critical");
-	}
-	registry_node_walk(rq->http->reg, add_node_checks, &listing);
-	registry_service_walk(rq->http->reg, add_all_checks, &listing);
-	for (size_t i = json_array_size(listing.list); i-- > 0;) {
-		const char *status =
-			json_string_value(json_object_get(json_array_get(listing.list, i), "Status"));
-
-		if (strcmp(state, "any") != 0 && strcmp(status, state) != 0)
-			json_array_remove(listing.list, i);
-	}
-	return consul_filtered(rq, listing.list);
+		strcmp(state, "critical") != 0)
+		return http_fail(work->rq, 400, "Invalid state: must be any, passing, warning or critical");
+	return consul_list_begin(work);
 }
 
+static bool walk_state(struct http_work *work)
+{
+	struct registry *reg = work->rq->http->reg;
+
+	if (work->phase == 0) {
+		if (!registry_nodes(reg, &work->at, add_node_in_state, work))
+			return false;
+		work->phase = 1;
+		work->at = (struct reg_cursor){0};
+	}
+	return registry_instances(reg, &work->at, add_in_state, work);
+}
+
+static const struct http_list list_service = {.begin = begin_service, .walk = walk_service};
+static const struct http_list list_checks = {.begin = consul_list_begin, .walk = walk_checks};
+static const struct http_list list_node = {.begin = consul_list_begin, .walk = walk_node};
+static const struct http_list list_state = {.begin = begin_state, .walk = walk_state};
+
 const struct http_view consul_view_health_service = {
-	.topic = consul_topic_service, .index = consul_index_service, .render = render_service};
+	.topic = consul_topic_service, .index = consul_index_service, .list = &list_service};
 const struct http_view consul_view_health_checks = {
-	.topic = consul_topic_service, .index = consul_index_service, .render = render_checks};
+	.topic = consul_topic_service, .index = consul_index_service, .list = &list_checks};
 const struct http_view consul_view_health_node = {
-	.topic = consul_topic_any, .index = consul_index_any, .render = render_node};
+	.topic = consul_topic_any, .index = consul_index_any, .list = &list_node};
 const struct http_view consul_view_health_state = {
-	.topic = consul_topic_any, .index = consul_index_any, .render = render_state};
+	.topic = consul_topic_any, .index = consul_index_any, .list = &list_state};
 
 /* agent/health: the sum of an instance's checks as a status code. */
 static int code_of(enum reg_health health)
@@ -176,36 +219,37 @@ void consul_health_by_id(struct http_request *rq)
 		http_reply_json(rq, code_of(backend->health), aggregate_json(rq->http, service, backend));
 }
 
-struct worst {
-	struct http_request *rq;
-	enum reg_health health;
-	json_t *list;
-};
-
-static bool add_aggregate(void *arg, const struct reg_backend *backend)
+static bool add_aggregate(void *arg, const char *service, const struct reg_backend *backend)
 {
-	struct worst *worst = arg;
+	struct http_work *work = arg;
 
 	if (reg_backend_node(backend)[0])
-		return true;
-	if (backend->health > worst->health)
-		worst->health = backend->health;
-	json_array_append_new(worst->list, aggregate_json(worst->rq->http, worst->rq->arg[0], backend));
+		return http_work_looked(work);
+	if (backend->health > work->worst)
+		work->worst = backend->health;
+	return http_work_put(work, NULL, aggregate_json(work->rq->http, service, backend), false);
+}
+
+static bool walk_aggregate(struct http_work *work)
+{
+	return registry_instances_in(work->rq->http->reg, work->rq->arg[0], &work->at, add_aggregate, work);
+}
+
+static bool end_aggregate(struct http_work *work)
+{
+	work->code = code_of(work->worst);
+	if (work->count && !wants_text(work->rq))
+		return false;
+	if (work->count)
+		http_reply_text(work->rq, work->code, "%s", consul_status(work->worst));
+	else
+		http_reply_text(work->rq, 404, "ServiceName %s Not Found", work->rq->arg[0]);
 	return true;
 }
 
 void consul_health_by_name(struct http_request *rq)
 {
-	struct worst worst = {rq, REG_PASSING, json_array()};
+	static const struct http_list list = {.walk = walk_aggregate, .end = end_aggregate};
 
-	registry_backend_walk(rq->http->reg, rq->arg[0], add_aggregate, &worst);
-	if (json_array_size(worst.list) == 0) {
-		json_decref(worst.list);
-		http_reply_text(rq, 404, "ServiceName %s Not Found", rq->arg[0]);
-	} else if (wants_text(rq)) {
-		json_decref(worst.list);
-		http_reply_text(rq, code_of(worst.health), "%s", consul_status(worst.health));
-	} else {
-		http_reply_json(rq, code_of(worst.health), worst.list);
-	}
+	http_list(rq, &list);
 }

@@ -32,6 +32,11 @@ struct kv_entry *kv_find(struct consul *consul, const char *key)
 	return sorted_find(&consul->kv.entries, by_key, key);
 }
 
+size_t kv_from(struct consul *consul, const char *key)
+{
+	return sorted_from(&consul->kv.entries, by_key, key);
+}
+
 static void journal_name(const char *key, char name[KV_KEY_MAX + sizeof(KEY_KV)])
 {
 	snprintf(name, KV_KEY_MAX + sizeof(KEY_KV), KEY_KV "%s", key);
@@ -73,16 +78,22 @@ static void entry_free(struct kv_entry *entry)
 	free(entry);
 }
 
-/* Without a generation of its own. */
-static void entry_del(struct consul *consul, struct kv_entry *entry)
+/* It is still in the list. */
+static void entry_forget(struct consul *consul, struct kv_entry *entry)
 {
 	char name[KV_KEY_MAX + sizeof(KEY_KV)];
 
 	journal_name(entry->key, name);
 	journal_put(consul->http->journal, name, NULL);
-	sorted_remove(&consul->kv.entries, by_key, entry->key);
 	consul->kv.bytes -= size_of(entry->key, entry->len);
 	entry_free(entry);
+}
+
+/* Without a generation of its own. */
+static void entry_del(struct consul *consul, struct kv_entry *entry)
+{
+	sorted_remove(&consul->kv.entries, by_key, entry->key);
+	entry_forget(consul, entry);
 }
 
 static struct kv_entry *entry_make(struct consul *consul, const char *key)
@@ -174,21 +185,22 @@ static bool begins(const char *text, const char *with)
 	return strncmp(text, with, strlen(with)) == 0;
 }
 
+static bool is_named(const struct kv_entry *entry, const char *key, bool recurse)
+{
+	return recurse ? begins(entry->key, key) : strcmp(entry->key, key) == 0;
+}
+
 void kv_del(struct consul *consul, const char *key, bool recurse)
 {
 	struct sorted *entries = &consul->kv.entries;
-	bool any = false;
+	size_t first, end;
 
-	for (size_t i = entries->count; i-- > 0;) {
-		struct kv_entry *entry = entries->item[i];
-
-		if (recurse ? !begins(entry->key, key) : strcmp(entry->key, key) != 0)
-			continue;
-		entry_del(consul, entry);
-		any = true;
-	}
-	if (!any)
+	first = end = kv_from(consul, key);
+	while (end < entries->count && is_named(entries->item[end], key, recurse))
+		entry_forget(consul, entries->item[end++]);
+	if (first == end)
 		return;
+	sorted_cut(entries, first, end - first);
 	consul->kv.deleted = registry_generation(consul->reg) + 1;
 	commit_kv(consul);
 }

@@ -38,6 +38,8 @@ struct consul_kv {
 /* consul_kv.c */
 /** NULL: there is none. */
 struct kv_entry *kv_find(struct consul *consul, const char *key);
+/** Where the keys begin that are not before `key`: an index of kv.entries. */
+size_t kv_from(struct consul *consul, const char *key);
 /**
  * One generation with this value, held by `session` (""). -EINVAL (the key), -EFBIG (the value), -ENOSPC (all keys and
  * values together), -ENOMEM.

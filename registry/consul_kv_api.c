@@ -1,16 +1,21 @@
 /* consul_kv_api.c: /v1/kv: get, put and delete, one key or all below one, with locks by session. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "registry/consul.h"
 #include "registry/consul_kv.h"
 
-static bool is_wanted(const struct http_request *rq, const struct kv_entry *entry)
+/* All that begin with it, or it alone? */
+static bool is_tree(const struct http_request *rq)
 {
-	if (http_flag(rq, "recurse") || http_flag(rq, "keys"))
-		return strncmp(entry->key, rq->arg[0], strlen(rq->arg[0])) == 0;
-	return strcmp(entry->key, rq->arg[0]) == 0;
+	return http_flag(rq, "recurse") || http_flag(rq, "keys");
+}
+
+static bool begins(const struct kv_entry *entry, const char *with)
+{
+	return strncmp(entry->key, with, strlen(with)) == 0;
 }
 
 static const char *kv_topic(struct http_request *rq)
@@ -21,13 +26,18 @@ static const char *kv_topic(struct http_request *rq)
 /* Of what is asked for alone, but deletions count for all keys: nothing is left that could tell of them. */
 static uint64_t kv_index(struct http_request *rq)
 {
-	const struct consul_kv *kv = &rq->http->consul->kv;
-	uint64_t index = kv->deleted;
+	struct consul *consul = rq->http->consul;
+	const struct kv_entry *one = is_tree(rq) ? NULL : kv_find(consul, rq->arg[0]);
+	uint64_t index = consul->kv.deleted;
 
-	for (size_t i = 0; i < kv->entries.count; i++) {
-		const struct kv_entry *entry = kv->entries.item[i];
+	if (one && one->modified > index)
+		index = one->modified;
+	for (size_t i = kv_from(consul, rq->arg[0]); is_tree(rq) && i < consul->kv.entries.count; i++) {
+		const struct kv_entry *entry = consul->kv.entries.item[i];
 
-		if (entry->modified > index && is_wanted(rq, entry))
+		if (!begins(entry, rq->arg[0]))
+			break;
+		if (entry->modified > index)
 			index = entry->modified;
 	}
 	return index;
@@ -47,40 +57,61 @@ static json_t *entry_json(const struct kv_entry *entry)
 }
 
 /* The key, or the part of it up to the first separator behind the prefix, once. */
-static void add_key(json_t *list, const struct kv_entry *entry, const char *prefix, const char *separator)
+static bool put_key(struct http_work *work, const struct kv_entry *entry)
 {
+	const char *prefix = work->rq->arg[0], *separator = http_param(work->rq, "separator");
 	const char *end = separator && *separator ? strstr(entry->key + strlen(prefix), separator) : NULL;
 	size_t len = end ? (size_t)(end - entry->key) + strlen(separator) : strlen(entry->key);
-	const json_t *last = json_array_get(list, json_array_size(list) - 1);
 
-	if (!last || json_string_length(last) != len ||
-		strncmp(json_string_value(last), entry->key, len) != 0)
-		json_array_append_new(list, json_stringn(entry->key, len));
+	if (strlen(work->last) == len && strncmp(work->last, entry->key, len) == 0)
+		return http_work_looked(work);
+	snprintf(work->last, sizeof(work->last), "%.*s", (int)len, entry->key);
+	return http_work_put(work, NULL, json_string(work->last), false);
 }
 
-static json_t *kv_render(struct http_request *rq)
+static bool put_entry(struct http_work *work, const struct kv_entry *entry)
 {
-	const struct consul_kv *kv = &rq->http->consul->kv;
-	json_t *list = json_array();
-
-	for (size_t i = 0; i < kv->entries.count; i++) {
-		const struct kv_entry *entry = kv->entries.item[i];
-
-		if (!is_wanted(rq, entry))
-			continue;
-		if (http_flag(rq, "keys"))
-			add_key(list, entry, rq->arg[0], http_param(rq, "separator"));
-		else
-			json_array_append_new(list, entry_json(entry));
-	}
-	if (json_array_size(list))
-		return list;
-	json_decref(list);
-	http_reply_text(rq, 404, "%s", "");
-	return NULL;
+	snprintf(work->key, sizeof(work->key), "%s", entry->key);
+	return http_flag(work->rq, "keys") ? put_key(work, entry)
+					   : http_work_put(work, NULL, entry_json(entry), false);
 }
 
-static const struct http_view kv_view = {.topic = kv_topic, .index = kv_index, .render = kv_render};
+static bool kv_walk(struct http_work *work)
+{
+	struct consul *consul = work->rq->http->consul;
+	const char *prefix = work->rq->arg[0];
+	const struct kv_entry *entry = is_tree(work->rq) ? NULL : kv_find(consul, prefix);
+	size_t i;
+
+	if (!is_tree(work->rq)) {
+		if (entry)
+			http_work_put(work, NULL, entry_json(entry), false);
+		return true;
+	}
+	i = kv_from(consul, work->phase ? work->key : prefix);
+	for (; i < consul->kv.entries.count; i++) {
+		entry = consul->kv.entries.item[i];
+		if (!begins(entry, prefix))
+			break;
+		if (work->phase && strcmp(entry->key, work->key) == 0)
+			continue;
+		work->phase = 1;
+		if (!put_entry(work, entry))
+			return false;
+	}
+	return true;
+}
+
+static bool kv_end(struct http_work *work)
+{
+	if (work->count)
+		return false;
+	http_reply_text(work->rq, 404, "%s", "");
+	return true;
+}
+
+static const struct http_list kv_list = {.walk = kv_walk, .end = kv_end};
+static const struct http_view kv_view = {.topic = kv_topic, .index = kv_index, .list = &kv_list};
 
 void consul_kv_get(struct http_request *rq)
 {

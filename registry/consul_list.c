@@ -1,13 +1,9 @@
 /* consul_list.c: what a query keeps of a list, and what it waits for. */
+#include <stdio.h>
 #include <string.h>
 
 #include "registry/consul.h"
 #include "registry/filter.h"
-
-void *consul_filter_failed(struct http_request *rq, const struct reg_err *err)
-{
-	return http_fail(rq, 400, "Failed to create boolean expression evaluator: %s", err->text);
-}
 
 bool consul_filter(struct http_request *rq, struct filter **out)
 {
@@ -39,32 +35,19 @@ json_t *consul_absent(void)
 		0, NULL);
 }
 
-int consul_matches(
-	struct http_request *rq, const struct filter *filter, const json_t *item, struct reg_err *err)
+int consul_matches(struct http_work *work, const json_t *item)
 {
-	return filter_match(filter, item, rq->http->consul->absent, err);
-}
+	struct reg_err err;
+	char text[sizeof(err.text) + 64];
+	int rc = work->filter ? filter_match(work->filter, item, work->rq->http->consul->absent,
+					&work->budget, &err)
+			      : 1;
 
-/* The elements, or the values of the object, that the filter takes: 0, or -errno. */
-static int keep(struct http_request *rq, const struct filter *filter, json_t *list, struct reg_err *err)
-{
-	json_t *value;
-	const char *key;
-	void *next;
-	int rc = 0;
-
-	for (size_t i = json_array_size(list); i-- > 0 && rc >= 0;) {
-		rc = consul_matches(rq, filter, json_array_get(list, i), err);
-		if (rc == 0)
-			json_array_remove(list, i);
-	}
-	json_object_foreach_safe(list, next, key, value)
-	{
-		rc = rc < 0 ? rc : consul_matches(rq, filter, value, err);
-		if (rc == 0)
-			json_object_del(list, key);
-	}
-	return rc < 0 ? rc : 0;
+	if (rc >= 0)
+		return rc;
+	snprintf(text, sizeof(text), "Failed to create boolean expression evaluator: %s", err.text);
+	http_work_fail(work, 400, text);
+	return rc;
 }
 
 /* Of an instance, a check or a node itself; NULL: it is of none. */
@@ -75,48 +58,40 @@ static const char *node_of(const json_t *entry)
 	return json_string_value(json_is_object(node) ? json_object_get(node, "Node") : node);
 }
 
-/* `near=`: what is of that node first, otherwise in its order. */
-static json_t *nearest_first(struct http_request *rq, json_t *list)
+bool consul_list_begin(struct http_work *work)
 {
+	struct http_request *rq = work->rq;
 	const char *near = http_param(rq, "near");
-	json_t *sorted, *entry;
-	size_t i;
 
-	if (!near || !*near || !json_is_array(list))
-		return list;
-	if (strcmp(near, "_agent") == 0 || strcmp(near, "_ip") == 0)
+	if (near && (strcmp(near, "_agent") == 0 || strcmp(near, "_ip") == 0))
 		near = registry_node_find(rq->http->reg, "")->name;
-	sorted = json_array();
-	if (!sorted)
-		return list;
-	for (int pass = 0; pass < 2; pass++)
-		json_array_foreach (list, i, entry) {
-			const char *node = node_of(entry);
-
-			if ((node && strcmp(node, near) == 0) == (pass == 0))
-				json_array_append(sorted, entry);
-		}
-	json_decref(list);
-	return sorted;
+	if (near)
+		snprintf(work->near, sizeof(work->near), "%s", near);
+	return consul_filter(rq, &work->filter);
 }
 
-json_t *consul_filtered(struct http_request *rq, json_t *list)
+bool consul_put(struct http_work *work, const char *key, json_t *item)
 {
-	struct filter *filter;
-	struct reg_err err;
-	int rc = 0;
+	const char *node;
+	int rc = consul_matches(work, item);
 
-	if (!consul_filter(rq, &filter)) {
-		json_decref(list);
-		return NULL;
+	if (rc <= 0) {
+		json_decref(item);
+		return http_work_looked(work);
 	}
-	if (filter)
-		rc = keep(rq, filter, list, &err);
-	filter_free(filter);
-	if (rc == 0)
-		return nearest_first(rq, list);
+	node = work->near[0] ? node_of(item) : NULL;
+	return http_work_put(work, key, item, node && strcmp(node, work->near) == 0);
+}
+
+bool consul_put_list(struct http_work *work, json_t *list)
+{
+	json_t *item;
+	size_t i;
+
+	json_array_foreach (list, i, item)
+		consul_put(work, NULL, json_incref(item));
 	json_decref(list);
-	return consul_filter_failed(rq, &err);
+	return http_work_looked(work);
 }
 
 static const char *meta_of(const struct reg_node *node, const char *key, size_t len)

@@ -54,18 +54,27 @@ static bool has(const json_t *value, const char *text)
 	return false;
 }
 
-static int matches(const struct filter *filter, const json_t *value, struct reg_err *err)
+/* What a filter is applied to. */
+struct subject {
+	struct pattern_budget *budget;
+	struct reg_err *err;
+};
+
+static int matches(const struct filter *filter, const json_t *value, const struct subject *subject)
 {
 	char room[32];
 	const char *text = text_of(value, room);
-	int rc = text ? pattern_found(filter->pattern, text) : 0;
+	int rc = text ? pattern_found(filter->pattern, text, subject->budget) : 0;
 
-	return rc < 0 ? reg_fail(err, -EINVAL, "pattern \"%.60s\" takes too long to match", filter->value)
+	return rc < 0 ? reg_fail(subject->err, -EINVAL,
+				"pattern \"%.60s\" takes too long to match (the patterns of a request have "
+				"%d ms)",
+				filter->value, PATTERN_BUDGET_US / 1000)
 		      : rc;
 }
 
 /* 1, 0 or -EINVAL */
-static int holds(const struct filter *filter, const json_t *value, struct reg_err *err)
+static int holds(const struct filter *filter, const json_t *value, const struct subject *subject)
 {
 	switch (filter->op) {
 	case FILTER_EQ:
@@ -73,7 +82,7 @@ static int holds(const struct filter *filter, const json_t *value, struct reg_er
 	case FILTER_IN:
 		return has(value, filter->value);
 	case FILTER_MATCHES:
-		return matches(filter, value, err);
+		return matches(filter, value, subject);
 	default:
 		return is_empty(value);
 	}
@@ -95,19 +104,19 @@ static int unknown(const struct filter *filter, unsigned depth, struct reg_err *
 
 /* From part `depth` of the selector on, in `value` or, where that has no such field, in `absent`. */
 static int select_from(const struct filter *filter, unsigned depth, const json_t *value, const json_t *absent,
-	struct reg_err *err)
+	const struct subject *subject)
 {
 	const json_t *element, *other;
 	size_t i;
 	int rc = 0;
 
 	if (depth == filter->npath) {
-		rc = holds(filter, value, err);
+		rc = holds(filter, value, subject);
 		return rc < 0 ? rc : rc != filter->negated;
 	}
 	if (json_is_array(value)) {
 		json_array_foreach ((json_t *)value, i, element) {
-			rc = select_from(filter, depth, element, absent, err);
+			rc = select_from(filter, depth, element, absent, subject);
 			if (rc)
 				break;
 		}
@@ -116,27 +125,37 @@ static int select_from(const struct filter *filter, unsigned depth, const json_t
 	element = json_object_get(value, filter->path[depth]);
 	other = json_object_get(absent, filter->path[depth]);
 	if (element || other)
-		return select_from(filter, depth + 1, element ? element : other, other, err);
+		return select_from(filter, depth + 1, element ? element : other, other, subject);
 	if (depth && (is_map(filter->path[depth - 1]) || json_is_null(value)))
 		return (filter->op == FILTER_EMPTY) != filter->negated;
-	return unknown(filter, depth, err);
+	return unknown(filter, depth, subject->err);
 }
 
-int filter_match(const struct filter *filter, const json_t *item, const json_t *absent, struct reg_err *err)
+static int match(
+	const struct filter *filter, const json_t *item, const json_t *absent, const struct subject *subject)
 {
 	int rc;
 
 	switch (filter->op) {
 	case FILTER_NOT:
-		rc = filter_match(filter->left, item, absent, err);
+		rc = match(filter->left, item, absent, subject);
 		return rc < 0 ? rc : !rc;
 	case FILTER_AND:
-		rc = filter_match(filter->left, item, absent, err);
-		return rc <= 0 ? rc : filter_match(filter->right, item, absent, err);
+		rc = match(filter->left, item, absent, subject);
+		return rc <= 0 ? rc : match(filter->right, item, absent, subject);
 	case FILTER_OR:
-		rc = filter_match(filter->left, item, absent, err);
-		return rc != 0 ? rc : filter_match(filter->right, item, absent, err);
+		rc = match(filter->left, item, absent, subject);
+		return rc != 0 ? rc : match(filter->right, item, absent, subject);
 	default:
-		return select_from(filter, 0, item, absent, err);
+		return select_from(filter, 0, item, absent, subject);
 	}
+}
+
+int filter_match(const struct filter *filter, const json_t *item, const json_t *absent,
+	struct pattern_budget *budget, struct reg_err *err)
+{
+	const struct subject subject = {budget, err};
+
+	pattern_budget_item(budget);
+	return match(filter, item, absent, &subject);
 }

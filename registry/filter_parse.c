@@ -19,7 +19,7 @@
 struct parser {
 	struct lexer lexer;
 	struct reg_err *err;
-	unsigned depth, nodes;
+	unsigned depth, nodes, patterns;
 	int rc; /* of the first failure */
 };
 
@@ -128,6 +128,8 @@ static bool take_pattern(struct parser *p, struct filter *node)
 
 	if (!take_value(p, node))
 		return false;
+	if (++p->patterns > FILTER_PATTERNS)
+		return fail(p, -EINVAL, "too many regular expressions");
 	node->pattern = pattern_make(node->value);
 	if (node->pattern)
 		return true;

@@ -70,6 +70,8 @@ extern const char *const http_groups[HTTP_GROUPS];
 struct http_info {
 	unsigned connections, parked; /* queries that wait for a change */
 	size_t kv_keys, kv_bytes, kv_bytes_max;
+	unsigned lists;	 /* long answers under way, and those that wait for a place */
+	uint64_t slices; /* in which lists were made, since the start */
 	/* answered since the start: by group, and by status from 2xx on */
 	const uint64_t (*answers)[HTTP_STATUSES];
 };

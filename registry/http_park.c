@@ -14,6 +14,7 @@
 #include "registry/http_part.h"
 #include "registry/http_server.h"
 #include "registry/http_share.h"
+#include "registry/http_work.h"
 
 enum { WAIT_MS = 300 * 1000, WAIT_MAX_MS = 600 * 1000, JITTER = 16, TURN_US = 500 };
 
@@ -22,11 +23,15 @@ static void unpark(struct http_request *rq)
 {
 	struct http *http = rq->http;
 
-	if (rq->woken)
+	if (rq->blocked)
+		TAILQ_REMOVE(&http->blocked, rq, link);
+	else if (rq->woken)
 		TAILQ_REMOVE(&http->woken, rq, link);
 	else
 		TAILQ_REMOVE(&http->parked, rq, link);
 	registry_unwatch(rq->watch);
+	rq->watch = NULL;
+	rq->blocked = false;
 	event_del(&rq->timer);
 	evhttp_connection_set_closecb(evhttp_request_get_connection(rq->raw), NULL, NULL);
 	http->nparked--;
@@ -92,7 +97,7 @@ static bool park(struct http_request *rq, const struct http_view *view)
 
 	if (left <= 0 || rq->http->nparked >= rq->http->max_parked)
 		return false;
-	rq->woken = rq->late = false;
+	rq->woken = rq->late = rq->blocked = false;
 	rq->watch = registry_watch(rq->http->reg, view->topic(rq), on_change, rq);
 	event_assign(&rq->timer, rq->http->base, -1, 0, on_late, rq);
 	if (!rq->watch || event_add(&rq->timer, &tv) < 0) {
@@ -115,9 +120,7 @@ static struct http_text *render(struct http_request *rq, const struct http_view 
 
 	if (!json)
 		return NULL;
-	plain = pretty ? NULL : http_parts_join(rq->http->parts, json);
-	if (!plain)
-		plain = json_dumps(json, JSON_ENCODE_ANY | (pretty ? JSON_INDENT(4) : JSON_COMPACT));
+	plain = json_dumps(json, JSON_ENCODE_ANY | (pretty ? JSON_INDENT(4) : JSON_COMPACT));
 	json_decref(json);
 	if (plain)
 		text = http_text_new(plain);
@@ -126,21 +129,30 @@ static struct http_text *render(struct http_request *rq, const struct http_view 
 	return text;
 }
 
-/* Answers with the text that is kept, once it is that of this index. */
-static void answer_kept(struct http_request *rq, const struct http_view *view)
+/* It woke, and another one is about to be answered with what it asked for: it waits for that. */
+static bool block(struct http_request *rq)
 {
 	struct http *http = rq->http;
 
-	if (!http->kept || http->kept_index != rq->index) {
-		struct http_text *text = render(rq, view);
+	if (!rq->woken || !http_work_is_made(rq))
+		return false;
+	rq->blocked = true;
+	evhttp_connection_set_closecb(evhttp_request_get_connection(rq->raw), on_gone, rq);
+	TAILQ_INSERT_TAIL(&http->blocked, rq, link);
+	http->nparked++;
+	return true;
+}
 
-		if (!text)
-			return;
-		http_text_release(http->kept);
-		http->kept = text;
-		http->kept_index = rq->index;
-	}
-	http_reply_view(rq, http->kept);
+void http_unblock(struct http *http)
+{
+	struct http_request *rq;
+
+	if (TAILQ_EMPTY(&http->blocked))
+		return;
+	TAILQ_FOREACH (rq, &http->blocked, link)
+		rq->blocked = false;
+	TAILQ_CONCAT(&http->woken, &http->blocked, link);
+	answer_soon(http);
 }
 
 /* With the text that one who woke with it was told, if both asked for the same. */
@@ -149,8 +161,11 @@ static void answer(struct http_request *rq, const struct http_view *view)
 	struct http *http = rq->http;
 	struct http_text *text = rq->woken ? http_share_find(http->share, rq) : NULL, *made = NULL;
 
-	if (view->is_kept && view->is_kept(rq)) {
-		answer_kept(rq, view);
+	if (view->is_kept && http->kept && http->kept_index == rq->index && view->is_kept(rq))
+		text = http->kept;
+	if (!text && view->list) {
+		if (!block(rq))
+			http_list(rq, view->list);
 		return;
 	}
 	if (!text) {
@@ -214,6 +229,8 @@ static void on_answer(evutil_socket_t fd, short what, void *arg)
 		answer_soon(http);
 		return;
 	}
+	if (!TAILQ_EMPTY(&http->blocked))
+		return;
 	http_share_clear(&http->share);
 	http_parts_clear(&http->parts);
 }
@@ -256,7 +273,8 @@ void http_park_close(struct http *http)
 {
 	struct http_request *rq;
 
-	while ((rq = TAILQ_FIRST(&http->woken)) || (rq = TAILQ_FIRST(&http->parked))) {
+	while ((rq = TAILQ_FIRST(&http->woken)) || (rq = TAILQ_FIRST(&http->parked)) ||
+		(rq = TAILQ_FIRST(&http->blocked))) {
 		unpark(rq);
 		http_request_free(rq);
 	}

@@ -93,34 +93,15 @@ static const struct part *find_by_json(const struct http_parts *parts, const voi
 	return part;
 }
 
-char *http_parts_join(const struct http_parts *parts, const json_t *array)
+const char *http_part_text(const struct http_request *rq, const json_t *json, size_t *len)
 {
-	size_t size = sizeof("[]"), n = json_array_size(array);
-	char *text, *at;
+	const struct http_parts *parts = rq->woken ? rq->http->parts : NULL;
+	const struct part *part = parts ? find_by_json(parts, json) : NULL;
 
-	if (!parts || !json_is_array(array))
+	if (!part)
 		return NULL;
-	for (size_t i = 0; i < n; i++) {
-		const struct part *part = find_by_json(parts, json_array_get(array, i));
-
-		if (!part)
-			return NULL;
-		size += part->len + 1;
-	}
-	text = at = malloc(size);
-	if (!text)
-		return NULL;
-	*at++ = '[';
-	for (size_t i = 0; i < n; i++) {
-		const struct part *part = find_by_json(parts, json_array_get(array, i));
-
-		if (i > 0)
-			*at++ = ',';
-		memcpy(at, part->text, part->len);
-		at += part->len;
-	}
-	strcpy(at, "]");
-	return text;
+	*len = part->len;
+	return part->text;
 }
 
 void http_parts_clear(struct http_parts **out)

@@ -15,7 +15,7 @@ struct http_request;
 json_t *http_part_find(const struct http_request *rq, const void *of);
 /** Keeps it for them, if `rq` woke with others; may do nothing. */
 void http_part_put(const struct http_request *rq, const void *of, json_t *part);
-/** An array of parts as compact JSON, for free(); NULL: not all of it is kept, or no memory. */
-char *http_parts_join(const struct http_parts *parts, const json_t *array);
+/** The part as compact JSON; NULL: it is no part. */
+const char *http_part_text(const struct http_request *rq, const json_t *part, size_t *len);
 /** Forgets all; *parts becomes NULL. */
 void http_parts_clear(struct http_parts **parts);

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "registry/consul.h"
-#include "registry/http_share.h"
+#include "registry/http_text.h"
 #include "registry/journal.h"
 
 static void add(struct http_request *rq, const char *name, const char *value)
@@ -141,4 +141,9 @@ void http_reply_json(struct http_request *rq, int code, json_t *json)
 void http_reply_view(struct http_request *rq, struct http_text *text)
 {
 	reply_text(rq, 200, text);
+}
+
+void http_reply_list(struct http_request *rq, int code, struct http_text *text)
+{
+	reply_text(rq, code, text);
 }

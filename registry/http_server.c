@@ -19,6 +19,7 @@
 
 #include "registry/accept.h"
 #include "registry/consul.h"
+#include "registry/http_work.h"
 #include "registry/journal.h"
 #include "registry/listen.h"
 
@@ -202,7 +203,7 @@ static int http_start(struct http *http)
 
 	http->server = evhttp_new(http->base);
 	http->sweep = event_new(http->base, -1, EV_PERSIST, on_sweep, http);
-	if (!http->server || !http->sweep || http_park_open(http) < 0)
+	if (!http->server || !http->sweep || http_park_open(http) < 0 || http_works_open(http) < 0)
 		return -ENOMEM;
 	evhttp_set_max_headers_size(http->server, HTTP_HEADERS_MAX);
 	evhttp_set_max_body_size(http->server, HTTP_BODY_MAX);
@@ -220,6 +221,7 @@ static int http_make(const struct http_config *config, struct http *http)
 {
 	TAILQ_INIT(&http->parked);
 	TAILQ_INIT(&http->woken);
+	TAILQ_INIT(&http->blocked);
 	SLIST_INIT(&http->pages);
 	http->base = config->base;
 	http->reg = config->reg;
@@ -284,6 +286,7 @@ void http_close(struct http *http)
 
 	if (!http)
 		return;
+	http_works_close(http);
 	http_park_close(http);
 	journal_close(http->journal);
 	http->journal = NULL;
@@ -311,7 +314,11 @@ void http_close(struct http *http)
 
 struct http_info http_info(const struct http *http)
 {
+	const struct http_works_info works = http_works_info(http);
+
 	return (struct http_info){.connections = http->nconns,
+		.lists = works.active + works.waiting,
+		.slices = works.slices,
 		.parked = http->nparked,
 		.kv_keys = http->consul->kv.entries.count,
 		.kv_bytes = http->consul->kv.bytes,

@@ -8,6 +8,8 @@
  *   http_count.c    what was answered how often
  *   http_reply.c    status, headers, body; waits for the store when the client asked for that
  *   http_park.c     queries that wait for a change
+ *   http_work.c     answers that are lists, made in slices
+ *   http_text.c     the text of an answer, in pieces
  *   http_share.c    the text of an answer that several are given
  *   http_part.c     parts that answers to several have in common
  *   http_param.c    what the query string says
@@ -25,10 +27,12 @@
 #include "registry/table.h"
 
 struct consul;
+struct http_list;
 struct http_parts;
 struct http_request;
 struct http_share;
 struct http_text;
+struct http_works;
 
 /* name=value of a query string, decoded; value "" when there is none. */
 struct http_pair {
@@ -46,6 +50,8 @@ struct http_view {
 	uint64_t (*index)(struct http_request *rq);
 	/** The answer, a new reference; NULL after http_fail(). */
 	json_t *(*render)(struct http_request *rq);
+	/** Instead of it: the answer is a list that may be long. */
+	const struct http_list *list;
 	/** NULL, or: does the answer to this request follow from the index alone? Then its text is kept. */
 	bool (*is_kept)(struct http_request *rq);
 	bool by_hash;	/* waits by `hash=`, which render() sets in rq->hash, instead of by index */
@@ -86,7 +92,10 @@ struct http {
 	struct http_conn *conns;
 	unsigned nconns, nparked, sweeps;
 	struct http_waiting parked, woken;
-	struct event *answer; /* answers those woken */
+	struct http_waiting
+		blocked;	  /* woken, and waiting for the list that another of them is answered with */
+	struct event *answer;	  /* answers those woken */
+	struct http_works *works; /* lists under way */
 	struct http_parts *parts;
 	struct http_share *share; /* what they were told, until all of them have been */
 	struct http_text *kept;	  /* of the view that is kept, at this index; NULL: none */
@@ -121,10 +130,10 @@ struct http_request {
 	const struct http_view *view; /* NULL: none */
 
 	/* while it is parked (http_park.c) */
-	TAILQ_ENTRY(http_request) link; /* http->parked or http->woken */
+	TAILQ_ENTRY(http_request) link; /* http->parked, http->woken or http->blocked */
 	struct registry_watch *watch;
 	struct event timer;
-	bool woken, late;
+	bool woken, late, blocked;
 };
 
 /* http_server.c */
@@ -150,6 +159,7 @@ __attribute__((format(printf, 3, 4))) void *http_fail(
 	struct http_request *rq, int code, const char *fmt, ...);
 /** With `index` and the hash. The text stays the caller's. */
 void http_reply_view(struct http_request *rq, struct http_text *text);
+void http_reply_list(struct http_request *rq, int code, struct http_text *text);
 
 /* http_count.c */
 void http_count(const struct http_request *rq);
@@ -157,6 +167,8 @@ void http_count(const struct http_request *rq);
 /* http_park.c */
 /** Answers a view now, or when it has changed. */
 void http_view(struct http_request *rq, const struct http_view *view);
+/** A list is done or given up: those who waited for it look again. */
+void http_unblock(struct http *http);
 /** -ENOMEM. */
 int http_park_open(struct http *http);
 void http_park_close(struct http *http);

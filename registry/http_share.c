@@ -5,14 +5,9 @@
 #include <string.h>
 
 #include "registry/http_server.h"
+#include "registry/http_text.h"
 
 enum { BYTES_MAX = 16 << 20 }; /* remembered at once */
-
-struct http_text {
-	unsigned refs;
-	size_t len;
-	char *text;
-};
 
 struct shared {
 	struct http_text *text;
@@ -26,44 +21,6 @@ struct http_share {
 	uint64_t generation;
 	size_t bytes;
 };
-
-struct http_text *http_text_new(char *text)
-{
-	struct http_text *made = malloc(sizeof(*made));
-
-	if (!made) {
-		free(text);
-		return NULL;
-	}
-	*made = (struct http_text){.refs = 1, .len = strlen(text), .text = text};
-	return made;
-}
-
-void http_text_release(struct http_text *text)
-{
-	if (!text || --text->refs > 0)
-		return;
-	free(text->text);
-	free(text);
-}
-
-const char *http_text_get(const struct http_text *text)
-{
-	return text->text;
-}
-
-static void on_sent(const void *data, size_t len, void *arg)
-{
-	http_text_release(arg);
-}
-
-int http_text_append(struct http_text *text, struct evbuffer *to)
-{
-	if (evbuffer_add_reference(to, text->text, text->len, on_sent, text) < 0)
-		return -ENOMEM;
-	text->refs++;
-	return 0;
-}
 
 /* Of one "name=value": is the answer the same with it as without? */
 static bool says_nothing(const char *pair, size_t len)
@@ -156,8 +113,8 @@ void http_share_put(struct http_share **out, const struct http_request *rq, stru
 		forget(share, question);
 		HASH_ADD_STR(share->by_question, question, shared);
 		if (shared->hh.tbl) {
-			text->refs++;
-			share->bytes += sizeof(*shared) + size + text->len;
+			http_text_hold(text);
+			share->bytes += sizeof(*shared) + size + http_text_len(text);
 		} else {
 			free(shared);
 		}
@@ -181,4 +138,14 @@ void http_share_clear(struct http_share **out)
 		free(shared);
 	}
 	free(share);
+}
+
+bool http_share_same(const struct http_request *a, const struct http_request *b)
+{
+	char *of_a = question_of(a), *of_b = question_of(b);
+	bool same = of_a && of_b && strcmp(of_a, of_b) == 0;
+
+	free(of_a);
+	free(of_b);
+	return same;
 }

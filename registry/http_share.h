@@ -1,24 +1,14 @@
 /*
- * http_share.h: texts of answers that several askers get. Those who wake together and asked for the same
+ * http_share.h: answers that several askers get. Those who wake together and asked for the same
  * are told it from one text in memory, however many they are.
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
-struct evbuffer;
 struct http_request;
-
-/* Freed with its last reference. */
 struct http_text;
-
-/** Takes over `text`, from malloc, ended by a 0. One reference, the caller's. NULL (`text` is freed): no memory. */
-struct http_text *http_text_new(char *text);
-/** NULL is allowed. */
-void http_text_release(struct http_text *text);
-const char *http_text_get(const struct http_text *text);
-/** Appends it without a copy, which takes a reference until it has been sent. -ENOMEM. */
-int http_text_append(struct http_text *text, struct evbuffer *to);
 
 /* The answers of one generation of the registry, by question. */
 struct http_share;
@@ -32,3 +22,6 @@ struct http_text *http_share_find(const struct http_share *share, const struct h
 void http_share_put(struct http_share **share, const struct http_request *rq, struct http_text *text);
 /** Forgets all; *share becomes NULL. */
 void http_share_clear(struct http_share **share);
+
+/** Have both asked for the same? */
+bool http_share_same(const struct http_request *a, const struct http_request *b);

@@ -11,6 +11,7 @@
  */
 #pragma once
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -352,6 +353,28 @@ void registry_service_walk(
 /** In the order of address and port. */
 void registry_backend_walk(struct registry *reg, const char *service,
 	bool (*fn)(void *arg, const struct reg_backend *backend), void *arg);
+/*
+ * Long walks are made in slices: fn returns false to stop behind what it was called for, and the walk goes on there
+ * another time. It sees each instance that is there all the while once; of those that come, go or move meanwhile it may
+ * or may not see. They return true when they were at the end. A cursor begins as {0}.
+ */
+struct reg_cursor {
+	char name[REG_NODE_MAX + 1]; /* of the service or node that it is in or behind */
+	bool begun;		     /* it is behind the instance that follows */
+	uint32_t address;
+	uint16_t port;
+	char id[REG_ID_MAX + 1];
+};
+static_assert(REG_NODE_MAX == REG_NAME_MAX, "a cursor has room for either");
+/** The instances of one service, which need not exist. */
+bool registry_instances_in(struct registry *reg, const char *name, struct reg_cursor *at,
+	bool (*fn)(void *arg, const char *service, const struct reg_backend *backend), void *arg);
+/** Those of all services, by service. */
+bool registry_instances(struct registry *reg, struct reg_cursor *at,
+	bool (*fn)(void *arg, const char *service, const struct reg_backend *backend), void *arg);
+bool registry_nodes(struct registry *reg, struct reg_cursor *at,
+	bool (*fn)(void *arg, const struct reg_node *node), void *arg);
+
 /** The node called so, or this daemon's by "". NULL: there is none. */
 const struct reg_node *registry_node_find(struct registry *reg, const char *name);
 /** The i-th of the checks that hold for the backend or the node. False: there are no more. */

@@ -21,6 +21,18 @@ static size_t lower_bound(const struct sorted *list, sorted_cmp cmp, const void 
 	return low;
 }
 
+size_t sorted_from(const struct sorted *list, sorted_cmp cmp, const void *key)
+{
+	return lower_bound(list, cmp, key);
+}
+
+size_t sorted_after(const struct sorted *list, sorted_cmp cmp, const void *key)
+{
+	size_t at = lower_bound(list, cmp, key);
+
+	return at + (at < list->count && cmp(list->item[at], key) == 0);
+}
+
 void *sorted_find(const struct sorted *list, sorted_cmp cmp, const void *key)
 {
 	size_t at = lower_bound(list, cmp, key);
@@ -55,6 +67,14 @@ void sorted_remove(struct sorted *list, sorted_cmp cmp, const void *key)
 	assert(at < list->count && cmp(list->item[at], key) == 0);
 	list->count--;
 	memmove(list->item + at, list->item + at + 1, (list->count - at) * sizeof(*list->item));
+	if (list->count == 0)
+		sorted_clear(list);
+}
+
+void sorted_cut(struct sorted *list, size_t first, size_t n)
+{
+	memmove(list->item + first, list->item + first + n, (list->count - first - n) * sizeof(*list->item));
+	list->count -= n;
 	if (list->count == 0)
 		sorted_clear(list);
 }

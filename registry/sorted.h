@@ -16,9 +16,15 @@ typedef int (*sorted_cmp)(const void *item, const void *key);
 
 /** The item equal to `key`, NULL if there is none. */
 void *sorted_find(const struct sorted *list, sorted_cmp cmp, const void *key);
+/** The index of the first item behind `key`, the count when there is none. */
+size_t sorted_after(const struct sorted *list, sorted_cmp cmp, const void *key);
+/** That of the first item at or behind it. */
+size_t sorted_from(const struct sorted *list, sorted_cmp cmp, const void *key);
 /** `key` is the item's own key and in no item yet. -ENOMEM. */
 int sorted_insert(struct sorted *list, sorted_cmp cmp, const void *key, void *item);
 /** Takes out the item equal to `key`, which is there. */
 void sorted_remove(struct sorted *list, sorted_cmp cmp, const void *key);
+/** Takes out `n` items from index `first` on. */
+void sorted_cut(struct sorted *list, size_t first, size_t n);
 /** Frees the array, not the items. */
 void sorted_clear(struct sorted *list);

@@ -9,7 +9,7 @@ from rig import wait
 from rig.ports import free_port
 
 RESTS_MAX = 500  # lines, written or counted; a listener that spins makes more in a moment
-COUNTED = re.compile(r"(\d+) lines left out")
+COUNTED = re.compile(r"lines left out(?: before)?: (\d+)")
 
 
 def rests(sluiced, who):

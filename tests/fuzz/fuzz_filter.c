@@ -19,13 +19,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char *text = malloc(size + 1); /* of its own, so that a byte too far is noticed */
 	json_t *item = make_item();
+	struct pattern_budget budget = PATTERN_BUDGET;
 	struct filter *filter = NULL;
 	struct reg_err err;
 
 	memcpy(text, data, size);
 	text[size] = '\0';
 	if (filter_parse(text, &filter, &err) == 0)
-		filter_match(filter, item, NULL, &err);
+		filter_match(filter, item, NULL, &budget, &err);
 	filter_free(filter);
 	json_decref(item);
 	free(text);

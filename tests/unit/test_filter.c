@@ -33,11 +33,12 @@ static int teardown(void **state)
 /* 1, 0, or what parsing or matching says. */
 static int run(const char *text, struct reg_err *err)
 {
+	struct pattern_budget budget = PATTERN_BUDGET;
 	struct filter *filter = NULL;
 	int rc = filter_parse(text, &filter, err);
 
 	if (rc == 0)
-		rc = filter_match(filter, item, absent, err);
+		rc = filter_match(filter, item, absent, &budget, err);
 	filter_free(filter);
 	return rc;
 }

@@ -1,0 +1,90 @@
+/* cursor.c: walks that may stop anywhere and go on later, whatever has come, gone or moved meanwhile. */
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "registry/table.h"
+
+static int service_behind(const void *item, const void *key)
+{
+	return strcmp(((const struct service *)item)->def.name, key);
+}
+
+static int node_behind(const void *item, const void *key)
+{
+	return strcmp(((const struct node *)item)->pub.name, key);
+}
+
+/* The order of a service's backends, as backend.c keeps them. */
+static int backend_behind(const void *item, const void *key)
+{
+	const struct reg_backend *backend = item;
+	const struct reg_cursor *at = key;
+	uint32_t address = ntohl(backend->address), known = ntohl(at->address);
+
+	if (address != known)
+		return address < known ? -1 : 1;
+	if (backend->port != at->port)
+		return (int)backend->port - (int)at->port;
+	return strcmp(backend->id, at->id);
+}
+
+static bool walk_service(struct service *service, struct reg_cursor *at,
+	bool (*fn)(void *arg, const char *service, const struct reg_backend *backend), void *arg)
+{
+	const struct sorted *list = &service->backends;
+	size_t i = 0;
+
+	if (at->begun)
+		i = sorted_after(list, backend_behind, at);
+	for (; i < list->count; i++) {
+		const struct reg_backend *backend = backend_show(list->item[i]);
+
+		at->begun = true;
+		at->address = backend->address;
+		at->port = backend->port;
+		memcpy(at->id, backend->id, sizeof(at->id));
+		if (!fn(arg, service->def.name, backend))
+			return false;
+	}
+	return true;
+}
+
+bool registry_instances_in(struct registry *reg, const char *name, struct reg_cursor *at,
+	bool (*fn)(void *arg, const char *service, const struct reg_backend *backend), void *arg)
+{
+	struct service *service = service_find(reg, name);
+
+	return !service || walk_service(service, at, fn, arg);
+}
+
+bool registry_instances(struct registry *reg, struct reg_cursor *at,
+	bool (*fn)(void *arg, const char *service, const struct reg_backend *backend), void *arg)
+{
+	struct service *service = at->name[0] ? service_find(reg, at->name) : NULL;
+	size_t i;
+
+	if (service && !walk_service(service, at, fn, arg))
+		return false;
+	for (i = sorted_after(&reg->services, service_behind, at->name); i < reg->services.count; i++) {
+		service = reg->services.item[i];
+		memcpy(at->name, service->def.name, sizeof(at->name));
+		at->begun = false;
+		if (!walk_service(service, at, fn, arg))
+			return false;
+	}
+	return true;
+}
+
+bool registry_nodes(struct registry *reg, struct reg_cursor *at,
+	bool (*fn)(void *arg, const struct reg_node *node), void *arg)
+{
+	for (size_t i = sorted_after(&reg->nodes, node_behind, at->name); i < reg->nodes.count; i++) {
+		const struct reg_node *node = &((const struct node *)reg->nodes.item[i])->pub;
+
+		memcpy(at->name, node->name, sizeof(at->name));
+		if (!fn(arg, node))
+			return false;
+	}
+	return true;
+}
