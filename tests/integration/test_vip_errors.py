@@ -6,6 +6,7 @@ import pytest
 
 from rig import traffic, wait
 from rig.frames import Wire
+from rig.vxlan_host import VxlanHost
 
 VIP = "10.1.0.100"
 
@@ -37,15 +38,20 @@ def test_fragmented_answers_do_not_reach_the_client(web, stack):
     assert len(traffic.udp_ask(client, server.ip, 5353, timeout_s=20)) == 4006
 
 
-def test_a_closed_port_is_heard_of(web):
-    sluiced, client, server = web
-    add_service(sluiced, "udp", 53, 5353)
+def assert_refused(client):
+    """The vip's port 53 says that nobody listens there."""
     with client.socket(kind=socket.SOCK_DGRAM) as sock:
         sock.settimeout(20)
         sock.connect((VIP, 53))
         sock.send(b"anybody?")
         with pytest.raises(ConnectionRefusedError):
             sock.recv(100)
+
+
+def test_a_closed_port_is_heard_of(web):
+    sluiced, client, server = web
+    add_service(sluiced, "udp", 53, 5353)
+    assert_refused(client)
 
 
 def route_by(container, far, near):
@@ -71,3 +77,15 @@ def test_a_backend_finds_the_mtu_of_the_way_to_a_client(web, container, netns):
     assert traffic.http_get(far, VIP, 80, timeout_s=30) == text
     assert "mtu 1300" in server.run("ip", "route", "get", "10.9.0.2").stdout
     assert sluiced.drops("vip-miss") == 0
+
+
+def test_an_error_of_another_host_is_heard_of(sluiced, container, stack):
+    """It comes through the tunnel; the switch that balances is the client's."""
+    host = stack.enter_context(VxlanHost())
+    sluiced.rpc("network.add", name="web", mode="overlay", vni=100, subnet="10.1.0.0/24")
+    host.vxlan(100, "10.1.0.11/24")
+    host.join(sluiced, "web")
+    client = container(sluiced, "web", "client", "10.1.0.5")
+    add_service(sluiced, "udp", 53, 5353)
+    traffic.wait_ping(client, "10.1.0.11")
+    assert_refused(client)

@@ -13,6 +13,7 @@
 
 #include "dataplane/balance.h"
 #include "dataplane/private.h"
+#include "dataplane/rate.h"
 #include "dataplane/rcu.h"
 #include "dataplane/service.h"
 #include "tests/pipeline/harness.h"
@@ -301,6 +302,19 @@ static void move_a_queue(unsigned round)
 	assert_int_equal(balance_worker(dp, port->id, 0), to);
 }
 
+/* Limits come, change and go, some of them tight. */
+static void bound_a_guest(unsigned round)
+{
+	struct dp_rate rate = {.bits = UINT64_C(1) << (24 + round % 16), .packets = 1u << (14 + round % 12)};
+	struct dp_port spec = {.storm_pps = round % 3 * 1000};
+
+	if (round % 2)
+		spec.in = rate;
+	if (round % 5)
+		spec.out = rate;
+	rate_set(guest[round % GUESTS].port, &spec);
+}
+
 static void change(unsigned round)
 {
 	struct dp_port spec = {.net = net, .mtu = (uint16_t)(1400 + round % 100)};
@@ -317,6 +331,7 @@ static void change(unsigned round)
 	dp_fdb_add(dp, &entry); /* its frames are on their way when it goes */
 	assert_int_equal(dp_port_set(dp, passer_by.port->id, &spec, &err), 0);
 	move_a_queue(round);
+	bound_a_guest(round);
 	look();
 	harness_control();
 	assert_int_equal(dp_port_del(dp, passer_by.port->id), 0);
