@@ -25,6 +25,7 @@ struct parcel {
 	uint16_t sent;	  /* dealt with so far */
 	uint8_t requests; /* not 0: some frame asks for a checksum or segments */
 	struct frame *frame[BURST_MAX];
+	uint8_t end; /* unused, as in struct burst */
 };
 
 /*

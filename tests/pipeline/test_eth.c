@@ -9,11 +9,11 @@
 #include "tests/pipeline/packets.h"
 #include "tests/unit/unit.h"
 
-enum { FRAMES = 100, LONGEST = 1514 };
+enum { FRAMES = 100, LONGEST = 1514, LONG_FRAMES = 90 };
 
 static struct dp *dp;
 static uint16_t net;
-static char path[64];
+static char path[64], long_path[64];
 
 static int setup(void **state)
 {
@@ -26,6 +26,7 @@ static int teardown(void **state)
 {
 	harness_close(dp);
 	unlink(path);
+	unlink(long_path);
 	return 0;
 }
 
@@ -35,20 +36,26 @@ static uint32_t length_of(unsigned i)
 	return i % 3 == 0 ? 60 : i % 3 == 1 ? LONGEST : 61 + i * 13;
 }
 
+/* In chains of mbufs: of 8, and of more than a burst's bytes allow for all. */
+static uint32_t long_length_of(unsigned i)
+{
+	return i % 9 ? 6000 : 60000;
+}
+
 static void put32le(FILE *f, uint32_t v)
 {
 	assert_int_equal(fwrite(&v, sizeof(v), 1, f), 1);
 }
 
-/* A capture of FRAMES broadcasts, in the format of libpcap. */
-static void write_capture(void)
+/* A capture of broadcasts, in the format of libpcap. */
+static void write_capture(char name[64], uint32_t (*len_of)(unsigned i), unsigned frames)
 {
-	uint8_t data[2048];
+	static uint8_t data[65536];
 	int fd;
 	FILE *f;
 
-	snprintf(path, sizeof(path), "/tmp/sluice-test-%d-XXXXXX", (int)getpid());
-	fd = mkstemp(path);
+	snprintf(name, 64, "/tmp/sluice-test-%d-XXXXXX", (int)getpid());
+	fd = mkstemp(name);
 	assert_true(fd >= 0);
 	f = fdopen(fd, "w");
 	assert_non_null(f);
@@ -58,8 +65,8 @@ static void write_capture(void)
 	put32le(f, 0);
 	put32le(f, 65535);
 	put32le(f, 1); /* Ethernet */
-	for (unsigned i = 0; i < FRAMES; i++) {
-		uint32_t len = length_of(i);
+	for (unsigned i = 0; i < frames; i++) {
+		uint32_t len = len_of(i);
 
 		packet_eth(data, MAC_BROADCAST, MAC_A, len - 14);
 		put32le(f, i);
@@ -164,6 +171,24 @@ static void test_frame_longer_than_an_mbuf(void **state)
 	dp_port_del(dp, guest.port->id);
 }
 
+/* A device hands over 32 frames at once whatever they are; those that a burst has no room for come with the next. */
+static void test_chains_of_mbufs_are_not_lost(void **state)
+{
+	struct dp_port file = {.type = DP_PCAP, .net = net, .mtu = 65000, .file = long_path};
+	uint16_t from = add(&file);
+	unsigned got, bursts = 0, frames = 0;
+
+	while ((got = worker_serve(dp->worker[0], dp_get_port(dp, from), 0)) > 0) {
+		assert_in_range(dp->worker[0]->burst.nspan, got, BURST_SPANS);
+		frames += got;
+		bursts++;
+	}
+	assert_int_equal(frames, LONG_FRAMES);
+	assert_true(bursts > (LONG_FRAMES + BURST_MAX - 1) / BURST_MAX);
+	assert_int_equal(harness_drops(dp, "malformed"), 0);
+	dp_port_del(dp, from);
+}
+
 static void test_refused(void **state)
 {
 	static const struct {
@@ -213,10 +238,12 @@ int main(void)
 		cmocka_unit_test(test_file_to_sink),
 		cmocka_unit_test(test_again_and_again),
 		cmocka_unit_test(test_frame_longer_than_an_mbuf),
+		cmocka_unit_test(test_chains_of_mbufs_are_not_lost),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_device_taken),
 	};
 
-	write_capture();
+	write_capture(path, length_of, FRAMES);
+	write_capture(long_path, long_length_of, LONG_FRAMES);
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
