@@ -48,6 +48,18 @@ static inline bool vhost_take_piece(struct port *port, struct worker *w, const s
 	return true;
 }
 
+/** Asks for the line `offset` bytes behind `ptr`, which may be NULL: then for nothing that matters. */
+static inline void vhost_prefetch(const void *ptr, uint32_t offset)
+{
+	__builtin_prefetch((const void *)((uintptr_t)ptr + offset));
+}
+
+/** The same, to write to it. */
+static inline void vhost_prefetch_put(const void *ptr, uint32_t offset)
+{
+	__builtin_prefetch((const void *)((uintptr_t)ptr + offset), 1);
+}
+
 /**
  * Worker. Where `len` bytes at `gpa` are, of which the first `want` will be read whatever the length. NULL:
  * not in the guest's memory.

@@ -43,7 +43,7 @@ static inline bool look(struct vhost_ring *r, struct vhost_range *hot, struct vh
 	batch->data[i] = data;
 	batch->len[i] = len;
 	rte_prefetch0(hdr);
-	rte_prefetch0(data + HDR_COPY - 1);
+	vhost_prefetch(data, HDR_COPY - 1);
 	return data;
 }
 

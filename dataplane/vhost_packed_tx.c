@@ -60,8 +60,8 @@ static inline unsigned look_ahead(struct vhost_ring *r, struct frame *const *fra
 				break;
 		}
 		rte_prefetch0(dst[i]);
-		__builtin_prefetch(dst[i] + r->hdr_len, 1);
-		__builtin_prefetch(dst[i] + r->hdr_len + frames[i]->hdr_len - 1, 1);
+		vhost_prefetch_put(dst[i], r->hdr_len);
+		vhost_prefetch_put(dst[i], r->hdr_len + frames[i]->hdr_len - 1u);
 	}
 	return i;
 }

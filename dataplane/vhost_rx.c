@@ -74,7 +74,7 @@ static inline void look(
 	batch->data[i] = likely(batch->head[i] <= r->mask) ? data : NULL;
 	batch->len[i] = len;
 	rte_prefetch0(hdr);
-	rte_prefetch0(data + HDR_COPY - 1);
+	vhost_prefetch(data, HDR_COPY - 1);
 }
 
 /* Takes up to `n` chains; those that give no frame are used up all the same. */

@@ -89,8 +89,8 @@ static inline void look_ahead(struct vhost_ring *r, struct frame *const *frames,
 			}
 		}
 		rte_prefetch0(dst[i]);
-		__builtin_prefetch(dst[i] + r->hdr_len, 1);
-		__builtin_prefetch(dst[i] + r->hdr_len + frames[i]->hdr_len - 1, 1);
+		vhost_prefetch_put(dst[i], r->hdr_len);
+		vhost_prefetch_put(dst[i], r->hdr_len + frames[i]->hdr_len - 1u);
 	}
 }
 
