@@ -1,0 +1,63 @@
+/*
+ * path_world.h: the switch that fuzz_path.c feeds, without a thread or a socket: guests whose rings and memory are
+ * the input's, ports that stand for containers and take everything, an uplink, a vip, and a network of others
+ * into which nothing may come.
+ */
+#pragma once
+
+#include "dataplane/dp.h"
+#include "dataplane/vhost_dev.h"
+#include "dataplane/vhost_packed.h"
+
+enum {
+	PATH_GUESTS = 4,
+	PATH_SINKS = 34, /* one more than a burst has frames, and the gateway */
+	PATH_RING = 128, /* entries of a ring */
+	PATH_GPA = 0x40000000,
+	PATH_REGIONS = 2,
+	PATH_REGION0 = 96 * 1024,
+	PATH_REGION1 = 16 * 1024, /* follows for the guest, lies elsewhere here */
+	PATH_MEMORY = PATH_REGION0 + PATH_REGION1,
+	/* where in a guest's memory */
+	PATH_RING_BYTES = 8192,
+	PATH_TABLES = 2 * PATH_RING_BYTES, /* of indirect descriptors */
+	PATH_TABLE_BYTES = 2304,
+	PATH_NTABLE = 8,
+	PATH_DATA = PATH_TABLES + PATH_NTABLE * PATH_TABLE_BYTES,
+	PATH_VNI = 77,
+};
+
+/* The guest sends by ring 0 and receives by ring 1. */
+struct path_guest {
+	struct port *port;
+	struct vhost_dev *dev;
+	uint8_t *mem[PATH_REGIONS];
+	struct vhost_ring *ring[2];
+	struct vhost_place next[2]; /* packed: where it offers the next chain */
+	bool touched;		    /* its memory is not as it was at first */
+};
+
+extern struct path_world {
+	struct dp *dp;
+	struct worker *w;
+	uint16_t net;
+	struct path_guest guest[PATH_GUESTS]; /* split, packed, split without anything negotiated, packed */
+	struct port *sink[PATH_SINKS];	      /* the last one is the gateway's */
+	struct port *uplink;
+	uint32_t room; /* frames that sinks and uplink take until they are full */
+} path;
+
+/** Once a process. */
+void path_open(void);
+
+/** Everything as it was at first. */
+void path_reset(void);
+
+/** Aborts when the books do not balance or a ring is not where it should be. */
+void path_check(void);
+
+/** Copies into the guest's memory at offset `at`, as far as it reaches. */
+void path_write(struct path_guest *g, uint32_t at, const void *data, uint32_t len);
+
+/** One burst of the guest through the pipeline. */
+void path_serve(struct path_guest *g);
