@@ -46,6 +46,8 @@ struct generator {
 	uint32_t next_pair[2];
 	struct timing timing; /* took: NULL unless it times */
 	const atomic_bool *stop;
+	void (*beside)(void *arg); /* NULL: nothing */
+	void *beside_arg;
 };
 
 struct generator *generator_create(struct front *const fronts[2], unsigned size, unsigned pairs,
@@ -275,8 +277,16 @@ static __attribute__((noinline)) void run_timed(struct generator *g, struct acco
 		unsigned moved = receive_timed(g, 0) + transmit_due(g, 0, &offered[0], elapsed, true) +
 				 receive_timed(g, 1) + transmit_due(g, 1, &offered[1], elapsed, true);
 
+		if (g->beside)
+			g->beside(g->beside_arg);
 		account_tick(run, g->from, moved);
 	}
+}
+
+void generator_beside(struct generator *g, void (*step)(void *arg), void *arg)
+{
+	g->beside = step;
+	g->beside_arg = arg;
 }
 
 void generator_run(struct generator *g, double seconds, struct generator_result *result)

@@ -61,6 +61,12 @@ void generator_pace(struct generator *g, double pps);
 int generator_time(struct generator *g, struct histogram *took);
 
 /**
+ * A paced run that is timed calls `step` each time round: for what else shall happen beside it, on its core, at
+ * full speed. What `step` takes is part of what is timed, so it is to be short. NULL: nothing.
+ */
+void generator_beside(struct generator *g, void (*step)(void *arg), void *arg);
+
+/**
  * Each host behind port 0 sends one frame, in order, to the first host behind port 1, as fast as the window
  * lets it; for at most `seconds`. To show a switch new addresses, each time it is called others: the next
  * `count` of the pairs.

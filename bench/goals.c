@@ -43,6 +43,15 @@ struct goal {
 			{{"reconfig", change, 64, 1000}, "sluice"}, {{0}, NULL}, AT_MOST, 100                \
 	}
 
+/* What an attack may do to an honest pair on the same worker. */
+#define BESIDE(attack)                                                                                       \
+	{"beside " attack ": p99 over quiet", METRIC_BESIDE, {{"neighbours", attack, 64, 1}, "sluice"},      \
+		{{0}, NULL}, AT_MOST, 3},                                                                    \
+	{                                                                                                    \
+		"beside " attack ": percent lost", METRIC_LOSS, {{"neighbours", attack, 64, 1}, "sluice"},   \
+			{{0}, NULL}, AT_MOST, 0                                                              \
+	}
+
 /* A vip with so many instances, beside which 100,000 others are registered. */
 #define FIRST_PACKET(of, variant)                                                                            \
 	{                                                                                                    \
@@ -92,6 +101,16 @@ static const struct goal goals[] = {
 	ADDED("fdb"),
 	ADDED("scrape"),
 	ADDED("list"),
+	BESIDE("one-byte buffers"),
+	BESIDE("holes"),
+	BESIDE("slow tap"),
+	BESIDE("storm"),
+	BESIDE("new MACs"),
+	BESIDE("connections"),
+	BESIDE("flaps"),
+	BESIDE("publication"),
+	BESIDE("punts"),
+	BESIDE("unknown VNIs"),
 	{"encap and decap, 1 pair: Mpps over Open vSwitch's", METRIC_MPPS, {VXLAN(1), "sluice"},
 		{VXLAN(1), "ovs"}, AT_LEAST, 4},
 	{"encap and decap, 1,000 pairs: Mpps over Open vSwitch's", METRIC_MPPS, {VXLAN(1000), "sluice"},

@@ -3,6 +3,8 @@
  * and at shares of the rate that the same switch carried in a closed loop just before. `wake` is the first of
  * them, with a switch that may sleep meanwhile.
  */
+#include "bench/latency.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +21,7 @@ static const struct {
 	double share; /* of capacity */
 } loads[] = {{"10%", 0.1}, {"50%", 0.5}, {"90%", 0.9}};
 
-static void take_percentiles(struct trial *t)
+void latency_take_percentiles(struct trial *t)
 {
 	double us = 1e6 / host_tsc_hz();
 
@@ -53,7 +55,7 @@ static int time_load(struct session *s, struct generator *g, const char *variant
 	if (strcmp(s->kind.scenario, "wake") == 0)
 		t.worker_share_pct = 0; /* it slept */
 	t.latency = took;
-	take_percentiles(&t);
+	latency_take_percentiles(&t);
 	if (atomic_load(s->stop)) {
 		free(took);
 		return 0;

@@ -39,6 +39,7 @@ enum metric {
 			  */
 	METRIC_GAP_MAX,	 /* ... in all of them */
 	METRIC_GAP_ADDED, /* microseconds by which the former is longer than without changes */
+	METRIC_BESIDE,	  /* p99 over that of the quiet trial right before */
 	METRICS
 };
 

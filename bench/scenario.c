@@ -36,6 +36,8 @@ const struct scenario scenarios[] = {
 	{"reconfig",
 		"traffic beside changes of the configuration: what is lost, how long the worker stays away",
 		"changes", {64}, {1000}, NULL, false, reconfig_take, 4096},
+	{"neighbours", "an honest pair beside each attack of a hostile guest on its worker", "pairs", {64},
+		{1}, neighbours_ports, false, neighbours_take, 1024},
 	{"vxlan", "a port of an overlay network and its underlay: encap, decap and both at once", "pairs",
 		{64}, {1, 1000, 10000}, NULL, false, vxlan_take},
 	{"lb", "a vip with 16 backends: new connections, then requests and answers of all of them",

@@ -53,6 +53,8 @@ int lb_take(struct session *s);
 int learn_take(struct session *s);
 int memory_take(struct session *s);
 int monitor_take(struct session *s);
+int neighbours_take(struct session *s);
+unsigned neighbours_ports(unsigned count);
 int reconfig_take(struct session *s);
 int registry_take(struct session *s);
 int vxlan_take(struct session *s);

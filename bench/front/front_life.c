@@ -1,6 +1,8 @@
 #include "bench/front/front_life.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <string.h>
 #include <time.h>
 
 #include "bench/front/front_packed.h"
@@ -78,6 +80,17 @@ int front_grow(struct front *f)
 			front_ring_move(r, more->base + i * each, front_guest_base(f, 1) + i * each);
 	}
 	return rc;
+}
+
+int front_punch(struct front *f)
+{
+	const struct front_memory *m = &f->memory[0];
+	const struct front_ring *r = &f->rings[1];
+	off_t from = r->buffers - m->base, len = (off_t)r->stride * r->size;
+
+	if (fallocate(m->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, from, len) < 0)
+		return front_fail(f, -errno, "no holes in this memory: %s", strerror(errno));
+	return 0;
 }
 
 int front_reboot(struct front *f, const struct front_options *opt, bool reset_owner)

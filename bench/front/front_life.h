@@ -21,6 +21,10 @@ int front_go_on(struct front *f);
  */
 int front_grow(struct front *f);
 
+/** Takes away the pages of queue pair 0's transmit buffers, as a guest's balloon does; they read as zeros again when
+ * touched. -errno. */
+int front_punch(struct front *f);
+
 /**
  * Boots again on the same connection: rings stopped, memory, rings and features all anew and elsewhere, by
  * `opt`, whose socket and listen are ignored. `reset_owner`: without stopping the rings, by RESET_OWNER.
