@@ -168,6 +168,22 @@ def test_changes_beside_the_traffic():
             assert trial["change_ms"] > 0
 
 
+ATTACKS = ["one-byte buffers", "holes", "slow tap", "storm", "new MACs", "connections", "flaps", "publication", "punts",
+           "unknown VNIs"]
+
+
+def test_an_honest_pair_beside_each_attack(requires):
+    requires("ip", "nft")
+    report = bench("--huge-mb", "0", scenario="neighbours")
+    variants = [trial["variant"] for trial in report["trials"]]
+    assert variants == [name for attack in ATTACKS for name in ("quiet", attack)]
+    for trial in report["trials"]:
+        assert (trial["late"], trial["wrong"]) == (0, 0) and trial["sent"] > 0, trial
+    judged = {goal["goal"].split(":")[0] for goal in report["goals"]}
+    assert judged <= {f"beside {attack}" for attack in ATTACKS} and len(judged) > 5
+    assert not subprocess.run(["ip", "netns", "list"], capture_output=True, text=True).stdout.count("sluice-bench-")
+
+
 def test_a_switch_that_already_runs_is_not_changed(start_sluiced, tmp_path):
     sockets = [tmp_path / "a.sock", tmp_path / "b.sock"]
     ports = [{"name": f"p{i}", "network": "n", "type": "vhost-user", "socket": str(s)} for i, s in enumerate(sockets)]
