@@ -174,6 +174,8 @@ static int check(const json_t *root, struct api_err *err)
 
 		rc = list ? json_object_set_new(filled, sections[i].name, list) : -1;
 	}
+	if (json_object_get(root, "dataplane"))
+		json_object_set(filled, "dataplane", json_object_get(root, "dataplane"));
 	if (!rc)
 		rc = config_check(filled, err);
 	json_decref(filled);

@@ -15,8 +15,10 @@
 enum { KEY = 512 };
 
 struct check {
-	json_t *named; /* "networks web": the object */
-	json_t *taken; /* what only one may have ("mac web 02:..."): who has it, as "ports[0]" */
+	json_t *named;	     /* "networks web": the object */
+	json_t *taken;	     /* what only one may have ("mac web 02:..."): who has it, as "ports[0]" */
+	const json_t *cores; /* of the workers; NULL: one, wherever it is put */
+	size_t reserved;     /* of them, by ports that ask for one */
 	struct api_err *err;
 };
 
@@ -183,6 +185,33 @@ static int check_rates(struct check *check, struct config_place at, const json_t
 						     : 0;
 }
 
+static bool has_core(const json_t *cores, int core)
+{
+	size_t i = 0;
+
+	while (i < json_array_size(cores) && json_integer_value(json_array_get(cores, i)) != core)
+		i++;
+	return i < json_array_size(cores);
+}
+
+/* As balance_admit() of the dataplane will. */
+static int check_core(struct check *check, struct config_place at, const json_t *port)
+{
+	int core = (int)param_int(port, "core", -1);
+
+	if (core < 0)
+		return 0;
+	if (json_array_size(check->cores) && !has_core(check->cores, core))
+		return config_fail(
+			at, check->err, API_INVALID, "core", "%d is not among dataplane.cores", core);
+	if (owner(check, "core %d", core))
+		return 0;
+	if (++check->reserved >= json_array_size(check->cores))
+		return config_fail(at, check->err, API_IN_USE, "core",
+			"no worker would be left for ports without a core of their own");
+	return take(check, at, "core", NULL, "core %d", core);
+}
+
 static int check_port(struct check *check, struct config_place at, const json_t *port)
 {
 	const json_t *network = need(check, at, port, "network", "networks"),
@@ -197,7 +226,8 @@ static int check_port(struct check *check, struct config_place at, const json_t 
 		strcmp(param_str(network, "mode"), "host") != 0)
 		return config_fail(at, check->err, API_INVALID, "netns", "%s", PORT_WAIT_OWN);
 	if (check_attachment(check, at, port, name) < 0 || check_joined(check, at, network) < 0 ||
-		check_rates(check, at, port) < 0 || network_spec_read(network, &spec, check->err) < 0)
+		check_rates(check, at, port) < 0 || check_core(check, at, port) < 0 ||
+		network_spec_read(network, &spec, check->err) < 0)
 		return -1;
 	if (param_int(port, "mtu", 0) > spec.mtu)
 		return config_fail(at, check->err, API_INVALID, "mtu", "%d is more than the %u of network %s",
@@ -303,7 +333,10 @@ static int check_kinds(struct check *check, const json_t *config)
 
 int config_check(const json_t *config, struct api_err *err)
 {
-	struct check check = {json_object(), json_object(), err};
+	struct check check = {.named = json_object(),
+		.taken = json_object(),
+		.err = err,
+		.cores = json_object_get(json_object_get(config, "dataplane"), "cores")};
 	int rc = 0;
 
 	for (size_t i = 0; !rc && i < sections_count; i++)

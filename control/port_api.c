@@ -80,6 +80,14 @@ static int check_mtu(const struct model_port *port, struct api_err *err)
 	return 0;
 }
 
+static void read_core(const json_t *params, struct dp_port *spec)
+{
+	if (!param_given(params, "core"))
+		return;
+	spec->core = (int)param_int(params, "core", -1);
+	spec->pinned = spec->core >= 0;
+}
+
 static int read_port(struct model *model, struct model_port *port, struct api_err *err)
 {
 	const json_t *params = port->params;
@@ -96,6 +104,7 @@ static int read_port(struct model *model, struct model_port *port, struct api_er
 	if (check_mtu(port, err) < 0 || port_spec_mac(model, port, port->name, err) < 0)
 		return -1;
 	port_rate_default(&port->spec);
+	read_core(params, &port->spec);
 	if (read_ips(model, port, json_object_get(params, "ips"), err) < 0 ||
 		port_rate_read(params, &port->spec, err) < 0)
 		return -1;
@@ -162,6 +171,7 @@ static int read_changes(
 		now->own_mtu = true;
 		now->spec.mtu = (uint16_t)param_int(params, "mtu", 0);
 	}
+	read_core(params, &now->spec);
 	if (check_mtu(now, err) < 0 || port_rate_read(params, &now->spec, err) < 0)
 		return -1;
 	return ips ? read_ips(model, now, ips, err) : 0;
@@ -271,6 +281,12 @@ static int port_show(
 	return 0;
 }
 
+/* clang-format off */
+#define CORE_FIELD \
+	{"core", API_INT, "CPU of the worker that polls it, one of dataplane.cores; that worker then polls no port " \
+		"that does not ask for it (-1, the default: any worker that is left)", .min = -1, .max = 1023}
+/* clang-format on */
+
 static const struct api_field add_fields[] = {
 	{"name", API_NAME, "of the port", .required = true, .positional = true},
 	{"network", API_NAME, "that it joins", .required = true},
@@ -280,6 +296,7 @@ static const struct api_field add_fields[] = {
 		.item = API_IP4, .max = DP_IPS_MAX},
 	{"mac", API_MAC, "of what is behind it (default: 02: and the low 40 bits of XXH64 of the name)"},
 	{"mtu", API_INT, "at most the network's, which is the default", .min = 68, .max = 9000},
+	CORE_FIELD,
 	PORT_SPEC_FIELDS,
 	PORT_RATE_FIELDS,
 	{"configure", API_BOOL,
@@ -293,6 +310,7 @@ static const struct api_field set_fields[] = {
 	{"mac", API_MAC, "of what is behind it"},
 	{"ips", API_LIST, "addresses of what is behind it, all of them", .item = API_IP4, .max = DP_IPS_MAX},
 	{"mtu", API_INT, "at most the network's", .min = 68, .max = 9000},
+	CORE_FIELD,
 	PORT_RATE_FIELDS,
 	{NULL},
 };

@@ -424,6 +424,8 @@ json_t *port_spec_json(struct model *model, const struct model_port *port)
 	put_int(object, "rx_drops", info.rx_drops);
 	put_int(object, "tx_drops", info.tx_drops);
 	put_int(object, "throttled", info.throttled);
+	if (port->spec.pinned)
+		put_int(object, "core", port->spec.core);
 	put_int(object, "storm_drops", info.storm_drops);
 	put_int(object, "rate_drops", info.rate_in_drops + info.rate_out_drops);
 	if (port->network)

@@ -2,7 +2,9 @@
 
 #include <errno.h>
 #include <rte_cycles.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "dataplane/account.h"
 #include "dataplane/mem.h"
@@ -17,6 +19,7 @@ struct balance {
 	uint64_t measured_at; /* TSC */
 	unsigned ticks;
 	uint8_t worker[MAX_PORTS * PORT_QUEUES_MAX];
+	uint8_t before[MAX_PORTS * PORT_QUEUES_MAX]; /* as worker[], but while queues move */
 	float load[MAX_PORTS * PORT_QUEUES_MAX];
 	uint64_t seen[MAX_PORTS * PORT_QUEUES_MAX]; /* cycles at measured_at */
 	struct balance_queue queue[MAX_PORTS * PORT_QUEUES_MAX];
@@ -44,6 +47,65 @@ void balance_close(struct dp *dp)
 unsigned balance_worker(const struct dp *dp, uint16_t port, uint16_t queue)
 {
 	return dp->priv->balance->worker[index_of(port, queue)];
+}
+
+unsigned balance_worker_before(const struct dp *dp, uint16_t port, uint16_t queue)
+{
+	return dp->priv->balance->before[index_of(port, queue)];
+}
+
+/* The worker on a core, nworker when there is none. */
+static unsigned worker_on(const struct dp *dp, int core)
+{
+	unsigned w = 0;
+
+	while (w < dp->nworker && dp->worker[w]->core != core)
+		w++;
+	return w;
+}
+
+/* The workers that some port but `self` asks for, a bit each. */
+static uint64_t reserved(struct dp *dp, uint16_t self)
+{
+	uint64_t bits = 0;
+
+	for (unsigned p = 0; p < MAX_PORTS; p++) {
+		const struct port *port = dp_get_port(dp, (uint16_t)p);
+
+		if (port && p != self && port->spec.pinned)
+			bits |= UINT64_C(1) << worker_on(dp, port->spec.core);
+	}
+	return bits;
+}
+
+static uint64_t reserved_with(struct dp *dp, const struct dp_port *spec, uint16_t self)
+{
+	return reserved(dp, self) | (spec->pinned ? UINT64_C(1) << worker_on(dp, spec->core) : 0);
+}
+
+static const char *cores_text(const struct dp *dp, char *text, size_t size)
+{
+	size_t len = 0;
+
+	text[0] = '\0';
+	for (unsigned w = 0; w < dp->nworker && len < size; w++)
+		len += (size_t)snprintf(text + len, size - len, "%s%d", w ? ", " : "", dp->worker[w]->core);
+	return text;
+}
+
+int balance_admit(struct dp *dp, const struct dp_port *spec, uint16_t self, struct dp_err *err)
+{
+	char text[100];
+
+	if (!spec->pinned)
+		return 0;
+	if (worker_on(dp, spec->core) == dp->nworker)
+		return dp_fail(err, -EINVAL, "core: no worker runs on CPU %d; they run on %s", spec->core,
+			cores_text(dp, text, sizeof(text)));
+	if ((unsigned)__builtin_popcountll(reserved_with(dp, spec, self)) == dp->nworker)
+		return dp_fail(
+			err, -EBUSY, "core: no worker would be left for ports without a core of their own");
+	return 0;
 }
 
 /* The queues of all published ports, with what they were last measured at. */
@@ -82,38 +144,105 @@ static uint64_t cycles_of(const struct dp *dp, unsigned i)
 	return total;
 }
 
-void balance_place(struct dp *dp, const struct port *port)
+/* The worker with least to do of those that are not reserved; one at least is not. */
+static unsigned least(const float load[MAX_WORKERS], unsigned nworker, uint64_t taken)
 {
+	unsigned best = (unsigned)__builtin_ctzll(~taken);
+
+	for (unsigned w = best + 1; w < nworker; w++)
+		if (!(taken >> w & 1) && load[w] < load[best])
+			best = w;
+	return best;
+}
+
+/* Gives queue i of `port`, pinned or not as `spec` says, a worker. */
+static void place(
+	struct dp *dp, const struct dp_port *spec, unsigned i, uint64_t taken, float load[MAX_WORKERS])
+{
+	unsigned w = spec->pinned ? worker_on(dp, spec->core) : least(load, dp->nworker, taken);
 	struct balance *b = dp->priv->balance;
-	float load[MAX_WORKERS];
 
-	if (dp->nworker == 1)
-		return;
-	sum(b->queue, gather(dp), load);
-	for (uint16_t q = 0; q < port->nqueue; q++) {
-		unsigned i = index_of(port->id, q), least = 0;
+	b->worker[i] = (uint8_t)w;
+	load[w] += b->load[i];
+}
 
-		for (unsigned w = 1; w < dp->nworker; w++)
-			least = load[w] < load[least] ? w : least;
-		b->worker[i] = (uint8_t)least;
-		b->load[i] = NEW_LOAD;
-		b->seen[i] = cycles_of(dp, i);
-		load[least] += NEW_LOAD;
+/* Queues leave reserved workers that their port does not ask for. */
+static void evict(struct dp *dp, uint16_t self, uint64_t taken, float load[MAX_WORKERS])
+{
+	for (unsigned p = 0; p < MAX_PORTS; p++) {
+		const struct port *port = dp_get_port(dp, (uint16_t)p);
+
+		for (uint16_t q = 0; port && p != self && !port->spec.pinned && q < port->nqueue; q++) {
+			unsigned i = index_of((uint16_t)p, q);
+
+			if (taken >> dp->priv->balance->worker[i] & 1)
+				place(dp, &port->spec, i, taken, load);
+		}
 	}
 }
 
-bool balance_choose(
-	const struct balance_queue *q, unsigned n, unsigned nworker, unsigned *which, unsigned *to)
+/* Has the workers hand over what was given to others; or gives it back to whom it was. */
+static int move(struct dp *dp)
 {
+	struct balance *b = dp->priv->balance;
+	int rc = 0;
+
+	if (memcmp(b->worker, b->before, sizeof(b->worker)) != 0)
+		rc = polling_hand_over(dp);
+	if (rc)
+		memcpy(b->worker, b->before, sizeof(b->worker));
+	else
+		memcpy(b->before, b->worker, sizeof(b->worker));
+	return rc;
+}
+
+int balance_place(struct dp *dp, const struct port *port)
+{
+	struct balance *b = dp->priv->balance;
+	uint64_t taken = reserved_with(dp, &port->spec, port->id);
+	float load[MAX_WORKERS];
+	int rc;
+
+	if (dp->nworker == 1)
+		return 0;
+	sum(b->queue, gather(dp), load);
+	evict(dp, port->id, taken, load);
+	rc = move(dp);
+	for (uint16_t q = 0; q < port->nqueue && !rc; q++) {
+		unsigned i = index_of(port->id, q);
+
+		b->load[i] = NEW_LOAD;
+		b->seen[i] = cycles_of(dp, i);
+		place(dp, &port->spec, i, taken, load);
+		b->before[i] = b->worker[i];
+	}
+	return rc;
+}
+
+int balance_pin(struct dp *dp, struct port *port, const struct dp_port *spec)
+{
+	uint64_t taken = reserved_with(dp, spec, port->id);
+	float load[MAX_WORKERS];
+
+	if (dp->nworker == 1 || (spec->pinned == port->spec.pinned && spec->core == port->spec.core))
+		return 0;
+	sum(dp->priv->balance->queue, gather(dp), load);
+	for (uint16_t q = 0; q < port->nqueue; q++)
+		place(dp, spec, index_of(port->id, q), taken, load);
+	evict(dp, port->id, taken, load);
+	return move(dp);
+}
+
+bool balance_choose(const struct balance_queue *q, unsigned n, unsigned nworker, uint64_t taken,
+	unsigned *which, unsigned *to)
+{
+	unsigned from = (unsigned)__builtin_ctzll(~taken);
 	float load[MAX_WORKERS], gap, best = 0;
-	unsigned from = 0;
 
 	sum(q, n, load);
-	*to = 0;
-	for (unsigned w = 1; w < nworker; w++) {
-		from = load[w] > load[from] ? w : from;
-		*to = load[w] < load[*to] ? w : *to;
-	}
+	*to = least(load, nworker, taken);
+	for (unsigned w = from + 1; w < nworker; w++)
+		from = !(taken >> w & 1) && load[w] > load[from] ? w : from;
 	gap = load[from] - load[*to];
 	if (load[from] < WORTH_BUSY || gap < WORTH_GAP)
 		return false;
@@ -150,16 +279,8 @@ static void measure(struct dp *dp)
 
 int balance_move(struct dp *dp, struct port *port, uint16_t queue, unsigned to)
 {
-	uint8_t *worker = &dp->priv->balance->worker[index_of(port->id, queue)], from = *worker;
-	int rc;
-
-	if (from == to)
-		return 0;
-	*worker = (uint8_t)to;
-	rc = polling_hand_over(dp, port, queue, from);
-	if (rc)
-		*worker = from;
-	return rc;
+	dp->priv->balance->worker[index_of(port->id, queue)] = (uint8_t)to;
+	return move(dp);
 }
 
 void balance_tick(struct dp *dp)
@@ -170,6 +291,6 @@ void balance_tick(struct dp *dp)
 	if (dp->nworker == 1 || ++b->ticks % BALANCE_S != 0)
 		return;
 	measure(dp);
-	if (balance_choose(b->queue, gather(dp), dp->nworker, &which, &to))
+	if (balance_choose(b->queue, gather(dp), dp->nworker, reserved(dp, UINT16_MAX), &which, &to))
 		balance_move(dp, dp_get_port(dp, b->queue[which].port), b->queue[which].queue, to);
 }

@@ -108,6 +108,9 @@ struct dp_port {
 	unsigned nips;
 	uint16_t mtu;
 	uint16_t queues; /* vhost-user: queue pairs 1..8 */
+	/* polled by the worker on `core`, one of dp_config.cores, which then polls no port that does not ask for it */
+	bool pinned;
+	int core;
 	/* vhost-user */
 	const char *socket;
 	bool client;		   /* the switch connects, the guest listens */
@@ -133,9 +136,12 @@ struct dp_port {
 	uint16_t vxlan_port; /* 4789 */
 };
 
-/** Adds a port or, with net = DP_NET_NONE, an uplink, while traffic flows. Strings are copied. */
+/**
+ * Adds a port or, with net = DP_NET_NONE, an uplink, while traffic flows. Strings are copied. Errors of `core`: -EINVAL
+ * (not a worker's), -EBUSY (no worker would be left for ports that ask for none).
+ */
 int dp_port_add(struct dp *dp, const struct dp_port *spec, uint16_t *id, struct dp_err *err);
-/** Changes mac, ips, mtu, in, out, storm_pps. */
+/** Changes mac, ips, mtu, in, out, storm_pps, pinned and core. */
 int dp_port_set(struct dp *dp, uint16_t id, const struct dp_port *spec, struct dp_err *err);
 int dp_port_del(struct dp *dp, uint16_t id);
 /** Is it a TAP port that has no interface, or whose interface was deleted? */

@@ -284,7 +284,8 @@ void polling_sleep(struct worker *w)
 	disarm(atomic_load_explicit(&w->polling->list, memory_order_acquire));
 }
 
-static struct poll_list *list_new(struct dp *dp, unsigned worker)
+/* The list of a worker's queues; `staying`: only of those that were its own before. */
+static struct poll_list *list_new(struct dp *dp, unsigned worker, bool staying)
 {
 	uint64_t now = rte_rdtsc();
 	struct poll_list *list;
@@ -299,7 +300,8 @@ static struct poll_list *list_new(struct dp *dp, unsigned worker)
 		struct port *port = dp_get_port(dp, i);
 
 		for (unsigned q = 0; port && q < port->nqueue; q++) {
-			if (balance_worker(dp, port->id, q) != worker)
+			if (balance_worker(dp, port->id, q) != worker ||
+				(staying && balance_worker_before(dp, port->id, q) != worker))
 				continue;
 			if (port->ops->by_fd)
 				list->nfd++;
@@ -310,6 +312,20 @@ static struct poll_list *list_new(struct dp *dp, unsigned worker)
 	list->hot = list->count;
 	list->cold_until = now;
 	return list;
+}
+
+/* One of each worker. -ENOMEM: none. */
+static int lists_new(struct dp *dp, bool staying, struct poll_list *list[MAX_WORKERS])
+{
+	for (unsigned i = 0; i < dp->nworker; i++) {
+		list[i] = list_new(dp, i, staying);
+		if (list[i])
+			continue;
+		while (i-- > 0)
+			free(list[i]);
+		return -ENOMEM;
+	}
+	return 0;
 }
 
 static int add_fd(struct dp *dp, struct port *port, unsigned q)
@@ -337,58 +353,79 @@ int polling_add_fds(struct dp *dp, struct port *port)
 	return 0;
 }
 
-static void publish_list(struct dp *dp, unsigned worker, struct poll_list *list)
+static void publish_lists(struct dp *dp, struct poll_list *const list[MAX_WORKERS])
 {
-	struct poll_list *old = atomic_exchange(&dp->worker[worker]->polling->list, list);
+	for (unsigned i = 0; i < dp->nworker; i++) {
+		struct poll_list *old = atomic_exchange(&dp->worker[i]->polling->list, list[i]);
 
-	if (old)
-		rcu_defer(dp, free, old);
+		if (old)
+			rcu_defer(dp, free, old);
+	}
+	workers_wake(dp);
 }
 
-int polling_hand_over(struct dp *dp, struct port *port, uint16_t queue, unsigned from)
+static void walk_moving(struct dp *dp, void (*fn)(struct dp *dp, struct port *port, uint16_t queue))
 {
-	unsigned to = balance_worker(dp, port->id, queue);
-	struct poll_list *without = list_new(dp, from), *with = list_new(dp, to);
+	for (unsigned i = 0; i < MAX_PORTS; i++) {
+		struct port *port = dp_get_port(dp, i);
 
-	if (!without || !with) {
-		free(without);
-		free(with);
-		return -ENOMEM;
+		for (uint16_t q = 0; port && q < port->nqueue; q++)
+			if (balance_worker(dp, port->id, q) != balance_worker_before(dp, port->id, q))
+				fn(dp, port, q);
 	}
-	publish_list(dp, from, without);
+}
+
+static void take(struct dp *dp, struct port *port, uint16_t queue)
+{
+	unsigned from = balance_worker_before(dp, port->id, queue);
+
 	if (port->ops->by_fd)
 		epoll_ctl(
 			dp->worker[from]->polling->epoll, EPOLL_CTL_DEL, port->ops->rx_fd(port, queue), NULL);
-	workers_wake(dp);
-	rcu_wait(dp);
-	/* nobody has it now; the old one may have gone to sleep with it armed, and will not disarm it */
+}
+
+/* Nobody has it now; the old worker may have gone to sleep with it armed, and will not disarm it. */
+static void disarm_one(struct dp *dp, struct port *port, uint16_t queue)
+{
 	if (port->ops->arm)
 		port->ops->arm(port, queue, false);
-	publish_list(dp, to, with);
+}
+
+static void give(struct dp *dp, struct port *port, uint16_t queue)
+{
 	if (port->ops->by_fd)
 		add_fd(dp, port, queue); /* it was in another set: there is room in this one too */
+}
+
+int polling_hand_over(struct dp *dp)
+{
+	struct poll_list *without[MAX_WORKERS], *with[MAX_WORKERS];
+	int rc = lists_new(dp, true, without);
+
+	if (rc)
+		return rc;
+	rc = lists_new(dp, false, with);
+	if (rc) {
+		for (unsigned i = 0; i < dp->nworker; i++)
+			free(without[i]);
+		return rc;
+	}
+	publish_lists(dp, without);
+	walk_moving(dp, take);
+	rcu_wait(dp);
+	walk_moving(dp, disarm_one);
+	publish_lists(dp, with);
+	walk_moving(dp, give);
 	workers_wake(dp);
 	return 0;
 }
 
 int polling_assign(struct dp *dp)
 {
-	struct poll_list *fresh[MAX_WORKERS] = {0};
-	int rc = 0;
+	struct poll_list *fresh[MAX_WORKERS];
+	int rc = lists_new(dp, false, fresh);
 
-	for (unsigned i = 0; i < dp->nworker && !rc; i++) {
-		fresh[i] = list_new(dp, i);
-		rc = fresh[i] ? 0 : -ENOMEM;
-	}
-	for (unsigned i = 0; i < dp->nworker; i++) {
-		struct poll_list *old = fresh[i];
-
-		if (!rc)
-			old = atomic_exchange(&dp->worker[i]->polling->list, fresh[i]);
-		if (old)
-			rcu_defer(dp, free, old);
-	}
 	if (!rc)
-		workers_wake(dp);
+		publish_lists(dp, fresh);
 	return rc;
 }

@@ -107,8 +107,9 @@ static int port_publish(struct dp *dp, struct port *port)
 	for (unsigned i = 0; i < dp->nworker; i++)
 		stat_clear(&dp->worker[i]->port_stats[port->id], sizeof(struct port_stats));
 	dp->priv->link_told[port->id] = false;
-	balance_place(dp, port);
-	rc = polling_add_fds(dp, port);
+	rc = balance_place(dp, port);
+	if (!rc)
+		rc = polling_add_fds(dp, port);
 	if (rc)
 		return rc;
 	atomic_store_explicit(&dp->port[port->id], port, memory_order_release);
@@ -124,7 +125,7 @@ static int port_publish(struct dp *dp, struct port *port)
 static int port_admit(struct dp *dp, const struct dp_port *spec, const struct port_ops *ops,
 	struct port **out, struct dp_err *err)
 {
-	int index = free_index(dp);
+	int index = free_index(dp), rc;
 
 	if (!ops)
 		return dp_fail(err, -ENOTSUP, "type: not in this build");
@@ -132,9 +133,10 @@ static int port_admit(struct dp *dp, const struct dp_port *spec, const struct po
 		return dp_fail(err, -ENOSPC, "there are %d ports already", MAX_PORTS);
 	if (spec->net != DP_NET_NONE && !dp_get_net(dp, spec->net))
 		return dp_fail(err, -ENOENT, "network: no such network");
-	if (port_new(dp, spec, (unsigned)index, out))
-		return dp_fail(err, -ENOMEM, "out of memory");
-	return 0;
+	rc = balance_admit(dp, spec, UINT16_MAX, err);
+	if (!rc && port_new(dp, spec, (unsigned)index, out))
+		rc = dp_fail(err, -ENOMEM, "out of memory");
+	return rc;
 }
 
 int port_add(struct dp *dp, const struct dp_port *spec, const struct port_ops *ops, uint16_t *id,
@@ -177,9 +179,17 @@ int dp_port_add(struct dp *dp, const struct dp_port *spec, uint16_t *id, struct 
 int dp_port_set(struct dp *dp, uint16_t id, const struct dp_port *spec, struct dp_err *err)
 {
 	struct port *port = dp_get_port(dp, id);
+	int rc;
 
 	if (!port)
 		return dp_fail(err, -ENOENT, "no such port");
+	rc = balance_admit(dp, spec, id, err);
+	if (rc)
+		return rc;
+	if (balance_pin(dp, port, spec))
+		return dp_fail(err, -ENOMEM, "out of memory");
+	port->spec.pinned = spec->pinned;
+	port->spec.core = spec->core;
 	if (!port->is_uplink)
 		neigh_port_changed(dp, port); /* whoever has its old addresses is asked anew */
 	memcpy(port->mac, spec->mac, 6);

@@ -71,10 +71,10 @@ void ports_report_links(struct dp *dp);
 /** polling.c: gives each worker the published ports' queues that are its own (balance.h). -ENOMEM. */
 int polling_assign(struct dp *dp);
 /**
- * Takes a queue from worker `from`, waits until that is through with it, and gives it to its worker by
- * balance_worker(). -ENOMEM: nothing changed.
+ * Takes the queues whose worker changes (balance_worker_before()) from their old one, waits until those are through with
+ * them, and gives them to the new ones. -ENOMEM: nothing changed.
  */
-int polling_hand_over(struct dp *dp, struct port *port, uint16_t queue, unsigned from);
+int polling_hand_over(struct dp *dp);
 /** Before a port is published: its fds to the workers' epoll sets. -errno. */
 int polling_add_fds(struct dp *dp, struct port *port);
 

@@ -3,6 +3,7 @@
  * of them never; and a quiet one that gets a frame is busy again. Queues are spread over two workers, and one
  * that moves is looked at by its new worker alone.
  */
+#include <errno.h>
 #include <rte_cycles.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -127,6 +128,8 @@ static void forget_looks(void)
 static int open_switch(void **state)
 {
 	dp = harness_open_workers(WORKERS);
+	for (int i = 0; i < WORKERS; i++)
+		dp->worker[i]->core = 10 + i; /* names; nothing runs there */
 	return 0;
 }
 
@@ -266,6 +269,117 @@ static void test_a_queue_by_fd_moves_too(void **state)
 	close(queue[0].fd);
 }
 
+/* Makes port i, pinned to `core`. */
+static int make_pinned(unsigned i, int core, struct dp_err *err)
+{
+	struct dp_port spec = {.type = DP_NULL, .mtu = 1500, .pinned = true, .core = core};
+	uint16_t id;
+	int rc;
+
+	queue[i] = (struct queue){.net = harness_network(dp, NULL)};
+	spec.net = queue[i].net;
+	opening = &queue[i];
+	rc = port_add(dp, &spec, &queue_ops, &id, err);
+	if (rc)
+		dp_network_del(dp, spec.net);
+	return rc;
+}
+
+static void pin(unsigned i, bool pinned, int core, int want)
+{
+	struct dp_port spec = queue[i].port->spec;
+	struct dp_err err;
+
+	spec.pinned = pinned;
+	spec.core = core;
+	assert_int_equal(dp_port_set(dp, queue[i].port->id, &spec, &err), want);
+}
+
+/* Who looked last at each of the first n queues: worker 1 at `own`, worker 0 at all others; n: at none. */
+static void expect_own_worker(unsigned own, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		queue[i].looker = NULL;
+	turn();
+	for (unsigned i = 0; i < n; i++)
+		assert_ptr_equal(queue[i].looker, dp->worker[i == own]);
+}
+
+static void test_a_worker_of_its_own(void **state)
+{
+	struct dp_err err = {""};
+
+	make_ports(FEW);
+	assert_int_equal(make_pinned(FEW, 11, &err), 0);
+	expect_own_worker(FEW, FEW + 1);
+	/* nor does one that comes later go there */
+	make_port(FEW + 1, &queue_ops);
+	expect_own_worker(FEW, FEW + 2);
+	/* the worker is anybody's again, and then another port's */
+	pin(FEW, false, 0, 0);
+	pin(2, true, 11, 0);
+	expect_own_worker(2, FEW + 2);
+}
+
+static void test_ports_may_share_a_worker_of_their_own(void **state)
+{
+	struct dp_err err = {""};
+
+	assert_int_equal(make_pinned(0, 11, &err), 0);
+	make_port(1, &queue_ops);
+	assert_int_equal(make_pinned(2, 11, &err), 0);
+	turn();
+	assert_ptr_equal(queue[0].looker, dp->worker[1]);
+	assert_ptr_equal(queue[1].looker, dp->worker[0]);
+	assert_ptr_equal(queue[2].looker, dp->worker[1]);
+}
+
+static void test_some_worker_is_left_for_the_others(void **state)
+{
+	struct dp_err err = {""};
+
+	make_port(0, &queue_ops);
+	assert_int_equal(make_pinned(1, 11, &err), 0);
+	assert_int_equal(make_pinned(2, 10, &err), -EBUSY);
+	assert_string_equal(err.text, "core: no worker would be left for ports without a core of their own");
+	queue[2].port = NULL;
+	pin(0, true, 10, -EBUSY);
+	pin(0, true, 12, -EINVAL);
+	expect_own_worker(1, 2);
+	pin(1, true, 10, 0); /* it may change sides */
+	turn();
+	assert_ptr_equal(queue[0].looker, dp->worker[1]);
+	assert_ptr_equal(queue[1].looker, dp->worker[0]);
+}
+
+static void test_a_core_without_a_worker_is_refused(void **state)
+{
+	struct dp_err err = {""};
+
+	assert_int_equal(make_pinned(0, 12, &err), -EINVAL);
+	assert_string_equal(err.text, "core: no worker runs on CPU 12; they run on 10, 11");
+	queue[0].port = NULL;
+}
+
+static void test_a_queue_by_fd_leaves_a_reserved_worker(void **state)
+{
+	struct dp_err err = {""};
+	uint64_t one = 1;
+
+	for (unsigned i = 0; i < 2; i++) {
+		queue[i].fd = eventfd(0, EFD_NONBLOCK);
+		assert_int_equal(write(queue[i].fd, &one, sizeof(one)), sizeof(one));
+		make_port(i, &fd_ops);
+	}
+	assert_int_equal(make_pinned(2, 11, &err), 0);
+	expect_own_worker(2, 3);
+	pin(0, true, 11, 0);
+	pin(2, false, 0, 0);
+	expect_own_worker(0, 3);
+	for (unsigned i = 0; i < 2; i++)
+		close(queue[i].fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -278,6 +392,11 @@ int main(void)
 		cmocka_unit_test_teardown(
 			test_a_moved_queue_is_looked_at_by_its_new_worker_alone, remove_ports),
 		cmocka_unit_test_teardown(test_a_queue_by_fd_moves_too, remove_ports),
+		cmocka_unit_test_teardown(test_a_worker_of_its_own, remove_ports),
+		cmocka_unit_test_teardown(test_ports_may_share_a_worker_of_their_own, remove_ports),
+		cmocka_unit_test_teardown(test_some_worker_is_left_for_the_others, remove_ports),
+		cmocka_unit_test_teardown(test_a_core_without_a_worker_is_refused, remove_ports),
+		cmocka_unit_test_teardown(test_a_queue_by_fd_leaves_a_reserved_worker, remove_ports),
 	};
 
 	return cmocka_run_group_tests(tests, open_switch, close_switch);

@@ -4,10 +4,15 @@
 
 static unsigned which, to;
 
-static bool choose(const struct balance_queue *q, unsigned n, unsigned workers)
+static bool choose_but(const struct balance_queue *q, unsigned n, unsigned workers, uint64_t reserved)
 {
 	which = to = 1000;
-	return balance_choose(q, n, workers, &which, &to);
+	return balance_choose(q, n, workers, reserved, &which, &to);
+}
+
+static bool choose(const struct balance_queue *q, unsigned n, unsigned workers)
+{
+	return choose_but(q, n, workers, 0);
 }
 
 static void test_what_is_even_stays(void **state)
@@ -52,6 +57,21 @@ static void test_it_moves_what_evens_out_most(void **state)
 	assert_int_equal(to, 0);
 }
 
+static void test_reserved_workers_neither_give_nor_take(void **state)
+{
+	const struct balance_queue q[] = {
+		{0, 0, 0, 0.5f}, {1, 0, 0, 0.45f}, {2, 0, 2, 0.3f}, {3, 0, 3, 0.45f}, {4, 0, 3, 0.5f}};
+
+	assert_true(choose_but(q, 5, 4, 1 << 1 | 1 << 3));
+	assert_int_equal(q[which].worker, 0);
+	assert_int_equal(to, 2);
+	assert_false(choose_but(q, 5, 4, 1 << 1 | 1 << 2 | 1 << 3));
+	assert_false(choose_but(q, 5, 4, 1 << 0 | 1 << 1 | 1 << 2));
+	assert_true(choose_but(q, 5, 4, 1 << 0 | 1 << 2));
+	assert_int_equal(q[which].worker, 3);
+	assert_int_equal(to, 1);
+}
+
 static void test_moves_come_to_an_end(void **state)
 {
 	struct balance_queue q[40];
@@ -74,6 +94,7 @@ int main(void)
 		cmocka_unit_test(test_one_busy_queue_alone_does_not_move),
 		cmocka_unit_test(test_two_busy_queues_part),
 		cmocka_unit_test(test_it_moves_what_evens_out_most),
+		cmocka_unit_test(test_reserved_workers_neither_give_nor_take),
 		cmocka_unit_test(test_moves_come_to_an_end),
 	};
 
