@@ -14,7 +14,7 @@
  * what was for it is dropped as `budget`. So of 1,000 frames of its neighbours about eight meet an overrun. It does
  * not wait when no other port of the worker has frames: nobody would be helped.
  *
- * An overrun during which the scheduler had taken the core away is shortened by that. What cannot be held: how
+ * An overrun during which the scheduler had taken the core away is shortened by that (/proc/thread-self/schedstat). What cannot be held: how
  * long a single page fault or system call takes is the kernel's to say, and the worker waits for its end.
  *
  * The worker's own, but for the counter of port_stats. The scheme is the leaky bucket as a virtual scheduling algorithm
@@ -53,7 +53,7 @@ void budget_turn(struct worker *w, uint64_t now);
 unsigned budget_serve(struct worker *w, struct port *port, uint16_t queue);
 
 /**
- * Worker on watch, when rx has filled `b`. Payload of a port that is suspected of making others wait by faults in its
+ * Worker on watch, when rx has filled `b`. Payload of a port that may lately have made others wait by faults in its
  * memory is copied now, on its own account, so that a fault during delivery is the receiver's.
  */
 void budget_taken(struct worker *w, struct burst *b);
