@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "control/origin.h"
 #include "control/schema.h"
 
 enum { METHOD_NAME_MAX = 64 };
@@ -76,19 +77,39 @@ static int check_fixed(const struct api_method *set, const json_t *params, struc
 	return 0;
 }
 
+/* Does `source` set or delete what the configuration file made? Then the file has the last word. */
+static bool file_undoes(
+	struct model *model, const struct api_method *method, const char *source, const json_t *params)
+{
+	const char *dot = strchr(method->name, '.'), *origin;
+	char noun[METHOD_NAME_MAX];
+
+	if (!dot || (strcmp(dot, ".set") != 0 && strcmp(dot, ".del") != 0) || !strcmp(source, "config"))
+		return false;
+	snprintf(noun, sizeof(noun), "%.*s", (int)(dot - method->name), method->name);
+	origin = origin_of(model, noun, params);
+	return origin && strcmp(origin, "config") == 0;
+}
+
 int method_call(struct model *model, const struct api_method *method, const char *source,
 	const json_t *params, json_t **result, struct api_err *err)
 {
 	json_t *checked;
+	bool undone;
 	int rc;
 
 	if (check_fixed(method, params, err) < 0 ||
 		schema_check(method->fields, params, "", &checked, err) < 0)
 		return -1;
 	*result = NULL;
+	undone = file_undoes(model, method, source, checked);
 	rc = method->fn(model, source, checked, result, err);
 	json_decref(checked);
 	if (rc == 0 && !*result)
 		*result = json_object();
+	if (rc == 0 && undone)
+		json_object_set_new(*result, "note",
+			json_string("the configuration file has it: the next start brings it back as it is "
+				    "there"));
 	return rc;
 }

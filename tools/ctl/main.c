@@ -128,17 +128,29 @@ static int stream(struct client *client, int as_json)
 	return EXIT_REFUSED;
 }
 
+/* What the daemon did, but not quite as one may think. */
+static void print_notes(const json_t *result)
+{
+	const char *waiting = json_string_value(json_object_get(result, "waiting")),
+		   *note = json_string_value(json_object_get(result, "note"));
+
+	if (waiting)
+		fprintf(stderr, "sluicectl: %s waits: %s\n",
+			json_string_value(json_object_get(result, "name")), waiting);
+	if (note)
+		fprintf(stderr, "sluicectl: done, but %s\n", note);
+}
+
 static void show(const json_t *method, const json_t *result, int as_json)
 {
-	const char *waiting = json_string_value(json_object_get(result, "waiting"));
+	int changes = json_is_true(json_object_get(method, "changes"));
 
 	if (as_json)
 		print_json(result);
-	else if (waiting && json_is_true(json_object_get(method, "changes")))
-		fprintf(stderr, "sluicectl: %s waits: %s\n",
-			json_string_value(json_object_get(result, "name")), waiting);
-	else if (!json_is_true(json_object_get(method, "changes")) || json_array_size(result))
+	else if (!changes || json_array_size(result))
 		table_print(result, json_object_get(method, "columns"));
+	else
+		print_notes(result);
 	fflush(stdout);
 }
 

@@ -1,0 +1,98 @@
+#include "control/origin.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "control/objects.h"
+#include "control/params.h"
+
+static const char *of_network(struct model *model, const json_t *params)
+{
+	const struct model_network *network = model_network(model, param_str(params, "name"));
+
+	return network ? network->source : NULL;
+}
+
+static const char *of_port(struct model *model, const json_t *params)
+{
+	const struct model_port *port = model_port(model, param_str(params, "name"));
+
+	return port ? port->source : NULL;
+}
+
+static const char *of_vtep(struct model *model, const json_t *params)
+{
+	const struct model_network *network = model_network(model, param_str(params, "network"));
+	const struct model_vtep *vtep;
+	uint32_t remote = 0;
+
+	addr_ip4(param_str(params, "remote"), &remote);
+	vtep = network ? model_vtep(model, network, remote) : NULL;
+	return vtep ? vtep->source : NULL;
+}
+
+static const char *of_fdb(struct model *model, const json_t *params)
+{
+	const struct model_network *network = model_network(model, param_str(params, "network"));
+	const struct model_fdb *fdb;
+	uint8_t mac[6] = {0};
+
+	addr_mac(param_str(params, "mac"), mac);
+	fdb = network ? model_fdb(model, network, mac) : NULL;
+	return fdb ? fdb->source : NULL;
+}
+
+static const char *of_service(struct model *model, const json_t *params)
+{
+	const struct reg_service *service = registry_service_find(model->registry, param_str(params, "name"));
+
+	return service ? service->source : NULL;
+}
+
+struct search {
+	uint32_t address;
+	uint16_t port;
+	const char *source;
+};
+
+static bool match(void *arg, const struct reg_backend *backend)
+{
+	struct search *search = arg;
+
+	if (backend->address == search->address && backend->port == search->port)
+		search->source = backend->source;
+	return search->source == NULL;
+}
+
+static const char *of_backend(struct model *model, const json_t *params)
+{
+	const struct reg_service *service =
+		registry_service_find(model->registry, param_str(params, "service"));
+	struct search search = {.port = (uint16_t)param_int(params, "port", 0)};
+
+	addr_ip4(param_str(params, "address"), &search.address);
+	if (service)
+		registry_backend_walk(model->registry, service->name, match, &search);
+	return search.source;
+}
+
+static const struct {
+	const char *noun;
+	const char *(*of)(struct model *model, const json_t *params);
+} nouns[] = {
+	{"network", of_network},
+	{"port", of_port},
+	{"uplink", of_port},
+	{"vtep", of_vtep},
+	{"fdb", of_fdb},
+	{"service", of_service},
+	{"backend", of_backend},
+};
+
+const char *origin_of(struct model *model, const char *noun, const json_t *params)
+{
+	for (size_t i = 0; i < sizeof(nouns) / sizeof(nouns[0]); i++)
+		if (strcmp(nouns[i].noun, noun) == 0)
+			return nouns[i].of(model, params);
+	return NULL;
+}
