@@ -16,6 +16,7 @@
 #include "control/ending.h"
 #include "control/log.h"
 #include "control/model.h"
+#include "control/model_config.h"
 #include "control/notify.h"
 #include "control/rpc.h"
 #include "control/serve.h"
@@ -213,6 +214,25 @@ static const char *choose_socket(const struct daemon *d)
 	return configured ? configured : DEFAULT_SOCKET;
 }
 
+/*
+ * What of the configuration this host does not have. A start asks it first, --check-config nothing more.
+ * Interfaces and files of ports are left to the start: a file may be checked on another host.
+ */
+static int check_host(const struct daemon *d, struct api_err *why)
+{
+	json_t *dataplane = config_dataplane(d->config);
+	int cores[MODEL_CORES_MAX], rc;
+	struct dp_config ignored = {0};
+
+	rc = model_config_read(dataplane, d->options.no_huge, &ignored, cores, why);
+	json_decref(dataplane);
+	if (rc == 0)
+		rc = rpc_check(choose_socket(d), why);
+	if (rc == 0)
+		rc = serve_check(json_object_get(d->config, "control"), why);
+	return rc;
+}
+
 static int start_model(struct daemon *d)
 {
 	const char *socket = choose_socket(d);
@@ -295,7 +315,7 @@ int main(int argc, char **argv)
 	struct api_err why = {0};
 	int rc = -1;
 
-	if (!d.options.check_only) /* a check that is cut short has not passed */
+	if (!d.options.check_only && !d.options.repair) /* one that is cut short has not succeeded */
 		ending_at_once(dp_abandon);
 	if (d.options.repair)
 		return state_dir_repair(d.options.state) < 0 ? 1 : 0;
@@ -303,7 +323,7 @@ int main(int argc, char **argv)
 		fail(err.text);
 		return 1;
 	}
-	if (serve_check(json_object_get(d.config, "control"), &why) < 0) {
+	if (check_host(&d, &why) < 0) {
 		fprintf(stderr, "sluiced: %s: %s\n", d.options.config, why.text);
 		json_decref(d.config);
 		return 1;

@@ -55,10 +55,8 @@ static int open_dataplane(struct model *model, const struct model_config *config
 	int cores[MODEL_CORES_MAX], rc;
 	struct dp_err why = {""};
 
-	if (model_config_read(config->dataplane, &dp_config, cores, err) < 0)
+	if (model_config_read(config->dataplane, config->no_huge, &dp_config, cores, err) < 0)
 		return -EINVAL;
-	if (config->no_huge)
-		dp_config.hugepages = DP_HUGE_OFF;
 	rc = dp_open(&dp_config, &model->dp, &why);
 	if (rc < 0)
 		model_refused(err, rc, why.text);

@@ -74,17 +74,20 @@ static int read_cores(const json_t *list, const cpu_set_t *own, const cpu_set_t 
 	for (int i = 0; i < n; i++) {
 		cores[i] = (int)json_integer_value(json_array_get(list, (size_t)i));
 		if (cores[i] < 0 || cores[i] >= CPU_SETSIZE || !CPU_ISSET((size_t)cores[i], usable))
-			return api_fail(err, API_INVALID, "cores", "no CPU %d for this process", cores[i]);
+			return api_fail(
+				err, API_INVALID, "dataplane.cores", "no CPU %d for this process", cores[i]);
 		for (int j = 0; j < i; j++)
 			if (cores[i] == cores[j])
-				return api_fail(err, API_INVALID, "cores", "CPU %d is named twice", cores[i]);
+				return api_fail(err, API_INVALID, "dataplane.cores", "CPU %d is named twice",
+					cores[i]);
 	}
 	return n;
 }
 
-int model_config_read(
-	const json_t *dataplane, struct dp_config *config, int cores[MODEL_CORES_MAX], struct api_err *err)
+int model_config_read(const json_t *dataplane, bool no_huge, struct dp_config *config,
+	int cores[MODEL_CORES_MAX], struct api_err *err)
 {
+	struct dp_err why = {""};
 	cpu_set_t own, usable;
 	int main_core, ncores;
 
@@ -92,7 +95,8 @@ int model_config_read(
 		return api_fail(err, API_INTERNAL, NULL, "cannot read the CPU affinity of the process");
 	main_core = (int)param_int(dataplane, "main_core", next_cpu(&own, -1, 0));
 	if (main_core >= CPU_SETSIZE || (main_core >= 0 && !CPU_ISSET((size_t)main_core, &usable)))
-		return api_fail(err, API_INVALID, "main_core", "no CPU %d for this process", main_core);
+		return api_fail(
+			err, API_INVALID, "dataplane.main_core", "no CPU %d for this process", main_core);
 	ncores = read_cores(json_object_get(dataplane, "cores"), &own, &usable, main_core, cores, err);
 	if (ncores < 0)
 		return -1;
@@ -105,5 +109,7 @@ int model_config_read(
 	config->idle = (enum dp_idle)choice(dataplane, "idle", idle_choices);
 	config->fdb_size = (uint32_t)param_int(dataplane, "fdb_size", 65536);
 	config->conn_size = (uint32_t)param_int(dataplane, "conn_size", 262144);
-	return 0;
+	if (no_huge)
+		config->hugepages = DP_HUGE_OFF;
+	return dp_check(config, &why) < 0 ? api_fail(err, API_INVALID, NULL, "%s", why.text) : 0;
 }

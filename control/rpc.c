@@ -4,6 +4,7 @@
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/listener.h>
+#include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
@@ -334,6 +335,25 @@ static int clear_path(const struct sockaddr_un *address, struct api_err *err)
 	}
 	unlink(address->sun_path);
 	return 0;
+}
+
+int rpc_check(const char *path, struct api_err *err)
+{
+	char *copy = strdup(path), *dir = copy ? dirname(copy) : NULL;
+	struct stat file;
+	int rc = 0;
+
+	if (!dir)
+		return api_fail(err, API_INTERNAL, NULL, "out of memory");
+	if (strlen(path) >= sizeof(((struct sockaddr_un *)0)->sun_path))
+		rc = api_fail(err, API_INVALID, "control.socket", "longer than %zu bytes",
+			sizeof(((struct sockaddr_un *)0)->sun_path) - 1);
+	else if (lstat(path, &file) == 0 && !S_ISSOCK(file.st_mode))
+		rc = api_fail(err, API_EXISTS, "control.socket", "%s: is there and no socket", path);
+	else if (stat(dir, &file) == 0 ? !S_ISDIR(file.st_mode) : stat(dirname(dir), &file) < 0)
+		rc = api_fail(err, API_NOT_FOUND, "control.socket", "%s: there is no such folder", path);
+	free(copy);
+	return rc;
 }
 
 static int listen_at(struct event_base *base, struct rpc *rpc, struct api_err *err)

@@ -57,40 +57,47 @@ static struct http_tls_files tls_files(const json_t *control)
 	};
 }
 
-static int open_http(struct serve *serve, struct event_base *base, struct registry *registry,
-	const json_t *control, const char *dir, struct api_err *err)
+static struct http_config http_options(const json_t *control, const char *hosts[HTTP_HOSTS])
 {
 	const char *listen = param_str(control, "http");
 	const json_t *list = json_object_get(control, "http_hosts");
-	const char *hosts[HTTP_HOSTS];
-	char store[512];
 	struct http_config config = {
-		.base = base,
-		.reg = registry,
 		.listen = listen ? listen : DEFAULT_HTTP,
 		.token = param_str(control, "http_token"),
 		.tls = tls_files(control),
 		.insecure = param_bool(control, "http_insecure", false),
 		.changes_by_get = param_bool(control, "http_changes_by_get", false),
 		.datacenter = param_str(control, "datacenter"),
-		.store = store,
 		.conns = (unsigned)param_int(control, "http_connections", 0),
 		.parked = (unsigned)param_int(control, "http_waiting", 0),
 		.slow_s = (unsigned)param_int(control, "http_timeout_s", 0),
 		.hosts = hosts,
 		.kv_bytes = (size_t)param_int(control, "kv_mb", 0) << 20,
 	};
+
+	for (size_t i = 0; i < json_array_size(list) && i < HTTP_HOSTS; i++)
+		hosts[config.nhosts++] = json_string_value(json_array_get(list, i));
+	return config;
+}
+
+static int open_http(struct serve *serve, struct event_base *base, struct registry *registry,
+	const json_t *control, const char *dir, struct api_err *err)
+{
+	const char *hosts[HTTP_HOSTS];
+	char store[512];
+	struct http_config config = http_options(control, hosts);
 	struct reg_err why;
 	int rc;
 
 	if (!config.listen[0])
 		return 0;
-	for (size_t i = 0; i < json_array_size(list) && i < HTTP_HOSTS; i++)
-		hosts[config.nhosts++] = json_string_value(json_array_get(list, i));
+	config.base = base;
+	config.reg = registry;
+	config.store = store;
 	if (state_dir_path(dir, STATE_DIR_REGISTRY, store, sizeof(store), err) < 0)
 		return -1;
 	rc = http_open(&config, &serve->http, &why);
-	if (rc == -EADDRINUSE && !listen) {
+	if (rc == -EADDRINUSE && !param_given(control, "http")) {
 		log_line(LOG_WARNING, "control.http: %s: no HTTP API", why.text);
 		return 0;
 	}
@@ -103,14 +110,11 @@ static int open_http(struct serve *serve, struct event_base *base, struct regist
 	return 0;
 }
 
-static struct dns_config dns_options(
-	struct event_base *base, struct registry *registry, const json_t *control)
+static struct dns_config dns_options(const json_t *control, const char *recursors[DNS_RECURSORS])
 {
 	const char *listen = param_str(control, "dns");
-
-	return (struct dns_config){
-		.base = base,
-		.reg = registry,
+	const json_t *list = json_object_get(control, "dns_recursors");
+	struct dns_config config = {
 		.listen = listen ? listen : DEFAULT_DNS,
 		.domain = param_str(control, "dns_domain"),
 		.datacenter = param_str(control, "datacenter"),
@@ -125,19 +129,22 @@ static struct dns_config dns_options(
 		.recursor_timeout_ms =
 			(uint32_t)param_int(control, "dns_recursor_timeout_ms", RECURSOR_TIMEOUT_MS),
 	};
-}
-
-static int open_dns(struct serve *serve, struct event_base *base, const json_t *control, struct api_err *err)
-{
-	struct dns_config config = dns_options(base, model_registry(serve->model), control);
-	const json_t *list = json_object_get(control, "dns_recursors");
-	const char *recursors[DNS_RECURSORS];
-	struct reg_err why;
-	int rc;
 
 	for (size_t i = 0; i < json_array_size(list) && i < DNS_RECURSORS; i++)
 		recursors[config.nrecursors++] = json_string_value(json_array_get(list, i));
 	config.recursors = recursors;
+	return config;
+}
+
+static int open_dns(struct serve *serve, struct event_base *base, const json_t *control, struct api_err *err)
+{
+	const char *recursors[DNS_RECURSORS];
+	struct dns_config config = dns_options(control, recursors);
+	struct reg_err why;
+	int rc;
+
+	config.base = base;
+	config.reg = model_registry(serve->model);
 	model_dns_config(serve->model, &config);
 	rc = dns_open(&config, &serve->dns, &why);
 	if (rc == -EADDRINUSE && !param_given(control, "dns")) {
@@ -195,13 +202,19 @@ int serve_open(struct event_base *base, struct model *model, const json_t *contr
 
 int serve_check(const json_t *control, struct api_err *err)
 {
-	const struct http_tls_files files = tls_files(control);
+	const char *hosts[HTTP_HOSTS], *recursors[DNS_RECURSORS];
+	const struct http_config http = http_options(control, hosts);
+	const struct dns_config dns = dns_options(control, recursors);
 	struct http_tls *tls;
 	struct reg_err why;
 
-	if (http_tls_open(&files, &tls, &why) < 0)
+	if (http_tls_open(&http.tls, &tls, &why) < 0) /* names its own fields */
 		return api_fail(err, API_INVALID, NULL, "control.%s", why.text);
 	http_tls_close(tls);
+	if (http_check(&http, &why) < 0)
+		return api_fail(err, API_INVALID, "control.http", "%s", why.text);
+	if (dns_check(&dns, &why) < 0)
+		return api_fail(err, API_INVALID, "control.dns", "%s", why.text);
 	return 0;
 }
 

@@ -59,6 +59,11 @@ int dp_open(const struct dp_config *config, struct dp **dp, struct dp_err *err);
  * can hold up its worker.
  */
 bool dp_guests_can_block(const struct dp *dp);
+/**
+ * Would dp_open() refuse `config` (cores and sizes in range) for what this machine has? Touches nothing. -ENOMEM
+ * (more memory than there is), -ENOENT (no huge pages) with a line in `err`.
+ */
+int dp_check(const struct dp_config *config, struct dp_err *err);
 /** Stops the workers and frees everything. NULL is allowed. */
 void dp_close(struct dp *dp);
 /** Before the process ends in the middle of dp_open(): takes away what would stay. For a signal handler. */

@@ -3,6 +3,8 @@
  * CPU of a large host can be named.
  */
 #include <errno.h>
+#include <glob.h>
+#include <inttypes.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <sched.h>
@@ -10,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #include "dataplane/private.h"
@@ -59,6 +62,54 @@ static int first_cpu(const cpu_set_t *set)
 	for (int i = 0; i < CPU_SETSIZE; i++)
 		if (CPU_ISSET(i, set))
 			return i;
+	return 0;
+}
+
+/* What any host may ask for, having it or not: memory is only touched as it is needed. */
+enum { MEMORY_ANY_MB = 512 };
+
+/* DPDK makes a record of each page of it first, which takes minutes and gigabytes for what is not there. */
+static int check_memory(const struct dp_config *config, struct dp_err *err)
+{
+	struct sysinfo info;
+	uint64_t have_mb;
+
+	if (sysinfo(&info) < 0)
+		return 0;
+	have_mb = ((uint64_t)info.totalram + info.totalswap) * info.mem_unit >> 20;
+	if (config->memory_mb <= MEMORY_ANY_MB || config->memory_mb <= have_mb)
+		return 0;
+	return dp_fail(err, -ENOMEM,
+		"dataplane.memory_mb: %u is more than the %" PRIu64 " MB that this host has",
+		config->memory_mb, have_mb);
+}
+
+/* Pages of any size. */
+static bool has_huge(void)
+{
+	glob_t found;
+	bool any = glob("/sys/kernel/mm/hugepages/hugepages-*/nr_hugepages", 0, NULL, &found) == 0;
+	unsigned long pages = 0;
+
+	for (size_t i = 0; any && i < found.gl_pathc && !pages; i++) {
+		FILE *f = fopen(found.gl_pathv[i], "re");
+
+		if (f && fscanf(f, "%lu", &pages) != 1)
+			pages = 0;
+		if (f)
+			fclose(f);
+	}
+	if (any)
+		globfree(&found);
+	return pages > 0;
+}
+
+int dp_check(const struct dp_config *config, struct dp_err *err)
+{
+	if (!use_huge(config))
+		return check_memory(config, err);
+	if (!has_huge())
+		return dp_fail(err, -ENOENT, "dataplane.hugepages: on, but this host has none");
 	return 0;
 }
 

@@ -238,6 +238,38 @@ static bool is_domain(const char *text)
 	return good;
 }
 
+static int check_domain(const char *domain, struct reg_err *err)
+{
+	return is_domain(domain)
+		       ? 0
+		       : reg_fail(err, -EINVAL, "domain: %s is none (a-z, 0-9, - and dots)", domain);
+}
+
+int dns_check(const struct dns_config *config, struct reg_err *err)
+{
+	struct dns *dns = calloc(1, sizeof(*dns));
+	struct sockaddr_storage address;
+	socklen_t len;
+	bool any;
+	int rc;
+
+	if (!dns)
+		return reg_fail(err, -ENOMEM, "out of memory");
+	dns->config = *config;
+	rc = check_domain(config->domain ? config->domain : "consul", err);
+	if (rc == 0)
+		rc = read_recursors(dns, err);
+	free(dns);
+	if (rc < 0 || !config->listen || !config->listen[0])
+		return rc;
+	if (!listen_read(config->listen, &address, &len, &any))
+		return reg_fail(err, -EINVAL, "%s: must be ADDRESS:PORT", config->listen);
+	rc = listen_try(&address, len, SOCK_DGRAM);
+	if (rc == 0)
+		rc = listen_try(&address, len, SOCK_STREAM);
+	return rc < 0 ? reg_fail(err, rc, "%s: %s", config->listen, strerror(-rc)) : 0;
+}
+
 static int start(struct dns *dns, struct reg_err *err)
 {
 	uint64_t seed[2];
@@ -247,9 +279,9 @@ static int start(struct dns *dns, struct reg_err *err)
 		return reg_fail(err, -ENOMEM, "out of memory");
 	dns->random = seed[0] | 1;
 	dns_cache_open(&dns->cache, seed[1]);
-	if (!is_domain(dns->domain))
-		return reg_fail(err, -EINVAL, "domain: %s is none (a-z, 0-9, - and dots)", dns->domain);
-	rc = read_recursors(dns, err);
+	rc = check_domain(dns->domain, err);
+	if (rc == 0)
+		rc = read_recursors(dns, err);
 	if (rc == 0)
 		rc = listen_locally(dns, err);
 	dns->config.recursors = NULL; /* the caller's */

@@ -59,6 +59,8 @@ struct dns_config {
  * Errors, with a line in `err`: -EINVAL (an address, the domain), -ENOMEM, -EADDRINUSE and others of bind.
  */
 int dns_open(const struct dns_config *config, struct dns **out, struct reg_err *err);
+/** Would dns_open() refuse `config` (base and reg are not needed)? As http_check(). */
+int dns_check(const struct dns_config *config, struct reg_err *err);
 /** NULL is allowed. Before registry_free(). */
 void dns_close(struct dns *dns);
 

@@ -53,6 +53,11 @@ struct http_config {
  * -EADDRINUSE and others of bind, of the store's file.
  */
 int http_open(const struct http_config *config, struct http **out, struct reg_err *err);
+/**
+ * Would http_open() refuse `config` for its address, for want of a token or for a file of TLS? Listens nowhere and
+ * touches no store; an address that is in use is not refused. -errno with a line in `err`.
+ */
+int http_check(const struct http_config *config, struct reg_err *err);
 /** Closes every connection, writes what is due to the store. Before registry_free(). NULL is allowed. */
 void http_close(struct http *http);
 

@@ -160,26 +160,57 @@ static int take_own_name(struct http *http, const struct sockaddr *address)
 	return http->hosts[n] ? 0 : -ENOMEM;
 }
 
+/* Where to listen, if clients may be served there. */
+static int read_address(const struct http_config *config, const struct http_tls *tls,
+	struct sockaddr_storage *address, socklen_t *size, struct reg_err *err)
+{
+	bool any;
+
+	if (!listen_read(config->listen, address, size, &any))
+		return reg_fail(err, -EINVAL, "%s: must be ADDRESS:PORT", config->listen);
+	if (!is_loopback((struct sockaddr *)address) && !config->token && !http_tls_asks_clients(tls) &&
+		!config->insecure)
+		return reg_fail(err, -EINVAL,
+			"%s is not a loopback address: it needs a token (control.http_token), certificates "
+			"of clients (control.http_tls_client_ca), or control.http_insecure",
+			config->listen);
+	return 0;
+}
+
+int http_check(const struct http_config *config, struct reg_err *err)
+{
+	struct sockaddr_storage address;
+	socklen_t size;
+	struct http_tls *tls;
+	int rc = http_tls_open(&config->tls, &tls, err);
+
+	if (rc < 0)
+		return rc;
+	if (config->listen[0]) {
+		rc = read_address(config, tls, &address, &size, err);
+		if (rc == 0) {
+			rc = listen_try(&address, size, SOCK_STREAM);
+			if (rc < 0)
+				reg_fail(err, rc, "%s: %s", config->listen, strerror(-rc));
+		}
+	}
+	http_tls_close(tls);
+	return rc;
+}
+
 static int http_listen(struct http *http, const struct http_config *config, struct reg_err *err)
 {
 	unsigned flags = LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE;
 	struct sockaddr_storage address;
 	socklen_t size;
-	bool any;
+	int rc = read_address(config, http->tls, &address, &size, err);
 
-	if (!listen_read(config->listen, &address, &size, &any))
-		return reg_fail(err, -EINVAL, "%s: must be ADDRESS:PORT", config->listen);
-	if (!is_loopback((struct sockaddr *)&address) && !config->token &&
-		!http_tls_asks_clients(http->tls) && !config->insecure)
-		return reg_fail(err, -EINVAL,
-			"%s is not a loopback address: it needs a token (control.http_token), certificates "
-			"of clients (control.http_tls_client_ca), or control.http_insecure",
-			config->listen);
+	if (rc < 0)
+		return rc;
 	http->listener = evconnlistener_new_bind(
 		http->base, NULL, NULL, flags, 1024, (struct sockaddr *)&address, (int)size);
 	if (!http->listener) {
-		int rc = -errno;
-
+		rc = -errno;
 		return reg_fail(err, rc, "%s: %s", config->listen, strerror(-rc));
 	}
 	http->checks_host = is_loopback((struct sockaddr *)&address) || config->nhosts;

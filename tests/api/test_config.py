@@ -11,6 +11,7 @@ import pytest
 
 from rig import traffic, wait
 from rig.daemon import Daemon, program
+from rig.ports import free_port
 
 NET = {"name": "web", "subnet": "10.1.0.0/24", "gateway": "10.1.0.1"}
 PORT = {"name": "n1", "network": "web", "type": "null"}
@@ -100,6 +101,25 @@ WRONG = [
 ]
 
 
+# What a start refuses for want of it on this host, --check-config refuses too.
+WRONG += [
+    ({"dataplane": {"cores": [999]}}, "dataplane.cores: no CPU 999"),
+    ({"dataplane": {"cores": [0, 0]}}, "dataplane.cores"),
+    ({"dataplane": {"main_core": 999}}, "dataplane.main_core: no CPU 999"),
+    ({"dataplane": {"memory_mb": 1048576, "hugepages": "off"}}, "dataplane.memory_mb: 1048576 is more than the"),
+    ({"control": {"http": "nonsense"}}, "control.http: nonsense: must be ADDRESS:PORT"),
+    ({"control": {"http": "0.0.0.0:8500"}}, "control.http: 0.0.0.0:8500 is not a loopback address: it needs a token"),
+    ({"control": {"http": "192.0.2.77:8500", "http_token": "x"}}, "control.http: 192.0.2.77:8500: Cannot assign"),
+    ({"control": {"http": "", "http_tls_cert": "/nonexistent/cert", "http_tls_key": "/nonexistent/key"}},
+     "control.http_tls_cert"),
+    ({"control": {"dns": "127.0.0.1"}}, "control.dns: 127.0.0.1: must be ADDRESS:PORT"),
+    ({"control": {"dns": "192.0.2.77:53"}}, "control.dns: 192.0.2.77:53: Cannot assign"),
+    ({"control": {"dns_recursors": ["nobody"]}}, "control.dns: recursors: nobody"),
+    ({"control": {"dns_domain": "a b"}}, "control.dns: domain: a b is none"),
+    ({"networks": [NET], "ports": [dict(PORT, type="tap")]}, "ports[0].netns: the host's own namespace"),
+]
+
+
 def check(path):
     done = subprocess.run([program("sluiced"), "--check-config", "--config", path], capture_output=True, text=True)
     return done.returncode, done.stderr
@@ -115,6 +135,21 @@ def test_wrong_configurations(tmp_path, config, line):
                             "--state", tmp_path / "state"], capture_output=True, text=True, timeout=20)
     assert start.returncode == 1 and line in start.stderr
     assert not (tmp_path / "s").exists() and not (tmp_path / "state").exists()
+
+
+def test_a_socket_in_no_folder(tmp_path):
+    path = tmp_path / "sluice.json"
+    for socket, line in ((tmp_path / "no/such/folder/s", "there is no such folder"), (path, "is there and no socket")):
+        path.write_text(json.dumps({"control": {"socket": str(socket)}}))
+        code, text = check(path)
+        assert code == 1 and "control.socket: " in text and line in text, text
+
+
+def test_a_running_daemon_is_in_its_own_way_no_more(start_sluiced):
+    """Its addresses are in use and its socket is served; its file is right all the same."""
+    control = {"http": f"127.0.0.1:{free_port()}", "dns": f"127.0.0.1:{free_port()}"}
+    daemon = start_sluiced({"control": control, "networks": [NET], "ports": [PORT]})
+    assert check(daemon.config_file) == (0, "")
 
 
 @pytest.mark.parametrize("text,place", [("{", ":1:"), ('{"a": 1,\n "b" 2}', ":2:"), ('{"a": 1, "a": 2}', ":1:"), ("[]", ": ")])
