@@ -70,6 +70,34 @@ static int add_gateway(struct model *model, struct model_network *network, struc
 	return 0;
 }
 
+/* Does the host forward what comes from this interface? */
+static bool forwards(const char *ifname)
+{
+	char path[96];
+	int value = '0';
+	FILE *file;
+
+	/* the host's own setting is every interface's, from the moment that it was made on */
+	snprintf(path, sizeof(path), "/proc/sys/net/ipv4/conf/%s/forwarding", ifname);
+	file = fopen(path, "re");
+	if (file) {
+		value = fgetc(file);
+		fclose(file);
+	}
+	return value == '1';
+}
+
+/* Who isolates networks from each other must know that the host does not. */
+static void warn_of_forwarding(const struct model_network *network)
+{
+	if (network->spec.mode == DP_HOST && network->has_gateway && forwards(network->gateway.ifname))
+		log_line(LOG_WARNING,
+			"network %s: this host forwards packets (net.ipv4.ip_forward), so it routes between "
+			"networks of mode host and whatever else it reaches; docs/howto/host-networks.md has "
+			"rules against it",
+			network->name);
+}
+
 static json_t *network_json(const struct model_network *network)
 {
 	const struct dp_network *spec = &network->spec;
@@ -117,6 +145,7 @@ static int network_add(
 	TAILQ_INSERT_TAIL(&model->networks, network, link);
 	model->network_by_id[network->id] = network;
 	model_dns_join(model, network);
+	warn_of_forwarding(network);
 	model_changed(model, "network.add", source, params);
 	*result = network_json(network);
 	return 0;
