@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "registry/registry.h"
+
 struct model; /* model.h: the daemon's objects by name */
 
 /* Stable numbers, as JSON-RPC error codes (application range). */
@@ -72,11 +74,15 @@ typedef int (*api_handler)(
 	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err);
 
 /**
- * A part of a list that may be very long: appends what comes from *at (0: the beginning) on to `list`, at
+ * A part of a list that may be very long: appends what comes from *at ({0}: the beginning) on to `list`, at
  * most what takes a millisecond or two, and moves *at. False: that was the end. `params` as fn saw them, but
  * without defaults; what they name may be gone meanwhile, which ends the list.
  */
-typedef bool (*api_part)(struct model *model, const json_t *params, uint64_t *at, json_t *list);
+struct api_at {
+	uint64_t n;		/* of tables with numbers */
+	struct reg_cursor name; /* of the registry */
+};
+typedef bool (*api_part)(struct model *model, const json_t *params, struct api_at *at, json_t *list);
 
 /* A column of the table that sluicectl prints for a list of objects. */
 struct api_column {

@@ -190,47 +190,40 @@ static int backend_check(
 	return 0;
 }
 
+enum { PART = 64 }; /* backends told in one go */
+
 struct listing {
 	struct model *model;
-	const struct reg_service *service;
 	json_t *list;
 };
 
-static bool list_backend(void *arg, const struct reg_backend *backend)
+static bool list_backend(void *arg, const char *service, const struct reg_backend *backend)
 {
 	struct listing *listing = arg;
-	json_t *object = service_backend_json(listing->model, listing->service, backend);
+	json_t *object = service_backend_json(
+		listing->model, registry_service_find(listing->model->registry, service), backend);
 
-	put_str(object, "service", listing->service->name);
+	put_str(object, "service", service);
 	json_array_append_new(listing->list, object);
-	return true;
+	return json_array_size(listing->list) < PART;
 }
 
-static bool list_service(void *arg, const struct reg_service *service)
+static bool backend_list_part(struct model *model, const json_t *params, struct api_at *at, json_t *list)
 {
-	struct listing *listing = arg;
+	const char *only = param_str(params, "service");
+	struct listing listing = {model, list};
 
-	listing->service = service;
-	registry_backend_walk(listing->model->registry, service->name, list_backend, listing);
-	return true;
+	if (only)
+		return !registry_instances_in(model->registry, only, &at->name, list_backend, &listing);
+	return !registry_instances(model->registry, &at->name, list_backend, &listing);
 }
 
 static int backend_list(
 	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
 {
-	struct listing listing = {model, NULL, NULL};
-	const struct reg_service *only = NULL;
-
-	if (param_given(params, "service")) {
-		only = need_service(model, params, err);
-		if (!only)
-			return -1;
-	}
-	*result = listing.list = json_array();
-	if (only)
-		list_service(&listing, only);
-	else
-		registry_service_walk(model->registry, list_service, &listing);
+	if (param_given(params, "service") && !need_service(model, params, err))
+		return -1;
+	*result = json_array();
 	return 0;
 }
 
@@ -296,6 +289,6 @@ const struct api_method backend_methods[] = {
 	{"backend.drain", "Give a backend no new connections", key_fields, backend_drain, true},
 	{"backend.undrain", "Give it new connections again", key_fields, backend_undrain, true},
 	{"backend.check", "Say how a backend with a ttl check is", check_call_fields, backend_check, true},
-	{"backend.list", "List backends", list_fields, backend_list, false, columns},
+	{"backend.list", "List backends", list_fields, backend_list, false, columns, backend_list_part},
 	{NULL},
 };

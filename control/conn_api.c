@@ -70,12 +70,12 @@ static int conn_list(
 	return 0;
 }
 
-static bool conn_list_part(struct model *model, const json_t *params, uint64_t *at, json_t *list)
+static bool conn_list_part(struct model *model, const json_t *params, struct api_at *at, json_t *list)
 {
 	struct listing listing = {model, .service = param_str(params, "service"), .list = list};
 
 	listing.any_client = !addr_ip4(param_str(params, "client"), &listing.client);
-	return dp_conn_walk_part(model->dp, at, list_conn, &listing);
+	return dp_conn_walk_part(model->dp, &at->n, list_conn, &listing);
 }
 
 static int conn_count(

@@ -202,7 +202,7 @@ static int fdb_list(
 	return 0;
 }
 
-static bool fdb_list_part(struct model *model, const json_t *params, uint64_t *at, json_t *list)
+static bool fdb_list_part(struct model *model, const json_t *params, struct api_at *at, json_t *list)
 {
 	struct listing listing = {model, DP_NET_NONE, list};
 	const char *name = param_str(params, "network");
@@ -212,7 +212,7 @@ static bool fdb_list_part(struct model *model, const json_t *params, uint64_t *a
 		return false;
 	if (network)
 		listing.only = network->id;
-	return dp_fdb_walk_part(model->dp, at, list_entry, &listing);
+	return dp_fdb_walk_part(model->dp, &at->n, list_entry, &listing);
 }
 
 static const struct api_field add_fields[] = {

@@ -23,20 +23,13 @@ struct page {
 	unsigned listed, of[HEALTHS];
 };
 
-static bool count_health(void *arg, const struct reg_backend *backend)
-{
-	((struct page *)arg)->of[backend->health]++;
-	return true;
-}
-
 static bool write_service(void *arg, const struct reg_service *service)
 {
 	struct page *page = arg;
 
 	if (page->listed++ >= METRICS_EACH)
 		return true;
-	memset(page->of, 0, sizeof(page->of));
-	registry_backend_walk(page->metrics->model->registry, service->name, count_health, page);
+	registry_service_healths(page->metrics->model->registry, service->name, page->of);
 	for (unsigned i = 0; i < HEALTHS; i++)
 		metrics_value(
 			page->out, page->name, "service", service->name, "health", healths[i], page->of[i]);

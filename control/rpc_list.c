@@ -8,7 +8,7 @@ struct rpc_list {
 	struct model *model;
 	const struct api_method *method;
 	json_t *params;
-	uint64_t at;
+	struct api_at at;
 	bool any; /* an element has been written: the next one needs a comma */
 };
 

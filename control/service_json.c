@@ -220,27 +220,34 @@ static const char *protocol_name(enum reg_protocol protocol)
 	return protocol == REG_TCP ? "tcp" : protocol == REG_UDP ? "udp" : NULL;
 }
 
-json_t *service_json(struct model *model, const char *name)
+json_t *service_head_json(struct model *model, const struct reg_service *service)
 {
-	const struct reg_service *service = registry_service_find(model->registry, name);
-	struct gathering gathering = {model, service, NULL};
 	char vip[ADDR_IP4_TEXT];
-	json_t *object;
+	json_t *object = json_object();
 
-	if (!service)
-		return NULL;
-	gathering.list = json_array();
-	registry_backend_walk(model->registry, name, gather, &gathering);
-	object = json_object();
 	put_str(object, "name", service->name);
 	put_str(object, "network", service->network[0] ? service->network : NULL);
 	put_str(object, "vip", service->vip ? addr_ip4_text(service->vip, vip) : NULL);
 	put(object, "port", service->port ? json_integer(service->port) : json_null());
 	put_str(object, "protocol", protocol_name(service->protocol));
 	put_str(object, "policy", service->policy);
-	put_int(object, "generation", registry_service_generation(model->registry, name));
+	put_int(object, "generation", registry_service_generation(model->registry, service->name));
 	put(object, "check", check_json(&service->check));
-	put(object, "backends", gathering.list);
+	put(object, "backends", json_array());
 	put_str(object, "source", service->source);
+	return object;
+}
+
+json_t *service_json(struct model *model, const char *name)
+{
+	const struct reg_service *service = registry_service_find(model->registry, name);
+	struct gathering gathering = {model, service, NULL};
+	json_t *object;
+
+	if (!service)
+		return NULL;
+	object = service_head_json(model, service);
+	gathering.list = json_object_get(object, "backends");
+	registry_backend_walk(model->registry, name, gather, &gathering);
 	return object;
 }

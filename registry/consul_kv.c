@@ -190,19 +190,21 @@ static bool is_named(const struct kv_entry *entry, const char *key, bool recurse
 	return recurse ? begins(entry->key, key) : strcmp(entry->key, key) == 0;
 }
 
-void kv_del(struct consul *consul, const char *key, bool recurse)
+bool kv_del(struct consul *consul, const char *key, bool recurse, size_t max)
 {
 	struct sorted *entries = &consul->kv.entries;
-	size_t first, end;
+	size_t first = kv_from(consul, key), end = first;
+	bool more;
 
-	first = end = kv_from(consul, key);
-	while (end < entries->count && is_named(entries->item[end], key, recurse))
+	while (end < entries->count && is_named(entries->item[end], key, recurse) && end - first < max)
 		entry_forget(consul, entries->item[end++]);
+	more = end < entries->count && is_named(entries->item[end], key, recurse);
 	if (first == end)
-		return;
+		return false;
 	sorted_cut(entries, first, end - first);
 	consul->kv.deleted = registry_generation(consul->reg) + 1;
 	commit_kv(consul);
+	return more;
 }
 
 void kv_release(struct consul *consul, const char *session, bool forget, int64_t delay_ms)

@@ -46,8 +46,8 @@ size_t kv_from(struct consul *consul, const char *key);
  */
 int kv_put(struct consul *consul, const char *key, const char *value, size_t len, uint64_t flags,
 	const char *session);
-/** One generation without the key, or without all that begin with it. */
-void kv_del(struct consul *consul, const char *key, bool recurse);
+/** One generation without the key, or without `max` of those that begin with it. True when there are more. */
+bool kv_del(struct consul *consul, const char *key, bool recurse, size_t max);
 /** The bytes in base64, to be freed; NULL: no memory. */
 char *kv_base64(const void *bytes, size_t len);
 /** One generation without what the session held, or with it held by nobody, for `delay_ms`. */

@@ -193,8 +193,27 @@ void consul_kv_put(struct http_request *rq)
 		http_reply_json(rq, 200, json_true());
 }
 
+enum { DELETED = 128 }; /* keys deleted between two looks at the clock */
+
+static bool delete_walk(struct http_work *work)
+{
+	bool more;
+
+	do
+		more = kv_del(work->rq->http->consul, work->rq->arg[0], true, DELETED);
+	while (http_work_looked(work) && more);
+	return !more;
+}
+
+static bool delete_end(struct http_work *work)
+{
+	http_reply_json(work->rq, 200, json_true());
+	return true;
+}
+
 void consul_kv_delete(struct http_request *rq)
 {
+	static const struct http_list tree = {.walk = delete_walk, .end = delete_end};
 	struct consul *consul = rq->http->consul;
 	const struct kv_entry *entry = kv_find(consul, rq->arg[0]);
 	uint64_t cas;
@@ -205,6 +224,10 @@ void consul_kv_delete(struct http_request *rq)
 		http_reply_json(rq, 200, json_false());
 		return;
 	}
-	kv_del(consul, rq->arg[0], http_flag(rq, "recurse"));
+	if (http_flag(rq, "recurse")) {
+		http_list(rq, &tree);
+		return;
+	}
+	kv_del(consul, rq->arg[0], false, 1);
 	http_reply_json(rq, 200, json_true());
 }

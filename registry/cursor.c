@@ -76,6 +76,29 @@ bool registry_instances(struct registry *reg, struct reg_cursor *at,
 	return true;
 }
 
+bool registry_services(struct registry *reg, struct reg_cursor *at,
+	bool (*fn)(void *arg, const struct reg_service *service), void *arg)
+{
+	for (size_t i = sorted_after(&reg->services, service_behind, at->name); i < reg->services.count;
+		i++) {
+		const struct reg_service *service = &((const struct service *)reg->services.item[i])->def;
+
+		memcpy(at->name, service->name, sizeof(at->name));
+		if (!fn(arg, service))
+			return false;
+	}
+	return true;
+}
+
+void registry_service_healths(struct registry *reg, const char *name, unsigned of[REG_DRAINING + 1])
+{
+	const struct service *service = service_find(reg, name);
+
+	memset(of, 0, (REG_DRAINING + 1) * sizeof(*of));
+	for (size_t i = 0; service && i < service->backends.count; i++)
+		of[((const struct backend *)service->backends.item[i])->pub.health]++;
+}
+
 bool registry_nodes(struct registry *reg, struct reg_cursor *at,
 	bool (*fn)(void *arg, const struct reg_node *node), void *arg)
 {

@@ -271,3 +271,16 @@ def test_many_keys(big):
     assert big.get("kv/c/00002").json[0]["Value"] == "dg=="
     big.request("DELETE", "kv/", recurse=None)
     assert big.get("kv/", recurse=None).status == 404
+
+
+def test_the_control_socket_tells_long_lists_in_parts(world):
+    daemon, consul = world
+    change(consul, *(instance(0, f"svc{i}") for i in range(100)))
+    backends = daemon.rpc("backend.list", service="big")
+    assert sorted(row["id"] for row in backends) == sorted(f"big{i}" for i in range(COUNT))
+    assert {row["service"] for row in backends} == {"big"}
+    services = {row["name"]: row for row in daemon.rpc("service.list")}
+    assert {f"svc{i}" for i in range(100)} | {"big", "small"} <= set(services)
+    assert (services["big"]["backends"], services["big"]["passing"]) == (COUNT, COUNT)
+    every = daemon.rpc("backend.list")
+    assert len(every) == len({(row["service"], row["id"]) for row in every}) == sum(row["backends"] for row in services.values())
