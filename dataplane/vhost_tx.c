@@ -100,7 +100,8 @@ static __attribute__((noinline)) int put_long(
 {
 	uint16_t room = vhost_ring_offered(r);
 
-	return room > r->mask + 1 ? -1 : put_chains(port, w, r, f, used, room - used);
+	/* an index that jumped, or went back behind what was used already */
+	return room > r->mask + 1 || room < used ? -1 : put_chains(port, w, r, f, used, room - used);
 }
 
 static uint16_t put(struct port *port, struct worker *w, struct vhost_ring *r, struct frame *const *frames,
