@@ -52,6 +52,11 @@ static const struct counter network_counters[] = {
 	{"sluice_network_delivered_frames_total", "Copies delivered to ports.", NET(tx)},
 	{"sluice_network_dropped_frames_total", "Copies dropped.", NET(drops)},
 	{"sluice_network_consumed_frames_total", "Copies that the switch answered or took.", NET(consumed)},
+	{"sluice_network_mac_moves_total", "MACs that went from one place to another.", NET(mac_moves)},
+	{"sluice_network_mac_moves_held_total", "Frames of MACs that were kept from moving.",
+		NET(mac_moves_held)},
+	{"sluice_network_unlearned_frames_total",
+		"Frames whose MAC found no room in the network's share of the table.", NET(unlearned)},
 };
 
 static void write_networks(struct metrics *metrics, struct evbuffer *out)
@@ -87,6 +92,20 @@ static bool count_entry(void *arg, const struct dp_fdb_entry *entry)
 	return true;
 }
 
+static void write_connections(struct model *model, struct evbuffer *out)
+{
+	struct model_network *network;
+	unsigned n = 0;
+	uint32_t share;
+
+	metrics_family(
+		out, "sluice_network_connections", METRICS_GAUGE, "Connections through the network's vips.");
+	TAILQ_FOREACH (network, &model->networks, link)
+		if (n++ < METRICS_EACH)
+			metrics_value(out, "sluice_network_connections", "network", network->name, NULL, NULL,
+				(double)dp_conn_count_of(model->dp, network->id, &share));
+}
+
 static void write_fdb(struct model *model, struct evbuffer *out)
 {
 	static struct fdb_count count; /* too large for the stack; control is one thread */
@@ -113,6 +132,10 @@ static const struct counter port_counters[] = {
 		PORT(tx_drops)},
 	{"sluice_port_throttled_total", "Times that the port was made to wait for the time that it had cost.",
 		PORT(throttled)},
+	{"sluice_port_mac_limit_drops_total", "Frames of new MACs over the port's mac_limit.",
+		PORT(mac_limit_drops)},
+	{"sluice_port_unlearned_frames_total", "Frames of such MACs that went on (mac_action flood).",
+		PORT(unlearned)},
 	{"sluice_port_storm_drops_total", "Frames from the port over its storm_pps.", PORT(storm_drops)},
 	{"sluice_port_receive_rate_drops_total", "Frames from the port over its rate_in and pps_in.",
 		PORT(rate_in_drops)},
@@ -310,6 +333,7 @@ void metrics_write(void *arg, struct evbuffer *out)
 	write_daemon(metrics->model, out);
 	write_networks(metrics, out);
 	write_fdb(metrics->model, out);
+	write_connections(metrics->model, out);
 	write_ports(metrics, out);
 	write_drops(metrics->model, out);
 	write_workers(metrics->model, out);

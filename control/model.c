@@ -15,6 +15,7 @@
 #include "control/objects.h"
 #include "control/params.h"
 #include "control/port_spec.h"
+#include "control/port_macs.h"
 #include "registry/dns.h"
 
 static void on_link(void *ctx, uint16_t id, bool up)
@@ -51,7 +52,8 @@ static int make_dirs(const char *path)
 
 static int open_dataplane(struct model *model, const struct model_config *config, struct api_err *err)
 {
-	struct dp_config dp_config = {.loop = loop_of(config->base), .on_link = on_link, .ctx = model};
+	struct dp_config dp_config = {
+		.loop = loop_of(config->base), .on_link = on_link, .on_move = port_macs_moved, .ctx = model};
 	int cores[MODEL_CORES_MAX], rc;
 	struct dp_err why = {""};
 

@@ -111,6 +111,8 @@ static json_t *network_json(const struct model_network *network)
 	put_str(object, "gateway", spec->gateway ? addr_ip4_text(spec->gateway, gateway) : NULL);
 	put_int(object, "mtu", spec->mtu);
 	put_int(object, "age_s", spec->age_s);
+	put_int(object, "mac_limit", spec->mac_limit);
+	put_int(object, "mac_moves", spec->mac_moves);
 	put_int(object, "ports", network->nports);
 	put_str(object, "source", network->source);
 	return object;
@@ -210,6 +212,8 @@ static int network_set(
 	spec = network->spec;
 	spec.mtu = (uint16_t)param_int(params, "mtu", spec.mtu);
 	spec.age_s = (uint32_t)param_int(params, "age_s", spec.age_s);
+	spec.mac_limit = (uint32_t)param_int(params, "mac_limit", spec.mac_limit);
+	spec.mac_moves = (uint8_t)param_int(params, "mac_moves", spec.mac_moves);
 	if (check_mtu(model, network, spec.mtu, err) < 0)
 		return -1;
 	rc = dp_network_set(model->dp, network->id, &spec, &why);
@@ -303,6 +307,22 @@ static int network_list(
 	return 0;
 }
 
+/* What it has of the tables that all networks share, and what found no room. */
+static void put_shares(struct model *model, const struct model_network *network, json_t *object)
+{
+	struct dp_net_info info = {0};
+	uint32_t share;
+
+	dp_network_info(model->dp, network->id, &info);
+	put_int(object, "macs", info.macs);
+	put_int(object, "macs_share", info.macs_share);
+	put_int(object, "unlearned", info.unlearned);
+	put_int(object, "moves", info.mac_moves);
+	put_int(object, "moves_held", info.mac_moves_held);
+	put_int(object, "connections", dp_conn_count_of(model->dp, network->id, &share));
+	put_int(object, "connections_share", share);
+}
+
 static int network_show(
 	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
 {
@@ -312,6 +332,7 @@ static int network_show(
 	if (!network)
 		return -1;
 	*result = network_json(network);
+	put_shares(model, network, *result);
 	if (network->has_gateway) {
 		dp_port_info(model->dp, network->gateway_port, &info);
 		put_str(*result, "gateway_state", info.up ? "up" : "down");
@@ -332,6 +353,12 @@ static const struct api_field add_fields[] = {
 	{"mtu", API_INT, "default 1500, overlay 1450", .min = 68, .max = 9000},
 	{"age_s", API_INT, "seconds until a learned MAC is forgotten; 0: never (default 300)", .min = 0,
 		.max = 60000},
+	{"mac_limit", API_INT,
+		"MACs learned in it (default 0: its share of the table, and what other networks leave)",
+		.max = 16777216},
+	{"mac_moves", API_INT,
+		"how often a second a MAC may move; then it stays where it is (default 10; 0: any number)",
+		.max = DP_MAC_MOVES_MAX},
 	{NULL},
 };
 
@@ -339,6 +366,11 @@ static const struct api_field set_fields[] = {
 	{"name", API_NAME, "of the network", .required = true, .positional = true},
 	{"mtu", API_INT, "also of the ports that have none of their own", .min = 68, .max = 9000},
 	{"age_s", API_INT, "seconds until a learned MAC is forgotten; 0: never", .min = 0, .max = 60000},
+	{"mac_limit", API_INT,
+		"MACs learned in it (0: its share of the table, and what other networks leave)",
+		.max = 16777216},
+	{"mac_moves", API_INT, "how often a second a MAC may move; then it stays where it is (0: any number)",
+		.max = DP_MAC_MOVES_MAX},
 	{NULL},
 };
 

@@ -7,7 +7,7 @@
 
 const char *const network_modes[] = {"bridge", "host", "overlay", "p2p", NULL};
 
-enum { MTU_DEFAULT = 1500, MTU_OVERLAY = 1450, AGE_DEFAULT = 300, PREFIX_MIN = 8 };
+enum { MTU_DEFAULT = 1500, MTU_OVERLAY = 1450, AGE_DEFAULT = 300, MOVES_DEFAULT = 10, PREFIX_MIN = 8 };
 
 static enum dp_mode read_mode(const char *text)
 {
@@ -61,5 +61,7 @@ int network_spec_read(const json_t *params, struct dp_network *spec, struct api_
 		return -1;
 	spec->mtu = (uint16_t)param_int(params, "mtu", spec->mode == DP_OVERLAY ? MTU_OVERLAY : MTU_DEFAULT);
 	spec->age_s = (uint32_t)param_int(params, "age_s", AGE_DEFAULT);
+	spec->mac_limit = (uint32_t)param_int(params, "mac_limit", 0);
+	spec->mac_moves = (uint8_t)param_int(params, "mac_moves", MOVES_DEFAULT);
 	return 0;
 }

@@ -8,6 +8,7 @@
 #include "control/fdb_api.h"
 #include "control/objects.h"
 #include "control/params.h"
+#include "control/port_macs.h"
 #include "control/port_rate.h"
 #include "control/port_spec.h"
 #include "control/result.h"
@@ -105,6 +106,8 @@ static int read_port(struct model *model, struct model_port *port, struct api_er
 		return -1;
 	port_rate_default(&port->spec);
 	read_core(params, &port->spec);
+	port_macs_default(&port->spec);
+	port_macs_read(params, &port->spec);
 	if (read_ips(model, port, json_object_get(params, "ips"), err) < 0 ||
 		port_rate_read(params, &port->spec, err) < 0)
 		return -1;
@@ -165,6 +168,8 @@ static int read_changes(
 	const json_t *ips = json_object_get(params, "ips");
 	const char *mac = param_str(params, "mac");
 
+	if (param_given(params, "memory_mb") && now->spec.type != DP_VHOST_USER)
+		return api_fail(err, API_INVALID, "memory_mb", "only for type vhost-user");
 	if (mac && port_spec_take_mac(model, now, mac, err) < 0)
 		return -1;
 	if (param_given(params, "mtu")) {
@@ -174,6 +179,8 @@ static int read_changes(
 	read_core(params, &now->spec);
 	if (check_mtu(now, err) < 0 || port_rate_read(params, &now->spec, err) < 0)
 		return -1;
+	port_macs_read(params, &now->spec);
+	port_spec_read_memory(params, &now->spec);
 	return ips ? read_ips(model, now, ips, err) : 0;
 }
 
@@ -299,6 +306,7 @@ static const struct api_field add_fields[] = {
 	CORE_FIELD,
 	PORT_SPEC_FIELDS,
 	PORT_RATE_FIELDS,
+	PORT_MACS_FIELDS,
 	{"configure", API_BOOL,
 		"tap: give the interface its addresses, bring it up, route by the gateway (default true)"},
 	{"file", API_PATH, "pcap: the file that frames are read from", .min = 2, .max = 4000},
@@ -312,6 +320,8 @@ static const struct api_field set_fields[] = {
 	{"mtu", API_INT, "at most the network's", .min = 68, .max = 9000},
 	CORE_FIELD,
 	PORT_RATE_FIELDS,
+	PORT_MACS_FIELDS,
+	PORT_MEMORY_FIELD,
 	{NULL},
 };
 

@@ -11,6 +11,7 @@
 
 #include "control/log.h"
 #include "control/params.h"
+#include "control/port_macs.h"
 #include "control/port_rate.h"
 #include "control/result.h"
 #include "control/tap_port.h"
@@ -38,6 +39,7 @@ static const struct {
 	{"owner", PORT_SPEC(DP_VHOST_USER)},
 	{"group", PORT_SPEC(DP_VHOST_USER)},
 	{"socket_mode", PORT_SPEC(DP_VHOST_USER)},
+	{"memory_mb", PORT_SPEC(DP_VHOST_USER)},
 	{"device", PORT_SPEC(DP_AF_PACKET) | PORT_SPEC(DP_AF_XDP),
 		PORT_SPEC(DP_AF_PACKET) | PORT_SPEC(DP_AF_XDP)},
 	{"devargs", PORT_SPEC(DP_ETH), PORT_SPEC(DP_ETH)},
@@ -164,12 +166,18 @@ static int read_socket_path(struct model *model, struct model_port *port, struct
 	return 0;
 }
 
+void port_spec_read_memory(const json_t *params, struct dp_port *spec)
+{
+	spec->memory_mb = (uint32_t)param_int(params, "memory_mb", spec->memory_mb);
+}
+
 static int read_vhost(struct model *model, struct model_port *port, struct api_err *err)
 {
 	const char *mode = param_str(port->params, "mode"), *ring = param_str(port->params, "ring");
 	const json_t *mask = json_object_get(port->params, "mask");
 
 	port->spec.client = mode && !strcmp(mode, "client");
+	port_spec_read_memory(port->params, &port->spec);
 	port->spec.packed = ring && !strcmp(ring, "packed");
 	for (size_t i = 0; i < json_array_size(mask); i++)
 		port->spec.mask |= virtio_feature_bit(json_string_value(json_array_get(mask, i)));
@@ -275,6 +283,8 @@ static void describe_guest(struct model *model, const struct model_port *port, j
 
 	if (dp_port_guest(model->dp, port->id, &guest) < 0)
 		return;
+	put_int(object, "memory_mb", guest.memory_limit >> 20);
+	put_int(object, "memory_mapped_mb", (guest.memory + (1 << 20) - 1) >> 20);
 	put_int(object, "disconnects", guest.ends);
 	put_int(object, "faults", guest.faults);
 	if (guest.ends)
@@ -286,7 +296,8 @@ void port_spec_describe(struct model *model, const struct model_port *port, json
 	for (unsigned i = 0; i < TYPED_FIELDS; i++) {
 		json_t *value = json_object_get(port->params, typed_fields[i].field);
 
-		if (value && strcmp(typed_fields[i].field, "queues") != 0)
+		if (value && strcmp(typed_fields[i].field, "queues") != 0 &&
+			strcmp(typed_fields[i].field, "memory_mb") != 0)
 			json_object_set(object, typed_fields[i].field, value);
 	}
 	if (port->spec.type != DP_VHOST_USER)
@@ -430,6 +441,8 @@ json_t *port_spec_json(struct model *model, const struct model_port *port)
 	put_int(object, "rate_drops", info.rate_in_drops + info.rate_out_drops);
 	if (port->network)
 		port_rate_json(&port->spec, object);
+	if (port->network)
+		port_macs_json(&port->spec, &info, object);
 	put_str(object, "source", port->source);
 	return object;
 }

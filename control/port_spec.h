@@ -14,6 +14,10 @@ extern const char *const port_type_names[], *const uplink_type_names[];
 
 /* Fields that ports and uplinks have in common, for their tables. */
 /* clang-format off */
+#define PORT_MEMORY_FIELD \
+	{"memory_mb", API_INT, "vhost-user: memory that the guest may share (default 0: 65536, or as much as the " \
+		"machine has)", .max = 134217728}
+
 #define PORT_SPEC_FIELDS \
 	{"netns", API_STRING, "tap: namespace, by name or path (default: the host's)", .min = 1, .max = 4000}, \
 	{"ifname", API_STRING, "tap: the interface's name (default eth0; in the host's namespace the port's name)", \
@@ -29,6 +33,7 @@ extern const char *const port_type_names[], *const uplink_type_names[];
 	{"group", API_STRING, "vhost-user: group of the socket", .min = 1, .max = 32}, \
 	{"socket_mode", API_STRING, "vhost-user: permissions of the socket, octal (default 0660)", \
 		.min = 3, .max = 4}, \
+	PORT_MEMORY_FIELD, \
 	{"device", API_STRING, "af_packet, af_xdp: the host's interface", .min = 1, .max = 15}, \
 	{"devargs", API_STRING, "eth: DPDK device, as 0000:03:00.0 or net_memif0,role=client", \
 		.min = 1, .max = 1000}
@@ -44,6 +49,9 @@ int port_spec_check_name(struct model *model, const char *name, struct api_err *
  * type needs, types and rings that are not there yet. Pure. Returns 0 or -1.
  */
 int port_spec_check(const json_t *params, struct api_err *err);
+
+/** Reads memory_mb; what is not given stays. */
+void port_spec_read_memory(const json_t *params, struct dp_port *spec);
 
 /** Reads an uplink's address and gateway into `spec`. Pure. Returns 0, or -1 when they do not fit. */
 int port_spec_read_underlay(const json_t *params, struct dp_port *spec, struct api_err *err);

@@ -37,7 +37,10 @@ struct conn_table *conn_open(uint32_t size, unsigned owners)
 	t->bucket = mem_alloc((t->bucket_mask + 1) * sizeof(*t->bucket));
 	t->side = mem_alloc((size_t)size * 2 * sizeof(*t->side));
 	t->owner = calloc(owners, sizeof(*t->owner));
-	if (!t->bucket || !t->side || !t->owner || getrandom(t->key, sizeof(t->key), 0) != sizeof(t->key)) {
+	t->share = share_new(size);
+	t->spill_s = calloc(SHARE_NETS, sizeof(*t->spill_s));
+	if (!t->bucket || !t->side || !t->owner || !t->share || !t->spill_s ||
+		getrandom(t->key, sizeof(t->key), 0) != sizeof(t->key)) {
 		conn_close(t);
 		return NULL;
 	}
@@ -57,6 +60,8 @@ void conn_close(struct conn_table *t)
 	mem_free(t->bucket, (t->bucket_mask + 1) * sizeof(*t->bucket));
 	mem_free(t->side, (size_t)t->size * 2 * sizeof(*t->side));
 	free(t->owner);
+	share_free(t->share);
+	free(t->spill_s);
 	free(t);
 }
 
@@ -186,6 +191,16 @@ bool conn_answered(const struct conn_table *t, const struct conn_hit *hit)
 {
 	return life_flags(atomic_load_explicit(&t->side[hit->index | 1].life, memory_order_relaxed)) &
 	       CONN_SEEN;
+}
+
+uint32_t conn_spill_s(const struct conn_table *t, uint16_t net)
+{
+	return atomic_load_explicit(&t->spill_s[net], memory_order_relaxed);
+}
+
+struct share *conn_share(struct conn_table *t)
+{
+	return t->share;
 }
 
 uint32_t conn_count_of(const struct conn_table *t, uint16_t owner)

@@ -6,9 +6,10 @@
  * workers that carry one direction each share nothing they write. An index of buckets of one cache line,
  * found by a keyed hash (the guests choose the keys), leads to both sides.
  *
- * Bounded: `size` connections. A new one may take the place of one that is not established yet, is closing or
- * has been idle too long, never of an established one; else it is refused, and the caller does without an
- * entry.
+ * Bounded: `size` connections, of which each network has its share (share.h). A new one may take the place of one
+ * that has been idle too long, and of its own network's that is not established yet or closing. Where others have
+ * more than their part of the table, a network that has not gets their places, established ones too: so one
+ * network's connections never keep another's out. Else it is refused, and the caller does without an entry.
  *
  * Threads. Any number of workers and control, no locks. `life` of the first side owns the entry: whoever
  * changes it from live to dead (compare and swap) may rewrite the entry. Readers copy what they need and
@@ -66,6 +67,7 @@ struct conn_side {
 static_assert(sizeof(struct conn_side) == 64, "a packet reads and writes one line of its connection");
 
 struct conn_table;
+struct share;
 
 /* A side as found: a consistent copy of what the stage needs. */
 struct conn_hit {
@@ -161,6 +163,13 @@ void conn_walk(struct conn_table *t, bool (*fn)(void *arg, const struct conn_inf
 /** The same for those in `max` places from *at on (0 at first), which it moves. False: that was the end. */
 bool conn_walk_part(struct conn_table *t, uint64_t *at, uint32_t max,
 	bool (*fn)(void *arg, const struct conn_info *info), void *arg);
+
+/** Any thread. The second in which a connection of network `net` last got no entry, or lost it to another network
+ * while established; 0: never. */
+uint32_t conn_spill_s(const struct conn_table *t, uint16_t net);
+
+/** The table as it is shared out among the networks. */
+struct share *conn_share(struct conn_table *t);
 
 /** Any thread. Live connections of `owner`, and of all. */
 uint32_t conn_count_of(const struct conn_table *t, uint16_t owner);

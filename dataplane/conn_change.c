@@ -6,7 +6,18 @@
 
 #include "dataplane/conn_table.h"
 
-enum { PROBES = 8 }; /* entries looked at for one to take over, when none is free */
+enum {
+	PROBES = 8,	  /* entries looked at for one to take over, when none is free */
+	PROBES_OWED = 64, /* and by a network that has less than its part */
+};
+
+/* Who wants an entry. */
+struct taker {
+	uint16_t net;
+	bool granted; /* its share has room for it */
+	bool owed;    /* even the part that is guaranteed to it */
+	uint32_t now_s;
+};
 
 static inline _Atomic(uint32_t) *slot_at(struct conn_table *t, uint32_t position)
 {
@@ -33,6 +44,7 @@ void conn_unlink(struct conn_table *t, uint32_t entry)
 		atomic_store_explicit(slot_at(t, atomic_load_explicit(&side[dir].slot, memory_order_relaxed)),
 			0, memory_order_release);
 	atomic_fetch_sub_explicit(&t->owner[owner].live, 1, memory_order_relaxed);
+	share_give(t->share, entry_net(t, entry));
 }
 
 /* The free list is a stack; the count of pops in its head keeps a slow pop from taking a head that came back.
@@ -91,34 +103,53 @@ static bool end_early(struct conn_table *t, uint32_t entry, uint64_t life)
 	return true;
 }
 
-/* Ends the connection in `entry` if it may be ended for another's sake; the caller then owns the entry. */
-static bool take_over(struct conn_table *t, uint32_t entry, uint32_t now_s)
+static void note_spill(struct conn_table *t, uint16_t net, uint32_t now_s)
+{
+	atomic_store_explicit(&t->spill_s[net], now_s, memory_order_relaxed);
+}
+
+/* Ends the connection in `entry` if `taker` may have its place; the caller then owns the entry. */
+static bool take_over(struct conn_table *t, uint32_t entry, const struct taker *taker)
 {
 	const struct conn_side *side = &t->side[entry * 2];
 	uint64_t life = atomic_load_explicit(&side[0].life, memory_order_acquire);
 	uint8_t flags = life_flags(life);
+	uint16_t net = entry_net(t, entry);
+	bool established, others = net != taker->net;
 
 	if (!(flags & CONN_LIVE))
 		return false;
-	if (state_of(flags, life_flags(atomic_load_explicit(&side[1].life, memory_order_acquire))) ==
-			DP_CONN_ESTABLISHED &&
-		!conn_idle(t, entry, life, now_s))
+	if (conn_idle(t, entry, life, taker->now_s))
+		return (taker->granted || !others) && end_early(t, entry, life);
+	established =
+		state_of(flags, life_flags(atomic_load_explicit(&side[1].life, memory_order_acquire))) ==
+		DP_CONN_ESTABLISHED;
+	if (others && (!taker->granted || share_used(t->share, net) <= share_part(t->share)))
 		return false;
-	return end_early(t, entry, life);
+	if (taker->owed ? !others : established)
+		return false;
+	if (!end_early(t, entry, life))
+		return false;
+	if (established) /* its packets go on by the hash */
+		note_spill(t, net, taker->now_s);
+	return true;
 }
 
-static uint32_t take_entry(struct conn_table *t, uint32_t now_s)
+static uint32_t take_entry(struct conn_table *t, const struct taker *taker)
 {
-	uint32_t entry = pop_free(t), hand;
+	uint32_t entry = CONN_NONE, probes = taker->owed ? PROBES_OWED : PROBES, hand;
 
-	if (entry == CONN_NONE)
-		entry = take_fresh(t);
+	if (taker->granted) {
+		entry = pop_free(t);
+		if (entry == CONN_NONE)
+			entry = take_fresh(t);
+	}
 	if (entry != CONN_NONE)
 		return entry;
-	hand = atomic_fetch_add_explicit(&t->hand, PROBES, memory_order_relaxed);
-	for (uint32_t i = 0; i < PROBES; i++) {
+	hand = atomic_fetch_add_explicit(&t->hand, probes, memory_order_relaxed);
+	for (uint32_t i = 0; i < probes; i++) {
 		entry = (hand + i) % t->size;
-		if (take_over(t, entry, now_s))
+		if (take_over(t, entry, taker))
 			return entry;
 	}
 	return CONN_NONE;
@@ -144,7 +175,7 @@ static bool take_slot(struct conn_table *t, uint32_t index, uint64_t hash)
 }
 
 /* Makes room in a full bucket: ends a connection there that may be ended. */
-static bool clear_slot(struct conn_table *t, uint64_t hash, uint32_t now_s)
+static bool clear_slot(struct conn_table *t, uint64_t hash, const struct taker *taker)
 {
 	const struct conn_bucket *b = &t->bucket[hash & t->bucket_mask];
 
@@ -152,7 +183,7 @@ static bool clear_slot(struct conn_table *t, uint64_t hash, uint32_t now_s)
 		uint32_t slot = atomic_load_explicit(&b->slot[i], memory_order_acquire);
 		uint32_t entry = slot_side(t, slot) / 2;
 
-		if (slot && take_over(t, entry, now_s)) {
+		if (slot && take_over(t, entry, taker)) {
 			conn_release(t, entry);
 			return true;
 		}
@@ -160,9 +191,9 @@ static bool clear_slot(struct conn_table *t, uint64_t hash, uint32_t now_s)
 	return false;
 }
 
-static bool link_side(struct conn_table *t, uint32_t index, uint64_t hash, uint32_t now_s)
+static bool link_side(struct conn_table *t, uint32_t index, uint64_t hash, const struct taker *taker)
 {
-	return take_slot(t, index, hash) || (clear_slot(t, hash, now_s) && take_slot(t, index, hash));
+	return take_slot(t, index, hash) || (clear_slot(t, hash, taker) && take_slot(t, index, hash));
 }
 
 static void fill_side(struct conn_side *side, const struct conn_new *conn, enum conn_dir dir)
@@ -175,34 +206,56 @@ static void fill_side(struct conn_side *side, const struct conn_new *conn, enum 
 	atomic_store_explicit(&side->made_s, conn->now_s, memory_order_relaxed);
 }
 
-static bool link_both(struct conn_table *t, uint32_t entry, const struct conn_new *conn)
+static bool link_both(
+	struct conn_table *t, uint32_t entry, const struct conn_new *conn, const struct taker *taker)
 {
 	struct conn_side *side = &t->side[entry * 2];
 
-	if (!link_side(t, entry * 2, conn->hash[CONN_FORWARD], conn->now_s))
+	if (!link_side(t, entry * 2, conn->hash[CONN_FORWARD], taker))
 		return false;
-	if (link_side(t, entry * 2 + 1, conn->hash[CONN_REPLY], conn->now_s))
+	if (link_side(t, entry * 2 + 1, conn->hash[CONN_REPLY], taker))
 		return true;
 	atomic_store_explicit(
 		slot_at(t, atomic_load_explicit(&side->slot, memory_order_relaxed)), 0, memory_order_release);
 	return false;
 }
 
+/* Counts one more connection of the taker's network; without room in its share only if it takes the place of
+ * one of its own. */
+static uint32_t reserve(struct conn_table *t, struct taker *taker)
+{
+	uint32_t entry;
+
+	taker->granted = share_take(t->share, taker->net);
+	taker->owed = taker->granted && share_used(t->share, taker->net) <= share_part(t->share);
+	entry = take_entry(t, taker);
+	if (entry == CONN_NONE && taker->granted)
+		share_give(t->share, taker->net);
+	if (entry != CONN_NONE && !taker->granted)
+		share_force(t->share, taker->net);
+	return entry;
+}
+
 int conn_insert(struct conn_table *t, const struct conn_new *conn, struct conn_hit *hit)
 {
-	uint32_t entry = take_entry(t, conn->now_s);
+	struct taker taker = {.net = (uint16_t)(conn->key[CONN_FORWARD].rest >> 16), .now_s = conn->now_s};
+	uint32_t entry = reserve(t, &taker);
 	struct conn_side *side;
 	uint64_t life;
 
-	if (entry == CONN_NONE)
+	if (entry == CONN_NONE) {
+		note_spill(t, taker.net, conn->now_s);
 		return -ENOSPC;
+	}
 	side = &t->side[entry * 2];
 	life = atomic_load_explicit(&side->life, memory_order_relaxed);
 	atomic_thread_fence(memory_order_release); /* readers see it dead before they see new contents */
 	fill_side(&side[CONN_FORWARD], conn, CONN_FORWARD);
 	fill_side(&side[CONN_REPLY], conn, CONN_REPLY);
-	if (!link_both(t, entry, conn)) {
+	if (!link_both(t, entry, conn, &taker)) {
 		conn_release(t, entry);
+		share_give(t->share, taker.net);
+		note_spill(t, taker.net, conn->now_s);
 		return -ENOSPC;
 	}
 	atomic_fetch_add_explicit(&t->owner[conn->end[0].owner].live, 1, memory_order_relaxed);

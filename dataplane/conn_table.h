@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "dataplane/conn.h"
+#include "dataplane/share.h"
 
 enum {
 	CONN_BUCKET_SLOTS = 16,
@@ -35,8 +36,10 @@ struct conn_table {
 	uint32_t tag_mask; /* the bits of a slot that are not the index */
 	unsigned owners;
 	struct conn_bucket *bucket;
-	struct conn_side *side;	  /* [size * 2]: forward, reply, forward ... */
-	struct conn_owner *owner; /* [owners] */
+	struct conn_side *side;	    /* [size * 2]: forward, reply, forward ... */
+	struct conn_owner *owner;   /* [owners] */
+	struct share *share;	    /* among the networks */
+	_Atomic(uint32_t) *spill_s; /* [SHARE_NETS]: conn_spill_s() */
 	/* written for every new connection */
 	_Alignas(64) _Atomic(uint64_t)
 		free;		 /* list of entries: pops << 32 | entry + 1; 0 in the low half: empty */
@@ -81,6 +84,12 @@ static inline uint32_t slot_tag(const struct conn_table *t, uint64_t hash)
 static inline uint32_t slot_side(const struct conn_table *t, uint32_t slot)
 {
 	return slot & ~t->tag_mask;
+}
+
+/** The network of an entry, by what its first side is looked up by. */
+static inline uint16_t entry_net(const struct conn_table *t, uint32_t entry)
+{
+	return (uint16_t)(atomic_load_explicit(&t->side[entry * 2].rest, memory_order_relaxed) >> 16);
 }
 
 static inline uint64_t pack_end(struct conn_end end)

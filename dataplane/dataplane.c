@@ -49,7 +49,9 @@ static void on_tick(void *arg)
 
 	sweep_fdb(dp);
 	neigh_tick(dp);
+	moves_tell(dp);
 	if (dp->priv->ticks++ % (1000 / DP_TICK_MS) == 0) {
+		share_recount(dp->fdb->share);
 		lb_tick(dp);
 		stats_tick(dp);
 		balance_tick(dp);
@@ -57,25 +59,32 @@ static void on_tick(void *arg)
 	rcu_flush(dp);
 }
 
-static void take_punted(struct dp *dp, struct worker *w)
+enum { PUNTED_AT_ONCE = 64 }; /* frames of a worker, before control looks after others */
+
+/* Returns whether there are more. */
+static bool take_punted(struct dp *dp, struct worker *w)
 {
 	const struct exchange_frame *x;
 
-	while ((x = exchange_peek(w->punt))) {
+	for (unsigned i = 0; i < PUNTED_AT_ONCE && (x = exchange_peek(w->punt)); i++) {
 		neigh_input(dp, x->net, x->port, x->data, x->len);
 		exchange_pop(w->punt);
 	}
+	return exchange_peek(w->punt) != NULL;
 }
 
 static void on_news(void *arg, unsigned events)
 {
 	struct dp *dp = arg;
-	uint64_t count;
+	uint64_t count, one = 1;
+	bool more = false;
 
 	if (read(dp->priv->link_fd, &count, sizeof(count)) < 0)
 		return;
 	for (unsigned i = 0; i < dp->nworker; i++)
-		take_punted(dp, dp->worker[i]);
+		more |= take_punted(dp, dp->worker[i]);
+	if (more && write(dp->priv->link_fd, &one, sizeof(one)) < 0)
+		more = false; /* full: control is told as it is */
 	ports_report_links(dp);
 }
 

@@ -35,6 +35,20 @@ struct dp_loop {
 	void (*timer_del)(void *ctx, void *handle);
 };
 
+/* Where a MAC is: at a port or behind a vtep; the other is UINT16_MAX. */
+struct dp_fdb_place {
+	uint16_t port, vtep;
+};
+
+/* A MAC that was seen elsewhere than where it was. */
+struct dp_move {
+	uint16_t net;
+	uint8_t mac[6];
+	struct dp_fdb_place from, to;
+	bool held;	   /* it has moved too often (dp_network.mac_moves), and stays at `from` for now */
+	uint64_t left_out; /* further moves since the last one told */
+};
+
 enum dp_hugepages { DP_HUGE_AUTO, DP_HUGE_ON, DP_HUGE_OFF };
 enum dp_idle { DP_IDLE_ADAPTIVE, DP_IDLE_POLL, DP_IDLE_INTERRUPT };
 
@@ -49,6 +63,8 @@ struct dp_config {
 	uint32_t conn_size; /* connections */
 	struct dp_loop loop;
 	void (*on_link)(void *ctx, uint16_t port, bool up); /* on the control loop */
+	void (*on_move)(
+		void *ctx, const struct dp_move *move); /* the same; a few a second; NULL: nobody cares */
 	void *ctx;
 };
 
@@ -78,7 +94,9 @@ struct dp_network {
 	uint8_t prefix;
 	uint32_t gateway; /* 0: none */
 	uint16_t mtu;
-	uint32_t age_s; /* of a dynamic fdb entry; 0: never */
+	uint32_t age_s;	    /* of a dynamic fdb entry; 0: never */
+	uint32_t mac_limit; /* dynamic fdb entries; 0: its share of the table, and what others leave */
+	uint8_t mac_moves;  /* that a MAC may make in a second; 0: any number */
 };
 
 /** The anycast MAC that answers for gateways and vips: never learned, never sent or taken over a vtep. */
@@ -86,7 +104,10 @@ extern const uint8_t dp_router_mac[6];
 
 /** Errors: -ENOSPC (too many), -EEXIST (the VNI is taken). */
 int dp_network_add(struct dp *dp, const struct dp_network *spec, uint16_t *id, struct dp_err *err);
-/** Changes mtu and age_s (and the gateway); mode, vni, subnet stay. */
+/** The most that mac_moves may be. */
+enum { DP_MAC_MOVES_MAX = 30 };
+
+/** Changes mtu, age_s, mac_limit, mac_moves (and the gateway); mode, vni, subnet stay. */
 int dp_network_set(struct dp *dp, uint16_t id, const struct dp_network *spec, struct dp_err *err);
 /** The network must have no ports, vteps and services left: -EBUSY. */
 int dp_network_del(struct dp *dp, uint16_t id);
@@ -102,6 +123,13 @@ struct dp_rate {
 	uint64_t burst;	  /* bytes, up to 4 GB; 0: a quarter of a second's, 256 KB at least */
 	uint32_t packets; /* 0: no limit */
 	uint32_t packet_burst; /* up to a million; 0: a quarter of a second's, 32 at least */
+};
+
+/* What happens to a frame of a new MAC of a port that has as many as it may. */
+enum dp_mac_action {
+	DP_MAC_DROP,
+	DP_MAC_FLOOD,  /* it goes on, and the MAC is not learned */
+	DP_MAC_STICKY, /* as drop; besides, MACs learned at the port do not move away */
 };
 
 struct dp_port {
@@ -123,6 +151,7 @@ struct dp_port {
 	uint64_t mask;		   /* virtio feature bits not to offer */
 	const char *owner, *group; /* of the socket; NULL: the daemon's */
 	uint32_t socket_mode;	   /* 0660 */
+	uint32_t memory_mb;	   /* that the guest may share; 0: 64 GB, or as much as the machine has */
 	/* tap: one open /dev/net/tun fd a queue, IFF_VNET_HDR with a 12-byte header, non-blocking; the port
 	 * owns them from here on, also when adding fails. None: they come later, by dp_port_plug() */
 	int fds[8];
@@ -134,6 +163,8 @@ struct dp_port {
 	/* of a network's port */
 	struct dp_rate in, out; /* what its guest sends; what is delivered to it */
 	uint32_t storm_pps;	/* frames of its guest that are flooded, a second; 0: no limit */
+	uint32_t mac_limit;	/* MACs learned at it; 0: no limit */
+	enum dp_mac_action mac_action;
 	/* uplink */
 	uint32_t address; /* 0: none */
 	uint8_t prefix;
@@ -146,7 +177,8 @@ struct dp_port {
  * (not a worker's), -EBUSY (no worker would be left for ports that ask for none).
  */
 int dp_port_add(struct dp *dp, const struct dp_port *spec, uint16_t *id, struct dp_err *err);
-/** Changes mac, ips, mtu, in, out, storm_pps, pinned and core. */
+/** Changes mac, ips, mtu, in, out, storm_pps, pinned and core, mac_limit, mac_action, memory_mb (for what the guest
+ * shares from then on). */
 int dp_port_set(struct dp *dp, uint16_t id, const struct dp_port *spec, struct dp_err *err);
 int dp_port_del(struct dp *dp, uint16_t id);
 /** Is it a TAP port that has no interface, or whose interface was deleted? */
@@ -165,14 +197,19 @@ struct dp_port_info {
 	/* of those: over storm_pps, and over the rates of `in` and `out` */
 	uint64_t storm_drops, rate_in_drops, rate_out_drops;
 	uint64_t throttled; /* times that it was made to wait for the time that it had cost its worker */
+	uint64_t mac_limit_drops; /* of rx_drops: of MACs over mac_limit */
+	uint64_t unlearned;	  /* frames that went on though their MAC was over it (DP_MAC_FLOOD) */
+	uint32_t macs;		  /* learned at it now */
+	uint64_t punts_left_out;  /* ARP answers to the switch's own requests beyond 100 a second */
 };
 int dp_port_info(struct dp *dp, uint16_t id, struct dp_port_info *info);
 
 /* What a vhost-user port's front-ends have done. */
 struct dp_port_guest {
-	uint64_t ends;	   /* connections that ended */
-	uint64_t faults;   /* of them by a front-end that broke the rules, or took its memory away */
-	char last_end[80]; /* why the last one did; empty: none */
+	uint64_t ends;	 /* connections that ended */
+	uint64_t faults; /* of them by a front-end that broke the rules, or took its memory away */
+	uint64_t memory, memory_limit; /* bytes that it shares now, and may share */
+	char last_end[80];	       /* why the last one did; empty: none */
 };
 int dp_port_guest(struct dp *dp, uint16_t id, struct dp_port_guest *guest);
 
@@ -275,6 +312,8 @@ void dp_conn_walk(struct dp *dp, bool (*fn)(void *arg, const struct dp_conn *con
 bool dp_conn_walk_part(
 	struct dp *dp, uint64_t *at, bool (*fn)(void *arg, const struct dp_conn *conn), void *arg);
 size_t dp_conn_count(struct dp *dp);
+/** Those of one network (an id that dp_network_add() gave), and *share: how many it may always have. */
+size_t dp_conn_count_of(struct dp *dp, uint16_t net, uint32_t *share);
 
 struct dp_drop {
 	const char *reason;
@@ -287,6 +326,10 @@ void dp_drop_walk(struct dp *dp, void (*fn)(void *arg, const struct dp_drop *dro
 
 struct dp_net_info {
 	uint64_t rx, tx, generated, copies, consumed, drops;
+	uint64_t mac_moves;	   /* MACs that went from one place to another */
+	uint64_t mac_moves_held;   /* frames of MACs that stayed where they were instead */
+	uint64_t unlearned;	   /* frames whose MAC found no room in the network's share of the table */
+	uint32_t macs, macs_share; /* learned now; how many it may always have */
 };
 /** rx + generated + copies = tx + drops + consumed once traffic rests. */
 int dp_network_info(struct dp *dp, uint16_t id, struct dp_net_info *info);

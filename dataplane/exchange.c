@@ -1,6 +1,7 @@
 #include "dataplane/exchange.h"
 
 #include <errno.h>
+#include <rte_cycles.h>
 #include <stddef.h>
 #include <string.h>
 #include <unistd.h>
@@ -38,13 +39,37 @@ void exchange_pop(struct exchange *x)
 	atomic_fetch_add_explicit(&x->tail, 1, memory_order_release);
 }
 
-void exchange_punt(struct worker *w, const struct port *in, const struct frame *f)
+/*
+ * What a port may have punted: answers to control's own requests, of which an honest one has a few a minute; an
+ * uplink those of all that is behind it. Beyond it the frame is taken all the same, and control asks again.
+ */
+enum { PUNTS_S = 100, PUNTS_BURST = 32, PUNTS_UPLINK_S = 10000, PUNTS_UPLINK_BURST = EXCHANGE_SLOTS };
+
+/* One more punt of `in` now? A bucket, kept as the time at which it will be full again. */
+static bool within_rate(struct port *in)
 {
-	struct exchange_frame *slot = exchange_reserve(w->punt);
+	uint64_t now = rte_rdtsc(), full = atomic_load_explicit(&in->punts_full, memory_order_relaxed), next;
+	uint64_t each = rte_get_tsc_hz() / (in->is_uplink ? PUNTS_UPLINK_S : PUNTS_S);
+	uint64_t most = each * (in->is_uplink ? PUNTS_UPLINK_BURST : PUNTS_BURST);
+
+	do {
+		next = (full > now ? full : now) + each;
+		if (next - now > most)
+			return false;
+	} while (!atomic_compare_exchange_weak_explicit(
+		&in->punts_full, &full, next, memory_order_relaxed, memory_order_relaxed));
+	return true;
+}
+
+void exchange_punt(struct worker *w, struct port *in, const struct frame *f)
+{
+	struct exchange_frame *slot = within_rate(in) ? exchange_reserve(w->punt) : NULL;
 	uint64_t one = 1;
 
-	if (!slot)
-		return; /* control asks again; the frame itself is counted by its verdict */
+	if (!slot) { /* control asks again; the frame itself is counted by its verdict */
+		stat_add(&w->port_stats[in->id].punts_left_out, 1);
+		return;
+	}
 	slot->len = f->hdr_len;
 	slot->port = in->id;
 	slot->net = f->net;

@@ -36,8 +36,9 @@ void exchange_push(struct exchange *x);
 const struct exchange_frame *exchange_peek(struct exchange *x);
 void exchange_pop(struct exchange *x);
 
-/** Worker. Copies what is private of `f` to control. The caller sets the verdict. */
-void exchange_punt(struct worker *w, const struct port *in, const struct frame *f);
+/** Worker. Copies what is private of `f` to control, unless port `in` has had its share of that: 100 a second,
+ * 32 at once, an uplink 10,000 and 256. The caller sets the verdict. */
+void exchange_punt(struct worker *w, struct port *in, const struct frame *f);
 
 /** Worker. Sends what control injected. Cheap when there is nothing. */
 void exchange_send_injected(struct worker *w);

@@ -14,6 +14,74 @@ static uint64_t value_of(uint32_t hash, uint8_t flags, uint16_t gen, uint16_t ti
 	return (uint64_t)(hash >> 24) << 56 | fdb_untagged(target, flags, tick, gen);
 }
 
+static uint16_t net_of(uint64_t key)
+{
+	return (uint16_t)(key >> 48);
+}
+
+/* Where a dynamic entry is counted, NULL: nowhere. */
+static struct fdb_place *place_of(const struct fdb *fdb, uint16_t target, uint8_t flags)
+{
+	return !(flags & (FDB_VTEP | FDB_STATIC)) && target < FDB_PLACES ? &fdb->place[target] : NULL;
+}
+
+/* Counts a slot that holds `value`, or no longer does. */
+static void charge(struct fdb *fdb, uint64_t key, uint64_t value)
+{
+	struct fdb_place *place = place_of(fdb, fdb_target(value), fdb_flags(value));
+
+	if (place)
+		atomic_fetch_add_explicit(&place->macs, 1, memory_order_relaxed);
+	if (!(fdb_flags(value) & FDB_STATIC))
+		share_force(fdb->share, net_of(key));
+}
+
+static void discharge(struct fdb *fdb, uint64_t key, uint64_t value)
+{
+	struct fdb_place *place = place_of(fdb, fdb_target(value), fdb_flags(value));
+
+	if (place)
+		atomic_fetch_sub_explicit(&place->macs, 1, memory_order_relaxed);
+	if (!(fdb_flags(value) & FDB_STATIC))
+		share_give(fdb->share, net_of(key));
+}
+
+/* Counts one more at the port of `seen`, if it may have it. */
+static bool take_place(struct fdb *fdb, const struct fdb_seen *seen)
+{
+	struct fdb_place *place = place_of(fdb, seen->target, seen->flags);
+	uint32_t limit;
+
+	if (!place)
+		return true;
+	limit = atomic_load_explicit(&place->limit, memory_order_relaxed);
+	if (limit && !seen->own && atomic_load_explicit(&place->macs, memory_order_relaxed) >= limit)
+		return false; /* the usual answer to a flood: nothing is written */
+	if (atomic_fetch_add_explicit(&place->macs, 1, memory_order_relaxed) < limit || !limit || seen->own)
+		return true;
+	atomic_fetch_sub_explicit(&place->macs, 1, memory_order_relaxed);
+	return false;
+}
+
+static void give_place(struct fdb *fdb, uint16_t target, uint8_t flags)
+{
+	struct fdb_place *place = place_of(fdb, target, flags);
+
+	if (place)
+		atomic_fetch_sub_explicit(&place->macs, 1, memory_order_relaxed);
+}
+
+void fdb_limit_port(struct fdb *fdb, uint16_t id, uint32_t limit, bool sticky)
+{
+	atomic_store_explicit(&fdb->place[id].limit, limit, memory_order_relaxed);
+	atomic_store_explicit(&fdb->place[id].sticky, sticky, memory_order_relaxed);
+}
+
+uint32_t fdb_port_macs(const struct fdb *fdb, uint16_t id)
+{
+	return id < FDB_PLACES ? atomic_load_explicit(&fdb->place[id].macs, memory_order_relaxed) : 0;
+}
+
 int fdb_open(uint32_t entries, struct fdb **out)
 {
 	uint64_t buckets = 64;
@@ -25,8 +93,10 @@ int fdb_open(uint32_t entries, struct fdb **out)
 		buckets *= 2;
 	fdb->mask = (uint32_t)(buckets - 1);
 	fdb->bucket = mem_alloc(buckets * sizeof(*fdb->bucket));
-	if (!fdb->bucket) {
-		free(fdb);
+	fdb->place = mem_alloc(FDB_PLACES * sizeof(*fdb->place));
+	fdb->share = share_new(entries);
+	if (!fdb->bucket || !fdb->place || !fdb->share) {
+		fdb_close(fdb);
 		return -ENOMEM;
 	}
 	if (getrandom(fdb->secret, sizeof(fdb->secret), 0) != sizeof(fdb->secret)) {
@@ -44,6 +114,8 @@ void fdb_close(struct fdb *fdb)
 	if (!fdb)
 		return;
 	mem_free(fdb->bucket, (size_t)fdb_buckets(fdb) * sizeof(*fdb->bucket));
+	mem_free(fdb->place, FDB_PLACES * sizeof(*fdb->place));
+	share_free(fdb->share);
 	free(fdb);
 }
 
@@ -70,7 +142,7 @@ static bool fill(struct fdb_bucket *bucket, uint64_t key, uint64_t value)
 }
 
 /* Empties a slot if it still holds what the caller saw. */
-static bool empty_slot(struct fdb_bucket *bucket, int way, uint64_t key, uint64_t value)
+static bool empty_slot(struct fdb *fdb, struct fdb_bucket *bucket, int way, uint64_t key, uint64_t value)
 {
 	uint64_t expect = key;
 
@@ -82,6 +154,7 @@ static bool empty_slot(struct fdb_bucket *bucket, int way, uint64_t key, uint64_
 	}
 	atomic_store_explicit(&bucket->value[way], FDB_NONE, memory_order_relaxed);
 	atomic_store_explicit(&bucket->key[way], 0, memory_order_release);
+	discharge(fdb, key, value);
 	return true;
 }
 
@@ -109,13 +182,18 @@ static bool make_room(struct fdb *fdb, struct fdb_bucket *bucket)
 		if (key == 0 || key == KEY_BUSY || value == FDB_NONE)
 			continue;
 		other = other_bucket(fdb, bucket, key);
-		if (other == bucket || !fill(other, key, value))
+		if (other == bucket)
 			continue;
-		if (empty_slot(bucket, way, key, value))
+		charge(fdb, key, value);
+		if (!fill(other, key, value)) {
+			discharge(fdb, key, value);
+			continue;
+		}
+		if (empty_slot(fdb, bucket, way, key, value))
 			return true;
 		copy = fdb_way(other, key); /* refreshed meanwhile: it stays where it was */
 		if (copy >= 0)
-			empty_slot(other, copy, key, atomic_load(&other->value[copy]));
+			empty_slot(fdb, other, copy, key, atomic_load(&other->value[copy]));
 	}
 	return false;
 }
@@ -142,21 +220,100 @@ static struct fdb_bucket *find(const struct fdb *fdb, uint64_t key, uint32_t has
 	return *way < 0 ? NULL : bucket;
 }
 
-bool fdb_learn(struct fdb *fdb, uint64_t key, uint16_t target, uint8_t flags, uint16_t now, uint16_t gen)
+static enum fdb_learned learn_new(struct fdb *fdb, uint64_t key, uint32_t hash, const struct fdb_seen *seen)
+{
+	uint64_t fresh = value_of(hash, seen->flags, seen->gen, seen->now, seen->target);
+
+	if (!take_place(fdb, seen))
+		return FDB_PORT_FULL;
+	if (!share_take(fdb->share, net_of(key))) {
+		give_place(fdb, seen->target, seen->flags);
+		return FDB_NET_FULL;
+	}
+	if (insert(fdb, key, hash, fresh))
+		return FDB_LEARNED;
+	discharge(fdb, key, fresh);
+	return FDB_FULL;
+}
+
+/* Moves that count against what `seen` allows in its second: see fdb_learn(). */
+static unsigned moves_so_far(uint64_t old, const struct fdb_seen *seen)
+{
+	uint16_t age = fdb_age(old, seen->now);
+	unsigned moves = fdb_moves(old);
+
+	if (age == 0)
+		return moves;
+	return age == 1 && moves > seen->moves && seen->moves ? seen->moves - 1u : 0;
+}
+
+static uint64_t with_moves(uint64_t value, unsigned moves)
+{
+	return (value & ~((uint64_t)FDB_MOVES << FDB_MOVES_AT)) | (uint64_t)moves << FDB_MOVES_AT;
+}
+
+/* Is a live entry to stay where it is? FDB_MOVED: no. */
+static enum fdb_learned hold(
+	struct fdb *fdb, struct fdb_bucket *bucket, int way, uint64_t old, const struct fdb_seen *seen)
+{
+	const struct fdb_place *place = place_of(fdb, fdb_target(old), fdb_flags(old));
+	unsigned moves = moves_so_far(old, seen);
+
+	if (place && atomic_load_explicit(&place->sticky, memory_order_relaxed))
+		return FDB_HELD;
+	if (!seen->moves || moves < seen->moves)
+		return FDB_MOVED;
+	if (moves > seen->moves)
+		return FDB_HELD;
+	return atomic_compare_exchange_strong(&bucket->value[way], &old, with_moves(old, moves + 1))
+		       ? FDB_HOLDS
+		       : FDB_HELD;
+}
+
+static enum fdb_learned move(struct fdb *fdb, struct fdb_bucket *bucket, int way, uint64_t old,
+	uint64_t fresh, const struct fdb_seen *seen)
+{
+	bool alive = fdb_alive(old, seen->gen);
+
+	if (alive && !seen->own) {
+		enum fdb_learned held = hold(fdb, bucket, way, old, seen);
+
+		if (held != FDB_MOVED)
+			return held;
+	}
+	if (!take_place(fdb, seen))
+		return FDB_PORT_FULL;
+	if (alive && seen->moves)
+		fresh = with_moves(fresh, seen->own ? 0 : moves_so_far(old, seen) + 1);
+	if (!atomic_compare_exchange_strong(&bucket->value[way], &old, fresh)) {
+		give_place(fdb, seen->target, seen->flags); /* another worker was faster */
+		return FDB_KEPT;
+	}
+	give_place(fdb, fdb_target(old), fdb_flags(old));
+	return alive ? FDB_MOVED : FDB_LEARNED;
+}
+
+enum fdb_learned fdb_learn(struct fdb *fdb, uint64_t key, const struct fdb_seen *seen, uint64_t *was)
 {
 	uint32_t hash = fdb_hash(fdb, key);
-	uint64_t fresh = value_of(hash, flags, gen, now, target), old;
+	uint64_t fresh = value_of(hash, seen->flags, seen->gen, seen->now, seen->target), old;
 	int way;
 	struct fdb_bucket *bucket = find(fdb, key, hash, &way);
 
 	if (!bucket)
-		return insert(fdb, key, hash, fresh);
+		return learn_new(fdb, key, hash, seen);
 	old = fdb_read(bucket, way, key, hash);
-	if (old == fresh || old == FDB_NONE || (fdb_flags(old) & FDB_STATIC))
-		return true;
+	if (old == FDB_NONE || (fdb_flags(old) & FDB_STATIC))
+		return FDB_KEPT;
+	*was = old;
+	if (fdb_target(old) != seen->target || (fdb_flags(old) & FDB_VTEP) != (seen->flags & FDB_VTEP))
+		return move(fdb, bucket, way, old, fresh, seen);
+	if (fdb_alive(old, seen->gen))
+		fresh = with_moves(fresh, moves_so_far(old, seen));
 	/* when another worker was faster, its news is as fresh as ours */
-	atomic_compare_exchange_strong(&bucket->value[way], &old, fresh);
-	return true;
+	if (old != fresh)
+		atomic_compare_exchange_strong(&bucket->value[way], &old, fresh);
+	return FDB_KEPT;
 }
 
 /*
@@ -175,7 +332,7 @@ static bool shadowed(struct fdb *fdb, const struct fdb_bucket *bucket, int way, 
 		return true;
 	other = atomic_load(&first->value[first_way]);
 	if (!(fdb_flags(other) & FDB_STATIC))
-		empty_slot(first, first_way, key, other);
+		empty_slot(fdb, first, first_way, key, other);
 	return false;
 }
 
@@ -187,7 +344,7 @@ int fdb_remove(struct fdb *fdb, uint64_t key)
 
 	/* also a second copy, and one that a worker refreshes while we look */
 	while ((bucket = find(fdb, key, hash, &way)))
-		if (empty_slot(bucket, way, key, atomic_load(&bucket->value[way])))
+		if (empty_slot(fdb, bucket, way, key, atomic_load(&bucket->value[way])))
 			rc = 0;
 	return rc;
 }
@@ -206,6 +363,7 @@ int fdb_add_static(struct fdb *fdb, uint64_t key, uint16_t target, uint8_t flags
 		return -EEXIST;
 	while (!atomic_compare_exchange_strong(&bucket->value[way], &old, fresh))
 		;
+	discharge(fdb, key, old);
 	return 0;
 }
 
@@ -224,7 +382,7 @@ void fdb_scan(struct fdb *fdb, uint32_t first, uint32_t last,
 			if (key == 0 || key == KEY_BUSY || value == FDB_NONE)
 				continue;
 			if (shadowed(fdb, bucket, way, key, value) || fn(arg, key, value))
-				empty_slot(bucket, way, key, value);
+				empty_slot(fdb, bucket, way, key, value);
 		}
 	}
 }

@@ -13,6 +13,9 @@
  *
  * Nothing is written per packet: a time stamp is refreshed only when the coarse tick (a second) has changed.
  * A flush changes the network's generation; entries of another generation are dead, and swept later.
+ *
+ * Every slot that holds a dynamic entry is counted at its port and in its network's share, exactly, so limits are
+ * never passed (but by one, for a moment, when an entry moves to its other bucket).
  */
 #pragma once
 
@@ -24,8 +27,11 @@
 #include <x86intrin.h>
 
 #include "dataplane/burst.h"
+#include "dataplane/share.h"
 
 enum { FDB_WAYS = 4 };
+
+enum { FDB_PLACES = 1024 }; /* ports whose addresses are counted: MAX_PORTS */
 
 struct fdb_bucket {
 	_Atomic(uint64_t) key[FDB_WAYS];
@@ -33,14 +39,24 @@ struct fdb_bucket {
 } __attribute__((aligned(64)));
 static_assert(sizeof(struct fdb_bucket) == 64, "a bucket is a cache line");
 
+/* A port: how many dynamic entries are at it, and how many may be. Written when one comes or goes. */
+struct fdb_place {
+	_Alignas(64) _Atomic(uint32_t) macs;
+	_Atomic(uint32_t) limit; /* 0: none */
+	_Atomic(bool) sticky;	 /* its entries do not move to other places */
+};
+
 struct fdb {
 	struct fdb_bucket *bucket;
 	uint32_t mask;			 /* buckets - 1 */
 	_Alignas(16) uint64_t secret[4]; /* of the hash; the second and fourth are odd */
+	struct fdb_place *place;	 /* [FDB_PLACES] */
+	struct share *share;		 /* among the networks: of dynamic entries */
 };
 
-/* Of a value: target 0..15, tick 16..31, generation 32..47, flags 48..55, tag 56..63. */
-enum { FDB_VALID = 1, FDB_STATIC = 2, FDB_VTEP = 4 };
+/* Of a value: target 0..15, tick 16..31, generation 32..47, flags 48..50, moves 51..55, tag 56..63. */
+enum { FDB_VALID = 1, FDB_STATIC = 2, FDB_VTEP = 4, FDB_FLAGS = 7 };
+enum { FDB_MOVES_AT = 51, FDB_MOVES = 31 };
 #define FDB_NONE UINT64_C(0)
 
 static inline uint16_t fdb_target(uint64_t value)
@@ -71,7 +87,13 @@ static inline uint16_t fdb_gen(uint64_t value)
 
 static inline uint8_t fdb_flags(uint64_t value)
 {
-	return (uint8_t)(value >> 48);
+	return (uint8_t)(value >> 48 & FDB_FLAGS);
+}
+
+/** How often it moved in the second of its tick; one more than it may: it is held. */
+static inline unsigned fdb_moves(uint64_t value)
+{
+	return (unsigned)(value >> FDB_MOVES_AT) & FDB_MOVES;
 }
 
 /** Is a value found still good in a network whose flush generation is `gen`? */
@@ -203,9 +225,9 @@ static inline uint64_t fdb_lookup(const struct fdb *fdb, uint64_t key)
 	return fdb_read(bucket, way, key, hash);
 }
 
-/** A value but for its tag: what a learner that finds `target`, second `now` and so on unchanged need not
- * write. */
-#define FDB_UNTAGGED ((UINT64_C(1) << 56) - 1)
+/** A value but for its tag and its moves: what a learner that finds `target`, second `now` and so on unchanged
+ * need not write. */
+#define FDB_UNTAGGED ((UINT64_C(1) << FDB_MOVES_AT) - 1)
 static inline uint64_t fdb_untagged(uint16_t target, uint8_t flags, uint16_t now, uint16_t gen)
 {
 	return (uint64_t)(uint8_t)(flags | FDB_VALID) << 48 | (uint64_t)gen << 32 | (uint64_t)now << 16 |
@@ -229,11 +251,38 @@ void fdb_close(struct fdb *fdb);
 /** Takes the memory of all entries now (mem_touch). */
 void fdb_touch(struct fdb *fdb);
 
+/* Where and when a MAC was seen. */
+struct fdb_seen {
+	uint16_t target; /* a port, or a vtep with FDB_VTEP in flags */
+	uint8_t flags;
+	bool own;      /* it is this port's own MAC: no limit holds it, and it comes home whatever held it */
+	uint8_t moves; /* that it may make in a second, up to FDB_MOVES - 1; 0: any number */
+	uint16_t now, gen; /* second, and the network's flush generation */
+};
+
+enum fdb_learned {
+	FDB_KEPT,    /* it was there already: refreshed, or static */
+	FDB_LEARNED, /* new */
+	FDB_MOVED,   /* from `was` */
+	FDB_HOLDS,   /* stays at `was`: it has moved as often as it may; told once for each time it begins */
+	FDB_HELD,    /* stays at `was`: the same again, or that place is sticky */
+	FDB_PORT_FULL, /* not learned: its port has as many as it may */
+	FDB_NET_FULL,  /* not learned: its network has its share */
+	FDB_FULL,      /* not learned: no slot */
+};
+
 /**
- * Worker. Learns that `key` is at `target` (a port, or a vtep with FDB_VTEP in `flags`), seen at second
- * `now`. Static entries do not move. Returns false when both buckets are full of others.
+ * Worker. Learns that `key` was seen. Static entries do not move. A MAC that has moved `moves` times in one
+ * second stays where it is for the rest of it; from then on it gets one move a second, until a second has passed
+ * in which it wanted no more than that. *was: the value before, when one is spoken of.
  */
-bool fdb_learn(struct fdb *fdb, uint64_t key, uint16_t target, uint8_t flags, uint16_t now, uint16_t gen);
+enum fdb_learned fdb_learn(struct fdb *fdb, uint64_t key, const struct fdb_seen *seen, uint64_t *was);
+
+/** Control. How many MACs are learned at port `id` (< FDB_PLACES), 0: any number; entries of a sticky port do not
+ * move away. Those that are there stay. */
+void fdb_limit_port(struct fdb *fdb, uint16_t id, uint32_t limit, bool sticky);
+/** Any thread. Dynamic entries at port `id`, dead ones that are not swept yet among them. */
+uint32_t fdb_port_macs(const struct fdb *fdb, uint16_t id);
 
 /** Control. Adds a static entry, replacing a dynamic one. -EEXIST: static already; -ENOSPC: buckets full. */
 int fdb_add_static(struct fdb *fdb, uint64_t key, uint16_t target, uint8_t flags);

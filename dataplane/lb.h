@@ -53,13 +53,14 @@ struct lb_view {
 	struct lb_filter vips, sources; /* sources: addresses of backends */
 	struct lb_places services;	/* by vip, port, protocol */
 	struct lb_places backends;	/* by address, port, protocol; one for each service that has it */
+	uint64_t key[2];		/* of the hash of backends, whose addresses tenants choose */
 };
 
 struct lb {
 	struct dp *dp;
 	struct conn_table *conns;
+	uint64_t key[2]; /* lb_view.key */
 	struct backend_table *backends;
-	_Atomic(uint32_t) spill_s[MAX_NETS]; /* when a connection did not fit into the table last; 0: never */
 	_Atomic(uint64_t)
 		fragment[LB_FRAGMENTS]; /* service_fragment.c: half of a datagram's hash, and when */
 	/* control only */

@@ -1,8 +1,10 @@
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "dataplane/lb.h"
 #include "dataplane/service.h"
+#include "dataplane/siphash.h"
 
 /* A table at most half full; a filter of a sixteenth, in which one foreign address of sixteen gets through.
  */
@@ -46,9 +48,14 @@ static void filter_add(struct lb_filter *f, uint32_t ip)
 }
 
 /* Of vips only the address is hashed, so that lb_is_vip() finds any of their services. */
-static uint32_t place_hash(uint32_t ip, uint16_t port)
+static uint32_t place_hash(uint32_t ip)
 {
-	return maglev_hash(ip, port);
+	return maglev_hash(ip, 0);
+}
+
+static uint32_t backend_hash(const struct lb_view *view, uint32_t ip, uint16_t port)
+{
+	return (uint32_t)siphash13(view->key, ip, port);
 }
 
 static void places_add(struct lb_places *p, uint32_t hash, const struct lb_place *what)
@@ -68,13 +75,13 @@ static const struct service *service_at(
 
 static void add_service(const struct lb *lb, struct lb_view *view, const struct service *s)
 {
-	places_add(&view->services, place_hash(s->vip, 0),
+	places_add(&view->services, place_hash(s->vip),
 		&(struct lb_place){.ip = s->vip, .port = s->port, .protocol = s->protocol, .service = s});
 	filter_add(&view->vips, s->vip);
 	for (uint32_t k = 0; k < s->nbackends; k++) {
 		const struct backend *b = backend_get(lb->backends, s->backend[k]);
 
-		places_add(&view->backends, place_hash(b->ip, b->port),
+		places_add(&view->backends, backend_hash(view, b->ip, b->port),
 			&(struct lb_place){b->ip, b->port, b->protocol, b->id, s});
 		filter_add(&view->sources, b->ip);
 	}
@@ -103,6 +110,7 @@ int lb_view_build(
 		lb_view_free(view);
 		return -ENOMEM;
 	}
+	memcpy(view->key, lb->key, sizeof(view->key));
 	for (uint32_t i = 0; i < MAX_SERVICES; i++) {
 		const struct service *s = service_at(lb, i, id, with);
 
@@ -130,7 +138,7 @@ bool lb_is_vip(const struct lb_view *view, uint32_t vip)
 
 	if (!lb_filter_has(&view->vips, vip))
 		return false;
-	for (uint32_t i = place_hash(vip, 0) & p->mask; p->place[i].protocol; i = (i + 1) & p->mask)
+	for (uint32_t i = place_hash(vip) & p->mask; p->place[i].protocol; i = (i + 1) & p->mask)
 		if (p->place[i].ip == vip)
 			return true;
 	return false;
@@ -141,7 +149,7 @@ const struct service *lb_view_service(
 {
 	const struct lb_places *p = &view->services;
 
-	for (uint32_t i = place_hash(vip, 0) & p->mask; p->place[i].protocol; i = (i + 1) & p->mask)
+	for (uint32_t i = place_hash(vip) & p->mask; p->place[i].protocol; i = (i + 1) & p->mask)
 		if (p->place[i].ip == vip && p->place[i].port == port && p->place[i].protocol == protocol)
 			return p->place[i].service;
 	return NULL;
@@ -151,7 +159,7 @@ const struct lb_place *lb_view_backend(
 	const struct lb_view *view, uint32_t ip, uint16_t port, uint8_t protocol, uint32_t *at)
 {
 	const struct lb_places *p = &view->backends;
-	uint32_t start = place_hash(ip, port);
+	uint32_t start = backend_hash(view, ip, port);
 
 	for (;;) {
 		const struct lb_place *place = &p->place[(start + *at) & p->mask];

@@ -1,5 +1,6 @@
 #include "dataplane/dp.h"
 #include "dataplane/fdb.h"
+#include "dataplane/moves.h"
 #include "dataplane/parse.h"
 #include "dataplane/pipeline.h"
 
@@ -13,8 +14,8 @@ static inline uint64_t router_key(void)
 struct lesson {
 	uint16_t net, src_vtep;
 	bool learns;
-	uint16_t target, gen;
-	uint8_t flags;
+	const struct network *network;
+	struct fdb_seen seen;
 	uint64_t untagged;
 };
 
@@ -26,10 +27,16 @@ static void prepare(
 	lesson->net = f->net;
 	lesson->src_vtep = f->src_vtep;
 	lesson->learns = net && net->mode != DP_P2P;
-	lesson->target = f->src_vtep == VTEP_NONE ? b->in->id : f->src_vtep;
-	lesson->flags = f->src_vtep == VTEP_NONE ? 0 : FDB_VTEP;
-	lesson->gen = net ? net->flush_gen : 0;
-	lesson->untagged = fdb_untagged(lesson->target, lesson->flags, (uint16_t)w->now_s, lesson->gen);
+	lesson->network = net;
+	lesson->seen = (struct fdb_seen){
+		.target = f->src_vtep == VTEP_NONE ? b->in->id : f->src_vtep,
+		.flags = f->src_vtep == VTEP_NONE ? 0 : FDB_VTEP,
+		.moves = net ? net->mac_moves : 0,
+		.now = (uint16_t)w->now_s,
+		.gen = net ? net->flush_gen : 0,
+	};
+	lesson->untagged =
+		fdb_untagged(lesson->seen.target, lesson->seen.flags, lesson->seen.now, lesson->seen.gen);
 }
 
 /*
@@ -40,6 +47,68 @@ static void learn_odd(const struct burst *b, struct frame *f, uint64_t mac)
 {
 	if (mac != router_key() || !b->in->is_gateway)
 		frame_drop(f, DROP_SOURCE_MAC);
+}
+
+/* A MAC came from elsewhere than where it is: tells control, and says whether it went there or stays. */
+static void note_move(struct worker *w, const struct lesson *lesson, uint64_t key, uint64_t was, bool held)
+{
+	struct move move = {key, was, lesson->seen.target, lesson->seen.flags, held};
+
+	moves_note(w, &move);
+}
+
+/* From a port that has as many MACs as it may. */
+static void over_limit(struct worker *w, const struct burst *b, struct frame *f)
+{
+	if (atomic_load_explicit(&b->in->mac_action, memory_order_relaxed) == DP_MAC_FLOOD)
+		stat_add(&w->port_stats[b->in->id].unlearned, 1);
+	else
+		frame_drop(f, DROP_MAC_LIMIT);
+}
+
+/*
+ * A MAC that is new, has moved, or was last seen in another second. A port's own MAC is learned there and nowhere
+ * else; a frame that claims it elsewhere goes on, but changes nothing.
+ */
+static __attribute__((noinline)) void learn_slowly(
+	struct worker *w, struct burst *b, struct frame *f, const struct lesson *lesson, uint64_t key)
+{
+	struct net_stats *stats = &w->net_stats[f->net];
+	struct fdb_seen seen = lesson->seen;
+	uint16_t owner;
+	uint64_t was = FDB_NONE;
+
+	if ((fdb_lookup(w->dp->fdb, key) & FDB_UNTAGGED) == lesson->untagged)
+		return; /* in its second bucket, where one in thirty lies when the table is as full as it gets */
+	owner = network_owner(lesson->network, w->dp->fdb, key & FDB_MAC);
+	if (owner != OUT_NONE && ((seen.flags & FDB_VTEP) || owner != seen.target)) {
+		stat_add(&stats->mac_moves_held, 1);
+		return;
+	}
+	seen.own = owner != OUT_NONE;
+	switch (fdb_learn(w->dp->fdb, key, &seen, &was)) {
+	case FDB_KEPT:
+	case FDB_LEARNED:
+		return;
+	case FDB_MOVED:
+		stat_add(&stats->mac_moves, 1);
+		note_move(w, lesson, key, was, false);
+		return;
+	case FDB_HOLDS:
+		note_move(w, lesson, key, was, true);
+		stat_add(&stats->mac_moves_held, 1);
+		return;
+	case FDB_HELD:
+		stat_add(&stats->mac_moves_held, 1);
+		return;
+	case FDB_PORT_FULL:
+		over_limit(w, b, f);
+		return;
+	case FDB_NET_FULL:
+	case FDB_FULL:
+		stat_add(&stats->unlearned, 1);
+		return;
+	}
 }
 
 void learn_stage(struct worker *w, struct burst *b)
@@ -61,6 +130,6 @@ void learn_stage(struct worker *w, struct burst *b)
 		if (__builtin_expect((mac & FDB_GROUP) || !mac || mac == router_key(), 0))
 			learn_odd(b, f, mac);
 		else if (__builtin_expect(!fdb_is_fresh(fdb, key, lesson.untagged), 0))
-			fdb_learn(fdb, key, lesson.target, lesson.flags, (uint16_t)w->now_s, lesson.gen);
+			learn_slowly(w, b, f, &lesson, key);
 	}
 }

@@ -3,11 +3,14 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
+#include <sys/random.h>
 
 #include "dataplane/exchange.h"
 #include "dataplane/parse.h"
 #include "dataplane/private.h"
 #include "dataplane/reply.h"
+#include "dataplane/siphash.h"
 
 enum {
 	ASK_TICKS = 1000 / DP_TICK_MS,	    /* between requests while unknown */
@@ -22,7 +25,7 @@ struct watcher {
 };
 
 struct neighbour {
-	struct neighbour *next;
+	LIST_ENTRY(neighbour) all, chain; /* chain: those of one hash */
 	struct neigh_scope scope;
 	uint32_t ip;
 	bool known, reachable; /* known: from a port's list or an answer; reachable: has answered lately */
@@ -32,15 +35,24 @@ struct neighbour {
 	struct watcher *watchers;
 };
 
+enum { NEIGH_CHAINS = 4096 };
+
+LIST_HEAD(neighbours, neighbour);
+
+/* By hash, as guests answer whatever and as often as they like; under a secret, as tenants choose addresses. */
 struct neigh_table {
-	struct neighbour *first;
+	uint64_t secret[2];
+	struct neighbours all, chain[NEIGH_CHAINS];
 	unsigned tick;
 };
 
 int neigh_open(struct dp *dp)
 {
 	dp->neigh = calloc(1, sizeof(*dp->neigh));
-	return dp->neigh ? 0 : -ENOMEM;
+	if (!dp->neigh)
+		return -ENOMEM;
+	return getrandom(dp->neigh->secret, sizeof(dp->neigh->secret), 0) == sizeof(dp->neigh->secret) ? 0
+												       : -EIO;
 }
 
 static void neighbour_free(struct neighbour *n)
@@ -60,17 +72,26 @@ void neigh_close(struct dp *dp)
 
 	if (!dp->neigh)
 		return;
-	for (n = dp->neigh->first; n; n = next) {
-		next = n->next;
+	for (n = LIST_FIRST(&dp->neigh->all); n; n = next) {
+		next = LIST_NEXT(n, all);
 		neighbour_free(n);
 	}
 	free(dp->neigh);
 	dp->neigh = NULL;
 }
 
+static struct neighbours *chain_of(struct dp *dp, struct neigh_scope scope, uint32_t ip)
+{
+	uint64_t where = (uint64_t)scope.net << 16 | scope.uplink;
+
+	return &dp->neigh->chain[siphash13(dp->neigh->secret, ip, where) % NEIGH_CHAINS];
+}
+
 static struct neighbour *find(struct dp *dp, struct neigh_scope scope, uint32_t ip)
 {
-	for (struct neighbour *n = dp->neigh->first; n; n = n->next)
+	struct neighbour *n;
+
+	LIST_FOREACH (n, chain_of(dp, scope, ip), chain)
 		if (n->ip == ip && n->scope.net == scope.net && n->scope.uplink == scope.uplink)
 			return n;
 	return NULL;
@@ -139,8 +160,8 @@ static struct neighbour *make(struct dp *dp, struct neigh_scope scope, uint32_t 
 		return NULL;
 	n->scope = scope;
 	n->ip = ip;
-	n->next = dp->neigh->first;
-	dp->neigh->first = n;
+	LIST_INSERT_HEAD(&dp->neigh->all, n, all);
+	LIST_INSERT_HEAD(chain_of(dp, scope, ip), n, chain);
 	n->known = scope.net != NET_NONE && listed_mac(dp, scope.net, ip, n->mac);
 	n->due = dp->neigh->tick + ASK_TICKS;
 	ask(dp, n);
@@ -168,14 +189,11 @@ int neigh_want(struct dp *dp, struct neigh_scope scope, uint32_t ip,
 	return 0;
 }
 
-static void forget(struct dp *dp, struct neighbour *gone)
+static void forget(struct neighbour *gone)
 {
-	for (struct neighbour **at = &dp->neigh->first; *at; at = &(*at)->next)
-		if (*at == gone) {
-			*at = gone->next;
-			neighbour_free(gone);
-			return;
-		}
+	LIST_REMOVE(gone, all);
+	LIST_REMOVE(gone, chain);
+	neighbour_free(gone);
 }
 
 void neigh_release(struct dp *dp, struct neigh_scope scope, uint32_t ip,
@@ -195,14 +213,16 @@ void neigh_release(struct dp *dp, struct neigh_scope scope, uint32_t ip,
 		break;
 	}
 	if (!n->watchers)
-		forget(dp, n);
+		forget(n);
 }
 
 /* A neighbour that no longer answers keeps its MAC: a quiet one is more often busy than moved. */
 void neigh_tick(struct dp *dp)
 {
+	struct neighbour *n;
+
 	dp->neigh->tick++;
-	for (struct neighbour *n = dp->neigh->first; n; n = n->next) {
+	LIST_FOREACH (n, &dp->neigh->all, all) {
 		if ((int)(dp->neigh->tick - n->due) < 0)
 			continue;
 		if (n->unanswered < LOST_AFTER)
@@ -232,9 +252,10 @@ void neigh_input(struct dp *dp, uint16_t net, uint16_t port, const uint8_t *data
 
 void neigh_port_changed(struct dp *dp, const struct port *port)
 {
+	struct neighbour *n;
 	uint8_t mac[6];
 
-	for (struct neighbour *n = dp->neigh->first; n; n = n->next) {
+	LIST_FOREACH (n, &dp->neigh->all, all) {
 		if (n->scope.net != port->net || !lists(port, n->ip))
 			continue;
 		if (listed_mac(dp, port->net, n->ip, mac))
@@ -245,9 +266,10 @@ void neigh_port_changed(struct dp *dp, const struct port *port)
 
 size_t dp_neighbours(struct dp *dp, uint16_t uplink, struct dp_neighbour *out, size_t max)
 {
+	const struct neighbour *n;
 	size_t count = 0;
 
-	for (const struct neighbour *n = dp->neigh->first; n; n = n->next) {
+	LIST_FOREACH (n, &dp->neigh->all, all) {
 		if (n->scope.uplink != uplink || n->scope.net != NET_NONE || !n->known)
 			continue;
 		if (count < max) {

@@ -46,12 +46,53 @@ static uint16_t list_vteps(struct dp *dp, uint16_t id, uint16_t *vtep)
 	return n;
 }
 
+/* Places for the own MACs of n ports: at most half of them are used. */
+static uint32_t own_places(unsigned n)
+{
+	uint32_t places = 4;
+
+	while (places < n * 2)
+		places *= 2;
+	return places;
+}
+
+uint16_t network_owner(const struct network *net, const struct fdb *fdb, uint64_t mac)
+{
+	for (uint32_t i = fdb_hash(fdb, mac);; i++) {
+		uint64_t own = net->own[i & net->own_mask];
+
+		if (!own)
+			return OUT_NONE;
+		if ((own & FDB_MAC) == mac)
+			return (uint16_t)(own >> 48);
+	}
+}
+
+/* The gateway's is the router MAC, which is nobody's to learn. */
+static void list_own(struct dp *dp, const struct network *net, uint64_t *own)
+{
+	for (unsigned k = 0; k < net->nport; k++) {
+		const struct port *port = dp_get_port(dp, net->port[k]);
+		uint64_t mac = port ? fdb_key(0, port->mac) : 0;
+		uint32_t i = fdb_hash(dp->fdb, mac);
+
+		if (!mac || port->is_gateway)
+			continue;
+		while (own[i & net->own_mask])
+			i++;
+		own[i & net->own_mask] = mac | (uint64_t)port->id << 48;
+	}
+}
+
 /* A network like `like` with the members that it has now, not yet published. */
 static struct network *build(struct dp *dp, const struct network *like)
 {
 	uint16_t gateway, nport = list_ports(dp, like->id, NULL, &gateway),
 			  nvtep = list_vteps(dp, like->id, NULL);
-	struct network *net = calloc(1, sizeof(*net) + (nport + nvtep) * sizeof(net->port[0]));
+	size_t lists = (sizeof(struct network) + (nport + nvtep) * sizeof(like->port[0]) + 7) / 8 * 8;
+	uint32_t places = own_places(nport);
+	struct network *net = calloc(1, lists + places * sizeof(*net->own));
+	uint64_t *own = (uint64_t *)((uint8_t *)net + lists);
 
 	if (!net)
 		return NULL;
@@ -62,6 +103,9 @@ static struct network *build(struct dp *dp, const struct network *like)
 	list_ports(dp, like->id, net->port, &gateway);
 	net->vtep = net->port + nport;
 	list_vteps(dp, like->id, net->port + nport);
+	net->own = own;
+	net->own_mask = places - 1;
+	list_own(dp, net, own);
 	return net;
 }
 
@@ -82,6 +126,21 @@ int network_refresh(struct dp *dp, uint16_t id)
 	const struct network *net = dp_get_net(dp, id);
 
 	return net ? publish(dp, net) : 0;
+}
+
+/* How many networks share the MAC table, and how much one of them may have. */
+static void share_table(struct dp *dp)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < MAX_NETS; i++)
+		n += dp_get_net(dp, (uint16_t)i) != NULL;
+	share_set_networks(dp->fdb->share, n);
+}
+
+static void limit_macs(struct dp *dp, uint16_t id, uint32_t limit)
+{
+	atomic_store_explicit(&dp->fdb->share->of[id].limit, limit, memory_order_relaxed);
 }
 
 static int free_index(struct dp *dp)
@@ -114,6 +173,7 @@ int dp_network_add(struct dp *dp, const struct dp_network *spec, uint16_t *id, s
 		.subnet = spec->subnet,
 		.gateway = spec->gateway,
 		.age_s = spec->age_s,
+		.mac_moves = spec->mac_moves,
 	};
 
 	if (index < 0)
@@ -124,9 +184,11 @@ int dp_network_add(struct dp *dp, const struct dp_network *spec, uint16_t *id, s
 	for (unsigned i = 0; i < dp->nworker; i++)
 		stat_clear(&dp->worker[i]->net_stats[index], sizeof(struct net_stats));
 	memset(dp->priv->gone_drop[index], 0, sizeof(dp->priv->gone_drop[index]));
+	limit_macs(dp, net.id, spec->mac_limit);
 	rc = publish(dp, &net);
 	if (rc)
 		return dp_fail(err, rc, "out of memory");
+	share_table(dp);
 	*id = net.id;
 	return 0;
 }
@@ -142,7 +204,11 @@ int dp_network_set(struct dp *dp, uint16_t id, const struct dp_network *spec, st
 	net.mtu = spec->mtu;
 	net.age_s = spec->age_s;
 	net.gateway = spec->gateway;
-	return publish(dp, &net) ? dp_fail(err, -ENOMEM, "out of memory") : 0;
+	net.mac_moves = spec->mac_moves;
+	if (publish(dp, &net))
+		return dp_fail(err, -ENOMEM, "out of memory");
+	limit_macs(dp, id, spec->mac_limit);
+	return 0;
 }
 
 static bool in_network(void *arg, uint64_t key, uint64_t value)
@@ -161,6 +227,7 @@ int dp_network_del(struct dp *dp, uint16_t id)
 	atomic_store(&dp->net[id], NULL);
 	rcu_wait(dp);
 	sweep_all(dp, in_network, &id);
+	share_table(dp);
 	free(net);
 	return 0;
 }

@@ -10,6 +10,7 @@
 
 #include "dataplane/dataplane.h"
 
+struct fdb;
 struct lb_view; /* service.h: the vips and backends of one network, NULL when it has none */
 
 struct network {
@@ -21,12 +22,18 @@ struct network {
 	uint32_t vni;
 	uint32_t subnet, gateway; /* network byte order, 0: none */
 	uint32_t age_s;
+	uint8_t mac_moves;     /* that a MAC may make in a second; 0: any number */
 	uint16_t gateway_port; /* OUT_NONE: none */
 	uint16_t nport, nvtep;
 	_Atomic(struct lb_view *) lb; /* carried over from object to object */
-	const uint16_t *vtep;	      /* [nvtep] remote vteps that get flooded frames */
-	uint16_t port[];	      /* [nport] its ports, then the vteps */
+	const uint64_t *own;	      /* [own_mask + 1] ports' own MACs by hash: MAC | port << 48; 0: empty */
+	uint32_t own_mask;
+	const uint16_t *vtep; /* [nvtep] remote vteps that get flooded frames */
+	uint16_t port[];      /* [nport] its ports, then the vteps, then own[] */
 };
+
+/** Worker. The port whose own MAC `mac` is (the low bits of an fdb key), OUT_NONE: nobody's. */
+uint16_t network_owner(const struct network *net, const struct fdb *fdb, uint64_t mac);
 
 /** Is `ip` (network byte order) in the network's subnet? */
 static inline bool network_has_ip(const struct network *net, uint32_t ip)

@@ -85,9 +85,11 @@ struct port {
 	bool unfinished; /* hands over partial checksums without a word: offload_detect() */
 	bool is_gateway; /* the network's own TAP: may send from the router MAC, answers for the gateway */
 	_Atomic(bool) up;
-	_Atomic(uint8_t) bounds; /* RATE_IN...: which of its rates are limited (rate.h) */
+	_Atomic(uint8_t) mac_action; /* enum dp_mac_action */
+	_Atomic(uint8_t) bounds;     /* RATE_IN...: which of its rates are limited (rate.h) */
 	_Atomic(uint32_t)
 		offloads; /* PORT_CSUM...: set by the port type, at open or when features are agreed */
+	_Atomic(uint64_t) punts_full;	/* exchange.c: the same of what it has punted */
 	_Atomic(uint64_t) answers_full; /* too_big.c: TSC from which it may answer a burst of packets again */
 	uint8_t mac[6];
 	uint16_t vxlan_port; /* uplink */

@@ -63,6 +63,23 @@ static void close_fds(const struct dp_port *spec)
 		close(spec->fds[i]);
 }
 
+static void set_mac_limit(struct dp *dp, struct port *port, const struct dp_port *spec)
+{
+	atomic_store_explicit(&port->mac_action, (uint8_t)spec->mac_action, memory_order_relaxed);
+	if (!port->is_uplink)
+		fdb_limit_port(dp->fdb, port->id, spec->mac_limit, spec->mac_action == DP_MAC_STICKY);
+}
+
+/* Whoever had the port's own MAC before has it no longer. */
+static void claim_mac(struct dp *dp, const struct port *port)
+{
+	uint64_t key = port->is_uplink ? 0 : fdb_key(port->net, port->mac),
+		 value = key ? fdb_lookup(dp->fdb, key) : 0;
+
+	if (value != FDB_NONE && !(fdb_flags(value) & FDB_STATIC))
+		fdb_remove(dp->fdb, key);
+}
+
 static int port_new(struct dp *dp, const struct dp_port *spec, unsigned id, struct port **out)
 {
 	struct port *port = calloc(1, sizeof(*port));
@@ -86,6 +103,7 @@ static int port_new(struct dp *dp, const struct dp_port *spec, unsigned id, stru
 	port->address = spec->address;
 	memcpy(port->mac, spec->mac, 6);
 	rate_set(port, spec);
+	set_mac_limit(dp, port, spec);
 	*out = port;
 	return 0;
 }
@@ -164,6 +182,7 @@ int port_add(struct dp *dp, const struct dp_port *spec, const struct port_ops *o
 		vteps_rebind(dp);
 	else
 		neigh_port_changed(dp, port);
+	claim_mac(dp, port);
 	*id = port->id;
 	return 0;
 out:
@@ -179,6 +198,7 @@ int dp_port_add(struct dp *dp, const struct dp_port *spec, uint16_t *id, struct 
 int dp_port_set(struct dp *dp, uint16_t id, const struct dp_port *spec, struct dp_err *err)
 {
 	struct port *port = dp_get_port(dp, id);
+	bool moves;
 	int rc;
 
 	if (!port)
@@ -190,6 +210,7 @@ int dp_port_set(struct dp *dp, uint16_t id, const struct dp_port *spec, struct d
 		return dp_fail(err, -ENOMEM, "out of memory");
 	port->spec.pinned = spec->pinned;
 	port->spec.core = spec->core;
+	moves = memcmp(port->mac, spec->mac, 6) != 0;
 	if (!port->is_uplink)
 		neigh_port_changed(dp, port); /* whoever has its old addresses is asked anew */
 	memcpy(port->mac, spec->mac, 6);
@@ -197,6 +218,12 @@ int dp_port_set(struct dp *dp, uint16_t id, const struct dp_port *spec, struct d
 	port->spec.nips = spec->nips;
 	port->mtu = spec->mtu;
 	rate_set(port, spec);
+	set_mac_limit(dp, port, spec);
+	port->spec.memory_mb = spec->memory_mb;
+	if (moves && !port->is_uplink) {
+		network_refresh(dp, port->net); /* without memory its old MAC is protected on */
+		claim_mac(dp, port);
+	}
 	if (port->is_uplink)
 		vteps_rebind(dp);
 	else

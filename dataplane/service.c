@@ -7,12 +7,14 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "dataplane/dp.h"
 #include "dataplane/lb.h"
 #include "dataplane/mem.h"
 #include "dataplane/private.h"
 #include "dataplane/rcu.h"
+#include "dataplane/share.h"
 
 enum { EXPIRE_ENTRIES = 1 << 18 }; /* connections looked at in one tick: a few milliseconds */
 
@@ -26,7 +28,7 @@ int lb_open(struct dp *dp, uint32_t conns)
 	lb->dp = dp;
 	lb->backends = backend_open(dp);
 	lb->conns = conn_open(conns, MAX_BACKENDS);
-	if (lb->backends && lb->conns)
+	if (lb->backends && lb->conns && getrandom(lb->key, sizeof(lb->key), 0) == sizeof(lb->key))
 		return 0;
 	lb_close(dp);
 	return -ENOMEM;
@@ -251,6 +253,16 @@ static int service_make(struct lb *lb, const struct dp_service *spec, const stru
 	return 0;
 }
 
+/* The networks that have services share the table of connections. */
+static void share_connections(struct lb *lb)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < MAX_NETS; i++)
+		n += lb->view[i] != NULL;
+	share_set_networks(conn_share(lb->conns), n);
+}
+
 /* Shows workers `with` (NULL: nothing) in the place of service `id`; returns when none of them sees the old
  * one. */
 static int publish(struct lb *lb, uint16_t net, uint32_t id, struct service *with)
@@ -263,6 +275,7 @@ static int publish(struct lb *lb, uint16_t net, uint32_t id, struct service *wit
 		return rc;
 	lb->service[id] = with;
 	lb->view[net] = view;
+	share_connections(lb);
 	atomic_store_explicit(&dp_get_net(lb->dp, net)->lb, view, memory_order_release);
 	delete_missing(lb, old, with);
 	rcu_wait(lb->dp);
@@ -352,6 +365,7 @@ static bool has_no_connections(void *arg, uint16_t id)
 
 void lb_tick(struct dp *dp)
 {
+	share_recount(conn_share(dp->lb->conns));
 	conn_expire(dp->lb->conns, dp_now_s(dp), EXPIRE_ENTRIES, is_gone, dp->lb);
 	backend_reap(dp->lb->backends, has_no_connections, dp->lb);
 }

@@ -6,6 +6,7 @@
 #include "dataplane/dp.h"
 #include "dataplane/lb.h"
 #include "dataplane/private.h"
+#include "dataplane/share.h"
 
 int dp_backend_info(
 	struct dp *dp, uint32_t service, uint32_t address, uint16_t port, struct dp_backend_info *info)
@@ -92,4 +93,12 @@ bool dp_conn_walk_part(
 size_t dp_conn_count(struct dp *dp)
 {
 	return conn_count(dp->lb->conns);
+}
+
+size_t dp_conn_count_of(struct dp *dp, uint16_t net, uint32_t *share)
+{
+	struct share *shares = conn_share(dp->lb->conns);
+
+	*share = share_part(shares);
+	return share_used(shares, net);
 }

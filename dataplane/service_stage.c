@@ -291,8 +291,6 @@ static enum drop_reason connect_item(struct worker *w, const struct item *it, co
 			return DROP_COUNT; /* nothing will follow */
 		if (conn_insert(lb->conns, &conn, hit) == 0)
 			stat_add(&w->backend_answers[id].opened, asks(it));
-		else
-			atomic_store_explicit(&lb->spill_s[it->f->net], w->now_s, memory_order_relaxed);
 		return DROP_COUNT;
 	}
 	return DROP_CLASH;
@@ -365,8 +363,7 @@ static void forward(struct worker *w, struct item *it, const struct conn_key *ke
 /* Is the packet the answer to one that went to its sender without an entry in the table? */
 static bool spilled(struct worker *w, const struct item *it, struct conn_hit *hit)
 {
-	uint32_t spill_s = atomic_load_explicit(&w->dp->lb->spill_s[it->f->net], memory_order_relaxed),
-		 at = 0;
+	uint32_t spill_s = conn_spill_s(w->dp->lb->conns, it->f->net), at = 0;
 	const struct lb_place *place;
 	uint16_t id;
 

@@ -9,9 +9,11 @@
 #include <unistd.h>
 
 #include "dataplane/account.h"
+#include "dataplane/fdb.h"
 #include "dataplane/gap.h"
 #include "dataplane/pipeline.h"
 #include "dataplane/private.h"
+#include "dataplane/vhost_mem.h"
 
 static const char *const reason_name[DROP_COUNT] = {
 #define X(id, name, help) name,
@@ -60,9 +62,13 @@ int dp_port_info(struct dp *dp, uint16_t id, struct dp_port_info *info)
 		info->tx_bytes += stat_read(&s->tx_bytes);
 		info->rate_out_drops += stat_read(&s->rate_out);
 		info->throttled += stat_read(&s->throttled);
+		info->unlearned += stat_read(&s->unlearned);
+		info->punts_left_out += stat_read(&s->punts_left_out);
 	}
 	for (unsigned r = 0; r < DROP_COUNT; r++)
 		*(at_egress(r) ? &info->tx_drops : &info->rx_drops) += port_drops(dp, id, r);
+	info->mac_limit_drops = port_drops(dp, id, DROP_MAC_LIMIT);
+	info->macs = fdb_port_macs(dp->fdb, id);
 	info->storm_drops = port_drops(dp, id, DROP_STORM);
 	info->rate_in_drops = port_drops(dp, id, DROP_RATE) - info->rate_out_drops;
 	info->rx_drops -= info->rate_out_drops; /* one reason for both directions */
@@ -77,6 +83,7 @@ int dp_port_guest(struct dp *dp, uint16_t id, struct dp_port_guest *guest)
 	if (!port)
 		return -ENOENT;
 	*guest = port->guest;
+	guest->memory_limit = vhost_mem_limit(port->spec.memory_mb);
 	return 0;
 }
 
@@ -99,7 +106,11 @@ int dp_network_info(struct dp *dp, uint16_t id, struct dp_net_info *info)
 {
 	if (!dp_get_net(dp, id))
 		return -ENOENT;
-	*info = (struct dp_net_info){.drops = network_drops(dp, id)};
+	*info = (struct dp_net_info){
+		.drops = network_drops(dp, id),
+		.macs = share_used(dp->fdb->share, id),
+		.macs_share = share_part(dp->fdb->share),
+	};
 	for (unsigned i = 0; i < dp->nworker; i++) {
 		const struct net_stats *s = &dp->worker[i]->net_stats[id];
 
@@ -108,6 +119,9 @@ int dp_network_info(struct dp *dp, uint16_t id, struct dp_net_info *info)
 		info->generated += stat_read(&s->generated);
 		info->copies += stat_read(&s->copies);
 		info->consumed += stat_read(&s->consumed);
+		info->mac_moves += stat_read(&s->mac_moves);
+		info->mac_moves_held += stat_read(&s->mac_moves_held);
+		info->unlearned += stat_read(&s->unlearned);
 	}
 	return 0;
 }

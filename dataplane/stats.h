@@ -84,6 +84,8 @@ struct port_stats {
 	uint64_t drop[DROP_COUNT]; /* in the port's own network (an uplink: before any network is known) */
 	uint64_t rate_out;	   /* of drop[DROP_RATE]: frames on their way to it */
 	uint64_t throttled;	   /* times that it was made to wait for what it had cost (budget.h) */
+	uint64_t punts_left_out;   /* of its frames that control was to see: over the rate, or no room */
+	uint64_t unlearned;	   /* frames that went on though their MAC was over the port's limit */
 };
 
 /* A network's counters; drops only those counted at an uplink, the rest stand at the ports. */
@@ -93,6 +95,7 @@ struct net_stats {
 	uint64_t generated; /* made by the switch: replies, frames sent by control */
 	uint64_t copies;    /* flood copies beyond each frame itself */
 	uint64_t consumed;  /* taken by the switch */
+	uint64_t mac_moves, mac_moves_held, unlearned; /* learn.c: struct dp_net_info */
 	uint64_t uplink_drop[DROP_COUNT];
 };
 

@@ -171,6 +171,7 @@ static void end_for(struct vhost_conn *conn, int rc)
 		snprintf(why, sizeof(why), "%s: %s", vhost_request_name(conn->msg.header.request),
 			rc == -EINVAL	 ? "malformed"
 			: rc == -ENOTSUP ? "not offered"
+			: rc == -EFBIG	 ? "more memory than memory_mb allows"
 					 : strerror(-rc));
 	vhost_conn_end(conn, rc != -ECONNRESET, why);
 }

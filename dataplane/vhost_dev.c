@@ -293,6 +293,7 @@ void vhost_dev_reset(struct vhost_dev *dev)
 		vring_clear(&dev->vring[i]);
 	}
 	vhost_mem_clear(&dev->mem);
+	dev->port->guest.memory = 0;
 	vhost_inflight_clear(&dev->inflight);
 	vhost_closer_close(dev->closer, dev->request_fd);
 	dev->request_fd = -1;

@@ -54,7 +54,8 @@ int vhost_inflight_set(struct vhost_inflight *in, const struct vhost_wire_inflig
 	if (!possible(wire, most) || wire->size < wire->rings * stride(wire->ring_size, packed) ||
 		wire->offset % REGION_ALIGN)
 		return -EINVAL;
-	rc = vhost_map(&in->map, fd, wire->offset, wire->size, guard);
+	/* as much as is used, however long the front-end says that it is */
+	rc = vhost_map(&in->map, fd, wire->offset, wire->rings * stride(wire->ring_size, packed), guard);
 	if (rc < 0)
 		return rc;
 	in->rings = wire->rings;

@@ -1,11 +1,37 @@
 #include "dataplane/vhost_mem.h"
 
 #include <errno.h>
+#include <unistd.h>
 
 /* Does [a, a + alen) share a byte with [b, b + blen)? Neither wraps around. */
 static bool overlap(uint64_t a, uint64_t alen, uint64_t b, uint64_t blen)
 {
 	return a < b + blen && b < a + alen;
+}
+
+/*
+ * No guest has more memory than its machine, but one may share more of a sparse file: for the mapping and, as a
+ * worker is led through it, its page tables. 64 GB of small pages need 128 MB of those at worst.
+ */
+#define LEAST_DEFAULT (UINT64_C(64) << 30)
+
+uint64_t vhost_mem_limit(uint32_t memory_mb)
+{
+	long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+	uint64_t machine = pages > 0 && page > 0 ? (uint64_t)pages * (uint64_t)page : 0;
+
+	if (memory_mb)
+		return (uint64_t)memory_mb << 20;
+	return machine > LEAST_DEFAULT ? machine : LEAST_DEFAULT;
+}
+
+uint64_t vhost_mem_size(const struct vhost_mem *mem)
+{
+	uint64_t size = 0;
+
+	for (unsigned i = 0; i < mem->count; i++)
+		size += mem->region[i].size;
+	return size;
 }
 
 static int check_range(const struct vhost_mem *mem, const struct vhost_wire_region *wire)
@@ -19,7 +45,9 @@ static int check_range(const struct vhost_mem *mem, const struct vhost_wire_regi
 		if (overlap(wire->gpa, wire->size, r->gpa, r->size))
 			return -EEXIST;
 	}
-	return mem->count < VHOST_MEM_SLOTS ? 0 : -ENOSPC;
+	if (mem->count >= VHOST_MEM_SLOTS)
+		return -ENOSPC;
+	return wire->size > mem->limit || vhost_mem_size(mem) > mem->limit - wire->size ? -EFBIG : 0;
 }
 
 /* The region with exactly these addresses. */

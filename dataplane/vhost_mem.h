@@ -24,12 +24,13 @@ struct vhost_region {
 
 struct vhost_mem {
 	unsigned count;
+	uint64_t limit; /* bytes that may be mapped; set before each table */
 	struct vhost_region region[VHOST_MEM_SLOTS];
 };
 
 /**
  * Control thread. Maps a region and adds it, if it is not there already; the fd stays the caller's. Errors: -EINVAL (empty, wraps around,
- * unaligned, past the file's end, not shared memory), -EEXIST (overlaps another), -ENOSPC, -ENOMEM.
+ * unaligned, past the file's end, not shared memory), -EEXIST (overlaps another), -EFBIG (more than mem->limit in all), -ENOSPC, -ENOMEM.
  */
 int vhost_mem_add(
 	struct vhost_mem *mem, const struct vhost_wire_region *wire, int fd, const struct vhost_guard *guard);
@@ -37,6 +38,12 @@ int vhost_mem_add(
 int vhost_mem_del(struct vhost_mem *mem, const struct vhost_wire_region *wire);
 /** Control thread. Unmaps everything. */
 void vhost_mem_clear(struct vhost_mem *mem);
+
+/** Bytes that a guest may share where its port says `memory_mb`; 0: 64 GB, or as much as the machine has. */
+uint64_t vhost_mem_limit(uint32_t memory_mb);
+
+/** Control thread. Bytes that are mapped now. */
+uint64_t vhost_mem_size(const struct vhost_mem *mem);
 
 /** Control thread. `len` bytes at the front-end's address `uva`, all in one region; NULL when they are not.
  */

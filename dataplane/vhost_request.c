@@ -45,6 +45,22 @@ static int reset_owner(struct vhost_dev *dev, struct vhost_msg *msg)
 	return 0;
 }
 
+static void show_memory(struct vhost_dev *dev)
+{
+	dev->port->guest.memory = vhost_mem_size(&dev->mem);
+}
+
+/* -EFBIG: beyond the port's limit; no other message fails so. */
+static int add_memory(struct vhost_dev *dev, const struct vhost_wire_region *region, int fd)
+{
+	int rc;
+
+	dev->mem.limit = vhost_mem_limit(dev->port->spec.memory_mb);
+	rc = vhost_mem_add(&dev->mem, region, fd, &dev->guard);
+	show_memory(dev);
+	return rc;
+}
+
 static int set_mem_table(struct vhost_dev *dev, struct vhost_msg *msg)
 {
 	const struct vhost_wire_table *table = &msg->payload.table;
@@ -56,7 +72,7 @@ static int set_mem_table(struct vhost_dev *dev, struct vhost_msg *msg)
 	vhost_dev_pause_all(dev);
 	vhost_mem_clear(&dev->mem);
 	for (unsigned i = 0; i < table->count && !rc; i++)
-		rc = vhost_mem_add(&dev->mem, &table->region[i], msg->fd[i], &dev->guard);
+		rc = add_memory(dev, &table->region[i], msg->fd[i]);
 	return rc ? rc : vhost_dev_resume(dev);
 }
 
@@ -71,7 +87,7 @@ static int add_mem_reg(struct vhost_dev *dev, struct vhost_msg *msg)
 	int rc;
 
 	vhost_dev_pause_all(dev);
-	rc = vhost_mem_add(&dev->mem, &msg->payload.slot.region, msg->fd[0], &dev->guard);
+	rc = add_memory(dev, &msg->payload.slot.region, msg->fd[0]);
 	return vhost_dev_resume(dev) ? -ENOMEM : rc;
 }
 
@@ -83,6 +99,7 @@ static int rem_mem_reg(struct vhost_dev *dev, struct vhost_msg *msg)
 		return -EINVAL;
 	vhost_dev_pause_all(dev);
 	rc = vhost_mem_del(&dev->mem, &msg->payload.slot.region);
+	show_memory(dev);
 	if (vhost_dev_resume(dev) < 0)
 		return -ENOMEM;
 	/* QEMU before 8.1 asks once for each queue pair, here as for adding one */

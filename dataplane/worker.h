@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "dataplane/burst.h"
+#include "dataplane/moves.h"
 #include "dataplane/port.h"
 #include "dataplane/stats.h"
 
@@ -63,6 +64,7 @@ struct worker {
 	_Atomic(bool) stop;
 	int wake_fd; /* eventfd: ends a sleep */
 	struct exchange *punt, *inject;
+	struct moves moves;			  /* of MACs */
 	struct flood_budget flood[MAX_PORTS + 1]; /* by ingress port; the last: what control injects */
 };
 

@@ -61,7 +61,10 @@ static void fill(struct tables *t, uint32_t entries)
 	for (uint32_t n = 0; n < entries; n++) {
 		uint64_t key = key_of(n);
 
-		if (!fdb_learn(t->fdb, key, (uint16_t)n, 0, 1, 1))
+		struct fdb_seen seen = {.target = (uint16_t)n, .now = 1, .gen = 1};
+		uint64_t was;
+
+		if (fdb_learn(t->fdb, key, &seen, &was) != FDB_LEARNED)
 			errx(1, "the fdb is full at %u of %u", n, entries);
 		if (rte_hash_add_key_data(t->hash, &key, (void *)(uintptr_t)(n + 1)) < 0)
 			errx(1, "rte_hash is full at %u of %u", n, entries);

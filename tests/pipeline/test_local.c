@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "dataplane/neigh.h"
+#include "dataplane/private.h"
 #include "tests/pipeline/harness.h"
 #include "tests/pipeline/packets.h"
 #include "tests/unit/unit.h"
@@ -125,6 +126,61 @@ static void test_neighbour_is_asked_and_heard(void **state)
 	neigh_release(dp, scope, ip4("10.0.0.7"), on_mac, &heard);
 }
 
+static struct dp_port_info info_of(const struct test_port *port)
+{
+	struct dp_port_info info;
+
+	assert_int_equal(dp_port_info(dp, port->port->id, &info), 0);
+	return info;
+}
+
+/* A guest that answers what nobody asked: control hears of some, and another port's answer comes through. */
+static void test_a_flood_of_answers_is_bounded(void **state)
+{
+	struct neigh_scope scope = {.net = net, .uplink = UINT16_MAX};
+	uint64_t before = info_of(&a).punts_left_out;
+	struct heard heard = {0};
+	uint8_t buf[2048];
+	size_t len;
+
+	assert_int_equal(neigh_want(dp, scope, ip4("10.0.0.8"), on_mac, &heard), 0);
+	for (unsigned i = 0; i < 5000; i++) {
+		len = packet_arp(buf, dp->probe_mac, MAC_A, 2, ip4("10.0.0.9"), 0);
+		harness_send(dp, &a, buf, len, PLAIN, 0);
+	}
+	assert_true(info_of(&a).punts_left_out - before >= 4000);
+	len = packet_arp(buf, dp->probe_mac, MAC_B, 2, ip4("10.0.0.8"), 0);
+	harness_send(dp, &b, buf, len, PLAIN, 0);
+	for (unsigned i = 0; i < 4 && !heard.calls; i++) /* 64 at a time */
+		harness_tick(dp);
+	assert_int_equal(heard.calls, 1);
+	assert_memory_equal(heard.mac, MAC_B, 6);
+	neigh_release(dp, scope, ip4("10.0.0.8"), on_mac, &heard);
+}
+
+/* Each of ten thousand is found among the others, and gone when it is released. */
+static void test_many_neighbours(void **state)
+{
+	enum { MANY = 10000 };
+	struct neigh_scope scope = {.net = net, .uplink = UINT16_MAX};
+	struct heard heard = {0};
+	uint8_t buf[2048];
+	size_t len;
+
+	for (uint32_t i = 0; i < MANY; i++)
+		assert_int_equal(neigh_want(dp, scope, __builtin_bswap32(0x0a010000 + i), on_mac, &heard), 0);
+	for (uint32_t i = 0; i < MANY; i += 997) {
+		len = packet_arp(buf, dp->probe_mac, MAC_B, 2, __builtin_bswap32(0x0a010000 + i), 0);
+		neigh_input(dp, net, b.port->id, buf, (uint16_t)len);
+	}
+	assert_int_equal(heard.calls, (MANY + 996) / 997);
+	for (uint32_t i = 0; i < MANY; i++)
+		neigh_release(dp, scope, __builtin_bswap32(0x0a010000 + i), on_mac, &heard);
+	len = packet_arp(buf, dp->probe_mac, MAC_A, 2, __builtin_bswap32(0x0a010000), 0);
+	neigh_input(dp, net, b.port->id, buf, (uint16_t)len);
+	assert_int_equal(heard.calls, (MANY + 996) / 997);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -133,6 +189,8 @@ int main(void)
 		cmocka_unit_test_setup(test_router_mac_goes_to_the_gateway, clear),
 		cmocka_unit_test_setup(test_gateway_sends_with_the_router_mac, clear),
 		cmocka_unit_test_setup(test_neighbour_is_asked_and_heard, clear),
+		cmocka_unit_test_setup(test_a_flood_of_answers_is_bounded, clear),
+		cmocka_unit_test_setup(test_many_neighbours, clear),
 	};
 
 	return cmocka_run_group_tests_name("local", tests, setup, teardown);

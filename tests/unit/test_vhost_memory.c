@@ -34,6 +34,54 @@ static void memory_in_slots(void **state)
 	guest_shut(&g);
 }
 
+/* One region of `size` bytes of a sparse file, whose pages are never touched. */
+static int say_sparse(int fd, int memfd, uint64_t size, uint64_t at)
+{
+	struct vhost_wire_slot slot = {.region = {GUEST_GPA + at, size, GUEST_UVA + at, 0}};
+
+	say(fd, VHOST_ADD_MEM_REG, &slot, sizeof(slot), &memfd, 1);
+	return hung_up(fd);
+}
+
+static void memory_up_to_the_limit_and_no_more(void **state)
+{
+	const uint64_t limit = UINT64_C(3) << 20;
+	int memfd = memfd_create("guest", MFD_CLOEXEC), fd;
+
+	assert_int_equal(ftruncate(memfd, (off_t)1 << 46), 0);
+	world->port[0].spec.memory_mb = 3;
+	fd = guest_join(0);
+	assert_false(say_sparse(fd, memfd, limit - 4096, 0));
+	assert_false(say_sparse(fd, memfd, 4096, limit));
+	assert_int_equal(world->port[0].guest.memory, limit);
+	assert_int_equal(world->port[0].guest.faults, 0);
+	assert_true(say_sparse(fd, memfd, 1, limit + 4096));
+	assert_int_equal(world->port[0].guest.faults, 1);
+	assert_string_equal(world->port[0].guest.last_end, "ADD_MEM_REG: more memory than memory_mb allows");
+	assert_int_equal(world->port[0].guest.memory, 0);
+	guest_leave(fd);
+	fd = guest_join(0);
+	guest_say_memory(fd, memfd, limit + 1);
+	assert_true(hung_up(fd));
+	assert_int_equal(world->port[0].guest.faults, 2);
+	guest_leave(fd);
+	close(memfd);
+}
+
+/* Unless it is told otherwise a port takes what real guests have, and not 64 TB of nothing. */
+static void memory_by_default(void **state)
+{
+	int memfd = memfd_create("guest", MFD_CLOEXEC), fd = guest_join(0);
+
+	assert_int_equal(ftruncate(memfd, (off_t)1 << 46), 0);
+	assert_true(vhost_mem_limit(0) >= UINT64_C(64) << 30);
+	assert_int_equal(vhost_mem_limit(1), 1 << 20);
+	assert_true(say_sparse(fd, memfd, UINT64_C(1) << 46, 0));
+	assert_int_equal(world->port[0].guest.faults, 1);
+	guest_leave(fd);
+	close(memfd);
+}
+
 static struct sigaction guard_action;
 
 /* The file is cut after it was checked: the daemon lives, this port goes down, the other works on. */
@@ -79,6 +127,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, world_setup, world_teardown)
 		T(memory_in_slots),
+		T(memory_up_to_the_limit_and_no_more),
+		T(memory_by_default),
 		T(truncated_memory),
 		T(memory_is_sealed_where_it_can_be),
 	};

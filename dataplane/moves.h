@@ -1,0 +1,37 @@
+/*
+ * moves.h: what workers tell control of MACs that moved, or were held where they are. Bounded: what does not fit
+ * is counted and told as a number.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct dp;
+struct worker;
+
+enum { MOVES_SLOTS = 32 };
+
+struct move {
+	uint64_t key; /* fdb_key() */
+	uint64_t was; /* the fdb's value before */
+	uint16_t target;
+	uint8_t flags; /* FDB_VTEP: target is a vtep */
+	bool held;     /* it stays where it was */
+};
+
+/* head is written by the worker, tail by control. */
+struct moves {
+	_Alignas(64) _Atomic(uint32_t) head;
+	_Atomic(uint64_t) lost; /* moves that did not fit, since the start */
+	_Alignas(64) _Atomic(uint32_t) tail;
+	uint64_t lost_told; /* control's */
+	struct move slot[MOVES_SLOTS];
+};
+
+/** Worker. */
+void moves_note(struct worker *w, const struct move *move);
+
+/** Control thread, on its timer: tells dp_config.on_move of a few. */
+void moves_tell(struct dp *dp);
