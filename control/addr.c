@@ -50,6 +50,56 @@ bool addr_mac(const char *text, uint8_t mac[6])
 	return true;
 }
 
+/* "10.1.0.9/32", "fd00::/64", or without a length. */
+static bool source_prefix(const char *text, struct addr_source *source)
+{
+	char ip[INET6_ADDRSTRLEN], *end;
+	size_t n = strcspn(text, "/");
+	unsigned long len, most;
+
+	if (n >= sizeof(ip))
+		return false;
+	memcpy(ip, text, n);
+	ip[n] = '\0';
+	source->family = strchr(ip, ':') ? 6 : 4;
+	most = source->family == 6 ? 128 : 32;
+	if (inet_pton(source->family == 6 ? AF_INET6 : AF_INET, ip, source->ip) != 1)
+		return false;
+	source->len = (uint8_t)most;
+	if (text[n] == '\0')
+		return true;
+	len = strtoul(text + n + 1, &end, 10);
+	source->len = (uint8_t)len;
+	return text[n + 1] >= '0' && text[n + 1] <= '9' && *end == '\0' && len <= most;
+}
+
+bool addr_source(const char *text, struct addr_source *source)
+{
+	const char *space = text ? strchr(text, ' ') : NULL;
+	char mac[ADDR_MAC_TEXT];
+	size_t n = space ? (size_t)(space - text) : text ? strlen(text) : 0;
+	struct addr_source found = {.family = 0};
+
+	if (!n || n >= sizeof(mac))
+		return false;
+	memcpy(mac, text, n);
+	mac[n] = '\0';
+	if (!addr_mac(mac, found.mac) || (space && !source_prefix(space + 1, &found)))
+		return false;
+	*source = found;
+	return true;
+}
+
+bool addr_source_has_host_bits(const struct addr_source *source)
+{
+	unsigned bits = source->family == 6 ? 128 : source->family == 4 ? 32 : 0;
+
+	for (unsigned bit = source->len; bit < bits; bit++)
+		if (source->ip[bit / 8] & 0x80 >> bit % 8)
+			return true;
+	return false;
+}
+
 const char *addr_ip4_text(uint32_t ip, char buf[ADDR_IP4_TEXT])
 {
 	return inet_ntop(AF_INET, &ip, buf, ADDR_IP4_TEXT);

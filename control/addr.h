@@ -16,10 +16,23 @@ struct addr_prefix {
 	uint8_t len;	  /* bits */
 };
 
+/* A MAC, and a prefix that it may speak for when `family` is not 0. */
+struct addr_source {
+	uint8_t mac[6];
+	uint8_t family; /* 0, 4 or 6 */
+	uint8_t len;	/* bits */
+	uint8_t ip[16]; /* IPv4 in the first four */
+};
+
 /* Text to number; false and nothing written when `text` is NULL or not one. */
 bool addr_ip4(const char *text, uint32_t *ip);
 bool addr_prefix(const char *text, struct addr_prefix *prefix);
 bool addr_mac(const char *text, uint8_t mac[6]);
+/** "MAC", "MAC IP/len" or "MAC IP", which is the one address. */
+bool addr_source(const char *text, struct addr_source *source);
+
+/** Are bits set beyond the prefix length? */
+bool addr_source_has_host_bits(const struct addr_source *source);
 
 /* Number to text, into `buf`, which is returned. */
 const char *addr_ip4_text(uint32_t ip, char buf[ADDR_IP4_TEXT]);

@@ -24,7 +24,7 @@ enum api_code {
 
 struct api_err {
 	enum api_code code;
-	char text[256]; /* one line that begins with the field where there is one: "vni: out of
+	char text[512]; /* one line that begins with the field where there is one: "vni: out of
 			   range 1..16777215" */
 };
 
@@ -46,6 +46,7 @@ enum api_type {
 	API_CIDR4,    /* "10.1.0.0/24", host bits zero unless the help says otherwise (API_ADDR4) */
 	API_ADDR4,    /* "192.0.2.1/24": an address with its prefix */
 	API_MAC,      /* "02:00:00:00:00:11", unicast, not zero */
+	API_SOURCE,   /* "02:00:00:00:00:11", or with a prefix: "02:00:00:00:00:11 10.1.0.9/32" */
 	API_PATH,     /* absolute, min..max bytes */
 	API_HOSTPORT, /* "10.1.0.12:8080" */
 	API_LIST,     /* of `item` elements, min..max of them, no duplicates */

@@ -9,6 +9,7 @@
 #include "control/network_spec.h"
 #include "control/params.h"
 #include "control/port_rate.h"
+#include "control/port_security.h"
 #include "control/port_spec.h"
 #include "control/sections.h"
 
@@ -217,6 +218,7 @@ static int check_port(struct check *check, struct config_place at, const json_t 
 	const json_t *network = need(check, at, port, "network", "networks"),
 		     *ips = json_object_get(port, "ips");
 	struct dp_network spec = {0};
+	struct api_err why;
 	const char *name;
 
 	if (!network)
@@ -229,6 +231,8 @@ static int check_port(struct check *check, struct config_place at, const json_t 
 		check_rates(check, at, port) < 0 || check_core(check, at, port) < 0 ||
 		network_spec_read(network, &spec, check->err) < 0)
 		return -1;
+	if (port_security_check(port, &why) < 0)
+		return config_fail_line(at, check->err, why.code, why.text);
 	if (param_int(port, "mtu", 0) > spec.mtu)
 		return config_fail(at, check->err, API_INVALID, "mtu", "%d is more than the %u of network %s",
 			(int)param_int(port, "mtu", 0), spec.mtu, name);

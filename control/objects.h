@@ -47,6 +47,7 @@ struct model_port {
 	struct dp_port spec;	       /* strings point into `params` or `socket`; fds are the dataplane's */
 	char *socket;		       /* vhost-user: the default path, when it names none */
 	bool own_mtu;		       /* given; otherwise it follows the network's */
+	bool own_security;	       /* given; otherwise it follows from having addresses */
 	json_t *params;		       /* of add, as they took effect */
 	struct port_waiting wait;      /* tap */
 };

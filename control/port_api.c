@@ -10,6 +10,7 @@
 #include "control/params.h"
 #include "control/port_macs.h"
 #include "control/port_rate.h"
+#include "control/port_security.h"
 #include "control/port_spec.h"
 #include "control/result.h"
 #include "control/virtio_features.h"
@@ -109,7 +110,7 @@ static int read_port(struct model *model, struct model_port *port, struct api_er
 	port_macs_default(&port->spec);
 	port_macs_read(params, &port->spec);
 	if (read_ips(model, port, json_object_get(params, "ips"), err) < 0 ||
-		port_rate_read(params, &port->spec, err) < 0)
+		port_rate_read(params, &port->spec, err) < 0 || port_security_read(port, params, err) < 0)
 		return -1;
 	return port_spec_read(model, port, err);
 }
@@ -181,7 +182,9 @@ static int read_changes(
 		return -1;
 	port_macs_read(params, &now->spec);
 	port_spec_read_memory(params, &now->spec);
-	return ips ? read_ips(model, now, ips, err) : 0;
+	if (ips && read_ips(model, now, ips, err) < 0)
+		return -1;
+	return port_security_read(now, params, err);
 }
 
 static bool has_ip(const struct dp_port *spec, uint32_t ip)
@@ -226,6 +229,7 @@ static int apply_changes(
 	}
 	port->spec = now->spec;
 	port->own_mtu = now->own_mtu;
+	port->own_security = now->own_security;
 	settle_params(port);
 	tell_ips(model, port, &old);
 	return 0;
@@ -284,6 +288,7 @@ static int port_show(
 	if (!port)
 		return -1;
 	*result = port_spec_json(model, port);
+	port_security_describe(model, port, *result);
 	port_spec_describe(model, port, *result);
 	return 0;
 }
@@ -304,6 +309,7 @@ static const struct api_field add_fields[] = {
 	{"mac", API_MAC, "of what is behind it (default: 02: and the low 40 bits of XXH64 of the name)"},
 	{"mtu", API_INT, "at most the network's, which is the default", .min = 68, .max = 9000},
 	CORE_FIELD,
+	PORT_SECURITY_FIELDS,
 	PORT_SPEC_FIELDS,
 	PORT_RATE_FIELDS,
 	PORT_MACS_FIELDS,
@@ -322,6 +328,7 @@ static const struct api_field set_fields[] = {
 	PORT_RATE_FIELDS,
 	PORT_MACS_FIELDS,
 	PORT_MEMORY_FIELD,
+	PORT_SECURITY_FIELDS,
 	{NULL},
 };
 

@@ -167,6 +167,22 @@ static int check_mac(
 	return 0;
 }
 
+static int check_source(
+	const struct api_field *field, const json_t *value, const char *path, struct api_err *err)
+{
+	static const uint8_t zero[6];
+	struct addr_source source;
+
+	if (!addr_source(json_string_value(value), &source))
+		return mistyped(path, "MAC or \"MAC IP/len\", as in \"02:00:00:00:00:11 10.1.0.9/32\"", err);
+	if ((source.mac[0] & 1) || memcmp(source.mac, zero, 6) == 0)
+		return api_fail(
+			err, API_INVALID, path, "must begin with a unicast MAC address other than zero");
+	if (addr_source_has_host_bits(&source))
+		return api_fail(err, API_INVALID, path, "has bits set beyond its prefix length");
+	return 0;
+}
+
 static int check_path(
 	const struct api_field *field, const json_t *value, const char *path, struct api_err *err)
 {
@@ -239,6 +255,7 @@ static const struct {
 	[API_CIDR4] = {"cidr4", "IPv4 prefix", check_cidr4},
 	[API_ADDR4] = {"addr4", "IPv4 address with prefix length", check_addr4},
 	[API_MAC] = {"mac", "MAC address", check_mac},
+	[API_SOURCE] = {"source", "\"MAC\" or \"MAC IP/len\"", check_source},
 	[API_PATH] = {"path", "absolute path", check_path},
 	[API_HOSTPORT] = {"hostport", "ADDRESS:PORT", check_hostport},
 	[API_LIST] = {"list", "list", check_list},

@@ -108,6 +108,8 @@ enum {
 	BURST_FROM_UPLINK = 2,
 	BURST_HAS_LOCAL = 4,   /* ARP, or traffic in a network with vips */
 	BURST_HAS_SERVICE = 8, /* the network has vips */
+	BURST_GUARDED = 16,    /* the port may send from its own addresses only (guard.h) */
+	BURST_ODD = 32,	       /* some frame is none that guard_is_plain() knows */
 };
 
 struct burst {

@@ -116,6 +116,22 @@ enum dp_port_type { DP_VHOST_USER, DP_TAP, DP_AF_PACKET, DP_AF_XDP, DP_NULL, DP_
 
 #define DP_NET_NONE UINT16_MAX
 #define DP_IPS_MAX 8
+#define DP_ALLOW_MAX 64
+
+/* What a port may send from, and is sent (guard.h). */
+enum dp_security {
+	DP_SECURITY_OFF,  /* anything */
+	DP_SECURITY_MAC,  /* from its own MACs, to its own MACs */
+	DP_SECURITY_FULL, /* and from its own addresses, whatever carries them */
+};
+
+/* A source that a port has besides its own MAC and addresses. */
+struct dp_allow {
+	uint8_t mac[6];
+	uint8_t family; /* 4 or 6: these addresses from this MAC; 0: the port's own from this MAC */
+	uint8_t len;	/* bits of the prefix */
+	uint8_t ip[16]; /* network byte order; IPv4 in the first four */
+};
 
 /* The most of one direction of a port in a second, and at once. */
 struct dp_rate {
@@ -139,6 +155,10 @@ struct dp_port {
 	uint8_t mac[6];
 	uint32_t ips[DP_IPS_MAX]; /* of the guest behind a port; used to find a backend's MAC */
 	unsigned nips;
+	enum dp_security security;
+	bool trusted; /* may answer DHCP and advertise itself as a router */
+	struct dp_allow allow[DP_ALLOW_MAX];
+	unsigned nallow;
 	uint16_t mtu;
 	uint16_t queues; /* vhost-user: queue pairs 1..8 */
 	/* polled by the worker on `core`, one of dp_config.cores, which then polls no port that does not ask for it */
@@ -178,7 +198,7 @@ struct dp_port {
  */
 int dp_port_add(struct dp *dp, const struct dp_port *spec, uint16_t *id, struct dp_err *err);
 /** Changes mac, ips, mtu, in, out, storm_pps, pinned and core, mac_limit, mac_action, memory_mb (for what the guest
- * shares from then on). */
+ * shares from then on), security, trusted, allow. */
 int dp_port_set(struct dp *dp, uint16_t id, const struct dp_port *spec, struct dp_err *err);
 int dp_port_del(struct dp *dp, uint16_t id);
 /** Is it a TAP port that has no interface, or whose interface was deleted? */
@@ -201,6 +221,7 @@ struct dp_port_info {
 	uint64_t unlearned;	  /* frames that went on though their MAC was over it (DP_MAC_FLOOD) */
 	uint32_t macs;		  /* learned at it now */
 	uint64_t punts_left_out;  /* ARP answers to the switch's own requests beyond 100 a second */
+	uint64_t spoofed;	     /* of rx_drops: from or for an address that is not its own */
 };
 int dp_port_info(struct dp *dp, uint16_t id, struct dp_port_info *info);
 

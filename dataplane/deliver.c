@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "dataplane/dp.h"
+#include "dataplane/guard.h"
 #include "dataplane/offload.h"
 #include "dataplane/parse.h"
 #include "dataplane/pipeline.h"
@@ -396,28 +397,51 @@ static void flood_to_vtep(struct worker *w, struct burst *b, uint16_t id, struct
 	flood_vtep(w, b, id, frames, up ? spend(w, b, frames, n) : n);
 }
 
+/* Those of n frames that port `id` may be sent, into taken[]; their bits into *reached. Returns how many. */
+static unsigned choose_for(struct worker *w, uint16_t id, struct frame **frames, unsigned n,
+	struct frame **taken, uint32_t *reached)
+{
+	const struct port *port = dp_get_port(w->dp, id);
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		if (port && !guard_takes(port, frames[i]))
+			continue;
+		*reached |= 1u << i;
+		taken[count++] = frames[i];
+	}
+	return count;
+}
+static_assert(BURST_MAX <= 32, "a bit of each frame");
+
 /* Floods n frames of one network: from the same borrowed payload to every receiver. */
 static void flood(
 	struct worker *w, struct burst *b, const struct network *net, struct frame **frames, unsigned n)
 {
 	bool from_vtep = frames[0]->src_vtep != VTEP_NONE;
 	/* the router MAC is every host's own, so what it sends stays on this host */
-	unsigned nvtep = from_vtep || b->in->is_gateway ? 0 : net->nvtep, receivers = nvtep;
+	unsigned nvtep = from_vtep || b->in->is_gateway ? 0 : net->nvtep, copies = n * nvtep;
+	uint32_t reached = nvtep ? UINT32_MAX : 0;
 
 	for (unsigned i = 0; i < net->nport; i++) {
+		struct frame *taken[BURST_MAX];
+		unsigned count;
+
 		if (net->port[i] == b->in->id)
 			continue;
-		receivers++;
-		flood_to_port(w, b, net->port[i], frames, n);
+		count = choose_for(w, net->port[i], frames, n, taken, &reached);
+		copies += count;
+		flood_to_port(w, b, net->port[i], taken, count);
 	}
 	/* last: sending through a tunnel completes checksums, which receivers above may have been spared */
 	for (unsigned i = 0; i < nvtep; i++)
 		flood_to_vtep(w, b, net->vtep[i], frames, n);
-	if (!receivers)
-		for (unsigned i = 0; i < n; i++)
+	for (unsigned i = 0; i < n; i++)
+		if (reached & 1u << i)
+			copies--;
+		else
 			port_drop(w, b->in, frames[i]->net, DROP_NO_RECEIVER);
-	else
-		stat_add(&w->net_stats[net->id].copies, (uint64_t)n * (receivers - 1));
+	stat_add(&w->net_stats[net->id].copies, copies);
 }
 
 static void flood_all(struct worker *w, struct burst *b, struct frame **frames, unsigned n)

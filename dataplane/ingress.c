@@ -1,5 +1,6 @@
 #include "dataplane/dp.h"
 #include "dataplane/fdb.h"
+#include "dataplane/guard.h"
 #include "dataplane/parse.h"
 #include "dataplane/pipeline.h"
 #include "dataplane/rate.h"
@@ -10,13 +11,18 @@ static inline bool looks_deep(const struct network *net)
 	return net && atomic_load_explicit(&net->lb, memory_order_relaxed);
 }
 
+/* What the guard stage has to do. */
+static inline uint8_t guard_traits(const struct port *in, bool odd)
+{
+	return (guard_is_on(in) ? BURST_GUARDED : 0) | (odd && !in->is_gateway ? BURST_ODD : 0);
+}
+
 /* All frames of the burst come from a network's port, so they share the network. */
 void ingress_stage(struct worker *w, struct burst *b)
 {
 	const uint16_t id = b->in->net;
 	const bool deep = looks_deep(dp_get_net(w->dp, id));
-
-	bool arp = false;
+	bool arp = false, odd = false;
 
 	stat_add(&w->net_stats[id].rx, b->count);
 	for (unsigned i = 0; i < b->count; i++) {
@@ -30,8 +36,10 @@ void ingress_stage(struct worker *w, struct burst *b)
 		else
 			f->ethertype = load16(data + 12);
 		arp |= f->ethertype == ETHERTYPE_ARP;
+		odd |= !guard_is_plain(f);
 	}
-	b->traits |= (deep ? BURST_HAS_SERVICE : 0) | (deep || arp ? BURST_HAS_LOCAL : 0);
+	b->traits |= (deep ? BURST_HAS_SERVICE : 0) | (deep || arp ? BURST_HAS_LOCAL : 0) |
+		     guard_traits(b->in, odd);
 	if (port_bounds(b->in, RATE_IN))
 		rate_limit_in(b);
 }

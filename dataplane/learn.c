@@ -1,6 +1,8 @@
 #include "dataplane/dp.h"
 #include "dataplane/fdb.h"
+#include "dataplane/guard.h"
 #include "dataplane/moves.h"
+#include "dataplane/owner.h"
 #include "dataplane/parse.h"
 #include "dataplane/pipeline.h"
 
@@ -49,6 +51,26 @@ static void learn_odd(const struct burst *b, struct frame *f, uint64_t mac)
 		frame_drop(f, DROP_SOURCE_MAC);
 }
 
+/*
+ * Is this MAC known to be elsewhere, whatever a frame says? A port's own MAC is there while its link is up:
+ * never behind a vtep, and behind no other port unless that one is guarded, so that it may send from it. What
+ * an operator put behind a vtep or port is not behind another vtep.
+ */
+static bool is_elsewhere(const struct worker *w, const struct burst *b, const struct frame *f, uint64_t key)
+{
+	const struct network *net = dp_get_net(w->dp, f->net);
+	const struct port *owner = net ? owner_of_mac(w->dp, net, key & FDB_MAC) : NULL;
+	bool from_vtep = f->src_vtep != VTEP_NONE;
+	uint64_t value;
+
+	if (owner && owner != b->in && owner_is_up(owner) &&
+		(from_vtep || (guard_is_on(owner) && !guard_is_on(b->in))))
+		return true;
+	value = from_vtep ? fdb_lookup(w->dp->fdb, key) : FDB_NONE;
+	return (fdb_flags(value) & FDB_STATIC) &&
+	       (!(fdb_flags(value) & FDB_VTEP) || fdb_target(value) != f->src_vtep);
+}
+
 /* A MAC came from elsewhere than where it is: tells control, and says whether it went there or stays. */
 static void note_move(struct worker *w, const struct lesson *lesson, uint64_t key, uint64_t was, bool held)
 {
@@ -68,7 +90,7 @@ static void over_limit(struct worker *w, const struct burst *b, struct frame *f)
 
 /*
  * A MAC that is new, has moved, or was last seen in another second. A port's own MAC is learned there and nowhere
- * else; a frame that claims it elsewhere goes on, but changes nothing.
+ * else; a frame of a port without security that claims it goes on when its owner has none either, but changes nothing.
  */
 static __attribute__((noinline)) void learn_slowly(
 	struct worker *w, struct burst *b, struct frame *f, const struct lesson *lesson, uint64_t key)
@@ -80,6 +102,10 @@ static __attribute__((noinline)) void learn_slowly(
 
 	if ((fdb_lookup(w->dp->fdb, key) & FDB_UNTAGGED) == lesson->untagged)
 		return; /* in its second bucket, where one in thirty lies when the table is as full as it gets */
+	if (is_elsewhere(w, b, f, key)) {
+		frame_drop(f, DROP_SPOOFED_MAC);
+		return;
+	}
 	owner = network_owner(lesson->network, w->dp->fdb, key & FDB_MAC);
 	if (owner != OUT_NONE && ((seen.flags & FDB_VTEP) || owner != seen.target)) {
 		stat_add(&stats->mac_moves_held, 1);

@@ -1,18 +1,23 @@
 #include "dataplane/dp.h"
 #include "dataplane/fdb.h"
+#include "dataplane/guard.h"
 #include "dataplane/parse.h"
 #include "dataplane/pipeline.h"
 
 /* Point to point: whoever is at the other end. */
-static void lookup_peer(const struct burst *b, struct frame *f, const struct network *net)
+static void lookup_peer(struct worker *w, const struct burst *b, struct frame *f, const struct network *net)
 {
-	for (unsigned i = 0; i < net->nport; i++)
-		if (net->port[i] != b->in->id) {
-			f->verdict = V_PORT;
-			f->out = net->port[i];
-			return;
-		}
-	frame_drop(f, DROP_NO_RECEIVER);
+	const struct port *port = NULL;
+
+	for (unsigned i = 0; i < net->nport && !port; i++)
+		if (net->port[i] != b->in->id)
+			port = dp_get_port(w->dp, net->port[i]);
+	if (port && guard_takes(port, f)) {
+		f->verdict = V_PORT;
+		f->out = port->id;
+	} else {
+		frame_drop(f, DROP_NO_RECEIVER);
+	}
 }
 
 /* To the router MAC, and no service took it: the gateway's kernel gets it, if there is one on this host. */
@@ -59,7 +64,7 @@ static void lookup_one(struct worker *w, const struct burst *b, struct frame *f,
 	if (__builtin_expect(!net, 0))
 		frame_drop(f, DROP_WRONG_NETWORK);
 	else if (__builtin_expect(net->mode == DP_P2P, 0))
-		lookup_peer(b, f, net);
+		lookup_peer(w, b, f, net);
 	else if (__builtin_expect(key & FDB_GROUP, 0))
 		f->verdict = V_FLOOD;
 	else if (__builtin_expect((key & FDB_MAC) == fdb_key(0, dp_router_mac), 0))

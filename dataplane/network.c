@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "dataplane/fdb.h"
+#include "dataplane/owner.h"
 #include "dataplane/private.h"
 #include "dataplane/rcu.h"
 
@@ -84,6 +85,14 @@ static void list_own(struct dp *dp, const struct network *net, uint64_t *own)
 	}
 }
 
+static void network_free(void *arg)
+{
+	struct network *net = arg;
+
+	free(net->owners);
+	free(net);
+}
+
 /* A network like `like` with the members that it has now, not yet published. */
 static struct network *build(struct dp *dp, const struct network *like)
 {
@@ -106,6 +115,11 @@ static struct network *build(struct dp *dp, const struct network *like)
 	net->own = own;
 	net->own_mask = places - 1;
 	list_own(dp, net, own);
+	net->owners = owner_map_new(dp, like->id);
+	if (!net->owners) {
+		free(net);
+		return NULL;
+	}
 	return net;
 }
 
@@ -117,7 +131,7 @@ static int publish(struct dp *dp, const struct network *like)
 		return -ENOMEM;
 	old = atomic_exchange(&dp->net[net->id], net);
 	if (old)
-		rcu_defer(dp, free, old);
+		rcu_defer(dp, network_free, old);
 	return 0;
 }
 
@@ -228,7 +242,7 @@ int dp_network_del(struct dp *dp, uint16_t id)
 	rcu_wait(dp);
 	sweep_all(dp, in_network, &id);
 	share_table(dp);
-	free(net);
+	network_free(net);
 	return 0;
 }
 

@@ -11,6 +11,7 @@
 #include "dataplane/dataplane.h"
 
 struct fdb;
+struct owner_map;
 struct lb_view; /* service.h: the vips and backends of one network, NULL when it has none */
 
 struct network {
@@ -26,6 +27,7 @@ struct network {
 	uint16_t gateway_port; /* OUT_NONE: none */
 	uint16_t nport, nvtep;
 	_Atomic(struct lb_view *) lb; /* carried over from object to object */
+	struct owner_map *owners;     /* owner.h */
 	const uint64_t *own;	      /* [own_mask + 1] ports' own MACs by hash: MAC | port << 48; 0: empty */
 	uint32_t own_mask;
 	const uint16_t *vtep; /* [nvtep] remote vteps that get flooded frames */

@@ -16,6 +16,7 @@
 #include "dataplane/dataplane.h"
 
 struct port_rates;
+struct guard;
 struct worker;
 
 enum { PORT_QUEUES_MAX = 8 };
@@ -90,6 +91,7 @@ struct port {
 	_Atomic(uint32_t)
 		offloads; /* PORT_CSUM...: set by the port type, at open or when features are agreed */
 	_Atomic(uint64_t) punts_full;	/* exchange.c: the same of what it has punted */
+	_Atomic(struct guard *) guard;	/* guard.h: what it may send from; NULL: an uplink */
 	_Atomic(uint64_t) answers_full; /* too_big.c: TSC from which it may answer a burst of packets again */
 	uint8_t mac[6];
 	uint16_t vxlan_port; /* uplink */

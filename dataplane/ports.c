@@ -6,6 +6,7 @@
 
 #include "dataplane/balance.h"
 #include "dataplane/fdb.h"
+#include "dataplane/guard.h"
 #include "dataplane/port.h"
 #include "dataplane/private.h"
 #include "dataplane/rate.h"
@@ -83,15 +84,19 @@ static void claim_mac(struct dp *dp, const struct port *port)
 static int port_new(struct dp *dp, const struct dp_port *spec, unsigned id, struct port **out)
 {
 	struct port *port = calloc(1, sizeof(*port));
+	struct guard *guard;
 
 	if (!port)
 		return -ENOMEM;
 	port->rates = rate_new();
-	if (!port->rates || spec_copy(&port->spec, spec)) {
+	guard = spec->net == DP_NET_NONE ? NULL : guard_new(spec);
+	if (!port->rates || (!guard && spec->net != DP_NET_NONE) || spec_copy(&port->spec, spec)) {
 		rate_free(port->rates);
+		free(guard);
 		free(port);
 		return -ENOMEM;
 	}
+	port->guard = guard;
 	port->dp = dp;
 	port->id = (uint16_t)id;
 	port->net = spec->net;
@@ -114,6 +119,7 @@ static void port_free(void *arg)
 
 	spec_free(&port->spec);
 	rate_free(port->rates);
+	free(atomic_load(&port->guard));
 	free(port);
 }
 
@@ -195,24 +201,34 @@ int dp_port_add(struct dp *dp, const struct dp_port *spec, uint16_t *id, struct 
 	return port_add(dp, spec, port_type_ops(spec->type), id, err);
 }
 
-int dp_port_set(struct dp *dp, uint16_t id, const struct dp_port *spec, struct dp_err *err)
+/* Is this an entry that was learned at a port before it was guarded, or had another MAC? */
+static bool learned_wrong(void *arg, uint64_t key, uint64_t value)
 {
-	struct port *port = dp_get_port(dp, id);
-	bool moves;
-	int rc;
+	const struct port *port = arg;
 
-	if (!port)
-		return dp_fail(err, -ENOENT, "no such port");
-	rc = balance_admit(dp, spec, id, err);
-	if (rc)
-		return rc;
-	if (balance_pin(dp, port, spec))
-		return dp_fail(err, -ENOMEM, "out of memory");
-	port->spec.pinned = spec->pinned;
-	port->spec.core = spec->core;
-	moves = memcmp(port->mac, spec->mac, 6) != 0;
-	if (!port->is_uplink)
-		neigh_port_changed(dp, port); /* whoever has its old addresses is asked anew */
+	return !(fdb_flags(value) & (FDB_VTEP | FDB_STATIC)) && fdb_target(value) == port->id &&
+	       !guard_has_mac(port_guard(port), key & FDB_MAC);
+}
+
+/* Workers go by `guard` from here on, and nothing that was learned under the old one leads to the port. */
+static void set_guard(struct dp *dp, struct port *port, struct guard *guard)
+{
+	struct guard *old = atomic_exchange(&port->guard, guard);
+	bool same_macs = old->security != DP_SECURITY_OFF && old->mac == guard->mac &&
+			 old->nallow == guard->nallow &&
+			 memcmp(old->allow, guard->allow, old->nallow * sizeof(old->allow[0])) == 0;
+
+	if (guard->security == DP_SECURITY_OFF || same_macs) {
+		rcu_defer(dp, free, old);
+		return;
+	}
+	rcu_wait(dp);
+	free(old);
+	sweep_all(dp, learned_wrong, port);
+}
+
+static void set_spec(struct dp *dp, struct port *port, const struct dp_port *spec)
+{
 	memcpy(port->mac, spec->mac, 6);
 	memcpy(port->spec.ips, spec->ips, sizeof(spec->ips));
 	port->spec.nips = spec->nips;
@@ -220,14 +236,41 @@ int dp_port_set(struct dp *dp, uint16_t id, const struct dp_port *spec, struct d
 	rate_set(port, spec);
 	set_mac_limit(dp, port, spec);
 	port->spec.memory_mb = spec->memory_mb;
-	if (moves && !port->is_uplink) {
-		network_refresh(dp, port->net); /* without memory its old MAC is protected on */
-		claim_mac(dp, port);
+}
+
+int dp_port_set(struct dp *dp, uint16_t id, const struct dp_port *spec, struct dp_err *err)
+{
+	struct port *port = dp_get_port(dp, id);
+	struct guard *guard = port && !port->is_uplink ? guard_new(spec) : NULL;
+	bool moves;
+	int rc;
+
+	if (!port)
+		return dp_fail(err, -ENOENT, "no such port");
+	if (!guard && !port->is_uplink)
+		return dp_fail(err, -ENOMEM, "out of memory");
+	rc = balance_admit(dp, spec, id, err);
+	if (!rc && balance_pin(dp, port, spec))
+		rc = dp_fail(err, -ENOMEM, "out of memory");
+	if (rc) {
+		free(guard);
+		return rc;
 	}
-	if (port->is_uplink)
+	port->spec.pinned = spec->pinned;
+	port->spec.core = spec->core;
+	moves = memcmp(port->mac, spec->mac, 6) != 0;
+	if (!guard) {
+		set_spec(dp, port, spec);
 		vteps_rebind(dp);
-	else
-		neigh_port_changed(dp, port);
+		return 0;
+	}
+	neigh_port_changed(dp, port); /* whoever has its old addresses is asked anew */
+	set_spec(dp, port, spec);
+	set_guard(dp, port, guard);
+	network_refresh(dp, port->net); /* without memory what the port owned stays its own */
+	if (moves)
+		claim_mac(dp, port);
+	neigh_port_changed(dp, port);
 	return 0;
 }
 

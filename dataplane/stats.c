@@ -73,6 +73,8 @@ int dp_port_info(struct dp *dp, uint16_t id, struct dp_port_info *info)
 	info->rate_in_drops = port_drops(dp, id, DROP_RATE) - info->rate_out_drops;
 	info->rx_drops -= info->rate_out_drops; /* one reason for both directions */
 	info->tx_drops += info->rate_out_drops;
+	info->spoofed = port_drops(dp, id, DROP_SPOOFED_MAC) + port_drops(dp, id, DROP_SPOOFED_IP) +
+			port_drops(dp, id, DROP_SPOOFED_ARP) + port_drops(dp, id, DROP_ROGUE_SERVER);
 	return 0;
 }
 

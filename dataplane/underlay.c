@@ -49,11 +49,12 @@ static bool inner_offload(struct frame *f, uint16_t outer)
 /* The tunnel that the frame before came through, for the next one as a rule comes through it too. */
 struct tunnel {
 	uint32_t vni, remote;
-	const struct vxlan_slot *slot; /* NULL: none yet */
+	const struct vxlan_slot *slot; /* NULL: none yet, or none that comes by this uplink */
 	bool deep;		       /* some stage will look past the inner Ethernet header */
 };
 
-static void find_tunnel(struct worker *w, struct tunnel *tunnel, uint32_t vni, uint32_t remote)
+static void find_tunnel(
+	struct worker *w, const struct port *in, struct tunnel *tunnel, uint32_t vni, uint32_t remote)
 {
 	const struct vxlan_map *map = atomic_load_explicit(&w->dp->vxlan, memory_order_acquire);
 	const struct network *net;
@@ -61,6 +62,8 @@ static void find_tunnel(struct worker *w, struct tunnel *tunnel, uint32_t vni, u
 	tunnel->vni = vni;
 	tunnel->remote = remote;
 	tunnel->slot = vxlan_find(map, vni, remote);
+	if (tunnel->slot && tunnel->slot->uplink != in->id)
+		tunnel->slot = NULL;
 	net = tunnel->slot ? dp_get_net(w->dp, tunnel->slot->net) : NULL;
 	tunnel->deep = net && atomic_load_explicit(&net->lb, memory_order_relaxed);
 }
@@ -89,8 +92,8 @@ static inline void decapsulate(struct worker *w, struct burst *b, struct frame *
 		parse_later(f);
 	if (tunnel->deep)
 		b->traits |= BURST_HAS_LOCAL | BURST_HAS_SERVICE;
-	else if (__builtin_expect(f->ethertype == ETHERTYPE_ARP, 0))
-		b->traits |= BURST_HAS_LOCAL;
+	if (__builtin_expect(f->ethertype != ETHERTYPE_IP4 && f->ethertype != ETHERTYPE_IP6, 0))
+		b->traits |= BURST_HAS_LOCAL | BURST_ODD;
 	if (b->in->unfinished && !f->off.flags)
 		offload_detect(f);
 	else if (!inner_offload(f, outer))
@@ -123,7 +126,7 @@ static inline void underlay_vxlan(
 	}
 	vni = (uint32_t)vxlan[4] << 16 | load16(vxlan + 5);
 	if (__builtin_expect(!tunnel->slot || tunnel->vni != vni || tunnel->remote != remote, 0))
-		find_tunnel(w, tunnel, vni, remote);
+		find_tunnel(w, b->in, tunnel, vni, remote);
 	if (!tunnel->slot)
 		frame_drop(f, vni_known(w->dp, vni) ? DROP_UNKNOWN_VTEP : DROP_UNKNOWN_VNI);
 	else

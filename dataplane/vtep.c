@@ -123,6 +123,7 @@ void vteps_rebind(struct dp *dp)
 		bind(dp, record);
 		vtep_publish(dp, (uint16_t)i);
 	}
+	vxlan_publish(dp); /* without memory the old map stays, and what comes by a new uplink is refused */
 }
 
 static bool duplicate(struct dp *dp, uint16_t net, uint32_t remote)

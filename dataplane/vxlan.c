@@ -108,7 +108,7 @@ int vxlan_publish(struct dp *dp)
 			continue;
 		while (map->slot[at & map->mask].key)
 			at++;
-		map->slot[at & map->mask] = (struct vxlan_slot){key, vtep->net, vtep->id};
+		map->slot[at & map->mask] = (struct vxlan_slot){key, vtep->net, vtep->id, vtep->uplink};
 	}
 	old = atomic_exchange(&dp->vxlan, map);
 	if (old)

@@ -31,6 +31,7 @@ struct vtep {
 struct vxlan_slot {
 	uint64_t key; /* VNI << 32 | remote; 0: free */
 	uint16_t net, vtep;
+	uint16_t uplink; /* by which it is reached, and comes; OUT_NONE: none */
 };
 struct vxlan_map {
 	uint32_t mask;

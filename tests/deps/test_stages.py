@@ -4,9 +4,10 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-ENTRY = re.compile(r'^\t\{"(\w+)",\s*\w+_stage,\s*"([^"]*)"(?:,\s*\.needs = (BURST_\w+))?\}', re.MULTILINE)
+ENTRY = re.compile(r'^\t\{"(\w+)",\s*\w+_stage,\s*"([^"]*)"(?:,\s*\.needs = (BURST_[\w |]+))?\}', re.MULTILINE)
 ROW = re.compile(r"^\| (\w+) \| (all|bursts [^|]*) \| (.*) \|$", re.MULTILINE)
 RUNS_FOR = {"": "all", "BURST_FROM_PORT": "bursts of a port", "BURST_FROM_UPLINK": "bursts of an uplink",
+            "BURST_GUARDED | BURST_ODD": "bursts of a guarded port, or with more than plain IPv4",
             "BURST_HAS_LOCAL": "bursts with ARP, or of a network with vips",
             "BURST_HAS_SERVICE": "bursts of a network with vips"}
 

@@ -5,6 +5,12 @@ import threading
 from rig import frames, traffic, wait
 
 
+def let_be_anybody(sluiced, *names):
+    """These containers send from MACs that no port was given."""
+    for name in names:
+        sluiced.rpc("port.set", name=name, security="off")
+
+
 def test_two_containers_reach_each_other(pair, requires):
     requires("iperf3")
     sluiced, c1, c2 = pair
@@ -27,7 +33,8 @@ def test_counters_are_the_switchs_view(pair):
 
 def test_unicast_is_flooded_until_learned_then_goes_to_one_port(pair, container):
     sluiced, c1, c2 = pair
-    c3 = container(sluiced, "web", "c3", "10.1.0.13")
+    c3 = container(sluiced, "web", "c3", "10.1.0.13", security="off")
+    let_be_anybody(sluiced, "c1", "c2")
     with frames.Wire(c1) as w1, frames.Wire(c2) as w2, frames.Wire(c3) as w3:
         stranger = "02:aa:00:00:00:02"
         w1.send(frames.ethernet(stranger, "02:aa:00:00:00:01", b"to a stranger"))
@@ -47,6 +54,7 @@ def test_unicast_is_flooded_until_learned_then_goes_to_one_port(pair, container)
 
 def test_no_frame_goes_back_where_it_came_from(pair):
     sluiced, c1, c2 = pair
+    let_be_anybody(sluiced, "c1", "c2")
     with frames.Wire(c1) as w1, frames.Wire(c2) as w2:
         w1.send(frames.ethernet(frames.BROADCAST, "02:aa:00:00:00:01", b"there it goes"))
         w1.send(frames.ethernet("02:aa:00:00:00:77", "02:aa:00:00:00:01", b"there it goes"))
@@ -62,7 +70,7 @@ def test_networks_with_the_same_subnet_are_isolated(sluiced, container):
     inside = {}
     for network in ("red", "blue"):
         sluiced.rpc("network.add", name=network, mode="bridge", subnet="10.1.0.0/24", gateway="10.1.0.1")
-        inside[network] = [container(sluiced, network, f"{network}{i}", f"10.1.0.1{i}") for i in (1, 2)]
+        inside[network] = [container(sluiced, network, f"{network}{i}", f"10.1.0.1{i}", security="off") for i in (1, 2)]
     for one, two in inside.values():
         traffic.ping(one, two.ip)
         traffic.ping(one, "10.1.0.1")
@@ -78,7 +86,7 @@ def test_networks_with_the_same_subnet_are_isolated(sluiced, container):
 
 def test_entries_age(sluiced, container):
     sluiced.rpc("network.add", name="web", mode="bridge", subnet="10.1.0.0/24", age_s=1)
-    c1 = container(sluiced, "web", "c1", "10.1.0.11")
+    c1 = container(sluiced, "web", "c1", "10.1.0.11", security="off")
     container(sluiced, "web", "c2", "10.1.0.12")
     with frames.Wire(c1) as wire:
         wire.send(frames.ethernet(frames.BROADCAST, "02:aa:00:00:00:01", b"hello"))
@@ -89,6 +97,7 @@ def test_entries_age(sluiced, container):
 def test_static_entries_and_flush(pair):
     sluiced, c1, c2 = pair
     mac = "02:aa:00:00:00:05"
+    let_be_anybody(sluiced, "c1", "c2")
     sluiced.rpc("fdb.add", network="web", mac=mac, port="c2")
     with frames.Wire(c1) as w1, frames.Wire(c2) as w2:
         w1.send(frames.ethernet(frames.BROADCAST, mac, b"I moved"))

@@ -1,0 +1,246 @@
+#include "dataplane/guard.h"
+
+#include <stdlib.h>
+
+#include "dataplane/dp.h"
+#include "dataplane/headers.h"
+#include "dataplane/owner.h"
+#include "dataplane/pipeline.h"
+#include "dataplane/reply.h"
+#include "dataplane/service.h"
+
+enum { ETHERTYPE_RARP = 0x8035, ROUTER_ADVERT = 134, TCP6 = IPPROTO_TCP };
+
+struct guard *guard_new(const struct dp_port *spec)
+{
+	unsigned nallow = spec->nallow < DP_ALLOW_MAX ? spec->nallow : DP_ALLOW_MAX;
+	struct guard *guard = calloc(1, sizeof(*guard) + nallow * sizeof(guard->allow[0]));
+
+	if (!guard)
+		return NULL;
+	guard->security = (uint8_t)(spec->gateway ? DP_SECURITY_OFF : spec->security);
+	guard->trusted = spec->trusted || spec->gateway;
+	guard->mac = fdb_key(0, spec->mac);
+	guard->nip = (uint8_t)spec->nips;
+	memcpy(guard->ip, spec->ips, sizeof(guard->ip));
+	if (guard->nip)
+		guard->plain = guard->mac | UINT64_C(0x0008) << 48;
+	guard->nallow = (uint8_t)nallow;
+	memcpy(guard->allow, spec->allow, nallow * sizeof(guard->allow[0]));
+	return guard;
+}
+
+bool guard_has_mac(const struct guard *guard, uint64_t mac)
+{
+	if (mac == guard->mac)
+		return true;
+	for (unsigned i = 0; i < guard->nallow; i++)
+		if (mac == fdb_key(0, guard->allow[i].mac))
+			return true;
+	return false;
+}
+
+static bool lists(const struct guard *guard, uint32_t ip)
+{
+	for (unsigned i = 0; i < guard->nip; i++)
+		if (guard->ip[i] == ip)
+			return true;
+	return false;
+}
+
+static bool in_prefix(const uint8_t *ip, const struct dp_allow *allow)
+{
+	unsigned whole = allow->len / 8, rest = allow->len % 8;
+
+	return memcmp(ip, allow->ip, whole) == 0 &&
+	       (!rest || ((ip[whole] ^ allow->ip[whole]) & (0xff00 >> rest)) == 0);
+}
+
+bool guard_has_ip4(const struct guard *guard, const uint8_t *mac, uint32_t ip)
+{
+	bool own = lists(guard, ip);
+	uint8_t bytes[4];
+
+	if (own && fdb_key(0, mac) == guard->mac)
+		return true;
+	memcpy(bytes, &ip, 4);
+	for (unsigned i = 0; i < guard->nallow; i++) {
+		const struct dp_allow *allow = &guard->allow[i];
+
+		if (mac_equal(allow->mac, mac) &&
+			((own && !allow->family) || (allow->family == 4 && in_prefix(bytes, allow))))
+			return true;
+	}
+	return false;
+}
+
+/* fe80::/64 and the identifier that follows from the MAC (RFC 4291, appendix A). */
+static bool is_link_local_of(const uint8_t *ip, const uint8_t *mac)
+{
+	const uint8_t eui64[16] = {
+		0xfe, 0x80, 0, 0, 0, 0, 0, 0, mac[0] ^ 2, mac[1], mac[2], 0xff, 0xfe, mac[3], mac[4], mac[5]};
+
+	return memcmp(ip, eui64, 16) == 0;
+}
+
+bool guard_has_ip6(const struct guard *guard, const uint8_t *mac, const uint8_t *ip)
+{
+	if (is_link_local_of(ip, mac) && guard_has_mac(guard, fdb_key(0, mac)))
+		return true;
+	for (unsigned i = 0; i < guard->nallow; i++) {
+		const struct dp_allow *allow = &guard->allow[i];
+
+		if (allow->family == 6 && mac_equal(allow->mac, mac) && in_prefix(ip, allow))
+			return true;
+	}
+	return false;
+}
+
+/* Whose requests and answers these are: an address that the switch answers for itself, or one of a port of
+ * which control asks who it is. */
+static bool claims_of_others(
+	const struct worker *w, const struct burst *b, const struct frame *f, const struct headers *h)
+{
+	const struct network *net = dp_get_net(w->dp, f->net);
+	const uint8_t *data = f->hdr + f->hdr_off, *arp = data + h->l3;
+	const struct lb_view *lb;
+	const struct port *owner;
+	uint32_t ip;
+
+	if (h->type != ETHERTYPE_ARP || h->l3 + ARP_LEN > f->hdr_len || !net || b->in->is_gateway)
+		return false;
+	ip = load_ip4(arp + ARP_SENDER_IP);
+	lb = atomic_load_explicit(&net->lb, memory_order_acquire);
+	if (ip && (ip == net->gateway || (lb && lb_is_vip(lb, ip))))
+		return true;
+	if (!mac_equal(data, w->dp->probe_mac))
+		return false;
+	owner = owner_of_ip(w->dp, net, ip);
+	return owner && owner != b->in && (f->src_vtep == VTEP_NONE || owner_is_up(owner));
+}
+
+/* DHCP by the ports that clients listen on too, for they do not look where an answer comes from; and router
+ * advertisements. What hides its headers could be either. */
+static bool serves(const struct frame *f, const struct headers *h)
+{
+	const uint8_t *l4 = f->hdr + f->hdr_off + h->l4;
+	uint16_t from, to;
+
+	if (h->type != ETHERTYPE_IP4 && h->type != ETHERTYPE_IP6)
+		return h->hidden;
+	if (h->later)
+		return false;
+	if (h->hidden)
+		return h->type == ETHERTYPE_IP6 ? h->proto != IPPROTO_TCP : h->proto == IPPROTO_UDP;
+	if (!h->l4)
+		return false;
+	if (h->type == ETHERTYPE_IP6 && h->proto == IPPROTO_ICMPV6)
+		return l4[0] == ROUTER_ADVERT;
+	if (h->proto != IPPROTO_UDP)
+		return false;
+	from = load16(l4);
+	to = load16(l4 + 2);
+	return h->type == ETHERTYPE_IP4 ? from == 67 || to == 68 : from == 547 || to == 546;
+}
+
+/* What no port may do. */
+static enum drop_reason check_any(const struct worker *w, const struct burst *b, const struct frame *f,
+	const struct headers *h, bool trusted)
+{
+	if (claims_of_others(w, b, f, h))
+		return DROP_SPOOFED_ARP;
+	return !trusted && serves(f, h) ? DROP_ROGUE_SERVER : DROP_COUNT;
+}
+
+/* TCP over IPv6 without tags and extension headers: neither ARP nor a server's. */
+static bool is_plain_tcp6(const struct frame *f)
+{
+	const uint8_t *data = f->hdr + f->hdr_off;
+
+	return f->hdr_len >= ETH_LEN + 40 && load16(data + 12) == ETHERTYPE_IP6 && data[ETH_LEN + 6] == TCP6;
+}
+
+/* The odd frames of ports that may send from anywhere, and those from vteps. */
+static void guard_open(const struct worker *w, struct burst *b, bool trusted)
+{
+	for (unsigned i = 0; i < b->count; i++) {
+		struct frame *f = &b->frame[i];
+		enum drop_reason reason;
+		struct headers h;
+
+		if (f->verdict != V_NONE || guard_is_plain(f) || is_plain_tcp6(f))
+			continue;
+		headers_find(f, &h);
+		reason = check_any(w, b, f, &h, trusted);
+		if (reason != DROP_COUNT)
+			frame_drop(f, reason);
+	}
+}
+
+/* A frame of a guarded port that is not what its frames are as a rule. */
+static __attribute__((noinline)) void guard_odd(
+	const struct worker *w, const struct burst *b, const struct guard *guard, struct frame *f)
+{
+	const uint8_t *data = frame_data(f);
+	bool plain = guard_is_plain(f), full = guard->security == DP_SECURITY_FULL;
+	enum drop_reason reason = DROP_COUNT;
+	struct headers h;
+
+	if (f->verdict != V_NONE)
+		return;
+	if (!guard_has_mac(guard, fdb_frame_key(0, data + 6))) {
+		frame_drop(f, DROP_SPOOFED_MAC);
+		return;
+	}
+	if (plain && (!full || guard_has_ip4(guard, data + 6, load_ip4(data + ETH_LEN + 12))))
+		return;
+	headers_find(f, &h);
+	if (!plain)
+		reason = check_any(w, b, f, &h, guard->trusted);
+	if (reason == DROP_COUNT && full)
+		reason = guard_check(guard, f, &h);
+	if (reason != DROP_COUNT)
+		frame_drop(f, reason);
+}
+
+/* Source MAC, ethertype and source address of nearly every frame in two compares; `odd`: some frame of the
+ * burst is more than that. */
+static void guard_full(const struct worker *w, struct burst *b, const struct guard *guard, bool odd)
+{
+	for (unsigned i = 0; i < b->count; i++) {
+		struct frame *f = &b->frame[i];
+		const uint8_t *data = frame_data(f);
+		uint64_t start;
+
+		memcpy(&start, data + 6, 8);
+		if (__builtin_expect(start != guard->plain || load_ip4(data + ETH_LEN + 12) != guard->ip[0] ||
+					     (odd && !guard_is_plain(f)),
+			    0))
+			guard_odd(w, b, guard, f);
+	}
+}
+
+static void guard_mac(const struct worker *w, struct burst *b, const struct guard *guard, bool odd)
+{
+	for (unsigned i = 0; i < b->count; i++) {
+		struct frame *f = &b->frame[i];
+
+		if (__builtin_expect(
+			    fdb_frame_key(0, frame_data(f) + 6) != guard->mac || (odd && !guard_is_plain(f)),
+			    0))
+			guard_odd(w, b, guard, f);
+	}
+}
+
+void guard_stage(struct worker *w, struct burst *b)
+{
+	const struct guard *guard = port_guard(b->in);
+	bool odd = b->traits & BURST_ODD;
+
+	if (!guard || guard->security == DP_SECURITY_OFF)
+		guard_open(w, b, !guard || guard->trusted);
+	else if (guard->security == DP_SECURITY_MAC)
+		guard_mac(w, b, guard, odd);
+	else
+		guard_full(w, b, guard, odd);
+}

@@ -1,0 +1,27 @@
+/*
+ * owner.h: whose MAC and whose address something is among the ports of a network on this host. Asked of what
+ * comes from elsewhere and claims to be one of them: never for a frame that is known.
+ *
+ * A map is a part of struct network and never changes; a port that comes, goes or changes makes a new one.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct dp;
+struct network;
+struct owner_map;
+struct port;
+
+/** Control. A map of the ports that are in network `net` now. NULL: no memory. Freed with free(). */
+struct owner_map *owner_map_new(struct dp *dp, uint16_t net);
+
+/** Any thread inside a grace period. The port whose own MAC `mac` (48 bits, as in fdb_key()) is, NULL: none. */
+const struct port *owner_of_mac(struct dp *dp, const struct network *net, uint64_t mac);
+
+/** The same for an IPv4 address in network byte order. */
+const struct port *owner_of_ip(struct dp *dp, const struct network *net, uint32_t ip);
+
+/** Is its link up? While it is not, what it owns may have moved to another host with the machine behind it. */
+bool owner_is_up(const struct port *port);
