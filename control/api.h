@@ -24,7 +24,7 @@ enum api_code {
 
 struct api_err {
 	enum api_code code;
-	char text[512]; /* one line that begins with the field where there is one: "vni: out of
+	char text[256]; /* one line that begins with the field where there is one: "vni: out of
 			   range 1..16777215" */
 };
 

@@ -24,6 +24,7 @@ def balance(sluiced, network):
 def test_every_copy_is_sent_dropped_or_consumed(pair, container):
     sluiced, c1, c2 = pair
     c3 = container(sluiced, "web", "c3", "10.1.0.13")
+    sluiced.rpc("port.set", name="c1", security="off")  # it sends from any MAC
     sluiced.rpc("service.add", name="api", network="web", vip="10.1.0.100", port=80, protocol="tcp")
     sluiced.rpc("backend.add", service="api", address=c2.ip, port=8080)
     traffic.http_server(c2)

@@ -110,7 +110,7 @@ class World:
         path = self.daemon.vhost / f"{name}.sock"
         mask = uml.MASK + (OFFLOADS if kind == "vhost-plain" else [])
         self.daemon.rpc("port.add", {"name": name, "network": "web", "type": "vhost-user", "socket": str(path),
-                                     "ips": [f"10.1.0.{number}"], "mask": mask})
+                                     "ips": [f"10.1.0.{number}"], "mask": mask, "security": "off"})  # its MAC is random
         script = AGENT.format(address6=f"fd00:1::{number}/64")
         guest = self.stack.enter_context(uml.Guest(path, f"10.1.0.{number}/24", script, mtu=MTU,
                                                    files={"/www/blob": self.www / "blob"}))
@@ -118,7 +118,11 @@ class World:
 
     def _tap(self, number):
         ns = self.stack.enter_context(Container(self.daemon, "web", f"c{number}", f"10.1.0.{number}"))
+        self._allow_ip6(f"c{number}", ns.eth0, number)
         self.nodes["tap"].append(Namespace(number, f"c{number}", ns, "eth0", self.www))
+
+    def _allow_ip6(self, port, mac, number):
+        self.daemon.rpc("port.set", name=port, allow=[f"{mac} fd00:1::{number}/128"])
 
     def _veth(self, number, kind):
         ns, device = self.stack.enter_context(Netns("veth")), f"slv{os.getpid()}{number}"
@@ -127,6 +131,7 @@ class World:
         self.daemon.rpc("port.add", name=f"v{number}", network="web", type=kind, device=device,
                         ips=[f"10.1.0.{number}"], mac=ns.mac("eth0"))
         self.daemon.wait_port(f"v{number}")
+        self._allow_ip6(f"v{number}", ns.mac("eth0"), number)
         self.nodes[kind].append(Namespace(number, f"v{number}", ns, "eth0", self.www))
 
     def _remote(self, number):

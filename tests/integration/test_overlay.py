@@ -128,6 +128,7 @@ def test_a_container_finds_out_what_the_underlay_carries(sluiced, container, hos
     host.vxlan(100, "10.1.0.50/24")
     host.join(sluiced, "web")
     c1 = container(sluiced, "web", "c1", "10.1.0.11")
+    sluiced.rpc("port.set", name="c1", allow=[f"{c1.eth0} fd00:1::11/128"])
     assert "mtu 9000" in c1.run("ip", "link", "show", "eth0").stdout
     if version == 6:
         for ns, address, device in ((c1, near, "eth0"), (host, far, "vx0")):
