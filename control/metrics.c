@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "control/objects.h"
+#include "control/state_dir.h"
 
 static void single(
 	struct evbuffer *out, const char *name, enum metrics_kind kind, const char *help, double value)
@@ -17,6 +18,7 @@ static void single(
 
 static void write_daemon(struct model *model, struct evbuffer *out)
 {
+	static const char *const files[] = {STATE_DIR_OBJECTS, STATE_DIR_REGISTRY};
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
@@ -26,6 +28,15 @@ static void write_daemon(struct model *model, struct evbuffer *out)
 		(double)(now.tv_sec - model->started.tv_sec));
 	single(out, "sluice_memory_bytes", METRICS_GAUGE, "Resident memory of the daemon's own.",
 		(double)dp_memory_mb(model->dp) * 1048576);
+	metrics_family(out, "sluice_not_kept", METRICS_GAUGE,
+		"1: the disk does not take the changes that belong into the file.");
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+		metrics_value(out, "sluice_not_kept", "file", files[i], NULL, NULL,
+			not_kept_why(&model->not_kept, files[i]) ? 1 : 0);
+	metrics_family(out, "sluice_not_kept_times_total", METRICS_COUNTER, "How often that began.");
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
+		metrics_value(out, "sluice_not_kept_times_total", "file", files[i], NULL, NULL,
+			(double)not_kept_times(&model->not_kept, files[i]));
 	single(out, "sluice_connections", METRICS_GAUGE, "Connections through vips.",
 		(double)dp_conn_count(model->dp));
 }

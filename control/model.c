@@ -16,6 +16,7 @@
 #include "control/params.h"
 #include "control/port_spec.h"
 #include "control/port_macs.h"
+#include "control/state_dir.h"
 #include "registry/dns.h"
 
 static void on_link(void *ctx, uint16_t id, bool up)
@@ -184,6 +185,11 @@ void model_changed(struct model *model, const char *method, const char *source, 
 void model_replaying(struct model *model, bool yes)
 {
 	model->replaying = yes;
+}
+
+const char *model_not_kept(struct model *model)
+{
+	return not_kept_why(&model->not_kept, STATE_DIR_OBJECTS);
 }
 
 struct dp *model_dp(struct model *model)

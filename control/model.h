@@ -42,6 +42,9 @@ void model_on_change(struct model *model,
 /** From here to the next call: are objects made that were kept from an earlier run? */
 void model_replaying(struct model *model, bool yes);
 
+/** Why what the API changes is not kept for the next start, NULL: it is. */
+const char *model_not_kept(struct model *model);
+
 struct dp *model_dp(struct model *model);
 struct registry *model_registry(struct model *model);
 

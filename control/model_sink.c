@@ -236,6 +236,13 @@ static void write_log(void *ctx, int level, const char *about, const char *line)
 	log_about(level, about, "%s", line);
 }
 
+static void set_kept(void *ctx, const char *file, const char *why)
+{
+	struct model *model = ctx;
+
+	not_kept_set(&model->not_kept, file, why);
+}
+
 struct registry_sink model_sink(struct model *model)
 {
 	return (struct registry_sink){
@@ -249,5 +256,6 @@ struct registry_sink model_sink(struct model *model)
 		.traffic = traffic,
 		.home = home,
 		.is_own = is_own,
+		.kept = set_kept,
 	};
 }

@@ -19,6 +19,7 @@
 #include "control/api.h"
 #include "control/gateway.h"
 #include "control/model.h"
+#include "control/not_kept.h"
 #include "control/port_wait.h"
 #include "dataplane/dataplane.h"
 #include "registry/registry.h"
@@ -102,7 +103,8 @@ struct model {
 	struct model_port *port_by_id[MODEL_IDS];
 	struct model_vtep *vtep_by_id[MODEL_IDS];
 	struct model_service *service_by_id[MODEL_IDS];
-	struct dp_err apply_err; /* why the dataplane did not take the last service; "" when it did */
+	struct dp_err apply_err;  /* why the dataplane did not take the last service; "" when it did */
+	struct not_kept not_kept; /* by its files */
 	void (*on_change)(void *arg, const char *method, const char *source, const json_t *params);
 	void *on_change_arg;
 };

@@ -15,6 +15,7 @@
 
 #include "control/log.h"
 #include "control/methods.h"
+#include "control/model.h"
 #include "control/rpc_list.h"
 #include "control/service_watch.h"
 #include "registry/accept.h"
@@ -122,8 +123,13 @@ static int begin_watch(struct conn *conn, const json_t *params, struct api_err *
 static int run(struct conn *conn, const struct api_method *method, const json_t *params, json_t **result,
 	struct api_err *err)
 {
+	const char *why;
+
 	if (method_call(conn->rpc->model, method, "api", params, result, err) < 0)
 		return -1;
+	why = method->changes ? model_not_kept(conn->rpc->model) : NULL;
+	if (why && json_is_object(*result))
+		json_object_set_new(*result, "not_kept", json_string(why));
 	if (strcmp(method->name, WATCH_METHOD) != 0 || begin_watch(conn, params, err) == 0)
 		return 0;
 	json_decref(*result);

@@ -24,6 +24,7 @@ static int status(
 	put(*result, "workers", workers);
 	put_int(*result, "memory_mb", dp_memory_mb(model->dp));
 	put_int(*result, "generation", registry_generation(model->registry));
+	put(*result, "not_kept", not_kept_json(&model->not_kept));
 	return 0;
 }
 

@@ -1,6 +1,6 @@
 /*
  * http_reply.c: the answer: status, headers, body. With `?durable` it waits until the change that it answers
- * is on disk.
+ * is on disk, or the disk did not take it (507).
  */
 #include <inttypes.h>
 #include <stdarg.h>
@@ -59,9 +59,32 @@ static void send_reply(struct http_request *rq)
 	http_request_free(rq);
 }
 
+/* The change is made, and waits for the disk. */
+static void tell_not_kept(struct http_request *rq, const char *why)
+{
+	struct evkeyvalq *headers = evhttp_request_get_output_headers(rq->raw);
+
+	evhttp_remove_header(headers, "X-Sluice-Not-Kept");
+	evhttp_add_header(headers, "X-Sluice-Not-Kept", why);
+}
+
 static void on_durable(void *arg, int rc)
 {
-	send_reply(arg);
+	struct http_request *rq = arg;
+	struct evkeyvalq *headers = evhttp_request_get_output_headers(rq->raw);
+
+	evhttp_remove_header(headers, "X-Sluice-Not-Kept");
+	if (rc < 0) {
+		tell_not_kept(rq, strerror(-rc));
+		rq->code = 507;
+		evhttp_remove_header(headers, "Content-Type");
+		add(rq, "Content-Type", "text/plain; charset=utf-8");
+		if (rq->body) {
+			evbuffer_drain(rq->body, evbuffer_get_length(rq->body));
+			evbuffer_add_printf(rq->body, "done, but not kept: %s", strerror(-rc));
+		}
+	}
+	send_reply(rq);
 }
 
 static void on_gone(struct evhttp_connection *connection, void *arg)
@@ -79,6 +102,8 @@ void http_reply(struct http_request *rq, int code, const char *type, struct evbu
 	rq->code = code;
 	add_headers(rq, type);
 	rq->body = body;
+	if (code < 400 && rq->verb != VERB_GET && journal_failing(rq->http->journal))
+		tell_not_kept(rq, journal_failing(rq->http->journal));
 	if (code < 400 && rq->verb != VERB_GET && rq->http->journal && http_flag(rq, "durable") &&
 		journal_wait(rq->http->journal, on_durable, rq) == 0)
 		evhttp_connection_set_closecb(evhttp_request_get_connection(rq->raw), on_gone, rq);

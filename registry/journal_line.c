@@ -16,6 +16,8 @@ enum {
 
 int journal_text_add(struct journal_text *out, const char *bytes, size_t len)
 {
+	if (len == 0)
+		return 0;
 	if (out->len + len > out->room) {
 		size_t room = 2 * (out->len + len) + 4096;
 		char *grown = realloc(out->text, room);
@@ -99,7 +101,7 @@ int journal_line_add(struct journal_text *out, uint64_t *number, const char *cha
 	const char *at = changes, *end;
 	int rc = 0;
 
-	for (; !rc && (end = memchr(at, '\n', len - (size_t)(at - changes))); at = end + 1) {
+	for (; !rc && len && (end = memchr(at, '\n', len - (size_t)(at - changes))); at = end + 1) {
 		rc = add_line(out, *number, at + 1, (size_t)(end - at) - 1);
 		*number += rc == 0;
 	}

@@ -11,7 +11,7 @@ from rig.process import Process
 PAGES = sorted(path for path in (ROOT / "docs/howto").glob("*.md") if path.name != "README.md")
 BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NEEDS = {"dpdk-containers": ["dpdk-testpmd"], "service": ["busybox"], "checks": ["busybox"], "dns": ["dig"], "host-networks": ["busybox", "nft"], "discovery": ["busybox", "curl", "dig"],
-         "consul": ["busybox", "curl", "openssl"], "monitoring": ["curl"]}
+         "consul": ["busybox", "curl", "openssl"], "monitoring": ["curl"], "state": ["curl"]}
 
 # A machine of the reader's own: nothing of it is left when its first process ends.
 MACHINE = """

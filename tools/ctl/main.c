@@ -141,6 +141,15 @@ static void print_notes(const json_t *result)
 		fprintf(stderr, "sluicectl: done, but %s\n", note);
 }
 
+/* Done it is, so this is no failure. */
+static void warn(const json_t *method, const json_t *result)
+{
+	const char *why = json_string_value(json_object_get(result, "not_kept"));
+
+	if (why && json_is_true(json_object_get(method, "changes")))
+		fprintf(stderr, "sluicectl: done, but not kept for the daemon's next start: %s\n", why);
+}
+
 static void show(const json_t *method, const json_t *result, int as_json)
 {
 	int changes = json_is_true(json_object_get(method, "changes"));
@@ -166,6 +175,7 @@ static int run(struct client *client, const json_t *method, json_t *params, int 
 		return EXIT_REFUSED;
 	}
 	show(method, result, as_json);
+	warn(method, result);
 	json_decref(result);
 	if (strcmp(name, "service.watch") == 0)
 		return stream(client, as_json);
