@@ -220,7 +220,7 @@ static void count(void *arg, const struct journal_line *line, const char *key, c
 int journal_repair(const char *path, struct journal_repair *done, struct reg_err *err)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC), rc;
-	struct journal_scan scan;
+	struct journal_scan scan = {0};
 	enum journal_found found;
 	char *text = NULL;
 	size_t len;
