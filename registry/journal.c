@@ -129,16 +129,33 @@ static int all_lines(const struct journal *journal, struct journal_text *lines)
 	return rc;
 }
 
+/* What failed goes first, and what has come since goes with it. */
+static struct journal_job take_again(struct journal *journal)
+{
+	struct journal_job job = journal->again;
+	char *grown = realloc(job.text, job.len + journal->due.len + 1);
+
+	journal->again = (struct journal_job){0};
+	if (!grown) /* what is due waits on */
+		return job;
+	if (journal->due.len)
+		memcpy(grown + job.len, journal->due.text, journal->due.len);
+	job.text = grown;
+	job.len += journal->due.len;
+	free(journal->due.text);
+	journal->due = (struct journal_text){0};
+	return job;
+}
+
 /* What is due, taken from the journal. Without text there is nothing. */
 static struct journal_job take_job(struct journal *journal)
 {
 	size_t size = journal_file_size(&journal->file) + journal->due.len;
-	struct journal_job job = journal->again;
+	struct journal_job job = {0};
 	struct journal_text lines;
 
-	journal->again = (struct journal_job){0};
-	if (job.text)
-		return job;
+	if (journal->again.text)
+		return take_again(journal);
 	if (journal->whole) {
 		if (all_lines(journal, &lines) < 0)
 			return job;
@@ -158,7 +175,8 @@ static void give(struct journal *journal)
 {
 	struct journal_job job = take_job(journal);
 
-	TAILQ_CONCAT(&journal->waiting, &journal->waiters, link);
+	if (!journal->due.len) /* else some wait for what is not among the job's changes */
+		TAILQ_CONCAT(&journal->waiting, &journal->waiters, link);
 	if (!job.text && journal->whole) {
 		save_soon(journal); /* there may be memory then */
 		return;
@@ -266,7 +284,7 @@ static void on_written(void *arg, struct journal_job *job, int rc)
 /* While the disk takes nothing, what waits for it may not grow without end. */
 static bool is_history(const struct journal *journal)
 {
-	return journal->failing && journal->due.len > COMPACT_MIN && journal->due.len > journal->live;
+	return journal->failing && journal_waiting(journal) > COMPACT_MIN + 2 * journal->live;
 }
 
 void journal_put(struct journal *journal, const char *key, const char *value)

@@ -179,6 +179,18 @@ static void wait_until_told(int rc)
 	assert_int_equal(told_rc, rc);
 }
 
+static bool is_in_file(const char *text)
+{
+	char all[4096];
+	int fd = open(path, O_RDONLY);
+	ssize_t n = read(fd, all, sizeof(all) - 1);
+
+	assert_true(n >= 0);
+	close(fd);
+	all[n] = '\0';
+	return strstr(all, text);
+}
+
 /* A disk that is full: who waits is told so, nothing is lost, and there is room again without a new start. */
 static void a_full_disk_is_tried_again(void **state)
 {
@@ -196,6 +208,7 @@ static void a_full_disk_is_tried_again(void **state)
 	wait_until_told(-EFBIG);
 	let_files_grow_to(before.rlim_cur);
 	wait_for_disk();
+	assert_true(is_in_file("\"b\",\"2\"") && is_in_file("\"c\",\"3\"")); /* what was told is so */
 	assert_null(journal_failing(journal));
 	assert_string_equal(world->not_kept, "");
 	assert_string_equal(reopen(), "a=1 b=2 c=3 ");
