@@ -14,8 +14,8 @@
 #include "control/netns.h"
 #include "control/objects.h"
 #include "control/params.h"
-#include "control/port_spec.h"
 #include "control/port_macs.h"
+#include "control/port_spec.h"
 #include "control/state_dir.h"
 #include "registry/dns.h"
 
