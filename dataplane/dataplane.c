@@ -243,7 +243,7 @@ void dp_close(struct dp *dp)
 	rte_eal_mp_wait_lcore();
 	rcu_flush(dp);
 	for (unsigned i = 0; i < MAX_NETS; i++)
-		free(dp_get_net(dp, (uint16_t)i));
+		network_free(dp_get_net(dp, (uint16_t)i));
 	free(atomic_load(&dp->vxlan));
 	lb_close(dp);
 	neigh_close(dp);

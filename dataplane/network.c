@@ -85,10 +85,12 @@ static void list_own(struct dp *dp, const struct network *net, uint64_t *own)
 	}
 }
 
-static void network_free(void *arg)
+void network_free(void *arg)
 {
 	struct network *net = arg;
 
+	if (!net)
+		return;
 	free(net->owners);
 	free(net);
 }

@@ -59,6 +59,9 @@ void sweep_fdb(struct dp *dp);
 /** Removes every fdb entry for which fn says so, now. */
 void sweep_all(struct dp *dp, bool (*fn)(void *arg, uint64_t key, uint64_t value), void *arg);
 
+/** network.c: frees a network that no worker can see any more. NULL is allowed. */
+void network_free(void *net);
+
 /** network.c: publishes the network again with its present members. -ENOMEM: nothing changed. */
 int network_refresh(struct dp *dp, uint16_t id);
 
