@@ -22,9 +22,11 @@ enum api_code {
 	API_INTERNAL = -32005, /* the system refused: out of memory, a socket that could not be opened */
 };
 
+enum { API_TEXT = 512 }; /* bytes of a line for people; all fields of a method fit, by name */
+
 struct api_err {
 	enum api_code code;
-	char text[256]; /* one line that begins with the field where there is one: "vni: out of
+	char text[API_TEXT]; /* one line that begins with the field where there is one: "vni: out of
 			   range 1..16777215" */
 };
 

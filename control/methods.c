@@ -58,7 +58,7 @@ static void list_changes(const struct api_method *set, char *buf, size_t size)
 static int check_fixed(const struct api_method *set, const json_t *params, struct api_err *err)
 {
 	const char *dot = strchr(set->name, '.');
-	char name[METHOD_NAME_MAX], changes[256];
+	char name[METHOD_NAME_MAX], changes[API_TEXT];
 	const struct api_method *add;
 	const char *key;
 	json_t *value;

@@ -22,7 +22,7 @@ struct model;
 struct model_port;
 struct port_wait;
 
-enum { PORT_WAIT_WHY = 256 };
+enum { PORT_WAIT_WHY = API_TEXT };
 
 #define PORT_WAIT_OWN "the host's own namespace is for ports of a network of mode host"
 

@@ -9,14 +9,19 @@
 
 /* catalog/services: work->last is the service whose tags are being put, of which work->seen has those that were. */
 
+/* Whole, even where the slice ends with it: what is begun here nobody goes on with. */
 static bool put_string(struct http_work *work, const char *before, const char *text)
 {
 	json_t *string = json_string(text);
 	char *quoted = string ? json_dumps(string, JSON_ENCODE_ANY) : NULL;
-	bool more = quoted ? http_work_put_text(work, before, strlen(before)) &&
-				     http_work_put_text(work, quoted, strlen(quoted))
-			   : http_work_fail(work, 500, "out of memory");
+	bool more;
 
+	if (quoted) {
+		http_work_put_text(work, before, strlen(before));
+		more = http_work_put_text(work, quoted, strlen(quoted));
+	} else {
+		more = http_work_fail(work, 500, "out of memory");
+	}
 	json_decref(string);
 	free(quoted);
 	return more;

@@ -216,20 +216,37 @@ def test_a_ttl_instance_that_moves_is_as_well_as_it_was(consul):
     assert consul.get("health/service/web").json == [] and "service:web" in checks(consul, "other")
 
 
+MAINTENANCE = ("agent/service/maintenance/web", "agent/maintenance")
+
+
 def test_whatever_a_reason_is_it_can_be_told(consul):
     consul.register("web")
-    for path in ("agent/service/maintenance/web", "agent/maintenance"):
-        assert consul.request("PUT", f"{path}?enable=true&reason=bad%FF%0A" + "%C3%A9" * 400).status == 200
-    for row in consul.get("agent/checks").json.values():
-        assert row["Notes"].startswith("bad?\n\u00e9") and len(row["Notes"].encode()) <= 255
+    for path in MAINTENANCE:
+        assert consul.request("PUT", f"{path}?enable=true&reason=bad%0A" + "%C3%A9" * 400).status == 200
+    rows = consul.get("agent/checks").json
+    assert len(rows) == 2
+    for row in rows.values():
+        assert row["Notes"].startswith("bad\n\u00e9") and len(row["Notes"].encode()) <= 255
 
 
-@pytest.mark.parametrize("note", ["caf%C3%A9", "bad%FF%C3", "two%0Alines%00end", "x" * 5000 + "%C3%A9"])
+@pytest.mark.parametrize("note", ["caf%C3%A9", "two%0Alines", "x" * 5000 + "%C3%A9"])
 def test_whatever_a_note_is_it_can_be_told(consul, note):
     consul.register("web", Check=TTL)
     assert consul.request("PUT", f"agent/check/pass/service:web?note={note}").status == 200
     output = consul.get("agent/checks").json["service:web"]["Output"]
-    assert len(output.encode()) <= 4096 and output.startswith({"c": "café", "b": "bad??", "t": "two\nlines", "x": "xxx"}[note[0]])
+    assert len(output.encode()) <= 4096 and output.startswith({"c": "café", "t": "two\nlines", "x": "xxx"}[note[0]])
+
+
+@pytest.mark.parametrize("text", ["bad%FF%C3", "bad%FF%0A" + "%C3%A9" * 400, "two%0Alines%00end"])
+def test_what_cannot_be_kept_as_text_is_refused(consul, text):
+    consul.register("web", Check=TTL)
+    before = consul.get("agent/checks").json
+    for path in [f"{path}?enable=true&reason={text}" for path in MAINTENANCE] + [
+            f"agent/check/pass/service:web?note={text}", f"agent/check/pass/{text}"]:
+        reply = consul.request("PUT", path)
+        assert (reply.status, reply.text) == (400, "the path or the query is not UTF-8, or has a zero in it"), path
+    assert consul.get("agent/checks").json == before
+    assert checks(consul) == {"service:web": "critical"}
 
 
 def test_outputs_are_kept_as_long_as_asked_for(consul):
