@@ -138,7 +138,8 @@ static const struct counter port_counters[] = {
 	{"sluice_port_receive_bytes_total", "Bytes that came from the port.", PORT(rx_bytes)},
 	{"sluice_port_receive_drops_total", "Frames from the port that were dropped.", PORT(rx_drops)},
 	{"sluice_port_spoofed_frames_total",
-		"Frames from the port that were dropped because they spoke for an address that is not its own.",
+		"Frames from the port that were dropped because they spoke for an address that is not its "
+		"own.",
 		PORT(spoofed)},
 	{"sluice_port_transmit_packets_total", "Frames delivered to the port.", PORT(tx_packets)},
 	{"sluice_port_transmit_bytes_total", "Bytes delivered to the port.", PORT(tx_bytes)},

@@ -221,7 +221,7 @@ struct dp_port_info {
 	uint64_t unlearned;	  /* frames that went on though their MAC was over it (DP_MAC_FLOOD) */
 	uint32_t macs;		  /* learned at it now */
 	uint64_t punts_left_out;  /* ARP answers to the switch's own requests beyond 100 a second */
-	uint64_t spoofed;	     /* of rx_drops: from or for an address that is not its own */
+	uint64_t spoofed;	  /* of rx_drops: from or for an address that is not its own */
 };
 int dp_port_info(struct dp *dp, uint16_t id, struct dp_port_info *info);
 
