@@ -215,7 +215,7 @@ static int begin_connections(struct attack_run *run)
 	balance_init(&run->requests, TRAFFIC_MIN, run->s->peer->mac, BALANCE_VIP_PORT);
 	fill(run->receiver, broadcast, receiver_mac, SMALL);
 	fill(run->sender, broadcast, sender_mac, SMALL);
-	for (uint16_t i = 0; i < RING; i++)
+	for (unsigned i = 0; i < RING; i++)
 		memcpy(front_ring_buffer(front_tx_ring(run->sender, 0), i) + FRONT_HEADROOM,
 			run->requests.whole[BALANCE_CLIENTS], run->requests.length);
 	return 0;
