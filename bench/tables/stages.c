@@ -5,7 +5,8 @@
  *
  *   bench-stages [PAIRS ...]      MAC pairs in random order (1 10000 100000)
  *
- * Three ways: between two ports of a network, into a VXLAN tunnel, and out of one.
+ * Four ways: between two ports of a network, between two with security full, which have one MAC and one
+ * address each, into a VXLAN tunnel, and out of one.
  */
 #include <err.h>
 #include <rte_cycles.h>
@@ -20,10 +21,10 @@
 #include "dataplane/reply.h"
 #include "dataplane/vxlan.h"
 
-enum { FRAME = 64, ROUNDS = 200, BURSTS = 256, STAGES = 16, VNI = 100 };
+enum { FRAME = 64, ROUNDS = 200, BURSTS = 256, STAGES = 16, VNI = 100, WAYS = 4 };
 
-enum way { SWITCH, ENCAP, DECAP };
-static const char *const ways[] = {"switch", "encap", "decap"};
+enum way { SWITCH, GUARDED, ENCAP, DECAP };
+static const char *const ways[] = {"switch", "guarded", "encap", "decap"};
 
 static const uint8_t remote_mac[6] = {2, 9, 0, 0, 0, 2};
 
@@ -87,7 +88,7 @@ static struct dp *start(enum way way, struct port *port[2], uint32_t pairs)
 		.conn_size = 1024,
 		.loop = {&here, fd_add, del, timer_add, del}};
 	struct dp_network net = {
-		.mode = way == SWITCH ? DP_BRIDGE : DP_OVERLAY, .vni = VNI, .mtu = 1500, .age_s = 300};
+		.mode = way <= GUARDED ? DP_BRIDGE : DP_OVERLAY, .vni = VNI, .mtu = 1500, .age_s = 300};
 	struct dp_port spec = {.type = DP_NULL, .mtu = 1500};
 	struct dp_err err = {""};
 	struct dp *dp;
@@ -97,7 +98,15 @@ static struct dp *start(enum way way, struct port *port[2], uint32_t pairs)
 		errx(1, "%s", err.text);
 	net_id = spec.net;
 	for (int i = 0; i < 2; i++) {
-		if (i == 1 && way != SWITCH)
+		if (way == GUARDED)
+			spec = (struct dp_port){.type = DP_NULL,
+				.net = net_id,
+				.mtu = 1500,
+				.mac = {2, (uint8_t)i},
+				.ips = {htonl(0x0a000001 + (uint32_t)i)},
+				.nips = 1,
+				.security = DP_SECURITY_FULL};
+		if (i == 1 && way > GUARDED)
 			spec = (struct dp_port){.type = DP_NULL,
 				.net = DP_NET_NONE,
 				.mtu = 9000,
@@ -109,7 +118,7 @@ static struct dp *start(enum way way, struct port *port[2], uint32_t pairs)
 			errx(1, "%s", err.text);
 		port[i] = dp_get_port(dp, id);
 	}
-	if (way != SWITCH)
+	if (way > GUARDED)
 		start_tunnel(dp, net_id, port);
 	dp->worker[0]->now_s = 1;
 	return dp;
@@ -158,6 +167,7 @@ static void fill(struct burst *b, struct port *in, unsigned side, uint32_t pairs
 		put_mac(data, !side, n);
 		put_mac(data + 6, side, n);
 		memcpy(data + 12, ip_start, sizeof(ip_start));
+		memcpy(data + 26, &in->spec.ips[0], in->spec.nips ? 4 : 0);
 		f->hdr_len = (uint16_t)(outer + FRAME);
 		f->len = outer + FRAME;
 	}
@@ -187,7 +197,7 @@ static void measure(enum way way, uint32_t pairs)
 		uint64_t cycles[STAGES] = {0};
 
 		for (unsigned i = 0; i < BURSTS; i++) {
-			unsigned side = way == SWITCH ? i & 1 : way == DECAP;
+			unsigned side = way <= GUARDED ? i & 1 : way == DECAP;
 
 			fill(&w->burst, port[side], side, pairs, &random);
 			pipeline_run_timed(w, &w->burst, cycles);
@@ -214,12 +224,14 @@ int main(int argc, char **argv)
 		printf(" %10s", pipeline[s].name);
 	printf("    total\n");
 	fflush(stdout);
-	for (int i = 0; i < 3 * (argc > 1 ? argc - 1 : 3); i++) {
+	for (int i = 0; i < WAYS * (argc > 1 ? argc - 1 : 3); i++) {
 		static const char *const usual[] = {"1", "10000", "100000"};
 		char command[4096];
 
-		snprintf(command, sizeof(command), "%s %s %s", argv[0], ways[i % 3],
-			argc > 1 ? argv[i / 3 + 1] : usual[i / 3]);
+		snprintf(command, sizeof(command), "%s %s %s", argv[0], ways[i % WAYS],
+			i % WAYS == GUARDED ? "1"
+			: argc > 1	    ? argv[i / WAYS + 1]
+					    : usual[i / WAYS]);
 		if (system(command))
 			return 1;
 	}
