@@ -194,10 +194,9 @@ static void send_large(struct test_port *from, uint16_t gso_size)
 		.gso_size = gso_size,
 		.csum_start = 34,
 		.csum_offset = 16};
-	size_t len = packet_ip4(
-		buf, &(struct packet){MAC_B, MAC_A, ip4("10.0.0.5"), ip4("10.0.0.6"), 6, 1, 2, 16, 1000});
+	const size_t len = 54 + LARGE;
 
-	len = 54 + LARGE;
+	packet_ip4(buf, &(struct packet){MAC_B, MAC_A, ip4("10.0.0.5"), ip4("10.0.0.6"), 6, 1, 2, 16, 1000});
 	buf[16] = (uint8_t)((len - 14) >> 8);
 	buf[17] = (uint8_t)(len - 14);
 	harness_send(dp, from, buf, len, off, 0);
