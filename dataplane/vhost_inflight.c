@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "dataplane/vhost_resume.h"
@@ -45,6 +46,15 @@ int vhost_inflight_make(struct vhost_wire_inflight *wire, bool packed, unsigned 
 	return 0;
 }
 
+/* Whether the file is as long as the front-end says, however little of it is used: one that lies is cut off. */
+static bool holds(int fd, const struct vhost_wire_inflight *wire)
+{
+	struct stat file;
+
+	return fstat(fd, &file) == 0 && wire->offset <= (uint64_t)file.st_size &&
+	       wire->size <= (uint64_t)file.st_size - wire->offset;
+}
+
 int vhost_inflight_set(struct vhost_inflight *in, const struct vhost_wire_inflight *wire, bool packed,
 	unsigned most, int fd, const struct vhost_guard *guard)
 {
@@ -52,7 +62,7 @@ int vhost_inflight_set(struct vhost_inflight *in, const struct vhost_wire_inflig
 
 	vhost_inflight_clear(in);
 	if (!possible(wire, most) || wire->size < wire->rings * stride(wire->ring_size, packed) ||
-		wire->offset % REGION_ALIGN)
+		wire->offset % REGION_ALIGN || !holds(fd, wire))
 		return -EINVAL;
 	/* as much as is used, however long the front-end says that it is */
 	rc = vhost_map(&in->map, fd, wire->offset, wire->rings * stride(wire->ring_size, packed), guard);
