@@ -351,11 +351,24 @@ int port_spec_change_tap(struct model *model, struct model_port *port, const str
 	return rc;
 }
 
+/* dataplane.cores may have changed since the port was made: that it has its worker is worth less than that it is. */
+static void let_go_of_core(struct model *model, struct model_port *port)
+{
+	struct dp_err why;
+
+	if (!model->replaying || dp_port_core_check(model->dp, &port->spec, &why) == 0)
+		return;
+	log_line(LOG_WARNING, "port %s has no worker of its own until the next start: %s", port->name,
+		why.text);
+	port->spec.pinned = false;
+}
+
 int port_spec_attach(struct model *model, struct model_port *port, struct api_err *err)
 {
 	struct dp_err why = {""};
 	int rc;
 
+	let_go_of_core(model, port);
 	if (port->spec.type == DP_TAP && port_wait_attach(model, port, err) < 0)
 		return -1;
 	rc = dp_port_add(model->dp, &port->spec, &port->id, &why);

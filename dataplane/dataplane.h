@@ -197,6 +197,8 @@ struct dp_port {
  * (not a worker's), -EBUSY (no worker would be left for ports that ask for none).
  */
 int dp_port_add(struct dp *dp, const struct dp_port *spec, uint16_t *id, struct dp_err *err);
+/** Would dp_port_add take pinned and core of `spec`? 0, or an error as it gives it. Control thread. */
+int dp_port_core_check(struct dp *dp, const struct dp_port *spec, struct dp_err *err);
 /** Changes mac, ips, mtu, in, out, storm_pps, pinned and core, mac_limit, mac_action, memory_mb (for what the guest
  * shares from then on), security, trusted, allow. */
 int dp_port_set(struct dp *dp, uint16_t id, const struct dp_port *spec, struct dp_err *err);

@@ -238,6 +238,11 @@ static void set_spec(struct dp *dp, struct port *port, const struct dp_port *spe
 	port->spec.memory_mb = spec->memory_mb;
 }
 
+int dp_port_core_check(struct dp *dp, const struct dp_port *spec, struct dp_err *err)
+{
+	return balance_admit(dp, spec, UINT16_MAX, err);
+}
+
 int dp_port_set(struct dp *dp, uint16_t id, const struct dp_port *spec, struct dp_err *err)
 {
 	struct port *port = dp_get_port(dp, id);

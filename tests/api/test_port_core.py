@@ -82,6 +82,29 @@ def test_a_core_outlives_the_daemon():
         assert daemon.port("n1")["core"] == 1
 
 
+def test_a_port_is_there_again_though_its_worker_is_not():
+    if not {0, 1} <= os.sched_getaffinity(0):
+        pytest.skip("needs cores 0 and 1, a worker on each")
+    with Daemon({"dataplane": {"cores": [0, 1]}}) as daemon:
+        daemon.rpc("network.add", name="web", mode="bridge")
+        daemon.rpc("port.add", name="n1", network="web", type="null", core=1)
+        daemon.rpc("port.add", name="n2", network="web", type="null")
+        for cores, line in (([0], "no worker runs on CPU 1; they run on 0"),
+                            ([1], "no worker would be left for ports without a core of their own")):
+            daemon.stop()
+            daemon.write_config({"dataplane": {"cores": cores}})
+            daemon.start()
+            assert [port["name"] for port in daemon.rpc("port.list")] == ["n1", "n2"]
+            assert "core" not in daemon.port("n1")
+            assert f"port n1 has no worker of its own until the next start: core: {line}" in daemon.log()
+            daemon.rpc("port.set", name="n1", mtu=1400)
+        daemon.stop()
+        daemon.write_config({"dataplane": {"cores": [0, 1]}})
+        daemon.start()
+        assert daemon.port("n1")["core"] == 1
+        assert "no worker of its own" not in daemon.log()
+
+
 @pytest.mark.parametrize("cores, ports, line", [
     ([0, 1], [2], "ports[0].core: 2 is not among dataplane.cores"),
     ([0, 1], [0, 0, 1], f"ports[2].{NONE_LEFT}"),
