@@ -97,7 +97,7 @@ static __attribute__((noinline)) void learn_slowly(
 {
 	struct net_stats *stats = &w->net_stats[f->net];
 	struct fdb_seen seen = lesson->seen;
-	uint16_t owner;
+	const struct port *owner;
 	uint64_t was = FDB_NONE;
 
 	if ((fdb_lookup(w->dp->fdb, key) & FDB_UNTAGGED) == lesson->untagged)
@@ -106,12 +106,12 @@ static __attribute__((noinline)) void learn_slowly(
 		frame_drop(f, DROP_SPOOFED_MAC);
 		return;
 	}
-	owner = network_owner(lesson->network, w->dp->fdb, key & FDB_MAC);
-	if (owner != OUT_NONE && ((seen.flags & FDB_VTEP) || owner != seen.target)) {
+	owner = owner_of_mac(w->dp, lesson->network, key & FDB_MAC);
+	if (owner && ((seen.flags & FDB_VTEP) || owner->id != seen.target)) {
 		stat_add(&stats->mac_moves_held, 1);
 		return;
 	}
-	seen.own = owner != OUT_NONE;
+	seen.own = owner != NULL;
 	switch (fdb_learn(w->dp->fdb, key, &seen, &was)) {
 	case FDB_KEPT:
 	case FDB_LEARNED:

@@ -47,44 +47,6 @@ static uint16_t list_vteps(struct dp *dp, uint16_t id, uint16_t *vtep)
 	return n;
 }
 
-/* Places for the own MACs of n ports: at most half of them are used. */
-static uint32_t own_places(unsigned n)
-{
-	uint32_t places = 4;
-
-	while (places < n * 2)
-		places *= 2;
-	return places;
-}
-
-uint16_t network_owner(const struct network *net, const struct fdb *fdb, uint64_t mac)
-{
-	for (uint32_t i = fdb_hash(fdb, mac);; i++) {
-		uint64_t own = net->own[i & net->own_mask];
-
-		if (!own)
-			return OUT_NONE;
-		if ((own & FDB_MAC) == mac)
-			return (uint16_t)(own >> 48);
-	}
-}
-
-/* The gateway's is the router MAC, which is nobody's to learn. */
-static void list_own(struct dp *dp, const struct network *net, uint64_t *own)
-{
-	for (unsigned k = 0; k < net->nport; k++) {
-		const struct port *port = dp_get_port(dp, net->port[k]);
-		uint64_t mac = port ? fdb_key(0, port->mac) : 0;
-		uint32_t i = fdb_hash(dp->fdb, mac);
-
-		if (!mac || port->is_gateway)
-			continue;
-		while (own[i & net->own_mask])
-			i++;
-		own[i & net->own_mask] = mac | (uint64_t)port->id << 48;
-	}
-}
-
 void network_free(void *arg)
 {
 	struct network *net = arg;
@@ -100,10 +62,7 @@ static struct network *build(struct dp *dp, const struct network *like)
 {
 	uint16_t gateway, nport = list_ports(dp, like->id, NULL, &gateway),
 			  nvtep = list_vteps(dp, like->id, NULL);
-	size_t lists = (sizeof(struct network) + (nport + nvtep) * sizeof(like->port[0]) + 7) / 8 * 8;
-	uint32_t places = own_places(nport);
-	struct network *net = calloc(1, lists + places * sizeof(*net->own));
-	uint64_t *own = (uint64_t *)((uint8_t *)net + lists);
+	struct network *net = calloc(1, sizeof(*net) + (nport + nvtep) * sizeof(like->port[0]));
 
 	if (!net)
 		return NULL;
@@ -114,9 +73,6 @@ static struct network *build(struct dp *dp, const struct network *like)
 	list_ports(dp, like->id, net->port, &gateway);
 	net->vtep = net->port + nport;
 	list_vteps(dp, like->id, net->port + nport);
-	net->own = own;
-	net->own_mask = places - 1;
-	list_own(dp, net, own);
 	net->owners = owner_map_new(dp, like->id);
 	if (!net->owners) {
 		free(net);

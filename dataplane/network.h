@@ -10,7 +10,6 @@
 
 #include "dataplane/dataplane.h"
 
-struct fdb;
 struct owner_map;
 struct lb_view; /* service.h: the vips and backends of one network, NULL when it has none */
 
@@ -28,14 +27,9 @@ struct network {
 	uint16_t nport, nvtep;
 	_Atomic(struct lb_view *) lb; /* carried over from object to object */
 	struct owner_map *owners;     /* owner.h */
-	const uint64_t *own;	      /* [own_mask + 1] ports' own MACs by hash: MAC | port << 48; 0: empty */
-	uint32_t own_mask;
-	const uint16_t *vtep; /* [nvtep] remote vteps that get flooded frames */
-	uint16_t port[];      /* [nport] its ports, then the vteps, then own[] */
+	const uint16_t *vtep;	      /* [nvtep] remote vteps that get flooded frames */
+	uint16_t port[];	      /* [nport] its ports, then the vteps */
 };
-
-/** Worker. The port whose own MAC `mac` is (the low bits of an fdb key), OUT_NONE: nobody's. */
-uint16_t network_owner(const struct network *net, const struct fdb *fdb, uint64_t mac);
 
 /** Is `ip` (network byte order) in the network's subnet? */
 static inline bool network_has_ip(const struct network *net, uint32_t ip)
