@@ -25,7 +25,7 @@ def entries(sluiced, network):
 def test_macs_over_the_limit_are_dropped(pair):
     sluiced, c1, c2 = pair
     traffic.wait_ping(c1, c2.ip)
-    sluiced.ctl("port", "set", "c1", "--mac-limit", "20", "--storm-pps", "0")
+    sluiced.ctl("port", "set", "c1", "--mac-limit", "20", "--storm-pps", "0", "--security", "off")
     send_from(c1, 0, 100)
     wait.until(lambda: sluiced.port("c1")["mac_limit_drops"] >= 80, "what is over the limit is dropped")
     shown = sluiced.rpc("port.show", name="c1")
@@ -56,6 +56,8 @@ def test_a_port_s_own_mac_is_not_stolen(pair):
 
 def test_moves_are_counted_told_and_held(pair):
     sluiced, c1, c2 = pair
+    for name in ("c1", "c2"):
+        sluiced.ctl("port", "set", name, "--security", "off")
     traffic.wait_ping(c1, c2.ip)
     with Wire(c1) as one, Wire(c2) as other:
         frame = ethernet(BROADCAST, mac(1), b"here and there")
@@ -72,7 +74,7 @@ def test_one_network_leaves_another_its_part(start_sluiced, container):
     sluiced = start_sluiced({"dataplane": {"fdb_size": 1024}, "control": {"http": f"127.0.0.1:{http}"}})
     for name, subnet in (("web", "10.1.0.0/24"), ("own", "10.2.0.0/24")):
         sluiced.rpc("network.add", name=name, mode="bridge", subnet=subnet)
-    c1 = container(sluiced, "web", "c1", "10.1.0.11", mac_limit=0, storm_pps=0)
+    c1 = container(sluiced, "web", "c1", "10.1.0.11", mac_limit=0, storm_pps=0, security="off")
     a, b = container(sluiced, "own", "a", "10.2.0.11"), container(sluiced, "own", "b", "10.2.0.12")
     send_from(c1, 0, 3000)
     wait.until(lambda: sluiced.rpc("network.show", name="web")["unlearned"] > 0, "the network has had its share")
