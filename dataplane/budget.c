@@ -14,13 +14,13 @@
  * What is allowed: for each call, each frame, each byte. Of a port in memory a frame costs some 50 to 300 ns with all
  * that is done to it, copies, checksums and segments a third of a nanosecond a byte. Of one behind the kernel each
  * frame is a system call in which it goes up a network stack: 1 to 5 us, and with it may come the work of a TCP on
- * this host. An acknowledgement of 66 bytes has it send all that it may: 50 to 250 us were seen, and with an
+ * this host. An acknowledgement of 66 bytes has it send all that it may: 50 to 150 us as a rule, and with an
  * allowance of 50 us a call TCP into a tunnel carried a thirtieth of its rate.
  */
 struct allowance {
 	uint32_t call_ns, frame_ns, byte_ns;
 };
-static const struct allowance in_memory = {50000, 1000, 1}, in_kernel = {300000, 8000, 10};
+static const struct allowance in_memory = {50000, 1000, 1}, in_kernel = {150000, 8000, 10};
 
 enum { RECENT = 3 };
 

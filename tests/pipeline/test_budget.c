@@ -306,7 +306,7 @@ static void a_frame_of_each_length_costs_what_it_may(void **state)
 	assert_in_range(budget_allowance(&port, 1, 60) / us, 51, 52);
 	assert_in_range(budget_allowance(&port, 32, 32 * 60) / us, 82, 85);
 	assert_in_range(budget_allowance(&port, 4, 4 * 65536) / us, 310, 320);
-	assert_in_range(budget_allowance(&tap, 16, 16 * 60) / us, 430, 440);
+	assert_in_range(budget_allowance(&tap, 16, 16 * 60) / us, 280, 290);
 }
 
 int main(void)
