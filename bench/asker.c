@@ -46,9 +46,9 @@ int asker_dns(uint16_t port)
 int asker_send(int http, const char *method, const char *path, const char *body)
 {
 	char text[1024];
-	int len =
-		snprintf(text, sizeof(text), "%s %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %zu\r\n\r\n%s",
-			method, path, strlen(body), body);
+	int len = snprintf(text, sizeof(text),
+		"%s %s HTTP/1.1\r\nHost: localhost\r\nContent-Length: %zu\r\n\r\n%s", method, path,
+		strlen(body), body);
 
 	if (len >= (int)sizeof(text))
 		return -EMSGSIZE;

@@ -83,9 +83,10 @@ static void on_news(void *arg, unsigned events)
 		return;
 	for (unsigned i = 0; i < dp->nworker; i++)
 		more |= take_punted(dp, dp->worker[i]);
-	if (more && write(dp->priv->link_fd, &one, sizeof(one)) < 0)
-		more = false; /* full: control is told as it is */
 	ports_report_links(dp);
+	/* a non-blocking eventfd: when it is full, control is told as it is */
+	if (more && write(dp->priv->link_fd, &one, sizeof(one)) < 0)
+		return;
 }
 
 /* Local, unicast, and of this host alone. */

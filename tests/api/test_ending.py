@@ -29,6 +29,8 @@ def start_time(daemon):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_told_to_end_at_any_moment_of_the_start(netns, start_sluiced, requires, number):
     requires("ip")
+    if signal.getsignal(number) == signal.SIG_IGN:  # a shell starts what runs in its background so; the daemon would inherit it
+        signal.signal(number, signal.SIG_DFL)
     ns = netns("many")
     with Daemon(config(ns, 20), start=False) as daemon:
         took = start_time(daemon)
