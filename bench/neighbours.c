@@ -54,7 +54,7 @@ static int add(struct session *s, struct trial *t)
 static int take_attack(
 	struct session *s, struct generator *g, struct attack_run *run, const struct attack *attack)
 {
-	struct trial quiet, beside;
+	struct trial quiet = {0}, beside = {0};
 	int rc, failed;
 
 	snprintf(s->kind.variant, sizeof(s->kind.variant), "quiet");
