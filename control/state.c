@@ -70,10 +70,11 @@ static void keep(struct state *state, const struct section *section, const char 
 	keep_call(state, key, json_pack("{s:s, s:o}", "method", method, "params", json_deep_copy(params)));
 }
 
+/* `key` may be the object's own, which goes with its entry. */
 static void forget_key(struct state *state, const char *key)
 {
-	json_object_del(state->calls, key);
 	journal_put(state->journal, key, NULL);
+	json_object_del(state->calls, key);
 }
 
 static void forget(

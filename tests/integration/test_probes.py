@@ -23,6 +23,7 @@ def web(sluiced, container):
 def faked(web, stack):
     """The same with a backend whose address somebody in the container answers for by hand."""
     sluiced, server = web
+    sluiced.rpc("port.set", name="s1", security="off")  # the address is not the port's own
     fake = stack.enter_context(HalfStack(server, NOBODY))
     fake.reply = OPEN
     checked(sluiced, NOBODY)
