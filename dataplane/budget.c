@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <rte_cycles.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "dataplane/mem.h"
@@ -19,8 +20,9 @@
  */
 struct allowance {
 	uint32_t call_ns, frame_ns, byte_ns;
+	uint32_t most_ns; /* of an overrun in which no page fault was: beyond it somebody else had the core */
 };
-static const struct allowance in_memory = {50000, 1000, 1}, in_kernel = {150000, 8000, 10};
+static const struct allowance in_memory = {50000, 1000, 1, 500000}, in_kernel = {150000, 8000, 10, 4000000};
 
 enum { RECENT = 3 };
 
@@ -28,14 +30,13 @@ enum { RECENT = 3 };
  * A switch to another thread and back costs the one that goes on more than it waits for the core: 50 us more were seen on a
  * virtual machine.
  */
-enum { SWITCH_NS = 100000, CLOSE_LOOKS = 16 };
+enum { SWITCH_NS = 100000, SEEN_EVERY_US = 100 };
 
 /* Of one port; times are TSC. */
 struct dues {
 	uint64_t source, receiver; /* when the overruns are paid for */
 	uint64_t counted;	   /* the one of them that was counted as a wait last */
 	uint64_t copy_until;	   /* its payload is copied before it is delivered */
-	unsigned close_looks;	   /* before which the waiting time of the thread is still to be read */
 };
 
 struct budget {
@@ -43,8 +44,12 @@ struct budget {
 	uint64_t watch_until, watch_for;
 	uint64_t saved, wait_max; /* of debts */
 	uint64_t others_for;
-	int schedstat;	     /* of the thread; -1: unknown */
-	uint64_t delay_seen; /* ns that the thread had waited for a core, when that was last read */
+	int schedstat;		    /* of the thread; -1: unknown */
+	struct seen {		    /* what the kernel said of the thread, when it was last asked */
+		uint64_t waited_ns; /* for a core */
+		uint64_t faults;
+	} seen;
+	uint64_t see_next, see_every;
 	bool held;
 	bool private;	      /* the burst's payload lies in memory of the worker's own */
 	struct port *serving; /* NULL: none */
@@ -54,11 +59,6 @@ struct budget {
 		uint64_t at;
 	} recent[RECENT];	     /* the ports that had frames last */
 	struct dues dues[MAX_PORTS]; /* touched lazily */
-};
-
-/* One piece of work. */
-struct meter {
-	uint64_t start, delay;
 };
 
 int budget_new(struct worker *w)
@@ -73,6 +73,7 @@ int budget_new(struct worker *w)
 	g->saved = hz / 1000 * BUDGET_SAVED_MS * BUDGET_SHARE;
 	g->wait_max = hz * BUDGET_WAIT_MAX_S;
 	g->others_for = hz * BUDGET_OTHERS_S;
+	g->see_every = hz / 1000000 * SEEN_EVERY_US;
 	g->schedstat = -1;
 	w->budget = g;
 	w->long_turn = hz / 1000000 * BUDGET_LONG_US;
@@ -88,18 +89,24 @@ void budget_free(struct worker *w)
 	mem_free(w->budget, sizeof(*w->budget));
 }
 
-/* Nanoseconds that the thread has waited for a core; "ran waited slices" is what the kernel says. */
-static uint64_t run_delay(struct budget *g)
+/* Asks the kernel, and returns what has come since it was asked last. schedstat is "ran waited slices". */
+static struct seen see(struct budget *g)
 {
+	struct seen now = g->seen, since;
+	struct rusage usage;
 	char text[80], *second;
 	ssize_t n = g->schedstat < 0 ? -1 : pread(g->schedstat, text, sizeof(text) - 1, 0);
 
 	if (n > 0) {
 		text[n] = '\0';
 		strtoull(text, &second, 10);
-		g->delay_seen = strtoull(second, NULL, 10);
+		now.waited_ns = strtoull(second, NULL, 10);
 	}
-	return g->delay_seen;
+	if (getrusage(RUSAGE_THREAD, &usage) == 0)
+		now.faults = (uint64_t)usage.ru_minflt + (uint64_t)usage.ru_majflt;
+	since = (struct seen){now.waited_ns - g->seen.waited_ns, now.faults - g->seen.faults};
+	g->seen = now;
+	return since;
 }
 
 void budget_start(struct worker *w)
@@ -109,7 +116,7 @@ void budget_start(struct worker *w)
 	if (g->schedstat >= 0)
 		close(g->schedstat);
 	g->schedstat = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
-	run_delay(g);
+	see(g);
 }
 
 void budget_alarm(struct worker *w, uint64_t now)
@@ -122,13 +129,19 @@ void budget_alarm(struct worker *w, uint64_t now)
 	w->watching = true;
 	for (unsigned i = 0; i < RECENT; i++)
 		g->recent[i] = (struct recent){NULL, 0};
-	run_delay(g);
+	see(g);
 }
 
 void budget_turn(struct worker *w, uint64_t now)
 {
-	w->budget->held = false;
-	w->watching = now < w->budget->watch_until;
+	struct budget *g = w->budget;
+
+	g->held = false;
+	w->watching = now < g->watch_until;
+	if (now >= g->see_next) {
+		see(g);
+		g->see_next = now + g->see_every;
+	}
 }
 
 bool budget_holds(const struct worker *w)
@@ -136,25 +149,17 @@ bool budget_holds(const struct worker *w)
 	return w->budget->held;
 }
 
+static const struct allowance *allowance_of(const struct port *port)
+{
+	return port->ops->kernel ? &in_kernel : &in_memory;
+}
+
 uint64_t budget_allowance(const struct port *port, unsigned frames, uint32_t bytes)
 {
-	const struct allowance *a = port->ops->kernel ? &in_kernel : &in_memory;
+	const struct allowance *a = allowance_of(port);
 	uint64_t ns = a->call_ns + (uint64_t)frames * a->frame_ns + (uint64_t)bytes * a->byte_ns;
 
 	return ns * (rte_get_tsc_hz() / 1000000) / 1000;
-}
-
-static struct meter meter_start(struct budget *g, const struct port *port, uint64_t now)
-{
-	struct dues *dues = &g->dues[port->id];
-	struct meter m = {.start = now, .delay = g->delay_seen};
-
-	if (__builtin_expect(!dues->close_looks && dues->source <= m.start && dues->receiver <= m.start, 1))
-		return m; /* reading is a system call; it is given all that was lost since somebody last did */
-	dues->close_looks -= dues->close_looks > 0;
-	m.delay = run_delay(g);
-	m.start = rte_rdtsc();
-	return m;
 }
 
 static void note_recent(struct budget *g, const struct port *port, uint64_t now)
@@ -198,14 +203,19 @@ static bool must_wait(
 	return true;
 }
 
-/* An overrun of `cycles` of the port, without what the scheduler took of it; the next ones are measured well. */
-static uint64_t own_part(struct budget *g, const struct port *port, const struct meter *m, uint64_t cycles)
+/*
+ * What of an overrun of `cycles` is the port's own. What the scheduler took is not. Nor is what no frame can cost:
+ * without a page fault the work on a burst is bounded, and what takes longer is a host that has taken the
+ * (virtual) core away, or a signal that has stopped the process. The kernel tells of neither.
+ */
+static uint64_t own_part(struct budget *g, const struct port *port, uint64_t cycles)
 {
-	uint64_t waited = run_delay(g) - m->delay, lost;
+	const struct seen since = see(g);
+	uint64_t lost = since.waited_ns ? (uint64_t)((double)(since.waited_ns + SWITCH_NS) * g->ns) : 0,
+		 most = (uint64_t)(allowance_of(port)->most_ns * g->ns);
 
-	g->dues[port->id].close_looks = CLOSE_LOOKS;
-	lost = waited ? (uint64_t)((double)(waited + SWITCH_NS) * g->ns) : 0;
-	return cycles > lost ? cycles - lost : 0;
+	cycles = cycles > lost ? cycles - lost : 0;
+	return since.faults || cycles < most ? cycles : most;
 }
 
 /* Puts an overrun of `cycles` on an account. */
@@ -223,27 +233,25 @@ unsigned budget_serve(struct worker *w, struct port *port, uint16_t queue)
 {
 	struct budget *g = w->budget;
 	struct dues *dues = &g->dues[port->id];
-	uint64_t now = rte_rdtsc(), spent, allowed;
-	struct meter m;
+	uint64_t start = rte_rdtsc(), now, spent, allowed;
 	unsigned frames;
 
-	if (must_wait(w, port, dues->source, NULL, now)) {
+	if (must_wait(w, port, dues->source, NULL, start)) {
 		g->held = true;
 		return 0;
 	}
 	g->serving = port;
 	g->elsewhere = 0;
 	g->private = false;
-	m = meter_start(g, port, now);
 	frames = worker_serve(w, port, queue);
 	now = rte_rdtsc();
 	g->serving = NULL;
 	if (frames)
 		note_recent(g, port, now);
-	spent = now - m.start - g->elsewhere;
+	spent = now - start - g->elsewhere;
 	allowed = budget_allowance(port, w->burst.count, w->burst.bytes);
 	if (__builtin_expect(spent > allowed, 0))
-		charge(g, &dues->source, own_part(g, port, &m, spent - allowed), now);
+		charge(g, &dues->source, own_part(g, port, spent - allowed), now);
 	return frames;
 }
 
@@ -285,28 +293,24 @@ static bool source_may_fault(const struct worker *w)
  * What one delivery took too long is the receiver's, unless it may be the source's: while that pays for it as if it were, its
  * payload is copied first, and then it is known.
  */
-static void judge_delivery(
-	struct worker *w, const struct port *port, const struct meter *m, uint64_t over, uint64_t now)
+static void judge_delivery(struct worker *w, const struct port *port, uint64_t over, uint64_t now)
 {
 	struct budget *g = w->budget;
-	uint64_t own = own_part(g, port, m, over);
+	uint64_t own = own_part(g, port, over);
 
 	charge(g, source_may_fault(w) ? &g->dues[g->serving->id].copy_until : &g->dues[port->id].receiver,
 		own, now);
 }
 
-/* From TSC `now` on. */
+/* From TSC `start` on. */
 static uint16_t deliver_timed(
-	struct worker *w, struct port *port, struct frame *const *frames, uint16_t n, uint64_t now)
+	struct worker *w, struct port *port, struct frame *const *frames, uint16_t n, uint64_t start)
 {
 	struct budget *g = w->budget;
-	struct meter m = meter_start(g, port, now);
 	uint16_t done = transmit_now(w, port, frames, n);
-	uint64_t spent, allowed;
+	uint64_t now = rte_rdtsc(), spent = now - start, allowed;
 	uint32_t bytes = 0;
 
-	now = rte_rdtsc();
-	spent = now - m.start;
 	for (unsigned i = 0; i < n; i++)
 		bytes += frames[i]->len;
 	allowed = budget_allowance(port, n, bytes);
@@ -315,7 +319,7 @@ static uint16_t deliver_timed(
 		g->elsewhere += spent < allowed ? spent : allowed;
 	if (__builtin_expect(spent > allowed, 0)) {
 		g->elsewhere += spent - allowed;
-		judge_delivery(w, port, &m, spent - allowed, now);
+		judge_delivery(w, port, spent - allowed, now);
 	}
 	return done;
 }

@@ -14,8 +14,10 @@
  * what was for it is dropped as `budget`. So of 1,000 frames of its neighbours about eight meet an overrun. It does
  * not wait when no other port of the worker has frames: nobody would be helped.
  *
- * An overrun during which the scheduler had taken the core away is shortened by that (/proc/thread-self/schedstat). What cannot be held: how
- * long a single page fault or system call takes is the kernel's to say, and the worker waits for its end.
+ * An overrun during which the scheduler had taken the core away is shortened by that (/proc/thread-self/schedstat).
+ * One without a page fault counts for what a burst can cost at the most, half a millisecond, of a kernel's port
+ * four: a core that a hypervisor takes away, or a process that a signal stops, looks the same. What cannot be held:
+ * how long a single page fault or system call takes is the kernel's to say, and the worker waits for its end.
  *
  * The worker's own, but for the counter of port_stats. The scheme is the leaky bucket as a virtual scheduling algorithm
  * (GCRA, ITU-T I.371): one time for each port at which all its overruns are paid for.

@@ -6,6 +6,7 @@
 #include <rte_cycles.h>
 #include <rte_pause.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "dataplane/budget.h"
@@ -22,7 +23,9 @@ struct end {
 	mac_t mac;
 	const mac_t *peer;
 	bool talks;
-	unsigned rx_us, sleep_us; /* that a look costs */
+	unsigned rx_us;		  /* that a look costs */
+	unsigned stop_us;	  /* for which a look is stopped in the kernel */
+	bool page;		  /* which happens in a page fault */
 	unsigned tx_us;		  /* that a frame to it costs */
 	bool faults;		  /* whoever is first to read its payload burns FAULT_US */
 	unsigned looks, got, own; /* own: frames whose payload lay in the worker's memory */
@@ -44,6 +47,16 @@ static void burn(unsigned us)
 		rte_pause();
 }
 
+/* One page fault. */
+static void fault(void)
+{
+	volatile uint8_t *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	assert_true(page != MAP_FAILED);
+	page[0] = 1;
+	assert_int_equal(munmap((void *)page, 4096), 0);
+}
+
 static int end_open(struct port *port, struct dp_err *err)
 {
 	port->priv = opening;
@@ -63,8 +76,10 @@ static uint16_t end_rx(struct port *port, struct worker *worker, struct burst *b
 		return 0;
 	e->looks++;
 	burn(e->rx_us);
-	if (e->sleep_us)
-		usleep(e->sleep_us);
+	if (e->stop_us)
+		usleep(e->stop_us);
+	if (e->page)
+		fault();
 	f = burst_begin(b);
 	f->hdr_len = (uint16_t)packet_eth(frame_data(f), *e->peer, e->mac, HDR_COPY - 14);
 	f->len = f->hdr_len + TAIL;
@@ -90,10 +105,12 @@ static uint16_t end_tx(struct port *port, struct worker *worker, struct frame *c
 		assert_int_equal(frames[i]->len, HDR_COPY + TAIL);
 		assert_memory_equal(whole + HDR_COPY, from->payload, TAIL);
 		burn(e->tx_us);
-		if (in_scratch(worker, frames[i]->span->ptr))
+		if (in_scratch(worker, frames[i]->span->ptr)) {
 			e->own++;
-		else if (from->faults)
+		} else if (from->faults) {
+			fault();
 			burn(FAULT_US);
+		}
 		e->got++;
 	}
 	return n;
@@ -224,15 +241,28 @@ static void a_source_that_costs_too_much_waits(void **state)
 	assert_int_equal(bad[0].got + bad[1].got, bad[0].looks);
 }
 
-static void sleeping_in_the_kernel_counts_too(void **state)
+static void a_page_fault_that_takes_long_counts_whole(void **state)
 {
 	unsigned n;
 
-	bad[0].sleep_us = 2000;
+	bad[0].stop_us = 9000;
+	bad[0].page = true;
 	n = turns(500);
 	expect_honest_served(n);
-	assert_in_range(bad[0].looks, 2, 40);
+	assert_in_range(bad[0].looks, 1, 4);
 	assert_true(throttled(&bad[0]) > 0);
+}
+
+/* As when a hypervisor takes the core away or SIGSTOP stops the process: each port is looked at as often as others. */
+static void a_stop_that_is_no_page_fault_is_not_the_ports(void **state)
+{
+	unsigned n;
+
+	bad[0].stop_us = 20000;
+	n = turns(200);
+	expect_honest_served(n);
+	assert_int_equal(bad[0].looks, n);
+	assert_int_equal(throttled(&bad[0]), 0);
 }
 
 static void alone_it_does_not_wait(void **state)
@@ -314,7 +344,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 		T(a_source_that_costs_too_much_waits),
-		T(sleeping_in_the_kernel_counts_too),
+		T(a_page_fault_that_takes_long_counts_whole),
+		T(a_stop_that_is_no_page_fault_is_not_the_ports),
 		T(alone_it_does_not_wait),
 		T(a_receiver_that_costs_too_much_gets_nothing),
 		T(a_slow_receiver_alone_with_its_sender_gets_all),
