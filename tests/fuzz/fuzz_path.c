@@ -5,7 +5,6 @@
  *
  * An input is a list of steps; each takes what it needs of the bytes that follow.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "dataplane/exchange.h"
@@ -113,7 +112,10 @@ static void offer(struct path_guest *g, unsigned ring, unsigned head, uint32_t a
 	unsigned n = cut_into(cut, PATH_GPA + at, total, piece);
 	bool packed = g->ring[ring]->packed;
 
-	g->touched = true;
+	path_writable(g, ring * PATH_RING_BYTES, PATH_RING_BYTES);
+	/* tables are of both rings, so that one may come to describe what the other was offered */
+	if (ring || cut->indirect)
+		path_writable(g, at, total);
 	if (cut->indirect) {
 		piece[0] = table_write(g, packed, head, piece, n);
 		n = 1;
@@ -122,6 +124,19 @@ static void offer(struct path_guest *g, unsigned ring, unsigned head, uint32_t a
 		offer_packed(g, ring, head, piece, n);
 	else
 		offer_split(g, ring, head, piece, n);
+}
+
+/* Copies and segments are what takes long: as many frames as do not hold up all other inputs. */
+static unsigned affordable(const struct path_packet *p, unsigned n)
+{
+	struct virtio_net_hdr hdr;
+
+	if (p->len > 9000)
+		return n % 6 + 1;
+	memcpy(&hdr, p->virtio, sizeof(hdr));
+	if (hdr.gso_type && hdr.gso_size < p->len / 4)
+		return n % 8 + 1;
+	return n;
 }
 
 /* A run of frames: the same packet, to one port after the other. */
@@ -135,8 +150,7 @@ static void step_frames(struct path_input *in, unsigned guest)
 	uint8_t hdr_len = g->ring[0]->hdr_len;
 
 	path_packet_read(in, &p, guest);
-	if (p.len > 9000)
-		n = n % 6 + 1; /* copies are what takes long */
+	n = affordable(&p, n);
 	for (unsigned i = 0; i < n; i++, at += stride) {
 		if (spread & 1)
 			path_packet_aim(&p, (spread / 2 + i) % (PATH_GUESTS + PATH_SINKS));
@@ -167,6 +181,8 @@ static void step_poke(struct path_input *in, unsigned guest)
 
 	if (at >= PATH_MEMORY)
 		at %= 2 * PATH_RING_BYTES;
+	if (at < PATH_DATA) /* whatever it makes of rings and tables */
+		path_writable(&path.guest[guest], 0, PATH_MEMORY);
 	for (unsigned i = 0; i < n; i++)
 		bytes[i] = path_u8(in);
 	path_write(&path.guest[guest], at, bytes, n);
@@ -207,15 +223,13 @@ static void step_outside(struct path_input *in)
 	struct port *port = which < PATH_SINKS ? path.sink[which] : path.uplink;
 	uint32_t step = path_u8(in) * 4u;
 	struct burst *b = &path.w->burst;
-	uint8_t *bytes[BURST_MAX];
 	struct path_packet p;
 
 	path_packet_read(in, &p, which < PATH_SINKS ? PATH_GUESTS + which : PATH_GUESTS + PATH_SINKS);
 	b->in = port;
 	b->queue = b->count = b->nspan = 0;
 	b->bytes = 0;
-	if (p.len > 9000)
-		n = n % 4 + 1;
+	n = affordable(&p, n);
 	for (made = 0; made < n; made++) {
 		struct path_packet one = p;
 
@@ -223,9 +237,7 @@ static void step_outside(struct path_input *in)
 			path_packet_aim(&one, (spread / 2 + made) % (PATH_GUESTS + PATH_SINKS));
 		if (port == path.uplink && which % 8)
 			path_packet_wrap(in, &one);
-		bytes[made] = calloc(1, one.len + 1); /* of its own, so that a byte too far is noticed */
-		memcpy(bytes[made], one.bytes, one.headers);
-		outside_take(b, &one, bytes[made], step);
+		outside_take(b, &one, path_lend(made, one.bytes, one.headers, one.len), step);
 	}
 	path.w->port_stats[port->id].rx_packets += b->count;
 	path.w->port_stats[port->id].rx_bytes += b->bytes;
@@ -233,7 +245,7 @@ static void step_outside(struct path_input *in)
 	if (b->count)
 		pipeline_run(path.w, b);
 	while (made--)
-		free(bytes[made]);
+		path_lend_end(made);
 }
 
 static struct port *any_port(uint8_t number)

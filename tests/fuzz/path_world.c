@@ -1,12 +1,13 @@
 #include "tests/fuzz/path_world.h"
 
 #include <linux/virtio_net.h>
+#include <sanitizer/asan_interface.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
-#include "dataplane/conn.h"
+#include "dataplane/conn_table.h"
 #include "dataplane/exchange.h"
 #include "dataplane/fdb.h"
 #include "dataplane/lb.h"
@@ -18,7 +19,17 @@
 struct path_world path;
 
 static const mac_t uplink_mac = {2, 0, 0, 0, 0, 1}, hop_mac = {2, 0, 0, 0, 0, 2};
-static uint8_t whole[FRAME_MAX + HDR_ROOM];
+
+/* Long frames are not copied by who only looks whether they are all there. */
+enum { COPIED = 2048, PAGE = 4096 };
+static uint8_t whole[COPIED];
+
+/* How many inputs lie between two whole checks, of what each input's own does not look at. */
+enum { WHOLE_CHECK = 64 };
+static unsigned resets;
+
+/* What is done for every input alike is nothing that one input has over another. */
+#define ALIKE __attribute__((no_sanitize("coverage")))
 
 static void fail(const char *what)
 {
@@ -39,6 +50,17 @@ static uint16_t sink_rx(struct port *port, struct worker *w, struct burst *b)
 	return 0; /* the target puts frames in itself */
 }
 
+/* Every byte may be read: none is one that ASan knows to be nobody's, no page is missing. */
+static ALIKE void touch(const uint8_t *ptr, uint32_t len)
+{
+	if (__asan_region_is_poisoned((void *)ptr, len))
+		fail("a frame is in memory that is nobody's");
+	for (uint32_t at = 0; at < len; at += PAGE)
+		vhost_read8(ptr + at);
+	if (len)
+		vhost_read8(ptr + len - 1);
+}
+
 /* What is delivered must be whole, of this network, and in a form that the port takes. */
 static void sink_take(const struct port *port, const struct frame *f)
 {
@@ -46,7 +68,7 @@ static void sink_take(const struct port *port, const struct frame *f)
 
 	for (unsigned i = 0; i < f->nspan; i++)
 		len += f->span[i].len;
-	if (len != f->len || len > sizeof(whole))
+	if (len != f->len || len > FRAME_MAX + HDR_ROOM)
 		fail("a frame is not as long as it says");
 	if (!port->is_uplink && f->net != port->net)
 		fail("a frame of another network");
@@ -54,7 +76,10 @@ static void sink_take(const struct port *port, const struct frame *f)
 		fail("a large frame for a port that takes none");
 	if ((f->off.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) && !(atomic_load(&port->offloads) & PORT_CSUM))
 		fail("a partial checksum for a port that takes none");
-	frame_copy(f, whole);
+	if (len <= COPIED)
+		frame_copy(f, whole);
+	for (unsigned i = 0; len > COPIED && i < f->nspan; i++)
+		touch(f->span[i].ptr, f->span[i].len);
 }
 
 static uint16_t sink_tx(struct port *port, struct worker *w, struct frame *const *frames, uint16_t n)
@@ -272,16 +297,45 @@ static bool everybody(void *arg, uint16_t owner)
 	return true;
 }
 
-void path_reset(void)
+/* Whatever an input had a guest's memory hold. */
+static ALIKE void memory_reset(struct path_guest *g)
+{
+	for (unsigned i = 0; i < PATH_BLOCKS; i++) {
+		uint32_t at = i * PATH_BLOCK;
+
+		if (!g->written[i])
+			continue;
+		memset(at < PATH_REGION0 ? g->mem[0] + at : g->mem[1] + at - PATH_REGION0, 0, PATH_BLOCK);
+		g->written[i] = false;
+	}
+}
+
+static ALIKE bool is_zero(const uint8_t *p, size_t n)
+{
+	return !*p && !memcmp(p, p + 1, n - 1);
+}
+
+/* Frames, learned addresses and connections of the input before are gone; the tables count what they hold. */
+static ALIKE void tables_reset(void)
+{
+	struct conn_table *conns = path.dp->lb->conns;
+
+	if (share_used(path.dp->fdb->share, path.net))
+		sweep_all(path.dp, is_dynamic, NULL);
+	if (share_used(conns->share, path.net))
+		conn_expire(conns, path.w->now_s, UINT32_MAX, everybody, NULL);
+	if (share_used(path.dp->fdb->share, path.net) || share_used(conns->share, path.net))
+		fail("a table keeps what was taken out of it");
+	while (exchange_peek(path.w->punt))
+		exchange_pop(path.w->punt);
+}
+
+ALIKE void path_reset(void)
 {
 	for (unsigned i = 0; i < PATH_GUESTS; i++) {
 		struct path_guest *g = &path.guest[i];
 
-		if (g->touched) {
-			memset(g->mem[0], 0, PATH_REGION0);
-			memset(g->mem[1], 0, PATH_REGION1);
-			g->touched = false;
-		}
+		memory_reset(g);
 		ring_reset(g, 0, i % 2, i == 2);
 		ring_reset(g, 1, i % 2, i == 2);
 		atomic_store(&g->dev->queue[0].rarp, 0);
@@ -291,15 +345,42 @@ void path_reset(void)
 		port_reset(path.sink[i], 0);
 	port_reset(path.uplink, PORT_CSUM | PORT_TSO4 | PORT_TSO6 | PORT_USO);
 	path.room = UINT32_MAX;
-	sweep_all(path.dp, is_dynamic, NULL);
-	conn_expire(path.dp->lb->conns, path.w->now_s, UINT32_MAX, everybody, NULL);
-	while (exchange_peek(path.w->punt))
-		exchange_pop(path.w->punt);
+	tables_reset();
+	if (resets++ % WHOLE_CHECK)
+		return;
+	for (unsigned i = 0; i < PATH_GUESTS; i++)
+		if (!is_zero(path.guest[i].mem[0], PATH_REGION0) ||
+			!is_zero(path.guest[i].mem[1], PATH_REGION1))
+			fail("a guest's memory was written to where nothing was offered");
+	if (harness_balance(path.dp, path.net))
+		fail("the books as control reads them do not balance");
 }
 
-void path_check(void)
+static ALIKE uint64_t drops(const uint64_t *drop)
 {
-	if (harness_balance(path.dp, path.net))
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < DROP_COUNT; i++)
+		sum += drop[i];
+	return sum;
+}
+
+/* As harness_balance(), which looks at all ports that there could be. */
+static ALIKE uint64_t balance(void)
+{
+	const struct net_stats *s = &path.w->net_stats[path.net];
+	uint64_t sum = s->rx + s->generated + s->copies - s->tx - s->consumed - drops(s->uplink_drop);
+
+	for (unsigned i = 0; i < PATH_GUESTS; i++)
+		sum -= drops(path.w->port_stats[path.guest[i].port->id].drop);
+	for (unsigned i = 0; i < PATH_SINKS; i++)
+		sum -= drops(path.w->port_stats[path.sink[i]->id].drop);
+	return sum;
+}
+
+ALIKE void path_check(void)
+{
+	if (balance())
 		fail("the books do not balance");
 	for (unsigned i = 0; i < PATH_GUESTS; i++) {
 		const struct vhost_ring *r = path.guest[i].ring[0];
@@ -311,11 +392,19 @@ void path_check(void)
 	}
 }
 
+ALIKE void path_writable(struct path_guest *g, uint32_t at, uint32_t len)
+{
+	uint32_t end = at < PATH_MEMORY && len < PATH_MEMORY - at ? at + len : PATH_MEMORY;
+
+	for (uint32_t block = at / PATH_BLOCK; block * PATH_BLOCK < end; block++)
+		g->written[block] = true;
+}
+
 void path_write(struct path_guest *g, uint32_t at, const void *data, uint32_t len)
 {
 	const uint8_t *from = data;
 
-	g->touched = true;
+	path_writable(g, at, len);
 	for (uint32_t n; len && at < PATH_MEMORY; at += n, from += n, len -= n) {
 		bool second = at >= PATH_REGION0;
 		uint32_t left = second ? PATH_MEMORY - at : PATH_REGION0 - at;
@@ -329,4 +418,40 @@ void path_serve(struct path_guest *g)
 {
 	path.w->turn++; /* the budgets of floods are full again */
 	worker_serve(path.w, g->port, 0);
+}
+
+/* Each with memory before and behind it that nobody may touch. All is zero but what is lent. */
+enum { RED = 64, LENT_BYTES = RED + (FRAME_MAX + 63) / 64 * 64 + RED };
+static struct lent {
+	uint8_t *at;	/* what is lent; ends where the red zone begins */
+	uint32_t count; /* bytes that are not zero */
+} lent[BURST_MAX];
+
+static uint8_t *lent_memory(void)
+{
+	static uint8_t *memory;
+
+	if (memory)
+		return memory;
+	memory = mmap(NULL, (size_t)BURST_MAX * LENT_BYTES, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	for (unsigned i = 1; i <= BURST_MAX; i++)
+		ASAN_POISON_MEMORY_REGION(memory + (size_t)i * LENT_BYTES - RED, RED);
+	return memory;
+}
+
+const uint8_t *path_lend(unsigned i, const void *data, uint32_t n, uint32_t len)
+{
+	uint8_t *end = lent_memory() + (size_t)(i + 1) * LENT_BYTES - RED;
+
+	lent[i] = (struct lent){end - len, n};
+	memcpy(lent[i].at, data, n);
+	ASAN_POISON_MEMORY_REGION(lent[i].at - RED, RED);
+	return lent[i].at;
+}
+
+void path_lend_end(unsigned i)
+{
+	ASAN_UNPOISON_MEMORY_REGION(lent[i].at - RED, RED);
+	memset(lent[i].at, 0, lent[i].count);
 }

@@ -5,6 +5,8 @@
  */
 #pragma once
 
+#include <assert.h>
+
 #include "dataplane/dp.h"
 #include "dataplane/vhost_dev.h"
 #include "dataplane/vhost_packed.h"
@@ -24,8 +26,11 @@ enum {
 	PATH_TABLE_BYTES = 2304,
 	PATH_NTABLE = 8,
 	PATH_DATA = PATH_TABLES + PATH_NTABLE * PATH_TABLE_BYTES,
+	PATH_BLOCK = 1024, /* what is cleared at a time */
+	PATH_BLOCKS = PATH_MEMORY / PATH_BLOCK,
 	PATH_VNI = 77,
 };
+static_assert(PATH_DATA % PATH_BLOCK == 0 && PATH_REGION0 % PATH_BLOCK == 0, "whole blocks");
 
 /* The guest sends by ring 0 and receives by ring 1. */
 struct path_guest {
@@ -34,7 +39,7 @@ struct path_guest {
 	uint8_t *mem[PATH_REGIONS];
 	struct vhost_ring *ring[2];
 	struct vhost_place next[2]; /* packed: where it offers the next chain */
-	bool touched;		    /* its memory is not as it was at first */
+	bool written[PATH_BLOCKS];  /* blocks of its memory that are perhaps not as they were at first */
 };
 
 extern struct path_world {
@@ -56,8 +61,18 @@ void path_reset(void);
 /** Aborts when the books do not balance or a ring is not where it should be. */
 void path_check(void);
 
+/** Bytes [at, at + len) of the guest's memory may be written to from now on. */
+void path_writable(struct path_guest *g, uint32_t at, uint32_t len);
+
 /** Copies into the guest's memory at offset `at`, as far as it reaches. */
 void path_write(struct path_guest *g, uint32_t at, const void *data, uint32_t len);
+
+/**
+ * Memory number `i` (of BURST_MAX) as a source that is no guest has it: a frame of `len` bytes, zeros after its
+ * first `n`, with nothing before and behind it that could be touched unnoticed. Until path_lend_end().
+ */
+const uint8_t *path_lend(unsigned i, const void *data, uint32_t n, uint32_t len);
+void path_lend_end(unsigned i);
 
 /** One burst of the guest through the pipeline. */
 void path_serve(struct path_guest *g);
