@@ -48,12 +48,41 @@ static int set_addresses(
 	return rc;
 }
 
+static bool same_mac(const uint8_t *a, const uint8_t *b)
+{
+	return a && b ? memcmp(a, b, 6) == 0 : a == b;
+}
+
+static bool same_addresses(const struct tap_port *a, const struct tap_port *b)
+{
+	if (a->nips != b->nips || a->prefix != b->prefix || a->gateway != b->gateway)
+		return false;
+	return a->nips == 0 || memcmp(a->ips, b->ips, a->nips * sizeof(a->ips[0])) == 0;
+}
+
+static bool is_as(const struct tap_port *old, const struct tap_port *now)
+{
+	return same_mac(old->mac, now->mac) && old->mtu == now->mtu &&
+	       (!now->configure || same_addresses(old, now));
+}
+
+/* To give an interface the MAC that it has makes the kernel forget its neighbours, so nothing is set that stays. */
+static int set_link(struct netlink *nl, int index, const struct tap_port *old, const struct tap_port *now)
+{
+	struct netlink_link link = {
+		.mac = old && same_mac(old->mac, now->mac) ? NULL : now->mac,
+		.mtu = old && old->mtu == now->mtu ? 0 : now->mtu,
+	};
+
+	return link.mac || link.mtu ? netlink_link_set(nl, index, &link) : 0;
+}
+
 /* Sets up the interface, new (old NULL) or as changed from `old`. */
 static int set_up(struct netlink *nl, int index, const struct tap_port *old, const struct tap_port *now)
 {
-	int rc = netlink_link_set(nl, index, &(struct netlink_link){.mac = now->mac, .mtu = now->mtu});
+	int rc = set_link(nl, index, old, now);
 
-	if (rc < 0 || !now->configure)
+	if (rc < 0 || !now->configure || (old && same_addresses(old, now)))
 		return rc;
 	rc = set_addresses(nl, index, old, now);
 	if (rc == 0)
@@ -101,5 +130,5 @@ int tap_port_open(
 
 int tap_port_change(const struct tap_port *old, const struct tap_port *now, int netns, struct api_err *err)
 {
-	return set_up_in(netns, old, now, err);
+	return is_as(old, now) ? 0 : set_up_in(netns, old, now, err);
 }

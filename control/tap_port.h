@@ -32,5 +32,5 @@ struct tap_port {
 int tap_port_open(
 	const struct tap_port *tap, int netns, int workshop, int fds[TAP_QUEUES_MAX], struct api_err *err);
 
-/** Brings the interface from `old` to `now`: MAC, MTU, addresses. As above. */
+/** Brings the interface from `old` to `now`: MAC, MTU, addresses. What is the same in both is not touched. As above. */
 int tap_port_change(const struct tap_port *old, const struct tap_port *now, int netns, struct api_err *err);
