@@ -334,6 +334,20 @@ int dp_port_del(struct dp *dp, uint16_t id)
 	return 0;
 }
 
+void ports_close(struct dp *dp)
+{
+	dp->priv->closing = true;
+	for (unsigned i = 0; i < MAX_PORTS; i++) {
+		struct port *port = atomic_exchange(&dp->port[i], NULL);
+
+		if (!port)
+			continue;
+		port->ops->close(port);
+		port_free(port);
+	}
+	close_many_now(&dp->priv->at_end);
+}
+
 void port_set_link(struct port *port, bool up)
 {
 	struct dp *dp = port->dp;

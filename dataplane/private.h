@@ -67,8 +67,12 @@ int network_refresh(struct dp *dp, uint16_t id);
 
 /** vtep.c: a port came or went: uplinks are chosen again. */
 void vteps_rebind(struct dp *dp);
+/** Frees all of them, once there are no workers any more. */
+void vteps_close(struct dp *dp);
 
-/** ports.c: on the control loop, tells control of links that changed. */
+/** ports.c: closes all of them, once there are no workers any more; tables go on naming them. */
+void ports_close(struct dp *dp);
+/** On the control loop, tells control of links that changed. */
 void ports_report_links(struct dp *dp);
 
 /** polling.c: gives each worker the published ports' queues that are its own (balance.h). -ENOMEM. */

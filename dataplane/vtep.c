@@ -188,6 +188,12 @@ int dp_vtep_del(struct dp *dp, uint16_t id)
 	return 0;
 }
 
+void vteps_close(struct dp *dp)
+{
+	for (unsigned i = 0; i < MAX_VTEPS; i++)
+		free(atomic_exchange(&dp->vtep[i], NULL));
+}
+
 int dp_vtep_info(struct dp *dp, uint16_t id, struct dp_vtep_info *info)
 {
 	const struct vtep_record *record = id < MAX_VTEPS ? &dp->priv->vtep[id] : NULL;
