@@ -87,6 +87,10 @@ struct api_at {
 };
 typedef bool (*api_part)(struct model *model, const json_t *params, struct api_at *at, json_t *list);
 
+/** The same as text of the result, of any shape, each part appended to `out`. */
+struct evbuffer;
+typedef bool (*api_text)(struct model *model, const json_t *params, struct api_at *at, struct evbuffer *out);
+
 /* A column of the table that sluicectl prints for a list of objects. */
 struct api_column {
 	const char *field; /* of the result objects; NULL ends */
@@ -101,6 +105,7 @@ struct api_method {
 	bool changes;			  /* false: only reads */
 	const struct api_column *columns; /* NULL: printed as key and value */
 	api_part part; /* makes the result, by and by; fn then only checks, and answers an empty list */
+	api_text text; /* or writes it */
 };
 
 /* One table a noun, beside its handlers; methods.c lists them in the order of the documentation. */

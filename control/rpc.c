@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
+#include <event2/event.h>
 #include <event2/listener.h>
 #include <libgen.h>
 #include <stdlib.h>
@@ -11,17 +12,21 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "control/log.h"
 #include "control/methods.h"
 #include "control/model.h"
+#include "control/params.h"
 #include "control/rpc_list.h"
 #include "control/service_watch.h"
 #include "registry/accept.h"
 
 /* Of JSON-RPC itself. */
 enum { PARSE_ERROR = -32700, INVALID_REQUEST = -32600, METHOD_NOT_FOUND = -32601 };
+
+enum { LISTS_US = 1000 };
 
 struct conn {
 	TAILQ_ENTRY(conn) link;
@@ -30,7 +35,10 @@ struct conn {
 	struct service_watch *watch; /* what it has subscribed to */
 	struct rpc_list *list;	     /* the answer under way; further requests wait */
 	struct evbuffer *held;	     /* what is to be sent after it; NULL: nothing yet */
-	bool closing;		     /* when what is to be written is out */
+	json_t *changed;	     /* large services that are to be told of after it: {name: null} */
+	TAILQ_ENTRY(conn) turn;	     /* in rpc.ready */
+	bool ready;
+	bool closing; /* when what is to be written is out */
 };
 
 struct rpc {
@@ -40,7 +48,17 @@ struct rpc {
 	char *path;
 	unsigned count;
 	TAILQ_HEAD(, conn) conns;
+	TAILQ_HEAD(, conn) ready; /* whose list can go on, in their order */
+	struct event *go;
 };
+
+static int64_t now_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
 
 static void conn_free(struct conn *conn)
 {
@@ -48,6 +66,9 @@ static void conn_free(struct conn *conn)
 	conn->rpc->count--;
 	service_watch_close(conn->watch);
 	rpc_list_end(conn->list);
+	json_decref(conn->changed);
+	if (conn->ready)
+		TAILQ_REMOVE(&conn->rpc->ready, conn, turn);
 	if (conn->held)
 		evbuffer_free(conn->held);
 	bufferevent_free(conn->bev);
@@ -97,6 +118,17 @@ static void conn_notify(void *arg, const char *method, json_t *params)
 	conn_send(conn, json_pack("{s:s, s:s, s:o}", "jsonrpc", "2.0", "method", method, "params", params));
 }
 
+/* As above. However often it changes until it can be told, it is told once. */
+static void conn_note_large(void *arg, const char *service)
+{
+	struct conn *conn = arg;
+
+	if (!conn->changed)
+		conn->changed = json_object();
+	json_object_set_new(conn->changed, service, json_null());
+	bufferevent_trigger(conn->bev, EV_WRITE, BEV_TRIG_DEFER_CALLBACKS);
+}
+
 static json_t *answer(const json_t *id)
 {
 	return json_pack("{s:s, s:O}", "jsonrpc", "2.0", "id", id ? id : json_null());
@@ -111,13 +143,15 @@ static void send_error(struct conn *conn, const json_t *id, int code, const char
 }
 
 /* service.watch answers with what there is; its connection then hears of every change. */
+static const struct service_watcher watcher = {conn_notify, conn_note_large};
+
 static int begin_watch(struct conn *conn, const json_t *params, struct api_err *err)
 {
 	const char *name = json_string_value(json_object_get(params, "name"));
 
 	if (conn->watch)
 		return api_fail(err, API_EXISTS, NULL, "this connection watches already");
-	return service_watch_open(conn->rpc->model, name, conn_notify, conn, &conn->watch, err);
+	return service_watch_open(conn->rpc->model, name, &watcher, conn, &conn->watch, err);
 }
 
 static int run(struct conn *conn, const struct api_method *method, const json_t *params, json_t **result,
@@ -152,12 +186,61 @@ static void continue_list(struct conn *conn)
 		bufferevent_trigger(conn->bev, EV_WRITE, BEV_TRIG_DEFER_CALLBACKS);
 }
 
+/* Lists of all connections have LISTS_US of a turn together, one part after the other. */
+static void on_go(evutil_socket_t fd, short what, void *arg)
+{
+	static const struct timeval next_turn;
+	struct rpc *rpc = arg;
+	int64_t end = now_us() + LISTS_US;
+	struct conn *conn;
+
+	while ((conn = TAILQ_FIRST(&rpc->ready)) && now_us() < end) {
+		TAILQ_REMOVE(&rpc->ready, conn, turn);
+		conn->ready = false;
+		continue_list(conn);
+	}
+	if (conn)
+		event_add(rpc->go, &next_turn);
+}
+
+static void list_can_go_on(struct conn *conn)
+{
+	static const struct timeval next_turn;
+
+	if (conn->ready)
+		return;
+	conn->ready = true;
+	TAILQ_INSERT_TAIL(&conn->rpc->ready, conn, turn);
+	if (!event_pending(conn->rpc->go, EV_TIMEOUT, NULL))
+		event_add(conn->rpc->go, &next_turn);
+}
+
+/* Begins to tell of the large service that changed first, unless it is gone, which has been told. */
+static void tell_large(struct conn *conn)
+{
+	void *first = json_object_iter(conn->changed);
+	struct rpc *rpc = conn->rpc;
+	json_t *params;
+
+	if (!first || conn->list || conn->closing)
+		return;
+	params = json_pack("{s:s}", "name", json_object_iter_key(first));
+	json_object_del(conn->changed, json_object_iter_key(first));
+	if (registry_service_find(model_registry(rpc->model), param_str(params, "name")))
+		conn->list = rpc_list_notify(rpc->model, method_find("service.show"), params, SERVICE_CHANGED,
+			bufferevent_get_output(conn->bev));
+	json_decref(params);
+	if (conn->list)
+		bufferevent_disable(conn->bev, EV_READ);
+	bufferevent_trigger(conn->bev, EV_WRITE, BEV_TRIG_DEFER_CALLBACKS);
+}
+
 static void send_result(struct conn *conn, const struct api_method *method, const json_t *params,
 	const json_t *id, json_t *result)
 {
 	json_t *message;
 
-	if (!method->part) {
+	if (!method->part && !method->text) {
 		message = answer(id);
 		json_object_set_new(message, "result", result);
 		conn_send(conn, message);
@@ -251,11 +334,12 @@ static void on_written(struct bufferevent *bev, void *arg)
 		return;
 	}
 	if (conn->list) {
-		continue_list(conn);
+		list_can_go_on(conn);
 		return;
 	}
 	bufferevent_enable(bev, EV_READ);
 	on_read(bev, conn);
+	tell_large(conn);
 }
 
 static void on_event(struct bufferevent *bev, short what, void *arg)
@@ -404,13 +488,17 @@ int rpc_open(
 	if (!rpc)
 		return -ENOMEM;
 	TAILQ_INIT(&rpc->conns);
+	TAILQ_INIT(&rpc->ready);
 	rpc->model = model;
 	rpc->path = strdup(path);
-	rc = rpc->path ? listen_at(base, rpc, err) : -ENOMEM;
+	rpc->go = event_new(base, -1, 0, on_go, rpc);
+	rc = rpc->path && rpc->go ? listen_at(base, rpc, err) : -ENOMEM;
 	if (rc) {
 		accept_unguard(rpc->guard);
 		if (rpc->listener)
 			evconnlistener_free(rpc->listener);
+		if (rpc->go)
+			event_free(rpc->go);
 		free(rpc->path);
 		free(rpc);
 		return rc;
@@ -431,6 +519,7 @@ void rpc_close(struct rpc *rpc)
 	}
 	accept_unguard(rpc->guard);
 	evconnlistener_free(rpc->listener);
+	event_free(rpc->go);
 	unlink(rpc->path);
 	free(rpc->path);
 	free(rpc);

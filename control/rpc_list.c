@@ -12,28 +12,50 @@ struct rpc_list {
 	bool any; /* an element has been written: the next one needs a comma */
 };
 
-static int write_head(const json_t *id, struct evbuffer *out)
+static int write_head(const struct api_method *method, const json_t *id, struct evbuffer *out)
 {
 	char *text = json_dumps(id, JSON_COMPACT | JSON_ENCODE_ANY);
-	int rc = text ? evbuffer_add_printf(out, "{\"jsonrpc\":\"2.0\",\"id\":%s,\"result\":[", text) : -1;
+	int rc = text ? evbuffer_add_printf(out, "{\"jsonrpc\":\"2.0\",\"id\":%s,\"result\":%s", text,
+				method->part ? "[" : "")
+		      : -1;
 
 	free(text);
 	return rc < 0 ? -1 : 0;
 }
 
-struct rpc_list *rpc_list_begin(struct model *model, const struct api_method *method, const json_t *params,
-	const json_t *id, struct evbuffer *out)
+static struct rpc_list *list_new(struct model *model, const struct api_method *method, const json_t *params)
 {
 	struct rpc_list *list = calloc(1, sizeof(*list));
 
 	if (!list)
 		return NULL;
 	*list = (struct rpc_list){.model = model, .method = method, .params = json_deep_copy(params)};
-	if ((params && !list->params) || write_head(id, out) < 0) {
-		rpc_list_end(list);
-		return NULL;
-	}
-	return list;
+	if (!params || list->params)
+		return list;
+	free(list);
+	return NULL;
+}
+
+struct rpc_list *rpc_list_begin(struct model *model, const struct api_method *method, const json_t *params,
+	const json_t *id, struct evbuffer *out)
+{
+	struct rpc_list *list = list_new(model, method, params);
+
+	if (list && write_head(method, id, out) == 0)
+		return list;
+	rpc_list_end(list);
+	return NULL;
+}
+
+struct rpc_list *rpc_list_notify(struct model *model, const struct api_method *method, const json_t *params,
+	const char *name, struct evbuffer *out)
+{
+	struct rpc_list *list = list_new(model, method, params);
+
+	if (list && evbuffer_add_printf(out, "{\"jsonrpc\":\"2.0\",\"method\":\"%s\",\"params\":", name) >= 0)
+		return list;
+	rpc_list_end(list);
+	return NULL;
 }
 
 /* What stands between the brackets of an array. */
@@ -50,7 +72,7 @@ static void write_elements(struct rpc_list *list, const json_t *array, struct ev
 	free(text);
 }
 
-bool rpc_list_next(struct rpc_list *list, struct evbuffer *out)
+static bool write_part(struct rpc_list *list, struct evbuffer *out)
 {
 	json_t *array = json_array();
 	bool more = list->method->part(list->model, list->params, &list->at, array);
@@ -58,7 +80,17 @@ bool rpc_list_next(struct rpc_list *list, struct evbuffer *out)
 	write_elements(list, array, out);
 	json_decref(array);
 	if (!more)
-		evbuffer_add(out, "]}\n", 3);
+		evbuffer_add(out, "]", 1);
+	return more;
+}
+
+bool rpc_list_next(struct rpc_list *list, struct evbuffer *out)
+{
+	bool more = list->method->part ? write_part(list, out)
+				       : list->method->text(list->model, list->params, &list->at, out);
+
+	if (!more)
+		evbuffer_add(out, "}\n", 2);
 	return !more;
 }
 

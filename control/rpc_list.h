@@ -1,5 +1,5 @@
 /*
- * rpc_list.h: answers that are lists too long to make at once (api.h, `part`). They are written part by part,
+ * rpc_list.h: answers that are too long to make at once (api.h, `part` and `text`). They are written part by part,
  * the next one when the client has taken the last; so neither the daemon's other work nor its memory feels
  * how long a list is.
  */
@@ -14,6 +14,10 @@ struct rpc_list;
  * memory. */
 struct rpc_list *rpc_list_begin(struct model *model, const struct api_method *method, const json_t *params,
 	const json_t *id, struct evbuffer *out);
+
+/** The same for a notification called `name`, whose parameters are what `method` would answer; it has `text`. */
+struct rpc_list *rpc_list_notify(struct model *model, const struct api_method *method, const json_t *params,
+	const char *name, struct evbuffer *out);
 
 /** Writes the next part to `out`, maybe nothing. True when that was the last one: then only rpc_list_end. */
 bool rpc_list_next(struct rpc_list *list, struct evbuffer *out);

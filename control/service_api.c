@@ -10,6 +10,7 @@
 #include "control/params.h"
 #include "control/result.h"
 #include "control/service_json.h"
+#include "control/service_text.h"
 
 static const char *const protocols[] = {"tcp", "udp", NULL};
 static const char *const policies[] = {"maglev", NULL};
@@ -93,6 +94,18 @@ static int copy_service(struct model *model, const char *name, struct reg_servic
 	return 0;
 }
 
+/* Without its backends where they are too many to be told in one go. */
+static json_t *result_json(struct model *model, const char *name)
+{
+	json_t *head;
+
+	if (registry_service_size(model->registry, name) <= SERVICE_WHOLE_MAX)
+		return service_json(model, name);
+	head = service_head_json(model, registry_service_find(model->registry, name));
+	json_object_del(head, "backends");
+	return head;
+}
+
 static int service_set(
 	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
 {
@@ -117,7 +130,7 @@ static int service_set(
 		return -1;
 	}
 	model_changed(model, "service.set", source, params);
-	*result = service_json(model, name);
+	*result = result_json(model, name);
 	return 0;
 }
 
@@ -167,14 +180,6 @@ static bool service_list_part(struct model *model, const json_t *params, struct 
 	return !registry_services(model->registry, &at->name, list_service, &listing);
 }
 
-static bool show_service(void *arg, const struct reg_service *service)
-{
-	struct listing *listing = arg;
-
-	json_array_append_new(listing->list, service_json(listing->model, service->name));
-	return true;
-}
-
 static int service_list(
 	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
 {
@@ -182,14 +187,15 @@ static int service_list(
 	return 0;
 }
 
+/* service_text.c writes it. */
 static int service_show(
 	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
 {
 	const char *name = param_str(params, "name");
 
-	*result = service_json(model, name);
-	if (!*result)
+	if (!registry_service_find(model->registry, name))
 		return api_fail(err, API_NOT_FOUND, "name", "no such service \"%s\"", name);
+	*result = json_object();
 	return 0;
 }
 
@@ -198,16 +204,7 @@ static int service_show(
 static int service_watch(
 	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
 {
-	struct listing listing = {model, NULL};
-	const char *name = param_str(params, "name");
-	json_t *one = name ? service_json(model, name) : NULL;
-
-	listing.list = json_array();
-	if (one)
-		json_array_append_new(listing.list, one);
-	else if (!name)
-		registry_service_walk(model->registry, show_service, &listing);
-	*result = listing.list;
+	*result = json_array();
 	return 0;
 }
 
@@ -263,7 +260,9 @@ const struct api_method service_methods[] = {
 	{"service.set", "Change a service; its backends stay", set_fields, service_set, true},
 	{"service.del", "Delete a service with its backends", name_fields, service_del, true},
 	{"service.list", "List services", no_fields, service_list, false, columns, service_list_part},
-	{"service.show", "Show a service with its backends", name_fields, service_show, false},
-	{"service.watch", "Show services now and whenever they change", watch_fields, service_watch, false},
+	{"service.show", "Show a service with its backends", name_fields, service_show, false,
+		.text = service_text_show},
+	{"service.watch", "Show services now and whenever they change", watch_fields, service_watch, false,
+		.text = service_text_watch},
 	{NULL},
 };

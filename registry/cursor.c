@@ -90,6 +90,13 @@ bool registry_services(struct registry *reg, struct reg_cursor *at,
 	return true;
 }
 
+size_t registry_service_size(struct registry *reg, const char *name)
+{
+	const struct service *service = service_find(reg, name);
+
+	return service ? service->backends.count : 0;
+}
+
 void registry_service_healths(struct registry *reg, const char *name, unsigned of[REG_DRAINING + 1])
 {
 	const struct service *service = service_find(reg, name);

@@ -374,6 +374,8 @@ bool registry_instances(struct registry *reg, struct reg_cursor *at,
 	bool (*fn)(void *arg, const char *service, const struct reg_backend *backend), void *arg);
 bool registry_services(struct registry *reg, struct reg_cursor *at,
 	bool (*fn)(void *arg, const struct reg_service *service), void *arg);
+/** How many instances it has, 0 when it is not there. */
+size_t registry_service_size(struct registry *reg, const char *name);
 /** How many backends of the service have each health; all 0 without it. */
 void registry_service_healths(struct registry *reg, const char *service, unsigned of[REG_DRAINING + 1]);
 bool registry_nodes(struct registry *reg, struct reg_cursor *at,

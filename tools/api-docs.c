@@ -41,7 +41,10 @@ static const char head[] =
 	"## Notifications\n\n"
 	"After `service.watch`, the connection gets `service.changed` after each change, with what "
 	"`service.show` answers\n"
-	"as parameters, or `{\"name\": NAME, \"gone\": true}` of a deleted service.\n";
+	"as parameters, or `{\"name\": NAME, \"gone\": true}` of a deleted service. Of a service with more than "
+	"256 backends,\n"
+	"changes that come while the connection is told something are told together; `service.set` answers without "
+	"them.\n";
 
 static void print_fields(const struct api_field *fields, const char *prefix)
 {

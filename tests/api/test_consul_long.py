@@ -11,6 +11,7 @@ import pytest
 
 from rig import wait
 from rig.consul import Waiting
+from rig.daemon import Connection
 
 COUNT = 3000
 WORKS = 64  # lists that are under way at a time
@@ -284,3 +285,75 @@ def test_the_control_socket_tells_long_lists_in_parts(world):
     assert (services["big"]["backends"], services["big"]["passing"]) == (COUNT, COUNT)
     every = daemon.rpc("backend.list")
     assert len(every) == len({(row["service"], row["id"]) for row in every}) == sum(row["backends"] for row in services.values())
+
+
+@pytest.fixture
+def large(world, stack):
+    """A service whose answers are longer than what the kernel holds for a client that does not read, and two connections."""
+    daemon, consul = world
+    change(consul, *(instance(i, "large") for i in range(COUNT)))
+    yield stack.enter_context(Connection(daemon.socket)), stack.enter_context(Connection(daemon.socket)), consul
+    daemon.ctl("service", "del", "large", check=False)
+
+
+def shown(service):
+    return {backend["id"] for backend in service["backends"]}
+
+
+ALL = {f"large{i}" for i in range(COUNT)}
+LAST = f"large{COUNT - 1}"  # in the order of its address, too
+
+
+def test_a_large_service_is_shown_in_parts(large):
+    reader, other, consul = large
+    reader.send(json.dumps({"id": 1, "method": "service.show", "params": {"name": "large"}}) + "\n")
+    assert other.call("status")
+    assert consul.deregister(LAST).status == 200  # the answer has begun, and is not at its end
+    service = reader.receive()["result"]
+    assert shown(service) == ALL - {LAST} and len(service["backends"]) == COUNT - 1
+    assert service["name"] == "large" and service["policy"] == "maglev" and service["source"]
+    assert reader.call("version")["version"]
+
+
+def test_a_large_service_that_goes_while_it_is_shown(large):
+    reader, other, consul = large
+    reader.send(json.dumps({"id": 1, "method": "service.show", "params": {"name": "large"}}) + "\n")
+    assert other.call("status")
+    assert other.call("service.del", {"name": "large"}) is not None
+    assert 0 < len(reader.receive()["result"]["backends"]) < COUNT
+
+
+def test_a_watch_of_a_large_service_is_told_in_parts(large):
+    reader, other, consul = large
+    reader.send(json.dumps({"id": 1, "method": "service.watch", "params": {"name": "large"}}) + "\n")
+    assert other.call("status")
+    for i in range(5):
+        change(consul, instance(0, "large", Address=f"10.9.9.{i + 1}"))
+    assert consul.deregister(LAST).status == 200
+    first, then = reader.receive()["result"], reader.receive()
+    assert [service["name"] for service in first] == ["large"] and LAST not in shown(first[0])
+    assert then["method"] == "service.changed" and shown(then["params"]) == ALL - {LAST}
+    addresses = {backend["id"]: backend["address"] for backend in then["params"]["backends"]}
+    assert addresses["large0"] == "10.9.9.5"  # six changes, told once
+    assert reader.call("version")["version"]
+    other.call("service.del", {"name": "large"})
+    assert reader.receive()["params"]["gone"] is True
+
+
+def test_a_watch_of_all_begins_with_all(world, large):
+    daemon, _ = world
+    reader, other, consul = large
+    services = reader.call("service.watch")
+    assert {"big", "large"} <= {service["name"] for service in services}
+    assert {service["name"]: len(service["backends"]) for service in services}["large"] == COUNT
+    assert len(services) == len(daemon.rpc("service.list"))
+    assert consul.deregister(LAST).status == 200
+    told = reader.receive()
+    assert told["params"]["name"] == "large" and shown(told["params"]) == ALL - {LAST}
+
+
+def test_a_large_service_is_changed_without_telling_all_of_it(large):
+    _, other, _ = large
+    answer = other.call("service.set", {"name": "large", "port": 80, "protocol": "tcp"})
+    assert answer["port"] == 80 and "backends" not in answer
+    assert len(other.call("service.show", {"name": "large"})["backends"]) == COUNT
