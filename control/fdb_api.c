@@ -215,6 +215,16 @@ static bool fdb_list_part(struct model *model, const json_t *params, struct api_
 	return dp_fdb_walk_part(model->dp, &at->n, list_entry, &listing);
 }
 
+/* There is nothing to begin with; moves are told by the connection (rpc.c). */
+static int fdb_watch(
+	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+{
+	if (param_given(params, "network") && !model_need_network(model, params, "network", err))
+		return -1;
+	*result = json_array();
+	return 0;
+}
+
 static const struct api_field add_fields[] = {
 	{"network", API_NAME, "of the entry", .required = true},
 	{"mac", API_MAC, "that is reached", .required = true},
@@ -230,7 +240,7 @@ static const struct api_field del_fields[] = {
 };
 
 static const struct api_field network_fields[] = {
-	{"network", API_NAME, "only its entries"},
+	{"network", API_NAME, "only this one"},
 	{NULL},
 };
 
@@ -248,6 +258,8 @@ const struct api_method fdb_methods[] = {
 	{"fdb.list", "List the MAC table", network_fields, fdb_list, false, columns, fdb_list_part},
 	{"fdb.add", "Add a static entry", add_fields, fdb_add, true},
 	{"fdb.del", "Delete an entry", del_fields, fdb_del, true},
+	{"fdb.watch", "Show MACs that move, or are kept from it, whenever they do", network_fields, fdb_watch,
+		false},
 	{"fdb.flush", "Forget learned entries", network_fields, fdb_flush, true},
 	{NULL},
 };

@@ -38,6 +38,11 @@ struct model_network {
 	struct gateway gateway;
 	uint16_t gateway_port; /* dataplane id, when has_gateway */
 	unsigned nports;       /* of users */
+	struct {
+		int64_t second; /* of the monotonic clock */
+		unsigned count;
+		uint64_t left_out;
+	} moves_told; /* fdb_watch.h */
 };
 
 struct model_port {
@@ -79,6 +84,8 @@ struct model_service {
 	uint16_t net;
 };
 
+struct fdb_watch;
+LIST_HEAD(fdb_watches, fdb_watch);
 TAILQ_HEAD(model_networks, model_network);
 TAILQ_HEAD(model_ports, model_port);
 TAILQ_HEAD(model_vteps, model_vtep);
@@ -97,6 +104,7 @@ struct model {
 	struct model_ports ports; /* uplinks too */
 	struct model_vteps vteps;
 	struct model_fdbs fdbs;
+	struct fdb_watches fdb_watches;
 	struct model_service *services;
 	struct dns *dns; /* told of networks and ports; NULL: none */
 	struct model_network *network_by_id[MODEL_IDS];

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "control/fdb_watch.h"
 #include "control/log.h"
 #include "control/params.h"
 #include "control/result.h"
@@ -56,21 +57,25 @@ static const char *place_text(struct model *model, struct dp_fdb_place place, ch
 
 void port_macs_moved(void *arg, const struct dp_move *move)
 {
+	static const char *const held[] = {[DP_MOVE_HELD] = "moves too often",
+		[DP_MOVE_STICKY] = "is of a sticky port",
+		[DP_MOVE_OWNED] = "is the port's own"};
 	struct model *model = arg;
 	const struct model_network *network = model->network_by_id[move->net];
 	char about[MODEL_NAME + 16], mac[ADDR_MAC_TEXT], from[PLACE_TEXT], to[PLACE_TEXT], more[48] = "";
 
 	if (!network)
 		return;
+	fdb_watch_tell(model, move);
 	snprintf(about, sizeof(about), "MACs of %s", network->name);
 	if (move->left_out)
 		snprintf(more, sizeof(more), " (and %" PRIu64 " moves more)", move->left_out);
 	place_text(model, move->from, from);
 	place_text(model, move->to, to);
 	addr_mac_text(move->mac, mac);
-	if (move->held)
-		log_about(LOG_WARNING, about, "network %s: %s moves too often, stays at %s, was seen at %s%s",
-			network->name, mac, from, to, more);
+	if (move->what != DP_MOVED)
+		log_about(LOG_WARNING, about, "network %s: %s %s, stays at %s, was seen at %s%s",
+			network->name, mac, held[move->what], from, to, more);
 	else
 		log_about(LOG_INFO, about, "network %s: %s moved from %s to %s%s", network->name, mac, from,
 			to, more);

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "control/fdb_watch.h"
 #include "control/log.h"
 #include "control/methods.h"
 #include "control/model.h"
@@ -33,6 +34,7 @@ struct conn {
 	struct rpc *rpc;
 	struct bufferevent *bev;
 	struct service_watch *watch; /* what it has subscribed to */
+	struct fdb_watch *moves;     /* the same */
 	struct rpc_list *list;	     /* the answer under way; further requests wait */
 	struct evbuffer *held;	     /* what is to be sent after it; NULL: nothing yet */
 	json_t *changed;	     /* large services that are to be told of after it: {name: null} */
@@ -65,6 +67,7 @@ static void conn_free(struct conn *conn)
 	TAILQ_REMOVE(&conn->rpc->conns, conn, link);
 	conn->rpc->count--;
 	service_watch_close(conn->watch);
+	fdb_watch_close(conn->moves);
 	rpc_list_end(conn->list);
 	json_decref(conn->changed);
 	if (conn->ready)
@@ -154,6 +157,23 @@ static int begin_watch(struct conn *conn, const json_t *params, struct api_err *
 	return service_watch_open(conn->rpc->model, name, &watcher, conn, &conn->watch, err);
 }
 
+static int begin_moves(struct conn *conn, const json_t *params, struct api_err *err)
+{
+	const char *network = json_string_value(json_object_get(params, "network"));
+
+	if (conn->moves)
+		return api_fail(err, API_EXISTS, NULL, "this connection watches already");
+	return fdb_watch_open(conn->rpc->model, network, conn_notify, conn, &conn->moves, err);
+}
+
+/* 0 also when the method is no watch. */
+static int begin(struct conn *conn, const char *method, const json_t *params, struct api_err *err)
+{
+	if (strcmp(method, WATCH_METHOD) == 0)
+		return begin_watch(conn, params, err);
+	return strcmp(method, FDB_WATCH_METHOD) == 0 ? begin_moves(conn, params, err) : 0;
+}
+
 static int run(struct conn *conn, const struct api_method *method, const json_t *params, json_t **result,
 	struct api_err *err)
 {
@@ -164,7 +184,7 @@ static int run(struct conn *conn, const struct api_method *method, const json_t 
 	why = method->changes ? model_not_kept(conn->rpc->model) : NULL;
 	if (why && json_is_object(*result))
 		json_object_set_new(*result, "not_kept", json_string(why));
-	if (strcmp(method->name, WATCH_METHOD) != 0 || begin_watch(conn, params, err) == 0)
+	if (begin(conn, method->name, params, err) == 0)
 		return 0;
 	json_decref(*result);
 	return -1;

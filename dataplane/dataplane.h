@@ -41,11 +41,18 @@ struct dp_fdb_place {
 };
 
 /* A MAC that was seen elsewhere than where it was. */
+enum dp_move_what {
+	DP_MOVED,
+	DP_MOVE_HELD,	/* it has moved too often (dp_network.mac_moves), and stays at `from` for now */
+	DP_MOVE_STICKY, /* it stays, for `from` lets none go (dp_port.mac_action) */
+	DP_MOVE_OWNED,	/* it stays, for it is the port's own */
+};
+
 struct dp_move {
 	uint16_t net;
 	uint8_t mac[6];
 	struct dp_fdb_place from, to;
-	bool held;	   /* it has moved too often (dp_network.mac_moves), and stays at `from` for now */
+	enum dp_move_what what;
 	uint64_t left_out; /* further moves since the last one told */
 };
 

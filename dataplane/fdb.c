@@ -260,7 +260,7 @@ static enum fdb_learned hold(
 	unsigned moves = moves_so_far(old, seen);
 
 	if (place && atomic_load_explicit(&place->sticky, memory_order_relaxed))
-		return FDB_HELD;
+		return FDB_STICKY;
 	if (!seen->moves || moves < seen->moves)
 		return FDB_MOVED;
 	if (moves > seen->moves)

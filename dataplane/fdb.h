@@ -265,7 +265,8 @@ enum fdb_learned {
 	FDB_LEARNED, /* new */
 	FDB_MOVED,   /* from `was` */
 	FDB_HOLDS,   /* stays at `was`: it has moved as often as it may; told once for each time it begins */
-	FDB_HELD,    /* stays at `was`: the same again, or that place is sticky */
+	FDB_HELD,    /* stays at `was`: the same again */
+	FDB_STICKY,  /* stays at `was`, which lets none go */
 	FDB_PORT_FULL, /* not learned: its port has as many as it may */
 	FDB_NET_FULL,  /* not learned: its network has its share */
 	FDB_FULL,      /* not learned: no slot */

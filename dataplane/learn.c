@@ -72,9 +72,10 @@ static bool is_elsewhere(const struct worker *w, const struct burst *b, const st
 }
 
 /* A MAC came from elsewhere than where it is: tells control, and says whether it went there or stays. */
-static void note_move(struct worker *w, const struct lesson *lesson, uint64_t key, uint64_t was, bool held)
+static void note_move(
+	struct worker *w, const struct lesson *lesson, uint64_t key, uint64_t was, enum dp_move_what what)
 {
-	struct move move = {key, was, lesson->seen.target, lesson->seen.flags, held};
+	struct move move = {key, was, lesson->seen.target, lesson->seen.flags, what};
 
 	moves_note(w, &move);
 }
@@ -109,6 +110,7 @@ static __attribute__((noinline)) void learn_slowly(
 	owner = owner_of_mac(w->dp, lesson->network, key & FDB_MAC);
 	if (owner && ((seen.flags & FDB_VTEP) || owner->id != seen.target)) {
 		stat_add(&stats->mac_moves_held, 1);
+		note_move(w, lesson, key, fdb_untagged(owner->id, 0, seen.now, seen.gen), DP_MOVE_OWNED);
 		return;
 	}
 	seen.own = owner != NULL;
@@ -118,10 +120,14 @@ static __attribute__((noinline)) void learn_slowly(
 		return;
 	case FDB_MOVED:
 		stat_add(&stats->mac_moves, 1);
-		note_move(w, lesson, key, was, false);
+		note_move(w, lesson, key, was, DP_MOVED);
 		return;
 	case FDB_HOLDS:
-		note_move(w, lesson, key, was, true);
+		note_move(w, lesson, key, was, DP_MOVE_HELD);
+		stat_add(&stats->mac_moves_held, 1);
+		return;
+	case FDB_STICKY:
+		note_move(w, lesson, key, was, DP_MOVE_STICKY);
 		stat_add(&stats->mac_moves_held, 1);
 		return;
 	case FDB_HELD:

@@ -33,7 +33,7 @@ static void tell(struct dp *dp, const struct move *move, uint64_t left_out)
 		.net = (uint16_t)(move->key >> 48),
 		.from = place_of(fdb_target(move->was), fdb_flags(move->was)),
 		.to = place_of(move->target, move->flags),
-		.held = move->held,
+		.what = move->what,
 		.left_out = left_out,
 	};
 

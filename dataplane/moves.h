@@ -18,7 +18,7 @@ struct move {
 	uint64_t was; /* the fdb's value before */
 	uint16_t target;
 	uint8_t flags; /* FDB_VTEP: target is a vtep */
-	bool held;     /* it stays where it was */
+	uint8_t what;  /* enum dp_move_what */
 };
 
 /* head is written by the worker, tail by control. */

@@ -41,10 +41,21 @@ static const char head[] =
 	"## Notifications\n\n"
 	"After `service.watch`, the connection gets `service.changed` after each change, with what "
 	"`service.show` answers\n"
-	"as parameters, or `{\"name\": NAME, \"gone\": true}` of a deleted service. Of a service with more than "
+	"as parameters, or `{\"name\": NAME, \"gone\": true}` of a deleted service. Of a service with more "
+	"than "
 	"256 backends,\n"
-	"changes that come while the connection is told something are told together; `service.set` answers without "
-	"them.\n";
+	"changes that come while the connection is told something are told together; `service.set` answers "
+	"without "
+	"them.\n\n"
+	"After `fdb.watch`, the connection gets `fdb.moved` with `network`, `mac`, `what`, `from_port` or "
+	"`from_vtep`,\n"
+	"`to_port` or `to_vtep`, and `left_out`. `what` is `moved`, or why the MAC stays where it was: "
+	"`held` (it "
+	"moved\n"
+	"too often, the network's `mac_moves`), `sticky` (its port's `mac_action`), `owned` (it is its "
+	"port's own). At "
+	"most 10\n"
+	"a second of a network are told; `left_out` says how many were not, before this one.\n";
 
 static void print_fields(const struct api_field *fields, const char *prefix)
 {

@@ -1,11 +1,16 @@
 """Tables that networks and ports share, through the command line while real traffic flows: nobody's share is another's."""
 
+import json
 import socket
+
+import pytest
 
 from rig import traffic, wait
 from rig.consul import Consul
+from rig.daemon import Connection, RpcError, program
 from rig.frames import BROADCAST, Wire, ethernet
 from rig.ports import free_port
+from rig.process import Process
 
 
 def mac(n):
@@ -127,3 +132,90 @@ def test_one_network_s_connections_leave_another_its_own(start_sluiced, containe
         traffic.udp_ask(client, "10.2.0.100", 7000, timeout_s=10)
     assert sluiced.rpc("network.show", name="own")["connections"] >= 51
     assert len(sluiced.rpc("conn.list", service="of-own")) >= 51
+
+
+def told(watch):
+    """What `sluicectl --json fdb watch` has printed, behind the empty list that it begins with."""
+    return [json.loads(line) for line in watch.output().splitlines()[1:]]
+
+
+@pytest.fixture
+def watch(stack):
+    def start(daemon, *words):
+        process = Process([program("sluicectl"), "--socket", daemon.socket, "--json", "fdb", "watch", *words])
+        stack.callback(process.kill)
+        wait.until(lambda: process.output() == "[]\n", "it watches")
+        return process
+
+    return start
+
+
+def seen_at(one, other, source, times):
+    with Wire(one) as here, Wire(other) as there:
+        frame = ethernet(BROADCAST, source, b"here and there")
+        for _ in range(times):
+            here.send(frame)
+            there.send(frame)
+
+
+def test_moves_are_told_to_who_watches(pair, container, watch):
+    sluiced, c1, c2 = pair
+    sluiced.rpc("network.add", name="own", mode="bridge")
+    for name in ("c1", "c2"):
+        sluiced.ctl("port", "set", name, "--security", "off")
+    of_web, of_all, of_own = watch(sluiced, "--network", "web"), watch(sluiced), watch(sluiced, "--network", "own")
+    sluiced.rpc("network.set", name="web", mac_moves=3)
+    seen_at(c1, c2, mac(1), 100)
+    wait.until(lambda: any(row["what"] == "held" for row in told(of_web)), "that it is held is told")
+    rows = told(of_web)
+    assert {row["network"] for row in rows} == {"web"} and {row["mac"] for row in rows} == {mac(1)}
+    assert {"c1", "c2"} == {rows[0]["from_port"], rows[0]["to_port"]} and rows[0]["what"] == "moved"
+    wait.until(lambda: told(of_all) == told(of_web), "who watches all hears the same")
+    assert told(of_own) == []
+
+
+def test_what_a_sticky_port_keeps_is_told(pair, watch):
+    sluiced, c1, c2 = pair
+    for name in ("c1", "c2"):
+        sluiced.ctl("port", "set", name, "--security", "off")
+    sluiced.ctl("port", "set", "c1", "--mac-action", "sticky")
+    listener = watch(sluiced)
+    with Wire(c1) as wire:
+        wire.send(ethernet(BROADCAST, mac(1), b"mine"))
+    wait.until(lambda: mac(1) in entries(sluiced, "web"), "it is learned")
+    with Wire(c2) as wire:
+        wire.send(ethernet(BROADCAST, mac(1), b"no, mine"))
+        wire.send(ethernet(BROADCAST, c1.eth0, b"this one, too"))
+    wait.until(lambda: len(told(listener)) == 2, "both are told")
+    sticky, owned = sorted(told(listener), key=lambda row: row["what"], reverse=True)
+    assert sticky == {"network": "web", "mac": mac(1), "what": "sticky", "from_port": "c1", "to_port": "c2", "left_out": 0}
+    assert owned == {**sticky, "mac": c1.eth0, "what": "owned"}
+    assert entries(sluiced, "web")[mac(1)] == "c1"
+
+
+def test_moves_beyond_a_few_a_second_are_counted(pair, watch):
+    sluiced, c1, c2 = pair
+    for name in ("c1", "c2"):
+        sluiced.ctl("port", "set", name, "--security", "off")
+    listener = watch(sluiced)
+    for i in range(200):
+        seen_at(c1, c2, mac(i), 2)
+    wait.until(lambda: sluiced.rpc("network.show", name="web")["moves"] > 200, "they have moved")
+
+    def left_out():
+        seen_at(c1, c2, mac(1), 1)
+        return sum(row["left_out"] for row in told(listener))
+
+    wait.until(left_out, "it is told how many were left out", interval_s=0.3)
+
+
+def test_what_a_watch_of_moves_refuses(pair):
+    """A second one on its connection, and one of no network."""
+    sluiced, _, _ = pair
+    with Connection(sluiced.socket) as client:
+        with pytest.raises(RpcError, match="network"):
+            client.call("fdb.watch", {"network": "none"})
+        assert client.call("fdb.watch") == []
+        assert "already" in client.request("fdb.watch")["error"]["message"]
+        assert client.call("service.watch") == []
+    assert sluiced.rpc("version")

@@ -89,7 +89,7 @@ static void test_its_own_mac_is_over_no_limit(void **state)
 	fdb_limit_port(fdb, B, 0, true);
 	assert_int_equal(learn(0, 1, A), FDB_LEARNED);
 	assert_int_equal(learn(0, 2, B), FDB_LEARNED);
-	assert_int_equal(learn(0, 2, A), FDB_HELD);
+	assert_int_equal(learn(0, 2, A), FDB_STICKY);
 	assert_int_equal(fdb_learn(fdb, key_of(0, 2), &own, &was), FDB_MOVED);
 	assert_int_equal(fdb_port_macs(fdb, A), 2);
 }
@@ -100,7 +100,7 @@ static void test_what_a_sticky_port_has_stays(void **state)
 	assert_int_equal(learn(0, 1, A), FDB_LEARNED);
 	assert_int_equal(learn(0, 2, A), FDB_LEARNED);
 	assert_int_equal(learn(0, 3, A), FDB_PORT_FULL);
-	assert_int_equal(learn(0, 1, B), FDB_HELD);
+	assert_int_equal(learn(0, 1, B), FDB_STICKY);
 	assert_int_equal(place(key_of(0, 1)), A);
 	fdb_limit_port(fdb, A, 2, false);
 	assert_int_equal(learn(0, 1, B), FDB_MOVED);

@@ -177,7 +177,7 @@ static int run(struct client *client, const json_t *method, json_t *params, int 
 	show(method, result, as_json);
 	warn(method, result);
 	json_decref(result);
-	if (strcmp(name, "service.watch") == 0)
+	if (strcmp(name, "service.watch") == 0 || strcmp(name, "fdb.watch") == 0)
 		return stream(client, as_json);
 	return 0;
 }

@@ -1,0 +1,105 @@
+#include "control/fdb_watch.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "control/objects.h"
+#include "control/result.h"
+
+struct fdb_watch {
+	LIST_ENTRY(fdb_watch) link;
+	char network[MODEL_NAME]; /* "": all */
+	void (*fn)(void *arg, const char *method, json_t *params);
+	void *arg;
+};
+
+int fdb_watch_open(struct model *model, const char *network,
+	void (*fn)(void *arg, const char *method, json_t *params), void *arg, struct fdb_watch **out,
+	struct api_err *err)
+{
+	struct fdb_watch *watch = calloc(1, sizeof(*watch));
+
+	if (!watch)
+		return api_fail(err, API_INTERNAL, NULL, "out of memory");
+	watch->fn = fn;
+	watch->arg = arg;
+	if (network)
+		strncpy(watch->network, network, sizeof(watch->network) - 1);
+	LIST_INSERT_HEAD(&model->fdb_watches, watch, link);
+	*out = watch;
+	return 0;
+}
+
+void fdb_watch_close(struct fdb_watch *watch)
+{
+	if (!watch)
+		return;
+	LIST_REMOVE(watch, link);
+	free(watch);
+}
+
+static bool may_tell(struct model_network *network)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (network->moves_told.second != now.tv_sec) {
+		network->moves_told.second = now.tv_sec;
+		network->moves_told.count = 0;
+	}
+	if (network->moves_told.count++ < FDB_WATCH_RATE)
+		return true;
+	network->moves_told.left_out++;
+	return false;
+}
+
+static void put_place(struct model *model, json_t *object, const char *port_key, const char *vtep_key,
+	struct dp_fdb_place place)
+{
+	const struct model_vtep *vtep = place.vtep == UINT16_MAX ? NULL : model->vtep_by_id[place.vtep];
+	char ip[ADDR_IP4_TEXT];
+
+	if (place.vtep != UINT16_MAX)
+		put_str(object, vtep_key, vtep ? addr_ip4_text(vtep->remote, ip) : NULL);
+	else
+		put_str(object, port_key, model_port_name(model, place.port));
+}
+
+static json_t *move_json(struct model *model, struct model_network *network, const struct dp_move *move)
+{
+	static const char *const what[] = {[DP_MOVED] = "moved",
+		[DP_MOVE_HELD] = "held",
+		[DP_MOVE_STICKY] = "sticky",
+		[DP_MOVE_OWNED] = "owned"};
+	json_t *object = json_object();
+	char mac[ADDR_MAC_TEXT];
+
+	put_str(object, "network", network->name);
+	put_str(object, "mac", addr_mac_text(move->mac, mac));
+	put_str(object, "what", what[move->what]);
+	put_place(model, object, "from_port", "from_vtep", move->from);
+	put_place(model, object, "to_port", "to_vtep", move->to);
+	put_int(object, "left_out", (int64_t)(network->moves_told.left_out + move->left_out));
+	return object;
+}
+
+void fdb_watch_tell(struct model *model, const struct dp_move *move)
+{
+	struct model_network *network = model->network_by_id[move->net];
+	struct fdb_watch *watch;
+	json_t *object;
+
+	if (!network || LIST_EMPTY(&model->fdb_watches))
+		return;
+	if (!may_tell(network)) {
+		network->moves_told.left_out += move->left_out;
+		return;
+	}
+	object = move_json(model, network, move);
+	network->moves_told.left_out = 0;
+	LIST_FOREACH (watch, &model->fdb_watches, link)
+		if (!watch->network[0] || !strcmp(watch->network, network->name))
+			watch->fn(watch->arg, "fdb.moved", json_incref(object));
+	json_decref(object);
+}
