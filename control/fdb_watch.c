@@ -1,5 +1,6 @@
 #include "control/fdb_watch.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -25,7 +26,7 @@ int fdb_watch_open(struct model *model, const char *network,
 	watch->fn = fn;
 	watch->arg = arg;
 	if (network)
-		strncpy(watch->network, network, sizeof(watch->network) - 1);
+		snprintf(watch->network, sizeof(watch->network), "%s", network);
 	LIST_INSERT_HEAD(&model->fdb_watches, watch, link);
 	*out = watch;
 	return 0;

@@ -19,8 +19,9 @@ struct guard_row {
 	const char *off, *mac, *full;
 };
 
-enum { GUARD_ROWS = 72 };
-extern const struct guard_row guard_rows[GUARD_ROWS];
+/** The i-th of them, NULL beyond the last. */
+const struct guard_row *guard_packets_row(unsigned i);
+unsigned guard_packets_rows(void);
 
 size_t guard_packets_own_udp(uint8_t *buf);
 size_t guard_packets_no_ip(uint8_t *buf);
