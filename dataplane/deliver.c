@@ -362,6 +362,18 @@ static void flood_vtep(struct worker *w, struct burst *b, uint16_t id, struct fr
 	}
 }
 
+/* What a copy of `f` costs of the budget: a frame of up to 2 KB one; a large one what its segments do, for a receiver
+ * may want it cut, and each of them summed. */
+static unsigned copy_cost(const struct frame *f)
+{
+	const struct offload *off = &f->off;
+	unsigned cost = 1 + (f->len - 1) / FLOOD_UNIT, segments = 0;
+
+	if (off->gso_type != VIRTIO_NET_HDR_GSO_NONE && off->gso_size && f->len > off->hdr_len)
+		segments = 1 + (f->len - off->hdr_len - 1u) / off->gso_size;
+	return segments > cost ? segments : cost;
+}
+
 /*
  * Spends the ingress port's budget for this turn on n frames to one more receiver; what it does not cover is
  * dropped. By ingress port, so that one guest's broadcasts never cost another guest's.
@@ -373,8 +385,13 @@ static unsigned spend(struct worker *w, struct burst *b, struct frame **frames, 
 
 	if (budget->turn != w->turn)
 		*budget = (struct flood_budget){w->turn, FLOOD_BUDGET};
-	covered = n < budget->left ? n : budget->left;
-	budget->left -= covered;
+	for (covered = 0; covered < n; covered++) {
+		unsigned cost = copy_cost(frames[covered]);
+
+		if (cost > budget->left)
+			break;
+		budget->left -= cost;
+	}
 	for (unsigned i = covered; i < n; i++)
 		port_drop(w, b->in, frames[i]->net, DROP_FLOOD_BUDGET);
 	return covered;

@@ -19,7 +19,8 @@ enum {
 	MAX_VTEPS = 4096,
 	MAX_BACKENDS = 16384,
 	MAX_WORKERS = 64,
-	FLOOD_BUDGET = 2048,		/* flood copies of the frames of one port in one turn of a worker */
+	FLOOD_BUDGET = 2048, /* flood copies of the frames of one port in one turn of a worker */
+	FLOOD_UNIT = 2048,   /* bytes of a frame that count as one copy; of a large one a segment does */
 	SCRATCH_BYTES = 16 * 66 * 1024, /* read buffers for one turn of a port without buffers of its own */
 };
 
