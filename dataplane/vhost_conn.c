@@ -8,7 +8,11 @@
 
 #include "dataplane/dp.h"
 
-enum { MESSAGES_A_TURN = 64 }; /* then the loop's other clients have a turn */
+/*
+ * Then the loop's other clients have a turn. A message that had a ring begin to run ends one: a grace period came before
+ * it, and the ring was walked.
+ */
+enum { MESSAGES_A_TURN = 64 };
 
 static void close_fds(struct vhost_conn *conn)
 {
@@ -179,9 +183,10 @@ static void end_for(struct vhost_conn *conn, int rc)
 static void on_readable(void *arg, unsigned events)
 {
 	struct vhost_conn *conn = arg;
+	const unsigned published = conn->dev->published;
 	int rc = 1;
 
-	for (unsigned i = 0; i < MESSAGES_A_TURN && rc > 0; i++)
+	for (unsigned i = 0; i < MESSAGES_A_TURN && rc > 0 && conn->dev->published == published; i++)
 		rc = serve(conn);
 	if (rc < 0)
 		end_for(conn, rc);

@@ -238,6 +238,7 @@ static int publish(struct vhost_dev *dev, unsigned i)
 		return rc;
 	}
 	v->ring = r;
+	dev->published++;
 	atomic_store_explicit(published(dev, i), r, memory_order_release);
 	/* who ran it before may have died between giving chains back and saying so */
 	vhost_notify(dev->port->dp->notifier, r->call);

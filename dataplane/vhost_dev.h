@@ -56,6 +56,7 @@ struct vhost_dev {
 	int request_fd; /* the front-end's, for requests of ours; we have none, but it may not be closed; -1:
 			   none */
 	uint16_t nvring;
+	unsigned published; /* how often a ring has begun to run */
 	struct vhost_vring vring[VHOST_RINGS];
 	struct vhost_mem mem;
 	struct vhost_inflight inflight;

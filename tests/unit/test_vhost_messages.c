@@ -250,6 +250,33 @@ static void answer_nobody_reads(void **state)
 	guest_shut(&other);
 }
 
+/* To have rings run costs more than other messages do, so whoever asks for it without end waits between. */
+static void rings_published_in_a_loop(void **state)
+{
+	struct {
+		struct vhost_header header;
+		struct vhost_wire_state state;
+	} __attribute__((packed)) message[4];
+	struct guest g;
+
+	guest_boot(&g, 0);
+	for (unsigned i = 0; i < 4; i++) { /* off, on, off, on */
+		message[i].header = (struct vhost_header){
+			VHOST_SET_VRING_ENABLE, VHOST_VERSION, sizeof(message[i].state)};
+		message[i].state = (struct vhost_wire_state){.index = 1, .num = i & 1};
+	}
+	assert_int_equal(say_bytes(g.fd, message, 3 * sizeof(message[0]), NULL, 0), 3 * sizeof(message[0]));
+	world_turns(1);
+	assert_true(world_up(0)); /* off and on */
+	world_turns(1);
+	assert_false(world_up(0)); /* the third had to wait */
+	assert_int_equal(say_bytes(g.fd, &message[3], sizeof(message[3]), NULL, 0), sizeof(message[3]));
+	world_turns(1);
+	assert_true(world_up(0));
+	guest_expect_alive(&g, 0);
+	guest_shut(&g);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -261,6 +288,7 @@ int main(void)
 		T(too_many_fds_in_pieces),
 		T(disconnect_half_way),
 		T(answer_nobody_reads),
+		T(rings_published_in_a_loop),
 	};
 
 	return cmocka_run_group_tests(tests, world_make_dir, world_remove_dir);
