@@ -449,12 +449,13 @@ static int clear_path(const struct sockaddr_un *address, struct api_err *err)
 
 int rpc_check(const char *path, struct api_err *err)
 {
-	char *copy = strdup(path), *dir = copy ? dirname(copy) : NULL;
+	char *copy = strdup(path), *dir;
 	struct stat file;
 	int rc = 0;
 
-	if (!dir)
+	if (!copy)
 		return api_fail(err, API_INTERNAL, NULL, "out of memory");
+	dir = dirname(copy);
 	if (strlen(path) >= sizeof(((struct sockaddr_un *)0)->sun_path))
 		rc = api_fail(err, API_INVALID, "control.socket", "longer than %zu bytes",
 			sizeof(((struct sockaddr_un *)0)->sun_path) - 1);
