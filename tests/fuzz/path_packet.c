@@ -85,6 +85,15 @@ static uint8_t put_extension(struct path_input *in, struct path_packet *p, uint8
 	return kinds[path_u8(in) % 4];
 }
 
+/* The address that a machine with this MAC gives itself. */
+static void link_local(uint8_t ip[16], const uint8_t mac[6])
+{
+	const uint8_t own[16] = {
+		0xfe, 0x80, 0, 0, 0, 0, 0, 0, mac[0] ^ 2, mac[1], mac[2], 0xff, 0xfe, mac[3], mac[4], mac[5]};
+
+	memcpy(ip, own, sizeof(own));
+}
+
 static void put_ip6(
 	struct path_input *in, struct path_packet *p, uint8_t how, uint8_t proto, uint32_t payload)
 {
@@ -101,6 +110,19 @@ static void put_ip6(
 	ip[8] = ip[24] = (how & FRAGMENT) ? path_u8(in) : 0xfd;
 	ip[23] = 5;
 	ip[39] = 6;
+	if (ip[8] == 0xfe)
+		link_local(ip + 8, p->bytes + 6);
+}
+
+/* Neighbour discovery: the target, and an option or two. */
+static void put_nd(struct path_input *in, struct path_packet *p, uint8_t *icmp)
+{
+	uint8_t what = path_u8(in), *rest = put(p, 16 + what / 16);
+
+	icmp[0] = (uint8_t)(130 + what % 16); /* router solicitation is 133, redirect 137 */
+	link_local(rest, p->bytes + 6);
+	for (unsigned i = 16; i < 16u + what / 16; i++)
+		rest[i] = path_u8(in);
 }
 
 static void put_l4(struct path_input *in, struct path_packet *p, uint8_t proto, uint32_t payload)
@@ -112,6 +134,8 @@ static void put_l4(struct path_input *in, struct path_packet *p, uint8_t proto, 
 	store16(l4 + 2, port[choice / 7 % 7]);
 	if (proto == IPPROTO_UDP)
 		store16(l4 + 4, (uint16_t)(8 + payload));
+	if (proto == IPPROTO_ICMPV6)
+		put_nd(in, p, l4);
 	if (proto != IPPROTO_TCP)
 		return;
 	put(p, 12);

@@ -139,6 +139,7 @@ static void add_guest(unsigned i)
 	static const uint32_t size[] = {PATH_REGION0, PATH_REGION1};
 	uint64_t gpa = PATH_GPA;
 
+	spec.security = i == 3 ? DP_SECURITY_FULL : DP_SECURITY_OFF;
 	g->dev = aligned_alloc(64, (sizeof(*g->dev) + 63) / 64 * 64);
 	memset(g->dev, 0, sizeof(*g->dev));
 	for (unsigned r = 0; r < PATH_REGIONS; r++) {

@@ -46,8 +46,9 @@ extern struct path_world {
 	struct dp *dp;
 	struct worker *w;
 	uint16_t net;
-	struct path_guest guest[PATH_GUESTS]; /* split, packed, split without anything negotiated, packed */
-	struct port *sink[PATH_SINKS];	      /* the last one is the gateway's */
+	struct path_guest
+		guest[PATH_GUESTS]; /* split, packed, split without anything negotiated, packed and guarded */
+	struct port *sink[PATH_SINKS]; /* the last one is the gateway's */
 	struct port *uplink;
 	uint32_t room; /* frames that sinks and uplink take until they are full */
 } path;
