@@ -270,7 +270,7 @@ static void eth_complete(struct port *port, struct worker *w, struct burst *b)
 
 	rte_pktmbuf_free_bulk(eth->held, eth->nlent);
 	eth->nheld -= eth->nlent;
-	memmove(eth->held, eth->held + eth->nlent, eth->nheld * sizeof(eth->held[0]));
+	memmove(eth->held, eth->held + eth->nlent, eth->nheld * sizeof(struct rte_mbuf *));
 	eth->nlent = 0;
 }
 
