@@ -22,11 +22,12 @@ def wait_ping(ns, address):
     wait.until(lambda: ping(ns, address, 1, check=False), f"{address} answers {ns.name}", interval_s=0.1)
 
 
-def iperf3(server, client, address, seconds=1, udp=False, reverse=False, rate="50M", length=None):
-    """A bulk transfer; returns iperf3's "end" object. TCP succeeds only when checksums are right."""
+def iperf3(server, client, address, seconds=1, udp=False, reverse=False, rate="50M", length=None, amount=None):
+    """A bulk transfer, of `amount` bytes if given; returns iperf3's "end" object. TCP succeeds only when checksums are right."""
     process = server.start("iperf3", "-s", "-1", "-p", "5201")
     wait.until(lambda: listens(server, 5201), "iperf3 server listens")
-    command = ["iperf3", "-c", address, "-p", "5201", "-t", str(seconds), "--json", "--connect-timeout", "5000"]
+    command = ["iperf3", "-c", address, "-p", "5201", "--json", "--connect-timeout", "5000"]
+    command += ["-n", str(amount)] if amount else ["-t", str(seconds)]
     command += ["-u", "-b", rate] if udp else []
     command += ["-R"] if reverse else []
     command += ["-l", str(length)] if length else []
@@ -37,9 +38,10 @@ def iperf3(server, client, address, seconds=1, udp=False, reverse=False, rate="5
     return result["end"]
 
 
-def tcp_bytes(server, client, address, seconds=1, reverse=False):
-    """Bytes that a bulk TCP transfer delivered."""
-    return iperf3(server, client, address, seconds, reverse=reverse)["sum_received"]["bytes"]
+def tcp_bytes(server, client, address, seconds=None, reverse=False):
+    """Bytes that a bulk TCP transfer delivered: in so many seconds, or of 8 MiB however long they take."""
+    amount = None if seconds else 8 << 20
+    return iperf3(server, client, address, seconds, reverse=reverse, amount=amount)["sum_received"]["bytes"]
 
 
 def listens(ns, port):
