@@ -280,7 +280,7 @@ static int make_objects(struct daemon *d)
 	if (serve_open(d->base, d->model, json_object_get(d->config, "control"), d->options.state, &d->serve,
 		    &why) < 0)
 		return start_failed(NULL, &why);
-	return 0;
+	return ending_asked() ? -1 : 0; /* perhaps before all was restored: nobody is to be told the rest */
 }
 
 static int start(struct daemon *d)

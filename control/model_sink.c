@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "control/ending.h"
 #include "control/log.h"
 #include "control/netlink.h"
 #include "control/netns.h"
@@ -243,6 +244,11 @@ static void set_kept(void *ctx, const char *file, const char *why)
 	not_kept_set(&model->not_kept, file, why);
 }
 
+static bool is_ending(void *ctx)
+{
+	return ending_asked();
+}
+
 struct registry_sink model_sink(struct model *model)
 {
 	return (struct registry_sink){
@@ -253,6 +259,7 @@ struct registry_sink model_sink(struct model *model)
 		.reaches = reaches,
 		.port_state = port_state,
 		.log = write_log,
+		.ending = is_ending,
 		.traffic = traffic,
 		.home = home,
 		.is_own = is_own,

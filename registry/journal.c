@@ -364,10 +364,12 @@ void journal_forget(struct journal *journal, void *arg)
 void journal_restore(
 	struct journal *journal, void (*restore)(void *arg, const char *key, const char *value), void *arg)
 {
+	const struct registry_sink *sink = &journal->reg->sink;
 	struct record *record;
 
 	registry_batch_begin(journal->reg);
-	for (record = journal->records; record; record = journal->next) {
+	for (record = journal->records; record && !(sink->ending && sink->ending(sink->ctx));
+		record = journal->next) {
 		char *value = strdup(record->value), *key = strdup(record->key);
 
 		journal->next = record->hh.next;

@@ -24,7 +24,10 @@ struct journal;
  */
 int journal_open(struct event_base *base, const char *path, struct registry *reg, struct journal **out,
 	struct reg_err *err);
-/** Calls restore for each key, in the order in which they were first put, as one commit. It may put. */
+/**
+ * Calls restore for each key, in the order in which they were first put, as one commit. It may put. Breaks off when
+ * the process is to end; what was not restored stays in the file.
+ */
 void journal_restore(
 	struct journal *journal, void (*restore)(void *arg, const char *key, const char *value), void *arg);
 /** Writes what is due. NULL is allowed. */

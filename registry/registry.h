@@ -215,6 +215,8 @@ struct registry_sink {
 	/** Changes are no longer kept in this file of the state directory, and why; NULL: all of them are again.
 	 * May be NULL. */
 	void (*kept)(void *ctx, const char *file, const char *why);
+	/** Is the process to end? Then what takes long is not begun, or broken off. May be NULL: never. */
+	bool (*ending)(void *ctx);
 };
 
 /** Turns and time-outs of checks are exact to a millisecond. `sink` is copied. Errors: -ENOMEM, -EMFILE. */

@@ -52,3 +52,24 @@ def test_told_to_end_at_any_moment_of_the_start(netns, start_sluiced, requires, 
         daemon.process = None
         daemon.start()
         assert len(daemon.rpc("port.list")) == 60
+
+
+def test_told_to_end_while_registrations_are_read(start_consul):
+    """What had not been read yet is there the next time; nothing of the file is lost."""
+    daemon, consul = start_consul()
+    for i in range(2000):
+        consul.put("agent/service/register", {"Name": f"s{i % 20}", "ID": f"i{i}", "Port": 80})
+    daemon.stop()
+    store = daemon.state / "registry.log"
+    assert store.read_text().count("service/") >= 2000
+    took = start_time(daemon)
+    daemon.stop()
+    for moment in range(MOMENTS):
+        daemon.process = Process(daemon.argv())
+        time.sleep(took * moment / MOMENTS)
+        daemon.process.send_signal(signal.SIGTERM)
+        assert daemon.process.wait(wait.PATIENCE_S) in (0, -signal.SIGTERM), daemon.log()
+        assert "error" not in daemon.log()
+    daemon.process = None
+    daemon.start()
+    assert sum(len(consul.get(f"health/service/s{i}").json) for i in range(20)) == 2000
