@@ -26,7 +26,7 @@
 
 #include <stdint.h>
 
-#include "dataplane/burst.h"
+#include "dataplane/frame/burst.h"
 #include "dataplane/worker.h"
 
 enum {

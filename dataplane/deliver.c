@@ -11,9 +11,9 @@
 #include <stdlib.h>
 
 #include "dataplane/dp.h"
+#include "dataplane/frame/offload.h"
+#include "dataplane/frame/parse.h"
 #include "dataplane/guard.h"
-#include "dataplane/offload.h"
-#include "dataplane/parse.h"
 #include "dataplane/pipeline.h"
 #include "dataplane/rate.h"
 #include "dataplane/too_big.h"

@@ -10,8 +10,8 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#include "dataplane/burst.h"
 #include "dataplane/dataplane.h"
+#include "dataplane/frame/burst.h"
 #include "dataplane/network.h"
 #include "dataplane/port.h"
 #include "dataplane/worker.h"

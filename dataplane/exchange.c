@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "dataplane/dp.h"
-#include "dataplane/parse.h"
+#include "dataplane/frame/parse.h"
 #include "dataplane/pipeline.h"
 #include "dataplane/private.h"
 

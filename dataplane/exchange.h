@@ -9,7 +9,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#include "dataplane/burst.h"
+#include "dataplane/frame/burst.h"
 #include "dataplane/port.h"
 
 enum { EXCHANGE_SLOTS = 256, EXCHANGE_BYTES = HDR_MAX };

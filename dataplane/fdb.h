@@ -26,7 +26,7 @@
 #include <string.h>
 #include <x86intrin.h>
 
-#include "dataplane/burst.h"
+#include "dataplane/frame/burst.h"
 #include "dataplane/share.h"
 
 enum { FDB_WAYS = 4 };

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "dataplane/fdb.h"
-#include "dataplane/parse.h"
+#include "dataplane/frame/parse.h"
 #include "dataplane/private.h"
 
 enum { PART_BUCKETS = 512 }; /* of a walk in parts: at most four times as many entries */

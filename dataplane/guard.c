@@ -3,10 +3,10 @@
 #include <stdlib.h>
 
 #include "dataplane/dp.h"
-#include "dataplane/headers.h"
+#include "dataplane/frame/headers.h"
+#include "dataplane/frame/reply.h"
 #include "dataplane/owner.h"
 #include "dataplane/pipeline.h"
-#include "dataplane/reply.h"
 #include "dataplane/service.h"
 
 enum { ETHERTYPE_RARP = 0x8035, ROUTER_ADVERT = 134, TCP6 = IPPROTO_TCP };

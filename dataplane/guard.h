@@ -21,10 +21,10 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "dataplane/burst.h"
 #include "dataplane/dataplane.h"
 #include "dataplane/fdb.h"
-#include "dataplane/parse.h"
+#include "dataplane/frame/burst.h"
+#include "dataplane/frame/parse.h"
 #include "dataplane/port.h"
 
 struct guard {

@@ -5,9 +5,9 @@
  */
 #include <netinet/icmp6.h>
 
+#include "dataplane/frame/headers.h"
+#include "dataplane/frame/reply.h"
 #include "dataplane/guard.h"
-#include "dataplane/headers.h"
-#include "dataplane/reply.h"
 #include "dataplane/stats.h"
 
 enum {

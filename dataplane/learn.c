@@ -1,9 +1,9 @@
 #include "dataplane/dp.h"
 #include "dataplane/fdb.h"
+#include "dataplane/frame/parse.h"
 #include "dataplane/guard.h"
 #include "dataplane/moves.h"
 #include "dataplane/owner.h"
-#include "dataplane/parse.h"
 #include "dataplane/pipeline.h"
 
 /* The router MAC as the low bits of a key. */

@@ -6,9 +6,9 @@
  */
 #include "dataplane/dp.h"
 #include "dataplane/exchange.h"
-#include "dataplane/parse.h"
+#include "dataplane/frame/parse.h"
+#include "dataplane/frame/reply.h"
 #include "dataplane/pipeline.h"
-#include "dataplane/reply.h"
 #include "dataplane/service.h"
 
 static bool is_ours(const struct network *net, const struct lb_view *lb, uint32_t ip)

@@ -1,7 +1,7 @@
 #include "dataplane/dp.h"
 #include "dataplane/fdb.h"
+#include "dataplane/frame/parse.h"
 #include "dataplane/guard.h"
-#include "dataplane/parse.h"
 #include "dataplane/pipeline.h"
 
 /* Point to point: whoever is at the other end. */

@@ -7,9 +7,9 @@
 #include <sys/random.h>
 
 #include "dataplane/exchange.h"
-#include "dataplane/parse.h"
+#include "dataplane/frame/parse.h"
+#include "dataplane/frame/reply.h"
 #include "dataplane/private.h"
-#include "dataplane/reply.h"
 #include "dataplane/siphash.h"
 
 enum {

@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "dataplane/burst.h"
+#include "dataplane/frame/burst.h"
 #include "dataplane/worker.h"
 
 struct stage {

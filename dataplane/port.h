@@ -12,8 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "dataplane/burst.h"
 #include "dataplane/dataplane.h"
+#include "dataplane/frame/burst.h"
 
 struct port_rates;
 struct guard;

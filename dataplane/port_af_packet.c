@@ -21,8 +21,8 @@
 #include <unistd.h>
 
 #include "dataplane/dp.h"
-#include "dataplane/offload.h"
-#include "dataplane/parse.h"
+#include "dataplane/frame/offload.h"
+#include "dataplane/frame/parse.h"
 #include "dataplane/vnet.h"
 #include "dataplane/worker.h"
 

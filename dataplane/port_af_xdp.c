@@ -25,10 +25,10 @@
 #include <xdp/xsk.h>
 
 #include "dataplane/dp.h"
-#include "dataplane/offload.h"
-#include "dataplane/parse.h"
+#include "dataplane/frame/offload.h"
+#include "dataplane/frame/parse.h"
+#include "dataplane/frame/reply.h"
 #include "dataplane/private.h"
-#include "dataplane/reply.h"
 #include "dataplane/worker.h"
 #include "dataplane/xdp_prog.h"
 

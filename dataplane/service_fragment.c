@@ -1,8 +1,8 @@
 #include "dataplane/service_fragment.h"
 
 #include "dataplane/dp.h"
+#include "dataplane/frame/parse.h"
 #include "dataplane/lb.h"
-#include "dataplane/parse.h"
 
 enum {
 	IP_OFFSET = 0x1fff,

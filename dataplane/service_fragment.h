@@ -7,7 +7,7 @@
 
 #include <stdbool.h>
 
-#include "dataplane/burst.h"
+#include "dataplane/frame/burst.h"
 
 struct worker;
 

@@ -1,9 +1,9 @@
 #include "dataplane/service_icmp.h"
 
 #include "dataplane/dp.h"
-#include "dataplane/icmp_error.h"
+#include "dataplane/frame/icmp_error.h"
+#include "dataplane/frame/parse.h"
 #include "dataplane/lb.h"
-#include "dataplane/parse.h"
 
 /*
  * The connection that the error is about. What is quoted went the other way than the packets by which side `dir` is

@@ -5,7 +5,7 @@
  */
 #pragma once
 
-#include "dataplane/burst.h"
+#include "dataplane/frame/burst.h"
 
 struct worker;
 

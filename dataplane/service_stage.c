@@ -16,9 +16,9 @@
 
 #include "dataplane/dp.h"
 #include "dataplane/fdb.h"
+#include "dataplane/frame/nat.h"
+#include "dataplane/frame/parse.h"
 #include "dataplane/lb.h"
-#include "dataplane/nat.h"
-#include "dataplane/parse.h"
 #include "dataplane/service.h"
 #include "dataplane/service_fragment.h"
 #include "dataplane/service_icmp.h"

@@ -3,11 +3,11 @@
 #include <linux/virtio_net.h>
 #include <rte_cycles.h>
 
-#include "dataplane/csum.h"
 #include "dataplane/dp.h"
-#include "dataplane/nat.h"
-#include "dataplane/offload.h"
-#include "dataplane/parse.h"
+#include "dataplane/frame/csum.h"
+#include "dataplane/frame/nat.h"
+#include "dataplane/frame/offload.h"
+#include "dataplane/frame/parse.h"
 
 enum {
 	ANSWERS_SECOND = 1000, /* a port's, so that one guest does not use up what others need */

@@ -4,8 +4,8 @@
 
 #include "dataplane/budget.h"
 #include "dataplane/dp.h"
-#include "dataplane/offload.h"
-#include "dataplane/train.h"
+#include "dataplane/frame/offload.h"
+#include "dataplane/frame/train.h"
 #include "dataplane/vxlan.h"
 
 bool transmit_wants_segments(const struct frame *f, uint32_t offloads)

@@ -8,11 +8,11 @@
 #include "dataplane/dp.h"
 #include "dataplane/exchange.h"
 #include "dataplane/fdb.h"
-#include "dataplane/offload.h"
-#include "dataplane/parse.h"
+#include "dataplane/frame/offload.h"
+#include "dataplane/frame/parse.h"
+#include "dataplane/frame/reply.h"
+#include "dataplane/frame/sctp.h"
 #include "dataplane/pipeline.h"
-#include "dataplane/reply.h"
-#include "dataplane/sctp.h"
 #include "dataplane/vxlan.h"
 
 static void underlay_arp(struct worker *w, struct burst *b, struct frame *f)

@@ -1,6 +1,6 @@
 #include "dataplane/vhost_frame.h"
 
-#include "dataplane/offload.h"
+#include "dataplane/frame/offload.h"
 
 bool vhost_take_offload(const struct vhost_ring *r, struct frame *f, const uint8_t *hdr)
 {

@@ -1,8 +1,8 @@
 #include "dataplane/vnet.h"
 
-#include "dataplane/offload.h"
-#include "dataplane/parse.h"
-#include "dataplane/sctp.h"
+#include "dataplane/frame/offload.h"
+#include "dataplane/frame/parse.h"
+#include "dataplane/frame/sctp.h"
 
 /* On an uplink: does the request stay inside the frame? */
 static bool within(struct frame *f)

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "dataplane/dp.h"
-#include "dataplane/parse.h"
+#include "dataplane/frame/parse.h"
 #include "dataplane/rcu.h"
 
 enum { OUTER_IP = 14, OUTER_UDP = 34, OUTER_VXLAN = 42 };

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "dataplane/burst.h"
+#include "dataplane/frame/burst.h"
 
 enum {
 	VXLAN_OUTER = 14 + 20 + 8 + 8, /* Ethernet, IPv4, UDP, VXLAN */

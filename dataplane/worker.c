@@ -12,11 +12,11 @@
 #include "dataplane/deliver.h"
 #include "dataplane/dp.h"
 #include "dataplane/exchange.h"
+#include "dataplane/frame/train.h"
 #include "dataplane/gap.h"
 #include "dataplane/mem.h"
 #include "dataplane/pipeline.h"
 #include "dataplane/polling.h"
-#include "dataplane/train.h"
 #include "dataplane/vhost_notify.h"
 
 enum { IDLE_US = 50 }; /* adaptive: sleep when nothing has come for this long */

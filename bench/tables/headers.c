@@ -20,8 +20,8 @@
 #include <stdlib.h>
 
 #include "bench/tables/rounds.h"
-#include "dataplane/csum.h"
-#include "dataplane/parse.h"
+#include "dataplane/frame/csum.h"
+#include "dataplane/frame/parse.h"
 #include "dataplane/vxlan.h"
 
 enum { ROUND = 1 << 12, LEN = 60, LONGEST = 1480, ROOM = LONGEST + 64 };

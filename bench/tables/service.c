@@ -13,7 +13,7 @@
 #include <stdlib.h>
 
 #include "bench/tables/rounds.h"
-#include "dataplane/parse.h"
+#include "dataplane/frame/parse.h"
 #include "dataplane/private.h"
 
 enum { PACKETS = 1 << 12, BACKENDS = 100, TCP = 6, SYN = 2, ACK = 16, LEN = 60 };

@@ -3,7 +3,7 @@
 #include <linux/virtio_net.h>
 #include <string.h>
 
-#include "dataplane/parse.h"
+#include "dataplane/frame/parse.h"
 #include "tests/fuzz/path_world.h"
 
 uint8_t path_u8(struct path_input *in)

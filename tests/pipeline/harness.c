@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "dataplane/exchange.h"
-#include "dataplane/offload.h"
+#include "dataplane/frame/offload.h"
 #include "dataplane/pipeline.h"
 #include "dataplane/private.h"
 

@@ -1,7 +1,7 @@
 /* VXLAN both ways, the uplink as a host, and what must not get through. */
 #include <string.h>
 
-#include "dataplane/offload.h"
+#include "dataplane/frame/offload.h"
 #include "dataplane/vxlan.h"
 #include "tests/pipeline/harness.h"
 #include "tests/pipeline/packets.h"

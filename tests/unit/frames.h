@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "dataplane/burst.h"
+#include "dataplane/frame/burst.h"
 
 struct flat {
 	uint32_t len;

@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 #include "control/netns.h"
-#include "dataplane/offload.h"
-#include "dataplane/train.h"
+#include "dataplane/frame/offload.h"
+#include "dataplane/frame/train.h"
 #include "tests/unit/frames.h"
 #include "tests/unit/hosts.h"
 #include "tests/unit/packed_guest.h"

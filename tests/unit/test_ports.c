@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "control/netns.h"
-#include "dataplane/offload.h"
+#include "dataplane/frame/offload.h"
 #include "tests/unit/hosts.h"
 #include "tests/unit/unit.h"
 

@@ -1,5 +1,5 @@
 /* What a kernel asks for with a frame, beyond what offload.c serves: tunnels of a container's own. */
-#include "dataplane/offload.h"
+#include "dataplane/frame/offload.h"
 #include "dataplane/vnet.h"
 #include "tests/unit/frames.h"
 #include "tests/unit/unit.h"

@@ -1,4 +1,4 @@
-#include "dataplane/csum.h"
+#include "dataplane/frame/csum.h"
 
 typedef uint64_t lanes __attribute__((vector_size(32)));
 

@@ -1,9 +1,9 @@
-#include "dataplane/sctp.h"
+#include "dataplane/frame/sctp.h"
 
 #include <linux/virtio_net.h>
 #include <nmmintrin.h>
 
-#include "dataplane/parse.h"
+#include "dataplane/frame/parse.h"
 
 enum { SCTP_HEADER = 12, SCTP_CSUM = 8, IP6_LEN = 40 };
 

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "dataplane/burst.h"
+#include "dataplane/frame/burst.h"
 
 /* An Ethernet ARP packet for IPv4 after the Ethernet header (RFC 826): offsets of its fields. */
 enum {

@@ -6,7 +6,7 @@
 
 #include <stdbool.h>
 
-#include "dataplane/burst.h"
+#include "dataplane/frame/burst.h"
 
 /**
  * Worker. Fills the checksum if f->off asks for one of an SCTP packet, and clears the request. Returns false,

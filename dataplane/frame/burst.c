@@ -1,4 +1,4 @@
-#include "dataplane/burst.h"
+#include "dataplane/frame/burst.h"
 
 /* Moves the header back to its first place when what is wanted does not fit behind it. */
 static void make_room(struct frame *f, uint16_t want)

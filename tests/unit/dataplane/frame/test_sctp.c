@@ -1,5 +1,5 @@
 /* SCTP checksums that a kernel leaves to others, against CRC32c bit by bit. */
-#include "dataplane/sctp.h"
+#include "dataplane/frame/sctp.h"
 #include "dataplane/vnet.h"
 #include "tests/unit/frames.h"
 #include "tests/unit/unit.h"

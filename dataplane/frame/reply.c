@@ -1,8 +1,8 @@
-#include "dataplane/reply.h"
+#include "dataplane/frame/reply.h"
 
 #include <string.h>
 
-#include "dataplane/parse.h"
+#include "dataplane/frame/parse.h"
 
 static const uint8_t arp_ethernet_ip4[6] = {0, 1, 8, 0, 6, 4};
 

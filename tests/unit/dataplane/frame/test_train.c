@@ -1,7 +1,7 @@
 /* Tunnel packets coupled to one large datagram, and taken apart again: what comes out is what went in. */
-#include "dataplane/offload.h"
-#include "dataplane/parse.h"
-#include "dataplane/train.h"
+#include "dataplane/frame/offload.h"
+#include "dataplane/frame/parse.h"
+#include "dataplane/frame/train.h"
 #include "dataplane/vxlan.h"
 #include "tests/unit/frames.h"
 #include "tests/unit/unit.h"

@@ -8,8 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "dataplane/burst.h"
-#include "dataplane/nat.h"
+#include "dataplane/frame/burst.h"
+#include "dataplane/frame/nat.h"
 
 /* What is quoted. Addresses and ports in network byte order, offsets from the frame's first byte. */
 struct icmp_error {

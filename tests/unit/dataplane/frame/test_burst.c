@@ -1,5 +1,5 @@
 /* frame_pull and frame_copy over every way a frame may be cut. */
-#include "dataplane/burst.h"
+#include "dataplane/frame/burst.h"
 #include "tests/unit/frames.h"
 #include "tests/unit/unit.h"
 

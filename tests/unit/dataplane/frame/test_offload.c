@@ -1,7 +1,7 @@
 /* offload.c against a plain computation of the same, over IP versions, options, tags and ways a frame is cut.
  */
-#include "dataplane/offload.h"
-#include "dataplane/parse.h"
+#include "dataplane/frame/offload.h"
+#include "dataplane/frame/parse.h"
 #include "tests/unit/frames.h"
 #include "tests/unit/unit.h"
 

@@ -1,6 +1,6 @@
-#include "dataplane/headers.h"
+#include "dataplane/frame/headers.h"
 
-#include "dataplane/parse.h"
+#include "dataplane/frame/parse.h"
 
 enum {
 	LLC_MAX = 1500, /* an ethertype up to this is a length, and LLC follows (IEEE 802.3) */

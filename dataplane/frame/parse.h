@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "dataplane/burst.h"
+#include "dataplane/frame/burst.h"
 
 enum {
 	ETH_LEN = 14,

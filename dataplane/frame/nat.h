@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-#include "dataplane/burst.h"
+#include "dataplane/frame/burst.h"
 
 enum nat_end {
 	NAT_SOURCE,

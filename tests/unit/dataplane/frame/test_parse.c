@@ -1,5 +1,5 @@
 /* flow_hash() takes a short way for plain packets; it must not matter which way a flow's packets go. */
-#include "dataplane/parse.h"
+#include "dataplane/frame/parse.h"
 #include "tests/unit/frames.h"
 #include "tests/unit/unit.h"
 

@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "dataplane/burst.h"
+#include "dataplane/frame/burst.h"
 
 enum { HEADERS_TAGS = 8 }; /* VLAN tags that are looked behind */
 

@@ -1,8 +1,8 @@
-#include "dataplane/train.h"
+#include "dataplane/frame/train.h"
 
-#include "dataplane/csum.h"
-#include "dataplane/offload.h"
-#include "dataplane/parse.h"
+#include "dataplane/frame/csum.h"
+#include "dataplane/frame/offload.h"
+#include "dataplane/frame/parse.h"
 
 enum {
 	IP_AT = ETH_LEN,

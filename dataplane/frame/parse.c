@@ -1,4 +1,4 @@
-#include "dataplane/parse.h"
+#include "dataplane/frame/parse.h"
 
 #include <x86intrin.h>
 

@@ -1,9 +1,9 @@
-#include "dataplane/offload.h"
+#include "dataplane/frame/offload.h"
 
 #include <linux/virtio_net.h>
 
-#include "dataplane/csum.h"
-#include "dataplane/parse.h"
+#include "dataplane/frame/csum.h"
+#include "dataplane/frame/parse.h"
 
 enum {
 	TCP_LEN = 20,

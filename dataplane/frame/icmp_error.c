@@ -1,7 +1,7 @@
-#include "dataplane/icmp_error.h"
+#include "dataplane/frame/icmp_error.h"
 
-#include "dataplane/csum.h"
-#include "dataplane/parse.h"
+#include "dataplane/frame/csum.h"
+#include "dataplane/frame/parse.h"
 
 enum {
 	UNREACHABLE = 3,

@@ -1,11 +1,11 @@
-#include "dataplane/nat.h"
+#include "dataplane/frame/nat.h"
 
 #include <linux/virtio_net.h>
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <string.h>
 
-#include "dataplane/csum.h"
+#include "dataplane/frame/csum.h"
 
 enum { IP_CSUM = 10, IP_SOURCE = 12, TCP_CSUM = 16, UDP_CSUM = 6 };
 
