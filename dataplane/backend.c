@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "dataplane/dp.h"
-#include "dataplane/mem.h"
+#include "dataplane/core/dp.h"
+#include "dataplane/core/mem.h"
 #include "dataplane/neigh.h"
 
 /* What the workers' counters stood at when the backend was made. */

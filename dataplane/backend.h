@@ -11,8 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "dataplane/core/stats.h"
 #include "dataplane/dataplane.h"
-#include "dataplane/stats.h"
 
 enum {
 	BACKEND_USED = 1,   /* the id is taken */

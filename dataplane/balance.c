@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "dataplane/account.h"
-#include "dataplane/mem.h"
-#include "dataplane/private.h"
+#include "dataplane/core/account.h"
+#include "dataplane/core/mem.h"
+#include "dataplane/core/private.h"
 
 #define WORTH_BUSY 0.5f	 /* of the busiest worker */
 #define WORTH_GAP 0.25f	 /* between it and the idlest */

@@ -7,7 +7,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "dataplane/mem.h"
+#include "dataplane/core/mem.h"
 #include "dataplane/polling.h"
 #include "dataplane/transmit.h"
 

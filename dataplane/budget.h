@@ -26,8 +26,8 @@
 
 #include <stdint.h>
 
+#include "dataplane/core/worker.h"
 #include "dataplane/frame/burst.h"
-#include "dataplane/worker.h"
 
 enum {
 	BUDGET_LONG_US = 100, /* a turn of this length makes the worker watch */

@@ -9,8 +9,8 @@
 #endif
 
 #include "dataplane/conn_table.h"
-#include "dataplane/mem.h"
-#include "dataplane/siphash.h"
+#include "dataplane/core/mem.h"
+#include "dataplane/core/siphash.h"
 
 static uint32_t bucket_count(uint32_t size)
 {

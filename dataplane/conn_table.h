@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "dataplane/conn.h"
-#include "dataplane/share.h"
+#include "dataplane/core/share.h"
 
 enum {
 	CONN_BUCKET_SLOTS = 16,

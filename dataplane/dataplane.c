@@ -16,11 +16,11 @@
 #include <unistd.h>
 
 #include "dataplane/balance.h"
-#include "dataplane/exchange.h"
+#include "dataplane/core/exchange.h"
+#include "dataplane/core/mem.h"
+#include "dataplane/core/private.h"
+#include "dataplane/core/rcu.h"
 #include "dataplane/fdb.h"
-#include "dataplane/mem.h"
-#include "dataplane/private.h"
-#include "dataplane/rcu.h"
 #include "dataplane/service.h"
 #include "dataplane/vhost_notify.h"
 

@@ -10,7 +10,7 @@
 #include <linux/virtio_net.h>
 #include <stdlib.h>
 
-#include "dataplane/dp.h"
+#include "dataplane/core/dp.h"
 #include "dataplane/frame/offload.h"
 #include "dataplane/frame/parse.h"
 #include "dataplane/guard.h"

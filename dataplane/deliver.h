@@ -1,7 +1,7 @@
 /* deliver.h: memory of the deliver stage. Control thread. */
 #pragma once
 
-#include "dataplane/worker.h"
+#include "dataplane/core/worker.h"
 
 /** -ENOMEM. */
 int outbox_new(struct worker *w);

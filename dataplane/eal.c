@@ -15,7 +15,7 @@
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
-#include "dataplane/private.h"
+#include "dataplane/core/private.h"
 
 enum { ARGS_MAX = 16, ARG_BYTES = 512 };
 

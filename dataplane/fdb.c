@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
-#include "dataplane/mem.h"
+#include "dataplane/core/mem.h"
 
 /* A slot that a writer is filling or emptying: no MAC can be this key, for it is broadcast. */
 #define KEY_BUSY UINT64_MAX

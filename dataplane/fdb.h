@@ -26,8 +26,8 @@
 #include <string.h>
 #include <x86intrin.h>
 
+#include "dataplane/core/share.h"
 #include "dataplane/frame/burst.h"
-#include "dataplane/share.h"
 
 enum { FDB_WAYS = 4 };
 

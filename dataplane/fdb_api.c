@@ -2,9 +2,9 @@
 #include <errno.h>
 #include <string.h>
 
+#include "dataplane/core/private.h"
 #include "dataplane/fdb.h"
 #include "dataplane/frame/parse.h"
-#include "dataplane/private.h"
 
 enum { PART_BUCKETS = 512 }; /* of a walk in parts: at most four times as many entries */
 

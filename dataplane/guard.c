@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "dataplane/dp.h"
+#include "dataplane/core/dp.h"
 #include "dataplane/frame/headers.h"
 #include "dataplane/frame/reply.h"
 #include "dataplane/owner.h"

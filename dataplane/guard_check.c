@@ -5,10 +5,10 @@
  */
 #include <netinet/icmp6.h>
 
+#include "dataplane/core/stats.h"
 #include "dataplane/frame/headers.h"
 #include "dataplane/frame/reply.h"
 #include "dataplane/guard.h"
-#include "dataplane/stats.h"
 
 enum {
 	ETHERTYPE_RARP = 0x8035,

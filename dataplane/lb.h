@@ -10,8 +10,8 @@
 
 #include "dataplane/backend.h"
 #include "dataplane/conn.h"
+#include "dataplane/core/worker.h"
 #include "dataplane/maglev.h"
-#include "dataplane/worker.h"
 
 enum { MAX_SERVICES = 4096, LB_FRAGMENTS = 1024 };
 

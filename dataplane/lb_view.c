@@ -2,9 +2,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dataplane/core/siphash.h"
 #include "dataplane/lb.h"
 #include "dataplane/service.h"
-#include "dataplane/siphash.h"
 
 /* A table at most half full; a filter of a sixteenth, in which one foreign address of sixteen gets through.
  */

@@ -1,8 +1,8 @@
-#include "dataplane/dp.h"
+#include "dataplane/core/dp.h"
+#include "dataplane/core/moves.h"
 #include "dataplane/fdb.h"
 #include "dataplane/frame/parse.h"
 #include "dataplane/guard.h"
-#include "dataplane/moves.h"
 #include "dataplane/owner.h"
 #include "dataplane/pipeline.h"
 

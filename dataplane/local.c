@@ -4,8 +4,8 @@
  * every host answers for itself. ping to a vip is answered here; ping to the gateway by the kernel behind the
  * gateway port.
  */
-#include "dataplane/dp.h"
-#include "dataplane/exchange.h"
+#include "dataplane/core/dp.h"
+#include "dataplane/core/exchange.h"
 #include "dataplane/frame/parse.h"
 #include "dataplane/frame/reply.h"
 #include "dataplane/pipeline.h"

@@ -1,4 +1,4 @@
-#include "dataplane/dp.h"
+#include "dataplane/core/dp.h"
 #include "dataplane/fdb.h"
 #include "dataplane/frame/parse.h"
 #include "dataplane/guard.h"

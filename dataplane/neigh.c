@@ -6,11 +6,11 @@
 #include <sys/queue.h>
 #include <sys/random.h>
 
-#include "dataplane/exchange.h"
+#include "dataplane/core/exchange.h"
+#include "dataplane/core/private.h"
+#include "dataplane/core/siphash.h"
 #include "dataplane/frame/parse.h"
 #include "dataplane/frame/reply.h"
-#include "dataplane/private.h"
-#include "dataplane/siphash.h"
 
 enum {
 	ASK_TICKS = 1000 / DP_TICK_MS,	    /* between requests while unknown */

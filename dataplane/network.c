@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dataplane/core/private.h"
+#include "dataplane/core/rcu.h"
 #include "dataplane/fdb.h"
 #include "dataplane/owner.h"
-#include "dataplane/private.h"
-#include "dataplane/rcu.h"
 
 const uint8_t dp_router_mac[6] = {0x02, 0x53, 0x4c, 0x00, 0x00, 0x01};
 

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "dataplane/dp.h"
+#include "dataplane/core/dp.h"
 #include "dataplane/fdb.h"
 
 struct owner_slot {

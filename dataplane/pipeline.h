@@ -4,8 +4,8 @@
  */
 #pragma once
 
+#include "dataplane/core/worker.h"
 #include "dataplane/frame/burst.h"
-#include "dataplane/worker.h"
 
 struct stage {
 	const char *name;

@@ -9,13 +9,13 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "dataplane/account.h"
 #include "dataplane/balance.h"
 #include "dataplane/budget.h"
-#include "dataplane/dp.h"
-#include "dataplane/mem.h"
-#include "dataplane/private.h"
-#include "dataplane/rcu.h"
+#include "dataplane/core/account.h"
+#include "dataplane/core/dp.h"
+#include "dataplane/core/mem.h"
+#include "dataplane/core/private.h"
+#include "dataplane/core/rcu.h"
 
 enum {
 	SLEEP_MS = 100,	     /* at most, should a wake-up be missed */

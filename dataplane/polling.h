@@ -12,7 +12,7 @@
 
 #include <stdint.h>
 
-#include "dataplane/worker.h"
+#include "dataplane/core/worker.h"
 
 enum { FDS_EVERY_US = 10 };
 

@@ -20,11 +20,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "dataplane/dp.h"
+#include "dataplane/core/dp.h"
+#include "dataplane/core/worker.h"
 #include "dataplane/frame/offload.h"
 #include "dataplane/frame/parse.h"
 #include "dataplane/vnet.h"
-#include "dataplane/worker.h"
 
 enum {
 	PACKET_SLOT = 68 * 1024, /* 64 KB and every header before it, in whole pages */

@@ -24,12 +24,12 @@
 #include <unistd.h>
 #include <xdp/xsk.h>
 
-#include "dataplane/dp.h"
+#include "dataplane/core/dp.h"
+#include "dataplane/core/private.h"
+#include "dataplane/core/worker.h"
 #include "dataplane/frame/offload.h"
 #include "dataplane/frame/parse.h"
 #include "dataplane/frame/reply.h"
-#include "dataplane/private.h"
-#include "dataplane/worker.h"
 #include "dataplane/xdp_prog.h"
 
 enum {

@@ -22,8 +22,8 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include "dataplane/dp.h"
-#include "dataplane/worker.h"
+#include "dataplane/core/dp.h"
+#include "dataplane/core/worker.h"
 
 enum {
 	ETH_MBUFS = 8192 - 1, /* for all such ports together */

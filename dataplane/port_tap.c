@@ -14,11 +14,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "dataplane/dp.h"
-#include "dataplane/private.h"
-#include "dataplane/rcu.h"
+#include "dataplane/core/dp.h"
+#include "dataplane/core/private.h"
+#include "dataplane/core/rcu.h"
+#include "dataplane/core/worker.h"
 #include "dataplane/vnet.h"
-#include "dataplane/worker.h"
 
 enum {
 	TAP_HDR = 12,	/* virtio_net_hdr with the field for merged buffers, as TUNSETVNETHDRSZ was told */

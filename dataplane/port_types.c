@@ -1,4 +1,4 @@
-#include "dataplane/port.h"
+#include "dataplane/core/port.h"
 
 /* The kinds of port there are. NULL: not in this build. */
 static const struct port_ops *const types[DP_PORT_TYPES] = {

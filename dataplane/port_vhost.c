@@ -11,8 +11,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "dataplane/dp.h"
-#include "dataplane/path_watch.h"
+#include "dataplane/core/dp.h"
+#include "dataplane/core/path_watch.h"
 #include "dataplane/vhost_conn.h"
 #include "dataplane/vhost_dev.h"
 #include "dataplane/vhost_socket.h"

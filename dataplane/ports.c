@@ -5,12 +5,12 @@
 #include <unistd.h>
 
 #include "dataplane/balance.h"
+#include "dataplane/core/port.h"
+#include "dataplane/core/private.h"
+#include "dataplane/core/rcu.h"
 #include "dataplane/fdb.h"
 #include "dataplane/guard.h"
-#include "dataplane/port.h"
-#include "dataplane/private.h"
 #include "dataplane/rate.h"
-#include "dataplane/rcu.h"
 
 static void spec_free(struct dp_port *spec)
 {

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "dataplane/dp.h"
+#include "dataplane/core/dp.h"
 
 /*
  * Bursts that are not given, as parts of a second. TCP that has spent one loses all that it has under way, and is silent

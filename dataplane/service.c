@@ -9,12 +9,12 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "dataplane/dp.h"
+#include "dataplane/core/dp.h"
+#include "dataplane/core/mem.h"
+#include "dataplane/core/private.h"
+#include "dataplane/core/rcu.h"
+#include "dataplane/core/share.h"
 #include "dataplane/lb.h"
-#include "dataplane/mem.h"
-#include "dataplane/private.h"
-#include "dataplane/rcu.h"
-#include "dataplane/share.h"
 
 enum { EXPIRE_ENTRIES = 1 << 18 }; /* connections looked at in one tick: a few milliseconds */
 

@@ -8,8 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "dataplane/core/worker.h"
 #include "dataplane/frame/burst.h"
-#include "dataplane/worker.h"
 
 struct dp;
 struct lb;

@@ -1,6 +1,6 @@
 #include "dataplane/service_fragment.h"
 
-#include "dataplane/dp.h"
+#include "dataplane/core/dp.h"
 #include "dataplane/frame/parse.h"
 #include "dataplane/lb.h"
 

@@ -1,6 +1,6 @@
 #include "dataplane/service_icmp.h"
 
-#include "dataplane/dp.h"
+#include "dataplane/core/dp.h"
 #include "dataplane/frame/icmp_error.h"
 #include "dataplane/frame/parse.h"
 #include "dataplane/lb.h"

@@ -3,10 +3,10 @@
  */
 #include <errno.h>
 
-#include "dataplane/dp.h"
+#include "dataplane/core/dp.h"
+#include "dataplane/core/private.h"
+#include "dataplane/core/share.h"
 #include "dataplane/lb.h"
-#include "dataplane/private.h"
-#include "dataplane/share.h"
 
 int dp_backend_info(
 	struct dp *dp, uint32_t service, uint32_t address, uint16_t port, struct dp_backend_info *info)

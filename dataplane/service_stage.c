@@ -14,7 +14,7 @@
  */
 #include <netinet/in.h>
 
-#include "dataplane/dp.h"
+#include "dataplane/core/dp.h"
 #include "dataplane/fdb.h"
 #include "dataplane/frame/nat.h"
 #include "dataplane/frame/parse.h"

@@ -1,5 +1,5 @@
 /* stats.c: counters as control reads them, summed over the workers. */
-#include "dataplane/stats.h"
+#include "dataplane/core/stats.h"
 
 #include <errno.h>
 #include <rte_cycles.h>
@@ -8,11 +8,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "dataplane/account.h"
+#include "dataplane/core/account.h"
+#include "dataplane/core/gap.h"
+#include "dataplane/core/private.h"
 #include "dataplane/fdb.h"
-#include "dataplane/gap.h"
 #include "dataplane/pipeline.h"
-#include "dataplane/private.h"
 #include "dataplane/vhost_mem.h"
 
 static const char *const reason_name[DROP_COUNT] = {

@@ -3,7 +3,7 @@
 #include <linux/virtio_net.h>
 #include <rte_cycles.h>
 
-#include "dataplane/dp.h"
+#include "dataplane/core/dp.h"
 #include "dataplane/frame/csum.h"
 #include "dataplane/frame/nat.h"
 #include "dataplane/frame/offload.h"

@@ -3,7 +3,7 @@
 #include <linux/virtio_net.h>
 
 #include "dataplane/budget.h"
-#include "dataplane/dp.h"
+#include "dataplane/core/dp.h"
 #include "dataplane/frame/offload.h"
 #include "dataplane/frame/train.h"
 #include "dataplane/vxlan.h"

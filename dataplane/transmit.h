@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "dataplane/port.h"
+#include "dataplane/core/port.h"
 
 struct vtep;
 struct worker;

@@ -5,8 +5,8 @@
  */
 #include <linux/virtio_net.h>
 
-#include "dataplane/dp.h"
-#include "dataplane/exchange.h"
+#include "dataplane/core/dp.h"
+#include "dataplane/core/exchange.h"
 #include "dataplane/fdb.h"
 #include "dataplane/frame/offload.h"
 #include "dataplane/frame/parse.h"

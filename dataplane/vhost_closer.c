@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "dataplane/port.h"
+#include "dataplane/core/port.h"
 #include "dataplane/vhost_notify.h"
 #include "dataplane/vhost_proto.h"
 #include "dataplane/vhost_socket.h"

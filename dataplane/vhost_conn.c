@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "dataplane/dp.h"
+#include "dataplane/core/dp.h"
 
 /*
  * Then the loop's other clients have a turn. A message that had a ring begin to run ends one: a grace period came before

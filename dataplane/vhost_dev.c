@@ -7,8 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "dataplane/dp.h"
-#include "dataplane/rcu.h"
+#include "dataplane/core/dp.h"
+#include "dataplane/core/rcu.h"
 #include "dataplane/vhost_resume.h"
 
 static bool has(const struct vhost_dev *dev, unsigned feature)

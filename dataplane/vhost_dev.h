@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "dataplane/port.h"
+#include "dataplane/core/port.h"
 #include "dataplane/vhost_closer.h"
 #include "dataplane/vhost_inflight.h"
 #include "dataplane/vhost_mem.h"

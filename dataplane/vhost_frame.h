@@ -7,8 +7,8 @@
 #include <linux/virtio_net.h>
 #include <rte_memcpy.h>
 
+#include "dataplane/core/worker.h"
 #include "dataplane/vhost_dev.h"
-#include "dataplane/worker.h"
 
 /**
  * Worker. Takes the guest's request from a private copy of its header. False: not one that it may make of

@@ -7,8 +7,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "dataplane/core/worker.h"
 #include "dataplane/vhost_mem.h"
-#include "dataplane/worker.h"
 
 /* Each port has its share: whatever one guest does, none is short of them. */
 enum { GUARD_SLOTS = MAX_PORTS * (VHOST_MEM_SLOTS + 1) };

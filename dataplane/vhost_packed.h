@@ -9,7 +9,7 @@
  */
 #pragma once
 
-#include "dataplane/port.h"
+#include "dataplane/core/port.h"
 #include "dataplane/vhost_ring.h"
 
 /* A place in the ring. */

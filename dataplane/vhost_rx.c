@@ -6,7 +6,7 @@
 #include <rte_prefetch.h>
 #include <sys/uio.h>
 
-#include "dataplane/dp.h"
+#include "dataplane/core/dp.h"
 #include "dataplane/vhost_frame.h"
 #include "dataplane/vhost_packed.h"
 

@@ -4,7 +4,7 @@
  */
 #include <rte_prefetch.h>
 
-#include "dataplane/dp.h"
+#include "dataplane/core/dp.h"
 #include "dataplane/vhost_frame.h"
 #include "dataplane/vhost_packed.h"
 

@@ -9,9 +9,9 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#include "dataplane/core/port.h"
+#include "dataplane/core/stats.h"
 #include "dataplane/frame/train.h"
-#include "dataplane/port.h"
-#include "dataplane/stats.h"
 
 static_assert(sizeof(struct virtio_net_hdr) == sizeof(struct offload), "one is read as the other");
 

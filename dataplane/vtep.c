@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dataplane/core/private.h"
+#include "dataplane/core/rcu.h"
 #include "dataplane/fdb.h"
 #include "dataplane/neigh.h"
-#include "dataplane/private.h"
-#include "dataplane/rcu.h"
 #include "dataplane/vxlan.h"
 
 /* Publishes vtep `id` as its record says. -ENOMEM: the old one stays. */

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "dataplane/dp.h"
+#include "dataplane/core/dp.h"
+#include "dataplane/core/rcu.h"
 #include "dataplane/frame/parse.h"
-#include "dataplane/rcu.h"
 
 enum { OUTER_IP = 14, OUTER_UDP = 34, OUTER_VXLAN = 42 };
 

@@ -1,4 +1,4 @@
-#include "dataplane/worker.h"
+#include "dataplane/core/worker.h"
 
 #include <errno.h>
 #include <rte_cycles.h>
@@ -7,14 +7,14 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "dataplane/account.h"
 #include "dataplane/budget.h"
+#include "dataplane/core/account.h"
+#include "dataplane/core/dp.h"
+#include "dataplane/core/exchange.h"
+#include "dataplane/core/gap.h"
+#include "dataplane/core/mem.h"
 #include "dataplane/deliver.h"
-#include "dataplane/dp.h"
-#include "dataplane/exchange.h"
 #include "dataplane/frame/train.h"
-#include "dataplane/gap.h"
-#include "dataplane/mem.h"
 #include "dataplane/pipeline.h"
 #include "dataplane/polling.h"
 #include "dataplane/vhost_notify.h"

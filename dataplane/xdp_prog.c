@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "dataplane/private.h"
+#include "dataplane/core/private.h"
 
 /* Offsets in an untagged frame with an IPv4 header without options. */
 enum {

@@ -14,11 +14,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dataplane/core/private.h"
 #include "dataplane/frame/parse.h"
 #include "dataplane/frame/reply.h"
 #include "dataplane/neigh.h"
 #include "dataplane/pipeline.h"
-#include "dataplane/private.h"
 #include "dataplane/vxlan.h"
 
 enum { FRAME = 64, ROUNDS = 200, BURSTS = 256, STAGES = 16, VNI = 100, WAYS = 4 };

@@ -7,7 +7,7 @@
  */
 #include <string.h>
 
-#include "dataplane/exchange.h"
+#include "dataplane/core/exchange.h"
 #include "dataplane/pipeline.h"
 #include "dataplane/vnet.h"
 #include "tests/fuzz/path_packet.h"

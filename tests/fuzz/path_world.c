@@ -8,11 +8,11 @@
 #include <sys/mman.h>
 
 #include "dataplane/conn_table.h"
-#include "dataplane/exchange.h"
+#include "dataplane/core/exchange.h"
+#include "dataplane/core/private.h"
 #include "dataplane/fdb.h"
 #include "dataplane/lb.h"
 #include "dataplane/polling.h"
-#include "dataplane/private.h"
 #include "tests/pipeline/harness.h"
 #include "tests/pipeline/packets.h"
 

@@ -7,7 +7,7 @@
 
 #include <assert.h>
 
-#include "dataplane/dp.h"
+#include "dataplane/core/dp.h"
 #include "dataplane/vhost_dev.h"
 #include "dataplane/vhost_packed.h"
 

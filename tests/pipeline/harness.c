@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "dataplane/exchange.h"
+#include "dataplane/core/exchange.h"
+#include "dataplane/core/private.h"
 #include "dataplane/frame/offload.h"
 #include "dataplane/pipeline.h"
-#include "dataplane/private.h"
 
 enum { TEST_TIMERS = 16 };
 

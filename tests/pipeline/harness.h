@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "dataplane/dp.h"
+#include "dataplane/core/dp.h"
 
 enum { TEST_FRAMES = 256, HARNESS_WORKERS_MAX = 4 };
 

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "dataplane/budget.h"
-#include "dataplane/private.h"
+#include "dataplane/core/private.h"
 #include "tests/pipeline/harness.h"
 #include "tests/pipeline/packets.h"
 #include "tests/unit/unit.h"

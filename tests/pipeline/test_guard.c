@@ -1,8 +1,8 @@
 /* What a port may send by its security: each kind of honest packet, each kind of lie, in each disguise. */
 #include <string.h>
 
+#include "dataplane/core/private.h"
 #include "dataplane/pipeline.h"
-#include "dataplane/private.h"
 #include "tests/pipeline/guard_packets.h"
 #include "tests/pipeline/harness.h"
 #include "tests/unit/unit.h"

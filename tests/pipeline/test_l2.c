@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "dataplane/private.h"
+#include "dataplane/core/private.h"
 #include "tests/pipeline/harness.h"
 #include "tests/pipeline/packets.h"
 #include "tests/unit/unit.h"

@@ -1,8 +1,8 @@
 /* What the switch answers inside a network: ARP for the gateway, and the answers to its own requests. */
 #include <string.h>
 
+#include "dataplane/core/private.h"
 #include "dataplane/neigh.h"
-#include "dataplane/private.h"
 #include "tests/pipeline/harness.h"
 #include "tests/pipeline/packets.h"
 #include "tests/unit/unit.h"

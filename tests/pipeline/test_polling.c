@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "dataplane/balance.h"
+#include "dataplane/core/private.h"
 #include "dataplane/polling.h"
-#include "dataplane/private.h"
 #include "tests/pipeline/harness.h"
 #include "tests/pipeline/packets.h"
 #include "tests/unit/unit.h"

@@ -3,7 +3,7 @@
 #include <rte_cycles.h>
 #include <string.h>
 
-#include "dataplane/private.h"
+#include "dataplane/core/private.h"
 #include "dataplane/rate.h"
 #include "tests/pipeline/harness.h"
 #include "tests/pipeline/packets.h"

@@ -12,9 +12,9 @@
 #include <unistd.h>
 
 #include "dataplane/balance.h"
-#include "dataplane/private.h"
+#include "dataplane/core/private.h"
+#include "dataplane/core/rcu.h"
 #include "dataplane/rate.h"
-#include "dataplane/rcu.h"
 #include "dataplane/service.h"
 #include "tests/pipeline/harness.h"
 #include "tests/pipeline/packets.h"

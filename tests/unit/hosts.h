@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "dataplane/dp.h"
+#include "dataplane/core/dp.h"
 
 /* What a port may do to its surroundings, kept for looking at. */
 struct bench {

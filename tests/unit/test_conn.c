@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "dataplane/conn.h"
-#include "dataplane/share.h"
-#include "dataplane/siphash.h"
+#include "dataplane/core/share.h"
+#include "dataplane/core/siphash.h"
 #include "tests/unit/unit.h"
 
 enum { TCP = 6, UDP = 17, OWNERS = 8 };

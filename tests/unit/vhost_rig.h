@@ -6,7 +6,7 @@
 
 #include <linux/virtio_net.h>
 
-#include "dataplane/dp.h"
+#include "dataplane/core/dp.h"
 #include "dataplane/vhost_dev.h"
 
 enum {

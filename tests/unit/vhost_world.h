@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "dataplane/dp.h"
+#include "dataplane/core/dp.h"
 #include "dataplane/vhost_dev.h"
 #include "tests/unit/loop.h"
 

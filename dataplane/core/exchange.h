@@ -9,8 +9,8 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "dataplane/core/port.h"
 #include "dataplane/frame/burst.h"
-#include "dataplane/port.h"
 
 enum { EXCHANGE_SLOTS = 256, EXCHANGE_BYTES = HDR_MAX };
 

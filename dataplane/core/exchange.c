@@ -1,4 +1,4 @@
-#include "dataplane/exchange.h"
+#include "dataplane/core/exchange.h"
 
 #include <errno.h>
 #include <rte_cycles.h>
@@ -6,10 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "dataplane/dp.h"
+#include "dataplane/core/dp.h"
+#include "dataplane/core/private.h"
 #include "dataplane/frame/parse.h"
 #include "dataplane/pipeline.h"
-#include "dataplane/private.h"
 
 struct exchange_frame *exchange_reserve(struct exchange *x)
 {

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "dataplane/worker.h"
+#include "dataplane/core/worker.h"
 
 enum { SAMPLE_EVERY = 64 };
 

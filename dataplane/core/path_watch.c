@@ -1,4 +1,4 @@
-#include "dataplane/path_watch.h"
+#include "dataplane/core/path_watch.h"
 
 #include <errno.h>
 #include <limits.h>

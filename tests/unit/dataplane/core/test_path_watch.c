@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "dataplane/path_watch.h"
+#include "dataplane/core/path_watch.h"
 #include "tests/unit/loop.h"
 #include "tests/unit/unit.h"
 

@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "dataplane/account.h"
+#include "dataplane/core/account.h"
 
 /** Worker. Counts the millisecond that is over. */
 void gap_count(struct account *a, uint64_t now);

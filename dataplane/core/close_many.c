@@ -1,4 +1,4 @@
-#include "dataplane/close_many.h"
+#include "dataplane/core/close_many.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

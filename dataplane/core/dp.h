@@ -10,11 +10,11 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "dataplane/core/port.h"
+#include "dataplane/core/worker.h"
 #include "dataplane/dataplane.h"
 #include "dataplane/frame/burst.h"
 #include "dataplane/network.h"
-#include "dataplane/port.h"
-#include "dataplane/worker.h"
 
 struct fdb;
 struct lb;

@@ -1,4 +1,4 @@
-#include "dataplane/mem.h"
+#include "dataplane/core/mem.h"
 
 #include <sys/mman.h>
 

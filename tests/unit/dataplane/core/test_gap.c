@@ -2,7 +2,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "dataplane/gap.h"
+#include "dataplane/core/gap.h"
 #include "tests/unit/unit.h"
 
 enum { CYCLES_US = 2500 };

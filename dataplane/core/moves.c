@@ -1,8 +1,8 @@
-#include "dataplane/moves.h"
+#include "dataplane/core/moves.h"
 
 #include <string.h>
 
-#include "dataplane/dp.h"
+#include "dataplane/core/dp.h"
 #include "dataplane/fdb.h"
 
 enum { TOLD_AT_ONCE = 4 }; /* of each worker, a timer's turn */

@@ -1,8 +1,8 @@
-#include "dataplane/share.h"
+#include "dataplane/core/share.h"
 
 #include <stddef.h>
 
-#include "dataplane/mem.h"
+#include "dataplane/core/mem.h"
 
 struct share *share_new(uint32_t size)
 {

@@ -8,10 +8,10 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "dataplane/core/moves.h"
+#include "dataplane/core/port.h"
+#include "dataplane/core/stats.h"
 #include "dataplane/frame/burst.h"
-#include "dataplane/moves.h"
-#include "dataplane/port.h"
-#include "dataplane/stats.h"
 
 enum {
 	MAX_PORTS = 1024,

@@ -1,12 +1,12 @@
-#include "dataplane/rcu.h"
+#include "dataplane/core/rcu.h"
 
 #include <rte_pause.h>
 #include <rte_rcu_qsbr.h>
 #include <sched.h>
 #include <stdlib.h>
 
-#include "dataplane/dp.h"
-#include "dataplane/private.h"
+#include "dataplane/core/dp.h"
+#include "dataplane/core/private.h"
 
 enum { SPINS = 1000 }; /* some ten microseconds: longer than a turn as a rule */
 

@@ -1,4 +1,4 @@
-#include "dataplane/gap.h"
+#include "dataplane/core/gap.h"
 
 #include <math.h>
 

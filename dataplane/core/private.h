@@ -4,8 +4,8 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#include "dataplane/close_many.h"
-#include "dataplane/dp.h"
+#include "dataplane/core/close_many.h"
+#include "dataplane/core/dp.h"
 
 enum { DP_TICK_MS = 250 }; /* sweep a part of the fdb, ask neighbours, free what waits */
 
