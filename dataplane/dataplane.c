@@ -20,7 +20,7 @@
 #include "dataplane/core/mem.h"
 #include "dataplane/core/private.h"
 #include "dataplane/core/rcu.h"
-#include "dataplane/fdb.h"
+#include "dataplane/l2/fdb.h"
 #include "dataplane/service.h"
 #include "dataplane/vhost_notify.h"
 

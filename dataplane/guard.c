@@ -5,7 +5,7 @@
 #include "dataplane/core/dp.h"
 #include "dataplane/frame/headers.h"
 #include "dataplane/frame/reply.h"
-#include "dataplane/owner.h"
+#include "dataplane/l2/owner.h"
 #include "dataplane/pipeline.h"
 #include "dataplane/service.h"
 

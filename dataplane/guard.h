@@ -23,9 +23,9 @@
 
 #include "dataplane/core/port.h"
 #include "dataplane/dataplane.h"
-#include "dataplane/fdb.h"
 #include "dataplane/frame/burst.h"
 #include "dataplane/frame/parse.h"
+#include "dataplane/l2/fdb.h"
 
 struct guard {
 	uint64_t plain; /* source MAC and ethertype of its IPv4, as a frame has them; 0: it has no address */

@@ -1,7 +1,7 @@
 #include "dataplane/core/dp.h"
-#include "dataplane/fdb.h"
 #include "dataplane/frame/parse.h"
 #include "dataplane/guard.h"
+#include "dataplane/l2/fdb.h"
 #include "dataplane/pipeline.h"
 #include "dataplane/rate.h"
 

@@ -15,9 +15,9 @@
 #include <netinet/in.h>
 
 #include "dataplane/core/dp.h"
-#include "dataplane/fdb.h"
 #include "dataplane/frame/nat.h"
 #include "dataplane/frame/parse.h"
+#include "dataplane/l2/fdb.h"
 #include "dataplane/lb.h"
 #include "dataplane/service.h"
 #include "dataplane/service_fragment.h"

@@ -11,7 +11,7 @@
 #include "dataplane/core/account.h"
 #include "dataplane/core/gap.h"
 #include "dataplane/core/private.h"
-#include "dataplane/fdb.h"
+#include "dataplane/l2/fdb.h"
 #include "dataplane/pipeline.h"
 #include "dataplane/vhost_mem.h"
 

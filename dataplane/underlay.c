@@ -7,11 +7,11 @@
 
 #include "dataplane/core/dp.h"
 #include "dataplane/core/exchange.h"
-#include "dataplane/fdb.h"
 #include "dataplane/frame/offload.h"
 #include "dataplane/frame/parse.h"
 #include "dataplane/frame/reply.h"
 #include "dataplane/frame/sctp.h"
+#include "dataplane/l2/fdb.h"
 #include "dataplane/pipeline.h"
 #include "dataplane/vxlan.h"
 

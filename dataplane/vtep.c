@@ -8,8 +8,8 @@
 
 #include "dataplane/core/private.h"
 #include "dataplane/core/rcu.h"
-#include "dataplane/fdb.h"
-#include "dataplane/neigh.h"
+#include "dataplane/l2/fdb.h"
+#include "dataplane/l2/neigh.h"
 #include "dataplane/vxlan.h"
 
 /* Publishes vtep `id` as its record says. -ENOMEM: the old one stays. */

@@ -5,7 +5,7 @@
  *
  *   bench-fdb [ENTRIES ...]
  */
-#include "dataplane/fdb.h"
+#include "dataplane/l2/fdb.h"
 
 #include <err.h>
 #include <rte_cycles.h>

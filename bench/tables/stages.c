@@ -17,7 +17,7 @@
 #include "dataplane/core/private.h"
 #include "dataplane/frame/parse.h"
 #include "dataplane/frame/reply.h"
-#include "dataplane/neigh.h"
+#include "dataplane/l2/neigh.h"
 #include "dataplane/pipeline.h"
 #include "dataplane/vxlan.h"
 

@@ -14,7 +14,7 @@
 #include "dataplane/core/worker.h"
 #include "dataplane/dataplane.h"
 #include "dataplane/frame/burst.h"
-#include "dataplane/network.h"
+#include "dataplane/l2/network.h"
 
 struct fdb;
 struct lb;

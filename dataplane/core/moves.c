@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "dataplane/core/dp.h"
-#include "dataplane/fdb.h"
+#include "dataplane/l2/fdb.h"
 
 enum { TOLD_AT_ONCE = 4 }; /* of each worker, a timer's turn */
 

@@ -53,7 +53,7 @@ int port_add(struct dp *dp, const struct dp_port *spec, const struct port_ops *o
 /** Runs what rcu_defer() gathered. */
 void rcu_flush(struct dp *dp);
 
-/** sweep.c: ages a part of the fdb; a timer calls it SWEEP_PARTS times a second. */
+/** l2/fdb_sweep.c: ages a part of the fdb; a timer calls it SWEEP_PARTS times a second. */
 enum { SWEEP_PARTS = 4 };
 void sweep_fdb(struct dp *dp);
 /** Removes every fdb entry for which fn says so, now. */

@@ -25,7 +25,7 @@ def test_every_folder_has_sources():
     ("dataplane", "control/model.h"), ("dataplane", "registry/registry.h"), ("dataplane", "jansson.h"),
     ("dataplane", "event2/event.h"), ("dataplane", "curl/curl.h"),
     ("registry", "rte_ring.h"), ("registry", "dataplane/dataplane.h"), ("registry", "control/api.h"),
-    ("control", "dataplane/fdb.h"), ("control", "rte_mbuf.h"),
+    ("control", "dataplane/l2/fdb.h"), ("control", "rte_mbuf.h"),
     ("tools/ctl", "control/api.h"), ("tools/ctl", "registry/registry.h"), ("tools/ctl", "dataplane/dataplane.h"),
 ])
 def test_a_planted_violation_is_found(tmp_path, folder, name):

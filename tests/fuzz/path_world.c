@@ -10,7 +10,7 @@
 #include "dataplane/conn_table.h"
 #include "dataplane/core/exchange.h"
 #include "dataplane/core/private.h"
-#include "dataplane/fdb.h"
+#include "dataplane/l2/fdb.h"
 #include "dataplane/lb.h"
 #include "dataplane/polling.h"
 #include "tests/pipeline/harness.h"

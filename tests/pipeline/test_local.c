@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "dataplane/core/private.h"
-#include "dataplane/neigh.h"
+#include "dataplane/l2/neigh.h"
 #include "tests/pipeline/harness.h"
 #include "tests/pipeline/packets.h"
 #include "tests/unit/unit.h"

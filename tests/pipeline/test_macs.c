@@ -1,7 +1,7 @@
 /* MACs that a port may have and keep: frames over its limit, its own MAC, MACs that move. */
 #include <string.h>
 
-#include "dataplane/fdb.h"
+#include "dataplane/l2/fdb.h"
 #include "tests/pipeline/harness.h"
 #include "tests/pipeline/packets.h"
 #include "tests/unit/unit.h"

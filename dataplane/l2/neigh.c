@@ -1,4 +1,4 @@
-#include "dataplane/neigh.h"
+#include "dataplane/l2/neigh.h"
 
 #include <errno.h>
 #include <stdlib.h>

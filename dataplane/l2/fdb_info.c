@@ -1,10 +1,10 @@
-/* fdb_api.c: the fdb as control sees it. */
+/* fdb_info.c: the fdb as control sees it. */
 #include <errno.h>
 #include <string.h>
 
 #include "dataplane/core/private.h"
-#include "dataplane/fdb.h"
 #include "dataplane/frame/parse.h"
+#include "dataplane/l2/fdb.h"
 
 enum { PART_BUCKETS = 512 }; /* of a walk in parts: at most four times as many entries */
 

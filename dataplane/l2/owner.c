@@ -1,9 +1,9 @@
-#include "dataplane/owner.h"
+#include "dataplane/l2/owner.h"
 
 #include <stdlib.h>
 
 #include "dataplane/core/dp.h"
-#include "dataplane/fdb.h"
+#include "dataplane/l2/fdb.h"
 
 struct owner_slot {
 	uint64_t key; /* 0: free */

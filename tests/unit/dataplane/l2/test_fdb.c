@@ -3,7 +3,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "dataplane/fdb.h"
+#include "dataplane/l2/fdb.h"
 #include "tests/unit/unit.h"
 
 static uint64_t key_of(uint32_t i)

@@ -1,9 +1,9 @@
 /*
- * sweep.c: fdb entries that have had their time. A timer looks at a quarter of the table at a time; what a
+ * fdb_sweep.c: fdb entries that have had their time. A timer looks at a quarter of the table at a time; what a
  * deleted port, vtep or network leaves behind is removed at once, before its index can be used again.
  */
 #include "dataplane/core/private.h"
-#include "dataplane/fdb.h"
+#include "dataplane/l2/fdb.h"
 
 struct age {
 	struct dp *dp;

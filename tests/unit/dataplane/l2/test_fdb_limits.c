@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <pthread.h>
 
-#include "dataplane/fdb.h"
+#include "dataplane/l2/fdb.h"
 #include "tests/unit/unit.h"
 
 enum { A = 1, B = 2 };
