@@ -21,7 +21,7 @@
 #include "dataplane/core/private.h"
 #include "dataplane/core/rcu.h"
 #include "dataplane/l2/fdb.h"
-#include "dataplane/service.h"
+#include "dataplane/lb/service.h"
 #include "dataplane/vhost_notify.h"
 
 static struct dp *instance; /* DPDK allows one a process */

@@ -8,8 +8,8 @@
 #include "dataplane/core/exchange.h"
 #include "dataplane/frame/parse.h"
 #include "dataplane/frame/reply.h"
+#include "dataplane/lb/service.h"
 #include "dataplane/pipeline.h"
-#include "dataplane/service.h"
 
 static bool is_ours(const struct network *net, const struct lb_view *lb, uint32_t ip)
 {

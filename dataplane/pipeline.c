@@ -2,7 +2,7 @@
 
 #include <rte_cycles.h>
 
-#include "dataplane/service.h"
+#include "dataplane/lb/service.h"
 
 const struct stage pipeline[] = {
 	{"ingress", ingress_stage, "count, find the headers", .needs = BURST_FROM_PORT},

@@ -6,7 +6,7 @@
  *
  *   bench-conn [CONNECTIONS ...]
  */
-#include "dataplane/conn.h"
+#include "dataplane/lb/conn.h"
 
 #define XXH_INLINE_ALL
 #include <err.h>

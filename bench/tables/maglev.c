@@ -3,7 +3,7 @@
  * may be, with weights that are alike and with one far above the others (the least of several); and a look-up
  * (the median).
  */
-#include "dataplane/maglev.h"
+#include "dataplane/lb/maglev.h"
 
 #include <err.h>
 #include <math.h>

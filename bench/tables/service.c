@@ -5,7 +5,7 @@
  *
  *   bench-service [CONNECTIONS [TABLE SIZE]]
  */
-#include "dataplane/service.h"
+#include "dataplane/lb/service.h"
 
 #include <err.h>
 #include <rte_cycles.h>

@@ -7,11 +7,11 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "dataplane/conn_table.h"
 #include "dataplane/core/exchange.h"
 #include "dataplane/core/private.h"
 #include "dataplane/l2/fdb.h"
-#include "dataplane/lb.h"
+#include "dataplane/lb/conn_table.h"
+#include "dataplane/lb/lb.h"
 #include "dataplane/polling.h"
 #include "tests/pipeline/harness.h"
 #include "tests/pipeline/packets.h"

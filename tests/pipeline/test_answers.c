@@ -3,7 +3,7 @@
  * those without an answer. Client a (10.0.0.5), backends b (10.0.0.11) and c (10.0.0.12); the vip is
  * 10.0.0.100, port 80 by TCP and port 53 by UDP.
  */
-#include "dataplane/service.h"
+#include "dataplane/lb/service.h"
 #include "tests/pipeline/harness.h"
 #include "tests/pipeline/packets.h"
 #include "tests/unit/unit.h"

@@ -1,8 +1,8 @@
-#include "dataplane/service_fragment.h"
+#include "dataplane/lb/fragment.h"
 
 #include "dataplane/core/dp.h"
 #include "dataplane/frame/parse.h"
-#include "dataplane/lb.h"
+#include "dataplane/lb/lb.h"
 
 enum {
 	IP_OFFSET = 0x1fff,

@@ -1,4 +1,4 @@
-#include "dataplane/backend.h"
+#include "dataplane/lb/backend.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-#include "dataplane/conn.h"
+#include "dataplane/lb/conn.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -8,9 +8,9 @@
 #include <immintrin.h>
 #endif
 
-#include "dataplane/conn_table.h"
 #include "dataplane/core/mem.h"
 #include "dataplane/core/siphash.h"
+#include "dataplane/lb/conn_table.h"
 
 static uint32_t bucket_count(uint32_t size)
 {

@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "dataplane/core/siphash.h"
-#include "dataplane/lb.h"
-#include "dataplane/service.h"
+#include "dataplane/lb/lb.h"
+#include "dataplane/lb/service.h"
 
 /* A table at most half full; a filter of a sixteenth, in which one foreign address of sixteen gets through.
  */

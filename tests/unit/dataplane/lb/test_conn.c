@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "dataplane/conn.h"
 #include "dataplane/core/share.h"
 #include "dataplane/core/siphash.h"
+#include "dataplane/lb/conn.h"
 #include "tests/unit/unit.h"
 
 enum { TCP = 6, UDP = 17, OWNERS = 8 };

@@ -7,9 +7,9 @@
 
 #include <endian.h>
 
-#include "dataplane/conn.h"
-#include "dataplane/lb.h"
-#include "dataplane/service.h"
+#include "dataplane/lb/conn.h"
+#include "dataplane/lb/lb.h"
+#include "dataplane/lb/service.h"
 #include "tests/pipeline/harness.h"
 #include "tests/pipeline/packets.h"
 

@@ -1,7 +1,7 @@
 /* Connections to services: their states, their counts, and a table that is full of them. */
 #include <errno.h>
 
-#include "tests/pipeline/service_rig.h"
+#include "tests/pipeline/lb/service_rig.h"
 #include "tests/unit/unit.h"
 
 struct seen {

@@ -1,7 +1,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-#include "dataplane/maglev.h"
+#include "dataplane/lb/maglev.h"
 #include "tests/unit/unit.h"
 
 enum { MAX = 200 };

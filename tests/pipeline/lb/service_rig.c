@@ -1,4 +1,4 @@
-#include "tests/pipeline/service_rig.h"
+#include "tests/pipeline/lb/service_rig.h"
 
 #include <string.h>
 

@@ -1,9 +1,9 @@
-#include "dataplane/service_icmp.h"
+#include "dataplane/lb/icmp.h"
 
 #include "dataplane/core/dp.h"
 #include "dataplane/frame/icmp_error.h"
 #include "dataplane/frame/parse.h"
-#include "dataplane/lb.h"
+#include "dataplane/lb/lb.h"
 
 /*
  * The connection that the error is about. What is quoted went the other way than the packets by which side `dir` is

@@ -1,7 +1,7 @@
 /* Packets to and from services: packet in, verdict and packet out; what is dropped, and what is left alone. */
 #include <string.h>
 
-#include "tests/pipeline/service_rig.h"
+#include "tests/pipeline/lb/service_rig.h"
 #include "tests/unit/unit.h"
 
 static void round_trip(uint8_t proto, size_t payload, size_t span)

@@ -1,5 +1,5 @@
 /* Checksums of packets to and from services, whole and left to the receiver. */
-#include "tests/pipeline/service_rig.h"
+#include "tests/pipeline/lb/service_rig.h"
 #include "tests/unit/unit.h"
 
 static uint16_t pseudo_sum(const uint8_t *buf, size_t l4_len)

@@ -1,5 +1,5 @@
 /*
- * service_icmp.h: ICMP errors about packets that were balanced: "fragmentation needed", without which neither side
+ * icmp.h: ICMP errors about packets that were balanced: "fragmentation needed", without which neither side
  * finds its path's MTU, port unreachable, time exceeded. Only those about a connection that the network has in its
  * table are translated. Worker.
  */

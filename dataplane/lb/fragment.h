@@ -1,5 +1,5 @@
 /*
- * service_fragment.h: which datagram's first fragment was an answer through a vip, so that its later fragments, which
+ * fragment.h: which datagram's first fragment was an answer through a vip, so that its later fragments, which
  * have no ports, are known. A table of fixed size that forgets: what overwrites an entry costs nothing but that later
  * fragments without their first one get through, which nobody can put together. Worker.
  */

@@ -4,7 +4,7 @@
  */
 #include <errno.h>
 
-#include "dataplane/conn_table.h"
+#include "dataplane/lb/conn_table.h"
 
 enum {
 	PROBES = 8,	  /* entries looked at for one to take over, when none is free */

@@ -1,4 +1,4 @@
-#include "dataplane/maglev.h"
+#include "dataplane/lb/maglev.h"
 
 #include <stdbool.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 /*
- * service_stage.c: packets to and from services. A burst's packets are first picked out (by the router MAC
+ * stage.c: packets to and from services. A burst's packets are first picked out (by the router MAC
  * and the vips, or by the addresses of backends), then looked up together so that their cache misses overlap,
  * then rewritten one by one.
  *
@@ -18,10 +18,10 @@
 #include "dataplane/frame/nat.h"
 #include "dataplane/frame/parse.h"
 #include "dataplane/l2/fdb.h"
-#include "dataplane/lb.h"
-#include "dataplane/service.h"
-#include "dataplane/service_fragment.h"
-#include "dataplane/service_icmp.h"
+#include "dataplane/lb/fragment.h"
+#include "dataplane/lb/icmp.h"
+#include "dataplane/lb/lb.h"
+#include "dataplane/lb/service.h"
 
 enum {
 	TCP_FLAGS = 13, /* offset */

@@ -3,7 +3,7 @@
  */
 #include <netinet/in.h>
 
-#include "dataplane/conn_table.h"
+#include "dataplane/lb/conn_table.h"
 
 enum {
 	TIMEOUT_NEW_S = 30,

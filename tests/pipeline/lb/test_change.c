@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "tests/pipeline/service_rig.h"
+#include "tests/pipeline/lb/service_rig.h"
 #include "tests/unit/unit.h"
 
 static void test_a_dead_backend_loses_its_connections(void **state)

@@ -1,7 +1,7 @@
 /* Fragments of a backend's packets: those of answers through a vip go nowhere, those of direct conversations on. */
 #include <string.h>
 
-#include "tests/pipeline/service_rig.h"
+#include "tests/pipeline/lb/service_rig.h"
 #include "tests/unit/unit.h"
 
 enum { CLIENT = 1234, DIRECT = 4321, MORE = 0x2000 };

@@ -2,7 +2,7 @@
  * service.c: control changes services. A change makes a new service and a new view of its network beside the
  * old ones, publishes the view by one pointer, waits until no worker uses the old ones, and frees them.
  */
-#include "dataplane/service.h"
+#include "dataplane/lb/service.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -14,7 +14,7 @@
 #include "dataplane/core/private.h"
 #include "dataplane/core/rcu.h"
 #include "dataplane/core/share.h"
-#include "dataplane/lb.h"
+#include "dataplane/lb/lb.h"
 
 enum { EXPIRE_ENTRIES = 1 << 18 }; /* connections looked at in one tick: a few milliseconds */
 

@@ -6,8 +6,8 @@
 
 #include <string.h>
 
-#include "dataplane/conn.h"
 #include "dataplane/core/share.h"
+#include "dataplane/lb/conn.h"
 
 enum {
 	CONN_BUCKET_SLOTS = 16,

@@ -1,6 +1,6 @@
 /*
- * lb.h: what the files of load balancing share: service.c (control changes services), service_info.c (control
- * looks), service_stage.c (packets), lb_view.c (what workers see of a network's services).
+ * lb.h: what the files of load balancing share: service.c (control changes services), info.c (control
+ * looks), stage.c (packets), view.c (what workers see of a network's services).
  */
 #pragma once
 
@@ -8,10 +8,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "dataplane/backend.h"
-#include "dataplane/conn.h"
 #include "dataplane/core/worker.h"
-#include "dataplane/maglev.h"
+#include "dataplane/lb/backend.h"
+#include "dataplane/lb/conn.h"
+#include "dataplane/lb/maglev.h"
 
 enum { MAX_SERVICES = 4096, LB_FRAGMENTS = 1024 };
 
@@ -61,8 +61,7 @@ struct lb {
 	struct conn_table *conns;
 	uint64_t key[2]; /* lb_view.key */
 	struct backend_table *backends;
-	_Atomic(uint64_t)
-		fragment[LB_FRAGMENTS]; /* service_fragment.c: half of a datagram's hash, and when */
+	_Atomic(uint64_t) fragment[LB_FRAGMENTS]; /* fragment.c: half of a datagram's hash, and when */
 	/* control only */
 	struct service *service[MAX_SERVICES];
 	struct lb_view *view[MAX_NETS]; /* the ones in use */

@@ -1,12 +1,12 @@
 /*
- * service_info.c: control looks at backends and connections.
+ * info.c: control looks at backends and connections.
  */
 #include <errno.h>
 
 #include "dataplane/core/dp.h"
 #include "dataplane/core/private.h"
 #include "dataplane/core/share.h"
-#include "dataplane/lb.h"
+#include "dataplane/lb/lb.h"
 
 int dp_backend_info(
 	struct dp *dp, uint32_t service, uint32_t address, uint16_t port, struct dp_backend_info *info)
