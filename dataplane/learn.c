@@ -1,9 +1,9 @@
 #include "dataplane/core/dp.h"
 #include "dataplane/core/moves.h"
 #include "dataplane/frame/parse.h"
-#include "dataplane/guard.h"
 #include "dataplane/l2/fdb.h"
 #include "dataplane/l2/owner.h"
+#include "dataplane/l2/policy/guard.h"
 #include "dataplane/pipeline.h"
 
 /* The router MAC as the low bits of a key. */

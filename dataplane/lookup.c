@@ -1,7 +1,7 @@
 #include "dataplane/core/dp.h"
 #include "dataplane/frame/parse.h"
-#include "dataplane/guard.h"
 #include "dataplane/l2/fdb.h"
+#include "dataplane/l2/policy/guard.h"
 #include "dataplane/pipeline.h"
 
 /* Point to point: whoever is at the other end. */

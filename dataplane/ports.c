@@ -8,9 +8,9 @@
 #include "dataplane/core/port.h"
 #include "dataplane/core/private.h"
 #include "dataplane/core/rcu.h"
-#include "dataplane/guard.h"
 #include "dataplane/l2/fdb.h"
-#include "dataplane/rate.h"
+#include "dataplane/l2/policy/guard.h"
+#include "dataplane/l2/policy/rate.h"
 
 static void spec_free(struct dp_port *spec)
 {

@@ -1,4 +1,4 @@
-#include "dataplane/rate.h"
+#include "dataplane/l2/policy/rate.h"
 
 #include <linux/virtio_net.h>
 #include <rte_cycles.h>

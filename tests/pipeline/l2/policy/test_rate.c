@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "dataplane/core/private.h"
-#include "dataplane/rate.h"
+#include "dataplane/l2/policy/rate.h"
 #include "tests/pipeline/harness.h"
 #include "tests/pipeline/packets.h"
 #include "tests/unit/unit.h"

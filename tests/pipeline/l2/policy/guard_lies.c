@@ -2,8 +2,8 @@
 #include <arpa/inet.h>
 #include <string.h>
 
-#include "tests/pipeline/guard_packets.h"
-#include "tests/pipeline/guard_write.h"
+#include "tests/pipeline/l2/policy/guard_packets.h"
+#include "tests/pipeline/l2/policy/guard_write.h"
 
 size_t guard_packets_other_mac(uint8_t *buf)
 {

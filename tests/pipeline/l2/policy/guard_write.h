@@ -3,7 +3,7 @@
  */
 #pragma once
 
-#include "tests/pipeline/guard_packets.h"
+#include "tests/pipeline/l2/policy/guard_packets.h"
 
 #define GUARD_LINK_A "fe80::ff:fe00:a"
 #define GUARD_LINK_B "fe80::ff:fe00:b"

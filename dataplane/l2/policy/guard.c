@@ -1,4 +1,4 @@
-#include "dataplane/guard.h"
+#include "dataplane/l2/policy/guard.h"
 
 #include <stdlib.h>
 

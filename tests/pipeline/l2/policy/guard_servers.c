@@ -3,8 +3,8 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "tests/pipeline/guard_packets.h"
-#include "tests/pipeline/guard_write.h"
+#include "tests/pipeline/l2/policy/guard_packets.h"
+#include "tests/pipeline/l2/policy/guard_write.h"
 
 /* A router advertisement behind `n` empty destination options of 8 bytes; in pieces, as a first fragment. */
 static size_t advert(uint8_t *buf, const char *from, unsigned n, bool in_pieces)

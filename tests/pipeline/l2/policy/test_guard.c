@@ -3,8 +3,8 @@
 
 #include "dataplane/core/private.h"
 #include "dataplane/pipeline.h"
-#include "tests/pipeline/guard_packets.h"
 #include "tests/pipeline/harness.h"
+#include "tests/pipeline/l2/policy/guard_packets.h"
 #include "tests/unit/unit.h"
 
 static struct dp *dp;

@@ -93,5 +93,5 @@ bool guard_has_ip6(const struct guard *guard, const uint8_t *mac, const uint8_t 
 
 struct headers;
 
-/** Worker. guard_check.c: why a frame of a port with DP_SECURITY_FULL is refused, DROP_COUNT when it is not. */
+/** Worker. check.c: why a frame of a port with DP_SECURITY_FULL is refused, DROP_COUNT when it is not. */
 enum drop_reason guard_check(const struct guard *guard, struct frame *f, const struct headers *h);

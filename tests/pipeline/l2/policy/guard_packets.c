@@ -1,10 +1,10 @@
-#include "tests/pipeline/guard_packets.h"
+#include "tests/pipeline/l2/policy/guard_packets.h"
 
 #include <arpa/inet.h>
 #include <stddef.h>
 #include <string.h>
 
-#include "tests/pipeline/guard_write.h"
+#include "tests/pipeline/l2/policy/guard_write.h"
 
 const mac_t GUARD_MAC_VIRTUAL = {0, 0, 0x5e, 0, 1, 1}, GUARD_MAC_NESTED = {2, 0, 0, 0, 1, 1};
 static const mac_t MAC_ALL6 = {0x33, 0x33, 0, 0, 0, 1};

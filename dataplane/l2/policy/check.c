@@ -1,5 +1,5 @@
 /*
- * guard_check.c: is the source of a frame its port's own? For ports with security full: of the frames that
+ * check.c: is the source of a frame its port's own? For ports with security full: of the frames that
  * are not settled by two compares, the addresses that IPv4, IPv6, ARP, RARP and neighbour discovery speak for.
  * What cannot be found cannot be checked, and is refused.
  */
@@ -8,7 +8,7 @@
 #include "dataplane/core/stats.h"
 #include "dataplane/frame/headers.h"
 #include "dataplane/frame/reply.h"
-#include "dataplane/guard.h"
+#include "dataplane/l2/policy/guard.h"
 
 enum {
 	ETHERTYPE_RARP = 0x8035,
