@@ -15,10 +15,10 @@
 #include "dataplane/frame/parse.h"
 #include "dataplane/l2/policy/guard.h"
 #include "dataplane/l2/policy/rate.h"
+#include "dataplane/overlay/vxlan.h"
 #include "dataplane/pipeline.h"
 #include "dataplane/too_big.h"
 #include "dataplane/transmit.h"
-#include "dataplane/vxlan.h"
 
 struct parcel {
 	struct port *port; /* as it was found, for control may unpublish it before the burst ends */

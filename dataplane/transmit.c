@@ -6,7 +6,7 @@
 #include "dataplane/core/dp.h"
 #include "dataplane/frame/offload.h"
 #include "dataplane/frame/train.h"
-#include "dataplane/vxlan.h"
+#include "dataplane/overlay/vxlan.h"
 
 bool transmit_wants_segments(const struct frame *f, uint32_t offloads)
 {

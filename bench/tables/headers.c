@@ -22,7 +22,7 @@
 #include "bench/tables/rounds.h"
 #include "dataplane/frame/csum.h"
 #include "dataplane/frame/parse.h"
-#include "dataplane/vxlan.h"
+#include "dataplane/overlay/vxlan.h"
 
 enum { ROUND = 1 << 12, LEN = 60, LONGEST = 1480, ROOM = LONGEST + 64 };
 

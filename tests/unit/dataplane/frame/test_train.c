@@ -2,7 +2,7 @@
 #include "dataplane/frame/offload.h"
 #include "dataplane/frame/parse.h"
 #include "dataplane/frame/train.h"
-#include "dataplane/vxlan.h"
+#include "dataplane/overlay/vxlan.h"
 #include "tests/unit/frames.h"
 #include "tests/unit/unit.h"
 

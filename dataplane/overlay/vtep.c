@@ -10,7 +10,7 @@
 #include "dataplane/core/rcu.h"
 #include "dataplane/l2/fdb.h"
 #include "dataplane/l2/neigh.h"
-#include "dataplane/vxlan.h"
+#include "dataplane/overlay/vxlan.h"
 
 /* Publishes vtep `id` as its record says. -ENOMEM: the old one stays. */
 static int vtep_publish(struct dp *dp, uint16_t id)

@@ -1,4 +1,4 @@
-#include "dataplane/vxlan.h"
+#include "dataplane/overlay/vxlan.h"
 
 #include <errno.h>
 #include <stdlib.h>

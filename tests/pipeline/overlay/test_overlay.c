@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "dataplane/frame/offload.h"
-#include "dataplane/vxlan.h"
+#include "dataplane/overlay/vxlan.h"
 #include "tests/pipeline/harness.h"
 #include "tests/pipeline/packets.h"
 #include "tests/unit/unit.h"

@@ -12,8 +12,8 @@
 #include "dataplane/frame/reply.h"
 #include "dataplane/frame/sctp.h"
 #include "dataplane/l2/fdb.h"
+#include "dataplane/overlay/vxlan.h"
 #include "dataplane/pipeline.h"
-#include "dataplane/vxlan.h"
 
 static void underlay_arp(struct worker *w, struct burst *b, struct frame *f)
 {
