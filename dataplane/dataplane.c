@@ -22,7 +22,7 @@
 #include "dataplane/core/rcu.h"
 #include "dataplane/l2/fdb.h"
 #include "dataplane/lb/service.h"
-#include "dataplane/vhost_notify.h"
+#include "dataplane/vhost/notify.h"
 
 static struct dp *instance; /* DPDK allows one a process */
 

@@ -13,7 +13,7 @@
 #include "dataplane/core/private.h"
 #include "dataplane/l2/fdb.h"
 #include "dataplane/pipeline.h"
-#include "dataplane/vhost_mem.h"
+#include "dataplane/vhost/mem.h"
 
 static const char *const reason_name[DROP_COUNT] = {
 #define X(id, name, help) name,

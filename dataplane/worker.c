@@ -17,7 +17,7 @@
 #include "dataplane/frame/train.h"
 #include "dataplane/pipeline.h"
 #include "dataplane/polling.h"
-#include "dataplane/vhost_notify.h"
+#include "dataplane/vhost/notify.h"
 
 enum { IDLE_US = 50 }; /* adaptive: sleep when nothing has come for this long */
 

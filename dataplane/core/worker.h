@@ -58,7 +58,7 @@ struct worker {
 	struct train *train;	   /* train.h: and coupled again for a tunnel */
 	struct outbox *outbox;	   /* deliver.c */
 	struct polling *polling;   /* polling.c: which queues, and sleep */
-	struct notifier *notifier; /* vhost_notify.h; NULL: the kernel has none */
+	struct notifier *notifier; /* vhost/notify.h; NULL: the kernel has none */
 	struct account *account;   /* account.h: where the cycles went */
 	struct budget *budget;	   /* budget.h: what each port has cost */
 	/* between control and the worker */

@@ -8,8 +8,8 @@
 #include <assert.h>
 
 #include "dataplane/core/dp.h"
-#include "dataplane/vhost_dev.h"
-#include "dataplane/vhost_packed.h"
+#include "dataplane/vhost/dev.h"
+#include "dataplane/vhost/packed.h"
 
 enum {
 	PATH_GUESTS = 4,

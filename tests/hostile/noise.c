@@ -214,7 +214,7 @@ static uint64_t some_value(struct noise *n)
 
 /*
  * What it says is in flight is noise, in regions among the frames that are mostly large enough. Packed rings lose
- * the mark (vhost_resume.h), or nobody would look there.
+ * the mark (dataplane/vhost/resume.h), or nobody would look there.
  */
 static void draw_inflight(struct noise *n, struct front_wire *msg)
 {

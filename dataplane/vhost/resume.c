@@ -1,0 +1,105 @@
+#include "dataplane/vhost/resume.h"
+
+void vhost_resume_split(struct vhost_ring *r)
+{
+	r->next_used = __atomic_load_n(&r->used->idx, __ATOMIC_ACQUIRE);
+	r->next_avail = r->next_used;
+	r->seen = r->next_used;
+}
+
+/* Was the descriptor at `at` given back in that round? */
+static bool passed(const struct vhost_ring *r, struct vhost_place at)
+{
+	return !!(vhost_read16(&r->slot[at.slot].flags) & VHOST_PACKED_USED) == at.wrap;
+}
+
+/* The first place from `at` on that was not passed, at most `most` further on. */
+static struct vhost_place walk(const struct vhost_ring *r, struct vhost_place at, unsigned most)
+{
+	for (unsigned i = 0; i < most && passed(r, at); i++)
+		at = vhost_packed_after(r, at, 1);
+	return at;
+}
+
+/* Descriptors of the chain at `at`, and its buffer id. */
+static unsigned chain_slots(const struct vhost_ring *r, struct vhost_place at, uint16_t *id)
+{
+	struct vhost_packed_desc d;
+	unsigned slots = 0;
+
+	do {
+		d = vhost_packed_read(&r->slot[at.slot]);
+		*id = d.id;
+		at = vhost_packed_after(r, at, 1);
+		slots++;
+	} while ((d.flags & VRING_DESC_F_NEXT) && slots <= r->mask);
+	return slots;
+}
+
+static void write_empty(struct vhost_ring *r, struct vhost_place at, uint16_t id)
+{
+	uint16_t flags = at.wrap ? VHOST_PACKED_AVAIL | VHOST_PACKED_USED : 0;
+
+	__atomic_store_n((uint64_t *)&r->slot[at.slot].len, (uint64_t)flags << 48 | (uint64_t)id << 32,
+		__ATOMIC_RELEASE);
+}
+
+/*
+ * The first chain of several that go back together is written last, so that the guest sees none of them
+ * before. Where others were written behind one that was not, the guest waits for the first: it gets all of
+ * them as empty, for a frame may lie in several, and its length is known only of some.
+ */
+static struct vhost_place finish_batch(struct vhost_ring *r, struct vhost_place first)
+{
+	struct vhost_place second, end;
+	uint16_t id;
+	unsigned slots;
+
+	if (!vhost_packed_offers(vhost_read16(&r->slot[first.slot].flags), first.wrap))
+		return first;
+	slots = chain_slots(r, first, &id);
+	second = vhost_packed_after(r, first, slots);
+	end = walk(r, second, r->mask + 1u - slots);
+	if (end.slot == second.slot && end.wrap == second.wrap)
+		return first;
+	for (struct vhost_place at = second; at.slot != end.slot || at.wrap != end.wrap;
+		at = vhost_packed_after(r, at, 1))
+		write_empty(r, at, vhost_read16(&r->slot[at.slot].id));
+	vhost_resume_empty(r, first, slots, id);
+	return end;
+}
+
+void vhost_resume_empty(struct vhost_ring *r, struct vhost_place at, unsigned slots, uint16_t id)
+{
+	vhost_resume_pass(r, at, slots);
+	write_empty(r, at, id);
+}
+
+bool vhost_resume_marked(const struct vhost_ring *r)
+{
+	uint16_t mark = vhost_read16(&r->wish->off_wrap);
+
+	return (mark & VHOST_MARK) && (mark & (VHOST_MARK - 1)) <= r->mask && r->mask < VHOST_MARK_MAX;
+}
+
+void vhost_resume_packed(struct vhost_ring *r, struct vhost_place base)
+{
+	uint16_t mark = vhost_read16(&r->wish->off_wrap);
+	struct vhost_place at = base;
+
+	if (vhost_resume_marked(r)) {
+		at = (struct vhost_place){mark & r->mask, mark >> VRING_PACKED_EVENT_F_WRAP_CTR};
+		at = finish_batch(r, walk(r, at, r->mask + 1u));
+	}
+	r->next_avail = at.slot;
+	r->next_used = at.slot;
+	r->signalled = at.slot;
+	r->avail_wrap = at.wrap;
+	r->used_wrap = at.wrap;
+	vhost_resume_mark(r);
+}
+
+void vhost_resume_forget(struct vring_packed_desc_event *wish)
+{
+	__atomic_store_n(&wish->off_wrap, 0, __ATOMIC_RELAXED);
+}
