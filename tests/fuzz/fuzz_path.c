@@ -9,7 +9,7 @@
 
 #include "dataplane/core/exchange.h"
 #include "dataplane/pipeline.h"
-#include "dataplane/vnet.h"
+#include "dataplane/port/vnet.h"
 #include "tests/fuzz/path_packet.h"
 #include "tests/fuzz/path_world.h"
 

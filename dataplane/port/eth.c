@@ -1,5 +1,5 @@
 /*
- * port_eth.c: any device that DPDK drives, by ethdev: a NIC by its devargs, memif, and for tests and benches
+ * eth.c: any device that DPDK drives, by ethdev: a NIC by its devargs, memif, and for tests and benches
  * two that need no guest:
  *
  *	null  takes frames and gives none

@@ -1,5 +1,5 @@
 /*
- * port_af_packet.c: a network device of the host through a packet socket: a veth whose other end is in a
+ * af_packet.c: a network device of the host through a packet socket: a veth whose other end is in a
  * container, or a NIC that the kernel keeps. Partial checksums and large frames pass both ways with a
  * virtio_net_hdr; the kernel works out what the device does not do itself, so every offload is taken.
  *
@@ -24,7 +24,7 @@
 #include "dataplane/core/worker.h"
 #include "dataplane/frame/offload.h"
 #include "dataplane/frame/parse.h"
-#include "dataplane/vnet.h"
+#include "dataplane/port/vnet.h"
 
 enum {
 	PACKET_SLOT = 68 * 1024, /* 64 KB and every header before it, in whole pages */

@@ -1,5 +1,5 @@
 /*
- * port_af_xdp.c: a network device of the host by AF_XDP. On an uplink the switch gets VXLAN to its address
+ * af_xdp.c: a network device of the host by AF_XDP. On an uplink the switch gets VXLAN to its address
  * and nothing else (xdp_prog.h), so that a host with one NIC keeps it: the kernel has the same address, and
  * its SSH, ping and ARP go on as before. Neighbours are learned from copies of ARP. As a container's port, on
  * a veth, it carries everything.
@@ -30,7 +30,7 @@
 #include "dataplane/frame/offload.h"
 #include "dataplane/frame/parse.h"
 #include "dataplane/frame/reply.h"
-#include "dataplane/xdp_prog.h"
+#include "dataplane/port/xdp_prog.h"
 
 enum {
 	XDP_RING = 2048,  /* slots of each of the four rings */

@@ -1,4 +1,4 @@
-#include "dataplane/xdp_prog.h"
+#include "dataplane/port/xdp_prog.h"
 
 #include <bpf/bpf.h>
 #include <errno.h>

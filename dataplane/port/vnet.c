@@ -1,4 +1,4 @@
-#include "dataplane/vnet.h"
+#include "dataplane/port/vnet.h"
 
 #include "dataplane/frame/offload.h"
 #include "dataplane/frame/parse.h"

@@ -1,5 +1,5 @@
 /*
- * port_tap.c: TAP interfaces, one /dev/net/tun fd a queue. The kernel hands over and takes partial checksums
+ * tap.c: TAP interfaces, one /dev/net/tun fd a queue. The kernel hands over and takes partial checksums
  * and large TCP frames with a virtio_net_hdr, so nothing is computed on the way between a container and a
  * guest.
  *
@@ -18,7 +18,7 @@
 #include "dataplane/core/private.h"
 #include "dataplane/core/rcu.h"
 #include "dataplane/core/worker.h"
-#include "dataplane/vnet.h"
+#include "dataplane/port/vnet.h"
 
 enum {
 	TAP_HDR = 12,	/* virtio_net_hdr with the field for merged buffers, as TUNSETVNETHDRSZ was told */
