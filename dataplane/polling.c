@@ -10,12 +10,12 @@
 #include <unistd.h>
 
 #include "dataplane/balance.h"
-#include "dataplane/budget.h"
 #include "dataplane/core/account.h"
 #include "dataplane/core/dp.h"
 #include "dataplane/core/mem.h"
 #include "dataplane/core/private.h"
 #include "dataplane/core/rcu.h"
+#include "dataplane/deliver/budget.h"
 
 enum {
 	SLEEP_MS = 100,	     /* at most, should a wake-up be missed */

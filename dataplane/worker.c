@@ -7,13 +7,13 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "dataplane/budget.h"
 #include "dataplane/core/account.h"
 #include "dataplane/core/dp.h"
 #include "dataplane/core/exchange.h"
 #include "dataplane/core/gap.h"
 #include "dataplane/core/mem.h"
-#include "dataplane/deliver.h"
+#include "dataplane/deliver/budget.h"
+#include "dataplane/deliver/deliver.h"
 #include "dataplane/frame/train.h"
 #include "dataplane/pipeline.h"
 #include "dataplane/polling.h"

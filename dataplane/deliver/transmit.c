@@ -1,9 +1,9 @@
-#include "dataplane/transmit.h"
+#include "dataplane/deliver/transmit.h"
 
 #include <linux/virtio_net.h>
 
-#include "dataplane/budget.h"
 #include "dataplane/core/dp.h"
+#include "dataplane/deliver/budget.h"
 #include "dataplane/frame/offload.h"
 #include "dataplane/frame/train.h"
 #include "dataplane/overlay/vxlan.h"

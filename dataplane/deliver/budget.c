@@ -1,4 +1,4 @@
-#include "dataplane/budget.h"
+#include "dataplane/deliver/budget.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 #include "dataplane/core/mem.h"
+#include "dataplane/deliver/transmit.h"
 #include "dataplane/polling.h"
-#include "dataplane/transmit.h"
 
 /*
  * What is allowed: for each call, each frame, each byte. Of a port in memory a frame costs some 50 to 300 ns with all

@@ -1,4 +1,4 @@
-#include "dataplane/too_big.h"
+#include "dataplane/deliver/too_big.h"
 
 #include <linux/virtio_net.h>
 #include <rte_cycles.h>

@@ -3,7 +3,7 @@
  * receiver that is full never holds the sender: its frames are tried once more after the burst's other ports,
  * then dropped.
  */
-#include "dataplane/deliver.h"
+#include "dataplane/deliver/deliver.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -11,14 +11,14 @@
 #include <stdlib.h>
 
 #include "dataplane/core/dp.h"
+#include "dataplane/deliver/too_big.h"
+#include "dataplane/deliver/transmit.h"
 #include "dataplane/frame/offload.h"
 #include "dataplane/frame/parse.h"
 #include "dataplane/l2/policy/guard.h"
 #include "dataplane/l2/policy/rate.h"
 #include "dataplane/overlay/vxlan.h"
 #include "dataplane/pipeline.h"
-#include "dataplane/too_big.h"
-#include "dataplane/transmit.h"
 
 struct parcel {
 	struct port *port; /* as it was found, for control may unpublish it before the burst ends */
