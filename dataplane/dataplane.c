@@ -15,11 +15,11 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#include "dataplane/balance.h"
 #include "dataplane/core/exchange.h"
 #include "dataplane/core/mem.h"
 #include "dataplane/core/private.h"
 #include "dataplane/core/rcu.h"
+#include "dataplane/engine/balance.h"
 #include "dataplane/l2/fdb.h"
 #include "dataplane/lb/service.h"
 #include "dataplane/vhost/notify.h"

@@ -4,10 +4,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "dataplane/balance.h"
 #include "dataplane/core/port.h"
 #include "dataplane/core/private.h"
 #include "dataplane/core/rcu.h"
+#include "dataplane/engine/balance.h"
 #include "dataplane/l2/fdb.h"
 #include "dataplane/l2/policy/guard.h"
 #include "dataplane/l2/policy/rate.h"

@@ -11,8 +11,8 @@
 #include "dataplane/core/account.h"
 #include "dataplane/core/gap.h"
 #include "dataplane/core/private.h"
+#include "dataplane/engine/pipeline.h"
 #include "dataplane/l2/fdb.h"
-#include "dataplane/pipeline.h"
 #include "dataplane/vhost/mem.h"
 
 static const char *const reason_name[DROP_COUNT] = {

@@ -15,11 +15,11 @@
 #include <string.h>
 
 #include "dataplane/core/private.h"
+#include "dataplane/engine/pipeline.h"
 #include "dataplane/frame/parse.h"
 #include "dataplane/frame/reply.h"
 #include "dataplane/l2/neigh.h"
 #include "dataplane/overlay/vxlan.h"
-#include "dataplane/pipeline.h"
 
 enum { FRAME = 64, ROUNDS = 200, BURSTS = 256, STAGES = 16, VNI = 100, WAYS = 4 };
 

@@ -8,8 +8,8 @@
 
 #include "dataplane/core/dp.h"
 #include "dataplane/core/private.h"
+#include "dataplane/engine/pipeline.h"
 #include "dataplane/frame/parse.h"
-#include "dataplane/pipeline.h"
 
 struct exchange_frame *exchange_reserve(struct exchange *x)
 {

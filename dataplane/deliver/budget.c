@@ -9,7 +9,7 @@
 
 #include "dataplane/core/mem.h"
 #include "dataplane/deliver/transmit.h"
-#include "dataplane/polling.h"
+#include "dataplane/engine/polling.h"
 
 /*
  * What is allowed: for each call, each frame, each byte. Of a port in memory a frame costs some 50 to 300 ns with all

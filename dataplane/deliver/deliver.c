@@ -13,12 +13,12 @@
 #include "dataplane/core/dp.h"
 #include "dataplane/deliver/too_big.h"
 #include "dataplane/deliver/transmit.h"
+#include "dataplane/engine/pipeline.h"
 #include "dataplane/frame/offload.h"
 #include "dataplane/frame/parse.h"
 #include "dataplane/l2/policy/guard.h"
 #include "dataplane/l2/policy/rate.h"
 #include "dataplane/overlay/vxlan.h"
-#include "dataplane/pipeline.h"
 
 struct parcel {
 	struct port *port; /* as it was found, for control may unpublish it before the burst ends */

@@ -7,13 +7,13 @@
 
 #include "dataplane/core/dp.h"
 #include "dataplane/core/exchange.h"
+#include "dataplane/engine/pipeline.h"
 #include "dataplane/frame/offload.h"
 #include "dataplane/frame/parse.h"
 #include "dataplane/frame/reply.h"
 #include "dataplane/frame/sctp.h"
 #include "dataplane/l2/fdb.h"
 #include "dataplane/overlay/vxlan.h"
-#include "dataplane/pipeline.h"
 
 static void underlay_arp(struct worker *w, struct burst *b, struct frame *f)
 {

@@ -13,7 +13,7 @@ RUNS_FOR = {"": "all", "BURST_FROM_PORT": "bursts of a port", "BURST_FROM_UPLINK
 
 
 def test_the_documented_stages_are_the_pipeline():
-    code = ENTRY.findall((ROOT / "dataplane/pipeline.c").read_text())
+    code = ENTRY.findall((ROOT / "dataplane/engine/pipeline.c").read_text())
     doc = ROW.findall((ROOT / "docs/packet-path.md").read_text())
     assert len(code) >= 5
     assert doc == [(name, RUNS_FOR[needs], what) for name, what, needs in code]

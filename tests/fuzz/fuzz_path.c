@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "dataplane/core/exchange.h"
-#include "dataplane/pipeline.h"
+#include "dataplane/engine/pipeline.h"
 #include "dataplane/port/vnet.h"
 #include "tests/fuzz/path_packet.h"
 #include "tests/fuzz/path_world.h"

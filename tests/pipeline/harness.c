@@ -6,8 +6,8 @@
 
 #include "dataplane/core/exchange.h"
 #include "dataplane/core/private.h"
+#include "dataplane/engine/pipeline.h"
 #include "dataplane/frame/offload.h"
-#include "dataplane/pipeline.h"
 
 enum { TEST_TIMERS = 16 };
 

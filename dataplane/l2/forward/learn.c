@@ -1,10 +1,10 @@
 #include "dataplane/core/dp.h"
 #include "dataplane/core/moves.h"
+#include "dataplane/engine/pipeline.h"
 #include "dataplane/frame/parse.h"
 #include "dataplane/l2/fdb.h"
 #include "dataplane/l2/owner.h"
 #include "dataplane/l2/policy/guard.h"
-#include "dataplane/pipeline.h"
 
 /* The router MAC as the low bits of a key. */
 static inline uint64_t router_key(void)

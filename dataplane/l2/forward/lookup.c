@@ -1,8 +1,8 @@
 #include "dataplane/core/dp.h"
+#include "dataplane/engine/pipeline.h"
 #include "dataplane/frame/parse.h"
 #include "dataplane/l2/fdb.h"
 #include "dataplane/l2/policy/guard.h"
-#include "dataplane/pipeline.h"
 
 /* Point to point: whoever is at the other end. */
 static void lookup_peer(struct worker *w, const struct burst *b, struct frame *f, const struct network *net)

@@ -3,11 +3,11 @@
 #include <stdlib.h>
 
 #include "dataplane/core/dp.h"
+#include "dataplane/engine/pipeline.h"
 #include "dataplane/frame/headers.h"
 #include "dataplane/frame/reply.h"
 #include "dataplane/l2/owner.h"
 #include "dataplane/lb/service.h"
-#include "dataplane/pipeline.h"
 
 enum { ETHERTYPE_RARP = 0x8035, ROUTER_ADVERT = 134, TCP6 = IPPROTO_TCP };
 

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "control/netns.h"
-#include "dataplane/polling.h"
+#include "dataplane/engine/polling.h"
 #include "tests/pipeline/harness.h"
 #include "tests/unit/hosts.h"
 #include "tests/unit/unit.h"

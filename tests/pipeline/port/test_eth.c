@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "dataplane/polling.h"
+#include "dataplane/engine/polling.h"
 #include "tests/pipeline/harness.h"
 #include "tests/pipeline/packets.h"
 #include "tests/unit/unit.h"

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "dataplane/core/private.h"
-#include "dataplane/pipeline.h"
+#include "dataplane/engine/pipeline.h"
 #include "tests/pipeline/harness.h"
 #include "tests/pipeline/l2/policy/guard_packets.h"
 #include "tests/unit/unit.h"

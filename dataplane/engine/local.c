@@ -6,10 +6,10 @@
  */
 #include "dataplane/core/dp.h"
 #include "dataplane/core/exchange.h"
+#include "dataplane/engine/pipeline.h"
 #include "dataplane/frame/parse.h"
 #include "dataplane/frame/reply.h"
 #include "dataplane/lb/service.h"
-#include "dataplane/pipeline.h"
 
 static bool is_ours(const struct network *net, const struct lb_view *lb, uint32_t ip)
 {

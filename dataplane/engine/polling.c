@@ -1,4 +1,4 @@
-#include "dataplane/polling.h"
+#include "dataplane/engine/polling.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -9,13 +9,13 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "dataplane/balance.h"
 #include "dataplane/core/account.h"
 #include "dataplane/core/dp.h"
 #include "dataplane/core/mem.h"
 #include "dataplane/core/private.h"
 #include "dataplane/core/rcu.h"
 #include "dataplane/deliver/budget.h"
+#include "dataplane/engine/balance.h"
 
 enum {
 	SLEEP_MS = 100,	     /* at most, should a wake-up be missed */

@@ -1,5 +1,3 @@
-#include "dataplane/core/worker.h"
-
 #include <errno.h>
 #include <rte_cycles.h>
 #include <rte_rcu_qsbr.h>
@@ -12,11 +10,12 @@
 #include "dataplane/core/exchange.h"
 #include "dataplane/core/gap.h"
 #include "dataplane/core/mem.h"
+#include "dataplane/core/worker.h"
 #include "dataplane/deliver/budget.h"
 #include "dataplane/deliver/deliver.h"
+#include "dataplane/engine/pipeline.h"
+#include "dataplane/engine/polling.h"
 #include "dataplane/frame/train.h"
-#include "dataplane/pipeline.h"
-#include "dataplane/polling.h"
 #include "dataplane/vhost/notify.h"
 
 enum { IDLE_US = 50 }; /* adaptive: sleep when nothing has come for this long */

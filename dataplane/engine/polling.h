@@ -26,5 +26,5 @@ unsigned polling_turn(struct worker *w, uint64_t now);
 /** Worker. Sleeps until a queue has frames or somebody wakes it; returns at once when frames are waiting. */
 void polling_sleep(struct worker *w);
 
-/** Worker (worker.c). Takes one burst from a queue through the pipeline. Returns its frames. */
+/** Worker (loop.c). Takes one burst from a queue through the pipeline. Returns its frames. */
 unsigned worker_serve(struct worker *w, struct port *port, uint16_t queue);

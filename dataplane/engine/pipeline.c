@@ -1,4 +1,4 @@
-#include "dataplane/pipeline.h"
+#include "dataplane/engine/pipeline.h"
 
 #include <rte_cycles.h>
 

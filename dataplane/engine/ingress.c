@@ -1,9 +1,9 @@
 #include "dataplane/core/dp.h"
+#include "dataplane/engine/pipeline.h"
 #include "dataplane/frame/parse.h"
 #include "dataplane/l2/fdb.h"
 #include "dataplane/l2/policy/guard.h"
 #include "dataplane/l2/policy/rate.h"
-#include "dataplane/pipeline.h"
 
 /* Will any stage look past the Ethernet header? Where not, whoever needs more (flow_hash) parses later. */
 static inline bool looks_deep(const struct network *net)

@@ -9,9 +9,9 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "dataplane/balance.h"
 #include "dataplane/core/private.h"
-#include "dataplane/polling.h"
+#include "dataplane/engine/balance.h"
+#include "dataplane/engine/polling.h"
 #include "tests/pipeline/harness.h"
 #include "tests/pipeline/packets.h"
 #include "tests/unit/unit.h"

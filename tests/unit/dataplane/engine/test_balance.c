@@ -1,5 +1,5 @@
 /* Which queue moves to which worker, by what was measured. */
-#include "dataplane/balance.h"
+#include "dataplane/engine/balance.h"
 #include "tests/unit/unit.h"
 
 static unsigned which, to;

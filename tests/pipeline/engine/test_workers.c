@@ -11,9 +11,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "dataplane/balance.h"
 #include "dataplane/core/private.h"
 #include "dataplane/core/rcu.h"
+#include "dataplane/engine/balance.h"
 #include "dataplane/l2/policy/rate.h"
 #include "dataplane/lb/service.h"
 #include "tests/pipeline/harness.h"

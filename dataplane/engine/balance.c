@@ -1,4 +1,4 @@
-#include "dataplane/balance.h"
+#include "dataplane/engine/balance.h"
 
 #include <errno.h>
 #include <rte_cycles.h>
