@@ -37,7 +37,7 @@ struct dp_private {
 	bool link_told[MAX_PORTS];		     /* state that control was told last */
 	void *timer, *watch;			     /* on control's loop */
 	unsigned ticks;
-	struct stats_window *window; /* stats.c: [MAX_WORKERS] */
+	struct stats_window *window; /* counters.c: [MAX_WORKERS] */
 	struct balance *balance;     /* balance.c */
 	bool closing;		     /* every port goes: */
 	struct close_many at_end;    /* files of theirs that take long to close */
@@ -98,7 +98,7 @@ void neigh_port_changed(struct dp *dp, const struct port *port);
 /** Seconds since the workers started, as they count them. */
 uint32_t dp_now_s(const struct dp *dp);
 
-/** stats.c: what the workers did lately; the tick is once a second. -ENOMEM. */
+/** counters.c: what the workers did lately; the tick is once a second. -ENOMEM. */
 int stats_open(struct dp *dp);
 void stats_close(struct dp *dp);
 void stats_tick(struct dp *dp);

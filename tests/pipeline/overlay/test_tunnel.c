@@ -13,7 +13,7 @@
 #include "control/netns.h"
 #include "dataplane/engine/polling.h"
 #include "tests/pipeline/harness.h"
-#include "tests/unit/hosts.h"
+#include "tests/unit/dataplane/hosts.h"
 #include "tests/unit/unit.h"
 
 enum { TRANSFER = 4 << 20, TCP_PORT = 5001, VNI = 42 };

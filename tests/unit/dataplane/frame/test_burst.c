@@ -1,6 +1,6 @@
 /* frame_pull and frame_copy over every way a frame may be cut. */
 #include "dataplane/frame/burst.h"
-#include "tests/unit/frames.h"
+#include "tests/unit/dataplane/frames.h"
 #include "tests/unit/unit.h"
 
 static uint8_t bytes[1000];

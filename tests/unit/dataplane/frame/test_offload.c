@@ -2,7 +2,7 @@
  */
 #include "dataplane/frame/offload.h"
 #include "dataplane/frame/parse.h"
-#include "tests/unit/frames.h"
+#include "tests/unit/dataplane/frames.h"
 #include "tests/unit/unit.h"
 
 #define COUNT(rows) (sizeof(rows) / sizeof((rows)[0]))

@@ -1,6 +1,6 @@
 /* flow_hash() takes a short way for plain packets; it must not matter which way a flow's packets go. */
 #include "dataplane/frame/parse.h"
-#include "tests/unit/frames.h"
+#include "tests/unit/dataplane/frames.h"
 #include "tests/unit/unit.h"
 
 static struct flat flat;

@@ -1,7 +1,7 @@
 /* SCTP checksums that a kernel leaves to others, against CRC32c bit by bit. */
 #include "dataplane/frame/sctp.h"
 #include "dataplane/port/vnet.h"
-#include "tests/unit/frames.h"
+#include "tests/unit/dataplane/frames.h"
 #include "tests/unit/unit.h"
 
 enum { CSUM = 8 };

@@ -3,7 +3,7 @@
 #include "dataplane/frame/parse.h"
 #include "dataplane/frame/train.h"
 #include "dataplane/overlay/vxlan.h"
-#include "tests/unit/frames.h"
+#include "tests/unit/dataplane/frames.h"
 #include "tests/unit/unit.h"
 
 enum { UDP_AT = 34, PAYLOAD_AT = 42, SEGMENT = 1400 };

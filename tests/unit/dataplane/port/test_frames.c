@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 #include "control/netns.h"
-#include "tests/unit/frames.h"
-#include "tests/unit/hosts.h"
+#include "tests/unit/dataplane/frames.h"
+#include "tests/unit/dataplane/hosts.h"
 #include "tests/unit/unit.h"
 
 static struct bench bench;

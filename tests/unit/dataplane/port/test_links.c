@@ -1,6 +1,6 @@
 /* The link of a port that the kernel feeds is its interface's, also when that goes away and comes back. */
-#include "tests/unit/frames.h"
-#include "tests/unit/hosts.h"
+#include "tests/unit/dataplane/frames.h"
+#include "tests/unit/dataplane/hosts.h"
 #include "tests/unit/unit.h"
 
 static struct bench bench;

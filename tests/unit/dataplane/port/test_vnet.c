@@ -1,7 +1,7 @@
 /* What a kernel asks for with a frame, beyond what offload.c serves: tunnels of a container's own. */
 #include "dataplane/frame/offload.h"
 #include "dataplane/port/vnet.h"
-#include "tests/unit/frames.h"
+#include "tests/unit/dataplane/frames.h"
 #include "tests/unit/unit.h"
 
 enum { TUNNEL = 8 }; /* a VXLAN header */

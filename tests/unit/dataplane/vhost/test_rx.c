@@ -3,8 +3,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "tests/unit/dataplane/frames.h"
 #include "tests/unit/dataplane/vhost/rig.h"
-#include "tests/unit/frames.h"
 #include "tests/unit/unit.h"
 
 #define NEXT VRING_DESC_F_NEXT

@@ -1,6 +1,4 @@
-/* dataplane.c: start, stop, and the tick of what control does for the workers. */
-#include "dataplane/dataplane.h"
-
+/* start.c: start, stop, and the tick of what control does for the workers. */
 #include <errno.h>
 #include <rte_cycles.h>
 #include <rte_eal.h>
@@ -19,6 +17,7 @@
 #include "dataplane/core/mem.h"
 #include "dataplane/core/private.h"
 #include "dataplane/core/rcu.h"
+#include "dataplane/dataplane.h"
 #include "dataplane/engine/balance.h"
 #include "dataplane/l2/fdb.h"
 #include "dataplane/lb/service.h"

@@ -1,6 +1,4 @@
-/* stats.c: counters as control reads them, summed over the workers. */
-#include "dataplane/core/stats.h"
-
+/* counters.c: counters as control reads them, summed over the workers. */
 #include <errno.h>
 #include <rte_cycles.h>
 #include <stdio.h>
@@ -11,6 +9,7 @@
 #include "dataplane/core/account.h"
 #include "dataplane/core/gap.h"
 #include "dataplane/core/private.h"
+#include "dataplane/core/stats.h"
 #include "dataplane/engine/pipeline.h"
 #include "dataplane/l2/fdb.h"
 #include "dataplane/vhost/mem.h"

@@ -13,9 +13,9 @@
 #include "control/netns.h"
 #include "dataplane/frame/offload.h"
 #include "dataplane/frame/train.h"
+#include "tests/unit/dataplane/frames.h"
+#include "tests/unit/dataplane/hosts.h"
 #include "tests/unit/dataplane/vhost/packed_guest.h"
-#include "tests/unit/frames.h"
-#include "tests/unit/hosts.h"
 #include "tests/unit/unit.h"
 
 enum { TABLE = RIG_DATA + 131072, PIECE = 3, CHAINS = 100 };

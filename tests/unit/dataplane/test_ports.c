@@ -12,7 +12,7 @@
 
 #include "control/netns.h"
 #include "dataplane/frame/offload.h"
-#include "tests/unit/hosts.h"
+#include "tests/unit/dataplane/hosts.h"
 #include "tests/unit/unit.h"
 
 enum { TRANSFER = 4 << 20, TCP_PORT = 5001 };

@@ -1,4 +1,4 @@
-#include "tests/unit/hosts.h"
+#include "tests/unit/dataplane/hosts.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
