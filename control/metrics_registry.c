@@ -5,7 +5,7 @@
 #include "control/log.h"
 #include "control/metrics.h"
 #include "control/objects.h"
-#include "registry/accept.h"
+#include "registry/base/accept.h"
 #include "registry/dns.h"
 #include "registry/http.h"
 

@@ -22,7 +22,7 @@
 #include "control/params.h"
 #include "control/rpc_list.h"
 #include "control/service_watch.h"
-#include "registry/accept.h"
+#include "registry/base/accept.h"
 
 /* Of JSON-RPC itself. */
 enum { PARSE_ERROR = -32700, INVALID_REQUEST = -32600, METHOD_NOT_FOUND = -32601 };

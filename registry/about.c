@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "registry/base/text.h"
 #include "registry/table.h"
-#include "registry/text.h"
 
 /* Of all strings, with their ends. */
 static size_t texts_size(const struct reg_about *about)

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "registry/base/utf8.h"
 #include "registry/check_curl.h"
-#include "registry/utf8.h"
 
 enum { OUTPUT_SHORT = 127 }; /* bytes that are kept unless a check wants more */
 

@@ -13,10 +13,10 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "registry/base/wheel.h"
 #include "registry/check_pool.h"
 #include "registry/registry.h"
 #include "registry/syn.h"
-#include "registry/wheel.h"
 
 enum {
 	CHECKS_RUNNING = 1024, /* probes under way at most, a socket each */

@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-#include "registry/wheel.h"
+#include "registry/base/wheel.h"
 
 enum { CHECK_POOL_MAX = 128, CHECK_POOL_IDLE_MS = 2000 };
 

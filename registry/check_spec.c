@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "registry/base/text.h"
 #include "registry/table.h"
-#include "registry/text.h"
 
 enum { NOTES_MAX = 4096 };
 

@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "registry/base/duration.h"
 #include "registry/consul.h"
-#include "registry/duration.h"
 
 #define MAINTENANCE "_service_maintenance:"
 #define PORT "_switch_port:"

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "registry/base/duration.h"
 #include "registry/consul.h"
-#include "registry/duration.h"
 
 enum { TIMEOUT_MS = 10000, TIMEOUT_MAX_MS = 600000 };
 

@@ -7,8 +7,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "registry/sorted.h"
-#include "registry/uuid.h"
+#include "registry/base/sorted.h"
+#include "registry/base/uuid.h"
 
 struct consul;
 

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "registry/base/utf8.h"
 #include "registry/consul.h"
-#include "registry/utf8.h"
 
 static int drain(struct consul *consul, struct consul_instance *instance, bool enable, struct reg_err *err)
 {

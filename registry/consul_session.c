@@ -7,10 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "registry/base/duration.h"
+#include "registry/base/uuid.h"
 #include "registry/consul.h"
 #include "registry/consul_kv.h"
-#include "registry/duration.h"
-#include "registry/uuid.h"
 
 enum { DELAY_MS = 15000, DELAY_MAX_MS = 60000, TTL_MIN_MS = 10000, TTL_MAX_MS = 86400000 };
 

@@ -12,9 +12,9 @@
 #include <syslog.h>
 #include <unistd.h>
 
-#include "registry/accept.h"
+#include "registry/base/accept.h"
+#include "registry/base/listen.h"
 #include "registry/dns_inside.h"
-#include "registry/listen.h"
 
 enum { PORT = 53, BACKLOG = 128, RECEIVE_BYTES = 1 << 20, ANY_ATTEMPTS = 16 };
 

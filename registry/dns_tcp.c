@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "registry/accept.h"
+#include "registry/base/accept.h"
 #include "registry/dns_inside.h"
 
 enum { UNSENT_MAX = 256 * 1024, FORWARDED_MAX = 32, MESSAGES_A_TURN = 16 };

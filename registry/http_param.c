@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "registry/duration.h"
+#include "registry/base/duration.h"
 #include "registry/http_query.h"
 
 enum { PAIRS_MAX = 256 };

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "registry/base/utf8.h"
 #include "registry/consul.h"
 #include "registry/http_query.h"
-#include "registry/utf8.h"
 
 static const struct {
 	enum evhttp_cmd_type type;

@@ -17,11 +17,11 @@
 #include <syslog.h>
 #include <unistd.h>
 
-#include "registry/accept.h"
+#include "registry/base/accept.h"
+#include "registry/base/listen.h"
 #include "registry/consul.h"
 #include "registry/http_work.h"
 #include "registry/journal.h"
-#include "registry/listen.h"
 
 struct http_conn {
 	struct bufferevent *bev; /* key */

@@ -9,10 +9,10 @@
 #include <sys/queue.h>
 #include <syslog.h>
 
+#include "registry/base/utf8.h"
 #include "registry/journal_line.h"
 #include "registry/journal_writer.h"
 #include "registry/table.h"
-#include "registry/utf8.h"
 
 enum {
 	COMPACT_MIN = 1 << 20, /* a smaller file is never written anew */

@@ -17,7 +17,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
-#include "registry/wheel.h"
+#include "registry/base/wheel.h"
 
 enum {
 	SYN_BATCH = 64,	     /* packets sent or read by one system call */

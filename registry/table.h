@@ -26,9 +26,9 @@
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
+#include "registry/base/sorted.h"
 #include "registry/check_set.h"
 #include "registry/registry.h"
-#include "registry/sorted.h"
 
 /* Most services have a handful of backends; a table of 32 buckets each would cost more than they do. */
 #undef HASH_INITIAL_NUM_BUCKETS

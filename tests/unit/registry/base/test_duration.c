@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "registry/duration.h"
+#include "registry/base/duration.h"
 #include "tests/unit/unit.h"
 
 static void what_is_read(void **state)

@@ -1,4 +1,4 @@
-#include "registry/listen.h"
+#include "registry/base/listen.h"
 
 #include <errno.h>
 #include <event2/util.h>

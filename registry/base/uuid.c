@@ -1,4 +1,4 @@
-#include "registry/uuid.h"
+#include "registry/base/uuid.h"
 
 #include <errno.h>
 #include <stdint.h>

@@ -1,4 +1,4 @@
-#include "registry/utf8.h"
+#include "registry/base/utf8.h"
 
 #include <stdint.h>
 #include <string.h>

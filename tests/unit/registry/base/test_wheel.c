@@ -2,7 +2,7 @@
 #include <event2/event.h>
 #include <stdlib.h>
 
-#include "registry/wheel.h"
+#include "registry/base/wheel.h"
 #include "tests/unit/unit.h"
 
 enum { MANY = 2000, SPAN_US = 200000 };

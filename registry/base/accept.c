@@ -1,4 +1,4 @@
-#include "registry/accept.h"
+#include "registry/base/accept.h"
 
 #include <event2/event.h>
 #include <event2/listener.h>

@@ -1,4 +1,4 @@
-#include "registry/sorted.h"
+#include "registry/base/sorted.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -1,4 +1,4 @@
-#include "registry/text.h"
+#include "registry/base/text.h"
 
 #include <string.h>
 

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "registry/utf8.h"
+#include "registry/base/utf8.h"
 #include "tests/unit/unit.h"
 
 static void copied(const char *text, size_t max, const char *expected)

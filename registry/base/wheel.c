@@ -1,4 +1,4 @@
-#include "registry/wheel.h"
+#include "registry/base/wheel.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -1,4 +1,4 @@
-#include "registry/duration.h"
+#include "registry/base/duration.h"
 
 #include <errno.h>
 #include <inttypes.h>
