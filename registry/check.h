@@ -15,8 +15,8 @@
 
 #include "registry/base/wheel.h"
 #include "registry/check_pool.h"
+#include "registry/probe/syn.h"
 #include "registry/registry.h"
-#include "registry/syn.h"
 
 enum {
 	CHECKS_RUNNING = 1024, /* probes under way at most, a socket each */

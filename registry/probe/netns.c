@@ -1,5 +1,5 @@
 /*
- * syn_place.c: the sockets in a gateway's namespace that half-open probes are made with.
+ * netns.c: the sockets in a gateway's namespace that half-open probes are made with.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -9,7 +9,7 @@
 #include <syslog.h>
 #include <unistd.h>
 
-#include "registry/syn_inside.h"
+#include "registry/probe/inside.h"
 
 /* Answers to a thousand SYNs under way, several times over; SYNs to thousands of neighbours that are gone. */
 enum { QUEUE_BYTES = 4 << 20, SEND_BYTES = 16 << 20 };

@@ -1,4 +1,4 @@
-#include "registry/segment.h"
+#include "registry/probe/segment.h"
 
 #include <arpa/inet.h>
 #include <netinet/ip.h>

@@ -4,7 +4,7 @@
 #include <netinet/tcp.h>
 #include <string.h>
 
-#include "registry/segment.h"
+#include "registry/probe/segment.h"
 #include "tests/unit/unit.h"
 
 enum { IP = sizeof(struct iphdr), TCP = sizeof(struct tcphdr) };

@@ -1,4 +1,4 @@
-#include "registry/syn.h"
+#include "registry/probe/syn.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -6,7 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "registry/syn_inside.h"
+#include "registry/probe/inside.h"
 
 void syn_init(struct syn *syn, struct event_base *base, struct wheel *wheel)
 {

@@ -1,6 +1,6 @@
 /*
- * syn_inside.h: what the files of half-open probes share: syn.c (probes), syn_place.c (sockets),
- * syn_wire.c (packets).
+ * inside.h: what the files of half-open probes share: syn.c (probes), netns.c (sockets),
+ * wire.c (packets).
  */
 #pragma once
 
@@ -10,8 +10,8 @@
 #include <sys/socket.h>
 
 #include "registry/check.h"
-#include "registry/segment.h"
-#include "registry/syn.h"
+#include "registry/probe/segment.h"
+#include "registry/probe/syn.h"
 
 struct syn_probe {
 	LIST_ENTRY(syn_probe) link;   /* in the bucket of its number */

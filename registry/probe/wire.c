@@ -1,12 +1,12 @@
 /*
- * syn_wire.c: half-open probes as packets: SYNs and answers in batches, and what ICMP says of the former.
+ * wire.c: half-open probes as packets: SYNs and answers in batches, and what ICMP says of the former.
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <linux/errqueue.h>
 #include <stdlib.h>
 
-#include "registry/syn_inside.h"
+#include "registry/probe/inside.h"
 
 struct syn_batch *syn_batch_new(void)
 {
