@@ -6,7 +6,7 @@
  *   backend_check.c        the checks of a backend
  *   node.c, node_check.c   the machines that backends run on, and the checks of those
  *   port.c                 the switch ports' states
- *   check.c, check_set.c   what the checks find
+ *   check.c, check/set.c   what the checks find
  *   alias.c                checks that follow others
  *   commit.c               collects what they changed, derives health, and makes one generation of it
  *   watch.c                tells who waits for it
@@ -27,7 +27,7 @@
 #include <uthash.h>
 
 #include "registry/base/sorted.h"
-#include "registry/check_set.h"
+#include "registry/check/set.h"
 #include "registry/registry.h"
 
 /* Most services have a handful of backends; a table of 32 buckets each would cost more than they do. */
@@ -229,7 +229,7 @@ int service_valid(const struct reg_service *service, struct reg_err *err);
 int backend_valid(const struct reg_backend *backend, struct reg_err *err);
 int node_valid(const struct reg_node *node, struct reg_err *err);
 
-/* check_spec.c */
+/* check/spec.c */
 int spec_valid(const struct reg_check *check, struct reg_err *err);
 int specs_valid(const struct reg_check *checks, unsigned n, struct reg_err *err);
 /** A copy in one allocation, to be freed as one; NULL of none. -ENOMEM. */

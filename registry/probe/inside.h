@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <sys/socket.h>
 
-#include "registry/check.h"
+#include "registry/check/check.h"
 #include "registry/probe/segment.h"
 #include "registry/probe/syn.h"
 

@@ -1,5 +1,5 @@
 /*
- * check_target.c: what a check that starts in the host may reach. Whoever may register says where a probe goes, and the
+ * target.c: what a check that starts in the host may reach. Whoever may register says where a probe goes, and the
  * host reaches what he does not: its own services behind the loopback, the metadata of a cloud at 169.254.169.254. So
  * probes from the host go to no address of the host itself and to no link-local one, unless control.check_targets
  * allows it, and tell nothing of what an answer holds. Probes inside networks start in the namespace of a gateway, which
@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "registry/check.h"
+#include "registry/check/check.h"
 #include "registry/table.h"
 
 /* A network of mode host has its gateway in the host. */

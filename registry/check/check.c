@@ -1,4 +1,4 @@
-#include "registry/check.h"
+#include "registry/check/check.h"
 
 #include <arpa/inet.h>
 #include <assert.h>
@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "registry/base/utf8.h"
-#include "registry/check_curl.h"
+#include "registry/check/curl.h"
 
 enum { OUTPUT_SHORT = 127 }; /* bytes that are kept unless a check wants more */
 

@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "registry/check.h"
+#include "registry/check/check.h"
 #include "tests/unit/registry_world.h"
 
 /* A listening socket; *port 0: a free one, which it gets. */

@@ -1,5 +1,5 @@
 /*
- * check_pool.h: TCP sockets that are used again. Dissolving a connection by connect() to AF_UNSPEC resets it
+ * pool.h: TCP sockets that are used again. Dissolving a connection by connect() to AF_UNSPEC resets it
  * (the peer gets an RST) and leaves a socket as new, whose next connection has another source port. That
  * saves the making of one and, for those inside a network, the way into its namespace.
  */

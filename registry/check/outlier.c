@@ -1,4 +1,4 @@
-#include "registry/outlier.h"
+#include "registry/check/outlier.h"
 
 #include <inttypes.h>
 #include <stdio.h>

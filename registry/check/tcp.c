@@ -1,5 +1,5 @@
 /*
- * check_tcp.c: can a TCP connection be made? From inside the service's network by half a handshake (syn.h).
+ * tcp.c: can a TCP connection be made? From inside the service's network by half a handshake (syn.h).
  * Elsewhere by a whole one, closed by a reset so that no connection stays behind in TIME_WAIT on this side.
  */
 #include <arpa/inet.h>
@@ -11,7 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "registry/check.h"
+#include "registry/check/check.h"
 
 struct tcp_probe {
 	int fd;

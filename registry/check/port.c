@@ -1,8 +1,8 @@
 /*
- * check_port.c: the link of the switch port that has the backend's address. Nothing is probed: the switch
+ * port.c: the link of the switch port that has the backend's address. Nothing is probed: the switch
  * knows.
  */
-#include "registry/check.h"
+#include "registry/check/check.h"
 
 static void link_changed(struct check *check, int state)
 {

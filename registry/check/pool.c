@@ -1,4 +1,4 @@
-#include "registry/check_pool.h"
+#include "registry/check/pool.h"
 
 #include <string.h>
 #include <sys/socket.h>

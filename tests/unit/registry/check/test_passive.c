@@ -2,7 +2,7 @@
  * Passive checks in the service table, with counters that the test sets: what the judge (test_outlier.c) finds
  * becomes health, weight and words.
  */
-#include "registry/check.h"
+#include "registry/check/check.h"
 #include "tests/unit/registry_world.h"
 
 static const char *const id[] = {"10.1.0.1:80", "10.1.0.2:80", "10.1.0.3:80", "10.1.0.4:80"};

@@ -1,5 +1,5 @@
 /*
- * check_alias.c: as well as another instance or node is. Nothing is probed; alias.c tells what the other one is.
+ * alias.c: as well as another instance or node is. Nothing is probed; alias.c tells what the other one is.
  */
 #include <errno.h>
 

@@ -1,4 +1,4 @@
-#include "registry/check_set.h"
+#include "registry/check/set.h"
 
 #include <errno.h>
 #include <netinet/in.h>

@@ -14,7 +14,7 @@
 #include <sys/queue.h>
 
 #include "registry/base/wheel.h"
-#include "registry/check_pool.h"
+#include "registry/check/pool.h"
 #include "registry/probe/syn.h"
 #include "registry/registry.h"
 

@@ -1,4 +1,4 @@
-#include "registry/check_curl.h"
+#include "registry/check/curl.h"
 
 #include <arpa/inet.h>
 #include <assert.h>

@@ -1,5 +1,5 @@
 /*
- * check_curl.h: one request by libcurl, for the checks that speak HTTP. All requests of a registry run on its
+ * curl.h: one request by libcurl, for the checks that speak HTTP. All requests of a registry run on its
  * event loop through one multi handle; each has a connection of its own, made inside the service's network
  * and closed by a reset, since whether a new connection can be made is part of what a check asks.
  *
@@ -9,7 +9,7 @@
 
 #include <curl/curl.h>
 
-#include "registry/check.h"
+#include "registry/check/check.h"
 
 struct request {
 	struct check *check;

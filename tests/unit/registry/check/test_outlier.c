@@ -2,7 +2,7 @@
  * The judge of passive checks, given counters a second at a time. Four backends look after the service unless a
  * test says otherwise; a connection may wait two seconds for its answer.
  */
-#include "registry/outlier.h"
+#include "registry/check/outlier.h"
 #include "tests/unit/unit.h"
 
 static const struct reg_check check = {

@@ -1,5 +1,5 @@
 /*
- * check_http.c: does a request, a GET unless told otherwise, answer well over HTTP or HTTPS? 2xx passes, 429 (too many requests) warns, all
+ * http.c: does a request, a GET unless told otherwise, answer well over HTTP or HTTPS? 2xx passes, 429 (too many requests) warns, all
  * else fails.
  */
 #include <ctype.h>
@@ -8,7 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "registry/check_curl.h"
+#include "registry/check/curl.h"
 #include "registry/table.h"
 
 enum { METHOD_MAX = 20, KEY_MAX = 128, VALUE_MAX = 1024, BODY_MAX = 4096 };

@@ -1,8 +1,8 @@
 /*
- * check_ttl.c: the backend says itself how it is, at least once an interval (check_beat()). Who stays silent
+ * ttl.c: the backend says itself how it is, at least once an interval (check_beat()). Who stays silent
  * is critical. Without an interval a word holds until the next.
  */
-#include "registry/check.h"
+#include "registry/check/check.h"
 
 /* The interval has passed without a word: one silence is enough. */
 static void ttl_start(struct check *check)

@@ -1,13 +1,13 @@
 /*
- * check_passive.c: what the switch sees of the backend's real connections. Nothing is probed: at its turn the
+ * passive.c: what the switch sees of the backend's real connections. Nothing is probed: at its turn the
  * check asks how many were opened, answered and refused, and outlier.c judges. It begins as passing, for there
  * is no traffic that could prove anything while the backend gets none.
  */
 #include <errno.h>
 #include <stdio.h>
 
-#include "registry/check.h"
-#include "registry/outlier.h"
+#include "registry/check/check.h"
+#include "registry/check/outlier.h"
 
 enum { FALL_MIN = 3 }; /* fewer connections prove nothing */
 

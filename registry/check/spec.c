@@ -1,5 +1,5 @@
 /*
- * check_spec.c: definitions of checks. Are they well-formed, are they the same; and copies of them, each list
+ * spec.c: definitions of checks. Are they well-formed, are they the same; and copies of them, each list
  * in one block of memory with its texts behind it.
  */
 #include <ctype.h>

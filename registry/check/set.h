@@ -1,10 +1,10 @@
 /*
- * check_set.h: the checks of one backend or node. A new list of them is prepared beside the one at work, which
+ * set.h: the checks of one backend or node. A new list of them is prepared beside the one at work, which
  * may fail, and then takes its place, which cannot: what both lists have goes on undisturbed.
  */
 #pragma once
 
-#include "registry/check.h"
+#include "registry/check/check.h"
 
 struct check_set {
 	struct check **item; /* in the order of the specifications */

@@ -1,5 +1,5 @@
 /*
- * check_grpc.c: what does the server's standard health service say? Calls grpc.health.v1.Health/Check (gRPC
+ * grpc.c: what does the server's standard health service say? Calls grpc.health.v1.Health/Check (gRPC
  * health checking protocol) over HTTP/2. Its messages are so small that they are written by hand:
  *
  *   HealthCheckRequest  { string service = 1; }
@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "registry/check_curl.h"
+#include "registry/check/curl.h"
 #include "registry/table.h"
 
 #define PATH "/grpc.health.v1.Health/Check"
