@@ -11,7 +11,7 @@
 
 #include "registry/consul.h"
 #include "registry/journal.h"
-#include "registry/table.h"
+#include "registry/table/table.h"
 
 /* Keys of the journal: what a value is, and of whom. */
 #define KEY_SERVICE "service/"

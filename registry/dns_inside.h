@@ -27,7 +27,7 @@
 #include <sys/socket.h>
 
 #include "registry/dns.h"
-#include "registry/table.h"
+#include "registry/table/table.h"
 
 enum {
 	DNS_HEADER = 12,

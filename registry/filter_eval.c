@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "registry/filter_tree.h"
-#include "registry/table.h"
+#include "registry/table/table.h"
 
 /* A number or a boolean as it is written in a filter. */
 static const char *text_of(const json_t *value, char room[32])

@@ -14,7 +14,7 @@
 #include <string.h>
 
 #include "registry/filter_tree.h"
-#include "registry/table.h"
+#include "registry/table/table.h"
 
 struct parser {
 	struct lexer lexer;

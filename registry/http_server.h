@@ -24,7 +24,7 @@
 #include <sys/queue.h>
 
 #include "registry/http.h"
-#include "registry/table.h"
+#include "registry/table/table.h"
 
 struct consul;
 struct http_list;

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "registry/table.h"
+#include "registry/table/table.h"
 
 struct http_tls {
 	SSL_CTX *ctx;

@@ -12,7 +12,7 @@
 #include "registry/base/utf8.h"
 #include "registry/journal_line.h"
 #include "registry/journal_writer.h"
-#include "registry/table.h"
+#include "registry/table/table.h"
 
 enum {
 	COMPACT_MIN = 1 << 20, /* a smaller file is never written anew */

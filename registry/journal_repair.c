@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "registry/journal_file.h"
-#include "registry/table.h"
+#include "registry/table/table.h"
 
 enum { ASIDE_MAX = 1000 };
 

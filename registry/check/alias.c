@@ -3,7 +3,7 @@
  */
 #include <errno.h>
 
-#include "registry/table.h"
+#include "registry/table/table.h"
 
 static int alias_valid(const struct reg_check *spec, struct reg_err *err)
 {

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "registry/check/curl.h"
-#include "registry/table.h"
+#include "registry/table/table.h"
 
 #define PATH "/grpc.health.v1.Health/Check"
 

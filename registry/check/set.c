@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "registry/table.h"
+#include "registry/table/table.h"
 
 static bool is_loopback(uint32_t address)
 {

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "registry/base/text.h"
-#include "registry/table.h"
+#include "registry/table/table.h"
 
 enum { NOTES_MAX = 4096 };
 

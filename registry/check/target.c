@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "registry/check/check.h"
-#include "registry/table.h"
+#include "registry/table/table.h"
 
 /* A network of mode host has its gateway in the host. */
 static bool starts_in_host(const struct check *check, const char *network)

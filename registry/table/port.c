@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "registry/table.h"
+#include "registry/table/table.h"
 
 static struct host *host_find(struct registry *reg, uint32_t address)
 {

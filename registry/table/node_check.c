@@ -7,7 +7,7 @@
 #include <string.h>
 #include <syslog.h>
 
-#include "registry/table.h"
+#include "registry/table/table.h"
 
 enum reg_health node_health(const struct node *node)
 {

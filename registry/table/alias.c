@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-#include "registry/table.h"
+#include "registry/table/table.h"
 
 /* The backend that the alias names; NULL: there is none. */
 static struct backend *target_of(struct registry *reg, const struct reg_check *spec)

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "registry/table.h"
+#include "registry/table/table.h"
 
 static int service_behind(const void *item, const void *key)
 {

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <syslog.h>
 
-#include "registry/table.h"
+#include "registry/table/table.h"
 
 void commit_service(struct service *service)
 {

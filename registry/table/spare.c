@@ -1,7 +1,7 @@
 /*
  * spare.c: how much of a service is out for what its traffic looks like.
  */
-#include "registry/table.h"
+#include "registry/table/table.h"
 
 /* Is it critical for what its traffic looks like (`passive`), or for anything else? */
 static bool is_ill(const struct backend *backend, bool passive)

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <syslog.h>
 
-#include "registry/table.h"
+#include "registry/table/table.h"
 
 struct check_specs backend_specs(const struct backend *backend, const struct reg_check *spec)
 {

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "registry/table.h"
+#include "registry/table/table.h"
 
 static int by_name(const void *item, const void *key)
 {

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <syslog.h>
 
-#include "registry/table.h"
+#include "registry/table/table.h"
 
 static int by_address(const void *item, const void *key)
 {

@@ -7,7 +7,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
-#include "registry/table.h"
+#include "registry/table/table.h"
 
 #define LOWER "abcdefghijklmnopqrstuvwxyz0123456789._-"
 #define UPPER "ABCDEFGHIJKLMNOPQRSTUVWXYZ"

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "registry/base/text.h"
-#include "registry/table.h"
+#include "registry/table/table.h"
 
 /* Of all strings, with their ends. */
 static size_t texts_size(const struct reg_about *about)

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "registry/table.h"
+#include "registry/table/table.h"
 
 struct registry_watch {
 	struct registry *reg;

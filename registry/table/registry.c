@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "registry/table.h"
+#include "registry/table/table.h"
 
 const char *reg_health_name(enum reg_health health)
 {
