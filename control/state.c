@@ -13,8 +13,8 @@
 #include "control/model.h"
 #include "control/sections.h"
 #include "control/state_dir.h"
-#include "registry/journal.h"
 #include "registry/registry.h"
+#include "registry/store/journal.h"
 
 enum { STATE_PATH = 512 };
 

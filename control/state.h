@@ -1,5 +1,5 @@
 /*
- * state.h: what came by the API, kept across restarts and kill -9 in a journal (registry/journal.h) in the state
+ * state.h: what came by the API, kept across restarts and kill -9 in a journal (registry/store/journal.h) in the state
  * directory. Control thread.
  *
  * It holds the method calls that make the objects again. A change is in the file at most JOURNAL_DELAY_MS later, so

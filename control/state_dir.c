@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "registry/journal_repair.h"
+#include "registry/store/repair.h"
 
 enum { PATH = 512 };
 

@@ -5,7 +5,7 @@
 
 #include "control/api.h"
 
-/* Its files, journals both (registry/journal.h): objects made by the API, and what came by Consul's. */
+/* Its files, journals both (registry/store/journal.h): objects made by the API, and what came by Consul's. */
 #define STATE_DIR_OBJECTS "state.log"
 #define STATE_DIR_REGISTRY "registry.log"
 

@@ -10,7 +10,7 @@
 #include <time.h>
 
 #include "registry/consul.h"
-#include "registry/journal.h"
+#include "registry/store/journal.h"
 
 #define KEY_KV "kv/"
 

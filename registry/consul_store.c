@@ -10,7 +10,7 @@
 #include <syslog.h>
 
 #include "registry/consul.h"
-#include "registry/journal.h"
+#include "registry/store/journal.h"
 #include "registry/table/table.h"
 
 /* Keys of the journal: what a value is, and of whom. */

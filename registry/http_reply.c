@@ -10,7 +10,7 @@
 
 #include "registry/consul.h"
 #include "registry/http_text.h"
-#include "registry/journal.h"
+#include "registry/store/journal.h"
 
 static void add(struct http_request *rq, const char *name, const char *value)
 {

@@ -21,7 +21,7 @@
 #include "registry/base/listen.h"
 #include "registry/consul.h"
 #include "registry/http_work.h"
-#include "registry/journal.h"
+#include "registry/store/journal.h"
 
 struct http_conn {
 	struct bufferevent *bev; /* key */

@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 #include "registry/http.h"
-#include "registry/journal_line.h"
-#include "registry/journal_repair.h"
+#include "registry/store/line.h"
+#include "registry/store/repair.h"
 #include "tests/unit/registry_world.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

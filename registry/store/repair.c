@@ -1,4 +1,4 @@
-#include "registry/journal_repair.h"
+#include "registry/store/repair.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "registry/journal_file.h"
+#include "registry/store/file.h"
 #include "registry/table/table.h"
 
 enum { ASIDE_MAX = 1000 };

@@ -1,5 +1,5 @@
 /*
- * journal_repair.h: what can be saved of a damaged journal.
+ * repair.h: what can be saved of a damaged journal.
  */
 #pragma once
 

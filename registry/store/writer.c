@@ -1,4 +1,4 @@
-#include "registry/journal_writer.h"
+#include "registry/store/writer.h"
 
 #include <errno.h>
 #include <event2/event.h>

@@ -3,10 +3,10 @@
  *
  * A change is one line. What changes within JOURNAL_DELAY_MS is written and synced as one, so a crash may
  * lose that much, and a torn last line is dropped by the next start. When most of the file is history it is
- * written anew beside itself and takes its place. All of that is done by a thread (journal_writer.h): control
+ * written anew beside itself and takes its place. All of that is done by a thread (writer.h): control
  * waits for the disk at the end of the program only.
  *
- * A file that anything else happened to is refused (journal_line.h says how that is found). When the disk takes
+ * A file that anything else happened to is refused (line.h says how that is found). When the disk takes
  * nothing, changes go on in memory; the registry's sink is told, and each second it is tried again.
  */
 #pragma once

@@ -1,4 +1,4 @@
-#include "registry/journal.h"
+#include "registry/store/journal.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -10,8 +10,8 @@
 #include <syslog.h>
 
 #include "registry/base/utf8.h"
-#include "registry/journal_line.h"
-#include "registry/journal_writer.h"
+#include "registry/store/line.h"
+#include "registry/store/writer.h"
 #include "registry/table/table.h"
 
 enum {

@@ -1,5 +1,5 @@
 /*
- * journal_line.h: the lines of a journal's file. Pure.
+ * line.h: the lines of a journal's file. Pure.
  *
  *     ["4f0c2a91d36be870",17,"service/web1","{\"Name\":\"web\"}"]
  *

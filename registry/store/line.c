@@ -1,4 +1,4 @@
-#include "registry/journal_line.h"
+#include "registry/store/line.h"
 
 #include <errno.h>
 #include <inttypes.h>

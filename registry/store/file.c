@@ -1,4 +1,4 @@
-#include "registry/journal_file.h"
+#include "registry/store/file.h"
 
 #include <errno.h>
 #include <fcntl.h>

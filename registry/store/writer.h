@@ -1,5 +1,5 @@
 /*
- * journal_writer.h: the thread that writes a journal's file, so that control never waits for a disk. One job at a
+ * writer.h: the thread that writes a journal's file, so that control never waits for a disk. One job at a
  * time; its end is told on the control loop.
  */
 #pragma once
@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "registry/journal_file.h"
+#include "registry/store/file.h"
 
 struct event_base;
 struct journal_writer;

@@ -1,4 +1,4 @@
-/* journal_file.c, journal_repair.c: a file that something happened to is refused, and what is sound of it saved. */
+/* registry/store/file.c, registry/store/repair.c: a file that something happened to is refused, and what is sound of it saved. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -6,8 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "registry/journal_file.h"
-#include "registry/journal_repair.h"
+#include "registry/store/file.h"
+#include "registry/store/repair.h"
 #include "tests/unit/unit.h"
 
 enum { LINES = 40, FLIPS = 500, TEXT = 65536 };

@@ -1,5 +1,5 @@
 /*
- * journal_file.h: the file behind a journal: changes, one a line (journal_line.h), of which the last one of a key
+ * file.h: the file behind a journal: changes, one a line (line.h), of which the last one of a key
  * counts. Only appended to, and now and then written anew without its history. One thread at a time, except for
  * journal_file_size().
  *
@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "registry/journal_line.h"
+#include "registry/store/line.h"
 
 struct journal_file {
 	char *path;

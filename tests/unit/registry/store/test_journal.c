@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "registry/journal.h"
+#include "registry/store/journal.h"
 #include "tests/unit/registry_world.h"
 #include "tests/unit/unit.h"
 
