@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "registry/consul.h"
-#include "registry/filter.h"
+#include "registry/filter/filter.h"
 
 /* catalog/services: work->last is the service whose tags are being put, of which work->seen has those that were. */
 

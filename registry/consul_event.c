@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "registry/consul.h"
-#include "registry/pattern.h"
+#include "registry/filter/pattern.h"
 
 #define EVENT_TOPIC "@event"
 

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "registry/consul.h"
-#include "registry/filter.h"
+#include "registry/filter/filter.h"
 #include "registry/http_part.h"
 
 static json_t *entry_json(struct http *http, const char *service, const struct reg_backend *backend)

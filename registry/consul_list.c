@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "registry/consul.h"
-#include "registry/filter.h"
+#include "registry/filter/filter.h"
 
 bool consul_filter(struct http_request *rq, struct filter **out)
 {

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "registry/filter.h"
+#include "registry/filter/filter.h"
 #include "registry/http_part.h"
 #include "registry/http_share.h"
 

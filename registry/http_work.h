@@ -13,9 +13,9 @@
  */
 #pragma once
 
+#include "registry/filter/pattern.h"
 #include "registry/http_server.h"
 #include "registry/http_text.h"
-#include "registry/pattern.h"
 
 struct filter;
 struct http_work;

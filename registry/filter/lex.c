@@ -1,8 +1,8 @@
-/* filter_lex.c: the words of a filter. */
+/* lex.c: the words of a filter. */
 #include <ctype.h>
 #include <string.h>
 
-#include "registry/filter_tree.h"
+#include "registry/filter/tree.h"
 
 static bool is_word_char(char c)
 {

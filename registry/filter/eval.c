@@ -1,9 +1,9 @@
-/* filter_eval.c: does a filter take an object? */
+/* eval.c: does a filter take an object? */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "registry/filter_tree.h"
+#include "registry/filter/tree.h"
 #include "registry/table/table.h"
 
 /* A number or a boolean as it is written in a filter. */

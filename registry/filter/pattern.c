@@ -1,4 +1,4 @@
-#include "registry/pattern.h"
+#include "registry/filter/pattern.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -13,7 +13,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-#include "registry/pattern.h"
+#include "registry/filter/pattern.h"
 #include "registry/registry.h"
 
 enum {

@@ -1,5 +1,5 @@
 /*
- * filter_parse.c: from text to tree, by recursive descent:
+ * parse.c: from text to tree, by recursive descent:
  *
  *   or    := and { "or" and }
  *   and   := not { "and" not }
@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "registry/filter_tree.h"
+#include "registry/filter/tree.h"
 #include "registry/table/table.h"
 
 struct parser {

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "registry/filter.h"
+#include "registry/filter/filter.h"
 #include "tests/unit/unit.h"
 
 static json_t *item, *absent; /* what is left out of the item */

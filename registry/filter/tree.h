@@ -1,10 +1,10 @@
 /*
- * filter_tree.h: a parsed filter, between filter_lex.c, filter_parse.c and filter_eval.c.
+ * tree.h: a parsed filter, between lex.c, parse.c and eval.c.
  */
 #pragma once
 
-#include "registry/filter.h"
-#include "registry/pattern.h"
+#include "registry/filter/filter.h"
+#include "registry/filter/pattern.h"
 
 enum token {
 	TOKEN_END,
