@@ -7,7 +7,7 @@
 #include "control/objects.h"
 #include "registry/base/accept.h"
 #include "registry/dns.h"
-#include "registry/http.h"
+#include "registry/http/http.h"
 
 static const char *const healths[] = {"passing", "warning", "critical", "draining"};
 enum { HEALTHS = sizeof(healths) / sizeof(healths[0]) };

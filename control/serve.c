@@ -12,7 +12,7 @@
 #include "control/params.h"
 #include "control/state_dir.h"
 #include "registry/dns.h"
-#include "registry/http.h"
+#include "registry/http/http.h"
 
 #define DEFAULT_HTTP "127.0.0.1:8500"
 #define DEFAULT_DNS "127.0.0.1:8600"

@@ -16,8 +16,8 @@
 #pragma once
 
 #include "registry/consul_kv.h"
-#include "registry/http_server.h"
-#include "registry/http_work.h"
+#include "registry/http/server.h"
+#include "registry/http/work.h"
 
 #define CONSUL_SOURCE "consul"
 #define CONSUL_OWN_CHECK "service:" /* before an instance's id: its check, unless that has an id */

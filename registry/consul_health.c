@@ -4,7 +4,7 @@
 
 #include "registry/consul.h"
 #include "registry/filter/filter.h"
-#include "registry/http_part.h"
+#include "registry/http/part.h"
 
 static json_t *entry_json(struct http *http, const char *service, const struct reg_backend *backend)
 {

@@ -5,7 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "registry/http.h"
+#include "registry/http/http.h"
 #include "tests/unit/registry_world.h"
 
 enum { TURNS = 10000, BODY_MAX = 16384 };

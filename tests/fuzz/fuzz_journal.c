@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "registry/http.h"
+#include "registry/http/http.h"
 #include "registry/store/line.h"
 #include "registry/store/repair.h"
 #include "tests/unit/registry_world.h"

@@ -1,18 +1,18 @@
 /*
- * http_server.h: the inside of the HTTP server, for the files of registry/ that answer requests.
+ * server.h: the inside of the HTTP server, for the files of registry/ that answer requests.
  *
- *   http_server.c   listens, bounds connections, cuts off the slow
- *   http_tls.c      certificates
- *   http_host.c     for which host a request is meant
- *   http_route.c    from a request to its row in a table of routes
- *   http_count.c    what was answered how often
- *   http_reply.c    status, headers, body; waits for the store when the client asked for that
- *   http_park.c     queries that wait for a change
- *   http_work.c     answers that are lists, made in slices
- *   http_text.c     the text of an answer, in pieces
- *   http_share.c    the text of an answer that several are given
- *   http_part.c     parts that answers to several have in common
- *   http_param.c    what the query string says
+ *   server.c   listens, bounds connections, cuts off the slow
+ *   tls.c      certificates
+ *   host.c     for which host a request is meant
+ *   route.c    from a request to its row in a table of routes
+ *   count.c    what was answered how often
+ *   reply.c    status, headers, body; waits for the store when the client asked for that
+ *   park.c     queries that wait for a change
+ *   work.c     answers that are lists, made in slices
+ *   text.c     the text of an answer, in pieces
+ *   share.c    the text of an answer that several are given
+ *   part.c     parts that answers to several have in common
+ *   param.c    what the query string says
  */
 #pragma once
 
@@ -23,7 +23,7 @@
 #include <jansson.h>
 #include <sys/queue.h>
 
-#include "registry/http.h"
+#include "registry/http/http.h"
 #include "registry/table/table.h"
 
 struct consul;
@@ -129,27 +129,27 @@ struct http_request {
 
 	const struct http_view *view; /* NULL: none */
 
-	/* while it is parked (http_park.c) */
+	/* while it is parked (park.c) */
 	TAILQ_ENTRY(http_request) link; /* http->parked, http->woken or http->blocked */
 	struct registry_watch *watch;
 	struct event timer;
 	bool woken, late, blocked;
 };
 
-/* http_server.c */
+/* server.c */
 /** A request of this connection begins (busy) or has been answered. */
 void http_conn_busy(struct http *http, struct evhttp_request *raw, bool busy);
 
-/* http_route.c */
+/* route.c */
 void http_dispatch(struct evhttp_request *raw, void *arg);
 /** Gives up a request whose connection is gone, or that has been answered. */
 void http_request_free(struct http_request *rq);
 
-/* http_host.c */
+/* host.c */
 /** Is the request for a host that this server may be called? */
 bool http_host_allowed(const struct http *http, struct evhttp_request *raw);
 
-/* http_reply.c */
+/* reply.c */
 void http_reply_json(struct http_request *rq, int code, json_t *json);
 __attribute__((format(printf, 3, 4))) void http_reply_text(
 	struct http_request *rq, int code, const char *fmt, ...);
@@ -161,10 +161,10 @@ __attribute__((format(printf, 3, 4))) void *http_fail(
 void http_reply_view(struct http_request *rq, struct http_text *text);
 void http_reply_list(struct http_request *rq, int code, struct http_text *text);
 
-/* http_count.c */
+/* count.c */
 void http_count(const struct http_request *rq);
 
-/* http_park.c */
+/* park.c */
 /** Answers a view now, or when it has changed. */
 void http_view(struct http_request *rq, const struct http_view *view);
 /** A list is done or given up: those who waited for it look again. */
@@ -173,7 +173,7 @@ void http_unblock(struct http *http);
 int http_park_open(struct http *http);
 void http_park_close(struct http *http);
 
-/* http_param.c */
+/* param.c */
 /** NULL when absent. The first of several. */
 const char *http_param(const struct http_request *rq, const char *name);
 /** Present without a value, or with one that does not say no. */

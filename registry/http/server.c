@@ -1,5 +1,5 @@
 /*
- * http_server.c: listens, bounds connections and cuts off the slow. libevent's evhttp speaks HTTP.
+ * server.c: listens, bounds connections and cuts off the slow. libevent's evhttp speaks HTTP.
  *
  * evhttp tells nobody when a connection closes, so each connection's bufferevent is held by one reference
  * more: one without callbacks has been given up by evhttp. The sweep, each second and when the bound is
@@ -20,7 +20,7 @@
 #include "registry/base/accept.h"
 #include "registry/base/listen.h"
 #include "registry/consul.h"
-#include "registry/http_work.h"
+#include "registry/http/work.h"
 #include "registry/store/journal.h"
 
 struct http_conn {

@@ -1,5 +1,5 @@
 /*
- * http_host.c: for which host a request is meant. A page in a browser of this host can make a name of its own point to
+ * host.c: for which host a request is meant. A page in a browser of this host can make a name of its own point to
  * 127.0.0.1 and then read the API as if it were its own site (DNS rebinding); but the browser sends that name. So a
  * server on the loopback answers only to the loopback's names, the address that it listens on, and names that the
  * configuration lists. A request without a Host is no browser's.
@@ -7,7 +7,7 @@
 #include <arpa/inet.h>
 #include <string.h>
 
-#include "registry/http_server.h"
+#include "registry/http/server.h"
 
 enum { HOST_MAX = 255 };
 

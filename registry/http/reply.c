@@ -1,5 +1,5 @@
 /*
- * http_reply.c: the answer: status, headers, body. With `?durable` it waits until the change that it answers
+ * reply.c: the answer: status, headers, body. With `?durable` it waits until the change that it answers
  * is on disk, or the disk did not take it (507).
  */
 #include <inttypes.h>
@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "registry/consul.h"
-#include "registry/http_text.h"
+#include "registry/http/text.h"
 #include "registry/store/journal.h"
 
 static void add(struct http_request *rq, const char *name, const char *value)

@@ -1,5 +1,5 @@
 /*
- * http_work.h: answers that are lists, made an item at a time. A list may be of a hundred thousand instances, which take
+ * work.h: answers that are lists, made an item at a time. A list may be of a hundred thousand instances, which take
  * seconds; so it is worked on in slices, and the event loop looks after everything else in between.
  *
  * What fits into one slice, as nearly all do, is answered at once, and shows one moment. A longer list shows each item as
@@ -14,8 +14,8 @@
 #pragma once
 
 #include "registry/filter/pattern.h"
-#include "registry/http_server.h"
-#include "registry/http_text.h"
+#include "registry/http/server.h"
+#include "registry/http/text.h"
 
 struct filter;
 struct http_work;

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "registry/http_tls.h"
+#include "registry/http/tls.h"
 #include "registry/registry.h"
 
 struct evbuffer;

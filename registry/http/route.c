@@ -1,12 +1,12 @@
 /*
- * http_route.c: from a request to its row in the table of routes.
+ * route.c: from a request to its row in the table of routes.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "registry/base/utf8.h"
 #include "registry/consul.h"
-#include "registry/http_query.h"
+#include "registry/http/query.h"
 
 static const struct {
 	enum evhttp_cmd_type type;

@@ -1,5 +1,5 @@
 /*
- * http_park.c: queries that wait. One whose index the client has seen is parked on the watch of what it
+ * park.c: queries that wait. One whose index the client has seen is parked on the watch of what it
  * shows, and answered when that has a higher index, or when its time is up. A commit only notes who is to
  * wake; they are answered for a while in each turn of the loop, so that DNS, checks and what was answered before go
  * on beside them. Those who asked for the same share one text, so that five thousand watchers of a service cost one
@@ -11,10 +11,10 @@
 #include <string.h>
 #include <time.h>
 
-#include "registry/http_part.h"
-#include "registry/http_server.h"
-#include "registry/http_share.h"
-#include "registry/http_work.h"
+#include "registry/http/part.h"
+#include "registry/http/server.h"
+#include "registry/http/share.h"
+#include "registry/http/work.h"
 
 enum { WAIT_MS = 300 * 1000, WAIT_MAX_MS = 600 * 1000, JITTER = 16, TURN_US = 500 };
 

@@ -1,9 +1,9 @@
-#include "registry/http_part.h"
+#include "registry/http/part.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "registry/http_server.h"
+#include "registry/http/server.h"
 
 enum { BYTES_MAX = 16 << 20 }; /* kept at once */
 

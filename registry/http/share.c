@@ -1,11 +1,11 @@
-#include "registry/http_share.h"
+#include "registry/http/share.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "registry/http_server.h"
-#include "registry/http_text.h"
+#include "registry/http/server.h"
+#include "registry/http/text.h"
 
 enum { BYTES_MAX = 16 << 20 }; /* remembered at once */
 

@@ -1,4 +1,4 @@
-#include "registry/http_text.h"
+#include "registry/http/text.h"
 
 #include <errno.h>
 #include <event2/buffer.h>

@@ -1,4 +1,4 @@
-#include "registry/http_work.h"
+#include "registry/http/work.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -7,8 +7,8 @@
 #include <time.h>
 
 #include "registry/filter/filter.h"
-#include "registry/http_part.h"
-#include "registry/http_share.h"
+#include "registry/http/part.h"
+#include "registry/http/share.h"
 
 TAILQ_HEAD(works, http_work);
 

@@ -1,5 +1,5 @@
 /*
- * http_share.h: answers that several askers get. Those who wake together and asked for the same
+ * share.h: answers that several askers get. Those who wake together and asked for the same
  * are told it from one text in memory, however many they are.
  */
 #pragma once

@@ -1,5 +1,5 @@
 /*
- * http_text.h: the text of an answer, in one piece or in many, which is sent without a copy and may be sent to several.
+ * text.h: the text of an answer, in one piece or in many, which is sent without a copy and may be sent to several.
  * Freed with its last reference.
  */
 #pragma once

@@ -1,5 +1,5 @@
 /*
- * http_tls.h: TLS for the HTTP server: whose certificate it shows, and whose clients it takes. Control thread.
+ * tls.h: TLS for the HTTP server: whose certificate it shows, and whose clients it takes. Control thread.
  */
 #pragma once
 

@@ -1,9 +1,9 @@
 /*
- * http_query.h: a query string in parts. Pure.
+ * query.h: a query string in parts. Pure.
  */
 #pragma once
 
-#include "registry/http_server.h"
+#include "registry/http/server.h"
 
 /** Decodes `text` (NULL: empty), at most 256 pairs; *out ends with a name of NULL. -ENOMEM also for more. */
 int http_query_parse(const char *text, struct http_pair **out);

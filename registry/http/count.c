@@ -1,7 +1,7 @@
-/* http_count.c: how often which group of paths was answered how, bounded whatever clients ask for. */
+/* count.c: how often which group of paths was answered how, bounded whatever clients ask for. */
 #include <string.h>
 
-#include "registry/http_server.h"
+#include "registry/http/server.h"
 
 const char *const http_groups[HTTP_GROUPS] = {
 	"agent", "catalog", "health", "kv", "session", "status", "event", "metrics", "other"};

@@ -1,5 +1,5 @@
 /*
- * http_param.c: what a request says in its query string and its body. evhttp's own parser refuses `?passing`,
+ * param.c: what a request says in its query string and its body. evhttp's own parser refuses `?passing`,
  * a name without a value, which Consul's clients send.
  */
 #include <errno.h>
@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "registry/base/duration.h"
-#include "registry/http_query.h"
+#include "registry/http/query.h"
 
 enum { PAIRS_MAX = 256 };
 

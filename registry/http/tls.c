@@ -1,4 +1,4 @@
-#include "registry/http_tls.h"
+#include "registry/http/tls.h"
 
 #include <errno.h>
 #include <event2/bufferevent.h>

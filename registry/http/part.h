@@ -1,5 +1,5 @@
 /*
- * http_part.h: parts of answers, kept while those who wake together are answered. Of a service's many watchers
+ * part.h: parts of answers, kept while those who wake together are answered. Of a service's many watchers
  * each may choose by a filter, tags or health of its own, so that no two are told the same; what is told of one
  * instance is the same for all, and made once.
  */
