@@ -6,7 +6,7 @@
 #include "control/metrics.h"
 #include "control/objects.h"
 #include "registry/base/accept.h"
-#include "registry/dns.h"
+#include "registry/dns/dns.h"
 #include "registry/http/http.h"
 
 static const char *const healths[] = {"passing", "warning", "critical", "draining"};

@@ -17,7 +17,7 @@
 #include "control/port_macs.h"
 #include "control/port_spec.h"
 #include "control/state_dir.h"
-#include "registry/dns.h"
+#include "registry/dns/dns.h"
 
 static void on_link(void *ctx, uint16_t id, bool up)
 {

@@ -5,7 +5,7 @@
 
 #include "control/log.h"
 #include "control/objects.h"
-#include "registry/dns.h"
+#include "registry/dns/dns.h"
 
 static size_t port_ips(void *ctx, const char *network, const char *name, uint32_t *ips, size_t max)
 {

@@ -11,7 +11,7 @@
 #include "control/model.h"
 #include "control/params.h"
 #include "control/state_dir.h"
-#include "registry/dns.h"
+#include "registry/dns/dns.h"
 #include "registry/http/http.h"
 
 #define DEFAULT_HTTP "127.0.0.1:8500"

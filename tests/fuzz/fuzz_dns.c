@@ -2,7 +2,7 @@
  * read, or not at all. */
 #include <stdlib.h>
 
-#include "registry/dns_inside.h"
+#include "registry/dns/inside.h"
 #include "tests/unit/registry_world.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -1,9 +1,9 @@
-/* dns_reverse.c: who has an address: ports, nodes and services. */
+/* reverse.c: who has an address: ports, nodes and services. */
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "registry/dns_inside.h"
+#include "registry/dns/inside.h"
 
 enum { PTRS_MAX = 16 };
 

@@ -1,10 +1,10 @@
 /*
- * dns_reply.c: from an answer to a message. Answers are shuffled by beginning at a random one; what does not
+ * reply.c: from an answer to a message. Answers are shuffled by beginning at a random one; what does not
  * fit is left out and, of the answers, said so (TC), so that the client asks again by TCP.
  */
 #include <string.h>
 
-#include "registry/dns_inside.h"
+#include "registry/dns/inside.h"
 
 enum {
 	FLAG_QR = 0x8000,

@@ -1,5 +1,5 @@
 /*
- * dns_resolve.c: from a name to an answer. A name without a record of the type asked for has NODATA, no error
+ * resolve.c: from a name to an answer. A name without a record of the type asked for has NODATA, no error
  * and no record; a name that is not there, and a service without a healthy instance, NXDOMAIN; both with the
  * SOA, so that resolvers know how long that holds (RFC 2308).
  */
@@ -10,7 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "registry/dns_inside.h"
+#include "registry/dns/inside.h"
 
 static void missing(struct dns_build *build)
 {

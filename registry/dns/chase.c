@@ -1,12 +1,12 @@
 /*
- * dns_chase.c: aliases followed for the client. An instance or a node may have a host name for an address, told as
+ * chase.c: aliases followed for the client. An instance or a node may have a host name for an address, told as
  * a CNAME; the resolvers of most programs ask one server only and do not go on from there by themselves. What stands
  * behind a name of ours is looked up here, behind any other by the recursors.
  */
 #include <errno.h>
 #include <string.h>
 
-#include "registry/dns_inside.h"
+#include "registry/dns/inside.h"
 
 enum { RECORD_FIXED = 10 }; /* bytes of type, class, TTL and length */
 

@@ -1,5 +1,5 @@
 /*
- * dns_service.c: the instances of a service. What is critical or draining is never told, nor what is to get
+ * service.c: the instances of a service. What is critical or draining is never told, nor what is to get
  * no new connections.
  */
 #include <arpa/inet.h>
@@ -7,7 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "registry/dns_inside.h"
+#include "registry/dns/inside.h"
 
 /* Few services have capitals in their names, and DNS does not tell them apart. */
 struct service *dns_service_named(struct dns *dns, const char *name)

@@ -1,5 +1,5 @@
 /*
- * dns_name.c: what a name stands for. The forms are Consul's:
+ * name.c: what a name stands for. The forms are Consul's:
  *
  *   [TAG.]SERVICE.service[.DC].DOMAIN     NODE.node[.DC].DOMAIN     SERVICE.virtual[.DC].DOMAIN
  *   _SERVICE._TAG[.service][.DC].DOMAIN   HEXIP.addr[.DC].DOMAIN    D.C.B.A.in-addr.arpa, ....ip6.arpa
@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "registry/dns_inside.h"
+#include "registry/dns/inside.h"
 
 /* Takes "SUFFIX" or ".SUFFIX" off the end. */
 static bool strip(char *name, const char *suffix)

@@ -1,19 +1,19 @@
 /*
- * dns_inside.h: the inside of the DNS server, for its own files.
+ * inside.h: the inside of the DNS server, for its own files.
  *
  *   dns.c           opens and closes; the places where it listens
- *   dns_udp.c       datagrams, a batch a turn
- *   dns_tcp.c       connections
- *   dns_query.c     from a message to what is asked
- *   dns_reply.c     from an answer to a message: order, truncation, EDNS
- *   dns_cache.c     answers that still hold
- *   dns_chase.c     what stands behind a CNAME
- *   dns_name.c      what a name stands for
- *   dns_resolve.c   from a name to an answer: nodes, addresses, the zone itself
- *   dns_reverse.c   who has an address
- *   dns_service.c   the instances of a service
- *   dns_record.c    records in wire format, by ldns
- *   dns_forward.c   other names, at recursors
+ *   udp.c       datagrams, a batch a turn
+ *   tcp.c       connections
+ *   query.c     from a message to what is asked
+ *   reply.c     from an answer to a message: order, truncation, EDNS
+ *   cache.c     answers that still hold
+ *   chase.c     what stands behind a CNAME
+ *   name.c      what a name stands for
+ *   resolve.c   from a name to an answer: nodes, addresses, the zone itself
+ *   reverse.c   who has an address
+ *   service.c   the instances of a service
+ *   record.c    records in wire format, by ldns
+ *   forward.c   other names, at recursors
  */
 #pragma once
 
@@ -26,7 +26,7 @@
 #include <sys/queue.h>
 #include <sys/socket.h>
 
-#include "registry/dns.h"
+#include "registry/dns/dns.h"
 #include "registry/table/table.h"
 
 enum {
@@ -95,7 +95,7 @@ struct dns_answer {
 	struct dns_records answer, extra, soa; /* soa: none or one */
 	ldns_buffer *wire;
 	struct dns_basis basis;
-	/* dns_cache.c */
+	/* cache.c */
 	UT_hash_handle hh;
 	TAILQ_ENTRY(dns_answer) used;
 	size_t bytes;
@@ -145,7 +145,7 @@ uint16_t dns_secret_id(void);
 /** Have both the same address, whatever the port? */
 bool dns_same_host(const struct sockaddr *a, const struct sockaddr *b);
 
-/* dns_query.c */
+/* query.c */
 /**
  * Reads a message. Returns a response code: NOERROR goes on, others are the answer. -1: not to be answered.
  * All of *query is set unless -1.
@@ -154,7 +154,7 @@ int dns_query_read(struct dns_query *query, const uint8_t *data, size_t len);
 /** The same question about another name, given as on the wire, not compressed. */
 void dns_query_about(struct dns_query *query, const struct dns_query *like, const uint8_t *name, size_t size);
 
-/* dns_reply.c */
+/* reply.c */
 /** Writes the reply to `out`, which has room for query->size bytes, at least 512. Returns its length. */
 size_t dns_reply(
 	struct dns *dns, const struct dns_query *query, const struct dns_answer *answer, uint8_t *out);
@@ -168,13 +168,13 @@ size_t dns_reply_code(struct dns *dns, const struct dns_query *query, int rcode,
 ssize_t dns_serve(struct dns_place *place, const uint8_t *data, size_t len, bool tcp, struct dns_query *query,
 	uint8_t *out);
 
-/* dns_cache.c */
+/* cache.c */
 void dns_cache_open(struct dns_cache *cache, uint64_t seed);
 void dns_cache_close(struct dns_cache *cache);
 /** The answer, from the cache or made now; valid until the next call. NULL: no memory. */
 const struct dns_answer *dns_cache_get(struct dns *dns, const struct dns_query *query);
 
-/* dns_chase.c */
+/* chase.c */
 /** Is the answer a CNAME that was not asked for itself? Then *target asks what the client wants to know of it. */
 bool dns_chase_question(
 	const struct dns_query *query, const struct dns_answer *answer, struct dns_query *target);
@@ -187,7 +187,7 @@ ssize_t dns_chase(
 size_t dns_chase_reply(
 	struct dns *dns, const struct dns_query *query, const uint8_t *found, size_t len, uint8_t *out);
 
-/* dns_name.c */
+/* name.c */
 enum dns_kind {
 	DNS_OUTSIDE, /* not ours */
 	DNS_NONE,    /* ours, and there can be no such name */
@@ -214,16 +214,16 @@ void dns_name_read(const struct dns *dns, const struct dns_query *query, struct 
 /** Is it below, or itself, the domain? */
 bool dns_name_ours(const struct dns *dns, const char *name);
 
-/* dns_resolve.c */
+/* resolve.c */
 /** Fills a fresh answer. -ENOMEM. */
 int dns_resolve(struct dns *dns, const struct dns_query *query, struct dns_answer *answer);
 
-/* dns_service.c */
+/* service.c */
 /** The service and, in what precedes its name, the tag ("": none); NULL: there is none. */
 struct service *dns_service_of(struct dns *dns, const struct dns_name *name, char tag[DNS_NAME_MAX + 1]);
 struct service *dns_service_named(struct dns *dns, const char *name);
 
-/* dns_record.c */
+/* record.c */
 struct dns_build {
 	struct dns *dns;
 	const struct dns_query *query;
@@ -257,14 +257,14 @@ void dns_node_name(const struct dns *dns, const char *node, char out[512]);
 /** Every healthy instance that has the tag. NXDOMAIN when there is none. */
 void dns_put_service(struct dns_build *build, struct service *service, const char *tag);
 
-/* dns_reverse.c */
+/* reverse.c */
 /** The port, nodes and services that have the address; without any it is the recursors' or NXDOMAIN. */
 void dns_put_reverse(struct dns_build *build, const struct dns_name *name);
 
-/* dns_udp.c */
+/* udp.c */
 void dns_udp_ready(evutil_socket_t fd, short what, void *place);
 
-/* dns_tcp.c */
+/* tcp.c */
 void dns_tcp_accept(
 	struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *peer, int len, void *place);
 /** Hangs up on every client of the place. */
@@ -278,7 +278,7 @@ void dns_tcp_peer(const struct dns_conn *conn, const struct sockaddr **peer, soc
 /** A forwarded query of the connection was made or answered. */
 void dns_tcp_forwarded(struct dns_conn *conn, int change);
 
-/* dns_forward.c */
+/* forward.c */
 /** Passes a query on; the answer goes to `peer`, or to `conn` unless that is NULL. */
 void dns_forward(struct dns_query *query, const uint8_t *data, size_t len, const struct sockaddr *peer,
 	socklen_t npeer, struct dns_conn *conn);

@@ -1,10 +1,10 @@
 /*
- * dns_udp.c: datagrams. One batch a turn of the event loop, so that a flood of queries does not keep checks
+ * udp.c: datagrams. One batch a turn of the event loop, so that a flood of queries does not keep checks
  * and API waiting.
  */
 #include <errno.h>
 
-#include "registry/dns_inside.h"
+#include "registry/dns/inside.h"
 
 struct batch {
 	struct mmsghdr in[DNS_UDP_BATCH], out[DNS_UDP_BATCH];

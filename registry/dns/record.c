@@ -1,5 +1,5 @@
 /*
- * dns_record.c: records in wire format, by ldns. A record must stand wherever it is put in a message: its
+ * record.c: records in wire format, by ldns. A record must stand wherever it is put in a message: its
  * owner is a pointer to the question, always at the same place, or a whole name; names in its data are whole.
  */
 #include <arpa/inet.h>
@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "registry/dns_inside.h"
+#include "registry/dns/inside.h"
 
 enum {
 	POINTER = 0xc000 | DNS_HEADER, /* to the question's name */

@@ -1,5 +1,5 @@
 /*
- * dns_tcp.c: connections. Each message follows two bytes of length (RFC 1035, section 4.2.2); a client may
+ * tcp.c: connections. Each message follows two bytes of length (RFC 1035, section 4.2.2); a client may
  * send several without waiting (RFC 7766). Who does not take the answers is read no further.
  */
 #include <errno.h>
@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "registry/base/accept.h"
-#include "registry/dns_inside.h"
+#include "registry/dns/inside.h"
 
 enum { UNSENT_MAX = 256 * 1024, FORWARDED_MAX = 32, MESSAGES_A_TURN = 16 };
 

@@ -1,7 +1,7 @@
 /*
  * dns.c: opens and closes the server, and the places where it listens.
  */
-#include "registry/dns.h"
+#include "registry/dns/dns.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -14,7 +14,7 @@
 
 #include "registry/base/accept.h"
 #include "registry/base/listen.h"
-#include "registry/dns_inside.h"
+#include "registry/dns/inside.h"
 
 enum { PORT = 53, BACKLOG = 128, RECEIVE_BYTES = 1 << 20, ANY_ATTEMPTS = 16 };
 

@@ -1,5 +1,5 @@
 /*
- * dns_forward.c: other names, at recursors, each for its time, in their order. A query goes by UDP from a
+ * forward.c: other names, at recursors, each for its time, in their order. A query goes by UDP from a
  * socket and under an id of its own, so that an answer can't be guessed; one that came by TCP goes by TCP.
  * Answers are passed on as they are and not kept; those about an alias of ours are put behind it.
  */
@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "registry/dns_inside.h"
+#include "registry/dns/inside.h"
 
 struct dns_forward {
 	struct dns *dns;

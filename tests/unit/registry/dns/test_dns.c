@@ -1,7 +1,7 @@
 /* The DNS server: messages of every kind do it no harm, and an answer is kept as long as it holds. */
 #include <stdio.h>
 
-#include "registry/dns_inside.h"
+#include "registry/dns/inside.h"
 #include "tests/unit/registry_world.h"
 
 enum { MUTATIONS = 60000, SEED = 8600 };

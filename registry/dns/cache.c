@@ -1,5 +1,5 @@
 /*
- * dns_cache.c: answers that still hold. Nothing is taken out when the registry changes: an answer says what
+ * cache.c: answers that still hold. Nothing is taken out when the registry changes: an answer says what
  * it was made of, and is made anew when that has another generation. The least used go when there are too
  * many.
  */
@@ -8,7 +8,7 @@
 #include <string.h>
 #include <xxhash.h>
 
-#include "registry/dns_inside.h"
+#include "registry/dns/inside.h"
 
 enum { ANSWERS_MAX = 16384, BYTES_MAX = 32 << 20 };
 

@@ -1,11 +1,11 @@
 /*
- * dns_query.c: from a message to what is asked. ldns takes the message apart; here is only what a query of
+ * query.c: from a message to what is asked. ldns takes the message apart; here is only what a query of
  * ours may be (RFC 1035, RFC 6891).
  */
 #include <ctype.h>
 #include <string.h>
 
-#include "registry/dns_inside.h"
+#include "registry/dns/inside.h"
 
 enum { FLAG_RESPONSE = 0x80, UDP_PLAIN = 512 };
 
