@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "registry/consul.h"
 #include "registry/http/text.h"
+#include "registry/source/consul/consul.h"
 #include "registry/store/journal.h"
 
 static void add(struct http_request *rq, const char *name, const char *value)

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "registry/base/utf8.h"
-#include "registry/consul.h"
 #include "registry/http/query.h"
+#include "registry/source/consul/consul.h"
 
 static const struct {
 	enum evhttp_cmd_type type;

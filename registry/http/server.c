@@ -19,8 +19,8 @@
 
 #include "registry/base/accept.h"
 #include "registry/base/listen.h"
-#include "registry/consul.h"
 #include "registry/http/work.h"
+#include "registry/source/consul/consul.h"
 #include "registry/store/journal.h"
 
 struct http_conn {

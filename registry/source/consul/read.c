@@ -1,5 +1,5 @@
 /*
- * consul_read.c: bodies of registrations. Consul reads field names without regard to case, and takes
+ * read.c: bodies of registrations. Consul reads field names without regard to case, and takes
  * service_id for ServiceID; so does this. The user's own keys (Meta) are left as they are.
  */
 #include <arpa/inet.h>
@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "registry/consul.h"
+#include "registry/source/consul/consul.h"
 
 static bool same_field(const char *given, const char *name)
 {

@@ -1,11 +1,11 @@
 /*
- * consul_agent_check.c: /v1/agent/check: the checks of this agent and its instances, and what they say of
+ * agent_check.c: /v1/agent/check: the checks of this agent and its instances, and what they say of
  * themselves.
  */
 #include <errno.h>
 #include <string.h>
 
-#include "registry/consul.h"
+#include "registry/source/consul/consul.h"
 
 static void unknown(struct http_request *rq)
 {

@@ -1,5 +1,5 @@
 /*
- * consul_kv.h: the small key-value store and its sessions. In memory, and in the journal. A key's generations
+ * kv.h: the small key-value store and its sessions. In memory, and in the journal. A key's generations
  * are those of the registry, so a client may mix the indexes of both as it does with Consul.
  */
 #pragma once
@@ -35,7 +35,7 @@ struct consul_kv {
 	uint64_t deleted;      /* generation of the last deletion */
 };
 
-/* consul_kv.c */
+/* kv.c */
 /** NULL: there is none. */
 struct kv_entry *kv_find(struct consul *consul, const char *key);
 /** Where the keys begin that are not before `key`: an index of kv.entries. */
@@ -56,6 +56,6 @@ void kv_restore(struct consul *consul, const char *key, const char *value);
 void kv_close(struct consul *consul);
 int64_t kv_now_ms(void);
 
-/* consul_session.c */
+/* session.c */
 bool session_exists(struct consul *consul, const char *id);
 void session_close(struct consul *consul);

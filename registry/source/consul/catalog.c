@@ -1,11 +1,11 @@
-/* consul_catalog.c: /v1/catalog: what there is, without its health. */
+/* catalog.c: /v1/catalog: what there is, without its health. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "registry/consul.h"
 #include "registry/filter/filter.h"
+#include "registry/source/consul/consul.h"
 
 /* catalog/services: work->last is the service whose tags are being put, of which work->seen has those that were. */
 

@@ -1,5 +1,5 @@
 /*
- * consul_check_read.c: the checks of a registration. A probe starts in the network of the instance's service,
+ * check_read.c: the checks of a registration. A probe starts in the network of the instance's service,
  * or in the host when it goes to the loopback; it goes to an address, never to a name.
  */
 #include <arpa/inet.h>
@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "registry/base/duration.h"
-#include "registry/consul.h"
+#include "registry/source/consul/consul.h"
 
 enum { TIMEOUT_MS = 10000, TIMEOUT_MAX_MS = 600000 };
 

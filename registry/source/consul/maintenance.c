@@ -1,5 +1,5 @@
 /*
- * consul_maintenance.c: instances and this daemon's node out of service on purpose. What a vip balances is
+ * maintenance.c: instances and this daemon's node out of service on purpose. What a vip balances is
  * drained: the connections that it has go on.
  */
 #include <errno.h>
@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "registry/base/utf8.h"
-#include "registry/consul.h"
+#include "registry/source/consul/consul.h"
 
 static int drain(struct consul *consul, struct consul_instance *instance, bool enable, struct reg_err *err)
 {

@@ -1,5 +1,5 @@
 /* consul.c: Consul's API over a registry: its beginning and end, and whom its ids name. */
-#include "registry/consul.h"
+#include "registry/source/consul/consul.h"
 
 #include <errno.h>
 #include <stdio.h>

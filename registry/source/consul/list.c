@@ -1,9 +1,9 @@
-/* consul_list.c: what a query keeps of a list, and what it waits for. */
+/* list.c: what a query keeps of a list, and what it waits for. */
 #include <stdio.h>
 #include <string.h>
 
-#include "registry/consul.h"
 #include "registry/filter/filter.h"
+#include "registry/source/consul/consul.h"
 
 bool consul_filter(struct http_request *rq, struct filter **out)
 {

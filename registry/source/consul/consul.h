@@ -4,20 +4,20 @@
  * unchanged.
  *
  *   consul.c            which instances came by this API; the store
- *   consul_routes.c     THE table of what is served
- *   consul_read.c       bodies: either spelling of a field
- *   consul_json.c       nodes, services and checks as Consul shows them
- *   consul_list.c       what a query keeps of a list: filters
- *   consul_agent*.c, consul_health.c, consul_catalog.c, consul_kv.c, ...    a group of paths each
+ *   routes.c     THE table of what is served
+ *   read.c       bodies: either spelling of a field
+ *   json.c       nodes, services and checks as Consul shows them
+ *   list.c       what a query keeps of a list: filters
+ *   consul_agent*.c, health.c, catalog.c, kv.c, ...    a group of paths each
  *
  * This daemon's node is the agent. Instances of other doors are shown too, with the id SERVICE:ID, and can
  * only be changed by the door that they came by.
  */
 #pragma once
 
-#include "registry/consul_kv.h"
 #include "registry/http/server.h"
 #include "registry/http/work.h"
+#include "registry/source/consul/kv.h"
 
 #define CONSUL_SOURCE "consul"
 #define CONSUL_OWN_CHECK "service:" /* before an instance's id: its check, unless that has an id */
@@ -70,7 +70,7 @@ const struct reg_backend *consul_backend_of(struct consul *consul, const char *i
 /** The service of the instance that a node ("": this daemon's) knows by this id, NULL: there is none. */
 const char *consul_service_on(struct consul *consul, const char *node, const char *id);
 
-/* consul_read.c: `body` as Consul documents it; the strings of what is read belong to it. */
+/* read.c: `body` as Consul documents it; the strings of what is read belong to it. */
 struct consul_registration {
 	const char *name;
 	struct reg_backend backend; /* without its checks */
@@ -96,7 +96,7 @@ int consul_places(const json_t *object, const char *name, struct reg_place place
 int consul_read_service(const json_t *body, const char *name_field, const char *node,
 	struct consul_registration *read, struct reg_err *err);
 
-/* consul_check_read.c */
+/* check_read.c */
 struct consul_checks {
 	unsigned n;
 	struct reg_check spec[REG_CHECKS_MAX];
@@ -122,7 +122,7 @@ int consul_each_check(const json_t *body, int (*fn)(void *arg, const json_t *che
 /** The `Status`, critical when none is given. */
 int consul_read_status(const json_t *check, enum reg_health *out, bool *given, struct reg_err *err);
 
-/* consul_json.c: new references */
+/* json.c: new references */
 json_t *consul_node_json(struct http *http, const struct reg_node *node);
 json_t *consul_service_json(const char *service, const struct reg_backend *backend);
 /** As the agent shows it: with its datacenter, without generations. */
@@ -136,7 +136,7 @@ const char *consul_id(const char *service, const struct reg_backend *backend, ch
 /** The registered address, "" for the node's. */
 const char *consul_address(const struct reg_backend *backend, char host[REG_HOST_MAX + 1]);
 
-/* consul_check_json.c */
+/* check_json.c */
 const char *consul_status(enum reg_health health);
 /** The checks of the instance appended to `list`. */
 void consul_put_checks(
@@ -144,7 +144,7 @@ void consul_put_checks(
 /** Those of the node itself; with `serf` what its cluster would say of it too. */
 void consul_put_node_checks(json_t *list, struct http *http, const struct reg_node *node, bool serf);
 
-/* consul_list.c */
+/* list.c */
 struct filter;
 /** The parsed `filter=`, NULL when there is none. False after http_fail(). */
 bool consul_filter(struct http_request *rq, struct filter **out);
@@ -208,10 +208,10 @@ extern const struct http_view consul_view_agent_service, consul_view_health_serv
 	consul_view_catalog_services, consul_view_catalog_service, consul_view_catalog_nodes,
 	consul_view_catalog_node, consul_view_catalog_node_services, consul_view_sessions, consul_view_events;
 
-/* consul_event.c */
+/* event.c */
 void consul_events_close(struct consul *consul);
 
-/* consul_instance.c: the instances of this daemon's node */
+/* instance.c: the instances of this daemon's node */
 /**
  * Registers what `body` describes for the agent's node, and keeps it in the store. With `replace` the instance
  * has only the checks of the body then, otherwise those too that it had. 0, or -errno with a line.
@@ -225,7 +225,7 @@ void consul_instances_close(struct consul *consul);
 /** It was deregistered, by whomever. */
 void consul_instance_gone(struct consul *consul, const char *service, const struct reg_backend *backend);
 
-/* consul_store.c: what is kept of them, and comes back with the next life of the daemon */
+/* store.c: what is kept of them, and comes back with the next life of the daemon */
 /** The registration with these checks. */
 void consul_keep(struct consul *consul, const char *service, const struct reg_backend *backend,
 	const json_t *body, const struct consul_checks *list);
@@ -242,7 +242,7 @@ void consul_keep_word(struct consul *consul, const char *id, const char *status)
 /** In maintenance with this reason, or (NULL) not any more; `id` NULL: the whole node. */
 void consul_keep_maintenance(struct consul *consul, const char *id, const char *reason);
 
-/* consul_check.c: which check is whose */
+/* check.c: which check is whose */
 /** Whose is it? *instance NULL: the node's. False: there is no such check. */
 bool consul_check_find(struct consul *consul, const char *id, struct consul_instance **instance);
 /** These are checks of the instance (NULL: the node), not of who had them before. -ENOMEM. */
@@ -264,7 +264,7 @@ bool consul_check_remove(struct consul *consul, const char *id, struct reg_err *
 /** Registers a check for the instance of its `ServiceID` or, without one, for this daemon's node. */
 int consul_take_check(struct consul *consul, const json_t *body, struct reg_err *err);
 
-/* consul_catalog_take.c */
+/* catalog_take.c */
 /** As `PUT catalog/register` does. */
 int consul_take_catalog(struct consul *consul, const json_t *body, struct reg_err *err);
 /** An instance on another node as it is kept. */
@@ -273,7 +273,7 @@ int consul_restore_catalog(struct consul *consul, const json_t *body, struct reg
 void consul_drop_catalog(
 	struct consul *consul, const struct reg_node *node, const char *id, const char *check);
 
-/* consul_maintenance.c */
+/* maintenance.c */
 void consul_maintenance(struct http_request *rq);
 void consul_node_maintenance(struct http_request *rq);
 void consul_restore_maintenance(struct consul *consul, const char *id, const char *reason);

@@ -1,9 +1,9 @@
-/* consul_json.c: nodes and services as Consul shows them. */
+/* json.c: nodes and services as Consul shows them. */
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "registry/consul.h"
+#include "registry/source/consul/consul.h"
 
 const char *consul_id(const char *service, const struct reg_backend *backend, char id[CONSUL_ID])
 {

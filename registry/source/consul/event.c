@@ -1,13 +1,13 @@
 /*
- * consul_event.c: /v1/event: what users tell each other. An event is kept by this agent when its filters take
+ * event.c: /v1/event: what users tell each other. An event is kept by this agent when its filters take
  * this node and one of its services; the last 256 are listed, and gone after a restart. An index is made of the
  * newest event's id, as clients know how to make it themselves: it does not grow.
  */
 #include <stdlib.h>
 #include <string.h>
 
-#include "registry/consul.h"
 #include "registry/filter/pattern.h"
+#include "registry/source/consul/consul.h"
 
 #define EVENT_TOPIC "@event"
 

@@ -1,5 +1,5 @@
-/* consul_routes.c: THE table of what is served under /v1. The first row that fits path and verb answers. */
-#include "registry/consul.h"
+/* routes.c: THE table of what is served under /v1. The first row that fits path and verb answers. */
+#include "registry/source/consul/consul.h"
 
 /* clang-format off */
 const struct http_route consul_routes[] = {

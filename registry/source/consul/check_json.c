@@ -1,10 +1,10 @@
-/* consul_check_json.c: checks as Consul shows them. */
+/* check_json.c: checks as Consul shows them. */
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "registry/base/duration.h"
-#include "registry/consul.h"
+#include "registry/source/consul/consul.h"
 
 #define MAINTENANCE "_service_maintenance:"
 #define PORT "_switch_port:"

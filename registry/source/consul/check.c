@@ -1,5 +1,5 @@
 /*
- * consul_check.c: which check is whose. Clients name a check by its id alone, which is one agent's; the registry
+ * check.c: which check is whose. Clients name a check by its id alone, which is one agent's; the registry
  * knows it by its instance. The usual id, service:ID, tells the instance itself; only others are written down.
  */
 #include <errno.h>
@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "registry/consul.h"
+#include "registry/source/consul/consul.h"
 
 static struct consul_check *entry_of(struct consul *consul, const char *id)
 {

@@ -1,5 +1,5 @@
 /*
- * consul_catalog_take.c: what clients write into the catalog: nodes, instances on them, and checks whose status
+ * catalog_take.c: what clients write into the catalog: nodes, instances on them, and checks whose status
  * they tell themselves.
  */
 #include <errno.h>
@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "registry/consul.h"
+#include "registry/source/consul/consul.h"
 
 static int read_node(const json_t *body, struct reg_node *node, struct reg_pair meta[CONSUL_LIST],
 	struct reg_place places[CONSUL_LIST], struct reg_err *err)

@@ -1,10 +1,10 @@
-/* consul_agent.c: /v1/agent: what is registered with this daemon. */
+/* agent.c: /v1/agent: what is registered with this daemon. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
 
-#include "registry/consul.h"
+#include "registry/source/consul/consul.h"
 
 void consul_register(struct http_request *rq)
 {

@@ -1,5 +1,5 @@
-/* consul_kv.c: the key-value store: what it holds. */
-#include "registry/consul_kv.h"
+/* kv.c: the key-value store: what it holds. */
+#include "registry/source/consul/kv.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "registry/consul.h"
+#include "registry/source/consul/consul.h"
 #include "registry/store/journal.h"
 
 #define KEY_KV "kv/"

@@ -1,11 +1,11 @@
-/* consul_kv_api.c: /v1/kv: get, put and delete, one key or all below one, with locks by session. */
+/* kv_api.c: /v1/kv: get, put and delete, one key or all below one, with locks by session. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "registry/consul.h"
-#include "registry/consul_kv.h"
+#include "registry/source/consul/consul.h"
+#include "registry/source/consul/kv.h"
 
 /* All that begin with it, or it alone? */
 static bool is_tree(const struct http_request *rq)

@@ -1,5 +1,5 @@
 /*
- * consul_session.c: /v1/session: who may hold keys. A session ends by its own word or when its TTL runs out,
+ * session.c: /v1/session: who may hold keys. A session ends by its own word or when its TTL runs out,
  * and gives up what it holds. Sessions do not survive a restart; their locks are free then.
  */
 #include <errno.h>
@@ -9,8 +9,8 @@
 
 #include "registry/base/duration.h"
 #include "registry/base/uuid.h"
-#include "registry/consul.h"
-#include "registry/consul_kv.h"
+#include "registry/source/consul/consul.h"
+#include "registry/source/consul/kv.h"
 
 enum { DELAY_MS = 15000, DELAY_MAX_MS = 60000, TTL_MIN_MS = 10000, TTL_MAX_MS = 86400000 };
 

@@ -1,10 +1,10 @@
-/* consul_health.c: /v1/health: instances with their node and their checks. */
+/* health.c: /v1/health: instances with their node and their checks. */
 #include <stdlib.h>
 #include <string.h>
 
-#include "registry/consul.h"
 #include "registry/filter/filter.h"
 #include "registry/http/part.h"
+#include "registry/source/consul/consul.h"
 
 static json_t *entry_json(struct http *http, const char *service, const struct reg_backend *backend)
 {

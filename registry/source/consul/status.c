@@ -1,5 +1,5 @@
-/* consul_status.c: is there a leader, is there life; and what is not served. */
-#include "registry/consul.h"
+/* status.c: is there a leader, is there life; and what is not served. */
+#include "registry/source/consul/consul.h"
 
 enum { SERVER_PORT = 8300 };
 

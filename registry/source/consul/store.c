@@ -1,5 +1,5 @@
 /*
- * consul_store.c: what came by Consul's API is kept in the journal as it came, with the checks that it has by
+ * store.c: what came by Consul's API is kept in the journal as it came, with the checks that it has by
  * now, and taken again as it came when the daemon begins.
  */
 #include <errno.h>
@@ -9,7 +9,7 @@
 #include <string.h>
 #include <syslog.h>
 
-#include "registry/consul.h"
+#include "registry/source/consul/consul.h"
 #include "registry/store/journal.h"
 #include "registry/table/table.h"
 

@@ -1,10 +1,10 @@
-/* consul_instance.c: the instances that clients registered with this daemon's node. */
+/* instance.c: the instances that clients registered with this daemon's node. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "registry/consul.h"
+#include "registry/source/consul/consul.h"
 
 struct consul_instance *consul_instance_of(struct consul *consul, const char *id)
 {
