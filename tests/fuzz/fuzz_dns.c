@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "registry/dns/inside.h"
-#include "tests/unit/registry_world.h"
+#include "tests/unit/registry/world.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

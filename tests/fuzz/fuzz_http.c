@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "registry/http/http.h"
-#include "tests/unit/registry_world.h"
+#include "tests/unit/registry/world.h"
 
 enum { TURNS = 10000, BODY_MAX = 16384 };
 

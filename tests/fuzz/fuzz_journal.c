@@ -13,7 +13,7 @@
 #include "registry/http/http.h"
 #include "registry/store/line.h"
 #include "registry/store/repair.h"
-#include "tests/unit/registry_world.h"
+#include "tests/unit/registry/world.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

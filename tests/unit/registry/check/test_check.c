@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "registry/check/check.h"
-#include "tests/unit/registry_world.h"
+#include "tests/unit/registry/world.h"
 
 /* A listening socket; *port 0: a free one, which it gets. */
 static int listener(const char *address, uint16_t *port, int backlog)

@@ -3,7 +3,7 @@
  * becomes health, weight and words.
  */
 #include "registry/check/check.h"
-#include "tests/unit/registry_world.h"
+#include "tests/unit/registry/world.h"
 
 static const char *const id[] = {"10.1.0.1:80", "10.1.0.2:80", "10.1.0.3:80", "10.1.0.4:80"};
 static const char *const address[] = {"10.1.0.1", "10.1.0.2", "10.1.0.3", "10.1.0.4"};

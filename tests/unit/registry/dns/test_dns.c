@@ -2,7 +2,7 @@
 #include <stdio.h>
 
 #include "registry/dns/inside.h"
-#include "tests/unit/registry_world.h"
+#include "tests/unit/registry/world.h"
 
 enum { MUTATIONS = 60000, SEED = 8600 };
 

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "registry/store/journal.h"
-#include "tests/unit/registry_world.h"
+#include "tests/unit/registry/world.h"
 #include "tests/unit/unit.h"
 
 static struct world *world;

@@ -1,5 +1,5 @@
 /* What is one commit of the service table, and what its sink is told. */
-#include "tests/unit/registry_world.h"
+#include "tests/unit/registry/world.h"
 
 static void a_vip_changes_hands_in_one_commit(void **state)
 {

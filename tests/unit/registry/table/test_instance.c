@@ -1,5 +1,5 @@
 /* What an instance says about itself, where it is, and the node that it runs on. */
-#include "tests/unit/registry_world.h"
+#include "tests/unit/registry/world.h"
 
 static const char *const tags[] = {"primary", "v2"};
 static const struct reg_pair meta[] = {{"zone", "a"}, {"rack", "7"}};

@@ -2,7 +2,7 @@
  * Switch ports and the backends behind them: the sink has the new table before registry_port_changed()
  * returns. No test here runs the event loop.
  */
-#include "tests/unit/registry_world.h"
+#include "tests/unit/registry/world.h"
 
 static void add_api(struct world *w)
 {

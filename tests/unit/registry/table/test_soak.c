@@ -3,7 +3,7 @@
  * from what it was told alone, is the registry's own; generations rise by one; a watch has heard of just the
  * services that changed. Which ports are up is kept beside the registry, and health must follow from it.
  */
-#include "tests/unit/registry_world.h"
+#include "tests/unit/registry/world.h"
 
 enum { SERVICES = 6, HOSTS = 8, SOAK_CHECKS = 3, OPS = 100000 };
 

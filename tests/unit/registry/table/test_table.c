@@ -1,7 +1,7 @@
 /* The service table: what is refused and how, how it finds and lists, and that it leaves nothing behind. */
 #include <malloc.h>
 
-#include "tests/unit/registry_world.h"
+#include "tests/unit/registry/world.h"
 
 struct bad_service {
 	int rc;

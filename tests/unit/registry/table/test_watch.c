@@ -1,7 +1,7 @@
 /*
  * Watches: a change wakes those who wait for that service, once a commit, after the sink.
  */
-#include "tests/unit/registry_world.h"
+#include "tests/unit/registry/world.h"
 
 struct ear {
 	struct world *w;

@@ -1,4 +1,4 @@
-#include "tests/unit/registry_world.h"
+#include "tests/unit/registry/world.h"
 
 #include <sys/socket.h>
 #include <time.h>

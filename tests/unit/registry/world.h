@@ -1,5 +1,5 @@
 /*
- * registry_world.h: a registry with a real event loop and real sockets, and a sink that writes down what it
+ * world.h: a registry with a real event loop and real sockets, and a sink that writes down what it
  * is told.
  *
  * Network "web" is 10.1.0.0/16, network "lo" is 127.0.0.0/8. Nothing has a switch port until world_port().
