@@ -7,9 +7,9 @@
 #include <string.h>
 
 #include "control/backend_run.h"
+#include "control/base/ending.h"
 #include "control/config_check.h"
 #include "control/config_place.h"
-#include "control/ending.h"
 #include "control/methods.h"
 #include "control/model_config.h"
 #include "control/schema.h"

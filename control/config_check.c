@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "control/addr.h"
+#include "control/base/params.h"
 #include "control/config_place.h"
 #include "control/network_spec.h"
-#include "control/params.h"
 #include "control/port_rate.h"
 #include "control/port_security.h"
 #include "control/port_spec.h"

@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "control/base/params.h"
+#include "control/base/result.h"
 #include "control/objects.h"
-#include "control/params.h"
-#include "control/result.h"
 
 static const char *const states[] = {
 	[DP_CONN_NEW] = "new", [DP_CONN_ESTABLISHED] = "established", [DP_CONN_CLOSING] = "closing"};

@@ -8,10 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/log.h"
+#include "control/base/log.h"
+#include "control/base/params.h"
+#include "control/base/result.h"
 #include "control/objects.h"
-#include "control/params.h"
-#include "control/result.h"
 
 /* Where the entry is to point: exactly one of port and vtep, of the same network. */
 static int read_target(struct model *model, struct model_fdb *fdb, const json_t *params, struct api_err *err)

@@ -5,8 +5,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "control/base/result.h"
 #include "control/objects.h"
-#include "control/result.h"
 
 struct fdb_watch {
 	LIST_ENTRY(fdb_watch) link;

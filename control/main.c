@@ -12,12 +12,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "control/base/ending.h"
+#include "control/base/log.h"
+#include "control/base/notify.h"
 #include "control/config.h"
-#include "control/ending.h"
-#include "control/log.h"
 #include "control/model.h"
 #include "control/model_config.h"
-#include "control/notify.h"
 #include "control/rpc.h"
 #include "control/serve.h"
 #include "control/state.h"

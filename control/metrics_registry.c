@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "control/log.h"
+#include "control/base/log.h"
 #include "control/metrics.h"
 #include "control/objects.h"
 #include "registry/base/accept.h"

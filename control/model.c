@@ -7,13 +7,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "control/log.h"
-#include "control/loop.h"
+#include "control/base/log.h"
+#include "control/base/loop.h"
+#include "control/base/params.h"
 #include "control/model_config.h"
 #include "control/netlink.h"
 #include "control/netns.h"
 #include "control/objects.h"
-#include "control/params.h"
 #include "control/port_macs.h"
 #include "control/port_spec.h"
 #include "control/state_dir.h"

@@ -3,7 +3,7 @@
 #include <sched.h>
 #include <string.h>
 
-#include "control/params.h"
+#include "control/base/params.h"
 
 static const char *const hugepages_choices[] = {"auto", "on", "off", NULL};
 static const char *const idle_choices[] = {"adaptive", "poll", "interrupt", NULL};

@@ -3,7 +3,7 @@
  */
 #include <string.h>
 
-#include "control/log.h"
+#include "control/base/log.h"
 #include "control/objects.h"
 #include "registry/dns/dns.h"
 

@@ -8,12 +8,12 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "control/ending.h"
-#include "control/log.h"
+#include "control/base/ending.h"
+#include "control/base/log.h"
+#include "control/base/result.h"
 #include "control/netlink.h"
 #include "control/netns.h"
 #include "control/objects.h"
-#include "control/result.h"
 
 struct model_service *model_service(struct model *model, const char *name)
 {

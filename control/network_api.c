@@ -6,12 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/log.h"
+#include "control/base/log.h"
+#include "control/base/params.h"
+#include "control/base/result.h"
 #include "control/network_spec.h"
 #include "control/objects.h"
-#include "control/params.h"
 #include "control/port_spec.h"
-#include "control/result.h"
 
 /* No two networks have the same VNI. */
 static int check_vni(struct model *model, const struct model_network *network, struct api_err *err)

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "control/addr.h"
-#include "control/params.h"
+#include "control/base/params.h"
 
 const char *const network_modes[] = {"bridge", "host", "overlay", "p2p", NULL};
 

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "control/result.h"
+#include "control/base/result.h"
 #include "control/state_dir.h"
 
 static const char *const names[NOT_KEPT_FILES] = {STATE_DIR_OBJECTS, STATE_DIR_REGISTRY};

@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "control/base/params.h"
 #include "control/objects.h"
-#include "control/params.h"
 
 static const char *of_network(struct model *model, const json_t *params)
 {

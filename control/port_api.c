@@ -5,14 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/base/params.h"
+#include "control/base/result.h"
 #include "control/fdb_api.h"
 #include "control/objects.h"
-#include "control/params.h"
 #include "control/port_macs.h"
 #include "control/port_rate.h"
 #include "control/port_security.h"
 #include "control/port_spec.h"
-#include "control/result.h"
 #include "control/virtio_features.h"
 
 enum { P2P_PORTS = 2 };

@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "control/base/log.h"
+#include "control/base/params.h"
+#include "control/base/result.h"
 #include "control/fdb_watch.h"
-#include "control/log.h"
-#include "control/params.h"
-#include "control/result.h"
 
 enum { LIMIT_DEFAULT = 4096 };
 

@@ -1,8 +1,8 @@
 #include "control/port_rate.h"
 
-#include "control/params.h"
-#include "control/quantity.h"
-#include "control/result.h"
+#include "control/base/params.h"
+#include "control/base/quantity.h"
+#include "control/base/result.h"
 
 enum { STORM_DEFAULT = 10000 };
 

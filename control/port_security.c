@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "control/addr.h"
-#include "control/params.h"
-#include "control/result.h"
+#include "control/base/params.h"
+#include "control/base/result.h"
 
 const char *const port_security_names[] = {"off", "mac", "full", NULL};
 

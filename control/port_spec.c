@@ -9,11 +9,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "control/log.h"
-#include "control/params.h"
+#include "control/base/log.h"
+#include "control/base/params.h"
+#include "control/base/result.h"
 #include "control/port_macs.h"
 #include "control/port_rate.h"
-#include "control/result.h"
 #include "control/tap_port.h"
 #include "control/virtio_features.h"
 

@@ -9,10 +9,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "control/log.h"
+#include "control/base/log.h"
+#include "control/base/params.h"
 #include "control/netns.h"
 #include "control/objects.h"
-#include "control/params.h"
 #include "control/port_spec.h"
 #include "control/tap_port.h"
 

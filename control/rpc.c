@@ -15,11 +15,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "control/base/log.h"
+#include "control/base/params.h"
 #include "control/fdb_watch.h"
-#include "control/log.h"
 #include "control/methods.h"
 #include "control/model.h"
-#include "control/params.h"
 #include "control/rpc_list.h"
 #include "control/service_watch.h"
 #include "registry/base/accept.h"

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "control/addr.h"
-#include "control/quantity.h"
+#include "control/base/quantity.h"
 
 enum { PATH_MAX_TEXT = 128, STRING_MAX = 4096, LIST_MAX = 1024 };
 

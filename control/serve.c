@@ -6,10 +6,10 @@
 #include <string.h>
 
 #include "control/addr.h"
-#include "control/log.h"
+#include "control/base/log.h"
+#include "control/base/params.h"
 #include "control/metrics.h"
 #include "control/model.h"
-#include "control/params.h"
 #include "control/state_dir.h"
 #include "registry/dns/dns.h"
 #include "registry/http/http.h"

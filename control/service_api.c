@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/base/params.h"
+#include "control/base/result.h"
 #include "control/objects.h"
-#include "control/params.h"
-#include "control/result.h"
 #include "control/service_json.h"
 #include "control/service_text.h"
 

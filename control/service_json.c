@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "control/params.h"
-#include "control/result.h"
+#include "control/base/params.h"
+#include "control/base/result.h"
 
 static const char *const check_types[] = {"ttl", "tcp", "http", "grpc", "port", "passive", NULL};
 static const enum reg_check_type check_numbers[] = {

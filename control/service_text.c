@@ -5,7 +5,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "control/params.h"
+#include "control/base/params.h"
 #include "control/service_json.h"
 
 enum { SLICE_US = 500 };

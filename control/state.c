@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 #include "control/backend_run.h"
-#include "control/ending.h"
-#include "control/log.h"
+#include "control/base/ending.h"
+#include "control/base/log.h"
 #include "control/methods.h"
 #include "control/model.h"
 #include "control/sections.h"

@@ -4,8 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "control/base/result.h"
 #include "control/objects.h"
-#include "control/result.h"
 #include "control/stats_json.h"
 
 static json_t *network_stats_json(struct model *model, const struct model_network *network)

@@ -1,8 +1,8 @@
 /*
  * The daemon as a whole.
  */
+#include "control/base/result.h"
 #include "control/objects.h"
-#include "control/result.h"
 #include "control/stats_json.h"
 
 static int status(

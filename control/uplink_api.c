@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/base/params.h"
+#include "control/base/result.h"
 #include "control/objects.h"
-#include "control/params.h"
 #include "control/port_spec.h"
-#include "control/result.h"
 #include "control/virtio_features.h"
 
 enum { MTU_DEFAULT = 1500, NEIGHBOURS_MAX = 4096 };

@@ -1,4 +1,4 @@
-#include "control/notify.h"
+#include "control/base/notify.h"
 
 #include <stddef.h>
 #include <stdio.h>

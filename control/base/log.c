@@ -1,4 +1,4 @@
-#include "control/log.h"
+#include "control/base/log.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -11,7 +11,7 @@
 #include <sys/random.h>
 #include <time.h>
 
-#include "control/log_limit.h"
+#include "control/base/log_limit.h"
 
 static int most = LOG_INFO;
 

@@ -1,4 +1,4 @@
-#include "control/ending.h"
+#include "control/base/ending.h"
 
 #include <errno.h>
 #include <event2/event.h>

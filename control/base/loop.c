@@ -1,4 +1,4 @@
-#include "control/loop.h"
+#include "control/base/loop.h"
 
 #include <event2/event.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-#include "control/quantity.h"
+#include "control/base/quantity.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -3,7 +3,7 @@
 #include <string.h>
 #include <syslog.h>
 
-#include "control/log_limit.h"
+#include "control/base/log_limit.h"
 #include "tests/unit/unit.h"
 
 static struct log_limit limit;

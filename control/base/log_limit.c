@@ -1,4 +1,4 @@
-#include "control/log_limit.h"
+#include "control/base/log_limit.h"
 
 #include <stdio.h>
 #include <string.h>
