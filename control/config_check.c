@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "control/addr.h"
 #include "control/base/params.h"
 #include "control/config_place.h"
+#include "control/host/addr.h"
 #include "control/network_spec.h"
 #include "control/port_rate.h"
 #include "control/port_security.h"

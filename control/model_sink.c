@@ -11,8 +11,8 @@
 #include "control/base/ending.h"
 #include "control/base/log.h"
 #include "control/base/result.h"
-#include "control/netlink.h"
-#include "control/netns.h"
+#include "control/host/netlink.h"
+#include "control/host/netns.h"
 #include "control/objects.h"
 
 struct model_service *model_service(struct model *model, const char *name)

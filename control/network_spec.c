@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-#include "control/addr.h"
 #include "control/base/params.h"
+#include "control/host/addr.h"
 
 const char *const network_modes[] = {"bridge", "host", "overlay", "p2p", NULL};
 

@@ -15,9 +15,9 @@
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
-#include "control/addr.h"
 #include "control/api.h"
-#include "control/gateway.h"
+#include "control/host/addr.h"
+#include "control/host/gateway.h"
 #include "control/model.h"
 #include "control/not_kept.h"
 #include "control/port_wait.h"

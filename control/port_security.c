@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "control/addr.h"
 #include "control/base/params.h"
 #include "control/base/result.h"
+#include "control/host/addr.h"
 
 const char *const port_security_names[] = {"off", "mac", "full", NULL};
 

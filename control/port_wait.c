@@ -11,7 +11,7 @@
 
 #include "control/base/log.h"
 #include "control/base/params.h"
-#include "control/netns.h"
+#include "control/host/netns.h"
 #include "control/objects.h"
 #include "control/port_spec.h"
 #include "control/tap_port.h"

@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 #include "control/api.h"
-#include "control/netns_ref.h"
+#include "control/host/netns_ref.h"
 
 struct event_base;
 struct model;

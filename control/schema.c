@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/addr.h"
 #include "control/base/quantity.h"
+#include "control/host/addr.h"
 
 enum { PATH_MAX_TEXT = 128, STRING_MAX = 4096, LIST_MAX = 1024 };
 

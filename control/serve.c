@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/addr.h"
 #include "control/base/log.h"
 #include "control/base/params.h"
+#include "control/host/addr.h"
 #include "control/metrics.h"
 #include "control/model.h"
 #include "control/state_dir.h"

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "control/netlink.h"
+#include "control/host/netlink.h"
 
 static int fail_tap(const struct tap_port *tap, int rc, struct api_err *err)
 {

@@ -7,9 +7,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "control/addr.h"
 #include "control/api.h"
-#include "control/tap.h"
+#include "control/host/addr.h"
+#include "control/host/tap.h"
 
 /* How the interface is to be. */
 struct tap_port {

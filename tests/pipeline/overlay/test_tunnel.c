@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "control/netns.h"
+#include "control/host/netns.h"
 #include "dataplane/engine/polling.h"
 #include "tests/pipeline/harness.h"
 #include "tests/unit/dataplane/hosts.h"

@@ -10,9 +10,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "control/netlink.h"
-#include "control/netns.h"
-#include "control/tap.h"
+#include "control/host/netlink.h"
+#include "control/host/netns.h"
+#include "control/host/tap.h"
 #include "tests/unit/unit.h"
 
 void hosts_isolate(void)

@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "control/netns.h"
+#include "control/host/netns.h"
 #include "dataplane/frame/offload.h"
 #include "dataplane/frame/train.h"
 #include "tests/unit/dataplane/frames.h"

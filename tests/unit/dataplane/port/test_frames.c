@@ -10,7 +10,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "control/netns.h"
+#include "control/host/netns.h"
 #include "tests/unit/dataplane/frames.h"
 #include "tests/unit/dataplane/hosts.h"
 #include "tests/unit/unit.h"

@@ -1,4 +1,4 @@
-#include "control/netns_ref.h"
+#include "control/host/netns_ref.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -13,7 +13,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include "control/netns.h"
+#include "control/host/netns.h"
 
 enum { LINKS = 8 };
 

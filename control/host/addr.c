@@ -1,4 +1,4 @@
-#include "control/addr.h"
+#include "control/host/addr.h"
 
 #include <arpa/inet.h>
 #include <net/ethernet.h>

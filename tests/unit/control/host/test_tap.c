@@ -14,9 +14,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "control/netlink.h"
-#include "control/netns.h"
-#include "control/tap.h"
+#include "control/host/netlink.h"
+#include "control/host/netns.h"
+#include "control/host/tap.h"
 #include "tests/unit/unit.h"
 
 static ino_t current_ns(void)

@@ -1,4 +1,4 @@
-#include "control/tap.h"
+#include "control/host/tap.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -8,8 +8,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "control/netlink.h"
-#include "control/netns.h"
+#include "control/host/netlink.h"
+#include "control/host/netns.h"
 
 static void close_all(const int *fds, unsigned n)
 {

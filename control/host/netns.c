@@ -1,4 +1,4 @@
-#include "control/netns.h"
+#include "control/host/netns.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-#include "control/netlink.h"
+#include "control/host/netlink.h"
 
 #include <errno.h>
 #include <libmnl/libmnl.h>
@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "control/netns.h"
+#include "control/host/netns.h"
 
 struct netlink {
 	struct mnl_socket *sock;

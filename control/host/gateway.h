@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "control/addr.h"
+#include "control/host/addr.h"
 
 #define GATEWAY_HOST UINT64_C(1)
 

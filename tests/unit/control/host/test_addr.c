@@ -4,8 +4,8 @@
 #include <arpa/inet.h>
 #include <string.h>
 
-#include "control/addr.h"
-#include "control/gateway.h"
+#include "control/host/addr.h"
+#include "control/host/gateway.h"
 #include "tests/unit/unit.h"
 
 static struct addr_prefix prefix_of(const char *text)

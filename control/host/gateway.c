@@ -1,13 +1,13 @@
-#include "control/gateway.h"
+#include "control/host/gateway.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "control/netlink.h"
-#include "control/netns.h"
-#include "control/tap.h"
+#include "control/host/netlink.h"
+#include "control/host/netns.h"
+#include "control/host/tap.h"
 
 /* The interface's name where nothing else can have it. */
 #define PRIVATE_IFNAME "gateway"
