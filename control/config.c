@@ -6,13 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/api/methods.h"
+#include "control/api/schema.h"
 #include "control/backend_run.h"
 #include "control/base/ending.h"
 #include "control/config_check.h"
 #include "control/config_place.h"
-#include "control/methods.h"
 #include "control/model_config.h"
-#include "control/schema.h"
 
 static const struct api_field control_fields[] = {
 	{.name = "socket", .type = API_PATH, .help = "control socket", .max = 107},

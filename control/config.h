@@ -6,7 +6,7 @@
 #include <jansson.h>
 #include <stddef.h>
 
-#include "control/api.h"
+#include "control/api/api.h"
 #include "control/sections.h"
 
 /* A line for the user: "FILE: ports[1].vni: unknown key" or "FILE:12:3: ...". */

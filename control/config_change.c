@@ -2,10 +2,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "control/api/methods.h"
+#include "control/api/schema.h"
 #include "control/backend_run.h"
 #include "control/config.h"
-#include "control/methods.h"
-#include "control/schema.h"
 
 struct change {
 	struct model *model;

@@ -3,7 +3,7 @@
 
 #include <jansson.h>
 
-#include "control/api.h"
+#include "control/api/api.h"
 
 /**
  * Duplicates, references to nothing, addresses outside their subnet or taken, fields that do not go together:

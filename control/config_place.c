@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "control/schema.h"
+#include "control/api/schema.h"
 #include "control/sections.h"
 
 enum { PLACE = 160, LINE = 256 };

@@ -3,7 +3,7 @@
 
 #include <stddef.h>
 
-#include "control/api.h"
+#include "control/api/api.h"
 
 struct config_place {
 	const char *section;

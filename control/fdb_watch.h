@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "control/api.h"
+#include "control/api/api.h"
 #include "dataplane/dataplane.h"
 
 #define FDB_WATCH_METHOD "fdb.watch"

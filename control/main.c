@@ -12,13 +12,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "control/api/rpc.h"
 #include "control/base/ending.h"
 #include "control/base/log.h"
 #include "control/base/notify.h"
 #include "control/config.h"
 #include "control/model.h"
 #include "control/model_config.h"
-#include "control/rpc.h"
 #include "control/serve.h"
 #include "control/state.h"
 #include "control/state_dir.h"

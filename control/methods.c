@@ -1,10 +1,10 @@
-#include "control/methods.h"
+#include "control/api/methods.h"
 
 #include <stdio.h>
 #include <string.h>
 
+#include "control/api/schema.h"
 #include "control/origin.h"
-#include "control/schema.h"
 
 enum { METHOD_NAME_MAX = 64 };
 

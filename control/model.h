@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "control/api.h"
+#include "control/api/api.h"
 
 struct dns;
 struct dns_config;

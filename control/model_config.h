@@ -3,7 +3,7 @@
  */
 #pragma once
 
-#include "control/api.h"
+#include "control/api/api.h"
 #include "dataplane/dataplane.h"
 
 /** Its fields, for validation of the configuration; the list of cores and the main core have no default here.

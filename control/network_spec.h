@@ -1,7 +1,7 @@
 /* network_spec.h: what the parameters of a network say. Pure. */
 #pragma once
 
-#include "control/api.h"
+#include "control/api/api.h"
 #include "dataplane/dataplane.h"
 
 /** Names of enum dp_mode, NULL-terminated. */

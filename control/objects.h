@@ -15,7 +15,7 @@
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
-#include "control/api.h"
+#include "control/api/api.h"
 #include "control/host/addr.h"
 #include "control/host/gateway.h"
 #include "control/model.h"

@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "control/api.h"
+#include "control/api/api.h"
 #include "control/objects.h"
 
 extern const char *const port_macs_actions[];

@@ -3,7 +3,7 @@
  */
 #pragma once
 
-#include "control/api.h"
+#include "control/api/api.h"
 #include "control/objects.h"
 
 /* For the tables of port.add and port.set. */

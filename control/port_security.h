@@ -3,7 +3,7 @@
  */
 #pragma once
 
-#include "control/api.h"
+#include "control/api/api.h"
 #include "control/objects.h"
 
 extern const char *const port_security_names[]; /* by enum dp_security */

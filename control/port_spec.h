@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "control/api.h"
+#include "control/api/api.h"
 #include "control/objects.h"
 
 /* Bits of port types, by enum dp_port_type. */

@@ -14,7 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "control/api.h"
+#include "control/api/api.h"
 #include "control/host/netns_ref.h"
 
 struct event_base;

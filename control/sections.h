@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "control/api.h"
+#include "control/api/api.h"
 
 enum { SECTION_KEYS = 4, SECTION_ID = 256 };
 

@@ -5,7 +5,7 @@
 
 #include <jansson.h>
 
-#include "control/api.h"
+#include "control/api/api.h"
 #include "control/objects.h"
 
 /** The fields of a check, for the tables. */

@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "control/api.h"
+#include "control/api/api.h"
 
 /** A service with more backends than this is never told in one go. */
 enum { SERVICE_WHOLE_MAX = 256 };

@@ -6,10 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "control/api/methods.h"
 #include "control/backend_run.h"
 #include "control/base/ending.h"
 #include "control/base/log.h"
-#include "control/methods.h"
 #include "control/model.h"
 #include "control/sections.h"
 #include "control/state_dir.h"

@@ -9,7 +9,7 @@
 
 #include <jansson.h>
 
-#include "control/api.h"
+#include "control/api/api.h"
 
 struct event_base;
 struct state;

@@ -3,7 +3,7 @@
  */
 #pragma once
 
-#include "control/api.h"
+#include "control/api/api.h"
 
 /* Its files, journals both (registry/store/journal.h): objects made by the API, and what came by Consul's. */
 #define STATE_DIR_OBJECTS "state.log"

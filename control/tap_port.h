@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "control/api.h"
+#include "control/api/api.h"
 #include "control/host/addr.h"
 #include "control/host/tap.h"
 

@@ -24,9 +24,9 @@ def test_every_folder_has_sources():
 @pytest.mark.parametrize("folder, name", [
     ("dataplane", "control/model.h"), ("dataplane", "registry/registry.h"), ("dataplane", "jansson.h"),
     ("dataplane", "event2/event.h"), ("dataplane", "curl/curl.h"),
-    ("registry", "rte_ring.h"), ("registry", "dataplane/dataplane.h"), ("registry", "control/api.h"),
+    ("registry", "rte_ring.h"), ("registry", "dataplane/dataplane.h"), ("registry", "control/api/api.h"),
     ("control", "dataplane/l2/fdb.h"), ("control", "rte_mbuf.h"),
-    ("tools/ctl", "control/api.h"), ("tools/ctl", "registry/registry.h"), ("tools/ctl", "dataplane/dataplane.h"),
+    ("tools/ctl", "control/api/api.h"), ("tools/ctl", "registry/registry.h"), ("tools/ctl", "dataplane/dataplane.h"),
 ])
 def test_a_planted_violation_is_found(tmp_path, folder, name):
     planted = tmp_path / folder / "deeper" / "planted.c"

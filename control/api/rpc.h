@@ -7,7 +7,7 @@
  */
 #pragma once
 
-#include "control/api.h"
+#include "control/api/api.h"
 
 enum {
 	RPC_LINE_MAX = 1 << 20,

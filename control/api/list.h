@@ -1,11 +1,11 @@
 /*
- * rpc_list.h: answers that are too long to make at once (api.h, `part` and `text`). They are written part by part,
+ * list.h: answers that are too long to make at once (api.h, `part` and `text`). They are written part by part,
  * the next one when the client has taken the last; so neither the daemon's other work nor its memory feels
  * how long a list is.
  */
 #pragma once
 
-#include "control/api.h"
+#include "control/api/api.h"
 
 struct evbuffer;
 struct rpc_list;

@@ -1,4 +1,4 @@
-#include "control/schema.h"
+#include "control/api/schema.h"
 
 #include <stdio.h>
 #include <stdlib.h>

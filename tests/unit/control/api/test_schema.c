@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "control/schema.h"
+#include "control/api/schema.h"
 #include "tests/unit/unit.h"
 
 static const char *const colours[] = {"red", "green", NULL};

@@ -1,4 +1,4 @@
-#include "control/api.h"
+#include "control/api/api.h"
 
 #include <stdarg.h>
 #include <stdio.h>

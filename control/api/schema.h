@@ -3,7 +3,7 @@
  */
 #pragma once
 
-#include "control/api.h"
+#include "control/api/api.h"
 
 /**
  * Checks `params` (an object, or NULL for none given) against `fields` and returns in *out a new object that

@@ -1,4 +1,4 @@
-#include "control/rpc.h"
+#include "control/api/rpc.h"
 
 #include <errno.h>
 #include <event2/buffer.h>
@@ -15,12 +15,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "control/api/list.h"
+#include "control/api/methods.h"
 #include "control/base/log.h"
 #include "control/base/params.h"
 #include "control/fdb_watch.h"
-#include "control/methods.h"
 #include "control/model.h"
-#include "control/rpc_list.h"
 #include "control/service_watch.h"
 #include "registry/base/accept.h"
 

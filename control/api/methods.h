@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "control/api.h"
+#include "control/api/api.h"
 
 /** The method called `name`, NULL when there is none. */
 const struct api_method *method_find(const char *name);

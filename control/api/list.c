@@ -1,4 +1,4 @@
-#include "control/rpc_list.h"
+#include "control/api/list.h"
 
 #include <event2/buffer.h>
 #include <stdlib.h>

@@ -2,8 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/methods.h"
-#include "control/schema.h"
+#include "control/api/methods.h"
+#include "control/api/schema.h"
 
 static json_t *describe_field(const struct api_field *field)
 {
