@@ -8,11 +8,11 @@
 
 #include "control/api/methods.h"
 #include "control/api/schema.h"
-#include "control/backend_run.h"
 #include "control/base/ending.h"
 #include "control/config_check.h"
 #include "control/config_place.h"
-#include "control/model_config.h"
+#include "control/model/backend_run.h"
+#include "control/model/config.h"
 
 static const struct api_field control_fields[] = {
 	{.name = "socket", .type = API_PATH, .help = "control socket", .max = 107},

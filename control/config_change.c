@@ -4,8 +4,8 @@
 
 #include "control/api/methods.h"
 #include "control/api/schema.h"
-#include "control/backend_run.h"
 #include "control/config.h"
+#include "control/model/backend_run.h"
 
 struct change {
 	struct model *model;

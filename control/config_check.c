@@ -7,10 +7,10 @@
 #include "control/base/params.h"
 #include "control/config_place.h"
 #include "control/host/addr.h"
-#include "control/network_spec.h"
-#include "control/port_rate.h"
-#include "control/port_security.h"
-#include "control/port_spec.h"
+#include "control/model/network_spec.h"
+#include "control/model/port_rate.h"
+#include "control/model/port_security.h"
+#include "control/model/port_spec.h"
 #include "control/sections.h"
 
 enum { KEY = 512 };

@@ -6,7 +6,7 @@
 
 #include "control/base/params.h"
 #include "control/base/result.h"
-#include "control/objects.h"
+#include "control/model/objects.h"
 
 static const char *const states[] = {
 	[DP_CONN_NEW] = "new", [DP_CONN_ESTABLISHED] = "established", [DP_CONN_CLOSING] = "closing"};

@@ -11,7 +11,7 @@
 #include "control/base/log.h"
 #include "control/base/params.h"
 #include "control/base/result.h"
-#include "control/objects.h"
+#include "control/model/objects.h"
 
 /* Where the entry is to point: exactly one of port and vtep, of the same network. */
 static int read_target(struct model *model, struct model_fdb *fdb, const json_t *params, struct api_err *err)

@@ -6,7 +6,7 @@
 #include <time.h>
 
 #include "control/base/result.h"
-#include "control/objects.h"
+#include "control/model/objects.h"
 
 struct fdb_watch {
 	LIST_ENTRY(fdb_watch) link;

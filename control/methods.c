@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "control/api/schema.h"
-#include "control/origin.h"
+#include "control/model/origin.h"
 
 enum { METHOD_NAME_MAX = 64 };
 

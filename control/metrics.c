@@ -6,8 +6,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "control/objects.h"
-#include "control/state_dir.h"
+#include "control/model/objects.h"
+#include "control/model/state_dir.h"
 
 static void single(
 	struct evbuffer *out, const char *name, enum metrics_kind kind, const char *help, double value)

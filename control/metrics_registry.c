@@ -4,7 +4,7 @@
 
 #include "control/base/log.h"
 #include "control/metrics.h"
-#include "control/objects.h"
+#include "control/model/objects.h"
 #include "registry/base/accept.h"
 #include "registry/dns/dns.h"
 #include "registry/http/http.h"

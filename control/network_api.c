@@ -9,9 +9,9 @@
 #include "control/base/log.h"
 #include "control/base/params.h"
 #include "control/base/result.h"
-#include "control/network_spec.h"
-#include "control/objects.h"
-#include "control/port_spec.h"
+#include "control/model/network_spec.h"
+#include "control/model/objects.h"
+#include "control/model/port_spec.h"
 
 /* No two networks have the same VNI. */
 static int check_vni(struct model *model, const struct model_network *network, struct api_err *err)

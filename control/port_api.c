@@ -8,12 +8,12 @@
 #include "control/base/params.h"
 #include "control/base/result.h"
 #include "control/fdb_api.h"
-#include "control/objects.h"
-#include "control/port_macs.h"
-#include "control/port_rate.h"
-#include "control/port_security.h"
-#include "control/port_spec.h"
-#include "control/virtio_features.h"
+#include "control/model/objects.h"
+#include "control/model/port_macs.h"
+#include "control/model/port_rate.h"
+#include "control/model/port_security.h"
+#include "control/model/port_spec.h"
+#include "control/model/virtio_features.h"
 
 enum { P2P_PORTS = 2 };
 

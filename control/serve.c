@@ -9,8 +9,8 @@
 #include "control/base/params.h"
 #include "control/host/addr.h"
 #include "control/metrics.h"
-#include "control/model.h"
-#include "control/state_dir.h"
+#include "control/model/model.h"
+#include "control/model/state_dir.h"
 #include "registry/dns/dns.h"
 #include "registry/http/http.h"
 

@@ -6,7 +6,7 @@
 #include <jansson.h>
 
 #include "control/api/api.h"
-#include "control/objects.h"
+#include "control/model/objects.h"
 
 /** The fields of a check, for the tables. */
 extern const struct api_field check_fields[];

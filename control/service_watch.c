@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "control/model.h"
+#include "control/model/model.h"
 #include "control/service_json.h"
 #include "control/service_text.h"
 #include "registry/registry.h"

@@ -7,12 +7,12 @@
 #include <unistd.h>
 
 #include "control/api/methods.h"
-#include "control/backend_run.h"
 #include "control/base/ending.h"
 #include "control/base/log.h"
-#include "control/model.h"
+#include "control/model/backend_run.h"
+#include "control/model/model.h"
+#include "control/model/state_dir.h"
 #include "control/sections.h"
-#include "control/state_dir.h"
 #include "registry/registry.h"
 #include "registry/store/journal.h"
 

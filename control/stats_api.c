@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "control/base/result.h"
-#include "control/objects.h"
+#include "control/model/objects.h"
 #include "control/stats_json.h"
 
 static json_t *network_stats_json(struct model *model, const struct model_network *network)

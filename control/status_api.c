@@ -2,7 +2,7 @@
  * The daemon as a whole.
  */
 #include "control/base/result.h"
-#include "control/objects.h"
+#include "control/model/objects.h"
 #include "control/stats_json.h"
 
 static int status(

@@ -7,9 +7,9 @@
 
 #include "control/base/params.h"
 #include "control/base/result.h"
-#include "control/objects.h"
-#include "control/port_spec.h"
-#include "control/virtio_features.h"
+#include "control/model/objects.h"
+#include "control/model/port_spec.h"
+#include "control/model/virtio_features.h"
 
 enum { MTU_DEFAULT = 1500, NEIGHBOURS_MAX = 4096 };
 

@@ -9,7 +9,7 @@
 #include "control/base/params.h"
 #include "control/base/result.h"
 #include "control/fdb_api.h"
-#include "control/objects.h"
+#include "control/model/objects.h"
 
 static const char *const states[] = {
 	[DP_VTEP_NO_UPLINK] = "no-uplink", [DP_VTEP_RESOLVING] = "resolving", [DP_VTEP_UP] = "up"};

@@ -20,7 +20,7 @@
 #include "control/base/log.h"
 #include "control/base/params.h"
 #include "control/fdb_watch.h"
-#include "control/model.h"
+#include "control/model/model.h"
 #include "control/service_watch.h"
 #include "registry/base/accept.h"
 

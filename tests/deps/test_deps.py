@@ -22,7 +22,7 @@ def test_every_folder_has_sources():
 
 
 @pytest.mark.parametrize("folder, name", [
-    ("dataplane", "control/model.h"), ("dataplane", "registry/registry.h"), ("dataplane", "jansson.h"),
+    ("dataplane", "control/model/model.h"), ("dataplane", "registry/registry.h"), ("dataplane", "jansson.h"),
     ("dataplane", "event2/event.h"), ("dataplane", "curl/curl.h"),
     ("registry", "rte_ring.h"), ("registry", "dataplane/dataplane.h"), ("registry", "control/api/api.h"),
     ("control", "dataplane/l2/fdb.h"), ("control", "rte_mbuf.h"),

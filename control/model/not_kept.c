@@ -1,10 +1,10 @@
-#include "control/not_kept.h"
+#include "control/model/not_kept.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "control/base/result.h"
-#include "control/state_dir.h"
+#include "control/model/state_dir.h"
 
 static const char *const names[NOT_KEPT_FILES] = {STATE_DIR_OBJECTS, STATE_DIR_REGISTRY};
 

@@ -1,4 +1,4 @@
-#include "control/model_config.h"
+#include "control/model/config.h"
 
 #include <sched.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-#include "control/port_wait.h"
+#include "control/model/port_wait.h"
 
 #include <errno.h>
 #include <event2/event.h>
@@ -12,9 +12,9 @@
 #include "control/base/log.h"
 #include "control/base/params.h"
 #include "control/host/netns.h"
-#include "control/objects.h"
-#include "control/port_spec.h"
-#include "control/tap_port.h"
+#include "control/model/objects.h"
+#include "control/model/port_spec.h"
+#include "control/model/tap_port.h"
 
 enum {
 	SLOW_MS = 1000,

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "control/api/api.h"
-#include "control/objects.h"
+#include "control/model/objects.h"
 
 extern const char *const port_security_names[]; /* by enum dp_security */
 

@@ -13,7 +13,7 @@
 #include "control/base/result.h"
 #include "control/host/netlink.h"
 #include "control/host/netns.h"
-#include "control/objects.h"
+#include "control/model/objects.h"
 
 struct model_service *model_service(struct model *model, const char *name)
 {

@@ -1,4 +1,4 @@
-#include "control/port_spec.h"
+#include "control/model/port_spec.h"
 
 #include <errno.h>
 #include <net/if.h>
@@ -12,10 +12,10 @@
 #include "control/base/log.h"
 #include "control/base/params.h"
 #include "control/base/result.h"
-#include "control/port_macs.h"
-#include "control/port_rate.h"
-#include "control/tap_port.h"
-#include "control/virtio_features.h"
+#include "control/model/port_macs.h"
+#include "control/model/port_rate.h"
+#include "control/model/tap_port.h"
+#include "control/model/virtio_features.h"
 
 const char *const port_type_names[] = {
 	"vhost-user", "tap", "af_packet", "af_xdp", "null", "pcap", "eth", NULL};

@@ -1,8 +1,8 @@
-#include "control/backend_run.h"
+#include "control/model/backend_run.h"
 
 #include <string.h>
 
-#include "control/model.h"
+#include "control/model/model.h"
 #include "registry/registry.h"
 
 void backend_run_next(struct backend_run *run, const char *noun)

@@ -1,11 +1,12 @@
 /*
  * DNS inside the networks: it is answered at their gateways, for the names of their ports.
  */
+#include "registry/dns/dns.h"
+
 #include <string.h>
 
 #include "control/base/log.h"
-#include "control/objects.h"
-#include "registry/dns/dns.h"
+#include "control/model/objects.h"
 
 static size_t port_ips(void *ctx, const char *network, const char *name, uint32_t *ips, size_t max)
 {

@@ -1,4 +1,4 @@
-#include "control/port_macs.h"
+#include "control/model/port_macs.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,4 +1,4 @@
-#include "control/port_rate.h"
+#include "control/model/port_rate.h"
 
 #include "control/base/params.h"
 #include "control/base/quantity.h"

@@ -5,7 +5,7 @@
 #pragma once
 
 #include "control/api/api.h"
-#include "control/objects.h"
+#include "control/model/objects.h"
 
 /* Bits of port types, by enum dp_port_type. */
 #define PORT_SPEC(type) (1u << (type))

@@ -1,4 +1,4 @@
-#include "control/port_security.h"
+#include "control/model/port_security.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>

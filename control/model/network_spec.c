@@ -1,4 +1,4 @@
-#include "control/network_spec.h"
+#include "control/model/network_spec.h"
 
 #include <string.h>
 

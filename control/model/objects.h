@@ -18,9 +18,9 @@
 #include "control/api/api.h"
 #include "control/host/addr.h"
 #include "control/host/gateway.h"
-#include "control/model.h"
-#include "control/not_kept.h"
-#include "control/port_wait.h"
+#include "control/model/model.h"
+#include "control/model/not_kept.h"
+#include "control/model/port_wait.h"
 #include "dataplane/dataplane.h"
 #include "registry/registry.h"
 
@@ -161,13 +161,13 @@ void model_port_state(struct model *model, const struct model_port *port, int st
 /** The link of `port` now: 1 up, 0 down. */
 int model_port_up(struct model *model, const struct model_port *port);
 
-/* model_dns.c */
+/* dns.c */
 
 /** The network has a gateway now, or is about to lose it: DNS is answered there, or no longer. */
 void model_dns_join(struct model *model, const struct model_network *network);
 void model_dns_leave(struct model *model, const struct model_network *network);
 
-/* model_sink.c */
+/* sink.c */
 
 /** What the registry asks of the model and tells it. */
 struct registry_sink model_sink(struct model *model);

@@ -1,10 +1,10 @@
-#include "control/origin.h"
+#include "control/model/origin.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "control/base/params.h"
-#include "control/objects.h"
+#include "control/model/objects.h"
 
 static const char *of_network(struct model *model, const json_t *params)
 {

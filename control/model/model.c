@@ -1,4 +1,4 @@
-#include "control/model.h"
+#include "control/model/model.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -12,11 +12,11 @@
 #include "control/base/params.h"
 #include "control/host/netlink.h"
 #include "control/host/netns.h"
-#include "control/model_config.h"
-#include "control/objects.h"
-#include "control/port_macs.h"
-#include "control/port_spec.h"
-#include "control/state_dir.h"
+#include "control/model/config.h"
+#include "control/model/objects.h"
+#include "control/model/port_macs.h"
+#include "control/model/port_spec.h"
+#include "control/model/state_dir.h"
 #include "registry/dns/dns.h"
 
 static void on_link(void *ctx, uint16_t id, bool up)

@@ -1,4 +1,4 @@
-#include "control/state_dir.h"
+#include "control/model/state_dir.h"
 
 #include <errno.h>
 #include <fcntl.h>

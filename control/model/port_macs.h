@@ -5,7 +5,7 @@
 #pragma once
 
 #include "control/api/api.h"
-#include "control/objects.h"
+#include "control/model/objects.h"
 
 extern const char *const port_macs_actions[];
 

@@ -1,4 +1,4 @@
-#include "control/tap_port.h"
+#include "control/model/tap_port.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-#include "control/virtio_features.h"
+#include "control/model/virtio_features.h"
 
 #include <linux/virtio_config.h>
 #include <linux/virtio_net.h>

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "control/api/api.h"
-#include "control/objects.h"
+#include "control/model/objects.h"
 
 /* For the tables of port.add and port.set. */
 /* clang-format off */

@@ -1,5 +1,5 @@
 /*
- * model_config.h: the configuration's "dataplane" object.
+ * config.h: the configuration's "dataplane" object.
  */
 #pragma once
 
