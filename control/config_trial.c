@@ -5,7 +5,7 @@
 
 #include "control/config_check.h"
 #include "control/config_place.h"
-#include "control/service_json.h"
+#include "control/methods/service_json.h"
 #include "registry/registry.h"
 
 static void apply(void *ctx, const struct reg_service *service, const struct reg_backend *const *backends,

@@ -108,7 +108,7 @@ struct api_method {
 	api_text text; /* or writes it */
 };
 
-/* One table a noun, beside its handlers; methods.c lists them in the order of the documentation. */
+/* One table a noun, beside its handlers; methods/list.c lists them in the order of the documentation. */
 extern const struct api_method network_methods[], port_methods[], uplink_methods[], vtep_methods[],
 	fdb_methods[], service_methods[], backend_methods[], conn_methods[], stats_methods[],
 	status_methods[];

@@ -19,9 +19,9 @@
 #include "control/api/methods.h"
 #include "control/base/log.h"
 #include "control/base/params.h"
-#include "control/fdb_watch.h"
+#include "control/methods/fdb_watch.h"
+#include "control/methods/service_watch.h"
 #include "control/model/model.h"
-#include "control/service_watch.h"
 #include "registry/base/accept.h"
 
 /* Of JSON-RPC itself. */

@@ -7,7 +7,7 @@
 #include "control/base/log.h"
 #include "control/base/params.h"
 #include "control/base/result.h"
-#include "control/fdb_watch.h"
+#include "control/methods/fdb_watch.h"
 
 enum { LIMIT_DEFAULT = 4096 };
 

@@ -106,5 +106,5 @@ void port_spec_free(struct model_port *port);
 /** The port's addresses as a list of texts. */
 json_t *port_spec_ips_json(const struct model_port *port);
 
-/** An entry of port list; what an uplink has beyond that is for uplink_api.c. */
+/** An entry of port list; what an uplink has beyond that is for methods/uplink.c. */
 json_t *port_spec_json(struct model *model, const struct model_port *port);

@@ -1,5 +1,5 @@
 /*
- * fdb_api.h: static entries go with what they point to. Control thread.
+ * fdb.h: static entries go with what they point to. Control thread.
  */
 #pragma once
 

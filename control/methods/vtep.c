@@ -8,7 +8,7 @@
 
 #include "control/base/params.h"
 #include "control/base/result.h"
-#include "control/fdb_api.h"
+#include "control/methods/fdb.h"
 #include "control/model/objects.h"
 
 static const char *const states[] = {

@@ -1,7 +1,7 @@
 /*
  * The MAC table: which MAC is behind which port or remote vtep of a network.
  */
-#include "control/fdb_api.h"
+#include "control/methods/fdb.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -2,8 +2,8 @@
  * The daemon as a whole.
  */
 #include "control/base/result.h"
+#include "control/methods/stats_json.h"
 #include "control/model/objects.h"
-#include "control/stats_json.h"
 
 static int status(
 	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)

@@ -1,10 +1,10 @@
-#include "control/service_watch.h"
+#include "control/methods/service_watch.h"
 
 #include <stdlib.h>
 
+#include "control/methods/service_json.h"
+#include "control/methods/service_text.h"
 #include "control/model/model.h"
-#include "control/service_json.h"
-#include "control/service_text.h"
 #include "registry/registry.h"
 
 struct service_watch {

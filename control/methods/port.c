@@ -7,7 +7,7 @@
 
 #include "control/base/params.h"
 #include "control/base/result.h"
-#include "control/fdb_api.h"
+#include "control/methods/fdb.h"
 #include "control/model/objects.h"
 #include "control/model/port_macs.h"
 #include "control/model/port_rate.h"

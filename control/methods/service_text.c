@@ -1,4 +1,4 @@
-#include "control/service_text.h"
+#include "control/methods/service_text.h"
 
 #include <event2/buffer.h>
 #include <stdlib.h>
@@ -6,7 +6,7 @@
 #include <time.h>
 
 #include "control/base/params.h"
-#include "control/service_json.h"
+#include "control/methods/service_json.h"
 
 enum { SLICE_US = 500 };
 

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "control/base/result.h"
+#include "control/methods/stats_json.h"
 #include "control/model/objects.h"
-#include "control/stats_json.h"
 
 static json_t *network_stats_json(struct model *model, const struct model_network *network)
 {

@@ -1,4 +1,4 @@
-#include "control/fdb_watch.h"
+#include "control/methods/fdb_watch.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-#include "control/service_json.h"
+#include "control/methods/service_json.h"
 
 #include <stdio.h>
 #include <string.h>

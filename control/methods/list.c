@@ -1,8 +1,7 @@
-#include "control/api/methods.h"
-
 #include <stdio.h>
 #include <string.h>
 
+#include "control/api/methods.h"
 #include "control/api/schema.h"
 #include "control/model/origin.h"
 

@@ -8,9 +8,9 @@
 
 #include "control/base/params.h"
 #include "control/base/result.h"
+#include "control/methods/service_json.h"
+#include "control/methods/service_text.h"
 #include "control/model/objects.h"
-#include "control/service_json.h"
-#include "control/service_text.h"
 
 static const char *const protocols[] = {"tcp", "udp", NULL};
 static const char *const policies[] = {"maglev", NULL};

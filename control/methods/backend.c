@@ -8,8 +8,8 @@
 
 #include "control/base/params.h"
 #include "control/base/result.h"
+#include "control/methods/service_json.h"
 #include "control/model/objects.h"
-#include "control/service_json.h"
 
 static const char *const statuses[] = {"passing", "warning", "critical", NULL};
 
