@@ -1,17 +1,17 @@
-#include "control/config_check.h"
+#include "control/config/check.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "control/base/params.h"
-#include "control/config_place.h"
+#include "control/config/place.h"
+#include "control/config/sections.h"
 #include "control/host/addr.h"
 #include "control/model/network_spec.h"
 #include "control/model/port_rate.h"
 #include "control/model/port_security.h"
 #include "control/model/port_spec.h"
-#include "control/sections.h"
 
 enum { KEY = 512 };
 

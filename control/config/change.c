@@ -1,10 +1,10 @@
-/* config_change.c: from one configuration to another. */
+/* change.c: from one configuration to another. */
 #include <stdio.h>
 #include <string.h>
 
 #include "control/api/methods.h"
 #include "control/api/schema.h"
-#include "control/config.h"
+#include "control/config/config.h"
 #include "control/model/backend_run.h"
 
 struct change {

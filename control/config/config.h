@@ -7,7 +7,7 @@
 #include <stddef.h>
 
 #include "control/api/api.h"
-#include "control/sections.h"
+#include "control/config/sections.h"
 
 /* A line for the user: "FILE: ports[1].vni: unknown key" or "FILE:12:3: ...". */
 struct config_err {
@@ -39,7 +39,7 @@ int config_make(struct model *model, const struct section *section, size_t index
 int config_apply(struct model *model, const json_t *config, struct api_err *err);
 
 /**
- * config_change.c: brings the model from `old` to `fresh`, touching only what differs. What is refused is
+ * change.c: brings the model from `old` to `fresh`, touching only what differs. What is refused is
  * told to fn in one line and stays, or comes back, as it was. Returns the configuration that holds then (a
  * new reference).
  */

@@ -1,4 +1,4 @@
-#include "control/state.h"
+#include "control/config/state.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -9,10 +9,10 @@
 #include "control/api/methods.h"
 #include "control/base/ending.h"
 #include "control/base/log.h"
+#include "control/config/sections.h"
 #include "control/model/backend_run.h"
 #include "control/model/model.h"
 #include "control/model/state_dir.h"
-#include "control/sections.h"
 #include "registry/registry.h"
 #include "registry/store/journal.h"
 

@@ -1,4 +1,4 @@
-/* config_check.h: what can be wrong with a configuration whose objects are each right. Pure. */
+/* check.h: what can be wrong with a configuration whose objects are each right. Pure. */
 #pragma once
 
 #include <jansson.h>
@@ -12,5 +12,5 @@
  */
 int config_check(const json_t *config, struct api_err *err);
 
-/** config_trial.c: the services and backends, by the registry itself. The same errors. */
+/** trial.c: the services and backends, by the registry itself. The same errors. */
 int config_trial(const json_t *config, struct api_err *err);

@@ -1,11 +1,11 @@
-#include "control/config_place.h"
+#include "control/config/place.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "control/api/schema.h"
-#include "control/sections.h"
+#include "control/config/sections.h"
 
 enum { PLACE = 160, LINE = 256 };
 

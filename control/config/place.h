@@ -1,4 +1,4 @@
-/* config_place.h: where in a configuration something stands. Pure. */
+/* place.h: where in a configuration something stands. Pure. */
 #pragma once
 
 #include <stddef.h>

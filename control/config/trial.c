@@ -1,10 +1,10 @@
-/* config_trial.c: services and backends put into a registry that nobody uses. */
+/* trial.c: services and backends put into a registry that nobody uses. */
 #include <errno.h>
 #include <event2/event.h>
 #include <string.h>
 
-#include "control/config_check.h"
-#include "control/config_place.h"
+#include "control/config/check.h"
+#include "control/config/place.h"
 #include "control/methods/service_json.h"
 #include "registry/registry.h"
 

@@ -1,4 +1,4 @@
-#include "control/config.h"
+#include "control/config/config.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -9,8 +9,8 @@
 #include "control/api/methods.h"
 #include "control/api/schema.h"
 #include "control/base/ending.h"
-#include "control/config_check.h"
-#include "control/config_place.h"
+#include "control/config/check.h"
+#include "control/config/place.h"
 #include "control/model/backend_run.h"
 #include "control/model/config.h"
 

@@ -1,4 +1,4 @@
-#include "control/sections.h"
+#include "control/config/sections.h"
 
 #include <stdio.h>
 #include <stdlib.h>
