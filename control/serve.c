@@ -8,7 +8,7 @@
 #include "control/base/log.h"
 #include "control/base/params.h"
 #include "control/host/addr.h"
-#include "control/metrics.h"
+#include "control/metrics/metrics.h"
 #include "control/model/model.h"
 #include "control/model/state_dir.h"
 #include "registry/dns/dns.h"

@@ -1,4 +1,4 @@
-#include "control/metrics.h"
+#include "control/metrics/metrics.h"
 
 #include <event2/buffer.h>
 #include <stddef.h>

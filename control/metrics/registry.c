@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "control/base/log.h"
-#include "control/metrics.h"
+#include "control/metrics/metrics.h"
 #include "control/model/objects.h"
 #include "registry/base/accept.h"
 #include "registry/dns/dns.h"

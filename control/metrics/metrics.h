@@ -2,8 +2,8 @@
  * metrics.h: what the daemon counts, as a page in Prometheus' text format. Control thread.
  *
  *   metrics.c            the daemon, its networks, ports and workers
- *   metrics_registry.c   services, backends, checks, the HTTP API, DNS
- *   metrics_text.c       the format
+ *   registry.c   services, backends, checks, the HTTP API, DNS
+ *   text.c       the format
  *
  * Series are bounded: at most METRICS_EACH objects of a kind are listed one by one, and how many were left
  * off is a metric itself. No label holds what a client of a service chooses.
@@ -31,10 +31,10 @@ struct metrics {
 /** Writes the page; `arg` is the struct metrics. */
 void metrics_write(void *arg, struct evbuffer *out);
 
-/* metrics_registry.c */
+/* registry.c */
 void metrics_write_registry(struct metrics *metrics, struct evbuffer *out);
 
-/* metrics_text.c */
+/* text.c */
 enum metrics_kind { METRICS_GAUGE, METRICS_COUNTER, METRICS_HISTOGRAM };
 /** Begins a family; its values follow. */
 void metrics_family(struct evbuffer *out, const char *name, enum metrics_kind kind, const char *help);

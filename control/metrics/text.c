@@ -1,6 +1,6 @@
 #include <event2/buffer.h>
 
-#include "control/metrics.h"
+#include "control/metrics/metrics.h"
 
 void metrics_family(struct evbuffer *out, const char *name, enum metrics_kind kind, const char *help)
 {
