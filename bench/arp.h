@@ -6,8 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "bench/front/front_rx.h"
-#include "bench/front/front_tx.h"
+#include "bench/front/rx.h"
+#include "bench/front/tx.h"
 
 /** Knows the MAC of the host with address `ip` (network byte order); false: there is none. */
 typedef bool arp_host_fn(uint32_t ip, uint8_t mac[6]);

@@ -6,9 +6,9 @@
 #include <string.h>
 
 #include "bench/arp.h"
-#include "bench/front/front_life.h"
-#include "bench/front/front_rx.h"
-#include "bench/front/front_tx.h"
+#include "bench/front/life.h"
+#include "bench/front/rx.h"
+#include "bench/front/tx.h"
 #include "bench/peer.h"
 #include "bench/traffic.h"
 

@@ -10,8 +10,8 @@
 #include <stdint.h>
 
 #include "bench/account.h"
-#include "bench/front/front_rx.h"
-#include "bench/front/front_tx.h"
+#include "bench/front/rx.h"
+#include "bench/front/tx.h"
 #include "bench/generator.h"
 
 enum { EXCHANGE_BURST = 32, EXCHANGE_INTACT_EVERY = 64 };

@@ -15,8 +15,8 @@
 
 #include "bench/asking.h"
 #include "bench/balance.h"
-#include "bench/front/front_rx.h"
-#include "bench/front/front_tx.h"
+#include "bench/front/rx.h"
+#include "bench/front/tx.h"
 #include "bench/host.h"
 #include "bench/peer.h"
 

@@ -7,8 +7,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "bench/front/front_rx.h"
-#include "bench/front/front_tx.h"
+#include "bench/front/rx.h"
+#include "bench/front/tx.h"
 #include "bench/host.h"
 #include "bench/measure.h"
 #include "bench/peer.h"

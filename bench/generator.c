@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "bench/account.h"
-#include "bench/front/front_rx.h"
-#include "bench/front/front_tx.h"
+#include "bench/front/rx.h"
+#include "bench/front/tx.h"
 #include "bench/histogram.h"
 #include "bench/host.h"
 #include "bench/traffic.h"

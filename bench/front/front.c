@@ -11,9 +11,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "bench/front/front_private.h"
-#include "bench/front/front_rx.h"
-#include "bench/front/front_tx.h"
+#include "bench/front/private.h"
+#include "bench/front/rx.h"
+#include "bench/front/tx.h"
 
 int front_fail(struct front *f, int rc, const char *fmt, ...)
 {

@@ -15,7 +15,7 @@
  *	if (front_connect(f) < 0)
  *		errx(1, "%s", front_error(f));
  *	front_send(f, frame, length);             // one frame, copied (front.c)
- *	... front_tx.h and front_rx.h: whole bursts, in place ...
+ *	... tx.h and rx.h: whole bursts, in place ...
  *	front_destroy(f);
  *
  * A frame is what stands on the wire from the destination MAC on, without FCS. Each lies behind a 12-byte
@@ -31,7 +31,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "bench/front/front_ring.h"
+#include "bench/front/ring.h"
 
 #define FRONT_BIT(n) (1ULL << (n))
 
@@ -58,7 +58,7 @@ struct front_options {
 	unsigned buffer_size;	 /* bytes of frame that one buffer holds; 0: 1536 */
 	unsigned tx_buffer_size; /* of a transmit ring; 0: as buffer_size */
 	uint64_t features;	 /* wanted, less what the back-end does not offer; 0: FRONT_FEATURES */
-	bool slots;		 /* memory is told of region by region where it can be (front_life.h) */
+	bool slots;		 /* memory is told of region by region where it can be (life.h) */
 	enum front_pages pages;	 /* AUTO: huge pages when there are enough of them */
 	int timeout_ms;		 /* a reply, or a listening front's back-end; 0: 5000 */
 };
@@ -92,7 +92,7 @@ void front_destroy(struct front *f);
 /** One line about the last failure of a control function; never NULL. */
 const char *front_error(const struct front *f);
 
-/** The connection's descriptor, or -1: for messages that front_wire.h makes, and for poll(2). */
+/** The connection's descriptor, or -1: for messages that wire.h makes, and for poll(2). */
 int front_socket(const struct front *f);
 
 /** Acked virtio features, and vhost-user protocol features. */

@@ -22,7 +22,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "bench/front/front_life.h"
+#include "bench/front/life.h"
 #include "tests/front/listeners.h"
 #include "tests/front/steady.h"
 #include "tests/front/subject.h"

@@ -14,7 +14,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "bench/front/front_wire.h"
+#include "bench/front/wire.h"
 
 enum {
 	MEM = 1 << 20,

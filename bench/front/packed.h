@@ -1,5 +1,5 @@
 /*
- * front_packed.h: what differs when a front's ring is packed (virtio 1.1, section 2.7). Positions count on as
+ * packed.h: what differs when a front's ring is packed (virtio 1.1, section 2.7). Positions count on as
  * those of a split ring do; slot and wrap counter follow from them, as the ring's size is a power of two. The
  * table of which buffer each slot posts next stays where a split ring has it, in avail->ring, which no
  * back-end knows of then. A buffer's length stands in its own first bytes, for the back-end overwrites that
@@ -7,7 +7,7 @@
  */
 #pragma once
 
-#include "bench/front/front_ring.h"
+#include "bench/front/ring.h"
 
 enum {
 	FRONT_PACKED_AVAIL = 1 << VRING_PACKED_DESC_F_AVAIL,

@@ -1,13 +1,13 @@
-#include "bench/front/front_life.h"
+#include "bench/front/life.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <time.h>
 
-#include "bench/front/front_packed.h"
-#include "bench/front/front_private.h"
-#include "bench/front/front_tx.h"
+#include "bench/front/packed.h"
+#include "bench/front/private.h"
+#include "bench/front/tx.h"
 
 /* Where a back-end that has given back all that it took goes on. */
 static uint32_t base_now(const struct front_ring *r)

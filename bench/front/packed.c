@@ -1,4 +1,4 @@
-#include "bench/front/front_packed.h"
+#include "bench/front/packed.h"
 
 #include "bench/front/front.h"
 

@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "bench/front/front_private.h"
+#include "bench/front/private.h"
 
 static const char *reason(int rc)
 {

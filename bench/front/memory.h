@@ -1,5 +1,5 @@
 /*
- * front_memory.h: memory that a back-end in another process can map. It is a memfd, of huge pages where there
+ * memory.h: memory that a back-end in another process can map. It is a memfd, of huge pages where there
  * are enough free ones, else of small ones with the wish that the kernel joins them.
  */
 #pragma once

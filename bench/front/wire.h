@@ -1,5 +1,5 @@
 /*
- * front_wire.h: vhost-user messages as they stand on the socket (QEMU's "Vhost-user Protocol" specification),
+ * wire.h: vhost-user messages as they stand on the socket (QEMU's "Vhost-user Protocol" specification),
  * and the calls that send and receive one. Little-endian hosts only, as is the rest.
  */
 #pragma once

@@ -1,5 +1,5 @@
 /*
- * front_rx.h: receive bursts in place. Frames are borrowed from the ring until they are given back together:
+ * rx.h: receive bursts in place. Frames are borrowed from the ring until they are given back together:
  *
  *	struct front_frame frames[32];
  *	unsigned n = front_rx_burst(ring, frames, 32);
@@ -12,7 +12,7 @@
 #pragma once
 
 #include "bench/front/front.h"
-#include "bench/front/front_packed.h"
+#include "bench/front/packed.h"
 
 struct front_frame {
 	uint8_t *data;	     /* its virtio header lies FRONT_HDR bytes before */

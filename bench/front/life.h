@@ -1,5 +1,5 @@
 /*
- * front_life.h: what happens to a device in a guest's life besides its birth and its end: it pauses and goes
+ * life.h: what happens to a device in a guest's life besides its birth and its end: it pauses and goes
  * on, its memory grows while it runs, the guest boots again. For tests; errors as front_connect.
  */
 #pragma once

@@ -1,4 +1,4 @@
-#include "bench/front/front_wire.h"
+#include "bench/front/wire.h"
 
 #include <errno.h>
 #include <stdbool.h>

@@ -9,7 +9,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "bench/front/front_private.h"
+#include "bench/front/private.h"
 
 #define PROTOCOL_WANTED                                                                                      \
 	(FRONT_BIT(FRONT_PROTOCOL_MQ) | FRONT_BIT(FRONT_PROTOCOL_REPLY_ACK) |                                \

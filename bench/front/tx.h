@@ -1,5 +1,5 @@
 /*
- * front_tx.h: transmit bursts in place. The caller writes frames straight into the next free slots:
+ * tx.h: transmit bursts in place. The caller writes frames straight into the next free slots:
  *
  *	unsigned n = front_tx_room(ring, 32);
  *	for (unsigned i = 0; i < n; i++) {
@@ -14,7 +14,7 @@
 #pragma once
 
 #include "bench/front/front.h"
-#include "bench/front/front_packed.h"
+#include "bench/front/packed.h"
 
 static inline void front_tx_reap_split(struct front_ring *r)
 {

@@ -1,13 +1,13 @@
 /*
- * front_private.h: what the files of the front share; nobody else includes it.
+ * private.h: what the files of the front share; nobody else includes it.
  */
 #pragma once
 
 #include <sys/un.h>
 
 #include "bench/front/front.h"
-#include "bench/front/front_memory.h"
-#include "bench/front/front_wire.h"
+#include "bench/front/memory.h"
+#include "bench/front/wire.h"
 
 /* The rings and their buffers lie in the first; the second is plugged in later (front_grow). */
 enum { FRONT_MEMORIES = 2 };

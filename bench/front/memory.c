@@ -1,4 +1,4 @@
-#include "bench/front/front_memory.h"
+#include "bench/front/memory.h"
 
 #include <errno.h>
 #include <linux/memfd.h>

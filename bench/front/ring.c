@@ -1,9 +1,9 @@
-#include "bench/front/front_ring.h"
+#include "bench/front/ring.h"
 
 #include <string.h>
 
 #include "bench/front/front.h"
-#include "bench/front/front_packed.h"
+#include "bench/front/packed.h"
 
 enum { LINE = 64, PART_ALIGN = 128 };
 

@@ -1,5 +1,5 @@
 /*
- * front_ring.h: one virtqueue (virtio 1.1, section 2.6; front_packed.h has what differs in a packed one) seen
+ * ring.h: one virtqueue (virtio 1.1, section 2.6; packed.h has what differs in a packed one) seen
  * by its driver, with a buffer for each descriptor. Slots, not descriptors, are what callers count: the ring
  * has `size` slots, used in order, and avail->ring[slot] always names the descriptor that the slot will post
  * next. When the back-end gives a descriptor back, its name is written into the slot that has just become
@@ -34,7 +34,7 @@ struct front_ring {
 	bool packed, receives;
 	bool event_idx;
 	bool mergeable; /* a received frame may take several buffers */
-	uint32_t base;	/* where it goes on, while it is halted (front_life.h) */
+	uint32_t base;	/* where it goes on, while it is halted (life.h) */
 	int kick, call; /* eventfds, made anew for each connection; -1 without one */
 	uint64_t kicks; /* notifications sent */
 	uint64_t
