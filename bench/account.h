@@ -8,7 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "bench/host.h"
+#include "bench/host/host.h"
 
 /* A frame that has not arrived by then is lost. The former is far longer than any switch holds one, and
  * outlives a worker that shares its core for a while; the latter only makes the next attempt begin. */

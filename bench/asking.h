@@ -4,7 +4,7 @@
 #pragma once
 
 #include "bench/asker.h"
-#include "bench/histogram.h"
+#include "bench/host/histogram.h"
 #include "bench/scenario.h"
 
 enum { ASKING_OK = 200, ASKING_BODY = 256 };

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "bench/asker.h"
-#include "bench/host.h"
+#include "bench/host/host.h"
 
 #define CHANGE_S 0.1 /* after the last one, if all have heard of it */
 

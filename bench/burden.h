@@ -6,7 +6,7 @@
 
 #include <stdint.h>
 
-#include "bench/histogram.h"
+#include "bench/host/histogram.h"
 
 enum { BURDEN_QUESTIONS = 20000, BURDEN_WAITING = 100 };
 

@@ -1,6 +1,6 @@
 #include "bench/changes.h"
 
-#include "bench/host.h"
+#include "bench/host/host.h"
 #include "bench/peer.h"
 #include "bench/scenario.h"
 

@@ -12,7 +12,7 @@
 #include "bench/changes.h"
 #include "bench/front/rx.h"
 #include "bench/front/tx.h"
-#include "bench/host.h"
+#include "bench/host/host.h"
 #include "bench/measure.h"
 #include "bench/peer.h"
 #include "bench/traffic.h"

@@ -17,7 +17,7 @@
 #include "bench/balance.h"
 #include "bench/front/rx.h"
 #include "bench/front/tx.h"
-#include "bench/host.h"
+#include "bench/host/host.h"
 #include "bench/peer.h"
 
 enum {

@@ -7,8 +7,8 @@
 #include "bench/account.h"
 #include "bench/front/rx.h"
 #include "bench/front/tx.h"
-#include "bench/histogram.h"
-#include "bench/host.h"
+#include "bench/host/histogram.h"
+#include "bench/host/host.h"
 #include "bench/traffic.h"
 
 enum {

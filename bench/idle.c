@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <time.h>
 
-#include "bench/host.h"
+#include "bench/host/host.h"
 #include "bench/measure.h"
 #include "bench/peer.h"
 

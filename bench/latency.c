@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench/histogram.h"
-#include "bench/host.h"
+#include "bench/host/histogram.h"
+#include "bench/host/host.h"
 #include "bench/measure.h"
 
 #define RARELY_PPS 1000.0

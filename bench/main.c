@@ -9,7 +9,7 @@
 #include <sys/resource.h>
 
 #include "bench/goals.h"
-#include "bench/host.h"
+#include "bench/host/host.h"
 #include "bench/options.h"
 #include "bench/plot.h"
 #include "bench/report.h"

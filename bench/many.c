@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "bench/asking.h"
-#include "bench/host.h"
+#include "bench/host/host.h"
 #include "bench/peer.h"
 
 enum { AT_ONCE = 32, PART = 10, LEAST = 1000 }; /* one in PART of the instances more */

@@ -4,9 +4,9 @@
 #include <errno.h>
 #include <string.h>
 
-#include "bench/host.h"
+#include "bench/host/host.h"
+#include "bench/host/probe.h"
 #include "bench/peer.h"
-#include "bench/probe.h"
 #include "bench/search.h"
 
 #define SETTLE_S 15.0 /* at most; Open vSwitch raises its limit of flows by a thousand each half second */

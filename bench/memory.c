@@ -3,7 +3,7 @@
  */
 #include <errno.h>
 
-#include "bench/host.h"
+#include "bench/host/host.h"
 #include "bench/measure.h"
 #include "bench/peer.h"
 

@@ -13,7 +13,7 @@
 
 #include "bench/asking.h"
 #include "bench/burden.h"
-#include "bench/host.h"
+#include "bench/host/host.h"
 #include "bench/peer.h"
 #include "bench/targets.h"
 

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 #include "bench/attack.h"
-#include "bench/histogram.h"
+#include "bench/host/histogram.h"
 #include "bench/latency.h"
 #include "bench/measure.h"
 

@@ -9,7 +9,7 @@
 #include <time.h>
 
 #include "bench/front/front.h"
-#include "bench/host.h"
+#include "bench/host/host.h"
 
 enum {
 	BURST = 32,

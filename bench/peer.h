@@ -43,10 +43,10 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "bench/histogram.h"
+#include "bench/host/histogram.h"
+#include "bench/host/share.h"
 #include "bench/options.h"
 #include "bench/report.h"
-#include "bench/share.h"
 #include "bench/stream.h"
 
 enum { PEER_MAX_PORTS = 512, PEER_MAX_ENDS = 12 };

@@ -10,8 +10,8 @@
 #include <string.h>
 
 #include "bench/changes.h"
-#include "bench/histogram.h"
-#include "bench/host.h"
+#include "bench/host/histogram.h"
+#include "bench/host/host.h"
 #include "bench/measure.h"
 #include "bench/peer.h"
 

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "bench/asking.h"
-#include "bench/host.h"
+#include "bench/host/host.h"
 #include "bench/peer.h"
 
 enum { OF_A_SERVICE = 10, MEASURED = 1000 };

@@ -8,9 +8,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "bench/host/spread.h"
 #include "bench/metric.h"
 #include "bench/options.h"
-#include "bench/spread.h"
 
 struct histogram;
 

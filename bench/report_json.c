@@ -1,8 +1,8 @@
 #include <math.h>
 
 #include "bench/goals.h"
-#include "bench/histogram.h"
-#include "bench/host.h"
+#include "bench/host/histogram.h"
+#include "bench/host/host.h"
 #include "bench/ratio.h"
 #include "bench/report.h"
 #include "bench/scenario.h"

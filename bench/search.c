@@ -1,6 +1,6 @@
 #include "bench/search.h"
 
-#include "bench/host.h"
+#include "bench/host/host.h"
 
 #define TRIAL_S 0.2
 #define PRECISION 0.01 /* of the rate searched below */

@@ -13,7 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "bench/host.h"
+#include "bench/host/host.h"
 
 enum {
 	PORT = 5201,

@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "bench/goals.h"
-#include "bench/probe.h"
+#include "bench/host/probe.h"
 #include "bench/ratio.h"
 #include "bench/report.h"
 #include "bench/scenario.h"

@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "bench/host.h"
+#include "bench/host/host.h"
 
 enum { BACKLOG = 64, EVENTS = 256, SPARE_FILES = 512 };
 

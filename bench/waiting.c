@@ -10,7 +10,7 @@
 
 #include "bench/asking.h"
 #include "bench/burden.h"
-#include "bench/host.h"
+#include "bench/host/host.h"
 #include "bench/peer.h"
 
 enum { WAITING = 5000 };

@@ -1,10 +1,10 @@
-#include "bench/share.h"
+#include "bench/host/share.h"
 
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "bench/host.h"
+#include "bench/host/host.h"
 
 /* What schedstat tells of a thread. */
 struct sched {

@@ -1,4 +1,4 @@
-#include "bench/histogram.h"
+#include "bench/host/histogram.h"
 
 #include <assert.h>
 

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench/histogram.h"
+#include "bench/host/histogram.h"
 #include "tests/unit/unit.h"
 
 enum { VALUES = 20000 };

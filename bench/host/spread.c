@@ -1,4 +1,4 @@
-#include "bench/spread.h"
+#include "bench/host/spread.h"
 
 #include <stdlib.h>
 

@@ -1,4 +1,4 @@
-#include "bench/host.h"
+#include "bench/host/host.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-#include "bench/probe.h"
+#include "bench/host/probe.h"
 
 #include <limits.h>
 #include <pthread.h>
@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "bench/host.h"
+#include "bench/host/host.h"
 
 enum { BATCHES = 9, TRIPS = 1000 };
 
