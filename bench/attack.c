@@ -5,12 +5,12 @@
 #include <netinet/if_ether.h>
 #include <string.h>
 
-#include "bench/arp.h"
 #include "bench/front/life.h"
 #include "bench/front/rx.h"
 #include "bench/front/tx.h"
 #include "bench/peer.h"
-#include "bench/traffic.h"
+#include "bench/traffic/arp.h"
+#include "bench/traffic/traffic.h"
 
 enum {
 	BURST = 32,

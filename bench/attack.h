@@ -10,10 +10,10 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#include "bench/balance.h"
 #include "bench/front/front.h"
-#include "bench/overlay.h"
 #include "bench/scenario.h"
+#include "bench/traffic/balance.h"
+#include "bench/traffic/overlay.h"
 
 /* The ports of the scenario, and what stands behind each. */
 enum {

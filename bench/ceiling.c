@@ -1,8 +1,8 @@
 #include "bench/ceiling.h"
 
-#include "bench/generator.h"
 #include "bench/host/probe.h"
 #include "bench/peer.h"
+#include "bench/traffic/generator.h"
 
 #define TRIAL_S 0.1
 

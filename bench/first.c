@@ -14,11 +14,11 @@
 #include <string.h>
 
 #include "bench/asking.h"
-#include "bench/balance.h"
 #include "bench/front/rx.h"
 #include "bench/front/tx.h"
 #include "bench/host/host.h"
 #include "bench/peer.h"
+#include "bench/traffic/balance.h"
 
 enum {
 	ROUNDS = 1000,	  /* or as many as instances are registered beside, if those are fewer */

@@ -12,7 +12,7 @@
 #include "bench/host/host.h"
 #include "bench/measure.h"
 #include "bench/peer.h"
-#include "bench/traffic.h"
+#include "bench/traffic/traffic.h"
 
 enum { BURST = 32 };
 

@@ -10,11 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench/arp.h"
-#include "bench/balance.h"
-#include "bench/exchange.h"
 #include "bench/measure.h"
 #include "bench/peer.h"
+#include "bench/traffic/arp.h"
+#include "bench/traffic/balance.h"
+#include "bench/traffic/exchange.h"
 
 enum {
 	SPARE = 256,	  /* connections that show that every backend is reached */

@@ -4,8 +4,8 @@
  */
 #pragma once
 
-#include "bench/generator.h"
 #include "bench/scenario.h"
+#include "bench/traffic/generator.h"
 
 /**
  * A generator between the session's first two fronts with frames of s->kind.size, whose hosts the switch has

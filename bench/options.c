@@ -8,9 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "bench/generator.h"
 #include "bench/scenario.h"
-#include "bench/traffic.h"
+#include "bench/traffic/generator.h"
+#include "bench/traffic/traffic.h"
 
 enum { USAGE = 2, MAX_TURNS = 1000 };
 

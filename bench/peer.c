@@ -12,7 +12,7 @@
 #include "bench/front/front.h"
 #include "bench/null.h"
 #include "bench/program.h"
-#include "bench/traffic.h"
+#include "bench/traffic/traffic.h"
 
 enum { EXIT_SKIP = 77 };
 

@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "bench/traffic.h"
+#include "bench/traffic/traffic.h"
 
 enum axis { BY_COUNT, BY_VARIANT };
 

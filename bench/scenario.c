@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "bench/traffic.h"
+#include "bench/traffic/traffic.h"
 
 static unsigned each_a_port(unsigned count)
 {

@@ -6,8 +6,8 @@
  */
 #pragma once
 
-#include "bench/generator.h"
 #include "bench/scenario.h"
+#include "bench/traffic/generator.h"
 
 /** Searches below 1.05 times the closed loop's rate in `t`, and sets its METRIC_NDR and METRIC_PDR. */
 void search_rates(struct session *s, struct generator *g, struct trial *t);

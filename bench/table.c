@@ -6,7 +6,7 @@
 #include "bench/ratio.h"
 #include "bench/report.h"
 #include "bench/scenario.h"
-#include "bench/traffic.h"
+#include "bench/traffic/traffic.h"
 
 enum { COLUMN = 8, SPREAD_COLUMN = 17 };
 

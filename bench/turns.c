@@ -7,7 +7,7 @@
 
 #include "bench/ceiling.h"
 #include "bench/peer.h"
-#include "bench/traffic.h"
+#include "bench/traffic/traffic.h"
 
 /* The user's lists, or where there is none the scenario's. */
 static struct options complete(const struct scenario *scenario, const struct options *asked)

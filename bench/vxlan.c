@@ -9,12 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench/arp.h"
-#include "bench/exchange.h"
 #include "bench/measure.h"
-#include "bench/overlay.h"
 #include "bench/peer.h"
-#include "bench/traffic.h"
+#include "bench/traffic/arp.h"
+#include "bench/traffic/exchange.h"
+#include "bench/traffic/overlay.h"
+#include "bench/traffic/traffic.h"
 
 enum { INSIDE, UNDERLAY }; /* the ports */
 

@@ -1,4 +1,4 @@
-#include "bench/arp.h"
+#include "bench/traffic/arp.h"
 
 #include <arpa/inet.h>
 #include <net/ethernet.h>

@@ -1,4 +1,4 @@
-#include "bench/overlay.h"
+#include "bench/traffic/overlay.h"
 
 #include <netinet/in.h>
 

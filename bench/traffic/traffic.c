@@ -1,4 +1,4 @@
-#include "bench/traffic.h"
+#include "bench/traffic/traffic.h"
 
 #include <netinet/in.h>
 #include <netinet/ip.h>

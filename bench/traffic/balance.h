@@ -21,7 +21,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "bench/traffic.h"
+#include "bench/traffic/traffic.h"
 
 enum {
 	BALANCE_BACKENDS = 16,

@@ -1,4 +1,4 @@
-#include "bench/balance.h"
+#include "bench/traffic/balance.h"
 
 #include <netinet/in.h>
 

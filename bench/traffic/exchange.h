@@ -9,10 +9,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "bench/account.h"
 #include "bench/front/rx.h"
 #include "bench/front/tx.h"
-#include "bench/generator.h"
+#include "bench/traffic/account.h"
+#include "bench/traffic/generator.h"
 
 enum { EXCHANGE_BURST = 32, EXCHANGE_INTACT_EVERY = 64 };
 

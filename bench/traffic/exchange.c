@@ -1,4 +1,4 @@
-#include "bench/exchange.h"
+#include "bench/traffic/exchange.h"
 
 #include <errno.h>
 

@@ -1,15 +1,15 @@
-#include "bench/generator.h"
+#include "bench/traffic/generator.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench/account.h"
 #include "bench/front/rx.h"
 #include "bench/front/tx.h"
 #include "bench/host/histogram.h"
 #include "bench/host/host.h"
-#include "bench/traffic.h"
+#include "bench/traffic/account.h"
+#include "bench/traffic/traffic.h"
 
 enum {
 	BURST = 32,

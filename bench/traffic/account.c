@@ -1,8 +1,8 @@
-#include "bench/account.h"
+#include "bench/traffic/account.h"
 
 #include <time.h>
 
-#include "bench/generator.h"
+#include "bench/traffic/generator.h"
 
 static struct direction both(const struct direction from[2])
 {
