@@ -5,7 +5,7 @@
 
 #include "bench/asker.h"
 #include "bench/host/histogram.h"
-#include "bench/scenario.h"
+#include "bench/report/scenario.h"
 
 enum { ASKING_OK = 200, ASKING_BODY = 256 };
 #define ASKING_REGISTER "/v1/agent/service/register"

@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #include "bench/front/front.h"
-#include "bench/scenario.h"
+#include "bench/report/scenario.h"
 #include "bench/traffic/balance.h"
 #include "bench/traffic/overlay.h"
 

@@ -6,7 +6,7 @@
 
 #include <stdatomic.h>
 
-#include "bench/report.h"
+#include "bench/report/report.h"
 
 /**
  * Measures each size of `o` against the null switch, a few short trials each, into report->ceiling, where it

@@ -2,7 +2,7 @@
 
 #include "bench/host/host.h"
 #include "bench/peer.h"
-#include "bench/scenario.h"
+#include "bench/report/scenario.h"
 
 /* Thread. */
 static void *make_changes(void *arg)

@@ -3,7 +3,7 @@
  */
 #pragma once
 
-#include "bench/report.h"
+#include "bench/report/report.h"
 
 /** Percentiles of t->latency as the trial's figures; none when nothing was timed. */
 void latency_take_percentiles(struct trial *t);

@@ -8,12 +8,12 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
-#include "bench/goals.h"
 #include "bench/host/host.h"
-#include "bench/options.h"
-#include "bench/plot.h"
-#include "bench/report.h"
-#include "bench/scenario.h"
+#include "bench/report/goals.h"
+#include "bench/report/options.h"
+#include "bench/report/plot.h"
+#include "bench/report/report.h"
+#include "bench/report/scenario.h"
 #include "bench/turns.h"
 
 static atomic_bool stop;

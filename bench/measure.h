@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "bench/scenario.h"
+#include "bench/report/scenario.h"
 #include "bench/traffic/generator.h"
 
 /**

@@ -45,8 +45,8 @@
 
 #include "bench/host/histogram.h"
 #include "bench/host/share.h"
-#include "bench/options.h"
-#include "bench/report.h"
+#include "bench/report/options.h"
+#include "bench/report/report.h"
 #include "bench/stream.h"
 
 enum { PEER_MAX_PORTS = 512, PEER_MAX_ENDS = 12 };

@@ -1,4 +1,4 @@
-#include "bench/scenario.h"
+#include "bench/report/scenario.h"
 
 #include <string.h>
 

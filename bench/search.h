@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "bench/scenario.h"
+#include "bench/report/scenario.h"
 #include "bench/traffic/generator.h"
 
 /** Searches below 1.05 times the closed loop's rate in `t`, and sets its METRIC_NDR and METRIC_PDR. */

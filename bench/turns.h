@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "bench/scenario.h"
+#include "bench/report/scenario.h"
 
 /**
  * Measures `scenario` as `o` asks for into `report`; turns are numbered from first_turn on. A peer that can't

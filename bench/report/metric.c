@@ -1,4 +1,4 @@
-#include "bench/metric.h"
+#include "bench/report/metric.h"
 
 static const struct metric_info table[METRICS] = {
 	[METRIC_MPPS] = {"mpps", "Mpps", 2, true, true},

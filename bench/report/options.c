@@ -1,4 +1,4 @@
-#include "bench/options.h"
+#include "bench/report/options.h"
 
 #include <err.h>
 #include <getopt.h>
@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "bench/scenario.h"
+#include "bench/report/scenario.h"
 #include "bench/traffic/generator.h"
 #include "bench/traffic/traffic.h"
 

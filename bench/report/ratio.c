@@ -1,4 +1,4 @@
-#include "bench/ratio.h"
+#include "bench/report/ratio.h"
 
 #include <math.h>
 #include <string.h>

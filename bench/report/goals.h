@@ -7,8 +7,8 @@
 #include <jansson.h>
 #include <stdatomic.h>
 
-#include "bench/options.h"
-#include "bench/report.h"
+#include "bench/report/options.h"
+#include "bench/report/report.h"
 
 /** Runs every trial that a goal needs, each turn anew, so that what is compared lies close together. As
  * turns_run. */

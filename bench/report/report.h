@@ -1,6 +1,6 @@
 /*
  * report.h: what was measured, and its faces: the table (table.c), ratios (ratio.c), goals (goals.c), JSON
- * (report_json.c) and pictures (plot.c).
+ * (json.c) and pictures (plot.c).
  */
 #pragma once
 
@@ -9,8 +9,8 @@
 #include <stdint.h>
 
 #include "bench/host/spread.h"
-#include "bench/metric.h"
-#include "bench/options.h"
+#include "bench/report/metric.h"
+#include "bench/report/options.h"
 
 struct histogram;
 

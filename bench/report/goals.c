@@ -1,10 +1,10 @@
-#include "bench/goals.h"
+#include "bench/report/goals.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "bench/ratio.h"
+#include "bench/report/ratio.h"
 #include "bench/turns.h"
 
 enum bound { AT_MOST, AT_LEAST };

@@ -1,11 +1,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "bench/goals.h"
 #include "bench/host/probe.h"
-#include "bench/ratio.h"
-#include "bench/report.h"
-#include "bench/scenario.h"
+#include "bench/report/goals.h"
+#include "bench/report/ratio.h"
+#include "bench/report/report.h"
+#include "bench/report/scenario.h"
 #include "bench/traffic/traffic.h"
 
 enum { COLUMN = 8, SPREAD_COLUMN = 17 };

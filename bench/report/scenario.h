@@ -6,8 +6,8 @@
 
 #include <stdatomic.h>
 
-#include "bench/options.h"
-#include "bench/report.h"
+#include "bench/report/options.h"
+#include "bench/report/report.h"
 
 struct front;
 struct peer;

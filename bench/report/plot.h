@@ -3,7 +3,7 @@
  */
 #pragma once
 
-#include "bench/report.h"
+#include "bench/report/report.h"
 
 /**
  * Draws what the report has figures for into `dir` (made when it is not there): for each picture NAME.svg,

@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "bench/report.h"
+#include "bench/report/report.h"
 
 /* Trials to compare: those of one kind by one peer. */
 struct ratio_side {

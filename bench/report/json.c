@@ -1,11 +1,11 @@
 #include <math.h>
 
-#include "bench/goals.h"
 #include "bench/host/histogram.h"
 #include "bench/host/host.h"
-#include "bench/ratio.h"
-#include "bench/report.h"
-#include "bench/scenario.h"
+#include "bench/report/goals.h"
+#include "bench/report/ratio.h"
+#include "bench/report/report.h"
+#include "bench/report/scenario.h"
 
 static json_t *stages_json(const struct trial *t)
 {
