@@ -8,9 +8,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bench/client/stream.h"
 #include "bench/measure.h"
 #include "bench/peer.h"
-#include "bench/stream.h"
 
 static const struct {
 	const char *variant, *from, *to;

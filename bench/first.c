@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench/asking.h"
+#include "bench/client/asking.h"
 #include "bench/front/rx.h"
 #include "bench/front/tx.h"
 #include "bench/host/host.h"

@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "bench/asking.h"
+#include "bench/client/asking.h"
 #include "bench/host/host.h"
 #include "bench/peer.h"
 

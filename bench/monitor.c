@@ -11,11 +11,11 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "bench/asking.h"
-#include "bench/burden.h"
+#include "bench/client/asking.h"
+#include "bench/client/burden.h"
+#include "bench/client/targets.h"
 #include "bench/host/host.h"
 #include "bench/peer.h"
-#include "bench/targets.h"
 
 #define SETTLE_S 30.0 /* until all instances pass */
 #define DELAY "sluice_check_delay_seconds_bucket{le=\""

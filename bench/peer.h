@@ -43,11 +43,11 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "bench/client/stream.h"
 #include "bench/host/histogram.h"
 #include "bench/host/share.h"
 #include "bench/report/options.h"
 #include "bench/report/report.h"
-#include "bench/stream.h"
 
 enum { PEER_MAX_PORTS = 512, PEER_MAX_ENDS = 12 };
 

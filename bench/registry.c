@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "bench/asking.h"
+#include "bench/client/asking.h"
 #include "bench/host/host.h"
 #include "bench/peer.h"
 

@@ -8,8 +8,8 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include "bench/asking.h"
-#include "bench/burden.h"
+#include "bench/client/asking.h"
+#include "bench/client/burden.h"
 #include "bench/host/host.h"
 #include "bench/peer.h"
 

@@ -5,7 +5,7 @@
 
 #include <sys/types.h>
 
-#include "bench/stream.h"
+#include "bench/client/stream.h"
 
 enum { TARGETS_PORT = 10000 };
 

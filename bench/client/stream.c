@@ -1,4 +1,4 @@
-#include "bench/stream.h"
+#include "bench/client/stream.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -1,4 +1,4 @@
-#include "bench/targets.h"
+#include "bench/client/targets.h"
 
 #include <errno.h>
 #include <fcntl.h>

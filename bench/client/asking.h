@@ -3,7 +3,7 @@
  */
 #pragma once
 
-#include "bench/asker.h"
+#include "bench/client/asker.h"
 #include "bench/host/histogram.h"
 #include "bench/report/scenario.h"
 

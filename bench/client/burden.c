@@ -1,4 +1,4 @@
-#include "bench/burden.h"
+#include "bench/client/burden.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "bench/asker.h"
+#include "bench/client/asker.h"
 #include "bench/host/host.h"
 
 #define CHANGE_S 0.1 /* after the last one, if all have heard of it */

@@ -1,4 +1,4 @@
-#include "bench/asker.h"
+#include "bench/client/asker.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
