@@ -8,7 +8,7 @@
 #include "bench/front/life.h"
 #include "bench/front/rx.h"
 #include "bench/front/tx.h"
-#include "bench/peer.h"
+#include "bench/peer/peer.h"
 #include "bench/traffic/arp.h"
 #include "bench/traffic/traffic.h"
 

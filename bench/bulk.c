@@ -10,7 +10,7 @@
 
 #include "bench/client/stream.h"
 #include "bench/measure.h"
-#include "bench/peer.h"
+#include "bench/peer/peer.h"
 
 static const struct {
 	const char *variant, *from, *to;

@@ -1,7 +1,7 @@
 #include "bench/ceiling.h"
 
 #include "bench/host/probe.h"
-#include "bench/peer.h"
+#include "bench/peer/peer.h"
 #include "bench/traffic/generator.h"
 
 #define TRIAL_S 0.1

@@ -1,7 +1,7 @@
 #include "bench/changes.h"
 
 #include "bench/host/host.h"
-#include "bench/peer.h"
+#include "bench/peer/peer.h"
 #include "bench/report/scenario.h"
 
 /* Thread. */

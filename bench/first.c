@@ -17,7 +17,7 @@
 #include "bench/front/rx.h"
 #include "bench/front/tx.h"
 #include "bench/host/host.h"
-#include "bench/peer.h"
+#include "bench/peer/peer.h"
 #include "bench/traffic/balance.h"
 
 enum {

@@ -11,7 +11,7 @@
 #include "bench/front/tx.h"
 #include "bench/host/host.h"
 #include "bench/measure.h"
-#include "bench/peer.h"
+#include "bench/peer/peer.h"
 #include "bench/traffic/traffic.h"
 
 enum { BURST = 32 };

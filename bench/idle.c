@@ -8,7 +8,7 @@
 
 #include "bench/host/host.h"
 #include "bench/measure.h"
-#include "bench/peer.h"
+#include "bench/peer/peer.h"
 
 enum { NAP_MS = 10 };
 

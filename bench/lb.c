@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "bench/measure.h"
-#include "bench/peer.h"
+#include "bench/peer/peer.h"
 #include "bench/traffic/arp.h"
 #include "bench/traffic/balance.h"
 #include "bench/traffic/exchange.h"

@@ -5,7 +5,7 @@
 #include <errno.h>
 
 #include "bench/measure.h"
-#include "bench/peer.h"
+#include "bench/peer/peer.h"
 
 struct sweep {
 	struct generator *g;

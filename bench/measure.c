@@ -6,7 +6,7 @@
 
 #include "bench/host/host.h"
 #include "bench/host/probe.h"
-#include "bench/peer.h"
+#include "bench/peer/peer.h"
 #include "bench/search.h"
 
 #define SETTLE_S 15.0 /* at most; Open vSwitch raises its limit of flows by a thousand each half second */

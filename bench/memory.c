@@ -5,7 +5,7 @@
 
 #include "bench/host/host.h"
 #include "bench/measure.h"
-#include "bench/peer.h"
+#include "bench/peer/peer.h"
 
 int memory_take(struct session *s)
 {

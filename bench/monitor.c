@@ -15,7 +15,7 @@
 #include "bench/client/burden.h"
 #include "bench/client/targets.h"
 #include "bench/host/host.h"
-#include "bench/peer.h"
+#include "bench/peer/peer.h"
 
 #define SETTLE_S 30.0 /* until all instances pass */
 #define DELAY "sluice_check_delay_seconds_bucket{le=\""

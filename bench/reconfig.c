@@ -13,7 +13,7 @@
 #include "bench/host/histogram.h"
 #include "bench/host/host.h"
 #include "bench/measure.h"
-#include "bench/peer.h"
+#include "bench/peer/peer.h"
 
 #define LOAD 0.1 /* of capacity */
 #define SLICE_S 0.1

@@ -13,7 +13,7 @@
 
 #include "bench/client/asking.h"
 #include "bench/host/host.h"
-#include "bench/peer.h"
+#include "bench/peer/peer.h"
 
 enum { OF_A_SERVICE = 10, MEASURED = 1000 };
 

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "bench/ceiling.h"
-#include "bench/peer.h"
+#include "bench/peer/peer.h"
 #include "bench/traffic/traffic.h"
 
 /* The user's lists, or where there is none the scenario's. */

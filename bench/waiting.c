@@ -11,7 +11,7 @@
 #include "bench/client/asking.h"
 #include "bench/client/burden.h"
 #include "bench/host/host.h"
-#include "bench/peer.h"
+#include "bench/peer/peer.h"
 
 enum { WAITING = 5000 };
 

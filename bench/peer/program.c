@@ -1,4 +1,4 @@
-#include "bench/program.h"
+#include "bench/peer/program.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-#include "bench/null.h"
+#include "bench/peer/null.h"
 
 #include <poll.h>
 #include <pthread.h>

@@ -1,4 +1,4 @@
-#include "bench/peer.h"
+#include "bench/peer/peer.h"
 
 #include <err.h>
 #include <errno.h>
@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "bench/front/front.h"
-#include "bench/null.h"
-#include "bench/program.h"
+#include "bench/peer/null.h"
+#include "bench/peer/program.h"
 #include "bench/traffic/traffic.h"
 
 enum { EXIT_SKIP = 77 };
