@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "bench/client/stream.h"
-#include "bench/measure.h"
 #include "bench/peer/peer.h"
+#include "bench/run/measure.h"
 
 static const struct {
 	const char *variant, *from, *to;

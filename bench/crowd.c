@@ -9,12 +9,12 @@
 #include <string.h>
 #include <time.h>
 
-#include "bench/changes.h"
 #include "bench/front/rx.h"
 #include "bench/front/tx.h"
 #include "bench/host/host.h"
-#include "bench/measure.h"
 #include "bench/peer/peer.h"
+#include "bench/run/changes.h"
+#include "bench/run/measure.h"
 #include "bench/traffic/traffic.h"
 
 enum {

@@ -10,8 +10,8 @@
 #include "bench/front/rx.h"
 #include "bench/front/tx.h"
 #include "bench/host/host.h"
-#include "bench/measure.h"
 #include "bench/peer/peer.h"
+#include "bench/run/measure.h"
 #include "bench/traffic/traffic.h"
 
 enum { BURST = 32 };

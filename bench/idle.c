@@ -7,8 +7,8 @@
 #include <time.h>
 
 #include "bench/host/host.h"
-#include "bench/measure.h"
 #include "bench/peer/peer.h"
+#include "bench/run/measure.h"
 
 enum { NAP_MS = 10 };
 

@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "bench/measure.h"
+#include "bench/run/measure.h"
 
 int l2_take(struct session *s)
 {

@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench/measure.h"
 #include "bench/peer/peer.h"
+#include "bench/run/measure.h"
 #include "bench/traffic/arp.h"
 #include "bench/traffic/balance.h"
 #include "bench/traffic/exchange.h"

@@ -4,8 +4,8 @@
  */
 #include <errno.h>
 
-#include "bench/measure.h"
 #include "bench/peer/peer.h"
+#include "bench/run/measure.h"
 
 struct sweep {
 	struct generator *g;

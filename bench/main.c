@@ -14,7 +14,7 @@
 #include "bench/report/plot.h"
 #include "bench/report/report.h"
 #include "bench/report/scenario.h"
-#include "bench/turns.h"
+#include "bench/run/turns.h"
 
 static atomic_bool stop;
 

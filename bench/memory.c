@@ -4,8 +4,8 @@
 #include <errno.h>
 
 #include "bench/host/host.h"
-#include "bench/measure.h"
 #include "bench/peer/peer.h"
+#include "bench/run/measure.h"
 
 int memory_take(struct session *s)
 {

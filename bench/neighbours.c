@@ -9,8 +9,8 @@
 
 #include "bench/attack.h"
 #include "bench/host/histogram.h"
-#include "bench/latency.h"
-#include "bench/measure.h"
+#include "bench/run/latency.h"
+#include "bench/run/measure.h"
 
 #define LOAD 0.1     /* of capacity */
 #define SETTLE_S 0.3 /* tables fill, the switch asks for the backends */

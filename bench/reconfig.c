@@ -9,11 +9,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "bench/changes.h"
 #include "bench/host/histogram.h"
 #include "bench/host/host.h"
-#include "bench/measure.h"
 #include "bench/peer/peer.h"
+#include "bench/run/changes.h"
+#include "bench/run/measure.h"
 
 #define LOAD 0.1 /* of capacity */
 #define SLICE_S 0.1

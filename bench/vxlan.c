@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench/measure.h"
 #include "bench/peer/peer.h"
+#include "bench/run/measure.h"
 #include "bench/traffic/arp.h"
 #include "bench/traffic/exchange.h"
 #include "bench/traffic/overlay.h"

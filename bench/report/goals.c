@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "bench/report/ratio.h"
-#include "bench/turns.h"
+#include "bench/run/turns.h"
 
 enum bound { AT_MOST, AT_LEAST };
 

@@ -1,4 +1,4 @@
-#include "bench/measure.h"
+#include "bench/run/measure.h"
 
 #include <err.h>
 #include <errno.h>
@@ -7,7 +7,7 @@
 #include "bench/host/host.h"
 #include "bench/host/probe.h"
 #include "bench/peer/peer.h"
-#include "bench/search.h"
+#include "bench/run/search.h"
 
 #define SETTLE_S 15.0 /* at most; Open vSwitch raises its limit of flows by a thousand each half second */
 #define SETTLED 0.05  /* two warm-ups in a row that differ by no more */

@@ -1,4 +1,4 @@
-#include "bench/search.h"
+#include "bench/run/search.h"
 
 #include "bench/host/host.h"
 

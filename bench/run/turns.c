@@ -1,12 +1,12 @@
-#include "bench/turns.h"
+#include "bench/run/turns.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "bench/ceiling.h"
 #include "bench/peer/peer.h"
+#include "bench/run/ceiling.h"
 #include "bench/traffic/traffic.h"
 
 /* The user's lists, or where there is none the scenario's. */

@@ -3,7 +3,7 @@
  * and at shares of the rate that the same switch carried in a closed loop just before. `wake` is the first of
  * them, with a switch that may sleep meanwhile.
  */
-#include "bench/latency.h"
+#include "bench/run/latency.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -12,7 +12,7 @@
 
 #include "bench/host/histogram.h"
 #include "bench/host/host.h"
-#include "bench/measure.h"
+#include "bench/run/measure.h"
 
 #define RARELY_PPS 1000.0
 

@@ -1,4 +1,4 @@
-#include "bench/changes.h"
+#include "bench/run/changes.h"
 
 #include "bench/host/host.h"
 #include "bench/peer/peer.h"

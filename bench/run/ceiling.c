@@ -1,4 +1,4 @@
-#include "bench/ceiling.h"
+#include "bench/run/ceiling.h"
 
 #include "bench/host/probe.h"
 #include "bench/peer/peer.h"
