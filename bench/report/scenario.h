@@ -1,5 +1,5 @@
 /*
- * scenario.h: what sluice-bench can measure. A scenario is one file and one line in the table (scenario.c):
+ * scenario.h: what sluice-bench can measure. A scenario is one file and one line in the table (scenario/list.c):
  * turns.c sets each peer up for each count, and the scenario measures it.
  */
 #pragma once

@@ -1,7 +1,6 @@
-#include "bench/report/scenario.h"
-
 #include <string.h>
 
+#include "bench/report/scenario.h"
 #include "bench/traffic/traffic.h"
 
 static unsigned each_a_port(unsigned count)

@@ -1,4 +1,4 @@
-#include "bench/attack.h"
+#include "bench/scenario/attack.h"
 
 #include <err.h>
 #include <errno.h>

@@ -7,10 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "bench/attack.h"
 #include "bench/host/histogram.h"
 #include "bench/run/latency.h"
 #include "bench/run/measure.h"
+#include "bench/scenario/attack.h"
 
 #define LOAD 0.1     /* of capacity */
 #define SETTLE_S 0.3 /* tables fill, the switch asks for the backends */
