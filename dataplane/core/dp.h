@@ -14,11 +14,11 @@
 #include "dataplane/core/worker.h"
 #include "dataplane/dataplane.h"
 #include "dataplane/frame/burst.h"
-#include "dataplane/l2/network.h"
 
 struct fdb;
 struct lb;
 struct neigh_table;
+struct network;
 struct path_watches;
 struct rte_rcu_qsbr;
 struct vtep;

@@ -2,7 +2,7 @@
  * exchange.h: frames between workers and control, both ways bounded, single producer, single consumer.
  *
  *   punt    a worker hands control a copy of the first bytes of a frame (ARP answers). Full: dropped,
- * counted. inject  control has worker 0 send a short frame out of an uplink or into a network.
+ * counted. inject  control has worker 0 send a short frame out of an uplink or into a network (engine/inject.h).
  */
 #pragma once
 
@@ -39,9 +39,6 @@ void exchange_pop(struct exchange *x);
 /** Worker. Copies what is private of `f` to control, unless port `in` has had its share of that: 100 a second,
  * 32 at once, an uplink 10,000 and 256. The caller sets the verdict. */
 void exchange_punt(struct worker *w, struct port *in, const struct frame *f);
-
-/** Worker. Sends what control injected. Cheap when there is nothing. */
-void exchange_send_injected(struct worker *w);
 
 /** Control. Has frame data[len] sent (see struct exchange_frame). -ENOBUFS: the ring is full. */
 int exchange_inject(struct dp *dp, uint16_t port, uint16_t net, const uint8_t *data, uint16_t len);

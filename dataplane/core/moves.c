@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "dataplane/core/dp.h"
-#include "dataplane/l2/fdb.h"
 
 enum { TOLD_AT_ONCE = 4 }; /* of each worker, a timer's turn */
 
@@ -21,18 +20,12 @@ void moves_note(struct worker *w, const struct move *move)
 	atomic_store_explicit(&m->head, head + 1, memory_order_release);
 }
 
-static struct dp_fdb_place place_of(uint16_t target, uint8_t flags)
-{
-	return flags & FDB_VTEP ? (struct dp_fdb_place){.port = OUT_NONE, .vtep = target}
-				: (struct dp_fdb_place){.port = target, .vtep = OUT_NONE};
-}
-
 static void tell(struct dp *dp, const struct move *move, uint64_t left_out)
 {
 	struct dp_move told = {
 		.net = (uint16_t)(move->key >> 48),
-		.from = place_of(fdb_target(move->was), fdb_flags(move->was)),
-		.to = place_of(move->target, move->flags),
+		.from = move->from,
+		.to = move->to,
 		.what = move->what,
 		.left_out = left_out,
 	};

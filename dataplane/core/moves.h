@@ -8,17 +8,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "dataplane/dataplane.h"
+
 struct dp;
 struct worker;
 
 enum { MOVES_SLOTS = 32 };
 
 struct move {
-	uint64_t key; /* fdb_key() */
-	uint64_t was; /* the fdb's value before */
-	uint16_t target;
-	uint8_t flags; /* FDB_VTEP: target is a vtep */
-	uint8_t what;  /* enum dp_move_what */
+	uint64_t key;		      /* fdb_key() */
+	struct dp_fdb_place from, to; /* the one of before, and whence a frame came now */
+	uint8_t what;		      /* enum dp_move_what */
 };
 
 /* head is written by the worker, tail by control. */

@@ -8,6 +8,7 @@
 #include "dataplane/frame/nat.h"
 #include "dataplane/frame/offload.h"
 #include "dataplane/frame/parse.h"
+#include "dataplane/l2/network.h"
 
 enum {
 	ANSWERS_SECOND = 1000, /* a port's, so that one guest does not use up what others need */

@@ -2,6 +2,7 @@
 #include "dataplane/engine/pipeline.h"
 #include "dataplane/frame/parse.h"
 #include "dataplane/l2/fdb.h"
+#include "dataplane/l2/network.h"
 #include "dataplane/l2/policy/guard.h"
 #include "dataplane/l2/policy/rate.h"
 

@@ -9,6 +9,7 @@
 #include "dataplane/engine/pipeline.h"
 #include "dataplane/frame/parse.h"
 #include "dataplane/frame/reply.h"
+#include "dataplane/l2/network.h"
 #include "dataplane/lb/service.h"
 
 static bool is_ours(const struct network *net, const struct lb_view *lb, uint32_t ip)

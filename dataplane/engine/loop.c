@@ -13,6 +13,7 @@
 #include "dataplane/core/worker.h"
 #include "dataplane/deliver/budget.h"
 #include "dataplane/deliver/deliver.h"
+#include "dataplane/engine/inject.h"
 #include "dataplane/engine/pipeline.h"
 #include "dataplane/engine/polling.h"
 #include "dataplane/frame/train.h"
@@ -155,7 +156,7 @@ unsigned worker_turn(struct worker *w)
 	}
 	w->turn++;
 	frames = polling_turn(w, now);
-	exchange_send_injected(w);
+	inject_send(w);
 	if (frames)
 		stat_add(&w->account->busy, rte_rdtsc() - now);
 	rte_rcu_qsbr_quiescent(w->dp->qsbr, w->index);

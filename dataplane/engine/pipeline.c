@@ -2,7 +2,11 @@
 
 #include <rte_cycles.h>
 
+#include "dataplane/deliver/deliver.h"
+#include "dataplane/l2/forward/forward.h"
+#include "dataplane/l2/policy/guard.h"
 #include "dataplane/lb/service.h"
+#include "dataplane/overlay/underlay.h"
 
 const struct stage pipeline[] = {
 	{"ingress", ingress_stage, "count, find the headers", .needs = BURST_FROM_PORT},

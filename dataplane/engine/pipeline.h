@@ -23,11 +23,6 @@ void pipeline_run(struct worker *w, struct burst *b);
 /** The same, adding the TSC cycles of stage i to cycles[i]. */
 void pipeline_run_timed(struct worker *w, struct burst *b, uint64_t *cycles);
 
-/* The stages, in their order; each in the file of its name. */
-void ingress_stage(struct worker *w, struct burst *b);	/* ingress.c: network, counters, headers */
-void underlay_stage(struct worker *w, struct burst *b); /* underlay.c: ARP, ping, VXLAN decapsulation */
-void guard_stage(struct worker *w, struct burst *b);	/* guard.c: sources that are the port's own */
-void learn_stage(struct worker *w, struct burst *b);	/* learn.c: source address to fdb */
-void local_stage(struct worker *w, struct burst *b);	/* local.c: ARP and ping for gateway and vips */
-void lookup_stage(struct worker *w, struct burst *b);	/* lookup.c: destination address to verdict */
-void deliver_stage(struct worker *w, struct burst *b);	/* deliver.c: copy to the receivers */
+/** Worker. The engine's own stages: network, counters, headers; and ARP and ping for gateway and vips. */
+void ingress_stage(struct worker *w, struct burst *b);
+void local_stage(struct worker *w, struct burst *b);

@@ -5,6 +5,7 @@
 #include "dataplane/core/private.h"
 #include "dataplane/frame/parse.h"
 #include "dataplane/l2/fdb.h"
+#include "dataplane/l2/network.h"
 
 enum { PART_BUCKETS = 512 }; /* of a walk in parts: at most four times as many entries */
 

@@ -4,6 +4,7 @@
  */
 #include "dataplane/core/private.h"
 #include "dataplane/l2/fdb.h"
+#include "dataplane/l2/network.h"
 
 struct age {
 	struct dp *dp;

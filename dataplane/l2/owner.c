@@ -4,6 +4,7 @@
 
 #include "dataplane/core/dp.h"
 #include "dataplane/l2/fdb.h"
+#include "dataplane/l2/network.h"
 
 struct owner_slot {
 	uint64_t key; /* 0: free */

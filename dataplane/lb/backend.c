@@ -7,6 +7,7 @@
 #include "dataplane/core/dp.h"
 #include "dataplane/core/mem.h"
 #include "dataplane/l2/neigh.h"
+#include "dataplane/l2/network.h"
 
 /* What the workers' counters stood at when the backend was made. */
 struct base {

@@ -14,6 +14,7 @@
 #include "dataplane/core/private.h"
 #include "dataplane/core/rcu.h"
 #include "dataplane/core/share.h"
+#include "dataplane/l2/network.h"
 #include "dataplane/lb/lb.h"
 
 enum { EXPIRE_ENTRIES = 1 << 18 }; /* connections looked at in one tick: a few milliseconds */

@@ -18,6 +18,7 @@
 #include "dataplane/frame/nat.h"
 #include "dataplane/frame/parse.h"
 #include "dataplane/l2/fdb.h"
+#include "dataplane/l2/network.h"
 #include "dataplane/lb/fragment.h"
 #include "dataplane/lb/icmp.h"
 #include "dataplane/lb/lb.h"

@@ -3,16 +3,18 @@
  * address and takes VXLAN apart; everything else is not for it. After this stage a frame that goes on is the
  * inner one, in its network, and nothing says any more that it was wrapped but src_vtep.
  */
+#include "dataplane/overlay/underlay.h"
+
 #include <linux/virtio_net.h>
 
 #include "dataplane/core/dp.h"
 #include "dataplane/core/exchange.h"
-#include "dataplane/engine/pipeline.h"
 #include "dataplane/frame/offload.h"
 #include "dataplane/frame/parse.h"
 #include "dataplane/frame/reply.h"
 #include "dataplane/frame/sctp.h"
 #include "dataplane/l2/fdb.h"
+#include "dataplane/l2/network.h"
 #include "dataplane/overlay/vxlan.h"
 
 static void underlay_arp(struct worker *w, struct burst *b, struct frame *f)

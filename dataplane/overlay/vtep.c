@@ -10,6 +10,7 @@
 #include "dataplane/core/rcu.h"
 #include "dataplane/l2/fdb.h"
 #include "dataplane/l2/neigh.h"
+#include "dataplane/l2/network.h"
 #include "dataplane/overlay/vxlan.h"
 
 /* Publishes vtep `id` as its record says. -ENOMEM: the old one stays. */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "dataplane/core/exchange.h"
+#include "dataplane/engine/inject.h"
 #include "dataplane/engine/pipeline.h"
 #include "dataplane/port/vnet.h"
 #include "tests/fuzz/path_packet.h"
@@ -310,7 +311,7 @@ static void step_control(struct path_input *in, unsigned guest)
 		bytes[i] = path_u8(in);
 	exchange_inject(path.dp, what & 2 ? path.uplink->id : OUT_NONE, path.net, bytes, len);
 	path.w->turn++; /* the budgets of floods are full again */
-	exchange_send_injected(path.w);
+	inject_send(path.w);
 }
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)

@@ -6,6 +6,7 @@
 
 #include "dataplane/core/exchange.h"
 #include "dataplane/core/private.h"
+#include "dataplane/engine/inject.h"
 #include "dataplane/engine/pipeline.h"
 #include "dataplane/frame/offload.h"
 
@@ -255,7 +256,7 @@ void harness_control(void)
 
 void harness_tick(struct dp *dp)
 {
-	exchange_send_injected(dp->worker[0]);
+	inject_send(dp->worker[0]);
 	harness_control();
-	exchange_send_injected(dp->worker[0]);
+	inject_send(dp->worker[0]);
 }

@@ -1,8 +1,9 @@
 #include "dataplane/core/dp.h"
 #include "dataplane/core/moves.h"
-#include "dataplane/engine/pipeline.h"
 #include "dataplane/frame/parse.h"
 #include "dataplane/l2/fdb.h"
+#include "dataplane/l2/forward/forward.h"
+#include "dataplane/l2/network.h"
 #include "dataplane/l2/owner.h"
 #include "dataplane/l2/policy/guard.h"
 
@@ -71,11 +72,22 @@ static bool is_elsewhere(const struct worker *w, const struct burst *b, const st
 	       (!(fdb_flags(value) & FDB_VTEP) || fdb_target(value) != f->src_vtep);
 }
 
+static struct dp_fdb_place place_of(uint16_t target, uint8_t flags)
+{
+	return flags & FDB_VTEP ? (struct dp_fdb_place){.port = OUT_NONE, .vtep = target}
+				: (struct dp_fdb_place){.port = target, .vtep = OUT_NONE};
+}
+
 /* A MAC came from elsewhere than where it is: tells control, and says whether it went there or stays. */
 static void note_move(
 	struct worker *w, const struct lesson *lesson, uint64_t key, uint64_t was, enum dp_move_what what)
 {
-	struct move move = {key, was, lesson->seen.target, lesson->seen.flags, what};
+	struct move move = {
+		.key = key,
+		.from = place_of(fdb_target(was), fdb_flags(was)),
+		.to = place_of(lesson->seen.target, lesson->seen.flags),
+		.what = what,
+	};
 
 	moves_note(w, &move);
 }

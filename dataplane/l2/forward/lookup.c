@@ -1,7 +1,8 @@
 #include "dataplane/core/dp.h"
-#include "dataplane/engine/pipeline.h"
 #include "dataplane/frame/parse.h"
 #include "dataplane/l2/fdb.h"
+#include "dataplane/l2/forward/forward.h"
+#include "dataplane/l2/network.h"
 #include "dataplane/l2/policy/guard.h"
 
 /* Point to point: whoever is at the other end. */

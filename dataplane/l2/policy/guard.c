@@ -3,9 +3,9 @@
 #include <stdlib.h>
 
 #include "dataplane/core/dp.h"
-#include "dataplane/engine/pipeline.h"
 #include "dataplane/frame/headers.h"
 #include "dataplane/frame/reply.h"
+#include "dataplane/l2/network.h"
 #include "dataplane/l2/owner.h"
 #include "dataplane/lb/service.h"
 

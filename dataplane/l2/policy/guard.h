@@ -91,7 +91,12 @@ bool guard_has_ip4(const struct guard *guard, const uint8_t *mac, uint32_t ip);
 /** Worker. May `mac` speak for this IPv6 address (16 bytes)? Its EUI-64 link-local one, and those allowed. */
 bool guard_has_ip6(const struct guard *guard, const uint8_t *mac, const uint8_t *ip);
 
+struct burst;
 struct headers;
+struct worker;
+
+/** Worker. The stage: refuses what is not the port's to send. */
+void guard_stage(struct worker *w, struct burst *b);
 
 /** Worker. check.c: why a frame of a port with DP_SECURITY_FULL is refused, DROP_COUNT when it is not. */
 enum drop_reason guard_check(const struct guard *guard, struct frame *f, const struct headers *h);

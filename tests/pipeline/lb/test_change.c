@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "dataplane/l2/network.h"
 #include "tests/pipeline/lb/service_rig.h"
 #include "tests/unit/unit.h"
 

@@ -1,0 +1,49 @@
+#include "dataplane/engine/inject.h"
+
+#include <string.h>
+
+#include "dataplane/core/dp.h"
+#include "dataplane/core/exchange.h"
+#include "dataplane/deliver/deliver.h"
+#include "dataplane/frame/parse.h"
+#include "dataplane/l2/network.h"
+
+/* A burst of one frame that came from nowhere: `none` stands for the port, so that no receiver is left out.
+ */
+static void send_one(struct worker *w, const struct exchange_frame *x)
+{
+	static struct port none = {.id = OUT_NONE, .net = NET_NONE, .is_uplink = true};
+	struct burst *b = &w->segments;
+	struct port *port = x->port == OUT_NONE ? &none : dp_get_port(w->dp, x->port);
+	struct frame *f = &b->frame[0];
+
+	if (!port || (x->port == OUT_NONE && !dp_get_net(w->dp, x->net)))
+		return;
+	b->in = port;
+	b->count = 1;
+	b->nspan = 0;
+	frame_init(f);
+	memcpy(frame_data(f), x->data, x->len);
+	f->hdr_len = x->len;
+	f->len = x->len;
+	f->net = x->net;
+	parse_frame(f);
+	if (x->port == OUT_NONE) {
+		stat_add(&w->net_stats[x->net].generated, 1);
+		f->verdict = V_FLOOD;
+	} else {
+		f->net = NET_NONE;
+		f->verdict = V_REPLY;
+	}
+	deliver_stage(w, b);
+}
+
+void inject_send(struct worker *w)
+{
+	const struct exchange_frame *x;
+
+	while ((x = exchange_peek(w->inject))) {
+		send_one(w, x);
+		exchange_pop(w->inject);
+	}
+}

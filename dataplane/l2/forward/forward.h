@@ -1,0 +1,10 @@
+/*
+ * forward.h: the two stages of forwarding. learn.c takes from each source address where it is; lookup.c finds out
+ * where each destination address is, and so the frame's verdict. Worker.
+ */
+#pragma once
+
+#include "dataplane/core/worker.h"
+
+void learn_stage(struct worker *w, struct burst *b);
+void lookup_stage(struct worker *w, struct burst *b);
