@@ -16,3 +16,18 @@ const char *text_put(char **at, const char *text)
 	*at += size;
 	return memcpy(*at - size, text, size);
 }
+
+bool text_same(const char *a, const char *b)
+{
+	return !a == !b && (!a || strcmp(a, b) == 0);
+}
+
+bool text_same_pairs(const struct reg_pair *a, size_t na, const struct reg_pair *b, size_t nb)
+{
+	if (na != nb)
+		return false;
+	for (size_t i = 0; i < na; i++)
+		if (strcmp(a[i].key, b[i].key) != 0 || strcmp(a[i].value, b[i].value) != 0)
+			return false;
+	return true;
+}

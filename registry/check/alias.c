@@ -3,7 +3,8 @@
  */
 #include <errno.h>
 
-#include "registry/table/table.h"
+#include "registry/base/error.h"
+#include "registry/check/check.h"
 
 static int alias_valid(const struct reg_check *spec, struct reg_err *err)
 {

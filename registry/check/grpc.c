@@ -8,8 +8,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "registry/base/error.h"
 #include "registry/check/curl.h"
-#include "registry/table/table.h"
 
 #define PATH "/grpc.health.v1.Health/Check"
 

@@ -8,8 +8,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "registry/base/error.h"
 #include "registry/check/curl.h"
-#include "registry/table/table.h"
 
 enum { METHOD_MAX = 20, KEY_MAX = 128, VALUE_MAX = 1024, BODY_MAX = 4096 };
 

@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "registry/table/table.h"
+#include "registry/base/text.h"
+#include "registry/check/spec.h"
 
 static bool is_loopback(uint32_t address)
 {

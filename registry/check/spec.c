@@ -2,13 +2,16 @@
  * spec.c: definitions of checks. Are they well-formed, are they the same; and copies of them, each list
  * in one block of memory with its texts behind it.
  */
+#include "registry/check/spec.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "registry/base/error.h"
 #include "registry/base/text.h"
-#include "registry/table/table.h"
+#include "registry/check/check.h"
 
 enum { NOTES_MAX = 4096 };
 
@@ -181,11 +184,6 @@ int specs_copy(const struct reg_check *from, unsigned n, struct reg_check **out)
 	return 0;
 }
 
-bool text_same(const char *a, const char *b)
-{
-	return !a == !b && (!a || strcmp(a, b) == 0);
-}
-
 bool spec_same(const struct reg_check *a, const struct reg_check *b)
 {
 	if (a->type != b->type)
@@ -200,7 +198,7 @@ bool spec_same(const struct reg_check *a, const struct reg_check *b)
 	       a->tls_skip_verify == b->tls_skip_verify && a->port == b->port && a->address == b->address &&
 	       a->reap_ms == b->reap_ms && a->output_max == b->output_max &&
 	       a->has_initial == b->has_initial && (!a->has_initial || a->initial == b->initial) &&
-	       about_same_pairs(a->headers, a->nheader, b->headers, b->nheader);
+	       text_same_pairs(a->headers, a->nheader, b->headers, b->nheader);
 }
 
 bool specs_same(const struct reg_check *a, unsigned na, const struct reg_check *b, unsigned nb)

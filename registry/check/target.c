@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "registry/check/check.h"
-#include "registry/table/table.h"
 
 /* A network of mode host has its gateway in the host. */
 static bool starts_in_host(const struct check *check, const char *network)
@@ -63,19 +62,4 @@ bool check_tells_body(struct check *check)
 	const char *network = check_network(check);
 
 	return check->all->bodies || (network && !starts_in_host(check, network));
-}
-
-int registry_check_targets(struct registry *reg, const struct reg_prefix *targets, size_t n, bool bodies)
-{
-	struct reg_prefix *copy = n ? calloc(n, sizeof(*copy)) : NULL;
-
-	if (n && !copy)
-		return -ENOMEM;
-	if (n)
-		memcpy(copy, targets, n * sizeof(*copy));
-	free(reg->checks.targets);
-	reg->checks.targets = copy;
-	reg->checks.ntarget = n;
-	reg->checks.bodies = bodies;
-	return 0;
 }

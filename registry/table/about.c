@@ -63,16 +63,6 @@ struct reg_about *about_copy(const struct reg_about *from, int *rc)
 	return to;
 }
 
-bool about_same_pairs(const struct reg_pair *a, size_t na, const struct reg_pair *b, size_t nb)
-{
-	if (na != nb)
-		return false;
-	for (size_t i = 0; i < na; i++)
-		if (strcmp(a[i].key, b[i].key) != 0 || strcmp(a[i].value, b[i].value) != 0)
-			return false;
-	return true;
-}
-
 bool about_same_places(const struct reg_place *a, size_t na, const struct reg_place *b, size_t nb)
 {
 	if (na != nb)
@@ -94,7 +84,7 @@ bool about_same(const struct reg_about *a, const struct reg_about *b)
 	for (size_t i = 0; i < a->ntag; i++)
 		if (strcmp(a->tags[i], b->tags[i]) != 0)
 			return false;
-	return about_same_pairs(a->meta, a->nmeta, b->meta, b->nmeta) &&
+	return text_same_pairs(a->meta, a->nmeta, b->meta, b->nmeta) &&
 	       about_same_places(a->places, a->nplace, b->places, b->nplace);
 }
 

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "registry/base/text.h"
 #include "registry/table/table.h"
 
 static int by_name(const void *item, const void *key)
@@ -105,7 +106,7 @@ static struct node *node_make(struct registry *reg, const struct reg_node *def)
 static bool node_same(const struct reg_node *a, const struct reg_node *b)
 {
 	return strcmp(a->id, b->id) == 0 && strcmp(a->address, b->address) == 0 &&
-	       about_same_pairs(a->meta, a->nmeta, b->meta, b->nmeta) &&
+	       text_same_pairs(a->meta, a->nmeta, b->meta, b->nmeta) &&
 	       about_same_places(a->places, a->nplace, b->places, b->nplace);
 }
 

@@ -2,7 +2,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,18 +28,6 @@ uint16_t reg_backend_weight(const struct reg_backend *backend)
 	if (backend->health == REG_WARNING && backend->has_warning_weight)
 		return backend->warning_weight;
 	return backend->health == REG_PASSING || backend->health == REG_WARNING ? backend->weight : 0;
-}
-
-int reg_fail(struct reg_err *err, int rc, const char *fmt, ...)
-{
-	va_list ap;
-
-	if (err) {
-		va_start(ap, fmt);
-		vsnprintf(err->text, sizeof(err->text), fmt, ap);
-		va_end(ap);
-	}
-	return rc;
 }
 
 void reg_address(char *text, uint32_t address, uint16_t port)
@@ -145,4 +132,19 @@ uint64_t registry_nodes_generation(const struct registry *reg)
 uint64_t registry_names_generation(const struct registry *reg)
 {
 	return reg->names_generation;
+}
+
+int registry_check_targets(struct registry *reg, const struct reg_prefix *targets, size_t n, bool bodies)
+{
+	struct reg_prefix *copy = n ? calloc(n, sizeof(*copy)) : NULL;
+
+	if (n && !copy)
+		return -ENOMEM;
+	if (n)
+		memcpy(copy, targets, n * sizeof(*copy));
+	free(reg->checks.targets);
+	reg->checks.targets = copy;
+	reg->checks.ntarget = n;
+	reg->checks.bodies = bodies;
+	return 0;
 }

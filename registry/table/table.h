@@ -26,8 +26,10 @@
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
+#include "registry/base/error.h"
 #include "registry/base/sorted.h"
 #include "registry/check/set.h"
+#include "registry/check/spec.h"
 #include "registry/registry.h"
 
 /* Most services have a handful of backends; a table of 32 buckets each would cost more than they do. */
@@ -126,9 +128,6 @@ struct registry {
 	struct event settle; /* commits what the checks found in this turn of the loop */
 };
 
-/** Fills `err` (when not NULL) and returns `rc`. */
-int reg_fail(struct reg_err *err, int rc, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-
 /** `text` of at least REG_ADDRESS bytes gets "10.1.0.12:8080". */
 enum { REG_ADDRESS = sizeof("255.255.255.255:65535") };
 void reg_address(char *text, uint32_t address, uint16_t port);
@@ -162,7 +161,6 @@ void backends_reap(struct registry *reg);
 /** A copy in one allocation, to be freed as one; NULL of NULL, or no memory (then *rc is -ENOMEM). */
 struct reg_about *about_copy(const struct reg_about *from, int *rc);
 bool about_same(const struct reg_about *a, const struct reg_about *b);
-bool about_same_pairs(const struct reg_pair *a, size_t na, const struct reg_pair *b, size_t nb);
 bool about_same_places(const struct reg_place *a, size_t na, const struct reg_place *b, size_t nb);
 
 /* node.c */
@@ -228,13 +226,3 @@ void watch_close(struct registry *reg);
 int service_valid(const struct reg_service *service, struct reg_err *err);
 int backend_valid(const struct reg_backend *backend, struct reg_err *err);
 int node_valid(const struct reg_node *node, struct reg_err *err);
-
-/* check/spec.c */
-int spec_valid(const struct reg_check *check, struct reg_err *err);
-int specs_valid(const struct reg_check *checks, unsigned n, struct reg_err *err);
-/** A copy in one allocation, to be freed as one; NULL of none. -ENOMEM. */
-int specs_copy(const struct reg_check *from, unsigned n, struct reg_check **out);
-bool spec_same(const struct reg_check *a, const struct reg_check *b);
-bool specs_same(const struct reg_check *a, unsigned na, const struct reg_check *b, unsigned nb);
-/** Of two texts that may be NULL. */
-bool text_same(const char *a, const char *b);
