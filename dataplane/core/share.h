@@ -3,8 +3,8 @@
  * networks that use the table; the other half goes to whoever asks first. So each network gets its part whatever
  * the others do, and one that is alone may use all of it.
  *
- * Entries beyond the parts are counted in one word for all networks. When the number of networks changes, control
- * counts them anew, and may miss what workers take in that microsecond; it does so once a second as well.
+ * Entries beyond the parts are counted in one word for all networks, which threads that take and give at the same
+ * moment may leave off by one. Control counts them anew when the number of networks changes and once a second.
  *
  * Threads: any, but for share_set_networks() and share_recount(). A word is written only when an entry comes or
  * goes, never per packet; two workers write the same line only when both add entries of one network, or beyond

@@ -165,7 +165,9 @@ static void test_quiet_queues_of_many_are_looked_at_now_and_then(void **state)
 		assert_true(queue[i].looks > 0);
 		looks += queue[i].looks;
 	}
+#ifndef __SANITIZE_THREAD__ /* with which a turn may be as long as such a queue is left alone */
 	assert_true(looks < n * (MANY - 1) / 2);
+#endif
 }
 
 static void test_a_frame_makes_a_quiet_queue_busy(void **state)
