@@ -259,7 +259,8 @@ static void a_stop_that_is_no_page_fault_is_not_the_ports(void **state)
 	unsigned n;
 
 	bad[0].stop_us = 50;
-	turns(20); /* whatever faults the first time has done so */
+	for (unsigned i = 0; i < 3; i++)
+		worker_turn(w); /* whatever faults the first time has done so */
 	for (unsigned i = 0; i < 2; i++) {
 		forget(&honest[i]);
 		forget(&bad[i]);
