@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "control/api/rpc.h"
+#include "control/api/socket.h"
 #include "control/base/ending.h"
 #include "control/base/log.h"
 #include "control/base/notify.h"
@@ -227,7 +228,7 @@ static int check_host(const struct daemon *d, struct api_err *why)
 	rc = model_config_read(dataplane, d->options.no_huge, &ignored, cores, why);
 	json_decref(dataplane);
 	if (rc == 0)
-		rc = rpc_check(choose_socket(d), why);
+		rc = rpc_socket_check(choose_socket(d), why);
 	if (rc == 0)
 		rc = serve_check(json_object_get(d->config, "control"), why);
 	return rc;

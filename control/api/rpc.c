@@ -5,24 +5,24 @@
 #include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <event2/listener.h>
-#include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "control/api/list.h"
 #include "control/api/methods.h"
+#include "control/api/socket.h"
 #include "control/base/log.h"
 #include "control/base/params.h"
 #include "control/methods/fdb_watch.h"
 #include "control/methods/service_watch.h"
 #include "control/model/model.h"
 #include "registry/base/accept.h"
+#include "registry/base/wheel.h"
 
 /* Of JSON-RPC itself. */
 enum { PARSE_ERROR = -32700, INVALID_REQUEST = -32600, METHOD_NOT_FOUND = -32601 };
@@ -53,14 +53,6 @@ struct rpc {
 	TAILQ_HEAD(, conn) ready; /* whose list can go on, in their order */
 	struct event *go;
 };
-
-static int64_t now_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
-}
 
 static void conn_free(struct conn *conn)
 {
@@ -145,9 +137,9 @@ static void send_error(struct conn *conn, const json_t *id, int code, const char
 	conn_send(conn, message);
 }
 
-/* service.watch answers with what there is; its connection then hears of every change. */
 static const struct service_watcher watcher = {conn_notify, conn_note_large};
 
+/* service.watch answers with what there is; its connection then hears of every change. */
 static int begin_watch(struct conn *conn, const json_t *params, struct api_err *err)
 {
 	const char *name = json_string_value(json_object_get(params, "name"));
@@ -206,33 +198,37 @@ static void continue_list(struct conn *conn)
 		bufferevent_trigger(conn->bev, EV_WRITE, BEV_TRIG_DEFER_CALLBACKS);
 }
 
+static void go_next_turn(struct rpc *rpc)
+{
+	static const struct timeval next_turn;
+
+	if (!event_pending(rpc->go, EV_TIMEOUT, NULL))
+		event_add(rpc->go, &next_turn);
+}
+
 /* Lists of all connections have LISTS_US of a turn together, one part after the other. */
 static void on_go(evutil_socket_t fd, short what, void *arg)
 {
-	static const struct timeval next_turn;
 	struct rpc *rpc = arg;
-	int64_t end = now_us() + LISTS_US;
+	uint64_t end = wheel_now_us() + LISTS_US;
 	struct conn *conn;
 
-	while ((conn = TAILQ_FIRST(&rpc->ready)) && now_us() < end) {
+	while ((conn = TAILQ_FIRST(&rpc->ready)) && wheel_now_us() < end) {
 		TAILQ_REMOVE(&rpc->ready, conn, turn);
 		conn->ready = false;
 		continue_list(conn);
 	}
 	if (conn)
-		event_add(rpc->go, &next_turn);
+		go_next_turn(rpc);
 }
 
 static void list_can_go_on(struct conn *conn)
 {
-	static const struct timeval next_turn;
-
 	if (conn->ready)
 		return;
 	conn->ready = true;
 	TAILQ_INSERT_TAIL(&conn->rpc->ready, conn, turn);
-	if (!event_pending(conn->rpc->go, EV_TIMEOUT, NULL))
-		event_add(conn->rpc->go, &next_turn);
+	go_next_turn(conn->rpc);
 }
 
 /* Begins to tell of the large service that changed first, unless it is gone, which has been told. */
@@ -415,71 +411,13 @@ static void say(void *arg, const char *line)
 	log_about(LOG_WARNING, "control socket", "%s", line);
 }
 
-/* A full queue of a daemon that is busy counts, too. */
-static bool is_served(const struct sockaddr_un *address)
-{
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	bool served = fd >= 0 && (connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0 ||
-					 errno == EAGAIN);
-
-	if (fd >= 0)
-		close(fd);
-	return served;
-}
-
-/* What lies at the path must be a socket that nobody serves, if anything. */
-static int clear_path(const struct sockaddr_un *address, struct api_err *err)
-{
-	struct stat file;
-
-	if (lstat(address->sun_path, &file) < 0)
-		return 0;
-	if (!S_ISSOCK(file.st_mode)) {
-		api_fail(err, API_EXISTS, "control.socket", "%s: is there and no socket", address->sun_path);
-		return -EEXIST;
-	}
-	if (is_served(address)) {
-		api_fail(err, API_IN_USE, "control.socket", "%s: another process serves it",
-			address->sun_path);
-		return -EADDRINUSE;
-	}
-	unlink(address->sun_path);
-	return 0;
-}
-
-int rpc_check(const char *path, struct api_err *err)
-{
-	char *copy = strdup(path), *dir;
-	struct stat file;
-	int rc = 0;
-
-	if (!copy)
-		return api_fail(err, API_INTERNAL, NULL, "out of memory");
-	dir = dirname(copy);
-	if (strlen(path) >= sizeof(((struct sockaddr_un *)0)->sun_path))
-		rc = api_fail(err, API_INVALID, "control.socket", "longer than %zu bytes",
-			sizeof(((struct sockaddr_un *)0)->sun_path) - 1);
-	else if (lstat(path, &file) == 0 && !S_ISSOCK(file.st_mode))
-		rc = api_fail(err, API_EXISTS, "control.socket", "%s: is there and no socket", path);
-	else if (stat(dir, &file) == 0 ? !S_ISDIR(file.st_mode) : stat(dirname(dir), &file) < 0)
-		rc = api_fail(err, API_NOT_FOUND, "control.socket", "%s: there is no such folder", path);
-	free(copy);
-	return rc;
-}
-
 static int listen_at(struct event_base *base, struct rpc *rpc, struct api_err *err)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct sockaddr_un address;
 	mode_t mask;
 	int rc;
 
-	if (strlen(rpc->path) >= sizeof(address.sun_path)) {
-		api_fail(err, API_INVALID, "control.socket", "longer than %zu bytes",
-			sizeof(address.sun_path) - 1);
-		return -ENAMETOOLONG;
-	}
-	strcpy(address.sun_path, rpc->path);
-	rc = clear_path(&address, err);
+	rc = rpc_socket_take(rpc->path, &address, err);
 	if (rc)
 		return rc;
 	mask = umask(0117); /* 0660 from its first moment */

@@ -27,7 +27,5 @@ struct rpc;
 int rpc_open(struct event_base *base, const char *path, struct model *model, struct rpc **out,
 	struct api_err *err);
 
-/** Could the socket be made at `path`? Touches nothing; that a daemon serves it does not count. Returns 0 or -1. */
-int rpc_check(const char *path, struct api_err *err);
 /** Closes every connection and removes the socket. NULL is allowed. */
 void rpc_close(struct rpc *rpc);

@@ -170,12 +170,23 @@ struct listing {
 	json_t *list;
 };
 
+void fdb_put_place(struct model *model, json_t *object, const char *port_key, const char *vtep_key,
+	struct dp_fdb_place place)
+{
+	const struct model_vtep *vtep = place.vtep == UINT16_MAX ? NULL : model->vtep_by_id[place.vtep];
+	char ip[ADDR_IP4_TEXT];
+
+	if (place.vtep != UINT16_MAX)
+		put_str(object, vtep_key, vtep ? addr_ip4_text(vtep->remote, ip) : NULL);
+	else
+		put_str(object, port_key, model_port_name(model, place.port));
+}
+
 static bool list_entry(void *arg, const struct dp_fdb_entry *entry)
 {
 	struct listing *listing = arg;
 	struct model_network *network = listing->model->network_by_id[entry->net];
-	struct model_vtep *vtep = listing->model->vtep_by_id[entry->vtep];
-	char mac[ADDR_MAC_TEXT], ip[ADDR_IP4_TEXT];
+	char mac[ADDR_MAC_TEXT];
 	json_t *object;
 
 	if (!network || (listing->only != DP_NET_NONE && entry->net != listing->only))
@@ -183,10 +194,8 @@ static bool list_entry(void *arg, const struct dp_fdb_entry *entry)
 	object = json_object();
 	put_str(object, "network", network->name);
 	put_str(object, "mac", addr_mac_text(entry->mac, mac));
-	if (entry->vtep != UINT16_MAX)
-		put_str(object, "vtep", vtep ? addr_ip4_text(vtep->remote, ip) : NULL);
-	else
-		put_str(object, "port", model_port_name(listing->model, entry->port));
+	fdb_put_place(
+		listing->model, object, "port", "vtep", (struct dp_fdb_place){entry->port, entry->vtep});
 	put_bool(object, "static", entry->is_static);
 	put_int(object, "age_s", entry->age_s);
 	json_array_append_new(listing->list, object);

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "control/base/result.h"
+#include "control/methods/fdb.h"
 #include "control/model/objects.h"
 
 struct fdb_watch {
@@ -55,18 +56,6 @@ static bool may_tell(struct model_network *network)
 	return false;
 }
 
-static void put_place(struct model *model, json_t *object, const char *port_key, const char *vtep_key,
-	struct dp_fdb_place place)
-{
-	const struct model_vtep *vtep = place.vtep == UINT16_MAX ? NULL : model->vtep_by_id[place.vtep];
-	char ip[ADDR_IP4_TEXT];
-
-	if (place.vtep != UINT16_MAX)
-		put_str(object, vtep_key, vtep ? addr_ip4_text(vtep->remote, ip) : NULL);
-	else
-		put_str(object, port_key, model_port_name(model, place.port));
-}
-
 static json_t *move_json(struct model *model, struct model_network *network, const struct dp_move *move)
 {
 	static const char *const what[] = {[DP_MOVED] = "moved",
@@ -79,8 +68,8 @@ static json_t *move_json(struct model *model, struct model_network *network, con
 	put_str(object, "network", network->name);
 	put_str(object, "mac", addr_mac_text(move->mac, mac));
 	put_str(object, "what", what[move->what]);
-	put_place(model, object, "from_port", "from_vtep", move->from);
-	put_place(model, object, "to_port", "to_vtep", move->to);
+	fdb_put_place(model, object, "from_port", "from_vtep", move->from);
+	fdb_put_place(model, object, "to_port", "to_vtep", move->to);
 	put_int(object, "left_out", (int64_t)(network->moves_told.left_out + move->left_out));
 	return object;
 }

@@ -97,13 +97,9 @@ static int copy_service(struct model *model, const char *name, struct reg_servic
 /* Without its backends where they are too many to be told in one go. */
 static json_t *result_json(struct model *model, const char *name)
 {
-	json_t *head;
-
 	if (registry_service_size(model->registry, name) <= SERVICE_WHOLE_MAX)
 		return service_json(model, name);
-	head = service_head_json(model, registry_service_find(model->registry, name));
-	json_object_del(head, "backends");
-	return head;
+	return service_head_json(model, registry_service_find(model->registry, name));
 }
 
 static int service_set(

@@ -233,7 +233,6 @@ json_t *service_head_json(struct model *model, const struct reg_service *service
 	put_str(object, "policy", service->policy);
 	put_int(object, "generation", registry_service_generation(model->registry, service->name));
 	put(object, "check", check_json(&service->check));
-	put(object, "backends", json_array());
 	put_str(object, "source", service->source);
 	return object;
 }
@@ -241,13 +240,15 @@ json_t *service_head_json(struct model *model, const struct reg_service *service
 json_t *service_json(struct model *model, const char *name)
 {
 	const struct reg_service *service = registry_service_find(model->registry, name);
-	struct gathering gathering = {model, service, NULL};
+	struct gathering gathering = {model, service, json_array()};
 	json_t *object;
 
-	if (!service)
+	if (!service) {
+		json_decref(gathering.list);
 		return NULL;
+	}
 	object = service_head_json(model, service);
-	gathering.list = json_object_get(object, "backends");
 	registry_backend_walk(model->registry, name, gather, &gathering);
+	put(object, "backends", gathering.list);
 	return object;
 }

@@ -31,7 +31,7 @@ void service_backend_read(const json_t *params, struct reg_backend *backend, str
 /** Puts what backend.set can change over `backend`; `check` as above. */
 void service_backend_change(const json_t *params, struct reg_backend *backend, struct reg_check *check);
 
-/** The service, its list of backends empty. A new reference. */
+/** The service without its backends. A new reference. */
 json_t *service_head_json(struct model *model, const struct reg_service *service);
 /** The whole of a service, with its backends; also what a watch tells. NULL when there is none of that name.
  */

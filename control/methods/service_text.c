@@ -3,10 +3,10 @@
 #include <event2/buffer.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "control/base/params.h"
 #include "control/methods/service_json.h"
+#include "registry/base/wheel.h"
 
 enum { SLICE_US = 500 };
 
@@ -17,16 +17,8 @@ struct writing {
 	struct model *model;
 	struct api_at *at;
 	struct evbuffer *out;
-	int64_t end_us; /* the next part then */
+	uint64_t end_us; /* the next part then */
 };
-
-static int64_t now_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
-}
 
 static void put_text(struct writing *w, const char *text)
 {
@@ -38,7 +30,6 @@ static void open_service(struct writing *w, const struct reg_service *service)
 	json_t *head = service_head_json(w->model, service);
 	char *text;
 
-	json_object_del(head, "backends");
 	text = json_dumps(head, JSON_COMPACT);
 	json_decref(head);
 	if (text)
@@ -65,7 +56,7 @@ static bool put_backend(void *arg, const char *name, const struct reg_backend *b
 		w->at->n |= ANY_BACKEND;
 	}
 	free(text);
-	return now_us() < w->end_us;
+	return wheel_now_us() < w->end_us;
 }
 
 /* Goes on with the service that is open. True when it is at its end. */
@@ -80,7 +71,7 @@ static bool write_service(struct writing *w)
 
 static struct writing writing_of(struct model *model, struct api_at *at, struct evbuffer *out)
 {
-	return (struct writing){model, at, out, now_us() + SLICE_US};
+	return (struct writing){model, at, out, wheel_now_us() + SLICE_US};
 }
 
 bool service_text_show(struct model *model, const json_t *params, struct api_at *at, struct evbuffer *out)
@@ -139,6 +130,6 @@ bool service_text_watch(struct model *model, const json_t *params, struct api_at
 			put_text(&w, ",");
 		at->n |= ANY_SERVICE;
 		open_service(&w, service);
-	} while (now_us() < w.end_us);
+	} while (wheel_now_us() < w.end_us);
 	return true;
 }

@@ -9,8 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "registry/base/wheel.h"
 #include "registry/http/part.h"
 #include "registry/http/server.h"
 #include "registry/http/share.h"
@@ -76,17 +76,9 @@ static void on_late(evutil_socket_t fd, short what, void *arg)
 	wake(rq);
 }
 
-static int64_t now_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
-}
-
 static int64_t now_ms(void)
 {
-	return now_us() / 1000;
+	return (int64_t)(wheel_now_us() / 1000);
 }
 
 /* False when it cannot wait, and is to be answered at once. */
@@ -218,10 +210,10 @@ static void consider(struct http_request *rq, const struct http_view *view)
 static void on_answer(evutil_socket_t fd, short what, void *arg)
 {
 	struct http *http = arg;
-	int64_t end = now_us() + TURN_US;
+	uint64_t end = wheel_now_us() + TURN_US;
 	struct http_request *rq;
 
-	while ((rq = TAILQ_FIRST(&http->woken)) && now_us() < end) {
+	while ((rq = TAILQ_FIRST(&http->woken)) && wheel_now_us() < end) {
 		unpark(rq);
 		consider(rq, rq->view);
 	}

@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "registry/base/wheel.h"
 #include "registry/filter/filter.h"
 #include "registry/http/part.h"
 #include "registry/http/share.h"
@@ -17,7 +17,7 @@ struct http_works {
 	struct works fresh, active, waiting;
 	unsigned nactive, nwaiting;
 	bool fresh_next;      /* whose turn it is */
-	int64_t spent_us;     /* of this turn, by first slices */
+	uint64_t spent_us;    /* of this turn, by first slices */
 	struct event *go;     /* slices in the next turn */
 	struct event *turned; /* a new turn has begun */
 	uint64_t slices;
@@ -26,14 +26,6 @@ struct http_works {
 };
 
 static const struct timeval at_once;
-
-static int64_t now_us(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
-}
 
 static void go_on(struct http_works *works)
 {
@@ -218,7 +210,7 @@ static struct http_text *text_of(struct http_work *work, bool first)
 bool http_work_looked(struct http_work *work)
 {
 	/* an item costs microseconds, the clock a fraction of one */
-	work->stopped |= work->fail_code || now_us() >= work->end_us;
+	work->stopped |= work->fail_code || wheel_now_us() >= work->end_us;
 	return !work->stopped;
 }
 
@@ -337,7 +329,7 @@ static void finish(struct http_works *works, struct http_work *work)
 static bool slice(struct http_works *works, struct http_work *work, int64_t us)
 {
 	works->slices++;
-	work->end_us = now_us() + us;
+	work->end_us = wheel_now_us() + us;
 	work->stopped = false;
 	return work->list->walk(work) || work->fail_code;
 }
@@ -369,10 +361,10 @@ static void put_off(struct http_works *works, struct http_work *work)
 static void on_go(evutil_socket_t fd, short what, void *arg)
 {
 	struct http_works *works = arg;
-	int64_t end = now_us() + HTTP_WORK_TURN_US;
+	uint64_t end = wheel_now_us() + HTTP_WORK_TURN_US;
 	struct http_work *work;
 
-	while ((work = next_of(works)) && now_us() < end) {
+	while ((work = next_of(works)) && wheel_now_us() < end) {
 		if (slice(works, work, HTTP_WORK_SLICE_US))
 			finish(works, work);
 		else
@@ -390,13 +382,13 @@ static void on_turned(evutil_socket_t fd, short what, void *arg)
 /* The first slice at once, if others have not had too much of this turn yet. */
 static bool begin_now(struct http_works *works, struct http_work *work)
 {
-	int64_t start = now_us();
+	uint64_t start = wheel_now_us();
 	bool done;
 
 	if (works->spent_us >= HTTP_WORK_TURN_US || !TAILQ_EMPTY(&works->fresh))
 		return false;
 	done = slice(works, work, HTTP_WORK_SLICE_US);
-	works->spent_us += now_us() - start;
+	works->spent_us += wheel_now_us() - start;
 	if (!event_pending(works->turned, EV_TIMEOUT, NULL))
 		event_add(works->turned, &at_once);
 	return done;

@@ -61,7 +61,7 @@ struct http_work {
 	bool begun, stopped;
 	struct http_text *text[2]; /* of those that come first, and of the others */
 	bool any[2];
-	int64_t end_us;
+	uint64_t end_us;
 	unsigned looked;
 	int fail_code; /* 0: none */
 	char fail[256];

@@ -29,6 +29,7 @@ struct end {
 	unsigned tx_us;		  /* that a frame to it costs */
 	bool faults;		  /* whoever is first to read its payload burns FAULT_US */
 	unsigned looks, got, own; /* own: frames whose payload lay in the worker's memory */
+	uint64_t waited;	  /* what throttled() counts from */
 	uint8_t payload[TAIL];
 };
 
@@ -147,17 +148,23 @@ static unsigned turns(unsigned ms)
 	return n;
 }
 
-static void forget(struct end *e)
-{
-	e->looks = e->got = e->own = 0;
-}
-
-static uint64_t throttled(const struct end *e)
+static uint64_t waits(const struct end *e)
 {
 	struct dp_port_info info;
 
 	assert_int_equal(dp_port_info(dp, e->port->id, &info), 0);
 	return info.throttled;
+}
+
+static void forget(struct end *e)
+{
+	e->looks = e->got = e->own = 0;
+	e->waited = waits(e);
+}
+
+static uint64_t throttled(const struct end *e)
+{
+	return waits(e) - e->waited;
 }
 
 static uint64_t budget_drops(const struct end *e)
