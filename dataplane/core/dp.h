@@ -24,6 +24,9 @@ struct rte_rcu_qsbr;
 struct vtep;
 struct vxlan_map;
 
+/* The VNIs of the overlay networks: open addressing, at most a quarter full. */
+enum { VNI_BITS = 12, VNI_SLOTS = 1 << VNI_BITS };
+
 struct dp {
 	_Atomic(struct port *) port[MAX_PORTS];
 	_Atomic(struct network *) net[MAX_NETS];
@@ -32,6 +35,7 @@ struct dp {
 	struct lb *lb; /* service.c: backends and connections */
 	struct rte_rcu_qsbr *qsbr;
 	_Atomic(struct vxlan_map *) vxlan; /* (VNI, remote) to network and vtep */
+	_Atomic(uint32_t) vni[VNI_SLOTS];  /* network.c; VNI_USED | a VNI, 0: free */
 	uint8_t probe_mac[6]; /* sends control's ARP requests inside networks; of this host alone */
 	uint64_t start_tsc;
 	unsigned nworker;

@@ -141,18 +141,20 @@ static bool fill(struct fdb_bucket *bucket, uint64_t key, uint64_t value)
 	return false;
 }
 
-/* Empties a slot if it still holds what the caller saw. */
+/*
+ * Empties a slot if it still holds what the caller saw. The value goes by compare and exchange: who refreshes or moves the
+ * entry at this moment looks at the value alone, and one of the two must see that it came second.
+ */
 static bool empty_slot(struct fdb *fdb, struct fdb_bucket *bucket, int way, uint64_t key, uint64_t value)
 {
-	uint64_t expect = key;
+	uint64_t expect = key, seen = value;
 
 	if (!atomic_compare_exchange_strong(&bucket->key[way], &expect, KEY_BUSY))
 		return false;
-	if (atomic_load(&bucket->value[way]) != value) { /* refreshed meanwhile */
+	if (!atomic_compare_exchange_strong(&bucket->value[way], &seen, FDB_NONE)) { /* refreshed meanwhile */
 		atomic_store(&bucket->key[way], key);
 		return false;
 	}
-	atomic_store_explicit(&bucket->value[way], FDB_NONE, memory_order_relaxed);
 	atomic_store_explicit(&bucket->key[way], 0, memory_order_release);
 	discharge(fdb, key, value);
 	return true;
@@ -353,18 +355,22 @@ int fdb_add_static(struct fdb *fdb, uint64_t key, uint16_t target, uint8_t flags
 {
 	uint32_t hash = fdb_hash(fdb, key);
 	uint64_t fresh = value_of(hash, flags | FDB_STATIC, 0, 0, target), old;
+	struct fdb_bucket *bucket;
 	int way;
-	struct fdb_bucket *bucket = find(fdb, key, hash, &way);
 
-	if (!bucket)
-		return insert(fdb, key, hash, fresh) ? 0 : -ENOSPC;
-	old = atomic_load(&bucket->value[way]);
-	if (fdb_flags(old) & FDB_STATIC)
-		return -EEXIST;
-	while (!atomic_compare_exchange_strong(&bucket->value[way], &old, fresh))
-		;
-	discharge(fdb, key, old);
-	return 0;
+	/* anew when a worker refreshed the learned one meanwhile, or moved it to its other bucket */
+	while ((bucket = find(fdb, key, hash, &way))) {
+		old = atomic_load(&bucket->value[way]);
+		if (old == FDB_NONE)
+			continue;
+		if (fdb_flags(old) & FDB_STATIC)
+			return -EEXIST;
+		if (!atomic_compare_exchange_strong(&bucket->value[way], &old, fresh))
+			continue;
+		discharge(fdb, key, old);
+		return 0;
+	}
+	return insert(fdb, key, hash, fresh) ? 0 : -ENOSPC;
 }
 
 void fdb_scan(struct fdb *fdb, uint32_t first, uint32_t last,

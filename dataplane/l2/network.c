@@ -1,5 +1,6 @@
 #include "dataplane/l2/network.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -123,15 +124,38 @@ static int free_index(struct dp *dp)
 	return -ENOSPC;
 }
 
-static bool vni_taken(struct dp *dp, uint32_t vni)
+/* Each slot has a VNI of 24 bits and this one, so that VNI 0 is no free slot. */
+enum { VNI_USED = 1 << 24 };
+static_assert(MAX_NETS * 4 <= VNI_SLOTS, "who looks for a VNI soon finds it or a free slot");
+
+/* The slot of `vni`, or the free one where it would be. */
+static uint32_t vni_slot(const struct dp *dp, uint32_t vni)
 {
+	uint32_t at = vni * 0x9e3779b1u >> (32 - VNI_BITS), there;
+
+	while ((there = atomic_load_explicit(&dp->vni[at], memory_order_relaxed)) &&
+		there != (vni | VNI_USED))
+		at = (at + 1) % VNI_SLOTS;
+	return at;
+}
+
+bool network_has_vni(const struct dp *dp, uint32_t vni)
+{
+	return atomic_load_explicit(&dp->vni[vni_slot(dp, vni)], memory_order_relaxed) != 0;
+}
+
+/* As the networks are now. */
+static void list_vnis(struct dp *dp)
+{
+	for (unsigned i = 0; i < VNI_SLOTS; i++)
+		atomic_store_explicit(&dp->vni[i], 0, memory_order_relaxed);
 	for (unsigned i = 0; i < MAX_NETS; i++) {
 		const struct network *net = dp_get_net(dp, (uint16_t)i);
 
-		if (net && net->mode == DP_OVERLAY && net->vni == vni)
-			return true;
+		if (net && net->mode == DP_OVERLAY)
+			atomic_store_explicit(
+				&dp->vni[vni_slot(dp, net->vni)], net->vni | VNI_USED, memory_order_relaxed);
 	}
-	return false;
 }
 
 int dp_network_add(struct dp *dp, const struct dp_network *spec, uint16_t *id, struct dp_err *err)
@@ -150,7 +174,7 @@ int dp_network_add(struct dp *dp, const struct dp_network *spec, uint16_t *id, s
 
 	if (index < 0)
 		return dp_fail(err, -ENOSPC, "there are %d networks already", MAX_NETS);
-	if (spec->mode == DP_OVERLAY && vni_taken(dp, spec->vni))
+	if (spec->mode == DP_OVERLAY && network_has_vni(dp, spec->vni))
 		return dp_fail(err, -EEXIST, "vni: %u is taken", spec->vni);
 	net.id = (uint16_t)index;
 	for (unsigned i = 0; i < dp->nworker; i++)
@@ -161,6 +185,7 @@ int dp_network_add(struct dp *dp, const struct dp_network *spec, uint16_t *id, s
 	if (rc)
 		return dp_fail(err, rc, "out of memory");
 	share_table(dp);
+	list_vnis(dp);
 	*id = net.id;
 	return 0;
 }
@@ -197,6 +222,7 @@ int dp_network_del(struct dp *dp, uint16_t id)
 	if (net->nport || net->nvtep || atomic_load(&net->lb))
 		return -EBUSY;
 	atomic_store(&dp->net[id], NULL);
+	list_vnis(dp);
 	rcu_wait(dp);
 	sweep_all(dp, in_network, &id);
 	share_table(dp);

@@ -6,10 +6,12 @@
 #pragma once
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "dataplane/dataplane.h"
 
+struct dp;
 struct owner_map;
 struct lb_view; /* service.h: the vips and backends of one network, NULL when it has none */
 
@@ -38,3 +40,6 @@ static inline bool network_has_ip(const struct network *net, uint32_t ip)
 
 	return net->subnet && ((ip ^ net->subnet) & mask) == 0;
 }
+
+/** Worker. Has an overlay network this VNI? For a moment not, while another one comes or goes. */
+bool network_has_vni(const struct dp *dp, uint32_t vni);

@@ -102,18 +102,6 @@ static inline void decapsulate(struct worker *w, struct burst *b, struct frame *
 		frame_drop(f, DROP_BAD_OFFLOAD);
 }
 
-/* Is any network here known by this VNI? Told apart from an unknown vtep for whoever reads the counters. */
-static bool vni_known(struct dp *dp, uint32_t vni)
-{
-	for (unsigned i = 0; i < MAX_NETS; i++) {
-		const struct network *net = dp_get_net(dp, i);
-
-		if (net && net->mode == DP_OVERLAY && net->vni == vni)
-			return true;
-	}
-	return false;
-}
-
 /* A packet to the port of VXLAN whose IP header begins at byte `l3` and whose UDP header at byte `l4`. */
 static inline void underlay_vxlan(
 	struct worker *w, struct burst *b, struct frame *f, uint16_t l3, uint16_t l4, struct tunnel *tunnel)
@@ -130,7 +118,8 @@ static inline void underlay_vxlan(
 	if (__builtin_expect(!tunnel->slot || tunnel->vni != vni || tunnel->remote != remote, 0))
 		find_tunnel(w, b->in, tunnel, vni, remote);
 	if (!tunnel->slot)
-		frame_drop(f, vni_known(w->dp, vni) ? DROP_UNKNOWN_VTEP : DROP_UNKNOWN_VNI);
+		/* told apart for whoever reads the counters */
+		frame_drop(f, network_has_vni(w->dp, vni) ? DROP_UNKNOWN_VTEP : DROP_UNKNOWN_VNI);
 	else
 		decapsulate(w, b, f, tunnel, outer, l3 + load16(data + l3 + 2));
 }

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "dataplane/frame/offload.h"
+#include "dataplane/l2/network.h"
 #include "dataplane/overlay/vxlan.h"
 #include "tests/pipeline/harness.h"
 #include "tests/pipeline/packets.h"
@@ -170,6 +171,31 @@ static void test_unknown_vni_and_vtep(void **state)
 	assert_int_equal(harness_drops(dp, "unknown-vtep"), 1);
 }
 
+/* As many networks as there may be, and one more; each second one goes. */
+static void test_vnis_of_all_networks(void **state)
+{
+	uint16_t id[MAX_NETS];
+	unsigned n = 0;
+	struct dp_err err;
+
+	for (;; n++) {
+		struct dp_network spec = {.mode = DP_OVERLAY, .vni = 0xffffff - n * 3, .mtu = 1500};
+
+		assert_true(n < MAX_NETS);
+		if (dp_network_add(dp, &spec, &id[n], &err))
+			break;
+	}
+	for (unsigned i = 1; i < n; i += 2)
+		assert_int_equal(dp_network_del(dp, id[i]), 0);
+	for (unsigned i = 0; i < n; i++) {
+		assert_int_equal(network_has_vni(dp, 0xffffff - i * 3), i % 2 == 0);
+		assert_false(network_has_vni(dp, 0xffffff - i * 3 - 1));
+	}
+	for (unsigned i = 0; i < n; i += 2)
+		assert_int_equal(dp_network_del(dp, id[i]), 0);
+	assert_true(network_has_vni(dp, VNI));
+}
+
 static void test_gateway_stays_on_this_host(void **state)
 {
 	uint8_t inner[2048], buf[2048];
@@ -323,6 +349,7 @@ int main(void)
 		cmocka_unit_test_setup(test_flood_goes_to_every_vtep, clear),
 		cmocka_unit_test_setup(test_inner_frame_is_delivered_and_learned, clear),
 		cmocka_unit_test_setup(test_unknown_vni_and_vtep, clear),
+		cmocka_unit_test_setup(test_vnis_of_all_networks, clear),
 		cmocka_unit_test_setup(test_gateway_stays_on_this_host, clear),
 		cmocka_unit_test_setup(test_uplink_is_a_host, clear),
 		cmocka_unit_test_setup(test_unusual_outer_headers, clear),
