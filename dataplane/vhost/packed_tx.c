@@ -82,12 +82,13 @@ static __attribute__((noinline)) enum outcome put_long(
 	uint32_t left = f->len, skip = r->hdr_len, done;
 	struct vhost_chain chain;
 	struct vhost_given given;
+	bool goes_on = vhost_tx_allow(r, f->len);
 	uint8_t *hdr = NULL;
 
 	do {
 		bool good;
 
-		if (d->n - first == VHOST_FRAME_CHAINS || r->links >= VHOST_TX_LINKS) {
+		if (!goes_on || !vhost_tx_goes_on(r, d->n - first, f->len, left)) {
 			d->n = first;
 			d->at = start;
 			port_tx_drop(w, port, f, DROP_BUDGET);
@@ -156,7 +157,7 @@ uint16_t vhost_packed_put(struct port *port, struct worker *w, struct vhost_ring
 
 	d.n = 0;
 	d.at = vhost_packed_next(r);
-	r->links = 0;
+	vhost_tx_begin(r);
 	while (done < n && outcome == DONE) {
 		unsigned some;
 

@@ -39,8 +39,14 @@ enum {
 enum {
 	/* that one frame is put into: 64 KB in buffers of 1 KB; drivers' are of 1.5 KB and more, 44 for it */
 	VHOST_FRAME_CHAINS = 64,
-	/* a call of tx: Linux offers 19 descriptors for each frame where it may not merge buffers */
-	VHOST_TX_LINKS = 20 * BURST_MAX,
+	/*
+	 * a call of tx, for each of its frames: one for so many bytes and some more, or what Linux offers where it may not
+	 * merge buffers; and so many in all
+	 */
+	VHOST_TX_LINK_BYTES = 256,
+	VHOST_TX_LINKS_MERGED = 4,
+	VHOST_TX_LINKS = 20,
+	VHOST_TX_LINKS_MAX = VHOST_TX_LINKS * BURST_MAX,
 	/* a turn of rx: no more than there are spans for */
 	VHOST_RX_LINKS = BURST_SPANS,
 };
@@ -89,9 +95,11 @@ struct vhost_ring {
 	bool avail_wrap, used_wrap; /* packed: of next_avail and next_used */
 	bool ever_signalled;
 	bool armed;
-	uint16_t taken;	     /* chains borrowed by rx and not yet given back */
-	uint32_t links;	     /* descriptors that this turn's rx, or this call of tx, has read the long way */
-	uint16_t since_mark; /* packed: slots given back since the mark was left (resume.h) */
+	uint16_t taken;	   /* chains borrowed by rx and not yet given back */
+	uint32_t links;	   /* descriptors that this turn's rx, or this call of tx, has read the long way */
+	uint32_t may_read; /* that this call of tx may for the frames that it has had so far */
+	uint32_t unfit;	   /* a frame of this length finds no room in what this call of tx may read for it */
+	uint16_t since_mark;		     /* packed: slots given back since the mark was left (resume.h) */
 	struct vhost_packed_region *tracked; /* packed; NULL: its front-end keeps none (inflight.h) */
 	rte_spinlock_t lock;		     /* tx, when there are several workers */
 	struct vhost_given *given;	     /* packed, [BURST_MAX]: the chains that rx borrowed */
@@ -282,3 +290,32 @@ bool vhost_chain_add(struct vhost_ring *r, struct vhost_chain *chain, uint64_t g
  * when the chain breaks the rules: a loop, too long, too many pieces, out of range, the wrong direction.
  */
 bool vhost_chain_read(struct vhost_ring *r, uint16_t head, bool writable, struct vhost_chain *chain);
+
+/** Worker. A call of tx begins. */
+static inline void vhost_tx_begin(struct vhost_ring *r)
+{
+	r->links = 0;
+	r->may_read = 0;
+	r->unfit = UINT32_MAX;
+}
+
+/** Worker. Allows what is read for a frame of `len` that goes the long way. False: it would be read in vain. */
+static inline bool vhost_tx_allow(struct vhost_ring *r, uint32_t len)
+{
+	r->may_read += r->mergeable ? VHOST_TX_LINKS_MERGED + len / VHOST_TX_LINK_BYTES : VHOST_TX_LINKS;
+	if (r->may_read > VHOST_TX_LINKS_MAX)
+		r->may_read = VHOST_TX_LINKS_MAX;
+	return len < r->unfit;
+}
+
+/**
+ * Worker. May one more chain be read for a frame, which lies in `chains` of them but for `left` of its `len` bytes? If not, no
+ * longer one needs to try: it would find the same buffers.
+ */
+static inline bool vhost_tx_goes_on(struct vhost_ring *r, unsigned chains, uint32_t len, uint32_t left)
+{
+	if (chains < VHOST_FRAME_CHAINS && r->links < r->may_read)
+		return true;
+	r->unfit = len - left + 1;
+	return false;
+}

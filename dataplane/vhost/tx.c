@@ -29,12 +29,13 @@ static __attribute__((noinline)) int put_chains(struct port *port, struct worker
 	uint32_t left = f->len, skip = r->hdr_len, done;
 	struct vhost_chain chain;
 	uint8_t *hdr = NULL;
+	bool goes_on = vhost_tx_allow(r, f->len);
 	uint16_t n = 0;
 
 	do {
 		uint16_t head;
 
-		if (n == VHOST_FRAME_CHAINS || r->links >= VHOST_TX_LINKS) {
+		if (!goes_on || !vhost_tx_goes_on(r, n, f->len, left)) {
 			port_tx_drop(w, port, f, DROP_BUDGET);
 			return 0;
 		}
@@ -117,7 +118,7 @@ static uint16_t put(struct port *port, struct worker *w, struct vhost_ring *r, s
 		return 0;
 	}
 	vhost_ring_prefetch_used(r, n);
-	r->links = 0;
+	vhost_tx_begin(r);
 	while (done < n && used < room) {
 		uint16_t m = n - done < room - used ? n - done : room - used;
 		int chains = 1;
