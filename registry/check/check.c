@@ -128,7 +128,7 @@ int checks_init(struct checks *all, struct event_base *base, const struct regist
 	TAILQ_INIT(&all->waiting);
 	event_assign(&all->pump, base, -1, 0, on_pump, all);
 	check_pool_init(&all->pool, &all->wheel);
-	syn_init(&all->syn, base, &all->wheel);
+	syn_init(&all->syn, base, &all->wheel, sink);
 	return wheel_init(&all->wheel, base);
 }
 

@@ -34,19 +34,58 @@ static void end_probe(struct check *check, bool connected)
 	check->probe = NULL;
 }
 
+/* For want of a socket on this side nothing is known of the target. */
+static void tcp_failed(struct check *check, int error)
+{
+	check_done(check, check_is_local(error) ? CHECK_UNKNOWN : CHECK_FAIL, "%s", strerror(error));
+}
+
+static void on_syn_done(void *arg, int result)
+{
+	struct check *check = arg;
+
+	check->probe = NULL;
+	if (result == SYN_OPEN)
+		check_done(check, CHECK_PASS, "the port is open");
+	else if (result == SYN_GIVEN_UP)
+		check_done(check, CHECK_UNKNOWN, "too many false answers in its network");
+	else
+		tcp_failed(check, result);
+}
+
+static bool start_syn(struct check *check, uint64_t place)
+{
+	const struct syn_target target = {
+		.network = check_network(check),
+		.place = place,
+		.address = check->target.address,
+		.port = check->target.port,
+		.timeout_ms = check->spec->timeout_ms,
+	};
+	struct syn_probe *probe;
+
+	if (syn_start(&check->all->syn, &target, on_syn_done, check, &probe) < 0)
+		return false;
+	check->probe = probe;
+	check_lighten(check);
+	return true;
+}
+
 static void tcp_stop(struct check *check)
 {
-	if (check->light)
-		syn_stop(check);
-	else
+	if (check->light) {
+		syn_stop(check->probe);
+		check->probe = NULL;
+	} else {
 		end_probe(check, false);
+	}
 }
 
 static void tcp_end(struct check *check, int error)
 {
 	end_probe(check, error == 0);
 	if (error)
-		check_done(check, check_is_local(error) ? CHECK_UNKNOWN : CHECK_FAIL, "%s", strerror(error));
+		tcp_failed(check, error);
 	else
 		check_done(check, CHECK_PASS, "connected");
 }
@@ -68,7 +107,7 @@ static void tcp_look(struct check *check)
 	struct pollfd polled;
 
 	if (check->light) {
-		syn_look(check);
+		syn_look(check->probe, check->timer.due_us);
 		return;
 	}
 	polled = (struct pollfd){.fd = probe->fd, .events = POLLOUT};
@@ -126,10 +165,8 @@ static void tcp_start(struct check *check)
 	struct tcp_probe *probe;
 	int fd;
 
-	if (is_inside(check, place) && syn_start(&check->all->syn, check, place) == 0) {
-		check_lighten(check);
+	if (is_inside(check, place) && start_syn(check, place))
 		return;
-	}
 	probe = malloc(sizeof(*probe));
 	fd = probe ? tcp_connect(check, place) : -ENOMEM;
 	if (fd < 0) {

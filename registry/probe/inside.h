@@ -9,15 +9,17 @@
 #include <stdbool.h>
 #include <sys/socket.h>
 
-#include "registry/check/check.h"
 #include "registry/probe/segment.h"
 #include "registry/probe/syn.h"
 
 struct syn_probe {
 	LIST_ENTRY(syn_probe) link;   /* in the bucket of its number */
 	TAILQ_ENTRY(syn_probe) queue; /* of those to be sent */
-	struct check *check;
+	void (*done)(void *arg, int result);
+	void *arg;
 	struct syn_place *place;
+	uint32_t address; /* of the target, network byte order */
+	uint16_t port;
 	struct wheel_timer again; /* sends it once more */
 	uint64_t wait_us;	  /* until then; doubles */
 	uint32_t number;
@@ -28,11 +30,10 @@ struct syn_place {
 	struct syn *syn;
 	LIST_ENTRY(syn_place) link;
 	uint64_t id;
-	const struct registry_sink *sink;
-	char network[REG_NAME_MAX + 1]; /* for the log */
-	int raw, holder;		/* sockets; -1: not to be had now */
-	uint64_t away_until;		/* when to try again */
-	uint32_t address;		/* where probes come from */
+	char network[REG_NAME_MAX + 1];
+	int raw, holder;     /* sockets; -1: not to be had now */
+	uint64_t away_until; /* when to try again */
+	uint32_t address;    /* where probes come from */
 	uint16_t port;
 	unsigned probes;  /* under way */
 	uint64_t used_us; /* by the last probe */
@@ -53,15 +54,15 @@ struct syn_batch {
 	uint8_t syn[SYN_BATCH][SEGMENT_SYN], answer[SYN_BATCH][SEGMENT_READ];
 };
 
-/** Ends the probe: the target answered (error 0), or an errno. */
-void syn_end(struct syn_probe *probe, int error);
+/** Ends the probe with this result. */
+void syn_end(struct syn_probe *probe, int result);
 /** The probe of `place` with this number to that end, NULL: nobody asked. */
 struct syn_probe *syn_find(const struct syn_place *place, uint32_t number, const struct segment_ends *ends);
 /** It has been sent. */
 void syn_sent(struct syn_probe *probe, uint64_t now_us);
 
-/** The place in which the check's target is asked, ready to be used. NULL: not to be had. */
-struct syn_place *syn_place_get(struct syn *syn, struct check *check, uint64_t id);
+/** The place from which the target is asked, ready to be used. NULL: not to be had. */
+struct syn_place *syn_place_get(struct syn *syn, const struct syn_target *target);
 void syn_place_free(struct syn_place *place);
 /** Gives up its sockets for SYN_AWAY_MS. Probes under way end without a result. */
 void syn_place_leave(struct syn_place *place);

@@ -15,13 +15,12 @@
 enum { QUEUE_BYTES = 4 << 20, SEND_BYTES = 16 << 20 };
 
 /* The address by which the gateway's kernel reaches the target. */
-static int find_address(const struct registry_sink *sink, struct check *check, uint32_t *address)
+static int find_address(const struct registry_sink *sink, const struct syn_target *target, uint32_t *address)
 {
-	struct sockaddr_in at = {.sin_family = AF_INET,
-		.sin_port = htons(check->target.port),
-		.sin_addr.s_addr = check->target.address};
+	struct sockaddr_in at = {
+		.sin_family = AF_INET, .sin_port = htons(target->port), .sin_addr.s_addr = target->address};
 	socklen_t size = sizeof(at);
-	int rc = 0, fd = sink->socket(sink->ctx, check_network(check), AF_INET, SOCK_DGRAM);
+	int rc = 0, fd = sink->socket(sink->ctx, target->network, AF_INET, SOCK_DGRAM);
 
 	if (fd < 0)
 		return fd;
@@ -123,17 +122,16 @@ static void close_sockets(struct syn_place *place)
 	place->raw = place->holder = -1;
 }
 
-static void open_sockets(struct syn_place *place, struct check *check)
+static void open_sockets(struct syn_place *place, const struct syn_target *target)
 {
-	const struct registry_sink *sink = check->all->sink;
-	const char *network = check_network(check);
+	const struct registry_sink *sink = place->syn->sink;
 	int rc;
 
-	if (find_address(sink, check, &place->address) < 0)
+	if (find_address(sink, target, &place->address) < 0)
 		return; /* that may be this target's matter alone */
-	rc = hold_port(place, sink, network);
+	rc = hold_port(place, sink, target->network);
 	if (rc == 0)
-		rc = open_raw(place, sink, network);
+		rc = open_raw(place, sink, target->network);
 	if (rc < 0) {
 		if (place->raw >= 0)
 			close(place->raw);
@@ -159,23 +157,22 @@ static void on_idle(void *arg)
 		wheel_set(place->syn->wheel, &place->idle, now + idle_us);
 }
 
-static struct syn_place *place_new(struct syn *syn, struct check *check, uint64_t id)
+static struct syn_place *place_new(struct syn *syn, const struct syn_target *target)
 {
 	struct syn_place *place = calloc(1, sizeof(*place));
 
 	if (!place)
 		return NULL;
 	place->syn = syn;
-	place->id = id;
-	place->sink = check->all->sink;
-	snprintf(place->network, sizeof(place->network), "%s", check_network(check));
+	place->id = target->place;
+	snprintf(place->network, sizeof(place->network), "%s", target->network);
 	place->raw = place->holder = -1;
 	TAILQ_INIT(&place->queue);
 	event_assign(&place->flush, syn->base, -1, 0, on_flush, place);
 	wheel_timer_init(&place->idle, on_idle, place);
 	wheel_timer_init(&place->lull, on_lull, place);
 	wheel_set(syn->wheel, &place->idle, wheel_now_us() + SYN_IDLE_MS * UINT64_C(1000));
-	LIST_INSERT_HEAD(&syn->places[id % SYN_PLACES], place, link);
+	LIST_INSERT_HEAD(&syn->places[place->id % SYN_PLACES], place, link);
 	return place;
 }
 
@@ -188,21 +185,21 @@ void syn_place_free(struct syn_place *place)
 	free(place);
 }
 
-struct syn_place *syn_place_get(struct syn *syn, struct check *check, uint64_t id)
+struct syn_place *syn_place_get(struct syn *syn, const struct syn_target *target)
 {
 	struct syn_place *place;
 	uint64_t now = wheel_now_us();
 
-	LIST_FOREACH (place, &syn->places[id % SYN_PLACES], link)
-		if (place->id == id)
+	LIST_FOREACH (place, &syn->places[target->place % SYN_PLACES], link)
+		if (place->id == target->place)
 			break;
 	if (!place)
-		place = place_new(syn, check, id);
+		place = place_new(syn, target);
 	if (!place)
 		return NULL;
 	place->used_us = now;
 	if (place->raw < 0 && now >= place->away_until)
-		open_sockets(place, check);
+		open_sockets(place, target);
 	return place->raw >= 0 ? place : NULL;
 }
 
@@ -212,19 +209,15 @@ static void end_without_result(struct syn_place *place, struct syn_bucket *bucke
 	struct syn_probe *probe, *next;
 
 	for (probe = LIST_FIRST(bucket); probe; probe = next) {
-		struct check *check = probe->check;
-
 		next = LIST_NEXT(probe, link);
-		if (probe->place != place)
-			continue;
-		syn_stop(check);
-		check_done(check, CHECK_UNKNOWN, "too many false answers in its network");
+		if (probe->place == place)
+			syn_end(probe, SYN_GIVEN_UP);
 	}
 }
 
 void syn_place_leave(struct syn_place *place)
 {
-	const struct registry_sink *sink = place->sink;
+	const struct registry_sink *sink = place->syn->sink;
 	char line[200];
 
 	snprintf(line, sizeof(line),

@@ -3,14 +3,13 @@
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "registry/probe/inside.h"
 
-void syn_init(struct syn *syn, struct event_base *base, struct wheel *wheel)
+void syn_init(struct syn *syn, struct event_base *base, struct wheel *wheel, const struct registry_sink *sink)
 {
-	*syn = (struct syn){.base = base, .wheel = wheel};
+	*syn = (struct syn){.base = base, .wheel = wheel, .sink = sink};
 }
 
 void syn_close(struct syn *syn)
@@ -39,9 +38,9 @@ static struct syn_bucket *bucket_of(struct syn *syn, uint32_t number)
 	return &syn->probes[number % SYN_BUCKETS];
 }
 
-static uint64_t first_wait_us(const struct check *check)
+static uint64_t first_wait_us(const struct syn_target *target)
 {
-	uint64_t ms = check->spec->timeout_ms / 4;
+	uint64_t ms = target->timeout_ms / 4;
 
 	if (ms < SYN_RETRY_MIN_MS)
 		ms = SYN_RETRY_MIN_MS;
@@ -67,48 +66,51 @@ static void on_again(void *arg)
 		enqueue(probe);
 }
 
-int syn_start(struct syn *syn, struct check *check, uint64_t place_id)
+int syn_start(struct syn *syn, const struct syn_target *target, void (*done)(void *arg, int result),
+	void *arg, struct syn_probe **out)
 {
 	struct syn_place *place;
 	struct syn_probe *probe;
 
 	if (!syn->batch)
 		syn->batch = syn_batch_new();
-	place = syn->batch ? syn_place_get(syn, check, place_id) : NULL;
+	place = syn->batch ? syn_place_get(syn, target) : NULL;
 	if (!place || !has_numbers(syn))
 		return -ENOTSUP;
 	probe = malloc(sizeof(*probe));
 	if (!probe)
 		return -ENOMEM;
-	probe->check = check;
-	probe->place = place;
-	probe->wait_us = first_wait_us(check);
-	probe->number = syn->random[--syn->nrandom];
+	*probe = (struct syn_probe){
+		.done = done,
+		.arg = arg,
+		.place = place,
+		.address = target->address,
+		.port = target->port,
+		.wait_us = first_wait_us(target),
+		.number = syn->random[--syn->nrandom],
+	};
 	wheel_timer_init(&probe->again, on_again, probe);
 	LIST_INSERT_HEAD(bucket_of(syn, probe->number), probe, link);
 	place->probes++;
-	check->probe = probe;
+	*out = probe;
 	enqueue(probe);
 	return 0;
 }
 
-void syn_look(struct check *check)
+void syn_look(struct syn_probe *probe, uint64_t due_us)
 {
-	struct syn_place *place = ((struct syn_probe *)check->probe)->place;
-	uint64_t due = check->timer.due_us;
+	const struct segment_ends ends = {.to = probe->address, .to_port = probe->port};
+	const uint32_t number = probe->number;
+	struct syn_place *place = probe->place;
 
-	while (check->probe && place->raw >= 0 && place->read_us < due)
+	/* what is read may end it, so it is looked for anew by its number */
+	while (syn_find(place, number, &ends) && place->raw >= 0 && place->read_us < due_us)
 		if (syn_wire_read(place) < SYN_BATCH)
 			return;
 }
 
-void syn_stop(struct check *check)
+void syn_stop(struct syn_probe *probe)
 {
-	struct syn_probe *probe = check->probe;
-
-	if (!probe)
-		return;
-	check->probe = NULL;
 	wheel_clear(probe->place->syn->wheel, &probe->again);
 	if (probe->queued)
 		TAILQ_REMOVE(&probe->place->queue, probe, queue);
@@ -117,28 +119,23 @@ void syn_stop(struct check *check)
 	free(probe);
 }
 
-void syn_end(struct syn_probe *probe, int error)
+void syn_end(struct syn_probe *probe, int result)
 {
-	struct check *check = probe->check;
+	void (*done)(void *arg, int result) = probe->done;
+	void *arg = probe->arg;
 
-	syn_stop(check);
-	if (error)
-		check_done(check, check_is_local(error) ? CHECK_UNKNOWN : CHECK_FAIL, "%s", strerror(error));
-	else
-		check_done(check, CHECK_PASS, "the port is open");
+	syn_stop(probe);
+	done(arg, result);
 }
 
 struct syn_probe *syn_find(const struct syn_place *place, uint32_t number, const struct segment_ends *ends)
 {
 	struct syn_probe *probe;
 
-	LIST_FOREACH (probe, bucket_of(place->syn, number), link) {
-		const struct check_target *target = &probe->check->target;
-
-		if (probe->number == number && probe->place == place && target->address == ends->to &&
-			target->port == ends->to_port)
+	LIST_FOREACH (probe, bucket_of(place->syn, number), link)
+		if (probe->number == number && probe->place == place && probe->address == ends->to &&
+			probe->port == ends->to_port)
 			return probe;
-	}
 	return NULL;
 }
 

@@ -18,6 +18,7 @@
 #include <sys/queue.h>
 
 #include "registry/base/wheel.h"
+#include "registry/registry.h"
 
 enum {
 	SYN_BATCH = 64,	     /* packets sent or read by one system call */
@@ -35,30 +36,47 @@ enum {
 	SYN_RETRY_MAX_MS = 1000,
 };
 
-struct check;
+struct syn_probe;
 struct syn_place;
 struct syn_batch;
 
 struct syn {
 	struct event_base *base;
 	struct wheel *wheel;
-	struct syn_batch *batch; /* for packets on their way; NULL until the first probe */
+	const struct registry_sink *sink; /* makes the sockets */
+	struct syn_batch *batch;	  /* for packets on their way; NULL until the first probe */
 	LIST_HEAD(syn_bucket, syn_probe) probes[SYN_BUCKETS];
 	LIST_HEAD(syn_places, syn_place) places[SYN_PLACES];
 	uint32_t random[SYN_RANDOM];
 	unsigned nrandom; /* of which so many are left */
 };
 
-void syn_init(struct syn *syn, struct event_base *base, struct wheel *wheel);
+/* What is asked, and from where. */
+struct syn_target {
+	const char *network; /* in which sockets are made; copied */
+	uint64_t place;	     /* where those are now, by registry_sink.place; not 0 */
+	uint32_t address;    /* network byte order */
+	uint16_t port;	     /* host byte order */
+	uint32_t timeout_ms; /* of the whole probe: says how often its SYN is repeated, and does not end it */
+};
+
+/* What a probe found, when it is no errno. */
+enum { SYN_OPEN = 0, SYN_GIVEN_UP = -1 /* its place was left: that says nothing of the target */ };
+
+/** `wheel` and `sink` outlive it. */
+void syn_init(
+	struct syn *syn, struct event_base *base, struct wheel *wheel, const struct registry_sink *sink);
 /** No probe is under way any more. */
 void syn_close(struct syn *syn);
 
 /**
- * Begins a probe of the check's target from `place`, which is where sockets of its network are now; it ends by
- * check_done() later. Errors: -ENOTSUP: not from there, a whole handshake has to do; -ENOMEM.
+ * Begins a probe. It ends by done(arg, result), later and once, with SYN_OPEN, SYN_GIVEN_UP, or the errno that says
+ * why the port is not open. *out is gone by then. done() neither begins a probe nor stops one. Errors: -ENOTSUP: not
+ * from there, a whole handshake has to do; -ENOMEM.
  */
-int syn_start(struct syn *syn, struct check *check, uint64_t place);
-/** Its time is over: ends it if the answer has come meanwhile, for this side may be the one that is late. */
-void syn_look(struct check *check);
-/** Abandons the check's probe, begun by syn_start(). */
-void syn_stop(struct check *check);
+int syn_start(struct syn *syn, const struct syn_target *target, void (*done)(void *arg, int result),
+	void *arg, struct syn_probe **out);
+/** Ends it, as above, if its answer came until `due_us` (of wheel_now_us()) and was not read yet. */
+void syn_look(struct syn_probe *probe, uint64_t due_us);
+/** Abandons it: done() is not called. */
+void syn_stop(struct syn_probe *probe);

@@ -31,10 +31,9 @@ static unsigned write_batch(const struct syn_place *place, struct syn_batch *b)
 	unsigned n = 0;
 
 	TAILQ_FOREACH (probe, &place->queue, queue) {
-		const struct check_target *target = &probe->check->target;
-		struct segment_ends ends = {place->address, target->address, place->port, target->port};
+		struct segment_ends ends = {place->address, probe->address, place->port, probe->port};
 
-		b->to[n].sin_addr.s_addr = target->address;
+		b->to[n].sin_addr.s_addr = probe->address;
 		segment_syn(&ends, probe->number, b->syn[n]);
 		if (++n == SYN_BATCH)
 			break;
