@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 struct event_base;
 struct registry;
@@ -221,18 +222,26 @@ struct registry_sink {
 
 /** Turns and time-outs of checks are exact to a millisecond. `sink` is copied. Errors: -ENOMEM, -EMFILE. */
 int registry_new(struct event_base *base, const struct registry_sink *sink, struct registry **out);
-/* What the door of Consul's API needs to know. None of it may change the registry. */
-struct registry_owner {
+/*
+ * Who registers services and wants to hear of them: Consul's API, another registry. Several may be there at once. The
+ * configuration and control's API register too, by their names alone: they ask for nothing of this. Each function may
+ * be NULL, and none may change the registry or the list of sources.
+ */
+struct registry_source {
+	TAILQ_ENTRY(registry_source) link; /* the registry's */
+	const char *name;		   /* what it registers has this `source` */
 	void *arg;
-	/** Hears of each backend that leaves the table. */
+	/** One of its backends has left the table, by whomever. */
 	void (*gone)(void *arg, const char *service, const struct reg_backend *backend);
-	/** Tells the service of the instance that a node ("": this daemon's) knows by this id, NULL: none. */
+	/** The service of the instance that a node ("": this daemon's) knows by this id, NULL: it knows none. Sources
+	 * are asked in the order in which they were added. */
 	const char *(*locate)(void *arg, const char *node, const char *id);
-	/** Hears when a ttl check of an instance, or of this daemon's node, has another health. */
-	void (*word)(void *arg, const struct reg_check *check, enum reg_health health);
+	/** A ttl check of one of its backends, or one of this daemon's node, has another health. */
+	void (*ttl)(void *arg, const struct reg_check *check, enum reg_health health);
 };
-/** NULL: nobody any more. */
-void registry_own(struct registry *reg, const struct registry_owner *owner);
+/** The source stays the caller's, until it is taken off the list. */
+void registry_source_add(struct registry *reg, struct registry_source *source);
+void registry_source_del(struct registry *reg, struct registry_source *source);
 /** Cancels every check, tells the sink nothing. NULL is allowed. */
 void registry_free(struct registry *reg);
 

@@ -11,7 +11,7 @@
 static struct backend *target_of(struct registry *reg, const struct reg_check *spec)
 {
 	const char *node = spec->alias_node ? spec->alias_node : "";
-	const char *name = reg->owner.locate ? reg->owner.locate(reg->owner.arg, node, spec->alias) : NULL;
+	const char *name = source_locate(reg, node, spec->alias);
 	struct service *service = name ? service_find(reg, name) : NULL;
 	char id[REG_ID_MAX + 1];
 

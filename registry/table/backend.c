@@ -114,8 +114,8 @@ void backend_remove(struct backend *backend)
 	struct service *service = backend->service;
 	struct registry *reg = service->reg;
 
-	if (reg->owner.gone && !backend->replaced)
-		reg->owner.gone(reg->owner.arg, service->def.name, &backend->pub);
+	if (!backend->replaced)
+		source_gone(backend);
 	reg->names_changed |= is_listed(backend);
 	port_detach(backend);
 	sorted_remove(&service->backends, by_place, &backend->pub);

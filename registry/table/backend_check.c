@@ -35,8 +35,8 @@ static void on_check(void *arg, const struct check *check)
 		backend->overdue = true;
 		TAILQ_INSERT_TAIL(&reg->overdue, backend, overdue_link);
 	}
-	if (reg->owner.word && backend->pub.own_checks && check->spec->type == REG_CHECK_TTL)
-		reg->owner.word(reg->owner.arg, check->spec, check->health);
+	if (backend->pub.own_checks)
+		source_ttl(reg, backend->pub.source, check);
 	commit_backend(backend);
 	commit_soon(reg);
 }

@@ -38,8 +38,8 @@ static void on_check(void *arg, const struct check *check)
 {
 	struct node *node = arg;
 
-	if (node->pub.local && node->reg->owner.word && check->spec->type == REG_CHECK_TTL)
-		node->reg->owner.word(node->reg->owner.arg, check->spec, check->health);
+	if (node->pub.local)
+		source_ttl(node->reg, NULL, check);
 	spread(node);
 	commit_soon(node->reg);
 }

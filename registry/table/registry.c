@@ -56,6 +56,7 @@ int registry_new(struct event_base *base, const struct registry_sink *sink, stru
 		goto out_reg;
 	reg->base = base;
 	reg->sink = *sink;
+	TAILQ_INIT(&reg->sources);
 	TAILQ_INIT(&reg->changed);
 	TAILQ_INIT(&reg->gone);
 	TAILQ_INIT(&reg->dirty);
@@ -91,11 +92,6 @@ void registry_free(struct registry *reg)
 	checks_close(&reg->checks);
 	watch_close(reg);
 	free(reg);
-}
-
-void registry_own(struct registry *reg, const struct registry_owner *owner)
-{
-	reg->owner = owner ? *owner : (struct registry_owner){0};
 }
 
 uint64_t registry_generation(const struct registry *reg)

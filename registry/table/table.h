@@ -121,7 +121,7 @@ struct registry {
 	struct sorted nodes; /* struct node *, by name */
 	bool nodes_changed, names_changed;
 	uint64_t nodes_generation, names_generation, gone_generation;
-	struct registry_owner owner; /* its functions may be NULL */
+	TAILQ_HEAD(, registry_source) sources;
 	struct topic *topics;
 	TAILQ_HEAD(, service) changed, gone;
 	TAILQ_HEAD(, backend) dirty, overdue;
@@ -208,6 +208,14 @@ void commit(struct registry *reg);
 void commit_soon(struct registry *reg);
 /** Health, port_down and balanced as they follow from the rest. True when that changed them. */
 bool backend_derive(struct backend *backend);
+
+/* source.c */
+/** Tells its source that the backend leaves. */
+void source_gone(const struct backend *backend);
+/** The service of the instance that a node knows by this id, as the first source that knows it says. NULL: none. */
+const char *source_locate(const struct registry *reg, const char *node, const char *id);
+/** If it is a ttl check, tells the source called `of` (NULL: all of them) of its health. */
+void source_ttl(const struct registry *reg, const char *of, const struct check *check);
 
 /* spare.c */
 /** Backends of a service that could be given connections, whatever their traffic looks like, and how many of

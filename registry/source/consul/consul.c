@@ -68,7 +68,7 @@ static const char *locate(void *arg, const char *node, const char *id)
 }
 
 /* It is kept: whoever said something before this daemon ends need not say it again at once. */
-static void on_word(void *arg, const struct reg_check *check, enum reg_health health)
+static void on_ttl(void *arg, const struct reg_check *check, enum reg_health health)
 {
 	if (check->id && check->interval_ms)
 		consul_keep_word(arg, check->id, consul_status(health));
@@ -76,8 +76,7 @@ static void on_word(void *arg, const struct reg_check *check, enum reg_health he
 
 static void on_gone(void *arg, const char *service, const struct reg_backend *backend)
 {
-	if (strcmp(backend->source, CONSUL_SOURCE) == 0)
-		consul_instance_gone(arg, service, backend);
+	consul_instance_gone(arg, service, backend);
 }
 
 int consul_open(struct http *http, struct consul **out)
@@ -93,7 +92,9 @@ int consul_open(struct http *http, struct consul **out)
 		free(consul);
 		return -ENOMEM;
 	}
-	registry_own(consul->reg, &(struct registry_owner){consul, on_gone, locate, on_word});
+	consul->source = (struct registry_source){
+		.name = CONSUL_SOURCE, .arg = consul, .gone = on_gone, .locate = locate, .ttl = on_ttl};
+	registry_source_add(consul->reg, &consul->source);
 	*out = consul;
 	return 0;
 }
@@ -102,7 +103,7 @@ void consul_close(struct consul *consul)
 {
 	if (!consul)
 		return;
-	registry_own(consul->reg, NULL);
+	registry_source_del(consul->reg, &consul->source);
 	consul_events_close(consul);
 	json_decref(consul->absent);
 	session_close(consul);

@@ -44,6 +44,7 @@ struct consul_check {
 struct consul {
 	struct http *http;
 	struct registry *reg;
+	struct registry_source source; /* on its list */
 	struct consul_instance *instances;
 	struct consul_check *checks;
 	uint64_t reserved; /* a later life of this daemon begins above it */
