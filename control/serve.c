@@ -13,6 +13,8 @@
 #include "control/model/state_dir.h"
 #include "registry/dns/dns.h"
 #include "registry/http/http.h"
+#include "registry/source/consul/consul.h"
+#include "registry/store/journal.h"
 
 #define DEFAULT_HTTP "127.0.0.1:8500"
 #define DEFAULT_DNS "127.0.0.1:8600"
@@ -21,7 +23,9 @@ enum { RECURSOR_TIMEOUT_MS = 2000, CHECK_TARGETS = 64 };
 
 struct serve {
 	struct model *model;
-	struct http *http;
+	struct journal *journal;
+	struct consul *consul;
+	struct http *http; /* NULL: nowhere */
 	struct metrics metrics;
 	struct dns *dns;
 };
@@ -67,12 +71,10 @@ static struct http_config http_options(const json_t *control, const char *hosts[
 		.tls = tls_files(control),
 		.insecure = param_bool(control, "http_insecure", false),
 		.changes_by_get = param_bool(control, "http_changes_by_get", false),
-		.datacenter = param_str(control, "datacenter"),
 		.conns = (unsigned)param_int(control, "http_connections", 0),
 		.parked = (unsigned)param_int(control, "http_waiting", 0),
 		.slow_s = (unsigned)param_int(control, "http_timeout_s", 0),
 		.hosts = hosts,
-		.kv_bytes = (size_t)param_int(control, "kv_mb", 0) << 20,
 	};
 
 	for (size_t i = 0; i < json_array_size(list) && i < HTTP_HOSTS; i++)
@@ -80,11 +82,33 @@ static struct http_config http_options(const json_t *control, const char *hosts[
 	return config;
 }
 
-static int open_http(struct serve *serve, struct event_base *base, struct registry *registry,
-	const json_t *control, const char *dir, struct api_err *err)
+/* What clients have registered is there again, whether or not they are served. */
+static int open_sources(struct serve *serve, struct event_base *base, const json_t *control, const char *dir,
+	struct api_err *err)
+{
+	struct consul_config config = {
+		.base = base,
+		.reg = model_registry(serve->model),
+		.datacenter = param_str(control, "datacenter"),
+		.kv_bytes = (size_t)param_int(control, "kv_mb", 0) << 20,
+	};
+	struct reg_err why;
+	char path[512];
+
+	if (state_dir_path(dir, STATE_DIR_REGISTRY, path, sizeof(path), err) < 0)
+		return -1;
+	if (journal_open(base, path, config.reg, &serve->journal, &why) < 0)
+		return api_fail(err, API_INTERNAL, NULL, "%s", why.text);
+	config.journal = serve->journal;
+	if (consul_open(&config, &serve->consul) < 0)
+		return api_fail(err, API_INTERNAL, NULL, "out of memory");
+	serve->metrics.consul = serve->consul;
+	return 0;
+}
+
+static int open_http(struct serve *serve, struct event_base *base, const json_t *control, struct api_err *err)
 {
 	const char *hosts[HTTP_HOSTS];
-	char store[512];
 	struct http_config config = http_options(control, hosts);
 	struct reg_err why;
 	int rc;
@@ -92,17 +116,16 @@ static int open_http(struct serve *serve, struct event_base *base, struct regist
 	if (!config.listen[0])
 		return 0;
 	config.base = base;
-	config.reg = registry;
-	config.store = store;
-	if (state_dir_path(dir, STATE_DIR_REGISTRY, store, sizeof(store), err) < 0)
-		return -1;
+	config.reg = model_registry(serve->model);
+	config.api = consul_api(serve->consul);
+	config.journal = serve->journal;
 	rc = http_open(&config, &serve->http, &why);
 	if (rc == -EADDRINUSE && !param_given(control, "http")) {
 		log_line(LOG_WARNING, "control.http: %s: no HTTP API", why.text);
 		return 0;
 	}
-	if (rc < 0) /* of a damaged file: nothing that the configuration could mend */
-		return api_fail(err, API_INTERNAL, rc == -EBADMSG ? NULL : "control.http", "%s", why.text);
+	if (rc < 0)
+		return api_fail(err, API_INTERNAL, "control.http", "%s", why.text);
 	serve->metrics.http = serve->http;
 	if (http_page(serve->http, "/metrics", METRICS_TYPE, metrics_write, &serve->metrics) < 0)
 		return api_fail(err, API_INTERNAL, NULL, "out of memory");
@@ -191,8 +214,8 @@ int serve_open(struct event_base *base, struct model *model, const json_t *contr
 	serve->metrics.model = model;
 	serve->model = model;
 	if (name_node(registry, control, err) < 0 || aim_checks(registry, control, err) < 0 ||
-		open_http(serve, base, registry, control, dir, err) < 0 ||
-		open_dns(serve, base, control, err) < 0) {
+		open_sources(serve, base, control, dir, err) < 0 ||
+		open_http(serve, base, control, err) < 0 || open_dns(serve, base, control, err) < 0) {
 		serve_close(serve);
 		return -1;
 	}
@@ -234,5 +257,7 @@ void serve_close(struct serve *serve)
 	model_dns_attach(serve->model, NULL);
 	dns_close(serve->dns);
 	http_close(serve->http);
+	consul_close(serve->consul);
+	journal_close(serve->journal);
 	free(serve);
 }

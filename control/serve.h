@@ -1,6 +1,7 @@
 /*
  * serve.h: what the registry serves to its clients, as the "control" part of the configuration has it: this
- * host's node, the HTTP API, and DNS. Control thread.
+ * host's node, what came by Consul's API and is kept, the HTTP server that serves it, and DNS. The one place that
+ * opens them, and in which order. Control thread.
  */
 #pragma once
 
@@ -12,8 +13,8 @@ struct event_base;
 struct serve;
 
 /**
- * Names the node and listens. `control` is the validated object, as the file has it; `dir` the state
- * directory. An address that was not asked for and is taken is only logged. -1 with one line in *err.
+ * Names the node, brings back what is kept in `dir`, the state directory, and listens. `control` is the validated
+ * object, as the file has it. An address that was not asked for and is taken is only logged. -1 with one line in *err.
  */
 int serve_open(struct event_base *base, struct model *model, const json_t *control, const char *dir,
 	struct serve **out, struct api_err *err);

@@ -12,6 +12,7 @@
 
 #include <stdint.h>
 
+struct consul;
 struct evbuffer;
 struct dns;
 struct http;
@@ -23,7 +24,8 @@ enum { METRICS_EACH = 2000 };
 
 struct metrics {
 	struct model *model;
-	struct http *http;
+	const struct consul *consul;
+	const struct http *http;
 	const struct dns *dns;
 	uint64_t left_off; /* objects not listed on the page being written */
 };

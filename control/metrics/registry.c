@@ -8,6 +8,7 @@
 #include "registry/base/accept.h"
 #include "registry/dns/dns.h"
 #include "registry/http/http.h"
+#include "registry/source/consul/consul.h"
 
 static const char *const healths[] = {"passing", "warning", "critical", "draining"};
 enum { HEALTHS = sizeof(healths) / sizeof(healths[0]) };
@@ -171,6 +172,19 @@ static void write_checks(struct registry *registry, struct evbuffer *out)
 		(double)registry_generation(registry));
 }
 
+static void write_kv(const struct consul *consul, struct evbuffer *out)
+{
+	struct consul_info info = consul_info(consul);
+
+	metrics_family(out, "sluice_kv_keys", METRICS_GAUGE, "Keys of the key-value store.");
+	metrics_value(out, "sluice_kv_keys", NULL, NULL, NULL, NULL, (double)info.kv_keys);
+	metrics_family(out, "sluice_kv_bytes", METRICS_GAUGE, "Bytes of keys and values.");
+	metrics_value(out, "sluice_kv_bytes", NULL, NULL, NULL, NULL, (double)info.kv_bytes);
+	metrics_family(
+		out, "sluice_kv_limit_bytes", METRICS_GAUGE, "Bytes that they may have (control.kv_mb).");
+	metrics_value(out, "sluice_kv_limit_bytes", NULL, NULL, NULL, NULL, (double)info.kv_bytes_max);
+}
+
 static void write_api(const struct http *http, struct evbuffer *out)
 {
 	static const char *const statuses[HTTP_STATUSES] = {"2xx", "3xx", "4xx", "5xx"};
@@ -184,13 +198,6 @@ static void write_api(const struct http *http, struct evbuffer *out)
 	metrics_value(out, "sluice_http_lists", NULL, NULL, NULL, NULL, info.lists);
 	metrics_family(out, "sluice_http_slices_total", METRICS_COUNTER, "Slices in which lists were made.");
 	metrics_value(out, "sluice_http_slices_total", NULL, NULL, NULL, NULL, (double)info.slices);
-	metrics_family(out, "sluice_kv_keys", METRICS_GAUGE, "Keys of the key-value store.");
-	metrics_value(out, "sluice_kv_keys", NULL, NULL, NULL, NULL, (double)info.kv_keys);
-	metrics_family(out, "sluice_kv_bytes", METRICS_GAUGE, "Bytes of keys and values.");
-	metrics_value(out, "sluice_kv_bytes", NULL, NULL, NULL, NULL, (double)info.kv_bytes);
-	metrics_family(
-		out, "sluice_kv_limit_bytes", METRICS_GAUGE, "Bytes that they may have (control.kv_mb).");
-	metrics_value(out, "sluice_kv_limit_bytes", NULL, NULL, NULL, NULL, (double)info.kv_bytes_max);
 	metrics_family(out, "sluice_http_requests_total", METRICS_COUNTER,
 		"Requests answered, by the first part of their path and by status.");
 	for (unsigned group = 0; group < HTTP_GROUPS; group++)
@@ -275,6 +282,7 @@ void metrics_write_registry(struct metrics *metrics, struct evbuffer *out)
 	write_backends(metrics, out);
 	write_checks(metrics->model->registry, out);
 	write_api(metrics->http, out);
+	write_kv(metrics->consul, out);
 	write_dns(metrics->dns, out);
 	write_dns_places(metrics->dns, out);
 	metrics_family(out, "sluice_accept_rests_total", METRICS_COUNTER,

@@ -1,6 +1,6 @@
 /*
- * http.h: the registry's HTTP server. Serves Consul's API under /v1, /healthz, and the pages that its owner
- * adds. Runs on control's event loop; control thread only.
+ * http.h: the registry's HTTP server. Serves the routes of the API that it is handed when it is opened, and the pages
+ * that are added. Runs on control's event loop; control thread only.
  *
  * Nobody can hold the daemon: headers, bodies, connections and parked queries are bounded, and a client that
  * neither finishes its request nor takes its answer in time is cut off.
@@ -16,6 +16,9 @@
 struct evbuffer;
 struct event_base;
 struct http;
+struct http_request;
+struct http_route;
+struct journal;
 
 enum {
 	HTTP_HEADERS_MAX = 16 * 1024,
@@ -23,42 +26,49 @@ enum {
 	HTTP_CONNS = 16384,
 	HTTP_PARKED = 8192,
 	HTTP_SLOW_S = 60,
-	HTTP_KV_MB = 64,
 	HTTP_HOSTS = 64, /* names that may be configured */
+};
+
+/* What is served besides pages, and for whom (registry/http/server.h). */
+struct http_api {
+	const struct http_route *routes; /* ends with a row without a path; NULL: none */
+	void *ctx;			 /* of those who answer, in http->api.ctx */
+	/** Adds headers to an answer that has its code, index and hash; of pages and errors too. NULL: none. */
+	void (*headers)(struct http_request *rq);
+	/** May this query be answered by a view? False after http_fail(). NULL: each. */
+	bool (*accepts)(struct http_request *rq);
 };
 
 struct http_config {
 	struct event_base *base;
 	struct registry *reg;
-	const char *listen; /* "127.0.0.1:8500", "[::1]:8500"; port 0: any free one */
-	const char *token;  /* that requests must carry, NULL: none is needed */
+	struct http_api api;	 /* {0}: only pages */
+	struct journal *journal; /* that `?durable` waits for, outlives the server; NULL: none */
+	const char *listen;	 /* "127.0.0.1:8500", "[::1]:8500"; port 0: any free one */
+	const char *token;	 /* that requests must carry, NULL: none is needed */
 	struct http_tls_files tls;
 	bool insecure;	     /* may listen beyond loopback without knowing its clients */
 	bool changes_by_get; /* older clients deregister and pass checks so */
 	const char *const
 		*hosts; /* names that requests may be for, besides those of the loopback; NULL: none */
 	size_t nhosts;
-	const char *datacenter; /* as clients are told it: "dc1" */
-	const char *store;	/* file in which registrations survive a restart, NULL: they do not */
 	/* 0: as above */
 	unsigned conns;	 /* connections; more wait in the kernel until one closes */
 	unsigned parked; /* queries that wait for a change; more are answered at once */
 	unsigned slow_s; /* for a request to come whole, and for an answer to be taken */
-	size_t kv_bytes; /* of all keys and values */
 };
 
 /**
- * Brings back what the store holds, then listens. The strings are copied. Errors, with a line in `err`:
- * -EINVAL (the address; neither a token nor certificates of clients beyond loopback; a file of TLS),
- * -EADDRINUSE and others of bind, of the store's file.
+ * Listens. The strings are copied. Errors, with a line in `err`: -EINVAL (the address; neither a token nor
+ * certificates of clients beyond loopback; a file of TLS), -EADDRINUSE and others of bind.
  */
 int http_open(const struct http_config *config, struct http **out, struct reg_err *err);
 /**
- * Would http_open() refuse `config` for its address, for want of a token or for a file of TLS? Listens nowhere and
- * touches no store; an address that is in use is not refused. -errno with a line in `err`.
+ * Would http_open() refuse `config` for its address, for want of a token or for a file of TLS? Listens nowhere; an
+ * address that is in use is not refused. -errno with a line in `err`.
  */
 int http_check(const struct http_config *config, struct reg_err *err);
-/** Closes every connection, writes what is due to the store. Before registry_free(). NULL is allowed. */
+/** Closes every connection. Before the API and the journal are closed. NULL is allowed. */
 void http_close(struct http *http);
 
 /** Reads the files of TLS anew, see http_tls_reload(); without TLS it does nothing. */
@@ -74,9 +84,8 @@ extern const char *const http_groups[HTTP_GROUPS];
 
 struct http_info {
 	unsigned connections, parked; /* queries that wait for a change */
-	size_t kv_keys, kv_bytes, kv_bytes_max;
-	unsigned lists;	 /* long answers under way, and those that wait for a place */
-	uint64_t slices; /* in which lists were made, since the start */
+	unsigned lists;		      /* long answers under way, and those that wait for a place */
+	uint64_t slices;	      /* in which lists were made, since the start */
 	/* answered since the start: by group, and by status from 2xx on */
 	const uint64_t (*answers)[HTTP_STATUSES];
 };

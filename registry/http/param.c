@@ -127,15 +127,6 @@ int http_number(struct http_request *rq, const char *name, uint64_t *out)
 	return 0;
 }
 
-bool http_is_here(struct http_request *rq)
-{
-	const char *dc = http_param(rq, "dc");
-
-	if (dc && *dc && strcmp(dc, rq->http->datacenter) != 0)
-		return http_fail(rq, 500, "No path to datacenter");
-	return true;
-}
-
 json_t *http_body(struct http_request *rq)
 {
 	struct evbuffer *input = evhttp_request_get_input_buffer(rq->raw);

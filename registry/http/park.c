@@ -232,9 +232,7 @@ static bool read_options(struct http_request *rq)
 {
 	int64_t wait;
 
-	if (http_flag(rq, "stale") && http_flag(rq, "consistent"))
-		return http_fail(rq, 400, "Cannot specify ?stale with ?consistent, conflicting semantics.");
-	if (!http_is_here(rq))
+	if (rq->http->api.accepts && !rq->http->api.accepts(rq))
 		return false;
 	wait = http_duration(rq, "wait", WAIT_MS);
 	if (wait < 0 || http_number(rq, "index", &rq->seen) < 0)

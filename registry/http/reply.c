@@ -2,46 +2,18 @@
  * reply.c: the answer: status, headers, body. With `?durable` it waits until the change that it answers
  * is on disk, or the disk did not take it (507).
  */
-#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "registry/http/server.h"
 #include "registry/http/text.h"
-#include "registry/source/consul/consul.h"
 #include "registry/store/journal.h"
 
 static void add(struct http_request *rq, const char *name, const char *value)
 {
 	evhttp_add_header(evhttp_request_get_output_headers(rq->raw), name, value);
-}
-
-static void add_headers(struct http_request *rq, const char *type)
-{
-	char index[24];
-
-	add(rq, "Content-Type", type);
-	add(rq, "X-Consul-Default-Acl-Policy", rq->http->token ? "deny" : "allow");
-	if (rq->cached && rq->code < 400) { /* as from a cache that is never behind */
-		add(rq, "X-Cache", "HIT");
-		add(rq, "Age", "0");
-	}
-	if (rq->hash[0])
-		add(rq, "X-Consul-Contenthash", rq->hash);
-	if (!rq->index)
-		return;
-	if (!rq->view->unordered)
-		consul_told(rq->http->consul, rq->index);
-	snprintf(index, sizeof(index), "%" PRIu64, rq->index);
-	add(rq, "X-Consul-Index", index);
-	add(rq, "X-Consul-Knownleader", "true");
-	add(rq, "X-Consul-Lastcontact", "0");
-	add(rq, "X-Consul-Query-Backend", "blocking-query");
-	add(rq, "X-Consul-Effective-Consistency",
-		http_flag(rq, "stale")	      ? "stale"
-		: http_flag(rq, "consistent") ? "consistent"
-					      : "leader");
 }
 
 static void send_reply(struct http_request *rq)
@@ -100,7 +72,9 @@ static void on_gone(struct evhttp_connection *connection, void *arg)
 void http_reply(struct http_request *rq, int code, const char *type, struct evbuffer *body)
 {
 	rq->code = code;
-	add_headers(rq, type);
+	add(rq, "Content-Type", type);
+	if (rq->http->api.headers)
+		rq->http->api.headers(rq);
 	rq->body = body;
 	if (code < 400 && rq->verb != VERB_GET && journal_failing(rq->http->journal))
 		tell_not_kept(rq, journal_failing(rq->http->journal));

@@ -6,7 +6,7 @@
 
 #include "registry/base/utf8.h"
 #include "registry/http/query.h"
-#include "registry/source/consul/consul.h"
+#include "registry/http/server.h"
 
 static const struct {
 	enum evhttp_cmd_type type;
@@ -167,7 +167,7 @@ static void find_row(struct http_request *rq, const char *path)
 {
 	unsigned allowed = 0;
 
-	for (const struct http_route *route = consul_routes; route->path; route++) {
+	for (const struct http_route *route = rq->http->api.routes; route && route->path; route++) {
 		unsigned takes =
 			route->verbs | (route->also_by_get && rq->http->changes_by_get ? VERB_GET : 0);
 

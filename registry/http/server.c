@@ -20,8 +20,6 @@
 #include "registry/base/accept.h"
 #include "registry/base/listen.h"
 #include "registry/http/work.h"
-#include "registry/source/consul/consul.h"
-#include "registry/store/journal.h"
 
 struct http_conn {
 	struct bufferevent *bev; /* key */
@@ -256,14 +254,14 @@ static int http_make(const struct http_config *config, struct http *http)
 	SLIST_INIT(&http->pages);
 	http->base = config->base;
 	http->reg = config->reg;
+	http->api = config->api;
+	http->journal = config->journal;
 	http->changes_by_get = config->changes_by_get;
 	http->max_conns = config->conns ? config->conns : HTTP_CONNS;
 	http->max_parked = config->parked ? config->parked : HTTP_PARKED;
 	http->slow_s = config->slow_s ? config->slow_s : HTTP_SLOW_S;
-	http->datacenter = strdup(config->datacenter ? config->datacenter : "dc1");
 	http->token = config->token ? strdup(config->token) : NULL;
-	http->kv_bytes = config->kv_bytes ? config->kv_bytes : (size_t)HTTP_KV_MB << 20;
-	if (!http->datacenter || (config->token && !http->token))
+	if (config->token && !http->token)
 		return -ENOMEM;
 	for (size_t i = 0; i < config->nhosts && i < HTTP_HOSTS; i++) {
 		http->hosts[i] = strdup(config->hosts[i]);
@@ -281,12 +279,6 @@ int http_open(const struct http_config *config, struct http **out, struct reg_er
 	reg_fail(err, 0, "out of memory");
 	if (!rc)
 		rc = http_tls_open(&config->tls, &http->tls, err);
-	if (!rc)
-		rc = consul_open(http, &http->consul);
-	if (!rc && config->store)
-		rc = journal_open(http->base, config->store, http->reg, &http->journal, err);
-	if (!rc && http->journal)
-		journal_restore(http->journal, consul_restore, http->consul);
 	if (!rc)
 		rc = http_start(http);
 	if (!rc)
@@ -319,8 +311,6 @@ void http_close(struct http *http)
 		return;
 	http_works_close(http);
 	http_park_close(http);
-	journal_close(http->journal);
-	http->journal = NULL;
 	accept_unguard(http->guard);
 	if (http->server)
 		evhttp_free(http->server);
@@ -333,10 +323,8 @@ void http_close(struct http *http)
 	}
 	if (http->sweep)
 		event_free(http->sweep);
-	consul_close(http->consul);
 	free_pages(http);
 	http_tls_close(http->tls);
-	free(http->datacenter);
 	free(http->token);
 	for (unsigned i = 0; http->hosts[i]; i++)
 		free(http->hosts[i]);
@@ -351,9 +339,6 @@ struct http_info http_info(const struct http *http)
 		.lists = works.active + works.waiting,
 		.slices = works.slices,
 		.parked = http->nparked,
-		.kv_keys = http->consul->kv.entries.count,
-		.kv_bytes = http->consul->kv.bytes,
-		.kv_bytes_max = http->kv_bytes,
 		.answers = http->answers};
 }
 

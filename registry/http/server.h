@@ -26,7 +26,6 @@
 #include "registry/http/http.h"
 #include "registry/table/table.h"
 
-struct consul;
 struct http_list;
 struct http_parts;
 struct http_request;
@@ -83,7 +82,7 @@ TAILQ_HEAD(http_waiting, http_request);
 struct http {
 	struct event_base *base;
 	struct registry *reg;
-	struct consul *consul;
+	struct http_api api;
 	struct journal *journal; /* NULL: nothing is kept */
 	struct evhttp *server;
 	struct evconnlistener *listener;
@@ -103,10 +102,9 @@ struct http {
 	SLIST_HEAD(, http_page) pages;
 	struct http_tls *tls; /* NULL: without */
 	unsigned max_conns, max_parked, slow_s;
-	char *token, *datacenter;
+	char *token;
 	bool checks_host;	     /* requests must be for a name of the loopback, or for one of these */
 	char *hosts[HTTP_HOSTS + 2]; /* and the address that it listens on; NULL ends */
-	size_t kv_bytes;
 	bool changes_by_get;
 	uint16_t port;
 	uint64_t answers[HTTP_GROUPS][HTTP_STATUSES];
@@ -184,7 +182,5 @@ int http_bool(const struct http_request *rq, const char *name);
 int64_t http_duration(struct http_request *rq, const char *name, int64_t absent);
 /** 0 with the parameter's number (0 when absent); -1 after http_fail(). */
 int http_number(struct http_request *rq, const char *name, uint64_t *out);
-/** Does `dc=` name this datacenter, or is absent? False after http_fail(). */
-bool http_is_here(struct http_request *rq);
 /** The body as a JSON object, new reference; NULL after http_fail(). */
 json_t *http_body(struct http_request *rq);

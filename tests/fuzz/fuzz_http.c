@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "registry/http/http.h"
+#include "registry/source/consul/consul.h"
 #include "tests/unit/registry/world.h"
 
 enum { TURNS = 10000, BODY_MAX = 16384 };
@@ -86,6 +87,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size_t which = size ? data[0] % (sizeof(requests) / sizeof(requests[0])) : 0;
 	uint8_t body[BODY_MAX + 1] = {0};
 	struct http_config config = {.listen = "127.0.0.1:0"};
+	struct consul_config api = {0};
+	struct consul *consul;
 	struct http *http;
 	struct world *w;
 
@@ -94,12 +97,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memcpy(body, data + 1, size - 1);
 	world_setup((void **)&w);
 	w->socket_error = ENETUNREACH; /* checks that it makes probe nobody */
-	config.base = w->base;
-	config.reg = w->reg;
+	config.base = api.base = w->base;
+	config.reg = api.reg = w->reg;
+	assert_int_equal(consul_open(&api, &consul), 0);
+	config.api = consul_api(consul);
 	assert_int_equal(http_open(&config, &http, &w->err), 0);
 	ask_for(w, http_port(http), requests[which].verb, requests[which].path, body, size - 1);
 	ask_for(w, http_port(http), "GET", "/v1/health/state/any", (const uint8_t *)"", 0);
 	http_close(http);
+	consul_close(consul);
 	world_teardown((void **)&w);
 	return 0;
 }

@@ -10,7 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "registry/http/http.h"
+#include "registry/source/consul/consul.h"
+#include "registry/store/journal.h"
 #include "registry/store/line.h"
 #include "registry/store/repair.h"
 #include "tests/unit/registry/world.h"
@@ -28,8 +29,8 @@ static void write_file(const char *path, const uint8_t *data, size_t size)
 
 static bool start_and_end(const char *path)
 {
-	struct http_config config = {.listen = "127.0.0.1:0", .store = path};
-	struct http *http = NULL;
+	struct consul_config config = {0};
+	struct consul *consul = NULL;
 	struct world *w;
 	bool refused;
 
@@ -37,9 +38,12 @@ static bool start_and_end(const char *path)
 	w->socket_error = ENETUNREACH; /* checks that it makes probe nobody */
 	config.base = w->base;
 	config.reg = w->reg;
-	refused = http_open(&config, &http, &w->err) == -EBADMSG;
-	assert_true(refused || http);
-	http_close(http);
+	refused = journal_open(w->base, path, w->reg, &config.journal, &w->err) == -EBADMSG;
+	assert_true(refused || config.journal);
+	if (!refused)
+		assert_int_equal(consul_open(&config, &consul), 0);
+	consul_close(consul);
+	journal_close(config.journal);
 	world_teardown((void **)&w);
 	return !refused;
 }

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <xxhash.h>
 
-#include "registry/source/consul/consul.h"
+#include "registry/source/consul/inside.h"
 
 void consul_register(struct http_request *rq)
 {
@@ -14,7 +14,7 @@ void consul_register(struct http_request *rq)
 
 	if (!body)
 		return;
-	rc = consul_take(rq->http->consul, body, http_flag(rq, "replace-existing-checks"), &err);
+	rc = consul_take(consul_of(rq), body, http_flag(rq, "replace-existing-checks"), &err);
 	json_decref(body);
 	if (rc < 0)
 		http_reply_text(rq, consul_code(rc), "%s", err.text);
@@ -24,7 +24,7 @@ void consul_register(struct http_request *rq)
 
 void consul_deregister(struct http_request *rq)
 {
-	const char *id = rq->arg[0], *service = consul_service_of(rq->http->consul, id);
+	const char *id = rq->arg[0], *service = consul_service_of(consul_of(rq), id);
 	char name[REG_NAME_MAX + 1];
 
 	if (!service) {
@@ -47,7 +47,7 @@ static bool add_service(void *arg, const char *service, const struct reg_backend
 	if (reg_backend_node(backend)[0])
 		return http_work_looked(work);
 	return consul_put(work, consul_id(service, backend, id),
-		consul_agent_service_json(work->rq->http, service, backend));
+		consul_agent_service_json(consul_of(work->rq), service, backend));
 }
 
 static bool walk_services(struct http_work *work)
@@ -66,7 +66,7 @@ void consul_agent_services(struct http_request *rq)
 /* agent/service/:id waits by the hash of its answer. */
 static const char *service_topic(struct http_request *rq)
 {
-	const char *service = consul_service_of(rq->http->consul, rq->arg[0]);
+	const char *service = consul_service_of(consul_of(rq), rq->arg[0]);
 
 	return service ? service : REG_WATCH_ANY;
 }
@@ -75,13 +75,13 @@ static const char *service_topic(struct http_request *rq)
 static json_t *service_render(struct http_request *rq)
 {
 	const char *service;
-	const struct reg_backend *backend = consul_backend_of(rq->http->consul, rq->arg[0], &service);
+	const struct reg_backend *backend = consul_backend_of(consul_of(rq), rq->arg[0], &service);
 	json_t *object;
 	char *text;
 
 	if (!backend)
 		return http_fail(rq, 404, "unknown service ID: %s", rq->arg[0]);
-	object = consul_agent_service_json(rq->http, service, backend);
+	object = consul_agent_service_json(consul_of(rq), service, backend);
 	text = json_dumps(object, JSON_COMPACT);
 	if (text)
 		snprintf(rq->hash, sizeof(rq->hash), "%016llx",
@@ -94,25 +94,25 @@ static json_t *service_render(struct http_request *rq)
 const struct http_view consul_view_agent_service = {
 	.topic = service_topic, .index = consul_index_any, .render = service_render, .by_hash = true};
 
-static json_t *member_json(struct http *http, const struct reg_node *node)
+static json_t *member_json(struct consul *consul, const struct reg_node *node)
 {
 	return json_pack("{s:s, s:s, s:i, s:{s:s, s:s, s:s}, s:i, s:i, s:i, s:i, s:i, s:i, s:i}", "Name",
 		node->name, "Addr", node->address, "Port", 8301, "Tags", "role",
-		node->local ? "consul" : "node", "dc", http->datacenter, "id", node->id, "Status", 1,
+		node->local ? "consul" : "node", "dc", consul->datacenter, "id", node->id, "Status", 1,
 		"ProtocolMin", 1, "ProtocolMax", 5, "ProtocolCur", 2, "DelegateMin", 2, "DelegateMax", 5,
 		"DelegateCur", 4);
 }
 
 void consul_self(struct http_request *rq)
 {
-	struct http *http = rq->http;
-	const struct reg_node *node = registry_node_find(http->reg, "");
+	struct consul *consul = consul_of(rq);
+	const struct reg_node *node = registry_node_find(consul->reg, "");
 
 	http_reply_json(rq, 200,
 		json_pack("{s:{s:s, s:s, s:s, s:s, s:b, s:s}, s:{}, s:{}, s:o, s:{}, s:o}", "Config",
-			"Datacenter", http->datacenter, "PrimaryDatacenter", http->datacenter, "NodeName",
+			"Datacenter", consul->datacenter, "PrimaryDatacenter", consul->datacenter, "NodeName",
 			node->name, "NodeID", node->id, "Server", 1, "Version", SLUICE_VERSION, "DebugConfig",
-			"Coord", "Member", member_json(http, node), "Stats", "Meta",
+			"Coord", "Member", member_json(consul, node), "Stats", "Meta",
 			consul_meta_json(node->meta, node->nmeta)));
 }
 
@@ -120,7 +120,7 @@ static bool add_member(void *arg, const struct reg_node *node)
 {
 	struct http_work *work = arg;
 
-	return http_work_put(work, NULL, member_json(work->rq->http, node), false);
+	return http_work_put(work, NULL, member_json(consul_of(work->rq), node), false);
 }
 
 static bool walk_members(struct http_work *work)

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "registry/source/consul/consul.h"
+#include "registry/source/consul/inside.h"
 
 static void unknown(struct http_request *rq)
 {
@@ -16,7 +16,7 @@ static void unknown(struct http_request *rq)
 
 static void beat(struct http_request *rq, enum reg_health health, const char *output)
 {
-	struct consul *consul = rq->http->consul;
+	struct consul *consul = consul_of(rq);
 	const char *id = rq->arg[0];
 	struct consul_instance *instance;
 	struct reg_err err;
@@ -137,7 +137,7 @@ void consul_check_register(struct http_request *rq)
 
 	if (!body)
 		return;
-	rc = consul_take_check(rq->http->consul, body, &err);
+	rc = consul_take_check(consul_of(rq), body, &err);
 	json_decref(body);
 	if (rc < 0)
 		http_reply_text(rq, consul_code(rc), "%s", err.text);
@@ -149,7 +149,7 @@ void consul_check_deregister(struct http_request *rq)
 {
 	struct reg_err err;
 
-	if (consul_check_remove(rq->http->consul, rq->arg[0], &err))
+	if (consul_check_remove(consul_of(rq), rq->arg[0], &err))
 		http_reply_text(rq, 200, "%s", "");
 	else
 		unknown(rq);
@@ -175,21 +175,21 @@ static bool add_checks(void *arg, const char *service, const struct reg_backend 
 	if (reg_backend_node(backend)[0] || strcmp(backend->source, CONSUL_SOURCE) != 0)
 		return http_work_looked(work);
 	list = json_array();
-	consul_put_checks(list, work->rq->http, service, backend);
+	consul_put_checks(list, consul_of(work->rq), service, backend);
 	return put_checks(work, list);
 }
 
 static bool walk_checks(struct http_work *work)
 {
-	struct http *http = work->rq->http;
+	struct consul *consul = consul_of(work->rq);
 
 	if (work->phase++ == 0) {
 		json_t *list = json_array();
 
-		consul_put_node_checks(list, http, registry_node_find(http->reg, ""), false);
+		consul_put_node_checks(list, consul, registry_node_find(consul->reg, ""), false);
 		put_checks(work, list);
 	}
-	return registry_instances(http->reg, &work->at, add_checks, work);
+	return registry_instances(consul->reg, &work->at, add_checks, work);
 }
 
 void consul_checks(struct http_request *rq)

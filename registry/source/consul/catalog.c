@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "registry/filter/filter.h"
-#include "registry/source/consul/consul.h"
+#include "registry/source/consul/inside.h"
 
 /* catalog/services: work->last is the service whose tags are being put, of which work->seen has those that were. */
 
@@ -48,15 +48,15 @@ static void begin_service(struct http_work *work, const char *service)
 /* Does the instance count? 1, 0, or what the filter says. */
 static int counts(struct http_work *work, const char *service, const struct reg_backend *backend)
 {
-	struct http *http = work->rq->http;
+	struct consul *consul = consul_of(work->rq);
 	json_t *item;
 	int rc;
 
-	if (!consul_node_wanted(work->rq, registry_node_find(http->reg, reg_backend_node(backend))))
+	if (!consul_node_wanted(work->rq, registry_node_find(consul->reg, reg_backend_node(backend))))
 		return 0;
 	if (!work->filter)
 		return 1;
-	item = consul_catalog_service_json(http, service, backend);
+	item = consul_catalog_service_json(consul, service, backend);
 	rc = consul_matches(work, item);
 	json_decref(item);
 	return rc;
@@ -108,7 +108,7 @@ static bool add_instance(void *arg, const char *service, const struct reg_backen
 
 	if (!consul_wanted(work->rq, backend))
 		return http_work_looked(work);
-	return consul_put(work, NULL, consul_catalog_service_json(work->rq->http, service, backend));
+	return consul_put(work, NULL, consul_catalog_service_json(consul_of(work->rq), service, backend));
 }
 
 static bool walk_service(struct http_work *work)
@@ -122,7 +122,7 @@ static bool add_node(void *arg, const struct reg_node *node)
 
 	if (!consul_node_wanted(work->rq, node))
 		return http_work_looked(work);
-	return consul_put(work, NULL, consul_node_json(work->rq->http, node));
+	return consul_put(work, NULL, consul_node_json(consul_of(work->rq), node));
 }
 
 static bool walk_nodes(struct http_work *work)
@@ -133,15 +133,15 @@ static bool walk_nodes(struct http_work *work)
 /* The list stands beside the node that is asked for; without one the answer is null. */
 static bool begin_node(struct http_work *work)
 {
-	struct http *http = work->rq->http;
-	const struct reg_node *node = registry_node_find(http->reg, work->rq->arg[0]);
+	struct consul *consul = consul_of(work->rq);
+	const struct reg_node *node = registry_node_find(consul->reg, work->rq->arg[0]);
 
 	if (!node) {
 		http_reply_json(work->rq, 200, json_null());
 		return false;
 	}
 	work->head_name = "Services";
-	work->head = consul_node_json(http, node);
+	work->head = consul_node_json(consul, node);
 	snprintf(work->node, sizeof(work->node), "%s", node->local ? "" : node->name);
 	return consul_list_begin(work);
 }
@@ -184,7 +184,7 @@ const struct http_view consul_view_catalog_node_services = {
 
 void consul_datacenters(struct http_request *rq)
 {
-	http_reply_json(rq, 200, json_pack("[s]", rq->http->datacenter));
+	http_reply_json(rq, 200, json_pack("[s]", consul_of(rq)->datacenter));
 }
 
 void consul_catalog_register(struct http_request *rq)
@@ -195,7 +195,7 @@ void consul_catalog_register(struct http_request *rq)
 
 	if (!body)
 		return;
-	rc = consul_take_catalog(rq->http->consul, body, &err);
+	rc = consul_take_catalog(consul_of(rq), body, &err);
 	json_decref(body);
 	if (rc < 0)
 		http_reply_text(rq, consul_code(rc), "%s", err.text);
@@ -221,7 +221,7 @@ void consul_catalog_deregister(struct http_request *rq)
 	}
 	node = registry_node_find(rq->http->reg, name);
 	if (node)
-		consul_drop_catalog(rq->http->consul, node, id, check);
+		consul_drop_catalog(consul_of(rq), node, id, check);
 	json_decref(body);
 	http_reply_json(rq, 200, json_true());
 }

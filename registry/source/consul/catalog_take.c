@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "registry/source/consul/consul.h"
+#include "registry/source/consul/inside.h"
 
 static int read_node(const json_t *body, struct reg_node *node, struct reg_pair meta[CONSUL_LIST],
 	struct reg_place places[CONSUL_LIST], struct reg_err *err)

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "registry/base/duration.h"
-#include "registry/source/consul/consul.h"
+#include "registry/source/consul/inside.h"
 
 #define MAINTENANCE "_service_maintenance:"
 #define PORT "_switch_port:"
@@ -121,7 +121,7 @@ static void put_serf(json_t *list, const struct reg_node *node)
 	json_array_append_new(list, check_json(node, &told));
 }
 
-void consul_put_node_checks(json_t *list, struct http *http, const struct reg_node *node, bool serf)
+void consul_put_node_checks(json_t *list, struct consul *consul, const struct reg_node *node, bool serf)
 {
 	struct told told;
 	struct reg_result result;
@@ -177,9 +177,9 @@ static void put(json_t *list, const struct subject *subject, const struct told *
 }
 
 /* A drained instance is in maintenance, whichever door drained it. */
-static void put_maintenance(json_t *list, struct http *http, const struct subject *subject)
+static void put_maintenance(json_t *list, struct consul *consul, const struct subject *subject)
 {
-	const struct consul_instance *instance = consul_instance_of(http->consul, subject->backend->id);
+	const struct consul_instance *instance = consul_instance_of(consul, subject->backend->id);
 	char check[CONSUL_ID + sizeof(MAINTENANCE)];
 	struct told told = backend_told(subject, check, "Service Maintenance Mode");
 
@@ -219,15 +219,15 @@ static void put_result(json_t *list, const struct subject *subject, const struct
 }
 
 void consul_put_checks(
-	json_t *list, struct http *http, const char *service, const struct reg_backend *backend)
+	json_t *list, struct consul *consul, const char *service, const struct reg_backend *backend)
 {
 	struct subject subject = {
-		registry_node_find(http->reg, reg_backend_node(backend)), service, backend, ""};
+		registry_node_find(consul->reg, reg_backend_node(backend)), service, backend, ""};
 	struct reg_result result;
 
 	consul_id(service, backend, subject.id);
 	if (backend->drained)
-		put_maintenance(list, http, &subject);
+		put_maintenance(list, consul, &subject);
 	if (backend->port_down)
 		put_port(list, &subject);
 	for (unsigned i = 0; registry_backend_result(backend, i, &result); i++)

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "registry/base/duration.h"
-#include "registry/source/consul/consul.h"
+#include "registry/source/consul/inside.h"
 
 enum { TIMEOUT_MS = 10000, TIMEOUT_MAX_MS = 600000 };
 

@@ -1,10 +1,11 @@
 /* consul.c: Consul's API over a registry: its beginning and end, and whom its ids name. */
-#include "registry/source/consul/consul.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "registry/source/consul/inside.h"
+#include "registry/store/journal.h"
 
 int consul_code(int rc)
 {
@@ -79,22 +80,27 @@ static void on_gone(void *arg, const char *service, const struct reg_backend *ba
 	consul_instance_gone(arg, service, backend);
 }
 
-int consul_open(struct http *http, struct consul **out)
+int consul_open(const struct consul_config *config, struct consul **out)
 {
 	struct consul *consul = calloc(1, sizeof(*consul));
 
 	if (!consul)
 		return -ENOMEM;
-	consul->http = http;
-	consul->reg = http->reg;
-	consul->absent = consul_absent();
-	if (!consul->absent) {
-		free(consul);
-		return -ENOMEM;
-	}
+	consul->base = config->base;
+	consul->reg = config->reg;
+	consul->journal = config->journal;
+	consul->kv_bytes_max = config->kv_bytes ? config->kv_bytes : (size_t)CONSUL_KV_MB << 20;
 	consul->source = (struct registry_source){
 		.name = CONSUL_SOURCE, .arg = consul, .gone = on_gone, .locate = locate, .ttl = on_ttl};
 	registry_source_add(consul->reg, &consul->source);
+	consul->datacenter = strdup(config->datacenter ? config->datacenter : "dc1");
+	consul->absent = consul_absent();
+	if (!consul->datacenter || !consul->absent) {
+		consul_close(consul);
+		return -ENOMEM;
+	}
+	if (consul->journal)
+		journal_restore(consul->journal, consul_restore, consul);
 	*out = consul;
 	return 0;
 }
@@ -110,5 +116,13 @@ void consul_close(struct consul *consul)
 	kv_close(consul);
 	consul_checks_close(consul);
 	consul_instances_close(consul);
+	free(consul->datacenter);
 	free(consul);
+}
+
+struct consul_info consul_info(const struct consul *consul)
+{
+	return (struct consul_info){.kv_keys = consul->kv.entries.count,
+		.kv_bytes = consul->kv.bytes,
+		.kv_bytes_max = consul->kv_bytes_max};
 }

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "registry/filter/pattern.h"
-#include "registry/source/consul/consul.h"
+#include "registry/source/consul/inside.h"
 
 #define EVENT_TOPIC "@event"
 
@@ -127,7 +127,7 @@ static json_t *event_json(struct http_request *rq, struct evbuffer *body)
 		event = json_pack("{s:s, s:s, s:s?, s:s, s:s, s:s, s:i, s:I}", "ID", id, "Name", rq->arg[0],
 			"Payload", payload, "NodeFilter", text_of(rq, "node"), "ServiceFilter",
 			text_of(rq, "service"), "TagFilter", text_of(rq, "tag"), "Version", EVENT_VERSION,
-			"LTime", 1 + (json_int_t)rq->http->consul->event_time);
+			"LTime", 1 + (json_int_t)consul_of(rq)->event_time);
 	free(payload);
 	return event;
 }
@@ -146,13 +146,13 @@ static bool is_fit(struct http_request *rq, struct evbuffer *body)
 		return http_fail(rq, 413,
 			"user event exceeds limit of %d bytes (name, filters and payload together)",
 			EVENT_MAX);
-	return http_is_here(rq);
+	return consul_is_here(rq);
 }
 
 /* With its filters read. */
 static void fire(struct http_request *rq, struct evbuffer *body, const struct filters *filters)
 {
-	struct consul *consul = rq->http->consul;
+	struct consul *consul = consul_of(rq);
 	int rc = is_for_us(consul->reg, filters);
 	json_t *event = event_json(rq, body);
 
@@ -200,7 +200,7 @@ static json_t *list_render(struct http_request *rq)
 	const char *name = text_of(rq, "name");
 	json_t *list = json_array(), *event;
 
-	for (unsigned i = 0; (event = event_at(rq->http->consul, i)); i++)
+	for (unsigned i = 0; (event = event_at(consul_of(rq), i)); i++)
 		if (!*name || strcmp(json_string_value(json_object_get(event, "Name")), name) == 0)
 			json_array_append(list, event);
 	return list;

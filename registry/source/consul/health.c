@@ -4,16 +4,16 @@
 
 #include "registry/filter/filter.h"
 #include "registry/http/part.h"
-#include "registry/source/consul/consul.h"
+#include "registry/source/consul/inside.h"
 
-static json_t *entry_json(struct http *http, const char *service, const struct reg_backend *backend)
+static json_t *entry_json(struct consul *consul, const char *service, const struct reg_backend *backend)
 {
-	const struct reg_node *node = registry_node_find(http->reg, reg_backend_node(backend));
+	const struct reg_node *node = registry_node_find(consul->reg, reg_backend_node(backend));
 	json_t *checks = json_array();
 
-	consul_put_node_checks(checks, http, node, true);
-	consul_put_checks(checks, http, service, backend);
-	return json_pack("{s:o, s:o, s:o}", "Node", consul_node_json(http, node), "Service",
+	consul_put_node_checks(checks, consul, node, true);
+	consul_put_checks(checks, consul, service, backend);
+	return json_pack("{s:o, s:o, s:o}", "Node", consul_node_json(consul, node), "Service",
 		consul_service_json(service, backend), "Checks", checks);
 }
 
@@ -27,7 +27,7 @@ static bool add_entry(void *arg, const char *service, const struct reg_backend *
 		return http_work_looked(work);
 	entry = http_part_find(rq, backend);
 	if (!entry) {
-		entry = entry_json(rq->http, service, backend);
+		entry = entry_json(consul_of(rq), service, backend);
 		http_part_put(rq, backend, entry);
 	}
 	return consul_put(work, NULL, entry);
@@ -48,22 +48,22 @@ static bool walk_service(struct http_work *work)
 	return registry_instances_in(work->rq->http->reg, work->rq->arg[0], &work->at, add_entry, work);
 }
 
-static json_t *checks_json(struct http *http, const char *service, const struct reg_backend *backend)
+static json_t *checks_json(struct consul *consul, const char *service, const struct reg_backend *backend)
 {
 	json_t *list = json_array();
 
-	consul_put_checks(list, http, service, backend);
+	consul_put_checks(list, consul, service, backend);
 	return list;
 }
 
 static bool add_checks(void *arg, const char *service, const struct reg_backend *backend)
 {
 	struct http_work *work = arg;
-	struct http *http = work->rq->http;
+	struct consul *consul = consul_of(work->rq);
 
-	if (!consul_node_wanted(work->rq, registry_node_find(http->reg, reg_backend_node(backend))))
+	if (!consul_node_wanted(work->rq, registry_node_find(consul->reg, reg_backend_node(backend))))
 		return http_work_looked(work);
-	return consul_put_list(work, checks_json(http, service, backend));
+	return consul_put_list(work, checks_json(consul, service, backend));
 }
 
 static bool walk_checks(struct http_work *work)
@@ -71,11 +71,11 @@ static bool walk_checks(struct http_work *work)
 	return registry_instances_in(work->rq->http->reg, work->rq->arg[0], &work->at, add_checks, work);
 }
 
-static json_t *node_checks_json(struct http *http, const struct reg_node *node)
+static json_t *node_checks_json(struct consul *consul, const struct reg_node *node)
 {
 	json_t *list = json_array();
 
-	consul_put_node_checks(list, http, node, true);
+	consul_put_node_checks(list, consul, node, true);
 	return list;
 }
 
@@ -95,19 +95,19 @@ static bool add_of_node(void *arg, const char *service, const struct reg_backend
 
 	if (!node_asked(work, &name) || strcmp(name, reg_backend_node(backend)) != 0)
 		return http_work_looked(work);
-	return consul_put_list(work, checks_json(work->rq->http, service, backend));
+	return consul_put_list(work, checks_json(consul_of(work->rq), service, backend));
 }
 
 static bool walk_node(struct http_work *work)
 {
-	struct http *http = work->rq->http;
+	struct consul *consul = consul_of(work->rq);
 	const char *name;
 
 	if (!node_asked(work, &name))
 		return true;
 	if (work->phase++ == 0)
-		consul_put_list(work, node_checks_json(http, registry_node_find(http->reg, name)));
-	return registry_instances(http->reg, &work->at, add_of_node, work);
+		consul_put_list(work, node_checks_json(consul, registry_node_find(consul->reg, name)));
+	return registry_instances(consul->reg, &work->at, add_of_node, work);
 }
 
 /* Of the list, which is taken over, those that have the state that is asked for. */
@@ -131,17 +131,17 @@ static bool add_node_in_state(void *arg, const struct reg_node *node)
 
 	if (!consul_node_wanted(work->rq, node))
 		return http_work_looked(work);
-	return put_in_state(work, node_checks_json(work->rq->http, node));
+	return put_in_state(work, node_checks_json(consul_of(work->rq), node));
 }
 
 static bool add_in_state(void *arg, const char *service, const struct reg_backend *backend)
 {
 	struct http_work *work = arg;
-	struct http *http = work->rq->http;
+	struct consul *consul = consul_of(work->rq);
 
-	if (!consul_node_wanted(work->rq, registry_node_find(http->reg, reg_backend_node(backend))))
+	if (!consul_node_wanted(work->rq, registry_node_find(consul->reg, reg_backend_node(backend))))
 		return http_work_looked(work);
-	return put_in_state(work, checks_json(http, service, backend));
+	return put_in_state(work, checks_json(consul, service, backend));
 }
 
 static bool begin_state(struct http_work *work)
@@ -197,26 +197,27 @@ static bool wants_text(const struct http_request *rq)
 	return accept && strncmp(accept, "text/plain", strlen("text/plain")) == 0;
 }
 
-static json_t *aggregate_json(struct http *http, const char *service, const struct reg_backend *backend)
+static json_t *aggregate_json(struct consul *consul, const char *service, const struct reg_backend *backend)
 {
 	json_t *checks = json_array();
 
-	consul_put_checks(checks, http, service, backend);
+	consul_put_checks(checks, consul, service, backend);
 	return json_pack("{s:s, s:o, s:o}", "AggregatedStatus", consul_status(backend->health), "Service",
-		consul_agent_service_json(http, service, backend), "Checks", checks);
+		consul_agent_service_json(consul, service, backend), "Checks", checks);
 }
 
 void consul_health_by_id(struct http_request *rq)
 {
 	const char *service;
-	const struct reg_backend *backend = consul_backend_of(rq->http->consul, rq->arg[0], &service);
+	const struct reg_backend *backend = consul_backend_of(consul_of(rq), rq->arg[0], &service);
 
 	if (!backend)
 		http_reply_text(rq, 404, "ServiceId %s not found", rq->arg[0]);
 	else if (wants_text(rq))
 		http_reply_text(rq, code_of(backend->health), "%s", consul_status(backend->health));
 	else
-		http_reply_json(rq, code_of(backend->health), aggregate_json(rq->http, service, backend));
+		http_reply_json(
+			rq, code_of(backend->health), aggregate_json(consul_of(rq), service, backend));
 }
 
 static bool add_aggregate(void *arg, const char *service, const struct reg_backend *backend)
@@ -227,7 +228,7 @@ static bool add_aggregate(void *arg, const char *service, const struct reg_backe
 		return http_work_looked(work);
 	if (backend->health > work->worst)
 		work->worst = backend->health;
-	return http_work_put(work, NULL, aggregate_json(work->rq->http, service, backend), false);
+	return http_work_put(work, NULL, aggregate_json(consul_of(work->rq), service, backend), false);
 }
 
 static bool walk_aggregate(struct http_work *work)

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "registry/source/consul/consul.h"
+#include "registry/source/consul/inside.h"
 
 struct consul_instance *consul_instance_of(struct consul *consul, const char *id)
 {

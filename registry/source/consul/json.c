@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "registry/source/consul/consul.h"
+#include "registry/source/consul/inside.h"
 
 const char *consul_id(const char *service, const struct reg_backend *backend, char id[CONSUL_ID])
 {
@@ -61,10 +61,10 @@ static json_t *node_places_json(const struct reg_node *node)
 	return object;
 }
 
-json_t *consul_node_json(struct http *http, const struct reg_node *node)
+json_t *consul_node_json(struct consul *consul, const struct reg_node *node)
 {
 	return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o}", "ID", node->id, "Node", node->name,
-		"Address", node->address, "Datacenter", http->datacenter, "TaggedAddresses",
+		"Address", node->address, "Datacenter", consul->datacenter, "TaggedAddresses",
 		node_places_json(node), "Meta", consul_meta_json(node->meta, node->nmeta), "CreateIndex",
 		generation_json(node->created), "ModifyIndex", generation_json(node->modified));
 }
@@ -111,22 +111,24 @@ json_t *consul_service_json(const char *service, const struct reg_backend *backe
 		generation_json(backend->created), "ModifyIndex", generation_json(backend->modified));
 }
 
-json_t *consul_agent_service_json(struct http *http, const char *service, const struct reg_backend *backend)
+json_t *consul_agent_service_json(
+	struct consul *consul, const char *service, const struct reg_backend *backend)
 {
 	json_t *object = consul_service_json(service, backend);
 
 	json_object_del(object, "CreateIndex");
 	json_object_del(object, "ModifyIndex");
-	json_object_set_new(object, "Datacenter", json_string(http->datacenter));
+	json_object_set_new(object, "Datacenter", json_string(consul->datacenter));
 	return object;
 }
 
-json_t *consul_catalog_service_json(struct http *http, const char *service, const struct reg_backend *backend)
+json_t *consul_catalog_service_json(
+	struct consul *consul, const char *service, const struct reg_backend *backend)
 {
-	const struct reg_node *node = registry_node_find(http->reg, reg_backend_node(backend));
+	const struct reg_node *node = registry_node_find(consul->reg, reg_backend_node(backend));
 	char id[CONSUL_ID], host[REG_HOST_MAX + 1];
 	json_t *object = json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:s}", "ID", node->id, "Node", node->name,
-		"Address", node->address, "Datacenter", http->datacenter, "TaggedAddresses",
+		"Address", node->address, "Datacenter", consul->datacenter, "TaggedAddresses",
 		node_places_json(node), "NodeMeta", consul_meta_json(node->meta, node->nmeta), "ServiceKind",
 		"");
 

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "registry/source/consul/consul.h"
+#include "registry/source/consul/inside.h"
 #include "registry/store/journal.h"
 
 #define KEY_KV "kv/"
@@ -60,7 +60,7 @@ static void keep(struct consul *consul, const struct kv_entry *entry)
 		text = json_dumps(json, JSON_COMPACT);
 	journal_name(entry->key, name);
 	if (text)
-		journal_put(consul->http->journal, name, text);
+		journal_put(consul->journal, name, text);
 	json_decref(json);
 	free(value);
 	free(text);
@@ -84,7 +84,7 @@ static void entry_forget(struct consul *consul, struct kv_entry *entry)
 	char name[KV_KEY_MAX + sizeof(KEY_KV)];
 
 	journal_name(entry->key, name);
-	journal_put(consul->http->journal, name, NULL);
+	journal_put(consul->journal, name, NULL);
 	consul->kv.bytes -= size_of(entry->key, entry->len);
 	entry_free(entry);
 }
@@ -131,7 +131,7 @@ static bool has_room(const struct consul *consul, const struct kv_entry *entry, 
 {
 	size_t now = entry ? size_of(key, entry->len) : 0, then = size_of(key, len);
 
-	return then <= now || consul->kv.bytes - now + then <= consul->http->kv_bytes;
+	return then <= now || consul->kv.bytes - now + then <= consul->kv_bytes_max;
 }
 
 static int put(struct consul *consul, const char *key, const char *value, size_t len, uint64_t flags,

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "registry/source/consul/consul.h"
+#include "registry/source/consul/inside.h"
 #include "registry/source/consul/kv.h"
 
 /* All that begin with it, or it alone? */
@@ -26,7 +26,7 @@ static const char *kv_topic(struct http_request *rq)
 /* Of what is asked for alone, but deletions count for all keys: nothing is left that could tell of them. */
 static uint64_t kv_index(struct http_request *rq)
 {
-	struct consul *consul = rq->http->consul;
+	struct consul *consul = consul_of(rq);
 	const struct kv_entry *one = is_tree(rq) ? NULL : kv_find(consul, rq->arg[0]);
 	uint64_t index = consul->kv.deleted;
 
@@ -78,7 +78,7 @@ static bool put_entry(struct http_work *work, const struct kv_entry *entry)
 
 static bool kv_walk(struct http_work *work)
 {
-	struct consul *consul = work->rq->http->consul;
+	struct consul *consul = consul_of(work->rq);
 	const char *prefix = work->rq->arg[0];
 	const struct kv_entry *entry = is_tree(work->rq) ? NULL : kv_find(consul, prefix);
 	size_t i;
@@ -115,7 +115,7 @@ static const struct http_view kv_view = {.topic = kv_topic, .index = kv_index, .
 
 void consul_kv_get(struct http_request *rq)
 {
-	const struct kv_entry *entry = kv_find(rq->http->consul, rq->arg[0]);
+	const struct kv_entry *entry = kv_find(consul_of(rq), rq->arg[0]);
 	struct evbuffer *body;
 
 	if (!http_flag(rq, "raw")) {
@@ -159,7 +159,7 @@ static bool may_put(struct http_request *rq, const struct kv_entry *entry, const
 
 void consul_kv_put(struct http_request *rq)
 {
-	struct consul *consul = rq->http->consul;
+	struct consul *consul = consul_of(rq);
 	struct evbuffer *input = evhttp_request_get_input_buffer(rq->raw);
 	const struct kv_entry *entry = kv_find(consul, rq->arg[0]);
 	const char *acquire = http_param(rq, "acquire"), *session;
@@ -186,7 +186,7 @@ void consul_kv_put(struct http_request *rq)
 	else if (rc == -ENOSPC)
 		http_reply_text(rq, 507,
 			"No room: keys and values have %zu of the %zu bytes that control.kv_mb allows",
-			consul->kv.bytes, rq->http->kv_bytes);
+			consul->kv.bytes, consul->kv_bytes_max);
 	else if (rc < 0)
 		http_reply_text(rq, 500, "out of memory");
 	else
@@ -200,7 +200,7 @@ static bool delete_walk(struct http_work *work)
 	bool more;
 
 	do
-		more = kv_del(work->rq->http->consul, work->rq->arg[0], true, DELETED);
+		more = kv_del(consul_of(work->rq), work->rq->arg[0], true, DELETED);
 	while (http_work_looked(work) && more);
 	return !more;
 }
@@ -214,7 +214,7 @@ static bool delete_end(struct http_work *work)
 void consul_kv_delete(struct http_request *rq)
 {
 	static const struct http_list tree = {.walk = delete_walk, .end = delete_end};
-	struct consul *consul = rq->http->consul;
+	struct consul *consul = consul_of(rq);
 	const struct kv_entry *entry = kv_find(consul, rq->arg[0]);
 	uint64_t cas;
 

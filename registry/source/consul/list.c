@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "registry/filter/filter.h"
-#include "registry/source/consul/consul.h"
+#include "registry/source/consul/inside.h"
 
 bool consul_filter(struct http_request *rq, struct filter **out)
 {
@@ -39,9 +39,9 @@ int consul_matches(struct http_work *work, const json_t *item)
 {
 	struct reg_err err;
 	char text[sizeof(err.text) + 64];
-	int rc = work->filter ? filter_match(work->filter, item, work->rq->http->consul->absent,
-					&work->budget, &err)
-			      : 1;
+	int rc = work->filter
+			 ? filter_match(work->filter, item, consul_of(work->rq)->absent, &work->budget, &err)
+			 : 1;
 
 	if (rc >= 0)
 		return rc;

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "registry/base/utf8.h"
-#include "registry/source/consul/consul.h"
+#include "registry/source/consul/inside.h"
 
 static int drain(struct consul *consul, struct consul_instance *instance, bool enable, struct reg_err *err)
 {
@@ -55,7 +55,7 @@ static int set_reason(struct consul_instance *instance, const char *reason)
 
 void consul_maintenance(struct http_request *rq)
 {
-	struct consul *consul = rq->http->consul;
+	struct consul *consul = consul_of(rq);
 	struct consul_instance *instance = consul_instance_of(consul, rq->arg[0]);
 	char reason[REASON_MAX + 1];
 	struct reg_err err = {"out of memory"};
@@ -78,7 +78,7 @@ void consul_maintenance(struct http_request *rq)
 
 void consul_node_maintenance(struct http_request *rq)
 {
-	struct consul *consul = rq->http->consul;
+	struct consul *consul = consul_of(rq);
 	char reason[REASON_MAX + 1];
 	struct reg_err err;
 	bool on;

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "registry/source/consul/consul.h"
+#include "registry/source/consul/inside.h"
 
 static bool same_field(const char *given, const char *name)
 {

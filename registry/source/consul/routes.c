@@ -1,5 +1,5 @@
 /* routes.c: THE table of what is served under /v1. The first row that fits path and verb answers. */
-#include "registry/source/consul/consul.h"
+#include "registry/source/consul/inside.h"
 
 /* clang-format off */
 const struct http_route consul_routes[] = {

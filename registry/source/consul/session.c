@@ -9,7 +9,7 @@
 
 #include "registry/base/duration.h"
 #include "registry/base/uuid.h"
-#include "registry/source/consul/consul.h"
+#include "registry/source/consul/inside.h"
 #include "registry/source/consul/kv.h"
 
 enum { DELAY_MS = 15000, DELAY_MAX_MS = 60000, TTL_MIN_MS = 10000, TTL_MAX_MS = 86400000 };
@@ -120,7 +120,7 @@ static int session_make(
 	if (!session)
 		return -ENOMEM;
 	*session = (struct consul_session){.consul = consul, .delay_ms = DELAY_MS};
-	event_assign(&session->timer, consul->http->base, -1, 0, on_silent, session);
+	event_assign(&session->timer, consul->base, -1, 0, on_silent, session);
 	rc = HASH_COUNT(consul->sessions) < KV_SESSIONS ? read_session(body, session, err)
 							: reg_fail(err, -ENOSPC, "too many sessions");
 	if (!rc)
@@ -163,7 +163,7 @@ void consul_session_create(struct http_request *rq)
 
 	if (!body)
 		return;
-	rc = session_make(rq->http->consul, body, &session, &err);
+	rc = session_make(consul_of(rq), body, &session, &err);
 	json_decref(body);
 	if (!session)
 		http_reply_text(rq, consul_code(rc), "%s", err.text);
@@ -173,7 +173,7 @@ void consul_session_create(struct http_request *rq)
 
 void consul_session_destroy(struct http_request *rq)
 {
-	struct consul_session *session = session_find(rq->http->consul, rq->arg[0]);
+	struct consul_session *session = session_find(consul_of(rq), rq->arg[0]);
 
 	if (session)
 		session_end(session, false);
@@ -182,7 +182,7 @@ void consul_session_destroy(struct http_request *rq)
 
 void consul_session_renew(struct http_request *rq)
 {
-	struct consul_session *session = session_find(rq->http->consul, rq->arg[0]);
+	struct consul_session *session = session_find(consul_of(rq), rq->arg[0]);
 
 	if (!session) {
 		http_reply_text(rq, 404, "Session id '%s' not found", rq->arg[0]);
@@ -200,7 +200,7 @@ static const char *session_topic(struct http_request *rq)
 /* One session by the path, those of a node, or all. */
 static json_t *session_render(struct http_request *rq)
 {
-	struct consul *consul = rq->http->consul;
+	struct consul *consul = consul_of(rq);
 	bool of_node = strstr(evhttp_request_get_uri(rq->raw), "/session/node/") != NULL;
 	const struct reg_node *node = registry_node_find(rq->http->reg, of_node ? rq->arg[0] : "");
 	json_t *list = json_array();

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <syslog.h>
 
-#include "registry/source/consul/consul.h"
+#include "registry/source/consul/inside.h"
 #include "registry/store/journal.h"
 #include "registry/table/table.h"
 
@@ -42,10 +42,10 @@ static const char *key_of(const char *service, const struct reg_backend *backend
 /* NULL: not any more. What is there already is not written again. */
 static void keep_text(struct consul *consul, const char *key, const char *text)
 {
-	const char *now = journal_get(consul->http->journal, key);
+	const char *now = journal_get(consul->journal, key);
 
 	if (text ? !now || strcmp(text, now) != 0 : !!now)
-		journal_put(consul->http->journal, key, text);
+		journal_put(consul->journal, key, text);
 }
 
 static void put(struct consul *consul, const char *key, const json_t *body)
@@ -97,7 +97,7 @@ static void set_checks(json_t *body, json_t *checks)
 static json_t *kept_of(struct consul *consul, const char *service, const struct reg_backend *backend)
 {
 	char key[KEY];
-	const char *text = journal_get(consul->http->journal, key_of(service, backend, key));
+	const char *text = journal_get(consul->journal, key_of(service, backend, key));
 
 	return text ? json_loads(text, 0, NULL) : NULL;
 }
@@ -141,7 +141,7 @@ json_t *consul_kept_node(struct consul *consul, const char *name)
 	char key[KEY];
 
 	snprintf(key, sizeof(key), KEY_NODE "%s", name);
-	text = journal_get(consul->http->journal, key);
+	text = journal_get(consul->journal, key);
 	return text ? json_loads(text, 0, NULL) : NULL;
 }
 
@@ -195,7 +195,7 @@ void consul_told(struct consul *consul, uint64_t index)
 		return;
 	consul->reserved = index + RESERVE;
 	snprintf(text, sizeof(text), "%" PRIu64, consul->reserved);
-	journal_put(consul->http->journal, KEY_GENERATION, text);
+	journal_put(consul->journal, KEY_GENERATION, text);
 }
 
 static void say(struct consul *consul, const char *key, const char *why)

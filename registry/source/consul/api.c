@@ -1,0 +1,59 @@
+/* api.c: what makes an answer one of Consul's: its headers, and what each query may ask for. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "registry/source/consul/inside.h"
+
+static void add(struct http_request *rq, const char *name, const char *value)
+{
+	evhttp_add_header(evhttp_request_get_output_headers(rq->raw), name, value);
+}
+
+static void add_headers(struct http_request *rq)
+{
+	char index[24];
+
+	add(rq, "X-Consul-Default-Acl-Policy", rq->http->token ? "deny" : "allow");
+	if (rq->cached && rq->code < 400) { /* as from a cache that is never behind */
+		add(rq, "X-Cache", "HIT");
+		add(rq, "Age", "0");
+	}
+	if (rq->hash[0])
+		add(rq, "X-Consul-Contenthash", rq->hash);
+	if (!rq->index)
+		return;
+	if (!rq->view->unordered)
+		consul_told(consul_of(rq), rq->index);
+	snprintf(index, sizeof(index), "%" PRIu64, rq->index);
+	add(rq, "X-Consul-Index", index);
+	add(rq, "X-Consul-Knownleader", "true");
+	add(rq, "X-Consul-Lastcontact", "0");
+	add(rq, "X-Consul-Query-Backend", "blocking-query");
+	add(rq, "X-Consul-Effective-Consistency",
+		http_flag(rq, "stale")	      ? "stale"
+		: http_flag(rq, "consistent") ? "consistent"
+					      : "leader");
+}
+
+bool consul_is_here(struct http_request *rq)
+{
+	const char *dc = http_param(rq, "dc");
+
+	if (dc && *dc && strcmp(dc, consul_of(rq)->datacenter) != 0)
+		return http_fail(rq, 500, "No path to datacenter");
+	return true;
+}
+
+static bool accepts(struct http_request *rq)
+{
+	if (http_flag(rq, "stale") && http_flag(rq, "consistent"))
+		return http_fail(rq, 400, "Cannot specify ?stale with ?consistent, conflicting semantics.");
+	return consul_is_here(rq);
+}
+
+struct http_api consul_api(struct consul *consul)
+{
+	return (struct http_api){
+		.routes = consul_routes, .ctx = consul, .headers = add_headers, .accepts = accepts};
+}

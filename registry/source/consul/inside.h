@@ -1,0 +1,298 @@
+/*
+ * inside.h: Consul's HTTP API over the service table, for the files that answer it. Field names, status codes and
+ * texts are Consul's (API documentation of version 1.2x), so that its clients work unchanged.
+ *
+ *   consul.c     its beginning and end, and whom its ids name
+ *   store.c      what is kept, and comes back
+ *   routes.c     THE table of what is served
+ *   api.c        headers of answers
+ *   read.c       bodies: either spelling of a field
+ *   json.c       nodes, services and checks as Consul shows them
+ *   list.c       what a query keeps of a list: filters
+ *   agent*.c, health.c, catalog.c, kv.c, ...    a group of paths each
+ *
+ * This daemon's node is the agent. Instances of other doors are shown too, with the id SERVICE:ID, and can
+ * only be changed by the door that they came by.
+ */
+#pragma once
+
+#include "registry/http/server.h"
+#include "registry/http/work.h"
+#include "registry/source/consul/consul.h"
+#include "registry/source/consul/kv.h"
+
+#define CONSUL_SOURCE "consul"
+#define CONSUL_OWN_CHECK "service:" /* before an instance's id: its check, unless that has an id */
+
+enum { CONSUL_LIST = 64, CONSUL_EVENTS = 256, CONSUL_ID = REG_NAME_MAX + REG_ID_MAX + 2 };
+
+struct consul_session;
+
+/* An instance that came by this API, on this daemon's node. */
+struct consul_instance {
+	UT_hash_handle hh;
+	char service[REG_NAME_MAX + 1];
+	char *reason; /* of its maintenance, NULL: none was given */
+	char id[];
+};
+
+/* A check of this daemon's node, or of an instance there unless it has the usual id. */
+struct consul_check {
+	UT_hash_handle hh;
+	struct consul_instance *instance; /* NULL: it is the node's */
+	char id[];
+};
+
+struct consul {
+	struct event_base *base;
+	struct registry *reg;
+	struct journal *journal; /* NULL: nothing is kept */
+	char *datacenter;
+	struct registry_source source; /* on its list */
+	struct consul_instance *instances;
+	struct consul_check *checks;
+	uint64_t reserved; /* a later life of this daemon begins above it */
+	struct consul_kv kv;
+	size_t kv_bytes_max;
+	struct consul_session *sessions;
+	json_t *absent;		       /* consul_absent() */
+	json_t *events[CONSUL_EVENTS]; /* a ring of those kept */
+	uint64_t nevents;	       /* kept since the start */
+	uint64_t event_time;	       /* fired since the start */
+};
+
+extern const struct http_route consul_routes[]; /* ends with a row without a path */
+
+/** Whose API the request is for. */
+static inline struct consul *consul_of(const struct http_request *rq)
+{
+	return rq->http->api.ctx;
+}
+
+/* api.c */
+/** Does `dc=` name this datacenter, or is absent? False after http_fail(). */
+bool consul_is_here(struct http_request *rq);
+
+/* consul.c */
+/** Brings back what the journal holds under `key`. `arg` is the struct consul. */
+void consul_restore(void *arg, const char *key, const char *value);
+/** A client is told this index: a later life of the daemon must begin above it. */
+void consul_told(struct consul *consul, uint64_t index);
+/** The service of the instance called `id`, NULL: none came by this API. */
+const char *consul_service_of(struct consul *consul, const char *id);
+const struct reg_backend *consul_backend_of(struct consul *consul, const char *id, const char **service);
+/** The service of the instance that a node ("": this daemon's) knows by this id, NULL: there is none. */
+const char *consul_service_on(struct consul *consul, const char *node, const char *id);
+
+/* read.c: `body` as Consul documents it; the strings of what is read belong to it. */
+struct consul_registration {
+	const char *name;
+	struct reg_backend backend; /* without its checks */
+	struct reg_about about;
+	const char *tags[CONSUL_LIST];
+	struct reg_pair meta[CONSUL_LIST];
+	struct reg_place places[CONSUL_LIST];
+};
+/** A field by its name in either spelling; NULL when absent or null. */
+const json_t *consul_field(const json_t *object, const char *name);
+/** Takes it away in every spelling. */
+void consul_del_field(json_t *object, const char *name);
+/** The text of a field, NULL when absent. -EINVAL when it is no text. */
+int consul_text(const json_t *object, const char *name, const char **out, struct reg_err *err);
+int consul_flag(const json_t *object, const char *name, bool *out, struct reg_err *err);
+int consul_number(
+	const json_t *object, const char *name, int64_t min, int64_t max, int64_t *out, struct reg_err *err);
+int consul_pairs(const json_t *object, const char *name, struct reg_pair pairs[CONSUL_LIST], uint16_t *n,
+	struct reg_err *err);
+int consul_places(const json_t *object, const char *name, struct reg_place places[CONSUL_LIST], uint16_t *n,
+	struct reg_err *err);
+/** A service of the agent or, with `node`, of another node of the catalog; read->about.node is borrowed. */
+int consul_read_service(const json_t *body, const char *name_field, const char *node,
+	struct consul_registration *read, struct reg_err *err);
+
+/* check_read.c */
+struct consul_checks {
+	unsigned n;
+	struct reg_check spec[REG_CHECKS_MAX];
+	const json_t *body[REG_CHECKS_MAX]; /* of each, NULL: it is kept as it was */
+	char id[REG_CHECKS_MAX][REG_CHECK_ID_MAX + 1];
+	struct reg_pair headers[CONSUL_LIST];
+	unsigned nheader;
+};
+/**
+ * One check, added to the list. Without an id it is called `id`, and when that is NULL too, by its name. `of` is
+ * the instance, NULL: the node. -EINVAL, -ENOTSUP.
+ */
+int consul_read_check(const json_t *check, const char *id, const struct reg_backend *of,
+	struct consul_checks *list, struct reg_err *err);
+/** The `Check` and `Checks` of a registration. */
+int consul_read_checks(
+	const json_t *body, const struct reg_backend *of, struct consul_checks *list, struct reg_err *err);
+/** A check of the catalog, which nobody makes: it is what its `Status` says until that says otherwise. */
+int consul_read_told(const json_t *check, struct consul_checks *list, struct reg_err *err);
+/** Calls fn for the `Check` and each of the `Checks` of a body: the i-th of n. Ends when fn returns -errno. */
+int consul_each_check(const json_t *body, int (*fn)(void *arg, const json_t *check, unsigned i, unsigned n),
+	void *arg, struct reg_err *err);
+/** The `Status`, critical when none is given. */
+int consul_read_status(const json_t *check, enum reg_health *out, bool *given, struct reg_err *err);
+
+/* json.c: new references */
+json_t *consul_node_json(struct consul *consul, const struct reg_node *node);
+json_t *consul_service_json(const char *service, const struct reg_backend *backend);
+/** As the agent shows it: with its datacenter, without generations. */
+json_t *consul_agent_service_json(
+	struct consul *consul, const char *service, const struct reg_backend *backend);
+json_t *consul_catalog_service_json(
+	struct consul *consul, const char *service, const struct reg_backend *backend);
+json_t *consul_tags_json(const struct reg_backend *backend);
+json_t *consul_meta_json(const struct reg_pair *meta, size_t n);
+/** The id under which clients know the instance. */
+const char *consul_id(const char *service, const struct reg_backend *backend, char id[CONSUL_ID]);
+/** The registered address, "" for the node's. */
+const char *consul_address(const struct reg_backend *backend, char host[REG_HOST_MAX + 1]);
+
+/* check_json.c */
+const char *consul_status(enum reg_health health);
+/** The checks of the instance appended to `list`. */
+void consul_put_checks(
+	json_t *list, struct consul *consul, const char *service, const struct reg_backend *backend);
+/** Those of the node itself; with `serf` what its cluster would say of it too. */
+void consul_put_node_checks(json_t *list, struct consul *consul, const struct reg_node *node, bool serf);
+
+/* list.c */
+struct filter;
+/** The parsed `filter=`, NULL when there is none. False after http_fail(). */
+bool consul_filter(struct http_request *rq, struct filter **out);
+/** Does the list's filter take it? 1, 0, or -EINVAL: the list has failed. */
+int consul_matches(struct http_work *work, const json_t *item);
+/** Reads `filter=` and `near=`: for lists whose items are put by these. */
+bool consul_list_begin(struct http_work *work);
+/** http_work_put() for what the filter takes, what is `near=` first. */
+bool consul_put(struct http_work *work, const char *key, json_t *item);
+/** Each element of an array, which is taken over. */
+bool consul_put_list(struct http_work *work, json_t *list);
+/** The fields that items leave out and filters may name: a new reference, NULL: no memory. */
+json_t *consul_absent(void);
+/** Does the query choose by what instances or nodes are? Then its answer depends on all that they are. */
+bool consul_has_conditions(const struct http_request *rq);
+/** Does the instance have every `tag=`, and its node every `node-meta=`? */
+bool consul_wanted(const struct http_request *rq, const struct reg_backend *backend);
+bool consul_node_wanted(const struct http_request *rq, const struct reg_node *node);
+
+/* Topics and indexes of views. */
+const char *consul_topic_service(struct http_request *rq); /* the service called arg[0] */
+uint64_t consul_index_service(struct http_request *rq);
+const char *consul_topic_any(struct http_request *rq);
+uint64_t consul_index_any(struct http_request *rq);
+const char *consul_topic_nodes(struct http_request *rq);
+uint64_t consul_index_nodes(struct http_request *rq);
+const char *consul_topic_names(struct http_request *rq);
+uint64_t consul_index_names(struct http_request *rq);
+
+/* a group of paths each */
+void consul_register(struct http_request *rq);
+void consul_deregister(struct http_request *rq);
+void consul_self(struct http_request *rq);
+void consul_members(struct http_request *rq);
+void consul_agent_services(struct http_request *rq);
+void consul_health_by_id(struct http_request *rq);
+void consul_health_by_name(struct http_request *rq);
+void consul_datacenters(struct http_request *rq);
+void consul_catalog_register(struct http_request *rq);
+void consul_catalog_deregister(struct http_request *rq);
+void consul_leader(struct http_request *rq);
+void consul_peers(struct http_request *rq);
+void consul_checks(struct http_request *rq);
+void consul_check_register(struct http_request *rq);
+void consul_check_deregister(struct http_request *rq);
+void consul_check_pass(struct http_request *rq);
+void consul_check_warn(struct http_request *rq);
+void consul_check_fail(struct http_request *rq);
+void consul_check_update(struct http_request *rq);
+void consul_kv_get(struct http_request *rq);
+void consul_kv_put(struct http_request *rq);
+void consul_kv_delete(struct http_request *rq);
+void consul_session_create(struct http_request *rq);
+void consul_session_destroy(struct http_request *rq);
+void consul_session_renew(struct http_request *rq);
+void consul_event_fire(struct http_request *rq);
+void consul_healthz(struct http_request *rq);
+void consul_refuse(struct http_request *rq);
+extern const struct http_view consul_view_agent_service, consul_view_health_service,
+	consul_view_health_checks, consul_view_health_node, consul_view_health_state,
+	consul_view_catalog_services, consul_view_catalog_service, consul_view_catalog_nodes,
+	consul_view_catalog_node, consul_view_catalog_node_services, consul_view_sessions, consul_view_events;
+
+/* event.c */
+void consul_events_close(struct consul *consul);
+
+/* instance.c: the instances of this daemon's node */
+/**
+ * Registers what `body` describes for the agent's node, and keeps it in the store. With `replace` the instance
+ * has only the checks of the body then, otherwise those too that it had. 0, or -errno with a line.
+ */
+int consul_take(struct consul *consul, const json_t *body, bool replace, struct reg_err *err);
+/** The instance has these checks from now on; in the store too. */
+int consul_set_checks(struct consul *consul, struct consul_instance *instance,
+	const struct consul_checks *list, struct reg_err *err);
+struct consul_instance *consul_instance_of(struct consul *consul, const char *id);
+void consul_instances_close(struct consul *consul);
+/** It was deregistered, by whomever. */
+void consul_instance_gone(struct consul *consul, const char *service, const struct reg_backend *backend);
+
+/* store.c: what is kept of them, and comes back with the next life of the daemon */
+/** The registration with these checks. */
+void consul_keep(struct consul *consul, const char *service, const struct reg_backend *backend,
+	const json_t *body, const struct consul_checks *list);
+/** What is not kept any longer. */
+void consul_drop(struct consul *consul, const char *service, const struct reg_backend *backend);
+/** A node of the catalog as it was registered; NULL: not any more. */
+void consul_keep_node(struct consul *consul, const char *name, const json_t *body);
+/** As it is kept, a new reference; NULL: it is not. */
+json_t *consul_kept_node(struct consul *consul, const char *name);
+/** A check of this daemon's node; NULL: not any more. */
+void consul_keep_node_check(struct consul *consul, const char *id, const json_t *check);
+/** What was last said for a ttl check: a status; NULL: nothing any more. */
+void consul_keep_word(struct consul *consul, const char *id, const char *status);
+/** In maintenance with this reason, or (NULL) not any more; `id` NULL: the whole node. */
+void consul_keep_maintenance(struct consul *consul, const char *id, const char *reason);
+
+/* check.c: which check is whose */
+/** Whose is it? *instance NULL: the node's. False: there is no such check. */
+bool consul_check_find(struct consul *consul, const char *id, struct consul_instance **instance);
+/** These are checks of the instance (NULL: the node), not of who had them before. -ENOMEM. */
+int consul_check_claim(struct consul *consul, struct consul_instance *instance,
+	const struct consul_checks *list, struct reg_err *err);
+/** They are nobody's. */
+void consul_check_forget(struct consul *consul, const struct reg_check *checks, unsigned n);
+void consul_checks_close(struct consul *consul);
+/** Behind the list, those of `had` that it does not name. -EINVAL: too many. */
+int consul_checks_merge(
+	struct consul_checks *list, const struct reg_check *had, unsigned n, struct reg_err *err);
+/** Behind the list, the checks of the node or backend without the one called so. */
+void consul_node_checks(
+	struct consul *consul, const char *node, const char *without, struct consul_checks *list);
+void consul_backend_checks(
+	const struct reg_backend *backend, const char *without, struct consul_checks *list);
+/** Takes it out, and out of the store. False: there is no such check. */
+bool consul_check_remove(struct consul *consul, const char *id, struct reg_err *err);
+/** Registers a check for the instance of its `ServiceID` or, without one, for this daemon's node. */
+int consul_take_check(struct consul *consul, const json_t *body, struct reg_err *err);
+
+/* catalog_take.c */
+/** As `PUT catalog/register` does. */
+int consul_take_catalog(struct consul *consul, const json_t *body, struct reg_err *err);
+/** An instance on another node as it is kept. */
+int consul_restore_catalog(struct consul *consul, const json_t *body, struct reg_err *err);
+/** As `PUT catalog/deregister` does: a check, an instance (`id`) or the whole node; either may be NULL. */
+void consul_drop_catalog(
+	struct consul *consul, const struct reg_node *node, const char *id, const char *check);
+
+/* maintenance.c */
+void consul_maintenance(struct http_request *rq);
+void consul_node_maintenance(struct http_request *rq);
+void consul_restore_maintenance(struct consul *consul, const char *id, const char *reason);
+void consul_restore_node_maintenance(struct consul *consul, const char *reason);
+
+/** The status that a refusal of the registry has in HTTP. */
+int consul_code(int rc);
