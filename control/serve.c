@@ -1,6 +1,7 @@
 #include "control/serve.h"
 
 #include <errno.h>
+#include <event2/event.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,10 +20,13 @@
 #define DEFAULT_HTTP "127.0.0.1:8500"
 #define DEFAULT_DNS "127.0.0.1:8600"
 
-enum { RECURSOR_TIMEOUT_MS = 2000, CHECK_TARGETS = 64 };
+enum { RECURSOR_TIMEOUT_MS = 2000, CHECK_TARGETS = 64, HTTP_RETRY_S = 1 };
 
 struct serve {
+	struct event_base *base;
 	struct model *model;
+	json_t *control;     /* as the daemon was started with */
+	struct event *retry; /* while somebody else has the address of HTTP */
 	struct journal *journal;
 	struct consul *consul;
 	struct http *http; /* NULL: nowhere */
@@ -83,11 +87,10 @@ static struct http_config http_options(const json_t *control, const char *hosts[
 }
 
 /* What clients have registered is there again, whether or not they are served. */
-static int open_sources(struct serve *serve, struct event_base *base, const json_t *control, const char *dir,
-	struct api_err *err)
+static int open_sources(struct serve *serve, const json_t *control, const char *dir, struct api_err *err)
 {
 	struct consul_config config = {
-		.base = base,
+		.base = serve->base,
 		.reg = model_registry(serve->model),
 		.datacenter = param_str(control, "datacenter"),
 		.kv_bytes = (size_t)param_int(control, "kv_mb", 0) << 20,
@@ -97,7 +100,7 @@ static int open_sources(struct serve *serve, struct event_base *base, const json
 
 	if (state_dir_path(dir, STATE_DIR_REGISTRY, path, sizeof(path), err) < 0)
 		return -1;
-	if (journal_open(base, path, config.reg, &serve->journal, &why) < 0)
+	if (journal_open(serve->base, path, config.reg, &serve->journal, &why) < 0)
 		return api_fail(err, API_INTERNAL, NULL, "%s", why.text);
 	config.journal = serve->journal;
 	if (consul_open(&config, &serve->consul) < 0)
@@ -106,31 +109,79 @@ static int open_sources(struct serve *serve, struct event_base *base, const json
 	return 0;
 }
 
-static int open_http(struct serve *serve, struct event_base *base, const json_t *control, struct api_err *err)
+/* Listens, if it can now. 0 or -errno. */
+static int try_http(struct serve *serve, const char **listen, struct reg_err *why)
 {
 	const char *hosts[HTTP_HOSTS];
-	struct http_config config = http_options(control, hosts);
-	struct reg_err why;
+	struct http_config config = http_options(serve->control, hosts);
 	int rc;
 
-	if (!config.listen[0])
-		return 0;
-	config.base = base;
+	*listen = config.listen;
+	config.base = serve->base;
 	config.reg = model_registry(serve->model);
 	config.api = consul_api(serve->consul);
 	config.journal = serve->journal;
-	rc = http_open(&config, &serve->http, &why);
-	if (rc == -EADDRINUSE && !param_given(control, "http")) {
-		log_line(LOG_WARNING, "control.http: %s: no HTTP API", why.text);
-		return 0;
-	}
+	rc = http_open(&config, &serve->http, why);
 	if (rc < 0)
-		return api_fail(err, API_INTERNAL, "control.http", "%s", why.text);
+		return rc;
 	serve->metrics.http = serve->http;
-	if (http_page(serve->http, "/metrics", METRICS_TYPE, metrics_write, &serve->metrics) < 0)
-		return api_fail(err, API_INTERNAL, NULL, "out of memory");
+	if (http_page(serve->http, "/metrics", METRICS_TYPE, metrics_write, &serve->metrics) < 0) {
+		http_close(serve->http);
+		serve->http = NULL;
+		snprintf(why->text, sizeof(why->text), "out of memory");
+		return -ENOMEM;
+	}
 	log_line(LOG_INFO, "%s API on %s", config.tls.cert ? "HTTPS" : "HTTP", config.listen);
 	return 0;
+}
+
+/* As `status` shows it, which has the address beside it. */
+static const char *reason(int rc, const struct reg_err *why)
+{
+	return rc == -EADDRINUSE ? strerror(-rc) : why->text;
+}
+
+static void retry_http(struct serve *serve)
+{
+	static const struct timeval pause = {.tv_sec = HTTP_RETRY_S};
+
+	event_add(serve->retry, &pause);
+}
+
+/* Whoever had the address may have gone. */
+static void on_retry(evutil_socket_t fd, short what, void *arg)
+{
+	struct serve *serve = arg;
+	const char *listen;
+	struct reg_err why;
+	int rc = try_http(serve, &listen, &why);
+
+	if (rc < 0)
+		retry_http(serve);
+	if (model_not_listening(serve->model, NOT_LISTENING_HTTP, listen, rc < 0 ? reason(rc, &why) : NULL) &&
+		rc < 0)
+		log_line(LOG_WARNING, "control.http: %s", why.text);
+}
+
+static int open_http(struct serve *serve, struct api_err *err)
+{
+	const char *listen = param_str(serve->control, "http");
+	struct reg_err why;
+	int rc;
+
+	if (listen && !listen[0])
+		return 0;
+	serve->retry = event_new(serve->base, -1, 0, on_retry, serve);
+	if (!serve->retry)
+		return api_fail(err, API_INTERNAL, NULL, "out of memory");
+	rc = try_http(serve, &listen, &why);
+	if (rc == -EADDRINUSE) {
+		log_line(LOG_WARNING, "control.http: %s: no HTTP API until the address is free", why.text);
+		model_not_listening(serve->model, NOT_LISTENING_HTTP, listen, reason(rc, &why));
+		retry_http(serve);
+		return 0;
+	}
+	return rc < 0 ? api_fail(err, API_INTERNAL, "control.http", "%s", why.text) : 0;
 }
 
 static struct dns_config dns_options(const json_t *control, const char *recursors[DNS_RECURSORS])
@@ -172,6 +223,7 @@ static int open_dns(struct serve *serve, struct event_base *base, const json_t *
 	rc = dns_open(&config, &serve->dns, &why);
 	if (rc == -EADDRINUSE && !param_given(control, "dns")) {
 		log_line(LOG_WARNING, "control.dns: %s: DNS only at gateways", why.text);
+		model_not_listening(serve->model, NOT_LISTENING_DNS, config.listen, reason(rc, &why));
 		config.listen = "";
 		rc = dns_open(&config, &serve->dns, &why);
 	}
@@ -212,10 +264,12 @@ int serve_open(struct event_base *base, struct model *model, const json_t *contr
 	if (!serve)
 		return api_fail(err, API_INTERNAL, NULL, "out of memory");
 	serve->metrics.model = model;
+	serve->base = base;
 	serve->model = model;
+	serve->control = json_incref((json_t *)control);
 	if (name_node(registry, control, err) < 0 || aim_checks(registry, control, err) < 0 ||
-		open_sources(serve, base, control, dir, err) < 0 ||
-		open_http(serve, base, control, err) < 0 || open_dns(serve, base, control, err) < 0) {
+		open_sources(serve, control, dir, err) < 0 || open_http(serve, err) < 0 ||
+		open_dns(serve, base, control, err) < 0) {
 		serve_close(serve);
 		return -1;
 	}
@@ -256,8 +310,11 @@ void serve_close(struct serve *serve)
 		return;
 	model_dns_attach(serve->model, NULL);
 	dns_close(serve->dns);
+	if (serve->retry)
+		event_free(serve->retry);
 	http_close(serve->http);
 	consul_close(serve->consul);
 	journal_close(serve->journal);
+	json_decref(serve->control);
 	free(serve);
 }

@@ -14,7 +14,8 @@ struct serve;
 
 /**
  * Names the node, brings back what is kept in `dir`, the state directory, and listens. `control` is the validated
- * object, as the file has it. An address that was not asked for and is taken is only logged. -1 with one line in *err.
+ * object, as the file has it. While another process has the address of HTTP, `status` and the log say so and it is tried
+ * again; DNS goes without an address that was not asked for. -1 with one line in *err.
  */
 int serve_open(struct event_base *base, struct model *model, const json_t *control, const char *dir,
 	struct serve **out, struct api_err *err);

@@ -25,6 +25,7 @@ static int status(
 	put_int(*result, "memory_mb", dp_memory_mb(model->dp));
 	put_int(*result, "generation", registry_generation(model->registry));
 	put(*result, "not_kept", not_kept_json(&model->not_kept));
+	put(*result, "not_listening", not_listening_json(&model->not_listening));
 	return 0;
 }
 

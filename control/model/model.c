@@ -192,6 +192,12 @@ const char *model_not_kept(struct model *model)
 	return not_kept_why(&model->not_kept, STATE_DIR_OBJECTS);
 }
 
+bool model_not_listening(
+	struct model *model, enum not_listening_server server, const char *address, const char *why)
+{
+	return not_listening_set(&model->not_listening, server, address, why);
+}
+
 struct dp *model_dp(struct model *model)
 {
 	return model->dp;

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "control/api/api.h"
+#include "control/model/not_listening.h"
 
 struct dns;
 struct dns_config;
@@ -44,6 +45,10 @@ void model_replaying(struct model *model, bool yes);
 
 /** Why what the API changes is not kept for the next start, NULL: it is. */
 const char *model_not_kept(struct model *model);
+
+/** For `status`: why the server does not listen on `address`, NULL: it does. True when that was not known. */
+bool model_not_listening(
+	struct model *model, enum not_listening_server server, const char *address, const char *why);
 
 struct dp *model_dp(struct model *model);
 struct registry *model_registry(struct model *model);

@@ -1,4 +1,11 @@
-"""What was registered does not hang on the HTTP server: it is there while that is off."""
+"""What was registered does not hang on the HTTP server: it is there while that is off, or its address is another's."""
+
+import json
+import socket
+
+from rig import wait
+from rig.consul import Consul
+from rig.daemon import Daemon
 
 
 def services(daemon):
@@ -27,6 +34,7 @@ def test_registrations_survive_crashes_while_http_is_off(start_consul):
     configure(daemon, "")
     crash(daemon)
     assert services(daemon) == {"web", "db"}
+    assert daemon.rpc("status")["not_listening"] == []  # it need not
     crash(daemon)
     assert services(daemon) == {"web", "db"}
     configure(daemon, f"127.0.0.1:{consul.port}")
@@ -48,3 +56,76 @@ def test_what_leaves_while_http_is_off_stays_away(start_consul):
     configure(daemon, f"127.0.0.1:{consul.port}")
     daemon.start()
     assert set(consul.get("catalog/services").json) == {"consul", "db"}
+
+
+def test_an_address_that_is_taken_is_told_and_had_when_it_is_free(start_consul):
+    daemon, consul = start_consul()
+    register(consul, "web", ID="w1", Address="10.1.0.1", Port=80)
+    daemon.kill()
+    address = f"127.0.0.1:{consul.port}"
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("127.0.0.1", consul.port))
+        other.listen()
+        for _ in range(2):
+            daemon.start()
+            told, = daemon.rpc("status")["not_listening"]
+            assert (told["server"], told["address"], told["why"]) == ("http", address, "Address already in use")
+            assert daemon.log().count(f"control.http: {address}: Address already in use: no HTTP API until") == 1
+            assert services(daemon) == {"web"}
+            assert "Address already in use" in daemon.ctl("status").stdout
+            daemon.kill()
+        daemon.start()
+        assert daemon.rpc("status")["not_listening"]
+    wait.until(lambda: not daemon.rpc("status")["not_listening"], "it listens")
+    assert f"HTTP API on {address}" in daemon.log()
+    assert consul.get("catalog/services").json == {"consul": [], "web": []}
+    assert consul.request("GET", "/metrics").status == 200
+    register(consul, "db")
+    crash(daemon)
+    assert set(consul.get("catalog/services").json) == {"consul", "web", "db"}
+
+
+def test_an_end_while_the_address_is_taken(start_sluiced):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        daemon = start_sluiced({"control": {"http": "127.0.0.1:%d" % other.getsockname()[1]}})
+        assert len(daemon.rpc("status")["not_listening"]) == 1
+        daemon.stop()
+
+
+def test_a_clients_answer_is_not_from_who_has_the_address(start_consul):
+    """Another daemon has it: its clients are its own, and this one's registrations come when that one ends."""
+    first, consul = start_consul()
+    register(consul, "first")
+    second, elsewhere = start_consul()
+    register(elsewhere, "second")
+    second.stop()
+    configure(second, f"127.0.0.1:{consul.port}")
+    second.start()
+    assert second.rpc("status")["not_listening"]
+    assert set(consul.get("catalog/services").json) == {"consul", "first"}
+    first.stop()
+    wait.until(lambda: not second.rpc("status")["not_listening"], "it listens")
+    assert set(Consul(consul.port).get("catalog/services").json) == {"consul", "second"}
+
+
+def start_with_defaults(stack, ns):
+    """As with a configuration that names no address."""
+    daemon = stack.enter_context(Daemon(start=False, ns=ns))
+    config = json.loads(daemon.config_file.read_text())
+    del config["control"]["http"], config["control"]["dns"]
+    daemon.config_file.write_text(json.dumps(config))
+    daemon.start()
+    return daemon
+
+
+def test_usual_addresses_that_are_taken_are_told_too(stack, netns):
+    host = netns("host")
+    first, second = start_with_defaults(stack, host), start_with_defaults(stack, host)
+    assert first.rpc("status")["not_listening"] == []
+    told = second.rpc("status")["not_listening"]
+    assert [(one["server"], one["address"]) for one in told] == [("http", "127.0.0.1:8500"), ("dns", "127.0.0.1:8600")]
+    first.stop()
+    wait.until(lambda: [one["server"] for one in second.rpc("status")["not_listening"]] == ["dns"], "HTTP listens")
