@@ -1,4 +1,6 @@
 /* counters.c: counters as control reads them, summed over the workers. */
+#include "dataplane/counters.h"
+
 #include <errno.h>
 #include <rte_cycles.h>
 #include <stdio.h>

@@ -2,6 +2,8 @@
  * eal.c: starting DPDK. Core numbers are mapped to lcores 0 (control) and 1, 2, ... (workers), so that any
  * CPU of a large host can be named.
  */
+#include "dataplane/eal.h"
+
 #include <errno.h>
 #include <glob.h>
 #include <inttypes.h>
@@ -14,8 +16,6 @@
 #include <string.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
-
-#include "dataplane/core/private.h"
 
 enum { ARGS_MAX = 16, ARG_BYTES = 512 };
 

@@ -1,16 +1,23 @@
-/* ports.c: ports come and go while traffic flows. Control thread, but for port_set_link(). */
+/* ports.c: ports come and go while traffic flows. Control thread. */
+#include "dataplane/ports.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "dataplane/core/port.h"
 #include "dataplane/core/private.h"
 #include "dataplane/core/rcu.h"
 #include "dataplane/engine/balance.h"
+#include "dataplane/engine/polling.h"
 #include "dataplane/l2/fdb.h"
+#include "dataplane/l2/fdb_sweep.h"
+#include "dataplane/l2/neigh.h"
+#include "dataplane/l2/network.h"
 #include "dataplane/l2/policy/guard.h"
 #include "dataplane/l2/policy/rate.h"
+#include "dataplane/overlay/vtep.h"
+#include "dataplane/port/types.h"
 
 static void spec_free(struct dp_port *spec)
 {
@@ -293,6 +300,7 @@ int dp_port_plug(struct dp *dp, uint16_t id, const int *fds)
 	if (!dp_port_lost(dp, id))
 		return -EINVAL;
 	port->ops->plug(port, fds);
+	polling_add_fds(dp, port); /* there was room for the old ones */
 	return 0;
 }
 
@@ -348,20 +356,6 @@ void ports_close(struct dp *dp)
 	close_many_now(&dp->priv->at_end);
 }
 
-void port_set_link(struct port *port, bool up)
-{
-	struct dp *dp = port->dp;
-	uint64_t one = 1;
-
-	if (atomic_exchange(&port->up, up) == up || !dp->priv)
-		return;
-	atomic_fetch_or(&dp->priv->link_news[port->id / 64], UINT64_C(1) << (port->id % 64));
-	workers_wake(dp);
-	if (write(dp->priv->link_fd, &one, sizeof(one)) < 0)
-		return; /* full: control has been told */
-}
-
-/* On the control loop: tells control of links that changed since it was told last. */
 void ports_report_links(struct dp *dp)
 {
 	for (unsigned word = 0; word < MAX_PORTS / 64; word++) {

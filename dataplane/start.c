@@ -1,12 +1,12 @@
 /* start.c: start, stop, and the tick of what control does for the workers. */
+#include "dataplane/start.h"
+
 #include <errno.h>
 #include <rte_cycles.h>
 #include <rte_eal.h>
 #include <rte_launch.h>
 #include <rte_lcore.h>
 #include <rte_rcu_qsbr.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -17,30 +17,21 @@
 #include "dataplane/core/mem.h"
 #include "dataplane/core/private.h"
 #include "dataplane/core/rcu.h"
+#include "dataplane/counters.h"
 #include "dataplane/dataplane.h"
+#include "dataplane/eal.h"
 #include "dataplane/engine/balance.h"
+#include "dataplane/engine/loop.h"
 #include "dataplane/l2/fdb.h"
+#include "dataplane/l2/fdb_sweep.h"
+#include "dataplane/l2/neigh.h"
+#include "dataplane/l2/network.h"
 #include "dataplane/lb/service.h"
+#include "dataplane/overlay/vtep.h"
+#include "dataplane/ports.h"
 #include "dataplane/vhost/notify.h"
 
 static struct dp *instance; /* DPDK allows one a process */
-
-int dp_fail(struct dp_err *err, int rc, const char *fmt, ...)
-{
-	va_list ap;
-
-	if (!err)
-		return rc;
-	va_start(ap, fmt);
-	vsnprintf(err->text, sizeof(err->text), fmt, ap);
-	va_end(ap);
-	return rc;
-}
-
-uint32_t dp_now_s(const struct dp *dp)
-{
-	return (uint32_t)((rte_rdtsc() - dp->start_tsc) / rte_get_tsc_hz()) + 1;
-}
 
 static void on_tick(void *arg)
 {

@@ -13,8 +13,10 @@
 #include <stdlib.h>
 
 #include "bench/tables/rounds.h"
-#include "dataplane/core/private.h"
+#include "dataplane/core/dp.h"
 #include "dataplane/frame/parse.h"
+#include "dataplane/ports.h"
+#include "dataplane/start.h"
 
 enum { PACKETS = 1 << 12, BACKENDS = 100, TCP = 6, SYN = 2, ACK = 16, LEN = 60 };
 

@@ -14,12 +14,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "dataplane/core/private.h"
+#include "dataplane/core/dp.h"
 #include "dataplane/engine/pipeline.h"
 #include "dataplane/frame/parse.h"
 #include "dataplane/frame/reply.h"
 #include "dataplane/l2/neigh.h"
 #include "dataplane/overlay/vxlan.h"
+#include "dataplane/ports.h"
+#include "dataplane/start.h"
 
 enum { FRAME = 64, ROUNDS = 200, BURSTS = 256, STAGES = 16, VNI = 100, WAYS = 4 };
 

@@ -48,6 +48,9 @@ struct dp {
 	struct dp_private *priv;
 };
 
+/** Seconds since the workers started, as they count them. */
+uint32_t dp_now_s(const struct dp *dp);
+
 static inline struct port *dp_get_port(struct dp *dp, uint16_t id)
 {
 	return id < MAX_PORTS ? atomic_load_explicit(&dp->port[id], memory_order_acquire) : NULL;

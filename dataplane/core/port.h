@@ -120,8 +120,3 @@ static inline uint16_t port_hdr_copy(const struct port *port)
  * (dp_config.on_link). Idempotent.
  */
 void port_set_link(struct port *port, bool up);
-
-/** The operations of a type. */
-const struct port_ops *port_type_ops(enum dp_port_type type);
-
-extern const struct port_ops port_vhost_ops, port_tap_ops, port_af_packet_ops, port_af_xdp_ops, port_eth_ops;

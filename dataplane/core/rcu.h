@@ -12,3 +12,6 @@ void rcu_wait(struct dp *dp);
 
 /** Control thread. Calls fn(arg) after a grace period that many deferrals share. */
 void rcu_defer(struct dp *dp, void (*fn)(void *arg), void *arg);
+
+/** Control thread. Runs what rcu_defer() gathered, after one grace period. */
+void rcu_flush(struct dp *dp);

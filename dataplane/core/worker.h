@@ -117,14 +117,3 @@ static inline void port_tx_drop(
 
 /** Any thread. Ends the sleep of every worker: after a ring was published, or there is something to send. */
 void workers_wake(struct dp *dp);
-
-/** Control thread. Makes a worker (memory, no thread yet) and frees it. -ENOMEM. */
-int worker_new(struct dp *dp, unsigned index, int core, struct worker **out);
-void worker_free(struct worker *w);
-
-/** The worker's thread: runs until w->stop. `arg` is the struct worker. */
-int worker_main(void *arg);
-
-/** Worker. One turn: every queue that is due, what control injected, quiescent state. Returns the frames
- * moved. */
-unsigned worker_turn(struct worker *w);

@@ -9,7 +9,6 @@
 
 #include "dataplane/core/mem.h"
 #include "dataplane/deliver/transmit.h"
-#include "dataplane/engine/polling.h"
 
 /*
  * What is allowed: for each call, each frame, each byte. Of a port in memory a frame costs some 50 to 300 ns with all
@@ -229,7 +228,8 @@ static void charge(struct budget *g, uint64_t *paid, uint64_t cycles, uint64_t n
 		*paid = most;
 }
 
-unsigned budget_serve(struct worker *w, struct port *port, uint16_t queue)
+unsigned budget_serve(struct worker *w, struct port *port, uint16_t queue,
+	unsigned (*serve)(struct worker *w, struct port *port, uint16_t queue))
 {
 	struct budget *g = w->budget;
 	struct dues *dues = &g->dues[port->id];
@@ -243,7 +243,7 @@ unsigned budget_serve(struct worker *w, struct port *port, uint16_t queue)
 	g->serving = port;
 	g->elsewhere = 0;
 	g->private = false;
-	frames = worker_serve(w, port, queue);
+	frames = serve(w, port, queue);
 	now = rte_rdtsc();
 	g->serving = NULL;
 	if (frames)

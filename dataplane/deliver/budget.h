@@ -51,8 +51,9 @@ void budget_alarm(struct worker *w, uint64_t now);
 /** Worker on watch, at the start of a turn. Ends the watch when all has been well. */
 void budget_turn(struct worker *w, uint64_t now);
 
-/** Worker on watch. As worker_serve(), unless the port must wait. */
-unsigned budget_serve(struct worker *w, struct port *port, uint16_t queue);
+/** Worker on watch. Has `serve` (worker_serve()) look at a queue, and times it, unless the port must wait. Returns its frames. */
+unsigned budget_serve(struct worker *w, struct port *port, uint16_t queue,
+	unsigned (*serve)(struct worker *w, struct port *port, uint16_t queue));
 
 /**
  * Worker on watch, when rx has filled `b`. Payload of a port that may lately have made others wait by faults in its

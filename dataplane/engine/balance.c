@@ -9,6 +9,7 @@
 #include "dataplane/core/account.h"
 #include "dataplane/core/mem.h"
 #include "dataplane/core/private.h"
+#include "dataplane/engine/polling.h"
 
 #define WORTH_BUSY 0.5f	 /* of the busiest worker */
 #define WORTH_GAP 0.25f	 /* between it and the idlest */

@@ -1,3 +1,5 @@
+#include "dataplane/engine/loop.h"
+
 #include <errno.h>
 #include <rte_cycles.h>
 #include <rte_rcu_qsbr.h>
@@ -10,7 +12,6 @@
 #include "dataplane/core/exchange.h"
 #include "dataplane/core/gap.h"
 #include "dataplane/core/mem.h"
-#include "dataplane/core/worker.h"
 #include "dataplane/deliver/budget.h"
 #include "dataplane/deliver/deliver.h"
 #include "dataplane/engine/inject.h"
@@ -84,15 +85,6 @@ void worker_free(struct worker *w)
 	if (w->wake_fd >= 0)
 		close(w->wake_fd);
 	mem_free(w, sizeof(*w));
-}
-
-void workers_wake(struct dp *dp)
-{
-	uint64_t one = 1;
-
-	for (unsigned i = 0; i < dp->nworker; i++)
-		if (write(dp->worker[i]->wake_fd, &one, sizeof(one)) < 0)
-			continue; /* full: it has been told */
 }
 
 /* One burst in SAMPLE_EVERY reads the clock between the stages. */

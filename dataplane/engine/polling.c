@@ -12,10 +12,10 @@
 #include "dataplane/core/account.h"
 #include "dataplane/core/dp.h"
 #include "dataplane/core/mem.h"
-#include "dataplane/core/private.h"
 #include "dataplane/core/rcu.h"
 #include "dataplane/deliver/budget.h"
 #include "dataplane/engine/balance.h"
+#include "dataplane/engine/loop.h"
 
 enum {
 	SLEEP_MS = 100,	     /* at most, should a wake-up be missed */
@@ -101,7 +101,8 @@ void polling_free(struct worker *w)
 
 static inline unsigned serve(struct worker *w, struct port *port, uint16_t queue)
 {
-	return __builtin_expect(w->watching, 0) ? budget_serve(w, port, queue) : worker_serve(w, port, queue);
+	return __builtin_expect(w->watching, 0) ? budget_serve(w, port, queue, worker_serve)
+						: worker_serve(w, port, queue);
 }
 
 /*

@@ -26,5 +26,14 @@ unsigned polling_turn(struct worker *w, uint64_t now);
 /** Worker. Sleeps until a queue has frames or somebody wakes it; returns at once when frames are waiting. */
 void polling_sleep(struct worker *w);
 
-/** Worker (loop.c). Takes one burst from a queue through the pipeline. Returns its frames. */
-unsigned worker_serve(struct worker *w, struct port *port, uint16_t queue);
+/** Control thread. Gives each worker the published ports' queues that are its own (balance.h). -ENOMEM. */
+int polling_assign(struct dp *dp);
+
+/**
+ * Control thread. Takes the queues whose worker changes (balance_worker_before()) from their old one, waits until those
+ * are through with them, and gives them to the new ones. -ENOMEM: nothing changed.
+ */
+int polling_hand_over(struct dp *dp);
+
+/** Control thread. Before a port is published: its fds to the workers' epoll sets. -errno. */
+int polling_add_fds(struct dp *dp, struct port *port);

@@ -2,9 +2,11 @@
 #include <errno.h>
 #include <string.h>
 
+#include "dataplane/core/dp.h"
 #include "dataplane/core/private.h"
 #include "dataplane/frame/parse.h"
 #include "dataplane/l2/fdb.h"
+#include "dataplane/l2/fdb_sweep.h"
 #include "dataplane/l2/network.h"
 
 enum { PART_BUCKETS = 512 }; /* of a walk in parts: at most four times as many entries */

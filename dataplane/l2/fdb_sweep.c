@@ -2,6 +2,9 @@
  * fdb_sweep.c: fdb entries that have had their time. A timer looks at a quarter of the table at a time; what a
  * deleted port, vtep or network leaves behind is removed at once, before its index can be used again.
  */
+#include "dataplane/l2/fdb_sweep.h"
+
+#include "dataplane/core/dp.h"
 #include "dataplane/core/private.h"
 #include "dataplane/l2/fdb.h"
 #include "dataplane/l2/network.h"

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 struct dp;
+struct port;
 
 /** What a neighbour is looked for in: a network (its guests) or an uplink (its underlay). */
 struct neigh_scope {
@@ -25,3 +26,13 @@ int neigh_want(struct dp *dp, struct neigh_scope scope, uint32_t ip,
 	void (*fn)(void *arg, uint32_t ip, const uint8_t *mac), void *arg);
 void neigh_release(struct dp *dp, struct neigh_scope scope, uint32_t ip,
 	void (*fn)(void *arg, uint32_t ip, const uint8_t *mac), void *arg);
+
+/** Control thread. -ENOMEM. */
+int neigh_open(struct dp *dp);
+void neigh_close(struct dp *dp);
+/** Control thread, every DP_TICK_MS: requests that are due. */
+void neigh_tick(struct dp *dp);
+/** A punted ARP packet. */
+void neigh_input(struct dp *dp, uint16_t net, uint16_t port, const uint8_t *data, uint16_t len);
+/** A network's port came, goes (it is unpublished already), or is about to get or has got other ips. */
+void neigh_port_changed(struct dp *dp, const struct port *port);

@@ -8,6 +8,7 @@
 #include "dataplane/core/private.h"
 #include "dataplane/core/rcu.h"
 #include "dataplane/l2/fdb.h"
+#include "dataplane/l2/fdb_sweep.h"
 #include "dataplane/l2/owner.h"
 
 const uint8_t dp_router_mac[6] = {0x02, 0x53, 0x4c, 0x00, 0x00, 0x01};

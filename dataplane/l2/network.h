@@ -43,3 +43,9 @@ static inline bool network_has_ip(const struct network *net, uint32_t ip)
 
 /** Worker. Has an overlay network this VNI? For a moment not, while another one comes or goes. */
 bool network_has_vni(const struct dp *dp, uint32_t vni);
+
+/** Control thread. Frees a network that no worker can see any more. NULL is allowed. */
+void network_free(void *net);
+
+/** Control thread. Publishes the network again with its present members. -ENOMEM: nothing changed. */
+int network_refresh(struct dp *dp, uint16_t id);

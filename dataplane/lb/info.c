@@ -4,7 +4,6 @@
 #include <errno.h>
 
 #include "dataplane/core/dp.h"
-#include "dataplane/core/private.h"
 #include "dataplane/core/share.h"
 #include "dataplane/lb/lb.h"
 

@@ -11,7 +11,6 @@
 
 #include "dataplane/core/dp.h"
 #include "dataplane/core/mem.h"
-#include "dataplane/core/private.h"
 #include "dataplane/core/rcu.h"
 #include "dataplane/core/share.h"
 #include "dataplane/l2/network.h"

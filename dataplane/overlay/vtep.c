@@ -2,6 +2,8 @@
  * vtep.c: remote tunnel end points. Control keeps a record of each; workers see an object with the outer
  * header ready made, published anew when the uplink or the next hop's MAC changes.
  */
+#include "dataplane/overlay/vtep.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +11,7 @@
 #include "dataplane/core/private.h"
 #include "dataplane/core/rcu.h"
 #include "dataplane/l2/fdb.h"
+#include "dataplane/l2/fdb_sweep.h"
 #include "dataplane/l2/neigh.h"
 #include "dataplane/l2/network.h"
 #include "dataplane/overlay/vxlan.h"

@@ -24,6 +24,7 @@
 #include "dataplane/core/worker.h"
 #include "dataplane/frame/offload.h"
 #include "dataplane/frame/parse.h"
+#include "dataplane/port/types.h"
 #include "dataplane/port/vnet.h"
 
 enum {

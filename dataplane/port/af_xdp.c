@@ -30,6 +30,8 @@
 #include "dataplane/frame/offload.h"
 #include "dataplane/frame/parse.h"
 #include "dataplane/frame/reply.h"
+#include "dataplane/l2/neigh.h"
+#include "dataplane/port/types.h"
 #include "dataplane/port/xdp_prog.h"
 
 enum {

@@ -24,6 +24,7 @@
 
 #include "dataplane/core/dp.h"
 #include "dataplane/core/worker.h"
+#include "dataplane/port/types.h"
 
 enum {
 	ETH_MBUFS = 8192 - 1, /* for all such ports together */

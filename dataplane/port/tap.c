@@ -18,6 +18,7 @@
 #include "dataplane/core/private.h"
 #include "dataplane/core/rcu.h"
 #include "dataplane/core/worker.h"
+#include "dataplane/port/types.h"
 #include "dataplane/port/vnet.h"
 
 enum {
@@ -241,7 +242,6 @@ static void tap_plug(struct port *port, const int *fd)
 		tap->fd[i] = fd[i];
 	}
 	atomic_store_explicit(&tap->gone, false, memory_order_release);
-	polling_add_fds(port->dp, port); /* there was room for the old ones */
 	tap_watch(port);
 }
 

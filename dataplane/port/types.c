@@ -1,4 +1,6 @@
-#include "dataplane/core/port.h"
+#include "dataplane/port/types.h"
+
+#include "dataplane/vhost/port.h"
 
 /* The kinds of port there are. NULL: not in this build. */
 static const struct port_ops *const types[DP_PORT_TYPES] = {

@@ -8,8 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "dataplane/core/private.h"
-
 /* Offsets in an untagged frame with an IPv4 header without options. */
 enum {
 	AT_ETHERTYPE = 12,

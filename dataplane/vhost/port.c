@@ -3,6 +3,8 @@
  * listens while nobody is connected; as a client it connects when a socket appears at its path, and tries again
  * now and then.
  */
+#include "dataplane/vhost/port.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

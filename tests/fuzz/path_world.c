@@ -9,10 +9,13 @@
 
 #include "dataplane/core/exchange.h"
 #include "dataplane/core/private.h"
+#include "dataplane/engine/loop.h"
 #include "dataplane/engine/polling.h"
 #include "dataplane/l2/fdb.h"
+#include "dataplane/l2/fdb_sweep.h"
 #include "dataplane/lb/conn_table.h"
 #include "dataplane/lb/lb.h"
+#include "dataplane/ports.h"
 #include "tests/pipeline/harness.h"
 #include "tests/pipeline/packets.h"
 

@@ -9,6 +9,8 @@
 #include "dataplane/engine/inject.h"
 #include "dataplane/engine/pipeline.h"
 #include "dataplane/frame/offload.h"
+#include "dataplane/ports.h"
+#include "dataplane/start.h"
 
 enum { TEST_TIMERS = 16 };
 

@@ -11,6 +11,8 @@
 
 #include "dataplane/core/private.h"
 #include "dataplane/deliver/budget.h"
+#include "dataplane/engine/loop.h"
+#include "dataplane/ports.h"
 #include "tests/pipeline/harness.h"
 #include "tests/pipeline/packets.h"
 #include "tests/unit/unit.h"

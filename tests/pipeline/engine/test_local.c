@@ -1,7 +1,6 @@
 /* What the switch answers inside a network: ARP for the gateway, and the answers to its own requests. */
 #include <string.h>
 
-#include "dataplane/core/private.h"
 #include "dataplane/l2/neigh.h"
 #include "tests/pipeline/harness.h"
 #include "tests/pipeline/packets.h"

@@ -12,6 +12,7 @@
 #include "dataplane/core/private.h"
 #include "dataplane/engine/balance.h"
 #include "dataplane/engine/polling.h"
+#include "dataplane/ports.h"
 #include "tests/pipeline/harness.h"
 #include "tests/pipeline/packets.h"
 #include "tests/unit/unit.h"

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "control/host/netns.h"
+#include "dataplane/engine/loop.h"
 #include "dataplane/engine/polling.h"
 #include "tests/pipeline/harness.h"
 #include "tests/unit/dataplane/hosts.h"

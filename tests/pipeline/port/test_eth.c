@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "dataplane/engine/loop.h"
 #include "dataplane/engine/polling.h"
 #include "tests/pipeline/harness.h"
 #include "tests/pipeline/packets.h"

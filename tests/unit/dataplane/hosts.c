@@ -13,6 +13,8 @@
 #include "control/host/netlink.h"
 #include "control/host/netns.h"
 #include "control/host/tap.h"
+#include "dataplane/engine/loop.h"
+#include "dataplane/port/types.h"
 #include "tests/unit/unit.h"
 
 void hosts_isolate(void)

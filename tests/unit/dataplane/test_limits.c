@@ -13,6 +13,7 @@
 #include "control/host/netns.h"
 #include "dataplane/frame/offload.h"
 #include "dataplane/frame/train.h"
+#include "dataplane/port/types.h"
 #include "tests/unit/dataplane/frames.h"
 #include "tests/unit/dataplane/hosts.h"
 #include "tests/unit/dataplane/vhost/packed_guest.h"

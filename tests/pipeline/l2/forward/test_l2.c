@@ -2,7 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "dataplane/core/private.h"
+#include "dataplane/core/dp.h"
+#include "dataplane/l2/fdb_sweep.h"
 #include "tests/pipeline/harness.h"
 #include "tests/pipeline/packets.h"
 #include "tests/unit/unit.h"

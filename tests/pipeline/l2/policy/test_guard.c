@@ -1,7 +1,6 @@
 /* What a port may send by its security: each kind of honest packet, each kind of lie, in each disguise. */
 #include <string.h>
 
-#include "dataplane/core/private.h"
 #include "dataplane/engine/pipeline.h"
 #include "tests/pipeline/harness.h"
 #include "tests/pipeline/l2/policy/guard_packets.h"

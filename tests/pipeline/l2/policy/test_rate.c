@@ -3,7 +3,6 @@
 #include <rte_cycles.h>
 #include <string.h>
 
-#include "dataplane/core/private.h"
 #include "dataplane/l2/policy/rate.h"
 #include "tests/pipeline/harness.h"
 #include "tests/pipeline/packets.h"

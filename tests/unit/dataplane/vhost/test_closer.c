@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "dataplane/vhost/port.h"
 #include "tests/unit/dataplane/vhost/guest.h"
 #include "tests/unit/unit.h"
 

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "dataplane/vhost/port.h"
 #include "tests/unit/dataplane/vhost/guest.h"
 #include "tests/unit/unit.h"
 

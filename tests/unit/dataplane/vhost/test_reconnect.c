@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "dataplane/vhost/port.h"
 #include "tests/unit/dataplane/vhost/guest.h"
 #include "tests/unit/unit.h"
 

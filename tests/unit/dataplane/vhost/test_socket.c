@@ -7,6 +7,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "dataplane/vhost/port.h"
 #include "tests/unit/dataplane/vhost/guest.h"
 #include "tests/unit/unit.h"
 

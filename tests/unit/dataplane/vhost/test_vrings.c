@@ -1,6 +1,7 @@
 /* Rings that begin, stop, go on where they were, and are set anew while they run. */
 #include <unistd.h>
 
+#include "dataplane/vhost/port.h"
 #include "tests/unit/dataplane/vhost/guest.h"
 #include "tests/unit/unit.h"
 

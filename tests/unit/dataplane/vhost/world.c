@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "dataplane/vhost/port.h"
 #include "tests/unit/unit.h"
 
 #define DIR_TEMPLATE "/tmp/sluice-vhost-XXXXXX"
