@@ -19,6 +19,7 @@
 #include "control/base/notify.h"
 #include "control/config/config.h"
 #include "control/config/state.h"
+#include "control/methods/list.h"
 #include "control/model/config.h"
 #include "control/model/model.h"
 #include "control/model/state_dir.h"
@@ -269,9 +270,10 @@ static int start_failed(const char *where, const struct api_err *why)
 /* The socket first, for it tells whether another daemon runs here. Who connects early waits for the loop. */
 static int make_objects(struct daemon *d)
 {
+	const struct rpc_methods methods = {d->model, method_find, method_call, model_not_kept};
 	struct api_err why = {0};
 
-	if (rpc_open(d->base, choose_socket(d), d->model, &d->rpc, &why) < 0)
+	if (rpc_open(d->base, choose_socket(d), &methods, &d->rpc, &why) < 0)
 		return start_failed(NULL, &why);
 	if (config_apply(d->model, d->config, &why) < 0)
 		return start_failed(d->options.config, &why);

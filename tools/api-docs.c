@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/api/methods.h"
 #include "control/api/schema.h"
+#include "control/methods/list.h"
 
 static const char head[] =
 	"# API\n\n"

@@ -91,6 +91,27 @@ typedef bool (*api_part)(struct model *model, const json_t *params, struct api_a
 struct evbuffer;
 typedef bool (*api_text)(struct model *model, const json_t *params, struct api_at *at, struct evbuffer *out);
 
+/* Who watches: a connection. */
+struct api_watcher {
+	/** A notification's method and its parameters (a new reference). */
+	void (*changed)(void *arg, const char *method, json_t *params);
+	/** What is called `name` changed, and is too large for that: it is to be told by and by (api_watch.text). */
+	void (*large)(void *arg, const char *name);
+};
+
+/* What a connection is told of once it has called a method; each kind once a connection. */
+struct api_watch {
+	/** `params` are the request's. 0 with *watch, which close() ends, or -1 with *err. */
+	int (*open)(struct model *model, const json_t *params, const struct api_watcher *by, void *arg,
+		void **watch, struct api_err *err);
+	void (*close)(void *watch);
+	/* Of what is large; NULL where nothing is: */
+	const char *changed; /* the notification's method */
+	/** Is there still one called `name`? That it is gone has been told. */
+	bool (*there)(struct model *model, const char *name);
+	api_text text; /* the notification's parameters, asked for {"name": name} */
+};
+
 /* A column of the table that sluicectl prints for a list of objects. */
 struct api_column {
 	const char *field; /* of the result objects; NULL ends */
@@ -106,9 +127,5 @@ struct api_method {
 	const struct api_column *columns; /* NULL: printed as key and value */
 	api_part part; /* makes the result, by and by; fn then only checks, and answers an empty list */
 	api_text text; /* or writes it */
+	const struct api_watch *watch; /* what the connection is told of afterwards; NULL: of nothing */
 };
-
-/* One table a noun, beside its handlers; methods/list.c lists them in the order of the documentation. */
-extern const struct api_method network_methods[], port_methods[], uplink_methods[], vtep_methods[],
-	fdb_methods[], service_methods[], backend_methods[], conn_methods[], stats_methods[],
-	status_methods[];

@@ -1,9 +1,11 @@
-/* describe.c: the API told in JSON, from the tables that also check it. */
+#include "control/api/describe.h"
+
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/api/methods.h"
 #include "control/api/schema.h"
+
+static json_t *describe_fields(const struct api_field *fields);
 
 static json_t *describe_field(const struct api_field *field)
 {
@@ -34,7 +36,7 @@ static json_t *describe_field(const struct api_field *field)
 	return out;
 }
 
-json_t *describe_fields(const struct api_field *fields)
+static json_t *describe_fields(const struct api_field *fields)
 {
 	json_t *out = json_array();
 
@@ -43,7 +45,7 @@ json_t *describe_fields(const struct api_field *fields)
 	return out;
 }
 
-static void describe_method(void *arg, const struct api_method *method)
+json_t *describe_method(const struct api_method *method)
 {
 	json_t *out = json_pack("{s:s, s:s, s:b, s:o}", "name", method->name, "help", method->help, "changes",
 		method->changes, "fields", describe_fields(method->fields));
@@ -56,28 +58,5 @@ static void describe_method(void *arg, const struct api_method *method)
 				columns, json_pack("{s:s, s:s}", "field", c->field, "title", c->title));
 		json_object_set_new(out, "columns", columns);
 	}
-	json_array_append_new(arg, out);
-}
-
-json_t *describe_all(void)
-{
-	json_t *out = json_array();
-
-	methods_walk(describe_method, out);
 	return out;
 }
-
-static int describe(
-	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
-{
-	*result = describe_all();
-	return 0;
-}
-
-static const struct api_field no_fields[] = {{NULL}};
-
-const struct api_method api_methods[] = {
-	{"api.describe", "Tell every method with its fields, types, ranges, defaults and help", no_fields,
-		describe, false},
-	{NULL},
-};

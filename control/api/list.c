@@ -6,7 +6,8 @@
 
 struct rpc_list {
 	struct model *model;
-	const struct api_method *method;
+	api_part part; /* or: */
+	api_text text;
 	json_t *params;
 	struct api_at at;
 	bool any; /* an element has been written: the next one needs a comma */
@@ -23,13 +24,14 @@ static int write_head(const struct api_method *method, const json_t *id, struct 
 	return rc < 0 ? -1 : 0;
 }
 
-static struct rpc_list *list_new(struct model *model, const struct api_method *method, const json_t *params)
+static struct rpc_list *list_new(struct model *model, api_part part, api_text text, const json_t *params)
 {
 	struct rpc_list *list = calloc(1, sizeof(*list));
 
 	if (!list)
 		return NULL;
-	*list = (struct rpc_list){.model = model, .method = method, .params = json_deep_copy(params)};
+	*list = (struct rpc_list){
+		.model = model, .part = part, .text = text, .params = json_deep_copy(params)};
 	if (!params || list->params)
 		return list;
 	free(list);
@@ -39,7 +41,7 @@ static struct rpc_list *list_new(struct model *model, const struct api_method *m
 struct rpc_list *rpc_list_begin(struct model *model, const struct api_method *method, const json_t *params,
 	const json_t *id, struct evbuffer *out)
 {
-	struct rpc_list *list = list_new(model, method, params);
+	struct rpc_list *list = list_new(model, method->part, method->text, params);
 
 	if (list && write_head(method, id, out) == 0)
 		return list;
@@ -47,10 +49,10 @@ struct rpc_list *rpc_list_begin(struct model *model, const struct api_method *me
 	return NULL;
 }
 
-struct rpc_list *rpc_list_notify(struct model *model, const struct api_method *method, const json_t *params,
-	const char *name, struct evbuffer *out)
+struct rpc_list *rpc_list_notify(
+	struct model *model, api_text text, const json_t *params, const char *name, struct evbuffer *out)
 {
-	struct rpc_list *list = list_new(model, method, params);
+	struct rpc_list *list = list_new(model, NULL, text, params);
 
 	if (list && evbuffer_add_printf(out, "{\"jsonrpc\":\"2.0\",\"method\":\"%s\",\"params\":", name) >= 0)
 		return list;
@@ -75,7 +77,7 @@ static void write_elements(struct rpc_list *list, const json_t *array, struct ev
 static bool write_part(struct rpc_list *list, struct evbuffer *out)
 {
 	json_t *array = json_array();
-	bool more = list->method->part(list->model, list->params, &list->at, array);
+	bool more = list->part(list->model, list->params, &list->at, array);
 
 	write_elements(list, array, out);
 	json_decref(array);
@@ -86,8 +88,8 @@ static bool write_part(struct rpc_list *list, struct evbuffer *out)
 
 bool rpc_list_next(struct rpc_list *list, struct evbuffer *out)
 {
-	bool more = list->method->part ? write_part(list, out)
-				       : list->method->text(list->model, list->params, &list->at, out);
+	bool more =
+		list->part ? write_part(list, out) : list->text(list->model, list->params, &list->at, out);
 
 	if (!more)
 		evbuffer_add(out, "}\n", 2);

@@ -15,9 +15,9 @@ struct rpc_list;
 struct rpc_list *rpc_list_begin(struct model *model, const struct api_method *method, const json_t *params,
 	const json_t *id, struct evbuffer *out);
 
-/** The same for a notification called `name`, whose parameters are what `method` would answer; it has `text`. */
-struct rpc_list *rpc_list_notify(struct model *model, const struct api_method *method, const json_t *params,
-	const char *name, struct evbuffer *out);
+/** The same for a notification called `name`, whose parameters `text` writes. */
+struct rpc_list *rpc_list_notify(
+	struct model *model, api_text text, const json_t *params, const char *name, struct evbuffer *out);
 
 /** Writes the next part to `out`, maybe nothing. True when that was the last one: then only rpc_list_end. */
 bool rpc_list_next(struct rpc_list *list, struct evbuffer *out);

@@ -14,13 +14,8 @@
 #include <unistd.h>
 
 #include "control/api/list.h"
-#include "control/api/methods.h"
 #include "control/api/socket.h"
 #include "control/base/log.h"
-#include "control/base/params.h"
-#include "control/methods/fdb_watch.h"
-#include "control/methods/service_watch.h"
-#include "control/model/model.h"
 #include "registry/base/accept.h"
 #include "registry/base/wheel.h"
 
@@ -29,16 +24,23 @@ enum { PARSE_ERROR = -32700, INVALID_REQUEST = -32600, METHOD_NOT_FOUND = -32601
 
 enum { LISTS_US = 1000 };
 
+/* What a connection has subscribed to. */
+struct subscription {
+	LIST_ENTRY(subscription) link;
+	struct conn *conn;
+	const struct api_watch *type;
+	void *watch;
+	json_t *large; /* large ones that changed and are to be told: {name: null} */
+};
+
 struct conn {
 	TAILQ_ENTRY(conn) link;
 	struct rpc *rpc;
 	struct bufferevent *bev;
-	struct service_watch *watch; /* what it has subscribed to */
-	struct fdb_watch *moves;     /* the same */
-	struct rpc_list *list;	     /* the answer under way; further requests wait */
-	struct evbuffer *held;	     /* what is to be sent after it; NULL: nothing yet */
-	json_t *changed;	     /* large services that are to be told of after it: {name: null} */
-	TAILQ_ENTRY(conn) turn;	     /* in rpc.ready */
+	LIST_HEAD(, subscription) subscriptions;
+	struct rpc_list *list;	/* the answer under way; further requests wait */
+	struct evbuffer *held;	/* what is to be sent after it; NULL: nothing yet */
+	TAILQ_ENTRY(conn) turn; /* in rpc.ready */
 	bool ready;
 	bool closing; /* when what is to be written is out */
 };
@@ -46,7 +48,7 @@ struct conn {
 struct rpc {
 	struct evconnlistener *listener;
 	struct accept_guard *guard;
-	struct model *model;
+	struct rpc_methods methods;
 	char *path;
 	unsigned count;
 	TAILQ_HEAD(, conn) conns;
@@ -54,14 +56,25 @@ struct rpc {
 	struct event *go;
 };
 
+static void unsubscribe(struct subscription *s)
+{
+	LIST_REMOVE(s, link);
+	s->type->close(s->watch);
+	json_decref(s->large);
+	free(s);
+}
+
 static void conn_free(struct conn *conn)
 {
+	struct subscription *s, *next;
+
 	TAILQ_REMOVE(&conn->rpc->conns, conn, link);
 	conn->rpc->count--;
-	service_watch_close(conn->watch);
-	fdb_watch_close(conn->moves);
+	for (s = LIST_FIRST(&conn->subscriptions); s; s = next) {
+		next = LIST_NEXT(s, link);
+		unsubscribe(s);
+	}
 	rpc_list_end(conn->list);
-	json_decref(conn->changed);
 	if (conn->ready)
 		TAILQ_REMOVE(&conn->rpc->ready, conn, turn);
 	if (conn->held)
@@ -99,10 +112,9 @@ static void conn_send(struct conn *conn, json_t *message)
 }
 
 /* From inside a commit of the registry: whom to hang up on is freed by the loop, later. */
-static void conn_notify(void *arg, const char *method, json_t *params)
+static void on_changed(void *arg, const char *method, json_t *params)
 {
-	struct conn *conn = arg;
-
+	struct conn *conn = ((struct subscription *)arg)->conn;
 	struct evbuffer *out = conn_out(conn);
 
 	if (!out || evbuffer_get_length(out) > RPC_WATCH_MAX) {
@@ -114,14 +126,14 @@ static void conn_notify(void *arg, const char *method, json_t *params)
 }
 
 /* As above. However often it changes until it can be told, it is told once. */
-static void conn_note_large(void *arg, const char *service)
+static void on_large(void *arg, const char *name)
 {
-	struct conn *conn = arg;
+	struct subscription *s = arg;
 
-	if (!conn->changed)
-		conn->changed = json_object();
-	json_object_set_new(conn->changed, service, json_null());
-	bufferevent_trigger(conn->bev, EV_WRITE, BEV_TRIG_DEFER_CALLBACKS);
+	if (!s->large)
+		s->large = json_object();
+	json_object_set_new(s->large, name, json_null());
+	bufferevent_trigger(s->conn->bev, EV_WRITE, BEV_TRIG_DEFER_CALLBACKS);
 }
 
 static json_t *answer(const json_t *id)
@@ -137,46 +149,43 @@ static void send_error(struct conn *conn, const json_t *id, int code, const char
 	conn_send(conn, message);
 }
 
-static const struct service_watcher watcher = {conn_notify, conn_note_large};
-
-/* service.watch answers with what there is; its connection then hears of every change. */
-static int begin_watch(struct conn *conn, const json_t *params, struct api_err *err)
-{
-	const char *name = json_string_value(json_object_get(params, "name"));
-
-	if (conn->watch)
-		return api_fail(err, API_EXISTS, NULL, "this connection watches already");
-	return service_watch_open(conn->rpc->model, name, &watcher, conn, &conn->watch, err);
-}
-
-static int begin_moves(struct conn *conn, const json_t *params, struct api_err *err)
-{
-	const char *network = json_string_value(json_object_get(params, "network"));
-
-	if (conn->moves)
-		return api_fail(err, API_EXISTS, NULL, "this connection watches already");
-	return fdb_watch_open(conn->rpc->model, network, conn_notify, conn, &conn->moves, err);
-}
-
 /* 0 also when the method is no watch. */
-static int begin(struct conn *conn, const char *method, const json_t *params, struct api_err *err)
+static int subscribe(
+	struct conn *conn, const struct api_watch *type, const json_t *params, struct api_err *err)
 {
-	if (strcmp(method, WATCH_METHOD) == 0)
-		return begin_watch(conn, params, err);
-	return strcmp(method, FDB_WATCH_METHOD) == 0 ? begin_moves(conn, params, err) : 0;
+	static const struct api_watcher watcher = {on_changed, on_large};
+	struct subscription *s;
+
+	if (!type)
+		return 0;
+	LIST_FOREACH (s, &conn->subscriptions, link)
+		if (s->type == type)
+			return api_fail(err, API_EXISTS, NULL, "this connection watches already");
+	s = calloc(1, sizeof(*s));
+	if (!s)
+		return api_fail(err, API_INTERNAL, NULL, "out of memory");
+	s->conn = conn;
+	s->type = type;
+	if (type->open(conn->rpc->methods.model, params, &watcher, s, &s->watch, err) < 0) {
+		free(s);
+		return -1;
+	}
+	LIST_INSERT_HEAD(&conn->subscriptions, s, link);
+	return 0;
 }
 
 static int run(struct conn *conn, const struct api_method *method, const json_t *params, json_t **result,
 	struct api_err *err)
 {
+	const struct rpc_methods *methods = &conn->rpc->methods;
 	const char *why;
 
-	if (method_call(conn->rpc->model, method, "api", params, result, err) < 0)
+	if (methods->call(methods->model, method, "api", params, result, err) < 0)
 		return -1;
-	why = method->changes ? model_not_kept(conn->rpc->model) : NULL;
+	why = method->changes ? methods->not_kept(methods->model) : NULL;
 	if (why && json_is_object(*result))
 		json_object_set_new(*result, "not_kept", json_string(why));
-	if (begin(conn, method->name, params, err) == 0)
+	if (subscribe(conn, method->watch, params, err) == 0)
 		return 0;
 	json_decref(*result);
 	return -1;
@@ -231,24 +240,36 @@ static void list_can_go_on(struct conn *conn)
 	go_next_turn(conn->rpc);
 }
 
-/* Begins to tell of the large service that changed first, unless it is gone, which has been told. */
-static void tell_large(struct conn *conn)
+/* Begins to tell of the large one that changed first, unless it is gone, which has been told. */
+static void tell_first(struct subscription *s)
 {
-	void *first = json_object_iter(conn->changed);
-	struct rpc *rpc = conn->rpc;
-	json_t *params;
+	const char *name = json_object_iter_key(json_object_iter(s->large));
+	struct conn *conn = s->conn;
+	struct model *model = conn->rpc->methods.model;
+	json_t *params = json_pack("{s:s}", "name", name);
 
-	if (!first || conn->list || conn->closing)
-		return;
-	params = json_pack("{s:s}", "name", json_object_iter_key(first));
-	json_object_del(conn->changed, json_object_iter_key(first));
-	if (registry_service_find(model_registry(rpc->model), param_str(params, "name")))
-		conn->list = rpc_list_notify(rpc->model, method_find("service.show"), params, SERVICE_CHANGED,
-			bufferevent_get_output(conn->bev));
+	json_object_del(s->large, name);
+	name = json_string_value(json_object_get(params, "name"));
+	if (name && s->type->there(model, name))
+		conn->list = rpc_list_notify(
+			model, s->type->text, params, s->type->changed, bufferevent_get_output(conn->bev));
 	json_decref(params);
 	if (conn->list)
 		bufferevent_disable(conn->bev, EV_READ);
 	bufferevent_trigger(conn->bev, EV_WRITE, BEV_TRIG_DEFER_CALLBACKS);
+}
+
+static void tell_large(struct conn *conn)
+{
+	struct subscription *s;
+
+	if (conn->list || conn->closing)
+		return;
+	LIST_FOREACH (s, &conn->subscriptions, link)
+		if (json_object_size(s->large)) {
+			tell_first(s);
+			return;
+		}
 }
 
 static void send_result(struct conn *conn, const struct api_method *method, const json_t *params,
@@ -263,7 +284,8 @@ static void send_result(struct conn *conn, const struct api_method *method, cons
 		return;
 	}
 	json_decref(result);
-	conn->list = rpc_list_begin(conn->rpc->model, method, params, id, bufferevent_get_output(conn->bev));
+	conn->list = rpc_list_begin(
+		conn->rpc->methods.model, method, params, id, bufferevent_get_output(conn->bev));
 	if (!conn->list) {
 		send_error(conn, id, API_INTERNAL, "out of memory");
 		return;
@@ -286,7 +308,7 @@ static void handle(struct conn *conn, const json_t *request)
 			"a request is an object with a method and an id");
 		return;
 	}
-	method = method_find(name);
+	method = conn->rpc->methods.find(name);
 	if (!method) {
 		if (id)
 			send_error(conn, id, METHOD_NOT_FOUND, "no such method");
@@ -437,8 +459,8 @@ static int listen_at(struct event_base *base, struct rpc *rpc, struct api_err *e
 	return rc;
 }
 
-int rpc_open(
-	struct event_base *base, const char *path, struct model *model, struct rpc **out, struct api_err *err)
+int rpc_open(struct event_base *base, const char *path, const struct rpc_methods *methods, struct rpc **out,
+	struct api_err *err)
 {
 	struct rpc *rpc = calloc(1, sizeof(*rpc));
 	int rc;
@@ -448,7 +470,7 @@ int rpc_open(
 		return -ENOMEM;
 	TAILQ_INIT(&rpc->conns);
 	TAILQ_INIT(&rpc->ready);
-	rpc->model = model;
+	rpc->methods = *methods;
 	rpc->path = strdup(path);
 	rpc->go = event_new(base, -1, 0, on_go, rpc);
 	rc = rpc->path && rpc->go ? listen_at(base, rpc, err) : -ENOMEM;

@@ -20,11 +20,23 @@ enum {
 struct event_base;
 struct rpc;
 
+/* What is behind the socket. */
+struct rpc_methods {
+	struct model *model; /* passed to each of these */
+	/** NULL: there is none. */
+	const struct api_method *(*find)(const char *name);
+	/** Checks `params` (may be NULL) and runs the method: 0 with a new reference in *result, or -1 with *err. */
+	int (*call)(struct model *model, const struct api_method *method, const char *source,
+		const json_t *params, json_t **result, struct api_err *err);
+	/** Why a change is not kept for the next start, NULL: it is. */
+	const char *(*not_kept)(struct model *model);
+};
+
 /**
  * Listens on `path` (mode 0660). A socket file that nobody serves is replaced. One line in `err` on failure:
  * -EADDRINUSE when another process serves it.
  */
-int rpc_open(struct event_base *base, const char *path, struct model *model, struct rpc **out,
+int rpc_open(struct event_base *base, const char *path, const struct rpc_methods *methods, struct rpc **out,
 	struct api_err *err);
 
 /** Closes every connection and removes the socket. NULL is allowed. */

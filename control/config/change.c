@@ -2,9 +2,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "control/api/methods.h"
 #include "control/api/schema.h"
 #include "control/config/config.h"
+#include "control/methods/list.h"
 #include "control/model/backend_run.h"
 
 struct change {

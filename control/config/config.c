@@ -6,11 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/api/methods.h"
 #include "control/api/schema.h"
 #include "control/base/ending.h"
 #include "control/config/check.h"
 #include "control/config/place.h"
+#include "control/methods/list.h"
 #include "control/model/backend_run.h"
 #include "control/model/config.h"
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/api/methods.h"
+#include "control/methods/list.h"
 
 const struct section sections[] = {
 	{"networks", "network", {"name"}},

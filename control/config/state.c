@@ -6,10 +6,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "control/api/methods.h"
 #include "control/base/ending.h"
 #include "control/base/log.h"
 #include "control/config/sections.h"
+#include "control/methods/list.h"
 #include "control/model/backend_run.h"
 #include "control/model/model.h"
 #include "control/model/state_dir.h"

@@ -8,6 +8,7 @@
 
 #include "control/base/params.h"
 #include "control/base/result.h"
+#include "control/methods/list.h"
 #include "control/methods/service_json.h"
 #include "control/model/objects.h"
 

@@ -11,6 +11,8 @@
 #include "control/base/log.h"
 #include "control/base/params.h"
 #include "control/base/result.h"
+#include "control/methods/fdb_watch.h"
+#include "control/methods/list.h"
 #include "control/model/objects.h"
 
 /* Where the entry is to point: exactly one of port and vtep, of the same network. */
@@ -224,7 +226,7 @@ static bool fdb_list_part(struct model *model, const json_t *params, struct api_
 	return dp_fdb_walk_part(model->dp, &at->n, list_entry, &listing);
 }
 
-/* There is nothing to begin with; moves are told by the connection (rpc.c). */
+/* There is nothing to begin with; moves are told as they come (fdb_watch.c). */
 static int fdb_watch(
 	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
 {
@@ -268,7 +270,7 @@ const struct api_method fdb_methods[] = {
 	{"fdb.add", "Add a static entry", add_fields, fdb_add, true},
 	{"fdb.del", "Delete an entry", del_fields, fdb_del, true},
 	{"fdb.watch", "Show MACs that move, or are kept from it, whenever they do", network_fields, fdb_watch,
-		false},
+		false, .watch = &fdb_watch_type},
 	{"fdb.flush", "Forget learned entries", network_fields, fdb_flush, true},
 	{NULL},
 };

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "control/base/params.h"
 #include "control/base/result.h"
 #include "control/methods/fdb.h"
 #include "control/model/objects.h"
@@ -12,34 +13,9 @@
 struct fdb_watch {
 	LIST_ENTRY(fdb_watch) link;
 	char network[MODEL_NAME]; /* "": all */
-	void (*fn)(void *arg, const char *method, json_t *params);
+	const struct api_watcher *by;
 	void *arg;
 };
-
-int fdb_watch_open(struct model *model, const char *network,
-	void (*fn)(void *arg, const char *method, json_t *params), void *arg, struct fdb_watch **out,
-	struct api_err *err)
-{
-	struct fdb_watch *watch = calloc(1, sizeof(*watch));
-
-	if (!watch)
-		return api_fail(err, API_INTERNAL, NULL, "out of memory");
-	watch->fn = fn;
-	watch->arg = arg;
-	if (network)
-		snprintf(watch->network, sizeof(watch->network), "%s", network);
-	LIST_INSERT_HEAD(&model->fdb_watches, watch, link);
-	*out = watch;
-	return 0;
-}
-
-void fdb_watch_close(struct fdb_watch *watch)
-{
-	if (!watch)
-		return;
-	LIST_REMOVE(watch, link);
-	free(watch);
-}
 
 static bool may_tell(struct model_network *network)
 {
@@ -74,7 +50,7 @@ static json_t *move_json(struct model *model, struct model_network *network, con
 	return object;
 }
 
-void fdb_watch_tell(struct model *model, const struct dp_move *move)
+static void tell(struct model *model, const struct dp_move *move)
 {
 	struct model_network *network = model->network_by_id[move->net];
 	struct fdb_watch *watch;
@@ -90,6 +66,34 @@ void fdb_watch_tell(struct model *model, const struct dp_move *move)
 	network->moves_told.left_out = 0;
 	LIST_FOREACH (watch, &model->fdb_watches, link)
 		if (!watch->network[0] || !strcmp(watch->network, network->name))
-			watch->fn(watch->arg, "fdb.moved", json_incref(object));
+			watch->by->changed(watch->arg, "fdb.moved", json_incref(object));
 	json_decref(object);
 }
+
+static int watch_open(struct model *model, const json_t *params, const struct api_watcher *by, void *arg,
+	void **out, struct api_err *err)
+{
+	const char *network = param_str(params, "network");
+	struct fdb_watch *watch = calloc(1, sizeof(*watch));
+
+	if (!watch)
+		return api_fail(err, API_INTERNAL, NULL, "out of memory");
+	watch->by = by;
+	watch->arg = arg;
+	if (network)
+		snprintf(watch->network, sizeof(watch->network), "%s", network);
+	LIST_INSERT_HEAD(&model->fdb_watches, watch, link);
+	model->tell_move = tell;
+	*out = watch;
+	return 0;
+}
+
+static void watch_close(void *arg)
+{
+	struct fdb_watch *watch = arg;
+
+	LIST_REMOVE(watch, link);
+	free(watch);
+}
+
+const struct api_watch fdb_watch_type = {.open = watch_open, .close = watch_close};

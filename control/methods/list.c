@@ -1,7 +1,8 @@
+#include "control/methods/list.h"
+
 #include <stdio.h>
 #include <string.h>
 
-#include "control/api/methods.h"
 #include "control/api/schema.h"
 #include "control/model/origin.h"
 

@@ -9,6 +9,7 @@
 #include "control/base/log.h"
 #include "control/base/params.h"
 #include "control/base/result.h"
+#include "control/methods/list.h"
 #include "control/model/network_spec.h"
 #include "control/model/objects.h"
 #include "control/model/port_spec.h"

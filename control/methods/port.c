@@ -8,6 +8,7 @@
 #include "control/base/params.h"
 #include "control/base/result.h"
 #include "control/methods/fdb.h"
+#include "control/methods/list.h"
 #include "control/model/objects.h"
 #include "control/model/port_macs.h"
 #include "control/model/port_rate.h"

@@ -8,8 +8,10 @@
 
 #include "control/base/params.h"
 #include "control/base/result.h"
+#include "control/methods/list.h"
 #include "control/methods/service_json.h"
 #include "control/methods/service_text.h"
+#include "control/methods/service_watch.h"
 #include "control/model/objects.h"
 
 static const char *const protocols[] = {"tcp", "udp", NULL};
@@ -195,8 +197,8 @@ static int service_show(
 	return 0;
 }
 
-/* What a watch begins with: the service, or all of them, as now. Later changes are told by the connection
- * (rpc.c). */
+/* What a watch begins with: the service, or all of them, as now. Later changes are told as they come
+ * (service_watch.c). */
 static int service_watch(
 	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
 {
@@ -259,6 +261,6 @@ const struct api_method service_methods[] = {
 	{"service.show", "Show a service with its backends", name_fields, service_show, false,
 		.text = service_text_show},
 	{"service.watch", "Show services now and whenever they change", watch_fields, service_watch, false,
-		.text = service_text_watch},
+		.text = service_text_watch, .watch = &service_watch_type},
 	{NULL},
 };

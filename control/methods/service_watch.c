@@ -2,15 +2,18 @@
 
 #include <stdlib.h>
 
+#include "control/base/params.h"
 #include "control/methods/service_json.h"
 #include "control/methods/service_text.h"
 #include "control/model/model.h"
 #include "registry/registry.h"
 
+#define SERVICE_CHANGED "service.changed"
+
 struct service_watch {
 	struct model *model;
 	struct registry_watch *registry;
-	const struct service_watcher *by;
+	const struct api_watcher *by;
 	void *arg;
 };
 
@@ -31,9 +34,10 @@ static void on_change(void *arg, const char *service, uint64_t generation)
 	watch->by->changed(watch->arg, SERVICE_CHANGED, shown);
 }
 
-int service_watch_open(struct model *model, const char *name, const struct service_watcher *by, void *arg,
-	struct service_watch **out, struct api_err *err)
+static int watch_open(struct model *model, const json_t *params, const struct api_watcher *by, void *arg,
+	void **out, struct api_err *err)
 {
+	const char *name = param_str(params, "name");
 	struct service_watch *watch = calloc(1, sizeof(*watch));
 
 	if (!watch)
@@ -48,10 +52,23 @@ int service_watch_open(struct model *model, const char *name, const struct servi
 	return 0;
 }
 
-void service_watch_close(struct service_watch *watch)
+static void watch_close(void *arg)
 {
-	if (!watch)
-		return;
+	struct service_watch *watch = arg;
+
 	registry_unwatch(watch->registry);
 	free(watch);
 }
+
+static bool there(struct model *model, const char *name)
+{
+	return registry_service_find(model_registry(model), name) != NULL;
+}
+
+const struct api_watch service_watch_type = {
+	.open = watch_open,
+	.close = watch_close,
+	.changed = SERVICE_CHANGED,
+	.there = there,
+	.text = service_text_show,
+};

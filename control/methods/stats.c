@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "control/base/result.h"
+#include "control/methods/list.h"
 #include "control/methods/stats_json.h"
 #include "control/model/objects.h"
 

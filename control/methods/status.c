@@ -2,6 +2,7 @@
  * The daemon as a whole.
  */
 #include "control/base/result.h"
+#include "control/methods/list.h"
 #include "control/methods/stats_json.h"
 #include "control/model/objects.h"
 

@@ -7,6 +7,7 @@
 
 #include "control/base/params.h"
 #include "control/base/result.h"
+#include "control/methods/list.h"
 #include "control/model/objects.h"
 #include "control/model/port_spec.h"
 #include "control/model/virtio_features.h"

@@ -9,6 +9,7 @@
 #include "control/base/params.h"
 #include "control/base/result.h"
 #include "control/methods/fdb.h"
+#include "control/methods/list.h"
 #include "control/model/objects.h"
 
 static const char *const states[] = {

@@ -106,6 +106,8 @@ struct model {
 	struct model_vteps vteps;
 	struct model_fdbs fdbs;
 	struct fdb_watches fdb_watches;
+	void (*tell_move)(
+		struct model *model, const struct dp_move *move); /* tells those; NULL: there was none yet */
 	struct model_service *services;
 	struct dns *dns; /* told of networks and ports; NULL: none */
 	struct model_network *network_by_id[MODEL_IDS];

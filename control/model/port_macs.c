@@ -7,7 +7,6 @@
 #include "control/base/log.h"
 #include "control/base/params.h"
 #include "control/base/result.h"
-#include "control/methods/fdb_watch.h"
 
 enum { LIMIT_DEFAULT = 4096 };
 
@@ -66,7 +65,8 @@ void port_macs_moved(void *arg, const struct dp_move *move)
 
 	if (!network)
 		return;
-	fdb_watch_tell(model, move);
+	if (model->tell_move)
+		model->tell_move(model, move);
 	snprintf(about, sizeof(about), "MACs of %s", network->name);
 	if (move->left_out)
 		snprintf(more, sizeof(more), " (and %" PRIu64 " moves more)", move->left_out);

@@ -1,5 +1,5 @@
 /*
- * methods.h: all methods, in the order of the documentation. The tables stand beside the handlers; this is
+ * list.h: all methods, in the order of the documentation. The tables stand beside the handlers; this is
  * their list.
  */
 #pragma once
@@ -19,9 +19,7 @@ void methods_walk(void (*fn)(void *arg, const struct api_method *method), void *
 int method_call(struct model *model, const struct api_method *method, const char *source,
 	const json_t *params, json_t **result, struct api_err *err);
 
-/** describe.c: every method with its fields, as api.describe answers. New reference. */
-json_t *describe_all(void);
-/** describe.c: the fields as api.describe shows them. New reference. */
-json_t *describe_fields(const struct api_field *fields);
-
-extern const struct api_method api_methods[]; /* describe.c */
+/* One table a noun, beside its handlers. */
+extern const struct api_method network_methods[], port_methods[], uplink_methods[], vtep_methods[],
+	fdb_methods[], service_methods[], backend_methods[], conn_methods[], stats_methods[],
+	status_methods[], api_methods[];
