@@ -119,7 +119,24 @@ int dp_network_set(struct dp *dp, uint16_t id, const struct dp_network *spec, st
 /** The network must have no ports, vteps and services left: -EBUSY. */
 int dp_network_del(struct dp *dp, uint16_t id);
 
-enum dp_port_type { DP_VHOST_USER, DP_TAP, DP_AF_PACKET, DP_AF_XDP, DP_NULL, DP_PCAP, DP_ETH, DP_PORT_TYPES };
+/* clang-format off */
+/* The kinds of port there are: number, name in the API, operations (port/types.c). */
+#define DP_PORT_TYPE_LIST(X) \
+	X(DP_VHOST_USER, "vhost-user", port_vhost_ops) \
+	X(DP_TAP, "tap", port_tap_ops) \
+	X(DP_AF_PACKET, "af_packet", port_af_packet_ops) \
+	X(DP_AF_XDP, "af_xdp", port_af_xdp_ops) \
+	X(DP_NULL, "null", port_eth_ops) \
+	X(DP_PCAP, "pcap", port_eth_ops) \
+	X(DP_ETH, "eth", port_eth_ops)
+
+enum dp_port_type {
+#define X(id, name, ops) id,
+	DP_PORT_TYPE_LIST(X)
+#undef X
+	DP_PORT_TYPES
+};
+/* clang-format on */
 
 #define DP_NET_NONE UINT16_MAX
 #define DP_IPS_MAX 8

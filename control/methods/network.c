@@ -179,7 +179,7 @@ static void follow_mtu(struct model *model, struct model_port *port, uint16_t mt
 	int rc;
 
 	port->spec.mtu = mtu;
-	if (port_spec_change_tap(model, port, &old, port, &err) < 0)
+	if (port_spec_change(model, port, &old, port, &err) < 0)
 		log_line(LOG_WARNING, "port %s keeps its interface's MTU: %s", port->name, err.text);
 	rc = dp_port_set(model->dp, port->id, &port->spec, &why);
 	if (rc < 0)

@@ -182,7 +182,7 @@ static int read_changes(
 	if (check_mtu(now, err) < 0 || port_rate_read(params, &now->spec, err) < 0)
 		return -1;
 	port_macs_read(params, &now->spec);
-	port_spec_read_memory(params, &now->spec);
+	port_vhost_read_memory(params, &now->spec);
 	if (ips && read_ips(model, now, ips, err) < 0)
 		return -1;
 	return port_security_read(now, params, err);
@@ -221,11 +221,11 @@ static int apply_changes(
 	struct dp_err why = {""};
 	int rc;
 
-	if (port_spec_change_tap(model, port, port, now, err) < 0)
+	if (port_spec_change(model, port, port, now, err) < 0)
 		return -1;
 	rc = dp_port_set(model->dp, port->id, &now->spec, &why);
 	if (rc < 0) {
-		port_spec_change_tap(model, port, now, port, &ignored);
+		port_spec_change(model, port, now, port, &ignored);
 		return model_refused(err, rc, why.text);
 	}
 	port->spec = now->spec;
@@ -328,7 +328,7 @@ static const struct api_field set_fields[] = {
 	CORE_FIELD,
 	PORT_RATE_FIELDS,
 	PORT_MACS_FIELDS,
-	PORT_MEMORY_FIELD,
+	PORT_VHOST_MEMORY_FIELD,
 	PORT_SECURITY_FIELDS,
 	{NULL},
 };

@@ -153,11 +153,11 @@ static int uplink_set(
 		return api_fail(err, API_INVALID, "mac", "that of the interface is used with type af_xdp");
 	if (mac && port_spec_take_mac(model, &now, mac, err) < 0)
 		return -1;
-	if (port_spec_change_tap(model, uplink, uplink, &now, err) < 0)
+	if (port_spec_change(model, uplink, uplink, &now, err) < 0)
 		return -1;
 	rc = dp_port_set(model->dp, uplink->id, &now.spec, &why);
 	if (rc < 0) {
-		port_spec_change_tap(model, uplink, &now, uplink, &ignored);
+		port_spec_change(model, uplink, &now, uplink, &ignored);
 		return model_refused(err, rc, why.text);
 	}
 	uplink->spec = now.spec;

@@ -14,48 +14,8 @@
 #include "control/base/result.h"
 #include "control/model/port_macs.h"
 #include "control/model/port_rate.h"
-#include "control/model/tap_port.h"
-#include "control/model/virtio_features.h"
 
-const char *const port_type_names[] = {
-	"vhost-user", "tap", "af_packet", "af_xdp", "null", "pcap", "eth", NULL};
 const char *const uplink_type_names[] = {"af_packet", "af_xdp", "vhost-user", "eth", "tap", NULL};
-const char *const port_spec_modes[] = {"server", "client", NULL};
-const char *const port_spec_rings[] = {"auto", "split", "packed", NULL};
-
-/* Fields that only some types take, and those of them that they need. */
-static const struct {
-	const char *field;
-	unsigned types, needed_by;
-} typed_fields[] = {
-	{"netns", PORT_SPEC(DP_TAP)},
-	{"ifname", PORT_SPEC(DP_TAP)},
-	{"configure", PORT_SPEC(DP_TAP)},
-	{"queues", PORT_SPEC(DP_TAP) | PORT_SPEC(DP_VHOST_USER)},
-	{"socket", PORT_SPEC(DP_VHOST_USER)},
-	{"mode", PORT_SPEC(DP_VHOST_USER)},
-	{"ring", PORT_SPEC(DP_VHOST_USER)},
-	{"mask", PORT_SPEC(DP_VHOST_USER)},
-	{"owner", PORT_SPEC(DP_VHOST_USER)},
-	{"group", PORT_SPEC(DP_VHOST_USER)},
-	{"socket_mode", PORT_SPEC(DP_VHOST_USER)},
-	{"memory_mb", PORT_SPEC(DP_VHOST_USER)},
-	{"device", PORT_SPEC(DP_AF_PACKET) | PORT_SPEC(DP_AF_XDP),
-		PORT_SPEC(DP_AF_PACKET) | PORT_SPEC(DP_AF_XDP)},
-	{"devargs", PORT_SPEC(DP_ETH), PORT_SPEC(DP_ETH)},
-	{"file", PORT_SPEC(DP_PCAP), PORT_SPEC(DP_PCAP)},
-};
-
-enum { TYPED_FIELDS = sizeof(typed_fields) / sizeof(typed_fields[0]) };
-
-static enum dp_port_type type_of(const char *name)
-{
-	unsigned type = 0;
-
-	while (port_type_names[type] && (!name || strcmp(port_type_names[type], name) != 0))
-		type++;
-	return (enum dp_port_type)type;
-}
 
 int port_spec_check_name(struct model *model, const char *name, struct api_err *err)
 {
@@ -66,63 +26,13 @@ int port_spec_check_name(struct model *model, const char *name, struct api_err *
 	return 0;
 }
 
-static int check_fields(const json_t *params, struct api_err *err)
-{
-	const char *type_name = param_str(params, "type");
-	unsigned type = PORT_SPEC(type_of(type_name));
-
-	for (unsigned i = 0; i < TYPED_FIELDS; i++) {
-		bool given = param_given(params, typed_fields[i].field);
-
-		if (given && !(typed_fields[i].types & type))
-			return api_fail(
-				err, API_INVALID, typed_fields[i].field, "not for type %s", type_name);
-		if (!given && (typed_fields[i].needed_by & type))
-			return api_fail(
-				err, API_INVALID, typed_fields[i].field, "required for type %s", type_name);
-	}
-	return 0;
-}
-
-static int read_socket_mode(const char *text, uint32_t *mode, struct api_err *err)
-{
-	char *end;
-	unsigned long value;
-
-	if (!text) {
-		*mode = 0660;
-		return 0;
-	}
-	value = strtoul(text, &end, 8);
-	if (*end != '\0' || text[strspn(text, "01234567")] != '\0' || value > 0777)
-		return api_fail(
-			err, API_INVALID, "socket_mode", "\"%s\" is no octal mode such as 0660", text);
-	*mode = (uint32_t)value;
-	return 0;
-}
-
-/* The socket of a port in client mode is its peer's. */
-static int check_mode(const json_t *params, struct api_err *err)
-{
-	static const char *const fields[] = {"owner", "group", "socket_mode"};
-	const char *mode = param_str(params, "mode");
-
-	if (!mode || strcmp(mode, "client") != 0)
-		return 0;
-	for (unsigned i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
-		if (param_given(params, fields[i]))
-			return api_fail(err, API_INVALID, fields[i],
-				"not for mode client, whose socket is its peer's");
-	return 0;
-}
-
 int port_spec_check(const json_t *params, struct api_err *err)
 {
-	uint32_t mode;
+	enum dp_port_type type = port_type_of(param_str(params, "type"));
 
-	if (check_fields(params, err) < 0 || check_mode(params, err) < 0)
+	if (port_type_check_fields(params, err) < 0)
 		return -1;
-	return read_socket_mode(param_str(params, "socket_mode"), &mode, err);
+	return type < DP_PORT_TYPES && port_type(type)->check ? port_type(type)->check(params, err) : 0;
 }
 
 int port_spec_read_underlay(const json_t *params, struct dp_port *spec, struct api_err *err)
@@ -144,77 +54,16 @@ int port_spec_read_underlay(const json_t *params, struct dp_port *spec, struct a
 	return 0;
 }
 
-static int read_socket_path(struct model *model, struct model_port *port, struct api_err *err)
-{
-	struct model_port *other;
-
-	port->spec.socket = param_str(port->params, "socket");
-	if (!port->spec.socket) {
-		if (asprintf(&port->socket, "%s/%s.sock", model->vhost_dir, port->name) < 0) {
-			port->socket = NULL;
-			return api_fail(err, API_INTERNAL, NULL, "out of memory");
-		}
-		if (strlen(port->socket) > 107)
-			return api_fail(
-				err, API_INVALID, "socket", "%s is longer than 107 bytes", port->socket);
-		port->spec.socket = port->socket;
-	}
-	TAILQ_FOREACH (other, &model->ports, link)
-		if (other->spec.type == DP_VHOST_USER && !strcmp(other->spec.socket, port->spec.socket))
-			return api_fail(err, API_EXISTS, "socket", "%s is taken by port %s",
-				port->spec.socket, other->name);
-	return 0;
-}
-
-void port_spec_read_memory(const json_t *params, struct dp_port *spec)
-{
-	spec->memory_mb = (uint32_t)param_int(params, "memory_mb", spec->memory_mb);
-}
-
-static int read_vhost(struct model *model, struct model_port *port, struct api_err *err)
-{
-	const char *mode = param_str(port->params, "mode"), *ring = param_str(port->params, "ring");
-	const json_t *mask = json_object_get(port->params, "mask");
-
-	port->spec.client = mode && !strcmp(mode, "client");
-	port_spec_read_memory(port->params, &port->spec);
-	port->spec.packed = ring && !strcmp(ring, "packed");
-	for (size_t i = 0; i < json_array_size(mask); i++)
-		port->spec.mask |= virtio_feature_bit(json_string_value(json_array_get(mask, i)));
-	port->spec.owner = param_str(port->params, "owner");
-	port->spec.group = param_str(port->params, "group");
-	if (read_socket_mode(param_str(port->params, "socket_mode"), &port->spec.socket_mode, err) < 0)
-		return -1;
-	return read_socket_path(model, port, err);
-}
-
-static int read_device(struct model *model, struct model_port *port, struct api_err *err)
-{
-	struct model_port *other;
-
-	port->spec.device = param_str(port->params, "device");
-	TAILQ_FOREACH (other, &model->ports, link)
-		if (other->spec.device && !strcmp(other->spec.device, port->spec.device))
-			return api_fail(err, API_EXISTS, "device", "%s is taken by port %s",
-				other->spec.device, other->name);
-	if (if_nametoindex(port->spec.device) == 0)
-		return api_fail(err, API_NOT_FOUND, "device", "no interface \"%s\"", port->spec.device);
-	return 0;
-}
-
 int port_spec_read(struct model *model, struct model_port *port, struct api_err *err)
 {
-	port->spec.type = type_of(param_str(port->params, "type"));
+	const struct port_type *type;
+
+	port->spec.type = port_type_of(param_str(port->params, "type"));
 	port->spec.queues = (uint16_t)param_int(port->params, "queues", 1);
 	if (port_spec_check(port->params, err) < 0)
 		return -1;
-	port->spec.devargs = param_str(port->params, "devargs");
-	port->spec.file = param_str(port->params, "file");
-	if (port->spec.type == DP_VHOST_USER)
-		return read_vhost(model, port, err);
-	if (port->spec.type == DP_AF_PACKET || port->spec.type == DP_AF_XDP)
-		return read_device(model, port, err);
-	return 0;
+	type = port_type(port->spec.type);
+	return type->read ? type->read(model, port, err) : 0;
 }
 
 static const struct model_port *port_of_mac(
@@ -276,79 +125,27 @@ int port_spec_mac(struct model *model, struct model_port *port, const char *seed
 	return 0;
 }
 
-/* Who was connected before, and how that ended. */
-static void describe_guest(struct model *model, const struct model_port *port, json_t *object)
-{
-	struct dp_port_guest guest;
-
-	if (dp_port_guest(model->dp, port->id, &guest) < 0)
-		return;
-	put_int(object, "memory_mb", guest.memory_limit >> 20);
-	put_int(object, "memory_mapped_mb", (guest.memory + (1 << 20) - 1) >> 20);
-	put_int(object, "disconnects", guest.ends);
-	put_int(object, "faults", guest.faults);
-	if (guest.ends)
-		put_str(object, "last_disconnect", guest.last_end);
-}
-
 void port_spec_describe(struct model *model, const struct model_port *port, json_t *object)
 {
-	for (unsigned i = 0; i < TYPED_FIELDS; i++) {
-		json_t *value = json_object_get(port->params, typed_fields[i].field);
+	const struct port_type *type = port_type(port->spec.type);
 
-		if (value && strcmp(typed_fields[i].field, "queues") != 0 &&
-			strcmp(typed_fields[i].field, "memory_mb") != 0)
-			json_object_set(object, typed_fields[i].field, value);
+	for (const char *const *field = type->takes; *field; field++) {
+		json_t *value = json_object_get(port->params, *field);
+
+		/* these two are shown as they are at work */
+		if (value && strcmp(*field, "queues") != 0 && strcmp(*field, "memory_mb") != 0)
+			json_object_set(object, *field, value);
 	}
-	if (port->spec.type != DP_VHOST_USER)
-		return;
-	put_str(object, "socket", port->spec.socket);
-	describe_guest(model, port, object);
+	if (type->describe)
+		type->describe(model, port, object);
 }
 
-void port_spec_tap(const struct model_port *port, struct tap_port *tap)
-{
-	const char *netns = param_str(port->params, "netns"), *ifname = param_str(port->params, "ifname");
-
-	*tap = (struct tap_port){
-		.contained = netns,
-		.ifname = ifname  ? ifname
-			  : netns ? "eth0"
-				  : port->name,
-		.mtu = port->spec.mtu,
-		.configure = param_bool(port->params, "configure", true),
-		.queues = port->spec.queues,
-	};
-	/* an uplink's MAC and address are the switch's own: the interface at the other end has others */
-	if (!port->network)
-		return;
-	tap->mac = port->spec.mac;
-	tap->ips = port->spec.ips;
-	tap->nips = port->spec.nips;
-	tap->prefix = port->network->spec.prefix;
-	tap->gateway = port->network->spec.gateway;
-}
-
-int port_spec_change_tap(struct model *model, struct model_port *port, const struct model_port *from,
+int port_spec_change(struct model *model, struct model_port *port, const struct model_port *from,
 	const struct model_port *to, struct api_err *err)
 {
-	struct tap_port old, now;
-	struct api_err ignored;
-	int netns, rc;
+	const struct port_type *type = port_type(port->spec.type);
 
-	/* the interface of one that waits will be made as the port is then */
-	if (port->spec.type != DP_TAP || port_waits(model, port))
-		return 0;
-	if (port_wait_netns(port, &netns, err) < 0)
-		return -1;
-	port_spec_tap(from, &old);
-	port_spec_tap(to, &now);
-	rc = tap_port_change(&old, &now, netns, err);
-	if (rc < 0)
-		tap_port_change(&now, &old, netns, &ignored);
-	if (netns >= 0)
-		close(netns);
-	return rc;
+	return type->change ? type->change(model, port, from, to, err) : 0;
 }
 
 /* dataplane.cores may have changed since the port was made: that it has its worker is worth less than that it is. */
@@ -365,11 +162,12 @@ static void let_go_of_core(struct model *model, struct model_port *port)
 
 int port_spec_attach(struct model *model, struct model_port *port, struct api_err *err)
 {
+	const struct port_type *type = port_type(port->spec.type);
 	struct dp_err why = {""};
 	int rc;
 
 	let_go_of_core(model, port);
-	if (port->spec.type == DP_TAP && port_wait_attach(model, port, err) < 0)
+	if (type->attach && type->attach(model, port, err) < 0)
 		return -1;
 	rc = dp_port_add(model->dp, &port->spec, &port->id, &why);
 	if (rc < 0)

@@ -6,40 +6,22 @@
 
 #include "control/api/api.h"
 #include "control/model/objects.h"
+#include "control/model/port_device.h"
+#include "control/model/port_eth.h"
+#include "control/model/port_tap.h"
+#include "control/model/port_type.h"
+#include "control/model/port_vhost.h"
 
-/* Bits of port types, by enum dp_port_type. */
-#define PORT_SPEC(type) (1u << (type))
-
-extern const char *const port_type_names[], *const uplink_type_names[];
+extern const char *const uplink_type_names[];
 
 /* Fields that ports and uplinks have in common, for their tables. */
 /* clang-format off */
-#define PORT_MEMORY_FIELD \
-	{"memory_mb", API_INT, "vhost-user: memory that the guest may share (default 0: 65536, or as much as the " \
-		"machine has)", .max = 134217728}
-
 #define PORT_SPEC_FIELDS \
-	{"netns", API_STRING, "tap: namespace, by name or path (default: the host's)", .min = 1, .max = 4000}, \
-	{"ifname", API_STRING, "tap: the interface's name (default eth0; in the host's namespace the port's name)", \
-		.min = 1, .max = 15}, \
-	{"socket", API_PATH, "vhost-user: default DIR/NAME.sock", .min = 2, .max = 107}, \
-	{"mode", API_ENUM, "vhost-user: server: the switch listens (default); client: it connects", \
-		.choices = port_spec_modes}, \
-	{"queues", API_INT, "vhost-user, tap: queue pairs (default 1)", .min = 1, .max = 8}, \
-	{"ring", API_ENUM, "vhost-user: split, or packed where the guest can; auto, the default, is split", .choices = port_spec_rings}, \
-	{"mask", API_LIST, "vhost-user: virtio features not to offer", .item = API_ENUM, \
-		.choices = virtio_feature_names, .max = 32}, \
-	{"owner", API_STRING, "vhost-user: user who owns the socket", .min = 1, .max = 32}, \
-	{"group", API_STRING, "vhost-user: group of the socket", .min = 1, .max = 32}, \
-	{"socket_mode", API_STRING, "vhost-user: permissions of the socket, octal (default 0660)", \
-		.min = 3, .max = 4}, \
-	PORT_MEMORY_FIELD, \
-	{"device", API_STRING, "af_packet, af_xdp: the host's interface", .min = 1, .max = 15}, \
-	{"devargs", API_STRING, "eth: DPDK device, as 0000:03:00.0 or net_memif0,role=client", \
-		.min = 1, .max = 1000}
+	PORT_TAP_FIELDS, \
+	PORT_VHOST_FIELDS, \
+	PORT_DEVICE_FIELDS, \
+	PORT_ETH_FIELDS
 /* clang-format on */
-
-extern const char *const port_spec_modes[], *const port_spec_rings[];
 
 /** May a new port or uplink be called `name`? Returns 0 or -1. */
 int port_spec_check_name(struct model *model, const char *name, struct api_err *err);
@@ -49,9 +31,6 @@ int port_spec_check_name(struct model *model, const char *name, struct api_err *
  * type needs, types and rings that are not there yet. Pure. Returns 0 or -1.
  */
 int port_spec_check(const json_t *params, struct api_err *err);
-
-/** Reads memory_mb; what is not given stays. */
-void port_spec_read_memory(const json_t *params, struct dp_port *spec);
 
 /** Reads an uplink's address and gateway into `spec`. Pure. Returns 0, or -1 when they do not fit. */
 int port_spec_read_underlay(const json_t *params, struct dp_port *spec, struct api_err *err);
@@ -81,13 +60,9 @@ int port_spec_take_mac(struct model *model, struct model_port *port, const char 
 /** Adds the fields of its type to `object`: socket, netns, device, ... */
 void port_spec_describe(struct model *model, const struct model_port *port, json_t *object);
 
-/** What a TAP port's interface is to be. */
-struct tap_port;
-void port_spec_tap(const struct model_port *port, struct tap_port *tap);
-
-/** Brings the interface of a TAP port from `from` to `to`; back to `from` when that fails. Nothing for other
- * types, and for a port that waits. */
-int port_spec_change_tap(struct model *model, struct model_port *port, const struct model_port *from,
+/** Brings what the port has on the host, as its interface, from `from` to `to`; back to `from` when that fails.
+ * Returns 0 or -1. */
+int port_spec_change(struct model *model, struct model_port *port, const struct model_port *from,
 	const struct model_port *to, struct api_err *err);
 
 /**

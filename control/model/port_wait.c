@@ -13,7 +13,7 @@
 #include "control/base/params.h"
 #include "control/host/netns.h"
 #include "control/model/objects.h"
-#include "control/model/port_spec.h"
+#include "control/model/port_tap.h"
 #include "control/model/tap_port.h"
 
 enum {
@@ -103,7 +103,7 @@ int port_wait_attach(struct model *model, struct model_port *port, struct api_er
 		begin(port, why);
 		return 0;
 	}
-	port_spec_tap(port, &tap);
+	port_tap_interface(port, &tap);
 	rc = tap_port_open(&tap, netns, model->workshop, port->spec.fds, err);
 	if (rc == 0) {
 		port->spec.nfds = tap.queues;
@@ -139,7 +139,7 @@ static int make_interface(struct model *model, struct model_port *port, int netn
 	int fds[TAP_QUEUES_MAX];
 	struct tap_port tap;
 
-	port_spec_tap(port, &tap);
+	port_tap_interface(port, &tap);
 	if (tap_port_open(&tap, netns, model->workshop, fds, err) < 0)
 		return -1;
 	if (dp_port_plug(model->dp, port->id, fds) == 0)

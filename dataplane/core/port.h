@@ -1,7 +1,7 @@
 /*
  * port.h: what every kind of port is to the rest of the switch.
  *
- * A new kind of port is one file with a struct port_ops, plus one line in the table of port/types.c.
+ * A new kind of port is one file with a struct port_ops, plus one line in DP_PORT_TYPE_LIST of dataplane.h.
  *
  * Threads: control creates, publishes, unpublishes and frees a port; workers call rx, tx, complete and arm.
  * Control frees only after a grace period (rcu.h), so a worker may use a port until the end of its turn.
