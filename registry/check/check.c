@@ -29,6 +29,14 @@ const struct check_type *check_type_of(enum reg_check_type type)
 	return (unsigned)type < REG_CHECK_TYPES ? types[type] : NULL;
 }
 
+const char *reg_check_type_name(enum reg_check_type type)
+{
+	static const char *const names[REG_CHECK_TYPES] = {
+		"none", "ttl", "tcp", "http", "grpc", "port", "passive", "alias"};
+
+	return (unsigned)type < REG_CHECK_TYPES ? names[type] : "unknown";
+}
+
 static void arm(struct check *check, uint64_t due_us)
 {
 	wheel_set(&check->all->wheel, &check->timer, due_us);

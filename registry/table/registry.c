@@ -15,14 +15,6 @@ const char *reg_health_name(enum reg_health health)
 	return names[health];
 }
 
-const char *reg_check_type_name(enum reg_check_type type)
-{
-	static const char *const names[REG_CHECK_TYPES] = {
-		"none", "ttl", "tcp", "http", "grpc", "port", "passive", "alias"};
-
-	return (unsigned)type < REG_CHECK_TYPES ? names[type] : "unknown";
-}
-
 uint16_t reg_backend_weight(const struct reg_backend *backend)
 {
 	if (backend->health == REG_WARNING && backend->has_warning_weight)
