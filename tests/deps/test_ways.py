@@ -36,6 +36,11 @@ def test_every_function_that_the_page_names_is_there():
     assert ways.missing(ROOT, PAGE) == []
 
 
+def test_who_calls_whom_is_as_the_page_says():
+    assert len(ways.CALLERS.findall(re.sub(r"\s+", " ", PAGE))) >= 10
+    assert ways.wrong_callers(ROOT, PAGE) == []
+
+
 @pytest.mark.parametrize("folder", ways.FOLDERS)
 def test_the_page_lists_the_rooms_in_their_order(folder):
     text = ways.section(PAGE, "Rooms")
@@ -182,3 +187,16 @@ def test_a_step_that_cannot_be_read_is_found(tree, line):
 def test_a_function_that_is_only_named_and_not_there_is_found(tree):
     page = f"Look at `{LOOP}: loop_turn`, `{LOOP}: loop_gone` and `dataplane/gone.c: put`.\n"
     assert ways.missing(tree, page) == [f"{LOOP}: loop_gone", "dataplane/gone.c: put"]
+
+
+@pytest.mark.parametrize("named, why", [
+    (f"`{RX}: put` called by `{RX}: vhost_rx`", []),
+    (f"`{RX}: put` called only by\n`{RX}: vhost_rx`", []),
+    (f"`{RX}: put` called by `{RX}: vhost_open`", [f"{RX}: vhost_open does not call it"]),
+    (f"`{RX}: put` called only by `{RX}: vhost_rx` and `{LOOP}: loop_turn`", [f"{LOOP}: loop_turn does not call it"]),
+    (f"`{LOOP}: loop_on_told` called by `{LOOP}: loop_open`", []),
+    (f"`{LOOP}: loop_on_told` called only by `{LOOP}: loop_turn`",
+     [f"{LOOP}: loop_turn does not call it", f"{LOOP}: loop_open calls it, too"]),
+])
+def test_a_caller_that_is_none_and_one_too_many_are_found(tree, named, why):
+    assert [w for _, w in ways.wrong_callers(tree, f"See {named}, and more.\n")] == why

@@ -18,6 +18,7 @@ FOLDERS = ("dataplane", "registry", "control")
 
 FUNCTION = re.compile(r"`([\w/.-]+\.[ch]): (\w+)`")
 STEP = re.compile(r"^(\d+)\. `([\w/.-]+\.[ch]): (\w+)`(?: \(([^()]*)\))?: (\S.*)$")
+CALLERS = re.compile(r"`([\w/.-]+\.[ch]): (\w+)`,? called (only )?by ((?:`[\w/.-]+\.[ch]: \w+`(?:, | and )?)+)")
 COUNT = re.compile(r"\*\*(\d+) files\*\*")
 NOT_CODE = re.compile(r"/\*.*?\*/|//[^\n]*|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])*'", re.DOTALL)
 
@@ -105,6 +106,7 @@ class Source:
     """A file of C: its functions, and what each of them says."""
 
     def __init__(self, path):
+        self.path = path
         self.text = NOT_CODE.sub(_blank, path.read_text(errors="replace"))
 
     @cached_property
@@ -119,6 +121,9 @@ class Source:
                 found[name[1]] = (bool(re.search(r"\bstatic\b", head)), _items(name[2]), at[1] or "")
         return found
 
+    def name(self, root):
+        return self.path.relative_to(root).as_posix()
+
     def defines(self, function):
         return function in self.functions
 
@@ -127,7 +132,8 @@ class Source:
 
     def sees(self, function, home):
         """Does the name stand here for the function of file `home`?"""
-        return self is home or not (self.defines(function) or home.functions[function][0])
+        hidden = home.functions[function][0] and home.path.suffix == ".c"
+        return self is home or not (self.defines(function) or hidden)
 
 
 @lru_cache(maxsize=None)
@@ -140,6 +146,7 @@ class Tree:
         self.root = Path(root)
 
     def source(self, file):
+        """The file, None: there is none."""
         path = self.root / file
         return _source(path) if path.is_file() else None
 
@@ -204,6 +211,16 @@ class Tree:
         """Is the function the handler of the event that is kept in the member?"""
         handler = rf"(?:event_assign\([^;]*\b{member}\b|\b{member} = (?:event|evtimer)_new\()[^;]*\b{function}\b"
         return any(source.sees(function, home) and re.search(handler, source.text) for source in self.all)
+
+
+    def callers(self, function, home):
+        """{"FILE: FUNCTION"} of all that call a function of file `home` by its name."""
+        call, found = re.compile(rf"\b{function}\s*\("), set()
+        for source in self.all:
+            if source.sees(function, home) and call.search(source.text):
+                found |= {f"{source.name(self.root)}: {name}" for name, (_, _, body) in source.functions.items()
+                          if call.search(body)}
+        return found
 
 
 def _directly(tree, caller, source, step, home):
@@ -297,3 +314,16 @@ def missing(root, page):
     tree = Tree(root)
     return [f"{file}: {function}" for file, function in FUNCTION.findall(page)
             if not tree.source(file) or not tree.source(file).defines(function)]
+
+
+def wrong_callers(root, page):
+    """[(function, what is wrong)] of "`FILE: FUNCTION`, called by `FILE: FUNCTION` and ...", or "called only by"."""
+    tree, found = Tree(root), []
+    for file, function, only, named in CALLERS.findall(re.sub(r"\s+", " ", page)):
+        home = tree.source(file)
+        if not home or not home.defines(function):
+            continue  # see missing()
+        named, there = {f"{f}: {name}" for f, name in FUNCTION.findall(named)}, tree.callers(function, home)
+        found += [(f"{file}: {function}", f"{name} does not call it") for name in sorted(named - there)]
+        found += [(f"{file}: {function}", f"{name} calls it, too") for name in sorted(there - named) if only]
+    return found
