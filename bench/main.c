@@ -9,7 +9,6 @@
 #include <sys/resource.h>
 
 #include "bench/host/host.h"
-#include "bench/report/goals.h"
 #include "bench/report/options.h"
 #include "bench/report/plot.h"
 #include "bench/report/report.h"
@@ -29,7 +28,7 @@ static int run(const struct options *o, struct report *report)
 
 	if (scenario)
 		return turns_run(scenario, o, 1, report, &stop);
-	return goals_run(o, report, &stop);
+	return turns_run_goals(o, report, &stop);
 }
 
 /* A front takes seven descriptors. */

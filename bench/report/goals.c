@@ -5,22 +5,6 @@
 #include <string.h>
 
 #include "bench/report/ratio.h"
-#include "bench/run/turns.h"
-
-enum bound { AT_MOST, AT_LEAST };
-
-struct side {
-	struct kind kind;
-	const char *peer; /* NULL: there is no other side, the limit is absolute */
-};
-
-struct goal {
-	const char *text;
-	enum metric metric;
-	struct side a, b;
-	enum bound bound;
-	double limit;
-};
 
 #define VXLAN(pairs)                                                                                         \
 	{                                                                                                    \
@@ -62,7 +46,7 @@ struct goal {
 	}
 
 /* Peers first: the first one of the run is what ratios are of. */
-static const struct goal goals[] = {
+const struct goal goals[] = {
 	{"64 B, 1 pair: cycles of testpmd io's", METRIC_CYCLES, {L2(64, 1), "sluice"}, {L2(64, 1), "testpmd"},
 		AT_MOST, 0.8},
 	{"64 B, 1 pair: cycles of Open vSwitch's", METRIC_CYCLES, {L2(64, 1), "sluice"}, {L2(64, 1), "ovs"},
@@ -153,9 +137,8 @@ static const struct goal goals[] = {
 		{{"monitor", "beside dns", 64, 10000}, "sluice"}, {{0}, NULL}, AT_MOST, 200000},
 	{"2 ports, no huge pages: MB of its own", METRIC_RSS_ANON, {{"memory", "", 64, 2}, "sluice"},
 		{{0}, NULL}, AT_MOST, 150},
+	{0},
 };
-
-enum { GOALS = sizeof(goals) / sizeof(goals[0]) };
 
 struct verdict {
 	struct ratio ratio; /* absolute goals: the values, and `unlike` those of disturbed trials */
@@ -164,7 +147,8 @@ struct verdict {
 };
 
 /* Each trial's own figure; `unlike` are those in which something else took a core or the hypervisor time. */
-static void collect(const struct report *r, const struct side *side, enum metric metric, struct ratio *out)
+static void collect(
+	const struct report *r, const struct goal_side *side, enum metric metric, struct ratio *out)
 {
 	memset(out, 0, sizeof(*out));
 	for (const struct trial *t = r->trials; t < r->trials + r->n_trials; t++)
@@ -195,7 +179,7 @@ void goals_print(const struct report *r)
 	static struct verdict v;
 	bool any = false;
 
-	for (const struct goal *goal = goals; goal < goals + GOALS; goal++) {
+	for (const struct goal *goal = goals; goal->text; goal++) {
 		if (!judge(r, goal, &v))
 			continue;
 		if (!any)
@@ -214,7 +198,7 @@ json_t *goals_json(const struct report *r)
 	static struct verdict v;
 	json_t *list = json_array();
 
-	for (const struct goal *goal = goals; goal < goals + GOALS; goal++)
+	for (const struct goal *goal = goals; goal->text; goal++)
 		if (judge(r, goal, &v))
 			json_array_append_new(
 				list, json_pack("{s:s, s:s, s:o, s:s, s:f, s:b, s:b}", "scenario",
@@ -223,88 +207,4 @@ json_t *goals_json(const struct report *r)
 					      goal->bound == AT_MOST ? "at most" : "at least", "limit",
 					      goal->limit, "met", v.met, "like", v.used == &v.ratio.like));
 	return list;
-}
-
-static void add_size(struct options *o, unsigned size)
-{
-	for (unsigned i = 0; i < o->n_sizes; i++)
-		if (o->sizes[i] == size)
-			return;
-	if (o->n_sizes < OPTIONS_MAX_LIST)
-		o->sizes[o->n_sizes++] = size;
-}
-
-static void add_peer(struct options *o, const struct options *asked, const char *peer)
-{
-	bool wanted = false;
-
-	for (unsigned i = 0; i < asked->n_peers; i++)
-		wanted |= strcmp(asked->peers[i], peer) == 0;
-	for (unsigned i = 0; i < o->n_peers; i++)
-		if (strcmp(o->peers[i], peer) == 0)
-			return;
-	if (wanted && o->n_peers < OPTIONS_MAX_PEERS)
-		o->peers[o->n_peers++] = peer;
-}
-
-static bool needs(const struct side *side, const char *scenario, unsigned count)
-{
-	return side->peer && strcmp(side->kind.scenario, scenario) == 0 && side->kind.count == count;
-}
-
-/* All trials of one scenario with one count, in one turn. */
-static int run_count(const struct scenario *scenario, unsigned count, const struct options *asked,
-	unsigned turn, struct report *report, const atomic_bool *stop)
-{
-	struct options o = *asked;
-
-	o.turns = 1;
-	o.counts[0] = count;
-	o.n_counts = 1;
-	o.n_sizes = o.n_peers = 0;
-	for (const struct goal *goal = goals; goal < goals + GOALS; goal++) {
-		const struct side *sides[] = {&goal->a, &goal->b};
-
-		for (unsigned i = 0; i < 2; i++) {
-			if (!needs(sides[i], scenario->name, count))
-				continue;
-			add_size(&o, sides[i]->kind.size);
-			add_peer(&o, asked, sides[i]->peer);
-		}
-	}
-	return o.n_peers > 0 ? turns_run(scenario, &o, turn, report, stop) : 0;
-}
-
-static int run_scenario(const struct scenario *scenario, const struct options *o, unsigned turn,
-	struct report *report, const atomic_bool *stop)
-{
-	unsigned done[2 * GOALS], n = 0;
-	int rc = 0;
-
-	for (unsigned i = 0; i < 2 * GOALS && !atomic_load(stop); i++) {
-		const struct side *side = i % 2 ? &goals[i / 2].b : &goals[i / 2].a;
-		bool seen = false;
-
-		if (!needs(side, scenario->name, side->kind.count))
-			continue;
-		for (unsigned k = 0; k < n; k++)
-			seen |= done[k] == side->kind.count;
-		if (seen)
-			continue;
-		done[n++] = side->kind.count;
-		if (run_count(scenario, side->kind.count, o, turn, report, stop) < 0)
-			rc = -1;
-	}
-	return rc;
-}
-
-int goals_run(const struct options *o, struct report *report, const atomic_bool *stop)
-{
-	int rc = 0;
-
-	for (unsigned turn = 1; turn <= o->turns; turn++)
-		for (const struct scenario *s = scenarios; s->name && !atomic_load(stop); s++)
-			if (run_scenario(s, o, turn, report, stop) < 0)
-				rc = -1;
-	return rc;
 }

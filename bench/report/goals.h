@@ -5,14 +5,26 @@
 #pragma once
 
 #include <jansson.h>
-#include <stdatomic.h>
 
-#include "bench/report/options.h"
 #include "bench/report/report.h"
 
-/** Runs every trial that a goal needs, each turn anew, so that what is compared lies close together. As
- * turns_run. */
-int goals_run(const struct options *o, struct report *report, const atomic_bool *stop);
+enum goal_bound { AT_MOST, AT_LEAST };
+
+/* Trials of one kind by one peer. */
+struct goal_side {
+	struct kind kind;
+	const char *peer; /* NULL: there is no other side, the limit is absolute */
+};
+
+struct goal {
+	const char *text; /* NULL ends the table */
+	enum metric metric;
+	struct goal_side a, b; /* the figure is a's over b's, or a's */
+	enum goal_bound bound;
+	double limit;
+};
+
+extern const struct goal goals[];
 
 /** Prints each goal for which the report has trials: the measured figure, and met or not. */
 void goals_print(const struct report *r);

@@ -3,9 +3,11 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "bench/peer/peer.h"
+#include "bench/report/goals.h"
 #include "bench/run/ceiling.h"
 #include "bench/traffic/traffic.h"
 
@@ -87,5 +89,90 @@ int turns_run(const struct scenario *scenario, const struct options *asked, unsi
 	}
 	if (isatty(STDERR_FILENO))
 		fprintf(stderr, "\r\033[K");
+	return rc;
+}
+
+static void add_size(struct options *o, unsigned size)
+{
+	for (unsigned i = 0; i < o->n_sizes; i++)
+		if (o->sizes[i] == size)
+			return;
+	if (o->n_sizes < OPTIONS_MAX_LIST)
+		o->sizes[o->n_sizes++] = size;
+}
+
+static bool has_peer(const struct options *o, const char *peer)
+{
+	for (unsigned i = 0; i < o->n_peers; i++)
+		if (strcmp(o->peers[i], peer) == 0)
+			return true;
+	return false;
+}
+
+static bool needs(const struct goal_side *side, const char *scenario, unsigned count)
+{
+	return side->peer && strcmp(side->kind.scenario, scenario) == 0 && side->kind.count == count;
+}
+
+/* All trials of one scenario with one count that a goal needs, in one turn. */
+static int run_count(const struct scenario *scenario, unsigned count, const struct options *asked,
+	unsigned turn, struct report *report, const atomic_bool *stop)
+{
+	struct options o = *asked;
+
+	o.turns = 1;
+	o.counts[0] = count;
+	o.n_counts = 1;
+	o.n_sizes = o.n_peers = 0;
+	for (const struct goal *goal = goals; goal->text; goal++) {
+		const struct goal_side *sides[] = {&goal->a, &goal->b};
+
+		for (unsigned i = 0; i < 2; i++) {
+			if (!needs(sides[i], scenario->name, count))
+				continue;
+			add_size(&o, sides[i]->kind.size);
+			if (has_peer(asked, sides[i]->peer) && !has_peer(&o, sides[i]->peer))
+				o.peers[o.n_peers++] = sides[i]->peer;
+		}
+	}
+	return o.n_peers > 0 ? turns_run(scenario, &o, turn, report, stop) : 0;
+}
+
+/* Does a goal before this one need the same? */
+static bool has_run(const struct goal *goal, const char *scenario, unsigned count)
+{
+	for (const struct goal *before = goals; before < goal; before++)
+		if (needs(&before->a, scenario, count) || needs(&before->b, scenario, count))
+			return true;
+	return false;
+}
+
+static int run_scenario(const struct scenario *scenario, const struct options *o, unsigned turn,
+	struct report *report, const atomic_bool *stop)
+{
+	int rc = 0;
+
+	for (const struct goal *goal = goals; goal->text && !atomic_load(stop); goal++) {
+		unsigned a = goal->a.kind.count, b = goal->b.kind.count;
+
+		if (needs(&goal->a, scenario->name, a) && !has_run(goal, scenario->name, a) &&
+			run_count(scenario, a, o, turn, report, stop) < 0)
+			rc = -1;
+		if (needs(&goal->b, scenario->name, b) && !needs(&goal->a, scenario->name, b) &&
+			!has_run(goal, scenario->name, b) &&
+			run_count(scenario, b, o, turn, report, stop) < 0)
+			rc = -1;
+	}
+	return rc;
+}
+
+int turns_run_goals(const struct options *o, struct report *report, const atomic_bool *stop)
+{
+	int rc = 0;
+
+	for (unsigned turn = 1; turn <= o->turns; turn++)
+		for (const struct scenario *s = scenarios; s->name && !atomic_load(stop); s++)
+			if (run_scenario(s, o, turn, report, stop) < 0)
+				rc = -1;
 	return rc;
 }

@@ -13,3 +13,9 @@
  */
 int turns_run(const struct scenario *scenario, const struct options *o, unsigned first_turn,
 	struct report *report, const atomic_bool *stop);
+
+/**
+ * Every trial that a goal (report/goals.h) needs of the peers asked for, each turn anew, so that what is compared
+ * lies close together. As turns_run.
+ */
+int turns_run_goals(const struct options *o, struct report *report, const atomic_bool *stop);
