@@ -8,33 +8,39 @@
 #include "bench/host/probe.h"
 #include "bench/peer/peer.h"
 #include "bench/run/search.h"
+#include "bench/traffic/pairs.h"
 
 #define SETTLE_S 15.0 /* at most; Open vSwitch raises its limit of flows by a thousand each half second */
 #define SETTLED 0.05  /* two warm-ups in a row that differ by no more */
 
 /* For the first frame of every host to get through. */
 #define LEARN_S 10.0
-#define LEARN_PAIR_S 20e-6
+#define LEARN_ITEM_S 20e-6
 
-int measure_generator(struct session *s, unsigned pairs, struct generator **out)
+int measure_learn(struct session *s, struct generator *g)
 {
-	*out = generator_create(s->fronts, s->kind.size, pairs, s->o->window, s->stop);
-	if (!*out)
-		return -ENOMEM;
-	if (generator_learn(*out, LEARN_S + pairs * LEARN_PAIR_S) == 0 || atomic_load(s->stop))
+	if (generator_learn(g, LEARN_S + g->items * LEARN_ITEM_S) == 0 || atomic_load(s->stop))
 		return 0;
 	warnx("%s: it does not deliver every frame, even at a slow pace", s->peer->name);
-	generator_free(*out);
-	*out = NULL;
 	return -ETIMEDOUT;
 }
 
-void measure_warm_up(struct session *s, struct generator *g)
+int measure_generator(struct session *s, unsigned pairs, struct generator **out)
 {
-	measure_warm_up_with(s, measure_run, g);
+	int rc;
+
+	*out = pairs_create(s->fronts, s->kind.size, pairs, s->o->window, s->stop);
+	if (!*out)
+		return -ENOMEM;
+	rc = measure_learn(s, *out);
+	if (rc == 0)
+		return 0;
+	generator_free(*out);
+	*out = NULL;
+	return rc;
 }
 
-void measure_warm_up_with(struct session *s, measure_fn *fn, void *arg)
+void measure_warm_up(struct session *s, struct generator *g)
 {
 	double length = s->o->warm_up, before = 0, now, change;
 	struct generator_result result;
@@ -42,7 +48,7 @@ void measure_warm_up_with(struct session *s, measure_fn *fn, void *arg)
 	if (length == 0)
 		return;
 	for (double spent = 0; spent < SETTLE_S && !atomic_load(s->stop); spent += length, before = now) {
-		fn(arg, length, &result);
+		generator_run(g, length, &result);
 		now = (double)result.received / result.seconds;
 		change = now > before ? now - before : before - now;
 		if (before > 0 && change <= SETTLED * now)

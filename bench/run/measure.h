@@ -13,6 +13,9 @@
  */
 int measure_generator(struct session *s, unsigned pairs, struct generator **out);
 
+/** Shows the switch every item of `g`. 0 or -ETIMEDOUT, which has been said on stderr. */
+int measure_learn(struct session *s, struct generator *g);
+
 /** What drives the traffic of a trial for `seconds`. */
 typedef void measure_fn(void *arg, double seconds, struct generator_result *result);
 
@@ -21,7 +24,6 @@ measure_fn measure_run;
 
 /** Traffic until the switch has found its pace: caches filled, flow tables grown. */
 void measure_warm_up(struct session *s, struct generator *g);
-void measure_warm_up_with(struct session *s, measure_fn *fn, void *arg);
 
 /**
  * Begins a trial of s->kind: probes the cores, resets the switch's counters, calls `fn`, and fills everything

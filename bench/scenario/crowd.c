@@ -223,7 +223,7 @@ int crowd_take(struct session *s)
 	if (rc < 0)
 		goto out;
 	s->kind.size = s->o->sizes[0] == TRAFFIC_IMIX ? TRAFFIC_MIN : s->o->sizes[0];
-	traffic_init(traffic, s->kind.size, 1);
+	traffic_init(traffic, s->kind.size);
 	c->s = s;
 	c->n = s->n_fronts;
 	c->length = traffic->size[0].length;

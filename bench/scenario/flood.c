@@ -154,12 +154,8 @@ int flood_take(struct session *s)
 		f->s = s;
 		f->tx = front_tx_ring(s->fronts[0], 0);
 		s->kind.size = s->o->sizes[i];
-		traffic_init(&f->traffic, s->kind.size == TRAFFIC_IMIX ? TRAFFIC_MIN : s->kind.size, 1);
-		for (uint16_t slot = 0; slot < f->tx->size; slot++) {
-			memcpy(front_ring_buffer(f->tx, slot) + FRONT_HEADROOM, f->traffic.size[0].whole[0],
-				f->traffic.size[0].length);
-			*front_ring_length(f->tx, slot) = FRONT_HDR + f->traffic.size[0].length;
-		}
+		traffic_init(&f->traffic, s->kind.size == TRAFFIC_IMIX ? TRAFFIC_MIN : s->kind.size);
+		traffic_fill(&f->traffic, f->tx, 0, 0);
 		for (unsigned k = 0; k < s->o->trials && rc == 0 && !atomic_load(s->stop); k++) {
 			struct generator_result warm_up;
 			struct trial t;

@@ -14,7 +14,7 @@
 #include "bench/run/measure.h"
 #include "bench/traffic/arp.h"
 #include "bench/traffic/balance.h"
-#include "bench/traffic/exchange.h"
+#include "bench/traffic/generator.h"
 
 enum {
 	SPARE = 256,	  /* connections that show that every backend is reached */
@@ -27,7 +27,7 @@ enum {
 #define STRAY UINT64_MAX /* in place of a number */
 
 struct lb {
-	struct exchange x; /* first: what its functions are given */
+	struct generator g; /* first: what its functions are given */
 	struct balance frames;
 	uint32_t connections;	    /* opened or to be opened */
 	uint32_t strays, strays_at; /* so many from there on send one request a burst that is not counted */
@@ -37,8 +37,7 @@ struct lb {
 /* Beside the `n` frames that count, a request of a connection that does not. */
 static unsigned write_stray(struct lb *lb, struct front_ring *r, unsigned slot)
 {
-	struct exchange *x = &lb->x;
-	uint32_t random = exchange_random(x);
+	uint32_t random = generator_random(&lb->g);
 
 	if (front_tx_room(r, slot + 1) <= slot)
 		return 0;
@@ -47,14 +46,14 @@ static unsigned write_stray(struct lb *lb, struct front_ring *r, unsigned slot)
 	return 1;
 }
 
-static void write_frames(struct exchange *x, unsigned from, unsigned n)
+static unsigned write_frames(struct generator *g, unsigned from, unsigned n)
 {
-	struct lb *lb = (struct lb *)x;
-	struct front_ring *r = x->tx[from];
+	struct lb *lb = (struct lb *)g;
+	struct front_ring *r = g->tx[from];
 
 	for (unsigned i = 0; i < n; i++) {
-		uint32_t connection = exchange_item(x, from);
-		uint64_t seq = x->from[from].sent++;
+		uint32_t connection = generator_item(g, from);
+		uint64_t seq = g->from[from].sent++;
 
 		if (from == BALANCE_CLIENTS)
 			balance_request(&lb->frames, front_tx_frame(r, i), connection, seq);
@@ -62,9 +61,7 @@ static void write_frames(struct exchange *x, unsigned from, unsigned n)
 			balance_answer(
 				&lb->frames, front_tx_frame(r, i), connection, lb->backend[connection], seq);
 	}
-	if (lb->strays > 0 && from == BALANCE_CLIENTS)
-		n += write_stray(lb, r, n);
-	front_tx_publish(r, n);
+	return lb->strays > 0 && from == BALANCE_CLIENTS ? n + write_stray(lb, r, n) : n;
 }
 
 /* A connection stays at the backend where it first arrived. */
@@ -94,9 +91,9 @@ static bool nobody(uint32_t ip, uint8_t mac[6])
 	return false;
 }
 
-static void read_frames(struct exchange *x, unsigned at, const struct front_frame *frames, unsigned n)
+static void read_frames(struct generator *g, unsigned at, const struct front_frame *frames, unsigned n)
 {
-	struct lb *lb = (struct lb *)x;
+	struct lb *lb = (struct lb *)g;
 
 	for (unsigned i = 0; i < n; i++) {
 		const struct front_frame *frame = &frames[i];
@@ -106,18 +103,18 @@ static void read_frames(struct exchange *x, unsigned at, const struct front_fram
 
 		if (ok) {
 			if (seq != STRAY)
-				exchange_count(x, at, seq);
-			if (exchange_due(x) && !balance_intact(&lb->frames, frame->data, !at))
-				exchange_wrong(x, at);
-		} else if (!arp_take(x->tx[at], frame, at == BALANCE_SERVERS ? balance_host : nobody)) {
-			exchange_wrong(x, at);
+				generator_count(g, at, seq);
+			if (generator_due(g) && !balance_intact(&lb->frames, frame->data, !at))
+				generator_wrong(g, at);
+		} else if (!arp_take(g->tx[at], frame, at == BALANCE_SERVERS ? balance_host : nobody)) {
+			generator_wrong(g, at);
 		}
 	}
 }
 
 static void fill_slots(struct lb *lb, unsigned from)
 {
-	struct front_ring *r = lb->x.tx[from];
+	struct front_ring *r = lb->g.tx[from];
 
 	for (uint16_t i = 0; i < r->size; i++) {
 		memcpy(front_ring_buffer(r, i) + FRONT_HEADROOM, lb->frames.whole[from], lb->frames.length);
@@ -125,16 +122,11 @@ static void fill_slots(struct lb *lb, unsigned from)
 	}
 }
 
-static void run(void *arg, double seconds, struct generator_result *result)
-{
-	exchange_run(arg, seconds, result);
-}
-
 static void run_new(void *arg, double seconds, struct generator_result *result)
 {
 	struct lb *lb = arg;
 
-	exchange_sweep(&lb->x, BALANCE_CLIENTS, 0, lb->x.items, seconds, result);
+	generator_sweep(&lb->g, BALANCE_CLIENTS, 0, lb->g.items, seconds, result);
 }
 
 /* Opens connections first..first + count - 1, each until its request has arrived. */
@@ -149,7 +141,7 @@ static int open_all(struct session *s, struct lb *lb, uint32_t first, uint32_t c
 			continue;
 		while (end < first + count && lb->backend[end] == BALANCE_NONE)
 			end++;
-		rc = exchange_each(&lb->x, BALANCE_CLIENTS, i, end - i, patience);
+		rc = generator_each(&lb->g, BALANCE_CLIENTS, i, end - i, patience);
 	}
 	if (rc < 0 && !atomic_load(s->stop))
 		warnx("%s: it does not deliver every request to a backend, even at a slow pace",
@@ -165,8 +157,8 @@ static int take_trials(struct session *s, struct lb *lb, const char *variant)
 	for (unsigned k = 0; k < s->o->trials && rc == 0 && !atomic_load(s->stop); k++) {
 		struct trial t;
 
-		measure_warm_up_with(s, run, &lb->x);
-		measure_trial(s, run, &lb->x, &t);
+		measure_warm_up(s, &lb->g);
+		measure_trial(s, measure_run, &lb->g, &t);
 		if (lb->strays > 0)
 			t.value[METRIC_LOSS] = t.sent > 0 ? 100.0 * (double)t.lost / (double)t.sent : 0;
 		rc = atomic_load(s->stop) ? 0 : report_add(s->report, &t);
@@ -179,7 +171,7 @@ static int take_new(struct session *s, struct lb *lb)
 {
 	struct trial t;
 
-	if (lb->x.items < NEW_MIN)
+	if (lb->g.items < NEW_MIN)
 		return 0;
 	snprintf(s->kind.variant, sizeof(s->kind.variant), "new");
 	measure_trial(s, run_new, lb, &t);
@@ -191,7 +183,7 @@ static int take_room(struct session *s, struct lb *lb)
 	int rc = take_new(s, lb);
 
 	if (rc == 0)
-		rc = open_all(s, lb, 0, lb->x.items);
+		rc = open_all(s, lb, 0, lb->g.items);
 	return rc == 0 ? take_trials(s, lb, "established") : rc;
 }
 
@@ -200,13 +192,13 @@ static int take_full(struct session *s, struct lb *lb)
 	struct generator_result ignored;
 	int rc;
 
-	lb->x.items = s->kind.count / FULL_PART;
-	rc = open_all(s, lb, 0, lb->x.items);
+	lb->g.items = s->kind.count / FULL_PART;
+	rc = open_all(s, lb, 0, lb->g.items);
 	if (rc < 0)
 		return rc;
-	lb->strays_at = lb->x.items;
+	lb->strays_at = lb->g.items;
 	lb->strays = s->kind.count * FULL_EXCESS;
-	exchange_sweep(&lb->x, BALANCE_CLIENTS, lb->strays_at, lb->strays, OPEN_S, &ignored);
+	generator_sweep(&lb->g, BALANCE_CLIENTS, lb->strays_at, lb->strays, OPEN_S, &ignored);
 	return take_trials(s, lb, "");
 }
 
@@ -217,10 +209,10 @@ static int take_size(struct session *s, struct lb *lb, bool full)
 
 	memset(lb->backend, BALANCE_NONE, lb->connections);
 	balance_init(&lb->frames, s->kind.size, s->peer->mac, BALANCE_VIP_PORT);
-	exchange_init(&lb->x, s->fronts, s->o->window, s->stop);
-	lb->x.items = s->kind.count;
-	lb->x.write = write_frames;
-	lb->x.read = read_frames;
+	generator_init(&lb->g, s->fronts, s->o->window, s->stop);
+	lb->g.items = s->kind.count;
+	lb->g.write = write_frames;
+	lb->g.read = read_frames;
 	fill_slots(lb, BALANCE_CLIENTS);
 	fill_slots(lb, BALANCE_SERVERS);
 	rc = open_all(s, lb, lb->connections - SPARE, SPARE);

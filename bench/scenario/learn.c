@@ -6,17 +6,19 @@
 
 #include "bench/peer/peer.h"
 #include "bench/run/measure.h"
+#include "bench/traffic/pairs.h"
 
 struct sweep {
 	struct generator *g;
-	uint32_t hosts;
+	uint32_t first, hosts;
 };
 
 static void run_sweep(void *arg, double seconds, struct generator_result *result)
 {
 	struct sweep *sweep = arg;
 
-	generator_sweep(sweep->g, sweep->hosts, seconds, result);
+	pairs_sweep(sweep->g, sweep->first, sweep->hosts, seconds, result);
+	sweep->first += sweep->hosts;
 }
 
 /* Each trial shows as many addresses as the user asked for, and none twice. */
@@ -27,7 +29,7 @@ int learn_take(struct session *s)
 	int rc = 0;
 
 	s->kind.size = o->sizes[0];
-	sweep.g = generator_create(s->fronts, s->kind.size, s->kind.count * o->trials, o->window, s->stop);
+	sweep.g = pairs_create(s->fronts, s->kind.size, s->kind.count * o->trials, o->window, s->stop);
 	if (!sweep.g)
 		return -ENOMEM;
 	for (unsigned k = 0; k < o->trials && rc == 0 && !atomic_load(s->stop); k++) {

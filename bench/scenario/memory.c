@@ -6,6 +6,7 @@
 #include "bench/host/host.h"
 #include "bench/peer/peer.h"
 #include "bench/run/measure.h"
+#include "bench/traffic/pairs.h"
 
 int memory_take(struct session *s)
 {
@@ -15,7 +16,7 @@ int memory_take(struct session *s)
 	int rc;
 
 	s->kind.size = s->o->sizes[0];
-	g = generator_create(s->fronts, s->kind.size, 1, s->o->window, s->stop);
+	g = pairs_create(s->fronts, s->kind.size, 1, s->o->window, s->stop);
 	if (!g)
 		return -ENOMEM;
 	t = report_trial(&s->kind, s->peer->name, s->turn);

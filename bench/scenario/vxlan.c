@@ -3,7 +3,6 @@
  * inner frames are those of l2, between pairs of hosts in random order; what the switch wraps and unwraps is
  * checked with its outer headers.
  */
-#include <err.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,24 +11,22 @@
 #include "bench/peer/peer.h"
 #include "bench/run/measure.h"
 #include "bench/traffic/arp.h"
-#include "bench/traffic/exchange.h"
+#include "bench/traffic/generator.h"
 #include "bench/traffic/overlay.h"
 #include "bench/traffic/traffic.h"
 
 enum { INSIDE, UNDERLAY }; /* the ports */
 
-#define LEARN_S 10.0
-
 struct vxlan {
-	struct exchange x; /* first: what its functions are given */
+	struct generator g; /* first: what its functions are given */
 	struct traffic traffic;
 	struct overlay overlay;
 };
 
-static void write_frames(struct exchange *x, unsigned from, unsigned n)
+static unsigned write_frames(struct generator *g, unsigned from, unsigned n)
 {
-	struct vxlan *v = (struct vxlan *)x;
-	struct front_ring *r = x->tx[from];
+	struct vxlan *v = (struct vxlan *)g;
+	struct front_ring *r = g->tx[from];
 
 	/* what changes lies in two lines of a frame with outer headers, and the switch has both */
 	for (unsigned i = 0; from == UNDERLAY && i < n; i++) {
@@ -39,15 +36,15 @@ static void write_frames(struct exchange *x, unsigned from, unsigned n)
 	for (unsigned i = 0; i < n; i++) {
 		const struct traffic_frame *t = traffic_of_slot(&v->traffic, front_tx_descriptor(r, i));
 		uint8_t *frame = front_tx_frame(r, i);
-		uint32_t pair = exchange_item(x, from);
+		uint32_t pair = generator_item(g, from);
 
 		if (from == UNDERLAY) {
 			overlay_write(&v->overlay, frame, t->length, pair);
 			frame += OVERLAY_OUTER;
 		}
-		traffic_write(t, frame, from, pair, pair, x->from[from].sent++);
+		traffic_write(t, frame, from, pair, pair, g->from[from].sent++);
 	}
-	front_tx_publish(r, n);
+	return n;
 }
 
 static void read_one(struct vxlan *v, unsigned at, const struct front_frame *frame)
@@ -63,41 +60,22 @@ static void read_one(struct vxlan *v, unsigned at, const struct front_frame *fra
 		len -= OVERLAY_OUTER;
 	}
 	if (!ok || !traffic_read(&v->traffic, inner, len, at, &seq)) {
-		if (at != UNDERLAY || !arp_take(v->x.tx[at], frame, overlay_host))
-			exchange_wrong(&v->x, at);
+		if (at != UNDERLAY || !arp_take(v->g.tx[at], frame, overlay_host))
+			generator_wrong(&v->g, at);
 		return;
 	}
-	exchange_count(&v->x, at, seq);
-	if (exchange_due(&v->x) && (!traffic_intact(&v->traffic, inner, len, !at) ||
-					   (at == UNDERLAY && !overlay_udp_intact(frame->data, frame->len))))
-		exchange_wrong(&v->x, at);
+	generator_count(&v->g, at, seq);
+	if (generator_due(&v->g) && (!traffic_intact(&v->traffic, inner, len, !at) ||
+					    (at == UNDERLAY && !overlay_udp_intact(frame->data, frame->len))))
+		generator_wrong(&v->g, at);
 }
 
-static void read_frames(struct exchange *x, unsigned at, const struct front_frame *frames, unsigned n)
+static void read_frames(struct generator *g, unsigned at, const struct front_frame *frames, unsigned n)
 {
 	for (unsigned i = 0; at == UNDERLAY && i < n; i++)
 		__builtin_prefetch(frames[i].data + OVERLAY_OUTER + TRAFFIC_HEAD - 1);
 	for (unsigned i = 0; i < n; i++)
-		read_one((struct vxlan *)x, at, &frames[i]);
-}
-
-/* Every slot has its frame's pattern and length from the start. */
-static void fill_slots(struct vxlan *v, unsigned from)
-{
-	struct front_ring *r = v->x.tx[from];
-	uint32_t outer = from == UNDERLAY ? OVERLAY_OUTER : 0;
-
-	for (uint16_t i = 0; i < r->size; i++) {
-		const struct traffic_frame *t = traffic_of_slot(&v->traffic, i);
-
-		memcpy(front_ring_buffer(r, i) + FRONT_HEADROOM + outer, t->whole[from], t->length);
-		*front_ring_length(r, i) = FRONT_HDR + outer + t->length;
-	}
-}
-
-static void run(void *arg, double seconds, struct generator_result *result)
-{
-	exchange_run(arg, seconds, result);
+		read_one((struct vxlan *)g, at, &frames[i]);
 }
 
 static int take_variants(struct session *s, struct vxlan *v)
@@ -114,35 +92,16 @@ static int take_variants(struct session *s, struct vxlan *v)
 
 	for (unsigned i = 0; i < 3 && rc == 0; i++) {
 		snprintf(s->kind.variant, sizeof(s->kind.variant), "%s", variants[i].name);
-		memcpy(v->x.silent, variants[i].silent, sizeof(v->x.silent));
+		memcpy(v->g.silent, variants[i].silent, sizeof(v->g.silent));
 		for (unsigned k = 0; k < s->o->trials && rc == 0 && !atomic_load(s->stop); k++) {
 			struct trial t;
 
-			measure_warm_up_with(s, run, &v->x);
-			measure_trial(s, run, &v->x, &t);
+			measure_warm_up(s, &v->g);
+			measure_trial(s, measure_run, &v->g, &t);
 			rc = atomic_load(s->stop) ? 0 : report_add(s->report, &t);
 		}
 	}
 	return rc;
-}
-
-static int learn(struct session *s, struct vxlan *v)
-{
-	double patience = LEARN_S + v->x.items * 20e-6;
-
-	/* Twice each, as what was flooded on the way to an unknown address is then sent to a known one. */
-	for (unsigned round = 0; round < 4; round++) {
-		int rc = exchange_each(&v->x, round % 2, 0, v->x.items, patience);
-
-		if (rc < 0) {
-			if (!atomic_load(s->stop))
-				warnx("%s: it does not deliver every frame %s the underlay, even at a slow "
-				      "pace",
-					s->peer->name, round % 2 ? "from" : "to");
-			return rc;
-		}
-	}
-	return 0;
 }
 
 int vxlan_take(struct session *s)
@@ -154,16 +113,16 @@ int vxlan_take(struct session *s)
 		return -ENOMEM;
 	for (unsigned i = 0; i < s->o->n_sizes && rc == 0 && !atomic_load(s->stop); i++) {
 		memset(v, 0, sizeof(*v));
-		exchange_init(&v->x, s->fronts, s->o->window, s->stop);
-		v->x.items = s->kind.count;
-		v->x.write = write_frames;
-		v->x.read = read_frames;
+		generator_init(&v->g, s->fronts, s->o->window, s->stop);
+		v->g.items = s->kind.count;
+		v->g.write = write_frames;
+		v->g.read = read_frames;
 		s->kind.size = s->o->sizes[i];
-		traffic_init(&v->traffic, s->kind.size, s->kind.count);
+		traffic_init(&v->traffic, s->kind.size);
 		overlay_init(&v->overlay, s->peer->mac);
-		fill_slots(v, INSIDE);
-		fill_slots(v, UNDERLAY);
-		rc = learn(s, v);
+		traffic_fill(&v->traffic, v->g.tx[INSIDE], 0, INSIDE);
+		traffic_fill(&v->traffic, v->g.tx[UNDERLAY], OVERLAY_OUTER, UNDERLAY);
+		rc = measure_learn(s, &v->g);
 		if (rc == 0)
 			rc = take_variants(s, v);
 	}

@@ -57,13 +57,11 @@ static void add_size(struct traffic *t, unsigned size)
 	fill_template(frame, 1);
 }
 
-void traffic_init(struct traffic *t, unsigned size, unsigned pairs)
+void traffic_init(struct traffic *t, unsigned size)
 {
 	static const uint8_t imix[TRAFFIC_MIX] = {0, 1, 0, 0, 1, 0, 2, 0, 1, 0, 1, 0};
 
 	memset(t, 0, sizeof(*t));
-	t->pairs = pairs;
-	t->random = 0x2545f491;
 	memcpy(t->mix, imix, sizeof(imix));
 	if (size != TRAFFIC_IMIX) {
 		add_size(t, size);
@@ -72,6 +70,17 @@ void traffic_init(struct traffic *t, unsigned size, unsigned pairs)
 	add_size(t, 64);
 	add_size(t, 570);
 	add_size(t, 1518);
+}
+
+void traffic_fill(const struct traffic *t, struct front_ring *ring, uint32_t outer, unsigned from)
+{
+	for (uint16_t i = 0; i < ring->size; i++) {
+		const struct traffic_frame *frame = traffic_of_slot(t, i);
+
+		memcpy(front_ring_buffer(ring, i) + FRONT_HEADROOM + outer, frame->whole[from],
+			frame->length);
+		*front_ring_length(ring, i) = FRONT_HDR + outer + frame->length;
+	}
 }
 
 unsigned traffic_longest(unsigned size)

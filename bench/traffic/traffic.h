@@ -18,6 +18,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "bench/front/front.h"
+
 enum {
 	TRAFFIC_HEAD =
 		64, /* what changes from frame to frame lies within these; not less than the shortest frame */
@@ -43,30 +45,16 @@ struct traffic {
 	struct traffic_frame size[TRAFFIC_SIZES];
 	unsigned n_sizes;
 	uint8_t mix[TRAFFIC_MIX]; /* which size the n-th slot of a ring sends */
-	unsigned pairs;
-	uint32_t random; /* state of the order of pairs; never 0 */
 };
 
-/**
- * Frames of `size` bytes (TRAFFIC_MIN..TRAFFIC_MAX, FCS included, or TRAFFIC_IMIX) between `pairs` pairs of
- * hosts.
- */
-void traffic_init(struct traffic *t, unsigned size, unsigned pairs);
+/** Frames of `size` bytes (TRAFFIC_MIN..TRAFFIC_MAX, FCS included, or TRAFFIC_IMIX). */
+void traffic_init(struct traffic *t, unsigned size);
+
+/** Every slot of a transmit ring has its frame, as port `from` sends it, `outer` bytes in, and its length. */
+void traffic_fill(const struct traffic *t, struct front_ring *ring, uint32_t outer, unsigned from);
 
 /** The longest frame that `size` (as above) makes, in bytes with FCS. */
 unsigned traffic_longest(unsigned size);
-
-/** The next pair in random order (Marsaglia's xorshift32, and a multiplication instead of a remainder). */
-static inline uint32_t traffic_next_pair(struct traffic *t)
-{
-	uint32_t x = t->random;
-
-	x ^= x << 13;
-	x ^= x >> 17;
-	x ^= x << 5;
-	t->random = x;
-	return (uint32_t)(((uint64_t)x * t->pairs) >> 32);
-}
 
 /** What the n-th slot of a ring sends; always the same. */
 static inline const struct traffic_frame *traffic_of_slot(const struct traffic *t, unsigned slot)
