@@ -4,13 +4,14 @@
 #include <err.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "bench/host/host.h"
 #include "bench/report/options.h"
-#include "bench/report/plot.h"
 #include "bench/report/report.h"
 #include "bench/report/scenario.h"
 #include "bench/run/turns.h"
@@ -42,6 +43,24 @@ static void allow_many_descriptors(void)
 	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/* Pictures, by a program that reads JSON and says itself what went wrong. */
+static int plot(json_t *json, const char *dir)
+{
+	FILE *program;
+
+	setenv("BENCH_PLOT",
+		access(BENCH_PLOT_INSTALLED, X_OK) == 0 ? BENCH_PLOT_INSTALLED : BENCH_PLOT_SOURCE, 1);
+	setenv("BENCH_PLOT_DIR", dir, 1);
+	signal(SIGPIPE, SIG_IGN); /* one that has not read all has said why */
+	program = popen("exec \"$BENCH_PLOT\" \"$BENCH_PLOT_DIR\"", "we");
+	if (!program) {
+		warn("--plot");
+		return -1;
+	}
+	json_dumpf(json, program, 0);
+	return pclose(program) == 0 ? 0 : -1;
+}
+
 static int print_json(const struct report *report, const struct options *o)
 {
 	json_t *json = report_json(report);
@@ -55,6 +74,8 @@ static int print_json(const struct report *report, const struct options *o)
 		warn("--output: %s", o->output);
 		rc = -1;
 	}
+	if (o->plot && plot(json, o->plot) < 0)
+		rc = -1;
 	json_decref(json);
 	return rc;
 }
@@ -96,8 +117,6 @@ int main(int argc, char **argv)
 	report.interrupted = atomic_load(&stop);
 	if (!o.json)
 		report_table(&report);
-	if (o.plot && plot_report(&report, o.plot) < 0)
-		rc = -1;
 	if (print_json(&report, &o) < 0 || !delivered(&report) || report.interrupted)
 		rc = -1;
 	report_free(&report);

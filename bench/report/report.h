@@ -1,6 +1,6 @@
 /*
- * report.h: what was measured, and its faces: the table (table.c), ratios (ratio.c), goals (goals.c), JSON
- * (json.c) and pictures (plot.c).
+ * report.h: what was measured, and its faces: the table (table.c), ratios (ratio.c), goals (goals.c) and JSON
+ * (json.c), of which plot makes pictures.
  */
 #pragma once
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rig.daemon import BUILD
+from rig.daemon import BUILD, ROOT
 from rig.process import run
 
 BENCH = BUILD / "sluice-bench"
@@ -344,6 +344,9 @@ def test_mistakes_on_the_command_line(args, says):
 def test_it_draws_what_it_measured(tmp_path):
     if not shutil.which("gnuplot"):
         pytest.skip("gnuplot is not installed (Debian package gnuplot-nox)")
-    bench("--peers", "null", "--huge-mb", "0", "--pairs", "1,100", "--plot", tmp_path)
-    assert {f.name for f in tmp_path.iterdir()} == {f"l2-{m}.{s}" for m in ("mpps", "cycles") for s in ("gp", "svg", "png")}
-    assert (tmp_path / "l2-mpps.svg").read_text().startswith("<?xml")
+    now, later = tmp_path / "now", tmp_path / "later"
+    report = bench("--peers", "null", "--huge-mb", "0", "--pairs", "1,100", "--plot", now)
+    subprocess.run([ROOT / "bench/report/plot", later], input=json.dumps(report), text=True, timeout=60, check=True)
+    for directory in (now, later):
+        assert {f.name for f in directory.iterdir()} == {f"l2-{m}.{s}" for m in ("mpps", "cycles") for s in ("gp", "svg", "png")}
+        assert (directory / "l2-mpps.svg").read_text().startswith("<?xml")
