@@ -32,8 +32,8 @@
 	{"beside " attack ": p99 over quiet", METRIC_BESIDE, {{"neighbours", attack, 64, 1}, "sluice"},      \
 		{{0}, NULL}, AT_MOST, 3},                                                                    \
 	{                                                                                                    \
-		"beside " attack ": percent lost", METRIC_LOSS, {{"neighbours", attack, 64, 1}, "sluice"},   \
-			{{0}, NULL}, AT_MOST, 0                                                              \
+		"beside " attack ": percent lost beyond quiet", METRIC_LOSS_ADDED,                           \
+			{{"neighbours", attack, 64, 1}, "sluice"}, {{0}, NULL}, AT_MOST, 0                   \
 	}
 
 /* A vip with so many instances, beside which 100,000 others are registered. */

@@ -33,6 +33,7 @@ static const struct metric_info table[METRICS] = {
 	[METRIC_GAP_MAX] = {"gap_max_us", "gap max", 0, false, false},
 	[METRIC_GAP_ADDED] = {"gap_added_us", "added", 1, true, false},
 	[METRIC_BESIDE] = {"latency_p99_over_quiet", "p99/quiet", 2, true, false},
+	[METRIC_LOSS_ADDED] = {"loss_added_pct", "added%", 4, false, false},
 };
 
 const struct metric_info *metric_info(enum metric metric)

@@ -38,8 +38,9 @@ enum metric {
 	METRIC_GAP_P999, /* microseconds: the longest that the worker stayed away in 999 of 1,000 milliseconds
 			  */
 	METRIC_GAP_MAX,	 /* ... in all of them */
-	METRIC_GAP_ADDED, /* microseconds by which the former is longer than without changes */
-	METRIC_BESIDE,	  /* p99 over that of the quiet trial right before */
+	METRIC_GAP_ADDED,  /* microseconds by which the former is longer than without changes */
+	METRIC_BESIDE,	   /* p99 over that of the quiet trial right before */
+	METRIC_LOSS_ADDED, /* percent lost beyond what the quiet trial right before lost */
 	METRICS
 };
 

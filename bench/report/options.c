@@ -147,8 +147,10 @@ static const struct row table[] = {
 	{"worker-core", "N", "the core that the switch polls on (1)", take_core, AT(worker_core), 0, 0},
 	{"huge-mb", "MB", "huge pages to reserve for the run; 0: use none (1024)", take_number, AT(huge_mb),
 		0, 1 << 20},
-	{"realtime", NULL, "the bench and its peers go before everything else on these cores", take_flag,
-		AT(realtime), 0, 0},
+	{"realtime", NULL,
+		"the bench and its peers go before everything else on these cores; the bench gives way in "
+		"reconfig, neighbours, registry, monitor",
+		take_flag, AT(realtime), 0, 0},
 	{"sockets", "A,B", "drive a switch that already runs, by its two vhost-user sockets", take_sockets, 0,
 		0, 0},
 	{"control", "PATH", "its control socket, when it is a sluiced", take_text, AT(control), 0, 0},

@@ -84,7 +84,7 @@ bool report_first_of_kind(const struct report *r, unsigned i)
 
 bool report_disturbed(const struct trial *t)
 {
-	return (t->worker_share_pct > 0 && t->worker_share_pct < SHARE_ENOUGH_PCT) ||
+	return t->disturbed || (t->worker_share_pct > 0 && t->worker_share_pct < SHARE_ENOUGH_PCT) ||
 	       (t->generator_share_pct > 0 && t->generator_share_pct < SHARE_ENOUGH_PCT);
 }
 

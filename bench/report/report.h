@@ -40,10 +40,11 @@ struct trial {
 	double worker_share_pct, generator_share_pct; /* of its core that each was given */
 	double wait_pct;			      /* of the generator: nothing to do */
 	bool paced;				      /* the rate was the bench's choice: busy says nothing */
-	double before_ns, after_ns;		      /* core to core */
-	const char *state;			      /* "near", "far", "mixed", "unknown" */
-	uint64_t stolen_ms;			      /* by the hypervisor, from all cores */
-	struct trial_stage stage[TRIAL_STAGES];	      /* where the worker's cycles went, if it says */
+	bool disturbed;		    /* what it is compared with says nothing; see also report_disturbed() */
+	double before_ns, after_ns; /* core to core */
+	const char *state;	    /* "near", "far", "mixed", "unknown" */
+	uint64_t stolen_ms;	    /* by the hypervisor, from all cores */
+	struct trial_stage stage[TRIAL_STAGES]; /* where the worker's cycles went, if it says */
 	unsigned n_stages;
 	struct histogram
 		*latency; /* NULL or cycles of host_tsc() from port to port; the report's once added */
@@ -98,7 +99,7 @@ bool report_same_kind(const struct kind *a, const struct kind *b);
  */
 bool report_first_of_kind(const struct report *r, unsigned i);
 
-/** Something else ran on the worker's or the generator's core. */
+/** Something else ran on the worker's or the generator's core, or the scenario says so. */
 bool report_disturbed(const struct trial *t);
 
 /** Worker not kept busy, though it had its core: the figure says more about the generator than about the

@@ -34,7 +34,8 @@ struct scenario {
 	bool small_pages; /* without huge pages whatever the options say */
 	/** Measures and adds trials. 0, or -errno when something failed (already said on stderr). */
 	int (*take)(struct session *s);
-	unsigned ring; /* slots of the generator's rings at least; 0: whatever the options say */
+	unsigned ring;	/* slots of the generator's rings at least; 0: whatever the options say */
+	bool gives_way; /* with --realtime the bench itself goes before nobody: others share its core */
 };
 
 extern const struct scenario scenarios[];

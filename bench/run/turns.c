@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bench/host/host.h"
 #include "bench/peer/peer.h"
 #include "bench/report/goals.h"
 #include "bench/run/ceiling.h"
@@ -52,8 +53,12 @@ static int take_turn(const struct scenario *scenario, struct session *s)
 	progress(s);
 	rc = peer_up(p, &setup, fronts);
 	report_peer(s->report, p->name, p->version, p->command, p->skipped);
+	if (s->o->realtime && scenario->gives_way)
+		host_realtime(false); /* the peer stays before everything else */
 	if (rc == 0)
 		rc = scenario->take(s);
+	if (s->o->realtime && scenario->gives_way)
+		host_realtime(true);
 	peer_down(p, fronts);
 	s->fronts = NULL;
 	return rc == 0 || rc == -ENOTSUP ? 0 : -1;

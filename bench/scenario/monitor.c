@@ -257,8 +257,6 @@ int monitor_take(struct session *s)
 		return -ENOTSUP;
 	}
 	s->kind.size = s->o->sizes[0];
-	if (s->o->realtime)
-		host_realtime(false); /* the registry may share the core */
 	if (m.page)
 		rc = m.a.http = asker_http(s->peer->registry_http);
 	if (rc >= 0)
@@ -271,7 +269,5 @@ int monitor_take(struct session *s)
 	if (m.a.http >= 0)
 		close(m.a.http);
 	free(m.page);
-	if (s->o->realtime)
-		host_realtime(true);
 	return atomic_load(s->stop) ? 0 : rc;
 }

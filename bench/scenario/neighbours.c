@@ -2,6 +2,9 @@
  * neighbours: what an honest pair of ports notices of a hostile one on the same worker. Its traffic is paced far
  * below capacity and timed, first in peace (`quiet`), then beside each attack (attack.h), each in a trial right
  * after a quiet one.
+ *
+ * A machine that stalls now and then has frames lost in peace too, as the pair sends on while nobody takes
+ * them. So what counts is the loss beyond the quiet trial's, and where quiet lost at all both are disturbed.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -51,6 +54,16 @@ static int add(struct session *s, struct trial *t)
 	return 0;
 }
 
+static void compare(struct trial *quiet, struct trial *beside)
+{
+	double added = beside->value[METRIC_LOSS] - quiet->value[METRIC_LOSS];
+
+	beside->value[METRIC_BESIDE] = beside->value[METRIC_LATENCY_P99] / quiet->value[METRIC_LATENCY_P99];
+	beside->value[METRIC_LOSS_ADDED] = added > 0 ? added : 0;
+	quiet->disturbed = quiet->lost > 0;
+	beside->disturbed = report_disturbed(quiet);
+}
+
 static int take_attack(
 	struct session *s, struct generator *g, struct attack_run *run, const struct attack *attack)
 {
@@ -70,7 +83,7 @@ static int take_attack(
 		free(quiet.latency);
 		return rc == -ENOTSUP ? 0 : rc;
 	}
-	beside.value[METRIC_BESIDE] = beside.value[METRIC_LATENCY_P99] / quiet.value[METRIC_LATENCY_P99];
+	compare(&quiet, &beside);
 	rc = add(s, &quiet);
 	if (rc == 0)
 		rc = add(s, &beside);

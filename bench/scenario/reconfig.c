@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "bench/host/histogram.h"
-#include "bench/host/host.h"
 #include "bench/peer/peer.h"
 #include "bench/run/changes.h"
 #include "bench/run/measure.h"
@@ -136,9 +135,6 @@ int reconfig_take(struct session *s)
 {
 	int rc = 0;
 
-	/* What the switch does goes before what drives it: its control must not wait for the generator. */
-	if (s->o->realtime)
-		host_realtime(false);
 	for (unsigned i = 0; i < s->o->n_sizes && rc == 0 && !atomic_load(s->stop); i++) {
 		struct generator *g;
 
@@ -148,7 +144,5 @@ int reconfig_take(struct session *s)
 			rc = take_kinds(s, g);
 		generator_free(g);
 	}
-	if (s->o->realtime)
-		host_realtime(true);
 	return rc;
 }

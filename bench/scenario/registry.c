@@ -185,8 +185,6 @@ int registry_take(struct session *s)
 	if (!s->peer->registry_http)
 		return -ENOTSUP;
 	s->kind.size = s->o->sizes[0];
-	if (s->o->realtime)
-		host_realtime(false); /* the registry may share the core */
 	a.http = asker_http(s->peer->registry_http);
 	a.dns = asker_dns(s->peer->registry_dns);
 	if (a.http < 0 || a.dns < 0)
@@ -197,7 +195,5 @@ int registry_take(struct session *s)
 		close(a.http);
 	if (a.dns >= 0)
 		close(a.dns);
-	if (s->o->realtime)
-		host_realtime(true);
 	return rc;
 }

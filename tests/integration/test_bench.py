@@ -186,6 +186,10 @@ def test_an_honest_pair_beside_each_attack(requires):
     assert variants == [name for attack in ATTACKS for name in ("quiet", attack)]
     for trial in report["trials"]:
         assert (trial["late"], trial["wrong"]) == (0, 0) and trial["sent"] > 0, trial
+    for quiet, beside in zip(report["trials"][::2], report["trials"][1::2]):
+        added = max(0, beside["loss_pct"] - quiet["loss_pct"])
+        assert beside["loss_added_pct"] == pytest.approx(added, rel=1e-3, abs=1e-3) and "loss_added_pct" not in quiet
+        assert quiet["lost"] == 0 or (quiet["disturbed"] and beside["disturbed"])
     judged = {goal["goal"].split(":")[0] for goal in report["goals"]}
     assert judged <= {f"beside {attack}" for attack in ATTACKS} and len(judged) > 5
     assert namespaces() <= before
