@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/host/histogram.h"
+#include "bench/host/host.h"
+
 #define BUSY_ENOUGH_PCT 95.0
 #define SHARE_ENOUGH_PCT 97.0
 
@@ -31,6 +34,15 @@ struct trial report_trial(const struct kind *kind, const char *peer, unsigned tu
 	for (unsigned m = 0; m < METRICS; m++)
 		t.value[m] = NAN;
 	return t;
+}
+
+void report_percentiles(struct trial *t)
+{
+	const double us = 1e6 / host_tsc_hz();
+
+	t->value[METRIC_LATENCY_P50] = (double)histogram_percentile(t->latency, 50) * us;
+	t->value[METRIC_LATENCY_P99] = (double)histogram_percentile(t->latency, 99) * us;
+	t->value[METRIC_LATENCY_MAX] = (double)t->latency->max * us;
 }
 
 int report_add(struct report *r, const struct trial *t)

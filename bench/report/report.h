@@ -86,6 +86,9 @@ void report_free(struct report *r);
 /** A trial of `kind` by `peer` with nothing measured yet. */
 struct trial report_trial(const struct kind *kind, const char *peer, unsigned turn);
 
+/** p50, p99 and the greatest of the trial's latency as its figures. */
+void report_percentiles(struct trial *t);
+
 /** Adds a trial, and takes its histogram. 0 or -ENOMEM. */
 int report_add(struct report *r, const struct trial *t);
 

@@ -21,7 +21,8 @@ struct session {
 	struct front **fronts; /* one for each port */
 	unsigned n_fronts;
 	unsigned turn;
-	struct kind kind; /* scenario and count; size and variant are for the scenario to set */
+	struct kind
+		kind; /* scenario, count, the first size; variant and other sizes are for the scenario to set */
 };
 
 struct scenario {

@@ -1,5 +1,7 @@
 #include "bench/run/changes.h"
 
+#include <err.h>
+
 #include "bench/host/host.h"
 #include "bench/peer/peer.h"
 #include "bench/report/scenario.h"
@@ -33,4 +35,17 @@ void changes_end(struct changes *c)
 {
 	if (c->begun)
 		pthread_join(c->thread, NULL);
+}
+
+int changes_report(const struct changes *c, struct trial *t)
+{
+	if (c->kind && c->rc < 0 && !atomic_load(c->s->stop)) {
+		warnx("%s: %s: %s", c->s->peer->name, c->kind, c->error);
+		return c->rc;
+	}
+	if (c->made > 0) {
+		t->value[METRIC_CHANGES] = c->made;
+		t->value[METRIC_CHANGE] = 1e3 * c->seconds / c->made;
+	}
+	return 0;
 }

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 struct session;
+struct trial;
 
 struct changes {
 	struct session *s;
@@ -30,3 +31,6 @@ bool changes_going_on(const struct changes *c);
 
 /** Waits for their end. */
 void changes_end(struct changes *c);
+
+/** How many there were and what each took, into `t`. 0, or why they failed, which has been said on stderr. */
+int changes_report(const struct changes *c, struct trial *t);

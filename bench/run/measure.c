@@ -2,8 +2,11 @@
 
 #include <err.h>
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "bench/host/histogram.h"
 #include "bench/host/host.h"
 #include "bench/host/probe.h"
 #include "bench/peer/peer.h"
@@ -111,6 +114,75 @@ void measure_run(void *arg, double seconds, struct generator_result *result)
 	generator_run(arg, seconds, result);
 }
 
+int measure_timed(struct session *s, struct generator *g, double settle, struct trial *t)
+{
+	struct histogram *took = calloc(1, sizeof(*took));
+	struct generator_result settling;
+	int rc = took ? generator_time(g, took) : -ENOMEM;
+
+	if (rc < 0) {
+		free(took);
+		return rc;
+	}
+	if (settle > 0)
+		generator_run(g, settle, &settling);
+	*took = (struct histogram){0};
+	measure_trial(s, measure_run, g, t);
+	generator_time(g, NULL);
+	t->paced = true;
+	t->latency = took;
+	if (took->count == 0)
+		return 0;
+	report_percentiles(t);
+	t->value[METRIC_LATENCY_P999] = (double)histogram_percentile(took, 99.9) * 1e6 / host_tsc_hz();
+	t->value[METRIC_LATENCY_TAIL] = t->value[METRIC_LATENCY_P99] / t->value[METRIC_LATENCY_P50];
+	return 0;
+}
+
+int measure_add(struct session *s, struct trial *t)
+{
+	if (!atomic_load(s->stop))
+		return report_add(s->report, t);
+	free(t->latency);
+	return 0;
+}
+
+void measure_variant(struct session *s, const char *variant)
+{
+	snprintf(s->kind.variant, sizeof(s->kind.variant), "%s", variant);
+}
+
+void measure_loss(struct trial *t)
+{
+	t->value[METRIC_LOSS] = t->sent > 0 ? 100.0 * (double)t->lost / (double)t->sent : 0;
+}
+
+void measure_pace(struct session *s, struct generator *g, double share)
+{
+	struct generator_result closed;
+
+	generator_pace(g, 0);
+	measure_warm_up(s, g);
+	generator_run(g, s->o->seconds / 4, &closed);
+	generator_pace(g, closed.received > 0 ? share * (double)closed.received / closed.seconds : 1000);
+}
+
+int measure_sizes(struct session *s, unsigned pairs, int (*take)(struct session *s, struct generator *g))
+{
+	int rc = 0;
+
+	for (unsigned i = 0; i < s->o->n_sizes && rc == 0 && !atomic_load(s->stop); i++) {
+		struct generator *g;
+
+		s->kind.size = s->o->sizes[i];
+		rc = measure_generator(s, pairs, &g);
+		for (unsigned k = 0; k < s->o->trials && rc == 0 && !atomic_load(s->stop); k++)
+			rc = take(s, g);
+		generator_free(g);
+	}
+	return rc;
+}
+
 int measure_throughput(struct session *s, struct generator *g)
 {
 	struct trial t;
@@ -119,5 +191,5 @@ int measure_throughput(struct session *s, struct generator *g)
 	measure_trial(s, measure_run, g, &t);
 	if (s->o->search)
 		search_rates(s, g, &t);
-	return atomic_load(s->stop) ? 0 : report_add(s->report, &t);
+	return measure_add(s, &t);
 }

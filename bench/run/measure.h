@@ -31,6 +31,26 @@ void measure_warm_up(struct session *s, struct generator *g);
  */
 void measure_trial(struct session *s, measure_fn *fn, void *arg, struct trial *t);
 
+/** As measure_trial() of the paced `g`, of which each frame is timed: percentiles are in `t`, and its histogram
+ * is the caller's. `settle`: seconds that it runs before. 0 or -ENOMEM. */
+int measure_timed(struct session *s, struct generator *g, double settle, struct trial *t);
+
+/** Adds a trial to the report, and its histogram; a run that was stopped forgets them. 0 or -ENOMEM. */
+int measure_add(struct session *s, struct trial *t);
+
+/** What the next trials are of. */
+void measure_variant(struct session *s, const char *variant);
+
+/** Percent of what was sent that was lost. */
+void measure_loss(struct trial *t);
+
+/** Has `g` send at a share of what it carries in a closed loop now. */
+void measure_pace(struct session *s, struct generator *g, double share);
+
+/** For each size of frame a generator (as measure_generator()), and `take` as often as there are trials in a
+ * turn. 0 or what failed. */
+int measure_sizes(struct session *s, unsigned pairs, int (*take)(struct session *s, struct generator *g));
+
 /** A warm-up and a trial with `g`, and with --search the rates without loss; added to the report. 0 or
  * -ENOMEM. */
 int measure_throughput(struct session *s, struct generator *g);

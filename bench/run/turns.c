@@ -50,6 +50,7 @@ static int take_turn(const struct scenario *scenario, struct session *s)
 			setup.size = traffic_longest(s->o->sizes[i]);
 	s->fronts = fronts;
 	s->n_fronts = setup.ports;
+	s->kind.size = s->o->sizes[0];
 	progress(s);
 	rc = peer_up(p, &setup, fronts);
 	report_peer(s->report, p->name, p->version, p->command, p->skipped);

@@ -5,7 +5,6 @@
 #include <err.h>
 #include <errno.h>
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "bench/client/stream.h"
@@ -81,12 +80,11 @@ int bulk_take(struct session *s)
 
 	if (s->peer->n_ends == 0)
 		return -ENOTSUP;
-	s->kind.size = s->o->sizes[0];
 	for (unsigned i = 0; i < sizeof(ways) / sizeof(ways[0]) && rc == 0; i++) {
 		struct bulk b = {
 			.s = s, .from = find(s->peer, ways[i].from), .to = find(s->peer, ways[i].to)};
 
-		snprintf(s->kind.variant, sizeof(s->kind.variant), "%s", ways[i].variant);
+		measure_variant(s, ways[i].variant);
 		for (unsigned k = 0; k < s->o->trials && rc == 0 && b.from && b.to && !atomic_load(s->stop);
 			k++)
 			rc = take_trial(s, &b);

@@ -2,12 +2,9 @@
  * crowd: many ports that all carry traffic. Each sends to the next one, the last to the first, so every frame
  * has one place where it belongs; first as it is, then while further ports are added and deleted.
  */
-#include <err.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "bench/front/rx.h"
 #include "bench/front/tx.h"
@@ -194,24 +191,17 @@ static void run(void *arg, double seconds, struct generator_result *result)
 static int take_trial(struct crowd *c, const char *kind)
 {
 	struct session *s = c->s;
-	const struct changes *changes = &c->changes;
 	struct trial t;
+	int rc;
 
 	c->changes = (struct changes){.s = s, .kind = kind, .count = CHANGES};
-	snprintf(s->kind.variant, sizeof(s->kind.variant), "%s", kind ? kind : "quiet");
+	measure_variant(s, kind ? kind : "quiet");
 	measure_trial(s, run, c, &t);
-	if (kind && changes->rc < 0 && !atomic_load(s->stop)) {
-		warnx("%s: %s: %s", s->peer->name, kind, changes->error);
-		return changes->rc;
-	}
 	t.generator_share_pct = 0; /* many ports to look at: it is the generator that is slow */
 	t.paced = true;
-	t.value[METRIC_LOSS] = t.sent > 0 ? 100.0 * (double)t.lost / (double)t.sent : 0;
-	if (changes->made > 0) {
-		t.value[METRIC_CHANGES] = changes->made;
-		t.value[METRIC_CHANGE] = 1e3 * changes->seconds / changes->made;
-	}
-	return atomic_load(s->stop) ? 0 : report_add(s->report, &t);
+	measure_loss(&t);
+	rc = changes_report(&c->changes, &t);
+	return rc < 0 ? rc : measure_add(s, &t);
 }
 
 int crowd_take(struct session *s)

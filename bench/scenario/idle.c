@@ -63,7 +63,6 @@ int idle_take(struct session *s)
 
 	if (s->peer->pid <= 0)
 		return -ENOTSUP;
-	s->kind.size = s->o->sizes[0];
 	wait_for(s, s->o->warm_up);
 	for (unsigned i = 0; i < s->o->trials && rc == 0 && !atomic_load(s->stop); i++)
 		rc = time_rest(s);

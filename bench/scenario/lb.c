@@ -6,7 +6,6 @@
  */
 #include <err.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -153,15 +152,15 @@ static int take_trials(struct session *s, struct lb *lb, const char *variant)
 {
 	int rc = 0;
 
-	snprintf(s->kind.variant, sizeof(s->kind.variant), "%s", variant);
+	measure_variant(s, variant);
 	for (unsigned k = 0; k < s->o->trials && rc == 0 && !atomic_load(s->stop); k++) {
 		struct trial t;
 
 		measure_warm_up(s, &lb->g);
 		measure_trial(s, measure_run, &lb->g, &t);
 		if (lb->strays > 0)
-			t.value[METRIC_LOSS] = t.sent > 0 ? 100.0 * (double)t.lost / (double)t.sent : 0;
-		rc = atomic_load(s->stop) ? 0 : report_add(s->report, &t);
+			measure_loss(&t);
+		rc = measure_add(s, &t);
 	}
 	return rc;
 }
@@ -173,9 +172,9 @@ static int take_new(struct session *s, struct lb *lb)
 
 	if (lb->g.items < NEW_MIN)
 		return 0;
-	snprintf(s->kind.variant, sizeof(s->kind.variant), "new");
+	measure_variant(s, "new");
 	measure_trial(s, run_new, lb, &t);
-	return atomic_load(s->stop) ? 0 : report_add(s->report, &t);
+	return measure_add(s, &t);
 }
 
 static int take_room(struct session *s, struct lb *lb)

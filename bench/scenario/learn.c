@@ -28,7 +28,6 @@ int learn_take(struct session *s)
 	struct sweep sweep = {.hosts = s->kind.count};
 	int rc = 0;
 
-	s->kind.size = o->sizes[0];
 	sweep.g = pairs_create(s->fronts, s->kind.size, s->kind.count * o->trials, o->window, s->stop);
 	if (!sweep.g)
 		return -ENOMEM;

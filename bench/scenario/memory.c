@@ -15,7 +15,6 @@ int memory_take(struct session *s)
 	struct generator_result result;
 	int rc;
 
-	s->kind.size = s->o->sizes[0];
 	g = pairs_create(s->fronts, s->kind.size, 1, s->o->window, s->stop);
 	if (!g)
 		return -ENOMEM;

@@ -16,6 +16,7 @@
 #include "bench/client/targets.h"
 #include "bench/host/host.h"
 #include "bench/peer/peer.h"
+#include "bench/run/measure.h"
 
 #define SETTLE_S 30.0 /* until all instances pass */
 #define DELAY "sluice_check_delay_seconds_bucket{le=\""
@@ -179,14 +180,10 @@ static void compare(struct trial *t, const struct reading *from, const struct re
 
 static void add_burden(struct trial *t, const struct burden_result *result)
 {
-	const double us = 1e6 / host_tsc_hz();
-
 	t->latency = result->woken;
 	t->lost = result->questions - result->answers;
 	t->value[METRIC_ANSWERS] = (double)result->answers / result->seconds;
-	t->value[METRIC_LATENCY_P50] = (double)histogram_percentile(t->latency, 50) * us;
-	t->value[METRIC_LATENCY_P99] = (double)histogram_percentile(t->latency, 99) * us;
-	t->value[METRIC_LATENCY_MAX] = (double)t->latency->max * us;
+	report_percentiles(t);
 }
 
 static int take(struct monitor *m, const char *variant, bool burdened)
@@ -198,7 +195,7 @@ static int take(struct monitor *m, const char *variant, bool burdened)
 	struct trial t;
 	int rc;
 
-	snprintf(s->kind.variant, sizeof(s->kind.variant), "%s", variant);
+	measure_variant(s, variant);
 	t = report_trial(&s->kind, s->peer->name, s->turn);
 	t.paced = true;
 	if (burdened) {
@@ -256,7 +253,6 @@ int monitor_take(struct session *s)
 		free(m.page);
 		return -ENOTSUP;
 	}
-	s->kind.size = s->o->sizes[0];
 	if (m.page)
 		rc = m.a.http = asker_http(s->peer->registry_http);
 	if (rc >= 0)

@@ -7,11 +7,8 @@
  * them. So what counts is the loss beyond the quiet trial's, and where quiet lost at all both are disturbed.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 
-#include "bench/host/histogram.h"
-#include "bench/run/latency.h"
 #include "bench/run/measure.h"
 #include "bench/scenario/attack.h"
 
@@ -25,33 +22,15 @@ unsigned neighbours_ports(unsigned count)
 
 static int take_trial(struct session *s, struct generator *g, struct attack_run *run, struct trial *t)
 {
-	struct histogram *took = calloc(1, sizeof(*took));
-	struct generator_result settling;
-	int rc = took ? generator_time(g, took) : -ENOMEM;
+	int rc;
 
-	if (rc < 0) {
-		free(took);
-		return rc;
-	}
+	measure_variant(s, run ? run->attack->name : "quiet");
 	generator_beside(g, run ? attack_step : NULL, run);
-	generator_run(g, SETTLE_S, &settling);
-	*took = (struct histogram){0};
-	measure_trial(s, measure_run, g, t);
+	rc = measure_timed(s, g, SETTLE_S, t);
 	generator_beside(g, NULL, NULL);
-	generator_time(g, NULL);
-	t->paced = true;
-	t->latency = took;
-	t->value[METRIC_LOSS] = t->sent > 0 ? 100.0 * (double)t->lost / (double)t->sent : 0;
-	latency_take_percentiles(t);
-	return 0;
-}
-
-static int add(struct session *s, struct trial *t)
-{
-	if (!atomic_load(s->stop))
-		return report_add(s->report, t);
-	free(t->latency);
-	return 0;
+	if (rc == 0)
+		measure_loss(t);
+	return rc;
 }
 
 static void compare(struct trial *quiet, struct trial *beside)
@@ -70,11 +49,9 @@ static int take_attack(
 	struct trial quiet = {0}, beside = {0};
 	int rc, failed;
 
-	snprintf(s->kind.variant, sizeof(s->kind.variant), "quiet");
 	rc = take_trial(s, g, NULL, &quiet);
 	if (rc < 0)
 		return rc;
-	snprintf(s->kind.variant, sizeof(s->kind.variant), "%s", attack->name);
 	rc = attack_begin(run, s, attack);
 	if (rc == 0)
 		rc = take_trial(s, g, run, &beside);
@@ -84,21 +61,18 @@ static int take_attack(
 		return rc == -ENOTSUP ? 0 : rc;
 	}
 	compare(&quiet, &beside);
-	rc = add(s, &quiet);
+	rc = measure_add(s, &quiet);
 	if (rc == 0)
-		rc = add(s, &beside);
+		rc = measure_add(s, &beside);
 	return rc < 0 ? rc : failed;
 }
 
 static int take_attacks(struct session *s, struct generator *g)
 {
 	static struct attack_run run;
-	struct generator_result closed;
 	int rc = 0;
 
-	measure_warm_up(s, g);
-	generator_run(g, s->o->seconds / 4, &closed);
-	generator_pace(g, closed.seconds > 0 ? LOAD * (double)closed.received / closed.seconds : 1000);
+	measure_pace(s, g, LOAD);
 	for (const struct attack *a = attacks; a->name && rc == 0 && !atomic_load(s->stop); a++)
 		rc = take_attack(s, g, &run, a);
 	generator_pace(g, 0);
@@ -107,16 +81,5 @@ static int take_attacks(struct session *s, struct generator *g)
 
 int neighbours_take(struct session *s)
 {
-	int rc = 0;
-
-	for (unsigned i = 0; i < s->o->n_sizes && rc == 0 && !atomic_load(s->stop); i++) {
-		struct generator *g;
-
-		s->kind.size = s->o->sizes[i];
-		rc = measure_generator(s, 1, &g);
-		for (unsigned k = 0; k < s->o->trials && rc == 0 && !atomic_load(s->stop); k++)
-			rc = take_attacks(s, g);
-		generator_free(g);
-	}
-	return rc;
+	return measure_sizes(s, 1, take_attacks);
 }

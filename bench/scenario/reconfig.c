@@ -4,9 +4,7 @@
  * stands still or mislays it, not because the generator shares its core with the switch's control. Each kind
  * of change comes right after a trial without any.
  */
-#include <err.h>
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "bench/host/histogram.h"
@@ -52,17 +50,13 @@ static void run_beside(void *arg, double seconds, struct generator_result *resul
 	changes_end(&b->changes);
 }
 
-static void take_figures(const struct session *s, const struct changes *c, struct trial *t)
+static void take_figures(const struct session *s, struct trial *t)
 {
 	struct histogram *gaps = &s->peer->gaps;
 
 	t->paced = true;
 	t->generator_share_pct = 0; /* control shares its core: what it could not send, it did not offer */
 	t->value[METRIC_BLOCKED] = t->sent ? 1e3 * (double)t->lost * t->seconds / (double)t->sent : 0;
-	if (c->made > 0) {
-		t->value[METRIC_CHANGES] = c->made;
-		t->value[METRIC_CHANGE] = 1e3 * c->seconds / c->made;
-	}
 	if (gaps->count > 0) {
 		t->value[METRIC_GAP_MAX] = (double)gaps->max * 1e-3;
 		/* The longest are those in which something else had the core: no fault of the switch. */
@@ -76,16 +70,11 @@ static void take_figures(const struct session *s, const struct changes *c, struc
 static int take_trial(struct session *s, struct generator *g, const char *kind, struct trial *t)
 {
 	struct beside b = {.g = g, .changes = {.s = s, .kind = kind, .count = s->kind.count}};
-	const struct changes *c = &b.changes;
 
-	snprintf(s->kind.variant, sizeof(s->kind.variant), "%s", kind ? kind : "quiet");
+	measure_variant(s, kind ? kind : "quiet");
 	measure_trial(s, run_beside, &b, t);
-	if (kind && c->rc < 0 && !atomic_load(s->stop)) {
-		warnx("%s: %s: %s", s->peer->name, kind, c->error);
-		return c->rc;
-	}
-	take_figures(s, c, t);
-	return 0;
+	take_figures(s, t);
+	return changes_report(&b.changes, t);
 }
 
 static int take_kind(struct session *s, struct generator *g, const char *kind)
@@ -98,8 +87,8 @@ static int take_kind(struct session *s, struct generator *g, const char *kind)
 	if (rc < 0 || atomic_load(s->stop))
 		return rc == -ENOTSUP ? 0 : rc;
 	changing.value[METRIC_GAP_ADDED] = changing.value[METRIC_GAP_P999] - quiet.value[METRIC_GAP_P999];
-	rc = report_add(s->report, &quiet);
-	return rc < 0 ? rc : report_add(s->report, &changing);
+	rc = measure_add(s, &quiet);
+	return rc < 0 ? rc : measure_add(s, &changing);
 }
 
 /* Fills the switch's MAC table, so that listing it takes its time. */
@@ -115,12 +104,9 @@ static int fill_table(struct session *s)
 static int take_kinds(struct session *s, struct generator *g)
 {
 	static const char *const kinds[] = {"ports", "networks", "backends", "fdb", "scrape", "list"};
-	struct generator_result closed;
 	int rc = 0;
 
-	measure_warm_up(s, g);
-	generator_run(g, s->o->seconds / 4, &closed);
-	generator_pace(g, closed.seconds > 0 ? LOAD * (double)closed.received / closed.seconds : 1000);
+	measure_pace(s, g, LOAD);
 	for (unsigned i = 0; i < sizeof(kinds) / sizeof(kinds[0]) && rc == 0 && !atomic_load(s->stop); i++) {
 		if (strcmp(kinds[i], "list") == 0)
 			rc = fill_table(s);
@@ -133,16 +119,5 @@ static int take_kinds(struct session *s, struct generator *g)
 
 int reconfig_take(struct session *s)
 {
-	int rc = 0;
-
-	for (unsigned i = 0; i < s->o->n_sizes && rc == 0 && !atomic_load(s->stop); i++) {
-		struct generator *g;
-
-		s->kind.size = s->o->sizes[i];
-		rc = measure_generator(s, 1, &g);
-		for (unsigned k = 0; k < s->o->trials && rc == 0 && !atomic_load(s->stop); k++)
-			rc = take_kinds(s, g);
-		generator_free(g);
-	}
-	return rc;
+	return measure_sizes(s, 1, take_kinds);
 }

@@ -14,6 +14,7 @@
 #include "bench/client/asking.h"
 #include "bench/host/host.h"
 #include "bench/peer/peer.h"
+#include "bench/run/measure.h"
 
 enum { OF_A_SERVICE = 10, MEASURED = 1000 };
 
@@ -26,7 +27,7 @@ int asking_begin(struct asking *a, const char *variant, struct trial *t)
 {
 	struct session *s = a->s;
 
-	snprintf(s->kind.variant, sizeof(s->kind.variant), "%s", variant);
+	measure_variant(s, variant);
 	*t = report_trial(&s->kind, s->peer->name, s->turn);
 	t->paced = true;
 	t->latency = calloc(1, sizeof(*t->latency));
@@ -35,8 +36,6 @@ int asking_begin(struct asking *a, const char *variant, struct trial *t)
 
 int asking_end(struct asking *a, struct trial *t, uint64_t start, int rc)
 {
-	const double us = 1e6 / host_tsc_hz();
-
 	t->seconds = (double)(host_tsc() - start) / host_tsc_hz();
 	if (rc < 0 || atomic_load(a->s->stop)) {
 		free(t->latency);
@@ -47,9 +46,7 @@ int asking_end(struct asking *a, struct trial *t, uint64_t start, int rc)
 	t->sent = t->latency->count;
 	if (isnan(t->value[METRIC_ANSWERS]))
 		t->value[METRIC_ANSWERS] = (double)t->latency->count / t->seconds;
-	t->value[METRIC_LATENCY_P50] = (double)histogram_percentile(t->latency, 50) * us;
-	t->value[METRIC_LATENCY_P99] = (double)histogram_percentile(t->latency, 99) * us;
-	t->value[METRIC_LATENCY_MAX] = (double)t->latency->max * us;
+	report_percentiles(t);
 	t->value[METRIC_RSS_ANON] = asking_rss_mb(a);
 	return report_add(a->s->report, t);
 }
@@ -184,7 +181,6 @@ int registry_take(struct session *s)
 
 	if (!s->peer->registry_http)
 		return -ENOTSUP;
-	s->kind.size = s->o->sizes[0];
 	a.http = asker_http(s->peer->registry_http);
 	a.dns = asker_dns(s->peer->registry_dns);
 	if (a.http < 0 || a.dns < 0)

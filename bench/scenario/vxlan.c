@@ -4,7 +4,6 @@
  * checked with its outer headers.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -91,14 +90,14 @@ static int take_variants(struct session *s, struct vxlan *v)
 	int rc = 0;
 
 	for (unsigned i = 0; i < 3 && rc == 0; i++) {
-		snprintf(s->kind.variant, sizeof(s->kind.variant), "%s", variants[i].name);
+		measure_variant(s, variants[i].name);
 		memcpy(v->g.silent, variants[i].silent, sizeof(v->g.silent));
 		for (unsigned k = 0; k < s->o->trials && rc == 0 && !atomic_load(s->stop); k++) {
 			struct trial t;
 
 			measure_warm_up(s, &v->g);
 			measure_trial(s, measure_run, &v->g, &t);
-			rc = atomic_load(s->stop) ? 0 : report_add(s->report, &t);
+			rc = measure_add(s, &t);
 		}
 	}
 	return rc;
