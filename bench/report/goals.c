@@ -4,8 +4,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "bench/report/ratio.h"
-
 #define VXLAN(pairs)                                                                                         \
 	{                                                                                                    \
 		"vxlan", "both", 64, pairs                                                                   \
@@ -141,14 +139,14 @@ const struct goal goals[] = {
 };
 
 struct verdict {
-	struct ratio ratio; /* absolute goals: the values, and `unlike` those of disturbed trials */
+	struct report_ratio ratio; /* absolute goals: the values, and `unlike` those of disturbed trials */
 	struct spread *used;
 	bool met;
 };
 
 /* Each trial's own figure; `unlike` are those in which something else took a core or the hypervisor time. */
 static void collect(
-	const struct report *r, const struct goal_side *side, enum metric metric, struct ratio *out)
+	const struct report *r, const struct goal_side *side, enum metric metric, struct report_ratio *out)
 {
 	memset(out, 0, sizeof(*out));
 	for (const struct trial *t = r->trials; t < r->trials + r->n_trials; t++)
@@ -161,11 +159,11 @@ static void collect(
 /* False: there are no trials for it. */
 static bool judge(const struct report *r, const struct goal *goal, struct verdict *v)
 {
-	struct ratio_side a = {&goal->a.kind, goal->a.peer}, b = {&goal->b.kind, goal->b.peer};
+	struct report_side a = {&goal->a.kind, goal->a.peer}, b = {&goal->b.kind, goal->b.peer};
 	double figure;
 
 	if (goal->b.peer)
-		ratio_of(r, a, b, goal->metric, &v->ratio);
+		report_compare(r, a, b, goal->metric, &v->ratio);
 	else
 		collect(r, &goal->a, goal->metric, &v->ratio);
 	v->used = v->ratio.like.n > 0 ? &v->ratio.like : &v->ratio.unlike;

@@ -3,7 +3,6 @@
 #include "bench/host/histogram.h"
 #include "bench/host/host.h"
 #include "bench/report/goals.h"
-#include "bench/report/ratio.h"
 #include "bench/report/report.h"
 #include "bench/report/scenario.h"
 
@@ -68,7 +67,7 @@ static json_t *summary_json(const struct report *r, const struct kind *kind, con
 
 static json_t *ratio_json(const struct report *r, const struct kind *kind, const char *against)
 {
-	static struct ratio ratio;
+	static struct report_ratio ratio;
 	const char *peer = r->peers[0].name;
 	json_t *json = kind_json(kind, peer);
 
@@ -76,7 +75,8 @@ static json_t *ratio_json(const struct report *r, const struct kind *kind, const
 	for (unsigned m = 0; m < METRICS; m++) {
 		if (!metric_info(m)->ratio)
 			continue;
-		ratio_of(r, (struct ratio_side){kind, peer}, (struct ratio_side){kind, against}, m, &ratio);
+		report_compare(
+			r, (struct report_side){kind, peer}, (struct report_side){kind, against}, m, &ratio);
 		if (ratio.like.n + ratio.unlike.n > 0)
 			json_object_set_new(json, metric_info(m)->name,
 				json_pack("{s:o, s:o}", "like", spread_json(&ratio.like), "unlike",

@@ -1,6 +1,6 @@
 /*
- * report.h: what was measured, and its faces: the table (table.c), ratios (ratio.c), goals (goals.c) and JSON
- * (json.c), of which plot makes pictures.
+ * report.h: what was measured, and its faces: the table (table.c), goals (goals.c) and JSON (json.c), of which
+ * plot makes pictures.
  */
 #pragma once
 
@@ -111,6 +111,21 @@ bool report_generator_bound(const struct trial *t);
 
 void report_summarize(
 	const struct report *r, const struct kind *kind, const char *peer, struct report_summary *s);
+
+/* Trials to compare: those of one kind by one peer. */
+struct report_side {
+	const struct kind *kind;
+	const char *peer;
+};
+
+struct report_ratio {
+	struct spread like;   /* a / b, of trials under like conditions */
+	struct spread unlike; /* of the others: another state of the cores, or disturbed */
+};
+
+/** Divides `metric` of each trial of `a` by that of its counterpart of `b`: the n-th of the same turn. */
+void report_compare(const struct report *r, struct report_side a, struct report_side b, enum metric metric,
+	struct report_ratio *out);
 
 /** Prints the medians by kind and peer, then how the first peer compares with each other one, then the goals.
  */

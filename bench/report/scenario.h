@@ -21,17 +21,17 @@ struct session {
 	struct front **fronts; /* one for each port */
 	unsigned n_fronts;
 	unsigned turn;
-	struct kind
-		kind; /* scenario, count, the first size; variant and other sizes are for the scenario to set */
+	struct kind kind; /* scenario, count, first size; variant and other sizes are the scenario's to set */
 };
+
+enum { SCENARIO_TWO_PORTS, SCENARIO_NO_PORTS = -1, SCENARIO_COUNT_PORTS = -2 /* as many as are counted */ };
 
 struct scenario {
 	const char *name; /* NULL ends the table */
 	const char *help;
 	const char *counts;						    /* what --count counts */
 	unsigned sizes[OPTIONS_MAX_LIST], default_counts[OPTIONS_MAX_LIST]; /* until the first 0 */
-	/** How many ports `count` needs; NULL: two. */
-	unsigned (*ports)(unsigned count);
+	int ports;	  /* so many; or SCENARIO_TWO_PORTS, ... */
 	bool small_pages; /* without huge pages whatever the options say */
 	/** Measures and adds trials. 0, or -errno when something failed (already said on stderr). */
 	int (*take)(struct session *s);
@@ -56,7 +56,6 @@ int learn_take(struct session *s);
 int memory_take(struct session *s);
 int monitor_take(struct session *s);
 int neighbours_take(struct session *s);
-unsigned neighbours_ports(unsigned count);
 int reconfig_take(struct session *s);
 int registry_take(struct session *s);
 int vxlan_take(struct session *s);

@@ -3,7 +3,6 @@
 
 #include "bench/host/probe.h"
 #include "bench/report/goals.h"
-#include "bench/report/ratio.h"
 #include "bench/report/report.h"
 #include "bench/report/scenario.h"
 #include "bench/traffic/traffic.h"
@@ -105,12 +104,12 @@ static void print_summary(
 
 static void print_ratio(const struct report *r, const struct kind *kind, const char *a, const char *b)
 {
-	static struct ratio ratio;
+	static struct report_ratio ratio;
 
 	for (unsigned m = 0; m < METRICS; m++) {
 		if (!metric_info(m)->ratio)
 			continue;
-		ratio_of(r, (struct ratio_side){kind, a}, (struct ratio_side){kind, b}, m, &ratio);
+		report_compare(r, (struct report_side){kind, a}, (struct report_side){kind, b}, m, &ratio);
 		if (ratio.like.n + ratio.unlike.n == 0)
 			continue;
 		printf("%-8s", kind->scenario);

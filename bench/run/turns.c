@@ -35,12 +35,26 @@ static void progress(const struct session *s)
 			scenario_find(s->kind.scenario)->counts, s->peer->name);
 }
 
+static unsigned ports_of(const struct scenario *scenario, unsigned count)
+{
+	switch (scenario->ports) {
+	case SCENARIO_TWO_PORTS:
+		return 2;
+	case SCENARIO_NO_PORTS:
+		return 0;
+	case SCENARIO_COUNT_PORTS:
+		return count;
+	default:
+		return (unsigned)scenario->ports;
+	}
+}
+
 /* One peer's turn with one count; 0, or -1 when it failed. */
 static int take_turn(const struct scenario *scenario, struct session *s)
 {
 	struct front *fronts[PEER_MAX_PORTS] = {0};
 	struct peer_setup setup = {.scenario = scenario->name,
-		.ports = scenario->ports ? scenario->ports(s->kind.count) : 2,
+		.ports = ports_of(scenario, s->kind.count),
 		.count = s->kind.count};
 	struct peer *p = s->peer;
 	int rc;

@@ -13,11 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench/client/asking.h"
 #include "bench/front/rx.h"
 #include "bench/front/tx.h"
 #include "bench/host/host.h"
 #include "bench/peer/peer.h"
+#include "bench/scenario/asking.h"
 #include "bench/traffic/balance.h"
 
 enum {

@@ -1,58 +1,49 @@
 #include <string.h>
 
 #include "bench/report/scenario.h"
+#include "bench/scenario/attack.h"
 #include "bench/traffic/traffic.h"
 
-static unsigned each_a_port(unsigned count)
-{
-	return count;
-}
-
-static unsigned no_port(unsigned count)
-{
-	return 0;
-}
-
 const struct scenario scenarios[] = {
-	{"l2", "two ports, MAC look-up, one pair of hosts or many in random order", "pairs", {64}, {1}, NULL,
-		false, l2_take},
+	{"l2", "two ports, MAC look-up, one pair of hosts or many in random order", "pairs", {64}, {1},
+		SCENARIO_TWO_PORTS, false, l2_take},
 	{"mixed", "the same with a mixture of sizes: 7 of 64 bytes, 4 of 570, 1 of 1518", "pairs",
-		{TRAFFIC_IMIX}, {1000}, NULL, false, l2_take},
+		{TRAFFIC_IMIX}, {1000}, SCENARIO_TWO_PORTS, false, l2_take},
 	{"ports", "the same with more ports attached, of which two carry traffic", "ports", {64},
-		{2, 8, 32, 128, 256}, each_a_port, false, l2_take},
+		{2, 8, 32, 128, 256}, SCENARIO_COUNT_PORTS, false, l2_take},
 	{"crowd", "each port sends to the next, first as it is, then while further ports come and go",
-		"ports", {64}, {32, 500}, each_a_port, false, crowd_take},
+		"ports", {64}, {32, 500}, SCENARIO_COUNT_PORTS, false, crowd_take},
 	{"learn", "each frame from a new MAC address; Mpps are addresses learned", "hosts", {64}, {1000000},
-		NULL, false, learn_take},
+		SCENARIO_TWO_PORTS, false, learn_take},
 	{"flood", "frames to everybody from one port; Mpps are copies delivered", "ports", {64}, {2, 8, 32},
-		each_a_port, false, flood_take},
+		SCENARIO_COUNT_PORTS, false, flood_take},
 	{"latency", "how long a frame takes through the switch, one way, at several loads", "pairs", {64},
-		{1}, NULL, false, latency_take},
-	{"wake", "the same with a switch that sleeps between two frames", "pairs", {64}, {1}, NULL, false,
-		latency_take},
+		{1}, SCENARIO_TWO_PORTS, false, latency_take},
+	{"wake", "the same with a switch that sleeps between two frames", "pairs", {64}, {1},
+		SCENARIO_TWO_PORTS, false, latency_take},
 	{"idle", "attached ports and no traffic: what the switch takes of a core", "ports", {64},
-		{2, 32, 256}, each_a_port, false, idle_take},
+		{2, 32, 256}, SCENARIO_COUNT_PORTS, false, idle_take},
 	{"reconfig",
 		"traffic beside changes of the configuration: what is lost, how long the worker stays away",
-		"changes", {64}, {1000}, NULL, false, reconfig_take, 4096, true},
+		"changes", {64}, {1000}, SCENARIO_TWO_PORTS, false, reconfig_take, 4096, true},
 	{"neighbours", "an honest pair beside each attack of a hostile guest on its worker", "pairs", {64},
-		{1}, neighbours_ports, false, neighbours_take, 1024, true},
+		{1}, ATTACK_PORTS, false, neighbours_take, 1024, true},
 	{"vxlan", "a port of an overlay network and its underlay: encap, decap and both at once", "pairs",
-		{64}, {1, 1000, 10000}, NULL, false, vxlan_take},
+		{64}, {1, 1000, 10000}, SCENARIO_TWO_PORTS, false, vxlan_take},
 	{"lb", "a vip with 16 backends: new connections, then requests and answers of all of them",
-		"connections", {64}, {1000, 10000, 100000}, NULL, false, lb_take},
-	{"lb-full", "the same with a connection table that is full", "connections", {64}, {10000}, NULL,
-		false, lb_full_take},
+		"connections", {64}, {1000, 10000, 100000}, SCENARIO_TWO_PORTS, false, lb_take},
+	{"lb-full", "the same with a connection table that is full", "connections", {64}, {10000},
+		SCENARIO_TWO_PORTS, false, lb_full_take},
 	{"bulk", "TCP between containers and to another host, with offloads and without", "connections",
-		{1518}, {1}, no_port, false, bulk_take},
+		{1518}, {1}, SCENARIO_NO_PORTS, false, bulk_take},
 	{"registry",
 		"service discovery: registrations, the first answer and packet to each, DNS, 5,000 who wait",
-		"instances", {64}, {100, 10000, 100000}, NULL, true, registry_take, 0, true},
+		"instances", {64}, {100, 10000, 100000}, SCENARIO_TWO_PORTS, true, registry_take, 0, true},
 	{"monitor",
 		"TCP checks of instances in containers, each once a second; beside DNS and blocking queries",
-		"instances", {64}, {1000, 10000}, no_port, true, monitor_take, 0, true},
+		"instances", {64}, {1000, 10000}, SCENARIO_NO_PORTS, true, monitor_take, 0, true},
 	{"memory", "what the switch occupies, without huge pages, once traffic has flowed", "ports", {64},
-		{2}, each_a_port, true, memory_take},
+		{2}, SCENARIO_COUNT_PORTS, true, memory_take},
 	{0},
 };
 

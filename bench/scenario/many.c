@@ -7,9 +7,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "bench/client/asking.h"
 #include "bench/host/host.h"
 #include "bench/peer/peer.h"
+#include "bench/scenario/asking.h"
 
 enum { AT_ONCE = 32, PART = 10, LEAST = 1000 }; /* one in PART of the instances more */
 

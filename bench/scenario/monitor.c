@@ -11,12 +11,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "bench/client/asking.h"
 #include "bench/client/burden.h"
 #include "bench/client/targets.h"
 #include "bench/host/host.h"
 #include "bench/peer/peer.h"
 #include "bench/run/measure.h"
+#include "bench/scenario/asking.h"
 
 #define SETTLE_S 30.0 /* until all instances pass */
 #define DELAY "sluice_check_delay_seconds_bucket{le=\""
@@ -79,16 +79,6 @@ static int sleep_for(const struct session *s, double seconds)
 	return 0;
 }
 
-static int put(struct monitor *m, const char *path, const char *body)
-{
-	uint64_t index;
-	int rc = asker_send(m->a.http, "PUT", path, body);
-
-	if (rc == 0)
-		rc = asker_receive(m->a.http, &index);
-	return rc < 0 ? rc : rc == ASKING_OK ? 0 : -EPROTO;
-}
-
 /* Its check is the service's, or, `often`, its own. */
 static int enlist(struct monitor *m, unsigned i, bool often)
 {
@@ -103,7 +93,7 @@ static int enlist(struct monitor *m, unsigned i, bool often)
 			address, port);
 	snprintf(body, sizeof(body), "{\"Name\":\"s%u\",\"ID\":\"i%u\",\"Address\":\"%s\",\"Port\":%u%s}",
 		i / OF_A_SERVICE, i, address, port, check);
-	return put(m, "/v1/agent/service/register", body);
+	return asking_request(&m->a, "/v1/agent/service/register", body);
 }
 
 /* One instance of each service stays. */
@@ -115,7 +105,7 @@ static int thin_out(struct monitor *m)
 
 	for (unsigned i = 0; i < s->kind.count && rc == 0 && !atomic_load(s->stop); i++) {
 		snprintf(path, sizeof(path), "/v1/agent/service/deregister/i%u", i);
-		rc = i % OF_A_SERVICE ? put(m, path, "") : enlist(m, i, true);
+		rc = i % OF_A_SERVICE ? asking_request(&m->a, path, "") : enlist(m, i, true);
 	}
 	return rc;
 }

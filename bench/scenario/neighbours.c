@@ -15,11 +15,6 @@
 #define LOAD 0.1     /* of capacity */
 #define SETTLE_S 0.3 /* tables fill, the switch asks for the backends */
 
-unsigned neighbours_ports(unsigned count)
-{
-	return ATTACK_PORTS;
-}
-
 static int take_trial(struct session *s, struct generator *g, struct attack_run *run, struct trial *t)
 {
 	int rc;

@@ -11,10 +11,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "bench/client/asking.h"
 #include "bench/host/host.h"
 #include "bench/peer/peer.h"
 #include "bench/run/measure.h"
+#include "bench/scenario/asking.h"
 
 enum { OF_A_SERVICE = 10, MEASURED = 1000 };
 
@@ -51,7 +51,7 @@ int asking_end(struct asking *a, struct trial *t, uint64_t start, int rc)
 	return report_add(a->s->report, t);
 }
 
-static int ask(struct asking *a, const char *path, const char *body)
+int asking_request(struct asking *a, const char *path, const char *body)
 {
 	uint64_t index;
 	int rc = asker_send(a->http, "PUT", path, body);
@@ -75,7 +75,7 @@ int asking_put(struct asking *a, const char *service, const char *id, const char
 	char body[ASKING_BODY];
 
 	write_body(body, service, id, address, port);
-	return ask(a, ASKING_REGISTER, body);
+	return asking_request(a, ASKING_REGISTER, body);
 }
 
 int asking_remove(struct asking *a, const char *id)
@@ -83,7 +83,7 @@ int asking_remove(struct asking *a, const char *id)
 	char path[96];
 
 	snprintf(path, sizeof(path), "/v1/agent/service/deregister/%s", id);
-	return ask(a, path, "");
+	return asking_request(a, path, "");
 }
 
 void asking_next(struct asking *a, const char *service, char body[ASKING_BODY])
@@ -101,7 +101,7 @@ int asking_enlist(struct asking *a, const char *service)
 	char body[ASKING_BODY];
 
 	asking_next(a, service, body);
-	return ask(a, ASKING_REGISTER, body);
+	return asking_request(a, ASKING_REGISTER, body);
 }
 
 unsigned asking_services(const struct asking *a)

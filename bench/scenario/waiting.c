@@ -8,10 +8,10 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include "bench/client/asking.h"
 #include "bench/client/burden.h"
 #include "bench/host/host.h"
 #include "bench/peer/peer.h"
+#include "bench/scenario/asking.h"
 
 enum { WAITING = 5000 };
 

@@ -25,6 +25,9 @@ int asking_begin(struct asking *a, const char *variant, struct trial *t);
 /** Adds it to the report, unless `rc` is negative, which is said. `start`: host_tsc() when it began. */
 int asking_end(struct asking *a, struct trial *t, uint64_t start, int rc);
 
+/** Makes a PUT, and waits for the answer. 0; -EPROTO: it is not 200; or -errno. */
+int asking_request(struct asking *a, const char *path, const char *body);
+
 /** Registers an instance, or takes it out, and waits for the answer. 0 or -errno. */
 int asking_put(struct asking *a, const char *service, const char *id, const char *address, uint16_t port);
 int asking_remove(struct asking *a, const char *id);
