@@ -40,6 +40,9 @@ void host_restore_huge_pages(void);
 /** The number of a line of /proc/PID/status, in kB: format "RssAnon: %lf"; 0: unknown. */
 double host_status_kb(pid_t pid, const char *format);
 
+/** Seconds that the calling thread has run. */
+double host_cpu_s(void);
+
 /** Seconds that a thread of the process has run, exactly; 0: unknown. */
 double host_thread_s(pid_t pid, pid_t tid);
 

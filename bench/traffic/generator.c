@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "bench/host/histogram.h"
 #include "bench/host/host.h"
@@ -69,14 +68,6 @@ static void give_up(struct generator *g)
 	}
 }
 
-static double thread_seconds(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
 static struct run begin(struct generator *g, double seconds)
 {
 	uint64_t now = host_tsc();
@@ -89,7 +80,7 @@ static struct run begin(struct generator *g, double seconds)
 		.now = now,
 		.last = now,
 		.end = now + (uint64_t)(seconds * host_tsc_hz()),
-		.ran = thread_seconds()};
+		.ran = host_cpu_s()};
 }
 
 static inline bool goes_on(const struct generator *g, const struct run *run)
@@ -231,7 +222,7 @@ static void drain(struct generator *g, double seconds)
 
 static void finish(struct generator *g, const struct run *run, struct generator_result *result)
 {
-	double ran = thread_seconds() - run->ran, took = (double)(run->now - run->start);
+	double ran = host_cpu_s() - run->ran, took = (double)(run->now - run->start);
 	uint64_t received = both(g).received;
 	struct generator_way after;
 
