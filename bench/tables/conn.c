@@ -11,7 +11,6 @@
 #define XXH_INLINE_ALL
 #include <err.h>
 #include <rte_cycles.h>
-#include <rte_eal.h>
 #include <rte_hash.h>
 #include <rte_hash_crc.h>
 #include <stdio.h>
@@ -259,11 +258,7 @@ static void bench_all(void)
 
 int main(int argc, char **argv)
 {
-	char *eal[] = {
-		argv[0], "--no-huge", "-m", "8192", "--no-pci", "--no-telemetry", "--log-level=error", NULL};
-
-	if (rte_eal_init(sizeof(eal) / sizeof(eal[0]) - 1, eal) < 0)
-		errx(1, "DPDK does not start");
+	rounds_start(argv[0], "8192");
 	printf("cycles a look-up, both directions\n    conns      conn  rte_hash  ratio\n");
 	if (argc == 1)
 		bench_all();

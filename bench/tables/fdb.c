@@ -9,7 +9,6 @@
 
 #include <err.h>
 #include <rte_cycles.h>
-#include <rte_eal.h>
 #include <rte_hash.h>
 #include <rte_hash_crc.h>
 #include <stdio.h>
@@ -121,13 +120,12 @@ static void compare(struct tables *t, uint32_t entries)
 
 int main(int argc, char **argv)
 {
-	char *eal[] = {
-		argv[0], "--no-huge", "-m", "4096", "--no-pci", "--no-telemetry", "--log-level=error", NULL};
 	static const uint32_t usual[] = {1000, 65536, 100000, 1000000, 10000000};
 	struct tables t = {.key = calloc(LOOKUPS, sizeof(*t.key))};
 
-	if (!t.key || rte_eal_init(sizeof(eal) / sizeof(eal[0]) - 1, eal) < 0)
-		errx(1, "DPDK does not start");
+	if (!t.key)
+		errx(1, "no memory");
+	rounds_start(argv[0], "4096");
 	printf("cycles a look-up\n  entries       fdb  rte_hash  ratio\n");
 	if (argc > 1)
 		for (int i = 1; i < argc; i++)

@@ -8,7 +8,6 @@
  */
 #include <err.h>
 #include <rte_cycles.h>
-#include <rte_eal.h>
 #include <rte_ether.h>
 #include <rte_ip.h>
 #include <rte_mbuf.h>
@@ -232,13 +231,10 @@ static void compare_checksums(void)
 
 int main(int argc, char **argv)
 {
-	char *eal[] = {
-		argv[0], "--no-huge", "-m", "64", "--no-pci", "--no-telemetry", "--log-level=error", NULL};
 	static const uint32_t usual[] = {1000, 100000, 1000000};
 	uint32_t count[16], n = 0;
 
-	if (rte_eal_init(sizeof(eal) / sizeof(eal[0]) - 1, eal) < 0)
-		errx(1, "DPDK does not start");
+	rounds_start(argv[0], "64");
 	mbuf = calloc(1, sizeof(*mbuf));
 	for (unsigned i = 0; i < sizeof(key_be); i++)
 		key_be[i] = (uint8_t)(i * 37 + 11);

@@ -1,6 +1,8 @@
 /* rounds.h: what the benches of tables share. */
 #pragma once
 
+#include <err.h>
+#include <rte_eal.h>
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -26,4 +28,14 @@ static inline uint32_t rounds_random(uint32_t *state, uint32_t n)
 {
 	*state = *state * 1664525 + 1013904223;
 	return (uint32_t)((uint64_t)*state * n >> 32);
+}
+
+/** Starts DPDK with so much memory. */
+static inline void rounds_start(char *program, char *megabytes)
+{
+	char *eal[] = {program, "--no-huge", "-m", megabytes, "--no-pci", "--no-telemetry",
+		"--log-level=error", NULL};
+
+	if (rte_eal_init(sizeof(eal) / sizeof(eal[0]) - 1, eal) < 0)
+		errx(1, "DPDK does not start");
 }

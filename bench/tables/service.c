@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "bench/tables/nothing.h"
 #include "bench/tables/rounds.h"
 #include "dataplane/core/dp.h"
 #include "dataplane/frame/parse.h"
@@ -24,38 +25,6 @@ static struct dp *dp;
 static struct port *port;
 static uint32_t service;
 
-static void *fd_add(void *ctx, int fd, unsigned events, void (*fn)(void *arg, unsigned events), void *arg)
-{
-	return &dp;
-}
-
-static void *timer_add(void *ctx, unsigned ms, void (*fn)(void *arg), void *arg)
-{
-	return &dp;
-}
-
-static void del(void *ctx, void *handle) {}
-
-static int open_nothing(struct port *p, struct dp_err *err)
-{
-	return 0;
-}
-
-static void close_nothing(struct port *p) {}
-
-static uint16_t rx_nothing(struct port *p, struct worker *w, struct burst *b)
-{
-	return 0;
-}
-
-static uint16_t tx_nothing(struct port *p, struct worker *w, struct frame *const *frames, uint16_t n)
-{
-	return n;
-}
-
-static const struct port_ops no_ops = {
-	.name = "none", .open = open_nothing, .close = close_nothing, .rx = rx_nothing, .tx = tx_nothing};
-
 static uint32_t backend_ip(uint32_t n)
 {
 	return __builtin_bswap32(0x0a000001 + n);
@@ -64,15 +33,7 @@ static uint32_t backend_ip(uint32_t n)
 /* The switch with a network, a port that has all the backends' addresses, and a service. */
 static void start(uint32_t conns)
 {
-	static const int core[] = {0};
-	const struct dp_config config = {.main_core = -1,
-		.cores = core,
-		.ncores = 1,
-		.memory_mb = 64,
-		.hugepages = DP_HUGE_OFF,
-		.fdb_size = 1024,
-		.conn_size = conns,
-		.loop = {NULL, fd_add, del, timer_add, del}};
+	const struct dp_config config = nothing_config(1024, conns);
 	const struct dp_network network = {.mode = DP_BRIDGE, .mtu = 1500};
 	struct dp_backend backend[BACKENDS];
 	struct dp_err dp_err;
@@ -88,7 +49,7 @@ static void start(uint32_t conns)
 
 		for (unsigned k = i; k < BACKENDS && k < i + DP_IPS_MAX; k++)
 			spec.ips[spec.nips++] = backend_ip(k);
-		if (port_add(dp, &spec, &no_ops, &id, &dp_err))
+		if (port_add(dp, &spec, &nothing, &id, &dp_err))
 			errx(1, "%s", dp_err.text);
 	}
 	port = dp_get_port(dp, id);

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/tables/nothing.h"
 #include "dataplane/core/dp.h"
 #include "dataplane/engine/pipeline.h"
 #include "dataplane/frame/parse.h"
@@ -29,39 +30,6 @@ enum way { SWITCH, GUARDED, ENCAP, DECAP };
 static const char *const ways[] = {"switch", "guarded", "encap", "decap"};
 
 static const uint8_t remote_mac[6] = {2, 9, 0, 0, 0, 2};
-
-static void *fd_add(void *ctx, int fd, unsigned events, void (*fn)(void *arg, unsigned what), void *arg)
-{
-	return ctx;
-}
-
-static void *timer_add(void *ctx, unsigned ms, void (*fn)(void *arg), void *arg)
-{
-	return ctx;
-}
-
-static void del(void *ctx, void *handle) {}
-
-static int nowhere_open(struct port *port, struct dp_err *err)
-{
-	atomic_store(&port->up, true);
-	return 0;
-}
-
-static void nowhere_close(struct port *port) {}
-
-static uint16_t nowhere_rx(struct port *port, struct worker *w, struct burst *b)
-{
-	return 0;
-}
-
-static uint16_t nowhere_tx(struct port *port, struct worker *w, struct frame *const *frames, uint16_t n)
-{
-	return n;
-}
-
-static const struct port_ops nowhere = {
-	.name = "nowhere", .open = nowhere_open, .close = nowhere_close, .rx = nowhere_rx, .tx = nowhere_tx};
 
 /* A tunnel over the uplink port[1], whose other end has answered already. */
 static void start_tunnel(struct dp *dp, uint16_t net, struct port *port[2])
@@ -79,16 +47,7 @@ static void start_tunnel(struct dp *dp, uint16_t net, struct port *port[2])
 
 static struct dp *start(enum way way, struct port *port[2], uint32_t pairs)
 {
-	static const int cores[] = {0};
-	static int here;
-	struct dp_config config = {.main_core = -1,
-		.cores = cores,
-		.ncores = 1,
-		.memory_mb = 64,
-		.hugepages = DP_HUGE_OFF,
-		.fdb_size = pairs * 2 + 1024,
-		.conn_size = 1024,
-		.loop = {&here, fd_add, del, timer_add, del}};
+	const struct dp_config config = nothing_config(pairs * 2 + 1024, 1024);
 	struct dp_network net = {
 		.mode = way <= GUARDED ? DP_BRIDGE : DP_OVERLAY, .vni = VNI, .mtu = 1500, .age_s = 300};
 	struct dp_port spec = {.type = DP_NULL, .mtu = 1500};
@@ -116,7 +75,7 @@ static struct dp *start(enum way way, struct port *port[2], uint32_t pairs)
 				.address = htonl(0xc0000201),
 				.prefix = 24,
 				.vxlan_port = VXLAN_PORT};
-		if (port_add(dp, &spec, &nowhere, &id, &err))
+		if (port_add(dp, &spec, &nothing, &id, &err))
 			errx(1, "%s", err.text);
 		port[i] = dp_get_port(dp, id);
 	}
