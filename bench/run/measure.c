@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "bench/host/histogram.h"
 #include "bench/host/host.h"
@@ -12,6 +13,8 @@
 #include "bench/peer/peer.h"
 #include "bench/run/search.h"
 #include "bench/traffic/pairs.h"
+
+enum { NAP_MS = 10 };
 
 #define SETTLE_S 15.0 /* at most; Open vSwitch raises its limit of flows by a thousand each half second */
 #define SETTLED 0.05  /* two warm-ups in a row that differ by no more */
@@ -137,6 +140,18 @@ int measure_timed(struct session *s, struct generator *g, double settle, struct 
 	t->value[METRIC_LATENCY_P999] = (double)histogram_percentile(took, 99.9) * 1e6 / host_tsc_hz();
 	t->value[METRIC_LATENCY_TAIL] = t->value[METRIC_LATENCY_P99] / t->value[METRIC_LATENCY_P50];
 	return 0;
+}
+
+double measure_wait(const struct session *s, double seconds)
+{
+	const struct timespec nap = {.tv_nsec = NAP_MS * 1000000L};
+	uint64_t start = host_now_ns(), now = start;
+
+	while ((double)(now - start) < seconds * 1e9 && !atomic_load(s->stop)) {
+		nanosleep(&nap, NULL);
+		now = host_now_ns();
+	}
+	return (double)(now - start) / 1e9;
 }
 
 int measure_add(struct session *s, struct trial *t)

@@ -35,6 +35,9 @@ void measure_trial(struct session *s, measure_fn *fn, void *arg, struct trial *t
  * is the caller's. `settle`: seconds that it runs before. 0 or -ENOMEM. */
 int measure_timed(struct session *s, struct generator *g, double settle, struct trial *t);
 
+/** Lets time pass. The seconds that did, fewer than asked for when the run is stopped. */
+double measure_wait(const struct session *s, double seconds);
+
 /** Adds a trial to the report, and its histogram; a run that was stopped forgets them. 0 or -ENOMEM. */
 int measure_add(struct session *s, struct trial *t);
 

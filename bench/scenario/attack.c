@@ -158,7 +158,7 @@ static int begin_slow_tap(struct attack_run *run)
 	rc = boot_both(run);
 	if (rc == 0) {
 		balance_init(&run->requests, TRAFFIC_MIN, tap_mac, BALANCE_VIP_PORT);
-		fill(run->sender, tap_mac, sender_mac, SMALL);
+		balance_fill(&run->requests, front_tx_ring(run->sender, 0), BALANCE_CLIENTS);
 	}
 	for (uint16_t i = 0; rc == 0 && i < RING; i++)
 		balance_request(&run->requests,
@@ -214,10 +214,7 @@ static int begin_connections(struct attack_run *run)
 		return rc;
 	balance_init(&run->requests, TRAFFIC_MIN, run->s->peer->mac, BALANCE_VIP_PORT);
 	fill(run->receiver, broadcast, receiver_mac, SMALL);
-	fill(run->sender, broadcast, sender_mac, SMALL);
-	for (unsigned i = 0; i < RING; i++)
-		memcpy(front_ring_buffer(front_tx_ring(run->sender, 0), i) + FRONT_HEADROOM,
-			run->requests.whole[BALANCE_CLIENTS], run->requests.length);
+	balance_fill(&run->requests, front_tx_ring(run->sender, 0), BALANCE_CLIENTS);
 	return 0;
 }
 

@@ -41,15 +41,6 @@ struct first {
 	uint64_t elsewhere; /* packets that arrived at others */
 };
 
-static void fill_slots(struct first *f)
-{
-	for (uint16_t i = 0; i < f->tx->size; i++) {
-		memcpy(front_ring_buffer(f->tx, i) + FRONT_HEADROOM, f->frames.whole[BALANCE_CLIENTS],
-			f->frames.length);
-		*front_ring_length(f->tx, i) = FRONT_HDR + f->frames.length;
-	}
-}
-
 /* Up to `n` packets, of connections first, first + 1, ...; returns how many found room. */
 static unsigned transmit(struct first *f, uint32_t first, unsigned n)
 {
@@ -189,7 +180,7 @@ int first_take(struct asking *a)
 		f->rx = front_rx_ring(a->s->fronts[BALANCE_SERVERS], 0);
 		f->service = services[i].service;
 		balance_init(&f->frames, SIZE, a->s->peer->mac, services[i].port);
-		fill_slots(f);
+		balance_fill(&f->frames, f->tx, BALANCE_CLIENTS);
 		rc = take(f, services[i].variant, services[i].of);
 	}
 	free(f);

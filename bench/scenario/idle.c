@@ -10,8 +10,6 @@
 #include "bench/peer/peer.h"
 #include "bench/run/measure.h"
 
-enum { NAP_MS = 10 };
-
 static int process_ns(pid_t pid, uint64_t *ns)
 {
 	struct timespec used;
@@ -26,19 +24,6 @@ static int process_ns(pid_t pid, uint64_t *ns)
 	return 0;
 }
 
-/* Returns the seconds that passed, fewer than asked for when the run is stopped. */
-static double wait_for(const struct session *s, double seconds)
-{
-	const struct timespec nap = {.tv_nsec = NAP_MS * 1000000L};
-	uint64_t start = host_now_ns(), now = start;
-
-	while ((double)(now - start) < seconds * 1e9 && !atomic_load(s->stop)) {
-		nanosleep(&nap, NULL);
-		now = host_now_ns();
-	}
-	return (double)(now - start) / 1e9;
-}
-
 static int time_rest(struct session *s)
 {
 	struct trial t = report_trial(&s->kind, s->peer->name, s->turn);
@@ -48,7 +33,7 @@ static int time_rest(struct session *s)
 	if (rc < 0)
 		return rc;
 	t.paced = true;
-	t.seconds = wait_for(s, s->o->seconds);
+	t.seconds = measure_wait(s, s->o->seconds);
 	rc = process_ns(s->peer->pid, &after);
 	if (rc < 0 || atomic_load(s->stop))
 		return rc;
@@ -63,7 +48,7 @@ int idle_take(struct session *s)
 
 	if (s->peer->pid <= 0)
 		return -ENOTSUP;
-	wait_for(s, s->o->warm_up);
+	measure_wait(s, s->o->warm_up);
 	for (unsigned i = 0; i < s->o->trials && rc == 0 && !atomic_load(s->stop); i++)
 		rc = time_rest(s);
 	return rc;

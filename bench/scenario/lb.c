@@ -111,16 +111,6 @@ static void read_frames(struct generator *g, unsigned at, const struct front_fra
 	}
 }
 
-static void fill_slots(struct lb *lb, unsigned from)
-{
-	struct front_ring *r = lb->g.tx[from];
-
-	for (uint16_t i = 0; i < r->size; i++) {
-		memcpy(front_ring_buffer(r, i) + FRONT_HEADROOM, lb->frames.whole[from], lb->frames.length);
-		*front_ring_length(r, i) = FRONT_HDR + lb->frames.length;
-	}
-}
-
 static void run_new(void *arg, double seconds, struct generator_result *result)
 {
 	struct lb *lb = arg;
@@ -212,8 +202,8 @@ static int take_size(struct session *s, struct lb *lb, bool full)
 	lb->g.items = s->kind.count;
 	lb->g.write = write_frames;
 	lb->g.read = read_frames;
-	fill_slots(lb, BALANCE_CLIENTS);
-	fill_slots(lb, BALANCE_SERVERS);
+	for (unsigned port = 0; port < 2; port++)
+		balance_fill(&lb->frames, lb->g.tx[port], port);
 	rc = open_all(s, lb, lb->connections - SPARE, SPARE);
 	if (rc == 0)
 		rc = full ? take_full(s, lb) : take_room(s, lb);

@@ -69,16 +69,6 @@ static int take_reading(struct monitor *m, struct reading *r)
 	return 0;
 }
 
-static int sleep_for(const struct session *s, double seconds)
-{
-	for (uint64_t end = host_now_ns() + (uint64_t)(seconds * 1e9); host_now_ns() < end;) {
-		if (atomic_load(s->stop))
-			return -EINTR;
-		usleep(10000);
-	}
-	return 0;
-}
-
 /* Its check is the service's, or, `often`, its own. */
 static int enlist(struct monitor *m, unsigned i, bool often)
 {
@@ -113,14 +103,13 @@ static int thin_out(struct monitor *m)
 /* Until a second went by in which as many probes as there are instances passed and none failed. */
 static int settle(struct monitor *m)
 {
-	struct reading before, now;
+	struct reading before, now = {0};
 	double count = m->a.s->kind.count;
 	int rc = take_reading(m, &before);
 
 	for (double waited = 0; rc == 0 && waited < SETTLE_S; waited++) {
-		rc = sleep_for(m->a.s, 1);
-		if (rc == 0)
-			rc = take_reading(m, &now);
+		measure_wait(m->a.s, 1);
+		rc = atomic_load(m->a.s->stop) ? -EINTR : take_reading(m, &now);
 		if (rc == 0 && now.failed == before.failed && now.passed - before.passed > 0.9 * count)
 			return 0;
 		before = now;
@@ -195,9 +184,9 @@ static int take(struct monitor *m, const char *variant, bool burdened)
 	}
 	rc = take_reading(m, &from);
 	if (rc == 0)
-		rc = sleep_for(s, s->o->seconds);
+		measure_wait(s, s->o->seconds);
 	if (rc == 0)
-		rc = take_reading(m, &to);
+		rc = atomic_load(s->stop) ? -EINTR : take_reading(m, &to);
 	if (burden) {
 		int ended = burden_stop(burden, &result);
 

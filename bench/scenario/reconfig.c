@@ -79,7 +79,7 @@ static int take_trial(struct session *s, struct generator *g, const char *kind, 
 
 static int take_kind(struct session *s, struct generator *g, const char *kind)
 {
-	struct trial quiet, changing;
+	struct trial quiet = {0}, changing = {0};
 	int rc = take_trial(s, g, NULL, &quiet);
 
 	if (rc == 0)

@@ -109,67 +109,76 @@ unsigned asking_services(const struct asking *a)
 	return (a->s->kind.count + OF_A_SERVICE - 1) / OF_A_SERVICE;
 }
 
-static int take_registrations(struct asking *a)
+/* One request after the other, `count` of them or (0) for as long as a trial is; `one` returns 1 where the answer
+ * is wrong, and `memory`: what each takes is a figure too. */
+static int take(struct asking *a, const char *variant, unsigned count, bool memory,
+	int (*one)(struct asking *a, unsigned i))
 {
-	unsigned count = a->s->kind.count;
 	double before = asking_rss_mb(a);
 	struct trial t;
-	uint64_t start = host_tsc();
-	int rc = asking_begin(a, "register", &t);
+	uint64_t start = host_tsc(), end = start + (uint64_t)(a->s->o->seconds * host_tsc_hz());
+	int rc = asking_begin(a, variant, &t);
 
-	for (unsigned i = 0; i < count && rc == 0 && !atomic_load(a->s->stop); i++) {
+	for (unsigned i = 0; rc >= 0 && (count ? i < count : host_tsc() < end) && !atomic_load(a->s->stop);
+		i++) {
 		uint64_t asked = host_tsc();
-		char service[24];
 
-		snprintf(service, sizeof(service), "s%u", i / OF_A_SERVICE);
-		rc = asking_enlist(a, service);
+		rc = one(a, i);
+		t.wrong += rc > 0;
 		histogram_add(t.latency, host_tsc() - asked, 1);
 	}
-	t.value[METRIC_EACH] = (asking_rss_mb(a) - before) * (1 << 20) / count;
-	return asking_end(a, &t, start, rc);
+	if (memory)
+		t.value[METRIC_EACH] = (asking_rss_mb(a) - before) * (1 << 20) / count;
+	return asking_end(a, &t, start, rc < 0 ? rc : 0);
+}
+
+static int enlist(struct asking *a, unsigned i)
+{
+	char service[24];
+
+	snprintf(service, sizeof(service), "s%u", i / OF_A_SERVICE);
+	return asking_enlist(a, service);
 }
 
 /* From the request until DNS has the instance. */
+static int enlist_and_find(struct asking *a, unsigned i)
+{
+	char service[24];
+	int rc;
+
+	snprintf(service, sizeof(service), "first%u", i);
+	rc = asking_enlist(a, service);
+	while (rc == 0 && !atomic_load(a->s->stop)) {
+		rc = asker_resolve(a->dns, service);
+		if (rc > 0)
+			return 0;
+	}
+	return rc;
+}
+
+static int resolve(struct asking *a, unsigned i)
+{
+	char service[24];
+	int found;
+
+	snprintf(service, sizeof(service), "s%u", i % asking_services(a));
+	found = asker_resolve(a->dns, service);
+	return found < 0 ? found : found == 0;
+}
+
+static int take_registrations(struct asking *a)
+{
+	return take(a, "register", a->s->kind.count, true, enlist);
+}
+
 static int take_first_answers(struct asking *a)
 {
-	struct trial t;
-	uint64_t start = host_tsc();
-	int rc = asking_begin(a, "first answer", &t);
-
-	for (unsigned i = 0; i < MEASURED && rc == 0 && !atomic_load(a->s->stop); i++) {
-		uint64_t asked = host_tsc();
-		char service[24];
-
-		snprintf(service, sizeof(service), "first%u", i);
-		rc = asking_enlist(a, service);
-		for (int found = 0; rc == 0 && found == 0 && !atomic_load(a->s->stop);) {
-			found = asker_resolve(a->dns, service);
-			rc = found < 0 ? found : 0;
-		}
-		histogram_add(t.latency, host_tsc() - asked, 1);
-	}
-	return asking_end(a, &t, start, rc);
+	return take(a, "first answer", MEASURED, false, enlist_and_find);
 }
 
 static int take_questions(struct asking *a)
 {
-	unsigned services = asking_services(a);
-	struct trial t;
-	uint64_t start = host_tsc(), end = start + (uint64_t)(a->s->o->seconds * host_tsc_hz());
-	int rc = asking_begin(a, "dns", &t);
-
-	for (unsigned i = 0; rc == 0 && host_tsc() < end && !atomic_load(a->s->stop); i++) {
-		uint64_t asked = host_tsc();
-		char service[24];
-		int found;
-
-		snprintf(service, sizeof(service), "s%u", i % services);
-		found = asker_resolve(a->dns, service);
-		rc = found < 0 ? found : 0;
-		t.wrong += found == 0;
-		histogram_add(t.latency, host_tsc() - asked, 1);
-	}
-	return asking_end(a, &t, start, rc);
+	return take(a, "dns", 0, false, resolve);
 }
 
 int registry_take(struct session *s)

@@ -68,6 +68,14 @@ void balance_init(struct balance *b, unsigned size, const uint8_t router[6], uin
 	fill_template(b, BALANCE_SERVERS, port);
 }
 
+void balance_fill(const struct balance *b, struct front_ring *ring, unsigned from)
+{
+	for (uint16_t i = 0; i < ring->size; i++) {
+		memcpy(front_ring_buffer(ring, i) + FRONT_HEADROOM, b->whole[from], b->length);
+		*front_ring_length(ring, i) = FRONT_HDR + b->length;
+	}
+}
+
 bool balance_host(uint32_t ip, uint8_t mac[6])
 {
 	uint32_t backend = ntohl(ip) - BACKENDS, end = htonl(1 << 24 | backend);

@@ -46,6 +46,9 @@ struct balance {
  */
 void balance_init(struct balance *b, unsigned size, const uint8_t router[6], uint16_t port);
 
+/** Every slot of a transmit ring has a frame as port `from` sends it, but for what is each frame's own. */
+void balance_fill(const struct balance *b, struct front_ring *ring, unsigned from);
+
 /** The MAC of the backend with address `ip`: for arp_take(). */
 bool balance_host(uint32_t ip, uint8_t mac[6]);
 
