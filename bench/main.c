@@ -29,7 +29,7 @@ static int run(const struct options *o, struct report *report)
 
 	if (scenario)
 		return turns_run(scenario, o, 1, report, &stop);
-	return turns_run_goals(o, report, &stop);
+	return turns_run_goals(scenarios, o, report, &stop);
 }
 
 /* A front takes seven descriptors. */

@@ -186,12 +186,13 @@ static int run_scenario(const struct scenario *scenario, const struct options *o
 	return rc;
 }
 
-int turns_run_goals(const struct options *o, struct report *report, const atomic_bool *stop)
+int turns_run_goals(
+	const struct scenario *all, const struct options *o, struct report *report, const atomic_bool *stop)
 {
 	int rc = 0;
 
 	for (unsigned turn = 1; turn <= o->turns; turn++)
-		for (const struct scenario *s = scenarios; s->name && !atomic_load(stop); s++)
+		for (const struct scenario *s = all; s->name && !atomic_load(stop); s++)
 			if (run_scenario(s, o, turn, report, stop) < 0)
 				rc = -1;
 	return rc;

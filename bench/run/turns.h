@@ -15,7 +15,8 @@ int turns_run(const struct scenario *scenario, const struct options *o, unsigned
 	struct report *report, const atomic_bool *stop);
 
 /**
- * Every trial that a goal (report/goals.h) needs of the peers asked for, each turn anew, so that what is compared
- * lies close together. As turns_run.
+ * Every trial of `all` scenarios (up to one without a name) that a goal (report/goals.h) needs of the peers asked for, each
+ * turn anew, so that what is compared lies close together. As turns_run.
  */
-int turns_run_goals(const struct options *o, struct report *report, const atomic_bool *stop);
+int turns_run_goals(
+	const struct scenario *all, const struct options *o, struct report *report, const atomic_bool *stop);

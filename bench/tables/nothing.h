@@ -3,7 +3,7 @@
 
 #include <stdatomic.h>
 
-#include "dataplane/core/private.h"
+#include "dataplane/core/dp.h"
 
 static inline void *nothing_fd_add(
 	void *ctx, int fd, unsigned events, void (*fn)(void *arg, unsigned what), void *arg)
