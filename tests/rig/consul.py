@@ -6,6 +6,8 @@ import threading
 import time
 from urllib.parse import quote, urlencode
 
+from rig import wait
+
 # an instance with every field that a registration may have
 WEB = {"ID": "web-1", "Name": "web", "Tags": ["primary", "v2"], "Address": "10.1.0.1", "Port": 8080,
        "Meta": {"zone": "a"}, "Weights": {"Passing": 10, "Warning": 2}, "EnableTagOverride": True,
@@ -40,7 +42,7 @@ class Consul:
     def __init__(self, port, token=None):
         self.port, self.token = port, token
 
-    def request(self, method, path, body=None, headers=None, timeout_s=30, **query):
+    def request(self, method, path, body=None, headers=None, timeout_s=max(30, wait.PATIENCE_S), **query):
         """The reply; `path` is below /v1 unless it begins with /. A query value None stands for a bare name, a list for a name that is repeated."""
         bare = [name for name, value in query.items() if value is None]
         pairs = urlencode({name: value for name, value in query.items() if value is not None}, doseq=True)
