@@ -58,10 +58,17 @@ class Beside:
         self.check_steady(self.steady.do("report"))
 
     def check_steady(self, report):
-        received = report.pop("received")
-        assert (received > self.received or self.silent) and report.pop("under_way") <= 64
-        assert not any(report.values()), f"the steady ones: {report}"
+        """Nothing went wrong, and they go on: if not in this moment, then soon."""
+        received = self.all_well(report)
+        if not self.silent:
+            wait.until(lambda: received > self.received or self.all_well(self.steady.do("report")) > self.received, "they go on")
         self.received = received
+
+    def all_well(self, report):
+        received = report.pop("received")
+        assert report.pop("under_way") <= 64
+        assert not any(report.values()), f"the steady ones: {report}"
+        return received
 
     def wait_full(self):
         full = self.sluiced.drops("ring-full", "subject")

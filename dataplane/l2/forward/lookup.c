@@ -3,6 +3,7 @@
 #include "dataplane/l2/fdb.h"
 #include "dataplane/l2/forward/forward.h"
 #include "dataplane/l2/network.h"
+#include "dataplane/l2/owner.h"
 #include "dataplane/l2/policy/guard.h"
 
 /* Point to point: whoever is at the other end. */
@@ -32,6 +33,25 @@ static void lookup_gateway(const struct burst *b, struct frame *f, const struct 
 	f->out = net->gateway_port;
 }
 
+/*
+ * To a MAC that nobody was heard from: to the port on this host whose own it is, or else to all. A machine that only
+ * receives, as one that takes logs behind a vip, would otherwise have all of it flooded, and held to the storm limit.
+ */
+static void lookup_silent(
+	struct worker *w, const struct burst *b, struct frame *f, const struct network *net, uint64_t key)
+{
+	const struct port *owner = owner_of_mac(w->dp, net, key & FDB_MAC);
+
+	if (!owner || !owner_is_up(owner)) {
+		f->verdict = V_FLOOD;
+	} else if (owner == b->in) {
+		frame_drop(f, DROP_SAME_PORT);
+	} else {
+		f->verdict = V_PORT;
+		f->out = owner->id;
+	}
+}
+
 static void lookup_unicast(
 	struct worker *w, const struct burst *b, struct frame *f, const struct network *net, uint64_t key)
 {
@@ -39,7 +59,7 @@ static void lookup_unicast(
 	uint16_t target = fdb_target(value);
 
 	if (__builtin_expect(!fdb_alive(value, net->flush_gen), 0)) {
-		f->verdict = V_FLOOD;
+		lookup_silent(w, b, f, net, key);
 		return;
 	}
 	f->out = target;

@@ -79,6 +79,26 @@ static void test_unknown_is_flooded_then_learned(void **state)
 	expect(1, 2, 1, 0);
 }
 
+/* A port's own MAC is known before its machine has sent anything, as long as it is there. */
+static void test_a_silent_port_is_sent_what_is_for_its_own_mac(void **state)
+{
+	const struct dp_port spec = {.mac = {2, 0, 0, 0, 0, 0x77}};
+	uint64_t back = harness_drops(dp, "same-port");
+	struct test_port silent;
+
+	harness_port(dp, &silent, net, &spec);
+	send_eth(&a, spec.mac, MAC_A, 46);
+	assert_int_equal(silent.count, 1);
+	expect(0, 0, 0, 0);
+	send_eth(&silent, spec.mac, MAC_B, 46); /* to itself */
+	assert_int_equal(harness_drops(dp, "same-port"), back + 1);
+	expect(0, 0, 0, 0);
+	atomic_store(&silent.port->up, false); /* its machine may be elsewhere now */
+	send_eth(&a, spec.mac, MAC_A, 46);
+	expect(0, 1, 1, 0);
+	assert_int_equal(dp_port_del(dp, silent.port->id), 0);
+}
+
 static void test_broadcast_reaches_all_but_the_sender(void **state)
 {
 	send_eth(&a, MAC_BROADCAST, MAC_A, 46);
@@ -240,6 +260,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_unknown_is_flooded_then_learned, make, unmake),
+		cmocka_unit_test_setup_teardown(
+			test_a_silent_port_is_sent_what_is_for_its_own_mac, make, unmake),
 		cmocka_unit_test_setup_teardown(test_broadcast_reaches_all_but_the_sender, make, unmake),
 		cmocka_unit_test_setup_teardown(test_never_back_where_it_came_from, make, unmake),
 		cmocka_unit_test_setup_teardown(test_station_moves, make, unmake),
