@@ -82,13 +82,13 @@ static __attribute__((noinline)) enum outcome put_long(
 	uint32_t left = f->len, skip = r->hdr_len, done;
 	struct vhost_chain chain;
 	struct vhost_given given;
-	bool goes_on = vhost_tx_allow(r, f->len);
 	uint8_t *hdr = NULL;
 
+	vhost_tx_allow(r, f->len);
 	do {
 		bool good;
 
-		if (!goes_on || !vhost_tx_goes_on(r, d->n - first, f->len, left)) {
+		if (!vhost_tx_goes_on(r, d->n - first, f->len, left)) {
 			d->n = first;
 			d->at = start;
 			port_tx_drop(w, port, f, DROP_BUDGET);

@@ -98,7 +98,7 @@ struct vhost_ring {
 	uint16_t taken;	   /* chains borrowed by rx and not yet given back */
 	uint32_t links;	   /* descriptors that this turn's rx, or this call of tx, has read the long way */
 	uint32_t may_read; /* that this call of tx may for the frames that it has had so far */
-	uint32_t unfit;	   /* a frame of this length finds no room in what this call of tx may read for it */
+	uint32_t unfit;	   /* this call of tx has read in vain for a frame of this length or a shorter one */
 	uint16_t since_mark;		     /* packed: slots given back since the mark was left (resume.h) */
 	struct vhost_packed_region *tracked; /* packed; NULL: its front-end keeps none (inflight.h) */
 	rte_spinlock_t lock;		     /* tx, when there are several workers */
@@ -299,23 +299,25 @@ static inline void vhost_tx_begin(struct vhost_ring *r)
 	r->unfit = UINT32_MAX;
 }
 
-/** Worker. Allows what is read for a frame of `len` that goes the long way. False: it would be read in vain. */
-static inline bool vhost_tx_allow(struct vhost_ring *r, uint32_t len)
+/** Worker. Allows what is read for one more frame, of `len` bytes, that goes the long way. */
+static inline void vhost_tx_allow(struct vhost_ring *r, uint32_t len)
 {
 	r->may_read += r->mergeable ? VHOST_TX_LINKS_MERGED + len / VHOST_TX_LINK_BYTES : VHOST_TX_LINKS;
 	if (r->may_read > VHOST_TX_LINKS_MAX)
 		r->may_read = VHOST_TX_LINKS_MAX;
-	return len < r->unfit;
 }
 
 /**
- * Worker. May one more chain be read for a frame, which lies in `chains` of them but for `left` of its `len` bytes? If not, no
- * longer one needs to try: it would find the same buffers.
+ * Worker. May one more chain be read for a frame, which lies in `chains` of them but for `left` of its `len` bytes? When it has
+ * read in vain, no longer one is to try: it would find the same buffers.
  */
 static inline bool vhost_tx_goes_on(struct vhost_ring *r, unsigned chains, uint32_t len, uint32_t left)
 {
+	if (len >= r->unfit)
+		return false;
 	if (chains < VHOST_FRAME_CHAINS && r->links < r->may_read)
 		return true;
-	r->unfit = len - left + 1;
+	if (chains > 0)
+		r->unfit = len - left + 1;
 	return false;
 }

@@ -29,13 +29,13 @@ static __attribute__((noinline)) int put_chains(struct port *port, struct worker
 	uint32_t left = f->len, skip = r->hdr_len, done;
 	struct vhost_chain chain;
 	uint8_t *hdr = NULL;
-	bool goes_on = vhost_tx_allow(r, f->len);
 	uint16_t n = 0;
 
+	vhost_tx_allow(r, f->len);
 	do {
 		uint16_t head;
 
-		if (!goes_on || !vhost_tx_goes_on(r, n, f->len, left)) {
+		if (!vhost_tx_goes_on(r, n, f->len, left)) {
 			port_tx_drop(w, port, f, DROP_BUDGET);
 			return 0;
 		}

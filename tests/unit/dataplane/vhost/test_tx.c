@@ -407,6 +407,20 @@ static void what_frames_of_falling_length_read_is_bounded(void **state)
 	assert_in_range(rig->tx.ring->links, VHOST_FRAME_CHAINS, VHOST_TX_LINKS_MAX + VHOST_LINKS);
 }
 
+/* Who offers more pieces than a short frame may have read loses as many as it overdraws, and not all that follow. */
+static void a_frame_that_was_not_tried_keeps_no_other_out(void **state)
+{
+	struct rig *rig = *state;
+
+	offer_crumbs(rig, 5, 64);
+	for (unsigned i = 0; i < 25; i++)
+		make(i, 52, 52);
+	assert_int_equal(send(rig, 25), 25);
+	assert_int_equal(rig_used(&rig->tx), 20);
+	assert_int_equal(rig_drops(rig, DROP_BUDGET), 5);
+	assert_int_equal(rig->tx.ring->links, 25 * VHOST_TX_LINKS_MERGED);
+}
+
 /* The buffers are read once, for the first frame that does not fit; frames that need no such reading still arrive. */
 static void a_burst_over_its_bound_drops_no_more_than_it_must(void **state)
 {
@@ -525,6 +539,7 @@ int main(void)
 		T(a_frame_takes_so_many_buffers_at_the_most),
 		cmocka_unit_test(what_a_burst_reads_is_bounded),
 		T(what_frames_of_falling_length_read_is_bounded),
+		T(a_frame_that_was_not_tried_keeps_no_other_out),
 		T(a_burst_over_its_bound_drops_no_more_than_it_must),
 		T(index_that_jumps),
 		T(ring_taken_back),
