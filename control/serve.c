@@ -65,12 +65,19 @@ static struct http_tls_files tls_files(const json_t *control)
 	};
 }
 
-static struct http_config http_options(const json_t *control, const char *hosts[HTTP_HOSTS])
+/* "": nowhere */
+static const char *http_address(const json_t *control)
 {
 	const char *listen = param_str(control, "http");
+
+	return listen ? listen : DEFAULT_HTTP;
+}
+
+static struct http_config http_options(const json_t *control, const char *hosts[HTTP_HOSTS])
+{
 	const json_t *list = json_object_get(control, "http_hosts");
 	struct http_config config = {
-		.listen = listen ? listen : DEFAULT_HTTP,
+		.listen = http_address(control),
 		.token = param_str(control, "http_token"),
 		.tls = tls_files(control),
 		.insecure = param_bool(control, "http_insecure", false),
@@ -87,13 +94,13 @@ static struct http_config http_options(const json_t *control, const char *hosts[
 }
 
 /* What clients have registered is there again, whether or not they are served. */
-static int open_sources(struct serve *serve, const json_t *control, const char *dir, struct api_err *err)
+static int open_sources(struct serve *serve, const char *dir, struct api_err *err)
 {
 	struct consul_config config = {
 		.base = serve->base,
 		.reg = model_registry(serve->model),
-		.datacenter = param_str(control, "datacenter"),
-		.kv_bytes = (size_t)param_int(control, "kv_mb", 0) << 20,
+		.datacenter = param_str(serve->control, "datacenter"),
+		.kv_bytes = (size_t)param_int(serve->control, "kv_mb", 0) << 20,
 	};
 	struct reg_err why;
 	char path[512];
@@ -110,13 +117,12 @@ static int open_sources(struct serve *serve, const json_t *control, const char *
 }
 
 /* Listens, if it can now. 0 or -errno. */
-static int try_http(struct serve *serve, const char **listen, struct reg_err *why)
+static int try_http(struct serve *serve, struct reg_err *why)
 {
 	const char *hosts[HTTP_HOSTS];
 	struct http_config config = http_options(serve->control, hosts);
 	int rc;
 
-	*listen = config.listen;
 	config.base = serve->base;
 	config.reg = model_registry(serve->model);
 	config.api = consul_api(serve->consul);
@@ -152,29 +158,29 @@ static void retry_http(struct serve *serve)
 static void on_retry(evutil_socket_t fd, short what, void *arg)
 {
 	struct serve *serve = arg;
-	const char *listen;
 	struct reg_err why;
-	int rc = try_http(serve, &listen, &why);
+	int rc = try_http(serve, &why);
 
 	if (rc < 0)
 		retry_http(serve);
-	if (model_not_listening(serve->model, NOT_LISTENING_HTTP, listen, rc < 0 ? reason(rc, &why) : NULL) &&
+	if (model_not_listening(serve->model, NOT_LISTENING_HTTP, http_address(serve->control),
+		    rc < 0 ? reason(rc, &why) : NULL) &&
 		rc < 0)
 		log_line(LOG_WARNING, "control.http: %s", why.text);
 }
 
 static int open_http(struct serve *serve, struct api_err *err)
 {
-	const char *listen = param_str(serve->control, "http");
+	const char *listen = http_address(serve->control);
 	struct reg_err why;
 	int rc;
 
-	if (listen && !listen[0])
+	if (!listen[0])
 		return 0;
 	serve->retry = event_new(serve->base, -1, 0, on_retry, serve);
 	if (!serve->retry)
 		return api_fail(err, API_INTERNAL, NULL, "out of memory");
-	rc = try_http(serve, &listen, &why);
+	rc = try_http(serve, &why);
 	if (rc == -EADDRINUSE) {
 		log_line(LOG_WARNING, "control.http: %s: no HTTP API until the address is free", why.text);
 		model_not_listening(serve->model, NOT_LISTENING_HTTP, listen, reason(rc, &why));
@@ -210,18 +216,18 @@ static struct dns_config dns_options(const json_t *control, const char *recursor
 	return config;
 }
 
-static int open_dns(struct serve *serve, struct event_base *base, const json_t *control, struct api_err *err)
+static int open_dns(struct serve *serve, struct api_err *err)
 {
 	const char *recursors[DNS_RECURSORS];
-	struct dns_config config = dns_options(control, recursors);
+	struct dns_config config = dns_options(serve->control, recursors);
 	struct reg_err why;
 	int rc;
 
-	config.base = base;
+	config.base = serve->base;
 	config.reg = model_registry(serve->model);
 	model_dns_config(serve->model, &config);
 	rc = dns_open(&config, &serve->dns, &why);
-	if (rc == -EADDRINUSE && !param_given(control, "dns")) {
+	if (rc == -EADDRINUSE && !param_given(serve->control, "dns")) {
 		log_line(LOG_WARNING, "control.dns: %s: DNS only at gateways", why.text);
 		model_not_listening(serve->model, NOT_LISTENING_DNS, config.listen, reason(rc, &why));
 		config.listen = "";
@@ -232,7 +238,7 @@ static int open_dns(struct serve *serve, struct event_base *base, const json_t *
 	serve->metrics.dns = serve->dns;
 	if (dns_port(serve->dns))
 		log_line(LOG_INFO, "DNS on %s", config.listen);
-	if (param_bool(control, "dns_gateways", true))
+	if (param_bool(serve->control, "dns_gateways", true))
 		model_dns_attach(serve->model, serve->dns);
 	return 0;
 }
@@ -268,8 +274,7 @@ int serve_open(struct event_base *base, struct model *model, const json_t *contr
 	serve->model = model;
 	serve->control = json_incref((json_t *)control);
 	if (name_node(registry, control, err) < 0 || aim_checks(registry, control, err) < 0 ||
-		open_sources(serve, control, dir, err) < 0 || open_http(serve, err) < 0 ||
-		open_dns(serve, base, control, err) < 0) {
+		open_sources(serve, dir, err) < 0 || open_http(serve, err) < 0 || open_dns(serve, err) < 0) {
 		serve_close(serve);
 		return -1;
 	}

@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
 /** `text` NULL: null. */
 static inline void put_str(json_t *object, const char *field, const char *text)
@@ -16,6 +17,15 @@ static inline void put_str(json_t *object, const char *field, const char *text)
 static inline void put_int(json_t *object, const char *field, uint64_t value)
 {
 	json_object_set_new(object, field, json_integer((json_int_t)value));
+}
+
+/** Seconds since then; CLOCK_MONOTONIC. */
+static inline void put_age(json_t *object, const char *field, const struct timespec *since)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	put_int(object, field, (uint64_t)(now.tv_sec - since->tv_sec));
 }
 
 static inline void put_real(json_t *object, const char *field, double value)

@@ -46,16 +46,14 @@ uint64_t not_kept_times(const struct not_kept *kept, const char *file)
 json_t *not_kept_json(const struct not_kept *kept)
 {
 	json_t *list = json_array(), *entry;
-	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
 	for (int i = 0; i < NOT_KEPT_FILES; i++) {
 		if (!kept->files[i].why[0])
 			continue;
 		entry = json_object();
 		put_str(entry, "file", names[i]);
 		put_str(entry, "why", kept->files[i].why);
-		put_int(entry, "since_s", (uint64_t)(now.tv_sec - kept->files[i].since.tv_sec));
+		put_age(entry, "since_s", &kept->files[i].since);
 		json_array_append_new(list, entry);
 	}
 	return list;

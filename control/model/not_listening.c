@@ -23,9 +23,7 @@ bool not_listening_set(
 json_t *not_listening_json(const struct not_listening *all)
 {
 	json_t *list = json_array(), *entry;
-	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
 	for (unsigned i = 0; i < NOT_LISTENING_SERVERS; i++) {
 		if (!all->servers[i].why[0])
 			continue;
@@ -33,7 +31,7 @@ json_t *not_listening_json(const struct not_listening *all)
 		put_str(entry, "server", names[i]);
 		put_str(entry, "address", all->servers[i].address);
 		put_str(entry, "why", all->servers[i].why);
-		put_int(entry, "since_s", (uint64_t)(now.tv_sec - all->servers[i].since.tv_sec));
+		put_age(entry, "since_s", &all->servers[i].since);
 		json_array_append_new(list, entry);
 	}
 	return list;

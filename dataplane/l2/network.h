@@ -41,7 +41,7 @@ static inline bool network_has_ip(const struct network *net, uint32_t ip)
 	return net->subnet && ((ip ^ net->subnet) & mask) == 0;
 }
 
-/** Worker. Has an overlay network this VNI? For a moment not, while another one comes or goes. */
+/** Any thread. Has an overlay network this VNI? For a moment not, while another one comes or goes. */
 bool network_has_vni(const struct dp *dp, uint32_t vni);
 
 /** Control thread. Frees a network that no worker can see any more. NULL is allowed. */

@@ -16,6 +16,7 @@ static int alias_valid(const struct reg_check *spec, struct reg_err *err)
 static void alias_link(struct check *check, int state) {}
 
 const struct check_type check_alias = {
+	.name = "alias",
 	.valid = alias_valid,
 	.link = alias_link,
 };

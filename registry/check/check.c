@@ -31,10 +31,11 @@ const struct check_type *check_type_of(enum reg_check_type type)
 
 const char *reg_check_type_name(enum reg_check_type type)
 {
-	static const char *const names[REG_CHECK_TYPES] = {
-		"none", "ttl", "tcp", "http", "grpc", "port", "passive", "alias"};
+	const struct check_type *known = check_type_of(type);
 
-	return (unsigned)type < REG_CHECK_TYPES ? names[type] : "unknown";
+	if (type == REG_CHECK_NONE)
+		return "none";
+	return known ? known->name : "unknown";
 }
 
 static void arm(struct check *check, uint64_t due_us)

@@ -75,6 +75,7 @@ enum check_result {
 struct check;
 
 struct check_type {
+	const char *name; /* as it is shown, and asked for */
 	/* It probes the target: through the network that this is in. */
 	bool aimed;
 	size_t own; /* bytes of the type's own in each check, 0 at first */

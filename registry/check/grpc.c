@@ -93,6 +93,7 @@ static void grpc_start(struct check *check)
 }
 
 const struct check_type check_grpc = {
+	.name = "grpc",
 	.aimed = true,
 	.valid = grpc_valid,
 	.start = grpc_start,

@@ -128,6 +128,7 @@ static void http_start(struct check *check)
 }
 
 const struct check_type check_http = {
+	.name = "http",
 	.aimed = true,
 	.valid = http_valid,
 	.start = http_start,

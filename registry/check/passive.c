@@ -95,6 +95,7 @@ static void passive_link(struct check *check, int state)
 }
 
 const struct check_type check_passive = {
+	.name = "passive",
 	.own = sizeof(struct passive),
 	.valid = passive_valid,
 	.start = passive_start,

@@ -12,5 +12,6 @@ static void link_changed(struct check *check, int state)
 }
 
 const struct check_type check_port = {
+	.name = "port",
 	.link = link_changed,
 };

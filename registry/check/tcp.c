@@ -183,6 +183,7 @@ static void tcp_start(struct check *check)
 }
 
 const struct check_type check_tcp = {
+	.name = "tcp",
 	.aimed = true,
 	.start = tcp_start,
 	.look = tcp_look,

@@ -20,6 +20,7 @@ static void ttl_link(struct check *check, int state)
 }
 
 const struct check_type check_ttl = {
+	.name = "ttl",
 	.start = ttl_start,
 	.stop = ttl_stop,
 	.link = ttl_link,

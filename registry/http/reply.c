@@ -11,7 +11,7 @@
 #include "registry/http/text.h"
 #include "registry/store/journal.h"
 
-static void add(struct http_request *rq, const char *name, const char *value)
+void http_header(struct http_request *rq, const char *name, const char *value)
 {
 	evhttp_add_header(evhttp_request_get_output_headers(rq->raw), name, value);
 }
@@ -50,7 +50,7 @@ static void on_durable(void *arg, int rc)
 		tell_not_kept(rq, strerror(-rc));
 		rq->code = 507;
 		evhttp_remove_header(headers, "Content-Type");
-		add(rq, "Content-Type", "text/plain; charset=utf-8");
+		http_header(rq, "Content-Type", "text/plain; charset=utf-8");
 		if (rq->body) {
 			evbuffer_drain(rq->body, evbuffer_get_length(rq->body));
 			evbuffer_add_printf(rq->body, "done, but not kept: %s", strerror(-rc));
@@ -72,7 +72,7 @@ static void on_gone(struct evhttp_connection *connection, void *arg)
 void http_reply(struct http_request *rq, int code, const char *type, struct evbuffer *body)
 {
 	rq->code = code;
-	add(rq, "Content-Type", type);
+	http_header(rq, "Content-Type", type);
 	if (rq->http->api.headers)
 		rq->http->api.headers(rq);
 	rq->body = body;

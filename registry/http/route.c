@@ -99,7 +99,7 @@ static void tell_verbs(struct http_request *rq, unsigned allowed)
 		if (allowed & verbs[i].verb)
 			snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s,", verbs[i].name);
 	snprintf(text + strlen(text), sizeof(text) - strlen(text), "OPTIONS");
-	evhttp_add_header(evhttp_request_get_output_headers(rq->raw), "Allow", text);
+	http_header(rq, "Allow", text);
 	if (evhttp_request_get_command(rq->raw) == EVHTTP_REQ_OPTIONS)
 		http_reply_text(rq, 200, "%s", "");
 	else

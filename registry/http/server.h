@@ -148,6 +148,8 @@ void http_request_free(struct http_request *rq);
 bool http_host_allowed(const struct http *http, struct evhttp_request *raw);
 
 /* reply.c */
+/** Adds a header to the answer. */
+void http_header(struct http_request *rq, const char *name, const char *value);
 void http_reply_json(struct http_request *rq, int code, json_t *json);
 __attribute__((format(printf, 3, 4))) void http_reply_text(
 	struct http_request *rq, int code, const char *fmt, ...);

@@ -33,6 +33,16 @@ static void lookup_gateway(const struct burst *b, struct frame *f, const struct 
 	f->out = net->gateway_port;
 }
 
+static inline void to_port(const struct burst *b, struct frame *f, uint16_t id)
+{
+	if (id == b->in->id) {
+		frame_drop(f, DROP_SAME_PORT);
+		return;
+	}
+	f->verdict = V_PORT;
+	f->out = id;
+}
+
 /*
  * To a MAC that nobody was heard from: to the port on this host whose own it is, or else to all. A machine that only
  * receives, as one that takes logs behind a vip, would otherwise have all of it flooded, and held to the storm limit.
@@ -42,14 +52,10 @@ static void lookup_silent(
 {
 	const struct port *owner = owner_of_mac(w->dp, net, key & FDB_MAC);
 
-	if (!owner || !owner_is_up(owner)) {
+	if (owner && owner_is_up(owner))
+		to_port(b, f, owner->id);
+	else
 		f->verdict = V_FLOOD;
-	} else if (owner == b->in) {
-		frame_drop(f, DROP_SAME_PORT);
-	} else {
-		f->verdict = V_PORT;
-		f->out = owner->id;
-	}
 }
 
 static void lookup_unicast(
@@ -62,8 +68,8 @@ static void lookup_unicast(
 		lookup_silent(w, b, f, net, key);
 		return;
 	}
-	f->out = target;
 	if (fdb_flags(value) & FDB_VTEP) {
+		f->out = target;
 		/* split horizon: vteps are a full mesh, so the sending host reaches the other one itself */
 		if (f->src_vtep != VTEP_NONE)
 			frame_drop(f, DROP_SAME_PORT);
@@ -71,10 +77,8 @@ static void lookup_unicast(
 			frame_drop(f, DROP_ROUTER);
 		else
 			f->verdict = V_VTEP;
-	} else if (target == b->in->id) {
-		frame_drop(f, DROP_SAME_PORT);
 	} else {
-		f->verdict = V_PORT;
+		to_port(b, f, target);
 	}
 }
 

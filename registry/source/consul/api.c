@@ -5,32 +5,27 @@
 
 #include "registry/source/consul/inside.h"
 
-static void add(struct http_request *rq, const char *name, const char *value)
-{
-	evhttp_add_header(evhttp_request_get_output_headers(rq->raw), name, value);
-}
-
 static void add_headers(struct http_request *rq)
 {
 	char index[24];
 
-	add(rq, "X-Consul-Default-Acl-Policy", rq->http->token ? "deny" : "allow");
+	http_header(rq, "X-Consul-Default-Acl-Policy", rq->http->token ? "deny" : "allow");
 	if (rq->cached && rq->code < 400) { /* as from a cache that is never behind */
-		add(rq, "X-Cache", "HIT");
-		add(rq, "Age", "0");
+		http_header(rq, "X-Cache", "HIT");
+		http_header(rq, "Age", "0");
 	}
 	if (rq->hash[0])
-		add(rq, "X-Consul-Contenthash", rq->hash);
+		http_header(rq, "X-Consul-Contenthash", rq->hash);
 	if (!rq->index)
 		return;
 	if (!rq->view->unordered)
 		consul_told(consul_of(rq), rq->index);
 	snprintf(index, sizeof(index), "%" PRIu64, rq->index);
-	add(rq, "X-Consul-Index", index);
-	add(rq, "X-Consul-Knownleader", "true");
-	add(rq, "X-Consul-Lastcontact", "0");
-	add(rq, "X-Consul-Query-Backend", "blocking-query");
-	add(rq, "X-Consul-Effective-Consistency",
+	http_header(rq, "X-Consul-Index", index);
+	http_header(rq, "X-Consul-Knownleader", "true");
+	http_header(rq, "X-Consul-Lastcontact", "0");
+	http_header(rq, "X-Consul-Query-Backend", "blocking-query");
+	http_header(rq, "X-Consul-Effective-Consistency",
 		http_flag(rq, "stale")	      ? "stale"
 		: http_flag(rq, "consistent") ? "consistent"
 					      : "leader");
