@@ -75,12 +75,14 @@ static void fill(struct tables *t, uint32_t entries)
 static double fdb_round(const struct tables *t, uint32_t from)
 {
 	uint64_t start = rte_rdtsc();
+	struct asked asked[BURST];
 
 	for (uint32_t i = from; i < from + ROUND; i += BURST) {
-		for (uint32_t j = i; j < i + BURST; j++)
-			fdb_prefetch(t->fdb, t->key[j]);
-		for (uint32_t j = i; j < i + BURST; j++)
-			sink += fdb_lookup(t->fdb, t->key[j]);
+		for (uint32_t j = 0; j < BURST; j++)
+			fdb_ask(t->fdb, t->key[i + j], &asked[j]);
+		for (uint32_t j = 0; j < BURST; j++)
+			sink += fdb_find(t->fdb, t->key[i + j],
+				fdb_asked_hash(t->fdb, t->key[i + j], &asked[j]));
 	}
 	return (double)(rte_rdtsc() - start) / ROUND;
 }

@@ -47,7 +47,7 @@ struct worker {
 	uint64_t next_second;	       /* TSC at which now_s changes */
 	uint32_t turn;		       /* counts its turns */
 	bool watching;		       /* budget.h: each look and each delivery is timed */
-	uint64_t long_turn;	       /* cycles; a turn that takes more makes it watch */
+	uint64_t long_turn;	       /* cycles; turns that take more, when they add up, make it watch */
 	struct port_stats *port_stats; /* [MAX_PORTS], touched lazily */
 	struct net_stats *net_stats;   /* [MAX_NETS] */
 	struct backend_stats *backend_stats;	 /* [MAX_BACKENDS] */

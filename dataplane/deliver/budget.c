@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "dataplane/core/dp.h"
 #include "dataplane/core/mem.h"
 #include "dataplane/deliver/transmit.h"
 
@@ -41,13 +42,14 @@ struct dues {
 struct budget {
 	double ns; /* cycles */
 	uint64_t watch_until, watch_for;
-	uint64_t saved, wait_max; /* of debts */
+	uint64_t long_paid, patience; /* when the long turns are paid for, and how far ahead that may be */
+	uint64_t saved, wait_max;     /* of debts */
 	uint64_t others_for;
 	int schedstat;		    /* of the thread; -1: unknown */
 	struct seen {		    /* what the kernel said of the thread, when it was last asked */
 		uint64_t waited_ns; /* for a core */
 		uint64_t faults;
-	} seen;
+	} seen, at_alarm;
 	uint64_t see_next, see_every;
 	bool held;
 	bool private;	      /* the burst's payload lies in memory of the worker's own */
@@ -70,6 +72,7 @@ int budget_new(struct worker *w)
 	g->ns = (double)hz * 1e-9;
 	g->watch_for = hz * BUDGET_WATCH_S;
 	g->saved = hz / 1000 * BUDGET_SAVED_MS * BUDGET_SHARE;
+	g->patience = hz / 1000 * BUDGET_LONG_MS * BUDGET_SHARE;
 	g->wait_max = hz * BUDGET_WAIT_MAX_S;
 	g->others_for = hz * BUDGET_OTHERS_S;
 	g->see_every = hz / 1000000 * SEEN_EVERY_US;
@@ -88,6 +91,11 @@ void budget_free(struct worker *w)
 	mem_free(w->budget, sizeof(*w->budget));
 }
 
+static struct seen seen_since(struct seen now, struct seen before)
+{
+	return (struct seen){now.waited_ns - before.waited_ns, now.faults - before.faults};
+}
+
 /* Asks the kernel, and returns what has come since it was asked last. schedstat is "ran waited slices". */
 static struct seen see(struct budget *g)
 {
@@ -103,7 +111,7 @@ static struct seen see(struct budget *g)
 	}
 	if (getrusage(RUSAGE_THREAD, &usage) == 0)
 		now.faults = (uint64_t)usage.ru_minflt + (uint64_t)usage.ru_majflt;
-	since = (struct seen){now.waited_ns - g->seen.waited_ns, now.faults - g->seen.faults};
+	since = seen_since(now, g->seen);
 	g->seen = now;
 	return since;
 }
@@ -116,19 +124,54 @@ void budget_start(struct worker *w)
 		close(g->schedstat);
 	g->schedstat = open("/proc/thread-self/schedstat", O_RDONLY | O_CLOEXEC);
 	see(g);
+	g->at_alarm = g->seen;
 }
 
-void budget_alarm(struct worker *w, uint64_t now)
+/*
+ * What of an overrun of `cycles` is a port's own. What the scheduler took is not. Nor is what no frame can cost:
+ * without a page fault the work on a burst is bounded, and what takes longer is a host that has taken the
+ * (virtual) core away, or a signal that has stopped the process. The kernel tells of neither.
+ */
+static uint64_t own_part(const struct budget *g, const struct allowance *a, struct seen since, uint64_t cycles)
+{
+	uint64_t lost = since.waited_ns ? (uint64_t)((double)(since.waited_ns + SWITCH_NS) * g->ns) : 0,
+		 most = (uint64_t)(a->most_ns * g->ns);
+
+	cycles = cycles > lost ? cycles - lost : 0;
+	return since.faults || cycles < most ? cycles : most;
+}
+
+/* Of the ports that a turn may have served. Asked in long turns only, to which a look at each port adds little. */
+static const struct allowance *longest_allowance(struct dp *dp)
+{
+	for (uint16_t i = 0; i < MAX_PORTS; i++) {
+		const struct port *port = dp_get_port(dp, i);
+
+		if (port && port->ops->kernel)
+			return &in_kernel;
+	}
+	return &in_memory;
+}
+
+void budget_alarm(struct worker *w, uint64_t now, uint64_t cycles)
 {
 	struct budget *g = w->budget;
+	struct seen since;
 
+	see(g);
+	since = seen_since(g->seen, g->at_alarm);
+	g->at_alarm = g->seen;
+	cycles = own_part(g, longest_allowance(w->dp), since, cycles - w->long_turn);
+	g->long_paid = (g->long_paid > now ? g->long_paid : now) + cycles * BUDGET_SHARE;
+	if (g->long_paid <= now + g->patience)
+		return;
+	g->long_paid = now + g->patience;
 	g->watch_until = now + g->watch_for;
 	if (w->watching)
 		return;
 	w->watching = true;
 	for (unsigned i = 0; i < RECENT; i++)
 		g->recent[i] = (struct recent){NULL, 0};
-	see(g);
 }
 
 void budget_turn(struct worker *w, uint64_t now)
@@ -202,21 +245,6 @@ static bool must_wait(
 	return true;
 }
 
-/*
- * What of an overrun of `cycles` is the port's own. What the scheduler took is not. Nor is what no frame can cost:
- * without a page fault the work on a burst is bounded, and what takes longer is a host that has taken the
- * (virtual) core away, or a signal that has stopped the process. The kernel tells of neither.
- */
-static uint64_t own_part(struct budget *g, const struct port *port, uint64_t cycles)
-{
-	const struct seen since = see(g);
-	uint64_t lost = since.waited_ns ? (uint64_t)((double)(since.waited_ns + SWITCH_NS) * g->ns) : 0,
-		 most = (uint64_t)(allowance_of(port)->most_ns * g->ns);
-
-	cycles = cycles > lost ? cycles - lost : 0;
-	return since.faults || cycles < most ? cycles : most;
-}
-
 /* Puts an overrun of `cycles` on an account. */
 static void charge(struct budget *g, uint64_t *paid, uint64_t cycles, uint64_t now)
 {
@@ -251,7 +279,7 @@ unsigned budget_serve(struct worker *w, struct port *port, uint16_t queue,
 	spent = now - start - g->elsewhere;
 	allowed = budget_allowance(port, w->burst.count, w->burst.bytes);
 	if (__builtin_expect(spent > allowed, 0))
-		charge(g, &dues->source, own_part(g, port, spent - allowed), now);
+		charge(g, &dues->source, own_part(g, allowance_of(port), see(g), spent - allowed), now);
 	return frames;
 }
 
@@ -296,7 +324,7 @@ static bool source_may_fault(const struct worker *w)
 static void judge_delivery(struct worker *w, const struct port *port, uint64_t over, uint64_t now)
 {
 	struct budget *g = w->budget;
-	uint64_t own = own_part(g, port, over);
+	uint64_t own = own_part(g, allowance_of(port), see(g), over);
 
 	charge(g, source_may_fault(w) ? &g->dues[g->serving->id].copy_until : &g->dues[port->id].receiver,
 		own, now);

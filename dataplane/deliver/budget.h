@@ -1,10 +1,11 @@
 /*
  * budget.h: what one port may cost its worker in time, which is the other ports' waiting time.
  *
- * As long as turns are short nothing is measured. A long one (BUDGET_LONG_US) puts the worker on watch for some
- * seconds: each look at a queue and each delivery is then timed, and compared with what as many frames and bytes cost
- * at the most where nobody means ill (budget_allowance()). What goes beyond is an overrun, charged to the port
- * whose it is:
+ * As long as turns are short nothing is measured. Long ones (BUDGET_LONG_US) that take more than one part in
+ * BUDGET_SHARE of the time, and BUDGET_LONG_MS at once, put the worker on watch for some seconds; a machine that takes
+ * the core away now and then does not, for the watch costs a tenth of the cycles of short frames. Each look at a queue
+ * and each delivery is then timed, and compared with what as many frames and bytes cost at the most where nobody
+ * means ill (budget_allowance()). What goes beyond is an overrun, charged to the port whose it is:
  *
  *   source     its rx, the stages, flooding, giving back its buffers; page faults where its frames lie
  *   receiver   its tx: a kernel that takes long over a frame, page faults in its buffers
@@ -30,8 +31,9 @@
 #include "dataplane/frame/burst.h"
 
 enum {
-	BUDGET_LONG_US = 100, /* a turn of this length makes the worker watch */
-	BUDGET_WATCH_S = 10,  /* from the last long turn on */
+	BUDGET_LONG_US = 100, /* a turn of this length is long */
+	BUDGET_LONG_MS = 4,   /* of what turns are longer than that, saved up, makes the worker watch */
+	BUDGET_WATCH_S = 10,  /* from the last time on that it was reached */
 	BUDGET_SHARE = 128,
 	BUDGET_SAVED_MS = 8,
 	BUDGET_WAIT_MAX_S = 10, /* whatever an overrun cost */
@@ -45,8 +47,8 @@ void budget_free(struct worker *w);
 /** Worker, in its thread, before the first turn: from here on it knows when the scheduler took the core away. */
 void budget_start(struct worker *w);
 
-/** Worker. A turn that ended at TSC `now` was long: watches from here on. */
-void budget_alarm(struct worker *w, uint64_t now);
+/** Worker. A turn that ended at TSC `now` was long, of so many cycles: watches from here on when there were many. */
+void budget_alarm(struct worker *w, uint64_t now, uint64_t cycles);
 
 /** Worker on watch, at the start of a turn. Ends the watch when all has been well. */
 void budget_turn(struct worker *w, uint64_t now);

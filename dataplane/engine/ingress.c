@@ -22,6 +22,7 @@ static inline uint8_t guard_traits(const struct port *in, bool odd)
 void ingress_stage(struct worker *w, struct burst *b)
 {
 	const uint16_t id = b->in->net;
+	const struct fdb *fdb = w->dp->fdb;
 	const bool deep = looks_deep(dp_get_net(w->dp, id));
 	bool arp = false, odd = false;
 
@@ -31,7 +32,7 @@ void ingress_stage(struct worker *w, struct burst *b)
 		const uint8_t *data = frame_data(f);
 
 		f->net = id;
-		fdb_prefetch(w->dp->fdb, fdb_frame_key(id, data + 6)); /* for the learn stage */
+		fdb_ask(fdb, fdb_frame_key(id, data + 6), &b->asked[i]); /* for the learn stage */
 		if (deep || f->off.flags || f->off.gso_type)
 			parse_frame(f);
 		else

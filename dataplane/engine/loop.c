@@ -141,7 +141,7 @@ unsigned worker_turn(struct worker *w)
 
 	gap_note(w->account, now);
 	if (__builtin_expect(now - before > w->long_turn && before, 0))
-		budget_alarm(w, now);
+		budget_alarm(w, now, now - before);
 	if (now >= w->next_second) {
 		w->now_s++;
 		w->next_second += rte_get_tsc_hz();

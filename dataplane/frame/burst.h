@@ -112,6 +112,12 @@ enum {
 	BURST_ODD = 32,	       /* some frame is none that guard_is_plain() knows */
 };
 
+/* What one stage has asked the MAC table for, so that another finds it near: a key, and its hash (fdb.h). */
+struct asked {
+	uint64_t key;
+	uint32_t hash;
+};
+
 struct burst {
 	uint16_t count;
 	uint16_t nspan;	 /* spans of the frames that are counted */
@@ -121,6 +127,7 @@ struct burst {
 	uint32_t bytes;	 /* all frames together */
 	struct frame frame[BURST_MAX];
 	struct span span[BURST_SPANS];
+	struct asked asked[BURST_MAX]; /* of each frame: for the next look-up of one of its addresses */
 	uint8_t end; /* unused: sanitizers do not check the bounds of an array that is a structure's last member */
 };
 
@@ -184,6 +191,22 @@ static inline bool burst_lend(struct burst *b, struct frame *f, const uint8_t *p
 	b->span[at].len = len;
 	f->nspan++;
 	return true;
+}
+
+/**
+ * burst_lend() and burst_keep() of a frame that lies in one piece, of which `len` bytes at `ptr` are not in the
+ * private copy, which nothing has changed since: without reading back what was just written.
+ */
+static inline void burst_keep_piece(struct burst *b, struct frame *f, const uint8_t *ptr, uint32_t len)
+{
+	unsigned at = b->nspan, n = len > 0;
+
+	b->span[at].ptr = ptr; /* burst_has_room() leaves room; with none it is not counted */
+	b->span[at].len = len;
+	f->nspan = (uint8_t)n;
+	b->nspan = (uint16_t)(at + n);
+	b->bytes += f->len;
+	b->count++;
 }
 
 /** Counts the frame that was begun last, with its spans, which may have become fewer since (frame_pull()). */

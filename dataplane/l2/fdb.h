@@ -171,9 +171,17 @@ static inline struct fdb_bucket *fdb_second(const struct fdb *fdb, uint32_t hash
 	return &fdb->bucket[(hash ^ ((hash >> 24 | 1) * UINT32_C(0x9e3779b1))) & fdb->mask];
 }
 
-static inline void fdb_prefetch(const struct fdb *fdb, uint64_t key)
+/** Worker. Has the line of `key` fetched, and keeps in `asked` what the look-up that follows need not reckon again. */
+static inline void fdb_ask(const struct fdb *fdb, uint64_t key, struct asked *asked)
 {
-	__builtin_prefetch(fdb_first(fdb, fdb_hash(fdb, key)));
+	*asked = (struct asked){key, fdb_hash(fdb, key)};
+	__builtin_prefetch(fdb_first(fdb, asked->hash));
+}
+
+/** The hash of `key`, which may be what was asked for: a stage between the two may have changed the frame. */
+static inline uint32_t fdb_asked_hash(const struct fdb *fdb, uint64_t key, const struct asked *asked)
+{
+	return __builtin_expect(asked->key == key, 1) ? asked->hash : fdb_hash(fdb, key);
 }
 
 /*
@@ -209,10 +217,9 @@ static inline uint64_t fdb_read(const struct fdb_bucket *bucket, int way, uint64
 	return atomic_load_explicit(&bucket->key[way], memory_order_relaxed) == key ? value : FDB_NONE;
 }
 
-/** Worker. The value of `key`, FDB_NONE when there is none. */
-static inline uint64_t fdb_lookup(const struct fdb *fdb, uint64_t key)
+/** Worker. The value of `key`, whose hash this is; FDB_NONE when there is none. */
+static inline uint64_t fdb_find(const struct fdb *fdb, uint64_t key, uint32_t hash)
 {
-	uint32_t hash = fdb_hash(fdb, key);
 	const struct fdb_bucket *bucket = fdb_first(fdb, hash);
 	int way = fdb_way(bucket, key);
 
@@ -225,6 +232,12 @@ static inline uint64_t fdb_lookup(const struct fdb *fdb, uint64_t key)
 	return fdb_read(bucket, way, key, hash);
 }
 
+/** Worker. The value of `key`, FDB_NONE when there is none. */
+static inline uint64_t fdb_lookup(const struct fdb *fdb, uint64_t key)
+{
+	return fdb_find(fdb, key, fdb_hash(fdb, key));
+}
+
 /** A value but for its tag and its moves: what a learner that finds `target`, second `now` and so on unchanged
  * need not write. */
 #define FDB_UNTAGGED ((UINT64_C(1) << FDB_MOVES_AT) - 1)
@@ -234,10 +247,10 @@ static inline uint64_t fdb_untagged(uint16_t target, uint8_t flags, uint16_t now
 	       target;
 }
 
-/** Worker. Is `key` there already as fdb_untagged() says? One line read, nothing written. */
-static inline bool fdb_is_fresh(const struct fdb *fdb, uint64_t key, uint64_t untagged)
+/** Worker. Is `key`, whose hash this is, there already as fdb_untagged() says? One line read, nothing written. */
+static inline bool fdb_is_fresh(const struct fdb *fdb, uint64_t key, uint32_t hash, uint64_t untagged)
 {
-	const struct fdb_bucket *bucket = fdb_first(fdb, fdb_hash(fdb, key));
+	const struct fdb_bucket *bucket = fdb_first(fdb, hash);
 	int way = fdb_way(bucket, key);
 
 	return way >= 0 &&

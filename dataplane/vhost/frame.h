@@ -37,10 +37,14 @@ static inline bool vhost_take_piece(struct port *port, struct worker *w, const s
 		memcpy(f->hdr + HDR_ROOM + HDR_COPY, data + HDR_COPY, HDR_MAX - HDR_COPY);
 	f->len = len;
 	f->hdr_len = (uint16_t)(len < want ? len : want);
+	/* flags and gso_type */
+	if (__builtin_expect(!vhost_read16(hdr), 1)) {
+		burst_keep_piece(b, f, data + f->hdr_len, len - f->hdr_len);
+		return true;
+	}
 	if (len > want)
 		burst_lend(b, f, data + want, len - want); /* the first of the frame: there is room */
-	/* flags and gso_type */
-	if (__builtin_expect(vhost_read16(hdr), 0) && !vhost_take_offload(r, f, hdr)) {
+	if (!vhost_take_offload(r, f, hdr)) {
 		port_rx_drop(w, port, DROP_BAD_OFFLOAD);
 		return false;
 	}

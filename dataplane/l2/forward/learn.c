@@ -163,17 +163,19 @@ void learn_stage(struct worker *w, struct burst *b)
 	for (unsigned i = 0; i < b->count; i++) {
 		struct frame *f = &b->frame[i];
 		uint64_t key = fdb_frame_key(f->net, frame_data(f) + 6), mac = key & FDB_MAC;
+		uint32_t hash;
 
 		if (f->verdict != V_NONE)
 			continue;
 		if (f->net != lesson.net || f->src_vtep != lesson.src_vtep)
 			prepare(&lesson, w, b, f);
-		fdb_prefetch(fdb, fdb_frame_key(f->net, frame_data(f))); /* for the lookup stage */
+		hash = fdb_asked_hash(fdb, key, &b->asked[i]);
+		fdb_ask(fdb, fdb_frame_key(f->net, frame_data(f)), &b->asked[i]); /* for the lookup stage */
 		if (!lesson.learns)
 			continue;
 		if (__builtin_expect((mac & FDB_GROUP) || !mac || mac == router_key(), 0))
 			learn_odd(b, f, mac);
-		else if (__builtin_expect(!fdb_is_fresh(fdb, key, lesson.untagged), 0))
+		else if (__builtin_expect(!fdb_is_fresh(fdb, key, hash, lesson.untagged), 0))
 			learn_slowly(w, b, f, &lesson, key);
 	}
 }

@@ -61,7 +61,8 @@ static void lookup_silent(
 static void lookup_unicast(
 	struct worker *w, const struct burst *b, struct frame *f, const struct network *net, uint64_t key)
 {
-	uint64_t value = fdb_lookup(w->dp->fdb, key);
+	const struct fdb *fdb = w->dp->fdb;
+	uint64_t value = fdb_find(fdb, key, fdb_asked_hash(fdb, key, &b->asked[f - b->frame]));
 	uint16_t target = fdb_target(value);
 
 	if (__builtin_expect(!fdb_alive(value, net->flush_gen), 0)) {

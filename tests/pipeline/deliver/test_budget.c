@@ -346,6 +346,37 @@ static void a_fault_in_a_payload_is_not_the_receivers(void **state)
 	assert_in_range(bad[1].got - bad[1].own, 0, 4);
 }
 
+/* Turns too long by 400 us, all at `now`, until the worker watches. */
+static unsigned long_turns_until_it_watches(uint64_t now, unsigned most)
+{
+	const uint64_t us = rte_get_tsc_hz() / 1000000;
+	unsigned n = 0;
+
+	while (!w->watching && n < most) {
+		budget_alarm(w, now, w->long_turn + 400 * us);
+		n++;
+	}
+	return n;
+}
+
+/* A host that takes the core away for a moment now and then is no reason to time each look and delivery. */
+static void long_turns_that_are_few_start_no_watch(void **state)
+{
+	const uint64_t second = rte_get_tsc_hz();
+	uint64_t now = rte_rdtsc() + 100 * second; /* whatever was before is paid for, and no longer watched for */
+
+	budget_turn(w, now);
+	assert_false(w->watching);
+	for (unsigned i = 0; i < 20; i++, now += second)
+		assert_int_equal(long_turns_until_it_watches(now, 9), 9);
+	assert_false(w->watching);
+	assert_in_range(long_turns_until_it_watches(now, 1000), 10, 999);
+	budget_turn(w, now + second);
+	assert_true(w->watching);
+	budget_turn(w, now + (BUDGET_WATCH_S + 1) * second);
+	assert_false(w->watching);
+}
+
 static void a_frame_of_each_length_costs_what_it_may(void **state)
 {
 	const uint64_t us = rte_get_tsc_hz() / 1000000;
@@ -370,6 +401,7 @@ int main(void)
 		T(a_slow_receiver_alone_with_its_sender_gets_all),
 		T(a_fault_in_a_payload_is_not_the_receivers),
 		T(a_frame_of_each_length_costs_what_it_may),
+		T(long_turns_that_are_few_start_no_watch),
 	};
 
 	return cmocka_run_group_tests(tests, open_switch, close_switch);
