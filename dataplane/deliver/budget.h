@@ -33,7 +33,7 @@
 enum {
 	BUDGET_LONG_US = 100, /* a turn of this length is long */
 	BUDGET_LONG_MS = 4,   /* of what turns are longer than that, saved up, makes the worker watch */
-	BUDGET_WATCH_S = 10,  /* from the last time on that it was reached */
+	BUDGET_WATCH_S = 3,   /* from the last time on that it was reached */
 	BUDGET_SHARE = 128,
 	BUDGET_SAVED_MS = 8,
 	BUDGET_WAIT_MAX_S = 10, /* whatever an overrun cost */
