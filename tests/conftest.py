@@ -1,4 +1,4 @@
-"""Fixtures for tests that run the daemon (tests/api, tests/integration)."""
+"""Fixtures for tests that run the daemon (tests/api, tests/integration, tests/interop)."""
 
 import os
 import shutil

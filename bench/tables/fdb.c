@@ -81,8 +81,8 @@ static double fdb_round(const struct tables *t, uint32_t from)
 		for (uint32_t j = 0; j < BURST; j++)
 			fdb_ask(t->fdb, t->key[i + j], &asked[j]);
 		for (uint32_t j = 0; j < BURST; j++)
-			sink += fdb_find(t->fdb, t->key[i + j],
-				fdb_asked_hash(t->fdb, t->key[i + j], &asked[j]));
+			sink += fdb_find(
+				t->fdb, t->key[i + j], fdb_asked_hash(t->fdb, t->key[i + j], &asked[j]));
 	}
 	return (double)(rte_rdtsc() - start) / ROUND;
 }

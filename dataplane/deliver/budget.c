@@ -132,7 +132,8 @@ void budget_start(struct worker *w)
  * without a page fault the work on a burst is bounded, and what takes longer is a host that has taken the
  * (virtual) core away, or a signal that has stopped the process. The kernel tells of neither.
  */
-static uint64_t own_part(const struct budget *g, const struct allowance *a, struct seen since, uint64_t cycles)
+static uint64_t own_part(
+	const struct budget *g, const struct allowance *a, struct seen since, uint64_t cycles)
 {
 	uint64_t lost = since.waited_ns ? (uint64_t)((double)(since.waited_ns + SWITCH_NS) * g->ns) : 0,
 		 most = (uint64_t)(a->most_ns * g->ns);

@@ -86,7 +86,8 @@ static inline void decapsulate(struct worker *w, struct burst *b, struct frame *
 	f->hash = 0;
 	f->net = tunnel->slot->net;
 	f->src_vtep = tunnel->slot->vtep;
-	fdb_ask(w->dp->fdb, fdb_frame_key(f->net, frame_data(f) + 6), &b->asked[f - b->frame]); /* for the learn stage */
+	fdb_ask(w->dp->fdb, fdb_frame_key(f->net, frame_data(f) + 6),
+		&b->asked[f - b->frame]); /* for the learn stage */
 	stat_add(&w->net_stats[f->net].rx, 1);
 	if (tunnel->deep || f->off.flags || f->off.gso_type || b->in->unfinished)
 		parse_frame(f);

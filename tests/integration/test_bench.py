@@ -14,6 +14,8 @@ import pytest
 from rig.daemon import BUILD, ROOT
 from rig.process import run
 
+pytestmark = pytest.mark.alone
+
 BENCH = BUILD / "sluice-bench"
 SHORT = ["--turns", "1", "--seconds", "0.1", "--warm-up", "0.05"]
 

@@ -12,6 +12,8 @@ import pytest
 from rig import wait
 from rig.front import EVENT_IDX, INDIRECT_DESC, MQ, MRG_RXBUF, RING_PACKED, VERSION_1, Front
 
+pytestmark = pytest.mark.alone
+
 A, B, SUBJECT = "02:00:00:00:00:0a", "02:00:00:00:00:0b", "02:00:00:00:00:0c"
 ROUNDS = 2 if os.environ.get("SLUICE_SANITIZED") else 4  # times that each thing happens
 

@@ -9,6 +9,8 @@ from rig import wait
 from rig.daemon import BUILD
 from rig.process import anonymous_mb, open_files, run
 
+pytestmark = pytest.mark.alone
+
 SEED = int(os.environ.get("SLUICE_SEED", "1"))
 ROUNDS = int(os.environ.get("SLUICE_ROUNDS", "10000"))
 

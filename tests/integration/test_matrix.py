@@ -17,6 +17,8 @@ from rig.daemon import Daemon
 from rig.netns import Netns
 from rig.vxlan_host import VxlanHost
 
+pytestmark = pytest.mark.alone
+
 BYTES = 4 << 20
 KINDS = ("vhost", "vhost-plain", "tap", "af_packet", "af_xdp", "vxlan")
 PAIRS = [pair for pair in itertools.product(KINDS, KINDS) if pair != ("vxlan", "vxlan")]  # not through the switch

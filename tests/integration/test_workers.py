@@ -14,6 +14,8 @@ from rig.daemon import BUILD
 from rig.dpdk_app import DpdkApp
 from rig.vxlan_host import HOST, VxlanHost
 
+pytestmark = pytest.mark.alone
+
 VIP = "10.1.0.100"
 
 

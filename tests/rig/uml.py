@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from rig import initramfs
+from rig.daemon import BUILD
 from rig.process import Process
 
 MODULES = ("net/core/failover.ko", "drivers/net/net_failover.ko", "drivers/net/virtio_net.ko", "lib/crc-ccitt.ko",
@@ -52,7 +53,7 @@ class Guest(Process):
         initramfs.build(self.dir / "initramfs", init, [_module(name) for name in MODULES], files)
         self.socket, self.failed_boots = socket, []
         self.command = [
-            "linux.uml", "mem=96M", f"initrd={self.dir}/initramfs", "rdinit=/init", "con=null", "con0=null,fd:1",
+            "env", f"LD_PRELOAD={BUILD}/tests/uml/xstate.so", "linux.uml", "mem=96M", f"initrd={self.dir}/initramfs", "rdinit=/init", "con=null", "con0=null,fd:1",
             "con1=null", f"uml_dir={self.dir}", f"virtio_uml.device={socket}:1", "quiet", "panic=1"]
         super().__init__(self.command)
 

@@ -363,7 +363,8 @@ static unsigned long_turns_until_it_watches(uint64_t now, unsigned most)
 static void long_turns_that_are_few_start_no_watch(void **state)
 {
 	const uint64_t second = rte_get_tsc_hz();
-	uint64_t now = rte_rdtsc() + 100 * second; /* whatever was before is paid for, and no longer watched for */
+	uint64_t now =
+		rte_rdtsc() + 100 * second; /* whatever was before is paid for, and no longer watched for */
 
 	budget_turn(w, now);
 	assert_false(w->watching);

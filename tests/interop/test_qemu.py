@@ -18,6 +18,8 @@ from rig import qemu, traffic, wait
 from rig.container import Container
 from rig.daemon import ROOT, Daemon
 
+pytestmark = pytest.mark.alone
+
 CHUNK = os.urandom(1 << 16)
 CHUNKS = 16  # that a stream must get through to count as working
 INTO = 5000  # and the link's number: the TCP port of the guest
