@@ -12,7 +12,8 @@ NO_ROOMS = {"bench": ("tables", "peers")}
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*"([^"]+)"', re.MULTILINE)
 
 
-def _list(text, name):
+def listed(text, name):
+    """What a meson.build lists under a name."""
     found = re.search(rf"^{name} = (?:files\(|\[)(.*?)[\])]", text, re.MULTILINE | re.DOTALL)
     return re.findall(r"'([^']+)'", found[1]) if found else []
 
@@ -20,7 +21,7 @@ def _list(text, name):
 def rooms(root, folder):
     """The folder's rooms in their order."""
     build = Path(root, folder, "meson.build")
-    return _list(build.read_text(), f"{folder}_rooms") if build.is_file() else []
+    return listed(build.read_text(), f"{folder}_rooms") if build.is_file() else []
 
 
 def _room(path):
@@ -32,7 +33,7 @@ def _lists(root, folder, room):
     """What a room's meson.build says: its sources, and the headers that are its own."""
     build = Path(root, folder, room, "meson.build")
     text = build.read_text() if build.is_file() else ""
-    return _list(text, "room_sources"), _list(text, "room_private")
+    return listed(text, "room_sources"), listed(text, "room_private")
 
 
 def violations(root):
