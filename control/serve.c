@@ -20,13 +20,13 @@
 #define DEFAULT_HTTP "127.0.0.1:8500"
 #define DEFAULT_DNS "127.0.0.1:8600"
 
-enum { RECURSOR_TIMEOUT_MS = 2000, CHECK_TARGETS = 64, HTTP_RETRY_S = 1 };
+enum { RECURSOR_TIMEOUT_MS = 2000, CHECK_TARGETS = 64, RETRY_S = 1 };
 
 struct serve {
 	struct event_base *base;
 	struct model *model;
-	json_t *control;     /* as the daemon was started with */
-	struct event *retry; /* while somebody else has the address of HTTP */
+	json_t *control;		      /* as the daemon was started with */
+	struct event *retry_http, *retry_dns; /* while somebody else has its address */
 	struct journal *journal;
 	struct consul *consul;
 	struct http *http; /* NULL: nowhere */
@@ -147,22 +147,22 @@ static const char *reason(int rc, const struct reg_err *why)
 	return rc == -EADDRINUSE ? strerror(-rc) : why->text;
 }
 
-static void retry_http(struct serve *serve)
+static void retry(struct event *event)
 {
-	static const struct timeval pause = {.tv_sec = HTTP_RETRY_S};
+	static const struct timeval pause = {.tv_sec = RETRY_S};
 
-	event_add(serve->retry, &pause);
+	event_add(event, &pause);
 }
 
 /* Whoever had the address may have gone. */
-static void on_retry(evutil_socket_t fd, short what, void *arg)
+static void on_retry_http(evutil_socket_t fd, short what, void *arg)
 {
 	struct serve *serve = arg;
 	struct reg_err why;
 	int rc = try_http(serve, &why);
 
 	if (rc < 0)
-		retry_http(serve);
+		retry(serve->retry_http);
 	if (model_not_listening(serve->model, NOT_LISTENING_HTTP, http_address(serve->control),
 		    rc < 0 ? reason(rc, &why) : NULL) &&
 		rc < 0)
@@ -177,25 +177,32 @@ static int open_http(struct serve *serve, struct api_err *err)
 
 	if (!listen[0])
 		return 0;
-	serve->retry = event_new(serve->base, -1, 0, on_retry, serve);
-	if (!serve->retry)
+	serve->retry_http = event_new(serve->base, -1, 0, on_retry_http, serve);
+	if (!serve->retry_http)
 		return api_fail(err, API_INTERNAL, NULL, "out of memory");
 	rc = try_http(serve, &why);
 	if (rc == -EADDRINUSE) {
 		log_line(LOG_WARNING, "control.http: %s: no HTTP API until the address is free", why.text);
 		model_not_listening(serve->model, NOT_LISTENING_HTTP, listen, reason(rc, &why));
-		retry_http(serve);
+		retry(serve->retry_http);
 		return 0;
 	}
 	return rc < 0 ? api_fail(err, API_INTERNAL, "control.http", "%s", why.text) : 0;
 }
 
-static struct dns_config dns_options(const json_t *control, const char *recursors[DNS_RECURSORS])
+/* "": nowhere */
+static const char *dns_address(const json_t *control)
 {
 	const char *listen = param_str(control, "dns");
+
+	return listen ? listen : DEFAULT_DNS;
+}
+
+static struct dns_config dns_options(const json_t *control, const char *recursors[DNS_RECURSORS])
+{
 	const json_t *list = json_object_get(control, "dns_recursors");
 	struct dns_config config = {
-		.listen = listen ? listen : DEFAULT_DNS,
+		.listen = dns_address(control),
 		.domain = param_str(control, "dns_domain"),
 		.datacenter = param_str(control, "datacenter"),
 		.only_passing = param_bool(control, "dns_only_passing", false),
@@ -216,6 +223,54 @@ static struct dns_config dns_options(const json_t *control, const char *recursor
 	return config;
 }
 
+/* Listens at the host's address, if it can now. 0 or -errno. */
+static int try_dns(struct serve *serve, struct reg_err *why)
+{
+	const char *listen = dns_address(serve->control);
+	int rc = dns_listen(serve->dns, listen, why);
+
+	if (rc == 0)
+		log_line(LOG_INFO, "DNS on %s", listen);
+	return rc;
+}
+
+static void on_retry_dns(evutil_socket_t fd, short what, void *arg)
+{
+	struct serve *serve = arg;
+	struct reg_err why;
+	int rc = try_dns(serve, &why);
+
+	if (rc < 0)
+		retry(serve->retry_dns);
+	if (model_not_listening(serve->model, NOT_LISTENING_DNS, dns_address(serve->control),
+		    rc < 0 ? reason(rc, &why) : NULL) &&
+		rc < 0)
+		log_line(LOG_WARNING, "control.dns: %s", why.text);
+}
+
+/* At the host's address; at gateways it answers whether it has that or not. */
+static int open_dns_here(struct serve *serve, struct api_err *err)
+{
+	const char *listen = dns_address(serve->control);
+	struct reg_err why;
+	int rc;
+
+	if (!listen[0])
+		return 0;
+	serve->retry_dns = event_new(serve->base, -1, 0, on_retry_dns, serve);
+	if (!serve->retry_dns)
+		return api_fail(err, API_INTERNAL, NULL, "out of memory");
+	rc = try_dns(serve, &why);
+	if (rc == -EADDRINUSE) {
+		log_line(LOG_WARNING, "control.dns: %s: DNS only at gateways until the address is free",
+			why.text);
+		model_not_listening(serve->model, NOT_LISTENING_DNS, listen, reason(rc, &why));
+		retry(serve->retry_dns);
+		return 0;
+	}
+	return rc < 0 ? api_fail(err, API_INTERNAL, "control.dns", "%s", why.text) : 0;
+}
+
 static int open_dns(struct serve *serve, struct api_err *err)
 {
 	const char *recursors[DNS_RECURSORS];
@@ -225,19 +280,14 @@ static int open_dns(struct serve *serve, struct api_err *err)
 
 	config.base = serve->base;
 	config.reg = model_registry(serve->model);
+	config.listen = "";
 	model_dns_config(serve->model, &config);
 	rc = dns_open(&config, &serve->dns, &why);
-	if (rc == -EADDRINUSE && !param_given(serve->control, "dns")) {
-		log_line(LOG_WARNING, "control.dns: %s: DNS only at gateways", why.text);
-		model_not_listening(serve->model, NOT_LISTENING_DNS, config.listen, reason(rc, &why));
-		config.listen = "";
-		rc = dns_open(&config, &serve->dns, &why);
-	}
 	if (rc < 0)
 		return api_fail(err, API_INTERNAL, "control.dns", "%s", why.text);
 	serve->metrics.dns = serve->dns;
-	if (dns_port(serve->dns))
-		log_line(LOG_INFO, "DNS on %s", config.listen);
+	if (open_dns_here(serve, err) < 0)
+		return -1;
 	if (param_bool(serve->control, "dns_gateways", true))
 		model_dns_attach(serve->model, serve->dns);
 	return 0;
@@ -315,8 +365,10 @@ void serve_close(struct serve *serve)
 		return;
 	model_dns_attach(serve->model, NULL);
 	dns_close(serve->dns);
-	if (serve->retry)
-		event_free(serve->retry);
+	if (serve->retry_dns)
+		event_free(serve->retry_dns);
+	if (serve->retry_http)
+		event_free(serve->retry_http);
 	http_close(serve->http);
 	consul_close(serve->consul);
 	journal_close(serve->journal);

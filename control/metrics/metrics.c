@@ -37,6 +37,11 @@ static void write_daemon(struct model *model, struct evbuffer *out)
 	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
 		metrics_value(out, "sluice_not_kept_times_total", "file", files[i], NULL, NULL,
 			(double)not_kept_times(&model->not_kept, files[i]));
+	metrics_family(out, "sluice_not_listening", METRICS_GAUGE,
+		"1: the server has not the address that it should; another process does.");
+	for (unsigned i = 0; i < NOT_LISTENING_SERVERS; i++)
+		metrics_value(out, "sluice_not_listening", "server", not_listening_name(i), NULL, NULL,
+			not_listening_is(&model->not_listening, i));
 	single(out, "sluice_connections", METRICS_GAUGE, "Connections through vips.",
 		(double)dp_conn_count(model->dp));
 }

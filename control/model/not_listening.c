@@ -20,12 +20,22 @@ bool not_listening_set(
 	return strcmp(all->servers[server].why, before) != 0;
 }
 
+const char *not_listening_name(enum not_listening_server server)
+{
+	return names[server];
+}
+
+bool not_listening_is(const struct not_listening *all, enum not_listening_server server)
+{
+	return all->servers[server].why[0] != '\0';
+}
+
 json_t *not_listening_json(const struct not_listening *all)
 {
 	json_t *list = json_array(), *entry;
 
 	for (unsigned i = 0; i < NOT_LISTENING_SERVERS; i++) {
-		if (!all->servers[i].why[0])
+		if (!not_listening_is(all, i))
 			continue;
 		entry = json_object();
 		put_str(entry, "server", names[i]);

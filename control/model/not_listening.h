@@ -22,5 +22,11 @@ struct not_listening {
 bool not_listening_set(
 	struct not_listening *all, enum not_listening_server server, const char *address, const char *why);
 
+/** What a server is called. */
+const char *not_listening_name(enum not_listening_server server);
+
+/** Does it not have its address? */
+bool not_listening_is(const struct not_listening *all, enum not_listening_server server);
+
 /** As `status` shows it: [{server, address, why, since_s}] of those that do not, a new reference. */
 json_t *not_listening_json(const struct not_listening *all);

@@ -145,8 +145,8 @@ static uint64_t own_part(
 /* Of the ports that a turn may have served. Asked in long turns only, to which a look at each port adds little. */
 static const struct allowance *longest_allowance(struct dp *dp)
 {
-	for (uint16_t i = 0; i < MAX_PORTS; i++) {
-		const struct port *port = dp_get_port(dp, i);
+	for (unsigned i = 0; i < MAX_PORTS; i++) {
+		const struct port *port = dp_get_port(dp, (uint16_t)i);
 
 		if (port && port->ops->kernel)
 			return &in_kernel;

@@ -144,8 +144,6 @@ static int place_listen(struct dns_place *place, const struct sockaddr *address,
 	place->udp = event_new(dns->base, place->fd, EV_READ | EV_PERSIST, dns_udp_ready, place);
 	if (!place->udp || event_add(place->udp, NULL) < 0)
 		return -ENOMEM;
-	if (!place->network[0])
-		dns->port = ntohs(bound.sin6_port);
 	return 0;
 }
 
@@ -208,16 +206,13 @@ static int read_recursors(struct dns *dns, struct reg_err *err)
 	return 0;
 }
 
-static int listen_locally(struct dns *dns, struct reg_err *err)
+int dns_listen(struct dns *dns, const char *text, struct reg_err *err)
 {
-	const char *text = dns->config.listen;
 	struct sockaddr_storage address;
 	int rc = -EADDRINUSE;
 	socklen_t len;
 	bool any;
 
-	if (!text || !text[0])
-		return 0;
 	if (!listen_read(text, &address, &len, &any))
 		return reg_fail(err, -EINVAL, "%s: must be ADDRESS:PORT", text);
 	/* a port that is free by UDP may not be by TCP */
@@ -282,9 +277,10 @@ static int start(struct dns *dns, struct reg_err *err)
 	rc = check_domain(dns->domain, err);
 	if (rc == 0)
 		rc = read_recursors(dns, err);
-	if (rc == 0)
-		rc = listen_locally(dns, err);
-	dns->config.recursors = NULL; /* the caller's */
+	if (rc == 0 && dns->config.listen && dns->config.listen[0])
+		rc = dns_listen(dns, dns->config.listen, err);
+	dns->config.recursors = NULL; /* the caller's, as the next */
+	dns->config.listen = NULL;
 	return rc;
 }
 
@@ -351,11 +347,6 @@ void dns_places(const struct dns *dns, void (*fn)(void *arg, const struct dns_pl
 
 		fn(arg, &info);
 	}
-}
-
-uint16_t dns_port(const struct dns *dns)
-{
-	return dns->port;
 }
 
 void dns_ports_changed(struct dns *dns)

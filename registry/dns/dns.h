@@ -59,6 +59,8 @@ struct dns_config {
  * Errors, with a line in `err`: -EINVAL (an address, the domain), -ENOMEM, -EADDRINUSE and others of bind.
  */
 int dns_open(const struct dns_config *config, struct dns **out, struct reg_err *err);
+/** Answers at `address` ("127.0.0.1:8600"), too, where it was opened with none. Errors: as dns_open(). */
+int dns_listen(struct dns *dns, const char *address, struct reg_err *err);
 /** Would dns_open() refuse `config` (base and reg are not needed)? As http_check(). */
 int dns_check(const struct dns_config *config, struct reg_err *err);
 /** NULL is allowed. Before registry_free(). */
@@ -85,9 +87,6 @@ struct dns_place_info {
 	uint64_t refused; /* queries not forwarded, for want of room for the client, the network or all */
 };
 void dns_places(const struct dns *dns, void (*fn)(void *arg, const struct dns_place_info *info), void *arg);
-
-/** The port that it listens on, 0: none. */
-uint16_t dns_port(const struct dns *dns);
 
 /**
  * Answers at `gateway`, port 53, inside `network` too. Errors: as dns_open().

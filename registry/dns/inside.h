@@ -125,7 +125,6 @@ struct dns {
 	unsigned nrecursors;
 	TAILQ_HEAD(, dns_place) places;
 	uint32_t next_place;
-	uint16_t port;
 	uint64_t ports;	 /* counts changes of ports */
 	uint64_t random; /* state of dns_random() */
 	struct dns_cache cache;

@@ -1,11 +1,13 @@
 """What was registered does not hang on the HTTP server: it is there while that is off, or its address is another's."""
 
 import json
+import re
 import socket
 
 from rig import wait
 from rig.consul import Consul
 from rig.daemon import Daemon
+from rig.dns import dig
 
 
 def services(daemon):
@@ -128,4 +130,24 @@ def test_usual_addresses_that_are_taken_are_told_too(stack, netns):
     told = second.rpc("status")["not_listening"]
     assert [(one["server"], one["address"]) for one in told] == [("http", "127.0.0.1:8500"), ("dns", "127.0.0.1:8600")]
     first.stop()
-    wait.until(lambda: [one["server"] for one in second.rpc("status")["not_listening"]] == ["dns"], "HTTP listens")
+    wait.until(lambda: second.rpc("status")["not_listening"] == [], "HTTP and DNS listen")
+
+
+def metric_of_dns(consul):
+    return int(re.search(r'^sluice_not_listening{server="dns"} (\d)$', consul.get("/metrics").text, re.MULTILINE)[1])
+
+
+def test_dns_answers_once_its_address_is_free(start_consul, requires):
+    requires("dig")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.1", 0))
+        port = other.getsockname()[1]
+        daemon, consul = start_consul(dns=f"127.0.0.1:{port}")
+        told, = daemon.rpc("status")["not_listening"]
+        assert (told["server"], told["address"], told["why"]) == ("dns", f"127.0.0.1:{port}", "Address already in use")
+        register(consul, "web", ID="w1", Address="10.1.0.1", Port=80)
+        assert metric_of_dns(consul) == 1
+    wait.until(lambda: not daemon.rpc("status")["not_listening"], "it listens")
+    assert metric_of_dns(consul) == 0
+    assert dig(port, "web.service.consul").data("A") == ["10.1.0.1"]
+    assert daemon.log().count("DNS only at gateways until the address is free") == 1
