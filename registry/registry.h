@@ -273,6 +273,13 @@ struct reg_checks_info {
 struct reg_checks_info registry_checks_info(const struct registry *reg);
 /** The next generation is above `floor`: an earlier life of this registry may have told of those below. */
 void registry_generation_above(struct registry *reg, uint64_t floor);
+/**
+ * Everything that was kept is there again. What there is now is of one new generation, at least 1, and whoever is told of
+ * what has not changed since is told that one (registry_first_generation()). So nobody is given an index that an earlier
+ * life has given to something else, and nobody waits for a change that came with this life.
+ */
+void registry_begin(struct registry *reg);
+uint64_t registry_first_generation(const struct registry *reg);
 
 /**
  * The changes until the matching end are one commit, which the last end makes; pairs may nest. For what

@@ -200,6 +200,8 @@ static void consider(struct http_request *rq, const struct http_view *view)
 		return;
 	}
 	rq->index = view->index(rq);
+	if (!view->unordered && rq->index < registry_first_generation(rq->http->reg))
+		rq->index = registry_first_generation(rq->http->reg);
 	if (rq->index == 0)
 		rq->index = 1;
 	if (!rq->late && is_seen(rq, view) && park(rq, view))

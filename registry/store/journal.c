@@ -427,6 +427,25 @@ int journal_open(struct event_base *base, const char *path, struct registry *reg
 	return 0;
 }
 
+/* By this thread: the writer has no job. */
+static int write_job(struct journal *journal, const struct journal_job *job)
+{
+	return !job->text   ? -ENOMEM
+	       : job->whole ? journal_file_replace(&journal->file, job->text, job->len)
+			    : journal_file_append(&journal->file, job->text, job->len);
+}
+
+void journal_flush(struct journal *journal)
+{
+	struct journal_job job;
+
+	if (!journal || journal->writing || journal->again.text)
+		return; /* the writer is at it, or the disk takes nothing */
+	job = take_job(journal);
+	if (job.text)
+		on_written(journal, &job, write_job(journal, &job));
+}
+
 /* What the writer has not been given, by this thread. */
 static void save_rest(struct journal *journal)
 {
@@ -434,9 +453,7 @@ static void save_rest(struct journal *journal)
 
 	while (due) {
 		struct journal_job job = take_job(journal);
-		int rc = !job.text   ? -ENOMEM
-			 : job.whole ? journal_file_replace(&journal->file, job.text, job.len)
-				     : journal_file_append(&journal->file, job.text, job.len);
+		int rc = write_job(journal, &job);
 
 		free(job.text);
 		if (rc == -EBADMSG && !job.whole) { /* what it holds is still here */

@@ -30,6 +30,11 @@ int journal_open(struct event_base *base, const char *path, struct registry *reg
  */
 void journal_restore(
 	struct journal *journal, void (*restore)(void *arg, const char *key, const char *value), void *arg);
+/**
+ * Has what was put on disk before it returns, if that takes it, or else later. For the start of the program, when nobody is
+ * kept waiting. NULL is allowed.
+ */
+void journal_flush(struct journal *journal);
 /** Writes what is due. NULL is allowed. */
 void journal_close(struct journal *journal);
 

@@ -37,7 +37,7 @@ static void on_check(void *arg, const struct check *check)
 	}
 	if (backend->pub.own_checks)
 		source_ttl(reg, backend->pub.source, check);
-	commit_backend(backend);
+	commit_rechecked(backend);
 	commit_soon(reg);
 }
 

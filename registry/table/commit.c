@@ -30,6 +30,12 @@ void commit_backend(struct backend *backend)
 	TAILQ_INSERT_TAIL(&backend->service->reg->dirty, backend, dirty_link);
 }
 
+void commit_rechecked(struct backend *backend)
+{
+	backend->rechecked = true;
+	commit_backend(backend);
+}
+
 static enum reg_health health_of(const struct backend *backend)
 {
 	const struct check *worst = check_set_worst(&backend->checks);
@@ -58,8 +64,10 @@ bool backend_derive(struct backend *backend)
 	enum reg_health health = health_of(backend);
 	bool port_down = backend->port == 0, balanced = is_balanced(backend);
 
-	if (pub->health == health && pub->port_down == port_down && pub->balanced == balanced)
+	if (pub->health == health && pub->port_down == port_down && pub->balanced == balanced &&
+		!backend->rechecked)
 		return false;
+	backend->rechecked = false;
 	pub->health = health;
 	pub->port_down = port_down;
 	pub->balanced = balanced;

@@ -31,7 +31,7 @@ const char *node_word(const struct node *node, enum reg_health health)
 static void spread(struct node *node)
 {
 	node_touch(node->reg, node);
-	node_backends(node->reg, node, commit_backend);
+	node_backends(node->reg, node, commit_rechecked);
 }
 
 static void on_check(void *arg, const struct check *check)

@@ -97,6 +97,16 @@ void registry_generation_above(struct registry *reg, uint64_t floor)
 		reg->generation = floor;
 }
 
+void registry_begin(struct registry *reg)
+{
+	reg->first_generation = ++reg->generation;
+}
+
+uint64_t registry_first_generation(const struct registry *reg)
+{
+	return reg->first_generation;
+}
+
 struct reg_checks_info registry_checks_info(const struct registry *reg)
 {
 	struct reg_checks_info info = {.running = reg->checks.running + reg->checks.light};

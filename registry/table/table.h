@@ -74,9 +74,10 @@ struct backend {
 	struct service *service;
 	struct check_set checks, next; /* at work; prepared to follow those */
 	bool touched;		       /* changed since the last generation */
-	bool replaced;		       /* another has its id and its place */
-	bool dirty;		       /* on reg->dirty: its health is to be derived anew */
-	int8_t port;		       /* its switch port: 1 up, 0 down, -1 there is none */
+	bool rechecked; /* one of its or its node's checks says something else now: its health may be the same */
+	bool replaced; /* another has its id and its place */
+	bool dirty;    /* on reg->dirty: its health is to be derived anew */
+	int8_t port;   /* its switch port: 1 up, 0 down, -1 there is none */
 	TAILQ_ENTRY(backend) dirty_link;
 	bool overdue; /* on reg->overdue: a check of it has been critical for too long */
 	TAILQ_ENTRY(backend) overdue_link;
@@ -120,7 +121,7 @@ struct registry {
 	struct node *node_by_name, *local;
 	struct sorted nodes; /* struct node *, by name */
 	bool nodes_changed, names_changed;
-	uint64_t nodes_generation, names_generation, gone_generation;
+	uint64_t nodes_generation, names_generation, gone_generation, first_generation;
 	TAILQ_HEAD(, registry_source) sources;
 	struct topic *topics;
 	TAILQ_HEAD(, service) changed, gone;
@@ -198,6 +199,8 @@ void port_refresh(struct backend *backend);
 void commit_service(struct service *service);
 /** Something that the backend's health depends on changed. */
 void commit_backend(struct backend *backend);
+/** The same, and what its checks say is another thing, which those who watch are told also when its health is the same. */
+void commit_rechecked(struct backend *backend);
 /** What is not of services, backends or nodes changed: one generation, told to those who watch `topic`. */
 void commit_topic(struct registry *reg, const char *topic);
 /** Derives the health of those that commit_backend() was called for. */

@@ -211,14 +211,12 @@ void kv_release(struct consul *consul, const char *session, bool forget, int64_t
 {
 	struct sorted *entries = &consul->kv.entries;
 	uint64_t generation = registry_generation(consul->reg) + 1;
-	bool any = false;
 
 	for (size_t i = entries->count; i-- > 0;) {
 		struct kv_entry *entry = entries->item[i];
 
 		if (strcmp(entry->session, session) != 0)
 			continue;
-		any = true;
 		if (forget) {
 			entry_del(consul, entry);
 			consul->kv.deleted = generation;
@@ -228,8 +226,7 @@ void kv_release(struct consul *consul, const char *session, bool forget, int64_t
 		entry->modified = generation;
 		entry->locked_until_ms = kv_now_ms() + delay_ms;
 	}
-	if (any)
-		commit_kv(consul);
+	commit_kv(consul); /* also when it held nothing: who watches sessions sees one less */
 }
 
 void kv_restore(struct consul *consul, const char *key, const char *value)

@@ -50,7 +50,7 @@ int kv_put(struct consul *consul, const char *key, const char *value, size_t len
 bool kv_del(struct consul *consul, const char *key, bool recurse, size_t max);
 /** The bytes in base64, to be freed; NULL: no memory. */
 char *kv_base64(const void *bytes, size_t len);
-/** One generation without what the session held, or with it held by nobody, for `delay_ms`. */
+/** The session is gone: one generation without what it held, or with that held by nobody, for `delay_ms`. */
 void kv_release(struct consul *consul, const char *session, bool forget, int64_t delay_ms);
 void kv_restore(struct consul *consul, const char *key, const char *value);
 void kv_close(struct consul *consul);

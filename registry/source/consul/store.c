@@ -25,7 +25,7 @@
 #define KEY_NODE_MAINTENANCE "maintenance"
 
 /* Indexes are reserved on disk so many at a time, long before they are told. */
-enum { RESERVE = 1 << 16 };
+enum { RESERVE = 1 << 20 };
 
 enum { KEY = sizeof(KEY_MAINTENANCE) + REG_NODE_MAX + REG_NAME_MAX + REG_CHECK_ID_MAX + 4 };
 

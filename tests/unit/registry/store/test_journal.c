@@ -192,6 +192,22 @@ static bool is_in_file(const char *text)
 }
 
 /* A disk that is full: who waits is told so, nothing is lost, and there is room again without a new start. */
+static void what_is_flushed_is_on_disk_at_once(void **state)
+{
+	off_t empty = size();
+
+	journal_flush(NULL);
+	journal_flush(journal); /* there is nothing */
+	assert_int_equal(size(), empty);
+	journal_put(journal, "a", "flushed");
+	assert_int_equal(size(), empty);
+	journal_flush(journal);
+	assert_true(is_in_file("\"a\",\"flushed\"")); /* a kill would not take it away */
+	journal_put(journal, "b", "2");
+	wait_for_disk();
+	assert_string_equal(reopen(), "a=flushed b=2 ");
+}
+
 static void a_full_disk_is_tried_again(void **state)
 {
 	signal(SIGXFSZ, SIG_IGN);
@@ -253,6 +269,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(what_was_put_is_there_again),
 		T(a_waiter_is_told_when_it_is_on_disk),
+		T(what_is_flushed_is_on_disk_at_once),
 		T(what_is_no_text_is_left_out),
 		T(a_torn_end_is_cut_off),
 		T(history_is_taken_away),
