@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <event2/listener.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -211,6 +212,9 @@ static int http_listen(struct http *http, const struct http_config *config, stru
 		rc = -errno;
 		return reg_fail(err, rc, "%s: %s", config->listen, strerror(-rc));
 	}
+	/* Accepted sockets have it from here. The last part of a long answer must not wait until the client has confirmed the
+	 * first, which it does after 40 ms; where it cannot be set answers are only late. */
+	setsockopt(evconnlistener_get_fd(http->listener), IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
 	http->checks_host = is_loopback((struct sockaddr *)&address) || config->nhosts;
 	if (http->checks_host && take_own_name(http, (struct sockaddr *)&address) < 0)
 		return reg_fail(err, -ENOMEM, "out of memory");
