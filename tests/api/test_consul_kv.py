@@ -40,6 +40,38 @@ def test_keys_compare_and_set(consul):
     assert value(consul.get("kv/a")) == b"2"
 
 
+def test_what_compares_with_nothing_deletes_nothing(consul):
+    consul.put("kv/a", b"1")
+    assert consul.request("DELETE", "kv/a", cas=0).json is False
+    for method in ("PUT", "DELETE"):
+        reply = consul.request(method, "kv/a?cas=", b"2" if method == "PUT" else None)
+        assert (reply.status, reply.text) == (400, 'Invalid cas: "" is no number')
+    assert value(consul.get("kv/a")) == b"1"
+    assert consul.request("DELETE", "kv/b", cas=3).json is True  # it is not there: as it should be
+
+
+def test_a_key_must_be_named(consul):
+    consul.put("kv/a", b"1")
+    for method in ("GET", "DELETE"):
+        reply = consul.request(method, "kv/")
+        assert (reply.status, reply.text) == (400, "Missing key name")
+    assert consul.get("kv/", keys=None).json == ["a"]
+
+
+def test_a_raw_query_waits(consul):
+    consul.put("kv/a", b"1")
+    reply = consul.get("kv/a", raw=None)
+    assert reply.body == b"1" and reply.headers["Content-Type"] == "application/octet-stream"
+    waiting = Waiting(consul, "kv/a", raw=None, index=reply.index, wait="60s")
+    assert waiting.waits()
+    consul.put("kv/a", b"2")
+    now = waiting.result()
+    assert now.body == b"2" and now.index > reply.index
+    waiting = Waiting(consul, "kv/a", raw=None, index=now.index, wait="60s")
+    consul.request("DELETE", "kv/a")
+    assert waiting.result().status == 404
+
+
 def test_keys_are_bounded(consul):
     assert consul.put("kv/a", b"x" * (512 * 1024 + 1)).status == 413
     assert consul.put("kv/" + "k" * 600, b"x").status == 400

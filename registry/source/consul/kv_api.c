@@ -113,28 +113,61 @@ static bool kv_end(struct http_work *work)
 static const struct http_list kv_list = {.walk = kv_walk, .end = kv_end};
 static const struct http_view kv_view = {.topic = kv_topic, .index = kv_index, .list = &kv_list};
 
-void consul_kv_get(struct http_request *rq)
+static bool raw_walk(struct http_work *work)
 {
-	const struct kv_entry *entry = kv_find(consul_of(rq), rq->arg[0]);
-	struct evbuffer *body;
-
-	if (!http_flag(rq, "raw")) {
-		http_view(rq, &kv_view);
-		return;
-	}
-	body = entry ? evbuffer_new() : NULL;
-	if (body) {
-		evbuffer_add(body, entry->value, entry->len);
-		http_reply(rq, 200, "application/octet-stream", body);
-	} else {
-		http_reply_text(rq, entry ? 500 : 404, "%s", "");
-	}
+	return true;
 }
 
-/* `cas=N`: only if the key was last changed at N; 0: only if it does not exist. */
-static bool is_as_known(struct http_request *rq, const struct kv_entry *entry, uint64_t cas)
+/* The value alone, as it was put. */
+static bool raw_end(struct http_work *work)
 {
-	return !http_param(rq, "cas") || (entry ? entry->modified == cas : cas == 0);
+	const struct kv_entry *entry = kv_find(consul_of(work->rq), work->rq->arg[0]);
+	struct evbuffer *body = entry ? evbuffer_new() : NULL;
+
+	if (body) {
+		evbuffer_add(body, entry->value, entry->len);
+		http_reply(work->rq, 200, "application/octet-stream", body);
+	} else {
+		http_reply_text(work->rq, entry ? 500 : 404, "%s", "");
+	}
+	return true;
+}
+
+static const struct http_list raw_list = {.walk = raw_walk, .end = raw_end};
+static const struct http_view raw_view = {.topic = kv_topic, .index = kv_index, .list = &raw_list};
+
+/* One key is asked for, and not named? Then it has been answered. */
+static bool lacks_key(struct http_request *rq, bool tree)
+{
+	if (tree || rq->arg[0][0])
+		return false;
+	http_reply_text(rq, 400, "Missing key name");
+	return true;
+}
+
+void consul_kv_get(struct http_request *rq)
+{
+	if (!lacks_key(rq, is_tree(rq)))
+		http_view(rq, http_flag(rq, "raw") && !is_tree(rq) ? &raw_view : &kv_view);
+}
+
+/* `cas=N`, *given: whether it is there. False: it is no number, which has been answered. */
+static bool read_cas(struct http_request *rq, uint64_t *cas, bool *given)
+{
+	const char *text = http_param(rq, "cas");
+
+	*given = text != NULL;
+	if (text && !*text) { /* a script whose variable is empty must not change what it wanted to protect */
+		http_reply_text(rq, 400, "Invalid cas: \"\" is no number");
+		return false;
+	}
+	return http_number(rq, "cas", cas) == 0;
+}
+
+/* Was the key last changed at `cas`? 0: does it not exist? */
+static bool is_as_known(const struct kv_entry *entry, uint64_t cas)
+{
+	return entry ? entry->modified == cas : cas == 0;
 }
 
 /* May this request change the entry? And who holds it then. */
@@ -164,15 +197,16 @@ void consul_kv_put(struct http_request *rq)
 	const struct kv_entry *entry = kv_find(consul, rq->arg[0]);
 	const char *acquire = http_param(rq, "acquire"), *session;
 	uint64_t flags, cas;
+	bool given;
 	int rc;
 
-	if (http_number(rq, "flags", &flags) < 0 || http_number(rq, "cas", &cas) < 0)
+	if (http_number(rq, "flags", &flags) < 0 || !read_cas(rq, &cas, &given))
 		return;
 	if (acquire && !session_exists(consul, acquire)) {
 		http_reply_text(rq, 500, "invalid session \"%.36s\"", acquire);
 		return;
 	}
-	if (!is_as_known(rq, entry, cas) || !may_put(rq, entry, &session)) {
+	if ((given && !is_as_known(entry, cas)) || !may_put(rq, entry, &session)) {
 		http_reply_json(rq, 200, json_false());
 		return;
 	}
@@ -217,10 +251,11 @@ void consul_kv_delete(struct http_request *rq)
 	struct consul *consul = consul_of(rq);
 	const struct kv_entry *entry = kv_find(consul, rq->arg[0]);
 	uint64_t cas;
+	bool given;
 
-	if (http_number(rq, "cas", &cas) < 0)
+	if (lacks_key(rq, http_flag(rq, "recurse")) || !read_cas(rq, &cas, &given))
 		return;
-	if (entry && http_param(rq, "cas") && cas && entry->modified != cas) {
+	if (given && entry && !is_as_known(entry, cas)) { /* and so never with 0 */
 		http_reply_json(rq, 200, json_false());
 		return;
 	}
