@@ -193,15 +193,17 @@ static inline bool burst_lend(struct burst *b, struct frame *f, const uint8_t *p
 	return true;
 }
 
+static_assert(FRAME_SPANS > 0, "where burst_has_room() there is one for a frame in one piece");
+
 /**
- * burst_lend() and burst_keep() of a frame that lies in one piece, of which `len` bytes at `ptr` are not in the
- * private copy, which nothing has changed since: without reading back what was just written.
+ * burst_lend() and burst_keep() of a frame that lies in one piece, of which the `len` bytes at `ptr` follow the private
+ * copy. That is still as it was made: nothing is read back of what has just been written.
  */
 static inline void burst_keep_piece(struct burst *b, struct frame *f, const uint8_t *ptr, uint32_t len)
 {
 	unsigned at = b->nspan, n = len > 0;
 
-	b->span[at].ptr = ptr; /* burst_has_room() leaves room; with none it is not counted */
+	b->span[at].ptr = ptr; /* without bytes it is not counted, and saves a branch */
 	b->span[at].len = len;
 	f->nspan = (uint8_t)n;
 	b->nspan = (uint16_t)(at + n);
