@@ -35,7 +35,7 @@ struct http_api {
 	void *ctx;			 /* of those who answer, in http->api.ctx */
 	/** Adds headers to an answer that has its code, index and hash; of pages and errors too. NULL: none. */
 	void (*headers)(struct http_request *rq);
-	/** May this query be answered by a view? False after http_fail(). NULL: each. */
+	/** May this request be answered? False after http_fail(). NULL: each. */
 	bool (*accepts)(struct http_request *rq);
 };
 

@@ -234,8 +234,6 @@ static bool read_options(struct http_request *rq)
 {
 	int64_t wait;
 
-	if (rq->http->api.accepts && !rq->http->api.accepts(rq))
-		return false;
 	wait = http_duration(rq, "wait", WAIT_MS);
 	if (wait < 0 || http_number(rq, "index", &rq->seen) < 0)
 		return false;

@@ -120,6 +120,14 @@ static bool is_text(const struct http_request *rq)
 	return true;
 }
 
+static void answer(struct http_request *rq, const struct http_route *route)
+{
+	if (route->view)
+		http_view(rq, route->view);
+	else
+		route->fn(rq);
+}
+
 static void run(struct http_request *rq, const struct http_route *route)
 {
 	rq->cached = route->cached && http_flag(rq, "cached");
@@ -129,10 +137,8 @@ static void run(struct http_request *rq, const struct http_route *route)
 		http_fail(rq, 400, "the path or the query is not UTF-8, or has a zero in it");
 	else if (rq->cached && http_flag(rq, "consistent"))
 		http_fail(rq, 400, "Cannot specify ?cached with ?consistent, conflicting semantics.");
-	else if (route->view)
-		http_view(rq, route->view);
-	else
-		route->fn(rq);
+	else if (!rq->http->api.accepts || rq->http->api.accepts(rq))
+		answer(rq, route);
 }
 
 static bool run_page(struct http_request *rq, const char *path)

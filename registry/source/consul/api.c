@@ -31,20 +31,23 @@ static void add_headers(struct http_request *rq)
 					      : "leader");
 }
 
-bool consul_is_here(struct http_request *rq)
+static bool is_here(struct http_request *rq, const char *dc)
 {
-	const char *dc = http_param(rq, "dc");
-
 	if (dc && *dc && strcmp(dc, consul_of(rq)->datacenter) != 0)
 		return http_fail(rq, 500, "No path to datacenter");
 	return true;
+}
+
+bool consul_is_for_here(struct http_request *rq, const json_t *body)
+{
+	return is_here(rq, json_string_value(consul_field(body, "Datacenter")));
 }
 
 static bool accepts(struct http_request *rq)
 {
 	if (http_flag(rq, "stale") && http_flag(rq, "consistent"))
 		return http_fail(rq, 400, "Cannot specify ?stale with ?consistent, conflicting semantics.");
-	return consul_is_here(rq);
+	return is_here(rq, http_param(rq, "dc"));
 }
 
 struct http_api consul_api(struct consul *consul)

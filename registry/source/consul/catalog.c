@@ -195,6 +195,10 @@ void consul_catalog_register(struct http_request *rq)
 
 	if (!body)
 		return;
+	if (!consul_is_for_here(rq, body)) {
+		json_decref(body);
+		return;
+	}
 	rc = consul_take_catalog(consul_of(rq), body, &err);
 	json_decref(body);
 	if (rc < 0)
@@ -213,6 +217,10 @@ void consul_catalog_deregister(struct http_request *rq)
 
 	if (!body)
 		return;
+	if (!consul_is_for_here(rq, body)) {
+		json_decref(body);
+		return;
+	}
 	if (consul_text(body, "Node", &name, &err) < 0 || consul_text(body, "ServiceID", &id, &err) < 0 ||
 		consul_text(body, "CheckID", &check, &err) < 0 || !name) {
 		http_reply_text(rq, 400, "%s", name ? err.text : "Must provide node");

@@ -70,8 +70,8 @@ static inline struct consul *consul_of(const struct http_request *rq)
 }
 
 /* api.c */
-/** Does `dc=` name this datacenter, or is absent? False after http_fail(). */
-bool consul_is_here(struct http_request *rq);
+/** Does `Datacenter` of a body name this one, or is absent? False after http_fail(). What `dc` says is known to. */
+bool consul_is_for_here(struct http_request *rq, const json_t *body);
 
 /* consul.c */
 /** Brings back what the journal holds under `key`. `arg` is the struct consul. */
