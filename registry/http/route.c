@@ -120,25 +120,29 @@ static bool is_text(const struct http_request *rq)
 	return true;
 }
 
-static void answer(struct http_request *rq, const struct http_route *route)
+/* False: it has been answered. */
+static bool may_run(struct http_request *rq, const struct http_route *route)
 {
-	if (route->view)
-		http_view(rq, route->view);
-	else
-		route->fn(rq);
+	if (!route->open && !is_allowed(rq)) {
+		http_reply_text(rq, 403, "Permission denied: the token is missing or wrong");
+		return false;
+	}
+	if (!is_text(rq))
+		return http_fail(rq, 400, "the path or the query is not UTF-8, or has a zero in it");
+	if (rq->cached && http_flag(rq, "consistent"))
+		return http_fail(rq, 400, "Cannot specify ?cached with ?consistent, conflicting semantics.");
+	return !rq->http->api.accepts || rq->http->api.accepts(rq);
 }
 
 static void run(struct http_request *rq, const struct http_route *route)
 {
 	rq->cached = route->cached && http_flag(rq, "cached");
-	if (!route->open && !is_allowed(rq))
-		http_reply_text(rq, 403, "Permission denied: the token is missing or wrong");
-	else if (!is_text(rq))
-		http_fail(rq, 400, "the path or the query is not UTF-8, or has a zero in it");
-	else if (rq->cached && http_flag(rq, "consistent"))
-		http_fail(rq, 400, "Cannot specify ?cached with ?consistent, conflicting semantics.");
-	else if (!rq->http->api.accepts || rq->http->api.accepts(rq))
-		answer(rq, route);
+	if (!may_run(rq, route))
+		return;
+	if (route->view)
+		http_view(rq, route->view);
+	else
+		route->fn(rq);
 }
 
 static bool run_page(struct http_request *rq, const char *path)
