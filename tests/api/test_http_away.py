@@ -8,6 +8,7 @@ from rig import wait
 from rig.consul import Consul
 from rig.daemon import Daemon
 from rig.dns import dig
+from rig.ports import free_port
 
 
 def services(daemon):
@@ -139,9 +140,9 @@ def metric_of_dns(consul):
 
 def test_dns_answers_once_its_address_is_free(start_consul, requires):
     requires("dig")
+    port = free_port()  # by TCP, too, which a port of the kernel's choice may not be
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
-        other.bind(("127.0.0.1", 0))
-        port = other.getsockname()[1]
+        other.bind(("127.0.0.1", port))
         daemon, consul = start_consul(dns=f"127.0.0.1:{port}")
         told, = daemon.rpc("status")["not_listening"]
         assert (told["server"], told["address"], told["why"]) == ("dns", f"127.0.0.1:{port}", "Address already in use")
