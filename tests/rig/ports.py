@@ -5,11 +5,13 @@ import os
 import socket
 
 # Below the ephemeral range (32768 on), so that no connection of another process takes one between the
-# asking and the listening, and counted up, so that one process never gives the same one twice in a row.
-FIRST, LAST = 15000, 32000
+# asking and the listening, and counted up, so that one process never gives the same one twice in a row. Processes that
+# share the tests have parts of their own: a daemon that ends and starts again finds its port as it left it.
+PARTS, PART = 8, 2125
+FIRST = 15000 + PART * (int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % PARTS)
 
-_ports = itertools.cycle(range(FIRST, LAST))
-for _ in range(os.getpid() * 61 % (LAST - FIRST)):
+_ports = itertools.cycle(range(FIRST, FIRST + PART))
+for _ in range(os.getpid() * 61 % PART):
     next(_ports)
 
 
@@ -25,7 +27,7 @@ def _is_free(port):
 
 def free_port():
     """A port of this host that nobody has now, neither for TCP nor for UDP."""
-    for port in itertools.islice(_ports, LAST - FIRST):
+    for port in itertools.islice(_ports, PART):
         if _is_free(port):
             return port
-    raise RuntimeError(f"no free port in {FIRST}..{LAST}")
+    raise RuntimeError(f"no free port in {FIRST}..{FIRST + PART - 1}")
