@@ -164,9 +164,10 @@ void budget_alarm(struct worker *w, uint64_t now, uint64_t cycles)
 	g->at_alarm = g->seen;
 	cycles = own_part(g, longest_allowance(w->dp), since, cycles - w->long_turn);
 	g->long_paid = (g->long_paid > now ? g->long_paid : now) + cycles * BUDGET_SHARE;
-	if (g->long_paid <= now + g->patience)
+	if (g->long_paid <= now + g->patience && since.faults < BUDGET_FAULTS)
 		return;
-	g->long_paid = now + g->patience;
+	if (g->long_paid > now + g->patience)
+		g->long_paid = now + g->patience;
 	g->watch_until = now + g->watch_for;
 	if (w->watching)
 		return;

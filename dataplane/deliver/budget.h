@@ -1,9 +1,10 @@
 /*
  * budget.h: what one port may cost its worker in time, which is the other ports' waiting time.
  *
- * As long as turns are short nothing is measured. Long ones (BUDGET_LONG_US) that take more than one part in
- * BUDGET_SHARE of the time, and BUDGET_LONG_MS at once, put the worker on watch for some seconds; a machine that takes
- * the core away now and then does not, for the watch costs a tenth of the cycles of short frames. Each look at a queue
+ * As long as turns are short nothing is measured. A long one (BUDGET_LONG_US) after BUDGET_FAULTS page faults since the last puts the worker
+ * on watch for some seconds, and so do others that take more than one part in BUDGET_SHARE of the time, and
+ * BUDGET_LONG_MS at once; a machine that takes the core away now and then does not, for the watch costs a sixth of the
+ * cycles of short frames. Each look at a queue
  * and each delivery is then timed, and compared with what as many frames and bytes cost at the most where nobody
  * means ill (budget_allowance()). What goes beyond is an overrun, charged to the port whose it is:
  *
@@ -32,6 +33,7 @@
 
 enum {
 	BUDGET_LONG_US = 100, /* a turn of this length is long */
+	BUDGET_FAULTS = 16,   /* since the last long turn make it watch at once: some come with any start */
 	BUDGET_LONG_MS = 4,   /* of what turns are longer than that, saved up, makes the worker watch */
 	BUDGET_WATCH_S = 3,   /* from the last time on that it was reached */
 	BUDGET_SHARE = 128,

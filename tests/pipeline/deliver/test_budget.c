@@ -366,6 +366,8 @@ static void long_turns_that_are_few_start_no_watch(void **state)
 	uint64_t now =
 		rte_rdtsc() + 100 * second; /* whatever was before is paid for, and no longer watched for */
 
+	budget_alarm(w, now, w->long_turn); /* page faults until now are told of */
+	now += 100 * second;
 	budget_turn(w, now);
 	assert_false(w->watching);
 	for (unsigned i = 0; i < 20; i++, now += second)
@@ -376,6 +378,19 @@ static void long_turns_that_are_few_start_no_watch(void **state)
 	assert_true(w->watching);
 	budget_turn(w, now + (BUDGET_WATCH_S + 1) * second);
 	assert_false(w->watching);
+}
+
+static void a_long_turn_after_page_faults_starts_it_at_once(void **state)
+{
+	const uint64_t now = rte_rdtsc() + 1000 * rte_get_tsc_hz();
+
+	budget_alarm(w, now, w->long_turn);
+	budget_turn(w, now + (BUDGET_WATCH_S + 1) * rte_get_tsc_hz());
+	assert_false(w->watching);
+	for (unsigned i = 0; i < BUDGET_FAULTS; i++)
+		fault();
+	budget_alarm(w, now, w->long_turn + 1);
+	assert_true(w->watching);
 }
 
 static void a_frame_of_each_length_costs_what_it_may(void **state)
@@ -403,6 +418,7 @@ int main(void)
 		T(a_fault_in_a_payload_is_not_the_receivers),
 		T(a_frame_of_each_length_costs_what_it_may),
 		T(long_turns_that_are_few_start_no_watch),
+		T(a_long_turn_after_page_faults_starts_it_at_once),
 	};
 
 	return cmocka_run_group_tests(tests, open_switch, close_switch);
