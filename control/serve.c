@@ -25,8 +25,11 @@ enum { RECURSOR_TIMEOUT_MS = 2000, CHECK_TARGETS = 64, RETRY_S = 1 };
 struct serve {
 	struct event_base *base;
 	struct model *model;
-	json_t *control;		      /* as the daemon was started with */
-	struct event *retry_http, *retry_dns; /* while somebody else has its address */
+	json_t *control; /* as the daemon was started with */
+	struct retry {
+		struct serve *serve;
+		struct event *event;
+	} retry[NOT_LISTENING_SERVERS]; /* of a server's address, while somebody else has it */
 	struct journal *journal;
 	struct consul *consul;
 	struct http *http; /* NULL: nowhere */
@@ -147,49 +150,6 @@ static const char *reason(int rc, const struct reg_err *why)
 	return rc == -EADDRINUSE ? strerror(-rc) : why->text;
 }
 
-static void retry(struct event *event)
-{
-	static const struct timeval pause = {.tv_sec = RETRY_S};
-
-	event_add(event, &pause);
-}
-
-/* Whoever had the address may have gone. */
-static void on_retry_http(evutil_socket_t fd, short what, void *arg)
-{
-	struct serve *serve = arg;
-	struct reg_err why;
-	int rc = try_http(serve, &why);
-
-	if (rc < 0)
-		retry(serve->retry_http);
-	if (model_not_listening(serve->model, NOT_LISTENING_HTTP, http_address(serve->control),
-		    rc < 0 ? reason(rc, &why) : NULL) &&
-		rc < 0)
-		log_line(LOG_WARNING, "control.http: %s", why.text);
-}
-
-static int open_http(struct serve *serve, struct api_err *err)
-{
-	const char *listen = http_address(serve->control);
-	struct reg_err why;
-	int rc;
-
-	if (!listen[0])
-		return 0;
-	serve->retry_http = event_new(serve->base, -1, 0, on_retry_http, serve);
-	if (!serve->retry_http)
-		return api_fail(err, API_INTERNAL, NULL, "out of memory");
-	rc = try_http(serve, &why);
-	if (rc == -EADDRINUSE) {
-		log_line(LOG_WARNING, "control.http: %s: no HTTP API until the address is free", why.text);
-		model_not_listening(serve->model, NOT_LISTENING_HTTP, listen, reason(rc, &why));
-		retry(serve->retry_http);
-		return 0;
-	}
-	return rc < 0 ? api_fail(err, API_INTERNAL, "control.http", "%s", why.text) : 0;
-}
-
 /* "": nowhere */
 static const char *dns_address(const json_t *control)
 {
@@ -234,41 +194,64 @@ static int try_dns(struct serve *serve, struct reg_err *why)
 	return rc;
 }
 
-static void on_retry_dns(evutil_socket_t fd, short what, void *arg)
+/* The servers, and what they are without while somebody else has their address. */
+static const struct server {
+	const char *(*address)(const json_t *control);
+	int (*listen)(struct serve *serve, struct reg_err *why); /* 0 or -errno */
+	const char *field, *without;
+} servers[NOT_LISTENING_SERVERS] = {
+	[NOT_LISTENING_HTTP] = {http_address, try_http, "control.http", "no HTTP API"},
+	[NOT_LISTENING_DNS] = {dns_address, try_dns, "control.dns", "DNS only at gateways"},
+};
+
+/* Has one listen, or tries again later. *news: that is not as it was, or why not is another reason. */
+static int serve_listen(
+	struct serve *serve, enum not_listening_server server, struct reg_err *why, bool *news)
 {
-	struct serve *serve = arg;
-	struct reg_err why;
-	int rc = try_dns(serve, &why);
+	static const struct timeval pause = {.tv_sec = RETRY_S};
+	int rc = servers[server].listen(serve, why);
 
 	if (rc < 0)
-		retry(serve->retry_dns);
-	if (model_not_listening(serve->model, NOT_LISTENING_DNS, dns_address(serve->control),
-		    rc < 0 ? reason(rc, &why) : NULL) &&
-		rc < 0)
-		log_line(LOG_WARNING, "control.dns: %s", why.text);
+		event_add(serve->retry[server].event, &pause);
+	*news = model_not_listening(serve->model, server, servers[server].address(serve->control),
+		rc < 0 ? reason(rc, why) : NULL);
+	return rc;
 }
 
-/* At the host's address; at gateways it answers whether it has that or not. */
-static int open_dns_here(struct serve *serve, struct api_err *err)
+/* Whoever had the address may have gone. */
+static void on_retry(evutil_socket_t fd, short what, void *arg)
 {
-	const char *listen = dns_address(serve->control);
+	struct retry *retry = arg;
+	enum not_listening_server server = (enum not_listening_server)(retry - retry->serve->retry);
 	struct reg_err why;
+	bool news;
+
+	if (serve_listen(retry->serve, server, &why, &news) < 0 && news)
+		log_line(LOG_WARNING, "%s: %s", servers[server].field, why.text);
+}
+
+/* At the start: an address that is taken is tried again, and any other error ends the start. */
+static int serve_start(struct serve *serve, enum not_listening_server server, struct api_err *err)
+{
+	const struct server *what = &servers[server];
+	struct retry *retry = &serve->retry[server];
+	struct reg_err why;
+	bool news;
 	int rc;
 
-	if (!listen[0])
+	if (!what->address(serve->control)[0])
 		return 0;
-	serve->retry_dns = event_new(serve->base, -1, 0, on_retry_dns, serve);
-	if (!serve->retry_dns)
+	retry->serve = serve;
+	retry->event = event_new(serve->base, -1, 0, on_retry, retry);
+	if (!retry->event)
 		return api_fail(err, API_INTERNAL, NULL, "out of memory");
-	rc = try_dns(serve, &why);
+	rc = serve_listen(serve, server, &why, &news);
 	if (rc == -EADDRINUSE) {
-		log_line(LOG_WARNING, "control.dns: %s: DNS only at gateways until the address is free",
-			why.text);
-		model_not_listening(serve->model, NOT_LISTENING_DNS, listen, reason(rc, &why));
-		retry(serve->retry_dns);
+		log_line(LOG_WARNING, "%s: %s: %s until the address is free", what->field, why.text,
+			what->without);
 		return 0;
 	}
-	return rc < 0 ? api_fail(err, API_INTERNAL, "control.dns", "%s", why.text) : 0;
+	return rc < 0 ? api_fail(err, API_INTERNAL, what->field, "%s", why.text) : 0;
 }
 
 static int open_dns(struct serve *serve, struct api_err *err)
@@ -286,7 +269,7 @@ static int open_dns(struct serve *serve, struct api_err *err)
 	if (rc < 0)
 		return api_fail(err, API_INTERNAL, "control.dns", "%s", why.text);
 	serve->metrics.dns = serve->dns;
-	if (open_dns_here(serve, err) < 0)
+	if (serve_start(serve, NOT_LISTENING_DNS, err) < 0) /* at gateways it answers all the same */
 		return -1;
 	if (param_bool(serve->control, "dns_gateways", true))
 		model_dns_attach(serve->model, serve->dns);
@@ -324,7 +307,8 @@ int serve_open(struct event_base *base, struct model *model, const json_t *contr
 	serve->model = model;
 	serve->control = json_incref((json_t *)control);
 	if (name_node(registry, control, err) < 0 || aim_checks(registry, control, err) < 0 ||
-		open_sources(serve, dir, err) < 0 || open_http(serve, err) < 0 || open_dns(serve, err) < 0) {
+		open_sources(serve, dir, err) < 0 || serve_start(serve, NOT_LISTENING_HTTP, err) < 0 ||
+		open_dns(serve, err) < 0) {
 		serve_close(serve);
 		return -1;
 	}
@@ -365,10 +349,9 @@ void serve_close(struct serve *serve)
 		return;
 	model_dns_attach(serve->model, NULL);
 	dns_close(serve->dns);
-	if (serve->retry_dns)
-		event_free(serve->retry_dns);
-	if (serve->retry_http)
-		event_free(serve->retry_http);
+	for (unsigned i = 0; i < NOT_LISTENING_SERVERS; i++)
+		if (serve->retry[i].event)
+			event_free(serve->retry[i].event);
 	http_close(serve->http);
 	consul_close(serve->consul);
 	journal_close(serve->journal);

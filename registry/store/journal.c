@@ -442,8 +442,10 @@ void journal_flush(struct journal *journal)
 	if (!journal || journal->writing || journal->again.text)
 		return; /* the writer is at it, or the disk takes nothing */
 	job = take_job(journal);
-	if (job.text)
-		on_written(journal, &job, write_job(journal, &job));
+	if (!job.text)
+		return;
+	event_del(journal->timer); /* nothing is due any more */
+	on_written(journal, &job, write_job(journal, &job));
 }
 
 /* What the writer has not been given, by this thread. */

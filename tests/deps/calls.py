@@ -4,14 +4,12 @@
     tests/deps/calls.py [BUILD]     prints each: "file that uses it: symbol", and who defines it
 """
 
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
 
-_spec = importlib.util.spec_from_file_location("rooms", Path(__file__).with_name("rooms.py"))
-rooms = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(rooms)
+import rooms
+
 
 ROOT = Path(__file__).resolve().parents[2]
 # What each folder may call beside itself.

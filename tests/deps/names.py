@@ -6,13 +6,11 @@ file, of a folder that the file lies in, or with a prefix that the room's meson.
     tests/deps/names.py [BUILD]     prints each that is not
 """
 
-import importlib.util
 import sys
 from pathlib import Path
 
-_spec = importlib.util.spec_from_file_location("calls", Path(__file__).with_name("calls.py"))
-calls = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(calls)
+import calls
+
 
 # What a whole folder shows the others begins so.
 PUBLIC = {"dataplane": "dp", "registry": "reg"}

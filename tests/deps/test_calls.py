@@ -1,17 +1,13 @@
 """A room calls only rooms before it, and the check that says so finds a call of a later one."""
 
-import importlib.util
 import os
 from pathlib import Path
 
 import pytest
 
-_spec = importlib.util.spec_from_file_location("calls", Path(__file__).with_name("calls.py"))
-calls = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(calls)
-_spec = importlib.util.spec_from_file_location("built", Path(__file__).with_name("built.py"))
-built = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(built)
+import built
+import calls
+
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("SLUICE_BUILD", ROOT / "build"))

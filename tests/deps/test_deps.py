@@ -1,13 +1,11 @@
 """The dependency rules hold, and the check that says so finds a violation where there is one."""
 
-import importlib.util
 from pathlib import Path
 
 import pytest
 
-_spec = importlib.util.spec_from_file_location("rules", Path(__file__).with_name("rules.py"))
-rules = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(rules)
+import rules
+
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -1,20 +1,12 @@
 """What a room shows the others is named after where it is, and the check that says so finds what is not."""
 
-import importlib.util
 import os
 from pathlib import Path
 
 import pytest
 
-
-def load(name):
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-names, built = load("names"), load("built")
+import built
+import names
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("SLUICE_BUILD", ROOT / "build"))

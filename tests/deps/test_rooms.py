@@ -1,13 +1,11 @@
 """Rooms include only rooms before them, and the check that says so finds a violation where there is one."""
 
-import importlib.util
 from pathlib import Path
 
 import pytest
 
-_spec = importlib.util.spec_from_file_location("rooms", Path(__file__).with_name("rooms.py"))
-rooms = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(rooms)
+import rooms
+
 
 ROOT = Path(__file__).resolve().parents[2]
 BACKWARD = Path(__file__).with_name("backward")

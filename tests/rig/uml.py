@@ -53,8 +53,8 @@ class Guest(Process):
         initramfs.build(self.dir / "initramfs", init, [_module(name) for name in MODULES], files)
         self.socket, self.failed_boots = socket, []
         self.command = [
-            "env", f"LD_PRELOAD={BUILD}/tests/uml/xstate.so", "linux.uml", "mem=96M", f"initrd={self.dir}/initramfs", "rdinit=/init", "con=null", "con0=null,fd:1",
-            "con1=null", f"uml_dir={self.dir}", f"virtio_uml.device={socket}:1", "quiet", "panic=1"]
+            "env", f"LD_PRELOAD={BUILD}/tests/uml/xstate.so", "linux.uml", "mem=96M", f"initrd={self.dir}/initramfs",
+            "rdinit=/init", "con=null", "con0=null,fd:1", "con1=null", f"uml_dir={self.dir}", f"virtio_uml.device={socket}:1", "quiet", "panic=1"]
         super().__init__(self.command)
 
     def says(self, text):
