@@ -156,7 +156,7 @@ static int on_socket(void *ctx, const char *network, int domain, int type)
 	return fd < 0 ? -errno : fd;
 }
 
-static uint64_t on_place(void *ctx, const char *network)
+static uint64_t on_netns_id(void *ctx, const char *network)
 {
 	return 1;
 }
@@ -245,7 +245,8 @@ static void report(const struct run *run, const struct reg_checks_info *from,
 static void take(const struct run *run, unsigned seconds)
 {
 	const struct reg_prefix loopback = {.address = htonl(INADDR_LOOPBACK), .len = 8};
-	struct registry_sink sink = {NULL, on_apply, on_socket, on_place, on_reaches, on_port_state, on_log};
+	struct registry_sink sink = {
+		NULL, on_apply, on_socket, on_netns_id, on_reaches, on_port_state, on_log};
 	struct event_base *base = event_base_new();
 	struct reg_checks_info before, after;
 	struct registry *reg;

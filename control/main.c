@@ -160,7 +160,7 @@ static void on_end(void *arg, int sig)
 
 static void tell_refused(void *arg, const char *line)
 {
-	log_about(LOG_ERR, line, "reload: %s", line);
+	log_subject(LOG_ERR, line, "reload: %s", line);
 }
 
 static void on_reload(evutil_socket_t sig, short what, void *arg)

@@ -53,8 +53,8 @@ static int name_node(struct registry *registry, const json_t *control, struct ap
 		snprintf(node.address, sizeof(node.address), "%s", address);
 	snprintf(node.source, sizeof(node.source), "config");
 	node.meta = NULL; /* borrowed from what is about to be replaced */
-	node.places = NULL;
-	node.nmeta = node.nplace = 0;
+	node.tagged = NULL;
+	node.nmeta = node.ntagged = 0;
 	rc = registry_node_put_local(registry, &node, &why);
 	return rc < 0 ? api_fail(err, API_INVALID, "control", "%s", why.text) : 0;
 }

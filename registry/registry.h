@@ -100,36 +100,36 @@ struct reg_service {
 };
 
 /* Another address under which an instance or a node is known: "lan", "wan", "lan_ipv6", ... */
-struct reg_place {
+struct reg_tagged {
 	const char *label, *address;
 	uint16_t port;
 };
 
 /* What an instance says about itself. The registry keeps its own copy, which never changes while it lasts. */
-struct reg_about {
+struct reg_metadata {
 	const char
 		*host; /* where it is, if that is no IPv4 address: a name, IPv6, or "" (its node's address).
 			  Such an instance is only discoverable, never balanced. NULL: reg_backend.address */
 	const char *node;	 /* that it runs on; NULL: this daemon's. Its id begins with "NODE/" then */
 	const char *const *tags; /* in the order given */
 	const struct reg_pair *meta;
-	const struct reg_place *places;
-	uint16_t ntag, nmeta, nplace;
+	const struct reg_tagged *tagged;
+	uint16_t ntag, nmeta, ntagged;
 	bool enable_tag_override;
 };
 
 struct reg_backend {
-	char id[REG_ID_MAX + 1];	/* key within the service. "": "address:port" */
-	uint32_t address;		/* 0 only with about->host */
-	uint16_t port;			/* 0 only if not given by the registration: never balanced */
-	uint16_t weight;		/* 0..65535; 0: no new connections */
-	uint16_t warning_weight;	/* instead of it while the health is warning */
-	bool has_warning_weight;	/* else `weight` holds then too */
-	const struct reg_about *about;	/* NULL: nothing */
-	bool own_checks;		/* these (maybe none) instead of the service's check */
-	uint16_t ncheck;		/* up to REG_CHECKS_MAX */
-	const struct reg_check *checks; /* their ids differ */
-	bool drained;			/* by the user */
+	char id[REG_ID_MAX + 1];	     /* key within the service. "": "address:port" */
+	uint32_t address;		     /* 0 only with metadata->host */
+	uint16_t port;			     /* 0 only if not given by the registration: never balanced */
+	uint16_t weight;		     /* 0..65535; 0: no new connections */
+	uint16_t warning_weight;	     /* instead of it while the health is warning */
+	bool has_warning_weight;	     /* else `weight` holds then too */
+	const struct reg_metadata *metadata; /* NULL: nothing */
+	bool own_checks;		     /* these (maybe none) instead of the service's check */
+	uint16_t ncheck;		     /* up to REG_CHECKS_MAX */
+	const struct reg_check *checks;	     /* their ids differ */
+	bool drained;			     /* by the user */
 	char source[16];
 	/* told by the registry, ignored on the way in */
 	enum reg_health health;
@@ -155,9 +155,9 @@ struct reg_node {
 	char name[REG_NODE_MAX + 1];
 	char id[37];			/* a UUID, or "" */
 	char address[REG_HOST_MAX + 1]; /* IPv4, IPv6 or a name */
-	const struct reg_pair *meta;	/* a copy of the registry's own, as are `places` */
-	const struct reg_place *places;
-	uint16_t nmeta, nplace;
+	const struct reg_pair *meta;	/* a copy of the registry's own, as are `tagged` */
+	const struct reg_tagged *tagged;
+	uint16_t nmeta, ntagged;
 	char source[16];
 	/* told by the registry, ignored on the way in */
 	bool local;
@@ -197,14 +197,14 @@ struct registry_sink {
 	int (*socket)(void *ctx, const char *network, int domain, int type);
 	/** Where such a socket's traffic starts now. While the number stays, one made before still starts there,
 	 * and may be used again. 0: nowhere. May be NULL: then none is used twice. */
-	uint64_t (*place)(void *ctx, const char *network);
+	uint64_t (*netns_id)(void *ctx, const char *network);
 	/** Is `address` inside the subnet of `network`? Then a vip may balance it. */
 	bool (*reaches)(void *ctx, const char *network, uint32_t address);
 	/** The switch port that has `address` in `network`: 1 up, 0 down, -1 there is none. In any by "": 1 when one
 	 * of them is up. */
 	int (*port_state)(void *ctx, const char *network, uint32_t address);
-	/** Syslog levels. `about`: what the line is about, of which only so many lines are written at a time. */
-	void (*log)(void *ctx, int level, const char *about, const char *line);
+	/** Syslog levels. `subject`: what the line is about, of which only so many lines are written at a time. */
+	void (*log)(void *ctx, int level, const char *subject, const char *line);
 	/** The traffic of a backend. -ENOENT: the switch gives it no connections. May be NULL: none at all. */
 	int (*traffic)(
 		void *ctx, const char *service, uint32_t address, uint16_t port, struct reg_traffic *traffic);
@@ -296,7 +296,7 @@ void registry_batch_end(struct registry *reg);
  */
 int registry_service_add(struct registry *reg, const struct reg_service *service, struct reg_err *err);
 /**
- * Replaces the definition, keeps the backends, the source and, while a check keeps its type and place, what
+ * Replaces the definition, keeps the backends, the source and, while a check keeps its type and target, what
  * it has found. Errors: -ENOENT, -EEXIST (vip), -EINVAL, -ENOTSUP.
  */
 int registry_service_set(struct registry *reg, const struct reg_service *service, struct reg_err *err);

@@ -430,7 +430,7 @@ static void on_accept(
 
 static void say(void *arg, const char *line)
 {
-	log_about(LOG_WARNING, "control socket", "%s", line);
+	log_subject(LOG_WARNING, "control socket", "%s", line);
 }
 
 static int listen_at(struct event_base *base, struct rpc *rpc, struct api_err *err)

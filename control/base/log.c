@@ -125,7 +125,7 @@ static void write_limited(int level, const char *about, const char *text)
 static void on_event_log(int severity, const char *text)
 {
 	if (severity >= EVENT_LOG_WARN)
-		log_about(LOG_WARNING, "libevent", "libevent: %s", text);
+		log_subject(LOG_WARNING, "libevent", "libevent: %s", text);
 }
 
 int log_open(struct event_base *base)
@@ -162,7 +162,7 @@ void log_line(int level, const char *fmt, ...)
 	write_limited(level, fmt, text);
 }
 
-void log_about(int level, const char *about, const char *fmt, ...)
+void log_subject(int level, const char *about, const char *fmt, ...)
 {
 	char text[1024];
 	va_list ap;

@@ -27,4 +27,4 @@ uint64_t log_left_out(void);
 void log_line(int level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /** About one of many objects: "port c1". */
-void log_about(int level, const char *about, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void log_subject(int level, const char *about, const char *fmt, ...) __attribute__((format(printf, 3, 4)));

@@ -13,12 +13,12 @@ void log_limit_init(struct log_limit *limit, uint64_t seed)
 }
 
 /* FNV-1a, begun at a secret. */
-static uint64_t hash_of(uint64_t seed, const char *about)
+static uint64_t hash_of(uint64_t seed, const char *subject)
 {
 	uint64_t hash = 0xcbf29ce484222325u ^ seed;
 
-	for (; *about; about++)
-		hash = (hash ^ (uint8_t)*about) * 0x100000001b3u;
+	for (; *subject; subject++)
+		hash = (hash ^ (uint8_t)*subject) * 0x100000001b3u;
 	return hash ^ hash >> 32;
 }
 
@@ -32,10 +32,10 @@ static void fill(struct log_bucket *bucket, int64_t now_ms, uint32_t burst, uint
 	bucket->at_ms = now_ms;
 }
 
-static struct log_object *find(struct log_object set[LOG_LIMIT_WAYS], const char *about)
+static struct log_object *find(struct log_object set[LOG_LIMIT_WAYS], const char *subject)
 {
 	for (unsigned i = 0; i < LOG_LIMIT_WAYS; i++)
-		if (set[i].bucket.at_ms && strncmp(set[i].about, about, LOG_LIMIT_ABOUT - 1) == 0)
+		if (set[i].bucket.at_ms && strncmp(set[i].subject, subject, LOG_LIMIT_SUBJECT - 1) == 0)
 			return &set[i];
 	return NULL;
 }
@@ -54,10 +54,10 @@ static struct log_object *oldest(struct log_object set[LOG_LIMIT_WAYS])
 	return found;
 }
 
-static struct log_object *object_of(struct log_limit *limit, const char *about)
+static struct log_object *object_of(struct log_limit *limit, const char *subject)
 {
-	struct log_object *set = limit->object[hash_of(limit->seed, about) % LOG_LIMIT_SETS];
-	struct log_object *object = find(set, about);
+	struct log_object *set = limit->object[hash_of(limit->seed, subject) % LOG_LIMIT_SETS];
+	struct log_object *object = find(set, subject);
 
 	if (object)
 		return object;
@@ -65,7 +65,7 @@ static struct log_object *object_of(struct log_limit *limit, const char *about)
 	limit->others += object->left_out;
 	limit->pending -= object->left_out > 0;
 	*object = (struct log_object){0};
-	snprintf(object->about, sizeof(object->about), "%s", about);
+	snprintf(object->subject, sizeof(object->subject), "%s", subject);
 	return object;
 }
 
@@ -83,10 +83,10 @@ static void leave_out(
 	snprintf(object->last, sizeof(object->last), "%s", text);
 }
 
-bool log_limit_take(struct log_limit *limit, int64_t now_ms, const char *about, int level, const char *text,
+bool log_limit_take(struct log_limit *limit, int64_t now_ms, const char *subject, int level, const char *text,
 	uint64_t *left_out)
 {
-	struct log_object *object = object_of(limit, about);
+	struct log_object *object = object_of(limit, subject);
 
 	fill(&object->bucket, now_ms, LOG_LIMIT_BURST, LOG_LIMIT_EVERY_MS);
 	fill(&limit->all, now_ms, LOG_LIMIT_ALL_BURST, LOG_LIMIT_ALL_EVERY_MS);
@@ -103,7 +103,7 @@ bool log_limit_take(struct log_limit *limit, int64_t now_ms, const char *about, 
 }
 
 bool log_limit_tell(struct log_limit *limit, int64_t now_ms, bool ending,
-	void (*fn)(int level, const char *about, uint64_t left_out, const char *last))
+	void (*fn)(int level, const char *subject, uint64_t left_out, const char *last))
 {
 	unsigned told = 0;
 
@@ -113,7 +113,7 @@ bool log_limit_tell(struct log_limit *limit, int64_t now_ms, bool ending,
 		if (!object->left_out || (!ending && now_ms - object->since_ms < LOG_LIMIT_TELL_MS))
 			continue;
 		if (told++ < LOG_LIMIT_TELL)
-			fn(object->level, object->about, object->left_out, object->last);
+			fn(object->level, object->subject, object->left_out, object->last);
 		else if (ending)
 			limit->others += object->left_out;
 		else

@@ -18,8 +18,8 @@ enum {
 	LOG_LIMIT_TELL = 50,	     /* objects in one go at most; the others are told next time */
 	LOG_LIMIT_SETS = 256,
 	LOG_LIMIT_WAYS = 4,
-	LOG_LIMIT_ABOUT = 224, /* bytes of an object's name that tell it from another */
-	LOG_LIMIT_TEXT = 256,  /* bytes kept of the last line left out */
+	LOG_LIMIT_SUBJECT = 224, /* bytes of an object's name that tell it from another */
+	LOG_LIMIT_TEXT = 256,	 /* bytes kept of the last line left out */
 };
 
 struct log_bucket {
@@ -32,7 +32,7 @@ struct log_object {
 	uint64_t left_out; /* lines, since they were last told of */
 	int64_t since_ms;  /* when the first of these was left out */
 	int level;	   /* the most severe of them */
-	char about[LOG_LIMIT_ABOUT];
+	char subject[LOG_LIMIT_SUBJECT];
 	char last[LOG_LIMIT_TEXT];
 };
 
@@ -51,13 +51,13 @@ void log_limit_init(struct log_limit *limit, uint64_t seed);
  * May a line about this object be written now? Then *left_out is how many of its lines were left out since the last
  * one. False: it is counted, and kept as the last one. Times in ms of a clock that does not go back, above 0.
  */
-bool log_limit_take(struct log_limit *limit, int64_t now_ms, const char *about, int level, const char *text,
+bool log_limit_take(struct log_limit *limit, int64_t now_ms, const char *subject, int level, const char *text,
 	uint64_t *left_out);
 
 /**
  * Calls fn for objects of which lines were left out long enough ago, LOG_LIMIT_TELL of them at most, and forgets these
- * lines. `ending`: of all of them, the rest as one. `about` "" stands for objects that are no longer known. True when
+ * lines. `ending`: of all of them, the rest as one. `subject` "" stands for objects that are no longer known. True when
  * there are more.
  */
 bool log_limit_tell(struct log_limit *limit, int64_t now_ms, bool ending,
-	void (*fn)(int level, const char *about, uint64_t left_out, const char *last));
+	void (*fn)(int level, const char *subject, uint64_t left_out, const char *last));

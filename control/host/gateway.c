@@ -84,12 +84,12 @@ out:
 
 int gateway_open(struct gateway *gw, const struct gateway_spec *spec, int *fd)
 {
-	static uint64_t last_place = GATEWAY_HOST;
+	static uint64_t last_id = GATEWAY_HOST;
 	int rc;
 
-	*gw = (struct gateway){.netns = -1, .place = GATEWAY_HOST, .ifname = PRIVATE_IFNAME};
+	*gw = (struct gateway){.netns = -1, .netns_id = GATEWAY_HOST, .ifname = PRIVATE_IFNAME};
 	if (!spec->host) {
-		gw->place = ++last_place;
+		gw->netns_id = ++last_id;
 		gw->netns = netns_new();
 		if (gw->netns < 0)
 			return gw->netns;

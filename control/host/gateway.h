@@ -13,8 +13,9 @@
 #define GATEWAY_HOST UINT64_C(1)
 
 struct gateway {
-	int netns;	/* the private namespace; -1: the host's */
-	uint64_t place; /* where its sockets are: GATEWAY_HOST, or a number that no other gateway ever had */
+	int netns; /* the private namespace; -1: the host's */
+	uint64_t
+		netns_id; /* where its sockets are: GATEWAY_HOST, or a number that no other gateway ever had */
 	char ifname[16];
 };
 

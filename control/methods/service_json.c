@@ -146,7 +146,7 @@ static json_t *results_json(const struct reg_backend *backend)
 /* What the instance says about itself. */
 static void put_about(json_t *object, struct registry *registry, const struct reg_backend *backend)
 {
-	const struct reg_about *about = backend->about;
+	const struct reg_metadata *about = backend->metadata;
 	json_t *tags = json_array(), *meta = json_object();
 
 	for (size_t i = 0; about && i < about->ntag; i++)

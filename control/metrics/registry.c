@@ -212,7 +212,7 @@ struct dns_page {
 	unsigned n, which;
 };
 
-static void write_dns_place(void *arg, const struct dns_place_info *info)
+static void write_dns_listener(void *arg, const struct dns_listener_info *info)
 {
 	struct dns_page *page = arg;
 	const double value[] = {info->connections, info->forwards, (double)info->closed, (double)info->waited,
@@ -224,7 +224,7 @@ static void write_dns_place(void *arg, const struct dns_place_info *info)
 }
 
 /* By network, the host's own address without a name. */
-static void write_dns_places(const struct dns *dns, struct evbuffer *out)
+static void write_dns_listeners(const struct dns *dns, struct evbuffer *out)
 {
 	static const struct {
 		const char *name, *help;
@@ -244,7 +244,7 @@ static void write_dns_places(const struct dns *dns, struct evbuffer *out)
 		struct dns_page page = {.out = out, .name = families[i].name, .which = i};
 
 		metrics_family(out, families[i].name, families[i].kind, families[i].help);
-		dns_places(dns, write_dns_place, &page);
+		dns_listeners(dns, write_dns_listener, &page);
 	}
 }
 
@@ -284,7 +284,7 @@ void metrics_write_registry(struct metrics *metrics, struct evbuffer *out)
 	write_api(metrics->http, out);
 	write_kv(metrics->consul, out);
 	write_dns(metrics->dns, out);
-	write_dns_places(metrics->dns, out);
+	write_dns_listeners(metrics->dns, out);
 	metrics_family(out, "sluice_accept_rests_total", METRICS_COUNTER,
 		"How often a listener rested because no descriptor was left.");
 	metrics_value(out, "sluice_accept_rests_total", NULL, NULL, NULL, NULL, (double)accept_rests());

@@ -28,7 +28,7 @@ static void on_link(void *ctx, uint16_t id, bool up)
 	if (!port || !model->registry)
 		return;
 	snprintf(about, sizeof(about), "port %s", port->name);
-	log_about(LOG_INFO, about, "%s is %s", about, up ? "up" : "down");
+	log_subject(LOG_INFO, about, "%s is %s", about, up ? "up" : "down");
 	model_port_state(model, port, up);
 	if (!up)
 		port_wait_look(model);

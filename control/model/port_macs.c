@@ -74,9 +74,9 @@ void port_macs_moved(void *arg, const struct dp_move *move)
 	place_text(model, move->to, to);
 	addr_mac_text(move->mac, mac);
 	if (move->what != DP_MOVED)
-		log_about(LOG_WARNING, about, "network %s: %s %s, stays at %s, was seen at %s%s",
+		log_subject(LOG_WARNING, about, "network %s: %s %s, stays at %s, was seen at %s%s",
 			network->name, mac, held[move->what], from, to, more);
 	else
-		log_about(LOG_INFO, about, "network %s: %s moved from %s to %s%s", network->name, mac, from,
+		log_subject(LOG_INFO, about, "network %s: %s moved from %s to %s%s", network->name, mac, from,
 			to, more);
 }

@@ -131,7 +131,7 @@ static void apply(void *ctx, const struct reg_service *service, const struct reg
 	}
 	n = take_backends(backends, nbackend, table);
 	if (service_put(model, service, network->id, table, n, &model->apply_err) < 0)
-		log_about(LOG_ERR, service->name, "service %s: the dataplane keeps its old backends: %s",
+		log_subject(LOG_ERR, service->name, "service %s: the dataplane keeps its old backends: %s",
 			service->name, model->apply_err.text);
 	free(table);
 }
@@ -149,14 +149,14 @@ static int open_socket(void *ctx, const char *name, int domain, int type)
 	return netns_socket(network->gateway.netns, domain, type, protocol);
 }
 
-static uint64_t place(void *ctx, const char *name)
+static uint64_t netns_id(void *ctx, const char *name)
 {
 	struct model_network *network;
 
 	if (name[0] == '\0')
 		return GATEWAY_HOST;
 	network = model_network(ctx, name);
-	return network && network->has_gateway ? network->gateway.place : 0;
+	return network && network->has_gateway ? network->gateway.netns_id : 0;
 }
 
 static bool reaches(void *ctx, const char *name, uint32_t address)
@@ -234,7 +234,7 @@ static int traffic(void *ctx, const char *name, uint32_t address, uint16_t port,
 
 static void write_log(void *ctx, int level, const char *about, const char *line)
 {
-	log_about(level, about, "%s", line);
+	log_subject(level, about, "%s", line);
 }
 
 static void set_kept(void *ctx, const char *file, const char *why)
@@ -255,7 +255,7 @@ struct registry_sink model_sink(struct model *model)
 		.ctx = model,
 		.apply = apply,
 		.socket = open_socket,
-		.place = place,
+		.netns_id = netns_id,
 		.reaches = reaches,
 		.port_state = port_state,
 		.log = write_log,

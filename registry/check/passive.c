@@ -87,7 +87,7 @@ static void passive_link(struct check *check, int state)
 		return;
 	}
 	if (!passive_of(check)
-			->begun) { /* else another check of the same place has found something already */
+			->begun) { /* else another check of the same target has found something already */
 		begin(check);
 		check_set(check, REG_PASSING, "no connection yet");
 	}

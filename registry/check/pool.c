@@ -38,12 +38,12 @@ void check_pool_close(struct check_pool *pool)
 		close(pool->idle[--pool->count].fd);
 }
 
-int check_pool_take(struct check_pool *pool, uint64_t place)
+int check_pool_take(struct check_pool *pool, uint64_t netns_id)
 {
 	for (unsigned i = pool->count; i-- > 0;) {
 		int fd = pool->idle[i].fd;
 
-		if (pool->idle[i].place != place)
+		if (pool->idle[i].netns_id != netns_id)
 			continue;
 		drop(pool, i);
 		return fd;
@@ -51,7 +51,7 @@ int check_pool_take(struct check_pool *pool, uint64_t place)
 	return -1;
 }
 
-void check_pool_give(struct check_pool *pool, uint64_t place, int fd)
+void check_pool_give(struct check_pool *pool, uint64_t netns_id, int fd)
 {
 	static const struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
 
@@ -60,7 +60,7 @@ void check_pool_give(struct check_pool *pool, uint64_t place, int fd)
 		return;
 	}
 	pool->idle[pool->count].fd = fd;
-	pool->idle[pool->count].place = place;
+	pool->idle[pool->count].netns_id = netns_id;
 	pool->idle[pool->count].since_us = wheel_now_us();
 	if (!pool->count++)
 		wheel_set(pool->wheel, &pool->timer,

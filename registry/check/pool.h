@@ -16,7 +16,7 @@ struct check_pool {
 	struct wheel_timer timer; /* closes what nobody wanted for CHECK_POOL_IDLE_MS */
 	unsigned count;
 	struct {
-		uint64_t place, since_us;
+		uint64_t netns_id, since_us;
 		int fd;
 	} idle[CHECK_POOL_MAX]; /* the longest unused first */
 };
@@ -24,7 +24,7 @@ struct check_pool {
 void check_pool_init(struct check_pool *pool, struct wheel *wheel);
 void check_pool_close(struct check_pool *pool);
 
-/** An unconnected, non-blocking socket of that place (see registry_sink), now the caller's. -1: none. */
-int check_pool_take(struct check_pool *pool, uint64_t place);
+/** An unconnected, non-blocking socket of that namespace (see registry_sink), now the caller's. -1: none. */
+int check_pool_take(struct check_pool *pool, uint64_t netns_id);
 /** Takes over a connected socket, whose connection ends by a reset. */
-void check_pool_give(struct check_pool *pool, uint64_t place, int fd);
+void check_pool_give(struct check_pool *pool, uint64_t netns_id, int fd);

@@ -17,7 +17,8 @@ static bool starts_in_host(const struct check *check, const char *network)
 {
 	const struct registry_sink *sink = check->all->sink;
 
-	return !network[0] || (sink->place && sink->place(sink->ctx, network) == sink->place(sink->ctx, ""));
+	return !network[0] ||
+	       (sink->netns_id && sink->netns_id(sink->ctx, network) == sink->netns_id(sink->ctx, ""));
 }
 
 static bool is_inside(uint32_t address, const struct reg_prefix *prefix)

@@ -15,7 +15,7 @@
 
 struct tcp_probe {
 	int fd;
-	uint64_t place; /* of its socket, 0: not to be used again */
+	uint64_t netns_id; /* of its socket, 0: not to be used again */
 	struct event writable;
 };
 
@@ -26,8 +26,8 @@ static void end_probe(struct check *check, bool connected)
 	if (!probe)
 		return;
 	event_del(&probe->writable);
-	if (connected && probe->place)
-		check_pool_give(&check->all->pool, probe->place, probe->fd);
+	if (connected && probe->netns_id)
+		check_pool_give(&check->all->pool, probe->netns_id, probe->fd);
 	else
 		close(probe->fd);
 	free(probe);
@@ -53,11 +53,11 @@ static void on_syn_done(void *arg, int result)
 		tcp_failed(check, result);
 }
 
-static bool start_syn(struct check *check, uint64_t place)
+static bool start_syn(struct check *check, uint64_t netns_id)
 {
 	const struct syn_target target = {
 		.network = check_network(check),
-		.place = place,
+		.netns_id = netns_id,
 		.address = check->target.address,
 		.port = check->target.port,
 		.timeout_ms = check->spec->timeout_ms,
@@ -124,11 +124,11 @@ static int begin(int fd, const struct check_target *target)
 }
 
 /* A socket on its way to the target, or -errno. */
-static int tcp_connect(struct check *check, uint64_t place)
+static int tcp_connect(struct check *check, uint64_t netns_id)
 {
 	const struct registry_sink *sink = check->all->sink;
 	static const struct linger reset = {.l_onoff = 1};
-	int fd = place ? check_pool_take(&check->all->pool, place) : -1;
+	int fd = netns_id ? check_pool_take(&check->all->pool, netns_id) : -1;
 	int rc;
 
 	if (fd >= 0) {
@@ -149,33 +149,33 @@ static int tcp_connect(struct check *check, uint64_t place)
 }
 
 /* In the host's own namespace a raw socket would be shown every segment of the host's connections. */
-static bool is_inside(const struct check *check, uint64_t place)
+static bool is_inside(const struct check *check, uint64_t netns_id)
 {
 	const struct registry_sink *sink = check->all->sink;
 	uint32_t host = ntohl(check->target.address);
 
-	return place && place != sink->place(sink->ctx, "") && host && host < (UINT32_C(224) << 24) &&
-	       host >> 24 != 127;
+	return netns_id && netns_id != sink->netns_id(sink->ctx, "") && host &&
+	       host < (UINT32_C(224) << 24) && host >> 24 != 127;
 }
 
 static void tcp_start(struct check *check)
 {
 	const struct registry_sink *sink = check->all->sink;
-	uint64_t place = sink->place ? sink->place(sink->ctx, check_network(check)) : 0;
+	uint64_t netns_id = sink->netns_id ? sink->netns_id(sink->ctx, check_network(check)) : 0;
 	struct tcp_probe *probe;
 	int fd;
 
-	if (is_inside(check, place) && start_syn(check, place))
+	if (is_inside(check, netns_id) && start_syn(check, netns_id))
 		return;
 	probe = malloc(sizeof(*probe));
-	fd = probe ? tcp_connect(check, place) : -ENOMEM;
+	fd = probe ? tcp_connect(check, netns_id) : -ENOMEM;
 	if (fd < 0) {
 		free(probe);
 		tcp_end(check, -fd);
 		return;
 	}
 	probe->fd = fd;
-	probe->place = place;
+	probe->netns_id = netns_id;
 	event_assign(&probe->writable, check->all->base, fd, EV_WRITE, on_writable, check);
 	check->probe = probe;
 	if (event_add(&probe->writable, NULL) < 0)

@@ -76,10 +76,10 @@ static bool holds(const struct dns *dns, const struct dns_basis *basis)
 static uint16_t make_key(
 	const struct dns *dns, const struct dns_query *query, uint8_t key[6 + DNS_NAME_MAX + 1])
 {
-	uint32_t place = dns_name_ours(dns, query->name) ? 0 : query->place->id;
+	uint32_t listener = dns_name_ours(dns, query->name) ? 0 : query->listener->id;
 	size_t len = strlen(query->name);
 
-	memcpy(key, &place, 4);
+	memcpy(key, &listener, 4);
 	memcpy(key + 4, &query->type, 2);
 	memcpy(key + 6, query->name, len);
 	return (uint16_t)(6 + len);

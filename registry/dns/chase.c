@@ -21,7 +21,7 @@ bool dns_chase_question(
 	wire = ldns_buffer_at(answer->wire, record->at) + 2; /* behind the pointer to the question */
 	if (ldns_read_uint16(wire) != LDNS_RR_TYPE_CNAME)
 		return false;
-	dns_query_about(target, query, wire + RECORD_FIXED, ldns_read_uint16(wire + RECORD_FIXED - 2));
+	dns_query_subject(target, query, wire + RECORD_FIXED, ldns_read_uint16(wire + RECORD_FIXED - 2));
 	return true;
 }
 

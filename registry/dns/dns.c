@@ -1,5 +1,5 @@
 /*
- * dns.c: opens and closes the server, and the places where it listens.
+ * dns.c: opens and closes the server, and the listeners where it listens.
  */
 #include "registry/dns/dns.h"
 
@@ -48,15 +48,15 @@ bool dns_same_host(const struct sockaddr *a, const struct sockaddr *b)
 				       : memcmp(&a6->sin6_addr, &b6->sin6_addr, sizeof(a6->sin6_addr)) == 0;
 }
 
-ssize_t dns_serve(struct dns_place *place, const uint8_t *data, size_t len, bool tcp, struct dns_query *query,
-	uint8_t *out)
+ssize_t dns_serve(struct dns_listener *listener, const uint8_t *data, size_t len, bool tcp,
+	struct dns_query *query, uint8_t *out)
 {
-	struct dns *dns = place->dns;
+	struct dns *dns = listener->dns;
 	const struct dns_answer *answer;
 	struct dns_query target;
 	int rcode;
 
-	*query = (struct dns_query){.place = place, .tcp = tcp};
+	*query = (struct dns_query){.listener = listener, .tcp = tcp};
 	rcode = dns_query_read(query, data, len);
 	if (rcode < 0)
 		return 0;
@@ -96,74 +96,75 @@ static int open_socket(
 	return rc;
 }
 
-static void place_close(struct dns_place *place)
+static void listener_close(struct dns_listener *listener)
 {
-	dns_tcp_close(place);
-	dns_forward_drop(place, NULL);
-	accept_unguard(place->guard);
-	if (place->udp)
-		event_free(place->udp);
-	if (place->tcp)
-		evconnlistener_free(place->tcp);
-	if (place->fd >= 0)
-		close(place->fd);
-	TAILQ_REMOVE(&place->dns->places, place, link);
-	free(place);
+	dns_tcp_close(listener);
+	dns_forward_drop(listener, NULL);
+	accept_unguard(listener->guard);
+	if (listener->udp)
+		event_free(listener->udp);
+	if (listener->tcp)
+		evconnlistener_free(listener->tcp);
+	if (listener->fd >= 0)
+		close(listener->fd);
+	TAILQ_REMOVE(&listener->dns->listeners, listener, link);
+	free(listener);
 }
 
 static void say(void *arg, const char *line)
 {
-	const struct dns_place *place = arg;
-	const struct registry_sink *sink = &place->dns->reg->sink;
+	const struct dns_listener *listener = arg;
+	const struct registry_sink *sink = &listener->dns->reg->sink;
 
 	sink->log(sink->ctx, LOG_WARNING, "DNS by TCP", line);
 }
 
-static int place_listen(struct dns_place *place, const struct sockaddr *address, socklen_t len)
+static int start_listening(struct dns_listener *listener, const struct sockaddr *address, socklen_t len)
 {
-	struct dns *dns = place->dns;
-	struct sockaddr_in6 bound = {0}; /* or an IPv4 address, its port at the same place */
+	struct dns *dns = listener->dns;
+	struct sockaddr_in6 bound = {0}; /* or an IPv4 address, its port at the same listener */
 	socklen_t size = sizeof(bound);
 	int fd;
 
-	place->fd = open_socket(dns, place->network, SOCK_DGRAM, address, len);
-	if (place->fd < 0)
-		return place->fd;
-	getsockname(place->fd, (struct sockaddr *)&bound, &size); /* the same port by TCP */
-	fd = open_socket(dns, place->network, SOCK_STREAM, (struct sockaddr *)&bound, size);
+	listener->fd = open_socket(dns, listener->network, SOCK_DGRAM, address, len);
+	if (listener->fd < 0)
+		return listener->fd;
+	getsockname(listener->fd, (struct sockaddr *)&bound, &size); /* the same port by TCP */
+	fd = open_socket(dns, listener->network, SOCK_STREAM, (struct sockaddr *)&bound, size);
 	if (fd < 0)
 		return fd;
-	place->tcp = evconnlistener_new(dns->base, dns_tcp_accept, place, LEV_OPT_CLOSE_ON_FREE, 0, fd);
-	if (!place->tcp) {
+	listener->tcp = evconnlistener_new(dns->base, dns_tcp_accept, listener, LEV_OPT_CLOSE_ON_FREE, 0, fd);
+	if (!listener->tcp) {
 		close(fd);
 		return -ENOMEM;
 	}
-	place->guard = accept_guard(dns->base, place->tcp, "DNS by TCP", dns_tcp_may_accept, say, place);
-	if (!place->guard)
+	listener->guard =
+		accept_guard(dns->base, listener->tcp, "DNS by TCP", dns_tcp_may_accept, say, listener);
+	if (!listener->guard)
 		return -ENOMEM;
-	place->udp = event_new(dns->base, place->fd, EV_READ | EV_PERSIST, dns_udp_ready, place);
-	if (!place->udp || event_add(place->udp, NULL) < 0)
+	listener->udp = event_new(dns->base, listener->fd, EV_READ | EV_PERSIST, dns_udp_ready, listener);
+	if (!listener->udp || event_add(listener->udp, NULL) < 0)
 		return -ENOMEM;
 	return 0;
 }
 
-static int place_open(struct dns *dns, const char *network, const struct sockaddr *address, socklen_t len)
+static int listener_open(struct dns *dns, const char *network, const struct sockaddr *address, socklen_t len)
 {
-	struct dns_place *place = calloc(1, sizeof(*place));
+	struct dns_listener *listener = calloc(1, sizeof(*listener));
 	int rc;
 
-	if (!place)
+	if (!listener)
 		return -ENOMEM;
-	place->dns = dns;
-	place->fd = -1;
-	LIST_INIT(&place->conns);
-	LIST_INIT(&place->forwards);
-	snprintf(place->network, sizeof(place->network), "%s", network);
-	place->id = network[0] ? ++dns->next_place : 0;
-	TAILQ_INSERT_TAIL(&dns->places, place, link);
-	rc = place_listen(place, address, len);
+	listener->dns = dns;
+	listener->fd = -1;
+	LIST_INIT(&listener->conns);
+	LIST_INIT(&listener->forwards);
+	snprintf(listener->network, sizeof(listener->network), "%s", network);
+	listener->id = network[0] ? ++dns->next_listener : 0;
+	TAILQ_INSERT_TAIL(&dns->listeners, listener, link);
+	rc = start_listening(listener, address, len);
 	if (rc < 0)
-		place_close(place);
+		listener_close(listener);
 	return rc;
 }
 
@@ -171,18 +172,18 @@ int dns_join(struct dns *dns, const char *network, uint32_t gateway, struct reg_
 {
 	struct sockaddr_in address = {
 		.sin_family = AF_INET, .sin_port = htons(PORT), .sin_addr.s_addr = gateway};
-	int rc = place_open(dns, network, (struct sockaddr *)&address, sizeof(address));
+	int rc = listener_open(dns, network, (struct sockaddr *)&address, sizeof(address));
 
 	return rc < 0 ? reg_fail(err, rc, "network %s, port 53: %s", network, strerror(-rc)) : 0;
 }
 
 void dns_leave(struct dns *dns, const char *network)
 {
-	struct dns_place *place;
+	struct dns_listener *listener;
 
-	TAILQ_FOREACH (place, &dns->places, link)
-		if (place->network[0] && strcmp(place->network, network) == 0) {
-			place_close(place);
+	TAILQ_FOREACH (listener, &dns->listeners, link)
+		if (listener->network[0] && strcmp(listener->network, network) == 0) {
+			listener_close(listener);
 			return;
 		}
 }
@@ -217,7 +218,7 @@ int dns_listen(struct dns *dns, const char *text, struct reg_err *err)
 		return reg_fail(err, -EINVAL, "%s: must be ADDRESS:PORT", text);
 	/* a port that is free by UDP may not be by TCP */
 	for (unsigned attempt = 0; rc == -EADDRINUSE && attempt < (any ? ANY_ATTEMPTS : 1); attempt++)
-		rc = place_open(dns, "", (struct sockaddr *)&address, len);
+		rc = listener_open(dns, "", (struct sockaddr *)&address, len);
 	return rc < 0 ? reg_fail(err, rc, "%s: %s", text, strerror(-rc)) : 0;
 }
 
@@ -291,7 +292,7 @@ int dns_open(const struct dns_config *config, struct dns **out, struct reg_err *
 
 	if (!dns)
 		return reg_fail(err, -ENOMEM, "out of memory");
-	TAILQ_INIT(&dns->places);
+	TAILQ_INIT(&dns->listeners);
 	dns_cache_open(&dns->cache, 0);
 	dns->base = config->base;
 	dns->reg = config->reg;
@@ -314,13 +315,13 @@ int dns_open(const struct dns_config *config, struct dns **out, struct reg_err *
 
 void dns_close(struct dns *dns)
 {
-	struct dns_place *place, *next;
+	struct dns_listener *listener, *next;
 
 	if (!dns)
 		return;
-	for (place = TAILQ_FIRST(&dns->places); place; place = next) {
-		next = TAILQ_NEXT(place, link);
-		place_close(place);
+	for (listener = TAILQ_FIRST(&dns->listeners); listener; listener = next) {
+		next = TAILQ_NEXT(listener, link);
+		listener_close(listener);
 	}
 	dns_cache_close(&dns->cache);
 	free(dns->domain);
@@ -333,17 +334,18 @@ const struct dns_info *dns_info(const struct dns *dns)
 	return &dns->info;
 }
 
-void dns_places(const struct dns *dns, void (*fn)(void *arg, const struct dns_place_info *info), void *arg)
+void dns_listeners(
+	const struct dns *dns, void (*fn)(void *arg, const struct dns_listener_info *info), void *arg)
 {
-	const struct dns_place *place;
+	const struct dns_listener *listener;
 
-	TAILQ_FOREACH (place, &dns->places, link) {
-		struct dns_place_info info = {.network = place->network,
-			.connections = place->nconns,
-			.forwards = place->nforwards,
-			.closed = place->closed,
-			.waited = place->waited,
-			.refused = place->refused};
+	TAILQ_FOREACH (listener, &dns->listeners, link) {
+		struct dns_listener_info info = {.network = listener->network,
+			.connections = listener->nconns,
+			.forwards = listener->nforwards,
+			.closed = listener->closed,
+			.waited = listener->waited,
+			.refused = listener->refused};
 
 		fn(arg, &info);
 	}

@@ -78,15 +78,16 @@ struct dns_info {
 };
 const struct dns_info *dns_info(const struct dns *dns);
 
-/* One place where it listens. */
-struct dns_place_info {
+/* One listener where it listens. */
+struct dns_listener_info {
 	const char *network;		/* "": the local address */
 	unsigned connections, forwards; /* now */
 	uint64_t closed;		/* connections of a client that had enough, since the start */
 	uint64_t waited;		/* times that new connections had to wait for others to end */
 	uint64_t refused; /* queries not forwarded, for want of room for the client, the network or all */
 };
-void dns_places(const struct dns *dns, void (*fn)(void *arg, const struct dns_place_info *info), void *arg);
+void dns_listeners(
+	const struct dns *dns, void (*fn)(void *arg, const struct dns_listener_info *info), void *arg);
 
 /**
  * Answers at `gateway`, port 53, inside `network` too. Errors: as dns_open().

@@ -15,7 +15,7 @@ struct dns_forward {
 	struct dns_query query;	 /* as the client asked */
 	struct dns_query target; /* what is asked: the same, or what is behind an alias */
 	bool chases;
-	struct dns_place *place;
+	struct dns_listener *listener;
 	struct dns_conn *conn; /* NULL: by UDP */
 	struct sockaddr_storage peer;
 	socklen_t npeer;
@@ -24,7 +24,7 @@ struct dns_forward {
 	int fd;			      /* UDP; -1 */
 	struct event *event;	      /* of fd, or the time-out by TCP */
 	struct bufferevent *bev;      /* by TCP */
-	LIST_ENTRY(dns_forward) link; /* of the place */
+	LIST_ENTRY(dns_forward) link; /* of the listener */
 	size_t len;
 	uint8_t data[];
 };
@@ -49,7 +49,7 @@ static void drop(struct dns_forward *f)
 	hang_up(f);
 	LIST_REMOVE(f, link);
 	f->dns->nforwards--;
-	f->place->nforwards--;
+	f->listener->nforwards--;
 	if (f->conn)
 		dns_tcp_forwarded(f->conn, -1);
 	free(f);
@@ -60,10 +60,10 @@ static void reply(struct dns_forward *f, const uint8_t *data, size_t len)
 	if (f->conn)
 		dns_tcp_send(f->conn, data, len);
 	else
-		sendto(f->place->fd, data, len, MSG_DONTWAIT, (struct sockaddr *)&f->peer, f->npeer);
+		sendto(f->listener->fd, data, len, MSG_DONTWAIT, (struct sockaddr *)&f->peer, f->npeer);
 }
 
-/* The alias with what was found behind it, in the place of that. */
+/* The alias with what was found behind it, in the listener of that. */
 static void reply_chased(struct dns_forward *f, const uint8_t *data, size_t len)
 {
 	uint8_t *out = f->dns->message;
@@ -237,33 +237,33 @@ static bool chase(struct dns *dns, const struct dns_query *query, struct dns_que
 }
 
 /* Of the address that the query came from, in the network; of another port is another program of the same client. */
-static unsigned forwards_of(const struct dns_place *place, const struct sockaddr *peer)
+static unsigned forwards_of(const struct dns_listener *listener, const struct sockaddr *peer)
 {
 	const struct dns_forward *f;
 	unsigned n = 0;
 
-	LIST_FOREACH (f, &place->forwards, link)
+	LIST_FOREACH (f, &listener->forwards, link)
 		n += dns_same_host((const struct sockaddr *)&f->peer, peer);
 	return n;
 }
 
 /* Nobody's queries keep those of other clients and networks from the recursors. */
-static bool has_room(const struct dns_place *place, const struct sockaddr *peer)
+static bool has_room(const struct dns_listener *listener, const struct sockaddr *peer)
 {
-	const struct dns *dns = place->dns;
+	const struct dns *dns = listener->dns;
 
-	if (!place->network[0])
+	if (!listener->network[0])
 		return dns->nforwards < DNS_FORWARDS;
-	if (place->nforwards >= dns->config.network_forwards ||
-		forwards_of(place, peer) >= DNS_CLIENT_FORWARDS)
+	if (listener->nforwards >= dns->config.network_forwards ||
+		forwards_of(listener, peer) >= DNS_CLIENT_FORWARDS)
 		return false;
-	return dns->nforwards < DNS_FORWARDS || place->nforwards < DNS_LEAST;
+	return dns->nforwards < DNS_FORWARDS || listener->nforwards < DNS_LEAST;
 }
 
 void dns_forward(struct dns_query *query, const uint8_t *data, size_t len, const struct sockaddr *peer,
 	socklen_t npeer, struct dns_conn *conn)
 {
-	struct dns *dns = query->place->dns;
+	struct dns *dns = query->listener->dns;
 	uint8_t message[DNS_HEADER + DNS_NAME_MAX + 4];
 	struct dns_query target = *query;
 	bool chases = query->chases && chase(dns, query, &target);
@@ -275,12 +275,12 @@ void dns_forward(struct dns_query *query, const uint8_t *data, size_t len, const
 		len = dns_chase_message(&target, message);
 		data = message;
 	}
-	f = has_room(query->place, peer) ? calloc(1, sizeof(*f) + len) : NULL;
+	f = has_room(query->listener, peer) ? calloc(1, sizeof(*f) + len) : NULL;
 	if (!f) {
-		struct dns_forward now = {.place = query->place, .conn = conn, .npeer = npeer};
+		struct dns_forward now = {.listener = query->listener, .conn = conn, .npeer = npeer};
 		uint8_t out[DNS_UDP_MAX];
 
-		query->place->refused++;
+		query->listener->refused++;
 		if (peer)
 			memcpy(&now.peer, peer, npeer);
 		reply(&now, out, dns_reply_code(dns, query, LDNS_RCODE_SERVFAIL, out));
@@ -291,7 +291,7 @@ void dns_forward(struct dns_query *query, const uint8_t *data, size_t len, const
 	f->query = *query;
 	f->target = target;
 	f->chases = chases;
-	f->place = query->place;
+	f->listener = query->listener;
 	f->conn = conn;
 	f->fd = -1;
 	f->npeer = npeer;
@@ -299,17 +299,17 @@ void dns_forward(struct dns_query *query, const uint8_t *data, size_t len, const
 		memcpy(&f->peer, peer, npeer);
 	f->len = len;
 	memcpy(f->data, data, len);
-	LIST_INSERT_HEAD(&f->place->forwards, f, link);
-	f->place->nforwards++;
+	LIST_INSERT_HEAD(&f->listener->forwards, f, link);
+	f->listener->nforwards++;
 	dns->nforwards++;
 	if (conn)
 		dns_tcp_forwarded(conn, 1);
 	try_recursors(f);
 }
 
-void dns_forward_drop(struct dns_place *place, const struct dns_conn *conn)
+void dns_forward_drop(struct dns_listener *listener, const struct dns_conn *conn)
 {
-	struct dns_forward *f = LIST_FIRST(&place->forwards), *next;
+	struct dns_forward *f = LIST_FIRST(&listener->forwards), *next;
 
 	for (; f; f = next) {
 		next = LIST_NEXT(f, link);

@@ -1,7 +1,7 @@
 /*
  * inside.h: the inside of the DNS server, for its own files.
  *
- *   dns.c           opens and closes; the places where it listens
+ *   dns.c           opens and closes; the listeners where it listens
  *   udp.c       datagrams, a batch a turn
  *   tcp.c       connections
  *   query.c     from a message to what is asked
@@ -39,7 +39,7 @@ enum {
 };
 
 /* Where it listens: on the local address, or inside a network. */
-struct dns_place {
+struct dns_listener {
 	struct dns *dns;
 	char network[REG_NAME_MAX + 1]; /* "": the local address */
 	uint32_t id;			/* of a network's names in the cache; 0: the local address */
@@ -50,12 +50,12 @@ struct dns_place {
 	LIST_HEAD(, dns_conn) conns;
 	LIST_HEAD(, dns_forward) forwards;
 	unsigned nconns, nforwards;
-	uint64_t closed, waited, refused; /* see dns_place_info */
-	TAILQ_ENTRY(dns_place) link;
+	uint64_t closed, waited, refused; /* see dns_listener_info */
+	TAILQ_ENTRY(dns_listener) link;
 };
 
 struct dns_query {
-	struct dns_place *place;
+	struct dns_listener *listener;
 	uint16_t id, type, klass;
 	uint8_t opcode;
 	bool recurse, no_check; /* RD, CD */
@@ -123,8 +123,8 @@ struct dns {
 	struct sockaddr_storage recursors[DNS_RECURSORS];
 	socklen_t recursor_len[DNS_RECURSORS];
 	unsigned nrecursors;
-	TAILQ_HEAD(, dns_place) places;
-	uint32_t next_place;
+	TAILQ_HEAD(, dns_listener) listeners;
+	uint32_t next_listener;
 	uint64_t ports;	 /* counts changes of ports */
 	uint64_t random; /* state of dns_random() */
 	struct dns_cache cache;
@@ -151,7 +151,8 @@ bool dns_same_host(const struct sockaddr *a, const struct sockaddr *b);
  */
 int dns_query_read(struct dns_query *query, const uint8_t *data, size_t len);
 /** The same question about another name, given as on the wire, not compressed. */
-void dns_query_about(struct dns_query *query, const struct dns_query *like, const uint8_t *name, size_t size);
+void dns_query_subject(
+	struct dns_query *query, const struct dns_query *like, const uint8_t *name, size_t size);
 
 /* reply.c */
 /** Writes the reply to `out`, which has room for query->size bytes, at least 512. Returns its length. */
@@ -164,8 +165,8 @@ size_t dns_reply_code(struct dns *dns, const struct dns_query *query, int rcode,
 
 /* dns.c */
 /** The reply to a message, or 0: none, or -EAGAIN: *query goes to the recursors. */
-ssize_t dns_serve(struct dns_place *place, const uint8_t *data, size_t len, bool tcp, struct dns_query *query,
-	uint8_t *out);
+ssize_t dns_serve(struct dns_listener *listener, const uint8_t *data, size_t len, bool tcp,
+	struct dns_query *query, uint8_t *out);
 
 /* cache.c */
 void dns_cache_open(struct dns_cache *cache, uint64_t seed);
@@ -261,15 +262,15 @@ void dns_put_service(struct dns_build *build, struct service *service, const cha
 void dns_put_reverse(struct dns_build *build, const struct dns_name *name);
 
 /* udp.c */
-void dns_udp_ready(evutil_socket_t fd, short what, void *place);
+void dns_udp_ready(evutil_socket_t fd, short what, void *listener);
 
 /* tcp.c */
 void dns_tcp_accept(
-	struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *peer, int len, void *place);
-/** Hangs up on every client of the place. */
-void dns_tcp_close(struct dns_place *place);
-/** May the place take another connection? */
-bool dns_tcp_may_accept(void *place);
+	struct evconnlistener *tcp, evutil_socket_t fd, struct sockaddr *peer, int len, void *listener);
+/** Hangs up on every client of the listener. */
+void dns_tcp_close(struct dns_listener *listener);
+/** May the listener take another connection? */
+bool dns_tcp_may_accept(void *listener);
 /** Sends one message. */
 void dns_tcp_send(struct dns_conn *conn, const uint8_t *data, size_t len);
 /** Who is at its other end. */
@@ -281,5 +282,5 @@ void dns_tcp_forwarded(struct dns_conn *conn, int change);
 /** Passes a query on; the answer goes to `peer`, or to `conn` unless that is NULL. */
 void dns_forward(struct dns_query *query, const uint8_t *data, size_t len, const struct sockaddr *peer,
 	socklen_t npeer, struct dns_conn *conn);
-/** Gives up the queries of this connection of the place, or (NULL) all of it. */
-void dns_forward_drop(struct dns_place *place, const struct dns_conn *conn);
+/** Gives up the queries of this connection of the listener, or (NULL) all of it. */
+void dns_forward_drop(struct dns_listener *listener, const struct dns_conn *conn);

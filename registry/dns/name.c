@@ -113,9 +113,9 @@ static bool reverse(struct dns_name *name)
  * service can pass for a name of the world outside. */
 static enum dns_kind local(const struct dns_query *query, char *name)
 {
-	if (!query->place->network[0] || !name[0])
+	if (!query->listener->network[0] || !name[0])
 		return DNS_OUTSIDE;
-	if (strcmp(name, query->place->network) != 0 && strip(name, query->place->network))
+	if (strcmp(name, query->listener->network) != 0 && strip(name, query->listener->network))
 		return DNS_LOCAL;
 	return strchr(name, '.') ? DNS_OUTSIDE : DNS_LOCAL;
 }

@@ -45,7 +45,8 @@ static int read_question(struct dns_query *query, const ldns_rr *rr)
 	return LDNS_RCODE_NOERROR;
 }
 
-void dns_query_about(struct dns_query *query, const struct dns_query *like, const uint8_t *name, size_t size)
+void dns_query_subject(
+	struct dns_query *query, const struct dns_query *like, const uint8_t *name, size_t size)
 {
 	*query = *like;
 	memcpy(query->wire, name, size);

@@ -158,7 +158,7 @@ static void put_addr(struct dns_build *build, const struct dns_name *name)
 static void put_local(struct dns_build *build, const struct dns_name *name)
 {
 	struct dns *dns = build->dns;
-	const char *network = build->query->place->network;
+	const char *network = build->query->listener->network;
 	struct service *service = dns_service_named(dns, name->name);
 	uint32_t ips[DNS_PORT_IPS];
 	size_t n;
@@ -211,7 +211,7 @@ static const char *zone_of(const struct dns *dns, const struct dns_query *query,
 	if (dns_name_ours(dns, query->name))
 		return dns->domain;
 	if (strchr(query->name, '.') && name->kind != DNS_REVERSE)
-		return query->place->network;
+		return query->listener->network;
 	return NULL;
 }
 

@@ -35,7 +35,7 @@ static bool is_it(const struct dns_name *name, const char *host)
 static void put_port(struct finding *finding)
 {
 	const struct dns *dns = finding->build->dns;
-	const char *network = finding->build->query->place->network, *port = NULL;
+	const char *network = finding->build->query->listener->network, *port = NULL;
 	char text[512];
 
 	if (network[0] && finding->name->family == AF_INET)
@@ -64,11 +64,11 @@ static void put_nodes(struct finding *finding)
 /* An IPv6 address is kept as text, with the instances that have no IPv4 address. */
 static bool has_address(const struct finding *finding, const struct backend *backend)
 {
-	const struct reg_about *about = backend->pub.about;
+	const struct reg_metadata *metadata = backend->pub.metadata;
 
 	if (finding->name->family == AF_INET)
 		return true;
-	return about && about->host && is_it(finding->name, about->host);
+	return metadata && metadata->host && is_it(finding->name, metadata->host);
 }
 
 static void put_services(struct finding *finding)

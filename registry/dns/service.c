@@ -60,15 +60,15 @@ struct service *dns_service_of(struct dns *dns, const struct dns_name *name, cha
 
 static bool has_tag(const struct reg_backend *backend, const char *tag)
 {
-	const struct reg_about *about = backend->about;
+	const struct reg_metadata *metadata = backend->metadata;
 
-	for (unsigned i = 0; about && i < about->ntag; i++)
-		if (strcasecmp(about->tags[i], tag) == 0)
+	for (unsigned i = 0; metadata && i < metadata->ntag; i++)
+		if (strcasecmp(metadata->tags[i], tag) == 0)
 			return true;
 	return !tag[0];
 }
 
-static bool is_told(const struct dns *dns, const struct reg_backend *backend, const char *tag)
+static bool is_answered(const struct dns *dns, const struct reg_backend *backend, const char *tag)
 {
 	if (backend->health == REG_WARNING && dns->config.only_passing)
 		return false;
@@ -93,7 +93,7 @@ static void put_srv(struct dns_build *build, const struct reg_backend *backend, 
 	char last[512], unsigned *extra)
 {
 	const struct dns *dns = build->dns;
-	bool at_node = backend->about && backend->about->host && !backend->about->host[0];
+	bool at_node = backend->metadata && backend->metadata->host && !backend->metadata->host[0];
 	char target[512], hex[33];
 
 	if (at_node)
@@ -111,7 +111,7 @@ static void put_srv(struct dns_build *build, const struct reg_backend *backend, 
 struct walk {
 	struct dns_build *build;
 	const char *tag;
-	unsigned told;
+	unsigned answered;
 	char host[REG_HOST_MAX + 1]; /* of the last one put as an address */
 	char name[REG_HOST_MAX + 1]; /* of one that has a name, not an address */
 	char target[512];	     /* of the last SRV record, and the additional one that goes with it */
@@ -124,7 +124,7 @@ static void take(struct walk *walk, const struct reg_backend *backend)
 	uint32_t ttl = build->dns->config.ttl_s;
 	char host[REG_HOST_MAX + 1], hex[33];
 
-	walk->told++;
+	walk->answered++;
 	registry_backend_host(build->dns->reg, backend, host);
 	if (!hex_of(host, hex)) {
 		memcpy(walk->name, host, sizeof(host));
@@ -149,10 +149,10 @@ void dns_put_service(struct dns_build *build, struct service *service, const cha
 	for (size_t i = 0; i < list->count && answer->answer.count < DNS_RECORDS; i++) {
 		const struct reg_backend *backend = list->item[(start + i) % list->count];
 
-		if (is_told(build->dns, backend, tag))
+		if (is_answered(build->dns, backend, tag))
 			take(&walk, backend);
 	}
-	if (!walk.told)
+	if (!walk.answered)
 		answer->rcode = LDNS_RCODE_NXDOMAIN;
 	/* a name beside which nothing else may stand (RFC 1034, section 3.6.2) */
 	if (walk.name[0] && !answer->answer.count && build->query->type != LDNS_RR_TYPE_SRV)

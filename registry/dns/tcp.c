@@ -12,53 +12,53 @@
 enum { UNSENT_MAX = 256 * 1024, FORWARDED_MAX = 32, MESSAGES_A_TURN = 16 };
 
 struct dns_conn {
-	struct dns_place *place;
+	struct dns_listener *listener;
 	struct bufferevent *bev;
 	unsigned nforwarded;
 	bool ended; /* the client sends no more */
 	struct sockaddr_storage peer;
 	socklen_t npeer;
-	LIST_ENTRY(dns_conn) link; /* of the place */
+	LIST_ENTRY(dns_conn) link; /* of the listener */
 };
 
 bool dns_tcp_may_accept(void *arg)
 {
-	const struct dns_place *place = arg;
-	const struct dns *dns = place->dns;
+	const struct dns_listener *listener = arg;
+	const struct dns *dns = listener->dns;
 
-	if (place->network[0] && place->nconns >= dns->config.network_conns)
+	if (listener->network[0] && listener->nconns >= dns->config.network_conns)
 		return false;
-	return dns->nconns < DNS_CONNS || (place->network[0] && place->nconns < DNS_LEAST);
+	return dns->nconns < DNS_CONNS || (listener->network[0] && listener->nconns < DNS_LEAST);
 }
 
-/* Each place listens as it may by now. */
+/* Each listener listens as it may by now. */
 static void listen_anew(struct dns *dns)
 {
-	struct dns_place *place;
+	struct dns_listener *listener;
 
-	TAILQ_FOREACH (place, &dns->places, link) {
-		if (!place->tcp || accept_is_resting(place->guard))
+	TAILQ_FOREACH (listener, &dns->listeners, link) {
+		if (!listener->tcp || accept_is_resting(listener->guard))
 			continue;
-		if (dns_tcp_may_accept(place))
-			evconnlistener_enable(place->tcp);
+		if (dns_tcp_may_accept(listener))
+			evconnlistener_enable(listener->tcp);
 		else
-			evconnlistener_disable(place->tcp);
+			evconnlistener_disable(listener->tcp);
 	}
 }
 
 static void conn_close(struct dns_conn *conn)
 {
-	struct dns_place *place = conn->place;
-	bool waited = !dns_tcp_may_accept(place) || place->dns->nconns >= DNS_CONNS;
+	struct dns_listener *listener = conn->listener;
+	bool waited = !dns_tcp_may_accept(listener) || listener->dns->nconns >= DNS_CONNS;
 
-	dns_forward_drop(place, conn);
+	dns_forward_drop(listener, conn);
 	LIST_REMOVE(conn, link);
 	bufferevent_free(conn->bev);
 	free(conn);
-	place->nconns--;
-	place->dns->nconns--;
+	listener->nconns--;
+	listener->dns->nconns--;
 	if (waited)
-		listen_anew(place->dns);
+		listen_anew(listener->dns);
 }
 
 void dns_tcp_peer(const struct dns_conn *conn, const struct sockaddr **peer, socklen_t *len)
@@ -85,7 +85,7 @@ void dns_tcp_send(struct dns_conn *conn, const uint8_t *data, size_t len)
 /* Takes one message from the buffer. 0: there is none yet; -1: hang up. */
 static int take_one(struct dns_conn *conn, struct evbuffer *input)
 {
-	struct dns *dns = conn->place->dns;
+	struct dns *dns = conn->listener->dns;
 	uint8_t size[2], *data = dns->in[0];
 	struct dns_query query;
 	ssize_t n;
@@ -100,7 +100,7 @@ static int take_one(struct dns_conn *conn, struct evbuffer *input)
 		return 0;
 	evbuffer_drain(input, sizeof(size));
 	evbuffer_remove(input, data, len);
-	n = dns_serve(conn->place, data, len, true, &query, dns->message);
+	n = dns_serve(conn->listener, data, len, true, &query, dns->message);
 	if (n == -EAGAIN)
 		dns_forward(&query, data, len, NULL, 0, conn);
 	else if (n > 0)
@@ -151,30 +151,29 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
 }
 
 /* Does the client have as many connections as one may? The host's own programs share an address. */
-static bool has_enough(const struct dns_place *place, const struct sockaddr *peer)
+static bool has_enough(const struct dns_listener *listener, const struct sockaddr *peer)
 {
 	const struct dns_conn *conn;
 	unsigned n = 0;
 
-	if (!place->network[0])
+	if (!listener->network[0])
 		return false;
-	LIST_FOREACH (conn, &place->conns, link)
+	LIST_FOREACH (conn, &listener->conns, link)
 		n += dns_same_host((const struct sockaddr *)&conn->peer, peer);
 	return n >= DNS_CLIENT_CONNS;
 }
 
-void dns_tcp_accept(
-	struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *peer, int len, void *arg)
+void dns_tcp_accept(struct evconnlistener *tcp, evutil_socket_t fd, struct sockaddr *peer, int len, void *arg)
 {
 	static const struct timeval slow = {.tv_sec = DNS_SLOW_S};
-	struct dns_place *place = arg;
-	struct dns *dns = place->dns;
+	struct dns_listener *listener = arg;
+	struct dns *dns = listener->dns;
 	struct bufferevent *bev = NULL;
 	struct dns_conn *conn;
 
-	accept_taken(place->guard);
-	if (has_enough(place, peer)) {
-		place->closed++;
+	accept_taken(listener->guard);
+	if (has_enough(listener, peer)) {
+		listener->closed++;
 		evutil_closesocket(fd);
 		return;
 	}
@@ -189,26 +188,26 @@ void dns_tcp_accept(
 		evutil_closesocket(fd);
 		return;
 	}
-	conn->place = place;
+	conn->listener = listener;
 	conn->bev = bev;
 	conn->npeer = (socklen_t)len;
 	memcpy(&conn->peer, peer, (size_t)len);
-	LIST_INSERT_HEAD(&place->conns, conn, link);
-	place->nconns++;
+	LIST_INSERT_HEAD(&listener->conns, conn, link);
+	listener->nconns++;
 	dns->nconns++;
 	bufferevent_setcb(bev, on_more, on_more, on_event, conn);
 	bufferevent_set_timeouts(bev, &slow, &slow);
 	bufferevent_setwatermark(bev, EV_READ, 0, 2 + DNS_QUERY_MAX);
 	bufferevent_enable(bev, EV_READ | EV_WRITE);
-	if (dns_tcp_may_accept(place) && dns->nconns < DNS_CONNS)
+	if (dns_tcp_may_accept(listener) && dns->nconns < DNS_CONNS)
 		return;
-	place->waited++;
+	listener->waited++;
 	listen_anew(dns);
 }
 
-void dns_tcp_close(struct dns_place *place)
+void dns_tcp_close(struct dns_listener *listener)
 {
-	struct dns_conn *conn = LIST_FIRST(&place->conns), *next;
+	struct dns_conn *conn = LIST_FIRST(&listener->conns), *next;
 
 	for (; conn; conn = next) {
 		next = LIST_NEXT(conn, link);

@@ -12,25 +12,25 @@ struct batch {
 	struct sockaddr_storage peer[DNS_UDP_BATCH];
 };
 
-static int receive(struct batch *b, struct dns_place *place)
+static int receive(struct batch *b, struct dns_listener *listener)
 {
 	for (unsigned i = 0; i < DNS_UDP_BATCH; i++) {
-		b->in_part[i] = (struct iovec){place->dns->in[i], DNS_QUERY_MAX};
+		b->in_part[i] = (struct iovec){listener->dns->in[i], DNS_QUERY_MAX};
 		b->in[i] = (struct mmsghdr){.msg_hdr = {.msg_name = &b->peer[i],
 						    .msg_namelen = sizeof(b->peer[i]),
 						    .msg_iov = &b->in_part[i],
 						    .msg_iovlen = 1}};
 	}
-	return recvmmsg(place->fd, b->in, DNS_UDP_BATCH, MSG_DONTWAIT, NULL);
+	return recvmmsg(listener->fd, b->in, DNS_UDP_BATCH, MSG_DONTWAIT, NULL);
 }
 
 /* A client that cannot be reached is its own loss, those after it are not. */
-static void send_all(const struct dns_place *place, struct batch *b, unsigned n)
+static void send_all(const struct dns_listener *listener, struct batch *b, unsigned n)
 {
 	unsigned sent = 0;
 
 	while (sent < n) {
-		int rc = sendmmsg(place->fd, b->out + sent, n - sent, MSG_DONTWAIT);
+		int rc = sendmmsg(listener->fd, b->out + sent, n - sent, MSG_DONTWAIT);
 
 		if (rc < 0 && errno == EAGAIN)
 			return;
@@ -40,23 +40,23 @@ static void send_all(const struct dns_place *place, struct batch *b, unsigned n)
 
 void dns_udp_ready(evutil_socket_t fd, short what, void *arg)
 {
-	struct dns_place *place = arg;
+	struct dns_listener *listener = arg;
 	struct dns_query query;
 	struct batch b;
-	int n = receive(&b, place);
+	int n = receive(&b, listener);
 	unsigned answers = 0;
 
 	for (int i = 0; i < n; i++) {
 		const struct msghdr *in = &b.in[i].msg_hdr;
-		uint8_t *out = place->dns->out[answers];
+		uint8_t *out = listener->dns->out[answers];
 		ssize_t len;
 
 		if (in->msg_flags & MSG_TRUNC)
 			continue;
-		len = dns_serve(place, place->dns->in[i], b.in[i].msg_len, false, &query, out);
+		len = dns_serve(listener, listener->dns->in[i], b.in[i].msg_len, false, &query, out);
 		if (len == -EAGAIN)
-			dns_forward(&query, place->dns->in[i], b.in[i].msg_len, in->msg_name, in->msg_namelen,
-				NULL);
+			dns_forward(&query, listener->dns->in[i], b.in[i].msg_len, in->msg_name,
+				in->msg_namelen, NULL);
 		if (len <= 0)
 			continue;
 		b.out_part[answers] = (struct iovec){out, (size_t)len};
@@ -66,5 +66,5 @@ void dns_udp_ready(evutil_socket_t fd, short what, void *arg)
 							  .msg_iovlen = 1}};
 		answers++;
 	}
-	send_all(place, &b, answers);
+	send_all(listener, &b, answers);
 }

@@ -17,7 +17,7 @@ struct syn_probe {
 	TAILQ_ENTRY(syn_probe) queue; /* of those to be sent */
 	void (*done)(void *arg, int result);
 	void *arg;
-	struct syn_place *place;
+	struct syn_netns *netns;
 	uint32_t address; /* of the target, network byte order */
 	uint16_t port;
 	struct wheel_timer again; /* sends it once more */
@@ -26,9 +26,9 @@ struct syn_probe {
 	bool queued;
 };
 
-struct syn_place {
+struct syn_netns {
 	struct syn *syn;
-	LIST_ENTRY(syn_place) link;
+	LIST_ENTRY(syn_netns) link;
 	uint64_t id;
 	char network[REG_NAME_MAX + 1];
 	int raw, holder;     /* sockets; -1: not to be had now */
@@ -56,20 +56,20 @@ struct syn_batch {
 
 /** Ends the probe with this result. */
 void syn_end(struct syn_probe *probe, int result);
-/** The probe of `place` with this number to that end, NULL: nobody asked. */
-struct syn_probe *syn_find(const struct syn_place *place, uint32_t number, const struct segment_ends *ends);
+/** The probe of `netns` with this number to that end, NULL: nobody asked. */
+struct syn_probe *syn_find(const struct syn_netns *netns, uint32_t number, const struct segment_ends *ends);
 /** It has been sent. */
 void syn_sent(struct syn_probe *probe, uint64_t now_us);
 
-/** The place from which the target is asked, ready to be used. NULL: not to be had. */
-struct syn_place *syn_place_get(struct syn *syn, const struct syn_target *target);
-void syn_place_free(struct syn_place *place);
+/** The netns from which the target is asked, ready to be used. NULL: not to be had. */
+struct syn_netns *syn_netns_get(struct syn *syn, const struct syn_target *target);
+void syn_netns_free(struct syn_netns *netns);
 /** Gives up its sockets for SYN_AWAY_MS. Probes under way end without a result. */
-void syn_place_leave(struct syn_place *place);
+void syn_netns_leave(struct syn_netns *netns);
 
 /** NULL: no memory. */
 struct syn_batch *syn_batch_new(void);
 /** Sends what is queued. How many packets. */
-unsigned syn_wire_send(struct syn_place *place);
+unsigned syn_wire_send(struct syn_netns *netns);
 /** Reads at most a batch of what came. How many packets. */
-unsigned syn_wire_read(struct syn_place *place);
+unsigned syn_wire_read(struct syn_netns *netns);

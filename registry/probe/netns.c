@@ -33,55 +33,55 @@ static int find_address(const struct registry_sink *sink, const struct syn_targe
 }
 
 /* Holds a port that nothing listens on, so that the kernel resets what is answered to it. */
-static int hold_port(struct syn_place *place, const struct registry_sink *sink, const char *network)
+static int hold_port(struct syn_netns *netns, const struct registry_sink *sink, const char *network)
 {
-	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = place->address};
+	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = netns->address};
 	socklen_t size = sizeof(at);
 
-	place->holder = sink->socket(sink->ctx, network, AF_INET, SOCK_STREAM);
-	if (place->holder < 0)
-		return place->holder;
-	if (bind(place->holder, (struct sockaddr *)&at, size) < 0 ||
-		getsockname(place->holder, (struct sockaddr *)&at, &size) < 0)
+	netns->holder = sink->socket(sink->ctx, network, AF_INET, SOCK_STREAM);
+	if (netns->holder < 0)
+		return netns->holder;
+	if (bind(netns->holder, (struct sockaddr *)&at, size) < 0 ||
+		getsockname(netns->holder, (struct sockaddr *)&at, &size) < 0)
 		return -errno;
-	place->port = ntohs(at.sin_port);
+	netns->port = ntohs(at.sin_port);
 	return 0;
 }
 
 /* Nothing comes in but what goes to the held port, and of that no more than SEGMENT_READ bytes. */
-static int attach_filter(const struct syn_place *place)
+static int attach_filter(const struct syn_netns *netns)
 {
 	struct sock_filter code[] = {
 		BPF_STMT(BPF_LDX | BPF_B | BPF_MSH, 0), /* X: bytes of the IP header */
 		BPF_STMT(BPF_LD | BPF_H | BPF_IND, 2),	/* the destination port */
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, place->port, 0, 1),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, netns->port, 0, 1),
 		BPF_STMT(BPF_RET | BPF_K, SEGMENT_READ),
 		BPF_STMT(BPF_RET | BPF_K, 0),
 	};
 	struct sock_fprog program = {.len = sizeof(code) / sizeof(code[0]), .filter = code};
 
-	return setsockopt(place->raw, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0 ? -errno
+	return setsockopt(netns->raw, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) < 0 ? -errno
 												   : 0;
 }
 
-static int open_raw(struct syn_place *place, const struct registry_sink *sink, const char *network)
+static int open_raw(struct syn_netns *netns, const struct registry_sink *sink, const char *network)
 {
-	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = place->address};
+	struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = netns->address};
 	int on = 1, size = QUEUE_BYTES, out = SEND_BYTES, rc;
 
-	place->raw = sink->socket(sink->ctx, network, AF_INET, SOCK_RAW);
-	if (place->raw < 0)
-		return place->raw;
-	rc = attach_filter(place);
+	netns->raw = sink->socket(sink->ctx, network, AF_INET, SOCK_RAW);
+	if (netns->raw < 0)
+		return netns->raw;
+	rc = attach_filter(netns);
 	if (rc < 0)
 		return rc;
-	if (bind(place->raw, (struct sockaddr *)&at, sizeof(at)) < 0 ||
-		setsockopt(place->raw, IPPROTO_IP, IP_RECVERR, &on, sizeof(on)) < 0)
+	if (bind(netns->raw, (struct sockaddr *)&at, sizeof(at)) < 0 ||
+		setsockopt(netns->raw, IPPROTO_IP, IP_RECVERR, &on, sizeof(on)) < 0)
 		return -errno;
-	if (setsockopt(place->raw, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) < 0)
-		setsockopt(place->raw, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
-	if (setsockopt(place->raw, SOL_SOCKET, SO_SNDBUFFORCE, &out, sizeof(out)) < 0)
-		setsockopt(place->raw, SOL_SOCKET, SO_SNDBUF, &out, sizeof(out));
+	if (setsockopt(netns->raw, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) < 0)
+		setsockopt(netns->raw, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
+	if (setsockopt(netns->raw, SOL_SOCKET, SO_SNDBUFFORCE, &out, sizeof(out)) < 0)
+		setsockopt(netns->raw, SOL_SOCKET, SO_SNDBUF, &out, sizeof(out));
 	return 0;
 }
 
@@ -89,20 +89,20 @@ static int open_raw(struct syn_place *place, const struct registry_sink *sink, c
  * would take longer than to read it. */
 static void on_flush(evutil_socket_t fd, short what, void *arg)
 {
-	struct syn_place *place = arg;
+	struct syn_netns *netns = arg;
 
-	if (syn_wire_send(place) < SYN_MANY || place->raw < 0 || wheel_is_set(&place->lull))
+	if (syn_wire_send(netns) < SYN_MANY || netns->raw < 0 || wheel_is_set(&netns->lull))
 		return;
-	event_del(&place->readable);
-	wheel_set(place->syn->wheel, &place->lull, wheel_now_us() + SYN_LULL_US);
+	event_del(&netns->readable);
+	wheel_set(netns->syn->wheel, &netns->lull, wheel_now_us() + SYN_LULL_US);
 }
 
 static void on_lull(void *arg)
 {
-	struct syn_place *place = arg;
+	struct syn_netns *netns = arg;
 
-	event_add(&place->readable, NULL);
-	syn_wire_read(place);
+	event_add(&netns->readable, NULL);
+	syn_wire_read(netns);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *arg)
@@ -110,123 +110,123 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	syn_wire_read(arg);
 }
 
-static void close_sockets(struct syn_place *place)
+static void close_sockets(struct syn_netns *netns)
 {
-	if (place->raw >= 0) {
-		event_del(&place->readable);
-		wheel_clear(place->syn->wheel, &place->lull);
-		close(place->raw);
+	if (netns->raw >= 0) {
+		event_del(&netns->readable);
+		wheel_clear(netns->syn->wheel, &netns->lull);
+		close(netns->raw);
 	}
-	if (place->holder >= 0)
-		close(place->holder);
-	place->raw = place->holder = -1;
+	if (netns->holder >= 0)
+		close(netns->holder);
+	netns->raw = netns->holder = -1;
 }
 
-static void open_sockets(struct syn_place *place, const struct syn_target *target)
+static void open_sockets(struct syn_netns *netns, const struct syn_target *target)
 {
-	const struct registry_sink *sink = place->syn->sink;
+	const struct registry_sink *sink = netns->syn->sink;
 	int rc;
 
-	if (find_address(sink, target, &place->address) < 0)
+	if (find_address(sink, target, &netns->address) < 0)
 		return; /* that may be this target's matter alone */
-	rc = hold_port(place, sink, target->network);
+	rc = hold_port(netns, sink, target->network);
 	if (rc == 0)
-		rc = open_raw(place, sink, target->network);
+		rc = open_raw(netns, sink, target->network);
 	if (rc < 0) {
-		if (place->raw >= 0)
-			close(place->raw);
-		place->raw = -1;
-		close_sockets(place);
-		place->away_until = wheel_now_us() + SYN_AWAY_MS * UINT64_C(1000);
+		if (netns->raw >= 0)
+			close(netns->raw);
+		netns->raw = -1;
+		close_sockets(netns);
+		netns->away_until = wheel_now_us() + SYN_AWAY_MS * UINT64_C(1000);
 		return;
 	}
 	event_assign(
-		&place->readable, place->syn->base, place->raw, EV_READ | EV_PERSIST, on_readable, place);
-	event_add(&place->readable, NULL);
+		&netns->readable, netns->syn->base, netns->raw, EV_READ | EV_PERSIST, on_readable, netns);
+	event_add(&netns->readable, NULL);
 }
 
 static void on_idle(void *arg)
 {
 	const uint64_t idle_us = SYN_IDLE_MS * UINT64_C(1000);
-	struct syn_place *place = arg;
+	struct syn_netns *netns = arg;
 	uint64_t now = wheel_now_us();
 
-	if (place->probes == 0 && now - place->used_us >= idle_us && now >= place->away_until)
-		syn_place_free(place);
+	if (netns->probes == 0 && now - netns->used_us >= idle_us && now >= netns->away_until)
+		syn_netns_free(netns);
 	else
-		wheel_set(place->syn->wheel, &place->idle, now + idle_us);
+		wheel_set(netns->syn->wheel, &netns->idle, now + idle_us);
 }
 
-static struct syn_place *place_new(struct syn *syn, const struct syn_target *target)
+static struct syn_netns *netns_new(struct syn *syn, const struct syn_target *target)
 {
-	struct syn_place *place = calloc(1, sizeof(*place));
+	struct syn_netns *netns = calloc(1, sizeof(*netns));
 
-	if (!place)
+	if (!netns)
 		return NULL;
-	place->syn = syn;
-	place->id = target->place;
-	snprintf(place->network, sizeof(place->network), "%s", target->network);
-	place->raw = place->holder = -1;
-	TAILQ_INIT(&place->queue);
-	event_assign(&place->flush, syn->base, -1, 0, on_flush, place);
-	wheel_timer_init(&place->idle, on_idle, place);
-	wheel_timer_init(&place->lull, on_lull, place);
-	wheel_set(syn->wheel, &place->idle, wheel_now_us() + SYN_IDLE_MS * UINT64_C(1000));
-	LIST_INSERT_HEAD(&syn->places[place->id % SYN_PLACES], place, link);
-	return place;
+	netns->syn = syn;
+	netns->id = target->netns_id;
+	snprintf(netns->network, sizeof(netns->network), "%s", target->network);
+	netns->raw = netns->holder = -1;
+	TAILQ_INIT(&netns->queue);
+	event_assign(&netns->flush, syn->base, -1, 0, on_flush, netns);
+	wheel_timer_init(&netns->idle, on_idle, netns);
+	wheel_timer_init(&netns->lull, on_lull, netns);
+	wheel_set(syn->wheel, &netns->idle, wheel_now_us() + SYN_IDLE_MS * UINT64_C(1000));
+	LIST_INSERT_HEAD(&syn->netns[netns->id % SYN_NETNS_BUCKETS], netns, link);
+	return netns;
 }
 
-void syn_place_free(struct syn_place *place)
+void syn_netns_free(struct syn_netns *netns)
 {
-	close_sockets(place);
-	event_del(&place->flush);
-	wheel_clear(place->syn->wheel, &place->idle);
-	LIST_REMOVE(place, link);
-	free(place);
+	close_sockets(netns);
+	event_del(&netns->flush);
+	wheel_clear(netns->syn->wheel, &netns->idle);
+	LIST_REMOVE(netns, link);
+	free(netns);
 }
 
-struct syn_place *syn_place_get(struct syn *syn, const struct syn_target *target)
+struct syn_netns *syn_netns_get(struct syn *syn, const struct syn_target *target)
 {
-	struct syn_place *place;
+	struct syn_netns *netns;
 	uint64_t now = wheel_now_us();
 
-	LIST_FOREACH (place, &syn->places[target->place % SYN_PLACES], link)
-		if (place->id == target->place)
+	LIST_FOREACH (netns, &syn->netns[target->netns_id % SYN_NETNS_BUCKETS], link)
+		if (netns->id == target->netns_id)
 			break;
-	if (!place)
-		place = place_new(syn, target);
-	if (!place)
+	if (!netns)
+		netns = netns_new(syn, target);
+	if (!netns)
 		return NULL;
-	place->used_us = now;
-	if (place->raw < 0 && now >= place->away_until)
-		open_sockets(place, target);
-	return place->raw >= 0 ? place : NULL;
+	netns->used_us = now;
+	if (netns->raw < 0 && now >= netns->away_until)
+		open_sockets(netns, target);
+	return netns->raw >= 0 ? netns : NULL;
 }
 
-/* For each probe of the place under way, in one bucket. */
-static void end_without_result(struct syn_place *place, struct syn_bucket *bucket)
+/* For each probe of the netns under way, in one bucket. */
+static void end_without_result(struct syn_netns *netns, struct syn_bucket *bucket)
 {
 	struct syn_probe *probe, *next;
 
 	for (probe = LIST_FIRST(bucket); probe; probe = next) {
 		next = LIST_NEXT(probe, link);
-		if (probe->place == place)
+		if (probe->netns == netns)
 			syn_end(probe, SYN_GIVEN_UP);
 	}
 }
 
-void syn_place_leave(struct syn_place *place)
+void syn_netns_leave(struct syn_netns *netns)
 {
-	const struct registry_sink *sink = place->syn->sink;
+	const struct registry_sink *sink = netns->syn->sink;
 	char line[200];
 
 	snprintf(line, sizeof(line),
 		"network %s: somebody sends false answers to TCP checks in masses; for %u s they are whole "
 		"handshakes",
-		place->network, SYN_AWAY_MS / 1000);
-	sink->log(sink->ctx, LOG_WARNING, place->network, line);
-	close_sockets(place);
-	place->away_until = wheel_now_us() + SYN_AWAY_MS * UINT64_C(1000);
-	for (unsigned i = 0; place->probes > 0 && i < SYN_BUCKETS; i++)
-		end_without_result(place, &place->syn->probes[i]);
+		netns->network, SYN_AWAY_MS / 1000);
+	sink->log(sink->ctx, LOG_WARNING, netns->network, line);
+	close_sockets(netns);
+	netns->away_until = wheel_now_us() + SYN_AWAY_MS * UINT64_C(1000);
+	for (unsigned i = 0; netns->probes > 0 && i < SYN_BUCKETS; i++)
+		end_without_result(netns, &netns->syn->probes[i]);
 }

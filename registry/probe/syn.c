@@ -14,11 +14,11 @@ void syn_init(struct syn *syn, struct event_base *base, struct wheel *wheel, con
 
 void syn_close(struct syn *syn)
 {
-	struct syn_place *place;
+	struct syn_netns *netns;
 
-	for (unsigned i = 0; i < SYN_PLACES; i++)
-		while ((place = LIST_FIRST(&syn->places[i])))
-			syn_place_free(place);
+	for (unsigned i = 0; i < SYN_NETNS_BUCKETS; i++)
+		while ((netns = LIST_FIRST(&syn->netns[i])))
+			syn_netns_free(netns);
 	free(syn->batch);
 	syn->batch = NULL;
 }
@@ -49,12 +49,12 @@ static uint64_t first_wait_us(const struct syn_target *target)
 
 static void enqueue(struct syn_probe *probe)
 {
-	struct syn_place *place = probe->place;
+	struct syn_netns *netns = probe->netns;
 
 	/* those that are due in the same turn of the loop go together */
-	if (TAILQ_EMPTY(&place->queue))
-		event_active(&place->flush, EV_TIMEOUT, 0);
-	TAILQ_INSERT_TAIL(&place->queue, probe, queue);
+	if (TAILQ_EMPTY(&netns->queue))
+		event_active(&netns->flush, EV_TIMEOUT, 0);
+	TAILQ_INSERT_TAIL(&netns->queue, probe, queue);
 	probe->queued = true;
 }
 
@@ -69,13 +69,13 @@ static void on_again(void *arg)
 int syn_start(struct syn *syn, const struct syn_target *target, void (*done)(void *arg, int result),
 	void *arg, struct syn_probe **out)
 {
-	struct syn_place *place;
+	struct syn_netns *netns;
 	struct syn_probe *probe;
 
 	if (!syn->batch)
 		syn->batch = syn_batch_new();
-	place = syn->batch ? syn_place_get(syn, target) : NULL;
-	if (!place || !has_numbers(syn))
+	netns = syn->batch ? syn_netns_get(syn, target) : NULL;
+	if (!netns || !has_numbers(syn))
 		return -ENOTSUP;
 	probe = malloc(sizeof(*probe));
 	if (!probe)
@@ -83,7 +83,7 @@ int syn_start(struct syn *syn, const struct syn_target *target, void (*done)(voi
 	*probe = (struct syn_probe){
 		.done = done,
 		.arg = arg,
-		.place = place,
+		.netns = netns,
 		.address = target->address,
 		.port = target->port,
 		.wait_us = first_wait_us(target),
@@ -91,7 +91,7 @@ int syn_start(struct syn *syn, const struct syn_target *target, void (*done)(voi
 	};
 	wheel_timer_init(&probe->again, on_again, probe);
 	LIST_INSERT_HEAD(bucket_of(syn, probe->number), probe, link);
-	place->probes++;
+	netns->probes++;
 	*out = probe;
 	enqueue(probe);
 	return 0;
@@ -101,21 +101,21 @@ void syn_look(struct syn_probe *probe, uint64_t due_us)
 {
 	const struct segment_ends ends = {.to = probe->address, .to_port = probe->port};
 	const uint32_t number = probe->number;
-	struct syn_place *place = probe->place;
+	struct syn_netns *netns = probe->netns;
 
 	/* what is read may end it, so it is looked for anew by its number */
-	while (syn_find(place, number, &ends) && place->raw >= 0 && place->read_us < due_us)
-		if (syn_wire_read(place) < SYN_BATCH)
+	while (syn_find(netns, number, &ends) && netns->raw >= 0 && netns->read_us < due_us)
+		if (syn_wire_read(netns) < SYN_BATCH)
 			return;
 }
 
 void syn_stop(struct syn_probe *probe)
 {
-	wheel_clear(probe->place->syn->wheel, &probe->again);
+	wheel_clear(probe->netns->syn->wheel, &probe->again);
 	if (probe->queued)
-		TAILQ_REMOVE(&probe->place->queue, probe, queue);
+		TAILQ_REMOVE(&probe->netns->queue, probe, queue);
 	LIST_REMOVE(probe, link);
-	probe->place->probes--;
+	probe->netns->probes--;
 	free(probe);
 }
 
@@ -128,12 +128,12 @@ void syn_end(struct syn_probe *probe, int result)
 	done(arg, result);
 }
 
-struct syn_probe *syn_find(const struct syn_place *place, uint32_t number, const struct segment_ends *ends)
+struct syn_probe *syn_find(const struct syn_netns *netns, uint32_t number, const struct segment_ends *ends)
 {
 	struct syn_probe *probe;
 
-	LIST_FOREACH (probe, bucket_of(place->syn, number), link)
-		if (probe->number == number && probe->place == place && probe->address == ends->to &&
+	LIST_FOREACH (probe, bucket_of(netns->syn, number), link)
+		if (probe->number == number && probe->netns == netns && probe->address == ends->to &&
 			probe->port == ends->to_port)
 			return probe;
 	return NULL;
@@ -141,8 +141,8 @@ struct syn_probe *syn_find(const struct syn_place *place, uint32_t number, const
 
 void syn_sent(struct syn_probe *probe, uint64_t now_us)
 {
-	TAILQ_REMOVE(&probe->place->queue, probe, queue);
+	TAILQ_REMOVE(&probe->netns->queue, probe, queue);
 	probe->queued = false;
-	wheel_set(probe->place->syn->wheel, &probe->again, now_us + probe->wait_us);
+	wheel_set(probe->netns->syn->wheel, &probe->again, now_us + probe->wait_us);
 	probe->wait_us *= 2;
 }

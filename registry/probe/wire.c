@@ -25,13 +25,13 @@ struct syn_batch *syn_batch_new(void)
 	return b;
 }
 
-static unsigned write_batch(const struct syn_place *place, struct syn_batch *b)
+static unsigned write_batch(const struct syn_netns *netns, struct syn_batch *b)
 {
 	const struct syn_probe *probe;
 	unsigned n = 0;
 
-	TAILQ_FOREACH (probe, &place->queue, queue) {
-		struct segment_ends ends = {place->address, probe->address, place->port, probe->port};
+	TAILQ_FOREACH (probe, &netns->queue, queue) {
+		struct segment_ends ends = {netns->address, probe->address, netns->port, probe->port};
 
 		b->to[n].sin_addr.s_addr = probe->address;
 		segment_syn(&ends, probe->number, b->syn[n]);
@@ -41,54 +41,54 @@ static unsigned write_batch(const struct syn_place *place, struct syn_batch *b)
 	return n;
 }
 
-unsigned syn_wire_send(struct syn_place *place)
+unsigned syn_wire_send(struct syn_netns *netns)
 {
-	struct syn_batch *b = place->syn->batch;
+	struct syn_batch *b = netns->syn->batch;
 	uint64_t now = wheel_now_us();
 	unsigned n, all = 0;
 	bool tried = false;
 
-	while ((n = write_batch(place, b)) > 0) {
-		int sent = sendmmsg(place->raw, b->out, n, MSG_DONTWAIT), error = errno;
+	while ((n = write_batch(netns, b)) > 0) {
+		int sent = sendmmsg(netns->raw, b->out, n, MSG_DONTWAIT), error = errno;
 
 		for (int i = 0; i < sent; i++)
-			syn_sent(TAILQ_FIRST(&place->queue), now);
+			syn_sent(TAILQ_FIRST(&netns->queue), now);
 		all += sent > 0 ? (unsigned)sent : 0;
-		place->asked += sent > 0 ? (unsigned)sent : 0;
+		netns->asked += sent > 0 ? (unsigned)sent : 0;
 		/* the first failure may be what ICMP said of an earlier SYN: the second is this one's own */
 		if (sent <= 0 && tried)
-			syn_end(TAILQ_FIRST(&place->queue), error);
+			syn_end(TAILQ_FIRST(&netns->queue), error);
 		tried = sent <= 0 && !tried;
 	}
 	return all;
 }
 
-/* True: it was too much, the place has been left. */
-static bool count_junk(struct syn_place *place)
+/* True: it was too much, the netns has been left. */
+static bool count_junk(struct syn_netns *netns)
 {
 	uint64_t now = wheel_now_us();
 
-	if (now - place->junk_since >= 1000000) {
-		place->junk_since = now;
-		place->junk = place->asked = 0;
+	if (now - netns->junk_since >= 1000000) {
+		netns->junk_since = now;
+		netns->junk = netns->asked = 0;
 	}
-	if (++place->junk <= SYN_JUNK_MAX + SYN_JUNK_EACH * place->asked)
+	if (++netns->junk <= SYN_JUNK_MAX + SYN_JUNK_EACH * netns->asked)
 		return false;
-	syn_place_leave(place);
+	syn_netns_leave(netns);
 	return true;
 }
 
-static bool take_answer(struct syn_place *place, const uint8_t *packet, size_t len)
+static bool take_answer(struct syn_netns *netns, const uint8_t *packet, size_t len)
 {
 	struct segment_ends ends;
 	uint32_t number;
 	enum segment_kind kind = segment_answer(packet, len, &ends, &number);
 	struct syn_probe *probe = NULL;
 
-	if (kind != SEGMENT_OTHER && ends.from == place->address && ends.from_port == place->port)
-		probe = syn_find(place, number, &ends);
+	if (kind != SEGMENT_OTHER && ends.from == netns->address && ends.from_port == netns->port)
+		probe = syn_find(netns, number, &ends);
 	if (!probe)
-		return count_junk(place);
+		return count_junk(netns);
 	syn_end(probe, kind == SEGMENT_OPEN ? 0 : ECONNREFUSED);
 	return false;
 }
@@ -104,15 +104,15 @@ static const struct sock_extended_err *icmp_error(struct msghdr *in)
 
 /* The gateway's own kernel says so; nobody else can, as it takes no packet from its own address. It may be late:
  * it gives up on a neighbour after three seconds. */
-static bool is_own(const struct syn_place *place, const struct sock_extended_err *said)
+static bool is_own(const struct syn_netns *netns, const struct sock_extended_err *said)
 {
 	const struct sockaddr_in *by = (const struct sockaddr_in *)SO_EE_OFFENDER(said);
 
-	return by->sin_family == AF_INET && by->sin_addr.s_addr == place->address;
+	return by->sin_family == AF_INET && by->sin_addr.s_addr == netns->address;
 }
 
-/* False: there are no more, or the place has been left. */
-static bool read_error(struct syn_place *place)
+/* False: there are no more, or the netns has been left. */
+static bool read_error(struct syn_netns *netns)
 {
 	_Alignas(struct cmsghdr) char
 		control[CMSG_SPACE(sizeof(struct sock_extended_err) + sizeof(struct sockaddr_in))];
@@ -129,35 +129,35 @@ static bool read_error(struct syn_place *place)
 	struct segment_ends ends = {0};
 	struct syn_probe *probe = NULL;
 	uint32_t number;
-	ssize_t n = recvmsg(place->raw, &in, MSG_ERRQUEUE | MSG_DONTWAIT);
+	ssize_t n = recvmsg(netns->raw, &in, MSG_ERRQUEUE | MSG_DONTWAIT);
 
 	if (n < 0)
 		return false;
 	said = icmp_error(&in);
 	if (said && said->ee_origin == SO_EE_ORIGIN_ICMP && said->ee_errno &&
-		segment_quoted(quoted, (size_t)n, &ends, &number) && ends.from_port == place->port) {
+		segment_quoted(quoted, (size_t)n, &ends, &number) && ends.from_port == netns->port) {
 		ends.to = to.sin_addr.s_addr;
-		probe = syn_find(place, number, &ends);
+		probe = syn_find(netns, number, &ends);
 	}
 	if (probe)
 		syn_end(probe, (int)said->ee_errno);
-	else if (!said || !is_own(place, said))
-		return !count_junk(place);
+	else if (!said || !is_own(netns, said))
+		return !count_junk(netns);
 	return true;
 }
 
-unsigned syn_wire_read(struct syn_place *place)
+unsigned syn_wire_read(struct syn_netns *netns)
 {
-	struct syn_batch *b = place->syn->batch;
+	struct syn_batch *b = netns->syn->batch;
 	uint64_t now = wheel_now_us();
-	int n = recvmmsg(place->raw, b->in, SYN_BATCH, MSG_DONTWAIT, NULL);
+	int n = recvmmsg(netns->raw, b->in, SYN_BATCH, MSG_DONTWAIT, NULL);
 
 	if (n < SYN_BATCH)
-		place->read_us = now;
+		netns->read_us = now;
 	for (int i = 0; i < n; i++)
-		if (take_answer(place, b->answer[i], b->in[i].msg_len))
+		if (take_answer(netns, b->answer[i], b->in[i].msg_len))
 			break;
-	for (unsigned i = 0; n <= 0 && i < SYN_BATCH && read_error(place); i++)
+	for (unsigned i = 0; n <= 0 && i < SYN_BATCH && read_error(netns); i++)
 		;
 	return n > 0 ? (unsigned)n : 0;
 }

@@ -43,7 +43,7 @@ static void backend_free(struct backend *backend)
 	if (!backend)
 		return;
 	free((void *)backend->pub.checks);
-	free((void *)backend->pub.about);
+	free((void *)backend->pub.metadata);
 	free(backend);
 }
 
@@ -63,7 +63,7 @@ static struct backend *backend_make(struct service *service, const struct reg_ba
 		.weight = new->weight,
 		.warning_weight = new->warning_weight,
 		.has_warning_weight = new->has_warning_weight,
-		.about = about_copy(new->about, &rc),
+		.metadata = metadata_copy(new->metadata, &rc),
 		.own_checks = new->own_checks,
 		.drained = new->drained,
 		.output = "",
@@ -106,7 +106,8 @@ no_hash:
 /* Then its coming and going changes what services are listed, or with which tags. */
 static bool is_listed(const struct backend *backend)
 {
-	return backend->service->backends.count == 1 || (backend->pub.about && backend->pub.about->ntag);
+	return backend->service->backends.count == 1 ||
+	       (backend->pub.metadata && backend->pub.metadata->ntag);
 }
 
 void backend_remove(struct backend *backend)
@@ -247,25 +248,25 @@ static bool backend_same(const struct reg_backend *a, const struct reg_backend *
 {
 	return a->weight == b->weight && a->has_warning_weight == b->has_warning_weight &&
 	       (!a->has_warning_weight || a->warning_weight == b->warning_weight) &&
-	       about_same(a->about, b->about) && a->drained == b->drained && checks_same(a, b);
+	       metadata_same(a->metadata, b->metadata) && a->drained == b->drained && checks_same(a, b);
 }
 
 /* Makes all but its address as `new` has it. */
 static int backend_change(struct backend *backend, const struct reg_backend *new)
 {
-	const struct reg_about *old = backend->pub.about;
-	struct reg_about *about;
+	const struct reg_metadata *old = backend->pub.metadata;
+	struct reg_metadata *metadata;
 	int rc;
 
 	if (backend_same(&backend->pub, new))
 		return 0;
-	about = about_copy(new->about, &rc);
+	metadata = metadata_copy(new->metadata, &rc);
 	if (rc < 0 || (!checks_same(&backend->pub, new) && change_checks(backend, new) < 0)) {
-		free(about);
+		free(metadata);
 		return -ENOMEM;
 	}
-	backend->service->reg->names_changed |= !about_same(about, old);
-	backend->pub.about = about;
+	backend->service->reg->names_changed |= !metadata_same(metadata, old);
+	backend->pub.metadata = metadata;
 	free((void *)old);
 	backend->pub.weight = new->weight;
 	backend->pub.warning_weight = new->warning_weight;
@@ -315,7 +316,7 @@ static int backend_replace(struct service *service, const struct reg_backend *ne
 	if (old && by_address(&old->pub, new) == 0)
 		return backend_change(old, new);
 	if (old)
-		changes |= !about_same(old->pub.about, new->about);
+		changes |= !metadata_same(old->pub.metadata, new->metadata);
 	backend = backend_insert(service, new, id); /* two of this id for a moment */
 	if (!backend)
 		return -ENOMEM;

@@ -81,16 +81,16 @@ static void log_health(struct backend *backend)
 	const struct registry_sink *sink = &backend->service->reg->sink;
 	const struct reg_backend *pub = backend_show(backend);
 	const char *why = "";
-	char line[384], about[REG_NAME_MAX + REG_ID_MAX + 24];
+	char line[384], subject[REG_NAME_MAX + REG_ID_MAX + 24];
 
 	if (pub->health == REG_CRITICAL && pub->port_down)
 		why = "the port is down";
 	else if (pub->health != REG_DRAINING)
 		why = pub->output;
-	snprintf(about, sizeof(about), "service %s: backend %s", backend->service->def.name, pub->id);
-	snprintf(line, sizeof(line), "%s is %s%s%.*s", about, reg_health_name(pub->health),
+	snprintf(subject, sizeof(subject), "service %s: backend %s", backend->service->def.name, pub->id);
+	snprintf(line, sizeof(line), "%s is %s%s%.*s", subject, reg_health_name(pub->health),
 		why[0] ? ": " : "", (int)strcspn(why, "\r\n"), why);
-	sink->log(sink->ctx, pub->health == REG_CRITICAL ? LOG_WARNING : LOG_NOTICE, about, line);
+	sink->log(sink->ctx, pub->health == REG_CRITICAL ? LOG_WARNING : LOG_NOTICE, subject, line);
 }
 
 void commit_derive(struct registry *reg)

@@ -26,29 +26,29 @@ struct node *node_find(struct registry *reg, const char *name)
 	return node;
 }
 
-/* Its lists share one block, which a struct reg_about describes. */
+/* Its lists share one block, which a struct reg_metadata describes. */
 static int copy(struct reg_node *to, const struct reg_node *from)
 {
-	struct reg_about lists = {
-		.meta = from->meta, .nmeta = from->nmeta, .places = from->places, .nplace = from->nplace};
-	struct reg_about *own;
+	struct reg_metadata lists = {
+		.meta = from->meta, .nmeta = from->nmeta, .tagged = from->tagged, .ntagged = from->ntagged};
+	struct reg_metadata *own;
 	int rc;
 
-	own = about_copy(&lists, &rc);
+	own = metadata_copy(&lists, &rc);
 	if (!own)
 		return rc;
 	*to = *from;
 	to->drained = false;
 	to->reason = NULL;
 	to->meta = own->meta;
-	to->places = own->places;
+	to->tagged = own->tagged;
 	return 0;
 }
 
 static void clear(struct reg_node *node)
 {
-	if (node->meta) /* the block begins with the struct reg_about before it */
-		free((struct reg_about *)node->meta - 1);
+	if (node->meta) /* the block begins with the struct reg_metadata before it */
+		free((struct reg_metadata *)node->meta - 1);
 }
 
 static void node_free(struct node *node)
@@ -107,7 +107,7 @@ static bool node_same(const struct reg_node *a, const struct reg_node *b)
 {
 	return strcmp(a->id, b->id) == 0 && strcmp(a->address, b->address) == 0 &&
 	       text_same_pairs(a->meta, a->nmeta, b->meta, b->nmeta) &&
-	       about_same_places(a->places, a->nplace, b->places, b->nplace);
+	       metadata_same_tagged(a->tagged, a->ntagged, b->tagged, b->ntagged);
 }
 
 void node_backends(struct registry *reg, const struct node *node, void (*fn)(struct backend *backend))

@@ -96,12 +96,12 @@ static int text_valid(const char *field, const char *text, size_t max, struct re
 
 enum { LIST_MAX = 64, TAG_MAX = 255, KEY_MAX = 128, VALUE_MAX = 512 };
 
-static int lists_valid(const struct reg_pair *meta, size_t nmeta, const struct reg_place *places,
-	size_t nplace, struct reg_err *err)
+static int lists_valid(const struct reg_pair *meta, size_t nmeta, const struct reg_tagged *tagged,
+	size_t ntagged, struct reg_err *err)
 {
 	int rc = 0;
 
-	if (nmeta > LIST_MAX || nplace > LIST_MAX)
+	if (nmeta > LIST_MAX || ntagged > LIST_MAX)
 		return reg_fail(
 			err, -EINVAL, "%s: more than %d", nmeta > LIST_MAX ? "meta" : "addresses", LIST_MAX);
 	for (size_t i = 0; !rc && i < nmeta; i++) {
@@ -109,30 +109,31 @@ static int lists_valid(const struct reg_pair *meta, size_t nmeta, const struct r
 		if (!rc)
 			rc = text_valid("meta", meta[i].value, VALUE_MAX, err);
 	}
-	for (size_t i = 0; !rc && i < nplace; i++) {
-		rc = text_valid("addresses", places[i].label, KEY_MAX, err);
+	for (size_t i = 0; !rc && i < ntagged; i++) {
+		rc = text_valid("addresses", tagged[i].label, KEY_MAX, err);
 		if (!rc)
-			rc = text_valid("addresses", places[i].address, REG_HOST_MAX, err);
+			rc = text_valid("addresses", tagged[i].address, REG_HOST_MAX, err);
 	}
 	return rc;
 }
 
-static int about_valid(const struct reg_about *about, struct reg_err *err)
+static int metadata_valid(const struct reg_metadata *metadata, struct reg_err *err)
 {
 	int rc = 0;
 
-	if (about->host)
-		rc = text_valid("address", about->host, REG_HOST_MAX, err);
-	if (!rc && about->ntag > LIST_MAX)
+	if (metadata->host)
+		rc = text_valid("address", metadata->host, REG_HOST_MAX, err);
+	if (!rc && metadata->ntag > LIST_MAX)
 		rc = reg_fail(err, -EINVAL, "tags: more than %d", LIST_MAX);
-	for (size_t i = 0; !rc && i < about->ntag; i++)
-		rc = text_valid("tags", about->tags[i], TAG_MAX, err);
-	return rc ? rc : lists_valid(about->meta, about->nmeta, about->places, about->nplace, err);
+	for (size_t i = 0; !rc && i < metadata->ntag; i++)
+		rc = text_valid("tags", metadata->tags[i], TAG_MAX, err);
+	return rc ? rc
+		  : lists_valid(metadata->meta, metadata->nmeta, metadata->tagged, metadata->ntagged, err);
 }
 
 int backend_valid(const struct reg_backend *backend, struct reg_err *err)
 {
-	bool has_host = backend->about && backend->about->host;
+	bool has_host = backend->metadata && backend->metadata->host;
 	char text[INET_ADDRSTRLEN];
 	int rc;
 
@@ -143,7 +144,7 @@ int backend_valid(const struct reg_backend *backend, struct reg_err *err)
 			inet_ntop(AF_INET, &backend->address, text, sizeof(text)));
 	if (!is_name(backend->source, sizeof(backend->source)))
 		return reg_fail(err, -EINVAL, "source: missing");
-	rc = backend->about ? about_valid(backend->about, err) : 0;
+	rc = backend->metadata ? metadata_valid(backend->metadata, err) : 0;
 	if (rc < 0)
 		return rc;
 	return backend->own_checks ? specs_valid(backend->checks, backend->ncheck, err) : 0;
@@ -159,5 +160,5 @@ int node_valid(const struct reg_node *node, struct reg_err *err)
 		return reg_fail(err, -EINVAL, "address: missing, or not printable");
 	if (!is_name(node->source, sizeof(node->source)))
 		return reg_fail(err, -EINVAL, "source: missing");
-	return lists_valid(node->meta, node->nmeta, node->places, node->nplace, err);
+	return lists_valid(node->meta, node->nmeta, node->tagged, node->ntagged, err);
 }

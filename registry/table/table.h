@@ -158,11 +158,11 @@ const struct reg_backend *backend_show(struct backend *backend);
 /** Takes out those on reg->overdue, for the next commit. */
 void backends_reap(struct registry *reg);
 
-/* about.c */
+/* metadata.c */
 /** A copy in one allocation, to be freed as one; NULL of NULL, or no memory (then *rc is -ENOMEM). */
-struct reg_about *about_copy(const struct reg_about *from, int *rc);
-bool about_same(const struct reg_about *a, const struct reg_about *b);
-bool about_same_places(const struct reg_place *a, size_t na, const struct reg_place *b, size_t nb);
+struct reg_metadata *metadata_copy(const struct reg_metadata *from, int *rc);
+bool metadata_same(const struct reg_metadata *a, const struct reg_metadata *b);
+bool metadata_same_tagged(const struct reg_tagged *a, size_t na, const struct reg_tagged *b, size_t nb);
 
 /* node.c */
 struct node *node_find(struct registry *reg, const char *name);

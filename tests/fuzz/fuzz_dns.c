@@ -60,7 +60,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	in = malloc(size);
 	out = malloc(tcp ? DNS_TCP_MAX : DNS_UDP_MAX);
 	memcpy(in, data + 1, size - 1);
-	n = dns_serve(TAILQ_FIRST(&dns->places), in, size - 1, tcp, &query, out);
+	n = dns_serve(TAILQ_FIRST(&dns->listeners), in, size - 1, tcp, &query, out);
 	if (n > 0 && (n > query.size || ldns_wire2pkt(&packet, out, (size_t)n) != LDNS_STATUS_OK))
 		abort();
 	ldns_pkt_free(packet);

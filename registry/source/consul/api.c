@@ -19,7 +19,7 @@ static void add_headers(struct http_request *rq)
 	if (!rq->index)
 		return;
 	if (!rq->view->unordered)
-		consul_told(consul_of(rq), rq->index);
+		consul_index_shown(consul_of(rq), rq->index);
 	snprintf(index, sizeof(index), "%" PRIu64, rq->index);
 	http_header(rq, "X-Consul-Index", index);
 	http_header(rq, "X-Consul-Knownleader", "true");

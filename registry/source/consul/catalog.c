@@ -70,8 +70,8 @@ static bool add_name(void *arg, const char *service, const struct reg_backend *b
 		return http_work_looked(work);
 	if (strcmp(work->last, service) != 0)
 		begin_service(work, service);
-	for (size_t i = 0; backend->about && i < backend->about->ntag; i++) {
-		const char *tag = backend->about->tags[i];
+	for (size_t i = 0; backend->metadata && i < backend->metadata->ntag; i++) {
+		const char *tag = backend->metadata->tags[i];
 
 		if (json_object_get(work->seen, tag))
 			continue;

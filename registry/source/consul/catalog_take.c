@@ -10,7 +10,7 @@
 #include "registry/source/consul/inside.h"
 
 static int read_node(const json_t *body, struct reg_node *node, struct reg_pair meta[CONSUL_LIST],
-	struct reg_place places[CONSUL_LIST], struct reg_err *err)
+	struct reg_tagged tagged[CONSUL_LIST], struct reg_err *err)
 {
 	const char *name, *address, *id;
 	int rc = consul_text(body, "Node", &name, err);
@@ -22,7 +22,7 @@ static int read_node(const json_t *body, struct reg_node *node, struct reg_pair 
 	if (!rc)
 		rc = consul_pairs(body, "NodeMeta", meta, &node->nmeta, err);
 	if (!rc)
-		rc = consul_places(body, "TaggedAddresses", places, &node->nplace, err);
+		rc = consul_read_tagged(body, "TaggedAddresses", tagged, &node->ntagged, err);
 	if (rc)
 		return rc;
 	if (!name || !address || strlen(name) > REG_NODE_MAX || strlen(address) > REG_HOST_MAX)
@@ -32,26 +32,26 @@ static int read_node(const json_t *body, struct reg_node *node, struct reg_pair 
 	snprintf(node->id, sizeof(node->id), "%s", id ? id : "");
 	snprintf(node->source, sizeof(node->source), CONSUL_SOURCE);
 	node->meta = meta;
-	node->places = places;
+	node->tagged = tagged;
 	return 0;
 }
 
 /* The checks of a body by whom they are of: the node itself, or (`service`) its instances. */
-struct telling {
+struct reading {
 	const char *service; /* id of the instance, "": the node */
 	struct consul_checks *list;
 	struct reg_err *err;
 };
 
-static int read_told(void *arg, const json_t *check, unsigned i, unsigned n)
+static int read_result(void *arg, const json_t *check, unsigned i, unsigned n)
 {
-	struct telling *telling = arg;
+	struct reading *reading = arg;
 	const char *service;
-	int rc = consul_text(check, "ServiceID", &service, telling->err);
+	int rc = consul_text(check, "ServiceID", &service, reading->err);
 
-	if (rc || strcmp(service ? service : "", telling->service) != 0)
+	if (rc || strcmp(service ? service : "", reading->service) != 0)
 		return rc;
-	return consul_read_told(check, telling->list, telling->err);
+	return consul_read_result(check, reading->list, reading->err);
 }
 
 static const char *output_of(const json_t *check)
@@ -67,7 +67,7 @@ static int take_node_checks(struct consul *consul, const json_t *body, const cha
 {
 	struct consul_checks had = {0};
 	unsigned given;
-	int rc = consul_each_check(body, read_told, &(struct telling){"", list, err}, err);
+	int rc = consul_each_check(body, read_result, &(struct reading){"", list, err}, err);
 
 	given = list->n;
 	if (rc || !given)
@@ -83,14 +83,14 @@ static int take_node_checks(struct consul *consul, const json_t *body, const cha
 }
 
 /* And of the checks of an instance on it, which is in the table already. */
-static int take_told(struct consul *consul, const json_t *body, const char *service, const char *id,
+static int take_results(struct consul *consul, const json_t *body, const char *service, const char *id,
 	struct consul_checks *list, struct reg_err *err)
 {
 	const struct reg_backend *backend = registry_backend_find(consul->reg, service, id);
 	struct reg_backend now = *backend;
 	unsigned given;
 	int rc = consul_each_check(
-		body, read_told, &(struct telling){reg_backend_own_id(backend), list, err}, err);
+		body, read_result, &(struct reading){reg_backend_own_id(backend), list, err}, err);
 
 	given = list->n;
 	if (!rc)
@@ -111,7 +111,7 @@ static int take_told(struct consul *consul, const json_t *body, const char *serv
 static void keep_service(struct consul *consul, const struct consul_registration *read, const json_t *service,
 	const struct consul_checks *list)
 {
-	json_t *body = json_pack("{s:s, s:O}", "Node", read->about.node, "Service", service);
+	json_t *body = json_pack("{s:s, s:O}", "Node", read->metadata.node, "Service", service);
 
 	if (body)
 		consul_keep(consul, read->name, &read->backend, body, list);
@@ -137,7 +137,7 @@ static int take_service(struct consul *consul, const json_t *body, const char *n
 	}
 	rc = registry_backend_put(consul->reg, read.name, &read.backend, err);
 	if (!rc)
-		rc = take_told(consul, body, read.name, read.backend.id, &list, err);
+		rc = take_results(consul, body, read.name, read.backend.id, &list, err);
 	if (!rc)
 		keep_service(consul, &read, service, &list);
 	return rc;
@@ -164,7 +164,7 @@ static int take_other(void *arg, const json_t *check, unsigned i, unsigned n)
 	service = consul_service_on(others->consul, others->node, id);
 	if (!service || snprintf(key, sizeof(key), "%s/%s", others->node, id) >= (int)sizeof(key))
 		return reg_fail(others->err, -ENOENT, "ServiceID \"%s\" does not exist", id);
-	rc = take_told(others->consul, others->body, service, key, &list, others->err);
+	rc = take_results(others->consul, others->body, service, key, &list, others->err);
 	if (!rc)
 		consul_keep(others->consul, service, registry_backend_find(others->consul->reg, service, key),
 			NULL, &list);
@@ -256,11 +256,11 @@ static int check_service(const json_t *body, const char *node, struct reg_err *e
 
 int consul_take_catalog(struct consul *consul, const json_t *body, struct reg_err *err)
 {
-	struct reg_place places[CONSUL_LIST];
+	struct reg_tagged tagged[CONSUL_LIST];
 	struct reg_pair meta[CONSUL_LIST];
 	struct reg_node node = {0};
 	const struct reg_node *known;
-	int rc = read_node(body, &node, meta, places, err);
+	int rc = read_node(body, &node, meta, tagged, err);
 
 	if (!rc)
 		rc = check_service(body, node.name, err);

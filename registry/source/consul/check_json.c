@@ -17,20 +17,20 @@ const char *consul_status(enum reg_health health)
 }
 
 /* What is told of a check; empty texts are told as such. */
-struct told {
+struct check_view {
 	const char *id, *name, *notes, *output, *type;
 	enum reg_health health;
 	uint64_t created, modified;
 };
 
-static json_t *check_json(const struct reg_node *node, const struct told *told)
+static json_t *check_json(const struct reg_node *node, const struct check_view *view)
 {
 	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:[], s:s, s:{}, s:I, s:I}", "Node",
-		node->name, "CheckID", told->id, "Name", told->name, "Status", consul_status(told->health),
-		"Notes", told->notes, "Output", told->output, "ServiceID", "", "ServiceName", "",
-		"ServiceTags", "Type", told->type, "Definition", "CreateIndex",
-		(json_int_t)(told->created ? told->created : 1), "ModifyIndex",
-		(json_int_t)(told->modified ? told->modified : 1));
+		node->name, "CheckID", view->id, "Name", view->name, "Status", consul_status(view->health),
+		"Notes", view->notes, "Output", view->output, "ServiceID", "", "ServiceName", "",
+		"ServiceTags", "Type", view->type, "Definition", "CreateIndex",
+		(json_int_t)(view->created ? view->created : 1), "ModifyIndex",
+		(json_int_t)(view->modified ? view->modified : 1));
 }
 
 /* "http", "tcp", ...; "" for what nobody checks. */
@@ -100,9 +100,9 @@ static const char *text_or(const char *text, const char *other)
 	return text ? text : other;
 }
 
-static struct told node_told(const struct reg_node *node, const char *id, const char *name)
+static struct check_view node_check_view(const struct reg_node *node, const char *id, const char *name)
 {
-	return (struct told){.id = id,
+	return (struct check_view){.id = id,
 		.name = name,
 		.notes = "",
 		.output = "",
@@ -114,40 +114,40 @@ static struct told node_told(const struct reg_node *node, const char *id, const 
 
 static void put_serf(json_t *list, const struct reg_node *node)
 {
-	struct told told = node_told(node, "serfHealth", "Serf Health Status");
+	struct check_view view = node_check_view(node, "serfHealth", "Serf Health Status");
 
-	told.output = "Agent alive and reachable";
-	told.health = REG_PASSING;
-	json_array_append_new(list, check_json(node, &told));
+	view.output = "Agent alive and reachable";
+	view.health = REG_PASSING;
+	json_array_append_new(list, check_json(node, &view));
 }
 
 void consul_put_node_checks(json_t *list, struct consul *consul, const struct reg_node *node, bool serf)
 {
-	struct told told;
+	struct check_view view;
 	struct reg_result result;
 	json_t *object;
 
 	if (serf)
 		put_serf(list, node);
 	if (node->drained) {
-		told = node_told(node, "_node_maintenance", "Node Maintenance Mode");
-		told.notes = text_or(node->reason, NODE_REASON);
-		told.type = "maintenance";
-		json_array_append_new(list, check_json(node, &told));
+		view = node_check_view(node, "_node_maintenance", "Node Maintenance Mode");
+		view.notes = text_or(node->reason, NODE_REASON);
+		view.type = "maintenance";
+		json_array_append_new(list, check_json(node, &view));
 	}
 	for (unsigned i = 0; registry_node_result(node, i, &result); i++) {
-		told = node_told(node, result.check->id, text_or(result.check->name, result.check->id));
-		told.notes = text_or(result.check->notes, "");
-		told.output = result.output;
-		told.type = type_of(result.check);
-		told.health = result.health;
-		object = check_json(node, &told);
+		view = node_check_view(node, result.check->id, text_or(result.check->name, result.check->id));
+		view.notes = text_or(result.check->notes, "");
+		view.output = result.output;
+		view.type = type_of(result.check);
+		view.health = result.health;
+		object = check_json(node, &view);
 		json_object_set_new(object, "Definition", definition_json(result.check, NULL));
 		json_array_append_new(list, object);
 	}
 }
 
-/* Whose checks are told. */
+/* Whose checks are view. */
 struct subject {
 	const struct reg_node *node;
 	const char *service;
@@ -155,18 +155,19 @@ struct subject {
 	char id[CONSUL_ID]; /* of the instance */
 };
 
-static struct told backend_told(const struct subject *subject, const char *id, const char *name)
+static struct check_view backend_check_view(const struct subject *subject, const char *id, const char *name)
 {
-	struct told told = node_told(subject->node, id, name);
+	struct check_view view = node_check_view(subject->node, id, name);
 
-	told.created = subject->backend->created;
-	told.modified = subject->backend->modified;
-	return told;
+	view.created = subject->backend->created;
+	view.modified = subject->backend->modified;
+	return view;
 }
 
-static void put(json_t *list, const struct subject *subject, const struct told *told, json_t *definition)
+static void put(
+	json_t *list, const struct subject *subject, const struct check_view *view, json_t *definition)
 {
-	json_t *object = check_json(subject->node, told);
+	json_t *object = check_json(subject->node, view);
 
 	json_object_set_new(object, "ServiceID", json_string(subject->id));
 	json_object_set_new(object, "ServiceName", json_string(subject->service));
@@ -181,41 +182,41 @@ static void put_maintenance(json_t *list, struct consul *consul, const struct su
 {
 	const struct consul_instance *instance = consul_instance_of(consul, subject->backend->id);
 	char check[CONSUL_ID + sizeof(MAINTENANCE)];
-	struct told told = backend_told(subject, check, "Service Maintenance Mode");
+	struct check_view view = backend_check_view(subject, check, "Service Maintenance Mode");
 
 	if (strcmp(subject->backend->source, CONSUL_SOURCE) != 0)
 		instance = NULL;
 	snprintf(check, sizeof(check), MAINTENANCE "%s", subject->id);
-	told.notes = instance && instance->reason ? instance->reason : "drained";
-	told.type = "maintenance";
-	put(list, subject, &told, NULL);
+	view.notes = instance && instance->reason ? instance->reason : "drained";
+	view.type = "maintenance";
+	put(list, subject, &view, NULL);
 }
 
 /* Its switch port takes it out, whatever its checks found. */
 static void put_port(json_t *list, const struct subject *subject)
 {
 	char check[CONSUL_ID + sizeof(PORT)];
-	struct told told = backend_told(subject, check, "Switch port");
+	struct check_view view = backend_check_view(subject, check, "Switch port");
 
 	snprintf(check, sizeof(check), PORT "%s", subject->id);
-	told.output = "the port is down";
-	told.type = "port";
-	put(list, subject, &told, NULL);
+	view.output = "the port is down";
+	view.type = "port";
+	put(list, subject, &view, NULL);
 }
 
 static void put_result(json_t *list, const struct subject *subject, const struct reg_result *result)
 {
 	char check[CONSUL_ID + sizeof(CONSUL_OWN_CHECK)], name[REG_NAME_MAX + 32];
-	struct told told =
-		backend_told(subject, text_or(result->check->id, check), text_or(result->check->name, name));
+	struct check_view view = backend_check_view(
+		subject, text_or(result->check->id, check), text_or(result->check->name, name));
 
 	snprintf(check, sizeof(check), CONSUL_OWN_CHECK "%s", subject->id);
 	snprintf(name, sizeof(name), "Service '%s' check", subject->service);
-	told.notes = text_or(result->check->notes, "");
-	told.output = result->output;
-	told.type = type_of(result->check);
-	told.health = result->health;
-	put(list, subject, &told, definition_json(result->check, subject->backend));
+	view.notes = text_or(result->check->notes, "");
+	view.output = result->output;
+	view.type = type_of(result->check);
+	view.health = result->health;
+	put(list, subject, &view, definition_json(result->check, subject->backend));
 }
 
 void consul_put_checks(

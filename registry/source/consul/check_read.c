@@ -355,7 +355,7 @@ int consul_read_checks(
 	return consul_each_check(body, read_one, &reading, err);
 }
 
-int consul_read_told(const json_t *check, struct consul_checks *list, struct reg_err *err)
+int consul_read_result(const json_t *check, struct consul_checks *list, struct reg_err *err)
 {
 	struct reg_check *spec = &list->spec[list->n];
 	int rc = check_room(list, err);

@@ -102,7 +102,7 @@ int consul_open(const struct consul_config *config, struct consul **out)
 	if (consul->journal)
 		journal_restore(consul->journal, consul_restore, consul);
 	registry_begin(consul->reg);
-	consul_told(consul, registry_first_generation(consul->reg));
+	consul_index_shown(consul, registry_first_generation(consul->reg));
 	journal_flush(consul->journal); /* before anybody is told an index */
 	*out = consul;
 	return 0;

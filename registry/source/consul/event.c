@@ -64,8 +64,8 @@ static int has_tag(
 {
 	int rc = 0;
 
-	for (size_t i = 0; rc == 0 && backend->about && i < backend->about->ntag; i++)
-		rc = pattern_found(tag, backend->about->tags[i], budget);
+	for (size_t i = 0; rc == 0 && backend->metadata && i < backend->metadata->ntag; i++)
+		rc = pattern_found(tag, backend->metadata->tags[i], budget);
 	return rc;
 }
 

@@ -77,7 +77,7 @@ bool consul_is_for_here(struct http_request *rq, const json_t *body);
 /** Brings back what the journal holds under `key`. `arg` is the struct consul. */
 void consul_restore(void *arg, const char *key, const char *value);
 /** A client is told this index: a later life of the daemon must begin above it. */
-void consul_told(struct consul *consul, uint64_t index);
+void consul_index_shown(struct consul *consul, uint64_t index);
 /** The service of the instance called `id`, NULL: none came by this API. */
 const char *consul_service_of(struct consul *consul, const char *id);
 const struct reg_backend *consul_backend_of(struct consul *consul, const char *id, const char **service);
@@ -88,10 +88,10 @@ const char *consul_service_on(struct consul *consul, const char *node, const cha
 struct consul_registration {
 	const char *name;
 	struct reg_backend backend; /* without its checks */
-	struct reg_about about;
+	struct reg_metadata metadata;
 	const char *tags[CONSUL_LIST];
 	struct reg_pair meta[CONSUL_LIST];
-	struct reg_place places[CONSUL_LIST];
+	struct reg_tagged tagged[CONSUL_LIST];
 };
 /** A field by its name in either spelling; NULL when absent or null. */
 const json_t *consul_field(const json_t *object, const char *name);
@@ -104,9 +104,9 @@ int consul_number(
 	const json_t *object, const char *name, int64_t min, int64_t max, int64_t *out, struct reg_err *err);
 int consul_pairs(const json_t *object, const char *name, struct reg_pair pairs[CONSUL_LIST], uint16_t *n,
 	struct reg_err *err);
-int consul_places(const json_t *object, const char *name, struct reg_place places[CONSUL_LIST], uint16_t *n,
-	struct reg_err *err);
-/** A service of the agent or, with `node`, of another node of the catalog; read->about.node is borrowed. */
+int consul_read_tagged(const json_t *object, const char *name, struct reg_tagged tagged[CONSUL_LIST],
+	uint16_t *n, struct reg_err *err);
+/** A service of the agent or, with `node`, of another node of the catalog; read->metadata.node is borrowed. */
 int consul_read_service(const json_t *body, const char *name_field, const char *node,
 	struct consul_registration *read, struct reg_err *err);
 
@@ -129,7 +129,7 @@ int consul_read_check(const json_t *check, const char *id, const struct reg_back
 int consul_read_checks(
 	const json_t *body, const struct reg_backend *of, struct consul_checks *list, struct reg_err *err);
 /** A check of the catalog, which nobody makes: it is what its `Status` says until that says otherwise. */
-int consul_read_told(const json_t *check, struct consul_checks *list, struct reg_err *err);
+int consul_read_result(const json_t *check, struct consul_checks *list, struct reg_err *err);
 /** Calls fn for the `Check` and each of the `Checks` of a body: the i-th of n. Ends when fn returns -errno. */
 int consul_each_check(const json_t *body, int (*fn)(void *arg, const json_t *check, unsigned i, unsigned n),
 	void *arg, struct reg_err *err);

@@ -16,8 +16,8 @@ const char *consul_id(const char *service, const struct reg_backend *backend, ch
 
 const char *consul_address(const struct reg_backend *backend, char host[REG_HOST_MAX + 1])
 {
-	if (backend->about && backend->about->host)
-		snprintf(host, REG_HOST_MAX + 1, "%s", backend->about->host);
+	if (backend->metadata && backend->metadata->host)
+		snprintf(host, REG_HOST_MAX + 1, "%s", backend->metadata->host);
 	else
 		inet_ntop(AF_INET, &backend->address, host, REG_HOST_MAX + 1);
 	return host;
@@ -36,8 +36,8 @@ json_t *consul_tags_json(const struct reg_backend *backend)
 {
 	json_t *list = json_array();
 
-	for (size_t i = 0; backend->about && i < backend->about->ntag; i++)
-		json_array_append_new(list, json_string(backend->about->tags[i]));
+	for (size_t i = 0; backend->metadata && i < backend->metadata->ntag; i++)
+		json_array_append_new(list, json_string(backend->metadata->tags[i]));
 	return list;
 }
 
@@ -48,13 +48,13 @@ static json_t *generation_json(uint64_t generation)
 }
 
 /* Of a node: {"lan": "192.0.2.1"}; without any, its address is both. */
-static json_t *node_places_json(const struct reg_node *node)
+static json_t *node_tagged_json(const struct reg_node *node)
 {
 	json_t *object = json_object();
 
-	for (size_t i = 0; i < node->nplace; i++)
-		json_object_set_new(object, node->places[i].label, json_string(node->places[i].address));
-	if (!node->nplace) {
+	for (size_t i = 0; i < node->ntagged; i++)
+		json_object_set_new(object, node->tagged[i].label, json_string(node->tagged[i].address));
+	if (!node->ntagged) {
 		json_object_set_new(object, "lan", json_string(node->address));
 		json_object_set_new(object, "wan", json_string(node->address));
 	}
@@ -65,19 +65,19 @@ json_t *consul_node_json(struct consul *consul, const struct reg_node *node)
 {
 	return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:o, s:o}", "ID", node->id, "Node", node->name,
 		"Address", node->address, "Datacenter", consul->datacenter, "TaggedAddresses",
-		node_places_json(node), "Meta", consul_meta_json(node->meta, node->nmeta), "CreateIndex",
+		node_tagged_json(node), "Meta", consul_meta_json(node->meta, node->nmeta), "CreateIndex",
 		generation_json(node->created), "ModifyIndex", generation_json(node->modified));
 }
 
-static json_t *places_json(const struct reg_backend *backend)
+static json_t *tagged_json(const struct reg_backend *backend)
 {
 	json_t *object = json_object();
 
-	for (size_t i = 0; backend->about && i < backend->about->nplace; i++) {
-		const struct reg_place *place = &backend->about->places[i];
+	for (size_t i = 0; backend->metadata && i < backend->metadata->ntagged; i++) {
+		const struct reg_tagged *from = &backend->metadata->tagged[i];
 
-		json_object_set_new(object, place->label,
-			json_pack("{s:s, s:i}", "Address", place->address, "Port", place->port));
+		json_object_set_new(object, from->label,
+			json_pack("{s:s, s:i}", "Address", from->address, "Port", from->port));
 	}
 	return object;
 }
@@ -90,13 +90,13 @@ static json_t *weights_json(const struct reg_backend *backend)
 
 static json_t *own_meta_json(const struct reg_backend *backend)
 {
-	return consul_meta_json(
-		backend->about ? backend->about->meta : NULL, backend->about ? backend->about->nmeta : 0);
+	return consul_meta_json(backend->metadata ? backend->metadata->meta : NULL,
+		backend->metadata ? backend->metadata->nmeta : 0);
 }
 
 static bool overrides_tags(const struct reg_backend *backend)
 {
-	return backend->about && backend->about->enable_tag_override;
+	return backend->metadata && backend->metadata->enable_tag_override;
 }
 
 json_t *consul_service_json(const char *service, const struct reg_backend *backend)
@@ -105,7 +105,7 @@ json_t *consul_service_json(const char *service, const struct reg_backend *backe
 
 	return json_pack("{s:s, s:s, s:o, s:s, s:o, s:o, s:i, s:o, s:b, s:o, s:o}", "ID",
 		consul_id(service, backend, id), "Service", service, "Tags", consul_tags_json(backend),
-		"Address", consul_address(backend, host), "TaggedAddresses", places_json(backend), "Meta",
+		"Address", consul_address(backend, host), "TaggedAddresses", tagged_json(backend), "Meta",
 		own_meta_json(backend), "Port", backend->port, "Weights", weights_json(backend),
 		"EnableTagOverride", overrides_tags(backend), "CreateIndex",
 		generation_json(backend->created), "ModifyIndex", generation_json(backend->modified));
@@ -129,14 +129,14 @@ json_t *consul_catalog_service_json(
 	char id[CONSUL_ID], host[REG_HOST_MAX + 1];
 	json_t *object = json_pack("{s:s, s:s, s:s, s:s, s:o, s:o, s:s}", "ID", node->id, "Node", node->name,
 		"Address", node->address, "Datacenter", consul->datacenter, "TaggedAddresses",
-		node_places_json(node), "NodeMeta", consul_meta_json(node->meta, node->nmeta), "ServiceKind",
+		node_tagged_json(node), "NodeMeta", consul_meta_json(node->meta, node->nmeta), "ServiceKind",
 		"");
 
 	json_object_update_new(
 		object, json_pack("{s:s, s:s, s:o, s:s, s:o, s:o, s:o, s:i, s:b, s:o, s:o}", "ServiceID",
 				consul_id(service, backend, id), "ServiceName", service, "ServiceTags",
 				consul_tags_json(backend), "ServiceAddress", consul_address(backend, host),
-				"ServiceTaggedAddresses", places_json(backend), "ServiceWeights",
+				"ServiceTaggedAddresses", tagged_json(backend), "ServiceWeights",
 				weights_json(backend), "ServiceMeta", own_meta_json(backend), "ServicePort",
 				backend->port, "ServiceEnableTagOverride", overrides_tags(backend),
 				"CreateIndex", generation_json(backend->created), "ModifyIndex",

@@ -103,8 +103,8 @@ int consul_pairs(const json_t *object, const char *name, struct reg_pair pairs[C
 }
 
 /* {"lan": {"address": "192.0.2.1", "port": 80}}; of nodes {"lan": "192.0.2.1"} */
-int consul_places(const json_t *object, const char *name, struct reg_place places[CONSUL_LIST], uint16_t *n,
-	struct reg_err *err)
+int consul_read_tagged(const json_t *object, const char *name, struct reg_tagged tagged[CONSUL_LIST],
+	uint16_t *n, struct reg_err *err)
 {
 	const json_t *map = consul_field(object, name), *value;
 	const char *key, *address;
@@ -124,7 +124,7 @@ int consul_places(const json_t *object, const char *name, struct reg_place place
 			rc = consul_number(value, "Port", 0, 65535, &port, err);
 		if (rc || !address)
 			return reg_fail(err, -EINVAL, "%s: must have an address each", name);
-		places[(*n)++] = (struct reg_place){key, address, (uint16_t)port};
+		tagged[(*n)++] = (struct reg_tagged){key, address, (uint16_t)port};
 	}
 	return 0;
 }
@@ -139,7 +139,7 @@ static int read_tags(const json_t *body, struct consul_registration *read, struc
 	json_array_foreach ((json_t *)tags, i, tag) {
 		if (!json_is_string(tag))
 			return reg_fail(err, -EINVAL, "Tags: must be a list of strings");
-		read->tags[read->about.ntag++] = json_string_value(tag);
+		read->tags[read->metadata.ntag++] = json_string_value(tag);
 	}
 	return 0;
 }
@@ -173,7 +173,7 @@ static int read_place(const json_t *body, struct consul_registration *read, stru
 	if (rc)
 		return rc;
 	if (!address || inet_pton(AF_INET, address, &read->backend.address) != 1)
-		read->about.host = address ? address : "";
+		read->metadata.host = address ? address : "";
 	read->backend.port = (uint16_t)port;
 	return 0;
 }
@@ -196,7 +196,7 @@ static int read_names(const json_t *body, const char *name_field, const char *no
 		read->backend.id, sizeof(read->backend.id), "%s%s%s", node ? node : "", node ? "/" : "", id);
 	if (n < 0 || (size_t)n >= sizeof(read->backend.id))
 		return reg_fail(err, -EINVAL, "ID: longer than %d bytes", REG_ID_MAX);
-	read->about.node = node;
+	read->metadata.node = node;
 	return 0;
 }
 
@@ -206,23 +206,23 @@ int consul_read_service(const json_t *body, const char *name_field, const char *
 	int rc;
 
 	memset(read, 0, sizeof(*read));
-	read->about.tags = read->tags;
-	read->about.meta = read->meta;
-	read->about.places = read->places;
-	read->backend.about = &read->about;
+	read->metadata.tags = read->tags;
+	read->metadata.meta = read->meta;
+	read->metadata.tagged = read->tagged;
+	read->backend.metadata = &read->metadata;
 	snprintf(read->backend.source, sizeof(read->backend.source), CONSUL_SOURCE);
 	rc = read_names(body, name_field, node, read, err);
 	if (!rc)
 		rc = read_tags(body, read, err);
 	if (!rc)
-		rc = consul_pairs(body, "Meta", read->meta, &read->about.nmeta, err);
+		rc = consul_pairs(body, "Meta", read->meta, &read->metadata.nmeta, err);
 	if (!rc)
-		rc = consul_places(body, "TaggedAddresses", read->places, &read->about.nplace, err);
+		rc = consul_read_tagged(body, "TaggedAddresses", read->tagged, &read->metadata.ntagged, err);
 	if (!rc)
 		rc = read_place(body, read, err);
 	if (!rc)
 		rc = read_weights(body, &read->backend, err);
 	if (!rc)
-		rc = consul_flag(body, "EnableTagOverride", &read->about.enable_tag_override, err);
+		rc = consul_flag(body, "EnableTagOverride", &read->metadata.enable_tag_override, err);
 	return rc;
 }

@@ -187,7 +187,7 @@ static void restore_word(struct consul *consul, const char *id, const char *stat
 		registry_node_beat(consul->reg, "", id, health, output, NULL);
 }
 
-void consul_told(struct consul *consul, uint64_t index)
+void consul_index_shown(struct consul *consul, uint64_t index)
 {
 	char text[24];
 

@@ -63,11 +63,11 @@ static int on_socket(void *ctx, const char *network, int domain, int type)
 	return fd < 0 ? -errno : fd;
 }
 
-static uint64_t on_place(void *ctx, const char *network)
+static uint64_t on_netns_id(void *ctx, const char *network)
 {
 	struct world *w = ctx;
 
-	return w->place;
+	return w->netns_id;
 }
 
 static bool on_reaches(void *ctx, const char *network, uint32_t address)
@@ -124,7 +124,7 @@ int world_setup(void **state)
 	struct event_config *config = event_config_new();
 	const struct reg_prefix loopback = {.address = htonl(INADDR_LOOPBACK), .len = 8};
 	struct world *w = calloc(1, sizeof(*w));
-	struct registry_sink sink = {w, on_apply, on_socket, on_place, on_reaches, on_port_state, on_log,
+	struct registry_sink sink = {w, on_apply, on_socket, on_netns_id, on_reaches, on_port_state, on_log,
 		on_traffic, .kept = on_kept};
 
 	event_config_set_flag(config, EVENT_BASE_FLAG_PRECISE_TIMER);

@@ -32,8 +32,8 @@ struct world {
 	char socket_network[REG_NAME_MAX + 1]; /* of the last socket asked for */
 	unsigned sockets;		       /* asked for in all */
 	int socket_error;		       /* what the next ones fail with; 0: a real socket */
-	uint64_t place; /* what the sink says of any network; 0: no socket is used twice */
-	int highest_fd; /* of those sockets */
+	uint64_t netns_id; /* what the sink says of any network; 0: no socket is used twice */
+	int highest_fd;	   /* of those sockets */
 	unsigned log_lines;
 	struct {
 		uint32_t address;

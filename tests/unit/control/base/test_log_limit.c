@@ -94,7 +94,7 @@ static void many_objects_share_a_limit_and_every_line_is_counted(void **state)
 
 static void names_longer_than_the_room_are_one_object(void **state)
 {
-	char about[4 * LOG_LIMIT_ABOUT];
+	char about[4 * LOG_LIMIT_SUBJECT];
 
 	memset(about, 'x', sizeof(about));
 	about[sizeof(about) - 1] = '\0';

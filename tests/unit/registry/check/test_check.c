@@ -187,18 +187,18 @@ static void until_passed(struct world *w, uint64_t more)
 
 static void a_socket_is_used_again_while_its_place_stays(void **state)
 {
-	enum { TIME_WAIT = 6, ESTABLISHED = 1, PLACE = 7 };
+	enum { TIME_WAIT = 6, ESTABLISHED = 1, NETNS = 7 };
 	struct world *w = *state;
 	struct reg_check check = world_check(REG_CHECK_TCP);
 	uint16_t port = 0;
 	int fd = listener("127.0.0.1", &port, 64);
 
-	w->place = PLACE;
+	w->netns_id = NETNS;
 	add_checked(w, &check, port);
 	until_passed(w, 10);
 	assert_int_equal(w->sockets, 1);
 	assert_int_equal(in_state(port, TIME_WAIT) + in_state(port, ESTABLISHED), 0);
-	w->place++; /* another gateway: what was made for the old one is of no use */
+	w->netns_id++; /* another gateway: what was made for the old one is of no use */
 	until_passed(w, 10);
 	assert_int_equal(w->sockets, 2);
 	close(fd);

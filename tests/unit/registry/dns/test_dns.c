@@ -9,7 +9,7 @@ enum { MUTATIONS = 60000, SEED = 8600 };
 struct dns_world {
 	struct world *w;
 	struct dns *dns;
-	struct dns_place *place;
+	struct dns_listener *listener;
 };
 
 static size_t port_ips(void *ctx, const char *network, const char *name, uint32_t *ips, size_t max)
@@ -31,7 +31,7 @@ static int setup(void **state)
 	config.base = d.w->base;
 	config.reg = d.w->reg;
 	assert_int_equal(dns_open(&config, &d.dns, &d.w->err), 0);
-	d.place = TAILQ_FIRST(&d.dns->places);
+	d.listener = TAILQ_FIRST(&d.dns->listeners);
 	*state = &d;
 	return 0;
 }
@@ -73,7 +73,7 @@ static ldns_pkt *serve(struct dns_world *d, const uint8_t *data, size_t len, boo
 	ssize_t n;
 
 	memcpy(in, data, len);
-	n = dns_serve(d->place, in, len, tcp, &query, out);
+	n = dns_serve(d->listener, in, len, tcp, &query, out);
 	assert_true(n >= 0 && n <= (tcp ? DNS_TCP_MAX : query.size));
 	if (n >= DNS_HEADER && len >= DNS_HEADER) {
 		assert_int_equal(ldns_wire2pkt(&packet, out, (size_t)n), LDNS_STATUS_OK);
@@ -149,7 +149,7 @@ static void an_answer_holds_until_its_service_changes(void **state)
 {
 	struct dns_world *d = *state;
 	struct dns_query query = {
-		.place = d->place, .type = LDNS_RR_TYPE_A, .name = "web.service.consul", .nwire = 24};
+		.listener = d->listener, .type = LDNS_RR_TYPE_A, .name = "web.service.consul", .nwire = 24};
 	const struct dns_answer *first;
 	uint64_t cached;
 

@@ -13,7 +13,7 @@
 #include "registry/probe/syn.h"
 #include "tests/unit/unit.h"
 
-enum { PLACE = 7, PENDING = -1000, PROBES = 200 };
+enum { NETNS = 7, PENDING = -1000, PROBES = 200 };
 
 struct world {
 	struct event_base *base;
@@ -97,7 +97,7 @@ static void on_done(void *arg, int result)
 static int start(struct world *w, uint16_t port, struct asked *asked, struct syn_probe **probe)
 {
 	const struct syn_target target = {.network = "web",
-		.place = PLACE,
+		.netns_id = NETNS,
 		.address = htonl(INADDR_LOOPBACK),
 		.port = port,
 		.timeout_ms = 60000};

@@ -3,7 +3,7 @@
 
 static const char *const tags[] = {"primary", "v2"};
 static const struct reg_pair meta[] = {{"zone", "a"}, {"rack", "7"}};
-static const struct reg_place places[] = {{"wan", "198.51.100.7", 8080}};
+static const struct reg_tagged tagged[] = {{"wan", "198.51.100.7", 8080}};
 
 static void put(struct world *w, const char *service, const struct reg_backend *backend)
 {
@@ -39,20 +39,20 @@ static void a_registration_makes_its_service(void **state)
 static void what_it_says_is_kept(void **state)
 {
 	struct world *w = *state;
-	struct reg_about about = {
-		.tags = tags, .ntag = 2, .meta = meta, .nmeta = 2, .places = places, .nplace = 1};
+	struct reg_metadata about = {
+		.tags = tags, .ntag = 2, .meta = meta, .nmeta = 2, .tagged = tagged, .ntagged = 1};
 	struct reg_backend backend = found("a", "10.1.0.1");
 	const struct reg_backend *now;
 
-	backend.about = &about;
+	backend.metadata = &about;
 	put(w, "web", &backend);
 	now = world_find(w, "web", "a");
 	assert_true(reg_backend_has_tag(now, "v2"));
 	assert_false(reg_backend_has_tag(now, "v3"));
 	assert_string_equal(reg_backend_meta(now, "rack"), "7");
 	assert_null(reg_backend_meta(now, "row"));
-	assert_string_equal(now->about->places[0].address, "198.51.100.7");
-	assert_int_equal(now->about->places[0].port, 8080);
+	assert_string_equal(now->metadata->tagged[0].address, "198.51.100.7");
+	assert_int_equal(now->metadata->tagged[0].port, 8080);
 	put(w, "web", &backend);
 	assert_int_equal(registry_generation(w->reg), 1);
 	about.ntag = 1;
@@ -107,8 +107,8 @@ static void without_an_address_it_is_only_discoverable(void **state)
 
 	world_add_service(w, &service);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-		struct reg_about about = {.host = rows[i].given};
-		struct reg_backend backend = {.id = "a", .weight = 1, .source = "consul", .about = &about};
+		struct reg_metadata about = {.host = rows[i].given};
+		struct reg_backend backend = {.id = "a", .weight = 1, .source = "consul", .metadata = &about};
 
 		put(w, "web", &backend);
 		assert_false(world_find(w, "web", "a")->balanced);
@@ -125,8 +125,8 @@ static void a_node_takes_its_instances_along(void **state)
 	struct world *w = *state;
 	struct reg_node node = {
 		.name = "Edge2", .address = "192.0.2.2", .source = "consul", .meta = meta, .nmeta = 1};
-	struct reg_about about = {.host = "", .node = "Edge2"};
-	struct reg_backend backend = {.id = "Edge2/a", .port = 80, .source = "consul", .about = &about};
+	struct reg_metadata about = {.host = "", .node = "Edge2"};
+	struct reg_backend backend = {.id = "Edge2/a", .port = 80, .source = "consul", .metadata = &about};
 	char host[REG_HOST_MAX + 1];
 
 	assert_int_equal(registry_backend_put(w->reg, "web", &backend, &w->err), -ENOENT);
@@ -170,14 +170,14 @@ static void this_node_can_be_named(void **state)
 static void bad_ones_are_refused(void **state)
 {
 	struct world *w = *state;
-	struct reg_about about = {.tags = (const char *const[]){"a\nb"}, .ntag = 1};
+	struct reg_metadata about = {.tags = (const char *const[]){"a\nb"}, .ntag = 1};
 	struct reg_backend backend = found("a", "10.1.0.1");
 	struct reg_node node = {.name = "a b", .address = "192.0.2.1", .source = "consul"};
 
-	backend.about = &about;
+	backend.metadata = &about;
 	assert_int_equal(registry_backend_put(w->reg, "web", &backend, &w->err), -EINVAL);
 	assert_string_equal(w->err.text, "tags: missing, longer than 255 bytes, or not printable");
-	backend.about = NULL;
+	backend.metadata = NULL;
 	assert_int_equal(registry_backend_put(w->reg, "a b", &backend, &w->err), -EINVAL);
 	assert_int_equal(registry_node_put(w->reg, &node, &w->err), -EINVAL);
 	backend.address = 0;

@@ -1,5 +1,5 @@
 /*
- * about.c: what instances say about themselves. A description is copied into one block of memory, its strings
+ * metadata.c: what instances say about themselves. A description is copied into one block of memory, its strings
  * behind its lists, so that a hundred thousand of them cost a hundred thousand allocations and no more.
  */
 #include <arpa/inet.h>
@@ -12,31 +12,31 @@
 #include "registry/table/table.h"
 
 /* Of all strings, with their ends. */
-static size_t texts_size(const struct reg_about *about)
+static size_t texts_size(const struct reg_metadata *metadata)
 {
-	size_t size = text_size(about->host) + text_size(about->node);
+	size_t size = text_size(metadata->host) + text_size(metadata->node);
 
-	for (size_t i = 0; i < about->ntag; i++)
-		size += text_size(about->tags[i]);
-	for (size_t i = 0; i < about->nmeta; i++)
-		size += text_size(about->meta[i].key) + text_size(about->meta[i].value);
-	for (size_t i = 0; i < about->nplace; i++)
-		size += text_size(about->places[i].label) + text_size(about->places[i].address);
+	for (size_t i = 0; i < metadata->ntag; i++)
+		size += text_size(metadata->tags[i]);
+	for (size_t i = 0; i < metadata->nmeta; i++)
+		size += text_size(metadata->meta[i].key) + text_size(metadata->meta[i].value);
+	for (size_t i = 0; i < metadata->ntagged; i++)
+		size += text_size(metadata->tagged[i].label) + text_size(metadata->tagged[i].address);
 	return size;
 }
 
-struct reg_about *about_copy(const struct reg_about *from, int *rc)
+struct reg_metadata *metadata_copy(const struct reg_metadata *from, int *rc)
 {
-	struct reg_about *to;
+	struct reg_metadata *to;
 	struct reg_pair *meta;
-	struct reg_place *places;
+	struct reg_tagged *tagged;
 	const char **tags;
 	char *text;
 
 	*rc = 0;
 	if (!from)
 		return NULL;
-	to = malloc(sizeof(*to) + from->nmeta * sizeof(*meta) + from->nplace * sizeof(*places) +
+	to = malloc(sizeof(*to) + from->nmeta * sizeof(*meta) + from->ntagged * sizeof(*tagged) +
 		    from->ntag * sizeof(*tags) + texts_size(from));
 	if (!to) {
 		*rc = -ENOMEM;
@@ -44,26 +44,26 @@ struct reg_about *about_copy(const struct reg_about *from, int *rc)
 	}
 	*to = *from;
 	meta = (struct reg_pair *)(to + 1);
-	places = (struct reg_place *)(meta + from->nmeta);
-	tags = (const char **)(places + from->nplace);
+	tagged = (struct reg_tagged *)(meta + from->nmeta);
+	tags = (const char **)(tagged + from->ntagged);
 	text = (char *)(tags + from->ntag);
 	to->meta = meta;
-	to->places = places;
+	to->tagged = tagged;
 	to->tags = tags;
 	to->host = text_put(&text, from->host);
 	to->node = text_put(&text, from->node);
 	for (size_t i = 0; i < from->nmeta; i++)
 		meta[i] = (struct reg_pair){
 			text_put(&text, from->meta[i].key), text_put(&text, from->meta[i].value)};
-	for (size_t i = 0; i < from->nplace; i++)
-		places[i] = (struct reg_place){text_put(&text, from->places[i].label),
-			text_put(&text, from->places[i].address), from->places[i].port};
+	for (size_t i = 0; i < from->ntagged; i++)
+		tagged[i] = (struct reg_tagged){text_put(&text, from->tagged[i].label),
+			text_put(&text, from->tagged[i].address), from->tagged[i].port};
 	for (size_t i = 0; i < from->ntag; i++)
 		tags[i] = text_put(&text, from->tags[i]);
 	return to;
 }
 
-bool about_same_places(const struct reg_place *a, size_t na, const struct reg_place *b, size_t nb)
+bool metadata_same_tagged(const struct reg_tagged *a, size_t na, const struct reg_tagged *b, size_t nb)
 {
 	if (na != nb)
 		return false;
@@ -74,7 +74,7 @@ bool about_same_places(const struct reg_place *a, size_t na, const struct reg_pl
 	return true;
 }
 
-bool about_same(const struct reg_about *a, const struct reg_about *b)
+bool metadata_same(const struct reg_metadata *a, const struct reg_metadata *b)
 {
 	if (a == b)
 		return true;
@@ -85,12 +85,12 @@ bool about_same(const struct reg_about *a, const struct reg_about *b)
 		if (strcmp(a->tags[i], b->tags[i]) != 0)
 			return false;
 	return text_same_pairs(a->meta, a->nmeta, b->meta, b->nmeta) &&
-	       about_same_places(a->places, a->nplace, b->places, b->nplace);
+	       metadata_same_tagged(a->tagged, a->ntagged, b->tagged, b->ntagged);
 }
 
 const char *reg_backend_node(const struct reg_backend *backend)
 {
-	return backend->about && backend->about->node ? backend->about->node : "";
+	return backend->metadata && backend->metadata->node ? backend->metadata->node : "";
 }
 
 const char *reg_backend_own_id(const struct reg_backend *backend)
@@ -102,24 +102,24 @@ const char *reg_backend_own_id(const struct reg_backend *backend)
 
 bool reg_backend_has_tag(const struct reg_backend *backend, const char *tag)
 {
-	for (size_t i = 0; backend->about && i < backend->about->ntag; i++)
-		if (strcmp(backend->about->tags[i], tag) == 0)
+	for (size_t i = 0; backend->metadata && i < backend->metadata->ntag; i++)
+		if (strcmp(backend->metadata->tags[i], tag) == 0)
 			return true;
 	return false;
 }
 
 const char *reg_backend_meta(const struct reg_backend *backend, const char *key)
 {
-	for (size_t i = 0; backend->about && i < backend->about->nmeta; i++)
-		if (strcmp(backend->about->meta[i].key, key) == 0)
-			return backend->about->meta[i].value;
+	for (size_t i = 0; backend->metadata && i < backend->metadata->nmeta; i++)
+		if (strcmp(backend->metadata->meta[i].key, key) == 0)
+			return backend->metadata->meta[i].value;
 	return NULL;
 }
 
 const char *registry_backend_host(
 	struct registry *reg, const struct reg_backend *backend, char host[REG_HOST_MAX + 1])
 {
-	const char *text = backend->about ? backend->about->host : NULL;
+	const char *text = backend->metadata ? backend->metadata->host : NULL;
 	const struct node *node;
 
 	if (text && !text[0]) {
