@@ -10,6 +10,7 @@ DAEMON_LIBRARIES = r"jansson|event2?[./]|evhttp|curl/"
 
 # folder: (includes that it must not have, those among them that it may)
 RULES = {
+    "addr": (rf"dataplane/|registry/|control/|tools/|bench/|{DPDK}|{DAEMON_LIBRARIES}", r"(?!)"),
     "dataplane": (rf"control/|registry/|tools/|bench/|{DAEMON_LIBRARIES}", r"(?!)"),
     "registry": (rf"dataplane/|control/|tools/|bench/|{DPDK}|bpf/|xdp/", r"(?!)"),
     "control": (rf"dataplane/|tools/|bench/|{DPDK}", r"dataplane/dataplane\.h$"),

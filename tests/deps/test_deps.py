@@ -24,6 +24,7 @@ def test_every_folder_has_sources():
     ("dataplane", "event2/event.h"), ("dataplane", "curl/curl.h"),
     ("registry", "rte_ring.h"), ("registry", "dataplane/dataplane.h"), ("registry", "control/api/api.h"),
     ("control", "dataplane/l2/fdb.h"), ("control", "rte_mbuf.h"),
+    ("addr", "registry/registry.h"), ("addr", "dataplane/dataplane.h"), ("addr", "rte_ip.h"),
     ("tools/ctl", "control/api/api.h"), ("tools/ctl", "registry/registry.h"), ("tools/ctl", "dataplane/dataplane.h"),
 ])
 def test_a_planted_violation_is_found(tmp_path, folder, name):
