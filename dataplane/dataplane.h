@@ -36,7 +36,7 @@ struct dp_loop {
 };
 
 /* Where a MAC is: at a port or behind a vtep; the other is UINT16_MAX. */
-struct dp_fdb_place {
+struct dp_location {
 	uint16_t port, vtep;
 };
 
@@ -51,7 +51,7 @@ enum dp_move_what {
 struct dp_move {
 	uint16_t net;
 	uint8_t mac[6];
-	struct dp_fdb_place from, to;
+	struct dp_location from, to;
 	enum dp_move_what what;
 	uint64_t left_out; /* further moves since the last one told */
 };
@@ -373,7 +373,7 @@ void dp_drop_walk(struct dp *dp, void (*fn)(void *arg, const struct dp_drop *dro
 
 struct dp_net_info {
 	uint64_t rx, tx, generated, copies, consumed, drops;
-	uint64_t mac_moves;	   /* MACs that went from one place to another */
+	uint64_t mac_moves;	   /* MACs that went from one port or vtep to another */
 	uint64_t mac_moves_held;   /* frames of MACs that stayed where they were instead */
 	uint64_t unlearned;	   /* frames whose MAC found no room in the network's share of the table */
 	uint32_t macs, macs_share; /* learned now; how many it may always have */

@@ -137,8 +137,8 @@ static int port_publish(struct dp *dp, struct port *port)
 
 	for (unsigned i = 0; i < dp->nworker; i++)
 		stat_clear(&dp->worker[i]->port_stats[port->id], sizeof(struct port_stats));
-	dp->priv->link_told[port->id] = false;
-	rc = balance_place(dp, port);
+	dp->priv->link_reported[port->id] = false;
+	rc = balance_assign(dp, port);
 	if (!rc)
 		rc = polling_add_fds(dp, port);
 	if (rc)
@@ -353,7 +353,7 @@ void ports_close(struct dp *dp)
 		port->ops->close(port);
 		port_free(port);
 	}
-	close_many_now(&dp->priv->at_end);
+	close_batch_run(&dp->priv->at_end);
 }
 
 void ports_report_links(struct dp *dp)
@@ -366,9 +366,9 @@ void ports_report_links(struct dp *dp)
 			struct port *port = dp_get_port(dp, (uint16_t)id);
 			bool up = port && atomic_load(&port->up);
 
-			if (!port || up == dp->priv->link_told[id])
+			if (!port || up == dp->priv->link_reported[id])
 				continue;
-			dp->priv->link_told[id] = up;
+			dp->priv->link_reported[id] = up;
 			if (dp->config.on_link)
 				dp->config.on_link(dp->config.ctx, port->id, up);
 		}

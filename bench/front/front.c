@@ -63,7 +63,7 @@ static int make_rings(struct front *f)
 	for (unsigned i = 0; i < count; i++) {
 		bool receives = i % 2 == 0;
 
-		front_ring_place(&f->rings[i], f->memory[0].base + i / 2 * (rx + tx) + (receives ? 0 : rx),
+		front_ring_layout(&f->rings[i], f->memory[0].base + i / 2 * (rx + tx) + (receives ? 0 : rx),
 			f->opt.ring_size, receives ? f->opt.buffer_size : f->opt.tx_buffer_size);
 		front_ring_reset(
 			&f->rings[i], f->memory[0].base, front_guest_base(f, 0), receives, false, false);

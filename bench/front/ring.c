@@ -47,7 +47,7 @@ size_t front_ring_bytes(unsigned size, unsigned buffer_size)
 	return desc_bytes(size) + avail_bytes(size) + used_bytes(size) + buffers;
 }
 
-void front_ring_place(struct front_ring *r, uint8_t *base, unsigned size, unsigned buffer_size)
+void front_ring_layout(struct front_ring *r, uint8_t *base, unsigned size, unsigned buffer_size)
 {
 	*r = (struct front_ring){
 		.desc = (void *)base,

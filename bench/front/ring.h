@@ -41,11 +41,11 @@ struct front_ring {
 		bad_used; /* used entries that no back-end may write: unknown descriptor, impossible length */
 };
 
-/** Bytes that front_ring_place needs for a ring of `size` with buffers for `buffer_size` bytes of frame. */
+/** Bytes that front_ring_layout needs for a ring of `size` with buffers for `buffer_size` bytes of frame. */
 size_t front_ring_bytes(unsigned size, unsigned buffer_size);
 
 /** Lays a ring out at `base` (zeroed, 128-byte aligned); sizes as above. No notification descriptors yet. */
-void front_ring_place(struct front_ring *r, uint8_t *base, unsigned size, unsigned buffer_size);
+void front_ring_layout(struct front_ring *r, uint8_t *base, unsigned size, unsigned buffer_size);
 
 /**
  * Starts over: indices zero, descriptor i points to buffer i by its guest-physical address (`gpa` is that of

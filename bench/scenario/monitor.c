@@ -1,7 +1,7 @@
 /*
  * monitor: `count` instances in containers, each checked by TCP once a second from inside the network: what
  * that takes the control thread, and how late probes and their time-outs come; first alone, then beside DNS
- * questions and blocking queries (burden.h); and at last a tenth of them ten times as often.
+ * questions and blocking queries (load.h); and at last a tenth of them ten times as often.
  */
 #include <err.h>
 #include <errno.h>
@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "bench/client/burden.h"
+#include "bench/client/load.h"
 #include "bench/client/targets.h"
 #include "bench/host/host.h"
 #include "bench/peer/peer.h"
@@ -157,7 +157,7 @@ static void compare(struct trial *t, const struct reading *from, const struct re
 		to->delays[BOUNDS - 1] - from->delays[BOUNDS - 1] - to->delays[fifty] + from->delays[fifty];
 }
 
-static void add_burden(struct trial *t, const struct burden_result *result)
+static void add_load(struct trial *t, const struct load_result *result)
 {
 	t->latency = result->woken;
 	t->lost = result->questions - result->answers;
@@ -165,21 +165,21 @@ static void add_burden(struct trial *t, const struct burden_result *result)
 	report_percentiles(t);
 }
 
-static int take(struct monitor *m, const char *variant, bool burdened)
+static int take(struct monitor *m, const char *variant, bool loaded)
 {
 	struct session *s = m->a.s;
-	struct burden_result result = {0};
+	struct load_result result = {0};
 	struct reading from = {0}, to = {0};
-	struct burden *burden = NULL;
+	struct load *load = NULL;
 	struct trial t;
 	int rc;
 
 	measure_variant(s, variant);
 	t = report_trial(&s->kind, s->peer->name, s->turn);
 	t.paced = true;
-	if (burdened) {
-		burden = burden_start(s->peer->registry_http, s->peer->registry_dns, "s0");
-		if (!burden)
+	if (loaded) {
+		load = load_start(s->peer->registry_http, s->peer->registry_dns, "s0");
+		if (!load)
 			return -errno;
 	}
 	rc = take_reading(m, &from);
@@ -187,8 +187,8 @@ static int take(struct monitor *m, const char *variant, bool burdened)
 		measure_wait(s, s->o->seconds);
 	if (rc == 0)
 		rc = atomic_load(s->stop) ? -EINTR : take_reading(m, &to);
-	if (burden) {
-		int ended = burden_stop(burden, &result);
+	if (load) {
+		int ended = load_stop(load, &result);
 
 		rc = rc < 0 ? rc : ended;
 	}
@@ -197,8 +197,8 @@ static int take(struct monitor *m, const char *variant, bool burdened)
 		return rc;
 	}
 	compare(&t, &from, &to);
-	if (burdened)
-		add_burden(&t, &result);
+	if (loaded)
+		add_load(&t, &result);
 	else
 		t.value[METRIC_PROBE] = 1e6 * (to.cpu_s - from.cpu_s) / (double)(t.sent ? t.sent : 1);
 	return report_add(s->report, &t);

@@ -8,7 +8,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include "bench/client/burden.h"
+#include "bench/client/load.h"
 #include "bench/host/host.h"
 #include "bench/peer/peer.h"
 #include "bench/scenario/asking.h"
@@ -73,10 +73,10 @@ static int hear_all(struct asking *a, int epoll, uint64_t changed, struct trial 
 }
 
 /* Ends the DNS questions; those without an answer are lost. */
-static int put_down(struct burden *burden, struct trial *t, int rc)
+static int put_down(struct load *load, struct trial *t, int rc)
 {
-	struct burden_result result;
-	int stopped = burden_stop(burden, &result);
+	struct load_result result;
+	int stopped = load_stop(load, &result);
 
 	t->value[METRIC_ANSWERS] = (double)result.answers / result.seconds;
 	t->lost += result.questions - result.answers;
@@ -105,7 +105,7 @@ static int take(struct asking *a, const char *variant, bool different, bool besi
 {
 	int epoll = epoll_create1(EPOLL_CLOEXEC), *fds = no_connections(), rc = fds ? 0 : -ENOMEM;
 	double before = asking_rss_mb(a), parked;
-	struct burden *burden = NULL;
+	struct load *load = NULL;
 	uint64_t changed;
 	struct trial t;
 
@@ -114,8 +114,8 @@ static int take(struct asking *a, const char *variant, bool different, bool besi
 	if (rc < 0)
 		goto out;
 	if (beside) {
-		burden = burden_start(a->s->peer->registry_http, a->s->peer->registry_dns, "s0");
-		rc = burden ? 0 : -errno;
+		load = load_start(a->s->peer->registry_http, a->s->peer->registry_dns, "s0");
+		rc = load ? 0 : -errno;
 	}
 	if (rc == 0)
 		rc = park_all(a, epoll, fds, different);
@@ -127,8 +127,8 @@ static int take(struct asking *a, const char *variant, bool different, bool besi
 		rc = hear_all(a, epoll, changed, &t);
 	if (!beside)
 		t.value[METRIC_PARKED] = parked;
-	if (burden)
-		rc = put_down(burden, &t, rc);
+	if (load)
+		rc = put_down(load, &t, rc);
 	rc = asking_end(a, &t, changed, rc);
 	hang_up(fds);
 	fds = NULL;

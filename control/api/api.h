@@ -60,7 +60,7 @@ struct api_field {
 	enum api_type type;
 	const char *help;
 	bool required;
-	bool positional;  /* given by place on the command line: NAME, SERVICE, ADDRESS:PORT */
+	bool positional;  /* positional on the command line: NAME, SERVICE, ADDRESS:PORT */
 	int64_t min, max; /* API_INT: value; strings, paths, lists: length; both 0: the type's own limits */
 	const char *const *choices; /* API_ENUM; NULL-terminated */
 	const char *def; /* default as JSON text; the handler finds it filled in. NULL: absent stays absent */

@@ -65,11 +65,11 @@ static void write_line(int level, const char *text)
 	fprintf(stderr, "%s %s %s\n", when, level < NAMES && names[level] ? names[level] : "error", text);
 }
 
-static void tell_one(int level, const char *about, uint64_t left_out, const char *last)
+static void report_one(int level, const char *subject, uint64_t left_out, const char *last)
 {
 	char text[LOG_LIMIT_TEXT + 64];
 
-	if (about[0])
+	if (subject[0])
 		snprintf(text, sizeof(text), "lines left out: %" PRIu64 ", the last of them: %s", left_out,
 			last);
 	else
@@ -79,7 +79,7 @@ static void tell_one(int level, const char *about, uint64_t left_out, const char
 
 static void tell_later(void)
 {
-	static const struct timeval later = {.tv_sec = LOG_LIMIT_TELL_MS / 1000};
+	static const struct timeval later = {.tv_sec = LOG_LIMIT_REPORT_MS / 1000};
 
 	if (log_state.tell && !event_pending(log_state.tell, EV_TIMEOUT, NULL))
 		event_add(log_state.tell, &later);
@@ -87,7 +87,7 @@ static void tell_later(void)
 
 static void on_tell(evutil_socket_t fd, short what, void *arg)
 {
-	if (log_limit_tell(&log_state.limit, now_ms(), false, tell_one))
+	if (log_limit_report(&log_state.limit, now_ms(), false, report_one))
 		tell_later();
 }
 
@@ -103,12 +103,12 @@ static struct log_limit *limit_of(void)
 	return &log_state.limit;
 }
 
-static void write_limited(int level, const char *about, const char *text)
+static void write_limited(int level, const char *subject, const char *text)
 {
 	char more[1100];
 	uint64_t left_out;
 
-	if (!log_limit_take(limit_of(), now_ms(), about, level, text, &left_out)) {
+	if (!log_limit_take(limit_of(), now_ms(), subject, level, text, &left_out)) {
 		log_state.left_out++;
 		tell_later();
 		return;
@@ -139,7 +139,7 @@ void log_close(void)
 {
 	if (!log_state.tell)
 		return;
-	log_limit_tell(limit_of(), now_ms(), true, tell_one);
+	log_limit_report(limit_of(), now_ms(), true, report_one);
 	event_free(log_state.tell);
 	log_state.tell = NULL;
 }
@@ -162,7 +162,7 @@ void log_line(int level, const char *fmt, ...)
 	write_limited(level, fmt, text);
 }
 
-void log_subject(int level, const char *about, const char *fmt, ...)
+void log_subject(int level, const char *subject, const char *fmt, ...)
 {
 	char text[1024];
 	va_list ap;
@@ -172,5 +172,5 @@ void log_subject(int level, const char *about, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	write_limited(level, about, text);
+	write_limited(level, subject, text);
 }

@@ -102,17 +102,17 @@ bool log_limit_take(struct log_limit *limit, int64_t now_ms, const char *subject
 	return true;
 }
 
-bool log_limit_tell(struct log_limit *limit, int64_t now_ms, bool ending,
+bool log_limit_report(struct log_limit *limit, int64_t now_ms, bool ending,
 	void (*fn)(int level, const char *subject, uint64_t left_out, const char *last))
 {
-	unsigned told = 0;
+	unsigned reported = 0;
 
 	for (unsigned i = 0; limit->pending && i < LOG_LIMIT_SETS * LOG_LIMIT_WAYS; i++) {
 		struct log_object *object = &limit->object[i / LOG_LIMIT_WAYS][i % LOG_LIMIT_WAYS];
 
-		if (!object->left_out || (!ending && now_ms - object->since_ms < LOG_LIMIT_TELL_MS))
+		if (!object->left_out || (!ending && now_ms - object->since_ms < LOG_LIMIT_REPORT_MS))
 			continue;
-		if (told++ < LOG_LIMIT_TELL)
+		if (reported++ < LOG_LIMIT_REPORTS)
 			fn(object->level, object->subject, object->left_out, object->last);
 		else if (ending)
 			limit->others += object->left_out;

@@ -1,7 +1,7 @@
 /*
  * log_limit.h: how much of the log one object may fill. Each object ("port c1", "service web: backend 10.1.0.12:80",
  * or a kind of message) has a token bucket, and all of them together have another. What finds no token is left out and
- * counted; the count and the last of the lines left out are told later, so that nothing is lost but repetition. The
+ * counted; the count and the last of the lines left out are reported later, so that nothing is lost but repetition. The
  * table is fixed: an object that is pushed out of it leaves its count to the others'. Pure; one thread.
  */
 #pragma once
@@ -14,8 +14,8 @@ enum {
 	LOG_LIMIT_EVERY_MS = 1000,   /* and one more each */
 	LOG_LIMIT_ALL_BURST = 1000,  /* of all objects together */
 	LOG_LIMIT_ALL_EVERY_MS = 10, /* and one more each */
-	LOG_LIMIT_TELL_MS = 5000,    /* until what was left out is told */
-	LOG_LIMIT_TELL = 50,	     /* objects in one go at most; the others are told next time */
+	LOG_LIMIT_REPORT_MS = 5000,  /* until what was left out is reported */
+	LOG_LIMIT_REPORTS = 50,	     /* objects in one go at most; the others are reported next time */
 	LOG_LIMIT_SETS = 256,
 	LOG_LIMIT_WAYS = 4,
 	LOG_LIMIT_SUBJECT = 224, /* bytes of an object's name that tell it from another */
@@ -29,7 +29,7 @@ struct log_bucket {
 
 struct log_object {
 	struct log_bucket bucket;
-	uint64_t left_out; /* lines, since they were last told of */
+	uint64_t left_out; /* lines, since they were last reported of */
 	int64_t since_ms;  /* when the first of these was left out */
 	int level;	   /* the most severe of them */
 	char subject[LOG_LIMIT_SUBJECT];
@@ -55,9 +55,9 @@ bool log_limit_take(struct log_limit *limit, int64_t now_ms, const char *subject
 	uint64_t *left_out);
 
 /**
- * Calls fn for objects of which lines were left out long enough ago, LOG_LIMIT_TELL of them at most, and forgets these
+ * Calls fn for objects of which lines were left out long enough ago, LOG_LIMIT_REPORTS of them at most, and forgets these
  * lines. `ending`: of all of them, the rest as one. `subject` "" stands for objects that are no longer known. True when
  * there are more.
  */
-bool log_limit_tell(struct log_limit *limit, int64_t now_ms, bool ending,
+bool log_limit_report(struct log_limit *limit, int64_t now_ms, bool ending,
 	void (*fn)(int level, const char *subject, uint64_t left_out, const char *last));

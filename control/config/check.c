@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "control/base/params.h"
-#include "control/config/place.h"
+#include "control/config/location.h"
 #include "control/config/sections.h"
 #include "control/host/addr.h"
 #include "control/model/network_spec.h"
@@ -37,7 +37,7 @@ __attribute__((format(printf, 2, 3))) static const char *owner(struct check *che
 
 /* What `fmt` names is the object's from now on, or refused because another has it. `text`: how the user
  * wrote it. */
-__attribute__((format(printf, 5, 6))) static int take(struct check *check, struct config_place at,
+__attribute__((format(printf, 5, 6))) static int take(struct check *check, struct config_location at,
 	const char *field, const char *text, const char *fmt, ...)
 {
 	char key[KEY];
@@ -64,7 +64,7 @@ static const json_t *find(struct check *check, const char *section, const char *
 }
 
 /* What the object's `field` names, or NULL with *err. */
-static const json_t *need(struct check *check, struct config_place at, const json_t *object,
+static const json_t *need(struct check *check, struct config_location at, const json_t *object,
 	const char *field, const char *section)
 {
 	const char *name = param_str(object, field);
@@ -77,7 +77,7 @@ static const json_t *need(struct check *check, struct config_place at, const jso
 }
 
 /* A host address of the network that nobody has yet. */
-static int fits(struct check *check, struct config_place at, const char *field, const json_t *network,
+static int fits(struct check *check, struct config_location at, const char *field, const json_t *network,
 	const char *text)
 {
 	const char *name = param_str(network, "name"), *whose = owner(check, "ip %s %s", name, text);
@@ -94,7 +94,7 @@ static int fits(struct check *check, struct config_place at, const char *field, 
 	return 0;
 }
 
-static int check_network(struct check *check, struct config_place at, const json_t *network)
+static int check_network(struct check *check, struct config_location at, const json_t *network)
 {
 	const char *name = param_str(network, "name"), *gateway = param_str(network, "gateway");
 	struct dp_network spec = {0};
@@ -111,7 +111,7 @@ static int check_network(struct check *check, struct config_place at, const json
 
 /* What ports and uplinks have in common; they share their names, too. */
 static int check_attachment(
-	struct check *check, struct config_place at, const json_t *port, const char *network)
+	struct check *check, struct config_location at, const json_t *port, const char *network)
 {
 	const char *name = param_str(port, "name"), *mac = param_str(port, "mac"),
 		   *socket = param_str(port, "socket"), *device = param_str(port, "device");
@@ -133,7 +133,7 @@ static int check_attachment(
 	return device ? take(check, at, "device", device, "device %s", device) : 0;
 }
 
-static int check_uplink(struct check *check, struct config_place at, const json_t *uplink)
+static int check_uplink(struct check *check, struct config_location at, const json_t *uplink)
 {
 	struct dp_port spec = {0};
 	char address[ADDR_IP4_TEXT];
@@ -147,7 +147,7 @@ static int check_uplink(struct check *check, struct config_place at, const json_
 	return spec.address ? take(check, at, "address", address, "underlay %s", address) : 0;
 }
 
-static int check_vtep(struct check *check, struct config_place at, const json_t *vtep)
+static int check_vtep(struct check *check, struct config_location at, const json_t *vtep)
 {
 	const json_t *network = need(check, at, vtep, "network", "networks");
 	const char *remote = param_str(vtep, "remote"), *whose = owner(check, "underlay %s", remote);
@@ -164,7 +164,7 @@ static int check_vtep(struct check *check, struct config_place at, const json_t 
 }
 
 /* At most two ports in a p2p network. */
-static int check_joined(struct check *check, struct config_place at, const json_t *network)
+static int check_joined(struct check *check, struct config_location at, const json_t *network)
 {
 	const char *name = param_str(network, "name");
 
@@ -177,7 +177,7 @@ static int check_joined(struct check *check, struct config_place at, const json_
 	return config_fail(at, check->err, API_IN_USE, "network", "%s joins two ports already", name);
 }
 
-static int check_rates(struct check *check, struct config_place at, const json_t *port)
+static int check_rates(struct check *check, struct config_location at, const json_t *port)
 {
 	struct dp_port spec = {0};
 	struct api_err why;
@@ -196,7 +196,7 @@ static bool has_core(const json_t *cores, int core)
 }
 
 /* As balance_admit() of the dataplane will. */
-static int check_core(struct check *check, struct config_place at, const json_t *port)
+static int check_core(struct check *check, struct config_location at, const json_t *port)
 {
 	int core = (int)param_int(port, "core", -1);
 
@@ -213,7 +213,7 @@ static int check_core(struct check *check, struct config_place at, const json_t 
 	return take(check, at, "core", NULL, "core %d", core);
 }
 
-static int check_port(struct check *check, struct config_place at, const json_t *port)
+static int check_port(struct check *check, struct config_location at, const json_t *port)
 {
 	const json_t *network = need(check, at, port, "network", "networks"),
 		     *ips = json_object_get(port, "ips");
@@ -247,7 +247,7 @@ static int check_port(struct check *check, struct config_place at, const json_t 
 }
 
 /* Services may share a vip; the registry says on what. */
-static int check_service(struct check *check, struct config_place at, const json_t *service)
+static int check_service(struct check *check, struct config_location at, const json_t *service)
 {
 	const char *vip = param_str(service, "vip");
 	const json_t *network =
@@ -258,7 +258,7 @@ static int check_service(struct check *check, struct config_place at, const json
 	return vip && network ? fits(check, at, "vip", network, vip) : 0;
 }
 
-static int check_fdb(struct check *check, struct config_place at, const json_t *entry)
+static int check_fdb(struct check *check, struct config_location at, const json_t *entry)
 {
 	const json_t *network = need(check, at, entry, "network", "networks"), *port;
 	const char *mac = param_str(entry, "mac"), *vtep = param_str(entry, "vtep");
@@ -282,7 +282,7 @@ static int check_fdb(struct check *check, struct config_place at, const json_t *
 	return port ? 0 : -1;
 }
 
-static int check_backend(struct check *check, struct config_place at, const json_t *backend)
+static int check_backend(struct check *check, struct config_location at, const json_t *backend)
 {
 	return need(check, at, backend, "service", "services") ? 0 : -1;
 }
@@ -290,7 +290,7 @@ static int check_backend(struct check *check, struct config_place at, const json
 /* In an order in which each kind refers only to those before it. */
 static const struct {
 	const char *section;
-	int (*fn)(struct check *check, struct config_place at, const json_t *object);
+	int (*fn)(struct check *check, struct config_location at, const json_t *object);
 } kinds[] = {
 	{"networks", check_network},
 	{"uplinks", check_uplink},
@@ -305,7 +305,7 @@ static const struct {
 static int index_section(struct check *check, const json_t *config, const struct section *section)
 {
 	const json_t *list = json_object_get(config, section->name);
-	struct config_place at = {section->name, 0};
+	struct config_location at = {section->name, 0};
 	char id[SECTION_ID], key[KEY];
 
 	for (; at.index < json_array_size(list); at.index++) {
@@ -326,7 +326,7 @@ static int check_kinds(struct check *check, const json_t *config)
 {
 	for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
 		const json_t *list = json_object_get(config, kinds[k].section);
-		struct config_place at = {kinds[k].section, 0};
+		struct config_location at = {kinds[k].section, 0};
 
 		for (; at.index < json_array_size(list); at.index++)
 			if (kinds[k].fn(check, at, json_array_get(list, at.index)) < 0)

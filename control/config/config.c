@@ -9,7 +9,7 @@
 #include "control/api/schema.h"
 #include "control/base/ending.h"
 #include "control/config/check.h"
-#include "control/config/place.h"
+#include "control/config/location.h"
 #include "control/methods/list.h"
 #include "control/model/backend_run.h"
 #include "control/model/config.h"
@@ -277,7 +277,7 @@ int config_walk(const json_t *config,
 int config_make(struct model *model, const struct section *section, size_t index, const json_t *object,
 	struct api_err *err)
 {
-	struct config_place at = {section->name, index};
+	struct config_location at = {section->name, index};
 	struct api_err why;
 	json_t *result;
 

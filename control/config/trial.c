@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "control/config/check.h"
-#include "control/config/place.h"
+#include "control/config/location.h"
 #include "control/methods/service_json.h"
 #include "registry/registry.h"
 
@@ -54,7 +54,7 @@ static int try_all(struct registry *registry, const json_t *config, const char *
 	int (*fn)(struct registry *registry, const json_t *params, struct reg_err *why), struct api_err *err)
 {
 	const json_t *list = json_object_get(config, section);
-	struct config_place at = {section, 0};
+	struct config_location at = {section, 0};
 	struct reg_err why = {""};
 
 	for (; at.index < json_array_size(list); at.index++)

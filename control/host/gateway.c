@@ -34,7 +34,7 @@ void gateway_ifname(const char *network, unsigned attempt, char ifname[16])
 
 static int open_tap(struct gateway *gw, const struct gateway_spec *spec, int *fd)
 {
-	struct tap_spec tap = {.ifname = gw->ifname, .netns = gw->netns, .workshop = -1, .queues = 1};
+	struct tap_spec tap = {.ifname = gw->ifname, .netns = gw->netns, .scratch_netns = -1, .queues = 1};
 	int fds[TAP_QUEUES_MAX], rc = -EEXIST;
 
 	for (unsigned attempt = 0; rc == -EEXIST && attempt < NAME_ATTEMPTS; attempt++) {

@@ -107,16 +107,16 @@ int tap_open(const struct tap_spec *spec, int fds[TAP_QUEUES_MAX])
 	if (spec->ifname[0] == '\0' || strlen(spec->ifname) >= IFNAMSIZ || strchr(spec->ifname, '%') ||
 		spec->queues < 1 || spec->queues > TAP_QUEUES_MAX)
 		return -EINVAL;
-	if (spec->netns < 0 || spec->workshop < 0)
+	if (spec->netns < 0 || spec->scratch_netns < 0)
 		return make_in(spec->netns, spec->ifname, spec->queues, fds, made);
 
 	rc = is_free(spec->netns, spec->ifname);
 	if (rc < 0)
 		return rc;
-	rc = make_in(spec->workshop, "tap%d", spec->queues, fds, made);
+	rc = make_in(spec->scratch_netns, "tap%d", spec->queues, fds, made);
 	if (rc < 0)
 		return rc;
-	rc = move(spec->workshop, made, spec->netns, spec->ifname);
+	rc = move(spec->scratch_netns, made, spec->netns, spec->ifname);
 	if (rc < 0)
 		close_all(fds, spec->queues);
 	return rc;

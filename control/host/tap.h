@@ -2,7 +2,7 @@
  * tap.h: makes TAP interfaces that carry frames with a virtio_net_hdr. Control thread.
  *
  * An open TAP descriptor keeps the namespace that it was opened in alive. A container's namespace must go
- * when the container does, so its TAP is made in a namespace of the switch's own (the workshop) and moved:
+ * when the container does, so its TAP is made in a namespace of the switch's own (scratch_netns) and moved:
  * when the container's namespace ends, the kernel deletes the interface and the descriptor reports an error.
  */
 #pragma once
@@ -11,8 +11,8 @@ enum { TAP_QUEUES_MAX = 8, TAP_HDR_BYTES = 12 };
 
 struct tap_spec {
 	const char *ifname;
-	int netns;    /* where the interface is to be; -1: the current namespace */
-	int workshop; /* where it is made when that is another one; -1: in `netns` itself, which it then keeps
+	int netns;	   /* where the interface is to be; -1: the current namespace */
+	int scratch_netns; /* where it is made when that is another one; -1: in `netns` itself, which it then keeps
 		       */
 	unsigned queues; /* 1..TAP_QUEUES_MAX; more than one makes it a multi-queue interface */
 };

@@ -172,16 +172,16 @@ struct listing {
 	json_t *list;
 };
 
-void fdb_put_place(struct model *model, json_t *object, const char *port_key, const char *vtep_key,
-	struct dp_fdb_place place)
+void fdb_put_location(struct model *model, json_t *object, const char *port_key, const char *vtep_key,
+	struct dp_location at)
 {
-	const struct model_vtep *vtep = place.vtep == UINT16_MAX ? NULL : model->vtep_by_id[place.vtep];
+	const struct model_vtep *vtep = at.vtep == UINT16_MAX ? NULL : model->vtep_by_id[at.vtep];
 	char ip[ADDR_IP4_TEXT];
 
-	if (place.vtep != UINT16_MAX)
+	if (at.vtep != UINT16_MAX)
 		put_str(object, vtep_key, vtep ? addr_ip4_text(vtep->remote, ip) : NULL);
 	else
-		put_str(object, port_key, model_port_name(model, place.port));
+		put_str(object, port_key, model_port_name(model, at.port));
 }
 
 static bool list_entry(void *arg, const struct dp_fdb_entry *entry)
@@ -196,8 +196,8 @@ static bool list_entry(void *arg, const struct dp_fdb_entry *entry)
 	object = json_object();
 	put_str(object, "network", network->name);
 	put_str(object, "mac", addr_mac_text(entry->mac, mac));
-	fdb_put_place(
-		listing->model, object, "port", "vtep", (struct dp_fdb_place){entry->port, entry->vtep});
+	fdb_put_location(
+		listing->model, object, "port", "vtep", (struct dp_location){entry->port, entry->vtep});
 	put_bool(object, "static", entry->is_static);
 	put_int(object, "age_s", entry->age_s);
 	json_array_append_new(listing->list, object);

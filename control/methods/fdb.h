@@ -16,5 +16,5 @@ struct model_vtep;
 void fdb_forget(struct model *model, const struct model_port *port, const struct model_vtep *vtep);
 
 /** Puts where a MAC is into `object`: the vtep's address as `vtep_key`, or the port's name as `port_key`. */
-void fdb_put_place(struct model *model, json_t *object, const char *port_key, const char *vtep_key,
-	struct dp_fdb_place place);
+void fdb_put_location(struct model *model, json_t *object, const char *port_key, const char *vtep_key,
+	struct dp_location at);

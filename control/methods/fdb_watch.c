@@ -22,13 +22,13 @@ static bool may_tell(struct model_network *network)
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	if (network->moves_told.second != now.tv_sec) {
-		network->moves_told.second = now.tv_sec;
-		network->moves_told.count = 0;
+	if (network->moves_reported.second != now.tv_sec) {
+		network->moves_reported.second = now.tv_sec;
+		network->moves_reported.count = 0;
 	}
-	if (network->moves_told.count++ < FDB_WATCH_RATE)
+	if (network->moves_reported.count++ < FDB_WATCH_RATE)
 		return true;
-	network->moves_told.left_out++;
+	network->moves_reported.left_out++;
 	return false;
 }
 
@@ -44,9 +44,9 @@ static json_t *move_json(struct model *model, struct model_network *network, con
 	put_str(object, "network", network->name);
 	put_str(object, "mac", addr_mac_text(move->mac, mac));
 	put_str(object, "what", what[move->what]);
-	fdb_put_place(model, object, "from_port", "from_vtep", move->from);
-	fdb_put_place(model, object, "to_port", "to_vtep", move->to);
-	put_int(object, "left_out", (int64_t)(network->moves_told.left_out + move->left_out));
+	fdb_put_location(model, object, "from_port", "from_vtep", move->from);
+	fdb_put_location(model, object, "to_port", "to_vtep", move->to);
+	put_int(object, "left_out", (int64_t)(network->moves_reported.left_out + move->left_out));
 	return object;
 }
 
@@ -59,11 +59,11 @@ static void tell(struct model *model, const struct dp_move *move)
 	if (!network || LIST_EMPTY(&model->fdb_watches))
 		return;
 	if (!may_tell(network)) {
-		network->moves_told.left_out += move->left_out;
+		network->moves_reported.left_out += move->left_out;
 		return;
 	}
 	object = move_json(model, network, move);
-	network->moves_told.left_out = 0;
+	network->moves_reported.left_out = 0;
 	LIST_FOREACH (watch, &model->fdb_watches, link)
 		if (!watch->network[0] || !strcmp(watch->network, network->name))
 			watch->by->changed(watch->arg, "fdb.moved", json_incref(object));

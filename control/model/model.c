@@ -23,12 +23,12 @@ static void on_link(void *ctx, uint16_t id, bool up)
 {
 	struct model *model = ctx;
 	struct model_port *port = model->port_by_id[id];
-	char about[MODEL_NAME + 8];
+	char subject[MODEL_NAME + 8];
 
 	if (!port || !model->registry)
 		return;
-	snprintf(about, sizeof(about), "port %s", port->name);
-	log_subject(LOG_INFO, about, "%s is %s", about, up ? "up" : "down");
+	snprintf(subject, sizeof(subject), "port %s", port->name);
+	log_subject(LOG_INFO, subject, "%s is %s", subject, up ? "up" : "down");
 	model_port_state(model, port, up);
 	if (!up)
 		port_wait_look(model);
@@ -86,8 +86,8 @@ int model_open(const struct model_config *config, struct model **out, struct api
 	clock_gettime(CLOCK_MONOTONIC, &model->started);
 
 	model->vhost_dir = strdup(config->vhost_dir);
-	model->workshop = netns_new();
-	rc = !model->vhost_dir ? -ENOMEM : model->workshop;
+	model->scratch_netns = netns_new();
+	rc = !model->vhost_dir ? -ENOMEM : model->scratch_netns;
 	if (rc < 0) {
 		api_fail(err, API_INTERNAL, NULL, "cannot make a network namespace: %s", strerror(-rc));
 		goto fail;
@@ -163,8 +163,8 @@ void model_close(struct model *model)
 	dp_close(model->dp);
 	free_objects(model);
 	netlink_close(model->routes);
-	if (model->workshop >= 0)
-		close(model->workshop);
+	if (model->scratch_netns >= 0)
+		close(model->scratch_netns);
 	free(model->vhost_dir);
 	free(model);
 }

@@ -43,7 +43,7 @@ struct model_network {
 		int64_t second; /* of the monotonic clock */
 		unsigned count;
 		uint64_t left_out;
-	} moves_told; /* fdb_watch.h */
+	} moves_reported; /* fdb_watch.h */
 };
 
 struct model_port {
@@ -97,7 +97,7 @@ struct model {
 	struct registry *registry;
 	char *vhost_dir;
 	struct netlink *routes;	 /* of the host; NULL: not asked yet */
-	int workshop;		 /* namespace in which the TAPs of containers are made (tap.h) */
+	int scratch_netns;	 /* namespace in which the TAPs of containers are made (tap.h) */
 	struct timespec started; /* CLOCK_MONOTONIC */
 	struct port_wait *wait;
 	bool replaying; /* what is made now was kept from an earlier run */

@@ -39,18 +39,18 @@ void port_macs_json(const struct dp_port *spec, const struct dp_port_info *info,
 	put_int(object, "punts_left_out", info->punts_left_out);
 }
 
-enum { PLACE_TEXT = MODEL_NAME + 8 };
+enum { LOCATION_TEXT = MODEL_NAME + 8 };
 
-static const char *place_text(struct model *model, struct dp_fdb_place place, char text[PLACE_TEXT])
+static const char *location_text(struct model *model, struct dp_location at, char text[LOCATION_TEXT])
 {
-	const struct model_vtep *vtep = place.vtep == UINT16_MAX ? NULL : model->vtep_by_id[place.vtep];
-	const char *port = place.port == UINT16_MAX ? NULL : model_port_name(model, place.port);
+	const struct model_vtep *vtep = at.vtep == UINT16_MAX ? NULL : model->vtep_by_id[at.vtep];
+	const char *port = at.port == UINT16_MAX ? NULL : model_port_name(model, at.port);
 	char ip[ADDR_IP4_TEXT];
 
 	if (vtep)
-		snprintf(text, PLACE_TEXT, "vtep %s", addr_ip4_text(vtep->remote, ip));
+		snprintf(text, LOCATION_TEXT, "vtep %s", addr_ip4_text(vtep->remote, ip));
 	else
-		snprintf(text, PLACE_TEXT, "port %s", port ? port : "that is gone");
+		snprintf(text, LOCATION_TEXT, "port %s", port ? port : "that is gone");
 	return text;
 }
 
@@ -61,22 +61,23 @@ void port_macs_moved(void *arg, const struct dp_move *move)
 		[DP_MOVE_OWNED] = "is the port's own"};
 	struct model *model = arg;
 	const struct model_network *network = model->network_by_id[move->net];
-	char about[MODEL_NAME + 16], mac[ADDR_MAC_TEXT], from[PLACE_TEXT], to[PLACE_TEXT], more[48] = "";
+	char subject[MODEL_NAME + 16], mac[ADDR_MAC_TEXT], from[LOCATION_TEXT], to[LOCATION_TEXT],
+		more[48] = "";
 
 	if (!network)
 		return;
 	if (model->tell_move)
 		model->tell_move(model, move);
-	snprintf(about, sizeof(about), "MACs of %s", network->name);
+	snprintf(subject, sizeof(subject), "MACs of %s", network->name);
 	if (move->left_out)
 		snprintf(more, sizeof(more), " (and %" PRIu64 " moves more)", move->left_out);
-	place_text(model, move->from, from);
-	place_text(model, move->to, to);
+	location_text(model, move->from, from);
+	location_text(model, move->to, to);
 	addr_mac_text(move->mac, mac);
 	if (move->what != DP_MOVED)
-		log_subject(LOG_WARNING, about, "network %s: %s %s, stays at %s, was seen at %s%s",
+		log_subject(LOG_WARNING, subject, "network %s: %s %s, stays at %s, was seen at %s%s",
 			network->name, mac, held[move->what], from, to, more);
 	else
-		log_subject(LOG_INFO, about, "network %s: %s moved from %s to %s%s", network->name, mac, from,
-			to, more);
+		log_subject(LOG_INFO, subject, "network %s: %s moved from %s to %s%s", network->name, mac,
+			from, to, more);
 }

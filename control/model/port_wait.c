@@ -104,7 +104,7 @@ int port_wait_attach(struct model *model, struct model_port *port, struct api_er
 		return 0;
 	}
 	port_tap_interface(port, &tap);
-	rc = tap_port_open(&tap, netns, model->workshop, port->spec.fds, err);
+	rc = tap_port_open(&tap, netns, model->scratch_netns, port->spec.fds, err);
 	if (rc == 0) {
 		port->spec.nfds = tap.queues;
 		port->wait.cookie = netns_cookie(netns);
@@ -140,7 +140,7 @@ static int make_interface(struct model *model, struct model_port *port, int netn
 	struct tap_port tap;
 
 	port_tap_interface(port, &tap);
-	if (tap_port_open(&tap, netns, model->workshop, fds, err) < 0)
+	if (tap_port_open(&tap, netns, model->scratch_netns, fds, err) < 0)
 		return -1;
 	if (dp_port_plug(model->dp, port->id, fds) == 0)
 		return 0;

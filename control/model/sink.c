@@ -232,9 +232,9 @@ static int traffic(void *ctx, const char *name, uint32_t address, uint16_t port,
 	return 0;
 }
 
-static void write_log(void *ctx, int level, const char *about, const char *line)
+static void write_log(void *ctx, int level, const char *subject, const char *line)
 {
-	log_subject(level, about, "%s", line);
+	log_subject(level, subject, "%s", line);
 }
 
 static void set_kept(void *ctx, const char *file, const char *why)

@@ -113,11 +113,11 @@ static int set_up_in(int netns, const struct tap_port *old, const struct tap_por
 	return 0;
 }
 
-int tap_port_open(
-	const struct tap_port *tap, int netns, int workshop, int fds[TAP_QUEUES_MAX], struct api_err *err)
+int tap_port_open(const struct tap_port *tap, int netns, int scratch_netns, int fds[TAP_QUEUES_MAX],
+	struct api_err *err)
 {
 	struct tap_spec spec = {
-		.ifname = tap->ifname, .netns = netns, .workshop = workshop, .queues = tap->queues};
+		.ifname = tap->ifname, .netns = netns, .scratch_netns = scratch_netns, .queues = tap->queues};
 	int rc = tap_open(&spec, fds);
 
 	if (rc < 0)

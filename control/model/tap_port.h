@@ -26,11 +26,11 @@ struct tap_port {
 };
 
 /**
- * Makes the interface in `netns` (-1: the host's) and sets it up; `fds` gets a descriptor a queue. `workshop` is
+ * Makes the interface in `netns` (-1: the host's) and sets it up; `fds` gets a descriptor a queue. `scratch_netns` is
  * the namespace in which it is made. Returns 0, or -1 with `err` naming the field, and nothing left behind.
  */
-int tap_port_open(
-	const struct tap_port *tap, int netns, int workshop, int fds[TAP_QUEUES_MAX], struct api_err *err);
+int tap_port_open(const struct tap_port *tap, int netns, int scratch_netns, int fds[TAP_QUEUES_MAX],
+	struct api_err *err);
 
 /** Brings the interface from `old` to `now`: MAC, MTU, addresses. What is the same in both is not touched. As above. */
 int tap_port_change(const struct tap_port *old, const struct tap_port *now, int netns, struct api_err *err);

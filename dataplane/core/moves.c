@@ -4,7 +4,7 @@
 
 #include "dataplane/core/dp.h"
 
-enum { TOLD_AT_ONCE = 4 }; /* of each worker, a timer's turn */
+enum { REPORTS_AT_ONCE = 4 }; /* of each worker, a timer's turn */
 
 void moves_note(struct worker *w, const struct move *move)
 {
@@ -22,7 +22,7 @@ void moves_note(struct worker *w, const struct move *move)
 
 static void tell(struct dp *dp, const struct move *move, uint64_t left_out)
 {
-	struct dp_move told = {
+	struct dp_move report = {
 		.net = (uint16_t)(move->key >> 48),
 		.from = move->from,
 		.to = move->to,
@@ -30,22 +30,22 @@ static void tell(struct dp *dp, const struct move *move, uint64_t left_out)
 		.left_out = left_out,
 	};
 
-	memcpy(told.mac, &move->key, 6);
-	dp->config.on_move(dp->config.ctx, &told);
+	memcpy(report.mac, &move->key, 6);
+	dp->config.on_move(dp->config.ctx, &report);
 }
 
 static void tell_some(struct dp *dp, struct moves *m)
 {
 	uint32_t tail = atomic_load_explicit(&m->tail, memory_order_relaxed);
 
-	for (unsigned i = 0; i < TOLD_AT_ONCE; i++) {
+	for (unsigned i = 0; i < REPORTS_AT_ONCE; i++) {
 		uint64_t lost = atomic_load_explicit(&m->lost, memory_order_relaxed);
 
 		if (tail == atomic_load_explicit(&m->head, memory_order_acquire))
 			return;
 		if (dp->config.on_move)
-			tell(dp, &m->slot[tail % MOVES_SLOTS], lost - m->lost_told);
-		m->lost_told = lost;
+			tell(dp, &m->slot[tail % MOVES_SLOTS], lost - m->lost_reported);
+		m->lost_reported = lost;
 		atomic_store_explicit(&m->tail, ++tail, memory_order_release);
 	}
 }

@@ -16,9 +16,9 @@ struct worker;
 enum { MOVES_SLOTS = 32 };
 
 struct move {
-	uint64_t key;		      /* fdb_key() */
-	struct dp_fdb_place from, to; /* the one of before, and whence a frame came now */
-	uint8_t what;		      /* enum dp_move_what */
+	uint64_t key;		     /* fdb_key() */
+	struct dp_location from, to; /* the one of before, and whence a frame came now */
+	uint8_t what;		     /* enum dp_move_what */
 };
 
 /* head is written by the worker, tail by control. */
@@ -26,7 +26,7 @@ struct moves {
 	_Alignas(64) _Atomic(uint32_t) head;
 	_Atomic(uint64_t) lost; /* moves that did not fit, since the start */
 	_Alignas(64) _Atomic(uint32_t) tail;
-	uint64_t lost_told; /* control's */
+	uint64_t lost_reported; /* control's */
 	struct move slot[MOVES_SLOTS];
 };
 

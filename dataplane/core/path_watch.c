@@ -31,7 +31,7 @@ static bool cut(char *path)
  * Watches the directory that `path` lies in, or the nearest above that is there. A missing one may be made
  * while its parent is being added, so that is done until two rounds find the same. Returns a watch descriptor.
  */
-static int place(const struct path_watches *all, const char *path)
+static int watch_nearest(const struct path_watches *all, const char *path)
 {
 	int wd = -1, before;
 
@@ -95,7 +95,7 @@ static void move(struct path_watches *all, struct path_watch *watch)
 {
 	int before = watch->wd;
 
-	watch->wd = place(all, watch->path);
+	watch->wd = watch_nearest(all, watch->path);
 	if (watch->wd != before && before >= 0 && !is_used(all, before))
 		inotify_rm_watch(all->fd, before);
 }
@@ -166,7 +166,7 @@ int path_watch_add(struct path_watches **all, const struct dp_loop *loop, struct
 	if (!*all)
 		return -errno;
 	watch->due = false;
-	watch->wd = place(*all, watch->path);
+	watch->wd = watch_nearest(*all, watch->path);
 	if (watch->wd < 0) {
 		close_unused(all);
 		return watch->wd;

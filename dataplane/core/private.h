@@ -7,7 +7,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#include "dataplane/core/close_many.h"
+#include "dataplane/core/close_batch.h"
 #include "dataplane/core/dp.h"
 
 enum { DP_TICK_MS = 250 }; /* sweep a part of the fdb, ask neighbours, free what waits */
@@ -37,11 +37,11 @@ struct dp_private {
 	uint32_t sweep;			/* next fdb bucket */
 	int link_fd;			/* eventfd: a link changed, or something was punted */
 	_Atomic(uint64_t) link_news[MAX_PORTS / 64]; /* ports whose link changed */
-	bool link_told[MAX_PORTS];		     /* state that control was told last */
+	bool link_reported[MAX_PORTS];		     /* state that control was told last */
 	void *timer, *watch;			     /* on control's loop */
 	unsigned ticks;
 	struct stats_window *window; /* counters.c: [MAX_WORKERS] */
 	struct balance *balance;     /* balance.c */
 	bool closing;		     /* every port goes: */
-	struct close_many at_end;    /* files of theirs that take long to close */
+	struct close_batch at_end;   /* files of theirs that take long to close */
 };

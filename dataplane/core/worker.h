@@ -36,7 +36,7 @@ struct exchange;
 struct notifier;
 struct outbox;
 struct polling;
-struct train;
+struct udp_gso;
 
 struct worker {
 	/* written by the worker only; read by control for statistics */
@@ -55,7 +55,7 @@ struct worker {
 	uint8_t *scratch;			 /* SCRATCH_BYTES; for port types that read into a buffer */
 	struct burst burst;
 	struct burst segments;	   /* offload.c: what one large frame is cut into */
-	struct train *train;	   /* train.h: and coupled again for a tunnel */
+	struct udp_gso *gso;	   /* udp_gso.h: and coalesced again for a tunnel */
 	struct outbox *outbox;	   /* deliver.c */
 	struct polling *polling;   /* polling.c: which queues, and sleep */
 	struct notifier *notifier; /* vhost/notify.h; NULL: the kernel has none */

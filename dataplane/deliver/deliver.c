@@ -20,7 +20,7 @@
 #include "dataplane/l2/policy/rate.h"
 #include "dataplane/overlay/vxlan.h"
 
-struct parcel {
+struct tx_batch {
 	struct port *port; /* as it was found, for control may unpublish it before the burst ends */
 	uint16_t count;
 	uint16_t sent;	  /* dealt with so far */
@@ -30,15 +30,15 @@ struct parcel {
 };
 
 /*
- * What goes to ports in this burst. A frame is posted at most once, and a parcel is made by the first frame that
- * is put into it: so there are no more parcels than frames, and no more frames in one.
+ * What goes to ports in this burst. A frame is posted at most once, and a batch is made by the first frame that
+ * is put into it: so there are no more batches than frames, and no more frames in one.
  */
 struct outbox {
 	unsigned count;
-	uint8_t slot[MAX_PORTS]; /* parcel number + 1; 0: none in this burst */
-	struct parcel parcel[BURST_MAX];
+	uint8_t slot[MAX_PORTS]; /* batch number + 1; 0: none in this burst */
+	struct tx_batch batch[BURST_MAX];
 };
-static_assert(BURST_MAX < UINT8_MAX, "a parcel's number + 1 fits a slot");
+static_assert(BURST_MAX < UINT8_MAX, "a batch's number + 1 fits a slot");
 
 int outbox_new(struct worker *w)
 {
@@ -92,10 +92,10 @@ static void refuse(struct worker *w, const struct burst *b, const struct port *p
 
 /* Readies frames from `first` on for a port with these offloads. Returns the first that must go in segments,
  * or count. */
-static uint16_t serve_requests(struct parcel *parcel, uint16_t first, uint32_t offloads)
+static uint16_t serve_requests(struct tx_batch *batch, uint16_t first, uint32_t offloads)
 {
-	for (uint16_t i = first; i < parcel->count; i++) {
-		struct frame *f = parcel->frame[i];
+	for (uint16_t i = first; i < batch->count; i++) {
+		struct frame *f = batch->frame[i];
 
 		if (!f->off.flags && !f->off.gso_type)
 			continue;
@@ -104,65 +104,65 @@ static uint16_t serve_requests(struct parcel *parcel, uint16_t first, uint32_t o
 		if ((f->off.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) && !(offloads & PORT_CSUM))
 			offload_checksum(f);
 	}
-	return parcel->count;
+	return batch->count;
 }
 
-/* Sends parcel->frame[sent..] as far as the receiver takes it. Returns whether all of it was dealt with. */
-static bool transmit_parcel(struct worker *w, struct port *port, struct parcel *parcel)
+/* Sends batch->frame[sent..] as far as the receiver takes it. Returns whether all of it was dealt with. */
+static bool transmit_batch(struct worker *w, struct port *port, struct tx_batch *batch)
 {
 	uint32_t offloads = transmit_offloads(port);
 
-	while (parcel->sent < parcel->count) {
-		uint16_t first = parcel->sent, end = parcel->count, done;
+	while (batch->sent < batch->count) {
+		uint16_t first = batch->sent, end = batch->count, done;
 
-		if (__builtin_expect(parcel->requests, 0))
-			end = serve_requests(parcel, first, offloads);
+		if (__builtin_expect(batch->requests, 0))
+			end = serve_requests(batch, first, offloads);
 		if (end > first) {
-			done = transmit_frames(w, port, parcel->frame + first, end - first);
-			parcel->sent += done;
+			done = transmit_frames(w, port, batch->frame + first, end - first);
+			batch->sent += done;
 			if (done < end - first)
 				return false;
 		}
-		if (end < parcel->count) {
-			transmit_segments(w, port, parcel->frame[end], NULL);
-			parcel->sent++;
+		if (end < batch->count) {
+			transmit_segments(w, port, batch->frame[end], NULL);
+			batch->sent++;
 		}
 	}
 	return true;
 }
 
-static inline void put(struct parcel *parcel, struct frame *f)
+static inline void put(struct tx_batch *batch, struct frame *f)
 {
-	/* NOLINTNEXTLINE: no frame has a length of 0, so none gets by a hop that has no parcel */
-	parcel->requests |= f->off.flags | f->off.gso_type;
-	parcel->frame[parcel->count++] = f;
+	/* NOLINTNEXTLINE: no frame has a length of 0, so none gets by a hop that has no batch */
+	batch->requests |= f->off.flags | f->off.gso_type;
+	batch->frame[batch->count++] = f;
 }
 
-/* Puts `f` into the parcel for `port`, which it makes if it is the first. */
-static struct parcel *post(struct outbox *box, struct port *port, struct frame *f)
+/* Puts `f` into the batch for `port`, which it makes if it is the first. */
+static struct tx_batch *post(struct outbox *box, struct port *port, struct frame *f)
 {
-	struct parcel *parcel;
+	struct tx_batch *batch;
 
 	if (!box->slot[port->id]) {
 		assert(box->count < BURST_MAX);
-		parcel = &box->parcel[box->count++];
+		batch = &box->batch[box->count++];
 		box->slot[port->id] = (uint8_t)box->count;
-		parcel->port = port;
-		parcel->count = 0;
-		parcel->sent = 0;
-		parcel->requests = 0;
+		batch->port = port;
+		batch->count = 0;
+		batch->sent = 0;
+		batch->requests = 0;
 	}
-	parcel = &box->parcel[box->slot[port->id] - 1];
-	assert(parcel->count < BURST_MAX);
-	put(parcel, f);
-	return parcel;
+	batch = &box->batch[box->slot[port->id] - 1];
+	assert(batch->count < BURST_MAX);
+	put(batch, f);
+	return batch;
 }
 
 /* Where the frame before went, for the next one as a rule goes there too: one for ports, one for vteps. */
 struct last_hop {
 	uint16_t out, net;
 	uint32_t longest;	 /* frames up to this length need no second look; 0: each needs one */
-	struct parcel *parcel;	 /* of that frame */
+	struct tx_batch *batch;	 /* of that frame */
 	const struct vtep *vtep; /* of those to a vtep */
 };
 
@@ -186,7 +186,7 @@ static void post_first(struct worker *w, struct burst *b, struct frame *f, struc
 		hop->out = f->out;
 		hop->net = f->net;
 		hop->longest = port->mtu + (uint32_t)ETH_LEN;
-		hop->parcel = post(w->outbox, port, f);
+		hop->batch = post(w->outbox, port, f);
 		return;
 	}
 	refuse(w, b, port, f, reason);
@@ -197,7 +197,7 @@ static void post_first(struct worker *w, struct burst *b, struct frame *f, struc
 static inline void post_port(struct worker *w, struct burst *b, struct frame *f, struct last_hop *hop)
 {
 	if (__builtin_expect(f->out == hop->out && f->net == hop->net && f->len <= hop->longest, 1))
-		put(hop->parcel, f);
+		put(hop->batch, f);
 	else
 		post_first(w, b, f, hop);
 }
@@ -268,7 +268,7 @@ static void post_vtep_first(struct worker *w, struct burst *b, struct frame *f, 
 		hop->vtep = vtep;
 		hop->longest = longest_inner(uplink);
 		vxlan_encap(f, vtep);
-		hop->parcel = post(w->outbox, uplink, f);
+		hop->batch = post(w->outbox, uplink, f);
 	}
 }
 
@@ -279,39 +279,39 @@ static __attribute__((noinline)) void post_vtep(
 				     !(f->off.flags | f->off.gso_type),
 		    1)) {
 		vxlan_encap(f, hop->vtep);
-		put(hop->parcel, f);
+		put(hop->batch, f);
 	} else {
 		post_vtep_first(w, b, f, hop);
 	}
 }
 
-static void limit_parcel(struct worker *w, struct parcel *parcel)
+static void limit_batch(struct worker *w, struct tx_batch *batch)
 {
-	parcel->count = rate_limit_out(w, parcel->port, parcel->frame, parcel->count);
+	batch->count = rate_limit_out(w, batch->port, batch->frame, batch->count);
 }
 
-/* Delivers what the parcels hold; those whose receiver is full get a second try when all have had their
+/* Delivers what the batches hold; those whose receiver is full get a second try when all have had their
  * first. */
 static void empty_outbox(struct worker *w)
 {
 	struct outbox *box = w->outbox;
 
 	for (unsigned i = 0; i < box->count; i++)
-		if (port_bounds(box->parcel[i].port, RATE_OUT))
-			limit_parcel(w, &box->parcel[i]);
+		if (port_bounds(box->batch[i].port, RATE_OUT))
+			limit_batch(w, &box->batch[i]);
 	for (int try = 0; try < 2; try++)
 		for (unsigned i = 0; i < box->count; i++) {
-			struct parcel *parcel = &box->parcel[i];
+			struct tx_batch *batch = &box->batch[i];
 
-			if (parcel->sent < parcel->count)
-				transmit_parcel(w, parcel->port, parcel);
+			if (batch->sent < batch->count)
+				transmit_batch(w, batch->port, batch);
 		}
 	for (unsigned i = 0; i < box->count; i++) {
-		struct parcel *parcel = &box->parcel[i];
+		struct tx_batch *batch = &box->batch[i];
 
-		for (; __builtin_expect(parcel->sent < parcel->count, 0); parcel->sent++)
-			port_drop(w, parcel->port, parcel->frame[parcel->sent]->net, DROP_RING_FULL);
-		box->slot[parcel->port->id] = 0;
+		for (; __builtin_expect(batch->sent < batch->count, 0); batch->sent++)
+			port_drop(w, batch->port, batch->frame[batch->sent]->net, DROP_RING_FULL);
+		box->slot[batch->port->id] = 0;
 	}
 	box->count = 0;
 }
@@ -320,22 +320,22 @@ static void empty_outbox(struct worker *w)
 static void flood_port(struct worker *w, struct burst *b, uint16_t id, struct frame **frames, unsigned n)
 {
 	struct port *port = dp_get_port(w->dp, id);
-	struct parcel parcel = {.port = port};
+	struct tx_batch batch = {.port = port};
 
 	assert(n <= BURST_MAX);
 	for (unsigned i = 0; i < n; i++) {
 		enum drop_reason reason = refusal(port, frames[i]);
 
 		if (reason == DROP_COUNT)
-			put(&parcel, frames[i]);
+			put(&batch, frames[i]);
 		else
 			refuse(w, b, port, frames[i], reason);
 	}
-	if (parcel.count && port_bounds(port, RATE_OUT))
-		limit_parcel(w, &parcel);
-	if (parcel.count && !transmit_parcel(w, port, &parcel) && !transmit_parcel(w, port, &parcel))
-		for (; parcel.sent < parcel.count; parcel.sent++)
-			port_drop(w, port, parcel.frame[parcel.sent]->net, DROP_RING_FULL);
+	if (batch.count && port_bounds(port, RATE_OUT))
+		limit_batch(w, &batch);
+	if (batch.count && !transmit_batch(w, port, &batch) && !transmit_batch(w, port, &batch))
+		for (; batch.sent < batch.count; batch.sent++)
+			port_drop(w, port, batch.frame[batch.sent]->net, DROP_RING_FULL);
 }
 
 /* Copies to a vtep: the outer header is put on for the moment of sending only. */

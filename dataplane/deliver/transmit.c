@@ -5,7 +5,7 @@
 #include "dataplane/core/dp.h"
 #include "dataplane/deliver/budget.h"
 #include "dataplane/frame/offload.h"
-#include "dataplane/frame/train.h"
+#include "dataplane/frame/udp_gso.h"
 #include "dataplane/overlay/vxlan.h"
 
 bool transmit_wants_segments(const struct frame *f, uint32_t offloads)
@@ -64,24 +64,25 @@ static uint32_t transmit_cut(struct worker *w, struct port *port, struct frame *
 }
 
 /* The same for encapsulated segments, in as few frames as the port takes. */
-static uint32_t transmit_coupled(struct worker *w, struct port *port, struct frame *const *list, uint16_t n)
+static uint32_t transmit_coalesced(struct worker *w, struct port *port, struct frame *const *list, uint16_t n)
 {
-	struct frame *train = &w->train->frame;
+	struct frame *large = &w->gso->frame;
 	uint32_t made = 0;
 
 	while (n > 0) {
-		unsigned cars = transmit_offloads(port) & PORT_USO ? train_couple(w->train, list, n) : 0;
+		unsigned segments =
+			transmit_offloads(port) & PORT_USO ? udp_gso_coalesce(w->gso, list, n) : 0;
 
-		if (cars < 2)
+		if (segments < 2)
 			return made + transmit_cut(w, port, list, n);
-		if (!transmit_frames(w, port, &train, 1)) {
+		if (!transmit_frames(w, port, &large, 1)) {
 			if (!(transmit_offloads(port) & PORT_USO))
 				continue; /* it turned out that it does not: one by one then */
-			port_drop(w, port, train->net, DROP_RING_FULL);
+			port_drop(w, port, large->net, DROP_RING_FULL);
 		}
 		made++;
-		list += cars;
-		n -= (uint16_t)cars;
+		list += segments;
+		n -= (uint16_t)segments;
 	}
 	return made;
 }
@@ -100,7 +101,7 @@ void transmit_segments(struct worker *w, struct port *port, struct frame *f, con
 			if (vtep)
 				vxlan_encap(list[i], vtep);
 		}
-		copies += vtep ? transmit_coupled(w, port, list, n) : transmit_cut(w, port, list, n);
+		copies += vtep ? transmit_coalesced(w, port, list, n) : transmit_cut(w, port, list, n);
 	}
 	if (!copies) /* a hostile payload length: nothing came of it */
 		port_drop(w, port, f->net, DROP_BAD_OFFLOAD);

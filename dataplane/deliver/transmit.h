@@ -31,7 +31,7 @@ uint16_t transmit_frames(struct worker *w, struct port *port, struct frame *cons
 
 /**
  * Sends one large frame in segments, with the outer header of `vtep` unless that is NULL, and those again in
- * as few frames as the port takes (train.h). Segments that do not fit are dropped as ring-full. The frame's
+ * as few frames as the port takes (udp_gso.h). Segments that do not fit are dropped as ring-full. The frame's
  * segments count as copies of it.
  */
 void transmit_segments(struct worker *w, struct port *port, struct frame *f, const struct vtep *vtep);

@@ -157,7 +157,7 @@ static unsigned least(const float load[MAX_WORKERS], unsigned nworker, uint64_t 
 }
 
 /* Gives queue i of `port`, pinned or not as `spec` says, a worker. */
-static void place(
+static void assign(
 	struct dp *dp, const struct dp_port *spec, unsigned i, uint64_t taken, float load[MAX_WORKERS])
 {
 	unsigned w = spec->pinned ? worker_on(dp, spec->core) : least(load, dp->nworker, taken);
@@ -177,7 +177,7 @@ static void evict(struct dp *dp, uint16_t self, uint64_t taken, float load[MAX_W
 			unsigned i = index_of((uint16_t)p, q);
 
 			if (taken >> dp->priv->balance->worker[i] & 1)
-				place(dp, &port->spec, i, taken, load);
+				assign(dp, &port->spec, i, taken, load);
 		}
 	}
 }
@@ -197,7 +197,7 @@ static int move(struct dp *dp)
 	return rc;
 }
 
-int balance_place(struct dp *dp, const struct port *port)
+int balance_assign(struct dp *dp, const struct port *port)
 {
 	struct balance *b = dp->priv->balance;
 	uint64_t taken = reserved_with(dp, &port->spec, port->id);
@@ -214,7 +214,7 @@ int balance_place(struct dp *dp, const struct port *port)
 
 		b->load[i] = NEW_LOAD;
 		b->seen[i] = cycles_of(dp, i);
-		place(dp, &port->spec, i, taken, load);
+		assign(dp, &port->spec, i, taken, load);
 		b->before[i] = b->worker[i];
 	}
 	return rc;
@@ -229,7 +229,7 @@ int balance_pin(struct dp *dp, struct port *port, const struct dp_port *spec)
 		return 0;
 	sum(dp->priv->balance->queue, gather(dp), load);
 	for (uint16_t q = 0; q < port->nqueue; q++)
-		place(dp, spec, index_of(port->id, q), taken, load);
+		assign(dp, spec, index_of(port->id, q), taken, load);
 	evict(dp, port->id, taken, load);
 	return move(dp);
 }

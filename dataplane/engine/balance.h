@@ -46,7 +46,7 @@ int balance_admit(struct dp *dp, const struct dp_port *spec, uint16_t self, stru
  * Chooses a worker for each queue of a port that is about to be published. Others leave its worker when that becomes
  * reserved: -ENOMEM, nothing has changed.
  */
-int balance_place(struct dp *dp, const struct port *port);
+int balance_assign(struct dp *dp, const struct port *port);
 
 /** Pins a published port, or no longer, as `spec` says, which was admitted. -ENOMEM: nothing has changed. */
 int balance_pin(struct dp *dp, struct port *port, const struct dp_port *spec);

@@ -17,7 +17,7 @@
 #include "dataplane/engine/inject.h"
 #include "dataplane/engine/pipeline.h"
 #include "dataplane/engine/polling.h"
-#include "dataplane/frame/train.h"
+#include "dataplane/frame/udp_gso.h"
 #include "dataplane/vhost/notify.h"
 
 enum { IDLE_US = 50 }; /* adaptive: sleep when nothing has come for this long */
@@ -42,10 +42,10 @@ int worker_new(struct dp *dp, unsigned index, int core, struct worker **out)
 	w->port_stats = mem_alloc(stats_bytes());
 	w->scratch = mem_alloc(SCRATCH_BYTES);
 	w->account = mem_alloc(sizeof(*w->account));
-	w->train = mem_alloc(sizeof(*w->train));
+	w->gso = mem_alloc(sizeof(*w->gso));
 	w->punt = mem_alloc(sizeof(*w->punt));
 	w->inject = mem_alloc(sizeof(*w->inject));
-	if (w->wake_fd < 0 || !w->port_stats || !w->scratch || !w->account || !w->train || !w->punt ||
+	if (w->wake_fd < 0 || !w->port_stats || !w->scratch || !w->account || !w->gso || !w->punt ||
 		!w->inject)
 		goto fail;
 	w->account->ms = rte_get_tsc_hz() / 1000;
@@ -78,7 +78,7 @@ void worker_free(struct worker *w)
 	outbox_free(w);
 	mem_free(w->inject, sizeof(*w->inject));
 	mem_free(w->punt, sizeof(*w->punt));
-	mem_free(w->train, sizeof(*w->train));
+	mem_free(w->gso, sizeof(*w->gso));
 	mem_free(w->account, sizeof(*w->account));
 	mem_free(w->scratch, SCRATCH_BYTES);
 	mem_free(w->port_stats, stats_bytes());

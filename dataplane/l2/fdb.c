@@ -20,66 +20,66 @@ static uint16_t net_of(uint64_t key)
 }
 
 /* Where a dynamic entry is counted, NULL: nowhere. */
-static struct fdb_place *place_of(const struct fdb *fdb, uint16_t target, uint8_t flags)
+static struct fdb_port *port_of(const struct fdb *fdb, uint16_t target, uint8_t flags)
 {
-	return !(flags & (FDB_VTEP | FDB_STATIC)) && target < FDB_PLACES ? &fdb->place[target] : NULL;
+	return !(flags & (FDB_VTEP | FDB_STATIC)) && target < FDB_PORTS ? &fdb->port[target] : NULL;
 }
 
 /* Counts a slot that holds `value`, or no longer does. */
 static void charge(struct fdb *fdb, uint64_t key, uint64_t value)
 {
-	struct fdb_place *place = place_of(fdb, fdb_target(value), fdb_flags(value));
+	struct fdb_port *port = port_of(fdb, fdb_target(value), fdb_flags(value));
 
-	if (place)
-		atomic_fetch_add_explicit(&place->macs, 1, memory_order_relaxed);
+	if (port)
+		atomic_fetch_add_explicit(&port->macs, 1, memory_order_relaxed);
 	if (!(fdb_flags(value) & FDB_STATIC))
 		share_force(fdb->share, net_of(key));
 }
 
 static void discharge(struct fdb *fdb, uint64_t key, uint64_t value)
 {
-	struct fdb_place *place = place_of(fdb, fdb_target(value), fdb_flags(value));
+	struct fdb_port *port = port_of(fdb, fdb_target(value), fdb_flags(value));
 
-	if (place)
-		atomic_fetch_sub_explicit(&place->macs, 1, memory_order_relaxed);
+	if (port)
+		atomic_fetch_sub_explicit(&port->macs, 1, memory_order_relaxed);
 	if (!(fdb_flags(value) & FDB_STATIC))
 		share_give(fdb->share, net_of(key));
 }
 
 /* Counts one more at the port of `seen`, if it may have it. */
-static bool take_place(struct fdb *fdb, const struct fdb_seen *seen)
+static bool take_mac(struct fdb *fdb, const struct fdb_seen *seen)
 {
-	struct fdb_place *place = place_of(fdb, seen->target, seen->flags);
+	struct fdb_port *port = port_of(fdb, seen->target, seen->flags);
 	uint32_t limit;
 
-	if (!place)
+	if (!port)
 		return true;
-	limit = atomic_load_explicit(&place->limit, memory_order_relaxed);
-	if (limit && !seen->own && atomic_load_explicit(&place->macs, memory_order_relaxed) >= limit)
+	limit = atomic_load_explicit(&port->limit, memory_order_relaxed);
+	if (limit && !seen->own && atomic_load_explicit(&port->macs, memory_order_relaxed) >= limit)
 		return false; /* the usual answer to a flood: nothing is written */
-	if (atomic_fetch_add_explicit(&place->macs, 1, memory_order_relaxed) < limit || !limit || seen->own)
+	if (atomic_fetch_add_explicit(&port->macs, 1, memory_order_relaxed) < limit || !limit || seen->own)
 		return true;
-	atomic_fetch_sub_explicit(&place->macs, 1, memory_order_relaxed);
+	atomic_fetch_sub_explicit(&port->macs, 1, memory_order_relaxed);
 	return false;
 }
 
-static void give_place(struct fdb *fdb, uint16_t target, uint8_t flags)
+static void give_mac(struct fdb *fdb, uint16_t target, uint8_t flags)
 {
-	struct fdb_place *place = place_of(fdb, target, flags);
+	struct fdb_port *port = port_of(fdb, target, flags);
 
-	if (place)
-		atomic_fetch_sub_explicit(&place->macs, 1, memory_order_relaxed);
+	if (port)
+		atomic_fetch_sub_explicit(&port->macs, 1, memory_order_relaxed);
 }
 
 void fdb_limit_port(struct fdb *fdb, uint16_t id, uint32_t limit, bool sticky)
 {
-	atomic_store_explicit(&fdb->place[id].limit, limit, memory_order_relaxed);
-	atomic_store_explicit(&fdb->place[id].sticky, sticky, memory_order_relaxed);
+	atomic_store_explicit(&fdb->port[id].limit, limit, memory_order_relaxed);
+	atomic_store_explicit(&fdb->port[id].sticky, sticky, memory_order_relaxed);
 }
 
 uint32_t fdb_port_macs(const struct fdb *fdb, uint16_t id)
 {
-	return id < FDB_PLACES ? atomic_load_explicit(&fdb->place[id].macs, memory_order_relaxed) : 0;
+	return id < FDB_PORTS ? atomic_load_explicit(&fdb->port[id].macs, memory_order_relaxed) : 0;
 }
 
 int fdb_open(uint32_t entries, struct fdb **out)
@@ -93,9 +93,9 @@ int fdb_open(uint32_t entries, struct fdb **out)
 		buckets *= 2;
 	fdb->mask = (uint32_t)(buckets - 1);
 	fdb->bucket = mem_alloc(buckets * sizeof(*fdb->bucket));
-	fdb->place = mem_alloc(FDB_PLACES * sizeof(*fdb->place));
+	fdb->port = mem_alloc(FDB_PORTS * sizeof(*fdb->port));
 	fdb->share = share_new(entries);
-	if (!fdb->bucket || !fdb->place || !fdb->share) {
+	if (!fdb->bucket || !fdb->port || !fdb->share) {
 		fdb_close(fdb);
 		return -ENOMEM;
 	}
@@ -114,7 +114,7 @@ void fdb_close(struct fdb *fdb)
 	if (!fdb)
 		return;
 	mem_free(fdb->bucket, (size_t)fdb_buckets(fdb) * sizeof(*fdb->bucket));
-	mem_free(fdb->place, FDB_PLACES * sizeof(*fdb->place));
+	mem_free(fdb->port, FDB_PORTS * sizeof(*fdb->port));
 	share_free(fdb->share);
 	free(fdb);
 }
@@ -226,10 +226,10 @@ static enum fdb_learned learn_new(struct fdb *fdb, uint64_t key, uint32_t hash, 
 {
 	uint64_t fresh = value_of(hash, seen->flags, seen->gen, seen->now, seen->target);
 
-	if (!take_place(fdb, seen))
+	if (!take_mac(fdb, seen))
 		return FDB_PORT_FULL;
 	if (!share_take(fdb->share, net_of(key))) {
-		give_place(fdb, seen->target, seen->flags);
+		give_mac(fdb, seen->target, seen->flags);
 		return FDB_NET_FULL;
 	}
 	if (insert(fdb, key, hash, fresh))
@@ -258,10 +258,10 @@ static uint64_t with_moves(uint64_t value, unsigned moves)
 static enum fdb_learned hold(
 	struct fdb *fdb, struct fdb_bucket *bucket, int way, uint64_t old, const struct fdb_seen *seen)
 {
-	const struct fdb_place *place = place_of(fdb, fdb_target(old), fdb_flags(old));
+	const struct fdb_port *port = port_of(fdb, fdb_target(old), fdb_flags(old));
 	unsigned moves = moves_so_far(old, seen);
 
-	if (place && atomic_load_explicit(&place->sticky, memory_order_relaxed))
+	if (port && atomic_load_explicit(&port->sticky, memory_order_relaxed))
 		return FDB_STICKY;
 	if (!seen->moves || moves < seen->moves)
 		return FDB_MOVED;
@@ -283,15 +283,15 @@ static enum fdb_learned move(struct fdb *fdb, struct fdb_bucket *bucket, int way
 		if (held != FDB_MOVED)
 			return held;
 	}
-	if (!take_place(fdb, seen))
+	if (!take_mac(fdb, seen))
 		return FDB_PORT_FULL;
 	if (alive && seen->moves)
 		fresh = with_moves(fresh, seen->own ? 0 : moves_so_far(old, seen) + 1);
 	if (!atomic_compare_exchange_strong(&bucket->value[way], &old, fresh)) {
-		give_place(fdb, seen->target, seen->flags); /* another worker was faster */
+		give_mac(fdb, seen->target, seen->flags); /* another worker was faster */
 		return FDB_KEPT;
 	}
-	give_place(fdb, fdb_target(old), fdb_flags(old));
+	give_mac(fdb, fdb_target(old), fdb_flags(old));
 	return alive ? FDB_MOVED : FDB_LEARNED;
 }
 

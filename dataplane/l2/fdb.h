@@ -31,7 +31,7 @@
 
 enum { FDB_WAYS = 4 };
 
-enum { FDB_PLACES = 1024 }; /* ports whose addresses are counted: MAX_PORTS */
+enum { FDB_PORTS = 1024 }; /* ports whose addresses are counted: MAX_PORTS */
 
 struct fdb_bucket {
 	_Atomic(uint64_t) key[FDB_WAYS];
@@ -40,17 +40,17 @@ struct fdb_bucket {
 static_assert(sizeof(struct fdb_bucket) == 64, "a bucket is a cache line");
 
 /* A port: how many dynamic entries are at it, and how many may be. Written when one comes or goes. */
-struct fdb_place {
+struct fdb_port {
 	_Alignas(64) _Atomic(uint32_t) macs;
 	_Atomic(uint32_t) limit; /* 0: none */
-	_Atomic(bool) sticky;	 /* its entries do not move to other places */
+	_Atomic(bool) sticky;	 /* its entries do not move to other ports */
 };
 
 struct fdb {
 	struct fdb_bucket *bucket;
 	uint32_t mask;			 /* buckets - 1 */
 	_Alignas(16) uint64_t secret[4]; /* of the hash; the second and fourth are odd */
-	struct fdb_place *place;	 /* [FDB_PLACES] */
+	struct fdb_port *port;		 /* [FDB_PORTS] */
 	struct share *share;		 /* among the networks: of dynamic entries */
 };
 
@@ -292,7 +292,7 @@ enum fdb_learned {
  */
 enum fdb_learned fdb_learn(struct fdb *fdb, uint64_t key, const struct fdb_seen *seen, uint64_t *was);
 
-/** Control. How many MACs are learned at port `id` (< FDB_PLACES), 0: any number; entries of a sticky port do not
+/** Control. How many MACs are learned at port `id` (< FDB_PORTS), 0: any number; entries of a sticky port do not
  * move away. Those that are there stay. */
 void fdb_limit_port(struct fdb *fdb, uint16_t id, uint32_t limit, bool sticky);
 /** Any thread. Dynamic entries at port `id`, dead ones that are not swept yet among them. */

@@ -42,7 +42,7 @@ static_assert((int)PACKET_IOVS >= (int)VNET_IOVS, "a frame fits one call: packet
 struct packet {
 	/* worker: the slot to look at next, and the first that has not gone back */
 	uint32_t head, taken;
-	uint32_t uncoupled; /* payload bytes of the train in slot `head` that were given already */
+	uint32_t split; /* payload bytes of the large datagram in slot `head` that were given already */
 	uint8_t *ring;
 	uint32_t blocks, slots;
 	int fd;
@@ -263,16 +263,16 @@ static struct offload slot_request(const struct tpacket2_hdr *slot)
 	return off;
 }
 
-/* On an uplink large UDP datagrams are trains of tunnel packets (train.h). */
-static bool is_train(const struct port *port, const struct tpacket2_hdr *slot)
+/* On an uplink a large UDP datagram is many tunnel packets (udp_gso.h). */
+static bool is_udp_gso(const struct port *port, const struct tpacket2_hdr *slot)
 {
 	return port->is_uplink && slot->tp_snaplen == slot->tp_len &&
 	       !(slot->tp_status & TP_STATUS_VLAN_VALID) &&
 	       slot_request(slot).gso_type == VIRTIO_NET_HDR_GSO_UDP_L4;
 }
 
-/* The next packet of the train in `slot`. Returns whether it was the last. */
-static bool packet_uncouple(
+/* The next packet of the large datagram in `slot`. Returns whether it was the last. */
+static bool packet_split(
 	struct port *port, struct worker *w, struct burst *b, const struct tpacket2_hdr *slot)
 {
 	struct packet *packet = port->priv;
@@ -281,14 +281,14 @@ static bool packet_uncouple(
 	struct frame *f = burst_begin(b);
 	struct span rest;
 
-	if (!train_uncouple(data, slot->tp_len, &off, &packet->uncoupled, f, &rest)) {
+	if (!udp_gso_split(data, slot->tp_len, &off, &packet->split, f, &rest)) {
 		port_rx_drop(w, port, DROP_BAD_OFFLOAD);
 		return true;
 	}
 	if (rest.len) /* the first of the frame: there is room */
 		burst_lend(b, f, rest.ptr, rest.len);
 	burst_keep(b, f);
-	return packet->uncoupled == train_payload(data, slot->tp_len, &off);
+	return packet->split == udp_gso_payload(data, slot->tp_len, &off);
 }
 
 static uint32_t slot_status(const struct tpacket2_hdr *slot)
@@ -317,11 +317,11 @@ static uint16_t packet_rx(struct port *port, struct worker *w, struct burst *b)
 
 		if (!(slot_status(slot) & TP_STATUS_USER))
 			break;
-		if (__builtin_expect(!is_train(port, slot), 1))
+		if (__builtin_expect(!is_udp_gso(port, slot), 1))
 			packet_take(port, w, b, slot);
-		else if (!packet_uncouple(port, w, b, slot))
+		else if (!packet_split(port, w, b, slot))
 			continue;
-		packet->uncoupled = 0;
+		packet->split = 0;
 		packet->head = next_slot(packet, packet->head);
 		__builtin_prefetch(packet_slot(packet, packet->head));
 	}

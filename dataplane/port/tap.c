@@ -75,7 +75,7 @@ static void tap_close(struct port *port)
 		if (tap->fd[i] < 0)
 			continue;
 		if (priv && priv->closing)
-			close_many_add(&priv->at_end, tap->fd[i]);
+			close_batch_add(&priv->at_end, tap->fd[i]);
 		else
 			close(tap->fd[i]);
 	}

@@ -11,12 +11,12 @@
 
 #include "dataplane/core/port.h"
 #include "dataplane/core/stats.h"
-#include "dataplane/frame/train.h"
+#include "dataplane/frame/udp_gso.h"
 
 static_assert(sizeof(struct virtio_net_hdr) == sizeof(struct offload), "one is read as the other");
 
 enum {
-	VNET_IOVS = 2 + TRAIN_SPANS, /* of one frame with its header */
+	VNET_IOVS = 2 + UDP_GSO_SPANS, /* of one frame with its header */
 };
 
 /**

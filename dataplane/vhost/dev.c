@@ -171,8 +171,8 @@ static void set_features(const struct vhost_dev *dev, struct vhost_ring *r)
 				 (unsigned)has(dev, VIRTIO_NET_F_HOST_TSO6) << VIRTIO_NET_HDR_GSO_TCPV6);
 }
 
-/* Where the ring goes on, as place_packed(). */
-static int place_split(struct vhost_dev *dev, unsigned i, struct vhost_ring *r)
+/* Where the ring goes on, as position_packed(). */
+static int position_split(struct vhost_dev *dev, unsigned i, struct vhost_ring *r)
 {
 	struct vhost_split_region *region =
 		vhost_inflight_region(&dev->inflight, i, dev->vring[i].num, false);
@@ -192,21 +192,21 @@ static int place_split(struct vhost_dev *dev, unsigned i, struct vhost_ring *r)
 }
 
 /* 1; 0: the ring is not in the memory that there is; or -ENOMEM. */
-static int place_packed(struct vhost_dev *dev, unsigned i, struct vhost_ring *r)
+static int position_packed(struct vhost_dev *dev, unsigned i, struct vhost_ring *r)
 {
 	const struct vhost_vring *v = &dev->vring[i];
 	/* the lower half is of what was offered; all that was taken has been given back */
-	struct vhost_place place = {v->base & INT16_MAX, v->base >> 15 & 1};
+	struct vhost_position at = {v->base & INT16_MAX, v->base >> 15 & 1};
 	int rc;
 
 	/* of one slot: a chain of two, which it can't hold, would be one that changes between two reads */
-	if (v->num < 2 || place.slot >= v->num || !locate_packed(dev, v, r))
+	if (v->num < 2 || at.slot >= v->num || !locate_packed(dev, v, r))
 		return 0;
 	r->tracked = vhost_inflight_region(&dev->inflight, i, v->num, true);
-	rc = r->tracked ? vhost_inflight_return_packed(r, r->tracked, &place) : 0;
+	rc = r->tracked ? vhost_inflight_return_packed(r, r->tracked, &at) : 0;
 	if (rc < 0)
 		return rc;
-	vhost_resume_packed(r, place);
+	vhost_resume_packed(r, at);
 	if (r->tracked)
 		vhost_inflight_begin_packed(r, r->tracked);
 	vhost_packed_want_kick(r, false);
@@ -232,7 +232,7 @@ static int publish(struct vhost_dev *dev, unsigned i)
 		free_ring(r);
 		return -ENOMEM;
 	}
-	rc = r->packed ? place_packed(dev, i, r) : place_split(dev, i, r);
+	rc = r->packed ? position_packed(dev, i, r) : position_split(dev, i, r);
 	if (rc <= 0) {
 		free_ring(r); /* the memory may be told later */
 		return rc;

@@ -152,18 +152,18 @@ int vhost_inflight_return_split(struct vhost_ring *r, struct vhost_split_region 
 
 /* Where the ring stands: further on if the first chain of the last batch has gone back. */
 static bool settle_packed(
-	const struct vhost_ring *r, struct vhost_packed_region *region, struct vhost_place *place)
+	const struct vhost_ring *r, struct vhost_packed_region *region, struct vhost_position *position)
 {
-	struct vhost_place old = {vhost_read16(&region->old_used), vhost_read8(&region->old_wrap)};
-	struct vhost_place now = {vhost_read16(&region->used), vhost_read8(&region->wrap)};
+	struct vhost_position old = {vhost_read16(&region->old_used), vhost_read8(&region->old_wrap)};
+	struct vhost_position now = {vhost_read16(&region->used), vhost_read8(&region->wrap)};
 
 	if (old.slot > r->mask || now.slot > r->mask)
 		return false;
 	if (vhost_packed_offers(vhost_read16(&r->slot[old.slot].flags), old.wrap)) {
-		*place = old;
+		*position = old;
 		region->free_head = region->old_free_head;
 	} else {
-		*place = now;
+		*position = now;
 	}
 	return true;
 }
@@ -186,9 +186,9 @@ static int count_packed(struct vhost_packed_region *region, unsigned size, struc
 
 /* In the standard's steps, since we may be killed too. */
 static bool return_entry(struct vhost_ring *r, struct vhost_packed_region *region, uint16_t at,
-	unsigned slots, struct vhost_place *place)
+	unsigned slots, struct vhost_position *position)
 {
-	const struct vhost_place next = vhost_packed_after(r, *place, slots);
+	const struct vhost_position next = vhost_packed_after(r, *position, slots);
 	uint16_t last = vhost_read16(&region->entry[at].last);
 
 	if (last > r->mask)
@@ -197,24 +197,24 @@ static bool return_entry(struct vhost_ring *r, struct vhost_packed_region *regio
 	region->free_head = at;
 	region->used = next.slot;
 	region->wrap = next.wrap;
-	vhost_resume_empty(r, *place, slots, vhost_read16(&region->entry[last].id));
+	vhost_resume_empty(r, *position, slots, vhost_read16(&region->entry[last].id));
 	region->entry[at].inflight = 0;
 	region->old_free_head = region->free_head;
 	region->old_used = next.slot;
 	region->old_wrap = next.wrap;
-	*place = next;
+	*position = next;
 	return true;
 }
 
 int vhost_inflight_return_packed(
-	struct vhost_ring *r, struct vhost_packed_region *region, struct vhost_place *place)
+	struct vhost_ring *r, struct vhost_packed_region *region, struct vhost_position *position)
 {
 	const unsigned size = r->mask + 1u;
 	struct left *left;
 	unsigned room = size;
 	int n;
 
-	if (!vhost_read16(&region->version) || vhost_resume_marked(r) || !settle_packed(r, region, place))
+	if (!vhost_read16(&region->version) || vhost_resume_marked(r) || !settle_packed(r, region, position))
 		return 0;
 	left = calloc(size, sizeof(*left));
 	if (!left)
@@ -223,7 +223,7 @@ int vhost_inflight_return_packed(
 	for (int i = 0; i < n; i++) {
 		unsigned slots = vhost_read16(&region->entry[left[i].at].slots);
 
-		if (slots && slots <= room && return_entry(r, region, left[i].at, slots, place))
+		if (slots && slots <= room && return_entry(r, region, left[i].at, slots, position))
 			room -= slots;
 	}
 	free(left);

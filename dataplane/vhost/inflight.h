@@ -4,7 +4,7 @@
  * Front-ends ask for it, keep the fd and show it to the next one; Cloud Hypervisor does it for networks, QEMU
  * for other devices only.
  *
- * We give back in order and find our place in the ring itself (resume.h), so what we leave here says only
+ * We give back in order and find our position in the ring itself (resume.h), so what we leave here says only
  * where we are, and that nothing is out of order: in a split ring nothing has to be written at all, in a packed
  * one two words a batch. What another kind of back-end left here is given back as holding nothing.
  *
@@ -51,7 +51,7 @@ struct vhost_packed_region {
 	uint16_t version;
 	uint16_t ring_size;
 	uint16_t free_head, old_free_head;
-	uint16_t used, old_used; /* the place; the old one while a batch is given back */
+	uint16_t used, old_used; /* the position; the old one while a batch is given back */
 	uint8_t wrap, old_wrap;
 	uint8_t padding[7];
 	struct vhost_packed_entry entry[];
@@ -86,11 +86,11 @@ void *vhost_inflight_region(const struct vhost_inflight *in, unsigned i, unsigne
 /** Control thread, before the ring's indices are set. Gives back what another back-end left. -ENOMEM. */
 int vhost_inflight_return_split(struct vhost_ring *r, struct vhost_split_region *region);
 
-/** Control thread. The same; *place, where the ring begins, is set where the region says it. */
+/** Control thread. The same; *at, where the ring begins, is set where the region says it. */
 int vhost_inflight_return_packed(
-	struct vhost_ring *r, struct vhost_packed_region *region, struct vhost_place *place);
+	struct vhost_ring *r, struct vhost_packed_region *region, struct vhost_position *position);
 
-/** Control thread, when the ring's indices are set: nothing is in flight, and this is the place. */
+/** Control thread, when the ring's indices are set: nothing is in flight, and this is the position. */
 void vhost_inflight_begin_split(const struct vhost_ring *r, struct vhost_split_region *region);
 void vhost_inflight_begin_packed(const struct vhost_ring *r, struct vhost_packed_region *region);
 

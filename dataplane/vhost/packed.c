@@ -28,8 +28,8 @@ static bool read_table(
 	return true;
 }
 
-bool vhost_packed_chain(struct vhost_ring *r, struct vhost_place at, bool writable, struct vhost_chain *chain,
-	struct vhost_given *given)
+bool vhost_packed_chain(struct vhost_ring *r, struct vhost_position at, bool writable,
+	struct vhost_chain *chain, struct vhost_given *given)
 {
 	struct vhost_packed_desc d;
 	bool good = true;
@@ -67,7 +67,7 @@ static bool notifies(struct vhost_ring *r)
 		return flags != VRING_PACKED_EVENT_FLAG_DISABLE;
 	at = vhost_read16(&r->guest_wish->off_wrap);
 	event = at & ~(1 << VRING_PACKED_EVENT_F_WRAP_CTR);
-	/* all three as places in one round: the one in which `now` lies */
+	/* all three as positions in one round: the one in which `now` lies */
 	if (to <= from)
 		from -= r->mask + 1;
 	if ((at >> VRING_PACKED_EVENT_F_WRAP_CTR) != r->used_wrap)
@@ -90,8 +90,8 @@ static inline uint64_t second_word(const struct vhost_given *given, bool wrap)
  */
 bool vhost_packed_give(struct vhost_ring *r, const struct vhost_given *given, unsigned n)
 {
-	const struct vhost_place first = {r->next_used, r->used_wrap};
-	struct vhost_place at = first;
+	const struct vhost_position first = {r->next_used, r->used_wrap};
+	struct vhost_position at = first;
 	bool wanted;
 
 	vhost_resume_keep(r);

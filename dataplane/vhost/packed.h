@@ -12,8 +12,8 @@
 #include "dataplane/core/port.h"
 #include "dataplane/vhost/ring.h"
 
-/* A place in the ring. */
-struct vhost_place {
+/* A position in the ring. */
+struct vhost_position {
 	uint16_t slot;
 	bool wrap;
 };
@@ -50,26 +50,26 @@ static inline struct vhost_packed_desc vhost_packed_read(const struct vring_pack
 		low, (uint32_t)high, (uint16_t)(high >> 32), (uint16_t)(high >> 48)};
 }
 
-/** Does a descriptor with these flags begin a chain that the guest offers, read at a place of this wrap? */
+/** Does a descriptor with these flags begin a chain that the guest offers, read at a position of this wrap? */
 static inline bool vhost_packed_offers(uint16_t flags, bool wrap)
 {
 	return !!(flags & VHOST_PACKED_AVAIL) == wrap && !!(flags & VHOST_PACKED_USED) != wrap;
 }
 
-/** The place `n` slots (at most the ring's) further on. */
-static inline struct vhost_place vhost_packed_after(
-	const struct vhost_ring *r, struct vhost_place at, unsigned n)
+/** The position `n` slots (at most the ring's) further on. */
+static inline struct vhost_position vhost_packed_after(
+	const struct vhost_ring *r, struct vhost_position at, unsigned n)
 {
 	unsigned slot = at.slot + n;
 
 	if (slot > r->mask)
-		return (struct vhost_place){(uint16_t)(slot - r->mask - 1), !at.wrap};
-	return (struct vhost_place){(uint16_t)slot, at.wrap};
+		return (struct vhost_position){(uint16_t)(slot - r->mask - 1), !at.wrap};
+	return (struct vhost_position){(uint16_t)slot, at.wrap};
 }
 
-static inline struct vhost_place vhost_packed_next(const struct vhost_ring *r)
+static inline struct vhost_position vhost_packed_next(const struct vhost_ring *r)
 {
-	return (struct vhost_place){r->next_avail, r->avail_wrap};
+	return (struct vhost_position){r->next_avail, r->avail_wrap};
 }
 
 /** Worker. Is there a chain that was not taken? */
@@ -99,8 +99,8 @@ static inline void vhost_packed_want_kick(struct vhost_ring *r, bool on)
  * Worker. Reads the chain at `at` (linked or indirect; `writable` says which way all of it must be) into
  * private memory, as vhost_chain_read(); `given` gets its name and its slots, also when it breaks the rules.
  */
-bool vhost_packed_chain(struct vhost_ring *r, struct vhost_place at, bool writable, struct vhost_chain *chain,
-	struct vhost_given *given);
+bool vhost_packed_chain(struct vhost_ring *r, struct vhost_position at, bool writable,
+	struct vhost_chain *chain, struct vhost_given *given);
 
 /**
  * Worker. Gives all chains from next_used to next_avail back, `n`. True: the guest wants to be notified of it now

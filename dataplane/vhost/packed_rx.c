@@ -19,7 +19,7 @@ struct batch {
 /*
  * Looks at the chain that begins with `d` at `at`. False: it must go the long way.
  */
-static inline bool look(struct vhost_ring *r, struct vhost_range *hot, struct vhost_place at,
+static inline bool look(struct vhost_ring *r, struct vhost_range *hot, struct vhost_position at,
 	struct vhost_packed_desc d, struct batch *batch, unsigned i, uint32_t want)
 {
 	const uint32_t hdr_len = r->hdr_len;
@@ -50,7 +50,7 @@ static inline bool look(struct vhost_ring *r, struct vhost_range *hot, struct vh
 /* Looks at up to `max` short chains from the next one on. *more: a chain waits that must go the long way. */
 static unsigned look_ahead(struct vhost_ring *r, struct batch *batch, unsigned max, uint32_t want, bool *more)
 {
-	struct vhost_place at = vhost_packed_next(r);
+	struct vhost_position at = vhost_packed_next(r);
 	struct vhost_range hot = r->hot;
 	unsigned n;
 
@@ -71,7 +71,7 @@ static unsigned look_ahead(struct vhost_ring *r, struct batch *batch, unsigned m
 
 static inline void note(struct vhost_ring *r, struct vhost_given given)
 {
-	struct vhost_place at = vhost_packed_after(r, vhost_packed_next(r), given.slots);
+	struct vhost_position at = vhost_packed_after(r, vhost_packed_next(r), given.slots);
 
 	r->given[r->taken++] = given;
 	r->next_avail = at.slot;

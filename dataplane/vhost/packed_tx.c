@@ -19,7 +19,7 @@ static_assert(CHAINS >= 2 * BURST_MAX, "frames of a buffer each behind what was 
 struct delivery {
 	struct vhost_given given[CHAINS];
 	unsigned n;
-	struct vhost_place at;
+	struct vhost_position at;
 };
 
 static inline void note(const struct vhost_ring *r, struct delivery *d, struct vhost_given given)
@@ -39,7 +39,7 @@ static void give(struct vhost_ring *r, struct delivery *d, bool *notify)
 
 /* Finds where the next frames go, while each fits the single descriptor that is its. Returns how many do. */
 static inline unsigned look_ahead(struct vhost_ring *r, struct frame *const *frames, unsigned n,
-	struct vhost_place at, uint16_t *id, uint8_t **dst)
+	struct vhost_position at, uint16_t *id, uint8_t **dst)
 {
 	struct vhost_range hot = r->hot;
 	unsigned i;
@@ -78,7 +78,7 @@ static __attribute__((noinline)) enum outcome put_long(
 {
 	struct vhost_cursor cursor = {.f = f, .span = -1};
 	const unsigned first = d->n;
-	const struct vhost_place start = d->at;
+	const struct vhost_position start = d->at;
 	uint32_t left = f->len, skip = r->hdr_len, done;
 	struct vhost_chain chain;
 	struct vhost_given given;

@@ -123,7 +123,7 @@ union vhost_payload {
 	struct vhost_wire_inflight inflight;
 };
 
-/* A message with the fds that came with it, or go with its answer. Who keeps an fd sets its place to -1. */
+/* A message with the fds that came with it, or go with its answer. Who keeps an fd sets its entry to -1. */
 struct vhost_msg {
 	struct vhost_header header;
 	union vhost_payload payload;

@@ -159,11 +159,11 @@ static int set_vring_base(struct vhost_dev *dev, struct vhost_msg *msg)
 	return vhost_dev_resume(dev);
 }
 
-static void replace_kick(int *place, int fd)
+static void replace_kick(int *kick, int fd)
 {
-	if (*place >= 0)
-		close(*place);
-	*place = fd;
+	if (*kick >= 0)
+		close(*kick);
+	*kick = fd;
 }
 
 static int get_vring_base(struct vhost_dev *dev, struct vhost_msg *msg)

@@ -8,13 +8,13 @@ void vhost_resume_split(struct vhost_ring *r)
 }
 
 /* Was the descriptor at `at` given back in that round? */
-static bool passed(const struct vhost_ring *r, struct vhost_place at)
+static bool passed(const struct vhost_ring *r, struct vhost_position at)
 {
 	return !!(vhost_read16(&r->slot[at.slot].flags) & VHOST_PACKED_USED) == at.wrap;
 }
 
-/* The first place from `at` on that was not passed, at most `most` further on. */
-static struct vhost_place walk(const struct vhost_ring *r, struct vhost_place at, unsigned most)
+/* The first position from `at` on that was not passed, at most `most` further on. */
+static struct vhost_position walk(const struct vhost_ring *r, struct vhost_position at, unsigned most)
 {
 	for (unsigned i = 0; i < most && passed(r, at); i++)
 		at = vhost_packed_after(r, at, 1);
@@ -22,7 +22,7 @@ static struct vhost_place walk(const struct vhost_ring *r, struct vhost_place at
 }
 
 /* Descriptors of the chain at `at`, and its buffer id. */
-static unsigned chain_slots(const struct vhost_ring *r, struct vhost_place at, uint16_t *id)
+static unsigned chain_slots(const struct vhost_ring *r, struct vhost_position at, uint16_t *id)
 {
 	struct vhost_packed_desc d;
 	unsigned slots = 0;
@@ -36,7 +36,7 @@ static unsigned chain_slots(const struct vhost_ring *r, struct vhost_place at, u
 	return slots;
 }
 
-static void write_empty(struct vhost_ring *r, struct vhost_place at, uint16_t id)
+static void write_empty(struct vhost_ring *r, struct vhost_position at, uint16_t id)
 {
 	uint16_t flags = at.wrap ? VHOST_PACKED_AVAIL | VHOST_PACKED_USED : 0;
 
@@ -49,9 +49,9 @@ static void write_empty(struct vhost_ring *r, struct vhost_place at, uint16_t id
  * before. Where others were written behind one that was not, the guest waits for the first: it gets all of
  * them as empty, for a frame may lie in several, and its length is known only of some.
  */
-static struct vhost_place finish_batch(struct vhost_ring *r, struct vhost_place first)
+static struct vhost_position finish_batch(struct vhost_ring *r, struct vhost_position first)
 {
-	struct vhost_place second, end;
+	struct vhost_position second, end;
 	uint16_t id;
 	unsigned slots;
 
@@ -62,14 +62,14 @@ static struct vhost_place finish_batch(struct vhost_ring *r, struct vhost_place 
 	end = walk(r, second, r->mask + 1u - slots);
 	if (end.slot == second.slot && end.wrap == second.wrap)
 		return first;
-	for (struct vhost_place at = second; at.slot != end.slot || at.wrap != end.wrap;
+	for (struct vhost_position at = second; at.slot != end.slot || at.wrap != end.wrap;
 		at = vhost_packed_after(r, at, 1))
 		write_empty(r, at, vhost_read16(&r->slot[at.slot].id));
 	vhost_resume_empty(r, first, slots, id);
 	return end;
 }
 
-void vhost_resume_empty(struct vhost_ring *r, struct vhost_place at, unsigned slots, uint16_t id)
+void vhost_resume_empty(struct vhost_ring *r, struct vhost_position at, unsigned slots, uint16_t id)
 {
 	vhost_resume_pass(r, at, slots);
 	write_empty(r, at, id);
@@ -82,13 +82,13 @@ bool vhost_resume_marked(const struct vhost_ring *r)
 	return (mark & VHOST_MARK) && (mark & (VHOST_MARK - 1)) <= r->mask && r->mask < VHOST_MARK_MAX;
 }
 
-void vhost_resume_packed(struct vhost_ring *r, struct vhost_place base)
+void vhost_resume_packed(struct vhost_ring *r, struct vhost_position base)
 {
 	uint16_t mark = vhost_read16(&r->wish->off_wrap);
-	struct vhost_place at = base;
+	struct vhost_position at = base;
 
 	if (vhost_resume_marked(r)) {
-		at = (struct vhost_place){mark & r->mask, mark >> VRING_PACKED_EVENT_F_WRAP_CTR};
+		at = (struct vhost_position){mark & r->mask, mark >> VRING_PACKED_EVENT_F_WRAP_CTR};
 		at = finish_batch(r, walk(r, at, r->mask + 1u));
 	}
 	r->next_avail = at.slot;

@@ -1,21 +1,21 @@
 /*
  * resume.h: where a ring goes on whose back-end died, killed between any two instructions. The guest's
- * driver knows nothing of it, and most front-ends can't tell: QEMU finds a split ring's place in used->idx,
+ * driver knows nothing of it, and most front-ends can't tell: QEMU finds a split ring's position in used->idx,
  * and has none at all for a packed one.
  *
- * Chains are given back in the order in which they were taken, so the place of the oldest that was not given
+ * Chains are given back in the order in which they were taken, so the position of the oldest that was not given
  * back is all there is to know, and it stands in the ring:
  *
  * - Split: it is used->idx. What was taken beyond it is taken again.
  * - Packed: descriptors that were given back say so by their USED bit, which then equals the wrap counter of
  *   their round, and goes on to when the guest offers them again. A chain's first descriptor gets it by being
- *   written as used; we set it in the others too, which no driver looks at any more. So whoever knows one place
+ *   written as used; we set it in the others too, which no driver looks at any more. So whoever knows one position
  *   that was passed, no more than a round ago, finds the next one by walking on while the bits say so. That
- *   place, the mark, is left in the offset of our event structure, which drivers ignore while its flags do not
+ *   position, the mark, is left in the offset of our event structure, which drivers ignore while its flags do not
  *   ask for an event at an offset (virtio 1.1, 2.7.14); we never ask for one.
  *
  * The mark is moved once a round or less, so all of this costs less than a cycle a packet. It is taken off
- * when a front-end is told the place (GET_VRING_BASE): it may then begin anew in the same memory.
+ * when a front-end is told the position (GET_VRING_BASE): it may then begin anew in the same memory.
  */
 #pragma once
 
@@ -23,7 +23,7 @@
 
 enum {
 	VHOST_MARK = 1 << 14,	     /* says that it is one: fresh memory is zero */
-	VHOST_MARK_MAX = VHOST_MARK, /* entries of a ring whose places fit below it */
+	VHOST_MARK_MAX = VHOST_MARK, /* entries of a ring whose positions fit below it */
 };
 
 /** Control thread, before the ring is published. Sets its indices by what is in it. */
@@ -34,15 +34,15 @@ void vhost_resume_split(struct vhost_ring *r);
  * a back-end was giving back in the moment it died is given back as holding nothing: the frames are lost,
  * their descriptors are not.
  */
-void vhost_resume_packed(struct vhost_ring *r, struct vhost_place base);
+void vhost_resume_packed(struct vhost_ring *r, struct vhost_position base);
 
 /** Control thread. Is there a mark to go by? */
 bool vhost_resume_marked(const struct vhost_ring *r);
 
 /** Control thread. Gives the chain of `slots` descriptors at `at` back as holding nothing. */
-void vhost_resume_empty(struct vhost_ring *r, struct vhost_place at, unsigned slots, uint16_t id);
+void vhost_resume_empty(struct vhost_ring *r, struct vhost_position at, unsigned slots, uint16_t id);
 
-/** Control thread. The front-end has been told the place. */
+/** Control thread. The front-end has been told the position. */
 void vhost_resume_forget(struct vring_packed_desc_event *wish);
 
 /** Worker. Moves the mark to the oldest chain that was not given back. */
@@ -69,7 +69,7 @@ static inline void vhost_resume_keep(struct vhost_ring *r)
 }
 
 /** Worker. A chain of `slots` descriptors at `at` goes back: all but the first, which is written as used. */
-static inline void vhost_resume_pass(struct vhost_ring *r, struct vhost_place at, unsigned slots)
+static inline void vhost_resume_pass(struct vhost_ring *r, struct vhost_position at, unsigned slots)
 {
 	while (--slots) {
 		uint16_t *flags;

@@ -97,7 +97,7 @@ static void offer_packed(
 	struct vhost_ring *r = g->ring[ring];
 
 	for (unsigned i = n; i-- > 0;) {
-		struct vhost_place at = vhost_packed_after(r, g->next[ring], i % PATH_RING);
+		struct vhost_position at = vhost_packed_after(r, g->next[ring], i % PATH_RING);
 
 		r->slot[at.slot] = (struct vring_packed_desc){piece[i].addr, piece[i].len, (uint16_t)id,
 			(uint16_t)(piece[i].flags | (at.wrap ? VHOST_PACKED_AVAIL : VHOST_PACKED_USED))};

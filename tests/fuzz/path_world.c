@@ -268,7 +268,7 @@ static void ring_reset(struct path_guest *g, unsigned i, bool packed, bool bare)
 		r->used = (struct vring_used *)(at + 4096);
 	}
 	r->avail_wrap = r->used_wrap = true;
-	g->next[i] = (struct vhost_place){0, true};
+	g->next[i] = (struct vhost_position){0, true};
 	r->mem = &g->dev->mem;
 	r->mask = PATH_RING - 1;
 	r->hdr_len = bare ? VHOST_HDR_LEGACY : VHOST_HDR;

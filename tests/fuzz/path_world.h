@@ -38,8 +38,8 @@ struct path_guest {
 	struct vhost_dev *dev;
 	uint8_t *mem[PATH_REGIONS];
 	struct vhost_ring *ring[2];
-	struct vhost_place next[2]; /* packed: where it offers the next chain */
-	bool written[PATH_BLOCKS];  /* blocks of its memory that are perhaps not as they were at first */
+	struct vhost_position next[2]; /* packed: where it offers the next chain */
+	bool written[PATH_BLOCKS];     /* blocks of its memory that are perhaps not as they were at first */
 };
 
 extern struct path_world {

@@ -176,4 +176,4 @@ def test_two_switches_carry_tcp_in_large_frames(start_sluiced, container, cable,
     assert sent > 1 << 20
     assert traffic.tcp_bytes(c1, c2, c1.ip) > 1 << 20
     assert first.drops("bad-offload") == second.drops("bad-offload") == 0
-    assert first.port("up0")["tx_packets"] < second.port("up0")["rx_packets"]  # coupled there, taken apart here
+    assert first.port("up0")["tx_packets"] < second.port("up0")["rx_packets"]  # coalesced there, split here

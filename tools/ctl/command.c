@@ -226,7 +226,7 @@ const json_t *command_field(const json_t *fields, const char *key)
 	return NULL;
 }
 
-const json_t *command_next_place(const json_t *method, const json_t *params)
+const json_t *command_next_positional(const json_t *method, const json_t *params)
 {
 	json_t *field;
 	size_t i;
@@ -239,10 +239,10 @@ const json_t *command_next_place(const json_t *method, const json_t *params)
 	return NULL;
 }
 
-/* A word by place. ADDRESS:PORT fills the two fields that it names. */
-static int set_place(const json_t *method, json_t *params, char *word, char error[COMMAND_ERROR])
+/* A positional argument. ADDRESS:PORT fills the two fields that it names. */
+static int set_positional(const json_t *method, json_t *params, char *word, char error[COMMAND_ERROR])
 {
-	const json_t *field = command_next_place(method, params);
+	const json_t *field = command_next_positional(method, params);
 	char *colon = strrchr(word, ':');
 
 	if (!field) {
@@ -252,7 +252,7 @@ static int set_place(const json_t *method, json_t *params, char *word, char erro
 	if (colon && strcmp(text_of(field, "name"), "address") == 0) {
 		*colon = '\0';
 		json_object_set_new(params, "address", json_string(word));
-		field = command_next_place(method, params);
+		field = command_next_positional(method, params);
 		word = colon + 1;
 	}
 	if (field)
@@ -269,7 +269,7 @@ json_t *command_params(const json_t *method, int argc, char **argv, char error[C
 		char *equals;
 
 		if (strncmp(argv[i], "--", 2) != 0) {
-			if (set_place(method, params, argv[i], error) < 0)
+			if (set_positional(method, params, argv[i], error) < 0)
 				goto fail;
 			continue;
 		}

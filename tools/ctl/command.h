@@ -14,15 +14,15 @@ enum { COMMAND_ERROR = 320 };
 const json_t *command_method(
 	const json_t *methods, int argc, char **argv, int *used, char error[COMMAND_ERROR]);
 
-/** The parameters that the remaining words give: values by place, then --key value. NULL with a line in
+/** The parameters that the remaining words give: positional values, then --key value. NULL with a line in
  * `error`. */
 json_t *command_params(const json_t *method, int argc, char **argv, char error[COMMAND_ERROR]);
 
 /** The field that --key sets ("check-type"), NULL when there is none. */
 const json_t *command_field(const json_t *fields, const char *key);
 
-/** The field that the next word by place fills after those of `params`, NULL when none is left. */
-const json_t *command_next_place(const json_t *method, const json_t *params);
+/** The field that the next positional argument fills after those of `params`, NULL when none is left. */
+const json_t *command_next_positional(const json_t *method, const json_t *params);
 
 /** "port add NAME [--network NAME] ...": how the method is called, with its help, to stdout. */
 void command_usage(const json_t *method);

@@ -131,7 +131,7 @@ void complete_print(struct client *client, const json_t *methods, int argc, char
 		}
 	}
 	params = command_params(method, argc - 1 - used, argv + used, error);
-	field = params ? command_next_place(method, params) : NULL;
+	field = params ? command_next_positional(method, params) : NULL;
 	if (field)
 		print_values(client, methods, method, field);
 	json_decref(params);

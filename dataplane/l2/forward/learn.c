@@ -13,8 +13,8 @@ static inline uint64_t router_key(void)
 	return fdb_key(0, dp_router_mac);
 }
 
-/* What is learned of frames of one network and one origin: the same for a whole burst as a rule. */
-struct lesson {
+/* Where frames come from, and what is learned of them: the same for a whole burst as a rule. */
+struct learn_source {
 	uint16_t net, src_vtep;
 	bool learns;
 	const struct network *network;
@@ -23,23 +23,23 @@ struct lesson {
 };
 
 static void prepare(
-	struct lesson *lesson, const struct worker *w, const struct burst *b, const struct frame *f)
+	struct learn_source *source, const struct worker *w, const struct burst *b, const struct frame *f)
 {
 	const struct network *net = dp_get_net(w->dp, f->net);
 
-	lesson->net = f->net;
-	lesson->src_vtep = f->src_vtep;
-	lesson->learns = net && net->mode != DP_P2P;
-	lesson->network = net;
-	lesson->seen = (struct fdb_seen){
+	source->net = f->net;
+	source->src_vtep = f->src_vtep;
+	source->learns = net && net->mode != DP_P2P;
+	source->network = net;
+	source->seen = (struct fdb_seen){
 		.target = f->src_vtep == VTEP_NONE ? b->in->id : f->src_vtep,
 		.flags = f->src_vtep == VTEP_NONE ? 0 : FDB_VTEP,
 		.moves = net ? net->mac_moves : 0,
 		.now = (uint16_t)w->now_s,
 		.gen = net ? net->flush_gen : 0,
 	};
-	lesson->untagged =
-		fdb_untagged(lesson->seen.target, lesson->seen.flags, lesson->seen.now, lesson->seen.gen);
+	source->untagged =
+		fdb_untagged(source->seen.target, source->seen.flags, source->seen.now, source->seen.gen);
 }
 
 /*
@@ -72,20 +72,20 @@ static bool is_elsewhere(const struct worker *w, const struct burst *b, const st
 	       (!(fdb_flags(value) & FDB_VTEP) || fdb_target(value) != f->src_vtep);
 }
 
-static struct dp_fdb_place place_of(uint16_t target, uint8_t flags)
+static struct dp_location location_of(uint16_t target, uint8_t flags)
 {
-	return flags & FDB_VTEP ? (struct dp_fdb_place){.port = OUT_NONE, .vtep = target}
-				: (struct dp_fdb_place){.port = target, .vtep = OUT_NONE};
+	return flags & FDB_VTEP ? (struct dp_location){.port = OUT_NONE, .vtep = target}
+				: (struct dp_location){.port = target, .vtep = OUT_NONE};
 }
 
 /* A MAC came from elsewhere than where it is: tells control, and says whether it went there or stays. */
-static void note_move(
-	struct worker *w, const struct lesson *lesson, uint64_t key, uint64_t was, enum dp_move_what what)
+static void note_move(struct worker *w, const struct learn_source *source, uint64_t key, uint64_t was,
+	enum dp_move_what what)
 {
 	struct move move = {
 		.key = key,
-		.from = place_of(fdb_target(was), fdb_flags(was)),
-		.to = place_of(lesson->seen.target, lesson->seen.flags),
+		.from = location_of(fdb_target(was), fdb_flags(was)),
+		.to = location_of(source->seen.target, source->seen.flags),
 		.what = what,
 	};
 
@@ -106,23 +106,23 @@ static void over_limit(struct worker *w, const struct burst *b, struct frame *f)
  * else; a frame of a port without security that claims it goes on when its owner has none either, but changes nothing.
  */
 static __attribute__((noinline)) void learn_slowly(
-	struct worker *w, struct burst *b, struct frame *f, const struct lesson *lesson, uint64_t key)
+	struct worker *w, struct burst *b, struct frame *f, const struct learn_source *source, uint64_t key)
 {
 	struct net_stats *stats = &w->net_stats[f->net];
-	struct fdb_seen seen = lesson->seen;
+	struct fdb_seen seen = source->seen;
 	const struct port *owner;
 	uint64_t was = FDB_NONE;
 
-	if ((fdb_lookup(w->dp->fdb, key) & FDB_UNTAGGED) == lesson->untagged)
+	if ((fdb_lookup(w->dp->fdb, key) & FDB_UNTAGGED) == source->untagged)
 		return; /* in its second bucket, where one in thirty lies when the table is as full as it gets */
 	if (is_elsewhere(w, b, f, key)) {
 		frame_drop(f, DROP_SPOOFED_MAC);
 		return;
 	}
-	owner = owner_of_mac(w->dp, lesson->network, key & FDB_MAC);
+	owner = owner_of_mac(w->dp, source->network, key & FDB_MAC);
 	if (owner && ((seen.flags & FDB_VTEP) || owner->id != seen.target)) {
 		stat_add(&stats->mac_moves_held, 1);
-		note_move(w, lesson, key, fdb_untagged(owner->id, 0, seen.now, seen.gen), DP_MOVE_OWNED);
+		note_move(w, source, key, fdb_untagged(owner->id, 0, seen.now, seen.gen), DP_MOVE_OWNED);
 		return;
 	}
 	seen.own = owner != NULL;
@@ -132,14 +132,14 @@ static __attribute__((noinline)) void learn_slowly(
 		return;
 	case FDB_MOVED:
 		stat_add(&stats->mac_moves, 1);
-		note_move(w, lesson, key, was, DP_MOVED);
+		note_move(w, source, key, was, DP_MOVED);
 		return;
 	case FDB_HOLDS:
-		note_move(w, lesson, key, was, DP_MOVE_HELD);
+		note_move(w, source, key, was, DP_MOVE_HELD);
 		stat_add(&stats->mac_moves_held, 1);
 		return;
 	case FDB_STICKY:
-		note_move(w, lesson, key, was, DP_MOVE_STICKY);
+		note_move(w, source, key, was, DP_MOVE_STICKY);
 		stat_add(&stats->mac_moves_held, 1);
 		return;
 	case FDB_HELD:
@@ -158,7 +158,7 @@ static __attribute__((noinline)) void learn_slowly(
 void learn_stage(struct worker *w, struct burst *b)
 {
 	struct fdb *fdb = w->dp->fdb;
-	struct lesson lesson = {.net = NET_NONE};
+	struct learn_source source = {.net = NET_NONE};
 
 	for (unsigned i = 0; i < b->count; i++) {
 		struct frame *f = &b->frame[i];
@@ -167,15 +167,15 @@ void learn_stage(struct worker *w, struct burst *b)
 
 		if (f->verdict != V_NONE)
 			continue;
-		if (f->net != lesson.net || f->src_vtep != lesson.src_vtep)
-			prepare(&lesson, w, b, f);
+		if (f->net != source.net || f->src_vtep != source.src_vtep)
+			prepare(&source, w, b, f);
 		hash = fdb_asked_hash(fdb, key, &b->asked[i]);
 		fdb_ask(fdb, fdb_frame_key(f->net, frame_data(f)), &b->asked[i]); /* for the lookup stage */
-		if (!lesson.learns)
+		if (!source.learns)
 			continue;
 		if (__builtin_expect((mac & FDB_GROUP) || !mac || mac == router_key(), 0))
 			learn_odd(b, f, mac);
-		else if (__builtin_expect(!fdb_is_fresh(fdb, key, hash, lesson.untagged), 0))
-			learn_slowly(w, b, f, &lesson, key);
+		else if (__builtin_expect(!fdb_is_fresh(fdb, key, hash, source.untagged), 0))
+			learn_slowly(w, b, f, &source, key);
 	}
 }

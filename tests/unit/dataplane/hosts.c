@@ -98,7 +98,7 @@ void host_set_up(struct host *host, bool up)
 
 static void open_tap(struct host *host)
 {
-	struct tap_spec spec = {.ifname = "eth0", .netns = host->netns, .workshop = -1, .queues = 1};
+	struct tap_spec spec = {.ifname = "eth0", .netns = host->netns, .scratch_netns = -1, .queues = 1};
 
 	host->port.spec.type = DP_TAP;
 	host->port.spec.nfds = 1;

@@ -12,7 +12,7 @@
 
 #include "control/host/netns.h"
 #include "dataplane/frame/offload.h"
-#include "dataplane/frame/train.h"
+#include "dataplane/frame/udp_gso.h"
 #include "dataplane/port/types.h"
 #include "tests/unit/dataplane/frames.h"
 #include "tests/unit/dataplane/hosts.h"
@@ -127,8 +127,8 @@ static void any_shape_of_chain_from_a_guest(void **state)
 			continue;
 		rig = rig_new();
 		packed = packed_new();
-		rig_place(rig, RIG_DATA, s.first + s.more * PIECE, 9);
-		rig_place(packed->rig, RIG_DATA, s.first + s.more * PIECE, 9);
+		rig_write_frame(rig, RIG_DATA, s.first + s.more * PIECE, 9);
+		rig_write_frame(packed->rig, RIG_DATA, s.first + s.more * PIECE, 9);
 		offer_split(rig, &s);
 		expect_drained(rig, &s);
 		offer_packed(packed, &s);
@@ -253,7 +253,7 @@ static void both_ways(void)
 	bench_tick(&bench);
 	send_spans(1);
 	send_spans(FRAME_SPANS);
-	send_spans(TRAIN_SPANS);
+	send_spans(UDP_GSO_SPANS);
 	receive(60, 3 * BURST_MAX + 1);
 	receive(1514, 3 * BURST_MAX + 1);
 }

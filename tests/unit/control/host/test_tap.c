@@ -140,7 +140,7 @@ static void socket_belongs_to_its_namespace(void **state)
 
 static void tap_here(void **state)
 {
-	struct tap_spec spec = {.ifname = "sl-test", .netns = -1, .workshop = -1, .queues = 1};
+	struct tap_spec spec = {.ifname = "sl-test", .netns = -1, .scratch_netns = -1, .queues = 1};
 	int fds[TAP_QUEUES_MAX], again[TAP_QUEUES_MAX];
 
 	assert_int_equal(tap_open(&spec, fds), 0);
@@ -153,7 +153,7 @@ static void tap_here(void **state)
 
 static void tap_refuses_bad_names(void **state)
 {
-	struct tap_spec spec = {.netns = -1, .workshop = -1, .queues = 1};
+	struct tap_spec spec = {.netns = -1, .scratch_netns = -1, .queues = 1};
 	static const char *const bad[] = {"", "0123456789abcdef", "tap%d", "a/b", ".."};
 	int fds[TAP_QUEUES_MAX];
 
@@ -169,15 +169,15 @@ static void tap_in_a_container_is_configured(void **state)
 {
 	static const uint8_t mac[6] = {2, 0, 0, 0, 0, 0x11};
 	const uint32_t address = inet_addr("10.1.0.12"), gateway = inet_addr("10.1.0.1");
-	int ns = netns_new(), workshop = netns_new();
-	struct tap_spec spec = {.ifname = "eth0", .netns = ns, .workshop = workshop, .queues = 4};
+	int ns = netns_new(), scratch_netns = netns_new();
+	struct tap_spec spec = {.ifname = "eth0", .netns = ns, .scratch_netns = scratch_netns, .queues = 4};
 	struct netlink_link change = {.mac = mac, .mtu = 1400, .up = true};
 	int fds[TAP_QUEUES_MAX], index;
 	struct netlink *nl;
 
 	assert_int_equal(tap_open(&spec, fds), 0);
 	assert_true(index_in(ns, "eth0") > 0);
-	assert_int_equal(index_in(workshop, "tap0"), 0);
+	assert_int_equal(index_in(scratch_netns, "tap0"), 0);
 	assert_int_equal(if_nametoindex("eth0"), 0);
 
 	assert_int_equal(netlink_open(ns, &nl), 0);
@@ -196,25 +196,25 @@ static void tap_in_a_container_is_configured(void **state)
 	close_fds(fds, 4);
 	assert_int_equal(index_in(ns, "eth0"), 0);
 	close(ns);
-	close(workshop);
+	close(scratch_netns);
 }
 
 static void name_taken_in_the_container(void **state)
 {
-	int ns = netns_new(), workshop = netns_new();
-	struct tap_spec spec = {.ifname = "lo", .netns = ns, .workshop = workshop, .queues = 1};
+	int ns = netns_new(), scratch_netns = netns_new();
+	struct tap_spec spec = {.ifname = "lo", .netns = ns, .scratch_netns = scratch_netns, .queues = 1};
 	int fds[TAP_QUEUES_MAX];
 
 	assert_int_equal(tap_open(&spec, fds), -EEXIST);
-	assert_int_equal(index_in(workshop, "tap0"), 0);
+	assert_int_equal(index_in(scratch_netns, "tap0"), 0);
 	close(ns);
-	close(workshop);
+	close(scratch_netns);
 }
 
 static void tap_goes_with_its_container(void **state)
 {
-	int ns = netns_new(), workshop = netns_new();
-	struct tap_spec spec = {.ifname = "eth0", .netns = ns, .workshop = workshop, .queues = 1};
+	int ns = netns_new(), scratch_netns = netns_new();
+	struct tap_spec spec = {.ifname = "eth0", .netns = ns, .scratch_netns = scratch_netns, .queues = 1};
 	struct pollfd poller = {.events = POLLIN};
 	int fds[TAP_QUEUES_MAX];
 	char byte;
@@ -228,7 +228,7 @@ static void tap_goes_with_its_container(void **state)
 	assert_int_equal(read(fds[0], &byte, 1), -1);
 	assert_int_equal(errno, EBADFD);
 	close_fds(fds, 1);
-	close(workshop);
+	close(scratch_netns);
 }
 
 /* Private network and mount namespaces, with an empty /run to keep namespace names in. */

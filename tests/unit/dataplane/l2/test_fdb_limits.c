@@ -40,7 +40,7 @@ static enum fdb_learned learn(uint16_t net, uint32_t i, uint16_t target)
 	return learn_at(key_of(net, i), target, 0, 1);
 }
 
-static uint16_t place(uint64_t key)
+static uint16_t target_of(uint64_t key)
 {
 	return fdb_target(fdb_lookup(fdb, key));
 }
@@ -54,7 +54,7 @@ static void test_a_port_has_as_many_as_it_may(void **state)
 	assert_int_equal(learn(0, 50, A), FDB_KEPT);
 	assert_int_equal(learn(0, 100, B), FDB_LEARNED);
 	assert_int_equal(learn(0, 100, A), FDB_PORT_FULL); /* nor may it move there */
-	assert_int_equal(place(key_of(0, 100)), B);
+	assert_int_equal(target_of(key_of(0, 100)), B);
 	assert_int_equal(fdb_port_macs(fdb, A), 100);
 	assert_int_equal(fdb_remove(fdb, key_of(0, 7)), 0);
 	assert_int_equal(learn(0, 100, A), FDB_MOVED);
@@ -101,7 +101,7 @@ static void test_what_a_sticky_port_has_stays(void **state)
 	assert_int_equal(learn(0, 2, A), FDB_LEARNED);
 	assert_int_equal(learn(0, 3, A), FDB_PORT_FULL);
 	assert_int_equal(learn(0, 1, B), FDB_STICKY);
-	assert_int_equal(place(key_of(0, 1)), A);
+	assert_int_equal(target_of(key_of(0, 1)), A);
 	fdb_limit_port(fdb, A, 2, false);
 	assert_int_equal(learn(0, 1, B), FDB_MOVED);
 }
@@ -121,7 +121,7 @@ static void test_no_network_keeps_another_out(void **state)
 		assert_int_equal(learn(2, i, B), FDB_LEARNED);
 	assert_int_equal(learn(2, 256, B), FDB_NET_FULL);
 	for (uint32_t i = 0; i < 256; i++) /* and none of its own was pushed out */
-		assert_int_equal(place(key_of(2, i)), B);
+		assert_int_equal(target_of(key_of(2, i)), B);
 	assert_int_equal(fdb_remove(fdb, key_of(1, 0)), 0);
 	assert_int_equal(learn(2, 256, B), FDB_LEARNED); /* what the one no longer has beyond its part */
 	assert_int_equal(learn(1, 0, A), FDB_NET_FULL);
@@ -160,12 +160,12 @@ static void test_a_mac_moves_so_often_and_no_more(void **state)
 		assert_int_equal(learn_at(key, at = A + B - at, 10, 1), FDB_MOVED);
 	assert_int_equal(learn_at(key, A + B - at, 10, 1), FDB_HOLDS); /* told once */
 	assert_int_equal(learn_at(key, A + B - at, 10, 1), FDB_HELD);
-	assert_int_equal(place(key), at);
+	assert_int_equal(target_of(key), at);
 	/* it has not calmed down: one move in each second */
 	for (uint16_t now = 2; now < 6; now++) {
 		assert_int_equal(learn_at(key, at = A + B - at, 10, now), FDB_MOVED);
 		assert_int_equal(learn_at(key, A + B - at, 10, now), FDB_HOLDS);
-		assert_int_equal(place(key), at);
+		assert_int_equal(target_of(key), at);
 	}
 	/* where it is seen in the next second, it is */
 	assert_int_equal(learn_at(key, at = A + B - at, 10, 6), FDB_MOVED);
@@ -186,7 +186,7 @@ static void test_limits_of_moves(void **state)
 		assert_int_equal(learn_at(key, i & 1 ? B : A, FDB_MOVES - 1, 1), FDB_MOVED);
 	assert_int_equal(learn_at(key, A, FDB_MOVES - 1, 1), FDB_HOLDS);
 	assert_int_equal(fdb_flags(fdb_lookup(fdb, key)), FDB_VALID);
-	assert_int_equal(place(key), B);
+	assert_int_equal(target_of(key), B);
 }
 
 /* Learners at two ports and a sweeper: afterwards everything is counted right, and no limit was passed. */
@@ -216,7 +216,7 @@ static bool count_entry(void *arg, uint64_t key, uint64_t value)
 static void test_counts_hold_under_a_race(void **state)
 {
 	uint16_t port[2] = {A, B};
-	unsigned count[FDB_PLACES] = {0};
+	unsigned count[FDB_PORTS] = {0};
 	pthread_t thread[2];
 
 	fdb_limit_port(fdb, A, RACE_LIMIT, false);

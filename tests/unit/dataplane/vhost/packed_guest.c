@@ -49,7 +49,7 @@ static uint16_t marks(bool wrap)
 void packed_offer(struct packed_guest *g, const struct packed_link *link, unsigned n, uint16_t id)
 {
 	for (unsigned i = n; i-- > 0;) {
-		struct vhost_place at = vhost_packed_after(g->ring, g->next, i);
+		struct vhost_position at = vhost_packed_after(g->ring, g->next, i);
 
 		g->slot[at.slot] = (struct vring_packed_desc){link[i].addr, link[i].len, id,
 			(uint16_t)(link[i].flags | (i + 1 < n ? VRING_DESC_F_NEXT : 0) | marks(at.wrap))};

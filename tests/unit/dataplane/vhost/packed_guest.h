@@ -12,8 +12,8 @@ struct packed_guest {
 	struct vring_packed_desc_event *wish, *device_wish;
 	struct vhost_ring *ring; /* the device's side */
 	int call;
-	struct vhost_place next; /* to offer */
-	struct vhost_place used; /* to be given back */
+	struct vhost_position next; /* to offer */
+	struct vhost_position used; /* to be given back */
 };
 
 struct packed_rig {

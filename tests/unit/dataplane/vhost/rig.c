@@ -170,7 +170,7 @@ void rig_fill(uint8_t *dst, uint32_t len, uint8_t seed)
 		dst[i] = (uint8_t)(i * 31 + seed + (i >> 8));
 }
 
-uint32_t rig_place(struct rig *rig, uint64_t gpa, uint32_t len, uint8_t seed)
+uint32_t rig_write_frame(struct rig *rig, uint64_t gpa, uint32_t len, uint8_t seed)
 {
 	memset(rig_at(rig, gpa), 0, VHOST_HDR);
 	rig_fill(rig_at(rig, gpa) + VHOST_HDR, len, seed);

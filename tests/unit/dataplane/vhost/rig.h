@@ -71,7 +71,7 @@ uint64_t rig_signals(int fd);
 void rig_fill(uint8_t *dst, uint32_t len, uint8_t seed);
 
 /** Writes an empty virtio_net_hdr and a frame of the pattern behind it; returns the bytes of both. */
-uint32_t rig_place(struct rig *rig, uint64_t gpa, uint32_t len, uint8_t seed);
+uint32_t rig_write_frame(struct rig *rig, uint64_t gpa, uint32_t len, uint8_t seed);
 /** Writes links of `step` bytes, which cut the header too, from descriptor `from` of `table` on, for the `len`
  * bytes at `gpa`. Returns how many. */
 unsigned rig_link(struct vring_desc *table, unsigned from, uint64_t gpa, uint32_t len, uint32_t step);

@@ -114,12 +114,12 @@ static void expect_back(struct packed_rig *p, unsigned slots, uint16_t want)
 
 static void expect_all_back(struct packed_rig *p, struct vhost_packed_region *region)
 {
-	struct vhost_place place = {77, false};
+	struct vhost_position at = {77, false};
 
-	assert_int_equal(vhost_inflight_return_packed(p->rx.ring, region, &place), 0);
-	assert_int_equal(place.slot, 5);
-	assert_true(place.wrap);
-	vhost_resume_packed(p->rx.ring, place);
+	assert_int_equal(vhost_inflight_return_packed(p->rx.ring, region, &at), 0);
+	assert_int_equal(at.slot, 5);
+	assert_true(at.wrap);
+	vhost_resume_packed(p->rx.ring, at);
 	vhost_inflight_begin_packed(p->rx.ring, region);
 	expect_back(p, 1, 12);
 	expect_back(p, 1, 10);
@@ -156,11 +156,11 @@ static void a_mark_of_ours_goes_before_it(void **state)
 {
 	struct vhost_packed_region *region = packed_region();
 	struct packed_rig *p = packed_out_of_order(region);
-	struct vhost_place place = {77, false};
+	struct vhost_position at = {77, false};
 
-	vhost_resume_packed(p->rx.ring, (struct vhost_place){1, true});
-	assert_int_equal(vhost_inflight_return_packed(p->rx.ring, region, &place), 0);
-	assert_int_equal(place.slot, 77);
+	vhost_resume_packed(p->rx.ring, (struct vhost_position){1, true});
+	assert_int_equal(vhost_inflight_return_packed(p->rx.ring, region, &at), 0);
+	assert_int_equal(at.slot, 77);
 	packed_free(p);
 	free(region);
 }
@@ -177,7 +177,7 @@ static void noise(void **state)
 
 	srandom(1);
 	for (unsigned i = 0; i < 3000; i++) {
-		struct vhost_place place = {3, true};
+		struct vhost_position at = {3, true};
 
 		for (size_t k = 0; k < split_size; k++)
 			((uint8_t *)split)[k] = (uint8_t)random();
@@ -187,8 +187,8 @@ static void noise(void **state)
 		packed->old_used %= RIG_SIZE;
 		assert_int_equal(vhost_inflight_return_split(rig->rx.ring, split), 0);
 		vhost_resume_forget(p->rx.ring->wish);
-		assert_int_equal(vhost_inflight_return_packed(p->rx.ring, packed, &place), 0);
-		assert_in_range(place.slot, 0, RIG_SIZE - 1);
+		assert_int_equal(vhost_inflight_return_packed(p->rx.ring, packed, &at), 0);
+		assert_in_range(at.slot, 0, RIG_SIZE - 1);
 	}
 	rig_free(rig);
 	packed_free(p);

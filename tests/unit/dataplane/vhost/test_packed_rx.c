@@ -31,7 +31,8 @@ static void expect_nothing_back(struct packed_rig *p)
 /* A good frame arrives and goes back: what came before has done no lasting harm. */
 static void expect_well(struct packed_rig *p)
 {
-	packed_offer(&p->rx, &(struct packed_link){RIG_DATA, rig_place(p->rig, RIG_DATA, 100, 77)}, 1, 99);
+	packed_offer(
+		&p->rx, &(struct packed_link){RIG_DATA, rig_write_frame(p->rig, RIG_DATA, 100, 77)}, 1, 99);
 	assert_int_equal(rig_rx(p->rig), 1);
 	rig_expect_frame(p->rig, 0, 100, 77);
 	rig_complete(p->rig);
@@ -48,7 +49,8 @@ static void frames_of_every_length_round_and_round(void **state)
 		uint16_t id = (uint16_t)(i * 7);
 
 		packed_offer(&p->rx,
-			&(struct packed_link){RIG_DATA, rig_place(p->rig, RIG_DATA, len, (uint8_t)i)}, 1, id);
+			&(struct packed_link){RIG_DATA, rig_write_frame(p->rig, RIG_DATA, len, (uint8_t)i)},
+			1, id);
 		assert_int_equal(rig_rx(p->rig), 1);
 		assert_int_equal(p->rig->w.burst.bytes, len);
 		rig_expect_frame(p->rig, 0, len, (uint8_t)i);
@@ -64,7 +66,7 @@ static void header_in_its_own_descriptor(void **state)
 {
 	struct packed_rig *p = *state;
 
-	rig_place(p->rig, RIG_DATA, 1000, 1);
+	rig_write_frame(p->rig, RIG_DATA, 1000, 1);
 	packed_offer(
 		&p->rx, (struct packed_link[]){{RIG_DATA, VHOST_HDR}, {RIG_DATA + VHOST_HDR, 1000}}, 2, 5);
 	assert_int_equal(rig_rx(p->rig), 1);
@@ -100,7 +102,7 @@ static void indirect_table(void **state)
 	struct packed_rig *p = *state;
 	struct vring_packed_desc *table = (struct vring_packed_desc *)rig_at(p->rig, RIG_DATA + 65536);
 
-	rig_place(p->rig, RIG_DATA, 500, 3);
+	rig_write_frame(p->rig, RIG_DATA, 500, 3);
 	table[0] = (struct vring_packed_desc){RIG_DATA, VHOST_HDR, 0, 0};
 	table[1] = (struct vring_packed_desc){RIG_DATA + VHOST_HDR, 200, 0, 0};
 	table[2] = (struct vring_packed_desc){RIG_DATA + VHOST_HDR + 200, 300, 0, 0};
@@ -118,7 +120,7 @@ static void a_burst_of_all_kinds_keeps_its_order(void **state)
 
 	for (unsigned i = 0; i < 8; i++) {
 		uint64_t at = RIG_DATA + i * 4096;
-		uint32_t len = rig_place(p->rig, at, 100 + i, (uint8_t)i);
+		uint32_t len = rig_write_frame(p->rig, at, 100 + i, (uint8_t)i);
 		struct packed_link one[] = {{at, len}},
 				   two[] = {{at, VHOST_HDR}, {at + VHOST_HDR, len - VHOST_HDR}},
 				   three[] = {{at, 20}, {at + 20, 30}, {at + 50, len - 50}};
@@ -144,7 +146,7 @@ static void a_full_ring_is_taken_in_bursts(void **state)
 	struct packed_rig *p = *state;
 	unsigned got = 0;
 
-	rig_place(p->rig, RIG_DATA, 60, 5);
+	rig_write_frame(p->rig, RIG_DATA, 60, 5);
 	for (unsigned i = 0; i < RIG_SIZE; i++)
 		packed_offer(&p->rx, &(struct packed_link){RIG_DATA, VHOST_HDR + 60}, 1, (uint16_t)i);
 	while (got < RIG_SIZE) {
@@ -162,7 +164,7 @@ static void a_full_ring_is_taken_in_bursts(void **state)
 static void an_offload_that_fits_is_taken_and_one_that_does_not_is_counted(void **state)
 {
 	struct packed_rig *p = *state;
-	uint32_t len = rig_place(p->rig, RIG_DATA, 100, 5);
+	uint32_t len = rig_write_frame(p->rig, RIG_DATA, 100, 5);
 	struct virtio_net_hdr *hdr = (struct virtio_net_hdr *)rig_at(p->rig, RIG_DATA);
 
 	hdr->flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
@@ -233,7 +235,7 @@ static void the_last_span_of_a_burst(void **state)
 	uint32_t len = HDR_COPY + FRAME_SPANS * 10;
 
 	memset(&p->rig->w.segments, 0xc5, sizeof(p->rig->w.segments));
-	rig_place(p->rig, RIG_DATA, len, 5);
+	rig_write_frame(p->rig, RIG_DATA, len, 5);
 	link[0] = (struct packed_link){RIG_DATA, VHOST_HDR + HDR_COPY};
 	for (unsigned i = 0; i < FRAME_SPANS; i++)
 		link[1 + i] = (struct packed_link){RIG_DATA + VHOST_HDR + HDR_COPY + i * 10, 10};
@@ -282,7 +284,7 @@ static void descriptors_of_a_turn_are_bounded(void **state)
 
 	p->rx.ring->mask = 4 * RIG_SIZE - 1;
 	for (unsigned k = 0; k < 2; k++) {
-		const unsigned n = rig_place(p->rig, RIG_DATA, lens[k], 5), chains = 4 * RIG_SIZE / n;
+		const unsigned n = rig_write_frame(p->rig, RIG_DATA, lens[k], 5), chains = 4 * RIG_SIZE / n;
 
 		for (unsigned i = 0; i < n; i++)
 			link[i] = (struct packed_link){RIG_DATA + i, 1};
@@ -331,7 +333,7 @@ static void it_asks_to_be_kicked_only_when_told_to(void **state)
 	assert_int_equal(p->rx.device_wish->flags, VRING_PACKED_EVENT_FLAG_ENABLE);
 	vhost_arm(&p->rig->port, 0, false);
 	assert_int_equal(p->rx.device_wish->flags, VRING_PACKED_EVENT_FLAG_DISABLE);
-	packed_offer(&p->rx, &(struct packed_link){RIG_DATA, rig_place(p->rig, RIG_DATA, 60, 1)}, 1, 0);
+	packed_offer(&p->rx, &(struct packed_link){RIG_DATA, rig_write_frame(p->rig, RIG_DATA, 60, 1)}, 1, 0);
 	assert_true(vhost_arm(&p->rig->port, 0, true));
 }
 

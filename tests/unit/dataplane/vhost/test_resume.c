@@ -73,7 +73,7 @@ static void resume(struct world *w)
 	r->taken = 0;
 	r->avail_wrap = r->used_wrap = false;
 	if (w->packed)
-		vhost_resume_packed(r, (struct vhost_place){0, true}); /* what QEMU says: where it began */
+		vhost_resume_packed(r, (struct vhost_position){0, true}); /* what QEMU says: where it began */
 	else
 		vhost_resume_split(r);
 }

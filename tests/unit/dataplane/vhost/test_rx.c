@@ -16,7 +16,7 @@ static void single_descriptors_of_every_length(void **state)
 	struct rig *rig = *state;
 
 	for (unsigned i = 0; i < sizeof(lens) / sizeof(lens[0]); i++) {
-		rig_desc(&rig->rx, i, RIG_DATA, rig_place(rig, RIG_DATA, lens[i], (uint8_t)i), 0, 0);
+		rig_desc(&rig->rx, i, RIG_DATA, rig_write_frame(rig, RIG_DATA, lens[i], (uint8_t)i), 0, 0);
 		rig_offer(&rig->rx, (uint16_t)i);
 		assert_int_equal(rig_rx(rig), 1);
 		assert_int_equal(rig->w.burst.bytes, lens[i]);
@@ -34,7 +34,7 @@ static void frame_ends_with_its_region(void **state)
 	struct rig *rig = *state;
 	uint64_t at = RIG_GPA + 2 * RIG_REGION - VHOST_HDR - 20;
 
-	rig_desc(&rig->rx, 0, at, rig_place(rig, at, 20, 9), 0, 0);
+	rig_desc(&rig->rx, 0, at, rig_write_frame(rig, at, 20, 9), 0, 0);
 	rig_offer(&rig->rx, 0);
 	assert_int_equal(rig_rx(rig), 1);
 	rig_expect_frame(rig, 0, 20, 9);
@@ -44,7 +44,7 @@ static void header_in_its_own_descriptor(void **state)
 {
 	struct rig *rig = *state;
 
-	rig_place(rig, RIG_DATA, 1000, 1);
+	rig_write_frame(rig, RIG_DATA, 1000, 1);
 	rig_desc(&rig->rx, 5, RIG_DATA, VHOST_HDR, NEXT, 9);
 	rig_desc(&rig->rx, 9, RIG_DATA + VHOST_HDR, 1000, 0, 0);
 	rig_offer(&rig->rx, 5);
@@ -57,7 +57,7 @@ static void header_in_its_own_descriptor(void **state)
 static void linked_descriptors(void **state)
 {
 	struct rig *rig = *state;
-	uint32_t len = rig_place(rig, RIG_DATA, 300, 2);
+	uint32_t len = rig_write_frame(rig, RIG_DATA, 300, 2);
 
 	rig_link(rig->rx.desc, 10, RIG_DATA, len, 5);
 	rig_offer(&rig->rx, 10);
@@ -103,7 +103,7 @@ static void indirect_table(void **state)
 {
 	struct rig *rig = *state;
 	uint64_t table = RIG_DATA + 4096;
-	uint32_t len = rig_place(rig, RIG_DATA, 1514, 3);
+	uint32_t len = rig_write_frame(rig, RIG_DATA, 1514, 3);
 	unsigned n = rig_link((struct vring_desc *)rig_at(rig, table), 0, RIG_DATA, len, 100);
 
 	rig_desc(&rig->rx, 7, table, n * 16, INDIRECT, 0);
@@ -118,7 +118,7 @@ static void indirect_table_at_the_end_of_a_chain(void **state)
 {
 	struct rig *rig = *state;
 	uint64_t table = RIG_DATA + 4096;
-	uint32_t len = rig_place(rig, RIG_DATA, 700, 3);
+	uint32_t len = rig_write_frame(rig, RIG_DATA, 700, 3);
 	unsigned n = rig_link(
 		(struct vring_desc *)rig_at(rig, table), 0, RIG_DATA + VHOST_HDR, len - VHOST_HDR, 64);
 
@@ -152,7 +152,7 @@ static void regions_in_turns(void **state)
 	for (unsigned i = 0; i < 32; i++) {
 		uint64_t at = RIG_DATA + (i % 2) * RIG_REGION + i * 2048;
 
-		rig_desc(&rig->rx, i, at, rig_place(rig, at, 60 + i, (uint8_t)i), 0, 0);
+		rig_desc(&rig->rx, i, at, rig_write_frame(rig, at, 60 + i, (uint8_t)i), 0, 0);
 		rig_offer(&rig->rx, (uint16_t)i);
 	}
 	assert_int_equal(rig_rx(rig), 32);
@@ -163,9 +163,9 @@ static void regions_in_turns(void **state)
 static void a_turn_is_bounded(void **state)
 {
 	struct rig *rig = *state;
-	uint32_t len = rig_place(rig, RIG_DATA, 65536, 0);
+	uint32_t len = rig_write_frame(rig, RIG_DATA, 65536, 0);
 
-	rig_desc(&rig->rx, 0, RIG_DATA, rig_place(rig, RIG_DATA, 60, 0), 0, 0);
+	rig_desc(&rig->rx, 0, RIG_DATA, rig_write_frame(rig, RIG_DATA, 60, 0), 0, 0);
 	for (unsigned i = 0; i < 40; i++)
 		rig_offer(&rig->rx, 0);
 	assert_int_equal(rig_rx(rig), 32);
@@ -187,7 +187,7 @@ static void spans_of_a_turn_are_bounded(void **state)
 {
 	struct rig *rig = *state;
 	uint64_t table = RIG_DATA + 65536;
-	uint32_t len = rig_place(rig, RIG_DATA, 6000, 5);
+	uint32_t len = rig_write_frame(rig, RIG_DATA, 6000, 5);
 	unsigned n = rig_link((struct vring_desc *)rig_at(rig, table), 0, RIG_DATA, len, 100), seen = 0;
 
 	rig_desc(&rig->rx, 0, table, n * 16, INDIRECT, 0);
@@ -212,7 +212,7 @@ static void the_last_span_of_a_burst(void **state)
 {
 	struct rig *rig = *state;
 	uint64_t table = RIG_DATA + 65536;
-	uint32_t len = rig_place(rig, RIG_DATA, HDR_COPY + FRAME_SPANS * 10, 5);
+	uint32_t len = rig_write_frame(rig, RIG_DATA, HDR_COPY + FRAME_SPANS * 10, 5);
 	struct vring_desc *desc = (struct vring_desc *)rig_at(rig, table);
 	unsigned n = 1 + rig_link(desc, 1, RIG_DATA + VHOST_HDR + HDR_COPY, len - VHOST_HDR - HDR_COPY, 10);
 
@@ -243,7 +243,7 @@ static void descriptors_of_a_turn_are_bounded(void **state)
 
 	for (unsigned k = 0; k < 2; k++) {
 		uint16_t base = rig_used(&rig->rx);
-		uint32_t len = rig_place(rig, RIG_DATA, lens[k], 5);
+		uint32_t len = rig_write_frame(rig, RIG_DATA, lens[k], 5);
 		unsigned n = rig_link((struct vring_desc *)rig_at(rig, table), 0, RIG_DATA, len, 1),
 			 turns = 0;
 
@@ -265,7 +265,7 @@ static void ring_taken_back_in_mid_turn_is_still_completed(void **state)
 {
 	struct rig *rig = *state;
 
-	rig_desc(&rig->rx, 0, RIG_DATA, rig_place(rig, RIG_DATA, 100, 0), 0, 0);
+	rig_desc(&rig->rx, 0, RIG_DATA, rig_write_frame(rig, RIG_DATA, 100, 0), 0, 0);
 	rig_offer(&rig->rx, 0);
 	assert_int_equal(rig_rx(rig), 1);
 	atomic_store(&rig->dev.queue[0].rx, NULL);

@@ -7,7 +7,7 @@
 
 static void send_some(struct rig *rig, int n)
 {
-	rig_desc(&rig->rx, 0, RIG_DATA, rig_place(rig, RIG_DATA, 100, 0), 0, 0);
+	rig_desc(&rig->rx, 0, RIG_DATA, rig_write_frame(rig, RIG_DATA, 100, 0), 0, 0);
 	for (int i = 0; i < n; i++)
 		rig_offer(&rig->rx, 0);
 	assert_int_equal(rig_rx(rig), n);
@@ -48,7 +48,7 @@ static void sleeper_is_kicked(void **state)
 {
 	struct rig *rig = *state;
 
-	rig_desc(&rig->rx, 0, RIG_DATA, rig_place(rig, RIG_DATA, 100, 0), 0, 0);
+	rig_desc(&rig->rx, 0, RIG_DATA, rig_write_frame(rig, RIG_DATA, 100, 0), 0, 0);
 	assert_int_equal(vhost_rx_fd(&rig->port, 0), rig->rx.kick);
 	for (int event_idx = 0; event_idx < 2; event_idx++) {
 		uint16_t *avail_event = (uint16_t *)&rig->rx.used->ring[RIG_SIZE];

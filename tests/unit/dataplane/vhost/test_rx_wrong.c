@@ -92,7 +92,7 @@ static void bad_one_span_too_many(struct rig *rig)
 {
 	uint32_t first = VHOST_HDR + HDR_COPY + 1;
 
-	rig_place(rig, RIG_DATA, 2000, 0);
+	rig_write_frame(rig, RIG_DATA, 2000, 0);
 	rig_desc(&rig->rx, 0, RIG_DATA, first, NEXT, 1);
 	rig_link(rig->rx.desc, 1, RIG_DATA + first, FRAME_SPANS * 20, 20);
 }
@@ -159,13 +159,13 @@ static void long_frame(struct rig *rig)
 
 static void unknown_gso(struct rig *rig)
 {
-	rig_desc(&rig->rx, 0, RIG_DATA, rig_place(rig, RIG_DATA, 100, 0), 0, 0);
+	rig_desc(&rig->rx, 0, RIG_DATA, rig_write_frame(rig, RIG_DATA, 100, 0), 0, 0);
 	rig_at(rig, RIG_DATA)[1] = VIRTIO_NET_HDR_GSO_UDP;
 }
 
 static void wild_gso(struct rig *rig)
 {
-	rig_desc(&rig->rx, 0, RIG_DATA, rig_place(rig, RIG_DATA, 100, 0), 0, 0);
+	rig_desc(&rig->rx, 0, RIG_DATA, rig_write_frame(rig, RIG_DATA, 100, 0), 0, 0);
 	rig_at(rig, RIG_DATA)[1] = 0xff;
 }
 
@@ -174,7 +174,7 @@ static void csum_out_of_frame(struct rig *rig)
 	struct virtio_net_hdr hdr = {
 		.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .csum_start = 2000, .csum_offset = 16};
 
-	rig_desc(&rig->rx, 0, RIG_DATA, rig_place(rig, RIG_DATA, 100, 0), 0, 0);
+	rig_desc(&rig->rx, 0, RIG_DATA, rig_write_frame(rig, RIG_DATA, 100, 0), 0, 0);
 	memcpy(rig_at(rig, RIG_DATA), &hdr, sizeof(hdr));
 }
 
@@ -221,7 +221,7 @@ static void wrong_chains_are_counted_and_given_back(void **state)
 		uint64_t good = RIG_DATA + 200000;
 
 		wrong[i].make(rig);
-		rig_desc(&rig->rx, 127, good, rig_place(rig, good, 100, 7), 0, 0);
+		rig_desc(&rig->rx, 127, good, rig_write_frame(rig, good, 100, 7), 0, 0);
 		rig_offer(&rig->rx, 127);
 		rig_offer(&rig->rx, 0);
 		rig_offer(&rig->rx, 127);
@@ -254,7 +254,7 @@ static void wrong_chains_alone_are_given_back(void **state)
 static void indirect_must_be_negotiated(void **state)
 {
 	struct rig *rig = *state;
-	uint32_t len = rig_place(rig, RIG_DATA, 100, 0);
+	uint32_t len = rig_write_frame(rig, RIG_DATA, 100, 0);
 
 	rig_link(table_of(rig), 0, RIG_DATA, len, 100);
 	rig_desc(&rig->rx, 0, table_at(), 32, INDIRECT, 0);
@@ -268,7 +268,7 @@ static void index_that_jumps(void **state)
 {
 	struct rig *rig = *state;
 
-	rig_desc(&rig->rx, 0, RIG_DATA, rig_place(rig, RIG_DATA, 100, 0), 0, 0);
+	rig_desc(&rig->rx, 0, RIG_DATA, rig_write_frame(rig, RIG_DATA, 100, 0), 0, 0);
 	rig->rx.avail->idx += RIG_SIZE + 1;
 	assert_int_equal(rig_rx(rig), 0);
 	assert_int_equal(rig_drops(rig, DROP_BAD_RING), 1);
@@ -287,7 +287,7 @@ static void indices_wrap(void **state)
 	rig->rx.used->idx = UINT16_MAX - 1;
 	rig->rx.ring->next_avail = UINT16_MAX - 1;
 	rig->rx.ring->next_used = UINT16_MAX - 1;
-	rig_desc(&rig->rx, 0, RIG_DATA, rig_place(rig, RIG_DATA, 100, 0), 0, 0);
+	rig_desc(&rig->rx, 0, RIG_DATA, rig_write_frame(rig, RIG_DATA, 100, 0), 0, 0);
 	for (int i = 0; i < 5; i++)
 		rig_offer(&rig->rx, 0);
 	assert_int_equal(rig_rx(rig), 5);

@@ -1,4 +1,4 @@
-#include "control/config/place.h"
+#include "control/config/location.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -7,12 +7,12 @@
 #include "control/api/schema.h"
 #include "control/config/sections.h"
 
-enum { PLACE = 160, LINE = 256 };
+enum { LOCATION = 160, LINE = 256 };
 
-int config_fail(struct config_place at, struct api_err *err, enum api_code code, const char *field,
+int config_fail(struct config_location at, struct api_err *err, enum api_code code, const char *field,
 	const char *fmt, ...)
 {
-	char where[PLACE], line[LINE];
+	char where[LOCATION], line[LINE];
 	va_list ap;
 
 	va_start(ap, fmt);
@@ -32,7 +32,7 @@ static bool begins_with_field(const char *section, const char *line)
 	return schema_field(add->fields, field) != NULL;
 }
 
-int config_fail_line(struct config_place at, struct api_err *err, enum api_code code, const char *line)
+int config_fail_line(struct config_location at, struct api_err *err, enum api_code code, const char *line)
 {
 	char copy[LINE];
 

@@ -1,4 +1,4 @@
-#include "dataplane/frame/train.h"
+#include "dataplane/frame/udp_gso.h"
 
 #include "dataplane/frame/csum.h"
 #include "dataplane/frame/offload.h"
@@ -40,35 +40,34 @@ static void ask_for_cuts(struct frame *f, uint32_t size)
 		.csum_offset = UDP_CSUM};
 }
 
-unsigned train_couple(struct train *train, struct frame *const *frames, unsigned n)
+unsigned udp_gso_coalesce(struct udp_gso *gso, struct frame *const *frames, unsigned n)
 {
-	struct frame *f = &train->frame;
+	struct frame *f = &gso->frame;
 	uint32_t size = frames[0]->len - PAYLOAD_AT;
 	unsigned used = frames[0]->nspan, i;
 
-	if (n < 2 || 1 + used + frames[1]->nspan > TRAIN_SPANS)
+	if (n < 2 || 1 + used + frames[1]->nspan > UDP_GSO_SPANS)
 		return 1;
 	memcpy(f, frames[0], sizeof(*f));
-	memcpy(train->span, frames[0]->span, used * sizeof(train->span[0]));
+	memcpy(gso->span, frames[0]->span, used * sizeof(gso->span[0]));
 	for (i = 1; i < n; i++) {
 		struct frame *next = frames[i];
 		uint32_t more = next->len - PAYLOAD_AT;
 
-		if (used + 1 + next->nspan > TRAIN_SPANS || f->len + more - IP_AT > IP_BYTES_MAX)
+		if (used + 1 + next->nspan > UDP_GSO_SPANS || f->len + more - IP_AT > IP_BYTES_MAX)
 			break;
-		train->span[used++] =
-			(struct span){frame_data(next) + PAYLOAD_AT, next->hdr_len - PAYLOAD_AT};
-		memcpy(train->span + used, next->span, next->nspan * sizeof(train->span[0]));
+		gso->span[used++] = (struct span){frame_data(next) + PAYLOAD_AT, next->hdr_len - PAYLOAD_AT};
+		memcpy(gso->span + used, next->span, next->nspan * sizeof(gso->span[0]));
 		used += next->nspan;
 		f->len += more;
 	}
-	f->span = train->span;
+	f->span = gso->span;
 	f->nspan = (uint8_t)used;
 	ask_for_cuts(f, size);
 	return i;
 }
 
-uint32_t train_payload(const uint8_t *data, uint32_t len, const struct offload *off)
+uint32_t udp_gso_payload(const uint8_t *data, uint32_t len, const struct offload *off)
 {
 	uint32_t start = off->csum_start + (uint32_t)UDP_LEN;
 
@@ -82,10 +81,11 @@ uint32_t train_payload(const uint8_t *data, uint32_t len, const struct offload *
 	return len - start;
 }
 
-bool train_uncouple(const uint8_t *data, uint32_t len, const struct offload *off, uint32_t *offset,
+bool udp_gso_split(const uint8_t *data, uint32_t len, const struct offload *off, uint32_t *offset,
 	struct frame *f, struct span *span)
 {
-	uint32_t start = off->csum_start + (uint32_t)UDP_LEN, payload = train_payload(data, len, off), copied;
+	uint32_t start = off->csum_start + (uint32_t)UDP_LEN, payload = udp_gso_payload(data, len, off),
+		 copied;
 	uint32_t left = payload - *offset, size = left < off->gso_size ? left : off->gso_size;
 	const uint8_t *from = data + start + *offset;
 	uint8_t *ip, *udp;
@@ -102,7 +102,7 @@ bool train_uncouple(const uint8_t *data, uint32_t len, const struct offload *off
 	udp = frame_data(f) + off->csum_start;
 	set_ip_length(ip, off->csum_start - IP_AT, f->len - IP_AT);
 	store16(udp + 4, (uint16_t)(UDP_LEN + size));
-	csum_store(udp + UDP_CSUM, 0); /* none: whoever coupled them has checked it, or left it to us */
+	csum_store(udp + UDP_CSUM, 0); /* none: whoever coalesced them has checked it, or left it to us */
 	*offset += size;
 	return true;
 }

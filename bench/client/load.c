@@ -1,4 +1,4 @@
-#include "bench/client/burden.h"
+#include "bench/client/load.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -17,20 +17,20 @@
 
 enum { BATCH = 64, STEP_NS = 1000000, REST_NS = 100000000, OK = 200, EVENTS = 64 };
 
-struct burden {
+struct load {
 	pthread_t thread;
 	atomic_bool stop;
 	uint16_t http_port;
-	int http, dns, epoll, waiting[BURDEN_WAITING];
+	int http, dns, epoll, waiting[LOAD_WAITING];
 	const char *service;
 	uint64_t index, changed; /* of the last change, and when it was asked for */
 	unsigned heard;		 /* how many of those who wait have */
 	unsigned changes;
 	int rc;
-	struct burden_result result;
+	struct load_result result;
 };
 
-static void ask(struct burden *b, unsigned n)
+static void ask(struct load *b, unsigned n)
 {
 	static struct mmsghdr out[BATCH];
 	static struct iovec part[BATCH];
@@ -46,7 +46,7 @@ static void ask(struct burden *b, unsigned n)
 	b->result.questions += sent > 0 ? (uint64_t)sent : 0;
 }
 
-static void hear_answers(struct burden *b)
+static void hear_answers(struct load *b)
 {
 	static struct mmsghdr in[BATCH];
 	static struct iovec part[BATCH];
@@ -61,22 +61,21 @@ static void hear_answers(struct burden *b)
 		b->result.answers += (uint64_t)n;
 }
 
-static int park(struct burden *b, int fd)
+static int park(struct load *b, int fd)
 {
 	char path[96];
 
-	snprintf(path, sizeof(path), "/v1/health/service/burden?index=%llu&wait=10m",
+	snprintf(path, sizeof(path), "/v1/health/service/load?index=%llu&wait=10m",
 		(unsigned long long)b->index);
 	return asker_send(fd, "GET", path, "");
 }
 
-static int change(struct burden *b)
+static int change(struct load *b)
 {
 	char body[128];
 	int rc;
 
-	snprintf(body, sizeof(body),
-		"{\"Name\":\"burden\",\"ID\":\"b\",\"Address\":\"10.9.0.1\",\"Port\":%u}",
+	snprintf(body, sizeof(body), "{\"Name\":\"load\",\"ID\":\"b\",\"Address\":\"10.9.0.1\",\"Port\":%u}",
 		1000 + b->changes++ % 1000);
 	b->changed = host_tsc();
 	b->heard = 0;
@@ -87,7 +86,7 @@ static int change(struct burden *b)
 }
 
 /* Those who were woken wait again, for the change after the one that they heard of. */
-static int hear_change(struct burden *b)
+static int hear_change(struct load *b)
 {
 	struct epoll_event events[EVENTS];
 	int n = epoll_wait(b->epoll, events, EVENTS, 0), rc = 0;
@@ -102,15 +101,15 @@ static int hear_change(struct burden *b)
 	return rc < 0 ? rc : 0;
 }
 
-static int park_all(struct burden *b)
+static int park_all(struct load *b)
 {
 	int rc = change(b);
 
 	if (rc == 0)
-		rc = asker_send(b->http, "GET", "/v1/health/service/burden", "");
+		rc = asker_send(b->http, "GET", "/v1/health/service/load", "");
 	if (rc == 0)
 		rc = asker_receive(b->http, &b->index);
-	for (unsigned i = 0; i < BURDEN_WAITING && rc >= 0; i++) {
+	for (unsigned i = 0; i < LOAD_WAITING && rc >= 0; i++) {
 		struct epoll_event event = {.events = EPOLLIN};
 
 		event.data.fd = rc = b->waiting[i] = asker_http(b->http_port);
@@ -119,25 +118,25 @@ static int park_all(struct burden *b)
 		if (rc == 0)
 			rc = park(b, event.data.fd);
 	}
-	b->heard = BURDEN_WAITING;
+	b->heard = LOAD_WAITING;
 	return rc < 0 ? rc : 0;
 }
 
 static void *run(void *arg)
 {
 	static const struct timespec pause = {.tv_nsec = STEP_NS}, rest = {.tv_nsec = REST_NS};
-	struct burden *b = arg;
+	struct load *b = arg;
 	double hz = host_tsc_hz();
 	uint64_t start = host_tsc(), now = start;
 
 	while (!atomic_load(&b->stop) && b->rc == 0) {
-		uint64_t due = (uint64_t)((double)(now - start) / hz * BURDEN_QUESTIONS);
+		uint64_t due = (uint64_t)((double)(now - start) / hz * LOAD_QUESTIONS);
 		uint64_t behind = due > b->result.questions ? due - b->result.questions : 0;
 
 		ask(b, behind < BATCH ? (unsigned)behind : BATCH);
 		hear_answers(b);
 		b->rc = hear_change(b);
-		if (b->rc == 0 && b->heard >= BURDEN_WAITING && now - b->changed > (uint64_t)(CHANGE_S * hz))
+		if (b->rc == 0 && b->heard >= LOAD_WAITING && now - b->changed > (uint64_t)(CHANGE_S * hz))
 			b->rc = change(b);
 		if (behind < BATCH)
 			nanosleep(&pause, NULL);
@@ -149,9 +148,9 @@ static void *run(void *arg)
 	return NULL;
 }
 
-static void release(struct burden *b)
+static void release(struct load *b)
 {
-	for (unsigned i = 0; i < BURDEN_WAITING; i++)
+	for (unsigned i = 0; i < LOAD_WAITING; i++)
 		if (b->waiting[i] >= 0)
 			close(b->waiting[i]);
 	if (b->http >= 0)
@@ -164,14 +163,14 @@ static void release(struct burden *b)
 	free(b);
 }
 
-struct burden *burden_start(uint16_t http, uint16_t dns, const char *service)
+struct load *load_start(uint16_t http, uint16_t dns, const char *service)
 {
-	struct burden *b = calloc(1, sizeof(*b));
+	struct load *b = calloc(1, sizeof(*b));
 	int rc, queue = 4 << 20; /* answers that came while it had no core */
 
 	if (!b)
 		return NULL;
-	for (unsigned i = 0; i < BURDEN_WAITING; i++)
+	for (unsigned i = 0; i < LOAD_WAITING; i++)
 		b->waiting[i] = -1;
 	b->service = service;
 	b->http_port = http;
@@ -194,7 +193,7 @@ struct burden *burden_start(uint16_t http, uint16_t dns, const char *service)
 	return NULL;
 }
 
-int burden_stop(struct burden *b, struct burden_result *result)
+int load_stop(struct load *b, struct load_result *result)
 {
 	int rc;
 

@@ -1,7 +1,7 @@
-/* Tunnel packets coupled to one large datagram, and taken apart again: what comes out is what went in. */
+/* Tunnel packets coalesced to one large datagram, and split again: what comes out is what went in. */
 #include "dataplane/frame/offload.h"
 #include "dataplane/frame/parse.h"
-#include "dataplane/frame/train.h"
+#include "dataplane/frame/udp_gso.h"
 #include "dataplane/overlay/vxlan.h"
 #include "tests/unit/dataplane/frames.h"
 #include "tests/unit/unit.h"
@@ -10,7 +10,7 @@ enum { UDP_AT = 34, PAYLOAD_AT = 42, SEGMENT = 1400 };
 
 static struct flat inner;
 static struct burst burst, segments;
-static struct train train;
+static struct udp_gso large;
 static uint8_t whole[FRAME_MAX + VXLAN_OUTER * BURST_MAX], packet[BURST_MAX][2048];
 static uint32_t packet_len[BURST_MAX];
 
@@ -42,20 +42,20 @@ static unsigned cut(struct frame **list, uint32_t payload, uint32_t step)
 	return n;
 }
 
-/* Takes the train apart and compares with packet[from..]. Returns how many there were. */
-static unsigned uncouple(unsigned from)
+/* Splits the datagram and compares with packet[from..]. Returns how many there were. */
+static unsigned split_and_compare(unsigned from)
 {
-	uint32_t len = train.frame.len, offset = 0;
+	uint32_t len = large.frame.len, offset = 0;
 	uint8_t got[2048];
 	unsigned i;
 
-	frame_copy(&train.frame, whole);
-	for (i = from; offset < train_payload(whole, len, &train.frame.off); i++) {
+	frame_copy(&large.frame, whole);
+	for (i = from; offset < udp_gso_payload(whole, len, &large.frame.off); i++) {
 		struct frame f;
 		struct span span;
 
 		frame_init(&f);
-		assert_true(train_uncouple(whole, len, &train.frame.off, &offset, &f, &span));
+		assert_true(udp_gso_split(whole, len, &large.frame.off, &offset, &f, &span));
 		assert_int_equal(f.len, packet_len[i]);
 		f.span = &span;
 		f.nspan = span.len > 0;
@@ -74,13 +74,13 @@ static void test_there_and_back(void **state)
 
 	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct frame *list[BURST_MAX];
-		unsigned n = cut(list, cases[i].payload, cases[i].step), done = 0, cars;
+		unsigned n = cut(list, cases[i].payload, cases[i].step), done = 0, put;
 
 		while (done < n) {
-			cars = train_couple(&train, list + done, n - done);
-			if (cars > 1)
-				assert_int_equal(uncouple(done), cars);
-			done += cars;
+			put = udp_gso_coalesce(&large, list + done, n - done);
+			if (put > 1)
+				assert_int_equal(split_and_compare(done), put);
+			done += put;
 		}
 		assert_int_equal(done, n);
 	}
@@ -93,30 +93,30 @@ static void test_header(void **state)
 	unsigned n = cut(list, 5 * SEGMENT, 0);
 	struct flat outer = {.l3 = 14, .l4 = UDP_AT, .version = 4, .proto = IPPROTO_UDP};
 
-	assert_int_equal(train_couple(&train, list, n), 5);
-	frame_copy(&train.frame, outer.data);
-	outer.len = train.frame.len;
+	assert_int_equal(udp_gso_coalesce(&large, list, n), 5);
+	frame_copy(&large.frame, outer.data);
+	outer.len = large.frame.len;
 	assert_int_equal(outer.len, 5 * (packet_len[0] - PAYLOAD_AT) + PAYLOAD_AT);
 	assert_int_equal(get16(outer.data + 16), outer.len - 14);
 	assert_int_equal(get16(outer.data + UDP_AT + 4), outer.len - UDP_AT);
 	assert_int_equal(ref_sum(0, outer.data + 14, 20), 0xffff);
 	assert_int_equal(get16(outer.data + UDP_AT + 6), ref_pseudo(&outer));
-	assert_int_equal(train.frame.off.gso_size, packet_len[0] - PAYLOAD_AT);
-	assert_int_equal(train.frame.off.gso_type, VIRTIO_NET_HDR_GSO_UDP_L4);
+	assert_int_equal(large.frame.off.gso_size, packet_len[0] - PAYLOAD_AT);
+	assert_int_equal(large.frame.off.gso_type, VIRTIO_NET_HDR_GSO_UDP_L4);
 }
 
 /* As many as one IP packet and one vector of spans hold. */
 static void test_bounds(void **state)
 {
 	struct frame *list[BURST_MAX];
-	unsigned n = cut(list, 64000, 1000), cars;
+	unsigned n = cut(list, 64000, 1000), put;
 
 	assert_int_equal(n, BURST_MAX);
-	cars = train_couple(&train, list, n);
-	assert_in_range(cars, 2, n);
-	assert_true(train.frame.nspan <= TRAIN_SPANS && train.frame.len <= FRAME_MAX);
-	assert_int_equal(train_couple(&train, list, 1), 1);
-	assert_int_equal(train_couple(&train, list, 0), 1);
+	put = udp_gso_coalesce(&large, list, n);
+	assert_in_range(put, 2, n);
+	assert_true(large.frame.nspan <= UDP_GSO_SPANS && large.frame.len <= FRAME_MAX);
+	assert_int_equal(udp_gso_coalesce(&large, list, 1), 1);
+	assert_int_equal(udp_gso_coalesce(&large, list, 0), 1);
 }
 
 static void refuse(struct offload off, uint32_t len)
@@ -126,21 +126,21 @@ static void refuse(struct offload off, uint32_t len)
 	struct span span;
 
 	frame_init(&f);
-	assert_int_equal(train_payload(whole, len, &off), 0);
-	assert_false(train_uncouple(whole, len, &off, &offset, &f, &span));
+	assert_int_equal(udp_gso_payload(whole, len, &off), 0);
+	assert_false(udp_gso_split(whole, len, &off, &offset, &f, &span));
 }
 
-static void test_what_is_no_train(void **state)
+static void test_what_is_no_udp_gso(void **state)
 {
 	struct frame *list[BURST_MAX];
 	unsigned n = cut(list, 5 * SEGMENT, 0);
 	struct offload good, bad;
 	uint32_t len;
 
-	train_couple(&train, list, n);
-	frame_copy(&train.frame, whole);
-	good = bad = train.frame.off;
-	len = train.frame.len;
+	udp_gso_coalesce(&large, list, n);
+	frame_copy(&large.frame, whole);
+	good = bad = large.frame.off;
+	len = large.frame.len;
 	for (uint32_t cut_off = 14; cut_off <= PAYLOAD_AT; cut_off++)
 		refuse(good, cut_off);
 	bad.gso_size = 0;
@@ -169,8 +169,8 @@ int main(void)
 		cmocka_unit_test(test_there_and_back),
 		cmocka_unit_test(test_header),
 		cmocka_unit_test(test_bounds),
-		cmocka_unit_test(test_what_is_no_train),
+		cmocka_unit_test(test_what_is_no_udp_gso),
 	};
 
-	return cmocka_run_group_tests_name("train", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("udp_gso", tests, NULL, NULL);
 }
