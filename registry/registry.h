@@ -27,6 +27,7 @@ struct registry;
 #define REG_PATH_MAX 255 /* of what a check asks for */
 #define REG_CHECK_ID_MAX 255
 #define REG_OUTPUT_MAX 4096 /* of what a check says */
+#define REG_DEFINITION_MAX 8192
 
 struct reg_err {
 	char text[200];
@@ -85,6 +86,9 @@ struct reg_check {
 	const char *service;	   /* grpc: whose health is asked for, NULL: the server's */
 	const char *alias;	   /* alias: the id of the instance whose health it is, NULL: that node's */
 	const char *alias_node;	   /* alias: the node, NULL: this daemon's */
+	const char
+		*definition; /* ttl: what whoever makes the check says of it, shown and not looked at; NULL */
+	const char *kind;    /* ttl: the type that it has there; NULL: none */
 };
 
 struct reg_service {

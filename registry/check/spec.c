@@ -36,6 +36,8 @@ static int fits(const struct reg_check *check, struct reg_err *err)
 		return reg_fail(err, -EINVAL, "check.tls: only for http and grpc");
 	if ((check->alias || check->alias_node) && check->type != REG_CHECK_ALIAS)
 		return reg_fail(err, -EINVAL, "check.alias: only for alias");
+	if ((check->definition || check->kind) && check->type != REG_CHECK_TTL)
+		return reg_fail(err, -EINVAL, "check.definition: only for ttl");
 	return 0;
 }
 
@@ -64,6 +66,10 @@ static int texts_fit(const struct reg_check *check, struct reg_err *err)
 		rc = text_fits("check.alias", check->alias, REG_ID_MAX, err);
 	if (!rc)
 		rc = text_fits("check.alias_node", check->alias_node, REG_NODE_MAX, err);
+	if (!rc)
+		rc = text_fits("check.definition", check->definition, REG_DEFINITION_MAX, err);
+	if (!rc)
+		rc = text_fits("check.kind", check->kind, REG_CHECK_ID_MAX, err);
 	if (!rc && check->output_max > REG_OUTPUT_MAX)
 		rc = reg_fail(err, -EINVAL, "check.output_max: over %d", REG_OUTPUT_MAX);
 	return rc;
@@ -133,6 +139,8 @@ static const size_t texts[] = {
 	offsetof(struct reg_check, service),
 	offsetof(struct reg_check, alias),
 	offsetof(struct reg_check, alias_node),
+	offsetof(struct reg_check, definition),
+	offsetof(struct reg_check, kind),
 };
 enum { TEXTS = sizeof(texts) / sizeof(texts[0]) };
 

@@ -136,6 +136,7 @@ static bool may_run(struct http_request *rq, const struct http_route *route)
 
 static void run(struct http_request *rq, const struct http_route *route)
 {
+	rq->route = route;
 	rq->cached = route->cached && http_flag(rq, "cached");
 	if (!may_run(rq, route))
 		return;
@@ -145,7 +146,7 @@ static void run(struct http_request *rq, const struct http_route *route)
 		route->fn(rq);
 }
 
-static bool run_page(struct http_request *rq, const char *path)
+bool http_run_page(struct http_request *rq, const char *path)
 {
 	const struct http_page *page;
 	struct evbuffer *body;
@@ -195,7 +196,7 @@ static void find_row(struct http_request *rq, const char *path)
 	}
 	if (allowed)
 		tell_verbs(rq, allowed);
-	else if (!run_page(rq, path))
+	else if (!http_run_page(rq, path))
 		http_reply_text(rq, 404, "Invalid URL path: not served here");
 }
 

@@ -68,6 +68,7 @@ struct http_route {
 	bool open;	  /* needs no token */
 	bool also_by_get; /* where changes_by_get is set */
 	bool cached;	  /* Consul answers it from its agent's cache with `?cached` */
+	const char *why;  /* of what is refused: what there is instead. NULL: it is served */
 };
 
 struct http_page {
@@ -114,6 +115,7 @@ struct http {
 struct http_request {
 	struct http *http;
 	struct evhttp_request *raw;
+	const struct http_route *route; /* NULL: a page, or nothing */
 	enum http_verb verb;
 	char *arg[HTTP_ARGS];	 /* what the route's ":" and "*" stand for, decoded */
 	struct http_pair *query; /* name NULL ends */
@@ -142,6 +144,8 @@ void http_conn_busy(struct http *http, struct evhttp_request *raw, bool busy);
 void http_dispatch(struct evhttp_request *raw, void *arg);
 /** Gives up a request whose connection is gone, or that has been answered. */
 void http_request_free(struct http_request *rq);
+/** Answers with the page that has this path. False: there is none, and nothing is answered. */
+bool http_run_page(struct http_request *rq, const char *path);
 
 /* host.c */
 /** Is the request for a host that this server may be called? */

@@ -259,6 +259,16 @@ int nodes_init(struct registry *reg)
 	return 0;
 }
 
+void nodes_begin(struct registry *reg)
+{
+	for (size_t i = 0; i < reg->nodes.count; i++) {
+		struct node *node = reg->nodes.item[i];
+
+		if (!node->pub.created)
+			node->pub.created = node->pub.modified = reg->first_generation;
+	}
+}
+
 void nodes_stamp(struct registry *reg)
 {
 	if (reg->nodes_changed)

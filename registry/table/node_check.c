@@ -80,6 +80,8 @@ int registry_node_checks(struct registry *reg, const char *name, const struct re
 		return no_node(err, name);
 	if (rc < 0)
 		return rc;
+	if (specs_same(node->specs, node->checks.count, checks, n))
+		return 0;
 	if (specs_copy(checks, n, &own) < 0)
 		return reg_fail(err, -ENOMEM, "out of memory");
 	specs = (struct check_specs){own, n};

@@ -100,6 +100,7 @@ void registry_generation_above(struct registry *reg, uint64_t floor)
 void registry_begin(struct registry *reg)
 {
 	reg->first_generation = ++reg->generation;
+	nodes_begin(reg);
 }
 
 uint64_t registry_first_generation(const struct registry *reg)

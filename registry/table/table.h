@@ -168,6 +168,8 @@ bool metadata_same_tagged(const struct reg_tagged *a, size_t na, const struct re
 struct node *node_find(struct registry *reg, const char *name);
 /** Makes this daemon's own. -ENOMEM. */
 int nodes_init(struct registry *reg);
+/** The first generation is made: those that are there without one carry it. */
+void nodes_begin(struct registry *reg);
 /** The generation is made: those that changed carry it. */
 void nodes_stamp(struct registry *reg);
 void nodes_close(struct registry *reg);

@@ -62,7 +62,7 @@ BAD_CHECKS = [
     ({"DockerContainerID": "x", "Interval": "1s"}, "run a program"),
     ({"TTL": "soon"}, "no duration"),
     ({"TTL": "1ms"}, "out of range"),
-    ({"TTL": 10}, "must be a string"),
+    ({"TTL": 10}, "a number is one of nanoseconds"),
     ({"TCP": "10.1.0.1:80"}, "Interval must be > 0"),
     ({"TCP": "name.example:80", "Interval": "1s"}, "names are not looked up"),
     ({"Name": "x"}, "Must define one of"),

@@ -2,6 +2,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
 #include <xxhash.h>
 
 #include "registry/source/consul/inside.h"
@@ -14,7 +16,9 @@ void consul_register(struct http_request *rq)
 
 	if (!body)
 		return;
-	rc = consul_take(consul_of(rq), body, http_flag(rq, "replace-existing-checks"), &err);
+	rc = consul_read_plain(body, &err);
+	if (!rc)
+		rc = consul_take(consul_of(rq), body, http_flag(rq, "replace-existing-checks"), &err);
 	json_decref(body);
 	if (rc < 0)
 		http_reply_text(rq, consul_code(rc), "%s", err.text);
@@ -103,16 +107,41 @@ static json_t *member_json(struct consul *consul, const struct reg_node *node)
 		"DelegateCur", 4);
 }
 
+/* Numbers are texts, as Consul has them. */
+static json_t *stats_json(struct consul *consul)
+{
+	const struct utsname *host = NULL;
+	struct utsname name;
+
+	if (uname(&name) == 0)
+		host = &name;
+	return json_pack("{s:{s:o}, s:{s:s, s:s, s:s}, s:{s:s, s:s, s:s, s:s, s:s}, s:{s:s, s:s, s:o},"
+			 " s:{s:o}}",
+		"agent", "services", json_sprintf("%u", HASH_COUNT(consul->instances)), "build", "prerelease",
+		"", "revision", "", "version", SLUICE_VERSION, "consul", "acl", "disabled", "bootstrap",
+		"true", "known_datacenters", "1", "leader", "true", "server", "true", "runtime", "arch",
+		host ? host->machine : "", "os", "linux", "cpu_count",
+		json_sprintf("%ld", sysconf(_SC_NPROCESSORS_ONLN)), "serf_lan", "members",
+		json_sprintf("%zu", consul->reg->nodes.count));
+}
+
+void consul_version(struct http_request *rq)
+{
+	http_reply_json(rq, 200,
+		json_pack("{s:s, s:s, s:s, s:s}", "SHA", "", "BuildDate", "", "HumanVersion", SLUICE_VERSION,
+			"FIPS", ""));
+}
+
 void consul_self(struct http_request *rq)
 {
 	struct consul *consul = consul_of(rq);
 	const struct reg_node *node = registry_node_find(consul->reg, "");
 
 	http_reply_json(rq, 200,
-		json_pack("{s:{s:s, s:s, s:s, s:s, s:b, s:s}, s:{}, s:{}, s:o, s:{}, s:o}", "Config",
+		json_pack("{s:{s:s, s:s, s:s, s:s, s:b, s:s}, s:{}, s:{}, s:o, s:o, s:o}", "Config",
 			"Datacenter", consul->datacenter, "PrimaryDatacenter", consul->datacenter, "NodeName",
 			node->name, "NodeID", node->id, "Server", 1, "Version", SLUICE_VERSION, "DebugConfig",
-			"Coord", "Member", member_json(consul, node), "Stats", "Meta",
+			"Coord", "Member", member_json(consul, node), "Stats", stats_json(consul), "Meta",
 			consul_meta_json(node->meta, node->nmeta)));
 }
 

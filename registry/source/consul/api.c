@@ -43,8 +43,38 @@ bool consul_is_for_here(struct http_request *rq, const json_t *body)
 	return is_here(rq, json_string_value(consul_field(body, "Datacenter")));
 }
 
+/* Features of Consul Enterprise and of its peering, which choose other data: never left out without a word. */
+static const struct {
+	const char *parameter, *header, *feature;
+} absent[] = {
+	{"ns", "X-Consul-Namespace", "Namespaces are a Consul Enterprise feature"},
+	{"partition", "X-Consul-Partition", "Partitions are a Consul Enterprise feature"},
+	{"peer", NULL, "there are no peers"},
+	{"sg", NULL, "Sameness groups are a Consul Enterprise feature"},
+};
+
+static bool is_plain(struct http_request *rq)
+{
+	const struct evkeyvalq *headers = evhttp_request_get_input_headers(rq->raw);
+
+	for (size_t i = 0; i < sizeof(absent) / sizeof(absent[0]); i++) {
+		const char *value = http_param(rq, absent[i].parameter),
+			   *header = absent[i].header ? evhttp_find_header(headers, absent[i].header) : NULL;
+
+		if (value && *value)
+			return http_fail(rq, 400, "Invalid query parameter: \"%s\" - %s", absent[i].parameter,
+				absent[i].feature);
+		if (header && *header)
+			return http_fail(
+				rq, 400, "Invalid header: \"%s\" - %s", absent[i].header, absent[i].feature);
+	}
+	return true;
+}
+
 static bool accepts(struct http_request *rq)
 {
+	if (!is_plain(rq))
+		return false;
 	if (http_flag(rq, "stale") && http_flag(rq, "consistent"))
 		return http_fail(rq, 400, "Cannot specify ?stale with ?consistent, conflicting semantics.");
 	return is_here(rq, http_param(rq, "dc"));

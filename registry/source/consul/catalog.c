@@ -206,7 +206,9 @@ void consul_catalog_register(struct http_request *rq)
 
 	if (!body)
 		return;
-	rc = consul_take_catalog(consul_of(rq), body, &err);
+	rc = consul_read_plain(consul_field(body, "Service"), &err);
+	if (!rc)
+		rc = consul_take_catalog(consul_of(rq), body, &err);
 	json_decref(body);
 	if (rc < 0)
 		http_reply_text(rq, consul_code(rc), "%s", err.text);

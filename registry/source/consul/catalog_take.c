@@ -140,6 +140,7 @@ static int take_service(struct consul *consul, const json_t *body, const char *n
 		rc = take_results(consul, body, read.name, read.backend.id, &list, err);
 	if (!rc)
 		keep_service(consul, &read, service, &list);
+	consul_checks_clear(&list);
 	return rc;
 }
 
@@ -168,7 +169,18 @@ static int take_other(void *arg, const json_t *check, unsigned i, unsigned n)
 	if (!rc)
 		consul_keep(others->consul, service, registry_backend_find(others->consul->reg, service, key),
 			NULL, &list);
+	consul_checks_clear(&list);
 	return rc;
+}
+
+static json_t *told_json(const struct reg_result *result)
+{
+	const struct reg_check *check = result->check;
+	json_t *definition = check->definition ? json_loads(check->definition, 0, NULL) : NULL;
+
+	return json_pack("{s:s, s:s*, s:s*, s:s, s:s, s:s*, s:o*}", "CheckID", check->id, "Name", check->name,
+		"Notes", check->notes, "Status", consul_status(result->health), "Output", result->output,
+		"Type", check->kind, "Definition", definition);
 }
 
 /* The node as `body` (taken over) has it, with what is told of itself. */
@@ -179,10 +191,7 @@ static void keep_node(struct consul *consul, const char *name, json_t *body)
 	struct reg_result result;
 
 	for (unsigned i = 0; registry_node_result(node, i, &result); i++)
-		json_array_append_new(
-			checks, json_pack("{s:s, s:s*, s:s*, s:s, s:s}", "CheckID", result.check->id, "Name",
-					result.check->name, "Notes", result.check->notes, "Status",
-					consul_status(result.health), "Output", result.output));
+		json_array_append_new(checks, told_json(&result));
 	consul_del_field(body, "Service");
 	consul_del_field(body, "Check");
 	consul_del_field(body, "Checks");
@@ -201,6 +210,7 @@ static int take_on_node(
 
 	if (!rc)
 		rc = take_node_checks(consul, body, node->name, &list, err);
+	consul_checks_clear(&list);
 	if (!rc) /* before what runs on it, as it comes back */
 		keep_node(consul, node->name, json_copy((json_t *)body));
 	if (!rc && service)
@@ -254,6 +264,19 @@ static int check_service(const json_t *body, const char *node, struct reg_err *e
 	return service ? consul_read_service(service, "Service", node, &read, err) : 0;
 }
 
+/* Could it be taken? */
+static int check_one(void *arg, const json_t *check, unsigned i, unsigned n)
+{
+	struct consul_checks list = {0};
+	const char *service;
+	int rc = consul_text(check, "ServiceID", &service, arg);
+
+	if (!rc)
+		rc = consul_read_result(check, &list, arg);
+	consul_checks_clear(&list);
+	return rc;
+}
+
 int consul_take_catalog(struct consul *consul, const json_t *body, struct reg_err *err)
 {
 	struct reg_tagged tagged[CONSUL_LIST];
@@ -264,6 +287,8 @@ int consul_take_catalog(struct consul *consul, const json_t *body, struct reg_er
 
 	if (!rc)
 		rc = check_service(body, node.name, err);
+	if (!rc)
+		rc = consul_each_check(body, check_one, err, err);
 	if (rc < 0)
 		return rc;
 	known = registry_node_find(consul->reg, node.name);

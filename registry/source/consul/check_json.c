@@ -36,6 +36,8 @@ static json_t *check_json(const struct reg_node *node, const struct check_view *
 /* "http", "tcp", ...; "" for what nobody checks. */
 static const char *type_of(const struct reg_check *check)
 {
+	if (check->kind)
+		return check->kind;
 	return check->type == REG_CHECK_TTL && !check->interval_ms ? "" : reg_check_type_name(check->type);
 }
 
@@ -69,8 +71,10 @@ static void set_target(json_t *object, const struct reg_check *check, const stru
 
 static json_t *definition_json(const struct reg_check *check, const struct reg_backend *backend)
 {
-	json_t *object = json_object();
+	json_t *object = check->definition ? json_loads(check->definition, 0, NULL) : json_object();
 
+	if (check->definition)
+		return object;
 	switch (check->type) {
 	case REG_CHECK_TTL:
 		set_duration(object, "TTL", check->interval_ms);

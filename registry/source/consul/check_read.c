@@ -13,12 +13,31 @@
 
 enum { TIMEOUT_MS = 10000, TIMEOUT_MAX_MS = 600000 };
 
-static int read_duration(const json_t *check, const char *name, uint32_t *ms, struct reg_err *err)
+/* A number is one of nanoseconds, as Go's durations are; 0 is none. */
+static int read_ns(const json_t *number, const char *name, uint32_t *ms, struct reg_err *err)
 {
+	double ns = json_number_value(number);
+
+	if (ns == 0)
+		return 0;
+	if (!(ns >= 1e6 && ns / 1e6 <= UINT32_MAX))
+		return reg_fail(err, -EINVAL,
+			"%s: %.0f ns is out of range 1ms..%ums (a number is one of nanoseconds)", name, ns,
+			UINT32_MAX);
+	*ms = (uint32_t)(ns / 1e6);
+	return 0;
+}
+
+int consul_read_duration(const json_t *check, const char *name, uint32_t *ms, struct reg_err *err)
+{
+	const json_t *number = consul_field(check, name);
 	const char *text;
 	int64_t us;
-	int rc = consul_text(check, name, &text, err);
+	int rc;
 
+	if (json_is_number(number))
+		return read_ns(number, name, ms, err);
+	rc = consul_text(check, name, &text, err);
 	if (rc || !text || !text[0])
 		return rc;
 	if (duration_parse(text, &us) < 0 || us < 1000 || us / 1000 > UINT32_MAX)
@@ -56,20 +75,22 @@ static int refuse_others(const json_t *check, struct reg_err *err)
 	return 0;
 }
 
-/* "HOST:PORT" before `end`, the port optional when `port` has one. False: it is none. */
+/* "HOST:PORT" or "[HOST]:PORT" before `end`, the port optional when `port` has one. False: it is none. */
 static bool read_place(const char *text, const char *end, uint32_t *address, uint16_t *port)
 {
-	const char *colon = memchr(text, ':', (size_t)(end - text));
-	size_t len = (size_t)((colon ? colon : end) - text);
+	bool bracket = text < end && *text == '[';
+	const char *begin = text + bracket, *stop = memchr(begin, bracket ? ']' : ':', (size_t)(end - begin));
+	const char *colon = bracket && stop ? stop + 1 : stop;
+	size_t len = (size_t)((stop ? stop : end) - begin);
 	char host[INET_ADDRSTRLEN] = "";
 	unsigned long number = *port;
 	char *after = (char *)end;
 
-	if (len >= sizeof(host))
+	if (len >= sizeof(host) || (bracket && (!stop || (colon < end && *colon != ':'))))
 		return false;
-	memcpy(host, text, len);
-	if (colon)
-		number = strtoul(colon + 1, &after, 10);
+	memcpy(host, begin, len);
+	if (colon && colon < end)
+		number = colon[1] >= '0' && colon[1] <= '9' ? strtoul(colon + 1, &after, 10) : 0;
 	*port = (uint16_t)number;
 	return after == end && number >= 1 && number <= 65535 &&
 	       inet_pton(AF_INET, strcmp(host, "localhost") ? host : "127.0.0.1", address) == 1;
@@ -197,7 +218,7 @@ static int read_kind(const json_t *check, const struct reg_backend *of, struct c
 	if (!rc && (spec->type == REG_CHECK_HTTP || spec->type == REG_CHECK_GRPC))
 		rc = consul_flag(check, "TLSSkipVerify", &spec->tls_skip_verify, err);
 	if (!rc)
-		rc = read_duration(
+		rc = consul_read_duration(
 			check, spec->type == REG_CHECK_TTL ? "TTL" : "Interval", &spec->interval_ms, err);
 	if (rc || spec->interval_ms || spec->type == REG_CHECK_ALIAS)
 		return rc;
@@ -288,9 +309,9 @@ int consul_read_check(const json_t *check, const char *id, const struct reg_back
 	if (!rc)
 		rc = read_numbers(check, spec, err);
 	if (!rc)
-		rc = read_duration(check, "Timeout", &spec->timeout_ms, err);
+		rc = consul_read_duration(check, "Timeout", &spec->timeout_ms, err);
 	if (!rc)
-		rc = read_duration(check, "DeregisterCriticalServiceAfter", &spec->reap_ms, err);
+		rc = consul_read_duration(check, "DeregisterCriticalServiceAfter", &spec->reap_ms, err);
 	if (!rc)
 		rc = read_kind(check, of, list, spec, err);
 	if (rc)
@@ -371,6 +392,10 @@ int consul_read_result(const json_t *check, struct consul_checks *list, struct r
 	rc = read_names(check, NULL, list, spec, err);
 	if (!rc)
 		rc = consul_read_status(check, &spec->initial, &spec->has_initial, err);
+	if (!rc)
+		rc = consul_text(check, "Type", &spec->kind, err);
+	if (!rc)
+		rc = consul_read_definition(check, list, spec, err);
 	spec->has_initial = true;
 	if (!rc)
 		list->body[list->n++] = check;

@@ -197,12 +197,18 @@ static bool wants_text(const struct http_request *rq)
 	return accept && strncmp(accept, "text/plain", strlen("text/plain")) == 0;
 }
 
+/* Consul's word for what is drained. */
+static const char *sum_of(enum reg_health health)
+{
+	return health == REG_DRAINING ? "maintenance" : consul_status(health);
+}
+
 static json_t *aggregate_json(struct consul *consul, const char *service, const struct reg_backend *backend)
 {
 	json_t *checks = json_array();
 
 	consul_put_checks(checks, consul, service, backend);
-	return json_pack("{s:s, s:o, s:o}", "AggregatedStatus", consul_status(backend->health), "Service",
+	return json_pack("{s:s, s:o, s:o}", "AggregatedStatus", sum_of(backend->health), "Service",
 		consul_agent_service_json(consul, service, backend), "Checks", checks);
 }
 
@@ -214,7 +220,7 @@ void consul_health_by_id(struct http_request *rq)
 	if (!backend)
 		http_reply_text(rq, 404, "ServiceId %s not found", rq->arg[0]);
 	else if (wants_text(rq))
-		http_reply_text(rq, code_of(backend->health), "%s", consul_status(backend->health));
+		http_reply_text(rq, code_of(backend->health), "%s", sum_of(backend->health));
 	else
 		http_reply_json(
 			rq, code_of(backend->health), aggregate_json(consul_of(rq), service, backend));
@@ -242,7 +248,7 @@ static bool end_aggregate(struct http_work *work)
 	if (work->count && !wants_text(work->rq))
 		return false;
 	if (work->count)
-		http_reply_text(work->rq, work->code, "%s", consul_status(work->worst));
+		http_reply_text(work->rq, work->code, "%s", sum_of(work->worst));
 	else
 		http_reply_text(work->rq, 404, "ServiceName %s Not Found", work->rq->arg[0]);
 	return true;

@@ -106,6 +106,8 @@ int consul_pairs(const json_t *object, const char *name, struct reg_pair pairs[C
 	struct reg_err *err);
 int consul_read_tagged(const json_t *object, const char *name, struct reg_tagged tagged[CONSUL_LIST],
 	uint16_t *n, struct reg_err *err);
+/** -ENOTSUP when the service asks for what is not served: a proxy, a side car, another namespace. */
+int consul_read_plain(const json_t *service, struct reg_err *err);
 /** A service of the agent or, with `node`, of another node of the catalog; read->metadata.node is borrowed. */
 int consul_read_service(const json_t *body, const char *name_field, const char *node,
 	struct consul_registration *read, struct reg_err *err);
@@ -118,7 +120,9 @@ struct consul_checks {
 	char id[REG_CHECKS_MAX][REG_CHECK_ID_MAX + 1];
 	struct reg_pair headers[CONSUL_LIST];
 	unsigned nheader;
+	json_t *texts; /* that the specifications refer to, consul_checks_clear() */
 };
+void consul_checks_clear(struct consul_checks *list);
 /**
  * One check, added to the list. Without an id it is called `id`, and when that is NULL too, by its name. `of` is
  * the instance, NULL: the node. -EINVAL, -ENOTSUP.
@@ -133,6 +137,14 @@ int consul_read_result(const json_t *check, struct consul_checks *list, struct r
 /** Calls fn for the `Check` and each of the `Checks` of a body: the i-th of n. Ends when fn returns -errno. */
 int consul_each_check(const json_t *body, int (*fn)(void *arg, const json_t *check, unsigned i, unsigned n),
 	void *arg, struct reg_err *err);
+/**
+ * The `Definition` of a check that nobody makes here, with Consul's names and durations, without what is empty: into
+ * `spec`, as a text that the list has. -EINVAL.
+ */
+int consul_read_definition(
+	const json_t *check, struct consul_checks *list, struct reg_check *spec, struct reg_err *err);
+/** A duration: a text of Go's, or a number of nanoseconds; *ms stays when it is absent. -EINVAL. */
+int consul_read_duration(const json_t *object, const char *name, uint32_t *ms, struct reg_err *err);
 /** The `Status`, critical when none is given. */
 int consul_read_status(const json_t *check, enum reg_health *out, bool *given, struct reg_err *err);
 
@@ -193,6 +205,8 @@ uint64_t consul_index_names(struct http_request *rq);
 void consul_register(struct http_request *rq);
 void consul_deregister(struct http_request *rq);
 void consul_self(struct http_request *rq);
+void consul_version(struct http_request *rq);
+void consul_metrics(struct http_request *rq);
 void consul_members(struct http_request *rq);
 void consul_agent_services(struct http_request *rq);
 void consul_health_by_id(struct http_request *rq);

@@ -200,6 +200,55 @@ static int read_names(const json_t *body, const char *name_field, const char *no
 	return 0;
 }
 
+/* What clients send for a field that they do not use. */
+static bool is_empty(const json_t *value)
+{
+	const json_t *inner;
+	const char *key;
+
+	if (json_is_string(value))
+		return json_string_length(value) == 0;
+	if (json_is_number(value))
+		return json_number_value(value) == 0;
+	if (json_is_array(value))
+		return json_array_size(value) == 0;
+	json_object_foreach ((json_t *)value, key, inner)
+		if (!is_empty(inner))
+			return false;
+	return !json_is_true(value);
+}
+
+/* Taken and left out, they would change what the instance is without a word. */
+int consul_read_plain(const json_t *service, struct reg_err *err)
+{
+	static const struct {
+		const char *field, *why;
+	} refused[] = {
+		{"Kind", "there is no service mesh, and so there are no proxies and gateways"},
+		{"Connect", "there is no service mesh, and so there are no side cars"},
+		{"Proxy", "there is no service mesh, and so there are no proxies"},
+		{"SocketPath", "an instance is at an address, not at a Unix socket"},
+		{"PeerName", "there is no peering of clusters"},
+	};
+	static const char *const tenancy[] = {"Namespace", "Partition"};
+	const json_t *connect = consul_field(service, "Connect");
+
+	/* also when it is empty: that is one with all its defaults */
+	if (json_is_object(connect) && consul_field(connect, "SidecarService"))
+		return reg_fail(err, -ENOTSUP, "Connect: %s", refused[1].why);
+	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
+		if (!is_empty(consul_field(service, refused[i].field)))
+			return reg_fail(err, -ENOTSUP, "%s: %s", refused[i].field, refused[i].why);
+	for (size_t i = 0; i < sizeof(tenancy) / sizeof(tenancy[0]); i++) {
+		const json_t *value = consul_field(service, tenancy[i]);
+
+		if (!is_empty(value) &&
+			strcmp(json_is_string(value) ? json_string_value(value) : "", "default") != 0)
+			return reg_fail(err, -ENOTSUP, "%s: there is but \"default\"", tenancy[i]);
+	}
+	return 0;
+}
+
 int consul_read_service(const json_t *body, const char *name_field, const char *node,
 	struct consul_registration *read, struct reg_err *err)
 {

@@ -25,8 +25,5 @@ void consul_healthz(struct http_request *rq)
 
 void consul_refuse(struct http_request *rq)
 {
-	http_reply_text(rq, 501,
-		"not served by Sluice: ACLs, service mesh, prepared queries, transactions, snapshots, "
-		"membership of a cluster, coordinates, peering and operator functions of Consul have no "
-		"counterpart here");
+	http_reply_text(rq, 501, "not served by Sluice: %s", rq->route->why);
 }
