@@ -320,6 +320,7 @@ struct dp_service {
 	enum dp_protocol protocol;
 	const struct dp_backend *backends;
 	size_t nbackends;
+	bool rejects; /* a client that no backend can serve, or that asks the vip for another port, is told so */
 };
 
 #define DP_SERVICE_NONE UINT32_MAX

@@ -98,6 +98,7 @@ struct reg_service {
 	uint16_t port;
 	enum reg_protocol protocol; /* 0 only without a vip */
 	char policy[16];	    /* "maglev"; "" on the way in: that */
+	bool drops;		    /* who asks the vip in vain is told nothing, and waits */
 	struct reg_check check;	    /* the default of its backends; REG_CHECK_NONE: they need none */
 	bool discovered; /* a registration made it, nobody defined it: goes with its last backend */
 	char source[16]; /* "config", "api", ...: who made it */

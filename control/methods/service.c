@@ -16,6 +16,7 @@
 
 static const char *const protocols[] = {"tcp", "udp", NULL};
 static const char *const policies[] = {"maglev", NULL};
+static const char *const no_backend[] = {"reject", "drop", NULL};
 
 /* The vip must be a free address of the network; other services may share it on another port. */
 static int check_vip(struct model *model, const struct reg_service *service, struct api_err *err)
@@ -213,6 +214,8 @@ static int service_watch(
 	{"port", API_INT, "of the vip", .min = 1, .max = 65535}, \
 	{"protocol", API_ENUM, "of the vip", .choices = protocols}, \
 	{"policy", API_ENUM, "how a backend is chosen (default maglev)", .choices = policies}, \
+	{"no_backend", API_ENUM, "what a client gets whom nobody serves: a reset or an ICMP error, or nothing " \
+		"(default reject)", .choices = no_backend}, \
 	{"check", API_OBJECT, "that its backends must pass, unless they have their own", .fields = check_fields}
 /* clang-format on */
 

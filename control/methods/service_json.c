@@ -57,7 +57,7 @@ void service_check_keep(struct reg_check *check, struct check_texts *texts)
 void service_params_read(const json_t *params, struct reg_service *service)
 {
 	const char *network = param_str(params, "network"), *protocol = param_str(params, "protocol"),
-		   *policy = param_str(params, "policy");
+		   *policy = param_str(params, "policy"), *no_backend = param_str(params, "no_backend");
 	const json_t *check = json_object_get(params, "check");
 
 	if (network)
@@ -68,6 +68,8 @@ void service_params_read(const json_t *params, struct reg_service *service)
 		service->protocol = strcmp(protocol, "udp") ? REG_TCP : REG_UDP;
 	if (policy)
 		snprintf(service->policy, sizeof(service->policy), "%s", policy);
+	if (no_backend)
+		service->drops = !strcmp(no_backend, "drop");
 	if (check)
 		service_check_read(check, &service->check);
 }
@@ -231,6 +233,7 @@ json_t *service_head_json(struct model *model, const struct reg_service *service
 	put(object, "port", service->port ? json_integer(service->port) : json_null());
 	put_str(object, "protocol", protocol_name(service->protocol));
 	put_str(object, "policy", service->policy);
+	put_str(object, "no_backend", service->drops ? "drop" : "reject");
 	put_int(object, "generation", registry_service_generation(model->registry, service->name));
 	put(object, "check", check_json(&service->check));
 	put_str(object, "source", service->source);

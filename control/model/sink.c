@@ -89,6 +89,7 @@ static int service_put(struct model *model, const struct reg_service *service, u
 		.vip = service->vip,
 		.port = service->port,
 		.protocol = (enum dp_protocol)service->protocol,
+		.rejects = !service->drops,
 		.backends = backends,
 		.nbackends = nbackend,
 	};

@@ -90,9 +90,10 @@ struct port {
 	_Atomic(uint8_t) bounds;     /* RATE_IN...: which of its rates are limited (rate.h) */
 	_Atomic(uint32_t)
 		offloads; /* PORT_CSUM...: set by the port type, at open or when features are agreed */
-	_Atomic(uint64_t) punts_full;	/* exchange.c: the same of what it has punted */
-	_Atomic(struct guard *) guard;	/* guard.h: what it may send from; NULL: an uplink */
-	_Atomic(uint64_t) answers_full; /* too_big.c: TSC from which it may answer a burst of packets again */
+	_Atomic(uint64_t) punts_full;  /* exchange.c: the same of what it has punted */
+	_Atomic(struct guard *) guard; /* guard.h: what it may send from; NULL: an uplink */
+	_Atomic(uint64_t)
+		answers_full; /* port_may_answer(): TSC from which it may answer a burst of packets again */
 	uint8_t mac[6];
 	uint16_t vxlan_port; /* uplink */
 	uint32_t address;    /* uplink: its own, 0: none */
@@ -114,6 +115,12 @@ static inline uint16_t port_hdr_copy(const struct port *port)
 {
 	return port->is_uplink ? HDR_MAX : HDR_COPY;
 }
+
+/**
+ * Worker. May the switch send one more ICMP error to this port now? A thousand a second and 50 at once, so that one
+ * guest does not use up what others need.
+ */
+bool port_may_answer(struct port *port);
 
 /**
  * Any thread. Tells the switch that the link of `port` changed; control hears of it on its loop

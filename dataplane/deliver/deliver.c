@@ -498,6 +498,11 @@ void deliver_stage(struct worker *w, struct burst *b)
 		case V_REPLY:
 			post_reply(w, b, f);
 			break;
+		case V_REFUSE:
+			port_drop(w, b->in, f->net, f->reason);
+			stat_add(&w->net_stats[f->net].generated, 1);
+			post(w->outbox, b->in, f);
+			break;
 		case V_CONSUMED:
 			if (f->net != NET_NONE)
 				stat_add(&w->net_stats[f->net].consumed, 1);

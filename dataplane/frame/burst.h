@@ -45,6 +45,7 @@ enum verdict {
 	V_VTEP,	    /* to remote vtep `out`, encapsulated */
 	V_FLOOD,    /* to every port and vtep of the network but the one that it came from */
 	V_REPLY,    /* back out of the port it came from: the switch's own answer, made of the frame */
+	V_REFUSE,   /* counted under `reason`, and made into an answer that says so, back out like V_REPLY */
 	V_CONSUMED, /* taken by the switch (counted as consumed) */
 	V_DROP,	    /* counted under `reason` */
 };

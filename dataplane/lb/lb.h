@@ -22,6 +22,7 @@ struct service {
 	uint16_t port; /* network byte order */
 	uint16_t net;
 	uint8_t protocol;
+	bool rejects;	      /* who asks in vain is told so */
 	uint16_t first, last; /* active backends of the lowest and the highest address */
 	uint32_t nbackends;
 	struct maglev *table; /* NULL: no active backend */
@@ -91,6 +92,9 @@ void lb_view_free(struct lb_view *view);
 /** Worker. The service of a vip (port in network byte order), NULL when it has none there. */
 const struct service *lb_view_service(
 	const struct lb_view *view, uint32_t vip, uint16_t port, uint8_t protocol);
+
+/** Worker. Is a client told that no service has the port that it asks this vip for? If one of the vip's services wants it. */
+bool lb_view_rejects(const struct lb_view *view, uint32_t vip);
 
 /**
  * Worker. Places of a backend, one for each service that has it: call with *at = 0 first, until NULL. Port in

@@ -241,6 +241,7 @@ static int service_make(struct lb *lb, const struct dp_service *spec, const stru
 	s->port = __builtin_bswap16(spec->port);
 	s->net = spec->net;
 	s->protocol = (uint8_t)spec->protocol;
+	s->rejects = spec->rejects;
 	rc = take_ids(lb, spec, sorted, old, s);
 	if (!rc)
 		rc = build_table(sorted, s);

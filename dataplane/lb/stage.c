@@ -22,6 +22,7 @@
 #include "dataplane/lb/fragment.h"
 #include "dataplane/lb/icmp.h"
 #include "dataplane/lb/lb.h"
+#include "dataplane/lb/refuse.h"
 #include "dataplane/lb/service.h"
 
 enum {
@@ -338,7 +339,23 @@ static void send_to_backend(struct worker *w, struct item *it, const struct conn
 	stat_add(&w->backend_stats[hit->end.owner].bytes, f->len);
 }
 
-static void forward(struct worker *w, struct item *it, const struct conn_key *key, uint64_t hash)
+/* Is the client told that nobody serves what it sent? */
+static bool rejects(const struct item *it, enum drop_reason reason)
+{
+	if (reason == DROP_NO_BACKEND)
+		return lb_view_service(it->view, it->dst, it->dst_port, it->f->ip_proto)->rejects;
+	return reason == DROP_VIP_MISS && lb_view_rejects(it->view, it->dst);
+}
+
+static void drop_item(struct port *in, const struct item *it, enum drop_reason reason)
+{
+	frame_drop(it->f, reason);
+	if (rejects(it, reason))
+		service_refuse(in, it->f);
+}
+
+static void forward(
+	struct worker *w, struct port *in, struct item *it, const struct conn_key *key, uint64_t hash)
 {
 	struct conn_table *t = w->dp->lb->conns;
 	struct conn_hit hit;
@@ -352,7 +369,7 @@ static void forward(struct worker *w, struct item *it, const struct conn_key *ke
 		it->moved = found;
 		reason = connect_item(w, it, key, hash, &hit);
 		if (reason != DROP_COUNT) {
-			frame_drop(it->f, reason);
+			drop_item(in, it, reason);
 			return;
 		}
 	}
@@ -470,7 +487,7 @@ void service_stage(struct worker *w, struct burst *b)
 		work.item[i].guess = conn_guess(t, work.hash[i]);
 	for (unsigned i = 0; i < work.n; i++) {
 		if ((work.key[i].rest & 0xff) == CONN_FORWARD)
-			forward(w, &work.item[i], &work.key[i], work.hash[i]);
+			forward(w, b->in, &work.item[i], &work.key[i], work.hash[i]);
 		else
 			reply(w, &work.item[i], &work.key[i], work.hash[i]);
 	}

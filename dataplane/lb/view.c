@@ -155,6 +155,16 @@ const struct service *lb_view_service(
 	return NULL;
 }
 
+bool lb_view_rejects(const struct lb_view *view, uint32_t vip)
+{
+	const struct lb_places *p = &view->services;
+
+	for (uint32_t i = place_hash(vip) & p->mask; p->place[i].protocol; i = (i + 1) & p->mask)
+		if (p->place[i].ip == vip && p->place[i].service->rejects)
+			return true;
+	return false;
+}
+
 const struct lb_place *lb_view_backend(
 	const struct lb_view *view, uint32_t ip, uint16_t port, uint8_t protocol, uint32_t *at)
 {

@@ -196,7 +196,7 @@ static void refresh_backends(struct service *service, bool moved)
 static bool def_same(const struct reg_service *a, const struct reg_service *b)
 {
 	return strcmp(a->network, b->network) == 0 && a->vip == b->vip && a->port == b->port &&
-	       a->protocol == b->protocol && strcmp(a->policy, b->policy) == 0 &&
+	       a->protocol == b->protocol && strcmp(a->policy, b->policy) == 0 && a->drops == b->drops &&
 	       spec_same(&a->check, &b->check) && a->discovered == b->discovered &&
 	       strcmp(a->source, b->source) == 0;
 }

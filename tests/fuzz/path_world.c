@@ -204,7 +204,7 @@ static void add_service(uint16_t port, enum dp_protocol protocol, uint16_t to)
 {
 	const struct dp_backend backends[] = {
 		{htobe32(0x0a00000b), to, 1, false}, {htobe32(0x0a00000c), to, 1, false}};
-	const struct dp_service spec = {path.net, htobe32(0x0a000064), port, protocol, backends, 2};
+	const struct dp_service spec = {path.net, htobe32(0x0a000064), port, protocol, backends, 2, true};
 	uint32_t id = DP_SERVICE_NONE;
 	struct dp_err err;
 

@@ -38,11 +38,11 @@ def test_fragmented_answers_do_not_reach_the_client(web, stack):
     assert len(traffic.udp_ask(client, server.ip, 5353, timeout_s=20)) == 4006
 
 
-def assert_refused(client):
-    """The vip's port 53 says that nobody listens there."""
+def assert_refused(client, port=53):
+    """The vip's UDP port says that nobody listens there."""
     with client.socket(kind=socket.SOCK_DGRAM) as sock:
         sock.settimeout(20)
-        sock.connect((VIP, 53))
+        sock.connect((VIP, port))
         sock.send(b"anybody?")
         with pytest.raises(ConnectionRefusedError):
             sock.recv(100)
@@ -52,6 +52,50 @@ def test_a_closed_port_is_heard_of(web):
     sluiced, client, server = web
     add_service(sluiced, "udp", 53, 5353)
     assert_refused(client)
+
+
+def connect(client, port, timeout_s):
+    with client.socket() as sock:
+        sock.settimeout(timeout_s)
+        sock.connect((VIP, port))
+
+
+def test_a_vip_that_nobody_serves_refuses_at_once(web):
+    sluiced, client, server = web
+    sluiced.ctl("service", "add", "api", "--network", "web", "--vip", VIP, "--port", "80", "--protocol", "tcp")
+    sluiced.ctl("service", "add", "dns", "--network", "web", "--vip", VIP, "--port", "53", "--protocol", "udp")
+    assert sluiced.rpc("service.show", name="api")["no_backend"] == "reject"
+    for port, reason in (80, "no-backend"), (81, "vip-miss"):
+        before = sluiced.drops(reason)
+        with pytest.raises(ConnectionRefusedError):
+            connect(client, port, 20)
+        assert sluiced.drops(reason) == before + 1
+    assert_refused(client, 53)
+    assert_refused(client, 54)
+
+
+def test_a_vip_that_drops_has_its_clients_wait(web):
+    sluiced, client, server = web
+    args = ("service", "add", "api", "--network", "web", "--vip", VIP, "--port", "80", "--protocol", "tcp")
+    sluiced.ctl(*args, "--no-backend", "drop")
+    for port in 80, 81:
+        with pytest.raises(TimeoutError):
+            connect(client, port, 0.5)
+    sluiced.ctl("service", "set", "api", "--no-backend", "reject")
+    with pytest.raises(ConnectionRefusedError):
+        connect(client, 80, 20)
+
+
+def test_a_connection_outlives_a_moment_without_backends(web, stack):
+    sluiced, client, server = web
+    stack.enter_context(traffic.tcp_server(server, 8080))
+    add_service(sluiced, "tcp", 80, 8080)
+    with traffic.EchoClient(client, VIP, 80) as connection:
+        connection.echo()
+        sluiced.ctl("backend", "set", "api", "10.1.0.11:8080", "--weight", "0")
+        with pytest.raises(ConnectionRefusedError):
+            connect(client, 80, 20)
+        connection.echo()
 
 
 def route_by(container, far, near):
