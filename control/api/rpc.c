@@ -7,14 +7,15 @@
 #include <event2/listener.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "control/api/conn.h"
 #include "control/api/list.h"
 #include "control/api/socket.h"
+#include "control/api/subscription.h"
 #include "control/base/log.h"
 #include "registry/base/accept.h"
 #include "registry/base/wheel.h"
@@ -24,56 +25,11 @@ enum { PARSE_ERROR = -32700, INVALID_REQUEST = -32600, METHOD_NOT_FOUND = -32601
 
 enum { LISTS_US = 1000 };
 
-/* What a connection has subscribed to. */
-struct subscription {
-	LIST_ENTRY(subscription) link;
-	struct conn *conn;
-	const struct api_watch *type;
-	void *watch;
-	json_t *large; /* large ones that changed and are to be told: {name: null} */
-};
-
-struct conn {
-	TAILQ_ENTRY(conn) link;
-	struct rpc *rpc;
-	struct bufferevent *bev;
-	LIST_HEAD(, subscription) subscriptions;
-	struct rpc_list *list;	/* the answer under way; further requests wait */
-	struct evbuffer *held;	/* what is to be sent after it; NULL: nothing yet */
-	TAILQ_ENTRY(conn) turn; /* in rpc.ready */
-	bool ready;
-	bool closing; /* when what is to be written is out */
-};
-
-struct rpc {
-	struct evconnlistener *listener;
-	struct accept_guard *guard;
-	struct rpc_methods methods;
-	char *path;
-	unsigned count;
-	TAILQ_HEAD(, conn) conns;
-	TAILQ_HEAD(, conn) ready; /* whose list can go on, in their order */
-	struct event *go;
-};
-
-static void unsubscribe(struct subscription *s)
-{
-	LIST_REMOVE(s, link);
-	s->type->close(s->watch);
-	json_decref(s->large);
-	free(s);
-}
-
 static void conn_free(struct conn *conn)
 {
-	struct subscription *s, *next;
-
 	TAILQ_REMOVE(&conn->rpc->conns, conn, link);
 	conn->rpc->count--;
-	for (s = LIST_FIRST(&conn->subscriptions); s; s = next) {
-		next = LIST_NEXT(s, link);
-		unsubscribe(s);
-	}
+	subscription_end_all(conn);
 	rpc_list_end(conn->list);
 	if (conn->ready)
 		TAILQ_REMOVE(&conn->rpc->ready, conn, turn);
@@ -83,8 +39,7 @@ static void conn_free(struct conn *conn)
 	free(conn);
 }
 
-/* Where the next message goes: not into the middle of a list. NULL: no memory. */
-static struct evbuffer *conn_out(struct conn *conn)
+struct evbuffer *rpc_out(struct conn *conn)
 {
 	if (!conn->list)
 		return bufferevent_get_output(conn->bev);
@@ -93,10 +48,9 @@ static struct evbuffer *conn_out(struct conn *conn)
 	return conn->held;
 }
 
-/* Writes one object and takes it over. A client that does not read is not read from until it does. */
-static void conn_send(struct conn *conn, json_t *message)
+void rpc_send(struct conn *conn, json_t *message)
 {
-	struct evbuffer *out = conn_out(conn);
+	struct evbuffer *out = rpc_out(conn);
 	char *text = message ? json_dumps(message, JSON_COMPACT) : NULL;
 
 	json_decref(message);
@@ -111,31 +65,6 @@ static void conn_send(struct conn *conn, json_t *message)
 		bufferevent_disable(conn->bev, EV_READ);
 }
 
-/* From inside a commit of the registry: whom to hang up on is freed by the loop, later. */
-static void on_changed(void *arg, const char *method, json_t *params)
-{
-	struct conn *conn = ((struct subscription *)arg)->conn;
-	struct evbuffer *out = conn_out(conn);
-
-	if (!out || evbuffer_get_length(out) > RPC_WATCH_MAX) {
-		json_decref(params);
-		bufferevent_trigger_event(conn->bev, BEV_EVENT_ERROR, BEV_TRIG_DEFER_CALLBACKS);
-		return;
-	}
-	conn_send(conn, json_pack("{s:s, s:s, s:o}", "jsonrpc", "2.0", "method", method, "params", params));
-}
-
-/* As above. However often it changes until it can be told, it is told once. */
-static void on_large(void *arg, const char *name)
-{
-	struct subscription *s = arg;
-
-	if (!s->large)
-		s->large = json_object();
-	json_object_set_new(s->large, name, json_null());
-	bufferevent_trigger(s->conn->bev, EV_WRITE, BEV_TRIG_DEFER_CALLBACKS);
-}
-
 static json_t *answer(const json_t *id)
 {
 	return json_pack("{s:s, s:O}", "jsonrpc", "2.0", "id", id ? id : json_null());
@@ -146,32 +75,7 @@ static void send_error(struct conn *conn, const json_t *id, int code, const char
 	json_t *message = answer(id);
 
 	json_object_set_new(message, "error", json_pack("{s:i, s:s}", "code", code, "message", text));
-	conn_send(conn, message);
-}
-
-/* 0 also when the method is no watch. */
-static int subscribe(
-	struct conn *conn, const struct api_watch *type, const json_t *params, struct api_err *err)
-{
-	static const struct api_watcher watcher = {on_changed, on_large};
-	struct subscription *s;
-
-	if (!type)
-		return 0;
-	LIST_FOREACH (s, &conn->subscriptions, link)
-		if (s->type == type)
-			return api_fail(err, API_EXISTS, NULL, "this connection watches already");
-	s = calloc(1, sizeof(*s));
-	if (!s)
-		return api_fail(err, API_INTERNAL, NULL, "out of memory");
-	s->conn = conn;
-	s->type = type;
-	if (type->open(conn->rpc->methods.model, params, &watcher, s, &s->watch, err) < 0) {
-		free(s);
-		return -1;
-	}
-	LIST_INSERT_HEAD(&conn->subscriptions, s, link);
-	return 0;
+	rpc_send(conn, message);
 }
 
 static int run(struct conn *conn, const struct api_method *method, const json_t *params, json_t **result,
@@ -185,7 +89,7 @@ static int run(struct conn *conn, const struct api_method *method, const json_t 
 	why = method->changes ? methods->not_kept(methods->model) : NULL;
 	if (why && json_is_object(*result))
 		json_object_set_new(*result, "not_kept", json_string(why));
-	if (subscribe(conn, method->watch, params, err) == 0)
+	if (subscription_begin(conn, method->watch, params, err) == 0)
 		return 0;
 	json_decref(*result);
 	return -1;
@@ -240,38 +144,6 @@ static void list_can_go_on(struct conn *conn)
 	go_next_turn(conn->rpc);
 }
 
-/* Begins to tell of the large one that changed first, unless it is gone, which has been told. */
-static void tell_first(struct subscription *s)
-{
-	const char *name = json_object_iter_key(json_object_iter(s->large));
-	struct conn *conn = s->conn;
-	struct model *model = conn->rpc->methods.model;
-	json_t *params = json_pack("{s:s}", "name", name);
-
-	json_object_del(s->large, name);
-	name = json_string_value(json_object_get(params, "name"));
-	if (name && s->type->there(model, name))
-		conn->list = rpc_list_notify(
-			model, s->type->text, params, s->type->changed, bufferevent_get_output(conn->bev));
-	json_decref(params);
-	if (conn->list)
-		bufferevent_disable(conn->bev, EV_READ);
-	bufferevent_trigger(conn->bev, EV_WRITE, BEV_TRIG_DEFER_CALLBACKS);
-}
-
-static void tell_large(struct conn *conn)
-{
-	struct subscription *s;
-
-	if (conn->list || conn->closing)
-		return;
-	LIST_FOREACH (s, &conn->subscriptions, link)
-		if (json_object_size(s->large)) {
-			tell_first(s);
-			return;
-		}
-}
-
 static void send_result(struct conn *conn, const struct api_method *method, const json_t *params,
 	const json_t *id, json_t *result)
 {
@@ -280,7 +152,7 @@ static void send_result(struct conn *conn, const struct api_method *method, cons
 	if (!method->part && !method->text) {
 		message = answer(id);
 		json_object_set_new(message, "result", result);
-		conn_send(conn, message);
+		rpc_send(conn, message);
 		return;
 	}
 	json_decref(result);
@@ -377,7 +249,7 @@ static void on_written(struct bufferevent *bev, void *arg)
 	}
 	bufferevent_enable(bev, EV_READ);
 	on_read(bev, conn);
-	tell_large(conn);
+	subscription_tell(conn);
 }
 
 static void on_event(struct bufferevent *bev, short what, void *arg)

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "dataplane/core/dp.h"
+#include "dataplane/deliver/flood_budget.h"
 #include "dataplane/deliver/too_big.h"
 #include "dataplane/deliver/transmit.h"
 #include "dataplane/frame/offload.h"
@@ -362,48 +363,13 @@ static void flood_vtep(struct worker *w, struct burst *b, uint16_t id, struct fr
 	}
 }
 
-/* What a copy of `f` costs of the budget: a frame of up to 2 KB one; a large one what its segments do, for a receiver
- * may want it cut, and each of them summed. */
-static unsigned copy_cost(const struct frame *f)
-{
-	const struct offload *off = &f->off;
-	unsigned cost = 1 + (f->len - 1) / FLOOD_UNIT, segments = 0;
-
-	if (off->gso_type != VIRTIO_NET_HDR_GSO_NONE && off->gso_size && f->len > off->hdr_len)
-		segments = 1 + (f->len - off->hdr_len - 1u) / off->gso_size;
-	return segments > cost ? segments : cost;
-}
-
-/*
- * Spends the ingress port's budget for this turn on n frames to one more receiver; what it does not cover is
- * dropped. By ingress port, so that one guest's broadcasts never cost another guest's.
- */
-static unsigned spend(struct worker *w, struct burst *b, struct frame **frames, unsigned n)
-{
-	struct flood_budget *budget = &w->flood[b->in->id < MAX_PORTS ? b->in->id : MAX_PORTS];
-	unsigned covered;
-
-	if (budget->turn != w->turn)
-		*budget = (struct flood_budget){w->turn, FLOOD_BUDGET};
-	for (covered = 0; covered < n; covered++) {
-		unsigned cost = copy_cost(frames[covered]);
-
-		if (cost > budget->left)
-			break;
-		budget->left -= cost;
-	}
-	for (unsigned i = covered; i < n; i++)
-		port_drop(w, b->in, frames[i]->net, DROP_FLOOD_BUDGET);
-	return covered;
-}
-
 /* Floods to port `id`. One that is down costs the sender nothing of its budget. */
 static void flood_to_port(struct worker *w, struct burst *b, uint16_t id, struct frame **frames, unsigned n)
 {
 	const struct port *port = dp_get_port(w->dp, id);
 	bool up = port && atomic_load_explicit(&port->up, memory_order_relaxed);
 
-	flood_port(w, b, id, frames, up ? spend(w, b, frames, n) : n);
+	flood_port(w, b, id, frames, up ? flood_budget_spend(w, b, frames, n) : n);
 }
 
 /* The same through vtep `id`, by its uplink. */
@@ -412,7 +378,7 @@ static void flood_to_vtep(struct worker *w, struct burst *b, uint16_t id, struct
 	const struct port *uplink = uplink_of(w, dp_get_vtep(w->dp, id));
 	bool up = uplink && atomic_load_explicit(&uplink->up, memory_order_relaxed);
 
-	flood_vtep(w, b, id, frames, up ? spend(w, b, frames, n) : n);
+	flood_vtep(w, b, id, frames, up ? flood_budget_spend(w, b, frames, n) : n);
 }
 
 /* Those of n frames that port `id` may be sent, into taken[]; their bits into *reached. Returns how many. */

@@ -43,68 +43,70 @@ static int run(const char *text, struct reg_err *err)
 	return rc;
 }
 
+static const struct {
+	const char *text;
+	int takes;
+} conditions[] = {
+	{"ID == \"web-1\"", 1},
+	{"ID == web-1", 1},
+	{"ID == `web-1`", 1},
+	{"ID != web-2", 1},
+	{"Port == 8080", 1},
+	{"Port == 80", 0},
+	{"Up == true", 1},
+	{"Up != true", 0},
+	{"v1 in Tags", 1},
+	{"\"v1\" in Tags", 1},
+	{"v2 in Tags", 0},
+	{"v2 not in Tags", 1},
+	{"Tags contains blue", 1},
+	{"Tags not contains blue", 0},
+	{"ID contains eb", 1},
+	{"zone in Meta", 1},
+	{"Meta[\"zone\"] == \"eu-1\"", 1},
+	{"Meta.zone == \"eu-1\"", 1},
+	{"Meta[\"a.b\"] == dotted", 1},
+	{"Meta[\"row\"] == x", 0},
+	{"Meta[\"row\"] != x", 1},
+	{"Meta.row is empty", 1},
+	{"Meta.zone is not empty", 1},
+	{"Note is empty", 1},
+	{"Tags is empty", 0},
+	{"Node.Meta is empty", 1},
+	{"Node.Name matches \"^edge[0-9]$\"", 1},
+	{"Node.Name not matches `^edge$`", 1},
+	{"Checks.Status == warning", 1},
+	{"Checks.Status == critical", 0},
+	{"Checks.Status != warning", 1},
+	{"not Checks.Status == warning", 0},
+	{"Checks.Status is not empty", 1},
+	{"Checks.Status not matches ing", 0},
+	{"warning not in Checks.Status", 1},
+	{"Meta[\"row\"] is not empty", 0},
+	{"Meta[\"row\"] not matches x", 1},
+	{"not ID == web-1", 0},
+	{"not not ID == web-1", 1},
+	{"Port == 80 or Up == true and ID == web-1", 1},
+	{"(Port == 80 or Up == true) and ID == x", 0},
+	{"Port == 80 or Up == true and ID == x", 0},
+	{" ( ( ID == web-1 ) ) ", 1},
+	{"Kind == \"\"", 1},
+	{"Kind is not empty", 0},
+	{"Node.Segment == s and Node.Name == edge1", 1},
+	{"Proxy.Port == 0", 1},
+	{"Proxy.Up is empty", 1},
+	{"Proxy.Up.Name == x", 0},
+	{"Proxy.Up.Name != x", 0},
+};
+
 static void what_it_takes(void **state)
 {
-	static const struct {
-		const char *text;
-		int takes;
-	} rows[] = {
-		{"ID == \"web-1\"", 1},
-		{"ID == web-1", 1},
-		{"ID == `web-1`", 1},
-		{"ID != web-2", 1},
-		{"Port == 8080", 1},
-		{"Port == 80", 0},
-		{"Up == true", 1},
-		{"Up != true", 0},
-		{"v1 in Tags", 1},
-		{"\"v1\" in Tags", 1},
-		{"v2 in Tags", 0},
-		{"v2 not in Tags", 1},
-		{"Tags contains blue", 1},
-		{"Tags not contains blue", 0},
-		{"ID contains eb", 1},
-		{"zone in Meta", 1},
-		{"Meta[\"zone\"] == \"eu-1\"", 1},
-		{"Meta.zone == \"eu-1\"", 1},
-		{"Meta[\"a.b\"] == dotted", 1},
-		{"Meta[\"row\"] == x", 0},
-		{"Meta[\"row\"] != x", 1},
-		{"Meta.row is empty", 1},
-		{"Meta.zone is not empty", 1},
-		{"Note is empty", 1},
-		{"Tags is empty", 0},
-		{"Node.Meta is empty", 1},
-		{"Node.Name matches \"^edge[0-9]$\"", 1},
-		{"Node.Name not matches `^edge$`", 1},
-		{"Checks.Status == warning", 1},
-		{"Checks.Status == critical", 0},
-		{"Checks.Status != warning", 1},
-		{"not Checks.Status == warning", 0},
-		{"Checks.Status is not empty", 1},
-		{"Checks.Status not matches ing", 0},
-		{"warning not in Checks.Status", 1},
-		{"Meta[\"row\"] is not empty", 0},
-		{"Meta[\"row\"] not matches x", 1},
-		{"not ID == web-1", 0},
-		{"not not ID == web-1", 1},
-		{"Port == 80 or Up == true and ID == web-1", 1},
-		{"(Port == 80 or Up == true) and ID == x", 0},
-		{"Port == 80 or Up == true and ID == x", 0},
-		{" ( ( ID == web-1 ) ) ", 1},
-		{"Kind == \"\"", 1},
-		{"Kind is not empty", 0},
-		{"Node.Segment == s and Node.Name == edge1", 1},
-		{"Proxy.Port == 0", 1},
-		{"Proxy.Up is empty", 1},
-		{"Proxy.Up.Name == x", 0},
-		{"Proxy.Up.Name != x", 0},
-	};
 	struct reg_err err;
 
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
-		if (run(rows[i].text, &err) != rows[i].takes)
-			fail_msg("%s: %d, not %d", rows[i].text, run(rows[i].text, &err), rows[i].takes);
+	for (size_t i = 0; i < sizeof(conditions) / sizeof(conditions[0]); i++)
+		if (run(conditions[i].text, &err) != conditions[i].takes)
+			fail_msg("%s: %d, not %d", conditions[i].text, run(conditions[i].text, &err),
+				conditions[i].takes);
 }
 
 static void what_it_refuses(void **state)
