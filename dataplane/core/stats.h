@@ -64,7 +64,7 @@ static inline void stat_clear(void *counters, size_t bytes)
 	X(NEIGHBOUR, "neighbour", "no MAC known for the next hop, and its queue is full")                    \
 	X(NO_UPLINK, "no-uplink", "the network has a remote vtep but no uplink reaches it")                  \
 	X(NO_BACKEND, "no-backend", "the service has no healthy backend")                                    \
-	X(HAIRPIN, "hairpin", "the only backend is the client itself")                                       \
+	X(HAIRPIN, "hairpin", "the only backend is the client itself, and the switch cannot stand between")  \
 	X(CLASH, "clash", "the client's port is in use towards every backend tried, through another vip")    \
 	X(VIP_MISS, "vip-miss",                                                                              \
 		"sent to a vip on a port or protocol without a service, or an error about no connection")    \

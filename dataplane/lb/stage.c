@@ -12,40 +12,21 @@
  * it is told apart whether it is an answer through a vip, which is dropped with its later fragments, or of a direct
  * conversation, which goes on.
  */
-#include <netinet/in.h>
-
 #include "dataplane/core/dp.h"
 #include "dataplane/frame/nat.h"
 #include "dataplane/frame/parse.h"
 #include "dataplane/l2/fdb.h"
 #include "dataplane/l2/network.h"
+#include "dataplane/lb/connect.h"
 #include "dataplane/lb/fragment.h"
+#include "dataplane/lb/hairpin.h"
 #include "dataplane/lb/icmp.h"
+#include "dataplane/lb/item.h"
 #include "dataplane/lb/lb.h"
 #include "dataplane/lb/refuse.h"
 #include "dataplane/lb/service.h"
 
-enum {
-	TCP_FLAGS = 13, /* offset */
-	TCP_FIN = 1,
-	TCP_SYN = 2,
-	TCP_RST = 4,
-	TCP_ACK = 16,
-	SPILL_S = 300,
-	CHOICE_TRIES = 4, /* backends tried when the client's port is in use towards the first */
-	SCAN_MAX = 64,	  /* slots looked at for a backend other than the client */
-};
-
-/* A packet that has to do with a service. */
-struct item {
-	struct frame *f;
-	const struct lb_view *view;
-	uint32_t guess;
-	uint32_t src, dst;
-	uint16_t src_port, dst_port; /* network byte order */
-	uint8_t tcp;		     /* flags; for UDP an ACK */
-	bool moved;		     /* the backend that its connection had is lost */
-};
+enum { SPILL_S = 300 };
 
 /* The items of a burst, with what conn_hash() wants in a row. */
 struct work {
@@ -94,11 +75,6 @@ static void read_item(struct item *it, struct frame *f, const struct lb_view *vi
 	memcpy(&it->dst_port, l4 + 2, 2);
 	it->tcp = TCP_ACK;
 	it->moved = false;
-}
-
-static struct conn_key item_key(const struct item *it, enum conn_dir dir)
-{
-	return conn_key(dir, it->f->net, it->f->ip_proto, it->src, it->dst, it->src_port, it->dst_port);
 }
 
 static void add_item(struct work *work, struct frame *f, const struct lb_view *view, enum conn_dir dir)
@@ -174,130 +150,6 @@ static void pick_all(struct worker *w, struct burst *b, struct work *work)
 	}
 }
 
-static inline struct backend *backend_of(struct worker *w, uint16_t id)
-{
-	return backend_get(w->dp->lb->backends, id);
-}
-
-static inline uint32_t flags_of(struct worker *w, uint16_t id)
-{
-	return atomic_load_explicit(&backend_of(w, id)->flags, memory_order_acquire);
-}
-
-static inline bool opens(const struct item *it)
-{
-	return (it->tcp & (TCP_SYN | TCP_ACK)) == TCP_SYN;
-}
-
-/*
- * Does the packet that opens a connection ask for an answer by which its backend may be judged? A clean SYN
- * does, and the first datagram of a client. What was begun with another backend means nothing to this one, and
- * odd flags, which scanners send, need no answer.
- */
-static inline bool asks(const struct item *it)
-{
-	if (it->f->ip_proto == IPPROTO_UDP)
-		return !it->moved;
-	return (it->tcp & (TCP_SYN | TCP_ACK | TCP_FIN | TCP_RST)) == TCP_SYN;
-}
-
-/* What the packet tells about its side of the connection. */
-static inline uint8_t side_flags(const struct item *it, enum conn_dir dir)
-{
-	uint8_t flags = dir == CONN_REPLY || !opens(it) ? CONN_SEEN : 0;
-
-	if (__builtin_expect(it->tcp & TCP_FIN, 0))
-		flags |= CONN_FIN;
-	if (__builtin_expect(it->tcp & TCP_RST, 0))
-		flags |= CONN_RST;
-	return flags;
-}
-
-/* The hash that chooses for a packet from `client` to a vip: the same for the answer's reconstruction. */
-static uint32_t choice_hash(uint32_t client, uint16_t client_port, const struct service *s)
-{
-	return maglev_hash((uint64_t)client << 32 | s->vip,
-		(uint64_t)client_port << 32 | (uint32_t)s->port << 8 | s->protocol);
-}
-
-/*
- * The backend for `hash`: the table's, but never the client itself. Then it is the next slot's that is
- * somebody else, or after some slots one of the ends of the list by address, which differ if any two do.
- * Returns false when the client is the only one.
- */
-static bool choose(struct worker *w, const struct service *s, uint32_t hash, uint32_t client, uint16_t *id)
-{
-	uint32_t slot = maglev_slot(s->table, hash);
-
-	for (unsigned i = 0; i < SCAN_MAX; i++) {
-		*id = s->table->slot[slot];
-		if (__builtin_expect(backend_of(w, *id)->ip != client, 1))
-			return true;
-		slot = slot + 1 < s->table->size ? slot + 1 : 0;
-	}
-	*id = backend_of(w, s->first)->ip != client ? s->first : s->last;
-	return backend_of(w, *id)->ip != client;
-}
-
-/* Fills in the reply side towards backend `id`; returns whether that side is free. */
-static bool reply_free(struct worker *w, const struct item *it, uint16_t id, struct conn_new *conn)
-{
-	struct conn_table *t = w->dp->lb->conns;
-	const struct backend *b = backend_of(w, id);
-	struct conn_hit other;
-
-	conn->end[CONN_FORWARD] = (struct conn_end){b->ip, b->port, id};
-	conn->end[CONN_REPLY].owner = id;
-	conn->key[CONN_REPLY] =
-		conn_key(CONN_REPLY, it->f->net, it->f->ip_proto, b->ip, it->src, b->port, it->src_port);
-	conn_hash(t, &conn->key[CONN_REPLY], &conn->hash[CONN_REPLY], 1);
-	if (!conn_find(t, &conn->key[CONN_REPLY], conn->hash[CONN_REPLY], CONN_NONE, &other))
-		return true;
-	if (conn_state(t, &other) == DP_CONN_ESTABLISHED && !(flags_of(w, other.end.owner) & BACKEND_GONE))
-		return false;
-	conn_remove(t, &other);
-	return true;
-}
-
-/*
- * Makes a connection for the packet. A backend tells its connections apart by the client's address and port
- * alone, so if the client reaches it through another vip from the same port already, another backend is
- * taken. Returns the reason to drop the packet, DROP_COUNT for none; *hit has no side when no connection was
- * made: the table is full, or the packet is a reset.
- */
-static enum drop_reason connect_item(struct worker *w, const struct item *it, const struct conn_key *key,
-	uint64_t hash, struct conn_hit *hit)
-{
-	struct lb *lb = w->dp->lb;
-	const struct service *s = lb_view_service(it->view, it->dst, it->dst_port, it->f->ip_proto);
-	struct conn_new conn = {
-		.now_s = w->now_s, .flags = {side_flags(it, CONN_FORWARD), asks(it) ? CONN_ASKED : 0}};
-	uint32_t choice;
-	uint16_t id;
-
-	if (!s)
-		return DROP_VIP_MISS;
-	if (!s->table)
-		return DROP_NO_BACKEND;
-	choice = choice_hash(it->src, it->src_port, s);
-	conn.key[CONN_FORWARD] = *key;
-	conn.hash[CONN_FORWARD] = hash;
-	conn.end[CONN_REPLY] = (struct conn_end){.ip = s->vip, .port = s->port};
-	for (unsigned i = 0; i < CHOICE_TRIES; i++, choice = choice * UINT32_C(0x9e3779b1) + 1) {
-		if (!choose(w, s, choice, it->src, &id))
-			return DROP_HAIRPIN;
-		if (!reply_free(w, it, id, &conn))
-			continue;
-		*hit = (struct conn_hit){.end = conn.end[CONN_FORWARD]};
-		if (it->tcp & TCP_RST)
-			return DROP_COUNT; /* nothing will follow */
-		if (conn_insert(lb->conns, &conn, hit) == 0)
-			stat_add(&w->backend_answers[id].opened, asks(it));
-		return DROP_COUNT;
-	}
-	return DROP_CLASH;
-}
-
 /*
  * May the packet go on to a backend that gets no new connections? Not when it never answered this one and there
  * is another: a client that asks again from the same port (QUIC does) would wait for the ill one for ever.
@@ -307,7 +159,7 @@ static bool goes_on_inactive(
 {
 	const struct service *s;
 
-	if ((flags & (BACKEND_DEAD | BACKEND_GONE)) || opens(it))
+	if ((flags & (BACKEND_DEAD | BACKEND_GONE)) || item_opens(it))
 		return false;
 	if (conn_answered(w->dp->lb->conns, hit))
 		return true;
@@ -318,25 +170,24 @@ static bool goes_on_inactive(
 /* May the packet go on to the backend that its connection has? */
 static bool goes_on(struct worker *w, const struct item *it, const struct conn_hit *hit)
 {
-	uint32_t flags = flags_of(w, hit->end.owner);
+	uint32_t flags = lb_backend_flags(w, hit->end.owner);
 
 	if (__builtin_expect(!(flags & BACKEND_ACTIVE), 0))
 		return goes_on_inactive(w, it, hit, flags);
-	return __builtin_expect(!opens(it), 1) || conn_state(w->dp->lb->conns, hit) != DP_CONN_CLOSING;
+	return __builtin_expect(!item_opens(it), 1) || conn_state(w->dp->lb->conns, hit) != DP_CONN_CLOSING;
 }
 
 static void send_to_backend(struct worker *w, struct item *it, const struct conn_hit *hit)
 {
 	struct frame *f = it->f;
-	uint64_t mac = atomic_load_explicit(&backend_of(w, hit->end.owner)->mac, memory_order_relaxed);
+	uint64_t mac = atomic_load_explicit(&lb_backend(w, hit->end.owner)->mac, memory_order_relaxed);
 
 	if (__builtin_expect(!mac, 0)) {
 		frame_drop(f, DROP_NEIGHBOUR);
 		return;
 	}
 	nat_rewrite(f, NAT_DESTINATION, (const uint8_t *)&mac, hit->end.ip, hit->end.port);
-	stat_add(&w->backend_stats[hit->end.owner].packets, 1);
-	stat_add(&w->backend_stats[hit->end.owner].bytes, f->len);
+	lb_count_packet(w, f, hit->end.owner);
 }
 
 /* Is the client told that nobody serves what it sent? */
@@ -369,13 +220,17 @@ static void forward(
 		it->moved = found;
 		reason = connect_item(w, it, key, hash, &hit);
 		if (reason != DROP_COUNT) {
-			drop_item(in, it, reason);
+			if (reason != DROP_VIP_MISS || !hairpin_reply(w, in, it))
+				drop_item(in, it, reason);
 			return;
 		}
 	}
 	if (__builtin_expect(hit.side != NULL, 1))
-		conn_packet(&hit, side_flags(it, CONN_FORWARD), w->now_s, it->f->len);
-	send_to_backend(w, it, &hit);
+		conn_packet(&hit, item_side(it, CONN_FORWARD), w->now_s, it->f->len);
+	if (__builtin_expect(hit.end.ip == it->src, 0))
+		hairpin_forward(w, in, it, &hit);
+	else
+		send_to_backend(w, it, &hit);
 }
 
 /* Is the packet the answer to one that went to its sender without an entry in the table? */
@@ -390,8 +245,7 @@ static bool spilled(struct worker *w, const struct item *it, struct conn_hit *hi
 	while ((place = lb_view_backend(it->view, it->src, it->src_port, it->f->ip_proto, &at))) {
 		const struct service *s = place->service;
 
-		if (!s->table || !choose(w, s, choice_hash(it->dst, it->dst_port, s), it->dst, &id) ||
-			id != place->backend)
+		if (!s->table || !connect_choose(w, s, it->dst, it->dst_port, &id) || id != place->backend)
 			continue;
 		/* the client's own host balances for it: leave the answer alone on its way there */
 		if (fdb_flags(fdb_lookup(w->dp->fdb, fdb_key(it->f->net, frame_data(it->f)))) & FDB_VTEP)
@@ -402,24 +256,16 @@ static bool spilled(struct worker *w, const struct item *it, struct conn_hit *hi
 	return false;
 }
 
-static void count_answer(struct worker *w, const struct item *it, uint16_t id)
-{
-	if (it->tcp & TCP_RST)
-		stat_add(&w->backend_answers[id].refused, 1);
-	else
-		stat_add(&w->backend_answers[id].answered, 1);
-}
-
 /* Is the packet an answer through a vip? Its connection has it counted then. */
 static inline bool is_answer(struct worker *w, const struct item *it, const struct conn_key *key,
 	uint64_t hash, struct conn_hit *hit)
 {
 	if (!conn_find(w->dp->lb->conns, key, hash, it->guess, hit))
 		return spilled(w, it, hit);
-	if (__builtin_expect(flags_of(w, hit->end.owner) & BACKEND_GONE, 0))
+	if (__builtin_expect(lb_backend_flags(w, hit->end.owner) & BACKEND_GONE, 0))
 		return false;
-	if (__builtin_expect(conn_packet(hit, side_flags(it, CONN_REPLY), w->now_s, it->f->len), 0))
-		count_answer(w, it, hit->end.owner);
+	if (__builtin_expect(conn_packet(hit, item_side(it, CONN_REPLY), w->now_s, it->f->len), 0))
+		lb_count_answer(w, it, hit->end.owner);
 	return true;
 }
 
@@ -431,8 +277,7 @@ static void reply(struct worker *w, struct item *it, const struct conn_key *key,
 	if (!is_answer(w, it, key, hash, &hit))
 		return;
 	nat_rewrite(f, NAT_SOURCE, dp_router_mac, hit.end.ip, hit.end.port);
-	stat_add(&w->backend_stats[hit.end.owner].packets, 1);
-	stat_add(&w->backend_stats[hit.end.owner].bytes, f->len);
+	lb_count_packet(w, f, hit.end.owner);
 }
 
 /* Is the first fragment one of an answer through a vip? One without room for ports, which no honest host makes, is. */

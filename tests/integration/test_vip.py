@@ -60,6 +60,29 @@ def test_udp_is_spread_and_answered_from_the_vip(web, stack):
     assert answers == {server.name.encode() + b" hello" for server in servers}
 
 
+def test_the_only_backend_reaches_its_own_service(web, stack):
+    sluiced, client, servers = web
+    server = servers[0]
+    stack.enter_context(traffic.tcp_server(server, 8080))
+    stack.enter_context(traffic.udp_server(server, 5353))
+    add_service(sluiced, [server])
+    add_service(sluiced, [server], name="dns", port=53, protocol="udp", to=5353)
+    with traffic.EchoClient(server, VIP, 80) as own, traffic.EchoClient(client, VIP, 80) as other:
+        assert own.name == other.name == server.name
+        for _ in range(20):
+            own.echo()
+            other.echo()
+    assert traffic.udp_ask(server, VIP, 53, timeout_s=10) == server.name.encode() + b" hello"
+    assert sluiced.drops("hairpin") == 0
+
+
+def test_bulk_tcp_of_a_backend_with_itself(web, requires):
+    requires("iperf3")
+    sluiced, client, servers = web
+    add_service(sluiced, servers[:1], port=5201, to=5201)
+    assert traffic.tcp_bytes(servers[0], servers[0], VIP) > 1 << 20
+
+
 def test_the_vip_answers_nothing_else(web):
     sluiced, client, servers = web
     add_service(sluiced, servers)

@@ -138,6 +138,8 @@ static void edit_only_the_client(uint8_t *buf)
 	const struct dp_backend self = {IP_A, 8080, 1, false};
 
 	assert_int_equal(rig_put(rig.net, 80, DP_TCP, &self, 1, &rig.tcp_service), 0);
+	buf[34] = 0;
+	buf[35] = 80; /* its answers would come to the service */
 }
 
 static void edit_unknown_neighbour(uint8_t *buf)
