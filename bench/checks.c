@@ -161,12 +161,12 @@ static uint64_t on_netns_id(void *ctx, const char *network)
 	return 1;
 }
 
-static bool on_reaches(void *ctx, const char *network, uint32_t address)
+static bool on_reaches(void *ctx, const char *network, struct ip_addr address)
 {
 	return true;
 }
 
-static int on_port_state(void *ctx, const char *network, uint32_t address)
+static int on_port_state(void *ctx, const char *network, struct ip_addr address)
 {
 	return -1;
 }
@@ -188,7 +188,7 @@ static void add_checks(struct registry *reg, const struct run *run, uint16_t por
 	if (registry_service_add(reg, &service, &why) < 0)
 		errx(1, "%s", why.text);
 	for (unsigned i = 0; i < run->checks; i++) {
-		backend.address = htonl(INADDR_LOOPBACK + i);
+		backend.address = ip_from4(htonl(INADDR_LOOPBACK + i));
 		if (registry_backend_add(reg, "api", &backend, &why) < 0)
 			errx(1, "%s", why.text);
 	}
@@ -244,7 +244,7 @@ static void report(const struct run *run, const struct reg_checks_info *from,
 
 static void take(const struct run *run, unsigned seconds)
 {
-	const struct reg_prefix loopback = {.address = htonl(INADDR_LOOPBACK), .len = 8};
+	const struct ip_prefix loopback = {ip_from4(htonl(INADDR_LOOPBACK)), IP_PREFIX4 + 8};
 	struct registry_sink sink = {
 		NULL, on_apply, on_socket, on_netns_id, on_reaches, on_port_state, on_log};
 	struct event_base *base = event_base_new();

@@ -280,15 +280,12 @@ static int open_dns(struct serve *serve, struct api_err *err)
 static int aim_checks(struct registry *registry, const json_t *control, struct api_err *err)
 {
 	const json_t *list = json_object_get(control, "check_targets");
-	struct reg_prefix targets[CHECK_TARGETS];
+	struct ip_prefix targets[CHECK_TARGETS] = {0};
 	size_t n = 0;
 
-	for (; n < json_array_size(list) && n < CHECK_TARGETS; n++) {
-		struct addr_prefix prefix = {0, 32};
-
-		addr_prefix(json_string_value(json_array_get(list, n)), &prefix);
-		targets[n] = (struct reg_prefix){prefix.address, (uint8_t)prefix.len};
-	}
+	while (n < json_array_size(list) && n < CHECK_TARGETS &&
+		addr_ip_prefix(json_string_value(json_array_get(list, n)), &targets[n]))
+		n++;
 	if (registry_check_targets(registry, targets, n, param_bool(control, "check_bodies", false)) < 0)
 		return api_fail(err, API_INTERNAL, NULL, "out of memory");
 	return 0;

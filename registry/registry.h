@@ -7,7 +7,7 @@
  *
  * Functions return 0 or -errno; a failure leaves one line for the user in `err`. A call takes effect whole or
  * not at all. Each effective change is one commit: the generation rises by one and the sink hears of the
- * services that changed. IPv4 addresses are in network byte order, ports in host order.
+ * services that changed. Ports are in host byte order, addresses of either family (addr/ip.h).
  */
 #pragma once
 
@@ -16,6 +16,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
+
+#include "addr/ip.h"
 
 struct event_base;
 struct registry;
@@ -73,8 +75,8 @@ struct reg_check {
 	bool tls, tls_skip_verify; /* http and grpc: over TLS, with whatever certificate */
 	bool has_initial;	   /* it is `initial` until it has found something, otherwise critical */
 	enum reg_health initial;
-	uint16_t port;	     /* that is probed instead of the backend's, 0: that */
-	uint32_t address;    /* the same; on the loopback it is the host that is probed, not a network */
+	uint16_t port;		/* that is probed instead of the backend's, 0: that */
+	struct ip_addr address; /* the same; on the loopback it is the host that is probed, not a network */
 	uint32_t reap_ms;    /* how long the backend may be critical until it is deregistered, 0: for ever */
 	uint16_t output_max; /* bytes of its output that are kept, up to REG_OUTPUT_MAX; 0: one short line */
 	uint16_t nheader;
@@ -94,7 +96,7 @@ struct reg_check {
 struct reg_service {
 	char name[REG_NAME_MAX + 1];
 	char network[REG_NAME_MAX + 1]; /* "": none */
-	uint32_t vip;			/* 0: none, only discoverable */
+	struct ip_addr vip;		/* none: only discoverable */
 	uint16_t port;
 	enum reg_protocol protocol; /* 0 only without a vip */
 	char policy[16];	    /* "maglev"; "" on the way in: that */
@@ -112,10 +114,10 @@ struct reg_tagged {
 
 /* What an instance says about itself. The registry keeps its own copy, which never changes while it lasts. */
 struct reg_metadata {
-	const char
-		*host; /* where it is, if that is no IPv4 address: a name, IPv6, or "" (its node's address).
-			  Such an instance is only discoverable, never balanced. NULL: reg_backend.address */
-	const char *node;	 /* that it runs on; NULL: this daemon's. Its id begins with "NODE/" then */
+	const char *host; /* where it is, if that is no address: a name, or "" (its node's address). Such an
+			  instance is only discoverable, never balanced. With an address: how that was written.
+			  NULL: reg_backend.address */
+	const char *node; /* that it runs on; NULL: this daemon's. Its id begins with "NODE/" then */
 	const char *const *tags; /* in the order given */
 	const struct reg_pair *meta;
 	const struct reg_tagged *tagged;
@@ -125,7 +127,7 @@ struct reg_metadata {
 
 struct reg_backend {
 	char id[REG_ID_MAX + 1];	     /* key within the service. "": "address:port" */
-	uint32_t address;		     /* 0 only with metadata->host */
+	struct ip_addr address;		     /* none only with metadata->host */
 	uint16_t port;			     /* 0 only if not given by the registration: never balanced */
 	uint16_t weight;		     /* 0..65535; 0: no new connections */
 	uint16_t warning_weight;	     /* instead of it while the health is warning */
@@ -204,20 +206,20 @@ struct registry_sink {
 	 * and may be used again. 0: nowhere. May be NULL: then none is used twice. */
 	uint64_t (*netns_id)(void *ctx, const char *network);
 	/** Is `address` inside the subnet of `network`? Then a vip may balance it. */
-	bool (*reaches)(void *ctx, const char *network, uint32_t address);
+	bool (*reaches)(void *ctx, const char *network, struct ip_addr address);
 	/** The switch port that has `address` in `network`: 1 up, 0 down, -1 there is none. In any by "": 1 when one
 	 * of them is up. */
-	int (*port_state)(void *ctx, const char *network, uint32_t address);
+	int (*port_state)(void *ctx, const char *network, struct ip_addr address);
 	/** Syslog levels. `subject`: what the line is about, of which only so many lines are written at a time. */
 	void (*log)(void *ctx, int level, const char *subject, const char *line);
 	/** The traffic of a backend. -ENOENT: the switch gives it no connections. May be NULL: none at all. */
-	int (*traffic)(
-		void *ctx, const char *service, uint32_t address, uint16_t port, struct reg_traffic *traffic);
+	int (*traffic)(void *ctx, const char *service, struct ip_addr address, uint16_t port,
+		struct reg_traffic *traffic);
 	/** The network that `address` is in: the only one with a port that has it. "": none has; NULL: several have.
 	 * Borrowed until a port goes. May be NULL: none ever. */
-	const char *(*home)(void *ctx, uint32_t address);
+	const char *(*home)(void *ctx, struct ip_addr address);
 	/** Does what is sent to `address` from the host stay in it? May be NULL: then nothing does. */
-	bool (*is_own)(void *ctx, uint32_t address);
+	bool (*is_own)(void *ctx, struct ip_addr address);
 	/** Changes are no longer kept in this file of the state directory, and why; NULL: all of them are again.
 	 * May be NULL. */
 	void (*kept)(void *ctx, const char *file, const char *why);
@@ -250,16 +252,11 @@ void registry_source_del(struct registry *reg, struct registry_source *source);
 /** Cancels every check, tells the sink nothing. NULL is allowed. */
 void registry_free(struct registry *reg);
 
-struct reg_prefix {
-	uint32_t address;
-	uint8_t len;
-};
-
 /**
  * Checks that start in the host are not made of the host's own and of link-local addresses, unless these prefixes hold
  * them. `bodies`: what HTTP checks from the host say has the answers' bodies, too. -ENOMEM.
  */
-int registry_check_targets(struct registry *reg, const struct reg_prefix *targets, size_t n, bool bodies);
+int registry_check_targets(struct registry *reg, const struct ip_prefix *targets, size_t n, bool bodies);
 
 uint64_t registry_generation(const struct registry *reg);
 
@@ -364,7 +361,7 @@ int registry_node_drain(
  * down until a port has the address again). Acts before it returns, or at the end of the batch. A service
  * without a network follows a port of any network.
  */
-void registry_port_changed(struct registry *reg, const char *network, uint32_t address, int state);
+void registry_port_changed(struct registry *reg, const char *network, struct ip_addr address, int state);
 
 /* Reading. Pointers stay valid until the next call that changes the registry. A walk's fn returns false to
  * stop. */
@@ -384,7 +381,7 @@ void registry_backend_walk(struct registry *reg, const char *service,
 struct reg_cursor {
 	char name[REG_NODE_MAX + 1]; /* of the service or node that it is in or behind */
 	bool begun;		     /* it is behind the instance that follows */
-	uint32_t address;
+	struct ip_addr address;
 	uint16_t port;
 	char id[REG_ID_MAX + 1];
 };

@@ -130,6 +130,25 @@ static int check_ip4(
 	return addr_ip4(json_string_value(value), &ip) ? 0 : mistyped(path, "an IPv4 address", err);
 }
 
+static int check_ip(const struct api_field *field, const json_t *value, const char *path, struct api_err *err)
+{
+	struct ip_addr ip;
+
+	return ip_parse(json_string_value(value), &ip) ? 0 : mistyped(path, "an IP address", err);
+}
+
+static int check_cidr(
+	const struct api_field *field, const json_t *value, const char *path, struct api_err *err)
+{
+	struct ip_prefix prefix;
+
+	if (!addr_ip_prefix(json_string_value(value), &prefix))
+		return mistyped(path, "a prefix like 10.1.0.0/24 or fd00::/64", err);
+	if (addr_prefix_has_host_bits(&prefix))
+		return api_fail(err, API_INVALID, path, "has bits set beyond its prefix length");
+	return 0;
+}
+
 static int check_cidr4(
 	const struct api_field *field, const json_t *value, const char *path, struct api_err *err)
 {
@@ -195,23 +214,30 @@ static int check_hostport(
 	const struct api_field *field, const json_t *value, const char *path, struct api_err *err)
 {
 	const char *text = json_string_value(value), *colon = text ? strrchr(text, ':') : NULL;
-	char host[ADDR_IP4_TEXT], *end;
-	uint32_t ip;
+	struct ip_addr ip;
 	long port;
 
-	if (!colon || (size_t)(colon - text) >= sizeof(host) ||
-		strspn(colon + 1, "0123456789") != strlen(colon + 1))
+	if (!colon || strspn(colon + 1, "0123456789") != strlen(colon + 1))
 		return mistyped(path, "ADDRESS:PORT", err);
-	memcpy(host, text, (size_t)(colon - text));
-	host[colon - text] = '\0';
-	port = strtol(colon + 1, &end, 10);
-	if (!addr_ip4(host, &ip) || port < 1 || port > 65535)
-		return mistyped(path, "ADDRESS:PORT with an IPv4 address and a port of 1..65535", err);
+	port = strtol(colon + 1, NULL, 10);
+	if (!ip_parse_host(text, (size_t)(colon - text), &ip) || port < 1 || port > 65535)
+		return mistyped(path,
+			"ADDRESS:PORT with an IP address, IPv6 in brackets, and a port of 1..65535", err);
 	return 0;
 }
 
 static int check_value(
 	const struct api_field *field, const json_t *value, const char *path, struct api_err *err);
+
+static bool is_same(enum api_type type, const json_t *a, const json_t *b)
+{
+	struct ip_addr ip_a, ip_b;
+
+	if (type == API_IP)
+		return ip_parse(json_string_value(a), &ip_a) && ip_parse(json_string_value(b), &ip_b) &&
+		       ip_equal(ip_a, ip_b);
+	return json_equal(a, b);
+}
 
 static int check_list(
 	const struct api_field *field, const json_t *value, const char *path, struct api_err *err)
@@ -228,7 +254,7 @@ static int check_list(
 		if (check_value(&item, json_array_get(value, i), name, err) < 0)
 			return -1;
 		for (size_t k = 0; k < i; k++)
-			if (json_equal(json_array_get(value, i), json_array_get(value, k)))
+			if (is_same(field->item, json_array_get(value, i), json_array_get(value, k)))
 				return api_fail(err, API_INVALID, name, "is there twice");
 	}
 	return 0;
@@ -252,6 +278,8 @@ static const struct {
 	[API_BOOL] = {"boolean", "true or false", check_bool},
 	[API_ENUM] = {"enum", "one of", check_enum},
 	[API_IP4] = {"ip4", "IPv4 address", check_ip4},
+	[API_IP] = {"ip", "IP address", check_ip},
+	[API_CIDR] = {"cidr", "IP prefix", check_cidr},
 	[API_CIDR4] = {"cidr4", "IPv4 prefix", check_cidr4},
 	[API_ADDR4] = {"addr4", "IPv4 address with prefix length", check_addr4},
 	[API_MAC] = {"mac", "MAC address", check_mac},
@@ -313,6 +341,23 @@ static int check_known(
 	return 0;
 }
 
+/* A copy. Addresses in their usual spelling, so that objects that are named by one are found whoever writes it. */
+static json_t *copy_of(enum api_type type, enum api_type item, const json_t *value)
+{
+	char text[IP_TEXT];
+	struct ip_addr ip;
+	json_t *list;
+
+	if (type == API_IP && ip_parse(json_string_value(value), &ip))
+		return json_string(ip_text(ip, text));
+	if (type != API_LIST || item != API_IP)
+		return json_deep_copy(value);
+	list = json_array();
+	for (size_t i = 0; i < json_array_size(value); i++)
+		json_array_append_new(list, copy_of(item, item, json_array_get(value, i)));
+	return list;
+}
+
 /* Adds the checked value of one field to `out`, or its default. */
 static int take_field(const struct api_field *field, const json_t *params, const char *path, json_t *out,
 	struct api_err *err)
@@ -330,7 +375,7 @@ static int take_field(const struct api_field *field, const json_t *params, const
 	if (check_value(field, value, name, err) < 0)
 		return -1;
 	if (field->type != API_OBJECT)
-		return json_object_set_new(out, field->name, json_deep_copy(value));
+		return json_object_set_new(out, field->name, copy_of(field->type, field->item, value));
 	snprintf(name, sizeof(name), "%s%s.", path, field->name);
 	if (schema_check(field->fields, value, name, &inner, err) < 0)
 		return -1;

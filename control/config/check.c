@@ -82,11 +82,13 @@ static int fits(struct check *check, struct config_location at, const char *fiel
 {
 	const char *name = param_str(network, "name"), *whose = owner(check, "ip %s %s", name, text);
 	struct addr_prefix subnet;
-	uint32_t ip;
+	struct ip_addr ip;
 
+	if (!ip_parse(text, &ip) || !ip_is4(ip))
+		return config_fail(at, check->err, API_UNSUPPORTED, field, ADDR_IP6_NOT_SERVED, text);
 	if (!addr_prefix(param_str(network, "subnet"), &subnet))
 		return config_fail(at, check->err, API_INVALID, field, "network %s has no subnet", name);
-	if (!addr_ip4(text, &ip) || !addr_is_host(subnet, ip))
+	if (!addr_is_host(subnet, ip_to4(ip)))
 		return config_fail(at, check->err, API_INVALID, field, "%s is no host address of %s", text,
 			param_str(network, "subnet"));
 	if (whose)

@@ -40,7 +40,7 @@ static const struct api_field control_fields[] = {
 		.max = 65536},
 	{.name = "check_targets",
 		.type = API_LIST,
-		.item = API_CIDR4,
+		.item = API_CIDR,
 		.help = "own and link-local addresses that checks from the host may go to",
 		.max = 64},
 	{.name = "check_bodies", .type = API_BOOL, .help = "checks from the host tell of answers' bodies"},

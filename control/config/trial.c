@@ -19,12 +19,12 @@ static int no_socket(void *ctx, const char *network, int domain, int type)
 	return -ENOTSUP;
 }
 
-static bool reaches(void *ctx, const char *network, uint32_t address)
+static bool reaches(void *ctx, const char *network, struct ip_addr address)
 {
 	return true;
 }
 
-static int port_state(void *ctx, const char *network, uint32_t address)
+static int port_state(void *ctx, const char *network, struct ip_addr address)
 {
 	return -1;
 }

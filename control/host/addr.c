@@ -40,6 +40,33 @@ bool addr_prefix(const char *text, struct addr_prefix *prefix)
 	return true;
 }
 
+bool addr_ip_prefix(const char *text, struct ip_prefix *prefix)
+{
+	const char *slash = text ? strchr(text, '/') : NULL;
+	struct ip_prefix found;
+	unsigned long len, most;
+	char *end;
+
+	if (!slash || slash[1] < '0' || slash[1] > '9' ||
+		!ip_parse_part(text, (size_t)(slash - text), &found.address))
+		return false;
+	len = strtoul(slash + 1, &end, 10);
+	most = ip_is4(found.address) ? 32 : 128;
+	if (*end != '\0' || len > most)
+		return false;
+	found.len = (uint8_t)(128 - most + len);
+	*prefix = found;
+	return true;
+}
+
+bool addr_prefix_has_host_bits(const struct ip_prefix *prefix)
+{
+	for (unsigned bit = prefix->len; bit < 128; bit++)
+		if (prefix->address.b[bit / 8] & 0x80 >> bit % 8)
+			return true;
+	return false;
+}
+
 bool addr_mac(const char *text, uint8_t mac[6])
 {
 	struct ether_addr ether;

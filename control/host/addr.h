@@ -1,7 +1,7 @@
 /*
  * addr.h: addresses as text and as numbers, and the choice of free ones. Pure functions, any thread.
  *
- * IPv4 addresses are in network byte order.
+ * IPv4 addresses alone are in network byte order; what may be IPv6 is a struct ip_addr.
  */
 #pragma once
 
@@ -9,7 +9,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "addr/ip_text.h"
+
 enum { ADDR_IP4_TEXT = 16, ADDR_PREFIX_TEXT = 20, ADDR_MAC_TEXT = 18 };
+
+/* What is said of an address where only IPv4 will do. */
+#define ADDR_IP6_NOT_SERVED "%s: IPv6 is not served here yet"
 
 struct addr_prefix {
 	uint32_t address; /* with host bits when it is an interface's address */
@@ -28,10 +33,13 @@ struct addr_source {
 bool addr_ip4(const char *text, uint32_t *ip);
 bool addr_prefix(const char *text, struct addr_prefix *prefix);
 bool addr_mac(const char *text, uint8_t mac[6]);
+/** Of either family: "10.1.0.0/24", "fd00::/64". */
+bool addr_ip_prefix(const char *text, struct ip_prefix *prefix);
 /** "MAC", "MAC IP/len" or "MAC IP", which is the one address. */
 bool addr_source(const char *text, struct addr_source *source);
 
 /** Are bits set beyond the prefix length? */
+bool addr_prefix_has_host_bits(const struct ip_prefix *prefix);
 bool addr_source_has_host_bits(const struct addr_source *source);
 
 /* Number to text, into `buf`, which is returned. */

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "addr/ip_text.h"
 #include "control/host/netns.h"
 
 struct netlink {
@@ -204,7 +205,7 @@ static int take_type(const struct nlmsghdr *answer, void *arg)
 	return MNL_CB_OK;
 }
 
-int netlink_is_local(struct netlink *nl, uint32_t address)
+int netlink_is_local(struct netlink *nl, struct ip_addr address)
 {
 	char buf[REQUEST_BYTES];
 	struct nlmsghdr *request = mnl_nlmsg_put_header(buf);
@@ -213,9 +214,12 @@ int netlink_is_local(struct netlink *nl, uint32_t address)
 
 	request->nlmsg_type = RTM_GETROUTE;
 	info = mnl_nlmsg_put_extra_header(request, sizeof(*info));
-	info->rtm_family = AF_INET;
-	info->rtm_dst_len = 32;
-	mnl_attr_put_u32(request, RTA_DST, address);
+	info->rtm_family = (unsigned char)ip_family(address);
+	info->rtm_dst_len = ip_is4(address) ? 32 : 128;
+	if (ip_is4(address))
+		mnl_attr_put_u32(request, RTA_DST, ip_to4(address));
+	else
+		mnl_attr_put(request, RTA_DST, sizeof(address.b), address.b);
 	rc = transact(nl, request, take_type, &local);
 	return rc < 0 ? rc : local;
 }

@@ -11,6 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "addr/ip.h"
+
 struct netlink;
 
 /** Opens a handle in namespace `netns`, -1: the current one. */
@@ -40,7 +42,7 @@ int netlink_addr_del(struct netlink *nl, int index, uint32_t address, uint8_t pr
 int netlink_neighbour_queue(struct netlink *nl, int index, uint32_t bytes);
 
 /** Where packets for `address` go: 1: nowhere else than to this host (or to all on a link), 0: out. Or -errno. */
-int netlink_is_local(struct netlink *nl, uint32_t address);
+int netlink_is_local(struct netlink *nl, struct ip_addr address);
 
 /** A default route by `gateway`, which is on the interface's link. Errors: -EEXIST, -ENETUNREACH. */
 int netlink_default_route(struct netlink *nl, int index, uint32_t gateway);

@@ -15,7 +15,7 @@
 static const char *const statuses[] = {"passing", "warning", "critical", NULL};
 
 struct search {
-	uint32_t address;
+	struct ip_addr address;
 	uint16_t port;
 	const struct reg_backend *found;
 };
@@ -24,7 +24,7 @@ static bool match(void *arg, const struct reg_backend *backend)
 {
 	struct search *search = arg;
 
-	if (backend->address == search->address && backend->port == search->port)
+	if (ip_equal(backend->address, search->address) && backend->port == search->port)
 		search->found = backend;
 	return search->found == NULL;
 }
@@ -44,15 +44,16 @@ static const struct reg_backend *need_backend(struct model *model, const json_t 
 {
 	const struct reg_service *service = need_service(model, params, err);
 	struct search search = {0};
+	char text[IP_PORT_TEXT];
 
 	if (!service)
 		return NULL;
-	addr_ip4(param_str(params, "address"), &search.address);
+	ip_parse(param_str(params, "address"), &search.address);
 	search.port = (uint16_t)param_int(params, "port", 0);
 	registry_backend_walk(model->registry, service->name, match, &search);
 	if (!search.found)
-		api_fail(err, API_NOT_FOUND, "address", "service %s has no backend %s:%u", service->name,
-			param_str(params, "address"), search.port);
+		api_fail(err, API_NOT_FOUND, "address", "service %s has no backend %s", service->name,
+			ip_port_text(search.address, search.port, text));
 	return search.found;
 }
 
@@ -231,7 +232,7 @@ static int backend_list(
 /* clang-format off */
 #define BACKEND_KEY \
 	{"service", API_SERVICE, "that it provides", .required = true, .positional = true}, \
-	{"address", API_IP4, "where it listens", .required = true, .positional = true}, \
+	{"address", API_IP, "where it listens", .required = true, .positional = true}, \
 	{"port", API_INT, "where it listens", .required = true, .positional = true, .min = 1, .max = 65535}
 /* clang-format on */
 

@@ -206,10 +206,10 @@ static void tell_ips(struct model *model, const struct model_port *port, const s
 	registry_batch_begin(model->registry);
 	for (unsigned i = 0; i < old->nips; i++)
 		if (!has_ip(now, old->ips[i]))
-			registry_port_changed(model->registry, network, old->ips[i], -1);
+			registry_port_changed(model->registry, network, ip_from4(old->ips[i]), -1);
 	for (unsigned i = 0; i < now->nips; i++)
 		if (!has_ip(old, now->ips[i]))
-			registry_port_changed(model->registry, network, now->ips[i], state);
+			registry_port_changed(model->registry, network, ip_from4(now->ips[i]), state);
 	registry_batch_end(model->registry);
 }
 

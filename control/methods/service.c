@@ -21,13 +21,15 @@ static const char *const no_backend[] = {"reject", "drop", NULL};
 /* The vip must be a free address of the network; other services may share it on another port. */
 static int check_vip(struct model *model, const struct reg_service *service, struct api_err *err)
 {
-	char vip[ADDR_IP4_TEXT], subnet[ADDR_PREFIX_TEXT];
+	char vip[IP_TEXT], subnet[ADDR_PREFIX_TEXT];
 	const struct model_network *network;
 	const struct model_port *port;
 
-	if (!service->vip)
+	if (ip_is_none(service->vip))
 		return 0;
-	addr_ip4_text(service->vip, vip);
+	ip_text(service->vip, vip);
+	if (!ip_is4(service->vip))
+		return api_fail(err, API_UNSUPPORTED, "vip", ADDR_IP6_NOT_SERVED, vip);
 	if (!service->network[0])
 		return api_fail(err, API_INVALID, "network", "required with a vip");
 	if (!service->port)
@@ -37,13 +39,13 @@ static int check_vip(struct model *model, const struct reg_service *service, str
 	network = model_network(model, service->network);
 	if (!network->spec.subnet)
 		return api_fail(err, API_INVALID, "vip", "network %s has no subnet", network->name);
-	if (!addr_is_host(model_subnet(network), service->vip))
+	if (!addr_is_host(model_subnet(network), ip_to4(service->vip)))
 		return api_fail(err, API_INVALID, "vip", "%s is no host address of %s", vip,
 			addr_prefix_text(model_subnet(network), subnet));
-	if (service->vip == network->spec.gateway)
+	if (ip_to4(service->vip) == network->spec.gateway)
 		return api_fail(
 			err, API_EXISTS, "vip", "%s is the gateway of network %s", vip, network->name);
-	port = model_port_of_ip(model, network, service->vip);
+	port = model_port_of_ip(model, network, ip_to4(service->vip));
 	if (port)
 		return api_fail(err, API_EXISTS, "vip", "%s is taken by port %s", vip, port->name);
 	return 0;
@@ -210,7 +212,7 @@ static int service_watch(
 /* clang-format off */
 #define SERVICE_FIELDS \
 	{"network", API_NAME, "of the vip"}, \
-	{"vip", API_IP4, "a free address of the network; without one the service is only discoverable"}, \
+	{"vip", API_IP, "a free address of the network; without one the service is only discoverable"}, \
 	{"port", API_INT, "of the vip", .min = 1, .max = 65535}, \
 	{"protocol", API_ENUM, "of the vip", .choices = protocols}, \
 	{"policy", API_ENUM, "how a backend is chosen (default maglev)", .choices = policies}, \

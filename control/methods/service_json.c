@@ -62,7 +62,7 @@ void service_params_read(const json_t *params, struct reg_service *service)
 
 	if (network)
 		snprintf(service->network, sizeof(service->network), "%s", network);
-	addr_ip4(param_str(params, "vip"), &service->vip);
+	ip_parse(param_str(params, "vip"), &service->vip);
 	service->port = (uint16_t)param_int(params, "port", service->port);
 	if (protocol)
 		service->protocol = strcmp(protocol, "udp") ? REG_TCP : REG_UDP;
@@ -76,14 +76,14 @@ void service_params_read(const json_t *params, struct reg_service *service)
 
 void service_backend_read(const json_t *params, struct reg_backend *backend, struct reg_check *check)
 {
-	const char *address = param_str(params, "address"), *id = param_str(params, "id");
+	const char *id = param_str(params, "id");
+	char address[IP_PORT_TEXT];
 
-	addr_ip4(address, &backend->address);
+	ip_parse(param_str(params, "address"), &backend->address);
 	backend->port = (uint16_t)param_int(params, "port", 0);
-	if (id)
-		snprintf(backend->id, sizeof(backend->id), "%s", id);
-	else
-		snprintf(backend->id, sizeof(backend->id), "%s:%u", address, backend->port);
+	if (!id)
+		id = ip_port_text(backend->address, backend->port, address);
+	snprintf(backend->id, sizeof(backend->id), "%s", id);
 	service_backend_change(params, backend, check);
 }
 
@@ -179,7 +179,7 @@ json_t *service_backend_json(
 	char host[REG_HOST_MAX + 1];
 
 	if (known && backend->balanced)
-		dp_backend_info(model->dp, known->id, backend->address, backend->port, &info);
+		dp_backend_info(model->dp, known->id, ip_to4(backend->address), backend->port, &info);
 	put_str(object, "id", backend->id);
 	put_str(object, "address", registry_backend_host(model->registry, backend, host));
 	put_int(object, "port", backend->port);
@@ -224,12 +224,12 @@ static const char *protocol_name(enum reg_protocol protocol)
 
 json_t *service_head_json(struct model *model, const struct reg_service *service)
 {
-	char vip[ADDR_IP4_TEXT];
+	char vip[IP_TEXT];
 	json_t *object = json_object();
 
 	put_str(object, "name", service->name);
 	put_str(object, "network", service->network[0] ? service->network : NULL);
-	put_str(object, "vip", service->vip ? addr_ip4_text(service->vip, vip) : NULL);
+	put_str(object, "vip", ip_is_none(service->vip) ? NULL : ip_text(service->vip, vip));
 	put(object, "port", service->port ? json_integer(service->port) : json_null());
 	put_str(object, "protocol", protocol_name(service->protocol));
 	put_str(object, "policy", service->policy);

@@ -100,7 +100,8 @@ static bool write_backend(void *arg, const struct reg_backend *backend)
 
 	if (!backend->balanced || page->listed++ >= METRICS_EACH)
 		return true;
-	dp_backend_info(page->metrics->model->dp, page->known->id, backend->address, backend->port, &info);
+	dp_backend_info(
+		page->metrics->model->dp, page->known->id, ip_to4(backend->address), backend->port, &info);
 	metrics_value(page->out, page->name, "service", page->service->name, "backend", backend->id,
 		page->value(&info));
 	return true;
@@ -111,7 +112,7 @@ static bool write_backends_of(void *arg, const struct reg_service *service)
 	struct page *page = arg;
 
 	page->service = service;
-	page->known = service->vip ? model_service(page->metrics->model, service->name) : NULL;
+	page->known = model_service(page->metrics->model, service->name);
 	if (page->known)
 		registry_backend_walk(page->metrics->model->registry, service->name, write_backend, page);
 	return true;

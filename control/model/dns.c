@@ -8,7 +8,7 @@
 #include "control/base/log.h"
 #include "control/model/objects.h"
 
-static size_t port_ips(void *ctx, const char *network, const char *name, uint32_t *ips, size_t max)
+static size_t port_ips(void *ctx, const char *network, const char *name, struct ip_addr *ips, size_t max)
 {
 	struct model *model = ctx;
 	const struct model_port *port = model_port(model, name);
@@ -18,16 +18,16 @@ static size_t port_ips(void *ctx, const char *network, const char *name, uint32_
 		!model_port_up(model, port))
 		return 0;
 	while (n < max && n < port->spec.nips) {
-		ips[n] = port->spec.ips[n];
+		ips[n] = ip_from4(port->spec.ips[n]);
 		n++;
 	}
 	return n;
 }
 
-static const char *port_name(void *ctx, const char *network, uint32_t address)
+static const char *port_name(void *ctx, const char *network, struct ip_addr address)
 {
 	const struct model_network *in = model_network(ctx, network);
-	const struct model_port *port = in ? model_port_of_ip(ctx, in, address) : NULL;
+	const struct model_port *port = in ? model_port_of_ip(ctx, in, ip_to4(address)) : NULL;
 
 	return port ? port->name : NULL;
 }
@@ -46,7 +46,7 @@ void model_dns_join(struct model *model, const struct model_network *network)
 
 	if (!model->dns || !network->has_gateway)
 		return;
-	if (dns_join(model->dns, network->name, network->spec.gateway, &why) < 0)
+	if (dns_join(model->dns, network->name, ip_from4(network->spec.gateway), &why) < 0)
 		log_line(LOG_WARNING, "no DNS at the gateway: %s", why.text);
 }
 

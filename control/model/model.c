@@ -295,7 +295,7 @@ static bool match_vip(void *arg, const struct reg_service *service)
 {
 	struct vip_search *search = arg;
 
-	if (service->vip == search->ip && !strcmp(service->network, search->network))
+	if (ip_to4(service->vip) == search->ip && !strcmp(service->network, search->network))
 		search->found = service->name;
 	return search->found == NULL;
 }
@@ -339,8 +339,8 @@ static bool add_vip(void *arg, const struct reg_service *service)
 {
 	struct ip_list *list = arg;
 
-	if (service->vip && !strcmp(service->network, list->network->name))
-		add_ip(list, service->vip);
+	if (ip_is4(service->vip) && !strcmp(service->network, list->network->name))
+		add_ip(list, ip_to4(service->vip));
 	return true;
 }
 
@@ -388,7 +388,8 @@ void model_port_state(struct model *model, const struct model_port *port, int st
 		dns_ports_changed(model->dns);
 	registry_batch_begin(model->registry);
 	for (unsigned i = 0; i < port->spec.nips; i++)
-		registry_port_changed(model->registry, port->network->name, port->spec.ips[i], state);
+		registry_port_changed(
+			model->registry, port->network->name, ip_from4(port->spec.ips[i]), state);
 	registry_batch_end(model->registry);
 }
 

@@ -50,7 +50,7 @@ static const char *of_service(struct model *model, const json_t *params)
 }
 
 struct search {
-	uint32_t address;
+	struct ip_addr address;
 	uint16_t port;
 	const char *source;
 };
@@ -59,7 +59,7 @@ static bool match(void *arg, const struct reg_backend *backend)
 {
 	struct search *search = arg;
 
-	if (backend->address == search->address && backend->port == search->port)
+	if (ip_equal(backend->address, search->address) && backend->port == search->port)
 		search->source = backend->source;
 	return search->source == NULL;
 }
@@ -70,7 +70,7 @@ static const char *of_backend(struct model *model, const json_t *params)
 		registry_service_find(model->registry, param_str(params, "service"));
 	struct search search = {.port = (uint16_t)param_int(params, "port", 0)};
 
-	addr_ip4(param_str(params, "address"), &search.address);
+	ip_parse(param_str(params, "address"), &search.address);
 	if (service)
 		registry_backend_walk(model->registry, service->name, match, &search);
 	return search.source;

@@ -64,7 +64,7 @@ static size_t take_backends(const struct reg_backend *const *from, size_t n, str
 
 	for (size_t i = 0; i < n; i++) {
 		struct dp_backend backend = {
-			.address = from[i]->address,
+			.address = ip_to4(from[i]->address),
 			.port = from[i]->port,
 			.weight = reg_backend_weight(from[i]),
 			.dead = from[i]->port_down,
@@ -86,7 +86,7 @@ static int service_put(struct model *model, const struct reg_service *service, u
 {
 	struct dp_service spec = {
 		.net = net,
-		.vip = service->vip,
+		.vip = ip_to4(service->vip),
 		.port = service->port,
 		.protocol = (enum dp_protocol)service->protocol,
 		.rejects = !service->drops,
@@ -120,9 +120,9 @@ static void apply(void *ctx, const struct reg_service *service, const struct reg
 	size_t n;
 
 	model->apply_err.text[0] = '\0';
-	if (known && (gone || !service->vip || !network || known->net != network->id))
+	if (known && (gone || ip_is_none(service->vip) || !network || known->net != network->id))
 		service_drop(model, known);
-	if (gone || !service->vip || !network)
+	if (gone || ip_is_none(service->vip) || !network)
 		return;
 
 	table = calloc(nbackend ? nbackend : 1, sizeof(*table));
@@ -160,14 +160,15 @@ static uint64_t netns_id(void *ctx, const char *name)
 	return network && network->has_gateway ? network->gateway.netns_id : 0;
 }
 
-static bool reaches(void *ctx, const char *name, uint32_t address)
+static bool reaches(void *ctx, const char *name, struct ip_addr address)
 {
 	struct model_network *network = model_network(ctx, name);
 
-	return network && network->spec.subnet && addr_inside(model_subnet(network), address);
+	return network && network->spec.subnet && ip_is4(address) &&
+	       addr_inside(model_subnet(network), ip_to4(address));
 }
 
-static int port_state(void *ctx, const char *name, uint32_t address)
+static int port_state(void *ctx, const char *name, struct ip_addr address)
 {
 	struct model *model = ctx;
 	struct model_network *network;
@@ -178,7 +179,7 @@ static int port_state(void *ctx, const char *name, uint32_t address)
 
 		if (name[0] && strcmp(network->name, name) != 0)
 			continue;
-		port = model_port_of_ip(model, network, address);
+		port = model_port_of_ip(model, network, ip_to4(address));
 		if (port && model_port_up(model, port))
 			return 1;
 		if (port)
@@ -187,7 +188,7 @@ static int port_state(void *ctx, const char *name, uint32_t address)
 	return state;
 }
 
-static const char *home(void *ctx, uint32_t address)
+static const char *home(void *ctx, struct ip_addr address)
 {
 	struct model *model = ctx;
 	const struct model_network *network = NULL;
@@ -195,7 +196,7 @@ static const char *home(void *ctx, uint32_t address)
 
 	TAILQ_FOREACH (port, &model->ports, link)
 		for (unsigned i = 0; i < port->spec.nips; i++) {
-			if (port->spec.ips[i] != address)
+			if (port->spec.ips[i] != ip_to4(address))
 				continue;
 			if (network && network != port->network)
 				return NULL;
@@ -205,7 +206,7 @@ static const char *home(void *ctx, uint32_t address)
 }
 
 /* What cannot be told counts as the host's own; where there is no route, nothing is reached. */
-static bool is_own(void *ctx, uint32_t address)
+static bool is_own(void *ctx, struct ip_addr address)
 {
 	struct model *model = ctx;
 	int rc = 0;
@@ -217,12 +218,13 @@ static bool is_own(void *ctx, uint32_t address)
 	return rc != 0 && rc != -ENETUNREACH && rc != -EHOSTUNREACH;
 }
 
-static int traffic(void *ctx, const char *name, uint32_t address, uint16_t port, struct reg_traffic *seen)
+static int traffic(
+	void *ctx, const char *name, struct ip_addr address, uint16_t port, struct reg_traffic *seen)
 {
 	struct model *model = ctx;
 	const struct model_service *service = model_service(model, name);
 	struct dp_backend_info info;
-	int rc = service ? dp_backend_info(model->dp, service->id, address, port, &info) : -ENOENT;
+	int rc = service ? dp_backend_info(model->dp, service->id, ip_to4(address), port, &info) : -ENOENT;
 
 	if (rc < 0)
 		return rc;

@@ -1,6 +1,5 @@
 #include "registry/check/check.h"
 
-#include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
 #include <stdarg.h>
@@ -8,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "addr/ip_text.h"
 #include "registry/base/utf8.h"
 #include "registry/check/curl.h"
 
@@ -74,7 +74,7 @@ static void count_delay(struct checks *all, uint64_t late_us)
 static bool may_probe(struct check *check)
 {
 	const char *network = check_network(check), *forbidden;
-	char ip[INET_ADDRSTRLEN];
+	char ip[IP_TEXT];
 
 	if (!network) {
 		check_done(check, CHECK_FAIL, "several networks have the address, and the service has none");
@@ -83,9 +83,8 @@ static bool may_probe(struct check *check)
 	forbidden = check_forbidden(check, network);
 	if (!forbidden)
 		return true;
-	inet_ntop(AF_INET, &check->target.address, ip, sizeof(ip));
-	check_done(
-		check, CHECK_FAIL, "not probed: %s is %s, and not in control.check_targets", ip, forbidden);
+	check_done(check, CHECK_FAIL, "not probed: %s is %s, and not in control.check_targets",
+		ip_text(check->target.address, ip), forbidden);
 	return false;
 }
 

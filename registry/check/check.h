@@ -44,7 +44,7 @@ struct checks {
 	struct event pump;			/* begins those that wait */
 	LIST_HEAD(, check) aliases;		/* those that follow the health of others */
 	struct requests *requests;		/* those over HTTP; NULL: none yet */
-	struct reg_prefix *targets;		/* that probes from the host may go to, whatever is there */
+	struct ip_prefix *targets;		/* that probes from the host may go to, whatever is there */
 	size_t ntarget;
 	bool bodies; /* probes from the host tell of the bodies of answers, too */
 	/** How many backends of the service could be given connections, whatever their traffic looks like, and
@@ -61,7 +61,7 @@ void checks_close(struct checks *all);
 struct check_target {
 	const char *network; /* "": the host's own; borrowed as long as the check lives, as is the next */
 	const char *service;
-	uint32_t address;
+	struct ip_addr address;
 	uint16_t port;
 };
 

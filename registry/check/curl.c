@@ -1,12 +1,13 @@
 #include "registry/check/curl.h"
 
-#include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+
+#include "addr/ip_text.h"
 
 enum {
 	BODY_MAX = 65536, /* bytes after which the status must do */
@@ -215,7 +216,7 @@ struct request *request_new(struct check *check, const char *path,
 	struct requests *all = requests_of(check->all);
 	size_t room = check->spec->output_max > SHORT ? check->spec->output_max : SHORT;
 	struct request *request = all ? calloc(1, sizeof(*request) + room + 1) : NULL;
-	char ip[INET_ADDRSTRLEN], url[REG_PATH_MAX + 64];
+	char place[IP_PORT_TEXT], url[REG_PATH_MAX + IP_PORT_TEXT + 16];
 
 	if (!request)
 		return NULL;
@@ -228,9 +229,8 @@ struct request *request_new(struct check *check, const char *path,
 		free(request);
 		return NULL;
 	}
-	inet_ntop(AF_INET, &check->target.address, ip, sizeof(ip));
-	snprintf(url, sizeof(url), "%s://%s:%u%s", check->spec->tls ? "https" : "http", ip,
-		check->target.port, path);
+	snprintf(url, sizeof(url), "%s://%s%s", check->spec->tls ? "https" : "http",
+		ip_port_text(check->target.address, check->target.port, place), path);
 	set_options(request, url);
 	return request;
 }

@@ -1,24 +1,18 @@
 #include "registry/check/set.h"
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "registry/base/text.h"
 #include "registry/check/spec.h"
 
-static bool is_loopback(uint32_t address)
-{
-	return ntohl(address) >> 24 == IN_LOOPBACKNET;
-}
-
 static struct check_target aim(const struct check_target *target, const struct reg_check *spec)
 {
 	return (struct check_target){
 		.service = target->service,
-		.network = is_loopback(spec->address) ? "" : target->network,
-		.address = spec->address ? spec->address : target->address,
+		.network = ip_is_loopback(spec->address) ? "" : target->network,
+		.address = ip_is_none(spec->address) ? target->address : spec->address,
 		.port = spec->port ? spec->port : target->port,
 	};
 }

@@ -203,9 +203,10 @@ bool spec_same(const struct reg_check *a, const struct reg_check *b)
 			return false;
 	return a->interval_ms == b->interval_ms && a->timeout_ms == b->timeout_ms && a->rise == b->rise &&
 	       a->fall == b->fall && a->warn == b->warn && a->tls == b->tls &&
-	       a->tls_skip_verify == b->tls_skip_verify && a->port == b->port && a->address == b->address &&
-	       a->reap_ms == b->reap_ms && a->output_max == b->output_max &&
-	       a->has_initial == b->has_initial && (!a->has_initial || a->initial == b->initial) &&
+	       a->tls_skip_verify == b->tls_skip_verify && a->port == b->port &&
+	       ip_equal(a->address, b->address) && a->reap_ms == b->reap_ms &&
+	       a->output_max == b->output_max && a->has_initial == b->has_initial &&
+	       (!a->has_initial || a->initial == b->initial) &&
 	       text_same_pairs(a->headers, a->nheader, b->headers, b->nheader);
 }
 

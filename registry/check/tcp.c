@@ -2,7 +2,6 @@
  * tcp.c: can a TCP connection be made? From inside the service's network by half a handshake (syn.h).
  * Elsewhere by a whole one, closed by a reset so that no connection stays behind in TIME_WAIT on this side.
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
@@ -11,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "addr/ip_text.h"
 #include "registry/check/check.h"
 
 struct tcp_probe {
@@ -58,7 +58,7 @@ static bool start_syn(struct check *check, uint64_t netns_id)
 	const struct syn_target target = {
 		.network = check_network(check),
 		.netns_id = netns_id,
-		.address = check->target.address,
+		.address = ip_to4(check->target.address),
 		.port = check->target.port,
 		.timeout_ms = check->spec->timeout_ms,
 	};
@@ -117,10 +117,10 @@ static void tcp_look(struct check *check)
 
 static int begin(int fd, const struct check_target *target)
 {
-	struct sockaddr_in to = {
-		.sin_family = AF_INET, .sin_addr.s_addr = target->address, .sin_port = htons(target->port)};
+	struct sockaddr_storage to;
+	socklen_t len = ip_sockaddr(target->address, target->port, &to);
 
-	return connect(fd, (struct sockaddr *)&to, sizeof(to)) == 0 || errno == EINPROGRESS ? 0 : -errno;
+	return connect(fd, (struct sockaddr *)&to, len) == 0 || errno == EINPROGRESS ? 0 : -errno;
 }
 
 /* A socket on its way to the target, or -errno. */
@@ -136,7 +136,7 @@ static int tcp_connect(struct check *check, uint64_t netns_id)
 			return fd;
 		close(fd); /* what a new one says counts */
 	}
-	fd = sink->socket(sink->ctx, check_network(check), AF_INET, SOCK_STREAM);
+	fd = sink->socket(sink->ctx, check_network(check), ip_family(check->target.address), SOCK_STREAM);
 	if (fd < 0)
 		return fd;
 	rc = setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)) == 0 ? 0 : -errno;
@@ -152,19 +152,21 @@ static int tcp_connect(struct check *check, uint64_t netns_id)
 static bool is_inside(const struct check *check, uint64_t netns_id)
 {
 	const struct registry_sink *sink = check->all->sink;
-	uint32_t host = ntohl(check->target.address);
+	struct ip_addr address = check->target.address;
 
-	return netns_id && netns_id != sink->netns_id(sink->ctx, "") && host &&
-	       host < (UINT32_C(224) << 24) && host >> 24 != 127;
+	return netns_id && netns_id != sink->netns_id(sink->ctx, "") && ip_is_unicast(address) &&
+	       !ip_is_loopback(address);
 }
 
 static void tcp_start(struct check *check)
 {
 	const struct registry_sink *sink = check->all->sink;
-	uint64_t netns_id = sink->netns_id ? sink->netns_id(sink->ctx, check_network(check)) : 0;
+	uint64_t netns_id = 0; /* of IPv6: half a handshake and the sockets of the pool are IPv4's */
 	struct tcp_probe *probe;
 	int fd;
 
+	if (sink->netns_id && ip_is4(check->target.address))
+		netns_id = sink->netns_id(sink->ctx, check_network(check));
 	if (is_inside(check, netns_id) && start_syn(check, netns_id))
 		return;
 	probe = malloc(sizeof(*probe));

@@ -12,6 +12,7 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include "addr/ip_text.h"
 #include "registry/base/accept.h"
 #include "registry/base/listen.h"
 #include "registry/dns/inside.h"
@@ -168,11 +169,11 @@ static int listener_open(struct dns *dns, const char *network, const struct sock
 	return rc;
 }
 
-int dns_join(struct dns *dns, const char *network, uint32_t gateway, struct reg_err *err)
+int dns_join(struct dns *dns, const char *network, struct ip_addr gateway, struct reg_err *err)
 {
-	struct sockaddr_in address = {
-		.sin_family = AF_INET, .sin_port = htons(PORT), .sin_addr.s_addr = gateway};
-	int rc = listener_open(dns, network, (struct sockaddr *)&address, sizeof(address));
+	struct sockaddr_storage address;
+	socklen_t len = ip_sockaddr(gateway, PORT, &address);
+	int rc = listener_open(dns, network, (struct sockaddr *)&address, len);
 
 	return rc < 0 ? reg_fail(err, rc, "network %s, port 53: %s", network, strerror(-rc)) : 0;
 }

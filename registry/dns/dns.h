@@ -49,9 +49,9 @@ struct dns_config {
 	unsigned network_conns, network_forwards; /* at most at one gateway, 0: as above */
 	/** The addresses, at most `max`, of the port called so in `network`; 0: there is none, or it is down.
 	 */
-	size_t (*port_ips)(void *ctx, const char *network, const char *name, uint32_t *ips, size_t max);
+	size_t (*port_ips)(void *ctx, const char *network, const char *name, struct ip_addr *ips, size_t max);
 	/** The name of the port of `network` that has `address`; NULL: none. */
-	const char *(*port_name)(void *ctx, const char *network, uint32_t address);
+	const char *(*port_name)(void *ctx, const char *network, struct ip_addr address);
 	void *ctx;
 };
 
@@ -92,7 +92,7 @@ void dns_listeners(
 /**
  * Answers at `gateway`, port 53, inside `network` too. Errors: as dns_open().
  */
-int dns_join(struct dns *dns, const char *network, uint32_t gateway, struct reg_err *err);
+int dns_join(struct dns *dns, const char *network, struct ip_addr gateway, struct reg_err *err);
 /** No longer. A network that was not joined is allowed. */
 void dns_leave(struct dns *dns, const char *network);
 

@@ -205,9 +205,7 @@ enum dns_kind {
 struct dns_name {
 	enum dns_kind kind;
 	char name[DNS_NAME_MAX + 1]; /* what is before the kind */
-	int family;		     /* of the address: AF_INET, AF_INET6 */
-	uint32_t address;
-	uint8_t address6[16];
+	struct ip_addr address;	     /* of DNS_REVERSE */
 };
 
 void dns_name_read(const struct dns *dns, const struct dns_query *query, struct dns_name *name);
@@ -243,6 +241,9 @@ unsigned dns_put_a(
 	struct dns_build *build, enum dns_section to, const char *owner, uint32_t ttl, uint32_t address);
 unsigned dns_put_aaaa(struct dns_build *build, enum dns_section to, const char *owner, uint32_t ttl,
 	const uint8_t address[16]);
+/** As A or AAAA; left out of the answer when that was not asked for. Returns as above. */
+unsigned dns_put_address(struct dns_build *build, enum dns_section to, const char *owner, uint32_t ttl,
+	struct ip_addr address);
 unsigned dns_put_name(struct dns_build *build, enum dns_section to, const char *owner, ldns_rr_type type,
 	uint32_t ttl, const char *name);
 unsigned dns_put_txt(struct dns_build *build, uint32_t ttl, const char *text);

@@ -68,20 +68,20 @@ static enum dns_kind kind_of(char *name, bool has_datacenter)
 }
 
 /* 32 digits, the last first, and dots between them */
-static bool reverse6(const char *name, uint8_t address[16])
+static bool reverse6(const char *name, struct ip_addr *address)
 {
-	memset(address, 0, 16);
+	*address = (struct ip_addr){0};
 	for (unsigned i = 0; i < 32; i++) {
 		const char *digits = "0123456789abcdef", *at = strchr(digits, name[2 * i]);
 
 		if (!at || !*at || name[2 * i + 1] != (i < 31 ? '.' : '\0'))
 			return false;
-		address[15 - i / 2] |= (uint8_t)((at - digits) << 4 * (i % 2));
+		address->b[15 - i / 2] |= (uint8_t)((at - digits) << 4 * (i % 2));
 	}
 	return true;
 }
 
-static bool reverse4(const char *name, uint32_t *address)
+static bool reverse4(const char *name, struct ip_addr *address)
 {
 	unsigned part[4];
 	int used = 0;
@@ -92,21 +92,15 @@ static bool reverse4(const char *name, uint32_t *address)
 	for (int i = 0; i < 4; i++)
 		if (part[i] > 255)
 			return false;
-	*address = htonl(part[3] << 24 | part[2] << 16 | part[1] << 8 | part[0]);
+	*address = ip_from4(htonl(part[3] << 24 | part[2] << 16 | part[1] << 8 | part[0]));
 	return true;
 }
 
 static bool reverse(struct dns_name *name)
 {
-	if (strip(name->name, "in-addr.arpa")) {
-		name->family = AF_INET;
+	if (strip(name->name, "in-addr.arpa"))
 		return reverse4(name->name, &name->address);
-	}
-	if (strip(name->name, "ip6.arpa")) {
-		name->family = AF_INET6;
-		return reverse6(name->name, name->address6);
-	}
-	return false;
+	return strip(name->name, "ip6.arpa") && reverse6(name->name, &name->address);
 }
 
 /* A bare name belongs to the network, as does what ends in the network's; nothing else does, so that no
@@ -134,7 +128,7 @@ void dns_name_read(const struct dns *dns, const struct dns_query *query, struct 
 	bool has_datacenter;
 
 	memcpy(name->name, query->name, sizeof(name->name));
-	name->address = 0;
+	name->address = (struct ip_addr){0};
 	if (strip(name->name, dns->domain)) {
 		has_datacenter = strip_datacenter(dns, name->name);
 		name->kind = kind_of(name->name, has_datacenter);

@@ -2,12 +2,12 @@
  * record.c: records in wire format, by ldns. A record must stand wherever it is put in a message: its
  * owner is a pointer to the question, always at the same listener, or a whole name; names in its data are whole.
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "addr/ip_text.h"
 #include "registry/dns/inside.h"
 
 enum {
@@ -180,22 +180,26 @@ unsigned dns_put_soa(struct dns_build *build, enum dns_section to, const char *z
 	return put(build, to, zone, with_32(rr, ttl));
 }
 
+unsigned dns_put_address(
+	struct dns_build *build, enum dns_section to, const char *owner, uint32_t ttl, struct ip_addr address)
+{
+	ldns_rr_type type = ip_is4(address) ? LDNS_RR_TYPE_A : LDNS_RR_TYPE_AAAA;
+
+	if (to == DNS_ANSWER && !dns_wants(build, type))
+		return 0;
+	return type == LDNS_RR_TYPE_A ? dns_put_a(build, to, owner, ttl, ip_to4(address))
+				      : dns_put_aaaa(build, to, owner, ttl, address.b);
+}
+
 unsigned dns_put_host(
 	struct dns_build *build, enum dns_section to, const char *owner, uint32_t ttl, const char *host)
 {
-	bool answer = to == DNS_ANSWER;
-	struct in6_addr ip6;
-	struct in_addr ip4;
+	struct ip_addr address;
 
-	if (inet_pton(AF_INET, host, &ip4) == 1)
-		return answer && !dns_wants(build, LDNS_RR_TYPE_A)
-			       ? 0
-			       : dns_put_a(build, to, owner, ttl, ip4.s_addr);
-	if (inet_pton(AF_INET6, host, &ip6) == 1)
-		return answer && !dns_wants(build, LDNS_RR_TYPE_AAAA)
-			       ? 0
-			       : dns_put_aaaa(build, to, owner, ttl, ip6.s6_addr);
-	return answer && host[0] ? dns_put_name(build, to, owner, LDNS_RR_TYPE_CNAME, ttl, host) : 0;
+	if (ip_parse(host, &address))
+		return dns_put_address(build, to, owner, ttl, address);
+	return to == DNS_ANSWER && host[0] ? dns_put_name(build, to, owner, LDNS_RR_TYPE_CNAME, ttl, host)
+					   : 0;
 }
 
 void dns_node_name(const struct dns *dns, const char *node, char out[512])

@@ -52,19 +52,18 @@ static void put_vip(struct dns_build *build, const struct service *service)
 
 	memcpy(basis->service, service->def.name, sizeof(basis->service));
 	basis->service_generation = service->generation;
-	if (dns_wants(build, LDNS_RR_TYPE_A))
-		dns_put_a(build, DNS_ANSWER, NULL, build->dns->config.ttl_s, service->def.vip);
+	dns_put_address(build, DNS_ANSWER, NULL, build->dns->config.ttl_s, service->def.vip);
 }
 
 static void put_virtual(struct dns_build *build, const struct dns_name *name)
 {
 	struct service *service = dns_service_named(build->dns, name->name);
 
-	if (service && service->def.vip)
+	if (service && !ip_is_none(service->def.vip))
 		put_vip(build, service);
 	else
 		missing(build);
-	if (service && !service->def.vip) { /* it may get one */
+	if (service && ip_is_none(service->def.vip)) { /* it may get one */
 		memcpy(build->answer->basis.service, service->def.name, sizeof(build->answer->basis.service));
 		build->answer->basis.service_generation = service->generation;
 	}
@@ -160,13 +159,13 @@ static void put_local(struct dns_build *build, const struct dns_name *name)
 	struct dns *dns = build->dns;
 	const char *network = build->query->listener->network;
 	struct service *service = dns_service_named(dns, name->name);
-	uint32_t ips[DNS_PORT_IPS];
+	struct ip_addr ips[DNS_PORT_IPS];
 	size_t n;
 
 	build->answer->basis.ports = dns->ports;
 	build->answer->basis.whole = registry_generation(dns->reg) + 1;
 	if (service && (!service->def.network[0] || strcmp(service->def.network, network) == 0)) {
-		if (service->def.vip && build->query->type != LDNS_RR_TYPE_SRV)
+		if (!ip_is_none(service->def.vip) && build->query->type != LDNS_RR_TYPE_SRV)
 			put_vip(build, service);
 		else
 			dns_put_service(build, service, "");
@@ -175,8 +174,8 @@ static void put_local(struct dns_build *build, const struct dns_name *name)
 	n = dns->config.port_ips(dns->config.ctx, network, name->name, ips, DNS_PORT_IPS);
 	if (!n && strcmp(name->name, network) != 0) /* names are below that one */
 		missing(build);
-	for (size_t i = 0; i < n && dns_wants(build, LDNS_RR_TYPE_A); i++)
-		dns_put_a(build, DNS_ANSWER, NULL, dns->config.node_ttl_s, ips[i]);
+	for (size_t i = 0; i < n; i++)
+		dns_put_address(build, DNS_ANSWER, NULL, dns->config.node_ttl_s, ips[i]);
 }
 
 static void put_nothing(struct dns_build *build, const struct dns_name *name) {}

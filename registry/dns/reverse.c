@@ -1,8 +1,8 @@
 /* reverse.c: who has an address: ports, nodes and services. */
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "addr/ip_text.h"
 #include "registry/dns/inside.h"
 
 enum { PTRS_MAX = 16 };
@@ -24,12 +24,9 @@ static void put_ptr(struct finding *finding, const char *name)
 /* Is `host` the address in question? */
 static bool is_it(const struct dns_name *name, const char *host)
 {
-	uint8_t address[16];
+	struct ip_addr address;
 
-	if (inet_pton(name->family, host, address) != 1)
-		return false;
-	return name->family == AF_INET ? memcmp(address, &name->address, 4) == 0
-				       : memcmp(address, name->address6, 16) == 0;
+	return ip_parse(host, &address) && ip_equal(address, name->address);
 }
 
 static void put_port(struct finding *finding)
@@ -38,7 +35,7 @@ static void put_port(struct finding *finding)
 	const char *network = finding->build->query->listener->network, *port = NULL;
 	char text[512];
 
-	if (network[0] && finding->name->family == AF_INET)
+	if (network[0])
 		port = dns->config.port_name(dns->config.ctx, network, finding->name->address);
 	if (!port)
 		return;
@@ -61,29 +58,20 @@ static void put_nodes(struct finding *finding)
 	}
 }
 
-/* An IPv6 address is kept as text, with the instances that have no IPv4 address. */
-static bool has_address(const struct finding *finding, const struct backend *backend)
-{
-	const struct reg_metadata *metadata = backend->pub.metadata;
-
-	if (finding->name->family == AF_INET)
-		return true;
-	return metadata && metadata->host && is_it(finding->name, metadata->host);
-}
-
 static void put_services(struct finding *finding)
 {
 	const struct dns *dns = finding->build->dns;
-	uint32_t address = finding->name->family == AF_INET ? finding->name->address : 0;
+	struct ip_addr address = finding->name->address;
 	const struct backend *backend;
-	const struct host *host;
+	const struct host *host = NULL;
 	const char *last = "";
 	char text[512];
 
-	HASH_FIND(hh, dns->reg->hosts, &address, sizeof(address), host);
+	if (!ip_is_none(address)) /* by that, those without an address */
+		HASH_FIND(hh, dns->reg->hosts, &address, sizeof(address), host);
 	for (backend = host ? LIST_FIRST(&host->backends) : NULL; backend && finding->n < PTRS_MAX;
 		backend = LIST_NEXT(backend, same_host)) {
-		if (strcmp(backend->service->def.name, last) == 0 || !has_address(finding, backend))
+		if (strcmp(backend->service->def.name, last) == 0)
 			continue;
 		last = backend->service->def.name;
 		snprintf(text, sizeof(text), "%s.service.%s.%s", last, dns->datacenter, dns->domain);

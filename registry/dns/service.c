@@ -2,11 +2,11 @@
  * service.c: the instances of a service. What is critical or draining is never told, nor what is to get
  * no new connections.
  */
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
+#include "addr/ip_text.h"
 #include "registry/dns/inside.h"
 
 /* Few services have capitals in their names, and DNS does not tell them apart. */
@@ -78,14 +78,13 @@ static bool is_answered(const struct dns *dns, const struct reg_backend *backend
 /* The address as the label that stands for it below addr. */
 static bool hex_of(const char *host, char hex[33])
 {
-	uint8_t address[16];
-	size_t len = inet_pton(AF_INET, host, address) == 1    ? 4
-		     : inet_pton(AF_INET6, host, address) == 1 ? 16
-							       : 0;
+	struct ip_addr address;
 
-	for (size_t i = 0; i < len; i++)
-		snprintf(hex + 2 * i, 3, "%02x", address[i]);
-	return len > 0;
+	if (!ip_parse(host, &address))
+		return false;
+	for (size_t at = 0, i = ip_is4(address) ? 12 : 0; i < sizeof(address.b); i++, at += 2)
+		snprintf(hex + at, 3, "%02x", address.b[i]);
+	return true;
 }
 
 /* One SRV record. The additional record of a neighbour with the same address serves for both. */

@@ -1,24 +1,21 @@
 /*
  * backend.c: the instances of a service, and the check that each has.
  */
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
 
+#include "addr/ip_text.h"
 #include "registry/table/table.h"
 
 static int by_address(const void *item, const void *key)
 {
 	const struct reg_backend *a = item, *b = key;
-	uint32_t ip_a = ntohl(a->address), ip_b = ntohl(b->address);
+	int order = ip_compare(a->address, b->address);
 
-	if (ip_a != ip_b)
-		return ip_a < ip_b ? -1 : 1;
-	return (int)a->port - (int)b->port;
+	return order ? order : (int)a->port - (int)b->port;
 }
 
 /* The place in the list: several may have one address. */
@@ -134,16 +131,12 @@ struct backend *backend_lookup(struct service *service, const char *id)
 	struct backend *backend = backend_find(service, id);
 	struct reg_backend key = {0};
 	const char *colon = strrchr(id, ':');
-	char ip[INET_ADDRSTRLEN], canonical[REG_ADDRESS];
+	char canonical[IP_PORT_TEXT];
 
-	if (backend || !colon || (size_t)(colon - id) >= sizeof(ip))
+	if (backend || !colon || !ip_parse_host(id, (size_t)(colon - id), &key.address))
 		return backend;
-	memcpy(ip, id, (size_t)(colon - id));
-	ip[colon - id] = '\0';
-	if (inet_pton(AF_INET, ip, &key.address) != 1)
-		return NULL;
 	key.port = (uint16_t)strtoul(colon + 1, NULL, 10);
-	reg_address(canonical, key.address, key.port);
+	ip_port_text(key.address, key.port, canonical);
 	return strcmp(canonical, id) == 0 ? sorted_find(&service->backends, by_address, &key) : NULL;
 }
 
@@ -158,12 +151,11 @@ static int no_backend(struct reg_err *err, const char *service, const char *id)
 }
 
 /* The id of `new`, or the one that follows from its address. */
-static const char *id_of(const struct reg_backend *new, char text[REG_ADDRESS])
+static const char *id_of(const struct reg_backend *new, char text[IP_PORT_TEXT])
 {
 	if (new->id[0])
 		return new->id;
-	reg_address(text, new->address, new->port);
-	return text;
+	return ip_port_text(new->address, new->port, text);
 }
 
 /* Makes the backend, and the service's generation at the next commit. NULL: no memory. */
@@ -188,7 +180,7 @@ int registry_backend_add(
 {
 	struct service *service = service_find(reg, name);
 	struct backend *backend;
-	char address[REG_ADDRESS];
+	char address[IP_PORT_TEXT];
 	const char *id;
 	int rc = backend_valid(new, err);
 
@@ -204,7 +196,7 @@ int registry_backend_add(
 		return reg_fail(err, -EEXIST, "id: service %s has a backend %s already (source %s)", name, id,
 			backend->pub.source);
 	backend = sorted_find(&service->backends, by_address, new);
-	if (backend && new->address)
+	if (backend && !ip_is_none(new->address))
 		return reg_fail(err, -EEXIST, "address: it is backend %s of service %s already (source %s)",
 			backend->pub.id, name, backend->pub.source);
 	if (!backend_insert(service, new, id))
@@ -283,7 +275,7 @@ int registry_backend_set(
 {
 	struct service *service = service_find(reg, name);
 	struct backend *backend;
-	char address[REG_ADDRESS];
+	char address[IP_PORT_TEXT];
 	int rc = backend_valid(new, err);
 
 	if (!service)
@@ -364,7 +356,7 @@ static int put(struct registry *reg, const char *name, const struct reg_backend 
 {
 	struct service *service = service_provide(reg, name, new->source, err);
 	struct backend *old;
-	char address[REG_ADDRESS];
+	char address[IP_PORT_TEXT];
 
 	if (!service)
 		return -EINVAL;

@@ -54,7 +54,7 @@ static bool is_balanced(const struct backend *backend)
 	const struct reg_service *def = &backend->service->def;
 	const struct registry_sink *sink = &backend->service->reg->sink;
 
-	return def->vip && backend->pub.address && backend->pub.port &&
+	return !ip_is_none(def->vip) && !ip_is_none(backend->pub.address) && backend->pub.port &&
 	       sink->reaches(sink->ctx, def->network, backend->pub.address);
 }
 

@@ -1,5 +1,4 @@
 /* cursor.c: walks that may stop anywhere and go on later, whatever has come, gone or moved meanwhile. */
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -20,10 +19,10 @@ static int backend_behind(const void *item, const void *key)
 {
 	const struct reg_backend *backend = item;
 	const struct reg_cursor *at = key;
-	uint32_t address = ntohl(backend->address), known = ntohl(at->address);
+	int order = ip_compare(backend->address, at->address);
 
-	if (address != known)
-		return address < known ? -1 : 1;
+	if (order)
+		return order;
 	if (backend->port != at->port)
 		return (int)backend->port - (int)at->port;
 	return strcmp(backend->id, at->id);

@@ -2,12 +2,12 @@
  * metadata.c: what instances say about themselves. A description is copied into one block of memory, its strings
  * behind its lists, so that a hundred thousand of them cost a hundred thousand allocations and no more.
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "addr/ip_text.h"
 #include "registry/base/text.h"
 #include "registry/table/table.h"
 
@@ -129,6 +129,6 @@ const char *registry_backend_host(
 	if (text)
 		snprintf(host, REG_HOST_MAX + 1, "%s", text);
 	else
-		inet_ntop(AF_INET, &backend->address, host, REG_HOST_MAX + 1);
+		ip_text(backend->address, host);
 	return host;
 }

@@ -59,7 +59,7 @@ static int checks_valid(const struct reg_check *checks, uint16_t n, struct reg_e
 
 		if (!checks[i].id || !checks[i].id[0])
 			rc = reg_fail(err, -EINVAL, "checks: one has no id");
-		else if (probes && (!checks[i].address || !checks[i].port))
+		else if (probes && (ip_is_none(checks[i].address) || !checks[i].port))
 			rc = reg_fail(err, -EINVAL, "check %s: says not what address and port to probe",
 				checks[i].id);
 	}

@@ -9,7 +9,7 @@
 
 #include "registry/table/table.h"
 
-static struct host *host_find(struct registry *reg, uint32_t address)
+static struct host *host_find(struct registry *reg, struct ip_addr address)
 {
 	struct host *host;
 
@@ -17,7 +17,7 @@ static struct host *host_find(struct registry *reg, uint32_t address)
 	return host;
 }
 
-static struct host *host_get(struct registry *reg, uint32_t address)
+static struct host *host_get(struct registry *reg, struct ip_addr address)
 {
 	struct host *host = host_find(reg, address);
 
@@ -41,7 +41,7 @@ void port_refresh(struct backend *backend)
 	const struct registry_sink *sink = &backend->service->reg->sink;
 	int state = -1;
 
-	if (backend->pub.address)
+	if (!ip_is_none(backend->pub.address))
 		state = sink->port_state(sink->ctx, backend->service->def.network, backend->pub.address);
 	backend->port = (int8_t)(state > 0 ? 1 : state);
 }
@@ -85,7 +85,7 @@ static void follow(struct backend *backend, int state)
 }
 
 /* A service without a network follows whatever ports have the address, of which this one is one. */
-static int state_of(const struct backend *backend, uint32_t address, int state)
+static int state_of(const struct backend *backend, struct ip_addr address, int state)
 {
 	const struct registry_sink *sink = &backend->service->reg->sink;
 	int any = backend->service->def.network[0] ? state : sink->port_state(sink->ctx, "", address);
@@ -93,9 +93,9 @@ static int state_of(const struct backend *backend, uint32_t address, int state)
 	return any > 0 ? 1 : any < 0 ? -1 : 0;
 }
 
-void registry_port_changed(struct registry *reg, const char *network, uint32_t address, int state)
+void registry_port_changed(struct registry *reg, const char *network, struct ip_addr address, int state)
 {
-	struct host *host = address ? host_find(reg, address) : NULL;
+	struct host *host = ip_is_none(address) ? NULL : host_find(reg, address);
 	struct backend *backend;
 
 	reg->checks.ports++;

@@ -1,6 +1,5 @@
 #include "registry/registry.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,14 +19,6 @@ uint16_t reg_backend_weight(const struct reg_backend *backend)
 	if (backend->health == REG_WARNING && backend->has_warning_weight)
 		return backend->warning_weight;
 	return backend->health == REG_PASSING || backend->health == REG_WARNING ? backend->weight : 0;
-}
-
-void reg_address(char *text, uint32_t address, uint16_t port)
-{
-	char ip[INET_ADDRSTRLEN];
-
-	inet_ntop(AF_INET, &address, ip, sizeof(ip));
-	snprintf(text, REG_ADDRESS, "%s:%u", ip, port);
 }
 
 static void on_settle(evutil_socket_t fd, short what, void *arg)
@@ -133,9 +124,9 @@ uint64_t registry_names_generation(const struct registry *reg)
 	return reg->names_generation;
 }
 
-int registry_check_targets(struct registry *reg, const struct reg_prefix *targets, size_t n, bool bodies)
+int registry_check_targets(struct registry *reg, const struct ip_prefix *targets, size_t n, bool bodies)
 {
-	struct reg_prefix *copy = n ? calloc(n, sizeof(*copy)) : NULL;
+	struct ip_prefix *copy = n ? calloc(n, sizeof(*copy)) : NULL;
 
 	if (n && !copy)
 		return -ENOMEM;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "addr/ip_text.h"
 #include "registry/table/table.h"
 
 static int by_name(const void *item, const void *key)
@@ -39,15 +40,15 @@ static int vip_free_for(
 {
 	struct vip_key key = vip_key(def);
 	struct vip *vip;
-	char text[REG_ADDRESS];
+	char text[IP_PORT_TEXT];
 
-	if (!def->vip)
+	if (ip_is_none(def->vip))
 		return 0;
 	HASH_FIND(hh, reg->vips, &key, sizeof(key), vip);
 	if (!vip || vip->service == self)
 		return 0;
-	reg_address(text, def->vip, def->port);
-	return reg_fail(err, -EEXIST, "vip: %s is the vip of service %s", text, vip->service->def.name);
+	return reg_fail(err, -EEXIST, "vip: %s is the vip of service %s",
+		ip_port_text(def->vip, def->port, text), vip->service->def.name);
 }
 
 /* Takes the vip of `def`: a new entry, the one that the service has already, or NULL when it needs none. */
@@ -57,7 +58,7 @@ static int vip_take(struct service *service, const struct reg_service *def, stru
 	struct vip *vip;
 
 	*out = NULL;
-	if (!def->vip)
+	if (ip_is_none(def->vip))
 		return 0;
 	if (service->vip && memcmp(&service->vip->key, &key, sizeof(key)) == 0) {
 		*out = service->vip;
@@ -195,7 +196,7 @@ static void refresh_backends(struct service *service, bool moved)
 
 static bool def_same(const struct reg_service *a, const struct reg_service *b)
 {
-	return strcmp(a->network, b->network) == 0 && a->vip == b->vip && a->port == b->port &&
+	return strcmp(a->network, b->network) == 0 && ip_equal(a->vip, b->vip) && a->port == b->port &&
 	       a->protocol == b->protocol && strcmp(a->policy, b->policy) == 0 && a->drops == b->drops &&
 	       spec_same(&a->check, &b->check) && a->discovered == b->discovered &&
 	       strcmp(a->source, b->source) == 0;

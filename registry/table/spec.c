@@ -1,12 +1,11 @@
 /*
  * spec.c: is a definition well-formed? Every refusal names the field.
  */
-#include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <string.h>
 
+#include "addr/ip_text.h"
 #include "registry/table/table.h"
 
 #define LOWER "abcdefghijklmnopqrstuvwxyz0123456789._-"
@@ -37,20 +36,13 @@ static bool is_printable(const char *text, size_t size)
 	return true;
 }
 
-static bool is_unicast(uint32_t address)
-{
-	uint32_t ip = ntohl(address);
-
-	return ip != 0 && !IN_MULTICAST(ip) && !IN_BADCLASS(ip);
-}
-
 static int vip_valid(const struct reg_service *service, struct reg_err *err)
 {
-	char text[INET_ADDRSTRLEN];
+	char text[IP_TEXT];
 
-	if (!is_unicast(service->vip))
-		return reg_fail(err, -EINVAL, "vip: %s is not a unicast address",
-			inet_ntop(AF_INET, &service->vip, text, sizeof(text)));
+	if (!ip_is_unicast(service->vip))
+		return reg_fail(
+			err, -EINVAL, "vip: %s is not a unicast address", ip_text(service->vip, text));
 	if (!service->network[0])
 		return reg_fail(err, -EINVAL, "network: needed by the vip");
 	if (!service->port)
@@ -78,7 +70,7 @@ int service_valid(const struct reg_service *service, struct reg_err *err)
 		return reg_fail(err, -EINVAL, "policy: not printable");
 	if (service->policy[0] && strcmp(service->policy, "maglev") != 0)
 		return reg_fail(err, -ENOTSUP, "policy: %s is not supported, only maglev", service->policy);
-	if (service->vip) {
+	if (!ip_is_none(service->vip)) {
 		rc = vip_valid(service, err);
 		if (rc < 0)
 			return rc;
@@ -134,14 +126,14 @@ static int metadata_valid(const struct reg_metadata *metadata, struct reg_err *e
 int backend_valid(const struct reg_backend *backend, struct reg_err *err)
 {
 	bool has_host = backend->metadata && backend->metadata->host;
-	char text[INET_ADDRSTRLEN];
+	char text[IP_TEXT];
 	int rc;
 
 	if (!is_printable(backend->id, sizeof(backend->id)))
 		return reg_fail(err, -EINVAL, "id: longer than %d bytes, or not printable", REG_ID_MAX);
-	if (has_host ? backend->address != 0 : !is_unicast(backend->address))
+	if (!(has_host && ip_is_none(backend->address)) && !ip_is_unicast(backend->address))
 		return reg_fail(err, -EINVAL, "address: %s is not a unicast address",
-			inet_ntop(AF_INET, &backend->address, text, sizeof(text)));
+			ip_text(backend->address, text));
 	if (!is_name(backend->source, sizeof(backend->source)))
 		return reg_fail(err, -EINVAL, "source: missing");
 	rc = backend->metadata ? metadata_valid(backend->metadata, err) : 0;

@@ -44,9 +44,8 @@ struct topic;
 /* Who balances an address: no two services may. */
 struct vip_key {
 	char network[REG_NAME_MAX + 1];
-	uint32_t vip;
-	uint16_t port;
-	uint16_t protocol;
+	struct ip_addr vip;
+	uint32_t port, protocol;
 };
 
 struct vip {
@@ -54,7 +53,7 @@ struct vip {
 	struct service *service;
 	UT_hash_handle hh;
 };
-static_assert(sizeof(struct vip_key) == REG_NAME_MAX + 1 + 8, "hashed as bytes");
+static_assert(sizeof(struct vip_key) == REG_NAME_MAX + 1 + 16 + 8, "hashed as bytes");
 
 struct service {
 	struct reg_service def;
@@ -99,9 +98,9 @@ struct node {
 
 static_assert(offsetof(struct node, pub) == 0, "a struct reg_node * is a struct node *");
 
-/* The backends at one address, of all services; at address 0 those without an IPv4 address of their own. */
+/* The backends at one address, of all services; at none those that have no address of their own. */
 struct host {
-	uint32_t address;
+	struct ip_addr address;
 	LIST_HEAD(, backend) backends;
 	UT_hash_handle hh;
 };
@@ -128,10 +127,6 @@ struct registry {
 	TAILQ_HEAD(, backend) dirty, overdue;
 	struct event settle; /* commits what the checks found in this turn of the loop */
 };
-
-/** `text` of at least REG_ADDRESS bytes gets "10.1.0.12:8080". */
-enum { REG_ADDRESS = sizeof("255.255.255.255:65535") };
-void reg_address(char *text, uint32_t address, uint16_t port);
 
 /* service.c */
 struct service *service_find(struct registry *reg, const char *name);

@@ -11,7 +11,7 @@ INVALID, UNKNOWN_METHOD = -32602, -32601
 LISTS = ("network.list", "port.list", "uplink.list", "vtep.list", "fdb.list", "service.list", "backend.list")
 
 # A value that a field of this type takes; what a required field gets while another one is wrong.
-GOOD = {"string": "text", "name": "web", "service": "web", "integer": None, "quantity": "1M", "boolean": True, "enum": None, "ip4": "10.1.0.9",
+GOOD = {"string": "text", "name": "web", "service": "web", "integer": None, "quantity": "1M", "boolean": True, "enum": None, "ip4": "10.1.0.9", "ip": "10.1.0.9", "cidr": "10.9.0.0/24",
         "cidr4": "10.9.0.0/24", "addr4": "192.0.2.1/24", "mac": "02:00:00:00:00:99", "path": "/tmp/x",
         "hostport": "10.1.0.9:80", "list": [], "object": {}}
 
@@ -25,6 +25,8 @@ BAD = {
     "boolean": ["true", 1, None],
     "enum": ["nonsense", 1, None, ""],
     "ip4": ["10.1.0", "10.1.0.256", "::1", "10.1.0.1/24", 10, None, ""],
+    "ip": ["10.1.0", "10.1.0.256", "fe80::1%eth0", "[::1]", "::1/128", "1::2::3", "web", 10, None, ""],
+    "cidr": ["10.1.0.0", "fd00::", "10.1.0.1/24", "fd00::1/64", "10.1.0.0/33", "fd00::/129", "fd00::/", "::1/1x", "fe80::%1/64", 5, None],
     "cidr4": ["10.1.0.0", "10.1.0.1/24", "10.1.0.0/33", "10.1.0.0/", 5, None],
     "addr4": ["192.0.2.1", "192.0.2.1/33", "192.0.2/24", 5, None],
     "mac": ["02:00:00:00:00", "01:00:00:00:00:01", "00:00:00:00:00:00", "zz:00:00:00:00:01", 5, None],
@@ -82,7 +84,7 @@ def bad_values(field):
         item = field["item"]
         if item in BAD:
             yield "wrong element", [BAD[item][0]]
-        if item in ("ip4", "name", "string"):
+        if item in ("ip4", "ip", "name", "string"):
             yield "twice", [GOOD[item], GOOD[item]]
 
 

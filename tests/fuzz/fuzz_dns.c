@@ -7,15 +7,15 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static size_t port_ips(void *ctx, const char *network, const char *name, uint32_t *ips, size_t max)
+static size_t port_ips(void *ctx, const char *network, const char *name, struct ip_addr *ips, size_t max)
 {
 	ips[0] = ip("10.1.0.7");
 	return strcmp(name, "c1") == 0;
 }
 
-static const char *port_name(void *ctx, const char *network, uint32_t address)
+static const char *port_name(void *ctx, const char *network, struct ip_addr address)
 {
-	return address == ip("10.1.0.7") ? "c1" : NULL;
+	return ip_equal(address, ip("10.1.0.7")) ? "c1" : NULL;
 }
 
 static struct dns *start(struct world *w)

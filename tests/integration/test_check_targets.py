@@ -22,7 +22,10 @@ def host(netns, requires):
     for ns, link, address in ((host, "lan0", "192.0.2.1/24"), (other, "eth0", "192.0.2.2/24")):
         ns.run("ip", "addr", "add", address, "dev", link)
         ns.run("ip", "link", "set", link, "up")
+    for ns, link, address in ((host, "lan0", "2001:db8::1/64"), (other, "eth0", "2001:db8::2/64")):
+        ns.run("ip", "addr", "add", address, "dev", link, "nodad")
     host.run("ip", "addr", "add", "169.254.169.254/32", "dev", "lo")
+    host.run("ip", "route", "add", "local", "2001:db8:7::/64", "dev", "lo")
     host.run("ip", "route", "add", "local", "198.51.100.0/24", "dev", "lo")  # whatever is there is the host's
     return host, other
 
@@ -57,13 +60,23 @@ def output(host, port, name, status, text):
 
 FORBIDDEN = [("127.0.0.1", "of the loopback"), ("127.9.9.9", "of the loopback"), ("localhost", "of the loopback"),
              ("169.254.169.254", "link-local"), ("169.254.1.1", "link-local"), ("192.0.2.1", "this host's own"),
-             ("192.0.2.255", "this host's own"), ("198.51.100.7", "this host's own")]
+             ("192.0.2.255", "this host's own"), ("198.51.100.7", "this host's own"),
+             ("[::1]", "of the loopback"), ("[0:0::0001]", "of the loopback"), ("[fe80::1]", "link-local"),
+             ("[febf::1]", "link-local"), ("[2001:db8::1]", "this host's own"), ("[2001:db8:7::7]", "this host's own"),
+             # however an IPv4 address is dressed up
+             ("[::ffff:127.0.0.1]", "of the loopback"), ("[::ffff:0:0]", "of the loopback"),
+             ("[::ffff:a9fe:a9fe]", "link-local"), ("[64:ff9b::127.0.0.1]", "of the loopback"),
+             ("[64:ff9b::169.254.169.254]", "link-local"), ("[64:ff9b::192.0.2.1]", "this host's own"),
+             # the metadata of clouds
+             ("[fd00:ec2::254]", "a cloud's own"), ("[fd20:ce::254]", "a cloud's own"),
+             ("[fd00:c1::a9fe:a9fe]", "a cloud's own")]
 
 
 def test_the_host_itself_is_not_probed(start_sluiced, host, stack):
     host, _ = host
     health = stack.enter_context(HttpHealth(host))
-    health.text = SECRET
+    six = stack.enter_context(HttpHealth(host, health.port, six=True))
+    health.text = six.text = SECRET
     _, port = start(start_sluiced, host)
     for i, (address, why) in enumerate(FORBIDDEN):
         for kind, target in (("http", {"HTTP": f"http://{address}:{health.port}/"}), ("tcp", {"TCP": f"{address}:{health.port}"}),
@@ -73,7 +86,7 @@ def test_the_host_itself_is_not_probed(start_sluiced, host, stack):
         for kind in ("http", "tcp", "grpc"):
             found = output(host, port, f"{kind}{i}", "critical", why)
             assert "control.check_targets" in found["Output"] and SECRET not in found["Output"]
-    assert health.requests == []
+    assert health.requests == [] and six.requests == []
 
 
 def test_an_instance_without_an_address_is_not_the_loopback(start_sluiced, host, stack):
@@ -102,6 +115,27 @@ def test_what_is_allowed_is_probed_and_tells_its_status_alone(start_sluiced, hos
     for name in targets:
         assert output(host, port, name, "passing", "HTTP 200")["Output"] == "HTTP 200"
     output(host, port, "beside", "critical", "of the loopback")
+
+
+def test_what_is_allowed_is_of_one_family(start_sluiced, host, stack):
+    """::/0 allows all of IPv6, and nothing of IPv4; a prefix of one address allows no other."""
+    host, other = host
+    four, six, lan = HttpHealth(host), HttpHealth(host, six=True), HttpHealth(other, six=True)
+    for server in (four, six, lan):
+        stack.enter_context(server)
+    _, port = start(start_sluiced, host, check_targets=["::1/128"])
+    _, wide = start(start_sluiced, host, check_targets=["::/0"])
+    for at in (port, wide):
+        find(host, at, lambda consul: register(consul, "loop", HTTP=f"http://[::1]:{six.port}/"))
+        find(host, at, lambda consul: register(consul, "own", HTTP=f"http://[2001:db8::1]:{six.port}/"))
+        find(host, at, lambda consul: register(consul, "lan", HTTP=f"http://[2001:db8::2]:{lan.port}/"))
+        find(host, at, lambda consul: register(consul, "four", HTTP=f"http://127.0.0.1:{four.port}/"))
+        for name in ("loop", "lan"):
+            output(host, at, name, "passing", "HTTP 200")
+        output(host, at, "four", "critical", "of the loopback")
+    output(host, port, "own", "critical", "this host's own")
+    output(host, wide, "own", "passing", "HTTP 200")
+    assert four.requests == []
 
 
 def test_a_redirect_is_not_followed(start_sluiced, host, stack):

@@ -312,7 +312,7 @@ def test_what_consuls_checks_refuse(consul):
     for check, text in (
         ({"HTTP": "ftp://10.1.0.1/", "Interval": "1s"}, "no URL of http"),
         ({"HTTP": "http://name.example/", "Interval": "1s"}, "names are not looked up"),
-        ({"HTTP": "http://10.1.0.1:99999/", "Interval": "1s"}, "not at an IPv4 address and port"),
+        ({"HTTP": "http://10.1.0.1:99999/", "Interval": "1s"}, "not at an address and port"),
         ({"HTTP": "http://10.1.0.1/a b", "Interval": "1s"}, "check.path"),
         ({"HTTP": "http://10.1.0.1/"}, "Interval must be > 0"),
         ({"HTTP": "http://10.1.0.1/", "Interval": "1s", "Method": "PO ST"}, "check.method"),
@@ -321,7 +321,7 @@ def test_what_consuls_checks_refuse(consul):
         ({"HTTP": "http://10.1.0.1/", "Interval": "1s", "Header": {"X:": ["1"]}}, "no name of a header"),
         ({"HTTP": "http://10.1.0.1/", "Interval": "1s", "Header": {"X": ["1\r\nY: 2"]}}, "check.headers"),
         ({"HTTP": "http://10.1.0.1/", "Interval": "1s", "TLSServerName": "x"}, "TLSServerName"),
-        ({"GRPC": "10.1.0.1", "Interval": "1s"}, "not at an IPv4 address and port"),
+        ({"GRPC": "10.1.0.1", "Interval": "1s"}, "not at an address and port"),
         ({"GRPC": "10.1.0.1:1/" + "s" * 200, "Interval": "1s"}, "check.service"),
     ):
         reply = client.put("agent/service/register", {"Name": "web", "Check": check})

@@ -1,6 +1,7 @@
 """Servers with a health that a test sets: over HTTP (and TLS), and the gRPC health service."""
 
 import http.server
+import socket
 import ssl
 import sys
 import tempfile
@@ -13,9 +14,10 @@ from rig.traffic import listens
 
 
 class HttpHealth:
-    """Answers GET with `status` and `text`, after `delay_s`; notes the paths asked for. `ns` None: in the host, on a free port."""
+    """Answers GET with `status` and `text`, after `delay_s`; notes the paths asked for. `ns` None: in the host, on a free port.
+    `six`: by IPv6 alone."""
 
-    def __init__(self, ns=None, port=0, certificate=None):
+    def __init__(self, ns=None, port=0, certificate=None, six=False):
         self.status, self.text, self.headers, self.delay_s = 200, "well", {}, 0
         self.paths, self.requests, self._over = [], [], threading.Event()
         health = self
@@ -44,8 +46,10 @@ class HttpHealth:
         self._server = Quiet(("127.0.0.1", 0), Handler, bind_and_activate=False)
         if ns:
             self._server.socket.close()
-            self._server.socket = ns.socket()
-        self._server.socket.bind(("0.0.0.0" if ns else "127.0.0.1", port))
+            self._server.socket = ns.socket(socket.AF_INET6 if six else socket.AF_INET)
+        if six:
+            self._server.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        self._server.socket.bind(("::" if six else "0.0.0.0" if ns else "127.0.0.1", port))
         self._server.server_activate()
         self.port = self._server.socket.getsockname()[1]
         if certificate:

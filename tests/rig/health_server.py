@@ -25,7 +25,7 @@ async def main(port, directory):
     server = grpc.aio.server()
     method = grpc.unary_unary_rpc_method_handler(check)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("grpc.health.v1.Health", {"Check": method}),))
-    server.add_insecure_port(f"0.0.0.0:{port}")
+    server.add_insecure_port(f"[::]:{port}")
     await server.start()
     await server.wait_for_termination()
 

@@ -239,11 +239,19 @@ const json_t *command_next_positional(const json_t *method, const json_t *params
 	return NULL;
 }
 
+/* Where the port begins in ADDRESS:PORT, whose IPv6 address stands in brackets; NULL: it has none. */
+static char *port_of(char *word)
+{
+	char *colon = strrchr(word, ':');
+
+	return colon && colon != strchr(word, ':') && colon[-1] != ']' ? NULL : colon;
+}
+
 /* A positional argument. ADDRESS:PORT fills the two fields that it names. */
 static int set_positional(const json_t *method, json_t *params, char *word, char error[COMMAND_ERROR])
 {
 	const json_t *field = command_next_positional(method, params);
-	char *colon = strrchr(word, ':');
+	char *colon = port_of(word);
 
 	if (!field) {
 		snprintf(error, COMMAND_ERROR, "unexpected argument \"%s\"", word);
@@ -251,6 +259,10 @@ static int set_positional(const json_t *method, json_t *params, char *word, char
 	}
 	if (colon && strcmp(text_of(field, "name"), "address") == 0) {
 		*colon = '\0';
+		if (word[0] == '[' && colon[-1] == ']') {
+			colon[-1] = '\0';
+			word++;
+		}
 		json_object_set_new(params, "address", json_string(word));
 		field = command_next_positional(method, params);
 		word = colon + 1;

@@ -1,8 +1,8 @@
 /* check_json.c: checks as Consul shows them. */
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "addr/ip_text.h"
 #include "registry/base/duration.h"
 #include "registry/source/consul/inside.h"
 
@@ -54,18 +54,20 @@ static void set_duration(json_t *object, const char *name, uint32_t ms)
 /* What is probed, as it was written: an address, or a URL. */
 static void set_target(json_t *object, const struct reg_check *check, const struct reg_backend *backend)
 {
-	uint32_t address = check->address ? check->address : backend ? backend->address : 0;
+	struct ip_addr address = backend ? backend->address : (struct ip_addr){0};
 	unsigned port = check->port ? check->port : backend ? backend->port : 0;
-	char ip[INET_ADDRSTRLEN];
+	char at[IP_PORT_TEXT];
 
-	inet_ntop(AF_INET, &address, ip, sizeof(ip));
+	if (!ip_is_none(check->address))
+		address = check->address;
+	ip_port_text(address, (uint16_t)port, at);
 	if (check->type == REG_CHECK_HTTP)
 		json_object_set_new(object, "HTTP",
-			json_sprintf("%s://%s:%u%s", check->tls ? "https" : "http", ip, port,
+			json_sprintf("%s://%s%s", check->tls ? "https" : "http", at,
 				check->path ? check->path : ""));
 	else
 		json_object_set_new(object, check->type == REG_CHECK_TCP ? "TCP" : "GRPC",
-			json_sprintf("%s:%u%s%s", ip, port, check->service ? "/" : "",
+			json_sprintf("%s%s%s", at, check->service ? "/" : "",
 				check->service ? check->service : ""));
 }
 

@@ -2,12 +2,12 @@
  * check_read.c: the checks of a registration. A probe starts in the network of the instance's service,
  * or in the host when it goes to the loopback; it goes to an address, never to a name.
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "addr/ip_text.h"
 #include "registry/base/duration.h"
 #include "registry/source/consul/inside.h"
 
@@ -75,38 +75,44 @@ static int refuse_others(const json_t *check, struct reg_err *err)
 	return 0;
 }
 
+/* An address, or the loopback's name; no other is looked up. */
+static bool read_host(const char *text, size_t len, struct ip_addr *address)
+{
+	if (len == strlen("localhost") && memcmp(text, "localhost", len) == 0)
+		return ip_parse("127.0.0.1", address);
+	return ip_parse_part(text, len, address) && !ip_is_none(*address);
+}
+
 /* "HOST:PORT" or "[HOST]:PORT" before `end`, the port optional when `port` has one. False: it is none. */
-static bool read_place(const char *text, const char *end, uint32_t *address, uint16_t *port)
+static bool read_place(const char *text, const char *end, struct ip_addr *address, uint16_t *port)
 {
 	bool bracket = text < end && *text == '[';
 	const char *begin = text + bracket, *stop = memchr(begin, bracket ? ']' : ':', (size_t)(end - begin));
 	const char *colon = bracket && stop ? stop + 1 : stop;
 	size_t len = (size_t)((stop ? stop : end) - begin);
-	char host[INET_ADDRSTRLEN] = "";
 	unsigned long number = *port;
 	char *after = (char *)end;
 
-	if (len >= sizeof(host) || (bracket && (!stop || (colon < end && *colon != ':'))))
+	if (bracket && (!stop || (colon < end && *colon != ':')))
 		return false;
-	memcpy(host, begin, len);
 	if (colon && colon < end)
 		number = colon[1] >= '0' && colon[1] <= '9' ? strtoul(colon + 1, &after, 10) : 0;
 	*port = (uint16_t)number;
-	return after == end && number >= 1 && number <= 65535 &&
-	       inet_pton(AF_INET, strcmp(host, "localhost") ? host : "127.0.0.1", address) == 1;
+	return after == end && number >= 1 && number <= 65535 && read_host(begin, len, address);
 }
 
 /* The probe goes to the `len` bytes of `place`: the instance itself, or another address. */
 static int aim(const char *field, const char *place, size_t len, uint16_t port, const struct reg_backend *of,
 	struct reg_check *spec, struct reg_err *err)
 {
-	uint32_t address;
+	struct ip_addr address;
 
 	if (!read_place(place, place + len, &address, &port))
 		return reg_fail(err, -ENOTSUP,
-			"%s: \"%.60s\" is not at an IPv4 address and port (names are not looked up)", field,
-			place);
-	if (of && address == of->address && port == of->port)
+			"%s: \"%.60s\" is not at an address and port (names are not looked up; IPv6 in "
+			"brackets)",
+			field, place);
+	if (of && ip_equal(address, of->address) && port == of->port)
 		return 0;
 	spec->address = address;
 	spec->port = port;

@@ -1,8 +1,8 @@
 /* json.c: nodes and services as Consul shows them. */
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "addr/ip_text.h"
 #include "registry/source/consul/inside.h"
 
 const char *consul_id(const char *service, const struct reg_backend *backend, char id[CONSUL_ID])
@@ -19,7 +19,7 @@ const char *consul_address(const struct reg_backend *backend, char host[REG_HOST
 	if (backend->metadata && backend->metadata->host)
 		snprintf(host, REG_HOST_MAX + 1, "%s", backend->metadata->host);
 	else
-		inet_ntop(AF_INET, &backend->address, host, REG_HOST_MAX + 1);
+		ip_text(backend->address, host);
 	return host;
 }
 

@@ -2,12 +2,12 @@
  * read.c: bodies of registrations. Consul reads field names without regard to case, and takes
  * service_id for ServiceID; so does this. The user's own keys (Meta) are left as they are.
  */
-#include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "addr/ip_text.h"
 #include "registry/source/consul/inside.h"
 
 static bool same_field(const char *given, const char *name)
@@ -161,10 +161,11 @@ static int read_weights(const json_t *body, struct reg_backend *backend, struct 
 	return rc;
 }
 
-/* An IPv4 address can be balanced; whatever else it is, is told as it was given. */
+/* Whatever it is, it is shown as it was given: clients that compare register anew what they do not find. */
 static int read_place(const json_t *body, struct consul_registration *read, struct reg_err *err)
 {
 	const char *address;
+	char text[IP_TEXT];
 	int64_t port = 0;
 	int rc = consul_text(body, "Address", &address, err);
 
@@ -172,8 +173,11 @@ static int read_place(const json_t *body, struct consul_registration *read, stru
 		rc = consul_number(body, "Port", 0, 65535, &port, err);
 	if (rc)
 		return rc;
-	if (!address || inet_pton(AF_INET, address, &read->backend.address) != 1)
+	if (!ip_parse(address, &read->backend.address))
 		read->metadata.host = address ? address : "";
+	else if (!ip_is_none(read->backend.address) &&
+		 strcmp(ip_text(read->backend.address, text), address) != 0)
+		read->metadata.host = address;
 	read->backend.port = (uint16_t)port;
 	return 0;
 }

@@ -5,12 +5,12 @@
 
 enum { PATIENCE_S = 20 }; /* until a loop that goes on for ever is called a failure */
 
-uint32_t ip(const char *text)
+struct ip_addr ip(const char *text)
 {
-	struct in_addr address;
+	struct ip_addr address = {0};
 
-	assert_int_equal(inet_pton(AF_INET, text, &address), 1);
-	return address.s_addr;
+	assert_true(ip_parse(text, &address));
+	return address;
 }
 
 static void told(struct world *w, const char *text)
@@ -24,16 +24,15 @@ static void on_apply(void *ctx, const struct reg_service *service, const struct 
 	size_t nbackend, bool gone, uint64_t generation)
 {
 	struct world *w = ctx;
-	char ip_text[INET_ADDRSTRLEN], text[128];
+	char place[IP_PORT_TEXT], text[128];
 
 	snprintf(text, sizeof(text), "%llu %s%s", (unsigned long long)generation, service->name,
 		gone ? " gone" : "");
 	told(w, text);
 	for (size_t i = 0; i < nbackend; i++) {
-		inet_ntop(AF_INET, &backends[i]->address, ip_text, sizeof(ip_text));
-		snprintf(text, sizeof(text), " %s:%u=%u%s%s", ip_text, backends[i]->port,
-			reg_backend_weight(backends[i]), backends[i]->port_down ? "!" : "",
-			backends[i]->balanced ? "" : "~");
+		ip_port_text(backends[i]->address, backends[i]->port, place);
+		snprintf(text, sizeof(text), " %s=%u%s%s", place, reg_backend_weight(backends[i]),
+			backends[i]->port_down ? "!" : "", backends[i]->balanced ? "" : "~");
 		told(w, text);
 	}
 	told(w, "\n");
@@ -70,21 +69,21 @@ static uint64_t on_netns_id(void *ctx, const char *network)
 	return w->netns_id;
 }
 
-static bool on_reaches(void *ctx, const char *network, uint32_t address)
+static bool on_reaches(void *ctx, const char *network, struct ip_addr address)
 {
-	uint32_t host = ntohl(address);
+	uint32_t host = ntohl(ip_to4(address));
 
 	if (strcmp(network, "web") == 0)
 		return host >> 16 == 0x0a01;
 	return strcmp(network, "lo") == 0 && host >> 24 == 127;
 }
 
-static int on_port_state(void *ctx, const char *network, uint32_t address)
+static int on_port_state(void *ctx, const char *network, struct ip_addr address)
 {
 	struct world *w = ctx;
 
 	for (unsigned i = 0; i < w->nports; i++)
-		if (w->ports[i].address == address &&
+		if (ip_equal(w->ports[i].address, address) &&
 			(!network[0] || strcmp(w->ports[i].network, network) == 0))
 			return w->ports[i].state;
 	return -1;
@@ -105,13 +104,13 @@ static void on_kept(void *ctx, const char *file, const char *why)
 }
 
 static int on_traffic(
-	void *ctx, const char *service, uint32_t address, uint16_t port, struct reg_traffic *traffic)
+	void *ctx, const char *service, struct ip_addr address, uint16_t port, struct reg_traffic *traffic)
 {
 	struct world *w = ctx;
 
 	w->asked++;
 	for (unsigned i = 0; i < WORLD_TRAFFIC; i++) {
-		if (w->traffic[i].address != address)
+		if (!ip_equal(w->traffic[i].address, address))
 			continue;
 		*traffic = w->traffic[i].seen;
 		return 0;
@@ -122,7 +121,7 @@ static int on_traffic(
 int world_setup(void **state)
 {
 	struct event_config *config = event_config_new();
-	const struct reg_prefix loopback = {.address = htonl(INADDR_LOOPBACK), .len = 8};
+	const struct ip_prefix loopback = {ip("127.0.0.1"), IP_PREFIX4 + 8};
 	struct world *w = calloc(1, sizeof(*w));
 	struct registry_sink sink = {w, on_apply, on_socket, on_netns_id, on_reaches, on_port_state, on_log,
 		on_traffic, .kept = on_kept};
@@ -151,7 +150,7 @@ void world_port(struct world *w, const char *network, const char *address, int s
 	unsigned i = 0;
 
 	while (i < w->nports &&
-		(w->ports[i].address != ip(address) || strcmp(w->ports[i].network, network) != 0))
+		(!ip_equal(w->ports[i].address, ip(address)) || strcmp(w->ports[i].network, network) != 0))
 		i++;
 	assert_true(i < WORLD_PORTS);
 	if (i == w->nports)

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "addr/ip_text.h"
 #include "registry/registry.h"
 #include "tests/unit/unit.h"
 
@@ -25,7 +26,7 @@ struct world {
 	char told[4096]; /* the sink's log, see world_told() */
 	struct {
 		char network[REG_NAME_MAX + 1];
-		uint32_t address;
+		struct ip_addr address;
 		int state;
 	} ports[WORLD_PORTS];
 	unsigned nports;
@@ -36,7 +37,7 @@ struct world {
 	int highest_fd;	   /* of those sockets */
 	unsigned log_lines;
 	struct {
-		uint32_t address;
+		struct ip_addr address;
 		struct reg_traffic seen;
 	} traffic[WORLD_TRAFFIC]; /* of the backends at these addresses, the others get none; 0: unused */
 	unsigned asked;		  /* for traffic */
@@ -64,7 +65,7 @@ struct reg_service world_service(const char *name);
 /** A backend with weight 1 from source "api". */
 struct reg_backend world_backend(const char *address, uint16_t port);
 struct reg_check world_check(enum reg_check_type type);
-uint32_t ip(const char *text);
+struct ip_addr ip(const char *text);
 
 /** They must succeed. */
 void world_add_service(struct world *w, const struct reg_service *service);

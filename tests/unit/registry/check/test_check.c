@@ -15,7 +15,7 @@ static int listener(const char *address, uint16_t *port, int backlog)
 {
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
 	struct sockaddr_in at = {
-		.sin_family = AF_INET, .sin_port = htons(*port), .sin_addr.s_addr = ip(address)};
+		.sin_family = AF_INET, .sin_port = htons(*port), .sin_addr.s_addr = ip_to4(ip(address))};
 	socklen_t size = sizeof(at);
 
 	assert_true(fd >= 0);
@@ -32,7 +32,7 @@ enum { FILLERS = 4 };
 static void fill(uint16_t port, int fillers[FILLERS])
 {
 	struct sockaddr_in to = {
-		.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = ip("127.0.0.1")};
+		.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = ip_to4(ip("127.0.0.1"))};
 
 	for (int i = 0; i < FILLERS; i++) {
 		fillers[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -302,7 +302,7 @@ static void probes_at_once_are_bounded(void **state)
 	registry_batch_begin(w->reg);
 	world_add_service(w, &service);
 	for (unsigned i = 0; i < MANY; i++) {
-		backend.address = htonl(0x7f000001 + i);
+		backend.address = ip_from4(htonl(0x7f000001 + i));
 		assert_int_equal(registry_backend_add(w->reg, "api", &backend, &w->err), 0);
 	}
 	registry_batch_end(w->reg);

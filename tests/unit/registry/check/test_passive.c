@@ -145,7 +145,7 @@ static void without_connections_nothing_is_known(void **state)
 	struct reg_check check = passive();
 
 	add(w, 1, &check);
-	w->traffic[0].address = 0;
+	w->traffic[0].address = (struct ip_addr){0};
 	turns(w, 2);
 	assert_int_equal(world_find(w, "api", id[0])->health, REG_PASSING);
 	assert_string_equal(world_find(w, "api", id[0])->output, "no vip gives it connections");

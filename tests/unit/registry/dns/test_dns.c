@@ -12,12 +12,12 @@ struct dns_world {
 	struct dns_listener *listener;
 };
 
-static size_t port_ips(void *ctx, const char *network, const char *name, uint32_t *ips, size_t max)
+static size_t port_ips(void *ctx, const char *network, const char *name, struct ip_addr *ips, size_t max)
 {
 	return 0;
 }
 
-static const char *port_name(void *ctx, const char *network, uint32_t address)
+static const char *port_name(void *ctx, const char *network, struct ip_addr address)
 {
 	return NULL;
 }

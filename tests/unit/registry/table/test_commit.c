@@ -95,7 +95,7 @@ static void only_reachable_backends_are_balanced(void **state)
 	world_add_backend(w, "api", "192.0.2.9", 80);
 	world_told(w);
 	service.network[0] = '\0';
-	service.vip = 0;
+	service.vip = (struct ip_addr){0};
 	assert_int_equal(registry_service_set(w->reg, &service, &w->err), 0);
 	service = world_service("api");
 	assert_int_equal(registry_service_set(w->reg, &service, &w->err), 0);

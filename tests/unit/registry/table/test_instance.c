@@ -180,7 +180,7 @@ static void bad_ones_are_refused(void **state)
 	backend.metadata = NULL;
 	assert_int_equal(registry_backend_put(w->reg, "a b", &backend, &w->err), -EINVAL);
 	assert_int_equal(registry_node_put(w->reg, &node, &w->err), -EINVAL);
-	backend.address = 0;
+	backend.address = (struct ip_addr){0};
 	assert_int_equal(registry_backend_put(w->reg, "web", &backend, &w->err), -EINVAL);
 	assert_int_equal(registry_generation(w->reg), 0);
 }

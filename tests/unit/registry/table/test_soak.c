@@ -38,9 +38,13 @@ static unsigned number_of(const char *name)
 	return (unsigned)(name[1] - '0');
 }
 
-static uint32_t host_address(unsigned host)
+/* Of both families. */
+static struct ip_addr host_address(unsigned host)
 {
-	return htonl(0x0a010000 + host);
+	struct ip_addr address = ip(host % 2 ? "fd00::" : "10.1.0.0");
+
+	address.b[15] = (uint8_t)host;
+	return address;
 }
 
 static void on_apply(void *ctx, const struct reg_service *service, const struct reg_backend *const *backends,
@@ -62,16 +66,16 @@ static int on_socket(void *ctx, const char *network, int domain, int type)
 	return -ENETUNREACH;
 }
 
-static bool on_reaches(void *ctx, const char *network, uint32_t address)
+static bool on_reaches(void *ctx, const char *network, struct ip_addr address)
 {
 	return true;
 }
 
-static int on_port_state(void *ctx, const char *network, uint32_t address)
+static int on_port_state(void *ctx, const char *network, struct ip_addr address)
 {
 	const struct soak *s = ctx;
 
-	return s->port[ntohl(address) - 0x0a010000];
+	return s->port[address.b[15]];
 }
 
 static void on_log(void *ctx, int level, const char *about, const char *line) {}
@@ -90,7 +94,7 @@ static struct reg_service any_service(struct soak *s, const char *name)
 
 	snprintf(service.name, sizeof(service.name), "%s", name);
 	if (pick(s, 2))
-		service.vip = ip("10.1.9.1") + htonl(number_of(name));
+		service.vip = ip_from4(htonl(0x0a010901 + number_of(name)));
 	if (pick(s, 2))
 		service.check = world_check(pick(s, 2) ? REG_CHECK_TCP : REG_CHECK_PORT);
 	return service;
@@ -140,12 +144,11 @@ static void change_watch(struct soak *s, const char *name)
 
 static void change_something(struct soak *s)
 {
-	char name[] = {'s', (char)('0' + pick(s, SERVICES)), '\0'}, id[32];
+	char name[] = {'s', (char)('0' + pick(s, SERVICES)), '\0'}, id[IP_PORT_TEXT];
 	struct reg_service service = any_service(s, name);
 	struct reg_backend backend = any_backend(s);
-	struct in_addr address = {backend.address};
 
-	snprintf(id, sizeof(id), "%s:80", inet_ntoa(address));
+	ip_port_text(backend.address, 80, id);
 	switch (pick(s, 16)) { /* refusals are as good as changes */
 	case 0:
 		registry_service_del(s->reg, name, NULL);
@@ -183,7 +186,7 @@ static bool same_backend(void *arg, const struct reg_backend *now)
 {
 	struct comparison *c = arg;
 	const struct reg_backend *told = &c->picture->backend[c->seen++];
-	int port = c->s->port[ntohl(now->address) - 0x0a010000];
+	int port = c->s->port[now->address.b[15]];
 
 	assert_string_equal(told->id, now->id);
 	assert_int_equal(told->health, now->health);

@@ -118,7 +118,11 @@ static void refuses_bad_backends(void **state)
 		const char *text;
 		struct reg_backend backend;
 	} cases[] = {
-		{"address: 0.0.0.0 is not a unicast address", {.port = 80, .source = "api"}},
+		{"address: :: is not a unicast address", {.port = 80, .source = "api"}},
+		{"address: 0.0.0.0 is not a unicast address",
+			{.address = ip("0.0.0.0"), .port = 80, .source = "api"}},
+		{"address: ff02::1 is not a unicast address",
+			{.address = ip("ff02::1"), .port = 80, .source = "api"}},
 		{"address: 239.1.2.3 is not a unicast address",
 			{.address = ip("239.1.2.3"), .port = 80, .source = "api"}},
 		{"port: 0 is out of range 1..65535", {.address = ip("10.1.0.1"), .source = "api"}},
@@ -180,7 +184,7 @@ static void same_instance_from_two_doors_is_refused(void **state)
 	assert_string_equal(world_told(w), "");
 
 	strcpy(backend.id, "api-1");
-	service.vip = 0;
+	service.vip = (struct ip_addr){0};
 	strcpy(service.name, "shop"); /* the key is service and id: elsewhere it is free */
 	world_add_service(w, &service);
 	assert_int_equal(registry_backend_add(w->reg, "shop", &backend, &w->err), 0);
@@ -249,7 +253,7 @@ static void lists_in_the_order_of_names(void **state)
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		struct reg_service service = world_service(names[i]);
 
-		service.vip = 0;
+		service.vip = (struct ip_addr){0};
 		world_add_service(w, &service);
 	}
 	registry_service_walk(w->reg, append_name, text);
@@ -269,7 +273,8 @@ static void add_many(struct world *w, unsigned services, unsigned backends)
 			world_add_service(w, &service);
 	}
 	for (unsigned i = 0; i < backends; i++) {
-		struct reg_backend backend = {.address = htonl(0x0a010000 + i), .port = 80, .source = "api"};
+		struct reg_backend backend = {
+			.address = ip_from4(htonl(0x0a010000 + i)), .port = 80, .source = "api"};
 
 		snprintf(name, sizeof(name), "s%u", i % services);
 		assert_int_equal(registry_backend_add(w->reg, name, &backend, &w->err), 0);
