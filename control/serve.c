@@ -194,7 +194,7 @@ static int try_dns(struct serve *serve, struct reg_err *why)
 	return rc;
 }
 
-/* The servers, and what they are without while somebody else has their address. */
+/* The servers, and what is missing while somebody else has their address. */
 static const struct server {
 	const char *(*address)(const json_t *control);
 	int (*listen)(struct serve *serve, struct reg_err *why); /* 0 or -errno */
@@ -204,7 +204,7 @@ static const struct server {
 	[NOT_LISTENING_DNS] = {dns_address, try_dns, "control.dns", "DNS only at gateways"},
 };
 
-/* Has one listen, or tries again later. *news: that is not as it was, or why not is another reason. */
+/* Makes one listen, or tries again later. *news: its state, or the reason for it, has changed. */
 static int serve_listen(
 	struct serve *serve, enum not_listening_server server, struct reg_err *why, bool *news)
 {

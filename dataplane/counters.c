@@ -178,7 +178,9 @@ struct reading {
 	uint64_t tsc, busy, packets, sampled, stage[DP_STAGES_MAX];
 };
 
-/* Two readings a second apart, so that what is told spans the last one to two seconds whoever asks how often.
+/*
+ * Two readings a second apart: what is shown covers the last one to two seconds, however often it is asked
+ * for.
  */
 struct stats_window {
 	struct reading older, newer;

@@ -78,8 +78,8 @@ struct dp_config {
 /** Starts DPDK and the workers. One dataplane a process. Errors: -EINVAL, -ENOMEM, -EBUSY (already open). */
 int dp_open(const struct dp_config *config, struct dp **dp, struct dp_err *err);
 /**
- * Does the kernel lack what notifies a guest without waiting for it (vhost/notify.h)? Then one that means ill
- * can hold up its worker.
+ * Does the kernel lack the means to notify a guest without waiting for it (vhost/notify.h)? Then a hostile
+ * guest can hold up its worker.
  */
 bool dp_guests_can_block(const struct dp *dp);
 /**

@@ -88,9 +88,8 @@ static void make_probe_mac(uint8_t mac[6])
 }
 
 /*
- * With huge pages memory is there to be fast: a worker that is the first to write to a page waits for the
- * kernel to clear it, for a millisecond where it is a huge one. Without, tables stay lazy and the switch
- * small.
+ * With huge pages memory is there for speed: a worker that is the first to write to a huge page waits a
+ * millisecond for the kernel to clear it. Without them tables stay lazy and the switch small.
  */
 static void touch_tables(struct dp *dp)
 {
@@ -201,7 +200,7 @@ int dp_open(const struct dp_config *config, struct dp **out, struct dp_err *err)
 	return rc;
 }
 
-/* Before anything else goes: then nothing has to wait for them, port for port, each time for a turn. */
+/* First of all, so that the ports below have no workers to wait for: each would wait for a turn of theirs. */
 static void stop_workers(struct dp *dp)
 {
 	for (unsigned i = 0; i < dp->nworker; i++)

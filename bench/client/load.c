@@ -85,7 +85,7 @@ static int change(struct load *b)
 	return rc < 0 ? rc : rc == OK ? 0 : -EPROTO;
 }
 
-/* Those who were woken wait again, for the change after the one that they heard of. */
+/* Clients that were woken wait again, for the change after the one that they were told of. */
 static int hear_change(struct load *b)
 {
 	struct epoll_event events[EVENTS];

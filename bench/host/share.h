@@ -21,7 +21,7 @@ struct share {
 void share_begin(struct share *s, pid_t pid);
 
 /**
- * Percent of the time since then that the busiest thread ran; 0 when it can't be told. *away_ms: how many
- * milliseconds it at most touched while it waited for its core, each wait begun and ended within one.
+ * Percent of the time since then that the busiest thread ran; 0 when that is not known. *away_ms: in how many
+ * milliseconds at most it waited for its core, as each wait may touch one more than it lasts.
  */
 double share_end_pct(const struct share *s, pid_t pid, uint64_t *away_ms);

@@ -144,7 +144,10 @@ struct verdict {
 	bool met;
 };
 
-/* Each trial's own figure; `unlike` are those in which something else took a core or the hypervisor time. */
+/*
+ * Each trial's own figure. `unlike` has those that were disturbed: something else ran on a core, or the
+ * hypervisor took time.
+ */
 static void collect(
 	const struct report *r, const struct goal_side *side, enum metric metric, struct report_ratio *out)
 {

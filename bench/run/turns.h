@@ -1,6 +1,6 @@
 /*
- * turns.h: peers take turns, A B C A B C, each set up anew for each count, so that what changes on the
- * machine from one minute to the next meets all of them.
+ * turns.h: peers take turns, A B C A B C, and each is set up anew for each count. So what changes on the
+ * machine from one minute to the next affects all of them.
  */
 #pragma once
 

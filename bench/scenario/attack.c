@@ -96,7 +96,7 @@ static void post_and_drain(struct attack_run *run)
 	drain(run, run->receiver);
 }
 
-/* Frames as long as may be, to a guest whose every buffer holds one byte. */
+/* Frames as long as may be, to a guest with buffers of one byte each. */
 static int begin_one_byte(struct attack_run *run)
 {
 	struct front_ring *r;

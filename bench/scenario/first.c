@@ -98,7 +98,10 @@ static int come(struct first *f)
 	return asking_put(f->asking, f->service, "last", "10.254.0.1", PORT_OF_LAST);
 }
 
-/* Which connections go to the instance. Those that are sent here it does not see again until it has gone. */
+/*
+ * Which connections go to the instance. One that is tried here is not used again before the instance has
+ * gone.
+ */
 static int learn(struct first *f, unsigned of)
 {
 	uint32_t tried = 0, limit = LEAST + f->rounds * SPARE * of;

@@ -1,10 +1,11 @@
 /*
- * neighbours: what an honest pair of ports notices of a hostile one on the same worker. Its traffic is paced far
- * below capacity and timed, first in peace (`quiet`), then beside each attack (attack.h), each in a trial right
- * after a quiet one.
+ * neighbours: what an honest pair of ports notices of a hostile one on the same worker. Its traffic is paced
+ * far below capacity and timed, first without an attack (`quiet`), then beside each attack (attack.h), each
+ * in a trial right after a quiet one.
  *
- * A machine that stalls now and then has frames lost in peace too, as the pair sends on while nobody takes
- * them. So what counts is the loss beyond the quiet trial's, and where quiet lost at all both are disturbed.
+ * A machine that stalls now and then loses frames in quiet trials too, as the pair goes on sending meanwhile.
+ * So only the loss beyond the quiet trial's counts, and where the quiet trial lost any frame both are
+ * disturbed.
  */
 #include <errno.h>
 #include <stdlib.h>

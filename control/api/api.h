@@ -97,11 +97,14 @@ typedef bool (*api_text)(struct model *model, const json_t *params, struct api_a
 struct api_watcher {
 	/** A notification's method and its parameters (a new reference). */
 	void (*changed)(void *arg, const char *method, json_t *params);
-	/** What is called `name` changed, and is too large for that: it is to be told by and by (api_watch.text). */
+	/**
+	 * What is called `name` changed, and is too large to send here: it is sent in parts later
+	 * (api_watch.text).
+	 */
 	void (*large)(void *arg, const char *name);
 };
 
-/* What a connection is told of once it has called a method; each kind once a connection. */
+/* What a connection receives after it has called a method. A connection may have each kind once. */
 struct api_watch {
 	/** `params` are the request's. 0 with *watch, which close() ends, or -1 with *err. */
 	int (*open)(struct model *model, const json_t *params, const struct api_watcher *by, void *arg,
@@ -109,7 +112,7 @@ struct api_watch {
 	void (*close)(void *watch);
 	/* Of what is large; NULL where nothing is: */
 	const char *changed; /* the notification's method */
-	/** Is there still one called `name`? That it is gone has been told. */
+	/** Is there still one called `name`? If not, that has been sent already. */
 	bool (*there)(struct model *model, const char *name);
 	api_text text; /* the notification's parameters, asked for {"name": name} */
 };

@@ -262,9 +262,10 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
 #endif
 
 /*
- * A file that a client passes beside its bytes is closed by whoever reads them, and to close one may take as
- * long as the client likes: a TCP socket that lingers held up this thread for all of its time. So nobody may
- * pass any. A connection has what its listener has from its first moment. Kernels before 6.16 don't know it.
+ * A client can pass open files beside its bytes, and the kernel closes them when the bytes are read. To close
+ * a file may take as long as the client likes: a TCP socket that lingers held up this thread for all of its
+ * time. So nobody may pass any. A connection inherits this from its listener, from its first moment on.
+ * Kernels before 6.16 do not know the option.
  */
 static void refuse_files(int fd)
 {

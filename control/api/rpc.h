@@ -1,9 +1,9 @@
 /*
  * rpc.h: JSON-RPC 2.0 over a Unix stream socket, one object a line. Control thread, on its event loop.
  *
- * Nobody can hold the daemon: a line is at most RPC_LINE_MAX bytes, connections at most RPC_CONNS, a client
- * that does not read its answers is not read from, and is cut off when it takes nothing for RPC_STALL_S
- * seconds, or when RPC_WATCH_MAX bytes of what it watches wait for it.
+ * No client can hold up the daemon. A line has at most RPC_LINE_MAX bytes, and there are at most RPC_CONNS
+ * connections. A client that does not read its answers is not read from. It is cut off when it takes nothing
+ * for RPC_STALL_S seconds, or when RPC_WATCH_MAX bytes of what it watches wait for it.
  */
 #pragma once
 

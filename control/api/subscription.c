@@ -14,7 +14,7 @@ struct subscription {
 	struct conn *conn;
 	const struct api_watch *type;
 	void *watch;
-	json_t *large; /* large ones that changed and are to be told: {name: null} */
+	json_t *large; /* large ones that changed and are still to be sent: {name: null} */
 };
 
 static void end(struct subscription *s)
@@ -31,7 +31,10 @@ void subscription_end_all(struct conn *conn)
 		end(LIST_FIRST(&conn->subscriptions));
 }
 
-/* From inside a commit of the registry: whom to hang up on is freed by the loop, later. */
+/*
+ * Called from inside a commit of the registry, so a connection that is to be closed is freed later, by the
+ * loop.
+ */
 static void on_changed(void *arg, const char *method, json_t *params)
 {
 	struct conn *conn = ((struct subscription *)arg)->conn;
@@ -45,7 +48,7 @@ static void on_changed(void *arg, const char *method, json_t *params)
 	rpc_send(conn, json_pack("{s:s, s:s, s:o}", "jsonrpc", "2.0", "method", method, "params", params));
 }
 
-/* As above. However often it changes until it can be told, it is told once. */
+/* As above. A large one is sent once, however often it changes before it can be sent. */
 static void on_large(void *arg, const char *name)
 {
 	struct subscription *s = arg;
@@ -80,7 +83,10 @@ int subscription_begin(
 	return 0;
 }
 
-/* Begins to tell of the large one that changed first, unless it is gone, which has been told. */
+/*
+ * Begins to send the large one that changed first. One that is gone is passed over: that has been sent
+ * already.
+ */
 static void tell_first(struct subscription *s)
 {
 	const char *name = json_object_iter_key(json_object_iter(s->large));

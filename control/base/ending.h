@@ -1,9 +1,10 @@
 /*
  * ending.h: SIGTERM and SIGINT, from the first moment of the process on. Control thread.
  *
- * DPDK's start is one call that may take long and cannot be broken off. Up to its end nothing is there that
- * would outlive the process, so a signal ends it on the spot. What is made afterwards must be taken away
- * again: then the signal is noted, whoever makes many things asks between two of them, and the loop is told.
+ * DPDK starts in one call that may take long and cannot be interrupted. Until it returns nothing exists that
+ * would outlive the process, so a signal ends the process on the spot. What is made afterwards must be taken
+ * away again. From then on a signal is only noted: code that makes many things asks between two of them, and
+ * the loop is told.
  */
 #pragma once
 

@@ -1,8 +1,9 @@
 /*
- * log_limit.h: how much of the log one object may fill. Each object ("port c1", "service web: backend 10.1.0.12:80",
- * or a kind of message) has a token bucket, and all of them together have another. What finds no token is left out and
- * counted; the count and the last of the lines left out are reported later, so that nothing is lost but repetition. The
- * table is fixed: an object that is pushed out of it leaves its count to the others'. Pure; one thread.
+ * log_limit.h: how much of the log one object may fill. Each object ("port c1", "service web: backend
+ * 10.1.0.12:80", or a kind of message) has a token bucket, and all of them together have another. A line that
+ * finds no token is left out and counted. The count and the last line left out are reported later, so that
+ * only repetition is lost. The table is fixed: the count of an object that is pushed out of it joins those of
+ * all such objects. Pure; one thread.
  */
 #pragma once
 

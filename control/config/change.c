@@ -12,7 +12,7 @@ struct change {
 	struct backend_run run;
 	const json_t *old, *fresh;
 	json_t *old_ids, *fresh_ids; /* section_id: the object there */
-	json_t *remade; /* "network web": goes, so what refers to it goes too, if only to come back */
+	json_t *remade; /* "network web": goes, so what refers to it goes too, and may come back */
 	json_t *stuck;	/* section_id of what could not be deleted */
 	json_t *now;	/* what holds at the end */
 	void (*fn)(void *arg, const char *line);
@@ -44,7 +44,7 @@ static json_t *find(const json_t *ids, const struct section *section, const json
 	return json_object_get(ids, id);
 }
 
-/* The fields of `fresh` that differ, with the key; NULL when NOUN.set cannot bring the object there. */
+/* The fields of `fresh` that differ, and the key; NULL when NOUN.set cannot change all of them. */
 static json_t *settable(const struct section *section, const json_t *old, const json_t *fresh)
 {
 	const struct api_method *set = section_method(section, "set");
@@ -76,7 +76,7 @@ static bool is_remade(const struct change *change, const char *noun, const json_
 	return name && json_object_get(change->remade, key);
 }
 
-/* Must the object go and come back, rather than be left or set? */
+/* Must the object be deleted and made anew, rather than be left alone or set? */
 static bool must_remake(
 	const struct change *change, const struct section *section, const json_t *old, const json_t *fresh)
 {

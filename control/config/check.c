@@ -17,7 +17,7 @@ enum { KEY = 512 };
 
 struct check {
 	json_t *named;	     /* "networks web": the object */
-	json_t *taken;	     /* what only one may have ("mac web 02:..."): who has it, as "ports[0]" */
+	json_t *taken;	     /* what only one object may have ("mac web 02:..."): who has it, as "ports[0]" */
 	const json_t *cores; /* of the workers; NULL: one, wherever it is put */
 	size_t reserved;     /* of them, by ports that ask for one */
 	struct api_err *err;
@@ -35,8 +35,10 @@ __attribute__((format(printf, 2, 3))) static const char *owner(struct check *che
 	return json_string_value(json_object_get(check->taken, key));
 }
 
-/* What `fmt` names is the object's from now on, or refused because another has it. `text`: how the user
- * wrote it. */
+/*
+ * Gives the object at `at` what `fmt` names, or refuses it because another object has it. `text`: how the
+ * user wrote it.
+ */
 __attribute__((format(printf, 5, 6))) static int take(struct check *check, struct config_location at,
 	const char *field, const char *text, const char *fmt, ...)
 {

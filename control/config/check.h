@@ -1,4 +1,4 @@
-/* check.h: what can be wrong with a configuration whose objects are each right. Pure. */
+/* check.h: finds what is wrong in a configuration although each of its objects is right by itself. Pure. */
 #pragma once
 
 #include <jansson.h>

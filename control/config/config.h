@@ -39,9 +39,9 @@ int config_make(struct model *model, const struct section *section, size_t index
 int config_apply(struct model *model, const json_t *config, struct api_err *err);
 
 /**
- * change.c: brings the model from `old` to `fresh`, touching only what differs. What is refused is
- * told to fn in one line and stays, or comes back, as it was. Returns the configuration that holds then (a
- * new reference).
+ * change.c: brings the model from `old` to `fresh`, touching only what differs. What is refused is reported
+ * to fn in one line, and stays, or comes back, as it was. Returns the configuration that holds then (a new
+ * reference).
  */
 json_t *config_change(struct model *model, const json_t *old, const json_t *fresh,
 	void (*fn)(void *arg, const char *line), void *arg);

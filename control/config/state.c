@@ -230,7 +230,10 @@ static void replay_section(struct state *state, const struct section *section, c
 	backend_run_end(&run);
 }
 
-/* By section, for a service may have been moved to a network that was made after it. */
+/*
+ * By section and not in the order of the calls: a service may have been moved to a network that was made
+ * after it.
+ */
 static void replay(struct state *state, const json_t *calls)
 {
 	model_replaying(state->model, true);

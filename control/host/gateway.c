@@ -15,8 +15,10 @@
 enum {
 	/* Names tried in the host's namespace before it is an error. */
 	NAME_ATTEMPTS = 4,
-	/* Some packets: those to neighbours that are gone stay in the queues of the sockets that sent them for
-	 * seconds, among them the one by which all probes of a network go out. */
+	/*
+	 * Packets to neighbours that are gone stay for seconds in the queues of the sockets that sent them,
+	 * among them the one that sends all probes of a network: so the queue is kept to a few packets.
+	 */
 	NEIGHBOUR_QUEUE_BYTES = 4096,
 };
 

@@ -1,9 +1,10 @@
 /*
  * netns_ref.h: which network namespace a port's `netns` means. Control thread.
  *
- * A name or a path is looked up anew each time, for the namespace may be made later, or again. An entry of
- * /proc, also behind a symbolic link, names a process by a number that a stranger gets once it has ended: it is
- * looked up once, and the process held from then on by a pidfd, which keeps nothing alive but is never another's.
+ * A name or a path is looked up anew each time, for the namespace may be made later, or made again. An entry
+ * of /proc, also behind a symbolic link, is different: it names a process by a number that another process
+ * may get when that one ends. So it is looked up once, and the process is held by a pidfd from then on. A
+ * pidfd keeps nothing alive, and never means another process.
  */
 #pragma once
 

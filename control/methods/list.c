@@ -54,7 +54,9 @@ static void list_changes(const struct api_method *set, char *buf, size_t size)
 	}
 }
 
-/* Refuses a key of `noun.add` that `noun.set` does not have, and says so: unknown it is not. */
+/*
+ * Refuses a key that `noun.add` has and `noun.set` lacks, with a line that says so: "unknown" would be wrong.
+ */
 static int check_fixed(const struct api_method *set, const json_t *params, struct api_err *err)
 {
 	const char *dot = strchr(set->name, '.');

@@ -78,7 +78,7 @@ static bool forwards(const char *ifname)
 	int value = '0';
 	FILE *file;
 
-	/* the host's own setting is every interface's, from the moment that it was made on */
+	/* an interface starts with the host's setting at the time that it is made */
 	snprintf(path, sizeof(path), "/proc/sys/net/ipv4/conf/%s/forwarding", ifname);
 	file = fopen(path, "re");
 	if (file) {
@@ -88,7 +88,7 @@ static bool forwards(const char *ifname)
 	return value == '1';
 }
 
-/* Who isolates networks from each other must know that the host does not. */
+/* An operator who isolates networks must know that the host forwards between them. */
 static void warn_of_forwarding(const struct model_network *network)
 {
 	if (network->spec.mode == DP_HOST && network->has_gateway && forwards(network->gateway.ifname))

@@ -1,6 +1,6 @@
 /*
- * not_kept.h: which files of the state directory hold less than what is in effect, because the disk took nothing.
- * Control thread.
+ * not_kept.h: which files of the state directory lack changes that are in effect, because the disk refused
+ * them. Control thread.
  */
 #pragma once
 

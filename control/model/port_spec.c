@@ -148,7 +148,10 @@ int port_spec_change(struct model *model, struct model_port *port, const struct 
 	return type->change ? type->change(model, port, from, to, err) : 0;
 }
 
-/* dataplane.cores may have changed since the port was made: that it has its worker is worth less than that it is. */
+/*
+ * dataplane.cores may have changed since the port was made: it is better to have the port without its own
+ * worker than not to have it.
+ */
 static void let_go_of_core(struct model *model, struct model_port *port)
 {
 	struct dp_err why;

@@ -71,7 +71,7 @@ static int open_netns(struct model_port *port, bool first, int *netns, char why[
 	return -EPERM;
 }
 
-/* Must the user be told that it failed, rather than that the port waits? */
+/* Is this a failure to report to the user, rather than a reason for the port to wait? */
 static bool is_refused(struct model *model, const struct model_port *port, int rc)
 {
 	bool said_now = !model->replaying && strcmp(port->source, "config") != 0;

@@ -56,8 +56,10 @@ static struct model_service *service_make(struct model *model, const char *name,
 	return NULL;
 }
 
-/* The backends that a vip balances, in the registry's order. Several of one address are one to it, with the
- * best of their weights: one of them may be what a container left behind that has long been started anew. */
+/*
+ * The backends that a vip balances, in the registry's order. Several with one address count as one, with the
+ * best of their weights: one of them may be left over from a container that has been replaced long ago.
+ */
 static size_t take_backends(const struct reg_backend *const *from, size_t n, struct dp_backend *to)
 {
 	size_t kept = 0;
@@ -205,7 +207,9 @@ static const char *home(void *ctx, struct ip_addr address)
 	return network ? network->name : "";
 }
 
-/* What cannot be told counts as the host's own; where there is no route, nothing is reached. */
+/*
+ * When the kernel gives no answer, the address counts as the host's own. Without a route nothing is reached.
+ */
 static bool is_own(void *ctx, struct ip_addr address)
 {
 	struct model *model = ctx;

@@ -44,7 +44,7 @@ void close_batch_run(struct close_batch *batch)
 	pthread_t thread[THREADS];
 	unsigned n = 0;
 
-	/* those that cannot be had leave the work to the others, the last of whom is this one */
+	/* where a thread cannot be made, the others do its work: this one at the least */
 	while (n < THREADS && n < batch->n / WORTH_A_THREAD &&
 		pthread_create(&thread[n], NULL, close_some, &closing) == 0)
 		n++;

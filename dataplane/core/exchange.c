@@ -38,8 +38,9 @@ void exchange_pop(struct exchange *x)
 }
 
 /*
- * What a port may have punted: answers to control's own requests, of which an honest one has a few a minute; an
- * uplink those of all that is behind it. Beyond it the frame is taken all the same, and control asks again.
+ * How many answers a port may have punted. Control's own requests bring an honest port a few a minute, and an
+ * uplink those of all that is behind it. Beyond that the frame is consumed without a copy, and control asks
+ * again.
  */
 enum { PUNTS_S = 100, PUNTS_BURST = 32, PUNTS_UPLINK_S = 10000, PUNTS_UPLINK_BURST = EXCHANGE_SLOTS };
 

@@ -36,8 +36,10 @@ void exchange_push(struct exchange *x);
 const struct exchange_frame *exchange_peek(struct exchange *x);
 void exchange_pop(struct exchange *x);
 
-/** Worker. Copies what is private of `f` to control, unless port `in` has had its share of that: 100 a second,
- * 32 at once, an uplink 10,000 and 256. The caller sets the verdict. */
+/**
+ * Worker. Copies the private bytes of `f` to control. A port may have 100 frames a second copied, 32 at once;
+ * an uplink 10,000 and 256. The caller sets the verdict.
+ */
 void exchange_punt(struct worker *w, struct port *in, const struct frame *f);
 
 /** Control. Has frame data[len] sent (see struct exchange_frame). -ENOBUFS: the ring is full. */

@@ -1,6 +1,6 @@
 /*
- * moves.h: what workers tell control of MACs that moved, or were held where they are. Bounded: what does not fit
- * is counted and told as a number.
+ * moves.h: reports from workers to control about MACs that moved, or that were kept from moving. The ring is
+ * bounded: what does not fit is counted, and reported as a number.
  */
 #pragma once
 

@@ -60,7 +60,7 @@ static bool is_used(const struct path_watches *all, int wd)
 	return false;
 }
 
-/* Does what happened in its directory concern it? In one above the path's own, anything may. */
+/* Does the event concern the watch? In a directory above the path's own, any event may. */
 static bool concerns(const struct path_watch *watch, const struct inotify_event *event)
 {
 	const char *name = strrchr(watch->path, '/');

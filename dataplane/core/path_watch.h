@@ -1,7 +1,7 @@
 /*
- * path_watch.h: being told when a file appears, by inotify(7), so that nobody has to look for it again and
- * again. One inotify descriptor serves all watches; it is there while there are any. Where the directory is
- * missing too, the nearest one above it is watched. Control thread.
+ * path_watch.h: says when a file appears, by inotify(7), so that nobody polls for it. All watches share one
+ * inotify descriptor, which is open while there are any. Where the directory is missing too, the nearest one
+ * above it is watched. Control thread.
  */
 #pragma once
 
@@ -15,7 +15,7 @@ struct path_watches;
 /* One of them; lies in its owner, who writes the first three. */
 struct path_watch {
 	const char *path; /* valid until it is deleted */
-	/* Something has happened at `path`, or on the way to it. It may delete its own watch, no other. */
+	/* Something happened at `path`, or on the way to it. It may delete its own watch, but no other. */
 	void (*fn)(void *arg);
 	void *arg;
 	/* path_watch.c's */
@@ -25,8 +25,8 @@ struct path_watch {
 };
 
 /**
- * Begins to watch. `*all` is NULL before the first and after the last. What appears from now on is told; what is
- * there already is not. -ENOSPC (fs.inotify.max_user_watches), -EMFILE (max_user_instances), -ENOMEM.
+ * Begins to watch. `*all` is NULL before the first watch and after the last. A file that is there already is
+ * not reported. -ENOSPC (fs.inotify.max_user_watches), -EMFILE (max_user_instances), -ENOMEM.
  */
 int path_watch_add(struct path_watches **all, const struct dp_loop *loop, struct path_watch *watch);
 

@@ -42,7 +42,7 @@ void share_recount(struct share *s)
 	atomic_store_explicit(&s->beyond, beyond, memory_order_relaxed);
 }
 
-/* Less by one, never below 0: a recount may have come between. */
+/* Counts down by one, but never below 0: a recount may have come between. */
 static void less(_Atomic(uint32_t) *count)
 {
 	uint32_t n = atomic_load_explicit(count, memory_order_relaxed);

@@ -1,14 +1,14 @@
 /*
- * share.h: the room of a table, shared out among the networks. Half of it is guaranteed, in equal parts to the
- * networks that use the table; the other half goes to whoever asks first. So each network gets its part whatever
- * the others do, and one that is alone may use all of it.
+ * share.h: how the networks share the room of a table. Half of it is guaranteed, in equal parts to the
+ * networks that use the table. The other half goes to whoever asks first. So each network gets its part
+ * whatever the others do, and one that is alone may use all of it.
  *
- * Entries beyond the parts are counted in one word for all networks, which threads that take and give at the same
- * moment may leave off by one. Control counts them anew when the number of networks changes and once a second.
+ * Entries beyond the parts are counted in one word for all networks. Threads that take and give at the same
+ * moment may leave it off by one. Control counts anew when the number of networks changes, and once a second.
  *
- * Threads: any, but for share_set_networks() and share_recount(). A word is written only when an entry comes or
- * goes, never per packet; two workers write the same line only when both add entries of one network, or beyond
- * the parts.
+ * Any thread, except for share_set_networks() and share_recount(). A word is written only when an entry comes
+ * or goes, never per packet. Two workers write the same line only when both add entries of one network, or
+ * entries beyond the parts.
  */
 #pragma once
 

@@ -105,9 +105,9 @@ struct backend_stats {
 };
 
 /*
- * What came of a backend's connections: those that a clean SYN or a first datagram opened, so that the answer
- * tells whether the backend lives. Whoever was opened and is neither answered nor refused still waits, has
- * waited in vain, or was withdrawn (conn_withdrawn_of()).
+ * What became of the connections that a backend was asked to answer. Only those opened by a clean SYN or a
+ * first datagram count, so that an answer says that the backend lives. The rest, neither answered nor
+ * refused, still wait, have waited in vain, or were withdrawn (conn_withdrawn_of()).
  */
 struct backend_answers {
 	uint64_t opened, answered;

@@ -12,15 +12,16 @@
 #include "dataplane/deliver/transmit.h"
 
 /*
- * What is allowed: for each call, each frame, each byte. Of a port in memory a frame costs some 50 to 300 ns with all
- * that is done to it, copies, checksums and segments a third of a nanosecond a byte. Of one behind the kernel each
- * frame is a system call in which it goes up a network stack: 1 to 5 us, and with it may come the work of a TCP on
- * this host. An acknowledgement of 66 bytes has it send all that it may: 50 to 150 us as a rule, and with an
- * allowance of 50 us a call TCP into a tunnel carried a thirtieth of its rate.
+ * What each call, each frame and each byte may cost. At a port in memory a frame costs 50 to 300 ns with all
+ * that is done to it. Copies, checksums and segmentation cost a third of a nanosecond a byte. At a port of
+ * the kernel each frame is a system call that takes it up a network stack, 1 to 5 us, and may run the TCP of
+ * a socket on this host. An acknowledgement of 66 bytes makes that TCP send all that it may, 50 to 150 us as
+ * a rule: with an allowance of 50 us a call, TCP into a tunnel carried a thirtieth of its rate.
  */
 struct allowance {
 	uint32_t call_ns, frame_ns, byte_ns;
-	uint32_t most_ns; /* of an overrun in which no page fault was: beyond it somebody else had the core */
+	uint32_t
+		most_ns; /* of an overrun without a page fault: what goes beyond that, somebody else had the core for */
 };
 static const struct allowance in_memory = {50000, 1000, 1, 500000}, in_kernel = {150000, 8000, 10, 4000000};
 
@@ -128,9 +129,9 @@ void budget_start(struct worker *w)
 }
 
 /*
- * What of an overrun of `cycles` is a port's own. What the scheduler took is not. Nor is what no frame can cost:
- * without a page fault the work on a burst is bounded, and what takes longer is a host that has taken the
- * (virtual) core away, or a signal that has stopped the process. The kernel tells of neither.
+ * How much of an overrun of `cycles` is the port's own. What the scheduler took is not, and neither is what
+ * no frame can cost. Without a page fault the work on a burst is bounded. What takes longer is a host that
+ * took the (virtual) core away, or a signal that stopped the process; the kernel reports neither.
  */
 static uint64_t own_part(
 	const struct budget *g, const struct allowance *a, struct seen since, uint64_t cycles)
@@ -320,8 +321,9 @@ static bool source_may_fault(const struct worker *w)
 }
 
 /*
- * What one delivery took too long is the receiver's, unless it may be the source's: while that pays for it as if it were, its
- * payload is copied first, and then it is known.
+ * An overrun of one delivery is the receiver's, unless it may be the source's. In that case the source pays
+ * this time, and its payload is copied first from then on, so that the next overrun is known for the
+ * receiver's.
  */
 static void judge_delivery(struct worker *w, const struct port *port, uint64_t over, uint64_t now)
 {

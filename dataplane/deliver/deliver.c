@@ -159,7 +159,7 @@ static struct tx_batch *post(struct outbox *box, struct port *port, struct frame
 	return batch;
 }
 
-/* Where the frame before went, for the next one as a rule goes there too: one for ports, one for vteps. */
+/* Where the frame before went: as a rule the next one goes there too. One for ports, one for vteps. */
 struct last_hop {
 	uint16_t out, net;
 	uint32_t longest;	 /* frames up to this length need no second look; 0: each needs one */
@@ -167,8 +167,10 @@ struct last_hop {
 	const struct vtep *vtep; /* of those to a vtep */
 };
 
-/* `f` was dropped as longer than `longest`: whoever sent it hears of it, if that is possible. Not for flooded
- * frames: who would get them all the same may not be the one that they are for. */
+/*
+ * `f` was dropped as longer than `longest`: tells its sender, if that is possible. Not for flooded frames:
+ * some other receiver may be the one that they are for.
+ */
 static void answer_too_big(struct worker *w, struct burst *b, struct frame *f, uint32_t longest)
 {
 	if (!too_big_answer(w, b, f, longest))

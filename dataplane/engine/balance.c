@@ -247,7 +247,7 @@ bool balance_choose(const struct balance_queue *q, unsigned n, unsigned nworker,
 	gap = load[from] - load[*to];
 	if (load[from] < WORTH_BUSY || gap < WORTH_GAP)
 		return false;
-	/* moving l takes l from the one and gives it to the other: what is gained is the smaller of both */
+	/* moving a load takes it from the one and gives it to the other: the gain is the smaller of both */
 	for (unsigned i = 0; i < n; i++) {
 		float gain = q[i].load < gap - q[i].load ? q[i].load : gap - q[i].load;
 

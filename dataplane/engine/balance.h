@@ -25,9 +25,10 @@ struct balance_queue {
 };
 
 /**
- * The move that helps most, if one is worth it: the busiest worker has to be busy half of its time, and be so
- * for a quarter of it more than the idlest; and the busier of the two must end with clearly less. Workers whose bit is
- * set in `reserved` (not all) neither give nor take. True: q[*which] should go to worker *to.
+ * The move that helps most, if one is worth it. The busiest worker has to be busy for half of its time, and
+ * for a quarter of it more than the idlest. After the move the busier of the two must have clearly less to
+ * do. Workers whose bit is set in `reserved` (not all) neither give nor take. True: q[*which] should go to
+ * worker *to.
  */
 bool balance_choose(const struct balance_queue *q, unsigned n, unsigned nworker, uint64_t reserved,
 	unsigned *which, unsigned *to);

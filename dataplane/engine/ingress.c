@@ -6,7 +6,7 @@
 #include "dataplane/l2/policy/guard.h"
 #include "dataplane/l2/policy/rate.h"
 
-/* Will any stage look past the Ethernet header? Where not, whoever needs more (flow_hash) parses later. */
+/* Will any stage look behind the Ethernet header? If not, whoever needs more (flow_hash) parses later. */
 static inline bool looks_deep(const struct network *net)
 {
 	return net && atomic_load_explicit(&net->lb, memory_order_relaxed);

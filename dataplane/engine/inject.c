@@ -8,7 +8,9 @@
 #include "dataplane/frame/parse.h"
 #include "dataplane/l2/network.h"
 
-/* A burst of one frame that came from nowhere: `none` stands for the port, so that no receiver is left out.
+/*
+ * A burst of one frame that no port sent: `none` stands for its port, so that the frame reaches every
+ * receiver.
  */
 static void send_one(struct worker *w, const struct exchange_frame *x)
 {

@@ -106,7 +106,7 @@ static inline unsigned serve(struct worker *w, struct port *port, uint16_t queue
 }
 
 /*
- * Looks at the queues in the epoll set that have frames; not at the rest of them when the worker is to stop: 400 containers
+ * Looks at the queues in the epoll set that have frames, but stops when the worker is to stop: 400 containers
  * that come up at once multicast to each other for seconds of system calls.
  */
 static unsigned serve_fds(struct worker *w)

@@ -1,12 +1,13 @@
 /*
  * polling.h: which queues a worker polls, and how it sleeps when there is nothing to do.
  *
- * Rings in memory (vhost-user, packet sockets, devices) are looked at every turn while they have frames now
- * and then. Those that had none for a millisecond are cold: when there are many queues, each turn looks at
- * some of the cold ones, so that hundreds of idle ports cost the busy ones little and a cold one's first
- * frame waits for 50 us at most while others are busy, and for next to nothing otherwise. Queues that cost a
- * system call a look (TAP) are gathered in one epoll set: every turn when the worker is otherwise idle, every
- * FDS_EVERY_US when its rings are busy. Sleep is one ppoll over that set, the rings' own fds and the wake fd.
+ * - Rings in memory (vhost-user, packet sockets, devices) are looked at in every turn while they have frames now and
+ *   then. One without frames for a millisecond is cold. When there are many queues, each turn looks at only some of the
+ *   cold ones, so that hundreds of idle ports cost the busy ones little. The first frame of a cold queue then waits for
+ *   50 us at most while other queues are busy, and for next to nothing otherwise.
+ * - Queues where a look costs a system call (TAP) are gathered in one epoll set. It is asked in every turn when the
+ *   worker is otherwise idle, and every FDS_EVERY_US when its rings are busy.
+ * - Sleep is one ppoll over that set, the fds of the rings and the wake fd.
  */
 #pragma once
 

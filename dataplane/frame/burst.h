@@ -113,7 +113,7 @@ enum {
 	BURST_ODD = 32,	       /* some frame is none that guard_is_plain() knows */
 };
 
-/* What one stage has asked the MAC table for, so that another finds it near: a key, and its hash (fdb.h). */
+/* What one stage asked of the MAC table, kept for the stage after it: a key, and its hash (fdb.h). */
 struct asked {
 	uint64_t key;
 	uint32_t hash;
@@ -197,8 +197,8 @@ static inline bool burst_lend(struct burst *b, struct frame *f, const uint8_t *p
 static_assert(FRAME_SPANS > 0, "where burst_has_room() there is one for a frame in one piece");
 
 /**
- * burst_lend() and burst_keep() of a frame that lies in one piece, of which the `len` bytes at `ptr` follow the private
- * copy. That is still as it was made: nothing is read back of what has just been written.
+ * burst_lend() and burst_keep() in one, for a frame in one piece: the `len` bytes at `ptr` follow the private
+ * copy. The copy must be as it was made: nothing is read back of what has just been written.
  */
 static inline void burst_keep_piece(struct burst *b, struct frame *f, const uint8_t *ptr, uint32_t len)
 {

@@ -1,6 +1,6 @@
 /*
- * headers.h: what a frame carries behind VLAN tags, LLC/SNAP and IPv6 extension headers, for whoever must not
- * be deceived by a frame that is made to look odd. parse_frame() is for the others: it is faster, and gives
+ * headers.h: what a frame carries behind VLAN tags, LLC/SNAP and IPv6 extension headers, for code that a
+ * frame with unusual headers must not deceive. Everybody else uses parse_frame(), which is faster and gives
  * up earlier. Reads the private copy, and makes it as long as it can be. Worker.
  */
 #pragma once

@@ -1,7 +1,7 @@
 /*
- * icmp_error.h: an ICMP error about a TCP or UDP packet over IPv4, and the packet that it quotes (RFC 792, 1812
- * 4.3.2). Reads and writes the private copy only. Whoever sent the error may have made the quotation up: it says
- * which connection to look for, and nothing else. Worker.
+ * icmp_error.h: an ICMP error about a TCP or UDP packet over IPv4, and the packet that it quotes (RFC 792,
+ * 1812 4.3.2). Reads and writes the private copy only. The sender of the error may have invented the
+ * quotation: it says which connection to look for, and nothing else. Worker.
  */
 #pragma once
 
@@ -28,9 +28,10 @@ struct icmp_error {
 bool icmp_error_read(struct frame *f, struct icmp_error *e);
 
 /**
- * What nat_rewrite() did to the packet that the error is about is undone in the quotation, and done to the error
- * itself: `end` of the error gets `mac` and `ip`, the other end of what is quoted `ip` and `port`. All checksums are
- * brought up to date from the difference (RFC 1624, equation 3), as RFC 5508, section 4 wants it.
+ * Undoes in the quotation what nat_rewrite() did to the packet that the error is about, and does the same to
+ * the error itself: `end` of the error gets `mac` and `ip`, and the other end of the quoted packet `ip` and
+ * `port`. All checksums are updated from the difference (RFC 1624, equation 3), as RFC 5508, section 4
+ * demands.
  */
 void icmp_error_rewrite(struct frame *f, const struct icmp_error *e, enum nat_end end, const uint8_t mac[6],
 	uint32_t ip, uint16_t port);

@@ -309,7 +309,7 @@ static struct frame *segment_begin(const struct frame *f, struct burst *out, uin
 	return seg;
 }
 
-/* What offload_valid() vouches for, as far as writing out of bounds would hang on it. */
+/* What offload_valid() has checked, as far as a write out of bounds would depend on it. */
 static bool cuttable(const struct frame *f)
 {
 	const struct offload *off = &f->off;

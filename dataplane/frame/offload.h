@@ -19,15 +19,15 @@
 enum { OFFLOAD_SEGMENTS_MAX = 256 };
 
 /**
- * Worker. Is the request in f->off one that the frame's own headers bear out? csum_start and csum_offset must
- * name the checksum field of the frame's TCP or UDP header. A large frame must be TCP with the gso_type of
- * its IP version (the ECN bit does not matter), or UDP in datagrams of gso_size, which no guest is offered
- * but a veth hands over all the same; with NEEDS_CSUM set, an IP length that is the frame's, and a gso_size
- * that gives at most OFFLOAD_SEGMENTS_MAX segments. Call before anything relies on f->off; a frame that fails
- * is dropped as bad-offload. Sources that hand over no request (flags and gso_type 0) pass at once.
+ * Worker. Do the frame's own headers bear out the request in f->off? csum_start and csum_offset must name the
+ * checksum field of the frame's TCP or UDP header. A large frame must be TCP with the gso_type of its IP
+ * version (the ECN bit does not matter), or UDP in datagrams of gso_size, which no guest is offered but a
+ * veth hands over all the same. It must have NEEDS_CSUM set, an IP length that is the frame's, and a gso_size
+ * that gives at most OFFLOAD_SEGMENTS_MAX segments. Call it before anything relies on f->off; a frame that
+ * fails is dropped as bad-offload. Sources that make no request (flags and gso_type 0) pass at once.
  *
- * What passes is in normal form: flags is NEEDS_CSUM or DATA_VALID or 0, the headers up to the checksum field
- * (of a large frame: all of them) are private, hdr_len is right, and gso_type is NONE when one segment holds
+ * What passes is in normal form: flags is NEEDS_CSUM or DATA_VALID or 0; the headers up to the checksum field
+ * (of a large frame: all of them) are private; hdr_len is right; and gso_type is NONE when one segment holds
  * it all.
  */
 bool offload_valid(struct frame *f);

@@ -142,8 +142,9 @@ static bool fill(struct fdb_bucket *bucket, uint64_t key, uint64_t value)
 }
 
 /*
- * Empties a slot if it still holds what the caller saw. The value goes by compare and exchange: who refreshes or moves the
- * entry at this moment looks at the value alone, and one of the two must see that it came second.
+ * Empties a slot if it still holds what the caller saw. The value goes by compare and swap: another worker
+ * may refresh or move the entry at this moment, looking at the value alone, and one of the two must notice
+ * that it came second.
  */
 static bool empty_slot(struct fdb *fdb, struct fdb_bucket *bucket, int way, uint64_t key, uint64_t value)
 {
@@ -319,8 +320,8 @@ enum fdb_learned fdb_learn(struct fdb *fdb, uint64_t key, const struct fdb_seen 
 }
 
 /*
- * Is slot `way` of `bucket` one that no look-up finds, because another slot holds its key before it? A static
- * entry is kept: when it comes second, the other one goes.
+ * Is slot `way` of `bucket` hidden from every look-up, because another slot with its key is found first? A
+ * static entry is kept: when it comes second, the other one goes.
  */
 static bool shadowed(struct fdb *fdb, const struct fdb_bucket *bucket, int way, uint64_t key, uint64_t value)
 {

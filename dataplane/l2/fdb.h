@@ -137,13 +137,14 @@ static inline uint64_t fdb_fold(uint64_t a, uint64_t b)
 #endif
 
 /**
- * The key's hash under the table's secret. Guests choose MACs: with a hash that they could reckon, eight of
- * them fill both buckets of a victim of their choice. A secret that is only xored in, or a linear hash (CRC),
- * would not help, as keys that collide under one secret then collide under all.
+ * The key's hash under the table's secret. Guests choose MACs: with a hash that they could compute, eight
+ * MACs would fill both buckets of any victim. A secret that is only xored in, or a linear hash (CRC), would
+ * not help, as keys that collide under one secret then collide under all.
  *
- * Three rounds of AES where the CPU has them: after two, four of the output's bytes still hang from two of the
- * key's by one byte. Else two secret products, mixed as in wyhash (Wang Yi, github.com/wangyi-fudan/wyhash).
- * bench-stages, switch: 27.2 cycles a packet with CRC32C, 30.5 with AES, 33.5 with products.
+ * Three rounds of AES where the CPU has them: after two, four of the output's bytes still depend on two of
+ * the key's by one byte. Else two secret products, mixed as in wyhash (Wang Yi,
+ * github.com/wangyi-fudan/wyhash). bench-stages, switch: 27.2 cycles a packet with CRC32C, 30.5 with AES,
+ * 33.5 with products.
  */
 static inline uint32_t fdb_hash(const struct fdb *fdb, uint64_t key)
 {
@@ -171,7 +172,7 @@ static inline struct fdb_bucket *fdb_second(const struct fdb *fdb, uint32_t hash
 	return &fdb->bucket[(hash ^ ((hash >> 24 | 1) * UINT32_C(0x9e3779b1))) & fdb->mask];
 }
 
-/** Worker. Has the line of `key` fetched, and keeps in `asked` what the look-up that follows need not reckon again. */
+/** Worker. Prefetches the line of `key`, and keeps its hash in `asked` for the look-up that follows. */
 static inline void fdb_ask(const struct fdb *fdb, uint64_t key, struct asked *asked)
 {
 	*asked = (struct asked){key, fdb_hash(fdb, key)};
@@ -268,8 +269,8 @@ void fdb_touch(struct fdb *fdb);
 struct fdb_seen {
 	uint16_t target; /* a port, or a vtep with FDB_VTEP in flags */
 	uint8_t flags;
-	bool own;      /* it is this port's own MAC: no limit holds it, and it comes home whatever held it */
-	uint8_t moves; /* that it may make in a second, up to FDB_MOVES - 1; 0: any number */
+	bool own;	   /* this port's own MAC: no limit holds it, and it moves home at once */
+	uint8_t moves;	   /* that it may make in a second, up to FDB_MOVES - 1; 0: any number */
 	uint16_t now, gen; /* second, and the network's flush generation */
 };
 
@@ -287,8 +288,8 @@ enum fdb_learned {
 
 /**
  * Worker. Learns that `key` was seen. Static entries do not move. A MAC that has moved `moves` times in one
- * second stays where it is for the rest of it; from then on it gets one move a second, until a second has passed
- * in which it wanted no more than that. *was: the value before, when one is spoken of.
+ * second stays where it is for the rest of that second. From then on it gets one move a second, until a
+ * second passes in which it wanted no more than that. *was: the value before, for the results that name it.
  */
 enum fdb_learned fdb_learn(struct fdb *fdb, uint64_t key, const struct fdb_seen *seen, uint64_t *was);
 

@@ -1,8 +1,8 @@
 /*
- * owner.h: whose MAC and whose address something is among the ports of a network on this host. Asked of what
- * comes from elsewhere and claims to be one of them: never for a frame that is known.
+ * owner.h: which port on this host owns a MAC or an address of a network. Asked about frames from elsewhere
+ * that claim to be one of them, never for a MAC that is known.
  *
- * A map is a part of struct network and never changes; a port that comes, goes or changes makes a new one.
+ * A map is a part of struct network and never changes. When a port comes, goes or changes, a new map is made.
  */
 #pragma once
 

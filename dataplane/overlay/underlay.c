@@ -1,7 +1,7 @@
 /*
  * underlay.c: what arrives on an uplink. The switch is a host there: it answers ARP and ping for the uplink's
- * address and takes VXLAN apart; everything else is not for it. After this stage a frame that goes on is the
- * inner one, in its network, and nothing says any more that it was wrapped but src_vtep.
+ * address and unwraps VXLAN; everything else is not for it. A frame that goes on from this stage is the inner
+ * one, in its network. Only src_vtep tells that it came through a tunnel.
  */
 #include "dataplane/overlay/underlay.h"
 

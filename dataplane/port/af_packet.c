@@ -388,7 +388,7 @@ static uint16_t packet_tx(struct port *port, struct worker *w, struct frame *con
 		if (sent >= 0) {
 			done += (uint16_t)sent;
 		} else if (sent == -ENETDOWN && stale) {
-			stale = false; /* the socket's memory of the device going down; it may be up again */
+			stale = false; /* the socket still says that the device went down; it may be up again */
 		} else if (packet_refused(port, w, frames[done], -sent)) {
 			done++;
 		} else {

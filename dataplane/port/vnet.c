@@ -22,8 +22,8 @@ static bool within(struct frame *f)
 }
 
 /*
- * A request for a checksum inside a tunnel of the guest's own is served at once: further on it would be taken
- * for one of the outer header, which balancing rewrites.
+ * A request for a checksum inside a tunnel of the guest's own is served at once. Later it would be taken for
+ * one of the outer header, which load balancing rewrites.
  */
 static bool serve_inner(struct frame *f)
 {

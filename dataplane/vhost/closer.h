@@ -1,10 +1,10 @@
 /*
- * closer.h: closes what a guest has given.
+ * closer.h: closes the files that a guest has given.
  *
- * Closing the last copy of a file does what its kind demands: a TCP socket lingers for as long as it was told
- * to, a FUSE file waits for its file system, a Unix socket closes what was sent through it and lies unread.
- * So control closes by itself only what is known to be harmless; anything else goes to a thread of the port's
- * own, which may wait for ever, and which nobody waits for.
+ * Closing the last copy of a file can take time, depending on its kind: a TCP socket lingers as long as it
+ * was set to, a FUSE file waits for its file system, a Unix socket closes what was sent through it and never
+ * read. So control closes by itself only what is known to be harmless. All else goes to a thread of the
+ * port's own, which may wait for ever, and for which nobody waits.
  */
 #pragma once
 
@@ -25,7 +25,7 @@ void vhost_closer_hang_up(struct vhost_closer *c, int fd);
 void vhost_closer_unlisten(struct vhost_closer *c, int fd);
 
 /**
- * More waits to be closed than a guest that keeps the rules can have given: until this ends it can't be served,
- * or it would take one fd after the other.
+ * More files wait to be closed than a guest that keeps the rules can have given. Until that ends the guest is
+ * not served, for it would take one fd after the other.
  */
 bool vhost_closer_is_full(struct vhost_closer *c);

@@ -12,8 +12,10 @@
 #define XFS_SUPER_MAGIC 0x58465342
 #endif
 
-/* Whose page faults the kernel answers by itself. One that a process answers (FUSE, or what is stacked on it)
- * could hold a worker for ever, and one that a network answers for long. */
+/*
+ * File systems whose page faults the kernel serves by itself. A process that serves them (FUSE, or what is
+ * stacked on it) could hold a worker for ever, and a network for long.
+ */
 static bool is_prompt(const struct statfs *fs)
 {
 	switch (fs->f_type) {

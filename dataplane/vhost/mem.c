@@ -10,8 +10,8 @@ static bool overlap(uint64_t a, uint64_t alen, uint64_t b, uint64_t blen)
 }
 
 /*
- * No guest has more memory than its machine, but one may share more of a sparse file: for the mapping and, as a
- * worker is led through it, its page tables. 64 GB of small pages need 128 MB of those at worst.
+ * No guest has more memory than its machine, but one may share more of a sparse file. That costs the mapping
+ * and, as far as the guest has a worker touch it, page tables: for 64 GB of small pages 128 MB at worst.
  */
 #define LEAST_DEFAULT (UINT64_C(64) << 30)
 

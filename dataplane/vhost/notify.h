@@ -1,14 +1,15 @@
 /*
- * notify.h: notifying a guest without ever waiting for it. The fd that a front-end sends for a ring's
- * notifications stays the guest's as well, O_NONBLOCK and what is queued in it included; so a plain write(2)
- * to it can be made to block for ever by whoever fills an eventfd's counter first. Here no call does:
+ * notify.h: notifies a guest without ever waiting for it. The fd that a front-end sends for a ring's
+ * notifications stays the guest's as well, with O_NONBLOCK and whatever is queued in it. A guest that fills
+ * an eventfd's counter could make a plain write(2) block for ever. No call here blocks:
  *
- *	eventfd       the kernel adds to it when a read of nothing completes (Linux AIO, IOCB_FLAG_RESFD); at
- *	              its limit it stays there
- *	Unix socket   send(MSG_DONTWAIT); User-Mode Linux
+ *   eventfd       the kernel adds to it when a read of nothing completes (Linux AIO, IOCB_FLAG_RESFD); at its
+ *                 limit it stays there
+ *   Unix socket   send(MSG_DONTWAIT); User-Mode Linux
  *
- * Pipes are refused (an old QEMU had them where there was no eventfd), and so are other sockets: a writer or
- * reader of the guest's holds their lock while it touches memory, which it can make last for ever.
+ * Pipes are refused (old versions of QEMU used them where there was no eventfd), and so are other sockets: a
+ * writer or reader of the guest's holds their lock while it touches memory, which the guest can make last for
+ * ever.
  */
 #pragma once
 

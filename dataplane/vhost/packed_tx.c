@@ -69,9 +69,9 @@ static inline unsigned look_ahead(struct vhost_ring *r, struct frame *const *fra
 enum outcome { DONE, FULL, BROKEN };
 
 /*
- * `f` into the chains from d->at on. DONE: it was delivered, or dropped and counted, and what it used up is in
- * `d`. FULL: there are not enough, and nothing has happened. BROKEN: as DONE, and the ring is not to be
- * trusted further in this turn.
+ * Puts `f` into the chains from d->at on. DONE: it was delivered, or dropped and counted, and `d` says what
+ * it used up. FULL: there are not enough chains, and nothing has happened. BROKEN: as DONE, and the ring must
+ * not be used further in this turn.
  */
 static __attribute__((noinline)) enum outcome put_long(
 	struct port *port, struct worker *w, struct vhost_ring *r, struct delivery *d, const struct frame *f)

@@ -45,9 +45,9 @@ static void write_empty(struct vhost_ring *r, struct vhost_position at, uint16_t
 }
 
 /*
- * The first chain of several that go back together is written last, so that the guest sees none of them
- * before. Where others were written behind one that was not, the guest waits for the first: it gets all of
- * them as empty, for a frame may lie in several, and its length is known only of some.
+ * Of several chains that go back together the first is written last, so that the guest sees none of them
+ * before. If the back-end died in between, later chains are written and the guest still waits for the first.
+ * It then gets all of them as empty, for a frame may lie in several, and the length of only some is known.
  */
 static struct vhost_position finish_batch(struct vhost_ring *r, struct vhost_position first)
 {

@@ -33,8 +33,9 @@ enum {
 };
 
 /*
- * What a guest may have its worker read. The short ways read two descriptors a frame at the most; the long way,
- * which takes any chain, counts in ring->links and ends after so many, at the end of the chain that it is at.
+ * How many descriptors a guest may make its worker read. The short ways read two a frame at most. The long
+ * way, which takes any chain, counts in ring->links. It ends after so many, at the end of the chain that it
+ * is at.
  */
 enum {
 	/* that one frame is put into: 64 KB in buffers of 1 KB; drivers' are of 1.5 KB and more, 44 for it */

@@ -19,8 +19,8 @@ static void void_chains(struct vhost_ring *r, uint16_t first, uint16_t n)
 }
 
 /*
- * The long way: `f` into the chains from the `first`th on, at most `room` of them. Returns how many chains it
- * used up (0 when it dropped the frame and they are still to fill), or -1 when there are not enough.
+ * The long way: puts `f` into the chains from the `first`th on, at most `room` of them. Returns how many
+ * chains it used up, 0 when it dropped the frame and left them to be filled, or -1 when there are not enough.
  */
 static __attribute__((noinline)) int put_chains(struct port *port, struct worker *w, struct vhost_ring *r,
 	const struct frame *f, uint16_t first, uint16_t room)

@@ -53,9 +53,9 @@ static void learn_odd(const struct burst *b, struct frame *f, uint64_t mac)
 }
 
 /*
- * Is this MAC known to be elsewhere, whatever a frame says? A port's own MAC is there while its link is up:
- * never behind a vtep, and behind no other port unless that one is guarded, so that it may send from it. What
- * an operator put behind a vtep or port is not behind another vtep.
+ * Is this MAC known to be elsewhere, whatever the frame says? A port's own MAC is at that port while its link
+ * is up: never behind a vtep, and behind no other port, unless the other one is guarded and may send from it.
+ * A MAC that an operator put behind a vtep or a port is not behind another vtep.
  */
 static bool is_elsewhere(const struct worker *w, const struct burst *b, const struct frame *f, uint64_t key)
 {

@@ -44,8 +44,9 @@ static inline void to_port(const struct burst *b, struct frame *f, uint16_t id)
 }
 
 /*
- * To a MAC that nobody was heard from: to the port on this host whose own it is, or else to all. A machine that only
- * receives, as one that takes logs behind a vip, would otherwise have all of it flooded, and held to the storm limit.
+ * To a MAC that was never learned: to the port on this host that owns it, else to all. A machine that only
+ * receives, such as one that collects logs behind a vip, would otherwise have all its frames flooded, within
+ * the storm limit.
  */
 static void lookup_silent(
 	struct worker *w, const struct burst *b, struct frame *f, const struct network *net, uint64_t key)

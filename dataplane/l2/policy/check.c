@@ -1,7 +1,7 @@
 /*
- * check.c: is the source of a frame its port's own? For ports with security full: of the frames that
- * are not settled by two compares, the addresses that IPv4, IPv6, ARP, RARP and neighbour discovery speak for.
- * What cannot be found cannot be checked, and is refused.
+ * check.c: is the source of a frame its port's own? For ports with security `full`: of the frames that two
+ * compares do not settle, the addresses that IPv4, IPv6, ARP, RARP and neighbour discovery speak for. What
+ * cannot be found cannot be checked, and is refused.
  */
 #include <netinet/icmp6.h>
 

@@ -8,9 +8,10 @@
 #include "dataplane/core/dp.h"
 
 /*
- * Bursts that are not given, as parts of a second. TCP that has spent one loses all that it has under way, and is silent
- * until its time-out, 200 ms in Linux; what comes meanwhile must fit into the bucket, or the time is lost. Measured at 10,
- * 100 and 400 Mbit/s: bursts of 50, 100 and 200 ms carry 0.3, 0.5 and 0.95 of the rate.
+ * Bursts where none was given, as parts of a second. TCP that has spent its burst loses all that is in
+ * flight, and is silent until its time-out, 200 ms in Linux. What arrives meanwhile must fit into the bucket,
+ * or that time is lost. Measured at 10, 100 and 400 Mbit/s: bursts of 50, 100 and 200 ms carry 0.3, 0.5 and
+ * 0.95 of the rate.
  */
 enum {
 	BURST_SHARE = 4,
@@ -114,8 +115,8 @@ static inline uint64_t cycles(uint64_t units, uint64_t each)
 }
 
 /*
- * How many of the n amounts, in their order, the bucket covers at `now`: it gives as long as anything is in it, so
- * that the last one may leave it in debt. Otherwise a frame larger than the burst would never pass.
+ * How many of the n amounts, in their order, the bucket covers at `now`. It gives as long as anything is in
+ * it, and the last amount may leave it in debt. Otherwise a frame larger than the burst would never pass.
  */
 static unsigned take(struct bucket *b, uint64_t now, const uint32_t *amount, unsigned n)
 {
