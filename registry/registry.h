@@ -419,6 +419,24 @@ uint64_t registry_names_generation(const struct registry *reg);
 /** Generation at which this service last changed, 0: no such service. */
 uint64_t registry_service_generation(struct registry *reg, const char *name);
 
+/*
+ * For who keeps what was made of the table. A generation is told to clients, and is not another one when a check only
+ * says something else (its output). A revision is: as long as it is the same, all that a walk shows is the same, and it
+ * never comes back to what it was. Revisions are of one process, and say nothing else.
+ */
+/** Of all there is. */
+uint64_t registry_revision(const struct registry *reg);
+/** Of this service with its backends and the nodes that they run on; also while there is none. */
+uint64_t registry_service_revision(struct registry *reg, const char *name);
+/** Of this backend with the node that it runs on. */
+uint64_t registry_backend_revision(struct registry *reg, const struct reg_backend *backend);
+/** Of all nodes, with their checks. */
+uint64_t registry_nodes_revision(const struct registry *reg);
+/** Of which services there are, with which tags. */
+uint64_t registry_names_revision(const struct registry *reg);
+/** Something that its source shows of the backend, and the table does not have, is different. */
+void registry_backend_revise(struct registry *reg, const char *service, const char *id);
+
 #define REG_WATCH_ANY "@any" /* once a commit */
 #define REG_WATCH_NODES "@nodes"
 #define REG_WATCH_NAMES "@names"

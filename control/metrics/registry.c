@@ -199,6 +199,16 @@ static void write_api(const struct http *http, struct evbuffer *out)
 	metrics_value(out, "sluice_http_lists", NULL, NULL, NULL, NULL, info.lists);
 	metrics_family(out, "sluice_http_slices_total", METRICS_COUNTER, "Slices in which lists were made.");
 	metrics_value(out, "sluice_http_slices_total", NULL, NULL, NULL, NULL, (double)info.slices);
+	metrics_family(out, "sluice_http_cache_answers", METRICS_GAUGE, "Answers that are kept.");
+	metrics_value(out, "sluice_http_cache_answers", NULL, NULL, NULL, NULL, info.kept);
+	metrics_family(out, "sluice_http_cache_bytes", METRICS_GAUGE, "Memory that they take.");
+	metrics_value(out, "sluice_http_cache_bytes", NULL, NULL, NULL, NULL, (double)info.kept_bytes);
+	metrics_family(out, "sluice_http_cache_requests_total", METRICS_COUNTER,
+		"Questions whose answer may be kept: it was (hit), or had to be made (miss).");
+	metrics_value(
+		out, "sluice_http_cache_requests_total", "result", "hit", NULL, NULL, (double)info.hits);
+	metrics_value(
+		out, "sluice_http_cache_requests_total", "result", "miss", NULL, NULL, (double)info.misses);
 	metrics_family(out, "sluice_http_requests_total", METRICS_COUNTER,
 		"Requests answered, by the first part of their path and by status.");
 	for (unsigned group = 0; group < HTTP_GROUPS; group++)

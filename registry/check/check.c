@@ -205,12 +205,22 @@ static void on_timer(void *arg)
 	}
 }
 
+static void say(struct check *check)
+{
+	if (check->said)
+		check->said(check->arg);
+}
+
 /* Keeps as much of the text as the specification allows, printable and as UTF-8: it may be a hostile server's. */
 static void set_output(struct check *check, const char *text)
 {
 	size_t max = check->spec->output_max ? check->spec->output_max : OUTPUT_SHORT;
 	size_t len = utf8_fits(text, max);
+	char shown[REG_OUTPUT_MAX + 1];
 
+	utf8_copy(shown, text, len);
+	if (check->output && strcmp(check->output, shown) == 0)
+		return;
 	if (len + 1 > check->room) {
 		char *more = realloc(check->output, len + 1);
 
@@ -219,7 +229,8 @@ static void set_output(struct check *check, const char *text)
 		check->output = more;
 		check->room = (uint16_t)(len + 1);
 	}
-	utf8_copy(check->output, text, len);
+	memcpy(check->output, shown, len + 1);
+	say(check);
 }
 
 const char *check_output(const struct check *check)
@@ -234,6 +245,7 @@ static void set_health(struct check *check, enum reg_health health)
 	if (check->health == health && !check_overdue(check))
 		return;
 	check->health = health;
+	say(check);
 	check->changed(check->arg, check);
 }
 
@@ -338,6 +350,7 @@ void check_set(struct check *check, enum reg_health health, const char *output)
 {
 	check->good = health != REG_CRITICAL;
 	check->health = health;
+	say(check);
 	set_output(check, output);
 }
 

@@ -112,6 +112,8 @@ struct check {
 	const char *home;    /* the network that the target's address is in, as of... */
 	uint64_t home_ports; /* ...so many changes of ports */
 	void (*changed)(void *arg, const struct check *check);
+	void (*said)(
+		void *arg); /* whenever what is shown of it is different, also if nothing follows from that; or NULL */
 	void *arg;
 	uint64_t phase_us;	  /* where in the interval its turn is */
 	struct wheel_timer timer; /* the next turn, or the end of the probe under way */

@@ -56,6 +56,7 @@ int check_set_prepare(struct check_set *next, const struct check_set *now, struc
 			check_set_clear(next);
 			return -ENOMEM;
 		}
+		next->item[i]->said = owner->said;
 	}
 	return 0;
 }

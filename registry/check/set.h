@@ -22,6 +22,7 @@ struct check_owner {
 	struct check_target target;			       /* unless a specification has another */
 	uint64_t seed;					       /* places them in their intervals */
 	void (*changed)(void *arg, const struct check *check); /* see check_new() */
+	void (*said)(void *arg); /* what one says is different; changes nothing */
 	void *arg;
 };
 

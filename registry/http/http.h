@@ -26,7 +26,8 @@ enum {
 	HTTP_CONNS = 16384,
 	HTTP_PARKED = 8192,
 	HTTP_SLOW_S = 60,
-	HTTP_HOSTS = 64, /* names that may be configured */
+	HTTP_CACHE_MB = 32, /* of answers that are kept */
+	HTTP_HOSTS = 64,    /* names that may be configured */
 };
 
 /* What is served besides pages, and for whom (registry/http/server.h). */
@@ -86,6 +87,10 @@ struct http_info {
 	unsigned connections, parked; /* queries that wait for a change */
 	unsigned lists;		      /* long answers under way, and those that wait for a place */
 	uint64_t slices;	      /* in which lists were made, since the start */
+	unsigned kept;		      /* answers */
+	size_t kept_bytes;
+	uint64_t hits,
+		misses; /* of answers that may be kept: since the start, those that were, and that were made */
 	/* answered since the start: by group, and by status from 2xx on */
 	const uint64_t (*answers)[HTTP_STATUSES];
 };

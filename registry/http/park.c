@@ -2,8 +2,8 @@
  * park.c: queries that wait. One whose index the client has seen is parked on the watch of what it
  * shows, and answered when that has a higher index, or when its time is up. A commit only notes who is to
  * wake; they are answered for a while in each turn of the loop, so that DNS, checks and what was answered before go
- * on beside them. Those who asked for the same share one text, so that five thousand watchers of a service cost one
- * rendering.
+ * on beside them. Those who asked for the same share one text (cache.c), so that five thousand watchers of a service cost
+ * one rendering.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -11,9 +11,9 @@
 #include <string.h>
 
 #include "registry/base/wheel.h"
+#include "registry/http/cache.h"
 #include "registry/http/part.h"
 #include "registry/http/server.h"
-#include "registry/http/share.h"
 #include "registry/http/work.h"
 
 enum { WAIT_MS = 300 * 1000, WAIT_MAX_MS = 600 * 1000, JITTER = 16, TURN_US = 500 };
@@ -32,7 +32,8 @@ static void unpark(struct http_request *rq)
 	registry_unwatch(rq->watch);
 	rq->watch = NULL;
 	rq->blocked = false;
-	event_del(&rq->timer);
+	if (event_initialized(&rq->timer))
+		event_del(&rq->timer);
 	evhttp_connection_set_closecb(evhttp_request_get_connection(rq->raw), NULL, NULL);
 	http->nparked--;
 }
@@ -59,6 +60,7 @@ static void wake(struct http_request *rq)
 		return;
 	TAILQ_REMOVE(&rq->http->parked, rq, link);
 	rq->woken = true;
+	rq->asked = http_cache_revision(rq);
 	TAILQ_INSERT_TAIL(&rq->http->woken, rq, link);
 	answer_soon(rq->http);
 }
@@ -121,12 +123,12 @@ static struct http_text *render(struct http_request *rq, const struct http_view 
 	return text;
 }
 
-/* It woke, and another one is about to be answered with what it asked for: it waits for that. */
+/* Another one is about to be answered with what it asked for: it waits for that. */
 static bool block(struct http_request *rq)
 {
 	struct http *http = rq->http;
 
-	if (!rq->woken || !http_work_is_made(rq))
+	if (!http_work_is_made(rq))
 		return false;
 	rq->blocked = true;
 	evhttp_connection_set_closecb(evhttp_request_get_connection(rq->raw), on_gone, rq);
@@ -141,29 +143,31 @@ void http_unblock(struct http *http)
 
 	if (TAILQ_EMPTY(&http->blocked))
 		return;
-	TAILQ_FOREACH (rq, &http->blocked, link)
+	TAILQ_FOREACH (rq, &http->blocked, link) {
 		rq->blocked = false;
+		rq->woken = true;
+	}
 	TAILQ_CONCAT(&http->woken, &http->blocked, link);
 	answer_soon(http);
 }
 
-/* With the text that one who woke with it was told, if both asked for the same. */
+/* With the text that another one was told, if both asked for the same and it still holds. */
 static void answer(struct http_request *rq, const struct http_view *view)
 {
 	struct http *http = rq->http;
-	struct http_text *text = rq->woken ? http_share_find(http->share, rq) : NULL, *made = NULL;
+	struct http_text *text = http_cache_find(rq), *made = NULL;
 
-	if (view->is_kept && http->kept && http->kept_index == rq->index && view->is_kept(rq))
-		text = http->kept;
 	if (!text && view->list) {
 		if (!block(rq))
 			http_list(rq, view->list);
 		return;
 	}
 	if (!text) {
+		uint64_t revision = http_cache_revision(rq);
+
 		text = made = render(rq, view);
-		if (made && rq->woken && !TAILQ_EMPTY(&http->woken))
-			http_share_put(&http->share, rq, made);
+		if (made)
+			http_cache_put(rq, made, revision, rq->woken && !TAILQ_EMPTY(&http->woken));
 	}
 	if (text)
 		http_reply_view(rq, text);
@@ -192,6 +196,15 @@ static bool is_seen(const struct http_request *rq, const struct http_view *view)
 	return rq->seen >= rq->index && rq->seen <= registry_generation(rq->http->reg);
 }
 
+uint64_t http_view_index(struct http_request *rq)
+{
+	uint64_t first = registry_first_generation(rq->http->reg), index = rq->view->index(rq);
+
+	if (!rq->view->unordered && index < first)
+		index = first;
+	return index ? index : 1;
+}
+
 /* Answers now if there is something that the client has not seen, or else parks. */
 static void consider(struct http_request *rq, const struct http_view *view)
 {
@@ -199,11 +212,7 @@ static void consider(struct http_request *rq, const struct http_view *view)
 		consider_hash(rq, view);
 		return;
 	}
-	rq->index = view->index(rq);
-	if (!view->unordered && rq->index < registry_first_generation(rq->http->reg))
-		rq->index = registry_first_generation(rq->http->reg);
-	if (rq->index == 0)
-		rq->index = 1;
+	rq->index = http_view_index(rq);
 	if (!rq->late && is_seen(rq, view) && park(rq, view))
 		return;
 	answer(rq, view);
@@ -225,8 +234,8 @@ static void on_answer(evutil_socket_t fd, short what, void *arg)
 	}
 	if (!TAILQ_EMPTY(&http->blocked))
 		return;
-	http_share_clear(&http->share);
-	http_parts_clear(&http->parts);
+	http_cache_settle(http);
+	http_parts_settle(http);
 }
 
 /* What every view takes: false when it has been answered with an error. */
@@ -250,6 +259,7 @@ void http_view(struct http_request *rq, const struct http_view *view)
 	if (!read_options(rq))
 		return;
 	rq->view = view;
+	rq->asked = http_cache_revision(rq);
 	consider(rq, view);
 }
 
@@ -268,8 +278,6 @@ void http_park_close(struct http *http)
 		unpark(rq);
 		http_request_free(rq);
 	}
-	http_share_clear(&http->share);
-	http_text_release(http->kept);
 	if (http->answer)
 		event_free(http->answer);
 }

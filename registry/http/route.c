@@ -205,6 +205,7 @@ void http_request_free(struct http_request *rq)
 	for (unsigned i = 0; i < HTTP_ARGS; i++)
 		free(rq->arg[i]);
 	http_query_free(rq->query);
+	free(rq->question);
 	free(rq);
 }
 

@@ -20,6 +20,8 @@
 
 #include "registry/base/accept.h"
 #include "registry/base/listen.h"
+#include "registry/http/cache.h"
+#include "registry/http/part.h"
 #include "registry/http/work.h"
 
 struct http_conn {
@@ -236,7 +238,8 @@ static int http_start(struct http *http)
 
 	http->server = evhttp_new(http->base);
 	http->sweep = event_new(http->base, -1, EV_PERSIST, on_sweep, http);
-	if (!http->server || !http->sweep || http_park_open(http) < 0 || http_works_open(http) < 0)
+	if (!http->server || !http->sweep || http_park_open(http) < 0 || http_works_open(http) < 0 ||
+		http_cache_open(http) < 0 || http_parts_open(http) < 0)
 		return -ENOMEM;
 	evhttp_set_max_headers_size(http->server, HTTP_HEADERS_MAX);
 	evhttp_set_max_body_size(http->server, HTTP_BODY_MAX);
@@ -315,6 +318,8 @@ void http_close(struct http *http)
 		return;
 	http_works_close(http);
 	http_park_close(http);
+	http_cache_close(http);
+	http_parts_close(http);
 	accept_unguard(http->guard);
 	if (http->server)
 		evhttp_free(http->server);
@@ -339,11 +344,14 @@ struct http_info http_info(const struct http *http)
 {
 	const struct http_works_info works = http_works_info(http);
 
-	return (struct http_info){.connections = http->nconns,
+	struct http_info info = {.connections = http->nconns,
 		.lists = works.active + works.waiting,
 		.slices = works.slices,
 		.parked = http->nparked,
 		.answers = http->answers};
+
+	http_cache_info(http, &info);
+	return info;
 }
 
 int http_reload(struct http *http, struct reg_err *err)

@@ -10,7 +10,7 @@
  *   park.c     queries that wait for a change
  *   work.c     answers that are lists, made in slices
  *   text.c     the text of an answer, in pieces
- *   share.c    the text of an answer that several are given
+ *   cache.c    answers that are kept while nothing of them changes
  *   part.c     parts that answers to several have in common
  *   param.c    what the query string says
  */
@@ -26,10 +26,10 @@
 #include "registry/http/http.h"
 #include "registry/table/table.h"
 
+struct http_cache;
 struct http_list;
 struct http_parts;
 struct http_request;
-struct http_share;
 struct http_text;
 struct http_works;
 
@@ -51,8 +51,9 @@ struct http_view {
 	json_t *(*render)(struct http_request *rq);
 	/** Instead of it: the answer is a list that may be long. */
 	const struct http_list *list;
-	/** NULL, or: does the answer to this request follow from the index alone? Then its text is kept. */
-	bool (*is_kept)(struct http_request *rq);
+	/** Another one whenever what it shows to this request may be different (registry_revision()): the answer is kept
+	 * until then. NULL: it is not, but for those who wait for it. */
+	uint64_t (*revision)(struct http_request *rq);
 	bool by_hash;	/* waits by `hash=`, which render() sets in rq->hash, instead of by index */
 	bool unordered; /* its indexes do not grow: waits while the client has exactly the one of now */
 };
@@ -97,9 +98,7 @@ struct http {
 	struct event *answer;	  /* answers those woken */
 	struct http_works *works; /* lists under way */
 	struct http_parts *parts;
-	struct http_share *share; /* what they were told, until all of them have been */
-	struct http_text *kept;	  /* of the view that is kept, at this index; NULL: none */
-	uint64_t kept_index;
+	struct http_cache *cache;
 	SLIST_HEAD(, http_page) pages;
 	struct http_tls *tls; /* NULL: without */
 	unsigned max_conns, max_parked, slow_s;
@@ -128,6 +127,8 @@ struct http_request {
 	int code;
 
 	const struct http_view *view; /* NULL: none */
+	char *question; /* what decides the view's answer, see cache.c; NULL: not looked at yet */
+	uint64_t asked; /* its revision when this came, or woke: no older answer will do */
 
 	/* while it is parked (park.c) */
 	TAILQ_ENTRY(http_request) link; /* http->parked, http->woken or http->blocked */
@@ -171,6 +172,8 @@ void http_count(const struct http_request *rq);
 /* park.c */
 /** Answers a view now, or when it has changed. */
 void http_view(struct http_request *rq, const struct http_view *view);
+/** The index that the view of this request is to be told with now. */
+uint64_t http_view_index(struct http_request *rq);
 /** A list is done or given up: those who waited for it look again. */
 void http_unblock(struct http *http);
 /** -ENOMEM. */

@@ -52,6 +52,28 @@ size_t http_text_len(const struct http_text *text)
 	return text->len;
 }
 
+size_t http_text_size(const struct http_text *text)
+{
+	size_t size = sizeof(*text) + text->room * sizeof(*text->piece);
+
+	for (size_t i = 0; i < text->npiece; i++)
+		size += text->piece[i].room;
+	return size;
+}
+
+void http_text_trim(struct http_text *text)
+{
+	for (size_t i = 0; i < text->npiece; i++) {
+		struct piece *piece = &text->piece[i];
+		char *less = piece->room > piece->len ? realloc(piece->bytes, piece->len + 1) : NULL;
+
+		if (!less)
+			continue;
+		piece->bytes = less;
+		piece->room = piece->len;
+	}
+}
+
 /* Room for `more` pieces beside those that there are. */
 static int grow(struct http_text *text, size_t more)
 {

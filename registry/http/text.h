@@ -18,6 +18,10 @@ void http_text_hold(struct http_text *text);
 /** NULL is allowed. */
 void http_text_release(struct http_text *text);
 size_t http_text_len(const struct http_text *text);
+/** Bytes of memory that it takes. */
+size_t http_text_size(const struct http_text *text);
+/** Gives back what it has taken beyond its bytes; before it is appended anywhere. */
+void http_text_trim(struct http_text *text);
 
 /** Puts bytes behind what there is. -ENOMEM, also when they are not all there then. */
 int http_text_put(struct http_text *text, const char *bytes, size_t len);

@@ -7,8 +7,8 @@
 
 #include "registry/base/wheel.h"
 #include "registry/filter/filter.h"
+#include "registry/http/cache.h"
 #include "registry/http/part.h"
-#include "registry/http/share.h"
 
 TAILQ_HEAD(works, http_work);
 
@@ -62,6 +62,17 @@ static void leave(struct http_works *works, struct http_work *work)
 	work->in = WORK_NONE;
 }
 
+/* What it shows from here on has this revision and index, or later ones. */
+static void mark(struct http_work *work)
+{
+	struct http_request *rq = work->rq;
+
+	if (!rq->view)
+		return;
+	work->revision = http_cache_revision(rq);
+	rq->index = http_view_index(rq);
+}
+
 /* To its beginning; what is read of the request stays. */
 static void rewind_work(struct http_work *work)
 {
@@ -78,6 +89,7 @@ static void rewind_work(struct http_work *work)
 	work->worst = REG_PASSING;
 	work->count = 0;
 	work->budget = PATTERN_BUDGET;
+	work->begun = false;
 }
 
 static void work_free(struct http_work *work)
@@ -157,7 +169,7 @@ static int put_json(struct http_work *work, struct http_text *text, const json_t
 	struct http_works *works = work->rq->http->works;
 	bool pretty = is_pretty(work);
 	size_t flags = JSON_ENCODE_ANY | (pretty ? JSON_INDENT(4) : JSON_COMPACT), len;
-	const char *known = pretty ? NULL : http_part_text(work->rq, json, &len);
+	const char *known = pretty ? NULL : http_part_text_of(work->rq->http, json, &len);
 
 	if (known)
 		return put_text(work, text, known, len);
@@ -249,6 +261,22 @@ bool http_work_put_text(struct http_work *work, const char *text, size_t len)
 	return http_work_looked(work);
 }
 
+bool http_work_put_part(struct http_work *work, const char *text, size_t len)
+{
+	struct http_text *to = text_of(work, false);
+
+	if (to && put_before(work, to, work->any[1]) == 0 && put_text(work, to, text, len) == 0) {
+		work->any[1] = true;
+		work->count++;
+	}
+	return http_work_looked(work);
+}
+
+bool http_work_takes_text(const struct http_work *work)
+{
+	return !work->filter && !work->near[0] && !is_pretty(work);
+}
+
 /* The parts, in brackets and behind the head. NULL: no memory. */
 static struct http_text *join(struct http_work *work)
 {
@@ -293,18 +321,6 @@ static bool is_wanted_more(const struct http_request *rq)
 	return !TAILQ_EMPTY(&http->blocked) || (rq->woken && !TAILQ_EMPTY(&http->woken));
 }
 
-static void keep(struct http_request *rq, struct http_text *text)
-{
-	struct http *http = rq->http;
-
-	if (!rq->view || !rq->view->is_kept || !rq->view->is_kept(rq))
-		return;
-	http_text_release(http->kept);
-	http_text_hold(text);
-	http->kept = text;
-	http->kept_index = rq->index;
-}
-
 /* All has been put: it is answered, and gone. */
 static void finish(struct http_works *works, struct http_work *work)
 {
@@ -313,9 +329,9 @@ static void finish(struct http_works *works, struct http_work *work)
 	struct http_text *text = answered || work->fail_code ? NULL : join(work);
 
 	if (text) {
-		keep(rq, text);
-		if (is_wanted_more(rq))
-			http_share_put(&works->http->share, rq, text);
+		http_text_trim(text);
+		if (rq->view && work->code == 200)
+			http_cache_put(rq, text, work->revision, is_wanted_more(rq));
 		http_reply_list(rq, work->code, text);
 		http_text_release(text);
 	} else if (!answered) {
@@ -329,6 +345,9 @@ static void finish(struct http_works *works, struct http_work *work)
 static bool slice(struct http_works *works, struct http_work *work, int64_t us)
 {
 	works->slices++;
+	if (!work->begun)
+		mark(work);
+	work->begun = true;
 	work->end_us = wheel_now_us() + us;
 	work->stopped = false;
 	return work->list->walk(work) || work->fail_code;
@@ -423,7 +442,7 @@ void http_list(struct http_request *rq, const struct http_list *list)
 	go_on(works);
 }
 
-bool http_work_is_made(const struct http_request *rq)
+bool http_work_is_made(struct http_request *rq)
 {
 	const struct http_works *works = rq->http->works;
 	const struct works *const lists[] = {&works->active, &works->fresh};
@@ -431,8 +450,8 @@ bool http_work_is_made(const struct http_request *rq)
 
 	for (unsigned i = 0; i < 2; i++)
 		TAILQ_FOREACH (work, lists[i], link)
-			if (work->rq->view == rq->view && work->rq->index == rq->index &&
-				http_share_same(work->rq, rq))
+			if (work->rq->view == rq->view && (!work->begun || work->revision >= rq->asked) &&
+				http_cache_same(work->rq, rq))
 				return true;
 	return false;
 }

@@ -61,6 +61,7 @@ struct http_work {
 	bool begun, stopped;
 	struct http_text *text[2]; /* of those that come first, and of the others */
 	bool any[2];
+	uint64_t revision; /* of what it shows when it began */
 	uint64_t end_us;
 	unsigned looked;
 	int fail_code; /* 0: none */
@@ -77,13 +78,17 @@ void http_list(struct http_request *rq, const struct http_list *list);
 bool http_work_put(struct http_work *work, const char *key, json_t *item, bool first);
 /** The same for text that is JSON already. */
 bool http_work_put_text(struct http_work *work, const char *text, size_t len);
+/** Would an item be put as it is, whatever it says? */
+bool http_work_takes_text(const struct http_work *work);
+/** Puts an item that is compact JSON already, where it takes that. */
+bool http_work_put_part(struct http_work *work, const char *text, size_t len);
 /** Something was looked at and not put. False: as above. */
 bool http_work_looked(struct http_work *work);
 /** The answer is this error; the walk must stop. */
 bool http_work_fail(struct http_work *work, int code, const char *text);
 
-/** Is a list under way that rq would be answered with, too? */
-bool http_work_is_made(const struct http_request *rq);
+/** Is a list under way, begun no earlier than what rq asks for, that it may be answered with, too? */
+bool http_work_is_made(struct http_request *rq);
 
 struct http_works;
 /** -ENOMEM. */

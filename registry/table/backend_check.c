@@ -41,6 +41,16 @@ static void on_check(void *arg, const struct check *check)
 	commit_soon(reg);
 }
 
+void backend_revise(struct backend *backend)
+{
+	backend->revision = backend->service->revision = ++backend->service->reg->revision;
+}
+
+static void on_said(void *arg)
+{
+	backend_revise(arg);
+}
+
 int backend_prepare_checks(struct backend *backend, struct check_specs specs, bool keep)
 {
 	struct check_owner owner = {
@@ -50,6 +60,7 @@ int backend_prepare_checks(struct backend *backend, struct check_specs specs, bo
 			.port = backend->pub.port},
 		.seed = seed_of(backend),
 		.changed = on_check,
+		.said = on_said,
 		.arg = backend,
 	};
 

@@ -135,12 +135,14 @@ static void stamp(struct service *service)
 	uint64_t generation = service->reg->generation;
 
 	service->generation = generation;
+	service->revision = service->reg->revision;
 	for (size_t i = 0; i < service->backends.count; i++) {
 		struct backend *backend = service->backends.item[i];
 
 		if (!backend->touched)
 			continue;
 		backend->touched = false;
+		backend->revision = service->reg->revision;
 		backend->pub.modified = generation;
 		if (!backend->pub.created)
 			backend->pub.created = generation;
@@ -154,6 +156,7 @@ static void tell_sink(struct registry *reg)
 	/* the gone first: the same name or vip may be there anew */
 	TAILQ_FOREACH (service, &reg->gone, link) {
 		reg->gone_generation = reg->generation;
+		reg->gone_revision = reg->revision;
 		apply(reg, service, true);
 	}
 	TAILQ_FOREACH (service, &reg->changed, link) {
@@ -200,9 +203,12 @@ void commit(struct registry *reg)
 	if (TAILQ_EMPTY(&reg->changed) && TAILQ_EMPTY(&reg->gone) && !reg->nodes_changed)
 		return;
 	reg->generation++;
+	reg->revision++;
 	nodes_stamp(reg);
-	if (reg->names_changed)
+	if (reg->names_changed) {
 		reg->names_generation = reg->generation;
+		reg->names_revision = reg->revision;
+	}
 	reg->committing = true;
 	tell_sink(reg);
 	tell_watchers(reg);

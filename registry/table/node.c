@@ -273,6 +273,8 @@ void nodes_stamp(struct registry *reg)
 {
 	if (reg->nodes_changed)
 		reg->nodes_generation = reg->generation;
+	if (reg->nodes_changed)
+		reg->nodes_revision = reg->revision;
 	for (size_t i = 0; reg->nodes_changed && i < reg->nodes.count; i++) {
 		struct node *node = reg->nodes.item[i];
 

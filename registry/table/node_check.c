@@ -44,6 +44,13 @@ static void on_check(void *arg, const struct check *check)
 	commit_soon(node->reg);
 }
 
+static void on_said(void *arg)
+{
+	struct node *node = arg;
+
+	node->reg->nodes_revision = ++node->reg->revision;
+}
+
 static int no_node(struct reg_err *err, const char *name)
 {
 	return reg_fail(err, -ENOENT, "node: there is no node %s", name);
@@ -70,7 +77,8 @@ int registry_node_checks(struct registry *reg, const char *name, const struct re
 	struct reg_err *err)
 {
 	struct node *node = node_find(reg, name);
-	struct check_owner owner = {.target = {.network = ""}, .changed = on_check, .arg = node};
+	struct check_owner owner = {
+		.target = {.network = ""}, .changed = on_check, .said = on_said, .arg = node};
 	struct check_set next;
 	struct check_specs specs;
 	struct reg_check *own;

@@ -92,6 +92,7 @@ void registry_begin(struct registry *reg)
 {
 	reg->first_generation = ++reg->generation;
 	nodes_begin(reg);
+	reg->nodes_revision = ++reg->revision;
 }
 
 uint64_t registry_first_generation(const struct registry *reg)

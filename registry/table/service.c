@@ -190,6 +190,7 @@ static void refresh_backends(struct service *service, bool moved)
 		if (moved)
 			port_refresh(backend);
 		backend_swap_checks(backend, backend_specs(backend, service->spec), !moved);
+		backend_revise(backend); /* it may be checked otherwise */
 		commit_backend(backend);
 	}
 }

@@ -10,6 +10,7 @@
  *   alias.c                checks that follow others
  *   commit.c               collects what they changed, derives health, and makes one generation of it
  *   watch.c                tells who waits for it
+ *   revision.c             says whether what was made of the table is still what it shows
  *
  * Names are found by hash (uthash); what is listed or given to the sink is kept sorted.
  */
@@ -60,6 +61,7 @@ struct service {
 	struct reg_check *spec; /* of def.check, whose texts are there; NULL: REG_CHECK_NONE */
 	struct registry *reg;
 	uint64_t generation;	/* of its last commit; 0: none yet */
+	uint64_t revision;	/* of it and its backends, see registry_revision() */
 	struct vip *vip;	/* NULL: none */
 	struct sorted backends; /* struct backend *, by address and port */
 	struct backend *by_id;
@@ -72,6 +74,7 @@ struct backend {
 	struct reg_backend pub; /* first: the sink is given service->backends as it is */
 	struct service *service;
 	struct check_set checks, next; /* at work; prepared to follow those */
+	uint64_t revision;	       /* see registry_revision() */
 	bool touched;		       /* changed since the last generation */
 	bool rechecked; /* one of its or its node's checks says something else now: its health may be the same */
 	bool replaced; /* another has its id and its place */
@@ -121,6 +124,7 @@ struct registry {
 	struct sorted nodes; /* struct node *, by name */
 	bool nodes_changed, names_changed;
 	uint64_t nodes_generation, names_generation, gone_generation, first_generation;
+	uint64_t revision, nodes_revision, names_revision, gone_revision;
 	TAILQ_HEAD(, registry_source) sources;
 	struct topic *topics;
 	TAILQ_HEAD(, service) changed, gone;
@@ -148,6 +152,8 @@ struct check_specs backend_specs(const struct backend *backend, const struct reg
 int backend_prepare_checks(struct backend *backend, struct check_specs specs, bool keep);
 /** The prepared ones replace those at work; with `keep` they take over what those found. */
 void backend_swap_checks(struct backend *backend, struct check_specs specs, bool keep);
+/** What is shown of it is different, and thus what is shown of its service. */
+void backend_revise(struct backend *backend);
 /** What the checks say now: it changes between commits. */
 const struct reg_backend *backend_show(struct backend *backend);
 /** Takes out those on reg->overdue, for the next commit. */

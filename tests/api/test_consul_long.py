@@ -1,5 +1,6 @@
 """Long lists are made in slices: whole, beside everything else, and with an index that never tells more than they show."""
 
+import itertools
 import json
 import random
 import re
@@ -62,17 +63,22 @@ def slices(consul):
     return gauge(consul, "sluice_http_slices_total")
 
 
+def anew(path="health/service/big", numbers=itertools.count()):
+    """The same question as nobody asked before, so that no answer is kept for it."""
+    return f"{path}?new={next(numbers)}"
+
+
 def ids(reply):
     return [row["Service"]["ID"] for row in reply.json]
 
 
 def test_a_list_is_whole_and_made_in_many_slices(big):
     before = slices(big)
-    reply = big.get("health/service/big")
+    reply = big.get(anew())
     assert sorted(ids(reply)) == sorted(f"big{i}" for i in range(COUNT))
     assert slices(big) - before > 5
     before = slices(big)
-    assert len(big.get("health/service/small").json) == 1
+    assert len(big.get(anew("health/service/small")).json) == 1
     assert slices(big) - before == 1
 
 
@@ -165,7 +171,7 @@ class Raw:
 
 def test_a_short_answer_does_not_wait_for_long_ones(big):
     """More lists at once than are under way at a time; each is whole in the end."""
-    lists = [Raw(big, "health/service/big") for _ in range(WORKS + 16)]
+    lists = [Raw(big, anew()) for _ in range(WORKS + 16)]
     assert len(big.get("health/service/small").json) == 1
     waiting = sum(not raw.begun() for raw in lists)
     assert waiting > WORKS / 2
@@ -176,7 +182,7 @@ def test_a_short_answer_does_not_wait_for_long_ones(big):
 
 def test_who_goes_away_is_forgotten(big):
     for _ in range(3):
-        lists = [Raw(big, random.choice(LISTS)) for _ in range(WORKS + 30)]
+        lists = [Raw(big, anew(random.choice(LISTS))) for _ in range(WORKS + 30)]
         for raw in lists:
             raw.sock.close()
     wait.until(lambda: gauge(big, "sluice_http_lists") == 0, "no list is under way")
@@ -186,7 +192,7 @@ def test_who_goes_away_is_forgotten(big):
 def test_those_who_wake_together_share_one_list(big):
     index = big.get("health/service/big").index
     before = slices(big)
-    big.get("health/service/big")
+    big.get(anew())
     alone = slices(big) - before
     waiting = [Waiting(big, "health/service/big", index=index, wait="60s") for _ in range(40)]
     wait.until(lambda: gauge(big, "sluice_http_parked_queries") == 40, "they wait")
@@ -254,7 +260,7 @@ def test_who_watches_a_long_list_misses_no_change(big):
 def test_the_daemon_ends_with_lists_under_way(start_consul):
     sluiced, consul = start_consul()
     change(consul, *(instance(i) for i in range(1000)))
-    lists = [Raw(consul, "health/service/big") for _ in range(WORKS + 10)]
+    lists = [Raw(consul, anew()) for _ in range(WORKS + 10)]
     sluiced.stop()
     for raw in lists:
         raw.sock.close()

@@ -96,19 +96,13 @@ static bool walk_services(struct http_work *work)
 	return true;
 }
 
-/* Of a hundred thousand instances they take long to find, and seldom change. */
-static bool are_all_names(struct http_request *rq)
-{
-	return !consul_has_conditions(rq) && !http_flag(rq, "pretty");
-}
-
 static bool add_instance(void *arg, const char *service, const struct reg_backend *backend)
 {
 	struct http_work *work = arg;
 
 	if (!consul_wanted(work->rq, backend))
 		return http_work_looked(work);
-	return consul_put(work, NULL, consul_catalog_service_json(consul_of(work->rq), service, backend));
+	return consul_put_instance(work, service, backend, consul_catalog_service_json);
 }
 
 static bool walk_service(struct http_work *work)
@@ -171,16 +165,24 @@ static const struct http_list list_node_services = {.begin = begin_node, .walk =
 
 const struct http_view consul_view_catalog_services = {.topic = consul_topic_names,
 	.index = consul_index_names,
-	.list = &list_services,
-	.is_kept = are_all_names};
-const struct http_view consul_view_catalog_service = {
-	.topic = consul_topic_service, .index = consul_index_service, .list = &list_service};
-const struct http_view consul_view_catalog_nodes = {
-	.topic = consul_topic_nodes, .index = consul_index_nodes, .list = &list_nodes};
-const struct http_view consul_view_catalog_node = {
-	.topic = consul_topic_any, .index = consul_index_any, .list = &list_node};
-const struct http_view consul_view_catalog_node_services = {
-	.topic = consul_topic_any, .index = consul_index_any, .list = &list_node_services};
+	.revision = consul_revision_names,
+	.list = &list_services};
+const struct http_view consul_view_catalog_service = {.topic = consul_topic_service,
+	.index = consul_index_service,
+	.revision = consul_revision_service,
+	.list = &list_service};
+const struct http_view consul_view_catalog_nodes = {.topic = consul_topic_nodes,
+	.index = consul_index_nodes,
+	.revision = consul_revision_nodes,
+	.list = &list_nodes};
+const struct http_view consul_view_catalog_node = {.topic = consul_topic_any,
+	.index = consul_index_any,
+	.revision = consul_revision_any,
+	.list = &list_node};
+const struct http_view consul_view_catalog_node_services = {.topic = consul_topic_any,
+	.index = consul_index_any,
+	.revision = consul_revision_any,
+	.list = &list_node_services};
 
 void consul_datacenters(struct http_request *rq)
 {

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "registry/filter/filter.h"
-#include "registry/http/part.h"
 #include "registry/source/consul/inside.h"
 
 static json_t *entry_json(struct consul *consul, const char *service, const struct reg_backend *backend)
@@ -21,16 +20,10 @@ static bool add_entry(void *arg, const char *service, const struct reg_backend *
 {
 	struct http_work *work = arg;
 	struct http_request *rq = work->rq;
-	json_t *entry;
 
 	if ((http_flag(rq, "passing") && backend->health != REG_PASSING) || !consul_wanted(rq, backend))
 		return http_work_looked(work);
-	entry = http_part_find(rq, backend);
-	if (!entry) {
-		entry = entry_json(consul_of(rq), service, backend);
-		http_part_put(rq, backend, entry);
-	}
-	return consul_put(work, NULL, entry);
+	return consul_put_instance(work, service, backend, entry_json);
 }
 
 static bool begin_service(struct http_work *work)
@@ -172,14 +165,22 @@ static const struct http_list list_checks = {.begin = consul_list_begin, .walk =
 static const struct http_list list_node = {.begin = consul_list_begin, .walk = walk_node};
 static const struct http_list list_state = {.begin = begin_state, .walk = walk_state};
 
-const struct http_view consul_view_health_service = {
-	.topic = consul_topic_service, .index = consul_index_service, .list = &list_service};
-const struct http_view consul_view_health_checks = {
-	.topic = consul_topic_service, .index = consul_index_service, .list = &list_checks};
-const struct http_view consul_view_health_node = {
-	.topic = consul_topic_any, .index = consul_index_any, .list = &list_node};
-const struct http_view consul_view_health_state = {
-	.topic = consul_topic_any, .index = consul_index_any, .list = &list_state};
+const struct http_view consul_view_health_service = {.topic = consul_topic_service,
+	.index = consul_index_service,
+	.revision = consul_revision_service,
+	.list = &list_service};
+const struct http_view consul_view_health_checks = {.topic = consul_topic_service,
+	.index = consul_index_service,
+	.revision = consul_revision_service,
+	.list = &list_checks};
+const struct http_view consul_view_health_node = {.topic = consul_topic_any,
+	.index = consul_index_any,
+	.revision = consul_revision_any,
+	.list = &list_node};
+const struct http_view consul_view_health_state = {.topic = consul_topic_any,
+	.index = consul_index_any,
+	.revision = consul_revision_any,
+	.list = &list_state};
 
 /* agent/health: the sum of an instance's checks as a status code. */
 static int code_of(enum reg_health health)

@@ -191,7 +191,11 @@ bool consul_has_conditions(const struct http_request *rq);
 bool consul_wanted(const struct http_request *rq, const struct reg_backend *backend);
 bool consul_node_wanted(const struct http_request *rq, const struct reg_node *node);
 
-/* Topics and indexes of views. */
+/** consul_put() of an instance as `json` shows it, which is called only where that is not known yet. */
+bool consul_put_instance(struct http_work *work, const char *service, const struct reg_backend *backend,
+	json_t *(*json)(struct consul *consul, const char *service, const struct reg_backend *backend));
+
+/* Topics, indexes and revisions of views. */
 const char *consul_topic_service(struct http_request *rq); /* the service called arg[0] */
 uint64_t consul_index_service(struct http_request *rq);
 const char *consul_topic_any(struct http_request *rq);
@@ -200,6 +204,10 @@ const char *consul_topic_nodes(struct http_request *rq);
 uint64_t consul_index_nodes(struct http_request *rq);
 const char *consul_topic_names(struct http_request *rq);
 uint64_t consul_index_names(struct http_request *rq);
+uint64_t consul_revision_service(struct http_request *rq);
+uint64_t consul_revision_any(struct http_request *rq);
+uint64_t consul_revision_nodes(struct http_request *rq);
+uint64_t consul_revision_names(struct http_request *rq);
 
 /* a group of paths each */
 void consul_register(struct http_request *rq);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "registry/filter/filter.h"
+#include "registry/http/part.h"
 #include "registry/source/consul/inside.h"
 
 bool consul_filter(struct http_request *rq, struct filter **out)
@@ -94,6 +95,28 @@ bool consul_put_list(struct http_work *work, json_t *list)
 	return http_work_looked(work);
 }
 
+bool consul_put_instance(struct http_work *work, const char *service, const struct reg_backend *backend,
+	json_t *(*json)(struct consul *consul, const char *service, const struct reg_backend *backend))
+{
+	struct http *http = work->rq->http;
+	struct http_subject subject = {
+		.of = backend, .way = work->list, .revision = registry_backend_revision(http->reg, backend)};
+	size_t len;
+	bool as_text = http_work_takes_text(work);
+	const char *text = as_text ? http_part_text(http, &subject, &len) : NULL;
+	json_t *item = text ? NULL : http_part_json(http, &subject);
+
+	if (!text && !item) {
+		item = json(consul_of(work->rq), service, backend);
+		http_part_put(work->rq, &subject, item);
+		text = as_text ? http_part_text(http, &subject, &len) : NULL;
+	}
+	if (!text)
+		return consul_put(work, NULL, item);
+	json_decref(item);
+	return http_work_put_part(work, text, len);
+}
+
 static const char *meta_of(const struct reg_node *node, const char *key, size_t len)
 {
 	for (size_t i = 0; i < node->nmeta; i++)
@@ -172,4 +195,25 @@ uint64_t consul_index_names(struct http_request *rq)
 {
 	return consul_has_conditions(rq) ? registry_generation(rq->http->reg)
 					 : registry_names_generation(rq->http->reg);
+}
+
+uint64_t consul_revision_service(struct http_request *rq)
+{
+	return registry_service_revision(rq->http->reg, rq->arg[0]);
+}
+
+uint64_t consul_revision_any(struct http_request *rq)
+{
+	return registry_revision(rq->http->reg);
+}
+
+uint64_t consul_revision_nodes(struct http_request *rq)
+{
+	return registry_nodes_revision(rq->http->reg);
+}
+
+uint64_t consul_revision_names(struct http_request *rq)
+{
+	return consul_has_conditions(rq) ? registry_revision(rq->http->reg)
+					 : registry_names_revision(rq->http->reg);
 }

@@ -69,6 +69,7 @@ void consul_maintenance(struct http_request *rq)
 		return;
 	}
 	rc = set_reason(instance, on ? reason_of(rq, reason) : "");
+	registry_backend_revise(consul->reg, instance->service, instance->id);
 	if (!rc)
 		rc = drain(consul, instance, on, &err);
 	if (!rc)
@@ -99,6 +100,7 @@ void consul_restore_maintenance(struct consul *consul, const char *id, const cha
 	if (!instance)
 		return;
 	set_reason(instance, reason);
+	registry_backend_revise(consul->reg, instance->service, instance->id);
 	drain(consul, instance, true, NULL);
 }
 

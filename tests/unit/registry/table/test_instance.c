@@ -197,6 +197,65 @@ static void the_weight_of_a_warning(void **state)
 	assert_int_equal(reg_backend_weight(&backend), 10);
 }
 
+/* What was made of the table still holds as long as this is the same. */
+struct revisions {
+	uint64_t all, web, db, nodes, names;
+};
+
+static struct revisions revisions(struct world *w)
+{
+	return (struct revisions){registry_revision(w->reg), registry_service_revision(w->reg, "web"),
+		registry_service_revision(w->reg, "db"), registry_nodes_revision(w->reg),
+		registry_names_revision(w->reg)};
+}
+
+static void a_revision_rises_with_all_that_is_shown(void **state)
+{
+	static const char *const outputs[] = {"good", "good", "better"};
+	static const bool another[] = {true, false, true};
+	struct world *w = *state;
+	struct reg_backend web = found("a", "10.1.0.1"), db = found("b", "10.1.0.2");
+	struct reg_check beat = {.type = REG_CHECK_TTL,
+		.id = "beat",
+		.interval_ms = 60000,
+		.timeout_ms = 1000,
+		.rise = 1,
+		.fall = 1};
+	struct revisions before, now;
+	uint64_t generation;
+
+	web.own_checks = true;
+	web.checks = &beat;
+	web.ncheck = 1;
+	put(w, "web", &web);
+	put(w, "db", &db);
+	registry_backend_beat(w->reg, "web", "a", "beat", REG_PASSING, "first", &w->err);
+	generation = registry_generation(w->reg);
+	for (unsigned i = 0; i < 3; i++) { /* another output makes no generation, the same one nothing */
+		before = revisions(w);
+		registry_backend_beat(w->reg, "web", "a", "beat", REG_PASSING, outputs[i], &w->err);
+		now = revisions(w);
+		assert_int_equal(now.web > before.web, another[i]);
+		assert_int_equal(now.all > before.all, another[i]);
+		assert_int_equal(now.db, before.db);
+		assert_int_equal(now.names, before.names);
+		assert_int_equal(registry_generation(w->reg), generation);
+	}
+	before = revisions(w);
+	db.port = 81;
+	put(w, "db", &db);
+	now = revisions(w);
+	assert_true(now.db > before.db && now.all > before.all);
+	assert_int_equal(now.web, before.web);
+	/* gone, it has another one too, and when it comes back it is not what it was */
+	assert_int_equal(registry_backend_del(w->reg, "web", "a", &w->err), 0);
+	before = now;
+	now = revisions(w);
+	assert_true(now.web > before.web && now.names > before.names);
+	put(w, "web", &web);
+	assert_true(registry_service_revision(w->reg, "web") > now.web);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, world_setup, world_teardown)
 
 int main(void)
@@ -211,6 +270,7 @@ int main(void)
 		TEST(this_node_can_be_named),
 		TEST(bad_ones_are_refused),
 		TEST(the_weight_of_a_warning),
+		TEST(a_revision_rises_with_all_that_is_shown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
