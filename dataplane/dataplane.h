@@ -321,7 +321,12 @@ struct dp_service {
 	const struct dp_backend *backends;
 	size_t nbackends;
 	bool rejects; /* a client that no backend can serve, or that asks the vip for another port, is told so */
+	/* All connections of a client, by its address, go to one backend, which it keeps for so long after the last one
+	 * was made when others come and go. 0: each is chosen for itself. DP_AFFINITY_MAX at most. */
+	uint32_t affinity_s;
 };
+
+#define DP_AFFINITY_MAX 86400
 
 #define DP_SERVICE_NONE UINT32_MAX
 

@@ -100,10 +100,11 @@ struct reg_service {
 	uint16_t port;
 	enum reg_protocol protocol; /* 0 only without a vip */
 	char policy[16];	    /* "maglev"; "" on the way in: that */
-	bool drops;		    /* who asks the vip in vain is told nothing, and waits */
-	struct reg_check check;	    /* the default of its backends; REG_CHECK_NONE: they need none */
-	bool discovered; /* a registration made it, nobody defined it: goes with its last backend */
-	char source[16]; /* "config", "api", ...: who made it */
+	uint32_t affinity_s; /* a client's connections go to one backend for so long; 0: each is balanced */
+	bool drops;	     /* who asks the vip in vain is told nothing, and waits */
+	struct reg_check check; /* the default of its backends; REG_CHECK_NONE: they need none */
+	bool discovered;	/* a registration made it, nobody defined it: goes with its last backend */
+	char source[16];	/* "config", "api", ...: who made it */
 };
 
 /* Another address under which an instance or a node is known: "lan", "wan", "lan_ipv6", ... */

@@ -216,6 +216,8 @@ static int service_watch(
 	{"port", API_INT, "of the vip", .min = 1, .max = 65535}, \
 	{"protocol", API_ENUM, "of the vip", .choices = protocols}, \
 	{"policy", API_ENUM, "how a backend is chosen (default maglev)", .choices = policies}, \
+	{"affinity_s", API_INT, "a client's connections go to one backend, until so long after the last (default 0: " \
+		"each is balanced)", .max = DP_AFFINITY_MAX}, \
 	{"no_backend", API_ENUM, "what a client gets whom nobody serves: a reset or an ICMP error, or nothing " \
 		"(default reject)", .choices = no_backend}, \
 	{"check", API_OBJECT, "that its backends must pass, unless they have their own", .fields = check_fields}

@@ -68,6 +68,7 @@ void service_params_read(const json_t *params, struct reg_service *service)
 		service->protocol = strcmp(protocol, "udp") ? REG_TCP : REG_UDP;
 	if (policy)
 		snprintf(service->policy, sizeof(service->policy), "%s", policy);
+	service->affinity_s = (uint32_t)param_int(params, "affinity_s", service->affinity_s);
 	if (no_backend)
 		service->drops = !strcmp(no_backend, "drop");
 	if (check)
@@ -233,6 +234,7 @@ json_t *service_head_json(struct model *model, const struct reg_service *service
 	put(object, "port", service->port ? json_integer(service->port) : json_null());
 	put_str(object, "protocol", protocol_name(service->protocol));
 	put_str(object, "policy", service->policy);
+	put_int(object, "affinity_s", service->affinity_s);
 	put_str(object, "no_backend", service->drops ? "drop" : "reject");
 	put_int(object, "generation", registry_service_generation(model->registry, service->name));
 	put(object, "check", check_json(&service->check));

@@ -92,6 +92,7 @@ static int service_put(struct model *model, const struct reg_service *service, u
 		.port = service->port,
 		.protocol = (enum dp_protocol)service->protocol,
 		.rejects = !service->drops,
+		.affinity_s = service->affinity_s,
 		.backends = backends,
 		.nbackends = nbackend,
 	};

@@ -1,5 +1,7 @@
 #include "dataplane/lb/connect.h"
 
+#include "dataplane/lb/affinity.h"
+
 enum {
 	CHOICE_TRIES = 4, /* backends tried when the client's port is in use towards the first */
 	SCAN_MAX = 64,	  /* slots looked at for a backend other than the client */
@@ -8,6 +10,8 @@ enum {
 /* The hash that chooses for a packet from `client` to a vip: the same for the answer's reconstruction. */
 static uint32_t choice_hash(uint32_t client, uint16_t client_port, const struct service *s)
 {
+	if (s->affinity_s)
+		client_port = 0;
 	return maglev_hash((uint64_t)client << 32 | s->vip,
 		(uint64_t)client_port << 32 | (uint32_t)s->port << 8 | s->protocol);
 }
@@ -37,6 +41,8 @@ static bool choose(struct worker *w, const struct service *s, uint32_t hash, uin
 bool connect_choose(
 	struct worker *w, const struct service *s, uint32_t client, uint16_t client_port, uint16_t *id)
 {
+	if (s->affinity_s && affinity_find(w, s, client, id))
+		return true;
 	return choose(w, s, choice_hash(client, client_port, s), client, id);
 }
 
@@ -97,10 +103,14 @@ enum drop_reason connect_item(struct worker *w, const struct item *it, const str
 	conn.hash[CONN_FORWARD] = hash;
 	conn.end[CONN_REPLY] = (struct conn_end){.ip = s->vip, .port = s->port};
 	for (unsigned i = 0; i < CHOICE_TRIES; i++, choice = choice * UINT32_C(0x9e3779b1) + 1) {
-		if (!choose(w, s, choice, it->src, &id))
+		bool first = i == 0 && s->affinity_s;
+
+		if (!(first && affinity_find(w, s, it->src, &id)) && !choose(w, s, choice, it->src, &id))
 			return connect_hairpin(w, it, id, &conn, hit);
 		if (!reply_free(w, it, it->src, id, &conn))
 			continue;
+		if (first)
+			affinity_note(w, s, it->src, id);
 		*hit = (struct conn_hit){.end = conn.end[CONN_FORWARD]};
 		if (it->tcp & TCP_RST)
 			return DROP_COUNT; /* nothing will follow */

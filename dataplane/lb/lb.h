@@ -13,7 +13,7 @@
 #include "dataplane/lb/conn.h"
 #include "dataplane/lb/maglev.h"
 
-enum { MAX_SERVICES = 4096, LB_FRAGMENTS = 1024 };
+enum { MAX_SERVICES = 4096, LB_FRAGMENTS = 1024, LB_AFFINITIES = 1 << 16 };
 
 /* A service: immutable, replaced as a whole. Workers reach it through a view. */
 struct service {
@@ -25,6 +25,7 @@ struct service {
 	bool rejects;	      /* who asks in vain is told so */
 	uint16_t first, last; /* active backends of the lowest and the highest address */
 	uint32_t nbackends;
+	uint32_t affinity_s;  /* a client's connections go to one backend; 0: each is chosen for itself */
 	struct maglev *table; /* NULL: no active backend */
 	uint16_t backend[];   /* [nbackends] ids, sorted by address, then port, in host byte order */
 };
@@ -62,13 +63,14 @@ struct lb {
 	struct conn_table *conns;
 	uint64_t key[2]; /* lb_view.key */
 	struct backend_table *backends;
-	_Atomic(uint64_t) fragment[LB_FRAGMENTS]; /* fragment.c: half of a datagram's hash, and when */
+	_Atomic(uint64_t) affinity[LB_AFFINITIES]; /* affinity.c */
+	_Atomic(uint64_t) fragment[LB_FRAGMENTS];  /* fragment.c: half of a datagram's hash, and when */
 	/* control only */
 	struct service *service[MAX_SERVICES];
 	struct lb_view *view[MAX_NETS]; /* the ones in use */
 };
 
-/** Control thread. The service's backend at an address and port (host byte order). `s` may be NULL. -ENOENT.
+/** Who may look at `s`. The service's backend at an address and port (host byte order). `s` may be NULL. -ENOENT.
  */
 int lb_find_backend(
 	const struct lb *lb, const struct service *s, uint32_t address, uint16_t port, uint16_t *id);

@@ -128,6 +128,8 @@ static int check_spec(const struct lb *lb, const struct dp_service *spec, uint32
 		return dp_fail(err, -ENOSPC, "backends: more than %d", MAX_BACKENDS);
 	if (spec->protocol != DP_TCP && spec->protocol != DP_UDP)
 		return dp_fail(err, -EINVAL, "protocol: neither tcp nor udp");
+	if (spec->affinity_s > DP_AFFINITY_MAX)
+		return dp_fail(err, -EINVAL, "affinity_s: over %d", DP_AFFINITY_MAX);
 	if (id != DP_SERVICE_NONE && (id >= MAX_SERVICES || !lb->service[id]))
 		return dp_fail(err, -ENOENT, "no such service");
 	if (id != DP_SERVICE_NONE && lb->service[id]->net != spec->net)
@@ -242,6 +244,7 @@ static int service_make(struct lb *lb, const struct dp_service *spec, const stru
 	s->net = spec->net;
 	s->protocol = (uint8_t)spec->protocol;
 	s->rejects = spec->rejects;
+	s->affinity_s = spec->affinity_s;
 	rc = take_ids(lb, spec, sorted, old, s);
 	if (!rc)
 		rc = build_table(sorted, s);

@@ -60,6 +60,31 @@ def test_udp_is_spread_and_answered_from_the_vip(web, stack):
     assert answers == {server.name.encode() + b" hello" for server in servers}
 
 
+def test_a_client_stays_with_one_backend(web, stack):
+    sluiced, client, servers = web
+    for server in servers:
+        stack.enter_context(traffic.tcp_server(server, 8080))
+    add_service(sluiced, servers, affinity_s=60)
+
+    def reached(count=30):
+        names = set()
+        for _ in range(count):
+            with traffic.EchoClient(client, VIP, 80) as connection:
+                names.add(connection.name)
+        return names
+
+    first = reached()
+    assert len(first) == 1
+    others = [server for server in servers if server.name not in first]
+    sluiced.ctl("backend", "set", "api", f"{others[0].ip}:8080", "--weight", "100")
+    assert reached() == first
+    assert sluiced.rpc("service.show", name="api")["affinity_s"] == 60
+    sluiced.ctl("service", "set", "api", "--affinity-s", "0")
+    assert others[0].name in reached()
+    refused = sluiced.ctl("service", "set", "api", "--affinity-s", "86401", check=False)
+    assert refused.returncode and "affinity" in refused.stderr
+
+
 def test_the_only_backend_reaches_its_own_service(web, stack):
     sluiced, client, servers = web
     server = servers[0]
