@@ -22,10 +22,11 @@
 struct event_base;
 struct registry;
 
-#define REG_NAME_MAX 63 /* bytes of a name, without the end */
-#define REG_ID_MAX 127
-#define REG_HOST_MAX 253 /* of a host name */
-#define REG_NODE_MAX 63
+#define REG_NAME_MAX 63	    /* bytes of a name that is defined here, without the end */
+#define REG_SERVICE_MAX 255 /* of a service's, which whoever registers chooses */
+#define REG_ID_MAX 255	    /* with that of its node */
+#define REG_HOST_MAX 253    /* of a host name */
+#define REG_NODE_MAX 255
 #define REG_PATH_MAX 255 /* of what a check asks for */
 #define REG_CHECK_ID_MAX 255
 #define REG_OUTPUT_MAX 4096 /* of what a check says */
@@ -94,7 +95,7 @@ struct reg_check {
 };
 
 struct reg_service {
-	char name[REG_NAME_MAX + 1];
+	char name[REG_SERVICE_MAX + 1];
 	char network[REG_NAME_MAX + 1]; /* "": none */
 	struct ip_addr vip;		/* none: only discoverable */
 	uint16_t port;
@@ -386,7 +387,7 @@ struct reg_cursor {
 	uint16_t port;
 	char id[REG_ID_MAX + 1];
 };
-static_assert(REG_NODE_MAX == REG_NAME_MAX, "a cursor has room for either");
+static_assert(REG_NODE_MAX == REG_SERVICE_MAX, "a cursor has room for either");
 /** The instances of one service, which need not exist. */
 bool registry_instances_in(struct registry *reg, const char *name, struct reg_cursor *at,
 	bool (*fn)(void *arg, const char *service, const struct reg_backend *backend), void *arg);

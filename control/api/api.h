@@ -39,7 +39,7 @@ int api_fail(struct api_err *err, enum api_code code, const char *field, const c
 enum api_type {
 	API_STRING,   /* min..max bytes of printable UTF-8 */
 	API_NAME,     /* [a-z0-9][a-z0-9._-]{0,62} */
-	API_SERVICE,  /* the same with capitals, which services that clients registered may have */
+	API_SERVICE,  /* 1..255 bytes of printable UTF-8: services that clients registered */
 	API_INT,      /* min..max */
 	API_QUANTITY, /* "250M", or an integer: quantity.h */
 	API_BOOL,

@@ -72,18 +72,25 @@ static int check_name(
 	const struct api_field *field, const json_t *value, const char *path, struct api_err *err)
 {
 	enum { NAME_MAX_LEN = 63 };
-	bool capitals = field->type == API_SERVICE;
 	const char *text = json_string_value(value);
 	size_t len = text ? json_string_length(value) : 0;
 
 	if (!text)
 		return mistyped(path, "a string", err);
-	if (!len || len > NAME_MAX_LEN || strchr("._-", text[0]) ||
-		strspn(text, capitals ? "._-" DIGITS LOWER UPPER : "._-" DIGITS LOWER) != len)
-		return api_fail(err, API_INVALID, path,
-			capitals ? "must match [A-Za-z0-9][A-Za-z0-9._-]{0,62}"
-				 : "must match [a-z0-9][a-z0-9._-]{0,62}");
+	if (!len || len > NAME_MAX_LEN || strchr("._-", text[0]) || strspn(text, "._-" DIGITS LOWER) != len)
+		return api_fail(err, API_INVALID, path, "must match [a-z0-9][a-z0-9._-]{0,62}");
 	return 0;
+}
+
+static int check_service(
+	const struct api_field *field, const json_t *value, const char *path, struct api_err *err)
+{
+	enum { SERVICE_MAX_LEN = 255 };
+	size_t len = json_string_length(value);
+
+	if (json_is_string(value) && (len < 1 || len > SERVICE_MAX_LEN))
+		return api_fail(err, API_INVALID, path, "out of range 1..%d bytes", SERVICE_MAX_LEN);
+	return check_string(field, value, path, err);
 }
 
 static int check_int(
@@ -272,7 +279,7 @@ static const struct {
 } types[] = {
 	[API_STRING] = {"string", "string", check_string},
 	[API_NAME] = {"name", "name", check_name},
-	[API_SERVICE] = {"service", "name of a service", check_name},
+	[API_SERVICE] = {"service", "name of a service", check_service},
 	[API_INT] = {"integer", "integer", check_int},
 	[API_QUANTITY] = {"quantity", "number like 64K, 250M, 2.5G", check_quantity},
 	[API_BOOL] = {"boolean", "true or false", check_bool},

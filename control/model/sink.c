@@ -46,7 +46,7 @@ static struct model_service *service_make(struct model *model, const char *name,
 
 	if (!service)
 		return NULL;
-	snprintf(service->name, sizeof(service->name), "%s", name);
+	snprintf(service->name, sizeof(service->name), "%.*s", MODEL_NAME - 1, name);
 	service->id = DP_SERVICE_NONE;
 	service->net = net;
 	HASH_ADD_STR(model->services, name, service);

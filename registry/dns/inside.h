@@ -81,7 +81,7 @@ struct dns_records {
 
 /* What an answer was made of. It holds while all of it is unchanged. */
 struct dns_basis {
-	char service[REG_NAME_MAX + 1]; /* "": none */
+	char service[REG_SERVICE_MAX + 1]; /* "": none */
 	uint64_t service_generation;
 	uint64_t names, nodes; /* generations */
 	uint64_t whole;	       /* the registry's generation, 0: does not depend on all of it */
@@ -209,6 +209,8 @@ struct dns_name {
 };
 
 void dns_name_read(const struct dns *dns, const struct dns_query *query, struct dns_name *name);
+/** Can a node be called so in DNS? */
+bool dns_name_fits(const struct dns *dns, const char *name);
 /** Is it below, or itself, the domain? */
 bool dns_name_ours(const struct dns *dns, const char *name);
 

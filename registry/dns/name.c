@@ -30,6 +30,20 @@ static bool strip(char *name, const char *suffix)
 	return true;
 }
 
+bool dns_name_fits(const struct dns *dns, const char *name)
+{
+	size_t len, behind = strlen(dns->datacenter) + strlen(dns->domain) + sizeof(".node..");
+
+	for (const char *at = name;; at += len + 1) {
+		len = strcspn(at, ".");
+		if (len < 1 || len > LDNS_MAX_LABELLEN ||
+			strspn(at, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") != len)
+			return false;
+		if (!at[len])
+			return strlen(name) + behind <= DNS_NAME_MAX;
+	}
+}
+
 bool dns_name_ours(const struct dns *dns, const char *name)
 {
 	size_t len = strlen(name), cut = strlen(dns->domain);

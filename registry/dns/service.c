@@ -95,8 +95,10 @@ static void put_srv(struct dns_build *build, const struct reg_backend *backend, 
 	bool at_node = backend->metadata && backend->metadata->host && !backend->metadata->host[0];
 	char target[512], hex[33];
 
-	if (at_node)
-		dns_node_name(dns, registry_node_find(dns->reg, reg_backend_node(backend))->name, target);
+	const char *node = registry_node_find(dns->reg, reg_backend_node(backend))->name;
+
+	if (at_node && dns_name_fits(dns, node))
+		dns_node_name(dns, node, target);
 	else if (hex_of(host, hex))
 		snprintf(target, sizeof(target), "%s.addr.%s.%s", hex, dns->datacenter, dns->domain);
 	else

@@ -29,13 +29,14 @@ static enum http_verb verb_of(struct evhttp_request *raw)
 	return 0;
 }
 
-/* Does `path` look like `pattern`? The decoded parts go to `arg`, to be freed. */
-static bool match(const char *pattern, const char *path, char *arg[HTTP_ARGS])
+/* Does `path` look like `pattern`? The decoded parts go to `arg`, to be freed. With `whole` a part at the end of the
+ * pattern takes all that is left: names may have slashes, and not every client spells them %2F. */
+static bool match(const char *pattern, const char *path, bool whole, char *arg[HTTP_ARGS])
 {
 	unsigned n = 0;
 
 	while (*pattern && *pattern != '*' && *path) {
-		size_t part = strcspn(path, "/");
+		size_t part = whole && *pattern == ':' && !pattern[1] ? strlen(path) : strcspn(path, "/");
 
 		if (*pattern == ':') {
 			if (part == 0)
@@ -182,7 +183,8 @@ static void find_row(struct http_request *rq, const char *path)
 		unsigned takes =
 			route->verbs | (route->also_by_get && rq->http->changes_by_get ? VERB_GET : 0);
 
-		if (!match(route->path, path, rq->arg))
+		/* a path that an earlier row takes otherwise names nothing by this one */
+		if (!match(route->path, path, !allowed, rq->arg))
 			continue;
 		if (takes & rq->verb) {
 			run(rq, route);

@@ -331,8 +331,8 @@ static struct service *service_provide(
 
 	if (service_find(reg, name))
 		return service_find(reg, name);
-	if (strlen(name) > REG_NAME_MAX) {
-		reg_fail(err, -EINVAL, "name: longer than %d bytes", REG_NAME_MAX);
+	if (strlen(name) > REG_SERVICE_MAX) {
+		reg_fail(err, -EINVAL, "name: longer than %d bytes", REG_SERVICE_MAX);
 		return NULL;
 	}
 	memcpy(def.name, name, strlen(name));
@@ -364,6 +364,9 @@ static int put(struct registry *reg, const char *name, const struct reg_backend 
 	if (old && strcmp(old->pub.source, new->source) != 0)
 		return reg_fail(err, -EEXIST, "id: service %s has a backend %s already (source %s)", name,
 			old->pub.id, old->pub.source);
+	if (old && strcmp(reg_backend_node(&old->pub), reg_backend_node(new)) != 0)
+		return reg_fail(err, -EEXIST, "id: service %.60s has a backend %.60s of another node already",
+			name, old->pub.id);
 	if (backend_replace(service, new, id_of(new, address)) < 0)
 		return reg_fail(err, -ENOMEM, "out of memory");
 	return 0;

@@ -111,7 +111,7 @@ int registry_backend_beat(struct registry *reg, const char *name, const char *id
 void backends_reap(struct registry *reg)
 {
 	struct backend *backend;
-	char line[384];
+	char line[REG_SERVICE_MAX + REG_ID_MAX + 96];
 
 	while ((backend = TAILQ_FIRST(&reg->overdue))) {
 		struct service *service = backend->service;

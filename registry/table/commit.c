@@ -81,7 +81,7 @@ static void log_health(struct backend *backend)
 	const struct registry_sink *sink = &backend->service->reg->sink;
 	const struct reg_backend *pub = backend_show(backend);
 	const char *why = "";
-	char line[384], subject[REG_NAME_MAX + REG_ID_MAX + 24];
+	char line[REG_SERVICE_MAX + REG_ID_MAX + 384], subject[REG_SERVICE_MAX + REG_ID_MAX + 24];
 
 	if (pub->health == REG_CRITICAL && pub->port_down)
 		why = "the port is down";

@@ -39,12 +39,13 @@ static bool walk_service(struct service *service, struct reg_cursor *at,
 	for (; i < list->count; i++) {
 		const struct reg_backend *backend = backend_show(list->item[i]);
 
+		if (fn(arg, service->def.name, backend))
+			continue;
 		at->begun = true;
 		at->address = backend->address;
 		at->port = backend->port;
-		memcpy(at->id, backend->id, sizeof(at->id));
-		if (!fn(arg, service->def.name, backend))
-			return false;
+		strcpy(at->id, backend->id);
+		return false;
 	}
 	return true;
 }

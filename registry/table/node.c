@@ -175,6 +175,8 @@ int registry_node_put_local(struct registry *reg, const struct reg_node *def, st
 
 	if (rc < 0)
 		return rc;
+	if (!node_name_fits(def->name)) /* the zone's own records name it */
+		return reg_fail(err, -EINVAL, "node: must match [A-Za-z0-9][A-Za-z0-9._-]{0,62}");
 	if (strcmp(old->pub.name, def->name) == 0)
 		return registry_node_put(reg, def, err);
 	if (node_find(reg, def->name))
@@ -243,7 +245,7 @@ static void host_name(char name[REG_NODE_MAX + 1])
 	gethostname(host, sizeof(host) - 1);
 	host[strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")] = '\0';
 	snprintf(
-		name, REG_NODE_MAX + 1, "%.*s", REG_NODE_MAX, host[0] && host[0] != '-' ? host : "localhost");
+		name, REG_NODE_MAX + 1, "%.*s", REG_NAME_MAX, host[0] && host[0] != '-' ? host : "localhost");
 }
 
 int nodes_init(struct registry *reg)

@@ -36,10 +36,23 @@ static bool is_printable(const char *text, size_t size)
 	return true;
 }
 
+/* What a client may call a service or a node: any text. Names with @ are of topics (registry_watch()). */
+static int given_valid(const char *field, const char *text, size_t size, struct reg_err *err)
+{
+	if (!text[0] || !is_printable(text, size))
+		return reg_fail(err, -EINVAL, "%s: must be printable, of 1 to %zu bytes", field, size - 1);
+	if (text[0] == '@')
+		return reg_fail(err, -EINVAL, "%s: must not begin with @", field);
+	return 0;
+}
+
 static int vip_valid(const struct reg_service *service, struct reg_err *err)
 {
 	char text[IP_TEXT];
 
+	if (!is_made_of(LOWER UPPER, service->name, REG_NAME_MAX + 1))
+		return reg_fail(
+			err, -EINVAL, "name: with a vip it must match [A-Za-z0-9][A-Za-z0-9._-]{0,62}");
 	if (!ip_is_unicast(service->vip))
 		return reg_fail(
 			err, -EINVAL, "vip: %s is not a unicast address", ip_text(service->vip, text));
@@ -54,11 +67,11 @@ static int vip_valid(const struct reg_service *service, struct reg_err *err)
 
 int service_valid(const struct reg_service *service, struct reg_err *err)
 {
-	int rc;
+	int rc = service->discovered ? given_valid("name", service->name, sizeof(service->name), err) : 0;
 
-	if (service->discovered && !is_made_of(LOWER UPPER, service->name, sizeof(service->name)))
-		return reg_fail(err, -EINVAL, "name: must match [A-Za-z0-9][A-Za-z0-9._-]{0,62}");
-	if (!service->discovered && !is_name(service->name, sizeof(service->name)))
+	if (rc < 0)
+		return rc;
+	if (!service->discovered && !is_name(service->name, REG_NAME_MAX + 1))
 		return reg_fail(err, -EINVAL, "name: must match [a-z0-9][a-z0-9._-]{0,62}");
 	if (service->network[0] && !is_name(service->network, sizeof(service->network)))
 		return reg_fail(err, -EINVAL, "network: must match [a-z0-9][a-z0-9._-]{0,62}");
@@ -144,8 +157,10 @@ int backend_valid(const struct reg_backend *backend, struct reg_err *err)
 
 int node_valid(const struct reg_node *node, struct reg_err *err)
 {
-	if (!is_made_of(LOWER UPPER, node->name, sizeof(node->name)))
-		return reg_fail(err, -EINVAL, "node: must match [A-Za-z0-9][A-Za-z0-9._-]{0,62}");
+	int rc = given_valid("node", node->name, sizeof(node->name), err);
+
+	if (rc < 0)
+		return rc;
 	if (!is_printable(node->id, sizeof(node->id)))
 		return reg_fail(err, -EINVAL, "id: longer than 36 bytes, or not printable");
 	if (!node->address[0] || !is_printable(node->address, sizeof(node->address)))
@@ -153,4 +168,9 @@ int node_valid(const struct reg_node *node, struct reg_err *err)
 	if (!is_name(node->source, sizeof(node->source)))
 		return reg_fail(err, -EINVAL, "source: missing");
 	return lists_valid(node->meta, node->nmeta, node->tagged, node->ntagged, err);
+}
+
+bool node_name_fits(const char *name)
+{
+	return is_made_of(LOWER UPPER, name, REG_NAME_MAX + 1);
 }

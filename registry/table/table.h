@@ -240,3 +240,5 @@ void watch_close(struct registry *reg);
 int service_valid(const struct reg_service *service, struct reg_err *err);
 int backend_valid(const struct reg_backend *backend, struct reg_err *err);
 int node_valid(const struct reg_node *node, struct reg_err *err);
+/** May this daemon's own node be called so? */
+bool node_name_fits(const char *name);

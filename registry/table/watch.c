@@ -17,7 +17,7 @@ struct registry_watch {
 };
 
 struct topic {
-	char name[REG_NAME_MAX + 1];
+	char name[REG_SERVICE_MAX + 1];
 	TAILQ_HEAD(, registry_watch) watches;
 	struct registry_watch *next; /* to be called, while notifying */
 	bool notifying;
@@ -36,7 +36,7 @@ static struct topic *topic_make(struct registry *reg, const char *name)
 {
 	struct topic *topic;
 
-	if (strlen(name) > REG_NAME_MAX)
+	if (strlen(name) > REG_SERVICE_MAX)
 		return NULL;
 	topic = calloc(1, sizeof(*topic));
 	if (!topic)

@@ -18,7 +18,7 @@ GOOD = {"string": "text", "name": "web", "service": "web", "integer": None, "qua
 # Values of another type, or malformed, by type.
 BAD = {
     "string": [7, None, [], "with\nnewline"],
-    "service": [7, "", "-dash", "a" * 64, "sp ace", "b\u00e4r"],
+    "service": [7, "", "a" * 256, "with\nnewline"],
     "name": [7, "", "Upper", "-dash", "a" * 64, "sp ace", "b\u00e4r"],
     "integer": ["7", 1.5, True, None, [], {}],
     "quantity": ["", "fast", "1T", "1 M", "-1", "1.G", "1.5", ".5K", "1e6", "9999999999G", -1, 1.5, True, None, []],

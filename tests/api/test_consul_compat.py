@@ -1,8 +1,9 @@
 """What programs written for Consul rely on beside the great lines: small fields, odd spellings, refusals by name."""
 
-import pytest
+import json
+from urllib.parse import quote
 
-from rig.consul import WEB
+import pytest
 
 
 # URLs and addresses of checks: what is asked for, and what is shown of it
@@ -175,3 +176,87 @@ def test_refusals_say_what_there_is_instead(consul):
     for method, path, text in REFUSED:
         reply = consul.request(method, path)
         assert reply.status == 501 and reply.text.startswith("not served by Sluice: ") and text in reply.text, (path, reply)
+
+
+# names as clients choose them: every one is a service's, an instance's, a check's and a node's
+NAMES = ["a/b", "a#b", "a:b", "_web", "a b", "-a", ".", "..", "a%2Fb", "a?b&c=d", 'a"b\\c', "ü", "日本", "service/web",
+         "maintenance/web", "x" * 64, "x" * 118, "_nomad-task-8d6dd4f7-1f1d-3b2c-9d5e-0123456789ab-group-cache-redis-cache-db"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_as_clients_choose_them(start_consul, name):
+    daemon, consul = start_consul()
+    part = quote(name, safe="")
+    check = f"{name} check"
+    consul.register(name, ID=name, Address="192.0.2.5", Port=80, Check={"CheckID": check, "Name": "c", "TTL": "1h"})
+    entry = {"Node": name, "Address": "192.0.2.9", "Service": {"Service": name, "ID": name, "Port": 81},
+             "Check": {"CheckID": check, "Name": "c", "Status": "passing", "ServiceID": name}}
+    assert consul.put("catalog/register", entry).status == 200
+    assert consul.put(f"agent/check/pass/{quote(check, safe='')}", durable=None).status == 200
+    daemon.kill()
+    daemon.start()
+    assert consul.get("catalog/services").json == {"consul": [], name: []}
+    instances = consul.get(f"health/service/{part}", passing=None).json
+    assert sorted(instance["Node"]["Node"] for instance in instances) == sorted(["edge1", name])
+    assert [instance["Service"]["ID"] for instance in instances] == [name, name]
+    assert consul.get(f"agent/service/{part}").json["Service"] == name
+    assert consul.get(f"agent/health/service/id/{part}").status == 200
+    assert list(consul.get(f"catalog/node/{part}").json["Services"]) == [name]
+    assert [check_["CheckID"] for check_ in consul.get(f"health/checks/{part}").json] == [check, check]
+    assert consul.get("catalog/services", filter=f"ServiceName == {json.dumps(name, ensure_ascii=False)}" if "\\" not in name else "").json[name] == []
+    shown = daemon.ctl_json("service", "show", name) if name[0] != "-" else daemon.rpc("service.show", name=name)
+    assert shown["name"] == name and len(shown["backends"]) == 2
+    assert f'service="{name}"'.replace("\\", "\\\\").replace('a"b', 'a\\"b') in consul.request("GET", "/metrics").text
+    assert consul.put(f"agent/service/maintenance/{part}", enable="true").status == 200
+    assert consul.put(f"agent/service/deregister/{part}").status == 200
+    assert consul.put("catalog/deregister", {"Node": name, "ServiceID": name}).status == 200
+    assert consul.get("catalog/services").json == {"consul": []}
+    assert consul.put("catalog/deregister", {"Node": name}, durable=None).status == 200
+    assert len(consul.get("catalog/nodes").json) == 1
+    daemon.kill()
+    daemon.start()
+    assert consul.get("catalog/services").json == {"consul": []} and len(consul.get("catalog/nodes").json) == 1
+
+
+# bytes of a name: all that are taken, and one more
+LIMITS = [("PUT", "agent/service/register", lambda n: {"Name": "n" * n, "ID": "i"}, 255),
+          ("PUT", "agent/service/register", lambda n: {"Name": "web", "ID": "i" * n}, 255),
+          ("PUT", "agent/check/register", lambda n: {"Name": "c", "ID": "c" * n, "TTL": "1h"}, 255),
+          ("PUT", "catalog/register", lambda n: {"Node": "n" * n, "Address": "192.0.2.9"}, 255),
+          ("PUT", "catalog/register", lambda n: {"Node": "n", "Address": "192.0.2.9", "Service": {"Service": "s" * n, "ID": "i"}}, 255),
+          ("PUT", "catalog/register", lambda n: {"Node": "m", "Address": "192.0.2.9", "Service": {"Service": "s", "ID": "i" * n}}, 253)]
+
+
+def test_how_long_a_name_may_be(consul):
+    for method, path, body, most in LIMITS:
+        assert consul.request(method, path, body(most)).status == 200, (path, body(most))
+        reply = consul.request(method, path, body(most + 1))
+        assert reply.status == 400 and ("longer than 255 bytes" in reply.text or "1 to 255 bytes" in reply.text), (path, reply)
+    for name in ("", "a\nb", "a\x7fb", "@any"):
+        assert consul.put("agent/service/register", {"Name": name}).status == 400, name
+        assert consul.put("catalog/register", {"Node": name, "Address": "192.0.2.9"}).status == 400, name
+
+
+def test_a_slash_may_stand_in_a_path_as_it_is(consul):
+    consul.register("a/b", ID="id/1")
+    assert len(consul.get("health/service/a/b").json) == 1
+    assert consul.get("agent/service/id/1").json["Service"] == "a/b"
+    assert consul.get("agent/service/maintenance/id").status == 405, "a path of another method is no name"
+    assert consul.put("agent/service/deregister/id/1").status == 200
+    assert consul.get("health/service/a/b").json == []
+
+
+def test_two_that_would_have_one_key_are_kept_apart(start_consul):
+    daemon, consul = start_consul()
+    for node, service, instance in (("b", "a", "c/d"), ("c", "a/b", "d")):  # catalog/a/b/c/d, each of them
+        assert consul.put("catalog/register", {"Node": node, "Address": "192.0.2.9", "Service": {"Service": service, "ID": instance}}, durable=None).status == 200
+    daemon.kill()
+    daemon.start()
+    assert consul.get("catalog/services").json == {"a": [], "a/b": [], "consul": []}
+    for node, instance, status in (("x/y", "z", 200), ("x", "y/z", 409)):
+        reply = consul.put("catalog/register", {"Node": node, "Address": "192.0.2.9", "Service": {"Service": "web", "ID": instance}})
+        assert reply.status == status, reply
+    consul.register("web", ID="own/1")
+    assert consul.put("catalog/register", {"Node": "own", "Address": "192.0.2.9", "Service": {"Service": "web", "ID": "1"}}).status == 409
+    assert consul.put("agent/service/register", {"Name": "web", "ID": "x/y/z"}).status == 409
+    assert {entry["Node"]["Node"]: entry["Service"]["ID"] for entry in consul.get("health/service/web").json} == {"x/y": "z", "edge1": "own/1"}

@@ -264,7 +264,7 @@ BAD = [
     ({"Check": {**TTL, "CheckID": "c" * 256}}, "CheckID: longer than 255"),
     ({"Check": {**TTL, "FailuresBeforeWarning": -1}}, "FailuresBeforeWarning"),
     ({"Check": {**TTL, "Notes": "n" * 5000}}, "check.notes"),
-    ({"Check": {"AliasService": "s" * 128}}, "check.alias"),
+    ({"Check": {"AliasService": "s" * 256}}, "check.alias"),
 ]
 
 
@@ -281,7 +281,7 @@ def test_bad_lists_of_checks_are_refused_whole(consul):
     for body, code, text in (({**FAR, "Check": {"Name": "x", "Status": "odd"}}, 400, "Status"),
                              ({**FAR, "Check": {"Name": "x", "ServiceID": "none"}}, 404, "does not exist"),
                              ({**FAR, "Check": {"Status": "passing"}}, 400, "Missing check name"),
-                             ({**FAR, "Service": {"Service": "a b"}}, 400, "name: must match"),
+                             ({**FAR, "Service": {"Service": "a\tb", "ID": "i"}}, 400, "name: must be printable"),
                              ({**FAR, "Service": {"Service": "x", "Port": "80"}}, 400, "Port: must be a number"),
                              ({"Node": "edge1", "Address": "10.9.9.9", "Check": {"Name": "x"}}, 400, "agent/check/register")):
         reply = consul.put("catalog/register", body)

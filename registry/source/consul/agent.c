@@ -29,7 +29,7 @@ void consul_register(struct http_request *rq)
 void consul_deregister(struct http_request *rq)
 {
 	const char *id = rq->arg[0], *service = consul_service_of(consul_of(rq), id);
-	char name[REG_NAME_MAX + 1];
+	char name[REG_SERVICE_MAX + 1];
 
 	if (!service) {
 		http_reply_text(rq, 404,

@@ -25,8 +25,12 @@ static int read_node(const json_t *body, struct reg_node *node, struct reg_pair 
 		rc = consul_read_tagged(body, "TaggedAddresses", tagged, &node->ntagged, err);
 	if (rc)
 		return rc;
-	if (!name || !address || strlen(name) > REG_NODE_MAX || strlen(address) > REG_HOST_MAX)
+	if (!name || !name[0] || !address)
 		return reg_fail(err, -EINVAL, "Must provide node and address");
+	if (strlen(name) > REG_NODE_MAX || strlen(address) > REG_HOST_MAX)
+		return reg_fail(err, -EINVAL, "%s: longer than %d bytes",
+			strlen(name) > REG_NODE_MAX ? "Node" : "Address",
+			strlen(name) > REG_NODE_MAX ? REG_NODE_MAX : REG_HOST_MAX);
 	snprintf(node->name, sizeof(node->name), "%s", name);
 	snprintf(node->address, sizeof(node->address), "%s", address);
 	snprintf(node->id, sizeof(node->id), "%s", id ? id : "");
@@ -338,7 +342,7 @@ static void drop_check(struct consul *consul, const char *node, const char *id)
 	struct search search = {consul->reg, node, id, NULL, NULL};
 	struct consul_checks list = {0};
 	struct reg_backend now;
-	char service[REG_NAME_MAX + 1];
+	char service[REG_SERVICE_MAX + 1];
 	json_t *body;
 
 	registry_service_walk(consul->reg, search_service, &search);
@@ -363,7 +367,7 @@ static void drop_check(struct consul *consul, const char *node, const char *id)
 static void drop_instance(struct consul *consul, const char *node, const char *id)
 {
 	const char *service = consul_service_on(consul, node, id);
-	char key[REG_ID_MAX + 1], name[REG_NAME_MAX + 1];
+	char key[REG_ID_MAX + 1], name[REG_SERVICE_MAX + 1];
 
 	if (!service ||
 		snprintf(key, sizeof(key), "%s%s%s", node, node[0] ? "/" : "", id) >= (int)sizeof(key))

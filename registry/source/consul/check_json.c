@@ -212,7 +212,7 @@ static void put_port(json_t *list, const struct subject *subject)
 
 static void put_result(json_t *list, const struct subject *subject, const struct reg_result *result)
 {
-	char check[CONSUL_ID + sizeof(CONSUL_OWN_CHECK)], name[REG_NAME_MAX + 32];
+	char check[CONSUL_ID + sizeof(CONSUL_OWN_CHECK)], name[REG_SERVICE_MAX + 32];
 	struct check_view view = backend_check_view(
 		subject, text_or(result->check->id, check), text_or(result->check->name, name));
 

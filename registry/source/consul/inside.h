@@ -24,14 +24,14 @@
 #define CONSUL_SOURCE "consul"
 #define CONSUL_OWN_CHECK "service:" /* before an instance's id: its check, unless that has an id */
 
-enum { CONSUL_LIST = 64, CONSUL_EVENTS = 256, CONSUL_ID = REG_NAME_MAX + REG_ID_MAX + 2 };
+enum { CONSUL_LIST = 64, CONSUL_EVENTS = 256, CONSUL_ID = REG_SERVICE_MAX + REG_ID_MAX + 2 };
 
 struct consul_session;
 
 /* An instance that came by this API, on this daemon's node. */
 struct consul_instance {
 	UT_hash_handle hh;
-	char service[REG_NAME_MAX + 1];
+	char *service;
 	char *reason; /* of its maintenance, NULL: none was given */
 	char id[];
 };

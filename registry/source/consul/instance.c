@@ -17,24 +17,32 @@ struct consul_instance *consul_instance_of(struct consul *consul, const char *id
 static struct consul_instance *instance_add(struct consul *consul, const char *id, const char *service)
 {
 	struct consul_instance *instance = consul_instance_of(consul, id);
+	char *name = strdup(service);
 
+	if (!name)
+		return NULL;
 	if (!instance) {
 		instance = calloc(1, sizeof(*instance) + strlen(id) + 1);
-		if (!instance)
+		if (!instance) {
+			free(name);
 			return NULL;
+		}
 		strcpy(instance->id, id);
 		HASH_ADD_STR(consul->instances, id, instance);
 		if (!instance->hh.tbl) {
 			free(instance);
+			free(name);
 			return NULL;
 		}
 	}
-	snprintf(instance->service, sizeof(instance->service), "%s", service);
+	free(instance->service);
+	instance->service = name;
 	return instance;
 }
 
 static void instance_free(struct consul_instance *instance)
 {
+	free(instance->service);
 	free(instance->reason);
 	free(instance);
 }
@@ -62,7 +70,7 @@ void consul_instance_gone(struct consul *consul, const char *service, const stru
 static int move(struct consul *consul, const char *id, const char *service)
 {
 	const char *old = consul_service_of(consul, id);
-	char name[REG_NAME_MAX + 1];
+	char name[REG_SERVICE_MAX + 1];
 
 	if (!old || strcmp(old, service) == 0)
 		return instance_add(consul, id, service) ? 0 : -ENOMEM;

@@ -27,13 +27,27 @@
 /* Indexes are reserved on disk so many at a time, long before they are told. */
 enum { RESERVE = 1 << 20 };
 
-enum { KEY = sizeof(KEY_MAINTENANCE) + REG_NODE_MAX + REG_NAME_MAX + REG_CHECK_ID_MAX + 4 };
+enum { KEY = sizeof(KEY_MAINTENANCE) + REG_NODE_MAX + 3 * REG_SERVICE_MAX + REG_CHECK_ID_MAX + 4 };
+
+/* The name without a slash, so that what follows one is told from it. */
+static const char *plain_of(const char *service, char text[3 * REG_SERVICE_MAX + 1])
+{
+	size_t n = 0;
+
+	for (; *service; service++)
+		n += (size_t)sprintf(
+			text + n, *service == '/' || *service == '%' ? "%%%02X" : "%c", *service);
+	text[n] = '\0';
+	return text;
+}
 
 /* Under what the registration of an instance is kept. */
 static const char *key_of(const char *service, const struct reg_backend *backend, char key[KEY])
 {
+	char plain[3 * REG_SERVICE_MAX + 1];
+
 	if (reg_backend_node(backend)[0])
-		snprintf(key, KEY, KEY_CATALOG "%s/%s", service, backend->id);
+		snprintf(key, KEY, KEY_CATALOG "%s/%s", plain_of(service, plain), backend->id);
 	else
 		snprintf(key, KEY, KEY_SERVICE "%s", backend->id);
 	return key;

@@ -24,7 +24,7 @@ static void on_apply(void *ctx, const struct reg_service *service, const struct 
 	size_t nbackend, bool gone, uint64_t generation)
 {
 	struct world *w = ctx;
-	char place[IP_PORT_TEXT], text[128];
+	char place[IP_PORT_TEXT], text[REG_SERVICE_MAX + 32];
 
 	snprintf(text, sizeof(text), "%llu %s%s", (unsigned long long)generation, service->name,
 		gone ? " gone" : "");

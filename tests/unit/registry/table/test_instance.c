@@ -172,13 +172,13 @@ static void bad_ones_are_refused(void **state)
 	struct world *w = *state;
 	struct reg_metadata about = {.tags = (const char *const[]){"a\nb"}, .ntag = 1};
 	struct reg_backend backend = found("a", "10.1.0.1");
-	struct reg_node node = {.name = "a b", .address = "192.0.2.1", .source = "consul"};
+	struct reg_node node = {.name = "a\tb", .address = "192.0.2.1", .source = "consul"};
 
 	backend.metadata = &about;
 	assert_int_equal(registry_backend_put(w->reg, "web", &backend, &w->err), -EINVAL);
 	assert_string_equal(w->err.text, "tags: missing, longer than 255 bytes, or not printable");
 	backend.metadata = NULL;
-	assert_int_equal(registry_backend_put(w->reg, "a b", &backend, &w->err), -EINVAL);
+	assert_int_equal(registry_backend_put(w->reg, "a\tb", &backend, &w->err), -EINVAL);
 	assert_int_equal(registry_node_put(w->reg, &node, &w->err), -EINVAL);
 	backend.address = (struct ip_addr){0};
 	assert_int_equal(registry_backend_put(w->reg, "web", &backend, &w->err), -EINVAL);

@@ -127,7 +127,7 @@ static void refuses_bad_backends(void **state)
 			{.address = ip("239.1.2.3"), .port = 80, .source = "api"}},
 		{"port: 0 is out of range 1..65535", {.address = ip("10.1.0.1"), .source = "api"}},
 		{"source: missing", {.address = ip("10.1.0.1"), .port = 80}},
-		{"id: longer than 127 bytes, or not printable",
+		{"id: longer than 255 bytes, or not printable",
 			{.id = "a\nb", .address = ip("10.1.0.1"), .port = 80, .source = "api"}},
 		{"check.type: unknown is not supported", {.address = ip("10.1.0.1"),
 								 .port = 80,

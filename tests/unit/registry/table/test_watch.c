@@ -129,7 +129,7 @@ static void watches_may_come_and_go_while_being_told(void **state)
 static void a_name_too_long_is_no_watch(void **state)
 {
 	struct world *w = *state;
-	char name[REG_NAME_MAX + 2];
+	char name[REG_SERVICE_MAX + 2];
 
 	memset(name, 'a', sizeof(name) - 1);
 	name[sizeof(name) - 1] = '\0';
