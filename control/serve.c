@@ -29,7 +29,7 @@ struct serve {
 	struct retry {
 		struct serve *serve;
 		struct event *event;
-	} retry[NOT_LISTENING_SERVERS]; /* of a server's address, while somebody else has it */
+	} retry[OUTAGE_SERVERS]; /* of a server's address, while somebody else has it */
 	struct journal *journal;
 	struct consul *consul;
 	struct http *http; /* NULL: nowhere */
@@ -199,14 +199,13 @@ static const struct server {
 	const char *(*address)(const json_t *control);
 	int (*listen)(struct serve *serve, struct reg_err *why); /* 0 or -errno */
 	const char *field, *without;
-} servers[NOT_LISTENING_SERVERS] = {
-	[NOT_LISTENING_HTTP] = {http_address, try_http, "control.http", "no HTTP API"},
-	[NOT_LISTENING_DNS] = {dns_address, try_dns, "control.dns", "DNS only at gateways"},
+} servers[OUTAGE_SERVERS] = {
+	[OUTAGE_HTTP] = {http_address, try_http, "control.http", "no HTTP API"},
+	[OUTAGE_DNS] = {dns_address, try_dns, "control.dns", "DNS only at gateways"},
 };
 
 /* Makes one listen, or tries again later. *news: its state, or the reason for it, has changed. */
-static int serve_listen(
-	struct serve *serve, enum not_listening_server server, struct reg_err *why, bool *news)
+static int serve_listen(struct serve *serve, enum outage server, struct reg_err *why, bool *news)
 {
 	static const struct timeval pause = {.tv_sec = RETRY_S};
 	int rc = servers[server].listen(serve, why);
@@ -222,7 +221,7 @@ static int serve_listen(
 static void on_retry(evutil_socket_t fd, short what, void *arg)
 {
 	struct retry *retry = arg;
-	enum not_listening_server server = (enum not_listening_server)(retry - retry->serve->retry);
+	enum outage server = (enum outage)(retry - retry->serve->retry);
 	struct reg_err why;
 	bool news;
 
@@ -231,7 +230,7 @@ static void on_retry(evutil_socket_t fd, short what, void *arg)
 }
 
 /* At the start: an address that is taken is tried again, and any other error ends the start. */
-static int serve_start(struct serve *serve, enum not_listening_server server, struct api_err *err)
+static int serve_start(struct serve *serve, enum outage server, struct api_err *err)
 {
 	const struct server *what = &servers[server];
 	struct retry *retry = &serve->retry[server];
@@ -269,7 +268,7 @@ static int open_dns(struct serve *serve, struct api_err *err)
 	if (rc < 0)
 		return api_fail(err, API_INTERNAL, "control.dns", "%s", why.text);
 	serve->metrics.dns = serve->dns;
-	if (serve_start(serve, NOT_LISTENING_DNS, err) < 0) /* at gateways it answers all the same */
+	if (serve_start(serve, OUTAGE_DNS, err) < 0) /* at gateways it answers all the same */
 		return -1;
 	if (param_bool(serve->control, "dns_gateways", true))
 		model_dns_attach(serve->model, serve->dns);
@@ -304,7 +303,7 @@ int serve_open(struct event_base *base, struct model *model, const json_t *contr
 	serve->model = model;
 	serve->control = json_incref((json_t *)control);
 	if (name_node(registry, control, err) < 0 || aim_checks(registry, control, err) < 0 ||
-		open_sources(serve, dir, err) < 0 || serve_start(serve, NOT_LISTENING_HTTP, err) < 0 ||
+		open_sources(serve, dir, err) < 0 || serve_start(serve, OUTAGE_HTTP, err) < 0 ||
 		open_dns(serve, err) < 0) {
 		serve_close(serve);
 		return -1;
@@ -346,7 +345,7 @@ void serve_close(struct serve *serve)
 		return;
 	model_dns_attach(serve->model, NULL);
 	dns_close(serve->dns);
-	for (unsigned i = 0; i < NOT_LISTENING_SERVERS; i++)
+	for (unsigned i = 0; i < OUTAGE_SERVERS; i++)
 		if (serve->retry[i].event)
 			event_free(serve->retry[i].event);
 	http_close(serve->http);

@@ -203,21 +203,6 @@ int front_socket(const struct front *f)
 	return f->socket;
 }
 
-uint64_t front_features(const struct front *f)
-{
-	return f->features;
-}
-
-uint64_t front_protocol_features(const struct front *f)
-{
-	return f->protocol;
-}
-
-bool front_is_huge(const struct front *f)
-{
-	return f->memory[0].huge;
-}
-
 struct front_ring *front_rx_ring(struct front *f, unsigned pair)
 {
 	return &f->rings[2 * (size_t)pair];

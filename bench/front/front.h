@@ -95,13 +95,6 @@ const char *front_error(const struct front *f);
 /** The connection's descriptor, or -1: for messages that wire.h makes, and for poll(2). */
 int front_socket(const struct front *f);
 
-/** Acked virtio features, and vhost-user protocol features. */
-uint64_t front_features(const struct front *f);
-uint64_t front_protocol_features(const struct front *f);
-
-/** True when the rings and buffers lie in huge pages. */
-bool front_is_huge(const struct front *f);
-
 /** Enables or disables both rings of queue pair `pair` (SET_VRING_ENABLE). Errors as front_connect. */
 int front_enable(struct front *f, unsigned pair, bool on);
 

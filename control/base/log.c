@@ -149,28 +149,30 @@ uint64_t log_left_out(void)
 	return log_state.left_out;
 }
 
-void log_line(int level, const char *fmt, ...)
+static void write_args(int level, const char *subject, const char *fmt, va_list ap)
 {
 	char text[1024];
-	va_list ap;
 
 	if (level > most)
 		return;
-	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
+	write_limited(level, subject, text);
+}
+
+void log_line(int level, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	write_args(level, fmt, fmt, ap);
 	va_end(ap);
-	write_limited(level, fmt, text);
 }
 
 void log_subject(int level, const char *subject, const char *fmt, ...)
 {
-	char text[1024];
 	va_list ap;
 
-	if (level > most)
-		return;
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
+	write_args(level, subject, fmt, ap);
 	va_end(ap);
-	write_limited(level, subject, text);
 }

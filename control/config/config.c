@@ -207,22 +207,14 @@ int config_load(const char *path, bool optional, json_t **out, struct config_err
 	return 0;
 }
 
-static json_t *with_defaults(const struct api_field *fields, const json_t *part)
+json_t *config_dataplane(const json_t *config)
 {
 	struct api_err err;
 	json_t *out;
 
-	return schema_check(fields, part, "", &out, &err) == 0 ? out : NULL;
-}
-
-json_t *config_dataplane(const json_t *config)
-{
-	return with_defaults(dataplane_fields, json_object_get(config, "dataplane"));
-}
-
-json_t *config_control(const json_t *config)
-{
-	return with_defaults(control_fields, json_object_get(config, "control"));
+	return schema_check(dataplane_fields, json_object_get(config, "dataplane"), "", &out, &err) == 0
+		       ? out
+		       : NULL;
 }
 
 static bool any(const json_t *object)

@@ -21,10 +21,9 @@ struct config_err {
  */
 int config_load(const char *path, bool optional, json_t **out, struct config_err *err);
 
-/** What the "dataplane" or "control" object says, with its defaults. New reference; `config` has been
+/** What the "dataplane" object says, with its defaults. New reference; `config` has been
  * checked. */
 json_t *config_dataplane(const json_t *config);
-json_t *config_control(const json_t *config);
 
 /** Calls fn for every object in the order in which they are made, until it returns other than 0, which is
  * returned. */

@@ -26,7 +26,6 @@ enum { KEY = SECTION_ID + 16 };
 struct state {
 	int dir;       /* locked: one daemon to a directory */
 	json_t *calls; /* {method, params} that hold now, by key_of, those about one object in their order */
-	json_t *refused; /* those that were refused at this start and are kept for the next, by key_of */
 	struct journal *journal; /* the same, those refused under ASIDE and their key */
 	struct model *model;
 };
@@ -91,7 +90,6 @@ static void forget_refused(struct state *state, const char *key)
 	char whole[KEY + sizeof(ASIDE)];
 
 	snprintf(whole, sizeof(whole), ASIDE "%s", key);
-	json_object_del(state->refused, key);
 	journal_put(state->journal, whole, NULL);
 }
 
@@ -200,7 +198,6 @@ static void keep_for_next(struct state *state, const char *key, json_t *call, co
 
 	log_line(LOG_WARNING, "state: %s was refused and is kept for the next start: %s", name ? name : "?",
 		why);
-	json_object_set(state->refused, key, call);
 	write_call(state, ASIDE, key, call);
 }
 
@@ -311,7 +308,6 @@ static void state_free(struct state *state)
 	if (state->dir >= 0)
 		close(state->dir);
 	json_decref(state->calls);
-	json_decref(state->refused);
 	free(state);
 }
 
@@ -324,8 +320,8 @@ int state_open(struct event_base *base, const char *dir, struct model *model, st
 	api_fail(err, API_INTERNAL, NULL, "out of memory");
 	if (!state)
 		return -ENOMEM;
-	*state = (struct state){.dir = -1, .model = model, .calls = json_object(), .refused = json_object()};
-	if (!state->calls || !state->refused)
+	*state = (struct state){.dir = -1, .model = model, .calls = json_object()};
+	if (!state->calls)
 		rc = -ENOMEM;
 	if (!rc)
 		rc = state->dir = state_dir_open(dir, true, err);

@@ -163,7 +163,6 @@ static int backend_del(
 	if (rc < 0)
 		return model_refused(err, rc, why.text);
 	model_changed(model, "backend.del", source, params);
-	*result = json_object();
 	return 0;
 }
 

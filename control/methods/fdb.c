@@ -86,7 +86,6 @@ static int fdb_add(
 	}
 	TAILQ_INSERT_TAIL(&model->fdbs, fdb, link);
 	model_changed(model, "fdb.add", source, params);
-	*result = json_object();
 	return 0;
 fail:
 	free(fdb);
@@ -147,7 +146,6 @@ static int fdb_del(
 			return api_fail(
 				err, API_NOT_FOUND, "mac", "no %s in network %s", text, network->name);
 	}
-	*result = json_object();
 	return 0;
 }
 
@@ -162,7 +160,6 @@ static int fdb_flush(
 			return -1;
 	}
 	dp_fdb_flush(model->dp, network ? network->id : DP_NET_NONE);
-	*result = json_object();
 	return 0;
 }
 

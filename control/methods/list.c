@@ -18,7 +18,6 @@ static const struct api_method *const tables[] = {
 	backend_methods,
 	conn_methods,
 	stats_methods,
-	status_methods,
 	api_methods,
 };
 

@@ -294,7 +294,6 @@ static int network_del(
 	model->network_by_id[network->id] = NULL;
 	free(network);
 	model_changed(model, "network.del", source, params);
-	*result = json_object();
 	return 0;
 }
 

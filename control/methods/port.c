@@ -262,7 +262,6 @@ static int port_del(
 	fdb_forget(model, port, NULL);
 	port_spec_detach(model, port);
 	model_changed(model, "port.del", source, params);
-	*result = json_object();
 	return 0;
 }
 

@@ -146,7 +146,6 @@ static int service_del(
 	if (registry_service_del(model->registry, name, &why) < 0)
 		return api_fail(err, API_INTERNAL, NULL, "%s", why.text);
 	model_changed(model, "service.del", source, params);
-	*result = json_object();
 	return 0;
 }
 
@@ -196,7 +195,6 @@ static int service_show(
 
 	if (!registry_service_find(model->registry, name))
 		return api_fail(err, API_NOT_FOUND, "name", "no such service \"%s\"", name);
-	*result = json_object();
 	return 0;
 }
 

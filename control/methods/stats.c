@@ -1,12 +1,11 @@
 /*
- * Counters: of networks, of drops by reason, of workers.
+ * Counters: of networks, of drops by reason, of workers; and the daemon as a whole.
  */
 #include <math.h>
 #include <string.h>
 
 #include "control/base/result.h"
 #include "control/methods/list.h"
-#include "control/methods/stats_json.h"
 #include "control/model/objects.h"
 
 static json_t *network_stats_json(struct model *model, const struct model_network *network)
@@ -98,7 +97,7 @@ static json_t *gaps_json(const struct dp_worker_info *info)
 	return list;
 }
 
-json_t *stats_workers_json(struct model *model)
+static json_t *workers_json(struct model *model)
 {
 	json_t *list = json_array();
 	struct dp_worker_info info;
@@ -123,7 +122,39 @@ json_t *stats_workers_json(struct model *model)
 static int stats_workers(
 	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
 {
-	*result = stats_workers_json(model);
+	*result = workers_json(model);
+	return 0;
+}
+
+static int status(
+	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+{
+	json_t *workers = workers_json(model), *worker;
+	struct timespec now;
+	size_t i;
+
+	json_array_foreach (workers, i, worker) {
+		json_object_del(worker, "stages");
+		json_object_del(worker, "longest_gap_us");
+		json_object_del(worker, "gaps");
+	}
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	*result = json_object();
+	put_str(*result, "version", SLUICE_VERSION);
+	put_int(*result, "uptime_s", (uint64_t)(now.tv_sec - model->started.tv_sec));
+	put(*result, "workers", workers);
+	put_int(*result, "memory_mb", dp_memory_mb(model->dp));
+	put_int(*result, "generation", registry_generation(model->registry));
+	put(*result, "not_kept", outage_files_json(&model->outages));
+	put(*result, "not_listening", outage_servers_json(&model->outages));
+	return 0;
+}
+
+static int version(
+	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+{
+	*result = json_object();
+	put_str(*result, "version", SLUICE_VERSION);
 	return 0;
 }
 
@@ -164,5 +195,7 @@ const struct api_method stats_methods[] = {
 	{"stats.drops", "Count dropped copies by reason", no_fields, stats_drops, false, drop_columns},
 	{"stats.workers", "Show what the workers do, since the last time it was asked", no_fields,
 		stats_workers, false, worker_columns},
+	{"status", "Show how the daemon does", no_fields, status, false},
+	{"version", "Show the daemon's version", no_fields, version, false},
 	{NULL},
 };

@@ -175,7 +175,6 @@ static int uplink_del(
 		return -1;
 	port_spec_detach(model, uplink);
 	model_changed(model, "uplink.del", source, params);
-	*result = json_object();
 	return 0;
 }
 

@@ -107,7 +107,6 @@ static int vtep_del(
 	model->vtep_by_id[vtep->id] = NULL;
 	free(vtep);
 	model_changed(model, "vtep.del", source, params);
-	*result = json_object();
 	return 0;
 }
 

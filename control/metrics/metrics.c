@@ -7,7 +7,6 @@
 #include <time.h>
 
 #include "control/model/objects.h"
-#include "control/model/state_dir.h"
 
 static void single(
 	struct evbuffer *out, const char *name, enum metrics_kind kind, const char *help, double value)
@@ -18,7 +17,6 @@ static void single(
 
 static void write_daemon(struct model *model, struct evbuffer *out)
 {
-	static const char *const files[] = {STATE_DIR_OBJECTS, STATE_DIR_REGISTRY};
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
@@ -30,18 +28,18 @@ static void write_daemon(struct model *model, struct evbuffer *out)
 		(double)dp_memory_mb(model->dp) * 1048576);
 	metrics_family(out, "sluice_not_kept", METRICS_GAUGE,
 		"1: the disk does not take the changes that belong into the file.");
-	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
-		metrics_value(out, "sluice_not_kept", "file", files[i], NULL, NULL,
-			not_kept_why(&model->not_kept, files[i]) ? 1 : 0);
+	for (enum outage i = OUTAGE_SERVERS; i < OUTAGES; i++)
+		metrics_value(out, "sluice_not_kept", "file", outage_name(i), NULL, NULL,
+			outage_why(&model->outages, i) != NULL);
 	metrics_family(out, "sluice_not_kept_times_total", METRICS_COUNTER, "How often that began.");
-	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++)
-		metrics_value(out, "sluice_not_kept_times_total", "file", files[i], NULL, NULL,
-			(double)not_kept_times(&model->not_kept, files[i]));
+	for (enum outage i = OUTAGE_SERVERS; i < OUTAGES; i++)
+		metrics_value(out, "sluice_not_kept_times_total", "file", outage_name(i), NULL, NULL,
+			(double)model->outages.each[i].times);
 	metrics_family(out, "sluice_not_listening", METRICS_GAUGE,
 		"1: the server has not the address that it should; another process does.");
-	for (unsigned i = 0; i < NOT_LISTENING_SERVERS; i++)
-		metrics_value(out, "sluice_not_listening", "server", not_listening_name(i), NULL, NULL,
-			not_listening_is(&model->not_listening, i));
+	for (enum outage i = 0; i < OUTAGE_SERVERS; i++)
+		metrics_value(out, "sluice_not_listening", "server", outage_name(i), NULL, NULL,
+			outage_why(&model->outages, i) != NULL);
 	single(out, "sluice_connections", METRICS_GAUGE, "Connections through vips.",
 		(double)dp_conn_count(model->dp));
 }

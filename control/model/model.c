@@ -16,7 +16,6 @@
 #include "control/model/objects.h"
 #include "control/model/port_macs.h"
 #include "control/model/port_spec.h"
-#include "control/model/state_dir.h"
 #include "registry/dns/dns.h"
 
 static void on_link(void *ctx, uint16_t id, bool up)
@@ -189,18 +188,12 @@ void model_replaying(struct model *model, bool yes)
 
 const char *model_not_kept(struct model *model)
 {
-	return not_kept_why(&model->not_kept, STATE_DIR_OBJECTS);
+	return outage_why(&model->outages, OUTAGE_OBJECTS);
 }
 
-bool model_not_listening(
-	struct model *model, enum not_listening_server server, const char *address, const char *why)
+bool model_not_listening(struct model *model, enum outage server, const char *address, const char *why)
 {
-	return not_listening_set(&model->not_listening, server, address, why);
-}
-
-struct dp *model_dp(struct model *model)
-{
-	return model->dp;
+	return outage_set(&model->outages, server, address, why);
 }
 
 struct registry *model_registry(struct model *model)

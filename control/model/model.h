@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #include "control/api/api.h"
-#include "control/model/not_listening.h"
+#include "control/model/outage.h"
 
 struct dns;
 struct dns_config;
@@ -47,10 +47,8 @@ void model_replaying(struct model *model, bool yes);
 const char *model_not_kept(struct model *model);
 
 /** For `status`: why the server does not listen on `address`, NULL: it does. True when that was not known. */
-bool model_not_listening(
-	struct model *model, enum not_listening_server server, const char *address, const char *why);
+bool model_not_listening(struct model *model, enum outage server, const char *address, const char *why);
 
-struct dp *model_dp(struct model *model);
 struct registry *model_registry(struct model *model);
 
 /** What DNS asks of the model: its ports by name and address. */

@@ -19,8 +19,7 @@
 #include "control/host/addr.h"
 #include "control/host/gateway.h"
 #include "control/model/model.h"
-#include "control/model/not_kept.h"
-#include "control/model/not_listening.h"
+#include "control/model/outage.h"
 #include "control/model/port_wait.h"
 #include "dataplane/dataplane.h"
 #include "registry/registry.h"
@@ -114,9 +113,8 @@ struct model {
 	struct model_port *port_by_id[MODEL_IDS];
 	struct model_vtep *vtep_by_id[MODEL_IDS];
 	struct model_service *service_by_id[MODEL_IDS];
-	struct dp_err apply_err;  /* why the dataplane did not take the last service; "" when it did */
-	struct not_kept not_kept; /* by its files */
-	struct not_listening not_listening;
+	struct dp_err apply_err; /* why the dataplane did not take the last service; "" when it did */
+	struct outages outages;
 	void (*on_change)(void *arg, const char *method, const char *source, const json_t *params);
 	void *on_change_arg;
 };

@@ -248,8 +248,10 @@ static void write_log(void *ctx, int level, const char *subject, const char *lin
 static void set_kept(void *ctx, const char *file, const char *why)
 {
 	struct model *model = ctx;
+	enum outage which = outage_of_file(file);
 
-	not_kept_set(&model->not_kept, file, why);
+	if (which < OUTAGES)
+		outage_set(&model->outages, which, "", why);
 }
 
 static bool is_ending(void *ctx)

@@ -224,7 +224,6 @@ static bool packet_take(struct port *port, struct worker *w, struct burst *b, co
 	const uint8_t *data = (const uint8_t *)slot + slot->tp_mac;
 	uint16_t tag = slot->tp_status & TP_STATUS_VLAN_VALID ? VLAN_LEN : 0, copied = 0;
 	struct virtio_net_hdr hdr;
-	enum drop_reason reason;
 
 	if (slot->tp_snaplen < FRAME_MIN) {
 		port_rx_drop(w, port, DROP_MALFORMED);
@@ -245,13 +244,7 @@ static bool packet_take(struct port *port, struct worker *w, struct burst *b, co
 	memcpy(frame_data(f) + copied + tag, data + copied, f->hdr_len - copied - tag);
 	if (frame_tail(f)) /* the first of the frame: there is room */
 		burst_lend(b, f, data + f->hdr_len - tag, frame_tail(f));
-	reason = vnet_take(port, f, &hdr);
-	if (reason != DROP_COUNT) {
-		port_rx_drop(w, port, reason);
-		return false;
-	}
-	burst_keep(b, f);
-	return true;
+	return vnet_keep(port, w, b, f, &hdr);
 }
 
 /* The request of the frame in `slot`, with the tag not counted that the kernel has taken out. */
@@ -330,33 +323,6 @@ static uint16_t packet_rx(struct port *port, struct worker *w, struct burst *b)
 	return b->count;
 }
 
-/* What became of a frame that the kernel refused. False: try again, the receiver is full. */
-static bool packet_refused(struct port *port, struct worker *w, const struct frame *f, int error)
-{
-	switch (error) {
-	case EAGAIN:
-	case ENOBUFS:
-	case ENOMEM:
-		return false;
-	case ENETDOWN:
-	case ENXIO:
-	case ENODEV:
-		port_set_link(port, false);
-		port_tx_drop(w, port, f, DROP_LINK_DOWN);
-		return true;
-	case EMSGSIZE:
-		port_tx_drop(w, port, f, DROP_MTU);
-		return true;
-	case EINVAL:
-		if (vnet_refuses_uso(port, f))
-			return false;
-		/* fall through */
-	default:
-		port_tx_drop(w, port, f, DROP_TX_ERROR);
-		return true;
-	}
-}
-
 /* One system call for as many frames as the vectors hold. Returns how many were sent, or -errno. */
 static int packet_send(struct packet *packet, struct frame *const *frames, unsigned n)
 {
@@ -389,7 +355,7 @@ static uint16_t packet_tx(struct port *port, struct worker *w, struct frame *con
 			done += (uint16_t)sent;
 		} else if (sent == -ENETDOWN && stale) {
 			stale = false; /* the socket still says that the device went down; it may be up again */
-		} else if (packet_refused(port, w, frames[done], -sent)) {
+		} else if (vnet_refused(port, w, frames[done], -sent)) {
 			done++;
 		} else {
 			break;

@@ -117,7 +117,6 @@ static bool tap_take(struct port *port, struct worker *w, struct burst *b, const
 {
 	struct frame *f = burst_begin(b);
 	const struct virtio_net_hdr *hdr = (const void *)data;
-	enum drop_reason reason;
 
 	if (len < TAP_HDR + FRAME_MIN || len > TAP_HDR + FRAME_MAX) {
 		port_rx_drop(w, port, DROP_MALFORMED);
@@ -130,13 +129,7 @@ static bool tap_take(struct port *port, struct worker *w, struct burst *b, const
 	if (frame_tail(f))
 		burst_lend(
 			b, f, data + f->hdr_len, frame_tail(f)); /* the first of the frame: there is room */
-	reason = vnet_take(port, f, hdr);
-	if (reason != DROP_COUNT) {
-		port_rx_drop(w, port, reason);
-		return false;
-	}
-	burst_keep(b, f);
-	return true;
+	return vnet_keep(port, w, b, f, hdr);
 }
 
 /* Frames lie one behind the other in scratch: small ones then share pages, and there is always room for a
@@ -165,27 +158,11 @@ static uint16_t tap_rx(struct port *port, struct worker *w, struct burst *b)
 /* What became of a frame that the kernel refused. False: try again, the receiver is full. */
 static bool tap_refused(struct port *port, struct worker *w, const struct frame *f, int error)
 {
-	switch (error) {
-	case EAGAIN:
-	case ENOBUFS:
-	case ENOMEM:
-		return false;
-	case EBADFD:
-		tap_lost(port);
-		port_tx_drop(w, port, f, DROP_LINK_DOWN);
-		return true;
-	case EIO: /* the interface is down */
-		port_set_link(port, false);
-		port_tx_drop(w, port, f, DROP_LINK_DOWN);
-		return true;
-	case EINVAL:
-		if (vnet_refuses_uso(port, f))
-			return false;
-		/* fall through */
-	default:
-		port_tx_drop(w, port, f, DROP_TX_ERROR);
-		return true;
-	}
+	if (error != EBADFD) /* EIO: the interface is down */
+		return vnet_refused(port, w, f, error == EIO ? ENETDOWN : error);
+	tap_lost(port);
+	port_tx_drop(w, port, f, DROP_LINK_DOWN);
+	return true;
 }
 
 static uint16_t tap_tx(struct port *port, struct worker *w, struct frame *const *frames, uint16_t n)

@@ -1,5 +1,8 @@
 #include "dataplane/port/vnet.h"
 
+#include <errno.h>
+
+#include "dataplane/core/worker.h"
 #include "dataplane/frame/offload.h"
 #include "dataplane/frame/parse.h"
 #include "dataplane/frame/sctp.h"
@@ -57,6 +60,19 @@ enum drop_reason vnet_take(const struct port *port, struct frame *f, const struc
 	return large_in_tunnel(f) ? DROP_TUNNEL_OFFLOAD : DROP_BAD_OFFLOAD;
 }
 
+bool vnet_keep(struct port *port, struct worker *w, struct burst *b, struct frame *f,
+	const struct virtio_net_hdr *hdr)
+{
+	enum drop_reason reason = vnet_take(port, f, hdr);
+
+	if (reason != DROP_COUNT) {
+		port_rx_drop(w, port, reason);
+		return false;
+	}
+	burst_keep(b, f);
+	return true;
+}
+
 unsigned vnet_vector(const struct frame *f, void *hdr, unsigned hdr_len, struct iovec *iov)
 {
 	unsigned n = 0;
@@ -71,10 +87,37 @@ unsigned vnet_vector(const struct frame *f, void *hdr, unsigned hdr_len, struct 
 	return n;
 }
 
-bool vnet_refuses_uso(struct port *port, const struct frame *f)
+/* A kernel before Linux 6.2 knows no large UDP datagrams, and refuses them as invalid. */
+static bool refuses_uso(struct port *port, const struct frame *f)
 {
 	if (f->off.gso_type != VIRTIO_NET_HDR_GSO_UDP_L4)
 		return false;
 	atomic_fetch_and_explicit(&port->offloads, ~(uint32_t)PORT_USO, memory_order_relaxed);
+	return true;
+}
+
+bool vnet_refused(struct port *port, struct worker *w, const struct frame *f, int error)
+{
+	enum drop_reason reason = DROP_TX_ERROR;
+
+	switch (error) {
+	case EAGAIN:
+	case ENOBUFS:
+	case ENOMEM:
+		return false;
+	case ENETDOWN:
+	case ENXIO:
+	case ENODEV:
+		port_set_link(port, false);
+		reason = DROP_LINK_DOWN;
+		break;
+	case EMSGSIZE:
+		reason = DROP_MTU;
+		break;
+	case EINVAL:
+		if (refuses_uso(port, f))
+			return false;
+	}
+	port_tx_drop(w, port, f, reason);
 	return true;
 }

@@ -33,7 +33,15 @@ enum drop_reason vnet_take(const struct port *port, struct frame *f, const struc
 unsigned vnet_vector(const struct frame *f, void *hdr, unsigned hdr_len, struct iovec *iov);
 
 /**
- * Worker. The kernel refused `f` as invalid: is it only that it is older than large UDP datagrams
- * (Linux 6.2)? Then the port takes them no more, and the caller leaves `f` as not dealt with.
+ * Worker. Keeps `f`, which was begun last in `b`, when vnet_take() takes its request, else counts it as dropped at
+ * `port`. Returns whether it was kept.
  */
-bool vnet_refuses_uso(struct port *port, const struct frame *f);
+bool vnet_keep(struct port *port, struct worker *w, struct burst *b, struct frame *f,
+	const struct virtio_net_hdr *hdr);
+
+/**
+ * Worker. The kernel refused `f` with the error number `error`. True: it is dropped and counted. False: it is not dealt
+ * with, for the receiver is full; or the kernel is older than large UDP datagrams (Linux 6.2), and the port takes no
+ * more of them.
+ */
+bool vnet_refused(struct port *port, struct worker *w, const struct frame *f, int error);
