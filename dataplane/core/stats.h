@@ -68,7 +68,8 @@ static inline void stat_clear(void *counters, size_t bytes)
 	X(CLASH, "clash", "the client's port is in use towards every backend tried, through another vip")    \
 	X(VIP_MISS, "vip-miss",                                                                              \
 		"sent to a vip on a port or protocol without a service, or an error about no connection")    \
-	X(FRAGMENT, "fragment", "an IP fragment to or from a service, which has no ports to look at")        \
+	X(FRAGMENT, "fragment",                                                                              \
+		"an IP fragment to a vip without its first one, or a first one without its ports")           \
 	X(ROUTER, "router", "sent to the router MAC, and no gateway here takes it")
 
 enum drop_reason {

@@ -58,6 +58,17 @@ void nat_rewrite(struct frame *f, enum nat_end end, const uint8_t mac[6], uint32
 	rewrite(f, end, ip, port);
 }
 
+void nat_rewrite_address(struct frame *f, enum nat_end end, const uint8_t mac[6], uint32_t ip)
+{
+	uint8_t *l3 = frame_data(f) + f->l3_off, *field = l3 + IP_SOURCE + 4 * end;
+	uint32_t old;
+
+	memcpy(mac_of(f, end), mac, 6);
+	memcpy(&old, field, sizeof(old));
+	memcpy(field, &ip, sizeof(ip));
+	csum_update(l3 + IP_CSUM, csum_change32(old, ip));
+}
+
 void nat_undo(struct frame *f)
 {
 	enum nat_end end;

@@ -22,5 +22,8 @@ enum nat_end {
  */
 void nat_rewrite(struct frame *f, enum nat_end end, const uint8_t mac[6], uint32_t ip, uint16_t port);
 
+/** The same for what has no ports, a later fragment: MAC, address and the IP checksum. nat_undo() does not know of it. */
+void nat_rewrite_address(struct frame *f, enum nat_end end, const uint8_t mac[6], uint32_t ip);
+
 /** Makes the frame what its sender sent, where it was rewritten. */
 void nat_undo(struct frame *f);

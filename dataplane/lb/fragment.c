@@ -8,7 +8,14 @@ enum {
 	IP_OFFSET = 0x1fff,
 	REASSEMBLY_S = 30,
 	DATAGRAM = 2, /* in the place of a direction: the key is of no connection */
+	BUCKETS = LB_FRAGMENTS / RECENT_WAYS,
+	SECOND_SHIFT = 34,
+	SECOND_MASK = 1023,
+	TO_SHIFT = 32,
+	TO_MASK = 3,
 };
+static_assert((BUCKETS & (BUCKETS - 1)) == 0, "a bucket is chosen by bits");
+static_assert(FRAGMENT_DROP <= (int)TO_MASK, "an entry below its tag: second | enum fragment_to | value");
 
 bool service_fragment_is_first(struct frame *f)
 {
@@ -27,30 +34,38 @@ static uint64_t datagram_hash(struct worker *w, struct frame *f)
 	return hash;
 }
 
-static inline _Atomic(uint64_t) *place_of(struct worker *w, uint64_t hash)
+static recent_t *bucket_of(struct worker *w, const struct port *in, const struct frame *f, uint64_t hash)
 {
-	return &w->dp->lb->fragment[hash % LB_FRAGMENTS];
+	unsigned of = f->src_vtep == VTEP_NONE ? in->id : MAX_PORTS + f->net;
+
+	return &w->dp->lb->fragment[of][(hash & (BUCKETS - 1)) * RECENT_WAYS];
 }
 
-static bool is_noted(struct worker *w, uint64_t hash)
+static uint32_t age(uint64_t entry, uint32_t now_s)
 {
-	uint64_t noted = atomic_load_explicit(place_of(w, hash), memory_order_relaxed);
-
-	return noted >> 32 == hash >> 32 && w->now_s - (uint32_t)noted <= REASSEMBLY_S;
+	return (now_s - (uint32_t)(entry >> SECOND_SHIFT)) & SECOND_MASK;
 }
 
-void service_fragment_note(struct worker *w, struct frame *f, bool is_answer)
+void service_fragment_note(
+	struct worker *w, const struct port *in, struct frame *f, enum fragment_to to, uint32_t value)
 {
-	uint64_t hash = datagram_hash(w, f);
+	uint64_t hash = datagram_hash(w, f), tag = recent_tag(hash);
+	recent_t *bucket = bucket_of(w, in, f, hash);
 
-	if (is_answer)
-		atomic_store_explicit(
-			place_of(w, hash), (hash & ~(uint64_t)UINT32_MAX) | w->now_s, memory_order_relaxed);
-	else if (is_noted(w, hash))
-		atomic_store_explicit(place_of(w, hash), 0, memory_order_relaxed);
+	if (to == FRAGMENT_UNKNOWN && !recent_find(bucket, tag))
+		return;
+	recent_put(bucket,
+		tag | (uint64_t)(w->now_s & SECOND_MASK) << SECOND_SHIFT | (uint64_t)to << TO_SHIFT | value,
+		w->now_s, age);
 }
 
-bool service_fragment_noted(struct worker *w, struct frame *f)
+enum fragment_to service_fragment_find(
+	struct worker *w, const struct port *in, struct frame *f, uint32_t *value)
 {
-	return is_noted(w, datagram_hash(w, f));
+	uint64_t hash = datagram_hash(w, f), entry = recent_find(bucket_of(w, in, f, hash), recent_tag(hash));
+
+	if (!entry || age(entry, w->now_s) > REASSEMBLY_S)
+		return FRAGMENT_UNKNOWN;
+	*value = (uint32_t)entry;
+	return entry >> TO_SHIFT & TO_MASK;
 }

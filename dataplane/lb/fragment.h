@@ -1,23 +1,36 @@
 /*
- * fragment.h: which datagram's first fragment was an answer through a vip, so that its later fragments, which
- * have no ports, are known. A table of fixed size that forgets: what overwrites an entry costs nothing but that later
- * fragments without their first one get through, which nobody can put together. Worker.
+ * fragment.h: what the first fragment of a datagram, which has the ports, says of the later ones, which have none.
+ *
+ * Each port remembers the datagrams that it sent lately, and so does each network those that came through a tunnel: a
+ * guest that sends many forgets its own, and nobody else's. Later fragments of what was forgotten are dropped on their
+ * way to a vip, and go on as they are on the way from a backend: without the first one nobody can put them together.
+ * Worker.
  */
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "dataplane/frame/burst.h"
 
+struct port;
 struct worker;
+
+enum fragment_to {
+	FRAGMENT_UNKNOWN,    /* no first fragment was seen within 30 s (RFC 791, 1122 3.3.2) */
+	FRAGMENT_TO_BACKEND, /* of a request: `value` is the backend's id */
+	FRAGMENT_TO_CLIENT,  /* of an answer: `value` is the vip */
+	FRAGMENT_DROP,	     /* of an answer whose first fragment was dropped */
+};
 
 /** Is the fragment, of an IPv4 frame with l3_off set, the first one of its datagram? */
 bool service_fragment_is_first(struct frame *f);
 
-/** What the first fragment of a datagram tells of the later ones: the datagram is an answer through a vip, or not, though
- * an earlier one of the same id may have been. */
-void service_fragment_note(struct worker *w, struct frame *f, bool is_answer);
+/** The first fragment of a datagram, from port `in`, says where the later ones go; FRAGMENT_UNKNOWN: to no service,
+ * though an earlier datagram of the same id may have. Before the frame is rewritten. */
+void service_fragment_note(
+	struct worker *w, const struct port *in, struct frame *f, enum fragment_to to, uint32_t value);
 
-/** Was the first fragment of this one's datagram noted within the 30 s in which it can be put together (RFC 791, 1122
- * 3.3.2)? */
-bool service_fragment_noted(struct worker *w, struct frame *f);
+/** Where this later fragment goes, by the first one of its datagram. */
+enum fragment_to service_fragment_find(
+	struct worker *w, const struct port *in, struct frame *f, uint32_t *value);

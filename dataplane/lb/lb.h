@@ -12,8 +12,9 @@
 #include "dataplane/lb/backend.h"
 #include "dataplane/lb/conn.h"
 #include "dataplane/lb/maglev.h"
+#include "dataplane/lb/recent.h"
 
-enum { MAX_SERVICES = 4096, LB_FRAGMENTS = 1024, LB_AFFINITIES = 1 << 16 };
+enum { MAX_SERVICES = 4096, LB_FRAGMENTS = 64, LB_AFFINITIES = 1 << 16 };
 
 /* A service: immutable, replaced as a whole. Workers reach it through a view. */
 struct service {
@@ -63,8 +64,9 @@ struct lb {
 	struct conn_table *conns;
 	uint64_t key[2]; /* lb_view.key */
 	struct backend_table *backends;
-	_Atomic(uint64_t) affinity[LB_AFFINITIES]; /* affinity.c */
-	_Atomic(uint64_t) fragment[LB_FRAGMENTS];  /* fragment.c: half of a datagram's hash, and when */
+	recent_t affinity[LB_AFFINITIES]; /* affinity.c */
+	recent_t fragment[MAX_PORTS + MAX_NETS]
+			 [LB_FRAGMENTS]; /* fragment.c: by port, behind a tunnel by network */
 	/* control only */
 	struct service *service[MAX_SERVICES];
 	struct lb_view *view[MAX_NETS]; /* the ones in use */

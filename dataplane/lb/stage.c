@@ -8,9 +8,8 @@
  * that may also take a packet of a direct conversation with the backend for an answer, it is done only for
  * SPILL_S after a connection did not fit.
  *
- * Fragments are not translated. To a vip they are dropped. Of a backend's, the first fragment has the ports, so that
- * it is told apart whether it is an answer through a vip, which is dropped with its later fragments, or of a direct
- * conversation, which goes on.
+ * Of a fragmented datagram the first fragment has the ports, and goes the way of any packet; the later ones go where it
+ * went (fragment.h). What a fragment is, nothing but this stage is told: it has no l4_off.
  */
 #include "dataplane/core/dp.h"
 #include "dataplane/frame/nat.h"
@@ -38,7 +37,8 @@ struct work {
 	struct fragment {
 		struct frame *f;
 		const struct lb_view *view;
-	} fragment[BURST_MAX]; /* of backends */
+		enum conn_dir dir;
+	} fragment[BURST_MAX];
 };
 
 enum l4 {
@@ -95,12 +95,12 @@ static void pick_for_vip(struct worker *w, struct work *work, struct frame *f, c
 
 	if (l4 == L4_PORTS)
 		add_item(work, f, view, CONN_FORWARD);
+	else if (l4 == L4_FRAGMENT)
+		work->fragment[work->nfragment++] = (struct fragment){f, view, CONN_FORWARD};
 	else if (f->ip_proto == IPPROTO_ICMP)
 		service_icmp_to_vip(w, f);
 	else
-		frame_drop(f, l4 == L4_FRAGMENT ? DROP_FRAGMENT
-			      : l4 == L4_CUT	? DROP_MALFORMED
-						: DROP_VIP_MISS);
+		frame_drop(f, l4 == L4_CUT ? DROP_MALFORMED : DROP_VIP_MISS);
 }
 
 static void pick_of_backend(struct work *work, struct frame *f, const struct lb_view *view)
@@ -110,7 +110,7 @@ static void pick_of_backend(struct work *work, struct frame *f, const struct lb_
 	if (l4 == L4_PORTS)
 		add_item(work, f, view, CONN_REPLY);
 	else if (l4 == L4_FRAGMENT)
-		work->fragment[work->nfragment++] = (struct fragment){f, view};
+		work->fragment[work->nfragment++] = (struct fragment){f, view, CONN_REPLY};
 }
 
 static void pick(struct worker *w, struct work *work, struct frame *f, const struct lb_view *view)
@@ -205,7 +205,8 @@ static void drop_item(struct port *in, const struct item *it, enum drop_reason r
 		service_refuse(in, it->f);
 }
 
-static void forward(
+/* Returns the backend that the packet is on its way to, -1: none. */
+static int forward(
 	struct worker *w, struct port *in, struct item *it, const struct conn_key *key, uint64_t hash)
 {
 	struct conn_table *t = w->dp->lb->conns;
@@ -222,7 +223,7 @@ static void forward(
 		if (reason != DROP_COUNT) {
 			if (reason != DROP_VIP_MISS || !hairpin_reply(w, in, it))
 				drop_item(in, it, reason);
-			return;
+			return -1;
 		}
 	}
 	if (__builtin_expect(hit.side != NULL, 1))
@@ -231,6 +232,7 @@ static void forward(
 		hairpin_forward(w, in, it, &hit);
 	else
 		send_to_backend(w, it, &hit);
+	return it->f->verdict == V_NONE ? hit.end.owner : -1;
 }
 
 /* Is the packet the answer to one that went to its sender without an entry in the table? */
@@ -280,37 +282,102 @@ static void reply(struct worker *w, struct item *it, const struct conn_key *key,
 	lb_count_packet(w, f, hit.end.owner);
 }
 
-/* Is the first fragment one of an answer through a vip? One without room for ports, which no honest host makes, is. */
-static bool is_first_of_answer(struct worker *w, struct frame *f, const struct lb_view *view)
+/* The ports of a first fragment. Less of it than the whole header, which no honest host sends, tells nothing. */
+static bool read_first(struct frame *f, const struct lb_view *view, struct item *it)
 {
 	const uint8_t *ip = frame_data(f) + f->l3_off;
-	uint16_t header = (ip[0] & 15) * 4, l4 = f->l3_off + header;
-	struct item it = {.guess = CONN_NONE};
-	struct conn_key key;
+	uint16_t header = (ip[0] & 15) * 4, l4 = f->l3_off + header,
+		 need = f->ip_proto == IPPROTO_TCP ? 20 : 8;
+
+	if (load16(ip + 2) < header + need)
+		return false;
+	frame_pull(f, l4 + need);
+	if (f->hdr_len < l4 + need)
+		return false;
+	read_item(it, f, view, frame_data(f) + l4);
+	if (f->ip_proto == IPPROTO_TCP)
+		it->tcp = frame_data(f)[l4 + TCP_FLAGS];
+	it->guess = CONN_NONE;
+	f->l4_off = (uint8_t)l4;
+	return true;
+}
+
+static void first_of_request(struct worker *w, struct port *in, struct item *it)
+{
+	struct conn_key key = item_key(it, CONN_FORWARD);
+	struct frame copy = *it->f; /* its datagram is known by what it was */
+	uint64_t hash;
+	int id;
+
+	conn_hash(w->dp->lb->conns, &key, &hash, 1);
+	id = forward(w, in, it, &key, hash);
+	if (id >= 0)
+		service_fragment_note(w, in, &copy, FRAGMENT_TO_BACKEND, (uint32_t)id);
+	else if (it->f->verdict == V_PORT) /* a client to itself: its later fragments would need both ends */
+		frame_drop(it->f, DROP_FRAGMENT);
+}
+
+static void first_of_answer(struct worker *w, struct port *in, struct item *it)
+{
+	struct conn_key key = item_key(it, CONN_REPLY);
 	struct conn_hit hit;
 	uint64_t hash;
 
-	if (load16(ip + 2) < header + 4)
-		return true;
-	frame_pull(f, l4 + 4);
-	read_item(&it, f, view, frame_data(f) + l4);
-	key = item_key(&it, CONN_REPLY);
 	conn_hash(w->dp->lb->conns, &key, &hash, 1);
-	return is_answer(w, &it, &key, hash, &hit);
+	if (!is_answer(w, it, &key, hash, &hit)) {
+		service_fragment_note(w, in, it->f, FRAGMENT_UNKNOWN, 0);
+		return;
+	}
+	service_fragment_note(w, in, it->f, FRAGMENT_TO_CLIENT, hit.end.ip);
+	nat_rewrite(it->f, NAT_SOURCE, dp_router_mac, hit.end.ip, hit.end.port);
+	lb_count_packet(w, it->f, hit.end.owner);
 }
 
-static void backend_fragment(struct worker *w, struct frame *f, const struct lb_view *view)
+static void first_fragment(struct worker *w, struct port *in, const struct fragment *fragment)
 {
-	bool drops;
+	struct frame *f = fragment->f;
+	struct item it;
 
-	if (service_fragment_is_first(f)) {
-		drops = is_first_of_answer(w, f, view);
-		service_fragment_note(w, f, drops);
-	} else {
-		drops = service_fragment_noted(w, f);
-	}
-	if (drops)
+	if (!read_first(f, fragment->view, &it)) {
+		service_fragment_note(w, in, f, FRAGMENT_DROP, 0);
 		frame_drop(f, DROP_FRAGMENT);
+		return;
+	}
+	if (fragment->dir == CONN_FORWARD)
+		first_of_request(w, in, &it);
+	else
+		first_of_answer(w, in, &it);
+	f->l4_off = 0;	/* what looks at ports further on would take it for the whole packet */
+	f->was_end = 0; /* nat_undo() would look for them */
+}
+
+static void later_of_request(struct worker *w, struct frame *f, uint16_t id)
+{
+	const struct backend *b = lb_backend(w, id);
+	uint64_t mac = atomic_load_explicit(&b->mac, memory_order_relaxed);
+
+	if (lb_backend_flags(w, id) & (BACKEND_DEAD | BACKEND_GONE) || b->net != f->net) {
+		frame_drop(f, DROP_NO_BACKEND);
+	} else if (!mac) {
+		frame_drop(f, DROP_NEIGHBOUR);
+	} else {
+		nat_rewrite_address(f, NAT_DESTINATION, (const uint8_t *)&mac, b->ip);
+		lb_count_packet(w, f, id);
+	}
+}
+
+static void later_fragment(struct worker *w, struct port *in, const struct fragment *fragment)
+{
+	bool to_vip = fragment->dir == CONN_FORWARD;
+	uint32_t value = 0;
+	enum fragment_to to = service_fragment_find(w, in, fragment->f, &value);
+
+	if (to_vip && to == FRAGMENT_TO_BACKEND)
+		later_of_request(w, fragment->f, (uint16_t)value);
+	else if (to_vip || to == FRAGMENT_DROP)
+		frame_drop(fragment->f, DROP_FRAGMENT);
+	else if (to == FRAGMENT_TO_CLIENT)
+		nat_rewrite_address(fragment->f, NAT_SOURCE, dp_router_mac, value);
 }
 
 void service_stage(struct worker *w, struct burst *b)
@@ -321,8 +388,12 @@ void service_stage(struct worker *w, struct burst *b)
 	work.n = 0;
 	work.nfragment = 0;
 	pick_all(w, b, &work);
-	for (unsigned i = 0; i < work.nfragment; i++)
-		backend_fragment(w, work.fragment[i].f, work.fragment[i].view);
+	for (unsigned i = 0; i < work.nfragment; i++) {
+		if (service_fragment_is_first(work.fragment[i].f))
+			first_fragment(w, b->in, &work.fragment[i]);
+		else
+			later_fragment(w, b->in, &work.fragment[i]);
+	}
 	if (__builtin_expect(work.n == 0, 1))
 		return;
 	conn_hash(t, work.key, work.hash, work.n);

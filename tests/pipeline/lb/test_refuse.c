@@ -166,7 +166,7 @@ static void other_protocols_and_fragments_are_told_nothing(void **state)
 	buf[23] = 47;
 	assert_null(send(len, "vip-miss"));
 	len = rig_to_vip(buf, TCP, 1234, SYN, 10);
-	buf[20] = 0x20;
+	buf[21] = 3; /* not the first */
 	assert_null(send(len, "fragment"));
 }
 
