@@ -8,13 +8,6 @@
 
 #include "control/model/objects.h"
 
-static void single(
-	struct evbuffer *out, const char *name, enum metrics_kind kind, const char *help, double value)
-{
-	metrics_family(out, name, kind, help);
-	metrics_value(out, name, NULL, NULL, NULL, NULL, value);
-}
-
 static void write_daemon(struct model *model, struct evbuffer *out)
 {
 	struct timespec now;
@@ -22,9 +15,9 @@ static void write_daemon(struct model *model, struct evbuffer *out)
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	metrics_family(out, "sluice_build_info", METRICS_GAUGE, "The version that runs.");
 	metrics_value(out, "sluice_build_info", "version", SLUICE_VERSION, NULL, NULL, 1);
-	single(out, "sluice_uptime_seconds", METRICS_GAUGE, "Time since the start.",
+	metrics_single(out, "sluice_uptime_seconds", METRICS_GAUGE, "Time since the start.",
 		(double)(now.tv_sec - model->started.tv_sec));
-	single(out, "sluice_memory_bytes", METRICS_GAUGE, "Resident memory of the daemon's own.",
+	metrics_single(out, "sluice_memory_bytes", METRICS_GAUGE, "Resident memory of the daemon's own.",
 		(double)dp_memory_mb(model->dp) * 1048576);
 	metrics_family(out, "sluice_not_kept", METRICS_GAUGE,
 		"1: the disk does not take the changes that belong into the file.");
@@ -40,26 +33,12 @@ static void write_daemon(struct model *model, struct evbuffer *out)
 	for (enum outage i = 0; i < OUTAGE_SERVERS; i++)
 		metrics_value(out, "sluice_not_listening", "server", outage_name(i), NULL, NULL,
 			outage_why(&model->outages, i) != NULL);
-	single(out, "sluice_connections", METRICS_GAUGE, "Connections through vips.",
+	metrics_single(out, "sluice_connections", METRICS_GAUGE, "Connections through vips.",
 		(double)dp_conn_count(model->dp));
 }
 
-/* A counter of a network or port: where it is in the struct that the dataplane fills. */
-struct counter {
-	const char *name, *help;
-	size_t at;
-};
-
-static uint64_t counter_of(const struct counter *counter, const void *info)
-{
-	uint64_t value;
-
-	memcpy(&value, (const char *)info + counter->at, sizeof(value));
-	return value;
-}
-
 #define NET(field) offsetof(struct dp_net_info, field)
-static const struct counter network_counters[] = {
+static const struct metrics_counter network_counters[] = {
 	{"sluice_network_received_frames_total", "Frames that came from the network's ports.", NET(rx)},
 	{"sluice_network_generated_frames_total", "Frames that the switch made itself.", NET(generated)},
 	{"sluice_network_copied_frames_total", "Copies made by flooding.", NET(copies)},
@@ -79,7 +58,7 @@ static void write_networks(struct metrics *metrics, struct evbuffer *out)
 	struct model_network *network;
 
 	for (size_t i = 0; i < sizeof(network_counters) / sizeof(network_counters[0]); i++) {
-		const struct counter *counter = &network_counters[i];
+		const struct metrics_counter *counter = &network_counters[i];
 		unsigned n = 0;
 
 		metrics_family(out, counter->name, METRICS_COUNTER, counter->help);
@@ -90,7 +69,7 @@ static void write_networks(struct metrics *metrics, struct evbuffer *out)
 				continue;
 			dp_network_info(model->dp, network->id, &info);
 			metrics_value(out, counter->name, "network", network->name, NULL, NULL,
-				(double)counter_of(counter, &info));
+				(double)metrics_counter_of(counter, &info));
 		}
 		metrics->left_off += i == 0 && n > METRICS_EACH ? n - METRICS_EACH : 0;
 	}
@@ -136,7 +115,7 @@ static void write_fdb(struct model *model, struct evbuffer *out)
 }
 
 #define PORT(field) offsetof(struct dp_port_info, field)
-static const struct counter port_counters[] = {
+static const struct metrics_counter port_counters[] = {
 	{"sluice_port_receive_packets_total", "Frames that came from the port.", PORT(rx_packets)},
 	{"sluice_port_receive_bytes_total", "Bytes that came from the port.", PORT(rx_bytes)},
 	{"sluice_port_receive_drops_total", "Frames from the port that were dropped.", PORT(rx_drops)},
@@ -222,7 +201,7 @@ static void write_ports(struct metrics *metrics, struct evbuffer *out)
 			write_port(port, "sluice_port_up", model_port_up(model, port), out);
 	metrics->left_off += n > METRICS_EACH ? n - METRICS_EACH : 0;
 	for (size_t i = 0; i < sizeof(port_counters) / sizeof(port_counters[0]); i++) {
-		const struct counter *counter = &port_counters[i];
+		const struct metrics_counter *counter = &port_counters[i];
 
 		n = 0;
 		metrics_family(out, counter->name, METRICS_COUNTER, counter->help);
@@ -232,7 +211,7 @@ static void write_ports(struct metrics *metrics, struct evbuffer *out)
 			if (n++ >= METRICS_EACH)
 				break;
 			dp_port_info(model->dp, port->id, &info);
-			write_port(port, counter->name, (double)counter_of(counter, &info), out);
+			write_port(port, counter->name, (double)metrics_counter_of(counter, &info), out);
 		}
 	}
 	write_ring_full(metrics, out);
@@ -356,7 +335,7 @@ void metrics_write(void *arg, struct evbuffer *out)
 	write_drops(metrics->model, out);
 	write_workers(metrics->model, out);
 	metrics_write_registry(metrics, out);
-	single(out, "sluice_metrics_left_off", METRICS_GAUGE,
+	metrics_single(out, "sluice_metrics_left_off", METRICS_GAUGE,
 		"Networks, ports, services and backends that are too many to be listed here.",
 		(double)metrics->left_off);
 }

@@ -1,7 +1,7 @@
 /*
  * metrics.h: what the daemon counts, as a page in Prometheus' text format. Control thread.
  *
- *   metrics.c            the daemon, its networks, ports and workers
+ *   metrics.c    the daemon, its networks, ports and workers
  *   registry.c   services, backends, checks, the HTTP API, DNS
  *   text.c       the format
  *
@@ -10,6 +10,7 @@
  */
 #pragma once
 
+#include <stddef.h>
 #include <stdint.h>
 
 struct consul;
@@ -43,3 +44,13 @@ void metrics_family(struct evbuffer *out, const char *name, enum metrics_kind ki
 /** One value with up to two labels; `label` NULL ends them. Label values may hold anything. */
 void metrics_value(struct evbuffer *out, const char *name, const char *label, const char *text,
 	const char *label2, const char *text2, double value);
+/** A family of one value without labels. */
+void metrics_single(
+	struct evbuffer *out, const char *name, enum metrics_kind kind, const char *help, double value);
+
+/* A counter that each object of a kind has: where it is in the struct that the dataplane fills, an uint64_t. */
+struct metrics_counter {
+	const char *name, *help;
+	size_t at;
+};
+uint64_t metrics_counter_of(const struct metrics_counter *counter, const void *info);

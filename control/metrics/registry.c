@@ -20,7 +20,7 @@ struct page {
 	const char *name; /* of the family */
 	const struct reg_service *service;
 	const struct model_service *known;
-	double (*value)(const struct dp_backend_info *info);
+	const struct metrics_counter *counter;
 	unsigned listed, of[HEALTHS];
 };
 
@@ -44,53 +44,17 @@ static void write_services(struct metrics *metrics, struct evbuffer *out)
 	metrics_family(out, page.name, METRICS_GAUGE, "Backends of a service, by health.");
 	registry_service_walk(metrics->model->registry, write_service, &page);
 	metrics->left_off += page.listed > METRICS_EACH ? page.listed - METRICS_EACH : 0;
-	metrics_family(out, "sluice_services", METRICS_GAUGE, "Services.");
-	metrics_value(out, "sluice_services", NULL, NULL, NULL, NULL, page.listed);
+	metrics_single(out, "sluice_services", METRICS_GAUGE, "Services.", page.listed);
 }
 
-static double connections(const struct dp_backend_info *info)
-{
-	return (double)info->connections;
-}
-
-static double packets(const struct dp_backend_info *info)
-{
-	return (double)info->packets;
-}
-
-static double bytes(const struct dp_backend_info *info)
-{
-	return (double)info->bytes;
-}
-
-static double opened(const struct dp_backend_info *info)
-{
-	return (double)info->opened;
-}
-
-static double answered(const struct dp_backend_info *info)
-{
-	return (double)info->answered;
-}
-
-static double refused(const struct dp_backend_info *info)
-{
-	return (double)info->refused;
-}
-
-static const struct {
-	const char *name, *help;
-	enum metrics_kind kind;
-	double (*value)(const struct dp_backend_info *info);
-} backend_metrics[] = {
-	{"sluice_backend_connections", "Connections through the vip.", METRICS_GAUGE, connections},
-	{"sluice_backend_packets_total", "Packets balanced.", METRICS_COUNTER, packets},
-	{"sluice_backend_bytes_total", "Bytes balanced.", METRICS_COUNTER, bytes},
-	{"sluice_backend_opened_total", "Connections given to it that it was to answer.", METRICS_COUNTER,
-		opened},
-	{"sluice_backend_answered_total", "Those of which it answered the first packet.", METRICS_COUNTER,
-		answered},
-	{"sluice_backend_refused_total", "Those that it answered by a reset.", METRICS_COUNTER, refused},
+#define BACKEND(field) offsetof(struct dp_backend_info, field)
+static const struct metrics_counter backend_metrics[] = {
+	{"sluice_backend_connections", "Connections through the vip.", BACKEND(connections)}, /* a gauge */
+	{"sluice_backend_packets_total", "Packets balanced.", BACKEND(packets)},
+	{"sluice_backend_bytes_total", "Bytes balanced.", BACKEND(bytes)},
+	{"sluice_backend_opened_total", "Connections given to it that it was to answer.", BACKEND(opened)},
+	{"sluice_backend_answered_total", "Those of which it answered the first packet.", BACKEND(answered)},
+	{"sluice_backend_refused_total", "Those that it answered by a reset.", BACKEND(refused)},
 };
 
 static bool write_backend(void *arg, const struct reg_backend *backend)
@@ -103,7 +67,7 @@ static bool write_backend(void *arg, const struct reg_backend *backend)
 	dp_backend_info(
 		page->metrics->model->dp, page->known->id, ip_to4(backend->address), backend->port, &info);
 	metrics_value(page->out, page->name, "service", page->service->name, "backend", backend->id,
-		page->value(&info));
+		(double)metrics_counter_of(page->counter, &info));
 	return true;
 }
 
@@ -124,9 +88,10 @@ static void write_backends(struct metrics *metrics, struct evbuffer *out)
 		struct page page = {.metrics = metrics,
 			.out = out,
 			.name = backend_metrics[i].name,
-			.value = backend_metrics[i].value};
+			.counter = &backend_metrics[i]};
 
-		metrics_family(out, page.name, backend_metrics[i].kind, backend_metrics[i].help);
+		metrics_family(
+			out, page.name, i == 0 ? METRICS_GAUGE : METRICS_COUNTER, backend_metrics[i].help);
 		registry_service_walk(metrics->model->registry, write_backends_of, &page);
 		if (i == 0 && page.listed > METRICS_EACH)
 			metrics->left_off += page.listed - METRICS_EACH;
@@ -165,11 +130,9 @@ static void write_checks(struct registry *registry, struct evbuffer *out)
 	for (unsigned i = 0; i < REG_CHECK_RESULTS; i++)
 		metrics_value(out, "sluice_check_results_total", "result", results[i], NULL, NULL,
 			(double)info.results[i]);
-	metrics_family(out, "sluice_checks_running", METRICS_GAUGE, "Probes under way.");
-	metrics_value(out, "sluice_checks_running", NULL, NULL, NULL, NULL, info.running);
+	metrics_single(out, "sluice_checks_running", METRICS_GAUGE, "Probes under way.", info.running);
 	write_delays(&info, out);
-	metrics_family(out, "sluice_registry_generation", METRICS_GAUGE, "Generation of the service table.");
-	metrics_value(out, "sluice_registry_generation", NULL, NULL, NULL, NULL,
+	metrics_single(out, "sluice_registry_generation", METRICS_GAUGE, "Generation of the service table.",
 		(double)registry_generation(registry));
 }
 
@@ -177,13 +140,12 @@ static void write_kv(const struct consul *consul, struct evbuffer *out)
 {
 	struct consul_info info = consul_info(consul);
 
-	metrics_family(out, "sluice_kv_keys", METRICS_GAUGE, "Keys of the key-value store.");
-	metrics_value(out, "sluice_kv_keys", NULL, NULL, NULL, NULL, (double)info.kv_keys);
-	metrics_family(out, "sluice_kv_bytes", METRICS_GAUGE, "Bytes of keys and values.");
-	metrics_value(out, "sluice_kv_bytes", NULL, NULL, NULL, NULL, (double)info.kv_bytes);
-	metrics_family(
-		out, "sluice_kv_limit_bytes", METRICS_GAUGE, "Bytes that they may have (control.kv_mb).");
-	metrics_value(out, "sluice_kv_limit_bytes", NULL, NULL, NULL, NULL, (double)info.kv_bytes_max);
+	metrics_single(
+		out, "sluice_kv_keys", METRICS_GAUGE, "Keys of the key-value store.", (double)info.kv_keys);
+	metrics_single(
+		out, "sluice_kv_bytes", METRICS_GAUGE, "Bytes of keys and values.", (double)info.kv_bytes);
+	metrics_single(out, "sluice_kv_limit_bytes", METRICS_GAUGE,
+		"Bytes that they may have (control.kv_mb).", (double)info.kv_bytes_max);
 }
 
 static void write_api(const struct http *http, struct evbuffer *out)
@@ -191,18 +153,16 @@ static void write_api(const struct http *http, struct evbuffer *out)
 	static const char *const statuses[HTTP_STATUSES] = {"2xx", "3xx", "4xx", "5xx"};
 	struct http_info info = http_info(http);
 
-	metrics_family(out, "sluice_http_connections", METRICS_GAUGE, "Clients connected to the HTTP API.");
-	metrics_value(out, "sluice_http_connections", NULL, NULL, NULL, NULL, info.connections);
-	metrics_family(out, "sluice_http_parked_queries", METRICS_GAUGE, "Queries that wait for a change.");
-	metrics_value(out, "sluice_http_parked_queries", NULL, NULL, NULL, NULL, info.parked);
-	metrics_family(out, "sluice_http_lists", METRICS_GAUGE, "Long answers under way.");
-	metrics_value(out, "sluice_http_lists", NULL, NULL, NULL, NULL, info.lists);
-	metrics_family(out, "sluice_http_slices_total", METRICS_COUNTER, "Slices in which lists were made.");
-	metrics_value(out, "sluice_http_slices_total", NULL, NULL, NULL, NULL, (double)info.slices);
-	metrics_family(out, "sluice_http_cache_answers", METRICS_GAUGE, "Answers that are kept.");
-	metrics_value(out, "sluice_http_cache_answers", NULL, NULL, NULL, NULL, info.kept);
-	metrics_family(out, "sluice_http_cache_bytes", METRICS_GAUGE, "Memory that they take.");
-	metrics_value(out, "sluice_http_cache_bytes", NULL, NULL, NULL, NULL, (double)info.kept_bytes);
+	metrics_single(out, "sluice_http_connections", METRICS_GAUGE, "Clients connected to the HTTP API.",
+		info.connections);
+	metrics_single(out, "sluice_http_parked_queries", METRICS_GAUGE, "Queries that wait for a change.",
+		info.parked);
+	metrics_single(out, "sluice_http_lists", METRICS_GAUGE, "Long answers under way.", info.lists);
+	metrics_single(out, "sluice_http_slices_total", METRICS_COUNTER, "Slices in which lists were made.",
+		(double)info.slices);
+	metrics_single(out, "sluice_http_cache_answers", METRICS_GAUGE, "Answers that are kept.", info.kept);
+	metrics_single(out, "sluice_http_cache_bytes", METRICS_GAUGE, "Memory that they take.",
+		(double)info.kept_bytes);
 	metrics_family(out, "sluice_http_cache_requests_total", METRICS_COUNTER,
 		"Questions whose answer may be kept: it was (hit), or had to be made (miss).");
 	metrics_value(
@@ -282,8 +242,8 @@ static void write_dns(const struct dns *dns, struct evbuffer *out)
 			metrics_value(out, "sluice_dns_answers_total", "transport", transports[transport],
 				"code", codes[code], (double)info->answers[transport][code]);
 	for (size_t i = 0; i < sizeof(counters) / sizeof(counters[0]); i++) {
-		metrics_family(out, counters[i].name, METRICS_COUNTER, counters[i].help);
-		metrics_value(out, counters[i].name, NULL, NULL, NULL, NULL, (double)counters[i].value);
+		metrics_single(
+			out, counters[i].name, METRICS_COUNTER, counters[i].help, (double)counters[i].value);
 	}
 }
 
@@ -296,9 +256,8 @@ void metrics_write_registry(struct metrics *metrics, struct evbuffer *out)
 	write_kv(metrics->consul, out);
 	write_dns(metrics->dns, out);
 	write_dns_listeners(metrics->dns, out);
-	metrics_family(out, "sluice_accept_rests_total", METRICS_COUNTER,
-		"How often a listener rested because no descriptor was left.");
-	metrics_value(out, "sluice_accept_rests_total", NULL, NULL, NULL, NULL, (double)accept_rests());
-	metrics_family(out, "sluice_log_lines_left_out_total", METRICS_COUNTER, "Lines left out of the log.");
-	metrics_value(out, "sluice_log_lines_left_out_total", NULL, NULL, NULL, NULL, (double)log_left_out());
+	metrics_single(out, "sluice_accept_rests_total", METRICS_COUNTER,
+		"How often a listener rested because no descriptor was left.", (double)accept_rests());
+	metrics_single(out, "sluice_log_lines_left_out_total", METRICS_COUNTER, "Lines left out of the log.",
+		(double)log_left_out());
 }

@@ -1,4 +1,5 @@
 #include <event2/buffer.h>
+#include <string.h>
 
 #include "control/metrics/metrics.h"
 
@@ -39,4 +40,19 @@ void metrics_value(struct evbuffer *out, const char *name, const char *label, co
 		evbuffer_add(out, "}", 1);
 	}
 	evbuffer_add_printf(out, " %.17g\n", value);
+}
+
+void metrics_single(
+	struct evbuffer *out, const char *name, enum metrics_kind kind, const char *help, double value)
+{
+	metrics_family(out, name, kind, help);
+	metrics_value(out, name, NULL, NULL, NULL, NULL, value);
+}
+
+uint64_t metrics_counter_of(const struct metrics_counter *counter, const void *info)
+{
+	uint64_t value;
+
+	memcpy(&value, (const char *)info + counter->at, sizeof(value));
+	return value;
 }
