@@ -40,19 +40,29 @@ void *sorted_find(const struct sorted *list, sorted_cmp cmp, const void *key)
 	return at < list->count && cmp(list->item[at], key) == 0 ? list->item[at] : NULL;
 }
 
+int sorted_reserve(struct sorted *list, size_t more)
+{
+	size_t room = list->room ? list->room : 4;
+	void **grown;
+
+	while (room < list->count + more)
+		room *= 2;
+	if (room == list->room)
+		return 0;
+	grown = reallocarray(list->item, room, sizeof(*grown));
+	if (!grown)
+		return -ENOMEM;
+	list->item = grown;
+	list->room = room;
+	return 0;
+}
+
 int sorted_insert(struct sorted *list, sorted_cmp cmp, const void *key, void *item)
 {
 	size_t at;
 
-	if (list->count == list->room) {
-		size_t room = list->room ? 2 * list->room : 4;
-		void **grown = reallocarray(list->item, room, sizeof(*grown));
-
-		if (!grown)
-			return -ENOMEM;
-		list->item = grown;
-		list->room = room;
-	}
+	if (sorted_reserve(list, 1) < 0)
+		return -ENOMEM;
 	at = lower_bound(list, cmp, key);
 	memmove(list->item + at + 1, list->item + at, (list->count - at) * sizeof(*list->item));
 	list->item[at] = item;

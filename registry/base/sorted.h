@@ -20,6 +20,8 @@ void *sorted_find(const struct sorted *list, sorted_cmp cmp, const void *key);
 size_t sorted_after(const struct sorted *list, sorted_cmp cmp, const void *key);
 /** That of the first item at or behind it. */
 size_t sorted_from(const struct sorted *list, sorted_cmp cmp, const void *key);
+/** Room for so many more: inserting these cannot fail. -ENOMEM. */
+int sorted_reserve(struct sorted *list, size_t more);
 /** `key` is the item's own key and in no item yet. -ENOMEM. */
 int sorted_insert(struct sorted *list, sorted_cmp cmp, const void *key, void *item);
 /** Takes out the item equal to `key`, which is there. */

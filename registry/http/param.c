@@ -127,6 +127,18 @@ int http_number(struct http_request *rq, const char *name, uint64_t *out)
 	return 0;
 }
 
+int http_number_given(struct http_request *rq, const char *name, uint64_t *out, bool *given)
+{
+	const char *text = http_param(rq, name);
+
+	*given = text != NULL;
+	if (text && !*text) { /* a script whose variable is empty must not change what it wanted to protect */
+		http_fail(rq, 400, "Invalid %s: \"\" is no number", name);
+		return -1;
+	}
+	return http_number(rq, name, out);
+}
+
 json_t *http_body(struct http_request *rq)
 {
 	struct evbuffer *input = evhttp_request_get_input_buffer(rq->raw);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "registry/http/jsontext.h"
 #include "registry/http/server.h"
 #include "registry/http/text.h"
 #include "registry/store/journal.h"
@@ -130,6 +131,19 @@ void http_reply_json(struct http_request *rq, int code, json_t *json)
 	struct http_text *text = plain ? http_text_new(plain) : NULL;
 
 	json_decref(json);
+	if (text)
+		reply_text(rq, code, text);
+	else
+		http_fail(rq, 500, "out of memory");
+	http_text_release(text);
+}
+
+void http_reply_json_text(struct http_request *rq, int code, const char *json)
+{
+	bool pretty = http_flag(rq, "pretty");
+	char *plain = pretty ? jsontext_indent(json) : strdup(json);
+	struct http_text *text = plain ? http_text_new(plain) : NULL;
+
 	if (text)
 		reply_text(rq, code, text);
 	else

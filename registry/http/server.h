@@ -156,6 +156,8 @@ bool http_host_allowed(const struct http *http, struct evhttp_request *raw);
 /** Adds a header to the answer. */
 void http_header(struct http_request *rq, const char *name, const char *value);
 void http_reply_json(struct http_request *rq, int code, json_t *json);
+/** The same for text that is compact JSON already. */
+void http_reply_json_text(struct http_request *rq, int code, const char *json);
 __attribute__((format(printf, 3, 4))) void http_reply_text(
 	struct http_request *rq, int code, const char *fmt, ...);
 void http_reply(struct http_request *rq, int code, const char *type, struct evbuffer *body);
@@ -191,5 +193,7 @@ int http_bool(const struct http_request *rq, const char *name);
 int64_t http_duration(struct http_request *rq, const char *name, int64_t absent);
 /** 0 with the parameter's number (0 when absent); -1 after http_fail(). */
 int http_number(struct http_request *rq, const char *name, uint64_t *out);
+/** As http_number(), but a name without a number is refused. *given: it is there. */
+int http_number_given(struct http_request *rq, const char *name, uint64_t *out, bool *given);
 /** The body as a JSON object, new reference; NULL after http_fail(). */
 json_t *http_body(struct http_request *rq);

@@ -8,6 +8,7 @@
 #include "registry/base/wheel.h"
 #include "registry/filter/filter.h"
 #include "registry/http/cache.h"
+#include "registry/http/jsontext.h"
 #include "registry/http/part.h"
 
 TAILQ_HEAD(works, http_work);
@@ -249,6 +250,21 @@ bool http_work_put(struct http_work *work, const char *key, json_t *item, bool f
 		work->count++;
 	}
 	json_decref(item);
+	return http_work_looked(work);
+}
+
+bool http_work_put_item(struct http_work *work, const char *item)
+{
+	struct http_text *text = text_of(work, false);
+	char *lines = text && is_pretty(work) ? jsontext_indent(item) : NULL;
+	const char *shown = lines ? lines : item;
+
+	if (text && put_before(work, text, work->any[1]) == 0 &&
+		put_lines(work, text, shown, strlen(shown), work->head ? 2 : 1) == 0) {
+		work->any[1] = true;
+		work->count++;
+	}
+	free(lines);
 	return http_work_looked(work);
 }
 

@@ -76,7 +76,9 @@ void http_list(struct http_request *rq, const struct http_list *list);
  * but once. `first`: before all that are not. False: the slice is over, the walk must stop.
  */
 bool http_work_put(struct http_work *work, const char *key, json_t *item, bool first);
-/** The same for text that is JSON already. */
+/** The same for an item that is compact JSON already. */
+bool http_work_put_item(struct http_work *work, const char *item);
+/** The same for text that is JSON already, with what separates its items. */
 bool http_work_put_text(struct http_work *work, const char *text, size_t len);
 /** Would an item be put as it is, whatever it says? */
 bool http_work_takes_text(const struct http_work *work);
