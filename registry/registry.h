@@ -179,6 +179,7 @@ struct reg_node {
 struct reg_result {
 	const struct reg_check *check;
 	enum reg_health health;
+	bool found; /* else its health is what it began with */
 	const char *output;
 };
 

@@ -218,6 +218,7 @@ static void set_output(struct check *check, const char *text)
 	size_t len = utf8_fits(text, max);
 	char shown[REG_OUTPUT_MAX + 1];
 
+	check->found = true;
 	utf8_copy(shown, text, len);
 	if (check->output && strcmp(check->output, shown) == 0)
 		return;
@@ -395,6 +396,7 @@ struct check *check_new(struct checks *all, const struct reg_check *spec, const 
 	check->stage = CHECK_RESTING;
 	check->critical_us = wheel_now_us();
 	check_set(check, spec->has_initial ? spec->initial : REG_CRITICAL, "no result yet");
+	check->found = false;
 	if (spec->type == REG_CHECK_ALIAS)
 		LIST_INSERT_HEAD(&all->aliases, check, alias_link);
 	wheel_timer_init(&check->timer, on_timer, check);
@@ -419,6 +421,7 @@ void check_inherit(struct check *check, const struct check *old)
 	check->critical_us = old->critical_us;
 	check->health = old->health;
 	set_output(check, check_output(old));
+	check->found = old->found;
 	memcpy(check->own, old->own, check->type->own);
 }
 

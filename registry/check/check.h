@@ -120,6 +120,7 @@ struct check {
 	TAILQ_ENTRY(check) queue;
 	enum check_stage stage;
 	bool light;	/* the probe under way is one of CHECKS_LIGHT */
+	bool found;	/* anything at all since it was made */
 	bool good;	/* `rise` successes since `fall` failures */
 	uint8_t streak; /* results in a row that contradict `good` */
 	enum reg_health health;

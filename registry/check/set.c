@@ -150,6 +150,7 @@ bool check_set_result(const struct check_set *set, unsigned i, struct reg_result
 	*result = (struct reg_result){
 		.check = set->item[i]->spec,
 		.health = set->item[i]->health,
+		.found = set->item[i]->found,
 		.output = check_output(set->item[i]),
 	};
 	return true;

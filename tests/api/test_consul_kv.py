@@ -1,8 +1,12 @@
 """Keys, sessions and locks of Consul's HTTP API."""
 
 import base64
+import json
 import re
 
+import pytest
+
+from rig import journal
 from rig.consul import Waiting
 
 
@@ -55,7 +59,74 @@ def test_a_key_must_be_named(consul):
     for method in ("GET", "DELETE"):
         reply = consul.request(method, "kv/")
         assert (reply.status, reply.text) == (400, "Missing key name")
+    assert consul.request("PUT", "kv/", b"x").text == "Missing key name"
     assert consul.get("kv/", keys=None).json == ["a"]
+    assert [entry["Key"] for entry in consul.get("kv/", recurse=None).json] == ["a"]
+    assert consul.request("DELETE", "kv/", recurse=None).json is True  # all of them
+    assert consul.get("kv/", recurse=None).status == 404
+    assert consul.get("kv/", keys=None).json == []
+    assert consul.get("kv/b", keys=None).status == 404
+
+
+def test_what_cannot_be_meant_together_is_refused(consul):
+    session = consul.put("session/create").json["ID"]
+    for query in (f"cas=0&acquire={session}", f"acquire={session}&release={session}", f"release={session}&cas=0"):
+        reply = consul.request("PUT", f"kv/a?{query}", b"x")
+        assert reply.status == 400 and reply.text.startswith("Conflicting flags"), (query, reply)
+    assert consul.get("kv/a").status == 404
+    consul.put("kv/a/b", b"x")
+    assert consul.request("DELETE", "kv/a?recurse&cas=0").status == 400
+    assert consul.get("kv/a/b").status == 200
+
+
+@pytest.mark.parametrize("flags", [0, 1, 2**53 + 1, 2**63 - 1, 2**63, 0xe0f69a2baa414de0, 2**64 - 1])
+def test_flags_have_64_bits(start_consul, flags):
+    """0xe0f69a2baa414de0 is what marks a semaphore of Consul's own client."""
+    daemon, consul = start_consul()
+    assert consul.put("kv/a", b"x", flags=flags, durable=None).json is True
+    for options in ({}, {"pretty": None}, {"recurse": None}, {"recurse": None, "pretty": None}):
+        assert consul.get("kv/a", **options).json[0]["Flags"] == flags
+    daemon.kill()
+    daemon.start()
+    assert consul.get("kv/a").json[0]["Flags"] == flags
+
+
+@pytest.mark.parametrize("flags", [2**64, -1, "1x", "", "0x1", "1.0"])
+def test_what_are_no_flags(consul, flags):
+    reply = consul.request("PUT", f"kv/a?flags={flags}", b"x")
+    assert reply.status == 400 and "Invalid flags" in reply.text
+    assert consul.get("kv/a").status == 404
+
+
+def test_pretty_is_the_same_in_lines(consul):
+    consul.put("kv/a", 'say "{[,:]}" \\ twice')
+    consul.put('kv/b%22%5C%7B', b"")
+    for query in ("kv/a?", "kv/?recurse", "kv/?keys"):
+        short, pretty = consul.get(query), consul.get(f"{query}&pretty")
+        assert json.loads(short.body) == json.loads(pretty.body)
+        assert pretty.text == json.dumps(short.json, indent=4)
+
+
+def test_what_is_there_already_changes_nothing(consul):
+    consul.put("kv/a", b"1", flags=3)
+    before = consul.get("kv/a")
+    assert consul.put("kv/a", b"1", flags=3).json is True
+    assert consul.get("kv/a").body == before.body
+    assert consul.put("kv/a", b"1", flags=4).json is True
+    assert consul.get("kv/a").index > before.index
+
+
+def test_a_key_has_its_own_index(consul):
+    """What is deleted elsewhere does not wake who waits for it."""
+    consul.put("kv/a", b"1")
+    consul.put("kv/b", b"1")
+    index = consul.get("kv/a").index
+    waiting = Waiting(consul, "kv/a", index=index, wait="60s")
+    consul.request("DELETE", "kv/b")
+    assert waiting.waits()
+    assert consul.get("kv/a").index == index
+    consul.put("kv/a", b"2")
+    assert waiting.result().index > index
 
 
 def test_a_raw_query_waits(consul):
@@ -74,7 +145,11 @@ def test_a_raw_query_waits(consul):
 
 def test_keys_are_bounded(consul):
     assert consul.put("kv/a", b"x" * (512 * 1024 + 1)).status == 413
-    assert consul.put("kv/" + "k" * 600, b"x").status == 400
+    assert consul.put("kv/a", b"x" * (512 * 1024)).json is True
+    assert consul.put("kv/" + "k" * 512, b"x").json is True
+    for length in (513, 10_000):
+        reply = consul.put("kv/" + "k" * length, b"x")
+        assert reply.status == 400 and "longer than 512 bytes" in reply.text
     assert consul.put("kv/", b"x").status == 400
 
 
@@ -112,7 +187,6 @@ def test_locks(consul):
     assert consul.put("kv/lock", b"3", acquire=third).json is True
     consul.put(f"session/destroy/{third}")
     assert consul.get("kv/lock").status == 404
-    assert consul.put("session/create", {"TTL": "1s"}).status == 400
 
 
 def test_keys_survive_a_crash(start_consul):
@@ -126,6 +200,47 @@ def test_keys_survive_a_crash(start_consul):
     for length in range(5):
         assert consul.get(f"kv/{length}", raw=None).body == b"\x00" * length
         assert consul.get(f"kv/{length}").json[0]["Flags"] == length
+
+
+INDEXES = ("CreateIndex", "ModifyIndex", "LockIndex")
+
+
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_indexes_of_keys_survive(start_consul, end):
+    daemon, consul = start_consul()
+    session = consul.put("session/create", {"Name": "holder", "Behavior": "delete"}).json["ID"]
+    for key in ("same", "changed", "locked"):
+        consul.put(f"kv/{key}", b"1")
+    before = consul.get("kv/changed").json[0]["ModifyIndex"]
+    consul.put("kv/changed", b"2")
+    consul.put("kv/locked", b"2", acquire=session, durable=None)
+    told = {entry["Key"]: entry for entry in consul.get("kv/", recurse=None).json}
+    index = consul.get("kv/", recurse=None).index
+    getattr(daemon, end)()
+    daemon.start()
+    now = {entry["Key"]: entry for entry in consul.get("kv/", recurse=None).json}
+    assert now == told and now["locked"]["LockIndex"] == 1 and now["locked"]["Session"] == session
+    assert consul.get("kv/", recurse=None).index > index  # of what this life may have lost
+    assert consul.put("kv/changed", b"3", cas=before).json is False
+    assert consul.put("kv/same", b"3", cas=told["same"]["ModifyIndex"]).json is True
+    after = consul.get("kv/same").json[0]
+    assert after["CreateIndex"] == told["same"]["CreateIndex"] and after["ModifyIndex"] > index
+    assert consul.put("kv/locked", b"3", release=session).json is True  # the session is still there, and holds it
+
+
+def test_what_is_kept_without_indexes_is_read(start_consul):
+    """Records of earlier versions: the value and the flags, above 2^63 as a negative number."""
+    daemon, consul = start_consul()
+    consul.put("kv/x", b"x", durable=None)
+    daemon.kill()
+    journal.append(daemon.state / "registry.log", ("kv/x", '["MQ==",-1]'))
+    daemon.start()
+    entry = consul.get("kv/x").json[0]
+    assert (base64.b64decode(entry["Value"]), entry["Flags"]) == (b"1", 2**64 - 1)
+    assert entry["CreateIndex"] == entry["ModifyIndex"] > 0
+    daemon.kill()
+    daemon.start()
+    assert consul.get("kv/x").json == [entry]
 
 
 def kv_gauges(consul):

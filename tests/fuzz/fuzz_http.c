@@ -29,6 +29,7 @@ static const struct {
 	{"PUT", "/v1/event/fire/x?service=^w&tag=v"},
 	{"GET", "/v1/event/list?index=0&"}, /* without an event, a 1 would wait */
 	{"GET", "/v1/agent/services?filter="},
+	{"PUT", "/v1/txn"},
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -93,15 +93,20 @@ int consul_open(const struct consul_config *config, struct consul **out)
 	consul->source = (struct registry_source){
 		.name = CONSUL_SOURCE, .arg = consul, .gone = on_gone, .locate = locate, .ttl = on_ttl};
 	registry_source_add(consul->reg, &consul->source);
+	session_open(consul);
 	consul->datacenter = strdup(config->datacenter ? config->datacenter : "dc1");
 	consul->absent = consul_absent();
 	if (!consul->datacenter || !consul->absent) {
 		consul_close(consul);
 		return -ENOMEM;
 	}
-	if (consul->journal)
+	if (consul->journal) {
+		kv_keep_redo(consul);
 		journal_restore(consul->journal, consul_restore, consul);
+	}
 	registry_begin(consul->reg);
+	kv_keep_begin(consul);
+	session_begin(consul);
 	consul_index_shown(consul, registry_first_generation(consul->reg));
 	journal_flush(consul->journal); /* before anybody is told an index */
 	*out = consul;

@@ -120,7 +120,7 @@ static void keep(struct consul *consul, json_t *event)
 static json_t *event_json(struct http_request *rq, struct evbuffer *body)
 {
 	size_t len = evbuffer_get_length(body);
-	char id[UUID_TEXT], *payload = len ? kv_base64(evbuffer_pullup(body, -1), len) : NULL;
+	char id[UUID_TEXT], *payload = len ? kv_text_base64(evbuffer_pullup(body, -1), len) : NULL;
 	json_t *event = NULL;
 
 	if ((payload || !len) && uuid_make(id) == 0)

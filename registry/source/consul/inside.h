@@ -55,10 +55,14 @@ struct consul {
 	struct consul_kv kv;
 	size_t kv_bytes_max;
 	struct consul_session *sessions;
-	json_t *absent;		       /* consul_absent() */
-	json_t *events[CONSUL_EVENTS]; /* a ring of those kept */
-	uint64_t nevents;	       /* kept since the start */
-	uint64_t event_time;	       /* fired since the start */
+	uint64_t sessions_changed;	       /* generation at which one last came or went */
+	TAILQ_HEAD(, consul_session) doubtful; /* their checks may be critical by now */
+	struct event fresh;		       /* looks at those with checks that have found nothing */
+	struct event settle;		       /* looks at those */
+	json_t *absent;			       /* consul_absent() */
+	json_t *events[CONSUL_EVENTS];	       /* a ring of those kept */
+	uint64_t nevents;		       /* kept since the start */
+	uint64_t event_time;		       /* fired since the start */
 };
 
 extern const struct http_route consul_routes[]; /* ends with a row without a path */
@@ -237,13 +241,15 @@ void consul_kv_delete(struct http_request *rq);
 void consul_session_create(struct http_request *rq);
 void consul_session_destroy(struct http_request *rq);
 void consul_session_renew(struct http_request *rq);
+void consul_txn(struct http_request *rq);
 void consul_event_fire(struct http_request *rq);
 void consul_healthz(struct http_request *rq);
 void consul_refuse(struct http_request *rq);
 extern const struct http_view consul_view_agent_service, consul_view_health_service,
 	consul_view_health_checks, consul_view_health_node, consul_view_health_state,
 	consul_view_catalog_services, consul_view_catalog_service, consul_view_catalog_nodes,
-	consul_view_catalog_node, consul_view_catalog_node_services, consul_view_sessions, consul_view_events;
+	consul_view_catalog_node, consul_view_catalog_node_services, consul_view_sessions,
+	consul_view_node_sessions, consul_view_session, consul_view_events;
 
 /* event.c */
 void consul_events_close(struct consul *consul);

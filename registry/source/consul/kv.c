@@ -3,114 +3,49 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <openssl/evp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "registry/source/consul/inside.h"
-#include "registry/store/journal.h"
 
-#define KEY_KV "kv/"
-
-static int by_key(const void *item, const void *key)
+int kv_by_key(const void *item, const void *key)
 {
 	return strcmp(((const struct kv_entry *)item)->key, key);
 }
 
-int64_t kv_now_ms(void)
+struct kv_entry *kv_entry_new(const char *key)
 {
-	struct timespec ts;
+	struct kv_entry *entry = calloc(1, sizeof(*entry) + strlen(key) + 1);
 
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+	if (entry)
+		strcpy(entry->key, key);
+	return entry;
 }
 
-struct kv_entry *kv_find(struct consul *consul, const char *key)
+void kv_entry_free(struct kv_entry *entry)
 {
-	return sorted_find(&consul->kv.entries, by_key, key);
-}
-
-size_t kv_from(struct consul *consul, const char *key)
-{
-	return sorted_from(&consul->kv.entries, by_key, key);
-}
-
-static void journal_name(const char *key, char name[KV_KEY_MAX + sizeof(KEY_KV)])
-{
-	snprintf(name, KV_KEY_MAX + sizeof(KEY_KV), KEY_KV "%s", key);
-}
-
-char *kv_base64(const void *bytes, size_t len)
-{
-	char *text = malloc((len + 2) / 3 * 4 + 1);
-
-	if (text)
-		EVP_EncodeBlock((unsigned char *)text, bytes, (int)len);
-	return text;
-}
-
-static void keep(struct consul *consul, const struct kv_entry *entry)
-{
-	char name[KV_KEY_MAX + sizeof(KEY_KV)], *value = kv_base64(entry->value, entry->len), *text = NULL;
-	json_t *json = value ? json_pack("[s, I]", value, (json_int_t)entry->flags) : NULL;
-
-	if (json)
-		text = json_dumps(json, JSON_COMPACT);
-	journal_name(entry->key, name);
-	if (text)
-		journal_put(consul->journal, name, text);
-	json_decref(json);
-	free(value);
-	free(text);
-}
-
-/* What an entry counts for. */
-static size_t size_of(const char *key, size_t len)
-{
-	return sizeof(struct kv_entry) + strlen(key) + 1 + sizeof(void *) + len;
-}
-
-static void entry_free(struct kv_entry *entry)
-{
+	if (!entry)
+		return;
 	free(entry->value);
 	free(entry);
 }
 
-/* It is still in the list. */
-static void entry_forget(struct consul *consul, struct kv_entry *entry)
+struct kv_entry *kv_find(struct consul *consul, const char *key)
 {
-	char name[KV_KEY_MAX + sizeof(KEY_KV)];
-
-	journal_name(entry->key, name);
-	journal_put(consul->journal, name, NULL);
-	consul->kv.bytes -= size_of(entry->key, entry->len);
-	entry_free(entry);
+	return sorted_find(&consul->kv.entries, kv_by_key, key);
 }
 
-/* Without a generation of its own. */
-static void entry_del(struct consul *consul, struct kv_entry *entry)
+size_t kv_from(struct consul *consul, const char *key)
 {
-	sorted_remove(&consul->kv.entries, by_key, entry->key);
-	entry_forget(consul, entry);
+	return sorted_from(&consul->kv.entries, kv_by_key, key);
 }
 
-static struct kv_entry *entry_make(struct consul *consul, const char *key)
+bool kv_begins(const char *key, const char *prefix)
 {
-	struct kv_entry *entry = calloc(1, sizeof(*entry) + strlen(key) + 1);
-
-	if (!entry)
-		return NULL;
-	strcpy(entry->key, key);
-	if (sorted_insert(&consul->kv.entries, by_key, key, entry) < 0) {
-		free(entry);
-		return NULL;
-	}
-	return entry;
+	return strncmp(key, prefix, strlen(prefix)) == 0;
 }
 
-static bool is_key(const char *key)
+bool kv_is_key(const char *key)
 {
 	size_t len = strlen(key);
 
@@ -120,136 +55,152 @@ static bool is_key(const char *key)
 	return len > 0 && len <= KV_KEY_MAX;
 }
 
-/* Generations: the next one is that of what is being changed. */
-static void commit_kv(struct consul *consul)
+size_t kv_size(const char *key, size_t len)
 {
-	commit_topic(consul->reg, KV_TOPIC);
+	return sizeof(struct kv_entry) + strlen(key) + 1 + sizeof(void *) + len;
 }
 
-/* Is there room for this value, in the place of what the key has now? What makes it smaller is always taken. */
-static bool has_room(const struct consul *consul, const struct kv_entry *entry, const char *key, size_t len)
+bool kv_hold(struct consul *consul, struct kv_entry *entry)
 {
-	size_t now = entry ? size_of(key, entry->len) : 0, then = size_of(key, len);
+	struct kv_held *held = entry->session[0] ? session_held(consul, entry->session) : NULL;
 
-	return then <= now || consul->kv.bytes - now + then <= consul->kv_bytes_max;
+	if (held && !entry->held.le_prev)
+		LIST_INSERT_HEAD(held, entry, held);
+	return held != NULL;
 }
 
-static int put(struct consul *consul, const char *key, const char *value, size_t len, uint64_t flags,
-	const char *session)
+static void unhold(struct kv_entry *entry)
 {
-	struct kv_entry *entry = kv_find(consul, key);
-	uint64_t generation = registry_generation(consul->reg) + 1;
-	size_t before = entry ? size_of(key, entry->len) : 0;
-	char *copy;
-
-	copy = malloc(len + 1);
-	if (copy && !entry) {
-		entry = entry_make(consul, key);
-		if (entry)
-			entry->created = generation;
-	}
-	if (!copy || !entry) {
-		free(copy);
-		return -ENOMEM;
-	}
-	if (len)
-		memcpy(copy, value, len);
-	consul->kv.bytes += size_of(key, len) - before;
-	free(entry->value);
-	entry->value = copy;
-	entry->len = len;
-	entry->flags = flags;
-	entry->modified = generation;
-	if (session[0] && strcmp(session, entry->session) != 0)
-		entry->lock_index++;
-	memmove(entry->session, session, strlen(session) + 1);
-	keep(consul, entry);
-	commit_kv(consul);
-	return 0;
+	if (entry->held.le_prev)
+		LIST_REMOVE(entry, held);
+	entry->held.le_prev = NULL;
 }
 
-int kv_put(struct consul *consul, const char *key, const char *value, size_t len, uint64_t flags,
-	const char *session)
-{
-	if (!is_key(key))
-		return -EINVAL;
-	if (len > KV_VALUE_MAX)
-		return -EFBIG;
-	if (!has_room(consul, kv_find(consul, key), key, len))
-		return -ENOSPC;
-	return put(consul, key, value, len, flags, session);
-}
-
-static bool begins(const char *text, const char *with)
-{
-	return strncmp(text, with, strlen(with)) == 0;
-}
-
-static bool is_named(const struct kv_entry *entry, const char *key, bool recurse)
-{
-	return recurse ? begins(entry->key, key) : strcmp(entry->key, key) == 0;
-}
-
-bool kv_del(struct consul *consul, const char *key, bool recurse, size_t max)
+void kv_set(struct consul *consul, struct kv_entry *entry)
 {
 	struct sorted *entries = &consul->kv.entries;
-	size_t first = kv_from(consul, key), end = first;
+	size_t at = kv_from(consul, entry->key);
+	struct kv_entry *old = at < entries->count ? entries->item[at] : NULL;
+
+	if (old && strcmp(old->key, entry->key) == 0) {
+		unhold(old);
+		consul->kv.bytes -= kv_size(old->key, old->len);
+		kv_entry_free(old);
+		entries->item[at] = entry;
+	} else {
+		sorted_insert(entries, kv_by_key, entry->key, entry);
+	}
+	kv_hold(consul, entry);
+	consul->kv.bytes += kv_size(entry->key, entry->len);
+}
+
+/* One pass: moving what is behind each of many would be quadratic. */
+static void sweep_all(struct sorted *entries)
+{
+	size_t left = 0;
+
+	for (size_t i = 0; i < entries->count; i++) {
+		struct kv_entry *entry = entries->item[i];
+
+		if (entry->gone)
+			kv_entry_free(entry);
+		else
+			entries->item[left++] = entry;
+	}
+	sorted_cut(entries, left, entries->count - left);
+}
+
+void kv_gone_add(struct kv_gone *gone, struct kv_entry *entry)
+{
+	entry->gone = true;
+	if (gone->n < KV_FEW)
+		gone->few[gone->n] = entry;
+	gone->n++;
+}
+
+void kv_gone_sweep(struct consul *consul, const struct kv_gone *gone)
+{
+	if (gone->n > KV_FEW) {
+		sweep_all(&consul->kv.entries);
+		return;
+	}
+	for (size_t i = 0; i < gone->n; i++) {
+		sorted_remove(&consul->kv.entries, kv_by_key, gone->few[i]->key);
+		kv_entry_free(gone->few[i]);
+	}
+}
+
+void kv_unset(struct consul *consul, struct kv_entry *entry)
+{
+	unhold(entry);
+	consul->kv.bytes -= kv_size(entry->key, entry->len);
+	consul->kv.deleted = registry_generation(consul->reg) + 1;
+}
+
+static bool is_below(const struct sorted *entries, size_t at, const char *prefix)
+{
+	return at < entries->count && kv_begins(((const struct kv_entry *)entries->item[at])->key, prefix);
+}
+
+bool kv_del_tree(struct consul *consul, const char *prefix, size_t max)
+{
+	struct sorted *entries = &consul->kv.entries;
+	size_t first = kv_from(consul, prefix), end = first;
 	bool more;
 
-	while (end < entries->count && is_named(entries->item[end], key, recurse) && end - first < max)
-		entry_forget(consul, entries->item[end++]);
-	more = end < entries->count && is_named(entries->item[end], key, recurse);
+	for (; end - first < max && is_below(entries, end, prefix); end++) {
+		struct kv_entry *entry = entries->item[end];
+
+		kv_unset(consul, entry);
+		kv_keep_drop(consul, entry->key);
+		kv_entry_free(entry);
+	}
+	more = is_below(entries, end, prefix);
 	if (first == end)
 		return false;
 	sorted_cut(entries, first, end - first);
-	consul->kv.deleted = registry_generation(consul->reg) + 1;
-	commit_kv(consul);
+	kv_commit(consul, true, false);
 	return more;
 }
 
-void kv_release(struct consul *consul, const char *session, bool forget, int64_t delay_ms)
+void kv_release(struct consul *consul, struct kv_held *held, bool forget, int64_t delay_ms)
 {
-	struct sorted *entries = &consul->kv.entries;
-	uint64_t generation = registry_generation(consul->reg) + 1;
+	struct kv_gone gone = {.n = 0};
+	struct kv_entry *entry;
 
-	for (size_t i = entries->count; i-- > 0;) {
-		struct kv_entry *entry = entries->item[i];
-
-		if (strcmp(entry->session, session) != 0)
-			continue;
-		if (forget) {
-			entry_del(consul, entry);
-			consul->kv.deleted = generation;
-			continue;
-		}
+	while ((entry = LIST_FIRST(held))) {
+		unhold(entry);
 		entry->session[0] = '\0';
-		entry->modified = generation;
-		entry->locked_until_ms = kv_now_ms() + delay_ms;
+		kv_delay(consul, entry->key, delay_ms);
+		if (forget) {
+			kv_unset(consul, entry);
+			kv_keep_drop(consul, entry->key);
+			kv_gone_add(&gone, entry);
+		} else {
+			entry->modified = registry_generation(consul->reg) + 1;
+			kv_keep(consul, entry);
+		}
 	}
-	commit_kv(consul); /* also when it held nothing: who watches sessions sees one less */
+	kv_gone_sweep(consul, &gone);
 }
 
-void kv_restore(struct consul *consul, const char *key, const char *value)
+void kv_commit(struct consul *consul, bool keys, bool sessions)
 {
-	json_t *json = json_loads(value, 0, NULL);
-	const char *text = json_string_value(json_array_get(json, 0));
-	size_t len = text ? strlen(text) : 0;
-	unsigned char *raw = malloc(len / 4 * 3 + 1);
-	int n = raw && text ? EVP_DecodeBlock(raw, (const unsigned char *)text, (int)len) : -1;
+	struct registry *reg = consul->reg;
 
-	for (size_t i = len; n > 0 && i > 0 && text[i - 1] == '='; i--)
-		n--; /* what padding stands for is decoded as zeros */
-	/* also beyond a limit that has become smaller: what is kept is kept */
-	if (n >= 0 && is_key(key))
-		put(consul, key, (char *)raw, (size_t)n,
-			(uint64_t)json_integer_value(json_array_get(json, 1)), "");
-	free(raw);
-	json_decref(json);
+	if (sessions)
+		consul->sessions_changed = registry_generation(reg) + 1;
+	commit_topic(reg, keys ? KV_TOPIC : SESSION_TOPIC);
+	if (keys && sessions)
+		watch_notify_topic(reg, SESSION_TOPIC, registry_generation(reg));
+	consul_index_shown(
+		consul, registry_generation(reg)); /* what a transaction is answered with has it, too */
 }
 
 void kv_close(struct consul *consul)
 {
 	for (size_t i = 0; i < consul->kv.entries.count; i++)
-		entry_free(consul->kv.entries.item[i]);
+		kv_entry_free(consul->kv.entries.item[i]);
 	sorted_clear(&consul->kv.entries);
+	kv_delay_close(consul);
 }

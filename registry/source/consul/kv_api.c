@@ -13,29 +13,24 @@ static bool is_tree(const struct http_request *rq)
 	return http_flag(rq, "recurse") || http_flag(rq, "keys");
 }
 
-static bool begins(const struct kv_entry *entry, const char *with)
-{
-	return strncmp(entry->key, with, strlen(with)) == 0;
-}
-
 static const char *kv_topic(struct http_request *rq)
 {
 	return KV_TOPIC;
 }
 
-/* Of what is asked for alone, but deletions count for all keys: nothing is left that could tell of them. */
+/* That of a key that is there is its own; a tree, or what is not there, may have lost something with each deletion. */
 static uint64_t kv_index(struct http_request *rq)
 {
 	struct consul *consul = consul_of(rq);
 	const struct kv_entry *one = is_tree(rq) ? NULL : kv_find(consul, rq->arg[0]);
 	uint64_t index = consul->kv.deleted;
 
-	if (one && one->modified > index)
-		index = one->modified;
+	if (one)
+		return one->modified;
 	for (size_t i = kv_from(consul, rq->arg[0]); is_tree(rq) && i < consul->kv.entries.count; i++) {
 		const struct kv_entry *entry = consul->kv.entries.item[i];
 
-		if (!begins(entry, rq->arg[0]))
+		if (!kv_begins(entry->key, rq->arg[0]))
 			break;
 		if (entry->modified > index)
 			index = entry->modified;
@@ -43,23 +38,27 @@ static uint64_t kv_index(struct http_request *rq)
 	return index;
 }
 
-static json_t *entry_json(const struct kv_entry *entry)
+static bool put_whole(struct http_work *work, const struct kv_entry *entry)
 {
-	char *value = entry->len ? kv_base64(entry->value, entry->len) : NULL;
-	json_t *object = json_pack("{s:I, s:s, s:I, s:s?, s:I, s:I}", "LockIndex",
-		(json_int_t)entry->lock_index, "Key", entry->key, "Flags", (json_int_t)entry->flags, "Value",
-		value, "CreateIndex", (json_int_t)entry->created, "ModifyIndex", (json_int_t)entry->modified);
+	char *text = kv_text(entry, true);
+	bool more = text ? http_work_put_item(work, text) : http_work_fail(work, 500, "out of memory");
 
-	if (object && entry->session[0])
-		json_object_set_new(object, "Session", json_string(entry->session));
-	free(value);
-	return object;
+	free(text);
+	return more;
+}
+
+/* Clients have spelled it either way since the first of them had it wrong. */
+static const char *separator_of(const struct http_request *rq)
+{
+	const char *separator = http_param(rq, "separator");
+
+	return separator ? separator : http_param(rq, "seperator");
 }
 
 /* The key, or the part of it up to the first separator behind the prefix, once. */
 static bool put_key(struct http_work *work, const struct kv_entry *entry)
 {
-	const char *prefix = work->rq->arg[0], *separator = http_param(work->rq, "separator");
+	const char *prefix = work->rq->arg[0], *separator = separator_of(work->rq);
 	const char *end = separator && *separator ? strstr(entry->key + strlen(prefix), separator) : NULL;
 	size_t len = end ? (size_t)(end - entry->key) + strlen(separator) : strlen(entry->key);
 
@@ -72,8 +71,7 @@ static bool put_key(struct http_work *work, const struct kv_entry *entry)
 static bool put_entry(struct http_work *work, const struct kv_entry *entry)
 {
 	snprintf(work->key, sizeof(work->key), "%s", entry->key);
-	return http_flag(work->rq, "keys") ? put_key(work, entry)
-					   : http_work_put(work, NULL, entry_json(entry), false);
+	return http_flag(work->rq, "keys") ? put_key(work, entry) : put_whole(work, entry);
 }
 
 static bool kv_walk(struct http_work *work)
@@ -85,13 +83,13 @@ static bool kv_walk(struct http_work *work)
 
 	if (!is_tree(work->rq)) {
 		if (entry)
-			http_work_put(work, NULL, entry_json(entry), false);
+			put_whole(work, entry);
 		return true;
 	}
 	i = kv_from(consul, work->phase ? work->key : prefix);
 	for (; i < consul->kv.entries.count; i++) {
 		entry = consul->kv.entries.item[i];
-		if (!begins(entry, prefix))
+		if (!kv_begins(entry->key, prefix))
 			break;
 		if (work->phase && strcmp(entry->key, work->key) == 0)
 			continue;
@@ -104,8 +102,8 @@ static bool kv_walk(struct http_work *work)
 
 static bool kv_end(struct http_work *work)
 {
-	if (work->count)
-		return false;
+	if (work->count || (http_flag(work->rq, "keys") && !work->rq->arg[0][0]))
+		return false; /* of all keys there is always a list */
 	http_reply_text(work->rq, 404, "%s", "");
 	return true;
 }
@@ -151,80 +149,81 @@ void consul_kv_get(struct http_request *rq)
 		http_view(rq, http_flag(rq, "raw") && !is_tree(rq) ? &raw_view : &kv_view);
 }
 
-/* `cas=N`, *given: whether it is there. False: it is no number, which has been answered. */
-static bool read_cas(struct http_request *rq, uint64_t *cas, bool *given)
+/* Several of these cannot be meant together. False: that has been answered. */
+static bool agree(struct http_request *rq, const char *const *names)
 {
-	const char *text = http_param(rq, "cas");
+	const char *first = NULL;
 
-	*given = text != NULL;
-	if (text && !*text) { /* a script whose variable is empty must not change what it wanted to protect */
-		http_reply_text(rq, 400, "Invalid cas: \"\" is no number");
-		return false;
-	}
-	return http_number(rq, "cas", cas) == 0;
-}
-
-/* Was the key last changed at `cas`? 0: does it not exist? */
-static bool is_as_known(const struct kv_entry *entry, uint64_t cas)
-{
-	return entry ? entry->modified == cas : cas == 0;
-}
-
-/* May this request change the entry? And who holds it then. */
-static bool may_put(struct http_request *rq, const struct kv_entry *entry, const char **session)
-{
-	const char *acquire = http_param(rq, "acquire"), *release = http_param(rq, "release");
-
-	*session = entry ? entry->session : "";
-	if (acquire) {
-		if (entry && entry->session[0] ? strcmp(entry->session, acquire) != 0
-					       : entry && entry->locked_until_ms > kv_now_ms())
-			return false;
-		*session = acquire;
-	}
-	if (release) {
-		if (!entry || strcmp(entry->session, release) != 0)
-			return false;
-		*session = "";
+	for (; *names; names++) {
+		if (!http_param(rq, *names))
+			continue;
+		if (first)
+			return http_fail(rq, 400, "Conflicting flags: %s, %s", first, *names);
+		first = *names;
 	}
 	return true;
 }
 
-void consul_kv_put(struct http_request *rq)
+static void reply_refused(struct http_request *rq, int rc, const struct kv_err *err)
 {
-	struct consul *consul = consul_of(rq);
-	struct evbuffer *input = evhttp_request_get_input_buffer(rq->raw);
-	const struct kv_entry *entry = kv_find(consul, rq->arg[0]);
-	const char *acquire = http_param(rq, "acquire"), *session;
-	uint64_t flags, cas;
-	bool given;
-	int rc;
+	const struct consul *consul = consul_of(rq);
 
-	if (http_number(rq, "flags", &flags) < 0 || !read_cas(rq, &cas, &given))
-		return;
-	if (acquire && !session_exists(consul, acquire)) {
-		http_reply_text(rq, 500, "invalid session \"%.36s\"", acquire);
-		return;
-	}
-	if ((given && !is_as_known(entry, cas)) || !may_put(rq, entry, &session)) {
+	if (rc == -EAGAIN)
 		http_reply_json(rq, 200, json_false());
-		return;
-	}
-	rc = kv_put(consul, rq->arg[0], (const char *)evbuffer_pullup(input, -1), evbuffer_get_length(input),
-		flags, session);
-	if (rc == -EINVAL)
-		http_reply_text(rq, 400, "Missing key name, or it is longer than %d bytes or not printable",
-			KV_KEY_MAX);
-	else if (rc == -EFBIG)
-		http_reply_text(rq, 413, "Value exceeds %d bytes", KV_VALUE_MAX);
 	else if (rc == -ENOSPC)
-		http_reply_text(rq, 507,
-			"No room: keys and values have %zu of the %zu bytes that control.kv_mb allows",
-			consul->kv.bytes, consul->kv_bytes_max);
-	else if (rc < 0)
+		http_reply_text(rq, 507, KV_FULL, consul->kv.bytes, consul->kv_bytes_max);
+	else if (rc == -ENOMEM)
 		http_reply_text(rq, 500, "out of memory");
 	else
+		http_reply_text(rq, rc == -EINVAL ? 400 : rc == -EFBIG ? 413 : 500, "%s", err->text);
+}
+
+/* The operation alone, answered with whether it was made. */
+static void run_one(struct http_request *rq, const struct kv_op *op)
+{
+	const struct kv_entry *entry;
+	struct kv_stage stage;
+	struct kv_err err;
+	int rc = kv_op_check(consul_of(rq), op, &err);
+
+	if (rc == 0) {
+		kv_stage_begin(&stage, consul_of(rq));
+		rc = kv_op_run(&stage, op, &entry, &err);
+		if (rc == 0)
+			rc = kv_stage_commit(&stage);
+		else
+			kv_stage_drop(&stage);
+	}
+	if (rc < 0)
+		reply_refused(rq, rc, &err);
+	else
 		http_reply_json(rq, 200, json_true());
+}
+
+void consul_kv_put(struct http_request *rq)
+{
+	static const char *const ways[] = {"cas", "acquire", "release", NULL};
+	struct evbuffer *input = evhttp_request_get_input_buffer(rq->raw);
+	const char *acquire = http_param(rq, "acquire"), *release = http_param(rq, "release");
+	struct kv_op op = {.verb = KV_SET, .key = rq->arg[0], .session = ""};
+	bool given, compares;
+
+	session_settle(consul_of(rq));
+	if (lacks_key(rq, false) || !agree(rq, ways) ||
+		http_number_given(rq, "flags", &op.flags, &given) < 0 ||
+		http_number_given(rq, "cas", &op.index, &compares) < 0)
+		return;
+	if (compares)
+		op.verb = KV_CAS;
+	else if (acquire)
+		op.verb = KV_LOCK;
+	else if (release)
+		op.verb = KV_UNLOCK;
+	if (acquire || release)
+		op.session = acquire ? acquire : release;
+	op.value = (const char *)evbuffer_pullup(input, -1);
+	op.len = evbuffer_get_length(input);
+	run_one(rq, &op);
 }
 
 enum { DELETED = 128 }; /* keys deleted between two looks at the clock */
@@ -234,7 +233,7 @@ static bool delete_walk(struct http_work *work)
 	bool more;
 
 	do
-		more = kv_del(consul_of(work->rq), work->rq->arg[0], true, DELETED);
+		more = kv_del_tree(consul_of(work->rq), work->rq->arg[0], DELETED);
 	while (http_work_looked(work) && more);
 	return !more;
 }
@@ -248,21 +247,18 @@ static bool delete_end(struct http_work *work)
 void consul_kv_delete(struct http_request *rq)
 {
 	static const struct http_list tree = {.walk = delete_walk, .end = delete_end};
-	struct consul *consul = consul_of(rq);
-	const struct kv_entry *entry = kv_find(consul, rq->arg[0]);
-	uint64_t cas;
-	bool given;
+	static const char *const ways[] = {"recurse", "cas", NULL};
+	struct kv_op op = {.verb = KV_DELETE, .key = rq->arg[0], .session = ""};
+	bool compares;
 
-	if (lacks_key(rq, http_flag(rq, "recurse")) || !read_cas(rq, &cas, &given))
+	if (!agree(rq, ways) || lacks_key(rq, http_flag(rq, "recurse")) ||
+		http_number_given(rq, "cas", &op.index, &compares) < 0)
 		return;
-	if (given && entry && !is_as_known(entry, cas)) { /* and so never with 0 */
-		http_reply_json(rq, 200, json_false());
-		return;
-	}
 	if (http_flag(rq, "recurse")) {
 		http_list(rq, &tree);
 		return;
 	}
-	kv_del(consul, rq->arg[0], false, 1);
-	http_reply_json(rq, 200, json_true());
+	if (compares)
+		op.verb = KV_DELETE_CAS;
+	run_one(rq, &op);
 }

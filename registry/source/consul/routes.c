@@ -48,9 +48,10 @@ const struct http_route consul_routes[] = {
 	{VERB_PUT, "/v1/session/create", consul_session_create},
 	{VERB_PUT, "/v1/session/destroy/:", consul_session_destroy},
 	{VERB_PUT, "/v1/session/renew/:", consul_session_renew},
-	{VERB_GET, "/v1/session/info/:", .view = &consul_view_sessions},
-	{VERB_GET, "/v1/session/node/:", .view = &consul_view_sessions},
+	{VERB_GET, "/v1/session/info/:", .view = &consul_view_session},
+	{VERB_GET, "/v1/session/node/:", .view = &consul_view_node_sessions},
 	{VERB_GET, "/v1/session/list", .view = &consul_view_sessions},
+	{VERB_PUT, "/v1/txn", consul_txn},
 
 	{VERB_PUT, "/v1/event/fire/*", consul_event_fire},
 	{VERB_GET, "/v1/event/list", .view = &consul_view_events},
@@ -98,7 +99,6 @@ const struct http_route consul_routes[] = {
 	REFUSE("/v1/query", "there are no prepared queries"),
 	REFUSE("/v1/query/*", "there are no prepared queries"),
 	REFUSE("/v1/snapshot", "what is kept is in the state directory, which can be copied"),
-	REFUSE("/v1/txn", "there are no transactions"),
 	{0},
 };
 /* clang-format on */

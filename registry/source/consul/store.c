@@ -21,6 +21,7 @@
 #define KEY_WORD "word/"
 #define KEY_GENERATION "generation"
 #define KEY_KV "kv/"
+#define KEY_SESSION "session/"
 #define KEY_MAINTENANCE "maintenance/"
 #define KEY_NODE_MAINTENANCE "maintenance"
 
@@ -241,7 +242,7 @@ static bool restore_text(struct consul *consul, const char *key, const char *val
 	else if (after(key, KEY_WORD))
 		restore_word(consul, after(key, KEY_WORD), value);
 	else if (after(key, KEY_KV))
-		kv_restore(consul, after(key, KEY_KV), value);
+		kv_keep_restore(consul, after(key, KEY_KV), value);
 	else
 		return false;
 	return true;
@@ -265,6 +266,8 @@ void consul_restore(void *arg, const char *key, const char *value)
 		rc = consul_restore_catalog(consul, body, &err);
 	else if (json_is_object(body) && after(key, KEY_CHECK))
 		rc = consul_take_check(consul, body, &err);
+	else if (json_is_object(body) && after(key, KEY_SESSION))
+		rc = session_restore(consul, after(key, KEY_SESSION), body, &err);
 	json_decref(body);
 	if (rc < 0)
 		say(consul, key, err.text);

@@ -107,6 +107,10 @@ const served = [
   ['kv.set', () => c.kv.set({ key: 'lock', value: 'x', release: kept.session }), (done) => done === true],
   ['session.destroy', () => c.session.destroy(kept.session)],
   ['session.renew', () => failure(() => c.session.renew(kept.session)), (text) => text.includes('not found')],
+  ['transaction.create', () => c.transaction.create([{ KV: { Verb: 'set', Key: 'a/t', Value: Buffer.from('t').toString('base64') } },
+    { KV: { Verb: 'get', Key: 'a/t' } }]), (done) => done.Results.length === 2 && done.Errors === null],
+  ['transaction.create', () => c.transaction.create([{ KV: { Verb: 'check-not-exists', Key: 'a/t' } }]).then(
+    () => 'did not fail', (error) => error.response.body.Errors[0].What), (text) => text === 'key "a/t" exists'],
   ['kv.del', () => c.kv.del({ key: 'a', recurse: true }), (done) => done === true],
   ['kv.delete', () => c.kv.delete('lock'), (done) => done === true],
   ['kv.get', () => c.kv.get('a/c/d'), (entry) => entry === undefined],
@@ -128,7 +132,7 @@ const served = [
 ];
 
 // groups and methods that have no counterpart: each is refused by name
-const refused = ['acl', 'query', 'transaction', 'catalog.connect', 'agent.join', 'agent.forceLeave', 'agent.reload'];
+const refused = ['acl', 'query', 'catalog.connect', 'agent.join', 'agent.forceLeave', 'agent.reload'];
 
 // The names of all methods of the client, "group.method".
 const methodsOf = (thing, prefix = '') => {
@@ -144,7 +148,7 @@ const methodsOf = (thing, prefix = '') => {
 };
 
 const anything = { id: 'x', name: 'x', service: 'x', node: 'x', address: 'x', token: 'x', query: 'x' };
-const special = { query: { query: 'x', service: { service: 'x' } }, transaction: [{ KV: { Verb: 'get', Key: 'x' } }] };
+const special = { query: { query: 'x', service: { service: 'x' } } };
 
 const main = async () => {
   const all = methodsOf(c);

@@ -1,0 +1,174 @@
+/*
+ * txn.c: transactions. Each operation sees what those before it did; when one fails, the others are still tried, so that
+ * the client learns of all that is wrong, and none takes effect.
+ */
+#include "registry/source/consul/txn.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "registry/http/jsontext.h"
+#include "registry/source/consul/inside.h"
+
+/* A transaction being run: its answer, in two lists of which one is sent. */
+struct run {
+	struct kv_stage stage;
+	struct evbuffer *results, *errors;
+	int rc; /* -EFBIG, -ENOMEM: it is answered with the error alone */
+	struct kv_err err;
+};
+
+static void put_error(struct run *run, size_t op, const char *what)
+{
+	char *quoted = jsontext_quote(what);
+	const char *comma = evbuffer_get_length(run->errors) ? "," : "";
+
+	if (!quoted ||
+		evbuffer_add_printf(run->errors, "%s{\"OpIndex\":%zu,\"What\":%s}", comma, op, quoted) < 0)
+		run->rc = -ENOMEM;
+	free(quoted);
+}
+
+/* False: what it is answered with is too much. */
+static bool put_result(struct run *run, const struct kv_entry *entry, bool value)
+{
+	size_t len = evbuffer_get_length(run->results);
+	char *text = NULL;
+
+	if (len + strlen(entry->key) + (value ? entry->len / 3 * 4 : 0) > KV_RESULTS_MAX)
+		return false;
+	text = kv_text(entry, value);
+	if (!text || evbuffer_add_printf(run->results, "%s{\"KV\":", len ? "," : "") < 0 ||
+		evbuffer_add(run->results, text, strlen(text)) < 0 || evbuffer_add(run->results, "}", 1) < 0)
+		run->rc = -ENOMEM;
+	free(text);
+	return true;
+}
+
+static bool put_tree(struct run *run, const char *prefix)
+{
+	const struct kv_entry *entry = kv_stage_next(&run->stage, prefix, false);
+
+	for (; entry && kv_begins(entry->key, prefix); entry = kv_stage_next(&run->stage, entry->key, true))
+		if (!put_result(run, entry, true))
+			return false;
+	return true;
+}
+
+/* What is not there, as a client sees it that asks for it or nothing. */
+static bool put_empty(struct run *run, const char *key)
+{
+	struct kv_entry *entry = kv_entry_new(key);
+	bool fits = entry ? put_result(run, entry, false) : true;
+
+	if (!entry)
+		run->rc = -ENOMEM;
+	kv_entry_free(entry);
+	return fits;
+}
+
+static void run_op(struct run *run, size_t i, const struct kv_op *op)
+{
+	const struct kv_entry *entry;
+	bool fits = true;
+	int rc = kv_op_run(&run->stage, op, &entry, &run->err);
+
+	if (rc < 0)
+		put_error(run, i, run->err.text);
+	else if (op->verb == KV_GET_TREE)
+		fits = put_tree(run, op->key);
+	else if (entry)
+		fits = put_result(run, entry, op->verb == KV_GET || op->verb == KV_GET_OR_EMPTY);
+	else if (op->verb == KV_GET_OR_EMPTY)
+		fits = put_empty(run, op->key);
+	if (!fits)
+		put_error(run, i, "the answer is larger than 16 MB: ask for less of it");
+	if (rc == -ENOMEM)
+		run->rc = rc;
+}
+
+/* What is wrong with an operation whatever the store holds. */
+static void check_op(struct run *run, size_t i, const struct txn_op *op)
+{
+	struct kv_err *err = &run->err;
+	int rc = 0;
+
+	if (op->refused) {
+		snprintf(err->text, sizeof(err->text), "unknown KV verb \"%.64s\"", op->refused);
+		rc = -EINVAL;
+	} else {
+		rc = kv_op_check(run->stage.consul, &op->op, err);
+	}
+	if (rc == -EFBIG)
+		run->rc = rc;
+	else if (rc < 0)
+		put_error(run, i, err->text);
+}
+
+static void run_all(struct run *run, const struct txn *txn)
+{
+	for (size_t i = 0; i < txn->n && !run->rc; i++)
+		check_op(run, i, &txn->ops[i]);
+	if (evbuffer_get_length(run->errors))
+		return;
+	for (size_t i = 0; i < txn->n && !run->rc; i++)
+		run_op(run, i, &txn->ops[i].op);
+}
+
+static int wrap(struct evbuffer *list, const char *before, const char *after)
+{
+	if (evbuffer_prepend(list, before, strlen(before)) < 0)
+		return -ENOMEM;
+	return evbuffer_add(list, after, strlen(after) + 1) < 0 ? -ENOMEM : 0;
+}
+
+static void reply(struct http_request *rq, struct run *run)
+{
+	const struct consul *consul = consul_of(rq);
+	bool failed = evbuffer_get_length(run->errors) > 0;
+	struct evbuffer *list = failed ? run->errors : run->results;
+
+	if (!run->rc)
+		run->rc = failed ? wrap(list, "{\"Results\":null,\"Errors\":[", "]}")
+				 : wrap(list, "{\"Results\":[", "],\"Errors\":null}");
+	if (run->rc == -EFBIG)
+		http_reply_text(rq, 413, "%s", run->err.text);
+	else if (run->rc == -ENOSPC)
+		http_reply_text(rq, 507, KV_FULL, consul->kv.bytes, consul->kv_bytes_max);
+	else if (run->rc < 0)
+		http_reply_text(rq, 500, "out of memory");
+	else
+		http_reply_json_text(rq, failed ? 409 : 200, (const char *)evbuffer_pullup(list, -1));
+}
+
+static void run_txn(struct http_request *rq, struct run *run, const struct txn *txn)
+{
+	kv_stage_begin(&run->stage, consul_of(rq));
+	run_all(run, txn);
+	if (run->rc < 0 || evbuffer_get_length(run->errors))
+		kv_stage_drop(&run->stage);
+	else
+		run->rc = kv_stage_commit(&run->stage);
+	reply(rq, run);
+}
+
+void consul_txn(struct http_request *rq)
+{
+	struct run run = {.results = evbuffer_new(), .errors = evbuffer_new()};
+	struct txn txn;
+
+	session_settle(consul_of(rq));
+	if (txn_read(rq, &txn)) {
+		if (run.results && run.errors)
+			run_txn(rq, &run, &txn);
+		else
+			http_reply_text(rq, 500, "out of memory");
+	}
+	txn_read_free(&txn);
+	if (run.results)
+		evbuffer_free(run.results);
+	if (run.errors)
+		evbuffer_free(run.errors);
+}
