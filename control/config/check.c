@@ -98,6 +98,13 @@ static int fits(struct check *check, struct config_location at, const char *fiel
 	return 0;
 }
 
+static int read_egress(const json_t *network, const struct dp_network *spec, struct api_err *why)
+{
+	enum egress egress = spec->mode == DP_HOST ? EGRESS_HOST : EGRESS_NONE;
+
+	return network_egress_read(network, spec, &egress, why);
+}
+
 static int check_network(struct check *check, struct config_location at, const json_t *network)
 {
 	const char *name = param_str(network, "name"), *gateway = param_str(network, "gateway");
@@ -105,7 +112,7 @@ static int check_network(struct check *check, struct config_location at, const j
 	struct api_err why;
 	char vni[16];
 
-	if (network_spec_read(network, &spec, &why) < 0)
+	if (network_spec_read(network, &spec, &why) < 0 || read_egress(network, &spec, &why) < 0)
 		return config_fail_line(at, check->err, why.code, why.text);
 	snprintf(vni, sizeof(vni), "%u", spec.vni);
 	if (spec.vni && take(check, at, "vni", vni, "vni %s", vni) < 0)

@@ -91,12 +91,35 @@ static bool forwards(const char *ifname)
 /* An operator who isolates networks must know that the host forwards between them. */
 static void warn_of_forwarding(const struct model_network *network)
 {
-	if (network->spec.mode == DP_HOST && network->has_gateway && forwards(network->gateway.ifname))
+	if (network->spec.mode == DP_HOST && network->egress == EGRESS_HOST && network->has_gateway &&
+		forwards(network->gateway.ifname))
 		log_line(LOG_WARNING,
 			"network %s: this host forwards packets (net.ipv4.ip_forward), so it routes between "
-			"networks of mode host and whatever else it reaches; docs/howto/host-networks.md has "
-			"rules against it",
-			network->name);
+			"networks of mode host and whatever else it reaches; `network set %s "
+			"--egress none` keeps it from that (docs/howto/host-networks.md)",
+			network->name, network->name);
+}
+
+/* Has the host forward what `egress` says; where it is as before there is nothing to do. */
+static int set_egress(
+	struct model *model, struct model_network *network, enum egress egress, struct api_err *err)
+{
+	struct model_network *other;
+	char why[EGRESS_WHY];
+	bool forwards_now;
+
+	if (network->egress == egress)
+		return 0;
+	if (egress_set(network->gateway.ifname, model_subnet(network), egress, &forwards_now, why) < 0)
+		return api_fail(err, API_INTERNAL, "egress", "%s", why);
+	network->egress = egress;
+	if (!forwards_now)
+		return 0;
+	log_line(LOG_WARNING, "network %s: this host forwards packets from now on (net.ipv4.ip_forward)",
+		network->name);
+	TAILQ_FOREACH (other, &model->networks, link)
+		warn_of_forwarding(other);
+	return 0;
 }
 
 static json_t *network_json(const struct model_network *network)
@@ -110,6 +133,7 @@ static json_t *network_json(const struct model_network *network)
 	put(object, "vni", spec->mode == DP_OVERLAY ? json_integer(spec->vni) : json_null());
 	put_str(object, "subnet", spec->subnet ? addr_prefix_text(model_subnet(network), subnet) : NULL);
 	put_str(object, "gateway", spec->gateway ? addr_ip4_text(spec->gateway, gateway) : NULL);
+	put_str(object, "egress", network_egresses[network->egress]);
 	put_int(object, "mtu", spec->mtu);
 	put_int(object, "age_s", spec->age_s);
 	put_int(object, "mac_limit", spec->mac_limit);
@@ -125,6 +149,7 @@ static int network_add(
 	const char *name = param_str(params, "name");
 	struct model_network *network;
 	struct dp_err why = {""};
+	enum egress egress;
 	int rc;
 
 	if (model_network(model, name))
@@ -136,14 +161,20 @@ static int network_add(
 	snprintf(network->source, sizeof(network->source), "%s", source);
 	if (network_spec_read(params, &network->spec, err) < 0 || check_vni(model, network, err) < 0)
 		goto fail;
+	egress = network->egress = network->spec.mode == DP_HOST ? EGRESS_HOST : EGRESS_NONE;
+	if (network_egress_read(params, &network->spec, &egress, err) < 0)
+		goto fail;
 	rc = dp_network_add(model->dp, &network->spec, &network->id, &why);
 	if (rc < 0) {
 		model_refused(err, rc, why.text);
 		goto fail;
 	}
-	if (network->spec.gateway && add_gateway(model, network, err) < 0) {
-		dp_network_del(model->dp, network->id);
-		goto fail;
+	if (network->spec.gateway && add_gateway(model, network, err) < 0)
+		goto undo;
+	if (set_egress(model, network, egress, err) < 0) {
+		dp_port_del(model->dp, network->gateway_port);
+		model_close_gateway(network);
+		goto undo;
 	}
 	TAILQ_INSERT_TAIL(&model->networks, network, link);
 	model->network_by_id[network->id] = network;
@@ -152,6 +183,8 @@ static int network_add(
 	model_changed(model, "network.add", source, params);
 	*result = network_json(network);
 	return 0;
+undo:
+	dp_network_del(model->dp, network->id);
 fail:
 	free(network);
 	return -1;
@@ -207,20 +240,27 @@ static int network_set(
 	struct dp_err why = {""};
 	struct dp_network spec;
 	struct model_port *port;
+	enum egress egress, was;
 	int rc;
 
 	if (!network)
 		return -1;
+	egress = was = network->egress;
 	spec = network->spec;
 	spec.mtu = (uint16_t)param_int(params, "mtu", spec.mtu);
 	spec.age_s = (uint32_t)param_int(params, "age_s", spec.age_s);
 	spec.mac_limit = (uint32_t)param_int(params, "mac_limit", spec.mac_limit);
 	spec.mac_moves = (uint8_t)param_int(params, "mac_moves", spec.mac_moves);
-	if (check_mtu(model, network, spec.mtu, err) < 0)
+	if (network_egress_read(params, &spec, &egress, err) < 0 ||
+		check_mtu(model, network, spec.mtu, err) < 0 || set_egress(model, network, egress, err) < 0)
 		return -1;
 	rc = dp_network_set(model->dp, network->id, &spec, &why);
-	if (rc < 0)
+	if (rc < 0) {
+		struct api_err ignored;
+
+		set_egress(model, network, was, &ignored);
 		return model_refused(err, rc, why.text);
+	}
 	if (spec.mtu != network->spec.mtu) {
 		network->spec = spec;
 		TAILQ_FOREACH (port, &model->ports, link)
@@ -284,8 +324,7 @@ static int network_del(
 		if (rc < 0)
 			return model_refused(err, rc, NULL);
 		model_dns_leave(model, network);
-		gateway_close(&network->gateway);
-		network->has_gateway = false;
+		model_close_gateway(network);
 	}
 	rc = dp_network_del(model->dp, network->id);
 	if (rc < 0)
@@ -351,6 +390,11 @@ static const struct api_field add_fields[] = {
 		.max = 16777215},
 	{"subnet", API_CIDR4, "addresses of its ports; prefix length 8..32"},
 	{"gateway", API_IP4, "address in the subnet that the switch answers for; host: the host's address"},
+	{"egress", API_ENUM,
+		"what leaves it by the host's kernel: host: what that forwards; none: nothing; masquerade: "
+		"all, under "
+		"the host's address (default host in mode host, none in others)",
+		.choices = network_egresses},
 	{"mtu", API_INT, "default 1500, overlay 1450", .min = 68, .max = 9000},
 	{"age_s", API_INT, "seconds until a learned MAC is forgotten; 0: never (default 300)", .min = 0,
 		.max = 60000},
@@ -365,6 +409,8 @@ static const struct api_field add_fields[] = {
 
 static const struct api_field set_fields[] = {
 	{"name", API_NAME, "of the network", .required = true, .positional = true},
+	{"egress", API_ENUM, "what leaves it by the host's kernel; only mode host",
+		.choices = network_egresses},
 	{"mtu", API_INT, "also of the ports that have none of their own", .min = 68, .max = 9000},
 	{"age_s", API_INT, "seconds until a learned MAC is forgotten; 0: never", .min = 0, .max = 60000},
 	{"mac_limit", API_INT,

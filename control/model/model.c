@@ -99,6 +99,7 @@ int model_open(const struct model_config *config, struct model **out, struct api
 	rc = open_dataplane(model, config, err);
 	if (rc < 0)
 		goto fail;
+	egress_sweep();
 	sink = model_sink(model);
 	rc = registry_new(config->base, &sink, &model->registry);
 	if (rc < 0) {
@@ -115,6 +116,17 @@ int model_open(const struct model_config *config, struct model **out, struct api
 fail:
 	model_close(model);
 	return rc;
+}
+
+void model_close_gateway(struct model_network *network)
+{
+	char why[EGRESS_WHY];
+	bool forwards;
+
+	if (network->spec.mode == DP_HOST && network->egress != EGRESS_HOST)
+		egress_set(network->gateway.ifname, model_subnet(network), EGRESS_HOST, &forwards, why);
+	gateway_close(&network->gateway);
+	network->has_gateway = false;
 }
 
 static void free_objects(struct model *model)
@@ -146,7 +158,7 @@ static void free_objects(struct model *model)
 	while ((network = TAILQ_FIRST(&model->networks))) {
 		TAILQ_REMOVE(&model->networks, network, link);
 		if (network->has_gateway)
-			gateway_close(&network->gateway);
+			model_close_gateway(network);
 		free(network);
 	}
 }

@@ -6,6 +6,7 @@
 #include "control/host/addr.h"
 
 const char *const network_modes[] = {"bridge", "host", "overlay", "p2p", NULL};
+const char *const network_egresses[] = {"host", "none", "masquerade", NULL};
 
 enum { MTU_DEFAULT = 1500, MTU_OVERLAY = 1450, AGE_DEFAULT = 300, MOVES_DEFAULT = 10, PREFIX_MIN = 8 };
 
@@ -52,6 +53,20 @@ static int read_subnet(const json_t *params, struct dp_network *spec, struct api
 	if (!addr_ip4(gateway, &spec->gateway) || !addr_is_host(subnet, spec->gateway))
 		return api_fail(err, API_INVALID, "gateway", "%s is no host address of %s", gateway, text);
 	return 0;
+}
+
+int network_egress_read(
+	const json_t *params, const struct dp_network *spec, enum egress *egress, struct api_err *err)
+{
+	const char *text = param_str(params, "egress");
+
+	for (unsigned i = 0; text && i < EGRESS_COUNT; i++)
+		if (strcmp(text, network_egresses[i]) == 0)
+			*egress = (enum egress)i;
+	if (spec->mode == DP_HOST || *egress == EGRESS_NONE)
+		return 0;
+	return api_fail(
+		err, API_INVALID, "egress", "%s is only for mode host: it is the host that forwards", text);
 }
 
 int network_spec_read(const json_t *params, struct dp_network *spec, struct api_err *err)

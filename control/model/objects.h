@@ -17,6 +17,7 @@
 
 #include "control/api/api.h"
 #include "control/host/addr.h"
+#include "control/host/egress.h"
 #include "control/host/gateway.h"
 #include "control/model/model.h"
 #include "control/model/outage.h"
@@ -36,6 +37,7 @@ struct model_network {
 	struct dp_network spec;
 	bool has_gateway;
 	struct gateway gateway;
+	enum egress egress;    /* as was asked for */
 	uint16_t gateway_port; /* dataplane id, when has_gateway */
 	unsigned nports;       /* of users */
 	struct {
@@ -162,6 +164,9 @@ void model_port_state(struct model *model, const struct model_port *port, int st
 
 /** The link of `port` now: 1 up, 0 down. */
 int model_port_up(struct model *model, const struct model_port *port);
+
+/** Takes away what the host has of the network's gateway, but for the port. */
+void model_close_gateway(struct model_network *network);
 
 /* dns.c */
 

@@ -1,0 +1,162 @@
+"""What leaves a network of mode host by the host's kernel: nothing, all under the host's address, or as the host has it."""
+
+import json
+import socket
+import subprocess
+
+import pytest
+
+from rig import traffic, wait
+
+WORLD, HOST = "198.51.100.2", "198.51.100.1"
+
+
+class Host:
+    """A daemon in a host that has one neighbour outside, `world`, which knows no way to the networks inside."""
+
+    def __init__(self, start_sluiced, host, world, **config):
+        self.host, self.world = host, world
+        self.daemon = start_sluiced(config, ns=host)
+
+    def tables(self):
+        return sorted(entry["table"]["name"] for entry in
+                      json.loads(self.host.run("nft", "--json", "list", "tables").stdout)["nftables"] if "table" in entry)
+
+    def forwarding(self):
+        return self.host.run("cat", "/proc/sys/net/ipv4/ip_forward").stdout.strip()
+
+
+@pytest.fixture
+def hosts(netns, requires):
+    requires("ip", "nft")
+    host, world = netns("host"), netns("world")
+    host.run("ip", "link", "add", "up0", "type", "veth", "peer", "name", "eth0", "netns", world.name)
+    for ns, link, address in ((host, "up0", HOST), (world, "eth0", WORLD)):
+        ns.run("ip", "addr", "add", f"{address}/24", "dev", link)
+        ns.run("ip", "link", "set", link, "up")
+    host.run("sysctl", "-qw", "net.ipv4.ip_forward=0")
+    return host, world
+
+
+@pytest.fixture
+def router(start_sluiced, hosts):
+    return Host(start_sluiced, *hosts)
+
+
+def network(router, number, *words):
+    net = f"10.{number}.0"
+    router.daemon.ctl("network", "add", f"net{number}", "--mode", "host", "--subnet", f"{net}.0/24", "--gateway", f"{net}.1",
+                     *words)
+
+
+def reaches(container, address):
+    return container.run("ping", "-c", "1", "-W", "1", address, check=False).returncode == 0
+
+
+def test_masquerade_lets_out_and_nothing_in(router, container, stack):
+    network(router, 1, "--egress", "masquerade")
+    c1 = container(router.daemon, "net1", "c1", "10.1.0.11")
+    assert router.forwarding() == "1" and router.tables() == ["sl-net1"]
+    traffic.ping(c1, WORLD)
+    stack.enter_context(traffic.tcp_server(router.world, 7000))
+    with traffic.EchoClient(c1, WORLD, 7000) as connection:
+        connection.echo()
+    with router.world.socket(kind=socket.SOCK_DGRAM) as server, c1.socket(kind=socket.SOCK_DGRAM) as client:
+        server.settimeout(20)
+        client.settimeout(20)
+        server.bind((WORLD, 7001))
+        client.sendto(b"who am I?", (WORLD, 7001))
+        data, peer = server.recvfrom(100)
+        assert peer[0] == HOST
+        server.sendto(b"you are", peer)
+        assert client.recv(100) == b"you are"
+    traffic.ping(c1, "10.1.0.1")
+    router.world.run("ip", "route", "add", "10.0.0.0/8", "via", HOST)
+    stack.enter_context(traffic.tcp_server(c1, 7002))
+    with pytest.raises(TimeoutError), router.world.socket() as sock:
+        sock.settimeout(0.5)
+        sock.connect(("10.1.0.11", 7002))
+
+
+def test_networks_do_not_reach_each_other(router, container):
+    network(router, 1, "--egress", "masquerade")
+    network(router, 2, "--egress", "masquerade")
+    network(router, 3)
+    ends = [container(router.daemon, f"net{n}", f"c{n}", f"10.{n}.0.11") for n in (1, 2, 3)]
+    for a in ends:
+        for b in ends:
+            assert reaches(a, b.ip) == (a is b), (a.ip, b.ip)
+    assert "network net3: this host forwards packets" in router.daemon.log()
+
+
+def test_none_forwards_nothing_on_a_host_that_does(router, container):
+    router.host.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
+    router.world.run("ip", "route", "add", "10.0.0.0/8", "via", HOST)
+    network(router, 1)
+    network(router, 2, "--egress", "none")
+    c1, c2 = (container(router.daemon, f"net{n}", f"c{n}", f"10.{n}.0.11") for n in (1, 2))
+    assert reaches(c1, WORLD) and reaches(router.world, c1.ip)
+    assert not reaches(c2, WORLD) and not reaches(router.world, c2.ip) and not reaches(c1, c2.ip)
+    traffic.ping(c2, "10.2.0.1")
+    assert router.daemon.rpc("network.show", name="net1")["egress"] == "host"
+
+
+def test_it_is_set_at_run_time(router, container):
+    network(router, 1, "--egress", "none")
+    c1 = container(router.daemon, "net1", "c1", "10.1.0.11")
+    assert not reaches(c1, WORLD)
+    router.daemon.ctl("network", "set", "net1", "--egress", "masquerade")
+    traffic.ping(c1, WORLD)
+    router.daemon.ctl("network", "set", "net1", "--mtu", "1400")
+    assert router.daemon.rpc("network.show", name="net1")["egress"] == "masquerade"
+    router.daemon.ctl("network", "set", "net1", "--egress", "host")
+    assert router.tables() == []
+    assert not reaches(c1, WORLD)  # forwarded as it is, and the world knows no way back
+
+
+def test_it_outlives_the_daemon_as_long_as_its_network(router, container):
+    network(router, 1, "--egress", "masquerade")
+    network(router, 2, "--egress", "none")
+    router.daemon.wait_kept("net1", "net2")
+    router.daemon.kill()
+    assert router.tables() == ["sl-net1", "sl-net2"]
+    router.host.run("nft", "add", "table", "inet", "sl-older")  # of one that was killed, and whose network is gone
+    router.host.run("nft", "add", "table", "inet", "other")
+    router.daemon.start()
+    assert router.tables() == ["other", "sl-net1", "sl-net2"]
+    c1 = container(router.daemon, "net1", "c1", "10.1.0.11")
+    traffic.ping(c1, WORLD)
+    router.daemon.ctl("network", "del", "net2")
+    assert router.tables() == ["other", "sl-net1"]
+    router.daemon.stop()
+    assert router.tables() == ["other"]
+
+
+def test_other_modes_have_no_egress(router):
+    refused = router.daemon.ctl("network", "add", "n", "--subnet", "10.9.0.0/24", "--gateway", "10.9.0.1", "--egress",
+                               "masquerade", check=False)
+    assert refused.returncode and "egress: masquerade is only for mode host" in refused.stderr
+    router.daemon.ctl("network", "add", "n", "--subnet", "10.9.0.0/24", "--gateway", "10.9.0.1", "--egress", "none")
+    refused = router.daemon.ctl("network", "set", "n", "--egress", "masquerade", check=False)
+    assert refused.returncode and "egress" in refused.stderr
+    assert router.daemon.rpc("network.show", name="n")["egress"] == "none"
+
+
+def test_a_refusal_of_the_host_is_told_and_nothing_is_made(router):
+    """Another program has a table of that name, and lets nobody else change it."""
+    owner = router.host.start("nft", "--interactive", stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    try:
+        owner.stdin.write("add table inet sl-net1 { flags owner; }\n")
+        owner.stdin.flush()
+        wait.until(lambda: router.tables() == ["sl-net1"], "the table is there")
+        with pytest.raises(AssertionError, match="egress: "):
+            network(router, 1, "--egress", "masquerade")
+        assert router.daemon.rpc("network.list") == []
+        assert router.forwarding() == "0"
+        network(router, 1)
+        with pytest.raises(AssertionError, match="egress: "):
+            router.daemon.ctl("network", "set", "net1", "--egress", "none")
+        assert router.daemon.rpc("network.show", name="net1")["egress"] == "host"
+    finally:
+        owner.stdin.close()
+        owner.wait(20)
