@@ -5,13 +5,20 @@
  * or -errno; where a `struct dp_err` is given, a failure leaves one line for the user in it. A call either
  * takes effect whole or changes nothing. Names are control's business: the dataplane knows indices.
  *
- * IPv4 addresses are in network byte order, ports and VNIs in host order.
+ * Ports and VNIs are in host byte order. Addresses are of either family (addr/ip.h); a network's own, `subnet` and
+ * `gateway`, are IPv4's, in network byte order. What the workers cannot do for IPv6 yet (vips and their backends, the
+ * underlay) is refused here by name. Behind this header IPv4 addresses are four bytes where workers read them: two of
+ * them and their ports are one word of a connection (lb/conn.h), whose side is one cache line, and the same of an
+ * entry of the other tables; with sixteen bytes each frame would touch twice the lines.
  */
 #pragma once
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "addr/ip.h"
 
 struct dp;
 
@@ -151,11 +158,12 @@ enum dp_security {
 
 /* A source that a port has besides its own MAC and addresses. */
 struct dp_allow {
+	struct ip_addr address; /* with has_prefix: these from this MAC; else the port's own from this MAC */
+	uint8_t len;		/* bits of the prefix, as in struct ip_prefix */
+	bool has_prefix;
 	uint8_t mac[6];
-	uint8_t family; /* 4 or 6: these addresses from this MAC; 0: the port's own from this MAC */
-	uint8_t len;	/* bits of the prefix */
-	uint8_t ip[16]; /* network byte order; IPv4 in the first four */
 };
+static_assert(sizeof(struct dp_allow) == 24, "compared as bytes");
 
 /* The most of one direction of a port in a second, and at once. */
 struct dp_rate {
@@ -177,7 +185,7 @@ struct dp_port {
 	uint16_t net; /* DP_NET_NONE: an uplink */
 	bool gateway; /* the network's gateway port */
 	uint8_t mac[6];
-	uint32_t ips[DP_IPS_MAX]; /* of the guest behind a port; used to find a backend's MAC */
+	struct ip_addr ips[DP_IPS_MAX]; /* of the guest behind a port; used to find a backend's MAC */
 	unsigned nips;
 	enum dp_security security;
 	bool trusted; /* may answer DHCP and advertise itself as a router */
@@ -210,10 +218,9 @@ struct dp_port {
 	uint32_t mac_limit;	/* MACs learned at it; 0: no limit */
 	enum dp_mac_action mac_action;
 	/* uplink */
-	uint32_t address; /* 0: none */
-	uint8_t prefix;
-	uint32_t next_hop;   /* gateway; 0: only the prefix is reached */
-	uint16_t vxlan_port; /* 4789 */
+	struct ip_prefix address; /* its own, with the prefix of its link; none: none */
+	struct ip_addr next_hop;  /* gateway; none: only the prefix is reached */
+	uint16_t vxlan_port;	  /* 4789 */
 };
 
 /**
@@ -260,8 +267,8 @@ struct dp_port_guest {
 };
 int dp_port_guest(struct dp *dp, uint16_t id, struct dp_port_guest *guest);
 
-/** A remote tunnel end point of an overlay network. Errors: -EEXIST, -ENOSPC. */
-int dp_vtep_add(struct dp *dp, uint16_t net, uint32_t remote, uint16_t *id, struct dp_err *err);
+/** A remote tunnel end point of an overlay network. Errors: -EEXIST, -ENOSPC, -ENOTSUP (IPv6). */
+int dp_vtep_add(struct dp *dp, uint16_t net, struct ip_addr remote, uint16_t *id, struct dp_err *err);
 int dp_vtep_del(struct dp *dp, uint16_t id);
 
 enum dp_vtep_state { DP_VTEP_NO_UPLINK, DP_VTEP_RESOLVING, DP_VTEP_UP };
@@ -275,7 +282,7 @@ int dp_vtep_info(struct dp *dp, uint16_t id, struct dp_vtep_info *info);
 /** Neighbours of an uplink (or, for backends, of a network). Returns how many there are, fills at most `max`.
  */
 struct dp_neighbour {
-	uint32_t ip;
+	struct ip_addr ip;
 	uint8_t mac[6];
 	bool reachable;
 };
@@ -307,7 +314,7 @@ bool dp_fdb_walk_part(
 enum dp_protocol { DP_TCP = 6, DP_UDP = 17 };
 
 struct dp_backend {
-	uint32_t address;
+	struct ip_addr address;
 	uint16_t port;
 	uint16_t weight; /* 0: no new connections (drained or critical); the ones it has go on */
 	bool dead;	 /* its connections are lost: packets of them choose anew (port down) */
@@ -315,7 +322,7 @@ struct dp_backend {
 
 struct dp_service {
 	uint16_t net;
-	uint32_t vip;
+	struct ip_addr vip;
 	uint16_t port;
 	enum dp_protocol protocol;
 	const struct dp_backend *backends;
@@ -348,12 +355,12 @@ struct dp_backend_info {
 	bool resolved; /* its MAC is known */
 };
 int dp_backend_info(
-	struct dp *dp, uint32_t service, uint32_t address, uint16_t port, struct dp_backend_info *info);
+	struct dp *dp, uint32_t service, struct ip_addr address, uint16_t port, struct dp_backend_info *info);
 
 enum dp_conn_state { DP_CONN_NEW, DP_CONN_ESTABLISHED, DP_CONN_CLOSING };
 struct dp_conn {
 	uint32_t service;
-	uint32_t client, vip, backend;
+	struct ip_addr client, vip, backend;
 	uint16_t client_port, vip_port, backend_port;
 	enum dp_protocol protocol;
 	enum dp_conn_state state;

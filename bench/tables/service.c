@@ -42,19 +42,20 @@ static void start(uint32_t conns)
 	if (dp_prepare(&config, &dp, &dp_err) || dp_network_add(dp, &network, &net, &dp_err))
 		errx(1, "%s", dp_err.text);
 	for (unsigned i = 0; i < BACKENDS; i++)
-		backend[i] = (struct dp_backend){backend_ip(i), 8080, 1, false};
+		backend[i] = (struct dp_backend){ip_from4(backend_ip(i)), 8080, 1, false};
 	for (unsigned i = 0; i < BACKENDS; i += DP_IPS_MAX) {
 		struct dp_port spec = {
 			.type = DP_NULL, .net = net, .mac = {2, 0, 0, 0, 0, (uint8_t)i}, .mtu = 1500};
 
 		for (unsigned k = i; k < BACKENDS && k < i + DP_IPS_MAX; k++)
-			spec.ips[spec.nips++] = backend_ip(k);
+			spec.ips[spec.nips++] = ip_from4(backend_ip(k));
 		if (port_add(dp, &spec, &nothing, &id, &dp_err))
 			errx(1, "%s", dp_err.text);
 	}
 	port = dp_get_port(dp, id);
 	service = DP_SERVICE_NONE;
-	if (dp_service_put(dp, &(struct dp_service){net, backend_ip(1000), 80, DP_TCP, backend, BACKENDS},
+	if (dp_service_put(dp,
+		    &(struct dp_service){net, ip_from4(backend_ip(1000)), 80, DP_TCP, backend, BACKENDS},
 		    &service, &dp_err))
 		errx(1, "%s", dp_err.text);
 	dp->worker[0]->now_s = 1;

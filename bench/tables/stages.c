@@ -39,7 +39,7 @@ static void start_tunnel(struct dp *dp, uint16_t net, struct port *port[2])
 	struct dp_err err = {""};
 	uint16_t id;
 
-	if (dp_vtep_add(dp, net, remote, &id, &err))
+	if (dp_vtep_add(dp, net, ip_from4(remote), &id, &err))
 		errx(1, "%s", err.text);
 	reply_write_arp_request(answer, remote_mac, remote, port[1]->address);
 	neigh_input(dp, NET_NONE, port[1]->id, answer, sizeof(answer));
@@ -64,7 +64,7 @@ static struct dp *start(enum way way, struct port *port[2], uint32_t pairs)
 				.net = net_id,
 				.mtu = 1500,
 				.mac = {2, (uint8_t)i},
-				.ips = {htonl(0x0a000001 + (uint32_t)i)},
+				.ips = {ip_from4(htonl(0x0a000001 + (uint32_t)i))},
 				.nips = 1,
 				.security = DP_SECURITY_FULL};
 		if (i == 1 && way > GUARDED)
@@ -72,8 +72,7 @@ static struct dp *start(enum way way, struct port *port[2], uint32_t pairs)
 				.net = DP_NET_NONE,
 				.mtu = 9000,
 				.mac = {2, 9, 0, 0, 0, 1},
-				.address = htonl(0xc0000201),
-				.prefix = 24,
+				.address = {ip_from4(htonl(0xc0000201)), IP_PREFIX4 + 24},
 				.vxlan_port = VXLAN_PORT};
 		if (port_add(dp, &spec, &nothing, &id, &err))
 			errx(1, "%s", err.text);
@@ -128,7 +127,7 @@ static void fill(struct burst *b, struct port *in, unsigned side, uint32_t pairs
 		put_mac(data, !side, n);
 		put_mac(data + 6, side, n);
 		memcpy(data + 12, ip_start, sizeof(ip_start));
-		memcpy(data + 26, &in->spec.ips[0], in->spec.nips ? 4 : 0);
+		memcpy(data + 26, &in->spec.ips[0].w[3], in->spec.nips ? 4 : 0);
 		f->hdr_len = (uint16_t)(outer + FRAME);
 		f->len = outer + FRAME;
 	}

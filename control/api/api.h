@@ -46,9 +46,9 @@ enum api_type {
 	API_ENUM,     /* one of choices */
 	API_IP4,      /* "10.1.0.1" */
 	API_IP,	      /* "10.1.0.1", "fd00::1"; handlers find it as ip_text() writes it */
-	API_CIDR4,    /* "10.1.0.0/24", host bits zero unless the help says otherwise (API_ADDR4) */
+	API_CIDR4,    /* "10.1.0.0/24", host bits zero */
 	API_CIDR,     /* "10.1.0.0/24", "fd00::/64", host bits zero */
-	API_ADDR4,    /* "192.0.2.1/24": an address with its prefix */
+	API_ADDR,     /* "192.0.2.1/24", "fd00::1/64": an address with its prefix */
 	API_MAC,      /* "02:00:00:00:00:11", unicast, not zero */
 	API_SOURCE,   /* "02:00:00:00:00:11", or with a prefix: "02:00:00:00:00:11 10.1.0.9/32" */
 	API_PATH,     /* absolute, min..max bytes */

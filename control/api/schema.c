@@ -170,14 +170,14 @@ static int check_cidr4(
 	return 0;
 }
 
-static int check_addr4(
+static int check_addr(
 	const struct api_field *field, const json_t *value, const char *path, struct api_err *err)
 {
-	struct addr_prefix p;
+	struct ip_prefix p;
 
-	return addr_prefix(json_string_value(value), &p)
+	return addr_ip_prefix(json_string_value(value), &p)
 		       ? 0
-		       : mistyped(path, "an IPv4 address with its prefix length", err);
+		       : mistyped(path, "an IP address with its prefix length", err);
 }
 
 static int check_mac(
@@ -204,7 +204,7 @@ static int check_source(
 	if ((source.mac[0] & 1) || memcmp(source.mac, zero, 6) == 0)
 		return api_fail(
 			err, API_INVALID, path, "must begin with a unicast MAC address other than zero");
-	if (addr_source_has_host_bits(&source))
+	if (source.has_prefix && addr_prefix_has_host_bits(&source.prefix))
 		return api_fail(err, API_INVALID, path, "has bits set beyond its prefix length");
 	return 0;
 }
@@ -288,7 +288,7 @@ static const struct {
 	[API_IP] = {"ip", "IP address", check_ip},
 	[API_CIDR] = {"cidr", "IP prefix", check_cidr},
 	[API_CIDR4] = {"cidr4", "IPv4 prefix", check_cidr4},
-	[API_ADDR4] = {"addr4", "IPv4 address with prefix length", check_addr4},
+	[API_ADDR] = {"addr", "IP address with prefix length", check_addr},
 	[API_MAC] = {"mac", "MAC address", check_mac},
 	[API_SOURCE] = {"source", "\"MAC\" or \"MAC IP/len\"", check_source},
 	[API_PATH] = {"path", "absolute path", check_path},

@@ -147,15 +147,17 @@ static int check_attachment(
 static int check_uplink(struct check *check, struct config_location at, const json_t *uplink)
 {
 	struct dp_port spec = {0};
-	char address[ADDR_IP4_TEXT];
+	char address[IP_TEXT];
 	struct api_err why;
 
 	if (port_spec_read_underlay(uplink, &spec, &why) < 0)
 		return config_fail_line(at, check->err, why.code, why.text);
 	if (check_attachment(check, at, uplink, "") < 0)
 		return -1;
-	addr_ip4_text(spec.address, address);
-	return spec.address ? take(check, at, "address", address, "underlay %s", address) : 0;
+	if (ip_is_none(spec.address.address))
+		return 0;
+	ip_text(spec.address.address, address);
+	return take(check, at, "address", address, "underlay %s", address);
 }
 
 static int check_vtep(struct check *check, struct config_location at, const json_t *vtep)
@@ -163,8 +165,12 @@ static int check_vtep(struct check *check, struct config_location at, const json
 	const json_t *network = need(check, at, vtep, "network", "networks");
 	const char *remote = param_str(vtep, "remote"), *whose = owner(check, "underlay %s", remote);
 
+	struct ip_addr ip;
+
 	if (!network)
 		return -1;
+	if (!ip_parse(remote, &ip) || !ip_is4(ip))
+		return config_fail(at, check->err, API_UNSUPPORTED, "remote", ADDR_IP6_NOT_SERVED, remote);
 	if (strcmp(param_str(network, "mode"), "overlay") != 0)
 		return config_fail(at, check->err, API_INVALID, "network", "%s is no overlay",
 			param_str(network, "name"));

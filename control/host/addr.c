@@ -80,24 +80,9 @@ bool addr_mac(const char *text, uint8_t mac[6])
 /* "10.1.0.9/32", "fd00::/64", or without a length. */
 static bool source_prefix(const char *text, struct addr_source *source)
 {
-	char ip[INET6_ADDRSTRLEN], *end;
-	size_t n = strcspn(text, "/");
-	unsigned long len, most;
-
-	if (n >= sizeof(ip))
-		return false;
-	memcpy(ip, text, n);
-	ip[n] = '\0';
-	source->family = strchr(ip, ':') ? 6 : 4;
-	most = source->family == 6 ? 128 : 32;
-	if (inet_pton(source->family == 6 ? AF_INET6 : AF_INET, ip, source->ip) != 1)
-		return false;
-	source->len = (uint8_t)most;
-	if (text[n] == '\0')
-		return true;
-	len = strtoul(text + n + 1, &end, 10);
-	source->len = (uint8_t)len;
-	return text[n + 1] >= '0' && text[n + 1] <= '9' && *end == '\0' && len <= most;
+	source->has_prefix = true;
+	source->prefix.len = 128;
+	return ip_parse(text, &source->prefix.address) || addr_ip_prefix(text, &source->prefix);
 }
 
 bool addr_source(const char *text, struct addr_source *source)
@@ -105,7 +90,7 @@ bool addr_source(const char *text, struct addr_source *source)
 	const char *space = text ? strchr(text, ' ') : NULL;
 	char mac[ADDR_MAC_TEXT];
 	size_t n = space ? (size_t)(space - text) : text ? strlen(text) : 0;
-	struct addr_source found = {.family = 0};
+	struct addr_source found = {.has_prefix = false};
 
 	if (!n || n >= sizeof(mac))
 		return false;
@@ -115,16 +100,6 @@ bool addr_source(const char *text, struct addr_source *source)
 		return false;
 	*source = found;
 	return true;
-}
-
-bool addr_source_has_host_bits(const struct addr_source *source)
-{
-	unsigned bits = source->family == 6 ? 128 : source->family == 4 ? 32 : 0;
-
-	for (unsigned bit = source->len; bit < bits; bit++)
-		if (source->ip[bit / 8] & 0x80 >> bit % 8)
-			return true;
-	return false;
 }
 
 const char *addr_ip4_text(uint32_t ip, char buf[ADDR_IP4_TEXT])
@@ -137,6 +112,15 @@ const char *addr_prefix_text(struct addr_prefix prefix, char buf[ADDR_PREFIX_TEX
 	char ip[ADDR_IP4_TEXT];
 
 	snprintf(buf, ADDR_PREFIX_TEXT, "%s/%u", addr_ip4_text(prefix.address, ip), prefix.len);
+	return buf;
+}
+
+const char *addr_ip_prefix_text(struct ip_prefix prefix, char buf[ADDR_IP_PREFIX_TEXT])
+{
+	unsigned len = ip_is4(prefix.address) ? prefix.len - IP_PREFIX4 : prefix.len;
+	char ip[IP_TEXT];
+
+	snprintf(buf, ADDR_IP_PREFIX_TEXT, "%s/%u", ip_text(prefix.address, ip), len);
 	return buf;
 }
 

@@ -11,7 +11,7 @@
 
 #include "addr/ip_text.h"
 
-enum { ADDR_IP4_TEXT = 16, ADDR_PREFIX_TEXT = 20, ADDR_MAC_TEXT = 18 };
+enum { ADDR_IP4_TEXT = 16, ADDR_PREFIX_TEXT = 20, ADDR_IP_PREFIX_TEXT = IP_TEXT + 4, ADDR_MAC_TEXT = 18 };
 
 /* What is said of an address where only IPv4 will do. */
 #define ADDR_IP6_NOT_SERVED "%s: IPv6 is not served here yet"
@@ -21,12 +21,11 @@ struct addr_prefix {
 	uint8_t len;	  /* bits */
 };
 
-/* A MAC, and a prefix that it may speak for when `family` is not 0. */
+/* A MAC, and maybe a prefix that it may speak for. */
 struct addr_source {
 	uint8_t mac[6];
-	uint8_t family; /* 0, 4 or 6 */
-	uint8_t len;	/* bits */
-	uint8_t ip[16]; /* IPv4 in the first four */
+	bool has_prefix;
+	struct ip_prefix prefix;
 };
 
 /* Text to number; false and nothing written when `text` is NULL or not one. */
@@ -40,11 +39,11 @@ bool addr_source(const char *text, struct addr_source *source);
 
 /** Are bits set beyond the prefix length? */
 bool addr_prefix_has_host_bits(const struct ip_prefix *prefix);
-bool addr_source_has_host_bits(const struct addr_source *source);
 
 /* Number to text, into `buf`, which is returned. */
 const char *addr_ip4_text(uint32_t ip, char buf[ADDR_IP4_TEXT]);
 const char *addr_prefix_text(struct addr_prefix prefix, char buf[ADDR_PREFIX_TEXT]);
+const char *addr_ip_prefix_text(struct ip_prefix prefix, char buf[ADDR_IP_PREFIX_TEXT]);
 const char *addr_mac_text(const uint8_t mac[6], char buf[ADDR_MAC_TEXT]);
 
 /** Is `ip` in the prefix? */

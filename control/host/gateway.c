@@ -74,7 +74,7 @@ static int set_up(const struct gateway *gw, const struct gateway_spec *spec)
 	if (rc == 0)
 		rc = netlink_link_set(nl, index, &change);
 	if (rc == 0)
-		rc = netlink_addr_add(nl, index, spec->address.address, spec->address.len);
+		rc = netlink_addr_add(nl, index, ip_from4(spec->address.address), spec->address.len);
 	if (rc == 0 && !spec->host)
 		rc = netlink_neighbour_queue(nl, index, NEIGHBOUR_QUEUE_BYTES);
 	if (rc == 0)

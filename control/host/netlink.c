@@ -149,8 +149,17 @@ int netlink_link_move(struct netlink *nl, int index, int netns, const char *name
 	return transact(nl, request, NULL, NULL);
 }
 
+/* As its family has it, in four bytes or sixteen. */
+static void put_address(struct nlmsghdr *request, uint16_t type, struct ip_addr address)
+{
+	if (ip_is4(address))
+		mnl_attr_put_u32(request, type, ip_to4(address));
+	else
+		mnl_attr_put(request, type, sizeof(address.b), address.b);
+}
+
 static int addr_request(
-	struct netlink *nl, uint16_t type, uint16_t flags, int index, uint32_t address, uint8_t prefix)
+	struct netlink *nl, uint16_t type, uint16_t flags, int index, struct ip_addr address, uint8_t prefix)
 {
 	char buf[REQUEST_BYTES];
 	struct nlmsghdr *request = mnl_nlmsg_put_header(buf);
@@ -159,21 +168,21 @@ static int addr_request(
 	request->nlmsg_type = type;
 	request->nlmsg_flags = flags;
 	info = mnl_nlmsg_put_extra_header(request, sizeof(*info));
-	info->ifa_family = AF_INET;
+	info->ifa_family = (unsigned char)ip_family(address);
 	info->ifa_prefixlen = prefix;
 	info->ifa_scope = RT_SCOPE_UNIVERSE;
 	info->ifa_index = (uint32_t)index;
-	mnl_attr_put_u32(request, IFA_LOCAL, address);
-	mnl_attr_put_u32(request, IFA_ADDRESS, address);
+	put_address(request, IFA_LOCAL, address);
+	put_address(request, IFA_ADDRESS, address);
 	return transact(nl, request, NULL, NULL);
 }
 
-int netlink_addr_add(struct netlink *nl, int index, uint32_t address, uint8_t prefix)
+int netlink_addr_add(struct netlink *nl, int index, struct ip_addr address, uint8_t prefix)
 {
 	return addr_request(nl, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, index, address, prefix);
 }
 
-int netlink_addr_del(struct netlink *nl, int index, uint32_t address, uint8_t prefix)
+int netlink_addr_del(struct netlink *nl, int index, struct ip_addr address, uint8_t prefix)
 {
 	return addr_request(nl, RTM_DELADDR, 0, index, address, prefix);
 }
@@ -216,10 +225,7 @@ int netlink_is_local(struct netlink *nl, struct ip_addr address)
 	info = mnl_nlmsg_put_extra_header(request, sizeof(*info));
 	info->rtm_family = (unsigned char)ip_family(address);
 	info->rtm_dst_len = ip_is4(address) ? 32 : 128;
-	if (ip_is4(address))
-		mnl_attr_put_u32(request, RTA_DST, ip_to4(address));
-	else
-		mnl_attr_put(request, RTA_DST, sizeof(address.b), address.b);
+	put_address(request, RTA_DST, address);
 	rc = transact(nl, request, take_type, &local);
 	return rc < 0 ? rc : local;
 }

@@ -35,8 +35,8 @@ int netlink_link_set(struct netlink *nl, int index, const struct netlink_link *c
 /** Moves the interface into the namespace behind descriptor `netns`, where it is called `name`. */
 int netlink_link_move(struct netlink *nl, int index, int netns, const char *name);
 
-int netlink_addr_add(struct netlink *nl, int index, uint32_t address, uint8_t prefix);
-int netlink_addr_del(struct netlink *nl, int index, uint32_t address, uint8_t prefix);
+int netlink_addr_add(struct netlink *nl, int index, struct ip_addr address, uint8_t prefix);
+int netlink_addr_del(struct netlink *nl, int index, struct ip_addr address, uint8_t prefix);
 
 /** How many bytes of packets wait for the link-layer address of one IPv4 neighbour on the interface. */
 int netlink_neighbour_queue(struct netlink *nl, int index, uint32_t bytes);

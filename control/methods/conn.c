@@ -14,31 +14,21 @@ static const char *const states[] = {
 
 struct listing {
 	struct model *model;
-	const char *service; /* only this one; NULL: all */
-	uint32_t client;     /* only this one, when any_client is false */
+	const char *service;   /* only this one; NULL: all */
+	struct ip_addr client; /* only this one, when any_client is false */
 	bool any_client;
 	json_t *list;
 };
 
-enum { ENDPOINT_TEXT = ADDR_IP4_TEXT + 6 };
-
-static const char *endpoint(uint32_t ip, uint16_t port, char buf[ENDPOINT_TEXT])
-{
-	char text[ADDR_IP4_TEXT];
-
-	snprintf(buf, ENDPOINT_TEXT, "%s:%u", addr_ip4_text(ip, text), port);
-	return buf;
-}
-
 static json_t *conn_json(const struct dp_conn *conn, const char *service)
 {
 	json_t *object = json_object();
-	char text[ENDPOINT_TEXT];
+	char text[IP_PORT_TEXT];
 
 	put_str(object, "service", service);
-	put_str(object, "client", endpoint(conn->client, conn->client_port, text));
-	put_str(object, "vip", endpoint(conn->vip, conn->vip_port, text));
-	put_str(object, "backend", endpoint(conn->backend, conn->backend_port, text));
+	put_str(object, "client", ip_port_text(conn->client, conn->client_port, text));
+	put_str(object, "vip", ip_port_text(conn->vip, conn->vip_port, text));
+	put_str(object, "backend", ip_port_text(conn->backend, conn->backend_port, text));
 	put_str(object, "protocol", conn->protocol == DP_TCP ? "tcp" : "udp");
 	put_str(object, "state", states[conn->state]);
 	put_int(object, "packets", conn->packets);
@@ -55,7 +45,7 @@ static bool list_conn(void *arg, const struct dp_conn *conn)
 
 	if (!service || (listing->service && strcmp(service->name, listing->service) != 0))
 		return true;
-	if (listing->any_client || conn->client == listing->client)
+	if (listing->any_client || ip_equal(conn->client, listing->client))
 		json_array_append_new(listing->list, conn_json(conn, service->name));
 	return true;
 }
@@ -75,7 +65,7 @@ static bool conn_list_part(struct model *model, const json_t *params, struct api
 {
 	struct listing listing = {model, .service = param_str(params, "service"), .list = list};
 
-	listing.any_client = !addr_ip4(param_str(params, "client"), &listing.client);
+	listing.any_client = !ip_parse(param_str(params, "client"), &listing.client);
 	return dp_conn_walk_part(model->dp, &at->n, list_conn, &listing);
 }
 
@@ -89,7 +79,7 @@ static int conn_count(
 
 static const struct api_field list_fields[] = {
 	{"service", API_SERVICE, "only through its vip"},
-	{"client", API_IP4, "only of this client"},
+	{"client", API_IP, "only of this client"},
 	{NULL},
 };
 

@@ -19,7 +19,7 @@
 static int read_target(struct model *model, struct model_fdb *fdb, const json_t *params, struct api_err *err)
 {
 	const char *port = param_str(params, "port"), *vtep = param_str(params, "vtep");
-	uint32_t remote = 0;
+	struct ip_addr remote = {0};
 
 	if (!port == !vtep)
 		return api_fail(err, API_INVALID, "port", "give either a port or a vtep");
@@ -30,7 +30,7 @@ static int read_target(struct model *model, struct model_fdb *fdb, const json_t 
 				fdb->network->name);
 		return 0;
 	}
-	addr_ip4(vtep, &remote);
+	ip_parse(vtep, &remote);
 	fdb->vtep = model_vtep(model, fdb->network, remote);
 	if (!fdb->vtep)
 		return api_fail(
@@ -173,10 +173,10 @@ void fdb_put_location(struct model *model, json_t *object, const char *port_key,
 	struct dp_location at)
 {
 	const struct model_vtep *vtep = at.vtep == UINT16_MAX ? NULL : model->vtep_by_id[at.vtep];
-	char ip[ADDR_IP4_TEXT];
+	char ip[IP_TEXT];
 
 	if (at.vtep != UINT16_MAX)
-		put_str(object, vtep_key, vtep ? addr_ip4_text(vtep->remote, ip) : NULL);
+		put_str(object, vtep_key, vtep ? ip_text(vtep->remote, ip) : NULL);
 	else
 		put_str(object, port_key, model_port_name(model, at.port));
 }
@@ -237,7 +237,7 @@ static const struct api_field add_fields[] = {
 	{"network", API_NAME, "of the entry", .required = true},
 	{"mac", API_MAC, "that is reached", .required = true},
 	{"port", API_NAME, "behind which it is"},
-	{"vtep", API_IP4, "or the remote vtep behind which it is"},
+	{"vtep", API_IP, "or the remote vtep behind which it is"},
 	{NULL},
 };
 

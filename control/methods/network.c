@@ -33,7 +33,7 @@ static struct dp_port gateway_port(const struct model_network *network)
 		.type = DP_TAP,
 		.net = network->id,
 		.gateway = true,
-		.ips = {network->spec.gateway},
+		.ips = {ip_from4(network->spec.gateway)},
 		.nips = 1,
 		.mtu = network->spec.mtu,
 	};
@@ -294,7 +294,7 @@ static int check_unused(struct model *model, const struct model_network *network
 	struct service_search search = {network->name, NULL};
 	struct model_port *port;
 	struct model_vtep *vtep;
-	char ip[ADDR_IP4_TEXT];
+	char ip[IP_TEXT];
 
 	TAILQ_FOREACH (port, &model->ports, link)
 		if (port->network == network)
@@ -303,7 +303,7 @@ static int check_unused(struct model *model, const struct model_network *network
 	TAILQ_FOREACH (vtep, &model->vteps, link)
 		if (vtep->network == network)
 			return api_fail(err, API_IN_USE, "name", "network %s has vtep %s", network->name,
-				addr_ip4_text(vtep->remote, ip));
+				ip_text(vtep->remote, ip));
 	registry_service_walk(model->registry, in_network, &search);
 	if (search.found)
 		return api_fail(

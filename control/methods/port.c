@@ -37,19 +37,21 @@ static int choose_ip(struct model *model, struct model_port *port, struct api_er
 	if (!ip)
 		return api_fail(err, API_IN_USE, "ips", "no free address left in %s",
 			addr_prefix_text(model_subnet(network), subnet));
-	port->spec.ips[port->spec.nips++] = ip;
+	port->spec.ips[port->spec.nips++] = ip_from4(ip);
 	return 0;
 }
 
-static int check_ip(struct model *model, const struct model_port *port, uint32_t ip, const char *text,
+static int check_ip(struct model *model, const struct model_port *port, struct ip_addr ip, const char *text,
 	struct api_err *err)
 {
 	const struct model_network *network = port->network;
 	char subnet[ADDR_PREFIX_TEXT], who[96];
 
+	if (!ip_is4(ip))
+		return api_fail(err, API_UNSUPPORTED, "ips", ADDR_IP6_NOT_SERVED, text);
 	if (!network->spec.subnet)
 		return api_fail(err, API_INVALID, "ips", "network %s has no subnet", network->name);
-	if (!addr_is_host(model_subnet(network), ip))
+	if (!addr_is_host(model_subnet(network), ip_to4(ip)))
 		return api_fail(err, API_INVALID, "ips", "%s is no host address of %s", text,
 			addr_prefix_text(model_subnet(network), subnet));
 	if (model_ip_taken(model, network, ip, port, who))
@@ -65,9 +67,9 @@ static int read_ips(struct model *model, struct model_port *port, const json_t *
 	port->spec.nips = 0;
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		const char *text = json_string_value(json_array_get(list, i));
-		uint32_t ip = 0;
+		struct ip_addr ip = {0};
 
-		addr_ip4(text, &ip);
+		ip_parse(text, &ip);
 		if (check_ip(model, port, ip, text, err) < 0)
 			return -1;
 		port->spec.ips[port->spec.nips++] = ip;
@@ -188,10 +190,10 @@ static int read_changes(
 	return port_security_read(now, params, err);
 }
 
-static bool has_ip(const struct dp_port *spec, uint32_t ip)
+static bool has_ip(const struct dp_port *spec, struct ip_addr ip)
 {
 	for (unsigned i = 0; i < spec->nips; i++)
-		if (spec->ips[i] == ip)
+		if (ip_equal(spec->ips[i], ip))
 			return true;
 	return false;
 }
@@ -206,10 +208,10 @@ static void tell_ips(struct model *model, const struct model_port *port, const s
 	registry_batch_begin(model->registry);
 	for (unsigned i = 0; i < old->nips; i++)
 		if (!has_ip(now, old->ips[i]))
-			registry_port_changed(model->registry, network, ip_from4(old->ips[i]), -1);
+			registry_port_changed(model->registry, network, old->ips[i], -1);
 	for (unsigned i = 0; i < now->nips; i++)
 		if (!has_ip(old, now->ips[i]))
-			registry_port_changed(model->registry, network, ip_from4(now->ips[i]), state);
+			registry_port_changed(model->registry, network, now->ips[i], state);
 	registry_batch_end(model->registry);
 }
 
@@ -305,7 +307,7 @@ static const struct api_field add_fields[] = {
 	{"type", API_ENUM, "what attaches", .required = true, .choices = port_type_names},
 	{"ips", API_LIST,
 		"addresses of what is behind it (default: the next free one of the subnet; empty: none)",
-		.item = API_IP4, .max = DP_IPS_MAX},
+		.item = API_IP, .max = DP_IPS_MAX},
 	{"mac", API_MAC, "of what is behind it (default: 02: and the low 40 bits of XXH64 of the name)"},
 	{"mtu", API_INT, "at most the network's, which is the default", .min = 68, .max = 9000},
 	CORE_FIELD,
@@ -322,7 +324,7 @@ static const struct api_field add_fields[] = {
 static const struct api_field set_fields[] = {
 	{"name", API_NAME, "of the port", .required = true, .positional = true},
 	{"mac", API_MAC, "of what is behind it"},
-	{"ips", API_LIST, "addresses of what is behind it, all of them", .item = API_IP4, .max = DP_IPS_MAX},
+	{"ips", API_LIST, "addresses of what is behind it, all of them", .item = API_IP, .max = DP_IPS_MAX},
 	{"mtu", API_INT, "at most the network's", .min = 68, .max = 9000},
 	CORE_FIELD,
 	PORT_RATE_FIELDS,

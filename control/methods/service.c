@@ -45,7 +45,7 @@ static int check_vip(struct model *model, const struct reg_service *service, str
 	if (ip_to4(service->vip) == network->spec.gateway)
 		return api_fail(
 			err, API_EXISTS, "vip", "%s is the gateway of network %s", vip, network->name);
-	port = model_port_of_ip(model, network, ip_to4(service->vip));
+	port = model_port_of_ip(model, network, service->vip);
 	if (port)
 		return api_fail(err, API_EXISTS, "vip", "%s is taken by port %s", vip, port->name);
 	return 0;

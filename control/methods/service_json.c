@@ -180,7 +180,7 @@ json_t *service_backend_json(
 	char host[REG_HOST_MAX + 1];
 
 	if (known && backend->balanced)
-		dp_backend_info(model->dp, known->id, ip_to4(backend->address), backend->port, &info);
+		dp_backend_info(model->dp, known->id, backend->address, backend->port, &info);
 	put_str(object, "id", backend->id);
 	put_str(object, "address", registry_backend_host(model->registry, backend, host));
 	put_int(object, "port", backend->port);

@@ -14,17 +14,12 @@
 
 enum { MTU_DEFAULT = 1500, NEIGHBOURS_MAX = 4096 };
 
-static struct addr_prefix address_of(const struct model_port *uplink)
-{
-	return (struct addr_prefix){uplink->spec.address, uplink->spec.prefix};
-}
-
 static json_t *neighbour_json(const struct dp_neighbour *neighbour)
 {
 	json_t *object = json_object();
-	char ip[ADDR_IP4_TEXT], mac[ADDR_MAC_TEXT];
+	char ip[IP_TEXT], mac[ADDR_MAC_TEXT];
 
-	put_str(object, "ip", addr_ip4_text(neighbour->ip, ip));
+	put_str(object, "ip", ip_text(neighbour->ip, ip));
 	put_str(object, "mac", neighbour->reachable ? addr_mac_text(neighbour->mac, mac) : NULL);
 	put_str(object, "state", neighbour->reachable ? "reachable" : "resolving");
 	return object;
@@ -49,10 +44,11 @@ static json_t *uplink_json(struct model *model, const struct model_port *uplink)
 {
 	const struct dp_port *spec = &uplink->spec;
 	json_t *object = port_spec_json(model, uplink);
-	char address[ADDR_PREFIX_TEXT], gateway[ADDR_IP4_TEXT];
+	char address[ADDR_IP_PREFIX_TEXT], gateway[IP_TEXT];
 
-	put_str(object, "address", spec->address ? addr_prefix_text(address_of(uplink), address) : NULL);
-	put_str(object, "gateway", spec->next_hop ? addr_ip4_text(spec->next_hop, gateway) : NULL);
+	put_str(object, "address",
+		ip_is_none(spec->address.address) ? NULL : addr_ip_prefix_text(spec->address, address));
+	put_str(object, "gateway", ip_is_none(spec->next_hop) ? NULL : ip_text(spec->next_hop, gateway));
 	put_int(object, "vxlan_port", spec->vxlan_port);
 	put(object, "neighbours", neighbours_json(model, uplink));
 	return object;
@@ -65,7 +61,8 @@ static int read_address(struct model *model, struct model_port *uplink, struct a
 	if (port_spec_read_underlay(uplink->params, &uplink->spec, err) < 0)
 		return -1;
 	TAILQ_FOREACH (other, &model->ports, link)
-		if (uplink->spec.address && !other->network && other->spec.address == uplink->spec.address)
+		if (!other->network && !ip_is_none(uplink->spec.address.address) &&
+			ip_equal(other->spec.address.address, uplink->spec.address.address))
 			return api_fail(err, API_EXISTS, "address", "%s is taken by uplink %s",
 				param_str(uplink->params, "address"), other->name);
 	return 0;
@@ -83,7 +80,7 @@ static bool is_af_xdp(const json_t *params)
 static int read_mac(struct model *model, struct model_port *uplink, struct api_err *err)
 {
 	const char *address = param_str(uplink->params, "address");
-	char seed[MODEL_NAME + ADDR_PREFIX_TEXT];
+	char seed[MODEL_NAME + ADDR_IP_PREFIX_TEXT];
 
 	if (is_af_xdp(uplink->params))
 		return port_spec_interface_mac(model, uplink, err);
@@ -206,8 +203,8 @@ static const struct api_field add_fields[] = {
 	{"name", API_NAME, "of the uplink; ports and uplinks share their names", .required = true,
 		.positional = true},
 	{"type", API_ENUM, "what attaches", .required = true, .choices = uplink_type_names},
-	{"address", API_ADDR4, "the switch's own address in the underlay, with its prefix length"},
-	{"gateway", API_IP4, "next hop for what is outside of that prefix"},
+	{"address", API_ADDR, "the switch's own address in the underlay, with its prefix length"},
+	{"gateway", API_IP, "next hop for what is outside of that prefix"},
 	{"vxlan_port", API_INT, "UDP port of VXLAN", .min = 1, .max = 65535, .def = "4789"},
 	{"mac", API_MAC, "of the switch in the underlay (default: 02: and a hash of name and address)"},
 	{"mtu", API_INT, "of the underlay", .min = 68, .max = 9000, .def = "1500"},

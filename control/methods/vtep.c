@@ -1,7 +1,6 @@
 /*
  * Vteps: remote VXLAN tunnel end points of overlay networks.
  */
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,12 +17,12 @@ static const char *const states[] = {
 static json_t *vtep_json(struct model *model, const struct model_vtep *vtep)
 {
 	struct dp_vtep_info info = {.state = DP_VTEP_NO_UPLINK, .uplink = UINT16_MAX};
-	char remote[ADDR_IP4_TEXT], mac[ADDR_MAC_TEXT];
+	char remote[IP_TEXT], mac[ADDR_MAC_TEXT];
 	json_t *object = json_object();
 
 	dp_vtep_info(model->dp, vtep->id, &info);
 	put_str(object, "network", vtep->network->name);
-	put_str(object, "remote", addr_ip4_text(vtep->remote, remote));
+	put_str(object, "remote", ip_text(vtep->remote, remote));
 	put_str(object, "state", states[info.state]);
 	put_str(object, "mac", info.state == DP_VTEP_UP ? addr_mac_text(info.mac, mac) : NULL);
 	put_str(object, "uplink", info.uplink == UINT16_MAX ? NULL : model_port_name(model, info.uplink));
@@ -32,14 +31,16 @@ static json_t *vtep_json(struct model *model, const struct model_vtep *vtep)
 }
 
 /* An address of our own is no remote one. */
-static int check_remote(struct model *model, uint32_t remote, const char *text, struct api_err *err)
+static int check_remote(struct model *model, struct ip_addr remote, const char *text, struct api_err *err)
 {
 	struct model_port *port;
 
-	if (remote == 0 || (ntohl(remote) >> 28) >= 0xe)
+	if (!ip_is_unicast(remote))
 		return api_fail(err, API_INVALID, "remote", "%s is no unicast address", text);
+	if (!ip_is4(remote))
+		return api_fail(err, API_UNSUPPORTED, "remote", ADDR_IP6_NOT_SERVED, text);
 	TAILQ_FOREACH (port, &model->ports, link)
-		if (!port->network && port->spec.address == remote)
+		if (!port->network && ip_equal(port->spec.address.address, remote))
 			return api_fail(err, API_INVALID, "remote", "%s is the address of uplink %s", text,
 				port->name);
 	return 0;
@@ -52,14 +53,14 @@ static int vtep_add(
 	const char *text = param_str(params, "remote");
 	struct dp_err why = {""};
 	struct model_vtep *vtep;
-	uint32_t remote = 0;
+	struct ip_addr remote = {0};
 	int rc;
 
 	if (!network)
 		return -1;
 	if (network->spec.mode != DP_OVERLAY)
 		return api_fail(err, API_INVALID, "network", "%s is no overlay", network->name);
-	addr_ip4(text, &remote);
+	ip_parse(text, &remote);
 	if (check_remote(model, remote, text, err) < 0)
 		return -1;
 	if (model_vtep(model, network, remote))
@@ -89,12 +90,12 @@ static int vtep_del(
 	struct model_network *network = model_need_network(model, params, "network", err);
 	const char *text = param_str(params, "remote");
 	struct model_vtep *vtep;
-	uint32_t remote = 0;
+	struct ip_addr remote = {0};
 	int rc;
 
 	if (!network)
 		return -1;
-	addr_ip4(text, &remote);
+	ip_parse(text, &remote);
 	vtep = model_vtep(model, network, remote);
 	if (!vtep)
 		return api_fail(
@@ -127,7 +128,7 @@ static int vtep_list(
 
 static const struct api_field vtep_fields[] = {
 	{"network", API_NAME, "an overlay network", .required = true},
-	{"remote", API_IP4, "underlay address of the other host", .required = true},
+	{"remote", API_IP, "underlay address of the other host", .required = true},
 	{NULL},
 };
 

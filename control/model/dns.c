@@ -18,7 +18,7 @@ static size_t port_ips(void *ctx, const char *network, const char *name, struct 
 		!model_port_up(model, port))
 		return 0;
 	while (n < max && n < port->spec.nips) {
-		ips[n] = ip_from4(port->spec.ips[n]);
+		ips[n] = port->spec.ips[n];
 		n++;
 	}
 	return n;
@@ -27,7 +27,7 @@ static size_t port_ips(void *ctx, const char *network, const char *name, struct 
 static const char *port_name(void *ctx, const char *network, struct ip_addr address)
 {
 	const struct model_network *in = model_network(ctx, network);
-	const struct model_port *port = in ? model_port_of_ip(ctx, in, ip_to4(address)) : NULL;
+	const struct model_port *port = in ? model_port_of_ip(ctx, in, address) : NULL;
 
 	return port ? port->name : NULL;
 }

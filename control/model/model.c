@@ -244,7 +244,8 @@ struct model_port *model_port(struct model *model, const char *name)
 	return NULL;
 }
 
-struct model_port *model_port_of_ip(struct model *model, const struct model_network *network, uint32_t ip)
+struct model_port *model_port_of_ip(
+	struct model *model, const struct model_network *network, struct ip_addr ip)
 {
 	struct model_port *port;
 
@@ -252,7 +253,7 @@ struct model_port *model_port_of_ip(struct model *model, const struct model_netw
 		if (port->network != network)
 			continue;
 		for (unsigned i = 0; i < port->spec.nips; i++)
-			if (port->spec.ips[i] == ip)
+			if (ip_equal(port->spec.ips[i], ip))
 				return port;
 	}
 	return NULL;
@@ -270,12 +271,12 @@ const char *model_port_name(struct model *model, uint16_t id)
 	return NULL;
 }
 
-struct model_vtep *model_vtep(struct model *model, const struct model_network *network, uint32_t remote)
+struct model_vtep *model_vtep(struct model *model, const struct model_network *network, struct ip_addr remote)
 {
 	struct model_vtep *vtep;
 
 	TAILQ_FOREACH (vtep, &model->vteps, link)
-		if (vtep->network == network && vtep->remote == remote)
+		if (vtep->network == network && ip_equal(vtep->remote, remote))
 			return vtep;
 	return NULL;
 }
@@ -292,7 +293,7 @@ struct model_fdb *model_fdb(struct model *model, const struct model_network *net
 
 struct vip_search {
 	const char *network;
-	uint32_t ip;
+	struct ip_addr ip;
 	const char *found;
 };
 
@@ -300,18 +301,18 @@ static bool match_vip(void *arg, const struct reg_service *service)
 {
 	struct vip_search *search = arg;
 
-	if (ip_to4(service->vip) == search->ip && !strcmp(service->network, search->network))
+	if (ip_equal(service->vip, search->ip) && !strcmp(service->network, search->network))
 		search->found = service->name;
 	return search->found == NULL;
 }
 
-bool model_ip_taken(struct model *model, const struct model_network *network, uint32_t ip,
+bool model_ip_taken(struct model *model, const struct model_network *network, struct ip_addr ip,
 	const struct model_port *except, char who[96])
 {
 	struct vip_search search = {network->name, ip, NULL};
 	struct model_port *port;
 
-	if (network->spec.gateway == ip) {
+	if (network->spec.gateway && ip_equal(ip, ip_from4(network->spec.gateway))) {
 		snprintf(who, 96, "the gateway");
 		return true;
 	}
@@ -335,6 +336,8 @@ struct ip_list {
 
 static void add_ip(struct ip_list *list, uint32_t ip)
 {
+	if (!ip)
+		return;
 	if (list->ip)
 		list->ip[list->n] = ip;
 	list->n++;
@@ -344,7 +347,7 @@ static bool add_vip(void *arg, const struct reg_service *service)
 {
 	struct ip_list *list = arg;
 
-	if (ip_is4(service->vip) && !strcmp(service->network, list->network->name))
+	if (!strcmp(service->network, list->network->name))
 		add_ip(list, ip_to4(service->vip));
 	return true;
 }
@@ -357,7 +360,7 @@ static void add_ips(struct model *model, struct ip_list *list)
 	add_ip(list, list->network->spec.gateway);
 	TAILQ_FOREACH (port, &model->ports, link)
 		for (unsigned i = 0; port->network == list->network && i < port->spec.nips; i++)
-			add_ip(list, port->spec.ips[i]);
+			add_ip(list, ip_to4(port->spec.ips[i]));
 	registry_service_walk(model->registry, add_vip, list);
 }
 
@@ -366,7 +369,7 @@ uint32_t *model_ips(struct model *model, const struct model_network *network, si
 	struct ip_list list = {.network = network};
 
 	add_ips(model, &list);
-	list.ip = calloc(list.n, sizeof(*list.ip));
+	list.ip = calloc(list.n ? list.n : 1, sizeof(*list.ip));
 	if (list.ip)
 		add_ips(model, &list);
 	*n = list.n;
@@ -393,8 +396,7 @@ void model_port_state(struct model *model, const struct model_port *port, int st
 		dns_ports_changed(model->dns);
 	registry_batch_begin(model->registry);
 	for (unsigned i = 0; i < port->spec.nips; i++)
-		registry_port_changed(
-			model->registry, port->network->name, ip_from4(port->spec.ips[i]), state);
+		registry_port_changed(model->registry, port->network->name, port->spec.ips[i], state);
 	registry_batch_end(model->registry);
 }
 

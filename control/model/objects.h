@@ -65,7 +65,7 @@ struct model_vtep {
 	char source[MODEL_SOURCE];
 	uint16_t id; /* the dataplane's */
 	struct model_network *network;
-	uint32_t remote;
+	struct ip_addr remote;
 };
 
 /* A static entry of the fdb. Exactly one of port and vtep is set. */
@@ -126,7 +126,8 @@ struct model {
 /** By name; NULL when there is none. A port may be an uplink. */
 struct model_network *model_network(struct model *model, const char *name);
 struct model_port *model_port(struct model *model, const char *name);
-struct model_vtep *model_vtep(struct model *model, const struct model_network *network, uint32_t remote);
+struct model_vtep *model_vtep(
+	struct model *model, const struct model_network *network, struct ip_addr remote);
 struct model_fdb *model_fdb(struct model *model, const struct model_network *network, const uint8_t mac[6]);
 
 /** As above, but says in `err` that the object `field` names does not exist. */
@@ -134,7 +135,8 @@ struct model_network *model_need_network(
 	struct model *model, const json_t *params, const char *field, struct api_err *err);
 
 /** The port of `network` that has `ip`, or NULL. */
-struct model_port *model_port_of_ip(struct model *model, const struct model_network *network, uint32_t ip);
+struct model_port *model_port_of_ip(
+	struct model *model, const struct model_network *network, struct ip_addr ip);
 
 /** The name of a port by its dataplane id: MODEL_GATEWAY_PORT for a gateway's, NULL when unknown. */
 const char *model_port_name(struct model *model, uint16_t id);
@@ -143,10 +145,10 @@ const char *model_port_name(struct model *model, uint16_t id);
  * Whose `ip` is in the network ("the gateway", "port c1", "service api"), in `who`; false when nobody's, or
  * of the port that is called like `except` (may be NULL).
  */
-bool model_ip_taken(struct model *model, const struct model_network *network, uint32_t ip,
+bool model_ip_taken(struct model *model, const struct model_network *network, struct ip_addr ip,
 	const struct model_port *except, char who[96]);
 
-/** Every address in use in the network, *n of them: gateway, ports, vips. To be freed; NULL: no memory. */
+/** Every IPv4 address in use in the network, *n of them: gateway, ports, vips. To be freed; NULL: no memory. */
 uint32_t *model_ips(struct model *model, const struct model_network *network, size_t *n);
 
 /** The subnet of a network that has one. */

@@ -24,9 +24,9 @@ static const char *of_vtep(struct model *model, const json_t *params)
 {
 	const struct model_network *network = model_network(model, param_str(params, "network"));
 	const struct model_vtep *vtep;
-	uint32_t remote = 0;
+	struct ip_addr remote = {0};
 
-	addr_ip4(param_str(params, "remote"), &remote);
+	ip_parse(param_str(params, "remote"), &remote);
 	vtep = network ? model_vtep(model, network, remote) : NULL;
 	return vtep ? vtep->source : NULL;
 }

@@ -45,10 +45,10 @@ static const char *location_text(struct model *model, struct dp_location at, cha
 {
 	const struct model_vtep *vtep = at.vtep == UINT16_MAX ? NULL : model->vtep_by_id[at.vtep];
 	const char *port = at.port == UINT16_MAX ? NULL : model_port_name(model, at.port);
-	char ip[ADDR_IP4_TEXT];
+	char ip[IP_TEXT];
 
 	if (vtep)
-		snprintf(text, LOCATION_TEXT, "vtep %s", addr_ip4_text(vtep->remote, ip));
+		snprintf(text, LOCATION_TEXT, "vtep %s", ip_text(vtep->remote, ip));
 	else
 		snprintf(text, LOCATION_TEXT, "port %s", port ? port : "that is gone");
 	return text;

@@ -1,6 +1,5 @@
 #include "control/model/port_security.h"
 
-#include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -24,7 +23,7 @@ int port_security_check(const json_t *params, struct api_err *err)
 	const json_t *list = json_object_get(params, "allow");
 
 	for (size_t i = 0; i < json_array_size(list); i++) {
-		struct addr_source source = {.family = 0};
+		struct addr_source source = {.has_prefix = false};
 		char field[32];
 
 		addr_source(json_string_value(json_array_get(list, i)), &source);
@@ -40,12 +39,13 @@ static void read_allow(struct model_port *port, const json_t *list)
 	port->spec.nallow = (unsigned)json_array_size(list);
 	for (unsigned i = 0; i < port->spec.nallow; i++) {
 		struct dp_allow *allow = &port->spec.allow[i];
-		struct addr_source source = {.family = 0};
+		struct addr_source source = {.has_prefix = false};
 
 		addr_source(json_string_value(json_array_get(list, i)), &source);
-		*allow = (struct dp_allow){.family = source.family, .len = source.len};
+		*allow = (struct dp_allow){.has_prefix = source.has_prefix,
+			.address = source.prefix.address,
+			.len = source.prefix.len};
 		memcpy(allow->mac, source.mac, 6);
-		memcpy(allow->ip, source.ip, sizeof(allow->ip));
 	}
 }
 
@@ -74,12 +74,13 @@ static json_t *allow_json(const struct model_port *port)
 
 	for (unsigned i = 0; i < port->spec.nallow; i++) {
 		const struct dp_allow *allow = &port->spec.allow[i];
-		char mac[ADDR_MAC_TEXT], ip[INET6_ADDRSTRLEN];
+		const struct ip_prefix prefix = {allow->address, allow->len};
+		char mac[ADDR_MAC_TEXT], text[ADDR_IP_PREFIX_TEXT];
 
 		addr_mac_text(allow->mac, mac);
-		inet_ntop(allow->family == 6 ? AF_INET6 : AF_INET, allow->ip, ip, sizeof(ip));
 		json_array_append_new(list,
-			allow->family ? json_sprintf("%s %s/%u", mac, ip, allow->len) : json_string(mac));
+			allow->has_prefix ? json_sprintf("%s %s", mac, addr_ip_prefix_text(prefix, text))
+					  : json_string(mac));
 	}
 	return list;
 }

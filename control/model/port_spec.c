@@ -39,18 +39,20 @@ int port_spec_read_underlay(const json_t *params, struct dp_port *spec, struct a
 {
 	const char *text = param_str(params, "address"), *gateway = param_str(params, "gateway");
 	struct addr_prefix address;
+	struct ip_addr hop;
 
 	if (!text)
 		return gateway ? api_fail(err, API_INVALID, "gateway", "needs an address") : 0;
+	if (addr_ip_prefix(text, &spec->address) && !ip_is4(spec->address.address))
+		return api_fail(err, API_UNSUPPORTED, "address", ADDR_IP6_NOT_SERVED, text);
 	if (!addr_prefix(text, &address) || !addr_is_host(address, address.address))
 		return api_fail(err, API_INVALID, "address", "%s is no host address of its prefix", text);
-	spec->address = address.address;
-	spec->prefix = address.len;
 	if (!gateway)
 		return 0;
-	if (!addr_ip4(gateway, &spec->next_hop) || !addr_is_host(address, spec->next_hop) ||
-		spec->next_hop == address.address)
+	if (!ip_parse(gateway, &hop) || !addr_is_host(address, ip_to4(hop)) ||
+		ip_equal(hop, spec->address.address))
 		return api_fail(err, API_INVALID, "gateway", "%s is no other host of %s", gateway, text);
+	spec->next_hop = hop;
 	return 0;
 }
 
@@ -211,10 +213,10 @@ void port_spec_free(struct model_port *port)
 json_t *port_spec_ips_json(const struct model_port *port)
 {
 	json_t *list = json_array();
-	char text[ADDR_IP4_TEXT];
+	char text[IP_TEXT];
 
 	for (unsigned i = 0; i < port->spec.nips; i++)
-		json_array_append_new(list, json_string(addr_ip4_text(port->spec.ips[i], text)));
+		json_array_append_new(list, json_string(ip_text(port->spec.ips[i], text)));
 	return list;
 }
 

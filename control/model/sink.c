@@ -66,7 +66,7 @@ static size_t take_backends(const struct reg_backend *const *from, size_t n, str
 
 	for (size_t i = 0; i < n; i++) {
 		struct dp_backend backend = {
-			.address = ip_to4(from[i]->address),
+			.address = from[i]->address,
 			.port = from[i]->port,
 			.weight = reg_backend_weight(from[i]),
 			.dead = from[i]->port_down,
@@ -75,7 +75,7 @@ static size_t take_backends(const struct reg_backend *const *from, size_t n, str
 
 		if (!from[i]->balanced)
 			continue;
-		if (!last || last->address != backend.address || last->port != backend.port)
+		if (!last || !ip_equal(last->address, backend.address) || last->port != backend.port)
 			to[kept++] = backend;
 		else if (last->weight < backend.weight)
 			last->weight = backend.weight;
@@ -88,7 +88,7 @@ static int service_put(struct model *model, const struct reg_service *service, u
 {
 	struct dp_service spec = {
 		.net = net,
-		.vip = ip_to4(service->vip),
+		.vip = service->vip,
 		.port = service->port,
 		.protocol = (enum dp_protocol)service->protocol,
 		.rejects = !service->drops,
@@ -182,7 +182,7 @@ static int port_state(void *ctx, const char *name, struct ip_addr address)
 
 		if (name[0] && strcmp(network->name, name) != 0)
 			continue;
-		port = model_port_of_ip(model, network, ip_to4(address));
+		port = model_port_of_ip(model, network, address);
 		if (port && model_port_up(model, port))
 			return 1;
 		if (port)
@@ -199,7 +199,7 @@ static const char *home(void *ctx, struct ip_addr address)
 
 	TAILQ_FOREACH (port, &model->ports, link)
 		for (unsigned i = 0; i < port->spec.nips; i++) {
-			if (port->spec.ips[i] != ip_to4(address))
+			if (!ip_equal(port->spec.ips[i], address))
 				continue;
 			if (network && network != port->network)
 				return NULL;
@@ -229,7 +229,7 @@ static int traffic(
 	struct model *model = ctx;
 	const struct model_service *service = model_service(model, name);
 	struct dp_backend_info info;
-	int rc = service ? dp_backend_info(model->dp, service->id, ip_to4(address), port, &info) : -ENOENT;
+	int rc = service ? dp_backend_info(model->dp, service->id, address, port, &info) : -ENOENT;
 
 	if (rc < 0)
 		return rc;

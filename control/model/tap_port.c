@@ -17,10 +17,10 @@ static int fail_tap(const struct tap_port *tap, int rc, struct api_err *err)
 	return api_fail(err, API_INTERNAL, "ifname", "cannot make \"%s\": %s", tap->ifname, strerror(-rc));
 }
 
-static bool has_ip(const struct tap_port *tap, uint32_t ip)
+static bool has_ip(const struct tap_port *tap, struct ip_addr ip)
 {
 	for (unsigned i = 0; i < tap->nips; i++)
-		if (tap->ips[i] == ip)
+		if (ip_equal(tap->ips[i], ip))
 			return true;
 	return false;
 }

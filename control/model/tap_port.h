@@ -18,7 +18,7 @@ struct tap_port {
 	const uint8_t *mac; /* [6]; NULL: the kernel's choice */
 	uint16_t mtu;
 	bool configure; /* addresses, up and default route, too */
-	const uint32_t *ips;
+	const struct ip_addr *ips;
 	unsigned nips;
 	uint8_t prefix;
 	uint32_t gateway; /* 0: none */

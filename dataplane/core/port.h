@@ -96,7 +96,7 @@ struct port {
 		answers_full; /* port_may_answer(): TSC from which it may answer a burst of packets again */
 	uint8_t mac[6];
 	uint16_t vxlan_port; /* uplink */
-	uint32_t address;    /* uplink: its own, 0: none */
+	uint32_t address;    /* uplink: its own of IPv4, 0: none */
 	struct port_rates *rates;
 	/* control only */
 	struct dp *dp;

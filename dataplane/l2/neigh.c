@@ -133,7 +133,7 @@ static void set_mac(struct neighbour *n, const uint8_t *mac, bool reachable)
 static bool lists(const struct port *port, uint32_t ip)
 {
 	for (unsigned k = 0; k < port->spec.nips; k++)
-		if (port->spec.ips[k] == ip)
+		if (ip && ip_to4(port->spec.ips[k]) == ip)
 			return true;
 	return false;
 }
@@ -273,7 +273,7 @@ size_t dp_neighbours(struct dp *dp, uint16_t uplink, struct dp_neighbour *out, s
 		if (n->scope.uplink != uplink || n->scope.net != NET_NONE || !n->known)
 			continue;
 		if (count < max) {
-			out[count].ip = n->ip;
+			out[count].ip = ip_from4(n->ip);
 			out[count].reachable = n->reachable;
 			memcpy(out[count].mac, n->mac, 6);
 		}

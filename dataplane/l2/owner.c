@@ -61,7 +61,8 @@ struct owner_map *owner_map_new(struct dp *dp, uint16_t net)
 			continue;
 		add(map, MAC_KEY(fdb_key(0, port->mac)), port->id);
 		for (unsigned k = 0; k < port->spec.nips; k++)
-			add(map, IP_KEY(port->spec.ips[k]), port->id);
+			if (ip_is4(port->spec.ips[k]))
+				add(map, IP_KEY(ip_to4(port->spec.ips[k])), port->id);
 	}
 	return map;
 }

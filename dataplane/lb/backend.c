@@ -132,7 +132,7 @@ int backend_new(struct backend_table *t, const struct dp_service *spec, const st
 
 	if (!b)
 		return -ENOSPC;
-	b->ip = what->address;
+	b->ip = ip_to4(what->address);
 	b->port = __builtin_bswap16(what->port);
 	b->net = spec->net;
 	b->protocol = (uint8_t)spec->protocol;

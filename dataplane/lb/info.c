@@ -8,14 +8,14 @@
 #include "dataplane/lb/lb.h"
 
 int dp_backend_info(
-	struct dp *dp, uint32_t service, uint32_t address, uint16_t port, struct dp_backend_info *info)
+	struct dp *dp, uint32_t service, struct ip_addr address, uint16_t port, struct dp_backend_info *info)
 {
 	const struct lb *lb = dp->lb;
 	struct backend_answers answers;
 	struct backend_stats sum;
 	uint16_t id;
 
-	if (service >= MAX_SERVICES || lb_find_backend(lb, lb->service[service], address, port, &id))
+	if (service >= MAX_SERVICES || lb_find_backend(lb, lb->service[service], ip_to4(address), port, &id))
 		return -ENOENT;
 	sum = backend_sum(lb->backends, id);
 	answers = backend_answered(lb->backends, id);
@@ -55,9 +55,9 @@ static bool show(void *arg, const struct conn_info *info)
 	const struct backend *b = backend_get(walk->lb->backends, to->owner);
 	const struct dp_conn conn = {
 		.service = b->service,
-		.client = (uint32_t)(info->key[CONN_FORWARD].addresses >> 32),
-		.vip = vip->ip,
-		.backend = to->ip,
+		.client = ip_from4((uint32_t)(info->key[CONN_FORWARD].addresses >> 32)),
+		.vip = ip_from4(vip->ip),
+		.backend = ip_from4(to->ip),
 		.client_port = __builtin_bswap16((uint16_t)(info->key[CONN_FORWARD].rest >> 48)),
 		.vip_port = __builtin_bswap16(vip->port),
 		.backend_port = __builtin_bswap16(to->port),

@@ -75,25 +75,24 @@ static int compare_specs(const void *a, const void *b)
 {
 	const struct dp_backend *x = a, *y = b;
 
-	return order(x->address, x->port, y->address, y->port);
+	return order(ip_to4(x->address), x->port, ip_to4(y->address), y->port);
 }
 
-static int compare_with(const struct lb *lb, uint16_t id, const struct dp_backend *what)
+static int compare_with(const struct lb *lb, uint16_t id, uint32_t address, uint16_t port)
 {
 	const struct backend *b = backend_get(lb->backends, id);
 
-	return order(b->ip, __builtin_bswap16(b->port), what->address, what->port);
+	return order(b->ip, __builtin_bswap16(b->port), address, port);
 }
 
 int lb_find_backend(
 	const struct lb *lb, const struct service *s, uint32_t address, uint16_t port, uint16_t *id)
 {
-	const struct dp_backend what = {.address = address, .port = port};
 	uint32_t low = 0, high = s ? s->nbackends : 0;
 
 	while (low < high) {
 		uint32_t middle = low + (high - low) / 2;
-		int c = compare_with(lb, s->backend[middle], &what);
+		int c = compare_with(lb, s->backend[middle], address, port);
 
 		if (c == 0) {
 			*id = s->backend[middle];
@@ -109,8 +108,8 @@ int lb_find_backend(
 
 static bool same_key(const struct service *s, const struct dp_service *spec)
 {
-	return s->net == spec->net && s->vip == spec->vip && s->port == __builtin_bswap16(spec->port) &&
-	       s->protocol == spec->protocol;
+	return s->net == spec->net && s->vip == ip_to4(spec->vip) &&
+	       s->port == __builtin_bswap16(spec->port) && s->protocol == spec->protocol;
 }
 
 static int check_spec(const struct lb *lb, const struct dp_service *spec, uint32_t id, struct dp_err *err)
@@ -119,9 +118,12 @@ static int check_spec(const struct lb *lb, const struct dp_service *spec, uint32
 
 	if (!net)
 		return dp_fail(err, -ENOENT, "network: no such network");
-	if (!spec->vip || (net->gateway && spec->vip == net->gateway))
-		return dp_fail(
-			err, -EINVAL, "vip: %s", spec->vip ? "is the network's gateway" : "is missing");
+	if (ip_is_none(spec->vip))
+		return dp_fail(err, -EINVAL, "vip: is missing");
+	if (!ip_to4(spec->vip))
+		return dp_fail(err, -ENOTSUP, "vip: only IPv4 is balanced yet");
+	if (ip_to4(spec->vip) == net->gateway)
+		return dp_fail(err, -EINVAL, "vip: is the network's gateway");
 	if (!spec->port)
 		return dp_fail(err, -EINVAL, "port: is 0");
 	if (spec->nbackends > MAX_BACKENDS)
@@ -143,8 +145,8 @@ static int check_spec(const struct lb *lb, const struct dp_service *spec, uint32
 static int check_backends(const struct dp_backend *sorted, size_t n, struct dp_err *err)
 {
 	for (size_t i = 0; i < n; i++) {
-		if (!sorted[i].address || !sorted[i].port)
-			return dp_fail(err, -EINVAL, "backends: an address or port is 0");
+		if (!ip_to4(sorted[i].address) || !sorted[i].port)
+			return dp_fail(err, -EINVAL, "backends: an address is none of IPv4, or a port is 0");
 		if (i && compare_specs(&sorted[i - 1], &sorted[i]) == 0)
 			return dp_fail(err, -EINVAL, "backends: the same address and port twice");
 	}
@@ -166,7 +168,8 @@ static bool find_next(const struct lb *lb, const struct service *s, uint32_t *at
 {
 	int c = -1;
 
-	while (s && *at < s->nbackends && (c = compare_with(lb, s->backend[*at], what)) < 0)
+	while (s && *at < s->nbackends &&
+		(c = compare_with(lb, s->backend[*at], ip_to4(what->address), what->port)) < 0)
 		(*at)++;
 	if (c == 0)
 		*id = s->backend[*at];
@@ -179,7 +182,8 @@ static void delete_missing(struct lb *lb, const struct service *from, const stru
 
 	for (uint32_t i = 0; from && i < from->nbackends; i++) {
 		const struct backend *b = backend_get(lb->backends, from->backend[i]);
-		const struct dp_backend what = {.address = b->ip, .port = __builtin_bswap16(b->port)};
+		const struct dp_backend what = {
+			.address = ip_from4(b->ip), .port = __builtin_bswap16(b->port)};
 		uint16_t id;
 
 		if (!find_next(lb, in, &at, &what, &id) || id != b->id)
@@ -216,7 +220,8 @@ static int build_table(const struct dp_backend *sorted, struct service *s)
 	for (uint32_t i = 0; i < s->nbackends; i++) {
 		uint16_t weight = sorted[i].dead ? 0 : sorted[i].weight;
 
-		list[i] = (struct maglev_backend){sorted[i].address, sorted[i].port, weight, s->backend[i]};
+		list[i] = (struct maglev_backend){
+			ip_to4(sorted[i].address), sorted[i].port, weight, s->backend[i]};
 		if (!weight)
 			continue;
 		s->last = s->backend[i];
@@ -239,7 +244,7 @@ static int service_make(struct lb *lb, const struct dp_service *spec, const stru
 	if (!s)
 		return -ENOMEM;
 	s->id = id;
-	s->vip = spec->vip;
+	s->vip = ip_to4(spec->vip);
 	s->port = __builtin_bswap16(spec->port);
 	s->net = spec->net;
 	s->protocol = (uint8_t)spec->protocol;

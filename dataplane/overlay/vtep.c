@@ -41,9 +41,8 @@ static int vtep_publish(struct dp *dp, uint16_t id)
 
 static bool on_link(const struct port *uplink, uint32_t ip)
 {
-	uint32_t mask = uplink->spec.prefix ? __builtin_bswap32(~0u << (32 - uplink->spec.prefix)) : 0;
 
-	return ((ip ^ uplink->address) & mask) == 0;
+	return ip_inside(ip_from4(ip), uplink->spec.address);
 }
 
 /* The uplink that reaches `remote`: one on its link, else one with a gateway. */
@@ -60,10 +59,10 @@ static struct port *choose_uplink(struct dp *dp, uint32_t remote, uint32_t *hop)
 			*hop = remote;
 			return port;
 		}
-		if (port->spec.next_hop && !routed)
+		if (ip_is4(port->spec.next_hop) && !routed)
 			routed = port;
 	}
-	*hop = routed ? routed->spec.next_hop : 0;
+	*hop = routed ? ip_to4(routed->spec.next_hop) : 0;
 	return routed;
 }
 
@@ -147,13 +146,16 @@ static int free_index(struct dp *dp)
 	return -ENOSPC;
 }
 
-int dp_vtep_add(struct dp *dp, uint16_t net, uint32_t remote, uint16_t *id, struct dp_err *err)
+int dp_vtep_add(struct dp *dp, uint16_t net, struct ip_addr address, uint16_t *id, struct dp_err *err)
 {
+	uint32_t remote = ip_to4(address);
 	int index = free_index(dp);
 	struct vtep_record *record;
 
 	if (!dp_get_net(dp, net))
 		return dp_fail(err, -ENOENT, "network: no such network");
+	if (!remote)
+		return dp_fail(err, -ENOTSUP, "remote: only IPv4 is tunnelled over yet");
 	if (duplicate(dp, net, remote))
 		return dp_fail(err, -EEXIST, "remote: the network has this vtep already");
 	if (index < 0)

@@ -248,9 +248,8 @@ static int open_queues(struct xdp *xdp, const char *device, struct dp_err *err)
 static int open_program(struct port *port, struct dp_err *err)
 {
 	struct xdp *xdp = port->priv;
-	const struct xdp_filter filter = {.everything = port->net != NET_NONE,
-		.address = port->spec.address,
-		.port = port->spec.vxlan_port};
+	const struct xdp_filter filter = {
+		.everything = port->net != NET_NONE, .address = port->address, .port = port->spec.vxlan_port};
 	int rc = xdp_prog_load(&xdp->prog, &filter, xdp->nqueue, err);
 
 	for (unsigned i = 0; i < xdp->nqueue && !rc; i++) {

@@ -12,7 +12,7 @@ LISTS = ("network.list", "port.list", "uplink.list", "vtep.list", "fdb.list", "s
 
 # A value that a field of this type takes; what a required field gets while another one is wrong.
 GOOD = {"string": "text", "name": "web", "service": "web", "integer": None, "quantity": "1M", "boolean": True, "enum": None, "ip4": "10.1.0.9", "ip": "10.1.0.9", "cidr": "10.9.0.0/24",
-        "cidr4": "10.9.0.0/24", "addr4": "192.0.2.1/24", "mac": "02:00:00:00:00:99", "path": "/tmp/x",
+        "cidr4": "10.9.0.0/24", "addr": "192.0.2.1/24", "mac": "02:00:00:00:00:99", "path": "/tmp/x",
         "hostport": "10.1.0.9:80", "list": [], "object": {}}
 
 # Values of another type, or malformed, by type.
@@ -28,7 +28,7 @@ BAD = {
     "ip": ["10.1.0", "10.1.0.256", "fe80::1%eth0", "[::1]", "::1/128", "1::2::3", "web", 10, None, ""],
     "cidr": ["10.1.0.0", "fd00::", "10.1.0.1/24", "fd00::1/64", "10.1.0.0/33", "fd00::/129", "fd00::/", "::1/1x", "fe80::%1/64", 5, None],
     "cidr4": ["10.1.0.0", "10.1.0.1/24", "10.1.0.0/33", "10.1.0.0/", 5, None],
-    "addr4": ["192.0.2.1", "192.0.2.1/33", "192.0.2/24", 5, None],
+    "addr": ["192.0.2.1", "192.0.2.1/33", "192.0.2/24", "fd00::1", "fd00::1/129", 5, None],
     "mac": ["02:00:00:00:00", "01:00:00:00:00:01", "00:00:00:00:00:00", "zz:00:00:00:00:01", 5, None],
     "path": ["relative/path", 7, None],
     "hostport": ["10.1.0.9", "10.1.0.9:0", "10.1.0.9:65536", "host:80", 80, None],

@@ -98,6 +98,24 @@ WRONG = [
     ({"services": [{"name": "api", "check": {"type": "passive", "fall": 2}}]},
      "services[0].check.fall: 2 is out of range 3..100 for passive"),
     ({"services": [{"name": "api"}], "backends": [dict(BACKEND, id="a"), dict(BACKEND, port=81, id="a")]}, "backends[1].id: "),
+    # one address, however it is spelled
+    ({"services": [{"name": "api"}], "backends": [dict(BACKEND, address="fd00::1"), dict(BACKEND, address="FD00:0::1")]},
+     "backends[1].service: the same as backends[0]"),
+    ({"networks": [NET], "ports": [dict(PORT, ips=["10.1.0.5", "::ffff:10.1.0.5"])]}, "ports[0].ips[1]: is there twice"),
+    ({"networks": [NET], "ports": [dict(PORT, ips=["10.1.0.5"]), dict(PORT, name="n2", ips=["::ffff:a01:5"])]},
+     "ports[1].ips: 10.1.0.5 is taken by ports[0]"),
+    ({"services": [{"name": "api"}], "backends": [dict(BACKEND, address="fe80::1%eth0")]}, "backends[0].address: must be an IP address"),
+    ({"control": {"check_targets": ["fd00::1/64"]}}, "control.check_targets[0]: has bits set beyond its prefix length"),
+    ({"control": {"check_targets": ["::1"]}}, "control.check_targets[0]: must be a prefix like"),
+    # what the workers cannot do for IPv6 yet
+    ({"networks": [NET], "services": [dict(SERVICE, vip="fd00::1")]}, "services[0].vip: fd00::1: IPv6 is not served here yet"),
+    ({"networks": [NET], "ports": [dict(PORT, ips=["fd00::a01:5"])]}, "ports[0].ips: fd00::a01:5: IPv6 is not served here yet"),
+    ({"networks": [OVERLAY], "vteps": [{"network": "o", "remote": "fd00::C000:202"}]},
+     "vteps[0].remote: fd00::c000:202: IPv6 is not served here yet"),
+    ({"uplinks": [dict(UPLINK, address="fd00::1/64")]}, "uplinks[0].address: fd00::1/64: IPv6 is not served here yet"),
+    ({"uplinks": [dict(UPLINK, gateway="fd00::1")]}, "uplinks[0].gateway: fd00::1 is no other host of"),
+    ({"networks": [dict(NET, subnet="fd00::/64")]}, "networks[0].subnet: must be an IPv4 prefix"),
+    ({"networks": [dict(NET, gateway="fd00::1")]}, "networks[0].gateway: must be an IPv4 address"),
 ]
 
 

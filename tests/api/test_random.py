@@ -35,7 +35,7 @@ class Monkey:
             "ip4": lambda: f"10.1.0.{pick.randrange(12)}",
             "ip": lambda: pick.choice([f"10.1.0.{pick.randrange(12)}", f"fd00::{pick.randrange(3)}", f"::ffff:10.1.0.{pick.randrange(12)}"]),
             "cidr4": lambda: pick.choice(["10.1.0.0/24", "10.0.0.0/8", "10.1.0.0/31", "0.0.0.0/0"]),
-            "addr4": lambda: pick.choice(["192.0.2.1/24", "192.0.2.2/31"]),
+            "addr": lambda: pick.choice(["192.0.2.1/24", "192.0.2.2/31"]),
             "mac": lambda: f"02:00:00:00:00:{pick.randrange(4):02x}",
             "path": lambda: str(self.folder / f"{pick.randrange(3)}.sock"),
             "list": lambda: [self.value(dict(field, type=field["item"])) for _ in range(pick.randrange(3))],

@@ -137,8 +137,9 @@ static void add_static(const uint8_t mac[6], uint16_t port, uint16_t vtep)
 static void add_guest(unsigned i)
 {
 	struct path_guest *g = &path.guest[i];
-	struct dp_port spec = {
-		.mac = {2, 0, 0, 0, 0, (uint8_t)(10 + i)}, .ips = {htobe32(0x0a00000a + i)}, .nips = 1};
+	struct dp_port spec = {.mac = {2, 0, 0, 0, 0, (uint8_t)(10 + i)},
+		.ips = {ip_from4(htobe32(0x0a00000a + i))},
+		.nips = 1};
 	static const uint32_t size[] = {PATH_REGION0, PATH_REGION1};
 	uint64_t gpa = PATH_GPA;
 
@@ -183,14 +184,14 @@ static void add_sinks(void)
 static void add_underlay(void)
 {
 	static const mac_t far = {2, 0, 0, 0, 2, 0};
-	struct dp_port up = {.address = ip4("192.0.2.1"), .prefix = 24, .vxlan_port = 4789};
+	struct dp_port up = {.address = {ip_from4(ip4("192.0.2.1")), IP_PREFIX4 + 24}, .vxlan_port = 4789};
 	struct test_port via = {0};
 	uint8_t buf[64];
 	uint16_t vtep;
 
 	memcpy(up.mac, uplink_mac, 6);
 	path.uplink = add_port(&up, DP_NET_NONE, &sink_ops);
-	if (dp_vtep_add(path.dp, path.net, ip4("192.0.2.2"), &vtep, NULL))
+	if (dp_vtep_add(path.dp, path.net, ip_from4(ip4("192.0.2.2")), &vtep, NULL))
 		fail("no vtep");
 	via.port = path.uplink;
 	harness_send(path.dp, &via, buf,
@@ -203,8 +204,9 @@ static void add_underlay(void)
 static void add_service(uint16_t port, enum dp_protocol protocol, uint16_t to)
 {
 	const struct dp_backend backends[] = {
-		{htobe32(0x0a00000b), to, 1, false}, {htobe32(0x0a00000c), to, 1, false}};
-	const struct dp_service spec = {path.net, htobe32(0x0a000064), port, protocol, backends, 2, true};
+		{ip_from4(htobe32(0x0a00000b)), to, 1, false}, {ip_from4(htobe32(0x0a00000c)), to, 1, false}};
+	const struct dp_service spec = {
+		path.net, ip_from4(htobe32(0x0a000064)), port, protocol, backends, 2, true};
 	uint32_t id = DP_SERVICE_NONE;
 	struct dp_err err;
 

@@ -190,16 +190,30 @@ def test_a_configuration(start_sluiced, hosts):
 
 
 NET = {"name": "n", "mode": "bridge", "subnet": "10.1.0.0/24"}
+OVERLAY = {"name": "o", "mode": "overlay", "vni": 7}
 VIP = {"name": "web", "network": "n", "vip": "fd00::1", "port": 80, "protocol": "tcp"}
 
 
 def test_what_the_workers_cannot_do_yet_is_refused(world):
     daemon = world.daemon
     daemon.rpc("network.add", **NET)
-    for method, params in (("service.add", VIP), ("service.add", {**VIP, "vip": "2001:DB8::a01:1"})):
+    daemon.rpc("network.add", **OVERLAY)
+    port = {"name": "p", "network": "n", "type": "null"}
+    for method, params, field, text in (
+            ("service.add", VIP, "vip", "fd00::1"), ("service.add", {**VIP, "vip": "2001:DB8::a01:1"}, "vip", "2001:db8::a01:1"),
+            ("vtep.add", {"network": "o", "remote": "fd00::9"}, "remote", "fd00::9"),
+            ("port.add", {**port, "ips": ["10.1.0.9", "fd00::9"]}, "ips", "fd00::9"),
+            ("uplink.add", {"name": "u", "type": "af_packet", "device": "lan0", "address": "fd00::1/64"}, "address", "fd00::1/64")):
         answer = daemon.connection().request(method, params)
-        assert answer["error"]["message"].startswith("vip: ") and "IPv6 is not served here yet" in answer["error"]["message"]
-    assert daemon.rpc("service.list") == []
+        assert answer["error"]["message"] == f"{field}: {text}: IPv6 is not served here yet", answer
+    for noun in ("service", "vtep", "port", "uplink"):
+        assert daemon.rpc(f"{noun}.list") == []
+    made = daemon.rpc("port.add", **port, ips=["::ffff:10.1.0.9"], allow=["02:00:00:00:00:11 FD00::/64", "02:00:00:00:00:12 fd00::7",
+                                                                         "02:00:00:00:00:13 10.2.0.0/16", "02:00:00:00:00:14"])
+    assert made["ips"] == ["10.1.0.9"]
+    assert daemon.rpc("port.show", name="p")["allow"] == [
+        "02:00:00:00:00:11 fd00::/64", "02:00:00:00:00:12 fd00::7/128", "02:00:00:00:00:13 10.2.0.0/16", "02:00:00:00:00:14"]
+    daemon.rpc("port.del", name="p")
     daemon.rpc("service.add", **{**VIP, "vip": "::ffff:10.1.0.100"})
     assert daemon.rpc("service.show", name="web")["vip"] == "10.1.0.100"
     answer = daemon.connection().request("service.set", {"name": "web", "vip": "fd00::1"})

@@ -21,8 +21,11 @@ struct guard *guard_new(const struct dp_port *spec)
 	guard->security = (uint8_t)(spec->gateway ? DP_SECURITY_OFF : spec->security);
 	guard->trusted = spec->trusted || spec->gateway;
 	guard->mac = fdb_key(0, spec->mac);
-	guard->nip = (uint8_t)spec->nips;
-	memcpy(guard->ip, spec->ips, sizeof(guard->ip));
+	for (unsigned i = 0; i < spec->nips; i++)
+		if (ip_is4(spec->ips[i]))
+			guard->ip[guard->nip++] = ip_to4(spec->ips[i]);
+		else
+			guard->ip6[guard->nip6++] = spec->ips[i];
 	if (guard->nip)
 		guard->plain = guard->mac | UINT64_C(0x0008) << 48;
 	guard->nallow = (uint8_t)nallow;
@@ -48,30 +51,32 @@ static bool lists(const struct guard *guard, uint32_t ip)
 	return false;
 }
 
-static bool in_prefix(const uint8_t *ip, const struct dp_allow *allow)
+static bool lists6(const struct guard *guard, struct ip_addr ip)
 {
-	unsigned whole = allow->len / 8, rest = allow->len % 8;
+	for (unsigned i = 0; i < guard->nip6; i++)
+		if (ip_equal(guard->ip6[i], ip))
+			return true;
+	return false;
+}
 
-	return memcmp(ip, allow->ip, whole) == 0 &&
-	       (!rest || ((ip[whole] ^ allow->ip[whole]) & (0xff00 >> rest)) == 0);
+/* May `mac` speak for the address, which is one of the port's own or not? */
+static bool is_allowed(const struct guard *guard, const uint8_t *mac, struct ip_addr ip, bool own)
+{
+	if (own && fdb_key(0, mac) == guard->mac)
+		return true;
+	for (unsigned i = 0; i < guard->nallow; i++) {
+		const struct dp_allow *allow = &guard->allow[i];
+		const struct ip_prefix prefix = {allow->address, allow->len};
+
+		if (mac_equal(allow->mac, mac) && (allow->has_prefix ? ip_inside(ip, prefix) : own))
+			return true;
+	}
+	return false;
 }
 
 bool guard_has_ip4(const struct guard *guard, const uint8_t *mac, uint32_t ip)
 {
-	bool own = lists(guard, ip);
-	uint8_t bytes[4];
-
-	if (own && fdb_key(0, mac) == guard->mac)
-		return true;
-	memcpy(bytes, &ip, 4);
-	for (unsigned i = 0; i < guard->nallow; i++) {
-		const struct dp_allow *allow = &guard->allow[i];
-
-		if (mac_equal(allow->mac, mac) &&
-			((own && !allow->family) || (allow->family == 4 && in_prefix(bytes, allow))))
-			return true;
-	}
-	return false;
+	return is_allowed(guard, mac, ip_from4(ip), lists(guard, ip));
 }
 
 /* fe80::/64 and the identifier that follows from the MAC (RFC 4291, appendix A). */
@@ -85,15 +90,12 @@ static bool is_link_local_of(const uint8_t *ip, const uint8_t *mac)
 
 bool guard_has_ip6(const struct guard *guard, const uint8_t *mac, const uint8_t *ip)
 {
+	const struct ip_addr address = ip_from6(ip);
+
 	if (is_link_local_of(ip, mac) && guard_has_mac(guard, fdb_key(0, mac)))
 		return true;
-	for (unsigned i = 0; i < guard->nallow; i++) {
-		const struct dp_allow *allow = &guard->allow[i];
-
-		if (allow->family == 6 && mac_equal(allow->mac, mac) && in_prefix(ip, allow))
-			return true;
-	}
-	return false;
+	/* no packet bears an IPv4 address that is written as IPv6 (RFC 4291, 2.5.5.2): it would pass for IPv4's */
+	return !ip_is4(address) && is_allowed(guard, mac, address, lists6(guard, address));
 }
 
 /* Whose requests and answers these are: an address that the switch answers for itself, or one of a port of

@@ -30,14 +30,15 @@
 struct guard {
 	uint64_t plain; /* source MAC and ethertype of its IPv4, as a frame has them; 0: it has no address */
 	uint64_t mac;	/* source MAC, in the low 48 bits */
-	uint32_t ip[DP_IPS_MAX]; /* its addresses */
+	uint32_t ip[DP_IPS_MAX]; /* its addresses of IPv4 */
 	uint8_t security;	 /* enum dp_security */
-	uint8_t nip;
+	uint8_t nip, nip6;
 	uint8_t nallow;
 	bool trusted; /* also: the gateway port */
+	struct ip_addr ip6[DP_IPS_MAX];
 	struct dp_allow allow[];
 };
-static_assert(offsetof(struct guard, allow) <= 64, "what nearly every frame needs is one line");
+static_assert(offsetof(struct guard, ip6) <= 64, "what nearly every frame needs is one line");
 
 /** Control. The guard of a port like `spec`, NULL: no memory. Freed with free(). */
 struct guard *guard_new(const struct dp_port *spec);
@@ -88,7 +89,7 @@ static inline bool guard_takes(const struct port *port, const struct frame *f)
 /** Worker. May `mac` (6 bytes) speak for this IPv4 address (network byte order)? */
 bool guard_has_ip4(const struct guard *guard, const uint8_t *mac, uint32_t ip);
 
-/** Worker. May `mac` speak for this IPv6 address (16 bytes)? Its EUI-64 link-local one, and those allowed. */
+/** Worker. May `mac` speak for this IPv6 address (16 bytes)? Its EUI-64 link-local one, the port's, and those allowed. */
 bool guard_has_ip6(const struct guard *guard, const uint8_t *mac, const uint8_t *ip);
 
 struct burst;

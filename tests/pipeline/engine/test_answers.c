@@ -29,9 +29,12 @@ static int group_setup(void **state)
 	VIP = ip4("10.0.0.100");
 	dp = harness_open();
 	net = harness_network(dp, &spec);
-	harness_port(dp, &a, net, &(struct dp_port){.mac = {2, 0, 0, 0, 0, 0xa}, .ips = {A}, .nips = 1});
-	harness_port(dp, &b, net, &(struct dp_port){.mac = {2, 0, 0, 0, 0, 0xb}, .ips = {B}, .nips = 1});
-	harness_port(dp, &c, net, &(struct dp_port){.mac = {2, 0, 0, 0, 0, 0xc}, .ips = {C}, .nips = 1});
+	harness_port(
+		dp, &a, net, &(struct dp_port){.mac = {2, 0, 0, 0, 0, 0xa}, .ips = {ip_from4(A)}, .nips = 1});
+	harness_port(
+		dp, &b, net, &(struct dp_port){.mac = {2, 0, 0, 0, 0, 0xb}, .ips = {ip_from4(B)}, .nips = 1});
+	harness_port(
+		dp, &c, net, &(struct dp_port){.mac = {2, 0, 0, 0, 0, 0xc}, .ips = {ip_from4(C)}, .nips = 1});
 	for (int i = 0; i < 3; i++)
 		harness_send(
 			dp, port[i], buf, packet_eth(buf, MAC_BROADCAST, mac[i], 46), (struct offload){0}, 0);
@@ -52,13 +55,14 @@ static void put(int weight_b, int weight_c)
 
 	for (int udp = 0; udp < 2; udp++) {
 		struct dp_backend backend[2];
-		struct dp_service spec = {net, VIP, udp ? 53 : 80, udp ? DP_UDP : DP_TCP, backend, 0};
+		struct dp_service spec = {
+			net, ip_from4(VIP), udp ? 53 : 80, udp ? DP_UDP : DP_TCP, backend, 0};
 		struct dp_err err;
 
 		for (int i = 0; i < 2; i++)
 			if (weight[i])
-				backend[spec.nbackends++] =
-					(struct dp_backend){ip[i], udp ? 5353 : 8080, 1, weight[i] < 0};
+				backend[spec.nbackends++] = (struct dp_backend){
+					ip_from4(ip[i]), udp ? 5353 : 8080, 1, weight[i] < 0};
 		assert_int_equal(dp_service_put(dp, &spec, udp ? &dns : &web, &err), 0);
 	}
 }
@@ -103,7 +107,7 @@ static struct dp_backend_info info(uint32_t service, uint32_t ip)
 {
 	struct dp_backend_info found;
 
-	assert_int_equal(dp_backend_info(dp, service, ip, service == web ? 8080 : 5353, &found), 0);
+	assert_int_equal(dp_backend_info(dp, service, ip_from4(ip), service == web ? 8080 : 5353, &found), 0);
 	return found;
 }
 
@@ -217,8 +221,10 @@ static void put_aside_b(void)
 {
 	for (int udp = 0; udp < 2; udp++) {
 		const uint16_t port = udp ? 5353 : 8080;
-		const struct dp_backend backend[] = {{B, port, 0, false}, {C, port, 1, false}};
-		struct dp_service spec = {net, VIP, udp ? 53 : 80, udp ? DP_UDP : DP_TCP, backend, 2};
+		const struct dp_backend backend[] = {
+			{ip_from4(B), port, 0, false}, {ip_from4(C), port, 1, false}};
+		struct dp_service spec = {
+			net, ip_from4(VIP), udp ? 53 : 80, udp ? DP_UDP : DP_TCP, backend, 2};
 		struct dp_err err;
 
 		assert_int_equal(dp_service_put(dp, &spec, udp ? &dns : &web, &err), 0);
@@ -246,8 +252,8 @@ static void who_was_never_answered_chooses_anew(void **state)
 
 static void who_has_no_other_choice_goes_on(void **state)
 {
-	const struct dp_backend aside = {B, 5353, 0, false};
-	struct dp_service spec = {net, VIP, 53, DP_UDP, &aside, 1};
+	const struct dp_backend aside = {ip_from4(B), 5353, 0, false};
+	struct dp_service spec = {net, ip_from4(VIP), 53, DP_UDP, &aside, 1};
 	struct dp_err err;
 
 	client_says(UDP, 1000, 0);

@@ -221,7 +221,7 @@ static void attach(struct guest *g, uint16_t to, uint8_t last_byte)
 	memcpy(g->mac, (uint8_t[]){2, 0, 0, 0, 0, last_byte}, 6);
 	g->ip = htobe32(0x0a000000u + last_byte);
 	memcpy(spec.mac, g->mac, 6);
-	spec.ips[0] = g->ip;
+	spec.ips[0] = ip_from4(g->ip);
 	opening = g;
 	assert_int_equal(port_add(dp, &spec, &guest_ops, &id, &err), 0);
 }
@@ -229,11 +229,11 @@ static void attach(struct guest *g, uint16_t to, uint8_t last_byte)
 static void put_service(uint32_t *id, uint16_t port, unsigned round)
 {
 	struct dp_backend backend[GUESTS - 1];
-	struct dp_service spec = {net, vip, port, DP_TCP, backend, GUESTS - 1};
+	struct dp_service spec = {net, ip_from4(vip), port, DP_TCP, backend, GUESTS - 1};
 	struct dp_err err;
 
 	for (unsigned i = 0; i < GUESTS - 1; i++)
-		backend[i] = (struct dp_backend){guest[i + 1].ip, 8080, 1, (round + i) % 7 == 0};
+		backend[i] = (struct dp_backend){ip_from4(guest[i + 1].ip), 8080, 1, (round + i) % 7 == 0};
 	assert_int_equal(dp_service_put(dp, &spec, id, &err), 0);
 }
 

@@ -11,12 +11,12 @@ static uint16_t make_network(struct test_port *pa, struct test_port *pb, struct 
 	struct dp_network spec = {.mode = DP_BRIDGE, .subnet = ip4("10.0.0.0"), .prefix = 24};
 	uint16_t id = harness_network(rig.dp, &spec);
 
-	harness_port(
-		rig.dp, pa, id, &(struct dp_port){.mac = {2, 0, 0, 0, 0, 0xa}, .ips = {IP_A}, .nips = 1});
-	harness_port(
-		rig.dp, pb, id, &(struct dp_port){.mac = {2, 0, 0, 0, 0, 0xb}, .ips = {IP_B}, .nips = 1});
-	harness_port(
-		rig.dp, pc, id, &(struct dp_port){.mac = {2, 0, 0, 0, 0, 0xc}, .ips = {IP_C}, .nips = 1});
+	harness_port(rig.dp, pa, id,
+		&(struct dp_port){.mac = {2, 0, 0, 0, 0, 0xa}, .ips = {ip_from4(IP_A)}, .nips = 1});
+	harness_port(rig.dp, pb, id,
+		&(struct dp_port){.mac = {2, 0, 0, 0, 0, 0xb}, .ips = {ip_from4(IP_B)}, .nips = 1});
+	harness_port(rig.dp, pc, id,
+		&(struct dp_port){.mac = {2, 0, 0, 0, 0, 0xc}, .ips = {ip_from4(IP_C)}, .nips = 1});
 	return id;
 }
 
@@ -52,7 +52,7 @@ int rig_group_teardown(void **state)
 int rig_put(uint16_t in, uint16_t port, enum dp_protocol protocol, const struct dp_backend *backends,
 	size_t n, uint32_t *id)
 {
-	const struct dp_service spec = {in, IP_VIP, port, protocol, backends, n};
+	const struct dp_service spec = {in, ip_from4(IP_VIP), port, protocol, backends, n};
 	struct dp_err err;
 	int rc = dp_service_put(rig.dp, &spec, id, &err);
 
@@ -64,8 +64,8 @@ int rig_put(uint16_t in, uint16_t port, enum dp_protocol protocol, const struct 
 void rig_weigh(int weight_b, int weight_c)
 {
 	const struct dp_backend backends[] = {
-		{IP_B, 8080, (uint16_t)(weight_b < 0 ? 1 : weight_b), weight_b < 0},
-		{IP_C, 8080, (uint16_t)(weight_c < 0 ? 1 : weight_c), weight_c < 0},
+		{ip_from4(IP_B), 8080, (uint16_t)(weight_b < 0 ? 1 : weight_b), weight_b < 0},
+		{ip_from4(IP_C), 8080, (uint16_t)(weight_c < 0 ? 1 : weight_c), weight_c < 0},
 	};
 
 	assert_int_equal(rig_put(rig.net, 80, DP_TCP, backends, 2, &rig.tcp_service), 0);
@@ -73,7 +73,7 @@ void rig_weigh(int weight_b, int weight_c)
 
 int rig_setup(void **state)
 {
-	const struct dp_backend udp[] = {{IP_B, 5353, 1, false}, {IP_C, 5353, 1, false}};
+	const struct dp_backend udp[] = {{ip_from4(IP_B), 5353, 1, false}, {ip_from4(IP_C), 5353, 1, false}};
 
 	rig.a.count = rig.b.count = rig.c.count = rig.other_a.count = rig.other_b.count = rig.other_c.count =
 		0;

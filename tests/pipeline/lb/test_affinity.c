@@ -13,11 +13,11 @@ static void serve(
 	uint32_t *id, uint16_t port, enum dp_protocol protocol, uint16_t to, int weight_b, int weight_c)
 {
 	const struct dp_backend backends[] = {
-		{IP_B, to, (uint16_t)(weight_b < 0 ? 1 : weight_b), weight_b < 0},
-		{IP_C, to, (uint16_t)(weight_c < 0 ? 1 : weight_c), weight_c < 0},
+		{ip_from4(IP_B), to, (uint16_t)(weight_b < 0 ? 1 : weight_b), weight_b < 0},
+		{ip_from4(IP_C), to, (uint16_t)(weight_c < 0 ? 1 : weight_c), weight_c < 0},
 	};
 	const struct dp_service spec = {.net = rig.net,
-		.vip = IP_VIP,
+		.vip = ip_from4(IP_VIP),
 		.port = port,
 		.protocol = protocol,
 		.backends = backends,
@@ -137,9 +137,9 @@ static void a_backend_that_takes_none_is_left_for_good(void **state)
 /* Ids are used again: an entry that names one which is another service's backend now says nothing. */
 static void an_id_that_is_anothers_now_is_not_followed(void **state)
 {
-	const struct dp_backend c = {IP_C, 8080, 1, false};
+	const struct dp_backend c = {ip_from4(IP_C), 8080, 1, false};
 	struct dp_service spec = {.net = rig.net,
-		.vip = IP_VIP,
+		.vip = ip_from4(IP_VIP),
 		.port = 80,
 		.protocol = DP_TCP,
 		.backends = &c,

@@ -18,7 +18,8 @@ static void test_a_dead_backend_loses_its_connections(void **state)
 	assert_int_equal(rig.a.count, 1);
 	rig_assert_ip(&rig.a.got[0], 26, IP_VIP); /* so the client knows at once */
 	assert_int_equal(
-		dp_backend_info(rig.dp, rig.tcp_service, to == &rig.b ? IP_B : IP_C, 8080, &info), 0);
+		dp_backend_info(rig.dp, rig.tcp_service, ip_from4(to == &rig.b ? IP_B : IP_C), 8080, &info),
+		0);
 	assert_int_equal(info.connections, 0);
 	for (uint16_t port = 3000; port < 3032; port++)
 		assert_ptr_equal(rig_open_connection(port), elsewhere);
@@ -39,7 +40,7 @@ static void test_a_drained_backend_keeps_its_connections(void **state)
 static void test_a_deleted_backend_is_forgotten(void **state)
 {
 	struct test_port *to = rig_open_connection(1234), *elsewhere = to == &rig.b ? &rig.c : &rig.b;
-	const struct dp_backend left = {elsewhere == &rig.b ? IP_B : IP_C, 8080, 1, false};
+	const struct dp_backend left = {ip_from4(elsewhere == &rig.b ? IP_B : IP_C), 8080, 1, false};
 	struct dp_backend_info info;
 
 	assert_int_equal(rig_put(rig.net, 80, DP_TCP, &left, 1, &rig.tcp_service), 0);
@@ -50,7 +51,8 @@ static void test_a_deleted_backend_is_forgotten(void **state)
 	lb_tick(rig.dp);
 	assert_int_equal(dp_conn_count(rig.dp), 1);
 	assert_int_equal(
-		dp_backend_info(rig.dp, rig.tcp_service, to == &rig.b ? IP_B : IP_C, 8080, &info), -ENOENT);
+		dp_backend_info(rig.dp, rig.tcp_service, ip_from4(to == &rig.b ? IP_B : IP_C), 8080, &info),
+		-ENOENT);
 }
 
 static void test_a_healthy_backend_is_not_touched(void **state)
@@ -69,7 +71,8 @@ static void test_a_healthy_backend_is_not_touched(void **state)
 
 static void test_ids_are_used_again(void **state)
 {
-	const struct dp_backend first = {IP_B, 8080, 1, false}, second = {IP_C, 8080, 1, false};
+	const struct dp_backend first = {ip_from4(IP_B), 8080, 1, false},
+				second = {ip_from4(IP_C), 8080, 1, false};
 	uint8_t buf[2048];
 
 	for (unsigned i = 0; i < MAX_BACKENDS + 10; i++) {
@@ -85,7 +88,8 @@ static void test_ids_are_used_again(void **state)
 
 static void test_networks_do_not_mix(void **state)
 {
-	const struct dp_backend only_b = {IP_B, 8080, 1, false}, only_c = {IP_C, 8080, 1, false};
+	const struct dp_backend only_b = {ip_from4(IP_B), 8080, 1, false},
+				only_c = {ip_from4(IP_C), 8080, 1, false};
 	uint32_t there = DP_SERVICE_NONE;
 	uint8_t buf[2048];
 	size_t len = rig_to_vip(buf, TCP, 1234, SYN, 0);
@@ -118,26 +122,31 @@ static void test_vips_of_the_network(void **state)
 	assert_null(dp_get_net(rig.dp, rig.other_net)->lb);
 }
 
+/* Its last four bytes are an address of the network: nobody may take it for that. */
+#define SIX ((struct ip_addr){.b = {0xfd, [12] = 10, [15] = 0x0b}})
+
 static void test_bad_services_are_refused(void **state)
 {
-	const struct dp_backend twice[] = {{IP_B, 1, 1, false}, {IP_B, 1, 2, false}},
-				zero = {IP_B, 0, 1, false};
+	const struct dp_backend twice[] = {{ip_from4(IP_B), 1, 1, false}, {ip_from4(IP_B), 1, 2, false}},
+				zero = {ip_from4(IP_B), 0, 1, false}, six = {SIX, 8080, 1, false};
 	const struct {
 		struct dp_service spec;
 		uint32_t id;
 		int rc;
 		const char *says;
 	} cases[] = {
-		{{rig.net, IP_VIP, 80, DP_TCP, NULL, 0}, DP_SERVICE_NONE, -EEXIST, "vip"},
-		{{rig.net, IP_VIP, 53, DP_UDP, NULL, 0}, rig.tcp_service, -EEXIST, "vip"},
-		{{rig.net, 0, 82, DP_TCP, NULL, 0}, DP_SERVICE_NONE, -EINVAL, "vip"},
-		{{rig.net, IP_VIP, 0, DP_TCP, NULL, 0}, DP_SERVICE_NONE, -EINVAL, "port"},
-		{{rig.net, IP_VIP, 82, 1, NULL, 0}, DP_SERVICE_NONE, -EINVAL, "protocol"},
-		{{999, IP_VIP, 82, DP_TCP, NULL, 0}, DP_SERVICE_NONE, -ENOENT, "network"},
-		{{rig.other_net, IP_VIP, 80, DP_TCP, NULL, 0}, rig.tcp_service, -EINVAL, "network"},
-		{{rig.net, IP_VIP, 82, DP_TCP, NULL, 0}, 4000, -ENOENT, "service"},
-		{{rig.net, IP_VIP, 82, DP_TCP, twice, 2}, DP_SERVICE_NONE, -EINVAL, "backends"},
-		{{rig.net, IP_VIP, 82, DP_TCP, &zero, 1}, DP_SERVICE_NONE, -EINVAL, "backends"},
+		{{rig.net, ip_from4(IP_VIP), 80, DP_TCP, NULL, 0}, DP_SERVICE_NONE, -EEXIST, "vip"},
+		{{rig.net, ip_from4(IP_VIP), 53, DP_UDP, NULL, 0}, rig.tcp_service, -EEXIST, "vip"},
+		{{rig.net, {{.b = {0}}}, 82, DP_TCP, NULL, 0}, DP_SERVICE_NONE, -EINVAL, "vip"},
+		{{rig.net, ip_from4(IP_VIP), 0, DP_TCP, NULL, 0}, DP_SERVICE_NONE, -EINVAL, "port"},
+		{{rig.net, ip_from4(IP_VIP), 82, 1, NULL, 0}, DP_SERVICE_NONE, -EINVAL, "protocol"},
+		{{999, ip_from4(IP_VIP), 82, DP_TCP, NULL, 0}, DP_SERVICE_NONE, -ENOENT, "network"},
+		{{rig.other_net, ip_from4(IP_VIP), 80, DP_TCP, NULL, 0}, rig.tcp_service, -EINVAL, "network"},
+		{{rig.net, ip_from4(IP_VIP), 82, DP_TCP, NULL, 0}, 4000, -ENOENT, "service"},
+		{{rig.net, ip_from4(IP_VIP), 82, DP_TCP, twice, 2}, DP_SERVICE_NONE, -EINVAL, "backends"},
+		{{rig.net, ip_from4(IP_VIP), 82, DP_TCP, &zero, 1}, DP_SERVICE_NONE, -EINVAL, "backends"},
+		{{rig.net, SIX, 82, DP_TCP, NULL, 0}, DP_SERVICE_NONE, -ENOTSUP, "vip: only IPv4"},
+		{{rig.net, ip_from4(IP_VIP), 82, DP_TCP, &six, 1}, DP_SERVICE_NONE, -EINVAL, "none of IPv4"},
 	};
 
 	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -155,7 +164,7 @@ static void test_bad_services_are_refused(void **state)
 
 static void test_a_service_may_move_to_another_port(void **state)
 {
-	const struct dp_backend both[] = {{IP_B, 8080, 1, false}, {IP_C, 8080, 1, false}};
+	const struct dp_backend both[] = {{ip_from4(IP_B), 8080, 1, false}, {ip_from4(IP_C), 8080, 1, false}};
 	uint64_t before = harness_drops(rig.dp, "vip-miss");
 	uint8_t buf[2048];
 

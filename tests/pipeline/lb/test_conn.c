@@ -33,9 +33,9 @@ static void test_connection_is_shown(void **state)
 	struct dp_conn conn = only_connection();
 
 	assert_int_equal(conn.service, rig.tcp_service);
-	assert_int_equal(conn.client, IP_A);
-	assert_int_equal(conn.vip, IP_VIP);
-	assert_int_equal(conn.backend, to == &rig.b ? IP_B : IP_C);
+	assert_int_equal(ip_to4(conn.client), IP_A);
+	assert_int_equal(ip_to4(conn.vip), IP_VIP);
+	assert_int_equal(ip_to4(conn.backend), to == &rig.b ? IP_B : IP_C);
 	assert_int_equal(conn.client_port, 1234);
 	assert_int_equal(conn.vip_port, 80);
 	assert_int_equal(conn.backend_port, 8080);
@@ -75,15 +75,17 @@ static void test_backend_counts(void **state)
 	struct dp_backend_info info;
 
 	assert_int_equal(
-		dp_backend_info(rig.dp, rig.tcp_service, to == &rig.b ? IP_B : IP_C, 8080, &info), 0);
+		dp_backend_info(rig.dp, rig.tcp_service, ip_from4(to == &rig.b ? IP_B : IP_C), 8080, &info),
+		0);
 	assert_int_equal(info.packets, 3);
 	assert_int_equal(info.bytes, 3 * 64);
 	assert_int_equal(info.connections, 1);
 	assert_true(info.resolved);
 	assert_int_equal(
-		dp_backend_info(rig.dp, rig.tcp_service, to == &rig.b ? IP_C : IP_B, 8080, &info), 0);
+		dp_backend_info(rig.dp, rig.tcp_service, ip_from4(to == &rig.b ? IP_C : IP_B), 8080, &info),
+		0);
 	assert_int_equal(info.packets, 0);
-	assert_int_equal(dp_backend_info(rig.dp, rig.tcp_service, IP_A, 8080, &info), -ENOENT);
+	assert_int_equal(dp_backend_info(rig.dp, rig.tcp_service, ip_from4(IP_A), 8080, &info), -ENOENT);
 }
 
 /* Client 10.1.0.0 + n opens a connection; returns the backend's port that it reached. */
@@ -127,8 +129,8 @@ static void test_full_table_drops_nothing(void **state)
 /* Backends tell connections apart by the client's address and port: through two vips they would be one. */
 static void test_same_client_port_through_two_vips(void **state)
 {
-	const struct dp_backend both[] = {{IP_B, 8080, 1, false}, {IP_C, 8080, 1, false}},
-				one = {IP_B, 8080, 1, false};
+	const struct dp_backend both[] = {{ip_from4(IP_B), 8080, 1, false}, {ip_from4(IP_C), 8080, 1, false}},
+				one = {ip_from4(IP_B), 8080, 1, false};
 	uint32_t second = DP_SERVICE_NONE;
 	uint64_t before = harness_drops(rig.dp, "clash");
 	uint8_t buf[2048];

@@ -139,7 +139,7 @@ static void a_request_without_its_first_fragment_is_dropped(void **state)
 
 static void a_request_whose_backend_has_gone_is_dropped(void **state)
 {
-	const struct dp_backend none = {IP_A, 9, 0, false};
+	const struct dp_backend none = {ip_from4(IP_A), 9, 0, false};
 	uint64_t before = harness_drops(rig.dp, "no-backend");
 
 	assert_non_null(request(CLIENT, 7, MORE, 0));
@@ -271,7 +271,7 @@ static void who_sends_many_forgets_its_own(void **state)
 /* A client that is its own backend: both ends of each fragment would have to be rewritten. */
 static void fragments_to_oneself_are_dropped(void **state)
 {
-	const struct dp_backend self = {IP_A, 5353, 1, false};
+	const struct dp_backend self = {ip_from4(IP_A), 5353, 1, false};
 	uint64_t before = harness_drops(rig.dp, "fragment");
 
 	assert_int_equal(rig_put(rig.net, 53, DP_UDP, &self, 1, &rig.udp_service), 0);

@@ -14,7 +14,8 @@ static void serve_by(const struct dp_backend *backends, size_t n)
 /* a alone serves both. */
 static int setup(void **state)
 {
-	const struct dp_backend tcp = {IP_A, 8080, 1, false}, udp = {IP_A, 5353, 1, false};
+	const struct dp_backend tcp = {ip_from4(IP_A), 8080, 1, false},
+				udp = {ip_from4(IP_A), 5353, 1, false};
 
 	rig_setup(state);
 	serve_by(&tcp, 1);
@@ -72,7 +73,7 @@ static void udp_goes_both_ways(void **state)
 
 static void backend_info(struct dp_backend_info *info)
 {
-	assert_int_equal(dp_backend_info(rig.dp, rig.tcp_service, IP_A, 8080, info), 0);
+	assert_int_equal(dp_backend_info(rig.dp, rig.tcp_service, ip_from4(IP_A), 8080, info), 0);
 }
 
 static void its_connections_are_counted_as_any(void **state)
@@ -120,7 +121,7 @@ static void a_client_port_that_is_a_service_is_dropped(void **state)
 
 static void two_services_from_one_port_to_one_clash(void **state)
 {
-	const struct dp_backend self = {IP_A, 8080, 1, false};
+	const struct dp_backend self = {ip_from4(IP_A), 8080, 1, false};
 	uint64_t before = harness_drops(rig.dp, "clash");
 	uint32_t id = DP_SERVICE_NONE;
 
@@ -135,7 +136,7 @@ static void two_services_from_one_port_to_one_clash(void **state)
 
 static void it_stays_while_others_come_and_new_ones_go_there(void **state)
 {
-	const struct dp_backend both[] = {{IP_A, 8080, 1, false}, {IP_B, 8080, 1, false}};
+	const struct dp_backend both[] = {{ip_from4(IP_A), 8080, 1, false}, {ip_from4(IP_B), 8080, 1, false}};
 
 	round_trip(TCP, 80, 8080);
 	serve_by(both, 2);
@@ -147,7 +148,7 @@ static void it_stays_while_others_come_and_new_ones_go_there(void **state)
 
 static void several_programs_of_the_client_share(void **state)
 {
-	const struct dp_backend two[] = {{IP_A, 8080, 1, false}, {IP_A, 8081, 1, false}};
+	const struct dp_backend two[] = {{ip_from4(IP_A), 8080, 1, false}, {ip_from4(IP_A), 8081, 1, false}};
 	unsigned first = 0;
 
 	serve_by(two, 2);

@@ -10,8 +10,11 @@ static uint8_t buf[2048];
 
 static void put(uint16_t port, enum dp_protocol protocol, uint32_t *id, bool rejects)
 {
-	const struct dp_service spec = {
-		.net = rig.net, .vip = IP_VIP, .port = port, .protocol = protocol, .rejects = rejects};
+	const struct dp_service spec = {.net = rig.net,
+		.vip = ip_from4(IP_VIP),
+		.port = port,
+		.protocol = protocol,
+		.rejects = rejects};
 	struct dp_err err;
 
 	assert_int_equal(dp_service_put(rig.dp, &spec, id, &err), 0);
@@ -196,9 +199,9 @@ static void one_service_of_a_vip_tells_for_all_other_ports(void **state)
 /* The one backend's port was down for a moment: its connections wait, and go on. */
 static void a_connection_outlives_its_backends_absence(void **state)
 {
-	const struct dp_backend b = {IP_B, 8080, 1, false}, dead = {IP_B, 8080, 1, true};
+	const struct dp_backend b = {ip_from4(IP_B), 8080, 1, false}, dead = {ip_from4(IP_B), 8080, 1, true};
 	struct dp_service spec = {.net = rig.net,
-		.vip = IP_VIP,
+		.vip = ip_from4(IP_VIP),
 		.port = 80,
 		.protocol = DP_TCP,
 		.backends = &b,

@@ -130,7 +130,7 @@ static void edit_dead_backends(uint8_t *buf)
 
 static void edit_only_the_client(uint8_t *buf)
 {
-	const struct dp_backend self = {IP_A, 8080, 1, false};
+	const struct dp_backend self = {ip_from4(IP_A), 8080, 1, false};
 
 	assert_int_equal(rig_put(rig.net, 80, DP_TCP, &self, 1, &rig.tcp_service), 0);
 	buf[34] = 0;
@@ -139,7 +139,7 @@ static void edit_only_the_client(uint8_t *buf)
 
 static void edit_unknown_neighbour(uint8_t *buf)
 {
-	const struct dp_backend silent = {ip4("10.0.0.77"), 8080, 1, false};
+	const struct dp_backend silent = {ip_from4(ip4("10.0.0.77")), 8080, 1, false};
 
 	assert_int_equal(rig_put(rig.net, 80, DP_TCP, &silent, 1, &rig.tcp_service), 0);
 }

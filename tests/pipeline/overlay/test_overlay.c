@@ -19,8 +19,7 @@ enum { VNI = 77 };
 static int setup(void **state)
 {
 	struct dp_port up = {.mac = {2, 0, 0, 0, 0, 1},
-		.address = ip4("192.0.2.1"),
-		.prefix = 24,
+		.address = {ip_from4(ip4("192.0.2.1")), IP_PREFIX4 + 24},
 		.vxlan_port = 4789,
 		.mtu = 1500};
 	struct dp_network spec = {.mode = DP_OVERLAY, .vni = VNI, .mtu = 1450, .gateway = ip4("10.0.0.1")};
@@ -29,8 +28,8 @@ static int setup(void **state)
 	net = harness_network(dp, &spec);
 	harness_port(dp, &a, net, NULL);
 	harness_port(dp, &uplink, DP_NET_NONE, &up);
-	assert_int_equal(dp_vtep_add(dp, net, ip4("192.0.2.2"), &vtep, NULL), 0);
-	assert_int_equal(dp_vtep_add(dp, net, ip4("192.0.2.3"), &second, NULL), 0);
+	assert_int_equal(dp_vtep_add(dp, net, ip_from4(ip4("192.0.2.2")), &vtep, NULL), 0);
+	assert_int_equal(dp_vtep_add(dp, net, ip_from4(ip4("192.0.2.3")), &second, NULL), 0);
 	return 0;
 }
 

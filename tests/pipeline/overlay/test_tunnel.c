@@ -57,11 +57,10 @@ static int setup(void **state)
 		"ip addr add 10.8.0.1/24 dev vx0; ip link set vx0 up",
 		VNI);
 	memcpy(remote.port.spec.mac, mac, 6);
-	remote.port.spec.address = address("10.9.0.2");
-	remote.port.spec.prefix = 24;
+	remote.port.spec.address = (struct ip_prefix){ip_from4(address("10.9.0.2")), IP_PREFIX4 + 24};
 	remote.port.spec.vxlan_port = 4789;
 	uplink = add(&remote, DP_NET_NONE);
-	assert_int_equal(dp_vtep_add(dp, net, address("10.9.0.1"), &vtep, &err), 0);
+	assert_int_equal(dp_vtep_add(dp, net, ip_from4(address("10.9.0.1")), &vtep, &err), 0);
 	host_make(&local, HOST_TAP, 2);
 	host_run(&local,
 		"ip addr flush dev eth0; ip addr add 10.8.0.2/24 dev eth0; ip link set eth0 mtu 1450");

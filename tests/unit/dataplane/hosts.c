@@ -130,7 +130,7 @@ static void configure(struct host *host, unsigned number)
 	host->index = netlink_index(nl, "eth0");
 	assert_true(host->index > 0);
 	assert_int_equal(netlink_link_set(nl, host->index, &change), 0);
-	assert_int_equal(netlink_addr_add(nl, host->index, htonl(0x0a090000 + number), 24), 0);
+	assert_int_equal(netlink_addr_add(nl, host->index, ip_from4(htonl(0x0a090000 + number)), 24), 0);
 	netlink_close(nl);
 	/* the kernel gives it once it has seen the carrier */
 	host_run(host, "until ip -6 addr show dev eth0 | grep -q fe80; do sleep 0.01; done");

@@ -85,6 +85,23 @@ size_t guard_packets_link_local(uint8_t *buf)
 		buf, MAC_A, GUARD_LINK_A, GUARD_NODES, 17, (uint8_t[16]){0x10, 0, 0x20, 0}, 16);
 }
 
+static size_t own_ip6(uint8_t *buf)
+{
+	return guard_write_ip6(buf, MAC_A, "fd00:5::1", GUARD_NODES, 6, (uint8_t[20]){0x10, 0, 0x20, 0}, 20);
+}
+
+/* From a MAC that has the port's addresses. */
+static size_t nested_ip6(uint8_t *buf)
+{
+	return guard_write_ip6(
+		buf, GUARD_MAC_NESTED, "fd00:5::1", GUARD_NODES, 6, (uint8_t[20]){0x10, 0, 0x20, 0}, 20);
+}
+
+static size_t own_ip6_advert(uint8_t *buf)
+{
+	return guard_write_nd(buf, "fd00:5::1", 136, "fd00:5::1", 2, MAC_A);
+}
+
 static size_t allowed_ip6(uint8_t *buf)
 {
 	return guard_write_ip6(buf, MAC_A, "fd00:1::77", GUARD_NODES, 6, (uint8_t[20]){0x10, 0, 0x20, 0}, 20);
@@ -138,6 +155,9 @@ const struct guard_row guard_honest[] = {
 	{"allowed range", allowed_range},
 	{"unknown ethertype", unknown_type},
 	{"link-local", guard_packets_link_local},
+	{"own ipv6", own_ip6},
+	{"own ipv6 of a nested mac", nested_ip6},
+	{"advertisement of own ipv6", own_ip6_advert},
 	{"allowed ipv6", allowed_ip6},
 	{"dad", dad},
 	{"solicitation", guard_packets_own_solicit},

@@ -152,6 +152,36 @@ static size_t private_link_local(uint8_t *buf)
 		buf, MAC_A, GUARD_OTHER_LINK, GUARD_NODES, 17, (uint8_t[16]){0x10, 0, 0x20, 0}, 16);
 }
 
+static size_t near_own_ip6(uint8_t *buf)
+{
+	return guard_write_ip6(buf, MAC_A, "fd00:5::2", GUARD_NODES, 6, (uint8_t[20]){0x10, 0, 0x20, 0}, 20);
+}
+
+/* The port's own, of a MAC that may have another address alone. */
+static size_t own_ip6_of_virtual(uint8_t *buf)
+{
+	return guard_write_ip6(
+		buf, GUARD_MAC_VIRTUAL, "fd00:5::1", GUARD_NODES, 6, (uint8_t[20]){0x10, 0, 0x20, 0}, 20);
+}
+
+/* IPv4 addresses that are the port's, as IPv6: some stacks would take them for IPv4. */
+static size_t mapped_own(uint8_t *buf)
+{
+	return guard_write_ip6(
+		buf, MAC_A, "::ffff:" GUARD_OWN, GUARD_NODES, 6, (uint8_t[20]){0x10, 0, 0x20, 0}, 20);
+}
+
+static size_t mapped_allowed(uint8_t *buf)
+{
+	return guard_write_ip6(
+		buf, MAC_A, "::ffff:10.9.0.1", GUARD_NODES, 6, (uint8_t[20]){0x10, 0, 0x20, 0}, 20);
+}
+
+static size_t advert_near_own_ip6(uint8_t *buf)
+{
+	return guard_write_nd(buf, "fd00:5::1", 136, "fd00:5::2", 2, MAC_A);
+}
+
 static size_t global_ip6(uint8_t *buf)
 {
 	return guard_write_ip6(buf, MAC_A, "fd00:2::1", GUARD_NODES, 6, (uint8_t[20]){0x10, 0, 0x20, 0}, 20);
@@ -267,6 +297,11 @@ const struct guard_row guard_lies[] = {
 	{"other's link-local", other_link_local, NULL, NULL, "spoofed-ip"},
 	{"link-local of no mac", private_link_local, NULL, NULL, "spoofed-ip"},
 	{"global ipv6", global_ip6, NULL, NULL, "spoofed-ip"},
+	{"ipv6 beside the port's", near_own_ip6, NULL, NULL, "spoofed-ip"},
+	{"the port's ipv6 of another mac", own_ip6_of_virtual, NULL, NULL, "spoofed-ip"},
+	{"the port's ipv4 as ipv6", mapped_own, NULL, NULL, "spoofed-ip"},
+	{"allowed ipv4 as ipv6", mapped_allowed, NULL, NULL, "spoofed-ip"},
+	{"advertisement beside the port's ipv6", advert_near_own_ip6, NULL, NULL, "spoofed-arp"},
 	{"udp from ::", no_ip6, NULL, NULL, "spoofed-ip"},
 	{"echo from ::", echo_from_nobody, NULL, NULL, "spoofed-ip"},
 	{"dad for other", other_dad, NULL, NULL, "spoofed-arp"},

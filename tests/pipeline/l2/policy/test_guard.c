@@ -18,21 +18,23 @@ static const struct {
 	{DROP_SPOOFED_ARP, "spoofed-arp"}, {DROP_ROGUE_SERVER, "rogue-server"}};
 enum { REASONS = 4 };
 
-static const struct dp_backend backend = {.address = 0x0600000a, .port = 80, .weight = 1}; /* 10.0.0.6 */
+static struct dp_backend backend = {.port = 80, .weight = 1};
 static uint32_t service;
 
 static struct dp_port guarded(enum dp_security security)
 {
 	struct dp_port spec = {.mac = {2, 0, 0, 0, 0, 0xa},
-		.ips = {ip4(GUARD_OWN), ip4("10.0.0.15")},
-		.nips = 2,
+		.ips = {ip_from4(ip4(GUARD_OWN)), ip_from4(ip4("10.0.0.15")),
+			{.b = {0xfd, 0, 0, 5, [15] = 1}}},
+		.nips = 3,
 		.mtu = 1500,
 		.security = security,
 		.nallow = 5,
-		.allow = {{.family = 4, .len = 32, .ip = {10, 0, 0, 50}}, {.family = 0},
-			{.family = 4, .len = 22, .ip = {10, 9, 0, 0}},
-			{.family = 6, .len = 64, .ip = {0xfd, 0, 0, 1}},
-			{.family = 6, .len = 128, .ip = {0xfd, 0, 0, 3, [15] = 1}}}};
+		.allow = {{.has_prefix = true, .len = 128, .address = ip_from4(ip4("10.0.0.50"))},
+			{.has_prefix = false},
+			{.has_prefix = true, .len = IP_PREFIX4 + 22, .address = ip_from4(ip4("10.9.0.0"))},
+			{.has_prefix = true, .len = 64, .address = {.b = {0xfd, 0, 0, 1}}},
+			{.has_prefix = true, .len = 128, .address = {.b = {0xfd, 0, 0, 3, [15] = 1}}}}};
 
 	memcpy(spec.allow[0].mac, GUARD_MAC_VIRTUAL, 6);
 	memcpy(spec.allow[1].mac, GUARD_MAC_NESTED, 6);
@@ -61,15 +63,17 @@ static int make(void **state)
 		.prefix = 24,
 		.gateway = ip4(GUARD_GATEWAY),
 		.age_s = 300};
-	struct dp_port off = {.mac = {2, 0, 0, 0, 0, 0xb}, .ips = {ip4(GUARD_OTHER)}, .nips = 1};
+	struct dp_port off = {.mac = {2, 0, 0, 0, 0, 0xb}, .ips = {ip_from4(ip4(GUARD_OTHER))}, .nips = 1};
 	struct dp_port first = guarded(DP_SECURITY_OFF);
 
 	net = harness_network(dp, &spec);
 	harness_port(dp, &a, net, &first);
 	harness_port(dp, &b, net, &off);
 	service = DP_SERVICE_NONE;
+	backend.address = ip_from4(ip4("10.0.0.6"));
 	assert_int_equal(
-		dp_service_put(dp, &(struct dp_service){net, ip4("10.0.0.100"), 80, DP_TCP, &backend, 1},
+		dp_service_put(dp,
+			&(struct dp_service){net, ip_from4(ip4("10.0.0.100")), 80, DP_TCP, &backend, 1},
 			&service, NULL),
 		0);
 	return 0;

@@ -17,7 +17,7 @@ static const mac_t MAC_UP = {2, 0, 0, 0, 0, 1}, MAC_UP2 = {2, 0, 0, 0, 0, 3}, MA
 		   MAC_OPEN = {2, 0, 0, 0, 0, 0xe}, MAC_FAR = {2, 0, 0, 0, 0, 0xf},
 		   MAC_NOBODY = {2, 0, 0, 0, 9, 9}, MAC_ALLOWED = {2, 0, 0, 0, 1, 1},
 		   MAC_GROUP = {1, 0, 0x5e, 0, 0, 5};
-static const struct dp_backend backend = {.address = 0x0600000a, .port = 80, .weight = 1};
+static struct dp_backend backend = {.port = 80, .weight = 1};
 
 #define VIP "10.0.0.100"
 #define GATEWAY "10.0.0.1"
@@ -45,21 +45,23 @@ static int make(void **state)
 		.prefix = 24,
 		.gateway = ip4(GATEWAY)};
 	struct dp_port pa = {.mac = {2, 0, 0, 0, 0, 0xa},
-		.ips = {ip4("10.0.0.5")},
+		.ips = {ip_from4(ip4("10.0.0.5"))},
 		.nips = 1,
 		.security = DP_SECURITY_FULL,
 		.nallow = 1,
 		.allow = {{.mac = {2, 0, 0, 0, 1, 1}}}};
 	struct dp_port pb = {.mac = {2, 0, 0, 0, 0, 0xb},
-		.ips = {ip4("10.0.0.6")},
+		.ips = {ip_from4(ip4("10.0.0.6"))},
 		.nips = 1,
 		.security = DP_SECURITY_FULL};
-	struct dp_port po = {.mac = {2, 0, 0, 0, 0, 0xe}, .ips = {ip4("10.0.0.7")}, .nips = 1};
+	struct dp_port po = {.mac = {2, 0, 0, 0, 0, 0xe}, .ips = {ip_from4(ip4("10.0.0.7"))}, .nips = 1};
 	struct dp_port pg = {.gateway = true};
-	struct dp_port up = {
-		.mac = {2, 0, 0, 0, 0, 1}, .address = ip4("192.0.2.1"), .prefix = 24, .vxlan_port = 4789};
-	struct dp_port up2 = {
-		.mac = {2, 0, 0, 0, 0, 3}, .address = ip4("198.51.100.1"), .prefix = 24, .vxlan_port = 4789};
+	struct dp_port up = {.mac = {2, 0, 0, 0, 0, 1},
+		.address = {ip_from4(ip4("192.0.2.1")), IP_PREFIX4 + 24},
+		.vxlan_port = 4789};
+	struct dp_port up2 = {.mac = {2, 0, 0, 0, 0, 3},
+		.address = {ip_from4(ip4("198.51.100.1")), IP_PREFIX4 + 24},
+		.vxlan_port = 4789};
 
 	memcpy(pg.mac, dp_router_mac, 6);
 	net = harness_network(dp, &spec);
@@ -69,11 +71,13 @@ static int make(void **state)
 	harness_port(dp, &gateway, net, &pg);
 	harness_port(dp, &uplink, DP_NET_NONE, &up);
 	harness_port(dp, &other_uplink, DP_NET_NONE, &up2);
-	assert_int_equal(dp_vtep_add(dp, net, ip4("192.0.2.2"), &vtep, NULL), 0);
-	assert_int_equal(dp_vtep_add(dp, net, ip4("198.51.100.3"), &second, NULL), 0);
+	assert_int_equal(dp_vtep_add(dp, net, ip_from4(ip4("192.0.2.2")), &vtep, NULL), 0);
+	assert_int_equal(dp_vtep_add(dp, net, ip_from4(ip4("198.51.100.3")), &second, NULL), 0);
 	service = DP_SERVICE_NONE;
-	assert_int_equal(dp_service_put(dp, &(struct dp_service){net, ip4(VIP), 80, DP_TCP, &backend, 1},
-				 &service, NULL),
+	backend.address = ip_from4(ip4("10.0.0.6"));
+	assert_int_equal(
+		dp_service_put(dp, &(struct dp_service){net, ip_from4(ip4(VIP)), 80, DP_TCP, &backend, 1},
+			&service, NULL),
 		0);
 	return 0;
 }

@@ -22,7 +22,7 @@ static const struct api_field fields[] = {
 	{"colour", API_ENUM, "", .choices = colours},
 	{"ip", API_IP4, ""},
 	{"subnet", API_CIDR4, ""},
-	{"address", API_ADDR4, ""},
+	{"address", API_ADDR, ""},
 	{"mac", API_MAC, ""},
 	{"path", API_PATH, "", .min = 2, .max = 8},
 	{"at", API_HOSTPORT, ""},

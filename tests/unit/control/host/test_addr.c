@@ -51,6 +51,38 @@ static void refuses_other_text(void **state)
 	assert_false(addr_mac("02:00:00:00:00:zz", mac));
 }
 
+static void prefixes_of_both_families(void **state)
+{
+	static const struct {
+		const char *text, *written; /* NULL: no prefix */
+		bool host_bits;
+	} cases[] = {{"10.1.0.0/24", "10.1.0.0/24", false}, {"10.1.0.1/24", "10.1.0.1/24", true},
+		{"0.0.0.0/0", "0.0.0.0/0", false}, {"10.1.0.1/32", "10.1.0.1/32", false},
+		{"::/0", "::/0", false}, {"FD00::/64", "fd00::/64", false},
+		{"fd00::1/64", "fd00::1/64", true}, {"fd00::1/128", "fd00::1/128", false},
+		{"fd00::2/127", "fd00::2/127", false}, {"fd00::3/127", "fd00::3/127", true},
+		{"::ffff:10.1.0.0/16", "10.1.0.0/16", false}, {"::ffff:10.1.0.0/112", NULL, false},
+		{"10.1.0.0/33", NULL, false}, {"fd00::/129", NULL, false}, {"fd00::", NULL, false},
+		{"fd00::/", NULL, false}, {"fd00::/-1", NULL, false}, {"fd00::/ 1", NULL, false},
+		{"fd00::/1x", NULL, false}, {"/64", NULL, false}, {"fe80::1%eth0/64", NULL, false},
+		{"[fd00::]/64", NULL, false}, {"fd00::/18446744073709551617", NULL, false}};
+	char text[ADDR_IP_PREFIX_TEXT];
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct ip_prefix prefix = {{{{7}}}, 7};
+
+		if (addr_ip_prefix(cases[i].text, &prefix) != !!cases[i].written)
+			fail_msg("%s", cases[i].text);
+		if (!cases[i].written) {
+			assert_int_equal(prefix.len, 7);
+			continue;
+		}
+		assert_string_equal(addr_ip_prefix_text(prefix, text), cases[i].written);
+		assert_int_equal(addr_prefix_has_host_bits(&prefix), cases[i].host_bits);
+	}
+	assert_false(addr_ip_prefix(NULL, &(struct ip_prefix){0}));
+}
+
 static void hosts_of_a_subnet(void **state)
 {
 	static const struct {
@@ -163,6 +195,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(text_and_back),
 		cmocka_unit_test(refuses_other_text),
+		cmocka_unit_test(prefixes_of_both_families),
 		cmocka_unit_test(hosts_of_a_subnet),
 		cmocka_unit_test(next_free_address),
 		cmocka_unit_test(next_free_address_of_many),
