@@ -43,7 +43,7 @@ def test_what_the_file_has(daemon, method, params):
     assert "the configuration file has it" in daemon.rpc(method, params)["note"]
 
 
-def test_and_so_it_is(start_sluiced):
+def test_the_next_start_brings_back_what_the_file_has(start_sluiced):
     daemon = start_sluiced(CONFIG)
     done = daemon.ctl("port", "set", "n1", "--mtu", "1300")
     assert done.stdout == "" and "the configuration file has it: the next start brings it back" in done.stderr

@@ -175,7 +175,7 @@ def test_moves_are_told_to_who_watches(pair, container, watch):
     assert told(of_own) == []
 
 
-def test_what_a_sticky_port_keeps_is_told(pair, watch):
+def test_a_watch_shows_what_a_sticky_port_keeps(pair, watch):
     sluiced, c1, c2 = pair
     for name in ("c1", "c2"):
         sluiced.ctl("port", "set", name, "--security", "off")

@@ -284,7 +284,7 @@ static void a_stop_that_is_no_page_fault_is_not_the_ports(void **state)
 	assert_int_equal(throttled(&bad[0]), 0);
 }
 
-static void alone_it_does_not_wait(void **state)
+static void a_port_alone_on_its_worker_does_not_wait(void **state)
 {
 	unsigned n;
 
@@ -412,7 +412,7 @@ int main(void)
 		T(a_source_that_costs_too_much_waits),
 		T(a_page_fault_that_takes_long_counts_whole),
 		T(a_stop_that_is_no_page_fault_is_not_the_ports),
-		T(alone_it_does_not_wait),
+		T(a_port_alone_on_its_worker_does_not_wait),
 		T(a_receiver_that_costs_too_much_gets_nothing),
 		T(a_slow_receiver_alone_with_its_sender_gets_all),
 		T(a_fault_in_a_payload_is_not_the_receivers),

@@ -109,7 +109,7 @@ static void send_in_vain(struct test_port *from, size_t len)
 	assert_int_equal(b.count, 0);
 }
 
-static void test_ip4_sender_is_told(void **state)
+static void test_ip4_sender_gets_fragmentation_needed(void **state)
 {
 	struct packet p = datagram(SMALL + 1 - 28);
 	size_t len = unfragmentable(&p);
@@ -131,7 +131,7 @@ static void test_ip4_sender_is_told(void **state)
 	assert_memory_equal(icmp + 8, buf + ETH, 576 - 28);
 }
 
-static void test_what_fits_passes(void **state)
+static void test_packets_that_fit_pass(void **state)
 {
 	struct packet p = datagram(SMALL - 28);
 
@@ -140,7 +140,7 @@ static void test_what_fits_passes(void **state)
 	assert_int_equal(a.count, 0);
 }
 
-static void test_nobody_is_told(void **state)
+static void test_packets_that_get_no_answer(void **state)
 {
 	struct packet p = datagram(1400);
 
@@ -180,7 +180,7 @@ static void test_flooded_frames_are_not_answered(void **state)
 }
 
 /* Its kernel has the gateway's address: from that it would not believe an answer. */
-static void test_gateway_is_told_by_the_destination(void **state)
+static void test_gateway_gets_the_answer_from_the_destination(void **state)
 {
 	struct packet p = datagram(1400);
 
@@ -272,7 +272,7 @@ static unsigned sum6(const uint8_t *ip, size_t len)
 	return (sum & 0xffff) + (sum >> 16);
 }
 
-static void test_ip6_sender_is_told(void **state)
+static void test_ip6_sender_gets_packet_too_big(void **state)
 {
 	size_t len = packet_ip6(17, 1400, 0x5a);
 	const uint8_t *ip = a.got[0].data + ETH;
@@ -292,7 +292,7 @@ static void test_ip6_sender_is_told(void **state)
 	assert_int_equal(sum6(ip, 1280), 0xffff);
 }
 
-static void test_ip6_nobody_is_told(void **state)
+static void test_ip6_packets_that_get_no_answer(void **state)
 {
 	send_in_vain(&a, packet_ip6(58, 1400, 2)); /* is such an answer */
 	send_in_vain(&a, packet_ip6(58, 1400, 137));
@@ -359,15 +359,16 @@ static void test_answers_are_bounded(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_ip4_sender_is_told, make, unmake),
-		cmocka_unit_test_setup_teardown(test_what_fits_passes, make, unmake),
-		cmocka_unit_test_setup_teardown(test_nobody_is_told, make, unmake),
+		cmocka_unit_test_setup_teardown(test_ip4_sender_gets_fragmentation_needed, make, unmake),
+		cmocka_unit_test_setup_teardown(test_packets_that_fit_pass, make, unmake),
+		cmocka_unit_test_setup_teardown(test_packets_that_get_no_answer, make, unmake),
 		cmocka_unit_test_setup_teardown(test_flooded_frames_are_not_answered, make, unmake),
-		cmocka_unit_test_setup_teardown(test_gateway_is_told_by_the_destination, make, unmake),
+		cmocka_unit_test_setup_teardown(
+			test_gateway_gets_the_answer_from_the_destination, make, unmake),
 		cmocka_unit_test_setup_teardown(test_tag_is_kept, make, unmake),
 		cmocka_unit_test_setup_teardown(test_large_frame, make, unmake),
-		cmocka_unit_test_setup_teardown(test_ip6_sender_is_told, make, unmake),
-		cmocka_unit_test_setup_teardown(test_ip6_nobody_is_told, make, unmake),
+		cmocka_unit_test_setup_teardown(test_ip6_sender_gets_packet_too_big, make, unmake),
+		cmocka_unit_test_setup_teardown(test_ip6_packets_that_get_no_answer, make, unmake),
 		cmocka_unit_test_setup_teardown(test_a_whole_burst_is_answered, make, unmake),
 		cmocka_unit_test_setup_teardown(test_answers_are_bounded, make, unmake),
 	};

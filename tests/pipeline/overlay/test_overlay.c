@@ -266,7 +266,7 @@ static void test_underlay_mtu(void **state)
 
 /* What the tunnel adds is taken off before the sender is told. What came through a tunnel has no sender here.
  */
-static void test_the_tunnels_mtu_is_told(void **state)
+static void test_the_answer_has_the_tunnels_mtu(void **state)
 {
 	uint8_t buf[2048], inner[2048];
 	struct packet p = {.dst = MAC_B,
@@ -317,7 +317,7 @@ static void send_large(void)
 }
 
 /* The segments of a large frame leave in one where the port takes that, and one by one where not. */
-static void test_segments_are_coupled(void **state)
+static void test_segments_are_coalesced(void **state)
 {
 	send_large();
 	assert_int_equal(uplink.count, 20);
@@ -354,8 +354,8 @@ int main(void)
 		cmocka_unit_test_setup(test_unusual_outer_headers, clear),
 		cmocka_unit_test_setup(test_cut_off_and_contradicting, clear),
 		cmocka_unit_test_setup(test_underlay_mtu, clear),
-		cmocka_unit_test_setup(test_the_tunnels_mtu_is_told, clear),
-		cmocka_unit_test_setup(test_segments_are_coupled, clear),
+		cmocka_unit_test_setup(test_the_answer_has_the_tunnels_mtu, clear),
+		cmocka_unit_test_setup(test_segments_are_coalesced, clear),
 	};
 
 	return cmocka_run_group_tests_name("overlay", tests, setup, teardown);

@@ -144,7 +144,7 @@ static void test_file_to_sink(void **state)
 }
 
 /* Ports come and go without using up devices or mbufs. */
-static void test_again_and_again(void **state)
+static void test_ports_that_come_and_go_leak_nothing(void **state)
 {
 	struct dp_port file = {.type = DP_PCAP, .net = net, .mtu = 1500, .file = path};
 
@@ -190,7 +190,7 @@ static void test_chains_of_mbufs_are_not_lost(void **state)
 	dp_port_del(dp, from);
 }
 
-static void test_refused(void **state)
+static void test_bad_devices_and_files_are_refused(void **state)
 {
 	static const struct {
 		struct dp_port spec;
@@ -219,7 +219,7 @@ static void test_refused(void **state)
 }
 
 /* The device of one port cannot be had by another, and the first one goes on. */
-static void test_device_taken(void **state)
+static void test_a_device_belongs_to_one_port(void **state)
 {
 	struct dp_port spec = {.type = DP_ETH, .net = net, .mtu = 1500, .devargs = "net_null7,no-rx=1"};
 	struct dp_err err = {""};
@@ -237,11 +237,11 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_file_to_sink),
-		cmocka_unit_test(test_again_and_again),
+		cmocka_unit_test(test_ports_that_come_and_go_leak_nothing),
 		cmocka_unit_test(test_frame_longer_than_an_mbuf),
 		cmocka_unit_test(test_chains_of_mbufs_are_not_lost),
-		cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_device_taken),
+		cmocka_unit_test(test_bad_devices_and_files_are_refused),
+		cmocka_unit_test(test_a_device_belongs_to_one_port),
 	};
 
 	write_capture(path, length_of, FRAMES);

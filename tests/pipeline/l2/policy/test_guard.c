@@ -140,7 +140,7 @@ static void hold(const char *in, const struct guard_row *row, enum dp_security s
 		want ? want : "passes");
 }
 
-static void test_each_packet(void **state)
+static void test_each_packet_at_each_level_of_security(void **state)
 {
 	const struct guard_row *row;
 	uint8_t buf[2048];
@@ -173,7 +173,7 @@ static size_t disguise(uint8_t *buf, size_t len, unsigned tags, bool snap)
 }
 
 /* Tags and LLC change nothing: not what is a lie, and not what is none. */
-static void test_disguised(void **state)
+static void test_tags_and_llc_change_no_verdict(void **state)
 {
 	const struct guard_row *row;
 	uint8_t buf[2048];
@@ -196,7 +196,7 @@ static void test_disguised(void **state)
 }
 
 /* Under many tags only the port's own that fits into what is looked at passes, and no lie. */
-static void test_under_many_tags(void **state)
+static void test_more_tags_than_are_looked_at(void **state)
 {
 	const struct guard_row *row;
 	uint8_t buf[2048];
@@ -220,7 +220,7 @@ static void test_under_many_tags(void **state)
 }
 
 /* Cut off anywhere, a lie is either refused or so short that nothing of it is left. */
-static void test_cut_off(void **state)
+static void test_spoofed_frames_cut_off_anywhere_are_refused(void **state)
 {
 	const struct guard_row *row;
 	uint8_t buf[2048];
@@ -240,7 +240,7 @@ static void test_cut_off(void **state)
 }
 
 /* Whatever bytes a guest sends: from full, nothing with another's MAC or IPv4 source gets through. */
-static void test_noise(void **state)
+static void test_random_frames_pass_only_with_own_addresses(void **state)
 {
 	uint32_t random = 12345, own[2] = {ip4(GUARD_OWN), ip4("10.0.0.15")};
 	unsigned passed = 0, dropped = 0;
@@ -274,7 +274,7 @@ static void test_noise(void **state)
 }
 
 /* A trusted port may serve; it lies no better than others. */
-static void test_trusted(void **state)
+static void test_a_trusted_port_may_serve_but_not_spoof(void **state)
 {
 	const struct guard_row *row;
 	uint8_t buf[2048];
@@ -308,7 +308,7 @@ static void test_without_address(void **state)
 }
 
 /* The first of all is the last that a burst of good frames hides. */
-static void test_among_others(void **state)
+static void test_one_bad_frame_in_a_burst_of_good_ones(void **state)
 {
 	struct worker *w = dp->worker[0];
 	struct burst *burst = &w->burst;
@@ -343,14 +343,16 @@ static void test_among_others(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_each_packet, make, unmake),
-		cmocka_unit_test_setup_teardown(test_disguised, make, unmake),
-		cmocka_unit_test_setup_teardown(test_under_many_tags, make, unmake),
-		cmocka_unit_test_setup_teardown(test_cut_off, make, unmake),
-		cmocka_unit_test_setup_teardown(test_noise, make, unmake),
-		cmocka_unit_test_setup_teardown(test_trusted, make, unmake),
+		cmocka_unit_test_setup_teardown(test_each_packet_at_each_level_of_security, make, unmake),
+		cmocka_unit_test_setup_teardown(test_tags_and_llc_change_no_verdict, make, unmake),
+		cmocka_unit_test_setup_teardown(test_more_tags_than_are_looked_at, make, unmake),
+		cmocka_unit_test_setup_teardown(
+			test_spoofed_frames_cut_off_anywhere_are_refused, make, unmake),
+		cmocka_unit_test_setup_teardown(
+			test_random_frames_pass_only_with_own_addresses, make, unmake),
+		cmocka_unit_test_setup_teardown(test_a_trusted_port_may_serve_but_not_spoof, make, unmake),
 		cmocka_unit_test_setup_teardown(test_without_address, make, unmake),
-		cmocka_unit_test_setup_teardown(test_among_others, make, unmake),
+		cmocka_unit_test_setup_teardown(test_one_bad_frame_in_a_burst_of_good_ones, make, unmake),
 	};
 
 	return cmocka_run_group_tests_name("guard", tests, setup, teardown);

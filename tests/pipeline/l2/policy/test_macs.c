@@ -218,7 +218,7 @@ static void test_its_own_mac_gets_through_a_full_limit(void **state)
 	assert_int_equal(reaches(MAC_A, &c), 1);
 }
 
-static void test_a_move_is_told_and_a_flapping_mac_is_held(void **state)
+static void test_moves_are_reported_and_a_flapping_mac_is_held(void **state)
 {
 	send_eth(&a, MAC_BROADCAST, MAC_A);
 	send_eth(&b, MAC_BROADCAST, MAC_A);
@@ -242,7 +242,7 @@ static void test_a_move_is_told_and_a_flapping_mac_is_held(void **state)
 }
 
 /* A hundred MACs that move: control hears of a few at a time, and how many it did not hear of. */
-static void test_more_moves_than_control_is_told(void **state)
+static void test_more_moves_than_are_reported_are_counted(void **state)
 {
 	unsigned left_out = 0;
 
@@ -272,8 +272,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_sticky_macs_stay, make, unmake),
 		cmocka_unit_test_setup_teardown(test_a_port_s_own_mac_is_learned_nowhere_else, make, unmake),
 		cmocka_unit_test_setup_teardown(test_its_own_mac_gets_through_a_full_limit, make, unmake),
-		cmocka_unit_test_setup_teardown(test_a_move_is_told_and_a_flapping_mac_is_held, make, unmake),
-		cmocka_unit_test_setup_teardown(test_more_moves_than_control_is_told, make, unmake),
+		cmocka_unit_test_setup_teardown(
+			test_moves_are_reported_and_a_flapping_mac_is_held, make, unmake),
+		cmocka_unit_test_setup_teardown(test_more_moves_than_are_reported_are_counted, make, unmake),
 	};
 
 	return cmocka_run_group_tests_name("macs", tests, setup, teardown);

@@ -50,7 +50,7 @@ static void test_small_values_are_exact(void **state)
 	assert_int_equal(histogram_percentile(&h, 100), 50);
 }
 
-static void test_few_values(void **state)
+static void test_percentiles_of_few_values(void **state)
 {
 	assert_int_equal(histogram_percentile(&h, 50), 0);
 	histogram_add(&h, 1000000, 1);
@@ -127,7 +127,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_buckets_follow_each_other, clear),
 		cmocka_unit_test_setup(test_small_values_are_exact, clear),
-		cmocka_unit_test_setup(test_few_values, clear),
+		cmocka_unit_test_setup(test_percentiles_of_few_values, clear),
 		cmocka_unit_test_setup(test_too_great_a_value_is_still_the_maximum, clear),
 		cmocka_unit_test_setup(test_percentiles_of_many_values, clear),
 		cmocka_unit_test_setup(test_the_greatest_values_are_forgotten, clear),

@@ -84,7 +84,7 @@ static int teardown(void **state)
 	return system(command);
 }
 
-static void a_file_that_appears_is_told_to_those_who_wait_for_it(void **state)
+static void a_file_that_appears_calls_its_watches(void **state)
 {
 	struct seen a, b;
 
@@ -135,7 +135,7 @@ static void directories_may_be_missing_and_come_one_by_one(void **state)
 }
 
 /* Made between two looks: when it is told of the first, it is to look at the file anyhow. */
-static void directories_that_come_at_once_are_told(void **state)
+static void directories_made_in_one_go_are_noticed(void **state)
 {
 	struct seen deep;
 	unsigned before;
@@ -173,7 +173,7 @@ static void a_directory_may_go_and_come_back(void **state)
 	path_watch_del(&all, &a.watch);
 }
 
-static void who_is_told_may_end_its_watch(void **state)
+static void a_watch_may_end_in_its_own_call(void **state)
 {
 	struct seen a, b, last;
 
@@ -191,12 +191,12 @@ int main(void)
 {
 #define T(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(a_file_that_appears_is_told_to_those_who_wait_for_it),
+		T(a_file_that_appears_calls_its_watches),
 		T(a_file_moved_there_counts),
 		T(directories_may_be_missing_and_come_one_by_one),
-		T(directories_that_come_at_once_are_told),
+		T(directories_made_in_one_go_are_noticed),
 		T(a_directory_may_go_and_come_back),
-		T(who_is_told_may_end_its_watch),
+		T(a_watch_may_end_in_its_own_call),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

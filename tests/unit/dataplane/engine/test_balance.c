@@ -15,7 +15,7 @@ static bool choose(const struct balance_queue *q, unsigned n, unsigned workers)
 	return choose_but(q, n, workers, 0);
 }
 
-static void test_what_is_even_stays(void **state)
+static void test_even_loads_stay(void **state)
 {
 	const struct balance_queue q[] = {{0, 0, 0, 0.8f}, {1, 0, 1, 0.7f}};
 
@@ -38,7 +38,7 @@ static void test_one_busy_queue_alone_does_not_move(void **state)
 	assert_false(choose(q, 2, 2));
 }
 
-static void test_two_busy_queues_part(void **state)
+static void test_two_busy_queues_get_a_worker_each(void **state)
 {
 	const struct balance_queue q[] = {{0, 0, 0, 0.5f}, {1, 0, 0, 0.45f}, {2, 0, 1, 0.02f}};
 
@@ -47,7 +47,7 @@ static void test_two_busy_queues_part(void **state)
 	assert_int_equal(to, 1);
 }
 
-static void test_it_moves_what_evens_out_most(void **state)
+static void test_the_queue_that_evens_out_most_moves(void **state)
 {
 	const struct balance_queue q[] = {
 		{0, 0, 2, 0.1f}, {1, 0, 2, 0.3f}, {1, 1, 2, 0.6f}, {2, 0, 0, 0.4f}, {3, 0, 1, 0.5f}};
@@ -89,11 +89,11 @@ static void test_moves_come_to_an_end(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_what_is_even_stays),
+		cmocka_unit_test(test_even_loads_stay),
 		cmocka_unit_test(test_idle_workers_are_left_alone),
 		cmocka_unit_test(test_one_busy_queue_alone_does_not_move),
-		cmocka_unit_test(test_two_busy_queues_part),
-		cmocka_unit_test(test_it_moves_what_evens_out_most),
+		cmocka_unit_test(test_two_busy_queues_get_a_worker_each),
+		cmocka_unit_test(test_the_queue_that_evens_out_most_moves),
 		cmocka_unit_test(test_reserved_workers_neither_give_nor_take),
 		cmocka_unit_test(test_moves_come_to_an_end),
 	};

@@ -276,7 +276,7 @@ static void test_normal_form(void **state)
 
 /* A small generator, so that a run can be had again. */
 /* A checksum left unfinished without a word is found, a finished one is left alone. */
-static void test_detected(void **state)
+static void test_unfinished_checksums_are_detected(void **state)
 {
 	for (unsigned i = 0; i < COUNT(recipes); i++)
 		for (unsigned how = 0; how < COUNT(cuts); how++) {
@@ -322,7 +322,7 @@ static void spoil(struct frame *f)
 		f->off.flags = (uint8_t)roll(256);
 }
 
-static void test_hostile(void **state)
+static void test_random_requests_stay_in_bounds(void **state)
 {
 	unsigned cut = 0, summed = 0, refused = 0;
 
@@ -384,8 +384,8 @@ int main(void)
 		cmocka_unit_test(test_tiny_segments),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_normal_form),
-		cmocka_unit_test(test_detected),
-		cmocka_unit_test(test_hostile),
+		cmocka_unit_test(test_unfinished_checksums_are_detected),
+		cmocka_unit_test(test_random_requests_stay_in_bounds),
 		cmocka_unit_test(test_unvalidated_is_not_cut),
 	};
 

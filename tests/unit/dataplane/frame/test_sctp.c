@@ -46,7 +46,7 @@ static struct frame *request(uint32_t step)
 	return f;
 }
 
-static void test_reference(void **state)
+static void test_crc32c_of_the_check_value(void **state)
 {
 	assert_int_equal(reference((const uint8_t *)"123456789", 9), 0xe3069283);
 }
@@ -92,7 +92,7 @@ static void test_refused(void **state)
 }
 
 /* By the door that TAP and packet sockets use. */
-static void test_taken_from_the_kernel(void **state)
+static void test_frames_from_the_kernel_get_their_checksum(void **state)
 {
 	const struct port port = {.is_uplink = false};
 	struct virtio_net_hdr hdr;
@@ -108,10 +108,10 @@ static void test_taken_from_the_kernel(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_reference),
+		cmocka_unit_test(test_crc32c_of_the_check_value),
 		cmocka_unit_test(test_checksum),
 		cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_taken_from_the_kernel),
+		cmocka_unit_test(test_frames_from_the_kernel_get_their_checksum),
 	};
 
 	return cmocka_run_group_tests_name("sctp", tests, NULL, NULL);

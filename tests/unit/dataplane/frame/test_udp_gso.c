@@ -65,7 +65,7 @@ static unsigned split_and_compare(unsigned from)
 	return i - from;
 }
 
-static void test_there_and_back(void **state)
+static void test_split_undoes_coalesce(void **state)
 {
 	static const struct {
 		uint32_t payload, step;
@@ -87,7 +87,7 @@ static void test_there_and_back(void **state)
 }
 
 /* The kernel gets a header that it finds right, and a request that it can serve. */
-static void test_header(void **state)
+static void test_coalesced_header_and_request(void **state)
 {
 	struct frame *list[BURST_MAX];
 	unsigned n = cut(list, 5 * SEGMENT, 0);
@@ -106,7 +106,7 @@ static void test_header(void **state)
 }
 
 /* As many as one IP packet and one vector of spans hold. */
-static void test_bounds(void **state)
+static void test_coalescing_stops_at_ip_length_and_spans(void **state)
 {
 	struct frame *list[BURST_MAX];
 	unsigned n = cut(list, 64000, 1000), put;
@@ -166,9 +166,9 @@ static void test_what_is_no_udp_gso(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_there_and_back),
-		cmocka_unit_test(test_header),
-		cmocka_unit_test(test_bounds),
+		cmocka_unit_test(test_split_undoes_coalesce),
+		cmocka_unit_test(test_coalesced_header_and_request),
+		cmocka_unit_test(test_coalescing_stops_at_ip_length_and_spans),
 		cmocka_unit_test(test_what_is_no_udp_gso),
 	};
 

@@ -118,7 +118,7 @@ static void test_a_second_copy_is_never_shown(void **state)
 	fdb_close(fdb);
 }
 
-static void test_full_refuses_and_keeps(void **state)
+static void test_a_full_table_refuses_and_keeps_its_entries(void **state)
 {
 	struct fdb *fdb = table(64);
 	uint32_t learned = 0, found = 0;
@@ -147,7 +147,7 @@ static void find_colliding(const struct fdb *fdb, uint64_t *keys, unsigned n)
  * 64 keys of one bucket of 512, under another secret: a good hash leaves 64/512 of them in one with key 0, each
  * independently. Eight or more happens once in 10^12 tables.
  */
-static void test_what_collides_does_not_under_another_secret(void **state)
+static void test_colliding_keys_spread_under_another_secret(void **state)
 {
 	enum { COLLIDING = 64, TABLES = 50 };
 	struct fdb *fdb = table(1024), *other;
@@ -238,7 +238,7 @@ static void *learner(void *arg)
 	return NULL;
 }
 
-static void test_race(void **state)
+static void test_workers_that_learn_the_same_macs_at_once(void **state)
 {
 	struct fdb *fdb = table(RACE_KEYS / 2);
 	struct racer racer[2] = {{fdb, 0}, {fdb, 10000}};
@@ -267,11 +267,11 @@ int main(void)
 		cmocka_unit_test(test_move_and_generation),
 		cmocka_unit_test(test_static_stays),
 		cmocka_unit_test(test_a_second_copy_is_never_shown),
-		cmocka_unit_test(test_full_refuses_and_keeps),
-		cmocka_unit_test(test_what_collides_does_not_under_another_secret),
+		cmocka_unit_test(test_a_full_table_refuses_and_keeps_its_entries),
+		cmocka_unit_test(test_colliding_keys_spread_under_another_secret),
 		cmocka_unit_test(test_a_difference_that_collides_once_does_not_again),
 		cmocka_unit_test(test_scan_removes),
-		cmocka_unit_test(test_race),
+		cmocka_unit_test(test_workers_that_learn_the_same_macs_at_once),
 	};
 
 	return cmocka_run_group_tests_name("fdb", tests, NULL, NULL);

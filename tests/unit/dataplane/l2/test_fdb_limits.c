@@ -45,7 +45,7 @@ static uint16_t target_of(uint64_t key)
 	return fdb_target(fdb_lookup(fdb, key));
 }
 
-static void test_a_port_has_as_many_as_it_may(void **state)
+static void test_a_port_has_mac_limit_macs_at_most(void **state)
 {
 	fdb_limit_port(fdb, A, 100, false);
 	for (uint32_t i = 0; i < 100; i++)
@@ -237,7 +237,7 @@ static void test_counts_hold_under_a_race(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_a_port_has_as_many_as_it_may, make, unmake),
+		cmocka_unit_test_setup_teardown(test_a_port_has_mac_limit_macs_at_most, make, unmake),
 		cmocka_unit_test_setup_teardown(test_static_ones_do_not_count, make, unmake),
 		cmocka_unit_test_setup_teardown(test_its_own_mac_is_over_no_limit, make, unmake),
 		cmocka_unit_test_setup_teardown(test_what_a_sticky_port_has_stays, make, unmake),

@@ -127,7 +127,7 @@ static void test_a_lost_backend_moves_few_others(void **state)
 	}
 }
 
-static void test_hosts_agree(void **state)
+static void test_two_hosts_build_the_same_table(void **state)
 {
 	struct maglev_backend b[MAX];
 	struct maglev *here, *there;
@@ -251,7 +251,7 @@ int main(void)
 		cmocka_unit_test(test_the_lightest_has_a_slot),
 		cmocka_unit_test(test_none_active_is_no_table),
 		cmocka_unit_test(test_a_lost_backend_moves_few_others),
-		cmocka_unit_test(test_hosts_agree),
+		cmocka_unit_test(test_two_hosts_build_the_same_table),
 		cmocka_unit_test(test_every_set_of_backends_has_one_table),
 		cmocka_unit_test(test_hash_spreads_neighbouring_flows),
 	};

@@ -130,7 +130,7 @@ static void never_read(void **state)
 }
 
 /* So does the socket that a ring is called by. */
-static void inside_what_is_given(void **state)
+static void descriptors_queued_in_a_given_socket_are_closed(void **state)
 {
 	unsigned before = open_files();
 	struct slow s = slow_new();
@@ -326,7 +326,7 @@ int main(void)
 #define T(fn) cmocka_unit_test_setup_teardown(fn, world_setup, world_teardown)
 		T(refused),
 		T(never_read),
-		T(inside_what_is_given),
+		T(descriptors_queued_in_a_given_socket_are_closed),
 		T(never_accepted),
 		T(many),
 		T(of_a_silent_file_system),

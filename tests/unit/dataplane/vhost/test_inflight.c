@@ -139,7 +139,7 @@ static void packed(void **state)
 	free(region);
 }
 
-static void packed_that_died_before_a_batch_was_back(void **state)
+static void packed_killed_before_a_batch_went_back(void **state)
 {
 	struct vhost_packed_region *region = packed_region();
 	struct packed_rig *p = packed_out_of_order(region);
@@ -152,7 +152,7 @@ static void packed_that_died_before_a_batch_was_back(void **state)
 	free(region);
 }
 
-static void a_mark_of_ours_goes_before_it(void **state)
+static void the_mark_in_the_ring_overrules_the_region(void **state)
 {
 	struct vhost_packed_region *region = packed_region();
 	struct packed_rig *p = packed_out_of_order(region);
@@ -166,7 +166,7 @@ static void a_mark_of_ours_goes_before_it(void **state)
 }
 
 /* The front-end can write anything there. */
-static void noise(void **state)
+static void random_regions_stay_in_bounds(void **state)
 {
 	struct vhost_split_region *split = split_region();
 	struct vhost_packed_region *packed = packed_region();
@@ -201,9 +201,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(split_out_of_order),
 		cmocka_unit_test(packed),
-		cmocka_unit_test(packed_that_died_before_a_batch_was_back),
-		cmocka_unit_test(a_mark_of_ours_goes_before_it),
-		cmocka_unit_test(noise),
+		cmocka_unit_test(packed_killed_before_a_batch_went_back),
+		cmocka_unit_test(the_mark_in_the_ring_overrules_the_region),
+		cmocka_unit_test(random_regions_stay_in_bounds),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

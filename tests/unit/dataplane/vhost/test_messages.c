@@ -227,7 +227,7 @@ static void disconnect_half_way(void **state)
 	guest_shut(&g);
 }
 
-static void answer_nobody_reads(void **state)
+static void unread_answers_end_the_connection(void **state)
 {
 	struct vhost_header header = {VHOST_GET_FEATURES, VHOST_VERSION, 0};
 	int fd = guest_join(0), size = 4096;
@@ -287,7 +287,7 @@ int main(void)
 		T(too_many_fds),
 		T(too_many_fds_in_pieces),
 		T(disconnect_half_way),
-		T(answer_nobody_reads),
+		T(unread_answers_end_the_connection),
 		T(rings_published_in_a_loop),
 	};
 

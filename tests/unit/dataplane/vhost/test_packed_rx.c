@@ -325,7 +325,7 @@ static void the_guest_is_notified_as_it_wishes(void **state)
 	assert_int_equal(rig_signals(p->rx.call), 0);
 }
 
-static void it_asks_to_be_kicked_only_when_told_to(void **state)
+static void kicks_are_asked_for_only_while_armed(void **state)
 {
 	struct packed_rig *p = *state;
 
@@ -381,7 +381,7 @@ int main(void)
 		T(a_chain_without_end_goes_back_as_one),
 		T(descriptors_of_a_turn_are_bounded),
 		T(the_guest_is_notified_as_it_wishes),
-		T(it_asks_to_be_kicked_only_when_told_to),
+		T(kicks_are_asked_for_only_while_armed),
 		T(a_mad_guest),
 	};
 

@@ -160,7 +160,7 @@ static void regions_in_turns(void **state)
 		rig_expect_frame(rig, i, 60 + i, (uint8_t)i);
 }
 
-static void a_turn_is_bounded(void **state)
+static void a_turn_takes_32_frames_or_a_bounded_number_of_bytes(void **state)
 {
 	struct rig *rig = *state;
 	uint32_t len = rig_write_frame(rig, RIG_DATA, 65536, 0);
@@ -308,7 +308,7 @@ int main(void)
 		T(indirect_table_at_the_end_of_a_chain),
 		T(buffer_across_two_regions),
 		T(regions_in_turns),
-		T(a_turn_is_bounded),
+		T(a_turn_takes_32_frames_or_a_bounded_number_of_bytes),
 		T(spans_of_a_turn_are_bounded),
 		T(the_last_span_of_a_burst),
 		T(descriptors_of_a_turn_are_bounded),

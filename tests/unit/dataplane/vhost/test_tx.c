@@ -188,7 +188,7 @@ static void notified_once_a_call(void **state)
 }
 
 /* Random frames into random buffers (one, linked or indirect), put together again as a guest would. */
-static void anything_arrives_whole(void **state)
+static void random_frames_in_random_buffers_arrive_whole(void **state)
 {
 	static uint8_t got[FRAME_MAX + VHOST_HDR];
 	struct rig *rig = *state;
@@ -263,7 +263,7 @@ int main(void)
 		T(full_ring),
 		T(offloads_are_handed_over),
 		T(notified_once_a_call),
-		T(anything_arrives_whole),
+		T(random_frames_in_random_buffers_arrive_whole),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
