@@ -162,7 +162,6 @@ static struct dns_config dns_options(const json_t *control, const char *recursor
 {
 	const json_t *list = json_object_get(control, "dns_recursors");
 	struct dns_config config = {
-		.listen = dns_address(control),
 		.domain = param_str(control, "dns_domain"),
 		.datacenter = param_str(control, "datacenter"),
 		.only_passing = param_bool(control, "dns_only_passing", false),
@@ -262,7 +261,6 @@ static int open_dns(struct serve *serve, struct api_err *err)
 
 	config.base = serve->base;
 	config.reg = model_registry(serve->model);
-	config.listen = "";
 	model_dns_config(serve->model, &config);
 	rc = dns_open(&config, &serve->dns, &why);
 	if (rc < 0)
@@ -325,7 +323,7 @@ int serve_check(const json_t *control, struct api_err *err)
 	http_tls_close(tls);
 	if (http_check(&http, &why) < 0)
 		return api_fail(err, API_INVALID, "control.http", "%s", why.text);
-	if (dns_check(&dns, &why) < 0)
+	if (dns_check(&dns, dns_address(control), &why) < 0)
 		return api_fail(err, API_INVALID, "control.dns", "%s", why.text);
 	return 0;
 }

@@ -242,7 +242,7 @@ static int check_domain(const char *domain, struct reg_err *err)
 		       : reg_fail(err, -EINVAL, "domain: %s is none (a-z, 0-9, - and dots)", domain);
 }
 
-int dns_check(const struct dns_config *config, struct reg_err *err)
+int dns_check(const struct dns_config *config, const char *text, struct reg_err *err)
 {
 	struct dns *dns = calloc(1, sizeof(*dns));
 	struct sockaddr_storage address;
@@ -257,14 +257,14 @@ int dns_check(const struct dns_config *config, struct reg_err *err)
 	if (rc == 0)
 		rc = read_recursors(dns, err);
 	free(dns);
-	if (rc < 0 || !config->listen || !config->listen[0])
+	if (rc < 0 || !text[0])
 		return rc;
-	if (!listen_read(config->listen, &address, &len, &any))
-		return reg_fail(err, -EINVAL, "%s: must be ADDRESS:PORT", config->listen);
+	if (!listen_read(text, &address, &len, &any))
+		return reg_fail(err, -EINVAL, "%s: must be ADDRESS:PORT", text);
 	rc = listen_try(&address, len, SOCK_DGRAM);
 	if (rc == 0)
 		rc = listen_try(&address, len, SOCK_STREAM);
-	return rc < 0 ? reg_fail(err, rc, "%s: %s", config->listen, strerror(-rc)) : 0;
+	return rc < 0 ? reg_fail(err, rc, "%s: %s", text, strerror(-rc)) : 0;
 }
 
 static int start(struct dns *dns, struct reg_err *err)
@@ -279,10 +279,7 @@ static int start(struct dns *dns, struct reg_err *err)
 	rc = check_domain(dns->domain, err);
 	if (rc == 0)
 		rc = read_recursors(dns, err);
-	if (rc == 0 && dns->config.listen && dns->config.listen[0])
-		rc = dns_listen(dns, dns->config.listen, err);
-	dns->config.recursors = NULL; /* the caller's, as the next */
-	dns->config.listen = NULL;
+	dns->config.recursors = NULL; /* the caller's */
 	return rc;
 }
 

@@ -36,7 +36,6 @@ enum {
 struct dns_config {
 	struct event_base *base;
 	struct registry *reg;
-	const char *listen;	/* "127.0.0.1:8600"; "": only at gateways. Port 0: any free one */
 	const char *domain;	/* NULL: "consul" */
 	const char *datacenter; /* NULL: "dc1" */
 	bool only_passing;	/* instances whose health is warning are left out too */
@@ -56,13 +55,18 @@ struct dns_config {
 };
 
 /**
- * Errors, with a line in `err`: -EINVAL (an address, the domain), -ENOMEM, -EADDRINUSE and others of bind.
+ * Answers nowhere yet: dns_listen(), dns_join(). Errors, with a line in `err`: -EINVAL (a recursor, the domain), -ENOMEM.
  */
 int dns_open(const struct dns_config *config, struct dns **out, struct reg_err *err);
-/** Answers at `address` ("127.0.0.1:8600"), too, where it was opened with none. Errors: as dns_open(). */
+/**
+ * Answers at `address` ("127.0.0.1:8600"; port 0: any free one). Errors: -EINVAL, -ENOMEM, -EADDRINUSE and others of bind.
+ */
 int dns_listen(struct dns *dns, const char *address, struct reg_err *err);
-/** Would dns_open() refuse `config` (base and reg are not needed)? As http_check(). */
-int dns_check(const struct dns_config *config, struct reg_err *err);
+/**
+ * Would dns_open() refuse `config` (base and reg are not needed), or dns_listen() `address` ("": it is not to be called)? As
+ * http_check().
+ */
+int dns_check(const struct dns_config *config, const char *address, struct reg_err *err);
 /** NULL is allowed. Before registry_free(). */
 void dns_close(struct dns *dns);
 
@@ -90,7 +94,7 @@ void dns_listeners(
 	const struct dns *dns, void (*fn)(void *arg, const struct dns_listener_info *info), void *arg);
 
 /**
- * Answers at `gateway`, port 53, inside `network` too. Errors: as dns_open().
+ * Answers at `gateway`, port 53, inside `network` too. Errors: as dns_listen().
  */
 int dns_join(struct dns *dns, const char *network, struct ip_addr gateway, struct reg_err *err);
 /** No longer. A network that was not joined is allowed. */

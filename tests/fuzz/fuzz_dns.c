@@ -20,11 +20,8 @@ static const char *port_name(void *ctx, const char *network, struct ip_addr addr
 
 static struct dns *start(struct world *w)
 {
-	struct dns_config config = {.base = w->base,
-		.reg = w->reg,
-		.listen = "127.0.0.1:0",
-		.port_ips = port_ips,
-		.port_name = port_name};
+	struct dns_config config = {
+		.base = w->base, .reg = w->reg, .port_ips = port_ips, .port_name = port_name};
 	struct reg_service service = world_service("web");
 	struct reg_node node = *registry_node_find(w->reg, "");
 	struct reg_pair meta = {"zone", "a"};
@@ -37,6 +34,7 @@ static struct dns *start(struct world *w)
 	for (uint16_t port = 1; port < 60; port++)
 		world_add_backend(w, "web", "10.1.0.7", port);
 	assert_int_equal(dns_open(&config, &dns, &w->err), 0);
+	assert_int_equal(dns_listen(dns, "127.0.0.1:0", &w->err), 0);
 	return dns;
 }
 

@@ -25,12 +25,13 @@ static const char *port_name(void *ctx, const char *network, struct ip_addr addr
 static int setup(void **state)
 {
 	static struct dns_world d;
-	struct dns_config config = {.listen = "127.0.0.1:0", .port_ips = port_ips, .port_name = port_name};
+	struct dns_config config = {.port_ips = port_ips, .port_name = port_name};
 
 	world_setup((void **)&d.w);
 	config.base = d.w->base;
 	config.reg = d.w->reg;
 	assert_int_equal(dns_open(&config, &d.dns, &d.w->err), 0);
+	assert_int_equal(dns_listen(d.dns, "127.0.0.1:0", &d.w->err), 0);
 	d.listener = TAILQ_FIRST(&d.dns->listeners);
 	*state = &d;
 	return 0;
