@@ -186,7 +186,7 @@ static void write_dns_listener(void *arg, const struct dns_listener_info *info)
 {
 	struct dns_page *page = arg;
 	const double value[] = {info->connections, info->forwards, (double)info->closed, (double)info->waited,
-		(double)info->refused};
+		(double)info->refused, (double)info->dropped};
 
 	if (page->n++ < METRICS_EACH)
 		metrics_value(
@@ -208,6 +208,8 @@ static void write_dns_listeners(const struct dns *dns, struct evbuffer *out)
 			METRICS_COUNTER},
 		{"sluice_dns_refused_forwards_total",
 			"DNS queries for recursors for which there was no room.", METRICS_COUNTER},
+		{"sluice_dns_dropped_queries_total",
+			"DNS queries by UDP that came faster than they were answered.", METRICS_COUNTER},
 	};
 
 	for (unsigned i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
@@ -223,26 +225,37 @@ static void write_dns(const struct dns *dns, struct evbuffer *out)
 	static const char *const transports[DNS_TRANSPORTS] = {"udp", "tcp"};
 	static const char *const codes[DNS_CODES] = {
 		"noerror", "formerr", "servfail", "nxdomain", "notimp", "refused", "other"};
-	const struct dns_info *info = dns_info(dns);
+	const struct dns_info info = dns_info(dns);
 	const struct {
 		const char *name, *help;
 		uint64_t value;
-	} counters[] = {
-		{"sluice_dns_cached_answers_total", "DNS answers that were not made anew.", info->cached},
-		{"sluice_dns_cut_answers_total", "DNS answers without all that there was.", info->cut},
-		{"sluice_dns_forwarded_queries_total", "DNS queries passed on to recursors.",
-			info->forwarded},
-	};
+	} counters[] =
+		{
+			{"sluice_dns_cached_answers_total", "DNS answers that were not made anew.",
+				info.cached},
+			{"sluice_dns_cut_answers_total", "DNS answers without all that there was.", info.cut},
+			{"sluice_dns_forwarded_queries_total", "DNS queries passed on to recursors.",
+				info.forwarded},
+		},
+	  gauges[] = {
+		  {"sluice_dns_kept_answers", "DNS answers that are kept until what they say changes.",
+			  info.kept},
+		  {"sluice_dns_kept_bytes", "What they take.", info.kept_bytes},
+	  };
 
 	metrics_family(out, "sluice_dns_answers_total", METRICS_COUNTER,
 		"Answers of the daemon's own, by transport and code.");
 	for (unsigned transport = 0; transport < DNS_TRANSPORTS; transport++)
 		for (unsigned code = 0; code < DNS_CODES; code++)
 			metrics_value(out, "sluice_dns_answers_total", "transport", transports[transport],
-				"code", codes[code], (double)info->answers[transport][code]);
+				"code", codes[code], (double)info.answers[transport][code]);
 	for (size_t i = 0; i < sizeof(counters) / sizeof(counters[0]); i++) {
 		metrics_single(
 			out, counters[i].name, METRICS_COUNTER, counters[i].help, (double)counters[i].value);
+	}
+	for (size_t i = 0; i < sizeof(gauges) / sizeof(gauges[0]); i++) {
+		metrics_family(out, gauges[i].name, METRICS_GAUGE, gauges[i].help);
+		metrics_value(out, gauges[i].name, NULL, NULL, NULL, NULL, (double)gauges[i].value);
 	}
 }
 

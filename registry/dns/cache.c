@@ -1,7 +1,10 @@
 /*
  * cache.c: answers that still hold. Nothing is taken out when the registry changes: an answer says what
- * it was made of, and is made anew when that has another generation. The least used go when there are too
- * many.
+ * it was made of, and is made anew when that has another generation.
+ *
+ * Which of them leave when there are too many is by two queues (S3-FIFO: Yang et al., SOSP 2023): an answer comes into the
+ * small one and moves to the other if it is asked for again before it has reached the end. So a client that asks for ever
+ * another name passes through the small one, and what is asked for often stays. What does not exist is not kept at all.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -10,59 +13,79 @@
 
 #include "registry/dns/inside.h"
 
-enum { ANSWERS_MAX = 16384, BYTES_MAX = 32 << 20 };
+enum { ANSWERS_MAX = 16384, FRESH_MAX = ANSWERS_MAX / 8, BYTES_MAX = 32 << 20, WIRE_KEPT = 1 << 20 };
 
-static void answer_free(struct dns_answer *answer)
+static struct dns_answers *list_of(struct dns_cache *cache, const struct dns_answer *answer)
 {
-	free(answer->answer.item);
-	free(answer->extra.item);
-	free(answer->soa.item);
-	ldns_buffer_free(answer->wire);
-	free(answer);
+	return answer->proven ? &cache->proven : &cache->fresh;
+}
+
+static void leave(struct dns_cache *cache, struct dns_answer *answer)
+{
+	TAILQ_REMOVE(list_of(cache, answer), answer, link);
+	cache->nfresh -= !answer->proven;
+}
+
+static void enter(struct dns_cache *cache, struct dns_answer *answer, bool proven)
+{
+	answer->used = false;
+	answer->proven = proven;
+	TAILQ_INSERT_TAIL(list_of(cache, answer), answer, link);
+	cache->nfresh += !proven;
 }
 
 static void drop(struct dns_cache *cache, struct dns_answer *answer)
 {
 	assert(cache->by_key); /* it is in */
 	HASH_DEL(cache->by_key, answer);
-	TAILQ_REMOVE(&cache->used, answer, used);
+	leave(cache, answer);
 	cache->bytes -= answer->bytes;
 	cache->count--;
-	answer_free(answer);
+	free(answer);
 }
 
 void dns_cache_open(struct dns_cache *cache, uint64_t seed)
 {
-	TAILQ_INIT(&cache->used);
+	TAILQ_INIT(&cache->fresh);
+	TAILQ_INIT(&cache->proven);
 	cache->seed = seed;
+}
+
+static void forget_made(struct dns_cache *cache)
+{
+	free(cache->made.answer.item);
+	free(cache->made.extra.item);
+	free(cache->made.soa.item);
+	ldns_buffer_free(cache->wire);
+	memset(&cache->made, 0, sizeof(cache->made));
+	cache->wire = NULL;
 }
 
 void dns_cache_close(struct dns_cache *cache)
 {
-	struct dns_answer *answer, *next;
-
-	for (answer = TAILQ_FIRST(&cache->used); answer; answer = next) {
-		next = TAILQ_NEXT(answer, used);
-		drop(cache, answer);
-	}
+	while (cache->by_key)
+		drop(cache, cache->by_key);
+	forget_made(cache);
 }
 
+/* Each answer that is passed by has been asked for since: a hit pays for one step. */
 static void make_room(struct dns_cache *cache)
 {
-	struct dns_answer *answer, *next;
+	while (cache->count >= ANSWERS_MAX || cache->bytes >= BYTES_MAX) {
+		bool fresh = cache->nfresh > FRESH_MAX || TAILQ_EMPTY(&cache->proven);
+		struct dns_answer *answer = TAILQ_FIRST(fresh ? &cache->fresh : &cache->proven);
 
-	for (answer = TAILQ_FIRST(&cache->used); answer; answer = next) {
-		if (cache->count < ANSWERS_MAX && cache->bytes < BYTES_MAX)
-			return;
-		next = TAILQ_NEXT(answer, used);
-		drop(cache, answer);
+		if (!answer->used) {
+			drop(cache, answer);
+		} else {
+			leave(cache, answer);
+			enter(cache, answer, true);
+		}
 	}
 }
 
-static bool holds(const struct dns *dns, const struct dns_basis *basis)
+static bool basis_holds(const struct dns *dns, const struct dns_basis *basis)
 {
-	if (basis->ports && basis->ports != dns->ports)
-		return false;
 	if (basis->whole && basis->whole != registry_generation(dns->reg) + 1)
 		return false;
 	if (basis->names != registry_names_generation(dns->reg) ||
@@ -72,66 +95,120 @@ static bool holds(const struct dns *dns, const struct dns_basis *basis)
 	       basis->service_generation == registry_service_generation(dns->reg, basis->service);
 }
 
-/* Names of the domain mean the same everywhere; others what the network makes of them. */
-static uint16_t make_key(
-	const struct dns *dns, const struct dns_query *query, uint8_t key[6 + DNS_NAME_MAX + 1])
+/* All generations are of the registry's: while that is the same nothing can have changed. */
+static bool holds(const struct dns *dns, struct dns_answer *answer)
 {
-	uint32_t listener = dns_name_ours(dns, query->name) ? 0 : query->listener->id;
-	size_t len = strlen(query->name);
+	uint64_t generation = registry_generation(dns->reg);
 
-	memcpy(key, &listener, 4);
-	memcpy(key + 4, &query->type, 2);
-	memcpy(key + 6, query->name, len);
-	return (uint16_t)(6 + len);
+	if (answer->basis.ports && answer->basis.ports != dns->ports)
+		return false;
+	if (answer->verified == generation)
+		return true;
+	if (!basis_holds(dns, &answer->basis))
+		return false;
+	answer->verified = generation;
+	return true;
 }
 
-static struct dns_answer *make(
-	struct dns *dns, const struct dns_query *query, const uint8_t *key, uint16_t nkey)
+static bool is_flat(const struct dns_answer *answer)
 {
-	struct dns_answer *answer = calloc(1, sizeof(*answer) + nkey);
+	const struct dns_record *item = answer->answer.item;
 
-	if (!answer)
+	for (size_t i = 0; i < answer->answer.count; i++)
+		if (item[i].extra || item[i].at != (i ? item[i - 1].at + item[i - 1].len : 0u))
+			return false;
+	return answer->answer.count > 0;
+}
+
+/* What one large answer took is not held on to. */
+static struct dns_answer *make(struct dns *dns, const struct dns_query *query)
+{
+	struct dns_cache *cache = &dns->cache;
+	struct dns_answer *answer = &cache->made;
+
+	if (cache->wire && ldns_buffer_capacity(cache->wire) > WIRE_KEPT)
+		forget_made(cache);
+	if (!cache->wire)
+		cache->wire = ldns_buffer_new(512);
+	if (!cache->wire)
 		return NULL;
-	memcpy(answer->key, key, nkey);
-	answer->nkey = nkey;
-	answer->wire = ldns_buffer_new(128);
-	if (!answer->wire || dns_resolve(dns, query, answer) < 0) {
-		answer_free(answer);
+	ldns_buffer_clear(cache->wire);
+	answer->answer.count = answer->extra.count = answer->soa.count = 0;
+	answer->forward = answer->brief = false;
+	answer->basis = (struct dns_basis){0};
+	if (dns_resolve(dns, query, answer, cache->wire) < 0)
 		return NULL;
-	}
-	answer->bytes =
-		sizeof(*answer) + nkey + ldns_buffer_capacity(answer->wire) +
-		(answer->answer.room + answer->extra.room + answer->soa.room) * sizeof(struct dns_record);
+	answer->verified = registry_generation(dns->reg);
+	answer->data = ldns_buffer_begin(cache->wire);
+	answer->ndata = ldns_buffer_position(cache->wire);
+	answer->flat = is_flat(answer);
 	return answer;
 }
 
-const struct dns_answer *dns_cache_get(struct dns *dns, const struct dns_query *query)
+static void *copy(void *to, const void *from, size_t size)
+{
+	return size ? (uint8_t *)memcpy(to, from, size) + size : to;
+}
+
+static size_t size_of(const struct dns_records *list)
+{
+	return list->count * sizeof(struct dns_record);
+}
+
+/* One block: the answer, its records, what they are in and its key. NULL: no memory. */
+static struct dns_answer *keep(const struct dns_answer *made, const struct dns_query *query)
+{
+	size_t bytes = sizeof(*made) + size_of(&made->answer) + size_of(&made->extra) + size_of(&made->soa) +
+		       made->ndata + query->nkey;
+	struct dns_answer *answer = malloc(bytes);
+	void *at = answer + 1;
+
+	if (!answer)
+		return NULL;
+	*answer = *made;
+	answer->bytes = bytes;
+	answer->nkey = query->nkey;
+	answer->answer.item = at;
+	at = copy(at, made->answer.item, size_of(&made->answer));
+	answer->extra.item = at;
+	at = copy(at, made->extra.item, size_of(&made->extra));
+	answer->soa.item = at;
+	at = copy(at, made->soa.item, size_of(&made->soa));
+	answer->data = at;
+	at = copy(at, made->data, made->ndata);
+	answer->key = at;
+	memcpy(at, query->key, query->nkey);
+	return answer;
+}
+
+const struct dns_answer *dns_cache_get(struct dns *dns, struct dns_query *query)
 {
 	struct dns_cache *cache = &dns->cache;
-	uint8_t key[6 + DNS_NAME_MAX + 1];
-	uint16_t nkey = make_key(dns, query, key);
-	unsigned hash = (unsigned)XXH3_64bits_withSeed(key, nkey, cache->seed);
-	struct dns_answer *answer;
+	unsigned hash = (unsigned)XXH3_64bits_withSeed(query->key, query->nkey, cache->seed);
+	struct dns_answer *answer, *made;
 
-	HASH_FIND_BYHASHVALUE(hh, cache->by_key, key, nkey, hash, answer);
-	if (answer && holds(dns, &answer->basis)) {
-		TAILQ_REMOVE(&cache->used, answer, used);
-		TAILQ_INSERT_TAIL(&cache->used, answer, used);
+	HASH_FIND_BYHASHVALUE(hh, cache->by_key, query->key, query->nkey, hash, answer);
+	if (answer && holds(dns, answer)) {
+		answer->used = true;
 		dns->info.cached++;
 		return answer;
 	}
 	if (answer)
 		drop(cache, answer);
+	dns_query_name(query);
+	made = make(dns, query);
+	if (!made || made->brief)
+		return made;
 	make_room(cache);
-	answer = make(dns, query, key, nkey);
+	answer = keep(made, query);
 	if (!answer)
-		return NULL;
-	HASH_ADD_KEYPTR_BYHASHVALUE(hh, cache->by_key, answer->key, nkey, hash, answer);
+		return made;
+	HASH_ADD_KEYPTR_BYHASHVALUE(hh, cache->by_key, answer->key, answer->nkey, hash, answer);
 	if (!answer->hh.tbl) {
-		answer_free(answer);
-		return NULL;
+		free(answer);
+		return made;
 	}
-	TAILQ_INSERT_TAIL(&cache->used, answer, used);
+	enter(cache, answer, false);
 	cache->bytes += answer->bytes;
 	cache->count++;
 	return answer;

@@ -18,7 +18,7 @@ bool dns_chase_question(
 
 	if (answer->answer.count != 1 || query->type == LDNS_RR_TYPE_CNAME || query->type == LDNS_RR_TYPE_ANY)
 		return false;
-	wire = ldns_buffer_at(answer->wire, record->at) + 2; /* behind the pointer to the question */
+	wire = answer->data + record->at + 2; /* behind the pointer to the question */
 	if (ldns_read_uint16(wire) != LDNS_RR_TYPE_CNAME)
 		return false;
 	dns_query_subject(target, query, wire + RECORD_FIXED, ldns_read_uint16(wire + RECORD_FIXED - 2));
@@ -56,7 +56,7 @@ static bool says_something(const ldns_pkt *packet)
 }
 
 size_t dns_chase_reply(
-	struct dns *dns, const struct dns_query *query, const uint8_t *found, size_t len, uint8_t *out)
+	struct dns *dns, struct dns_query *query, const uint8_t *found, size_t len, uint8_t *out)
 {
 	const struct dns_answer *answer;
 	struct dns_query target;
@@ -78,13 +78,12 @@ size_t dns_chase_reply(
 	return written;
 }
 
-ssize_t dns_chase(
-	struct dns *dns, const struct dns_query *query, const struct dns_query *target, uint8_t *out)
+ssize_t dns_chase(struct dns *dns, struct dns_query *query, const struct dns_query *target, uint8_t *out)
 {
 	uint8_t found[DNS_UDP_MAX];
 	size_t len = 0;
 
-	if (dns_name_ours(dns, target->name))
+	if (target->ours)
 		len = look_up(dns, target, found);
 	else if (dns->nrecursors && query->recurse)
 		return -EAGAIN;

@@ -5,6 +5,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +18,14 @@
 #include "registry/base/listen.h"
 #include "registry/dns/inside.h"
 
-enum { PORT = 53, BACKLOG = 128, RECEIVE_BYTES = 1 << 20, ANY_ATTEMPTS = 16 };
+enum { PORT = 53, BACKLOG = 128, ANY_ATTEMPTS = 16 };
+
+/*
+ * For what comes while the control thread is at something else, and no more than it answers soon: the kernel counts some 800
+ * bytes for a query, and twice as many may lie there: 10,000 of them, or 40 ms of answers. A network, of which there are
+ * many, has a quarter.
+ */
+enum { RECEIVE_BYTES = 4 << 20, RECEIVE_NETWORK_BYTES = 1 << 20 };
 
 uint32_t dns_random(struct dns *dns)
 {
@@ -57,7 +65,10 @@ ssize_t dns_serve(struct dns_listener *listener, const uint8_t *data, size_t len
 	struct dns_query target;
 	int rcode;
 
-	*query = (struct dns_query){.listener = listener, .tcp = tcp};
+	memset(query, 0, offsetof(struct dns_query, wire)); /* the rest is no longer than is said there */
+	query->name[0] = '\0';
+	query->listener = listener;
+	query->tcp = tcp;
 	rcode = dns_query_read(query, data, len);
 	if (rcode < 0)
 		return 0;
@@ -80,7 +91,7 @@ static int open_socket(
 	struct dns *dns, const char *network, int type, const struct sockaddr *address, socklen_t len)
 {
 	const struct registry_sink *sink = &dns->reg->sink;
-	int on = 1, size = RECEIVE_BYTES, rc;
+	int on = 1, size = network[0] ? RECEIVE_NETWORK_BYTES : RECEIVE_BYTES, rc;
 	int fd = sink->socket(sink->ctx, network, address->sa_family, type);
 
 	if (fd < 0)
@@ -100,6 +111,7 @@ static int open_socket(
 static void listener_close(struct dns_listener *listener)
 {
 	dns_tcp_close(listener);
+	dns_udp_leave(listener);
 	dns_forward_drop(listener, NULL);
 	accept_unguard(listener->guard);
 	if (listener->udp)
@@ -267,16 +279,30 @@ int dns_check(const struct dns_config *config, const char *text, struct reg_err 
 	return rc < 0 ? reg_fail(err, rc, "%s: %s", text, strerror(-rc)) : 0;
 }
 
+static void set_zone(struct dns *dns)
+{
+	ldns_rdf *name = ldns_dname_new_frm_str(dns->domain);
+
+	if (name)
+		memcpy(dns->zone, ldns_rdf_data(name), dns->nzone = ldns_rdf_size(name));
+	ldns_rdf_deep_free(name);
+}
+
 static int start(struct dns *dns, struct reg_err *err)
 {
 	uint64_t seed[2];
 	int rc;
 
-	if (!dns->domain || !dns->datacenter || getentropy(seed, sizeof(seed)) < 0)
+	if (!dns->batch || !dns->record || !dns->domain || !dns->datacenter ||
+		getentropy(seed, sizeof(seed)) < 0)
 		return reg_fail(err, -ENOMEM, "out of memory");
 	dns->random = seed[0] | 1;
 	dns_cache_open(&dns->cache, seed[1]);
 	rc = check_domain(dns->domain, err);
+	if (rc == 0)
+		set_zone(dns);
+	if (rc == 0 && !dns->nzone)
+		rc = reg_fail(err, -ENOMEM, "out of memory");
 	if (rc == 0)
 		rc = read_recursors(dns, err);
 	dns->config.recursors = NULL; /* the caller's */
@@ -291,8 +317,14 @@ int dns_open(const struct dns_config *config, struct dns **out, struct reg_err *
 	if (!dns)
 		return reg_fail(err, -ENOMEM, "out of memory");
 	TAILQ_INIT(&dns->listeners);
+	TAILQ_INIT(&dns->waiting);
+	TAILQ_INIT(&dns->asking);
+	dns->batch = dns_batch_new();
+	dns->record = ldns_buffer_new(512);
 	dns_cache_open(&dns->cache, 0);
 	dns->base = config->base;
+	dns_turn_open(dns);
+	evtimer_assign(&dns->resume, dns->base, dns_tcp_resume, dns);
 	dns->reg = config->reg;
 	dns->config = *config;
 	if (!dns->config.network_conns)
@@ -322,14 +354,33 @@ void dns_close(struct dns *dns)
 		listener_close(listener);
 	}
 	dns_cache_close(&dns->cache);
+	dns_index_close(&dns->index);
+	dns_batch_free(dns->batch);
+	ldns_buffer_free(dns->record);
+	dns_turn_close(dns);
+	event_del(&dns->resume);
 	free(dns->domain);
 	free(dns->datacenter);
 	free(dns);
 }
 
-const struct dns_info *dns_info(const struct dns *dns)
+struct dns_info dns_info(const struct dns *dns)
 {
-	return &dns->info;
+	struct dns_info info = dns->info;
+
+	info.kept = dns->cache.count;
+	info.kept_bytes = dns->cache.bytes;
+	return info;
+}
+
+/* Counted by the kernel: what SO_RXQ_OVFL would tell with each datagram. */
+static uint64_t dropped(const struct dns_listener *listener)
+{
+	uint32_t counters[SK_MEMINFO_VARS] = {0};
+	socklen_t size = sizeof(counters);
+
+	getsockopt(listener->fd, SOL_SOCKET, SO_MEMINFO, counters, &size);
+	return counters[SK_MEMINFO_DROPS];
 }
 
 void dns_listeners(
@@ -343,7 +394,8 @@ void dns_listeners(
 			.forwards = listener->nforwards,
 			.closed = listener->closed,
 			.waited = listener->waited,
-			.refused = listener->refused};
+			.refused = listener->refused,
+			.dropped = dropped(listener)};
 
 		fn(arg, &info);
 	}

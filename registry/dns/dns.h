@@ -79,8 +79,9 @@ struct dns_info {
 	uint64_t cached;			     /* of them, not made anew */
 	uint64_t cut;				     /* of them, without all that there was */
 	uint64_t forwarded;			     /* queries passed on to recursors */
+	size_t kept, kept_bytes;		     /* answers, now; bounded */
 };
-const struct dns_info *dns_info(const struct dns *dns);
+struct dns_info dns_info(const struct dns *dns);
 
 /* One listener where it listens. */
 struct dns_listener_info {
@@ -89,6 +90,7 @@ struct dns_listener_info {
 	uint64_t closed;		/* connections of a client that had enough, since the start */
 	uint64_t waited;		/* times that new connections had to wait for others to end */
 	uint64_t refused; /* queries not forwarded, for want of room for the client, the network or all */
+	uint64_t dropped; /* datagrams that came faster than they were read, and found the socket full */
 };
 void dns_listeners(
 	const struct dns *dns, void (*fn)(void *arg, const struct dns_listener_info *info), void *arg);

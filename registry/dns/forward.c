@@ -229,7 +229,7 @@ static void try_recursors(struct dns_forward *f)
 }
 
 /* What is behind the alias that the client asked for; false: it is none any more. */
-static bool chase(struct dns *dns, const struct dns_query *query, struct dns_query *target)
+static bool chase(struct dns *dns, struct dns_query *query, struct dns_query *target)
 {
 	const struct dns_answer *answer = dns_cache_get(dns, query);
 

@@ -2,7 +2,9 @@
  * inside.h: the inside of the DNS server, for its own files.
  *
  *   dns.c           opens and closes; the listeners where it listens
- *   udp.c       datagrams, a batch a turn
+ *   udp.c       datagrams, batches within a turn's budget
+ *   burst.c     answers that go to one client are one message to the kernel
+ *   turn.c      how long it may take
  *   tcp.c       connections
  *   query.c     from a message to what is asked
  *   reply.c     from an answer to a message: order, truncation, EDNS
@@ -10,6 +12,7 @@
  *   chase.c     what stands behind a CNAME
  *   name.c      what a name stands for
  *   resolve.c   from a name to an answer: nodes, addresses, the zone itself
+ *   index.c     nodes by their address, and names that have capitals
  *   reverse.c   who has an address
  *   service.c   the instances of a service
  *   record.c    records in wire format, by ldns
@@ -34,7 +37,8 @@ enum {
 	DNS_NAME_MAX = 255, /* bytes on the wire; as text always shorter */
 	DNS_OPT = 11,	    /* bytes of our OPT record */
 	DNS_TCP_MAX = 65535,
-	DNS_UDP_BATCH = 64,
+	DNS_UDP_BATCH = 192,
+	DNS_BURST_SLOTS = 512,
 	DNS_RECORDS = 4096, /* of an answer, more than a message holds */
 };
 
@@ -51,6 +55,9 @@ struct dns_listener {
 	LIST_HEAD(, dns_forward) forwards;
 	unsigned nconns, nforwards;
 	uint64_t closed, waited, refused; /* see dns_listener_info */
+	bool single;			  /* answers go one by one: burst.c */
+	bool is_waiting;		  /* in that list */
+	TAILQ_ENTRY(dns_listener) waits;
 	TAILQ_ENTRY(dns_listener) link;
 };
 
@@ -59,13 +66,17 @@ struct dns_query {
 	uint16_t id, type, klass;
 	uint8_t opcode;
 	bool recurse, no_check; /* RD, CD */
-	bool edns, tcp;
-	bool inside;			/* asked by ourselves: counts for nobody */
-	bool chases;			/* the answer is an alias that is followed */
-	uint16_t size;			/* that the answer may have */
-	char name[DNS_NAME_MAX + 1];	/* as text in lower case, without the last dot; "": the root */
-	uint16_t nwire;			/* bytes of the question */
+	bool edns, dnssec, tcp; /* dnssec: DO, which is repeated */
+	uint8_t version;	/* of EDNS */
+	bool inside;		/* asked by ourselves: counts for nobody */
+	bool chases;		/* the answer is an alias that is followed */
+	bool ours;		/* the name is the domain or below it */
+	uint16_t size;		/* that the answer may have */
+	uint16_t nwire;		/* bytes of the question, 0: it could not be read */
+	uint16_t nkey;
 	uint8_t wire[DNS_NAME_MAX + 4]; /* the question as it came, with the name's case */
+	uint8_t key[DNS_NAME_MAX + 6];	/* of the cache: what has the same answer has the same key */
+	char name[DNS_NAME_MAX + 1];	/* see dns_query_name() */
 };
 
 struct dns_record {
@@ -91,27 +102,87 @@ struct dns_basis {
 /* Records in wire format that stand wherever they are put: owners are the question's or whole names. */
 struct dns_answer {
 	uint8_t rcode;
-	bool forward;			       /* not ours: for the recursors, or refused */
+	bool forward; /* not ours: for the recursors, or refused */
+	bool brief; /* not worth to be kept: quick to make, and there are as many as a client can think of */
+	bool flat;  /* the answers stand in `data` one after the other, and none has an additional record */
 	struct dns_records answer, extra, soa; /* soa: none or one */
-	ldns_buffer *wire;
+	const uint8_t *data;		       /* what the records are in */
+	size_t ndata;
 	struct dns_basis basis;
 	/* cache.c */
+	uint64_t verified; /* the registry's generation when it was last found to hold */
+	bool used;	   /* since it was last considered for leaving */
+	bool proven;	   /* in that list */
 	UT_hash_handle hh;
-	TAILQ_ENTRY(dns_answer) used;
+	TAILQ_ENTRY(dns_answer) link;
 	size_t bytes;
 	uint16_t nkey;
-	uint8_t key[];
+	uint8_t *key;
 };
 
 TAILQ_HEAD(dns_answers, dns_answer);
 
 struct dns_cache {
 	struct dns_answer *by_key;
-	struct dns_answers used; /* the last used at the end */
-	size_t count, bytes;
+	struct dns_answers fresh, proven; /* proven: asked for again while fresh. The next to leave first */
+	size_t count, nfresh, bytes;
 	uint64_t seed;
+	struct dns_answer made; /* the last one, and what it is made in */
+	ldns_buffer *wire;
 };
 
+/* A record that says that something is not there, as it was last made. */
+struct dns_soa {
+	char zone[DNS_NAME_MAX + 1];
+	uint64_t generation; /* the registry's; 0: none yet */
+	uint16_t len;
+	uint8_t wire[1024];
+};
+enum { DNS_SOA_DOMAIN, DNS_SOA_QUESTION, DNS_SOA_NETWORK, DNS_SOAS };
+
+struct dns_node_address {
+	struct ip_addr address;
+	const struct reg_node *node;
+};
+
+/* Made anew when names or nodes have changed and it is asked. */
+struct dns_index {
+	uint64_t names, nodes;	  /* generations that it is of; 0: none */
+	struct service **service; /* those with capitals, in order whatever the case */
+	const struct reg_node **node;
+	struct dns_node_address *address; /* in order */
+	size_t nservice, nnode, naddress;
+};
+
+/* An answer on its way out, and the next, no longer one to the same client. */
+struct dns_burst_item {
+	const struct sockaddr *peer;
+	socklen_t npeer;
+	uint16_t len;
+	uint8_t next;
+	uint8_t *data;
+};
+
+struct dns_burst {
+	struct dns_burst_item item[DNS_UDP_BATCH];
+	unsigned count, nslots;
+	uint8_t first[DNS_BURST_SLOTS]; /* of a client, by its address */
+	uint16_t slot[DNS_UDP_BATCH];	/* of `first` that are in use */
+	struct mmsghdr message[DNS_UDP_BATCH];
+	struct iovec part[DNS_UDP_BATCH];
+	union {
+		struct cmsghdr header;
+		uint8_t space[CMSG_SPACE(sizeof(uint16_t))];
+	} control[DNS_UDP_BATCH];
+};
+
+/* UDP and TCP each have their time of a turn. */
+enum dns_turn_of { DNS_TURN_UDP, DNS_TURN_TCP, DNS_TURNS };
+struct dns_turn {
+	uint64_t end; /* of its time, ns; 0: it has not begun */
+};
+
+struct dns_batch;
 struct dns_conn;
 struct dns_forward;
 
@@ -120,19 +191,29 @@ struct dns {
 	struct registry *reg;
 	struct dns_config config; /* its strings are its own */
 	char *domain, *datacenter;
+	uint8_t zone[DNS_NAME_MAX]; /* the domain as on the wire */
+	size_t nzone;
 	struct sockaddr_storage recursors[DNS_RECURSORS];
 	socklen_t recursor_len[DNS_RECURSORS];
 	unsigned nrecursors;
 	TAILQ_HEAD(, dns_listener) listeners;
+	TAILQ_HEAD(, dns_listener) waiting; /* those with datagrams, the next to be served first */
+	TAILQ_HEAD(, dns_conn) asking;	    /* connections with messages, likewise */
+	struct dns_turn turn[DNS_TURNS];
+	struct event turn_over;
+	struct event resume; /* with the connections that did not come to their turn */
 	uint32_t next_listener;
 	uint64_t ports;	 /* counts changes of ports */
 	uint64_t random; /* state of dns_random() */
 	struct dns_cache cache;
+	struct dns_soa soa[DNS_SOAS];
+	ldns_buffer *record; /* what one is encoded in */
+	struct dns_index index;
 	struct dns_info info;
 	unsigned nconns, nforwards;
-	/* space for one batch of datagrams and their answers, and for one message by TCP */
-	uint8_t in[DNS_UDP_BATCH][DNS_QUERY_MAX];
-	uint8_t out[DNS_UDP_BATCH][DNS_UDP_MAX];
+	struct dns_batch *batch;
+	/* space for one message by TCP and its answer */
+	uint8_t in[DNS_QUERY_MAX];
 	uint8_t message[2 + DNS_TCP_MAX];
 };
 
@@ -150,6 +231,8 @@ bool dns_same_host(const struct sockaddr *a, const struct sockaddr *b);
  * All of *query is set unless -1.
  */
 int dns_query_read(struct dns_query *query, const uint8_t *data, size_t len);
+/** Its name as text in lower case, without the last dot; "": the root. It stays in query->name. */
+const char *dns_query_name(struct dns_query *query);
 /** The same question about another name, given as on the wire, not compressed. */
 void dns_query_subject(
 	struct dns_query *query, const struct dns_query *like, const uint8_t *name, size_t size);
@@ -172,7 +255,7 @@ ssize_t dns_serve(struct dns_listener *listener, const uint8_t *data, size_t len
 void dns_cache_open(struct dns_cache *cache, uint64_t seed);
 void dns_cache_close(struct dns_cache *cache);
 /** The answer, from the cache or made now; valid until the next call. NULL: no memory. */
-const struct dns_answer *dns_cache_get(struct dns *dns, const struct dns_query *query);
+const struct dns_answer *dns_cache_get(struct dns *dns, struct dns_query *query);
 
 /* chase.c */
 /** Is the answer a CNAME that was not asked for itself? Then *target asks what the client wants to know of it. */
@@ -181,11 +264,10 @@ bool dns_chase_question(
 /** That question as a message for recursors. Returns its length. */
 size_t dns_chase_message(const struct dns_query *target, uint8_t out[DNS_HEADER + DNS_NAME_MAX + 4]);
 /** The reply with what is behind the alias, or -EAGAIN: *query goes to the recursors. */
-ssize_t dns_chase(
-	struct dns *dns, const struct dns_query *query, const struct dns_query *target, uint8_t *out);
+ssize_t dns_chase(struct dns *dns, struct dns_query *query, const struct dns_query *target, uint8_t *out);
 /** The reply with the alias and the answers of the message `found` (len 0: none was found). */
 size_t dns_chase_reply(
-	struct dns *dns, const struct dns_query *query, const uint8_t *found, size_t len, uint8_t *out);
+	struct dns *dns, struct dns_query *query, const uint8_t *found, size_t len, uint8_t *out);
 
 /* name.c */
 enum dns_kind {
@@ -211,12 +293,18 @@ struct dns_name {
 void dns_name_read(const struct dns *dns, const struct dns_query *query, struct dns_name *name);
 /** Can a node be called so in DNS? */
 bool dns_name_fits(const struct dns *dns, const char *name);
-/** Is it below, or itself, the domain? */
-bool dns_name_ours(const struct dns *dns, const char *name);
 
 /* resolve.c */
-/** Fills a fresh answer. -ENOMEM. */
-int dns_resolve(struct dns *dns, const struct dns_query *query, struct dns_answer *answer);
+/** Fills a fresh answer, of which the name is known (dns_query_name()), with records in `wire`. -ENOMEM. */
+int dns_resolve(struct dns *dns, const struct dns_query *query, struct dns_answer *answer, ldns_buffer *wire);
+
+/* index.c */
+/** The node or service of this name in lower case, of those that have a capital in theirs; NULL: none. */
+const struct reg_node *dns_index_node(struct dns *dns, const char *name);
+struct service *dns_index_service(struct dns *dns, const char *name);
+/** The nodes with this address, side by side; their number in *n. */
+const struct dns_node_address *dns_index_at(struct dns *dns, struct ip_addr address, size_t *n);
+void dns_index_close(struct dns_index *index);
 
 /* service.c */
 /** The service and, in what precedes its name, the tag ("": none); NULL: there is none. */
@@ -228,6 +316,7 @@ struct dns_build {
 	struct dns *dns;
 	const struct dns_query *query;
 	struct dns_answer *answer;
+	ldns_buffer *wire;
 	bool failed; /* no memory */
 };
 
@@ -264,10 +353,28 @@ void dns_put_service(struct dns_build *build, struct service *service, const cha
 /** The port, nodes and services that have the address; without any it is the recursors' or NXDOMAIN. */
 void dns_put_reverse(struct dns_build *build, const struct dns_name *name);
 
+/* turn.c */
+void dns_turn_open(struct dns *dns);
+void dns_turn_close(struct dns *dns);
+/** Is there any left of its time in this turn of the event loop? */
+bool dns_turn_has_time(struct dns *dns, enum dns_turn_of of);
+
+/* burst.c */
+/** Takes in an answer, at most DNS_UDP_BATCH of them; all that is pointed to stays until they are sent. */
+void dns_burst_add(
+	struct dns_burst *burst, const struct sockaddr *peer, socklen_t npeer, uint8_t *data, size_t len);
+void dns_burst_send(struct dns_burst *burst, struct dns_listener *listener);
+
 /* udp.c */
+/** Space for one batch of datagrams and their answers; NULL: no memory. */
+struct dns_batch *dns_batch_new(void);
+void dns_batch_free(struct dns_batch *batch);
+/** The listener closes: it waits no longer. */
+void dns_udp_leave(struct dns_listener *listener);
 void dns_udp_ready(evutil_socket_t fd, short what, void *listener);
 
 /* tcp.c */
+void dns_tcp_resume(evutil_socket_t fd, short what, void *dns);
 void dns_tcp_accept(
 	struct evconnlistener *tcp, evutil_socket_t fd, struct sockaddr *peer, int len, void *listener);
 /** Hangs up on every client of the listener. */

@@ -44,14 +44,6 @@ bool dns_name_fits(const struct dns *dns, const char *name)
 	}
 }
 
-bool dns_name_ours(const struct dns *dns, const char *name)
-{
-	size_t len = strlen(name), cut = strlen(dns->domain);
-
-	return len >= cut && strcmp(name + len - cut, dns->domain) == 0 &&
-	       (len == cut || name[len - cut - 1] == '.');
-}
-
 static const struct {
 	const char *label;
 	enum dns_kind kind;

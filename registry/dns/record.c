@@ -61,14 +61,17 @@ static unsigned put(struct dns_build *build, enum dns_section to, const char *ow
 {
 	struct dns_records *list = section(build, to);
 	struct dns_record *record = grow(build, list);
-	size_t at = ldns_buffer_position(build->answer->wire), skip = 0;
+	size_t at = ldns_buffer_position(build->wire), skip = 0;
+	ldns_buffer *one = build->dns->record; /* ldns loses its way beyond 64 KB of a buffer */
 
+	ldns_buffer_clear(one);
 	if (rr && record) {
 		ldns_rr_set_owner(rr, owner ? ldns_dname_new_frm_str(owner) : question_name(build->query));
 		if (!owner)
-			skip = build->query->nwire - 4 - 2;
+			skip = build->query->nwire - 4 - 2; /* a pointer stands for the name */
 		if (ldns_rr_owner(rr) &&
-			ldns_rr2buffer_wire(build->answer->wire, rr, LDNS_SECTION_ANSWER) != LDNS_STATUS_OK)
+			(ldns_rr2buffer_wire(one, rr, LDNS_SECTION_ANSWER) != LDNS_STATUS_OK ||
+				!ldns_buffer_reserve(build->wire, ldns_buffer_position(one))))
 			build->failed = true;
 	}
 	if (!rr || !record || !ldns_rr_owner(rr) || build->failed) {
@@ -77,10 +80,11 @@ static unsigned put(struct dns_build *build, enum dns_section to, const char *ow
 		return 0;
 	}
 	ldns_rr_free(rr);
-	*record = (struct dns_record){.at = (uint32_t)(at + skip),
-		.len = (uint16_t)(ldns_buffer_position(build->answer->wire) - at - skip)};
+	*record =
+		(struct dns_record){.at = (uint32_t)at, .len = (uint16_t)(ldns_buffer_position(one) - skip)};
+	ldns_buffer_write(build->wire, ldns_buffer_at(one, skip), record->len);
 	if (!owner)
-		ldns_buffer_write_u16_at(build->answer->wire, record->at, POINTER);
+		ldns_buffer_write_u16_at(build->wire, at, POINTER);
 	return (unsigned)++list->count;
 }
 
@@ -164,7 +168,7 @@ unsigned dns_put_srv(struct dns_build *build, uint32_t ttl, uint16_t weight, uin
 	return at;
 }
 
-unsigned dns_put_soa(struct dns_build *build, enum dns_section to, const char *zone)
+static unsigned make_soa(struct dns_build *build, enum dns_section to, const char *zone)
 {
 	const struct dns *dns = build->dns;
 	uint32_t ttl = dns->config.negative_ttl_s;
@@ -189,6 +193,37 @@ unsigned dns_put_address(
 		return 0;
 	return type == LDNS_RR_TYPE_A ? dns_put_a(build, to, owner, ttl, ip_to4(address))
 				      : dns_put_aaaa(build, to, owner, ttl, address.b);
+}
+
+/* Most questions that somebody makes up are answered by nothing but this record. */
+unsigned dns_put_soa(struct dns_build *build, enum dns_section to, const char *zone)
+{
+	struct dns *dns = build->dns;
+	struct dns_soa *kept = &dns->soa[!zone		       ? DNS_SOA_QUESTION
+					 : zone == dns->domain ? DNS_SOA_DOMAIN
+							       : DNS_SOA_NETWORK];
+	uint64_t generation = registry_generation(dns->reg) + 1;
+	struct dns_record *record = grow(build, section(build, to));
+	size_t at = ldns_buffer_position(build->wire);
+	unsigned index;
+
+	if (record && kept->generation == generation && strcmp(kept->zone, zone ? zone : "") == 0 &&
+		ldns_buffer_reserve(build->wire, kept->len)) {
+		ldns_buffer_write(build->wire, kept->wire, kept->len);
+		*record = (struct dns_record){.at = (uint32_t)at, .len = kept->len};
+		return (unsigned)++section(build, to)->count;
+	}
+	index = make_soa(build, to, zone);
+	if (!index)
+		return 0;
+	record = &section(build, to)->item[index - 1];
+	if (record->len <= sizeof(kept->wire)) {
+		kept->generation = generation;
+		kept->len = record->len;
+		memcpy(kept->wire, ldns_buffer_at(build->wire, record->at), record->len);
+		snprintf(kept->zone, sizeof(kept->zone), "%s", zone ? zone : "");
+	}
+	return index;
 }
 
 unsigned dns_put_host(

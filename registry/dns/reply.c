@@ -22,20 +22,38 @@ struct writer {
 	const struct dns_answer *answer;
 	unsigned nanswer, nauthority, nextra;
 	bool cut;
-	uint8_t seen[DNS_RECORDS / 8]; /* additional records that are in */
 };
 
 static bool put(struct writer *w, const struct dns_record *record)
 {
 	if (w->len + record->len > w->room)
 		return false;
-	memcpy(w->out + w->len, ldns_buffer_at(w->answer->wire, record->at), record->len);
+	memcpy(w->out + w->len, w->answer->data + record->at, record->len);
 	w->len += record->len;
+	return true;
+}
+
+/* All of them, from `start` on and then those before it, as they stand. */
+static bool put_flat(struct writer *w, size_t start, size_t limit)
+{
+	const struct dns_answer *answer = w->answer;
+	const struct dns_record *item = answer->answer.item;
+	size_t count = answer->answer.count, end = item[count - 1].at + item[count - 1].len, at;
+
+	if (count > limit || w->len + end > w->room)
+		return false;
+	at = item[start].at;
+	memcpy(w->out + w->len, answer->data + at, end - at);
+	memcpy(w->out + w->len + end - at, answer->data, at);
+	w->len += end;
+	w->nanswer += (unsigned)count;
 	return true;
 }
 
 static void put_answers(struct writer *w, const struct dns_records *list, size_t start, size_t limit)
 {
+	if (w->answer->flat && put_flat(w, start, limit))
+		return;
 	for (size_t i = 0; i < list->count; i++) {
 		if (w->nanswer == limit || !put(w, &list->item[(start + i) % list->count])) {
 			w->cut = true;
@@ -49,17 +67,18 @@ static void put_answers(struct writer *w, const struct dns_records *list, size_t
 static void put_extras(struct writer *w, size_t start)
 {
 	const struct dns_records *list = &w->answer->answer;
+	uint8_t seen[DNS_RECORDS / 8] = {0}; /* those that are in */
 
 	for (size_t i = 0; i < w->nanswer; i++) {
 		unsigned extra = list->item[(start + i) % list->count].extra;
 
 		if (!extra--)
 			continue;
-		if (w->seen[extra / 8] & 1 << extra % 8)
+		if (seen[extra / 8] & 1 << extra % 8)
 			continue;
 		if (!put(w, &w->answer->extra.item[extra]))
 			return;
-		w->seen[extra / 8] |= (uint8_t)(1 << extra % 8);
+		seen[extra / 8] |= (uint8_t)(1 << extra % 8);
 		w->nextra++;
 	}
 }
@@ -88,7 +107,7 @@ static void put_others(struct writer *w, const ldns_pkt *packet, uint16_t type)
 	ldns_buffer_free(wire);
 }
 
-static void put_opt(struct writer *w, int rcode)
+static void put_opt(struct writer *w, const struct dns_query *query, int rcode)
 {
 	uint8_t *opt = w->out + w->len;
 
@@ -96,6 +115,7 @@ static void put_opt(struct writer *w, int rcode)
 	ldns_write_uint16(opt + 1, LDNS_RR_TYPE_OPT);
 	ldns_write_uint16(opt + 3, OUR_UDP_SIZE);
 	opt[5] = (uint8_t)(rcode >> 4);
+	opt[7] = query->dnssec ? 0x80 : 0; /* RFC 3225, section 3 */
 	w->len += DNS_OPT;
 	w->nextra++;
 }
@@ -126,7 +146,7 @@ static size_t end(struct writer *w, struct dns *dns, const struct dns_query *que
 	if (query->no_check)
 		flags |= FLAG_CD;
 	if (query->edns)
-		put_opt(w, rcode);
+		put_opt(w, query, rcode);
 	ldns_write_uint16(w->out, query->id);
 	ldns_write_uint16(w->out + 2, (uint16_t)flags);
 	ldns_write_uint16(w->out + 4, query->nwire ? 1 : 0);
@@ -147,7 +167,8 @@ size_t dns_reply(
 	put_answers(&w, &answer->answer, start, limited ? dns->config.udp_answers : SIZE_MAX);
 	if (answer->soa.count && put(&w, answer->soa.item))
 		w.nauthority = 1;
-	put_extras(&w, start);
+	if (answer->extra.count)
+		put_extras(&w, start);
 	return end(&w, dns, query, answer->rcode, true);
 }
 

@@ -15,6 +15,7 @@
 static void missing(struct dns_build *build)
 {
 	build->answer->rcode = LDNS_RCODE_NXDOMAIN;
+	build->answer->brief = true;
 }
 
 static void put_apex(struct dns_build *build, const struct dns_name *name)
@@ -24,6 +25,7 @@ static void put_apex(struct dns_build *build, const struct dns_name *name)
 	char server[512];
 	unsigned at;
 
+	build->answer->basis.whole = registry_generation(dns->reg) + 1; /* the serial number is that */
 	dns_node_name(dns, node->name, server);
 	if (dns_wants(build, LDNS_RR_TYPE_SOA))
 		dns_put_soa(build, DNS_ANSWER, NULL);
@@ -63,23 +65,13 @@ static void put_virtual(struct dns_build *build, const struct dns_name *name)
 		put_vip(build, service);
 	else
 		missing(build);
-	if (service && ip_is_none(service->def.vip)) { /* it may get one */
-		memcpy(build->answer->basis.service, service->def.name, sizeof(build->answer->basis.service));
-		build->answer->basis.service_generation = service->generation;
-	}
 }
 
-static const struct reg_node *node_named(struct registry *reg, const char *name)
+static const struct reg_node *node_named(struct dns *dns, const char *name)
 {
-	const struct reg_node *node = registry_node_find(reg, name);
+	const struct reg_node *node = registry_node_find(dns->reg, name);
 
-	for (size_t i = 0; !node && i < reg->nodes.count; i++) {
-		const struct node *other = reg->nodes.item[i];
-
-		if (strcasecmp(other->pub.name, name) == 0)
-			node = &other->pub;
-	}
-	return node;
+	return node ? node : dns_index_node(dns, name);
 }
 
 /* The key with = and ` quoted, and blanks at its ends (RFC 1464). */
@@ -118,7 +110,7 @@ static void put_meta(struct dns_build *build, uint32_t ttl, const struct reg_pai
 
 static void put_node(struct dns_build *build, const struct dns_name *name)
 {
-	const struct reg_node *node = node_named(build->dns->reg, name->name);
+	const struct reg_node *node = node_named(build->dns, name->name);
 	uint32_t ttl = build->dns->config.node_ttl_s;
 
 	if (!node) {
@@ -137,6 +129,7 @@ static void put_addr(struct dns_build *build, const struct dns_name *name)
 	uint8_t address[16];
 	uint32_t ip4;
 
+	build->answer->brief = true;
 	if ((len != 8 && len != 32) || strspn(name->name, "0123456789abcdef") != len) {
 		missing(build);
 		return;
@@ -163,7 +156,10 @@ static void put_local(struct dns_build *build, const struct dns_name *name)
 	size_t n;
 
 	build->answer->basis.ports = dns->ports;
-	build->answer->basis.whole = registry_generation(dns->reg) + 1;
+	if (service) { /* also another network's: it may become this one's */
+		memcpy(build->answer->basis.service, service->def.name, sizeof(build->answer->basis.service));
+		build->answer->basis.service_generation = service->generation;
+	}
 	if (service && (!service->def.network[0] || strcmp(service->def.network, network) == 0)) {
 		if (!ip_is_none(service->def.vip) && build->query->type != LDNS_RR_TYPE_SRV)
 			put_vip(build, service);
@@ -187,7 +183,7 @@ static void put_missing(struct dns_build *build, const struct dns_name *name)
 
 static void put_outside(struct dns_build *build, const struct dns_name *name)
 {
-	build->answer->forward = true;
+	build->answer->forward = build->answer->brief = true;
 }
 
 static void (*const kinds[])(struct dns_build *build, const struct dns_name *name) = {
@@ -207,16 +203,16 @@ static void (*const kinds[])(struct dns_build *build, const struct dns_name *nam
 /* The zone that says that something is not there. */
 static const char *zone_of(const struct dns *dns, const struct dns_query *query, const struct dns_name *name)
 {
-	if (dns_name_ours(dns, query->name))
+	if (query->ours)
 		return dns->domain;
 	if (strchr(query->name, '.') && name->kind != DNS_REVERSE)
 		return query->listener->network;
 	return NULL;
 }
 
-int dns_resolve(struct dns *dns, const struct dns_query *query, struct dns_answer *answer)
+int dns_resolve(struct dns *dns, const struct dns_query *query, struct dns_answer *answer, ldns_buffer *wire)
 {
-	struct dns_build build = {.dns = dns, .query = query, .answer = answer};
+	struct dns_build build = {.dns = dns, .query = query, .answer = answer, .wire = wire};
 	struct dns_name name;
 
 	answer->rcode = LDNS_RCODE_NOERROR;

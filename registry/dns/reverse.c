@@ -2,7 +2,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "addr/ip_text.h"
 #include "registry/dns/inside.h"
 
 enum { PTRS_MAX = 16 };
@@ -19,14 +18,6 @@ static void put_ptr(struct finding *finding, const char *name)
 
 	dns_put_name(finding->build, DNS_ANSWER, NULL, LDNS_RR_TYPE_PTR, dns->config.node_ttl_s, name);
 	finding->n++;
-}
-
-/* Is `host` the address in question? */
-static bool is_it(const struct dns_name *name, const char *host)
-{
-	struct ip_addr address;
-
-	return ip_parse(host, &address) && ip_equal(address, name->address);
 }
 
 static void put_port(struct finding *finding)
@@ -46,14 +37,13 @@ static void put_port(struct finding *finding)
 static void put_nodes(struct finding *finding)
 {
 	const struct dns *dns = finding->build->dns;
+	const struct dns_node_address *at;
 	char text[512];
+	size_t n;
 
-	for (size_t i = 0; i < dns->reg->nodes.count && finding->n < PTRS_MAX; i++) {
-		const struct node *node = dns->reg->nodes.item[i];
-
-		if (!is_it(finding->name, node->pub.address))
-			continue;
-		dns_node_name(dns, node->pub.name, text);
+	at = dns_index_at(finding->build->dns, finding->name->address, &n);
+	for (size_t i = 0; i < n && finding->n < PTRS_MAX; i++) {
+		dns_node_name(dns, at[i].node->name, text);
 		put_ptr(finding, text);
 	}
 }
@@ -93,6 +83,7 @@ void dns_put_reverse(struct dns_build *build, const struct dns_name *name)
 		answer->forward = true;
 	else if (!finding.n)
 		answer->rcode = LDNS_RCODE_NXDOMAIN;
+	answer->brief = !finding.n;
 	if (!dns_wants(build, LDNS_RR_TYPE_PTR))
 		answer->answer.count = 0;
 }

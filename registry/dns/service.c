@@ -12,16 +12,11 @@
 /* Few services have capitals in their names, and DNS does not tell them apart. */
 struct service *dns_service_named(struct dns *dns, const char *name)
 {
-	struct registry *reg = dns->reg;
-	struct service *service = service_find(reg, name);
+	struct service *service = NULL;
 
-	for (size_t i = 0; !service && reg->ncapital && i < reg->services.count; i++) {
-		struct service *other = reg->services.item[i];
-
-		if (strcasecmp(other->def.name, name) == 0)
-			service = other;
-	}
-	return service;
+	if (strnlen(name, REG_NAME_MAX + 1) <= REG_NAME_MAX)
+		service = service_find(dns->reg, name);
+	return service || !dns->reg->ncapital ? service : dns_index_service(dns, name);
 }
 
 /* "_SERVICE._TAG", where _tcp is no tag. */

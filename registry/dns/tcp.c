@@ -9,13 +9,15 @@
 #include "registry/base/accept.h"
 #include "registry/dns/inside.h"
 
-enum { UNSENT_MAX = 256 * 1024, FORWARDED_MAX = 32, MESSAGES_A_TURN = 16 };
+enum { UNSENT_MAX = 256 * 1024, FORWARDED_MAX = 32, MESSAGES_AT_ONCE = 16 };
 
 struct dns_conn {
 	struct dns_listener *listener;
 	struct bufferevent *bev;
 	unsigned nforwarded;
-	bool ended; /* the client sends no more */
+	bool ended;  /* the client sends no more */
+	bool asking; /* in that list */
+	TAILQ_ENTRY(dns_conn) asks;
 	struct sockaddr_storage peer;
 	socklen_t npeer;
 	LIST_ENTRY(dns_conn) link; /* of the listener */
@@ -52,6 +54,8 @@ static void conn_close(struct dns_conn *conn)
 	bool waited = !dns_tcp_may_accept(listener) || listener->dns->nconns >= DNS_CONNS;
 
 	dns_forward_drop(listener, conn);
+	if (conn->asking)
+		TAILQ_REMOVE(&listener->dns->asking, conn, asks);
 	LIST_REMOVE(conn, link);
 	bufferevent_free(conn->bev);
 	free(conn);
@@ -86,7 +90,7 @@ void dns_tcp_send(struct dns_conn *conn, const uint8_t *data, size_t len)
 static int take_one(struct dns_conn *conn, struct evbuffer *input)
 {
 	struct dns *dns = conn->listener->dns;
-	uint8_t size[2], *data = dns->in[0];
+	uint8_t size[2], *data = dns->in;
 	struct dns_query query;
 	ssize_t n;
 	size_t len;
@@ -108,14 +112,21 @@ static int take_one(struct dns_conn *conn, struct evbuffer *input)
 	return 1;
 }
 
-static void on_more(struct bufferevent *bev, void *arg)
+static void ask_again(struct dns_conn *conn)
 {
-	struct dns_conn *conn = arg;
+	TAILQ_INSERT_TAIL(&conn->listener->dns->asking, conn, asks);
+	conn->asking = true;
+}
+
+/* Answers what has come, up to a bound. */
+static void serve(struct dns_conn *conn)
+{
+	struct bufferevent *bev = conn->bev;
 	struct evbuffer *input = bufferevent_get_input(bev);
 	unsigned n = 0;
 	int rc = 1;
 
-	while (rc > 0 && !is_full(conn) && n++ < MESSAGES_A_TURN)
+	while (rc > 0 && !is_full(conn) && n++ < MESSAGES_AT_ONCE)
 		rc = take_one(conn, input);
 	if (rc < 0 || (rc == 0 && conn->ended && !conn->nforwarded &&
 			      evbuffer_get_length(bufferevent_get_output(bev)) == 0)) {
@@ -127,7 +138,33 @@ static void on_more(struct bufferevent *bev, void *arg)
 	else if (!conn->ended)
 		bufferevent_enable(bev, EV_READ);
 	if (rc > 0 && !is_full(conn)) /* more has come; others are first */
-		bufferevent_trigger(bev, EV_READ, BEV_TRIG_DEFER_CALLBACKS);
+		ask_again(conn);
+}
+
+/* Connections take turns, and what does not fit into the time is for the next turn of the event loop. */
+void dns_tcp_resume(evutil_socket_t fd, short what, void *arg)
+{
+	static const struct timeval now = {0};
+	struct dns *dns = arg;
+	struct dns_conn *conn;
+
+	while (!TAILQ_EMPTY(&dns->asking) && dns_turn_has_time(dns, DNS_TURN_TCP)) {
+		conn = TAILQ_FIRST(&dns->asking);
+		TAILQ_REMOVE(&dns->asking, conn, asks);
+		conn->asking = false;
+		serve(conn);
+	}
+	if (!TAILQ_EMPTY(&dns->asking))
+		event_add(&dns->resume, &now);
+}
+
+static void on_more(struct bufferevent *bev, void *arg)
+{
+	struct dns_conn *conn = arg;
+
+	if (!conn->asking)
+		ask_again(conn);
+	dns_tcp_resume(-1, 0, conn->listener->dns);
 }
 
 void dns_tcp_forwarded(struct dns_conn *conn, int change)
@@ -144,7 +181,7 @@ static void on_event(struct bufferevent *bev, short what, void *arg)
 
 	if (what & BEV_EVENT_EOF && !(what & BEV_EVENT_ERROR)) {
 		conn->ended = true;
-		if (conn->nforwarded || evbuffer_get_length(bufferevent_get_output(bev)))
+		if (conn->asking || conn->nforwarded || evbuffer_get_length(bufferevent_get_output(bev)))
 			return;
 	}
 	conn_close(conn);

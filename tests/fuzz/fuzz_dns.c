@@ -1,5 +1,8 @@
-/* Messages to the DNS server, by UDP or, when the first byte is odd, by TCP: each is answered by one that can be
- * read, or not at all. */
+/*
+ * Messages to the DNS server, by UDP or, when the first byte is odd, by TCP: each is answered by one that can be
+ * read, or not at all. Each is asked twice, so that what is kept of the first answer makes the second, and, when the first byte
+ * says so, a third time after a change that the answer may depend on.
+ */
 #include <stdlib.h>
 
 #include "registry/dns/inside.h"
@@ -38,15 +41,42 @@ static struct dns *start(struct world *w)
 	return dns;
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+/* What is answered, of which the length is returned; 0: nothing. */
+static size_t ask(struct dns *dns, const uint8_t *data, size_t size, bool tcp, uint8_t *out)
 {
-	static struct dns *dns; /* its cache of answers is all that stays */
-	static struct world *w;
 	struct dns_query query;
 	ldns_pkt *packet = NULL;
-	uint8_t *in, *out;
+	uint8_t *in = malloc(size ? size : 1); /* an exact copy, so that a byte too far is noticed */
 	ssize_t n;
-	bool tcp;
+
+	memcpy(in, data, size);
+	n = dns_serve(TAILQ_FIRST(&dns->listeners), in, size, tcp, &query, out);
+	if (n > 0 && (n > query.size || ldns_wire2pkt(&packet, out, (size_t)n) != LDNS_STATUS_OK))
+		abort();
+	ldns_pkt_free(packet);
+	free(in);
+	return n > 0 ? (size_t)n : 0;
+}
+
+/* The same question has the same answers, if not in the same order: as many, and as long unless they are cut. */
+static void compare(const uint8_t *first, size_t nfirst, const uint8_t *second, size_t nsecond)
+{
+	if (!nfirst != !nsecond)
+		abort();
+	if (nfirst && memcmp(first, second, 4) != 0)
+		abort();
+	if (nfirst && !(first[2] & 2) && (nfirst != nsecond || memcmp(first + 4, second + 4, 8) != 0))
+		abort();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	enum { BY_TCP = 1, CHANGES = 2 };
+	static struct dns *dns; /* its cache of answers is all that stays */
+	static struct world *w;
+	static uint16_t port = 60;
+	uint8_t *out[2];
+	size_t n[2];
 
 	if (size < 1 || size > DNS_QUERY_MAX)
 		return 0;
@@ -54,15 +84,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		world_setup((void **)&w);
 		dns = start(w);
 	}
-	tcp = data[0] & 1;
-	in = malloc(size);
-	out = malloc(tcp ? DNS_TCP_MAX : DNS_UDP_MAX);
-	memcpy(in, data + 1, size - 1);
-	n = dns_serve(TAILQ_FIRST(&dns->listeners), in, size - 1, tcp, &query, out);
-	if (n > 0 && (n > query.size || ldns_wire2pkt(&packet, out, (size_t)n) != LDNS_STATUS_OK))
-		abort();
-	ldns_pkt_free(packet);
-	free(in);
-	free(out);
+	for (unsigned i = 0; i < 2; i++) {
+		out[i] = malloc(data[0] & BY_TCP ? DNS_TCP_MAX : DNS_UDP_MAX);
+		n[i] = ask(dns, data + 1, size - 1, data[0] & BY_TCP, out[i]);
+	}
+	compare(out[0], n[0], out[1], n[1]);
+	if (data[0] & CHANGES && port < 200) {
+		world_add_backend(w, "web", "10.1.0.7", port++);
+		ask(dns, data + 1, size - 1, data[0] & BY_TCP, out[0]);
+	}
+	free(out[0]);
+	free(out[1]);
 	return 0;
 }

@@ -1,19 +1,13 @@
-"""DNS: Consul's names by dig and kdig, and the names of a network at its gateway."""
+"""DNS: Consul's names, by dig and kdig."""
 
-import os
 import random
-import re
 import socket
 import struct
-import threading
 
 import pytest
 
-from rig import traffic, wait
-from rig.consul import Consul
-from rig.dns import dig
-from rig.ports import free_port
-from rig.process import run
+from rig import wait
+from rig.dns import World
 
 VIP = "10.1.0.100"
 
@@ -21,24 +15,6 @@ VIP = "10.1.0.100"
 @pytest.fixture(autouse=True)
 def tools(requires):
     requires("dig", "kdig")
-
-
-class World:
-    """A daemon with HTTP API and DNS on free ports."""
-
-    def __init__(self, start_sluiced, **control):
-        http, self.port = free_port(), free_port()
-        self.daemon = start_sluiced({"control": {
-            "http": f"127.0.0.1:{http}", "dns": f"127.0.0.1:{self.port}", "node": "edge1",
-            "node_address": "192.0.2.9", **control}})
-        self.consul = Consul(http)
-
-    def dig(self, name, kind="A", *options, **more):
-        return dig(self.port, name, kind, *options, **more)
-
-    def many(self, name, count):
-        for i in range(count):
-            self.consul.register(name, ID=f"{name}{i}", Address=f"10.9.{i // 250}.{i % 250 + 1}", Port=1000 + i)
 
 
 @pytest.fixture
@@ -216,6 +192,71 @@ def test_only_passing_and_another_domain(start_sluiced):
     assert world.dig("web.service.consul").status == "REFUSED"
 
 
+def ask(sock, name, flags=0x0100, edns=None):
+    """The answer's id, flags, question, count of answers, and the bytes of its OPT record."""
+    labels = b"".join(bytes([len(label)]) + label.encode() for label in name.split("."))
+    asked = labels + b"\0\0\1\0\1"
+    number = random.randrange(65536)
+    sock.send(struct.pack("!6H", number, flags, 1, 0, 0, edns is not None) + asked + (edns or b""))
+    data = sock.recv(65536)
+    got, answered, _, answers, _, extra = struct.unpack("!6H", data[:12])
+    assert got == number and data[12:12 + len(asked)] == asked
+    assert extra == (edns is not None)
+    return answered, answers, data[-11:] if extra else b""
+
+
+def opt(size, flags, options=b""):
+    return struct.pack("!BHHIH", 0, 41, size, flags, len(options)) + options
+
+
+def test_a_kept_answer_is_given_as_it_is_asked_for(world):
+    """Whoever asks next has the case of the name, the flags and the size of one's own."""
+    world.many("many", 60)
+    cookie = struct.pack("!2H", 10, 8) + b"a cookie"
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(wait.PATIENCE_S)
+        sock.connect(("127.0.0.1", world.port))
+        for _ in range(2):
+            for name in ("many.service.consul", "mAnY.SERVICE.cOnSuL"):
+                assert ask(sock, name) == (0x8700, 29, b"")  # AA, TC and RD; of 512 bytes
+                assert ask(sock, name, flags=0x0010) == (0x8610, 29, b"")  # CD
+                for size, answers in ((512, 29), (100, 29), (700, 40), (4096, 60), (65535, 60)):
+                    for flags in (0, 0x8000):  # DO
+                        answered, n, end = ask(sock, name, edns=opt(size, flags, cookie if size > 600 else b""))
+                        assert (answered & 0x0200 == 0, n) == (answers == 60, answers)
+                        assert end == opt(1232, flags)
+
+
+BROKEN = [  # the counts of a header and what is behind the question: response code
+    ((1, 0, 0, 1), opt(1232, 0)[:-1], 1),
+    ((1, 0, 0, 1), b"", 1),
+    ((1, 0, 0, 2), 2 * opt(1232, 0), 1),  # RFC 6891, section 6.1.1
+    ((1, 0, 0, 1), b"\1a" + opt(1232, 0), 1),
+    ((1, 0, 0, 1), opt(1232, 0, b"\0\x0a\0\x09a cookie"), 1),
+    ((1, 0, 0, 1), opt(1232, 0, b"\0\x0a\0"), 1),
+    ((2, 0, 0, 0), b"\xc0\x0c\0\1\0\1", 1),
+    ((0, 0, 0, 0), b"", 1),
+    ((1, 65535, 65535, 65535), 300 * (b"\xc0\x0c" + bytes(10)), 1),
+    ((1, 100, 100, 101), 300 * (b"\xc0\x0c" + bytes(10)) + opt(1232, 0), 0),
+    ((1, 0, 0, 0), b"more", 0),
+    ((1, 0, 0, 1), opt(1232, 0x10000), 0),  # BADVERS: its lower bits
+]
+
+
+def test_broken_messages_are_told_so(world):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(wait.PATIENCE_S)
+        sock.connect(("127.0.0.1", world.port))
+        for counts, behind, code in BROKEN:
+            sock.send(struct.pack("!6H", 7, 0, *counts) + b"\3web\7service\6consul\0\0\1\0\1" + behind)
+            data = sock.recv(65536)
+            assert data[:2] == b"\0\7" and data[3] & 15 == code, (counts, behind)
+        for name in (b"\x40" + 64 * b"a" + b"\0", b"\xc0\x0c", b"\x80\0", 128 * b"\1a" + b"\0", b"\5abc"):
+            sock.send(struct.pack("!6H", 8, 0, 1, 0, 0, 0) + name + b"\0\1\0\1")
+            data = sock.recv(65536)
+            assert data[:2] == b"\0\x08" and data[3] & 15 == 1, name
+
+
 def test_answers_are_shuffled(world):
     assert len({world.dig("web.service.consul").answer[0][4] for _ in range(40)}) == 2
 
@@ -240,185 +281,6 @@ def test_as_consul_cuts_answers(start_sluiced):
     assert len(world.dig("big.service.consul", "A", "+bufsize=4096").answer) == 40
 
 
-class Upstream:
-    """A name server for example.org on UDP and TCP: 198.51.100.1; no gone.example.org, and for slow.example.org nothing."""
-
-    def __init__(self):
-        self.port = free_port()
-        self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.udp.bind(("127.0.0.1", self.port))
-        self.tcp = socket.create_server(("127.0.0.1", self.port))
-        self.asked = []
-        for work in (self.serve_udp, self.serve_tcp):
-            threading.Thread(target=self.until_closed, args=[work], daemon=True).start()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.udp.close()
-        self.tcp.close()
-
-    @staticmethod
-    def until_closed(work):
-        try:
-            while True:
-                work()
-        except OSError:
-            pass
-
-    def answer(self, query):
-        end = query.index(b"\0", 12) + 5
-        self.asked.append(query[12:end])
-        if query[12:].startswith(b"\x04slow"):
-            return None
-        if query[12:].startswith(b"\x04gone"):
-            return query[:2] + b"\x81\x83" + struct.pack("!4H", 1, 0, 0, 0) + query[12:end]
-        record = b"\xc0\x0c\0\x01\0\x01\0\0\0\x3c\0\x04" + bytes([198, 51, 100, 1])
-        return query[:2] + b"\x81\x80" + struct.pack("!4H", 1, 1, 0, 0) + query[12:end] + record
-
-    def serve_udp(self):
-        query, peer = self.udp.recvfrom(4096)
-        reply = self.answer(query)
-        if reply:
-            self.udp.sendto(b"\0\0" + reply[2:], peer)  # another id: not believed
-            self.udp.sendto(reply, peer)
-
-    def serve_tcp(self):
-        client, _ = self.tcp.accept()
-        with client:
-            data = client.recv(4096)
-            reply = self.answer(data[2:]) if data else None
-            if reply:
-                client.sendall(struct.pack("!H", len(reply)) + reply)
-
-
-def test_other_names_go_to_the_recursors(start_sluiced, stack):
-    upstream = stack.enter_context(Upstream())
-    world = World(start_sluiced, dns_recursors=[f"127.0.0.1:{free_port()}", f"127.0.0.1:{upstream.port}"],
-                  dns_recursor_timeout_ms=300)
-    for transport in ("+notcp", "+tcp"):
-        message = world.dig("www.example.org", "A", transport)
-        assert message.data("A") == ["198.51.100.1"] and "ra" in message.flags, message.text
-    assert world.dig("slow.example.org").status == "SERVFAIL"
-    assert world.dig("www.example.org", "A", "+norecurse").status == "REFUSED"
-    before = len(upstream.asked)
-    assert world.dig("nobody.service.consul").status == "NXDOMAIN"
-    assert len(upstream.asked) == before
-
-
-ALIASES = [  # name, type, options, status, answers: types and data in their order
-    ("far.service.consul", "A", [], "NOERROR", ["CNAME far.example.org.", "A 198.51.100.1"]),
-    ("db9.node.consul", "A", [], "NOERROR", ["CNAME db9.example.org.", "A 198.51.100.1"]),
-    ("far.service.consul", "A", ["+norecurse"], "NOERROR", ["CNAME far.example.org."]),
-    ("far.service.consul", "CNAME", [], "NOERROR", ["CNAME far.example.org."]),
-    ("far.service.consul", "ANY", ["+notcp"], "NOERROR", ["SRV 1 1 443 far.example.org."]),  # nothing beside a CNAME
-    ("slow.service.consul", "A", [], "NOERROR", ["CNAME slow.example.org."]),
-    ("gone.service.consul", "A", [], "NXDOMAIN", ["CNAME gone.example.org."]),
-    ("near.service.consul", "A", [], "NOERROR", ["CNAME web.service.consul.", "A 10.1.0.11"]),
-    ("near.service.consul", "AAAA", [], "NOERROR", ["CNAME web.service.consul."]),
-    ("lost.service.consul", "A", [], "NXDOMAIN", ["CNAME nobody.service.consul."]),
-    ("loop.service.consul", "A", [], "NOERROR", ["CNAME loop.service.consul.", "CNAME loop.service.consul."]),
-]
-
-
-def test_aliases_are_followed(start_sluiced, stack):
-    upstream = stack.enter_context(Upstream())
-    world = World(start_sluiced, dns_recursors=[f"127.0.0.1:{upstream.port}"], dns_recursor_timeout_ms=300)
-    for name, address in (("far", "far.example.org"), ("slow", "slow.example.org"), ("gone", "gone.example.org"),
-                          ("web", "10.1.0.11"), ("near", "web.service.consul"), ("lost", "nobody.service.consul"),
-                          ("loop", "loop.service.consul")):
-        world.consul.register(name, Address=address, Port=443)
-    world.consul.put("catalog/register", {"Node": "db9", "Address": "db9.example.org"})
-    for name, kind, options, status, answers in ALIASES:
-        for transport in (["+noedns"], ["+tcp"]):
-            message = world.dig(name, kind, *transport, *options)
-            found = [" ".join(record[3:]) for record in message.answer]
-            assert (message.status, found) == (status, answers), message.text
-    assert world.dig("web.service.consul").data("A") == ["10.1.0.11"]
-
-
-def test_a_network_resolves_at_its_gateway(start_sluiced, stack, container):
-    upstream = stack.enter_context(Upstream())
-    world = World(start_sluiced, dns_recursors=[f"127.0.0.1:{upstream.port}"])
-    daemon = world.daemon
-    daemon.rpc("network.add", name="shop", mode="bridge", subnet="10.1.0.0/24", gateway="10.1.0.1")
-    daemon.rpc("network.add", name="other", mode="bridge", subnet="10.1.0.0/24", gateway="10.1.0.1")
-    c1, c2 = container(daemon, "shop", "c1", "10.1.0.11"), container(daemon, "shop", "c2", "10.1.0.12")
-    o1 = container(daemon, "other", "o1", "10.1.0.13")
-    daemon.rpc("service.add", name="api", network="shop", vip=VIP, port=80, protocol="tcp")
-    daemon.rpc("backend.add", service="api", address="10.1.0.12", port=8080)
-
-    def ask(name, kind="A", *options, who=c1):
-        return dig(53, name, kind, *options, netns=who, server="10.1.0.1")
-
-    for name, kind, data in [
-            ("api", "A", [VIP]), ("api.shop", "A", [VIP]), ("c2", "A", ["10.1.0.12"]), ("C2.Shop", "A", ["10.1.0.12"]),
-            ("api.service.consul", "A", ["10.1.0.12"]), ("api", "SRV", ["1 1 8080 0a01000c.addr.dc1.consul."]),
-            ("11.0.1.10.in-addr.arpa", "PTR", ["c1.shop."]), ("www.example.org", "A", ["198.51.100.1"])]:
-        for transport in ("+notcp", "+tcp"):
-            assert ask(name, kind, transport).data(kind) == data, name
-    for name in ("o1", "nobody", "nobody.shop"):
-        assert ask(name).status == "NXDOMAIN", name
-    assert ask("c2", "AAAA").status == "NOERROR"
-    assert ask("c2", who=o1).status == ask("api", who=o1).status == "NXDOMAIN"
-    assert ask("o1", who=o1).data("A") == ["10.1.0.13"]
-    assert "aa" not in world.dig("c2").flags  # no name of ours outside
-
-    daemon.rpc("port.del", name="c2")
-    assert ask("c2").status == "NXDOMAIN"
-    assert ask("api.service.consul").status == "NXDOMAIN"
-    daemon.rpc("port.del", name="o1")
-    daemon.rpc("network.del", name="other")
-    assert ask("c1").data("A") == ["10.1.0.11"]
-
-
-def test_programs_of_a_container_use_it(world, container):
-    world.daemon.rpc("network.add", name="shop", mode="bridge", subnet="10.2.0.0/24", gateway="10.2.0.1")
-    c1, c2 = container(world.daemon, "shop", "c1", "10.2.0.11"), container(world.daemon, "shop", "c2", "10.2.0.12")
-    folder = f"/etc/netns/{c1.name}"  # what `ip netns exec` shows as /etc
-    os.makedirs(folder)
-    try:
-        with open(f"{folder}/resolv.conf", "w") as file:
-            file.write("nameserver 10.2.0.1\nsearch shop\n")
-        traffic.http_server(c2, 8080, "found")
-        done = run(["ip", "netns", "exec", c1.name, "curl", "-sS", "--max-time", "20", "--noproxy", "*",
-                    "http://c2.shop:8080/"])
-        assert "found" in done.stdout
-    finally:
-        os.unlink(f"{folder}/resolv.conf")
-        os.removedirs(folder)  # and /etc/netns, when nothing else is there
-
-
-def test_hostile_messages_leave_it_serving(world):
-    rng = random.Random(2605)
-    good = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\x01\x03web\x07service\x06consul\0\0\x01\0\x01\0\0\x29\x10\0\0\0\0\0\0\0"
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.connect(("127.0.0.1", world.port))
-        sock.settimeout(0)
-        for _ in range(3000):
-            data = bytearray(good)
-            for _ in range(rng.randint(1, 6)):
-                data[rng.randrange(len(data))] = rng.randrange(256)
-            sock.send(bytes(data[:rng.randint(0, len(data))]) if rng.random() < 0.3 else bytes(data))
-            try:
-                assert len(sock.recv(65536)) <= 4096
-            except BlockingIOError:
-                pass
-        sock.send(bytes([0x12, 0x34, 0x80]) + good[3:])  # an answer is not answered
-    for data in (b"\0", b"\0\x05hello", b"\xff\xff" + bytes(100), b"\0\x20" + bytes(10)):
-        with socket.create_connection(("127.0.0.1", world.port)) as conn:
-            conn.sendall(data)
-    with socket.create_connection(("127.0.0.1", world.port)) as conn:  # several at once, then no more
-        query = good[:11] + b"\0" + good[12:-11]
-        conn.sendall(3 * (struct.pack("!H", len(query)) + query))
-        conn.shutdown(socket.SHUT_WR)
-        conn.settimeout(wait.PATIENCE_S)
-        replies = b"".join(iter(lambda: conn.recv(65536), b""))
-        assert replies.count(query[12:]) == 3
-    assert len(world.dig("web.service.consul").data("A")) == 2
-
-
 def test_a_bad_option_is_named(start_sluiced):
     for control, text in [({"dns_ttl_s": -1}, "control.dns_ttl_s"), ({"dns_recursors": "x"}, "control.dns_recursors"),
                           ({"dns_recursors": ["nowhere"], "dns": "127.0.0.1:0"}, "recursors: nowhere: must be"),
@@ -426,102 +288,3 @@ def test_a_bad_option_is_named(start_sluiced):
                           ({"dns": "here"}, "control.dns: here: must be ADDRESS:PORT")]:
         with pytest.raises(AssertionError, match=text.replace(".", r"\.")):
             start_sluiced({"control": control})
-
-
-def metric(world, name, network):
-    page = world.consul.request("GET", "/metrics").text
-    return int(float(re.search(rf'^{name}{{network="{network}"}} (\S+)$', page, re.M)[1]))
-
-
-@pytest.fixture
-def shared(start_sluiced, stack, container):
-    """Two networks whose containers ask one daemon with one recursor: (world, two of shop's, one of other's)."""
-    upstream = stack.enter_context(Upstream())
-    world = World(start_sluiced, dns_recursors=[f"127.0.0.1:{upstream.port}"], dns_recursor_timeout_ms=20000)
-    for network in ("shop", "other"):
-        world.daemon.rpc("network.add", name=network, mode="bridge", subnet="10.1.0.0/24", gateway="10.1.0.1")
-    return world, [container(world.daemon, network, name, ip) for network, name, ip in
-                   (("shop", "c1", "10.1.0.11"), ("shop", "c2", "10.1.0.12"), ("other", "o1", "10.1.0.13"))]
-
-
-def everybody_else_is_served(world, others):
-    for transport in ("+notcp", "+tcp"):
-        for who in others:
-            message = dig(53, "www.example.org", "A", transport, netns=who, server="10.1.0.1")
-            assert message.data("A") == ["198.51.100.1"], message.text
-        assert world.dig("www.example.org", "A", transport).data("A") == ["198.51.100.1"]
-
-
-def test_a_container_that_asks_ten_thousand_names_leaves_the_others_served(shared):
-    world, (c1, *others) = shared
-    flood = c1.socket(kind=socket.SOCK_DGRAM)
-    flood.connect(("10.1.0.1", 53))
-    tail = b"\x07example\x03org\0\0\x01\0\x01"
-    for i in range(10000):
-        name = b"slow%d" % i
-        try:
-            flood.send(struct.pack("!6H", i, 0x0100, 1, 0, 0, 0) + b"\x04slow" + bytes([len(name)]) + name + tail)
-        except OSError:  # what the queues don't hold is lost on the way
-            pass
-        if i % 500 == 499:
-            everybody_else_is_served(world, others[:1] if i < 9000 else others)
-    assert 0 < metric(world, "sluice_dns_forwards", "shop") <= 64
-    assert metric(world, "sluice_dns_refused_forwards_total", "shop") > 1000
-    assert metric(world, "sluice_dns_refused_forwards_total", "other") == 0
-    everybody_else_is_served(world, others)
-    flood.close()
-
-
-def test_a_container_that_connects_ten_thousand_times_leaves_the_others_served(shared):
-    world, (c1, *others) = shared
-
-    def connect_many():
-        taken = []
-        for i in range(10000):
-            sock = socket.socket()
-            sock.setblocking(False)
-            sock.connect_ex(("10.1.0.1", 53))
-            taken.append(sock)
-            if len(taken) > 500:
-                taken.pop(17 * (i % 2)).close()
-        return taken
-
-    held = c1.do(connect_many)
-    everybody_else_is_served(world, others)
-    assert metric(world, "sluice_dns_connections", "shop") <= 17
-    assert metric(world, "sluice_dns_closed_connections_total", "shop") > 100
-    assert metric(world, "sluice_dns_closed_connections_total", "other") == 0
-    for sock in held:
-        sock.close()
-    wait.until(lambda: metric(world, "sluice_dns_connections", "shop") == 0, "they are gone")
-    assert dig(53, "www.example.org", "A", "+tcp", netns=c1, server="10.1.0.1").data("A") == ["198.51.100.1"]
-
-
-def test_connections_at_a_gateway_are_bounded(start_sluiced, container):
-    """At the limit further ones wait, and are served when others end; other networks have theirs."""
-    world = World(start_sluiced, dns_network_connections=3)
-    for network in ("shop", "other"):
-        world.daemon.rpc("network.add", name=network, mode="bridge", subnet="10.1.0.0/24", gateway="10.1.0.1")
-    c1, o1 = container(world.daemon, "shop", "c1", "10.1.0.11"), container(world.daemon, "other", "o1", "10.1.0.13")
-    question = struct.pack("!7H", 24, 7, 0x0100, 1, 0, 0, 0) + b"\x06consul\0\0\x06\0\x01"
-
-    def connect(who):
-        sock = who.socket()
-        sock.settimeout(wait.PATIENCE_S)
-        sock.connect(("10.1.0.1", 53))
-        sock.sendall(question)
-        return sock
-
-    held = [connect(c1) for _ in range(3)]
-    assert all(sock.recv(1000) for sock in held)
-    late, elsewhere = connect(c1), connect(o1)
-    assert elsewhere.recv(1000)
-    late.settimeout(0.3)
-    with pytest.raises(TimeoutError):
-        late.recv(1000)
-    held.pop().close()
-    late.settimeout(wait.PATIENCE_S)
-    assert late.recv(1000)
-    assert metric(world, "sluice_dns_full_total", "shop") >= 1
-    for sock in (*held, late, elsewhere):
-        sock.close()

@@ -149,12 +149,13 @@ static unsigned count(struct dns_world *d, const char *name, ldns_rr_type type, 
 static void an_answer_holds_until_its_service_changes(void **state)
 {
 	struct dns_world *d = *state;
-	struct dns_query query = {
-		.listener = d->listener, .type = LDNS_RR_TYPE_A, .name = "web.service.consul", .nwire = 24};
+	struct dns_query query = {.listener = d->listener};
 	const struct dns_answer *first;
+	uint8_t data[512];
 	uint64_t cached;
 
-	memcpy(query.wire, "\3web\7service\6consul\0\0\1\0\1", 24);
+	assert_int_equal(
+		dns_query_read(&query, data, query_for("web.service.consul", LDNS_RR_TYPE_A, data)), 0);
 	world_add_service(d->w, &(struct reg_service){.name = "web", .network = "web", .source = "api"});
 	world_add_service(d->w, &(struct reg_service){.name = "other", .network = "web", .source = "api"});
 	assert_int_equal(count(d, "web.service.consul", LDNS_RR_TYPE_A, LDNS_RCODE_NXDOMAIN), 0);
@@ -162,10 +163,10 @@ static void an_answer_holds_until_its_service_changes(void **state)
 	world_add_backend(d->w, "other", "10.1.0.2", 80); /* its first instance changes the list of names */
 	first = dns_cache_get(d->dns, &query);
 	assert_int_equal(first->answer.count, 1);
-	cached = dns_info(d->dns)->cached;
+	cached = dns_info(d->dns).cached;
 	world_add_backend(d->w, "other", "10.1.0.1", 80);
 	assert_ptr_equal(dns_cache_get(d->dns, &query), first);
-	assert_int_equal(dns_info(d->dns)->cached, cached + 1);
+	assert_int_equal(dns_info(d->dns).cached, cached + 1);
 	assert_int_equal(first->answer.count, 1);
 	world_port_changed(d->w, "web", "10.1.0.1", 0);
 	assert_int_equal(count(d, "web.service.consul", LDNS_RR_TYPE_A, LDNS_RCODE_NXDOMAIN), 0);
@@ -177,17 +178,161 @@ static void an_answer_holds_until_its_service_changes(void **state)
 	assert_int_equal(count(d, "web.service.consul", LDNS_RR_TYPE_A, LDNS_RCODE_NXDOMAIN), 0);
 }
 
-static void the_cache_is_bounded(void **state)
+static void what_does_not_exist_is_not_kept(void **state)
+{
+	static const char *const forms[] = {"n%u.service.consul", "n%u.node.consul", "n%u.virtual.consul",
+		"%08x.addr.consul", "n%u.consul", "%u.0.0.10.in-addr.arpa", "n%u.example.org"};
+	struct dns_world *d = *state;
+	uint8_t data[512];
+	char name[64];
+
+	for (unsigned i = 0; i < 7000; i++) {
+		snprintf(name, sizeof(name), forms[i % 7], i);
+		ldns_pkt_free(serve(d, data, query_for(name, LDNS_RR_TYPE_A, data), true));
+	}
+	assert_int_equal(dns_info(d->dns).kept, 0);
+}
+
+/* Tags that no instance has are kept, since it takes a walk through the instances to know. */
+static void the_cache_is_bounded_and_keeps_what_is_asked_for_again(void **state)
 {
 	struct dns_world *d = *state;
 	char name[64];
 
-	for (unsigned i = 0; i < 40000; i++) {
-		snprintf(name, sizeof(name), "n%u.service.consul", i);
+	world_add_service(d->w, &(struct reg_service){.name = "web", .network = "web", .source = "api"});
+	world_add_backend(d->w, "web", "10.1.0.9", 80);
+	for (unsigned i = 0; i < 60000; i++) {
+		if (i % 1000 == 0) {
+			assert_int_equal(
+				count(d, "web.service.consul", LDNS_RR_TYPE_A, LDNS_RCODE_NOERROR), 1);
+			assert_int_equal(dns_info(d->dns).cached, i / 1000);
+		}
+		snprintf(name, sizeof(name), "n%u.web.service.consul", i);
 		assert_int_equal(count(d, name, LDNS_RR_TYPE_A, LDNS_RCODE_NXDOMAIN), 0);
+		assert_true(dns_info(d->dns).kept <= 16384);
 	}
-	assert_true(d->dns->cache.count < 20000);
-	assert_true(d->dns->cache.bytes < 40 << 20);
+	assert_true(dns_info(d->dns).kept > 8192 && dns_info(d->dns).kept_bytes < 32 << 20);
+}
+
+/* Of so many instances that all of their records are more than a message, and than 64 KB. */
+static void an_answer_of_many_records_can_be_read(void **state)
+{
+	struct dns_world *d = *state;
+	uint8_t data[512];
+
+	world_add_service(d->w, &(struct reg_service){.name = "web", .network = "web", .source = "api"});
+	for (uint16_t port = 1; port <= 3000; port++)
+		world_add_backend(d->w, "web", "10.1.0.9", port);
+	for (unsigned i = 0; i < 20; i++) { /* each begins at another record */
+		ldns_pkt *packet =
+			serve(d, data, query_for("web.service.consul", LDNS_RR_TYPE_SRV, data), i % 2);
+		const ldns_rr_list *list = ldns_pkt_answer(packet);
+
+		assert_true(ldns_pkt_tc(packet));
+		assert_in_range(ldns_rr_list_rr_count(list), i % 2 ? 1400 : 20, i % 2 ? 1700 : 40);
+		for (size_t n = 0; n < ldns_rr_list_rr_count(list); n++)
+			assert_int_equal(ldns_rr_get_type(ldns_rr_list_rr(list, n)), LDNS_RR_TYPE_SRV);
+		ldns_pkt_free(packet);
+	}
+}
+
+/* Types that nothing here has are one answer. */
+static void other_types_share_an_answer(void **state)
+{
+	struct dns_world *d = *state;
+
+	world_add_service(d->w, &(struct reg_service){.name = "web", .network = "web", .source = "api"});
+	world_add_backend(d->w, "web", "10.1.0.9", 80);
+	for (unsigned type = 512; type < 1536; type++)
+		assert_int_equal(count(d, "web.service.consul", (ldns_rr_type)type, LDNS_RCODE_NOERROR), 0);
+	assert_int_equal(dns_info(d->dns).kept, 1);
+	assert_int_equal(dns_info(d->dns).cached, 1023);
+}
+
+static const char *const asked[] = {"a.service.consul", "b.service.consul", "cc.service.consul",
+	"_a._tcp.service.consul", "a.virtual.consul", "b.virtual.consul", "n1.node.consul", "n2.node.consul",
+	"consul", "1.0.1.10.in-addr.arpa", "2.0.1.10.in-addr.arpa", "a", "b.web", "cc"};
+enum { ASKED = sizeof(asked) / sizeof(asked[0]), CHANGES = 4000 };
+
+/* Anything that names or answers depend on; what it is of need not be there. */
+static void change(struct dns_world *d)
+{
+	static const char *const services[] = {"a", "b", "Cc"}, *const nodes[] = {"n1", "N2"};
+	const char *service = services[random() % 3], *address = random() % 2 ? "10.1.0.1" : "10.1.0.2";
+	struct reg_service def = {.network = "web", .source = "api", .port = 80, .protocol = 6};
+	struct reg_node node = {.source = "catalog"};
+	struct registry *reg = d->w->reg;
+
+	snprintf(def.name, sizeof(def.name), "%s", service);
+	snprintf(node.name, sizeof(node.name), "%s", nodes[random() % 2]);
+	snprintf(node.address, sizeof(node.address), "%s", address);
+	switch (random() % 7) {
+	case 0:
+		registry_service_add(reg, &def, &d->w->err);
+		break;
+	case 1:
+		registry_service_del(reg, service, &d->w->err);
+		break;
+	case 2:
+		if (registry_service_find(reg, service))
+			world_add_backend(d->w, service, address, (uint16_t)(1 + random() % 60000));
+		break;
+	case 3:
+		world_port_changed(d->w, "web", address, random() % 2);
+		break;
+	case 4:
+		registry_node_put(reg, &node, &d->w->err);
+		break;
+	case 5:
+		registry_node_del(reg, node.name, &d->w->err);
+		break;
+	default:
+		dns_ports_changed(d->dns);
+	}
+}
+
+static void assert_same(const struct dns_answer *kept, const struct dns_answer *made, const char *name)
+{
+	if (kept->rcode == made->rcode && kept->answer.count == made->answer.count &&
+		kept->extra.count == made->extra.count &&
+		(!made->answer.count ||
+			(kept->ndata == made->ndata && memcmp(kept->data, made->data, made->ndata) == 0)))
+		return;
+	fail_msg("%s: kept: code %u, %zu answers; made anew: code %u, %zu answers", name, kept->rcode,
+		kept->answer.count, made->rcode, made->answer.count);
+}
+
+/* What two servers say after each change, of which one begins with nothing. The serial number of a SOA may differ. */
+static void no_kept_answer_is_stale(void **state)
+{
+	static const ldns_rr_type types[] = {
+		LDNS_RR_TYPE_A, LDNS_RR_TYPE_SRV, LDNS_RR_TYPE_ANY, LDNS_RR_TYPE_AAAA};
+	struct dns_world *d = *state;
+	struct dns_listener *inside;
+	struct dns_config config = {
+		.base = d->w->base, .reg = d->w->reg, .port_ips = port_ips, .port_name = port_name};
+	struct dns *fresh = NULL;
+
+	snprintf(d->listener->network, sizeof(d->listener->network), "web");
+	srandom(SEED);
+	for (unsigned i = 0; i < CHANGES; i++) {
+		change(d);
+		assert_int_equal(dns_open(&config, &fresh, &d->w->err), 0);
+		assert_int_equal(dns_listen(fresh, "127.0.0.1:0", &d->w->err), 0);
+		inside = TAILQ_FIRST(&fresh->listeners);
+		snprintf(inside->network, sizeof(inside->network), "web");
+		for (unsigned n = 0; n < ASKED; n++) {
+			struct dns_query one = {.listener = d->listener}, other = {.listener = inside};
+			uint8_t data[512];
+			size_t len = query_for(asked[n], types[random() % 4], data);
+
+			assert_int_equal(dns_query_read(&one, data, len), 0);
+			assert_int_equal(dns_query_read(&other, data, len), 0);
+			assert_same(dns_cache_get(d->dns, &one), dns_cache_get(fresh, &other), asked[n]);
+		}
+		dns_close(fresh);
+	}
+	assert_true(dns_info(d->dns).cached > CHANGES);
 }
 
 int main(void)
@@ -196,7 +341,12 @@ int main(void)
 		cmocka_unit_test_setup_teardown(mutated_messages_do_no_harm, setup, teardown),
 		cmocka_unit_test_setup_teardown(lone_bytes_do_no_harm, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_answer_holds_until_its_service_changes, setup, teardown),
-		cmocka_unit_test_setup_teardown(the_cache_is_bounded, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_does_not_exist_is_not_kept, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			the_cache_is_bounded_and_keeps_what_is_asked_for_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_answer_of_many_records_can_be_read, setup, teardown),
+		cmocka_unit_test_setup_teardown(other_types_share_an_answer, setup, teardown),
+		cmocka_unit_test_setup_teardown(no_kept_answer_is_stale, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
