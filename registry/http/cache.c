@@ -148,14 +148,17 @@ struct http_text *http_cache_find(struct http_request *rq)
 
 	if (question)
 		HASH_FIND_STR(cache->by_question, question, kept);
-	if (!kept || !fits(kept, rq)) {
-		cache->misses += rq->view->revision != NULL;
+	if (!kept || !fits(kept, rq))
 		return NULL;
-	}
 	cache->hits += rq->view->revision != NULL;
 	if (kept->uses < USES_MAX)
 		kept->uses++;
 	return kept->text;
+}
+
+void http_cache_missed(const struct http_request *rq)
+{
+	rq->http->cache->misses += rq->view->revision != NULL;
 }
 
 static struct kept *make(struct http_request *rq, struct http_text *text, uint64_t revision)

@@ -39,6 +39,8 @@ void http_cache_put(struct http_request *rq, struct http_text *text, uint64_t re
 /** All who waited have been answered. */
 void http_cache_settle(struct http *http);
 
+/** A text is made instead, for the first of those who may be told it. */
+void http_cache_missed(const struct http_request *rq);
 /** The figures of it. */
 struct http_info;
 void http_cache_info(const struct http *http, struct http_info *info);

@@ -23,12 +23,21 @@ static unsigned group_of(const char *path)
 	return HTTP_GROUPS - 1;
 }
 
-void http_count(const struct http_request *rq)
+uint64_t *http_counter(const struct http_request *rq)
 {
 	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(rq->raw);
 	const char *path = uri ? evhttp_uri_get_path(uri) : NULL;
 	unsigned status = (unsigned)rq->code / 100;
 
-	if (status >= HTTP_STATUS_FIRST && status < HTTP_STATUS_FIRST + HTTP_STATUSES)
-		rq->http->answers[group_of(path ? path : "")][status - HTTP_STATUS_FIRST]++;
+	if (status < HTTP_STATUS_FIRST || status >= HTTP_STATUS_FIRST + HTTP_STATUSES)
+		return NULL;
+	return &rq->http->answers[group_of(path ? path : "")][status - HTTP_STATUS_FIRST];
+}
+
+void http_count(const struct http_request *rq)
+{
+	uint64_t *counter = http_counter(rq);
+
+	if (counter)
+		++*counter;
 }

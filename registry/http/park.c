@@ -158,17 +158,21 @@ static void answer(struct http_request *rq, const struct http_view *view)
 	struct http_text *text = http_cache_find(rq), *made = NULL;
 
 	if (!text && view->list) {
-		if (!block(rq))
-			http_list(rq, view->list);
+		if (block(rq))
+			return;
+		http_cache_missed(rq);
+		http_list(rq, view->list);
 		return;
 	}
 	if (!text) {
 		uint64_t revision = http_cache_revision(rq);
 
+		http_cache_missed(rq);
 		text = made = render(rq, view);
 		if (made)
 			http_cache_put(rq, made, revision, rq->woken && !TAILQ_EMPTY(&http->woken));
 	}
+	rq->kept = view->revision;
 	if (text)
 		http_reply_view(rq, text);
 	http_text_release(made);

@@ -7,22 +7,35 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "registry/http/conn.h"
 #include "registry/http/jsontext.h"
+#include "registry/http/repeat.h"
 #include "registry/http/server.h"
 #include "registry/http/text.h"
 #include "registry/store/journal.h"
 
 void http_header(struct http_request *rq, const char *name, const char *value)
 {
-	evhttp_add_header(evhttp_request_get_output_headers(rq->raw), name, value);
+	if (rq->lines)
+		evbuffer_add_printf(rq->lines, "%s: %s\r\n", name, value);
+	else
+		evhttp_add_header(evhttp_request_get_output_headers(rq->raw), name, value);
+}
+
+void http_headers(struct http_request *rq, const char *type)
+{
+	http_header(rq, "Content-Type", type);
+	if (rq->http->api.headers)
+		rq->http->api.headers(rq);
 }
 
 static void send_reply(struct http_request *rq)
 {
 	struct evbuffer *body = rq->body;
 
-	http_conn_busy(rq->http, rq->raw, false);
 	http_count(rq);
+	http_repeat_put(rq);
+	http_conn_end(rq->conn);
 	evhttp_connection_set_closecb(evhttp_request_get_connection(rq->raw), NULL, NULL);
 	if (evhttp_request_get_command(rq->raw) == EVHTTP_REQ_HEAD && body)
 		evbuffer_drain(body, evbuffer_get_length(body));
@@ -73,9 +86,7 @@ static void on_gone(struct evhttp_connection *connection, void *arg)
 void http_reply(struct http_request *rq, int code, const char *type, struct evbuffer *body)
 {
 	rq->code = code;
-	http_header(rq, "Content-Type", type);
-	if (rq->http->api.headers)
-		rq->http->api.headers(rq);
+	http_headers(rq, type);
 	rq->body = body;
 	if (code < 400 && rq->verb != VERB_GET && journal_failing(rq->http->journal))
 		tell_not_kept(rq, journal_failing(rq->http->journal));

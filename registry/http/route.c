@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "registry/base/utf8.h"
+#include "registry/http/conn.h"
 #include "registry/http/query.h"
 #include "registry/http/server.h"
 
@@ -225,7 +226,7 @@ void http_dispatch(struct evhttp_request *raw, void *arg)
 	rq->http = arg;
 	rq->raw = raw;
 	rq->verb = verb_of(raw);
-	http_conn_busy(rq->http, raw, true);
+	rq->conn = http_conn_begin(rq->http, raw);
 	if (!http_host_allowed(rq->http, raw)) {
 		http_reply_text(rq, 403,
 			"Permission denied: not for this host: neither of the loopback nor in "

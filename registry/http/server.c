@@ -1,10 +1,5 @@
 /*
- * server.c: listens, bounds connections and cuts off the slow. libevent's evhttp speaks HTTP.
- *
- * evhttp tells nobody when a connection closes, so each connection's bufferevent is held by one reference
- * more: one without callbacks has been given up by evhttp. The sweep, each second and when the bound is
- * reached, lets go of those. Their sockets close with the last reference, never before: a descriptor that is
- * used anew while the event loop still knows the old one would hang.
+ * server.c: listens and bounds connections. libevent's evhttp speaks HTTP.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -21,97 +16,19 @@
 #include "registry/base/accept.h"
 #include "registry/base/listen.h"
 #include "registry/http/cache.h"
+#include "registry/http/conn.h"
 #include "registry/http/part.h"
+#include "registry/http/repeat.h"
 #include "registry/http/work.h"
-
-struct http_conn {
-	struct bufferevent *bev; /* key */
-	unsigned since;		 /* sweep at which it last began or ended a request */
-	bool busy;		 /* its request is being answered, maybe parked */
-	struct http_conn *next;	 /* of those to be let go of */
-	UT_hash_handle hh;
-};
-
-static bool is_closed(const struct http_conn *conn)
-{
-	bufferevent_data_cb read, write;
-	bufferevent_event_cb event;
-	void *arg;
-
-	bufferevent_getcb(conn->bev, &read, &write, &event, &arg);
-	return !read && !write && !event;
-}
-
-/* Lets go of what is closed; hangs up on who has taken too long. */
-static void sweep(struct http *http)
-{
-	struct http_conn *conn, *later, *closed = NULL;
-
-	HASH_ITER(hh, http->conns, conn, later)
-	{
-		if (is_closed(conn)) {
-			HASH_DEL(http->conns, conn);
-			conn->next = closed;
-			closed = conn;
-		} else if (!conn->busy && http->sweeps - conn->since > http->slow_s) {
-			shutdown(bufferevent_getfd(conn->bev), SHUT_RDWR);
-		}
-	}
-	for (conn = closed; conn; conn = later) {
-		later = conn->next;
-		bufferevent_decref(conn->bev);
-		free(conn);
-		http->nconns--;
-	}
-}
 
 static void on_sweep(evutil_socket_t fd, short what, void *arg)
 {
 	struct http *http = arg;
 
 	http->sweeps++;
-	sweep(http);
+	http_conn_sweep(http);
 	if (http->nconns < http->max_conns && !accept_is_resting(http->guard))
 		evconnlistener_enable(http->listener);
-}
-
-/* evhttp asks for the bufferevent of a connection that it has accepted. NULL: it makes its own. */
-static struct bufferevent *on_accept(struct event_base *base, void *arg)
-{
-	struct http *http = arg;
-	struct http_conn *conn = calloc(1, sizeof(*conn));
-	struct bufferevent *bev = conn ? http_tls_accept(http->tls, base) : NULL;
-
-	if (http->nconns + 1 >= http->max_conns)
-		sweep(http); /* while the new one, which looks closed until evhttp has it, is not among them */
-	if (!bev) {
-		free(conn);
-		return NULL;
-	}
-	*conn = (struct http_conn){.bev = bev, .since = http->sweeps};
-	HASH_ADD_PTR(http->conns, bev, conn);
-	if (!conn->hh.tbl) {
-		free(conn);
-		return bev;
-	}
-	bufferevent_incref(bev);
-	http->nconns++;
-	accept_taken(http->guard);
-	if (http->nconns >= http->max_conns)
-		evconnlistener_disable(http->listener);
-	return bev;
-}
-
-void http_conn_busy(struct http *http, struct evhttp_request *raw, bool busy)
-{
-	struct bufferevent *bev = evhttp_connection_get_bufferevent(evhttp_request_get_connection(raw));
-	struct http_conn *conn;
-
-	HASH_FIND_PTR(http->conns, &bev, conn);
-	if (!conn)
-		return;
-	conn->busy = busy;
-	conn->since = http->sweeps;
 }
 
 static bool is_loopback(const struct sockaddr *address)
@@ -239,7 +156,7 @@ static int http_start(struct http *http)
 	http->server = evhttp_new(http->base);
 	http->sweep = event_new(http->base, -1, EV_PERSIST, on_sweep, http);
 	if (!http->server || !http->sweep || http_park_open(http) < 0 || http_works_open(http) < 0 ||
-		http_cache_open(http) < 0 || http_parts_open(http) < 0)
+		http_cache_open(http) < 0 || http_parts_open(http) < 0 || http_repeats_open(http) < 0)
 		return -ENOMEM;
 	evhttp_set_max_headers_size(http->server, HTTP_HEADERS_MAX);
 	evhttp_set_max_body_size(http->server, HTTP_BODY_MAX);
@@ -247,7 +164,7 @@ static int http_start(struct http *http)
 	evhttp_set_allowed_methods(http->server, EVHTTP_REQ_GET | EVHTTP_REQ_PUT | EVHTTP_REQ_POST |
 							 EVHTTP_REQ_DELETE | EVHTTP_REQ_HEAD |
 							 EVHTTP_REQ_OPTIONS);
-	evhttp_set_bevcb(http->server, on_accept, http);
+	evhttp_set_bevcb(http->server, http_conn_accept, http);
 	evhttp_set_gencb(http->server, http_dispatch, http);
 	evhttp_set_default_content_type(http->server, NULL);
 	return event_add(http->sweep, &second) < 0 ? -ENOMEM : 0;
@@ -312,8 +229,6 @@ static void free_pages(struct http *http)
 
 void http_close(struct http *http)
 {
-	struct http_conn *conn, *later;
-
 	if (!http)
 		return;
 	http_works_close(http);
@@ -323,13 +238,8 @@ void http_close(struct http *http)
 	accept_unguard(http->guard);
 	if (http->server)
 		evhttp_free(http->server);
-	conn = http->conns;
-	HASH_CLEAR(hh, http->conns);
-	for (; conn; conn = later) {
-		later = conn->hh.next;
-		bufferevent_decref(conn->bev);
-		free(conn);
-	}
+	http_conns_close(http);
+	http_repeats_close(http);
 	if (http->sweep)
 		event_free(http->sweep);
 	free_pages(http);

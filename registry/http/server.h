@@ -1,7 +1,9 @@
 /*
  * server.h: the inside of the HTTP server, for the files of registry/ that answer requests.
  *
- *   server.c   listens, bounds connections, cuts off the slow
+ *   server.c   listens, bounds connections
+ *   conn.c     a connection; cuts off the slow
+ *   repeat.c   requests that came before, byte for byte
  *   tls.c      certificates
  *   host.c     for which host a request is meant
  *   route.c    from a request to its row in a table of routes
@@ -27,8 +29,10 @@
 #include "registry/table/table.h"
 
 struct http_cache;
+struct http_conn;
 struct http_list;
 struct http_parts;
+struct http_repeats;
 struct http_request;
 struct http_text;
 struct http_works;
@@ -99,6 +103,7 @@ struct http {
 	struct http_works *works; /* lists under way */
 	struct http_parts *parts;
 	struct http_cache *cache;
+	struct http_repeats *repeats;
 	SLIST_HEAD(, http_page) pages;
 	struct http_tls *tls; /* NULL: without */
 	unsigned max_conns, max_parked, slow_s;
@@ -114,6 +119,8 @@ struct http {
 struct http_request {
 	struct http *http;
 	struct evhttp_request *raw;
+	struct http_conn *conn; /* that it came by; NULL: unknown */
+	struct evbuffer *lines; /* what http_header() adds goes here instead of to `raw`; NULL: to that */
 	const struct http_route *route; /* NULL: a page, or nothing */
 	enum http_verb verb;
 	char *arg[HTTP_ARGS];	 /* what the route's ":" and "*" stand for, decoded */
@@ -125,6 +132,7 @@ struct http_request {
 	bool cached;		 /* asked for from a cache, and the route has one */
 	struct evbuffer *body;	 /* the answer that waits for the store */
 	int code;
+	bool kept; /* its answer is one that the cache may keep */
 
 	const struct http_view *view; /* NULL: none */
 	char *question; /* what decides the view's answer, see cache.c; NULL: not looked at yet */
@@ -136,10 +144,6 @@ struct http_request {
 	struct event timer;
 	bool woken, late, blocked;
 };
-
-/* server.c */
-/** A request of this connection begins (busy) or has been answered. */
-void http_conn_busy(struct http *http, struct evhttp_request *raw, bool busy);
 
 /* route.c */
 void http_dispatch(struct evhttp_request *raw, void *arg);
@@ -155,6 +159,8 @@ bool http_host_allowed(const struct http *http, struct evhttp_request *raw);
 /* reply.c */
 /** Adds a header to the answer. */
 void http_header(struct http_request *rq, const char *name, const char *value);
+/** Adds those that every answer has. */
+void http_headers(struct http_request *rq, const char *type);
 void http_reply_json(struct http_request *rq, int code, json_t *json);
 /** The same for text that is compact JSON already. */
 void http_reply_json_text(struct http_request *rq, int code, const char *json);
@@ -170,6 +176,8 @@ void http_reply_list(struct http_request *rq, int code, struct http_text *text);
 
 /* count.c */
 void http_count(const struct http_request *rq);
+/** Where it counts, by its path and code; NULL: nowhere. */
+uint64_t *http_counter(const struct http_request *rq);
 
 /* park.c */
 /** Answers a view now, or when it has changed. */

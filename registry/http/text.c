@@ -4,6 +4,7 @@
 #include <event2/buffer.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
 
 enum { PIECE = 65536 };
 
@@ -156,16 +157,32 @@ static void on_sent(const void *data, size_t len, void *arg)
 	http_text_release(arg);
 }
 
-int http_text_append(struct http_text *text, struct evbuffer *to)
+size_t http_text_pieces(const struct http_text *text, struct iovec *piece, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < text->npiece && i < n; i++)
+		piece[i] = (struct iovec){text->piece[i].bytes, text->piece[i].len};
+	return i;
+}
+
+int http_text_append_from(struct http_text *text, size_t skip, struct evbuffer *to)
 {
 	for (size_t i = 0; i < text->npiece; i++) {
 		const struct piece *piece = &text->piece[i];
+		size_t past = skip < piece->len ? skip : piece->len;
 
-		if (!piece->len)
+		skip -= past;
+		if (past == piece->len)
 			continue;
-		if (evbuffer_add_reference(to, piece->bytes, piece->len, on_sent, text) < 0)
+		if (evbuffer_add_reference(to, piece->bytes + past, piece->len - past, on_sent, text) < 0)
 			return -ENOMEM;
 		text->refs++;
 	}
 	return 0;
+}
+
+int http_text_append(struct http_text *text, struct evbuffer *to)
+{
+	return http_text_append_from(text, 0, to);
 }

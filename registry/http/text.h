@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 struct evbuffer;
+struct iovec;
 struct http_text;
 
 /** Without a byte; one reference, the caller's. NULL: no memory. */
@@ -28,5 +29,9 @@ int http_text_put(struct http_text *text, const char *bytes, size_t len);
 /** Puts all that `from` has behind it, which is empty then. -ENOMEM. */
 int http_text_join(struct http_text *text, struct http_text *from);
 
+/** Its pieces, at most `n`; returns how many. */
+size_t http_text_pieces(const struct http_text *text, struct iovec *piece, size_t n);
+/** As http_text_append(), what is behind the first `skip` bytes. */
+int http_text_append_from(struct http_text *text, size_t skip, struct evbuffer *to);
 /** Appends it without a copy, which takes a reference until it has been sent. -ENOMEM. */
 int http_text_append(struct http_text *text, struct evbuffer *to);

@@ -346,8 +346,10 @@ static void finish(struct http_works *works, struct http_work *work)
 
 	if (text) {
 		http_text_trim(text);
-		if (rq->view && work->code == 200)
+		if (rq->view && work->code == 200) {
 			http_cache_put(rq, text, work->revision, is_wanted_more(rq));
+			rq->kept = rq->view->revision;
+		}
 		http_reply_list(rq, work->code, text);
 		http_text_release(text);
 	} else if (!answered) {

@@ -1,0 +1,26 @@
+/*
+ * repeat.h: requests that are, byte for byte, one that was answered before. Programs ask for the same on and on, and
+ * what evhttp does to take a request apart and put an answer together costs twice what it takes to send 50 KB. So a GET
+ * that comes alone, in one piece and by plain TCP is looked up by its bytes before evhttp sees it. If it is known, and the answer
+ * to it is kept (cache.h), that is sent at once; evhttp learns nothing of it, and reads on where the next request begins.
+ *
+ * Nothing is decided here that was not decided when the request was answered first: the token, the host, what it may
+ * ask for follow from its bytes and from settings that are the same as long as the server lives. What does change, the
+ * index and the text, is asked for anew each time; where no text is kept that still holds, evhttp gets the request.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+struct http;
+struct http_conn;
+struct http_request;
+
+/** -ENOMEM. */
+int http_repeats_open(struct http *http);
+void http_repeats_close(struct http *http);
+
+/** Looks at what comes on this connection before evhttp does. */
+void http_repeat_watch(struct http_conn *conn);
+/** `rq`, whose answer is ready, may come again: takes over what was read of it, if the cache may have the text. */
+void http_repeat_put(struct http_request *rq);
