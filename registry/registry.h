@@ -409,8 +409,6 @@ const struct reg_node *registry_node_find(struct registry *reg, const char *name
 /** The i-th of the checks that hold for the backend or the node. False: there are no more. */
 bool registry_backend_result(const struct reg_backend *backend, unsigned i, struct reg_result *result);
 bool registry_node_result(const struct reg_node *node, unsigned i, struct reg_result *result);
-/** In the order of names. */
-void registry_node_walk(struct registry *reg, bool (*fn)(void *arg, const struct reg_node *node), void *arg);
 /** Where a client finds the backend: an IPv4 or IPv6 address or a host name, the node's own if need be. */
 const char *registry_backend_host(
 	struct registry *reg, const struct reg_backend *backend, char host[REG_HOST_MAX + 1]);

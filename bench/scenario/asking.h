@@ -44,7 +44,7 @@ unsigned asking_services(const struct asking *a);
 int first_take(struct asking *a);
 
 /** Registrations and DNS questions of many clients at once. */
-int many_take(struct asking *a);
+int clients_take(struct asking *a);
 
 /** Blocking queries, many at once, of one service that then changes: all of the same, or each another; and the former
  * beside DNS. */

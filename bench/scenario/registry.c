@@ -183,8 +183,8 @@ static int take_questions(struct asking *a)
 
 int registry_take(struct session *s)
 {
-	int (*const trials[])(struct asking * a) = {
-		take_registrations, take_first_answers, first_take, take_questions, many_take, waiting_take};
+	int (*const trials[])(struct asking * a) = {take_registrations, take_first_answers, first_take,
+		take_questions, clients_take, waiting_take};
 	struct asking a = {.s = s, .http = -1, .dns = -1};
 	int rc = 0;
 

@@ -230,13 +230,6 @@ const struct reg_node *registry_node_find(struct registry *reg, const char *name
 	return node ? &node->pub : NULL;
 }
 
-void registry_node_walk(struct registry *reg, bool (*fn)(void *arg, const struct reg_node *node), void *arg)
-{
-	for (size_t i = 0; i < reg->nodes.count; i++)
-		if (!fn(arg, &((const struct node *)reg->nodes.item[i])->pub))
-			return;
-}
-
 /* The host's name up to the first dot, as far as it can be a node's. */
 static void host_name(char name[REG_NODE_MAX + 1])
 {

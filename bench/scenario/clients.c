@@ -1,5 +1,5 @@
 /*
- * many.c: many clients of a registry at once, each of whom has one request under way: what it can do where a
+ * clients.c: many clients of a registry at once, each of whom has one request under way: what it can do where a
  * single client waits for the network most of the time.
  */
 #include <errno.h>
@@ -92,7 +92,7 @@ static int take_questions(struct asking *a)
 	return asking_end(a, &t, start, rc);
 }
 
-int many_take(struct asking *a)
+int clients_take(struct asking *a)
 {
 	int rc = take_registrations(a);
 
