@@ -17,7 +17,7 @@ ROUNDS = int(os.environ.get("SLUICE_ROUNDS", "150"))
 VIEWS = {
     "health/service/web": {}, "health/service/gone": {}, "health/checks/web": {}, "health/state/any": {}, "health/node/edge1": {},
     "catalog/services": {}, "catalog/service/web": {}, "catalog/nodes": {}, "catalog/node/edge1": {},
-    "kv/": {"recurse": None}, "kv/a": {}, "kv/none": {}, "session/list": {},
+    "kv/": {"recurse": None}, "kv/a": {}, "kv/b": {"raw": None}, "/v1/kv/": {"keys": None}, "kv/none": {}, "session/list": {}, "session/node/edge1": {},
 }
 
 
@@ -71,9 +71,26 @@ def instance(draw):
     return f"w{draw.randrange(4)}"
 
 
+def transact(draw, consul):
+    """Some operations on keys, which may fail together."""
+    session = draw.choice([one["ID"] for one in consul.get("session/list").json] or ["none"])
+    ops = []
+    for _ in range(draw.randrange(1, 5)):
+        verb = draw.choice(("set", "set", "delete", "delete-tree", "cas", "lock", "unlock", "get-tree", "check-not-exists"))
+        ops.append({"KV": {"Verb": verb, "Key": draw.choice("abc"), "Value": draw.choice(("MA==", "MQ==")), "Session": session}})
+    assert consul.put("txn", ops).status in (200, 409)
+
+
+def make_session(draw, consul):
+    """One that depends on nothing, or on what the other changes make critical, leave and take."""
+    checks = draw.choice(({}, {"ServiceChecks": [{"ID": f"service:{instance(draw)}"}]}, {"Node": "edge2"}))
+    behavior = draw.choice(("release", "delete"))
+    assert consul.put("session/create", {"Behavior": behavior, "LockDelay": "0s", **checks}).status in (200, 500)
+
+
 def change(draw, daemon, consul):
     """Does something; says what."""
-    what = draw.choice(("register", "register", "deregister", "pass", "fail", "put", "put", "delete", "session", "destroy",
+    what = draw.choice(("register", "register", "deregister", "pass", "fail", "put", "put", "delete", "txn", "txn", "session", "session", "lock", "lock", "destroy",
                         "maintenance", "catalog", "uncatalog", "restart", "crash"))
     if what == "register":
         consul.put("agent/service/register", {"Name": draw.choice(("web", "web", "db")), "ID": instance(draw),
@@ -86,10 +103,15 @@ def change(draw, daemon, consul):
         consul.put(f"kv/{draw.choice('abc')}", str(draw.randrange(3)))
     elif what == "delete":
         consul.request("DELETE", f"kv/{draw.choice('abc')}")
+    elif what == "txn":
+        transact(draw, consul)
     elif what == "session":
-        consul.put("session/create", {"Name": "s"})
+        make_session(draw, consul)
+    elif what == "lock":
+        if sessions := consul.get("session/list").json:
+            consul.put(f"kv/{draw.choice('abc')}", draw.choice("xy"), **{draw.choice(("acquire", "release")): draw.choice(sessions)["ID"]})
     elif what == "destroy":
-        for one in consul.get("session/list").json:
+        for one in consul.get("session/list").json[::2]:
             consul.put(f"session/destroy/{one['ID']}")
     elif what == "maintenance":
         consul.put(f"agent/service/maintenance/{instance(draw)}", enable=draw.choice(("true", "false")))
@@ -119,4 +141,4 @@ def test_an_index_says_one_thing_for_ever(start_consul, seed):
             watcher.look(consul)
     finally:
         print(f"seed {seed}:", *done)
-    assert {"restart", "crash", "register", "put"} <= set(done)
+    assert {"restart", "crash", "register", "put", "txn", "session", "lock"} <= set(done)

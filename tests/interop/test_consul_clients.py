@@ -111,6 +111,24 @@ def test_a_port_that_closes_takes_its_registration_out(world):
     assert served_by(client) == {servers[1].name}
 
 
+def test_a_port_that_closes_frees_what_its_instance_holds(world):
+    """At once: its TTL check would be passing for ten minutes more."""
+    daemon, port, client, servers = world
+    consul = Consul(port)
+    for server in servers:
+        consul.register("web", ID=server.name, Address=server.ip, Port=8080, Check={"TTL": "10m", "Status": "passing"})
+    first, second = (consul.put("session/create", {"ServiceChecks": [{"ID": f"service:{server.name}"}], "LockDelay": "0s"}).json["ID"]
+                     for server in servers)
+    assert consul.put("kv/leader", b"1", acquire=first).json is True
+    seen = consul.get("kv/leader").index
+    servers[0].run("ip", "link", "del", "eth0")
+    assert "Session" not in consul.get("kv/leader", index=seen, wait="20s").json[0]
+    assert [one["ID"] for one in consul.get("session/list").json] == [second]
+    assert consul.put("kv/leader", b"2", acquire=second).json is True
+    reply = consul.put("session/create", {"ServiceChecks": [{"ID": f"service:{servers[0].name}"}]})
+    assert (reply.status, reply.text) == (500, f"Check 'service:{servers[0].name}' is in critical state")
+
+
 PYTHON_ROUND = """
     import json, sys, threading
     import consul
