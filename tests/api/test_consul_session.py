@@ -211,6 +211,22 @@ def test_sessions_are_bounded(consul):
     assert consul.put("session/create").status == 500
 
 
+def test_what_a_session_holds_is_bounded(consul):
+    session, other = create(consul), create(consul)
+    for first in range(0, 4096, 64):
+        locks = [{"KV": {"Verb": "lock", "Key": f"t/{i}", "Session": session}} for i in range(first, first + 64)]
+        assert consul.put("txn", locks).status == 200
+    reply = consul.put("kv/more", b"x", acquire=session)
+    assert (reply.status, reply.text) == (400, f'session "{session}" holds 4096 keys already')
+    assert consul.put("kv/t/7", b"again", acquire=session).json is True
+    consul.put("kv/t/7", b"x", release=session)
+    consul.request("DELETE", "kv/t/8")
+    assert [consul.put(f"kv/more{i}", b"x", acquire=session).status for i in range(3)] == [200, 200, 400]
+    assert consul.put("kv/more", b"x", acquire=other).json is True
+    consul.put(f"session/destroy/{session}")
+    assert sum("Session" in entry for entry in consul.get("kv/", recurse=None).json) == 1
+
+
 def test_a_lock_delay_hangs_on_the_name(consul):
     """Neither who deletes the key nor a session that takes it along makes the wait shorter; puts go on."""
     other = create(consul)

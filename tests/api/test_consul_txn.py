@@ -236,10 +236,15 @@ def test_what_it_is_answered_with_is_bounded(consul):
     for i in range(30):
         consul.put(f"kv/t/{i:02}", b"x" * (512 * 1024))
     assert len(results(txn(consul, op("get-tree", "t/0"), op("get-tree", "t/1")))) == 20
-    refused = "the answer is larger than 16 MB: ask for less of it"
+    refused = "the answer has more than 4096 keys or 16 MB: ask for less of it"
     assert errors(txn(consul, op("set", "a", "1"), op("get-tree", "t/"))) == [(1, refused)]
     assert errors(txn(consul, *[op("get", "t/00") for _ in range(64)]))[0][1] == refused
     assert consul.get("kv/a").status == 404
+    for first in range(0, 4096, 64):
+        txn(consul, *[op("set", f"s/{i}", "1") for i in range(first, first + 64)])
+    assert len(results(txn(consul, op("get-tree", "s/")))) == 4096
+    assert errors(txn(consul, op("get", "s/1"), op("get-tree", "s/"))) == [(1, refused)]
+    assert {index for index, _ in errors(txn(consul, *[op("get-tree", "s/") for _ in range(64)]))} == set(range(1, 64))
 
 
 def test_a_tree_to_delete_is_bounded(consul):
@@ -247,9 +252,12 @@ def test_a_tree_to_delete_is_bounded(consul):
         txn(consul, *[op("set", f"t/{i}", "1") for i in range(first, first + 64)])
     consul.put("kv/t/more", b"1")
     (index, what), = errors(txn(consul, op("set", "a", "1"), op("delete-tree", "t/")))
-    assert index == 1 and what == 'more than 4096 keys begin with "t/": DELETE /v1/kv/t/?recurse takes any number'
+    assert index == 1 and what == 'more than 4096 keys would change with those of "t/": DELETE /v1/kv/t/?recurse takes any number'
     assert len(consul.get("kv/", keys=None).json) == 4097
-    assert txn(consul, op("delete", "t/more"), op("delete-tree", "t/"), op("set", "t/0", "new")).status == 200
+    index, what = errors(txn(consul, op("delete-tree", "t/1"), op("delete-tree", "t/2"), op("delete-tree", "t/")))[0]
+    assert index == 2 and "more than 4096 keys" in what  # all of them together
+    consul.request("DELETE", "kv/t/more")
+    assert txn(consul, op("delete-tree", "t/"), op("set", "t/0", "new")).status == 200
     assert consul.get("kv/", keys=None).json == ["t/0"] and raw(consul, "t/0") == "new"
 
 

@@ -21,13 +21,14 @@ static const struct {
 	{"PUT", "/v1/catalog/deregister"},
 	{"PUT", "/v1/session/create"},
 	{"PUT", "/v1/kv/a?cas=0"},
-	{"GET", "/v1/health/service/web?"},
-	{"GET", "/v1/catalog/service/web?"},
-	{"GET", "/v1/catalog/services?"},
-	{"GET", "/v1/kv/a?recurse&"},
+	/* with an index of their own they would wait */
+	{"GET", "/v1/health/service/web?index=0&"},
+	{"GET", "/v1/catalog/service/web?index=0&"},
+	{"GET", "/v1/catalog/services?index=0&"},
+	{"GET", "/v1/kv/a?index=0&recurse&"},
 	{"GET", "/v1/"},
 	{"PUT", "/v1/event/fire/x?service=^w&tag=v"},
-	{"GET", "/v1/event/list?index=0&"}, /* without an event, a 1 would wait */
+	{"GET", "/v1/event/list?index=0&"},
 	{"GET", "/v1/agent/services?filter="},
 	{"PUT", "/v1/txn"},
 };

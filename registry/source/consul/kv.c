@@ -64,16 +64,20 @@ bool kv_hold(struct consul *consul, struct kv_entry *entry)
 {
 	struct kv_held *held = entry->session[0] ? session_held(consul, entry->session) : NULL;
 
-	if (held && !entry->held.le_prev)
-		LIST_INSERT_HEAD(held, entry, held);
+	if (held && !entry->held.le_prev) {
+		LIST_INSERT_HEAD(&held->entries, entry, held);
+		held->n++;
+	}
 	return held != NULL;
 }
 
-static void unhold(struct kv_entry *entry)
+static void unhold(struct consul *consul, struct kv_entry *entry)
 {
-	if (entry->held.le_prev)
-		LIST_REMOVE(entry, held);
+	if (!entry->held.le_prev)
+		return;
+	LIST_REMOVE(entry, held);
 	entry->held.le_prev = NULL;
+	session_held(consul, entry->session)->n--;
 }
 
 void kv_set(struct consul *consul, struct kv_entry *entry)
@@ -83,7 +87,7 @@ void kv_set(struct consul *consul, struct kv_entry *entry)
 	struct kv_entry *old = at < entries->count ? entries->item[at] : NULL;
 
 	if (old && strcmp(old->key, entry->key) == 0) {
-		unhold(old);
+		unhold(consul, old);
 		consul->kv.bytes -= kv_size(old->key, old->len);
 		kv_entry_free(old);
 		entries->item[at] = entry;
@@ -132,7 +136,7 @@ void kv_gone_sweep(struct consul *consul, const struct kv_gone *gone)
 
 void kv_unset(struct consul *consul, struct kv_entry *entry)
 {
-	unhold(entry);
+	unhold(consul, entry);
 	consul->kv.bytes -= kv_size(entry->key, entry->len);
 	consul->kv.deleted = registry_generation(consul->reg) + 1;
 }
@@ -168,8 +172,8 @@ void kv_release(struct consul *consul, struct kv_held *held, bool forget, int64_
 	struct kv_gone gone = {.n = 0};
 	struct kv_entry *entry;
 
-	while ((entry = LIST_FIRST(held))) {
-		unhold(entry);
+	while ((entry = LIST_FIRST(&held->entries))) {
+		unhold(consul, entry);
 		entry->session[0] = '\0';
 		kv_delay(consul, entry->key, delay_ms);
 		if (forget) {

@@ -31,9 +31,11 @@ enum {
 	KV_KEY_MAX = 512,	   /* bytes */
 	KV_VALUE_MAX = 512 * 1024, /* as Consul */
 	KV_SESSIONS = 4096,
-	KV_OPS_MAX = 64,	   /* of a transaction, as Consul */
-	KV_TREE_MAX = 4096,	   /* keys that a transaction deletes by one prefix */
-	KV_RESULTS_MAX = 16 << 20, /* bytes of what a transaction is answered with */
+	KV_OPS_MAX = 64,	  /* of a transaction, as Consul */
+	KV_CHANGES_MAX = 4096,	  /* keys that a transaction may change by its prefixes */
+	KV_HELD_MAX = 4096,	  /* keys of a session: it lets go of all of them at once */
+	KV_RESULTS_MAX = 4096,	  /* keys of what a transaction is answered with, */
+	KV_ANSWER_MAX = 16 << 20, /* and bytes */
 };
 
 #define KV_FULL "No room: keys and values have %zu of the %zu bytes that control.kv_mb allows"
@@ -49,7 +51,12 @@ struct kv_entry {
 	bool gone;		 /* it is to leave the list */
 	char key[];
 };
-LIST_HEAD(kv_held, kv_entry);
+
+/* What a session holds. */
+struct kv_held {
+	LIST_HEAD(, kv_entry) entries;
+	size_t n;
+};
 
 /* A key that nobody may lock before the timer ends (lock delay); there may be no such key. */
 struct kv_delay {

@@ -175,7 +175,11 @@ static void reply_refused(struct http_request *rq, int rc, const struct kv_err *
 	else if (rc == -ENOMEM)
 		http_reply_text(rq, 500, "out of memory");
 	else
-		http_reply_text(rq, rc == -EINVAL ? 400 : rc == -EFBIG ? 413 : 500, "%s", err->text);
+		http_reply_text(rq,
+			rc == -EINVAL || rc == -E2BIG ? 400
+			: rc == -EFBIG		      ? 413
+						      : 500,
+			"%s", err->text);
 }
 
 /* The operation alone, answered with whether it was made. */

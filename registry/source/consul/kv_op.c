@@ -74,15 +74,18 @@ static int op_lock(struct run *run)
 {
 	const struct kv_entry *now = run->now;
 	const char *session = run->op->session;
+	const struct kv_held *held = session_held(run->stage->consul, session);
 	bool own = now && strcmp(now->session, session) == 0;
 
 	if (!session[0])
 		return refuse(run->err, -ENOENT, "missing session");
-	if (!session_held(run->stage->consul, session))
+	if (!held)
 		return refuse(run->err, -ENOENT, "invalid session \"%.64s\"", session);
 	if (now && now->session[0] && !own)
 		return refuse(
 			run->err, -EAGAIN, "failed to lock key \"%s\", lock is already held", run->op->key);
+	if (!own && held->n >= KV_HELD_MAX)
+		return refuse(run->err, -E2BIG, "session \"%s\" holds %d keys already", session, KV_HELD_MAX);
 	return put(run, session, (now ? now->lock_index : 0) + !own);
 }
 
@@ -119,16 +122,17 @@ static int op_delete_tree(struct run *run)
 	const char *prefix = run->op->key;
 	const struct kv_entry *entry;
 	char at[KV_KEY_MAX + 1];
-	size_t n = 0;
+	bool behind = false;
 
 	snprintf(at, sizeof(at), "%s", prefix);
-	while ((entry = kv_stage_next(run->stage, at, n > 0)) && kv_begins(entry->key, prefix)) {
+	while ((entry = kv_stage_next(run->stage, at, behind)) && kv_begins(entry->key, prefix)) {
 		snprintf(at, sizeof(at), "%s", entry->key); /* the entry may go with its deletion */
-		if (++n > KV_TREE_MAX)
+		behind = true;
+		if (run->stage->entries.count >= KV_CHANGES_MAX)
 			return refuse(run->err, -E2BIG,
-				"more than %d keys begin with \"%s\": DELETE /v1/kv/%s?recurse takes any "
-				"number",
-				KV_TREE_MAX, prefix, prefix);
+				"more than %d keys would change with those of \"%s\": DELETE "
+				"/v1/kv/%s?recurse takes any number",
+				KV_CHANGES_MAX, prefix, prefix);
 		if (kv_stage_del(run->stage, at) < 0)
 			return refuse(run->err, -ENOMEM, "out of memory");
 	}

@@ -55,7 +55,7 @@ void session_end(struct consul_session *session)
 {
 	struct consul *consul = session->consul;
 	int64_t delay_ms = session->delay_ns / 1000000;
-	bool holds = !LIST_EMPTY(&session->held);
+	bool holds = !LIST_EMPTY(&session->held.entries);
 
 	if (delay_ms > DELAY_MAX_MS)
 		delay_ms = DELAY_MAX_MS;
@@ -88,7 +88,7 @@ static struct consul_session *session_new(struct consul *consul)
 	if (!session)
 		return NULL;
 	session->consul = consul;
-	LIST_INIT(&session->held);
+	LIST_INIT(&session->held.entries);
 	event_assign(&session->timer, consul->base, -1, 0, on_silent, session);
 	return session;
 }

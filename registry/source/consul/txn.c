@@ -16,6 +16,7 @@
 struct run {
 	struct kv_stage stage;
 	struct evbuffer *results, *errors;
+	size_t nresult;
 	int rc; /* -EFBIG, -ENOMEM: it is answered with the error alone */
 	struct kv_err err;
 };
@@ -37,7 +38,8 @@ static bool put_result(struct run *run, const struct kv_entry *entry, bool value
 	size_t len = evbuffer_get_length(run->results);
 	char *text = NULL;
 
-	if (len + strlen(entry->key) + (value ? entry->len / 3 * 4 : 0) > KV_RESULTS_MAX)
+	if (run->nresult++ >= KV_RESULTS_MAX ||
+		len + strlen(entry->key) + (value ? entry->len / 3 * 4 : 0) > KV_ANSWER_MAX)
 		return false;
 	text = kv_text(entry, value);
 	if (!text || evbuffer_add_printf(run->results, "%s{\"KV\":", len ? "," : "") < 0 ||
@@ -84,7 +86,7 @@ static void run_op(struct run *run, size_t i, const struct kv_op *op)
 	else if (op->verb == KV_GET_OR_EMPTY)
 		fits = put_empty(run, op->key);
 	if (!fits)
-		put_error(run, i, "the answer is larger than 16 MB: ask for less of it");
+		put_error(run, i, "the answer has more than 4096 keys or 16 MB: ask for less of it");
 	if (rc == -ENOMEM)
 		run->rc = rc;
 }
