@@ -438,6 +438,47 @@ uint64_t registry_names_revision(const struct registry *reg);
 /** Something that its source shows of the backend, and the table does not have, is different. */
 void registry_backend_revise(struct registry *reg, const char *service, const char *id);
 
+enum { REG_CHANGES = 4096 }; /* that are kept */
+
+/* Why a service is another than before. */
+enum reg_why {
+	REG_WHY_NONE,
+	REG_WHY_REGISTERED,
+	REG_WHY_DEREGISTERED,
+	REG_WHY_CHANGED, /* the instance says other things of itself */
+	REG_WHY_MOVED,	 /* to another address */
+	REG_WHY_CHECK,
+	REG_WHY_PORT, /* the switch port that has its address */
+	REG_WHY_MAINTENANCE,
+	REG_WHY_NODE,	 /* the one that it runs on: its checks, its address */
+	REG_WHY_SERVICE, /* defined, or defined otherwise */
+	REG_WHY_DELETED, /* with all its instances */
+};
+/** "registered", "check", ... */
+const char *reg_why_name(enum reg_why why);
+
+struct reg_change {
+	uint64_t generation;
+	enum reg_why why;
+	const char *service;
+	/* the instance, as it was with that generation; "": it is about the service itself */
+	const char *instance, *node;
+	struct ip_addr address;
+	uint16_t port;
+	enum reg_health before, health;
+	const char *check;  /* its id, NULL: no check, "": the service's */
+	const char *output; /* of the check, one line */
+};
+
+/** The number of the first change behind the generation `after`. False: not all of those are kept, or it is to come. */
+bool registry_changes_behind(struct registry *reg, uint64_t after, uint64_t *n);
+/** The n-th change, until the next commit. NULL: it is to come, or (*lost) it is not kept any longer. */
+const struct reg_change *registry_change(struct registry *reg, uint64_t n, bool *lost);
+/** The last of the service (NULL: of any) behind `after`, NULL: there is none among the last ones. */
+const struct reg_change *registry_change_last(struct registry *reg, const char *service, uint64_t after);
+/** As a JSON object, made once. NULL: no memory. */
+const char *reg_change_json(const struct reg_change *change);
+
 #define REG_WATCH_ANY "@any" /* once a commit */
 #define REG_WATCH_NODES "@nodes"
 #define REG_WATCH_NAMES "@names"

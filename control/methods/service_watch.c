@@ -1,6 +1,7 @@
 #include "control/methods/service_watch.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "control/base/params.h"
 #include "control/methods/service_json.h"
@@ -10,12 +11,33 @@
 
 #define SERVICE_CHANGED "service.changed"
 
+enum { CHANGES_MAX = 64 };
+
 struct service_watch {
 	struct model *model;
 	struct registry_watch *registry;
 	const struct api_watcher *by;
 	void *arg;
 };
+
+/* What of the service changed with this generation, and why. */
+static json_t *changes_json(struct registry *registry, const char *service, uint64_t generation)
+{
+	const struct reg_change *change;
+	json_t *list = json_array();
+	bool lost;
+	uint64_t n;
+
+	if (!registry_changes_behind(registry, generation - 1, &n))
+		return list;
+	for (; (change = registry_change(registry, n, &lost)) && json_array_size(list) < CHANGES_MAX; n++) {
+		const char *text = strcmp(change->service, service) == 0 ? reg_change_json(change) : NULL;
+
+		if (text)
+			json_array_append_new(list, json_loads(text, 0, NULL));
+	}
+	return list;
+}
 
 /* Tells how `service` stands now; of a deleted one only its name. */
 static void on_change(void *arg, const char *service, uint64_t generation)
@@ -31,6 +53,8 @@ static void on_change(void *arg, const char *service, uint64_t generation)
 	if (!shown)
 		shown = json_pack(
 			"{s:s, s:b, s:I}", "name", service, "gone", 1, "generation", (json_int_t)generation);
+	json_object_set_new(
+		shown, "changes", changes_json(model_registry(watch->model), service, generation));
 	watch->by->changed(watch->arg, SERVICE_CHANGED, shown);
 }
 

@@ -156,6 +156,12 @@ static void write_api(const struct http *http, struct evbuffer *out)
 		info.connections);
 	metrics_single(out, "sluice_http_parked_queries", METRICS_GAUGE, "Queries that wait for a change.",
 		info.parked);
+	metrics_single(out, "sluice_http_streams", METRICS_GAUGE, "Clients that follow /v1/sluice/watch.",
+		info.streams);
+	metrics_single(out, "sluice_http_streams_cut_total", METRICS_COUNTER,
+		"Followers that were cut off because they did not read.", (double)info.streams_cut);
+	metrics_single(out, "sluice_http_streams_refused_total", METRICS_COUNTER,
+		"Followers that were refused because there were too many.", (double)info.streams_refused);
 	metrics_single(out, "sluice_http_lists", METRICS_GAUGE, "Long answers under way.", info.lists);
 	metrics_single(out, "sluice_http_slices_total", METRICS_COUNTER, "Slices in which lists were made.",
 		(double)info.slices);

@@ -86,8 +86,11 @@ extern const char *const http_groups[HTTP_GROUPS];
 struct http_info {
 	unsigned connections, parked; /* queries that wait for a change */
 	unsigned lists;		      /* long answers under way, and those that wait for a place */
-	uint64_t slices;	      /* in which lists were made, since the start */
-	unsigned kept;		      /* answers */
+	unsigned streams;	      /* answers without an end */
+	uint64_t streams_cut,
+		streams_refused; /* for who did not read, and for there were too many; since the start */
+	uint64_t slices;	 /* in which lists were made, since the start */
+	unsigned kept;		 /* answers */
 	size_t kept_bytes;
 	uint64_t hits,
 		misses; /* of answers that may be kept: since the start, those that were, and that were made */

@@ -19,6 +19,7 @@
 #include "registry/http/conn.h"
 #include "registry/http/part.h"
 #include "registry/http/repeat.h"
+#include "registry/http/stream.h"
 #include "registry/http/work.h"
 
 static void on_sweep(evutil_socket_t fd, short what, void *arg)
@@ -176,6 +177,7 @@ static int http_make(const struct http_config *config, struct http *http)
 	TAILQ_INIT(&http->woken);
 	TAILQ_INIT(&http->blocked);
 	SLIST_INIT(&http->pages);
+	LIST_INIT(&http->streams);
 	http->base = config->base;
 	http->reg = config->reg;
 	http->api = config->api;
@@ -232,6 +234,7 @@ void http_close(struct http *http)
 	if (!http)
 		return;
 	http_works_close(http);
+	http_streams_close(http);
 	http_park_close(http);
 	http_cache_close(http);
 	http_parts_close(http);
@@ -258,6 +261,9 @@ struct http_info http_info(const struct http *http)
 		.lists = works.active + works.waiting,
 		.slices = works.slices,
 		.parked = http->nparked,
+		.streams = http->nstreams,
+		.streams_cut = http->streams_cut,
+		.streams_refused = http->streams_refused,
 		.answers = http->answers};
 
 	http_cache_info(http, &info);

@@ -11,6 +11,7 @@
  *   reply.c    status, headers, body; waits for the store when the client asked for that
  *   park.c     queries that wait for a change
  *   work.c     answers that are lists, made in slices
+ *   stream.c   answers without an end
  *   text.c     the text of an answer, in pieces
  *   cache.c    answers that are kept while nothing of them changes
  *   part.c     parts that answers to several have in common
@@ -34,6 +35,7 @@ struct http_list;
 struct http_parts;
 struct http_repeats;
 struct http_request;
+struct http_stream;
 struct http_text;
 struct http_works;
 
@@ -105,6 +107,9 @@ struct http {
 	struct http_cache *cache;
 	struct http_repeats *repeats;
 	SLIST_HEAD(, http_page) pages;
+	LIST_HEAD(, http_stream) streams;
+	unsigned nstreams;
+	uint64_t streams_cut, streams_refused;
 	struct http_tls *tls; /* NULL: without */
 	unsigned max_conns, max_parked, slow_s;
 	char *token;

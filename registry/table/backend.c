@@ -39,6 +39,7 @@ static void backend_free(struct backend *backend)
 {
 	if (!backend)
 		return;
+	free(backend->cause);
 	free((void *)backend->pub.checks);
 	free((void *)backend->pub.metadata);
 	free(backend);
@@ -114,6 +115,8 @@ void backend_remove(struct backend *backend)
 
 	if (!backend->replaced)
 		source_gone(backend);
+	if (!backend->replaced)
+		change_note(reg, REG_WHY_DEREGISTERED, service, backend, backend->pub.health, NULL);
 	reg->names_changed |= is_listed(backend);
 	port_detach(backend);
 	sorted_remove(&service->backends, by_place, &backend->pub);
@@ -199,8 +202,10 @@ int registry_backend_add(
 	if (backend && !ip_is_none(new->address))
 		return reg_fail(err, -EEXIST, "address: it is backend %s of service %s already (source %s)",
 			backend->pub.id, name, backend->pub.source);
-	if (!backend_insert(service, new, id))
+	backend = backend_insert(service, new, id);
+	if (!backend)
 		return reg_fail(err, -ENOMEM, "out of memory");
+	change_note(reg, REG_WHY_REGISTERED, service, backend, backend->pub.health, NULL);
 	commit(reg);
 	return 0;
 }
@@ -263,6 +268,7 @@ static int backend_change(struct backend *backend, const struct reg_backend *new
 	backend->pub.weight = new->weight;
 	backend->pub.warning_weight = new->warning_weight;
 	backend->pub.has_warning_weight = new->has_warning_weight;
+	backend->why = backend->pub.drained != new->drained ? REG_WHY_MAINTENANCE : REG_WHY_CHANGED;
 	backend->pub.drained = new->drained;
 	backend->touched = true;
 	commit_backend(backend);
@@ -312,10 +318,13 @@ static int backend_replace(struct service *service, const struct reg_backend *ne
 	backend = backend_insert(service, new, id); /* two of this id for a moment */
 	if (!backend)
 		return -ENOMEM;
-	if (!old)
+	if (!old) {
+		change_note(service->reg, REG_WHY_REGISTERED, service, backend, backend->pub.health, NULL);
 		return 0;
+	}
 	check_set_inherit(&backend->checks, &old->checks, is_told);
 	backend->pub.created = old->pub.created;
+	backend->why = REG_WHY_MOVED;
 	commit_backend(backend);
 	old->replaced = true;
 	backend_remove(old);

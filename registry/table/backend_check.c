@@ -3,6 +3,8 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <syslog.h>
 
 #include "registry/table/table.h"
@@ -35,6 +37,8 @@ static void on_check(void *arg, const struct check *check)
 		backend->overdue = true;
 		TAILQ_INSERT_TAIL(&reg->overdue, backend, overdue_link);
 	}
+	free(backend->cause);
+	backend->cause = strdup(check->spec->id ? check->spec->id : "");
 	if (backend->pub.own_checks)
 		source_ttl(reg, backend->pub.source, check);
 	commit_rechecked(backend);

@@ -8,6 +8,7 @@
  */
 #include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
 
@@ -93,16 +94,54 @@ static void log_health(struct backend *backend)
 	sink->log(sink->ctx, pub->health == REG_CRITICAL ? LOG_WARNING : LOG_NOTICE, subject, line);
 }
 
+static enum reg_why why_of(const struct backend *backend, enum reg_health before, bool was_down)
+{
+	bool drained = before == REG_DRAINING || backend->pub.health == REG_DRAINING;
+
+	if (backend->why)
+		return backend->why;
+	if (backend->pub.port_down != was_down)
+		return REG_WHY_PORT;
+	if (backend->pub.health != before && drained)
+		return REG_WHY_MAINTENANCE;
+	if (backend->cause)
+		return REG_WHY_CHECK;
+	return backend->by_node ? REG_WHY_NODE : REG_WHY_SERVICE;
+}
+
+/* What of it changed, and why. */
+static void note(struct backend *backend, enum reg_health before, bool was_down)
+{
+	struct service *service = backend->service;
+	enum reg_why why = why_of(backend, before, was_down);
+
+	change_note(
+		service->reg, why, service, backend, before, why == REG_WHY_CHECK ? backend->cause : NULL);
+}
+
+static void forget_why(struct backend *backend)
+{
+	backend->why = REG_WHY_NONE;
+	backend->by_node = false;
+	free(backend->cause);
+	backend->cause = NULL;
+}
+
 void commit_derive(struct registry *reg)
 {
 	struct backend *backend;
 
 	while ((backend = TAILQ_FIRST(&reg->dirty))) {
 		enum reg_health before = backend->pub.health;
+		bool was_down = backend->pub.port_down, changed;
 
 		TAILQ_REMOVE(&reg->dirty, backend, dirty_link);
 		backend->dirty = false;
-		if (!backend_derive(backend))
+		changed = backend_derive(backend);
+		if (changed || backend->why)
+			note(backend, before, was_down);
+		forget_why(backend);
+		if (!changed)
 			continue;
 		commit_service(backend->service);
 		if (backend->pub.health != before)
@@ -204,6 +243,7 @@ void commit(struct registry *reg)
 		return;
 	reg->generation++;
 	reg->revision++;
+	change_stamp(reg);
 	nodes_stamp(reg);
 	if (reg->names_changed) {
 		reg->names_generation = reg->generation;

@@ -130,6 +130,8 @@ void node_backends(struct registry *reg, const struct node *node, void (*fn)(str
 static void touch_backend(struct backend *backend)
 {
 	backend->touched = true;
+	change_note(
+		backend->service->reg, REG_WHY_NODE, backend->service, backend, backend->pub.health, NULL);
 	commit_service(backend->service);
 }
 

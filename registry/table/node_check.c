@@ -27,11 +27,17 @@ const char *node_word(const struct node *node, enum reg_health health)
 	return worst && worst->health > health ? check_output(worst) : NULL;
 }
 
+static void spread_to(struct backend *backend)
+{
+	backend->by_node = true;
+	commit_rechecked(backend);
+}
+
 /* All that runs there may be better or worse now. */
 static void spread(struct node *node)
 {
 	node_touch(node->reg, node);
-	node_backends(node->reg, node, commit_rechecked);
+	node_backends(node->reg, node, spread_to);
 }
 
 static void on_check(void *arg, const struct check *check)

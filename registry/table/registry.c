@@ -34,7 +34,9 @@ int registry_new(struct event_base *base, const struct registry_sink *sink, stru
 
 	if (!reg)
 		return -ENOMEM;
-	rc = nodes_init(reg);
+	rc = change_init(reg);
+	if (!rc)
+		rc = nodes_init(reg);
 	if (rc < 0)
 		goto out_reg;
 	reg->base = base;
@@ -54,6 +56,7 @@ int registry_new(struct event_base *base, const struct registry_sink *sink, stru
 out_nodes:
 	nodes_close(reg);
 out_reg:
+	change_close(reg);
 	free(reg);
 	return rc;
 }
@@ -74,6 +77,7 @@ void registry_free(struct registry *reg)
 	nodes_close(reg);
 	checks_close(&reg->checks);
 	watch_close(reg);
+	change_close(reg);
 	free(reg);
 }
 
@@ -92,6 +96,7 @@ void registry_begin(struct registry *reg)
 {
 	reg->first_generation = ++reg->generation;
 	nodes_begin(reg);
+	change_begin(reg);
 	reg->nodes_revision = ++reg->revision;
 }
 

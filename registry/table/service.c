@@ -127,6 +127,8 @@ static int service_make(struct registry *reg, const struct reg_service *def)
 	}
 	reg->ncapital += has_capital(def->name);
 	reg->names_changed = true;
+	if (!def->discovered)
+		change_note(reg, REG_WHY_SERVICE, service, NULL, REG_PASSING, NULL);
 	commit_service(service);
 	return 0;
 out:
@@ -235,6 +237,7 @@ static int service_replace(struct service *service, const struct reg_service *ne
 	service->def = def;
 	service->spec = spec;
 	refresh_backends(service, moved);
+	change_note(service->reg, REG_WHY_SERVICE, service, NULL, REG_PASSING, NULL);
 	free(old);
 	commit_service(service);
 	if (took)
@@ -292,6 +295,7 @@ int registry_service_del(struct registry *reg, const char *name, struct reg_err 
 
 	if (!service)
 		return reg_fail(err, -ENOENT, "name: there is no service %s", name);
+	change_note(reg, REG_WHY_DELETED, service, NULL, REG_PASSING, NULL);
 	service_remove(service);
 	commit(reg);
 	return 0;

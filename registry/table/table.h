@@ -9,6 +9,7 @@
  *   check.c, check/set.c   what the checks find
  *   alias.c                checks that follow others
  *   commit.c               collects what they changed, derives health, and makes one generation of it
+ *   change.c               remembers why
  *   watch.c                tells who waits for it
  *   revision.c             says whether what was made of the table is still what it shows
  *
@@ -40,6 +41,7 @@
 #define HASH_INITIAL_NUM_BUCKETS_LOG2 2U
 
 struct backend;
+struct changes;
 struct topic;
 
 /* Who balances an address: no two services may. */
@@ -77,9 +79,12 @@ struct backend {
 	uint64_t revision;	       /* see registry_revision() */
 	bool touched;		       /* changed since the last generation */
 	bool rechecked; /* one of its or its node's checks says something else now: its health may be the same */
-	bool replaced; /* another has its id and its place */
-	bool dirty;    /* on reg->dirty: its health is to be derived anew */
-	int8_t port;   /* its switch port: 1 up, 0 down, -1 there is none */
+	bool replaced;	  /* another has its id and its place */
+	bool dirty;	  /* on reg->dirty: its health is to be derived anew */
+	bool by_node;	  /* a check or the maintenance of its node is why */
+	enum reg_why why; /* to be noted with the health that is derived */
+	char *cause;	  /* the id of the check that is why; NULL: none is */
+	int8_t port;	  /* its switch port: 1 up, 0 down, -1 there is none */
 	TAILQ_ENTRY(backend) dirty_link;
 	bool overdue; /* on reg->overdue: a check of it has been critical for too long */
 	TAILQ_ENTRY(backend) overdue_link;
@@ -127,6 +132,7 @@ struct registry {
 	uint64_t revision, nodes_revision, names_revision, gone_revision;
 	TAILQ_HEAD(, registry_source) sources;
 	struct topic *topics;
+	struct changes *changes;
 	TAILQ_HEAD(, service) changed, gone;
 	TAILQ_HEAD(, backend) dirty, overdue;
 	struct event settle; /* commits what the checks found in this turn of the loop */
@@ -227,6 +233,18 @@ void source_ttl(const struct registry *reg, const char *of, const struct check *
 /** Backends of a service that could be given connections, whatever their traffic looks like, and how many of
  * these are critical for it. */
 void spare_count(struct checks *all, const char *service, unsigned *able, unsigned *out);
+
+/* change.c */
+/** -ENOMEM. */
+int change_init(struct registry *reg);
+void change_close(struct registry *reg);
+/** Of the commit that follows. `backend` NULL: it is about the service; `check` NULL: no check is why. */
+void change_note(struct registry *reg, enum reg_why why, const struct service *service,
+	const struct backend *backend, enum reg_health before, const char *check);
+/** The generation is made: what was noted is of it. */
+void change_stamp(struct registry *reg);
+/** What came before is of another life. */
+void change_begin(struct registry *reg);
 
 /* watch.c */
 /** Calls the watchers of this service and those of any. */

@@ -22,6 +22,9 @@ static void add_headers(struct http_request *rq)
 		consul_index_shown(consul_of(rq), rq->index);
 	snprintf(index, sizeof(index), "%" PRIu64, rq->index);
 	http_header(rq, "X-Consul-Index", index);
+	snprintf(index, sizeof(index), "%" PRIu64, registry_generation(consul_of(rq)->reg));
+	http_header(rq, "X-Sluice-Generation", index);
+	consul_reason(rq);
 	http_header(rq, "X-Consul-Knownleader", "true");
 	http_header(rq, "X-Consul-Lastcontact", "0");
 	http_header(rq, "X-Consul-Query-Backend", "blocking-query");

@@ -96,7 +96,7 @@ int consul_open(const struct consul_config *config, struct consul **out)
 	session_open(consul);
 	consul->datacenter = strdup(config->datacenter ? config->datacenter : "dc1");
 	consul->absent = consul_absent();
-	if (!consul->datacenter || !consul->absent) {
+	if (!consul->datacenter || !consul->absent || consul_follow_open(consul) < 0) {
 		consul_close(consul);
 		return -ENOMEM;
 	}
@@ -119,6 +119,7 @@ void consul_close(struct consul *consul)
 		return;
 	registry_source_del(consul->reg, &consul->source);
 	consul_events_close(consul);
+	consul_follow_close(consul);
 	json_decref(consul->absent);
 	session_close(consul);
 	kv_close(consul);

@@ -27,6 +27,7 @@
 enum { CONSUL_LIST = 64, CONSUL_EVENTS = 256, CONSUL_ID = REG_SERVICE_MAX + REG_ID_MAX + 2 };
 
 struct consul_session;
+struct following;
 
 /* An instance that came by this API, on this daemon's node. */
 struct consul_instance {
@@ -55,6 +56,7 @@ struct consul {
 	struct consul_kv kv;
 	size_t kv_bytes_max;
 	struct consul_session *sessions;
+	struct following *following;	       /* follow.c */
 	uint64_t sessions_changed;	       /* generation at which one last came or went */
 	TAILQ_HEAD(, consul_session) doubtful; /* their checks may be critical by now */
 	struct event fresh;		       /* looks at those with checks that have found nothing */
@@ -243,6 +245,7 @@ void consul_session_destroy(struct http_request *rq);
 void consul_session_renew(struct http_request *rq);
 void consul_txn(struct http_request *rq);
 void consul_event_fire(struct http_request *rq);
+void consul_follow(struct http_request *rq);
 void consul_healthz(struct http_request *rq);
 void consul_refuse(struct http_request *rq);
 extern const struct http_view consul_view_agent_service, consul_view_health_service,
@@ -250,6 +253,16 @@ extern const struct http_view consul_view_agent_service, consul_view_health_serv
 	consul_view_catalog_services, consul_view_catalog_service, consul_view_catalog_nodes,
 	consul_view_catalog_node, consul_view_catalog_node_services, consul_view_sessions,
 	consul_view_node_sessions, consul_view_session, consul_view_events;
+
+/* follow.c */
+/** -ENOMEM; then too it is to be closed. */
+int consul_follow_open(struct consul *consul);
+/** After the server's streams. */
+void consul_follow_close(struct consul *consul);
+
+/* reason.c */
+/** Adds why the query is answered, if it waited for something. */
+void consul_reason(struct http_request *rq);
 
 /* event.c */
 void consul_events_close(struct consul *consul);

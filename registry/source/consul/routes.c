@@ -56,6 +56,9 @@ const struct http_route consul_routes[] = {
 	{VERB_PUT, "/v1/event/fire/*", consul_event_fire},
 	{VERB_GET, "/v1/event/list", .view = &consul_view_events},
 
+	{VERB_GET, "/v1/sluice/watch", consul_follow},
+	{VERB_GET, "/v1/sluice/watch/:", consul_follow},
+
 	/* refused by name, so that their users learn why */
 #define REFUSED (VERB_GET | VERB_PUT | VERB_POST | VERB_DELETE)
 #define REFUSE(path, why) {REFUSED, path, consul_refuse, NULL, false, false, false, why}
