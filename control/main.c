@@ -259,7 +259,7 @@ static int listen_for_reload(struct daemon *d)
 	return d->reload && evsignal_add(d->reload, NULL) == 0 ? 0 : fail("out of memory");
 }
 
-/* What was refused, unless the start was only cut short. */
+/* Prints why the start failed, unless it was only interrupted. */
 static int start_failed(const char *where, const struct api_err *why)
 {
 	if (!ending_asked())

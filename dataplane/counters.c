@@ -140,7 +140,7 @@ static void walk_port(
 	}
 }
 
-/* The uplink that a network's vteps go by: the place of the drops counted there. */
+/* The uplink that a network's vteps use, at which their drops are counted. */
 static uint16_t network_uplink(struct dp *dp, uint16_t net)
 {
 	for (unsigned i = 0; i < MAX_VTEPS; i++)

@@ -78,7 +78,7 @@ static void set_mac_limit(struct dp *dp, struct port *port, const struct dp_port
 		fdb_limit_port(dp->fdb, port->id, spec->mac_limit, spec->mac_action == DP_MAC_STICKY);
 }
 
-/* Whoever had the port's own MAC before has it no longer. */
+/* Takes the port's own MAC away from wherever it was learned. */
 static void claim_mac(struct dp *dp, const struct port *port)
 {
 	uint64_t key = port->is_uplink ? 0 : fdb_key(port->net, port->mac),

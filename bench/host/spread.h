@@ -1,6 +1,4 @@
-/*
- * spread.h: several measurements of one thing, told by their middle and their ends.
- */
+/* spread.h: several measurements of one thing, summed up by their median, least and greatest. */
 #pragma once
 
 #include <jansson.h>

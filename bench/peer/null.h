@@ -1,6 +1,6 @@
 /*
  * null.h: the ideal back-end: a thread that moves frames between two fronts of this process with one copy and
- * no question asked. What the generator reaches against it is the most that it can show of any switch.
+ * no check. No switch can show more than the generator reaches against it.
  */
 #pragma once
 

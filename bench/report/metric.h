@@ -9,7 +9,7 @@
 enum metric {
 	METRIC_MPPS,	     /* frames delivered, both directions summed */
 	METRIC_GBPS,	     /* gigabits of TCP payload a second */
-	METRIC_CYCLES,	     /* of the switch's worker for each of them, polls that found nothing left out */
+	METRIC_CYCLES,	     /* of the switch's worker for each of them, without polls that found nothing */
 	METRIC_BUSY,	     /* percent of the worker's time that those are */
 	METRIC_NDR,	     /* the greatest rate at which nothing is lost, in Mpps (search.h) */
 	METRIC_PDR,	     /* ... at most half a percent */

@@ -1,6 +1,6 @@
 /*
- * report.h: what was measured, and its faces: the table (table.c), goals (goals.c) and JSON (json.c), of which
- * plot makes pictures.
+ * report.h: what was measured, and how it is shown: the table (table.c), goals (goals.c) and JSON (json.c),
+ * of which plot makes pictures.
  */
 #pragma once
 

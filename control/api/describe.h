@@ -1,4 +1,4 @@
-/* describe.h: methods told in JSON, from the tables that also check them. */
+/* describe.h: describes methods in JSON, from the tables that also check them. */
 #pragma once
 
 #include "control/api/api.h"

@@ -1,6 +1,4 @@
-/*
- * schema.h: parameters held against the fields of a method. Pure, any thread.
- */
+/* schema.h: checks parameters against the fields of a method. Pure, any thread. */
 #pragma once
 
 #include "control/api/api.h"

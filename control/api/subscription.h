@@ -1,7 +1,7 @@
 /*
- * subscription.h: what a connection is told of after its call, until it ends (api.h, api_watch). Small changes are sent
- * at once. What is large is sent in parts when the connection has nothing else to send, and once for however many
- * changes it had until then. Control thread.
+ * subscription.h: what a connection receives after its call, until it ends (api.h, api_watch). Small changes
+ * are sent at once. A large one is sent in parts, when the connection has nothing else to send, and only once
+ * for all the changes that it had until then. Control thread.
  */
 #pragma once
 

@@ -232,8 +232,10 @@ static bool lacks_ips(const json_t *port)
 	return !has_ips(port);
 }
 
-/* Each step refers only to those before it. Who takes the next free address comes after all those who name
- * theirs. */
+/*
+ * Each step refers only to those before it. Ports that take the next free address come after all that name
+ * theirs.
+ */
 static const struct {
 	const char *section;
 	bool (*takes)(const json_t *object);

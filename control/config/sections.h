@@ -27,7 +27,7 @@ const struct section *section_named(const char *name);
 /** The section of the methods of `noun` ("port" of "port.add"; length `len`), NULL when there is none. */
 const struct section *section_of(const char *noun, size_t len);
 
-/** What tells `object` from all others, in `id`: its section and key fields in one text. */
+/** The identity of `object`, in `id`: its section and key fields in one text. */
 void section_id(const struct section *section, const json_t *object, char id[SECTION_ID]);
 
 /** A new object with the key fields of `object` alone. */

@@ -1,4 +1,4 @@
-/* trial.c: services and backends put into a registry that nobody uses. */
+/* trial.c: checks services and backends by putting them into a registry that is then thrown away. */
 #include <errno.h>
 #include <event2/event.h>
 #include <string.h>

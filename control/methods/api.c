@@ -1,4 +1,4 @@
-/* api.c: the API told by itself. */
+/* api.c: the API describes itself. */
 #include "control/api/describe.h"
 #include "control/methods/list.h"
 

@@ -1,6 +1,7 @@
 /*
- * fdb_watch.h: `fdb watch`: a connection that is told of MACs that move, or are kept from it, from where to where.
- * Of a network FDB_WATCH_RATE a second are told; further ones are counted, and told with the next. Control thread.
+ * fdb_watch.h: `fdb watch`: a connection receives each move of a MAC, or attempt that was refused, with both
+ * locations. Of a network FDB_WATCH_RATE a second are sent. Further ones are counted, and their number is
+ * sent with the next. Control thread.
  */
 #pragma once
 

@@ -1,12 +1,13 @@
 /*
- * service_text.h: the answers of service.show and service.watch, part by part (api.h, `text`): a service may have
- * 100,000 backends, and to tell them all takes seconds. Each backend is as it is when its turn comes. Control thread.
+ * service_text.h: the answers of service.show and service.watch, part by part (api.h, `text`): a service may
+ * have 100,000 backends, which take seconds to write. Each backend is shown as it is when its turn comes.
+ * Control thread.
  */
 #pragma once
 
 #include "control/api/api.h"
 
-/** A service with more backends than this is never told in one go. */
+/** A service with more backends than this is always sent in parts. */
 enum { SERVICE_WHOLE_MAX = 256 };
 
 /** The service called params.name. */

@@ -1,6 +1,6 @@
 /*
- * service_watch.h: `service watch`: a connection that is told of every change of a service (or of all), as service.show
- * tells it, or of one that is gone {name, gone: true}. Control thread.
+ * service_watch.h: `service watch`: a connection receives each change of a service (or of all), as
+ * service.show shows it, and {name, gone: true} for one that is gone. Control thread.
  */
 #pragma once
 

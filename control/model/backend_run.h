@@ -1,4 +1,7 @@
-/* backend_run.h: many backends in one go: one commit of the registry, one table built. Control thread. */
+/*
+ * backend_run.h: makes changes of many backends one commit of the registry, which builds one table. Control
+ * thread.
+ */
 #pragma once
 
 #include <stdbool.h>

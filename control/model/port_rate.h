@@ -25,8 +25,10 @@
 /** What a port has before it is given anything else. */
 void port_rate_default(struct dp_port *spec);
 
-/** Holds the fields against each other; what is not given stays as it is in `spec`. Pure. Returns 0, or -1 with
- * `spec` as it was. */
+/**
+ * Checks that the fields fit each other; what is not given stays as it is in `spec`. Pure. Returns 0, or -1
+ * with `spec` as it was.
+ */
 int port_rate_read(const json_t *params, struct dp_port *spec, struct api_err *err);
 
 /** Adds the fields as they hold now to `object`: 0 for no limit. */

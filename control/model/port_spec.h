@@ -27,7 +27,7 @@ extern const char *const uplink_type_names[];
 int port_spec_check_name(struct model *model, const char *name, struct api_err *err);
 
 /**
- * Holds the parameters of port.add or uplink.add against their type: fields of other types, fields that the
+ * Checks the parameters of port.add or uplink.add against their type: fields of other types, fields that the
  * type needs, types and rings that are not there yet. Pure. Returns 0 or -1.
  */
 int port_spec_check(const json_t *params, struct api_err *err);

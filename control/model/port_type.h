@@ -12,7 +12,7 @@ struct port_type {
 	/* Fields that not every type has; NULL ends. In the order in which they are shown. */
 	const char *const *takes;
 	const char *needs; /* one of them, without which there is no such port; NULL: none */
-	/** Are its fields, each of which is well-formed, right together? Pure. 0 or -1. NULL: they are. */
+	/** Do its fields, each of which is well-formed, fit together? Pure. 0 or -1. NULL: they do. */
 	int (*check)(const json_t *params, struct api_err *err);
 	/** Reads its fields into port->spec; strings stay borrowed from port->params. 0 or -1. NULL: nothing to read. */
 	int (*read)(struct model *model, struct model_port *port, struct api_err *err);

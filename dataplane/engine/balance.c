@@ -182,7 +182,10 @@ static void evict(struct dp *dp, uint16_t self, uint64_t taken, float load[MAX_W
 	}
 }
 
-/* Has the workers hand over what was given to others; or gives it back to whom it was. */
+/*
+ * Makes the workers hand over the queues that were given to others. On failure the queues stay with their old
+ * workers.
+ */
 static int move(struct dp *dp)
 {
 	struct balance *b = dp->priv->balance;

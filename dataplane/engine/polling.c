@@ -34,8 +34,8 @@ struct poll_entry {
 };
 
 /*
- * Made by control, and from its publication on the worker's: it keeps the queues that had frames lately, the
- * hot ones, before the others.
+ * Control makes it; once it is published it is the worker's. The hot queues, which had frames lately, stand
+ * before the others.
  */
 struct poll_list {
 	unsigned count;	     /* queues in rings */

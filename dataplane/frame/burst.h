@@ -160,8 +160,9 @@ static inline void frame_drop(struct frame *f, uint8_t reason)
 }
 
 /*
- * How a source fills a burst: while burst_has_room(), burst_begin() a frame, burst_lend() its spans, and
- * burst_keep() it, or leave it, and then the next one takes its place. No other code counts frames and spans.
+ * How a source fills a burst: while burst_has_room(), it calls burst_begin() for a frame, burst_lend() for
+ * each of its spans, and burst_keep(). A frame that is not kept is overwritten by the next one. No other code
+ * counts frames and spans.
  */
 
 /** Is there room for one more frame, whatever it consists of? A source stops when there is not. */

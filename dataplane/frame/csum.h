@@ -8,7 +8,8 @@
 #include <stdint.h>
 #include <string.h>
 
-/** Adds `len` bytes at `data`, the first of which is at an even place of what is summed. At most 4 GB in all.
+/**
+ * Adds `len` bytes at `data`, the first of which is at an even offset of what is summed. At most 4 GB in all.
  */
 uint64_t csum_add(uint64_t sum, const uint8_t *data, uint32_t len);
 
@@ -22,7 +23,7 @@ static inline uint16_t csum_fold(uint64_t sum)
 	return (uint16_t)sum;
 }
 
-/** The sum of bytes that begin at an odd place, from their sum as if it were even. */
+/** The sum of bytes that begin at an odd offset, from their sum as if it were even. */
 static inline uint64_t csum_odd(uint64_t sum)
 {
 	return __builtin_bswap16(csum_fold(sum));

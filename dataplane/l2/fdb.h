@@ -239,8 +239,10 @@ static inline uint64_t fdb_lookup(const struct fdb *fdb, uint64_t key)
 	return fdb_find(fdb, key, fdb_hash(fdb, key));
 }
 
-/** A value but for its tag and its moves: what a learner that finds `target`, second `now` and so on unchanged
- * need not write. */
+/**
+ * A value without its tag and its moves. A learner that finds it there has nothing to write: target and
+ * second are the same.
+ */
 #define FDB_UNTAGGED ((UINT64_C(1) << FDB_MOVES_AT) - 1)
 static inline uint64_t fdb_untagged(uint16_t target, uint8_t flags, uint16_t now, uint16_t gen)
 {

@@ -9,8 +9,8 @@
 #include "dataplane/core/dp.h"
 
 /*
- * Then the loop's other clients have a turn. A message that had a ring begin to run ends one: a grace period came before
- * it, and the ring was walked.
+ * After so many messages the loop's other clients have a turn. A message that started a ring ends the turn
+ * too: it took a grace period and a walk over the ring.
  */
 enum { MESSAGES_A_TURN = 64 };
 

@@ -16,7 +16,7 @@ static bool has(const struct vhost_dev *dev, unsigned feature)
 	return dev->features >> feature & 1;
 }
 
-/* Nothing is offered that needs something which is not (virtio 1.1, 2.2.2 and 5.1.3.1). */
+/* A feature is offered only together with those that it needs (virtio 1.1, 2.2.2 and 5.1.3.1). */
 static uint64_t without_orphans(uint64_t offered)
 {
 	if (!(offered >> VIRTIO_NET_F_CSUM & 1))

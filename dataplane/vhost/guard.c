@@ -43,7 +43,9 @@ static struct slot *find(uintptr_t at)
 	return NULL;
 }
 
-/* Not ours: whoever was there before, or the default action when the access is repeated. */
+/*
+ * Not our mapping: the handler that was there before gets it, or the access repeats under the default action.
+ */
 static void pass_on(int sig, siginfo_t *info, void *context)
 {
 	if (next_action.sa_flags & SA_SIGINFO)

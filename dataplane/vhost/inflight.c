@@ -46,7 +46,7 @@ int vhost_inflight_make(struct vhost_wire_inflight *wire, bool packed, unsigned 
 	return 0;
 }
 
-/* Whether the file is as long as the front-end says, however little of it is used. */
+/* Checks that the file is as long as the front-end says, however little of it is used. */
 static bool holds(int fd, const struct vhost_wire_inflight *wire)
 {
 	struct stat file;

@@ -309,8 +309,9 @@ static inline void vhost_tx_allow(struct vhost_ring *r, uint32_t len)
 }
 
 /**
- * Worker. May one more chain be read for a frame, which lies in `chains` of them but for `left` of its `len` bytes? When it has
- * read in vain, no longer one is to try: it would find the same buffers.
+ * Worker. May one more chain be read for a frame of `len` bytes, of which `left` have no buffer yet after
+ * `chains` chains? After a read in vain no frame that is longer than the buffers which were found may try: it
+ * would find the same ones.
  */
 static inline bool vhost_tx_goes_on(struct vhost_ring *r, unsigned chains, uint32_t len, uint32_t left)
 {

@@ -60,7 +60,7 @@ static void print_names(struct client *client, const char *noun)
 	json_decref(list);
 }
 
-/* What the field may hold, where that can be told: a field "network" takes the name of a network. */
+/* What the field may hold, where that is known: a field "network" takes the name of a network. */
 static void print_values(
 	struct client *client, const json_t *methods, const json_t *method, const json_t *field)
 {

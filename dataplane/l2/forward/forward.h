@@ -1,6 +1,6 @@
 /*
- * forward.h: the two stages of forwarding. learn.c takes from each source address where it is; lookup.c finds out
- * where each destination address is, and so the frame's verdict. Worker.
+ * forward.h: the two stages of forwarding. learn.c learns from each frame where its source address is;
+ * lookup.c finds out where its destination address is, and so the frame's verdict. Worker.
  */
 #pragma once
 

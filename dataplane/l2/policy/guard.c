@@ -98,8 +98,10 @@ bool guard_has_ip6(const struct guard *guard, const uint8_t *mac, const uint8_t 
 	return !ip_is4(address) && is_allowed(guard, mac, address, lists6(guard, address));
 }
 
-/* Whose requests and answers these are: an address that the switch answers for itself, or one of a port of
- * which control asks who it is. */
+/*
+ * Does ARP claim an address that is not the sender's: one that the switch answers for itself, or, in an
+ * answer to control's own question, one of another port?
+ */
 static bool claims_of_others(
 	const struct worker *w, const struct burst *b, const struct frame *f, const struct headers *h)
 {
