@@ -5,11 +5,11 @@
  * or -errno; where a `struct dp_err` is given, a failure leaves one line for the user in it. A call either
  * takes effect whole or changes nothing. Names are control's business: the dataplane knows indices.
  *
- * Ports and VNIs are in host byte order. Addresses are of either family (addr/ip.h); a network's own, `subnet` and
- * `gateway`, are IPv4's, in network byte order. What the workers cannot do for IPv6 yet (vips and their backends, the
- * underlay) is refused here by name. Behind this header IPv4 addresses are four bytes where workers read them: two of
- * them and their ports are one word of a connection (lb/conn.h), whose side is one cache line, and the same of an
- * entry of the other tables; with sixteen bytes each frame would touch twice the lines.
+ * Ports and VNIs are in host byte order. Addresses are of either family (addr/ip.h), but for a network's own `subnet`
+ * and `gateway`, which are IPv4 in network byte order. What the workers cannot do for IPv6 yet (vips, their backends,
+ * the underlay) is refused here, by field. Behind this header an IPv4 address is four bytes wherever workers read it:
+ * the key of a connection is two words, so that each side of it is one cache line (lb/conn.h). With sixteen bytes an
+ * address, each packet would touch another line, whichever family it is of.
  */
 #pragma once
 

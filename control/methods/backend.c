@@ -231,7 +231,7 @@ static int backend_list(
 /* clang-format off */
 #define BACKEND_KEY \
 	{"service", API_SERVICE, "that it provides", .required = true, .positional = true}, \
-	{"address", API_IP, "where it listens", .required = true, .positional = true}, \
+	{"address", API_IP, "where it listens; an IPv6 one is in brackets in ADDRESS:PORT", .required = true, .positional = true}, \
 	{"port", API_INT, "where it listens", .required = true, .positional = true, .min = 1, .max = 65535}
 /* clang-format on */
 
