@@ -12,6 +12,7 @@
 #include "control/model/port_rate.h"
 #include "control/model/port_security.h"
 #include "control/model/port_spec.h"
+#include "control/model/publish.h"
 
 enum { KEY = 512 };
 
@@ -304,6 +305,62 @@ static int check_backend(struct check *check, struct config_location at, const j
 	return need(check, at, backend, "service", "services") ? 0 : -1;
 }
 
+/* The network of mode host that has `address`. */
+static const json_t *host_network(struct check *check, uint32_t address)
+{
+	struct addr_prefix subnet;
+	const char *key;
+	json_t *object;
+
+	json_object_foreach (check->named, key, object)
+		if (strncmp(key, "networks ", 9) == 0 && strcmp(param_str(object, "mode"), "host") == 0 &&
+			addr_prefix(param_str(object, "subnet"), &subnet) && addr_is_host(subnet, address))
+			return object;
+	return NULL;
+}
+
+static int check_target(struct check *check, struct config_location at, const struct model_publish *publish,
+	const json_t *object)
+{
+	const char *protocol = model_publish_protocols[publish->protocol == REG_UDP];
+	const json_t *service = find(check, "services", publish->service), *network;
+
+	if (!publish->service[0])
+		return host_network(check, publish->to)
+			       ? 0
+			       : config_fail(at, check->err, API_INVALID, "to", MODEL_PUBLISH_NOWHERE,
+					 param_str(object, "to"));
+	if (!service)
+		return config_fail(
+			at, check->err, API_NOT_FOUND, "to", "no such service \"%s\"", publish->service);
+	network = param_given(service, "vip") ? find(check, "networks", param_str(service, "network")) : NULL;
+	if (network && strcmp(param_str(network, "mode"), "host") == 0 &&
+		strcmp(param_str(service, "protocol"), protocol) == 0)
+		return 0;
+	return config_fail(
+		at, check->err, API_INVALID, "to", MODEL_PUBLISH_NO_VIP, publish->service, protocol);
+}
+
+static int check_publish(struct check *check, struct config_location at, const json_t *object)
+{
+	struct model_publish publish = {.port = 0};
+	const char *address = param_str(object, "address"), *protocol = param_str(object, "protocol"), *whose;
+	struct api_err why;
+
+	if (model_publish_read(object, &publish, &why) < 0)
+		return config_fail_line(at, check->err, why.code, why.text);
+	if (check_target(check, at, &publish, object) < 0)
+		return -1;
+	whose = owner(check, "published %s %u %s", protocol, publish.port, publish.address ? "0.0.0.0" : "*");
+	if (whose)
+		return config_fail(
+			at, check->err, API_EXISTS, "port", "%u is taken by %s", publish.port, whose);
+	if (!owner(check, "published %s %u *", protocol, publish.port) &&
+		take(check, at, "port", NULL, "published %s %u *", protocol, publish.port) < 0)
+		return -1;
+	return take(check, at, "port", NULL, "published %s %u %s", protocol, publish.port, address);
+}
+
 /* In an order in which each kind refers only to those before it. */
 static const struct {
 	const char *section;
@@ -316,6 +373,7 @@ static const struct {
 	{"services", check_service},
 	{"fdb", check_fdb},
 	{"backends", check_backend},
+	{"publish", check_publish},
 };
 
 /* Every object once, and found by its name from now on. */

@@ -248,6 +248,7 @@ static const struct {
 	{"ports", lacks_ips},
 	{"fdb", any},
 	{"backends", any},
+	{"publish", any},
 };
 
 int config_walk(const json_t *config,

@@ -14,6 +14,7 @@ const struct section sections[] = {
 	{"services", "service", {"name"}},
 	{"fdb", "fdb", {"network", "mac"}},
 	{"backends", "backend", {"service", "address", "port"}},
+	{"publish", "publish", {"name"}},
 };
 const size_t sections_count = sizeof(sections) / sizeof(sections[0]);
 

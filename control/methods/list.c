@@ -16,6 +16,7 @@ static const struct api_method *const tables[] = {
 	fdb_methods,
 	service_methods,
 	backend_methods,
+	publish_methods,
 	conn_methods,
 	stats_methods,
 	api_methods,

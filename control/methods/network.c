@@ -13,6 +13,7 @@
 #include "control/model/network_spec.h"
 #include "control/model/objects.h"
 #include "control/model/port_spec.h"
+#include "control/model/publish.h"
 
 /* No two networks have the same VNI. */
 static int check_vni(struct model *model, const struct model_network *network, struct api_err *err)
@@ -104,21 +105,11 @@ static void warn_of_forwarding(const struct model_network *network)
 static int set_egress(
 	struct model *model, struct model_network *network, enum egress egress, struct api_err *err)
 {
-	struct model_network *other;
-	char why[EGRESS_WHY];
-	bool forwards_now;
-
 	if (network->egress == egress)
 		return 0;
-	if (egress_set(network->gateway.ifname, model_subnet(network), egress, &forwards_now, why) < 0)
-		return api_fail(err, API_INTERNAL, "egress", "%s", why);
+	if (model_forward(model, network, egress, err) < 0)
+		return -1;
 	network->egress = egress;
-	if (!forwards_now)
-		return 0;
-	log_line(LOG_WARNING, "network %s: this host forwards packets from now on (net.ipv4.ip_forward)",
-		network->name);
-	TAILQ_FOREACH (other, &model->networks, link)
-		warn_of_forwarding(other);
 	return 0;
 }
 
@@ -292,6 +283,7 @@ static bool in_network(void *arg, const struct reg_service *service)
 static int check_unused(struct model *model, const struct model_network *network, struct api_err *err)
 {
 	struct service_search search = {network->name, NULL};
+	struct model_publish *publish;
 	struct model_port *port;
 	struct model_vtep *vtep;
 	char ip[IP_TEXT];
@@ -304,6 +296,10 @@ static int check_unused(struct model *model, const struct model_network *network
 		if (vtep->network == network)
 			return api_fail(err, API_IN_USE, "name", "network %s has vtep %s", network->name,
 				ip_text(vtep->remote, ip));
+	TAILQ_FOREACH (publish, &model->published, link)
+		if (publish->network == network && !publish->service[0])
+			return api_fail(err, API_IN_USE, "name", "network %s has what is published as %s",
+				network->name, publish->name);
 	registry_service_walk(model->registry, in_network, &search);
 	if (search.found)
 		return api_fail(

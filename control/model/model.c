@@ -16,6 +16,7 @@
 #include "control/model/objects.h"
 #include "control/model/port_macs.h"
 #include "control/model/port_spec.h"
+#include "control/model/publish.h"
 #include "registry/dns/dns.h"
 
 static void on_link(void *ctx, uint16_t id, bool up)
@@ -82,6 +83,7 @@ int model_open(const struct model_config *config, struct model **out, struct api
 	TAILQ_INIT(&model->ports);
 	TAILQ_INIT(&model->vteps);
 	TAILQ_INIT(&model->fdbs);
+	TAILQ_INIT(&model->published);
 	clock_gettime(CLOCK_MONOTONIC, &model->started);
 
 	model->vhost_dir = strdup(config->vhost_dir);
@@ -99,7 +101,7 @@ int model_open(const struct model_config *config, struct model **out, struct api
 	rc = open_dataplane(model, config, err);
 	if (rc < 0)
 		goto fail;
-	egress_sweep();
+	forwarding_sweep();
 	sink = model_sink(model);
 	rc = registry_new(config->base, &sink, &model->registry);
 	if (rc < 0) {
@@ -120,11 +122,8 @@ fail:
 
 void model_close_gateway(struct model_network *network)
 {
-	char why[EGRESS_WHY];
-	bool forwards;
-
-	if (network->spec.mode == DP_HOST && network->egress != EGRESS_HOST)
-		egress_set(network->gateway.ifname, model_subnet(network), EGRESS_HOST, &forwards, why);
+	if (network->spec.mode == DP_HOST)
+		forwarding_clear(network->gateway.ifname);
 	gateway_close(&network->gateway);
 	network->has_gateway = false;
 }
@@ -135,8 +134,13 @@ static void free_objects(struct model *model)
 	struct model_service *service, *next;
 	struct model_port *port;
 	struct model_vtep *vtep;
+	struct model_publish *publish;
 	struct model_fdb *fdb;
 
+	while ((publish = TAILQ_FIRST(&model->published))) {
+		TAILQ_REMOVE(&model->published, publish, link);
+		free(publish);
+	}
 	service = model->services;
 	HASH_CLEAR(hh, model->services);
 	for (; service; service = next) {

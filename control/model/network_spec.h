@@ -2,7 +2,7 @@
 #pragma once
 
 #include "control/api/api.h"
-#include "control/host/egress.h"
+#include "control/host/forwarding.h"
 #include "dataplane/dataplane.h"
 
 /** Names of enum dp_mode and enum egress, NULL-terminated. */

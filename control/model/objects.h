@@ -17,7 +17,7 @@
 
 #include "control/api/api.h"
 #include "control/host/addr.h"
-#include "control/host/egress.h"
+#include "control/host/forwarding.h"
 #include "control/host/gateway.h"
 #include "control/model/model.h"
 #include "control/model/outage.h"
@@ -87,11 +87,13 @@ struct model_service {
 };
 
 struct fdb_watch;
+struct model_publish;
 LIST_HEAD(fdb_watches, fdb_watch);
 TAILQ_HEAD(model_networks, model_network);
 TAILQ_HEAD(model_ports, model_port);
 TAILQ_HEAD(model_vteps, model_vtep);
 TAILQ_HEAD(model_fdbs, model_fdb);
+TAILQ_HEAD(model_published, model_publish);
 
 struct model {
 	struct dp *dp;
@@ -106,6 +108,7 @@ struct model {
 	struct model_ports ports; /* uplinks too */
 	struct model_vteps vteps;
 	struct model_fdbs fdbs;
+	struct model_published published;
 	struct fdb_watches fdb_watches;
 	void (*tell_move)(
 		struct model *model, const struct dp_move *move); /* tells those; NULL: there was none yet */

@@ -5,6 +5,7 @@
 
 #include "control/base/params.h"
 #include "control/model/objects.h"
+#include "control/model/publish.h"
 
 static const char *of_network(struct model *model, const json_t *params)
 {
@@ -76,6 +77,13 @@ static const char *of_backend(struct model *model, const json_t *params)
 	return search.source;
 }
 
+static const char *of_publish(struct model *model, const json_t *params)
+{
+	const struct model_publish *publish = model_publish(model, param_str(params, "name"));
+
+	return publish ? publish->source : NULL;
+}
+
 static const struct {
 	const char *noun;
 	const char *(*of)(struct model *model, const json_t *params);
@@ -87,6 +95,7 @@ static const struct {
 	{"fdb", of_fdb},
 	{"service", of_service},
 	{"backend", of_backend},
+	{"publish", of_publish},
 };
 
 const char *origin_of(struct model *model, const char *noun, const json_t *params)

@@ -14,6 +14,7 @@
 #include "control/host/netlink.h"
 #include "control/host/netns.h"
 #include "control/model/objects.h"
+#include "control/model/publish.h"
 
 struct model_service *model_service(struct model *model, const char *name)
 {
@@ -113,10 +114,9 @@ static int service_put(struct model *model, const struct reg_service *service, u
 	return rc;
 }
 
-static void apply(void *ctx, const struct reg_service *service, const struct reg_backend *const *backends,
-	size_t nbackend, bool gone, uint64_t generation)
+static void put_or_drop(struct model *model, const struct reg_service *service,
+	const struct reg_backend *const *backends, size_t nbackend, bool gone)
 {
-	struct model *model = ctx;
 	struct model_network *network = service->network[0] ? model_network(model, service->network) : NULL;
 	struct model_service *known = model_service(model, service->name);
 	struct dp_backend *table;
@@ -138,6 +138,13 @@ static void apply(void *ctx, const struct reg_service *service, const struct reg
 		log_subject(LOG_ERR, service->name, "service %s: the dataplane keeps its old backends: %s",
 			service->name, model->apply_err.text);
 	free(table);
+}
+
+static void apply(void *ctx, const struct reg_service *service, const struct reg_backend *const *backends,
+	size_t nbackend, bool gone, uint64_t generation)
+{
+	put_or_drop(ctx, service, backends, nbackend, gone);
+	model_publish_follow(ctx, service, gone);
 }
 
 static int open_socket(void *ctx, const char *name, int domain, int type)

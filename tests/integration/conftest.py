@@ -1,3 +1,3 @@
 """Integration tests: the real daemon with real kernels, drivers and DPDK applications attached to it."""
 
-from rig.fixtures import as_root, container, pair  # noqa: F401
+from rig.fixtures import as_root, container, pair, router  # noqa: F401

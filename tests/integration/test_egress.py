@@ -1,47 +1,12 @@
 """What leaves a network of mode host by the host's kernel: nothing, all under the host's address, or as the host has it."""
 
-import json
 import socket
 import subprocess
 
 import pytest
 
 from rig import traffic, wait
-
-WORLD, HOST = "198.51.100.2", "198.51.100.1"
-
-
-class Host:
-    """A daemon in a host that has one neighbour outside, `world`, which knows no way to the networks inside."""
-
-    def __init__(self, start_sluiced, host, world, **config):
-        self.host, self.world = host, world
-        self.daemon = start_sluiced(config, ns=host)
-
-    def tables(self):
-        return sorted(entry["table"]["name"] for entry in
-                      json.loads(self.host.run("nft", "--json", "list", "tables").stdout)["nftables"] if "table" in entry)
-
-    def forwarding(self):
-        return self.host.run("cat", "/proc/sys/net/ipv4/ip_forward").stdout.strip()
-
-
-@pytest.fixture
-def hosts(netns, requires):
-    requires("ip", "nft")
-    host, world = netns("host"), netns("world")
-    host.run("ip", "link", "add", "up0", "type", "veth", "peer", "name", "eth0", "netns", world.name)
-    for ns, link, address in ((host, "up0", HOST), (world, "eth0", WORLD)):
-        ns.run("ip", "addr", "add", f"{address}/24", "dev", link)
-        ns.run("ip", "link", "set", link, "up")
-    host.run("sysctl", "-qw", "net.ipv4.ip_forward=0")
-    return host, world
-
-
-@pytest.fixture
-def router(start_sluiced, hosts):
-    return Host(start_sluiced, *hosts)
-
+from rig.router import HOST, WORLD
 
 def network(router, number, *words):
     net = f"10.{number}.0"
@@ -149,12 +114,12 @@ def test_a_refusal_of_the_host_is_told_and_nothing_is_made(router):
         owner.stdin.write("add table inet sl-net1 { flags owner; }\n")
         owner.stdin.flush()
         wait.until(lambda: router.tables() == ["sl-net1"], "the table is there")
-        with pytest.raises(AssertionError, match="egress: "):
+        with pytest.raises(AssertionError, match="nftables: "):
             network(router, 1, "--egress", "masquerade")
         assert router.daemon.rpc("network.list") == []
         assert router.forwarding() == "0"
         network(router, 1)
-        with pytest.raises(AssertionError, match="egress: "):
+        with pytest.raises(AssertionError, match="nftables: "):
             router.daemon.ctl("network", "set", "net1", "--egress", "none")
         assert router.daemon.rpc("network.show", name="net1")["egress"] == "host"
     finally:

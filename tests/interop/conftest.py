@@ -1,3 +1,3 @@
 """What needs other systems' programs (tools/setup --interop): the real daemon with QEMU's guests and Consul's clients."""
 
-from rig.fixtures import as_root, container, pair  # noqa: F401
+from rig.fixtures import as_root, container, pair, router  # noqa: F401

@@ -3,6 +3,7 @@
 import pytest
 
 from rig.container import Container
+from rig.router import HOST, WORLD, Router
 
 
 @pytest.fixture(autouse=True)
@@ -21,3 +22,16 @@ def pair(sluiced, container):
     """The daemon with a bridge network "web" and two containers in it."""
     sluiced.rpc("network.add", name="web", mode="bridge", subnet="10.1.0.0/24")
     return sluiced, container(sluiced, "web", "c1", "10.1.0.11"), container(sluiced, "web", "c2", "10.1.0.12")
+
+
+@pytest.fixture
+def router(start_sluiced, netns, requires):
+    """A daemon in a host of its own that forwards nothing yet, with `world` outside, which knows no way to what is inside."""
+    requires("ip", "nft")
+    host, world = netns("host"), netns("world")
+    host.run("ip", "link", "add", "up0", "type", "veth", "peer", "name", "eth0", "netns", world.name)
+    for ns, link, address in ((host, "up0", HOST), (world, "eth0", WORLD)):
+        ns.run("ip", "addr", "add", f"{address}/24", "dev", link)
+        ns.run("ip", "link", "set", link, "up")
+    host.run("sysctl", "-qw", "net.ipv4.ip_forward=0")
+    return Router(start_sluiced, host, world)

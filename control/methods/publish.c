@@ -1,0 +1,171 @@
+/*
+ * Published ports: a port of the host's own address that leads to a container or to a service.
+ */
+#include "control/model/publish.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "control/base/params.h"
+#include "control/base/result.h"
+#include "control/methods/list.h"
+
+static const char *to_text(const struct model_publish *publish, char text[MODEL_NAME + 16])
+{
+	char ip[ADDR_IP4_TEXT];
+
+	if (publish->service[0])
+		snprintf(text, MODEL_NAME + 16, "service %s", publish->service);
+	else
+		snprintf(text, MODEL_NAME + 16, "%s:%u", addr_ip4_text(publish->to, ip), publish->to_port);
+	return text;
+}
+
+static json_t *publish_json(const struct model_publish *publish)
+{
+	char address[ADDR_IP4_TEXT], ip[ADDR_IP4_TEXT], to[MODEL_NAME + 16], now[ADDR_IP4_TEXT + 8];
+	json_t *object = json_object();
+
+	snprintf(now, sizeof(now), "%s:%u", addr_ip4_text(publish->to, ip), publish->to_port);
+	put_str(object, "name", publish->name);
+	put_str(object, "protocol", model_publish_protocols[publish->protocol == REG_UDP]);
+	put_str(object, "address", addr_ip4_text(publish->address, address));
+	put_int(object, "port", publish->port);
+	put_str(object, "to", to_text(publish, to));
+	put_str(object, "network", publish->network ? publish->network->name : NULL);
+	put_str(object, "now", publish->network ? now : NULL);
+	put_str(object, "source", publish->source);
+	return object;
+}
+
+/* No two lead from the same address, and none from what a program of the host's has. */
+static int check_free(const struct model *model, const struct model_publish *publish, struct api_err *err)
+{
+	struct sockaddr_in at = {
+		.sin_family = AF_INET, .sin_port = htons(publish->port), .sin_addr.s_addr = publish->address};
+	struct model_publish *other;
+	int fd, rc;
+
+	TAILQ_FOREACH (other, &model->published, link)
+		if (model_publish_clash(other, publish))
+			return api_fail(err, API_EXISTS, "port", "%u is published as %s already",
+				publish->port, other->name);
+	fd = socket(AF_INET, (publish->protocol == REG_UDP ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return 0;
+	rc = bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0 ? errno : 0;
+	close(fd);
+	if (rc == EADDRINUSE)
+		return api_fail(
+			err, API_EXISTS, "port", "a program of this host has %u already", publish->port);
+	if (rc == EADDRNOTAVAIL)
+		return api_fail(err, API_INVALID, "address", "this host has no such address");
+	return 0;
+}
+
+static int find_target(
+	struct model *model, struct model_publish *publish, const json_t *params, struct api_err *err)
+{
+	if (model_publish_find(model, publish) || (model->replaying && publish->service[0]))
+		return 0;
+	if (!publish->service[0])
+		return api_fail(err, API_INVALID, "to", MODEL_PUBLISH_NOWHERE, param_str(params, "to"));
+	if (!registry_service_find(model->registry, publish->service))
+		return api_fail(err, API_NOT_FOUND, "to", "no such service \"%s\"", publish->service);
+	return api_fail(err, API_INVALID, "to", MODEL_PUBLISH_NO_VIP, publish->service,
+		model_publish_protocols[publish->protocol == REG_UDP]);
+}
+
+static int publish_add(
+	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+{
+	const char *name = param_str(params, "name");
+	struct model_publish *publish;
+
+	if (model_publish(model, name))
+		return api_fail(err, API_EXISTS, "name", "\"%s\" is published already", name);
+	publish = calloc(1, sizeof(*publish));
+	if (!publish)
+		return api_fail(err, API_INTERNAL, NULL, "out of memory");
+	snprintf(publish->source, sizeof(publish->source), "%s", source);
+	if (model_publish_read(params, publish, err) < 0 || find_target(model, publish, params, err) < 0 ||
+		check_free(model, publish, err) < 0) {
+		free(publish);
+		return -1;
+	}
+	TAILQ_INSERT_TAIL(&model->published, publish, link);
+	if (publish->network && model_forward(model, publish->network, publish->network->egress, err) < 0) {
+		TAILQ_REMOVE(&model->published, publish, link);
+		free(publish);
+		return -1;
+	}
+	model_changed(model, "publish.add", source, params);
+	*result = publish_json(publish);
+	return 0;
+}
+
+static int publish_del(
+	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+{
+	const char *name = param_str(params, "name");
+	struct model_publish *publish = model_publish(model, name);
+	struct model_network *network;
+
+	if (!publish)
+		return api_fail(err, API_NOT_FOUND, "name", "nothing is published as \"%s\"", name);
+	network = publish->network;
+	publish->network = NULL;
+	if (network && model_forward(model, network, network->egress, err) < 0) {
+		publish->network = network;
+		return -1;
+	}
+	TAILQ_REMOVE(&model->published, publish, link);
+	free(publish);
+	model_changed(model, "publish.del", source, params);
+	return 0;
+}
+
+static int publish_list(
+	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+{
+	struct model_publish *publish;
+
+	*result = json_array();
+	TAILQ_FOREACH (publish, &model->published, link)
+		json_array_append_new(*result, publish_json(publish));
+	return 0;
+}
+
+static const struct api_field add_fields[] = {
+	{"name", API_NAME, "of what is published", .required = true, .positional = true},
+	{"port", API_INT, "of the host", .required = true, .min = 1, .max = 65535},
+	{"to", API_STRING, "\"ADDRESS:PORT\" in a network of mode host, or \"service NAME\": its vip there",
+		.required = true, .min = 1, .max = MODEL_NAME + 16},
+	{"protocol", API_ENUM, "of both", .choices = model_publish_protocols, .def = "\"tcp\""},
+	{"address", API_IP4, "of the host; 0.0.0.0: each that it has", .def = "\"0.0.0.0\""},
+	{NULL},
+};
+
+static const struct api_field name_fields[] = {
+	{"name", API_NAME, "of what is published", .required = true, .positional = true},
+	{NULL},
+};
+
+static const struct api_field no_fields[] = {{NULL}};
+
+static const struct api_column columns[] = {{"name", "NAME"}, {"protocol", "PROTOCOL"},
+	{"address", "ADDRESS"}, {"port", "PORT"}, {"to", "TO"}, {"now", "NOW"}, {"network", "NETWORK"},
+	{"source", "SOURCE"}, {NULL}};
+
+const struct api_method publish_methods[] = {
+	{"publish.add", "Lead a port of this host to a container or a service", add_fields, publish_add,
+		true},
+	{"publish.del", "Lead it there no more", name_fields, publish_del, true},
+	{"publish.list", "List published ports", no_fields, publish_list, false, columns},
+	{NULL},
+};

@@ -1,0 +1,158 @@
+#include "control/model/publish.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/base/log.h"
+#include "control/base/params.h"
+
+struct model_publish *model_publish(struct model *model, const char *name)
+{
+	struct model_publish *publish;
+
+	TAILQ_FOREACH (publish, &model->published, link)
+		if (strcmp(publish->name, name) == 0)
+			return publish;
+	return NULL;
+}
+
+/* "10.1.0.11:80" or "service web". */
+static int read_to(const char *text, struct model_publish *publish, struct api_err *err)
+{
+	const char *colon = strchr(text, ':');
+	char ip[ADDR_IP4_TEXT], *end;
+	unsigned long port;
+
+	if (strncmp(text, "service ", 8) == 0 && text[8] && strlen(text + 8) < sizeof(publish->service)) {
+		snprintf(publish->service, sizeof(publish->service), "%s", text + 8);
+		return 0;
+	}
+	if (!colon || colon[1] < '0' || colon[1] > '9' || colon - text >= ADDR_IP4_TEXT)
+		goto wrong;
+	port = strtoul(colon + 1, &end, 10);
+	snprintf(ip, sizeof(ip), "%.*s", (int)(colon - text), text);
+	if (*end || !port || port > 65535 || !addr_ip4(ip, &publish->to))
+		goto wrong;
+	publish->to_port = (uint16_t)port;
+	return 0;
+wrong:
+	return api_fail(err, API_INVALID, "to",
+		"\"%s\" is neither an IPv4 address and port nor \"service NAME\"", text);
+}
+
+const char *const model_publish_protocols[] = {"tcp", "udp", NULL};
+
+int model_publish_read(const json_t *params, struct model_publish *publish, struct api_err *err)
+{
+	const char *protocol = param_str(params, "protocol");
+
+	snprintf(publish->name, sizeof(publish->name), "%s", param_str(params, "name"));
+	publish->port = (uint16_t)param_int(params, "port", 0);
+	publish->protocol = protocol && strcmp(protocol, "udp") == 0 ? REG_UDP : REG_TCP;
+	addr_ip4(param_str(params, "address"), &publish->address);
+	return read_to(param_str(params, "to"), publish, err);
+}
+
+bool model_publish_clash(const struct model_publish *a, const struct model_publish *b)
+{
+	return a->protocol == b->protocol && a->port == b->port &&
+	       (a->address == b->address || !a->address || !b->address);
+}
+
+static struct model_network *network_of(struct model *model, uint32_t address)
+{
+	struct model_network *network;
+
+	TAILQ_FOREACH (network, &model->networks, link)
+		if (network->spec.mode == DP_HOST && addr_is_host(model_subnet(network), address))
+			return network;
+	return NULL;
+}
+
+static bool lead_to_service(
+	struct model *model, struct model_publish *publish, const struct reg_service *service)
+{
+	if (!service || !ip_is4(service->vip) || service->protocol != publish->protocol)
+		return false;
+	publish->network = model_network(model, service->network);
+	publish->to = ip_to4(service->vip);
+	publish->to_port = service->port;
+	return publish->network && publish->network->spec.mode == DP_HOST;
+}
+
+static void lead(struct model *model, struct model_publish *publish, const struct reg_service *service)
+{
+	if (!lead_to_service(model, publish, service))
+		publish->network = NULL;
+}
+
+bool model_publish_find(struct model *model, struct model_publish *publish)
+{
+	if (publish->service[0])
+		lead(model, publish, registry_service_find(model->registry, publish->service));
+	else
+		publish->network = network_of(model, publish->to);
+	return publish->network != NULL;
+}
+
+int model_forward(struct model *model, struct model_network *network, enum egress egress, struct api_err *err)
+{
+	struct forwarding forwarding = {
+		.ifname = network->gateway.ifname, .subnet = model_subnet(network), .egress = egress};
+	struct model_publish *publish;
+	struct forwarding_port *ports;
+	char why[FORWARDING_WHY];
+	bool began;
+	size_t n = 0;
+	int rc;
+
+	TAILQ_FOREACH (publish, &model->published, link)
+		n += publish->network == network;
+	ports = calloc(n ? n : 1, sizeof(*ports));
+	if (!ports)
+		return api_fail(err, API_INTERNAL, NULL, "out of memory");
+	TAILQ_FOREACH (publish, &model->published, link)
+		if (publish->network == network)
+			ports[forwarding.nport++] = (struct forwarding_port){
+				model_publish_protocols[publish->protocol == REG_UDP], publish->address,
+				publish->port, publish->to, publish->to_port};
+	forwarding.ports = ports;
+	rc = forwarding_set(&forwarding, &began, why);
+	free(ports);
+	if (rc < 0)
+		return api_fail(err, API_INTERNAL, NULL, "nftables: %s", why);
+	if (began)
+		log_line(LOG_WARNING,
+			"network %s: this host forwards packets from now on (net.ipv4.ip_forward)",
+			network->name);
+	return 0;
+}
+
+static void forward_again(struct model *model, struct model_network *network)
+{
+	struct api_err err;
+
+	if (network && model_forward(model, network, network->egress, &err) < 0)
+		log_line(LOG_ERR, "network %s: what is published stays as it was: %s", network->name,
+			err.text);
+}
+
+void model_publish_follow(struct model *model, const struct reg_service *service, bool gone)
+{
+	struct model_publish *publish;
+
+	TAILQ_FOREACH (publish, &model->published, link) {
+		struct model_publish was = *publish;
+
+		if (strcmp(publish->service, service->name) != 0)
+			continue;
+		lead(model, publish, gone ? NULL : service);
+		if (was.network == publish->network && was.to == publish->to &&
+			was.to_port == publish->to_port)
+			continue;
+		if (was.network != publish->network)
+			forward_again(model, was.network);
+		forward_again(model, publish->network);
+	}
+}

@@ -1,0 +1,44 @@
+/*
+ * publish.h: ports of the host's that lead to an address, or a service's vip, in a network of mode `host`; and with them
+ * all that the host's kernel forwards for such a network (forwarding.h). Control thread.
+ */
+#pragma once
+
+#include "control/model/objects.h"
+
+/* Where it leads: a fixed address, or wherever the service's vip is. */
+struct model_publish {
+	TAILQ_ENTRY(model_publish) link;
+	char name[MODEL_NAME], source[MODEL_SOURCE];
+	enum reg_protocol protocol;
+	uint32_t address; /* the host's, network byte order; 0: any of its own */
+	uint16_t port;
+	char service[MODEL_NAME];      /* "": a fixed address */
+	struct model_network *network; /* NULL: the service has no vip in such a network now */
+	uint32_t to;		       /* network byte order */
+	uint16_t to_port;
+};
+
+struct model_publish *model_publish(struct model *model, const char *name);
+
+/** Names of the protocols, NULL-terminated. */
+extern const char *const model_publish_protocols[];
+
+#define MODEL_PUBLISH_NOWHERE "%s is in no network of mode host"
+#define MODEL_PUBLISH_NO_VIP "service %s has no %s vip in a network of mode host"
+
+/** What the parameters of publish.add say, network and a service's vip left out. Pure. */
+int model_publish_read(const json_t *params, struct model_publish *publish, struct api_err *err);
+
+/** Do both take the same packets? */
+bool model_publish_clash(const struct model_publish *a, const struct model_publish *b);
+
+/** Finds where it leads, by its service or its address, into network, to and to_port. False: nowhere. */
+bool model_publish_find(struct model *model, struct model_publish *publish);
+
+/** Has the host forward what `egress` and what is published into the network say; -1: nothing is changed. */
+int model_forward(
+	struct model *model, struct model_network *network, enum egress egress, struct api_err *err);
+
+/** The service was made or changed, or is `gone`: what is published by its name follows. */
+void model_publish_follow(struct model *model, const struct reg_service *service, bool gone);
