@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "registry/http/gzip.h"
 #include "registry/http/server.h"
 #include "registry/http/text.h"
 
@@ -17,11 +18,14 @@ enum {
 
 struct kept {
 	struct http_text *text;
+	struct http_text *small; /* the same compressed; NULL: not yet, or not asked for */
+	struct http_gzip *gzip;	 /* it is being compressed */
 	uint64_t revision, index;
 	size_t size;
 	unsigned uses;
 	bool passing;
 	TAILQ_ENTRY(kept) link; /* cache->ring or cache->passing */
+	TAILQ_ENTRY(kept) gzip_link;
 	UT_hash_handle hh;
 	char question[];
 };
@@ -32,6 +36,8 @@ struct http_cache {
 	struct kept *by_question;
 	struct ring ring; /* the first is the next to be looked at when room is needed */
 	struct ring passing;
+	struct ring gzips; /* those that are being compressed, by turns */
+	struct event *step;
 	size_t bytes, passing_bytes;
 	unsigned count;
 	uint64_t hits, misses;
@@ -106,7 +112,11 @@ static void drop(struct http_cache *cache, struct kept *kept)
 		cache->bytes -= kept->size;
 		cache->count--;
 	}
+	if (kept->gzip)
+		TAILQ_REMOVE(&cache->gzips, kept, gzip_link);
+	http_gzip_free(kept->gzip);
 	http_text_release(kept->text);
+	http_text_release(kept->small);
 	free(kept);
 }
 
@@ -140,6 +150,73 @@ static bool fits(const struct kept *kept, struct http_request *rq)
 	return true;
 }
 
+/* Room for what it takes more; it is none of those that go for it. */
+static void enlarge(struct http_cache *cache, struct kept *kept, size_t more)
+{
+	TAILQ_REMOVE(&cache->ring, kept, link);
+	make_room(cache, more);
+	TAILQ_INSERT_TAIL(&cache->ring, kept, link);
+	kept->size += more;
+	cache->bytes += more;
+}
+
+/* True: there is no more to do. */
+static bool step(struct http_cache *cache, struct kept *kept)
+{
+	int rc = http_gzip_step(kept->gzip);
+
+	if (rc == 0)
+		return false;
+	if (rc > 0) {
+		kept->small = http_gzip_end(kept->gzip);
+		enlarge(cache, kept, http_text_size(kept->small));
+	} else {
+		http_gzip_free(kept->gzip);
+	}
+	kept->gzip = NULL;
+	return true;
+}
+
+/* One step in a turn of the loop, for all of them together. */
+static void on_step(evutil_socket_t fd, short what, void *arg)
+{
+	static const struct timeval at_once;
+	struct http_cache *cache = arg;
+	struct kept *kept = TAILQ_FIRST(&cache->gzips);
+
+	if (!kept)
+		return;
+	TAILQ_REMOVE(&cache->gzips, kept, gzip_link);
+	if (!step(cache, kept))
+		TAILQ_INSERT_TAIL(&cache->gzips, kept, gzip_link);
+	if (!TAILQ_EMPTY(&cache->gzips))
+		event_add(cache->step, &at_once);
+}
+
+/* What one step does is there at once; until then longer ones are told as they are. */
+static void compress(struct http_cache *cache, struct kept *kept)
+{
+	static const struct timeval at_once;
+
+	kept->gzip = http_gzip_begin(kept->text);
+	if (!kept->gzip || step(cache, kept))
+		return;
+	TAILQ_INSERT_TAIL(&cache->gzips, kept, gzip_link);
+	if (!event_pending(cache->step, EV_TIMEOUT, NULL))
+		event_add(cache->step, &at_once);
+}
+
+static struct http_text *as_accepted(struct http_cache *cache, struct kept *kept, struct http_request *rq)
+{
+	rq->gzipped = false;
+	if (!rq->takes_gzip || kept->passing || http_text_len(kept->text) < HTTP_GZIP_LEAST)
+		return kept->text;
+	if (!kept->small && !kept->gzip)
+		compress(cache, kept);
+	rq->gzipped = kept->small != NULL;
+	return kept->small ? kept->small : kept->text;
+}
+
 struct http_text *http_cache_find(struct http_request *rq)
 {
 	struct http_cache *cache = rq->http->cache;
@@ -153,7 +230,7 @@ struct http_text *http_cache_find(struct http_request *rq)
 	cache->hits += rq->view->revision != NULL;
 	if (kept->uses < USES_MAX)
 		kept->uses++;
-	return kept->text;
+	return as_accepted(cache, kept, rq);
 }
 
 void http_cache_missed(const struct http_request *rq)
@@ -176,12 +253,12 @@ static struct kept *make(struct http_request *rq, struct http_text *text, uint64
 	return kept;
 }
 
-static void insert(struct http_cache *cache, struct kept *kept)
+static bool insert(struct http_cache *cache, struct kept *kept)
 {
 	HASH_ADD_STR(cache->by_question, question, kept);
 	if (!kept->hh.tbl) {
 		free(kept);
-		return;
+		return false;
 	}
 	http_text_hold(kept->text);
 	if (kept->passing) {
@@ -192,6 +269,7 @@ static void insert(struct http_cache *cache, struct kept *kept)
 		cache->bytes += kept->size;
 		cache->count++;
 	}
+	return true;
 }
 
 void http_cache_settle(struct http *http)
@@ -202,18 +280,19 @@ void http_cache_settle(struct http *http)
 		drop(http->cache, kept);
 }
 
-void http_cache_put(struct http_request *rq, struct http_text *text, uint64_t revision, bool wanted)
+struct http_text *http_cache_put(
+	struct http_request *rq, struct http_text *text, uint64_t revision, bool wanted)
 {
 	struct http_cache *cache = rq->http->cache;
 	struct kept *kept, *old = NULL;
 
 	kept = wanted || rq->view->revision ? make(rq, text, revision) : NULL;
 	if (!kept)
-		return;
+		return text;
 	kept->passing = !rq->view->revision || kept->size > ENTRY_MAX || revision != http_cache_revision(rq);
 	if (kept->passing && !wanted) {
 		free(kept);
-		return;
+		return text;
 	}
 	HASH_FIND_STR(cache->by_question, kept->question, old);
 	if (old) {
@@ -224,7 +303,7 @@ void http_cache_put(struct http_request *rq, struct http_text *text, uint64_t re
 		make_room(cache, kept->size);
 	else if (cache->passing_bytes > PASSING_MAX)
 		http_cache_settle(rq->http);
-	insert(cache, kept);
+	return insert(cache, kept) ? as_accepted(cache, kept, rq) : text;
 }
 
 int http_cache_open(struct http *http)
@@ -235,8 +314,10 @@ int http_cache_open(struct http *http)
 		return -ENOMEM;
 	TAILQ_INIT(&cache->ring);
 	TAILQ_INIT(&cache->passing);
+	TAILQ_INIT(&cache->gzips);
 	http->cache = cache;
-	return 0;
+	cache->step = event_new(http->base, -1, 0, on_step, cache);
+	return cache->step ? 0 : -ENOMEM;
 }
 
 void http_cache_close(struct http *http)
@@ -248,6 +329,8 @@ void http_cache_close(struct http *http)
 	http_cache_settle(http);
 	while (!TAILQ_EMPTY(&cache->ring))
 		drop(cache, TAILQ_FIRST(&cache->ring));
+	if (cache->step)
+		event_free(cache->step);
 	free(cache);
 	http->cache = NULL;
 }

@@ -27,15 +27,16 @@ void http_cache_close(struct http *http);
 uint64_t http_cache_revision(struct http_request *rq);
 
 /**
- * What may be told to `rq`, which says in rq->index what index it is told with; the cache's reference, until the next put.
- * NULL: it is to be made.
+ * What may be told to `rq`, which says in rq->index what index it is told with and in rq->gzipped whether it is compressed;
+ * the cache's reference, until the next put. NULL: it is to be made.
  */
 struct http_text *http_cache_find(struct http_request *rq);
 /**
  * The answer to `rq`, its making begun at `revision` and with rq->index. `wanted`: others wait for it. Keeps a reference
- * of its own; without memory it does not.
+ * of its own; without memory it does not. What `rq` is to be told: the text, or rq->gzipped, as long as the former lasts.
  */
-void http_cache_put(struct http_request *rq, struct http_text *text, uint64_t revision, bool wanted);
+struct http_text *http_cache_put(
+	struct http_request *rq, struct http_text *text, uint64_t revision, bool wanted);
 /** All who waited have been answered. */
 void http_cache_settle(struct http *http);
 

@@ -12,6 +12,7 @@
 
 #include "registry/base/wheel.h"
 #include "registry/http/cache.h"
+#include "registry/http/gzip.h"
 #include "registry/http/part.h"
 #include "registry/http/server.h"
 #include "registry/http/work.h"
@@ -170,7 +171,7 @@ static void answer(struct http_request *rq, const struct http_view *view)
 		http_cache_missed(rq);
 		text = made = render(rq, view);
 		if (made)
-			http_cache_put(rq, made, revision, rq->woken && !TAILQ_EMPTY(&http->woken));
+			text = http_cache_put(rq, made, revision, rq->woken && !TAILQ_EMPTY(&http->woken));
 	}
 	rq->kept = view->revision;
 	if (text)
@@ -263,6 +264,8 @@ void http_view(struct http_request *rq, const struct http_view *view)
 	if (!read_options(rq))
 		return;
 	rq->view = view;
+	rq->takes_gzip = evhttp_request_get_command(rq->raw) == EVHTTP_REQ_GET &&
+			 http_gzip_accepted(evhttp_request_get_input_headers(rq->raw));
 	rq->asked = http_cache_revision(rq);
 	consider(rq, view);
 }

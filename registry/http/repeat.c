@@ -29,6 +29,7 @@ struct repeat {
 	char *answer; /* the lines before the text, without the date and the length; NULL: none yet */
 	size_t answer_len;
 	uint64_t index; /* that they tell */
+	bool gzipped;	/* and this */
 	unsigned uses;
 	TAILQ_ENTRY(repeat) link;
 	UT_hash_handle hh;
@@ -112,6 +113,8 @@ static struct http_request *take(struct http_request *rq)
 	taken->view = rq->view;
 	taken->route = rq->route;
 	taken->cached = rq->cached;
+	taken->kept = rq->kept;
+	taken->takes_gzip = rq->takes_gzip;
 	taken->code = 200;
 	taken->question = rq->question;
 	memcpy(taken->arg, rq->arg, sizeof(taken->arg));
@@ -169,6 +172,7 @@ static int write_answer(struct repeat *repeat)
 	evbuffer_free(rq->lines);
 	rq->lines = NULL;
 	repeat->index = rq->index;
+	repeat->gzipped = rq->gzipped;
 	return repeat->answer ? 0 : -ENOMEM;
 }
 
@@ -270,7 +274,9 @@ static bool answer(struct http_conn *conn, const char *head, size_t len)
 	rq->index = http_view_index(rq);
 	rq->asked = http_cache_revision(rq);
 	text = http_cache_find(rq);
-	if (!text || ((!repeat->answer || repeat->index != rq->index) && write_answer(repeat) < 0) ||
+	if (!text ||
+		((!repeat->answer || repeat->index != rq->index || repeat->gzipped != rq->gzipped) &&
+			write_answer(repeat) < 0) ||
 		!send_answer(conn, repeat, text))
 		return false;
 	++*repeat->counter;

@@ -25,6 +25,10 @@ void http_header(struct http_request *rq, const char *name, const char *value)
 void http_headers(struct http_request *rq, const char *type)
 {
 	http_header(rq, "Content-Type", type);
+	if (rq->kept)
+		http_header(rq, "Vary", "Accept-Encoding");
+	if (rq->gzipped)
+		http_header(rq, "Content-Encoding", "gzip");
 	if (rq->http->api.headers)
 		rq->http->api.headers(rq);
 }
@@ -118,6 +122,7 @@ void *http_fail(struct http_request *rq, int code, const char *fmt, ...)
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	rq->index = 0;
+	rq->gzipped = false;
 	http_reply_text(rq, code, "%s", text);
 	return NULL;
 }

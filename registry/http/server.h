@@ -4,6 +4,7 @@
  *   server.c   listens, bounds connections
  *   conn.c     a connection; cuts off the slow
  *   repeat.c   requests that came before, byte for byte
+ *   gzip.c     the text of an answer, compressed
  *   tls.c      certificates
  *   host.c     for which host a request is meant
  *   route.c    from a request to its row in a table of routes
@@ -137,7 +138,9 @@ struct http_request {
 	bool cached;		 /* asked for from a cache, and the route has one */
 	struct evbuffer *body;	 /* the answer that waits for the store */
 	int code;
-	bool kept; /* its answer is one that the cache may keep */
+	bool kept;	 /* its answer is one that the cache may keep */
+	bool takes_gzip; /* it may be told it compressed */
+	bool gzipped;	 /* and is */
 
 	const struct http_view *view; /* NULL: none */
 	char *question; /* what decides the view's answer, see cache.c; NULL: not looked at yet */

@@ -166,6 +166,21 @@ size_t http_text_pieces(const struct http_text *text, struct iovec *piece, size_
 	return i;
 }
 
+size_t http_text_at(const struct http_text *text, size_t at, struct iovec *piece)
+{
+	for (size_t i = 0; i < text->npiece; i++) {
+		const struct piece *one = &text->piece[i];
+
+		if (at < one->len) {
+			*piece = (struct iovec){one->bytes + at, one->len - at};
+			return one->len - at;
+		}
+		at -= one->len;
+	}
+	*piece = (struct iovec){0};
+	return 0;
+}
+
 int http_text_append_from(struct http_text *text, size_t skip, struct evbuffer *to)
 {
 	for (size_t i = 0; i < text->npiece; i++) {

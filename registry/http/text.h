@@ -31,6 +31,8 @@ int http_text_join(struct http_text *text, struct http_text *from);
 
 /** Its pieces, at most `n`; returns how many. */
 size_t http_text_pieces(const struct http_text *text, struct iovec *piece, size_t n);
+/** The bytes from `at` on, as many as are in one piece; 0 at the end. */
+size_t http_text_at(const struct http_text *text, size_t at, struct iovec *piece);
 /** As http_text_append(), what is behind the first `skip` bytes. */
 int http_text_append_from(struct http_text *text, size_t skip, struct evbuffer *to);
 /** Appends it without a copy, which takes a reference until it has been sent. -ENOMEM. */

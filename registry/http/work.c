@@ -345,12 +345,14 @@ static void finish(struct http_works *works, struct http_work *work)
 	struct http_text *text = answered || work->fail_code ? NULL : join(work);
 
 	if (text) {
+		struct http_text *told = text;
+
 		http_text_trim(text);
 		if (rq->view && work->code == 200) {
-			http_cache_put(rq, text, work->revision, is_wanted_more(rq));
+			told = http_cache_put(rq, text, work->revision, is_wanted_more(rq));
 			rq->kept = rq->view->revision;
 		}
-		http_reply_list(rq, work->code, text);
+		http_reply_list(rq, work->code, told);
 		http_text_release(text);
 	} else if (!answered) {
 		http_fail(rq, work->fail_code, "%s", work->fail);
