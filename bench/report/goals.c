@@ -43,6 +43,17 @@
 			AT_MOST, 5000                                                                        \
 	}
 
+/* Lists of so many instances over HTTP, beside a web server that has the same bytes as a file. */
+#define ANSWERS(count)                                                                                       \
+	{#count " instances, 256 clients: answers a second over nginx's with the same bytes",                \
+		METRIC_ANSWERS, {{"answers", "256 clients", 64, count}, "sluice"},                           \
+		{{"answers", "256 clients", 64, count}, "nginx"}, AT_LEAST, 0.8},                            \
+	{                                                                                                    \
+#count " instances, half of that load: us until an answer is there, p99",                    \
+			METRIC_LATENCY_P99,                                                                  \
+			{{"answers", "half load", 64, count }, "sluice" }, {{0 }, NULL }, AT_MOST, 2000      \
+	}
+
 /* Peers first: the first one of the run is what ratios are of. */
 const struct goal goals[] = {
 	{"64 B, 1 pair: cycles of testpmd io's", METRIC_CYCLES, {L2(64, 1), "sluice"}, {L2(64, 1), "testpmd"},
@@ -127,6 +138,8 @@ const struct goal goals[] = {
 		{{"registry", "beside", 64, 100000}, "sluice"}, {{0}, NULL}, AT_MOST, 200000},
 	{"100,000 instances: MB that 5,000 who wait take", METRIC_PARKED,
 		{{"registry", "waiting", 64, 100000}, "sluice"}, {{0}, NULL}, AT_MOST, 60},
+	ANSWERS(50),
+	ANSWERS(1000),
 	{"10,000 TCP checks a second: percent of a core that the control thread takes", METRIC_CONTROL,
 		{{"monitor", "alone", 64, 10000}, "sluice"}, {{0}, NULL}, AT_MOST, 10},
 	{"10,000 checks beside 20,000 DNS questions a second: turns over 50 ms late", METRIC_LATE,

@@ -44,6 +44,7 @@ extern const struct scenario scenarios[];
 /** NULL: there is none of that name. */
 const struct scenario *scenario_find(const char *name);
 
+int answers_take(struct session *s);
 int bulk_take(struct session *s);
 int crowd_take(struct session *s);
 int flood_take(struct session *s);

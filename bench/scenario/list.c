@@ -39,6 +39,8 @@ const struct scenario scenarios[] = {
 	{"registry",
 		"service discovery: registrations, the first answer and packet to each, DNS, 5,000 who wait",
 		"instances", {64}, {100, 10000, 100000}, SCENARIO_TWO_PORTS, true, registry_take, 0, true},
+	{"answers", "a list of so many instances over HTTP: answers a second, and how long at half of that",
+		"instances", {64}, {50, 1000}, SCENARIO_NO_PORTS, true, answers_take, 0, true},
 	{"monitor",
 		"TCP checks of instances in containers, each once a second; beside DNS and blocking queries",
 		"instances", {64}, {1000, 10000}, SCENARIO_NO_PORTS, true, monitor_take, 0, true},

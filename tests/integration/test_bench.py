@@ -262,6 +262,27 @@ def test_a_registry_answers_everybody():
     assert sum(trial["lost"] for variant, trial in trials.items() if variant.startswith("packet")) == 0
 
 
+def test_lists_over_http_beside_a_web_server(requires):
+    requires("wrk", "nginx")
+    report = bench("--count", "50", "--peers", "sluice,nginx", "--seconds", "1", scenario="answers")
+    trials = {(trial["peer"], trial["variant"]): trial for trial in report["trials"]}
+    assert {variant for peer, variant in trials if peer == "sluice"} == {"1 client", "32 clients", "256 clients", "half load"}
+    assert {variant for peer, variant in trials if peer == "nginx"} == {"1 client", "32 clients", "256 clients", "half load"}
+    assert all(trial["sent"] > 0 and trial["wrong"] == 0 and trial["answers_per_s"] > 0 and trial["latency_p99_us"] > 0
+               for trial in trials.values()), trials
+    rate = trials["sluice", "256 clients"]["answers_per_s"] / trials["nginx", "256 clients"]["answers_per_s"]
+    goals = {goal["goal"]: goal for goal in report["goals"]}
+    beside = next(goal for text, goal in goals.items() if "over nginx's" in text)
+    assert len(goals) == 2 and beside["measured"]["median"] == pytest.approx(rate, rel=1e-3) and beside["met"] == (rate >= 0.8)
+
+
+def test_a_file_server_has_nothing_to_serve_before_a_registry_was_measured(requires):
+    requires("wrk", "nginx")
+    done = subprocess.run([BENCH, "answers", *SHORT, "--peers", "nginx,sluice", "--count", "50"], capture_output=True, text=True, timeout=100)
+    assert "a registry must be measured before it (--peers sluice,nginx)" in done.stderr
+    assert done.returncode == 0 and "256 clients" in done.stdout
+
+
 def test_checks_are_made_and_counted(requires):
     requires("ip")
     alone, beside, often = trials = bench("--count", "100", "--seconds", "1", scenario="monitor")["trials"]
