@@ -227,6 +227,8 @@ void http_dispatch(struct evhttp_request *raw, void *arg)
 	rq->raw = raw;
 	rq->verb = verb_of(raw);
 	rq->conn = http_conn_begin(rq->http, raw);
+	if (!http_frame_read(rq))
+		return;
 	if (!http_host_allowed(rq->http, raw)) {
 		http_reply_text(rq, 403,
 			"Permission denied: not for this host: neither of the loopback nor in "

@@ -6,6 +6,7 @@
  *   repeat.c   requests that came before, byte for byte
  *   gzip.c     the text of an answer, compressed
  *   tls.c      certificates
+ *   frame.c    where a request ends
  *   host.c     for which host a request is meant
  *   route.c    from a request to its row in a table of routes
  *   count.c    what was answered how often
@@ -159,6 +160,10 @@ void http_dispatch(struct evhttp_request *raw, void *arg);
 void http_request_free(struct http_request *rq);
 /** Answers with the page that has this path. False: there is none, and nothing is answered. */
 bool http_run_page(struct http_request *rq, const char *path);
+
+/* frame.c */
+/** Is it beyond doubt where the request ends? False after http_fail(). */
+bool http_frame_read(struct http_request *rq);
 
 /* host.c */
 /** Is the request for a host that this server may be called? */

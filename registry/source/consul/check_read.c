@@ -61,15 +61,12 @@ static int refuse_others(const json_t *check, struct reg_err *err)
 		{"UDP", "this type of check is not served"},
 		{"H2PING", "this type of check is not served"},
 		{"OSService", "this type of check is not served"},
+		{"TCPUseTLS", "this type of check is not served"},
 		{"TLSServerName", "a certificate must name the address that is probed"},
 	};
 
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
-		const json_t *value = consul_field(check, others[i].field);
-
-		if (value && !(json_is_string(value) && json_string_length(value) == 0) &&
-			!(json_is_array(value) && json_array_size(value) == 0) &&
-			!(json_is_object(value) && json_object_size(value) == 0))
+		if (!consul_is_empty(consul_field(check, others[i].field)))
 			return reg_fail(err, -ENOTSUP, "%s: %s", others[i].field, others[i].why);
 	}
 	return 0;

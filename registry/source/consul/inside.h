@@ -112,6 +112,8 @@ int consul_pairs(const json_t *object, const char *name, struct reg_pair pairs[C
 	struct reg_err *err);
 int consul_read_tagged(const json_t *object, const char *name, struct reg_tagged tagged[CONSUL_LIST],
 	uint16_t *n, struct reg_err *err);
+/** Does it say as little as a field that is left out? */
+bool consul_is_empty(const json_t *value);
 /** -ENOTSUP when the service asks for what is not served: a proxy, a side car, another namespace. */
 int consul_read_plain(const json_t *service, struct reg_err *err);
 /** A service of the agent or, with `node`, of another node of the catalog; read->metadata.node is borrowed. */

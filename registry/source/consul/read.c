@@ -205,7 +205,7 @@ static int read_names(const json_t *body, const char *name_field, const char *no
 }
 
 /* What clients send for a field that they do not use. */
-static bool is_empty(const json_t *value)
+bool consul_is_empty(const json_t *value)
 {
 	const json_t *inner;
 	const char *key;
@@ -217,7 +217,7 @@ static bool is_empty(const json_t *value)
 	if (json_is_array(value))
 		return json_array_size(value) == 0;
 	json_object_foreach ((json_t *)value, key, inner)
-		if (!is_empty(inner))
+		if (!consul_is_empty(inner))
 			return false;
 	return !json_is_true(value);
 }
@@ -241,12 +241,12 @@ int consul_read_plain(const json_t *service, struct reg_err *err)
 	if (json_is_object(connect) && consul_field(connect, "SidecarService"))
 		return reg_fail(err, -ENOTSUP, "Connect: %s", refused[1].why);
 	for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
-		if (!is_empty(consul_field(service, refused[i].field)))
+		if (!consul_is_empty(consul_field(service, refused[i].field)))
 			return reg_fail(err, -ENOTSUP, "%s: %s", refused[i].field, refused[i].why);
 	for (size_t i = 0; i < sizeof(tenancy) / sizeof(tenancy[0]); i++) {
 		const json_t *value = consul_field(service, tenancy[i]);
 
-		if (!is_empty(value) &&
+		if (!consul_is_empty(value) &&
 			strcmp(json_is_string(value) ? json_string_value(value) : "", "default") != 0)
 			return reg_fail(err, -ENOTSUP, "%s: there is but \"default\"", tenancy[i]);
 	}
