@@ -59,7 +59,7 @@ bool http_frame_read(struct http_request *rq)
 		return refuse(rq, "Content-Length: must be one number");
 	if (!is_known(headers, &coded))
 		return refuse(rq, "Transfer-Encoding: only chunked is known");
-	if (coded && length)
+	if (coded && length) /* libevent 2.1.12 refuses that itself, others do not */
 		return refuse(rq, "Content-Length: not with Transfer-Encoding");
 	/* evhttp reads no body of these */
 	if (!(rq->verb & (VERB_PUT | VERB_POST)) &&
