@@ -55,7 +55,7 @@ struct syn {
 struct syn_target {
 	const char *network; /* in which sockets are made; copied */
 	uint64_t netns_id;   /* where those are now, by registry_sink.netns_id; not 0 */
-	uint32_t address;    /* network byte order */
+	uint32_t address;    /* IPv4, network byte order */
 	uint16_t port;	     /* host byte order */
 	uint32_t timeout_ms; /* of the whole probe: says how often its SYN is repeated, and does not end it */
 };

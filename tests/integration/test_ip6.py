@@ -224,3 +224,24 @@ def test_what_the_workers_cannot_do_yet_is_refused(world):
     assert {b["address"]: b["balanced"] for b in daemon.rpc("service.show", name="web")["backends"]} == {
         "10.1.0.9": True, "fd00::9": False}
     assert world.dig("web.service.consul", "AAAA").data("AAAA") == ["fd00::9"]
+
+
+def test_a_network_has_no_ipv6_yet(world, stack):
+    """What a service of a network probes starts at its gateway, which reaches nothing of the host's by IPv6 either."""
+    web = stack.enter_context(HttpHealth(world.host, six=True))
+    lan = stack.enter_context(HttpHealth(world.other, web.port, six=True))
+    world.daemon.rpc("network.add", **NET, gateway="10.1.0.1")
+    for kind in ("tcp", "http"):
+        world.daemon.rpc("service.add", name=kind, network="n", check={"type": kind, "interval_ms": 30})
+        for address in ("::1", "2001:db8::1", THERE, "fe80::1"):
+            world.daemon.rpc("backend.add", service=kind, address=address, port=web.port)
+
+        def outputs():
+            return {b["address"]: (b["health"], b["output"]) for b in world.daemon.rpc("service.show", name=kind)["backends"]}
+
+        wait.until(lambda: all(output != "no result yet" for _, output in outputs().values()), f"each {kind} check has ended once")
+        found = outputs()
+        assert found["::1"] == ("critical", "Connection refused")
+        assert found[THERE] == found["2001:db8::1"] == ("critical", "Network is unreachable")
+        assert found["fe80::1"][0] == "critical"
+    assert web.requests == lan.requests == []
