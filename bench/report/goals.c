@@ -34,6 +34,19 @@
 			{{"neighbours", attack, 64, 1}, "sluice"}, {{0}, NULL}, AT_MOST, 0                   \
 	}
 
+/* Another server for the same names, on the same core. */
+#define DNS(variant, peer)                                                                                   \
+	{                                                                                                    \
+		{"dns", variant, 64, 1000}, peer                                                             \
+	}
+#define AHEAD(peer)                                                                                          \
+	{"32 clients: DNS answers over those of " peer, METRIC_ANSWERS, DNS("32 clients", "sluice"),         \
+		DNS("32 clients", peer), AT_LEAST, 1},                                                       \
+	{                                                                                                    \
+		"500 questions under way: DNS answers over those of " peer, METRIC_ANSWERS,                  \
+			DNS("500 under way", "sluice"), DNS("500 under way", peer), AT_LEAST, 1              \
+	}
+
 /* A vip with so many instances, beside which 100,000 others are registered. */
 #define FIRST_PACKET(of, variant)                                                                            \
 	{                                                                                                    \
@@ -130,6 +143,21 @@ const struct goal goals[] = {
 	FIRST_PACKET("2,000", "packet 2000"),
 	{"100,000 instances: DNS answers a second, one question at a time", METRIC_ANSWERS,
 		{{"registry", "dns", 64, 100000}, "sluice"}, {{0}, NULL}, AT_LEAST, 20000},
+	{"1,000 services: DNS answers a second to 32 clients", METRIC_ANSWERS, DNS("32 clients", "sluice"),
+		{{0}, NULL}, AT_LEAST, 100000},
+	{"1,000 services: the same, 500 questions under way", METRIC_ANSWERS, DNS("500 under way", "sluice"),
+		{{0}, NULL}, AT_LEAST, 100000},
+	{"asked twice as much: answers over the most otherwise", METRIC_OF_PEAK, DNS("twice", "sluice"),
+		{{0}, NULL}, AT_LEAST, 0.9},
+	{"made-up names: processor time of an answer over that of a name that is there", METRIC_ANSWER,
+		DNS("made up", "sluice"), DNS("500 under way", "sluice"), AT_MOST, 1.2},
+	AHEAD("dnsmasq"),
+	AHEAD("unbound"),
+	AHEAD("knot"),
+	AHEAD("nsd"),
+	AHEAD("bind"),
+	AHEAD("pdns"),
+	AHEAD("gdnsd"),
 	{"100,000 instances: us from a change until 5,000 who wait have heard", METRIC_LATENCY_MAX,
 		{{"registry", "waiting", 64, 100000}, "sluice"}, {{0}, NULL}, AT_MOST, 200000},
 	{"100,000 instances: the same, each with a filter of its own", METRIC_LATENCY_MAX,

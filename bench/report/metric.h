@@ -24,6 +24,9 @@ enum metric {
 	METRIC_LATENCY_MAX,  /* ... all of them */
 	METRIC_LATENCY_TAIL, /* p99 over p50 */
 	METRIC_ANSWERS,	     /* of a registry, a second */
+	METRIC_ANSWER,	     /* microseconds of processor time of the server for each */
+	METRIC_OFFERED,	     /* questions over the greatest number of answers in the trials right before */
+	METRIC_OF_PEAK,	     /* answers over that */
 	METRIC_EACH,	     /* bytes of memory for each of what a scenario counts */
 	METRIC_PARKED,	     /* MB that those who wait take */
 	METRIC_PROBES,	     /* of checks, a second */

@@ -6,7 +6,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 
-enum { OPTIONS_MAX_LIST = 16, OPTIONS_MAX_PEERS = 8 };
+enum { OPTIONS_MAX_LIST = 16, OPTIONS_MAX_PEERS = 12 };
 
 struct options {
 	const char *scenario;

@@ -47,6 +47,7 @@ const struct scenario *scenario_find(const char *name);
 int answers_take(struct session *s);
 int bulk_take(struct session *s);
 int crowd_take(struct session *s);
+int dns_take(struct session *s);
 int flood_take(struct session *s);
 int idle_take(struct session *s);
 int l2_take(struct session *s);

@@ -41,6 +41,10 @@ const struct scenario scenarios[] = {
 		"instances", {64}, {100, 10000, 100000}, SCENARIO_TWO_PORTS, true, registry_take, 0, true},
 	{"answers", "a list of so many instances over HTTP: answers a second, and how long at half of that",
 		"instances", {64}, {50, 1000}, SCENARIO_NO_PORTS, true, answers_take, 0, true},
+	{"dns",
+		"names of services asked by dnsperf, of Sluice and of name servers; at twice what is "
+		"answered, too",
+		"services", {64}, {1000}, SCENARIO_NO_PORTS, true, dns_take},
 	{"monitor",
 		"TCP checks of instances in containers, each once a second; beside DNS and blocking queries",
 		"instances", {64}, {1000, 10000}, SCENARIO_NO_PORTS, true, monitor_take, 0, true},

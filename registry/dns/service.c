@@ -104,6 +104,8 @@ static void put_srv(struct dns_build *build, const struct reg_backend *backend, 
 	dns_put_srv(build, dns->config.ttl_s, reg_backend_weight(backend), backend->port, target, *extra);
 }
 
+enum { FEW = 16 }; /* instances that are gone through as soon as an answer is kept */
+
 struct walk {
 	struct dns_build *build;
 	const char *tag;
@@ -148,8 +150,10 @@ void dns_put_service(struct dns_build *build, struct service *service, const cha
 		if (is_answered(build->dns, backend, tag))
 			take(&walk, backend);
 	}
-	if (!walk.answered)
+	if (!walk.answered) {
 		answer->rcode = LDNS_RCODE_NXDOMAIN;
+		answer->brief = list->count <= FEW; /* clients can think of many tags */
+	}
 	/* a name beside which nothing else may stand (RFC 1034, section 3.6.2) */
 	if (walk.name[0] && !answer->answer.count && build->query->type != LDNS_RR_TYPE_SRV)
 		dns_put_name(

@@ -45,7 +45,8 @@ static int receive(struct dns_batch *b, const struct dns_listener *listener)
 	return recvmmsg(listener->fd, b->in, DNS_UDP_BATCH, MSG_DONTWAIT, NULL);
 }
 
-/* Answers what has come, up to a batch. True: there may be more. */
+/* Answers what has come, up to a batch. True: there may be more, since whoever is answered asks again; another look is less
+ * than a turn of the event loop. */
 static bool serve(struct dns_listener *listener)
 {
 	struct dns_batch *b = listener->dns->batch;
@@ -71,7 +72,7 @@ static bool serve(struct dns_listener *listener)
 		out += ((size_t)len + ALIGN - 1) / ALIGN * ALIGN;
 	}
 	dns_burst_send(&b->burst, listener);
-	return n == DNS_UDP_BATCH;
+	return n > 0;
 }
 
 static void wait_in_line(struct dns_listener *listener)

@@ -283,6 +283,24 @@ def test_a_file_server_has_nothing_to_serve_before_a_registry_was_measured(requi
     assert done.returncode == 0 and "256 clients" in done.stdout
 
 
+def test_a_name_server_is_asked_as_much_as_it_answers_and_twice_that(requires):
+    requires("dnsperf")
+    trials = bench("--count", "100", "--seconds", "1", scenario="dns")["trials"]
+    assert [trial["variant"] for trial in trials] == ["32 clients", "500 under way", "made up", "twice"]
+    assert all(trial["sent"] > 0 and trial["answers_per_s"] > 0 and trial["us_per_answer"] > 0 for trial in trials)
+    assert 0 < trials[3]["offered_over_peak"] < 2.1 and trials[3]["answers_over_peak"] > 0
+
+
+def test_a_name_server_that_is_not_there_is_skipped(tmp_path):
+    """Each says which package it would be."""
+    for tool in ("sh", "sed", "awk", "dirname", "cat", "rm"):
+        (tmp_path / tool).symlink_to(shutil.which(tool))
+    for peer, package in (("knot", "knot"), ("bind", "bind9"), ("dnsmasq", "dnsmasq-base")):
+        done = subprocess.run([ROOT / "bench/peers" / peer, "up"], capture_output=True, text=True, env={
+            "PATH": str(tmp_path), "BENCH_DIR": str(tmp_path), "BENCH_SCENARIO": "dns", "BENCH_COUNT": "3"}, check=False)
+        assert done.returncode == 77 and f"(Debian package {package})" in done.stderr
+
+
 def test_checks_are_made_and_counted(requires):
     requires("ip")
     alone, beside, often = trials = bench("--count", "100", "--seconds", "1", scenario="monitor")["trials"]

@@ -82,7 +82,7 @@ class World:
 
     def many(self, name, count):
         for i in range(count):
-            self.consul.register(name, ID=f"{name}{i}", Address=f"10.9.{i // 250}.{i % 250 + 1}", Port=1000 + i)
+            self.consul.register(name, ID=f"{name}-{i}", Address=f"10.9.{i // 250}.{i % 250 + 1}", Port=1000 + i)
 
 
 class Upstream:

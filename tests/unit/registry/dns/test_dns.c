@@ -181,26 +181,30 @@ static void an_answer_holds_until_its_service_changes(void **state)
 static void what_does_not_exist_is_not_kept(void **state)
 {
 	static const char *const forms[] = {"n%u.service.consul", "n%u.node.consul", "n%u.virtual.consul",
-		"%08x.addr.consul", "n%u.consul", "%u.0.0.10.in-addr.arpa", "n%u.example.org"};
+		"%08x.addr.consul", "n%u.consul", "%u.0.0.10.in-addr.arpa", "n%u.example.org",
+		"n%u.web.service.consul"};
 	struct dns_world *d = *state;
 	uint8_t data[512];
 	char name[64];
 
-	for (unsigned i = 0; i < 7000; i++) {
-		snprintf(name, sizeof(name), forms[i % 7], i);
+	world_add_service(d->w, &(struct reg_service){.name = "web", .network = "web", .source = "api"});
+	world_add_backend(d->w, "web", "10.1.0.9", 80);
+	for (unsigned i = 0; i < 8000; i++) {
+		snprintf(name, sizeof(name), forms[i % 8], i);
 		ldns_pkt_free(serve(d, data, query_for(name, LDNS_RR_TYPE_A, data), true));
 	}
 	assert_int_equal(dns_info(d->dns).kept, 0);
 }
 
-/* Tags that no instance has are kept, since it takes a walk through the instances to know. */
+/* Tags that none of many instances has are kept, since it takes a walk through them to know. */
 static void the_cache_is_bounded_and_keeps_what_is_asked_for_again(void **state)
 {
 	struct dns_world *d = *state;
 	char name[64];
 
 	world_add_service(d->w, &(struct reg_service){.name = "web", .network = "web", .source = "api"});
-	world_add_backend(d->w, "web", "10.1.0.9", 80);
+	for (uint16_t port = 1; port <= 20; port++)
+		world_add_backend(d->w, "web", "10.1.0.9", port);
 	for (unsigned i = 0; i < 60000; i++) {
 		if (i % 1000 == 0) {
 			assert_int_equal(
