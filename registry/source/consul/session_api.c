@@ -1,4 +1,10 @@
 /* session_api.c: /v1/session. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "registry/http/work.h"
 #include "registry/source/consul/session.h"
 
 void consul_session_create(struct http_request *rq)
@@ -54,27 +60,34 @@ static uint64_t session_index(struct http_request *rq)
 	return consul_of(rq)->sessions_changed;
 }
 
-/* Those of one node, or of all (NULL). */
-static json_t *sessions_json(struct consul *consul, const char *node)
+/*
+ * Those of one node ("": this daemon's), or of all (NULL). They are in the order in which they were made, each with an
+ * index of its own: work->key has that of the last one.
+ */
+static bool walk_sessions(struct http_work *work, const char *node)
 {
-	json_t *list = json_array();
+	uint64_t last = strtoull(work->key, NULL, 10);
 
-	for (struct consul_session *s = consul->sessions; s; s = s->hh.next)
-		if (!node || strcmp(node, s->node) == 0)
-			json_array_append_new(list, session_read_back(s));
-	return list;
+	for (struct consul_session *s = consul_of(work->rq)->sessions; s; s = s->hh.next) {
+		if (s->created <= last || (node && strcmp(node, s->node) != 0))
+			continue;
+		snprintf(work->key, sizeof(work->key), "%" PRIu64, s->created);
+		if (!http_work_put(work, NULL, session_read_back(s), false))
+			return false;
+	}
+	return true;
 }
 
-static json_t *render_all(struct http_request *rq)
+static bool walk_all(struct http_work *work)
 {
-	return sessions_json(consul_of(rq), NULL);
+	return walk_sessions(work, NULL);
 }
 
-static json_t *render_node(struct http_request *rq)
+static bool walk_node(struct http_work *work)
 {
-	const struct reg_node *node = registry_node_find(rq->http->reg, rq->arg[0]);
+	const struct reg_node *node = registry_node_find(work->rq->http->reg, work->rq->arg[0]);
 
-	return node ? sessions_json(consul_of(rq), node->local ? "" : node->name) : json_array();
+	return !node || walk_sessions(work, node->local ? "" : node->name);
 }
 
 static json_t *render_one(struct http_request *rq)
@@ -84,9 +97,10 @@ static json_t *render_one(struct http_request *rq)
 	return session ? json_pack("[o]", session_read_back(session)) : json_array();
 }
 
+static const struct http_list list_all = {.walk = walk_all}, list_node = {.walk = walk_node};
 const struct http_view consul_view_sessions = {
-	.topic = session_topic, .index = session_index, .render = render_all};
+	.topic = session_topic, .index = session_index, .list = &list_all};
 const struct http_view consul_view_node_sessions = {
-	.topic = session_topic, .index = session_index, .render = render_node};
+	.topic = session_topic, .index = session_index, .list = &list_node};
 const struct http_view consul_view_session = {
 	.topic = session_topic, .index = session_index, .render = render_one};
