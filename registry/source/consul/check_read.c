@@ -40,6 +40,8 @@ int consul_read_duration(const json_t *check, const char *name, uint32_t *ms, st
 	rc = consul_text(check, name, &text, err);
 	if (rc || !text || !text[0])
 		return rc;
+	if (duration_parse(text, &us) == 0 && us == 0) /* Go's library spells out what is not set */
+		return 0;
 	if (duration_parse(text, &us) < 0 || us < 1000 || us / 1000 > UINT32_MAX)
 		return reg_fail(err, -EINVAL, "%s: \"%.40s\" is no duration", name, text);
 	*ms = (uint32_t)(us / 1000);
