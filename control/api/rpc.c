@@ -312,7 +312,7 @@ static int listen_at(struct event_base *base, struct rpc *rpc, struct api_err *e
 	mode_t mask;
 	int rc;
 
-	rc = rpc_socket_take(rpc->path, &address, err);
+	rc = rpc_socket_take(rpc->path, "control.socket", &address, err);
 	if (rc)
 		return rc;
 	mask = umask(0117); /* 0660 from its first moment */

@@ -10,12 +10,12 @@
 
 #include "control/api/api.h"
 
-static int name_it(const char *path, struct sockaddr_un *address, struct api_err *err)
+static int name_it(const char *path, const char *field, struct sockaddr_un *address, struct api_err *err)
 {
 	*address = (struct sockaddr_un){.sun_family = AF_UNIX};
 	if (strlen(path) >= sizeof(address->sun_path))
-		return api_fail(err, API_INVALID, "control.socket", "longer than %zu bytes",
-			sizeof(address->sun_path) - 1);
+		return api_fail(
+			err, API_INVALID, field, "longer than %zu bytes", sizeof(address->sun_path) - 1);
 	strcpy(address->sun_path, path);
 	return 0;
 }
@@ -33,32 +33,32 @@ static bool is_served(const struct sockaddr_un *address)
 }
 
 /* What lies at the path must be a socket that nobody serves, if anything. */
-static int clear_path(const struct sockaddr_un *address, struct api_err *err)
+static int clear_path(const struct sockaddr_un *address, const char *field, struct api_err *err)
 {
 	struct stat file;
 
 	if (lstat(address->sun_path, &file) < 0)
 		return 0;
 	if (!S_ISSOCK(file.st_mode)) {
-		api_fail(err, API_EXISTS, "control.socket", "%s: is there and no socket", address->sun_path);
+		api_fail(err, API_EXISTS, field, "%s: is there and no socket", address->sun_path);
 		return -EEXIST;
 	}
 	if (is_served(address)) {
-		api_fail(err, API_IN_USE, "control.socket", "%s: another process serves it",
-			address->sun_path);
+		api_fail(err, API_IN_USE, field, "%s: another process serves it", address->sun_path);
 		return -EADDRINUSE;
 	}
 	unlink(address->sun_path);
 	return 0;
 }
 
-int rpc_socket_take(const char *path, struct sockaddr_un *address, struct api_err *err)
+int rpc_socket_take(const char *path, const char *field, struct sockaddr_un *address, struct api_err *err)
 {
-	return name_it(path, address, err) < 0 ? -ENAMETOOLONG : clear_path(address, err);
+	return name_it(path, field, address, err) < 0 ? -ENAMETOOLONG : clear_path(address, field, err);
 }
 
 int rpc_socket_check(const char *path, struct api_err *err)
 {
+	static const char field[] = "control.socket";
 	char *copy = strdup(path), *dir;
 	struct sockaddr_un address;
 	struct stat file;
@@ -67,11 +67,11 @@ int rpc_socket_check(const char *path, struct api_err *err)
 	if (!copy)
 		return api_fail(err, API_INTERNAL, NULL, "out of memory");
 	dir = dirname(copy);
-	rc = name_it(path, &address, err);
+	rc = name_it(path, field, &address, err);
 	if (rc == 0 && lstat(path, &file) == 0 && !S_ISSOCK(file.st_mode))
-		rc = api_fail(err, API_EXISTS, "control.socket", "%s: is there and no socket", path);
+		rc = api_fail(err, API_EXISTS, field, "%s: is there and no socket", path);
 	else if (rc == 0 && (stat(dir, &file) == 0 ? !S_ISDIR(file.st_mode) : stat(dirname(dir), &file) < 0))
-		rc = api_fail(err, API_NOT_FOUND, "control.socket", "%s: there is no such folder", path);
+		rc = api_fail(err, API_NOT_FOUND, field, "%s: there is no such folder", path);
 	free(copy);
 	return rc;
 }

@@ -61,12 +61,16 @@ static void keep_call(struct state *state, const char *key, json_t *call)
 	write_call(state, "", key, call);
 }
 
-static void keep(struct state *state, const struct section *section, const char *method, const json_t *params)
+static void keep(struct state *state, const struct section *section, const char *method, const char *source,
+	const json_t *params)
 {
+	json_t *call = json_pack("{s:s, s:o}", "method", method, "params", json_deep_copy(params));
 	char key[KEY];
 
+	if (strcmp(source, "api") != 0)
+		json_object_set_new(call, "source", json_string(source));
 	key_of(section, method, params, key);
-	keep_call(state, key, json_pack("{s:s, s:o}", "method", method, "params", json_deep_copy(params)));
+	keep_call(state, key, call);
 }
 
 /* `key` may be the object's own, which goes with its entry. */
@@ -139,15 +143,15 @@ static void change(struct state *state, const struct section *section, json_t *m
 	write_call(state, "", id, made);
 }
 
-static void record(
-	struct state *state, const struct section *section, const char *method, const json_t *params)
+static void record(struct state *state, const struct section *section, const char *method, const char *source,
+	const json_t *params)
 {
 	const char *verb = strchr(method, '.') + 1;
 	json_t *made = made_by(state, section, params);
 
 	if (strcmp(verb, "add") == 0) {
 		forget_aside(state, section, params);
-		keep(state, section, method, params);
+		keep(state, section, method, source, params);
 	} else if (strcmp(verb, "del") == 0) {
 		forget_aside(state, section, params);
 		forget(state, section, method, params);
@@ -159,7 +163,7 @@ static void record(
 	} else if (strcmp(verb, "set") == 0) {
 		change(state, section, made, params);
 	} else if (strcmp(verb, "drain") == 0) {
-		keep(state, section, method, params);
+		keep(state, section, method, source, params);
 	} else {
 		forget(state, section, "backend.drain", params);
 	}
@@ -171,24 +175,27 @@ static void on_change(void *arg, const char *method, const char *source, const j
 	const struct section *section = section_of_call(method);
 	bool removes = strstr(method, ".del") != NULL;
 
-	if (!section || (strcmp(source, "api") != 0 && !removes))
+	if (!section || (strcmp(source, "config") == 0 && !removes))
 		return;
-	record(state, section, method, params);
+	record(state, section, method, source, params);
 }
 
 static bool replay_call(
 	struct state *state, const struct section *section, const json_t *call, struct api_err *why)
 {
 	const char *name = json_string_value(json_object_get(call, "method"));
+	const char *source = json_string_value(json_object_get(call, "source"));
 	const struct api_method *method = section ? method_find(name) : NULL;
 	const json_t *params = json_object_get(call, "params");
 	json_t *result;
 
+	if (!source)
+		source = "api";
 	api_fail(why, API_UNSUPPORTED, NULL, "no such method");
-	if (!method || method_call(state->model, method, "api", params, &result, why) < 0)
+	if (!method || method_call(state->model, method, source, params, &result, why) < 0)
 		return false;
 	json_decref(result);
-	keep(state, section, name, params);
+	keep(state, section, name, source, params);
 	return true;
 }
 

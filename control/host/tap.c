@@ -4,8 +4,10 @@
 #include <fcntl.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "control/host/netlink.h"
@@ -119,5 +121,45 @@ int tap_open(const struct tap_spec *spec, int fds[TAP_QUEUES_MAX])
 	rc = move(spec->scratch_netns, made, spec->netns, spec->ifname);
 	if (rc < 0)
 		close_all(fds, spec->queues);
+	return rc;
+}
+
+static bool is_up_with(int sock, const char *ifname, const uint8_t mac[6])
+{
+	struct ifreq req = {0};
+
+	memcpy(req.ifr_name, ifname, strnlen(ifname, IFNAMSIZ - 1));
+	if (ioctl(sock, SIOCGIFHWADDR, &req) < 0 || memcmp(req.ifr_hwaddr.sa_data, mac, 6) != 0)
+		return false;
+	return ioctl(sock, SIOCGIFFLAGS, &req) == 0 && req.ifr_flags & IFF_UP;
+}
+
+static int name_of_mac(int sock, const uint8_t mac[6], char ifname[16])
+{
+	struct if_nameindex *all = if_nameindex();
+	int rc = all ? -ENOENT : -errno;
+
+	for (struct if_nameindex *one = all; rc == -ENOENT && one->if_index; one++) {
+		if (!is_up_with(sock, one->if_name, mac))
+			continue;
+		memcpy(ifname, one->if_name, strnlen(one->if_name, IFNAMSIZ - 1) + 1);
+		rc = 0;
+	}
+	if (all)
+		if_freenameindex(all);
+	return rc;
+}
+
+int tap_name_of_mac(int netns, const uint8_t mac[6], char ifname[16])
+{
+	int back = netns_enter(netns), sock, rc;
+
+	if (back < 0)
+		return back;
+	sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	rc = sock < 0 ? -errno : name_of_mac(sock, mac, ifname);
+	if (sock >= 0)
+		close(sock);
+	netns_leave(back);
 	return rc;
 }

@@ -7,6 +7,8 @@
  */
 #pragma once
 
+#include <stdint.h>
+
 enum { TAP_QUEUES_MAX = 8, TAP_HDR_BYTES = 12 };
 
 struct tap_spec {
@@ -23,3 +25,6 @@ struct tap_spec {
  * (not a name for an interface).
  */
 int tap_open(const struct tap_spec *spec, int fds[TAP_QUEUES_MAX]);
+
+/** What the interface with this MAC is called in `netns`, once it is up there. 0 or -errno: -ENOENT, there is none. */
+int tap_name_of_mac(int netns, const uint8_t mac[6], char ifname[16]);

@@ -103,7 +103,8 @@ struct model {
 	int scratch_netns;	 /* namespace in which the TAPs of containers are made (tap.h) */
 	struct timespec started; /* CLOCK_MONOTONIC */
 	struct port_wait *wait;
-	bool replaying; /* what is made now was kept from an earlier run */
+	bool replaying;		 /* what is made now was kept from an earlier run */
+	const char *tap_made_as; /* port_tap.h; NULL: a TAP is made where it is to be */
 	struct model_networks networks;
 	struct model_ports ports; /* uplinks too */
 	struct model_vteps vteps;

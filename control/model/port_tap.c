@@ -26,7 +26,33 @@ void port_tap_interface(const struct model_port *port, struct tap_port *tap)
 	tap->ips = port->spec.ips;
 	tap->nips = port->spec.nips;
 	tap->prefix = port->network->spec.prefix;
-	tap->gateway = port->network->spec.gateway;
+	tap->gateway = param_bool(port->params, "default_route", true) ? port->network->spec.gateway : 0;
+}
+
+void port_tap_made_as(struct model *model, const char *name)
+{
+	model->tap_made_as = name;
+}
+
+int port_tap_find(struct model_port *port, char ifname[PORT_TAP_IFNAME])
+{
+	struct api_err ignored;
+	int netns, rc;
+
+	if (port_wait_netns(port, &netns, &ignored) < 0)
+		return -1;
+	rc = netns < 0 ? -1 : tap_name_of_mac(netns, port->spec.mac, ifname);
+	if (rc == 0)
+		port_wait_moved(port, netns);
+	if (netns >= 0)
+		close(netns);
+	return rc < 0 ? -1 : 0;
+}
+
+void port_tap_keep(struct model *model, struct model_port *port, const char *field, json_t *value)
+{
+	json_object_set_new(port->params, field, value);
+	model_changed(model, "port.add", port->source, port->params);
 }
 
 /* The interface of one that waits will be made as the port is then. */
@@ -51,6 +77,6 @@ static int tap_change(struct model *model, struct model_port *port, const struct
 	return rc;
 }
 
-static const char *const takes[] = {"netns", "ifname", "configure", "queues", NULL};
+static const char *const takes[] = {"netns", "ifname", "configure", "default_route", "queues", NULL};
 
 const struct port_type port_tap = {.takes = takes, .attach = port_wait_attach, .change = tap_change};

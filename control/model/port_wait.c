@@ -90,15 +90,37 @@ static void begin(struct model_port *port, const char *why)
 	log_line(LOG_NOTICE, "port %s waits: %s", port->name, why);
 }
 
+/* For somebody who moves it to where it belongs, and configures it. */
+static int make_in_host(struct model *model, struct model_port *port, struct api_err *err)
+{
+	struct tap_port tap;
+
+	port_tap_interface(port, &tap);
+	tap.ifname = model->tap_made_as;
+	tap.configure = false;
+	if (tap_port_open(&tap, -1, -1, port->spec.fds, err) < 0)
+		return -1;
+	port->spec.nfds = tap.queues;
+	return 0;
+}
+
+void port_wait_moved(struct model_port *port, int netns)
+{
+	port->wait.cookie = netns_cookie(netns);
+}
+
 int port_wait_attach(struct model *model, struct model_port *port, struct api_err *err)
 {
 	char why[NETNS_REF_WHY] = "";
 	struct tap_port tap;
-	int netns, rc = open_netns(port, !model->replaying, &netns, why);
+	int netns, rc;
 
+	port->wait.every_s = 1;
+	if (model->tap_made_as)
+		return make_in_host(model, port, err);
+	rc = open_netns(port, !model->replaying, &netns, why);
 	if (rc < 0 && is_refused(model, port, rc))
 		return api_fail(err, code_of(rc), "netns", "%s", why);
-	port->wait.every_s = 1;
 	if (rc < 0) {
 		begin(port, why);
 		return 0;

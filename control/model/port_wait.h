@@ -54,5 +54,8 @@ bool port_waits(struct model *model, const struct model_port *port);
  */
 int port_wait_netns(struct model_port *port, int *netns, struct api_err *err);
 
+/** Its interface was moved to this namespace by somebody else. */
+void port_wait_moved(struct model_port *port, int netns);
+
 /** A link went down, perhaps for good: looks soon. */
 void port_wait_look(struct model *model);
