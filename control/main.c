@@ -176,9 +176,11 @@ static void on_reload(evutil_socket_t sig, short what, void *arg)
 	} else {
 		if (!json_equal(
 			    json_object_get(d->config, "dataplane"), json_object_get(fresh, "dataplane")) ||
-			!json_equal(json_object_get(d->config, "control"), json_object_get(fresh, "control")))
-			log_line(LOG_WARNING,
-				"reload: changes of \"dataplane\" and \"control\" wait for a restart");
+			!json_equal(
+				json_object_get(d->config, "control"), json_object_get(fresh, "control")) ||
+			!json_equal(json_object_get(d->config, "docker"), json_object_get(fresh, "docker")))
+			log_line(LOG_WARNING, "reload: changes of \"dataplane\", \"control\" and \"docker\" "
+					      "wait for a restart");
 		now = config_change(d->model, d->config, fresh, tell_refused, NULL);
 		json_decref(d->config);
 		json_decref(fresh);
@@ -231,7 +233,7 @@ static int check_host(const struct daemon *d, struct api_err *why)
 	if (rc == 0)
 		rc = rpc_socket_check(choose_socket(d), why);
 	if (rc == 0)
-		rc = serve_check(json_object_get(d->config, "control"), why);
+		rc = serve_check(d->config, why);
 	return rc;
 }
 
@@ -280,8 +282,7 @@ static int make_objects(struct daemon *d)
 	if (state_open(d->base, d->options.state, d->model, &d->state, &why) < 0)
 		return start_failed(NULL, &why);
 	/* last: clients register for services, and find a table that is complete */
-	if (serve_open(d->base, d->model, json_object_get(d->config, "control"), d->options.state, &d->serve,
-		    &why) < 0)
+	if (serve_open(d->base, d->model, d->config, d->options.state, &d->serve, &why) < 0)
 		return start_failed(NULL, &why);
 	return ending_asked() ? -1 : 0; /* perhaps before all was restored: nobody is to be told the rest */
 }

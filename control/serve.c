@@ -8,6 +8,7 @@
 
 #include "control/base/log.h"
 #include "control/base/params.h"
+#include "control/docker/docker.h"
 #include "control/host/addr.h"
 #include "control/metrics/metrics.h"
 #include "control/model/model.h"
@@ -25,7 +26,8 @@ enum { RECURSOR_TIMEOUT_MS = 2000, CHECK_TARGETS = 64, RETRY_S = 1 };
 struct serve {
 	struct event_base *base;
 	struct model *model;
-	json_t *control; /* as the daemon was started with */
+	json_t *control,
+		*docker; /* of the configuration that the daemon was started with; docker: NULL, none */
 	struct retry {
 		struct serve *serve;
 		struct event *event;
@@ -35,6 +37,7 @@ struct serve {
 	struct http *http; /* NULL: nowhere */
 	struct metrics metrics;
 	struct dns *dns;
+	struct docker *plugin; /* NULL: none */
 };
 
 /* What the configuration says of the node; the rest stays as the registry found it. */
@@ -193,15 +196,42 @@ static int try_dns(struct serve *serve, struct reg_err *why)
 	return rc;
 }
 
+/* "": nowhere */
+static const char *docker_address(const json_t *docker)
+{
+	const char *path = param_str(docker, "plugin");
+
+	return path ? path : "";
+}
+
+static int try_docker(struct serve *serve, struct reg_err *why)
+{
+	const char *path = docker_address(serve->docker);
+	struct api_err err;
+	int rc = docker_listen(serve->plugin, path, &err);
+
+	if (rc < 0)
+		snprintf(why->text, sizeof(why->text), "%.199s", err.text);
+	else
+		log_line(LOG_INFO, "Docker's driver on %s", path);
+	return rc;
+}
+
 /* The servers, and what is missing while somebody else has their address. */
 static const struct server {
-	const char *(*address)(const json_t *control);
+	const char *(*address)(const json_t *part);		 /* of the configuration */
 	int (*listen)(struct serve *serve, struct reg_err *why); /* 0 or -errno */
 	const char *field, *without;
 } servers[OUTAGE_SERVERS] = {
 	[OUTAGE_HTTP] = {http_address, try_http, "control.http", "no HTTP API"},
 	[OUTAGE_DNS] = {dns_address, try_dns, "control.dns", "DNS only at gateways"},
+	[OUTAGE_DOCKER] = {docker_address, try_docker, "docker.plugin", "nothing for Docker"},
 };
+
+static const char *address_of(const struct serve *serve, enum outage server)
+{
+	return servers[server].address(server == OUTAGE_DOCKER ? serve->docker : serve->control);
+}
 
 /* Makes one listen, or tries again later. *news: its state, or the reason for it, has changed. */
 static int serve_listen(struct serve *serve, enum outage server, struct reg_err *why, bool *news)
@@ -211,8 +241,8 @@ static int serve_listen(struct serve *serve, enum outage server, struct reg_err 
 
 	if (rc < 0)
 		event_add(serve->retry[server].event, &pause);
-	*news = model_not_listening(serve->model, server, servers[server].address(serve->control),
-		rc < 0 ? reason(rc, why) : NULL);
+	*news = model_not_listening(
+		serve->model, server, address_of(serve, server), rc < 0 ? reason(rc, why) : NULL);
 	return rc;
 }
 
@@ -237,7 +267,7 @@ static int serve_start(struct serve *serve, enum outage server, struct api_err *
 	bool news;
 	int rc;
 
-	if (!what->address(serve->control)[0])
+	if (!address_of(serve, server)[0])
 		return 0;
 	retry->serve = serve;
 	retry->event = event_new(serve->base, -1, 0, on_retry, retry);
@@ -288,9 +318,22 @@ static int aim_checks(struct registry *registry, const json_t *control, struct a
 	return 0;
 }
 
-int serve_open(struct event_base *base, struct model *model, const json_t *control, const char *dir,
+/* What Docker has made is there again before anybody is served. */
+static int open_docker(struct serve *serve, const char *dir, struct api_err *err)
+{
+	struct docker_config config = {.base = serve->base, .model = serve->model, .dir = dir};
+	const char *pool = param_str(serve->docker, "pool");
+
+	addr_prefix(pool ? pool : DOCKER_POOL, &config.pool); /* checked already */
+	if (!docker_address(serve->docker)[0])
+		return 0;
+	return docker_open(&config, &serve->plugin, err);
+}
+
+int serve_open(struct event_base *base, struct model *model, const json_t *config, const char *dir,
 	struct serve **out, struct api_err *err)
 {
+	const json_t *control = json_object_get(config, "control");
 	struct serve *serve = calloc(1, sizeof(*serve));
 	struct registry *registry = model_registry(model);
 
@@ -300,9 +343,11 @@ int serve_open(struct event_base *base, struct model *model, const json_t *contr
 	serve->base = base;
 	serve->model = model;
 	serve->control = json_incref((json_t *)control);
+	serve->docker = json_incref(json_object_get(config, "docker"));
 	if (name_node(registry, control, err) < 0 || aim_checks(registry, control, err) < 0 ||
-		open_sources(serve, dir, err) < 0 || serve_start(serve, OUTAGE_HTTP, err) < 0 ||
-		open_dns(serve, err) < 0) {
+		open_sources(serve, dir, err) < 0 || open_docker(serve, dir, err) < 0 ||
+		serve_start(serve, OUTAGE_HTTP, err) < 0 || open_dns(serve, err) < 0 ||
+		serve_start(serve, OUTAGE_DOCKER, err) < 0) {
 		serve_close(serve);
 		return -1;
 	}
@@ -310,11 +355,14 @@ int serve_open(struct event_base *base, struct model *model, const json_t *contr
 	return 0;
 }
 
-int serve_check(const json_t *control, struct api_err *err)
+int serve_check(const json_t *config, struct api_err *err)
 {
+	const json_t *control = json_object_get(config, "control");
 	const char *hosts[HTTP_HOSTS], *recursors[DNS_RECURSORS];
 	const struct http_config http = http_options(control, hosts);
 	const struct dns_config dns = dns_options(control, recursors);
+	const char *pool = param_str(json_object_get(config, "docker"), "pool");
+	struct addr_prefix prefix = {0, 32};
 	struct http_tls *tls;
 	struct reg_err why;
 
@@ -325,6 +373,10 @@ int serve_check(const json_t *control, struct api_err *err)
 		return api_fail(err, API_INVALID, "control.http", "%s", why.text);
 	if (dns_check(&dns, dns_address(control), &why) < 0)
 		return api_fail(err, API_INVALID, "control.dns", "%s", why.text);
+	addr_prefix(pool, &prefix);
+	if (pool && (prefix.len < 8 || prefix.len > DOCKER_POOL_LEN))
+		return api_fail(err, API_INVALID, "docker.pool", "must have a prefix length of 8 to %d",
+			DOCKER_POOL_LEN);
 	return 0;
 }
 
@@ -346,9 +398,11 @@ void serve_close(struct serve *serve)
 	for (unsigned i = 0; i < OUTAGE_SERVERS; i++)
 		if (serve->retry[i].event)
 			event_free(serve->retry[i].event);
+	docker_close(serve->plugin);
 	http_close(serve->http);
 	consul_close(serve->consul);
 	journal_close(serve->journal);
 	json_decref(serve->control);
+	json_decref(serve->docker);
 	free(serve);
 }

@@ -1,7 +1,7 @@
 /*
  * serve.h: what the registry serves to its clients, as the "control" part of the configuration has it: this
- * host's node, what came by Consul's API and is kept, the HTTP server that serves it, and DNS. The one place that
- * opens them, and in which order. Control thread.
+ * host's node, what came by Consul's API and is kept, the HTTP server that serves it, and DNS; and Docker's driver, as the
+ * "docker" part has it. The one place that opens them, and in which order. Control thread.
  */
 #pragma once
 
@@ -13,14 +13,14 @@ struct event_base;
 struct serve;
 
 /**
- * Names the node, brings back what is kept in `dir`, the state directory, and listens. `control` is the validated
- * object, as the file has it. While another process has the address of HTTP, `status` and the log say so and it is tried
+ * Names the node, brings back what is kept in `dir`, the state directory, and listens. `config` is the validated
+ * configuration, as the file has it. While another process has the address of HTTP, DNS or Docker's driver, `status` and the log say so and it is tried
  * again; DNS goes without an address that was not asked for. -1 with one line in *err.
  */
-int serve_open(struct event_base *base, struct model *model, const json_t *control, const char *dir,
+int serve_open(struct event_base *base, struct model *model, const json_t *config, const char *dir,
 	struct serve **out, struct api_err *err);
-/** Can the files that `control` names be used? Touches nothing. -1 with one line in *err. */
-int serve_check(const json_t *control, struct api_err *err);
+/** Can the files that "control" names be used? Touches nothing. -1 with one line in *err. */
+int serve_check(const json_t *config, struct api_err *err);
 /** Reads those files again, for connections to come. -1 with one line in *err: all stays as it was. */
 int serve_reload(struct serve *serve, struct api_err *err);
 /** NULL is allowed. */

@@ -93,6 +93,29 @@ static const struct api_field control_fields[] = {
 	{NULL},
 };
 
+static const struct api_field docker_fields[] = {
+	{.name = "plugin",
+		.type = API_PATH,
+		.help = "socket of Docker's network driver",
+		.min = 2,
+		.max = 107},
+	{.name = "pool",
+		.type = API_CIDR4,
+		.help = "where its networks get subnets from, of 256 addresses each"},
+	{NULL},
+};
+
+/* The configuration's objects, beside its lists. */
+static const struct {
+	const char *name, *path;
+	const struct api_field *fields;
+} parts[] = {
+	{"dataplane", "dataplane.", dataplane_fields},
+	{"control", "control.", control_fields},
+	{"docker", "docker.", docker_fields},
+};
+enum { PARTS = sizeof(parts) / sizeof(parts[0]) };
+
 __attribute__((format(printf, 2, 3))) static int refuse(struct config_err *err, const char *fmt, ...)
 {
 	va_list ap;
@@ -111,16 +134,23 @@ static bool is_section(const char *key)
 	return false;
 }
 
+static bool is_part(const char *key)
+{
+	for (size_t i = 0; i < PARTS; i++)
+		if (strcmp(parts[i].name, key) == 0)
+			return true;
+	return false;
+}
+
 static int check_keys(const json_t *root, struct api_err *err)
 {
 	const char *key;
 	json_t *value;
 
 	json_object_foreach ((json_t *)root, key, value) {
-		bool list = is_section(key),
-		     object = strcmp(key, "dataplane") == 0 || strcmp(key, "control") == 0;
+		bool list = is_section(key);
 
-		if (!list && !object)
+		if (!list && !is_part(key))
 			return api_fail(err, API_INVALID, key, "unknown key");
 		if (list && !json_is_array(value))
 			return api_fail(err, API_INVALID, key, "must be a list");
@@ -164,10 +194,11 @@ static int check(const json_t *root, struct api_err *err)
 
 	if (!json_is_object(root))
 		return api_fail(err, API_INVALID, NULL, "must be one JSON object");
-	if (check_keys(root, err) < 0 ||
-		check_part(dataplane_fields, json_object_get(root, "dataplane"), "dataplane.", err) < 0 ||
-		check_part(control_fields, json_object_get(root, "control"), "control.", err) < 0)
+	if (check_keys(root, err) < 0)
 		return -1;
+	for (size_t i = 0; i < PARTS; i++)
+		if (check_part(parts[i].fields, json_object_get(root, parts[i].name), parts[i].path, err) < 0)
+			return -1;
 	filled = json_object();
 	for (size_t i = 0; !rc && i < sections_count; i++) {
 		json_t *list = fill_section(&sections[i], json_object_get(root, sections[i].name), err);

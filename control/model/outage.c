@@ -9,8 +9,10 @@
 static const char *const names[OUTAGES] = {
 	[OUTAGE_HTTP] = "http",
 	[OUTAGE_DNS] = "dns",
+	[OUTAGE_DOCKER] = "docker",
 	[OUTAGE_OBJECTS] = STATE_DIR_OBJECTS,
 	[OUTAGE_REGISTRY] = STATE_DIR_REGISTRY,
+	[OUTAGE_DOCKER_LOG] = STATE_DIR_DOCKER,
 };
 
 bool outage_set(struct outages *all, enum outage which, const char *address, const char *why)

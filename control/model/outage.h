@@ -12,18 +12,20 @@
 enum outage {
 	OUTAGE_HTTP,
 	OUTAGE_DNS,
+	OUTAGE_DOCKER,
 	OUTAGE_SERVERS,			 /* how many servers there are; the files follow */
 	OUTAGE_OBJECTS = OUTAGE_SERVERS, /* STATE_DIR_OBJECTS */
 	OUTAGE_REGISTRY,		 /* STATE_DIR_REGISTRY */
+	OUTAGE_DOCKER_LOG,		 /* STATE_DIR_DOCKER */
 	OUTAGES,
 };
 
 /* Zeroed: nothing is lacking. */
 struct outages {
 	struct {
-		char address[64], why[96]; /* "": it is there */
-		struct timespec since;	   /* CLOCK_MONOTONIC */
-		uint64_t times;		   /* that this began */
+		char address[108], why[96]; /* "": it is there */
+		struct timespec since;	    /* CLOCK_MONOTONIC */
+		uint64_t times;		    /* that this began */
 	} each[OUTAGES];
 };
 

@@ -5,9 +5,11 @@
 
 #include "control/api/api.h"
 
-/* Its files, journals both (registry/store/journal.h): objects made by the API, and what came by Consul's. */
+/* Its files, all of them journals (registry/store/journal.h): objects made by the API and for Docker, what came by Consul's
+ * API, and what Docker was told. */
 #define STATE_DIR_OBJECTS "state.log"
 #define STATE_DIR_REGISTRY "registry.log"
+#define STATE_DIR_DOCKER "docker.log"
 
 /** Opens and locks it; it is made (mode 0700) when missing and `make`. A descriptor, or -errno with a line in `err`. */
 int state_dir_open(const char *dir, bool make, struct api_err *err);

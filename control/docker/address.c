@@ -1,0 +1,271 @@
+/*
+ * address.c: addresses of containers. One that is given back rests for a minute, so that whoever still speaks to the
+ * container which had it does not reach another; unless there is no other.
+ */
+#include "control/docker/address.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "control/base/params.h"
+#include "control/docker/call.h"
+#include "control/model/objects.h"
+
+enum {
+	REST_S = 60,
+	/* Docker has had no answer, and has given up, when nobody has an address for so long. Its time-out is 30 s. */
+	ABANDONED_S = 300,
+	ADDRESS_ID = 160,
+};
+
+#define TYPE "RequestAddressType"
+#define GATEWAY "com.docker.network.gateway"
+
+bool docker_address_read(const char *text, uint32_t *ip)
+{
+	struct addr_prefix prefix;
+
+	if (!text || !text[0])
+		return false;
+	if (!strchr(text, '/'))
+		return addr_ip4(text, ip);
+	if (!addr_prefix(text, &prefix))
+		return false;
+	*ip = prefix.address;
+	return true;
+}
+
+static const char *key_of(const char *pool, uint32_t ip, char key[ADDRESS_ID])
+{
+	char text[ADDR_IP4_TEXT];
+
+	snprintf(key, ADDRESS_ID, "%.128s %s", pool, addr_ip4_text(ip, text));
+	return key;
+}
+
+static json_t *find(const struct docker *docker, const char *pool, uint32_t ip)
+{
+	char key[ADDRESS_ID];
+
+	return docker_record(docker, DOCKER_ADDRESS, key_of(pool, ip, key));
+}
+
+void docker_address_claim(struct docker *docker, const char *pool, uint32_t ip, const char *who)
+{
+	json_t *record = find(docker, pool, ip);
+	char key[ADDRESS_ID];
+
+	if (!record)
+		return;
+	json_object_set_new(record, "for", json_string(who));
+	docker_keep(docker, DOCKER_ADDRESS, key_of(pool, ip, key));
+}
+
+/* Is the key one of the pool's? */
+static bool is_of(const char *key, const char *pool)
+{
+	size_t len = strlen(pool);
+
+	return strncmp(key, pool, len) == 0 && key[len] == ' ';
+}
+
+void docker_address_unclaim(struct docker *docker, const char *pool, const char *who)
+{
+	const char *key, *other;
+	json_t *record;
+
+	json_object_foreach (docker->records[DOCKER_ADDRESS], key, record) {
+		other = param_str(record, "for");
+		if (!is_of(key, pool) || !other || strcmp(other, who) != 0)
+			continue;
+		json_object_del(record, "for");
+		json_object_set_new(record, "at", json_integer(docker_now_s()));
+		docker_keep(docker, DOCKER_ADDRESS, key);
+	}
+}
+
+void docker_address_drop(struct docker *docker, const char *pool)
+{
+	const char *key;
+	json_t *record;
+	void *next;
+
+	json_object_foreach_safe(docker->records[DOCKER_ADDRESS], next, key, record) if (is_of(key, pool))
+		docker_forget(docker, DOCKER_ADDRESS, key);
+}
+
+/* The network of the daemon that a pool's addresses are of; NULL: none yet. */
+static const struct model_network *network_of(const struct docker *docker, const json_t *pool)
+{
+	const char *bound = param_str(pool, "bound"), *name = param_str(pool, "network");
+	const json_t *network = bound ? docker_record(docker, DOCKER_NETWORK, bound) : NULL;
+
+	if (network)
+		name = param_str(network, "network");
+	return name ? model_network(docker->model, name) : NULL;
+}
+
+/* How little an address is anybody's. */
+enum state { FREE, RESTS, ABANDONED, TAKEN };
+
+static enum state state_of(struct docker *docker, const json_t *record, int64_t now)
+{
+	if (!record)
+		return FREE;
+	if (param_given(record, "freed"))
+		return now - param_int(record, "freed", 0) < REST_S ? RESTS : FREE;
+	return param_given(record, "for") || now - param_int(record, "at", 0) < ABANDONED_S ? TAKEN
+											    : ABANDONED;
+}
+
+/* Has somebody got it who is no container of Docker's? */
+static bool is_others(struct docker *docker, const json_t *pool, uint32_t ip)
+{
+	const struct model_network *network = network_of(docker, pool);
+	char who[96];
+
+	return network && model_ip_taken(docker->model, network, ip_from4(ip), NULL, who);
+}
+
+struct search {
+	struct docker *docker;
+	const char *id;
+	json_t *pool;
+	struct addr_prefix subnet, range;
+	int64_t now;
+};
+
+/* The best address from the one after the last that was given on; 0: all are taken. */
+static uint32_t search(const struct search *search)
+{
+	uint32_t hosts = (uint32_t)(UINT64_C(1) << (32 - search->range.len)),
+		 first = ntohl(search->range.address);
+	uint32_t next = (uint32_t)param_int(search->pool, "next", 0), best = 0;
+	enum state least = TAKEN;
+
+	for (uint32_t i = 0; i < hosts && least != FREE; i++) {
+		uint32_t ip = htonl(first + (next + i) % hosts);
+		enum state state =
+			state_of(search->docker, find(search->docker, search->id, ip), search->now);
+
+		if (state >= least || !addr_is_host(search->subnet, ip) ||
+			is_others(search->docker, search->pool, ip))
+			continue;
+		least = state;
+		best = ip;
+	}
+	if (best) /* in memory: after a restart those that rest are known all the same */
+		json_object_set_new(search->pool, "next", json_integer((ntohl(best) - first + 1) % hosts));
+	return best;
+}
+
+static uint32_t choose(struct docker *docker, const char *id, json_t *pool)
+{
+	struct search what = {
+		docker, id, pool, docker_pool_subnet(pool), docker_pool_subnet(pool), docker_now_s()};
+
+	addr_prefix(param_str(pool, "range"), &what.range);
+	return search(&what);
+}
+
+static int check_wanted(struct docker *docker, const char *id, const json_t *pool, uint32_t ip, bool gateway,
+	struct api_err *err)
+{
+	const json_t *record = find(docker, id, ip);
+	const struct model_network *network = network_of(docker, pool);
+	char text[ADDR_IP4_TEXT];
+	bool own = gateway && network && network->spec.gateway == ip;
+
+	addr_ip4_text(ip, text);
+	if (!addr_is_host(docker_pool_subnet(pool), ip))
+		return api_fail(err, API_INVALID, "Address", "%s is no host address of %s", text,
+			param_str(pool, "subnet"));
+	/* Docker asks again for what it had no answer to: for a gateway, and for what nobody has yet */
+	if (record && !param_given(record, "freed") && param_given(record, "for") &&
+		!(gateway && param_bool(record, "gateway", false)))
+		return api_fail(err, API_EXISTS, "Address", "%s is taken", text);
+	if (!own && is_others(docker, pool, ip))
+		return api_fail(err, API_EXISTS, "Address", "%s is taken in network %s", text, network->name);
+	return 0;
+}
+
+/* Which address is meant by a request; 0 with *err. */
+static uint32_t settle(struct docker *docker, const char *id, json_t *pool, const char *text, bool gateway,
+	struct api_err *err)
+{
+	const struct model_network *network = network_of(docker, pool);
+	uint32_t ip = 0;
+
+	if (text[0] && !docker_address_read(text, &ip)) {
+		api_fail(err, API_INVALID, "Address", "must be an IPv4 address");
+		return 0;
+	}
+	if (!ip && gateway && network)
+		ip = network->spec.gateway;
+	if (ip)
+		return check_wanted(docker, id, pool, ip, gateway, err) < 0 ? 0 : ip;
+	ip = choose(docker, id, pool);
+	if (!ip)
+		api_fail(err, API_IN_USE, NULL, "no address is free in %s",
+			param_str(pool, param_str(pool, "range")[0] ? "range" : "subnet"));
+	return ip;
+}
+
+static json_t *need_pool(const struct docker *docker, const json_t *in, const char **id, struct api_err *err)
+{
+	json_t *pool;
+
+	*id = docker_call_text(in, "PoolID", err);
+	pool = *id ? docker_record(docker, DOCKER_POOL_OF, *id) : NULL;
+	if (*id && !pool)
+		api_fail(err, API_NOT_FOUND, "PoolID", "no such pool \"%.100s\"", *id);
+	return pool;
+}
+
+int docker_request_address(struct docker *docker, const json_t *in, json_t *out, struct api_err *err)
+{
+	const char *id, *text, *type = param_str(json_object_get(in, "Options"), TYPE);
+	json_t *pool = need_pool(docker, in, &id, err), *record;
+	bool gateway = type && strcmp(type, GATEWAY) == 0;
+	char key[ADDRESS_ID], prefix[ADDR_PREFIX_TEXT];
+	uint32_t ip;
+
+	text = pool ? docker_call_text(in, "Address", err) : NULL;
+	if (!text)
+		return -1;
+	ip = settle(docker, id, pool, text, gateway, err);
+	if (!ip)
+		return -1;
+	record = find(docker, id, ip);
+	if (!record ||
+		!param_given(record, "for")) /* a gateway that is asked for again stays the network's */
+		docker_put(docker, DOCKER_ADDRESS, key_of(id, ip, key),
+			json_pack("{s:I, s:b}", "at", (json_int_t)docker_now_s(), "gateway", gateway));
+	addr_prefix_text((struct addr_prefix){ip, docker_pool_subnet(pool).len}, prefix);
+	json_object_set_new(out, "Address", json_string(prefix));
+	json_object_set_new(out, "Data", json_object());
+	return 0;
+}
+
+/* What an endpoint still has stays: another was refused the same address, and Docker gives it back for that one. */
+int docker_release_address(struct docker *docker, const json_t *in, json_t *out, struct api_err *err)
+{
+	const char *id = docker_call_text(in, "PoolID", err), *text = NULL;
+	json_t *record;
+	char key[ADDRESS_ID];
+	uint32_t ip;
+
+	if (id)
+		text = docker_call_text(in, "Address", err);
+	if (!text)
+		return -1;
+	if (!docker_address_read(text, &ip))
+		return api_fail(err, API_INVALID, "Address", "must be an IPv4 address");
+	record = find(docker, id, ip);
+	if (!record || param_given(record, "for") || param_given(record, "freed"))
+		return 0;
+	json_object_set_new(record, "freed", json_integer(docker_now_s()));
+	docker_keep(docker, DOCKER_ADDRESS, key_of(id, ip, key));
+	return 0;
+}

@@ -1,0 +1,25 @@
+/* address.h: addresses of a pool, for the files of this room. */
+#pragma once
+
+#include "control/docker/inside.h"
+#include "control/host/addr.h"
+
+/** "10.1.0.2/24" or "10.1.0.2" as Docker writes an address: the address alone, network byte order. False: neither. */
+bool docker_address_read(const char *text, uint32_t *ip);
+
+/** Who has the address from now on, the id of a network or an endpoint; NULL: nobody. Nothing without such an address. */
+void docker_address_claim(struct docker *docker, const char *pool, uint32_t ip, const char *who);
+/** Nothing that is `who`'s is so any longer. */
+void docker_address_unclaim(struct docker *docker, const char *pool, const char *who);
+/** Forgets all of a pool. */
+void docker_address_drop(struct docker *docker, const char *pool);
+
+/** The id of the pool that is the network's; NULL: it has none here, and Docker's own IPAM gives it addresses. */
+const char *docker_pool_of(const struct docker *docker, const char *network);
+/** The subnet of a pool. */
+struct addr_prefix docker_pool_subnet(const json_t *pool);
+/** The pool is the network's from now on. 0, or -1 with *err: it is another's. Without such a pool nothing happens. */
+int docker_pool_bind(struct docker *docker, const char *space, struct addr_prefix subnet, const char *network,
+	struct api_err *err);
+/** It is nobody's. */
+void docker_pool_unbind(struct docker *docker, const char *network);

@@ -1,0 +1,182 @@
+/*
+ * join.c: a container runs. Its interface is a TAP, made in the host's namespace, for Docker wants to move it into the
+ * container's itself. The descriptor stays with the daemon. After a restart of the daemon the port makes it again, in the
+ * container's namespace at once, as any port with `netns` does; until then the container is without.
+ */
+#include <net/if.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "control/base/params.h"
+#include "control/docker/address.h"
+#include "control/docker/call.h"
+#include "control/model/objects.h"
+#include "control/model/port_tap.h"
+
+enum { SANDBOX_MAX = 4000 };
+
+/* In the host's namespace, until Docker has moved it. */
+static const char *host_ifname(const char *endpoint, char ifname[IFNAMSIZ])
+{
+	snprintf(ifname, IFNAMSIZ, "sld%.*s", DOCKER_SHORT, endpoint);
+	return ifname;
+}
+
+static json_t *port_params(struct docker *docker, const char *endpoint, const json_t *record)
+{
+	const json_t *network = docker_record(docker, DOCKER_NETWORK, param_str(record, "network"));
+	const char *ifname = param_str(record, "ifname");
+	char name[DOCKER_NAME], text[ADDR_IP4_TEXT];
+	json_t *ips = json_array();
+	uint32_t ip;
+
+	if (docker_address_read(param_str(record, "address"), &ip))
+		json_array_append_new(ips, json_string(addr_ip4_text(ip, text)));
+	return json_pack("{s:s, s:O, s:s, s:O, s:s, s:O, s:o, s:b}", "name", docker_name(endpoint, name),
+		"network", json_object_get(network, "network"), "type", "tap", "netns",
+		json_object_get(record, "sandbox"), "ifname", ifname ? ifname : "eth0", "mac",
+		json_object_get(record, "mac"), "ips", ips, "default_route",
+		json_is_true(json_object_get(record, "route")));
+}
+
+int docker_port_add(struct docker *docker, const char *endpoint, const char *made_as, struct api_err *err)
+{
+	const json_t *record = docker_record(docker, DOCKER_ENDPOINT, endpoint);
+	int rc;
+
+	port_tap_made_as(docker->model, made_as);
+	rc = docker_method(docker, "port.add", port_params(docker, endpoint, record), err);
+	port_tap_made_as(docker->model, NULL);
+	return rc;
+}
+
+int docker_port_del(struct docker *docker, const char *endpoint, struct api_err *err)
+{
+	json_t *record = docker_record(docker, DOCKER_ENDPOINT, endpoint);
+	char name[DOCKER_NAME];
+	int rc;
+
+	if (!param_given(record, "sandbox"))
+		return 0;
+	rc = docker_method(docker, "port.del", json_pack("{s:s}", "name", docker_name(endpoint, name)), err);
+	if (rc < 0 && !docker_is_gone(rc, err))
+		return -1;
+	json_object_del(record, "sandbox");
+	json_object_del(record, "ifname");
+	json_object_set_new(record, "route", json_false());
+	docker_keep(docker, DOCKER_ENDPOINT, endpoint);
+	return 0;
+}
+
+/* Has Docker not moved the interface yet? Then it may have had no answer. */
+static bool waits_for_docker(const json_t *record, const char *sandbox, const char *ifname)
+{
+	const char *joined = param_str(record, "sandbox");
+
+	return joined && strcmp(joined, sandbox) == 0 && if_nametoindex(ifname);
+}
+
+static void answer(struct docker *docker, const json_t *network, const char *ifname, json_t *out)
+{
+	const struct model_network *of = model_network(docker->model, param_str(network, "network"));
+	bool internal = json_is_true(json_object_get(network, "internal"));
+	uint32_t gateway = of && !internal ? of->spec.gateway : 0;
+	char text[ADDR_IP4_TEXT];
+
+	json_object_set_new(
+		out, "InterfaceName", json_pack("{s:s, s:s}", "SrcName", ifname, "DstPrefix", "eth"));
+	json_object_set_new(out, "StaticRoutes", json_array());
+	if (gateway)
+		json_object_set_new(out, "Gateway", json_string(addr_ip4_text(gateway, text)));
+	else /* else Docker would add a bridge of its own, past the switch */
+		json_object_set_new(out, "DisableGatewayService", json_true());
+}
+
+/* A sandbox that Docker has left without a word is left now. */
+static int make(
+	struct docker *docker, const char *id, const char *sandbox, const char *ifname, struct api_err *err)
+{
+	json_t *record = docker_record(docker, DOCKER_ENDPOINT, id);
+
+	if (docker_port_del(docker, id, err) < 0)
+		return -1;
+	json_object_set_new(record, "sandbox", json_string(sandbox));
+	if (docker_port_add(docker, id, ifname, err) < 0) {
+		json_object_del(record, "sandbox");
+		return -1;
+	}
+	docker_keep(docker, DOCKER_ENDPOINT, id);
+	docker_follow(docker);
+	return 0;
+}
+
+int docker_join(struct docker *docker, const json_t *in, json_t *out, struct api_err *err)
+{
+	const json_t *record = docker_need_endpoint(docker, in, err);
+	const char *id = param_str(in, "EndpointID");
+	const char *sandbox = record ? docker_call_text(in, "SandboxKey", err) : NULL;
+	char ifname[IFNAMSIZ];
+
+	if (!sandbox)
+		return -1;
+	if (sandbox[0] != '/' || strlen(sandbox) > SANDBOX_MAX)
+		return api_fail(err, API_INVALID, "SandboxKey",
+			"must be an absolute path of at most %d bytes", SANDBOX_MAX);
+	host_ifname(id, ifname);
+	if (!waits_for_docker(record, sandbox, ifname) && make(docker, id, sandbox, ifname, err) < 0)
+		return -1;
+	answer(docker, docker_record(docker, DOCKER_NETWORK, param_str(in, "NetworkID")), ifname, out);
+	return 0;
+}
+
+int docker_leave(struct docker *docker, const json_t *in, json_t *out, struct api_err *err)
+{
+	const char *id = docker_call_id(in, "EndpointID", err);
+	const json_t *record = id ? docker_record(docker, DOCKER_ENDPOINT, id) : NULL;
+
+	if (!id || !docker_call_id(in, "NetworkID", err))
+		return -1;
+	if (!record || strcmp(param_str(record, "network"), param_str(in, "NetworkID")) != 0)
+		return 0;
+	return docker_port_del(docker, id, err);
+}
+
+/* Which of a container's networks has its default route. */
+static void set_route(struct docker *docker, const char *id, bool yes)
+{
+	json_t *record = docker_record(docker, DOCKER_ENDPOINT, id);
+	char name[DOCKER_NAME];
+	struct model_port *port = model_port(docker->model, docker_name(id, name));
+
+	if (json_is_true(json_object_get(record, "route")) == yes)
+		return;
+	json_object_set_new(record, "route", json_boolean(yes));
+	docker_keep(docker, DOCKER_ENDPOINT, id);
+	if (port)
+		port_tap_keep(docker->model, port, "default_route", json_boolean(yes));
+}
+
+/* Docker calls it for the network that a container's default route is by. */
+int docker_program(struct docker *docker, const json_t *in, json_t *out, struct api_err *err)
+{
+	const json_t *options = json_object_get(in, "Options");
+
+	if (!docker_need_endpoint(docker, in, err))
+		return -1;
+	if (json_array_size(json_object_get(options, "com.docker.network.portmap")))
+		return api_fail(err, API_UNSUPPORTED, NULL,
+			"ports of containers cannot be published yet (-p): reach them by their address");
+	set_route(docker, param_str(in, "EndpointID"), true);
+	return 0;
+}
+
+int docker_revoke(struct docker *docker, const json_t *in, json_t *out, struct api_err *err)
+{
+	const char *id = docker_call_id(in, "EndpointID", err);
+
+	if (!id || !docker_call_id(in, "NetworkID", err))
+		return -1;
+	if (docker_record(docker, DOCKER_ENDPOINT, id))
+		set_route(docker, id, false);
+	return 0;
+}

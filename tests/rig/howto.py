@@ -1,0 +1,34 @@
+"""Runs what a page of docs/howto/ tells its reader to run."""
+
+import re
+
+from rig.daemon import BUILD, program
+from rig.process import Process
+
+BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+# A machine of the reader's own: nothing of it is left when its first process ends.
+MACHINE = """
+set -euo pipefail
+mount --make-rprivate /
+mount -t tmpfs none /run
+mount -t tmpfs none /var/lib
+ip link set lo up
+set -x
+"""
+
+
+def run_page(page, tmp_path):
+    """Runs its blocks from top to bottom, in a machine of their own."""
+    blocks = BLOCK.findall(page.read_text())
+    assert blocks, f"{page.name} has nothing to run"
+    program("sluiced"), program("sluicectl")
+    script = tmp_path / "page.sh"
+    script.write_text(f"export PATH={BUILD}:$PATH\n{MACHINE}\n" + "\n".join(blocks))
+    process = Process(["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc",
+                       "timeout", "90", "bash", script])
+    try:
+        code = process.wait(120)
+    finally:
+        process.kill()
+    assert code == 0, f"exit {code}\n{process.output()}"
