@@ -85,7 +85,8 @@ REFUSED = [
     ({"NodeChecks": ["serfHealth", "service:ill"]}, 500, "Check 'service:ill' is in critical state"),
     ({"Checks": "serfHealth"}, 400, "Checks: must be a list"), ({"Checks": [1]}, 400, "Checks: one has no id"),
     ({"ServiceChecks": ["service:w1"]}, 400, "ServiceChecks: one has no id"), ({"Checks": ["c" * 256]}, 400, "more than 255 bytes"),
-    ({"NodeChecks": ["serfHealth"] * 65}, 400, "NodeChecks: must be a list of at most 64 checks"),
+    ({"NodeChecks": ["serfHealth"] * 17}, 400, "NodeChecks: must be a list of at most 16 checks"),
+    ({"NodeChecks": ["serfHealth"] * 9, "Checks": ["serfHealth"] * 8}, 400, "more than 16 together"),
     ({"LockDelay": "-1s"}, 400, "LockDelay"), ({"LockDelay": -1}, 400, "LockDelay"), ({"LockDelay": "soon"}, 400, "LockDelay"),
     ({"LockDelay": True}, 400, "LockDelay"), ({"LockDelay": 1e300}, 400, "LockDelay"),
     ({"Name": "n" * 1025}, 400, "Name: has more than 1024 bytes"), ({"Name": {}}, 400, "Name: must be a string"),
@@ -100,7 +101,7 @@ def test_what_is_refused(consul):
     assert consul.get("session/list").json == []
     create(consul, TTL="0s")
     create(consul, TTL="10s")
-    create(consul, TTL="24h", Name="n" * 1024)
+    create(consul, TTL="24h", Name="n" * 1024, NodeChecks=["serfHealth"] * 8, Checks=["serfHealth"] * 8)
 
 
 def fail_service(consul):

@@ -207,6 +207,13 @@ def test_pretty(consul):
     assert reply.text == json.dumps(reply.json, indent=4)
 
 
+def test_one_that_only_reads_says_so(consul):
+    consul.put("kv/a", b"1")
+    reply = txn(consul, op("get", "a"), op("check-not-exists", "b"), op("get-or-empty", "b"))
+    assert (reply.headers["X-Consul-KnownLeader"], reply.headers["X-Consul-LastContact"]) == ("true", "0")
+    assert "X-Consul-KnownLeader" not in txn(consul, op("get", "a"), op("set", "b", "1")).headers
+
+
 def test_an_empty_one(consul):
     index = consul.get("kv/", keys=None).index
     assert consul.put("txn", []).json == {"Results": [], "Errors": None}

@@ -160,7 +160,7 @@ enum kv_verb {
 	KV_DELETE,
 	KV_DELETE_CAS,
 	KV_DELETE_TREE,
-	KV_GET,
+	KV_GET, /* from here on they change nothing */
 	KV_GET_OR_EMPTY,
 	KV_GET_TREE,
 	KV_CHECK_INDEX,

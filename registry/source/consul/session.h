@@ -7,7 +7,10 @@
 #include "registry/source/consul/inside.h"
 #include "registry/source/consul/kv.h"
 
-enum { SESSION_NAME_MAX = 1024 };
+enum {
+	SESSION_NAME_MAX = 1024, /* bytes */
+	SESSION_CHECKS_MAX = 16, /* in all lists together */
+};
 
 /* A check that a session depends on. */
 struct session_check {

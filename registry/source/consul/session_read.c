@@ -62,8 +62,9 @@ static int read_checks(const json_t *body, const char *name, bool objects, json_
 
 	if (!list)
 		return 0;
-	if (!json_is_array(list) || json_array_size(list) > CONSUL_LIST)
-		return reg_fail(err, -EINVAL, "%s: must be a list of at most %d checks", name, CONSUL_LIST);
+	if (!json_is_array(list) || json_array_size(list) > SESSION_CHECKS_MAX)
+		return reg_fail(
+			err, -EINVAL, "%s: must be a list of at most %d checks", name, SESSION_CHECKS_MAX);
 	copy = json_array();
 	json_array_foreach (list, i, item) {
 		const char *id = json_string_value(objects ? consul_field(item, "ID") : item);
@@ -98,6 +99,11 @@ static int read_all_checks(const json_t *body, struct consul_session *session, s
 		rc = read_checks(body, "ServiceChecks", true, &session->service_checks, err);
 	if (rc < 0)
 		return rc;
+	if (json_array_size(session->checks) + json_array_size(session->node_checks) +
+			json_array_size(session->service_checks) >
+		SESSION_CHECKS_MAX)
+		return reg_fail(err, -EINVAL, "Checks, NodeChecks and ServiceChecks: more than %d together",
+			SESSION_CHECKS_MAX);
 	if (session->checks && json_array_size(session->checks) == 0) { /* none at all */
 		json_decref(session->node_checks);
 		session->node_checks = json_array();

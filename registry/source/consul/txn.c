@@ -126,6 +126,16 @@ static int wrap(struct evbuffer *list, const char *before, const char *after)
 	return evbuffer_add(list, after, strlen(after) + 1) < 0 ? -ENOMEM : 0;
 }
 
+/* Those that only read tell, as Consul's do, that they read from where writes go. */
+static void add_read_headers(struct http_request *rq, const struct txn *txn)
+{
+	for (size_t i = 0; i < txn->n; i++)
+		if (txn->ops[i].op.verb < KV_GET)
+			return;
+	http_header(rq, "X-Consul-Knownleader", "true");
+	http_header(rq, "X-Consul-Lastcontact", "0");
+}
+
 static void reply(struct http_request *rq, struct run *run)
 {
 	const struct consul *consul = consul_of(rq);
@@ -153,6 +163,7 @@ static void run_txn(struct http_request *rq, struct run *run, const struct txn *
 		kv_stage_drop(&run->stage);
 	else
 		run->rc = kv_stage_commit(&run->stage);
+	add_read_headers(rq, txn);
 	reply(rq, run);
 }
 
