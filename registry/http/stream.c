@@ -89,6 +89,8 @@ struct http_stream *http_stream_open(
 	setsockopt(bufferevent_getfd(stream->bev), SOL_SOCKET, SO_SNDBUF, &(int){SOCKET_BYTES}, sizeof(int));
 	evhttp_connection_set_closecb(evhttp_request_get_connection(rq->raw), on_gone, stream);
 	evhttp_send_reply_start(rq->raw, rq->code, NULL);
+	/* evhttp listens on, to hear when the client goes; that it says nothing meanwhile is as it should be */
+	bufferevent_set_timeouts(stream->bev, NULL, &(struct timeval){.tv_sec = http->slow_s});
 	return stream;
 }
 

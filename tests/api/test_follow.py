@@ -2,6 +2,7 @@
 
 import json
 import socket
+import time
 from urllib.parse import quote
 
 import pytest
@@ -312,3 +313,22 @@ def test_the_command_line_is_told_why(start_consul):
         consul.deregister("web")
         told = watch.receive()["params"]
         assert told["gone"] is True and [change["why"] for change in told["changes"]] == ["deregistered"]
+
+
+def test_a_stream_outlives_the_time_of_an_answer(start_consul, follow):
+    consul = start_consul(http_timeout_s=1)[1]
+    events = follow(consul.port)
+    events.next()
+    time.sleep(3)
+    consul.register("web")
+    assert events.whys(1) == [("registered", "web")]
+
+
+def test_a_silent_stream_says_that_it_lives_and_where_it_is(consul, follow):
+    events = follow(consul.port, "sluice/watch/web")
+    events.next()
+    consul.register("other")  # is not told, and moves the id by which this one would come back
+    at = consul.get("health/service/other").index
+    while not events.file.readline().startswith(":"):
+        pass
+    assert events.file.readline() == f"id: {at}\n" and events.file.readline() == "\n"
