@@ -84,19 +84,31 @@ static struct repeat *find(const struct http_repeats *repeats, const char *head,
 	return repeat;
 }
 
+/* Does a header leave what follows as it is? Of several of a name each must. */
+static bool is_harmless(const struct evkeyval *header)
+{
+	static const struct {
+		const char *name, *harmless;
+	} rows[] = {{"Connection", "keep-alive"}, {"Content-Length", "0"}, {"Transfer-Encoding", ""},
+		{"Expect", ""}, {"Upgrade", ""}};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		if (strcasecmp(header->key, rows[i].name) == 0)
+			return strcasecmp(header->value, rows[i].harmless) == 0;
+	return true;
+}
+
 /* Would another of these bytes be answered like this one, and evhttp go on with the next? */
 static bool may_repeat(const struct http_request *rq)
 {
-	static const char *const names[] = {
-		"Connection", "Content-Length", "Transfer-Encoding", "Expect", "Upgrade"};
 	const struct evkeyvalq *headers = evhttp_request_get_input_headers(rq->raw);
 
 	if (!rq->kept || !rq->question || !rq->conn || !rq->conn->head || rq->seen || rq->woken ||
 		rq->raw->major != 1 || rq->raw->minor != 1 ||
 		evhttp_request_get_command(rq->raw) != EVHTTP_REQ_GET)
 		return false;
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (evhttp_find_header(headers, names[i]))
+	for (const struct evkeyval *header = headers->tqh_first; header; header = header->next.tqe_next)
+		if (!is_harmless(header))
 			return false;
 	return true;
 }

@@ -218,6 +218,29 @@ def test_http_1_0_and_close_end_the_connection(web):
                 assert raw.closed()
 
 
+@pytest.mark.parametrize("lines", ["Connection: keep-alive", "Connection: Keep-Alive\r\nContent-Length: 0", "Connection: keep-alive\r\nConnection: close",
+                                   "Connection: close\r\nConnection: keep-alive", "Content-Length: 0\r\nContent-Length: 7"])
+def test_headers_that_say_how_the_connection_goes_on(web, lines):
+    """Whatever they say, the third answer is like the first, and so is what becomes of the connection."""
+    request = GET.replace(b"\r\n\r\n", b"\r\n" + lines.encode() + b"\r\n\r\n")
+
+    def talk():
+        told = []
+        with Raw(web) as raw:
+            for _ in range(2):
+                try:
+                    raw.send(request)
+                    status, headers, body = raw.answer()
+                except (AssertionError, OSError):
+                    return [*told, "closed"]
+                told.append((status, sorted((name, value) for name, value in headers.items() if name != "date"), body))
+        return told
+
+    first = talk()
+    assert first[0][0] in (200, 400)
+    assert talk() == talk() == first
+
+
 def test_keep_alive_of_http_1_0(web):
     request = GET.replace(b"HTTP/1.1\r\n", b"HTTP/1.0\r\nConnection: keep-alive\r\n")
     with Raw(web) as raw:
