@@ -15,6 +15,7 @@
  *   index.c     nodes by their address, and names that have capitals
  *   reverse.c   who has an address
  *   service.c   the instances of a service
+ *   tags.c      whether one of them may have a tag
  *   record.c    records in wire format, by ldns
  *   forward.c   other names, at recursors
  */
@@ -182,6 +183,13 @@ struct dns_turn {
 	uint64_t end; /* of its time, ns; 0: it has not begun */
 };
 
+enum { DNS_TAG_SLOTS = 64, DNS_TAG_WORDS = 64 };
+struct dns_tags {
+	char service[REG_NAME_MAX + 1];
+	uint64_t generation; /* of the service; 0: of none */
+	uint64_t bits[DNS_TAG_WORDS];
+};
+
 struct dns_batch;
 struct dns_conn;
 struct dns_forward;
@@ -209,6 +217,7 @@ struct dns {
 	struct dns_soa soa[DNS_SOAS];
 	ldns_buffer *record; /* what one is encoded in */
 	struct dns_index index;
+	struct dns_tags tags[DNS_TAG_SLOTS];
 	struct dns_info info;
 	unsigned nconns, nforwards;
 	struct dns_batch *batch;
@@ -310,6 +319,10 @@ void dns_index_close(struct dns_index *index);
 /** The service and, in what precedes its name, the tag ("": none); NULL: there is none. */
 struct service *dns_service_of(struct dns *dns, const struct dns_name *name, char tag[DNS_NAME_MAX + 1]);
 struct service *dns_service_named(struct dns *dns, const char *name);
+
+/* tags.c */
+/** False: no instance of the service has the tag, in lower case. */
+bool dns_tags_may_have(struct dns *dns, const struct service *service, const char *tag);
 
 /* record.c */
 struct dns_build {

@@ -141,10 +141,11 @@ void dns_put_service(struct dns_build *build, struct service *service, const cha
 	struct walk walk = {.build = build, .tag = tag};
 	/* of more than a message holds, others each time that the answer is made */
 	size_t start = list->count > DNS_RECORDS ? dns_random(build->dns) % list->count : 0;
+	bool none = tag[0] && list->count > FEW && !dns_tags_may_have(build->dns, service, tag);
 
 	memcpy(answer->basis.service, service->def.name, sizeof(answer->basis.service));
 	answer->basis.service_generation = service->generation;
-	for (size_t i = 0; i < list->count && answer->answer.count < DNS_RECORDS; i++) {
+	for (size_t i = 0; !none && i < list->count && answer->answer.count < DNS_RECORDS; i++) {
 		const struct reg_backend *backend = list->item[(start + i) % list->count];
 
 		if (is_answered(build->dns, backend, tag))
@@ -152,7 +153,7 @@ void dns_put_service(struct dns_build *build, struct service *service, const cha
 	}
 	if (!walk.answered) {
 		answer->rcode = LDNS_RCODE_NXDOMAIN;
-		answer->brief = list->count <= FEW; /* clients can think of many tags */
+		answer->brief = none || list->count <= FEW; /* clients can think of many tags */
 	}
 	/* a name beside which nothing else may stand (RFC 1034, section 3.6.2) */
 	if (walk.name[0] && !answer->answer.count && build->query->type != LDNS_RR_TYPE_SRV)

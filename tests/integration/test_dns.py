@@ -257,6 +257,20 @@ def test_broken_messages_are_told_so(world):
             assert data[:2] == b"\0\x08" and data[3] & 15 == 1, name
 
 
+def test_a_tag_of_one_of_many_instances_is_found_as_soon_as_it_has_it(world):
+    world.many("big", 40)
+    for _ in range(2):
+        assert world.dig("late.big.service.consul").status == "NXDOMAIN"
+        world.consul.register("big", ID="tagged", Address="10.8.0.1", Port=1, Tags=["Early", "Late"])
+        for name in ("late.big.service.consul", "_big._LATE.service.consul", "early.big.service.consul"):
+            assert world.dig(name).data("A") == ["10.8.0.1"]
+        world.consul.register("big", ID="tagged", Address="10.8.0.1", Port=1, Tags=["Early"])
+        assert world.dig("late.big.service.consul").status == "NXDOMAIN"
+        assert world.dig("early.big.service.consul").data("A") == ["10.8.0.1"]
+        world.consul.deregister("tagged")
+        assert world.dig("early.big.service.consul").status == "NXDOMAIN"
+
+
 def test_answers_are_shuffled(world):
     assert len({world.dig("web.service.consul").answer[0][4] for _ in range(40)}) == 2
 
