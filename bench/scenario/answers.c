@@ -178,6 +178,8 @@ int answers_take(struct session *s)
 		if (rc == 0)
 			rc = hear(&a);
 	}
+	if (rc < 0 && rc != -ENOTSUP)
+		warnx("%s: it could not be set up: %s", s->peer->name, strerror(-rc));
 	for (unsigned i = 0; i < sizeof(clients) / sizeof(clients[0]) && rc == 0 && !atomic_load(s->stop);
 		i++)
 		rc = full_load(s, clients[i], &rate);
