@@ -106,17 +106,28 @@ static const struct model_network *network_of(const struct docker *docker, const
 	return name ? model_network(docker->model, name) : NULL;
 }
 
+/*
+ * Is it known of each address of the pool whether somebody has it? Not where another driver's network has the pool: then
+ * an address is somebody's as long as Docker has not given it back.
+ */
+static bool knows_users(const json_t *pool)
+{
+	return param_given(pool, "bound");
+}
+
 /* How little an address is anybody's. */
 enum state { FREE, RESTS, ABANDONED, TAKEN };
 
-static enum state state_of(struct docker *docker, const json_t *record, int64_t now)
+static enum state state_of(const json_t *pool, const json_t *record, int64_t now)
 {
 	if (!record)
 		return FREE;
 	if (param_given(record, "freed"))
 		return now - param_int(record, "freed", 0) < REST_S ? RESTS : FREE;
-	return param_given(record, "for") || now - param_int(record, "at", 0) < ABANDONED_S ? TAKEN
-											    : ABANDONED;
+	if (param_given(record, "for") || !knows_users(pool) ||
+		now - param_int(record, "at", 0) < ABANDONED_S)
+		return TAKEN;
+	return ABANDONED;
 }
 
 /* Has somebody got it who is no container of Docker's? */
@@ -146,8 +157,7 @@ static uint32_t search(const struct search *search)
 
 	for (uint32_t i = 0; i < hosts && least != FREE; i++) {
 		uint32_t ip = htonl(first + (next + i) % hosts);
-		enum state state =
-			state_of(search->docker, find(search->docker, search->id, ip), search->now);
+		enum state state = state_of(search->pool, find(search->docker, search->id, ip), search->now);
 
 		if (state >= least || !addr_is_host(search->subnet, ip) ||
 			is_others(search->docker, search->pool, ip))
@@ -182,7 +192,7 @@ static int check_wanted(struct docker *docker, const char *id, const json_t *poo
 		return api_fail(err, API_INVALID, "Address", "%s is no host address of %s", text,
 			param_str(pool, "subnet"));
 	/* Docker asks again for what it had no answer to: for a gateway, and for what nobody has yet */
-	if (record && !param_given(record, "freed") && param_given(record, "for") &&
+	if (record && !param_given(record, "freed") && (param_given(record, "for") || !knows_users(pool)) &&
 		!(gateway && param_bool(record, "gateway", false)))
 		return api_fail(err, API_EXISTS, "Address", "%s is taken", text);
 	if (!own && is_others(docker, pool, ip))
@@ -268,4 +278,15 @@ int docker_release_address(struct docker *docker, const json_t *in, json_t *out,
 	json_object_set_new(record, "freed", json_integer(docker_now_s()));
 	docker_keep(docker, DOCKER_ADDRESS, key_of(id, ip, key));
 	return 0;
+}
+
+bool docker_address_any(const struct docker *docker, const char *pool)
+{
+	const char *key;
+	json_t *record;
+
+	json_object_foreach (docker->records[DOCKER_ADDRESS], key, record)
+		if (is_of(key, pool))
+			return true;
+	return false;
 }

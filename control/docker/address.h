@@ -11,6 +11,8 @@ bool docker_address_read(const char *text, uint32_t *ip);
 void docker_address_claim(struct docker *docker, const char *pool, uint32_t ip, const char *who);
 /** Nothing that is `who`'s is so any longer. */
 void docker_address_unclaim(struct docker *docker, const char *pool, const char *who);
+/** Was any of the pool asked for? */
+bool docker_address_any(const struct docker *docker, const char *pool);
 /** Forgets all of a pool. */
 void docker_address_drop(struct docker *docker, const char *pool);
 

@@ -13,7 +13,7 @@
 #include "control/model/objects.h"
 #include "control/model/port_tap.h"
 
-enum { FOLLOW_MS = 50, SWEEP_S = 15 };
+enum { FOLLOW_MS = 50, FOLLOW_QUICK = 200, SLOW_MS = 1000, SWEEP_S = 15 };
 
 static void look_in(struct event *timer, unsigned ms)
 {
@@ -49,11 +49,12 @@ static void on_follow(evutil_socket_t fd, short what, void *arg)
 	json_object_foreach (docker->records[DOCKER_ENDPOINT], id, record)
 		more = look(docker, id, record) || more;
 	if (more)
-		look_in(docker->follow, FOLLOW_MS);
+		look_in(docker->follow, docker->looks++ < FOLLOW_QUICK ? FOLLOW_MS : SLOW_MS);
 }
 
 void docker_follow(struct docker *docker)
 {
+	docker->looks = 0;
 	look_in(docker->follow, FOLLOW_MS);
 }
 

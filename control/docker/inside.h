@@ -41,6 +41,7 @@ struct docker {
 	json_t *records[DOCKER_KINDS];
 	struct docker_server *server; /* NULL: it does not listen */
 	struct event *follow, *sweep;
+	unsigned looks;	   /* for interfaces, since the last container joined */
 	int64_t activated; /* epoch: since when the Docker of now is there */
 };
 

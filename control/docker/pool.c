@@ -244,8 +244,8 @@ static void answer(struct docker *docker, const char *id, const json_t *pool, js
 }
 
 /*
- * Which is taken by another pool? One that was asked for in the same words, and that no network has yet, is this one:
- * Docker had no answer.
+ * Is the subnet taken? A pool that was asked for in the same words, and that nothing came of, is the same: Docker had no
+ * answer.
  */
 static int check_taken(
 	struct docker *docker, const struct request *request, const char *id, struct api_err *err)
@@ -253,7 +253,8 @@ static int check_taken(
 	const char *other = overlapping(docker, request->subnet);
 	const json_t *pool = other ? docker_record(docker, DOCKER_POOL_OF, other) : NULL;
 
-	if (!other || (strcmp(other, id) == 0 && !param_given(pool, "bound")))
+	if (!other ||
+		(strcmp(other, id) == 0 && !param_given(pool, "bound") && !docker_address_any(docker, id)))
 		return 0;
 	if (param_given(pool, "bound"))
 		return api_fail(err, API_IN_USE, "Pool", "overlaps with %s, which network %.12s has",

@@ -382,6 +382,22 @@ def test_an_address_twice(joined):
     plugin.ipam("RequestAddress", PoolID=pool, Address="10.1.0.9")
 
 
+def test_a_pool_of_another_drivers_network(world):
+    """Sluice hears nothing of its containers, and takes no address for abandoned."""
+    _, plugin = world
+    pool = plugin.pool(Pool="10.1.0.0/30")
+    assert plugin.pool(Pool="10.1.0.0/30") == pool
+    gateway = {"PoolID": pool, "Address": "10.1.0.1", "Options": {"RequestAddressType": "com.docker.network.gateway"}}
+    for _ in range(2):
+        plugin.ipam("RequestAddress", **gateway)
+    plugin.ipam("RequestAddress", PoolID=pool, Address="10.1.0.2")
+    assert "is taken" in plugin.refused("IpamDriver.RequestAddress", PoolID=pool, Address="10.1.0.2")
+    assert "no address is free" in plugin.refused("IpamDriver.RequestAddress", PoolID=pool)
+    assert "overlaps" in plugin.refused("IpamDriver.RequestPool", AddressSpace="SluiceLocal", Pool="10.1.0.0/30")
+    plugin.ipam("ReleaseAddress", PoolID=pool, Address="10.1.0.2")
+    assert plugin.ipam("RequestAddress", PoolID=pool)["Address"] == "10.1.0.2/30"
+
+
 def test_addresses_of_others_in_the_network(joined):
     daemon, plugin = joined
     daemon.rpc("port.add", name="p", network=f"docker-{NET[:12]}", type="null")
