@@ -159,11 +159,11 @@ static void set_route(struct docker *docker, const char *id, bool yes)
 /* Docker calls it for the network that a container's default route is by. */
 int docker_program(struct docker *docker, const json_t *in, json_t *out, struct api_err *err)
 {
-	const json_t *options = json_object_get(in, "Options");
+	const json_t *ports = json_object_get(json_object_get(in, "Options"), "com.docker.network.portmap");
 
 	if (!docker_need_endpoint(docker, in, err))
 		return -1;
-	if (json_array_size(json_object_get(options, "com.docker.network.portmap")))
+	if (ports && !json_is_null(ports) && (!json_is_array(ports) || json_array_size(ports)))
 		return api_fail(err, API_UNSUPPORTED, NULL,
 			"ports of containers cannot be published yet (-p): reach them by their address");
 	set_route(docker, param_str(in, "EndpointID"), true);

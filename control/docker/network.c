@@ -26,8 +26,7 @@ static int read_entry(const json_t *entry, struct given *given, struct api_err *
 
 	if (pool)
 		gateway = docker_call_text(entry, "Gateway", err);
-	if (gateway)
-		given->space = docker_call_text(entry, "AddressSpace", err);
+	given->space = gateway ? docker_call_text(entry, "AddressSpace", err) : NULL;
 	if (!given->space)
 		return -1;
 	if (!addr_prefix(pool, &given->subnet))

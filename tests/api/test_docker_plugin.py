@@ -175,6 +175,27 @@ def test_fields_that_are_nothing_of_the_kind(joined, call):
     assert (daemon.rpc("network.list"), daemon.rpc("port.list")) == before
 
 
+def test_fields_inside_of_others(joined):
+    daemon, plugin = joined
+    networks = daemon.rpc("network.list")
+    entry = {"AddressSpace": "SluiceLocal", "Pool": "10.7.0.0/24", "Gateway": "10.7.0.1/24", "AuxAddresses": {}}
+    for value in (7, None, [], {"a": []}, True, "", "x" * 5000, "0.0.0.0/0", "10.7.0.1/33"):
+        for field in entry:
+            plugin.call("NetworkDriver.CreateNetwork", NetworkID=OTHER, Options={}, IPv4Data=[{**entry, field: value}])
+            plugin.network("DeleteNetwork", NetworkID=OTHER)
+        for field in ("Address", "AddressIPv6", "MacAddress"):
+            plugin.call("NetworkDriver.CreateEndpoint", NetworkID=NET, EndpointID=EP, Interface={field: value})
+            plugin.network("DeleteEndpoint", NetworkID=NET, EndpointID=EP)
+        for field in ("com.docker.network.generic", "com.docker.network.internal", "com.docker.network.enable_ipv6"):
+            plugin.call("NetworkDriver.CreateNetwork", NetworkID=OTHER, Options={field: value}, IPv4Data=[entry])
+            plugin.network("DeleteNetwork", NetworkID=OTHER)
+        for field in ("sluice.network", "mode", "vni", "mtu", "egress"):
+            plugin.call("NetworkDriver.CreateNetwork", NetworkID=OTHER, IPv4Data=[entry],
+                        Options={"com.docker.network.generic": {field: value}})
+            plugin.network("DeleteNetwork", NetworkID=OTHER)
+    assert daemon.rpc("network.list") == networks
+
+
 def test_networks_that_are_not_there(world):
     _, plugin = world
     for call in ("CreateEndpoint", "EndpointOperInfo", "Join", "ProgramExternalConnectivity"):
