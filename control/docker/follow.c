@@ -68,12 +68,15 @@ static bool is_there(const char *netns)
 	return yes;
 }
 
-/* Docker, back for a while, has had its time to take back what it knows of. */
+/*
+ * Docker, back for a while, has had its time to take back what it knows of from before. What it has made since is left alone:
+ * a sandbox is made only after the container has joined.
+ */
 static bool is_forgotten(const struct docker *docker, const json_t *record)
 {
 	const char *sandbox = param_str(record, "sandbox");
 
-	return sandbox ? !is_there(sandbox) : param_int(record, "at", 0) < docker->activated;
+	return param_int(record, "at", 0) < docker->activated && !(sandbox && is_there(sandbox));
 }
 
 static void on_sweep(evutil_socket_t fd, short what, void *arg)

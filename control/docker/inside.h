@@ -26,7 +26,7 @@ struct journal;
 /*
  * What is kept, objects by id:
  *   network   {network: its name here, own: made for Docker, internal, params: of network.add}
- *   endpoint  {network: id, address: "10.1.0.2/24", mac, given: MAC by Docker, sandbox: path, when joined, ifname, when
+ *   endpoint  {at: epoch of the last of Docker's calls that made it or joined it, network: id, address: "10.1.0.2/24", mac, given: MAC by Docker, sandbox: path, when joined, ifname, when
  *             known, route: the container's default route}
  *   pool      {space, subnet, range, network: name here, bound: id of the network that has it}
  *   address   by "pool address": {at: epoch, gateway, for: id of network or endpoint, freed: epoch}

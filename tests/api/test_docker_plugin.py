@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import stat
+import time
 
 import pytest
 
@@ -477,6 +478,11 @@ def test_what_a_killed_docker_has_forgotten_is_swept(joined, netns):
     endpoint(plugin, EP2, "10.1.0.10/24")
     take_interface(join(plugin, alive.path, EP2)["InterfaceName"]["SrcName"], alive.name, "10.1.0.10/24")
     daemon.wait_port(port_of(EP2))
+    time.sleep(1.1)  # the records have seconds
     plugin.call("Plugin.Activate")
-    wait.until(lambda: [port["name"] for port in daemon.rpc("port.list")] == [port_of(EP2)], "it is swept", timeout_s=60)
+    fresh = "f6" * 32
+    endpoint(plugin, fresh, "10.1.0.11/24")
+    join(plugin, "/run/netns/not-there-yet", fresh)  # Docker makes a sandbox afterwards
+    wait.until(lambda: port_of() not in [port["name"] for port in daemon.rpc("port.list")], "it is swept", timeout_s=60)
+    assert {port["name"] for port in daemon.rpc("port.list")} == {port_of(EP2), port_of(fresh)}
     assert "no such endpoint" in plugin.refused("NetworkDriver.EndpointOperInfo", NetworkID=NET, EndpointID=EP)
