@@ -27,8 +27,12 @@ static void end(struct subscription *s)
 
 void subscription_end_all(struct conn *conn)
 {
-	while (!LIST_EMPTY(&conn->subscriptions))
-		end(LIST_FIRST(&conn->subscriptions));
+	struct subscription *next;
+
+	for (struct subscription *s = LIST_FIRST(&conn->subscriptions); s; s = next) {
+		next = LIST_NEXT(s, link);
+		end(s);
+	}
 }
 
 /*

@@ -137,16 +137,17 @@ static bool is_up_with(int sock, const char *ifname, const uint8_t mac[6])
 static int name_of_mac(int sock, const uint8_t mac[6], char ifname[16])
 {
 	struct if_nameindex *all = if_nameindex();
-	int rc = all ? -ENOENT : -errno;
+	int rc = -ENOENT;
 
+	if (!all)
+		return -errno;
 	for (struct if_nameindex *one = all; rc == -ENOENT && one->if_index; one++) {
 		if (!is_up_with(sock, one->if_name, mac))
 			continue;
 		memcpy(ifname, one->if_name, strnlen(one->if_name, IFNAMSIZ - 1) + 1);
 		rc = 0;
 	}
-	if (all)
-		if_freenameindex(all);
+	if_freenameindex(all);
 	return rc;
 }
 

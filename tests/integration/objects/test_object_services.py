@@ -7,8 +7,8 @@ from rig.objects import EXISTS, INVALID, NOT_FOUND, given, names, refused
 def test_service_life(web):
     added = web.rpc("service.add", name="api", network="web", vip="10.1.0.100", port=80, protocol="tcp")
     assert added == {"name": "api", "network": "web", "vip": "10.1.0.100", "port": 80, "protocol": "tcp",
-                     "policy": "maglev", "generation": added["generation"], "check": None, "backends": [],
-                     "source": "api"}
+                     "policy": "maglev", "affinity_s": 0, "no_backend": "reject",
+                     "generation": added["generation"], "check": None, "backends": [], "source": "api"}
     web.rpc("backend.add", service="api", address="10.1.0.12", port=8080)
     web.rpc("backend.add", service="api", address="10.9.0.1", port=8080, weight=3)
     shown = web.rpc("service.show", name="api")
