@@ -222,7 +222,7 @@ static void set_output(struct check *check, const char *text)
 	utf8_copy(shown, text, len);
 	if (check->output && strcmp(check->output, shown) == 0)
 		return;
-	if (len + 1 > check->room) {
+	if (!check->output || len + 1 > check->room) {
 		char *more = realloc(check->output, len + 1);
 
 		if (!more) /* the result counts nevertheless */

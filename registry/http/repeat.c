@@ -66,6 +66,7 @@ static void make_room(struct http_repeats *repeats)
 	while (repeats->count >= REPEATS_MAX) {
 		struct repeat *repeat = TAILQ_FIRST(&repeats->ring);
 
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): what was dropped is in the list no more */
 		if (!repeat->uses) {
 			drop(repeats, repeat);
 			continue;
@@ -374,6 +375,7 @@ void http_repeats_close(struct http *http)
 	if (!http->repeats)
 		return;
 	while (!TAILQ_EMPTY(&http->repeats->ring))
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): what was dropped is in the list no more */
 		drop(http->repeats, TAILQ_FIRST(&http->repeats->ring));
 	free(http->repeats);
 	http->repeats = NULL;
