@@ -52,7 +52,8 @@ static const struct docker_call calls[] = {
 	{"/NetworkDriver.DeleteNetwork", docker_delete_network, true},
 	{"/NetworkDriver.CreateEndpoint", docker_create_endpoint, false},
 	{"/NetworkDriver.EndpointOperInfo", docker_endpoint_info, false},
-	{"/NetworkDriver.DeleteEndpoint", docker_delete_endpoint, false},
+	/* Docker does not say it twice: what a crash made us forget would hold the network, and the address, for ever */
+	{"/NetworkDriver.DeleteEndpoint", docker_delete_endpoint, true},
 	/* with these two, all that came before them is on disk when the container runs */
 	{"/NetworkDriver.Join", docker_join, true},
 	{"/NetworkDriver.Leave", docker_leave, false},
@@ -65,7 +66,7 @@ static const struct docker_call calls[] = {
 	{"/IpamDriver.RequestPool", docker_request_pool, true},
 	{"/IpamDriver.ReleasePool", docker_release_pool, true},
 	{"/IpamDriver.RequestAddress", docker_request_address, false},
-	{"/IpamDriver.ReleaseAddress", docker_release_address, false},
+	{"/IpamDriver.ReleaseAddress", docker_release_address, true},
 	{NULL},
 };
 

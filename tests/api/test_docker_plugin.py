@@ -469,6 +469,19 @@ def test_what_docker_was_told_survives_a_kill_at_once(world):
         assert f"docker-{network}" in {found["name"] for found in daemon.rpc("network.list")}
 
 
+def test_a_deleted_endpoint_stays_deleted_after_a_kill_at_once(joined, netns):
+    """Docker does not say it twice, and the network could never be deleted."""
+    daemon, plugin = joined
+    endpoint(plugin)
+    join(plugin, netns("box").path)
+    daemon.wait_kept(port_of())
+    plugin.network("Leave", NetworkID=NET, EndpointID=EP)
+    plugin.network("DeleteEndpoint", NetworkID=NET, EndpointID=EP)
+    crash(daemon)
+    plugin.network("DeleteNetwork", NetworkID=NET)
+    assert daemon.rpc("port.list") == []
+
+
 def test_what_a_killed_docker_has_forgotten_is_swept(joined, netns):
     daemon, plugin = joined
     with Netns("gone") as gone:
