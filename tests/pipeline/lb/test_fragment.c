@@ -264,7 +264,8 @@ static void who_sends_many_forgets_its_own(void **state)
 		assert_non_null(request(CLIENT, (uint16_t)id, MORE, 0));
 	for (unsigned id = 0; id < 4000; id++)
 		kept += request(CLIENT, (uint16_t)id, 0, PIECE) != NULL;
-	assert_in_range(kept, LB_FRAGMENTS, LB_FRAGMENTS + 8); /* a few of 4,000 look like one that is there */
+	assert_in_range(
+		kept, LB_FRAGMENTS, LB_FRAGMENTS + 8); /* a few of 4,000 look like one that is there */
 	assert_int_equal(arrives(from, CLIENT, 7, 0, PIECE), TRANSLATED);
 }
 
