@@ -143,10 +143,11 @@ void model_publish_follow(struct model *model, const struct reg_service *service
 	struct model_publish *publish;
 
 	TAILQ_FOREACH (publish, &model->published, link) {
-		struct model_publish was = *publish;
+		struct model_publish was;
 
 		if (strcmp(publish->service, service->name) != 0)
 			continue;
+		was = *publish;
 		lead(model, publish, gone ? NULL : service);
 		if (was.network == publish->network && was.to == publish->to &&
 			was.to_port == publish->to_port)

@@ -6,13 +6,13 @@
 #include "dataplane/frame/csum.h"
 #include "dataplane/frame/offload.h"
 #include "dataplane/frame/parse.h"
+#include "dataplane/frame/reply.h"
 
 enum {
 	ICMP_LEN = 8,
 	ICMP_CSUM = 2,
 	ICMP_INFO = 4,
-	IP4_LEN = 20,
-	IP4_DF = 0x4000,
+	IP4_LEN = REPLY_IP4_LEN,
 	IP4_OFFSET = 0x1fff,
 	IP4_ANSWER_MAX = 576, /* (RFC 1812, 4.3.2.3) */
 	IP6_LEN = 40,
@@ -112,25 +112,19 @@ static void write_icmp(uint8_t *icmp, const struct icmp_answer *answer)
 {
 	icmp[0] = answer->type;
 	icmp[1] = answer->code;
-	store16(icmp + ICMP_INFO, (uint16_t)(answer->info >> 16));
-	store16(icmp + ICMP_INFO + 2, (uint16_t)answer->info);
+	store32(icmp + ICMP_INFO, answer->info);
 }
 
 static void write4(struct frame *f, const struct icmp_answer *answer)
 {
+	enum { INTERNETWORK_CONTROL = 0xc0 }; /* (RFC 1812, 4.3.2.5) */
 	uint8_t *ip = frame_data(f) + f->l3_off, *icmp = ip + IP4_LEN;
-	uint32_t sender = load_ip4(icmp + ICMP_LEN + 12);
+	uint32_t source, sender = load_ip4(icmp + ICMP_LEN + 12);
 
-	memset(ip, 0, IP4_LEN + ICMP_LEN);
-	ip[0] = 0x45;
-	ip[1] = 0xc0; /* internetwork control (RFC 1812, 4.3.2.5) */
-	store16(ip + 2, (uint16_t)(f->len - f->l3_off));
-	store16(ip + 6, IP4_DF);
-	ip[8] = 64;
-	ip[9] = IPPROTO_ICMP;
-	memcpy(ip + 12, answer->source, 4);
-	store_ip4(ip + 16, sender);
-	csum_store(ip + 10, (uint16_t)~csum_fold(csum_add(0, ip, IP4_LEN)));
+	memcpy(&source, answer->source, sizeof(source));
+	reply_write_ip4(
+		ip, INTERNETWORK_CONTROL, (uint16_t)(f->len - f->l3_off), IPPROTO_ICMP, source, sender);
+	memset(icmp, 0, ICMP_LEN);
 	write_icmp(icmp, answer);
 	checksum(f, f->l3_off + IP4_LEN);
 }

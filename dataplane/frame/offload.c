@@ -19,16 +19,6 @@ enum {
 	IP6_LEN = 40,
 };
 
-static inline uint32_t load32(const uint8_t *p) /* big-endian to host */
-{
-	return __builtin_bswap32(load_ip4(p));
-}
-
-static inline void store32(uint8_t *p, uint32_t v)
-{
-	store_ip4(p, __builtin_bswap32(v));
-}
-
 /* Behind the extension headers that may stand before TCP and UDP in a packet that is not a fragment; 0: not
  * there. */
 static uint16_t skip_ip6_extensions(struct frame *f, uint8_t *proto)

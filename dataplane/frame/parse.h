@@ -47,6 +47,16 @@ static inline void store_ip4(uint8_t *p, uint32_t ip)
 	memcpy(p, &ip, 4);
 }
 
+static inline uint32_t load32(const uint8_t *p) /* big-endian to host */
+{
+	return __builtin_bswap32(load_ip4(p));
+}
+
+static inline void store32(uint8_t *p, uint32_t v)
+{
+	store_ip4(p, __builtin_bswap32(v));
+}
+
 /** Are the six bytes at `a` and `b` the same? */
 static inline bool mac_equal(const uint8_t *a, const uint8_t *b)
 {

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "dataplane/frame/csum.h"
 #include "dataplane/frame/parse.h"
 
 static const uint8_t arp_ethernet_ip4[6] = {0, 1, 8, 0, 6, 4};
@@ -49,6 +50,23 @@ bool reply_icmp_echo(struct frame *f, const uint8_t mac[6])
 	store16(icmp + 2, (uint16_t)(sum + (sum >> 16)));
 	f->verdict = V_REPLY;
 	return true;
+}
+
+void reply_write_ip4(
+	uint8_t *ip, uint8_t tos, uint16_t len, uint8_t proto, uint32_t source, uint32_t destination)
+{
+	enum { DF = 0x4000, TTL = 64 };
+
+	memset(ip, 0, REPLY_IP4_LEN);
+	ip[0] = 0x45;
+	ip[1] = tos;
+	store16(ip + 2, len);
+	store16(ip + 6, DF);
+	ip[8] = TTL;
+	ip[9] = proto;
+	store_ip4(ip + 12, source);
+	store_ip4(ip + 16, destination);
+	csum_store(ip + 10, (uint16_t)~csum_fold(csum_add(0, ip, REPLY_IP4_LEN)));
 }
 
 void reply_write_arp_request(uint8_t *buf, const uint8_t mac[6], uint32_t sender_ip, uint32_t target_ip)

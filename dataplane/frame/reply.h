@@ -33,6 +33,13 @@ void reply_arp(struct frame *f, const uint8_t mac[6]);
  */
 bool reply_icmp_echo(struct frame *f, const uint8_t mac[6]);
 
+enum { REPLY_IP4_LEN = 20 };
+
+/** Writes the IPv4 header, with its checksum, of a packet of `len` bytes that the switch sends itself. Addresses in network
+ * byte order. */
+void reply_write_ip4(
+	uint8_t *ip, uint8_t tos, uint16_t len, uint8_t proto, uint32_t source, uint32_t destination);
+
 /** Writes an ARP request for `target_ip` into buf[42]; sender_ip 0 makes it a probe that teaches nobody (RFC
  * 5227). */
 void reply_write_arp_request(uint8_t *buf, const uint8_t mac[6], uint32_t sender_ip, uint32_t target_ip);

@@ -1,38 +1,20 @@
 #include "dataplane/lb/refuse.h"
 
-#include <netinet/in.h>
-
-#include "dataplane/core/dp.h"
 #include "dataplane/frame/csum.h"
 #include "dataplane/frame/icmp_answer.h"
 #include "dataplane/frame/parse.h"
+#include "dataplane/frame/reply.h"
+#include "dataplane/lb/item.h"
 
 enum {
-	IP_LEN = 20,
-	IP_DF = 0x4000,
-	TTL = 64,
 	TCP_LEN = 20,
 	TCP_SEQ = 4,
 	TCP_ACKED = 8,
 	TCP_OFFSET = 12,
-	TCP_FLAGS = 13,
 	TCP_CSUM = 16,
 	UNREACHABLE = 3, /* ICMP */
 	PORT_UNREACHABLE = 3,
 };
-
-enum { FIN = 1, SYN = 2, RST = 4, ACK = 16 };
-
-static uint32_t load32(const uint8_t *p)
-{
-	return (uint32_t)load16(p) << 16 | load16(p + 2);
-}
-
-static void store32(uint8_t *p, uint32_t value)
-{
-	store16(p, (uint16_t)(value >> 16));
-	store16(p + 2, (uint16_t)value);
-}
 
 /* What the SYN takes of its sender's sequence numbers: itself, and data if it has any. */
 static uint32_t sequence_len(const uint8_t *ip, const uint8_t *tcp)
@@ -42,35 +24,20 @@ static uint32_t sequence_len(const uint8_t *ip, const uint8_t *tcp)
 	return 1 + (data > 0 ? (uint32_t)data : 0);
 }
 
-/* `ip` is the reset's, of IP_LEN, and the TCP header follows. */
-static void checksums(uint8_t *ip)
-{
-	uint8_t *tcp = ip + IP_LEN;
-	uint64_t pseudo =
-		csum_add(0, ip + 12, 8) + __builtin_bswap16(IPPROTO_TCP) + __builtin_bswap16(TCP_LEN);
-
-	csum_store(ip + 10, (uint16_t)~csum_fold(csum_add(0, ip, IP_LEN)));
-	csum_store(tcp + TCP_CSUM, (uint16_t)~csum_fold(csum_add(pseudo, tcp, TCP_LEN)));
-}
-
 static void write_reset(uint8_t *ip, uint32_t client, uint32_t vip, const uint8_t ports[4], uint32_t acked)
 {
-	uint8_t *tcp = ip + IP_LEN;
+	uint8_t *tcp = ip + REPLY_IP4_LEN;
+	uint64_t pseudo;
 
-	memset(ip, 0, IP_LEN + TCP_LEN);
-	ip[0] = 0x45;
-	store16(ip + 2, IP_LEN + TCP_LEN);
-	store16(ip + 6, IP_DF);
-	ip[8] = TTL;
-	ip[9] = IPPROTO_TCP;
-	store_ip4(ip + 12, vip);
-	store_ip4(ip + 16, client);
+	reply_write_ip4(ip, 0, REPLY_IP4_LEN + TCP_LEN, IPPROTO_TCP, vip, client);
+	memset(tcp, 0, TCP_LEN);
 	memcpy(tcp, ports + 2, 2);
 	memcpy(tcp + 2, ports, 2);
 	store32(tcp + TCP_ACKED, acked);
 	tcp[TCP_OFFSET] = TCP_LEN / 4 << 4;
-	tcp[TCP_FLAGS] = RST | ACK;
-	checksums(ip);
+	tcp[TCP_FLAGS] = TCP_RST | TCP_ACK;
+	pseudo = csum_add(0, ip + 12, 8) + __builtin_bswap16(IPPROTO_TCP) + __builtin_bswap16(TCP_LEN);
+	csum_store(tcp + TCP_CSUM, (uint16_t)~csum_fold(csum_add(pseudo, tcp, TCP_LEN)));
 }
 
 static bool reset(struct frame *f)
@@ -80,10 +47,10 @@ static bool reset(struct frame *f)
 	uint32_t client = load_ip4(ip + 12), vip = load_ip4(ip + 16);
 	uint8_t ports[4];
 
-	if ((tcp[TCP_FLAGS] & (FIN | SYN | RST | ACK)) != SYN)
+	if ((tcp[TCP_FLAGS] & (TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK)) != TCP_SYN)
 		return false;
 	memcpy(ports, tcp, sizeof(ports));
-	frame_trim(f, f->l3_off + (uint32_t)IP_LEN + TCP_LEN);
+	frame_trim(f, f->l3_off + (uint32_t)REPLY_IP4_LEN + TCP_LEN);
 	f->off = (struct offload){0};
 	memcpy(data, data + 6, 6);
 	memcpy(data + 6, dp_router_mac, 6);
