@@ -61,20 +61,19 @@ def overlay_carries(peer, c1):
     traffic.wait_ping(c1, "10.1.0.50")
     traffic.ping(peer, c1.ip)
     traffic.ping(c1, "10.1.0.50", size=1450 - 28)
-    assert traffic.tcp_bytes(peer, c1, "10.1.0.50") > 1 << 20
-    assert traffic.tcp_bytes(c1, peer, c1.ip) > 1 << 20
+    traffic.tcp_carries(peer, c1, "10.1.0.50")
+    traffic.tcp_carries(c1, peer, c1.ip)
 
 
 def host_carries(machine, peer):
     """The machine's own ping and TCP over the interface that the switch has its uplink on."""
     traffic.ping(machine, HOST)
     traffic.ping(peer, SWITCH)
-    assert traffic.tcp_bytes(peer, machine, HOST) > 1 << 20
-    assert traffic.tcp_bytes(machine, peer, SWITCH) > 1 << 20
+    traffic.tcp_carries(peer, machine, HOST)
+    traffic.tcp_carries(machine, peer, SWITCH)
 
 
-def test_an_uplink_on_the_hosts_only_interface(start, container, machine, peer, requires):
-    requires("iperf3")
+def test_an_uplink_on_the_hosts_only_interface(start, container, machine, peer):
     sluiced = start(peer.device)
     c1 = container(sluiced, "web", "c1", "10.1.0.11")
     overlay_carries(peer, c1)
@@ -88,8 +87,7 @@ def test_an_uplink_on_the_hosts_only_interface(start, container, machine, peer, 
     host_carries(machine, peer)
 
 
-def test_the_host_keeps_its_interface_when_the_daemon_is_killed(start, container, machine, peer, requires):
-    requires("iperf3")
+def test_the_host_keeps_its_interface_when_the_daemon_is_killed(start, container, machine, peer):
     sluiced = start(peer.device)
     c1 = container(sluiced, "web", "c1", "10.1.0.11")
     traffic.wait_ping(c1, "10.1.0.50")
@@ -124,7 +122,7 @@ def test_only_vxlan_to_the_uplink_is_taken_from_the_host(start, machine, peer):
 
 
 def test_a_bridge_has_no_xdp_of_its_own_and_is_served_all_the_same(start, container, machine, peer, requires):
-    requires("iperf3", "ethtool")
+    requires("ethtool")
     peer.run("ethtool", "-K", "vx0", "tso", "off", "gso", "off")  # a wire would not carry large frames either
     machine.run("ip", "addr", "flush", "dev", peer.device)
     machine.run("ip", "link", "add", "br0", "type", "bridge")
@@ -137,8 +135,7 @@ def test_a_bridge_has_no_xdp_of_its_own_and_is_served_all_the_same(start, contai
     host_carries(machine, peer)
 
 
-def test_a_veth_as_a_containers_port(sluiced, container, netns, requires):
-    requires("iperf3")
+def test_a_veth_as_a_containers_port(sluiced, container, netns):
     sluiced.rpc("network.add", name="web", mode="bridge", subnet="10.1.0.0/24")
     c1 = container(sluiced, "web", "c1", "10.1.0.11")
     ns, device = netns("veth"), f"slv{os.getpid()}"
@@ -148,8 +145,8 @@ def test_a_veth_as_a_containers_port(sluiced, container, netns, requires):
     sluiced.wait_port("v1")
     traffic.wait_ping(c1, "10.1.0.20")
     traffic.ping(ns, c1.ip)
-    assert traffic.tcp_bytes(ns, c1, "10.1.0.20") > 1 << 20
-    assert traffic.tcp_bytes(c1, ns, c1.ip) > 1 << 20
+    traffic.tcp_carries(ns, c1, "10.1.0.20")
+    traffic.tcp_carries(c1, ns, c1.ip)
     with traffic.udp_server(ns, 7777):
         assert traffic.udp_ask(c1, "10.1.0.20", 7777, timeout_s=10)
     run(["ip", "link", "set", device, "down"])

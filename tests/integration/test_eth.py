@@ -29,13 +29,12 @@ def nic(start_sluiced, netns):
     return sluiced, machine
 
 
-def test_a_device_carries_traffic_and_its_worker_sleeps_in_between(nic, container, requires):
-    requires("iperf3")
+def test_a_device_carries_traffic_and_its_worker_sleeps_in_between(nic, container):
     sluiced, machine = nic
     c1 = container(sluiced, "web", "c1", "10.1.0.11")
     traffic.wait_ping(machine, c1.ip)
-    assert traffic.tcp_bytes(c1, machine, c1.ip) > 1 << 20
-    assert traffic.tcp_bytes(machine, c1, "10.1.0.40") > 1 << 20
+    traffic.tcp_carries(c1, machine, c1.ip)
+    traffic.tcp_carries(machine, c1, "10.1.0.40")
     # polled without an interrupt, it would be looked at 20,000 times a second
     before = naps(sluiced)
     time.sleep(1)

@@ -16,8 +16,8 @@ def test_two_containers_reach_each_other(pair, requires):
     sluiced, c1, c2 = pair
     traffic.ping(c1, c2.ip)
     traffic.ping(c2, c1.ip, size=1472)
-    assert traffic.tcp_bytes(c2, c1, c2.ip) > 1 << 20
-    assert traffic.iperf3(c2, c1, c2.ip, udp=True)["sum"]["lost_percent"] < 50
+    traffic.tcp_carries(c2, c1, c2.ip)
+    assert traffic.udp_flood(c2, c1, c2.ip) < 50
     assert sluiced.drops("bad-offload") == 0 and sluiced.drops("malformed") == 0
 
 

@@ -36,14 +36,14 @@ def ping(source, address, size, check=True):
 
 
 def test_jumbo_frames_between_containers_and_veths(long, container, veth, requires):
-    requires("iperf3", "ping")
+    requires("ping")
     c1, c2 = container(long, "web", "c1", "10.1.0.11"), container(long, "web", "c2", "10.1.0.12")
     assert "mtu 9000" in c1.run("ip", "link", "show", "eth0").stdout
     for source, address in ((c1, c2.ip), (c1, "10.1.0.20"), (veth, c1.ip)):
         ping(source, address, LONGEST)
         assert "too long" in ping(source, address, LONGEST + 1, check=False).stderr
     for source, sink, address in ((c1, c2, c2.ip), (c1, veth, "10.1.0.20"), (veth, c1, c1.ip)):
-        assert traffic.tcp_bytes(sink, source, address) > 1 << 20
+        traffic.tcp_carries(sink, source, address)
     assert long.drops("mtu") == 0
 
 

@@ -64,14 +64,14 @@ def test_what_a_guest_sends_is_bounded(pair, requires):
     traffic.wait_ping(c1, c2.ip)
     sluiced.ctl("port", "set", "c1", "--rate-in", "10M", "--burst-in", "64K")
     sent, got = Counted(sluiced, "c1"), Counted(sluiced, "c2")
-    traffic.iperf3(c2, c1, c2.ip, seconds=1, udp=True, rate="100M")
+    traffic.udp_flood(c2, c1, c2.ip, rate="100M")
     carried = got("tx_bytes")
     assert carried <= got.most(10e6 / 8, 64000 + FRAME) + 64000  # and a few of the switch's own to c2
     assert sent("rate_drops") == sluiced.drops("rate", "c1") > 0
     assert sent("rx_drops") >= sent("rate_drops") and got("rate_drops") == 0
     sluiced.ctl("port", "set", "c1", "--rate-in", "0")
     free = Counted(sluiced, "c1")
-    traffic.iperf3(c2, c1, c2.ip, seconds=1, udp=True, rate="50M")
+    traffic.udp_flood(c2, c1, c2.ip, rate="50M")
     assert free("rate_drops") == 0
 
 
@@ -81,26 +81,25 @@ def test_what_is_delivered_is_bounded(pair, requires):
     traffic.wait_ping(c1, c2.ip)
     sluiced.ctl("port", "set", "c2", "--rate-out", "20M", "--burst-out", "100K")
     sent, got = Counted(sluiced, "c1"), Counted(sluiced, "c2")
-    traffic.iperf3(c2, c1, c2.ip, seconds=1, udp=True, rate="100M")
+    traffic.udp_flood(c2, c1, c2.ip, rate="100M")
     carried = got("tx_bytes")
     assert carried <= got.most(20e6 / 8, 100000 + FRAME)
     assert got("rate_drops") == sluiced.drops("rate", "c2") > 0
     assert got("tx_drops") >= got("rate_drops") and sent("rate_drops") == 0
 
 
-def test_tcp_goes_on_at_a_bounded_rate(pair, requires):
+def test_tcp_goes_on_at_a_bounded_rate(pair):
     """In large frames, which are counted whole: segments, and each one's headers."""
-    requires("iperf3")
     sluiced, c1, c2 = pair
     traffic.wait_ping(c1, c2.ip)
     sluiced.ctl("port", "set", "c1", "--rate-in", "80M")
     got = Counted(sluiced, "c2")
-    received = traffic.tcp_bytes(c2, c1, c2.ip, seconds=2)
+    traffic.tcp_carries(c2, c1, c2.ip)
     carried = got("tx_bytes")
-    assert received > 1 << 20 and carried <= got.most(80e6 / 8, 2.5e6 + FRAME) + 64000
+    assert carried <= got.most(80e6 / 8, 2.5e6 + FRAME) + 64000
     sluiced.ctl("port", "set", "c2", "--pps-out", "2000", "--packet-burst-out", "100")
     got = Counted(sluiced, "c2")
-    assert traffic.tcp_bytes(c2, c1, c2.ip, seconds=2) > 1 << 17
+    traffic.tcp_carries(c2, c1, c2.ip)
     carried = got("tx_bytes")
     assert carried <= got.most(2000 * 1514, 100 * 1514 + FRAME)
 

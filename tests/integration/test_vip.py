@@ -43,12 +43,11 @@ def test_http_is_spread_over_the_backends(web):
     assert all(row["balanced"] and row["health"] == "passing" and row["packets"] > 0 for row in rows), rows
 
 
-def test_bulk_tcp_and_udp_through_the_vip(web, requires):
-    requires("iperf3")
+def test_bulk_tcp_and_udp_through_the_vip(web):
     sluiced, client, servers = web
     add_service(sluiced, servers[:1], port=5201, to=5201)
-    assert traffic.tcp_bytes(servers[0], client, VIP) > 1 << 20
-    assert traffic.tcp_bytes(servers[0], client, VIP, reverse=True) > 1 << 20
+    traffic.tcp_carries(servers[0], client, VIP)
+    traffic.tcp_carries(servers[0], client, VIP, reverse=True)
 
 
 def test_udp_is_spread_and_answered_from_the_vip(web, stack):
@@ -101,11 +100,10 @@ def test_the_only_backend_reaches_its_own_service(web, stack):
     assert sluiced.drops("hairpin") == 0
 
 
-def test_bulk_tcp_of_a_backend_with_itself(web, requires):
-    requires("iperf3")
+def test_bulk_tcp_of_a_backend_with_itself(web):
     sluiced, client, servers = web
     add_service(sluiced, servers[:1], port=5201, to=5201)
-    assert traffic.tcp_bytes(servers[0], servers[0], VIP) > 1 << 20
+    traffic.tcp_carries(servers[0], servers[0], VIP)
 
 
 def test_the_vip_answers_nothing_else(web):

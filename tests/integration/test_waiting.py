@@ -291,7 +291,7 @@ def test_after_a_restart_a_process_is_not_known(web, process):
 def test_what_can_never_come_is_refused(web, netns):
     daemon, _ = web
     ended = Process(["true"])
-    ended.wait(10)
+    ended.stop()
     for where, code, says in ((f"/proc/{ended.pid}/ns/net", NOT_FOUND, f"netns: there is no process {ended.pid}"),
                               ("a/b", INVALID, 'netns: "a/b" is neither a name nor an absolute path'),
                               ("..", INVALID, "netns: "),

@@ -96,22 +96,20 @@ class Background:
         assert self.rounds > 0
 
 
-def test_ping_and_bulk_tcp_between_workers_and_within_one(four, requires):
-    requires("iperf3")
+def test_ping_and_bulk_tcp_between_workers_and_within_one(four):
     sluiced, (c1, c2, c3, _) = four
     before = seen(sluiced)
     for other in (c2, c3):
         traffic.ping(c1, other.ip, count=10)
         traffic.ping(other, c1.ip, size=1472)
-        assert traffic.tcp_bytes(other, c1, other.ip) > 1 << 20
-        assert traffic.tcp_bytes(other, c1, other.ip, reverse=True) > 1 << 20
+        traffic.tcp_carries(other, c1, other.ip)
+        traffic.tcp_carries(other, c1, other.ip, reverse=True)
     assert_both_work(sluiced, before)
     assert sluiced.drops("bad-offload") == 0 and sluiced.drops("malformed") == 0
     wait_balance(sluiced)
 
 
-def test_a_vip_whose_client_and_backends_are_different_workers(four, stack, requires):
-    requires("iperf3")
+def test_a_vip_whose_client_and_backends_are_different_workers(four, stack):
     sluiced, (client, *servers) = four
     for server in servers:
         stack.enter_context(traffic.tcp_server(server, 8080))
@@ -132,8 +130,8 @@ def test_a_vip_whose_client_and_backends_are_different_workers(four, stack, requ
     # the bulk both ways: its other direction is the other worker's
     sluiced.rpc("service.add", name="bulk", network="web", vip=VIP, port=5201, protocol="tcp")
     sluiced.rpc("backend.add", service="bulk", address=servers[0].ip, port=5201)
-    assert traffic.tcp_bytes(servers[0], client, VIP) > 1 << 20
-    assert traffic.tcp_bytes(servers[0], client, VIP, reverse=True) > 1 << 20
+    traffic.tcp_carries(servers[0], client, VIP)
+    traffic.tcp_carries(servers[0], client, VIP, reverse=True)
     for connection in kept:
         connection.echo("and after it")
     wait_balance(sluiced)
@@ -224,8 +222,7 @@ def test_the_bench_finds_nothing_late_or_wrong_between_workers(sluiced, tmp_path
     wait_balance(sluiced)
 
 
-def test_an_overlay_whose_uplink_is_one_workers_and_containers_are_both(sluiced, container, stack, requires):
-    requires("iperf3")
+def test_an_overlay_whose_uplink_is_one_workers_and_containers_are_both(sluiced, container, stack):
     sluiced.rpc("network.add", name="far", mode="overlay", vni=100, subnet="10.2.0.0/24")
     host = stack.enter_context(VxlanHost())
     host.vxlan(100, "10.2.0.50/24")
@@ -235,16 +232,15 @@ def test_an_overlay_whose_uplink_is_one_workers_and_containers_are_both(sluiced,
     for one in inside:
         traffic.wait_ping(one, "10.2.0.50")
         traffic.ping(host, one.ip, count=10)
-        assert traffic.tcp_bytes(host, one, "10.2.0.50") > 1 << 20
-        assert traffic.tcp_bytes(host, one, "10.2.0.50", reverse=True) > 1 << 20
+        traffic.tcp_carries(host, one, "10.2.0.50")
+        traffic.tcp_carries(host, one, "10.2.0.50", reverse=True)
     traffic.ping(inside[0], inside[1].ip)
     assert_both_work(sluiced, before)
     assert HOST in {entry.get("vtep") for entry in sluiced.fdb("far").values()}
     wait_balance(sluiced, "far")
 
 
-def test_ports_come_and_go_on_both_workers_under_traffic(four, netns, requires):
-    requires("iperf3")
+def test_ports_come_and_go_on_both_workers_under_traffic(four, netns):
     sluiced, (c1, c2, c3, c4) = four
     guests = [netns(f"g{i}") for i in range(2)]
 
@@ -258,9 +254,10 @@ def test_ports_come_and_go_on_both_workers_under_traffic(four, netns, requires):
 
     traffic.wait_ping(c1, c2.ip)
     with Background(churn):
-        assert traffic.tcp_bytes(c2, c1, c2.ip, seconds=2) > 1 << 20
-        traffic.ping(c3, c4.ip, count=50, interval_s=0.01)
-        assert traffic.tcp_bytes(c3, c4, c3.ip, seconds=2) > 1 << 20
+        for _ in range(8):
+            traffic.tcp_carries(c2, c1, c2.ip)
+            traffic.ping(c3, c4.ip, count=10, interval_s=0.01)
+            traffic.tcp_carries(c3, c4, c3.ip)
     wait_balance(sluiced)
 
 

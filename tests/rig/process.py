@@ -4,10 +4,15 @@ import os
 import signal
 import subprocess
 import tempfile
+import time
 
 
 class Process:
-    """A command in the background; output goes to a file, so it never blocks on a full pipe."""
+    """
+    A command in the background; output goes to a file, so it never blocks on a full pipe. Only stop() collects it, so
+    that its number stays its own until its group is gone: a number that was given away is another's, and a signal to it
+    ends a stranger.
+    """
 
     def __init__(self, argv, **popen):
         self.argv = [str(arg) for arg in argv]
@@ -24,24 +29,40 @@ class Process:
         with open(f"/proc/self/fd/{self._output.fileno()}", errors="replace") as copy:
             return copy.read()
 
+    def _code(self):
+        """Its exit code, None while it runs."""
+        if self._popen.returncode is not None:
+            return self._popen.returncode
+        ended = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+        if ended is None:
+            return None
+        return ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
+
     def running(self):
-        return self._popen.poll() is None
+        return self._code() is None
 
     def wait(self, timeout_s):
         """Its exit code; subprocess.TimeoutExpired when it goes on."""
-        return self._popen.wait(timeout_s)
+        until = time.monotonic() + timeout_s
+        while (code := self._code()) is None:
+            if time.monotonic() > until:
+                raise subprocess.TimeoutExpired(self.argv, timeout_s)
+            time.sleep(0.002)
+        return code
 
     def send_signal(self, number):
-        self._popen.send_signal(number)
+        if self.running():
+            os.kill(self.pid, number)
 
     def stop(self, number=signal.SIGTERM, timeout_s=10):
         """Ends the whole group: asks, then kills. Returns the exit code."""
-        if self.running():
-            self.send_signal(number)
-            try:
-                self._popen.wait(timeout_s)
-            except subprocess.TimeoutExpired:
-                pass
+        if self._popen.returncode is not None:
+            return self._popen.returncode
+        self.send_signal(number)
+        try:
+            self.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            pass
         try:
             os.killpg(self.pid, signal.SIGKILL)
         except (ProcessLookupError, PermissionError):
