@@ -45,6 +45,12 @@ struct lb_places {
 	struct lb_place *place;
 };
 
+/* A vip that some service has, in an open-addressed table; 0 is none. */
+struct lb_vip {
+	uint32_t ip;
+	bool rejects; /* one of its services tells who asks in vain */
+};
+
 /* A set of addresses that may say yes to others too: a bit for each, by a hash. */
 struct lb_filter {
 	uint32_t mask; /* bits - 1 */
@@ -54,9 +60,11 @@ struct lb_filter {
 /* The services of one network as workers see them: immutable, replaced as a whole. */
 struct lb_view {
 	struct lb_filter vips, sources; /* sources: addresses of backends */
-	struct lb_places services;	/* by vip, port, protocol */
-	struct lb_places backends;	/* by address, port, protocol; one for each service that has it */
-	uint64_t key[2];		/* of the hash of backends, whose addresses tenants choose */
+	struct lb_vip *vip;		/* [vip_mask + 1], by address */
+	uint32_t vip_mask;
+	struct lb_places services; /* by vip, port, protocol: a vip may have thousands of services */
+	struct lb_places backends; /* by address, port, protocol; one for each service that has it */
+	uint64_t key[2];	   /* of the hashes of services and backends, which tenants choose */
 };
 
 struct lb {

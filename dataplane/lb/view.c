@@ -47,10 +47,15 @@ static void filter_add(struct lb_filter *f, uint32_t ip)
 	f->word[bit / 64] |= UINT64_C(1) << (bit % 64);
 }
 
-/* Of vips only the address is hashed, so that lb_is_vip() finds any of their services. */
-static uint32_t place_hash(uint32_t ip)
+/* Asked for every packet: cheap, and only the operator chooses vips. */
+static uint32_t vip_hash(uint32_t ip)
 {
 	return maglev_hash(ip, 0);
+}
+
+static uint32_t service_hash(const struct lb_view *view, uint32_t vip, uint16_t port, uint8_t protocol)
+{
+	return (uint32_t)siphash13(view->key, vip, (uint64_t)protocol << 16 | port);
 }
 
 static uint32_t backend_hash(const struct lb_view *view, uint32_t ip, uint16_t port)
@@ -67,15 +72,38 @@ static void places_add(struct lb_places *p, uint32_t hash, const struct lb_place
 	p->place[i] = *what;
 }
 
+/* The entry of the vip, or the empty one where it belongs. */
+static struct lb_vip *vip_at(const struct lb_view *view, uint32_t ip)
+{
+	uint32_t i = vip_hash(ip) & view->vip_mask;
+
+	while (view->vip[i].ip && view->vip[i].ip != ip)
+		i = (i + 1) & view->vip_mask;
+	return &view->vip[i];
+}
+
 static const struct service *service_at(
 	const struct lb *lb, uint32_t i, uint32_t id, const struct service *with)
 {
 	return i == id ? with : lb->service[i];
 }
 
+static int vips_open(struct lb_view *view, uint32_t n)
+{
+	uint32_t size = round_up(PLACES_MIN, (uint64_t)n * PLACES_SPARE);
+
+	view->vip_mask = size - 1;
+	view->vip = calloc(size, sizeof(*view->vip));
+	return view->vip ? 0 : -ENOMEM;
+}
+
 static void add_service(const struct lb *lb, struct lb_view *view, const struct service *s)
 {
-	places_add(&view->services, place_hash(s->vip),
+	struct lb_vip *vip = vip_at(view, s->vip);
+
+	vip->ip = s->vip;
+	vip->rejects |= s->rejects;
+	places_add(&view->services, service_hash(view, s->vip, s->port, s->protocol),
 		&(struct lb_place){.ip = s->vip, .port = s->port, .protocol = s->protocol, .service = s});
 	filter_add(&view->vips, s->vip);
 	for (uint32_t k = 0; k < s->nbackends; k++) {
@@ -106,7 +134,8 @@ int lb_view_build(
 		return 0;
 	view = calloc(1, sizeof(*view));
 	if (!view || filter_open(&view->vips, nservices) || filter_open(&view->sources, nbackends) ||
-		places_open(&view->services, nservices) || places_open(&view->backends, nbackends)) {
+		vips_open(view, nservices) || places_open(&view->services, nservices) ||
+		places_open(&view->backends, nbackends)) {
 		lb_view_free(view);
 		return -ENOMEM;
 	}
@@ -125,6 +154,7 @@ void lb_view_free(struct lb_view *view)
 {
 	if (!view)
 		return;
+	free(view->vip);
 	free(view->vips.word);
 	free(view->sources.word);
 	free(view->services.place);
@@ -134,14 +164,7 @@ void lb_view_free(struct lb_view *view)
 
 bool lb_is_vip(const struct lb_view *view, uint32_t vip)
 {
-	const struct lb_places *p = &view->services;
-
-	if (!lb_filter_has(&view->vips, vip))
-		return false;
-	for (uint32_t i = place_hash(vip) & p->mask; p->place[i].protocol; i = (i + 1) & p->mask)
-		if (p->place[i].ip == vip)
-			return true;
-	return false;
+	return lb_filter_has(&view->vips, vip) && vip_at(view, vip)->ip;
 }
 
 const struct service *lb_view_service(
@@ -149,7 +172,8 @@ const struct service *lb_view_service(
 {
 	const struct lb_places *p = &view->services;
 
-	for (uint32_t i = place_hash(vip) & p->mask; p->place[i].protocol; i = (i + 1) & p->mask)
+	for (uint32_t i = service_hash(view, vip, port, protocol) & p->mask; p->place[i].protocol;
+		i = (i + 1) & p->mask)
 		if (p->place[i].ip == vip && p->place[i].port == port && p->place[i].protocol == protocol)
 			return p->place[i].service;
 	return NULL;
@@ -157,12 +181,7 @@ const struct service *lb_view_service(
 
 bool lb_view_rejects(const struct lb_view *view, uint32_t vip)
 {
-	const struct lb_places *p = &view->services;
-
-	for (uint32_t i = place_hash(vip) & p->mask; p->place[i].protocol; i = (i + 1) & p->mask)
-		if (p->place[i].ip == vip && p->place[i].service->rejects)
-			return true;
-	return false;
+	return vip_at(view, vip)->rejects;
 }
 
 const struct lb_place *lb_view_backend(
