@@ -1,5 +1,5 @@
 /*
- * param.c: what a request says in its query string and its body. evhttp's own parser refuses `?passing`,
+ * param.c: what a request says in its query string. evhttp's own parser refuses `?passing`,
  * a name without a value, which Consul's clients send.
  */
 #include <errno.h>
@@ -137,22 +137,4 @@ int http_number_given(struct http_request *rq, const char *name, uint64_t *out, 
 		return -1;
 	}
 	return http_number(rq, name, out);
-}
-
-json_t *http_body(struct http_request *rq)
-{
-	struct evbuffer *input = evhttp_request_get_input_buffer(rq->raw);
-	size_t len = evbuffer_get_length(input);
-	const char *text = (const char *)evbuffer_pullup(input, -1);
-	json_error_t why = {.text = "empty"};
-	json_t *json = len ? json_loadb(text, len, 0, &why) : NULL;
-
-	if (json_is_object(json))
-		return json;
-	if (json)
-		http_fail(rq, 400, "Request decode failed: must be a JSON object");
-	else
-		http_fail(rq, 400, "Request decode failed: %s (line %d)", why.text, why.line);
-	json_decref(json);
-	return NULL;
 }

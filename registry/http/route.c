@@ -136,6 +136,37 @@ static bool may_run(struct http_request *rq, const struct http_route *route)
 	return !rq->http->api.accepts || rq->http->api.accepts(rq);
 }
 
+/* The body as a JSON object, a new reference; NULL after http_fail(). */
+static json_t *read_body(struct http_request *rq)
+{
+	struct evbuffer *input = evhttp_request_get_input_buffer(rq->raw);
+	size_t len = evbuffer_get_length(input);
+	const char *text = (const char *)evbuffer_pullup(input, -1);
+	json_error_t why = {.text = "empty"};
+	json_t *json = len ? json_loadb(text, len, 0, &why) : NULL;
+
+	if (!len && rq->route->may_be_empty)
+		json = json_object();
+	if (json_is_object(json))
+		return json;
+	if (json)
+		http_fail(rq, 400, "Request decode failed: must be a JSON object");
+	else
+		http_fail(rq, 400, "Request decode failed: %s (line %d)", why.text, why.line);
+	json_decref(json);
+	return NULL;
+}
+
+static void take(struct http_request *rq)
+{
+	const struct http_route *route = rq->route;
+	json_t *body = read_body(rq);
+
+	if (body)
+		route->take(rq, body);
+	json_decref(body);
+}
+
 static void run(struct http_request *rq, const struct http_route *route)
 {
 	rq->route = route;
@@ -144,6 +175,8 @@ static void run(struct http_request *rq, const struct http_route *route)
 		return;
 	if (route->view)
 		http_view(rq, route->view);
+	else if (route->take)
+		take(rq);
 	else
 		route->fn(rq);
 }

@@ -68,16 +68,19 @@ struct http_view {
 
 enum http_verb { VERB_GET = 1, VERB_PUT = 2, VERB_DELETE = 4, VERB_POST = 8 };
 
-/* One row: exactly one of fn and view. In `path`, ":" stands for a part and "*" for the rest. */
+/* One row: exactly one of fn, take and view. In `path`, ":" stands for a part and "*" for the rest. */
 struct http_route {
 	unsigned verbs; /* of enum http_verb */
 	const char *path;
 	void (*fn)(struct http_request *rq);
+	/** With the JSON object of the request's body, which stays the server's. What else comes is answered with 400. */
+	void (*take)(struct http_request *rq, const json_t *body);
 	const struct http_view *view;
-	bool open;	  /* needs no token */
-	bool also_by_get; /* where changes_by_get is set */
-	bool cached;	  /* Consul answers it from its agent's cache with `?cached` */
-	const char *why;  /* of what is refused: what there is instead. NULL: it is served */
+	bool open;	   /* needs no token */
+	bool also_by_get;  /* where changes_by_get is set */
+	bool cached;	   /* Consul answers it from its agent's cache with `?cached` */
+	bool may_be_empty; /* a request without a body is taken as {} */
+	const char *why;   /* of what is refused: what there is instead. NULL: it is served */
 };
 
 struct http_page {
@@ -216,5 +219,3 @@ int64_t http_duration(struct http_request *rq, const char *name, int64_t absent)
 int http_number(struct http_request *rq, const char *name, uint64_t *out);
 /** As http_number(), but a name without a number is refused. *given: it is there. */
 int http_number_given(struct http_request *rq, const char *name, uint64_t *out, bool *given);
-/** The body as a JSON object, new reference; NULL after http_fail(). */
-json_t *http_body(struct http_request *rq);

@@ -8,41 +8,6 @@
 
 #include "registry/source/consul/inside.h"
 
-void consul_register(struct http_request *rq)
-{
-	json_t *body = http_body(rq);
-	struct reg_err err;
-	int rc;
-
-	if (!body)
-		return;
-	rc = consul_read_plain(body, &err);
-	if (!rc)
-		rc = consul_take(consul_of(rq), body, http_flag(rq, "replace-existing-checks"), &err);
-	json_decref(body);
-	if (rc < 0)
-		http_reply_text(rq, consul_code(rc), "%s", err.text);
-	else
-		http_reply_text(rq, 200, "%s", "");
-}
-
-void consul_deregister(struct http_request *rq)
-{
-	const char *id = rq->arg[0], *service = consul_service_of(consul_of(rq), id);
-	char name[REG_SERVICE_MAX + 1];
-
-	if (!service) {
-		http_reply_text(rq, 404,
-			"Unknown service ID \"%s\". Ensure that the service ID is passed, not the service "
-			"name.",
-			id);
-		return;
-	}
-	strcpy(name, service);
-	registry_backend_del(rq->http->reg, name, id, NULL);
-	http_reply_text(rq, 200, "%s", "");
-}
-
 static bool add_service(void *arg, const char *service, const struct reg_backend *backend)
 {
 	struct http_work *work = arg;

@@ -60,23 +60,19 @@ void consul_check_fail(struct http_request *rq)
 	beat(rq, REG_CRITICAL, note(rq));
 }
 
-void consul_check_update(struct http_request *rq)
+void consul_check_update(struct http_request *rq, const json_t *body)
 {
-	json_t *body = http_body(rq);
 	const char *output;
 	enum reg_health health;
 	struct reg_err err;
 	bool given;
 
-	if (!body)
-		return;
 	if (consul_text(body, "Output", &output, &err) < 0)
 		http_reply_text(rq, 400, "%s", err.text);
 	else if (consul_read_status(body, &health, &given, &err) < 0 || !given)
 		http_reply_text(rq, 400, "Invalid check status: must be passing, warning or critical");
 	else
 		beat(rq, health, output ? output : "");
-	json_decref(body);
 }
 
 /* Of this daemon's node itself. */
@@ -129,20 +125,12 @@ int consul_take_check(struct consul *consul, const json_t *body, struct reg_err 
 	return id && id[0] ? take_instance_check(consul, id, body, err) : take_node_check(consul, body, err);
 }
 
-void consul_check_register(struct http_request *rq)
+void consul_check_register(struct http_request *rq, const json_t *body)
 {
-	json_t *body = http_body(rq);
 	struct reg_err err;
-	int rc;
+	int rc = consul_take_check(consul_of(rq), body, &err);
 
-	if (!body)
-		return;
-	rc = consul_take_check(consul_of(rq), body, &err);
-	json_decref(body);
-	if (rc < 0)
-		http_reply_text(rq, consul_code(rc), "%s", err.text);
-	else
-		http_reply_text(rq, 200, "%s", "");
+	consul_reply(rq, rc, &err);
 }
 
 void consul_check_deregister(struct http_request *rq)

@@ -189,54 +189,38 @@ void consul_datacenters(struct http_request *rq)
 	http_reply_json(rq, 200, json_pack("[s]", consul_of(rq)->datacenter));
 }
 
-/* A change of this datacenter's catalog. NULL: it has been answered with an error. */
-static json_t *catalog_body(struct http_request *rq)
+void consul_catalog_register(struct http_request *rq, const json_t *body)
 {
-	json_t *body = http_body(rq);
-
-	if (!body || consul_is_for_here(rq, body))
-		return body;
-	json_decref(body);
-	return NULL;
-}
-
-void consul_catalog_register(struct http_request *rq)
-{
-	json_t *body = catalog_body(rq);
 	struct reg_err err;
 	int rc;
 
-	if (!body)
+	if (!consul_is_for_here(rq, body))
 		return;
 	rc = consul_read_plain(consul_field(body, "Service"), &err);
 	if (!rc)
 		rc = consul_take_catalog(consul_of(rq), body, &err);
-	json_decref(body);
 	if (rc < 0)
-		http_reply_text(rq, consul_code(rc), "%s", err.text);
+		consul_reply(rq, rc, &err);
 	else
 		http_reply_json(rq, 200, json_true());
 }
 
 /* Consul answers true also when there was nothing to take away. */
-void consul_catalog_deregister(struct http_request *rq)
+void consul_catalog_deregister(struct http_request *rq, const json_t *body)
 {
-	json_t *body = catalog_body(rq);
 	const char *name = NULL, *id = NULL, *check = NULL;
 	const struct reg_node *node;
 	struct reg_err err;
 
-	if (!body)
+	if (!consul_is_for_here(rq, body))
 		return;
 	if (consul_text(body, "Node", &name, &err) < 0 || consul_text(body, "ServiceID", &id, &err) < 0 ||
 		consul_text(body, "CheckID", &check, &err) < 0 || !name) {
 		http_reply_text(rq, 400, "%s", name ? err.text : "Must provide node");
-		json_decref(body);
 		return;
 	}
 	node = registry_node_find(rq->http->reg, name);
 	if (node)
 		consul_drop_catalog(consul_of(rq), node, id, check);
-	json_decref(body);
 	http_reply_json(rq, 200, json_true());
 }

@@ -23,6 +23,11 @@ int consul_code(int rc)
 	}
 }
 
+void consul_reply(struct http_request *rq, int rc, const struct reg_err *err)
+{
+	http_reply_text(rq, rc < 0 ? consul_code(rc) : 200, "%s", rc < 0 ? err->text : "");
+}
+
 const char *consul_service_of(struct consul *consul, const char *id)
 {
 	const struct consul_instance *instance = consul_instance_of(consul, id);

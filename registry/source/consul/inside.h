@@ -218,7 +218,7 @@ uint64_t consul_revision_nodes(struct http_request *rq);
 uint64_t consul_revision_names(struct http_request *rq);
 
 /* a group of paths each */
-void consul_register(struct http_request *rq);
+void consul_register(struct http_request *rq, const json_t *body);
 void consul_deregister(struct http_request *rq);
 void consul_self(struct http_request *rq);
 void consul_version(struct http_request *rq);
@@ -228,21 +228,21 @@ void consul_agent_services(struct http_request *rq);
 void consul_health_by_id(struct http_request *rq);
 void consul_health_by_name(struct http_request *rq);
 void consul_datacenters(struct http_request *rq);
-void consul_catalog_register(struct http_request *rq);
-void consul_catalog_deregister(struct http_request *rq);
+void consul_catalog_register(struct http_request *rq, const json_t *body);
+void consul_catalog_deregister(struct http_request *rq, const json_t *body);
 void consul_leader(struct http_request *rq);
 void consul_peers(struct http_request *rq);
 void consul_checks(struct http_request *rq);
-void consul_check_register(struct http_request *rq);
+void consul_check_register(struct http_request *rq, const json_t *body);
 void consul_check_deregister(struct http_request *rq);
 void consul_check_pass(struct http_request *rq);
 void consul_check_warn(struct http_request *rq);
 void consul_check_fail(struct http_request *rq);
-void consul_check_update(struct http_request *rq);
+void consul_check_update(struct http_request *rq, const json_t *body);
 void consul_kv_get(struct http_request *rq);
 void consul_kv_put(struct http_request *rq);
 void consul_kv_delete(struct http_request *rq);
-void consul_session_create(struct http_request *rq);
+void consul_session_create(struct http_request *rq, const json_t *body);
 void consul_session_destroy(struct http_request *rq);
 void consul_session_renew(struct http_request *rq);
 void consul_txn(struct http_request *rq);
@@ -339,3 +339,5 @@ void consul_restore_node_maintenance(struct consul *consul, const char *reason);
 
 /** The status that a refusal of the registry has in HTTP. */
 int consul_code(int rc);
+/** The answer to a change: nothing, or why it was refused. */
+void consul_reply(struct http_request *rq, int rc, const struct reg_err *err);

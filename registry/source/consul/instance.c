@@ -153,6 +153,33 @@ int consul_take(struct consul *consul, const json_t *body, bool replace, struct 
 	return rc;
 }
 
+void consul_register(struct http_request *rq, const json_t *body)
+{
+	struct reg_err err;
+	int rc = consul_read_plain(body, &err);
+
+	if (!rc)
+		rc = consul_take(consul_of(rq), body, http_flag(rq, "replace-existing-checks"), &err);
+	consul_reply(rq, rc, &err);
+}
+
+void consul_deregister(struct http_request *rq)
+{
+	const char *id = rq->arg[0], *service = consul_service_of(consul_of(rq), id);
+	char name[REG_SERVICE_MAX + 1];
+
+	if (!service) {
+		http_reply_text(rq, 404,
+			"Unknown service ID \"%s\". Ensure that the service ID is passed, not the service "
+			"name.",
+			id);
+		return;
+	}
+	strcpy(name, service);
+	registry_backend_del(rq->http->reg, name, id, NULL);
+	http_reply_text(rq, 200, "%s", "");
+}
+
 int consul_set_checks(struct consul *consul, struct consul_instance *instance,
 	const struct consul_checks *list, struct reg_err *err)
 {

@@ -74,7 +74,7 @@ void consul_maintenance(struct http_request *rq)
 		rc = drain(consul, instance, on, &err);
 	if (!rc)
 		consul_keep_maintenance(consul, instance->id, on ? reason_of(rq, reason) : NULL);
-	http_reply_text(rq, rc < 0 ? consul_code(rc) : 200, "%s", rc < 0 ? err.text : "");
+	consul_reply(rq, rc, &err);
 }
 
 void consul_node_maintenance(struct http_request *rq)
@@ -90,7 +90,7 @@ void consul_node_maintenance(struct http_request *rq)
 	rc = registry_node_drain(consul->reg, "", on, reason_of(rq, reason), &err);
 	if (!rc)
 		consul_keep_maintenance(consul, NULL, on ? reason_of(rq, reason) : NULL);
-	http_reply_text(rq, rc < 0 ? consul_code(rc) : 200, "%s", rc < 0 ? err.text : "");
+	consul_reply(rq, rc, &err);
 }
 
 void consul_restore_maintenance(struct consul *consul, const char *id, const char *reason)

@@ -5,19 +5,19 @@
 const struct http_route consul_routes[] = {
 	{VERB_GET, "/healthz", consul_healthz, .open = true},
 
-	{VERB_PUT, "/v1/agent/service/register", consul_register},
+	{VERB_PUT, "/v1/agent/service/register", .take = consul_register},
 	{VERB_PUT, "/v1/agent/service/deregister/:", consul_deregister, .also_by_get = true},
 	{VERB_PUT, "/v1/agent/service/maintenance/:", consul_maintenance},
 	{VERB_PUT, "/v1/agent/maintenance", consul_node_maintenance},
 	{VERB_GET, "/v1/agent/service/:", .view = &consul_view_agent_service},
 	{VERB_GET, "/v1/agent/services", consul_agent_services},
 	{VERB_GET, "/v1/agent/checks", consul_checks},
-	{VERB_PUT, "/v1/agent/check/register", consul_check_register},
+	{VERB_PUT, "/v1/agent/check/register", .take = consul_check_register},
 	{VERB_PUT, "/v1/agent/check/deregister/:", consul_check_deregister, .also_by_get = true},
 	{VERB_PUT, "/v1/agent/check/pass/:", consul_check_pass, .also_by_get = true},
 	{VERB_PUT, "/v1/agent/check/warn/:", consul_check_warn, .also_by_get = true},
 	{VERB_PUT, "/v1/agent/check/fail/:", consul_check_fail, .also_by_get = true},
-	{VERB_PUT, "/v1/agent/check/update/:", consul_check_update},
+	{VERB_PUT, "/v1/agent/check/update/:", .take = consul_check_update},
 	{VERB_GET, "/v1/agent/health/service/id/:", consul_health_by_id},
 	{VERB_GET, "/v1/agent/health/service/name/:", consul_health_by_name},
 	{VERB_GET, "/v1/agent/self", consul_self},
@@ -36,8 +36,8 @@ const struct http_route consul_routes[] = {
 	{VERB_GET, "/v1/catalog/node/:", .view = &consul_view_catalog_node},
 	{VERB_GET, "/v1/catalog/node-services/:", .view = &consul_view_catalog_node_services},
 	{VERB_GET, "/v1/catalog/datacenters", consul_datacenters, .cached = true},
-	{VERB_PUT, "/v1/catalog/register", consul_catalog_register},
-	{VERB_PUT, "/v1/catalog/deregister", consul_catalog_deregister},
+	{VERB_PUT, "/v1/catalog/register", .take = consul_catalog_register},
+	{VERB_PUT, "/v1/catalog/deregister", .take = consul_catalog_deregister},
 
 	{VERB_GET, "/v1/status/leader", consul_leader},
 	{VERB_GET, "/v1/status/peers", consul_peers},
@@ -45,7 +45,7 @@ const struct http_route consul_routes[] = {
 	{VERB_GET, "/v1/kv/*", consul_kv_get},
 	{VERB_PUT, "/v1/kv/*", consul_kv_put},
 	{VERB_DELETE, "/v1/kv/*", consul_kv_delete},
-	{VERB_PUT, "/v1/session/create", consul_session_create},
+	{VERB_PUT, "/v1/session/create", .take = consul_session_create, .may_be_empty = true},
 	{VERB_PUT, "/v1/session/destroy/:", consul_session_destroy},
 	{VERB_PUT, "/v1/session/renew/:", consul_session_renew},
 	{VERB_GET, "/v1/session/info/:", .view = &consul_view_session},
@@ -61,7 +61,7 @@ const struct http_route consul_routes[] = {
 
 	/* refused by name, so that their users learn why */
 #define REFUSED (VERB_GET | VERB_PUT | VERB_POST | VERB_DELETE)
-#define REFUSE(path, why) {REFUSED, path, consul_refuse, NULL, false, false, false, why}
+#define REFUSE(path, instead) {REFUSED, path, consul_refuse, .why = instead}
 #define ACL "there are no ACLs; one token (control.http_token) guards all"
 #define MESH "there is no service mesh"
 #define CLUSTER "there is no cluster of agents to join or to leave"

@@ -7,21 +7,16 @@
 #include "registry/http/work.h"
 #include "registry/source/consul/session.h"
 
-void consul_session_create(struct http_request *rq)
+void consul_session_create(struct http_request *rq, const json_t *body)
 {
-	bool empty = evbuffer_get_length(evhttp_request_get_input_buffer(rq->raw)) == 0;
-	json_t *body = empty ? json_object() : http_body(rq);
 	struct consul_session *session = NULL;
 	struct reg_err err;
 	int rc;
 
-	if (!body)
-		return;
 	session_settle(consul_of(rq));
 	rc = session_make(consul_of(rq), body, &session, &err);
-	json_decref(body);
 	if (rc < 0)
-		http_reply_text(rq, consul_code(rc), "%s", err.text);
+		consul_reply(rq, rc, &err);
 	else
 		http_reply_json(rq, 200, json_pack("{s:s}", "ID", session->id));
 }
