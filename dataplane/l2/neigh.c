@@ -20,14 +20,14 @@ enum {
 
 struct watcher {
 	struct watcher *next;
-	void (*fn)(void *arg, uint32_t ip, const uint8_t *mac);
+	void (*fn)(void *arg, struct ip_addr ip, const uint8_t *mac);
 	void *arg;
 };
 
 struct neighbour {
 	LIST_ENTRY(neighbour) all, chain; /* chain: those of one hash */
 	struct neigh_scope scope;
-	uint32_t ip;
+	struct ip_addr ip;
 	bool known, reachable; /* known: from a port's list or an answer; reachable: has answered lately */
 	uint8_t mac[6];
 	unsigned due; /* tick of the next request */
@@ -80,19 +80,19 @@ void neigh_close(struct dp *dp)
 	dp->neigh = NULL;
 }
 
-static struct neighbours *chain_of(struct dp *dp, struct neigh_scope scope, uint32_t ip)
+static struct neighbours *chain_of(struct dp *dp, struct neigh_scope scope, struct ip_addr ip)
 {
 	uint64_t where = (uint64_t)scope.net << 16 | scope.uplink;
 
-	return &dp->neigh->chain[siphash13(dp->neigh->secret, ip, where) % NEIGH_CHAINS];
+	return &dp->neigh->chain[siphash13(dp->neigh->secret, ip.q[0] ^ where, ip.q[1]) % NEIGH_CHAINS];
 }
 
-static struct neighbour *find(struct dp *dp, struct neigh_scope scope, uint32_t ip)
+static struct neighbour *find(struct dp *dp, struct neigh_scope scope, struct ip_addr ip)
 {
 	struct neighbour *n;
 
 	LIST_FOREACH (n, chain_of(dp, scope, ip), chain)
-		if (n->ip == ip && n->scope.net == scope.net && n->scope.uplink == scope.uplink)
+		if (ip_equal(n->ip, ip) && n->scope.net == scope.net && n->scope.uplink == scope.uplink)
 			return n;
 	return NULL;
 }
@@ -103,12 +103,15 @@ static void ask(struct dp *dp, const struct neighbour *n)
 {
 	uint8_t frame[ARP_FRAME_LEN];
 	const struct port *uplink = dp_get_port(dp, n->scope.uplink);
+	uint32_t ip = ip_to4(n->ip);
 
+	if (!ip)
+		return;
 	if (n->scope.net != NET_NONE) {
-		reply_write_arp_request(frame, dp->probe_mac, 0, n->ip);
+		reply_write_arp_request(frame, dp->probe_mac, 0, ip);
 		exchange_inject(dp, OUT_NONE, n->scope.net, frame, sizeof(frame));
 	} else if (uplink) {
-		reply_write_arp_request(frame, uplink->mac, uplink->address, n->ip);
+		reply_write_arp_request(frame, uplink->mac, uplink->address, ip);
 		exchange_inject(dp, uplink->id, NET_NONE, frame, sizeof(frame));
 	}
 }
@@ -130,16 +133,16 @@ static void set_mac(struct neighbour *n, const uint8_t *mac, bool reachable)
 		tell(n);
 }
 
-static bool lists(const struct port *port, uint32_t ip)
+static bool lists(const struct port *port, struct ip_addr ip)
 {
 	for (unsigned k = 0; k < port->spec.nips; k++)
-		if (ip && ip_to4(port->spec.ips[k]) == ip)
+		if (ip_equal(port->spec.ips[k], ip))
 			return true;
 	return false;
 }
 
 /* The MAC that a port of the network was given for `ip`: good until the guest itself says otherwise. */
-static bool listed_mac(struct dp *dp, uint16_t net, uint32_t ip, uint8_t *mac)
+static bool listed_mac(struct dp *dp, uint16_t net, struct ip_addr ip, uint8_t *mac)
 {
 	for (unsigned i = 0; i < MAX_PORTS; i++) {
 		const struct port *port = dp_get_port(dp, (uint16_t)i);
@@ -152,7 +155,7 @@ static bool listed_mac(struct dp *dp, uint16_t net, uint32_t ip, uint8_t *mac)
 	return false;
 }
 
-static struct neighbour *make(struct dp *dp, struct neigh_scope scope, uint32_t ip)
+static struct neighbour *make(struct dp *dp, struct neigh_scope scope, struct ip_addr ip)
 {
 	struct neighbour *n = calloc(1, sizeof(*n));
 
@@ -168,8 +171,8 @@ static struct neighbour *make(struct dp *dp, struct neigh_scope scope, uint32_t 
 	return n;
 }
 
-int neigh_want(struct dp *dp, struct neigh_scope scope, uint32_t ip,
-	void (*fn)(void *arg, uint32_t ip, const uint8_t *mac), void *arg)
+int neigh_want(struct dp *dp, struct neigh_scope scope, struct ip_addr ip,
+	void (*fn)(void *arg, struct ip_addr ip, const uint8_t *mac), void *arg)
 {
 	struct neighbour *n = find(dp, scope, ip);
 	struct watcher *w = calloc(1, sizeof(*w));
@@ -196,8 +199,8 @@ static void forget(struct neighbour *gone)
 	neighbour_free(gone);
 }
 
-void neigh_release(struct dp *dp, struct neigh_scope scope, uint32_t ip,
-	void (*fn)(void *arg, uint32_t ip, const uint8_t *mac), void *arg)
+void neigh_release(struct dp *dp, struct neigh_scope scope, struct ip_addr ip,
+	void (*fn)(void *arg, struct ip_addr ip, const uint8_t *mac), void *arg)
 {
 	struct neighbour *n = find(dp, scope, ip);
 
@@ -242,7 +245,7 @@ void neigh_input(struct dp *dp, uint16_t net, uint16_t port, const uint8_t *data
 
 	if (len < ARP_FRAME_LEN || mac_multicast(arp + ARP_SENDER_MAC))
 		return;
-	n = find(dp, scope, load_ip4(arp + ARP_SENDER_IP));
+	n = find(dp, scope, ip_from4(load_ip4(arp + ARP_SENDER_IP)));
 	if (!n)
 		return;
 	n->unanswered = 0;
@@ -273,7 +276,7 @@ size_t dp_neighbours(struct dp *dp, uint16_t uplink, struct dp_neighbour *out, s
 		if (n->scope.uplink != uplink || n->scope.net != NET_NONE || !n->known)
 			continue;
 		if (count < max) {
-			out[count].ip = ip_from4(n->ip);
+			out[count].ip = n->ip;
 			out[count].reachable = n->reachable;
 			memcpy(out[count].mac, n->mac, 6);
 		}

@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "addr/ip.h"
+
 struct dp;
 struct port;
 
@@ -20,12 +22,12 @@ struct neigh_scope {
 /**
  * Control thread. Starts (or goes on) resolving `ip`; calls fn now if the MAC is known, and whenever it
  * becomes known, changes or is lost (mac NULL), until neigh_release with the same arguments. A port of the
- * network that lists the address answers without ARP. -ENOMEM.
+ * network that lists the address answers without being asked; for IPv6 nobody else is asked yet. -ENOMEM.
  */
-int neigh_want(struct dp *dp, struct neigh_scope scope, uint32_t ip,
-	void (*fn)(void *arg, uint32_t ip, const uint8_t *mac), void *arg);
-void neigh_release(struct dp *dp, struct neigh_scope scope, uint32_t ip,
-	void (*fn)(void *arg, uint32_t ip, const uint8_t *mac), void *arg);
+int neigh_want(struct dp *dp, struct neigh_scope scope, struct ip_addr ip,
+	void (*fn)(void *arg, struct ip_addr ip, const uint8_t *mac), void *arg);
+void neigh_release(struct dp *dp, struct neigh_scope scope, struct ip_addr ip,
+	void (*fn)(void *arg, struct ip_addr ip, const uint8_t *mac), void *arg);
 
 /** Control thread. -ENOMEM. */
 int neigh_open(struct dp *dp);

@@ -62,7 +62,7 @@ static uint64_t pack_mac(const uint8_t *mac)
 	return v;
 }
 
-static void on_mac(void *arg, uint32_t ip, const uint8_t *mac)
+static void on_mac(void *arg, struct ip_addr ip, const uint8_t *mac)
 {
 	struct backend *b = arg;
 
@@ -74,11 +74,12 @@ static int want_mac(struct backend_table *t, struct backend *b)
 	const struct network *net = dp_get_net(t->dp, b->net);
 	int rc;
 
-	if (net->subnet && net->gateway && !network_has_ip(net, b->ip)) {
-		on_mac(b, b->ip, dp_router_mac);
+	if (ip_is4(b->address) && net->subnet && net->gateway && !network_has_ip(net, b->ip)) {
+		on_mac(b, b->address, dp_router_mac);
 		return 0;
 	}
-	rc = neigh_want(t->dp, (struct neigh_scope){.net = b->net, .uplink = OUT_NONE}, b->ip, on_mac, b);
+	rc = neigh_want(
+		t->dp, (struct neigh_scope){.net = b->net, .uplink = OUT_NONE}, b->address, on_mac, b);
 	b->wanted = rc == 0;
 	return rc;
 }
@@ -132,6 +133,7 @@ int backend_new(struct backend_table *t, const struct dp_service *spec, const st
 
 	if (!b)
 		return -ENOSPC;
+	b->address = what->address;
 	b->ip = ip_to4(what->address);
 	b->port = __builtin_bswap16(what->port);
 	b->net = spec->net;
@@ -166,8 +168,8 @@ void backend_delete(struct backend_table *t, uint16_t id)
 
 	atomic_store_explicit(&b->flags, BACKEND_USED | BACKEND_GONE, memory_order_release);
 	if (b->wanted)
-		neigh_release(
-			t->dp, (struct neigh_scope){.net = b->net, .uplink = OUT_NONE}, b->ip, on_mac, b);
+		neigh_release(t->dp, (struct neigh_scope){.net = b->net, .uplink = OUT_NONE}, b->address,
+			on_mac, b);
 	b->wanted = false;
 	t->gone++;
 }

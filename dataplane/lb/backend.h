@@ -25,11 +25,12 @@ struct backend {
 	/* read by workers; control writes */
 	_Atomic(uint64_t) mac; /* as it lies in a frame, in the low six bytes; 0: not known */
 	_Atomic(uint32_t) flags;
-	uint32_t ip;
+	uint32_t ip;   /* of IPv4, the same as `address` */
 	uint16_t port; /* network byte order */
 	uint16_t id;
 	uint16_t net;
 	uint8_t protocol;
+	struct ip_addr address;
 	/* control only */
 	bool wanted; /* its MAC is asked for */
 	uint32_t service;

@@ -72,7 +72,7 @@ static uint16_t id_of(struct dp *dp, const struct vtep_record *record)
 }
 
 /* The MAC of a next hop: every record that goes by it takes it over. */
-static void on_mac(void *arg, uint32_t ip, const uint8_t *mac)
+static void on_mac(void *arg, struct ip_addr ip, const uint8_t *mac)
 {
 	struct dp *dp = arg;
 
@@ -80,7 +80,7 @@ static void on_mac(void *arg, uint32_t ip, const uint8_t *mac)
 		struct vtep_record *record = &dp->priv->vtep[i];
 		bool known = mac != NULL;
 
-		if (!record->used || record->hop != ip || record->uplink == OUT_NONE)
+		if (!record->used || record->hop != ip_to4(ip) || record->uplink == OUT_NONE)
 			continue;
 		if (record->resolved == known && (!known || memcmp(record->mac, mac, 6) == 0))
 			continue;
@@ -96,7 +96,7 @@ static void unbind(struct dp *dp, struct vtep_record *record)
 	struct neigh_scope scope = {.net = NET_NONE, .uplink = record->uplink};
 
 	if (record->uplink != OUT_NONE)
-		neigh_release(dp, scope, record->hop, on_mac, dp);
+		neigh_release(dp, scope, ip_from4(record->hop), on_mac, dp);
 	record->uplink = OUT_NONE;
 	record->resolved = false;
 }
@@ -111,7 +111,7 @@ static void bind(struct dp *dp, struct vtep_record *record)
 		return;
 	record->uplink = uplink->id;
 	record->hop = hop;
-	if (neigh_want(dp, scope, hop, on_mac, dp))
+	if (neigh_want(dp, scope, ip_from4(hop), on_mac, dp))
 		record->uplink = OUT_NONE;
 }
 

@@ -97,7 +97,7 @@ struct heard {
 	mac_t mac;
 };
 
-static void on_mac(void *arg, uint32_t ip, const uint8_t *mac)
+static void on_mac(void *arg, struct ip_addr ip, const uint8_t *mac)
 {
 	struct heard *heard = arg;
 
@@ -112,7 +112,7 @@ static void test_neighbour_is_asked_and_heard(void **state)
 	uint8_t buf[2048];
 	size_t len;
 
-	assert_int_equal(neigh_want(dp, scope, ip4("10.0.0.7"), on_mac, &heard), 0);
+	assert_int_equal(neigh_want(dp, scope, ip_from4(ip4("10.0.0.7")), on_mac, &heard), 0);
 	harness_tick(dp);
 	assert_int_equal(heard.calls, 0);
 	assert_int_equal(b.count, 1);
@@ -122,7 +122,7 @@ static void test_neighbour_is_asked_and_heard(void **state)
 	harness_tick(dp);
 	assert_int_equal(heard.calls, 1);
 	assert_memory_equal(heard.mac, MAC_B, 6);
-	neigh_release(dp, scope, ip4("10.0.0.7"), on_mac, &heard);
+	neigh_release(dp, scope, ip_from4(ip4("10.0.0.7")), on_mac, &heard);
 }
 
 static struct dp_port_info info_of(const struct test_port *port)
@@ -142,7 +142,7 @@ static void test_a_flood_of_answers_is_bounded(void **state)
 	uint8_t buf[2048];
 	size_t len;
 
-	assert_int_equal(neigh_want(dp, scope, ip4("10.0.0.8"), on_mac, &heard), 0);
+	assert_int_equal(neigh_want(dp, scope, ip_from4(ip4("10.0.0.8")), on_mac, &heard), 0);
 	for (unsigned i = 0; i < 5000; i++) {
 		len = packet_arp(buf, dp->probe_mac, MAC_A, 2, ip4("10.0.0.9"), 0);
 		harness_send(dp, &a, buf, len, PLAIN, 0);
@@ -154,7 +154,7 @@ static void test_a_flood_of_answers_is_bounded(void **state)
 		harness_tick(dp);
 	assert_int_equal(heard.calls, 1);
 	assert_memory_equal(heard.mac, MAC_B, 6);
-	neigh_release(dp, scope, ip4("10.0.0.8"), on_mac, &heard);
+	neigh_release(dp, scope, ip_from4(ip4("10.0.0.8")), on_mac, &heard);
 }
 
 /* Each of ten thousand is found among the others, and gone when it is released. */
@@ -167,14 +167,16 @@ static void test_many_neighbours(void **state)
 	size_t len;
 
 	for (uint32_t i = 0; i < MANY; i++)
-		assert_int_equal(neigh_want(dp, scope, __builtin_bswap32(0x0a010000 + i), on_mac, &heard), 0);
+		assert_int_equal(
+			neigh_want(dp, scope, ip_from4(__builtin_bswap32(0x0a010000 + i)), on_mac, &heard),
+			0);
 	for (uint32_t i = 0; i < MANY; i += 997) {
 		len = packet_arp(buf, dp->probe_mac, MAC_B, 2, __builtin_bswap32(0x0a010000 + i), 0);
 		neigh_input(dp, net, b.port->id, buf, (uint16_t)len);
 	}
 	assert_int_equal(heard.calls, (MANY + 996) / 997);
 	for (uint32_t i = 0; i < MANY; i++)
-		neigh_release(dp, scope, __builtin_bswap32(0x0a010000 + i), on_mac, &heard);
+		neigh_release(dp, scope, ip_from4(__builtin_bswap32(0x0a010000 + i)), on_mac, &heard);
 	len = packet_arp(buf, dp->probe_mac, MAC_A, 2, __builtin_bswap32(0x0a010000), 0);
 	neigh_input(dp, net, b.port->id, buf, (uint16_t)len);
 	assert_int_equal(heard.calls, (MANY + 996) / 997);
