@@ -98,7 +98,7 @@ bool http_cache_same(struct http_request *a, struct http_request *b)
 
 uint64_t http_cache_revision(struct http_request *rq)
 {
-	return rq->view->revision ? rq->view->revision(rq) : registry_generation(rq->http->reg);
+	return rq->view->scope->revision ? rq->view->scope->revision(rq) : registry_generation(rq->http->reg);
 }
 
 static void drop(struct http_cache *cache, struct kept *kept)
@@ -141,7 +141,7 @@ static void make_room(struct http_cache *cache, size_t size)
 /* May it be told to `rq`? Then with which index? */
 static bool fits(const struct kept *kept, struct http_request *rq)
 {
-	if (!rq->view->revision)
+	if (!rq->view->scope->revision)
 		return rq->woken && kept->revision == http_cache_revision(rq) && kept->index == rq->index;
 	if (kept->revision == http_cache_revision(rq))
 		return true;
@@ -228,7 +228,7 @@ struct http_text *http_cache_find(struct http_request *rq)
 		HASH_FIND_STR(cache->by_question, question, kept);
 	if (!kept || !fits(kept, rq))
 		return NULL;
-	cache->hits += rq->view->revision != NULL;
+	cache->hits += rq->view->scope->revision != NULL;
 	if (kept->uses < USES_MAX)
 		kept->uses++;
 	return as_accepted(cache, kept, rq);
@@ -236,7 +236,7 @@ struct http_text *http_cache_find(struct http_request *rq)
 
 void http_cache_missed(const struct http_request *rq)
 {
-	rq->http->cache->misses += rq->view->revision != NULL;
+	rq->http->cache->misses += rq->view->scope->revision != NULL;
 }
 
 static struct kept *make(struct http_request *rq, struct http_text *text, uint64_t revision)
@@ -288,10 +288,11 @@ struct http_text *http_cache_put(
 	struct http_cache *cache = rq->http->cache;
 	struct kept *kept, *old = NULL;
 
-	kept = wanted || rq->view->revision ? make(rq, text, revision) : NULL;
+	kept = wanted || rq->view->scope->revision ? make(rq, text, revision) : NULL;
 	if (!kept)
 		return text;
-	kept->passing = !rq->view->revision || kept->size > ENTRY_MAX || revision != http_cache_revision(rq);
+	kept->passing =
+		!rq->view->scope->revision || kept->size > ENTRY_MAX || revision != http_cache_revision(rq);
 	if (kept->passing && !wanted) {
 		free(kept);
 		return text;

@@ -93,7 +93,7 @@ static bool park(struct http_request *rq, const struct http_view *view)
 	if (left <= 0 || rq->http->nparked >= rq->http->max_parked)
 		return false;
 	rq->woken = rq->late = rq->blocked = false;
-	rq->watch = registry_watch(rq->http->reg, view->topic(rq), on_change, rq);
+	rq->watch = registry_watch(rq->http->reg, view->scope->topic(rq), on_change, rq);
 	event_assign(&rq->timer, rq->http->base, -1, 0, on_late, rq);
 	if (!rq->watch || event_add(&rq->timer, &tv) < 0) {
 		registry_unwatch(rq->watch);
@@ -173,7 +173,7 @@ static void answer(struct http_request *rq, const struct http_view *view)
 		if (made)
 			text = http_cache_put(rq, made, revision, rq->woken && !TAILQ_EMPTY(&http->woken));
 	}
-	rq->kept = view->revision;
+	rq->kept = view->scope->revision;
 	if (text)
 		http_reply_view(rq, text);
 	http_text_release(made);
@@ -203,7 +203,7 @@ static bool is_seen(const struct http_request *rq, const struct http_view *view)
 
 uint64_t http_view_index(struct http_request *rq)
 {
-	uint64_t first = registry_first_generation(rq->http->reg), index = rq->view->index(rq);
+	uint64_t first = registry_first_generation(rq->http->reg), index = rq->view->scope->index(rq);
 
 	if (!rq->view->unordered && index < first)
 		index = first;

@@ -8,6 +8,7 @@
 #include "registry/http/conn.h"
 #include "registry/http/query.h"
 #include "registry/http/server.h"
+#include "registry/http/work.h"
 
 static const struct {
 	enum evhttp_cmd_type type;
@@ -175,6 +176,8 @@ static void run(struct http_request *rq, const struct http_route *route)
 		return;
 	if (route->view)
 		http_view(rq, route->view);
+	else if (route->list)
+		http_list(rq, route->list);
 	else if (route->take)
 		take(rq);
 	else

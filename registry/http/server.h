@@ -49,26 +49,31 @@ struct journal;
 
 enum { HTTP_ARGS = 2 };
 
-/* An answer that can be waited for (`index=` and `wait=`). */
-struct http_view {
+/* How much of the registry a view shows. */
+struct http_scope {
 	/** The name whose watches tell of its changes (registry_watch()). */
 	const char *(*topic)(struct http_request *rq);
 	/** The generation of what it shows now. */
 	uint64_t (*index)(struct http_request *rq);
+	/** Another one whenever what it shows to this request may be different (registry_revision()): the answer is kept
+	 * until then. NULL: it is not, but for those who wait for it. */
+	uint64_t (*revision)(struct http_request *rq);
+};
+
+/* An answer that can be waited for (`index=` and `wait=`). */
+struct http_view {
+	const struct http_scope *scope;
 	/** The answer, a new reference; NULL after http_fail(). */
 	json_t *(*render)(struct http_request *rq);
 	/** Instead of it: the answer is a list that may be long. */
 	const struct http_list *list;
-	/** Another one whenever what it shows to this request may be different (registry_revision()): the answer is kept
-	 * until then. NULL: it is not, but for those who wait for it. */
-	uint64_t (*revision)(struct http_request *rq);
 	bool by_hash;	/* waits by `hash=`, which render() sets in rq->hash, instead of by index */
 	bool unordered; /* its indexes do not grow: waits while the client has exactly the one of now */
 };
 
 enum http_verb { VERB_GET = 1, VERB_PUT = 2, VERB_DELETE = 4, VERB_POST = 8 };
 
-/* One row: exactly one of fn, take and view. In `path`, ":" stands for a part and "*" for the rest. */
+/* One row: exactly one of fn, take, view and list. In `path`, ":" stands for a part and "*" for the rest. */
 struct http_route {
 	unsigned verbs; /* of enum http_verb */
 	const char *path;
@@ -76,11 +81,12 @@ struct http_route {
 	/** With the JSON object of the request's body, which stays the server's. What else comes is answered with 400. */
 	void (*take)(struct http_request *rq, const json_t *body);
 	const struct http_view *view;
-	bool open;	   /* needs no token */
-	bool also_by_get;  /* where changes_by_get is set */
-	bool cached;	   /* Consul answers it from its agent's cache with `?cached` */
-	bool may_be_empty; /* a request without a body is taken as {} */
-	const char *why;   /* of what is refused: what there is instead. NULL: it is served */
+	const struct http_list *list; /* that nobody can wait for */
+	bool open;		      /* needs no token */
+	bool also_by_get;	      /* where changes_by_get is set */
+	bool cached;		      /* Consul answers it from its agent's cache with `?cached` */
+	bool may_be_empty;	      /* a request without a body is taken as {} */
+	const char *why;	      /* of what is refused: what there is instead. NULL: it is served */
 };
 
 struct http_page {

@@ -350,7 +350,7 @@ static void finish(struct http_works *works, struct http_work *work)
 		http_text_trim(text);
 		if (rq->view && work->code == 200) {
 			told = http_cache_put(rq, text, work->revision, is_wanted_more(rq));
-			rq->kept = rq->view->revision;
+			rq->kept = rq->view->scope->revision;
 		}
 		http_reply_list(rq, work->code, told);
 		http_text_release(text);

@@ -33,6 +33,8 @@ struct http_list {
 	bool (*begin)(struct http_work *work);
 	/** Puts what follows until a put says that it must stop; true when nothing does. */
 	bool (*walk)(struct http_work *work);
+	/** Puts one instance, where walk is one that goes through them; arg is the work. */
+	bool (*instance)(void *arg, const char *service, const struct reg_backend *backend);
 	/** NULL, or: true when it has answered otherwise, or with work->code set false. */
 	bool (*end)(struct http_work *work);
 };

@@ -19,18 +19,8 @@ static bool add_service(void *arg, const char *service, const struct reg_backend
 		consul_agent_service_json(consul_of(work->rq), service, backend));
 }
 
-static bool walk_services(struct http_work *work)
-{
-	return registry_instances(work->rq->http->reg, &work->at, add_service, work);
-}
-
-void consul_agent_services(struct http_request *rq)
-{
-	static const struct http_list list = {
-		.object = true, .begin = consul_list_begin, .walk = walk_services};
-
-	http_list(rq, &list);
-}
+const struct http_list consul_list_agent_services = {
+	.object = true, .begin = consul_list_begin, .walk = consul_walk_all, .instance = add_service};
 
 /* agent/service/:id waits by the hash of its answer. */
 static const char *service_topic(struct http_request *rq)
@@ -61,7 +51,9 @@ static json_t *service_render(struct http_request *rq)
 }
 
 const struct http_view consul_view_agent_service = {
-	.topic = service_topic, .index = consul_index_any, .render = service_render, .by_hash = true};
+	.scope = &(const struct http_scope){service_topic, consul_index_any, NULL},
+	.render = service_render,
+	.by_hash = true};
 
 static json_t *member_json(struct consul *consul, const struct reg_node *node)
 {
@@ -122,9 +114,4 @@ static bool walk_members(struct http_work *work)
 	return registry_nodes(work->rq->http->reg, &work->at, add_member, work);
 }
 
-void consul_members(struct http_request *rq)
-{
-	static const struct http_list list = {.walk = walk_members};
-
-	http_list(rq, &list);
-}
+const struct http_list consul_list_members = {.walk = walk_members};

@@ -143,18 +143,6 @@ void consul_check_deregister(struct http_request *rq)
 		unknown(rq);
 }
 
-/* By their ids; the list is taken over. */
-static bool put_checks(struct http_work *work, json_t *list)
-{
-	json_t *check;
-	size_t i;
-
-	json_array_foreach (list, i, check)
-		consul_put(work, json_string_value(json_object_get(check, "CheckID")), json_incref(check));
-	json_decref(list);
-	return http_work_looked(work);
-}
-
 static bool add_checks(void *arg, const char *service, const struct reg_backend *backend)
 {
 	struct http_work *work = arg;
@@ -164,7 +152,7 @@ static bool add_checks(void *arg, const char *service, const struct reg_backend 
 		return http_work_looked(work);
 	list = json_array();
 	consul_put_checks(list, consul_of(work->rq), service, backend);
-	return put_checks(work, list);
+	return consul_put_each(work, list);
 }
 
 static bool walk_checks(struct http_work *work)
@@ -175,15 +163,10 @@ static bool walk_checks(struct http_work *work)
 		json_t *list = json_array();
 
 		consul_put_node_checks(list, consul, registry_node_find(consul->reg, ""), false);
-		put_checks(work, list);
+		consul_put_each(work, list);
 	}
-	return registry_instances(consul->reg, &work->at, add_checks, work);
+	return consul_walk_all(work);
 }
 
-void consul_checks(struct http_request *rq)
-{
-	static const struct http_list list = {
-		.object = true, .begin = consul_list_begin, .walk = walk_checks};
-
-	http_list(rq, &list);
-}
+const struct http_list consul_list_agent_checks = {
+	.object = true, .begin = consul_list_begin, .walk = walk_checks, .instance = add_checks};

@@ -105,11 +105,6 @@ static bool add_instance(void *arg, const char *service, const struct reg_backen
 	return consul_put_instance(work, service, backend, consul_catalog_service_json);
 }
 
-static bool walk_service(struct http_work *work)
-{
-	return registry_instances_in(work->rq->http->reg, work->rq->arg[0], &work->at, add_instance, work);
-}
-
 static bool add_node(void *arg, const struct reg_node *node)
 {
 	struct http_work *work = arg;
@@ -151,38 +146,19 @@ static bool add_on_node(void *arg, const char *service, const struct reg_backend
 		consul_service_json(service, backend));
 }
 
-static bool walk_on_node(struct http_work *work)
-{
-	return registry_instances(work->rq->http->reg, &work->at, add_on_node, work);
-}
-
-static const struct http_list list_services = {
-	.object = true, .begin = consul_list_begin, .walk = walk_services};
-static const struct http_list list_service = {.begin = consul_list_begin, .walk = walk_service};
-static const struct http_list list_nodes = {.begin = consul_list_begin, .walk = walk_nodes};
-static const struct http_list list_node = {.object = true, .begin = begin_node, .walk = walk_on_node};
-static const struct http_list list_node_services = {.begin = begin_node, .walk = walk_on_node};
-
-const struct http_view consul_view_catalog_services = {.topic = consul_topic_names,
-	.index = consul_index_names,
-	.revision = consul_revision_names,
-	.list = &list_services};
-const struct http_view consul_view_catalog_service = {.topic = consul_topic_service,
-	.index = consul_index_service,
-	.revision = consul_revision_service,
-	.list = &list_service};
-const struct http_view consul_view_catalog_nodes = {.topic = consul_topic_nodes,
-	.index = consul_index_nodes,
-	.revision = consul_revision_nodes,
-	.list = &list_nodes};
-const struct http_view consul_view_catalog_node = {.topic = consul_topic_any,
-	.index = consul_index_any,
-	.revision = consul_revision_any,
-	.list = &list_node};
-const struct http_view consul_view_catalog_node_services = {.topic = consul_topic_any,
-	.index = consul_index_any,
-	.revision = consul_revision_any,
-	.list = &list_node_services};
+const struct http_view consul_view_catalog_services = {.scope = &consul_scope_names,
+	.list = &(const struct http_list){.object = true, .begin = consul_list_begin, .walk = walk_services}};
+const struct http_view consul_view_catalog_service = {.scope = &consul_scope_service,
+	.list = &(const struct http_list){
+		.begin = consul_list_begin, .walk = consul_walk_service, .instance = add_instance}};
+const struct http_view consul_view_catalog_nodes = {.scope = &consul_scope_nodes,
+	.list = &(const struct http_list){.begin = consul_list_begin, .walk = walk_nodes}};
+const struct http_view consul_view_catalog_node = {.scope = &consul_scope_any,
+	.list = &(const struct http_list){
+		.object = true, .begin = begin_node, .walk = consul_walk_all, .instance = add_on_node}};
+const struct http_view consul_view_catalog_node_services = {.scope = &consul_scope_any,
+	.list = &(const struct http_list){
+		.begin = begin_node, .walk = consul_walk_all, .instance = add_on_node}};
 
 void consul_datacenters(struct http_request *rq)
 {

@@ -237,4 +237,6 @@ static const char *list_topic(struct http_request *rq)
 }
 
 const struct http_view consul_view_events = {
-	.topic = list_topic, .index = list_index, .render = list_render, .unordered = true};
+	.scope = &(const struct http_scope){list_topic, list_index, NULL},
+	.render = list_render,
+	.unordered = true};

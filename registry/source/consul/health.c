@@ -36,11 +36,6 @@ static bool begin_service(struct http_work *work)
 	return consul_list_begin(work);
 }
 
-static bool walk_service(struct http_work *work)
-{
-	return registry_instances_in(work->rq->http->reg, work->rq->arg[0], &work->at, add_entry, work);
-}
-
 static json_t *checks_json(struct consul *consul, const char *service, const struct reg_backend *backend)
 {
 	json_t *list = json_array();
@@ -56,12 +51,7 @@ static bool add_checks(void *arg, const char *service, const struct reg_backend 
 
 	if (!consul_node_wanted(work->rq, registry_node_find(consul->reg, reg_backend_node(backend))))
 		return http_work_looked(work);
-	return consul_put_list(work, checks_json(consul, service, backend));
-}
-
-static bool walk_checks(struct http_work *work)
-{
-	return registry_instances_in(work->rq->http->reg, work->rq->arg[0], &work->at, add_checks, work);
+	return consul_put_each(work, checks_json(consul, service, backend));
 }
 
 static json_t *node_checks_json(struct consul *consul, const struct reg_node *node)
@@ -88,7 +78,7 @@ static bool add_of_node(void *arg, const char *service, const struct reg_backend
 
 	if (!node_asked(work, &name) || strcmp(name, reg_backend_node(backend)) != 0)
 		return http_work_looked(work);
-	return consul_put_list(work, checks_json(consul_of(work->rq), service, backend));
+	return consul_put_each(work, checks_json(consul_of(work->rq), service, backend));
 }
 
 static bool walk_node(struct http_work *work)
@@ -99,7 +89,7 @@ static bool walk_node(struct http_work *work)
 	if (!node_asked(work, &name))
 		return true;
 	if (work->phase++ == 0)
-		consul_put_list(work, node_checks_json(consul, registry_node_find(consul->reg, name)));
+		consul_put_each(work, node_checks_json(consul, registry_node_find(consul->reg, name)));
 	return registry_instances(consul->reg, &work->at, add_of_node, work);
 }
 
@@ -160,27 +150,16 @@ static bool walk_state(struct http_work *work)
 	return registry_instances(reg, &work->at, add_in_state, work);
 }
 
-static const struct http_list list_service = {.begin = begin_service, .walk = walk_service};
-static const struct http_list list_checks = {.begin = consul_list_begin, .walk = walk_checks};
-static const struct http_list list_node = {.begin = consul_list_begin, .walk = walk_node};
-static const struct http_list list_state = {.begin = begin_state, .walk = walk_state};
-
-const struct http_view consul_view_health_service = {.topic = consul_topic_service,
-	.index = consul_index_service,
-	.revision = consul_revision_service,
-	.list = &list_service};
-const struct http_view consul_view_health_checks = {.topic = consul_topic_service,
-	.index = consul_index_service,
-	.revision = consul_revision_service,
-	.list = &list_checks};
-const struct http_view consul_view_health_node = {.topic = consul_topic_any,
-	.index = consul_index_any,
-	.revision = consul_revision_any,
-	.list = &list_node};
-const struct http_view consul_view_health_state = {.topic = consul_topic_any,
-	.index = consul_index_any,
-	.revision = consul_revision_any,
-	.list = &list_state};
+const struct http_view consul_view_health_service = {.scope = &consul_scope_service,
+	.list = &(const struct http_list){
+		.begin = begin_service, .walk = consul_walk_service, .instance = add_entry}};
+const struct http_view consul_view_health_checks = {.scope = &consul_scope_service,
+	.list = &(const struct http_list){
+		.begin = consul_list_begin, .walk = consul_walk_service, .instance = add_checks}};
+const struct http_view consul_view_health_node = {.scope = &consul_scope_any,
+	.list = &(const struct http_list){.begin = consul_list_begin, .walk = walk_node}};
+const struct http_view consul_view_health_state = {.scope = &consul_scope_any,
+	.list = &(const struct http_list){.begin = begin_state, .walk = walk_state}};
 
 /* agent/health: the sum of an instance's checks as a status code. */
 static int code_of(enum reg_health health)
@@ -238,11 +217,6 @@ static bool add_aggregate(void *arg, const char *service, const struct reg_backe
 	return http_work_put(work, NULL, aggregate_json(consul_of(work->rq), service, backend), false);
 }
 
-static bool walk_aggregate(struct http_work *work)
-{
-	return registry_instances_in(work->rq->http->reg, work->rq->arg[0], &work->at, add_aggregate, work);
-}
-
 static bool end_aggregate(struct http_work *work)
 {
 	work->code = code_of(work->worst);
@@ -255,9 +229,5 @@ static bool end_aggregate(struct http_work *work)
 	return true;
 }
 
-void consul_health_by_name(struct http_request *rq)
-{
-	static const struct http_list list = {.walk = walk_aggregate, .end = end_aggregate};
-
-	http_list(rq, &list);
-}
+const struct http_list consul_list_health_name = {
+	.walk = consul_walk_service, .instance = add_aggregate, .end = end_aggregate};

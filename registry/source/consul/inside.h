@@ -189,8 +189,11 @@ int consul_matches(struct http_work *work, const json_t *item);
 bool consul_list_begin(struct http_work *work);
 /** http_work_put() for what the filter takes, what is `near=` first. */
 bool consul_put(struct http_work *work, const char *key, json_t *item);
-/** Each element of an array, which is taken over. */
-bool consul_put_list(struct http_work *work, json_t *list);
+/** Each check of an array, which is taken over; by their ids where the list is an object. */
+bool consul_put_each(struct http_work *work, json_t *checks);
+/** Walks of lists that say how an instance is put: those of the service called arg[0], or all. */
+bool consul_walk_service(struct http_work *work);
+bool consul_walk_all(struct http_work *work);
 /** The fields that items leave out and filters may name: a new reference, NULL: no memory. */
 json_t *consul_absent(void);
 /** Does the query choose by what instances or nodes are? Then its answer depends on all that they are. */
@@ -203,19 +206,9 @@ bool consul_node_wanted(const struct http_request *rq, const struct reg_node *no
 bool consul_put_instance(struct http_work *work, const char *service, const struct reg_backend *backend,
 	json_t *(*json)(struct consul *consul, const char *service, const struct reg_backend *backend));
 
-/* Topics, indexes and revisions of views. */
-const char *consul_topic_service(struct http_request *rq); /* the service called arg[0] */
-uint64_t consul_index_service(struct http_request *rq);
-const char *consul_topic_any(struct http_request *rq);
+/* What views show: the service called arg[0], all, the nodes, the names of services and nodes. */
+extern const struct http_scope consul_scope_service, consul_scope_any, consul_scope_nodes, consul_scope_names;
 uint64_t consul_index_any(struct http_request *rq);
-const char *consul_topic_nodes(struct http_request *rq);
-uint64_t consul_index_nodes(struct http_request *rq);
-const char *consul_topic_names(struct http_request *rq);
-uint64_t consul_index_names(struct http_request *rq);
-uint64_t consul_revision_service(struct http_request *rq);
-uint64_t consul_revision_any(struct http_request *rq);
-uint64_t consul_revision_nodes(struct http_request *rq);
-uint64_t consul_revision_names(struct http_request *rq);
 
 /* a group of paths each */
 void consul_register(struct http_request *rq, const json_t *body);
@@ -223,16 +216,12 @@ void consul_deregister(struct http_request *rq);
 void consul_self(struct http_request *rq);
 void consul_version(struct http_request *rq);
 void consul_metrics(struct http_request *rq);
-void consul_members(struct http_request *rq);
-void consul_agent_services(struct http_request *rq);
 void consul_health_by_id(struct http_request *rq);
-void consul_health_by_name(struct http_request *rq);
 void consul_datacenters(struct http_request *rq);
 void consul_catalog_register(struct http_request *rq, const json_t *body);
 void consul_catalog_deregister(struct http_request *rq, const json_t *body);
 void consul_leader(struct http_request *rq);
 void consul_peers(struct http_request *rq);
-void consul_checks(struct http_request *rq);
 void consul_check_register(struct http_request *rq, const json_t *body);
 void consul_check_deregister(struct http_request *rq);
 void consul_check_pass(struct http_request *rq);
@@ -250,6 +239,8 @@ void consul_event_fire(struct http_request *rq);
 void consul_follow(struct http_request *rq);
 void consul_healthz(struct http_request *rq);
 void consul_refuse(struct http_request *rq);
+extern const struct http_list consul_list_agent_services, consul_list_agent_checks, consul_list_members,
+	consul_list_health_name;
 extern const struct http_view consul_view_agent_service, consul_view_health_service,
 	consul_view_health_checks, consul_view_health_node, consul_view_health_state,
 	consul_view_catalog_services, consul_view_catalog_service, consul_view_catalog_nodes,

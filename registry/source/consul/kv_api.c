@@ -108,8 +108,9 @@ static bool kv_end(struct http_work *work)
 	return true;
 }
 
+static const struct http_scope kv_scope = {kv_topic, kv_index, NULL};
 static const struct http_list kv_list = {.walk = kv_walk, .end = kv_end};
-static const struct http_view kv_view = {.topic = kv_topic, .index = kv_index, .list = &kv_list};
+static const struct http_view kv_view = {.scope = &kv_scope, .list = &kv_list};
 
 static bool raw_walk(struct http_work *work)
 {
@@ -132,7 +133,7 @@ static bool raw_end(struct http_work *work)
 }
 
 static const struct http_list raw_list = {.walk = raw_walk, .end = raw_end};
-static const struct http_view raw_view = {.topic = kv_topic, .index = kv_index, .list = &raw_list};
+static const struct http_view raw_view = {.scope = &kv_scope, .list = &raw_list};
 
 /* One key is asked for, and not named? Then it has been answered. */
 static bool lacks_key(struct http_request *rq, bool tree)

@@ -71,6 +71,17 @@ bool consul_list_begin(struct http_work *work)
 	return consul_filter(rq, &work->filter);
 }
 
+bool consul_walk_service(struct http_work *work)
+{
+	return registry_instances_in(
+		work->rq->http->reg, work->rq->arg[0], &work->at, work->list->instance, work);
+}
+
+bool consul_walk_all(struct http_work *work)
+{
+	return registry_instances(work->rq->http->reg, &work->at, work->list->instance, work);
+}
+
 bool consul_put(struct http_work *work, const char *key, json_t *item)
 {
 	const char *node;
@@ -84,13 +95,15 @@ bool consul_put(struct http_work *work, const char *key, json_t *item)
 	return http_work_put(work, key, item, node && strcmp(node, work->near) == 0);
 }
 
-bool consul_put_list(struct http_work *work, json_t *list)
+bool consul_put_each(struct http_work *work, json_t *list)
 {
-	json_t *item;
+	json_t *check;
 	size_t i;
 
-	json_array_foreach (list, i, item)
-		consul_put(work, NULL, json_incref(item));
+	json_array_foreach (list, i, check)
+		consul_put(work,
+			work->list->object ? json_string_value(json_object_get(check, "CheckID")) : NULL,
+			json_incref(check));
 	json_decref(list);
 	return http_work_looked(work);
 }
@@ -148,12 +161,17 @@ bool consul_wanted(const struct http_request *rq, const struct reg_backend *back
 	return consul_node_wanted(rq, registry_node_find(rq->http->reg, reg_backend_node(backend)));
 }
 
-const char *consul_topic_service(struct http_request *rq)
+bool consul_has_conditions(const struct http_request *rq)
+{
+	return http_param(rq, "filter") || http_param(rq, "node-meta");
+}
+
+static const char *topic_service(struct http_request *rq)
 {
 	return rq->arg[0];
 }
 
-uint64_t consul_index_service(struct http_request *rq)
+static uint64_t index_service(struct http_request *rq)
 {
 	uint64_t generation = registry_service_generation(rq->http->reg, rq->arg[0]);
 
@@ -161,7 +179,14 @@ uint64_t consul_index_service(struct http_request *rq)
 	return generation ? generation : registry_gone_generation(rq->http->reg);
 }
 
-const char *consul_topic_any(struct http_request *rq)
+static uint64_t revision_service(struct http_request *rq)
+{
+	return registry_service_revision(rq->http->reg, rq->arg[0]);
+}
+
+const struct http_scope consul_scope_service = {topic_service, index_service, revision_service};
+
+static const char *topic_any(struct http_request *rq)
 {
 	return REG_WATCH_ANY;
 }
@@ -171,49 +196,45 @@ uint64_t consul_index_any(struct http_request *rq)
 	return registry_generation(rq->http->reg);
 }
 
-const char *consul_topic_nodes(struct http_request *rq)
+static uint64_t revision_any(struct http_request *rq)
+{
+	return registry_revision(rq->http->reg);
+}
+
+const struct http_scope consul_scope_any = {topic_any, consul_index_any, revision_any};
+
+static const char *topic_nodes(struct http_request *rq)
 {
 	return REG_WATCH_NODES;
 }
 
-uint64_t consul_index_nodes(struct http_request *rq)
+static uint64_t index_nodes(struct http_request *rq)
 {
 	return registry_nodes_generation(rq->http->reg);
 }
 
-bool consul_has_conditions(const struct http_request *rq)
+static uint64_t revision_nodes(struct http_request *rq)
 {
-	return http_param(rq, "filter") || http_param(rq, "node-meta");
+	return registry_nodes_revision(rq->http->reg);
 }
 
-const char *consul_topic_names(struct http_request *rq)
+const struct http_scope consul_scope_nodes = {topic_nodes, index_nodes, revision_nodes};
+
+static const char *topic_names(struct http_request *rq)
 {
 	return consul_has_conditions(rq) ? REG_WATCH_ANY : REG_WATCH_NAMES;
 }
 
-uint64_t consul_index_names(struct http_request *rq)
+static uint64_t index_names(struct http_request *rq)
 {
 	return consul_has_conditions(rq) ? registry_generation(rq->http->reg)
 					 : registry_names_generation(rq->http->reg);
 }
 
-uint64_t consul_revision_service(struct http_request *rq)
-{
-	return registry_service_revision(rq->http->reg, rq->arg[0]);
-}
-
-uint64_t consul_revision_any(struct http_request *rq)
-{
-	return registry_revision(rq->http->reg);
-}
-
-uint64_t consul_revision_nodes(struct http_request *rq)
-{
-	return registry_nodes_revision(rq->http->reg);
-}
-
-uint64_t consul_revision_names(struct http_request *rq)
+static uint64_t revision_names(struct http_request *rq)
 {
 	return consul_has_conditions(rq) ? registry_revision(rq->http->reg)
 					 : registry_names_revision(rq->http->reg);
 }
+
+const struct http_scope consul_scope_names = {topic_names, index_names, revision_names};

@@ -42,7 +42,7 @@ static void reason_text(const struct reg_change *change, char text[REASON_MAX])
 /* Whose changes it waited for: *any of all services. NULL: it shows something else. */
 static const char *waited_for(struct http_request *rq, bool *any)
 {
-	const char *topic = rq->view->topic(rq);
+	const char *topic = rq->view->scope->topic(rq);
 
 	*any = strcmp(topic, REG_WATCH_ANY) == 0 || strcmp(topic, REG_WATCH_NAMES) == 0;
 	return *any || topic[0] != '@' ? topic : NULL;

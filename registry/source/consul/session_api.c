@@ -92,10 +92,9 @@ static json_t *render_one(struct http_request *rq)
 	return session ? json_pack("[o]", session_read_back(session)) : json_array();
 }
 
-static const struct http_list list_all = {.walk = walk_all}, list_node = {.walk = walk_node};
+static const struct http_scope scope = {session_topic, session_index, NULL};
 const struct http_view consul_view_sessions = {
-	.topic = session_topic, .index = session_index, .list = &list_all};
+	.scope = &scope, .list = &(const struct http_list){.walk = walk_all}};
 const struct http_view consul_view_node_sessions = {
-	.topic = session_topic, .index = session_index, .list = &list_node};
-const struct http_view consul_view_session = {
-	.topic = session_topic, .index = session_index, .render = render_one};
+	.scope = &scope, .list = &(const struct http_list){.walk = walk_node}};
+const struct http_view consul_view_session = {.scope = &scope, .render = render_one};

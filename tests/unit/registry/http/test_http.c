@@ -118,7 +118,8 @@ static bool accepts(struct http_request *rq)
 
 static void the_api_says_which_queries_it_takes(void **state)
 {
-	static const struct http_view view = {.topic = topic, .index = index_now, .render = render};
+	static const struct http_scope scope = {topic, index_now, NULL};
+	static const struct http_view view = {.scope = &scope, .render = render};
 	static const struct http_route routes[] = {{VERB_GET, "/view", .view = &view}, {0}};
 	struct world *w = *state;
 	struct http_api api = {.routes = routes, .accepts = accepts};
