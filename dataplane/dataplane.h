@@ -318,6 +318,9 @@ struct dp_backend {
 	uint16_t port;
 	uint16_t weight; /* 0: no new connections (drained or critical); the ones it has go on */
 	bool dead;	 /* its connections are lost: packets of them choose anew (port down) */
+	bool draining; /* with weight 0: the connections that it has go on until drain_ms after this was first so */
+	bool resets; /* TCP connections that are left then are reset, at both ends; else it is dead then */
+	uint32_t drain_ms; /* 0: until they end */
 };
 
 struct dp_service {
@@ -352,7 +355,9 @@ struct dp_backend_info {
 	 * nothing about the backend; of these only differences mean something. */
 	uint64_t opened, answered, refused;
 	uint32_t withdrawn;
-	bool resolved; /* its MAC is known */
+	bool resolved;		/* its MAC is known */
+	bool drains;		/* until a deadline */
+	uint32_t drain_left_ms; /* until then; 0: it is over */
 };
 int dp_backend_info(
 	struct dp *dp, uint32_t service, struct ip_addr address, uint16_t port, struct dp_backend_info *info);

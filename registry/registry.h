@@ -42,6 +42,8 @@ const char *reg_health_name(enum reg_health health);
 
 enum { REG_CHECKS_MAX = 64 }; /* of a backend or node */
 
+#define REG_DRAIN_MAX_MS 86400000
+
 enum reg_protocol { REG_TCP = 6, REG_UDP = 17 };
 
 /* Types without a row in the table of check.c are refused as unsupported. */
@@ -103,6 +105,9 @@ struct reg_service {
 	char policy[16];	    /* "maglev"; "" on the way in: that */
 	uint32_t affinity_s; /* a client's connections go to one backend for so long; 0: each is balanced */
 	bool drops;	     /* who asks the vip in vain is told nothing, and waits */
+	uint32_t drain_ms;   /* how long the connections of a draining backend go on; 0: until they end */
+	bool drain_reset;    /* those that are left then are reset at both ends */
+	bool critical_ends; /* a backend that turns critical loses its connections, as if its port were down */
 	struct reg_check check; /* the default of its backends; REG_CHECK_NONE: they need none */
 	bool discovered;	/* a registration made it, nobody defined it: goes with its last backend */
 	char source[16];	/* "config", "api", ...: who made it */
@@ -139,6 +144,8 @@ struct reg_backend {
 	uint16_t ncheck;		     /* up to REG_CHECKS_MAX */
 	const struct reg_check *checks;	     /* their ids differ */
 	bool drained;			     /* by the user */
+	bool has_drain_ms;		     /* else the service's holds */
+	uint32_t drain_ms;		     /* from the begin of its draining */
 	char source[16];
 	/* told by the registry, ignored on the way in */
 	enum reg_health health;

@@ -132,6 +132,8 @@ static int put_drained(struct model *model, bool drained, const char *source, js
 	if (copy_backend(model, params, &backend, err) < 0)
 		return -1;
 	backend.drained = drained;
+	backend.has_drain_ms = param_given(params, "deadline_ms");
+	backend.drain_ms = (uint32_t)param_int(params, "deadline_ms", 0);
 	return put_backend(
 		model, drained ? "backend.drain" : "backend.undrain", source, params, &backend, result, err);
 }
@@ -264,6 +266,15 @@ static const struct api_field check_call_fields[] = {
 
 static const struct api_field key_fields[] = {BACKEND_KEY, {NULL}};
 
+static const struct api_field drain_fields[] = {
+	BACKEND_KEY,
+	{"deadline_ms", API_INT,
+		"how long its connections go on, from the begin of its draining; 0: until they end "
+		"(default: the service's drain_ms)",
+		.max = REG_DRAIN_MAX_MS},
+	{NULL},
+};
+
 static const struct api_field list_fields[] = {
 	{"service", API_SERVICE, "only its backends", .positional = true},
 	{NULL},
@@ -277,6 +288,7 @@ static const struct api_column columns[] = {
 	{"health", "HEALTH"},
 	{"balanced", "BALANCED"},
 	{"connections", "CONNECTIONS"},
+	{"drain_left_ms", "DRAIN_LEFT_MS"},
 	{"packets", "PACKETS"},
 	{"bytes", "BYTES"},
 	{"source", "SOURCE"},
@@ -287,7 +299,7 @@ const struct api_method backend_methods[] = {
 	{"backend.add", "Register an instance of a service", add_fields, backend_add, true},
 	{"backend.set", "Change a backend", set_fields, backend_set, true},
 	{"backend.del", "Deregister a backend", key_fields, backend_del, true},
-	{"backend.drain", "Give a backend no new connections", key_fields, backend_drain, true},
+	{"backend.drain", "Give a backend no new connections", drain_fields, backend_drain, true},
 	{"backend.undrain", "Give it new connections again", key_fields, backend_undrain, true},
 	{"backend.check", "Say how a backend with a ttl check is", check_call_fields, backend_check, true},
 	{"backend.list", "List backends", list_fields, backend_list, false, columns, backend_list_part},

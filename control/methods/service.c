@@ -17,6 +17,7 @@
 static const char *const protocols[] = {"tcp", "udp", NULL};
 static const char *const policies[] = {"maglev", NULL};
 static const char *const no_backend[] = {"reject", "drop", NULL};
+static const char *const on_critical[] = {"keep", "end", NULL};
 
 /* The vip must be a free address of the network; other services may share it on another port. */
 static int check_vip(struct model *model, const struct reg_service *service, struct api_err *err)
@@ -218,6 +219,11 @@ static int service_watch(
 		"each is balanced)", .max = DP_AFFINITY_MAX}, \
 	{"no_backend", API_ENUM, "what a client gets whom nobody serves: a reset or an ICMP error, or nothing " \
 		"(default reject)", .choices = no_backend}, \
+	{"on_critical", API_ENUM, "what becomes of the connections that a backend has when its check fails: they go on, " \
+		"or end so that datagrams go to another at once (default keep)", .choices = on_critical}, \
+	{"drain_ms", API_INT, "how long the connections of a draining backend go on (default 0: until they end)", \
+		.max = REG_DRAIN_MAX_MS}, \
+	{"drain_reset", API_BOOL, "TCP connections that are left then are reset, at both ends (default false)"}, \
 	{"check", API_OBJECT, "that its backends must pass, unless they have their own", .fields = check_fields}
 /* clang-format on */
 

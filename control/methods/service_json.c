@@ -57,7 +57,8 @@ void service_check_keep(struct reg_check *check, struct check_texts *texts)
 void service_params_read(const json_t *params, struct reg_service *service)
 {
 	const char *network = param_str(params, "network"), *protocol = param_str(params, "protocol"),
-		   *policy = param_str(params, "policy"), *no_backend = param_str(params, "no_backend");
+		   *policy = param_str(params, "policy"), *no_backend = param_str(params, "no_backend"),
+		   *on_critical = param_str(params, "on_critical");
 	const json_t *check = json_object_get(params, "check");
 
 	if (network)
@@ -71,6 +72,10 @@ void service_params_read(const json_t *params, struct reg_service *service)
 	service->affinity_s = (uint32_t)param_int(params, "affinity_s", service->affinity_s);
 	if (no_backend)
 		service->drops = !strcmp(no_backend, "drop");
+	if (on_critical)
+		service->critical_ends = !strcmp(on_critical, "end");
+	service->drain_ms = (uint32_t)param_int(params, "drain_ms", service->drain_ms);
+	service->drain_reset = param_bool(params, "drain_reset", service->drain_reset);
 	if (check)
 		service_check_read(check, &service->check);
 }
@@ -190,6 +195,7 @@ json_t *service_backend_json(
 	put_str(object, "health", reg_health_name(backend->health));
 	put_bool(object, "balanced", backend->balanced && reg_backend_weight(backend) > 0);
 	put_int(object, "connections", info.connections);
+	put(object, "drain_left_ms", info.drains ? json_integer(info.drain_left_ms) : json_null());
 	put_int(object, "packets", info.packets);
 	put_int(object, "bytes", info.bytes);
 	put_int(object, "opened", info.opened);
@@ -236,6 +242,9 @@ json_t *service_head_json(struct model *model, const struct reg_service *service
 	put_str(object, "policy", service->policy);
 	put_int(object, "affinity_s", service->affinity_s);
 	put_str(object, "no_backend", service->drops ? "drop" : "reject");
+	put_str(object, "on_critical", service->critical_ends ? "end" : "keep");
+	put_int(object, "drain_ms", service->drain_ms);
+	put_bool(object, "drain_reset", service->drain_reset);
 	put_int(object, "generation", registry_service_generation(model->registry, service->name));
 	put(object, "check", check_json(&service->check));
 	put_str(object, "source", service->source);

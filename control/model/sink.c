@@ -61,7 +61,8 @@ static struct model_service *service_make(struct model *model, const char *name,
  * The backends that a vip balances, in the registry's order. Several with one address count as one, with the
  * best of their weights: one of them may be left over from a container that has been replaced long ago.
  */
-static size_t take_backends(const struct reg_backend *const *from, size_t n, struct dp_backend *to)
+static size_t take_backends(const struct reg_service *service, const struct reg_backend *const *from,
+	size_t n, struct dp_backend *to)
 {
 	size_t kept = 0;
 
@@ -70,7 +71,11 @@ static size_t take_backends(const struct reg_backend *const *from, size_t n, str
 			.address = from[i]->address,
 			.port = from[i]->port,
 			.weight = reg_backend_weight(from[i]),
-			.dead = from[i]->port_down,
+			.dead = from[i]->port_down ||
+				(service->critical_ends && from[i]->health == REG_CRITICAL),
+			.draining = from[i]->health == REG_DRAINING,
+			.resets = service->drain_reset,
+			.drain_ms = from[i]->has_drain_ms ? from[i]->drain_ms : service->drain_ms,
 		};
 		struct dp_backend *last = kept ? &to[kept - 1] : NULL;
 
@@ -79,7 +84,7 @@ static size_t take_backends(const struct reg_backend *const *from, size_t n, str
 		if (!last || !ip_equal(last->address, backend.address) || last->port != backend.port)
 			to[kept++] = backend;
 		else if (last->weight < backend.weight)
-			last->weight = backend.weight;
+			*last = backend;
 	}
 	return kept;
 }
@@ -133,7 +138,7 @@ static void put_or_drop(struct model *model, const struct reg_service *service,
 		dp_fail(&model->apply_err, -ENOMEM, "out of memory");
 		return;
 	}
-	n = take_backends(backends, nbackend, table);
+	n = take_backends(service, backends, nbackend, table);
 	if (service_put(model, service, network->id, table, n, &model->apply_err) < 0)
 		log_subject(LOG_ERR, service->name, "service %s: the dataplane keeps its old backends: %s",
 			service->name, model->apply_err.text);

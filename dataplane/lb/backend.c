@@ -1,6 +1,7 @@
 #include "dataplane/lb/backend.h"
 
 #include <errno.h>
+#include <rte_cycles.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,10 +10,11 @@
 #include "dataplane/l2/neigh.h"
 #include "dataplane/l2/network.h"
 
-/* What the workers' counters stood at when the backend was made. */
+/* What the workers' counters stood at when the backend was made, and since when it drains. */
 struct base {
 	struct backend_stats stats;
 	struct backend_answers answers;
+	uint64_t drains_since; /* TSC, 0: it does not */
 };
 
 struct backend_table {
@@ -139,7 +141,7 @@ int backend_new(struct backend_table *t, const struct dp_service *spec, const st
 	b->net = spec->net;
 	b->protocol = (uint8_t)spec->protocol;
 	b->service = service;
-	t->base[b->id] = (struct base){worker_sum(t->dp, b->id), worker_answers(t->dp, b->id)};
+	t->base[b->id] = (struct base){worker_sum(t->dp, b->id), worker_answers(t->dp, b->id), 0};
 	atomic_store_explicit(&b->mac, 0, memory_order_relaxed);
 	rc = want_mac(t, b);
 	if (rc)
@@ -149,10 +151,24 @@ int backend_new(struct backend_table *t, const struct dp_service *spec, const st
 	return 0;
 }
 
+/* Returns the flags that follow. */
+static uint32_t set_drain(struct backend *b, uint64_t *since, const struct dp_backend *what)
+{
+	if (!what->draining)
+		*since = 0;
+	else if (!*since)
+		*since = rte_rdtsc();
+	if (!what->draining || !what->drain_ms)
+		return 0;
+	atomic_store_explicit(
+		&b->ends, *since + rte_get_tsc_hz() / 1000 * what->drain_ms, memory_order_relaxed);
+	return BACKEND_DRAINS | (what->resets ? BACKEND_RESETS : 0);
+}
+
 void backend_set(struct backend_table *t, uint16_t id, const struct dp_backend *what)
 {
 	struct backend *b = &t->backend[id];
-	uint32_t flags = BACKEND_USED;
+	uint32_t flags = BACKEND_USED | set_drain(b, &t->base[id].drains_since, what);
 
 	b->weight = what->weight;
 	if (what->dead)

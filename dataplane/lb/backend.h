@@ -15,15 +15,18 @@
 #include "dataplane/dataplane.h"
 
 enum {
-	BACKEND_USED = 1,   /* the id is taken */
-	BACKEND_ACTIVE = 2, /* has a weight: gets new connections; neither dead nor gone */
-	BACKEND_DEAD = 4,   /* cannot be reached: its connections are lost */
-	BACKEND_GONE = 8,   /* deleted; waits until it has no connections */
+	BACKEND_USED = 1,    /* the id is taken */
+	BACKEND_ACTIVE = 2,  /* has a weight: gets new connections; neither dead nor gone */
+	BACKEND_DEAD = 4,    /* cannot be reached: its connections are lost */
+	BACKEND_GONE = 8,    /* deleted; waits until it has no connections */
+	BACKEND_DRAINS = 16, /* its connections go on until `ends` */
+	BACKEND_RESETS = 32, /* those that are left then are reset */
 };
 
 struct backend {
 	/* read by workers; control writes */
-	_Atomic(uint64_t) mac; /* as it lies in a frame, in the low six bytes; 0: not known */
+	_Atomic(uint64_t) mac;	/* as it lies in a frame, in the low six bytes; 0: not known */
+	_Atomic(uint64_t) ends; /* TSC; good with BACKEND_DRAINS */
 	_Atomic(uint32_t) flags;
 	uint32_t ip;   /* of IPv4, the same as `address` */
 	uint16_t port; /* network byte order */
@@ -55,7 +58,7 @@ struct backend *backend_get(const struct backend_table *t, uint16_t id);
 int backend_new(struct backend_table *t, const struct dp_service *spec, const struct dp_backend *what,
 	uint32_t service, uint16_t *id);
 
-/** Control thread. Takes over weight and dead. */
+/** Control thread. Takes over weight, dead, and how it drains: from the first call that says so on. */
 void backend_set(struct backend_table *t, uint16_t id, const struct dp_backend *what);
 
 /** Control thread. Workers that look at the flags from now on leave it alone; its MAC is no longer looked

@@ -187,6 +187,14 @@ enum dp_conn_state conn_state(const struct conn_table *t, const struct conn_hit 
 		life_flags(atomic_load_explicit(&t->side[first + 1].life, memory_order_relaxed)));
 }
 
+bool conn_reset_by_both(const struct conn_table *t, const struct conn_hit *hit)
+{
+	uint32_t first = hit->index & ~1u;
+
+	return life_flags(atomic_load_explicit(&t->side[first].life, memory_order_relaxed)) &
+	       life_flags(atomic_load_explicit(&t->side[first + 1].life, memory_order_relaxed)) & CONN_RST;
+}
+
 bool conn_answered(const struct conn_table *t, const struct conn_hit *hit)
 {
 	return life_flags(atomic_load_explicit(&t->side[hit->index | 1].life, memory_order_relaxed)) &

@@ -140,6 +140,9 @@ bool conn_packet(struct conn_hit *hit, uint8_t flags, uint32_t now_s, uint32_t b
 /** Any thread. The state, by both sides. */
 enum dp_conn_state conn_state(const struct conn_table *t, const struct conn_hit *hit);
 
+/** Any thread. Are both sides marked CONN_RST? */
+bool conn_reset_by_both(const struct conn_table *t, const struct conn_hit *hit);
+
 /** Any thread. Has the backend sent anything? */
 bool conn_answered(const struct conn_table *t, const struct conn_hit *hit);
 

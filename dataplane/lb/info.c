@@ -2,10 +2,20 @@
  * info.c: control looks at backends and connections.
  */
 #include <errno.h>
+#include <rte_cycles.h>
 
 #include "dataplane/core/dp.h"
 #include "dataplane/core/share.h"
 #include "dataplane/lb/lb.h"
+
+static void read_drain(const struct backend *b, struct dp_backend_info *info)
+{
+	uint64_t ends = atomic_load_explicit(&b->ends, memory_order_relaxed), now = rte_rdtsc();
+
+	info->drains = atomic_load_explicit(&b->flags, memory_order_acquire) & BACKEND_DRAINS;
+	if (info->drains && now < ends)
+		info->drain_left_ms = (uint32_t)((ends - now) / (rte_get_tsc_hz() / 1000)) + 1;
+}
 
 int dp_backend_info(
 	struct dp *dp, uint32_t service, struct ip_addr address, uint16_t port, struct dp_backend_info *info)
@@ -30,6 +40,7 @@ int dp_backend_info(
 		.resolved =
 			atomic_load_explicit(&backend_get(lb->backends, id)->mac, memory_order_relaxed) != 0,
 	};
+	read_drain(backend_get(lb->backends, id), info);
 	return 0;
 }
 

@@ -15,3 +15,7 @@ struct port;
  * header private.
  */
 void service_refuse(struct port *in, struct frame *f);
+
+/** Worker. The TCP packet, whose flags these are, becomes the reset that whoever sent it believes (RFC 9293, 3.10.7.1). As
+ * above; the caller sets the verdict. */
+void refuse_reset(struct frame *f, uint8_t flags);

@@ -14,6 +14,7 @@
 #include "dataplane/core/rcu.h"
 #include "dataplane/core/share.h"
 #include "dataplane/l2/network.h"
+#include "dataplane/lb/drain.h"
 #include "dataplane/lb/lb.h"
 
 enum { EXPIRE_ENTRIES = 1 << 18 }; /* connections looked at in one tick: a few milliseconds */
@@ -360,9 +361,10 @@ int dp_service_del(struct dp *dp, uint32_t id)
 static bool is_gone(void *arg, uint16_t id)
 {
 	const struct lb *lb = arg;
+	const struct backend *b = backend_get(lb->backends, id);
+	uint32_t flags = atomic_load_explicit(&b->flags, memory_order_acquire);
 
-	return atomic_load_explicit(&backend_get(lb->backends, id)->flags, memory_order_relaxed) &
-	       BACKEND_GONE;
+	return (flags & BACKEND_GONE) || drain_gives_up(b, flags);
 }
 
 static bool has_no_connections(void *arg, uint16_t id)

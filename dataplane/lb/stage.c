@@ -17,6 +17,7 @@
 #include "dataplane/l2/fdb.h"
 #include "dataplane/l2/network.h"
 #include "dataplane/lb/connect.h"
+#include "dataplane/lb/drain.h"
 #include "dataplane/lb/fragment.h"
 #include "dataplane/lb/hairpin.h"
 #include "dataplane/lb/icmp.h"
@@ -161,6 +162,9 @@ static bool goes_on_inactive(
 
 	if ((flags & (BACKEND_DEAD | BACKEND_GONE)) || item_opens(it))
 		return false;
+	if (drain_is_over(
+		    lb_backend(w, hit->end.owner), flags)) /* its own reset passes, to tell the backend */
+		return (flags & BACKEND_RESETS) && (it->tcp & TCP_RST);
 	if (conn_answered(w->dp->lb->conns, hit))
 		return true;
 	s = lb_view_service(it->view, it->dst, it->dst_port, it->f->ip_proto);
@@ -205,6 +209,16 @@ static void drop_item(struct port *in, const struct item *it, enum drop_reason r
 		service_refuse(in, it->f);
 }
 
+/* Takes a packet whose connection's backend has none of its time left: its sender is told so. */
+static bool ends_drained(
+	struct worker *w, struct port *in, struct item *it, struct conn_hit *hit, uint32_t flags)
+{
+	if (!drain_is_over(lb_backend(w, hit->end.owner), flags) || !drain_resets(it, flags))
+		return false;
+	drain_reset(w, in, it, hit);
+	return true;
+}
+
 /* Returns the backend that the packet is on its way to, -1: none. */
 static int forward(
 	struct worker *w, struct port *in, struct item *it, const struct conn_key *key, uint64_t hash)
@@ -216,6 +230,8 @@ static int forward(
 	if (__builtin_expect(!found || !goes_on(w, it, &hit), 0)) {
 		enum drop_reason reason;
 
+		if (found && ends_drained(w, in, it, &hit, lb_backend_flags(w, hit.end.owner)))
+			return -1;
 		if (found)
 			conn_remove(t, &hit);
 		it->moved = found;
@@ -258,25 +274,31 @@ static bool spilled(struct worker *w, const struct item *it, struct conn_hit *hi
 	return false;
 }
 
-/* Is the packet an answer through a vip? Its connection has it counted then. */
-static inline bool is_answer(struct worker *w, const struct item *it, const struct conn_key *key,
+/* Is the packet an answer through a vip? Its connection has it counted then. False, too, if its time is over, and it
+ * has become what tells its backend. */
+static inline bool is_answer(struct worker *w, struct port *in, struct item *it, const struct conn_key *key,
 	uint64_t hash, struct conn_hit *hit)
 {
+	uint32_t flags;
+
 	if (!conn_find(w->dp->lb->conns, key, hash, it->guess, hit))
 		return spilled(w, it, hit);
-	if (__builtin_expect(lb_backend_flags(w, hit->end.owner) & BACKEND_GONE, 0))
+	flags = lb_backend_flags(w, hit->end.owner);
+	if (__builtin_expect(flags & (BACKEND_GONE | BACKEND_DRAINS), 0) &&
+		((flags & BACKEND_GONE) || ends_drained(w, in, it, hit, flags)))
 		return false;
 	if (__builtin_expect(conn_packet(hit, item_side(it, CONN_REPLY), w->now_s, it->f->len), 0))
 		lb_count_answer(w, it, hit->end.owner);
 	return true;
 }
 
-static void reply(struct worker *w, struct item *it, const struct conn_key *key, uint64_t hash)
+static void reply(
+	struct worker *w, struct port *in, struct item *it, const struct conn_key *key, uint64_t hash)
 {
 	struct frame *f = it->f;
 	struct conn_hit hit;
 
-	if (!is_answer(w, it, key, hash, &hit))
+	if (!is_answer(w, in, it, key, hash, &hit))
 		return;
 	nat_rewrite(f, NAT_SOURCE, dp_router_mac, hit.end.ip, hit.end.port);
 	lb_count_packet(w, f, hit.end.owner);
@@ -324,7 +346,7 @@ static void first_of_answer(struct worker *w, struct port *in, struct item *it)
 	uint64_t hash;
 
 	conn_hash(w->dp->lb->conns, &key, &hash, 1);
-	if (!is_answer(w, it, &key, hash, &hit)) {
+	if (!is_answer(w, in, it, &key, hash, &hit)) {
 		service_fragment_note(w, in, it->f, FRAGMENT_UNKNOWN, 0);
 		return;
 	}
@@ -405,6 +427,6 @@ void service_stage(struct worker *w, struct burst *b)
 		if ((work.key[i].rest & 0xff) == CONN_FORWARD)
 			forward(w, b->in, &work.item[i], &work.key[i], work.hash[i]);
 		else
-			reply(w, &work.item[i], &work.key[i], work.hash[i]);
+			reply(w, b->in, &work.item[i], &work.key[i], work.hash[i]);
 	}
 }

@@ -64,6 +64,8 @@ static struct backend *backend_make(struct service *service, const struct reg_ba
 		.metadata = metadata_copy(new->metadata, &rc),
 		.own_checks = new->own_checks,
 		.drained = new->drained,
+		.has_drain_ms = new->has_drain_ms,
+		.drain_ms = new->drain_ms,
 		.output = "",
 	};
 	snprintf(backend->pub.id, sizeof(backend->pub.id), "%s", id);
@@ -241,11 +243,16 @@ static bool checks_same(const struct reg_backend *a, const struct reg_backend *b
 	       (!a->own_checks || specs_same(a->checks, a->ncheck, b->checks, b->ncheck));
 }
 
+static bool drain_same(const struct reg_backend *a, const struct reg_backend *b)
+{
+	return a->drained == b->drained && a->has_drain_ms == b->has_drain_ms && a->drain_ms == b->drain_ms;
+}
+
 static bool backend_same(const struct reg_backend *a, const struct reg_backend *b)
 {
 	return a->weight == b->weight && a->has_warning_weight == b->has_warning_weight &&
 	       (!a->has_warning_weight || a->warning_weight == b->warning_weight) &&
-	       metadata_same(a->metadata, b->metadata) && a->drained == b->drained && checks_same(a, b);
+	       metadata_same(a->metadata, b->metadata) && drain_same(a, b) && checks_same(a, b);
 }
 
 /* Makes all but its address as `new` has it. */
@@ -270,6 +277,8 @@ static int backend_change(struct backend *backend, const struct reg_backend *new
 	backend->pub.has_warning_weight = new->has_warning_weight;
 	backend->why = backend->pub.drained != new->drained ? REG_WHY_MAINTENANCE : REG_WHY_CHANGED;
 	backend->pub.drained = new->drained;
+	backend->pub.has_drain_ms = new->has_drain_ms;
+	backend->pub.drain_ms = new->drain_ms;
 	backend->touched = true;
 	commit_backend(backend);
 	commit_service(backend->service);
