@@ -1,5 +1,6 @@
-# Namespaces for the scenario "bulk", for the peers that know it. Sourced, not run; $bulk is what their names begin with.
-# shellcheck shell=sh disable=SC2154
+# Namespaces for the scenario "bulk", for the peers that know it. Sourced, not run.
+# shellcheck shell=sh
+bulk=$(basename "$BENCH_DIR") # what their names begin with
 
 # A namespace for each end: c1 and c2, with offloads, p1 and p2, without, and the other host, with a kernel's vxlan device;
 # "switch" is where the switch's own interfaces are.

@@ -1,15 +1,9 @@
 # What the name servers of the scenario "dns" have in common. Each has a function `run PORT` that writes its configuration, for
-# the names in `hosts` ("NAME ADDRESS" a line) or for `zone`, and ends with `start COMMAND...`. Then it calls
-# verb VERB PROGRAM PACKAGE DESCRIPTION, the package being Debian's.
-# shellcheck shell=sh
-set -u
-cd "$BENCH_DIR" || exit 1
+# the names in `hosts` ("NAME ADDRESS" a line) or for `zone`, and ends with `serve COMMAND...`. Then it calls
+# VERB PROGRAM PACKAGE DESCRIPTION, the package being Debian's.
+# shellcheck shell=sh source=/dev/null
+. "$(dirname "$0")/common.sh"
 port=$((24000 + $$ % 5000))
-
-names() {
-	awk -v n="$BENCH_COUNT" 'BEGIN { for (s = 0; s < n; s++) for (i = 1; i <= 3; i++)
-		printf "s%d.service.consul 10.%d.%d.%d\n", s, int(s / 256) % 64, s % 256, i }'
-}
 
 # As a zone file.
 zone() {
@@ -20,35 +14,21 @@ zone() {
 }
 
 # Runs in the foreground, on the core that a switch's worker would have.
-start() {
-	setsid taskset -c "$BENCH_WORKER_CORE" "$@" </dev/null >log 2>&1 &
-	echo $! >pid
+serve() {
+	start pid taskset -c "$BENCH_WORKER_CORE" "$@"
 }
 
-up() {
-	[ "$BENCH_SCENARIO" = dns ] || {
-		echo "it is a name server: nothing for the scenario \"$BENCH_SCENARIO\"" >&2
-		exit 77
-	}
-	command -v "$1" >/dev/null || {
-		echo "there is no $1 (Debian package $2)" >&2
-		exit 77
-	}
-	command -v dnsperf >/dev/null || {
-		echo "there is no dnsperf (Debian package dnsperf)" >&2
-		exit 77
-	}
+listens() {
+	grep -q ":$(printf %04X "$port") " /proc/net/udp
+}
+
+up() { # program, package, description
+	[ "$BENCH_SCENARIO" = dns ] || skip "it is a name server: nothing for the scenario \"$BENCH_SCENARIO\""
+	need "$1" "$2"
+	need dnsperf dnsperf
 	names >hosts
 	run "$port"
-	for _ in $(seq 100); do
-		kill -0 "$(cat pid)" 2>/dev/null || break
-		sed -n "/:$(printf %04X "$port") /p" /proc/net/udp | grep -q . && break
-		sleep 0.05
-	done
-	kill -0 "$(cat pid)" 2>/dev/null || {
-		tail -1 log >&2
-		exit 1
-	}
+	await pid listens
 	sleep 0.5
 	taskset -a -p -c "$BENCH_WORKER_CORE" "$(server)" >/dev/null # Knot chooses cores itself
 	echo "registry 0 $port"
@@ -61,26 +41,4 @@ up() {
 # The process that answers, where it is not the first.
 server() {
 	cat pid
-}
-
-verb() {
-	case $1 in
-	up)
-		shift
-		up "$@"
-		;;
-	change)
-		echo "it is left as it is" >&2
-		exit 77
-		;;
-	down)
-		[ ! -s pid ] || kill -- -"$(cat pid)" 2>/dev/null
-		for _ in $(seq 100); do
-			kill -0 -- -"$(cat pid 2>/dev/null)" 2>/dev/null || break
-			sleep 0.03
-		done
-		[ ! -s pid ] || kill -KILL -- -"$(cat pid)" 2>/dev/null
-		rm -rf "${BENCH_DIR:?}"/*
-		;;
-	esac
 }
