@@ -60,6 +60,29 @@ def test_what_gos_library_spells_out(consul):
     assert consul.put("agent/check/register", {"Name": "x", "TCP": "192.0.2.5:80", "Interval": "0s"}).status == 400
 
 
+# what Go's api sends to deregister, and what is left of a node with two instances: its instances, and the checks of the node
+GO_DEREGISTERED = [({"ServiceID": "a"}, ["b"], ["disk", "serfHealth"]), ({"CheckID": "disk"}, ["a", "b"], ["serfHealth"]),
+                   ({"ServiceID": "b", "CheckID": "disk"}, ["a"], ["disk", "serfHealth"]), ({}, None, None)]
+
+
+@pytest.mark.parametrize("fields,instances,checks", GO_DEREGISTERED, ids=[str(fields) for fields, _, _ in GO_DEREGISTERED])
+def test_what_gos_library_spells_out_to_deregister(consul, fields, instances, checks):
+    node = {"Node": "far", "Address": "192.0.2.9"}
+    for name in ("a", "b"):
+        assert consul.put("catalog/register", {**node, "Service": {"ID": name, "Service": name}}).status == 200
+    assert consul.put("catalog/register", {**node, "Check": {"CheckID": "disk", "Name": "disk", "ServiceID": "", "Status": "passing"}}).status == 200
+    empty = {"Address": "", "Datacenter": "", "ServiceID": "", "CheckID": "", "Namespace": "", "Partition": ""}
+    assert consul.put("catalog/deregister", {**empty, "Node": "far", **fields}).json is True
+    shown = consul.get("catalog/node/far").json
+    assert (sorted(shown["Services"]) if shown else None) == instances
+    if shown:
+        assert sorted(check["CheckID"] for check in consul.get("health/node/far").json) == checks
+    for field in ("Node", "Address"):
+        reply = consul.put("catalog/register", {**node, field: ""})
+        assert (reply.status, reply.text) == (400, "Must provide node and address")
+    assert consul.put("catalog/deregister", {**empty, "Node": ""}).text == "Must provide node"
+
+
 # (program, method and path as it sends them, body, status, what it reads of the answer)
 ASKED = [
     ("consul-template", "GET /v1/health/service/web?passing=1&stale=&wait=60000ms", None, 200, lambda r: r[0]["Service"]["ID"] == "web/1"),

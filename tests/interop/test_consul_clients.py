@@ -17,6 +17,10 @@ from rig.ports import free_port
 from rig.process import run
 
 VIP = "10.1.0.100"
+GO_CLIENT = "github.com/hashicorp/consul/api"
+GO_VERSION = "v1.28.2"  # of the official client: one that Debian's compiler takes
+GO_DEBIAN = Path("/usr/share/gocode")
+GO_PROGRAM = Path(__file__).parent / "clients" / "consul_go"
 
 
 @pytest.fixture
@@ -267,3 +271,64 @@ def test_every_method_of_python_consul(start_sluiced):
 def test_every_method_of_node_consul(start_sluiced, node_consul):
     every_method(start_sluiced, ["node", Path(__file__).parent / "clients" / "methods.js"],
                  NODE_PATH=str(node_consul / "node_modules"))
+
+
+@pytest.fixture
+def go(tmp_path):
+    """Runs the compiler in a folder that has the program: go("build", ..., GOPATH=...)."""
+    if not shutil.which("go"):
+        pytest.skip("needs Debian's package golang-go, which is not installed")
+    shutil.copytree(GO_PROGRAM, tmp_path / "program")
+
+    def go(*words, timeout_s=300, **env):
+        own = {"GOCACHE": str(tmp_path / "cache"), "GOMODCACHE": str(tmp_path / "modules"), "GOFLAGS": "-modcacherw"}
+        return subprocess.run(["go", *words], cwd=tmp_path / "program", env={**os.environ, **own, **env}, capture_output=True,
+                              text=True, timeout=timeout_s)
+
+    return go
+
+
+def build(go, tmp_path, *tags, **env):
+    """The program, for every_point()."""
+    done = go("build", "-tags", ",".join(tags), "-o", str(tmp_path / "round"), ".", **env)
+    assert done.returncode == 0, done.stderr
+    return tmp_path / "round"
+
+
+def every_point(start_sluiced, program):
+    """Runs it against a daemon: it says what is not as it should be."""
+    port = free_port()
+    start_sluiced({"control": {"http": f"127.0.0.1:{port}", "node": "edge1"}})
+    done = subprocess.run([program, str(port)], capture_output=True, text=True, timeout=300)
+    *wrong, count = done.stdout.splitlines() or ["nothing"]
+    assert not wrong and count.endswith(" points") and done.returncode == 0, (done.stdout, done.stderr)
+
+
+def test_the_go_client_of_debian(start_sluiced, go, tmp_path):
+    """It is of 2015, and the beginning of the official one."""
+    client = GO_DEBIAN / "src/github.com/armon/consul-api"
+    if not client.is_dir():
+        pytest.skip("needs Debian's package golang-github-armon-consul-api-dev, which is not installed")
+    path = tmp_path / "path" / "src" / GO_CLIENT
+    path.parent.mkdir(parents=True)
+    path.symlink_to(client)
+    every_point(start_sluiced, build(go, tmp_path, GO111MODULE="off", GOPATH=str(tmp_path / "path")))
+
+
+def test_the_official_go_client(start_sluiced, go, tmp_path):
+    """Debian has it no more: of a GOPATH that has it (SLUICE_GOPATH), or as Go's own tool fetches it."""
+    paths = [*os.environ.get("SLUICE_GOPATH", "").split(":"), str(GO_DEBIAN)]
+    found = [path for path in paths if path and Path(path, "src", GO_CLIENT, "txn.go").is_file()]
+    tags = ["official"]
+    if found:
+        if Path(found[0], "src", GO_CLIENT, "watch").is_dir():
+            tags.append("plans")
+        program = build(go, tmp_path, *tags, GO111MODULE="off", GOPATH=":".join([found[0], str(GO_DEBIAN)]))
+    else:
+        assert go("mod", "init", "round").returncode == 0
+        done = go("get", f"{GO_CLIENT}/watch@{GO_VERSION}", timeout_s=120)
+        if done.returncode:
+            pytest.skip(f"needs the Go module {GO_CLIENT}, which cannot be fetched: {done.stderr.strip()[-200:]}")
+        assert go("mod", "tidy").returncode == 0
+        program = build(go, tmp_path, *tags, "plans")
+    every_point(start_sluiced, program)

@@ -382,12 +382,12 @@ void consul_drop_catalog(
 	char name[REG_NODE_MAX + 1];
 
 	snprintf(name, sizeof(name), "%s", node->local ? "" : node->name);
-	if (check && name[0])
+	if (id)
+		drop_instance(consul, name, id);
+	else if (check && name[0])
 		drop_check(consul, name, check);
 	else if (check)
 		consul_check_remove(consul, check, NULL);
-	else if (id)
-		drop_instance(consul, name, id);
 	else if (name[0] && registry_node_del(consul->reg, name, NULL) == 0)
 		consul_keep_node(consul, name, NULL);
 }

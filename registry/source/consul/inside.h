@@ -103,7 +103,7 @@ struct consul_registration {
 const json_t *consul_field(const json_t *object, const char *name);
 /** Takes it away in every spelling. */
 void consul_del_field(json_t *object, const char *name);
-/** The text of a field, NULL when absent. -EINVAL when it is no text. */
+/** The text of a field, NULL when absent or empty. -EINVAL when it is no text. */
 int consul_text(const json_t *object, const char *name, const char **out, struct reg_err *err);
 int consul_flag(const json_t *object, const char *name, bool *out, struct reg_err *err);
 int consul_number(

@@ -55,6 +55,8 @@ int consul_text(const json_t *object, const char *name, const char **out, struct
 	*out = json_string_value(value);
 	if (value && !*out)
 		return reg_fail(err, -EINVAL, "%s: must be a string", name);
+	if (*out && !**out) /* Go's library spells out what is not set */
+		*out = NULL;
 	return 0;
 }
 

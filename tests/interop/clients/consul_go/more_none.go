@@ -1,0 +1,5 @@
+//go:build !official
+
+package main
+
+func more() {}

@@ -1,0 +1,5 @@
+//go:build !plans
+
+package main
+
+func plans() {}
