@@ -23,5 +23,7 @@ struct addr_prefix docker_pool_subnet(const json_t *pool);
 /** The pool is the network's from now on. 0, or -1 with *err: it is another's. Without such a pool nothing happens. */
 int docker_pool_bind(struct docker *docker, const char *space, struct addr_prefix subnet, const char *network,
 	struct api_err *err);
+/** Does a route of the host's lead into the subnet, or past it? A default route does not count. */
+bool docker_pool_is_routed(struct addr_prefix subnet);
 /** It is nobody's. */
 void docker_pool_unbind(struct docker *docker, const char *network);

@@ -58,7 +58,7 @@ static const struct docker_call calls[] = {
 	{"/NetworkDriver.Join", docker_join, true},
 	{"/NetworkDriver.Leave", docker_leave, false},
 	{"/NetworkDriver.ProgramExternalConnectivity", docker_program, true},
-	{"/NetworkDriver.RevokeExternalConnectivity", docker_revoke, false},
+	{"/NetworkDriver.RevokeExternalConnectivity", docker_revoke, true},
 	{"/NetworkDriver.DiscoverNew", discovered, false},
 	{"/NetworkDriver.DiscoverDelete", discovered, false},
 	{"/IpamDriver.GetCapabilities", ipam_capabilities, false},

@@ -5,6 +5,7 @@
 #include "control/base/params.h"
 #include "control/docker/address.h"
 #include "control/docker/call.h"
+#include "control/docker/publish.h"
 #include "control/model/objects.h"
 
 enum { MAC_ATTEMPTS = 8 };
@@ -204,9 +205,18 @@ json_t *docker_need_endpoint(const struct docker *docker, const json_t *in, stru
 
 int docker_endpoint_info(struct docker *docker, const json_t *in, json_t *out, struct api_err *err)
 {
-	if (!docker_need_endpoint(docker, in, err))
+	const json_t *record = docker_need_endpoint(docker, in, err);
+	json_t *value = json_object(), *published;
+
+	if (!record) {
+		json_decref(value);
 		return -1;
-	json_object_set_new(out, "Value", json_object());
+	}
+	published = docker_published(record);
+	if (json_array_size(published))
+		json_object_set(value, "com.docker.network.portmap", published);
+	json_decref(published);
+	json_object_set_new(out, "Value", value);
 	return 0;
 }
 

@@ -6,6 +6,7 @@
  *   network.c   CreateNetwork, DeleteNetwork;  option.c reads what `-o` says
  *   endpoint.c  CreateEndpoint, DeleteEndpoint
  *   join.c      Join, Leave: the port;  follow.c finds out what Docker has called its interface
+ *   publish.c   the host's ports that lead to a container (-p)
  *   pool.c      RequestPool, ReleasePool;  address.c RequestAddress, ReleaseAddress
  *   record.c    what is known of networks, endpoints, pools and addresses, in memory and in the journal
  *   restore.c   the model as the records have it, after a start
@@ -27,7 +28,7 @@ struct journal;
  * What is kept, objects by id:
  *   network   {network: its name here, own: made for Docker, internal, params: of network.add}
  *   endpoint  {at: epoch of the last of Docker's calls that made it or joined it, network: id, address: "10.1.0.2/24", mac, given: MAC by Docker, sandbox: path, when joined, ifname, when
- *             known, route: the container's default route}
+ *             known, route: the container's default route, portmap: what Docker asked to be published, published: what came of it}
  *   pool      {space, subnet, range, network: name here, bound: id of the network that has it}
  *   address   by "pool address": {at: epoch, gateway, for: id of network or endpoint, freed: epoch}
  */
@@ -41,8 +42,9 @@ struct docker {
 	json_t *records[DOCKER_KINDS];
 	struct docker_server *server; /* NULL: it does not listen */
 	struct event *follow, *sweep;
-	unsigned looks;	   /* for interfaces, since the last container joined */
-	int64_t activated; /* epoch: since when the Docker of now is there */
+	unsigned looks;	    /* for interfaces, since the last container joined */
+	unsigned next_port; /* of the host: where the search for any free one goes on */
+	int64_t activated;  /* epoch: since when the Docker of now is there */
 };
 
 enum { DOCKER_ID = 64, DOCKER_SHORT = 12, DOCKER_NAME = 64 };

@@ -10,6 +10,7 @@
 #include "control/base/params.h"
 #include "control/docker/address.h"
 #include "control/docker/call.h"
+#include "control/docker/publish.h"
 #include "control/model/objects.h"
 #include "control/model/port_tap.h"
 
@@ -56,6 +57,8 @@ int docker_port_del(struct docker *docker, const char *endpoint, struct api_err 
 	char name[DOCKER_NAME];
 	int rc;
 
+	if (docker_unpublish(docker, endpoint, err) < 0)
+		return -1;
 	if (!param_given(record, "sandbox"))
 		return 0;
 	rc = docker_method(docker, "port.del", json_pack("{s:s}", "name", docker_name(endpoint, name)), err);
@@ -162,11 +165,9 @@ int docker_program(struct docker *docker, const json_t *in, json_t *out, struct 
 {
 	const json_t *ports = json_object_get(json_object_get(in, "Options"), "com.docker.network.portmap");
 
-	if (!docker_need_endpoint(docker, in, err))
+	if (!docker_need_endpoint(docker, in, err) ||
+		docker_publish(docker, param_str(in, "EndpointID"), ports, err) < 0)
 		return -1;
-	if (ports && !json_is_null(ports) && (!json_is_array(ports) || json_array_size(ports)))
-		return api_fail(err, API_UNSUPPORTED, NULL,
-			"ports of containers cannot be published yet (-p): reach them by their address");
 	set_route(docker, param_str(in, "EndpointID"), true);
 	return 0;
 }
@@ -177,7 +178,10 @@ int docker_revoke(struct docker *docker, const json_t *in, json_t *out, struct a
 
 	if (!id || !docker_call_id(in, "NetworkID", err))
 		return -1;
-	if (docker_record(docker, DOCKER_ENDPOINT, id))
-		set_route(docker, id, false);
+	if (!docker_record(docker, DOCKER_ENDPOINT, id))
+		return 0;
+	if (docker_unpublish(docker, id, err) < 0)
+		return -1;
+	set_route(docker, id, false);
 	return 0;
 }

@@ -76,10 +76,27 @@ static int check_joined(
 		spec->gateway ? " and --gateway" : "");
 }
 
-static void complete_params(json_t *params, const char *id, const struct given *given)
+/*
+ * As people expect it of Docker: containers reach the world, and ports can be published. Whoever names a mode, or wants
+ * no way out, gets what was named.
+ */
+static void choose_mode(const struct docker_option *option, const struct given *given)
+{
+	json_t *params = option->params;
+
+	if (json_object_get(params, "mode") || option->internal || !given->has_subnet || !given->gateway)
+		return;
+	json_object_set_new(params, "mode", json_string("host"));
+	if (!json_object_get(params, "egress"))
+		json_object_set_new(params, "egress", json_string("masquerade"));
+}
+
+static void complete_params(const struct docker_option *option, const char *id, const struct given *given)
 {
 	char name[DOCKER_NAME], text[ADDR_PREFIX_TEXT];
+	json_t *params = option->params;
 
+	choose_mode(option, given);
 	json_object_set_new(params, "name", json_string(docker_name(id, name)));
 	if (given->has_subnet)
 		json_object_set_new(params, "subnet", json_string(addr_prefix_text(given->subnet, text)));
@@ -103,6 +120,21 @@ static void claim_addresses(
 			docker_address_claim(docker, pool, ip, id);
 }
 
+/* A gateway in the host's namespace would take what the host sends there now. */
+static int check_room(const struct docker_option *option, const struct given *given, struct api_err *err)
+{
+	const char *mode = json_string_value(json_object_get(option->params, "mode"));
+	char subnet[ADDR_PREFIX_TEXT];
+
+	if (!mode || strcmp(mode, "host") != 0 || !given->has_subnet || !docker_pool_is_routed(given->subnet))
+		return 0;
+	return api_fail(err, API_IN_USE, "IPv4Data[0].Pool",
+		"this host has a route to %s: use another --subnet, or --opt mode=bridge, which has no way "
+		"out and "
+		"no -p",
+		addr_prefix_text(given->subnet, subnet));
+}
+
 /* Made, or joined; nothing is kept yet. */
 static int make(struct docker *docker, const char *id, const struct docker_option *option,
 	const struct given *given, struct api_err *err)
@@ -114,8 +146,10 @@ static int make(struct docker *docker, const char *id, const struct docker_optio
 	if (option->network) {
 		rc = check_joined(docker, option->network, given, err);
 	} else {
-		complete_params(option->params, id, given);
-		rc = docker_method(docker, "network.add", json_incref(option->params), err);
+		complete_params(option, id, given);
+		rc = check_room(option, given, err);
+		if (rc == 0)
+			rc = docker_method(docker, "network.add", json_incref(option->params), err);
 	}
 	if (rc < 0)
 		docker_pool_unbind(docker, id);
@@ -130,7 +164,7 @@ static int check_again(const json_t *record, const struct docker_option *option,
 	bool same = option->network ? strcmp(option->network, name) == 0 : false;
 
 	if (!option->network) {
-		complete_params(option->params, id, given);
+		complete_params(option, id, given);
 		same = json_equal(option->params, json_object_get(record, "params"));
 	}
 	return same ? 0

@@ -155,8 +155,7 @@ static int read_request(const json_t *in, struct request *request, struct api_er
 	return read_options(json_object_get(in, "Options"), request, err);
 }
 
-/* Does a route of the host lead there? A default route does not count. */
-static bool is_routed(struct addr_prefix subnet)
+bool docker_pool_is_routed(struct addr_prefix subnet)
 {
 	FILE *file = fopen(ROUTES, "re");
 	unsigned address, mask;
@@ -191,7 +190,7 @@ static bool is_free(struct docker *docker, struct addr_prefix subnet)
 	TAILQ_FOREACH (network, &docker->model->networks, link)
 		if (network->spec.subnet && overlap(subnet, model_subnet(network)))
 			return false;
-	return !overlapping(docker, subnet) && !is_routed(subnet);
+	return !overlapping(docker, subnet) && !docker_pool_is_routed(subnet);
 }
 
 static int choose(struct docker *docker, struct request *request, struct api_err *err)

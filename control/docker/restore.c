@@ -7,6 +7,7 @@
 #include "control/base/log.h"
 #include "control/base/params.h"
 #include "control/docker/inside.h"
+#include "control/docker/publish.h"
 #include "control/model/objects.h"
 
 static void make_networks(struct docker *docker)
@@ -102,6 +103,9 @@ void docker_restore(struct docker *docker)
 {
 	make_networks(docker);
 	make_ports(docker);
+	model_replaying(docker->model, true);
+	docker_publish_restore(docker);
+	model_replaying(docker->model, false);
 	delete_unknown(docker);
 	docker_follow(docker);
 }

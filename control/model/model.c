@@ -197,9 +197,16 @@ void model_changed(struct model *model, const char *method, const char *source, 
 		model->on_change(model->on_change_arg, method, source, params);
 }
 
+/* At the end the host is told of all that is published: by then it is one change. */
 void model_replaying(struct model *model, bool yes)
 {
+	struct api_err err;
+
 	model->replaying = yes;
+	if (yes)
+		model_publish_begin(model);
+	else if (model_publish_end(model, &err) < 0)
+		log_line(LOG_ERR, "what was published is not all published again: %s", err.text);
 }
 
 const char *model_not_kept(struct model *model)

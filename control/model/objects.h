@@ -38,6 +38,7 @@ struct model_network {
 	bool has_gateway;
 	struct gateway gateway;
 	enum egress egress;    /* as was asked for */
+	bool forward_due;      /* model_publish_begin() */
 	uint16_t gateway_port; /* dataplane id, when has_gateway */
 	unsigned nports;       /* of users */
 	struct {
@@ -104,6 +105,7 @@ struct model {
 	struct timespec started; /* CLOCK_MONOTONIC */
 	struct port_wait *wait;
 	bool replaying;		 /* what is made now was kept from an earlier run */
+	unsigned publishing;	 /* model_publish_begin() */
 	const char *tap_made_as; /* port_tap.h; NULL: a TAP is made where it is to be */
 	struct model_networks networks;
 	struct model_ports ports; /* uplinks too */

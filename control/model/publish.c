@@ -107,6 +107,10 @@ int model_forward(struct model *model, struct model_network *network, enum egres
 	size_t n = 0;
 	int rc;
 
+	if (model->publishing && egress == network->egress) {
+		network->forward_due = true;
+		return 0;
+	}
 	TAILQ_FOREACH (publish, &model->published, link)
 		n += publish->network == network;
 	ports = calloc(n ? n : 1, sizeof(*ports));
@@ -127,6 +131,28 @@ int model_forward(struct model *model, struct model_network *network, enum egres
 			"network %s: this host forwards packets from now on (net.ipv4.ip_forward)",
 			network->name);
 	return 0;
+}
+
+void model_publish_begin(struct model *model)
+{
+	model->publishing++;
+}
+
+int model_publish_end(struct model *model, struct api_err *err)
+{
+	struct model_network *network;
+	int rc = 0;
+
+	if (--model->publishing)
+		return 0;
+	TAILQ_FOREACH (network, &model->networks, link) {
+		if (!network->forward_due)
+			continue;
+		network->forward_due = false;
+		if (model_forward(model, network, network->egress, err) < 0)
+			rc = -1;
+	}
+	return rc;
 }
 
 static void forward_again(struct model *model, struct model_network *network)

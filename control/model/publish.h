@@ -40,5 +40,12 @@ bool model_publish_find(struct model *model, struct model_publish *publish);
 int model_forward(
 	struct model *model, struct model_network *network, enum egress egress, struct api_err *err);
 
+/**
+ * From here to the matching end the host is not told of each port that is published or no longer is, but of all at the end:
+ * each time is a rewriting of all rules of the network. Pairs may nest. -1 with *err: the host did not take some of them.
+ */
+void model_publish_begin(struct model *model);
+int model_publish_end(struct model *model, struct api_err *err);
+
 /** The service was made or changed, or is `gone`: what is published by its name follows. */
 void model_publish_follow(struct model *model, const struct reg_service *service, bool gone);

@@ -1,57 +1,26 @@
 """Docker with Sluice as its network and IPAM driver: real containers of a real dockerd, through a real switch."""
 
 import json
-import os
-from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 
 from rig import wait
-from rig.daemon import ROOT, Daemon
-from rig.dockerd import IMAGE, Dockerd
+from rig.daemon import ROOT
+from rig.docker_world import DRIVER, docker_world
+from rig.dockerd import IMAGE
 from rig.howto import run_page
 from rig.process import open_files
 
-DRIVER = f"sluice{os.getpid()}"
-SOCKET = Path(f"/run/docker/plugins/{DRIVER}.sock")
-
-
-class World:
-    def __init__(self, daemon, docker):
-        self.daemon, self.docker = daemon, docker
-
-    def create(self, name, *options, ipam=True):
-        """A network, with addresses by Sluice; returns the daemon's name of it."""
-        found = self.docker.out("network", "create", "--driver", DRIVER, *(("--ipam-driver", DRIVER) if ipam else ()),
-                                *options, name)
-        return f"docker-{found[:12]}"
-
-    def ports(self, network=None):
-        return [port for port in self.daemon.rpc("port.list") if port["name"].startswith("docker-")
-                and network in (None, port["network"])]
-
-    def networks(self):
-        return [network for network in self.daemon.rpc("network.list") if network["source"] == "docker"]
-
-
 @pytest.fixture(scope="module")
 def running():
-    with ExitStack() as stack:
-        docker = stack.enter_context(Dockerd())
-        daemon = stack.enter_context(Daemon({"docker": {"plugin": str(SOCKET)}}))
-        yield World(daemon, docker)
+    with docker_world() as world:
+        yield world
 
 
 @pytest.fixture
 def world(running):
     yield running
-    if running.daemon.process is None:
-        running.daemon.start()
-    if not running.docker.process.running():
-        running.docker.start()
-    running.docker.clear()
-    assert running.ports() == [] and running.networks() == []
+    running.clear()
 
 
 def addresses(docker, name):
@@ -123,11 +92,9 @@ def test_what_docker_cannot_have_is_refused_in_words(world):
     assert 'no such network "lost"' in docker.refused(*create, "--opt", "sluice.network=lost", "n")
     assert "IPv6" in docker.refused(*create, "--ipv6", "--subnet", "fd00:77::/64", "n")
     assert world.networks() == []
-    assert "egress: host is only for mode host" in docker.refused(*create, "--opt", "egress=host", "n")
+    assert "egress: host is only for mode host" in docker.refused(*create, "--opt", "egress=host", "--opt", "mode=bridge", "n")
+    assert "this host has a route to 198.51.100.0/25" in docker.refused(*create, "--subnet", "198.51.100.0/25", "n")
     assert world.networks() == []
-    world.create("web")
-    assert "cannot be published yet" in docker.refused("run", "--network", "web", "--publish", "80:80", IMAGE, "true")
-    assert world.ports() == []
 
 
 def test_options_reach_the_network(world):
@@ -197,12 +164,12 @@ def test_containers_come_and_go_without_a_trace(world):
 
     turn(0)
     files = open_files(daemon.process.pid)
-    interfaces = sorted(os.listdir("/sys/class/net"))
+    interfaces = world.links()
     for n in range(1, 21):  # in a subnet of 13 addresses
         turn(n)
     wait.until(lambda: not world.ports(), "no port is left")
     wait.until(lambda: open_files(daemon.process.pid) <= files, "the daemon has no more files open than before")
-    assert sorted(os.listdir("/sys/class/net")) == interfaces
+    assert world.links() == interfaces
     assert docker.namespaces() == []
 
 

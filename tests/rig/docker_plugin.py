@@ -5,6 +5,10 @@ import socket
 
 from rig.process import run
 
+NET, OTHER, LOST = ("a1" * 32, "b2" * 32, "c3" * 32)
+EP, EP2 = ("d4" * 32, "e5" * 32)
+SUBNET, GATEWAY = "10.1.0.0/24", "10.1.0.1/24"
+
 
 class Plugin:
     """A plugin's socket, asked as Docker does."""
@@ -12,14 +16,15 @@ class Plugin:
     def __init__(self, path):
         self.path = str(path)
 
-    def raw(self, data, timeout_s=30):
-        """Sends bytes, returns all that comes back until the other side hangs up."""
+    def raw(self, data, timeout_s=30, end=True):
+        """Sends bytes, and with `end` says that there are no more; returns all that comes until the other side hangs up."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
             sock.settimeout(timeout_s)
             sock.connect(self.path)
             try:
                 sock.sendall(data)
-                sock.shutdown(socket.SHUT_WR)
+                if end:
+                    sock.shutdown(socket.SHUT_WR)
             except OSError:
                 pass  # it has hung up already
             got = b""
@@ -34,7 +39,7 @@ class Plugin:
         """(status, body) of a call; `body` is text or an object."""
         text = body if isinstance(body, bytes) else json.dumps(body).encode()
         head = f"POST /{path} HTTP/1.1\r\nHost: plugin\r\nConnection: close\r\nContent-Length: {len(text)}\r\n\r\n"
-        head, _, rest = self.raw(head.encode() + text).partition(b"\r\n\r\n")
+        head, _, rest = self.raw(head.encode() + text, end=False).partition(b"\r\n\r\n")
         return int(head.split()[1]), rest
 
     def call(self, path, **fields):
@@ -67,9 +72,10 @@ class Plugin:
                                            **fields})["PoolID"]
 
     def create(self, network, subnet, gateway, options=None, **fields):
+        """CreateNetwork; without options of mode bridge, which changes nothing of the host's."""
         entry = {"AddressSpace": "SluiceLocal", "Pool": subnet, "Gateway": gateway, "AuxAddresses": {}}
         return self.network("CreateNetwork", NetworkID=network, IPv4Data=[entry], IPv6Data=[],
-                            Options={"com.docker.network.generic": options or {}, **fields})
+                            Options={"com.docker.network.generic": options or {"mode": "bridge"}, **fields})
 
 
 def take_interface(name, netns, address, ifname="eth0"):
@@ -77,3 +83,21 @@ def take_interface(name, netns, address, ifname="eth0"):
     run(["ip", "link", "set", name, "netns", netns])
     for words in (["link", "set", name, "name", ifname], ["addr", "add", address, "dev", ifname], ["link", "set", ifname, "up"]):
         run(["ip", "-n", netns, *words])
+
+
+def endpoint(plugin, endpoint_id=EP, address="10.1.0.9/24", network=NET, **fields):
+    return plugin.network("CreateEndpoint", NetworkID=network, EndpointID=endpoint_id, Options={},
+                          Interface={"Address": address, "AddressIPv6": "", "MacAddress": "", **fields})
+
+
+def join(plugin, sandbox, endpoint_id=EP, network=NET):
+    return plugin.network("Join", NetworkID=network, EndpointID=endpoint_id, SandboxKey=str(sandbox), Options={})
+
+
+def crash(daemon):
+    daemon.kill()
+    daemon.start()
+
+
+def port_of(endpoint_id=EP):
+    return f"docker-{endpoint_id[:12]}"

@@ -42,14 +42,16 @@ def _mounts_in(folder):
 class Dockerd:
     """dockerd, with an image of busybox called IMAGE."""
 
-    def __init__(self):
+    def __init__(self, ns=None):
         if os.geteuid() != 0:
             pytest.skip("needs root: containers")
         for name in ("dockerd", "docker", "busybox"):
             if not shutil.which(name):
                 pytest.skip(f"needs {name}, which is not installed (tools/setup --interop)")
         self.dir = Path(tempfile.mkdtemp(prefix=f"sluice-docker-{os.getpid()}-"))
-        self.host = f"unix://{self.dir}/docker.sock"
+        self.socket = self.dir / "docker.sock"
+        self.host = f"unix://{self.socket}"
+        self.ns = ns  # the namespace that it runs in, None: the host's
         self.process = None
         try:
             self.start()
@@ -59,8 +61,9 @@ class Dockerd:
             raise
 
     def argv(self):
-        return ["dockerd", *FLAGS, "--data-root", self.dir / "data", "--exec-root", self.dir / "exec", "--host", self.host,
+        argv = ["dockerd", *FLAGS, "--data-root", self.dir / "data", "--exec-root", self.dir / "exec", "--host", self.host,
                 "--pidfile", self.dir / "docker.pid"]
+        return self.ns.argv(*argv) if self.ns else argv
 
     def start(self):
         """Returns when it answers. May be called again after kill() or stop()."""

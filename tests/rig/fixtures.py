@@ -3,7 +3,7 @@
 import pytest
 
 from rig.container import Container
-from rig.router import HOST, WORLD, Router
+from rig.router import Router, connect_outside
 
 
 @pytest.fixture(autouse=True)
@@ -29,9 +29,5 @@ def router(start_sluiced, netns, requires):
     """A daemon in a host of its own that forwards nothing yet, with `world` outside, which knows no way to what is inside."""
     requires("ip", "nft")
     host, world = netns("host"), netns("world")
-    host.run("ip", "link", "add", "up0", "type", "veth", "peer", "name", "eth0", "netns", world.name)
-    for ns, link, address in ((host, "up0", HOST), (world, "eth0", WORLD)):
-        ns.run("ip", "addr", "add", f"{address}/24", "dev", link)
-        ns.run("ip", "link", "set", link, "up")
-    host.run("sysctl", "-qw", "net.ipv4.ip_forward=0")
+    connect_outside(host, world)
     return Router(start_sluiced, host, world)

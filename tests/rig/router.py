@@ -5,6 +5,15 @@ import json
 WORLD, HOST = "198.51.100.2", "198.51.100.1"
 
 
+def connect_outside(host, world):
+    """A link between the two; the host forwards nothing yet."""
+    host.run("ip", "link", "add", "up0", "type", "veth", "peer", "name", "eth0", "netns", world.name)
+    for ns, link, address in ((host, "up0", HOST), (world, "eth0", WORLD)):
+        ns.run("ip", "addr", "add", f"{address}/24", "dev", link)
+        ns.run("ip", "link", "set", link, "up")
+    host.run("sysctl", "-qw", "net.ipv4.ip_forward=0")
+
+
 class Router:
     """A daemon in a host that has one neighbour outside, `world`, which knows no way to the networks inside."""
 
