@@ -5,8 +5,8 @@
  * or -errno; where a `struct dp_err` is given, a failure leaves one line for the user in it. A call either
  * takes effect whole or changes nothing. Names are control's business: the dataplane knows indices.
  *
- * Ports and VNIs are in host byte order. Addresses are of either family (addr/ip.h), but for a network's own `subnet`
- * and `gateway`, which are IPv4 in network byte order. What the workers cannot do for IPv6 yet (vips, their backends,
+ * Ports and VNIs are in host byte order. Addresses are of either family (addr/ip.h), but for a network's `subnet`
+ * and `gateway`, which are IPv4 in network byte order and have their like of IPv6 beside them. What the workers cannot do for IPv6 yet (vips, their backends,
  * the underlay) is refused here, by field. Behind this header an IPv4 address is four bytes wherever workers read it:
  * the key of a connection is two words, so that each side of it is one cache line (lb/conn.h). With sixteen bytes an
  * address, each packet would touch another line, whichever family it is of.
@@ -106,7 +106,9 @@ struct dp_network {
 	uint32_t vni;	 /* overlay */
 	uint32_t subnet; /* 0: none */
 	uint8_t prefix;
-	uint32_t gateway; /* 0: none */
+	uint32_t gateway;	  /* 0: none */
+	struct ip_prefix subnet6; /* IPv6; its address none: none */
+	struct ip_addr gateway6;  /* none: none */
 	uint16_t mtu;
 	uint32_t age_s;	    /* of a dynamic fdb entry; 0: never */
 	uint32_t mac_limit; /* dynamic fdb entries; 0: its share of the table, and what others leave */
@@ -121,7 +123,7 @@ int dp_network_add(struct dp *dp, const struct dp_network *spec, uint16_t *id, s
 /** The most that mac_moves may be. */
 enum { DP_MAC_MOVES_MAX = 30 };
 
-/** Changes mtu, age_s, mac_limit, mac_moves (and the gateway); mode, vni, subnet stay. */
+/** Changes mtu, age_s, mac_limit, mac_moves (and the gateways); mode, vni, subnets stay. */
 int dp_network_set(struct dp *dp, uint16_t id, const struct dp_network *spec, struct dp_err *err);
 /** The network must have no ports, vteps and services left: -EBUSY. */
 int dp_network_del(struct dp *dp, uint16_t id);

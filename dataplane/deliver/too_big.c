@@ -40,8 +40,10 @@ static void write_answer(struct worker *w, const struct burst *b, struct frame *
 		answer.code = FRAGMENTATION_NEEDED;
 		memcpy(answer.source, &source, sizeof(source));
 	} else {
+		bool by_gateway = net && !ip_is_none(net->gateway6) && !b->in->is_gateway;
+
 		answer.type = PACKET_TOO_BIG;
-		memcpy(answer.source, ip + 24, 16);
+		memcpy(answer.source, by_gateway ? net->gateway6.b : ip + 24, 16);
 	}
 	icmp_answer(f, &answer);
 }

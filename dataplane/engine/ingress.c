@@ -23,7 +23,8 @@ void ingress_stage(struct worker *w, struct burst *b)
 {
 	const uint16_t id = b->in->net;
 	const struct fdb *fdb = w->dp->fdb;
-	const bool deep = looks_deep(dp_get_net(w->dp, id));
+	const struct network *net = dp_get_net(w->dp, id);
+	const bool deep = looks_deep(net);
 	bool arp = false, odd = false;
 
 	stat_add(&w->net_stats[id].rx, b->count);
@@ -40,6 +41,7 @@ void ingress_stage(struct worker *w, struct burst *b)
 		arp |= f->ethertype == ETHERTYPE_ARP;
 		odd |= !guard_is_plain(f);
 	}
+	arp |= odd && net && !ip_is_none(net->gateway6); /* maybe a solicitation, which is looked for there */
 	b->traits |= (deep ? BURST_HAS_SERVICE : 0) | (deep || arp ? BURST_HAS_LOCAL : 0) |
 		     guard_traits(b->in, odd);
 	if (port_bounds(b->in, RATE_IN))

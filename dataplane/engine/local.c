@@ -1,20 +1,28 @@
 /*
- * local.c: what the switch itself answers inside a network. ARP for the gateway and for vips gets the router
- * MAC, at the port where it is asked: never flooded, and never for a request that came through a vtep, since
+ * local.c: what the switch itself answers inside a network. ARP and neighbour solicitations for gateways and vips get
+ * the router MAC, at the port where it is asked: never flooded, and never for a request that came through a vtep, since
  * every host answers for itself. ping to a vip is answered here; ping to the gateway by the kernel behind the
  * gateway port.
  */
 #include "dataplane/core/dp.h"
 #include "dataplane/core/exchange.h"
 #include "dataplane/engine/pipeline.h"
+#include "dataplane/frame/nd.h"
 #include "dataplane/frame/parse.h"
 #include "dataplane/frame/reply.h"
 #include "dataplane/l2/network.h"
 #include "dataplane/lb/service.h"
 
-static bool is_ours(const struct network *net, const struct lb_view *lb, uint32_t ip)
+static bool is_ours(const struct network *net, const struct lb_view *lb, struct ip_addr ip)
 {
-	return (net->gateway && ip == net->gateway) || (lb && lb_is_vip(lb, ip));
+	return network_is_gateway(net, ip) || (lb && lb_has_vip(lb, ip));
+}
+
+/* Who has `ip`, which is ours? Every host answers its own guests; the gateway's kernel may ask for a vip, not for
+ * itself. */
+static bool answers(const struct burst *b, const struct network *net, struct ip_addr ip)
+{
+	return !b->in->is_gateway || !network_is_gateway(net, ip);
 }
 
 static void local_arp(struct worker *w, struct burst *b, struct frame *f, const struct network *net,
@@ -22,7 +30,7 @@ static void local_arp(struct worker *w, struct burst *b, struct frame *f, const 
 {
 	const uint8_t *arp = reply_arp_packet(f);
 	bool to_probe = mac_equal(frame_data(f), w->dp->probe_mac);
-	uint32_t asked;
+	struct ip_addr asked;
 
 	if (to_probe) { /* the answer to one of control's own requests */
 		if (arp)
@@ -32,14 +40,38 @@ static void local_arp(struct worker *w, struct burst *b, struct frame *f, const 
 	}
 	if (!arp || load16(arp + ARP_OP) != ARP_REQUEST)
 		return;
-	asked = load_ip4(arp + ARP_TARGET_IP);
+	asked = ip_from4(load_ip4(arp + ARP_TARGET_IP));
 	if (!is_ours(net, lb, asked))
 		return;
 	if (f->src_vtep != VTEP_NONE)
 		f->verdict = V_CONSUMED;
-	else if (!b->in->is_gateway ||
-		 asked != net->gateway) /* the gateway's kernel may ask for a vip, not for itself */
+	else if (answers(b, net, asked))
 		reply_arp(f, dp_router_mac);
+}
+
+/* The same of IPv6. Whoever has answered control asks after it, too, and gets no answer: control asks again. */
+static void local_nd(struct worker *w, struct burst *b, struct frame *f, const struct network *net,
+	const struct lb_view *lb)
+{
+	bool to_probe = mac_equal(frame_data(f), w->dp->probe_mac);
+	const uint8_t *nd = nd_message(f, to_probe ? ND_ADVERT : ND_SOLICIT);
+	struct ip_addr asked;
+
+	if (to_probe) {
+		if (nd)
+			exchange_punt(w, b->in, f);
+		f->verdict = V_CONSUMED;
+		return;
+	}
+	if (!nd)
+		return;
+	asked = ip_from6(nd + ND_TARGET);
+	if (!is_ours(net, lb, asked))
+		return;
+	if (f->src_vtep != VTEP_NONE)
+		f->verdict = V_CONSUMED;
+	else if (answers(b, net, asked))
+		nd_answer(f, dp_router_mac, network_is_gateway(net, asked));
 }
 
 static void local_one(struct worker *w, struct burst *b, struct frame *f, const struct network *net)
@@ -49,6 +81,8 @@ static void local_one(struct worker *w, struct burst *b, struct frame *f, const 
 
 	if (f->ethertype == ETHERTYPE_ARP)
 		local_arp(w, b, f, net, lb);
+	else if (nd_maybe(f))
+		local_nd(w, b, f, net, lb);
 	else if (f->ip_proto == IPPROTO_ICMP && f->l3_off && lb && mac_equal(data, dp_router_mac) &&
 		 lb_is_vip(lb, load_ip4(data + f->l3_off + 16)))
 		reply_icmp_echo(f, dp_router_mac);
@@ -60,7 +94,8 @@ void local_stage(struct worker *w, struct burst *b)
 		struct frame *f = &b->frame[i];
 		const struct network *net;
 
-		if (f->verdict != V_NONE || (f->ethertype != ETHERTYPE_ARP && f->ip_proto != IPPROTO_ICMP))
+		if (f->verdict != V_NONE ||
+			(f->ethertype != ETHERTYPE_ARP && f->ip_proto != IPPROTO_ICMP && !nd_maybe(f)))
 			continue;
 		net = dp_get_net(w->dp, f->net);
 		if (net && net->mode != DP_P2P)

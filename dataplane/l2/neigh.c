@@ -9,6 +9,7 @@
 #include "dataplane/core/exchange.h"
 #include "dataplane/core/private.h"
 #include "dataplane/core/siphash.h"
+#include "dataplane/frame/nd.h"
 #include "dataplane/frame/parse.h"
 #include "dataplane/frame/reply.h"
 
@@ -84,7 +85,7 @@ static struct neighbours *chain_of(struct dp *dp, struct neigh_scope scope, stru
 {
 	uint64_t where = (uint64_t)scope.net << 16 | scope.uplink;
 
-	return &dp->neigh->chain[siphash13(dp->neigh->secret, ip.q[0] ^ where, ip.q[1]) % NEIGH_CHAINS];
+	return &dp->neigh->chain[siphash13(dp->neigh->secret, ip.q[1], ip.q[0] ^ where) % NEIGH_CHAINS];
 }
 
 static struct neighbour *find(struct dp *dp, struct neigh_scope scope, struct ip_addr ip)
@@ -97,21 +98,30 @@ static struct neighbour *find(struct dp *dp, struct neigh_scope scope, struct ip
 	return NULL;
 }
 
-/* In a network a probe without a sender address, which teaches nobody a wrong MAC for the gateway (RFC 5227).
- */
+/* Inside a network: a probe without a sender address, which teaches nobody a wrong MAC for the gateway (RFC 5227); of
+ * IPv6 one from an address that is nobody else's. */
+static void ask_guests(struct dp *dp, const struct neighbour *n)
+{
+	uint8_t frame[ND_FRAME_LEN];
+
+	if (ip_is4(n->ip)) {
+		reply_write_arp_request(frame, dp->probe_mac, 0, ip_to4(n->ip));
+		exchange_inject(dp, OUT_NONE, n->scope.net, frame, ARP_FRAME_LEN);
+	} else {
+		nd_write_solicit(frame, dp->probe_mac, n->ip);
+		exchange_inject(dp, OUT_NONE, n->scope.net, frame, ND_FRAME_LEN);
+	}
+}
+
 static void ask(struct dp *dp, const struct neighbour *n)
 {
 	uint8_t frame[ARP_FRAME_LEN];
 	const struct port *uplink = dp_get_port(dp, n->scope.uplink);
-	uint32_t ip = ip_to4(n->ip);
 
-	if (!ip)
-		return;
 	if (n->scope.net != NET_NONE) {
-		reply_write_arp_request(frame, dp->probe_mac, 0, ip);
-		exchange_inject(dp, OUT_NONE, n->scope.net, frame, sizeof(frame));
-	} else if (uplink) {
-		reply_write_arp_request(frame, uplink->mac, uplink->address, ip);
+		ask_guests(dp, n);
+	} else if (uplink && ip_is4(n->ip)) {
+		reply_write_arp_request(frame, uplink->mac, uplink->address, ip_to4(n->ip));
 		exchange_inject(dp, uplink->id, NET_NONE, frame, sizeof(frame));
 	}
 }
@@ -237,20 +247,33 @@ void neigh_tick(struct dp *dp)
 	}
 }
 
+/* Whose MAC an ARP packet or an advertisement tells. False: nobody's. */
+static bool read_answer(const uint8_t *data, uint16_t len, struct ip_addr *ip, uint8_t mac[6])
+{
+	const uint8_t *arp = data + ETH_LEN;
+
+	if (nd_read_advert(data, len, ip, mac))
+		return true;
+	if (len < ARP_FRAME_LEN || load16(data + 12) != ETHERTYPE_ARP || mac_multicast(arp + ARP_SENDER_MAC))
+		return false;
+	*ip = ip_from4(load_ip4(arp + ARP_SENDER_IP));
+	memcpy(mac, arp + ARP_SENDER_MAC, 6);
+	return true;
+}
+
 void neigh_input(struct dp *dp, uint16_t net, uint16_t port, const uint8_t *data, uint16_t len)
 {
 	struct neigh_scope scope = {.net = net, .uplink = net == NET_NONE ? port : OUT_NONE};
-	const uint8_t *arp = data + ETH_LEN;
 	struct neighbour *n;
+	struct ip_addr ip;
+	uint8_t mac[6];
 
-	if (len < ARP_FRAME_LEN || mac_multicast(arp + ARP_SENDER_MAC))
-		return;
-	n = find(dp, scope, ip_from4(load_ip4(arp + ARP_SENDER_IP)));
+	n = read_answer(data, len, &ip, mac) ? find(dp, scope, ip) : NULL;
 	if (!n)
 		return;
 	n->unanswered = 0;
 	n->due = dp->neigh->tick + CONFIRM_TICKS;
-	set_mac(n, arp + ARP_SENDER_MAC, true);
+	set_mac(n, mac, true);
 }
 
 void neigh_port_changed(struct dp *dp, const struct port *port)

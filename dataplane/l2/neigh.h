@@ -1,6 +1,6 @@
 /*
- * neigh.h: who has which MAC, in an uplink's underlay or among a network's guests. Belongs to control, which
- * sends the ARP requests and reads the answers; workers see only the results (a vtep's prebuilt header, a
+ * neigh.h: who has which MAC, in an uplink's underlay or among a network's guests, by ARP or by neighbour discovery.
+ * Belongs to control, which asks and reads the answers; workers see only the results (a vtep's prebuilt header, a
  * backend's MAC).
  */
 #pragma once
@@ -22,7 +22,7 @@ struct neigh_scope {
 /**
  * Control thread. Starts (or goes on) resolving `ip`; calls fn now if the MAC is known, and whenever it
  * becomes known, changes or is lost (mac NULL), until neigh_release with the same arguments. A port of the
- * network that lists the address answers without being asked; for IPv6 nobody else is asked yet. -ENOMEM.
+ * network that lists the address answers without being asked. In an underlay only IPv4 is asked for yet. -ENOMEM.
  */
 int neigh_want(struct dp *dp, struct neigh_scope scope, struct ip_addr ip,
 	void (*fn)(void *arg, struct ip_addr ip, const uint8_t *mac), void *arg);
@@ -34,7 +34,7 @@ int neigh_open(struct dp *dp);
 void neigh_close(struct dp *dp);
 /** Control thread, every DP_TICK_MS: requests that are due. */
 void neigh_tick(struct dp *dp);
-/** A punted ARP packet. */
+/** A punted answer: ARP or a neighbour advertisement. */
 void neigh_input(struct dp *dp, uint16_t net, uint16_t port, const uint8_t *data, uint16_t len);
 /** A network's port came, goes (it is unpublished already), or is about to get or has got other ips. */
 void neigh_port_changed(struct dp *dp, const struct port *port);

@@ -169,6 +169,8 @@ int dp_network_add(struct dp *dp, const struct dp_network *spec, uint16_t *id, s
 		.vni = spec->vni,
 		.subnet = spec->subnet,
 		.gateway = spec->gateway,
+		.subnet6 = spec->subnet6,
+		.gateway6 = spec->gateway6,
 		.age_s = spec->age_s,
 		.mac_moves = spec->mac_moves,
 	};
@@ -202,6 +204,7 @@ int dp_network_set(struct dp *dp, uint16_t id, const struct dp_network *spec, st
 	net.mtu = spec->mtu;
 	net.age_s = spec->age_s;
 	net.gateway = spec->gateway;
+	net.gateway6 = spec->gateway6;
 	net.mac_moves = spec->mac_moves;
 	if (publish(dp, &net))
 		return dp_fail(err, -ENOMEM, "out of memory");

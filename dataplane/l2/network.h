@@ -23,6 +23,8 @@ struct network {
 	uint16_t flush_gen; /* fdb entries learned under another number are dead */
 	uint32_t vni;
 	uint32_t subnet, gateway; /* network byte order, 0: none */
+	struct ip_prefix subnet6; /* none: its address is */
+	struct ip_addr gateway6;  /* maybe none */
 	uint32_t age_s;
 	uint8_t mac_moves;     /* that a MAC may make in a second; 0: any number */
 	uint16_t gateway_port; /* OUT_NONE: none */
@@ -33,12 +35,29 @@ struct network {
 	uint16_t port[];	      /* [nport] its ports, then the vteps */
 };
 
-/** Is `ip` (network byte order) in the network's subnet? */
-static inline bool network_has_ip(const struct network *net, uint32_t ip)
+/** Is `ip` in the network's subnet of its family? */
+static inline bool network_has_ip(const struct network *net, struct ip_addr ip)
 {
-	uint32_t mask = net->prefix ? __builtin_bswap32(~0u << (32 - net->prefix)) : 0;
+	const struct ip_prefix subnet4 = {ip_from4(net->subnet), (uint8_t)(IP_PREFIX4 + net->prefix)};
 
-	return net->subnet && ((ip ^ net->subnet) & mask) == 0;
+	if (ip_is4(ip))
+		return net->subnet && ip_inside(ip, subnet4);
+	return !ip_is_none(net->subnet6.address) && ip_inside(ip, net->subnet6);
+}
+
+/** Is `ip` reached by the network's gateway, for it lies outside the subnet of its family? */
+static inline bool network_routes(const struct network *net, struct ip_addr ip)
+{
+	bool has_both = ip_is4(ip) ? net->subnet && net->gateway
+				   : !ip_is_none(net->subnet6.address) && !ip_is_none(net->gateway6);
+
+	return has_both && !network_has_ip(net, ip);
+}
+
+/** Is `ip`, which is not none, a gateway of the network? */
+static inline bool network_is_gateway(const struct network *net, struct ip_addr ip)
+{
+	return ip_is4(ip) ? net->gateway && ip_to4(ip) == net->gateway : ip_equal(ip, net->gateway6);
 }
 
 /** Any thread. Has an overlay network this VNI? For a moment not, while another one comes or goes. */

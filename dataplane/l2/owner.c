@@ -6,8 +6,14 @@
 #include "dataplane/l2/fdb.h"
 #include "dataplane/l2/network.h"
 
+/* A MAC as in fdb_key(), in the second word, or an address. */
+struct owner_key {
+	uint64_t q[2];
+	enum { OWNER_NONE, OWNER_MAC, OWNER_IP } kind;
+};
+
 struct owner_slot {
-	uint64_t key; /* 0: free */
+	struct owner_key key; /* OWNER_NONE: free */
 	uint16_t port;
 };
 
@@ -16,19 +22,33 @@ struct owner_map {
 	struct owner_slot slot[];
 };
 
-#define MAC_KEY(mac) ((mac) | UINT64_C(1) << 62)
-#define IP_KEY(ip) ((uint64_t)(ip) | UINT64_C(1) << 63)
-
-static uint32_t slot_of(uint64_t key)
+static struct owner_key mac_key(uint64_t mac)
 {
-	return (uint32_t)((key * UINT64_C(0x9e3779b97f4a7c15)) >> 32);
+	return (struct owner_key){.q = {0, mac}, .kind = OWNER_MAC};
 }
 
-static void add(struct owner_map *map, uint64_t key, uint16_t port)
+static struct owner_key ip_key(struct ip_addr ip)
 {
-	uint32_t at = slot_of(key);
+	return (struct owner_key){.q = {ip.q[0], ip.q[1]}, .kind = OWNER_IP};
+}
 
-	while (map->slot[at & map->mask].key)
+static bool same_key(const struct owner_key *a, const struct owner_key *b)
+{
+	return a->q[0] == b->q[0] && a->q[1] == b->q[1] && a->kind == b->kind;
+}
+
+static uint32_t slot_of(const struct owner_key *key)
+{
+	return (uint32_t)(((key->q[1] ^ key->q[0] * UINT64_C(0xc2b2ae3d27d4eb4f)) *
+				  UINT64_C(0x9e3779b97f4a7c15)) >>
+			  32);
+}
+
+static void add(struct owner_map *map, struct owner_key key, uint16_t port)
+{
+	uint32_t at = slot_of(&key);
+
+	while (map->slot[at & map->mask].key.kind != OWNER_NONE)
 		at++;
 	map->slot[at & map->mask] = (struct owner_slot){key, port};
 }
@@ -59,36 +79,35 @@ struct owner_map *owner_map_new(struct dp *dp, uint16_t net)
 
 		if (!port)
 			continue;
-		add(map, MAC_KEY(fdb_key(0, port->mac)), port->id);
+		add(map, mac_key(fdb_key(0, port->mac)), port->id);
 		for (unsigned k = 0; k < port->spec.nips; k++)
-			if (ip_is4(port->spec.ips[k]))
-				add(map, IP_KEY(ip_to4(port->spec.ips[k])), port->id);
+			add(map, ip_key(port->spec.ips[k]), port->id);
 	}
 	return map;
 }
 
-static const struct port *find(struct dp *dp, const struct network *net, uint64_t key)
+static const struct port *find(struct dp *dp, const struct network *net, struct owner_key key)
 {
 	const struct owner_map *map = net->owners;
 
-	for (uint32_t at = slot_of(key);; at++) {
+	for (uint32_t at = slot_of(&key);; at++) {
 		const struct owner_slot *slot = &map->slot[at & map->mask];
 
-		if (slot->key == key)
+		if (same_key(&slot->key, &key))
 			return member(dp, slot->port, net->id);
-		if (!slot->key)
+		if (slot->key.kind == OWNER_NONE)
 			return NULL;
 	}
 }
 
 const struct port *owner_of_mac(struct dp *dp, const struct network *net, uint64_t mac)
 {
-	return find(dp, net, MAC_KEY(mac));
+	return find(dp, net, mac_key(mac));
 }
 
-const struct port *owner_of_ip(struct dp *dp, const struct network *net, uint32_t ip)
+const struct port *owner_of_ip(struct dp *dp, const struct network *net, struct ip_addr ip)
 {
-	return find(dp, net, IP_KEY(ip));
+	return find(dp, net, ip_key(ip));
 }
 
 bool owner_is_up(const struct port *port)

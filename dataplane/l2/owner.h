@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "addr/ip.h"
+
 struct dp;
 struct network;
 struct owner_map;
@@ -20,8 +22,8 @@ struct owner_map *owner_map_new(struct dp *dp, uint16_t net);
 /** Any thread inside a grace period. The port whose own MAC `mac` (48 bits, as in fdb_key()) is, NULL: none. */
 const struct port *owner_of_mac(struct dp *dp, const struct network *net, uint64_t mac);
 
-/** The same for an IPv4 address in network byte order. */
-const struct port *owner_of_ip(struct dp *dp, const struct network *net, uint32_t ip);
+/** The same for an address, of either family. */
+const struct port *owner_of_ip(struct dp *dp, const struct network *net, struct ip_addr ip);
 
 /** Is its link up? While it is not, what it owns may have moved to another host with the machine behind it. */
 bool owner_is_up(const struct port *port);

@@ -76,7 +76,7 @@ static int want_mac(struct backend_table *t, struct backend *b)
 	const struct network *net = dp_get_net(t->dp, b->net);
 	int rc;
 
-	if (ip_is4(b->address) && net->subnet && net->gateway && !network_has_ip(net, b->ip)) {
+	if (network_routes(net, b->address)) {
 		on_mac(b, b->address, dp_router_mac);
 		return 0;
 	}

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "addr/ip.h"
 #include "dataplane/core/worker.h"
 #include "dataplane/frame/burst.h"
 
@@ -24,6 +25,8 @@ void lb_touch(struct dp *dp);
 
 /** Any thread inside a grace period. Does the network balance `vip` (network byte order) on any port? */
 bool lb_is_vip(const struct lb_view *view, uint32_t vip);
+/** The same for an address of either family. */
+bool lb_has_vip(const struct lb_view *view, struct ip_addr vip);
 
 /** Stage, worker. Looks at frames with verdict V_NONE; leaves V_NONE (rewritten or not) or V_DROP. */
 void service_stage(struct worker *w, struct burst *b);

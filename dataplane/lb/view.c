@@ -167,6 +167,11 @@ bool lb_is_vip(const struct lb_view *view, uint32_t vip)
 	return lb_filter_has(&view->vips, vip) && vip_at(view, vip)->ip;
 }
 
+bool lb_has_vip(const struct lb_view *view, struct ip_addr vip)
+{
+	return ip_is4(vip) && lb_is_vip(view, ip_to4(vip));
+}
+
 const struct service *lb_view_service(
 	const struct lb_view *view, uint32_t vip, uint16_t port, uint8_t protocol)
 {

@@ -70,6 +70,16 @@ static void find_tunnel(
 	tunnel->deep = net && atomic_load_explicit(&net->lb, memory_order_relaxed);
 }
 
+/* TCP or UDP over IPv6 right behind the headers: neither neighbour discovery nor what could hide it. */
+static inline bool is_plain_ip6(const struct frame *f)
+{
+	const uint8_t *data = f->hdr + f->hdr_off;
+	uint8_t next = data[ETH_LEN + 6];
+
+	return f->ethertype == ETHERTYPE_IP6 && f->hdr_len >= ETH_LEN + 40 &&
+	       load16(data + 12) == ETHERTYPE_IP6 && (next == IPPROTO_TCP || next == IPPROTO_UDP);
+}
+
 /* The inner frame starts `outer` bytes after the outer one and ends where the outer IP packet does. */
 static inline void decapsulate(struct worker *w, struct burst *b, struct frame *f,
 	const struct tunnel *tunnel, uint16_t outer, uint32_t end)
@@ -95,7 +105,7 @@ static inline void decapsulate(struct worker *w, struct burst *b, struct frame *
 		parse_later(f);
 	if (tunnel->deep)
 		b->traits |= BURST_HAS_LOCAL | BURST_HAS_SERVICE;
-	if (__builtin_expect(f->ethertype != ETHERTYPE_IP4 && f->ethertype != ETHERTYPE_IP6, 0))
+	if (__builtin_expect(f->ethertype != ETHERTYPE_IP4, 0) && !is_plain_ip6(f))
 		b->traits |= BURST_HAS_LOCAL | BURST_ODD;
 	if (b->in->unfinished && !f->off.flags)
 		offload_detect(f);

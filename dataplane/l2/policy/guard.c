@@ -4,6 +4,7 @@
 
 #include "dataplane/core/dp.h"
 #include "dataplane/frame/headers.h"
+#include "dataplane/frame/nd.h"
 #include "dataplane/frame/reply.h"
 #include "dataplane/l2/network.h"
 #include "dataplane/l2/owner.h"
@@ -98,24 +99,42 @@ bool guard_has_ip6(const struct guard *guard, const uint8_t *mac, const uint8_t 
 	return !ip_is4(address) && is_allowed(guard, mac, address, lists6(guard, address));
 }
 
+/* The address that ARP says its sender has; of neighbour discovery what an advertisement is about, and whoever asks.
+ * False: the frame says that of none. */
+static bool claimed_ip(const struct frame *f, const struct headers *h, struct ip_addr *ip)
+{
+	const uint8_t *l3 = f->hdr + f->hdr_off + h->l3, *nd = f->hdr + f->hdr_off + h->l4;
+
+	*ip = (struct ip_addr){0};
+	if (h->type == ETHERTYPE_ARP && h->l3 + ARP_LEN <= f->hdr_len && load_ip4(l3 + ARP_SENDER_IP))
+		*ip = ip_from4(load_ip4(l3 + ARP_SENDER_IP));
+	else if (h->type != ETHERTYPE_IP6 || !h->l4 || h->proto != IPPROTO_ICMPV6 ||
+		 h->l4 + ND_LEN > f->hdr_len)
+		return false;
+	else if (nd[0] == ND_ADVERT)
+		*ip = ip_from6(nd + ND_TARGET);
+	else if (nd[0] == ND_SOLICIT)
+		*ip = ip_from6(l3 + 8);
+	return !ip_is_none(*ip);
+}
+
 /*
- * Does ARP claim an address that is not the sender's: one that the switch answers for itself, or, in an
- * answer to control's own question, one of another port?
+ * Does ARP or neighbour discovery claim an address that is not the sender's: one that the switch answers for itself,
+ * or, in an answer to control's own question, one of another port?
  */
 static bool claims_of_others(
 	const struct worker *w, const struct burst *b, const struct frame *f, const struct headers *h)
 {
 	const struct network *net = dp_get_net(w->dp, f->net);
-	const uint8_t *data = f->hdr + f->hdr_off, *arp = data + h->l3;
+	const uint8_t *data = f->hdr + f->hdr_off;
 	const struct lb_view *lb;
 	const struct port *owner;
-	uint32_t ip;
+	struct ip_addr ip;
 
-	if (h->type != ETHERTYPE_ARP || h->l3 + ARP_LEN > f->hdr_len || !net || b->in->is_gateway)
+	if (!net || b->in->is_gateway || !claimed_ip(f, h, &ip))
 		return false;
-	ip = load_ip4(arp + ARP_SENDER_IP);
 	lb = atomic_load_explicit(&net->lb, memory_order_acquire);
-	if (ip && (ip == net->gateway || (lb && lb_is_vip(lb, ip))))
+	if (network_is_gateway(net, ip) || (lb && lb_has_vip(lb, ip)))
 		return true;
 	if (!mac_equal(data, w->dp->probe_mac))
 		return false;

@@ -9,8 +9,8 @@
  * Its own are the port's MAC with its addresses, and what is allowed besides: a MAC with the port's addresses,
  * or a MAC with a prefix. From any port, whatever its security, these are refused:
  *
- *   ARP that claims the network's gateway or a vip, of any but the gateway port
- *   ARP that answers the daemon's own requests for an address that is another port's
+ *   ARP and neighbour discovery that claim a gateway of the network or a vip, of any but the gateway port
+ *   and those that answer the daemon's own requests for an address that is another port's
  *   DHCP answers and router advertisements, of any but the gateway port and trusted ones
  *
  * Control makes a guard of a port's spec and publishes it with one pointer; it never changes.
