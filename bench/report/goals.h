@@ -10,21 +10,21 @@
 
 enum goal_bound { AT_MOST, AT_LEAST };
 
-/* Trials of one kind by one peer. */
-struct goal_side {
-	struct kind kind;
-	const char *peer; /* NULL: there is no other side, the limit is absolute */
-};
-
 struct goal {
 	const char *text; /* NULL ends the table */
 	enum metric metric;
-	struct goal_side a, b; /* the figure is a's over b's, or a's */
+	struct kind kind; /* of trials by Sluice, or by `peer` */
 	enum goal_bound bound;
 	double limit;
+	const char *against; /* the figure is over that of this peer; NULL: it is absolute */
+	struct kind other;   /* in trials of that kind, where it is another one */
+	const char *peer;
 };
 
 extern const struct goal goals[];
+
+/** Whose trials a goal is about: one, or two of which the figure is a ratio. How many. */
+unsigned goal_sides(const struct goal *goal, struct report_side side[2]);
 
 /** Prints each goal for which the report has trials: the measured figure, and met or not. */
 void goals_print(const struct report *r);

@@ -54,7 +54,7 @@ static json_t *summary_json(const struct report *r, const struct kind *kind, con
 	static struct report_summary s;
 	json_t *json = kind_json(kind, peer), *totals;
 
-	report_summarize(r, kind, peer, &s);
+	report_summarize(r, (struct report_side){kind, peer}, &s);
 	totals = json_pack("{s:I, s:I, s:I, s:i, s:i}", "lost", (json_int_t)s.lost, "late",
 		(json_int_t)s.late, "wrong", (json_int_t)s.wrong, "generator_bound", (int)s.bound,
 		"disturbed", (int)s.disturbed);

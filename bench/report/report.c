@@ -86,6 +86,11 @@ bool report_same_kind(const struct kind *a, const struct kind *b)
 	       strcmp(a->variant, b->variant) == 0;
 }
 
+bool report_is_of(const struct trial *t, struct report_side side)
+{
+	return report_same_kind(&t->kind, side.kind) && strcmp(t->peer, side.peer) == 0;
+}
+
 bool report_first_of_kind(const struct report *r, unsigned i)
 {
 	for (unsigned k = 0; k < i; k++)
@@ -125,25 +130,19 @@ static void add_trial(struct report_summary *s, const struct trial *t)
 	s->stolen += t->stolen_ms > 0;
 }
 
-void report_summarize(
-	const struct report *r, const struct kind *kind, const char *peer, struct report_summary *s)
+void report_summarize(const struct report *r, struct report_side side, struct report_summary *s)
 {
 	memset(s, 0, sizeof(*s));
 	for (const struct trial *t = r->trials; t < r->trials + r->n_trials; t++)
-		if (report_same_kind(&t->kind, kind) && strcmp(t->peer, peer) == 0)
+		if (report_is_of(t, side))
 			add_trial(s, t);
-}
-
-static bool belongs(const struct trial *t, struct report_side side)
-{
-	return report_same_kind(&t->kind, side.kind) && strcmp(t->peer, side.peer) == 0;
 }
 
 /* The n-th trial of `side` in `turn`, or NULL. */
 static const struct trial *find(const struct report *r, struct report_side side, unsigned turn, unsigned n)
 {
 	for (const struct trial *t = r->trials; t < r->trials + r->n_trials; t++)
-		if (t->turn == turn && belongs(t, side) && n-- == 0)
+		if (t->turn == turn && report_is_of(t, side) && n-- == 0)
 			return t;
 	return NULL;
 }
@@ -163,7 +162,7 @@ void report_compare(const struct report *r, struct report_side a, struct report_
 	for (const struct trial *t = r->trials; t < r->trials + r->n_trials; t++) {
 		const struct trial *other;
 
-		if (!belongs(t, a))
+		if (!report_is_of(t, a))
 			continue;
 		n = t->turn == turn ? n + 1 : 0;
 		turn = t->turn;

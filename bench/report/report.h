@@ -29,6 +29,12 @@ struct kind {
 	unsigned count;		    /* of what scenario->counts says: pairs, connections, ports */
 };
 
+/* Trials of one kind by one peer. */
+struct report_side {
+	const struct kind *kind;
+	const char *peer;
+};
+
 /* One measurement; counts as generator.h has them. A share of 0 is unknown, and so is a value that is NAN. */
 struct trial {
 	struct kind kind;
@@ -97,6 +103,7 @@ void report_peer(
 	struct report *r, const char *name, const char *version, const char *command, const char *skipped);
 
 bool report_same_kind(const struct kind *a, const struct kind *b);
+bool report_is_of(const struct trial *t, struct report_side side);
 
 /** True when trial `i` is the first of its kind: walking those yields each kind once, in the order measured.
  */
@@ -109,14 +116,7 @@ bool report_disturbed(const struct trial *t);
  * switch. */
 bool report_generator_bound(const struct trial *t);
 
-void report_summarize(
-	const struct report *r, const struct kind *kind, const char *peer, struct report_summary *s);
-
-/* Trials to compare: those of one kind by one peer. */
-struct report_side {
-	const struct kind *kind;
-	const char *peer;
-};
+void report_summarize(const struct report *r, struct report_side side, struct report_summary *s);
 
 struct report_ratio {
 	struct spread like;   /* a / b, of trials under like conditions */

@@ -88,7 +88,7 @@ static void print_summary(
 {
 	static struct report_summary s;
 
-	report_summarize(r, kind, peer, &s);
+	report_summarize(r, (struct report_side){kind, peer}, &s);
 	if (!s.first)
 		return;
 	print_kind(kind);

@@ -112,13 +112,13 @@ int turns_run(const struct scenario *scenario, const struct options *asked, unsi
 	return rc;
 }
 
-static void add_size(struct options *o, unsigned size)
+static void add_once(unsigned *values, unsigned *n, unsigned value)
 {
-	for (unsigned i = 0; i < o->n_sizes; i++)
-		if (o->sizes[i] == size)
+	for (unsigned i = 0; i < *n; i++)
+		if (values[i] == value)
 			return;
-	if (o->n_sizes < OPTIONS_MAX_LIST)
-		o->sizes[o->n_sizes++] = size;
+	if (*n < OPTIONS_MAX_LIST)
+		values[(*n)++] = value;
 }
 
 static bool has_peer(const struct options *o, const char *peer)
@@ -129,58 +129,44 @@ static bool has_peer(const struct options *o, const char *peer)
 	return false;
 }
 
-static bool needs(const struct goal_side *side, const char *scenario, unsigned count)
+/* Sizes and peers of the trials of one scenario that a goal needs: those with o->counts[0], or with no count there all counts. */
+static void add_needed(struct options *o, const char *scenario, const struct options *asked)
 {
-	return side->peer && strcmp(side->kind.scenario, scenario) == 0 && side->kind.count == count;
-}
+	unsigned count = o->counts[0];
 
-/* All trials of one scenario with one count that a goal needs, in one turn. */
-static int run_count(const struct scenario *scenario, unsigned count, const struct options *asked,
-	unsigned turn, struct report *report, const atomic_bool *stop)
-{
-	struct options o = *asked;
-
-	o.turns = 1;
-	o.counts[0] = count;
-	o.n_counts = 1;
-	o.n_sizes = o.n_peers = 0;
 	for (const struct goal *goal = goals; goal->text; goal++) {
-		const struct goal_side *sides[] = {&goal->a, &goal->b};
+		struct report_side side[2];
 
-		for (unsigned i = 0; i < 2; i++) {
-			if (!needs(sides[i], scenario->name, count))
+		for (unsigned i = 0, n = goal_sides(goal, side); i < n; i++) {
+			if (strcmp(side[i].kind->scenario, scenario) != 0 ||
+				(count && side[i].kind->count != count))
 				continue;
-			add_size(&o, sides[i]->kind.size);
-			if (has_peer(asked, sides[i]->peer) && !has_peer(&o, sides[i]->peer))
-				o.peers[o.n_peers++] = sides[i]->peer;
+			add_once(o->counts, &o->n_counts, side[i].kind->count);
+			add_once(o->sizes, &o->n_sizes, side[i].kind->size);
+			if (has_peer(asked, side[i].peer) && !has_peer(o, side[i].peer))
+				o->peers[o->n_peers++] = side[i].peer;
 		}
 	}
-	return o.n_peers > 0 ? turns_run(scenario, &o, turn, report, stop) : 0;
 }
 
-/* Does a goal before this one need the same? */
-static bool has_run(const struct goal *goal, const char *scenario, unsigned count)
-{
-	for (const struct goal *before = goals; before < goal; before++)
-		if (needs(&before->a, scenario, count) || needs(&before->b, scenario, count))
-			return true;
-	return false;
-}
-
-static int run_scenario(const struct scenario *scenario, const struct options *o, unsigned turn,
+/* All trials of one scenario that a goal needs, in one turn. */
+static int run_scenario(const struct scenario *scenario, const struct options *asked, unsigned turn,
 	struct report *report, const atomic_bool *stop)
 {
+	struct options all = *asked;
 	int rc = 0;
 
-	for (const struct goal *goal = goals; goal->text && !atomic_load(stop); goal++) {
-		unsigned a = goal->a.kind.count, b = goal->b.kind.count;
+	all.turns = 1;
+	all.n_sizes = all.n_counts = all.n_peers = all.counts[0] = 0;
+	add_needed(&all, scenario->name, asked);
+	for (unsigned i = 0; i < all.n_counts && !atomic_load(stop); i++) {
+		struct options o = all;
 
-		if (needs(&goal->a, scenario->name, a) && !has_run(goal, scenario->name, a) &&
-			run_count(scenario, a, o, turn, report, stop) < 0)
-			rc = -1;
-		if (needs(&goal->b, scenario->name, b) && !needs(&goal->a, scenario->name, b) &&
-			!has_run(goal, scenario->name, b) &&
-			run_count(scenario, b, o, turn, report, stop) < 0)
+		o.counts[0] = all.counts[i];
+		o.n_counts = 1;
+		o.n_sizes = o.n_peers = 0;
+		add_needed(&o, scenario->name, asked);
+		if (o.n_peers > 0 && turns_run(scenario, &o, turn, report, stop) < 0)
 			rc = -1;
 	}
 	return rc;
