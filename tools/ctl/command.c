@@ -7,7 +7,7 @@
 
 enum { KEY_MAX = 96 };
 
-static const char *text_of(const json_t *object, const char *key)
+const char *command_text(const json_t *object, const char *key)
 {
 	const char *text = json_string_value(json_object_get(object, key));
 
@@ -16,7 +16,7 @@ static const char *text_of(const json_t *object, const char *key)
 
 const char *command_name(const json_t *method, char buf[64])
 {
-	snprintf(buf, 64, "%s", text_of(method, "name"));
+	snprintf(buf, 64, "%s", command_text(method, "name"));
 	for (char *p = buf; *p; p++)
 		if (*p == '.')
 			*p = ' ';
@@ -51,7 +51,7 @@ static size_t distance(const char *a, const char *b)
 
 static int is_of_noun(const json_t *method, const char *noun)
 {
-	const char *name = text_of(method, "name");
+	const char *name = command_text(method, "name");
 	size_t len = strlen(noun);
 
 	return strncmp(name, noun, len) == 0 && name[len] == '.';
@@ -79,7 +79,7 @@ static void name_verbs(const json_t *methods, const char *noun, char error[COMMA
 		if (!is_of_noun(method, noun) || at >= COMMAND_ERROR)
 			continue;
 		at += (size_t)snprintf(error + at, COMMAND_ERROR - at, "%s%s", between,
-			text_of(method, "name") + strlen(noun) + 1);
+			command_text(method, "name") + strlen(noun) + 1);
 		between = ", ";
 	}
 }
@@ -156,15 +156,15 @@ static json_t *list(const char *item, const char *text)
 
 static json_t *value_of(const json_t *field, const char *text)
 {
-	const char *type = text_of(field, "type");
+	const char *type = command_text(field, "type");
 
-	return strcmp(type, "list") == 0 ? list(text_of(field, "item"), text) : scalar(type, text);
+	return strcmp(type, "list") == 0 ? list(command_text(field, "item"), text) : scalar(type, text);
 }
 
 /* Is `key` (interval_ms written interval-ms) the field's name? */
 static int is_key(const json_t *field, const char *key, size_t len)
 {
-	const char *name = text_of(field, "name");
+	const char *name = command_text(field, "name");
 
 	if (strlen(name) != len)
 		return 0;
@@ -174,56 +174,54 @@ static int is_key(const json_t *field, const char *key, size_t len)
 	return 1;
 }
 
-/* Sets --key, or --outer-inner in a nested object, in `params`. 0: no field is called so. */
-static int set_key(const json_t *fields, json_t *params, const char *key, const char *text)
+/* The object that is called so in `object`, made where it is not there. */
+static json_t *inner_object(json_t *object, const char *name)
 {
-	json_t *field, *inner;
-	size_t i;
-
-	json_array_foreach ((json_t *)fields, i, field) {
-		const char *name = text_of(field, "name");
-		size_t len = strlen(name);
-
-		if (strcmp(text_of(field, "type"), "object") != 0) {
-			if (!is_key(field, key, strlen(key)))
-				continue;
-			json_object_set_new(params, name, value_of(field, text));
-			return 1;
-		}
-		if (strlen(key) <= len + 1 || key[len] != '-' || !is_key(field, key, len))
-			continue;
-		inner = json_object_get(params, name);
-		if (!inner) {
-			inner = json_object();
-			json_object_set_new(params, name, inner);
-		}
-		if (set_key(json_object_get(field, "fields"), inner, key + len + 1, text))
-			return 1;
-	}
-	return 0;
+	if (!json_object_get(object, name))
+		json_object_set_new(object, name, json_object());
+	return json_object_get(object, name);
 }
 
-const json_t *command_field(const json_t *fields, const char *key)
+const json_t *command_field(const json_t *fields, const char *key, json_t **object)
 {
-	const json_t *found;
-	json_t *field;
+	json_t *field, *inner = NULL;
 	size_t i;
 
 	json_array_foreach ((json_t *)fields, i, field) {
-		size_t len = strlen(text_of(field, "name"));
+		const char *name = command_text(field, "name");
+		size_t len = strlen(name);
+		const json_t *found;
 
-		if (strcmp(text_of(field, "type"), "object") != 0) {
+		if (strcmp(command_text(field, "type"), "object") != 0) {
 			if (is_key(field, key, strlen(key)))
 				return field;
 			continue;
 		}
 		if (strlen(key) <= len + 1 || key[len] != '-' || !is_key(field, key, len))
 			continue;
-		found = command_field(json_object_get(field, "fields"), key + len + 1);
-		if (found)
-			return found;
+		if (object)
+			inner = inner_object(*object, name);
+		found = command_field(
+			json_object_get(field, "fields"), key + len + 1, object ? &inner : NULL);
+		if (!found)
+			continue;
+		if (object)
+			*object = inner;
+		return found;
 	}
 	return NULL;
+}
+
+/* Sets --key, or --outer-inner in a nested object, in `params`. 0: no field is called so. */
+static int set_key(const json_t *fields, json_t *params, const char *key, const char *text)
+{
+	json_t *object = params;
+	const json_t *field = command_field(fields, key, &object);
+
+	if (!field)
+		return 0;
+	json_object_set_new(object, command_text(field, "name"), value_of(field, text));
+	return 1;
 }
 
 const json_t *command_next_positional(const json_t *method, const json_t *params)
@@ -233,7 +231,7 @@ const json_t *command_next_positional(const json_t *method, const json_t *params
 
 	json_array_foreach (json_object_get(method, "fields"), i, field) {
 		if (json_is_true(json_object_get(field, "positional")) &&
-			!json_object_get(params, text_of(field, "name")))
+			!json_object_get(params, command_text(field, "name")))
 			return field;
 	}
 	return NULL;
@@ -257,7 +255,7 @@ static int set_positional(const json_t *method, json_t *params, char *word, char
 		snprintf(error, COMMAND_ERROR, "unexpected argument \"%s\"", word);
 		return -1;
 	}
-	if (colon && strcmp(text_of(field, "name"), "address") == 0) {
+	if (colon && strcmp(command_text(field, "name"), "address") == 0) {
 		*colon = '\0';
 		if (word[0] == '[' && colon[-1] == ']') {
 			colon[-1] = '\0';
@@ -268,7 +266,7 @@ static int set_positional(const json_t *method, json_t *params, char *word, char
 		word = colon + 1;
 	}
 	if (field)
-		json_object_set_new(params, text_of(field, "name"), value_of(field, word));
+		json_object_set_new(params, command_text(field, "name"), value_of(field, word));
 	return 0;
 }
 
@@ -307,24 +305,42 @@ fail:
 	return NULL;
 }
 
-static void print_option(const json_t *field, const char *prefix)
+void command_each_option(
+	const json_t *fields, const char *prefix, void (*fn)(const json_t *field, const char *option))
 {
-	char option[KEY_MAX];
+	json_t *field;
+	size_t i;
+
+	json_array_foreach ((json_t *)fields, i, field) {
+		char option[KEY_MAX];
+
+		if (json_is_true(json_object_get(field, "positional")))
+			continue;
+		snprintf(option, sizeof(option), "%s%s%s", prefix, command_text(field, "name"),
+			json_object_get(field, "fields") ? "-" : "");
+		for (char *p = option; *p; p++)
+			*p = *p == '_' ? '-' : *p;
+		if (json_object_get(field, "fields"))
+			command_each_option(json_object_get(field, "fields"), option, fn);
+		else
+			fn(field, option);
+	}
+}
+
+static void print_option(const json_t *field, const char *option)
+{
 	json_t *choice, *value;
 	char *text;
 	size_t i;
 
-	snprintf(option, sizeof(option), "--%s%s", prefix, text_of(field, "name"));
-	for (char *p = option; *p; p++)
-		*p = *p == '_' ? '-' : *p;
-	printf("  %-24s %s", option, text_of(field, "help"));
+	printf("  %-24s %s", option, command_text(field, "help"));
 	if (json_is_true(json_object_get(field, "required")))
 		printf(", required");
 	value = json_object_get(field, "choices");
 	json_array_foreach (value, i, choice)
 		printf("%s%s", i ? "|" : " (", json_string_value(choice));
 	printf("%s", json_array_size(value) ? ")" : "");
-	if (strcmp(text_of(field, "type"), "integer") == 0)
+	if (strcmp(command_text(field, "type"), "integer") == 0)
 		printf(" (%lld..%lld)", (long long)json_integer_value(json_object_get(field, "min")),
 			(long long)json_integer_value(json_object_get(field, "max")));
 	value = json_object_get(field, "default");
@@ -334,24 +350,6 @@ static void print_option(const json_t *field, const char *prefix)
 		free(text);
 	}
 	printf("\n");
-}
-
-static void print_options(const json_t *fields, const char *prefix)
-{
-	json_t *field;
-	char inner[KEY_MAX];
-	size_t i;
-
-	json_array_foreach ((json_t *)fields, i, field) {
-		if (json_is_true(json_object_get(field, "positional")))
-			continue;
-		if (strcmp(text_of(field, "type"), "object") != 0) {
-			print_option(field, prefix);
-			continue;
-		}
-		snprintf(inner, sizeof(inner), "%s%s-", prefix, text_of(field, "name"));
-		print_options(json_object_get(field, "fields"), inner);
-	}
 }
 
 void command_usage(const json_t *method)
@@ -367,12 +365,12 @@ void command_usage(const json_t *method)
 		if (!json_is_true(json_object_get(field, "positional")))
 			continue;
 		printf(required ? " " : " [");
-		for (const char *p = text_of(field, "name"); *p; p++)
+		for (const char *p = command_text(field, "name"); *p; p++)
 			putchar(*p >= 'a' && *p <= 'z' ? *p - 32 : *p);
 		printf(required ? "" : "]");
 	}
-	printf(" [--OPTION VALUE]...\n%s.\n", text_of(method, "help"));
-	print_options(json_object_get(method, "fields"), "");
+	printf(" [--OPTION VALUE]...\n%s.\n", command_text(method, "help"));
+	command_each_option(json_object_get(method, "fields"), "--", print_option);
 }
 
 void command_list(const json_t *methods, const char *noun)
@@ -383,5 +381,5 @@ void command_list(const json_t *methods, const char *noun)
 
 	json_array_foreach ((json_t *)methods, i, method)
 		if (!noun || is_of_noun(method, noun))
-			printf("  %-20s %s\n", command_name(method, name), text_of(method, "help"));
+			printf("  %-20s %s\n", command_name(method, name), command_text(method, "help"));
 }

@@ -18,8 +18,18 @@ const json_t *command_method(
  * `error`. */
 json_t *command_params(const json_t *method, int argc, char **argv, char error[COMMAND_ERROR]);
 
-/** The field that --key sets ("check-type"), NULL when there is none. */
-const json_t *command_field(const json_t *fields, const char *key);
+/**
+ * The field that --key sets ("check-type"), NULL when there is none. Where `object` is not NULL, *object holds the
+ * parameters, and becomes the object in them that the field belongs to.
+ */
+const json_t *command_field(const json_t *fields, const char *key, json_t **object);
+
+/** Calls `fn` for each option that sets one of the fields, spelled as it is typed behind `prefix` ("--"). */
+void command_each_option(
+	const json_t *fields, const char *prefix, void (*fn)(const json_t *field, const char *option));
+
+/** A text in an object, or "". */
+const char *command_text(const json_t *object, const char *key);
 
 /** The field that the next positional argument fills after those of `params`, NULL when none is left. */
 const json_t *command_next_positional(const json_t *method, const json_t *params);

@@ -14,34 +14,9 @@ const char complete_bash[] =
 	"}\n"
 	"complete -F _sluicectl sluicectl\n";
 
-static void print_options(const json_t *fields, const char *prefix)
+static void print_option(const json_t *field, const char *option)
 {
-	json_t *field;
-	size_t i;
-
-	json_array_foreach ((json_t *)fields, i, field) {
-		char option[96];
-
-		if (json_is_true(json_object_get(field, "positional")))
-			continue;
-		snprintf(option, sizeof(option), "%s%s", prefix,
-			json_string_value(json_object_get(field, "name")));
-		for (char *p = option; *p; p++)
-			*p = *p == '_' ? '-' : *p;
-		if (json_object_get(field, "fields")) {
-			strncat(option, "-", sizeof(option) - strlen(option) - 1);
-			print_options(json_object_get(field, "fields"), option);
-		} else {
-			printf("%s\n", option);
-		}
-	}
-}
-
-static const char *text_of(const json_t *object, const char *key)
-{
-	const char *text = json_string_value(json_object_get(object, key));
-
-	return text ? text : "";
+	printf("%s\n", option);
 }
 
 /* The names of what `noun` lists. */
@@ -56,7 +31,7 @@ static void print_names(struct client *client, const char *noun)
 	list = client_call(client, method, NULL, error, sizeof(error), &code);
 	json_array_foreach (list, i, row)
 		if (json_object_get(row, "name"))
-			printf("%s\n", text_of(row, "name"));
+			printf("%s\n", command_text(row, "name"));
 	json_decref(list);
 }
 
@@ -64,7 +39,7 @@ static void print_names(struct client *client, const char *noun)
 static void print_values(
 	struct client *client, const json_t *methods, const json_t *method, const json_t *field)
 {
-	const char *type = text_of(field, "type"), *name = text_of(field, "name");
+	const char *type = command_text(field, "type"), *name = command_text(field, "name");
 	char noun[64];
 	json_t *choice;
 	size_t i;
@@ -75,11 +50,11 @@ static void print_values(
 		printf("true\nfalse\n");
 	if (strcmp(type, "name") != 0 && strcmp(type, "service") != 0)
 		return;
-	snprintf(noun, sizeof(noun), "%s", text_of(method, "name"));
+	snprintf(noun, sizeof(noun), "%s", command_text(method, "name"));
 	noun[strcspn(noun, ".")] = '\0';
 	if (strcmp(name, "name") != 0)
 		snprintf(noun, sizeof(noun), "%s", name);
-	else if (strstr(text_of(method, "name"), ".add"))
+	else if (strstr(command_text(method, "name"), ".add"))
 		return;
 	if (command_is_noun(methods, noun))
 		print_names(client, noun);
@@ -124,7 +99,7 @@ void complete_print(struct client *client, const json_t *methods, int argc, char
 		return;
 	}
 	if (argc - 1 > used && strncmp(argv[argc - 2], "--", 2) == 0) {
-		field = command_field(json_object_get(method, "fields"), argv[argc - 2] + 2);
+		field = command_field(json_object_get(method, "fields"), argv[argc - 2] + 2, NULL);
 		if (field) {
 			print_values(client, methods, method, field);
 			return;
@@ -135,5 +110,5 @@ void complete_print(struct client *client, const json_t *methods, int argc, char
 	if (field)
 		print_values(client, methods, method, field);
 	json_decref(params);
-	print_options(json_object_get(method, "fields"), "--");
+	command_each_option(json_object_get(method, "fields"), "--", print_option);
 }
