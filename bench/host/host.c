@@ -183,18 +183,28 @@ double host_status_kb(pid_t pid, const char *format)
 	return kb;
 }
 
-double host_thread_s(pid_t pid, pid_t tid)
+double host_process_s(pid_t pid)
 {
-	unsigned long long ns = 0;
+	struct timespec t = {0};
+	clockid_t clock;
+
+	if (clock_getcpuclockid(pid, &clock) == 0)
+		clock_gettime(clock, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+struct host_sched host_sched(pid_t pid, pid_t tid)
+{
+	struct host_sched sched = {0};
 	char path[64];
 	FILE *file;
 
 	snprintf(path, sizeof(path), "/proc/%d/task/%d/schedstat", pid, tid);
 	file = fopen(path, "re");
 	if (!file)
-		return 0;
-	if (fscanf(file, "%llu", &ns) != 1)
-		ns = 0;
+		return sched;
+	if (fscanf(file, "%llu %llu %llu", &sched.ran_ns, &sched.waited_ns, &sched.runs) != 3)
+		sched = (struct host_sched){0};
 	fclose(file);
-	return (double)ns * 1e-9;
+	return sched;
 }

@@ -43,8 +43,16 @@ double host_status_kb(pid_t pid, const char *format);
 /** Seconds that the calling thread has run. */
 double host_cpu_s(void);
 
-/** Seconds that a thread of the process has run, exactly; 0: unknown. */
-double host_thread_s(pid_t pid, pid_t tid);
+/** Seconds that all threads of a process have run; 0: unknown. */
+double host_process_s(pid_t pid);
+
+/* What the scheduler tells of a thread. */
+struct host_sched {
+	unsigned long long ran_ns, waited_ns, runs;
+};
+
+/** Zeros: unknown. */
+struct host_sched host_sched(pid_t pid, pid_t tid);
 
 /** Milliseconds that the hypervisor has taken from all cores since boot. */
 uint64_t host_stolen_ms(void);

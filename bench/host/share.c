@@ -6,27 +6,6 @@
 
 #include "bench/host/host.h"
 
-/* What schedstat tells of a thread. */
-struct sched {
-	unsigned long long ran_ns, waited_ns, runs;
-};
-
-static struct sched read_sched(pid_t pid, pid_t thread)
-{
-	struct sched sched = {0};
-	char path[64];
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/schedstat", pid, thread);
-	file = fopen(path, "re");
-	if (!file)
-		return sched;
-	if (fscanf(file, "%llu %llu %llu", &sched.ran_ns, &sched.waited_ns, &sched.runs) != 3)
-		sched = (struct sched){0};
-	fclose(file);
-	return sched;
-}
-
 void share_begin(struct share *s, pid_t pid)
 {
 	char path[32];
@@ -41,7 +20,7 @@ void share_begin(struct share *s, pid_t pid)
 	if (dir)
 		closedir(dir);
 	for (unsigned i = 0; i < s->n; i++) {
-		struct sched sched = read_sched(pid, s->thread[i]);
+		struct host_sched sched = host_sched(pid, s->thread[i]);
 
 		s->ran_ns[i] = sched.ran_ns;
 		s->away_ms[i] = sched.waited_ns / 1000000 + sched.runs;
@@ -55,7 +34,7 @@ double share_end_pct(const struct share *s, pid_t pid, uint64_t *away_ms)
 
 	*away_ms = 0;
 	for (unsigned i = 0; i < s->n; i++) {
-		struct sched sched = read_sched(pid, s->thread[i]);
+		struct host_sched sched = host_sched(pid, s->thread[i]);
 
 		if (sched.ran_ns <= s->ran_ns[i] || sched.ran_ns - s->ran_ns[i] <= most)
 			continue;

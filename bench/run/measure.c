@@ -167,6 +167,16 @@ void measure_variant(struct session *s, const char *variant)
 	snprintf(s->kind.variant, sizeof(s->kind.variant), "%s", variant);
 }
 
+struct trial measure_own(struct session *s, const char *variant)
+{
+	struct trial t;
+
+	measure_variant(s, variant);
+	t = report_trial(&s->kind, s->peer->name, s->turn);
+	t.paced = true;
+	return t;
+}
+
 void measure_loss(struct trial *t)
 {
 	t->value[METRIC_LOSS] = t->sent > 0 ? 100.0 * (double)t->lost / (double)t->sent : 0;

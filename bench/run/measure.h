@@ -41,6 +41,9 @@ double measure_wait(const struct session *s, double seconds);
 /** Adds a trial to the report, and its histogram; a run that was stopped forgets them. 0 or -ENOMEM. */
 int measure_add(struct session *s, struct trial *t);
 
+/** A trial whose figures are the scenario's own affair: nothing in it is the generator's, nor the worker's. */
+struct trial measure_own(struct session *s, const char *variant);
+
 /** What the next trials are of. */
 void measure_variant(struct session *s, const char *variant);
 

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "bench/client/paced.h"
 #include "bench/host/host.h"
@@ -128,9 +127,7 @@ static int full_load(struct session *s, unsigned clients, double *rate)
 	int rc;
 
 	snprintf(variant, sizeof(variant), "%u client%s", clients, clients == 1 ? "" : "s");
-	measure_variant(s, variant);
-	t = report_trial(&s->kind, s->peer->name, s->turn);
-	t.paced = true;
+	t = measure_own(s, variant);
 	rc = run_wrk(s, clients, &t);
 	if (rc < 0 || atomic_load(s->stop)) {
 		if (rc < 0)
@@ -164,20 +161,14 @@ static int half_load(struct asking *a, double rate)
 int answers_take(struct session *s)
 {
 	static const unsigned clients[] = {1, 32, 256};
-	struct asking a = {.s = s, .http = -1, .dns = -1};
+	struct asking a;
 	double rate = 0;
-	int rc = 0;
+	int rc = asking_open(&a, s);
 
-	if (!s->peer->registry_http)
-		return -ENOTSUP;
-	if (!s->peer->registry_dns) {
-		rc = write_file(s);
-	} else {
-		a.http = asker_http(s->peer->registry_http);
-		rc = a.http < 0 ? a.http : register_all(&a);
-		if (rc == 0)
-			rc = hear(&a);
-	}
+	if (rc == 0)
+		rc = s->peer->registry_dns ? register_all(&a) : write_file(s);
+	if (rc == 0 && s->peer->registry_dns)
+		rc = hear(&a);
 	if (rc < 0 && rc != -ENOTSUP)
 		warnx("%s: it could not be set up: %s", s->peer->name, strerror(-rc));
 	for (unsigned i = 0; i < sizeof(clients) / sizeof(clients[0]) && rc == 0 && !atomic_load(s->stop);
@@ -185,7 +176,6 @@ int answers_take(struct session *s)
 		rc = full_load(s, clients[i], &rate);
 	if (rc == 0 && !atomic_load(s->stop))
 		rc = half_load(&a, rate);
-	if (a.http >= 0)
-		close(a.http);
+	asking_close(&a);
 	return rc;
 }

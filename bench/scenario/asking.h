@@ -16,6 +16,10 @@ struct asking {
 	unsigned instances; /* registered so far */
 };
 
+/** Begins and ends to ask the session's registry. 0; -ENOTSUP: it has none; or -errno. */
+int asking_open(struct asking *a, struct session *s);
+void asking_close(struct asking *a);
+
 /** Megabytes that the registry has for itself. */
 double asking_rss_mb(const struct asking *a);
 

@@ -133,10 +133,6 @@ static void step_one_byte(struct attack_run *run)
 /* The switch finds no page where the frames were; the kernel has to make each. */
 static int begin_holes(struct attack_run *run)
 {
-	int rc = boot_both(run);
-
-	if (rc < 0)
-		return rc;
 	fill(run->sender, receiver_mac, sender_mac, SMALL);
 	fill(run->receiver, broadcast, receiver_mac, SMALL);
 	post(run->receiver);
@@ -151,28 +147,21 @@ static int round_of_holes(struct attack_run *run)
 /* A container whose own packet filter is slow: the switch's write to its TAP runs through it. */
 static int begin_slow_tap(struct attack_run *run)
 {
-	int rc;
+	struct front_ring *r = front_tx_ring(run->sender, 0);
 
 	if (run->s->peer->n_ends == 0)
 		return -ENOTSUP;
-	rc = boot_both(run);
-	if (rc == 0) {
-		balance_init(&run->requests, TRAFFIC_MIN, tap_mac, BALANCE_VIP_PORT);
-		balance_fill(&run->requests, front_tx_ring(run->sender, 0), BALANCE_CLIENTS);
-	}
-	for (uint16_t i = 0; rc == 0 && i < RING; i++)
-		balance_request(&run->requests,
-			front_ring_buffer(front_tx_ring(run->sender, 0), i) + FRONT_HEADROOM, i, i);
-	return rc;
+	balance_init(&run->requests, TRAFFIC_MIN, tap_mac, BALANCE_VIP_PORT);
+	balance_fill(&run->requests, r, BALANCE_CLIENTS);
+	for (uint16_t i = 0; i < RING; i++)
+		balance_request(&run->requests, front_ring_buffer(r, i) + FRONT_HEADROOM, i, i);
+	return 0;
 }
 
 static int begin_storm(struct attack_run *run)
 {
-	int rc = boot_both(run);
-
-	if (rc == 0)
-		fill(run->sender, broadcast, sender_mac, SMALL);
-	return rc;
+	fill(run->sender, broadcast, sender_mac, SMALL);
+	return 0;
 }
 
 static void step_storm(struct attack_run *run)
@@ -183,11 +172,8 @@ static void step_storm(struct attack_run *run)
 
 static int begin_macs(struct attack_run *run)
 {
-	int rc = boot_both(run);
-
-	if (rc == 0)
-		fill(run->sender, receiver_mac, sender_mac, SMALL);
-	return rc;
+	fill(run->sender, receiver_mac, sender_mac, SMALL);
+	return 0;
 }
 
 static void step_macs(struct attack_run *run)
@@ -208,10 +194,6 @@ static void step_macs(struct attack_run *run)
 /* The switch asks for the backends now and then, and what is sent to them before it knows is lost. */
 static int begin_connections(struct attack_run *run)
 {
-	int rc = boot_both(run);
-
-	if (rc < 0)
-		return rc;
 	balance_init(&run->requests, TRAFFIC_MIN, run->s->peer->mac, BALANCE_VIP_PORT);
 	fill(run->receiver, broadcast, receiver_mac, SMALL);
 	balance_fill(&run->requests, front_tx_ring(run->sender, 0), BALANCE_CLIENTS);
@@ -273,15 +255,14 @@ static int begin_punts(struct attack_run *run)
 {
 	enum { GATEWAY = 0x0affff01, ME = 0x0a000909, BACKEND = 0x0afe0001 };
 	static const uint8_t nobody[6];
-	int rc = boot_both(run);
 
-	for (uint16_t i = 0; rc == 0 && i < RING; i++) {
+	for (uint16_t i = 0; i < RING; i++) {
 		if (i % 2 && memcmp(run->probe, nobody, 6) != 0)
 			put_arp(run, i, run->probe, ARPOP_REPLY, BACKEND + i % BALANCE_BACKENDS, GATEWAY);
 		else
 			put_arp(run, i, broadcast, ARPOP_REQUEST, ME, GATEWAY);
 	}
-	return rc;
+	return 0;
 }
 
 static int begin_unknown_vni(struct attack_run *run)
@@ -344,7 +325,9 @@ int attack_begin(struct attack_run *run, struct session *s, const struct attack 
 		.receiver = s->fronts[ATTACK_RECEIVER],
 		.uplink = s->fronts[ATTACK_UPLINK]};
 	memcpy(run->probe, probe, sizeof(probe));
-	run->rc = attack->begin(run);
+	run->rc = boot_both(run);
+	if (run->rc == 0)
+		run->rc = attack->begin(run);
 	if (run->rc == 0 && attack->round) {
 		run->rc = -pthread_create(&run->thread, NULL, run_rounds, run);
 		run->has_thread = run->rc == 0;

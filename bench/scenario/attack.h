@@ -43,7 +43,7 @@ struct attack_run {
 struct attack {
 	const char *name; /* NULL ends the table; a trial's variant */
 	const char *help;
-	/** Sets the fronts up and fills their rings. 0; -ENOTSUP: the machine lacks something; -errno. */
+	/** Fills the rings of sender and receiver, which have just booted, or boots them otherwise. 0; -ENOTSUP: the machine lacks something; -errno. */
 	int (*begin)(struct attack_run *run);
 	/** Keeps it going: called all the time, in a microsecond or so. May be NULL. */
 	void (*step)(struct attack_run *run);

@@ -9,10 +9,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "bench/client/offer.h"
+#include "bench/host/host.h"
 #include "bench/peer/peer.h"
 #include "bench/run/measure.h"
 
@@ -22,16 +22,6 @@ struct scene {
 	struct session *s;
 	double peak;
 };
-
-static double cpu_s(pid_t pid)
-{
-	struct timespec used = {0};
-	clockid_t clock;
-
-	if (clock_getcpuclockid(pid, &clock) == 0)
-		clock_gettime(clock, &used);
-	return (double)used.tv_sec + (double)used.tv_nsec / 1e9;
-}
 
 /* Questions as dnsperf reads them: of the services in turn, or each of another name. */
 static int write_questions(const struct scene *d, const char *path, bool made_up)
@@ -86,19 +76,16 @@ static int take_answers(struct scene *d, const char *variant, unsigned under_way
 {
 	struct session *s = d->s;
 	char path[300], text[8192];
-	struct trial t;
+	struct trial t = measure_own(s, variant);
 	double used;
 	int rc;
 
-	measure_variant(s, variant);
-	t = report_trial(&s->kind, s->peer->name, s->turn);
-	t.paced = true;
 	snprintf(path, sizeof(path), "%s/questions", s->peer->dir);
 	rc = write_questions(d, path, made_up);
-	used = cpu_s(s->peer->pid);
+	used = host_process_s(s->peer->pid);
 	if (rc == 0)
 		rc = run_dnsperf(d, path, under_way, text, sizeof(text));
-	used = cpu_s(s->peer->pid) - used;
+	used = host_process_s(s->peer->pid) - used;
 	unlink(path);
 	if (rc < 0 || atomic_load(s->stop))
 		return rc;
@@ -116,16 +103,13 @@ static int take_overload(struct scene *d)
 {
 	struct session *s = d->s;
 	struct offer_result result;
-	struct trial t;
+	struct trial t = measure_own(s, "twice");
 	double used;
 	int rc;
 
-	measure_variant(s, "twice");
-	t = report_trial(&s->kind, s->peer->name, s->turn);
-	t.paced = true;
-	used = cpu_s(s->peer->pid);
+	used = host_process_s(s->peer->pid);
 	rc = offer_run(s->peer->registry_dns, s->kind.count, 2 * d->peak, s->o->seconds, s->stop, &result);
-	used = cpu_s(s->peer->pid) - used;
+	used = host_process_s(s->peer->pid) - used;
 	if (rc < 0 || atomic_load(s->stop))
 		return rc;
 	t.seconds = result.seconds;

@@ -4,41 +4,23 @@
  */
 #include <errno.h>
 #include <stdint.h>
-#include <time.h>
 
 #include "bench/host/host.h"
 #include "bench/peer/peer.h"
 #include "bench/run/measure.h"
 
-static int process_ns(pid_t pid, uint64_t *ns)
-{
-	struct timespec used;
-	clockid_t clock;
-	int rc = clock_getcpuclockid(pid, &clock);
-
-	if (rc != 0)
-		return -rc;
-	if (clock_gettime(clock, &used) < 0)
-		return -errno;
-	*ns = (uint64_t)used.tv_sec * 1000000000 + (uint64_t)used.tv_nsec;
-	return 0;
-}
-
 static int time_rest(struct session *s)
 {
-	struct trial t = report_trial(&s->kind, s->peer->name, s->turn);
-	uint64_t stolen = host_stolen_ms(), before = 0, after = 0;
-	int rc = process_ns(s->peer->pid, &before);
+	struct trial t = measure_own(s, "");
+	uint64_t stolen = host_stolen_ms();
+	double before = host_process_s(s->peer->pid), after;
 
-	if (rc < 0)
-		return rc;
-	t.paced = true;
 	t.seconds = measure_wait(s, s->o->seconds);
-	rc = process_ns(s->peer->pid, &after);
-	if (rc < 0 || atomic_load(s->stop))
-		return rc;
+	after = host_process_s(s->peer->pid);
+	if (after == 0 || atomic_load(s->stop))
+		return after == 0 ? -ESRCH : 0;
 	t.stolen_ms = host_stolen_ms() - stolen;
-	t.value[METRIC_CPU] = (double)(after - before) / 1e7 / t.seconds;
+	t.value[METRIC_CPU] = 100 * (after - before) / t.seconds;
 	return report_add(s->report, &t);
 }
 

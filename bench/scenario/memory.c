@@ -10,16 +10,14 @@
 
 int memory_take(struct session *s)
 {
+	struct trial t = measure_own(s, "");
 	struct generator *g;
-	struct trial t;
 	struct generator_result result;
 	int rc;
 
 	g = pairs_create(s->fronts, s->kind.size, 1, s->o->window, s->stop);
 	if (!g)
 		return -ENOMEM;
-	t = report_trial(&s->kind, s->peer->name, s->turn);
-	t.paced = true;
 	generator_run(g, s->o->seconds, &result);
 	t.seconds = result.seconds;
 	t.sent = result.sent;

@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "bench/client/load.h"
 #include "bench/client/targets.h"
@@ -64,7 +63,7 @@ static int take_reading(struct monitor *m, struct reading *r)
 		snprintf(series, sizeof(series), DELAY "%s\"} ", bounds[i]);
 		r->delays[i] = find(m->page, series);
 	}
-	r->cpu_s = host_thread_s(m->a.s->peer->pid, m->a.s->peer->pid);
+	r->cpu_s = (double)host_sched(m->a.s->peer->pid, m->a.s->peer->pid).ran_ns * 1e-9;
 	r->at = host_tsc();
 	return 0;
 }
@@ -83,19 +82,19 @@ static int enlist(struct monitor *m, unsigned i, bool often)
 			address, port);
 	snprintf(body, sizeof(body), "{\"Name\":\"s%u\",\"ID\":\"i%u\",\"Address\":\"%s\",\"Port\":%u%s}",
 		i / OF_A_SERVICE, i, address, port, check);
-	return asking_request(&m->a, "/v1/agent/service/register", body);
+	return asking_request(&m->a, ASKING_REGISTER, body);
 }
 
 /* One instance of each service stays. */
 static int thin_out(struct monitor *m)
 {
 	const struct session *s = m->a.s;
-	char path[64];
+	char id[16];
 	int rc = 0;
 
 	for (unsigned i = 0; i < s->kind.count && rc == 0 && !atomic_load(s->stop); i++) {
-		snprintf(path, sizeof(path), "/v1/agent/service/deregister/i%u", i);
-		rc = i % OF_A_SERVICE ? asking_request(&m->a, path, "") : enlist(m, i, true);
+		snprintf(id, sizeof(id), "i%u", i);
+		rc = i % OF_A_SERVICE ? asking_remove(&m->a, id) : enlist(m, i, true);
 	}
 	return rc;
 }
@@ -170,13 +169,10 @@ static int take(struct monitor *m, const char *variant, bool loaded)
 	struct session *s = m->a.s;
 	struct load_result result = {0};
 	struct reading from = {0}, to = {0};
+	struct trial t = measure_own(s, variant);
 	struct load *load = NULL;
-	struct trial t;
 	int rc;
 
-	measure_variant(s, variant);
-	t = report_trial(&s->kind, s->peer->name, s->turn);
-	t.paced = true;
 	if (loaded) {
 		load = load_start(s->peer->registry_http, s->peer->registry_dns, "s0");
 		if (!load)
@@ -225,24 +221,19 @@ static int take_all(struct monitor *m)
 
 int monitor_take(struct session *s)
 {
-	struct monitor m = {.a = {.s = s, .http = -1}, .page = malloc(PAGE)};
-	int rc = -ENOMEM;
+	struct monitor m = {.page = malloc(PAGE)};
+	int rc = asking_open(&m.a, s);
 
-	if (!s->peer->registry_http || s->peer->n_ends == 0) {
-		free(m.page);
-		return -ENOTSUP;
-	}
-	if (m.page)
-		rc = m.a.http = asker_http(s->peer->registry_http);
-	if (rc >= 0)
-		rc = take_all(&m);
-	if (rc < 0 && !atomic_load(s->stop))
+	if (rc == 0 && s->peer->n_ends == 0)
+		rc = -ENOTSUP;
+	if (rc == 0)
+		rc = m.page ? take_all(&m) : -ENOMEM;
+	if (rc < 0 && rc != -ENOTSUP && !atomic_load(s->stop))
 		warnx("%s: %s", s->peer->name, strerror(-rc));
 	for (unsigned i = 0; i < PEER_MAX_ENDS; i++)
 		if (m.targets[i] > 0)
 			targets_stop(m.targets[i]);
-	if (m.a.http >= 0)
-		close(m.a.http);
+	asking_close(&m.a);
 	free(m.page);
 	return atomic_load(s->stop) ? 0 : rc;
 }

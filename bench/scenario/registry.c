@@ -25,11 +25,7 @@ double asking_rss_mb(const struct asking *a)
 
 int asking_begin(struct asking *a, const char *variant, struct trial *t)
 {
-	struct session *s = a->s;
-
-	measure_variant(s, variant);
-	*t = report_trial(&s->kind, s->peer->name, s->turn);
-	t->paced = true;
+	*t = measure_own(a->s, variant);
 	t->latency = calloc(1, sizeof(*t->latency));
 	return t->latency ? 0 : -ENOMEM;
 }
@@ -49,6 +45,24 @@ int asking_end(struct asking *a, struct trial *t, uint64_t start, int rc)
 	report_percentiles(t);
 	t->value[METRIC_RSS_ANON] = asking_rss_mb(a);
 	return report_add(a->s->report, t);
+}
+
+int asking_open(struct asking *a, struct session *s)
+{
+	*a = (struct asking){.s = s, .http = -1, .dns = -1};
+	if (!s->peer->registry_http)
+		return -ENOTSUP;
+	a->http = asker_http(s->peer->registry_http);
+	a->dns = asker_dns(s->peer->registry_dns);
+	return a->http < 0 ? a->http : a->dns < 0 ? a->dns : 0;
+}
+
+void asking_close(struct asking *a)
+{
+	if (a->http >= 0)
+		close(a->http);
+	if (a->dns >= 0)
+		close(a->dns);
 }
 
 int asking_request(struct asking *a, const char *path, const char *body)
@@ -185,20 +199,11 @@ int registry_take(struct session *s)
 {
 	int (*const trials[])(struct asking * a) = {take_registrations, take_first_answers, first_take,
 		take_questions, clients_take, waiting_take};
-	struct asking a = {.s = s, .http = -1, .dns = -1};
-	int rc = 0;
+	struct asking a;
+	int rc = asking_open(&a, s);
 
-	if (!s->peer->registry_http)
-		return -ENOTSUP;
-	a.http = asker_http(s->peer->registry_http);
-	a.dns = asker_dns(s->peer->registry_dns);
-	if (a.http < 0 || a.dns < 0)
-		rc = a.http < 0 ? a.http : a.dns;
 	for (unsigned i = 0; i < sizeof(trials) / sizeof(trials[0]) && rc == 0 && !atomic_load(s->stop); i++)
 		rc = trials[i](&a);
-	if (a.http >= 0)
-		close(a.http);
-	if (a.dns >= 0)
-		close(a.dns);
+	asking_close(&a);
 	return rc;
 }

@@ -92,13 +92,8 @@ static int take_variants(struct session *s, struct vxlan *v)
 	for (unsigned i = 0; i < 3 && rc == 0; i++) {
 		measure_variant(s, variants[i].name);
 		memcpy(v->g.silent, variants[i].silent, sizeof(v->g.silent));
-		for (unsigned k = 0; k < s->o->trials && rc == 0 && !atomic_load(s->stop); k++) {
-			struct trial t;
-
-			measure_warm_up(s, &v->g);
-			measure_trial(s, measure_run, &v->g, &t);
-			rc = measure_add(s, &t);
-		}
+		for (unsigned k = 0; k < s->o->trials && rc == 0 && !atomic_load(s->stop); k++)
+			rc = measure_throughput(s, &v->g);
 	}
 	return rc;
 }
