@@ -1,5 +1,5 @@
 /*
- * siphash.h: SipHash-c-d of one 16-byte message. A pseudo-random function of a secret key, so that whoever
+ * siphash.h: SipHash-c-d of short messages. A pseudo-random function of a secret key, so that whoever
  * chooses the keys of a table cannot choose the bucket that they fall into. Source: Aumasson and Bernstein,
  * "SipHash: a fast short-input PRF" (2012); c = 1, d = 3 is what the hash tables of several languages use.
  */
@@ -38,6 +38,28 @@ static inline __attribute__((always_inline)) uint64_t siphash(
 	}
 	v2 ^= 0xff;
 	for (int r = 0; r < d; r++)
+		SIPHASH_ROUND(v0, v1, v2, v3);
+	return v0 ^ v1 ^ v2 ^ v3;
+}
+
+/**
+ * SipHash-1-3 of the message of `n` words, a constant where it is called (little-endian). Any thread.
+ */
+static inline __attribute__((always_inline)) uint64_t siphash13_words(
+	const uint64_t key[2], const uint64_t *message, unsigned n)
+{
+	uint64_t v0 = key[0] ^ UINT64_C(0x736f6d6570736575), v1 = key[1] ^ UINT64_C(0x646f72616e646f6d);
+	uint64_t v2 = key[0] ^ UINT64_C(0x6c7967656e657261), v3 = key[1] ^ UINT64_C(0x7465646279746573);
+
+	for (unsigned i = 0; i <= n; i++) {
+		uint64_t word = i < n ? message[i] : (uint64_t)n * 8 << 56;
+
+		v3 ^= word;
+		SIPHASH_ROUND(v0, v1, v2, v3);
+		v0 ^= word;
+	}
+	v2 ^= 0xff;
+	for (int r = 0; r < 3; r++)
 		SIPHASH_ROUND(v0, v1, v2, v3);
 	return v0 ^ v1 ^ v2 ^ v3;
 }

@@ -74,6 +74,18 @@ static void local_nd(struct worker *w, struct burst *b, struct frame *f, const s
 		nd_answer(f, dp_router_mac, network_is_gateway(net, asked));
 }
 
+static void local_icmp6(struct worker *w, struct burst *b, struct frame *f, const struct network *net,
+	const struct lb_view *lb)
+{
+	const uint8_t *data;
+
+	local_nd(w, b, f, net, lb);
+	data = frame_data(f);
+	if (f->verdict == V_NONE && f->l3_off && lb && mac_equal(data, dp_router_mac) &&
+		lb_has_vip(lb, ip_from6(data + f->l3_off + 24)))
+		reply_icmp6_echo(f, dp_router_mac);
+}
+
 static void local_one(struct worker *w, struct burst *b, struct frame *f, const struct network *net)
 {
 	const struct lb_view *lb = atomic_load_explicit(&net->lb, memory_order_acquire);
@@ -82,7 +94,7 @@ static void local_one(struct worker *w, struct burst *b, struct frame *f, const 
 	if (f->ethertype == ETHERTYPE_ARP)
 		local_arp(w, b, f, net, lb);
 	else if (nd_maybe(f))
-		local_nd(w, b, f, net, lb);
+		local_icmp6(w, b, f, net, lb);
 	else if (f->ip_proto == IPPROTO_ICMP && f->l3_off && lb && mac_equal(data, dp_router_mac) &&
 		 lb_is_vip(lb, load_ip4(data + f->l3_off + 16)))
 		reply_icmp_echo(f, dp_router_mac);

@@ -6,8 +6,10 @@
 #include <string.h>
 
 #include "dataplane/frame/csum.h"
+#include "dataplane/frame/parse.h"
 
-enum { IP_CSUM = 10, IP_SOURCE = 12, TCP_CSUM = 16, UDP_CSUM = 6 };
+enum { IP_CSUM = 10, IP_SOURCE = 12, IP6_SOURCE = 8, TCP_CSUM = 16, UDP_CSUM = 6 };
+static_assert(HDR_ROOM >= sizeof(struct ip_addr), "an IPv6 address that was rewritten lies in the room");
 
 static void update_l4(struct frame *f, uint8_t *l4, uint32_t address_change, uint32_t port_change)
 {
@@ -58,6 +60,34 @@ void nat_rewrite(struct frame *f, enum nat_end end, const uint8_t mac[6], uint32
 	rewrite(f, end, ip, port);
 }
 
+static void rewrite6(struct frame *f, enum nat_end end, const struct ip_addr *ip, uint16_t port)
+{
+	uint8_t *l4 = frame_data(f) + f->l4_off, *port_field = l4 + 2 * end;
+	uint8_t *field = frame_data(f) + f->l3_off + IP6_SOURCE + sizeof(*ip) * end;
+	uint16_t old_port = csum_load(port_field);
+	struct ip_addr old = ip_from6(field);
+	uint32_t change = 0;
+
+	for (unsigned i = 0; i < 4; i++)
+		change += csum_change32(old.w[i], ip->w[i]);
+	memcpy(field, ip->b, sizeof(*ip));
+	csum_store(port_field, port);
+	update_l4(f, l4, change, csum_change16(old_port, port));
+}
+
+void nat_rewrite6(
+	struct frame *f, enum nat_end end, const uint8_t mac[6], const struct ip_addr *ip, uint16_t port)
+{
+	uint8_t *place = mac_of(f, end);
+
+	memcpy(f->was_mac, place, 6);
+	memcpy(f->hdr, frame_data(f) + f->l3_off + IP6_SOURCE + sizeof(*ip) * end, sizeof(*ip));
+	memcpy(&f->was_port, frame_data(f) + f->l4_off + 2 * end, 2);
+	f->was_end = (uint8_t)(end + 1);
+	memcpy(place, mac, 6);
+	rewrite6(f, end, ip, port);
+}
+
 void nat_rewrite_address(struct frame *f, enum nat_end end, const uint8_t mac[6], uint32_t ip)
 {
 	uint8_t *l3 = frame_data(f) + f->l3_off, *field = l3 + IP_SOURCE + 4 * end;
@@ -77,6 +107,12 @@ void nat_undo(struct frame *f)
 		return;
 	end = f->was_end - 1;
 	memcpy(mac_of(f, end), f->was_mac, 6);
-	rewrite(f, end, f->was_ip, f->was_port);
+	if (f->ethertype == ETHERTYPE_IP6) {
+		const struct ip_addr was = ip_from6(f->hdr);
+
+		rewrite6(f, end, &was, f->was_port);
+	} else {
+		rewrite(f, end, f->was_ip, f->was_port);
+	}
 	f->was_end = 0;
 }

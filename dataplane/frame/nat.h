@@ -1,10 +1,11 @@
 /*
- * nat.h: rewrites one end of an IPv4 packet: MAC, address and port, with the checksums. Worker.
+ * nat.h: rewrites one end of a packet: MAC, address and port, with the checksums. Worker.
  */
 #pragma once
 
 #include <stdint.h>
 
+#include "addr/ip.h"
 #include "dataplane/frame/burst.h"
 
 enum nat_end {
@@ -13,7 +14,7 @@ enum nat_end {
 };
 
 /**
- * Gives one end of the packet the address `ip` and `port` (network byte order) and the frame `mac` at the
+ * Gives one end of the IPv4 packet the address `ip` and `port` (network byte order) and the frame `mac` at the
  * same end, and brings the IP and TCP or UDP checksums up to date from the difference (RFC 1624, equation 3),
  * so that a packet that was corrupted stays so. Where the frame asks for its checksum (NEEDS_CSUM) the field
  * holds the sum of the pseudo header, which has the address but not the port. A UDP checksum of 0, "none",
@@ -21,6 +22,13 @@ enum nat_end {
  * l4_off (UDP: 8) are private; ip_proto is TCP or UDP. A frame is rewritten once at most.
  */
 void nat_rewrite(struct frame *f, enum nat_end end, const uint8_t mac[6], uint32_t ip, uint16_t port);
+
+/**
+ * The same for IPv6. l4_off is that of TCP or UDP behind any extension headers that change nothing of the pseudo header.
+ * What the address was is kept in the room before the frame's header, until an outer header is written there.
+ */
+void nat_rewrite6(
+	struct frame *f, enum nat_end end, const uint8_t mac[6], const struct ip_addr *ip, uint16_t port);
 
 /** The same for what has no ports, a later fragment: MAC, address and the IP checksum. nat_undo() does not know of it. */
 void nat_rewrite_address(struct frame *f, enum nat_end end, const uint8_t mac[6], uint32_t ip);

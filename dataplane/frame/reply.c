@@ -69,6 +69,41 @@ void reply_write_ip4(
 	csum_store(ip + 10, (uint16_t)~csum_fold(csum_add(0, ip, REPLY_IP4_LEN)));
 }
 
+bool reply_icmp6_echo(struct frame *f, const uint8_t mac[6])
+{
+	enum { ECHO_REQUEST = 128, ECHO_REPLY = 129 };
+	uint8_t *data = frame_data(f), *ip = data + f->l3_off, *icmp = data + f->l4_off;
+	uint8_t from[16];
+
+	if (f->ethertype != ETHERTYPE_IP6 || !f->l4_off || f->ip_proto != IPPROTO_ICMPV6 ||
+		icmp[0] != ECHO_REQUEST)
+		return false;
+	memcpy(data, data + 6, 6);
+	memcpy(data + 6, mac, 6);
+	memcpy(from, ip + 8, 16);
+	memcpy(ip + 8, ip + 24, 16);
+	memcpy(ip + 24, from, 16);
+	icmp[0] = ECHO_REPLY; /* of the sum only this changes */
+	csum_update(icmp + 2,
+		csum_change16(__builtin_bswap16(ECHO_REQUEST << 8), __builtin_bswap16(ECHO_REPLY << 8)));
+	f->verdict = V_REPLY;
+	return true;
+}
+
+void reply_write_ip6(
+	uint8_t *ip, uint16_t len, uint8_t proto, const uint8_t source[16], const uint8_t destination[16])
+{
+	enum { HOP_LIMIT = 64 };
+
+	memset(ip, 0, 8);
+	ip[0] = 0x60;
+	store16(ip + 4, len);
+	ip[6] = proto;
+	ip[7] = HOP_LIMIT;
+	memcpy(ip + 8, source, 16);
+	memcpy(ip + 24, destination, 16);
+}
+
 void reply_write_arp_request(uint8_t *buf, const uint8_t mac[6], uint32_t sender_ip, uint32_t target_ip)
 {
 	uint8_t *arp = buf + ETH_LEN;

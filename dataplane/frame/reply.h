@@ -33,12 +33,19 @@ void reply_arp(struct frame *f, const uint8_t mac[6]);
  */
 bool reply_icmp_echo(struct frame *f, const uint8_t mac[6]);
 
+/** The same for ICMPv6 (RFC 4443, 4.1). */
+bool reply_icmp6_echo(struct frame *f, const uint8_t mac[6]);
+
 enum { REPLY_IP4_LEN = 20 };
 
 /** Writes the IPv4 header, with its checksum, of a packet of `len` bytes that the switch sends itself. Addresses in network
  * byte order. */
 void reply_write_ip4(
 	uint8_t *ip, uint8_t tos, uint16_t len, uint8_t proto, uint32_t source, uint32_t destination);
+
+/** The same for IPv6, with `len` bytes behind the header of 40. */
+void reply_write_ip6(
+	uint8_t *ip, uint16_t len, uint8_t proto, const uint8_t source[16], const uint8_t destination[16]);
 
 /** Writes an ARP request for `target_ip` into buf[42]; sender_ip 0 makes it a probe that teaches nobody (RFC
  * 5227). */

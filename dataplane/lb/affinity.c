@@ -15,12 +15,16 @@ static uint32_t age(uint64_t entry, uint32_t now_s)
 	return (now_s - (uint32_t)(entry >> 16)) & SECONDS;
 }
 
-static uint64_t client_hash(struct worker *w, const struct service *s, uint32_t client)
+static uint64_t client_hash(struct worker *w, const struct service *s, struct ip_addr client)
 {
-	struct conn_key key =
-		conn_key((enum conn_dir)CLIENT, s->net, s->protocol, client, s->vip, 0, s->port);
+	struct conn_key key;
 	uint64_t hash;
 
+	if (!s->vip)
+		return conn_key6(w->dp->lb->conns, (enum conn_dir)CLIENT, s->net, s->protocol, client,
+			s->address, 0, s->port)
+			.addresses;
+	key = conn_key((enum conn_dir)CLIENT, s->net, s->protocol, ip_to4(client), s->vip, 0, s->port);
 	conn_hash(w->dp->lb->conns, &key, &hash, 1);
 	return hash;
 }
@@ -37,10 +41,11 @@ static bool takes(struct worker *w, const struct service *s, uint16_t id)
 	uint16_t found;
 
 	return (lb_backend_flags(w, id) & BACKEND_ACTIVE) &&
-	       lb_find_backend(w->dp->lb, s, b->ip, __builtin_bswap16(b->port), &found) == 0 && found == id;
+	       lb_find_backend(w->dp->lb, s, b->address, __builtin_bswap16(b->port), &found) == 0 &&
+	       found == id;
 }
 
-bool affinity_find(struct worker *w, const struct service *s, uint32_t client, uint16_t *id)
+bool affinity_find(struct worker *w, const struct service *s, struct ip_addr client, uint16_t *id)
 {
 	uint64_t hash = client_hash(w, s, client), entry = recent_find(bucket_of(w, hash), recent_tag(hash));
 
@@ -50,7 +55,7 @@ bool affinity_find(struct worker *w, const struct service *s, uint32_t client, u
 	return true;
 }
 
-void affinity_note(struct worker *w, const struct service *s, uint32_t client, uint16_t id)
+void affinity_note(struct worker *w, const struct service *s, struct ip_addr client, uint16_t id)
 {
 	uint64_t hash = client_hash(w, s, client);
 

@@ -36,10 +36,11 @@ struct conn_table *conn_open(uint32_t size, unsigned owners)
 	t->tag_mask = ~((UINT32_C(2) << (31 - __builtin_clz(size * 2))) - 1);
 	t->bucket = mem_alloc((t->bucket_mask + 1) * sizeof(*t->bucket));
 	t->side = mem_alloc((size_t)size * 2 * sizeof(*t->side));
+	t->wide = mem_alloc((size_t)size * 2 * sizeof(*t->wide));
 	t->owner = calloc(owners, sizeof(*t->owner));
 	t->share = share_new(size);
 	t->spill_s = calloc(SHARE_NETS, sizeof(*t->spill_s));
-	if (!t->bucket || !t->side || !t->owner || !t->share || !t->spill_s ||
+	if (!t->bucket || !t->side || !t->wide || !t->owner || !t->share || !t->spill_s ||
 		getrandom(t->key, sizeof(t->key), 0) != sizeof(t->key)) {
 		conn_close(t);
 		return NULL;
@@ -59,6 +60,7 @@ void conn_close(struct conn_table *t)
 		return;
 	mem_free(t->bucket, (t->bucket_mask + 1) * sizeof(*t->bucket));
 	mem_free(t->side, (size_t)t->size * 2 * sizeof(*t->side));
+	mem_free(t->wide, (size_t)t->size * 2 * sizeof(*t->wide));
 	free(t->owner);
 	share_free(t->share);
 	free(t->spill_s);
@@ -69,6 +71,16 @@ void conn_hash(const struct conn_table *t, const struct conn_key *keys, uint64_t
 {
 	for (unsigned i = 0; i < n; i++)
 		hashes[i] = siphash13(t->key, keys[i].addresses, keys[i].rest);
+}
+
+struct conn_key conn_key6(const struct conn_table *t, enum conn_dir dir, uint16_t net, uint8_t proto,
+	struct ip_addr src, struct ip_addr dst, uint16_t src_port, uint16_t dst_port)
+{
+	struct conn_key key = conn_key((enum conn_dir)(dir | CONN_IP6), net, proto, 0, 0, src_port, dst_port);
+	const uint64_t message[] = {src.q[0], src.q[1], dst.q[0], dst.q[1], key.rest};
+
+	key.addresses = siphash13_words(t->key, message, 5);
+	return key;
 }
 
 void conn_prefetch_bucket(const struct conn_table *t, uint64_t hash)
@@ -154,6 +166,28 @@ bool conn_find(
 			return true;
 	}
 	return false;
+}
+
+void conn_prefetch_ip6(const struct conn_table *t, uint32_t guess)
+{
+	if (guess != CONN_NONE)
+		__builtin_prefetch(&t->wide[guess]);
+}
+
+/* The key's hash may be another's by chance, once in 2^64: the addresses decide. */
+bool conn_find6(struct conn_table *t, const struct conn_key *key, struct ip_addr src, struct ip_addr dst,
+	uint32_t guess, struct conn_hit *hit)
+{
+	const struct conn_wide *wide;
+
+	if (!conn_find(t, key, key->addresses, guess, hit))
+		return false;
+	wide = &t->wide[hit->index];
+	if (!ip_equal(wide_load(wide->src), src) || !ip_equal(wide_load(wide->dst), dst))
+		return false;
+	hit->ip6 = wide_load(wide->end);
+	atomic_thread_fence(memory_order_acquire);
+	return life_same(atomic_load_explicit(&hit->side->life, memory_order_relaxed), hit->life);
 }
 
 bool conn_packet(struct conn_hit *hit, uint8_t flags, uint32_t now_s, uint32_t bytes)

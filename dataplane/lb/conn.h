@@ -6,6 +6,10 @@
  * workers that carry one direction each share nothing they write. An index of buckets of one cache line,
  * found by a keyed hash (the guests choose the keys), leads to both sides.
  *
+ * A connection of IPv6 has the same two sides, whose key has a hash of its addresses under the table's secret, and
+ * beside each side a line more with the addresses themselves (struct conn_ip6). That line lies in an array of its own,
+ * which IPv4 never touches (docs/adr/0012-ip6-connections.md).
+ *
  * Bounded: `size` connections, of which each network has its share (share.h). A new one may take the place of one
  * that has been idle too long, and of its own network's that is not established yet or closing. Where others have
  * more than their part of the table, a network that has not gets their places, established ones too: so one
@@ -31,17 +35,18 @@ enum conn_dir {
 	CONN_REPLY,   /* backend to client */
 };
 
-enum { CONN_SIZE_MAX = 1 << 25 };
+enum { CONN_SIZE_MAX = 1 << 25, CONN_IP6 = 0x80 /* with the direction, of an IPv6 key */ };
 
 /* A packet's addresses, ports, protocol and network, as conn_key() packs them. */
 struct conn_key {
-	uint64_t addresses; /* source << 32 | destination, as they lie in the packet */
+	uint64_t
+		addresses; /* source << 32 | destination, as they lie in the packet; IPv6: a hash of all of the key */
 	uint64_t rest; /* source port, destination port (network byte order), network, protocol, direction */
 };
 
 /* Where packets of a side go to, or come from: the backend's address, or the vip's. */
 struct conn_end {
-	uint32_t ip;	/* network byte order */
+	uint32_t ip;	/* network byte order; 0: IPv6 */
 	uint16_t port;	/* network byte order */
 	uint16_t owner; /* the backend's id, on both sides */
 };
@@ -66,6 +71,11 @@ struct conn_side {
 };
 static_assert(sizeof(struct conn_side) == 64, "a packet reads and writes one line of its connection");
 
+/* The addresses of a side of an IPv6 connection: what its packets bear, and what they are rewritten to. */
+struct conn_ip6 {
+	struct ip_addr src, dst, end;
+};
+
 struct conn_table;
 struct share;
 
@@ -75,18 +85,19 @@ struct conn_hit {
 	uint32_t index; /* of the side */
 	uint64_t life;
 	struct conn_end end;
+	struct ip_addr ip6; /* of `end`, when the connection is of IPv6 */
 };
 
 #define CONN_NONE UINT32_MAX
 
 /**
- * Control thread. A table for `size` connections of owners 0..owners - 1, touched lazily: 128 bytes each, and
- * 32 to 64 for the index. NULL: no memory, or no random key.
+ * Control thread. A table for `size` connections of owners 0..owners - 1, touched lazily: 128 bytes each, 32 to 64 for
+ * the index, and 128 more for one of IPv6. NULL: no memory, or no random key.
  */
 struct conn_table *conn_open(uint32_t size, unsigned owners);
 /** NULL is allowed. */
 void conn_close(struct conn_table *t);
-/** Control thread. Takes the memory of all connections now (mem_touch). */
+/** Control thread. Takes the memory of all connections of IPv4 now (mem_touch). */
 void conn_touch(struct conn_table *t);
 
 static inline struct conn_key conn_key(enum conn_dir dir, uint16_t net, uint8_t proto, uint32_t src,
@@ -99,7 +110,11 @@ static inline struct conn_key conn_key(enum conn_dir dir, uint16_t net, uint8_t 
 	};
 }
 
-/** Any thread. Hashes of `n` keys, several at a time. */
+/** Any thread. The key of an IPv6 packet. Its `addresses` is the hash too: no conn_hash(). */
+struct conn_key conn_key6(const struct conn_table *t, enum conn_dir dir, uint16_t net, uint8_t proto,
+	struct ip_addr src, struct ip_addr dst, uint16_t src_port, uint16_t dst_port);
+
+/** Any thread. Hashes of `n` keys, several at a time. Of IPv4. */
 void conn_hash(const struct conn_table *t, const struct conn_key *keys, uint64_t *hashes, unsigned n);
 
 /* A burst's look-ups in three passes, so that their cache misses overlap. */
@@ -111,12 +126,18 @@ uint32_t conn_guess(const struct conn_table *t, uint64_t hash);
 /** Worker. Third pass: `guess` may be CONN_NONE or wrong. Returns whether there is such a connection. */
 bool conn_find(struct conn_table *t, const struct conn_key *key, uint64_t hash, uint32_t guess,
 	struct conn_hit *hit);
+/** The same for IPv6, with the addresses that `key` was made of. */
+bool conn_find6(struct conn_table *t, const struct conn_key *key, struct ip_addr src, struct ip_addr dst,
+	uint32_t guess, struct conn_hit *hit);
+/** Worker. After conn_guess(), for IPv6: asks for the addresses. */
+void conn_prefetch_ip6(const struct conn_table *t, uint32_t guess);
 
 struct conn_new {
 	struct conn_key key[2]; /* by enum conn_dir */
 	uint64_t hash[2];
 	struct conn_end end[2];
-	uint8_t flags[2]; /* by enum conn_dir, beyond CONN_LIVE */
+	const struct conn_ip6 *ip6; /* [2]; NULL: IPv4 */
+	uint8_t flags[2];	    /* by enum conn_dir, beyond CONN_LIVE */
 	uint32_t now_s;
 };
 
@@ -157,6 +178,7 @@ bool conn_expire(struct conn_table *t, uint32_t now_s, uint32_t max, bool (*gone
 struct conn_info {
 	struct conn_key key[2];
 	struct conn_end end[2];
+	struct ip_addr client, vip, backend;
 	enum dp_conn_state state;
 	uint64_t packets, bytes; /* both directions */
 	uint32_t made_s, seen_s;

@@ -85,6 +85,21 @@ static void read_info(const struct conn_side *side, uint64_t life, uint64_t othe
 	}
 }
 
+static void read_addresses(const struct conn_table *t, uint32_t entry, struct conn_info *info)
+{
+	const struct conn_wide *wide = &t->wide[entry * 2];
+
+	if (info->key[CONN_FORWARD].rest & CONN_IP6) {
+		info->client = wide_load(wide[CONN_FORWARD].src);
+		info->vip = wide_load(wide[CONN_REPLY].end);
+		info->backend = wide_load(wide[CONN_FORWARD].end);
+		return;
+	}
+	info->client = ip_from4((uint32_t)(info->key[CONN_FORWARD].addresses >> 32));
+	info->vip = ip_from4(info->end[CONN_REPLY].ip);
+	info->backend = ip_from4(info->end[CONN_FORWARD].ip);
+}
+
 /* True when `entry` is a live connection; then *info is what it was at one time. */
 static bool read_entry(const struct conn_table *t, uint32_t entry, struct conn_info *info)
 {
@@ -95,6 +110,7 @@ static bool read_entry(const struct conn_table *t, uint32_t entry, struct conn_i
 	if (!(life_flags(life) & CONN_LIVE))
 		return false;
 	read_info(side, life, other, info);
+	read_addresses(t, entry, info);
 	atomic_thread_fence(memory_order_acquire);
 	/* else it ended meanwhile */
 	return life_same(atomic_load_explicit(&side[0].life, memory_order_relaxed), life) &&

@@ -206,6 +206,13 @@ static void fill_side(struct conn_side *side, const struct conn_new *conn, enum 
 	atomic_store_explicit(&side->made_s, conn->now_s, memory_order_relaxed);
 }
 
+static void fill_wide(struct conn_wide *wide, const struct conn_ip6 *ip6)
+{
+	wide_store(wide->src, ip6->src);
+	wide_store(wide->dst, ip6->dst);
+	wide_store(wide->end, ip6->end);
+}
+
 static bool link_both(
 	struct conn_table *t, uint32_t entry, const struct conn_new *conn, const struct taker *taker)
 {
@@ -252,6 +259,8 @@ int conn_insert(struct conn_table *t, const struct conn_new *conn, struct conn_h
 	atomic_thread_fence(memory_order_release); /* readers see it dead before they see new contents */
 	fill_side(&side[CONN_FORWARD], conn, CONN_FORWARD);
 	fill_side(&side[CONN_REPLY], conn, CONN_REPLY);
+	for (int dir = 0; conn->ip6 && dir < 2; dir++)
+		fill_wide(&t->wide[entry * 2 + dir], &conn->ip6[dir]);
 	if (!link_both(t, entry, conn, &taker)) {
 		conn_release(t, entry);
 		share_give(t->share, taker.net);
@@ -264,6 +273,8 @@ int conn_insert(struct conn_table *t, const struct conn_new *conn, struct conn_h
 	life = life_make(life_gen(life), CONN_LIVE | conn->flags[CONN_FORWARD], conn->now_s);
 	atomic_store_explicit(&side[CONN_FORWARD].life, life, memory_order_release);
 	*hit = (struct conn_hit){side, entry * 2, life, conn->end[CONN_FORWARD]};
+	if (conn->ip6)
+		hit->ip6 = conn->ip6[CONN_FORWARD].end;
 	return 0;
 }
 

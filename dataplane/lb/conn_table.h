@@ -25,6 +25,13 @@ struct conn_bucket {
 };
 static_assert(sizeof(struct conn_bucket) == 64, "a look-up reads one line of the index");
 
+/* struct conn_ip6, as it lies in the table. */
+struct conn_wide {
+	_Alignas(64) _Atomic(uint64_t) src[2];
+	_Atomic(uint64_t) dst[2], end[2];
+};
+static_assert(sizeof(struct conn_wide) == 64, "a packet of IPv6 reads one line more");
+
 struct conn_owner {
 	_Atomic(uint32_t) live, withdrawn; /* connections: now; in all, see conn_withdrawn_of() */
 };
@@ -37,6 +44,7 @@ struct conn_table {
 	unsigned owners;
 	struct conn_bucket *bucket;
 	struct conn_side *side;	    /* [size * 2]: forward, reply, forward ... */
+	struct conn_wide *wide;	    /* the same, of those of IPv6 */
 	struct conn_owner *owner;   /* [owners] */
 	struct share *share;	    /* among the networks */
 	_Atomic(uint32_t) *spill_s; /* [SHARE_NETS]: conn_spill_s() */
@@ -101,6 +109,18 @@ static inline struct conn_end unpack_end(uint64_t end)
 {
 	return (struct conn_end){
 		.ip = (uint32_t)(end >> 32), .port = (uint16_t)(end >> 16), .owner = (uint16_t)end};
+}
+
+static inline struct ip_addr wide_load(const _Atomic(uint64_t) from[2])
+{
+	return (struct ip_addr){.q = {atomic_load_explicit(&from[0], memory_order_relaxed),
+					atomic_load_explicit(&from[1], memory_order_relaxed)}};
+}
+
+static inline void wide_store(_Atomic(uint64_t) to[2], struct ip_addr address)
+{
+	atomic_store_explicit(&to[0], address.q[0], memory_order_relaxed);
+	atomic_store_explicit(&to[1], address.q[1], memory_order_relaxed);
 }
 
 /** The state that the flags of both sides amount to. */

@@ -1,6 +1,7 @@
 #include "dataplane/lb/connect.h"
 
 #include "dataplane/lb/affinity.h"
+#include "dataplane/lb/drain.h"
 
 enum {
 	CHOICE_TRIES = 4, /* backends tried when the client's port is in use towards the first */
@@ -8,12 +9,19 @@ enum {
 };
 
 /* The hash that chooses for a packet from `client` to a vip: the same for the answer's reconstruction. */
-static uint32_t choice_hash(uint32_t client, uint16_t client_port, const struct service *s)
+static uint32_t choice_hash(struct ip_addr client, uint16_t client_port, const struct service *s)
 {
+	uint64_t addresses =
+		s->vip ? (uint64_t)ip_to4(client) << 32 | s->vip : maglev_addresses6(client, s->address);
+
 	if (s->affinity_s)
 		client_port = 0;
-	return maglev_hash((uint64_t)client << 32 | s->vip,
-		(uint64_t)client_port << 32 | (uint32_t)s->port << 8 | s->protocol);
+	return maglev_hash(addresses, (uint64_t)client_port << 32 | (uint32_t)s->port << 8 | s->protocol);
+}
+
+static bool is_at(struct worker *w, uint16_t id, struct ip_addr address)
+{
+	return ip_equal(lb_backend(w, id)->address, address);
 }
 
 /*
@@ -21,45 +29,65 @@ static uint32_t choice_hash(uint32_t client, uint16_t client_port, const struct 
  * somebody else, or after some slots one of the ends of the list by address, which differ if any two do.
  * Returns false when the client is the only one: *id is the table's then.
  */
-static bool choose(struct worker *w, const struct service *s, uint32_t hash, uint32_t client, uint16_t *id)
+static bool choose(
+	struct worker *w, const struct service *s, uint32_t hash, struct ip_addr client, uint16_t *id)
 {
 	uint32_t slot = maglev_slot(s->table, hash);
 
 	for (unsigned i = 0; i < SCAN_MAX; i++) {
 		*id = s->table->slot[slot];
-		if (__builtin_expect(lb_backend(w, *id)->ip != client, 1))
+		if (__builtin_expect(!is_at(w, *id, client), 1))
 			return true;
 		slot = slot + 1 < s->table->size ? slot + 1 : 0;
 	}
-	*id = lb_backend(w, s->first)->ip != client ? s->first : s->last;
-	if (lb_backend(w, *id)->ip != client)
+	*id = !is_at(w, s->first, client) ? s->first : s->last;
+	if (!is_at(w, *id, client))
 		return true;
 	*id = s->table->slot[maglev_slot(s->table, hash)];
 	return false;
 }
 
 bool connect_choose(
-	struct worker *w, const struct service *s, uint32_t client, uint16_t client_port, uint16_t *id)
+	struct worker *w, const struct service *s, struct ip_addr client, uint16_t client_port, uint16_t *id)
 {
 	if (s->affinity_s && affinity_find(w, s, client, id))
 		return true;
 	return choose(w, s, choice_hash(client, client_port, s), client, id);
 }
 
+/* A connection in the making: what conn_insert() takes, and room for what it takes of IPv6. */
+struct making {
+	struct conn_new conn;
+	struct conn_ip6 ip6[2];
+};
+
 /* Fills in the reply side between backend `id` and who it takes for the client; returns whether that side is free. */
 static bool reply_free(
-	struct worker *w, const struct item *it, uint32_t client, uint16_t id, struct conn_new *conn)
+	struct worker *w, const struct item *it, struct ip_addr client, uint16_t id, struct making *making)
 {
 	struct conn_table *t = w->dp->lb->conns;
 	const struct backend *b = lb_backend(w, id);
+	struct conn_new *conn = &making->conn;
+	struct conn_key *key = &conn->key[CONN_REPLY];
 	struct conn_hit other;
+	bool taken;
 
 	conn->end[CONN_FORWARD] = (struct conn_end){b->ip, b->port, id};
 	conn->end[CONN_REPLY].owner = id;
-	conn->key[CONN_REPLY] =
-		conn_key(CONN_REPLY, it->f->net, it->f->ip_proto, b->ip, client, b->port, it->src_port);
-	conn_hash(t, &conn->key[CONN_REPLY], &conn->hash[CONN_REPLY], 1);
-	if (!conn_find(t, &conn->key[CONN_REPLY], conn->hash[CONN_REPLY], CONN_NONE, &other))
+	if (item_is6(it)) {
+		*key = conn_key6(t, CONN_REPLY, it->f->net, it->f->ip_proto, b->address, client, b->port,
+			it->src_port);
+		conn->hash[CONN_REPLY] = key->addresses;
+		making->ip6[CONN_FORWARD].end = making->ip6[CONN_REPLY].src = b->address;
+		making->ip6[CONN_REPLY].dst = client;
+		taken = conn_find6(t, key, b->address, client, CONN_NONE, &other);
+	} else {
+		*key = conn_key(CONN_REPLY, it->f->net, it->f->ip_proto, b->ip, ip_to4(client), b->port,
+			it->src_port);
+		conn_hash(t, key, &conn->hash[CONN_REPLY], 1);
+		taken = conn_find(t, key, conn->hash[CONN_REPLY], CONN_NONE, &other);
+	}
+	if (!taken)
 		return true;
 	if (conn_state(t, &other) == DP_CONN_ESTABLISHED &&
 		!(lb_backend_flags(w, other.end.owner) & BACKEND_GONE))
@@ -73,24 +101,40 @@ static bool reply_free(
  * is known by its connection alone: so that port must be no service's, and there must be room in the table.
  */
 static enum drop_reason connect_hairpin(
-	struct worker *w, const struct item *it, uint16_t id, struct conn_new *conn, struct conn_hit *hit)
+	struct worker *w, const struct item *it, uint16_t id, struct making *making, struct conn_hit *hit)
 {
-	if ((it->tcp & TCP_RST) || lb_view_service(it->view, it->dst, it->src_port, it->f->ip_proto))
+	if ((it->tcp & TCP_RST) || item_service_at(it, it->src_port))
 		return DROP_HAIRPIN;
-	if (!reply_free(w, it, it->dst, id, conn))
+	if (!reply_free(w, it, item_dst(it), id, making))
 		return DROP_CLASH;
-	if (conn_insert(w->dp->lb->conns, conn, hit) < 0)
+	if (conn_insert(w->dp->lb->conns, &making->conn, hit) < 0)
 		return DROP_HAIRPIN;
 	stat_add(&w->backend_answers[id].opened, item_asks(it));
 	return DROP_COUNT;
 }
 
+/* What does not depend on the backend. */
+static void begin(struct making *making, const struct item *it, const struct service *s,
+	const struct conn_key *key, uint64_t hash, uint32_t now_s)
+{
+	making->conn = (struct conn_new){.now_s = now_s,
+		.flags = {item_side(it, CONN_FORWARD), item_asks(it) ? CONN_ASKED : 0},
+		.key[CONN_FORWARD] = *key,
+		.hash[CONN_FORWARD] = hash,
+		.end[CONN_REPLY] = {.ip = s->vip, .port = s->port}};
+	if (!item_is6(it))
+		return;
+	making->conn.ip6 = making->ip6;
+	making->ip6[CONN_FORWARD].src = item_src(it);
+	making->ip6[CONN_FORWARD].dst = making->ip6[CONN_REPLY].end = s->address;
+}
+
 enum drop_reason connect_item(struct worker *w, const struct item *it, const struct conn_key *key,
 	uint64_t hash, struct conn_hit *hit)
 {
-	const struct service *s = lb_view_service(it->view, it->dst, it->dst_port, it->f->ip_proto);
-	struct conn_new conn = {
-		.now_s = w->now_s, .flags = {item_side(it, CONN_FORWARD), item_asks(it) ? CONN_ASKED : 0}};
+	const struct service *s = item_service(it);
+	struct ip_addr client = item_src(it);
+	struct making making;
 	uint32_t choice;
 	uint16_t id;
 
@@ -98,25 +142,40 @@ enum drop_reason connect_item(struct worker *w, const struct item *it, const str
 		return DROP_VIP_MISS;
 	if (!s->table)
 		return DROP_NO_BACKEND;
-	choice = choice_hash(it->src, it->src_port, s);
-	conn.key[CONN_FORWARD] = *key;
-	conn.hash[CONN_FORWARD] = hash;
-	conn.end[CONN_REPLY] = (struct conn_end){.ip = s->vip, .port = s->port};
+	choice = choice_hash(client, it->src_port, s);
+	begin(&making, it, s, key, hash, w->now_s);
 	for (unsigned i = 0; i < CHOICE_TRIES; i++, choice = choice * UINT32_C(0x9e3779b1) + 1) {
 		bool first = i == 0 && s->affinity_s;
 
-		if (!(first && affinity_find(w, s, it->src, &id)) && !choose(w, s, choice, it->src, &id))
-			return connect_hairpin(w, it, id, &conn, hit);
-		if (!reply_free(w, it, it->src, id, &conn))
+		if (!(first && affinity_find(w, s, client, &id)) && !choose(w, s, choice, client, &id))
+			return connect_hairpin(w, it, id, &making, hit);
+		if (!reply_free(w, it, client, id, &making))
 			continue;
 		if (first)
-			affinity_note(w, s, it->src, id);
-		*hit = (struct conn_hit){.end = conn.end[CONN_FORWARD]};
+			affinity_note(w, s, client, id);
+		*hit = (struct conn_hit){
+			.end = making.conn.end[CONN_FORWARD], .ip6 = lb_backend(w, id)->address};
 		if (it->tcp & TCP_RST)
 			return DROP_COUNT; /* nothing will follow */
-		if (conn_insert(w->dp->lb->conns, &conn, hit) == 0)
+		if (conn_insert(w->dp->lb->conns, &making.conn, hit) == 0)
 			stat_add(&w->backend_answers[id].opened, item_asks(it));
 		return DROP_COUNT;
 	}
 	return DROP_CLASH;
+}
+
+bool connect_goes_on_inactive(
+	struct worker *w, const struct item *it, const struct conn_hit *hit, uint32_t flags)
+{
+	const struct service *s;
+
+	if ((flags & (BACKEND_DEAD | BACKEND_GONE)) || item_opens(it))
+		return false;
+	if (drain_is_over(
+		    lb_backend(w, hit->end.owner), flags)) /* its own reset passes, to tell the backend */
+		return (flags & BACKEND_RESETS) && (it->tcp & TCP_RST);
+	if (conn_answered(w->dp->lb->conns, hit))
+		return true;
+	s = item_service(it);
+	return s && !s->table;
 }

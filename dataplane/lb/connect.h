@@ -19,4 +19,32 @@ enum drop_reason connect_item(struct worker *w, const struct item *it, const str
 /** The backend that a packet from `client` to the service gets where there is no connection. False: only the client
  * itself is left. */
 bool connect_choose(
-	struct worker *w, const struct service *s, uint32_t client, uint16_t client_port, uint16_t *id);
+	struct worker *w, const struct service *s, struct ip_addr client, uint16_t client_port, uint16_t *id);
+
+/**
+ * May the packet go on to a backend that gets no new connections and has these flags? Not when it never answered this
+ * one and there is another: a client that asks again from the same port (QUIC does) would wait for the ill one for
+ * ever.
+ */
+bool connect_goes_on_inactive(
+	struct worker *w, const struct item *it, const struct conn_hit *hit, uint32_t flags);
+
+enum { SPILL_S = 300 };
+
+/** Did a connection of the network not fit into the table of late? */
+static inline bool connect_has_spilled(struct worker *w, uint16_t net)
+{
+	uint32_t spill_s = conn_spill_s(w->dp->lb->conns, net);
+
+	return spill_s && w->now_s - spill_s <= SPILL_S;
+}
+
+/** May the packet go on to the backend that its connection has? */
+static inline bool connect_goes_on(struct worker *w, const struct item *it, const struct conn_hit *hit)
+{
+	uint32_t flags = lb_backend_flags(w, hit->end.owner);
+
+	if (__builtin_expect(!(flags & BACKEND_ACTIVE), 0))
+		return connect_goes_on_inactive(w, it, hit, flags);
+	return __builtin_expect(!item_opens(it), 1) || conn_state(w->dp->lb->conns, hit) != DP_CONN_CLOSING;
+}

@@ -4,7 +4,7 @@
 
 enum { TELL_S = 30 }; /* so long both ends may send something, and be told */
 
-void drain_reset(struct worker *w, struct port *in, struct item *it, struct conn_hit *hit)
+static void drain_reset(struct worker *w, struct port *in, struct item *it, struct conn_hit *hit)
 {
 	struct frame *f = it->f;
 
@@ -16,6 +16,14 @@ void drain_reset(struct worker *w, struct port *in, struct item *it, struct conn
 	conn_packet(hit, CONN_RST, w->now_s, f->len);
 	if (conn_reset_by_both(w->dp->lb->conns, hit))
 		conn_remove(w->dp->lb->conns, hit);
+}
+
+bool drain_ends(struct worker *w, struct port *in, struct item *it, struct conn_hit *hit, uint32_t flags)
+{
+	if (!drain_is_over(lb_backend(w, hit->end.owner), flags) || !drain_resets(it, flags))
+		return false;
+	drain_reset(w, in, it, hit);
+	return true;
 }
 
 bool drain_gives_up(const struct backend *b, uint32_t flags)

@@ -24,10 +24,11 @@ static inline bool drain_resets(const struct item *it, uint32_t flags)
 }
 
 /**
- * Worker. Makes the packet, which came from port `in` or through its vtep, the reset that its sender gets. With the second
- * end that is told so the connection ends.
+ * Worker. Takes a packet, which came from port `in` or through its vtep, of a connection whose backend has these flags and
+ * none of its time left: it becomes the reset that its sender gets. With the second end that is told so the connection
+ * ends. False: it is not over, or nobody is to be told.
  */
-void drain_reset(struct worker *w, struct port *in, struct item *it, struct conn_hit *hit);
+bool drain_ends(struct worker *w, struct port *in, struct item *it, struct conn_hit *hit, uint32_t flags);
 
 /** Control thread. Are the connections of the backend to be ended, whoever told their ends? */
 bool drain_gives_up(const struct backend *b, uint32_t flags);

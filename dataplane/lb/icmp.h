@@ -16,3 +16,7 @@ void service_icmp_to_vip(struct worker *w, struct frame *f);
 /** ICMP to anybody else. An error about a packet that went through a vip is made to come from the vip; all else is left
  * as it is. */
 void service_icmp_to_client(struct worker *w, struct frame *f);
+
+/** The same two for ICMPv6 that begins at l4_off (icmp6.c). */
+void service_icmp6_to_vip(struct worker *w, struct frame *f);
+void service_icmp6_to_client(struct worker *w, struct frame *f);

@@ -25,7 +25,7 @@ int dp_backend_info(
 	struct backend_stats sum;
 	uint16_t id;
 
-	if (service >= MAX_SERVICES || lb_find_backend(lb, lb->service[service], ip_to4(address), port, &id))
+	if (service >= MAX_SERVICES || lb_find_backend(lb, lb->service[service], address, port, &id))
 		return -ENOENT;
 	sum = backend_sum(lb->backends, id);
 	answers = backend_answered(lb->backends, id);
@@ -66,9 +66,9 @@ static bool show(void *arg, const struct conn_info *info)
 	const struct backend *b = backend_get(walk->lb->backends, to->owner);
 	const struct dp_conn conn = {
 		.service = b->service,
-		.client = ip_from4((uint32_t)(info->key[CONN_FORWARD].addresses >> 32)),
-		.vip = ip_from4(vip->ip),
-		.backend = ip_from4(to->ip),
+		.client = info->client,
+		.vip = info->vip,
+		.backend = info->backend,
 		.client_port = __builtin_bswap16((uint16_t)(info->key[CONN_FORWARD].rest >> 48)),
 		.vip_port = __builtin_bswap16(vip->port),
 		.backend_port = __builtin_bswap16(to->port),

@@ -1,12 +1,14 @@
 /*
- * item.h: a packet that has to do with a service, as the files of the service stage hand it on: stage.c, connect.c,
- * hairpin.c. Worker.
+ * item.h: a packet that has to do with a service, as the files of the service stage hand it on: stage.c, stage6.c,
+ * connect.c, hairpin.c. Worker.
  */
 #pragma once
 
 #include <netinet/in.h>
 
 #include "dataplane/core/dp.h"
+#include "dataplane/frame/nat.h"
+#include "dataplane/frame/parse.h"
 #include "dataplane/lb/lb.h"
 
 enum {
@@ -21,7 +23,7 @@ struct item {
 	struct frame *f;
 	const struct lb_view *view;
 	uint32_t guess;
-	uint32_t src, dst;
+	uint32_t src, dst;	     /* of IPv4; IPv6's are read where they lie, by item_src(), item_dst() */
 	uint16_t src_port, dst_port; /* network byte order */
 	uint8_t tcp;		     /* flags; for UDP an ACK */
 	bool moved;		     /* the backend that its connection had is lost */
@@ -30,6 +32,54 @@ struct item {
 static inline struct conn_key item_key(const struct item *it, enum conn_dir dir)
 {
 	return conn_key(dir, it->f->net, it->f->ip_proto, it->src, it->dst, it->src_port, it->dst_port);
+}
+
+static inline bool item_is6(const struct item *it)
+{
+	return it->f->ethertype == ETHERTYPE_IP6;
+}
+
+enum { IP6_LEN = 40, IP6_SOURCE = 8, IP6_DESTINATION = 24 };
+
+/* Of either family, as they were before the packet is rewritten. */
+static inline struct ip_addr item_src(const struct item *it)
+{
+	return item_is6(it) ? ip_from6(frame_data(it->f) + it->f->l3_off + IP6_SOURCE) : ip_from4(it->src);
+}
+
+static inline struct ip_addr item_dst(const struct item *it)
+{
+	return item_is6(it) ? ip_from6(frame_data(it->f) + it->f->l3_off + IP6_DESTINATION)
+			    : ip_from4(it->dst);
+}
+
+static inline struct conn_key item_key6(const struct conn_table *t, const struct item *it, enum conn_dir dir)
+{
+	return conn_key6(
+		t, dir, it->f->net, it->f->ip_proto, item_src(it), item_dst(it), it->src_port, it->dst_port);
+}
+
+/* The service that the packet is for, or that would have `port` of the vip that it is for. */
+static inline const struct service *item_service_at(const struct item *it, uint16_t port)
+{
+	if (item_is6(it))
+		return lb_view6_service(it->view->ip6, item_dst(it), port, it->f->ip_proto);
+	return lb_view_service(it->view, it->dst, port, it->f->ip_proto);
+}
+
+static inline const struct service *item_service(const struct item *it)
+{
+	return item_service_at(it, it->dst_port);
+}
+
+/* nat_rewrite() for either family: to `end`, whose address is `ip6` when it is of IPv6. */
+static inline void item_rewrite(struct frame *f, enum nat_end which, const uint8_t *mac,
+	const struct conn_end *end, const struct ip_addr *ip6)
+{
+	if (f->ethertype == ETHERTYPE_IP6)
+		nat_rewrite6(f, which, mac, ip6, end->port);
+	else
+		nat_rewrite(f, which, mac, end->ip, end->port);
 }
 
 static inline bool item_opens(const struct item *it)

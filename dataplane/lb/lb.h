@@ -19,14 +19,15 @@ enum { MAX_SERVICES = 4096, LB_FRAGMENTS = 64, LB_AFFINITIES = 1 << 16 };
 /* A service: immutable, replaced as a whole. Workers reach it through a view. */
 struct service {
 	uint32_t id;
-	uint32_t vip;
+	uint32_t vip;  /* of IPv4, the same as `address`; 0: IPv6 */
 	uint16_t port; /* network byte order */
 	uint16_t net;
 	uint8_t protocol;
 	bool rejects;	      /* who asks in vain is told so */
 	uint16_t first, last; /* active backends of the lowest and the highest address */
 	uint32_t nbackends;
-	uint32_t affinity_s;  /* a client's connections go to one backend; 0: each is chosen for itself */
+	uint32_t affinity_s; /* a client's connections go to one backend; 0: each is chosen for itself */
+	struct ip_addr address;
 	struct maglev *table; /* NULL: no active backend */
 	uint16_t backend[];   /* [nbackends] ids, sorted by address, then port, in host byte order */
 };
@@ -57,6 +58,34 @@ struct lb_filter {
 	uint64_t *word;
 };
 
+/* The same three of IPv6, found by a hash under the view's key. */
+struct lb_vip6 {
+	struct ip_addr ip; /* none: the place is empty */
+	bool rejects;
+};
+
+struct lb_place6 {
+	struct ip_addr ip;
+	uint16_t port;
+	uint8_t protocol; /* 0: the place is empty */
+	uint16_t backend;
+	const struct service *service;
+};
+
+struct lb_places6 {
+	uint32_t mask;
+	struct lb_place6 *place;
+};
+
+/* A network's services of IPv6. */
+struct lb_view6 {
+	struct lb_filter vips, sources; /* by lb_fold6() */
+	struct lb_vip6 *vip;
+	uint32_t vip_mask;
+	struct lb_places6 services, backends;
+	uint64_t key[2];
+};
+
 /* The services of one network as workers see them: immutable, replaced as a whole. */
 struct lb_view {
 	struct lb_filter vips, sources; /* sources: addresses of backends */
@@ -65,6 +94,7 @@ struct lb_view {
 	struct lb_places services; /* by vip, port, protocol: a vip may have thousands of services */
 	struct lb_places backends; /* by address, port, protocol; one for each service that has it */
 	uint64_t key[2];	   /* of the hashes of services and backends, which tenants choose */
+	struct lb_view6 *ip6;	   /* NULL: it has none of IPv6 */
 };
 
 struct lb {
@@ -83,7 +113,7 @@ struct lb {
 /** Who may look at `s`. The service's backend at an address and port (host byte order). `s` may be NULL. -ENOENT.
  */
 int lb_find_backend(
-	const struct lb *lb, const struct service *s, uint32_t address, uint16_t port, uint16_t *id);
+	const struct lb *lb, const struct service *s, struct ip_addr address, uint16_t port, uint16_t *id);
 
 static inline bool lb_filter_has(const struct lb_filter *filter, uint32_t ip)
 {
@@ -91,6 +121,19 @@ static inline bool lb_filter_has(const struct lb_filter *filter, uint32_t ip)
 
 	return filter->word[bit / 64] >> (bit % 64) & 1;
 }
+
+/** Of an address what lb_filter_has() is asked about. */
+static inline uint32_t lb_fold6(struct ip_addr ip)
+{
+	return (uint32_t)((ip.q[0] * UINT64_C(0x9e3779b97f4a7c15) ^ ip.q[1] * UINT64_C(0xd6e8feb86659fd93)) >>
+			  32);
+}
+
+/** Control thread. What makes and fills a filter of about `n` addresses. -ENOMEM. */
+int lb_filter_open(struct lb_filter *filter, uint32_t n);
+void lb_filter_add(struct lb_filter *filter, uint32_t ip);
+/** The size of an open-addressed table for `n`: a power of two, at most half full. */
+uint32_t lb_table_size(uint32_t n);
 
 /**
  * Control thread. A view of network `net` with the services that lb has, but `with` (NULL: none) in the place
@@ -114,3 +157,18 @@ bool lb_view_rejects(const struct lb_view *view, uint32_t vip);
  */
 const struct lb_place *lb_view_backend(
 	const struct lb_view *view, uint32_t ip, uint16_t port, uint8_t protocol, uint32_t *at);
+
+/* view6.c: the same for IPv6 */
+
+/** Control thread. *view of `nservices` services of IPv6 with `nbackends` backends, none of them yet; freed with
+ * lb_view6_free(). -ENOMEM. */
+int lb_view6_open(const struct lb *lb, uint32_t nservices, uint32_t nbackends, struct lb_view6 **view);
+void lb_view6_add(const struct lb *lb, struct lb_view6 *view, const struct service *s);
+/** NULL is allowed. */
+void lb_view6_free(struct lb_view6 *view);
+
+const struct service *lb_view6_service(
+	const struct lb_view6 *view, struct ip_addr vip, uint16_t port, uint8_t protocol);
+bool lb_view6_rejects(const struct lb_view6 *view, struct ip_addr vip);
+const struct lb_place6 *lb_view6_backend(
+	const struct lb_view6 *view, struct ip_addr ip, uint16_t port, uint8_t protocol, uint32_t *at);

@@ -50,9 +50,19 @@ static uint64_t mix(uint64_t x)
 	return x ^ (x >> 33);
 }
 
+/* A number for who it is. IPv4's is what it was before there was IPv6: hosts of both versions choose alike. */
+static uint64_t number(const struct maglev_backend *b)
+{
+	struct ip_addr a = b->address;
+
+	if (ip_is4(a))
+		return mix(((uint64_t)__builtin_bswap32(ip_to4(a)) << 16) + b->port + 1);
+	return mix(mix(mix(__builtin_bswap64(a.q[0])) + __builtin_bswap64(a.q[1])) + b->port + 1);
+}
+
 static struct turn first_turn(const struct maglev_backend *b, uint32_t size)
 {
-	uint64_t who = mix(((uint64_t)__builtin_bswap32(b->address) << 16) + b->port + 1);
+	uint64_t who = number(b);
 
 	return (struct turn){
 		.next = (uint32_t)(who % size),

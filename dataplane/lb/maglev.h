@@ -10,13 +10,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "addr/ip.h"
+
 enum {
 	MAGLEV_SIZE_MAX = 65537,
 	MAGLEV_SLOTS_PER_BACKEND = 100, /* shares differ by about a hundredth */
 };
 
 struct maglev_backend {
-	uint32_t address; /* with port: who it is, on every host */
+	struct ip_addr address; /* with port: who it is, on every host */
 	uint16_t port;
 	uint16_t weight; /* 0: gets no slots */
 	uint16_t id;	 /* what the slots hold */
@@ -56,4 +58,14 @@ static inline uint32_t maglev_hash(uint64_t addresses, uint64_t ports)
 
 	x *= UINT64_C(0xff51afd7ed558ccd);
 	return (uint32_t)(x >> 32);
+}
+
+/** `addresses` of maglev_hash() for IPv6, the same on every host too. */
+static inline uint64_t maglev_addresses6(struct ip_addr client, struct ip_addr vip)
+{
+	unsigned __int128 product = (unsigned __int128)(client.q[0] ^ UINT64_C(0xa0761d6478bd642f)) *
+				    (client.q[1] ^ UINT64_C(0xe7037ed1a0b428db));
+
+	return ((uint64_t)product ^ (uint64_t)(product >> 64)) + vip.q[0] * UINT64_C(0x8ebc6af09c88c6e3) +
+	       vip.q[1] * UINT64_C(0x589965cc75374cc3);
 }

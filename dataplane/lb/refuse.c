@@ -14,12 +14,15 @@ enum {
 	TCP_CSUM = 16,
 	UNREACHABLE = 3, /* ICMP */
 	PORT_UNREACHABLE = 3,
+	UNREACHABLE6 = 1, /* ICMPv6 */
+	PORT_UNREACHABLE6 = 4,
 };
 
 /* What the packet takes of its sender's sequence numbers: its SYN, its FIN, and data if it has any. */
-static uint32_t sequence_len(const uint8_t *ip, const uint8_t *tcp)
+static uint32_t sequence_len(const struct frame *f, const uint8_t *ip, const uint8_t *tcp)
 {
-	int32_t data = load16(ip + 2) - (ip[0] & 15) * 4 - (tcp[TCP_OFFSET] >> 4) * 4;
+	int32_t end = f->ethertype == ETHERTYPE_IP4 ? load16(ip + 2) : IP6_LEN + load16(ip + 4);
+	int32_t data = end - (f->l4_off - f->l3_off) - (tcp[TCP_OFFSET] >> 4) * 4;
 
 	return !!(tcp[TCP_FLAGS] & TCP_SYN) + !!(tcp[TCP_FLAGS] & TCP_FIN) + (data > 0 ? (uint32_t)data : 0);
 }
@@ -30,13 +33,28 @@ struct numbers {
 	uint8_t flags;
 };
 
-static void write_reset(
-	uint8_t *ip, uint32_t client, uint32_t vip, const uint8_t ports[4], const struct numbers *n)
+/* From the vip to the client: `is6` says how their addresses, client first, lie in the packet that is overwritten. */
+static uint8_t *write_ip(uint8_t *ip, bool is6, uint64_t *pseudo)
 {
-	uint8_t *tcp = ip + REPLY_IP4_LEN;
-	uint64_t pseudo;
+	struct ip_addr client, vip;
 
-	reply_write_ip4(ip, 0, REPLY_IP4_LEN + TCP_LEN, IPPROTO_TCP, vip, client);
+	if (is6) {
+		client = ip_from6(ip + IP6_SOURCE);
+		vip = ip_from6(ip + IP6_DESTINATION);
+		reply_write_ip6(ip, TCP_LEN, IPPROTO_TCP, vip.b, client.b);
+		*pseudo = csum_add(0, ip + IP6_SOURCE, 32);
+		return ip + IP6_LEN;
+	}
+	reply_write_ip4(ip, 0, REPLY_IP4_LEN + TCP_LEN, IPPROTO_TCP, load_ip4(ip + 16), load_ip4(ip + 12));
+	*pseudo = csum_add(0, ip + 12, 8);
+	return ip + REPLY_IP4_LEN;
+}
+
+static void write_reset(uint8_t *ip, bool is6, const uint8_t ports[4], const struct numbers *n)
+{
+	uint64_t pseudo;
+	uint8_t *tcp = write_ip(ip, is6, &pseudo);
+
 	memset(tcp, 0, TCP_LEN);
 	memcpy(tcp, ports + 2, 2);
 	memcpy(tcp + 2, ports, 2);
@@ -44,27 +62,27 @@ static void write_reset(
 	store32(tcp + TCP_ACKED, n->acked);
 	tcp[TCP_OFFSET] = TCP_LEN / 4 << 4;
 	tcp[TCP_FLAGS] = n->flags;
-	pseudo = csum_add(0, ip + 12, 8) + __builtin_bswap16(IPPROTO_TCP) + __builtin_bswap16(TCP_LEN);
+	pseudo += __builtin_bswap16(IPPROTO_TCP) + __builtin_bswap16(TCP_LEN);
 	csum_store(tcp + TCP_CSUM, (uint16_t)~csum_fold(csum_add(pseudo, tcp, TCP_LEN)));
 }
 
 void refuse_reset(struct frame *f, uint8_t flags)
 {
 	uint8_t *data = frame_data(f), *ip = data + f->l3_off, *tcp = data + f->l4_off;
-	uint32_t client = load_ip4(ip + 12), vip = load_ip4(ip + 16);
 	struct numbers n = {
-		.acked = load32(tcp + TCP_SEQ) + sequence_len(ip, tcp), .flags = TCP_RST | TCP_ACK};
+		.acked = load32(tcp + TCP_SEQ) + sequence_len(f, ip, tcp), .flags = TCP_RST | TCP_ACK};
+	bool is6 = f->ethertype == ETHERTYPE_IP6;
 	uint8_t ports[4], mac[6];
 
 	if (flags & TCP_ACK)
 		n = (struct numbers){.seq = load32(tcp + TCP_ACKED), .flags = TCP_RST};
 	memcpy(ports, tcp, sizeof(ports));
-	frame_trim(f, f->l3_off + (uint32_t)REPLY_IP4_LEN + TCP_LEN);
+	frame_trim(f, f->l3_off + (uint32_t)(is6 ? IP6_LEN : REPLY_IP4_LEN) + TCP_LEN);
 	f->off = (struct offload){0};
 	memcpy(mac, data, 6);
 	memcpy(data, data + 6, 6);
 	memcpy(data + 6, mac, 6);
-	write_reset(ip, client, vip, ports, &n);
+	write_reset(ip, is6, ports, &n);
 }
 
 static bool reset(struct frame *f)
@@ -80,17 +98,42 @@ static bool reset(struct frame *f)
 static bool tell_unreachable(struct port *in, struct frame *f)
 {
 	struct icmp_answer answer = {.type = UNREACHABLE, .code = PORT_UNREACHABLE, .longest = in->mtu};
+	const uint8_t *ip = frame_data(f) + f->l3_off;
 
 	if (!icmp_answer_may(f) || !port_may_answer(in))
 		return false;
 	memcpy(answer.mac, dp_router_mac, 6);
-	memcpy(answer.source, frame_data(f) + f->l3_off + 16, 4);
+	if (f->ethertype == ETHERTYPE_IP6) {
+		answer.type = UNREACHABLE6;
+		answer.code = PORT_UNREACHABLE6;
+		memcpy(answer.source, ip + IP6_DESTINATION, 16);
+	} else {
+		memcpy(answer.source, ip + 16, 4);
+	}
 	icmp_answer(f, &answer);
 	return true;
 }
 
-void service_refuse(struct port *in, struct frame *f)
+static void refuse(struct port *in, struct frame *f)
 {
 	if (f->ip_proto == IPPROTO_TCP ? reset(f) : tell_unreachable(in, f))
 		f->verdict = V_REFUSE;
+}
+
+/* Is the client told that nobody serves what it sent? */
+static bool rejects(const struct item *it, enum drop_reason reason)
+{
+	if (reason == DROP_NO_BACKEND)
+		return item_service(it)->rejects;
+	if (reason != DROP_VIP_MISS)
+		return false;
+	return item_is6(it) ? lb_view6_rejects(it->view->ip6, item_dst(it))
+			    : lb_view_rejects(it->view, it->dst);
+}
+
+void service_refuse_item(struct port *in, const struct item *it, enum drop_reason reason)
+{
+	frame_drop(it->f, reason);
+	if (rejects(it, reason))
+		refuse(in, it->f);
 }

@@ -1,20 +1,20 @@
 /*
  * refuse.h: tells a client that nobody serves what it asks a vip for, so that it fails at once and does not wait: a
- * SYN is answered by a reset (RFC 9293, 3.10.7.1), a datagram by ICMP "port unreachable" (RFC 1122, 4.1.3.1). What
+ * SYN is answered by a reset (RFC 9293, 3.10.7.1), a datagram by ICMP "port unreachable" (RFC 1122, 4.1.3.1; RFC 4443, 3.1). What
  * goes on is dropped in silence: the connection's backend may come back.
  */
 #pragma once
 
-#include "dataplane/frame/burst.h"
+#include "dataplane/lb/item.h"
 
 struct port;
 
 /**
- * Worker. `f`, from port `in`, has verdict V_DROP. It becomes the answer, and its verdict V_REFUSE, but not when the
- * packet deserves none, or when the port has had its ICMP errors of this second (port_may_answer()). TCP or UDP over IPv4, with l4_off set and that
- * header private.
+ * Worker. Drops the packet, from port `in`, for `reason`. Where a service of its vip wants it, it becomes the answer that
+ * says so, with verdict V_REFUSE; but not when the packet deserves none, or when the port has had its ICMP errors of
+ * this second (port_may_answer()). TCP or UDP, with l4_off set and that header private.
  */
-void service_refuse(struct port *in, struct frame *f);
+void service_refuse_item(struct port *in, const struct item *it, enum drop_reason reason);
 
 /** Worker. The TCP packet, whose flags these are, becomes the reset that whoever sent it believes (RFC 9293, 3.10.7.1). As
  * above; the caller sets the verdict. */

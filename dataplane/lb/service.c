@@ -64,30 +64,29 @@ void lb_close(struct dp *dp)
 }
 
 /* The order of backends: by address, then port, the same on every host. */
-static int order(uint32_t ip_a, uint16_t port_a, uint32_t ip_b, uint16_t port_b)
+static int order(struct ip_addr ip_a, uint16_t port_a, struct ip_addr ip_b, uint16_t port_b)
 {
-	uint64_t a = (uint64_t)__builtin_bswap32(ip_a) << 16 | port_a;
-	uint64_t b = (uint64_t)__builtin_bswap32(ip_b) << 16 | port_b;
+	int c = ip_compare(ip_a, ip_b);
 
-	return (a > b) - (a < b);
+	return c ? c : (port_a > port_b) - (port_a < port_b);
 }
 
 static int compare_specs(const void *a, const void *b)
 {
 	const struct dp_backend *x = a, *y = b;
 
-	return order(ip_to4(x->address), x->port, ip_to4(y->address), y->port);
+	return order(x->address, x->port, y->address, y->port);
 }
 
-static int compare_with(const struct lb *lb, uint16_t id, uint32_t address, uint16_t port)
+static int compare_with(const struct lb *lb, uint16_t id, struct ip_addr address, uint16_t port)
 {
 	const struct backend *b = backend_get(lb->backends, id);
 
-	return order(b->ip, __builtin_bswap16(b->port), address, port);
+	return order(b->address, __builtin_bswap16(b->port), address, port);
 }
 
 int lb_find_backend(
-	const struct lb *lb, const struct service *s, uint32_t address, uint16_t port, uint16_t *id)
+	const struct lb *lb, const struct service *s, struct ip_addr address, uint16_t port, uint16_t *id)
 {
 	uint32_t low = 0, high = s ? s->nbackends : 0;
 
@@ -109,7 +108,7 @@ int lb_find_backend(
 
 static bool same_key(const struct service *s, const struct dp_service *spec)
 {
-	return s->net == spec->net && s->vip == ip_to4(spec->vip) &&
+	return s->net == spec->net && ip_equal(s->address, spec->vip) &&
 	       s->port == __builtin_bswap16(spec->port) && s->protocol == spec->protocol;
 }
 
@@ -121,9 +120,9 @@ static int check_spec(const struct lb *lb, const struct dp_service *spec, uint32
 		return dp_fail(err, -ENOENT, "network: no such network");
 	if (ip_is_none(spec->vip))
 		return dp_fail(err, -EINVAL, "vip: is missing");
-	if (!ip_to4(spec->vip))
-		return dp_fail(err, -ENOTSUP, "vip: only IPv4 is balanced yet");
-	if (ip_to4(spec->vip) == net->gateway)
+	if (!ip_is_unicast(spec->vip))
+		return dp_fail(err, -EINVAL, "vip: is no unicast address");
+	if (network_is_gateway(net, spec->vip))
 		return dp_fail(err, -EINVAL, "vip: is the network's gateway");
 	if (!spec->port)
 		return dp_fail(err, -EINVAL, "port: is 0");
@@ -143,11 +142,15 @@ static int check_spec(const struct lb *lb, const struct dp_service *spec, uint32
 	return 0;
 }
 
-static int check_backends(const struct dp_backend *sorted, size_t n, struct dp_err *err)
+static int check_backends(const struct dp_service *spec, const struct dp_backend *sorted, struct dp_err *err)
 {
-	for (size_t i = 0; i < n; i++) {
-		if (!ip_to4(sorted[i].address) || !sorted[i].port)
-			return dp_fail(err, -EINVAL, "backends: an address is none of IPv4, or a port is 0");
+	bool is4 = ip_is4(spec->vip);
+
+	for (size_t i = 0; i < spec->nbackends; i++) {
+		if (ip_is_unspecified(sorted[i].address) || !sorted[i].port)
+			return dp_fail(err, -EINVAL, "backends: an address is missing, or a port is 0");
+		if (ip_is4(sorted[i].address) != is4)
+			return dp_fail(err, -EINVAL, "backends: an address is not of the vip's family");
 		if (i && compare_specs(&sorted[i - 1], &sorted[i]) == 0)
 			return dp_fail(err, -EINVAL, "backends: the same address and port twice");
 	}
@@ -170,7 +173,7 @@ static bool find_next(const struct lb *lb, const struct service *s, uint32_t *at
 	int c = -1;
 
 	while (s && *at < s->nbackends &&
-		(c = compare_with(lb, s->backend[*at], ip_to4(what->address), what->port)) < 0)
+		(c = compare_with(lb, s->backend[*at], what->address, what->port)) < 0)
 		(*at)++;
 	if (c == 0)
 		*id = s->backend[*at];
@@ -183,8 +186,7 @@ static void delete_missing(struct lb *lb, const struct service *from, const stru
 
 	for (uint32_t i = 0; from && i < from->nbackends; i++) {
 		const struct backend *b = backend_get(lb->backends, from->backend[i]);
-		const struct dp_backend what = {
-			.address = ip_from4(b->ip), .port = __builtin_bswap16(b->port)};
+		const struct dp_backend what = {.address = b->address, .port = __builtin_bswap16(b->port)};
 		uint16_t id;
 
 		if (!find_next(lb, in, &at, &what, &id) || id != b->id)
@@ -221,8 +223,7 @@ static int build_table(const struct dp_backend *sorted, struct service *s)
 	for (uint32_t i = 0; i < s->nbackends; i++) {
 		uint16_t weight = sorted[i].dead ? 0 : sorted[i].weight;
 
-		list[i] = (struct maglev_backend){
-			ip_to4(sorted[i].address), sorted[i].port, weight, s->backend[i]};
+		list[i] = (struct maglev_backend){sorted[i].address, sorted[i].port, weight, s->backend[i]};
 		if (!weight)
 			continue;
 		s->last = s->backend[i];
@@ -246,6 +247,7 @@ static int service_make(struct lb *lb, const struct dp_service *spec, const stru
 		return -ENOMEM;
 	s->id = id;
 	s->vip = ip_to4(spec->vip);
+	s->address = spec->vip;
 	s->port = __builtin_bswap16(spec->port);
 	s->net = spec->net;
 	s->protocol = (uint8_t)spec->protocol;
@@ -335,7 +337,7 @@ int dp_service_put(struct dp *dp, const struct dp_service *spec, uint32_t *id, s
 	if (spec->nbackends)
 		memcpy(sorted, spec->backends, spec->nbackends * sizeof(*sorted));
 	qsort(sorted, spec->nbackends, sizeof(*sorted), compare_specs);
-	rc = check_backends(sorted, spec->nbackends, err);
+	rc = check_backends(spec, sorted, err);
 	if (rc)
 		goto out;
 	rc = put_sorted(dp->lb, spec, sorted, id);

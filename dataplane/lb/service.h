@@ -1,7 +1,7 @@
 /*
  * service.h: load balancing in the packet path. A packet sent to the router MAC for a vip gets a backend (the
  * one its connection has, else by Maglev) and is rewritten to it; a packet from a backend that answers such a
- * connection is rewritten back. IPv4, TCP and UDP.
+ * connection is rewritten back. TCP and UDP over IPv4 (stage.c) and IPv6 (stage6.c).
  */
 #pragma once
 
@@ -27,6 +27,8 @@ void lb_touch(struct dp *dp);
 bool lb_is_vip(const struct lb_view *view, uint32_t vip);
 /** The same for an address of either family. */
 bool lb_has_vip(const struct lb_view *view, struct ip_addr vip);
+/** The same for one of IPv6. */
+bool lb_is_vip6(const struct lb_view *view, struct ip_addr vip);
 
 /** Stage, worker. Looks at frames with verdict V_NONE; leaves V_NONE (rewritten or not) or V_DROP. */
 void service_stage(struct worker *w, struct burst *b);

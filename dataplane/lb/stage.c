@@ -1,7 +1,7 @@
 /*
- * stage.c: packets to and from services. A burst's packets are first picked out (by the router MAC
- * and the vips, or by the addresses of backends), then looked up together so that their cache misses overlap,
- * then rewritten one by one.
+ * stage.c: packets to and from services over IPv4; those over IPv6 go to stage6.c. A burst's packets are first picked
+ * out (by the router MAC and the vips, or by the addresses of backends), then looked up together so that their cache
+ * misses overlap, then rewritten one by one.
  *
  * When a connection does not fit into the table, the packet still goes where the Maglev table says, and the
  * answer is recognised without an entry: it is one if its forward packet would have come to this backend. As
@@ -25,8 +25,7 @@
 #include "dataplane/lb/lb.h"
 #include "dataplane/lb/refuse.h"
 #include "dataplane/lb/service.h"
-
-enum { SPILL_S = 300 };
+#include "dataplane/lb/stage6.h"
 
 /* The items of a burst, with what conn_hash() wants in a row. */
 struct work {
@@ -40,6 +39,7 @@ struct work {
 		const struct lb_view *view;
 		enum conn_dir dir;
 	} fragment[BURST_MAX];
+	struct burst6 ip6;
 };
 
 enum l4 {
@@ -148,37 +148,9 @@ static void pick_all(struct worker *w, struct burst *b, struct work *work)
 			parse_frame(f);
 		if (f->ethertype == ETHERTYPE_IP4 && f->l3_off)
 			pick(w, work, f, view);
+		else if (f->ethertype == ETHERTYPE_IP6 && f->l3_off && view->ip6)
+			work->ip6.item[work->ip6.n++] = (struct frame6){f, view};
 	}
-}
-
-/*
- * May the packet go on to a backend that gets no new connections? Not when it never answered this one and there
- * is another: a client that asks again from the same port (QUIC does) would wait for the ill one for ever.
- */
-static bool goes_on_inactive(
-	struct worker *w, const struct item *it, const struct conn_hit *hit, uint32_t flags)
-{
-	const struct service *s;
-
-	if ((flags & (BACKEND_DEAD | BACKEND_GONE)) || item_opens(it))
-		return false;
-	if (drain_is_over(
-		    lb_backend(w, hit->end.owner), flags)) /* its own reset passes, to tell the backend */
-		return (flags & BACKEND_RESETS) && (it->tcp & TCP_RST);
-	if (conn_answered(w->dp->lb->conns, hit))
-		return true;
-	s = lb_view_service(it->view, it->dst, it->dst_port, it->f->ip_proto);
-	return s && !s->table;
-}
-
-/* May the packet go on to the backend that its connection has? */
-static bool goes_on(struct worker *w, const struct item *it, const struct conn_hit *hit)
-{
-	uint32_t flags = lb_backend_flags(w, hit->end.owner);
-
-	if (__builtin_expect(!(flags & BACKEND_ACTIVE), 0))
-		return goes_on_inactive(w, it, hit, flags);
-	return __builtin_expect(!item_opens(it), 1) || conn_state(w->dp->lb->conns, hit) != DP_CONN_CLOSING;
 }
 
 static void send_to_backend(struct worker *w, struct item *it, const struct conn_hit *hit)
@@ -194,31 +166,6 @@ static void send_to_backend(struct worker *w, struct item *it, const struct conn
 	lb_count_packet(w, f, hit->end.owner);
 }
 
-/* Is the client told that nobody serves what it sent? */
-static bool rejects(const struct item *it, enum drop_reason reason)
-{
-	if (reason == DROP_NO_BACKEND)
-		return lb_view_service(it->view, it->dst, it->dst_port, it->f->ip_proto)->rejects;
-	return reason == DROP_VIP_MISS && lb_view_rejects(it->view, it->dst);
-}
-
-static void drop_item(struct port *in, const struct item *it, enum drop_reason reason)
-{
-	frame_drop(it->f, reason);
-	if (rejects(it, reason))
-		service_refuse(in, it->f);
-}
-
-/* Takes a packet whose connection's backend has none of its time left: its sender is told so. */
-static bool ends_drained(
-	struct worker *w, struct port *in, struct item *it, struct conn_hit *hit, uint32_t flags)
-{
-	if (!drain_is_over(lb_backend(w, hit->end.owner), flags) || !drain_resets(it, flags))
-		return false;
-	drain_reset(w, in, it, hit);
-	return true;
-}
-
 /* Returns the backend that the packet is on its way to, -1: none. */
 static int forward(
 	struct worker *w, struct port *in, struct item *it, const struct conn_key *key, uint64_t hash)
@@ -227,10 +174,10 @@ static int forward(
 	struct conn_hit hit;
 	bool found = conn_find(t, key, hash, it->guess, &hit);
 
-	if (__builtin_expect(!found || !goes_on(w, it, &hit), 0)) {
+	if (__builtin_expect(!found || !connect_goes_on(w, it, &hit), 0)) {
 		enum drop_reason reason;
 
-		if (found && ends_drained(w, in, it, &hit, lb_backend_flags(w, hit.end.owner)))
+		if (found && drain_ends(w, in, it, &hit, lb_backend_flags(w, hit.end.owner)))
 			return -1;
 		if (found)
 			conn_remove(t, &hit);
@@ -238,7 +185,7 @@ static int forward(
 		reason = connect_item(w, it, key, hash, &hit);
 		if (reason != DROP_COUNT) {
 			if (reason != DROP_VIP_MISS || !hairpin_reply(w, in, it))
-				drop_item(in, it, reason);
+				service_refuse_item(in, it, reason);
 			return -1;
 		}
 	}
@@ -254,16 +201,17 @@ static int forward(
 /* Is the packet the answer to one that went to its sender without an entry in the table? */
 static bool spilled(struct worker *w, const struct item *it, struct conn_hit *hit)
 {
-	uint32_t spill_s = conn_spill_s(w->dp->lb->conns, it->f->net), at = 0;
+	uint32_t at = 0;
 	const struct lb_place *place;
 	uint16_t id;
 
-	if (__builtin_expect(!spill_s || w->now_s - spill_s > SPILL_S, 1))
+	if (__builtin_expect(!connect_has_spilled(w, it->f->net), 1))
 		return false;
 	while ((place = lb_view_backend(it->view, it->src, it->src_port, it->f->ip_proto, &at))) {
 		const struct service *s = place->service;
 
-		if (!s->table || !connect_choose(w, s, it->dst, it->dst_port, &id) || id != place->backend)
+		if (!s->table || !connect_choose(w, s, ip_from4(it->dst), it->dst_port, &id) ||
+			id != place->backend)
 			continue;
 		/* the client's own host balances for it: leave the answer alone on its way there */
 		if (fdb_flags(fdb_lookup(w->dp->fdb, fdb_key(it->f->net, frame_data(it->f)))) & FDB_VTEP)
@@ -285,7 +233,7 @@ static inline bool is_answer(struct worker *w, struct port *in, struct item *it,
 		return spilled(w, it, hit);
 	flags = lb_backend_flags(w, hit->end.owner);
 	if (__builtin_expect(flags & (BACKEND_GONE | BACKEND_DRAINS), 0) &&
-		((flags & BACKEND_GONE) || ends_drained(w, in, it, hit, flags)))
+		((flags & BACKEND_GONE) || drain_ends(w, in, it, hit, flags)))
 		return false;
 	if (__builtin_expect(conn_packet(hit, item_side(it, CONN_REPLY), w->now_s, it->f->len), 0))
 		lb_count_answer(w, it, hit->end.owner);
@@ -409,7 +357,10 @@ void service_stage(struct worker *w, struct burst *b)
 
 	work.n = 0;
 	work.nfragment = 0;
+	work.ip6.n = 0;
 	pick_all(w, b, &work);
+	if (__builtin_expect(work.ip6.n, 0))
+		service_ip6(w, b->in, &work.ip6);
 	for (unsigned i = 0; i < work.nfragment; i++) {
 		if (service_fragment_is_first(work.fragment[i].f))
 			first_fragment(w, b->in, &work.fragment[i]);

@@ -17,16 +17,21 @@ static uint32_t round_up(uint32_t least, uint64_t want)
 	return least;
 }
 
+uint32_t lb_table_size(uint32_t n)
+{
+	return round_up(PLACES_MIN, (uint64_t)n * PLACES_SPARE);
+}
+
 static int places_open(struct lb_places *p, uint32_t n)
 {
-	uint32_t size = round_up(PLACES_MIN, (uint64_t)n * PLACES_SPARE);
+	uint32_t size = lb_table_size(n);
 
 	p->mask = size - 1;
 	p->place = calloc(size, sizeof(*p->place));
 	return p->place ? 0 : -ENOMEM;
 }
 
-static int filter_open(struct lb_filter *f, uint32_t n)
+int lb_filter_open(struct lb_filter *f, uint32_t n)
 {
 	uint32_t bits = round_up(FILTER_MIN, (uint64_t)n * FILTER_SPARE);
 
@@ -40,7 +45,7 @@ static int filter_open(struct lb_filter *f, uint32_t n)
 	return 0;
 }
 
-static void filter_add(struct lb_filter *f, uint32_t ip)
+void lb_filter_add(struct lb_filter *f, uint32_t ip)
 {
 	uint32_t bit = (uint32_t)((ip * UINT64_C(0x9e3779b97f4a7c15)) >> 40) & f->mask;
 
@@ -90,7 +95,7 @@ static const struct service *service_at(
 
 static int vips_open(struct lb_view *view, uint32_t n)
 {
-	uint32_t size = round_up(PLACES_MIN, (uint64_t)n * PLACES_SPARE);
+	uint32_t size = lb_table_size(n);
 
 	view->vip_mask = size - 1;
 	view->vip = calloc(size, sizeof(*view->vip));
@@ -101,25 +106,50 @@ static void add_service(const struct lb *lb, struct lb_view *view, const struct 
 {
 	struct lb_vip *vip = vip_at(view, s->vip);
 
+	if (!s->vip) {
+		lb_view6_add(lb, view->ip6, s);
+		return;
+	}
 	vip->ip = s->vip;
 	vip->rejects |= s->rejects;
 	places_add(&view->services, service_hash(view, s->vip, s->port, s->protocol),
 		&(struct lb_place){.ip = s->vip, .port = s->port, .protocol = s->protocol, .service = s});
-	filter_add(&view->vips, s->vip);
+	lb_filter_add(&view->vips, s->vip);
 	for (uint32_t k = 0; k < s->nbackends; k++) {
 		const struct backend *b = backend_get(lb->backends, s->backend[k]);
 
 		places_add(&view->backends, backend_hash(view, b->ip, b->port),
 			&(struct lb_place){b->ip, b->port, b->protocol, b->id, s});
-		filter_add(&view->sources, b->ip);
+		lb_filter_add(&view->sources, b->ip);
 	}
+}
+
+/* How many services and backends a view has, by whether they are of IPv6. */
+struct view_size {
+	uint32_t services[2], backends[2];
+};
+
+static struct lb_view *view_open(const struct lb *lb, const struct view_size *n)
+{
+	struct lb_view *view = calloc(1, sizeof(*view));
+
+	if (!view)
+		return NULL;
+	memcpy(view->key, lb->key, sizeof(view->key));
+	if (!lb_filter_open(&view->vips, n->services[0]) && !lb_filter_open(&view->sources, n->backends[0]) &&
+		!vips_open(view, n->services[0]) && !places_open(&view->services, n->services[0]) &&
+		!places_open(&view->backends, n->backends[0]) &&
+		(!n->services[1] || !lb_view6_open(lb, n->services[1], n->backends[1], &view->ip6)))
+		return view;
+	lb_view_free(view);
+	return NULL;
 }
 
 int lb_view_build(
 	const struct lb *lb, uint16_t net, uint32_t id, const struct service *with, struct lb_view **out)
 {
+	struct view_size size = {0};
 	struct lb_view *view;
-	uint32_t nservices = 0, nbackends = 0;
 
 	*out = NULL;
 	for (uint32_t i = 0; i < MAX_SERVICES; i++) {
@@ -127,19 +157,14 @@ int lb_view_build(
 
 		if (!s || s->net != net)
 			continue;
-		nservices++;
-		nbackends += s->nbackends;
+		size.services[!s->vip]++;
+		size.backends[!s->vip] += s->nbackends;
 	}
-	if (!nservices)
+	if (!size.services[0] && !size.services[1])
 		return 0;
-	view = calloc(1, sizeof(*view));
-	if (!view || filter_open(&view->vips, nservices) || filter_open(&view->sources, nbackends) ||
-		vips_open(view, nservices) || places_open(&view->services, nservices) ||
-		places_open(&view->backends, nbackends)) {
-		lb_view_free(view);
+	view = view_open(lb, &size);
+	if (!view)
 		return -ENOMEM;
-	}
-	memcpy(view->key, lb->key, sizeof(view->key));
 	for (uint32_t i = 0; i < MAX_SERVICES; i++) {
 		const struct service *s = service_at(lb, i, id, with);
 
@@ -154,6 +179,7 @@ void lb_view_free(struct lb_view *view)
 {
 	if (!view)
 		return;
+	lb_view6_free(view->ip6);
 	free(view->vip);
 	free(view->vips.word);
 	free(view->sources.word);
@@ -169,7 +195,7 @@ bool lb_is_vip(const struct lb_view *view, uint32_t vip)
 
 bool lb_has_vip(const struct lb_view *view, struct ip_addr vip)
 {
-	return ip_is4(vip) && lb_is_vip(view, ip_to4(vip));
+	return ip_is4(vip) ? lb_is_vip(view, ip_to4(vip)) : lb_is_vip6(view, vip);
 }
 
 const struct service *lb_view_service(

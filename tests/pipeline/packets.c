@@ -114,6 +114,50 @@ static size_t csum_at(uint8_t proto)
 	return proto == 6 ? 16 : proto == 17 ? 6 : 2;
 }
 
+static unsigned l4_sum6(const uint8_t *buf, size_t len, size_t l4, uint8_t proto)
+{
+	unsigned sum = sum_bytes(proto + (unsigned)(len - l4), buf + 22, 32);
+
+	return fold(sum_bytes(sum, buf + l4, len - l4));
+}
+
+void packet6_checksum(uint8_t *buf, size_t len, size_t l4, uint8_t proto)
+{
+	put16(buf + l4 + csum_at(proto), 0);
+	put16(buf + l4 + csum_at(proto), ~l4_sum6(buf, len, l4, proto) & 0xffff);
+}
+
+size_t packet6_write(uint8_t *buf, const struct packet *p, const uint8_t *from, const uint8_t *to,
+	uint8_t first, const uint8_t *exts, size_t len)
+{
+	uint8_t *ip = buf + put_eth(buf, p->dst, p->src, 0x86dd), *l4 = ip + 40 + len;
+	struct packet as = *p;
+	size_t l4_len;
+
+	as.proto = p->proto == 58 ? 1 : p->proto;
+	l4_len = put_l4(l4, &as);
+	memset(ip, 0, 40);
+	ip[0] = 0x60;
+	put16(ip + 4, (unsigned)(len + l4_len));
+	ip[6] = len ? first : p->proto;
+	ip[7] = 64;
+	memcpy(ip + 8, from, 16);
+	memcpy(ip + 24, to, 16);
+	if (len)
+		memcpy(ip + 40, exts, len);
+	if (p->proto == 58)
+		l4[0] = 128;
+	packet6_checksum(buf, 54 + len + l4_len, 54 + len, p->proto);
+	return 54 + len + l4_len;
+}
+
+int packet6_checksum_right(const uint8_t *buf, size_t len, size_t l4)
+{
+	uint8_t proto = l4 == 54 ? buf[20] : buf[l4 - 8]; /* the last extension header has eight bytes */
+
+	return 14 + 40 + get16(buf + 18) == len && l4_sum6(buf, len, l4, proto) == 0xffff;
+}
+
 size_t packet_ip4(uint8_t *buf, const struct packet *p)
 {
 	uint8_t *ip = buf + put_eth(buf, p->dst, p->src, 0x0800), *l4 = ip + 20;

@@ -30,5 +30,15 @@ struct packet {
 /** IPv4 with right checksums. */
 size_t packet_ip4(uint8_t *buf, const struct packet *p);
 
+/** IPv6 with a right checksum; `exts` bytes of extension headers, the first of type `first` (0 bytes: none), come before
+ * the rest. from and to: 16 bytes each; those of `p` are not looked at. proto 58: an ICMPv6 echo request. */
+size_t packet6_write(uint8_t *buf, const struct packet *p, const uint8_t *from, const uint8_t *to,
+	uint8_t first, const uint8_t *exts, size_t len);
+
+/** Is the TCP, UDP or ICMPv6 checksum of an IPv6 frame right, whose L4 header begins at `l4`? */
+int packet6_checksum_right(const uint8_t *buf, size_t len, size_t l4);
+/** Makes it so. */
+void packet6_checksum(uint8_t *buf, size_t len, size_t l4, uint8_t proto);
+
 /** Are the IPv4 header's and the TCP, UDP or ICMP checksum of a frame right? UDP without a checksum is. */
 int packet_checksums_right(const uint8_t *buf, size_t len);

@@ -12,11 +12,11 @@ static uint16_t make_network(struct test_port *pa, struct test_port *pb, struct 
 	uint16_t id = harness_network(rig.dp, &spec);
 
 	harness_port(rig.dp, pa, id,
-		&(struct dp_port){.mac = {2, 0, 0, 0, 0, 0xa}, .ips = {ip_from4(IP_A)}, .nips = 1});
+		&(struct dp_port){.mac = {2, 0, 0, 0, 0, 0xa}, .ips = {ip_from4(IP_A), IP6_A}, .nips = 2});
 	harness_port(rig.dp, pb, id,
-		&(struct dp_port){.mac = {2, 0, 0, 0, 0, 0xb}, .ips = {ip_from4(IP_B)}, .nips = 1});
+		&(struct dp_port){.mac = {2, 0, 0, 0, 0, 0xb}, .ips = {ip_from4(IP_B), IP6_B}, .nips = 2});
 	harness_port(rig.dp, pc, id,
-		&(struct dp_port){.mac = {2, 0, 0, 0, 0, 0xc}, .ips = {ip_from4(IP_C)}, .nips = 1});
+		&(struct dp_port){.mac = {2, 0, 0, 0, 0, 0xc}, .ips = {ip_from4(IP_C), IP6_C}, .nips = 2});
 	return id;
 }
 

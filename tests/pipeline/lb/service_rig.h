@@ -20,6 +20,13 @@ enum { TCP = 6, UDP = 17, FIN = 1, SYN = 2, RST = 4, ACK = 16, NEEDS_CSUM = 1 };
 #define IP_C htobe32(UINT32_C(0x0a00000c))
 #define IP_VIP htobe32(UINT32_C(0x0a000064))
 
+/* The same hosts by IPv6, fd00::5 and so on. */
+#define RIG_IP6(n) ((struct ip_addr){.b = {0xfd, [15] = (n)}})
+#define IP6_A RIG_IP6(5)
+#define IP6_B RIG_IP6(0x0b)
+#define IP6_C RIG_IP6(0x0c)
+#define IP6_VIP RIG_IP6(0x64)
+
 static const struct offload RIG_PLAIN;
 
 extern struct service_rig {

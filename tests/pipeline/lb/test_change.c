@@ -128,7 +128,8 @@ static void test_vips_of_the_network(void **state)
 static void test_bad_services_are_refused(void **state)
 {
 	const struct dp_backend twice[] = {{ip_from4(IP_B), 1, 1, false}, {ip_from4(IP_B), 1, 2, false}},
-				zero = {ip_from4(IP_B), 0, 1, false}, six = {SIX, 8080, 1, false};
+				zero = {ip_from4(IP_B), 0, 1, false}, six = {SIX, 8080, 1, false},
+				four = {ip_from4(IP_B), 8080, 1, false};
 	const struct {
 		struct dp_service spec;
 		uint32_t id;
@@ -145,8 +146,8 @@ static void test_bad_services_are_refused(void **state)
 		{{rig.net, ip_from4(IP_VIP), 82, DP_TCP, NULL, 0}, 4000, -ENOENT, "service"},
 		{{rig.net, ip_from4(IP_VIP), 82, DP_TCP, twice, 2}, DP_SERVICE_NONE, -EINVAL, "backends"},
 		{{rig.net, ip_from4(IP_VIP), 82, DP_TCP, &zero, 1}, DP_SERVICE_NONE, -EINVAL, "backends"},
-		{{rig.net, SIX, 82, DP_TCP, NULL, 0}, DP_SERVICE_NONE, -ENOTSUP, "vip: only IPv4"},
-		{{rig.net, ip_from4(IP_VIP), 82, DP_TCP, &six, 1}, DP_SERVICE_NONE, -EINVAL, "none of IPv4"},
+		{{rig.net, SIX, 82, DP_TCP, &four, 1}, DP_SERVICE_NONE, -EINVAL, "vip's family"},
+		{{rig.net, ip_from4(IP_VIP), 82, DP_TCP, &six, 1}, DP_SERVICE_NONE, -EINVAL, "vip's family"},
 	};
 
 	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

@@ -71,7 +71,8 @@ static void time_does_not_begin_anew(void **state)
 
 	drain(DP_TCP, true, true, false, HOUR_MS);
 	assert_int_equal(
-		lb_find_backend(rig.dp->lb, rig.dp->lb->service[rig.tcp_service], IP_B, 8080, &id), 0);
+		lb_find_backend(rig.dp->lb, rig.dp->lb->service[rig.tcp_service], ip_from4(IP_B), 8080, &id),
+		0);
 	ends = atomic_load(&backend_get(rig.dp->lb->backends, id)->ends);
 	drain(DP_TCP, true, true, true, HOUR_MS);
 	assert_int_equal(atomic_load(&backend_get(rig.dp->lb->backends, id)->ends), ends);

@@ -10,7 +10,7 @@ enum { MAX = 200 };
 static void make(struct maglev_backend *b, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++)
-		b[i] = (struct maglev_backend){.address = __builtin_bswap32(0x0a000001 + i),
+		b[i] = (struct maglev_backend){.address = ip_from4(__builtin_bswap32(0x0a000001 + i)),
 			.port = 80,
 			.weight = 1,
 			.id = (uint16_t)i};
@@ -158,7 +158,7 @@ static void fill_plainly(const struct maglev_backend *b, unsigned n, uint32_t *s
 	uint32_t left = size;
 
 	for (unsigned i = 0; i < n; i++) {
-		uint64_t who = mix(((uint64_t)__builtin_bswap32(b[i].address) << 16) + b[i].port + 1);
+		uint64_t who = mix(((uint64_t)__builtin_bswap32(ip_to4(b[i].address)) << 16) + b[i].port + 1);
 
 		next[i] = who % size;
 		skip[i] = mix(who + UINT64_C(0x9e3779b97f4a7c15)) % (size - 1) + 1;

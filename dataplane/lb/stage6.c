@@ -1,0 +1,256 @@
+#include "dataplane/lb/stage6.h"
+
+#include "dataplane/l2/fdb.h"
+#include "dataplane/lb/connect.h"
+#include "dataplane/lb/drain.h"
+#include "dataplane/lb/hairpin.h"
+#include "dataplane/lb/icmp.h"
+#include "dataplane/lb/item.h"
+#include "dataplane/lb/refuse.h"
+#include "dataplane/lb/service.h"
+
+enum { EXTENSION_MIN = 8 };
+
+enum l4 {
+	L4_PORTS,
+	L4_FRAGMENT,
+	L4_CUT, /* headers that are not all there, or more than anybody looks behind */
+	L4_OTHER,
+};
+
+/* The items of a burst; the key of each, whose `addresses` is its hash. */
+struct work6 {
+	unsigned n;
+	struct item item[BURST_MAX];
+	struct conn_key key[BURST_MAX];
+};
+
+static bool is_extension(uint8_t header)
+{
+	return header == IPPROTO_HOPOPTS || header == IPPROTO_DSTOPTS || header == IPPROTO_ROUTING;
+}
+
+/* Where the header behind all extensions begins, and what it is. Every extension is at least eight bytes long, so the
+ * private copy bounds the loop. False: it is not in the copy. */
+static bool skip_extensions(struct frame *f, uint8_t *header, uint16_t *off)
+{
+	const uint8_t *data = frame_data(f);
+
+	*header = data[f->l3_off + 6];
+	*off = f->l3_off + IP6_LEN;
+	while (is_extension(*header)) {
+		const uint8_t *extension = data + *off;
+
+		if (*off + EXTENSION_MIN > f->hdr_len)
+			return false;
+		if (*header == IPPROTO_ROUTING && extension[3] != 0) {
+			*header = IPPROTO_NONE; /* it has stops left */
+			return true;
+		}
+		*header = extension[0];
+		*off += (extension[1] + 1) * 8;
+	}
+	return true;
+}
+
+/* The packet's end by its own header is the copy's too where the copy goes beyond. */
+static uint32_t packet_end(struct frame *f)
+{
+	return f->l3_off + IP6_LEN + (uint32_t)load16(frame_data(f) + f->l3_off + 4);
+}
+
+static enum l4 find_behind(struct frame *f)
+{
+	uint8_t header;
+	uint16_t off, need;
+
+	if (!skip_extensions(f, &header, &off))
+		return L4_CUT;
+	if (header == IPPROTO_FRAGMENT)
+		return L4_FRAGMENT;
+	need = header == IPPROTO_TCP ? 20 : 8;
+	if (header != IPPROTO_TCP && header != IPPROTO_UDP && header != IPPROTO_ICMPV6)
+		return L4_OTHER;
+	if (off + need > f->hdr_len || off + need > packet_end(f))
+		return L4_CUT;
+	f->ip_proto = header;
+	f->l4_off = (uint8_t)off;
+	return header == IPPROTO_ICMPV6 ? L4_OTHER : L4_PORTS;
+}
+
+static enum l4 find_l4(struct frame *f)
+{
+	uint16_t need = f->ip_proto == IPPROTO_TCP ? 20 : 8;
+
+	if (f->ip_proto != IPPROTO_TCP && f->ip_proto != IPPROTO_UDP && f->ip_proto != IPPROTO_ICMPV6 &&
+		f->ip_proto != IPPROTO_FRAGMENT && !is_extension(f->ip_proto))
+		return L4_OTHER;
+	if (f->l4_off && f->l4_off + need <= packet_end(f) &&
+		frame_pull(f, f->l4_off + need) >= f->l4_off + need)
+		return f->ip_proto == IPPROTO_ICMPV6 ? L4_OTHER : L4_PORTS;
+	f->l4_off = 0;
+	frame_pull(f, HDR_MAX);
+	return find_behind(f);
+}
+
+static void add_item(struct worker *w, struct work6 *work, const struct frame6 *frame, enum conn_dir dir)
+{
+	struct frame *f = frame->f;
+	const uint8_t *l4 = frame_data(f) + f->l4_off;
+	struct item *it = &work->item[work->n];
+
+	it->f = f;
+	it->view = frame->view;
+	it->src = it->dst = 0;
+	memcpy(&it->src_port, l4, 2);
+	memcpy(&it->dst_port, l4 + 2, 2);
+	it->tcp = f->ip_proto == IPPROTO_TCP ? l4[TCP_FLAGS] : TCP_ACK;
+	it->moved = false;
+	work->key[work->n++] = item_key6(w->dp->lb->conns, it, dir);
+}
+
+/* Everything that is sent to a vip comes here. */
+static void pick_for_vip(struct worker *w, struct work6 *work, const struct frame6 *frame)
+{
+	struct frame *f = frame->f;
+	enum l4 l4 = find_l4(f);
+
+	if (l4 == L4_PORTS)
+		add_item(w, work, frame, CONN_FORWARD);
+	else if (l4 == L4_FRAGMENT)
+		frame_drop(f, DROP_FRAGMENT);
+	else if (l4 == L4_CUT)
+		frame_drop(f, DROP_MALFORMED);
+	else if (f->ip_proto == IPPROTO_ICMPV6 && f->l4_off)
+		service_icmp6_to_vip(w, f);
+	else
+		frame_drop(f, DROP_VIP_MISS);
+}
+
+static void pick(struct worker *w, struct work6 *work, const struct frame6 *frame)
+{
+	struct frame *f = frame->f;
+	const uint8_t *data = frame_data(f), *ip = data + f->l3_off;
+
+	if (mac_equal(data, dp_router_mac) && f->src_vtep == VTEP_NONE &&
+		lb_is_vip6(frame->view, ip_from6(ip + IP6_DESTINATION)))
+		pick_for_vip(w, work, frame);
+	else if (f->ip_proto == IPPROTO_ICMPV6 && f->l4_off)
+		service_icmp6_to_client(w, f);
+	else if (lb_filter_has(&frame->view->ip6->sources, lb_fold6(ip_from6(ip + IP6_SOURCE))) &&
+		 find_l4(f) == L4_PORTS)
+		add_item(w, work, frame, CONN_REPLY);
+}
+
+static void send_to_backend(struct worker *w, struct item *it, const struct conn_hit *hit)
+{
+	uint64_t mac = atomic_load_explicit(&lb_backend(w, hit->end.owner)->mac, memory_order_relaxed);
+
+	if (!mac) {
+		frame_drop(it->f, DROP_NEIGHBOUR);
+		return;
+	}
+	nat_rewrite6(it->f, NAT_DESTINATION, (const uint8_t *)&mac, &hit->ip6, hit->end.port);
+	lb_count_packet(w, it->f, hit->end.owner);
+}
+
+static void forward(struct worker *w, struct port *in, struct item *it, const struct conn_key *key)
+{
+	struct conn_table *t = w->dp->lb->conns;
+	struct ip_addr client = item_src(it);
+	struct conn_hit hit;
+	bool found = conn_find6(t, key, client, item_dst(it), it->guess, &hit);
+
+	if (!found || !connect_goes_on(w, it, &hit)) {
+		enum drop_reason reason;
+
+		if (found && drain_ends(w, in, it, &hit, lb_backend_flags(w, hit.end.owner)))
+			return;
+		if (found)
+			conn_remove(t, &hit);
+		it->moved = found;
+		reason = connect_item(w, it, key, key->addresses, &hit);
+		if (reason != DROP_COUNT) {
+			if (reason != DROP_VIP_MISS || !hairpin_reply(w, in, it))
+				service_refuse_item(in, it, reason);
+			return;
+		}
+	}
+	if (hit.side)
+		conn_packet(&hit, item_side(it, CONN_FORWARD), w->now_s, it->f->len);
+	if (ip_equal(hit.ip6, client))
+		hairpin_forward(w, in, it, &hit);
+	else
+		send_to_backend(w, it, &hit);
+}
+
+/* As in stage.c: the answer to a packet that went to its sender without an entry in the table. */
+static bool spilled(struct worker *w, const struct item *it, struct conn_hit *hit)
+{
+	const struct lb_place6 *place;
+	uint32_t at = 0;
+	uint16_t id;
+
+	if (!connect_has_spilled(w, it->f->net))
+		return false;
+	while ((place = lb_view6_backend(it->view->ip6, item_src(it), it->src_port, it->f->ip_proto, &at))) {
+		const struct service *s = place->service;
+
+		if (!s->table || !connect_choose(w, s, item_dst(it), it->dst_port, &id) ||
+			id != place->backend)
+			continue;
+		/* the client's own host balances for it */
+		if (fdb_flags(fdb_lookup(w->dp->fdb, fdb_key(it->f->net, frame_data(it->f)))) & FDB_VTEP)
+			return false;
+		*hit = (struct conn_hit){.end = {0, s->port, id}, .ip6 = s->address};
+		return true;
+	}
+	return false;
+}
+
+static bool is_answer(
+	struct worker *w, struct port *in, struct item *it, const struct conn_key *key, struct conn_hit *hit)
+{
+	uint32_t flags;
+
+	if (!conn_find6(w->dp->lb->conns, key, item_src(it), item_dst(it), it->guess, hit))
+		return spilled(w, it, hit);
+	flags = lb_backend_flags(w, hit->end.owner);
+	if ((flags & BACKEND_GONE) || drain_ends(w, in, it, hit, flags))
+		return false;
+	if (conn_packet(hit, item_side(it, CONN_REPLY), w->now_s, it->f->len))
+		lb_count_answer(w, it, hit->end.owner);
+	return true;
+}
+
+static void reply(struct worker *w, struct port *in, struct item *it, const struct conn_key *key)
+{
+	struct conn_hit hit;
+
+	if (!is_answer(w, in, it, key, &hit))
+		return;
+	nat_rewrite6(it->f, NAT_SOURCE, dp_router_mac, &hit.ip6, hit.end.port);
+	lb_count_packet(w, it->f, hit.end.owner);
+}
+
+void service_ip6(struct worker *w, struct port *in, const struct burst6 *b)
+{
+	struct conn_table *t = w->dp->lb->conns;
+	struct work6 work;
+
+	work.n = 0;
+	for (unsigned i = 0; i < b->n; i++)
+		pick(w, &work, &b->item[i]);
+	for (unsigned i = 0; i < work.n; i++)
+		conn_prefetch_bucket(t, work.key[i].addresses);
+	for (unsigned i = 0; i < work.n; i++) {
+		work.item[i].guess = conn_guess(t, work.key[i].addresses);
+		conn_prefetch_ip6(t, work.item[i].guess);
+	}
+	for (unsigned i = 0; i < work.n; i++) {
+		if ((work.key[i].rest & 0xff) == (CONN_FORWARD | CONN_IP6))
+			forward(w, in, &work.item[i], &work.key[i]);
+		else
+			reply(w, in, &work.item[i], &work.key[i]);
+	}
+}
