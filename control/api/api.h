@@ -55,7 +55,11 @@ enum api_type {
 	API_HOSTPORT, /* "10.1.0.12:8080", "[fd00::12]:8080" */
 	API_LIST,     /* of `item` elements, min..max of them, no duplicates */
 	API_OBJECT,   /* of `fields` */
+	API_MAP, /* {"app.kubernetes.io/name": "web"}: at most `max` texts of up to API_MAP_VALUE bytes by
+			 keys of letters, digits and ._/-, up to API_MAP_KEY bytes */
 };
+
+enum { API_MAP_KEY = 127, API_MAP_VALUE = 255 };
 
 struct api_field {
 	const char *name; /* NULL ends a list of fields */

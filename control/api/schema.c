@@ -25,9 +25,10 @@ bool schema_range(const struct api_field *field, int64_t *min, int64_t *max)
 		[API_INT] = INT32_MAX,
 		[API_PATH] = STRING_MAX,
 		[API_LIST] = LIST_MAX,
+		[API_MAP] = LIST_MAX,
 	};
 	bool ranged = field->type == API_STRING || field->type == API_INT || field->type == API_PATH ||
-		      field->type == API_LIST;
+		      field->type == API_LIST || field->type == API_MAP;
 
 	if (!ranged)
 		return false;
@@ -273,6 +274,38 @@ static int check_object(
 	return json_is_object(value) ? 0 : mistyped(path, "an object", err);
 }
 
+static int check_map_entry(const char *key, const json_t *value, const char *path, struct api_err *err)
+{
+	const struct api_field text = {.type = API_STRING, .max = API_MAP_VALUE};
+	size_t len = strlen(key);
+	char name[PATH_MAX_TEXT + API_MAP_KEY + 2];
+
+	if (!len || len > API_MAP_KEY || strchr("._/-", key[0]) ||
+		strspn(key, "._/-" DIGITS LOWER UPPER) != len)
+		return api_fail(err, API_INVALID, path,
+			"has a key that is not 1 to %d letters, digits and ._/-, with one of the first two "
+			"first",
+			API_MAP_KEY);
+	snprintf(name, sizeof(name), "%s.%s", path, key);
+	return check_string(&text, value, name, err);
+}
+
+static int check_map(
+	const struct api_field *field, const json_t *value, const char *path, struct api_err *err)
+{
+	const char *key;
+	json_t *text;
+
+	if (!json_is_object(value))
+		return mistyped(path, "an object of texts", err);
+	if (check_range(field, (int64_t)json_object_size(value), path, " entries", err) < 0)
+		return -1;
+	json_object_foreach ((json_t *)value, key, text)
+		if (check_map_entry(key, text, path, err) < 0)
+			return -1;
+	return 0;
+}
+
 static const struct {
 	const char *name, *want;
 	check_fn check;
@@ -295,6 +328,7 @@ static const struct {
 	[API_HOSTPORT] = {"hostport", "ADDRESS:PORT", check_hostport},
 	[API_LIST] = {"list", "list", check_list},
 	[API_OBJECT] = {"object", "object", check_object},
+	[API_MAP] = {"map", "KEY=VALUE,...", check_map},
 };
 
 const char *schema_type_name(enum api_type type)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/base/log.h"
 #include "control/base/params.h"
 #include "control/base/result.h"
 #include "control/methods/fdb.h"
@@ -13,6 +14,7 @@
 #include "control/model/port_macs.h"
 #include "control/model/port_rate.h"
 #include "control/model/port_security.h"
+#include "control/model/port_services.h"
 #include "control/model/port_spec.h"
 #include "control/model/virtio_features.h"
 
@@ -148,6 +150,10 @@ static int port_add(
 		port_spec_free(port);
 		return -1;
 	}
+	if (port_services_put(model, port, err) < 0) {
+		port_spec_detach(model, port);
+		return -1;
+	}
 	settle_params(port);
 	model_changed(model, "port.add", source, port->params);
 	*result = port_spec_json(model, port);
@@ -234,7 +240,13 @@ static int apply_changes(
 	port->own_mtu = now->own_mtu;
 	port->own_security = now->own_security;
 	settle_params(port);
+	registry_batch_begin(model->registry);
 	tell_ips(model, port, &old);
+	port_services_drop(model, port, &old);
+	if (port_services_put(model, port, &ignored) < 0)
+		log_line(LOG_WARNING, "port %s is no instance of its services any more: %s", port->name,
+			ignored.text);
+	registry_batch_end(model->registry);
 	return 0;
 }
 
@@ -249,6 +261,8 @@ static int port_set(
 	now = *port;
 	if (read_changes(model, &now, params, err) < 0 || apply_changes(model, port, &now, err) < 0)
 		return -1;
+	if (param_given(params, "labels"))
+		json_object_set(port->params, "labels", json_object_get(params, "labels"));
 	model_changed(model, "port.set", source, params);
 	*result = port_spec_json(model, port);
 	return 0;
@@ -262,6 +276,7 @@ static int port_del(
 	if (!port)
 		return -1;
 	fdb_forget(model, port, NULL);
+	port_services_drop(model, port, &port->spec);
 	port_spec_detach(model, port);
 	model_changed(model, "port.del", source, params);
 	return 0;
@@ -299,6 +314,8 @@ static int port_show(
 #define CORE_FIELD \
 	{"core", API_INT, "CPU of the worker that polls it, one of dataplane.cores; that worker then polls no port " \
 		"that does not ask for it (-1, the default: any worker that is left)", .min = -1, .max = 1023}
+#define LABELS_FIELD \
+	{"labels", API_MAP, "what its owner knows it by, all of them: KEY=VALUE", .max = 64}
 /* clang-format on */
 
 static const struct api_field add_fields[] = {
@@ -311,6 +328,8 @@ static const struct api_field add_fields[] = {
 	{"mac", API_MAC, "of what is behind it (default: 02: and the low 40 bits of XXH64 of the name)"},
 	{"mtu", API_INT, "at most the network's, which is the default", .min = 68, .max = 9000},
 	CORE_FIELD,
+	LABELS_FIELD,
+	PORT_SERVICES_FIELD,
 	PORT_SECURITY_FIELDS,
 	PORT_SPEC_FIELDS,
 	PORT_RATE_FIELDS,
@@ -327,6 +346,7 @@ static const struct api_field set_fields[] = {
 	{"ips", API_LIST, "addresses of what is behind it, all of them", .item = API_IP, .max = DP_IPS_MAX},
 	{"mtu", API_INT, "at most the network's", .min = 68, .max = 9000},
 	CORE_FIELD,
+	LABELS_FIELD,
 	PORT_RATE_FIELDS,
 	PORT_MACS_FIELDS,
 	PORT_VHOST_MEMORY_FIELD,

@@ -229,6 +229,15 @@ static void put_state(struct model *model, const struct model_port *port, bool u
 		put_str(object, "waiting", port->wait.why[0] ? port->wait.why : "its namespace is gone");
 }
 
+/* What the user has said, if it is not empty. */
+static void put_given(const json_t *params, const char *field, json_t *object)
+{
+	json_t *value = json_object_get(params, field);
+
+	if (json_object_size(value) || json_array_size(value))
+		json_object_set(object, field, value);
+}
+
 json_t *port_spec_json(struct model *model, const struct model_port *port)
 {
 	json_t *object = json_object();
@@ -259,6 +268,8 @@ json_t *port_spec_json(struct model *model, const struct model_port *port)
 		port_rate_json(&port->spec, object);
 	if (port->network)
 		port_macs_json(&port->spec, &info, object);
+	put_given(port->params, "labels", object);
+	put_given(port->params, "services", object);
 	put_str(object, "source", port->source);
 	return object;
 }

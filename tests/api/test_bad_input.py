@@ -13,7 +13,7 @@ LISTS = ("network.list", "port.list", "uplink.list", "vtep.list", "fdb.list", "s
 # A value that a field of this type takes; what a required field gets while another one is wrong.
 GOOD = {"string": "text", "name": "web", "service": "web", "integer": None, "quantity": "1M", "boolean": True, "enum": None, "ip4": "10.1.0.9", "ip": "10.1.0.9", "cidr": "10.9.0.0/24",
         "cidr4": "10.9.0.0/24", "addr": "192.0.2.1/24", "mac": "02:00:00:00:00:99", "path": "/tmp/x",
-        "hostport": "10.1.0.9:80", "list": [], "object": {}}
+        "hostport": "10.1.0.9:80", "list": [], "object": {}, "map": {}}
 
 # Values of another type, or malformed, by type.
 BAD = {
@@ -34,6 +34,8 @@ BAD = {
     "hostport": ["10.1.0.9", "10.1.0.9:0", "10.1.0.9:65536", "host:80", 80, None],
     "list": ["text", 7, {}, None],
     "object": ["text", 7, [], None],
+    "map": ["text", 7, [], None, {"": "x"}, {"sp ace": "x"}, {"-a": "x"}, {"k" * 128: "x"}, {"a": 1}, {"a": None},
+            {"a": {}}, {"a": "x" * 256}, {"a": "with\nnewline"}],
 }
 
 
@@ -79,6 +81,8 @@ def bad_values(field):
         yield "too long", "/" + "x" * high
         if low:
             yield "too short", ""
+    elif field["type"] == "map":
+        yield "too many", {str(number): "x" for number in range(high + 1)}
     elif field["type"] == "list":
         yield "too many", list(range(high + 1))
         item = field["item"]

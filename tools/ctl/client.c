@@ -13,6 +13,7 @@
 struct client {
 	FILE *in;
 	int fd;
+	const struct client_names *names;
 };
 
 /* Of each wait for the daemon: for room in its queue of connections, to send, to receive. */
@@ -32,33 +33,34 @@ static int is_socket(const char *path)
 	return stat(path, &st) == 0 && S_ISSOCK(st.st_mode);
 }
 
-/* What `error` of connect() means to who typed the command. */
-static void say_why(const char *path, int error, unsigned timeout_s)
+/* What `error` of connect() means to who wants to reach the daemon. */
+static void say_why(const char *path, int error, unsigned timeout_s, const struct client_names *names,
+	char text[CLIENT_ERROR])
 {
 	switch (error) {
 	case EACCES:
 	case EPERM:
-		fprintf(stderr, "sluicectl: %s: permission denied: be root, or a user who may write to it\n",
+		snprintf(text, CLIENT_ERROR, "%s: permission denied: be root, or a user who may write to it",
 			path);
 		break;
 	case ENOENT:
-		fprintf(stderr, "sluicectl: no daemon at %s: start sluiced, or name its socket by --socket\n",
-			path);
+		snprintf(text, CLIENT_ERROR, "no daemon at %s: start sluiced, or name its socket by %s", path,
+			names->socket);
 		break;
 	case ECONNREFUSED:
 		if (is_socket(path))
-			fprintf(stderr,
-				"sluicectl: no daemon at %s: the one that made it has ended; start sluiced\n",
-				path);
+			snprintf(text, CLIENT_ERROR,
+				"no daemon at %s: the one that made it has ended; start sluiced", path);
 		else
-			fprintf(stderr, "sluicectl: --socket: %s is no socket\n", path);
+			snprintf(text, CLIENT_ERROR, "%s: %s is no socket", names->socket, path);
 		break;
 	case EAGAIN:
-		fprintf(stderr, "sluicectl: the daemon at %s takes no connection for %u s (--timeout)\n",
-			path, timeout_s);
+		snprintf(text, CLIENT_ERROR, "the daemon at %s takes no connection for %u s%s%s%s", path,
+			timeout_s, names->timeout ? " (" : "", names->timeout ? names->timeout : "",
+			names->timeout ? ")" : "");
 		break;
 	default:
-		fprintf(stderr, "sluicectl: %s: %s\n", path, strerror(error));
+		snprintf(text, CLIENT_ERROR, "%s: %s", path, strerror(error));
 	}
 }
 
@@ -77,19 +79,21 @@ static int connect_to(const char *path, unsigned timeout_s)
 	return rc;
 }
 
-struct client *client_open(const char *path, unsigned timeout_s)
+struct client *client_open(
+	const char *path, unsigned timeout_s, const struct client_names *names, char error[CLIENT_ERROR])
 {
 	struct client *client = calloc(1, sizeof(*client));
 
 	if (!client || strlen(path) >= sizeof(((struct sockaddr_un *)0)->sun_path)) {
-		fprintf(stderr, "sluicectl: --socket: \"%s\" is too long\n", path);
+		snprintf(error, CLIENT_ERROR, "%s: \"%s\" is too long", names->socket, path);
 		free(client);
 		return NULL;
 	}
+	client->names = names;
 	client->fd = connect_to(path, timeout_s);
 	if (client->fd >= 0 && (client->in = fdopen(client->fd, "r")))
 		return client;
-	say_why(path, client->fd < 0 ? -client->fd : ENOMEM, timeout_s);
+	say_why(path, client->fd < 0 ? -client->fd : ENOMEM, timeout_s, names, error);
 	if (client->fd >= 0)
 		close(client->fd);
 	free(client);
@@ -119,16 +123,22 @@ static int send_all(int fd, const char *text)
 	return 0;
 }
 
-static const char *why_broken(int error)
+enum { WHY = 128 };
+
+static const char *why_broken(const struct client *client, int error, char why[WHY])
 {
+	const char *timeout = client->names->timeout;
+
 	if (error == EAGAIN)
-		return "the daemon does not answer; it may still do what was asked (--timeout S waits "
-		       "longer)";
-	return "the daemon closed the connection";
+		snprintf(why, WHY, "the daemon does not answer; it may still do what was asked%s%s%s",
+			timeout ? " (" : "", timeout ? timeout : "", timeout ? " S waits longer)" : "");
+	else
+		snprintf(why, WHY, "the daemon closed the connection");
+	return why;
 }
 
-/* NULL with *why: what the user is told. */
-static json_t *read_object(struct client *client, const char **why)
+/* NULL with `why`: what the user is told. */
+static json_t *read_object(struct client *client, char why[WHY])
 {
 	char *line = NULL;
 	size_t size = 0;
@@ -136,10 +146,10 @@ static json_t *read_object(struct client *client, const char **why)
 	int error = ferror(client->in) ? errno : 0;
 	json_t *object = NULL;
 
-	*why = why_broken(error);
+	why_broken(client, error, why);
 	if (len > 0 && !error) {
 		object = json_loadb(line, (size_t)len, 0, NULL);
-		*why = "the daemon's answer is no JSON";
+		snprintf(why, WHY, "the daemon's answer is no JSON");
 	}
 	free(line);
 	return object;
@@ -163,8 +173,9 @@ json_t *client_call(
 	struct client *client, const char *method, json_t *params, char *error, size_t size, int *code)
 {
 	int sent = send_request(client, method, params);
-	const char *why = why_broken(-sent), *text;
-	json_t *response = sent == 0 ? read_object(client, &why) : NULL;
+	char why[WHY];
+	const char *text = why_broken(client, -sent, why);
+	json_t *response = sent == 0 ? read_object(client, why) : NULL;
 	json_t *result = json_object_get(response, "result"), *refused = json_object_get(response, "error");
 
 	text = json_string_value(json_object_get(refused, "message"));
@@ -177,8 +188,8 @@ json_t *client_call(
 
 json_t *client_next(struct client *client)
 {
-	const char *why;
+	char why[WHY];
 
 	limit_waits(client->fd, 0);
-	return read_object(client, &why);
+	return read_object(client, why);
 }

@@ -5,11 +5,29 @@
 
 struct client;
 
+enum { CLIENT_ERROR = 512 };
+
+/* The daemon's numbers for why it refuses (enum api_code). */
+enum client_code {
+	CLIENT_INVALID = -32602,
+	CLIENT_NOT_FOUND = -32001,
+	CLIENT_EXISTS = -32002,
+	CLIENT_IN_USE = -32003,
+	CLIENT_UNSUPPORTED = -32004,
+	CLIENT_INTERNAL = -32005,
+};
+
+/* How the user names the two to the program, for what it is told when they are wrong. */
+struct client_names {
+	const char *socket, *timeout; /* "--socket", "--timeout"; NULL: the time is not the user's to say */
+};
+
 /**
  * Connects to `path`. From then on the daemon may be silent for `timeout_s` at most while it owes an answer
- * (0: for ever). NULL and one line on stderr, which says why and what to do, when that fails.
+ * (0: for ever). NULL and one line in `error`, which says why and what to do, when that fails.
  */
-struct client *client_open(const char *path, unsigned timeout_s);
+struct client *client_open(
+	const char *path, unsigned timeout_s, const struct client_names *names, char error[CLIENT_ERROR]);
 void client_close(struct client *client);
 
 /**

@@ -154,10 +154,32 @@ static json_t *list(const char *item, const char *text)
 	return out;
 }
 
+/* "app=web,tier=front" */
+static json_t *map(const char *text)
+{
+	json_t *out = json_object();
+	char *copy = strdup(text), *rest = copy, *word, *equals;
+
+	while (copy && *text && (word = strsep(&rest, ","))) {
+		equals = strchr(word, '=');
+		if (!equals) {
+			json_decref(out);
+			out = json_string(text); /* the daemon says what it should be */
+			break;
+		}
+		*equals = '\0';
+		json_object_set_new(out, word, json_string(equals + 1));
+	}
+	free(copy);
+	return out;
+}
+
 static json_t *value_of(const json_t *field, const char *text)
 {
 	const char *type = command_text(field, "type");
 
+	if (strcmp(type, "map") == 0)
+		return map(text);
 	return strcmp(type, "list") == 0 ? list(command_text(field, "item"), text) : scalar(type, text);
 }
 

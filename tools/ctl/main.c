@@ -245,17 +245,20 @@ static int print_completion(const char *shell)
 
 int main(int argc, char **argv)
 {
+	static const struct client_names names = {"--socket", "--timeout"};
 	struct options o = parse(argc, argv);
 	struct client *client;
 	json_t *methods;
-	char error[512];
+	char error[CLIENT_ERROR];
 	int rc = EXIT_REFUSED, code;
 
 	if (!o.completing && !o.batch && strcmp(argv[o.used], "completion") == 0)
 		return print_completion(argv[o.used + 1]);
-	client = client_open(o.socket, o.timeout_s);
-	if (!client)
+	client = client_open(o.socket, o.timeout_s, &names, error);
+	if (!client) {
+		fprintf(stderr, "sluicectl: %s\n", error);
 		return EXIT_REFUSED;
+	}
 	methods = client_call(client, "api.describe", NULL, error, sizeof(error), &code);
 	if (!methods)
 		fprintf(stderr, "sluicectl: %s\n", error);
