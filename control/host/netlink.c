@@ -4,6 +4,7 @@
 #include <libmnl/libmnl.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
+#include <linux/ip.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <net/if.h>
@@ -111,6 +112,19 @@ int netlink_index(struct netlink *nl, const char *name)
 	return rc < 0 ? rc : index;
 }
 
+/* arp_notify, by its number: what /proc/sys has of it cannot be written by a daemon that may not write there. */
+static void put_announce(struct nlmsghdr *request)
+{
+	struct nlattr *spec = mnl_attr_nest_start(request, IFLA_AF_SPEC),
+		      *inet = mnl_attr_nest_start(request, AF_INET),
+		      *conf = mnl_attr_nest_start(request, IFLA_INET_CONF);
+
+	mnl_attr_put_u32(request, IPV4_DEVCONF_ARP_NOTIFY, 1);
+	mnl_attr_nest_end(request, conf);
+	mnl_attr_nest_end(request, inet);
+	mnl_attr_nest_end(request, spec);
+}
+
 int netlink_link_set(struct netlink *nl, int index, const struct netlink_link *change)
 {
 	char buf[REQUEST_BYTES];
@@ -125,6 +139,8 @@ int netlink_link_set(struct netlink *nl, int index, const struct netlink_link *c
 		mnl_attr_put(request, IFLA_ADDRESS, 6, change->mac);
 	if (change->mtu)
 		mnl_attr_put_u32(request, IFLA_MTU, change->mtu);
+	if (change->announce)
+		put_announce(request);
 	if (change->no_link_local) {
 		struct nlattr *spec = mnl_attr_nest_start(request, IFLA_AF_SPEC);
 		struct nlattr *inet6 = mnl_attr_nest_start(request, AF_INET6);

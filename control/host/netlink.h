@@ -29,6 +29,7 @@ struct netlink_link {
 	uint32_t mtu;
 	bool up;
 	bool no_link_local; /* no IPv6 link-local address by itself */
+	bool announce;	    /* it tells its IPv4 addresses to all by a gratuitous ARP whenever it comes up */
 };
 int netlink_link_set(struct netlink *nl, int index, const struct netlink_link *change);
 

@@ -72,6 +72,8 @@ static int set_link(struct netlink *nl, int index, const struct tap_port *old, c
 	struct netlink_link link = {
 		.mac = old && same_mac(old->mac, now->mac) ? NULL : now->mac,
 		.mtu = old && old->mtu == now->mtu ? 0 : now->mtu,
+		/* the address may have been another container's a moment ago */
+		.announce = now->contained,
 	};
 
 	return link.mac || link.mtu ? netlink_link_set(nl, index, &link) : 0;
