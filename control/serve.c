@@ -324,6 +324,7 @@ static int open_docker(struct serve *serve, const char *dir, struct api_err *err
 	struct docker_config config = {.base = serve->base, .model = serve->model, .dir = dir};
 	const char *pool = param_str(serve->docker, "pool");
 
+	config.api = param_str(serve->docker, "api");
 	addr_prefix(pool ? pool : DOCKER_POOL, &config.pool); /* checked already */
 	if (!docker_address(serve->docker)[0])
 		return 0;
@@ -361,7 +362,8 @@ int serve_check(const json_t *config, struct api_err *err)
 	const char *hosts[HTTP_HOSTS], *recursors[DNS_RECURSORS];
 	const struct http_config http = http_options(control, hosts);
 	const struct dns_config dns = dns_options(control, recursors);
-	const char *pool = param_str(json_object_get(config, "docker"), "pool");
+	const json_t *docker = json_object_get(config, "docker");
+	const char *pool = param_str(docker, "pool");
 	struct addr_prefix prefix = {0, 32};
 	struct http_tls *tls;
 	struct reg_err why;
@@ -373,6 +375,8 @@ int serve_check(const json_t *config, struct api_err *err)
 		return api_fail(err, API_INVALID, "control.http", "%s", why.text);
 	if (dns_check(&dns, dns_address(control), &why) < 0)
 		return api_fail(err, API_INVALID, "control.dns", "%s", why.text);
+	if (param_given(docker, "api") && !param_given(docker, "plugin"))
+		return api_fail(err, API_INVALID, "docker.api", "is of no use without docker.plugin");
 	addr_prefix(pool, &prefix);
 	if (pool && (prefix.len < 8 || prefix.len > DOCKER_POOL_LEN))
 		return api_fail(err, API_INVALID, "docker.pool", "must have a prefix length of 8 to %d",

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "control/docker/inside.h"
+#include "control/docker/watch.h"
 #include "control/methods/list.h"
 
 int docker_method(struct docker *docker, const char *method, json_t *params, struct api_err *err)
@@ -45,6 +46,13 @@ int docker_open(const struct docker_config *config, struct docker **out, struct 
 		return api_fail(err, API_INTERNAL, NULL, "out of memory");
 	}
 	docker_restore(docker);
+	if (config->api) {
+		docker->watch = docker_watch_open(docker, config->api);
+		if (!docker->watch) {
+			docker_close(docker);
+			return api_fail(err, API_INTERNAL, NULL, "out of memory");
+		}
+	}
 	*out = docker;
 	return 0;
 }
@@ -53,6 +61,7 @@ void docker_close(struct docker *docker)
 {
 	if (!docker)
 		return;
+	docker_watch_close(docker->watch);
 	docker_server_close(docker->server);
 	docker_follow_close(docker);
 	docker_records_close(docker);

@@ -24,7 +24,9 @@ enum { DOCKER_POOL_LEN = 24 }; /* prefix length of a subnet that nobody asked fo
 struct docker_config {
 	struct event_base *base;
 	struct model *model;
-	const char *dir;	 /* the state directory */
+	const char *dir; /* the state directory */
+	const char *
+		api; /* socket of Docker's own API, for names and health of containers; NULL: nothing is known of them */
 	struct addr_prefix pool; /* networks without a subnet get theirs from it */
 };
 

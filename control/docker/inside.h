@@ -8,6 +8,8 @@
  *   join.c      Join, Leave: the port;  follow.c finds out what Docker has called its interface
  *   publish.c   the host's ports that lead to a container (-p)
  *   pool.c      RequestPool, ReleasePool;  address.c RequestAddress, ReleaseAddress
+ *   watch.c     Docker's events and lists, by its own API;  container.c what they make of a container: instances of
+ *               services;  label.c what its labels say
  *   record.c    what is known of networks, endpoints, pools and addresses, in memory and in the journal
  *   restore.c   the model as the records have it, after a start
  */
@@ -21,6 +23,7 @@
 #include "control/docker/docker.h"
 
 struct docker_server;
+struct docker_watch;
 struct event;
 struct journal;
 
@@ -41,6 +44,7 @@ struct docker {
 	struct addr_prefix pool;
 	json_t *records[DOCKER_KINDS];
 	struct docker_server *server; /* NULL: it does not listen */
+	struct docker_watch *watch;   /* NULL: Docker's API is not asked */
 	struct event *follow, *sweep;
 	unsigned looks;	    /* for interfaces, since the last container joined */
 	unsigned next_port; /* of the host: where the search for any free one goes on */

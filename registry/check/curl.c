@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #include "addr/ip_text.h"
+#include "registry/base/multi.h"
 
 enum {
 	BODY_MAX = 65536, /* bytes after which the status must do */
@@ -17,19 +18,18 @@ enum {
 
 /* libcurl at work on an event loop. */
 struct requests {
-	struct event_base *base;
-	CURLM *multi;
-	struct event timer;
+	struct multi multi;
 	CURL *idle[IDLE_MAX];
 	unsigned nidle;
 };
 
-static void collect(struct requests *all)
+static void collect(void *arg)
 {
+	struct requests *all = arg;
 	CURLMsg *message;
 	int left;
 
-	while ((message = curl_multi_info_read(all->multi, &left))) {
+	while ((message = curl_multi_info_read(all->multi.curl, &left))) {
 		CURLcode rc = message->data.result;
 		struct request *request;
 		struct check *check;
@@ -40,62 +40,10 @@ static void collect(struct requests *all)
 		curl_easy_getinfo(message->easy_handle, CURLINFO_RESPONSE_CODE, &request->code);
 		check = request->check;
 		/* its connection goes first: the check may be probed again, or freed, by what follows */
-		curl_multi_remove_handle(all->multi, request->easy);
+		curl_multi_remove_handle(all->multi.curl, request->easy);
 		request->done(check, request, rc);
 		request_stop(check);
 	}
-}
-
-static void on_socket(evutil_socket_t fd, short what, void *arg)
-{
-	struct requests *all = arg;
-	int running, mask = (what & EV_READ ? CURL_CSELECT_IN : 0) | (what & EV_WRITE ? CURL_CSELECT_OUT : 0);
-
-	curl_multi_socket_action(all->multi, fd, mask, &running);
-	collect(all);
-}
-
-static void on_timer(evutil_socket_t fd, short what, void *arg)
-{
-	struct requests *all = arg;
-	int running;
-
-	curl_multi_socket_action(all->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-	collect(all);
-}
-
-static int watch_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *known)
-{
-	struct requests *all = arg;
-	struct event *event = known;
-	short events = (short)(EV_PERSIST | (what & CURL_POLL_IN ? EV_READ : 0) |
-			       (what & CURL_POLL_OUT ? EV_WRITE : 0));
-
-	if (what == CURL_POLL_REMOVE) {
-		if (event)
-			event_free(event);
-		return 0;
-	}
-	if (!event) {
-		event = event_new(all->base, fd, events, on_socket, all);
-		curl_multi_assign(all->multi, fd, event);
-	} else {
-		event_del(event);
-		event_assign(event, all->base, fd, events, on_socket, all);
-	}
-	return event && event_add(event, NULL) == 0 ? 0 : -1;
-}
-
-static int watch_timer(CURLM *multi, long ms, void *arg)
-{
-	struct requests *all = arg;
-	struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
-
-	if (ms < 0)
-		event_del(&all->timer);
-	else
-		event_add(&all->timer, &tv);
-	return 0;
 }
 
 /* The one of these checks, made when it is first needed. */
@@ -105,22 +53,13 @@ static struct requests *requests_of(struct checks *checks)
 
 	if (all)
 		return all;
-	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
-		return NULL;
 	all = calloc(1, sizeof(*all));
 	if (!all)
 		return NULL;
-	all->base = checks->base;
-	all->multi = curl_multi_init();
-	if (!all->multi) {
+	if (multi_open(&all->multi, checks->base, collect, all) < 0) {
 		free(all);
 		return NULL;
 	}
-	event_assign(&all->timer, all->base, -1, 0, on_timer, all);
-	curl_multi_setopt(all->multi, CURLMOPT_SOCKETFUNCTION, watch_socket);
-	curl_multi_setopt(all->multi, CURLMOPT_SOCKETDATA, all);
-	curl_multi_setopt(all->multi, CURLMOPT_TIMERFUNCTION, watch_timer);
-	curl_multi_setopt(all->multi, CURLMOPT_TIMERDATA, all);
 	checks->requests = all;
 	return all;
 }
@@ -131,8 +70,7 @@ void requests_close(struct requests *all)
 		return;
 	while (all->nidle)
 		curl_easy_cleanup(all->idle[--all->nidle]);
-	curl_multi_cleanup(all->multi);
-	event_del(&all->timer);
+	multi_close(&all->multi);
 	free(all);
 }
 
@@ -252,7 +190,8 @@ void request_begin(struct request *request)
 	assert(!check->probe);
 	check->probe = request;
 	curl_easy_setopt(request->easy, CURLOPT_HTTPHEADER, request->headers);
-	if (!request->error && curl_multi_add_handle(check->all->requests->multi, request->easy) == CURLM_OK)
+	if (!request->error &&
+		curl_multi_add_handle(check->all->requests->multi.curl, request->easy) == CURLM_OK)
 		return;
 	request_stop(check);
 	check_done(check, CHECK_UNKNOWN, "out of memory");
@@ -266,7 +205,7 @@ void request_stop(struct check *check)
 	if (!request)
 		return;
 	check->probe = NULL;
-	curl_multi_remove_handle(all->multi, request->easy);
+	curl_multi_remove_handle(all->multi.curl, request->easy);
 	curl_easy_reset(request->easy);
 	if (all->nidle < IDLE_MAX)
 		all->idle[all->nidle++] = request->easy;

@@ -1,0 +1,279 @@
+/*
+ * fetch.c: libcurl may not be called while it calls us. So what comes is put aside, and told when libcurl has returned
+ * (serve()); a callback may then cancel every fetch, also the one that is being served.
+ */
+#include "registry/base/fetch.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+
+#include "registry/base/multi.h"
+
+/* What the socket serves has no name that anybody asks for. */
+#define HOST "http://localhost"
+
+struct fetch {
+	TAILQ_ENTRY(fetch) link;
+	struct fetcher *all;
+	CURL *easy;
+	void (*begun)(void *arg);
+	void (*line)(void *arg, const char *text, size_t len); /* NULL: the body is told whole */
+	void (*done)(void *arg, const struct fetch_reply *reply);
+	void *arg;
+	size_t max, len, size; /* of `text`: bytes at most, there, and room */
+	char *text;
+	bool told_begun, too_long, no_memory, ended;
+	CURLcode rc;
+	char why[CURL_ERROR_SIZE];
+};
+
+TAILQ_HEAD(fetches, fetch);
+
+struct fetcher {
+	struct multi multi;
+	char *path;
+	struct fetches list;
+	struct fetch *serving; /* whose callback runs, NULL: none's, or it was cancelled in it */
+};
+
+static bool make_room(struct fetch *fetch, size_t more)
+{
+	size_t size = fetch->size ? fetch->size : 4096;
+	char *text;
+
+	while (size < fetch->len + more + 1)
+		size *= 2;
+	if (size == fetch->size)
+		return true;
+	text = realloc(fetch->text, size);
+	if (!text)
+		return false;
+	fetch->text = text;
+	fetch->size = size;
+	return true;
+}
+
+/* A body has `max` bytes at most; of lines that much may wait, and the answer goes on when they have been told. */
+static size_t on_body(char *data, size_t size, size_t n, void *arg)
+{
+	struct fetch *fetch = arg;
+	size_t len = size * n;
+
+	fetch->too_long = fetch->len + len > fetch->max + (fetch->line ? CURL_MAX_WRITE_SIZE : 0);
+	fetch->no_memory = !fetch->too_long && !make_room(fetch, len);
+	if (fetch->too_long || fetch->no_memory)
+		return 0;
+	memcpy(fetch->text + fetch->len, data, len);
+	fetch->len += len;
+	fetch->text[fetch->len] = '\0';
+	return len;
+}
+
+void fetch_cancel(struct fetch *fetch)
+{
+	if (!fetch)
+		return;
+	TAILQ_REMOVE(&fetch->all->list, fetch, link);
+	if (fetch->all->serving == fetch)
+		fetch->all->serving = NULL;
+	curl_multi_remove_handle(fetch->all->multi.curl, fetch->easy);
+	curl_easy_cleanup(fetch->easy);
+	free(fetch->text);
+	free(fetch);
+}
+
+static const char *reason(const struct fetch *fetch)
+{
+	if (fetch->too_long)
+		return "the answer is too long";
+	if (fetch->no_memory)
+		return "out of memory";
+	if (fetch->rc == CURLE_OK)
+		return NULL;
+	return fetch->why[0] ? fetch->why : curl_easy_strerror(fetch->rc);
+}
+
+static long code_of(const struct fetch *fetch)
+{
+	long code = 0;
+
+	curl_easy_getinfo(fetch->easy, CURLINFO_RESPONSE_CODE, &code);
+	return code;
+}
+
+static void finish(struct fetch *fetch)
+{
+	struct fetch_reply reply = {.code = code_of(fetch), .body = "", .why = reason(fetch)};
+
+	if (!fetch->line && fetch->text) {
+		reply.body = fetch->text;
+		reply.len = fetch->len;
+	}
+	fetch->done(fetch->arg, &reply);
+	fetch_cancel(fetch->all->serving);
+}
+
+/* Those that are whole. False: it was cancelled. */
+static bool tell_lines(struct fetcher *all, struct fetch *fetch)
+{
+	size_t at = 0;
+	char *end;
+
+	while (at < fetch->len && (end = memchr(fetch->text + at, '\n', fetch->len - at))) {
+		char *begin = fetch->text + at;
+
+		*end = '\0';
+		at = (size_t)(end - fetch->text) + 1;
+		fetch->line(fetch->arg, begin, (size_t)(end - begin));
+		if (!all->serving)
+			return false;
+	}
+	if (at) {
+		memmove(fetch->text, fetch->text + at, fetch->len - at);
+		fetch->len -= at;
+	}
+	fetch->too_long = fetch->too_long || fetch->len > fetch->max;
+	return true;
+}
+
+/* An answer that begins without a line has begun all the same: its headers say so. */
+static bool tell_begun(struct fetcher *all, struct fetch *fetch)
+{
+	if (!fetch->line || fetch->told_begun || code_of(fetch) != 200)
+		return true;
+	fetch->told_begun = true;
+	fetch->begun(fetch->arg);
+	return all->serving != NULL;
+}
+
+static void serve_one(struct fetcher *all, struct fetch *fetch)
+{
+	all->serving = fetch;
+	if (tell_begun(all, fetch) && (!fetch->told_begun || tell_lines(all, fetch)) &&
+		(fetch->ended || fetch->too_long))
+		finish(fetch);
+	all->serving = NULL;
+}
+
+static bool is_due(const struct fetch *fetch)
+{
+	return fetch->ended || fetch->too_long ||
+	       (fetch->line && (fetch->told_begun ? fetch->len && memchr(fetch->text, '\n', fetch->len)
+						  : code_of(fetch) == 200));
+}
+
+/* From the beginning after each: a callback may have cancelled any of them. */
+static void serve(void *arg)
+{
+	struct fetcher *all = arg;
+	struct fetch *fetch;
+	CURLMsg *message;
+	int left;
+
+	while ((message = curl_multi_info_read(all->multi.curl, &left)))
+		if (message->msg == CURLMSG_DONE) {
+			curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &fetch);
+			fetch->ended = true;
+			fetch->rc = message->data.result;
+		}
+	do {
+		TAILQ_FOREACH (fetch, &all->list, link)
+			if (is_due(fetch))
+				break;
+		if (fetch)
+			serve_one(all, fetch);
+	} while (fetch);
+}
+
+struct fetcher *fetch_open(struct event_base *base, const char *path)
+{
+	struct fetcher *all = calloc(1, sizeof(*all));
+
+	if (!all)
+		return NULL;
+	TAILQ_INIT(&all->list);
+	all->path = strdup(path);
+	if (!all->path || multi_open(&all->multi, base, serve, all) < 0) {
+		free(all->path);
+		free(all);
+		return NULL;
+	}
+	return all;
+}
+
+void fetch_close(struct fetcher *fetcher)
+{
+	struct fetch *fetch, *next;
+
+	if (!fetcher)
+		return;
+	for (fetch = TAILQ_FIRST(&fetcher->list); fetch; fetch = next) {
+		next = TAILQ_NEXT(fetch, link);
+		fetch_cancel(fetch);
+	}
+	multi_close(&fetcher->multi);
+	free(fetcher->path);
+	free(fetcher);
+}
+
+static bool set_options(struct fetch *fetch, const char *target, unsigned timeout_ms)
+{
+	CURL *easy = fetch->easy;
+	char *text = malloc(strlen(target) + sizeof(HOST));
+	bool set;
+
+	if (!text)
+		return false;
+	memcpy(text, HOST, sizeof(HOST));
+	strcat(text, target);
+	set = curl_easy_setopt(easy, CURLOPT_URL, text) == CURLE_OK &&
+	      curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, fetch->all->path) == CURLE_OK;
+	free(text);
+	curl_easy_setopt(easy, CURLOPT_PRIVATE, fetch);
+	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, fetch->why);
+	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
+	curl_easy_setopt(easy, CURLOPT_WRITEDATA, fetch);
+	curl_easy_setopt(easy, CURLOPT_PROXY, "");
+	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
+	curl_easy_setopt(easy, CURLOPT_USERAGENT, "sluice/" SLUICE_VERSION);
+	return set;
+}
+
+static struct fetch *begin(
+	struct fetcher *fetcher, const char *target, unsigned timeout_ms, struct fetch what)
+{
+	struct fetch *fetch = malloc(sizeof(*fetch));
+
+	if (!fetch)
+		return NULL;
+	*fetch = what;
+	fetch->all = fetcher;
+	fetch->easy = curl_easy_init();
+	if (!fetch->easy) {
+		free(fetch);
+		return NULL;
+	}
+	TAILQ_INSERT_TAIL(&fetcher->list, fetch, link);
+	if (!set_options(fetch, target, timeout_ms) ||
+		curl_multi_add_handle(fetcher->multi.curl, fetch->easy) != CURLM_OK) {
+		fetch_cancel(fetch);
+		return NULL;
+	}
+	return fetch;
+}
+
+struct fetch *fetch_get(struct fetcher *fetcher, const char *target, size_t max, unsigned timeout_ms,
+	void (*done)(void *arg, const struct fetch_reply *reply), void *arg)
+{
+	return begin(fetcher, target, timeout_ms, (struct fetch){.max = max, .done = done, .arg = arg});
+}
+
+struct fetch *fetch_lines(struct fetcher *fetcher, const char *target, size_t max, void (*begun)(void *arg),
+	void (*line)(void *arg, const char *text, size_t len),
+	void (*done)(void *arg, const struct fetch_reply *reply), void *arg)
+{
+	return begin(fetcher, target, 0,
+		(struct fetch){.max = max, .begun = begun, .line = line, .done = done, .arg = arg});
+}
