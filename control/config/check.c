@@ -84,16 +84,14 @@ static int fits(struct check *check, struct config_location at, const char *fiel
 	const char *text)
 {
 	const char *name = param_str(network, "name"), *whose = owner(check, "ip %s %s", name, text);
-	struct addr_prefix subnet;
-	struct ip_addr ip;
+	struct dp_network spec = {0};
+	struct ip_addr ip = {0};
+	struct api_err why;
 
-	if (!ip_parse(text, &ip) || !ip_is4(ip))
-		return config_fail(at, check->err, API_UNSUPPORTED, field, ADDR_IP6_NOT_SERVED, text);
-	if (!addr_prefix(param_str(network, "subnet"), &subnet))
-		return config_fail(at, check->err, API_INVALID, field, "network %s has no subnet", name);
-	if (!addr_is_host(subnet, ip_to4(ip)))
-		return config_fail(at, check->err, API_INVALID, field, "%s is no host address of %s", text,
-			param_str(network, "subnet"));
+	ip_parse(text, &ip);
+	if (network_spec_read(network, &spec, &why) < 0 ||
+		network_spec_check_ip(&spec, name, ip, field, text, &why) < 0)
+		return config_fail_line(at, check->err, why.code, why.text);
 	if (whose)
 		return config_fail(at, check->err, API_EXISTS, field, "%s is taken by %s", text, whose);
 	return 0;
@@ -108,8 +106,10 @@ static int read_egress(const json_t *network, const struct dp_network *spec, str
 
 static int check_network(struct check *check, struct config_location at, const json_t *network)
 {
-	const char *name = param_str(network, "name"), *gateway = param_str(network, "gateway");
+	const char *name = param_str(network, "name"),
+		   *field = param_given(network, "gateway") ? "gateway" : "gateways";
 	struct dp_network spec = {0};
+	char gateway[IP_TEXT];
 	struct api_err why;
 	char vni[16];
 
@@ -118,7 +118,14 @@ static int check_network(struct check *check, struct config_location at, const j
 	snprintf(vni, sizeof(vni), "%u", spec.vni);
 	if (spec.vni && take(check, at, "vni", vni, "vni %s", vni) < 0)
 		return -1;
-	return gateway ? take(check, at, "gateway", gateway, "ip %s %s", name, gateway) : 0;
+	for (unsigned ip6 = 0; ip6 < 2; ip6++) {
+		struct ip_addr ip = network_spec_gateway(&spec, ip6);
+
+		ip_text(ip, gateway);
+		if (!ip_is_none(ip) && take(check, at, field, gateway, "ip %s %s", name, gateway) < 0)
+			return -1;
+	}
+	return 0;
 }
 
 /* What ports and uplinks have in common; they share their names, too. */
@@ -254,6 +261,8 @@ static int check_port(struct check *check, struct config_location at, const json
 	if (param_int(port, "mtu", 0) > spec.mtu)
 		return config_fail(at, check->err, API_INVALID, "mtu", "%d is more than the %u of network %s",
 			(int)param_int(port, "mtu", 0), spec.mtu, name);
+	if (network_spec_check_mtu(&spec, (unsigned)param_int(port, "mtu", spec.mtu), &why) < 0)
+		return config_fail_line(at, check->err, why.code, why.text);
 	for (size_t i = 0; i < json_array_size(ips); i++) {
 		const char *ip = json_string_value(json_array_get(ips, i));
 
@@ -273,6 +282,8 @@ static int check_service(struct check *check, struct config_location at, const j
 
 	if (param_given(service, "network") && !network)
 		return -1;
+	if (vip && network && strchr(vip, ':'))
+		return config_fail(at, check->err, API_UNSUPPORTED, "vip", ADDR_IP6_NOT_SERVED, vip);
 	return vip && network ? fits(check, at, "vip", network, vip) : 0;
 }
 
@@ -308,14 +319,18 @@ static int check_backend(struct check *check, struct config_location at, const j
 /* The network of mode host that has `address`. */
 static const json_t *host_network(struct check *check, uint32_t address)
 {
-	struct addr_prefix subnet;
 	const char *key;
 	json_t *object;
 
-	json_object_foreach (check->named, key, object)
+	json_object_foreach (check->named, key, object) {
+		struct dp_network spec = {0};
+		struct api_err why;
+
 		if (strncmp(key, "networks ", 9) == 0 && strcmp(param_str(object, "mode"), "host") == 0 &&
-			addr_prefix(param_str(object, "subnet"), &subnet) && addr_is_host(subnet, address))
+			network_spec_read(object, &spec, &why) == 0 && spec.subnet &&
+			addr_is_host_of(network_spec_subnet(&spec, false), ip_from4(address)))
 			return object;
+	}
 	return NULL;
 }
 

@@ -149,26 +149,50 @@ bool addr_is_host(struct addr_prefix subnet, uint32_t ip)
 	return addr_inside(subnet, ip) && (subnet.len >= 31 || (host != 0 && host != all));
 }
 
-static int by_address(const void *a, const void *b)
+/* Is each bit beyond the prefix like `one`? */
+static bool host_bits_are(struct ip_prefix subnet, struct ip_addr ip, bool one)
 {
-	uint32_t x = ntohl(*(const uint32_t *)a), y = ntohl(*(const uint32_t *)b);
-
-	return (x > y) - (x < y);
+	for (unsigned bit = subnet.len; bit < 128; bit++)
+		if (!(ip.b[bit / 8] & 0x80 >> bit % 8) == one)
+			return false;
+	return true;
 }
 
-uint32_t addr_next_free(struct addr_prefix subnet, uint32_t *taken, size_t n)
+bool addr_is_host_of(struct ip_prefix subnet, struct ip_addr ip)
 {
-	uint32_t all = host_bits(subnet.len), base = ntohl(subnet.address) & ~all;
-	uint64_t host = subnet.len >= 31 ? 0 : 1;
-	uint32_t ip;
+	if (!ip_inside(ip, subnet))
+		return false;
+	return subnet.len >= 127 ||
+	       (!host_bits_are(subnet, ip, false) && !(ip_is4(ip) && host_bits_are(subnet, ip, true)));
+}
 
+static int by_address(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct ip_addr));
+}
+
+/* The next number; after the last one the first. */
+static struct ip_addr next_of(struct ip_addr ip)
+{
+	for (unsigned i = sizeof(ip.b); i-- > 0 && ++ip.b[i] == 0;)
+		;
+	return ip;
+}
+
+struct ip_addr addr_next_free(struct ip_prefix subnet, struct ip_addr *taken, size_t n)
+{
+	struct ip_addr ip = subnet.address;
+
+	for (unsigned bit = subnet.len; bit < 128; bit++)
+		ip.b[bit / 8] &= (uint8_t) ~(0x80 >> bit % 8);
+	if (subnet.len < 127)
+		ip = next_of(ip);
 	if (n > 0)
 		qsort(taken, n, sizeof(*taken), by_address);
 	for (size_t i = 0; i < n; i++)
-		if (ntohl(taken[i]) == base + host)
-			host++;
-	ip = htonl((uint32_t)(base + host));
-	return host <= all && addr_is_host(subnet, ip) ? ip : 0;
+		if (ip_equal(taken[i], ip))
+			ip = next_of(ip);
+	return addr_is_host_of(subnet, ip) ? ip : (struct ip_addr){0};
 }
 
 void addr_mac_of_name(const char *name, unsigned attempt, uint8_t mac[6])

@@ -53,9 +53,13 @@ bool addr_inside(struct addr_prefix subnet, uint32_t ip);
  * /31)? */
 bool addr_is_host(struct addr_prefix subnet, uint32_t ip);
 
-/** The lowest host address of `subnet` that is not among the `n` in `taken`, which get sorted; 0: there is
- * none. */
-uint32_t addr_next_free(struct addr_prefix subnet, uint32_t *taken, size_t n);
+/** The same of either family. IPv6 has no broadcast address; the subnet's own is that of all its routers (RFC 4291,
+ * 2.6.1), but in a /127 (RFC 6164). */
+bool addr_is_host_of(struct ip_prefix subnet, struct ip_addr ip);
+
+/** The lowest host address of `subnet` that is not among the `n` in `taken`, which get sorted; none: there is none. However
+ * large the subnet is, at most n + 1 are looked at. */
+struct ip_addr addr_next_free(struct ip_prefix subnet, struct ip_addr *taken, size_t n);
 
 /**
  * The MAC of whoever is called `name`: 02, then the low 40 bits, high byte first, of XXH64 of the name with

@@ -57,6 +57,35 @@ static int silence(struct netlink *nl, int index)
 	return rc == -EAFNOSUPPORT ? 0 : rc;
 }
 
+/* The kernel asks for neighbours of what it forwards from a link-local address, and only a host's forwards. */
+static int add_address6(struct netlink *nl, int index, const struct gateway_spec *spec)
+{
+	static const struct ip_addr link_local = {.b = {0xfe, 0x80, [15] = 1}};
+	int rc = netlink_addr_add(nl, index, spec->address6.address, spec->address6.len);
+
+	return rc == 0 && spec->host ? netlink_addr_add(nl, index, link_local, 64) : rc;
+}
+
+static int add_addresses(struct netlink *nl, int index, const struct gateway_spec *spec)
+{
+	int rc = 0;
+
+	if (!ip_is_none(spec->address.address))
+		rc = netlink_addr_add(nl, index, spec->address.address, spec->address.len - IP_PREFIX4);
+	if (rc == 0 && !ip_is_none(spec->address6.address))
+		rc = add_address6(nl, index, spec);
+	return rc;
+}
+
+static int limit_queues(struct netlink *nl, int index, const struct gateway_spec *spec)
+{
+	int rc = netlink_neighbour_queue(nl, index, false, NEIGHBOUR_QUEUE_BYTES);
+
+	if (rc == 0 && !ip_is_none(spec->address6.address))
+		rc = netlink_neighbour_queue(nl, index, true, NEIGHBOUR_QUEUE_BYTES);
+	return rc;
+}
+
 static int set_up(const struct gateway *gw, const struct gateway_spec *spec)
 {
 	struct netlink_link change = {.mac = spec->mac, .mtu = spec->mtu};
@@ -73,10 +102,12 @@ static int set_up(const struct gateway *gw, const struct gateway_spec *spec)
 	rc = silence(nl, index);
 	if (rc == 0)
 		rc = netlink_link_set(nl, index, &change);
+	if (rc == 0 && !ip_is_none(spec->address6.address))
+		rc = tap_enable_ip6(gw->netns, gw->ifname);
 	if (rc == 0)
-		rc = netlink_addr_add(nl, index, ip_from4(spec->address.address), spec->address.len);
+		rc = add_addresses(nl, index, spec);
 	if (rc == 0 && !spec->host)
-		rc = netlink_neighbour_queue(nl, index, NEIGHBOUR_QUEUE_BYTES);
+		rc = limit_queues(nl, index, spec);
 	if (rc == 0)
 		rc = netlink_link_set(nl, index, &(struct netlink_link){.up = true});
 out:

@@ -1,5 +1,5 @@
 /*
- * gateway.h: the host's side of a network's gateway port. A TAP holds the gateway address, with the router
+ * gateway.h: the host's side of a network's gateway port. A TAP holds the gateway's addresses, with the router
  * MAC, in the host's own namespace (mode host) or in a private namespace of that network: its kernel answers
  * ARP and ping, and sockets are opened there for traffic that starts inside the network. Control thread.
  */
@@ -20,9 +20,10 @@ struct gateway {
 };
 
 struct gateway_spec {
-	const char *network;	    /* its name, for the interface's */
-	bool host;		    /* in the host's namespace */
-	struct addr_prefix address; /* the gateway's own, with the subnet's prefix length */
+	const char *network; /* its name, for the interface's */
+	bool host;	     /* in the host's namespace */
+	struct ip_prefix address,
+		address6; /* the gateway's own, with the subnet's prefix length; none: none */
 	const uint8_t *mac;
 	uint16_t mtu;
 };

@@ -187,6 +187,9 @@ static int addr_request(
 	info->ifa_family = (unsigned char)ip_family(address);
 	info->ifa_prefixlen = prefix;
 	info->ifa_scope = RT_SCOPE_UNIVERSE;
+	/* who has which address is known here: nobody has to wait a second for others to object (RFC 4862) */
+	if (!ip_is4(address))
+		info->ifa_flags = IFA_F_NODAD;
 	info->ifa_index = (uint32_t)index;
 	put_address(request, IFA_LOCAL, address);
 	put_address(request, IFA_ADDRESS, address);
@@ -203,7 +206,7 @@ int netlink_addr_del(struct netlink *nl, int index, struct ip_addr address, uint
 	return addr_request(nl, RTM_DELADDR, 0, index, address, prefix);
 }
 
-int netlink_neighbour_queue(struct netlink *nl, int index, uint32_t bytes)
+int netlink_neighbour_queue(struct netlink *nl, int index, bool ip6, uint32_t bytes)
 {
 	char buf[REQUEST_BYTES];
 	struct nlmsghdr *request = mnl_nlmsg_put_header(buf);
@@ -212,8 +215,8 @@ int netlink_neighbour_queue(struct netlink *nl, int index, uint32_t bytes)
 
 	request->nlmsg_type = RTM_SETNEIGHTBL;
 	info = mnl_nlmsg_put_extra_header(request, sizeof(*info));
-	info->ndtm_family = AF_INET;
-	mnl_attr_put_strz(request, NDTA_NAME, "arp_cache");
+	info->ndtm_family = ip6 ? AF_INET6 : AF_INET;
+	mnl_attr_put_strz(request, NDTA_NAME, ip6 ? "ndisc_cache" : "arp_cache");
 	parms = mnl_attr_nest_start(request, NDTA_PARMS);
 	mnl_attr_put_u32(request, NDTPA_IFINDEX, (uint32_t)index);
 	mnl_attr_put_u32(request, NDTPA_QUEUE_LENBYTES, bytes);
@@ -246,7 +249,7 @@ int netlink_is_local(struct netlink *nl, struct ip_addr address)
 	return rc < 0 ? rc : local;
 }
 
-int netlink_default_route(struct netlink *nl, int index, uint32_t gateway)
+int netlink_default_route(struct netlink *nl, int index, struct ip_addr gateway)
 {
 	char buf[REQUEST_BYTES];
 	struct nlmsghdr *request = mnl_nlmsg_put_header(buf);
@@ -255,12 +258,12 @@ int netlink_default_route(struct netlink *nl, int index, uint32_t gateway)
 	request->nlmsg_type = RTM_NEWROUTE;
 	request->nlmsg_flags = NLM_F_CREATE | NLM_F_EXCL;
 	info = mnl_nlmsg_put_extra_header(request, sizeof(*info));
-	info->rtm_family = AF_INET;
+	info->rtm_family = (unsigned char)ip_family(gateway);
 	info->rtm_table = RT_TABLE_MAIN;
 	info->rtm_protocol = RTPROT_STATIC;
 	info->rtm_scope = RT_SCOPE_UNIVERSE;
 	info->rtm_type = RTN_UNICAST;
-	mnl_attr_put_u32(request, RTA_GATEWAY, gateway);
+	put_address(request, RTA_GATEWAY, gateway);
 	mnl_attr_put_u32(request, RTA_OIF, (uint32_t)index);
 	return transact(nl, request, NULL, NULL);
 }

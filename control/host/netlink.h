@@ -3,7 +3,7 @@
  * belongs to the namespace that it was opened in and may be used from anywhere. Requests wait for the
  * kernel's answer, which it gives at once. Control thread.
  *
- * Functions return 0 or -errno as the kernel gave it. IPv4 addresses are in network byte order.
+ * Functions return 0 or -errno as the kernel gave it.
  */
 #pragma once
 
@@ -36,14 +36,15 @@ int netlink_link_set(struct netlink *nl, int index, const struct netlink_link *c
 /** Moves the interface into the namespace behind descriptor `netns`, where it is called `name`. */
 int netlink_link_move(struct netlink *nl, int index, int netns, const char *name);
 
+/** `prefix`: bits, of IPv4 out of 32. An IPv6 address may be used at once. Errors: -EACCES (the interface has no IPv6). */
 int netlink_addr_add(struct netlink *nl, int index, struct ip_addr address, uint8_t prefix);
 int netlink_addr_del(struct netlink *nl, int index, struct ip_addr address, uint8_t prefix);
 
-/** How many bytes of packets wait for the link-layer address of one IPv4 neighbour on the interface. */
-int netlink_neighbour_queue(struct netlink *nl, int index, uint32_t bytes);
+/** How many bytes of packets wait for the link-layer address of one neighbour, of IPv4 or of IPv6, on the interface. */
+int netlink_neighbour_queue(struct netlink *nl, int index, bool ip6, uint32_t bytes);
 
 /** Where packets for `address` go: 1: nowhere else than to this host (or to all on a link), 0: out. Or -errno. */
 int netlink_is_local(struct netlink *nl, struct ip_addr address);
 
 /** A default route by `gateway`, which is on the interface's link. Errors: -EEXIST, -ENETUNREACH. */
-int netlink_default_route(struct netlink *nl, int index, uint32_t gateway);
+int netlink_default_route(struct netlink *nl, int index, struct ip_addr gateway);

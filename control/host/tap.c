@@ -5,6 +5,7 @@
 #include <linux/if_tun.h>
 #include <net/if.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -121,6 +122,32 @@ int tap_open(const struct tap_spec *spec, int fds[TAP_QUEUES_MAX])
 	rc = move(spec->scratch_netns, made, spec->netns, spec->ifname);
 	if (rc < 0)
 		close_all(fds, spec->queues);
+	return rc;
+}
+
+static int enable_ip6(const char *ifname)
+{
+	char path[64 + IFNAMSIZ];
+	int fd, rc = 0;
+
+	snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%.*s/disable_ipv6", IFNAMSIZ - 1, ifname);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? -EAFNOSUPPORT : -errno;
+	if (write(fd, "0", 1) != 1)
+		rc = -errno;
+	close(fd);
+	return rc;
+}
+
+int tap_enable_ip6(int netns, const char *ifname)
+{
+	int back = netns_enter(netns), rc;
+
+	if (back < 0)
+		return back;
+	rc = enable_ip6(ifname);
+	netns_leave(back);
 	return rc;
 }
 

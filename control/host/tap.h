@@ -26,5 +26,11 @@ struct tap_spec {
  */
 int tap_open(const struct tap_spec *spec, int fds[TAP_QUEUES_MAX]);
 
+/**
+ * Lets the interface have IPv6 addresses, which a container's namespace may have switched off for new ones. 0 or -errno:
+ * -EAFNOSUPPORT, this kernel has no IPv6, or the interface none with so low an MTU.
+ */
+int tap_enable_ip6(int netns, const char *ifname);
+
 /** What the interface with this MAC is called in `netns`, once it is up there. 0 or -errno: -ENOENT, there is none. */
 int tap_name_of_mac(int netns, const uint8_t mac[6], char ifname[16]);

@@ -34,11 +34,12 @@ static struct dp_port gateway_port(const struct model_network *network)
 		.type = DP_TAP,
 		.net = network->id,
 		.gateway = true,
-		.ips = {ip_from4(network->spec.gateway)},
-		.nips = 1,
 		.mtu = network->spec.mtu,
 	};
 
+	for (unsigned ip6 = 0; ip6 < 2; ip6++)
+		if (!ip_is_none(network_spec_gateway(&network->spec, ip6)))
+			port.ips[port.nips++] = network_spec_gateway(&network->spec, ip6);
 	memcpy(port.mac, dp_router_mac, 6);
 	return port;
 }
@@ -49,7 +50,8 @@ static int add_gateway(struct model *model, struct model_network *network, struc
 	struct gateway_spec spec = {
 		.network = network->name,
 		.host = network->spec.mode == DP_HOST,
-		.address = {network->spec.gateway, network->spec.prefix},
+		.address = {network_spec_gateway(&network->spec, false), IP_PREFIX4 + network->spec.prefix},
+		.address6 = {network->spec.gateway6, network->spec.subnet6.len},
 		.mac = dp_router_mac,
 		.mtu = network->spec.mtu,
 	};
@@ -72,15 +74,15 @@ static int add_gateway(struct model *model, struct model_network *network, struc
 	return 0;
 }
 
-/* Does the host forward what comes from this interface? */
-static bool forwards(const char *ifname)
+/* Does the host forward what comes from this interface, of "ipv4" or of "ipv6"? */
+static bool forwards(const char *ifname, const char *family)
 {
 	char path[96];
 	int value = '0';
 	FILE *file;
 
 	/* an interface starts with the host's setting at the time that it is made */
-	snprintf(path, sizeof(path), "/proc/sys/net/ipv4/conf/%s/forwarding", ifname);
+	snprintf(path, sizeof(path), "/proc/sys/net/%s/conf/%s/forwarding", family, ifname);
 	file = fopen(path, "re");
 	if (file) {
 		value = fgetc(file);
@@ -93,9 +95,11 @@ static bool forwards(const char *ifname)
 static void warn_of_forwarding(const struct model_network *network)
 {
 	if (network->spec.mode == DP_HOST && network->egress == EGRESS_HOST && network->has_gateway &&
-		forwards(network->gateway.ifname))
+		((network->spec.gateway && forwards(network->gateway.ifname, "ipv4")) ||
+			(!ip_is_none(network->spec.gateway6) && forwards(network->gateway.ifname, "ipv6"))))
 		log_line(LOG_WARNING,
-			"network %s: this host forwards packets (net.ipv4.ip_forward), so it routes between "
+			"network %s: this host forwards packets (net.ipv4.ip_forward, "
+			"net.ipv6.conf.all.forwarding), so it routes between "
 			"networks of mode host and whatever else it reaches; `network set %s "
 			"--egress none` keeps it from that (docs/howto/host-networks.md)",
 			network->name, network->name);
@@ -113,17 +117,36 @@ static int set_egress(
 	return 0;
 }
 
+/* All of them, and the first by itself: of IPv4 where there is one. */
+static void put_addresses(json_t *object, const struct dp_network *spec)
+{
+	json_t *subnets = json_array(), *gateways = json_array();
+	char text[ADDR_IP_PREFIX_TEXT];
+
+	for (unsigned ip6 = 0; ip6 < 2; ip6++) {
+		struct ip_prefix subnet = network_spec_subnet(spec, ip6);
+		struct ip_addr gateway = network_spec_gateway(spec, ip6);
+
+		if (!ip_is_none(subnet.address))
+			json_array_append_new(subnets, json_string(addr_ip_prefix_text(subnet, text)));
+		if (!ip_is_none(gateway))
+			json_array_append_new(gateways, json_string(ip_text(gateway, text)));
+	}
+	put_str(object, "subnet", json_string_value(json_array_get(subnets, 0)));
+	put_str(object, "gateway", json_string_value(json_array_get(gateways, 0)));
+	put(object, "subnets", subnets);
+	put(object, "gateways", gateways);
+}
+
 static json_t *network_json(const struct model_network *network)
 {
 	const struct dp_network *spec = &network->spec;
-	char subnet[ADDR_PREFIX_TEXT], gateway[ADDR_IP4_TEXT];
 	json_t *object = json_object();
 
 	put_str(object, "name", network->name);
 	put_str(object, "mode", network_modes[spec->mode]);
 	put(object, "vni", spec->mode == DP_OVERLAY ? json_integer(spec->vni) : json_null());
-	put_str(object, "subnet", spec->subnet ? addr_prefix_text(model_subnet(network), subnet) : NULL);
-	put_str(object, "gateway", spec->gateway ? addr_ip4_text(spec->gateway, gateway) : NULL);
+	put_addresses(object, spec);
 	put_str(object, "egress", network_egresses[network->egress]);
 	put_int(object, "mtu", spec->mtu);
 	put_int(object, "age_s", spec->age_s);
@@ -132,6 +155,11 @@ static json_t *network_json(const struct model_network *network)
 	put_int(object, "ports", network->nports);
 	put_str(object, "source", network->source);
 	return object;
+}
+
+static bool network_has_gateway(const struct dp_network *spec)
+{
+	return spec->gateway || !ip_is_none(spec->gateway6);
 }
 
 static int network_add(
@@ -160,7 +188,7 @@ static int network_add(
 		model_refused(err, rc, why.text);
 		goto fail;
 	}
-	if (network->spec.gateway && add_gateway(model, network, err) < 0)
+	if (network_has_gateway(&network->spec) && add_gateway(model, network, err) < 0)
 		goto undo;
 	if (set_egress(model, network, egress, err) < 0) {
 		dp_port_del(model->dp, network->gateway_port);
@@ -243,6 +271,7 @@ static int network_set(
 	spec.mac_limit = (uint32_t)param_int(params, "mac_limit", spec.mac_limit);
 	spec.mac_moves = (uint8_t)param_int(params, "mac_moves", spec.mac_moves);
 	if (network_egress_read(params, &spec, &egress, err) < 0 ||
+		network_spec_check_mtu(&spec, spec.mtu, err) < 0 ||
 		check_mtu(model, network, spec.mtu, err) < 0 || set_egress(model, network, egress, err) < 0)
 		return -1;
 	rc = dp_network_set(model->dp, network->id, &spec, &why);
@@ -384,8 +413,11 @@ static const struct api_field add_fields[] = {
 		.choices = network_modes, .def = "\"bridge\""},
 	{"vni", API_INT, "VXLAN network identifier; overlay only, and required there", .min = 1,
 		.max = 16777215},
-	{"subnet", API_CIDR4, "addresses of its ports; prefix length 8..32"},
-	{"gateway", API_IP4, "address in the subnet that the switch answers for; host: the host's address"},
+	{"subnet", API_CIDR, "addresses of its ports; prefix length 8..32, of IPv6 16..128"},
+	{"gateway", API_IP, "address in the subnet that the switch answers for; host: the host's address"},
+	{"subnets", API_LIST, "one of IPv4 and one of IPv6, instead of subnet", .item = API_CIDR, .max = 2},
+	{"gateways", API_LIST, "in these subnets, one of each family at most, instead of gateway",
+		.item = API_IP, .max = 2},
 	{"egress", API_ENUM,
 		"what leaves it by the host's kernel: host: what that forwards; none: nothing; masquerade: "
 		"all, under "

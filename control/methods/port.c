@@ -10,6 +10,7 @@
 #include "control/base/result.h"
 #include "control/methods/fdb.h"
 #include "control/methods/list.h"
+#include "control/model/network_spec.h"
 #include "control/model/objects.h"
 #include "control/model/port_macs.h"
 #include "control/model/port_rate.h"
@@ -20,42 +21,47 @@
 
 enum { P2P_PORTS = 2 };
 
-/* The next free address, where the network has a subnet. */
-static int choose_ip(struct model *model, struct model_port *port, struct api_err *err)
+/* The next free address of the subnet, where the network has one. */
+static int choose_of(
+	struct model *model, struct model_port *port, struct ip_prefix subnet, struct api_err *err)
 {
-	const struct model_network *network = port->network;
-	char subnet[ADDR_PREFIX_TEXT];
-	uint32_t *taken, ip;
+	char text[ADDR_IP_PREFIX_TEXT];
+	struct ip_addr *taken, ip;
 	size_t n;
 
-	port->spec.nips = 0;
-	if (!network->spec.subnet)
+	if (ip_is_none(subnet.address))
 		return 0;
-	taken = model_ips(model, network, &n);
+	taken = model_ips(model, port->network, &n);
 	if (!taken)
 		return api_fail(err, API_INTERNAL, NULL, "out of memory");
-	ip = addr_next_free(model_subnet(network), taken, n);
+	ip = addr_next_free(subnet, taken, n);
 	free(taken);
-	if (!ip)
+	if (ip_is_none(ip))
 		return api_fail(err, API_IN_USE, "ips", "no free address left in %s",
-			addr_prefix_text(model_subnet(network), subnet));
-	port->spec.ips[port->spec.nips++] = ip_from4(ip);
+			addr_ip_prefix_text(subnet, text));
+	port->spec.ips[port->spec.nips++] = ip;
 	return 0;
+}
+
+/* One of each family. */
+static int choose_ip(struct model *model, struct model_port *port, struct api_err *err)
+{
+	const struct dp_network *network = &port->network->spec;
+
+	port->spec.nips = 0;
+	if (choose_of(model, port, network_spec_subnet(network, false), err) < 0)
+		return -1;
+	return choose_of(model, port, network_spec_subnet(network, true), err);
 }
 
 static int check_ip(struct model *model, const struct model_port *port, struct ip_addr ip, const char *text,
 	struct api_err *err)
 {
 	const struct model_network *network = port->network;
-	char subnet[ADDR_PREFIX_TEXT], who[96];
+	char who[96];
 
-	if (!ip_is4(ip))
-		return api_fail(err, API_UNSUPPORTED, "ips", ADDR_IP6_NOT_SERVED, text);
-	if (!network->spec.subnet)
-		return api_fail(err, API_INVALID, "ips", "network %s has no subnet", network->name);
-	if (!addr_is_host(model_subnet(network), ip_to4(ip)))
-		return api_fail(err, API_INVALID, "ips", "%s is no host address of %s", text,
-			addr_prefix_text(model_subnet(network), subnet));
+	if (network_spec_check_ip(&network->spec, network->name, ip, "ips", text, err) < 0)
+		return -1;
 	if (model_ip_taken(model, network, ip, port, who))
 		return api_fail(err, API_EXISTS, "ips", "%s is taken by %s", text, who);
 	return 0;
@@ -84,7 +90,7 @@ static int check_mtu(const struct model_port *port, struct api_err *err)
 	if (port->spec.mtu > port->network->spec.mtu)
 		return api_fail(err, API_INVALID, "mtu", "%u is more than the %u of network %s",
 			port->spec.mtu, port->network->spec.mtu, port->network->name);
-	return 0;
+	return network_spec_check_mtu(&port->network->spec, port->spec.mtu, err);
 }
 
 static void read_core(const json_t *params, struct dp_port *spec)
@@ -323,7 +329,7 @@ static const struct api_field add_fields[] = {
 	{"network", API_NAME, "that it joins", .required = true},
 	{"type", API_ENUM, "what attaches", .required = true, .choices = port_type_names},
 	{"ips", API_LIST,
-		"addresses of what is behind it (default: the next free one of the subnet; empty: none)",
+		"addresses of what is behind it (default: the next free one of each subnet; empty: none)",
 		.item = API_IP, .max = DP_IPS_MAX},
 	{"mac", API_MAC, "of what is behind it (default: 02: and the low 40 bits of XXH64 of the name)"},
 	{"mtu", API_INT, "at most the network's, which is the default", .min = 68, .max = 9000},

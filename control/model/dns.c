@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "control/base/log.h"
+#include "control/model/network_spec.h"
 #include "control/model/objects.h"
 
 static size_t port_ips(void *ctx, const char *network, const char *name, struct ip_addr *ips, size_t max)
@@ -46,8 +47,12 @@ void model_dns_join(struct model *model, const struct model_network *network)
 
 	if (!model->dns || !network->has_gateway)
 		return;
-	if (dns_join(model->dns, network->name, ip_from4(network->spec.gateway), &why) < 0)
-		log_line(LOG_WARNING, "no DNS at the gateway: %s", why.text);
+	for (unsigned ip6 = 0; ip6 < 2; ip6++) {
+		struct ip_addr gateway = network_spec_gateway(&network->spec, ip6);
+
+		if (!ip_is_none(gateway) && dns_join(model->dns, network->name, gateway, &why) < 0)
+			log_line(LOG_WARNING, "no DNS at the gateway: %s", why.text);
+	}
 }
 
 void model_dns_leave(struct model *model, const struct model_network *network)

@@ -13,6 +13,7 @@
 #include "control/host/netlink.h"
 #include "control/host/netns.h"
 #include "control/model/config.h"
+#include "control/model/network_spec.h"
 #include "control/model/objects.h"
 #include "control/model/port_macs.h"
 #include "control/model/port_spec.h"
@@ -323,7 +324,7 @@ bool model_ip_taken(struct model *model, const struct model_network *network, st
 	struct vip_search search = {network->name, ip, NULL};
 	struct model_port *port;
 
-	if (network->spec.gateway && ip_equal(ip, ip_from4(network->spec.gateway))) {
+	if (!ip_is_none(ip) && ip_equal(ip, network_spec_gateway(&network->spec, !ip_is4(ip)))) {
 		snprintf(who, 96, "the gateway");
 		return true;
 	}
@@ -341,13 +342,13 @@ bool model_ip_taken(struct model *model, const struct model_network *network, st
 /* Addresses being collected; counts them when there is no room yet. */
 struct ip_list {
 	const struct model_network *network;
-	uint32_t *ip;
+	struct ip_addr *ip;
 	size_t n;
 };
 
-static void add_ip(struct ip_list *list, uint32_t ip)
+static void add_ip(struct ip_list *list, struct ip_addr ip)
 {
-	if (!ip)
+	if (ip_is_none(ip))
 		return;
 	if (list->ip)
 		list->ip[list->n] = ip;
@@ -359,7 +360,7 @@ static bool add_vip(void *arg, const struct reg_service *service)
 	struct ip_list *list = arg;
 
 	if (!strcmp(service->network, list->network->name))
-		add_ip(list, ip_to4(service->vip));
+		add_ip(list, service->vip);
 	return true;
 }
 
@@ -368,14 +369,15 @@ static void add_ips(struct model *model, struct ip_list *list)
 	struct model_port *port;
 
 	list->n = 0;
-	add_ip(list, list->network->spec.gateway);
+	for (unsigned ip6 = 0; ip6 < 2; ip6++)
+		add_ip(list, network_spec_gateway(&list->network->spec, ip6));
 	TAILQ_FOREACH (port, &model->ports, link)
 		for (unsigned i = 0; port->network == list->network && i < port->spec.nips; i++)
-			add_ip(list, ip_to4(port->spec.ips[i]));
+			add_ip(list, port->spec.ips[i]);
 	registry_service_walk(model->registry, add_vip, list);
 }
 
-uint32_t *model_ips(struct model *model, const struct model_network *network, size_t *n)
+struct ip_addr *model_ips(struct model *model, const struct model_network *network, size_t *n)
 {
 	struct ip_list list = {.network = network};
 

@@ -15,6 +15,18 @@ extern const char *const network_egresses[];
  */
 int network_spec_read(const json_t *params, struct dp_network *spec, struct api_err *err);
 
+/** The subnet and the gateway that the network has of IPv4, or of IPv6; their address is none where it has none. */
+struct ip_prefix network_spec_subnet(const struct dp_network *spec, bool ip6);
+struct ip_addr network_spec_gateway(const struct dp_network *spec, bool ip6);
+
+/** Is `ip`, which `field` gives as `text`, a host address of the network's subnet of its family? Returns 0, or -1 with the
+ * reason. `name` is the network's. */
+int network_spec_check_ip(const struct dp_network *spec, const char *name, struct ip_addr ip,
+	const char *field, const char *text, struct api_err *err);
+
+/** Does the network, or a port of it with an address of IPv6, have too low an `mtu` for that? Returns 0 or -1. */
+int network_spec_check_mtu(const struct dp_network *spec, unsigned mtu, struct api_err *err);
+
 /**
  * Reads `egress` of network.add and network.set into *egress, which stays when it is not given: at first EGRESS_HOST for
  * mode host, for others EGRESS_NONE, whose gateway is in a namespace that forwards nothing. -1: not of this mode.

@@ -154,10 +154,10 @@ const char *model_port_name(struct model *model, uint16_t id);
 bool model_ip_taken(struct model *model, const struct model_network *network, struct ip_addr ip,
 	const struct model_port *except, char who[96]);
 
-/** Every IPv4 address in use in the network, *n of them: gateway, ports, vips. To be freed; NULL: no memory. */
-uint32_t *model_ips(struct model *model, const struct model_network *network, size_t *n);
+/** Every address in use in the network, *n of them: gateways, ports, vips. To be freed; NULL: no memory. */
+struct ip_addr *model_ips(struct model *model, const struct model_network *network, size_t *n);
 
-/** The subnet of a network that has one. */
+/** The subnet of IPv4 of a network that has one. */
 struct addr_prefix model_subnet(const struct model_network *network);
 
 /** Tells whoever keeps the state that `method` took effect with `params`. */

@@ -3,12 +3,14 @@
 #include <unistd.h>
 
 #include "control/base/params.h"
+#include "control/model/network_spec.h"
 #include "control/model/port_wait.h"
 #include "control/model/tap_port.h"
 
 void port_tap_interface(const struct model_port *port, struct tap_port *tap)
 {
 	const char *netns = param_str(port->params, "netns"), *ifname = param_str(port->params, "ifname");
+	const struct dp_network *network;
 
 	*tap = (struct tap_port){
 		.contained = netns,
@@ -22,11 +24,16 @@ void port_tap_interface(const struct model_port *port, struct tap_port *tap)
 	/* an uplink's MAC and address are the switch's own: the interface at the other end has others */
 	if (!port->network)
 		return;
+	network = &port->network->spec;
 	tap->mac = port->spec.mac;
 	tap->ips = port->spec.ips;
 	tap->nips = port->spec.nips;
-	tap->prefix = port->network->spec.prefix;
-	tap->gateway = param_bool(port->params, "default_route", true) ? port->network->spec.gateway : 0;
+	tap->prefix = network->prefix;
+	tap->prefix6 = network->subnet6.len;
+	if (!param_bool(port->params, "default_route", true))
+		return;
+	tap->gateway = network_spec_gateway(network, false);
+	tap->gateway6 = network_spec_gateway(network, true);
 }
 
 void port_tap_made_as(struct model *model, const char *name)

@@ -65,7 +65,8 @@ static struct model_network *network_of(struct model *model, uint32_t address)
 	struct model_network *network;
 
 	TAILQ_FOREACH (network, &model->networks, link)
-		if (network->spec.mode == DP_HOST && addr_is_host(model_subnet(network), address))
+		if (network->spec.mode == DP_HOST && network->spec.subnet &&
+			addr_is_host(model_subnet(network), address))
 			return network;
 	return NULL;
 }

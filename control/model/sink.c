@@ -13,6 +13,7 @@
 #include "control/base/result.h"
 #include "control/host/netlink.h"
 #include "control/host/netns.h"
+#include "control/model/network_spec.h"
 #include "control/model/objects.h"
 #include "control/model/publish.h"
 
@@ -178,9 +179,12 @@ static uint64_t netns_id(void *ctx, const char *name)
 static bool reaches(void *ctx, const char *name, struct ip_addr address)
 {
 	struct model_network *network = model_network(ctx, name);
+	struct ip_prefix subnet;
 
-	return network && network->spec.subnet && ip_is4(address) &&
-	       addr_inside(model_subnet(network), ip_to4(address));
+	if (!network)
+		return false;
+	subnet = network_spec_subnet(&network->spec, !ip_is4(address));
+	return !ip_is_none(subnet.address) && ip_inside(address, subnet);
 }
 
 static int port_state(void *ctx, const char *name, struct ip_addr address)

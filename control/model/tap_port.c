@@ -25,6 +25,11 @@ static bool has_ip(const struct tap_port *tap, struct ip_addr ip)
 	return false;
 }
 
+static uint8_t prefix_of(const struct tap_port *tap, struct ip_addr ip)
+{
+	return ip_is4(ip) ? tap->prefix : tap->prefix6;
+}
+
 /* Takes off the addresses that `now` lacks, then adds those that are not there. */
 static int set_addresses(
 	struct netlink *nl, int index, const struct tap_port *old, const struct tap_port *now)
@@ -34,14 +39,14 @@ static int set_addresses(
 	for (unsigned i = 0; rc == 0 && old && i < old->nips; i++) {
 		if (has_ip(now, old->ips[i]))
 			continue;
-		rc = netlink_addr_del(nl, index, old->ips[i], old->prefix);
+		rc = netlink_addr_del(nl, index, old->ips[i], prefix_of(old, old->ips[i]));
 		if (rc == -EADDRNOTAVAIL)
 			rc = 0;
 	}
 	/* after the deletions: with the first address of a prefix the kernel takes off the others of that
 	 * prefix */
 	for (unsigned i = 0; rc == 0 && i < now->nips; i++) {
-		rc = netlink_addr_add(nl, index, now->ips[i], now->prefix);
+		rc = netlink_addr_add(nl, index, now->ips[i], prefix_of(now, now->ips[i]));
 		if (rc == -EEXIST && old)
 			rc = 0;
 	}
@@ -55,7 +60,8 @@ static bool same_mac(const uint8_t *a, const uint8_t *b)
 
 static bool same_addresses(const struct tap_port *a, const struct tap_port *b)
 {
-	if (a->nips != b->nips || a->prefix != b->prefix || a->gateway != b->gateway)
+	if (a->nips != b->nips || a->prefix != b->prefix || a->prefix6 != b->prefix6 ||
+		!ip_equal(a->gateway, b->gateway) || !ip_equal(a->gateway6, b->gateway6))
 		return false;
 	return a->nips == 0 || memcmp(a->ips, b->ips, a->nips * sizeof(a->ips[0])) == 0;
 }
@@ -79,6 +85,25 @@ static int set_link(struct netlink *nl, int index, const struct tap_port *old, c
 	return link.mac || link.mtu ? netlink_link_set(nl, index, &link) : 0;
 }
 
+static bool has_family(const struct tap_port *tap, bool ip6)
+{
+	for (unsigned i = 0; i < tap->nips; i++)
+		if (ip_is4(tap->ips[i]) != ip6)
+			return true;
+	return false;
+}
+
+/* A default route, where the interface has an address of its family. */
+static int set_route(struct netlink *nl, int index, const struct tap_port *now, struct ip_addr gateway)
+{
+	int rc;
+
+	if (ip_is_none(gateway) || !has_family(now, !ip_is4(gateway)) || !now->contained)
+		return 0;
+	rc = netlink_default_route(nl, index, gateway);
+	return rc == -EEXIST ? 0 : rc; /* the container has one, by another interface or from before */
+}
+
 /* Sets up the interface, new (old NULL) or as changed from `old`. */
 static int set_up(struct netlink *nl, int index, const struct tap_port *old, const struct tap_port *now)
 {
@@ -89,19 +114,21 @@ static int set_up(struct netlink *nl, int index, const struct tap_port *old, con
 	rc = set_addresses(nl, index, old, now);
 	if (rc == 0)
 		rc = netlink_link_set(nl, index, &(struct netlink_link){.up = true});
-	if (rc == 0 && now->gateway && now->nips > 0 && now->contained) {
-		rc = netlink_default_route(nl, index, now->gateway);
-		if (rc == -EEXIST)
-			rc = 0; /* the container has one, by another interface or from before */
-	}
+	if (rc == 0)
+		rc = set_route(nl, index, now, now->gateway);
+	if (rc == 0)
+		rc = set_route(nl, index, now, now->gateway6);
 	return rc;
 }
 
 static int set_up_in(int netns, const struct tap_port *old, const struct tap_port *now, struct api_err *err)
 {
 	struct netlink *nl = NULL;
+	bool ip6 = now->configure && has_family(now, true);
 	int rc = netlink_open(netns, &nl);
 
+	if (rc == 0 && ip6)
+		rc = tap_enable_ip6(netns, now->ifname);
 	if (rc == 0)
 		rc = netlink_index(nl, now->ifname);
 	if (rc > 0)

@@ -20,8 +20,8 @@ struct tap_port {
 	bool configure; /* addresses, up and default route, too */
 	const struct ip_addr *ips;
 	unsigned nips;
-	uint8_t prefix;
-	uint32_t gateway; /* 0: none */
+	uint8_t prefix, prefix6;	  /* bits of the subnets: of IPv4 out of 32 */
+	struct ip_addr gateway, gateway6; /* of IPv4 and IPv6; none: none */
 	unsigned queues;
 };
 

@@ -192,13 +192,13 @@ int dns_join(struct dns *dns, const char *network, struct ip_addr gateway, struc
 
 void dns_leave(struct dns *dns, const char *network)
 {
-	struct dns_listener *listener;
+	struct dns_listener *listener, *next;
 
-	TAILQ_FOREACH (listener, &dns->listeners, link)
-		if (listener->network[0] && strcmp(listener->network, network) == 0) {
+	for (listener = TAILQ_FIRST(&dns->listeners); listener; listener = next) {
+		next = TAILQ_NEXT(listener, link);
+		if (listener->network[0] && strcmp(listener->network, network) == 0)
 			listener_close(listener);
-			return;
-		}
+	}
 }
 
 static int read_recursors(struct dns *dns, struct reg_err *err)

@@ -96,10 +96,10 @@ void dns_listeners(
 	const struct dns *dns, void (*fn)(void *arg, const struct dns_listener_info *info), void *arg);
 
 /**
- * Answers at `gateway`, port 53, inside `network` too. Errors: as dns_listen().
+ * Answers at `gateway`, port 53, inside `network` too, and at each other gateway that it was given. Errors: as dns_listen().
  */
 int dns_join(struct dns *dns, const char *network, struct ip_addr gateway, struct reg_err *err);
-/** No longer. A network that was not joined is allowed. */
+/** At none of them any longer. A network that was not joined is allowed. */
 void dns_leave(struct dns *dns, const char *network);
 
 /** A port came, went, or its link changed: what was said of port names no longer holds. */

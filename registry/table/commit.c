@@ -56,6 +56,7 @@ static bool is_balanced(const struct backend *backend)
 	const struct registry_sink *sink = &backend->service->reg->sink;
 
 	return !ip_is_none(def->vip) && !ip_is_none(backend->pub.address) && backend->pub.port &&
+	       ip_is4(def->vip) == ip_is4(backend->pub.address) &&
 	       sink->reaches(sink->ctx, def->network, backend->pub.address);
 }
 

@@ -202,7 +202,6 @@ def test_what_the_workers_cannot_do_yet_is_refused(world):
     for method, params, field, text in (
             ("service.add", VIP, "vip", "fd00::1"), ("service.add", {**VIP, "vip": "2001:DB8::a01:1"}, "vip", "2001:db8::a01:1"),
             ("vtep.add", {"network": "o", "remote": "fd00::9"}, "remote", "fd00::9"),
-            ("port.add", {**port, "ips": ["10.1.0.9", "fd00::9"]}, "ips", "fd00::9"),
             ("uplink.add", {"name": "u", "type": "af_packet", "device": "lan0", "address": "fd00::1/64"}, "address", "fd00::1/64")):
         answer = daemon.connection().request(method, params)
         assert answer["error"]["message"] == f"{field}: {text}: IPv6 is not served here yet", answer
@@ -226,7 +225,7 @@ def test_what_the_workers_cannot_do_yet_is_refused(world):
     assert world.dig("web.service.consul", "AAAA").data("AAAA") == ["fd00::9"]
 
 
-def test_a_network_has_no_ipv6_yet(world, stack):
+def test_a_network_without_ipv6(world, stack):
     """What a service of a network probes starts at its gateway, which reaches nothing of the host's by IPv6 either."""
     web = stack.enter_context(HttpHealth(world.host, six=True))
     lan = stack.enter_context(HttpHealth(world.other, web.port, six=True))

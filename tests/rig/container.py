@@ -4,17 +4,18 @@ from rig.netns import Netns
 
 
 class Container(Netns):
-    """Joins `network` as port `name`; `ip` None leaves the choice to the switch. More port fields by name."""
+    """Joins `network` as port `name`; `ip` None leaves the choice to the switch, and may be a list. More port fields by name."""
 
     def __init__(self, daemon, network, name, ip=None, **fields):
         super().__init__(name[:6])
         self.daemon, self.port = daemon, name
         try:
             if ip is not None:
-                fields["ips"] = [ip]
+                fields["ips"] = ip if isinstance(ip, list) else [ip]
             daemon.rpc("port.add", name=name, network=network, type="tap", netns=self.name, ifname="eth0", **fields)
             shown = daemon.port(name)
             self.ip = shown["ips"][0] if shown["ips"] else None
+            self.ip6 = next((ip for ip in shown["ips"] if ":" in ip), None)
             self.eth0 = shown["mac"]
             daemon.wait_port(name)
         except BaseException:

@@ -160,10 +160,10 @@ class Server:
         self.close()
 
 
-def udp_server(ns, port, text=None):
-    """Answers each datagram with `text` (the namespace's name) and a space and the datagram."""
-    sock = ns.socket(kind=socket.SOCK_DGRAM)
-    sock.bind(("0.0.0.0", port))
+def udp_server(ns, port, text=None, six=False):
+    """Answers each datagram with `text` (the namespace's name) and a space and the datagram; six: over IPv6."""
+    sock = ns.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_DGRAM)
+    sock.bind(("", port))
     name = (text or ns.name).encode()
 
     def serve(sock):
@@ -175,11 +175,11 @@ def udp_server(ns, port, text=None):
 
 def udp_ask(ns, address, port, data=b"hello", timeout_s=2.0):
     """Sends a datagram from a new source port and returns the answer; TimeoutError without one."""
-    with ns.socket(kind=socket.SOCK_DGRAM) as sock:
+    with ns.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.settimeout(timeout_s)
         sock.sendto(data, (address, port))
         answer, source = sock.recvfrom(65536)
-        assert source == (address, port), f"asked {address}:{port}, answered by {source}"
+        assert source[:2] == (address, port), f"asked {address}:{port}, answered by {source}"
         return answer
 
 

@@ -23,12 +23,14 @@ class VxlanHost(Netns):
             self.close()
             raise
 
-    def vxlan(self, vni, address, name="vx0", mtu=1450):
-        """A kernel vxlan device towards the switch, with `address` (with its prefix) on it."""
+    def vxlan(self, vni, address, name="vx0", mtu=1450, address6=None):
+        """A kernel vxlan device towards the switch, with `address` (with its prefix) on it, and maybe one of IPv6."""
         self.run("ip", "link", "add", name, "type", "vxlan", "id", str(vni), "dstport", "4789", "local", HOST,
                  "remote", SWITCH, "dev", "up0")
         self.run("ip", "link", "set", name, "mtu", str(mtu), "up")
         self.run("ip", "addr", "add", address, "dev", name)
+        if address6:
+            self.run("ip", "addr", "add", address6, "dev", name, "nodad")
 
     def join(self, daemon, network, **uplink):
         """The switch's side: an uplink up0 on the veth, and this host as a vtep of the network."""

@@ -12,7 +12,8 @@ def test_network_life(sluiced):
     assert sluiced.rpc("network.list") == []
     sluiced.rpc("network.add", name="web", mode="overlay", vni=100, subnet="10.1.0.0/24", gateway="10.1.0.1")
     assert sluiced.rpc("network.list") == [
-        {"name": "web", "mode": "overlay", "vni": 100, "subnet": "10.1.0.0/24", "gateway": "10.1.0.1", "egress": "none",
+        {"name": "web", "mode": "overlay", "vni": 100, "subnet": "10.1.0.0/24", "gateway": "10.1.0.1",
+         "subnets": ["10.1.0.0/24"], "gateways": ["10.1.0.1"], "egress": "none",
          "mtu": 1450, "age_s": 300, "mac_limit": 0, "mac_moves": 10, "ports": 0, "source": "api"}]
     shown = sluiced.rpc("network.set", name="web", mtu=1400, age_s=10)
     assert (shown["mtu"], shown["age_s"]) == (1400, 10)
@@ -24,7 +25,8 @@ def test_network_life(sluiced):
 
 def test_network_defaults(sluiced):
     shown = sluiced.rpc("network.add", name="plain", mode="bridge")
-    assert shown == {"name": "plain", "mode": "bridge", "vni": None, "subnet": None, "gateway": None, "egress": "none",
+    assert shown == {"name": "plain", "mode": "bridge", "vni": None, "subnet": None, "gateway": None, "subnets": [], "gateways": [],
+                     "egress": "none",
                      "mtu": 1500, "age_s": 300, "mac_limit": 0, "mac_moves": 10, "ports": 0, "source": "api"}
 
 

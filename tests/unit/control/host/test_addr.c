@@ -121,38 +121,53 @@ static void next_free_address(void **state)
 		{"10.1.0.0/24", {"10.1.0.3", "10.1.0.1", "10.1.0.2"}, "10.1.0.4"},
 		{"10.1.0.0/24", {"10.1.0.9", "10.1.0.1", "10.1.0.1", "0.0.0.0"}, "10.1.0.2"},
 		{"10.1.0.0/24", {"10.1.0.2"}, "10.1.0.1"},
-		{"10.1.0.0/30", {"10.1.0.2", "10.1.0.1"}, "0.0.0.0"},
+		{"10.1.0.0/30", {"10.1.0.2", "10.1.0.1"}, NULL},
 		{"10.1.0.0/31", {NULL}, "10.1.0.0"},
 		{"10.1.0.0/31", {"10.1.0.0"}, "10.1.0.1"},
-		{"10.1.0.0/31", {"10.1.0.0", "10.1.0.1"}, "0.0.0.0"},
+		{"10.1.0.0/31", {"10.1.0.0", "10.1.0.1"}, NULL},
 		{"10.1.0.7/32", {NULL}, "10.1.0.7"},
-		{"10.1.0.7/32", {"10.1.0.7"}, "0.0.0.0"},
-		{"255.255.255.252/30", {"255.255.255.253", "255.255.255.254"}, "0.0.0.0"},
+		{"10.1.0.7/32", {"10.1.0.7"}, NULL},
+		{"255.255.255.252/30", {"255.255.255.253", "255.255.255.254"}, NULL},
+		{"255.255.255.255/32", {"255.255.255.255"}, NULL},
+		{"fd00::/64", {NULL}, "fd00::1"},
+		{"fd00::/64", {"fd00::2", "10.1.0.1", "fd00::1", "fd00:1::3"}, "fd00::3"},
+		{"fd00::/64", {"fd00::"}, "fd00::1"},
+		{"fd00::/126", {"fd00::1", "fd00::2"}, "fd00::3"},
+		{"fd00::/126", {"fd00::3", "fd00::2", "fd00::1"}, NULL},
+		{"fd00::/127", {NULL}, "fd00::"},
+		{"fd00::/127", {"fd00::", "fd00::1"}, NULL},
+		{"fd00::7/128", {NULL}, "fd00::7"},
+		{"fd00::7/128", {"fd00::7"}, NULL},
+		{"fd00::fffe/112", {"fd00::1"}, "fd00::2"},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		uint32_t taken[4];
+		struct ip_addr taken[4], next = {0};
+		struct ip_prefix subnet;
 		size_t n = 0;
 
+		assert_true(addr_ip_prefix(cases[i].subnet, &subnet));
 		for (; n < 4 && cases[i].taken[n]; n++)
-			taken[n] = inet_addr(cases[i].taken[n]);
-		assert_int_equal(
-			addr_next_free(prefix_of(cases[i].subnet), taken, n), inet_addr(cases[i].next));
+			assert_true(ip_parse(cases[i].taken[n], &taken[n]));
+		ip_parse(cases[i].next, &next);
+		assert_true(ip_equal(addr_next_free(subnet, taken, n), next));
 	}
 }
 
 /* Past the end of an octet, and to the end of the subnet. */
 static void next_free_address_of_many(void **state)
 {
-	uint32_t taken[65534];
+	static struct ip_addr taken[65534];
+	struct ip_prefix subnet;
 
+	assert_true(addr_ip_prefix("10.1.0.0/16", &subnet));
 	for (uint32_t i = 0; i < 65534; i++) {
 		/* from the last to the first, so that they need sorting */
-		taken[65533 - i] = htonl(0x0a010001 + i);
+		taken[65533 - i] = ip_from4(htonl(0x0a010001 + i));
 	}
-	assert_int_equal(addr_next_free(prefix_of("10.1.0.0/16"), taken, 65534), 0);
-	assert_int_equal(addr_next_free(prefix_of("10.1.0.0/16"), taken, 65533), inet_addr("10.1.255.254"));
-	assert_int_equal(addr_next_free(prefix_of("10.1.0.0/16"), taken, 254), inet_addr("10.1.0.255"));
+	assert_true(ip_is_none(addr_next_free(subnet, taken, 65534)));
+	assert_int_equal(ip_to4(addr_next_free(subnet, taken, 65533)), inet_addr("10.1.255.254"));
+	assert_int_equal(ip_to4(addr_next_free(subnet, taken, 254)), inet_addr("10.1.0.255"));
 }
 
 static void mac_of_a_name(void **state)

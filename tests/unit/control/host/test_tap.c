@@ -187,9 +187,9 @@ static void tap_in_a_container_is_configured(void **state)
 	assert_int_equal(netlink_link_set(nl, index, &change), 0);
 	assert_int_equal(netlink_addr_add(nl, index, ip_from4(address), 24), 0);
 	assert_int_equal(netlink_addr_add(nl, index, ip_from4(address), 24), -EEXIST);
-	assert_int_equal(netlink_default_route(nl, index, inet_addr("172.16.0.1")), -ENETUNREACH);
-	assert_int_equal(netlink_default_route(nl, index, gateway), 0);
-	assert_int_equal(netlink_default_route(nl, index, gateway), -EEXIST);
+	assert_int_equal(netlink_default_route(nl, index, ip_from4(inet_addr("172.16.0.1"))), -ENETUNREACH);
+	assert_int_equal(netlink_default_route(nl, index, ip_from4(gateway)), 0);
+	assert_int_equal(netlink_default_route(nl, index, ip_from4(gateway)), -EEXIST);
 	assert_int_equal(netlink_addr_del(nl, index, ip_from4(address), 24), 0);
 	assert_int_equal(netlink_addr_del(nl, index, ip_from4(address), 24), -EADDRNOTAVAIL);
 	netlink_close(nl);
