@@ -46,6 +46,22 @@ void http_conn_sweep(struct http *http)
 	}
 }
 
+/* Before evhttp sees it. */
+static void on_input(struct evbuffer *input, const struct evbuffer_cb_info *info, void *arg)
+{
+	struct http_conn *conn = arg;
+
+	if (!info->n_added || conn->cutting || conn->event)
+		return;
+	if (is_closed(conn)) { /* until the sweep finds it there is nobody to read for */
+		bufferevent_disable(conn->bev, EV_READ);
+		evbuffer_drain(input, evbuffer_get_length(input));
+	} else if (conn->at_start)
+		http_repeat_serve(conn);
+	else
+		http_input_cut(conn, info->n_added);
+}
+
 struct bufferevent *http_conn_accept(struct event_base *base, void *arg)
 {
 	struct http *http = arg;
@@ -67,8 +83,8 @@ struct bufferevent *http_conn_accept(struct event_base *base, void *arg)
 	}
 	bufferevent_incref(bev);
 	bufferevent_set_max_single_write(bev, HTTP_WRITE_MAX);
-	if (!http->tls)
-		http_repeat_watch(conn);
+	bufferevent_setwatermark(bev, EV_READ, 0, HTTP_READ_MAX);
+	evbuffer_add_cb(bufferevent_get_input(bev), on_input, conn); /* without memory evhttp sees all */
 	http->nconns++;
 	accept_taken(http->guard);
 	if (http->nconns >= http->max_conns)
@@ -97,6 +113,8 @@ void http_conn_end(struct http_conn *conn)
 	conn->since = conn->http->sweeps;
 	/* what is there already evhttp reads on its own once the answer is sent */
 	conn->at_start = evbuffer_get_length(bufferevent_get_input(conn->bev)) == 0;
+	if (conn->at_start && conn->chunk.state != CHUNK_LOST && conn->chunk.state != CHUNK_REFUSED)
+		conn->chunk = (struct http_chunk){0};
 	free(conn->head);
 	conn->head = NULL;
 }

@@ -12,11 +12,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "registry/http/chunk.h"
 #include "registry/http/server.h"
 
 enum {
-	HTTP_HEAD_MAX = 1024,	     /* bytes of a request that is recognised as one that came before */
-	HTTP_WRITE_MAX = 512 * 1024, /* bytes given to the kernel at once: some 50 us */
+	HTTP_HEAD_MAX = 1024, /* bytes of a request that is recognised as one that came before */
+	HTTP_READ_MAX = HTTP_HEADERS_MAX +
+			2 * HTTP_BODY_MAX, /* bytes not yet taken by evhttp, which takes a chunk whole */
+	HTTP_WRITE_MAX = 512 * 1024,	   /* bytes given to the kernel at once: some 50 us */
 };
 
 struct http_conn {
@@ -26,6 +29,10 @@ struct http_conn {
 	bool busy;		 /* its request is being answered, maybe parked */
 	struct http_conn *next;	 /* of those to be let go of */
 	UT_hash_handle hh;
+
+	/* for input.c: of what evhttp has been given */
+	struct http_chunk chunk;
+	bool cutting;
 
 	/* for repeat.c */
 	bool at_start; /* evhttp has every byte before the next that comes, and waits for a request to begin */
@@ -42,6 +49,10 @@ struct bufferevent *http_conn_accept(struct event_base *base, void *http);
 void http_conn_sweep(struct http *http);
 /** After evhttp was freed. */
 void http_conns_close(struct http *http);
+
+/* input.c */
+/** Goes through the last `n` bytes that it has received, and takes out what evhttp is not to see. */
+void http_input_cut(struct http_conn *conn, size_t n);
 
 /** A request of this connection begins; NULL: it is not known. */
 struct http_conn *http_conn_begin(struct http *http, struct evhttp_request *raw);

@@ -207,8 +207,6 @@ static void give_back(struct http_conn *conn)
 	conn->event = NULL;
 }
 
-static void serve(struct http_conn *conn);
-
 /* The rest has been sent: on with what came meanwhile. */
 static void on_sent(struct bufferevent *bev, void *arg)
 {
@@ -218,7 +216,7 @@ static void on_sent(struct bufferevent *bev, void *arg)
 	bufferevent_disable(bev, EV_WRITE);
 	bufferevent_enable(bev, EV_READ);
 	conn->since = conn->http->sweeps;
-	serve(conn);
+	http_repeat_serve(conn);
 	if (!conn->at_start && conn->read)
 		bufferevent_trigger(bev, EV_READ, BEV_TRIG_DEFER_CALLBACKS);
 }
@@ -324,37 +322,23 @@ static void remember(struct http_conn *conn, const char *head, size_t len)
 		memcpy(conn->head, head, len);
 }
 
-/* At the start of a request. */
-static void serve(struct http_conn *conn)
+void http_repeat_serve(struct http_conn *conn)
 {
 	struct evbuffer *input = bufferevent_get_input(conn->bev);
-	const char *head;
+	const char *head = NULL;
 	size_t len;
 
 	for (unsigned n = 0; evbuffer_get_length(input) && !conn->event; n++) {
-		len = first_of(input, &head);
+		len = conn->http->tls ? 0 : first_of(input, &head);
 		if (!len || n == AT_ONCE || evbuffer_get_length(bufferevent_get_output(conn->bev)) ||
 			!answer(conn, head, len)) {
 			conn->at_start = false;
 			remember(conn, head, len);
+			http_input_cut(conn, evbuffer_get_length(input));
 			return;
 		}
 		evbuffer_drain(input, len);
 	}
-}
-
-static void on_input(struct evbuffer *input, const struct evbuffer_cb_info *info, void *arg)
-{
-	struct http_conn *conn = arg;
-
-	if (info->n_added && conn->at_start && !conn->event)
-		serve(conn);
-}
-
-void http_repeat_watch(struct http_conn *conn)
-{
-	evbuffer_add_cb(
-		bufferevent_get_input(conn->bev), on_input, conn); /* without memory evhttp sees all */
 }
 
 int http_repeats_open(struct http *http)

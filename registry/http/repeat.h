@@ -20,7 +20,7 @@ struct http_request;
 int http_repeats_open(struct http *http);
 void http_repeats_close(struct http *http);
 
-/** Looks at what comes on this connection before evhttp does. */
-void http_repeat_watch(struct http_conn *conn);
+/** Requests have come where one may begin: answers what can be, and leaves the rest to evhttp. */
+void http_repeat_serve(struct http_conn *conn);
 /** `rq`, whose answer is ready, may come again: takes over what was read of it, if the cache may have the text. */
 void http_repeat_put(struct http_request *rq);

@@ -4,6 +4,8 @@
  *   server.c   listens, bounds connections
  *   conn.c     a connection; cuts off the slow
  *   repeat.c   requests that came before, byte for byte
+ *   chunk.c    bodies in chunks, before evhttp reads them
+ *   input.c    what evhttp is given to read
  *   gzip.c     the text of an answer, compressed
  *   tls.c      certificates
  *   frame.c    where a request ends

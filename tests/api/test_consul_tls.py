@@ -194,3 +194,19 @@ def test_a_wrong_file_is_named(pki, tmp_path, wrong):
     done = subprocess.run([program("sluiced"), "--check-config", "--config", config], capture_output=True, text=True,
                           stdin=subprocess.DEVNULL, timeout=60)
     assert (done.returncode, done.stderr) == (1, f"sluiced: {config}: {says.format(dir=pki.folder)}\n")
+
+
+def test_chunks_with_extensions_over_tls(start, pki):
+    _, port = start()
+    context = ssl.create_default_context(cafile=pki.ours.cert)
+    context.check_hostname = False
+    head = b"PUT /v1/kv/a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", port)) as sock, context.wrap_socket(sock) as tls:
+        tls.settimeout(wait.PATIENCE_S)
+        for part in (head + b"2;a=b\r\nab\r\n0", b";c\r\nX: y\r\n", b"\r\n" + head + b"1\r\nc\r\n1;", b"d\r\nd\r\n0\r\n\r\n"):
+            tls.sendall(part)
+        tls.sendall(b"GET /v1/kv/a?raw HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        got = b""
+        while (part := tls.recv(65536)):
+            got += part
+    assert got.count(b"HTTP/1.1 200 OK") == 3 and got.endswith(b"\r\n\r\ncd"), got

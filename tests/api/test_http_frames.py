@@ -2,17 +2,23 @@
 
 import re
 import socket
+import time
+from pathlib import Path
 
 import pytest
 
 from rig import wait
 
 
-def exchange(consul, data):
-    """(status, body) of each answer until the daemon closes or is silent for a moment."""
+def exchange(consul, *parts):
+    """(status, body) of each answer until the daemon closes or is silent for a moment; the parts are sent one by one."""
     with socket.create_connection(("127.0.0.1", consul.port)) as sock:
         sock.settimeout(0.5 * wait.PATIENCE_S / 20)
-        sock.sendall(data)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for part in parts:
+            sock.sendall(part)
+            if len(parts) > 1:
+                time.sleep(0.01)
         got, closed = b"", False
         try:
             while (part := sock.recv(65536)):
@@ -47,9 +53,20 @@ def test_requests_that_come_in_one_go_are_answered_in_order(consul):
 
 # bodies in chunks: what is sent, and the value that is kept
 CHUNKS = [(b"3\r\nabc\r\n0\r\n\r\n", "abc"), (b"1\r\na\r\n2\r\nbc\r\n0\r\n\r\n", "abc"), (b"00A\r\n0123456789\r\n0\r\n\r\n", "0123456789"),
-          (b"3\r\nabc\r\n0\r\nX-Trailer: x\r\nX-Other: y\r\n\r\n", "abc"), (b"3\r\nabc\r\n0\r\nContent-Length: 9\r\n\r\n", "abc")]
-NO_CHUNKS = [b"x\r\nabc\r\n0\r\n\r\n", b"-1\r\nabc\r\n0\r\n\r\n", b"3;name=value\r\nabc\r\n0\r\n\r\n",
-             b"ffffffffffffffff\r\nabc\r\n0\r\n\r\n"]
+          (b"3\r\nabc\r\n0\r\nX-Trailer: x\r\nX-Other: y\r\n\r\n", "abc"), (b"3\r\nabc\r\n0\r\nContent-Length: 9\r\n\r\n", "abc"),
+          (b"3;name=value\r\nabc\r\n0\r\n\r\n", "abc"), (b"1;a\r\na\r\n2 ; b=\"x;y z\" ;c\r\nbc\r\n0;last\r\n\r\n", "abc"),
+          (b"3 \r\nabc\r\n0\r\n\r\n", "abc"), (b"2;x\r\n\r\n\r\n0;y\r\nX: ;y\r\nY:\r\n\r\n", "\r\n"),
+          (b"3;" + b"e" * 16000 + b"\r\nabc\r\n0\r\n\r\n", "abc"), (b"3\r\nabc\r\n0\r\nX: " + b"t" * 16000 + b"\r\n\r\n", "abc"),
+          (b"0;x\r\n\r\n", "")]
+NO_CHUNKS = [b"x\r\nabc\r\n0\r\n\r\n", b"-1\r\nabc\r\n0\r\n\r\n", b";a\r\nabc\r\n0\r\n\r\n", b" 3\r\nabc\r\n0\r\n\r\n",
+             b"0x3\r\nabc\r\n0\r\n\r\n", b"+3\r\nabc\r\n0\r\n\r\n", b"3 3\r\nabc\r\n0\r\n\r\n", b"3\nabc\n0\n\n",
+             b"ffffffffffffffff\r\nabc\r\n0\r\n\r\n", b"fffffffffffffffff\r\nabc\r\n0\r\n\r\n", b"100001\r\nabc\r\n0\r\n\r\n",
+             b"3;a\nabc\r\n0\r\n\r\n", b"3;a\rb\r\nabc\r\n0\r\n\r\n", b"3;\0\r\nabc\r\n0\r\n\r\n", b"3\r\nabcd\r\n0\r\n\r\n",
+             b"3\r\nabc0\r\n\r\n", b"2\r\nabc\r\n0\r\n\r\n", b"\r\n3\r\nabc\r\n0\r\n\r\n", b"3\r\nabc\r\n\r\n0\r\n\r\n",
+             b"3\r\nabc\r\n0\r\nno trailer\r\n\r\n", b"3\r\nabc\r\n0\r\n: x\r\n\r\n", b"3\r\nabc\r\n0\r\nX: y\n\r\n",
+             b"3\r\nabc\r\n0\r\nX: y\r\n z\r\n\r\n", b"3\r\nabc\r\n0\r\nX y: z\r\n\r\n",
+             b"3;" + b"e" * 17000 + b"\r\nabc\r\n0\r\n\r\n", b"3\r\nabc\r\n0\r\nX: " + b"t" * 17000 + b"\r\n\r\n",
+             b"1;e\r\na\r\n" * 9000 + b"0\r\n\r\n", b"3\r\nabc\r\n0\r\n" + b"X: y\r\n" * 3000 + b"\r\n"]
 
 
 def test_bodies_in_chunks(consul):
@@ -60,6 +77,87 @@ def test_bodies_in_chunks(consul):
         answers, closed = exchange(consul, put("bad", "Transfer-Encoding: chunked", body=body) + EVIL)
         assert closed and len(answers) <= 1 and all(status in (400, 413) for status, _ in answers), (body, answers)
     assert consul.get("kv/", keys=None).json == ["a"]
+
+
+# requests of all kinds in one stream; what is in the chunks looks like requests and sizes
+STREAM = [(put("a", "Transfer-Encoding:  Chunked ", body=b"5;x=y\r\n0\r\n\r\n\r\n2 ;z\r\n5;\r\n0\r\nX-Y: z\r\n\r\n"), "true"),
+          (GET, "0\r\n\r\n5;"), (put("a", "Content-Length: 7", body=b"3;a\r\nbc"), "true"), (GET, "3;a\r\nbc"),
+          (b"POST /v1/kv/a HTTP/1.1\r\nHost: localhost\r\ntransfer-encoding:chunked\r\n\r\n1;a\r\nb\r\n0;c\r\n\r\n", None),
+          (put("a", "transfer-encoding:chunked", body=b"%x;a\r\n%s\r\n0\r\nX: y\r\n\r\n" % (len(EVIL), EVIL)), "true"), (GET, EVIL.decode())]
+
+
+def stream(answers):
+    return len(answers) == len(STREAM) and all(want is None or got == (200, want) for got, (_, want) in zip(answers, STREAM))
+
+
+def test_extensions_and_trailers_wherever_the_bytes_are_split(consul):
+    whole = b"".join(request for request, _ in STREAM)
+    answers, closed = exchange(consul, whole)
+    assert stream(answers) and not closed, answers
+    for at in range(1, len(whole)):
+        with socket.create_connection(("127.0.0.1", consul.port)) as sock:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.sendall(whole[:at])
+            consul.get("status/leader")  # the daemon has seen the first part
+            sock.sendall(whole[at:] + b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            sock.settimeout(wait.PATIENCE_S)
+            got = b""
+            while (part := sock.recv(65536)):
+                got += part
+        assert got.count(b"HTTP/1.1 200 OK") == len(STREAM), (at, got)
+        assert got.count(EVIL) == 1 and got.count(b"5;") == 1, (at, got)
+        assert consul.get("kv/", keys=None).json == ["a"]
+
+
+def test_a_byte_at_a_time(consul):
+    whole = b"".join(request for request, _ in STREAM)
+    answers, closed = exchange(consul, *(whole[i:i + 1] for i in range(len(whole))))
+    assert stream(answers) and not closed, answers
+
+
+def test_a_trailer_is_no_header(start_consul):
+    _, consul = start_consul(http_token="secret")
+    body = b"1\r\nx\r\n0\r\nX-Consul-Token: secret\r\nAuthorization: Bearer secret\r\n\r\n"
+    (status, _), = exchange(consul, put("a", "Transfer-Encoding: chunked", body=body))[0]
+    assert status == 403
+    with_token = put("a", "X-Consul-Token: secret", "Transfer-Encoding: chunked", body=b"1;e\r\nx\r\n0\r\nX-Consul-Token: none\r\n\r\n")
+    assert exchange(consul, with_token)[0] == [(200, "true")]
+
+
+ENDLESS = {"size": b"0", "extension": b"3;", "long extension": b"3;" + b"e" * 1000, "trailer": b"3\r\nabc\r\n0\r\nX: ",
+           "name of a trailer": b"3\r\nabc\r\n0\r\nX", "chunk": b"ffffff\r\n", "chunk that fits": b"fffff\r\n"}
+FLOODS = {**{name: put("bad", "Transfer-Encoding: chunked", body=start) for name, start in ENDLESS.items()},
+          "size, after spaces": put("bad", "Transfer-Encoding:" + " " * 100 + "chunked", body=b"0"),
+          "body": put("bad", "Content-Length: 99999999"), "two lengths": put("bad", "Content-Length: 1", "Content-Length: 2"),
+          "behind a query that waits": b"GET /v1/kv/none?index=%d&wait=60s HTTP/1.1\r\nHost: localhost\r\n\r\n",
+          "header": b"GET / HTTP/1.1\r\nX: "}
+
+
+def most_memory(daemon):
+    """In MB, since its start."""
+    return int(re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{daemon.process.pid}/status").read_text())[1]) // 1024
+
+
+@pytest.mark.parametrize("start", FLOODS.values(), ids=FLOODS)
+def test_what_has_no_end_is_not_kept(start_consul, start):
+    """The client's bytes are dropped or left in its socket, whatever it sends on and on."""
+    daemon, consul = start_consul()
+    before = most_memory(daemon)
+    with socket.create_connection(("127.0.0.1", consul.port)) as sock:
+        sock.settimeout(2)  # the daemon may not read on
+        with pytest.raises(OSError):
+            sock.sendall(start % consul.get("kv/none").index if b"%d" in start else start)
+            while True:
+                sock.sendall(b"0" * 65536)
+    assert most_memory(daemon) - before < 32
+    assert consul.get("kv/", keys=None).json == []
+
+
+def test_a_zero_in_the_head_ends_the_connection(consul):
+    for request in (b"PUT /v1/kv/bad HTTP/1.1\r\nHost: local\0host\r\n", b"PUT /v1/\0kv/bad HTTP/1.1\r\n", b"PUT /v1/kv/bad HTTP/1.1\r\n\0\r\n"):
+        answers, closed = exchange(consul, request + b"Content-Length: 0\r\n\r\n" + EVIL)
+        assert closed and len(answers) <= 1 and all(status == 400 for status, _ in answers), (request, answers)
+    assert consul.get("kv/", keys=None).json == []
 
 
 # headers that say two things, each before a body that would be another request to who believes the other one
