@@ -336,9 +336,13 @@ struct dp_service {
 	/* All connections of a client, by its address, go to one backend, which it keeps for so long after the last one
 	 * was made when others come and go. 0: each is chosen for itself. DP_AFFINITY_MAX at most. */
 	uint32_t affinity_s;
+	/* The share of a backend that comes, or comes back, grows from nothing over so long. DP_SLOW_START_MAX_MS at
+	 * most. */
+	uint32_t slow_start_ms;
 };
 
 #define DP_AFFINITY_MAX 86400
+#define DP_SLOW_START_MAX_MS 3600000
 
 #define DP_SERVICE_NONE UINT32_MAX
 

@@ -43,6 +43,7 @@ const char *reg_health_name(enum reg_health health);
 enum { REG_CHECKS_MAX = 64 }; /* of a backend or node */
 
 #define REG_DRAIN_MAX_MS 86400000
+#define REG_SLOW_START_MAX_MS 3600000
 
 enum reg_protocol { REG_TCP = 6, REG_UDP = 17 };
 
@@ -105,8 +106,10 @@ struct reg_service {
 	char policy[16];	    /* "maglev"; "" on the way in: that */
 	uint32_t affinity_s; /* a client's connections go to one backend for so long; 0: each is balanced */
 	bool drops;	     /* who asks the vip in vain is told nothing, and waits */
-	uint32_t drain_ms;   /* how long the connections of a draining backend go on; 0: until they end */
-	bool drain_reset;    /* those that are left then are reset at both ends */
+	uint32_t
+		slow_start_ms; /* over which the share of a backend grows that came or came back; 0: at once */
+	uint32_t drain_ms;     /* how long the connections of a draining backend go on; 0: until they end */
+	bool drain_reset;      /* those that are left then are reset at both ends */
 	bool critical_ends; /* a backend that turns critical loses its connections, as if its port were down */
 	struct reg_check check; /* the default of its backends; REG_CHECK_NONE: they need none */
 	bool discovered;	/* a registration made it, nobody defined it: goes with its last backend */

@@ -221,6 +221,8 @@ static int service_watch(
 		"(default reject)", .choices = no_backend}, \
 	{"on_critical", API_ENUM, "what becomes of the connections that a backend has when its check fails: they go on, " \
 		"or end so that datagrams go to another at once (default keep)", .choices = on_critical}, \
+	{"slow_start_ms", API_INT, "how long the share of a backend grows that comes or comes back (default 0: it has all " \
+		"at once)", .max = REG_SLOW_START_MAX_MS}, \
 	{"drain_ms", API_INT, "how long the connections of a draining backend go on (default 0: until they end)", \
 		.max = REG_DRAIN_MAX_MS}, \
 	{"drain_reset", API_BOOL, "TCP connections that are left then are reset, at both ends (default false)"}, \

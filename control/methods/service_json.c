@@ -74,6 +74,7 @@ void service_params_read(const json_t *params, struct reg_service *service)
 		service->drops = !strcmp(no_backend, "drop");
 	if (on_critical)
 		service->critical_ends = !strcmp(on_critical, "end");
+	service->slow_start_ms = (uint32_t)param_int(params, "slow_start_ms", service->slow_start_ms);
 	service->drain_ms = (uint32_t)param_int(params, "drain_ms", service->drain_ms);
 	service->drain_reset = param_bool(params, "drain_reset", service->drain_reset);
 	if (check)
@@ -243,6 +244,7 @@ json_t *service_head_json(struct model *model, const struct reg_service *service
 	put_int(object, "affinity_s", service->affinity_s);
 	put_str(object, "no_backend", service->drops ? "drop" : "reject");
 	put_str(object, "on_critical", service->critical_ends ? "end" : "keep");
+	put_int(object, "slow_start_ms", service->slow_start_ms);
 	put_int(object, "drain_ms", service->drain_ms);
 	put_bool(object, "drain_reset", service->drain_reset);
 	put_int(object, "generation", registry_service_generation(model->registry, service->name));

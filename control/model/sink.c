@@ -100,6 +100,7 @@ static int service_put(struct model *model, const struct reg_service *service, u
 		.protocol = (enum dp_protocol)service->protocol,
 		.rejects = !service->drops,
 		.affinity_s = service->affinity_s,
+		.slow_start_ms = service->slow_start_ms,
 		.backends = backends,
 		.nbackends = nbackend,
 	};

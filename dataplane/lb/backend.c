@@ -168,6 +168,7 @@ static uint32_t set_drain(struct backend *b, uint64_t *since, const struct dp_ba
 void backend_set(struct backend_table *t, uint16_t id, const struct dp_backend *what)
 {
 	struct backend *b = &t->backend[id];
+	uint32_t old = atomic_load_explicit(&b->flags, memory_order_relaxed);
 	uint32_t flags = BACKEND_USED | set_drain(b, &t->base[id].drains_since, what);
 
 	b->weight = what->weight;
@@ -175,6 +176,8 @@ void backend_set(struct backend_table *t, uint16_t id, const struct dp_backend *
 		flags |= BACKEND_DEAD;
 	else if (what->weight)
 		flags |= BACKEND_ACTIVE;
+	if (flags & ~old & BACKEND_ACTIVE)
+		atomic_store_explicit(&b->since, rte_rdtsc(), memory_order_relaxed);
 	atomic_store_explicit(&b->flags, flags, memory_order_release);
 }
 

@@ -25,17 +25,18 @@ enum {
 
 struct backend {
 	/* read by workers; control writes */
-	_Atomic(uint64_t) mac;	/* as it lies in a frame, in the low six bytes; 0: not known */
-	_Atomic(uint64_t) ends; /* TSC; good with BACKEND_DRAINS */
+	_Atomic(uint64_t) mac;	 /* as it lies in a frame, in the low six bytes; 0: not known */
+	_Atomic(uint64_t) ends;	 /* TSC; good with BACKEND_DRAINS */
+	_Atomic(uint64_t) since; /* TSC; good with BACKEND_ACTIVE: it takes connections since then */
 	_Atomic(uint32_t) flags;
 	uint32_t ip;   /* of IPv4, the same as `address` */
 	uint16_t port; /* network byte order */
 	uint16_t id;
 	uint16_t net;
 	uint8_t protocol;
+	bool wanted; /* control only: its MAC is asked for */
 	struct ip_addr address;
 	/* control only */
-	bool wanted; /* its MAC is asked for */
 	uint32_t service;
 	uint16_t weight;
 } __attribute__((aligned(64)));

@@ -1,10 +1,14 @@
 #include "dataplane/lb/connect.h"
 
+#include <rte_cycles.h>
+
 #include "dataplane/lb/affinity.h"
 #include "dataplane/lb/drain.h"
 
 enum {
 	CHOICE_TRIES = 4, /* backends tried when the client's port is in use towards the first */
+	SLOW_TRIES = 4,	  /* and when the first takes only a part of its share yet */
+	PART_BITS = 16,	  /* of a hash: which part of a share the connection is in */
 	SCAN_MAX = 64,	  /* slots looked at for a backend other than the client */
 };
 
@@ -45,6 +49,44 @@ static bool choose(
 		return true;
 	*id = s->table->slot[maglev_slot(s->table, hash)];
 	return false;
+}
+
+static uint32_t next_choice(uint32_t hash)
+{
+	return hash * UINT32_C(0x9e3779b1) + 1;
+}
+
+/* Is the connection in the part of its share that the backend takes so long after it came? */
+static bool takes_part(struct worker *w, const struct service *s, uint16_t id, uint32_t hash)
+{
+	uint64_t age = rte_rdtsc() - atomic_load_explicit(&lb_backend(w, id)->since, memory_order_relaxed);
+	uint64_t part = (hash * UINT32_C(0x85ebca6b)) >> (32 - PART_BITS);
+
+	return age >= s->slow_start || part * s->slow_start < age << PART_BITS;
+}
+static_assert((uint64_t)DP_SLOW_START_MAX_MS << PART_BITS < UINT64_MAX / 10000000,
+	"the cycles of the longest slow start fit, at 10 GHz");
+
+/*
+ * As choose(), where the share of a backend that came lately grows (slow_start_ms). The table stays: what is over its
+ * part goes where the next hash leads. Where all have come lately, the first choice holds.
+ */
+static bool choose_slowly(
+	struct worker *w, const struct service *s, uint32_t hash, struct ip_addr client, uint16_t *id)
+{
+	uint16_t first, end;
+
+	if (!choose(w, s, hash, client, id))
+		return false;
+	first = *id;
+	for (unsigned i = 0; i < SLOW_TRIES; i++, hash = next_choice(hash)) {
+		choose(w, s, hash, client, id);
+		if (takes_part(w, s, *id, hash))
+			return true;
+	}
+	end = first == s->first ? s->last : s->first; /* another, if it has most of the table */
+	*id = !is_at(w, end, client) && takes_part(w, s, end, hash) ? end : first;
+	return true;
 }
 
 bool connect_choose(
@@ -129,6 +171,23 @@ static void begin(struct making *making, const struct item *it, const struct ser
 	making->ip6[CONN_FORWARD].dst = making->ip6[CONN_REPLY].end = s->address;
 }
 
+/*
+ * The table of connections had no room. What comes later must go the same way, and the answer be recognised: by the
+ * table of backends alone, which a slow start does not change.
+ */
+static void connect_without_entry(
+	struct worker *w, const struct service *s, const struct item *it, struct conn_hit *hit)
+{
+	const struct backend *b;
+	uint16_t id;
+
+	if (!s->slow_start || !connect_choose(w, s, item_src(it), it->src_port, &id))
+		return;
+	b = lb_backend(w, id);
+	hit->end = (struct conn_end){b->ip, b->port, id};
+	hit->ip6 = b->address;
+}
+
 enum drop_reason connect_item(struct worker *w, const struct item *it, const struct conn_key *key,
 	uint64_t hash, struct conn_hit *hit)
 {
@@ -137,17 +196,21 @@ enum drop_reason connect_item(struct worker *w, const struct item *it, const str
 	struct making making;
 	uint32_t choice;
 	uint16_t id;
+	bool slowly;
 
 	if (!s)
 		return DROP_VIP_MISS;
 	if (!s->table)
 		return DROP_NO_BACKEND;
 	choice = choice_hash(client, it->src_port, s);
+	slowly = s->slow_start && (item_opens(it) || it->f->ip_proto != IPPROTO_TCP);
 	begin(&making, it, s, key, hash, w->now_s);
-	for (unsigned i = 0; i < CHOICE_TRIES; i++, choice = choice * UINT32_C(0x9e3779b1) + 1) {
+	for (unsigned i = 0; i < CHOICE_TRIES; i++, choice = next_choice(choice)) {
 		bool first = i == 0 && s->affinity_s;
 
-		if (!(first && affinity_find(w, s, client, &id)) && !choose(w, s, choice, client, &id))
+		if (!(first && affinity_find(w, s, client, &id)) &&
+			!(slowly ? choose_slowly(w, s, choice, client, &id)
+				 : choose(w, s, choice, client, &id)))
 			return connect_hairpin(w, it, id, &making, hit);
 		if (!reply_free(w, it, client, id, &making))
 			continue;
@@ -159,6 +222,8 @@ enum drop_reason connect_item(struct worker *w, const struct item *it, const str
 			return DROP_COUNT; /* nothing will follow */
 		if (conn_insert(w->dp->lb->conns, &making.conn, hit) == 0)
 			stat_add(&w->backend_answers[id].opened, item_asks(it));
+		else
+			connect_without_entry(w, s, it, hit);
 		return DROP_COUNT;
 	}
 	return DROP_CLASH;

@@ -26,6 +26,7 @@ struct service {
 	bool rejects;	      /* who asks in vain is told so */
 	uint16_t first, last; /* active backends of the lowest and the highest address */
 	uint32_t nbackends;
+	uint64_t slow_start; /* cycles over which the share of a backend grows; 0: it has all at once */
 	uint32_t affinity_s; /* a client's connections go to one backend; 0: each is chosen for itself */
 	struct ip_addr address;
 	struct maglev *table; /* NULL: no active backend */

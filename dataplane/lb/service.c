@@ -5,6 +5,7 @@
 #include "dataplane/lb/service.h"
 
 #include <errno.h>
+#include <rte_cycles.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -132,6 +133,8 @@ static int check_spec(const struct lb *lb, const struct dp_service *spec, uint32
 		return dp_fail(err, -EINVAL, "protocol: neither tcp nor udp");
 	if (spec->affinity_s > DP_AFFINITY_MAX)
 		return dp_fail(err, -EINVAL, "affinity_s: over %d", DP_AFFINITY_MAX);
+	if (spec->slow_start_ms > DP_SLOW_START_MAX_MS)
+		return dp_fail(err, -EINVAL, "slow_start_ms: over %d", DP_SLOW_START_MAX_MS);
 	if (id != DP_SERVICE_NONE && (id >= MAX_SERVICES || !lb->service[id]))
 		return dp_fail(err, -ENOENT, "no such service");
 	if (id != DP_SERVICE_NONE && lb->service[id]->net != spec->net)
@@ -253,6 +256,7 @@ static int service_make(struct lb *lb, const struct dp_service *spec, const stru
 	s->protocol = (uint8_t)spec->protocol;
 	s->rejects = spec->rejects;
 	s->affinity_s = spec->affinity_s;
+	s->slow_start = rte_get_tsc_hz() / 1000 * spec->slow_start_ms;
 	rc = take_ids(lb, spec, sorted, old, s);
 	if (!rc)
 		rc = build_table(sorted, s);

@@ -202,9 +202,9 @@ static bool def_same(const struct reg_service *a, const struct reg_service *b)
 	return strcmp(a->network, b->network) == 0 && ip_equal(a->vip, b->vip) && a->port == b->port &&
 	       a->protocol == b->protocol && strcmp(a->policy, b->policy) == 0 && a->drops == b->drops &&
 	       a->affinity_s == b->affinity_s && a->drain_ms == b->drain_ms &&
-	       a->drain_reset == b->drain_reset && a->critical_ends == b->critical_ends &&
-	       spec_same(&a->check, &b->check) && a->discovered == b->discovered &&
-	       strcmp(a->source, b->source) == 0;
+	       a->slow_start_ms == b->slow_start_ms && a->drain_reset == b->drain_reset &&
+	       a->critical_ends == b->critical_ends && spec_same(&a->check, &b->check) &&
+	       a->discovered == b->discovered && strcmp(a->source, b->source) == 0;
 }
 
 /* In a batch, whoever took a vip is told after the one who gave it up. */

@@ -8,7 +8,7 @@ def test_service_life(web):
     added = web.rpc("service.add", name="api", network="web", vip="10.1.0.100", port=80, protocol="tcp")
     assert added == {"name": "api", "network": "web", "vip": "10.1.0.100", "port": 80, "protocol": "tcp",
                      "policy": "maglev", "affinity_s": 0, "no_backend": "reject",
-                     "on_critical": "keep", "drain_ms": 0, "drain_reset": False,
+                     "on_critical": "keep", "slow_start_ms": 0, "drain_ms": 0, "drain_reset": False,
                      "generation": added["generation"], "check": None, "backends": [], "source": "api"}
     web.rpc("backend.add", service="api", address="10.1.0.12", port=8080)
     web.rpc("backend.add", service="api", address="10.9.0.1", port=8080, weight=3)
@@ -48,6 +48,7 @@ SERVICE_REFUSALS = [
     ({"vip": "10.1.0.1"}, EXISTS, "vip: 10.1.0.1 is the gateway of network web"),
     ({"vip": "10.1.0.2"}, EXISTS, "vip: 10.1.0.2 is taken by port v1"),
     ({"vip": "10.1.0.100"}, EXISTS, "vip: "),
+    ({"slow_start_ms": 3600001}, INVALID, "slow_start_ms: "),
     ({"drain_ms": 86400001}, INVALID, "drain_ms: "),
     ({"on_critical": "maybe"}, INVALID, "on_critical: "),
     ({"check": {"type": "passive", "fall": 1}}, INVALID, "check.fall: "),
