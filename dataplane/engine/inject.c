@@ -6,7 +6,19 @@
 #include "dataplane/core/exchange.h"
 #include "dataplane/deliver/deliver.h"
 #include "dataplane/frame/parse.h"
+#include "dataplane/l2/fdb.h"
+#include "dataplane/l2/forward/forward.h"
 #include "dataplane/l2/network.h"
+
+/* To the one machine that it is for, or to all. */
+static void send_into_network(struct worker *w, struct burst *b)
+{
+	struct frame *f = &b->frame[0];
+
+	f->verdict = V_NONE;
+	fdb_ask(w->dp->fdb, fdb_frame_key(f->net, frame_data(f)), &b->asked[0]);
+	lookup_stage(w, b);
+}
 
 /*
  * A burst of one frame that no port sent: `none` stands for its port, so that the frame reaches every
@@ -32,7 +44,7 @@ static void send_one(struct worker *w, const struct exchange_frame *x)
 	parse_frame(f);
 	if (x->port == OUT_NONE) {
 		stat_add(&w->net_stats[x->net].generated, 1);
-		f->verdict = V_FLOOD;
+		send_into_network(w, b);
 	} else {
 		f->net = NET_NONE;
 		f->verdict = V_REPLY;

@@ -180,6 +180,7 @@ struct conn_info {
 	struct conn_end end[2];
 	struct ip_addr client, vip, backend;
 	enum dp_conn_state state;
+	uint8_t flags[2];
 	uint64_t packets, bytes; /* both directions */
 	uint32_t made_s, seen_s;
 };

@@ -107,6 +107,7 @@ struct lb {
 	recent_t fragment[MAX_PORTS + MAX_NETS]
 			 [LB_FRAGMENTS]; /* fragment.c: by port, behind a tunnel by network */
 	/* control only */
+	uint64_t drain_at; /* drain_ask(): which connections are next */
 	struct service *service[MAX_SERVICES];
 	struct lb_view *view[MAX_NETS]; /* the ones in use */
 };

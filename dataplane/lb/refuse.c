@@ -27,33 +27,24 @@ static uint32_t sequence_len(const struct frame *f, const uint8_t *ip, const uin
 	return !!(tcp[TCP_FLAGS] & TCP_SYN) + !!(tcp[TCP_FLAGS] & TCP_FIN) + (data > 0 ? (uint32_t)data : 0);
 }
 
-/* The numbers of a reset. */
-struct numbers {
-	uint32_t seq, acked;
-	uint8_t flags;
-};
-
-/* From the vip to the client: `is6` says how their addresses, client first, lie in the packet that is overwritten. */
-static uint8_t *write_ip(uint8_t *ip, bool is6, uint64_t *pseudo)
+/* The IP header of a TCP header alone. Returns where that is to be, and the sum of the addresses. */
+static uint8_t *write_ip(uint8_t *ip, struct ip_addr to, struct ip_addr from, uint64_t *pseudo)
 {
-	struct ip_addr client, vip;
-
-	if (is6) {
-		client = ip_from6(ip + IP6_SOURCE);
-		vip = ip_from6(ip + IP6_DESTINATION);
-		reply_write_ip6(ip, TCP_LEN, IPPROTO_TCP, vip.b, client.b);
+	if (!ip_is4(to)) {
+		reply_write_ip6(ip, TCP_LEN, IPPROTO_TCP, from.b, to.b);
 		*pseudo = csum_add(0, ip + IP6_SOURCE, 32);
 		return ip + IP6_LEN;
 	}
-	reply_write_ip4(ip, 0, REPLY_IP4_LEN + TCP_LEN, IPPROTO_TCP, load_ip4(ip + 16), load_ip4(ip + 12));
+	reply_write_ip4(ip, 0, REPLY_IP4_LEN + TCP_LEN, IPPROTO_TCP, ip_to4(from), ip_to4(to));
 	*pseudo = csum_add(0, ip + 12, 8);
 	return ip + REPLY_IP4_LEN;
 }
 
-static void write_reset(uint8_t *ip, bool is6, const uint8_t ports[4], const struct numbers *n)
+uint16_t refuse_write_tcp(uint8_t *ip, struct ip_addr to, struct ip_addr from, const uint8_t ports[4],
+	const struct tcp_numbers *n)
 {
 	uint64_t pseudo;
-	uint8_t *tcp = write_ip(ip, is6, &pseudo);
+	uint8_t *tcp = write_ip(ip, to, from, &pseudo);
 
 	memset(tcp, 0, TCP_LEN);
 	memcpy(tcp, ports + 2, 2);
@@ -64,25 +55,28 @@ static void write_reset(uint8_t *ip, bool is6, const uint8_t ports[4], const str
 	tcp[TCP_FLAGS] = n->flags;
 	pseudo += __builtin_bswap16(IPPROTO_TCP) + __builtin_bswap16(TCP_LEN);
 	csum_store(tcp + TCP_CSUM, (uint16_t)~csum_fold(csum_add(pseudo, tcp, TCP_LEN)));
+	return (uint16_t)(tcp + TCP_LEN - ip);
 }
 
 void refuse_reset(struct frame *f, uint8_t flags)
 {
 	uint8_t *data = frame_data(f), *ip = data + f->l3_off, *tcp = data + f->l4_off;
-	struct numbers n = {
+	struct tcp_numbers n = {
 		.acked = load32(tcp + TCP_SEQ) + sequence_len(f, ip, tcp), .flags = TCP_RST | TCP_ACK};
 	bool is6 = f->ethertype == ETHERTYPE_IP6;
+	struct ip_addr source = is6 ? ip_from6(ip + IP6_SOURCE) : ip_from4(load_ip4(ip + 12));
+	struct ip_addr destination = is6 ? ip_from6(ip + IP6_DESTINATION) : ip_from4(load_ip4(ip + 16));
 	uint8_t ports[4], mac[6];
 
 	if (flags & TCP_ACK)
-		n = (struct numbers){.seq = load32(tcp + TCP_ACKED), .flags = TCP_RST};
+		n = (struct tcp_numbers){.seq = load32(tcp + TCP_ACKED), .flags = TCP_RST};
 	memcpy(ports, tcp, sizeof(ports));
 	frame_trim(f, f->l3_off + (uint32_t)(is6 ? IP6_LEN : REPLY_IP4_LEN) + TCP_LEN);
 	f->off = (struct offload){0};
 	memcpy(mac, data, 6);
 	memcpy(data, data + 6, 6);
 	memcpy(data + 6, mac, 6);
-	write_reset(ip, is6, ports, &n);
+	refuse_write_tcp(ip, source, destination, ports, &n);
 }
 
 static bool reset(struct frame *f)

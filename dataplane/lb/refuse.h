@@ -19,3 +19,17 @@ void service_refuse_item(struct port *in, const struct item *it, enum drop_reaso
 /** Worker. The TCP packet, whose flags these are, becomes the reset that whoever sent it believes (RFC 9293, 3.10.7.1). As
  * above; the caller sets the verdict. */
 void refuse_reset(struct frame *f, uint8_t flags);
+
+struct tcp_numbers {
+	uint32_t seq, acked; /* host byte order */
+	uint8_t flags;
+};
+
+enum { REFUSE_TCP_MAX = 60 };
+
+/**
+ * Any thread. Writes a TCP segment without data, with its checksums, into ip[REFUSE_TCP_MAX], and returns its length. Both
+ * addresses are of one family. `ports` are as `to` would write them: its own, the other's.
+ */
+uint16_t refuse_write_tcp(uint8_t *ip, struct ip_addr to, struct ip_addr from, const uint8_t ports[4],
+	const struct tcp_numbers *n);

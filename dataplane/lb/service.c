@@ -383,6 +383,7 @@ static bool has_no_connections(void *arg, uint16_t id)
 void lb_tick(struct dp *dp)
 {
 	share_recount(conn_share(dp->lb->conns));
+	drain_ask(dp);
 	conn_expire(dp->lb->conns, dp_now_s(dp), EXPIRE_ENTRIES, is_gone, dp->lb);
 	backend_reap(dp->lb->backends, has_no_connections, dp->lb);
 }

@@ -51,6 +51,25 @@ def test_what_is_left_is_shown_and_reset_at_the_deadline(web, stack):
     wait.until(lambda: backend(sluiced, servers[0])["connections"] == 0, "no connection is left")
 
 
+def test_who_is_idle_is_reset_too(web, stack):
+    """Neither end sends anything by itself: the switch makes each of them speak."""
+    sluiced, client, servers = web
+    listener = stack.enter_context(servers[0].socket())
+    listener.bind(("0.0.0.0", 8080))
+    listener.listen()
+    add_service(sluiced, servers[:1], drain_reset=True)
+    near = stack.enter_context(client.socket())
+    near.settimeout(wait.PATIENCE_S)
+    near.connect((VIP, 80))
+    far = stack.enter_context(listener.accept()[0])
+    far.settimeout(wait.PATIENCE_S)
+    drain(sluiced, servers[0], "--deadline-ms", "1")
+    for end in (near, far):
+        with pytest.raises(ConnectionResetError):
+            end.recv(1)
+    wait.until(lambda: backend(sluiced, servers[0])["connections"] == 0, "no connection is left")
+
+
 def test_a_backend_comes_back_from_its_deadline(web, stack):
     sluiced, client, servers = web
     stack.enter_context(traffic.tcp_server(servers[0], 8080))
