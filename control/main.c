@@ -242,7 +242,7 @@ static int start_model(struct daemon *d)
 	const char *socket = choose_socket(d);
 	char *copy = strdup(socket), vhost_dir[4096];
 	json_t *dataplane = config_dataplane(d->config);
-	struct model_config config = {d->base, vhost_dir, dataplane, d->options.no_huge};
+	struct model_config config = {d->base, vhost_dir, socket, dataplane, d->options.no_huge};
 	struct api_err why = {0};
 	int rc;
 

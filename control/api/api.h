@@ -137,4 +137,5 @@ struct api_method {
 	api_part part; /* makes the result, by and by; fn then only checks, and answers an empty list */
 	api_text text; /* or writes it */
 	const struct api_watch *watch; /* what the connection is told of afterwards; NULL: of nothing */
+	bool document;		       /* the result is a file for other programs: always printed as JSON */
 };

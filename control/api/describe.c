@@ -58,5 +58,7 @@ json_t *describe_method(const struct api_method *method)
 				columns, json_pack("{s:s, s:s}", "field", c->field, "title", c->title));
 		json_object_set_new(out, "columns", columns);
 	}
+	if (method->document)
+		json_object_set_new(out, "document", json_true());
 	return out;
 }

@@ -10,6 +10,7 @@ enum { METHOD_NAME_MAX = 64 };
 
 static const struct api_method *const tables[] = {
 	network_methods,
+	conflist_methods,
 	port_methods,
 	uplink_methods,
 	vtep_methods,

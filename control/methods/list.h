@@ -20,6 +20,6 @@ int method_call(struct model *model, const struct api_method *method, const char
 	const json_t *params, json_t **result, struct api_err *err);
 
 /* One table a noun, beside its handlers. */
-extern const struct api_method network_methods[], port_methods[], uplink_methods[], vtep_methods[],
-	fdb_methods[], service_methods[], backend_methods[], publish_methods[], conn_methods[],
-	stats_methods[], api_methods[];
+extern const struct api_method network_methods[], conflist_methods[], port_methods[], uplink_methods[],
+	vtep_methods[], fdb_methods[], service_methods[], backend_methods[], publish_methods[],
+	conn_methods[], stats_methods[], api_methods[];

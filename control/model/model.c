@@ -88,8 +88,9 @@ int model_open(const struct model_config *config, struct model **out, struct api
 	clock_gettime(CLOCK_MONOTONIC, &model->started);
 
 	model->vhost_dir = strdup(config->vhost_dir);
+	model->socket = strdup(config->socket);
 	model->scratch_netns = netns_new();
-	rc = !model->vhost_dir ? -ENOMEM : model->scratch_netns;
+	rc = !model->vhost_dir || !model->socket ? -ENOMEM : model->scratch_netns;
 	if (rc < 0) {
 		api_fail(err, API_INTERNAL, NULL, "cannot make a network namespace: %s", strerror(-rc));
 		goto fail;
@@ -182,6 +183,7 @@ void model_close(struct model *model)
 	if (model->scratch_netns >= 0)
 		close(model->scratch_netns);
 	free(model->vhost_dir);
+	free(model->socket);
 	free(model);
 }
 

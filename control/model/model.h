@@ -25,6 +25,7 @@ struct model_config {
 	struct event_base *base;
 	const char
 		*vhost_dir; /* where a vhost-user port's socket goes when it names none: /run/sluice/vhost */
+	const char *socket; /* control's own */
 	json_t *dataplane;  /* the validated "dataplane" object of the configuration, defaults filled in;
 			       borrowed */
 	bool no_huge;

@@ -99,7 +99,7 @@ TAILQ_HEAD(model_published, model_publish);
 struct model {
 	struct dp *dp;
 	struct registry *registry;
-	char *vhost_dir;
+	char *vhost_dir, *socket; /* the second is control's own */
 	struct netlink *routes;	 /* of the host; NULL: not asked yet */
 	int scratch_netns;	 /* namespace in which the TAPs of containers are made (tap.h) */
 	struct timespec started; /* CLOCK_MONOTONIC */

@@ -280,9 +280,10 @@ def test_published_ports(router, stack):
     taken = {"portMappings": [{"hostPort": 7002, "containerPort": 1}, mappings[0]]}
     with pytest.raises(CniError) as error:
         cni.add("two", one, ifname="eth1", runtimeConfig=taken)
-    assert error.value.code == EXISTS and "portMappings[1]: port: 7000 is published" in error.value.message
+    assert error.value.code == EXISTS and "runtimeConfig.portMappings[1]: port: 7000 is published" in error.value.message
     assert len(daemon.rpc("publish.list")) == 2 and "eth1" not in one.interfaces()
-    daemon.wait_kept(daemon.rpc("publish.list")[1]["name"])
+    daemon.rpc("network.add", name="last")  # what is kept of it is behind all the rest
+    daemon.wait_kept("last")
     daemon.kill()
     daemon.start()
     wait.until(lambda: _echoes(router.world), "the port leads in again")
@@ -297,3 +298,18 @@ def _echoes(client):
         return True
     except OSError:
         return False
+
+
+def test_the_file_for_runtimes(cni, pod):
+    """What conflist prints is what the plugin takes: one plugin's part, with what a runtime adds to it."""
+    text = cni.daemon.ctl("network", "conflist", "web").stdout
+    conflist = json.loads(text)
+    assert text.count("\n") > 5 and conflist == cni.daemon.ctl_json("network", "conflist", "web")
+    plugin, = conflist.pop("plugins")
+    assert (conflist["name"], conflist["cniVersion"], conflist["cniVersions"][-1]) == ("web", "1.0.0", "1.1.0")
+    assert plugin["socket"] == str(cni.daemon.socket) and plugin["type"] == "sluice-cni"
+    assert set(plugin["capabilities"]) == {"portMappings", "bandwidth", "ips", "mac", "aliases", "dns"}
+    by = Cni(cni.daemon, conflist["name"], conflist["cniVersion"], **plugin)
+    one = pod("one", by)
+    assert one.result["dns"] == plugin.get("dns", {}) and one.result["cniVersion"] == "1.0.0"
+    assert "no such network" in cni.daemon.ctl("network", "conflist", "lost", check=False).stderr

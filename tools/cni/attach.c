@@ -182,12 +182,14 @@ static int publish(struct client *client, const struct attachment *a, const json
 	size_t i;
 
 	json_array_foreach (a->publish, i, mapping) {
+		const char *called = json_string_value(json_object_get(mapping, "name"));
+
 		if (!ip)
 			return cni_fail(
-				err, CNI_BAD_CONF, "portMappings: the network gives no address to lead to");
+				err, CNI_BAD_CONF, "%s: the network gives no address to lead to", called);
 		if (publish_one(client, name, i, ip, mapping, err) == 0)
 			continue;
-		snprintf(text, sizeof(text), "portMappings[%zu]: %.700s", i, err->text);
+		snprintf(text, sizeof(text), "%.64s: %.600s", called, err->text);
 		memcpy(err->text, text, sizeof(text));
 		return -1;
 	}

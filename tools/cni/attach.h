@@ -23,8 +23,8 @@ struct attach_key {
 
 struct attachment {
 	struct attach_key key;
-	json_t *port;	 /* parameters of port.add, but for its name; labels are added to */
-	json_t *publish; /* list of {"host": publish.add's port, protocol, address; "container": port} */
+	json_t *port; /* parameters of port.add, but for its name; labels are added to */
+	json_t *publish; /* list of {"host": publish.add's port, protocol, address; "container": port; "name": as the user has it} */
 	const char *directory; /* of a vhost-user port's socket, which is made and removed; "": none */
 	json_t *names; /* {"mac": "runtimeConfig.mac"}: what fields of `port` are called where the user has written them */
 };

@@ -112,14 +112,14 @@ static int run_create(struct call *call, struct cni_err *err)
 }
 
 /* "tcp", or "tcp,udp": each of them. */
-static int add_mapping(
-	struct attachment *a, json_int_t from, json_int_t to, const char *address, const char *protocols)
+static int add_mapping(struct attachment *a, const char *name, json_int_t from, json_int_t to,
+	const char *address, const char *protocols)
 {
 	char copy[32], *rest = copy, *protocol;
 
 	snprintf(copy, sizeof(copy), "%s", protocols[0] ? protocols : "tcp");
 	while ((protocol = strsep(&rest, ",")))
-		if (want_publish(a, from, address, protocol, to) < 0)
+		if (want_publish(a, name, from, address, protocol, to) < 0)
 			return -1;
 	return 0;
 }
@@ -142,7 +142,7 @@ static int read_mapping(const json_t *mapping, const char *path, struct attachme
 			return cni_fail(err, CNI_BAD_CONF, "%srange: goes beyond port %d", path, PORT_MAX);
 		if (json_array_size(a->publish) >= PORTS_MAX)
 			return cni_fail(err, CNI_BAD_CONF, "port_mappings: more than %d ports", PORTS_MAX);
-		if (add_mapping(a, from + i, to + i, address, protocol) < 0)
+		if (add_mapping(a, path, from + i, to + i, address, protocol) < 0)
 			return cni_fail(err, CNI_BAD_CONF, "%shost_ip: is no text", path);
 	}
 	return 0;

@@ -108,8 +108,8 @@ static int read_bandwidth(const struct conf *conf, struct attachment *a, struct 
 	return 0;
 }
 
-int want_publish(
-	struct attachment *a, json_int_t from, const char *address, const char *protocol, json_int_t to)
+int want_publish(struct attachment *a, const char *name, json_int_t from, const char *address,
+	const char *protocol, json_int_t to)
 {
 	char lower[16];
 	size_t n = 0;
@@ -117,9 +117,10 @@ int want_publish(
 	for (; protocol[n] && n + 1 < sizeof(lower); n++)
 		lower[n] = (char)tolower((unsigned char)protocol[n]);
 	lower[n] = '\0';
-	return json_array_append_new(a->publish,
-		json_pack("{s:{s:I, s:s, s:s}, s:I}", "host", "port", from, "protocol", n ? lower : "tcp",
-			"address", address[0] ? address : "0.0.0.0", "container", to));
+	return json_array_append_new(
+		a->publish, json_pack("{s:{s:I, s:s, s:s}, s:I, s:s%}", "host", "port", from, "protocol",
+				    n ? lower : "tcp", "address", address[0] ? address : "0.0.0.0",
+				    "container", to, "name", name, strlen(name) - 1));
 }
 
 static int read_mapping(const json_t *mapping, const char *path, struct attachment *a, struct cni_err *err)
@@ -141,7 +142,7 @@ static int read_mapping(const json_t *mapping, const char *path, struct attachme
 	if (!from || !to)
 		return cni_fail(
 			err, CNI_BAD_CONF, "%s%s: missing", path, from ? "containerPort" : "hostPort");
-	if (want_publish(a, from, address, protocol, to) < 0)
+	if (want_publish(a, path, from, address, protocol, to) < 0)
 		return cni_fail(err, CNI_BAD_CONF, "%shostIP: is no text", path);
 	return 0;
 }

@@ -11,8 +11,8 @@ int want_read(const struct conf *conf, const struct cni_env *env, struct attachm
 int want_alias(struct attachment *attachment, const char *text, const char *name, struct cni_err *err);
 
 /**
- * Adds a published port: the host's `from` at `address` ("": each) leads to `to`. `name` is what the user calls it. 0 or
- * -1 with *err.
+ * Adds a published port: the host's `from` at `address` ("": each) leads to `to`. `name` is what the user calls it, and a
+ * "." behind. -1 when one of the texts is none.
  */
-int want_publish(struct attachment *attachment, json_int_t from, const char *address, const char *protocol,
-	json_int_t to);
+int want_publish(struct attachment *attachment, const char *name, json_int_t from, const char *address,
+	const char *protocol, json_int_t to);

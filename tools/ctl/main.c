@@ -108,6 +108,12 @@ static void print_json(const json_t *result)
 	fflush(stdout);
 }
 
+static void print_document(const json_t *result)
+{
+	json_dumpf(result, stdout, JSON_INDENT(2));
+	printf("\n");
+}
+
 /* What a connection hears until the user ends it; it returns when the daemon does. */
 static int stream(struct client *client, int as_json)
 {
@@ -156,6 +162,8 @@ static void show(const json_t *method, const json_t *result, int as_json)
 
 	if (as_json)
 		print_json(result);
+	else if (json_is_true(json_object_get(method, "document")))
+		print_document(result);
 	else if (!changes || json_array_size(result))
 		table_print(result, json_object_get(method, "columns"));
 	else

@@ -1,0 +1,64 @@
+/*
+ * The configuration by which container runtimes attach containers to a network (CNI, "Network configuration format").
+ */
+#include <string.h>
+
+#include "control/base/params.h"
+#include "control/base/result.h"
+#include "control/methods/list.h"
+#include "control/model/objects.h"
+
+#define DEFAULT_SOCKET "/run/sluice/control.sock"
+
+/* Without DNS at the gateway there is nobody to ask. */
+static json_t *dns_of(const struct model *model, const struct model_network *network)
+{
+	char gateway[ADDR_IP4_TEXT];
+
+	if (!model->dns || !network->has_gateway || !network->spec.gateway)
+		return NULL;
+	return json_pack("{s:[s]}", "nameservers", addr_ip4_text(network->spec.gateway, gateway));
+}
+
+static json_t *plugin_of(const struct model *model, const struct model_network *network)
+{
+	static const char *const capabilities[] = {
+		"portMappings", "bandwidth", "ips", "mac", "aliases", "dns", NULL};
+	json_t *plugin = json_object(), *takes = json_object(), *dns = dns_of(model, network);
+
+	put_str(plugin, "type", "sluice-cni");
+	put_str(plugin, "network", network->name);
+	if (strcmp(model->socket, DEFAULT_SOCKET) != 0)
+		put_str(plugin, "socket", model->socket);
+	for (const char *const *name = capabilities; *name; name++)
+		put_bool(takes, *name, true);
+	put(plugin, "capabilities", takes);
+	if (dns)
+		put(plugin, "dns", dns);
+	return plugin;
+}
+
+/* Runtimes before CNI 1.1 read cniVersion alone, and know none above 1.0.0; the others choose among all. */
+static int network_conflist(
+	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+{
+	const struct model_network *network = model_need_network(model, params, "name", err);
+
+	if (!network)
+		return -1;
+	*result = json_pack("{s:s, s:[s, s, s, s], s:s, s:[o]}", "cniVersion", "1.0.0", "cniVersions",
+		"0.3.1", "0.4.0", "1.0.0", "1.1.0", "name", network->name, "plugins",
+		plugin_of(model, network));
+	return *result ? 0 : api_fail(err, API_INTERNAL, NULL, "out of memory");
+}
+
+static const struct api_field name_fields[] = {
+	{"name", API_NAME, "of the network", .required = true, .positional = true},
+	{NULL},
+};
+
+const struct api_method conflist_methods[] = {
+	{"network.conflist", "Print the file by which container runtimes attach to a network (CNI)",
+		name_fields, network_conflist, false, .document = true},
+	{NULL},
+};
