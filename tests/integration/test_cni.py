@@ -77,6 +77,7 @@ def test_versions_are_told(cni):
         answer = json.loads(cni.raw("VERSION", json.dumps({"cniVersion": asked})).stdout)
         assert answer == {"cniVersion": asked, "supportedVersions": ["0.3.1", "0.4.0", "1.0.0", "1.1.0"]}
     assert json.loads(cni.raw("VERSION", "").stdout)["supportedVersions"]
+    assert cni.raw("VERSION", "{}", "dummy", "dummy", "dummy").returncode == 0  # as libcni asks
     for asked in ("0.2.0", "1.2.0", ""):
         assert "cniVersion" in refused(1, cni.call, "ADD", "one", "/run", conf={"cniVersion": asked})
 

@@ -52,11 +52,11 @@ static bool is_ifname(const char *name)
 
 static int check_container(const struct cni_env *env, const struct needs *needs, struct cni_err *err)
 {
-	if (needs->container && !input_is_name(env->container))
+	if (!input_is_name(env->container))
 		return cni_fail(err, CNI_BAD_ENVIRONMENT,
 			"CNI_CONTAINERID: must be 1 to 255 letters, digits and ._-, with one of the first "
 			"two first");
-	if (needs->container && !is_ifname(env->ifname))
+	if (!is_ifname(env->ifname))
 		return cni_fail(err, CNI_BAD_ENVIRONMENT,
 			"CNI_IFNAME: must be a name for an interface, of 1 to %d bytes", IFNAME_MAX);
 	if (needs->netns && !env->netns[0])
@@ -143,9 +143,10 @@ int env_read(struct cni_env *env, struct cni_err *err)
 		return cni_fail(err, CNI_BAD_ENVIRONMENT,
 			"CNI_COMMAND: \"%.32s\" is none of ADD, DEL, CHECK, GC, STATUS, VERSION",
 			env->command);
-	if (check_container(env, needs, err) < 0)
-		return -1;
-	return needs->container ? read_args(env, err) : 0;
+	/* of the others runtimes say "dummy" and the like */
+	if (!needs->container)
+		return 0;
+	return check_container(env, needs, err) < 0 ? -1 : read_args(env, err);
 }
 
 void env_close(struct cni_env *env)
