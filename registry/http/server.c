@@ -248,6 +248,7 @@ void http_close(struct http *http)
 	free_pages(http);
 	http_tls_close(http->tls);
 	free(http->token);
+	free(http->scratch);
 	for (unsigned i = 0; http->hosts[i]; i++)
 		free(http->hosts[i]);
 	free(http);

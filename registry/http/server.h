@@ -15,6 +15,7 @@
  *   reply.c    status, headers, body; waits for the store when the client asked for that
  *   park.c     queries that wait for a change
  *   work.c     answers that are lists, made in slices
+ *   put.c      the text of such a list
  *   stream.c   answers without an end
  *   text.c     the text of an answer, in pieces
  *   cache.c    answers that are kept while nothing of them changes
@@ -116,6 +117,8 @@ struct http {
 		blocked;	  /* woken, and waiting for the list that another of them is answered with */
 	struct event *answer;	  /* answers those woken */
 	struct http_works *works; /* lists under way */
+	char *scratch;		  /* for the text of an item of theirs */
+	size_t scratch_room;
 	struct http_parts *parts;
 	struct http_cache *cache;
 	struct http_repeats *repeats;

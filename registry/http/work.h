@@ -86,6 +86,8 @@ bool http_work_put_text(struct http_work *work, const char *text, size_t len);
 bool http_work_takes_text(const struct http_work *work);
 /** Puts an item that is compact JSON already, where it takes that. */
 bool http_work_put_part(struct http_work *work, const char *text, size_t len);
+/** All that was put, in its brackets and behind its head. NULL: no memory. */
+struct http_text *http_work_join(struct http_work *work);
 /** Something was looked at and not put. False: as above. */
 bool http_work_looked(struct http_work *work);
 /** The answer is this error; the walk must stop. */

@@ -166,6 +166,38 @@ def test_no_request_comes_between_a_check_and_its_sessions(consul):
         consul.put("agent/check/pass/service:w1")
 
 
+def test_thousands_of_sessions_that_end_together_hold_nobody_up(consul):
+    """Requests come between them; one that asks for a session or its lock finds it ended."""
+    count = 4000
+    register(consul)
+    made = [create(consul, ServiceChecks=[{"ID": "service:w1"}]) for _ in range(count)]
+    other = create(consul)
+    for first in range(0, count, 50):
+        locks = [{"KV": {"Verb": "lock", "Key": f"l/{i}", "Session": made[i]}} for i in range(first, first + 50)]
+        assert consul.put("txn", locks).status == 200
+    last = made[-1]
+    asked = ["PUT /v1/agent/check/fail/service:w1", "GET /v1/session/list", f"PUT /v1/kv/l/{count - 1}?acquire={other}",
+             f"PUT /v1/session/renew/{last}", f"GET /v1/session/info/{last}", f"PUT /v1/kv/new?acquire={last}",
+             f"PUT /v1/kv/l/{count - 2}?release={made[-2]}", "GET /v1/session/list"]
+    with socket.create_connection(("127.0.0.1", consul.port)) as sock:
+        sock.settimeout(wait.PATIENCE_S)
+        end = len(asked) - 1
+        sock.sendall(b"".join(f"{line} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n{'Connection: close' if i == end else 'X: x'}\r\n\r\n"
+                              .encode() for i, line in enumerate(asked)))
+        got = b""
+        while (part := sock.recv(1 << 20)):
+            got += part
+    answers = [part.partition(b"\r\n\r\n") for part in got.split(b"HTTP/1.1 ")[1:]]
+    bodies = [body.decode() for _, _, body in answers]
+    assert count // 10 < bodies[1].count('"ID":"') <= count + 1, "they ended in one turn"
+    assert bodies[2] == "true"
+    assert answers[3][0].startswith(b"404") and bodies[4] == "[]"
+    assert bodies[5] == f'invalid session "{last}"'
+    assert bodies[6] == "false"
+    wait.until(lambda: [session["ID"] for session in consul.get("session/list").json] == [other], "all have ended")
+    assert {row["Key"] for row in consul.get("kv/l/", recurse=None).json if "Session" in row} == {f"l/{count - 1}"}
+
+
 def test_maintenance_of_the_node_leaves_sessions(consul):
     """As with Consul: the check that it makes is none of theirs."""
     session = create(consul)

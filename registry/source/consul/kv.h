@@ -182,6 +182,8 @@ struct kv_err {
 enum kv_verb kv_op_verb(const char *name);
 /** May it be run at all? -EINVAL (the key), -EFBIG (the value), -EAGAIN (lock delay). */
 int kv_op_check(struct consul *consul, const struct kv_op *op, struct kv_err *err);
+/** Ends the sessions that it depends on and that do not hold any more. Before the stage begins. */
+void kv_op_settle(struct consul *consul, const struct kv_op *op);
 /**
  * In the stage. *entry: what it is answered with (not for a tree), NULL: nothing. -EAGAIN: something is not as the
  * operation wants it. -EINVAL, -ENOENT (no such session), -E2BIG, -ENOMEM.
@@ -198,8 +200,11 @@ void kv_delay_close(struct consul *consul);
 /* session.c */
 /** What the session holds, NULL: there is no such session. */
 struct kv_held *session_held(struct consul *consul, const char *id);
-/** Sessions whose checks have become critical end before anything else is looked at. */
+/** Sessions whose checks have become critical end before anything else is looked at: those that there is time for in a
+ * turn of the loop, the others in the turns behind it. Not while a stage is open, nor is the next. */
 void session_settle(struct consul *consul);
+/** This one at once. Any text, also the id of no session. */
+void session_settle_one(struct consul *consul, const char *id);
 void session_open(struct consul *consul);
 int session_restore(struct consul *consul, const char *id, const json_t *body, struct reg_err *err);
 void session_begin(struct consul *consul);

@@ -189,8 +189,10 @@ static void run_one(struct http_request *rq, const struct kv_op *op)
 	const struct kv_entry *entry;
 	struct kv_stage stage;
 	struct kv_err err;
-	int rc = kv_op_check(consul_of(rq), op, &err);
+	int rc;
 
+	kv_op_settle(consul_of(rq), op);
+	rc = kv_op_check(consul_of(rq), op, &err);
 	if (rc == 0) {
 		kv_stage_begin(&stage, consul_of(rq));
 		rc = kv_op_run(&stage, op, &entry, &err);
@@ -213,7 +215,6 @@ void consul_kv_put(struct http_request *rq)
 	struct kv_op op = {.verb = KV_SET, .key = rq->arg[0], .session = ""};
 	bool given, compares;
 
-	session_settle(consul_of(rq));
 	if (lacks_key(rq, false) || !agree(rq, ways) ||
 		http_number_given(rq, "flags", &op.flags, &given) < 0 ||
 		http_number_given(rq, "cas", &op.index, &compares) < 0)

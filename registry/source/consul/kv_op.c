@@ -224,6 +224,16 @@ int kv_op_check(struct consul *consul, const struct kv_op *op, struct kv_err *er
 	return 0;
 }
 
+void kv_op_settle(struct consul *consul, const struct kv_op *op)
+{
+	const struct kv_entry *entry;
+
+	session_settle_one(consul, op->session);
+	entry = kv_find(consul, op->key); /* which the session may have taken along */
+	if (entry && entry->session[0])
+		session_settle_one(consul, entry->session);
+}
+
 int kv_op_run(
 	struct kv_stage *stage, const struct kv_op *op, const struct kv_entry **entry, struct kv_err *err)
 {

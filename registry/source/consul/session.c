@@ -5,11 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "registry/base/wheel.h"
 #include "registry/store/journal.h"
 
 #define KEY_SESSION "session/"
 
-enum { DELAY_MAX_MS = 60000 }; /* as Consul, whatever the session says */
+enum {
+	DELAY_MAX_MS = 60000, /* as Consul, whatever the session says */
+	SETTLE_US = 1000, /* for sessions that end together, a turn: one that holds all it can takes longer */
+};
 
 struct consul_session *session_find(struct consul *consul, const char *id)
 {
@@ -153,16 +157,34 @@ void session_doubt(struct consul_session *session)
 	event_active(&consul->settle, 0, 0);
 }
 
+static void settle(struct consul_session *session)
+{
+	TAILQ_REMOVE(&session->consul->doubtful, session, doubt);
+	session->doubtful = false;
+	if (!session_check_holds(session))
+		session_end(session);
+}
+
 void session_settle(struct consul *consul)
 {
-	struct consul_session *session;
+	static const struct timeval at_once;
+	uint64_t end = wheel_now_us() + SETTLE_US;
+	struct consul_session *session = TAILQ_FIRST(&consul->doubtful), *next;
 
-	while ((session = TAILQ_FIRST(&consul->doubtful))) {
-		TAILQ_REMOVE(&consul->doubtful, session, doubt);
-		session->doubtful = false;
-		if (!session_check_holds(session))
-			session_end(session);
+	for (; session && wheel_now_us() < end; session = next) {
+		next = TAILQ_NEXT(session, doubt);
+		settle(session);
 	}
+	if (session) /* in the next turn, after whatever else there is to do */
+		event_add(&consul->settle, &at_once);
+}
+
+void session_settle_one(struct consul *consul, const char *id)
+{
+	struct consul_session *session = session_find(consul, id);
+
+	if (session && session->doubtful)
+		settle(session);
 }
 
 /* Whether there are any for which that is to be done again. */

@@ -34,7 +34,7 @@ void consul_session_renew(struct http_request *rq)
 {
 	struct consul_session *session;
 
-	session_settle(consul_of(rq));
+	session_settle_one(consul_of(rq), rq->arg[0]);
 	session = session_find(consul_of(rq), rq->arg[0]);
 	if (!session) {
 		http_reply_text(rq, 404, "Session id '%s' not found", rq->arg[0]);
@@ -87,8 +87,10 @@ static bool walk_node(struct http_work *work)
 
 static json_t *render_one(struct http_request *rq)
 {
-	const struct consul_session *session = session_find(consul_of(rq), rq->arg[0]);
+	const struct consul_session *session;
 
+	session_settle_one(consul_of(rq), rq->arg[0]);
+	session = session_find(consul_of(rq), rq->arg[0]);
 	return session ? json_pack("[o]", session_read_back(session)) : json_array();
 }
 

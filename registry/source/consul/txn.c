@@ -157,6 +157,8 @@ static void reply(struct http_request *rq, struct run *run)
 
 static void run_txn(struct http_request *rq, struct run *run, const struct txn *txn)
 {
+	for (size_t i = 0; i < txn->n; i++)
+		kv_op_settle(consul_of(rq), &txn->ops[i].op);
 	kv_stage_begin(&run->stage, consul_of(rq));
 	run_all(run, txn);
 	if (run->rc < 0 || evbuffer_get_length(run->errors))
@@ -172,7 +174,6 @@ void consul_txn(struct http_request *rq)
 	struct run run = {.results = evbuffer_new(), .errors = evbuffer_new()};
 	struct txn txn;
 
-	session_settle(consul_of(rq));
 	if (txn_read(rq, &txn)) {
 		if (run.results && run.errors)
 			run_txn(rq, &run, &txn);
