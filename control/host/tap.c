@@ -125,16 +125,26 @@ int tap_open(const struct tap_spec *spec, int fds[TAP_QUEUES_MAX])
 	return rc;
 }
 
-static int enable_ip6(const char *ifname)
+/* The setting `name` of the interface becomes `value`, a digit. Nothing is written where it is so already: a daemon that may
+ * not write to /proc/sys needs no more than that. */
+static int set_ip6(const char *ifname, const char *name, char value)
 {
-	char path[64 + IFNAMSIZ];
+	char path[64 + IFNAMSIZ], was = '\0';
 	int fd, rc = 0;
 
-	snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%.*s/disable_ipv6", IFNAMSIZ - 1, ifname);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
+	snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%.*s/%s", IFNAMSIZ - 1, ifname, name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return errno == ENOENT ? -EAFNOSUPPORT : -errno;
-	if (write(fd, "0", 1) != 1)
+	if (read(fd, &was, 1) != 1)
+		rc = -EIO;
+	close(fd);
+	if (rc < 0 || was == value)
+		return rc;
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (write(fd, &value, 1) != 1)
 		rc = -errno;
 	close(fd);
 	return rc;
@@ -146,7 +156,10 @@ int tap_enable_ip6(int netns, const char *ifname)
 
 	if (back < 0)
 		return back;
-	rc = enable_ip6(ifname);
+	rc = set_ip6(ifname, "disable_ipv6", '0');
+	/* who spoke to the address's last holder finds out without it, too, but only after half a minute */
+	if (rc == 0)
+		set_ip6(ifname, "ndisc_notify", '1');
 	netns_leave(back);
 	return rc;
 }

@@ -27,8 +27,9 @@ struct tap_spec {
 int tap_open(const struct tap_spec *spec, int fds[TAP_QUEUES_MAX]);
 
 /**
- * Lets the interface have IPv6 addresses, which a container's namespace may have switched off for new ones. 0 or -errno:
- * -EAFNOSUPPORT, this kernel has no IPv6, or the interface none with so low an MTU.
+ * Lets the interface have IPv6 addresses, which a container's namespace may have switched off for new ones, and, where the
+ * daemon may set that, tell all of them whenever it comes up. 0 or -errno: -EAFNOSUPPORT, this kernel has no IPv6, or the
+ * interface none with so low an MTU.
  */
 int tap_enable_ip6(int netns, const char *ifname);
 

@@ -127,8 +127,14 @@ static int set_up_in(int netns, const struct tap_port *old, const struct tap_por
 	bool ip6 = now->configure && has_family(now, true);
 	int rc = netlink_open(netns, &nl);
 
-	if (rc == 0 && ip6)
+	if (rc == 0 && ip6) {
 		rc = tap_enable_ip6(netns, now->ifname);
+		if (rc < 0) {
+			netlink_close(nl);
+			return api_fail(err, API_INTERNAL, "ips", "\"%s\" cannot have IPv6: %s", now->ifname,
+				strerror(-rc));
+		}
+	}
 	if (rc == 0)
 		rc = netlink_index(nl, now->ifname);
 	if (rc > 0)

@@ -114,8 +114,8 @@ WRONG = [
      "vteps[0].remote: fd00::c000:202: IPv6 is not served here yet"),
     ({"uplinks": [dict(UPLINK, address="fd00::1/64")]}, "uplinks[0].address: fd00::1/64: IPv6 is not served here yet"),
     ({"uplinks": [dict(UPLINK, gateway="fd00::1")]}, "uplinks[0].gateway: fd00::1 is no other host of"),
-    ({"networks": [dict(NET, subnet="fd00::/64")]}, "networks[0].subnet: must be an IPv4 prefix"),
-    ({"networks": [dict(NET, gateway="fd00::1")]}, "networks[0].gateway: must be an IPv4 address"),
+    ({"networks": [dict(NET, subnet="fd00::/64")]}, "networks[0].gateway: 10.1.0.1 needs a subnet of IPv4"),
+    ({"networks": [dict(NET, gateway="fd00::1")]}, "networks[0].gateway: fd00::1 needs a subnet of IPv6"),
 ]
 
 

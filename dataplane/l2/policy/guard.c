@@ -200,6 +200,29 @@ static void guard_open(const struct worker *w, struct burst *b, bool trusted)
 	}
 }
 
+/* Of UDP and TCP right behind a plain IPv6 header, and no DHCPv6: nothing is to be checked but where it comes from. */
+static bool is_plain_ip6(const struct frame *f)
+{
+	const uint8_t *data = f->hdr + f->hdr_off, *ip = data + ETH_LEN;
+	uint16_t from, to;
+
+	if (f->hdr_len < ETH_LEN + 40 + 8 || load16(data + 12) != ETHERTYPE_IP6 || ip[0] >> 4 != 6 ||
+		load16(ip + 4) + ETH_LEN + 40u > f->len)
+		return false;
+	from = load16(ip + 40);
+	to = load16(ip + 42);
+	return ip[6] == IPPROTO_TCP || (ip[6] == IPPROTO_UDP && from != 547 && to != 546);
+}
+
+/* Such a packet from the port's own MAC and one of its own addresses: what nearly all frames of IPv6 are. */
+static bool is_own_ip6(const struct guard *guard, const struct frame *f)
+{
+	const uint8_t *data = f->hdr + f->hdr_off;
+
+	return is_plain_ip6(f) && fdb_frame_key(0, data + 6) == guard->mac &&
+	       lists6(guard, ip_from6(data + ETH_LEN + 8));
+}
+
 /* A frame of a guarded port that is not what its frames are as a rule. */
 static __attribute__((noinline)) void guard_odd(
 	const struct worker *w, const struct burst *b, const struct guard *guard, struct frame *f)
@@ -209,7 +232,7 @@ static __attribute__((noinline)) void guard_odd(
 	enum drop_reason reason = DROP_COUNT;
 	struct headers h;
 
-	if (f->verdict != V_NONE)
+	if (f->verdict != V_NONE || is_own_ip6(guard, f))
 		return;
 	if (!guard_has_mac(guard, fdb_frame_key(0, data + 6))) {
 		frame_drop(f, DROP_SPOOFED_MAC);
