@@ -1,6 +1,5 @@
 /* main.c: sluiced. Reads its arguments and configuration, makes what they name, and serves until it is told
  * to end. */
-#include <errno.h>
 #include <event2/event.h>
 #include <getopt.h>
 #include <libgen.h>

@@ -5,7 +5,6 @@
 #include <rte_cycles.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "dataplane/core/account.h"

@@ -1,8 +1,5 @@
 #include "control/api/describe.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 #include "control/api/schema.h"
 
 static json_t *describe_fields(const struct api_field *fields);

@@ -1,6 +1,5 @@
 /* change.c: from one configuration to another. */
 #include <stdio.h>
-#include <string.h>
 
 #include "control/api/schema.h"
 #include "control/config/config.h"

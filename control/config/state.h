@@ -7,8 +7,6 @@
  */
 #pragma once
 
-#include <jansson.h>
-
 #include "control/api/api.h"
 
 struct event_base;

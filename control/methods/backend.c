@@ -1,9 +1,7 @@
 /*
  * Backends: the instances of a service.
  */
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "control/base/params.h"

@@ -1,7 +1,6 @@
 /*
  * Connections: who talks to whom through a vip now.
  */
-#include <stdio.h>
 #include <string.h>
 
 #include "control/base/params.h"

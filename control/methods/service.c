@@ -1,10 +1,7 @@
 /*
  * Services: a name with backends behind it, and a vip where there is one.
  */
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "control/base/params.h"
 #include "control/base/result.h"

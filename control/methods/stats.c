@@ -2,7 +2,6 @@
  * Counters: of networks, of drops by reason, of workers; and the daemon as a whole.
  */
 #include <math.h>
-#include <string.h>
 
 #include "control/base/result.h"
 #include "control/methods/list.h"

@@ -1,6 +1,5 @@
 #include <event2/buffer.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "control/base/log.h"
 #include "control/metrics/metrics.h"

@@ -1,6 +1,5 @@
 #include "control/model/origin.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "control/base/params.h"

@@ -1,6 +1,5 @@
 #include "control/model/port_spec.h"
 
-#include <errno.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <rte_cycles.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "dataplane/core/account.h"

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <rte_cycles.h>
 #include <rte_rcu_qsbr.h>
-#include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 

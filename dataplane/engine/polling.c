@@ -6,7 +6,6 @@
 #include <rte_rcu_qsbr.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "dataplane/core/account.h"

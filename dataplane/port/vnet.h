@@ -6,7 +6,6 @@
 
 #include <linux/virtio_net.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <sys/uio.h>
 
 #include "dataplane/core/port.h"

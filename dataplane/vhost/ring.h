@@ -15,7 +15,6 @@
 #include <assert.h>
 #include <linux/virtio_ring.h>
 #include <rte_spinlock.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "registry/base/text.h"
 #include "registry/check/spec.h"

@@ -5,9 +5,6 @@
  * allows it, and tell nothing of what an answer holds. Probes inside networks start in the namespace of a gateway, which
  * has nothing but the network's own subnet.
  */
-#include <errno.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "registry/check/check.h"
 

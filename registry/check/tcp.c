@@ -3,7 +3,6 @@
  * Elsewhere by a whole one, closed by a reset so that no connection stays behind in TIME_WAIT on this side.
  */
 #include <errno.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>

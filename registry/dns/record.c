@@ -2,7 +2,6 @@
  * record.c: records in wire format, by ldns. A record must stand wherever it is put in a message: its
  * owner is a pointer to the question, always at the same listener, or a whole name; names in its data are whole.
  */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

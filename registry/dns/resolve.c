@@ -3,9 +3,7 @@
  * and no record; a name that is not there, and a service without a healthy instance, NXDOMAIN; both with the
  * SOA, so that resolvers know how long that holds (RFC 2308).
  */
-#include <arpa/inet.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>

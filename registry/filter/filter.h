@@ -11,7 +11,6 @@
 #pragma once
 
 #include <jansson.h>
-#include <stdbool.h>
 
 #include "registry/filter/pattern.h"
 #include "registry/registry.h"

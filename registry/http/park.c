@@ -6,7 +6,6 @@
  * one rendering.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

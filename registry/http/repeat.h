@@ -10,8 +10,6 @@
  */
 #pragma once
 
-#include <stdbool.h>
-
 struct http;
 struct http_conn;
 struct http_request;

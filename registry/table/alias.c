@@ -2,7 +2,6 @@
  * alias.c: checks that are as well as another instance, or node, is. They are followed at every commit, before
  * it is made: whoever sees the other one's health at a generation sees that of its aliases too.
  */
-#include <errno.h>
 #include <stdio.h>
 
 #include "registry/table/table.h"

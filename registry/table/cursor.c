@@ -1,5 +1,4 @@
 /* cursor.c: walks that may stop anywhere and go on later, whatever has come, gone or moved meanwhile. */
-#include <stdio.h>
 #include <string.h>
 
 #include "registry/table/table.h"

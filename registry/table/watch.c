@@ -2,7 +2,6 @@
  * watch.c: who waits for a service. Watches hang on the name, not on the service, which need not exist; a
  * change costs the watchers of that name and those of any name, nobody else.
  */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 

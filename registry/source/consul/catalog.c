@@ -1,5 +1,4 @@
 /* catalog.c: /v1/catalog: what there is, without its health. */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,8 +1,6 @@
 /* health.c: /v1/health: instances with their node and their checks. */
-#include <stdlib.h>
 #include <string.h>
 
-#include "registry/filter/filter.h"
 #include "registry/source/consul/inside.h"
 
 static json_t *entry_json(struct consul *consul, const char *service, const struct reg_backend *backend)

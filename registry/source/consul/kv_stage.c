@@ -3,7 +3,6 @@
  * between sees them as if they were made.
  */
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "registry/source/consul/inside.h"

@@ -1,5 +1,4 @@
 /* reason.c: why a query that waited is answered: the header X-Sluice-Reason. */
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 

@@ -1,7 +1,6 @@
 /* txn_read.c: the bodies of transactions: [{"KV": {"Verb": "set", "Key": "a", "Value": "AA=="}}, ...]. */
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "registry/http/jsontext.h"
 #include "registry/source/consul/inside.h"
