@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "dataplane/core/account.h"
-#include "dataplane/core/gap.h"
 #include "dataplane/core/private.h"
 #include "dataplane/core/stats.h"
 #include "dataplane/engine/pipeline.h"
@@ -267,11 +266,6 @@ int dp_worker_info(struct dp *dp, unsigned index, struct dp_worker_info *info)
 		info->stage[i] = (struct dp_stage_info){
 			stage_name(i), ratio(now.stage[i] - since->stage[i], now.sampled - since->sampled)};
 	return 0;
-}
-
-double dp_gap_us(unsigned gap)
-{
-	return gap_upper_us(gap);
 }
 
 unsigned dp_memory_mb(struct dp *dp)

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "control/base/params.h"
-#include "control/config/location.h"
 #include "control/config/sections.h"
 #include "control/host/addr.h"
 #include "control/model/network_spec.h"

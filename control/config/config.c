@@ -8,7 +8,7 @@
 #include "control/api/schema.h"
 #include "control/base/ending.h"
 #include "control/config/check.h"
-#include "control/config/location.h"
+#include "control/config/sections.h"
 #include "control/methods/list.h"
 #include "control/model/backend_run.h"
 #include "control/model/config.h"

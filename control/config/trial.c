@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "control/config/check.h"
-#include "control/config/location.h"
+#include "control/config/sections.h"
 #include "control/methods/service_json.h"
 #include "registry/registry.h"
 

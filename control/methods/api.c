@@ -1,6 +1,64 @@
-/* api.c: the API describes itself. */
-#include "control/api/describe.h"
+/* api.c: the API describes itself, from the tables that also check its methods. */
+#include "control/api/schema.h"
 #include "control/methods/list.h"
+
+static json_t *describe_fields(const struct api_field *fields);
+
+static json_t *describe_field(const struct api_field *field)
+{
+	json_t *out =
+		json_pack("{s:s, s:s, s:s, s:b}", "name", field->name, "type", schema_type_name(field->type),
+			"help", field->help ? field->help : "", "required", field->required);
+	int64_t min, max;
+
+	if (field->positional)
+		json_object_set_new(out, "positional", json_true());
+	if (schema_range(field, &min, &max)) {
+		json_object_set_new(out, "min", json_integer(min));
+		json_object_set_new(out, "max", json_integer(max));
+	}
+	if (field->choices) {
+		json_t *choices = json_array();
+
+		for (const char *const *c = field->choices; *c; c++)
+			json_array_append_new(choices, json_string(*c));
+		json_object_set_new(out, "choices", choices);
+	}
+	if (field->def)
+		json_object_set_new(out, "default", json_loads(field->def, JSON_DECODE_ANY, NULL));
+	if (field->type == API_LIST)
+		json_object_set_new(out, "item", json_string(schema_type_name(field->item)));
+	if (field->type == API_OBJECT)
+		json_object_set_new(out, "fields", describe_fields(field->fields));
+	return out;
+}
+
+static json_t *describe_fields(const struct api_field *fields)
+{
+	json_t *out = json_array();
+
+	for (; fields && fields->name; fields++)
+		json_array_append_new(out, describe_field(fields));
+	return out;
+}
+
+static json_t *describe_method(const struct api_method *method)
+{
+	json_t *out = json_pack("{s:s, s:s, s:b, s:o}", "name", method->name, "help", method->help, "changes",
+		method->changes, "fields", describe_fields(method->fields));
+
+	if (method->columns) {
+		json_t *columns = json_array();
+
+		for (const struct api_column *c = method->columns; c->field; c++)
+			json_array_append_new(
+				columns, json_pack("{s:s, s:s}", "field", c->field, "title", c->title));
+		json_object_set_new(out, "columns", columns);
+	}
+	if (method->document)
+		json_object_set_new(out, "document", json_true());
+	return out;
+}
 
 static void add_method(void *arg, const struct api_method *method)
 {

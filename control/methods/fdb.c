@@ -7,11 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "control/base/log.h"
 #include "control/base/params.h"
 #include "control/base/result.h"
-#include "control/methods/fdb_watch.h"
 #include "control/methods/list.h"
 #include "control/model/objects.h"
 
@@ -169,7 +169,8 @@ struct listing {
 	json_t *list;
 };
 
-void fdb_put_location(struct model *model, json_t *object, const char *port_key, const char *vtep_key,
+/* Where a MAC is: the vtep's address as `vtep_key`, or the port's name as `port_key`. */
+static void put_location(struct model *model, json_t *object, const char *port_key, const char *vtep_key,
 	struct dp_location at)
 {
 	const struct model_vtep *vtep = at.vtep == UINT16_MAX ? NULL : model->vtep_by_id[at.vtep];
@@ -193,8 +194,7 @@ static bool list_entry(void *arg, const struct dp_fdb_entry *entry)
 	object = json_object();
 	put_str(object, "network", network->name);
 	put_str(object, "mac", addr_mac_text(entry->mac, mac));
-	fdb_put_location(
-		listing->model, object, "port", "vtep", (struct dp_location){entry->port, entry->vtep});
+	put_location(listing->model, object, "port", "vtep", (struct dp_location){entry->port, entry->vtep});
 	put_bool(object, "static", entry->is_static);
 	put_int(object, "age_s", entry->age_s);
 	json_array_append_new(listing->list, object);
@@ -223,7 +223,101 @@ static bool fdb_list_part(struct model *model, const json_t *params, struct api_
 	return dp_fdb_walk_part(model->dp, &at->n, list_entry, &listing);
 }
 
-/* There is nothing to begin with; moves are told as they come (fdb_watch.c). */
+/*
+ * fdb.watch: a connection receives each move of a MAC, or attempt that was refused, with both locations. Of a network
+ * MOVES_RATE a second are sent. Further ones are counted, and their number is sent with the next.
+ */
+enum { MOVES_RATE = 10 };
+
+struct fdb_watch {
+	LIST_ENTRY(fdb_watch) link;
+	char network[MODEL_NAME]; /* "": all */
+	const struct api_watcher *by;
+	void *arg;
+};
+
+static bool may_tell(struct model_network *network)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (network->moves_reported.second != now.tv_sec) {
+		network->moves_reported.second = now.tv_sec;
+		network->moves_reported.count = 0;
+	}
+	if (network->moves_reported.count++ < MOVES_RATE)
+		return true;
+	network->moves_reported.left_out++;
+	return false;
+}
+
+static json_t *move_json(struct model *model, struct model_network *network, const struct dp_move *move)
+{
+	static const char *const what[] = {[DP_MOVED] = "moved",
+		[DP_MOVE_HELD] = "held",
+		[DP_MOVE_STICKY] = "sticky",
+		[DP_MOVE_OWNED] = "owned"};
+	json_t *object = json_object();
+	char mac[ADDR_MAC_TEXT];
+
+	put_str(object, "network", network->name);
+	put_str(object, "mac", addr_mac_text(move->mac, mac));
+	put_str(object, "what", what[move->what]);
+	put_location(model, object, "from_port", "from_vtep", move->from);
+	put_location(model, object, "to_port", "to_vtep", move->to);
+	put_int(object, "left_out", (int64_t)(network->moves_reported.left_out + move->left_out));
+	return object;
+}
+
+static void tell(struct model *model, const struct dp_move *move)
+{
+	struct model_network *network = model->network_by_id[move->net];
+	struct fdb_watch *watch;
+	json_t *object;
+
+	if (!network || LIST_EMPTY(&model->fdb_watches))
+		return;
+	if (!may_tell(network)) {
+		network->moves_reported.left_out += move->left_out;
+		return;
+	}
+	object = move_json(model, network, move);
+	network->moves_reported.left_out = 0;
+	LIST_FOREACH (watch, &model->fdb_watches, link)
+		if (!watch->network[0] || !strcmp(watch->network, network->name))
+			watch->by->changed(watch->arg, "fdb.moved", json_incref(object));
+	json_decref(object);
+}
+
+static int watch_open(struct model *model, const json_t *params, const struct api_watcher *by, void *arg,
+	void **out, struct api_err *err)
+{
+	const char *network = param_str(params, "network");
+	struct fdb_watch *watch = calloc(1, sizeof(*watch));
+
+	if (!watch)
+		return api_fail(err, API_INTERNAL, NULL, "out of memory");
+	watch->by = by;
+	watch->arg = arg;
+	if (network)
+		snprintf(watch->network, sizeof(watch->network), "%s", network);
+	LIST_INSERT_HEAD(&model->fdb_watches, watch, link);
+	model->tell_move = tell;
+	*out = watch;
+	return 0;
+}
+
+static void watch_close(void *arg)
+{
+	struct fdb_watch *watch = arg;
+
+	LIST_REMOVE(watch, link);
+	free(watch);
+}
+
+static const struct api_watch watch_type = {.open = watch_open, .close = watch_close};
+
+/* There is nothing to begin with; moves are told as they come. */
 static int fdb_watch(
 	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
 {
@@ -267,7 +361,7 @@ const struct api_method fdb_methods[] = {
 	{"fdb.add", "Add a static entry", add_fields, fdb_add, true},
 	{"fdb.del", "Delete an entry", del_fields, fdb_del, true},
 	{"fdb.watch", "Show MACs that move, or are kept from it, whenever they do", network_fields, fdb_watch,
-		false, .watch = &fdb_watch_type},
+		false, .watch = &watch_type},
 	{"fdb.flush", "Forget learned entries", network_fields, fdb_flush, true},
 	{NULL},
 };

@@ -45,7 +45,7 @@ struct model_network {
 		int64_t second; /* of the monotonic clock */
 		unsigned count;
 		uint64_t left_out;
-	} moves_reported; /* fdb_watch.h */
+	} moves_reported; /* to who watches the fdb */
 };
 
 struct model_port {

@@ -24,5 +24,5 @@ void port_macs_read(const json_t *params, struct dp_port *spec);
 /** Adds the fields as they hold now, and what came of them, to `object`. */
 void port_macs_json(const struct dp_port *spec, const struct dp_port_info *info, json_t *object);
 
-/** dp_config.on_move: a line of the log for a MAC that moved, rate-limited by network, and for who watches (fdb_watch.h). */
+/** dp_config.on_move: a line of the log for a MAC that moved, rate-limited by network, and for who watches (fdb.c). */
 void port_macs_moved(void *model, const struct dp_move *move);

@@ -9,7 +9,6 @@
 #include "dataplane/core/account.h"
 #include "dataplane/core/dp.h"
 #include "dataplane/core/exchange.h"
-#include "dataplane/core/gap.h"
 #include "dataplane/core/mem.h"
 #include "dataplane/deliver/budget.h"
 #include "dataplane/deliver/deliver.h"
@@ -138,7 +137,7 @@ unsigned worker_turn(struct worker *w)
 	uint64_t now = rte_rdtsc(), before = w->account->last_turn;
 	unsigned frames;
 
-	gap_note(w->account, now);
+	account_gap(w->account, now);
 	if (__builtin_expect(now - before > w->long_turn && before, 0))
 		budget_alarm(w, now, now - before);
 	if (now >= w->next_second) {

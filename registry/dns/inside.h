@@ -15,7 +15,6 @@
  *   index.c     nodes by their address, and names that have capitals
  *   reverse.c   who has an address
  *   service.c   the instances of a service
- *   tags.c      whether one of them may have a tag
  *   record.c    records in wire format, by ldns
  *   forward.c   other names, at recursors
  */
@@ -319,10 +318,6 @@ void dns_index_close(struct dns_index *index);
 /** The service and, in what precedes its name, the tag ("": none); NULL: there is none. */
 struct service *dns_service_of(struct dns *dns, const struct dns_name *name, char tag[DNS_NAME_MAX + 1]);
 struct service *dns_service_named(struct dns *dns, const char *name);
-
-/* tags.c */
-/** False: no instance of the service has the tag, in lower case. */
-bool dns_tags_may_have(struct dns *dns, const struct service *service, const char *tag);
 
 /* record.c */
 struct dns_build {

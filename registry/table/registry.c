@@ -20,6 +20,40 @@ uint16_t reg_backend_weight(const struct reg_backend *backend)
 	return backend->health == REG_PASSING || backend->health == REG_WARNING ? backend->weight : 0;
 }
 
+/* Is it critical for what its traffic looks like (`passive`), or for anything else? */
+static bool is_ill(const struct backend *backend, bool passive)
+{
+	for (unsigned i = 0; i < backend->checks.count; i++) {
+		const struct check *check = backend->checks.item[i];
+
+		if (check->health == REG_CRITICAL && (check->spec->type == REG_CHECK_PASSIVE) == passive)
+			return true;
+	}
+	return false;
+}
+
+/* Could it be given connections, whatever its traffic looks like? */
+static bool is_able(const struct backend *backend)
+{
+	return !backend->pub.drained && backend->port != 0 && backend->pub.weight != 0 &&
+	       !is_ill(backend, false);
+}
+
+/* As checks.count_out: how much of a service is out for what its traffic looks like. */
+static void count_out(struct checks *all, const char *name, unsigned *able, unsigned *out)
+{
+	struct registry *reg = (struct registry *)((char *)all - offsetof(struct registry, checks));
+	struct service *service = service_find(reg, name);
+
+	*able = *out = 0;
+	for (size_t i = 0; service && i < service->backends.count; i++) {
+		const struct backend *backend = service->backends.item[i];
+
+		*able += is_able(backend);
+		*out += is_able(backend) && is_ill(backend, true);
+	}
+}
+
 static void on_settle(evutil_socket_t fd, short what, void *arg)
 {
 	backends_reap(arg);
@@ -46,7 +80,7 @@ int registry_new(struct event_base *base, const struct registry_sink *sink, stru
 	TAILQ_INIT(&reg->dirty);
 	TAILQ_INIT(&reg->overdue);
 	event_assign(&reg->settle, base, -1, 0, on_settle, reg);
-	reg->checks.count_out = spare_count;
+	reg->checks.count_out = count_out;
 	rc = checks_init(&reg->checks, base, &reg->sink);
 	if (rc < 0)
 		goto out_nodes;
@@ -142,4 +176,50 @@ int registry_check_targets(struct registry *reg, const struct ip_prefix *targets
 	reg->checks.ntarget = n;
 	reg->checks.bodies = bodies;
 	return 0;
+}
+
+/*
+ * Revisions: for who keeps what was made of the table: is it still what a walk would show? One clock, reg->revision,
+ * stamps whatever changes, so that the greatest stamp of several things is another one when any of them changed.
+ */
+
+static uint64_t latest(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+uint64_t registry_revision(const struct registry *reg)
+{
+	return reg->revision;
+}
+
+uint64_t registry_nodes_revision(const struct registry *reg)
+{
+	return reg->nodes_revision;
+}
+
+uint64_t registry_names_revision(const struct registry *reg)
+{
+	return reg->names_revision;
+}
+
+uint64_t registry_service_revision(struct registry *reg, const char *name)
+{
+	const struct service *service = service_find(reg, name);
+
+	return latest(service ? service->revision : reg->gone_revision, reg->nodes_revision);
+}
+
+uint64_t registry_backend_revision(struct registry *reg, const struct reg_backend *backend)
+{
+	return latest(((const struct backend *)backend)->revision, reg->nodes_revision);
+}
+
+void registry_backend_revise(struct registry *reg, const char *name, const char *id)
+{
+	struct service *service = service_find(reg, name);
+	struct backend *backend = service ? backend_find(service, id) : NULL;
+
+	if (backend)
+		backend_revise(backend);
 }

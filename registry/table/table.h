@@ -11,7 +11,6 @@
  *   commit.c               collects what they changed, derives health, and makes one generation of it
  *   change.c               remembers why
  *   watch.c                tells who waits for it
- *   revision.c             says whether what was made of the table is still what it shows
  *
  * Names are found by hash (uthash); what is listed or given to the sink is kept sorted.
  */
@@ -228,11 +227,6 @@ void source_gone(const struct backend *backend);
 const char *source_locate(const struct registry *reg, const char *node, const char *id);
 /** If it is a ttl check, tells the source called `of` (NULL: all of them) of its health. */
 void source_ttl(const struct registry *reg, const char *of, const struct check *check);
-
-/* spare.c */
-/** Backends of a service that could be given connections, whatever their traffic looks like, and how many of
- * these are critical for it. */
-void spare_count(struct checks *all, const char *service, unsigned *able, unsigned *out);
 
 /* change.c */
 /** -ENOMEM. */

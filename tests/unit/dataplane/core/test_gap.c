@@ -2,7 +2,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "dataplane/core/gap.h"
+#include "dataplane/core/account.h"
 #include "tests/unit/unit.h"
 
 enum { CYCLES_US = 2500 };
@@ -20,7 +20,7 @@ static int clear(void **state)
 static void poll_at(const double *us, unsigned n)
 {
 	for (unsigned i = 0; i < n; i++)
-		gap_note(&a, (uint64_t)((1e6 + us[i]) * CYCLES_US));
+		account_gap(&a, (uint64_t)((1e6 + us[i]) * CYCLES_US));
 }
 
 static uint64_t counted(void)
@@ -34,15 +34,15 @@ static uint64_t counted(void)
 
 static void test_a_bucket_ends_where_the_next_begins(void **state)
 {
-	assert_int_equal(gap_bucket(0), 0);
+	assert_int_equal(account_gap_bucket(0), 0);
 	for (unsigned i = 0; i < DP_GAPS - 1; i++) {
-		uint64_t end = (uint64_t)(gap_upper_us(i) * 1e3 + 0.5);
+		uint64_t end = (uint64_t)(dp_gap_us(i) * 1e3 + 0.5);
 
-		assert_int_equal(gap_bucket(end - 1), i);
-		assert_int_equal(gap_bucket(end), i + 1);
+		assert_int_equal(account_gap_bucket(end - 1), i);
+		assert_int_equal(account_gap_bucket(end), i + 1);
 	}
-	assert_true(isinf(gap_upper_us(DP_GAPS - 1)));
-	assert_int_equal(gap_bucket(UINT64_MAX), DP_GAPS - 1);
+	assert_true(isinf(dp_gap_us(DP_GAPS - 1)));
+	assert_int_equal(account_gap_bucket(UINT64_MAX), DP_GAPS - 1);
 }
 
 static void test_a_millisecond_counts_its_longest_gap(void **state)
@@ -53,7 +53,7 @@ static void test_a_millisecond_counts_its_longest_gap(void **state)
 	assert_int_equal(counted(), 0);
 	poll_at(&us[7], 1);
 	assert_int_equal(counted(), 1);
-	assert_int_equal(a.gaps[gap_bucket(837000)], 1);
+	assert_int_equal(a.gaps[account_gap_bucket(837000)], 1);
 }
 
 static void test_a_long_gap_counts_for_every_millisecond_of_it(void **state)
@@ -62,7 +62,7 @@ static void test_a_long_gap_counts_for_every_millisecond_of_it(void **state)
 
 	poll_at(us, 2);
 	assert_int_equal(counted(), 6);
-	assert_int_equal(a.gaps[gap_bucket(5500000)], 6);
+	assert_int_equal(a.gaps[account_gap_bucket(5500000)], 6);
 	assert_int_equal(a.longest_gap, 5500 * CYCLES_US);
 }
 
@@ -74,7 +74,7 @@ static void test_sleep_is_no_gap(void **state)
 	a.last_turn = 0; /* as a worker says that slept */
 	poll_at(later, 4);
 	assert_int_equal(counted(), 2);
-	assert_int_equal(a.gaps[gap_bucket(100000)], 1);
+	assert_int_equal(a.gaps[account_gap_bucket(100000)], 1);
 }
 
 int main(void)

@@ -1,11 +1,11 @@
-#include "dataplane/core/gap.h"
+#include "dataplane/core/account.h"
 
 #include <math.h>
 
 /* Eight buckets to a power of two, from 256 ns on: a gap is known to an eighth of itself. */
 enum { SHORTEST_BITS = 8, PART_BITS = 3, PARTS = 1 << PART_BITS };
 
-unsigned gap_bucket(uint64_t ns)
+unsigned account_gap_bucket(uint64_t ns)
 {
 	unsigned power, bucket;
 
@@ -16,7 +16,7 @@ unsigned gap_bucket(uint64_t ns)
 	return bucket < DP_GAPS - 1 ? bucket : DP_GAPS - 1;
 }
 
-double gap_upper_us(unsigned bucket)
+double dp_gap_us(unsigned bucket)
 {
 	unsigned power = (bucket - 1) / PARTS, part = (bucket - 1) % PARTS;
 
@@ -27,13 +27,13 @@ double gap_upper_us(unsigned bucket)
 	return (double)(UINT64_C(1) << (power + SHORTEST_BITS - PART_BITS)) * (PARTS + part + 1) * 1e-3;
 }
 
-void gap_count(struct account *a, uint64_t now)
+void account_gap_count(struct account *a, uint64_t now)
 {
 	uint64_t ns = (uint64_t)((double)a->gap_now * 1e6 / (double)a->ms);
 
 	/* one that spans milliseconds is the longest of each */
 	if (a->gap_now)
-		stat_add(&a->gaps[gap_bucket(ns)], 1 + ns / 1000000);
+		stat_add(&a->gaps[account_gap_bucket(ns)], 1 + ns / 1000000);
 	if (a->gap_now > atomic_load_explicit(&a->longest_gap, memory_order_relaxed))
 		atomic_store_explicit(&a->longest_gap, a->gap_now, memory_order_relaxed);
 	a->gap_now = 0;
