@@ -148,6 +148,8 @@ static int program_up(struct peer *p, const struct peer_setup *setup, struct fro
 		snprintf(p->skipped, sizeof(p->skipped), "%s", error);
 		return -ENOTSUP;
 	}
+	if (rc == 0 && setup->or_a_proxy && p->n_sockets == 0 && p->registry_http)
+		return 0;
 	if (rc != 0 || p->n_sockets != setup->ports) {
 		warnx("%s: up: %s", p->name, error[0] ? error : "it did not name a socket for each port");
 		return -1;

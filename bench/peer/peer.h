@@ -21,8 +21,8 @@
  *	        prints lines: "socket PATH" for each port; "connects" when it connects to them rather than
  *	        listens; "pid N"; "version TEXT"; "command TEXT" (what it runs, for the reader); "mac MAC"
  *	        where the scenario needs one; "end NAME NETNS ADDRESS" for each namespace that a stream may
- *	        begin or end in (bulk), or checks go to
- *	        (monitor); "registry HTTP DNS", the ports of 127.0.0.1 that it serves (registry, monitor).
+ *	        begin or end in (bulk), checks go to (monitor), or a backend is in (failover); "registry HTTP
+ *	        DNS", the ports of 127.0.0.1 that it serves; in failover a proxy has that one and no others.
  *	        Exit 77: it can't run here, or not this scenario, and the last
  *	        line on stderr is the reason.
  *	reset   Begins a measurement.
@@ -57,7 +57,8 @@ struct peer_setup {
 	const char *scenario;
 	unsigned ports; /* 2..PEER_MAX_PORTS, or 0 */
 	unsigned count;
-	unsigned size; /* bytes of the longest frame to come, with FCS */
+	unsigned size;	 /* bytes of the longest frame to come, with FCS */
+	bool or_a_proxy; /* it may have no ports and serve clients at registry_http */
 };
 
 struct peer {

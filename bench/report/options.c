@@ -149,7 +149,7 @@ static const struct row table[] = {
 		0, 1 << 20},
 	{"realtime", NULL,
 		"the bench and its peers go before everything else on these cores; the bench gives way in "
-		"reconfig, neighbours, registry, monitor",
+		"reconfig, neighbours, failover, registry, monitor",
 		take_flag, AT(realtime), 0, 0},
 	{"sockets", "A,B", "drive a switch that already runs, by its two vhost-user sockets", take_sockets, 0,
 		0, 0},

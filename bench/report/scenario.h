@@ -35,8 +35,9 @@ struct scenario {
 	bool small_pages; /* without huge pages whatever the options say */
 	/** Measures and adds trials. 0, or -errno when something failed (already said on stderr). */
 	int (*take)(struct session *s);
-	unsigned ring;	/* slots of the generator's rings at least; 0: whatever the options say */
-	bool gives_way; /* with --realtime the bench itself goes before nobody: others share its core */
+	unsigned ring;	 /* slots of the generator's rings at least; 0: whatever the options say */
+	bool gives_way;	 /* with --realtime the bench itself goes before nobody: others share its core */
+	bool or_a_proxy; /* a peer may also have no ports, and serve clients over TCP */
 };
 
 extern const struct scenario scenarios[];
@@ -48,6 +49,7 @@ int answers_take(struct session *s);
 int bulk_take(struct session *s);
 int crowd_take(struct session *s);
 int dns_take(struct session *s);
+int failover_take(struct session *s);
 int flood_take(struct session *s);
 int idle_take(struct session *s);
 int l2_take(struct session *s);

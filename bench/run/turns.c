@@ -55,7 +55,8 @@ static int take_turn(const struct scenario *scenario, struct session *s)
 	struct front *fronts[PEER_MAX_PORTS] = {0};
 	struct peer_setup setup = {.scenario = scenario->name,
 		.ports = ports_of(scenario, s->kind.count),
-		.count = s->kind.count};
+		.count = s->kind.count,
+		.or_a_proxy = scenario->or_a_proxy};
 	struct peer *p = s->peer;
 	int rc;
 
@@ -68,6 +69,8 @@ static int take_turn(const struct scenario *scenario, struct session *s)
 	progress(s);
 	rc = peer_up(p, &setup, fronts);
 	report_peer(s->report, p->name, p->version, p->command, p->skipped);
+	if (!fronts[0])
+		s->n_fronts = 0; /* a proxy */
 	if (s->o->realtime && scenario->gives_way)
 		host_realtime(false); /* the peer stays before everything else */
 	if (rc == 0)

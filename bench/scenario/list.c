@@ -34,6 +34,8 @@ const struct scenario scenarios[] = {
 		"connections", {64}, {1000, 10000, 100000}, SCENARIO_TWO_PORTS, false, lb_take},
 	{"lb-full", "the same with a connection table that is full", "connections", {64}, {10000},
 		SCENARIO_TWO_PORTS, false, lb_full_take},
+	{"failover", "a backend ends, many times: until the last packet to it, and the next new connection",
+		"failures", {64}, {1000}, 3, false, failover_take, 0, true, true},
 	{"bulk", "TCP between containers and to another host, with offloads and without", "connections",
 		{1518}, {1}, SCENARIO_NO_PORTS, false, bulk_take},
 	{"registry",

@@ -242,6 +242,24 @@ def test_a_full_table_of_connections_loses_nothing_of_the_established_ones():
     assert trial["loss_pct"] == 0
 
 
+def test_new_connections_go_elsewhere_once_a_backend_ends(requires):
+    requires("ip")
+    before = namespaces()
+    trials = bench("--count", "21", "--huge-mb", "0", scenario="failover")["trials"]
+    assert {trial["variant"]: trial["sent"] for trial in trials} == {
+        "last packet": 21, "new connection": 21, "namespace, last packet": 2, "namespace, connection": 2}
+    for last, opened in (trials[:2], trials[2:]):
+        assert (last["wrong"], opened["wrong"]) == (0, 0)
+        assert 0 <= last["latency_p50_us"] <= last["latency_max_us"] < opened["latency_max_us"]
+    assert namespaces() <= before
+
+
+def test_a_proxy_that_checks_its_servers_stands_beside(requires):
+    requires("haproxy")
+    last, opened = bench("--count", "5", "--peers", "haproxy", "--huge-mb", "0", scenario="failover")["trials"]
+    assert (last["sent"], opened["sent"]) == (5, 5) and opened["latency_max_us"] > last["latency_max_us"] >= 0
+
+
 @pytest.mark.parametrize("scenario", ["lb", "vxlan"])
 def test_a_switch_that_only_forwards_fails_these(scenario):
     """Frames as they were sent are neither balanced nor in a tunnel."""
