@@ -6,25 +6,31 @@
 #include "control/base/params.h"
 #include "control/base/result.h"
 #include "control/methods/list.h"
+#include "control/model/network_spec.h"
 #include "control/model/objects.h"
 
 #define DEFAULT_SOCKET "/run/sluice/control.sock"
 
-/* Without DNS at the gateway there is nobody to ask. */
+/* Without DNS at the gateways there is nobody to ask. */
 static json_t *dns_of(const struct model *model, const struct model_network *network)
 {
-	char gateway[ADDR_IP4_TEXT];
+	json_t *servers = json_array();
+	char text[IP_TEXT];
 
-	if (!model->dns || !network->has_gateway || !network->spec.gateway)
-		return NULL;
-	return json_pack("{s:[s]}", "nameservers", addr_ip4_text(network->spec.gateway, gateway));
+	for (unsigned ip6 = 0; ip6 < 2; ip6++) {
+		struct ip_addr gateway = network_spec_gateway(&network->spec, ip6);
+
+		if (model->dns && network->has_gateway && !ip_is_none(gateway))
+			json_array_append_new(servers, json_string(ip_text(gateway, text)));
+	}
+	return servers;
 }
 
 static json_t *plugin_of(const struct model *model, const struct model_network *network)
 {
 	static const char *const capabilities[] = {
 		"portMappings", "bandwidth", "ips", "mac", "aliases", "dns", NULL};
-	json_t *plugin = json_object(), *takes = json_object(), *dns = dns_of(model, network);
+	json_t *plugin = json_object(), *takes = json_object(), *servers = dns_of(model, network);
 
 	put_str(plugin, "type", "sluice-cni");
 	put_str(plugin, "network", network->name);
@@ -33,8 +39,9 @@ static json_t *plugin_of(const struct model *model, const struct model_network *
 	for (const char *const *name = capabilities; *name; name++)
 		put_bool(takes, *name, true);
 	put(plugin, "capabilities", takes);
-	if (dns)
-		put(plugin, "dns", dns);
+	if (json_array_size(servers))
+		put(plugin, "dns", json_pack("{s:O}", "nameservers", servers));
+	json_decref(servers);
 	return plugin;
 }
 

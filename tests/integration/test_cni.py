@@ -314,3 +314,20 @@ def test_the_file_for_runtimes(cni, pod):
     one = pod("one", by)
     assert one.result["dns"] == plugin.get("dns", {}) and one.result["cniVersion"] == "1.0.0"
     assert "no such network" in cni.daemon.ctl("network", "conflist", "lost", check=False).stderr
+
+
+def test_both_families(cni, pod):
+    cni.daemon.rpc("network.add", name="dual", subnets=["10.4.0.0/24", "fd00:4::/64"], gateways=["10.4.0.1", "fd00:4::1"])
+    by = Cni(cni.daemon, "dual")
+    one, two = pod("one", by), pod("two", by, runtimeConfig={"ips": ["fd00:4::9/64", "10.4.0.9/24"], "aliases": ["db"]})
+    assert [entry["gateway"] for entry in one.result["ips"]] == ["10.4.0.1", "fd00:4::1"]
+    assert {entry["address"] for entry in two.result["ips"]} == {"10.4.0.9/24", "fd00:4::9/64"}
+    assert {route["dst"] for route in one.result["routes"]} == {"0.0.0.0/0", "::/0"}
+    for target in ("10.4.0.9", "fd00:4::9", "10.4.0.1", "fd00:4::1"):
+        assert reaches(one, target), target
+    by.check("two", two, two.result)
+    old = pod("three", Cni(cni.daemon, "dual", "0.4.0"))
+    assert [entry["version"] for entry in old.result["ips"]] == ["4", "6"]
+    assert {row["address"] for row in cni.daemon.rpc("backend.list")} == {"10.4.0.9", "fd00:4::9"}
+    plugin, = cni.daemon.ctl_json("network", "conflist", "dual")["plugins"]
+    assert plugin["dns"]["nameservers"] == ["10.4.0.1", "fd00:4::1"]

@@ -62,6 +62,9 @@ def test_create_completes_the_network(netavark):
     assert netavark.call("create", **other)["name"] == "podnet"
     assert "no network" in netavark.refused("create", **netavark.network("lost"))
     assert "subnets[0].subnet" in netavark.refused("create", **netavark.network(subnets=[{"subnet": "10.9.0.0/24"}]))
+    netavark.daemon.rpc("network.add", name="dual", subnets=["10.4.0.0/24", "fd00:4::/64"], gateways=["fd00:4::1"])
+    assert netavark.call("create", **netavark.network("dual"))["subnets"] == [
+        {"subnet": "10.4.0.0/24"}, {"subnet": "fd00:4::/64", "gateway": "fd00:4::1"}]
     assert "options.colour" in netavark.refused("create", **netavark.network(options={"colour": "red"}))
 
 

@@ -173,10 +173,23 @@ static int publish_one(struct client *client, const char *port, size_t i, const 
 	return attach_call(client, "publish.add", params, NULL, err);
 }
 
+/* What is published leads to an IPv4 address, if there is one. */
+static const char *target_of(const json_t *port)
+{
+	const json_t *ips = json_object_get(port, "ips");
+	json_t *ip;
+	size_t i;
+
+	json_array_foreach ((json_t *)ips, i, ip)
+		if (!strchr(json_string_value(ip), ':'))
+			return json_string_value(ip);
+	return json_string_value(json_array_get(ips, 0));
+}
+
 static int publish(struct client *client, const struct attachment *a, const json_t *port, struct cni_err *err)
 {
 	const char *name = json_string_value(json_object_get(port, "name"));
-	const char *ip = json_string_value(json_array_get(json_object_get(port, "ips"), 0));
+	const char *ip = target_of(port);
 	char text[CNI_TEXT];
 	json_t *mapping;
 	size_t i;

@@ -65,15 +65,18 @@ static int find_network(struct call *call, struct cni_err *err)
 	return rc;
 }
 
+/* The network's subnets, with the gateway of the same family. */
 static json_t *subnets_of(const json_t *network)
 {
-	json_t *list = json_array(), *subnet = json_object_get(network, "subnet"),
-	       *gateway = json_object_get(network, "gateway"), *entry;
+	json_t *list = json_array(), *subnet, *all = json_object_get(network, "subnets"), *entry;
+	size_t i;
 
-	if (json_is_string(subnet)) {
+	json_array_foreach (all, i, subnet) {
+		const char *gateway = result_of_family(network, "gateways", json_string_value(subnet));
+
 		entry = json_pack("{s:O}", "subnet", subnet);
-		if (json_is_string(gateway))
-			json_object_set(entry, "gateway", gateway);
+		if (gateway)
+			json_object_set_new(entry, "gateway", json_string(gateway));
 		json_array_append_new(list, entry);
 	}
 	return list;
@@ -83,15 +86,16 @@ static json_t *subnets_of(const json_t *network)
 static int check_subnets(const struct call *call, struct cni_err *err)
 {
 	const json_t *given = json_object_get(call->net, "subnets");
-	const char *subnet = json_string_value(json_object_get(call->network, "subnet")), *text;
+	const char *subnet, *text;
 	json_t *item;
 	size_t i;
 
 	json_array_foreach ((json_t *)given, i, item) {
 		text = json_string_value(json_object_get(item, "subnet"));
+		subnet = result_of_family(call->network, "subnets", text ? text : "");
 		if (!text || !subnet || strcmp(text, subnet) != 0)
 			return cni_fail(err, CNI_BAD_CONF, "subnets[%zu].subnet: network %.128s has %s", i,
-				call->name, subnet ? subnet : "none");
+				call->name, subnet ? subnet : "none of that family");
 	}
 	return 0;
 }

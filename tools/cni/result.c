@@ -9,26 +9,24 @@ static bool is_ip6(const char *ip)
 	return strchr(ip, ':') != NULL;
 }
 
-/* The one of `ip`'s family, in the list `many` or in `one`. NULL: none. */
-static const char *of_family(const json_t *network, const char *many, const char *one, const char *ip)
+const char *result_of_family(const json_t *network, const char *field, const char *like)
 {
-	const char *text = json_string_value(json_object_get(network, one));
 	json_t *item;
 	size_t i;
 
-	json_array_foreach (json_object_get(network, many), i, item)
-		if (json_string_value(item) && is_ip6(json_string_value(item)) == is_ip6(ip))
+	json_array_foreach (json_object_get(network, field), i, item)
+		if (json_string_value(item) && is_ip6(json_string_value(item)) == is_ip6(like))
 			return json_string_value(item);
-	return text && is_ip6(text) == is_ip6(ip) ? text : NULL;
+	return NULL;
 }
 
 void result_address(const json_t *network, const char *ip, char text[64], const char **gateway)
 {
-	const char *subnet = of_family(network, "subnets", "subnet", ip);
+	const char *subnet = result_of_family(network, "subnets", ip);
 	const char *slash = subnet ? strchr(subnet, '/') : NULL;
 
 	snprintf(text, 64, "%s%s", ip, slash ? slash : is_ip6(ip) ? "/128" : "/32");
-	*gateway = of_family(network, "gateways", "gateway", ip);
+	*gateway = result_of_family(network, "gateways", ip);
 }
 
 /* What an earlier plugin of the chain has put there, or an empty list. */
