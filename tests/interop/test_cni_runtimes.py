@@ -4,6 +4,8 @@ import pytest
 
 from rig import wait
 from rig.cni import left
+from rig.daemon import ROOT
+from rig.howto import run_page
 from rig.router import HOST
 from rig.runtimes import Containerd, Podman
 
@@ -62,3 +64,11 @@ def test_podman_publishes(router):
         assert refused.returncode != 0 and "7000" in refused.stderr
         podman.remove("web")
         assert left(router.daemon) == []
+
+
+def test_the_page_works(sluiced, tmp_path):
+    """docs/howto/podman.md, where Podman runs containers at all."""
+    sluiced.rpc("network.add", name="web", subnet="10.1.0.0/24")
+    with Podman(sluiced, "web"):
+        pass
+    run_page(ROOT / "docs/howto/podman.md", tmp_path)
