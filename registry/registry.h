@@ -97,13 +97,25 @@ struct reg_check {
 	const char *kind;    /* ttl: the type that it has there; NULL: none */
 };
 
+#define REG_PORTS_MAX 16     /* of a vip beside the first */
+#define REG_PORT_NAME_MAX 15 /* RFC 6335, 5.1 */
+
+/* Another port of a vip. It leads to the same backends, at a port of its own there. */
+struct reg_port {
+	char name[REG_PORT_NAME_MAX + 1]; /* "": none */
+	uint16_t port, target;		  /* target: the backends' */
+	enum reg_protocol protocol;
+};
+
 struct reg_service {
 	char name[REG_SERVICE_MAX + 1];
 	char network[REG_NAME_MAX + 1]; /* "": none */
 	struct ip_addr vip;		/* none: only discoverable */
 	uint16_t port;
 	enum reg_protocol protocol; /* 0 only without a vip */
-	char policy[16];	    /* "maglev"; "" on the way in: that */
+	uint16_t nport;
+	struct reg_port ports[REG_PORTS_MAX]; /* beside `port` */
+	char policy[16];		      /* "maglev"; "" on the way in: that */
 	uint32_t affinity_s; /* a client's connections go to one backend for so long; 0: each is balanced */
 	bool drops;	     /* who asks the vip in vain is told nothing, and waits */
 	uint32_t

@@ -71,7 +71,7 @@ struct api_field {
 	const char *const *choices; /* API_ENUM; NULL-terminated */
 	const char *def; /* default as JSON text; the handler finds it filled in. NULL: absent stays absent */
 	enum api_type item;		/* API_LIST */
-	const struct api_field *fields; /* API_OBJECT */
+	const struct api_field *fields; /* API_OBJECT, and API_LIST of them */
 };
 
 /**

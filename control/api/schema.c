@@ -399,6 +399,24 @@ static json_t *copy_of(enum api_type type, enum api_type item, const json_t *val
 	return list;
 }
 
+/* The objects of a list, each checked by the list's fields. */
+static int take_objects(const struct api_field *field, const json_t *value, const char *path, json_t *out,
+	struct api_err *err)
+{
+	json_t *list = json_array(), *inner;
+	char name[PATH_MAX_TEXT + 24];
+
+	for (size_t i = 0; i < json_array_size(value); i++) {
+		snprintf(name, sizeof(name), "%s[%zu].", path, i);
+		if (schema_check(field->fields, json_array_get(value, i), name, &inner, err) < 0) {
+			json_decref(list);
+			return -1;
+		}
+		json_array_append_new(list, inner);
+	}
+	return json_object_set_new(out, field->name, list);
+}
+
 /* Adds the checked value of one field to `out`, or its default. */
 static int take_field(const struct api_field *field, const json_t *params, const char *path, json_t *out,
 	struct api_err *err)
@@ -415,6 +433,8 @@ static int take_field(const struct api_field *field, const json_t *params, const
 				  : 0;
 	if (check_value(field, value, name, err) < 0)
 		return -1;
+	if (field->type == API_LIST && field->item == API_OBJECT)
+		return take_objects(field, value, name, out, err);
 	if (field->type != API_OBJECT)
 		return json_object_set_new(out, field->name, copy_of(field->type, field->item, value));
 	snprintf(name, sizeof(name), "%s%s.", path, field->name);

@@ -28,6 +28,8 @@ static json_t *describe_field(const struct api_field *field)
 		json_object_set_new(out, "default", json_loads(field->def, JSON_DECODE_ANY, NULL));
 	if (field->type == API_LIST)
 		json_object_set_new(out, "item", json_string(schema_type_name(field->item)));
+	if (field->type == API_LIST && field->item == API_OBJECT)
+		json_object_set_new(out, "item_fields", describe_fields(field->fields));
 	if (field->type == API_OBJECT)
 		json_object_set_new(out, "fields", describe_fields(field->fields));
 	return out;

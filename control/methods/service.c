@@ -296,12 +296,22 @@ static int service_watch(
 	return 0;
 }
 
+static const struct api_field port_fields[] = {
+	{"name", API_STRING, "of the port", .min = 1, .max = REG_PORT_NAME_MAX},
+	{"port", API_INT, "of the vip", .required = true, .min = 1, .max = 65535},
+	{"target_port", API_INT, "of the backends (default: the same)", .min = 1, .max = 65535},
+	{"protocol", API_ENUM, "of the vip (default tcp)", .choices = protocols},
+	{NULL},
+};
+
 /* clang-format off */
 #define SERVICE_FIELDS \
 	{"network", API_NAME, "of the vip"}, \
 	{"vip", API_IP, "a free address of the network; without one the service is only discoverable"}, \
 	{"port", API_INT, "of the vip", .min = 1, .max = 65535}, \
 	{"protocol", API_ENUM, "of the vip", .choices = protocols}, \
+	{"ports", API_LIST, "more ports of the vip, which lead to the same backends: each with a port, and maybe target_port, " \
+		"protocol, name", .item = API_OBJECT, .fields = port_fields, .max = REG_PORTS_MAX}, \
 	{"policy", API_ENUM, "how a backend is chosen (default maglev)", .choices = policies}, \
 	{"affinity_s", API_INT, "a client's connections go to one backend, until so long after the last (default 0: " \
 		"each is balanced)", .max = DP_AFFINITY_MAX}, \

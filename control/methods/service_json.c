@@ -54,6 +54,21 @@ void service_check_keep(struct reg_check *check, struct check_texts *texts)
 		check->service = strcpy(texts->service, check->service);
 }
 
+static void read_ports(const json_t *list, struct reg_service *service)
+{
+	service->nport = 0;
+	for (size_t i = 0; i < json_array_size(list) && i < REG_PORTS_MAX; i++) {
+		const json_t *object = json_array_get(list, i);
+		struct reg_port *port = &service->ports[service->nport++];
+		const char *name = param_str(object, "name"), *protocol = param_str(object, "protocol");
+
+		*port = (struct reg_port){.port = (uint16_t)param_int(object, "port", 0)};
+		port->target = (uint16_t)param_int(object, "target_port", port->port);
+		port->protocol = protocol && !strcmp(protocol, "udp") ? REG_UDP : REG_TCP;
+		snprintf(port->name, sizeof(port->name), "%s", name ? name : "");
+	}
+}
+
 void service_params_read(const json_t *params, struct reg_service *service)
 {
 	const char *network = param_str(params, "network"), *protocol = param_str(params, "protocol"),
@@ -77,6 +92,8 @@ void service_params_read(const json_t *params, struct reg_service *service)
 	service->slow_start_ms = (uint32_t)param_int(params, "slow_start_ms", service->slow_start_ms);
 	service->drain_ms = (uint32_t)param_int(params, "drain_ms", service->drain_ms);
 	service->drain_reset = param_bool(params, "drain_reset", service->drain_reset);
+	if (param_given(params, "ports"))
+		read_ports(json_object_get(params, "ports"), service);
 	if (check)
 		service_check_read(check, &service->check);
 }
@@ -186,7 +203,7 @@ json_t *service_backend_json(
 	char host[REG_HOST_MAX + 1];
 
 	if (known && backend->balanced)
-		dp_backend_info(model->dp, known->id, backend->address, backend->port, &info);
+		model_backend_info(model, known, backend->address, backend->port, &info);
 	put_str(object, "id", backend->id);
 	put_str(object, "address", registry_backend_host(model->registry, backend, host));
 	put_int(object, "port", backend->port);
@@ -230,6 +247,23 @@ static const char *protocol_name(enum reg_protocol protocol)
 	return protocol == REG_TCP ? "tcp" : protocol == REG_UDP ? "udp" : NULL;
 }
 
+static json_t *ports_json(const struct reg_service *service)
+{
+	json_t *list = json_array(), *object;
+
+	for (unsigned i = 0; i < service->nport; i++) {
+		const struct reg_port *port = &service->ports[i];
+
+		object = json_object();
+		put_str(object, "name", port->name[0] ? port->name : NULL);
+		put_int(object, "port", port->port);
+		put_int(object, "target_port", port->target);
+		put_str(object, "protocol", protocol_name(port->protocol));
+		json_array_append_new(list, object);
+	}
+	return list;
+}
+
 json_t *service_head_json(struct model *model, const struct reg_service *service)
 {
 	char vip[IP_TEXT];
@@ -240,6 +274,7 @@ json_t *service_head_json(struct model *model, const struct reg_service *service
 	put_str(object, "vip", ip_is_none(service->vip) ? NULL : ip_text(service->vip, vip));
 	put(object, "port", service->port ? json_integer(service->port) : json_null());
 	put_str(object, "protocol", protocol_name(service->protocol));
+	put(object, "ports", ports_json(service));
 	put_str(object, "policy", service->policy);
 	put_int(object, "affinity_s", service->affinity_s);
 	put_str(object, "no_backend", service->drops ? "drop" : "reject");

@@ -63,7 +63,7 @@ static bool write_backend(void *arg, const struct reg_backend *backend)
 
 	if (!backend->balanced || page->listed++ >= METRICS_EACH)
 		return true;
-	dp_backend_info(page->metrics->model->dp, page->known->id, backend->address, backend->port, &info);
+	model_backend_info(page->metrics->model, page->known, backend->address, backend->port, &info);
 	metrics_value(page->out, page->name, "service", page->service->name, "backend", backend->id,
 		(double)metrics_counter_of(page->counter, &info));
 	return true;

@@ -80,11 +80,19 @@ struct model_fdb {
 };
 
 /* A service that has a vip in the dataplane. */
+/* A port of a vip is a service of its own to the dataplane. */
+struct model_service_port {
+	uint32_t id;	       /* the dataplane's */
+	uint16_t port, target; /* target: the backends', 0: each has its own */
+	enum reg_protocol protocol;
+};
+
 struct model_service {
 	UT_hash_handle hh; /* by name: asked for by each passive check at each of its turns */
 	char name[MODEL_NAME];
-	uint32_t id; /* the dataplane's */
 	uint16_t net;
+	unsigned nport;
+	struct model_service_port ports[1 + REG_PORTS_MAX];
 };
 
 struct fdb_watch;
@@ -190,3 +198,6 @@ struct registry_sink model_sink(struct model *model);
 /** The dataplane's service of that name or id, or NULL. */
 struct model_service *model_service(struct model *model, const char *name);
 struct model_service *model_service_by_id(struct model *model, uint32_t id);
+/** What the dataplane knows of a backend (its address, and port of its own), over all ports of the vip. -ENOENT. */
+int model_backend_info(struct model *model, const struct model_service *service, struct ip_addr address,
+	uint16_t port, struct dp_backend_info *info);

@@ -22,68 +22,113 @@ struct service *service_find(struct registry *reg, const char *name)
 	return service;
 }
 
-static struct vip_key vip_key(const struct reg_service *def)
+/* That of its port number `i`: 0 is the first, others are of `ports`. */
+static struct vip_key vip_key(const struct reg_service *def, unsigned i)
 {
 	struct vip_key key;
 
 	memset(&key, 0, sizeof(key));
 	memcpy(key.network, def->network, strlen(def->network));
 	key.vip = def->vip;
-	key.port = def->port;
-	key.protocol = def->protocol;
+	key.port = i ? def->ports[i - 1].port : def->port;
+	key.protocol = i ? def->ports[i - 1].protocol : def->protocol;
 	return key;
 }
 
-/* Is the vip of `def` taken by another service than `self` (which may be NULL)? */
+static unsigned vip_count(const struct reg_service *def)
+{
+	return ip_is_none(def->vip) ? 0 : 1 + def->nport;
+}
+
+/* Is a vip of `def` taken by another service than `self` (which may be NULL)? */
 static int vip_free_for(
 	struct registry *reg, const struct reg_service *def, const struct service *self, struct reg_err *err)
 {
-	struct vip_key key = vip_key(def);
-	struct vip *vip;
 	char text[IP_PORT_TEXT];
 
-	if (ip_is_none(def->vip))
-		return 0;
-	HASH_FIND(hh, reg->vips, &key, sizeof(key), vip);
-	if (!vip || vip->service == self)
-		return 0;
-	return reg_fail(err, -EEXIST, "vip: %s is the vip of service %s",
-		ip_port_text(def->vip, def->port, text), vip->service->def.name);
+	for (unsigned i = 0; i < vip_count(def); i++) {
+		struct vip_key key = vip_key(def, i);
+		struct vip *vip;
+
+		HASH_FIND(hh, reg->vips, &key, sizeof(key), vip);
+		if (vip && vip->service != self)
+			return reg_fail(err, -EEXIST, "vip: %s is the vip of service %s",
+				ip_port_text(def->vip, (uint16_t)key.port, text), vip->service->def.name);
+	}
+	return 0;
 }
 
-/* Takes the vip of `def`: a new entry, the one that the service has already, or NULL when it needs none. */
-static int vip_take(struct service *service, const struct reg_service *def, struct vip **out)
+static struct vip *vip_new(struct service *service, const struct vip_key *key)
 {
-	struct vip_key key = vip_key(def);
-	struct vip *vip;
+	struct vip *vip = calloc(1, sizeof(*vip));
 
-	*out = NULL;
-	if (ip_is_none(def->vip))
-		return 0;
-	if (service->vip && memcmp(&service->vip->key, &key, sizeof(key)) == 0) {
-		*out = service->vip;
-		return 0;
-	}
-	vip = calloc(1, sizeof(*vip));
 	if (!vip)
-		return -ENOMEM;
-	vip->key = key;
+		return NULL;
+	vip->key = *key;
 	vip->service = service;
-	HASH_ADD(hh, service->reg->vips, key, sizeof(key), vip);
-	if (!vip->hh.tbl) {
-		free(vip);
-		return -ENOMEM;
-	}
-	*out = vip;
-	return 0;
+	HASH_ADD(hh, service->reg->vips, key, sizeof(*key), vip);
+	if (vip->hh.tbl)
+		return vip;
+	free(vip);
+	return NULL;
 }
 
 static void vip_release(struct registry *reg, struct vip *vip)
 {
-	if (!vip)
-		return;
-	HASH_DEL(reg->vips, vip);
-	free(vip);
+	for (struct vip *next; vip; vip = next) {
+		next = vip->next;
+		HASH_DEL(reg->vips, vip);
+		free(vip);
+	}
+}
+
+/* Takes those vips of `def` that the service does not have: *fresh is a list of them. */
+static int vip_take(struct service *service, const struct reg_service *def, struct vip **fresh)
+{
+	*fresh = NULL;
+	for (unsigned i = 0; i < vip_count(def); i++) {
+		struct vip_key key = vip_key(def, i);
+		struct vip *vip;
+
+		HASH_FIND(hh, service->reg->vips, &key, sizeof(key), vip);
+		if (vip)
+			continue;
+		vip = vip_new(service, &key);
+		if (!vip) {
+			vip_release(service->reg, *fresh);
+			return -ENOMEM;
+		}
+		vip->next = *fresh;
+		*fresh = vip;
+	}
+	return 0;
+}
+
+static bool vip_is_of(const struct vip *vip, const struct reg_service *def)
+{
+	for (unsigned i = 0; i < vip_count(def); i++) {
+		struct vip_key key = vip_key(def, i);
+
+		if (memcmp(&vip->key, &key, sizeof(key)) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* The service has the vips of `def` and no others: `fresh`, and what it had of them. */
+static void vip_settle(struct service *service, const struct reg_service *def, struct vip *fresh)
+{
+	for (struct vip *vip = service->vip, *next; vip; vip = next) {
+		next = vip->next;
+		vip->next = NULL;
+		if (!vip_is_of(vip, def)) {
+			vip_release(service->reg, vip);
+		} else {
+			vip->next = fresh;
+			fresh = vip;
+		}
+	}
+	service->vip = fresh;
 }
 
 /* The check's texts are in *spec. */
@@ -197,11 +242,22 @@ static void refresh_backends(struct service *service, bool moved)
 	}
 }
 
+static bool ports_same(const struct reg_service *a, const struct reg_service *b)
+{
+	bool same = a->nport == b->nport;
+
+	for (unsigned i = 0; same && i < a->nport; i++)
+		same = strcmp(a->ports[i].name, b->ports[i].name) == 0 &&
+		       a->ports[i].port == b->ports[i].port && a->ports[i].target == b->ports[i].target &&
+		       a->ports[i].protocol == b->ports[i].protocol;
+	return same;
+}
+
 static bool def_same(const struct reg_service *a, const struct reg_service *b)
 {
 	return strcmp(a->network, b->network) == 0 && ip_equal(a->vip, b->vip) && a->port == b->port &&
 	       a->protocol == b->protocol && strcmp(a->policy, b->policy) == 0 && a->drops == b->drops &&
-	       a->affinity_s == b->affinity_s && a->drain_ms == b->drain_ms &&
+	       ports_same(a, b) && a->affinity_s == b->affinity_s && a->drain_ms == b->drain_ms &&
 	       a->slow_start_ms == b->slow_start_ms && a->drain_reset == b->drain_reset &&
 	       a->critical_ends == b->critical_ends && spec_same(&a->check, &b->check) &&
 	       a->discovered == b->discovered && strcmp(a->source, b->source) == 0;
@@ -232,10 +288,8 @@ static int service_replace(struct service *service, const struct reg_service *ne
 		free(spec);
 		return -ENOMEM;
 	}
-	took = vip && vip != service->vip;
-	if (vip != service->vip)
-		vip_release(service->reg, service->vip);
-	service->vip = vip;
+	took = vip != NULL;
+	vip_settle(service, &def, vip);
 	service->def = def;
 	service->spec = spec;
 	refresh_backends(service, moved);

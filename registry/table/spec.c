@@ -65,6 +65,42 @@ static int vip_valid(const struct reg_service *service, struct reg_err *err)
 	return 0;
 }
 
+static int port_valid(const struct reg_service *service, unsigned i, struct reg_err *err)
+{
+	const struct reg_port *port = &service->ports[i];
+	bool twice = port->port == service->port && port->protocol == service->protocol;
+
+	if (!port->port || !port->target)
+		return reg_fail(err, -EINVAL, "ports[%u].%s: 0 is out of range 1..65535", i,
+			port->port ? "target_port" : "port");
+	if (port->protocol != REG_TCP && port->protocol != REG_UDP)
+		return reg_fail(
+			err, -EINVAL, "ports[%u].protocol: %d is neither tcp nor udp", i, port->protocol);
+	if (port->name[0] && !is_name(port->name, sizeof(port->name)))
+		return reg_fail(err, -EINVAL, "ports[%u].name: must match [a-z0-9][a-z0-9._-]{0,%d}", i,
+			REG_PORT_NAME_MAX - 1);
+	for (unsigned k = 0; k < i; k++) {
+		twice |= port->port == service->ports[k].port && port->protocol == service->ports[k].protocol;
+		if (port->name[0] && strcmp(port->name, service->ports[k].name) == 0)
+			return reg_fail(err, -EINVAL, "ports[%u].name: %s is there twice", i, port->name);
+	}
+	return twice ? reg_fail(err, -EINVAL, "ports[%u].port: the service has %d already", i, port->port)
+		     : 0;
+}
+
+static int ports_valid(const struct reg_service *service, struct reg_err *err)
+{
+	int rc = 0;
+
+	if (service->nport > REG_PORTS_MAX)
+		return reg_fail(err, -EINVAL, "ports: more than %d", REG_PORTS_MAX);
+	if (service->nport && ip_is_none(service->vip))
+		return reg_fail(err, -EINVAL, "ports: need a vip");
+	for (unsigned i = 0; i < service->nport && !rc; i++)
+		rc = port_valid(service, i, err);
+	return rc;
+}
+
 int service_valid(const struct reg_service *service, struct reg_err *err)
 {
 	int rc = service->discovered ? given_valid("name", service->name, sizeof(service->name), err) : 0;
@@ -92,7 +128,8 @@ int service_valid(const struct reg_service *service, struct reg_err *err)
 		if (rc < 0)
 			return rc;
 	}
-	return spec_valid(&service->check, err);
+	rc = ports_valid(service, err);
+	return rc < 0 ? rc : spec_valid(&service->check, err);
 }
 
 /* A text of at most `max` bytes without control characters; what is wrong otherwise is said of `field`. */

@@ -53,6 +53,7 @@ struct vip_key {
 struct vip {
 	struct vip_key key; /* no byte of padding: hashed as a whole */
 	struct service *service;
+	struct vip *next; /* of the same service */
 	UT_hash_handle hh;
 };
 static_assert(sizeof(struct vip_key) == REG_NAME_MAX + 1 + 16 + 8, "hashed as bytes");
@@ -63,7 +64,7 @@ struct service {
 	struct registry *reg;
 	uint64_t generation;	/* of its last commit; 0: none yet */
 	uint64_t revision;	/* of it and its backends, see registry_revision() */
-	struct vip *vip;	/* NULL: none */
+	struct vip *vip;	/* one for each of its ports; NULL: none */
 	struct sorted backends; /* struct backend *, by address and port */
 	struct backend *by_id;
 	bool changed;		   /* on reg->changed */

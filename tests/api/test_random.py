@@ -38,7 +38,7 @@ class Monkey:
             "addr": lambda: pick.choice(["192.0.2.1/24", "192.0.2.2/31"]),
             "mac": lambda: f"02:00:00:00:00:{pick.randrange(4):02x}",
             "path": lambda: str(self.folder / f"{pick.randrange(3)}.sock"),
-            "list": lambda: [self.value(dict(field, type=field["item"])) for _ in range(pick.randrange(3))],
+            "list": lambda: [self.value(dict(field, type=field["item"], fields=field.get("item_fields"))) for _ in range(pick.randrange(3))],
             "map": lambda: {pick.choice(["app", "tier"]): pick.choice(["web", ""])},
             "object": lambda: self.params(field["fields"]),
         }.get(field["type"], lambda: "text")()

@@ -143,13 +143,45 @@ static json_t *scalar(const char *type, const char *text)
 	return json_string(text); /* what it is not, the daemon says by the field's name */
 }
 
-static json_t *list(const char *item, const char *text)
+/* The type of the field called `name`. */
+static const char *type_in(const json_t *fields, const char *name)
 {
+	json_t *field;
+	size_t i;
+
+	json_array_foreach ((json_t *)fields, i, field)
+		if (strcmp(command_text(field, "name"), name) == 0)
+			return command_text(field, "type");
+	return "string";
+}
+
+/* An object of a list, written "name=http port=80". */
+static json_t *item_object(const json_t *fields, char *text)
+{
+	json_t *out = json_object();
+	char *word;
+
+	while ((word = strsep(&text, " "))) {
+		char *value = strchr(word, '=');
+
+		if (value)
+			*value++ = '\0';
+		if (*word)
+			json_object_set_new(
+				out, word, value ? scalar(type_in(fields, word), value) : json_true());
+	}
+	return out;
+}
+
+static json_t *list(const json_t *field, const char *text)
+{
+	const json_t *fields = json_object_get(field, "item_fields");
 	json_t *out = json_array();
 	char *copy = strdup(text), *rest = copy, *word;
 
 	while (copy && *text && (word = strsep(&rest, ",")))
-		json_array_append_new(out, scalar(item, word));
+		json_array_append_new(
+			out, fields ? item_object(fields, word) : scalar(command_text(field, "item"), word));
 	free(copy);
 	return out;
 }
@@ -180,7 +212,7 @@ static json_t *value_of(const json_t *field, const char *text)
 
 	if (strcmp(type, "map") == 0)
 		return map(text);
-	return strcmp(type, "list") == 0 ? list(command_text(field, "item"), text) : scalar(type, text);
+	return strcmp(type, "list") == 0 ? list(field, text) : scalar(type, text);
 }
 
 /* Is `key` (interval_ms written interval-ms) the field's name? */

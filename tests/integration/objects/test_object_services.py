@@ -7,7 +7,7 @@ from rig.objects import EXISTS, INVALID, NOT_FOUND, given, names, refused
 def test_service_life(web):
     added = web.rpc("service.add", name="api", network="web", vip="10.1.0.100", port=80, protocol="tcp")
     assert added == {"name": "api", "network": "web", "vip": "10.1.0.100", "port": 80, "protocol": "tcp",
-                     "policy": "maglev", "affinity_s": 0, "no_backend": "reject",
+                     "ports": [], "policy": "maglev", "affinity_s": 0, "no_backend": "reject",
                      "on_critical": "keep", "slow_start_ms": 0, "drain_ms": 0, "drain_reset": False,
                      "generation": added["generation"], "check": None, "backends": [], "source": "api"}
     web.rpc("backend.add", service="api", address="10.1.0.12", port=8080)
@@ -48,6 +48,14 @@ SERVICE_REFUSALS = [
     ({"vip": "10.1.0.1"}, EXISTS, "vip: 10.1.0.1 is the gateway of network web"),
     ({"vip": "10.1.0.2"}, EXISTS, "vip: 10.1.0.2 is taken by port v1"),
     ({"vip": "10.1.0.100"}, EXISTS, "vip: "),
+    ({"ports": [{"port": 80}]}, INVALID, "ports[0].port: the service has 80 already"),
+    ({"ports": [{"port": 81}, {"port": 81, "target_port": 9}]}, INVALID, "ports[1].port: the service has 81 already"),
+    ({"ports": [{"name": "a", "port": 81}, {"name": "a", "port": 82}]}, INVALID, "ports[1].name: a is there twice"),
+    ({"ports": [{"name": "a" * 16, "port": 81}]}, INVALID, "ports[0].name: "),
+    ({"ports": [{"port": 81, "target_port": 0}]}, INVALID, "ports[0].target_port: "),
+    ({"ports": [{"name": "a"}]}, INVALID, "ports[0].port: missing"),
+    ({"ports": [{"port": 81, "to": 1}]}, INVALID, "ports[0].to: unknown key"),
+    ({"ports": [{"port": 100 + i} for i in range(17)]}, INVALID, "ports: "),
     ({"slow_start_ms": 3600001}, INVALID, "slow_start_ms: "),
     ({"drain_ms": 86400001}, INVALID, "drain_ms: "),
     ({"on_critical": "maybe"}, INVALID, "on_critical: "),

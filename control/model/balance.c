@@ -1,0 +1,257 @@
+#include "control/model/balance.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/base/log.h"
+#include "control/model/objects.h"
+#include "control/model/publish.h"
+
+struct model_service *model_service(struct model *model, const char *name)
+{
+	struct model_service *service;
+
+	HASH_FIND_STR(model->services, name, service);
+	return service;
+}
+
+struct model_service *model_service_by_id(struct model *model, uint32_t id)
+{
+	return id < MODEL_IDS ? model->service_by_id[id] : NULL;
+}
+
+int model_backend_info(struct model *model, const struct model_service *service, struct ip_addr address,
+	uint16_t port, struct dp_backend_info *info)
+{
+	int found = -ENOENT;
+
+	*info = (struct dp_backend_info){0};
+	for (unsigned i = 0; i < service->nport; i++) {
+		const struct model_service_port *at = &service->ports[i];
+		struct dp_backend_info one;
+
+		if (dp_backend_info(model->dp, at->id, address, at->target ? at->target : port, &one) < 0)
+			continue;
+		found = 0;
+		info->packets += one.packets;
+		info->bytes += one.bytes;
+		info->connections += one.connections;
+		info->opened += one.opened;
+		info->answered += one.answered;
+		info->refused += one.refused;
+		info->withdrawn += one.withdrawn;
+		info->resolved = one.resolved;
+		info->drains = one.drains;
+		info->drain_left_ms = one.drain_left_ms;
+	}
+	return found;
+}
+
+static void port_drop(struct model *model, struct model_service *service, unsigned i)
+{
+	int rc = dp_service_del(model->dp, service->ports[i].id);
+
+	if (rc < 0)
+		log_line(LOG_ERR, "service %s stays in the dataplane: %s", service->name, strerror(-rc));
+	model->service_by_id[service->ports[i].id] = NULL;
+	service->ports[i] = service->ports[--service->nport];
+}
+
+static void service_drop(struct model *model, struct model_service *service)
+{
+	while (service->nport)
+		port_drop(model, service, service->nport - 1);
+	HASH_DEL(model->services, service);
+	free(service);
+}
+
+/* By its name; the dataplane does not have it yet. NULL: no memory. */
+static struct model_service *service_make(struct model *model, const char *name, uint16_t net)
+{
+	struct model_service *service = calloc(1, sizeof(*service));
+
+	if (!service)
+		return NULL;
+	snprintf(service->name, sizeof(service->name), "%.*s", MODEL_NAME - 1, name);
+	service->net = net;
+	HASH_ADD_STR(model->services, name, service);
+	if (service->hh.tbl)
+		return service;
+	free(service);
+	return NULL;
+}
+
+/*
+ * The backends that a vip balances, in the registry's order. Several with one address count as one, with the
+ * best of their weights: one of them may be left over from a container that has been replaced long ago.
+ */
+static size_t take_backends(const struct reg_service *service, const struct reg_backend *const *from,
+	size_t n, struct dp_backend *to)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		struct dp_backend backend = {
+			.address = from[i]->address,
+			.port = from[i]->port,
+			.weight = reg_backend_weight(from[i]),
+			.dead = from[i]->port_down ||
+				(service->critical_ends && from[i]->health == REG_CRITICAL),
+			.draining = from[i]->health == REG_DRAINING,
+			.resets = service->drain_reset,
+			.drain_ms = from[i]->has_drain_ms ? from[i]->drain_ms : service->drain_ms,
+		};
+		struct dp_backend *last = kept ? &to[kept - 1] : NULL;
+
+		if (!from[i]->balanced)
+			continue;
+		if (!last || !ip_equal(last->address, backend.address) || last->port != backend.port)
+			to[kept++] = backend;
+		else if (last->weight < backend.weight)
+			*last = backend;
+	}
+	return kept;
+}
+
+/* The same for another port of the vip: one for each address, whatever ports of its own it is registered with. */
+static size_t retarget(const struct dp_backend *from, size_t n, uint16_t target, struct dp_backend *to)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (!kept || !ip_equal(to[kept - 1].address, from[i].address))
+			to[kept++] = from[i];
+		else if (to[kept - 1].weight < from[i].weight)
+			to[kept - 1] = from[i];
+		to[kept - 1].port = target;
+	}
+	return kept;
+}
+
+static struct model_service_port wanted(const struct reg_service *service, unsigned i)
+{
+	const struct reg_port *port = &service->ports[i ? i - 1 : 0];
+
+	if (i == 0)
+		return (struct model_service_port){DP_SERVICE_NONE, service->port, 0, service->protocol};
+	return (struct model_service_port){DP_SERVICE_NONE, port->port, port->target, port->protocol};
+}
+
+static struct model_service_port *port_of(struct model_service *at, const struct model_service_port *key)
+{
+	for (unsigned i = 0; i < at->nport; i++)
+		if (at->ports[i].port == key->port && at->ports[i].protocol == key->protocol)
+			return &at->ports[i];
+	return NULL;
+}
+
+static bool is_wanted(const struct reg_service *service, const struct model_service_port *port)
+{
+	for (unsigned i = 0; i <= service->nport; i++) {
+		struct model_service_port key = wanted(service, i);
+
+		if (key.port == port->port && key.protocol == port->protocol)
+			return true;
+	}
+	return false;
+}
+
+/* The ports that it has no more make room first: what took them may be another of its own. */
+static void drop_unwanted(struct model *model, struct model_service *at, const struct reg_service *service)
+{
+	for (unsigned i = at->nport; i-- > 0;)
+		if (!is_wanted(service, &at->ports[i]))
+			port_drop(model, at, i);
+}
+
+struct members {
+	const struct dp_backend *backends;
+	size_t n;
+	struct dp_backend *scratch; /* [n] */
+};
+
+static int port_put(struct model *model, struct model_service *at, const struct reg_service *service,
+	const struct members *members, const struct model_service_port *want, struct dp_err *why)
+{
+	struct dp_service spec = {
+		.net = at->net,
+		.vip = service->vip,
+		.port = want->port,
+		.protocol = (enum dp_protocol)want->protocol,
+		.rejects = !service->drops,
+		.affinity_s = service->affinity_s,
+		.slow_start_ms = service->slow_start_ms,
+		.backends = want->target ? members->scratch : members->backends,
+		.nbackends = members->n,
+	};
+	struct model_service_port *port = port_of(at, want), fresh = *want;
+	int rc;
+
+	if (want->target)
+		spec.nbackends = retarget(members->backends, members->n, want->target, members->scratch);
+	rc = dp_service_put(model->dp, &spec, port ? &port->id : &fresh.id, why);
+	if (port && !rc)
+		port->target = want->target;
+	if (port || rc < 0)
+		return rc;
+	at->ports[at->nport++] = fresh;
+	model->service_by_id[fresh.id] = at;
+	return 0;
+}
+
+static int service_put(struct model *model, const struct reg_service *service, uint16_t net,
+	const struct members *members, struct dp_err *why)
+{
+	struct model_service *at = model_service(model, service->name);
+	int rc = 0;
+
+	if (!at)
+		at = service_make(model, service->name, net);
+	if (!at)
+		return dp_fail(why, -ENOMEM, "out of memory");
+	drop_unwanted(model, at, service);
+	for (unsigned i = 0; i <= service->nport && !rc; i++) {
+		struct model_service_port want = wanted(service, i);
+
+		rc = port_put(model, at, service, members, &want, why);
+	}
+	if (!at->nport)
+		service_drop(model, at);
+	return rc;
+}
+
+static void put_or_drop(struct model *model, const struct reg_service *service,
+	const struct reg_backend *const *backends, size_t nbackend, bool gone)
+{
+	struct model_network *network = service->network[0] ? model_network(model, service->network) : NULL;
+	struct model_service *known = model_service(model, service->name);
+	struct members members;
+	struct dp_backend *table;
+
+	model->apply_err.text[0] = '\0';
+	if (known && (gone || ip_is_none(service->vip) || !network || known->net != network->id))
+		service_drop(model, known);
+	if (gone || ip_is_none(service->vip) || !network)
+		return;
+
+	table = calloc(nbackend ? nbackend * 2 : 1, sizeof(*table));
+	if (!table) {
+		dp_fail(&model->apply_err, -ENOMEM, "out of memory");
+		return;
+	}
+	members =
+		(struct members){table, take_backends(service, backends, nbackend, table), table + nbackend};
+	if (service_put(model, service, network->id, &members, &model->apply_err) < 0)
+		log_subject(LOG_ERR, service->name, "service %s: the dataplane keeps its old backends: %s",
+			service->name, model->apply_err.text);
+	free(table);
+}
+
+void balance_apply(void *ctx, const struct reg_service *service, const struct reg_backend *const *backends,
+	size_t nbackend, bool gone, uint64_t generation)
+{
+	put_or_drop(ctx, service, backends, nbackend, gone);
+	model_publish_follow(ctx, service, gone);
+}
