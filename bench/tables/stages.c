@@ -5,8 +5,8 @@
  *
  *   bench-stages [PAIRS ...]      MAC pairs in random order (1 10000 100000)
  *
- * Four ways: between two ports of a network, between two with security full, which have one MAC and one
- * address each, into a VXLAN tunnel, and out of one.
+ * Six ways: between two ports of a network, between two with security full, which have one MAC and one
+ * address each, both again with UDP over IPv6 in a network that has a gateway of it, into a VXLAN tunnel, and out of one.
  */
 #include <err.h>
 #include <rte_cycles.h>
@@ -24,10 +24,26 @@
 #include "dataplane/ports.h"
 #include "dataplane/start.h"
 
-enum { FRAME = 64, ROUNDS = 200, BURSTS = 256, STAGES = 16, VNI = 100, WAYS = 4 };
+enum { FRAME = 64, ROUNDS = 200, BURSTS = 256, STAGES = 16, VNI = 100, WAYS = 6 };
 
-enum way { SWITCH, GUARDED, ENCAP, DECAP };
-static const char *const ways[] = {"switch", "guarded", "encap", "decap"};
+enum way { SWITCH, GUARDED, SWITCH6, GUARDED6, ENCAP, DECAP };
+static const char *const ways[] = {"switch", "guarded", "switch6", "guarded6", "encap", "decap"};
+
+static bool is_guarded(enum way way)
+{
+	return way == GUARDED || way == GUARDED6;
+}
+
+static bool is_ip6(enum way way)
+{
+	return way == SWITCH6 || way == GUARDED6;
+}
+
+/* fd00::N */
+static struct ip_addr ip6_of(uint8_t n)
+{
+	return (struct ip_addr){.b = {0xfd, [15] = n}};
+}
 
 static const uint8_t remote_mac[6] = {2, 9, 0, 0, 0, 2};
 
@@ -49,25 +65,30 @@ static struct dp *start(enum way way, struct port *port[2], uint32_t pairs)
 {
 	const struct dp_config config = nothing_config(pairs * 2 + 1024, 1024);
 	struct dp_network net = {
-		.mode = way <= GUARDED ? DP_BRIDGE : DP_OVERLAY, .vni = VNI, .mtu = 1500, .age_s = 300};
+		.mode = way <= GUARDED6 ? DP_BRIDGE : DP_OVERLAY, .vni = VNI, .mtu = 1500, .age_s = 300};
 	struct dp_port spec = {.type = DP_NULL, .mtu = 1500};
 	struct dp_err err = {""};
 	struct dp *dp;
 	uint16_t id, net_id;
 
+	if (is_ip6(way)) {
+		net.subnet6 = (struct ip_prefix){ip6_of(0), 64};
+		net.gateway6 = ip6_of(1);
+	}
 	if (dp_prepare(&config, &dp, &err) || dp_network_add(dp, &net, &spec.net, &err))
 		errx(1, "%s", err.text);
 	net_id = spec.net;
 	for (int i = 0; i < 2; i++) {
-		if (way == GUARDED)
+		if (is_guarded(way))
 			spec = (struct dp_port){.type = DP_NULL,
 				.net = net_id,
 				.mtu = 1500,
 				.mac = {2, (uint8_t)i},
-				.ips = {ip_from4(htonl(0x0a000001 + (uint32_t)i))},
+				.ips = {is_ip6(way) ? ip6_of((uint8_t)(2 + i))
+						    : ip_from4(htonl(0x0a000001 + (uint32_t)i))},
 				.nips = 1,
 				.security = DP_SECURITY_FULL};
-		if (i == 1 && way > GUARDED)
+		if (i == 1 && way > GUARDED6)
 			spec = (struct dp_port){.type = DP_NULL,
 				.net = DP_NET_NONE,
 				.mtu = 9000,
@@ -78,7 +99,7 @@ static struct dp *start(enum way way, struct port *port[2], uint32_t pairs)
 			errx(1, "%s", err.text);
 		port[i] = dp_get_port(dp, id);
 	}
-	if (way > GUARDED)
+	if (way > GUARDED6)
 		start_tunnel(dp, net_id, port);
 	dp->worker[0]->now_s = 1;
 	return dp;
@@ -103,10 +124,13 @@ static void put_outer(const struct port *uplink, uint8_t *outer)
 	store16(outer + 14 + 2, FRAME + VXLAN_OUTER - 14);
 }
 
-static void fill(struct burst *b, struct port *in, unsigned side, uint32_t pairs, uint32_t *random)
+static void fill(
+	enum way way, struct burst *b, struct port *in, unsigned side, uint32_t pairs, uint32_t *random)
 {
 	unsigned outer = in->is_uplink ? VXLAN_OUTER : 0;
-	static const uint8_t ip_start[] = {8, 0, 0x45, 0, 0, 0x32, 0, 0, 0, 0, 64, 17};
+	static const uint8_t ip_start[] = {8, 0, 0x45, 0, 0, 0x32, 0, 0, 0, 0, 64, 17},
+			     ip6_start[] = {0x86, 0xdd, 0x60, 0, 0, 0, 0, 10, 17, 64};
+	bool six = is_ip6(way);
 
 	b->in = in;
 	b->count = BURST_MAX;
@@ -126,8 +150,13 @@ static void fill(struct burst *b, struct port *in, unsigned side, uint32_t pairs
 		memset(data, 0, FRAME);
 		put_mac(data, !side, n);
 		put_mac(data + 6, side, n);
-		memcpy(data + 12, ip_start, sizeof(ip_start));
-		memcpy(data + 26, &in->spec.ips[0].w[3], in->spec.nips ? 4 : 0);
+		if (six) {
+			memcpy(data + 12, ip6_start, sizeof(ip6_start));
+			memcpy(data + 22, in->spec.ips[0].b, 16);
+		} else {
+			memcpy(data + 12, ip_start, sizeof(ip_start));
+			memcpy(data + 26, &in->spec.ips[0].w[3], in->spec.nips ? 4 : 0);
+		}
 		f->hdr_len = (uint16_t)(outer + FRAME);
 		f->len = outer + FRAME;
 	}
@@ -145,7 +174,7 @@ static void measure(enum way way, uint32_t pairs)
 	for (uint32_t n = 0; n < pairs; n++)
 		for (unsigned side = 0; side < 2; side++) { /* learn them all first */
 			w->turn++;
-			fill(&w->burst, port[side], side, 1, &random);
+			fill(way, &w->burst, port[side], side, 1, &random);
 			for (unsigned i = 0; i < BURST_MAX; i++)
 				put_mac(frame_data(&w->burst.frame[i]) +
 						(port[side]->is_uplink ? VXLAN_OUTER : 0) + 6,
@@ -157,9 +186,9 @@ static void measure(enum way way, uint32_t pairs)
 		uint64_t cycles[STAGES] = {0};
 
 		for (unsigned i = 0; i < BURSTS; i++) {
-			unsigned side = way <= GUARDED ? i & 1 : way == DECAP;
+			unsigned side = way <= GUARDED6 ? i & 1 : way == DECAP;
 
-			fill(&w->burst, port[side], side, pairs, &random);
+			fill(way, &w->burst, port[side], side, pairs, &random);
 			pipeline_run_timed(w, &w->burst, cycles);
 		}
 		for (unsigned s = 0; s < pipeline_len; s++)
@@ -189,9 +218,9 @@ int main(int argc, char **argv)
 		char command[4096];
 
 		snprintf(command, sizeof(command), "%s %s %s", argv[0], ways[i % WAYS],
-			i % WAYS == GUARDED ? "1"
-			: argc > 1	    ? argv[i / WAYS + 1]
-					    : usual[i / WAYS]);
+			is_guarded((enum way)(i % WAYS)) ? "1"
+			: argc > 1			 ? argv[i / WAYS + 1]
+							 : usual[i / WAYS]);
 		if (system(command))
 			return 1;
 	}

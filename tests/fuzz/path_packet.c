@@ -106,7 +106,7 @@ static void put_ip6(
 	}
 	store16(ip + 4, (uint16_t)(payload + (how & WRONG_LENGTH ? path_u8(in) : 0)));
 	ip[6] = proto;
-	ip[7] = 64;
+	ip[7] = proto == IPPROTO_ICMPV6 ? 255 : 64; /* neighbour discovery comes from the link itself */
 	ip[8] = ip[24] = (how & FRAGMENT) ? path_u8(in) : 0xfd;
 	ip[23] = 5;
 	ip[39] = 6;
@@ -121,6 +121,11 @@ static void put_nd(struct path_input *in, struct path_packet *p, uint8_t *icmp)
 
 	icmp[0] = (uint8_t)(130 + what % 16); /* router solicitation is 133, redirect 137 */
 	link_local(rest, p->bytes + 6);
+	if (what % 3 == 0) {
+		memset(rest, 0, 16);
+		rest[0] = 0xfd;
+		rest[15] = 6; /* the gateway */
+	}
 	for (unsigned i = 16; i < 16u + what / 16; i++)
 		rest[i] = path_u8(in);
 }

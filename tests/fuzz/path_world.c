@@ -234,7 +234,9 @@ void path_open(void)
 		.age_s = 300,
 		.subnet = htobe32(0x0a000000),
 		.prefix = 16,
-		.gateway = htobe32(0x0a000001)};
+		.gateway = htobe32(0x0a000001),
+		.subnet6 = {{.b = {0xfd}}, 64},
+		.gateway6 = {.b = {0xfd, [15] = 6}}};
 	struct dp_port nobody = {.type = DP_NULL};
 
 	path.dp = harness_open();

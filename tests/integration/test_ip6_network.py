@@ -9,7 +9,10 @@ import struct
 import pytest
 
 from rig import traffic, wait
+from rig.dns import dig
 from rig.frames import Wire, checksum, ethernet, mac_bytes
+from rig.health import HttpHealth
+from rig.ports import free_port
 from rig.process import Process, run
 from rig.vxlan_host import HOST, VxlanHost
 
@@ -305,3 +308,93 @@ def test_a_port_with_as_many_addresses_as_it_may_have(sluiced, container):
     assert answer["error"]["message"].startswith("ips: "), answer
     for address in many:
         traffic.wait_ping(c2, address)
+
+
+def test_dns_at_both_gateways(start_sluiced, container, requires):
+    requires("dig")
+    sluiced = start_sluiced({"control": {"dns": f"127.0.0.1:{free_port()}"}})
+    sluiced.rpc("network.add", name="web", subnets=SUBNETS, gateways=GATEWAYS)
+    sluiced.rpc("network.add", name="six", subnet="fd00:6::/64", gateway="fd00:6::1")
+    c1, c6 = container(sluiced, "web", "c1"), container(sluiced, "six", "c6")
+    sluiced.rpc("service.add", name="db")
+    sluiced.rpc("backend.add", service="db", address="fd00:1::9", port=80)
+    for client, gateway in ((c1, "10.1.0.1"), (c1, "fd00:1::1"), (c6, "fd00:6::1")):
+        for transport in ("+notcp", "+tcp"):
+            found = dig(53, "db.service.consul", "AAAA", transport, netns=client, server=gateway)
+            assert found.data("AAAA") == ["fd00:1::9"], found.text
+    sluiced.rpc("port.del", name="c1")
+    sluiced.rpc("network.del", name="web")
+    sluiced.rpc("network.add", name="web", subnets=SUBNETS, gateways=GATEWAYS)
+    again = container(sluiced, "web", "c1")
+    for gateway in GATEWAYS:
+        assert dig(53, "db.service.consul", "AAAA", netns=again, server=gateway).data("AAAA") == ["fd00:1::9"]
+
+
+def test_checks_go_into_the_network(dual, stack):
+    sluiced, c1, _ = dual
+    web = stack.enter_context(HttpHealth(c1, six=True))
+    for kind in ("tcp", "http"):
+        sluiced.rpc("service.add", name=kind, network="web", check={"type": kind, "interval_ms": 30})
+        sluiced.rpc("backend.add", service=kind, address=c1.ip6, port=web.port)
+
+    def health(kind):
+        return sluiced.rpc("service.show", name=kind)["backends"][0]["health"]
+
+    for kind in ("tcp", "http"):
+        wait.until(lambda: health(kind) == "passing", f"the {kind} check passes")
+    assert web.requests[0][1]["Host"] == f"[{c1.ip6}]:{web.port}"
+    web.close()
+    for kind in ("tcp", "http"):
+        wait.until(lambda: health(kind) == "critical", f"the {kind} check fails")
+
+
+def test_an_address_that_goes_to_another_container(dual, container):
+    """Whoever spoke to the one before reaches the next one at once."""
+    sluiced, c1, c2 = dual
+    address = c2.ip6
+    traffic.ping(c1, address)
+    with traffic.udp_server(c1, 7777, six=True):
+        traffic.udp_ask(c2, c1.ip6, 7777)
+    sluiced.rpc("port.del", name="c2")
+    c3 = container(sluiced, "web", "c3", address)
+    traffic.wait_ping(c1, address)
+    assert c3.eth0 in c1.run("ip", "neigh", "show", address).stdout
+
+
+def test_too_long_packets_are_told_of(sluiced, container):
+    """The gateway says how long a packet may be; the sender then sends shorter ones."""
+    sluiced.rpc("network.add", name="web", subnets=SUBNETS, gateways=GATEWAYS)
+    c1, c2 = container(sluiced, "web", "c1"), container(sluiced, "web", "c2", mtu=1300)
+    traffic.wait_ping(c1, c2.ip6)
+    assert traffic.ping(c1, c2.ip6, count=1, check=False, size=1500 - 48) == 0
+    wait.until(lambda: "mtu 1300" in c1.run("ip", "-6", "route", "get", c2.ip6).stdout, "the sender knows the MTU")
+    traffic.tcp_carries(c2, c1, c2.ip6)
+
+
+def test_a_flood_of_questions_leaves_the_others_alone(dual, container):
+    """Each asks for the gateway, or for nobody: answered at the port, or flooded and within its bounds."""
+    sluiced, c1, c2 = dual
+    bad = container(sluiced, "web", "bad", storm_pps=100)
+    known = solicit(bad.eth0, bad.ip6, "fd00:1::1")
+    nobody = [solicit(bad.eth0, bad.ip6, f"fd00:1::{i:x}") for i in range(0x1000, 0x1800)]
+    with Wire(c2) as wire, Wire(bad) as own:
+        before = sluiced.port("bad")["storm_drops"]
+        for frame in nobody:
+            own.send(known)
+            own.send(frame)
+        wait.until(lambda: sluiced.port("bad")["storm_drops"] > before, "the storm is bounded")
+        assert own.receive(lambda frame: frame[54:55] == b"\x88" and frame[6:12] == mac_bytes(ROUTER_MAC))
+        target = socket.inet_pton(socket.AF_INET6, "fd00:1::1")
+        assert not wire.waiting(lambda frame: frame[62:78] == target)
+    traffic.ping(c1, c2.ip6)
+    traffic.ping(c1, "fd00:1::1")
+
+
+def test_published_ports_are_of_ipv4_alone(sluiced):
+    net = f"10.{100 + os.getpid() % 50}.{os.getpid() // 50 % 250}"
+    sluiced.rpc("network.add", name="hostpub", mode="host", subnets=[f"{net}.0/24", "fd00:9::/64"],
+                gateways=[f"{net}.1", "fd00:9::1"])
+    for fields in ({"to": "[fd00:9::2]:80"}, {"to": f"{net}.2:80", "address": "fd00:9::1"}):
+        answer = sluiced.connection().request("publish.add", {"name": "p", "protocol": "tcp", "port": 18080, **fields})
+        assert answer["error"]["message"].startswith(("to: ", "address: ")), answer
+    assert sluiced.rpc("publish.list") == []

@@ -10,7 +10,7 @@
 #include "dataplane/l2/owner.h"
 #include "dataplane/lb/service.h"
 
-enum { ETHERTYPE_RARP = 0x8035, ROUTER_ADVERT = 134, TCP6 = IPPROTO_TCP };
+enum { ETHERTYPE_RARP = 0x8035, ROUTER_ADVERT = 134 };
 
 struct guard *guard_new(const struct dp_port *spec)
 {
@@ -29,6 +29,8 @@ struct guard *guard_new(const struct dp_port *spec)
 			guard->ip6[guard->nip6++] = spec->ips[i];
 	if (guard->nip)
 		guard->plain = guard->mac | UINT64_C(0x0008) << 48;
+	if (guard->nip6)
+		guard->plain6 = guard->mac | UINT64_C(0xdd86) << 48;
 	guard->nallow = (uint8_t)nallow;
 	memcpy(guard->allow, spec->allow, nallow * sizeof(guard->allow[0]));
 	return guard;
@@ -175,33 +177,8 @@ static enum drop_reason check_any(const struct worker *w, const struct burst *b,
 	return !trusted && serves(f, h) ? DROP_ROGUE_SERVER : DROP_COUNT;
 }
 
-/* TCP over IPv6 without tags and extension headers: neither ARP nor a server's. */
-static bool is_plain_tcp6(const struct frame *f)
-{
-	const uint8_t *data = f->hdr + f->hdr_off;
-
-	return f->hdr_len >= ETH_LEN + 40 && load16(data + 12) == ETHERTYPE_IP6 && data[ETH_LEN + 6] == TCP6;
-}
-
-/* The odd frames of ports that may send from anywhere, and those from vteps. */
-static void guard_open(const struct worker *w, struct burst *b, bool trusted)
-{
-	for (unsigned i = 0; i < b->count; i++) {
-		struct frame *f = &b->frame[i];
-		enum drop_reason reason;
-		struct headers h;
-
-		if (f->verdict != V_NONE || guard_is_plain(f) || is_plain_tcp6(f))
-			continue;
-		headers_find(f, &h);
-		reason = check_any(w, b, f, &h, trusted);
-		if (reason != DROP_COUNT)
-			frame_drop(f, reason);
-	}
-}
-
-/* Of UDP and TCP right behind a plain IPv6 header, and no DHCPv6: nothing is to be checked but where it comes from. */
-static bool is_plain_ip6(const struct frame *f)
+/* TCP or UDP right behind a plain IPv6 header, and no DHCPv6: neither neighbour discovery nor a server's. */
+static inline bool is_plain_ip6(const struct frame *f)
 {
 	const uint8_t *data = f->hdr + f->hdr_off, *ip = data + ETH_LEN;
 	uint16_t from, to;
@@ -214,7 +191,31 @@ static bool is_plain_ip6(const struct frame *f)
 	return ip[6] == IPPROTO_TCP || (ip[6] == IPPROTO_UDP && from != 547 && to != 546);
 }
 
-/* Such a packet from the port's own MAC and one of its own addresses: what nearly all frames of IPv6 are. */
+/* The odd frames of ports that may send from anywhere, and those from vteps. */
+static void guard_open(const struct worker *w, struct burst *b, bool trusted)
+{
+	for (unsigned i = 0; i < b->count; i++) {
+		struct frame *f = &b->frame[i];
+		enum drop_reason reason;
+		struct headers h;
+
+		if (f->verdict != V_NONE || guard_is_plain(f) || is_plain_ip6(f))
+			continue;
+		headers_find(f, &h);
+		reason = check_any(w, b, f, &h, trusted);
+		if (reason != DROP_COUNT)
+			frame_drop(f, reason);
+	}
+}
+
+/* Such a packet from the port's own MAC and its first address: what nearly all frames of IPv6 are. */
+static inline bool is_first_ip6(const struct guard *guard, const struct frame *f, uint64_t start)
+{
+	return start == guard->plain6 && is_plain_ip6(f) &&
+	       memcmp(f->hdr + f->hdr_off + ETH_LEN + 8, guard->ip6[0].b, 16) == 0;
+}
+
+/* The same from any of its addresses. */
 static bool is_own_ip6(const struct guard *guard, const struct frame *f)
 {
 	const uint8_t *data = f->hdr + f->hdr_off;
@@ -261,7 +262,8 @@ static void guard_full(const struct worker *w, struct burst *b, const struct gua
 		memcpy(&start, data + 6, 8);
 		if (__builtin_expect(start != guard->plain || load_ip4(data + ETH_LEN + 12) != guard->ip[0] ||
 					     (odd && !guard_is_plain(f)),
-			    0))
+			    0) &&
+			!is_first_ip6(guard, f, start))
 			guard_odd(w, b, guard, f);
 	}
 }

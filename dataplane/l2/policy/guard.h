@@ -28,8 +28,9 @@
 #include "dataplane/l2/fdb.h"
 
 struct guard {
-	uint64_t plain; /* source MAC and ethertype of its IPv4, as a frame has them; 0: it has no address */
-	uint64_t mac;	/* source MAC, in the low 48 bits */
+	uint64_t plain;	 /* source MAC and ethertype of its IPv4, as a frame has them; 0: it has no address */
+	uint64_t plain6; /* the same of IPv6 */
+	uint64_t mac;	 /* source MAC, in the low 48 bits */
 	uint32_t ip[DP_IPS_MAX]; /* its addresses of IPv4 */
 	uint8_t security;	 /* enum dp_security */
 	uint8_t nip, nip6;
