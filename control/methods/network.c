@@ -457,7 +457,7 @@ static const struct api_field name_fields[] = {
 static const struct api_field no_fields[] = {{NULL}};
 
 static const struct api_column columns[] = {{"name", "NAME"}, {"mode", "MODE"}, {"vni", "VNI"},
-	{"subnet", "SUBNET"}, {"gateway", "GATEWAY"}, {"mtu", "MTU"}, {"ports", "PORTS"},
+	{"subnets", "SUBNETS"}, {"gateways", "GATEWAYS"}, {"mtu", "MTU"}, {"ports", "PORTS"},
 	{"source", "SOURCE"}, {NULL}};
 
 const struct api_method network_methods[] = {

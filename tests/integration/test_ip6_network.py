@@ -398,3 +398,24 @@ def test_published_ports_are_of_ipv4_alone(sluiced):
         answer = sluiced.connection().request("publish.add", {"name": "p", "protocol": "tcp", "port": 18080, **fields})
         assert answer["error"]["message"].startswith(("to: ", "address: ")), answer
     assert sluiced.rpc("publish.list") == []
+
+
+def test_the_host_forwards_ipv6_as_egress_says(router, container):
+    """Both ways beyond the gateway: the host's kernel asks for a container that it has not heard of."""
+    for ns, link, address in ((router.host, "up0", "2001:db8::1/64"), (router.world, "eth0", "2001:db8::2/64")):
+        ns.run("ip", "addr", "add", address, "dev", link, "nodad")
+    router.world.run("ip", "route", "add", "fd00:1::/64", "via", "2001:db8::1")
+    router.host.run("sysctl", "-qw", "net.ipv6.conf.all.forwarding=1")
+    daemon = router.daemon
+    daemon.rpc("network.add", name="out", mode="host", subnets=SUBNETS, gateways=GATEWAYS)
+    assert "network out: this host forwards packets" in daemon.log()
+    c1 = container(daemon, "out", "c1")
+    traffic.wait_ping(router.world, c1.ip6)
+    traffic.ping(c1, "2001:db8::2")
+    traffic.tcp_carries(router.world, c1, "2001:db8::2")
+    daemon.ctl("network", "set", "out", "--egress", "none")
+    for ns, address in ((c1, "2001:db8::2"), (router.world, c1.ip6)):
+        assert traffic.ping(ns, address, count=1, check=False) == 0
+    traffic.ping(c1, "fd00:1::1")
+    daemon.ctl("network", "set", "out", "--egress", "host")
+    traffic.ping(c1, "2001:db8::2")
