@@ -125,7 +125,7 @@ static int send_all(int fd, const char *text)
 
 enum { WHY = 128 };
 
-static const char *why_broken(const struct client *client, int error, char why[WHY])
+static void why_broken(const struct client *client, int error, char why[WHY])
 {
 	const char *timeout = client->names->timeout;
 
@@ -134,7 +134,6 @@ static const char *why_broken(const struct client *client, int error, char why[W
 			timeout ? " (" : "", timeout ? timeout : "", timeout ? " S waits longer)" : "");
 	else
 		snprintf(why, WHY, "the daemon closed the connection");
-	return why;
 }
 
 /* NULL with `why`: what the user is told. */
@@ -173,11 +172,15 @@ json_t *client_call(
 	struct client *client, const char *method, json_t *params, char *error, size_t size, int *code)
 {
 	int sent = send_request(client, method, params);
+	json_t *response = NULL, *result, *refused;
 	char why[WHY];
-	const char *text = why_broken(client, -sent, why);
-	json_t *response = sent == 0 ? read_object(client, why) : NULL;
-	json_t *result = json_object_get(response, "result"), *refused = json_object_get(response, "error");
+	const char *text;
 
+	why_broken(client, -sent, why);
+	if (sent == 0)
+		response = read_object(client, why);
+	result = json_object_get(response, "result");
+	refused = json_object_get(response, "error");
 	text = json_string_value(json_object_get(refused, "message"));
 	*code = (int)json_integer_value(json_object_get(refused, "code"));
 	snprintf(error, size, "%s", text ? text : why);
