@@ -331,3 +331,15 @@ def test_both_families(cni, pod):
     assert {row["address"] for row in cni.daemon.rpc("backend.list")} == {"10.4.0.9", "fd00:4::9"}
     plugin, = cni.daemon.ctl_json("network", "conflist", "dual")["plugins"]
     assert plugin["dns"]["nameservers"] == ["10.4.0.1", "fd00:4::1"]
+
+
+@pytest.mark.parametrize("address, gateway", [("10.4.0.9", "10.4.0.1"), ("fd00:4::9", "fd00:4::1")])
+def test_an_address_is_another_containers_at_once(cni, pod, address, gateway):
+    """Whoever spoke to its last holder, the gateway's kernel too, reaches the new one without a wait."""
+    cni.daemon.rpc("network.add", name="dual", subnets=["10.4.0.0/24", "fd00:4::/64"], gateways=["10.4.0.1", "fd00:4::1"])
+    by = Cni(cni.daemon, "dual")
+    other = pod("other", by)
+    for number in range(3):
+        one = pod(f"c{number}", by, runtimeConfig={"ips": [address]})
+        assert reaches(one, gateway) and reaches(other, address) and reaches(one, gateway)
+        one.delete()
