@@ -10,6 +10,7 @@
  *   pool.c      RequestPool, ReleasePool;  address.c RequestAddress, ReleaseAddress
  *   watch.c     Docker's events and lists, by its own API;  container.c what they make of a container: instances of
  *               services;  label.c what its labels say
+ *   forgotten.c networks that Docker has lost
  *   record.c    what is known of networks, endpoints, pools and addresses, in memory and in the journal
  *   restore.c   the model as the records have it, after a start
  */
@@ -29,7 +30,7 @@ struct journal;
 
 /*
  * What is kept, objects by id:
- *   network   {network: its name here, own: made for Docker, internal, params: of network.add}
+ *   network   {at: epoch of its making, network: its name here, own: made for Docker, internal, params: of network.add}
  *   endpoint  {at: epoch of the last of Docker's calls that made it or joined it, network: id, address: "10.1.0.2/24", mac, given: MAC by Docker, sandbox: path, when joined, ifname, when
  *             known, route: the container's default route, portmap: what Docker asked to be published, published: what came of it}
  *   pool      {space, subnet, range, network: name here, bound: id of the network that has it}
@@ -108,6 +109,11 @@ void docker_sweep_later(struct docker *docker);
 /* restore.c */
 
 void docker_restore(struct docker *docker);
+
+/* forgotten.c */
+
+/** Networks made before `before` (epoch) that are not in Docker's list go, with what is in them. */
+void docker_drop_forgotten(struct docker *docker, const json_t *networks, int64_t before);
 
 /* server.c */
 

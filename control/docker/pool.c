@@ -54,26 +54,37 @@ const char *docker_pool_of(const struct docker *docker, const char *network)
 	return NULL;
 }
 
-/* The pool of this subnet; a subnet is in one pool at most. */
-static const char *find(const struct docker *docker, const char *space, struct addr_prefix subnet)
+static bool is_subnet(const json_t *pool, struct addr_prefix subnet)
 {
-	const char *id;
+	struct addr_prefix other = docker_pool_subnet(pool);
+
+	return other.address == subnet.address && other.len == subnet.len;
+}
+
+/* The pool of this subnet that is the network's, else one that is nobody's yet, else any. NULL: there is none. */
+static const char *find(
+	const struct docker *docker, const char *space, struct addr_prefix subnet, const char *network)
+{
+	const char *id, *bound, *nobodys = NULL, *any = NULL;
 	json_t *pool;
 
 	json_object_foreach (docker->records[DOCKER_POOL_OF], id, pool) {
-		struct addr_prefix other = docker_pool_subnet(pool);
-
-		if (!strcmp(param_str(pool, "space"), space) && other.address == subnet.address &&
-			other.len == subnet.len)
+		if (strcmp(param_str(pool, "space"), space) != 0 || !is_subnet(pool, subnet))
+			continue;
+		bound = param_str(pool, "bound");
+		if (bound && strcmp(bound, network) == 0)
 			return id;
+		any = id;
+		if (!bound)
+			nobodys = id;
 	}
-	return NULL;
+	return nobodys ? nobodys : any;
 }
 
 int docker_pool_bind(struct docker *docker, const char *space, struct addr_prefix subnet, const char *network,
 	struct api_err *err)
 {
-	const char *id = find(docker, space, subnet);
+	const char *id = find(docker, space, subnet, network);
 	json_t *pool = id ? docker_record(docker, DOCKER_POOL_OF, id) : NULL;
 	const char *bound = param_str(pool, "bound");
 
@@ -243,27 +254,43 @@ static void answer(struct docker *docker, const char *id, const json_t *pool, js
 }
 
 /*
- * Is the subnet taken? A pool that was asked for in the same words, and that nothing came of, is the same: Docker had no
- * answer.
+ * Is the subnet taken? Two networks may have the same one, where they are apart (mode bridge), but no part of another's. A
+ * pool that was asked for in the same words, and that nothing came of, is the same: Docker had no answer. `id` gets what
+ * the pool is called.
  */
-static int check_taken(
-	struct docker *docker, const struct request *request, const char *id, struct api_err *err)
+static int check_taken(struct docker *docker, const struct request *request, const char *base,
+	char id[POOL_ID], struct api_err *err)
 {
-	const char *other = overlapping(docker, request->subnet);
-	const json_t *pool = other ? docker_record(docker, DOCKER_POOL_OF, other) : NULL;
+	unsigned number = 1;
+	const char *other;
+	json_t *pool;
 
-	if (!other ||
-		(strcmp(other, id) == 0 && !param_given(pool, "bound") && !docker_address_any(docker, id)))
+	snprintf(id, POOL_ID, "%s", base);
+	json_object_foreach (docker->records[DOCKER_POOL_OF], other, pool) {
+		const char *bound = param_str(pool, "bound");
+		bool apart = is_subnet(pool, request->subnet) && !request->network &&
+			     !param_given(pool, "network");
+
+		if (!overlap(request->subnet, docker_pool_subnet(pool)) || (bound && apart))
+			continue;
+		if (bound)
+			return api_fail(err, API_IN_USE, "Pool", "overlaps with %s, which network %.12s has",
+				param_str(pool, "subnet"), bound);
+		if (strncmp(other, base, strlen(base)) != 0 || !strchr("#", other[strlen(base)]) ||
+			docker_address_any(docker, other))
+			return api_fail(
+				err, API_IN_USE, "Pool", "overlaps with pool %s", param_str(pool, "subnet"));
+		snprintf(id, POOL_ID, "%s", other);
 		return 0;
-	if (param_given(pool, "bound"))
-		return api_fail(err, API_IN_USE, "Pool", "overlaps with %s, which network %.12s has",
-			param_str(pool, "subnet"), param_str(pool, "bound"));
-	return api_fail(err, API_IN_USE, "Pool", "overlaps with pool %s", param_str(pool, "subnet"));
+	}
+	while (docker_record(docker, DOCKER_POOL_OF, id))
+		snprintf(id, POOL_ID, "%.100s#%u", base, ++number);
+	return 0;
 }
 
 int docker_request_pool(struct docker *docker, const json_t *in, json_t *out, struct api_err *err)
 {
-	char id[POOL_ID], subnet[ADDR_PREFIX_TEXT], range[ADDR_PREFIX_TEXT] = "";
+	char base[POOL_ID], id[POOL_ID], subnet[ADDR_PREFIX_TEXT], range[ADDR_PREFIX_TEXT] = "";
 	struct request request;
 	json_t *pool;
 
@@ -275,8 +302,8 @@ int docker_request_pool(struct docker *docker, const json_t *in, json_t *out, st
 	addr_prefix_text(request.subnet, subnet);
 	if (request.has_range)
 		addr_prefix_text(request.range, range);
-	snprintf(id, sizeof(id), "%s/%s%s%s", request.space, subnet, range[0] ? "/" : "", range);
-	if (check_taken(docker, &request, id, err) < 0)
+	snprintf(base, sizeof(base), "%s/%s%s%s", request.space, subnet, range[0] ? "/" : "", range);
+	if (check_taken(docker, &request, base, id, err) < 0)
 		return -1;
 	pool = docker_record(docker, DOCKER_POOL_OF, id);
 	if (!pool) {

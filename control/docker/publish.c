@@ -207,7 +207,7 @@ static json_t *publish_all(
 	struct docker *docker, const char *endpoint, const json_t *portmap, uint32_t ip, struct api_err *err)
 {
 	json_t *published = json_array(), *entry;
-	struct binding binding;
+	struct binding binding = {0};
 	struct api_err ignored;
 	char name[NAME];
 	int port = 0;
@@ -232,7 +232,7 @@ static json_t *publish_all(
 int docker_publish(struct docker *docker, const char *endpoint, const json_t *portmap, struct api_err *err)
 {
 	json_t *record = docker_record(docker, DOCKER_ENDPOINT, endpoint), *published;
-	uint32_t ip;
+	uint32_t ip = 0;
 
 	if (portmap && !json_is_null(portmap) && !json_is_array(portmap))
 		return api_fail(err, API_INVALID, "com.docker.network.portmap", "must be a list");
@@ -286,8 +286,8 @@ static void restore_endpoint(struct docker *docker, const char *endpoint, const 
 	size_t i;
 
 	json_array_foreach (json_object_get(record, "published"), i, entry) {
-		struct binding binding;
-		uint32_t ip;
+		struct binding binding = {0};
+		uint32_t ip = 0;
 
 		if (model_publish(docker->model, name_of(endpoint, i, name)))
 			continue;

@@ -28,6 +28,7 @@ enum {
 	EVENT_MAX = 1 << 20, /* has all labels */
 	TIMEOUT_MS = 10000,
 	RETRY_S = 1,
+	SWEEP_S = 15, /* what is being made at the beginning is in Docker's list by then */
 };
 
 /* What of networks and containers concerns us, as JSON in a URL. */
@@ -54,8 +55,9 @@ TAILQ_HEAD(entries, entry);
 struct docker_watch {
 	struct docker *docker;
 	struct fetcher *fetcher;
-	struct fetch *events, *list;
-	struct event *retry;
+	struct fetch *events, *list, *networks;
+	struct event *retry, *sweep;
+	int64_t begun; /* epoch: since when events come */
 	struct entry *table;
 	struct entries queue;
 	unsigned inspecting;
@@ -325,12 +327,38 @@ static void on_list(void *arg, const struct fetch_reply *reply)
 	pump(watch);
 }
 
+static void on_networks(void *arg, const struct fetch_reply *reply)
+{
+	struct docker_watch *watch = arg;
+	json_t *list =
+		reply->code == 200 && !reply->why ? json_loadb(reply->body, reply->len, 0, NULL) : NULL;
+
+	watch->networks = NULL;
+	if (json_is_array(list))
+		docker_drop_forgotten(watch->docker, list, watch->begun);
+	else
+		begin_again(watch, reply->why ? reply->why : "a list of networks that is none");
+	json_decref(list);
+}
+
+static void on_sweep(evutil_socket_t fd, short what, void *arg)
+{
+	struct docker_watch *watch = arg;
+
+	watch->networks = fetch_get(watch->fetcher, "/networks", LIST_MAX, TIMEOUT_MS, on_networks, watch);
+	if (!watch->networks)
+		begin_again(watch, "out of memory");
+}
+
 /* From here on nothing is missed: so what there is now is asked for. */
 static void on_begun(void *arg)
 {
+	static const struct timeval later = {.tv_sec = SWEEP_S};
 	struct docker_watch *watch = arg;
 	struct entry *entry, *next;
 
+	watch->begun = docker_now_s();
+	evtimer_add(watch->sweep, &later);
 	if (watch->away)
 		log_line(LOG_NOTICE, "docker.api: it is back");
 	watch->away = false;
@@ -365,8 +393,10 @@ static void begin_again(struct docker_watch *watch, const char *why)
 	HASH_ITER(hh, watch->table, entry, next)
 	stop_inspecting(entry);
 	fetch_cancel(watch->list);
+	fetch_cancel(watch->networks);
 	fetch_cancel(watch->events);
-	watch->list = watch->events = NULL;
+	watch->list = watch->networks = watch->events = NULL;
+	evtimer_del(watch->sweep);
 	evtimer_add(watch->retry, &pause);
 }
 
@@ -392,7 +422,8 @@ struct docker_watch *docker_watch_open(struct docker *docker, const char *path)
 	TAILQ_INIT(&watch->queue);
 	watch->fetcher = fetch_open(docker->base, path);
 	watch->retry = evtimer_new(docker->base, on_retry, watch);
-	if (!watch->fetcher || !watch->retry) {
+	watch->sweep = evtimer_new(docker->base, on_sweep, watch);
+	if (!watch->fetcher || !watch->retry || !watch->sweep) {
 		docker_watch_close(watch);
 		return NULL;
 	}
@@ -411,5 +442,7 @@ void docker_watch_close(struct docker_watch *watch)
 	fetch_close(watch->fetcher);
 	if (watch->retry)
 		event_free(watch->retry);
+	if (watch->sweep)
+		event_free(watch->sweep);
 	free(watch);
 }

@@ -10,6 +10,9 @@
 
 #include "registry/base/multi.h"
 
+/* Bytes of lines that may come before libcurl returns: it reads 100 times of 16 KB at most. */
+enum { TURN_MAX = 8 << 20 };
+
 /* What the socket serves has no name that anybody asks for. */
 #define HOST "http://localhost"
 
@@ -60,7 +63,7 @@ static size_t on_body(char *data, size_t size, size_t n, void *arg)
 	struct fetch *fetch = arg;
 	size_t len = size * n;
 
-	fetch->too_long = fetch->len + len > fetch->max + (fetch->line ? CURL_MAX_WRITE_SIZE : 0);
+	fetch->too_long = fetch->len + len > fetch->max + (fetch->line ? TURN_MAX : 0);
 	fetch->no_memory = !fetch->too_long && !make_room(fetch, len);
 	if (fetch->too_long || fetch->no_memory)
 		return 0;
@@ -156,11 +159,16 @@ static void serve_one(struct fetcher *all, struct fetch *fetch)
 	all->serving = NULL;
 }
 
+/* Has it a line to tell, or one that is too long? */
+static bool has_line(const struct fetch *fetch)
+{
+	return fetch->len > fetch->max || (fetch->len && memchr(fetch->text, '\n', fetch->len));
+}
+
 static bool is_due(const struct fetch *fetch)
 {
 	return fetch->ended || fetch->too_long ||
-	       (fetch->line && (fetch->told_begun ? fetch->len && memchr(fetch->text, '\n', fetch->len)
-						  : code_of(fetch) == 200));
+	       (fetch->line && (fetch->told_begun ? has_line(fetch) : code_of(fetch) == 200));
 }
 
 /* From the beginning after each: a callback may have cancelled any of them. */

@@ -1,12 +1,20 @@
 """Docker's side of a plugin, without Docker: its calls, and what it does with an interface that it is given."""
 
 import json
+import os
 import socket
 
 from rig.process import run
 
+
+
+def own_id(digits):
+    """An id that begins with two digits, and that no test of another process has: interfaces are called after it."""
+    return f"{digits}{os.getpid():08x}{digits * 27}"
+
+
 NET, OTHER, LOST = ("a1" * 32, "b2" * 32, "c3" * 32)
-EP, EP2 = ("d4" * 32, "e5" * 32)
+EP, EP2 = own_id("d4"), own_id("e5")
 SUBNET, GATEWAY = "10.1.0.0/24", "10.1.0.1/24"
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from rig import wait
-from rig.docker_plugin import EP, NET, crash, endpoint
+from rig.docker_plugin import EP, GATEWAY, LOST, NET, OTHER, SUBNET, crash, endpoint
 
 
 def test_pools(world):
@@ -17,7 +17,7 @@ def test_pools(world):
             "IpamDriver.RequestPool", AddressSpace="SluiceLocal", Pool=subnet)
     plugin.create(NET, "10.160.2.0/24", "10.160.2.1/24")
     assert f"which network {NET[:12]} has" in plugin.refused(
-        "IpamDriver.RequestPool", AddressSpace="SluiceLocal", Pool="10.160.2.0/24")
+        "IpamDriver.RequestPool", AddressSpace="SluiceLocal", Pool="10.160.2.0/25")
     for fields, line in (({"Pool": "10.0.0.0/32"}, "prefix length"), ({"Pool": "10.0.0.0/7"}, "prefix length"),
                          ({"Pool": "10.0.0.0"}, "Pool: must be"), ({"SubPool": "10.0.0.0/24"}, "SubPool: needs a Pool"),
                          ({"Pool": "10.5.0.0/24", "SubPool": "10.6.0.0/25"}, "SubPool: is not inside"),
@@ -30,6 +30,27 @@ def test_pools(world):
         plugin.network("DeleteNetwork", NetworkID=NET)
         plugin.ipam("ReleasePool", PoolID=pool)
     assert plugin.pool() == pool
+
+
+def test_networks_with_one_subnet(world):
+    daemon, plugin = world
+    pools = []
+    for network in (NET, OTHER, LOST):
+        pools.append(plugin.pool(Pool="10.1.0.0/24"))
+        assert plugin.pool(Pool="10.1.0.0/24") == pools[-1]  # had no answer
+        gateway = {"PoolID": pools[-1], "Address": "10.1.0.1", "Options": {"RequestAddressType": "com.docker.network.gateway"}}
+        plugin.ipam("RequestAddress", **gateway)
+        assert "overlaps with pool" in plugin.refused("IpamDriver.RequestPool", AddressSpace="SluiceLocal", Pool="10.1.0.0/24")
+        plugin.create(network, SUBNET, GATEWAY)
+    assert len(set(pools)) == 3 and len(daemon.rpc("network.list")) == 3
+    for pool in pools:  # each has all addresses
+        assert plugin.ipam("RequestAddress", PoolID=pool)["Address"] == "10.1.0.2/24"
+    crash(daemon)
+    for pool in pools:  # an address that no endpoint has is not kept before the answer
+        assert plugin.ipam("RequestAddress", PoolID=pool)["Address"] in ("10.1.0.2/24", "10.1.0.3/24")
+    plugin.network("DeleteNetwork", NetworkID=OTHER)
+    plugin.ipam("ReleasePool", PoolID=pools[1])
+    assert plugin.pool(Pool="10.1.0.0/24") == pools[1]
 
 
 def test_all_pools_are_taken(start):
