@@ -378,7 +378,6 @@ struct dp_conn {
 	uint64_t packets, bytes;
 	uint32_t age_s, idle_s;
 };
-void dp_conn_walk(struct dp *dp, bool (*fn)(void *arg, const struct dp_conn *conn), void *arg);
 /** As dp_fdb_walk_part(). */
 bool dp_conn_walk_part(
 	struct dp *dp, uint64_t *at, bool (*fn)(void *arg, const struct dp_conn *conn), void *arg);

@@ -178,8 +178,6 @@ const char *reg_backend_own_id(const struct reg_backend *backend);
 /** The name of its node, "" for this daemon's: a key for registry_node_find(). */
 const char *reg_backend_node(const struct reg_backend *backend);
 bool reg_backend_has_tag(const struct reg_backend *backend, const char *tag);
-/** The value, NULL: there is no such key. */
-const char *reg_backend_meta(const struct reg_backend *backend, const char *key);
 
 /* A machine that instances run on. This daemon's own is always there. */
 struct reg_node {

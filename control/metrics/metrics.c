@@ -250,47 +250,6 @@ static void write_drops(struct model *model, struct evbuffer *out)
 			(double)drops.packets[i]);
 }
 
-static double worker_packets(const struct dp_worker_info *info)
-{
-	return (double)info->packets;
-}
-
-static double worker_cycles(const struct dp_worker_info *info)
-{
-	return (double)info->busy_cycles;
-}
-
-static double worker_busy(const struct dp_worker_info *info)
-{
-	return info->busy_pct / 100;
-}
-
-static double worker_asleep(const struct dp_worker_info *info)
-{
-	return info->asleep;
-}
-
-static double worker_gap(const struct dp_worker_info *info)
-{
-	return info->longest_gap_us / 1e6;
-}
-
-static const struct {
-	const char *name, *help;
-	enum metrics_kind kind;
-	double (*value)(const struct dp_worker_info *info);
-} worker_metrics[] = {
-	{"sluice_worker_packets_total", "Frames handled.", METRICS_COUNTER, worker_packets},
-	{"sluice_worker_busy_cycles_total", "TSC cycles of polls that found frames.", METRICS_COUNTER,
-		worker_cycles},
-	{"sluice_worker_busy_ratio", "Share of the last one to two seconds.", METRICS_GAUGE, worker_busy},
-	{"sluice_worker_asleep", "Does it sleep, for want of frames?", METRICS_GAUGE, worker_asleep},
-	{"sluice_worker_longest_gap_seconds",
-		"Longest time between two polls while awake, of the last one to "
-		"two seconds.",
-		METRICS_GAUGE, worker_gap},
-};
-
 static void write_stages(struct model *model, struct evbuffer *out)
 {
 	static const char name[] = "sluice_stage_cycles_per_packet";
@@ -308,15 +267,30 @@ static void write_stages(struct model *model, struct evbuffer *out)
 
 static void write_workers(struct model *model, struct evbuffer *out)
 {
+	static const struct {
+		const char *name, *help;
+		enum metrics_kind kind;
+	} families[] = {
+		{"sluice_worker_packets_total", "Frames handled.", METRICS_COUNTER},
+		{"sluice_worker_busy_cycles_total", "TSC cycles of polls that found frames.",
+			METRICS_COUNTER},
+		{"sluice_worker_busy_ratio", "Share of the last one to two seconds.", METRICS_GAUGE},
+		{"sluice_worker_asleep", "Does it sleep, for want of frames?", METRICS_GAUGE},
+		{"sluice_worker_longest_gap_seconds",
+			"Longest time between two polls while awake, of the last one to two seconds.",
+			METRICS_GAUGE},
+	};
 	struct dp_worker_info info;
 	char core[16];
 
-	for (size_t i = 0; i < sizeof(worker_metrics) / sizeof(worker_metrics[0]); i++) {
-		metrics_family(out, worker_metrics[i].name, worker_metrics[i].kind, worker_metrics[i].help);
+	for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
+		metrics_family(out, families[i].name, families[i].kind, families[i].help);
 		for (unsigned w = 0; dp_worker_info(model->dp, w, &info) == 0; w++) {
+			const double value[] = {(double)info.packets, (double)info.busy_cycles,
+				info.busy_pct / 100, info.asleep, info.longest_gap_us / 1e6};
+
 			snprintf(core, sizeof(core), "%d", info.core);
-			metrics_value(out, worker_metrics[i].name, "core", core, NULL, NULL,
-				worker_metrics[i].value(&info));
+			metrics_value(out, families[i].name, "core", core, NULL, NULL, value[i]);
 		}
 	}
 	write_stages(model, out);

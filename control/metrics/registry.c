@@ -231,22 +231,6 @@ static void write_dns(const struct dns *dns, struct evbuffer *out)
 	static const char *const codes[DNS_CODES] = {
 		"noerror", "formerr", "servfail", "nxdomain", "notimp", "refused", "other"};
 	const struct dns_info info = dns_info(dns);
-	const struct {
-		const char *name, *help;
-		uint64_t value;
-	} counters[] =
-		{
-			{"sluice_dns_cached_answers_total", "DNS answers that were not made anew.",
-				info.cached},
-			{"sluice_dns_cut_answers_total", "DNS answers without all that there was.", info.cut},
-			{"sluice_dns_forwarded_queries_total", "DNS queries passed on to recursors.",
-				info.forwarded},
-		},
-	  gauges[] = {
-		  {"sluice_dns_kept_answers", "DNS answers that are kept until what they say changes.",
-			  info.kept},
-		  {"sluice_dns_kept_bytes", "What they take.", info.kept_bytes},
-	  };
 
 	metrics_family(out, "sluice_dns_answers_total", METRICS_COUNTER,
 		"Answers of the daemon's own, by transport and code.");
@@ -254,14 +238,16 @@ static void write_dns(const struct dns *dns, struct evbuffer *out)
 		for (unsigned code = 0; code < DNS_CODES; code++)
 			metrics_value(out, "sluice_dns_answers_total", "transport", transports[transport],
 				"code", codes[code], (double)info.answers[transport][code]);
-	for (size_t i = 0; i < sizeof(counters) / sizeof(counters[0]); i++) {
-		metrics_single(
-			out, counters[i].name, METRICS_COUNTER, counters[i].help, (double)counters[i].value);
-	}
-	for (size_t i = 0; i < sizeof(gauges) / sizeof(gauges[0]); i++) {
-		metrics_family(out, gauges[i].name, METRICS_GAUGE, gauges[i].help);
-		metrics_value(out, gauges[i].name, NULL, NULL, NULL, NULL, (double)gauges[i].value);
-	}
+	metrics_single(out, "sluice_dns_cached_answers_total", METRICS_COUNTER,
+		"DNS answers that were not made anew.", (double)info.cached);
+	metrics_single(out, "sluice_dns_cut_answers_total", METRICS_COUNTER,
+		"DNS answers without all that there was.", (double)info.cut);
+	metrics_single(out, "sluice_dns_forwarded_queries_total", METRICS_COUNTER,
+		"DNS queries passed on to recursors.", (double)info.forwarded);
+	metrics_single(out, "sluice_dns_kept_answers", METRICS_GAUGE,
+		"DNS answers that are kept until what they say changes.", (double)info.kept);
+	metrics_single(
+		out, "sluice_dns_kept_bytes", METRICS_GAUGE, "What they take.", (double)info.kept_bytes);
 }
 
 void metrics_write_registry(struct metrics *metrics, struct evbuffer *out)

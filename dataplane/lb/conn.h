@@ -184,9 +184,10 @@ struct conn_info {
 	uint64_t packets, bytes; /* both directions */
 	uint32_t made_s, seen_s;
 };
-/** Control thread. Calls fn for each live connection; fn returns false to stop. */
-void conn_walk(struct conn_table *t, bool (*fn)(void *arg, const struct conn_info *info), void *arg);
-/** The same for those in `max` places from *at on (0 at first), which it moves. False: that was the end. */
+/**
+ * Control thread. Calls fn for each live connection in `max` places from *at on (0 at first), which it moves; fn returns
+ * false to stop. False: that was the end.
+ */
 bool conn_walk_part(struct conn_table *t, uint64_t *at, uint32_t max,
 	bool (*fn)(void *arg, const struct conn_info *info), void *arg);
 

@@ -135,10 +135,3 @@ bool conn_walk_part(struct conn_table *t, uint64_t *at, uint32_t max,
 	*at = end;
 	return more;
 }
-
-void conn_walk(struct conn_table *t, bool (*fn)(void *arg, const struct conn_info *info), void *arg)
-{
-	uint64_t at = 0;
-
-	conn_walk_part(t, &at, UINT32_MAX, fn, arg);
-}

@@ -85,13 +85,6 @@ static bool show(void *arg, const struct conn_info *info)
 	return walk->fn(walk->arg, &conn);
 }
 
-void dp_conn_walk(struct dp *dp, bool (*fn)(void *arg, const struct dp_conn *conn), void *arg)
-{
-	struct walk walk = {dp->lb, dp_now_s(dp), fn, arg};
-
-	conn_walk(dp->lb->conns, show, &walk);
-}
-
 bool dp_conn_walk_part(
 	struct dp *dp, uint64_t *at, bool (*fn)(void *arg, const struct dp_conn *conn), void *arg)
 {

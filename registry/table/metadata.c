@@ -108,14 +108,6 @@ bool reg_backend_has_tag(const struct reg_backend *backend, const char *tag)
 	return false;
 }
 
-const char *reg_backend_meta(const struct reg_backend *backend, const char *key)
-{
-	for (size_t i = 0; backend->metadata && i < backend->metadata->nmeta; i++)
-		if (strcmp(backend->metadata->meta[i].key, key) == 0)
-			return backend->metadata->meta[i].value;
-	return NULL;
-}
-
 const char *registry_backend_host(
 	struct registry *reg, const struct reg_backend *backend, char host[REG_HOST_MAX + 1])
 {

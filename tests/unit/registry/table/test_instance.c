@@ -49,8 +49,10 @@ static void what_it_says_is_kept(void **state)
 	now = world_find(w, "web", "a");
 	assert_true(reg_backend_has_tag(now, "v2"));
 	assert_false(reg_backend_has_tag(now, "v3"));
-	assert_string_equal(reg_backend_meta(now, "rack"), "7");
-	assert_null(reg_backend_meta(now, "row"));
+	assert_int_equal(now->metadata->nmeta, 2);
+	assert_string_equal(now->metadata->meta[0].key, meta[0].key);
+	assert_string_equal(now->metadata->meta[0].value, meta[0].value);
+	assert_string_equal(now->metadata->meta[1].value, meta[1].value);
 	assert_string_equal(now->metadata->tagged[0].address, "198.51.100.7");
 	assert_int_equal(now->metadata->tagged[0].port, 8080);
 	put(w, "web", &backend);
