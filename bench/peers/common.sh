@@ -25,7 +25,8 @@ start() { # pid file, command...
 	file=$1
 	shift
 	setsid "$@" </dev/null >>log 2>&1 &
-	echo $! >"$file"
+	echo $! >"$file.new"
+	mv "$file.new" "$file" # whoever reads it finds a number there
 }
 
 # Until a command succeeds; where the process ends before, or nothing comes of it, the last line of its log is why.
