@@ -30,7 +30,7 @@ def pod(cni):
 
 
 def reaches(pod, target):
-    return pod.run("ping", "-c", "1", "-W", "1", target, check=False).returncode == 0
+    return pod.run("ping", "-c", "1", "-W", "10", target, check=False).returncode == 0
 
 
 def refused(code, call, *args, **more):
