@@ -111,6 +111,7 @@ struct reg_service {
 	char name[REG_SERVICE_MAX + 1];
 	char network[REG_NAME_MAX + 1]; /* "": none */
 	struct ip_addr vip;		/* none: only discoverable */
+	struct ip_addr vip6;		/* of IPv6, beside a vip of IPv4; none: it has one vip */
 	uint16_t port;
 	enum reg_protocol protocol; /* 0 only without a vip */
 	uint16_t nport;
@@ -127,6 +128,14 @@ struct reg_service {
 	bool discovered;	/* a registration made it, nobody defined it: goes with its last backend */
 	char source[16];	/* "config", "api", ...: who made it */
 };
+
+/** Any thread. The vip that balances instances of IPv6, or those of IPv4; none: there is none. */
+static inline struct ip_addr reg_service_vip(const struct reg_service *service, bool ip6)
+{
+	if (!ip_is_none(service->vip) && ip_is4(service->vip) != ip6)
+		return service->vip;
+	return ip6 ? service->vip6 : (struct ip_addr){0};
+}
 
 /* Another address under which an instance or a node is known: "lan", "wan", "lan_ipv6", ... */
 struct reg_tagged {

@@ -272,18 +272,41 @@ static int check_port(struct check *check, struct config_location at, const json
 	return 0;
 }
 
+/* By `vip`, or by `vips`. */
+static int check_vips(
+	struct check *check, struct config_location at, const json_t *service, const json_t *network)
+{
+	const char *vip = param_str(service, "vip");
+	const json_t *list = json_object_get(service, "vips");
+	bool is6[2] = {false, true};
+	struct ip_addr ip;
+
+	if (vip && list)
+		return config_fail(at, check->err, API_INVALID, "vips", "instead of vip, not beside it");
+	if (vip && network)
+		return fits(check, at, "vip", network, vip);
+	for (size_t i = 0; i < json_array_size(list) && i < 2; i++) {
+		vip = json_string_value(json_array_get(list, i));
+		if (network && fits(check, at, "vips", network, vip) < 0)
+			return -1;
+		if (ip_parse(vip, &ip))
+			is6[i] = !ip_is4(ip);
+	}
+	if (json_array_size(list) == 2 && is6[0] == is6[1])
+		return config_fail(
+			at, check->err, API_INVALID, "vips", "one of IPv4 and one of IPv6 at most");
+	return 0;
+}
+
 /* Services may share a vip; the registry says on what. */
 static int check_service(struct check *check, struct config_location at, const json_t *service)
 {
-	const char *vip = param_str(service, "vip");
 	const json_t *network =
 		param_given(service, "network") ? need(check, at, service, "network", "networks") : NULL;
 
 	if (param_given(service, "network") && !network)
 		return -1;
-	if (vip && network && strchr(vip, ':'))
-		return config_fail(at, check->err, API_UNSUPPORTED, "vip", ADDR_IP6_NOT_SERVED, vip);
-	return vip && network ? fits(check, at, "vip", network, vip) : 0;
+	return check_vips(check, at, service, network);
 }
 
 static int check_fdb(struct check *check, struct config_location at, const json_t *entry)
@@ -333,6 +356,21 @@ static const json_t *host_network(struct check *check, uint32_t address)
 	return NULL;
 }
 
+static bool is_vip4(const json_t *vip)
+{
+	struct ip_addr ip;
+
+	return ip_parse(json_string_value(vip), &ip) && ip_is4(ip);
+}
+
+static bool has_vip4(const json_t *service)
+{
+	const json_t *list = json_object_get(service, "vips");
+
+	return is_vip4(json_object_get(service, "vip")) || is_vip4(json_array_get(list, 0)) ||
+	       is_vip4(json_array_get(list, 1));
+}
+
 static int check_target(struct check *check, struct config_location at, const struct model_publish *publish,
 	const json_t *object)
 {
@@ -347,7 +385,7 @@ static int check_target(struct check *check, struct config_location at, const st
 	if (!service)
 		return config_fail(
 			at, check->err, API_NOT_FOUND, "to", "no such service \"%s\"", publish->service);
-	network = param_given(service, "vip") ? find(check, "networks", param_str(service, "network")) : NULL;
+	network = has_vip4(service) ? find(check, "networks", param_str(service, "network")) : NULL;
 	if (network && strcmp(param_str(network, "mode"), "host") == 0 &&
 		strcmp(param_str(service, "protocol"), protocol) == 0)
 		return 0;

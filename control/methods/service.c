@@ -10,6 +10,7 @@
 #include "control/methods/list.h"
 #include "control/methods/service_json.h"
 #include "control/methods/service_text.h"
+#include "control/model/network_spec.h"
 #include "control/model/objects.h"
 
 static const char *const protocols[] = {"tcp", "udp", NULL};
@@ -17,18 +18,34 @@ static const char *const policies[] = {"maglev", NULL};
 static const char *const no_backend[] = {"reject", "drop", NULL};
 static const char *const on_critical[] = {"keep", "end", NULL};
 
-/* The vip must be a free address of the network; other services may share it on another port. */
-static int check_vip(struct model *model, const struct reg_service *service, struct api_err *err)
+/* A vip must be a free address of the network; other services may share it on another port. */
+static int check_vip(struct model *model, const struct model_network *network, struct ip_addr vip,
+	const char *field, struct api_err *err)
 {
-	char vip[IP_TEXT], subnet[ADDR_PREFIX_TEXT];
-	const struct model_network *network;
 	const struct model_port *port;
+	char text[IP_TEXT];
+
+	ip_text(vip, text);
+	if (network_spec_check_ip(&network->spec, network->name, vip, field, text, err) < 0)
+		return -1;
+	if (ip_equal(vip, network_spec_gateway(&network->spec, !ip_is4(vip))))
+		return api_fail(
+			err, API_EXISTS, field, "%s is the gateway of network %s", text, network->name);
+	port = model_port_of_ip(model, network, vip);
+	if (port)
+		return api_fail(err, API_EXISTS, field, "%s is taken by port %s", text, port->name);
+	return 0;
+}
+
+static int check_vips(
+	struct model *model, const struct reg_service *service, const char *field, struct api_err *err)
+{
+	const struct model_network *network;
 
 	if (ip_is_none(service->vip))
 		return 0;
-	ip_text(service->vip, vip);
-	if (!ip_is4(service->vip))
-		return api_fail(err, API_UNSUPPORTED, "vip", ADDR_IP6_NOT_SERVED, vip);
+	if (!ip_is_none(service->vip6) && (!ip_is4(service->vip) || ip_is4(service->vip6)))
+		return api_fail(err, API_INVALID, field, "one of IPv4 and one of IPv6 at most");
 	if (!service->network[0])
 		return api_fail(err, API_INVALID, "network", "required with a vip");
 	if (!service->port)
@@ -36,28 +53,34 @@ static int check_vip(struct model *model, const struct reg_service *service, str
 	if (!service->protocol)
 		return api_fail(err, API_INVALID, "protocol", "required with a vip");
 	network = model_network(model, service->network);
-	if (!network->spec.subnet)
-		return api_fail(err, API_INVALID, "vip", "network %s has no subnet", network->name);
-	if (!addr_is_host(model_subnet(network), ip_to4(service->vip)))
-		return api_fail(err, API_INVALID, "vip", "%s is no host address of %s", vip,
-			addr_prefix_text(model_subnet(network), subnet));
-	if (ip_to4(service->vip) == network->spec.gateway)
-		return api_fail(
-			err, API_EXISTS, "vip", "%s is the gateway of network %s", vip, network->name);
-	port = model_port_of_ip(model, network, service->vip);
-	if (port)
-		return api_fail(err, API_EXISTS, "vip", "%s is taken by port %s", vip, port->name);
-	return 0;
+	if (check_vip(model, network, service->vip, field, err) < 0)
+		return -1;
+	return ip_is_none(service->vip6) ? 0 : check_vip(model, network, service->vip6, field, err);
 }
 
-/* Puts the given fields over `service`. */
+/* Puts the given fields over `service`. What was kept of a service may have both spellings of its vips. */
 static int read_service(
 	struct model *model, struct reg_service *service, const json_t *params, struct api_err *err)
 {
 	if (param_given(params, "network") && !model_need_network(model, params, "network", err))
 		return -1;
+	if (param_given(params, "vip") && param_given(params, "vips") && !model->replaying)
+		return api_fail(err, API_INVALID, "vips", "instead of vip, not beside it");
 	service_params_read(params, service);
-	return check_vip(model, service, err);
+	return check_vips(model, service, param_given(params, "vips") ? "vips" : "vip", err);
+}
+
+/* Of a changed service, which may have been made with either spelling, `vips` is what counts. */
+static void tell_changed(struct model *model, const char *source, const json_t *params)
+{
+	json_t *kept = json_copy((json_t *)params), *vip = json_object_get(params, "vip");
+
+	if (vip) {
+		json_object_set_new(kept, "vips", json_pack("[O]", vip));
+		json_object_del(kept, "vip");
+	}
+	model_changed(model, "service.set", source, kept);
+	json_decref(kept);
 }
 
 static int service_add(
@@ -129,7 +152,7 @@ static int service_set(
 		registry_service_set(model->registry, &old, &why);
 		return -1;
 	}
-	model_changed(model, "service.set", source, params);
+	tell_changed(model, source, params);
 	*result = result_json(model, name);
 	return 0;
 }
@@ -308,6 +331,8 @@ static const struct api_field port_fields[] = {
 #define SERVICE_FIELDS \
 	{"network", API_NAME, "of the vip"}, \
 	{"vip", API_IP, "a free address of the network; without one the service is only discoverable"}, \
+	{"vips", API_LIST, "one of IPv4 and one of IPv6, instead of vip: each balances the backends of its family", \
+		.item = API_IP, .max = 2}, \
 	{"port", API_INT, "of the vip", .min = 1, .max = 65535}, \
 	{"protocol", API_ENUM, "of the vip", .choices = protocols}, \
 	{"ports", API_LIST, "more ports of the vip, which lead to the same backends: each with a port, and maybe target_port, " \

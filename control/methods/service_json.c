@@ -69,6 +69,31 @@ static void read_ports(const json_t *list, struct reg_service *service)
 	}
 }
 
+/* One by `vip`, or one of each family by `vips`: what is given takes the place of all that were. */
+static void read_vips(const json_t *params, struct reg_service *service)
+{
+	const json_t *list = json_object_get(params, "vips");
+	struct ip_addr vip = {0};
+
+	if (!list && !param_given(params, "vip"))
+		return;
+	service->vip = service->vip6 = vip;
+	if (!list)
+		ip_parse(param_str(params, "vip"), &service->vip);
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		if (!ip_parse(json_string_value(json_array_get(list, i)), &vip))
+			continue;
+		if (i == 0) {
+			service->vip = vip;
+		} else if (ip_is4(vip)) {
+			service->vip6 = service->vip;
+			service->vip = vip;
+		} else {
+			service->vip6 = vip;
+		}
+	}
+}
+
 void service_params_read(const json_t *params, struct reg_service *service)
 {
 	const char *network = param_str(params, "network"), *protocol = param_str(params, "protocol"),
@@ -78,7 +103,7 @@ void service_params_read(const json_t *params, struct reg_service *service)
 
 	if (network)
 		snprintf(service->network, sizeof(service->network), "%s", network);
-	ip_parse(param_str(params, "vip"), &service->vip);
+	read_vips(params, service);
 	service->port = (uint16_t)param_int(params, "port", service->port);
 	if (protocol)
 		service->protocol = strcmp(protocol, "udp") ? REG_TCP : REG_UDP;
@@ -264,6 +289,20 @@ static json_t *ports_json(const struct reg_service *service)
 	return list;
 }
 
+static json_t *vips_json(const struct reg_service *service)
+{
+	json_t *list = json_array();
+	char text[IP_TEXT];
+
+	for (unsigned ip6 = 0; ip6 < 2; ip6++) {
+		struct ip_addr vip = reg_service_vip(service, ip6);
+
+		if (!ip_is_none(vip))
+			json_array_append_new(list, json_string(ip_text(vip, text)));
+	}
+	return list;
+}
+
 json_t *service_head_json(struct model *model, const struct reg_service *service)
 {
 	char vip[IP_TEXT];
@@ -272,6 +311,7 @@ json_t *service_head_json(struct model *model, const struct reg_service *service
 	put_str(object, "name", service->name);
 	put_str(object, "network", service->network[0] ? service->network : NULL);
 	put_str(object, "vip", ip_is_none(service->vip) ? NULL : ip_text(service->vip, vip));
+	put(object, "vips", vips_json(service));
 	put(object, "port", service->port ? json_integer(service->port) : json_null());
 	put_str(object, "protocol", protocol_name(service->protocol));
 	put(object, "ports", ports_json(service));

@@ -32,6 +32,8 @@ int model_backend_info(struct model *model, const struct model_service *service,
 		const struct model_service_port *at = &service->ports[i];
 		struct dp_backend_info one;
 
+		if (at->ip6 == ip_is4(address))
+			continue;
 		if (dp_backend_info(model->dp, at->id, address, at->target ? at->target : port, &one) < 0)
 			continue;
 		found = 0;
@@ -84,11 +86,11 @@ static struct model_service *service_make(struct model *model, const char *name,
 }
 
 /*
- * The backends that a vip balances, in the registry's order. Several with one address count as one, with the
- * best of their weights: one of them may be left over from a container that has been replaced long ago.
+ * The backends that a vip balances, those of its family, in the registry's order. Several with one address count as
+ * one, with the best of their weights: one of them may be left over from a container that has been replaced long ago.
  */
-static size_t take_backends(const struct reg_service *service, const struct reg_backend *const *from,
-	size_t n, struct dp_backend *to)
+static size_t take_backends(const struct reg_service *service, bool ip6,
+	const struct reg_backend *const *from, size_t n, struct dp_backend *to)
 {
 	size_t kept = 0;
 
@@ -105,7 +107,7 @@ static size_t take_backends(const struct reg_service *service, const struct reg_
 		};
 		struct dp_backend *last = kept ? &to[kept - 1] : NULL;
 
-		if (!from[i]->balanced)
+		if (!from[i]->balanced || ip_is4(from[i]->address) == ip6)
 			continue;
 		if (!last || !ip_equal(last->address, backend.address) || last->port != backend.port)
 			to[kept++] = backend;
@@ -130,27 +132,28 @@ static size_t retarget(const struct dp_backend *from, size_t n, uint16_t target,
 	return kept;
 }
 
-static struct model_service_port wanted(const struct reg_service *service, unsigned i)
+static struct model_service_port wanted(const struct reg_service *service, unsigned i, bool ip6)
 {
 	const struct reg_port *port = &service->ports[i ? i - 1 : 0];
 
 	if (i == 0)
-		return (struct model_service_port){DP_SERVICE_NONE, service->port, 0, service->protocol};
-	return (struct model_service_port){DP_SERVICE_NONE, port->port, port->target, port->protocol};
+		return (struct model_service_port){DP_SERVICE_NONE, service->port, 0, service->protocol, ip6};
+	return (struct model_service_port){DP_SERVICE_NONE, port->port, port->target, port->protocol, ip6};
 }
 
 static struct model_service_port *port_of(struct model_service *at, const struct model_service_port *key)
 {
 	for (unsigned i = 0; i < at->nport; i++)
-		if (at->ports[i].port == key->port && at->ports[i].protocol == key->protocol)
+		if (at->ports[i].port == key->port && at->ports[i].protocol == key->protocol &&
+			at->ports[i].ip6 == key->ip6)
 			return &at->ports[i];
 	return NULL;
 }
 
 static bool is_wanted(const struct reg_service *service, const struct model_service_port *port)
 {
-	for (unsigned i = 0; i <= service->nport; i++) {
-		struct model_service_port key = wanted(service, i);
+	for (unsigned i = 0; i <= service->nport && !ip_is_none(reg_service_vip(service, port->ip6)); i++) {
+		struct model_service_port key = wanted(service, i, port->ip6);
 
 		if (key.port == port->port && key.protocol == port->protocol)
 			return true;
@@ -177,7 +180,7 @@ static int port_put(struct model *model, struct model_service *at, const struct 
 {
 	struct dp_service spec = {
 		.net = at->net,
-		.vip = service->vip,
+		.vip = reg_service_vip(service, want->ip6),
 		.port = want->port,
 		.protocol = (enum dp_protocol)want->protocol,
 		.rejects = !service->drops,
@@ -201,8 +204,24 @@ static int port_put(struct model *model, struct model_service *at, const struct 
 	return 0;
 }
 
+/* All ports of one vip. `table` has room for the backends twice. */
+static int vip_put(struct model *model, struct model_service *at, const struct reg_service *service, bool ip6,
+	const struct reg_backend *const *backends, size_t nbackend, struct dp_backend *table)
+{
+	struct members members = {
+		table, take_backends(service, ip6, backends, nbackend, table), table + nbackend};
+	int rc = 0;
+
+	for (unsigned i = 0; i <= service->nport && !rc; i++) {
+		struct model_service_port want = wanted(service, i, ip6);
+
+		rc = port_put(model, at, service, &members, &want, &model->apply_err);
+	}
+	return rc;
+}
+
 static int service_put(struct model *model, const struct reg_service *service, uint16_t net,
-	const struct members *members, struct dp_err *why)
+	const struct reg_backend *const *backends, size_t nbackend, struct dp_backend *table)
 {
 	struct model_service *at = model_service(model, service->name);
 	int rc = 0;
@@ -210,13 +229,11 @@ static int service_put(struct model *model, const struct reg_service *service, u
 	if (!at)
 		at = service_make(model, service->name, net);
 	if (!at)
-		return dp_fail(why, -ENOMEM, "out of memory");
+		return dp_fail(&model->apply_err, -ENOMEM, "out of memory");
 	drop_unwanted(model, at, service);
-	for (unsigned i = 0; i <= service->nport && !rc; i++) {
-		struct model_service_port want = wanted(service, i);
-
-		rc = port_put(model, at, service, members, &want, why);
-	}
+	for (unsigned ip6 = 0; ip6 < 2 && !rc; ip6++)
+		if (!ip_is_none(reg_service_vip(service, ip6)))
+			rc = vip_put(model, at, service, ip6, backends, nbackend, table);
 	if (!at->nport)
 		service_drop(model, at);
 	return rc;
@@ -227,7 +244,6 @@ static void put_or_drop(struct model *model, const struct reg_service *service,
 {
 	struct model_network *network = service->network[0] ? model_network(model, service->network) : NULL;
 	struct model_service *known = model_service(model, service->name);
-	struct members members;
 	struct dp_backend *table;
 
 	model->apply_err.text[0] = '\0';
@@ -241,9 +257,7 @@ static void put_or_drop(struct model *model, const struct reg_service *service,
 		dp_fail(&model->apply_err, -ENOMEM, "out of memory");
 		return;
 	}
-	members =
-		(struct members){table, take_backends(service, backends, nbackend, table), table + nbackend};
-	if (service_put(model, service, network->id, &members, &model->apply_err) < 0)
+	if (service_put(model, service, network->id, backends, nbackend, table) < 0)
 		log_subject(LOG_ERR, service->name, "service %s: the dataplane keeps its old backends: %s",
 			service->name, model->apply_err.text);
 	free(table);

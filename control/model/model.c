@@ -315,7 +315,8 @@ static bool match_vip(void *arg, const struct reg_service *service)
 {
 	struct vip_search *search = arg;
 
-	if (ip_equal(service->vip, search->ip) && !strcmp(service->network, search->network))
+	if ((ip_equal(service->vip, search->ip) || ip_equal(service->vip6, search->ip)) &&
+		!ip_is_none(search->ip) && !strcmp(service->network, search->network))
 		search->found = service->name;
 	return search->found == NULL;
 }
@@ -361,8 +362,8 @@ static bool add_vip(void *arg, const struct reg_service *service)
 {
 	struct ip_list *list = arg;
 
-	if (!strcmp(service->network, list->network->name))
-		add_ip(list, service->vip);
+	for (unsigned ip6 = 0; ip6 < 2 && !strcmp(service->network, list->network->name); ip6++)
+		add_ip(list, reg_service_vip(service, ip6));
 	return true;
 }
 

@@ -85,6 +85,7 @@ struct model_service_port {
 	uint32_t id;	       /* the dataplane's */
 	uint16_t port, target; /* target: the backends', 0: each has its own */
 	enum reg_protocol protocol;
+	bool ip6; /* of its vip of IPv6 */
 };
 
 struct model_service {
@@ -92,7 +93,7 @@ struct model_service {
 	char name[MODEL_NAME];
 	uint16_t net;
 	unsigned nport;
-	struct model_service_port ports[1 + REG_PORTS_MAX];
+	struct model_service_port ports[2 * (1 + REG_PORTS_MAX)];
 };
 
 struct fdb_watch;
@@ -108,9 +109,9 @@ struct model {
 	struct dp *dp;
 	struct registry *registry;
 	char *vhost_dir, *socket; /* the second is control's own */
-	struct netlink *routes;	 /* of the host; NULL: not asked yet */
-	int scratch_netns;	 /* namespace in which the TAPs of containers are made (tap.h) */
-	struct timespec started; /* CLOCK_MONOTONIC */
+	struct netlink *routes;	  /* of the host; NULL: not asked yet */
+	int scratch_netns;	  /* namespace in which the TAPs of containers are made (tap.h) */
+	struct timespec started;  /* CLOCK_MONOTONIC */
 	struct port_wait *wait;
 	bool replaying;		 /* what is made now was kept from an earlier run */
 	unsigned publishing;	 /* model_publish_begin() */

@@ -52,7 +52,12 @@ static void put_vip(struct dns_build *build, const struct service *service)
 
 	memcpy(basis->service, service->def.name, sizeof(basis->service));
 	basis->service_generation = service->generation;
-	dns_put_address(build, DNS_ANSWER, NULL, build->dns->config.ttl_s, service->def.vip);
+	for (unsigned ip6 = 0; ip6 < 2; ip6++) {
+		struct ip_addr vip = reg_service_vip(&service->def, ip6);
+
+		if (!ip_is_none(vip))
+			dns_put_address(build, DNS_ANSWER, NULL, build->dns->config.ttl_s, vip);
+	}
 }
 
 static void put_virtual(struct dns_build *build, const struct dns_name *name)

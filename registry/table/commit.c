@@ -55,8 +55,8 @@ static bool is_balanced(const struct backend *backend)
 	const struct reg_service *def = &backend->service->def;
 	const struct registry_sink *sink = &backend->service->reg->sink;
 
-	return !ip_is_none(def->vip) && !ip_is_none(backend->pub.address) && backend->pub.port &&
-	       ip_is4(def->vip) == ip_is4(backend->pub.address) &&
+	return !ip_is_none(backend->pub.address) && backend->pub.port &&
+	       !ip_is_none(reg_service_vip(def, !ip_is4(backend->pub.address))) &&
 	       sink->reaches(sink->ctx, def->network, backend->pub.address);
 }
 

@@ -22,14 +22,18 @@ struct service *service_find(struct registry *reg, const char *name)
 	return service;
 }
 
-/* That of its port number `i`: 0 is the first, others are of `ports`. */
+/* That of its port number `i`: 0 is the first, others are of `ports`; then the same of its second vip. */
 static struct vip_key vip_key(const struct reg_service *def, unsigned i)
 {
+	bool second = i > def->nport;
 	struct vip_key key;
+
+	if (second)
+		i -= def->nport + 1u;
 
 	memset(&key, 0, sizeof(key));
 	memcpy(key.network, def->network, strlen(def->network));
-	key.vip = def->vip;
+	key.vip = second ? def->vip6 : def->vip;
 	key.port = i ? def->ports[i - 1].port : def->port;
 	key.protocol = i ? def->ports[i - 1].protocol : def->protocol;
 	return key;
@@ -37,7 +41,9 @@ static struct vip_key vip_key(const struct reg_service *def, unsigned i)
 
 static unsigned vip_count(const struct reg_service *def)
 {
-	return ip_is_none(def->vip) ? 0 : 1 + def->nport;
+	unsigned vips = !ip_is_none(def->vip) + !ip_is_none(def->vip6);
+
+	return vips * (1u + def->nport);
 }
 
 /* Is a vip of `def` taken by another service than `self` (which may be NULL)? */
@@ -53,7 +59,7 @@ static int vip_free_for(
 		HASH_FIND(hh, reg->vips, &key, sizeof(key), vip);
 		if (vip && vip->service != self)
 			return reg_fail(err, -EEXIST, "vip: %s is the vip of service %s",
-				ip_port_text(def->vip, (uint16_t)key.port, text), vip->service->def.name);
+				ip_port_text(key.vip, (uint16_t)key.port, text), vip->service->def.name);
 	}
 	return 0;
 }
@@ -255,9 +261,10 @@ static bool ports_same(const struct reg_service *a, const struct reg_service *b)
 
 static bool def_same(const struct reg_service *a, const struct reg_service *b)
 {
-	return strcmp(a->network, b->network) == 0 && ip_equal(a->vip, b->vip) && a->port == b->port &&
-	       a->protocol == b->protocol && strcmp(a->policy, b->policy) == 0 && a->drops == b->drops &&
-	       ports_same(a, b) && a->affinity_s == b->affinity_s && a->drain_ms == b->drain_ms &&
+	return strcmp(a->network, b->network) == 0 && ip_equal(a->vip, b->vip) &&
+	       ip_equal(a->vip6, b->vip6) && a->port == b->port && a->protocol == b->protocol &&
+	       strcmp(a->policy, b->policy) == 0 && a->drops == b->drops && ports_same(a, b) &&
+	       a->affinity_s == b->affinity_s && a->drain_ms == b->drain_ms &&
 	       a->slow_start_ms == b->slow_start_ms && a->drain_reset == b->drain_reset &&
 	       a->critical_ends == b->critical_ends && spec_same(&a->check, &b->check) &&
 	       a->discovered == b->discovered && strcmp(a->source, b->source) == 0;

@@ -56,6 +56,11 @@ static int vip_valid(const struct reg_service *service, struct reg_err *err)
 	if (!ip_is_unicast(service->vip))
 		return reg_fail(
 			err, -EINVAL, "vip: %s is not a unicast address", ip_text(service->vip, text));
+	if (!ip_is_none(service->vip6) && (!ip_is4(service->vip) || ip_is4(service->vip6)))
+		return reg_fail(err, -EINVAL, "vips: one of IPv4 and one of IPv6 at most");
+	if (!ip_is_none(service->vip6) && !ip_is_unicast(service->vip6))
+		return reg_fail(
+			err, -EINVAL, "vips: %s is not a unicast address", ip_text(service->vip6, text));
 	if (!service->network[0])
 		return reg_fail(err, -EINVAL, "network: needed by the vip");
 	if (!service->port)
@@ -123,7 +128,7 @@ int service_valid(const struct reg_service *service, struct reg_err *err)
 		return reg_fail(err, -EINVAL, "slow_start_ms: over %d", REG_SLOW_START_MAX_MS);
 	if (service->drain_ms > REG_DRAIN_MAX_MS)
 		return reg_fail(err, -EINVAL, "drain_ms: over %d", REG_DRAIN_MAX_MS);
-	if (!ip_is_none(service->vip)) {
+	if (!ip_is_none(service->vip) || !ip_is_none(service->vip6)) {
 		rc = vip_valid(service, err);
 		if (rc < 0)
 			return rc;

@@ -108,7 +108,7 @@ WRONG = [
     ({"control": {"check_targets": ["fd00::1/64"]}}, "control.check_targets[0]: has bits set beyond its prefix length"),
     ({"control": {"check_targets": ["::1"]}}, "control.check_targets[0]: must be a prefix like"),
     # what the workers cannot do for IPv6 yet
-    ({"networks": [NET], "services": [dict(SERVICE, vip="fd00::1")]}, "services[0].vip: fd00::1: IPv6 is not served here yet"),
+    ({"networks": [NET], "services": [dict(SERVICE, vip="fd00::1")]}, "services[0].vip: fd00::1: network web has no subnet of IPv6"),
     ({"networks": [NET], "ports": [dict(PORT, ips=["fd00::a01:5"])]}, "ports[0].ips: fd00::a01:5: network web has no subnet of IPv6"),
     ({"networks": [OVERLAY], "vteps": [{"network": "o", "remote": "fd00::C000:202"}]},
      "vteps[0].remote: fd00::c000:202: IPv6 is not served here yet"),

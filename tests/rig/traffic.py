@@ -40,8 +40,7 @@ def udp_flood(server, client, address, rate="50M"):
 def tcp_carries(server, client, address, reverse=False):
     """A bulk transfer over TCP, however long it takes: 8 MiB come as they were sent, or it fails."""
     sent = random.Random(address).randbytes(BULK)
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with server.socket(family) as listener, client.socket(family) as near:
+    with server.socket(family_of(address)) as listener, client.socket(family_of(address)) as near:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("", BULK_PORT))
         listener.listen()
@@ -59,6 +58,10 @@ def tcp_carries(server, client, address, reverse=False):
             finally:
                 sender.join()
     assert received == sent, f"{len(received)} of {len(sent)} bytes came from {address}, or others"
+
+
+def family_of(address):
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
 def _send_all(sock, payload):
@@ -103,7 +106,7 @@ def http_server(ns, port=8080, text=None):
 
 def http_get(ns, address, port=80, timeout_s=5.0):
     """One request on a new connection; returns the body, or raises OSError."""
-    sock = ns.socket()
+    sock = ns.socket(family_of(address))
     sock.settimeout(timeout_s)
     with sock:
         sock.connect((address, port))
@@ -175,7 +178,7 @@ def udp_server(ns, port, text=None, six=False):
 
 def udp_ask(ns, address, port, data=b"hello", timeout_s=2.0):
     """Sends a datagram from a new source port and returns the answer; TimeoutError without one."""
-    with ns.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as sock:
+    with ns.socket(family_of(address), socket.SOCK_DGRAM) as sock:
         sock.settimeout(timeout_s)
         sock.sendto(data, (address, port))
         answer, source = sock.recvfrom(65536)
@@ -187,7 +190,7 @@ class EchoClient:
     """A TCP connection kept open, to see whether it survives."""
 
     def __init__(self, ns, address, port, timeout_s=10.0):
-        self.sock = ns.socket()
+        self.sock = ns.socket(family_of(address))
         self.sock.settimeout(timeout_s)
         self.sock.connect((address, port))
         self.name = self._line()
@@ -215,11 +218,11 @@ class EchoClient:
         self.close()
 
 
-def tcp_server(ns, port, text=None):
-    """Greets each connection with a line that says who it is, then echoes."""
-    listener = ns.socket()
+def tcp_server(ns, port, text=None, six=False):
+    """Greets each connection with a line that says who it is, then echoes; six: over IPv6 too."""
+    listener = ns.socket(socket.AF_INET6 if six else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(("0.0.0.0", port))
+    listener.bind(("", port))
     listener.listen(64)
     greeting = (text or ns.name).encode() + b"\n"
 
