@@ -313,7 +313,7 @@ void dp_fdb_walk(struct dp *dp, bool (*fn)(void *arg, const struct dp_fdb_entry 
 bool dp_fdb_walk_part(
 	struct dp *dp, uint64_t *at, bool (*fn)(void *arg, const struct dp_fdb_entry *entry), void *arg);
 
-enum dp_protocol { DP_TCP = 6, DP_UDP = 17 };
+enum dp_protocol { DP_TCP = 6, DP_UDP = 17, DP_SCTP = 132 };
 
 struct dp_backend {
 	struct ip_addr address;

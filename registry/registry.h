@@ -45,7 +45,9 @@ enum { REG_CHECKS_MAX = 64 }; /* of a backend or node */
 #define REG_DRAIN_MAX_MS 86400000
 #define REG_SLOW_START_MAX_MS 3600000
 
-enum reg_protocol { REG_TCP = 6, REG_UDP = 17 };
+enum reg_protocol { REG_TCP = 6, REG_UDP = 17, REG_SCTP = 132 };
+/** "tcp", "udp", "sctp"; NULL: none. */
+const char *reg_protocol_name(enum reg_protocol protocol);
 
 /* Types without a row in the table of check.c are refused as unsupported. */
 enum reg_check_type {

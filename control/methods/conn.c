@@ -28,7 +28,7 @@ static json_t *conn_json(const struct dp_conn *conn, const char *service)
 	put_str(object, "client", ip_port_text(conn->client, conn->client_port, text));
 	put_str(object, "vip", ip_port_text(conn->vip, conn->vip_port, text));
 	put_str(object, "backend", ip_port_text(conn->backend, conn->backend_port, text));
-	put_str(object, "protocol", conn->protocol == DP_TCP ? "tcp" : "udp");
+	put_str(object, "protocol", reg_protocol_name((enum reg_protocol)conn->protocol));
 	put_str(object, "state", states[conn->state]);
 	put_int(object, "packets", conn->packets);
 	put_int(object, "bytes", conn->bytes);

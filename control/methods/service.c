@@ -13,7 +13,7 @@
 #include "control/model/network_spec.h"
 #include "control/model/objects.h"
 
-static const char *const protocols[] = {"tcp", "udp", NULL};
+static const char *const protocols[] = {"tcp", "udp", "sctp", NULL};
 static const char *const policies[] = {"maglev", NULL};
 static const char *const no_backend[] = {"reject", "drop", NULL};
 static const char *const on_critical[] = {"keep", "end", NULL};

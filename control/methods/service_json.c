@@ -54,6 +54,11 @@ void service_check_keep(struct reg_check *check, struct check_texts *texts)
 		check->service = strcpy(texts->service, check->service);
 }
 
+static enum reg_protocol protocol_of(const char *name)
+{
+	return !strcmp(name, "udp") ? REG_UDP : !strcmp(name, "sctp") ? REG_SCTP : REG_TCP;
+}
+
 static void read_ports(const json_t *list, struct reg_service *service)
 {
 	service->nport = 0;
@@ -64,7 +69,7 @@ static void read_ports(const json_t *list, struct reg_service *service)
 
 		*port = (struct reg_port){.port = (uint16_t)param_int(object, "port", 0)};
 		port->target = (uint16_t)param_int(object, "target_port", port->port);
-		port->protocol = protocol && !strcmp(protocol, "udp") ? REG_UDP : REG_TCP;
+		port->protocol = protocol ? protocol_of(protocol) : REG_TCP;
 		snprintf(port->name, sizeof(port->name), "%s", name ? name : "");
 	}
 }
@@ -106,7 +111,7 @@ void service_params_read(const json_t *params, struct reg_service *service)
 	read_vips(params, service);
 	service->port = (uint16_t)param_int(params, "port", service->port);
 	if (protocol)
-		service->protocol = strcmp(protocol, "udp") ? REG_TCP : REG_UDP;
+		service->protocol = protocol_of(protocol);
 	if (policy)
 		snprintf(service->policy, sizeof(service->policy), "%s", policy);
 	service->affinity_s = (uint32_t)param_int(params, "affinity_s", service->affinity_s);
@@ -267,11 +272,6 @@ static bool gather(void *arg, const struct reg_backend *backend)
 	return true;
 }
 
-static const char *protocol_name(enum reg_protocol protocol)
-{
-	return protocol == REG_TCP ? "tcp" : protocol == REG_UDP ? "udp" : NULL;
-}
-
 static json_t *ports_json(const struct reg_service *service)
 {
 	json_t *list = json_array(), *object;
@@ -283,7 +283,7 @@ static json_t *ports_json(const struct reg_service *service)
 		put_str(object, "name", port->name[0] ? port->name : NULL);
 		put_int(object, "port", port->port);
 		put_int(object, "target_port", port->target);
-		put_str(object, "protocol", protocol_name(port->protocol));
+		put_str(object, "protocol", reg_protocol_name(port->protocol));
 		json_array_append_new(list, object);
 	}
 	return list;
@@ -313,7 +313,7 @@ json_t *service_head_json(struct model *model, const struct reg_service *service
 	put_str(object, "vip", ip_is_none(service->vip) ? NULL : ip_text(service->vip, vip));
 	put(object, "vips", vips_json(service));
 	put(object, "port", service->port ? json_integer(service->port) : json_null());
-	put_str(object, "protocol", protocol_name(service->protocol));
+	put_str(object, "protocol", reg_protocol_name(service->protocol));
 	put(object, "ports", ports_json(service));
 	put_str(object, "policy", service->policy);
 	put_int(object, "affinity_s", service->affinity_s);

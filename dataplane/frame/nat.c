@@ -7,6 +7,7 @@
 
 #include "dataplane/frame/csum.h"
 #include "dataplane/frame/parse.h"
+#include "dataplane/frame/sctp.h"
 
 enum { IP_CSUM = 10, IP_SOURCE = 12, IP6_SOURCE = 8, TCP_CSUM = 16, UDP_CSUM = 6 };
 static_assert(HDR_ROOM >= sizeof(struct ip_addr), "an IPv6 address that was rewritten lies in the room");
@@ -39,7 +40,10 @@ static void rewrite(struct frame *f, enum nat_end end, uint32_t ip, uint16_t por
 	memcpy(address_field, &ip, sizeof(ip));
 	csum_store(port_field, port);
 	csum_update(l3 + IP_CSUM, address_change);
-	update_l4(f, l4, address_change, csum_change16(old_port, port));
+	if (__builtin_expect(f->ip_proto == IPPROTO_SCTP, 0)) /* has no pseudo header */
+		sctp_port_changed(f, 2 * end, old_port ^ port);
+	else
+		update_l4(f, l4, address_change, csum_change16(old_port, port));
 }
 
 /* Of the end in the Ethernet header, where the destination comes first. */

@@ -68,3 +68,30 @@ bool sctp_serve(struct frame *f)
 	f->off = (struct offload){0};
 	return true;
 }
+
+/* Of `len` bytes of 0 behind what `crc` is of. */
+static uint32_t crc_zeros(uint32_t crc, uint32_t len)
+{
+	uint64_t wide = crc;
+
+	for (; len >= 8; len -= 8)
+		wide = _mm_crc32_u64(wide, 0);
+	for (crc = (uint32_t)wide; len > 0; len--)
+		crc = _mm_crc32_u8(crc, 0);
+	return crc;
+}
+
+void sctp_port_changed(struct frame *f, unsigned at, uint16_t change)
+{
+	uint8_t *field = frame_data(f) + f->l4_off + SCTP_CSUM;
+	uint32_t len, crc, was;
+	uint16_t start;
+
+	len = ip_payload(f, &start);
+	if (!change || start != f->l4_off || len < SCTP_HEADER || len > UINT16_MAX)
+		return;
+	crc = crc_zeros(_mm_crc32_u16(0, change), len - at - 2);
+	memcpy(&was, field, sizeof(was));
+	was ^= crc;
+	memcpy(field, &was, sizeof(was));
+}

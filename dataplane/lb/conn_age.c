@@ -23,7 +23,7 @@ static uint32_t timeout_s(uint8_t client, uint8_t backend, uint8_t proto)
 	case DP_CONN_ESTABLISHED:
 		break;
 	}
-	if (proto != IPPROTO_TCP)
+	if (proto == IPPROTO_UDP)
 		return TIMEOUT_UDP_S;
 	return (client | backend) & CONN_FIN ? TIMEOUT_HALF_OPEN_S : TIMEOUT_TCP_S;
 }

@@ -203,7 +203,7 @@ enum drop_reason connect_item(struct worker *w, const struct item *it, const str
 	if (!s->table)
 		return DROP_NO_BACKEND;
 	choice = choice_hash(client, it->src_port, s);
-	slowly = s->slow_start && (item_opens(it) || it->f->ip_proto != IPPROTO_TCP);
+	slowly = s->slow_start && (item_opens(it) || it->f->ip_proto == IPPROTO_UDP);
 	begin(&making, it, s, key, hash, w->now_s);
 	for (unsigned i = 0; i < CHOICE_TRIES; i++, choice = next_choice(choice)) {
 		bool first = i == 0 && s->affinity_s;

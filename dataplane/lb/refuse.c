@@ -14,6 +14,7 @@ enum {
 	TCP_CSUM = 16,
 	UNREACHABLE = 3, /* ICMP */
 	PORT_UNREACHABLE = 3,
+	PROTOCOL_UNREACHABLE = 2,
 	UNREACHABLE6 = 1, /* ICMPv6 */
 	PORT_UNREACHABLE6 = 4,
 };
@@ -103,6 +104,8 @@ static bool tell_unreachable(struct port *in, struct frame *f)
 		memcpy(answer.source, ip + IP6_DESTINATION, 16);
 	} else {
 		memcpy(answer.source, ip + 16, 4);
+		if (f->ip_proto == IPPROTO_SCTP) /* a port's end is no word to it (RFC 9260, 10, ICMP4) */
+			answer.code = PROTOCOL_UNREACHABLE;
 	}
 	icmp_answer(f, &answer);
 	return true;

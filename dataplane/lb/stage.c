@@ -45,20 +45,36 @@ struct work {
 enum l4 {
 	L4_PORTS,
 	L4_FRAGMENT,
-	L4_CUT, /* a TCP or UDP header that is not all there */
+	L4_CUT,	  /* a TCP, UDP or SCTP header that is not all there */
+	L4_PIECE, /* a fragment of SCTP, whose checksum is of all of it */
 	L4_OTHER,
 };
 
+/* Bytes of the header that must be there, 0: of other protocols. Of SCTP with the first chunk's type. */
+static uint16_t l4_need(uint8_t proto)
+{
+	switch (proto) {
+	case IPPROTO_TCP:
+		return 20;
+	case IPPROTO_UDP:
+		return 8;
+	case IPPROTO_SCTP:
+		return SCTP_CHUNK + 1;
+	default:
+		return 0;
+	}
+}
+
 static enum l4 find_l4(struct frame *f)
 {
-	uint16_t need = f->ip_proto == IPPROTO_TCP ? 20 : 8;
+	uint16_t need = l4_need(f->ip_proto);
 
-	if (f->ip_proto != IPPROTO_TCP && f->ip_proto != IPPROTO_UDP)
+	if (!need)
 		return L4_OTHER;
 	if (f->l4_off && f->l4_off + need <= f->hdr_len)
 		return L4_PORTS;
 	if (load16(frame_data(f) + f->l3_off + 6) & IP4_MF_OFFSET)
-		return L4_FRAGMENT;
+		return f->ip_proto == IPPROTO_SCTP ? L4_PIECE : L4_FRAGMENT;
 	frame_pull(f, HDR_MAX); /* behind IP options */
 	parse_frame(f);
 	return f->l4_off && f->l4_off + need <= f->hdr_len ? L4_PORTS : L4_CUT;
@@ -86,6 +102,8 @@ static void add_item(struct work *work, struct frame *f, const struct lb_view *v
 	read_item(it, f, view, l4);
 	if (f->ip_proto == IPPROTO_TCP)
 		it->tcp = l4[TCP_FLAGS];
+	else if (f->ip_proto == IPPROTO_SCTP)
+		it->tcp = item_sctp_flags(l4[SCTP_CHUNK]);
 	work->key[work->n++] = item_key(it, dir);
 }
 
@@ -100,6 +118,8 @@ static void pick_for_vip(struct worker *w, struct work *work, struct frame *f, c
 		work->fragment[work->nfragment++] = (struct fragment){f, view, CONN_FORWARD};
 	else if (f->ip_proto == IPPROTO_ICMP)
 		service_icmp_to_vip(w, f);
+	else if (l4 == L4_PIECE)
+		frame_drop(f, DROP_FRAGMENT);
 	else
 		frame_drop(f, l4 == L4_CUT ? DROP_MALFORMED : DROP_VIP_MISS);
 }

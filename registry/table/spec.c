@@ -70,6 +70,23 @@ static int vip_valid(const struct reg_service *service, struct reg_err *err)
 	return 0;
 }
 
+const char *reg_protocol_name(enum reg_protocol protocol)
+{
+	return protocol == REG_TCP    ? "tcp"
+	       : protocol == REG_UDP  ? "udp"
+	       : protocol == REG_SCTP ? "sctp"
+				      : NULL;
+}
+
+static int protocol_valid(const struct reg_service *service, enum reg_protocol protocol, struct reg_err *err)
+{
+	if (!reg_protocol_name(protocol))
+		return reg_fail(err, -EINVAL, "protocol: %d is neither tcp, udp nor sctp", protocol);
+	if (protocol == REG_SCTP && !ip_is_none(service->vip) && !ip_is4(service->vip))
+		return reg_fail(err, -ENOTSUP, "protocol: sctp is balanced over IPv4 only");
+	return 0;
+}
+
 static int port_valid(const struct reg_service *service, unsigned i, struct reg_err *err)
 {
 	const struct reg_port *port = &service->ports[i];
@@ -78,9 +95,8 @@ static int port_valid(const struct reg_service *service, unsigned i, struct reg_
 	if (!port->port || !port->target)
 		return reg_fail(err, -EINVAL, "ports[%u].%s: 0 is out of range 1..65535", i,
 			port->port ? "target_port" : "port");
-	if (port->protocol != REG_TCP && port->protocol != REG_UDP)
-		return reg_fail(
-			err, -EINVAL, "ports[%u].protocol: %d is neither tcp nor udp", i, port->protocol);
+	if (protocol_valid(service, port->protocol, err) < 0)
+		return -EINVAL;
 	if (port->name[0] && !is_name(port->name, sizeof(port->name)))
 		return reg_fail(err, -EINVAL, "ports[%u].name: must match [a-z0-9][a-z0-9._-]{0,%d}", i,
 			REG_PORT_NAME_MAX - 1);
@@ -118,8 +134,8 @@ int service_valid(const struct reg_service *service, struct reg_err *err)
 		return reg_fail(err, -EINVAL, "network: must match [a-z0-9][a-z0-9._-]{0,62}");
 	if (!is_name(service->source, sizeof(service->source)))
 		return reg_fail(err, -EINVAL, "source: missing");
-	if (service->protocol && service->protocol != REG_TCP && service->protocol != REG_UDP)
-		return reg_fail(err, -EINVAL, "protocol: %d is neither tcp nor udp", service->protocol);
+	if (service->protocol && protocol_valid(service, service->protocol, err) < 0)
+		return -EINVAL;
 	if (!is_printable(service->policy, sizeof(service->policy)))
 		return reg_fail(err, -EINVAL, "policy: not printable");
 	if (service->policy[0] && strcmp(service->policy, "maglev") != 0)

@@ -1,8 +1,10 @@
 """Several ports of one vip: each leads to the same backends, at a port of its own there."""
 
+import socket
+
 import pytest
 
-from rig import traffic
+from rig import traffic, wait
 from rig.services import VIP, add_service, backend, web_of
 
 
@@ -46,6 +48,29 @@ def test_each_port_has_a_target(web, stack):
         assert {row["vip"] for row in rows if row["state"] == "established"} >= {f"{VIP}:80", f"{VIP}:443"}
     # what a backend did is told over all ports
     assert sum(row["opened"] for row in shown["backends"]) == 60 + 30
+
+
+def test_a_port_of_sctp(web, stack):
+    sluiced, client, servers = web
+    sluiced.ctl("service", "add", "diameter", "--network", "web", "--vip", VIP, "--port", "3868", "--protocol", "sctp")
+    sluiced.ctl("backend", "add", "diameter", f"{servers[0].ip}:3869")
+    assert sluiced.rpc("service.show", name="diameter")["protocol"] == "sctp"
+    add_service(sluiced, servers, port=3868, ports=[{"port": 3869, "protocol": "sctp"}])
+    try:
+        listener = stack.enter_context(servers[0].socket(proto=socket.IPPROTO_SCTP))
+    except OSError as error:
+        pytest.skip(f"the kernel has no SCTP: {error}")
+    listener.bind(("0.0.0.0", 3869))
+    listener.listen()
+    near = stack.enter_context(client.socket(proto=socket.IPPROTO_SCTP))
+    near.settimeout(wait.PATIENCE_S)
+    near.connect((VIP, 3868))
+    far = stack.enter_context(listener.accept()[0])
+    near.sendall(b"hello")
+    assert far.recv(100) == b"hello"
+    far.sendall(b"x" * 1000)
+    assert len(near.recv(2000)) == 1000
+    assert [row["protocol"] for row in sluiced.rpc("conn.list", service="diameter")] == ["sctp"]
 
 
 def test_ports_come_and_go(web, stack):
