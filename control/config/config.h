@@ -21,6 +21,9 @@ struct config_err {
  */
 int config_load(const char *path, bool optional, json_t **out, struct config_err *err);
 
+/** Calls fn for each object that a file may have beside its lists, as "control", with its fields. Any thread. */
+void config_parts(void (*fn)(void *arg, const char *name, const struct api_field *fields), void *arg);
+
 /** What the "dataplane" object says, with its defaults. New reference; `config` has been
  * checked. */
 json_t *config_dataplane(const json_t *config);

@@ -145,6 +145,7 @@ static int status(
 	put_int(*result, "memory_mb", dp_memory_mb(model->dp));
 	put_int(*result, "generation", registry_generation(model->registry));
 	put(*result, "not_kept", outage_files_json(&model->outages));
+	put(*result, "listening", outage_listening_json(&model->outages));
 	put(*result, "not_listening", outage_servers_json(&model->outages));
 	return 0;
 }

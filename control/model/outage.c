@@ -65,6 +65,21 @@ static json_t *list_of(const struct outages *all, const char *what, enum outage 
 	return list;
 }
 
+json_t *outage_listening_json(const struct outages *all)
+{
+	json_t *list = json_array(), *entry;
+
+	for (enum outage i = 0; i < OUTAGE_SERVERS; i++) {
+		if (!all->each[i].address[0] || outage_why(all, i))
+			continue;
+		entry = json_object();
+		put_str(entry, "server", names[i]);
+		put_str(entry, "address", all->each[i].address);
+		json_array_append_new(list, entry);
+	}
+	return list;
+}
+
 json_t *outage_servers_json(const struct outages *all)
 {
 	return list_of(all, "server", 0, OUTAGE_SERVERS);

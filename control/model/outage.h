@@ -41,6 +41,9 @@ const char *outage_name(enum outage which);
 /** The file of that name; OUTAGES: there is none. */
 enum outage outage_of_file(const char *name);
 
+/** The servers that do listen, as `status` shows them: [{server, address}], a new reference. */
+json_t *outage_listening_json(const struct outages *all);
+
 /** As `status` shows them, new references: [{server, address, why, since_s}] and [{file, why, since_s}] of what lacks. */
 json_t *outage_servers_json(const struct outages *all);
 json_t *outage_files_json(const struct outages *all);

@@ -1,6 +1,7 @@
 """sluicectl: what it makes of words, what it prints, how it ends."""
 
 import json
+import shutil
 import subprocess
 
 import pytest
@@ -126,7 +127,13 @@ REFUSED = [
     (("network", "list", "surplus"), 2, 'unexpected argument "surplus"'),
     (("--frobnicate",), 2, "unknown option"),
     (("network",), 2, "network needs a verb: add, set, del, list, show"),
-    (("completion", "fish"), 2, "for bash"),
+    (("completion", "tcsh"), 2, "for bash, zsh and fish"),
+    (("network", "frobnicate"), 2, "network needs a verb: add, set"),
+    (("netwrk", "--help"), 2, 'did you mean "network"'),
+    (("port", "add", "x", "--netwrk", "web"), 2, 'did you mean "--network"'),
+    (("service", "add", "x", "--check-tpye", "tcp"), 2, 'did you mean "--check-type"'),
+    (("--jsno", "status"), 2, 'did you mean "--json"'),
+    (("help", "port", "ad"), 2, 'did you mean "port add"'),
     ((), 2, ""),
 ]
 
@@ -149,6 +156,37 @@ def test_help(daemon):
 def test_help_of_a_noun(daemon):
     done = ctl(daemon, "port", "--help")
     assert done.returncode == 0 and "port add" in done.stdout and "network add" not in done.stdout
+
+
+def test_help_by_words(daemon):
+    assert ctl(daemon, "help", "port", "add").stdout == ctl(daemon, "port", "add", "--help").stdout
+    assert ctl(daemon, "help", "port").stdout == ctl(daemon, "port", "--help").stdout
+
+
+def test_status_for_people(daemon):
+    daemon.rpc("port.add", name="v1", network="web", type="vhost-user")
+    try:
+        text = ctl(daemon, "status").stdout
+        head, objects, wrong = text.split("\nObjects\n")[0], *text.split("\nObjects\n")[1].split("\nDown or wrong\n")
+        assert head.startswith("sluiced ") and "worker on CPU" in head and "only the control socket" in head
+        counts = {line.split(None, 1)[0]: line.split(None, 1)[1] for line in objects.splitlines() if line}
+        assert counts["networks"] == "1" and counts["ports"] == "2, 1 down"
+        assert counts["services"] == "1, 1 without a passing backend"
+        assert "port v1 (vhost-user of web) is down" in wrong
+        assert "service api (vip 10.1.0.100) has no passing backend, of 0" in wrong
+    finally:
+        daemon.rpc("port.del", name="v1")
+    daemon.rpc("backend.add", service="api", address="10.1.0.8", port=80)
+    assert "Nothing is down or wrong." in ctl(daemon, "status").stdout
+    daemon.rpc("backend.del", service="api", address="10.1.0.8", port=80)
+    assert daemon.ctl_json("status").keys() == daemon.rpc("status").keys()
+
+
+def test_status_of_much_that_is_down_is_short(start_sluiced):
+    ports = [{"name": f"v{i}", "network": "web", "type": "vhost-user", "ips": []} for i in range(25)]
+    many = start_sluiced({"networks": [{"name": "web"}], "ports": ports})
+    lines = ctl(many, "status").stdout.splitlines()
+    assert sum("(vhost-user of web) is down" in line for line in lines) == 20 and lines[-1].strip() == "and 5 more"
 
 
 def complete(daemon, line):
@@ -184,6 +222,35 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
 def test_bash_completion(daemon, line, some, none):
     offered = set(complete(daemon, line))
     assert some <= offered and not none & offered, offered
+
+
+def run_shell(shell, script):
+    if not shutil.which(shell):
+        pytest.skip(f"{shell} is not installed")
+    home = {"HOME": "/nonexistent", "PATH": f"{program('sluicectl').parent}:/usr/bin:/bin"}
+    done = subprocess.run([shell, *(["-f"] if shell == "zsh" else ["--no-config"]), "-c", script], capture_output=True,
+                          text=True, check=True, env=home)
+    return set(done.stdout.split())
+
+
+def test_zsh_completion():
+    """Its completion system runs only at a terminal: what the script hands to it is printed instead."""
+    offered = run_shell("zsh", """
+compdef() { [ "$*" = "_sluicectl sluicectl" ] }
+compadd() { print -l -- "${(@P)2}" }
+eval "$(sluicectl completion zsh)"
+words=(sluicectl --socket /nonexistent port add x --type '') CURRENT=8
+_sluicectl
+""")
+    assert {"tap", "vhost-user"} <= offered and "--type" not in offered, offered
+
+
+def test_fish_completion():
+    offered = run_shell("fish", """
+sluicectl completion fish | source
+complete -C "sluicectl --socket /nonexistent port add x --ne"
+""")
+    assert offered == {"--network", "--netns"}
 
 
 def test_watch_streams(daemon):

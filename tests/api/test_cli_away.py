@@ -68,6 +68,23 @@ def test_a_daemon_whose_queue_of_connections_is_full(tmp_path):
         refused(ctl(tmp_path / "full", "--timeout", "1", "status"), "takes no connection for 1 s")
 
 
+@pytest.mark.parametrize("words,says", [
+    (("help",), "port add"),
+    (("help", "port", "add"), "--netns"),
+    (("service", "add", "--help"), "--check-type"),
+    (("port", "--help"), "port del"),
+    (("__complete", "port", "add", "x", "--type", ""), "vhost-user"),
+])
+def test_help_and_completion_need_no_daemon(tmp_path, words, says):
+    done = ctl(tmp_path / "none", *words)
+    assert done.returncode == 0 and says in done.stdout and done.stderr == "", done
+
+
+def test_what_is_built_in_is_what_the_daemon_says(sluiced, tmp_path):
+    there = ctl(sluiced.socket, "help")
+    assert there.returncode == 0 and there.stdout == ctl(tmp_path / "none", "help").stdout
+
+
 def test_half_an_answer_is_none(tmp_path):
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(tmp_path / "half"))

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/ctl/nearest.h"
+
 enum { KEY_MAX = 96 };
 
 const char *command_text(const json_t *object, const char *key)
@@ -21,32 +23,6 @@ const char *command_name(const json_t *method, char buf[64])
 		if (*p == '.')
 			*p = ' ';
 	return buf;
-}
-
-/* Levenshtein distance of two short words. */
-static size_t distance(const char *a, const char *b)
-{
-	enum { WORD = 64 };
-	size_t row[WORD + 1], n = strlen(b);
-
-	if (strlen(a) > WORD || n > WORD)
-		return WORD;
-	for (size_t i = 0; i <= n; i++)
-		row[i] = i;
-	for (size_t i = 1; a[i - 1]; i++) {
-		size_t diagonal = row[0];
-
-		row[0] = i;
-		for (size_t k = 1; k <= n; k++) {
-			size_t change = diagonal + (a[i - 1] != b[k - 1]), shorter = row[k] + 1,
-			       longer = row[k - 1] + 1;
-
-			diagonal = row[k];
-			row[k] = change < shorter ? change : shorter;
-			row[k] = row[k] < longer ? row[k] : longer;
-		}
-	}
-	return row[n];
 }
 
 static int is_of_noun(const json_t *method, const char *noun)
@@ -84,22 +60,28 @@ static void name_verbs(const json_t *methods, const char *noun, char error[COMMA
 	}
 }
 
-static void suggest(const json_t *methods, const char *said, char error[COMMAND_ERROR])
+/* What is like a command that there is not: a noun, a noun and its verb, or the verbs of a noun that is right. */
+static void suggest(const json_t *methods, const char *noun, const char *verb, char error[COMMAND_ERROR])
 {
-	size_t best = 4, i;
-	char name[64], nearest[64] = "";
+	char said[64], name[64];
+	struct nearest nearest;
 	json_t *method;
+	size_t i;
 
+	snprintf(said, sizeof(said), "%s%s%s", noun, verb ? " " : "", verb ? verb : "");
+	nearest_to(&nearest, said);
 	json_array_foreach ((json_t *)methods, i, method) {
-		size_t d = distance(said, command_name(method, name));
-
-		if (d < best) {
-			best = d;
-			memcpy(nearest, name, sizeof(nearest));
-		}
+		nearest_try(&nearest, command_name(method, name));
+		name[strcspn(name, " ")] = '\0';
+		if (!verb)
+			nearest_try(&nearest, name);
+	}
+	if (verb && !nearest.name[0] && command_is_noun(methods, noun)) {
+		name_verbs(methods, noun, error);
+		return;
 	}
 	snprintf(error, COMMAND_ERROR, "no such command \"%s\"%s%s%s; \"sluicectl help\" lists them", said,
-		*nearest ? " (did you mean \"" : "", nearest, *nearest ? "\"?)" : "");
+		nearest.name[0] ? " (did you mean \"" : "", nearest.name, nearest.name[0] ? "\"?)" : "");
 }
 
 const json_t *command_method(
@@ -121,9 +103,7 @@ const json_t *command_method(
 		name_verbs(methods, argv[0], error);
 		return NULL;
 	}
-	snprintf(said, sizeof(said), "%s%s%s", argv[0], argc >= 2 && argv[1][0] != '-' ? " " : "",
-		argc >= 2 && argv[1][0] != '-' ? argv[1] : "");
-	suggest(methods, said, error);
+	suggest(methods, argv[0], argc >= 2 && argv[1][0] != '-' ? argv[1] : NULL, error);
 	return NULL;
 }
 
@@ -324,10 +304,30 @@ static int set_positional(const json_t *method, json_t *params, char *word, char
 	return 0;
 }
 
+static void try_option(void *arg, const json_t *field, const char *option)
+{
+	nearest_try(arg, option);
+}
+
+/* "port add has no option --netwrk (did you mean "--network"?); ..." */
+static void refuse_option(const json_t *method, const char *key, char error[COMMAND_ERROR])
+{
+	char name[64], said[KEY_MAX + 2];
+	struct nearest nearest;
+
+	snprintf(said, sizeof(said), "--%s", key);
+	nearest_to(&nearest, said);
+	command_each_option(json_object_get(method, "fields"), "--", try_option, &nearest);
+	command_name(method, name);
+	snprintf(error, COMMAND_ERROR, "%s has no option %s%s%s%s; \"sluicectl %s --help\" lists them", name,
+		said, nearest.name[0] ? " (did you mean \"" : "", nearest.name, nearest.name[0] ? "\"?)" : "",
+		name);
+}
+
 json_t *command_params(const json_t *method, int argc, char **argv, char error[COMMAND_ERROR])
 {
 	json_t *params = json_object();
-	char name[64], key[KEY_MAX];
+	char key[KEY_MAX];
 
 	for (int i = 0; i < argc; i++) {
 		char *equals;
@@ -347,9 +347,7 @@ json_t *command_params(const json_t *method, int argc, char **argv, char error[C
 			*equals = '\0';
 		if (!set_key(json_object_get(method, "fields"), params, key,
 			    equals ? strchr(argv[i], '=') + 1 : argv[++i])) {
-			snprintf(error, COMMAND_ERROR,
-				"%s has no option --%s; \"sluicectl %s --help\" lists them",
-				command_name(method, name), key, name);
+			refuse_option(method, key, error);
 			goto fail;
 		}
 	}
@@ -359,8 +357,8 @@ fail:
 	return NULL;
 }
 
-void command_each_option(
-	const json_t *fields, const char *prefix, void (*fn)(const json_t *field, const char *option))
+void command_each_option(const json_t *fields, const char *prefix,
+	void (*fn)(void *arg, const json_t *field, const char *option), void *arg)
 {
 	json_t *field;
 	size_t i;
@@ -375,13 +373,13 @@ void command_each_option(
 		for (char *p = option; *p; p++)
 			*p = *p == '_' ? '-' : *p;
 		if (json_object_get(field, "fields"))
-			command_each_option(json_object_get(field, "fields"), option, fn);
+			command_each_option(json_object_get(field, "fields"), option, fn, arg);
 		else
-			fn(field, option);
+			fn(arg, field, option);
 	}
 }
 
-static void print_option(const json_t *field, const char *option)
+static void print_option(void *arg, const json_t *field, const char *option)
 {
 	json_t *choice, *value;
 	char *text;
@@ -424,7 +422,7 @@ void command_usage(const json_t *method)
 		printf(required ? "" : "]");
 	}
 	printf(" [--OPTION VALUE]...\n%s.\n", command_text(method, "help"));
-	command_each_option(json_object_get(method, "fields"), "--", print_option);
+	command_each_option(json_object_get(method, "fields"), "--", print_option, NULL);
 }
 
 void command_list(const json_t *methods, const char *noun)
@@ -436,4 +434,19 @@ void command_list(const json_t *methods, const char *noun)
 	json_array_foreach ((json_t *)methods, i, method)
 		if (!noun || is_of_noun(method, noun))
 			printf("  %-20s %s\n", command_name(method, name), command_text(method, "help"));
+}
+
+int command_help(const json_t *methods, int argc, char **argv, char error[COMMAND_ERROR])
+{
+	const json_t *method;
+	int used;
+
+	if (argc == 0 || (argc == 1 && command_is_noun(methods, argv[0]))) {
+		command_list(methods, argc ? argv[0] : NULL);
+		return 0;
+	}
+	method = command_method(methods, argc, argv, &used, error);
+	if (method)
+		command_usage(method);
+	return method ? 0 : -1;
 }

@@ -5,7 +5,7 @@
 #include <jansson.h>
 #include <stddef.h>
 
-enum { COMMAND_ERROR = 320 };
+enum { COMMAND_ERROR = 448 };
 
 /**
  * The method that `argv` begins with ("port", "add", ... or "status"); *used gets the number of words it
@@ -25,8 +25,8 @@ json_t *command_params(const json_t *method, int argc, char **argv, char error[C
 const json_t *command_field(const json_t *fields, const char *key, json_t **object);
 
 /** Calls `fn` for each option that sets one of the fields, spelled as it is typed behind `prefix` ("--"). */
-void command_each_option(
-	const json_t *fields, const char *prefix, void (*fn)(const json_t *field, const char *option));
+void command_each_option(const json_t *fields, const char *prefix,
+	void (*fn)(void *arg, const json_t *field, const char *option), void *arg);
 
 /** A text in an object, or "". */
 const char *command_text(const json_t *object, const char *key);
@@ -45,3 +45,6 @@ int command_is_noun(const json_t *methods, const char *noun);
 
 /** Nouns, verbs and help of all methods, or of those of `noun` when it is not NULL, to stdout. */
 void command_list(const json_t *methods, const char *noun);
+
+/** What `help` prints for the words behind it: everything, a noun, or a command. -1 with a line in `error`. */
+int command_help(const json_t *methods, int argc, char **argv, char error[COMMAND_ERROR]);

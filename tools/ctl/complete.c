@@ -6,7 +6,8 @@
 #include "tools/ctl/client.h"
 #include "tools/ctl/command.h"
 
-const char complete_bash[] =
+/* Each asks `sluicectl __complete` with the words so far, the last of which is being typed. */
+static const char bash[] =
 	"_sluicectl() {\n"
 	"\tlocal IFS=$'\\n'\n"
 	"\tCOMPREPLY=($(compgen -W \"$(\"${COMP_WORDS[0]}\" __complete \"${COMP_WORDS[@]:1:COMP_CWORD}\" "
@@ -14,7 +15,41 @@ const char complete_bash[] =
 	"}\n"
 	"complete -F _sluicectl sluicectl\n";
 
-static void print_option(const json_t *field, const char *option)
+/* Zsh loads it as a function from a file in its path; who evaluates it has it defined. */
+static const char zsh[] =
+	"#compdef sluicectl\n"
+	"_sluicectl() {\n"
+	"\tlocal -a offered\n"
+	"\toffered=(\"${(@f)$(\"${words[1]}\" __complete \"${(@)words[2,CURRENT]}\" 2>/dev/null)}\")\n"
+	"\tcompadd -a offered\n"
+	"}\n"
+	"if [ \"$funcstack[1]\" = _sluicectl ]; then\n"
+	"\t_sluicectl \"$@\"\n"
+	"else\n"
+	"\tcompdef _sluicectl sluicectl\n"
+	"fi\n";
+
+static const char fish[] = "function __sluicectl_complete\n"
+			   "\tset -l words (commandline -opc)\n"
+			   "\tset -l program $words[1]\n"
+			   "\tset -e words[1]\n"
+			   "\t$program __complete $words (commandline -ct) 2>/dev/null\n"
+			   "end\n"
+			   "complete -c sluicectl -f -a '(__sluicectl_complete)'\n";
+
+static const struct {
+	const char *shell, *script;
+} scripts[] = {{"bash", bash}, {"zsh", zsh}, {"fish", fish}};
+
+const char *complete_script(const char *shell)
+{
+	for (size_t i = 0; shell && i < sizeof(scripts) / sizeof(scripts[0]); i++)
+		if (strcmp(scripts[i].shell, shell) == 0)
+			return scripts[i].script;
+	return NULL;
+}
+
+static void print_option(void *arg, const json_t *field, const char *option)
 {
 	printf("%s\n", option);
 }
@@ -28,7 +63,7 @@ static void print_names(struct client *client, const char *noun)
 	int code;
 
 	snprintf(method, sizeof(method), "%s.list", noun);
-	list = client_call(client, method, NULL, error, sizeof(error), &code);
+	list = client ? client_call(client, method, NULL, error, sizeof(error), &code) : NULL;
 	json_array_foreach (list, i, row)
 		if (json_object_get(row, "name"))
 			printf("%s\n", command_text(row, "name"));
@@ -110,5 +145,5 @@ void complete_print(struct client *client, const json_t *methods, int argc, char
 	if (field)
 		print_values(client, methods, method, field);
 	json_decref(params);
-	command_each_option(json_object_get(method, "fields"), "--", print_option);
+	command_each_option(json_object_get(method, "fields"), "--", print_option, NULL);
 }

@@ -4,14 +4,17 @@
 #include <string.h>
 
 #include "tools/ctl/batch.h"
+#include "tools/ctl/builtin.h"
 #include "tools/ctl/client.h"
 #include "tools/ctl/command.h"
 #include "tools/ctl/complete.h"
+#include "tools/ctl/nearest.h"
+#include "tools/ctl/status.h"
 #include "tools/ctl/table.h"
 
 #define DEFAULT_SOCKET "/run/sluice/control.sock"
 
-enum { EXIT_REFUSED = 1, EXIT_USAGE = 2, TIMEOUT_S = 10, TIMEOUT_MAX_S = 86400 };
+enum { EXIT_REFUSED = 1, EXIT_USAGE = 2, TIMEOUT_S = 10, TIMEOUT_MAX_S = 86400, COMPLETE_S = 1 };
 
 struct options {
 	const char *socket, *batch;
@@ -23,13 +26,19 @@ static void print_usage(void)
 {
 	printf("Usage: sluicectl [OPTION]... NOUN VERB [NAME] [--key value]...\n"
 	       "       sluicectl [OPTION]... --batch FILE   (a command a line; -: standard input)\n"
-	       "       sluicectl help | NOUN VERB --help | completion bash\n\n"
+	       "       sluicectl help [NOUN [VERB]] | completion bash|zsh|fish\n\n"
 	       "  --socket PATH   of the daemon (" DEFAULT_SOCKET ")\n"
 	       "  --timeout S     how long the daemon may be silent, in seconds; 0: for ever (10)\n"
+	       "  --batch FILE    run a command a line of it; -: standard input\n"
 	       "  --json          print the result as the daemon gave it\n"
 	       "  --version       print the version\n\n"
 	       "Lists are comma-separated (--ips 10.1.0.11,10.1.0.12), nested keys joined (--check-type "
 	       "tcp).\n");
+}
+
+static int is_help(const char *word)
+{
+	return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
 }
 
 static unsigned read_timeout(const char *text)
@@ -49,6 +58,20 @@ static int takes_value(const char *option)
 {
 	return strcmp(option, "--socket") == 0 || strcmp(option, "--timeout") == 0 ||
 	       strcmp(option, "--batch") == 0;
+}
+
+static void refuse_option(const char *option)
+{
+	static const char *const known[] = {
+		"--socket", "--timeout", "--json", "--batch", "--version", "--help"};
+	struct nearest nearest;
+
+	nearest_to(&nearest, option);
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		nearest_try(&nearest, known[i]);
+	fprintf(stderr, "sluicectl: unknown option %s%s%s%s\n", option,
+		nearest.name[0] ? " (did you mean \"" : "", nearest.name, nearest.name[0] ? "\"?)" : "");
+	exit(EXIT_USAGE);
 }
 
 /* One of the options that come before the noun. */
@@ -72,12 +95,11 @@ static void take_option(struct options *o, int argc, char **argv)
 	} else if (strcmp(option, "--version") == 0) {
 		printf("sluicectl %s\n", SLUICE_VERSION);
 		exit(0);
-	} else if (strcmp(option, "--help") == 0) {
+	} else if (is_help(option)) {
 		print_usage();
 		exit(0);
 	} else {
-		fprintf(stderr, "sluicectl: unknown option %s\n", option);
-		exit(EXIT_USAGE);
+		refuse_option(option);
 	}
 }
 
@@ -89,7 +111,7 @@ static struct options parse(int argc, char **argv)
 	for (; o.used < argc; o.used++) {
 		if (strcmp(argv[o.used], "__complete") == 0 && !o.completing)
 			o.completing = 1;
-		else if (strncmp(argv[o.used], "--", 2) == 0 && o.used < argc - o.completing)
+		else if (argv[o.used][0] == '-' && o.used < argc - o.completing)
 			take_option(&o, argc, argv);
 		else
 			break;
@@ -156,7 +178,7 @@ static void warn(const json_t *method, const json_t *result)
 		fprintf(stderr, "sluicectl: done, but not kept for the daemon's next start: %s\n", why);
 }
 
-static void show(const json_t *method, const json_t *result, int as_json)
+static void show(struct client *client, const json_t *method, const json_t *result, int as_json)
 {
 	int changes = json_is_true(json_object_get(method, "changes"));
 
@@ -164,6 +186,8 @@ static void show(const json_t *method, const json_t *result, int as_json)
 		print_json(result);
 	else if (json_is_true(json_object_get(method, "document")))
 		print_document(result);
+	else if (strcmp(command_text(method, "name"), "status") == 0)
+		status_print(client, result);
 	else if (!changes || json_array_size(result))
 		table_print(result, json_object_get(method, "columns"));
 	else
@@ -182,7 +206,7 @@ static int run(struct client *client, const json_t *method, json_t *params, int 
 		fprintf(stderr, "sluicectl: %s\n", error);
 		return EXIT_REFUSED;
 	}
-	show(method, result, as_json);
+	show(client, method, result, as_json);
 	warn(method, result);
 	json_decref(result);
 	if (strcmp(name, "service.watch") == 0 || strcmp(name, "fdb.watch") == 0)
@@ -195,6 +219,21 @@ static int wants_help(int argc, char **argv)
 	return argc > 0 && strcmp(argv[argc - 1], "--help") == 0;
 }
 
+/* "help port add" and "port add --help" print the same. */
+static int help(const json_t *methods, int argc, char **argv)
+{
+	char error[COMMAND_ERROR];
+
+	if (argc == 0) {
+		print_usage();
+		printf("\n");
+	}
+	if (command_help(methods, argc, argv, error) == 0)
+		return 0;
+	fprintf(stderr, "sluicectl: %s\n", error);
+	return EXIT_USAGE;
+}
+
 static int dispatch(struct client *client, const json_t *methods, int argc, char **argv, int as_json)
 {
 	char error[COMMAND_ERROR];
@@ -202,24 +241,14 @@ static int dispatch(struct client *client, const json_t *methods, int argc, char
 	json_t *params;
 	int used;
 
-	if (strcmp(argv[0], "help") == 0) {
-		print_usage();
-		printf("\n");
-		command_list(methods, NULL);
-		return 0;
-	}
+	if (strcmp(argv[0], "help") == 0)
+		return help(methods, argc - 1, argv + 1);
 	/* --json is also taken where people type it: at the end */
 	if (argc > 1 && strcmp(argv[argc - 1], "--json") == 0)
 		return dispatch(client, methods, argc - 1, argv, 1);
-	if (argc == 2 && wants_help(argc, argv) && command_is_noun(methods, argv[0])) {
-		command_list(methods, argv[0]);
-		return 0;
-	}
+	if (wants_help(argc, argv))
+		return help(methods, argc - 1, argv);
 	method = command_method(methods, argc, argv, &used, error);
-	if (method && wants_help(argc - used, argv + used)) {
-		command_usage(method);
-		return 0;
-	}
 	params = method ? command_params(method, argc - used, argv + used, error) : NULL;
 	if (!params) {
 		fprintf(stderr, "sluicectl: %s\n", error);
@@ -243,39 +272,59 @@ static int run_one(void *arg, int argc, char **argv)
 
 static int print_completion(const char *shell)
 {
-	if (shell && strcmp(shell, "bash") == 0) {
-		printf("%s", complete_bash);
+	const char *script = complete_script(shell);
+
+	if (script) {
+		printf("%s", script);
 		return 0;
 	}
-	fprintf(stderr, "sluicectl: completion is there for bash\n");
+	fprintf(stderr, "sluicectl: completion is there for bash, zsh and fish\n");
 	return EXIT_USAGE;
+}
+
+/* What it can do, the daemon says; what this program was built with serves where only words are asked for. */
+static json_t *describe(struct client **client, const struct options *o, int argc, char **argv)
+{
+	static const struct client_names names = {"--socket", "--timeout"};
+	char error[CLIENT_ERROR];
+	json_t *methods = NULL;
+	int code;
+
+	*client = client_open(o->socket, o->completing ? COMPLETE_S : o->timeout_s, &names, error);
+	if (*client)
+		methods = client_call(*client, "api.describe", NULL, error, sizeof(error), &code);
+	if (methods)
+		return methods;
+	client_close(*client);
+	*client = NULL;
+	if (o->completing || (!o->batch && (strcmp(argv[0], "help") == 0 || wants_help(argc, argv))))
+		return json_loads(builtin_methods, 0, NULL);
+	fprintf(stderr, "sluicectl: %s\n", error);
+	return NULL;
 }
 
 int main(int argc, char **argv)
 {
-	static const struct client_names names = {"--socket", "--timeout"};
 	struct options o = parse(argc, argv);
 	struct client *client;
 	json_t *methods;
-	char error[CLIENT_ERROR];
-	int rc = EXIT_REFUSED, code;
+	int rc = EXIT_REFUSED;
 
-	if (!o.completing && !o.batch && strcmp(argv[o.used], "completion") == 0)
-		return print_completion(argv[o.used + 1]);
-	client = client_open(o.socket, o.timeout_s, &names, error);
-	if (!client) {
-		fprintf(stderr, "sluicectl: %s\n", error);
-		return EXIT_REFUSED;
-	}
-	methods = client_call(client, "api.describe", NULL, error, sizeof(error), &code);
+	argc -= o.used;
+	argv += o.used;
+	if (!o.completing && !o.batch && strcmp(argv[0], "completion") == 0)
+		return print_completion(argv[1]);
+	methods = describe(&client, &o, argc, argv);
 	if (!methods)
-		fprintf(stderr, "sluicectl: %s\n", error);
-	else if (o.completing)
-		complete_print(client, methods, argc - o.used, argv + o.used);
-	else if (o.batch)
+		return EXIT_REFUSED;
+	if (o.completing) {
+		complete_print(client, methods, argc, argv);
+		rc = 0;
+	} else if (o.batch) {
 		rc = batch_run(o.batch, run_one, &(struct batch){client, methods, o.json});
-	else
-		rc = dispatch(client, methods, argc - o.used, argv + o.used, o.json);
+	} else {
+		rc = dispatch(client, methods, argc, argv, o.json);
+	}
 	json_decref(methods);
 	client_close(client);
 	return rc;

@@ -1,0 +1,67 @@
+/* tables.c: prints the tables of methods and of the configuration as JSON, for pages that are made of them (tools/manual).
+ * Links control and is not installed. */
+#include <stdio.h>
+
+#include "control/api/schema.h"
+#include "control/config/config.h"
+#include "control/config/sections.h"
+#include "control/methods/list.h"
+
+static json_t *fields_json(const struct api_field *fields);
+
+static json_t *field_json(const struct api_field *field)
+{
+	char takes[512];
+	json_t *out;
+
+	schema_describe(field, takes, sizeof(takes));
+	out = json_pack("{s:s, s:s, s:s, s:b}", "name", field->name, "takes", takes, "help",
+		field->help ? field->help : "", "required", field->required);
+	if (field->def)
+		json_object_set_new(out, "default", json_string(field->def));
+	if (field->fields)
+		json_object_set_new(out, "fields", fields_json(field->fields));
+	return out;
+}
+
+static json_t *fields_json(const struct api_field *fields)
+{
+	json_t *out = json_array();
+
+	for (; fields->name; fields++)
+		json_array_append_new(out, field_json(fields));
+	return out;
+}
+
+static void add_part(void *arg, const char *name, const struct api_field *fields)
+{
+	json_array_append_new(arg, json_pack("{s:s, s:o}", "name", name, "fields", fields_json(fields)));
+}
+
+static void add_section(json_t *config, const struct section *section)
+{
+	const struct api_method *add = section_method(section, "add");
+
+	json_array_append_new(
+		config, json_pack("{s:s, s:s, s:s, s:o}", "name", section->name, "noun", section->noun,
+				"help", add->help, "fields", fields_json(add->fields)));
+}
+
+int main(void)
+{
+	struct api_err err;
+	json_t *methods = NULL, *config = json_array(), *all;
+
+	if (method_call(NULL, method_find("api.describe"), "api", NULL, &methods, &err) < 0) {
+		fprintf(stderr, "tables: %s\n", err.text);
+		return 1;
+	}
+	config_parts(add_part, config);
+	for (size_t i = 0; i < sections_count; i++)
+		add_section(config, &sections[i]);
+	all = json_pack("{s:s, s:o, s:o}", "version", SLUICE_VERSION, "methods", methods, "config", config);
+	json_dumpf(all, stdout, JSON_COMPACT);
+	printf("\n");
+	json_decref(all);
+	return 0;
+}
