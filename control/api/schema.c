@@ -403,7 +403,7 @@ static json_t *copy_of(enum api_type type, enum api_type item, const json_t *val
 static int take_objects(const struct api_field *field, const json_t *value, const char *path, json_t *out,
 	struct api_err *err)
 {
-	json_t *list = json_array(), *inner;
+	json_t *list = json_array(), *inner = NULL;
 	char name[PATH_MAX_TEXT + 24];
 
 	for (size_t i = 0; i < json_array_size(value); i++) {

@@ -83,7 +83,7 @@ static void vip_release(struct registry *reg, struct vip *vip)
 {
 	for (struct vip *next; vip; vip = next) {
 		next = vip->next;
-		HASH_DEL(reg->vips, vip);
+		HASH_DEL(reg->vips, vip); /* NOLINT: the analyzer takes each for the last one of the table */
 		free(vip);
 	}
 }
