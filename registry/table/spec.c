@@ -78,12 +78,15 @@ const char *reg_protocol_name(enum reg_protocol protocol)
 				      : NULL;
 }
 
-static int protocol_valid(const struct reg_service *service, enum reg_protocol protocol, struct reg_err *err)
+static int protocol_valid(
+	const struct reg_service *service, const char *field, enum reg_protocol protocol, struct reg_err *err)
 {
+	bool ip6 = !ip_is_none(service->vip6) || (!ip_is_none(service->vip) && !ip_is4(service->vip));
+
 	if (!reg_protocol_name(protocol))
-		return reg_fail(err, -EINVAL, "protocol: %d is neither tcp, udp nor sctp", protocol);
-	if (protocol == REG_SCTP && !ip_is_none(service->vip) && !ip_is4(service->vip))
-		return reg_fail(err, -ENOTSUP, "protocol: sctp is balanced over IPv4 only");
+		return reg_fail(err, -EINVAL, "%s: %d is neither tcp, udp nor sctp", field, protocol);
+	if (protocol == REG_SCTP && ip6)
+		return reg_fail(err, -ENOTSUP, "%s: sctp is balanced over IPv4 only", field);
 	return 0;
 }
 
@@ -91,12 +94,16 @@ static int port_valid(const struct reg_service *service, unsigned i, struct reg_
 {
 	const struct reg_port *port = &service->ports[i];
 	bool twice = port->port == service->port && port->protocol == service->protocol;
+	char field[32];
+	int rc;
 
 	if (!port->port || !port->target)
 		return reg_fail(err, -EINVAL, "ports[%u].%s: 0 is out of range 1..65535", i,
 			port->port ? "target_port" : "port");
-	if (protocol_valid(service, port->protocol, err) < 0)
-		return -EINVAL;
+	snprintf(field, sizeof(field), "ports[%u].protocol", i);
+	rc = protocol_valid(service, field, port->protocol, err);
+	if (rc < 0)
+		return rc;
 	if (port->name[0] && !is_name(port->name, sizeof(port->name)))
 		return reg_fail(err, -EINVAL, "ports[%u].name: must match [a-z0-9][a-z0-9._-]{0,%d}", i,
 			REG_PORT_NAME_MAX - 1);
@@ -134,8 +141,10 @@ int service_valid(const struct reg_service *service, struct reg_err *err)
 		return reg_fail(err, -EINVAL, "network: must match [a-z0-9][a-z0-9._-]{0,62}");
 	if (!is_name(service->source, sizeof(service->source)))
 		return reg_fail(err, -EINVAL, "source: missing");
-	if (service->protocol && protocol_valid(service, service->protocol, err) < 0)
-		return -EINVAL;
+	if (service->protocol)
+		rc = protocol_valid(service, "protocol", service->protocol, err);
+	if (rc < 0)
+		return rc;
 	if (!is_printable(service->policy, sizeof(service->policy)))
 		return reg_fail(err, -EINVAL, "policy: not printable");
 	if (service->policy[0] && strcmp(service->policy, "maglev") != 0)
