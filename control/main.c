@@ -18,6 +18,7 @@
 #include "control/base/notify.h"
 #include "control/config/config.h"
 #include "control/config/state.h"
+#include "control/cpu.h"
 #include "control/methods/list.h"
 #include "control/model/config.h"
 #include "control/model/model.h"
@@ -311,7 +312,7 @@ static void stop(struct daemon *d)
 	json_decref(d->config);
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
 	struct daemon d = {.options = parse(argc, argv)};
 	struct config_err err;
@@ -348,4 +349,18 @@ int main(int argc, char **argv)
 	}
 	stop(&d);
 	return rc && !ending_asked() ? 1 : 0;
+}
+
+/* Everything but this file and cpu.c may use what the processor lacks. */
+int main(int argc, char **argv)
+{
+	const char *lacks = cpu_lacks();
+
+	if (!lacks)
+		return run(argc, argv);
+	fprintf(stderr,
+		"sluiced: this processor has no %s, which this build needs: build with -Dcpu=x86-64-v2, or "
+		"here\n",
+		lacks);
+	return 1;
 }

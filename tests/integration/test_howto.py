@@ -4,8 +4,8 @@ import shutil
 
 import pytest
 
-from rig.daemon import ROOT
-from rig.howto import run_page
+from rig.daemon import BUILD, ROOT
+from rig.howto import run_lines, run_page
 
 PAGES = sorted(path for path in (ROOT / "docs/howto").glob("*.md") if path.name not in ("README.md", "docker.md", "podman.md"))  # tests/interop has these
 NEEDS = {"dpdk-containers": ["dpdk-testpmd"], "service": ["busybox"], "checks": ["busybox"], "dns": ["dig"], "cni": ["busybox", "dig", "nft"], "host-networks": ["busybox", "nft"], "discovery": ["busybox", "curl", "dig"],
@@ -18,3 +18,18 @@ def test_the_page_works(page, tmp_path):
         if not shutil.which(needed):
             pytest.skip(f"{needed} is not installed")
     run_page(page, tmp_path)
+
+
+def test_use_it_of_the_readme_works_pasted_as_it_is(tmp_path):
+    for needed in ("meson", "ninja", "curl", "python3"):
+        if not shutil.which(needed):
+            pytest.skip(f"{needed} is not installed")
+    if BUILD != ROOT / "build":
+        pytest.skip("the commands are about the folder build")
+    used = (ROOT / "README.md").read_text().split("\n## Use it\n")[1].split("\n## ")[0]
+    lines = [line[4:] for line in used.splitlines() if line.startswith("    ")]
+    assert len(lines) > 10
+    # installed into a machine of its own, as everything else
+    said = run_lines("\n".join(["mount -t tmpfs none /usr/local", "hash -r", f"cd {ROOT}", *lines]), tmp_path,
+                     path="/usr/local/bin:/usr/bin:/usr/sbin:/bin:/sbin")
+    assert "Directory listing for /" in said and "Nothing is down or wrong." in said

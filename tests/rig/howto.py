@@ -18,13 +18,10 @@ set -x
 """
 
 
-def run_page(page, tmp_path):
-    """Runs its blocks from top to bottom, in a machine of their own."""
-    blocks = BLOCK.findall(page.read_text())
-    assert blocks, f"{page.name} has nothing to run"
-    program("sluiced"), program("sluicectl")
+def run_lines(lines, tmp_path, path=f"{BUILD}:$PATH"):
+    """Runs them in a machine of their own, and returns what they print."""
     script = tmp_path / "page.sh"
-    script.write_text(f"export PATH={BUILD}:$PATH\n{MACHINE}\n" + "\n".join(blocks))
+    script.write_text(f"export PATH={path}\n{MACHINE}\n{lines}")
     process = Process(["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc",
                        "timeout", "90", "bash", script])
     try:
@@ -32,3 +29,12 @@ def run_page(page, tmp_path):
     finally:
         process.kill()
     assert code == 0, f"exit {code}\n{process.output()}"
+    return process.output()
+
+
+def run_page(page, tmp_path):
+    """Runs its blocks from top to bottom, in a machine of their own."""
+    blocks = BLOCK.findall(page.read_text())
+    assert blocks, f"{page.name} has nothing to run"
+    program("sluiced"), program("sluicectl")
+    run_lines("\n".join(blocks), tmp_path)
