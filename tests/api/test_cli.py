@@ -206,6 +206,11 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
 
 @pytest.mark.parametrize("line,some,none", [
     ("sluicectl net", {"network"}, {"port"}),
+    ("sluicectl hel", {"help"}, {"port"}),
+    ("sluicectl --so", {"--socket"}, {"port", "--json"}),
+    ("sluicectl help p", {"port", "publish"}, {"add"}),
+    ("sluicectl help port ", {"add", "del"}, {"port"}),
+    ("sluicectl completion ", {"bash", "zsh", "fish"}, {"port"}),
     ("sluicectl port ", {"add", "del", "list", "set", "show"}, {"drain"}),
     ("sluicectl port add x --ne", {"--network", "--netns"}, {"--type"}),
     ("sluicectl port add x --type ", {"tap", "vhost-user"}, {"--type"}),

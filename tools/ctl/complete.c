@@ -116,6 +116,17 @@ static void print_words(const json_t *methods, const char *noun)
 	}
 }
 
+/* Words that sluicectl knows without being told. */
+static void print_own(const char *const *words)
+{
+	for (; *words; words++)
+		printf("%s\n", *words);
+}
+
+static const char *const shells[] = {"bash", "zsh", "fish", NULL};
+static const char *const first_words[] = {
+	"help", "completion", "--socket", "--timeout", "--batch", "--json", "--version", "--help", NULL};
+
 void complete_print(struct client *client, const json_t *methods, int argc, char **argv)
 {
 	char error[COMMAND_ERROR];
@@ -125,6 +136,16 @@ void complete_print(struct client *client, const json_t *methods, int argc, char
 
 	if (argc <= 1) {
 		print_words(methods, NULL);
+		print_own(first_words);
+		return;
+	}
+	if (strcmp(argv[0], "completion") == 0) {
+		print_own(shells);
+		return;
+	}
+	if (strcmp(argv[0], "help") == 0) {
+		if (argc <= 3)
+			print_words(methods, argc == 3 ? argv[1] : NULL);
 		return;
 	}
 	method = command_method(methods, argc - 1, argv, &used, error);
