@@ -1,7 +1,7 @@
 /*
  * watch.c: events say at once that a container stops, dies, pauses or is unhealthy; for anything else it is inspected. An
- * answer may be older than an event that came meanwhile: then it is asked for again. An answer that does not come, or
- * that nobody understands, makes everything begin anew.
+ * answer may be older than an event that came meanwhile: then it is asked for again. An answer that does not come, or a
+ * list that nobody understands, makes everything begin anew; what nobody understands of one container leaves it as it is.
  */
 #include "control/docker/watch.h"
 
@@ -140,18 +140,24 @@ static void on_inspected(void *arg, const struct fetch_reply *reply)
 {
 	struct entry *entry = arg;
 	struct docker_watch *watch = entry->watch;
-	json_t *json =
-		reply->code == 200 && !reply->why ? json_loadb(reply->body, reply->len, 0, NULL) : NULL;
+	json_t *json = NULL;
 
 	entry->inspect = NULL;
 	watch->inspecting--;
-	if (!json_is_object(json) && reply->code != 404) {
-		json_decref(json);
-		begin_again(watch, reply->why ? reply->why : "an answer that is none");
+	if (reply->why) {
+		begin_again(watch, reply->why);
 		return;
 	}
-	if (!json || !docker_container_read(watch->docker, &entry->container, json))
+	if (reply->code == 200)
+		json = json_loadb(reply->body, reply->len, 0, NULL);
+	if (json_is_object(json) ? !docker_container_read(watch->docker, &entry->container, json)
+				 : reply->code == 404)
 		drop(entry, true);
+	else if (!json_is_object(json))
+		log_line(LOG_WARNING,
+			"docker.api: container %.12s: an answer that is none, with HTTP status %ld; what is "
+			"known of it stays",
+			entry->container.id, reply->code);
 	json_decref(json);
 	pump(watch);
 }
