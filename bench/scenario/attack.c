@@ -153,7 +153,7 @@ static int begin_slow_tap(struct attack_run *run)
 		return -ENOTSUP;
 	balance_init(&run->requests, TRAFFIC_MIN, tap_mac, BALANCE_VIP_PORT);
 	balance_fill(&run->requests, r, BALANCE_CLIENTS);
-	for (uint16_t i = 0; i < RING; i++)
+	for (unsigned i = 0; i < RING; i++)
 		balance_request(&run->requests, front_ring_buffer(r, i) + FRONT_HEADROOM, i, i);
 	return 0;
 }
@@ -256,7 +256,7 @@ static int begin_punts(struct attack_run *run)
 	enum { GATEWAY = 0x0affff01, ME = 0x0a000909, BACKEND = 0x0afe0001 };
 	static const uint8_t nobody[6];
 
-	for (uint16_t i = 0; i < RING; i++) {
+	for (unsigned i = 0; i < RING; i++) {
 		if (i % 2 && memcmp(run->probe, nobody, 6) != 0)
 			put_arp(run, i, run->probe, ARPOP_REPLY, BACKEND + i % BALANCE_BACKENDS, GATEWAY);
 		else

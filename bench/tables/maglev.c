@@ -66,7 +66,8 @@ static void measure(uint32_t n)
 	if (!b)
 		errx(1, "no memory");
 	for (uint32_t i = 0; i < n; i++)
-		b[i] = (struct maglev_backend){ip_from4(__builtin_bswap32(0x0a000001 + i)), 80, 1, (uint16_t)i};
+		b[i] = (struct maglev_backend){
+			ip_from4(__builtin_bswap32(0x0a000001 + i)), 80, 1, (uint16_t)i};
 	alike = build_ms(b, n);
 	cycles = lookup_cycles(b, n);
 	for (uint32_t i = 0; i < n; i++)

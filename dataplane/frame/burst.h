@@ -24,14 +24,14 @@
 #include <string.h>
 
 enum {
-	BURST_MAX = 32,		  /* frames */
-	BURST_SPANS = 256,	  /* spans of one burst, all frames together */
-	FRAME_SPANS = 64,	  /* spans of one frame at most, as burst_lend() sees to */
-	FRAME_MAX = 65550,	  /* bytes of a frame at most: 64 KB of IP in an Ethernet header */
-	FRAME_MIN = 14,		  /* shorter than an Ethernet header is malformed */
-	HDR_ROOM = 64,		  /* free bytes before the private copy, for encapsulation; until then nat.h's */
-	HDR_COPY = 64,		  /* private bytes of a frame from a network's port */
-	HDR_MAX = 128,		  /* private bytes at most (and of a frame from an uplink) */
+	BURST_MAX = 32,	   /* frames */
+	BURST_SPANS = 256, /* spans of one burst, all frames together */
+	FRAME_SPANS = 64,  /* spans of one frame at most, as burst_lend() sees to */
+	FRAME_MAX = 65550, /* bytes of a frame at most: 64 KB of IP in an Ethernet header */
+	FRAME_MIN = 14,	   /* shorter than an Ethernet header is malformed */
+	HDR_ROOM = 64,	   /* free bytes before the private copy, for encapsulation; until then nat.h's */
+	HDR_COPY = 64,	   /* private bytes of a frame from a network's port */
+	HDR_MAX = 128,	   /* private bytes at most (and of a frame from an uplink) */
 	BURST_BYTES = 256 * 1024, /* a source gives at most this many bytes a turn (plus one frame) */
 };
 static_assert(

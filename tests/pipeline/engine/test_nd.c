@@ -378,7 +378,7 @@ static void test_answers_that_lie(void **state)
 		neigh_input(dp, net, b.port->id, buf, len);
 		assert_int_equal(heard.calls, 0);
 	}
-	for (uint16_t len = 0; len < ND_FRAME_LEN - 8; len++)
+	for (unsigned len = 0; len < ND_FRAME_LEN - 8; len++)
 		neigh_input(dp, net, b.port->id, buf, len);
 	assert_int_equal(heard.calls, 0);
 	write_nd(buf, dp->probe_mac, MAC_B, ND_ADVERT, "fd00::9", "fd00::9");

@@ -25,7 +25,7 @@ static void drain(enum dp_protocol protocol, bool b, bool c, bool resets, uint32
 /* The time of every backend that drains is over. */
 static void deadline(void)
 {
-	for (uint16_t id = 0; id < MAX_BACKENDS; id++)
+	for (unsigned id = 0; id < MAX_BACKENDS; id++)
 		atomic_store(&backend_get(rig.dp->lb->backends, id)->ends, 1);
 }
 

@@ -39,7 +39,7 @@ static unsigned reach_b(void)
 {
 	unsigned n = 0;
 
-	for (uint16_t port = 10000; port < 10000 + CLIENTS; port++) {
+	for (unsigned port = 10000; port < 10000 + CLIENTS; port++) {
 		n += rig_client_reaches(port, SYN) == &rig.b;
 		rig_client_reaches(port, RST);
 	}
@@ -74,7 +74,7 @@ static void who_is_chosen_stays_chosen(void **state)
 	came(IP_C, 100);
 	for (unsigned step = 0; step < 2; step++) {
 		came(IP_B, step ? 80 : 25);
-		for (uint16_t i = 0; i < CLIENTS; i++) {
+		for (unsigned i = 0; i < CLIENTS; i++) {
 			struct test_port *to = rig_client_reaches((uint16_t)(10000 + i), SYN);
 
 			if (step && early[i] == &rig.b)

@@ -130,7 +130,7 @@ static void passes(const char *start, char byte, size_t count, const char *end, 
 	size_t n = strlen(start);
 	char *text = malloc(n + count + strlen(end) + 1);
 
-	memcpy(text, start, n);
+	strcpy(text, start);
 	memset(text + n, byte, count);
 	strcpy(text + n + count, end);
 	told_of(text, n + count + strlen(end), 0, 1000, told);
