@@ -220,6 +220,7 @@ static void add_aliases(struct reading *reading, const json_t *aliases, const ch
 	json_array_foreach (aliases, i, alias) {
 		const char *name = json_string_value(alias);
 
+		/* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): an array of a struct is never NULL */
 		if (name && strncmp(name, id, DOCKER_SHORT) != 0)
 			add_name(reading, name, endpoint, ip);
 	}

@@ -200,11 +200,12 @@ def test_what_the_workers_cannot_do_yet_is_refused(world):
     daemon.rpc("network.add", **OVERLAY)
     port = {"name": "p", "network": "n", "type": "null"}
     for method, params, field, text in (
-            ("service.add", VIP, "vip", "fd00::1"), ("service.add", {**VIP, "vip": "2001:DB8::a01:1"}, "vip", "2001:db8::a01:1"),
             ("vtep.add", {"network": "o", "remote": "fd00::9"}, "remote", "fd00::9"),
             ("uplink.add", {"name": "u", "type": "af_packet", "device": "lan0", "address": "fd00::1/64"}, "address", "fd00::1/64")):
         answer = daemon.connection().request(method, params)
         assert answer["error"]["message"] == f"{field}: {text}: IPv6 is not served here yet", answer
+    answer = daemon.connection().request("service.add", {**VIP, "vip": "2001:DB8::a01:1"})
+    assert answer["error"]["message"] == "vip: 2001:db8::a01:1: network n has no subnet of IPv6"
     for noun in ("service", "vtep", "port", "uplink"):
         assert daemon.rpc(f"{noun}.list") == []
     made = daemon.rpc("port.add", **port, ips=["::ffff:10.1.0.9"], allow=["02:00:00:00:00:11 FD00::/64", "02:00:00:00:00:12 fd00::7",
@@ -216,7 +217,7 @@ def test_what_the_workers_cannot_do_yet_is_refused(world):
     daemon.rpc("service.add", **{**VIP, "vip": "::ffff:10.1.0.100"})
     assert daemon.rpc("service.show", name="web")["vip"] == "10.1.0.100"
     answer = daemon.connection().request("service.set", {"name": "web", "vip": "fd00::1"})
-    assert answer["error"]["message"] == "vip: fd00::1: IPv6 is not served here yet"
+    assert answer["error"]["message"] == "vip: fd00::1: network n has no subnet of IPv6"
     # beside the vip an instance of the other family is found, and not balanced
     daemon.rpc("backend.add", service="web", address="fd00::9", port=80)
     daemon.rpc("backend.add", service="web", address="10.1.0.9", port=80)
