@@ -81,8 +81,8 @@ def test_labels(world):
     world.docker.run("c2", "web", "--label", "sluice.service=")  # wants to be none
     other = world.docker.run("c3", "web", "--label", "com.docker.compose.service=db",
                              "--label", "com.docker.compose.project=shop")
-    wait.until(lambda: "c3" in instances(world), "c3 is known")
-    assert instances(world)["db"] == {f"{other}:0": "passing"} and "c2" not in instances(world)
+    wait.until(lambda: instances(world).get("db") == {f"{other}:0": "passing"}, "c3 is the database")
+    assert "c3" in instances(world) and "c2" not in instances(world)
 
 
 @pytest.mark.parametrize("label, line", [
