@@ -110,14 +110,21 @@ static bool claimed_ip(const struct frame *f, const struct headers *h, struct ip
 	*ip = (struct ip_addr){0};
 	if (h->type == ETHERTYPE_ARP && h->l3 + ARP_LEN <= f->hdr_len && load_ip4(l3 + ARP_SENDER_IP))
 		*ip = ip_from4(load_ip4(l3 + ARP_SENDER_IP));
-	else if (h->type != ETHERTYPE_IP6 || !h->l4 || h->proto != IPPROTO_ICMPV6 ||
-		 h->l4 + ND_LEN > f->hdr_len)
+	else if (h->type != ETHERTYPE_IP6 || !h->l4 || h->proto != IPPROTO_ICMPV6)
 		return false;
-	else if (nd[0] == ND_ADVERT)
+	else if (nd[0] == ND_ADVERT && h->l4 + ND_LEN <= f->hdr_len)
 		*ip = ip_from6(nd + ND_TARGET);
 	else if (nd[0] == ND_SOLICIT)
 		*ip = ip_from6(l3 + 8);
 	return !ip_is_none(*ip);
+}
+
+/* An advertisement that says past the copy, or in a later fragment, what it is about. Receivers look behind any number of
+ * headers. */
+static bool hides_claim(const struct frame *f, const struct headers *h)
+{
+	return h->type == ETHERTYPE_IP6 && h->l4 && h->proto == IPPROTO_ICMPV6 &&
+	       f->hdr[f->hdr_off + h->l4] == ND_ADVERT && h->l4 + ND_LEN > f->hdr_len;
 }
 
 /*
@@ -133,7 +140,11 @@ static bool claims_of_others(
 	const struct port *owner;
 	struct ip_addr ip;
 
-	if (!net || b->in->is_gateway || !claimed_ip(f, h, &ip))
+	if (!net || b->in->is_gateway)
+		return false;
+	if (hides_claim(f, h))
+		return true;
+	if (!claimed_ip(f, h, &ip))
 		return false;
 	lb = atomic_load_explicit(&net->lb, memory_order_acquire);
 	if (network_is_gateway(net, ip) || (lb && lb_has_vip(lb, ip)))

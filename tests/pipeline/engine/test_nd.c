@@ -265,6 +265,30 @@ static void test_a_claim_behind_an_extension_header(void **state)
 	assert_int_equal(b.count, 0);
 }
 
+/* Wherever it begins: receivers look behind any number of options, the switch as far as its copy goes. */
+static void test_a_claim_behind_long_options(void **state)
+{
+	for (size_t options = 8; options <= 120; options += 8) {
+		uint64_t before = harness_drops(dp, "spoofed-arp") + harness_drops(dp, "rogue-server");
+		uint8_t buf[2048];
+
+		for (uint8_t type = ND_SOLICIT; type <= ND_ADVERT; type++) {
+			write_nd(buf, MAC_ALL6, MAC_A, type, type == ND_SOLICIT ? GATEWAY : "fd00::5",
+				GATEWAY);
+			memmove(buf + TYPE + options, buf + TYPE, ND_FRAME_LEN - TYPE);
+			memset(buf + TYPE, 0, options);
+			buf[TYPE] = 58;
+			buf[TYPE + 1] = (uint8_t)(options / 8 - 1);
+			buf[19] += (uint8_t)options;
+			buf[20] = 60;
+			harness_send(dp, &a, buf, ND_FRAME_LEN + options, PLAIN, 0);
+		}
+		assert_int_equal(
+			harness_drops(dp, "spoofed-arp") + harness_drops(dp, "rogue-server") - before, 2);
+	}
+	assert_int_equal(a.count + b.count + gateway.count + uplink.count, 0);
+}
+
 struct heard {
 	unsigned calls;
 	mac_t mac;
@@ -399,6 +423,7 @@ int main(void)
 		cmocka_unit_test_setup(test_a_question_from_a_vtep, clear),
 		cmocka_unit_test_setup(test_claims_of_the_gateway, clear),
 		cmocka_unit_test_setup(test_a_claim_behind_an_extension_header, clear),
+		cmocka_unit_test_setup(test_a_claim_behind_long_options, clear),
 		cmocka_unit_test_setup(test_neighbour_is_asked_and_heard, clear),
 		cmocka_unit_test_setup(test_a_listed_neighbour, clear),
 		cmocka_unit_test_setup(test_a_flood_of_answers_is_bounded, clear),
