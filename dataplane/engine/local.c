@@ -74,6 +74,13 @@ static void local_nd(struct worker *w, struct burst *b, struct frame *f, const s
 		nd_answer(f, dp_router_mac, network_is_gateway(net, asked));
 }
 
+/* May it be for a vip? What came through a vtep is not: its own host answers, and an answer from here would leave the
+ * uplink without a tunnel. */
+static bool to_router(struct frame *f, const struct lb_view *lb)
+{
+	return lb && f->l3_off && f->src_vtep == VTEP_NONE && mac_equal(frame_data(f), dp_router_mac);
+}
+
 static void local_icmp6(struct worker *w, struct burst *b, struct frame *f, const struct network *net,
 	const struct lb_view *lb)
 {
@@ -81,8 +88,7 @@ static void local_icmp6(struct worker *w, struct burst *b, struct frame *f, cons
 
 	local_nd(w, b, f, net, lb);
 	data = frame_data(f);
-	if (f->verdict == V_NONE && f->l3_off && lb && mac_equal(data, dp_router_mac) &&
-		lb_has_vip(lb, ip_from6(data + f->l3_off + 24)))
+	if (f->verdict == V_NONE && to_router(f, lb) && lb_has_vip(lb, ip_from6(data + f->l3_off + 24)))
 		reply_icmp6_echo(f, dp_router_mac);
 }
 
@@ -95,7 +101,7 @@ static void local_one(struct worker *w, struct burst *b, struct frame *f, const 
 		local_arp(w, b, f, net, lb);
 	else if (nd_maybe(f))
 		local_icmp6(w, b, f, net, lb);
-	else if (f->ip_proto == IPPROTO_ICMP && f->l3_off && lb && mac_equal(data, dp_router_mac) &&
+	else if (f->ip_proto == IPPROTO_ICMP && to_router(f, lb) &&
 		 lb_is_vip(lb, load_ip4(data + f->l3_off + 16)))
 		reply_icmp_echo(f, dp_router_mac);
 }

@@ -289,6 +289,37 @@ static void test_a_claim_behind_long_options(void **state)
 	assert_int_equal(a.count + b.count + gateway.count + uplink.count, 0);
 }
 
+/* The switch answers for a vip at its own ports alone: an answer to the other host would be on the underlay as it is. */
+static void test_ping_through_a_tunnel(void **state)
+{
+	const struct dp_backend backends[] = {{ip("fd00::b"), 80, 1, false}},
+				backends4[] = {{ip("10.0.0.11"), 80, 1, false}};
+	const struct dp_service spec = {net, ip("fd00::64"), 80, DP_TCP, backends, 1, false, 0},
+				spec4 = {net, ip("10.0.0.100"), 80, DP_TCP, backends4, 1, false, 0};
+	const struct packet ping = {.dst = dp_router_mac,
+				    .src = MAC_FAR,
+				    .from = ip4("10.0.0.5"),
+				    .to = ip4("10.0.0.100"),
+				    .proto = 1},
+			    ping6 = {.dst = dp_router_mac, .src = MAC_FAR, .proto = 58};
+	uint32_t id = DP_SERVICE_NONE, id4 = DP_SERVICE_NONE;
+	uint8_t buf[2048], inner[2048];
+	size_t len;
+
+	assert_int_equal(dp_service_put(dp, &spec, &id, NULL), 0);
+	assert_int_equal(dp_service_put(dp, &spec4, &id4, NULL), 0);
+	harness_tick(dp);
+	clear(NULL);
+	len = packet6_write(inner, &ping6, ip("fd00::f").b, ip("fd00::64").b, 0, NULL, 0);
+	harness_send(dp, &uplink, buf, write_tunnelled(buf, inner, len), PLAIN, 0);
+	len = packet_ip4(inner, &ping);
+	harness_send(dp, &uplink, buf, write_tunnelled(buf, inner, len), PLAIN, 0);
+	assert_int_equal(a.count + b.count + gateway.count + uplink.count, 0);
+	assert_int_equal(dp_service_del(dp, id), 0);
+	assert_int_equal(dp_service_del(dp, id4), 0);
+	harness_tick(dp);
+}
+
 struct heard {
 	unsigned calls;
 	mac_t mac;
@@ -424,6 +455,7 @@ int main(void)
 		cmocka_unit_test_setup(test_claims_of_the_gateway, clear),
 		cmocka_unit_test_setup(test_a_claim_behind_an_extension_header, clear),
 		cmocka_unit_test_setup(test_a_claim_behind_long_options, clear),
+		cmocka_unit_test_setup(test_ping_through_a_tunnel, clear),
 		cmocka_unit_test_setup(test_neighbour_is_asked_and_heard, clear),
 		cmocka_unit_test_setup(test_a_listed_neighbour, clear),
 		cmocka_unit_test_setup(test_a_flood_of_answers_is_bounded, clear),
