@@ -109,11 +109,13 @@ static void add_item(struct worker *w, struct work6 *work, const struct frame6 *
 	work->key[work->n++] = item_key6(w->dp->lb->conns, it, dir);
 }
 
-/* Everything that is sent to a vip comes here. */
+/* Everything that is sent to a vip comes here. An IPv4 address that is written as IPv6 is nobody's in a packet (RFC 4291,
+ * 2.5.5.2): taken for a client it would pass for IPv4's. */
 static void pick_for_vip(struct worker *w, struct work6 *work, const struct frame6 *frame)
 {
 	struct frame *f = frame->f;
-	enum l4 l4 = find_l4(f);
+	bool mapped = ip_is4(ip_from6(frame_data(f) + f->l3_off + IP6_SOURCE));
+	enum l4 l4 = mapped ? L4_CUT : find_l4(f);
 
 	if (l4 == L4_PORTS)
 		add_item(w, work, frame, CONN_FORWARD);

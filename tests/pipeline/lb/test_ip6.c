@@ -385,6 +385,19 @@ static void test_refusal_is_told(void **state)
 	assert_int_equal(rig.a.count, 0);
 }
 
+/* An IPv4 address that is written as IPv6 is nobody's in a packet (RFC 4291, 2.5.5.2): its answer would be IPv4. */
+static void test_a_mapped_sender(void **state)
+{
+	const struct ip_addr mapped = ip_from4(IP_A);
+
+	put(80, DP_TCP, NULL, 0, &rig.tcp_service, true, 0);
+	drops("malformed", write6(dp_router_mac, MAC_A, mapped, IP6_VIP, TCP, 1234, 80, SYN, 10));
+	weigh(1, 1);
+	drops("malformed", write6(dp_router_mac, MAC_A, mapped, IP6_VIP, TCP, 1234, 80, SYN, 10));
+	assert_int_equal(rig.a.count, 0);
+	assert_int_equal(dp_conn_count(rig.dp), 0);
+}
+
 static void test_the_only_backend_asks_itself(void **state)
 {
 	const struct dp_backend self = {IP6_A, 8080, 1, false};
@@ -545,6 +558,7 @@ int main(void)
 		TEST(test_direct_traffic_is_left_alone),
 		TEST(test_ping_to_the_vip_is_answered),
 		TEST(test_refusal_is_told),
+		TEST(test_a_mapped_sender),
 		TEST(test_the_only_backend_asks_itself),
 		TEST(test_errors_are_translated_both_ways),
 		TEST(test_errors_about_no_connection),
