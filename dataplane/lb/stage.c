@@ -303,7 +303,8 @@ static void first_of_request(struct worker *w, struct port *in, struct item *it)
 	id = forward(w, in, it, &key, hash);
 	if (id >= 0)
 		service_fragment_note(w, in, &copy, FRAGMENT_TO_BACKEND, (uint32_t)id);
-	else if (it->f->verdict == V_PORT) /* a client to itself: its later fragments would need both ends */
+	else if (it->f->verdict == V_PORT && it->f->was_end)
+		/* a client to itself, and no reset of drain.h: its later fragments would need both ends */
 		frame_drop(it->f, DROP_FRAGMENT);
 }
 

@@ -151,6 +151,26 @@ static void both_ends_are_reset(void **state)
 	assert_int_equal(harness_balance(rig.dp, rig.net), 0);
 }
 
+/* Whoever sends its packets in fragments is told by the answer to a first one. */
+static void a_fragment_is_reset(void **state)
+{
+	struct test_port *to = rig_open_connection(1234);
+	uint64_t dropped = harness_drops(rig.dp, "fragment");
+	size_t len = rig_to_vip(buf, TCP, 1234, ACK, 80);
+
+	drain(DP_TCP, to == &rig.b, to == &rig.c, true, HOUR_MS);
+	deadline();
+	rig.a.count = 0;
+	buf[20] = 0x20; /* more of it follows */
+	buf[24] -= 0x20;
+	harness_send(rig.dp, &rig.a, buf, len, RIG_PLAIN, 0);
+	assert_null(rig_reached());
+	assert_int_equal(harness_drops(rig.dp, "fragment") - dropped, 0);
+	assert_int_equal(rig.a.count, 1);
+	assert_reset(&rig.a.got[0], buf, MAC_A, dp_router_mac);
+	assert_int_equal(harness_balance(rig.dp, rig.net), 0);
+}
+
 /* A reset is never answered by one: it goes on, and tells the other end. */
 static void a_reset_passes(void **state)
 {
@@ -213,6 +233,7 @@ int main(void)
 		RIG_TEST(without_resets_the_connection_goes_elsewhere),
 		RIG_TEST(what_is_left_is_given_up),
 		RIG_TEST(both_ends_are_reset),
+		RIG_TEST(a_fragment_is_reset),
 		RIG_TEST(a_reset_passes),
 		RIG_TEST(who_begins_anew_reaches_another),
 		RIG_TEST(datagrams_reach_another_at_the_deadline),
