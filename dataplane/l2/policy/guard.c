@@ -10,7 +10,7 @@
 #include "dataplane/l2/owner.h"
 #include "dataplane/lb/service.h"
 
-enum { ETHERTYPE_RARP = 0x8035, ROUTER_ADVERT = 134 };
+enum { ETHERTYPE_RARP = 0x8035, ROUTER_SOLICIT = 133, ROUTER_ADVERT = 134 };
 
 struct guard *guard_new(const struct dp_port *spec)
 {
@@ -114,7 +114,7 @@ static bool claimed_ip(const struct frame *f, const struct headers *h, struct ip
 		return false;
 	else if (nd[0] == ND_ADVERT && h->l4 + ND_LEN <= f->hdr_len)
 		*ip = ip_from6(nd + ND_TARGET);
-	else if (nd[0] == ND_SOLICIT)
+	else if (nd[0] == ND_SOLICIT || nd[0] == ROUTER_SOLICIT)
 		*ip = ip_from6(l3 + 8);
 	return !ip_is_none(*ip);
 }

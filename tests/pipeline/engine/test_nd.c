@@ -249,6 +249,22 @@ static void test_claims_of_the_gateway(void **state)
 	assert_int_equal(a.count + b.count + gateway.count + uplink.count, 0);
 }
 
+/* Whoever asks for routers tells them who it is, too: a kernel that forwards believes it. */
+static void test_a_router_solicitation_claims(void **state)
+{
+	uint64_t before = harness_drops(dp, "spoofed-arp");
+	uint8_t buf[2048];
+
+	for (int i = 0; i < 2; i++) {
+		write_nd(buf, MAC_ALL6, MAC_A, 133, i ? "fd00::5" : GATEWAY, "::");
+		buf[19] = 16;
+		memcpy(buf + TYPE + 8, buf + OPTION, 8);
+		harness_send(dp, &a, buf, ND_FRAME_LEN - 16, PLAIN, 0);
+	}
+	assert_int_equal(harness_drops(dp, "spoofed-arp") - before, 1);
+	assert_int_equal(gateway.count, 1);
+}
+
 /* Behind an extension header it is refused as well: receivers look behind those. */
 static void test_a_claim_behind_an_extension_header(void **state)
 {
@@ -453,6 +469,7 @@ int main(void)
 		cmocka_unit_test_setup(test_what_is_no_question, clear),
 		cmocka_unit_test_setup(test_a_question_from_a_vtep, clear),
 		cmocka_unit_test_setup(test_claims_of_the_gateway, clear),
+		cmocka_unit_test_setup(test_a_router_solicitation_claims, clear),
 		cmocka_unit_test_setup(test_a_claim_behind_an_extension_header, clear),
 		cmocka_unit_test_setup(test_a_claim_behind_long_options, clear),
 		cmocka_unit_test_setup(test_ping_through_a_tunnel, clear),
