@@ -107,6 +107,8 @@ def test_published_ports(router, tmp_path, netns, stack):
     ("network: missing", {"network": None}), ("network_options: missing", {"network_options": None}),
     ("network_options.interface_name", {"options": {"interface_name": ""}}),
     ("network_options.interface_name", {"options": {"interface_name": "x" * 16}}),
+    ("network_options.interface_name", {"options": {"interface_name": "x" * 2000}}),
+    ("network_options.interface_name", {"options": {"interface_name": "a/b"}}),
     ("network_options.static_ips", {"options": {"static_ips": ["host"]}}),
     ("network_options.static_ips", {"options": {"static_ips": "10.1.0.2"}}),
     ("network_options.static_mac", {"options": {"static_mac": "host"}}),
@@ -121,6 +123,8 @@ def test_what_is_wrong_is_named(netavark, netns, begin, change):
     call = {**netavark.container(options=change.get("options", {})), **change}
     call.pop("options", None)
     assert netavark.refused("setup", ns.path, **call).startswith(begin)
+    if "interface_name" in begin:
+        assert netavark.refused("teardown", ns.path, **call).startswith(begin)
     assert ns.interfaces() == ["lo"]
 
 

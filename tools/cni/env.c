@@ -5,7 +5,7 @@
 
 #include "tools/cni/input.h"
 
-enum { IFNAME_MAX = 15, NETNS_MAX = 4000 };
+enum { NETNS_MAX = 4000 };
 
 /* What a command needs of them. */
 struct needs {
@@ -37,28 +37,15 @@ static const char *variable(const char *name)
 	return value ? value : "";
 }
 
-/* As the kernel takes them. */
-static bool is_ifname(const char *name)
-{
-	size_t len = strlen(name);
-
-	if (!len || len > IFNAME_MAX || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
-		return false;
-	for (const char *c = name; *c; c++)
-		if (*c <= ' ' || *c >= 0x7f || strchr("/:", *c))
-			return false;
-	return true;
-}
-
 static int check_container(const struct cni_env *env, const struct needs *needs, struct cni_err *err)
 {
 	if (!input_is_name(env->container))
 		return cni_fail(err, CNI_BAD_ENVIRONMENT,
 			"CNI_CONTAINERID: must be 1 to 255 letters, digits and ._-, with one of the first "
 			"two first");
-	if (!is_ifname(env->ifname))
+	if (!input_is_ifname(env->ifname))
 		return cni_fail(err, CNI_BAD_ENVIRONMENT,
-			"CNI_IFNAME: must be a name for an interface, of 1 to %d bytes", IFNAME_MAX);
+			"CNI_IFNAME: must be a name for an interface, of 1 to %d bytes", INPUT_IFNAME_MAX);
 	if (needs->netns && !env->netns[0])
 		return cni_fail(err, CNI_BAD_ENVIRONMENT, "CNI_NETNS: missing");
 	for (const char *c = env->netns; *c; c++)

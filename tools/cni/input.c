@@ -114,3 +114,15 @@ bool input_is_name(const char *text)
 
 	return len && len <= NAME_MAX_LEN && strspn(text, "._-" ALNUM) == len && !strchr("._-", text[0]);
 }
+
+bool input_is_ifname(const char *text)
+{
+	size_t len = strlen(text);
+
+	if (!len || len > INPUT_IFNAME_MAX || strcmp(text, ".") == 0 || strcmp(text, "..") == 0)
+		return false;
+	for (const char *c = text; *c; c++)
+		if (*c <= ' ' || *c >= 0x7f || strchr("/:", *c))
+			return false;
+	return true;
+}

@@ -29,3 +29,8 @@ int input_known(const json_t *object, const char *const *known, const char *path
 
 /** Letters, digits and ._-, the first no sign, 1 to 255 of them: how CNI names containers and networks. */
 bool input_is_name(const char *text);
+
+enum { INPUT_IFNAME_MAX = 15 };
+
+/** A name that the kernel takes for an interface, of printable ASCII. */
+bool input_is_ifname(const char *text);

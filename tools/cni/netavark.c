@@ -206,8 +206,10 @@ static int read_key(
 		return -1;
 	if (!input_is_name(key->container))
 		return cni_fail(err, CNI_BAD_CONF, "container_id: must be 1 to 255 letters, digits and ._-");
-	if (!key->ifname[0])
-		return cni_fail(err, CNI_BAD_CONF, WANTED "interface_name: missing");
+	if (!input_is_ifname(key->ifname))
+		return cni_fail(err, CNI_BAD_CONF,
+			WANTED "interface_name: must be a name for an interface, of 1 to %d bytes",
+			INPUT_IFNAME_MAX);
 	return 0;
 }
 
