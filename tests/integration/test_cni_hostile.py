@@ -67,6 +67,7 @@ RUNTIME = [
     (CONF, "portMappings[0].containerPort", {"portMappings": [{"hostPort": 80}]}),
     (CONF, "portMappings[0].colour", {"portMappings": [{"hostPort": 80, "containerPort": 80, "colour": 1}]}),
     (CONF, "portMappings[0]", {"portMappings": [{"hostPort": 80, "containerPort": 80, "protocol": "dccp"}]}),
+    (CONF, "portMappings[0].protocol", {"portMappings": [{"hostPort": 80, "containerPort": 80, "protocol": "\xe4" * 20}]}),
     (CONF, "portMappings[0]", {"portMappings": [{"hostPort": 80, "containerPort": 80, "hostIP": "here"}]}),
     (CONF, "portMappings[0]", {"portMappings": [{"hostPort": 80, "containerPort": 80}]}),  # not a network of mode host
     (CONF, "portMappings", {"portMappings": [{}] * 1025}),
@@ -116,6 +117,15 @@ def test_environments(cni, ns, code, begin, wrong):
     if given["command"] == "":
         given["command"] = "\t"
     refused(cni, code, begin, lambda: cni.call(**given))
+
+
+def test_null_is_absent(cni, ns):
+    nothing = {"type": None, "labels": None, "mtu": None}
+    cni.add("one", ns, conf={"port": nothing, "runtimeConfig": None, "args": None})
+    port, = cni.daemon.rpc("port.list")
+    assert port["type"] == "tap" and port["labels"]["cni.container"] == "one"
+    cni.delete("one", ns, conf={"port": nothing})
+    assert left(cni.daemon) == []
 
 
 @pytest.mark.parametrize("text", [

@@ -139,6 +139,18 @@ static int place_socket(
 	return rc;
 }
 
+/* What it says of the port; null says nothing. */
+static json_t *port_of(const struct conf *conf)
+{
+	json_t *port = json_object(), *value;
+	const char *key;
+
+	json_object_foreach ((json_t *)conf->port, key, value)
+		if (!json_is_null(value))
+			json_object_set_new(port, key, json_deep_copy(value));
+	return port;
+}
+
 int conf_attachment(
 	const struct conf *conf, const struct cni_env *env, struct attachment *a, struct cni_err *err)
 {
@@ -147,7 +159,7 @@ int conf_attachment(
 	char name[128];
 
 	*a = (struct attachment){.key = {conf->name, env->container, env->ifname},
-		.port = conf->port ? json_deep_copy(conf->port) : json_object(),
+		.port = port_of(conf),
 		.publish = json_array(),
 		.directory = "",
 		.names = json_object()};

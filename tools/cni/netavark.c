@@ -147,7 +147,7 @@ static int read_mapping(const json_t *mapping, const char *path, struct attachme
 		if (json_array_size(a->publish) >= PORTS_MAX)
 			return cni_fail(err, CNI_BAD_CONF, "port_mappings: more than %d ports", PORTS_MAX);
 		if (add_mapping(a, path, from + i, to + i, address, protocol) < 0)
-			return cni_fail(err, CNI_BAD_CONF, "%shost_ip: is no text", path);
+			return cni_fail(err, CNI_BAD_CONF, "%sprotocol: is no text", path);
 	}
 	return 0;
 }

@@ -143,7 +143,7 @@ static int read_mapping(const json_t *mapping, const char *path, struct attachme
 		return cni_fail(
 			err, CNI_BAD_CONF, "%s%s: missing", path, from ? "containerPort" : "hostPort");
 	if (want_publish(a, path, from, address, protocol, to) < 0)
-		return cni_fail(err, CNI_BAD_CONF, "%shostIP: is no text", path);
+		return cni_fail(err, CNI_BAD_CONF, "%sprotocol: is no text", path);
 	return 0;
 }
 
