@@ -10,6 +10,7 @@
 #include "control/model/network_spec.h"
 #include "control/model/port_rate.h"
 #include "control/model/port_security.h"
+#include "control/model/port_services.h"
 #include "control/model/port_spec.h"
 #include "control/model/publish.h"
 
@@ -255,7 +256,8 @@ static int check_port(struct check *check, struct config_location at, const json
 		check_rates(check, at, port) < 0 || check_core(check, at, port) < 0 ||
 		network_spec_read(network, &spec, check->err) < 0)
 		return -1;
-	if (port_security_check(port, &why) < 0)
+	if (port_security_check(port, &why) < 0 ||
+		port_services_check(json_object_get(port, "services"), &why) < 0)
 		return config_fail_line(at, check->err, why.code, why.text);
 	if (param_int(port, "mtu", 0) > spec.mtu)
 		return config_fail(at, check->err, API_INVALID, "mtu", "%d is more than the %u of network %s",

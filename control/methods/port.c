@@ -227,6 +227,17 @@ static void tell_ips(struct model *model, const struct model_port *port, const s
 	registry_batch_end(model->registry);
 }
 
+/* Those at addresses that the port has no more; the others stay as they are. */
+static void drop_services(struct model *model, const struct model_port *port, const struct dp_port *old)
+{
+	struct dp_port left = {.nips = 0};
+
+	for (unsigned i = 0; i < old->nips; i++)
+		if (!has_ip(&port->spec, old->ips[i]))
+			left.ips[left.nips++] = old->ips[i];
+	port_services_drop(model, port, &left);
+}
+
 static int apply_changes(
 	struct model *model, struct model_port *port, const struct model_port *now, struct api_err *err)
 {
@@ -248,7 +259,7 @@ static int apply_changes(
 	settle_params(port);
 	registry_batch_begin(model->registry);
 	tell_ips(model, port, &old);
-	port_services_drop(model, port, &old);
+	drop_services(model, port, &old);
 	if (port_services_put(model, port, &ignored) < 0)
 		log_line(LOG_WARNING, "port %s is no instance of its services any more: %s", port->name,
 			ignored.text);

@@ -30,6 +30,18 @@ static const char *read_entry(const char *text, struct entry *entry)
 	return NULL;
 }
 
+/* Is the service `name` among the first `n`? */
+static bool is_named(const json_t *services, size_t n, const char *name)
+{
+	struct entry entry;
+
+	for (size_t i = 0; i < n; i++)
+		if (!read_entry(json_string_value(json_array_get(services, i)), &entry) &&
+			strcmp(entry.name, name) == 0)
+			return true;
+	return false;
+}
+
 int port_services_check(const json_t *services, struct api_err *err)
 {
 	struct entry entry;
@@ -40,6 +52,8 @@ int port_services_check(const json_t *services, struct api_err *err)
 		const char *why = read_entry(json_string_value(item), &entry);
 		char field[32];
 
+		if (!why && is_named(services, i, entry.name))
+			why = "is a service that is named already: a port is one instance of each";
 		if (!why)
 			continue;
 		snprintf(field, sizeof(field), "services[%zu]", i);
@@ -56,6 +70,14 @@ static void id_of(const struct model_port *port, struct ip_addr ip, char id[REG_
 	snprintf(id, REG_ID_MAX + 1, "port:%s:%s", port->name, ip_text(ip, text));
 }
 
+/* Is it there, and not another's of the same key? */
+static bool is_own(struct model *model, const char *service, const char *id)
+{
+	const struct reg_backend *backend = registry_backend_find(model->registry, service, id);
+
+	return backend && strcmp(backend->source, "port") == 0;
+}
+
 static int put_one(struct model *model, const struct model_port *port, const struct entry *entry,
 	struct ip_addr ip, struct api_err *err)
 {
@@ -64,6 +86,8 @@ static int put_one(struct model *model, const struct model_port *port, const str
 	int rc;
 
 	id_of(port, ip, backend.id);
+	if (is_own(model, entry->name, backend.id))
+		return 0; /* with its health and whether it is drained */
 	rc = registry_backend_put(model->registry, entry->name, &backend, &why);
 	return rc < 0 ? model_refused(err, rc, why.text) : 0;
 }
@@ -99,13 +123,11 @@ int port_services_put(struct model *model, const struct model_port *port, struct
 	return rc;
 }
 
-/* Another's of the same key is left alone. */
 static void drop_one(struct model *model, const char *service, const char *id)
 {
-	const struct reg_backend *backend = registry_backend_find(model->registry, service, id);
 	struct reg_err why;
 
-	if (backend && strcmp(backend->source, "port") == 0)
+	if (is_own(model, service, id))
 		registry_backend_del(model->registry, service, id, &why);
 }
 

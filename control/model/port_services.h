@@ -15,10 +15,10 @@ enum { PORT_SERVICES_MAX = 32 };
 		"listens", .item = API_STRING, .max = PORT_SERVICES_MAX}
 /* clang-format on */
 
-/** Is each element of the list `services` (NULL: none) a name, with or without a port? Pure. 0 or -1. */
+/** Is each element of the list `services` (NULL: none) another name, with or without a port? Pure. 0 or -1. */
 int port_services_check(const json_t *services, struct api_err *err);
 
-/** Registers what port->params say at each of the port's addresses. 0, or -1 with none registered. */
+/** Registers what port->params say at each of the port's addresses, but where it is. 0, or -1 with none registered. */
 int port_services_put(struct model *model, const struct model_port *port, struct api_err *err);
 
 /** Takes them out, at the addresses of `spec`. */

@@ -59,6 +59,7 @@ WRONG = [
     ({"networks": [NET], "ports": [dict(PORT, ips=["10.2.0.5"])]}, "ports[0].ips: 10.2.0.5 is no host address of"),
     ({"networks": [NET], "ports": [dict(PORT, mtu=10)]}, "ports[0].mtu: out of range"),
     ({"networks": [NET], "ports": [dict(PORT, rate_in="7K")]}, "ports[0].rate_in: out of range 8K..1000G"),
+    ({"networks": [NET], "ports": [dict(PORT, services=["db", "db:0"])]}, "ports[0].services[1]: "),
     ({"networks": [NET], "ports": [dict(PORT, burst_out="64K")]}, "ports[0].burst_out: needs rate_out"),
     ({"networks": [NET], "services": [dict(SERVICE, vip="10.2.0.100")]}, "services[0].vip"),
     ({"networks": [NET], "services": [dict(SERVICE, check={"type": "tcp", "interval_ms": 1})]},

@@ -54,6 +54,23 @@ def test_a_port_is_an_instance_while_it_is_there(daemon):
     assert backends(daemon) == [] and daemon.rpc("service.list") == []
 
 
+def test_what_changes_of_the_port_leaves_its_instances_alone(daemon):
+    """But for an address that is another: there it is a new instance."""
+    daemon.rpc("service.add", name="db", check={"type": "ttl", "interval_ms": 600000})
+    add(daemon, "n1", ips=["10.1.0.11", "10.1.0.12"], services=["db:5432"])
+    for address in ("10.1.0.11", "10.1.0.12"):
+        daemon.rpc("backend.check", service="db", address=address, port=5432, status="passing")
+    daemon.rpc("backend.drain", service="db", address="10.1.0.12", port=5432)
+    before, generation = daemon.rpc("backend.list"), daemon.rpc("service.show", name="db")["generation"]
+    assert [row["health"] for row in before] == ["passing", "draining"]
+    daemon.rpc("port.set", name="n1", labels={"tier": "back"}, mtu=1400)
+    assert daemon.rpc("backend.list") == before
+    assert daemon.rpc("service.show", name="db")["generation"] == generation
+    daemon.rpc("port.set", name="n1", ips=["10.1.0.12", "10.1.0.13"])
+    assert {row["address"]: row["health"] for row in daemon.rpc("backend.list")} == {
+        "10.1.0.12": "draining", "10.1.0.13": "critical"}
+
+
 def test_a_vip_takes_ports_in(daemon):
     daemon.rpc("service.add", name="db", network="web", vip="10.1.0.100", port=5432, protocol="tcp")
     add(daemon, "n1", ips=["10.1.0.11"], services=["db:5432"])
@@ -66,7 +83,7 @@ def test_a_vip_takes_ports_in(daemon):
 @pytest.mark.parametrize("services, why", [
     ([""], "services[0]"), (["db", "db:0"], "services[1]"), (["db:65536"], "services[0]"), (["db:x"], "services[0]"),
     ([":80"], "services[0]"), (["db:"], "services[0]"), (["x" * 256], "services[0]"), (["a\n"], "services[0]"),
-    ([str(number) for number in range(33)], "services"), (["db", "db"], "services[1]")])
+    ([str(number) for number in range(33)], "services"), (["db", "db"], "services[1]"), (["db:1", "web", "db:2"], "services[2]"), (["db", "db:1"], "services[1]")])
 def test_what_is_no_service_is_refused(daemon, services, why):
     with pytest.raises(RpcError) as refused:
         add(daemon, "n1", services=services)
