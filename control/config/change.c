@@ -1,10 +1,14 @@
 /* change.c: from one configuration to another. */
 #include <stdio.h>
+#include <string.h>
 
 #include "control/api/schema.h"
 #include "control/config/config.h"
+#include "control/host/addr.h"
 #include "control/methods/list.h"
 #include "control/model/backend_run.h"
+#include "control/model/network_spec.h"
+#include "control/model/publish.h"
 
 struct change {
 	struct model *model;
@@ -75,6 +79,28 @@ static bool is_remade(const struct change *change, const char *noun, const json_
 	return name && json_object_get(change->remade, key);
 }
 
+/* Does a publish lead to an address of a network that goes? Those that lead to services follow these. */
+static bool leads_to_remade(const struct change *change, const struct section *section, const json_t *object)
+{
+	struct model_publish publish = {.service = ""};
+	json_t *network;
+	struct api_err why;
+	size_t i;
+
+	if (strcmp(section->noun, "publish") != 0 || model_publish_read(object, &publish, &why) < 0 ||
+		publish.service[0])
+		return false;
+	json_array_foreach (json_object_get(change->old, "networks"), i, network) {
+		struct dp_network spec = {0};
+
+		if (is_remade(change, "network", network, "name") &&
+			network_spec_read(network, &spec, &why) == 0 && spec.subnet &&
+			addr_is_host_of(network_spec_subnet(&spec, false), ip_from4(publish.to)))
+			return true;
+	}
+	return false;
+}
+
 /* Must the object be deleted and made anew, rather than be left alone or set? */
 static bool must_remake(
 	const struct change *change, const struct section *section, const json_t *old, const json_t *fresh)
@@ -82,7 +108,8 @@ static bool must_remake(
 	json_t *set;
 
 	if (is_remade(change, "network", fresh, "network") ||
-		is_remade(change, "service", fresh, "service") || is_remade(change, "port", fresh, "port"))
+		is_remade(change, "service", fresh, "service") || is_remade(change, "port", fresh, "port") ||
+		leads_to_remade(change, section, old))
 		return true;
 	if (json_equal(old, fresh))
 		return false;

@@ -266,6 +266,18 @@ def test_reload_keeps_what_it_cannot_change(start_sluiced):
     assert daemon.port("n1")["ips"] == ["10.1.0.11"]
 
 
+def test_reload_remakes_a_network_that_is_published_from(start_sluiced, requires):
+    requires("nft")
+    net = dict(NET, mode="host")
+    port = dict(PORT, ips=["10.1.0.11"])
+    published = {"name": "web", "port": 18080, "to": "10.1.0.11:80"}
+    daemon = start_sluiced({"networks": [net], "ports": [port], "publish": [published]})
+    reload(daemon, {"networks": [dict(net, subnet="10.1.0.0/16")], "ports": [port], "publish": [published]})
+    assert "reload: network" not in daemon.log()
+    assert daemon.rpc("network.list")[0]["subnet"] == "10.1.0.0/16"
+    assert [(p["name"], p["now"]) for p in daemon.rpc("publish.list")] == [("web", "10.1.0.11:80")]
+
+
 def test_reload_brings_back_what_cannot_be_remade(start_sluiced):
     daemon = start_sluiced({"networks": [NET], "ports": [PORT]})
     before = daemon.port("n1")["type"]
