@@ -108,13 +108,14 @@ static long code_of(const struct fetch *fetch)
 static void finish(struct fetch *fetch)
 {
 	struct fetch_reply reply = {.code = code_of(fetch), .body = "", .why = reason(fetch)};
+	struct fetcher *all = fetch->all;
 
 	if (!fetch->line && fetch->text) {
 		reply.body = fetch->text;
 		reply.len = fetch->len;
 	}
 	fetch->done(fetch->arg, &reply);
-	fetch_cancel(fetch->all->serving);
+	fetch_cancel(all->serving); /* unless done() has */
 }
 
 /* Those that are whole. False: it was cancelled. */
