@@ -338,6 +338,8 @@ int registry_service_add(struct registry *reg, const struct reg_service *service
 int registry_service_set(struct registry *reg, const struct reg_service *service, struct reg_err *err);
 /** Deletes it with its backends. Errors: -ENOENT. */
 int registry_service_del(struct registry *reg, const char *name, struct reg_err *err);
+/** Takes away the definition alone: it has its backends as if it had only been discovered. Errors: -ENOENT. */
+int registry_service_undefine(struct registry *reg, const char *name, struct reg_err *err);
 
 /**
  * Errors: -ENOENT (service), -EEXIST (the same id, or the same address and port: by another source or at

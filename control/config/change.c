@@ -7,8 +7,10 @@
 #include "control/host/addr.h"
 #include "control/methods/list.h"
 #include "control/model/backend_run.h"
+#include "control/model/model.h"
 #include "control/model/network_spec.h"
 #include "control/model/publish.h"
+#include "registry/registry.h"
 
 struct change {
 	struct model *model;
@@ -153,11 +155,23 @@ static void hold(struct change *change, const struct section *section, json_t *o
 	json_array_append(json_object_get(change->now, section->name), object);
 }
 
+/* A service that comes back keeps the instances that others have registered. */
+static bool undefine(struct change *change, const struct section *section, const json_t *object)
+{
+	struct reg_err why;
+
+	return strcmp(section->noun, "service") == 0 && find(change->fresh_ids, section, object) &&
+	       registry_service_undefine(model_registry(change->model),
+		       json_string_value(json_object_get(object, "name")), &why) == 0;
+}
+
 static void unmake(struct change *change, const struct section *section, json_t *object)
 {
 	char id[SECTION_ID];
 	enum api_code code;
 
+	if (undefine(change, section, object))
+		return;
 	if (call(change, section, "del", section_key(section, object), &code) == 0 || code == API_NOT_FOUND)
 		return;
 	section_id(section, object, id);

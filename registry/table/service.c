@@ -364,6 +364,18 @@ int registry_service_del(struct registry *reg, const char *name, struct reg_err 
 	return 0;
 }
 
+int registry_service_undefine(struct registry *reg, const char *name, struct reg_err *err)
+{
+	struct service *service = service_find(reg, name);
+	struct reg_service def = {.discovered = true};
+
+	if (!service || !service->backends.count)
+		return registry_service_del(reg, name, err);
+	memcpy(def.name, service->def.name, sizeof(def.name));
+	snprintf(def.source, sizeof(def.source), "%s", backend_at(service, 0)->pub.source);
+	return finish(reg, service_replace(service, &def), err);
+}
+
 const struct reg_service *registry_service_find(struct registry *reg, const char *name)
 {
 	const struct service *service = service_find(reg, name);

@@ -278,6 +278,24 @@ def test_reload_remakes_a_network_that_is_published_from(start_sluiced, requires
     assert [(p["name"], p["now"]) for p in daemon.rpc("publish.list")] == [("web", "10.1.0.11:80")]
 
 
+@pytest.mark.parametrize("fresh", [NET, dict(NET, subnet="10.1.0.0/16")], ids=["service", "network"])
+def test_reload_keeps_instances_of_others_in_a_service_that_is_remade(start_sluiced, fresh):
+    service = dict(SERVICE, affinity_s=10)
+    config = {"networks": [NET], "ports": [dict(PORT, ips=["10.1.0.11"], services=["api:80"])], "services": [service],
+              "backends": [{"service": "api", "address": "10.1.0.12", "port": 80}]}
+    daemon = start_sluiced(config)
+    daemon.rpc("backend.add", service="api", address="10.1.0.13", port=80)
+    reload(daemon, dict(config, networks=[fresh], services=[SERVICE]))
+    for again in (False, True):
+        shown = daemon.rpc("service.show", name="api")
+        assert (shown["affinity_s"], shown["source"]) == (0, "config")
+        assert sorted((b["address"], b["source"], b["balanced"]) for b in shown["backends"]) == [
+            ("10.1.0.11", "port", True), ("10.1.0.12", "config", True), ("10.1.0.13", "api", True)]
+        if not again:
+            daemon.stop()
+            daemon.start()
+
+
 def test_reload_brings_back_what_cannot_be_remade(start_sluiced):
     daemon = start_sluiced({"networks": [NET], "ports": [PORT]})
     before = daemon.port("n1")["type"]
