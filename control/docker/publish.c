@@ -280,7 +280,7 @@ json_t *docker_published(const json_t *record)
 
 static void restore_endpoint(struct docker *docker, const char *endpoint, const json_t *record)
 {
-	struct api_err err;
+	struct api_err err = {.text = "its address is unreadable"};
 	char name[NAME];
 	json_t *entry;
 	size_t i;
