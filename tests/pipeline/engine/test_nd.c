@@ -288,7 +288,7 @@ static void test_a_claim_behind_long_options(void **state)
 		uint64_t before = harness_drops(dp, "spoofed-arp") + harness_drops(dp, "rogue-server");
 		uint8_t buf[2048];
 
-		for (uint8_t type = ND_SOLICIT; type <= ND_ADVERT; type++) {
+		for (unsigned type = ND_SOLICIT; type <= ND_ADVERT; type++) {
 			write_nd(buf, MAC_ALL6, MAC_A, type, type == ND_SOLICIT ? GATEWAY : "fd00::5",
 				GATEWAY);
 			memmove(buf + TYPE + options, buf + TYPE, ND_FRAME_LEN - TYPE);
