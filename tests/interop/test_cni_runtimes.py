@@ -45,7 +45,7 @@ def test_podman_finds_containers_by_name(daemon):
         assert podman.reaches("db", "front")
         podman.remove("db")
         assert [row["service"] for row in daemon.rpc("backend.list") if row["address"] != "10.1.0.40"] == []
-        daemon.wait_kept(port["name"])
+        daemon.wait_all_kept()
         daemon.kill()
         daemon.start()
         wait.until(lambda: podman.reaches("front", "10.1.0.1"), "a container outlives a crash of the daemon")

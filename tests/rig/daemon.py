@@ -7,6 +7,7 @@ import shutil
 import signal
 import socket
 import tempfile
+import time
 from pathlib import Path
 
 from rig import wait
@@ -206,6 +207,13 @@ class Daemon:
         path = self.state / "state.log"
         wait.until(lambda: path.exists() and all(f'\\"{name}\\"' in path.read_text() for name in names),
                    f"{names} are in the state file")
+
+    def wait_all_kept(self):
+        """Waits until what has changed so far is in the state file, what was deleted too: a mark made after it is."""
+        mark = f"mark-{time.monotonic_ns()}"
+        self.rpc("service.add", name=mark)
+        self.wait_kept(mark)
+        self.rpc("service.del", name=mark)
 
     def fdb(self, network):
         """The network's MAC table: {mac: entry}."""
