@@ -3,31 +3,13 @@
 import pytest
 
 from rig import traffic, wait
-
-VIP = "10.1.0.100"
+from rig.services import VIP, add_service, backend, wait_health, web_of
 
 
 @pytest.fixture
 def web(sluiced, container):
     """The daemon with network "web", a client and three containers for backends."""
-    sluiced.rpc("network.add", name="web", mode="bridge", subnet="10.1.0.0/24", gateway="10.1.0.1")
-    client = container(sluiced, "web", "client", "10.1.0.5")
-    servers = [container(sluiced, "web", f"s{i}", f"10.1.0.1{i}") for i in (1, 2, 3)]
-    return sluiced, client, servers
-
-
-def add_service(sluiced, servers, name="api", port=80, protocol="tcp", to=8080, **fields):
-    sluiced.rpc("service.add", name=name, network="web", vip=VIP, port=port, protocol=protocol, **fields)
-    for server in servers:
-        sluiced.rpc("backend.add", service=name, address=server.ip, port=to)
-
-
-def backend(sluiced, server, service="api"):
-    return next(row for row in sluiced.rpc("service.show", name=service)["backends"] if row["address"] == server.ip)
-
-
-def wait_health(sluiced, server, health):
-    wait.until(lambda: backend(sluiced, server)["health"] == health, f"{server.ip} {health}")
+    return web_of(sluiced, container)
 
 
 def test_http_is_spread_over_the_backends(web):

@@ -12,31 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from rig import wait
+from rig import folder, wait
 from rig.process import Process, run
 
 APPLETS = ("sh", "ping", "sleep", "ip", "nslookup", "httpd", "wget", "cat", "nc", "true")
 # Without a bridge and rules of its own: nothing of the host's network changes.
 FLAGS = ("--storage-driver", "vfs", "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--bridge=none")
 IMAGE = "box"
-
-
-def _processes_of(folder):
-    """Pids of containerd and its shims that belong to a Docker whose exec root lies in `folder`."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        try:
-            if entry.name.isdigit() and int(entry.name) != os.getpid() and \
-                    f"{folder}/" in (entry / "cmdline").read_bytes().decode(errors="replace"):
-                found.append(int(entry.name))
-        except OSError:
-            pass  # it has ended
-    return found
-
-
-def _mounts_in(folder):
-    lines = Path("/proc/self/mountinfo").read_text().splitlines()
-    return [where for where in (line.split()[4] for line in lines) if where.startswith(f"{folder}/")]
 
 
 class Dockerd:
@@ -138,7 +120,7 @@ class Dockerd:
 
     def namespaces(self):
         """Of containers, those that are held; of those that are gone Docker leaves an empty file for a while."""
-        return _mounts_in(self.dir / "exec/netns")
+        return folder.mounts_in(self.dir / "exec/netns")
 
     def clear(self):
         """Containers and networks go."""
@@ -156,7 +138,7 @@ class Dockerd:
         pid = int(containerd.read_text())
         os.kill(self.process.pid, signal.SIGKILL)
         self.process.wait(wait.PATIENCE_S)
-        wait.until(lambda: pid not in _processes_of(self.dir), "containerd ends")
+        wait.until(lambda: pid not in folder.processes_of(self.dir), "containerd ends")
         # where nobody collects orphans the next dockerd would take it for one that runs
         containerd.unlink(missing_ok=True)
 
@@ -166,19 +148,7 @@ class Dockerd:
                 self.stop()
                 print(f"--- dockerd ---\n{self.process.output()}")
         finally:
-            wait.until(self._gone, "Docker's processes end")
-            for where in reversed(_mounts_in(self.dir)):
-                subprocess.run(["umount", "--lazy", where], check=False)
-            shutil.rmtree(self.dir, ignore_errors=True)
-
-    def _gone(self):
-        left = _processes_of(self.dir)
-        for pid in left:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-        return not left
+            folder.clear(self.dir, "Docker")
 
     def __enter__(self):
         return self

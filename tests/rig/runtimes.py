@@ -3,15 +3,13 @@
 import json
 import os
 import shutil
-import signal
 import tempfile
 from pathlib import Path
 
 import pytest
 
-from rig import wait
+from rig import folder, wait
 from rig.daemon import program
-from rig.dockerd import _mounts_in, _processes_of
 from rig.process import Process, run
 
 APPLETS = ("sh", "ping", "sleep", "ip", "nslookup", "httpd", "wget", "cat", "true")
@@ -30,8 +28,8 @@ class Runtime:
                 pytest.skip(f"needs {name}, which is not installed (tools/setup --interop)")
         self.dir = Path(tempfile.mkdtemp(prefix=f"sluice-cni-{os.getpid()}-"))
         self.daemon, self.network = daemon, network
-        for folder in ("root/bin", "net.d", "bin"):
-            (self.dir / folder).mkdir(parents=True)
+        for part in ("root/bin", "net.d", "bin"):
+            (self.dir / part).mkdir(parents=True)
         shutil.copy(shutil.which("busybox"), self.dir / "root/bin/busybox")
         for name in APPLETS:
             (self.dir / "root/bin" / name).symlink_to("busybox")
@@ -39,19 +37,7 @@ class Runtime:
         (self.dir / "net.d/10-sluice.conflist").write_text(daemon.ctl("network", "conflist", network).stdout)
 
     def close(self):
-        wait.until(self._gone, "the runtime's processes end")
-        for where in reversed(_mounts_in(self.dir)):
-            run(["umount", "--lazy", where], check=False)
-        shutil.rmtree(self.dir, ignore_errors=True)
-
-    def _gone(self):
-        left = _processes_of(self.dir)
-        for pid in left:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-        return not left
+        folder.clear(self.dir, "the runtime")
 
     def __enter__(self):
         return self

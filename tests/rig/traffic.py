@@ -38,11 +38,14 @@ def udp_flood(server, client, address, rate="50M"):
 
 
 def tcp_carries(server, client, address, reverse=False):
-    """A bulk transfer over TCP, however long it takes: 8 MiB come as they were sent, or it fails."""
+    """A bulk transfer over TCP, however long it takes: 8 MiB come as they were sent, or it fails. `server` None: the host, at
+    that address alone."""
     sent = random.Random(address).randbytes(BULK)
-    with server.socket(family_of(address)) as listener, client.socket(family_of(address)) as near:
+    family = family_of(address)
+    here = server.socket(family) if server else socket.socket(family)
+    with here as listener, client.socket(family) as near:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("", BULK_PORT))
+        listener.bind(("" if server else address, BULK_PORT))
         listener.listen()
         for sock in (listener, near):
             sock.settimeout(wait.PATIENCE_S)
