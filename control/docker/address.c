@@ -13,9 +13,9 @@
 #include "control/model/objects.h"
 
 enum {
-	REST_S = 60,
+	REST_MS = 60000,
 	/* Docker has had no answer, and has given up, when nobody has an address for so long. Its time-out is 30 s. */
-	ABANDONED_S = 300,
+	ABANDONED_MS = 300000,
 	ADDRESS_ID = 160,
 };
 
@@ -80,7 +80,7 @@ void docker_address_unclaim(struct docker *docker, const char *pool, const char 
 		if (!is_of(key, pool) || !other || strcmp(other, who) != 0)
 			continue;
 		json_object_del(record, "for");
-		json_object_set_new(record, "at", json_integer(docker_now_s()));
+		json_object_set_new(record, "at", json_integer(docker_now_ms()));
 		docker_keep(docker, DOCKER_ADDRESS, key);
 	}
 }
@@ -123,9 +123,9 @@ static enum state state_of(const json_t *pool, const json_t *record, int64_t now
 	if (!record)
 		return FREE;
 	if (param_given(record, "freed"))
-		return now - param_int(record, "freed", 0) < REST_S ? RESTS : FREE;
+		return now - param_int(record, "freed", 0) < REST_MS ? RESTS : FREE;
 	if (param_given(record, "for") || !knows_users(pool) ||
-		now - param_int(record, "at", 0) < ABANDONED_S)
+		now - param_int(record, "at", 0) < ABANDONED_MS)
 		return TAKEN;
 	return ABANDONED;
 }
@@ -173,7 +173,7 @@ static uint32_t search(const struct search *search)
 static uint32_t choose(struct docker *docker, const char *id, json_t *pool)
 {
 	struct search what = {
-		docker, id, pool, docker_pool_subnet(pool), docker_pool_subnet(pool), docker_now_s()};
+		docker, id, pool, docker_pool_subnet(pool), docker_pool_subnet(pool), docker_now_ms()};
 
 	addr_prefix(param_str(pool, "range"), &what.range);
 	return search(&what);
@@ -251,7 +251,7 @@ int docker_request_address(struct docker *docker, const json_t *in, json_t *out,
 	if (!record ||
 		!param_given(record, "for")) /* a gateway that is asked for again stays the network's */
 		docker_put(docker, DOCKER_ADDRESS, key_of(id, ip, key),
-			json_pack("{s:I, s:b}", "at", (json_int_t)docker_now_s(), "gateway", gateway));
+			json_pack("{s:I, s:b}", "at", (json_int_t)docker_now_ms(), "gateway", gateway));
 	addr_prefix_text((struct addr_prefix){ip, docker_pool_subnet(pool).len}, prefix);
 	json_object_set_new(out, "Address", json_string(prefix));
 	json_object_set_new(out, "Data", json_object());
@@ -275,7 +275,7 @@ int docker_release_address(struct docker *docker, const json_t *in, json_t *out,
 	record = find(docker, id, ip);
 	if (!record || param_given(record, "for") || param_given(record, "freed"))
 		return 0;
-	json_object_set_new(record, "freed", json_integer(docker_now_s()));
+	json_object_set_new(record, "freed", json_integer(docker_now_ms()));
 	docker_keep(docker, DOCKER_ADDRESS, key_of(id, ip, key));
 	return 0;
 }

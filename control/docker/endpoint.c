@@ -166,7 +166,7 @@ static int make(struct docker *docker, const char *id, const char *network_id, c
 	docker_put(docker, DOCKER_ENDPOINT, id,
 		json_pack("{s:s, s:s, s:s, s:b, s:b, s:I}", "network", network_id, "address", wanted->address,
 			"mac", addr_mac_text(wanted->mac, mac), "given", wanted->has_mac, "route", false,
-			"at", (json_int_t)docker_now_s()));
+			"at", (json_int_t)docker_now_ms()));
 	if (pool && wanted->ip)
 		docker_address_claim(docker, pool, wanted->ip, id);
 	return 0;

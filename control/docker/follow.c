@@ -99,7 +99,7 @@ static void on_sweep(evutil_socket_t fd, short what, void *arg)
 
 void docker_sweep_later(struct docker *docker)
 {
-	docker->activated = docker_now_s();
+	docker->activated = docker_now_ms();
 	look_in(docker->sweep, SWEEP_S * 1000);
 }
 

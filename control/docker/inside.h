@@ -30,11 +30,11 @@ struct journal;
 
 /*
  * What is kept, objects by id:
- *   network   {at: epoch of its making, network: its name here, own: made for Docker, internal, params: of network.add}
- *   endpoint  {at: epoch of the last of Docker's calls that made it or joined it, network: id, address: "10.1.0.2/24", mac, given: MAC by Docker, sandbox: path, when joined, ifname, when
+ *   network   {at: its making (all times are epoch, ms), network: its name here, own: made for Docker, internal, params: of network.add}
+ *   endpoint  {at: the last of Docker's calls that made it or joined it, network: id, address: "10.1.0.2/24", mac, given: MAC by Docker, sandbox: path, when joined, ifname, when
  *             known, route: the container's default route, portmap: what Docker asked to be published, published: what came of it}
  *   pool      {space, subnet, range, network: name here, bound: id of the network that has it}
- *   address   by "pool address": {at: epoch, gateway, for: id of network or endpoint, freed: epoch}
+ *   address   by "pool address": {at, gateway, for: id of network or endpoint, freed: when}
  */
 enum docker_kind { DOCKER_NETWORK, DOCKER_ENDPOINT, DOCKER_POOL_OF, DOCKER_ADDRESS, DOCKER_KINDS };
 
@@ -49,7 +49,7 @@ struct docker {
 	struct event *follow, *sweep;
 	unsigned looks;	    /* for interfaces, since the last container joined */
 	unsigned next_port; /* of the host: where the search for any free one goes on */
-	int64_t activated;  /* epoch: since when the Docker of now is there */
+	int64_t activated;  /* epoch, ms: since when the Docker of now is there */
 };
 
 enum { DOCKER_ID = 64, DOCKER_SHORT = 12, DOCKER_NAME = 64 };
@@ -66,7 +66,8 @@ void docker_forget(struct docker *docker, enum docker_kind kind, const char *id)
 /** Reads the journal. 0 or -1 with *err. */
 int docker_records_open(struct docker *docker, const char *dir, struct api_err *err);
 void docker_records_close(struct docker *docker);
-int64_t docker_now_s(void);
+/** Milliseconds since the epoch, as records keep them: a second holds a network's making and a daemon's start. */
+int64_t docker_now_ms(void);
 
 /** A method of the daemon's own, asked for by source "docker". 0 or -1 with *err. Takes over `params`. */
 int docker_method(struct docker *docker, const char *method, json_t *params, struct api_err *err);
@@ -112,7 +113,7 @@ void docker_restore(struct docker *docker);
 
 /* forgotten.c */
 
-/** Networks made before `before` (epoch) that are not in Docker's list go, with what is in them. */
+/** Networks made before `before` (epoch, ms) that are not in Docker's list go, with what is in them. */
 void docker_drop_forgotten(struct docker *docker, const json_t *networks, int64_t before);
 
 /* server.c */

@@ -104,7 +104,7 @@ static int make(
 	if (docker_port_del(docker, id, err) < 0)
 		return -1;
 	json_object_set_new(record, "sandbox", json_string(sandbox));
-	json_object_set_new(record, "at", json_integer(docker_now_s()));
+	json_object_set_new(record, "at", json_integer(docker_now_ms()));
 	if (docker_port_add(docker, id, ifname, err) < 0) {
 		json_object_del(record, "sandbox");
 		return -1;

@@ -188,7 +188,7 @@ int docker_create_network(struct docker *docker, const json_t *in, json_t *out, 
 	rc = record ? check_again(record, &option, &given, id, err) : make(docker, id, &option, &given, err);
 	if (rc == 0 && !record) {
 		docker_put(docker, DOCKER_NETWORK, id,
-			json_pack("{s:I, s:s, s:b, s:b, s:O}", "at", (json_int_t)docker_now_s(), "network",
+			json_pack("{s:I, s:s, s:b, s:b, s:O}", "at", (json_int_t)docker_now_ms(), "network",
 				option.network ? option.network : docker_name(id, name), "own",
 				!option.network, "internal", option.internal, "params", option.params));
 		claim_addresses(docker, id, json_array_get(json_object_get(in, "IPv4Data"), 0), &given);

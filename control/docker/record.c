@@ -14,9 +14,12 @@ enum { STATE_PATH = 512, KEY = 256 };
 
 static const char *const kinds[DOCKER_KINDS] = {"network", "endpoint", "pool", "address"};
 
-int64_t docker_now_s(void)
+int64_t docker_now_ms(void)
 {
-	return (int64_t)time(NULL);
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
 }
 
 json_t *docker_record(const struct docker *docker, enum docker_kind kind, const char *id)

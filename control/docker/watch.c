@@ -57,7 +57,7 @@ struct docker_watch {
 	struct fetcher *fetcher;
 	struct fetch *events, *list, *networks;
 	struct event *retry, *sweep;
-	int64_t begun; /* epoch: since when events come */
+	int64_t begun; /* epoch, ms: since when events come */
 	struct entry *table;
 	struct entries queue;
 	unsigned inspecting;
@@ -363,7 +363,7 @@ static void on_begun(void *arg)
 	struct docker_watch *watch = arg;
 	struct entry *entry, *next;
 
-	watch->begun = docker_now_s();
+	watch->begun = docker_now_ms();
 	evtimer_add(watch->sweep, &later);
 	if (watch->away)
 		log_line(LOG_NOTICE, "docker.api: it is back");

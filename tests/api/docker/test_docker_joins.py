@@ -1,7 +1,6 @@
 """Containers that join and leave, and what is left of them after a crash of either side."""
 
 import os
-import time
 
 import pytest
 
@@ -120,7 +119,6 @@ def test_what_a_killed_docker_has_forgotten_is_swept(joined, netns):
     endpoint(plugin, EP2, "10.1.0.10/24")
     take_interface(join(plugin, alive.path, EP2)["InterfaceName"]["SrcName"], alive.name, "10.1.0.10/24")
     daemon.wait_port(port_of(EP2))
-    time.sleep(1.1)  # the records have seconds
     plugin.call("Plugin.Activate")
     fresh = own_id("f6")
     endpoint(plugin, fresh, "10.1.0.11/24")
