@@ -269,10 +269,22 @@ static int start_failed(const char *where, const struct api_err *why)
 	return -1;
 }
 
+/* Nobody is served before there is a state, nor after it. */
+static int wait_for_disk(void *arg, void (*fn)(void *fn_arg, int rc), void *fn_arg)
+{
+	return state_wait(((struct daemon *)arg)->state, fn, fn_arg);
+}
+
+static void forget_waiter(void *arg, void *fn_arg)
+{
+	state_forget(((struct daemon *)arg)->state, fn_arg);
+}
+
 /* The socket first, for it tells whether another daemon runs here. Who connects early waits for the loop. */
 static int make_objects(struct daemon *d)
 {
-	const struct rpc_methods methods = {d->model, method_find, method_call, model_not_kept};
+	const struct rpc_methods methods = {
+		d->model, method_find, method_call, model_not_kept, {d, wait_for_disk, forget_waiter}};
 	struct api_err why = {0};
 
 	if (rpc_open(d->base, choose_socket(d), &methods, &d->rpc, &why) < 0)

@@ -243,6 +243,8 @@ bool dp_port_lost(struct dp *dp, uint16_t id);
  * was added, the port's own from here on. Errors: -EINVAL (it has one), with the fds still the caller's.
  */
 int dp_port_plug(struct dp *dp, uint16_t id, const int *fds);
+/** A TAP port gives up its interface, which is gone with that. */
+void dp_port_unplug(struct dp *dp, uint16_t id);
 
 struct dp_port_info {
 	bool up;

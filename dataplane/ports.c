@@ -295,6 +295,14 @@ bool dp_port_lost(struct dp *dp, uint16_t id)
 	return port && port->ops->lost && port->ops->lost(port);
 }
 
+void dp_port_unplug(struct dp *dp, uint16_t id)
+{
+	struct port *port = dp_get_port(dp, id);
+
+	if (port && port->ops->unplug)
+		port->ops->unplug(port);
+}
+
 int dp_port_plug(struct dp *dp, uint16_t id, const int *fds)
 {
 	struct port *port = dp_get_port(dp, id);

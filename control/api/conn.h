@@ -15,6 +15,7 @@ struct conn {
 	struct rpc_list *list;	/* the answer under way; further requests wait */
 	struct evbuffer *held;	/* what is to be sent after it; NULL: nothing yet */
 	TAILQ_ENTRY(conn) turn; /* in rpc.ready */
+	json_t *durable;	/* the answer that waits for the disk; further requests wait */
 	bool ready;
 	bool closing; /* when what is to be written is out */
 };

@@ -31,6 +31,9 @@ static void conn_free(struct conn *conn)
 	conn->rpc->count--;
 	subscription_end_all(conn);
 	rpc_list_end(conn->list);
+	if (conn->durable)
+		conn->rpc->methods.store.forget(conn->rpc->methods.store.arg, conn);
+	json_decref(conn->durable);
 	if (conn->ready)
 		TAILQ_REMOVE(&conn->rpc->ready, conn, turn);
 	if (conn->held)
@@ -78,17 +81,23 @@ static void send_error(struct conn *conn, const json_t *id, int code, const char
 	rpc_send(conn, message);
 }
 
+static void say_if_not_kept(const struct rpc_methods *methods, json_t *result)
+{
+	const char *why = methods->not_kept(methods->model);
+
+	if (why && json_is_object(result))
+		json_object_set_new(result, "not_kept", json_string(why));
+}
+
 static int run(struct conn *conn, const struct api_method *method, const json_t *params, json_t **result,
 	struct api_err *err)
 {
 	const struct rpc_methods *methods = &conn->rpc->methods;
-	const char *why;
 
 	if (methods->call(methods->model, method, "api", params, result, err) < 0)
 		return -1;
-	why = method->changes ? methods->not_kept(methods->model) : NULL;
-	if (why && json_is_object(*result))
-		json_object_set_new(*result, "not_kept", json_string(why));
+	if (method->changes)
+		say_if_not_kept(methods, *result);
 	if (subscription_begin(conn, method->watch, params, err) == 0)
 		return 0;
 	json_decref(*result);
@@ -144,15 +153,47 @@ static void list_can_go_on(struct conn *conn)
 	go_next_turn(conn->rpc);
 }
 
-static void send_result(struct conn *conn, const struct api_method *method, const json_t *params,
+static void go_on_reading(struct conn *conn);
+
+/* What the disk does not take holds all the same, until the daemon ends: the answer says so. */
+static void on_durable(void *arg, int rc)
+{
+	struct conn *conn = arg;
+	json_t *message = conn->durable;
+
+	conn->durable = NULL;
+	if (rc < 0)
+		say_if_not_kept(&conn->rpc->methods, json_object_get(message, "result"));
+	rpc_send(conn, message);
+	go_on_reading(conn);
+}
+
+/* Takes over `message`. */
+static void send_durably(struct conn *conn, json_t *message)
+{
+	const struct rpc_store *store = &conn->rpc->methods.store;
+
+	if (!store->wait || store->wait(store->arg, on_durable, conn) < 0) {
+		rpc_send(conn, message);
+		return;
+	}
+	conn->durable = message;
+	bufferevent_disable(conn->bev, EV_READ);
+}
+
+static void send_result(struct conn *conn, const struct api_method *method, const json_t *request,
 	const json_t *id, json_t *result)
 {
+	const json_t *params = json_object_get(request, "params");
 	json_t *message;
 
 	if (!method->part && !method->text) {
 		message = answer(id);
 		json_object_set_new(message, "result", result);
-		rpc_send(conn, message);
+		if (method->changes && json_is_true(json_object_get(request, "durable")))
+			send_durably(conn, message);
+		else
+			rpc_send(conn, message);
 		return;
 	}
 	json_decref(result);
@@ -192,7 +233,7 @@ static void handle(struct conn *conn, const json_t *request)
 		return;
 	}
 	if (id)
-		send_result(conn, method, params, id, result);
+		send_result(conn, method, request, id, result);
 	else
 		json_decref(result);
 }
@@ -224,7 +265,7 @@ static void on_read(struct bufferevent *bev, void *arg)
 	size_t len;
 	char *line;
 
-	while (!conn->closing && !conn->list &&
+	while (!conn->closing && !conn->list && !conn->durable &&
 		evbuffer_get_length(bufferevent_get_output(bev)) <= RPC_BACKLOG_MAX &&
 		(line = evbuffer_readln(in, &len, EVBUFFER_EOL_LF))) {
 		if (len)
@@ -233,6 +274,12 @@ static void on_read(struct bufferevent *bev, void *arg)
 	}
 	if (!conn->closing && !conn->list && evbuffer_get_length(in) > RPC_LINE_MAX)
 		hang_up(conn, "a request is at most 1 MiB");
+}
+
+static void go_on_reading(struct conn *conn)
+{
+	bufferevent_enable(conn->bev, EV_READ);
+	on_read(conn->bev, conn);
 }
 
 static void on_written(struct bufferevent *bev, void *arg)
@@ -247,8 +294,8 @@ static void on_written(struct bufferevent *bev, void *arg)
 		list_can_go_on(conn);
 		return;
 	}
-	bufferevent_enable(bev, EV_READ);
-	on_read(bev, conn);
+	if (!conn->durable)
+		go_on_reading(conn);
 	subscription_tell(conn);
 }
 

@@ -4,6 +4,9 @@
  * No client can hold up the daemon. A line has at most RPC_LINE_MAX bytes, and there are at most RPC_CONNS
  * connections. A client that does not read its answers is not read from. It is cut off when it takes nothing
  * for RPC_STALL_S seconds, or when RPC_WATCH_MAX bytes of what it watches wait for it.
+ *
+ * A request with "durable": true beside its method is answered when what it changed is on disk; the client's further
+ * requests wait for that, nobody else's do.
  */
 #pragma once
 
@@ -30,6 +33,13 @@ struct rpc_methods {
 		const json_t *params, json_t **result, struct api_err *err);
 	/** Why a change is not kept for the next start, NULL: it is. */
 	const char *(*not_kept)(struct model *model);
+	struct rpc_store {
+		void *arg; /* passed to each of these */
+		/** Calls fn once, later, when all changes until now are on disk, or cannot be written. 0, or -1: no memory. */
+		int (*wait)(void *arg, void (*fn)(void *fn_arg, int rc), void *fn_arg);
+		/** No such call any more. */
+		void (*forget)(void *arg, void *fn_arg);
+	} store; /* for requests that ask to be answered when that is so; all NULL: they are answered as others */
 };
 
 /**

@@ -356,3 +356,13 @@ void state_close(struct state *state)
 	model_on_change(state->model, NULL, NULL);
 	state_free(state);
 }
+
+int state_wait(struct state *state, void (*fn)(void *arg, int rc), void *arg)
+{
+	return journal_wait(state->journal, fn, arg) < 0 ? -1 : 0;
+}
+
+void state_forget(struct state *state, void *arg)
+{
+	journal_forget(state->journal, arg);
+}

@@ -3,7 +3,7 @@
  * directory. Control thread.
  *
  * It holds the method calls that make the objects again. A change is in the file at most JOURNAL_DELAY_MS later, so
- * a crash may lose that much.
+ * a crash may lose that much; whoever must not be forgotten waits.
  */
 #pragma once
 
@@ -20,6 +20,11 @@ struct state;
  */
 int state_open(struct event_base *base, const char *dir, struct model *model, struct state **out,
 	struct api_err *err);
+
+/** Calls fn once, later, when what was changed until now is on disk (0) or could not be written (-errno). 0 or -1: no memory. */
+int state_wait(struct state *state, void (*fn)(void *arg, int rc), void *arg);
+/** No call with `arg` any more. */
+void state_forget(struct state *state, void *arg);
 
 /** Writes what is due. NULL is allowed. */
 void state_close(struct state *state);

@@ -84,6 +84,7 @@ static int tap_change(struct model *model, struct model_port *port, const struct
 	return rc;
 }
 
-static const char *const takes[] = {"netns", "ifname", "configure", "default_route", "queues", NULL};
+static const char *const takes[] = {
+	"netns", "ifname", "configure", "default_route", "hold_netns", "queues", NULL};
 
 const struct port_type port_tap = {.takes = takes, .attach = port_wait_attach, .change = tap_change};

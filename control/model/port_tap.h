@@ -9,7 +9,9 @@
 	{"netns", API_STRING, "tap: namespace, by name or path (default: the host's)", .min = 1, .max = 4000}, \
 	{"ifname", API_STRING, "tap: the interface's name (default eth0; in the host's namespace the port's name)", \
 		.min = 1, .max = 15}, \
-	{"default_route", API_BOOL, "tap: configure it with a route by the gateway (default true)"}
+	{"default_route", API_BOOL, "tap: configure it with a route by the gateway (default true)"}, \
+	{"hold_netns", API_BOOL, "tap: make the interface in its namespace itself, which is quicker, but keeps the " \
+		"namespace alive until the port or the namespace's name is gone (default false)"}
 /* clang-format on */
 
 enum { PORT_TAP_IFNAME = 16 };

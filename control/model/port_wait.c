@@ -104,6 +104,17 @@ static int make_in_host(struct model *model, struct model_port *port, struct api
 	return 0;
 }
 
+static int open_tap(struct model *model, struct model_port *port, const struct tap_port *tap, int netns,
+	int fds[TAP_QUEUES_MAX], struct api_err *err)
+{
+	int scratch = port_hold_wanted(port) ? -1 : model->scratch_netns;
+
+	if (tap_port_open(tap, netns, scratch, fds, err) < 0)
+		return -1;
+	port_hold_begin(port, netns);
+	return 0;
+}
+
 void port_wait_moved(struct model_port *port, int netns)
 {
 	port->wait.cookie = netns_cookie(netns);
@@ -126,7 +137,7 @@ int port_wait_attach(struct model *model, struct model_port *port, struct api_er
 		return 0;
 	}
 	port_tap_interface(port, &tap);
-	rc = tap_port_open(&tap, netns, model->scratch_netns, port->spec.fds, err);
+	rc = open_tap(model, port, &tap, netns, port->spec.fds, err);
 	if (rc == 0) {
 		port->spec.nfds = tap.queues;
 		port->wait.cookie = netns_cookie(netns);
@@ -162,7 +173,7 @@ static int make_interface(struct model *model, struct model_port *port, int netn
 	struct tap_port tap;
 
 	port_tap_interface(port, &tap);
-	if (tap_port_open(&tap, netns, model->scratch_netns, fds, err) < 0)
+	if (open_tap(model, port, &tap, netns, fds, err) < 0)
 		return -1;
 	if (dp_port_plug(model->dp, port->id, fds) == 0)
 		return 0;
@@ -245,14 +256,14 @@ static void forget_failures(struct model *model)
 static void watch_names(struct port_wait *wait)
 {
 	if (wait->watch < 0 && wait->inotify >= 0)
-		wait->watch = inotify_add_watch(
-			wait->inotify, NETNS_NAMES, IN_CREATE | IN_MOVED_TO | IN_DELETE_SELF | IN_ONLYDIR);
+		wait->watch = inotify_add_watch(wait->inotify, NETNS_NAMES,
+			IN_CREATE | IN_MOVED_TO | IN_DELETE | IN_MOVED_FROM | IN_DELETE_SELF | IN_ONLYDIR);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct port_wait *wait = arg;
-	bool more = try_ports(wait->model);
+	bool more = port_hold_sweep(wait->model) || try_ports(wait->model);
 
 	watch_names(wait);
 	if (wait->quick > 0)

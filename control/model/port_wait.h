@@ -16,6 +16,7 @@
 
 #include "control/api/api.h"
 #include "control/host/netns_ref.h"
+#include "control/model/port_hold.h"
 
 struct event_base;
 struct model;
@@ -32,8 +33,9 @@ struct port_waiting {
 	char why[PORT_WAIT_WHY]; /* "": it does not wait */
 	uint64_t cookie;	 /* of the namespace that its interface was made in last (netns.h); 0: none */
 	bool deleted;		 /* that namespace is there, the interface is not: it does not wait */
-	long next_s;		 /* CLOCK_MONOTONIC: no attempt before */
-	unsigned every_s;	 /* between attempts */
+	struct port_hold hold;
+	long next_s;	  /* CLOCK_MONOTONIC: no attempt before */
+	unsigned every_s; /* between attempts */
 };
 
 int port_wait_open(struct model *model, struct event_base *base, struct port_wait **out);

@@ -71,6 +71,8 @@ struct port_ops {
 	/** Control thread. Attaches one that has lost it to `fd`, one a queue, its own from here on. NULL with
 	 * lost. */
 	void (*plug)(struct port *port, const int *fd);
+	/** Control thread. Lets go of what it is attached to, as if that were lost. NULL with plug. */
+	void (*unplug)(struct port *port);
 };
 
 struct port {

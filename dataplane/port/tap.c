@@ -222,6 +222,19 @@ static void tap_plug(struct port *port, const int *fd)
 	tap_watch(port);
 }
 
+static void tap_unplug(struct port *port)
+{
+	struct tap *tap = port->priv;
+
+	tap_lost(port);
+	rcu_wait(port->dp); /* a worker may be reading */
+	for (unsigned i = 0; i < tap->nfd; i++) {
+		if (tap->fd[i] >= 0)
+			close(tap->fd[i]);
+		tap->fd[i] = -1;
+	}
+}
+
 const struct port_ops port_tap_ops = {
 	.name = "tap",
 	.kernel = true,
@@ -234,4 +247,5 @@ const struct port_ops port_tap_ops = {
 	.rx_fd = tap_rx_fd,
 	.lost = tap_has_lost,
 	.plug = tap_plug,
+	.unplug = tap_unplug,
 };

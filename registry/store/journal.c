@@ -112,6 +112,16 @@ static void save_soon(struct journal *journal)
 		event_add(journal->timer, &delay);
 }
 
+/* Somebody waits: what others put, too, until the loop comes round to it goes along, and while that is written the next job
+ * gathers. */
+static void save_now(struct journal *journal)
+{
+	static const struct timeval at_once;
+
+	if (!journal->writing && !journal->again.text)
+		event_add(journal->timer, &at_once);
+}
+
 /* All that it holds, as lines. */
 static int all_lines(const struct journal *journal, struct journal_text *lines)
 {
@@ -277,7 +287,9 @@ static void on_written(void *arg, struct journal_job *job, int rc)
 	if (!journal->whole)
 		set_failing(journal, 0);
 	tell_waiters(&journal->waiting, 0);
-	if (journal->due.len || journal->whole || !TAILQ_EMPTY(&journal->waiters))
+	if (!TAILQ_EMPTY(&journal->waiters))
+		save_now(journal);
+	else if (journal->due.len || journal->whole)
 		save_soon(journal);
 }
 
@@ -336,7 +348,7 @@ int journal_wait(struct journal *journal, void (*fn)(void *arg, int rc), void *a
 	waiter->fn = fn;
 	waiter->arg = arg;
 	TAILQ_INSERT_TAIL(&journal->waiters, waiter, link);
-	save_soon(journal);
+	save_now(journal);
 	return 0;
 }
 

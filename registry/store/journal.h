@@ -2,7 +2,8 @@
  * journal.h: a small store of texts by key, in one file that is only appended to. Control thread.
  *
  * A change is one line. What changes within JOURNAL_DELAY_MS is written and synced as one, so a crash may
- * lose that much, and a torn last line is dropped by the next start. When most of the file is history it is
+ * lose that much, and a torn last line is dropped by the next start. Where somebody waits for it, it is written at once, with
+ * what others have put: all that wait share one sync. When most of the file is history it is
  * written anew beside itself and takes its place. All of that is done by a thread (writer.h): control
  * waits for the disk at the end of the program only.
  *

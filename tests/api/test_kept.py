@@ -12,7 +12,7 @@ import pytest
 
 from rig import wait
 from rig.consul import Consul
-from rig.daemon import Daemon, program
+from rig.daemon import Connection, Daemon, program
 from rig.disk import FailingDisk, SmallDisk
 from rig.ports import free_port
 
@@ -32,7 +32,7 @@ def make(daemon, consul):
         daemon.rpc("port.add", name=f"n{number}", network="web", type="null", ips=[f"10.1.0.{number + 10}"])
         consul.register("api", ID=f"a{number}", Address=f"10.1.0.{number + 10}", Port=80, Tags=[f"t{number}"])
         assert consul.put(f"kv/key{number}", f"value {number}").status == 200
-    daemon.rpc("port.del", name="n4")
+    daemon.rpc_durable("port.del", name="n4")
     consul.deregister("a4")
     assert consul.put("kv/last", "x", durable=None).status == 200
 
@@ -300,3 +300,50 @@ def test_a_crash_while_the_disk_fails_leaves_a_file_that_is_read(stack):
         daemon.start()
         assert picture(daemon, consul) == before
     assert json.dumps(daemon.rpc("status")["not_kept"]) == "[]"
+
+
+def ask(conn, name, **more):
+    """A network is wanted, and the answer not waited for."""
+    conn.send(json.dumps({"jsonrpc": "2.0", "id": name, "method": "network.add", "params": {"name": name}, **more}) + "\n")
+
+
+def test_a_durable_answer_comes_when_the_change_is_kept(stack):
+    """In their order, each after what it changed; a kill at once loses none that was answered, of any client."""
+    daemon, _ = start(stack)
+    daemon.start()
+    clients = [stack.enter_context(Connection(daemon.socket)) for _ in range(4)]
+    for number, client in enumerate(clients):
+        for turn in range(5):
+            ask(client, f"n{number}-{turn}", durable=True)
+        client.send(json.dumps({"jsonrpc": "2.0", "id": "show", "method": "network.show", "params": {"name": f"n{number}-4"}}) + "\n")
+    for number, client in enumerate(clients):
+        assert [client.receive()["id"] for _ in range(6)] == [*(f"n{number}-{turn}" for turn in range(5)), "show"]
+    daemon.kill()
+    daemon.start()
+    assert len(daemon.rpc("network.list")) == 20
+
+
+def test_who_waits_for_the_disk_hangs_up(stack):
+    daemon, _ = start(stack)
+    daemon.start()
+    for number in range(50):
+        with Connection(daemon.socket) as client:
+            ask(client, f"n{number}", durable=True)
+            ask(client, f"m{number}", durable=number % 2 == 0)
+    wait.until(lambda: "n49" in {one["name"] for one in daemon.rpc("network.list")}, "the last is there")
+
+
+def test_a_durable_answer_of_a_disk_that_fails(stack):
+    """It comes, and says that the change is not kept; the next one, too, though it fails already."""
+    daemon, _ = start(stack)
+    disk = daemon.ns = FailingDisk(daemon.state, daemon.dir / "fault")
+    daemon.start()
+    disk.fail("write", errno.EIO)
+    with Connection(daemon.socket) as client:
+        for name in ("first", "second"):
+            ask(client, name, durable=True)
+            assert client.receive()["result"]["not_kept"] == os.strerror(errno.EIO)
+        disk.work()
+        wait.until(lambda: not not_kept(daemon), "it is kept again")
+        ask(client, "third", durable=True)
+        assert "not_kept" not in client.receive()["result"]

@@ -8,7 +8,7 @@ import pytest
 
 from rig import traffic, wait
 from rig.cni import OLD, Cni, CniError, Pod, left
-from rig.process import run
+from rig.process import open_files, run
 from rig.router import HOST
 
 NET = {"name": "web", "subnet": "10.1.0.0/24", "gateway": "10.1.0.1"}
@@ -31,6 +31,10 @@ def pod(cni):
 
 def reaches(pod, target):
     return pod.run("ping", "-c", "1", "-W", "10", target, check=False).returncode == 0
+
+
+def port_of(cni, pod):
+    return next(port["name"] for port in cni.daemon.rpc("port.list") if port["ips"] == [pod.ip])
 
 
 def refused(code, call, *args, **more):
@@ -178,6 +182,51 @@ def test_the_daemon_is_killed_between(cni, pod):
     cni.check("one", one, one.result)
     two.delete()
     assert len(left(cni.daemon)) == 1
+
+
+def test_what_was_answered_survives_a_kill_at_once(cni, netns):
+    ns = netns()
+    for turn in range(3):
+        cni.add("one", ns, runtimeConfig={"aliases": ["db"]})
+        cni.daemon.kill()
+        cni.daemon.start()
+        assert len(left(cni.daemon)) == 2, turn
+        cni.delete("one", ns)
+        cni.daemon.kill()
+        cni.daemon.start()
+        assert left(cni.daemon) == [], turn
+
+
+def test_a_namespace_whose_name_goes_is_not_held(cni, pod):
+    """The interface keeps it alive, but only as long as somebody can name it."""
+    one, two = pod("one"), pod("two")
+    before = open_files(cni.daemon.process.pid)
+    run(["ip", "netns", "del", one.name])
+    gone, there = (port_of(cni, pod) for pod in (one, two))
+    wait.until(lambda: cni.daemon.port(gone)["state"] == "waiting", "it waits for another of that name")
+    assert cni.daemon.port(there)["state"] == "up" and open_files(cni.daemon.process.pid) < before
+    run(["ip", "netns", "add", one.name])
+    cni.daemon.wait_port(gone)
+    assert reaches(one, two.ip)
+    cni.delete("one", one)
+    assert one.interfaces() == ["lo"]
+
+
+def test_a_namespace_that_is_another_under_the_same_name(cni, pod, netns):
+    one, other = pod("one"), netns()
+    run(["umount", one.path])
+    run(["mount", "--bind", other.path, one.path])
+    wait.until(lambda: "eth0" in other.interfaces(), "the interface is where the name leads")
+    cni.delete("one", one)
+    assert other.interfaces() == ["lo"]
+
+
+def test_a_namespace_that_is_not_to_be_held(cni, pod):
+    one = pod("one", port={"hold_netns": False})
+    port = port_of(cni, one)
+    run(["ip", "netns", "del", one.name])
+    wait.until(lambda: cni.daemon.port(port)["state"] == "waiting", "it is gone with its namespace")
+    cni.delete("one")
 
 
 def test_a_rebooted_host(cni, pod):

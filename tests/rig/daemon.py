@@ -66,18 +66,18 @@ class Connection:
             raise ConnectionError("the daemon closed the connection")
         return json.loads(line)
 
-    def request(self, method, params=None):
+    def request(self, method, params=None, **more):
         """The whole response object of one request; notifications that arrive meanwhile are dropped."""
         self._id += 1
-        self.send(json.dumps({"jsonrpc": "2.0", "id": self._id, "method": method, "params": params or {}}) + "\n")
+        self.send(json.dumps({"jsonrpc": "2.0", "id": self._id, "method": method, "params": params or {}, **more}) + "\n")
         while True:
             response = self.receive()
             if "id" in response:
                 assert response["id"] == self._id, response
                 return response
 
-    def call(self, method, params=None):
-        response = self.request(method, params)
+    def call(self, method, params=None, **more):
+        response = self.request(method, params, **more)
         if "error" in response:
             raise RpcError(response["error"])
         return response["result"]
@@ -151,6 +151,10 @@ class Daemon:
         except OSError:
             self._hang_up()
             raise
+
+    def rpc_durable(self, method, **fields):
+        """The same, when what it has changed is on disk."""
+        return self.connection().call(method, fields, durable=True)
 
     def _hang_up(self):
         if self._rpc:

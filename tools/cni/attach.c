@@ -49,11 +49,14 @@ static enum cni_code code_of(int code)
 	}
 }
 
-static int call(struct client *client, const char *method, json_t *params, json_t **result, int *code,
-	struct cni_err *err)
+typedef json_t *(*call_fn)(
+	struct client *client, const char *method, json_t *params, char *error, size_t size, int *code);
+
+static int call(struct client *client, call_fn fn, const char *method, json_t *params, json_t **result,
+	int *code, struct cni_err *err)
 {
 	char text[512];
-	json_t *got = client_call(client, method, params, text, sizeof(text), code);
+	json_t *got = fn(client, method, params, text, sizeof(text), code);
 
 	if (result)
 		*result = got;
@@ -67,14 +70,26 @@ int attach_call(
 {
 	int code;
 
-	return call(client, method, params, result, &code, err);
+	return call(client, client_call, method, params, result, &code, err);
 }
 
-/* The same for methods whose object may be gone already. */
-static int call_if_there(
+/*
+ * With the last of a command's changes all of them are on disk. A runtime is told nothing that a daemon which is killed then
+ * would not know any more.
+ */
+static int call_last(
 	struct client *client, const char *method, json_t *params, json_t **result, struct cni_err *err)
 {
-	int code, rc = call(client, method, params, result, &code, err);
+	int code;
+
+	return call(client, client_call_durable, method, params, result, &code, err);
+}
+
+/* For methods whose object may be gone already. */
+static int call_if_there(struct client *client, call_fn fn, const char *method, json_t *params,
+	json_t **result, struct cni_err *err)
+{
+	int code, rc = call(client, fn, method, params, result, &code, err);
 
 	return rc < 0 && code == CLIENT_NOT_FOUND ? 0 : rc;
 }
@@ -114,7 +129,7 @@ int attach_find(struct client *client, const struct attach_key *key, json_t **po
 
 	attach_port_name(key, name);
 	*port = NULL;
-	if (call_if_there(client, "port.show", json_pack("{s:s}", "name", name), port, err) < 0)
+	if (call_if_there(client, client_call, "port.show", json_pack("{s:s}", "name", name), port, err) < 0)
 		return -1;
 	if (*port && !is_of(*port, key)) {
 		json_decref(*port);
@@ -136,6 +151,9 @@ static json_t *port_params(const struct attachment *a, const char *name)
 	json_object_set_new(labels, LABEL_IFNAME, json_string(a->key.ifname));
 	if (a->directory[0])
 		json_object_set_new(labels, LABEL_DIRECTORY, json_string(a->directory));
+	/* a runtime takes the name away with the container */
+	if (json_object_get(params, "netns") && !json_object_get(params, "hold_netns"))
+		json_object_set_new(params, "hold_netns", json_true());
 	json_object_set_new(params, "name", json_string(name));
 	return params;
 }
@@ -160,7 +178,7 @@ static int make_directory(const char *directory, struct cni_err *err)
 }
 
 static int publish_one(struct client *client, const char *port, size_t i, const char *ip, json_t *mapping,
-	struct cni_err *err)
+	bool last, struct cni_err *err)
 {
 	json_t *params = json_deep_copy(json_object_get(mapping, "host"));
 	char name[PUBLISH_NAME], to[64];
@@ -170,7 +188,7 @@ static int publish_one(struct client *client, const char *port, size_t i, const 
 		(long long)json_integer_value(json_object_get(mapping, "container")));
 	json_object_set_new(params, "name", json_string(name));
 	json_object_set_new(params, "to", json_string(to));
-	return attach_call(client, "publish.add", params, NULL, err);
+	return (last ? call_last : attach_call)(client, "publish.add", params, NULL, err);
 }
 
 /* What is published leads to an IPv4 address, if there is one. */
@@ -200,7 +218,7 @@ static int publish(struct client *client, const struct attachment *a, const json
 		if (!ip)
 			return cni_fail(
 				err, CNI_BAD_CONF, "%s: the network gives no address to lead to", called);
-		if (publish_one(client, name, i, ip, mapping, err) == 0)
+		if (publish_one(client, name, i, ip, mapping, i + 1 == json_array_size(a->publish), err) == 0)
 			continue;
 		snprintf(text, sizeof(text), "%.64s: %.600s", called, err->text);
 		memcpy(err->text, text, sizeof(text));
@@ -226,7 +244,8 @@ int attach_add(struct client *client, const struct attachment *a, json_t **port,
 	*port = NULL;
 	if (a->directory[0] && make_directory(a->directory, err) < 0)
 		return -1;
-	if (attach_call(client, "port.add", port_params(a, name), port, err) < 0) {
+	if ((json_array_size(a->publish) ? attach_call : call_last)(
+		    client, "port.add", port_params(a, name), port, err) < 0) {
 		name_as_user(a->names, err);
 		/* the directory of one that is there stays */
 		if (a->directory[0] && err->code != CNI_EXISTS)
@@ -261,8 +280,8 @@ static int unpublish(struct client *client, const char *port, struct cni_err *er
 		const char *name = json_string_value(json_object_get(entry, "name"));
 
 		if (rc == 0 && name && leads_to(name, port))
-			rc = call_if_there(
-				client, "publish.del", json_pack("{s:s}", "name", name), NULL, err);
+			rc = call_if_there(client, client_call_durable, "publish.del",
+				json_pack("{s:s}", "name", name), NULL, err);
 	}
 	json_decref(list);
 	return rc;
@@ -270,8 +289,8 @@ static int unpublish(struct client *client, const char *port, struct cni_err *er
 
 static int take_away(struct client *client, const char *name, const char *directory, struct cni_err *err)
 {
-	if (unpublish(client, name, err) < 0 ||
-		call_if_there(client, "port.del", json_pack("{s:s}", "name", name), NULL, err) < 0)
+	if (unpublish(client, name, err) < 0 || call_if_there(client, client_call_durable, "port.del",
+							json_pack("{s:s}", "name", name), NULL, err) < 0)
 		return -1;
 	if (directory[0])
 		rmdir(directory); /* unless it has somebody else's */

@@ -1,6 +1,7 @@
 #include "tools/ctl/client.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -154,12 +155,17 @@ static json_t *read_object(struct client *client, char why[WHY])
 	return object;
 }
 
-static int send_request(struct client *client, const char *method, json_t *params)
+static int send_request(struct client *client, const char *method, json_t *params, bool durable)
 {
 	json_t *request = json_pack("{s:s, s:i, s:s, s:o}", "jsonrpc", "2.0", "id", 1, "method", method,
 		"params", params ? params : json_object());
-	char *text = request ? json_dumps(request, JSON_COMPACT) : NULL;
-	int rc = text ? send_all(client->fd, text) : -ENOMEM;
+	char *text;
+	int rc;
+
+	if (durable)
+		json_object_set_new(request, "durable", json_true());
+	text = request ? json_dumps(request, JSON_COMPACT) : NULL;
+	rc = text ? send_all(client->fd, text) : -ENOMEM;
 
 	if (rc == 0)
 		rc = send_all(client->fd, "\n");
@@ -168,10 +174,10 @@ static int send_request(struct client *client, const char *method, json_t *param
 	return rc;
 }
 
-json_t *client_call(
-	struct client *client, const char *method, json_t *params, char *error, size_t size, int *code)
+static json_t *call(struct client *client, const char *method, json_t *params, bool durable, char *error,
+	size_t size, int *code)
 {
-	int sent = send_request(client, method, params);
+	int sent = send_request(client, method, params, durable);
 	json_t *response = NULL, *result, *refused;
 	char why[WHY];
 	const char *text;
@@ -187,6 +193,18 @@ json_t *client_call(
 	json_incref(result);
 	json_decref(response);
 	return result;
+}
+
+json_t *client_call(
+	struct client *client, const char *method, json_t *params, char *error, size_t size, int *code)
+{
+	return call(client, method, params, false, error, size, code);
+}
+
+json_t *client_call_durable(
+	struct client *client, const char *method, json_t *params, char *error, size_t size, int *code)
+{
+	return call(client, method, params, true, error, size, code);
 }
 
 json_t *client_next(struct client *client)

@@ -38,6 +38,10 @@ void client_close(struct client *client);
 json_t *client_call(
 	struct client *client, const char *method, json_t *params, char *error, size_t size, int *code);
 
+/** The same, answered when what it has changed is on disk. */
+json_t *client_call_durable(
+	struct client *client, const char *method, json_t *params, char *error, size_t size, int *code);
+
 /** Waits for the next notification, however long; NULL when the daemon closes the connection. New reference.
  */
 json_t *client_next(struct client *client);
