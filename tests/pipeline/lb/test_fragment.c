@@ -276,6 +276,7 @@ static void fragments_to_oneself_are_dropped(void **state)
 	uint64_t before = harness_drops(rig.dp, "fragment");
 
 	assert_int_equal(rig_put(rig.net, 53, DP_UDP, &self, 1, &rig.udp_service), 0);
+	rig.dp->worker[0]->now_s += 31; /* one of those before may look the same, and is forgotten */
 	assert_null(request(CLIENT, 103, MORE, 0));
 	assert_null(request(CLIENT, 103, 0, PIECE));
 	assert_int_equal(harness_drops(rig.dp, "fragment"), before + 2);
