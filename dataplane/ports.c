@@ -379,6 +379,8 @@ void ports_report_links(struct dp *dp)
 			if (!port || up == dp->priv->link_reported[id])
 				continue;
 			dp->priv->link_reported[id] = up;
+			if (up)
+				neigh_port_up(dp, port);
 			if (dp->config.on_link)
 				dp->config.on_link(dp->config.ctx, port->id, up);
 		}

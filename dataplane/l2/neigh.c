@@ -45,6 +45,7 @@ struct neigh_table {
 	uint64_t secret[2];
 	struct neighbours all, chain[NEIGH_CHAINS];
 	unsigned tick;
+	unsigned asked_at[MAX_PORTS]; /* tick at which a port that came up last had its neighbours asked */
 };
 
 int neigh_open(struct dp *dp)
@@ -52,6 +53,7 @@ int neigh_open(struct dp *dp)
 	dp->neigh = calloc(1, sizeof(*dp->neigh));
 	if (!dp->neigh)
 		return -ENOMEM;
+	dp->neigh->tick = ASK_TICKS; /* no port has come up yet */
 	return getrandom(dp->neigh->secret, sizeof(dp->neigh->secret), 0) == sizeof(dp->neigh->secret) ? 0
 												       : -EIO;
 }
@@ -100,30 +102,35 @@ static struct neighbour *find(struct dp *dp, struct neigh_scope scope, struct ip
 
 /* Inside a network: a probe without a sender address, which teaches nobody a wrong MAC for the gateway (RFC 5227); of
  * IPv6 one from an address that is nobody else's. */
-static void ask_guests(struct dp *dp, const struct neighbour *n)
+static int ask_guests(struct dp *dp, const struct neighbour *n)
 {
 	uint8_t frame[ND_FRAME_LEN];
 
 	if (ip_is4(n->ip)) {
 		reply_write_arp_request(frame, dp->probe_mac, 0, ip_to4(n->ip));
-		exchange_inject(dp, OUT_NONE, n->scope.net, frame, ARP_FRAME_LEN);
-	} else {
-		nd_write_solicit(frame, dp->probe_mac, n->ip);
-		exchange_inject(dp, OUT_NONE, n->scope.net, frame, ND_FRAME_LEN);
+		return exchange_inject(dp, OUT_NONE, n->scope.net, frame, ARP_FRAME_LEN);
 	}
+	nd_write_solicit(frame, dp->probe_mac, n->ip);
+	return exchange_inject(dp, OUT_NONE, n->scope.net, frame, ND_FRAME_LEN);
 }
 
-static void ask(struct dp *dp, const struct neighbour *n)
+static int ask_underlay(struct dp *dp, const struct neighbour *n)
 {
 	uint8_t frame[ARP_FRAME_LEN];
 	const struct port *uplink = dp_get_port(dp, n->scope.uplink);
 
-	if (n->scope.net != NET_NONE) {
-		ask_guests(dp, n);
-	} else if (uplink && ip_is4(n->ip)) {
-		reply_write_arp_request(frame, uplink->mac, uplink->address, ip_to4(n->ip));
-		exchange_inject(dp, uplink->id, NET_NONE, frame, sizeof(frame));
-	}
+	if (!uplink || !ip_is4(n->ip))
+		return 0;
+	reply_write_arp_request(frame, uplink->mac, uplink->address, ip_to4(n->ip));
+	return exchange_inject(dp, uplink->id, NET_NONE, frame, sizeof(frame));
+}
+
+/* Asks, and again after so many ticks. What the worker has no room for goes with the next tick. */
+static void ask(struct dp *dp, struct neighbour *n, unsigned again)
+{
+	int rc = n->scope.net != NET_NONE ? ask_guests(dp, n) : ask_underlay(dp, n);
+
+	n->due = dp->neigh->tick + (rc < 0 ? 1 : again);
 }
 
 static void tell(const struct neighbour *n)
@@ -176,8 +183,7 @@ static struct neighbour *make(struct dp *dp, struct neigh_scope scope, struct ip
 	LIST_INSERT_HEAD(&dp->neigh->all, n, all);
 	LIST_INSERT_HEAD(chain_of(dp, scope, ip), n, chain);
 	n->known = scope.net != NET_NONE && listed_mac(dp, scope.net, ip, n->mac);
-	n->due = dp->neigh->tick + ASK_TICKS;
-	ask(dp, n);
+	ask(dp, n, ASK_TICKS);
 	return n;
 }
 
@@ -242,8 +248,7 @@ void neigh_tick(struct dp *dp)
 			n->unanswered++;
 		else
 			n->reachable = false;
-		n->due = dp->neigh->tick + (n->reachable && n->unanswered == 0 ? CONFIRM_TICKS : ASK_TICKS);
-		ask(dp, n);
+		ask(dp, n, n->reachable && n->unanswered == 0 ? CONFIRM_TICKS : ASK_TICKS);
 	}
 }
 
@@ -288,6 +293,20 @@ void neigh_port_changed(struct dp *dp, const struct port *port)
 			set_mac(n, mac, n->reachable);
 		n->due = dp->neigh->tick; /* ask who it is now */
 	}
+}
+
+void neigh_port_up(struct dp *dp, const struct port *port)
+{
+	unsigned *asked_at = &dp->neigh->asked_at[port->id];
+	struct neighbour *n;
+
+	if (dp->neigh->tick - *asked_at < ASK_TICKS)
+		return;
+	*asked_at = dp->neigh->tick;
+	LIST_FOREACH (n, &dp->neigh->all, all)
+		if (!n->reachable &&
+			(port->is_uplink ? n->scope.uplink == port->id : n->scope.net == port->net))
+			ask(dp, n, ASK_TICKS);
 }
 
 size_t dp_neighbours(struct dp *dp, uint16_t uplink, struct dp_neighbour *out, size_t max)

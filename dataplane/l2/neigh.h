@@ -38,3 +38,8 @@ void neigh_tick(struct dp *dp);
 void neigh_input(struct dp *dp, uint16_t net, uint16_t port, const uint8_t *data, uint16_t len);
 /** A network's port came, goes (it is unpublished already), or is about to get or has got other ips. */
 void neigh_port_changed(struct dp *dp, const struct port *port);
+/**
+ * A port's link came up: who may be behind it and has not answered is asked at once, not a second after a request
+ * that nobody was there to hear. Once a second for a port, whatever a guest does to its link.
+ */
+void neigh_port_up(struct dp *dp, const struct port *port);

@@ -125,6 +125,43 @@ static void test_neighbour_is_asked_and_heard(void **state)
 	neigh_release(dp, scope, ip_from4(ip4("10.0.0.7")), on_mac, &heard);
 }
 
+/* How many requests have come to `b` after some ticks. */
+static unsigned asked_after(unsigned ticks)
+{
+	b.count = 0;
+	for (unsigned i = 0; i < ticks; i++)
+		harness_tick(dp);
+	return b.count;
+}
+
+static void flap(struct test_port *port)
+{
+	port_set_link(port->port, false);
+	harness_tick(dp);
+	port_set_link(port->port, true);
+}
+
+static void test_who_comes_up_is_asked_at_once(void **state)
+{
+	struct neigh_scope scope = {.net = net, .uplink = UINT16_MAX};
+	struct heard heard = {0};
+	uint8_t buf[2048];
+
+	port_set_link(b.port, false);
+	assert_int_equal(neigh_want(dp, scope, ip_from4(ip4("10.0.0.6")), on_mac, &heard), 0);
+	assert_int_equal(asked_after(1), 0); /* nobody there to hear it */
+	port_set_link(b.port, true);
+	assert_int_equal(asked_after(1), 1); /* not a second later */
+	flap(&b);
+	assert_int_equal(asked_after(1), 0); /* a guest cannot have the others flooded with requests */
+	harness_send(dp, &b, buf, packet_arp(buf, dp->probe_mac, MAC_B, 2, ip4("10.0.0.6"), 0), PLAIN, 0);
+	asked_after(8); /* two seconds */
+	assert_int_equal(heard.calls, 1);
+	flap(&b);
+	assert_int_equal(asked_after(1), 0); /* who has answered lately is not asked again */
+	neigh_release(dp, scope, ip_from4(ip4("10.0.0.6")), on_mac, &heard);
+}
+
 static struct dp_port_info info_of(const struct test_port *port)
 {
 	struct dp_port_info info;
@@ -190,6 +227,7 @@ int main(void)
 		cmocka_unit_test_setup(test_router_mac_goes_to_the_gateway, clear),
 		cmocka_unit_test_setup(test_gateway_sends_with_the_router_mac, clear),
 		cmocka_unit_test_setup(test_neighbour_is_asked_and_heard, clear),
+		cmocka_unit_test_setup(test_who_comes_up_is_asked_at_once, clear),
 		cmocka_unit_test_setup(test_a_flood_of_answers_is_bounded, clear),
 		cmocka_unit_test_setup(test_many_neighbours, clear),
 	};
