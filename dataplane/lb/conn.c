@@ -12,6 +12,11 @@
 #include "dataplane/core/siphash.h"
 #include "dataplane/lb/conn_table.h"
 
+enum {
+	TOUCH_AT_ONCE = 8 << 20, /* bytes: some milliseconds */
+	TOUCH_AHEAD = 1 << 18,	 /* entries: the whole of a table of the default size */
+};
+
 static uint32_t bucket_count(uint32_t size)
 {
 	uint32_t buckets = 2;
@@ -19,6 +24,16 @@ static uint32_t bucket_count(uint32_t size)
 	while ((uint64_t)buckets * CONN_BUCKET_SLOTS < (uint64_t)size * 2 * CONN_SPARE)
 		buckets *= 2;
 	return buckets;
+}
+
+static size_t index_bytes(const struct conn_table *t)
+{
+	return (t->bucket_mask + 1) * sizeof(*t->bucket);
+}
+
+static size_t side_bytes(const struct conn_table *t)
+{
+	return (size_t)t->size * 2 * sizeof(*t->side);
 }
 
 struct conn_table *conn_open(uint32_t size, unsigned owners)
@@ -34,9 +49,9 @@ struct conn_table *conn_open(uint32_t size, unsigned owners)
 	t->owners = owners;
 	t->bucket_mask = bucket_count(size) - 1;
 	t->tag_mask = ~((UINT32_C(2) << (31 - __builtin_clz(size * 2))) - 1);
-	t->bucket = mem_alloc((t->bucket_mask + 1) * sizeof(*t->bucket));
-	t->side = mem_alloc((size_t)size * 2 * sizeof(*t->side));
-	t->wide = mem_alloc((size_t)size * 2 * sizeof(*t->wide));
+	t->bucket = mem_alloc(index_bytes(t));
+	t->side = mem_alloc(side_bytes(t));
+	t->wide = mem_alloc(side_bytes(t));
 	t->owner = calloc(owners, sizeof(*t->owner));
 	t->share = share_new(size);
 	t->spill_s = calloc(SHARE_NETS, sizeof(*t->spill_s));
@@ -50,17 +65,46 @@ struct conn_table *conn_open(uint32_t size, unsigned owners)
 
 void conn_touch(struct conn_table *t)
 {
-	mem_touch(t->bucket, (t->bucket_mask + 1) * sizeof(*t->bucket));
-	mem_touch(t->side, (size_t)t->size * 2 * sizeof(*t->side));
+	t->touched.index = index_bytes(t);
+	t->touched.side = side_bytes(t);
+	mem_touch(t->bucket, t->touched.index);
+	mem_touch(t->side, t->touched.side);
 }
+
+/* The next part of an array of which `touched` bytes are there, until there are `want`. Returns how many are. */
+static size_t touch_part(void *array, size_t bytes, size_t want, size_t touched)
+{
+	size_t part = bytes - touched < TOUCH_AT_ONCE ? bytes - touched : TOUCH_AT_ONCE;
+
+	if (touched >= want)
+		return touched;
+	mem_touch((char *)array + touched, part);
+	return touched + part;
+}
+
+void conn_touch_ahead(struct conn_table *t, bool ip6)
+{
+	size_t bytes = side_bytes(t), index = index_bytes(t);
+	size_t ahead = (size_t)atomic_load_explicit(&t->fresh, memory_order_relaxed) + TOUCH_AHEAD;
+	size_t want = ahead < t->size ? ahead * 2 * sizeof(*t->side) : bytes;
+
+	if (t->touched.index < index) { /* connections lie anywhere in it */
+		t->touched.index = touch_part(t->bucket, index, index, t->touched.index);
+		return;
+	}
+	t->touched.side = touch_part(t->side, bytes, want, t->touched.side);
+	if (ip6)
+		t->touched.wide = touch_part(t->wide, bytes, want, t->touched.wide);
+}
+static_assert(sizeof(struct conn_wide) == sizeof(struct conn_side), "both arrays are as long");
 
 void conn_close(struct conn_table *t)
 {
 	if (!t)
 		return;
-	mem_free(t->bucket, (t->bucket_mask + 1) * sizeof(*t->bucket));
-	mem_free(t->side, (size_t)t->size * 2 * sizeof(*t->side));
-	mem_free(t->wide, (size_t)t->size * 2 * sizeof(*t->wide));
+	mem_free(t->bucket, index_bytes(t));
+	mem_free(t->side, side_bytes(t));
+	mem_free(t->wide, side_bytes(t));
 	free(t->owner);
 	share_free(t->share);
 	free(t->spill_s);

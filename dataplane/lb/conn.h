@@ -99,6 +99,13 @@ struct conn_table *conn_open(uint32_t size, unsigned owners);
 void conn_close(struct conn_table *t);
 /** Control thread. Takes the memory of all connections of IPv4 now (mem_touch). */
 void conn_touch(struct conn_table *t);
+/**
+ * Control thread, with each tick while there are vips (ip6: of IPv6 too). Takes memory for connections to come: a worker
+ * that is the first to write to a page waits for the kernel to clear it, a millisecond for a huge one, and the port
+ * whose packet it was would have to make up for that (deliver/budget.h). A few milliseconds at the most; nothing when all
+ * is there.
+ */
+void conn_touch_ahead(struct conn_table *t, bool ip6);
 
 static inline struct conn_key conn_key(enum conn_dir dir, uint16_t net, uint8_t proto, uint32_t src,
 	uint32_t dst, uint16_t src_port, uint16_t dst_port)

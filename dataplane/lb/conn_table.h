@@ -55,6 +55,9 @@ struct conn_table {
 	_Atomic(uint32_t) hand;	 /* where to look next for an entry to take over */
 	/* control only */
 	_Alignas(64) uint32_t sweep;
+	struct {
+		size_t index, side, wide;
+	} touched; /* bytes, from the start, that the kernel has given */
 };
 
 static inline uint64_t life_make(uint64_t gen, uint64_t flags, uint32_t now_s)

@@ -107,7 +107,8 @@ struct lb {
 	recent_t fragment[MAX_PORTS + MAX_NETS]
 			 [LB_FRAGMENTS]; /* fragment.c: by port, behind a tunnel by network */
 	/* control only */
-	uint64_t drain_at; /* drain_ask(): which connections are next */
+	bool balances, balances6; /* there is, or was, a vip of IPv4, of IPv6 */
+	uint64_t drain_at;	  /* drain_ask(): which connections are next */
 	struct service *service[MAX_SERVICES];
 	struct lb_view *view[MAX_NETS]; /* the ones in use */
 };

@@ -41,6 +41,12 @@ void lb_touch(struct dp *dp)
 	conn_touch(dp->lb->conns);
 }
 
+void lb_touch_ahead(struct dp *dp)
+{
+	if (dp->lb->balances || dp->lb->balances6)
+		conn_touch_ahead(dp->lb->conns, dp->lb->balances6);
+}
+
 static void service_free(struct service *s)
 {
 	if (s)
@@ -325,6 +331,7 @@ static int put_sorted(
 	}
 	for (uint32_t i = 0; i < s->nbackends; i++)
 		backend_set(lb->backends, s->backend[i], &sorted[i]);
+	*(s->vip ? &lb->balances : &lb->balances6) = true;
 	*id = at;
 	return 0;
 }

@@ -22,6 +22,8 @@ int lb_open(struct dp *dp, uint32_t conns);
 void lb_close(struct dp *dp);
 /** Takes the memory of all connections now (mem_touch). */
 void lb_touch(struct dp *dp);
+/** Control thread, with each tick. The same for connections to come, once there is a vip (conn_touch_ahead). */
+void lb_touch_ahead(struct dp *dp);
 
 /** Any thread inside a grace period. Does the network balance `vip` (network byte order) on any port? */
 bool lb_is_vip(const struct lb_view *view, uint32_t vip);
