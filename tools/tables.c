@@ -38,6 +38,13 @@ static void add_part(void *arg, const char *name, const struct api_field *fields
 	json_array_append_new(arg, json_pack("{s:s, s:o}", "name", name, "fields", fields_json(fields)));
 }
 
+static void add_method(void *arg, const struct api_method *method)
+{
+	json_array_append_new(arg, json_pack("{s:s, s:s, s:b, s:o}", "name", method->name, "help",
+					   method->help, "changes", method->changes, "fields",
+					   method->fields ? fields_json(method->fields) : json_array()));
+}
+
 static void add_section(json_t *config, const struct section *section)
 {
 	const struct api_method *add = section_method(section, "add");
@@ -50,7 +57,7 @@ static void add_section(json_t *config, const struct section *section)
 int main(void)
 {
 	struct api_err err;
-	json_t *methods = NULL, *config = json_array(), *all;
+	json_t *methods = NULL, *config = json_array(), *api = json_array(), *all;
 
 	if (method_call(NULL, method_find("api.describe"), "api", NULL, &methods, &err) < 0) {
 		fprintf(stderr, "tables: %s\n", err.text);
@@ -59,7 +66,9 @@ int main(void)
 	config_parts(add_part, config);
 	for (size_t i = 0; i < sections_count; i++)
 		add_section(config, &sections[i]);
-	all = json_pack("{s:s, s:o, s:o}", "version", SLUICE_VERSION, "methods", methods, "config", config);
+	methods_walk(add_method, api);
+	all = json_pack("{s:s, s:o, s:o, s:o}", "version", SLUICE_VERSION, "methods", methods, "api", api,
+		"config", config);
 	json_dumpf(all, stdout, JSON_COMPACT);
 	printf("\n");
 	json_decref(all);
