@@ -11,10 +11,6 @@
 #define XXH_INLINE_ALL
 #include <err.h>
 #include <rte_cycles.h>
-#include <rte_hash.h>
-#include <rte_hash_crc.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <xxhash.h>
 
 #include "bench/tables/rounds.h"
@@ -73,18 +69,9 @@ static void fill_conns(struct tables *t, uint32_t n)
 
 static void fill_hash(struct tables *t, uint32_t n)
 {
-	struct rte_hash_parameters parameters = {
-		.name = "conn",
-		.entries = n * 4 < 64 ? 64 : n * 4,
-		.key_len = sizeof(struct conn_key),
-		.hash_func = rte_hash_crc,
-		.socket_id = SOCKET_ID_ANY,
-		.extra_flag = RTE_HASH_EXTRA_FLAGS_MULTI_WRITER_ADD | RTE_HASH_EXTRA_FLAGS_RW_CONCURRENCY_LF,
-	};
-
-	t->hash = rte_hash_create(&parameters);
+	t->hash = rounds_hash("conn", n * 4 < 64 ? 64 : n * 4, sizeof(struct conn_key));
 	t->side = aligned_alloc(64, (size_t)n * 2 * sizeof(*t->side));
-	if (!t->hash || !t->side)
+	if (!t->side)
 		errx(1, "no memory for %u connections", n);
 	for (uint32_t i = 0; i < n * 2; i++) {
 		struct conn_new conn = number(i / 2);
@@ -119,15 +106,11 @@ static double conn_round(const struct tables *t, uint32_t from)
 
 static double hash_round(const struct tables *t, uint32_t from)
 {
-	uint64_t start = rte_rdtsc(), hits;
-	const void *key[BURST];
+	uint64_t start = rte_rdtsc();
 	void *data[BURST];
 
 	for (uint32_t i = from; i < from + ROUND; i += BURST) {
-		for (uint32_t j = 0; j < BURST; j++)
-			key[j] = &t->key[i + j];
-		if (rte_hash_lookup_bulk_data(t->hash, key, BURST, &hits, data) != BURST)
-			errx(1, "rte_hash lost a key");
+		rounds_find(t->hash, &t->key[i], sizeof(t->key[0]), data);
 		for (uint32_t j = 0; j < BURST; j++)
 			__builtin_prefetch(data[j], 1);
 		for (uint32_t j = 0; j < BURST; j++) {
@@ -144,7 +127,7 @@ static double hash_round(const struct tables *t, uint32_t from)
 static void compare_tables(uint32_t n)
 {
 	struct tables t = {.key = calloc(LOOKUPS, sizeof(*t.key))};
-	double conn[ROUNDS], hash[ROUNDS], ours, theirs;
+	double conn[ROUNDS], hash[ROUNDS];
 	uint32_t random = 1;
 
 	if (!t.key)
@@ -157,9 +140,7 @@ static void compare_tables(uint32_t n)
 		conn[i] = conn_round(&t, i * ROUND % LOOKUPS);
 		hash[i] = hash_round(&t, i * ROUND % LOOKUPS);
 	}
-	ours = rounds_median(conn);
-	theirs = rounds_median(hash);
-	printf("%9u  %8.1f  %8.1f  %5.2f\n", n, ours, theirs, theirs / ours);
+	rounds_print(n, conn, hash);
 	conn_close(t.conns);
 	rte_hash_free(t.hash);
 	free(t.side);

@@ -7,12 +7,7 @@
  */
 #include "dataplane/l2/fdb.h"
 
-#include <err.h>
 #include <rte_cycles.h>
-#include <rte_hash.h>
-#include <rte_hash_crc.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 #include "bench/tables/rounds.h"
 
@@ -33,30 +28,13 @@ static uint64_t key_of(uint32_t n)
 	return fdb_key(7, mac);
 }
 
-static struct rte_hash *hash_new(uint32_t entries)
-{
-	struct rte_hash_parameters parameters = {
-		.name = "fdb",
-		.entries = entries * 2,
-		.key_len = sizeof(uint64_t),
-		.hash_func = rte_hash_crc,
-		.socket_id = SOCKET_ID_ANY,
-		.extra_flag = RTE_HASH_EXTRA_FLAGS_MULTI_WRITER_ADD | RTE_HASH_EXTRA_FLAGS_RW_CONCURRENCY_LF,
-	};
-	struct rte_hash *hash = rte_hash_create(&parameters);
-
-	if (!hash)
-		errx(1, "rte_hash_create: no memory for %u entries", entries);
-	return hash;
-}
-
 static void fill(struct tables *t, uint32_t entries)
 {
 	uint32_t random = 1;
 
 	if (fdb_open(entries, &t->fdb) < 0)
 		errx(1, "no memory for %u entries", entries);
-	t->hash = hash_new(entries);
+	t->hash = rounds_hash("fdb", entries * 2, sizeof(uint64_t));
 	for (uint32_t n = 0; n < entries; n++) {
 		uint64_t key = key_of(n);
 
@@ -89,15 +67,11 @@ static double fdb_round(const struct tables *t, uint32_t from)
 
 static double hash_round(const struct tables *t, uint32_t from)
 {
-	uint64_t start = rte_rdtsc(), hits;
-	const void *key[BURST];
+	uint64_t start = rte_rdtsc();
 	void *data[BURST];
 
 	for (uint32_t i = from; i < from + ROUND; i += BURST) {
-		for (uint32_t j = 0; j < BURST; j++)
-			key[j] = &t->key[i + j];
-		if (rte_hash_lookup_bulk_data(t->hash, key, BURST, &hits, data) != BURST)
-			errx(1, "rte_hash lost a key");
+		rounds_find(t->hash, &t->key[i], sizeof(t->key[0]), data);
 		for (uint32_t j = 0; j < BURST; j++)
 			sink += (uintptr_t)data[j];
 	}
@@ -106,16 +80,14 @@ static double hash_round(const struct tables *t, uint32_t from)
 
 static void compare(struct tables *t, uint32_t entries)
 {
-	double fdb[ROUNDS], hash[ROUNDS], ours, theirs;
+	double fdb[ROUNDS], hash[ROUNDS];
 
 	fill(t, entries);
 	for (int i = 0; i < ROUNDS; i++) {
 		fdb[i] = fdb_round(t, i * ROUND % LOOKUPS);
 		hash[i] = hash_round(t, i * ROUND % LOOKUPS);
 	}
-	ours = rounds_median(fdb);
-	theirs = rounds_median(hash);
-	printf("%9u  %8.1f  %8.1f  %5.2f\n", entries, ours, theirs, theirs / ours);
+	rounds_print(entries, fdb, hash);
 	fdb_close(t->fdb);
 	rte_hash_free(t->hash);
 }

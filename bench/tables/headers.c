@@ -15,8 +15,6 @@
 #include <rte_thash.h>
 #include <rte_udp.h>
 #include <rte_vxlan.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 #include "bench/tables/rounds.h"
 #include "dataplane/frame/csum.h"
@@ -187,15 +185,13 @@ static double round_of(struct pool *p, burst_fn *fn)
 static void compare(struct pool *p, const char *name, burst_fn *ours, burst_fn *theirs)
 {
 	static double a[ROUNDS], b[ROUNDS];
-	double mine, other;
 
 	for (int i = 0; i < ROUNDS; i++) {
 		a[i] = round_of(p, ours);
 		b[i] = round_of(p, theirs);
 	}
-	mine = rounds_median(a);
-	other = rounds_median(b);
-	printf("%-22s %9u  %8.1f  %8.1f  %5.2f\n", name, p->count, mine, other, other / mine);
+	printf("%-22s ", name);
+	rounds_print(p->count, a, b);
 }
 
 static void compare_checksums(void)
@@ -221,10 +217,8 @@ static void compare_checksums(void)
 			a[i] = (double)(middle - start) / TIMES;
 			b[i] = (double)(rte_rdtsc() - middle) / TIMES;
 		}
-		double mine = rounds_median(a), other = rounds_median(b);
-
-		printf("%-22s %9u  %8.1f  %8.1f  %5.2f\n", "checksum, bytes:", length[k], mine, other,
-			other / mine);
+		printf("%-22s ", "checksum, bytes:");
+		rounds_print(length[k], a, b);
 	}
 	free(data);
 }
