@@ -26,9 +26,9 @@ static json_t *kind_json(const struct kind *kind, const char *peer)
 static json_t *trial_json(const struct trial *t)
 {
 	json_t *json = kind_json(&t->kind, t->peer);
-	json_t *frames = json_pack("{s:i, s:f, s:I, s:I, s:I, s:I}", "turn", (int)t->turn, "seconds",
+	json_t *frames = json_pack("{s:i, s:f, s:I, s:I, s:I, s:I, s:i}", "turn", (int)t->turn, "seconds",
 		t->seconds, "sent", (json_int_t)t->sent, "lost", (json_int_t)t->lost, "late",
-		(json_int_t)t->late, "wrong", (json_int_t)t->wrong);
+		(json_int_t)t->late, "wrong", (json_int_t)t->wrong, "stalls", (int)t->stalls);
 	json_t *cores = json_pack("{s:o, s:f, s:f, s:f, s:b}", "stages", stages_json(t), "worker_share_pct",
 		t->worker_share_pct, "generator_share_pct", t->generator_share_pct, "generator_wait_pct",
 		t->wait_pct, "generator_bound", report_generator_bound(t));

@@ -128,6 +128,7 @@ static void add_trial(struct report_summary *s, const struct trial *t)
 	s->bound += report_generator_bound(t);
 	s->disturbed += report_disturbed(t);
 	s->stolen += t->stolen_ms > 0;
+	s->stalled += t->stalls > 0;
 }
 
 void report_summarize(const struct report *r, struct report_side side, struct report_summary *s)

@@ -54,7 +54,8 @@ struct trial {
 	unsigned n_stages;
 	struct histogram
 		*latency; /* NULL or cycles of host_tsc() from port to port; the report's once added */
-	uint64_t untimed; /* as generator.h */
+	uint64_t untimed; /* as generator.h, and the next */
+	unsigned stalls;
 };
 
 struct report_peer {
@@ -83,7 +84,7 @@ struct report_summary {
 	struct spread value[METRICS], stage[TRIAL_STAGES];
 	const struct trial *first; /* names the stages; NULL: there is no trial */
 	uint64_t lost, late, wrong;
-	unsigned near, far, mixed, bound, disturbed, stolen;
+	unsigned near, far, mixed, bound, disturbed, stolen, stalled;
 };
 
 void report_init(struct report *r, const struct options *opt);

@@ -21,6 +21,8 @@ static void print_weather(const struct report_summary *s)
 		printf(", %u generator-bound", s->bound);
 	if (s->disturbed)
 		printf(", %u disturbed", s->disturbed);
+	if (s->stalled)
+		printf(", %u stalled", s->stalled);
 	if (s->stolen)
 		printf(", time stolen in %u", s->stolen);
 	putchar('\n');

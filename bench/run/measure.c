@@ -108,6 +108,7 @@ void measure_trial(struct session *s, measure_fn *fn, void *arg, struct trial *t
 	t->late = result.late;
 	t->wrong = result.wrong;
 	t->untimed = result.untimed;
+	t->stalls = result.stalls;
 	t->generator_share_pct = result.share_pct;
 	take_switch_figures(s, t);
 }

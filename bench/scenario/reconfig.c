@@ -32,6 +32,7 @@ static void add_result(struct generator_result *sum, const struct generator_resu
 	sum->lost += slice->lost;
 	sum->late += slice->late;
 	sum->wrong += slice->wrong;
+	sum->stalls += slice->stalls;
 }
 
 static void run_beside(void *arg, double seconds, struct generator_result *result)

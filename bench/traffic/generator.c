@@ -75,6 +75,7 @@ static struct run begin(struct generator *g, double seconds)
 	g->offered[0] = g->offered[1] = 0;
 	g->timing.looked = now;
 	g->timing.untimed = 0;
+	g->stalls = 0;
 	return (struct run){.before = both(g),
 		.start = now,
 		.now = now,
@@ -100,6 +101,7 @@ static inline void tick(struct generator *g, struct run *run, unsigned moved)
 	}
 	run->waited += run->now - began;
 	if (run->now - run->last > (uint64_t)(PATIENCE_S * host_tsc_hz())) {
+		g->stalls += in_flight(g) > 0;
 		give_up(g);
 		run->last = run->now;
 	}
@@ -237,6 +239,7 @@ static void finish(struct generator *g, const struct run *run, struct generator_
 		.late = after.late - run->before.late,
 		.wrong = after.wrong - run->before.wrong,
 		.untimed = g->timing.untimed,
+		.stalls = g->stalls,
 		.wait_pct = took > 0 ? 100.0 * (double)run->waited / took : 0,
 		.share_pct = took > 0 ? 100.0 * ran * host_tsc_hz() / took : 0,
 	};

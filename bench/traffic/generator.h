@@ -32,6 +32,7 @@ struct generator_result {
 	uint64_t late;	   /* arrived after a later one */
 	uint64_t wrong;	   /* at the wrong port, twice, or changed */
 	uint64_t untimed;  /* seen, but not timed: they waited for the generator itself (generator_time) */
+	unsigned stalls;   /* how often nothing moved for so long (0.2 s) that all under way was given up */
 	double wait_pct;   /* of the time the generator had nothing to do: the switch was the limit */
 	double share_pct;  /* of the core that the generator's thread was given */
 };
@@ -78,6 +79,7 @@ struct generator {
 	double per_cycle;      /* paced: frames each way in a cycle of the clock; 0: closed loop */
 	uint64_t offered[2];   /* paced: in this run */
 	struct generator_timing timing;
+	unsigned stalls;	   /* in this run */
 	void (*beside)(void *arg); /* NULL: nothing */
 	void *beside_arg;
 };

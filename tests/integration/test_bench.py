@@ -75,6 +75,21 @@ def test_bulk_traffic_beside_the_kernels_bridge(requires):
     assert namespaces() <= before
 
 
+def test_a_switch_that_stands_still_is_told_and_forgiven(tmp_path):
+    """A peer that stops the switch throughout its first trial."""
+    (tmp_path / "stalling").write_text(f"""#!/bin/sh
+        cd "$BENCH_DIR" || exit 1
+        [ "$1" != cycles ] || kill -CONT $(cat pid)
+        {ROOT}/bench/peers/sluice "$1" || exit $?
+        [ "$1" != reset ] || [ -e stalled ] || {{ touch stalled; kill -STOP $(cat pid); }}
+    """)
+    (tmp_path / "stalling").chmod(0o755)
+    stalled, after = bench("--peers", "stalling", "--peer-dir", tmp_path, "--seconds", "0.5", "--trials", "2", "--huge-mb", "0")["trials"]
+    assert stalled["stalls"] >= 1 and stalled["lost"] > 0
+    assert after["sent"] > stalled["sent"]
+    assert (stalled["wrong"], after["wrong"]) == (0, 0)
+
+
 def test_what_attached_ports_cost_without_traffic():
     report = bench("--count", "32", "--huge-mb", "0", scenario="idle")
     (trial,) = report["trials"]
