@@ -1,11 +1,13 @@
-/* tables.c: prints the tables of methods and of the configuration as JSON, for pages that are made of them (tools/manual).
- * Links control and is not installed. */
+/* tables.c: prints the tables of methods, of the configuration and of HTTP routes as JSON, for pages that are made of them
+ * (tools/manual, tools/http-docs). Links control and is not installed. */
 #include <stdio.h>
 
 #include "control/api/schema.h"
 #include "control/config/config.h"
 #include "control/config/sections.h"
 #include "control/methods/list.h"
+#include "registry/http/server.h"
+#include "registry/source/consul/consul.h"
 
 static json_t *fields_json(const struct api_field *fields);
 
@@ -54,6 +56,36 @@ static void add_section(json_t *config, const struct section *section)
 				"help", add->help, "fields", fields_json(add->fields)));
 }
 
+static json_t *verbs_json(unsigned verbs)
+{
+	static const struct {
+		enum http_verb verb;
+		const char *name;
+	} names[] = {{VERB_GET, "GET"}, {VERB_PUT, "PUT"}, {VERB_POST, "POST"}, {VERB_DELETE, "DELETE"}};
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (verbs & names[i].verb)
+			json_array_append_new(list, json_string(names[i].name));
+	return list;
+}
+
+/* What is served over HTTP. */
+static json_t *routes_json(void)
+{
+	json_t *list = json_array();
+
+	for (const struct http_route *route = consul_api(NULL).routes; route->path; route++)
+		json_array_append_new(list, json_pack("{s:s, s:o, s:s, s:b, s:b, s:b, s:s?}", "path",
+						    route->path, "verbs", verbs_json(route->verbs), "waits",
+						    !route->view	   ? ""
+						    : route->view->by_hash ? "hash"
+									   : "index",
+						    "open", route->open, "by_get", route->also_by_get,
+						    "cached", route->cached, "why", route->why));
+	return list;
+}
+
 int main(void)
 {
 	struct api_err err;
@@ -67,8 +99,8 @@ int main(void)
 	for (size_t i = 0; i < sections_count; i++)
 		add_section(config, &sections[i]);
 	methods_walk(add_method, api);
-	all = json_pack("{s:s, s:o, s:o, s:o}", "version", SLUICE_VERSION, "methods", methods, "api", api,
-		"config", config);
+	all = json_pack("{s:s, s:o, s:o, s:o, s:o}", "version", SLUICE_VERSION, "methods", methods, "api",
+		api, "config", config, "routes", routes_json());
 	json_dumpf(all, stdout, JSON_COMPACT);
 	printf("\n");
 	json_decref(all);
