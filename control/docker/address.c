@@ -4,54 +4,65 @@
  */
 #include "control/docker/address.h"
 
-#include <arpa/inet.h>
+#include <endian.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "control/base/params.h"
 #include "control/docker/call.h"
+#include "control/model/network_spec.h"
 #include "control/model/objects.h"
 
 enum {
 	REST_MS = 60000,
 	/* Docker has had no answer, and has given up, when nobody has an address for so long. Its time-out is 30 s. */
 	ABANDONED_MS = 300000,
-	ADDRESS_ID = 160,
+	ADDRESS_ID = 192,
 };
 
 #define TYPE "RequestAddressType"
 #define GATEWAY "com.docker.network.gateway"
 
-bool docker_address_read(const char *text, uint32_t *ip)
+bool docker_address_read(const char *text, struct ip_addr *ip)
 {
-	struct addr_prefix prefix;
+	struct ip_prefix prefix;
 
 	if (!text || !text[0])
 		return false;
 	if (!strchr(text, '/'))
-		return addr_ip4(text, ip);
-	if (!addr_prefix(text, &prefix))
+		return ip_parse(text, ip);
+	if (!addr_ip_prefix(text, &prefix))
 		return false;
 	*ip = prefix.address;
 	return true;
 }
 
-static const char *key_of(const char *pool, uint32_t ip, char key[ADDRESS_ID])
+bool docker_address_read4(const char *text, uint32_t *ip)
 {
-	char text[ADDR_IP4_TEXT];
+	struct ip_addr found;
 
-	snprintf(key, ADDRESS_ID, "%.128s %s", pool, addr_ip4_text(ip, text));
+	if (!docker_address_read(text, &found) || !ip_is4(found))
+		return false;
+	*ip = ip_to4(found);
+	return true;
+}
+
+static const char *key_of(const char *pool, struct ip_addr ip, char key[ADDRESS_ID])
+{
+	char text[IP_TEXT];
+
+	snprintf(key, ADDRESS_ID, "%.128s %s", pool, ip_text(ip, text));
 	return key;
 }
 
-static json_t *find(const struct docker *docker, const char *pool, uint32_t ip)
+static json_t *find(const struct docker *docker, const char *pool, struct ip_addr ip)
 {
 	char key[ADDRESS_ID];
 
 	return docker_record(docker, DOCKER_ADDRESS, key_of(pool, ip, key));
 }
 
-void docker_address_claim(struct docker *docker, const char *pool, uint32_t ip, const char *who)
+void docker_address_claim(struct docker *docker, const char *pool, struct ip_addr ip, const char *who)
 {
 	json_t *record = find(docker, pool, ip);
 	char key[ADDRESS_ID];
@@ -70,7 +81,7 @@ static bool is_of(const char *key, const char *pool)
 	return strncmp(key, pool, len) == 0 && key[len] == ' ';
 }
 
-void docker_address_unclaim(struct docker *docker, const char *pool, const char *who)
+static void unclaim(struct docker *docker, const char *pool, const char *who)
 {
 	const char *key, *other;
 	json_t *record;
@@ -82,6 +93,16 @@ void docker_address_unclaim(struct docker *docker, const char *pool, const char 
 		json_object_del(record, "for");
 		json_object_set_new(record, "at", json_integer(docker_now_ms()));
 		docker_keep(docker, DOCKER_ADDRESS, key);
+	}
+}
+
+void docker_addresses_unclaim(struct docker *docker, const char *network, const char *who)
+{
+	for (unsigned ip6 = 0; ip6 < 2; ip6++) {
+		const char *pool = docker_pool_of(docker, network, ip6);
+
+		if (pool)
+			unclaim(docker, pool, who);
 	}
 }
 
@@ -131,64 +152,84 @@ static enum state state_of(const json_t *pool, const json_t *record, int64_t now
 }
 
 /* Has somebody got it who is no container of Docker's? */
-static bool is_others(struct docker *docker, const json_t *pool, uint32_t ip)
+static bool is_others(struct docker *docker, const json_t *pool, struct ip_addr ip)
 {
 	const struct model_network *network = network_of(docker, pool);
 	char who[96];
 
-	return network && model_ip_taken(docker->model, network, ip_from4(ip), NULL, who);
+	return network && model_ip_taken(docker->model, network, ip, NULL, who);
 }
 
 struct search {
 	struct docker *docker;
 	const char *id;
 	json_t *pool;
-	struct addr_prefix subnet, range;
+	struct ip_prefix subnet, range;
 	int64_t now;
 };
 
-/* The best address from the one after the last that was given on; 0: all are taken. */
-static uint32_t search(const struct search *search)
+/* HOST_BITS: nobody will have given that many, and their number fits. */
+enum { HOST_BITS = 62 };
+
+/* The address that lies so many behind the first one of a prefix. */
+static struct ip_addr nth(struct ip_addr first, uint64_t n)
 {
-	uint32_t hosts = (uint32_t)(UINT64_C(1) << (32 - search->range.len)),
-		 first = ntohl(search->range.address);
-	uint32_t next = (uint32_t)param_int(search->pool, "next", 0), best = 0;
+	first.q[1] = htobe64(be64toh(first.q[1]) + n);
+	return first;
+}
+
+/* The best address from the one after the last that was given on; none: all are taken. However large the range is, no more
+ * are looked at than are taken or rest, and one. */
+static struct ip_addr search(const struct search *search)
+{
+	unsigned bits = 128 - search->range.len;
+	uint64_t hosts = UINT64_C(1) << (bits < HOST_BITS ? bits : HOST_BITS);
+	uint64_t next = (uint64_t)param_int(search->pool, "next", 0), at = 0;
+	struct ip_addr best = {0};
 	enum state least = TAKEN;
 
-	for (uint32_t i = 0; i < hosts && least != FREE; i++) {
-		uint32_t ip = htonl(first + (next + i) % hosts);
+	for (uint64_t i = 0; i < hosts && least != FREE; i++) {
+		uint64_t n = (next + i) % hosts;
+		struct ip_addr ip = nth(search->range.address, n);
 		enum state state = state_of(search->pool, find(search->docker, search->id, ip), search->now);
 
-		if (state >= least || !addr_is_host(search->subnet, ip) ||
+		if (state >= least || !addr_is_host_of(search->subnet, ip) ||
 			is_others(search->docker, search->pool, ip))
 			continue;
 		least = state;
 		best = ip;
+		at = n;
 	}
-	if (best) /* in memory: after a restart those that rest are known all the same */
-		json_object_set_new(search->pool, "next", json_integer((ntohl(best) - first + 1) % hosts));
+	if (!ip_is_none(best)) /* in memory: after a restart those that rest are known all the same */
+		json_object_set_new(search->pool, "next", json_integer((json_int_t)((at + 1) % hosts)));
 	return best;
 }
 
-static uint32_t choose(struct docker *docker, const char *id, json_t *pool)
+static struct ip_addr choose(struct docker *docker, const char *id, json_t *pool)
 {
 	struct search what = {
 		docker, id, pool, docker_pool_subnet(pool), docker_pool_subnet(pool), docker_now_ms()};
 
-	addr_prefix(param_str(pool, "range"), &what.range);
+	addr_ip_prefix(param_str(pool, "range"), &what.range);
 	return search(&what);
 }
 
-static int check_wanted(struct docker *docker, const char *id, const json_t *pool, uint32_t ip, bool gateway,
-	struct api_err *err)
+static struct ip_addr gateway_of(const struct model_network *network, const json_t *pool)
+{
+	return network ? network_spec_gateway(&network->spec, !ip_is4(docker_pool_subnet(pool).address))
+		       : (struct ip_addr){0};
+}
+
+static int check_wanted(struct docker *docker, const char *id, const json_t *pool, struct ip_addr ip,
+	bool gateway, struct api_err *err)
 {
 	const json_t *record = find(docker, id, ip);
 	const struct model_network *network = network_of(docker, pool);
-	char text[ADDR_IP4_TEXT];
-	bool own = gateway && network && network->spec.gateway == ip;
+	char text[IP_TEXT];
+	bool own = gateway && network && ip_equal(gateway_of(network, pool), ip);
 
-	addr_ip4_text(ip, text);
-	if (!addr_is_host(docker_pool_subnet(pool), ip))
+	ip_text(ip, text);
+	if (!addr_is_host_of(docker_pool_subnet(pool), ip))
 		return api_fail(err, API_INVALID, "Address", "%s is no host address of %s", text,
 			param_str(pool, "subnet"));
 	/* Docker asks again for what it had no answer to: for a gateway, and for what nobody has yet */
@@ -200,23 +241,23 @@ static int check_wanted(struct docker *docker, const char *id, const json_t *poo
 	return 0;
 }
 
-/* Which address is meant by a request; 0 with *err. */
-static uint32_t settle(struct docker *docker, const char *id, json_t *pool, const char *text, bool gateway,
-	struct api_err *err)
+/* Which address is meant by a request; none with *err. */
+static struct ip_addr settle(struct docker *docker, const char *id, json_t *pool, const char *text,
+	bool gateway, struct api_err *err)
 {
-	const struct model_network *network = network_of(docker, pool);
-	uint32_t ip = 0;
+	static const struct ip_addr none;
+	struct ip_addr ip = none;
 
 	if (text[0] && !docker_address_read(text, &ip)) {
-		api_fail(err, API_INVALID, "Address", "must be an IPv4 address");
-		return 0;
+		api_fail(err, API_INVALID, "Address", "must be an IP address");
+		return none;
 	}
-	if (!ip && gateway && network)
-		ip = network->spec.gateway;
-	if (ip)
-		return check_wanted(docker, id, pool, ip, gateway, err) < 0 ? 0 : ip;
+	if (ip_is_none(ip) && gateway)
+		ip = gateway_of(network_of(docker, pool), pool);
+	if (!ip_is_none(ip))
+		return check_wanted(docker, id, pool, ip, gateway, err) < 0 ? none : ip;
 	ip = choose(docker, id, pool);
-	if (!ip)
+	if (ip_is_none(ip))
 		api_fail(err, API_IN_USE, NULL, "no address is free in %s",
 			param_str(pool, param_str(pool, "range")[0] ? "range" : "subnet"));
 	return ip;
@@ -238,21 +279,21 @@ int docker_request_address(struct docker *docker, const json_t *in, json_t *out,
 	const char *id, *text, *type = param_str(json_object_get(in, "Options"), TYPE);
 	json_t *pool = need_pool(docker, in, &id, err), *record;
 	bool gateway = type && strcmp(type, GATEWAY) == 0;
-	char key[ADDRESS_ID], prefix[ADDR_PREFIX_TEXT];
-	uint32_t ip;
+	char key[ADDRESS_ID], prefix[ADDR_IP_PREFIX_TEXT];
+	struct ip_addr ip;
 
 	text = pool ? docker_call_text(in, "Address", err) : NULL;
 	if (!text)
 		return -1;
 	ip = settle(docker, id, pool, text, gateway, err);
-	if (!ip)
+	if (ip_is_none(ip))
 		return -1;
 	record = find(docker, id, ip);
 	if (!record ||
 		!param_given(record, "for")) /* a gateway that is asked for again stays the network's */
 		docker_put(docker, DOCKER_ADDRESS, key_of(id, ip, key),
 			json_pack("{s:I, s:b}", "at", (json_int_t)docker_now_ms(), "gateway", gateway));
-	addr_prefix_text((struct addr_prefix){ip, docker_pool_subnet(pool).len}, prefix);
+	addr_ip_prefix_text((struct ip_prefix){ip, docker_pool_subnet(pool).len}, prefix);
 	json_object_set_new(out, "Address", json_string(prefix));
 	json_object_set_new(out, "Data", json_object());
 	return 0;
@@ -264,14 +305,14 @@ int docker_release_address(struct docker *docker, const json_t *in, json_t *out,
 	const char *id = docker_call_text(in, "PoolID", err), *text = NULL;
 	json_t *record;
 	char key[ADDRESS_ID];
-	uint32_t ip;
+	struct ip_addr ip;
 
 	if (id)
 		text = docker_call_text(in, "Address", err);
 	if (!text)
 		return -1;
 	if (!docker_address_read(text, &ip))
-		return api_fail(err, API_INVALID, "Address", "must be an IPv4 address");
+		return api_fail(err, API_INVALID, "Address", "must be an IP address");
 	record = find(docker, id, ip);
 	if (!record || param_given(record, "for") || param_given(record, "freed"))
 		return 0;

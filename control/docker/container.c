@@ -192,7 +192,7 @@ struct reading {
 	unsigned n;
 };
 
-static void add_name(struct reading *reading, const char *service, const char *endpoint, uint32_t ip)
+static void add_name(struct reading *reading, const char *service, const char *endpoint, struct ip_addr ip)
 {
 	struct docker_instance *one = &reading->instances[reading->n];
 
@@ -205,13 +205,14 @@ static void add_name(struct reading *reading, const char *service, const char *e
 	}
 	snprintf(one->service, sizeof(one->service), "%s", service);
 	docker_name(endpoint, one->id);
-	one->address = ip_from4(ip);
+	one->address = ip;
 	if (!is_among(reading->instances, reading->n, one))
 		reading->n++;
 }
 
 /* The first of its id, which Docker adds to the aliases, is no name that anybody has given. */
-static void add_aliases(struct reading *reading, const json_t *aliases, const char *endpoint, uint32_t ip)
+static void add_aliases(
+	struct reading *reading, const json_t *aliases, const char *endpoint, struct ip_addr ip)
 {
 	const char *id = reading->container->id;
 	json_t *alias;
@@ -232,9 +233,10 @@ static void add_network(struct docker *docker, struct reading *reading, const st
 {
 	const char *endpoint = param_str(network, "EndpointID");
 	const json_t *record = endpoint ? docker_record(docker, DOCKER_ENDPOINT, endpoint) : NULL;
-	uint32_t ip;
+	struct ip_addr ip;
 
-	if (!record || !docker_address_read(param_str(record, "address"), &ip))
+	if (!record || !(docker_address_read(param_str(record, "address"), &ip) ||
+			       docker_address_read(param_str(record, "address6"), &ip)))
 		return;
 	if (label->service) {
 		add_name(reading, label->service, endpoint, ip);

@@ -6,17 +6,25 @@
 #include "control/docker/address.h"
 #include "control/docker/call.h"
 #include "control/docker/publish.h"
+#include "control/model/network_spec.h"
 #include "control/model/objects.h"
 
 enum { MAC_ATTEMPTS = 8 };
 
+/* An address of one family. */
+struct place {
+	struct ip_prefix ip;
+	char text[ADDR_IP_PREFIX_TEXT]; /* "": none */
+};
+
 struct wanted {
-	uint32_t ip; /* 0: none */
-	uint8_t len;
+	struct place place[2]; /* of IPv4, of IPv6 */
 	uint8_t mac[6];
 	bool has_mac;
-	char address[ADDR_PREFIX_TEXT]; /* "": none */
 };
+
+/* In Docker's request, and in the record. */
+static const char *const asked[2] = {"Address", "AddressIPv6"}, *const fields[2] = {"address", "address6"};
 
 static int read_mac(const char *text, struct wanted *wanted, struct api_err *err)
 {
@@ -30,71 +38,86 @@ static int read_mac(const char *text, struct wanted *wanted, struct api_err *err
 	return 0;
 }
 
-static int read_wanted(const json_t *interface, struct wanted *wanted, struct api_err *err)
+static int read_place(const json_t *interface, bool ip6, struct place *place, struct api_err *err)
 {
-	const char *address = docker_call_text(interface, "Address", err), *v6 = NULL, *mac = NULL;
-	struct addr_prefix prefix;
+	const char *text = docker_call_text(interface, asked[ip6], err);
+	char field[32];
 
-	*wanted = (struct wanted){.ip = 0};
-	if (interface && !json_is_null(interface) && !json_is_object(interface))
-		return api_fail(err, API_INVALID, "Interface", "must be an object");
-	if (address)
-		v6 = docker_call_text(interface, "AddressIPv6", err);
-	if (v6)
-		mac = docker_call_text(interface, "MacAddress", err);
-	if (!mac || read_mac(mac, wanted, err) < 0)
-		return -1;
-	if (v6[0])
-		return api_fail(err, API_UNSUPPORTED, "Interface.AddressIPv6",
-			"containers have no IPv6 addresses yet");
-	if (!address[0])
-		return 0;
-	if (!addr_prefix(address, &prefix))
-		return api_fail(err, API_INVALID, "Interface.Address", "must be an address with its prefix");
-	wanted->ip = prefix.address;
-	wanted->len = prefix.len;
-	addr_prefix_text(prefix, wanted->address);
+	if (!text || !text[0])
+		return text ? 0 : -1;
+	snprintf(field, sizeof(field), "Interface.%s", asked[ip6]);
+	if (!addr_ip_prefix(text, &place->ip) || ip_is4(place->ip.address) == ip6)
+		return api_fail(err, API_INVALID, field, "must be an address of IPv%c with its prefix",
+			ip6 ? '6' : '4');
+	addr_ip_prefix_text(place->ip, place->text);
 	return 0;
 }
 
+static int read_wanted(const json_t *interface, struct wanted *wanted, struct api_err *err)
+{
+	const char *mac;
+
+	*wanted = (struct wanted){.has_mac = false};
+	if (interface && !json_is_null(interface) && !json_is_object(interface))
+		return api_fail(err, API_INVALID, "Interface", "must be an object");
+	for (unsigned ip6 = 0; ip6 < 2; ip6++)
+		if (read_place(interface, ip6, &wanted->place[ip6], err) < 0)
+			return -1;
+	mac = docker_call_text(interface, "MacAddress", err);
+	return mac ? read_mac(mac, wanted, err) : -1;
+}
+
+static bool has_address(const json_t *record, struct ip_addr ip)
+{
+	struct ip_addr other;
+
+	return docker_address_read(param_str(record, fields[!ip_is4(ip)]), &other) && ip_equal(other, ip);
+}
+
 /* The endpoint of the same network here that has the address; NULL: none. */
-static const char *holder(struct docker *docker, const char *network, uint32_t ip)
+static const char *holder(struct docker *docker, const char *network, struct ip_addr ip)
 {
 	const char *id;
 	json_t *record;
-	uint32_t other;
 
 	json_object_foreach (docker->records[DOCKER_ENDPOINT], id, record) {
 		const json_t *of = docker_record(docker, DOCKER_NETWORK, param_str(record, "network"));
 
-		if (of && docker_address_read(param_str(record, "address"), &other) && other == ip &&
-			strcmp(param_str(of, "network"), network) == 0)
+		if (of && has_address(record, ip) && strcmp(param_str(of, "network"), network) == 0)
 			return id;
 	}
 	return NULL;
 }
 
-static int check_address(struct docker *docker, const struct model_network *network,
-	const struct wanted *wanted, struct api_err *err)
+static int check_place(struct docker *docker, const struct model_network *network, const struct place *place,
+	bool ip6, struct api_err *err)
 {
-	char who[96], subnet[ADDR_PREFIX_TEXT];
+	struct ip_prefix subnet = network_spec_subnet(&network->spec, ip6);
+	char who[96], text[ADDR_IP_PREFIX_TEXT], field[32];
 	const char *other;
 
-	if (!wanted->ip)
+	if (!place->text[0])
 		return 0;
-	if (!network->spec.subnet || wanted->len != network->spec.prefix ||
-		!addr_is_host(model_subnet(network), wanted->ip))
-		return api_fail(err, API_INVALID, "Interface.Address", "%s is no host address of %s",
-			wanted->address,
-			network->spec.subnet ? addr_prefix_text(model_subnet(network), subnet)
-					     : "a network without a subnet");
-	other = holder(docker, network->name, wanted->ip);
+	snprintf(field, sizeof(field), "Interface.%s", asked[ip6]);
+	if (ip_is_none(subnet.address) || place->ip.len != subnet.len ||
+		!addr_is_host_of(subnet, place->ip.address))
+		return api_fail(err, API_INVALID, field, "%s is no host address of %s", place->text,
+			ip_is_none(subnet.address) ? "a network without a subnet"
+						   : addr_ip_prefix_text(subnet, text));
+	other = holder(docker, network->name, place->ip.address);
 	if (other)
-		return api_fail(err, API_EXISTS, "Interface.Address", "%s is taken by endpoint %.12s",
-			wanted->address, other);
-	if (model_ip_taken(docker->model, network, ip_from4(wanted->ip), NULL, who))
-		return api_fail(
-			err, API_EXISTS, "Interface.Address", "%s is taken by %s", wanted->address, who);
+		return api_fail(err, API_EXISTS, field, "%s is taken by endpoint %.12s", place->text, other);
+	if (model_ip_taken(docker->model, network, place->ip.address, NULL, who))
+		return api_fail(err, API_EXISTS, field, "%s is taken by %s", place->text, who);
+	return 0;
+}
+
+static int check_places(struct docker *docker, const struct model_network *network,
+	const struct wanted *wanted, struct api_err *err)
+{
+	for (unsigned ip6 = 0; ip6 < 2; ip6++)
+		if (check_place(docker, network, &wanted->place[ip6], ip6, err) < 0)
+			return -1;
 	return 0;
 }
 
@@ -141,11 +164,12 @@ static void answer(json_t *out, const json_t *record)
 static int check_again(const json_t *record, const char *network, const struct wanted *wanted, const char *id,
 	struct api_err *err)
 {
-	const char *address = param_str(record, "address");
+	const char *address = param_str(record, fields[0]), *address6 = param_str(record, fields[1]);
 	char mac[ADDR_MAC_TEXT];
 
 	if (strcmp(param_str(record, "network"), network) == 0 &&
-		strcmp(address ? address : "", wanted->address) == 0 &&
+		strcmp(address ? address : "", wanted->place[0].text) == 0 &&
+		strcmp(address6 ? address6 : "", wanted->place[1].text) == 0 &&
 		wanted->has_mac == json_is_true(json_object_get(record, "given")) &&
 		(!wanted->has_mac || !strcmp(param_str(record, "mac"), addr_mac_text(wanted->mac, mac))))
 		return 0;
@@ -155,20 +179,24 @@ static int check_again(const json_t *record, const char *network, const struct w
 static int make(struct docker *docker, const char *id, const char *network_id, const json_t *network,
 	struct wanted *wanted, struct api_err *err)
 {
-	const char *name = param_str(network, "network"), *pool = docker_pool_of(docker, network_id);
+	const char *name = param_str(network, "network"), *pool;
 	const struct model_network *of = model_network(docker->model, name);
 	char mac[ADDR_MAC_TEXT];
 
 	if (!of)
 		return api_fail(err, API_NOT_FOUND, NULL, "network %s has been deleted", name);
-	if (check_address(docker, of, wanted, err) < 0 || choose_mac(docker, of, id, wanted, err) < 0)
+	if (check_places(docker, of, wanted, err) < 0 || choose_mac(docker, of, id, wanted, err) < 0)
 		return -1;
 	docker_put(docker, DOCKER_ENDPOINT, id,
-		json_pack("{s:s, s:s, s:s, s:b, s:b, s:I}", "network", network_id, "address", wanted->address,
-			"mac", addr_mac_text(wanted->mac, mac), "given", wanted->has_mac, "route", false,
-			"at", (json_int_t)docker_now_ms()));
-	if (pool && wanted->ip)
-		docker_address_claim(docker, pool, wanted->ip, id);
+		json_pack("{s:s, s:s, s:s, s:s, s:b, s:b, s:I}", "network", network_id, fields[0],
+			wanted->place[0].text, fields[1], wanted->place[1].text, "mac",
+			addr_mac_text(wanted->mac, mac), "given", wanted->has_mac, "route", false, "at",
+			(json_int_t)docker_now_ms()));
+	for (unsigned ip6 = 0; ip6 < 2; ip6++) {
+		pool = docker_pool_of(docker, network_id, ip6);
+		if (pool && wanted->place[ip6].text[0])
+			docker_address_claim(docker, pool, wanted->place[ip6].ip.address, id);
+	}
 	return 0;
 }
 
@@ -223,13 +251,10 @@ int docker_endpoint_info(struct docker *docker, const json_t *in, json_t *out, s
 int docker_endpoint_drop(struct docker *docker, const char *id, struct api_err *err)
 {
 	const json_t *record = docker_record(docker, DOCKER_ENDPOINT, id);
-	const char *pool;
 
 	if (docker_port_del(docker, id, err) < 0)
 		return -1;
-	pool = docker_pool_of(docker, param_str(record, "network"));
-	if (pool)
-		docker_address_unclaim(docker, pool, id);
+	docker_addresses_unclaim(docker, param_str(record, "network"), id);
 	docker_forget(docker, DOCKER_ENDPOINT, id);
 	return 0;
 }

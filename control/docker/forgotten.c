@@ -47,11 +47,26 @@ static bool is_used(const struct docker *docker, const char *network)
 	return false;
 }
 
+static int release_pools(struct docker *docker, const char *pools[2], struct api_err *err)
+{
+	int rc = 0;
+
+	for (unsigned ip6 = 0; rc == 0 && ip6 < 2; ip6++) {
+		json_t *in = json_pack("{s:s}", "PoolID", pools[ip6] ? pools[ip6] : ""), *out = json_object();
+
+		rc = docker_release_pool(docker, in, out, err);
+		json_decref(in);
+		json_decref(out);
+	}
+	return rc;
+}
+
 static int drop(struct docker *docker, const char *network, struct api_err *err)
 {
-	const char *pool = docker_pool_of(docker, network), *id;
-	json_t *in = json_pack("{s:s, s:s}", "NetworkID", network, "PoolID", pool ? pool : ""),
-	       *out = json_object(), *record;
+	const char *pools[2] = {docker_pool_of(docker, network, false),
+		docker_pool_of(docker, network, true)},
+		   *id;
+	json_t *in = json_pack("{s:s}", "NetworkID", network), *out = json_object(), *record;
 	void *next;
 	int rc = 0;
 
@@ -60,7 +75,7 @@ static int drop(struct docker *docker, const char *network, struct api_err *err)
 	if (rc == 0)
 		rc = docker_delete_network(docker, in, out, err);
 	if (rc == 0)
-		rc = docker_release_pool(docker, in, out, err);
+		rc = release_pools(docker, pools, err);
 	json_decref(in);
 	json_decref(out);
 	return rc;

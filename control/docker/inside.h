@@ -31,7 +31,7 @@ struct journal;
 /*
  * What is kept, objects by id:
  *   network   {at: its making (all times are epoch, ms), network: its name here, own: made for Docker, internal, params: of network.add}
- *   endpoint  {at: the last of Docker's calls that made it or joined it, network: id, address: "10.1.0.2/24", mac, given: MAC by Docker, sandbox: path, when joined, ifname, when
+ *   endpoint  {at: the last of Docker's calls that made it or joined it, network: id, address: "10.1.0.2/24", address6, mac, given: MAC by Docker, sandbox: path, when joined, ifname, when
  *             known, route: the container's default route, portmap: what Docker asked to be published, published: what came of it}
  *   pool      {space, subnet, range, network: name here, bound: id of the network that has it}
  *   address   by "pool address": {at, gateway, for: id of network or endpoint, freed: when}

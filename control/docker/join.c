@@ -11,6 +11,7 @@
 #include "control/docker/address.h"
 #include "control/docker/call.h"
 #include "control/docker/publish.h"
+#include "control/model/network_spec.h"
 #include "control/model/objects.h"
 #include "control/model/port_tap.h"
 
@@ -27,12 +28,14 @@ static json_t *port_params(struct docker *docker, const char *endpoint, const js
 {
 	const json_t *network = docker_record(docker, DOCKER_NETWORK, param_str(record, "network"));
 	const char *ifname = param_str(record, "ifname");
-	char name[DOCKER_NAME], text[ADDR_IP4_TEXT];
+	char name[DOCKER_NAME], text[IP_TEXT];
 	json_t *ips = json_array();
-	uint32_t ip;
+	struct ip_addr ip;
 
 	if (docker_address_read(param_str(record, "address"), &ip))
-		json_array_append_new(ips, json_string(addr_ip4_text(ip, text)));
+		json_array_append_new(ips, json_string(ip_text(ip, text)));
+	if (docker_address_read(param_str(record, "address6"), &ip))
+		json_array_append_new(ips, json_string(ip_text(ip, text)));
 	return json_pack("{s:s, s:O, s:s, s:O, s:s, s:O, s:o, s:b}", "name", docker_name(endpoint, name),
 		"network", json_object_get(network, "network"), "type", "tap", "netns",
 		json_object_get(record, "sandbox"), "ifname", ifname ? ifname : "eth0", "mac",
@@ -79,19 +82,29 @@ static bool waits_for_docker(const json_t *record, const char *sandbox, const ch
 	return joined && strcmp(joined, sandbox) == 0 && if_nametoindex(ifname);
 }
 
-static void answer(struct docker *docker, const json_t *network, const char *ifname, json_t *out)
+/* `record`: of the endpoint, which has a gateway of a family where it has an address of it. */
+static void answer(
+	struct docker *docker, const json_t *network, const json_t *record, const char *ifname, json_t *out)
 {
+	static const char *const field[2] = {"Gateway", "GatewayIPv6"};
 	const struct model_network *of = model_network(docker->model, param_str(network, "network"));
 	bool internal = json_is_true(json_object_get(network, "internal"));
-	uint32_t gateway = of && !internal ? of->spec.gateway : 0;
-	char text[ADDR_IP4_TEXT];
+	bool any = false;
 
 	json_object_set_new(
 		out, "InterfaceName", json_pack("{s:s, s:s}", "SrcName", ifname, "DstPrefix", "eth"));
 	json_object_set_new(out, "StaticRoutes", json_array());
-	if (gateway)
-		json_object_set_new(out, "Gateway", json_string(addr_ip4_text(gateway, text)));
-	else /* else Docker would add a bridge of its own, past the switch */
+	for (unsigned ip6 = 0; of && !internal && ip6 < 2; ip6++) {
+		struct ip_addr gateway = network_spec_gateway(&of->spec, ip6), ip;
+		char text[IP_TEXT];
+
+		/* of IPv4 also to one that has got its address elsewhere */
+		if (ip_is_none(gateway) || (ip6 && !docker_address_read(param_str(record, "address6"), &ip)))
+			continue;
+		json_object_set_new(out, field[ip6], json_string(ip_text(gateway, text)));
+		any = true;
+	}
+	if (!any) /* else Docker would add a bridge of its own, past the switch */
 		json_object_set_new(out, "DisableGatewayService", json_true());
 }
 
@@ -129,7 +142,8 @@ int docker_join(struct docker *docker, const json_t *in, json_t *out, struct api
 	host_ifname(id, ifname);
 	if (!waits_for_docker(record, sandbox, ifname) && make(docker, id, sandbox, ifname, err) < 0)
 		return -1;
-	answer(docker, docker_record(docker, DOCKER_NETWORK, param_str(in, "NetworkID")), ifname, out);
+	answer(docker, docker_record(docker, DOCKER_NETWORK, param_str(in, "NetworkID")), record, ifname,
+		out);
 	return 0;
 }
 

@@ -87,9 +87,8 @@ int docker_option_read(const json_t *options, struct docker_option *out, struct 
 		return api_fail(err, API_INTERNAL, NULL, "out of memory");
 	if (options && !json_is_null(options) && !json_is_object(options)) {
 		api_fail(err, API_INVALID, "Options", "must be an object");
-	} else if (json_is_true(json_object_get(options, IPV6))) {
-		api_fail(err, API_UNSUPPORTED, NULL, "networks have no IPv6 addresses yet: leave out --ipv6");
 	} else {
+		out->ip6 = json_is_true(json_object_get(options, IPV6));
 		out->internal = json_is_true(json_object_get(options, INTERNAL));
 		if (read_generic(json_object_get(options, GENERIC), out, err) == 0)
 			return 0;

@@ -9,6 +9,7 @@
 struct docker_option {
 	const char *network; /* -o sluice.network: one that is there already; NULL: none. Borrowed */
 	bool internal;	     /* --internal */
+	bool ip6;	     /* --ipv6 */
 	json_t *params; /* of network.add, as far as options say: mode, vni, mtu, egress. The caller's reference */
 };
 

@@ -6,64 +6,66 @@
 #include "control/base/params.h"
 #include "control/docker/address.h"
 #include "control/docker/call.h"
+#include "control/model/network_spec.h"
 #include "control/model/objects.h"
 
-enum { POOL_ID = 128, LEN_MIN = 8, LEN_MAX = 31 };
+enum { POOL_ID = 128, LEN4_MIN = 8, LEN4_MAX = 31, LEN6_MIN = 16, LEN6_MAX = 127 };
 
 #define ROUTES "/proc/net/route"
+#define ROUTES6 "/proc/net/ipv6_route"
 #define META_GATEWAY "com.docker.network.gateway"
 
 struct request {
 	const char *space, *network; /* network: of the daemon, whose subnet it is to be; NULL: any */
 	bool chosen;		     /* a subnet was asked for */
-	struct addr_prefix subnet, range;
+	bool ip6;
+	struct ip_prefix subnet, range;
 	bool has_range;
 };
 
-/* Host byte order. */
-static uint32_t mask_of(uint8_t len)
-{
-	return len ? UINT32_MAX << (32 - len) : 0;
-}
-
-static bool overlap(struct addr_prefix a, struct addr_prefix b)
+static bool overlap(struct ip_prefix a, struct ip_prefix b)
 {
 	uint8_t len = a.len < b.len ? a.len : b.len;
 
-	return ((ntohl(a.address) ^ ntohl(b.address)) & mask_of(len)) == 0;
+	return ip_inside(a.address, (struct ip_prefix){b.address, len});
 }
 
-struct addr_prefix docker_pool_subnet(const json_t *pool)
+static bool is6(struct ip_prefix prefix)
 {
-	struct addr_prefix subnet = {0, 32};
+	return !ip_is4(prefix.address);
+}
 
-	addr_prefix(param_str(pool, "subnet"), &subnet);
+struct ip_prefix docker_pool_subnet(const json_t *pool)
+{
+	struct ip_prefix subnet = {.len = 128};
+
+	addr_ip_prefix(param_str(pool, "subnet"), &subnet);
 	return subnet;
 }
 
-const char *docker_pool_of(const struct docker *docker, const char *network)
+const char *docker_pool_of(const struct docker *docker, const char *network, bool ip6)
 {
 	const char *id, *bound;
 	json_t *pool;
 
 	json_object_foreach (docker->records[DOCKER_POOL_OF], id, pool) {
 		bound = param_str(pool, "bound");
-		if (bound && strcmp(bound, network) == 0)
+		if (bound && strcmp(bound, network) == 0 && is6(docker_pool_subnet(pool)) == ip6)
 			return id;
 	}
 	return NULL;
 }
 
-static bool is_subnet(const json_t *pool, struct addr_prefix subnet)
+static bool is_subnet(const json_t *pool, struct ip_prefix subnet)
 {
-	struct addr_prefix other = docker_pool_subnet(pool);
+	struct ip_prefix other = docker_pool_subnet(pool);
 
-	return other.address == subnet.address && other.len == subnet.len;
+	return ip_equal(other.address, subnet.address) && other.len == subnet.len;
 }
 
 /* The pool of this subnet that is the network's, else one that is nobody's yet, else any. NULL: there is none. */
 static const char *find(
-	const struct docker *docker, const char *space, struct addr_prefix subnet, const char *network)
+	const struct docker *docker, const char *space, struct ip_prefix subnet, const char *network)
 {
 	const char *id, *bound, *nobodys = NULL, *any = NULL;
 	json_t *pool;
@@ -81,7 +83,7 @@ static const char *find(
 	return nobodys ? nobodys : any;
 }
 
-int docker_pool_bind(struct docker *docker, const char *space, struct addr_prefix subnet, const char *network,
+int docker_pool_bind(struct docker *docker, const char *space, struct ip_prefix subnet, const char *network,
 	struct api_err *err)
 {
 	const char *id = find(docker, space, subnet, network);
@@ -91,8 +93,8 @@ int docker_pool_bind(struct docker *docker, const char *space, struct addr_prefi
 	if (!pool)
 		return 0;
 	if (bound && strcmp(bound, network) != 0)
-		return api_fail(err, API_IN_USE, "IPv4Data[0].Pool", "%s is network %.12s's",
-			param_str(pool, "subnet"), bound);
+		return api_fail(err, API_IN_USE, is6(subnet) ? "IPv6Data[0].Pool" : "IPv4Data[0].Pool",
+			"%s is network %.12s's", param_str(pool, "subnet"), bound);
 	json_object_set_new(pool, "bound", json_string(network));
 	docker_keep(docker, DOCKER_POOL_OF, id);
 	return 0;
@@ -100,21 +102,35 @@ int docker_pool_bind(struct docker *docker, const char *space, struct addr_prefi
 
 void docker_pool_unbind(struct docker *docker, const char *network)
 {
-	const char *id = docker_pool_of(docker, network);
+	for (unsigned ip6 = 0; ip6 < 2; ip6++) {
+		const char *id = docker_pool_of(docker, network, ip6);
 
-	if (!id)
-		return;
-	json_object_del(docker_record(docker, DOCKER_POOL_OF, id), "bound");
-	docker_keep(docker, DOCKER_POOL_OF, id);
+		if (!id)
+			continue;
+		json_object_del(docker_record(docker, DOCKER_POOL_OF, id), "bound");
+		docker_keep(docker, DOCKER_POOL_OF, id);
+	}
 }
 
-static int read_prefix(const char *field, const char *text, struct addr_prefix *out, struct api_err *err)
+static void clear_host_bits(struct ip_prefix *prefix)
 {
-	if (!addr_prefix(text, out))
+	for (unsigned bit = prefix->len; bit < 128; bit++)
+		prefix->address.b[bit / 8] &= (uint8_t) ~(0x80 >> bit % 8);
+}
+
+static int read_prefix(
+	const char *field, const char *text, bool ip6, struct ip_prefix *out, struct api_err *err)
+{
+	unsigned before = ip6 ? 0 : IP_PREFIX4, min = ip6 ? LEN6_MIN : LEN4_MIN,
+		 max = ip6 ? LEN6_MAX : LEN4_MAX;
+
+	if (!addr_ip_prefix(text, out))
 		return api_fail(err, API_INVALID, field, "must be an address with its prefix");
-	if (out->len < LEN_MIN || out->len > LEN_MAX)
-		return api_fail(err, API_INVALID, field, "must have a prefix length of 8 to 31");
-	out->address &= htonl(mask_of(out->len));
+	if (is6(*out) != ip6)
+		return api_fail(err, API_INVALID, field, "is not of IPv%c", ip6 ? '6' : '4');
+	if (out->len < before + min || out->len > before + max)
+		return api_fail(err, API_INVALID, field, "must have a prefix length of %u to %u", min, max);
+	clear_host_bits(out);
 	return 0;
 }
 
@@ -148,42 +164,64 @@ static int read_request(const json_t *in, struct request *request, struct api_er
 		request->space = docker_call_text(in, "AddressSpace", err);
 	if (!request->space)
 		return -1;
-	if (json_is_true(json_object_get(in, "V6")))
-		return api_fail(err, API_UNSUPPORTED, "V6", "there are no IPv6 pools yet");
 	if (strcmp(request->space, "SluiceLocal") != 0 && strcmp(request->space, "SluiceGlobal") != 0)
 		return api_fail(err, API_INVALID, "AddressSpace", "must be SluiceLocal or SluiceGlobal");
+	request->ip6 = json_is_true(json_object_get(in, "V6"));
 	request->chosen = pool[0] != '\0';
 	request->has_range = sub[0] != '\0';
 	if (request->has_range && !request->chosen)
 		return api_fail(err, API_INVALID, "SubPool", "needs a Pool");
-	if (request->chosen && read_prefix("Pool", pool, &request->subnet, err) < 0)
+	if (request->chosen && read_prefix("Pool", pool, request->ip6, &request->subnet, err) < 0)
 		return -1;
-	if (request->has_range && (read_prefix("SubPool", sub, &request->range, err) < 0))
+	if (request->has_range && read_prefix("SubPool", sub, request->ip6, &request->range, err) < 0)
 		return -1;
 	if (request->has_range && (request->range.len < request->subnet.len ||
-					  !addr_inside(request->subnet, request->range.address)))
+					  !ip_inside(request->range.address, request->subnet)))
 		return api_fail(err, API_INVALID, "SubPool", "is not inside of %.20s", pool);
 	return read_options(json_object_get(in, "Options"), request, err);
 }
 
-bool docker_pool_is_routed(struct addr_prefix subnet)
+static bool route4(const char *line, struct ip_prefix *route)
 {
-	FILE *file = fopen(ROUTES, "re");
 	unsigned address, mask;
+
+	if (sscanf(line, "%*15s %8x %*x %*x %*u %*u %*u %8x", &address, &mask) != 2)
+		return false;
+	*route = (struct ip_prefix){ip_from4(address), (uint8_t)(IP_PREFIX4 + __builtin_popcount(mask))};
+	return mask != 0;
+}
+
+static bool route6(const char *line, struct ip_prefix *route)
+{
+	uint8_t bytes[16];
+	unsigned len;
+
+	for (unsigned i = 0; i < sizeof(bytes); i++)
+		if (sscanf(line + (size_t)2 * i, "%2hhx", &bytes[i]) != 1)
+			return false;
+	if (sscanf(line + 2 * sizeof(bytes), " %2x", &len) != 1)
+		return false;
+	*route = (struct ip_prefix){ip_from6(bytes), (uint8_t)len};
+	return len != 0;
+}
+
+bool docker_pool_is_routed(struct ip_prefix subnet)
+{
+	bool (*read)(const char *line, struct ip_prefix *route) = is6(subnet) ? route6 : route4;
+	FILE *file = fopen(is6(subnet) ? ROUTES6 : ROUTES, "re");
+	struct ip_prefix route;
 	char line[256];
 	bool found = false;
 
 	while (file && !found && fgets(line, sizeof(line), file))
-		if (sscanf(line, "%*15s %8x %*x %*x %*u %*u %*u %8x", &address, &mask) == 2 && mask)
-			found = overlap(
-				subnet, (struct addr_prefix){address, (uint8_t)__builtin_popcount(mask)});
+		found = read(line, &route) && overlap(subnet, route);
 	if (file)
 		fclose(file);
 	return found;
 }
 
 /* The id of a pool that has some of the subnet; NULL: none. */
-static const char *overlapping(const struct docker *docker, struct addr_prefix subnet)
+static const char *overlapping(const struct docker *docker, struct ip_prefix subnet)
 {
 	const char *id;
 	json_t *pool;
@@ -194,12 +232,12 @@ static const char *overlapping(const struct docker *docker, struct addr_prefix s
 	return NULL;
 }
 
-static bool is_free(struct docker *docker, struct addr_prefix subnet)
+static bool is_free(struct docker *docker, struct ip_prefix subnet)
 {
 	const struct model_network *network;
 
 	TAILQ_FOREACH (network, &docker->model->networks, link)
-		if (network->spec.subnet && overlap(subnet, model_subnet(network)))
+		if (overlap(subnet, network_spec_subnet(&network->spec, is6(subnet))))
 			return false;
 	return !overlapping(docker, subnet) && !docker_pool_is_routed(subnet);
 }
@@ -210,8 +248,11 @@ static int choose(struct docker *docker, struct request *request, struct api_err
 	uint32_t n = UINT32_C(1) << (DOCKER_POOL_LEN - docker->pool.len);
 	char text[ADDR_PREFIX_TEXT];
 
+	if (request->ip6)
+		return api_fail(err, API_INVALID, "Pool", "of IPv6 none is chosen: use --subnet");
 	for (uint32_t i = 0; i < n; i++) {
-		request->subnet = (struct addr_prefix){htonl(first + i * size), DOCKER_POOL_LEN};
+		request->subnet =
+			(struct ip_prefix){ip_from4(htonl(first + i * size)), IP_PREFIX4 + DOCKER_POOL_LEN};
 		if (is_free(docker, request->subnet))
 			return 0;
 	}
@@ -223,14 +264,15 @@ static int choose(struct docker *docker, struct request *request, struct api_err
 static int take_subnet(struct docker *docker, struct request *request, struct api_err *err)
 {
 	const struct model_network *network = model_network(docker->model, request->network);
-	struct addr_prefix subnet;
+	struct ip_prefix subnet = {.len = 0};
 
-	if (!network || !network->spec.subnet)
-		return api_fail(err, API_NOT_FOUND, "sluice.network", "no network \"%.64s\" with a subnet",
-			request->network);
-	subnet = model_subnet(network);
+	if (network)
+		subnet = network_spec_subnet(&network->spec, request->ip6);
+	if (ip_is_none(subnet.address))
+		return api_fail(err, API_NOT_FOUND, "sluice.network", "no network \"%.64s\" with a subnet%s",
+			request->network, request->ip6 ? " of IPv6" : "");
 	if (request->chosen &&
-		(subnet.address != request->subnet.address || subnet.len != request->subnet.len))
+		(!ip_equal(subnet.address, request->subnet.address) || subnet.len != request->subnet.len))
 		return api_fail(err, API_INVALID, "Pool", "is not network %s's", network->name);
 	request->subnet = subnet;
 	return 0;
@@ -240,14 +282,13 @@ static void answer(struct docker *docker, const char *id, const json_t *pool, js
 {
 	const char *name = param_str(pool, "network");
 	const struct model_network *network = name ? model_network(docker->model, name) : NULL;
-	struct addr_prefix gateway = docker_pool_subnet(pool);
-	char text[ADDR_PREFIX_TEXT];
+	struct ip_prefix gateway = docker_pool_subnet(pool);
+	char text[ADDR_IP_PREFIX_TEXT];
 	json_t *data = json_object();
 
-	if (network && network->spec.gateway) {
-		gateway.address = network->spec.gateway;
-		json_object_set_new(data, META_GATEWAY, json_string(addr_prefix_text(gateway, text)));
-	}
+	gateway.address = network ? network_spec_gateway(&network->spec, is6(gateway)) : (struct ip_addr){0};
+	if (!ip_is_none(gateway.address))
+		json_object_set_new(data, META_GATEWAY, json_string(addr_ip_prefix_text(gateway, text)));
 	json_object_set_new(out, "PoolID", json_string(id));
 	json_object_set(out, "Pool", json_object_get(pool, "subnet"));
 	json_object_set_new(out, "Data", data);
@@ -290,7 +331,7 @@ static int check_taken(struct docker *docker, const struct request *request, con
 
 int docker_request_pool(struct docker *docker, const json_t *in, json_t *out, struct api_err *err)
 {
-	char base[POOL_ID], id[POOL_ID], subnet[ADDR_PREFIX_TEXT], range[ADDR_PREFIX_TEXT] = "";
+	char base[POOL_ID], id[POOL_ID], subnet[ADDR_IP_PREFIX_TEXT], range[ADDR_IP_PREFIX_TEXT] = "";
 	struct request request;
 	json_t *pool;
 
@@ -299,9 +340,9 @@ int docker_request_pool(struct docker *docker, const json_t *in, json_t *out, st
 	if (request.network ? take_subnet(docker, &request, err) < 0
 			    : !request.chosen && choose(docker, &request, err) < 0)
 		return -1;
-	addr_prefix_text(request.subnet, subnet);
+	addr_ip_prefix_text(request.subnet, subnet);
 	if (request.has_range)
-		addr_prefix_text(request.range, range);
+		addr_ip_prefix_text(request.range, range);
 	snprintf(base, sizeof(base), "%s/%s%s%s", request.space, subnet, range[0] ? "/" : "", range);
 	if (check_taken(docker, &request, base, id, err) < 0)
 		return -1;

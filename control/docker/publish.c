@@ -116,7 +116,7 @@ static int find_target(struct docker *docker, const json_t *record, uint32_t *ip
 			"create "
 			"it without --opt mode, or with mode=host",
 			network->name, network_modes[network->spec.mode]);
-	if (!docker_address_read(param_str(record, "address"), ip))
+	if (!docker_address_read4(param_str(record, "address"), ip))
 		return api_fail(err, API_UNSUPPORTED, NULL, "-p: the container has no address");
 	return 0;
 }
@@ -292,38 +292,38 @@ static void restore_endpoint(struct docker *docker, const char *endpoint, const 
 		if (model_publish(docker->model, name_of(endpoint, i, name)))
 			continue;
 		if (read_binding(entry, &binding, &err) < 0 ||
-			!docker_address_read(param_str(entry, "IP"), &ip) ||
+			!docker_address_read4(param_str(entry, "IP"), &ip) ||
 			add(docker, name, &binding, binding.first, ip, &err) < 0)
 			log_line(LOG_WARNING, "docker: %s is not published again: %s", name, err.text);
 	}
 }
 
-/* Is it one that an endpoint has? */
-static bool is_known(const struct docker *docker, const char *name)
+/* The names of all that endpoints have, as keys. */
+static json_t *known_names(const struct docker *docker)
 {
-	char other[NAME];
+	json_t *names = json_object(), *record;
+	char name[NAME];
 	const char *id;
-	json_t *record;
 
 	json_object_foreach (docker->records[DOCKER_ENDPOINT], id, record)
 		for (size_t i = 0; i < json_array_size(json_object_get(record, "published")); i++)
-			if (strcmp(name_of(id, i, other), name) == 0)
-				return true;
-	return false;
+			json_object_set_new(names, name_of(id, i, name), json_true());
+	return names;
 }
 
 void docker_publish_restore(struct docker *docker)
 {
 	struct model_publish *publish, *next;
+	json_t *known = known_names(docker), *record;
 	struct api_err err;
 	const char *id;
-	json_t *record;
 
 	for (publish = TAILQ_FIRST(&docker->model->published); publish; publish = next) {
 		next = TAILQ_NEXT(publish, link);
-		if (strcmp(publish->source, "docker") == 0 && !is_known(docker, publish->name))
+		if (strcmp(publish->source, "docker") == 0 && !json_object_get(known, publish->name))
 			docker_method(docker, "publish.del", json_pack("{s:s}", "name", publish->name), &err);
 	}
+	json_decref(known);
 	json_object_foreach (docker->records[DOCKER_ENDPOINT], id, record)
 		restore_endpoint(docker, id, record);
 }

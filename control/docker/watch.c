@@ -302,13 +302,30 @@ static void on_line(void *arg, const char *text, size_t len)
 	json_decref(json);
 }
 
+/* Those that are not in the list any more leave their places to those that are new. */
+static void drop_unlisted(struct docker_watch *watch, const json_t *list)
+{
+	struct entry *entry, *next;
+	json_t *one;
+	size_t i;
+
+	json_array_foreach ((json_t *)list, i, one) {
+		entry = find(watch, param_str(one, "Id"));
+		if (entry)
+			entry->listed = true;
+	}
+	HASH_ITER(hh, watch->table, entry, next)
+	if (!entry->listed && !entry->touched)
+		drop(entry, true);
+}
+
 static void on_list(void *arg, const struct fetch_reply *reply)
 {
 	struct docker_watch *watch = arg;
 	json_t *list = reply->code == 200 && !reply->why ? json_loadb(reply->body, reply->len, 0, NULL)
 							 : NULL,
 	       *one;
-	struct entry *entry, *next;
+	struct entry *entry;
 	size_t i;
 
 	watch->list = NULL;
@@ -317,6 +334,7 @@ static void on_list(void *arg, const struct fetch_reply *reply)
 		begin_again(watch, reply->why ? reply->why : "a list that is none");
 		return;
 	}
+	drop_unlisted(watch, list);
 	json_array_foreach (list, i, one) {
 		entry = find_or_make(watch, param_str(one, "Id"));
 		if (!entry)
@@ -327,9 +345,6 @@ static void on_list(void *arg, const struct fetch_reply *reply)
 		entry->queued = true;
 	}
 	json_decref(list);
-	HASH_ITER(hh, watch->table, entry, next)
-	if (!entry->listed && !entry->touched)
-		drop(entry, true);
 	pump(watch);
 }
 

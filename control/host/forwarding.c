@@ -43,8 +43,10 @@ static void write_ports(const struct forwarding *f, FILE *out)
  * back to its own network, and a program that speaks from the loopback, would be answered past the translation: so the
  * source becomes the gateway. Loopback addresses are routed for them alone: containers cannot send there.
  */
-static void write_nat(const struct forwarding *f, const char *subnet, FILE *out)
+static void write_nat(const struct forwarding *f, FILE *out)
 {
+	char subnet[ADDR_IP_PREFIX_TEXT];
+
 	if (f->nport) {
 		fprintf(out,
 			" chain prerouting {\n  type nat hook prerouting priority dstnat; policy accept;\n");
@@ -59,9 +61,14 @@ static void write_nat(const struct forwarding *f, const char *subnet, FILE *out)
 	fprintf(out, " chain postrouting {\n  type nat hook postrouting priority srcnat; policy accept;\n");
 	if (f->nport)
 		fprintf(out, "  oifname \"%s\" ct status dnat ip saddr { 127.0.0.0/8, %s } masquerade\n",
-			f->ifname, subnet);
-	if (f->egress == EGRESS_MASQUERADE)
-		fprintf(out, "  ip saddr %s oifname != \"%s\" masquerade\n", subnet, f->ifname);
+			f->ifname, addr_ip_prefix_text(f->subnet, subnet));
+	for (unsigned ip6 = 0; f->egress == EGRESS_MASQUERADE && ip6 < 2; ip6++) {
+		struct ip_prefix of = ip6 ? f->subnet6 : f->subnet;
+
+		if (!ip_is_none(of.address))
+			fprintf(out, "  %s saddr %s oifname != \"%s\" masquerade\n", ip6 ? "ip6" : "ip",
+				addr_ip_prefix_text(of, subnet), f->ifname);
+	}
 	fprintf(out, " }\n");
 }
 
@@ -73,13 +80,12 @@ static bool is_needed(const struct forwarding *f)
 /* The transaction, to be freed: the table is added, so that it can be deleted, and made anew. NULL: no memory. */
 static char *commands_of(const struct forwarding *f)
 {
-	char subnet[ADDR_PREFIX_TEXT], *text = NULL;
+	char *text = NULL;
 	size_t size;
 	FILE *out = open_memstream(&text, &size);
 
 	if (!out)
 		return NULL;
-	addr_prefix_text(f->subnet, subnet);
 	fprintf(out, "table inet %1$s\ndelete table inet %1$s\n", f->ifname);
 	if (is_needed(f)) {
 		fprintf(out,
@@ -88,7 +94,7 @@ static char *commands_of(const struct forwarding *f)
 			f->ifname, TRANSLATED);
 		fprintf(out, forward_rules[f->egress], f->ifname);
 		fprintf(out, " }\n");
-		write_nat(f, subnet, out);
+		write_nat(f, out);
 		fprintf(out, "}\n");
 	}
 	if (fclose(out)) {

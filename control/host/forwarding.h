@@ -26,8 +26,8 @@ struct forwarding_port {
 };
 
 struct forwarding {
-	const char *ifname;	   /* of the gateway */
-	struct addr_prefix subnet; /* the network's */
+	const char *ifname;		  /* of the gateway */
+	struct ip_prefix subnet, subnet6; /* the network's; their address is none where it has none */
 	enum egress egress;
 	const struct forwarding_port *ports;
 	size_t nport;
@@ -37,7 +37,8 @@ enum { FORWARDING_WHY = 256 };
 
 /**
  * Puts these rules in the place of those that the network had; without ports and with EGRESS_HOST it has none. Ports and
- * EGRESS_MASQUERADE have the host forward packets; *began gets whether it did not before. Returns 0, or -1 with nothing
+ * EGRESS_MASQUERADE have the host forward packets of IPv4, while forwarding of IPv6, which changes what a host believes of
+ * routers, is left to its owner; *began gets whether it did not before. Returns 0, or -1 with nothing
  * changed and the reason in `why`.
  */
 int forwarding_set(const struct forwarding *forwarding, bool *began, char why[FORWARDING_WHY]);

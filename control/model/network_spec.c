@@ -174,15 +174,10 @@ int network_egress_read(
 	const json_t *params, const struct dp_network *spec, enum egress *egress, struct api_err *err)
 {
 	const char *text = param_str(params, "egress");
-	char prefix[ADDR_IP_PREFIX_TEXT];
 
 	for (unsigned i = 0; text && i < EGRESS_COUNT; i++)
 		if (strcmp(text, network_egresses[i]) == 0)
 			*egress = (enum egress)i;
-	if (*egress == EGRESS_MASQUERADE && spec->mode == DP_HOST && !ip_is_none(spec->subnet6.address))
-		return api_fail(err, API_UNSUPPORTED, "egress",
-			"masquerade is for IPv4 alone yet, and there is %s",
-			addr_ip_prefix_text(spec->subnet6, prefix));
 	if (spec->mode == DP_HOST || *egress == EGRESS_NONE)
 		return 0;
 	return api_fail(

@@ -6,6 +6,7 @@
 
 #include "control/base/log.h"
 #include "control/base/params.h"
+#include "control/model/network_spec.h"
 
 struct model_publish *model_publish(struct model *model, const char *name)
 {
@@ -99,8 +100,10 @@ bool model_publish_find(struct model *model, struct model_publish *publish)
 
 int model_forward(struct model *model, struct model_network *network, enum egress egress, struct api_err *err)
 {
-	struct forwarding forwarding = {
-		.ifname = network->gateway.ifname, .subnet = model_subnet(network), .egress = egress};
+	struct forwarding forwarding = {.ifname = network->gateway.ifname,
+		.subnet = network_spec_subnet(&network->spec, false),
+		.subnet6 = network_spec_subnet(&network->spec, true),
+		.egress = egress};
 	struct model_publish *publish;
 	struct forwarding_port *ports;
 	char why[FORWARDING_WHY];

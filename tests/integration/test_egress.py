@@ -43,6 +43,22 @@ def test_masquerade_lets_out_and_nothing_in(router, container, stack):
         sock.connect(("10.1.0.11", 7002))
 
 
+def test_masquerade_of_both_families(router, container, stack):
+    """Where the host forwards IPv6: that is not switched on for it."""
+    router.host.run("sysctl", "-qw", "net.ipv6.conf.all.forwarding=0")
+    for ns, link, address in ((router.host, "up0", "fd00:ff::1/64"), (router.world, "eth0", "fd00:ff::2/64")):
+        ns.run("ip", "addr", "add", address, "dev", link, "nodad")
+    router.daemon.ctl("network", "add", "net1", "--mode", "host", "--subnets", "10.1.0.0/24,fd00:1::/64", "--gateways",
+                      "10.1.0.1,fd00:1::1", "--egress", "masquerade")
+    c1 = container(router.daemon, "net1", "c1", ["10.1.0.11", "fd00:1::11"])
+    traffic.ping(c1, WORLD)
+    assert not reaches(c1, "fd00:ff::2")
+    router.host.run("sysctl", "-qw", "net.ipv6.conf.all.forwarding=1")
+    wait.until(lambda: reaches(c1, "fd00:ff::2"), "it reaches the world, which knows no way back to it")
+    router.world.run("ip", "route", "add", "fd00:1::/64", "via", "fd00:ff::1")
+    assert not reaches(router.world, "fd00:1::11")
+
+
 def test_networks_do_not_reach_each_other(router, container):
     network(router, 1, "--egress", "masquerade")
     network(router, 2, "--egress", "masquerade")

@@ -258,8 +258,6 @@ REFUSALS = [
     ({"subnet": "::ffff:10.1.0.0/120"}, "subnet: "),
     ({"subnet": "fd00:1::/64", "mtu": 1279}, "mtu: 1279 is less than the 1280 that IPv6 needs, for fd00:1::/64"),
     ({"mode": "host", "subnets": SUBNETS}, "gateway: required for mode host"),
-    ({"mode": "host", "subnets": SUBNETS, "gateways": GATEWAYS, "egress": "masquerade"},
-     "egress: masquerade is for IPv4 alone yet, and there is fd00:1::/64"),
 ]
 
 

@@ -11,6 +11,9 @@ from rig.dockerd import IMAGE
 from rig.howto import run_page
 from rig.process import open_files
 
+OUTSIDE6 = "fd00:ffff::"
+
+
 @pytest.fixture(scope="module")
 def running():
     with docker_world() as world:
@@ -90,7 +93,7 @@ def test_what_docker_cannot_have_is_refused_in_words(world):
     assert "vni: only for mode overlay" in docker.refused(*create, "--opt", "vni=9", "--opt", "mode=bridge", "n")
     assert "mtu" in docker.refused(*create, "--opt", "mtu=20", "n")
     assert 'no such network "lost"' in docker.refused(*create, "--opt", "sluice.network=lost", "n")
-    assert "IPv6" in docker.refused(*create, "--ipv6", "--subnet", "fd00:77::/64", "n")
+    assert "of IPv6 none is chosen: use --subnet" in docker.refused(*create, "--ipv6", "n")
     assert world.networks() == []
     assert "egress: host is only for mode host" in docker.refused(*create, "--opt", "egress=host", "--opt", "mode=bridge", "n")
     assert "this host has a route to 198.51.100.0/25" in docker.refused(*create, "--subnet", "198.51.100.0/25", "n")
@@ -152,6 +155,33 @@ def test_a_container_without_a_way_out(world):
     world.docker.wait_reaches("c1", "c2")
     assert "default" not in routes(world.docker, "c1")
     assert list(addresses(world.docker, "c1")) == ["lo", "eth0"]
+
+
+def test_both_families(world, stack):
+    world.host.run("sysctl", "-qw", "net.ipv6.conf.all.forwarding=1")
+    for ns, link, address in ((world.host, "up0", f"{OUTSIDE6}1/64"), (world.outside, "eth0", f"{OUTSIDE6}2/64")):
+        ns.run("ip", "addr", "add", address, "dev", link, "nodad")
+        stack.callback(ns.run, "ip", "addr", "del", address, "dev", link)
+    world.create("six", "--ipv6", "--subnet", "10.98.1.0/24", "--subnet", "fd00:98::/64")
+    docker = world.docker
+    docker.run("c1", "six")
+    docker.run("c2", "six", "--ip6", "fd00:98::77")
+    assert "is taken" in docker.refused("run", "--network", "six", "--ip6", "fd00:98::77", IMAGE, "true")
+    shown = docker.inspect("container", "c1")["NetworkSettings"]["Networks"]["six"]
+    first = shown["GlobalIPv6Address"]
+    assert (first, shown["GlobalIPv6PrefixLen"], shown["IPv6Gateway"]) == ("fd00:98::2", 64, "fd00:98::1")
+    assert {port["ips"][1] for port in world.ports()} == {first, "fd00:98::77"}
+    for target in ("fd00:98::77", "fd00:98::1", "10.98.1.1", "c2", f"{OUTSIDE6}2"):  # the last under the host's address
+        docker.wait_reaches("c1", target)
+    assert not docker.reaches("c1", "fd00:98::78")
+    wait.until(lambda: (world.daemon.state / "docker.log").read_text().count("ifname") >= 2, "names are known")
+    world.daemon.wait_kept("eth0")
+    restart(world, "killed")
+    for target in ("fd00:98::77", "fd00:98::1", f"{OUTSIDE6}2", "10.98.1.1"):
+        docker.wait_reaches("c1", target)
+    docker.cli("rm", "--force", "c2")
+    docker.run("c3", "six")
+    assert docker.inspect("container", "c3")["NetworkSettings"]["Networks"]["six"]["GlobalIPv6Address"] == "fd00:98::3"
 
 
 def test_containers_come_and_go_without_a_trace(world):
