@@ -223,6 +223,7 @@ struct dp_port {
 	struct ip_prefix address; /* its own, with the prefix of its link; none: none */
 	struct ip_addr next_hop;  /* gateway; none: only the prefix is reached */
 	uint16_t vxlan_port;	  /* 4789 */
+	bool zero_checksum;	  /* VXLAN over IPv6 is sent without a UDP checksum */
 };
 
 /**
@@ -271,7 +272,7 @@ struct dp_port_guest {
 };
 int dp_port_guest(struct dp *dp, uint16_t id, struct dp_port_guest *guest);
 
-/** A remote tunnel end point of an overlay network. Errors: -EEXIST, -ENOSPC, -ENOTSUP (IPv6). */
+/** A remote tunnel end point of an overlay network. Errors: -EINVAL, -EEXIST, -ENOSPC. */
 int dp_vtep_add(struct dp *dp, uint16_t net, struct ip_addr remote, uint16_t *id, struct dp_err *err);
 int dp_vtep_del(struct dp *dp, uint16_t id);
 

@@ -113,6 +113,8 @@ static int port_new(struct dp *dp, const struct dp_port *spec, unsigned id, stru
 	port->nqueue = 1;
 	port->vxlan_port = spec->vxlan_port;
 	port->address = ip_to4(spec->address.address);
+	if (!ip_is4(spec->address.address))
+		port->address6 = spec->address.address;
 	memcpy(port->mac, spec->mac, 6);
 	rate_set(port, spec);
 	set_mac_limit(dp, port, spec);
@@ -164,8 +166,6 @@ static int port_admit(struct dp *dp, const struct dp_port *spec, const struct po
 		return dp_fail(err, -ENOSPC, "there are %d ports already", MAX_PORTS);
 	if (spec->net != DP_NET_NONE && !dp_get_net(dp, spec->net))
 		return dp_fail(err, -ENOENT, "network: no such network");
-	if (!ip_is_none(spec->address.address) && !ip_is4(spec->address.address))
-		return dp_fail(err, -ENOTSUP, "address: the underlay is IPv4 yet");
 	rc = balance_admit(dp, spec, UINT16_MAX, err);
 	if (!rc && port_new(dp, spec, (unsigned)index, out))
 		rc = dp_fail(err, -ENOMEM, "out of memory");

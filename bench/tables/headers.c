@@ -122,17 +122,17 @@ static void parse_theirs(struct pool *p, const uint32_t *which)
 
 static void encap_ours(struct pool *p, const uint32_t *which)
 {
-	static struct vtep vtep = {.remote = 0x020200c0, .vni = 100};
+	static struct vtep vtep = {.remote = {.b = {[10] = 0xff, 0xff, 192, 0, 2, 2}}, .vni = 100};
 
 	if (!vtep.ready)
-		vxlan_prepare(&vtep, p->raw[0], p->raw[0] + 6, 0x010200c0, VXLAN_PORT);
+		vxlan_prepare(&vtep, p->raw[0], p->raw[0] + 6, ip_from4(0x010200c0), VXLAN_PORT);
 	prefetch_frames(p, which);
 	for (unsigned i = 0; i < BURST; i++) {
 		struct frame *f = &p->frame[which[i]];
 
 		vxlan_encap(f, &vtep);
 		sink += frame_data(f)[0];
-		vxlan_unencap(f);
+		vxlan_unencap(f, &vtep);
 	}
 }
 

@@ -117,9 +117,9 @@ static void put_mac(uint8_t *mac, unsigned side, uint32_t n)
 /* What the other end of the tunnel puts before a frame. */
 static void put_outer(const struct port *uplink, uint8_t *outer)
 {
-	struct vtep vtep = {.remote = uplink->address, .vni = VNI};
+	struct vtep vtep = {.remote = uplink->spec.address.address, .vni = VNI};
 
-	vxlan_prepare(&vtep, uplink->mac, remote_mac, htonl(0xc0000202), VXLAN_PORT);
+	vxlan_prepare(&vtep, uplink->mac, remote_mac, ip_from4(htonl(0xc0000202)), VXLAN_PORT);
 	memcpy(outer, vtep.outer, VXLAN_OUTER);
 	store16(outer + 14 + 2, FRAME + VXLAN_OUTER - 14);
 }

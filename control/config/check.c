@@ -177,8 +177,8 @@ static int check_vtep(struct check *check, struct config_location at, const json
 
 	if (!network)
 		return -1;
-	if (!ip_parse(remote, &ip) || !ip_is4(ip))
-		return config_fail(at, check->err, API_UNSUPPORTED, "remote", ADDR_IP6_NOT_SERVED, remote);
+	if (!ip_parse(remote, &ip) || !ip_is_unicast(ip))
+		return config_fail(at, check->err, API_INVALID, "remote", "%s is no unicast address", remote);
 	if (strcmp(param_str(network, "mode"), "overlay") != 0)
 		return config_fail(at, check->err, API_INVALID, "network", "%s is no overlay",
 			param_str(network, "name"));

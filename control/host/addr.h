@@ -13,9 +13,6 @@
 
 enum { ADDR_IP4_TEXT = 16, ADDR_PREFIX_TEXT = 20, ADDR_IP_PREFIX_TEXT = IP_TEXT + 4, ADDR_MAC_TEXT = 18 };
 
-/* What is said of an address where only IPv4 will do. */
-#define ADDR_IP6_NOT_SERVED "%s: IPv6 is not served here yet"
-
 struct addr_prefix {
 	uint32_t address; /* with host bits when it is an interface's address */
 	uint8_t len;	  /* bits */

@@ -50,6 +50,7 @@ static json_t *uplink_json(struct model *model, const struct model_port *uplink)
 		ip_is_none(spec->address.address) ? NULL : addr_ip_prefix_text(spec->address, address));
 	put_str(object, "gateway", ip_is_none(spec->next_hop) ? NULL : ip_text(spec->next_hop, gateway));
 	put_int(object, "vxlan_port", spec->vxlan_port);
+	put_bool(object, "zero_checksum", spec->zero_checksum);
 	put(object, "neighbours", neighbours_json(model, uplink));
 	return object;
 }
@@ -206,6 +207,9 @@ static const struct api_field add_fields[] = {
 	{"address", API_ADDR, "the switch's own address in the underlay, with its prefix length"},
 	{"gateway", API_IP, "next hop for what is outside of that prefix"},
 	{"vxlan_port", API_INT, "UDP port of VXLAN", .min = 1, .max = 65535, .def = "4789"},
+	{"zero_checksum", API_BOOL,
+		"send VXLAN over IPv6 without a UDP checksum, which its receivers must be told to take",
+		.def = "false"},
 	{"mac", API_MAC, "of the switch in the underlay (default: 02: and a hash of name and address)"},
 	{"mtu", API_INT, "of the underlay", .min = 68, .max = 9000, .def = "1500"},
 	PORT_SPEC_FIELDS,

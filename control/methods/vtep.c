@@ -37,8 +37,6 @@ static int check_remote(struct model *model, struct ip_addr remote, const char *
 
 	if (!ip_is_unicast(remote))
 		return api_fail(err, API_INVALID, "remote", "%s is no unicast address", text);
-	if (!ip_is4(remote))
-		return api_fail(err, API_UNSUPPORTED, "remote", ADDR_IP6_NOT_SERVED, text);
 	TAILQ_FOREACH (port, &model->ports, link)
 		if (!port->network && ip_equal(port->spec.address.address, remote))
 			return api_fail(err, API_INVALID, "remote", "%s is the address of uplink %s", text,

@@ -34,22 +34,31 @@ int port_spec_check(const json_t *params, struct api_err *err)
 	return type < DP_PORT_TYPES && port_type(type)->check ? port_type(type)->check(params, err) : 0;
 }
 
+/* Routers of IPv6 are known by their link-local addresses, too. */
+static bool is_next_hop(struct ip_prefix link, struct ip_addr hop)
+{
+	if (ip_equal(hop, link.address))
+		return false;
+	return addr_is_host_of(link, hop) || (!ip_is4(link.address) && !ip_is4(hop) && ip_is_link_local(hop));
+}
+
 int port_spec_read_underlay(const json_t *params, struct dp_port *spec, struct api_err *err)
 {
 	const char *text = param_str(params, "address"), *gateway = param_str(params, "gateway");
-	struct addr_prefix address;
+	bool zero = param_bool(params, "zero_checksum", false);
 	struct ip_addr hop;
 
-	if (!text)
-		return gateway ? api_fail(err, API_INVALID, "gateway", "needs an address") : 0;
-	if (addr_ip_prefix(text, &spec->address) && !ip_is4(spec->address.address))
-		return api_fail(err, API_UNSUPPORTED, "address", ADDR_IP6_NOT_SERVED, text);
-	if (!addr_prefix(text, &address) || !addr_is_host(address, address.address))
+	if (!text && gateway)
+		return api_fail(err, API_INVALID, "gateway", "needs an address");
+	if (text && (!addr_ip_prefix(text, &spec->address) || !ip_is_unicast(spec->address.address) ||
+			    !addr_is_host_of(spec->address, spec->address.address)))
 		return api_fail(err, API_INVALID, "address", "%s is no host address of its prefix", text);
+	if (zero && (!text || ip_is4(spec->address.address)))
+		return api_fail(err, API_INVALID, "zero_checksum", "is for an address of IPv6");
+	spec->zero_checksum = zero;
 	if (!gateway)
 		return 0;
-	if (!ip_parse(gateway, &hop) || !addr_is_host(address, ip_to4(hop)) ||
-		ip_equal(hop, spec->address.address))
+	if (!ip_parse(gateway, &hop) || !is_next_hop(spec->address, hop))
 		return api_fail(err, API_INVALID, "gateway", "%s is no other host of %s", gateway, text);
 	spec->next_hop = hop;
 	return 0;

@@ -97,8 +97,9 @@ struct port {
 	_Atomic(uint64_t)
 		answers_full; /* port_may_answer(): TSC from which it may answer a burst of packets again */
 	uint8_t mac[6];
-	uint16_t vxlan_port; /* uplink */
-	uint32_t address;    /* uplink: its own of IPv4, 0: none */
+	uint16_t vxlan_port;	 /* uplink */
+	uint32_t address;	 /* uplink: its own of IPv4, 0: none */
+	struct ip_addr address6; /* uplink: its own of IPv6, none: none */
 	struct port_rates *rates;
 	/* control only */
 	struct dp *dp;

@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "addr/ip.h"
 #include "dataplane/core/close_batch.h"
 #include "dataplane/core/dp.h"
 
@@ -22,8 +23,8 @@ struct deferred {
 struct vtep_record {
 	uint16_t net;
 	uint16_t uplink; /* OUT_NONE: none reaches it */
-	uint32_t remote;
-	uint32_t hop; /* whose MAC is wanted: the remote or the uplink's gateway */
+	struct ip_addr remote;
+	struct ip_addr hop; /* whose MAC is wanted: the remote or the uplink's gateway */
 	bool used, resolved;
 	uint8_t mac[6];
 };

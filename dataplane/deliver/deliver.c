@@ -214,10 +214,10 @@ static void post_reply(struct worker *w, struct burst *b, struct frame *f)
 	post(w->outbox, b->in, f);
 }
 
-/* The longest frame that fits into a tunnel over `uplink`. */
-static uint32_t longest_inner(const struct port *uplink)
+/* The longest frame that fits into the tunnel to `vtep` over `uplink`. */
+static uint32_t longest_inner(const struct port *uplink, const struct vtep *vtep)
 {
-	return uplink->mtu + (uint32_t)ETH_LEN - VXLAN_OUTER;
+	return uplink->mtu + (uint32_t)ETH_LEN - vxlan_outer(vtep);
 }
 
 static struct port *uplink_of(struct worker *w, const struct vtep *vtep)
@@ -237,7 +237,7 @@ static enum drop_reason tunnel_refusal(
 		return DROP_NEIGHBOUR;
 	if (!atomic_load_explicit(&uplink->up, memory_order_relaxed))
 		return DROP_LINK_DOWN;
-	return wire_len(f) > longest_inner(uplink) ? DROP_MTU : DROP_COUNT;
+	return wire_len(f) > longest_inner(uplink, vtep) ? DROP_MTU : DROP_COUNT;
 }
 
 /* Readies `f` for a tunnel: the outer packet's receiver sees no offload request. False: it went in segments.
@@ -264,12 +264,12 @@ static void post_vtep_first(struct worker *w, struct burst *b, struct frame *f, 
 	if (reason != DROP_COUNT) {
 		port_drop(w, uplink ? uplink : b->in, f->net, reason);
 		if (reason == DROP_MTU)
-			answer_too_big(w, b, f, longest_inner(uplink));
+			answer_too_big(w, b, f, longest_inner(uplink, vtep));
 	} else if (finish_for_tunnel(w, uplink, f, vtep)) {
 		hop->out = f->out;
 		hop->net = f->net;
 		hop->vtep = vtep;
-		hop->longest = longest_inner(uplink);
+		hop->longest = longest_inner(uplink, vtep);
 		vxlan_encap(f, vtep);
 		hop->batch = post(w->outbox, uplink, f);
 	}
@@ -357,11 +357,12 @@ static void flood_vtep(struct worker *w, struct burst *b, uint16_t id, struct fr
 		if (reason != DROP_COUNT || !finish_for_tunnel(w, uplink, f, vtep))
 			continue;
 		vxlan_encap(f, vtep);
+		transmit_finish(uplink, f);
 		for (int try = 0; try < 2 && !sent; try++)
 			sent = transmit_frames(w, uplink, &f, 1);
 		if (!sent)
 			port_drop(w, uplink, f->net, DROP_RING_FULL);
-		vxlan_unencap(f);
+		vxlan_unencap(f, vtep);
 	}
 }
 

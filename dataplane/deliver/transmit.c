@@ -22,6 +22,12 @@ bool transmit_wants_segments(const struct frame *f, uint32_t offloads)
 	}
 }
 
+void transmit_finish(const struct port *port, struct frame *f)
+{
+	if ((f->off.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) && !(transmit_offloads(port) & PORT_CSUM))
+		offload_checksum(f);
+}
+
 /* Frames that left by an uplink count for their networks: as a rule one after the other for the same. */
 static void count_networks(struct worker *w, struct frame *const *frames, uint16_t n)
 {
@@ -58,6 +64,8 @@ uint16_t transmit_frames(struct worker *w, struct port *port, struct frame *cons
 /* Sends n segments; those that do not fit are dropped as ring-full. Returns how many frames they became. */
 static uint32_t transmit_cut(struct worker *w, struct port *port, struct frame *const *list, uint16_t n)
 {
+	for (unsigned i = 0; i < n; i++)
+		transmit_finish(port, list[i]);
 	for (unsigned i = transmit_frames(w, port, list, n); i < n; i++)
 		port_drop(w, port, list[i]->net, DROP_RING_FULL);
 	return n;

@@ -20,6 +20,9 @@ static inline uint32_t transmit_offloads(const struct port *port)
 /** Is `f` larger than a port with these offloads takes it? */
 bool transmit_wants_segments(const struct frame *f, uint32_t offloads);
 
+/** Makes the checksum that `f`, which is not large, asks for where the port does not. */
+void transmit_finish(const struct port *port, struct frame *f);
+
 /**
  * Hands over n frames and counts those that the port dealt with as delivered; port_tx_drop() takes back what
  * it refuses. Returns how many that are; fewer than n: the port is full.

@@ -10,7 +10,7 @@
 
 const struct stage pipeline[] = {
 	{"ingress", ingress_stage, "count, find the headers", .needs = BURST_FROM_PORT},
-	{"underlay", underlay_stage, "answer ARP and ping for the uplink, take VXLAN apart",
+	{"underlay", underlay_stage, "answer ARP, ND and ping for the uplink, take VXLAN apart",
 		.needs = BURST_FROM_UPLINK},
 	{"guard", guard_stage, "refuse what is not the port's to send", .needs = BURST_GUARDED | BURST_ODD},
 	{"learn", learn_stage, "check the source address, learn where it is"},

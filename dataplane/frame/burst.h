@@ -29,7 +29,7 @@ enum {
 	FRAME_SPANS = 64,  /* spans of one frame at most, as burst_lend() sees to */
 	FRAME_MAX = 65550, /* bytes of a frame at most: 64 KB of IP in an Ethernet header */
 	FRAME_MIN = 14,	   /* shorter than an Ethernet header is malformed */
-	HDR_ROOM = 64,	   /* free bytes before the private copy, for encapsulation; until then nat.h's */
+	HDR_ROOM = 76,	   /* free bytes before the private copy, for encapsulation; until then nat.h's */
 	HDR_COPY = 64,	   /* private bytes of a frame from a network's port */
 	HDR_MAX = 128,	   /* private bytes at most (and of a frame from an uplink) */
 	BURST_BYTES = 256 * 1024, /* a source gives at most this many bytes a turn (plus one frame) */
@@ -87,17 +87,24 @@ struct frame {
 	uint16_t out;	    /* port index or vtep index, by verdict */
 	uint16_t src_vtep;  /* remote vtep that it came through, VTEP_NONE when from a port */
 	struct offload off;
-	uint32_t hash;	 /* flow hash; 0: not computed (flow_hash() in parse.h fills it) */
-	uint32_t cookie; /* the source's own: ring head, slot */
-	bool parsed;	 /* parse_frame() has run: the offsets below the Ethernet header are known */
-	uint8_t was_end; /* what balancing has rewritten, for nat_undo(): enum nat_end + 1; 0: nothing */
-	uint8_t was_mac[6];
-	uint32_t was_ip;
-	uint16_t was_port;
-	uint8_t pad[2];
-	uint8_t hdr[HDR_ROOM + HDR_MAX];
+	uint32_t hash;	  /* flow hash; 0: not computed (flow_hash() in parse.h fills it) */
+	uint32_t cookie;  /* the source's own: ring head, slot */
+	bool parsed;	  /* parse_frame() has run: the offsets below the Ethernet header are known */
+	uint8_t was_end;  /* what balancing has rewritten, for nat_undo(): enum nat_end + 1; 0: nothing */
+	bool outer_right; /* from an uplink: the device found the outer UDP checksum right */
+	uint8_t pad[1];
+	union {
+		struct { /* nat_undo()'s, until an outer header is written there */
+			uint32_t was_ip;
+			uint8_t was_mac[6];
+			uint16_t was_port;
+			uint8_t was_ip6[16];
+		};
+		uint8_t hdr[HDR_ROOM + HDR_MAX];
+	};
 } __attribute__((aligned(64)));
-static_assert(offsetof(struct frame, hdr) == 64 && sizeof(struct frame) == 256,
+/* The outer header of IPv4 lies in the line before the private copy, that of IPv6 in six bytes of the state's line too. */
+static_assert(offsetof(struct frame, hdr) + HDR_ROOM == 128 && sizeof(struct frame) == 256,
 	"one line of state, one of room, two of header");
 
 struct port;

@@ -10,7 +10,6 @@
 #include "dataplane/frame/sctp.h"
 
 enum { IP_CSUM = 10, IP_SOURCE = 12, IP6_SOURCE = 8, TCP_CSUM = 16, UDP_CSUM = 6 };
-static_assert(HDR_ROOM >= sizeof(struct ip_addr), "an IPv6 address that was rewritten lies in the room");
 
 static void update_l4(struct frame *f, uint8_t *l4, uint32_t address_change, uint32_t port_change)
 {
@@ -85,7 +84,7 @@ void nat_rewrite6(
 	uint8_t *place = mac_of(f, end);
 
 	memcpy(f->was_mac, place, 6);
-	memcpy(f->hdr, frame_data(f) + f->l3_off + IP6_SOURCE + sizeof(*ip) * end, sizeof(*ip));
+	memcpy(f->was_ip6, frame_data(f) + f->l3_off + IP6_SOURCE + sizeof(*ip) * end, sizeof(*ip));
 	memcpy(&f->was_port, frame_data(f) + f->l4_off + 2 * end, 2);
 	f->was_end = (uint8_t)(end + 1);
 	memcpy(place, mac, 6);
@@ -112,7 +111,7 @@ void nat_undo(struct frame *f)
 	end = f->was_end - 1;
 	memcpy(mac_of(f, end), f->was_mac, 6);
 	if (f->ethertype == ETHERTYPE_IP6) {
-		const struct ip_addr was = ip_from6(f->hdr);
+		const struct ip_addr was = ip_from6(f->was_ip6);
 
 		rewrite6(f, end, &was, f->was_port);
 	} else {

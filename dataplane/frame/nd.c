@@ -103,7 +103,7 @@ void nd_answer(struct frame *f, const uint8_t mac[6], bool router)
 	f->verdict = V_REPLY;
 }
 
-void nd_write_solicit(uint8_t *buf, const uint8_t mac[6], struct ip_addr target)
+void nd_write_solicit(uint8_t *buf, const uint8_t mac[6], const struct ip_addr *source, struct ip_addr target)
 {
 	const uint8_t *to = target.b;
 	const uint8_t group[16] = {0xff, 0x02, [11] = 1, 0xff, to[13], to[14], to[15]};
@@ -117,7 +117,7 @@ void nd_write_solicit(uint8_t *buf, const uint8_t mac[6], struct ip_addr target)
 	memcpy(buf + 6, mac, 6);
 	store16(buf + 12, ETHERTYPE_IP6);
 	write_ip6(ip);
-	memcpy(ip + IP6_SOURCE, own, 16);
+	memcpy(ip + IP6_SOURCE, source ? source->b : own, 16);
 	memcpy(ip + IP6_DESTINATION, group, 16);
 	nd[0] = ND_SOLICIT;
 	memcpy(nd + ND_TARGET, to, 16);

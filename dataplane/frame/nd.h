@@ -47,10 +47,11 @@ struct ip_addr nd_source(const struct frame *f);
 void nd_answer(struct frame *f, const uint8_t mac[6], bool router);
 
 /**
- * Any thread. Writes the question who has `target` into buf[ND_FRAME_LEN], from `mac` and its link-local address: one
- * from nowhere would tell a guest that is just taking the address that it is taken.
+ * Any thread. Writes the question who has `target` into buf[ND_FRAME_LEN], from `mac` and `source`; NULL: its link-local
+ * address, for one from nowhere would tell a guest that is just taking the address that it is taken.
  */
-void nd_write_solicit(uint8_t *buf, const uint8_t mac[6], struct ip_addr target);
+void nd_write_solicit(
+	uint8_t *buf, const uint8_t mac[6], const struct ip_addr *source, struct ip_addr target);
 
 /** Any thread. Who says in the frame data[len], a whole advertisement, that it has which address? False: it is none. */
 bool nd_read_advert(const uint8_t *data, uint16_t len, struct ip_addr *target, uint8_t mac[6]);

@@ -162,8 +162,7 @@ void offload_detect(struct frame *f)
 			.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .csum_start = l4, .csum_offset = field};
 }
 
-/* Sum of the frame's bytes from private byte `start` on. */
-static uint64_t sum_from(struct frame *f, uint16_t start)
+uint64_t offload_sum(struct frame *f, uint16_t start)
 {
 	uint64_t sum = csum_add(0, frame_data(f) + start, f->hdr_len - start);
 	bool odd = (f->hdr_len - start) & 1;
@@ -182,7 +181,7 @@ void offload_checksum(struct frame *f)
 	uint16_t start = f->off.csum_start;
 
 	if (start + f->off.csum_offset + 2 <= f->hdr_len) /* as offload_valid() left it */
-		csum_store(frame_data(f) + start + f->off.csum_offset, csum_field(sum_from(f, start)));
+		csum_store(frame_data(f) + start + f->off.csum_offset, csum_field(offload_sum(f, start)));
 	f->off = (struct offload){0};
 }
 

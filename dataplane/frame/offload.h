@@ -45,6 +45,9 @@ void offload_detect(struct frame *f);
  */
 void offload_checksum(struct frame *f);
 
+/** Worker. The sum of the frame's bytes from private byte `start` on (csum.h). */
+uint64_t offload_sum(struct frame *f, uint16_t start);
+
 /**
  * Worker. Cuts a large frame into segments of gso_size: the next up to BURST_MAX of them from payload
  * offset *offset, as frames of `out` that borrow the same payload, with IP lengths, ids, checksums and TCP

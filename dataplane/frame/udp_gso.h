@@ -25,7 +25,7 @@ struct udp_gso {
 unsigned udp_gso_coalesce(struct udp_gso *gso, struct frame *const *frames, unsigned n);
 
 /**
- * Takes the next packet out of the large datagram of `len` bytes at `data`, an IPv4 UDP frame with the request
+ * Takes the next packet out of the large datagram of `len` bytes at `data`, a UDP frame with the request
  * `off` (GSO_UDP_L4). `f` gets at most HDR_MAX private bytes and no spans; the rest, which may be empty, is in
  * *span, for the caller to lend. *offset is the position in the payload, 0 at first; the last packet brings it to
  * udp_gso_payload(). Returns false, and makes nothing, when the datagram is not what its request says.

@@ -110,19 +110,23 @@ static int ask_guests(struct dp *dp, const struct neighbour *n)
 		reply_write_arp_request(frame, dp->probe_mac, 0, ip_to4(n->ip));
 		return exchange_inject(dp, OUT_NONE, n->scope.net, frame, ARP_FRAME_LEN);
 	}
-	nd_write_solicit(frame, dp->probe_mac, n->ip);
+	nd_write_solicit(frame, dp->probe_mac, NULL, n->ip);
 	return exchange_inject(dp, OUT_NONE, n->scope.net, frame, ND_FRAME_LEN);
 }
 
 static int ask_underlay(struct dp *dp, const struct neighbour *n)
 {
-	uint8_t frame[ARP_FRAME_LEN];
+	uint8_t frame[ND_FRAME_LEN];
 	const struct port *uplink = dp_get_port(dp, n->scope.uplink);
 
-	if (!uplink || !ip_is4(n->ip))
+	if (!uplink)
 		return 0;
-	reply_write_arp_request(frame, uplink->mac, uplink->address, ip_to4(n->ip));
-	return exchange_inject(dp, uplink->id, NET_NONE, frame, sizeof(frame));
+	if (ip_is4(n->ip)) {
+		reply_write_arp_request(frame, uplink->mac, uplink->address, ip_to4(n->ip));
+		return exchange_inject(dp, uplink->id, NET_NONE, frame, ARP_FRAME_LEN);
+	}
+	nd_write_solicit(frame, uplink->mac, &uplink->address6, n->ip);
+	return exchange_inject(dp, uplink->id, NET_NONE, frame, ND_FRAME_LEN);
 }
 
 /* Asks, and again after so many ticks. What the worker has no room for goes with the next tick. */

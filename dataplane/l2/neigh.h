@@ -22,7 +22,7 @@ struct neigh_scope {
 /**
  * Control thread. Starts (or goes on) resolving `ip`; calls fn now if the MAC is known, and whenever it
  * becomes known, changes or is lost (mac NULL), until neigh_release with the same arguments. A port of the
- * network that lists the address answers without being asked. In an underlay only IPv4 is asked for yet. -ENOMEM.
+ * network that lists the address answers without being asked. -ENOMEM.
  */
 int neigh_want(struct dp *dp, struct neigh_scope scope, struct ip_addr ip,
 	void (*fn)(void *arg, struct ip_addr ip, const uint8_t *mac), void *arg);

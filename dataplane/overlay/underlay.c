@@ -1,6 +1,6 @@
 /*
- * underlay.c: what arrives on an uplink. The switch is a host there: it answers ARP and ping for the uplink's
- * address and unwraps VXLAN; everything else is not for it. A frame that goes on from this stage is the inner
+ * underlay.c: what arrives on an uplink. The switch is a host there: it answers ARP or neighbour solicitations and
+ * ping for the uplink's address and unwraps VXLAN; everything else is not for it. A frame that goes on from this stage is the inner
  * one, in its network. Only src_vtep tells that it came through a tunnel.
  */
 #include "dataplane/overlay/underlay.h"
@@ -9,6 +9,8 @@
 
 #include "dataplane/core/dp.h"
 #include "dataplane/core/exchange.h"
+#include "dataplane/frame/csum.h"
+#include "dataplane/frame/nd.h"
 #include "dataplane/frame/offload.h"
 #include "dataplane/frame/parse.h"
 #include "dataplane/frame/reply.h"
@@ -21,7 +23,7 @@ static void underlay_arp(struct worker *w, struct burst *b, struct frame *f)
 {
 	const uint8_t *arp = reply_arp_packet(f);
 
-	if (!arp || load_ip4(arp + ARP_TARGET_IP) != b->in->address) {
+	if (!arp || !b->in->address || load_ip4(arp + ARP_TARGET_IP) != b->in->address) {
 		frame_drop(f, DROP_NOT_FOR_US);
 	} else if (load16(arp + ARP_OP) == ARP_REQUEST) {
 		exchange_punt(w, b->in, f); /* who asks for us can be asked: saves a request of our own */
@@ -30,6 +32,25 @@ static void underlay_arp(struct worker *w, struct burst *b, struct frame *f)
 		exchange_punt(w, b->in, f);
 		f->verdict = V_CONSUMED;
 	}
+}
+
+/* Neighbour discovery for the uplink's address, and answers to control's own questions. False: it is neither. */
+static bool underlay_nd(struct worker *w, struct burst *b, struct frame *f)
+{
+	const uint8_t *nd;
+
+	if (!nd_maybe(f))
+		return false;
+	nd = nd_message(f, ND_SOLICIT);
+	if (nd && ip_equal(ip_from6(nd + ND_TARGET), b->in->address6)) {
+		nd_answer(f, b->in->mac, false);
+		return true;
+	}
+	if (nd || !mac_equal(frame_data(f), b->in->mac) || !nd_message(f, ND_ADVERT))
+		return false;
+	exchange_punt(w, b->in, f);
+	f->verdict = V_CONSUMED;
+	return true;
 }
 
 /* The inner frame's offload request: one that names the outer UDP checksum has been served with the outer
@@ -51,23 +72,39 @@ static bool inner_offload(struct frame *f, uint16_t outer)
 /* The tunnel that the frame before came through, for the next one as a rule comes through it too. */
 struct tunnel {
 	uint32_t vni, remote;
+	struct ip_addr remote6;	       /* of IPv6 */
 	const struct vxlan_slot *slot; /* NULL: none yet, or none that comes by this uplink */
 	bool deep;		       /* some stage will look past the inner Ethernet header */
 };
+
+static void take_tunnel(
+	struct worker *w, const struct port *in, struct tunnel *tunnel, const struct vxlan_slot *slot)
+{
+	const struct network *net;
+
+	tunnel->slot = slot;
+	if (tunnel->slot && tunnel->slot->uplink != in->id)
+		tunnel->slot = NULL;
+	net = tunnel->slot ? dp_get_net(w->dp, tunnel->slot->net) : NULL;
+	tunnel->deep = net && atomic_load_explicit(&net->lb, memory_order_relaxed);
+}
 
 static void find_tunnel(
 	struct worker *w, const struct port *in, struct tunnel *tunnel, uint32_t vni, uint32_t remote)
 {
 	const struct vxlan_map *map = atomic_load_explicit(&w->dp->vxlan, memory_order_acquire);
-	const struct network *net;
 
 	tunnel->vni = vni;
 	tunnel->remote = remote;
-	tunnel->slot = vxlan_find(map, vni, remote);
-	if (tunnel->slot && tunnel->slot->uplink != in->id)
-		tunnel->slot = NULL;
-	net = tunnel->slot ? dp_get_net(w->dp, tunnel->slot->net) : NULL;
-	tunnel->deep = net && atomic_load_explicit(&net->lb, memory_order_relaxed);
+	take_tunnel(w, in, tunnel, vxlan_find(map, vni, remote));
+}
+
+static void find_tunnel6(
+	struct worker *w, const struct port *in, struct tunnel *tunnel, uint32_t vni, struct ip_addr remote)
+{
+	tunnel->vni = vni;
+	tunnel->remote6 = remote;
+	take_tunnel(w, in, tunnel, vxlan_find6(w->dp, vni, remote));
 }
 
 /* TCP or UDP over IPv6 right behind the headers: neither neighbour discovery nor what could hide it. */
@@ -113,6 +150,12 @@ static inline void decapsulate(struct worker *w, struct burst *b, struct frame *
 		frame_drop(f, DROP_BAD_OFFLOAD);
 }
 
+/* Why there is no tunnel, told apart for whoever reads the counters. */
+static void drop_unknown(struct worker *w, struct frame *f, uint32_t vni)
+{
+	frame_drop(f, network_has_vni(w->dp, vni) ? DROP_UNKNOWN_VTEP : DROP_UNKNOWN_VNI);
+}
+
 /* A packet to the port of VXLAN whose IP header begins at byte `l3` and whose UDP header at byte `l4`. */
 static inline void underlay_vxlan(
 	struct worker *w, struct burst *b, struct frame *f, uint16_t l3, uint16_t l4, struct tunnel *tunnel)
@@ -129,10 +172,60 @@ static inline void underlay_vxlan(
 	if (__builtin_expect(!tunnel->slot || tunnel->vni != vni || tunnel->remote != remote, 0))
 		find_tunnel(w, b->in, tunnel, vni, remote);
 	if (!tunnel->slot)
-		/* told apart for whoever reads the counters */
-		frame_drop(f, network_has_vni(w->dp, vni) ? DROP_UNKNOWN_VTEP : DROP_UNKNOWN_VNI);
+		drop_unknown(w, f, vni);
 	else
 		decapsulate(w, b, f, tunnel, outer, l3 + load16(data + l3 + 2));
+}
+
+/*
+ * Is the checksum of the UDP packet at byte `l4` right, as far as it has one (RFC 6935: a tunnel's may be 0) and nobody
+ * has looked yet? What asks for a checksum has not been on a wire; from a port that does not say, it looks like one that
+ * asks.
+ */
+static bool is_intact6(const struct port *in, struct frame *f, uint16_t l3, uint16_t l4, uint32_t end)
+{
+	enum { UDP_CSUM = 6, ADDRESSES = 8 };
+	const uint8_t *data = frame_data(f);
+	uint16_t found = csum_load(data + l4 + UDP_CSUM);
+	uint64_t sum;
+
+	if (!found || f->outer_right || f->off.flags || f->off.gso_type)
+		return true;
+	if (end < f->len)
+		frame_trim(f, end); /* padding is not summed */
+	sum = csum_add(0, data + l3 + ADDRESSES, 32) + __builtin_bswap16((uint16_t)(end - l4)) +
+	      __builtin_bswap16(IPPROTO_UDP);
+	return (in->unfinished && found == csum_fold(sum)) ||
+	       csum_fold(sum + offload_sum(f, l4)) == UINT16_MAX;
+}
+
+/* The same over IPv6. */
+static __attribute__((noinline)) void underlay_vxlan6(
+	struct worker *w, struct burst *b, struct frame *f, uint16_t l3, uint16_t l4, struct tunnel *tunnel)
+{
+	const uint8_t *data = frame_data(f), *vxlan = data + l4 + 8;
+	struct ip_addr remote = ip_from6(data + l3 + 8);
+	uint16_t outer = l4 + 16;
+	uint32_t end = l4 + (uint32_t)load16(data + l3 + 4), vni;
+	bool intact;
+
+	if (f->hdr_len < outer || !(vxlan[0] & 0x08) || end > f->len || end < outer ||
+		load16(data + l4 + 4) != end - l4) {
+		frame_drop(f, DROP_MALFORMED);
+		return;
+	}
+	vni = (uint32_t)vxlan[4] << 16 | load16(vxlan + 5);
+	if (__builtin_expect(!tunnel->slot || tunnel->vni != vni || !ip_equal(tunnel->remote6, remote), 0))
+		find_tunnel6(w, b->in, tunnel, vni, remote);
+	if (!tunnel->slot) {
+		drop_unknown(w, f, vni);
+		return;
+	}
+	intact = is_intact6(b->in, f, l3, l4, end);
+	decapsulate(w, b, f, tunnel, outer, end);
+	/* where the inner checksum is still to be made, the outer one is already of what it will be */
+	if (!intact && f->verdict == V_NONE && !(b->in->unfinished && f->off.flags))
+		frame_drop(f, DROP_MALFORMED);
 }
 
 /* What nearly every frame of an underlay is: UDP to our port of VXLAN, in an IPv4 packet that is whole and
@@ -151,10 +244,32 @@ static inline bool is_plain_vxlan(const struct port *in, struct frame *f)
 	       mac_equal(data, in->mac);
 }
 
+/* Of an uplink whose address is of IPv6. */
+static void underlay_ip6(struct worker *w, struct burst *b, struct frame *f, struct tunnel *tunnel)
+{
+	const uint8_t *data = frame_data(f);
+
+	if (underlay_nd(w, b, f)) {
+		f->off = (struct offload){0};
+	} else if (!mac_equal(data, b->in->mac) ||
+		   !ip_equal(ip_from6(data + f->l3_off + 24), b->in->address6)) {
+		frame_drop(f, DROP_NOT_FOR_US);
+	} else if (f->ip_proto == IPPROTO_UDP && f->l4_off &&
+		   load16(data + f->l4_off + 2) == b->in->vxlan_port) {
+		underlay_vxlan6(w, b, f, f->l3_off, f->l4_off, tunnel);
+	} else if (f->off = (struct offload){0}, !reply_icmp6_echo(f, b->in->mac)) {
+		frame_drop(f, DROP_NOT_FOR_US);
+	}
+}
+
 static void underlay_one(struct worker *w, struct burst *b, struct frame *f, struct tunnel *tunnel)
 {
 	const uint8_t *data = frame_data(f);
 
+	if (f->l3_off && f->ethertype == ETHERTYPE_IP6 && !ip_is_none(b->in->address6)) {
+		underlay_ip6(w, b, f, tunnel);
+		return;
+	}
 	if (f->ethertype == ETHERTYPE_ARP) {
 		f->off = (struct offload){0};
 		underlay_arp(w, b, f);

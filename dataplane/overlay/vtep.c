@@ -30,39 +30,38 @@ static int vtep_publish(struct dp *dp, uint16_t id)
 	vtep->net = record->net;
 	vtep->uplink = record->uplink;
 	vtep->remote = record->remote;
+	vtep->six = !ip_is4(record->remote);
 	vtep->vni = net->vni;
-	if (uplink && record->resolved)
-		vxlan_prepare(vtep, record->mac, uplink->mac, uplink->address, uplink->vxlan_port);
+	if (uplink && record->resolved) {
+		vtep->no_csum = uplink->spec.zero_checksum;
+		vxlan_prepare(
+			vtep, record->mac, uplink->mac, uplink->spec.address.address, uplink->vxlan_port);
+	}
 	old = atomic_exchange(&dp->vtep[id], vtep);
 	if (old)
 		rcu_defer(dp, free, old);
 	return 0;
 }
 
-static bool on_link(const struct port *uplink, uint32_t ip)
-{
-
-	return ip_inside(ip_from4(ip), uplink->spec.address);
-}
-
-/* The uplink that reaches `remote`: one on its link, else one with a gateway. */
-static struct port *choose_uplink(struct dp *dp, uint32_t remote, uint32_t *hop)
+/* The uplink that reaches `remote`: one on its link, else one of its family with a gateway. */
+static struct port *choose_uplink(struct dp *dp, struct ip_addr remote, struct ip_addr *hop)
 {
 	struct port *routed = NULL;
 
 	for (unsigned i = 0; i < MAX_PORTS; i++) {
 		struct port *port = dp_get_port(dp, (uint16_t)i);
 
-		if (!port || !port->is_uplink || !port->address)
+		if (!port || !port->is_uplink || ip_is_none(port->spec.address.address) ||
+			ip_is4(port->spec.address.address) != ip_is4(remote))
 			continue;
-		if (on_link(port, remote)) {
+		if (ip_inside(remote, port->spec.address)) {
 			*hop = remote;
 			return port;
 		}
-		if (ip_is4(port->spec.next_hop) && !routed)
+		if (!ip_is_none(port->spec.next_hop) && !routed)
 			routed = port;
 	}
-	*hop = routed ? ip_to4(routed->spec.next_hop) : 0;
+	*hop = routed ? routed->spec.next_hop : (struct ip_addr){0};
 	return routed;
 }
 
@@ -80,7 +79,7 @@ static void on_mac(void *arg, struct ip_addr ip, const uint8_t *mac)
 		struct vtep_record *record = &dp->priv->vtep[i];
 		bool known = mac != NULL;
 
-		if (!record->used || record->hop != ip_to4(ip) || record->uplink == OUT_NONE)
+		if (!record->used || !ip_equal(record->hop, ip) || record->uplink == OUT_NONE)
 			continue;
 		if (record->resolved == known && (!known || memcmp(record->mac, mac, 6) == 0))
 			continue;
@@ -96,14 +95,14 @@ static void unbind(struct dp *dp, struct vtep_record *record)
 	struct neigh_scope scope = {.net = NET_NONE, .uplink = record->uplink};
 
 	if (record->uplink != OUT_NONE)
-		neigh_release(dp, scope, ip_from4(record->hop), on_mac, dp);
+		neigh_release(dp, scope, record->hop, on_mac, dp);
 	record->uplink = OUT_NONE;
 	record->resolved = false;
 }
 
 static void bind(struct dp *dp, struct vtep_record *record)
 {
-	uint32_t hop;
+	struct ip_addr hop;
 	const struct port *uplink = choose_uplink(dp, record->remote, &hop);
 	struct neigh_scope scope = {.net = NET_NONE, .uplink = uplink ? uplink->id : OUT_NONE};
 
@@ -111,7 +110,7 @@ static void bind(struct dp *dp, struct vtep_record *record)
 		return;
 	record->uplink = uplink->id;
 	record->hop = hop;
-	if (neigh_want(dp, scope, ip_from4(hop), on_mac, dp))
+	if (neigh_want(dp, scope, hop, on_mac, dp))
 		record->uplink = OUT_NONE;
 }
 
@@ -129,11 +128,11 @@ void vteps_rebind(struct dp *dp)
 	vxlan_publish(dp); /* without memory the old map stays, and what comes by a new uplink is refused */
 }
 
-static bool duplicate(struct dp *dp, uint16_t net, uint32_t remote)
+static bool duplicate(struct dp *dp, uint16_t net, struct ip_addr remote)
 {
 	for (unsigned i = 0; i < MAX_VTEPS; i++)
 		if (dp->priv->vtep[i].used && dp->priv->vtep[i].net == net &&
-			dp->priv->vtep[i].remote == remote)
+			ip_equal(dp->priv->vtep[i].remote, remote))
 			return true;
 	return false;
 }
@@ -146,16 +145,15 @@ static int free_index(struct dp *dp)
 	return -ENOSPC;
 }
 
-int dp_vtep_add(struct dp *dp, uint16_t net, struct ip_addr address, uint16_t *id, struct dp_err *err)
+int dp_vtep_add(struct dp *dp, uint16_t net, struct ip_addr remote, uint16_t *id, struct dp_err *err)
 {
-	uint32_t remote = ip_to4(address);
 	int index = free_index(dp);
 	struct vtep_record *record;
 
 	if (!dp_get_net(dp, net))
 		return dp_fail(err, -ENOENT, "network: no such network");
-	if (!remote)
-		return dp_fail(err, -ENOTSUP, "remote: only IPv4 is tunnelled over yet");
+	if (!ip_is_unicast(remote))
+		return dp_fail(err, -EINVAL, "remote: no unicast address");
 	if (duplicate(dp, net, remote))
 		return dp_fail(err, -EEXIST, "remote: the network has this vtep already");
 	if (index < 0)

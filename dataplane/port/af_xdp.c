@@ -1,7 +1,7 @@
 /*
  * af_xdp.c: a network device of the host by AF_XDP. On an uplink the switch gets VXLAN to its address
  * and nothing else (xdp_prog.h), so that a host with one NIC keeps it: the kernel has the same address, and
- * its SSH, ping and ARP go on as before. Neighbours are learned from copies of ARP. As a container's port, on
+ * its SSH, ping and ARP go on as before. Neighbours are learned from copies of ARP and of neighbour advertisements. As a container's port, on
  * a veth, it carries everything.
  *
  * Each receive queue has a socket with memory of its own: half of its chunks are for the kernel to fill, the
@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <linux/bpf.h>
 #include <linux/ethtool.h>
+#include <linux/filter.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <linux/sockios.h>
@@ -27,9 +28,9 @@
 #include "dataplane/core/dp.h"
 #include "dataplane/core/private.h"
 #include "dataplane/core/worker.h"
+#include "dataplane/frame/nd.h"
 #include "dataplane/frame/offload.h"
 #include "dataplane/frame/parse.h"
-#include "dataplane/frame/reply.h"
 #include "dataplane/l2/neigh.h"
 #include "dataplane/port/types.h"
 #include "dataplane/port/xdp_prog.h"
@@ -135,7 +136,7 @@ static void xdp_watch(void *arg)
 		count_lost(xdp->queue[i]);
 }
 
-/* Control: ARP that the kernel has had as well. */
+/* Control: ARP and advertisements that the kernel has had as well. */
 static void xdp_arp(void *arg, unsigned events)
 {
 	struct port *port = arg;
@@ -144,9 +145,9 @@ static void xdp_arp(void *arg, unsigned events)
 	ssize_t len;
 
 	frame_init(&f);
-	while ((len = recv(xdp->fd, frame_data(&f), HDR_COPY, MSG_DONTWAIT)) > 0) {
+	while ((len = recv(xdp->fd, frame_data(&f), HDR_MAX, MSG_DONTWAIT)) > 0) {
 		f.hdr_len = (uint16_t)len;
-		if (reply_arp_packet(&f))
+		if (len >= FRAME_MIN)
 			neigh_input(port->dp, NET_NONE, port->id, frame_data(&f), f.hdr_len);
 	}
 }
@@ -248,8 +249,9 @@ static int open_queues(struct xdp *xdp, const char *device, struct dp_err *err)
 static int open_program(struct port *port, struct dp_err *err)
 {
 	struct xdp *xdp = port->priv;
-	const struct xdp_filter filter = {
-		.everything = port->net != NET_NONE, .address = port->address, .port = port->spec.vxlan_port};
+	const struct xdp_filter filter = {.everything = port->net != NET_NONE,
+		.address = port->spec.address.address,
+		.port = port->spec.vxlan_port};
 	int rc = xdp_prog_load(&xdp->prog, &filter, xdp->nqueue, err);
 
 	for (unsigned i = 0; i < xdp->nqueue && !rc; i++) {
@@ -260,12 +262,44 @@ static int open_program(struct port *port, struct dp_err *err)
 	return rc ? rc : xdp_prog_attach(&xdp->prog, xdp->index, err);
 }
 
-/* The device's number, and on an uplink copies of its ARP. */
+/* Of IPv6 only neighbour advertisements without extension headers, which is how they come. */
+static int only_adverts(int fd)
+{
+	enum { AT_NEXT_HEADER = 20, AT_TYPE = 54 };
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, AT_NEXT_HEADER),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, IPPROTO_ICMPV6, 0, 3),
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, AT_TYPE),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ND_ADVERT, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, HDR_MAX),
+		BPF_STMT(BPF_RET | BPF_K, 0),
+	};
+	const struct sock_fprog filter = {.len = sizeof(code) / sizeof(code[0]), .filter = code};
+
+	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof(filter)) < 0 ? -errno : 0;
+}
+
+/* On an uplink copies of its device's ARP, or what IPv6 has instead. */
+static int open_neighbours(struct port *port)
+{
+	struct xdp *xdp = port->priv;
+	bool six = !ip_is_none(port->address6);
+	struct sockaddr_ll address = {.sll_family = AF_PACKET,
+		.sll_protocol = htons(six ? ETH_P_IPV6 : ETH_P_ARP),
+		.sll_ifindex = xdp->index};
+	int rc = six ? only_adverts(xdp->fd) : 0;
+
+	if (!rc && bind(xdp->fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+		rc = -errno;
+	return rc;
+}
+
+/* The device's number. */
 static int open_device(struct port *port, struct dp_err *err)
 {
 	struct xdp *xdp = port->priv;
-	struct sockaddr_ll address = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ARP)};
 	struct ifreq req;
+	int rc;
 
 	if (port->mtu > XDP_MTU_MAX)
 		return dp_fail(err, -EINVAL, "mtu: at most %d with af_xdp", XDP_MTU_MAX);
@@ -273,10 +307,8 @@ static int open_device(struct port *port, struct dp_err *err)
 	if (xdp->fd < 0 || ask(xdp, SIOCGIFINDEX, port->spec.device, &req) < 0)
 		return dp_fail(err, -errno, "device: %s: %s", port->spec.device, strerror(errno));
 	xdp->index = req.ifr_ifindex;
-	address.sll_ifindex = xdp->index;
-	if (port->net == NET_NONE && bind(xdp->fd, (struct sockaddr *)&address, sizeof(address)) < 0)
-		return dp_fail(err, -errno, "device: packet socket: %s", strerror(errno));
-	return 0;
+	rc = port->net == NET_NONE ? open_neighbours(port) : 0;
+	return rc ? dp_fail(err, rc, "device: packet socket: %s", strerror(-rc)) : 0;
 }
 
 static int start_watching(struct port *port, struct dp_err *err)

@@ -14,6 +14,7 @@ static bool within(struct frame *f)
 
 	off->gso_type &= ~VIRTIO_NET_HDR_GSO_ECN;
 	/* that a device found the outer checksum right says nothing about the inner one */
+	f->outer_right = off->flags & VIRTIO_NET_HDR_F_DATA_VALID;
 	off->flags &= VIRTIO_NET_HDR_F_NEEDS_CSUM;
 	if (!off->flags) {
 		bool plain = off->gso_type == VIRTIO_NET_HDR_GSO_NONE;

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Offsets in an untagged frame with an IPv4 header without options. */
+/* Offsets in an untagged frame with an IPv4 header without options; of IPv6 without extensions. */
 enum {
 	AT_ETHERTYPE = 12,
 	AT_VERSION = 14,
@@ -17,6 +17,10 @@ enum {
 	AT_ADDRESS = 30,
 	AT_PORT = 36,
 	HEADERS = 42,
+	AT_NEXT_HEADER6 = 20,
+	AT_ADDRESS6 = 38,
+	AT_PORT6 = 56,
+	HEADERS6 = 62,
 };
 
 /* Instructions, as the assembler in the kernel's documentation names them
@@ -34,7 +38,7 @@ enum {
 #define PASS_IF_ABOVE(d, s) INSN(BPF_JMP | BPF_JGT | BPF_X, d, s, TO_PASS, 0)
 #define PASS_UNLESS(d, i) INSN(BPF_JMP32 | BPF_JNE | BPF_K, d, 0, TO_PASS, (int32_t)(i))
 
-enum { INSNS_MAX = 32, TO_PASS = -1 };
+enum { INSNS_MAX = 40, TO_PASS = -1 };
 
 struct program {
 	struct bpf_insn insn[INSNS_MAX];
@@ -46,14 +50,34 @@ static void add(struct program *p, struct bpf_insn insn)
 	p->insn[p->len++] = insn;
 }
 
-/* r1 is the context and stays so; r2 and r3 are the frame's begin and end. */
-static void add_filter(struct program *p, const struct xdp_filter *filter)
+/* r1 is the context and stays so; r2 and r3 are the frame's begin and end, with `headers` bytes at least between. */
+static void add_bounds(struct program *p, int headers)
 {
 	add(p, LOAD(BPF_W, BPF_REG_2, BPF_REG_1, offsetof(struct xdp_md, data)));
 	add(p, LOAD(BPF_W, BPF_REG_3, BPF_REG_1, offsetof(struct xdp_md, data_end)));
 	add(p, MOV_REG(BPF_REG_4, BPF_REG_2));
-	add(p, ADD(BPF_REG_4, HEADERS));
+	add(p, ADD(BPF_REG_4, headers));
 	add(p, PASS_IF_ABOVE(BPF_REG_4, BPF_REG_3));
+}
+
+static void add_filter6(struct program *p, const struct xdp_filter *filter)
+{
+	add_bounds(p, HEADERS6);
+	add(p, LOAD(BPF_H, BPF_REG_5, BPF_REG_2, AT_ETHERTYPE));
+	add(p, PASS_UNLESS(BPF_REG_5, htons(0x86dd)));
+	add(p, LOAD(BPF_B, BPF_REG_5, BPF_REG_2, AT_NEXT_HEADER6));
+	add(p, PASS_UNLESS(BPF_REG_5, IPPROTO_UDP));
+	for (unsigned i = 0; i < 4; i++) {
+		add(p, LOAD(BPF_W, BPF_REG_5, BPF_REG_2, (int16_t)(AT_ADDRESS6 + 4 * i)));
+		add(p, PASS_UNLESS(BPF_REG_5, filter->address.w[i]));
+	}
+	add(p, LOAD(BPF_H, BPF_REG_5, BPF_REG_2, AT_PORT6));
+	add(p, PASS_UNLESS(BPF_REG_5, htons(filter->port)));
+}
+
+static void add_filter(struct program *p, const struct xdp_filter *filter)
+{
+	add_bounds(p, HEADERS);
 	add(p, LOAD(BPF_H, BPF_REG_5, BPF_REG_2, AT_ETHERTYPE));
 	add(p, PASS_UNLESS(BPF_REG_5, htons(0x0800)));
 	add(p, LOAD(BPF_B, BPF_REG_5, BPF_REG_2, AT_VERSION));
@@ -64,7 +88,7 @@ static void add_filter(struct program *p, const struct xdp_filter *filter)
 	add(p, AND(BPF_REG_5, htons(0x3fff)));
 	add(p, PASS_UNLESS(BPF_REG_5, 0));
 	add(p, LOAD(BPF_W, BPF_REG_5, BPF_REG_2, AT_ADDRESS));
-	add(p, PASS_UNLESS(BPF_REG_5, filter->address));
+	add(p, PASS_UNLESS(BPF_REG_5, ip_to4(filter->address)));
 	add(p, LOAD(BPF_H, BPF_REG_5, BPF_REG_2, AT_PORT));
 	add(p, PASS_UNLESS(BPF_REG_5, htons(filter->port)));
 }
@@ -99,8 +123,10 @@ int xdp_prog_load(struct xdp_prog *prog, const struct xdp_filter *filter, unsign
 		BPF_MAP_TYPE_XSKMAP, "sluice_xsks", sizeof(uint32_t), sizeof(uint32_t), queues, NULL);
 	if (prog->map < 0)
 		return dp_fail(err, -errno, "device: bpf map: %s", strerror(errno));
-	if (!filter->everything)
+	if (!filter->everything && ip_is4(filter->address))
 		add_filter(&p, filter);
+	else if (!filter->everything)
+		add_filter6(&p, filter);
 	add_redirect(&p, prog->map);
 	if (!filter->everything) /* nothing that is never reached: the kernel refuses it */
 		add_pass(&p);

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "addr/ip.h"
 #include "dataplane/dataplane.h"
 
 struct xdp_prog {
@@ -18,7 +19,7 @@ struct xdp_prog {
 /* What of the frames belongs to the switch; the rest goes to the kernel. */
 struct xdp_filter {
 	bool everything;
-	uint32_t address; /* otherwise VXLAN to this address (network byte order) and UDP port */
+	struct ip_addr address; /* otherwise VXLAN to this address and UDP port */
 	uint16_t port;
 };
 

@@ -18,8 +18,7 @@ class _Here:
 
 
 HERE = _Here()
-SINGLE_NIC = {"networks": [{"name": "web", "mode": "overlay", "vni": 100, "subnet": "10.1.0.0/24"}],
-              "vteps": [{"network": "web", "remote": HOST}]}
+SINGLE_NIC = {"networks": [{"name": "web", "mode": "overlay", "vni": 100, "subnet": "10.1.0.0/24"}]}
 
 
 def xdp_on(ns, device):
@@ -34,12 +33,14 @@ def machine(netns):
 
 
 @pytest.fixture
-def peer(stack, machine):
+def peer(stack, machine, request):
     """Another host with a vxlan device; `peer.device` is the machine's only interface, where it has its own address."""
-    peer = stack.enter_context(VxlanHost())
+    peer = stack.enter_context(VxlanHost(six=getattr(request, "param", 4) == 6))
     run(["ip", "link", "set", peer.device, "netns", machine.name])
     machine.run("ip", "link", "set", peer.device, "up")
-    machine.run("ip", "addr", "add", f"{SWITCH}/{PREFIX}", "dev", peer.device)
+    if peer.six:
+        machine.run("sysctl", "-qw", f"net.ipv6.conf.{peer.device}.disable_ipv6=0")
+    machine.run("ip", "addr", "add", f"{peer.switch}/{peer.prefix}", "dev", peer.device, *(["nodad"] if peer.six else []))
     peer.vxlan(100, "10.1.0.50/24")
     return peer
 
@@ -47,9 +48,9 @@ def peer(stack, machine):
 @pytest.fixture
 def start(start_sluiced, machine):
     """Starts the daemon on the machine with an uplink on the device."""
-    def start(device):
-        uplink = {"name": "up0", "type": "af_xdp", "device": device, "address": f"{SWITCH}/{PREFIX}"}
-        sluiced = start_sluiced({**SINGLE_NIC, "uplinks": [uplink]}, ns=machine)
+    def start(device, address=f"{SWITCH}/{PREFIX}", remote=HOST):
+        uplink = {"name": "up0", "type": "af_xdp", "device": device, "address": address}
+        sluiced = start_sluiced({**SINGLE_NIC, "vteps": [{"network": "web", "remote": remote}], "uplinks": [uplink]}, ns=machine)
         sluiced.wait_port("up0")
         assert xdp_on(machine, device)
         return sluiced
@@ -60,21 +61,22 @@ def start(start_sluiced, machine):
 def overlay_carries(peer, c1):
     traffic.wait_ping(c1, "10.1.0.50")
     traffic.ping(peer, c1.ip)
-    traffic.ping(c1, "10.1.0.50", size=1450 - 28)
+    traffic.ping(c1, "10.1.0.50", size=peer.mtu - 28)
     traffic.tcp_carries(peer, c1, "10.1.0.50")
     traffic.tcp_carries(c1, peer, c1.ip)
 
 
 def host_carries(machine, peer):
     """The machine's own ping and TCP over the interface that the switch has its uplink on."""
-    traffic.ping(machine, HOST)
-    traffic.ping(peer, SWITCH)
-    traffic.tcp_carries(peer, machine, HOST)
-    traffic.tcp_carries(machine, peer, SWITCH)
+    traffic.ping(machine, peer.address)
+    traffic.ping(peer, peer.switch)
+    traffic.tcp_carries(peer, machine, peer.address)
+    traffic.tcp_carries(machine, peer, peer.switch)
 
 
+@pytest.mark.parametrize("peer", [4, 6], ids=["over4", "over6"], indirect=True)
 def test_an_uplink_on_the_hosts_only_interface(start, container, machine, peer):
-    sluiced = start(peer.device)
+    sluiced = start(peer.device, f"{peer.switch}/{peer.prefix}", peer.address)
     c1 = container(sluiced, "web", "c1", "10.1.0.11")
     overlay_carries(peer, c1)
     host_carries(machine, peer)

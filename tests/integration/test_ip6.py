@@ -190,23 +190,16 @@ def test_a_configuration(start_sluiced, hosts):
 
 
 NET = {"name": "n", "mode": "bridge", "subnet": "10.1.0.0/24"}
-OVERLAY = {"name": "o", "mode": "overlay", "vni": 7}
 VIP = {"name": "web", "network": "n", "vip": "fd00::1", "port": 80, "protocol": "tcp"}
 
 
 def test_what_the_workers_cannot_do_yet_is_refused(world):
     daemon = world.daemon
     daemon.rpc("network.add", **NET)
-    daemon.rpc("network.add", **OVERLAY)
     port = {"name": "p", "network": "n", "type": "null"}
-    for method, params, field, text in (
-            ("vtep.add", {"network": "o", "remote": "fd00::9"}, "remote", "fd00::9"),
-            ("uplink.add", {"name": "u", "type": "af_packet", "device": "lan0", "address": "fd00::1/64"}, "address", "fd00::1/64")):
-        answer = daemon.connection().request(method, params)
-        assert answer["error"]["message"] == f"{field}: {text}: IPv6 is not served here yet", answer
     answer = daemon.connection().request("service.add", {**VIP, "vip": "2001:DB8::a01:1"})
     assert answer["error"]["message"] == "vip: 2001:db8::a01:1: network n has no subnet of IPv6"
-    for noun in ("service", "vtep", "port", "uplink"):
+    for noun in ("service", "port"):
         assert daemon.rpc(f"{noun}.list") == []
     made = daemon.rpc("port.add", **port, ips=["::ffff:10.1.0.9"], allow=["02:00:00:00:00:11 FD00::/64", "02:00:00:00:00:12 fd00::7",
                                                                          "02:00:00:00:00:13 10.2.0.0/16", "02:00:00:00:00:14"])

@@ -6,27 +6,31 @@ import pytest
 
 from rig import frames, traffic, wait
 from rig.process import run
-from rig.vxlan_host import HOST, SWITCH, VxlanHost
+from rig.vxlan_host import VxlanHost
 
 
-@pytest.fixture
-def host(stack):
-    return stack.enter_context(VxlanHost())
+@pytest.fixture(params=[4, 6], ids=["over4", "over6"])
+def host(stack, request):
+    return stack.enter_context(VxlanHost(six=request.param == 6))
 
 
 @pytest.fixture
 def overlay(sluiced, container, host):
     """The daemon with overlay network "web" (VNI 100), a container c1 in it, and 10.1.0.50 on the other host."""
-    sluiced.rpc("network.add", name="web", mode="overlay", vni=100, subnet="10.1.0.0/24")
+    sluiced.rpc("network.add", name="web", mode="overlay", vni=100, subnet="10.1.0.0/24", mtu=host.mtu)
     host.vxlan(100, "10.1.0.50/24")
     host.join(sluiced, "web")
     return sluiced, container(sluiced, "web", "c1", "10.1.0.11"), host
 
 
-def test_the_uplink_answers_arp_and_ping(overlay):
+def datagrams(host):
+    return host.socket(traffic.family_of(host.address), frames.socket.SOCK_DGRAM)
+
+
+def test_the_uplink_is_found_and_answers_ping(overlay):
     _, _, host = overlay
-    traffic.ping(host, SWITCH)
-    traffic.ping(host, SWITCH, size=1472)
+    traffic.ping(host, host.switch)
+    traffic.ping(host, host.switch, size=1500 - (48 if host.six else 28))
 
 
 def test_ping_both_ways_up_to_the_mtu(overlay):
@@ -34,12 +38,47 @@ def test_ping_both_ways_up_to_the_mtu(overlay):
     traffic.wait_ping(c1, "10.1.0.50")
     traffic.ping(c1, "10.1.0.50")
     traffic.ping(host, c1.ip)
-    assert "mtu 1450" in c1.run("ip", "link", "show", "eth0").stdout
-    traffic.ping(c1, "10.1.0.50", size=1450 - 28)
-    traffic.ping(host, c1.ip, size=1450 - 28)
-    remote = [entry for entry in sluiced.fdb("web").values() if entry.get("vtep") == HOST]
+    assert f"mtu {host.mtu}" in c1.run("ip", "link", "show", "eth0").stdout
+    traffic.ping(c1, "10.1.0.50", size=host.mtu - 28)
+    traffic.ping(host, c1.ip, size=host.mtu - 28)
+    remote = [entry for entry in sluiced.fdb("web").values() if entry.get("vtep") == host.address]
     assert remote, sluiced.fdb("web")
     assert [vtep["state"] for vtep in sluiced.rpc("vtep.list")] == ["up"]
+
+
+@pytest.mark.parametrize("zero", [False, True], ids=["checksum", "zero"])
+def test_the_checksum_over_ipv6_is_left_out_where_it_is_told_to_be(sluiced, container, stack, zero):
+    """The peer takes both: whichever the one end sends, the other may send the other."""
+    host = stack.enter_context(VxlanHost(six=True, checksum=zero))
+    sluiced.rpc("network.add", name="web", mode="overlay", vni=100, subnet="10.1.0.0/24", mtu=host.mtu)
+    host.vxlan(100, "10.1.0.50/24")
+    host.join(sluiced, "web", zero_checksum=zero)
+    c1 = container(sluiced, "web", "c1", "10.1.0.11")
+    with frames.Wire(host, "up0") as wire:
+        traffic.wait_ping(c1, "10.1.0.50")
+        frame = wire.receive(lambda frame: frame[12:14] == b"\x86\xdd" and frame[20] == 17)
+    assert (frame[60:62] == b"\0\0") == zero
+    traffic.tcp_carries(host, c1, "10.1.0.50")
+    traffic.tcp_carries(c1, host, c1.ip)
+    assert sluiced.drops("malformed") == 0
+
+
+def test_a_gateway_of_ipv6_leads_to_vteps_beyond_the_link(sluiced, container, stack):
+    host = stack.enter_context(VxlanHost(six=True))
+    far = "fd00:9::9"
+    host.run("ip", "addr", "add", f"{far}/128", "dev", "lo", "nodad")
+    sluiced.rpc("network.add", name="web", mode="overlay", vni=100, subnet="10.1.0.0/24", mtu=host.mtu)
+    host.address = far  # as if it were behind a router, which is itself
+    host.vxlan(100, "10.1.0.50/24")
+    router = next(word for word in host.run("ip", "-6", "-o", "addr", "show", "dev", "up0", "scope", "link").stdout.split()
+                  if word.startswith("fe80")).split("/")[0]
+    host.join(sluiced, "web", gateway=router)
+    c1 = container(sluiced, "web", "c1", "10.1.0.11")
+    traffic.wait_ping(c1, "10.1.0.50")
+    traffic.ping(host, c1.ip)
+    shown = sluiced.ctl_json("uplink", "show", "up0")
+    assert (shown["address"], shown["gateway"]) == (f"{host.switch}/{host.prefix}", router)
+    assert [(n["ip"], n["state"]) for n in shown["neighbours"]] == [(router, "reachable")]
 
 
 def test_tcp_and_udp_both_ways(overlay):
@@ -67,12 +106,13 @@ def test_an_unknown_vni_is_dropped_and_counted(overlay):
 
 def test_a_remote_that_is_no_vtep_is_dropped(overlay):
     sluiced, c1, host = overlay
-    host.run("ip", "addr", "add", "192.0.2.77/24", "dev", "up0")
+    other = "fd00:2::77" if host.six else "192.0.2.77"
+    host.run("ip", "addr", "add", f"{other}/{host.prefix}", "dev", "up0", *(["nodad"] if host.six else []))
     inner = frames.ethernet(frames.BROADCAST, "02:aa:00:00:00:01", b"forged")
-    with frames.Wire(c1) as wire, host.socket(kind=frames.socket.SOCK_DGRAM) as sock:
-        sock.bind(("192.0.2.77", 0))
+    with frames.Wire(c1) as wire, datagrams(host) as sock:
+        sock.bind((other, 0))
         # the first one may be lost while its sender asks for the switch's MAC
-        wait.until(lambda: sock.sendto(frames.vxlan(100, inner), (SWITCH, 4789)) and sluiced.drops("unknown-vtep"),
+        wait.until(lambda: sock.sendto(frames.vxlan(100, inner), (host.switch, 4789)) and sluiced.drops("unknown-vtep"),
                    "the drop is counted", interval_s=0.1)
         traffic.wait_ping(host, c1.ip)
         assert not wire.waiting(frames.carries(b"forged"))
@@ -81,20 +121,20 @@ def test_a_remote_that_is_no_vtep_is_dropped(overlay):
 
 def test_the_router_mac_is_not_taken_over_a_vtep(overlay):
     sluiced, c1, host = overlay
-    with host.socket(kind=frames.socket.SOCK_DGRAM) as sock:
-        sock.bind((HOST, 0))
+    with datagrams(host) as sock:
+        sock.bind((host.address, 0))
         forged = frames.vxlan(100, frames.ethernet(c1.eth0, "02:53:4c:00:00:01", b"I am the router"))
-        wait.until(lambda: sock.sendto(forged, (SWITCH, 4789)) and sluiced.drops("source-mac"), "the drop is counted",
+        wait.until(lambda: sock.sendto(forged, (host.switch, 4789)) and sluiced.drops("source-mac"), "the drop is counted",
                    interval_s=0.1)
 
 
 def test_a_vtep_that_goes_is_reached_no_more(overlay):
     sluiced, c1, host = overlay
     traffic.wait_ping(c1, "10.1.0.50")
-    sluiced.rpc("vtep.del", network="web", remote=HOST)
+    sluiced.rpc("vtep.del", network="web", remote=host.address)
     assert [entry for entry in sluiced.fdb("web").values() if entry.get("vtep")] == []
     assert traffic.ping(c1, "10.1.0.50", count=1, check=False) == 0
-    sluiced.rpc("vtep.add", network="web", remote=HOST)
+    sluiced.rpc("vtep.add", network="web", remote=host.address)
     traffic.wait_ping(c1, "10.1.0.50")
 
 
@@ -138,9 +178,9 @@ def test_a_container_finds_out_what_the_underlay_carries(sluiced, container, hos
     wait.until(lambda: c1.run(*ping, check=False).returncode == 0, "the tunnel is up")
     traffic.tcp_carries(host, c1, far)
     assert sluiced.drops("mtu") > 0
-    assert path_mtu(c1, far, version, 4000) == 1450
+    assert path_mtu(c1, far, version, 4000) == host.mtu
     assert "message too long" in c1.run(*ping, "-M", "do", "-s", "4000", check=False).stderr
-    c1.run(*ping, "-M", "do", "-s", str(1450 - (28 if version == 4 else 48)))
+    c1.run(*ping, "-M", "do", "-s", str(host.mtu - (28 if version == 4 else 48)))
     dropped = sluiced.drops("mtu")
     c1.run(*ping, "-s", "4000")  # in fragments that fit, since the kernel knows
     assert sluiced.drops("mtu") == dropped
@@ -158,15 +198,17 @@ def cable(stack):
     return ends
 
 
-def test_two_switches_carry_tcp_in_large_frames(start_sluiced, container, cable):
+@pytest.mark.parametrize("underlay, uplink", [("192.0.2.{}", {}), ("fd00:2::{}", {}), ("fd00:2::{}", {"zero_checksum": True})],
+                         ids=["over4", "over6", "over6-zero"])
+def test_two_switches_carry_tcp_in_large_frames(start_sluiced, container, cable, underlay, uplink):
     ends = []
     for number, device in enumerate(cable, 1):
         daemon = start_sluiced()
-        daemon.rpc("network.add", name="web", mode="overlay", vni=100, subnet="10.1.0.0/24")
+        daemon.rpc("network.add", name="web", mode="overlay", vni=100, subnet="10.1.0.0/24", mtu=1430)
         daemon.rpc("uplink.add", {"name": "up0", "type": "af_packet", "device": device, "mac": f"02:00:00:00:99:0{number}",
-                                  "address": f"192.0.2.{number}/24"})
+                                  "address": underlay.format(number) + ("/64" if ":" in underlay else "/24"), **uplink})
         daemon.wait_port("up0")
-        daemon.rpc("vtep.add", network="web", remote=f"192.0.2.{3 - number}")
+        daemon.rpc("vtep.add", network="web", remote=underlay.format(3 - number))
         ends.append((daemon, container(daemon, "web", f"c{number}", f"10.1.0.1{number}")))
     (first, c1), (second, c2) = ends
     traffic.wait_ping(c1, c2.ip)

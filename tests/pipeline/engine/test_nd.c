@@ -73,7 +73,7 @@ static int clear(void **state)
 static size_t write_nd(uint8_t *buf, const uint8_t *dst, const uint8_t *src, uint8_t type, const char *from,
 	const char *target)
 {
-	nd_write_solicit(buf, src, ip(target));
+	nd_write_solicit(buf, src, NULL, ip(target));
 	memcpy(buf, dst, 6);
 	memcpy(buf + 22, ip(from).b, 16);
 	buf[TYPE] = type;

@@ -20,7 +20,7 @@ static unsigned cut(struct frame **list, uint32_t payload, uint32_t step)
 	static const struct recipe recipe = {4, IPPROTO_TCP, .tcp_options = 12, .tcp_flags = 0x18};
 	static const uint8_t mac[6] = {2};
 	struct recipe r = recipe;
-	struct vtep vtep = {.vni = 7, .remote = 0x010000c0};
+	struct vtep vtep = {.vni = 7, .remote = ip_from4(0x010000c0)};
 	uint32_t offset = 0;
 	struct frame *f;
 	unsigned n;
@@ -31,7 +31,7 @@ static unsigned cut(struct frame **list, uint32_t payload, uint32_t step)
 	f = split(&burst, inner.data, inner.len, 64, step);
 	ask(f, &inner, SEGMENT);
 	assert_true(offload_valid(f));
-	vxlan_prepare(&vtep, mac, mac, 0x020000c0, VXLAN_PORT);
+	vxlan_prepare(&vtep, mac, mac, ip_from4(0x020000c0), VXLAN_PORT);
 	n = offload_segment(f, &segments, &offset, false);
 	for (unsigned i = 0; i < n; i++) {
 		list[i] = &segments.frame[i];
