@@ -178,9 +178,10 @@ static void on_reload(evutil_socket_t sig, short what, void *arg)
 			    json_object_get(d->config, "dataplane"), json_object_get(fresh, "dataplane")) ||
 			!json_equal(
 				json_object_get(d->config, "control"), json_object_get(fresh, "control")) ||
-			!json_equal(json_object_get(d->config, "docker"), json_object_get(fresh, "docker")))
-			log_line(LOG_WARNING, "reload: changes of \"dataplane\", \"control\" and \"docker\" "
-					      "wait for a restart");
+			!json_equal(json_object_get(d->config, "docker"), json_object_get(fresh, "docker")) ||
+			!json_equal(json_object_get(d->config, "cluster"), json_object_get(fresh, "cluster")))
+			log_line(LOG_WARNING, "reload: changes of \"dataplane\", \"control\", \"docker\" and "
+					      "\"cluster\" wait for a restart");
 		now = config_change(d->model, d->config, fresh, tell_refused, NULL);
 		json_decref(d->config);
 		json_decref(fresh);

@@ -8,6 +8,7 @@
 
 #include "control/base/log.h"
 #include "control/base/params.h"
+#include "control/cluster/cluster.h"
 #include "control/docker/docker.h"
 #include "control/host/addr.h"
 #include "control/metrics/metrics.h"
@@ -37,7 +38,8 @@ struct serve {
 	struct http *http; /* NULL: nowhere */
 	struct metrics metrics;
 	struct dns *dns;
-	struct docker *plugin; /* NULL: none */
+	struct docker *plugin;	 /* NULL: none */
+	struct cluster *cluster; /* the same */
 };
 
 /* What the configuration says of the node; the rest stays as the registry found it. */
@@ -331,6 +333,13 @@ static int open_docker(struct serve *serve, const char *dir, struct api_err *err
 	return docker_open(&config, &serve->plugin, err);
 }
 
+static int open_cluster(struct serve *serve, const json_t *part, const char *dir, struct api_err *err)
+{
+	if (!json_array_size(json_object_get(part, "etcd")))
+		return 0;
+	return cluster_open(serve->base, serve->model, part, dir, &serve->cluster, err);
+}
+
 int serve_open(struct event_base *base, struct model *model, const json_t *config, const char *dir,
 	struct serve **out, struct api_err *err)
 {
@@ -348,7 +357,8 @@ int serve_open(struct event_base *base, struct model *model, const json_t *confi
 	if (name_node(registry, control, err) < 0 || aim_checks(registry, control, err) < 0 ||
 		open_sources(serve, dir, err) < 0 || open_docker(serve, dir, err) < 0 ||
 		serve_start(serve, OUTAGE_HTTP, err) < 0 || open_dns(serve, err) < 0 ||
-		serve_start(serve, OUTAGE_DOCKER, err) < 0) {
+		serve_start(serve, OUTAGE_DOCKER, err) < 0 ||
+		open_cluster(serve, json_object_get(config, "cluster"), dir, err) < 0) {
 		serve_close(serve);
 		return -1;
 	}
@@ -381,7 +391,7 @@ int serve_check(const json_t *config, struct api_err *err)
 	if (pool && (prefix.len < 8 || prefix.len > DOCKER_POOL_LEN))
 		return api_fail(err, API_INVALID, "docker.pool", "must have a prefix length of 8 to %d",
 			DOCKER_POOL_LEN);
-	return 0;
+	return cluster_check(json_object_get(config, "cluster"), err);
 }
 
 int serve_reload(struct serve *serve, struct api_err *err)
@@ -402,6 +412,7 @@ void serve_close(struct serve *serve)
 	for (unsigned i = 0; i < OUTAGE_SERVERS; i++)
 		if (serve->retry[i].event)
 			event_free(serve->retry[i].event);
+	cluster_close(serve->cluster);
 	docker_close(serve->plugin);
 	http_close(serve->http);
 	consul_close(serve->consul);

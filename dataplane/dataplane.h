@@ -316,6 +316,20 @@ void dp_fdb_walk(struct dp *dp, bool (*fn)(void *arg, const struct dp_fdb_entry 
 bool dp_fdb_walk_part(
 	struct dp *dp, uint64_t *at, bool (*fn)(void *arg, const struct dp_fdb_entry *entry), void *arg);
 
+/* An address of a guest on another host. */
+struct dp_known {
+	struct ip_addr ip;
+	uint8_t mac[6];
+};
+
+/**
+ * From now on ARP and neighbour solicitations for these addresses are answered in the network itself, at the port that
+ * asks, and not flooded; the last of two that are the same counts. `closed`: frames to a MAC that the fdb does not have
+ * are dropped, for all there are are known. n 0 and not closed: as any other network. Errors: -ENOENT, -ENOMEM (the old
+ * ones stay).
+ */
+int dp_network_known(struct dp *dp, uint16_t net, const struct dp_known *known, size_t n, bool closed);
+
 enum dp_protocol { DP_TCP = 6, DP_UDP = 17, DP_SCTP = 132 };
 
 struct dp_backend {

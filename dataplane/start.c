@@ -230,8 +230,13 @@ void dp_close(struct dp *dp)
 	ports_close(dp);
 	vteps_close(dp);
 	rcu_flush(dp);
-	for (unsigned i = 0; i < MAX_NETS; i++)
-		network_free(dp_get_net(dp, (uint16_t)i));
+	for (unsigned i = 0; i < MAX_NETS; i++) {
+		struct network *net = dp_get_net(dp, (uint16_t)i);
+
+		if (net)
+			free(atomic_load(&net->known));
+		network_free(net);
+	}
 	free(atomic_load(&dp->vxlan));
 	lb_close(dp);
 	neigh_close(dp);

@@ -7,6 +7,7 @@
 
 #include "control/api/schema.h"
 #include "control/base/ending.h"
+#include "control/cluster/cluster.h"
 #include "control/config/check.h"
 #include "control/config/sections.h"
 #include "control/docker/docker.h"
@@ -170,6 +171,7 @@ static const struct {
 	{"dataplane", "dataplane.", dataplane_fields},
 	{"control", "control.", control_fields},
 	{"docker", "docker.", docker_fields},
+	{"cluster", "cluster.", cluster_fields},
 };
 enum { PARTS = sizeof(parts) / sizeof(parts[0]) };
 

@@ -20,6 +20,7 @@ static const struct api_method *const tables[] = {
 	publish_methods,
 	conn_methods,
 	stats_methods,
+	cluster_methods,
 	api_methods,
 };
 

@@ -22,4 +22,4 @@ int method_call(struct model *model, const struct api_method *method, const char
 /* One table a noun, beside its handlers. */
 extern const struct api_method network_methods[], conflist_methods[], port_methods[], uplink_methods[],
 	vtep_methods[], fdb_methods[], service_methods[], backend_methods[], publish_methods[],
-	conn_methods[], stats_methods[], api_methods[];
+	conn_methods[], stats_methods[], cluster_methods[], api_methods[];

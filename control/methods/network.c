@@ -342,7 +342,11 @@ static int network_del(
 	struct model_network *network = model_need_network(model, params, "name", err);
 	int rc;
 
-	if (!network || check_unused(model, network, err) < 0)
+	if (!network)
+		return -1;
+	if (model->cluster)
+		model->cluster->leave(model->cluster->arg, network->name);
+	if (check_unused(model, network, err) < 0)
 		return -1;
 	if (network->has_gateway) {
 		rc = dp_port_del(model->dp, network->gateway_port);

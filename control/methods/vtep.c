@@ -14,6 +14,9 @@
 static const char *const states[] = {
 	[DP_VTEP_NO_UPLINK] = "no-uplink", [DP_VTEP_RESOLVING] = "resolving", [DP_VTEP_UP] = "up"};
 
+/* The source of what a cluster of hosts makes by itself. */
+#define CLUSTER "cluster"
+
 static json_t *vtep_json(struct model *model, const struct model_vtep *vtep)
 {
 	struct dp_vtep_info info = {.state = DP_VTEP_NO_UPLINK, .uplink = UINT16_MAX};
@@ -61,7 +64,15 @@ static int vtep_add(
 	ip_parse(text, &remote);
 	if (check_remote(model, remote, text, err) < 0)
 		return -1;
-	if (model_vtep(model, network, remote))
+	vtep = model_vtep(model, network, remote);
+	if (vtep && !strcmp(vtep->source, CLUSTER) && strcmp(source, CLUSTER) != 0) {
+		snprintf(vtep->source, sizeof(vtep->source), "%s",
+			source); /* it stays, whatever the cluster says */
+		model_changed(model, "vtep.add", source, params);
+		*result = vtep_json(model, vtep);
+		return 0;
+	}
+	if (vtep)
 		return api_fail(
 			err, API_EXISTS, "remote", "network %s has vtep %s already", network->name, text);
 	vtep = calloc(1, sizeof(*vtep));
@@ -98,6 +109,9 @@ static int vtep_del(
 	if (!vtep)
 		return api_fail(
 			err, API_NOT_FOUND, "remote", "network %s has no vtep %s", network->name, text);
+	if (!strcmp(vtep->source, CLUSTER) && strcmp(source, CLUSTER) != 0)
+		return api_fail(err, API_IN_USE, "remote",
+			"%s is a host of the cluster, with ports in network %s", text, network->name);
 	fdb_forget(model, NULL, vtep);
 	rc = dp_vtep_del(model->dp, vtep->id);
 	if (rc < 0)

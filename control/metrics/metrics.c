@@ -308,6 +308,7 @@ void metrics_write(void *arg, struct evbuffer *out)
 	write_ports(metrics, out);
 	write_drops(metrics->model, out);
 	write_workers(metrics->model, out);
+	metrics_write_cluster(metrics, out);
 	metrics_write_registry(metrics, out);
 	metrics_single(out, "sluice_metrics_left_off", METRICS_GAUGE,
 		"Networks, ports, services and backends that are too many to be listed here.",

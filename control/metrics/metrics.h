@@ -37,6 +37,9 @@ void metrics_write(void *arg, struct evbuffer *out);
 /* registry.c */
 void metrics_write_registry(struct metrics *metrics, struct evbuffer *out);
 
+/* cluster.c */
+void metrics_write_cluster(struct metrics *metrics, struct evbuffer *out);
+
 /* text.c */
 enum metrics_kind { METRICS_GAUGE, METRICS_COUNTER, METRICS_HISTOGRAM };
 /** Begins a family; its values follow. */

@@ -198,6 +198,13 @@ void model_changed(struct model *model, const char *method, const char *source, 
 {
 	if (model->on_change)
 		model->on_change(model->on_change_arg, method, source, params);
+	if (model->cluster)
+		model->cluster->changed(model->cluster->arg, method, params);
+}
+
+void model_cluster_attach(struct model *model, const struct model_cluster *cluster)
+{
+	model->cluster = cluster;
 }
 
 /* At the end the host is told of all that is published: by then it is one change. */

@@ -49,6 +49,21 @@ const char *model_not_kept(struct model *model);
 /** For `status`: why the server does not listen on `address`, NULL: it does. True when that was not known. */
 bool model_not_listening(struct model *model, enum outage server, const char *address, const char *why);
 
+/* What a cluster of hosts (control/cluster) is to the model. */
+struct model_cluster {
+	void *arg;
+	/** A method took effect. */
+	void (*changed)(void *arg, const char *method, const json_t *params);
+	/** The network is about to be deleted, if nothing is in it. */
+	void (*leave)(void *arg, const char *network);
+	/* For people, new references. */
+	json_t *(*status)(void *arg);
+	json_t *(*hosts)(void *arg);
+	json_t *(*keys)(void *arg);
+};
+/** Borrowed; NULL: there is none. */
+void model_cluster_attach(struct model *model, const struct model_cluster *cluster);
+
 struct registry *model_registry(struct model *model);
 
 /** What DNS asks of the model: its ports by name and address. */

@@ -125,7 +125,8 @@ struct model {
 	void (*tell_move)(
 		struct model *model, const struct dp_move *move); /* tells those; NULL: there was none yet */
 	struct model_service *services;
-	struct dns *dns; /* told of networks and ports; NULL: none */
+	const struct model_cluster *cluster; /* NULL: none */
+	struct dns *dns;		     /* told of networks and ports; NULL: none */
 	struct model_network *network_by_id[MODEL_IDS];
 	struct model_port *port_by_id[MODEL_IDS];
 	struct model_vtep *vtep_by_id[MODEL_IDS];

@@ -49,6 +49,7 @@ static inline void stat_clear(void *counters, size_t bytes)
 	X(RATE, "rate", "over the rate that the port is limited to")                                         \
 	X(MAC_LIMIT, "mac-limit", "from a new MAC of a port that has as many as it may (mac_limit)")         \
 	X(BUDGET, "budget", "more work than one port may cost its worker in a turn")                         \
+	X(UNKNOWN, "unknown", "to a MAC that nobody has in a network whose MACs are all known (cluster)")    \
 	X(NO_RECEIVER, "no-receiver", "nobody else is in the network")                                       \
 	X(SAME_PORT, "same-port", "its destination is behind the port that it came from")                    \
 	X(WRONG_NETWORK, "wrong-network", "the egress port left the network meanwhile")                      \

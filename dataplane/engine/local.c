@@ -2,7 +2,7 @@
  * local.c: what the switch itself answers inside a network. ARP and neighbour solicitations for gateways and vips get
  * the router MAC, at the port where it is asked: never flooded, and never for a request that came through a vtep, since
  * every host answers for itself. ping to a vip is answered here; ping to the gateway by the kernel behind the
- * gateway port.
+ * gateway port. Where the addresses of guests on other hosts are known (known.h), the same is said of them.
  */
 #include "dataplane/core/dp.h"
 #include "dataplane/core/exchange.h"
@@ -10,6 +10,7 @@
 #include "dataplane/frame/nd.h"
 #include "dataplane/frame/parse.h"
 #include "dataplane/frame/reply.h"
+#include "dataplane/l2/known.h"
 #include "dataplane/l2/network.h"
 #include "dataplane/lb/service.h"
 
@@ -25,11 +26,21 @@ static bool answers(const struct burst *b, const struct network *net, struct ip_
 	return !b->in->is_gateway || !network_is_gateway(net, ip);
 }
 
+/* Who has it on another host, for a guest of this one that asks; NULL: nobody, or the asker says that it is itself. What
+ * came through a vtep was asked there already. */
+static const uint8_t *known_to(const struct frame *f, const struct network *net, struct ip_addr ip)
+{
+	const uint8_t *mac = f->src_vtep == VTEP_NONE ? known_mac(net, ip) : NULL;
+
+	return mac && !mac_equal(mac, f->hdr + f->hdr_off + 6) ? mac : NULL;
+}
+
 static void local_arp(struct worker *w, struct burst *b, struct frame *f, const struct network *net,
 	const struct lb_view *lb)
 {
 	const uint8_t *arp = reply_arp_packet(f);
 	bool to_probe = mac_equal(frame_data(f), w->dp->probe_mac);
+	const uint8_t *mac;
 	struct ip_addr asked;
 
 	if (to_probe) { /* the answer to one of control's own requests */
@@ -41,8 +52,14 @@ static void local_arp(struct worker *w, struct burst *b, struct frame *f, const 
 	if (!arp || load16(arp + ARP_OP) != ARP_REQUEST)
 		return;
 	asked = ip_from4(load_ip4(arp + ARP_TARGET_IP));
-	if (!is_ours(net, lb, asked))
+	if (!is_ours(net, lb, asked)) {
+		mac = load_ip4(arp + ARP_SENDER_IP) == load_ip4(arp + ARP_TARGET_IP)
+			      ? NULL /* an announcement: all are to hear it */
+			      : known_to(f, net, asked);
+		if (mac)
+			reply_arp(f, mac);
 		return;
+	}
 	if (f->src_vtep != VTEP_NONE)
 		f->verdict = V_CONSUMED;
 	else if (answers(b, net, asked))
@@ -55,6 +72,7 @@ static void local_nd(struct worker *w, struct burst *b, struct frame *f, const s
 {
 	bool to_probe = mac_equal(frame_data(f), w->dp->probe_mac);
 	const uint8_t *nd = nd_message(f, to_probe ? ND_ADVERT : ND_SOLICIT);
+	const uint8_t *mac;
 	struct ip_addr asked;
 
 	if (to_probe) {
@@ -66,8 +84,12 @@ static void local_nd(struct worker *w, struct burst *b, struct frame *f, const s
 	if (!nd)
 		return;
 	asked = ip_from6(nd + ND_TARGET);
-	if (!is_ours(net, lb, asked))
+	if (!is_ours(net, lb, asked)) {
+		mac = known_to(f, net, asked);
+		if (mac)
+			nd_answer(f, mac, false);
 		return;
+	}
 	if (f->src_vtep != VTEP_NONE)
 		f->verdict = V_CONSUMED;
 	else if (answers(b, net, asked))

@@ -230,6 +230,7 @@ int dp_network_del(struct dp *dp, uint16_t id)
 	rcu_wait(dp);
 	sweep_all(dp, in_network, &id);
 	share_table(dp);
+	free(atomic_load(&net->known));
 	network_free(net);
 	return 0;
 }

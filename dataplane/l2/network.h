@@ -12,6 +12,7 @@
 #include "dataplane/dataplane.h"
 
 struct dp;
+struct known_map;
 struct owner_map;
 struct lb_view; /* service.h: the vips and backends of one network, NULL when it has none */
 
@@ -29,10 +30,11 @@ struct network {
 	uint8_t mac_moves;     /* that a MAC may make in a second; 0: any number */
 	uint16_t gateway_port; /* OUT_NONE: none */
 	uint16_t nport, nvtep;
-	_Atomic(struct lb_view *) lb; /* carried over from object to object */
-	struct owner_map *owners;     /* owner.h */
-	const uint16_t *vtep;	      /* [nvtep] remote vteps that get flooded frames */
-	uint16_t port[];	      /* [nport] its ports, then the vteps */
+	_Atomic(struct lb_view *) lb;	   /* carried over from object to object */
+	_Atomic(struct known_map *) known; /* known.h; the same, NULL: nothing is */
+	struct owner_map *owners;	   /* owner.h */
+	const uint16_t *vtep;		   /* [nvtep] remote vteps that get flooded frames */
+	uint16_t port[];		   /* [nport] its ports, then the vteps */
 };
 
 /** Is `ip` in the network's subnet of its family? */

@@ -4,14 +4,21 @@
  */
 #include "registry/base/fetch.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/queue.h>
+#include <sys/socket.h>
 
 #include "registry/base/multi.h"
 
 /* Bytes of lines that may come before libcurl returns: it reads 100 times of 16 KB at most. */
 enum { TURN_MAX = 8 << 20 };
+
+/* Of a URL: until there is a connection, and until one whose other end is silent is taken for broken. */
+enum { CONNECT_MS = 2000, PEER_MS = 15000 };
+#define KEEPALIVE_S 5L
 
 /* What the socket serves has no name that anybody asks for. */
 #define HOST "http://localhost"
@@ -20,6 +27,7 @@ struct fetch {
 	TAILQ_ENTRY(fetch) link;
 	struct fetcher *all;
 	CURL *easy;
+	struct curl_slist *headers;
 	void (*begun)(void *arg);
 	void (*line)(void *arg, const char *text, size_t len); /* NULL: the body is told whole */
 	void (*done)(void *arg, const struct fetch_reply *reply);
@@ -35,7 +43,7 @@ TAILQ_HEAD(fetches, fetch);
 
 struct fetcher {
 	struct multi multi;
-	char *path;
+	char *path, *ca, *cert, *key; /* NULL: none */
 	struct fetches list;
 	struct fetch *serving; /* whose callback runs, NULL: none's, or it was cancelled in it */
 };
@@ -82,6 +90,7 @@ void fetch_cancel(struct fetch *fetch)
 		fetch->all->serving = NULL;
 	curl_multi_remove_handle(fetch->all->multi.curl, fetch->easy);
 	curl_easy_cleanup(fetch->easy);
+	curl_slist_free_all(fetch->headers);
 	free(fetch->text);
 	free(fetch);
 }
@@ -107,7 +116,8 @@ static long code_of(const struct fetch *fetch)
 
 static void finish(struct fetch *fetch)
 {
-	struct fetch_reply reply = {.code = code_of(fetch), .body = "", .why = reason(fetch)};
+	struct fetch_reply reply = {
+		.code = code_of(fetch), .body = "", .why = reason(fetch), .too_long = fetch->too_long};
 	struct fetcher *all = fetch->all;
 
 	if (!fetch->line && fetch->text) {
@@ -195,20 +205,45 @@ static void serve(void *arg)
 	} while (fetch);
 }
 
-struct fetcher *fetch_open(struct event_base *base, const char *path)
+static void free_all(struct fetcher *all)
+{
+	free(all->path);
+	free(all->ca);
+	free(all->cert);
+	free(all->key);
+	free(all);
+}
+
+/* A copy of `text`, if there is one. False: no memory. */
+static bool copy(char **out, const char *text)
+{
+	*out = text ? strdup(text) : NULL;
+	return *out || !text;
+}
+
+static struct fetcher *open_any(struct event_base *base, const char *path, const struct fetch_tls *tls)
 {
 	struct fetcher *all = calloc(1, sizeof(*all));
 
 	if (!all)
 		return NULL;
 	TAILQ_INIT(&all->list);
-	all->path = strdup(path);
-	if (!all->path || multi_open(&all->multi, base, serve, all) < 0) {
-		free(all->path);
-		free(all);
+	if (!copy(&all->path, path) || !copy(&all->ca, tls->ca) || !copy(&all->cert, tls->cert) ||
+		!copy(&all->key, tls->key) || multi_open(&all->multi, base, serve, all) < 0) {
+		free_all(all);
 		return NULL;
 	}
 	return all;
+}
+
+struct fetcher *fetch_open(struct event_base *base, const char *path)
+{
+	return open_any(base, path, &(struct fetch_tls){.ca = NULL});
+}
+
+struct fetcher *fetch_open_web(struct event_base *base, const struct fetch_tls *tls)
+{
+	return open_any(base, NULL, tls);
 }
 
 void fetch_close(struct fetcher *fetcher)
@@ -222,23 +257,13 @@ void fetch_close(struct fetcher *fetcher)
 		fetch_cancel(fetch);
 	}
 	multi_close(&fetcher->multi);
-	free(fetcher->path);
-	free(fetcher);
+	free_all(fetcher);
 }
 
-static bool set_options(struct fetch *fetch, const char *target, unsigned timeout_ms)
+static void set_options(struct fetch *fetch, unsigned timeout_ms)
 {
 	CURL *easy = fetch->easy;
-	char *text = malloc(strlen(target) + sizeof(HOST));
-	bool set;
 
-	if (!text)
-		return false;
-	memcpy(text, HOST, sizeof(HOST));
-	strcat(text, target);
-	set = curl_easy_setopt(easy, CURLOPT_URL, text) == CURLE_OK &&
-	      curl_easy_setopt(easy, CURLOPT_UNIX_SOCKET_PATH, fetch->all->path) == CURLE_OK;
-	free(text);
 	curl_easy_setopt(easy, CURLOPT_PRIVATE, fetch);
 	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, fetch->why);
 	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
@@ -247,11 +272,84 @@ static bool set_options(struct fetch *fetch, const char *target, unsigned timeou
 	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)timeout_ms);
 	curl_easy_setopt(easy, CURLOPT_USERAGENT, "sluice/" SLUICE_VERSION);
+}
+
+/* What the socket serves. */
+static bool set_target(struct fetch *fetch, const char *target)
+{
+	char *text = malloc(strlen(target) + sizeof(HOST));
+	bool set;
+
+	if (!text)
+		return false;
+	memcpy(text, HOST, sizeof(HOST));
+	strcat(text, target);
+	set = curl_easy_setopt(fetch->easy, CURLOPT_URL, text) == CURLE_OK &&
+	      curl_easy_setopt(fetch->easy, CURLOPT_UNIX_SOCKET_PATH, fetch->all->path) == CURLE_OK;
+	free(text);
 	return set;
 }
 
-static struct fetch *begin(
-	struct fetcher *fetcher, const char *target, unsigned timeout_ms, struct fetch what)
+static bool add_header(struct fetch *fetch, const char *line)
+{
+	struct curl_slist *more = curl_slist_append(fetch->headers, line);
+
+	if (more)
+		fetch->headers = more;
+	return more != NULL;
+}
+
+static bool add_token(struct fetch *fetch, const char *token)
+{
+	static const char name[] = "Authorization: ";
+	char *text = malloc(strlen(token) + sizeof(name));
+	bool added;
+
+	if (!text)
+		return false;
+	memcpy(text, name, sizeof(name));
+	strcat(text, token);
+	added = add_header(fetch, text);
+	free(text);
+	return added;
+}
+
+/* A server whose machine lost its power says nothing any more, ever: the kernel finds out. */
+static int watch_peer(void *arg, curl_socket_t fd, curlsocktype type)
+{
+	unsigned ms = PEER_MS;
+
+	setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof(ms));
+	return CURL_SOCKOPT_OK;
+}
+
+static bool set_tls(CURL *easy, const struct fetcher *all)
+{
+	return (!all->ca || curl_easy_setopt(easy, CURLOPT_CAINFO, all->ca) == CURLE_OK) &&
+	       (!all->cert || curl_easy_setopt(easy, CURLOPT_SSLCERT, all->cert) == CURLE_OK) &&
+	       (!all->key || curl_easy_setopt(easy, CURLOPT_SSLKEY, all->key) == CURLE_OK);
+}
+
+static bool set_post(struct fetch *fetch, const struct fetch_post *post)
+{
+	CURL *easy = fetch->easy;
+
+	if (!set_tls(easy, fetch->all) || !add_header(fetch, "Content-Type: application/json") ||
+		!add_header(fetch, "Expect:") || (post->token && !add_token(fetch, post->token)))
+		return false;
+	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, fetch->headers);
+	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
+	curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+	curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, KEEPALIVE_S);
+	curl_easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, KEEPALIVE_S);
+	curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, watch_peer);
+	return curl_easy_setopt(easy, CURLOPT_URL, post->url) == CURLE_OK &&
+	       curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, post->body) == CURLE_OK;
+}
+
+/* Of `what`, without its options. */
+static struct fetch *make(struct fetcher *fetcher, struct fetch what, unsigned timeout_ms)
 {
 	struct fetch *fetch = malloc(sizeof(*fetch));
 
@@ -265,24 +363,60 @@ static struct fetch *begin(
 		return NULL;
 	}
 	TAILQ_INSERT_TAIL(&fetcher->list, fetch, link);
-	if (!set_options(fetch, target, timeout_ms) ||
-		curl_multi_add_handle(fetcher->multi.curl, fetch->easy) != CURLM_OK) {
-		fetch_cancel(fetch);
-		return NULL;
-	}
+	set_options(fetch, timeout_ms);
 	return fetch;
+}
+
+/* When its options are `set`. */
+static struct fetch *begin(struct fetch *fetch, bool set)
+{
+	if (set && curl_multi_add_handle(fetch->all->multi.curl, fetch->easy) == CURLM_OK)
+		return fetch;
+	fetch_cancel(fetch);
+	return NULL;
+}
+
+static struct fetch *begin_get(
+	struct fetcher *fetcher, const char *target, unsigned timeout_ms, struct fetch what)
+{
+	struct fetch *fetch = make(fetcher, what, timeout_ms);
+
+	return fetch ? begin(fetch, set_target(fetch, target)) : NULL;
+}
+
+static struct fetch *begin_post(struct fetcher *fetcher, const struct fetch_post *post, struct fetch what)
+{
+	struct fetch *fetch;
+
+	what.max = post->max;
+	fetch = make(fetcher, what, what.line ? 0 : post->timeout_ms);
+	return fetch ? begin(fetch, set_post(fetch, post)) : NULL;
 }
 
 struct fetch *fetch_get(struct fetcher *fetcher, const char *target, size_t max, unsigned timeout_ms,
 	void (*done)(void *arg, const struct fetch_reply *reply), void *arg)
 {
-	return begin(fetcher, target, timeout_ms, (struct fetch){.max = max, .done = done, .arg = arg});
+	return begin_get(fetcher, target, timeout_ms, (struct fetch){.max = max, .done = done, .arg = arg});
 }
 
 struct fetch *fetch_lines(struct fetcher *fetcher, const char *target, size_t max, void (*begun)(void *arg),
 	void (*line)(void *arg, const char *text, size_t len),
 	void (*done)(void *arg, const struct fetch_reply *reply), void *arg)
 {
-	return begin(fetcher, target, 0,
+	return begin_get(fetcher, target, 0,
 		(struct fetch){.max = max, .begun = begun, .line = line, .done = done, .arg = arg});
+}
+
+struct fetch *fetch_post(struct fetcher *fetcher, const struct fetch_post *post,
+	void (*done)(void *arg, const struct fetch_reply *reply), void *arg)
+{
+	return begin_post(fetcher, post, (struct fetch){.done = done, .arg = arg});
+}
+
+struct fetch *fetch_post_lines(struct fetcher *fetcher, const struct fetch_post *post,
+	void (*begun)(void *arg), void (*line)(void *arg, const char *text, size_t len),
+	void (*done)(void *arg, const struct fetch_reply *reply), void *arg)
+{
+	return begin_post(
+		fetcher, post, (struct fetch){.begun = begun, .line = line, .done = done, .arg = arg});
 }

@@ -1,6 +1,6 @@
 /*
- * fetch.h: what another program's API on a Unix socket answers to GET, whole or line by line while it goes on. For its
- * clients inside of the daemon. One thread; callbacks come from the event loop, and may begin and cancel anything.
+ * fetch.h: what another program's API answers, whole or line by line while it goes on: to GET on a Unix socket, or to
+ * POST of JSON at a URL. For its clients inside of the daemon. One thread; callbacks come from the event loop, and may begin and cancel anything.
  */
 #pragma once
 
@@ -16,10 +16,18 @@ struct fetch_reply {
 	const char *body; /* ended by a 0; of lines: nothing */
 	size_t len;
 	const char *why; /* why the answer is not there or not whole, NULL: it is */
+	bool too_long;	 /* that is why */
 };
 
 /** `path` of the socket is copied. NULL: no memory. */
 struct fetcher *fetch_open(struct event_base *base, const char *path);
+
+/* What is shown to a server of HTTPS, and asked of it. NULL: nothing, and who the system trusts. Copied. */
+struct fetch_tls {
+	const char *ca, *cert, *key;
+};
+/** For fetch_post(). NULL: no memory. */
+struct fetcher *fetch_open_web(struct event_base *base, const struct fetch_tls *tls);
 /** Cancels what is under way. NULL is allowed. */
 void fetch_close(struct fetcher *fetcher);
 
@@ -35,6 +43,21 @@ struct fetch *fetch_get(struct fetcher *fetcher, const char *target, size_t max,
  */
 struct fetch *fetch_lines(struct fetcher *fetcher, const char *target, size_t max, void (*begun)(void *arg),
 	void (*line)(void *arg, const char *text, size_t len),
+	void (*done)(void *arg, const struct fetch_reply *reply), void *arg);
+
+/* What is asked of a URL; all of it is copied. */
+struct fetch_post {
+	const char *url, *body;
+	const char *token;   /* of the header Authorization, NULL: none */
+	size_t max;	     /* bytes of the answer, or of one of its lines */
+	unsigned timeout_ms; /* of the whole answer; lines have none */
+};
+/** As fetch_get(). */
+struct fetch *fetch_post(struct fetcher *fetcher, const struct fetch_post *post,
+	void (*done)(void *arg, const struct fetch_reply *reply), void *arg);
+/** As fetch_lines(). */
+struct fetch *fetch_post_lines(struct fetcher *fetcher, const struct fetch_post *post,
+	void (*begun)(void *arg), void (*line)(void *arg, const char *text, size_t len),
 	void (*done)(void *arg, const struct fetch_reply *reply), void *arg);
 
 /** Nothing more is heard of it. NULL is allowed. */

@@ -19,6 +19,7 @@ SERVICE = {"name": "api", "network": "web", "vip": "10.1.0.100", "port": 80, "pr
 
 OVERLAY = {"name": "o", "mode": "overlay", "vni": 7}
 UPLINK = {"name": "up", "type": "vhost-user", "address": "192.0.2.1/24"}
+ETCD = {"etcd": ["http://192.0.2.7:2379"]}
 BACKEND = {"service": "api", "address": "10.1.0.9", "port": 80}
 
 # The sample of the documentation: every kind of object.
@@ -142,6 +143,17 @@ WRONG += [
     ({"control": {"dns_recursors": ["nobody"]}}, "control.dns: recursors: nobody"),
     ({"control": {"dns_domain": "a b"}}, "control.dns: domain: a b is none"),
     ({"networks": [NET], "ports": [dict(PORT, type="tap")]}, "ports[0].netns: the host's own namespace"),
+    ({"cluster": {"host": "h1"}}, "cluster.etcd: missing"),
+    ({"cluster": {"etcd": ["192.0.2.7:2379"]}}, "cluster.etcd[0]: must be http:// or https://, a host and maybe a port"),
+    ({"cluster": {"etcd": ["http://192.0.2.7:2379/v3"]}}, "cluster.etcd[0]: must be"),
+    ({"cluster": dict(ETCD, host="No")}, "cluster.host: "),
+    ({"cluster": dict(ETCD, prefix="/a/")}, "cluster.prefix: must not end with a slash"),
+    ({"cluster": dict(ETCD, ca="/nonexistent/ca")}, "cluster.ca: /nonexistent/ca: No such file"),
+    ({"cluster": dict(ETCD, cert="/nonexistent/cert")}, "cluster.key: missing"),
+    ({"cluster": dict(ETCD, user="u")}, "cluster.password_file: missing"),
+    ({"cluster": dict(ETCD, user="u", password_file="/dev/null")}, "cluster.password_file: /dev/null: its first line is empty"),
+    ({"cluster": dict(ETCD, alive_s=10, lease_s=9)}, "cluster.alive_s: must not be above lease_s"),
+    ({"cluster": dict(ETCD, alive_s=1)}, "cluster.alive_s: out of range"),
 ]
 
 

@@ -2,6 +2,7 @@
 #include "dataplane/frame/parse.h"
 #include "dataplane/l2/fdb.h"
 #include "dataplane/l2/forward/forward.h"
+#include "dataplane/l2/known.h"
 #include "dataplane/l2/network.h"
 #include "dataplane/l2/owner.h"
 #include "dataplane/l2/policy/guard.h"
@@ -46,7 +47,7 @@ static inline void to_port(const struct burst *b, struct frame *f, uint16_t id)
 /*
  * To a MAC that was never learned: to the port on this host that owns it, else to all. A machine that only
  * receives, such as one that collects logs behind a vip, would otherwise have all its frames flooded, within
- * the storm limit.
+ * the storm limit. In a network whose MACs are all known there is nobody else to send it to.
  */
 static void lookup_silent(
 	struct worker *w, const struct burst *b, struct frame *f, const struct network *net, uint64_t key)
@@ -55,6 +56,8 @@ static void lookup_silent(
 
 	if (owner && owner_is_up(owner))
 		to_port(b, f, owner->id);
+	else if (known_is_closed(net))
+		frame_drop(f, DROP_UNKNOWN);
 	else
 		f->verdict = V_FLOOD;
 }

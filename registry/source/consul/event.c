@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "registry/base/base64.h"
 #include "registry/filter/pattern.h"
 #include "registry/source/consul/inside.h"
 
@@ -120,7 +121,7 @@ static void keep(struct consul *consul, json_t *event)
 static json_t *event_json(struct http_request *rq, struct evbuffer *body)
 {
 	size_t len = evbuffer_get_length(body);
-	char id[UUID_TEXT], *payload = len ? kv_text_base64(evbuffer_pullup(body, -1), len) : NULL;
+	char id[UUID_TEXT], *payload = len ? base64_text(evbuffer_pullup(body, -1), len) : NULL;
 	json_t *event = NULL;
 
 	if ((payload || !len) && uuid_make(id) == 0)

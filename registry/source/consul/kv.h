@@ -126,10 +126,6 @@ void kv_keep_restore(struct consul *consul, const char *key, const char *value);
 void kv_keep_begin(struct consul *consul);
 
 /* kv_text.c */
-/** The bytes in base64, to be freed; NULL: no memory. */
-char *kv_text_base64(const void *bytes, size_t len);
-/** What base64 stands for, to be freed. -EINVAL: it is none; -ENOMEM. */
-int kv_text_bytes(const char *base64, char **bytes, size_t *len);
 /** The entry as compact JSON, to be freed; NULL: no memory. Without `value` that is null. */
 char *kv_text(const struct kv_entry *entry, bool value);
 

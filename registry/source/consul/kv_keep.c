@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "registry/base/base64.h"
 #include "registry/http/jsontext.h"
 #include "registry/source/consul/inside.h"
 #include "registry/store/journal.h"
@@ -29,7 +30,7 @@ static const char *name_of(const char *key, char name[NAME])
 
 char *kv_keep_text(const struct kv_entry *entry)
 {
-	char *value = kv_text_base64(entry->value, entry->len), *text = NULL;
+	char *value = base64_text(entry->value, entry->len), *text = NULL;
 
 	if (value &&
 		asprintf(&text, "[\"%s\",%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",%" PRIu64 ",\"%s\"]", value,
@@ -147,7 +148,7 @@ static struct kv_entry *entry_of(const char *key, const json_t *record)
 	const char *session = json_string_value(json_array_get(record, AT_SESSION));
 	struct kv_entry *entry = value && kv_is_key(key) ? kv_entry_new(key) : NULL;
 
-	if (!entry || kv_text_bytes(value, &entry->value, &entry->len) < 0) {
+	if (!entry || base64_bytes(value, &entry->value, &entry->len) < 0) {
 		free(entry);
 		return NULL;
 	}

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "registry/base/base64.h"
 #include "registry/http/jsontext.h"
 #include "registry/source/consul/inside.h"
 #include "registry/source/consul/txn.h"
@@ -34,7 +35,7 @@ static int read_value(const json_t *body, struct txn_op *op, struct reg_err *err
 
 	if (rc < 0)
 		return rc;
-	rc = kv_text_bytes(text, &op->bytes, &op->op.len);
+	rc = base64_bytes(text, &op->bytes, &op->op.len);
 	if (rc == -ENOMEM)
 		return reg_fail(err, rc, "out of memory");
 	if (rc < 0)

@@ -1,0 +1,120 @@
+/* inside.h: what the files of the room share. */
+#pragma once
+
+#include <event2/event.h>
+#include <jansson.h>
+
+#include "control/cluster/cluster.h"
+#include "control/cluster/view.h"
+#include "control/model/model.h"
+#include "control/model/objects.h"
+#include "registry/etcd/etcd.h"
+
+struct journal;
+struct cluster_local;
+struct cluster_net;
+
+/* A lease of this host. */
+struct cluster_lease {
+	int64_t id; /* 0: none */
+	int64_t ttl_s, renewed_ms;
+	struct etcd_op *op;
+};
+
+enum { CLUSTER_PREFIX = 128 }; /* bytes of the prefix with its end */
+
+enum { CLUSTER_ALIVE, CLUSTER_LONG, CLUSTER_LEASES };
+
+struct cluster {
+	struct event_base *base;
+	struct model *model;
+	struct etcd *etcd;
+	struct model_cluster shown; /* what the model has of it */
+	char *prefix;		    /* with a slash at its end */
+	char host[VALUE_NAME], zone[VALUE_NAME], id[VALUE_ID];
+	bool floods; /* frames to a MAC that nobody has */
+	struct view view;
+	struct journal *journal;
+	struct event *tick, *sync; /* each second; when something has changed */
+	/* reader.c */
+	struct etcd_op *scan, *watch, *check;
+	struct event *read_again;
+	unsigned read_failures;
+	bool reading;	    /* the watch has begun: what the store has is here, or about to be */
+	bool other;	    /* the scan is of another store */
+	int64_t heard_ms;   /* the last time that was so */
+	int64_t checked_ms; /* against the store, that nothing was missed */
+	int64_t compare_ms; /* when all of it is to be read again, to be sure */
+	int64_t behind; /* the store had a change of this revision then, which was not here; 0: it had none */
+	char why[160];	/* it was not, "": it is */
+	/* writer.c */
+	struct cluster_lease lease[CLUSTER_LEASES];
+	struct etcd_op *txn;
+	struct event *write_again;
+	unsigned write_failures, txn_changes;
+	struct cluster_change *sent; /* [txn_changes] of the transaction that is under way */
+	char conflict[96];	     /* who else has the name of this host, "": nobody */
+	bool behind_writes;	     /* not all of this host's is in the store */
+	/* local.c */
+	struct cluster_local *locals;
+	/* remote.c */
+	struct cluster_net *nets;
+	bool local_changed, remote_changed;
+	bool applying;	   /* what changes of the model is by us */
+	unsigned unplaced; /* guests of others that found no room, or clash with what is here */
+};
+
+/* A change of a key of ours: what it is to be. */
+struct cluster_change {
+	char *key, *value; /* value NULL: it ends */
+	unsigned lease;
+};
+
+int64_t cluster_now_ms(void);
+/** From `least` to `most`, by chance: many hosts must not do the same together. */
+unsigned cluster_between(unsigned least, unsigned most);
+/** The event comes after a pause, doubled for each failure before: full jitter up to 10 s. */
+void cluster_back_off(struct event *event, unsigned failures);
+/** What changed is put in effect and into the store when the loop comes to it. */
+void cluster_touch(struct cluster *cluster, bool local, bool remote);
+
+/* kept.c: the last state, on disk */
+
+int cluster_kept_open(struct cluster *cluster, const char *dir, struct api_err *err);
+void cluster_kept_key(struct cluster *cluster, const struct view_key *key);
+void cluster_kept_revision(struct cluster *cluster);
+
+/* reader.c */
+
+void cluster_read(struct cluster *cluster);
+void cluster_read_tick(struct cluster *cluster);
+int cluster_read_open(struct cluster *cluster);
+void cluster_read_close(struct cluster *cluster);
+
+/* writer.c */
+
+int cluster_write_open(struct cluster *cluster);
+void cluster_write_close(struct cluster *cluster);
+/** Puts what this host's keys lack, if that can be done now. */
+void cluster_write(struct cluster *cluster);
+void cluster_write_tick(struct cluster *cluster);
+
+/* local.c */
+
+/** Looks at the ports of this host. */
+void cluster_local_read(struct cluster *cluster);
+/** Calls fn for each key that this host is to have, without its prefix; `value` is taken over. */
+void cluster_local_walk(struct cluster *cluster,
+	void (*fn)(struct cluster *cluster, const char *key, char *value, unsigned lease));
+void cluster_local_close(struct cluster *cluster);
+struct ip_addr cluster_address(const struct cluster *cluster);
+
+/* remote.c */
+
+/** Brings tunnels, MACs and addresses of others' guests to what the view says. */
+void cluster_remote_apply(struct cluster *cluster);
+/** The network, NULL: each, is to be looked at. `doubtful`: others have changed what it made there. */
+void cluster_remote_dirty(struct cluster *cluster, const char *network, bool doubtful);
+/** Takes away what it made in a network, if no port of this host is there. */
+void cluster_remote_leave(struct cluster *cluster, const char *network);
+void cluster_remote_close(struct cluster *cluster);

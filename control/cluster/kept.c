@@ -1,0 +1,92 @@
+/*
+ * kept.c: the view on disk (STATE_DIR_CLUSTER), so that a host that starts without the store has what it had, and one
+ * that starts with it watches from there on. What is held is there as if it had not ended: only view_purge() ends it.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/cluster/inside.h"
+#include "control/model/state_dir.h"
+#include "registry/base/uuid.h"
+#include "registry/store/journal.h"
+
+/* Keys of the store have a slash in them. */
+#define ID "id"
+#define REVISION "revision"
+
+enum { STATE_PATH = 512 };
+
+void cluster_kept_key(struct cluster *cluster, const struct view_key *key)
+{
+	json_t *json;
+	char *text;
+
+	if (key->ended) {
+		journal_put(cluster->journal, key->key, NULL);
+		return;
+	}
+	if (key->why || !strchr(key->key, '/'))
+		return;
+	json = json_pack("{s:I, s:I, s:s}", "mod", (json_int_t)key->mod, "lease", (json_int_t)key->lease,
+		"value", key->value);
+	text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+	if (text)
+		journal_put(cluster->journal, key->key, text);
+	free(text);
+	json_decref(json);
+}
+
+/* A crash may lose what was put last, of the keys or of this: so it is the store's order that counts, and the revision is
+ * put after its keys. */
+void cluster_kept_revision(struct cluster *cluster)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "%lld %llu", (long long)cluster->view.revision,
+		(unsigned long long)cluster->view.cluster_id);
+	journal_put(cluster->journal, REVISION, text);
+}
+
+static void restore(void *arg, const char *key, const char *value)
+{
+	struct cluster *cluster = arg;
+	json_t *json;
+	const char *text;
+
+	if (strcmp(key, ID) == 0) {
+		snprintf(cluster->id, sizeof(cluster->id), "%s", value);
+	} else if (strcmp(key, REVISION) == 0) {
+		char *end;
+
+		cluster->view.revision = strtoll(value, &end, 10);
+		cluster->view.cluster_id = strtoull(end, NULL, 10);
+	} else {
+		json = json_loads(value, 0, NULL);
+		text = json_string_value(json_object_get(json, "value"));
+		if (text)
+			view_put(&cluster->view, key, text, strlen(text),
+				json_integer_value(json_object_get(json, "mod")),
+				json_integer_value(json_object_get(json, "lease")));
+		json_decref(json);
+	}
+}
+
+int cluster_kept_open(struct cluster *cluster, const char *dir, struct api_err *err)
+{
+	char path[STATE_PATH];
+	struct reg_err why;
+
+	if (state_dir_path(dir, STATE_DIR_CLUSTER, path, sizeof(path), err) < 0)
+		return -1;
+	if (journal_open(cluster->base, path, model_registry(cluster->model), &cluster->journal, &why) < 0)
+		return api_fail(err, API_INTERNAL, NULL, "%s", why.text);
+	journal_restore(cluster->journal, restore, cluster);
+	view_commit(&cluster->view, 0, cluster_now_ms());
+	if (!cluster->id[0]) {
+		if (uuid_make(cluster->id) < 0)
+			return api_fail(err, API_INTERNAL, NULL, "the kernel has no randomness yet");
+		journal_put(cluster->journal, ID, cluster->id);
+	}
+	return 0;
+}

@@ -1,0 +1,189 @@
+/*
+ * local.c: what this host says of itself. A port stays in the chunk that it was put in, so that one that comes or goes
+ * changes one value.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/base/log.h"
+#include "control/cluster/inside.h"
+
+struct cluster_local {
+	UT_hash_handle hh; /* by name */
+	char name[MODEL_NAME], network[MODEL_NAME];
+	uint32_t vni;
+	unsigned chunk;
+	bool there;
+	struct value_endpoint ep;
+};
+
+static struct cluster_local *find(const struct cluster *cluster, const char *name)
+{
+	struct cluster_local *found = NULL;
+
+	HASH_FIND_STR(cluster->locals, name, found);
+	return found;
+}
+
+static void drop(struct cluster *cluster, struct cluster_local *local)
+{
+	cluster_remote_dirty(cluster, local->network, false);
+	HASH_DEL(cluster->locals, local);
+	free(local);
+}
+
+/* The first chunk of the network with room for one more. */
+static unsigned choose_chunk(const struct cluster *cluster, const char *network)
+{
+	unsigned counts[VIEW_KEYS / VALUE_ENDPOINTS] = {0}, chunk = 0;
+	struct cluster_local *local, *next;
+
+	HASH_ITER(hh, cluster->locals, local, next)
+	if (strcmp(local->network, network) == 0 && local->chunk < sizeof(counts) / sizeof(counts[0]))
+		counts[local->chunk]++;
+	while (chunk + 1 < sizeof(counts) / sizeof(counts[0]) && counts[chunk] >= VALUE_ENDPOINTS)
+		chunk++;
+	return chunk;
+}
+
+/* What this host said of the MAC before it was restarted: the guest has not moved since. -1: nothing. */
+static int64_t known_seq(const struct cluster *cluster, const char *network, const uint8_t mac[6])
+{
+	const struct view_host *self = view_host(&cluster->view, cluster->host);
+	const struct view_key *key;
+
+	if (!self)
+		return -1;
+	TAILQ_FOREACH (key, &self->keys, link)
+		for (unsigned i = 0; key->chunk && i < key->chunk->n; i++)
+			if (!strcmp(key->chunk->network, network) && !memcmp(key->chunk->ep[i].mac, mac, 6))
+				return key->chunk->ep[i].seq;
+	return -1;
+}
+
+static struct cluster_local *make(struct cluster *cluster, const struct model_port *port)
+{
+	struct cluster_local *local = calloc(1, sizeof(*local));
+
+	if (!local)
+		return NULL;
+	snprintf(local->name, sizeof(local->name), "%s", port->name);
+	snprintf(local->network, sizeof(local->network), "%s", port->network->name);
+	local->chunk = choose_chunk(cluster, local->network);
+	HASH_ADD_STR(cluster->locals, name, local);
+	if (local->hh.tbl)
+		return local;
+	free(local);
+	return NULL;
+}
+
+static void read_port(struct cluster *cluster, const struct model_port *port)
+{
+	struct cluster_local *local = find(cluster, port->name);
+	int64_t seq;
+
+	if (local && strcmp(local->network, port->network->name) != 0) {
+		drop(cluster, local);
+		local = NULL;
+	}
+	if (!local || memcmp(local->ep.mac, port->spec.mac, 6) != 0) {
+		seq = local ? -1 : known_seq(cluster, port->network->name, port->spec.mac);
+		if (!local)
+			local = make(cluster, port);
+		if (!local) {
+			log_line(LOG_ERR, "cluster: out of memory: port %s is not told to other hosts",
+				port->name);
+			return;
+		}
+		local->ep.seq = seq >= 0 ? seq : cluster->view.revision;
+	}
+	if (local->ep.nips != port->spec.nips || memcmp(local->ep.mac, port->spec.mac, 6) != 0 ||
+		memcmp(local->ep.ips, port->spec.ips, port->spec.nips * sizeof(local->ep.ips[0])) != 0)
+		cluster_remote_dirty(cluster, local->network, false);
+	memcpy(local->ep.mac, port->spec.mac, 6);
+	local->vni = port->network->spec.vni;
+	local->there = true;
+	local->ep.nips = 0;
+	for (unsigned i = 0; i < port->spec.nips && i < VALUE_IPS; i++)
+		local->ep.ips[local->ep.nips++] = port->spec.ips[i];
+}
+
+void cluster_local_read(struct cluster *cluster)
+{
+	struct cluster_local *local, *next;
+	struct model_port *port;
+
+	HASH_ITER(hh, cluster->locals, local, next)
+	local->there = false;
+	TAILQ_FOREACH (port, &cluster->model->ports, link)
+		if (port->network && port->network->spec.mode == DP_OVERLAY)
+			read_port(cluster, port);
+	HASH_ITER(hh, cluster->locals, local, next)
+	if (!local->there)
+		drop(cluster, local);
+}
+
+struct ip_addr cluster_address(const struct cluster *cluster)
+{
+	struct model_port *port;
+
+	TAILQ_FOREACH (port, &cluster->model->ports, link)
+		if (!port->network && ip_is4(port->spec.address.address))
+			return port->spec.address.address;
+	return (struct ip_addr){.q = {0}};
+}
+
+/* All guests of a chunk; NULL: no memory. */
+static struct value_chunk *gather(struct cluster *cluster, const struct cluster_local *first)
+{
+	struct value_chunk *chunk = calloc(1, sizeof(*chunk) + VALUE_ENDPOINTS * sizeof(chunk->ep[0]));
+	struct cluster_local *local, *next;
+
+	if (!chunk)
+		return NULL;
+	snprintf(chunk->network, sizeof(chunk->network), "%s", first->network);
+	chunk->vni = first->vni;
+	HASH_ITER(hh, cluster->locals, local, next)
+	if (local->chunk == first->chunk && !strcmp(local->network, first->network) &&
+		chunk->n < VALUE_ENDPOINTS) {
+		chunk->ep[chunk->n++] = local->ep;
+		local->there = false; /* done */
+	}
+	return chunk;
+}
+
+void cluster_local_walk(struct cluster *cluster,
+	void (*fn)(struct cluster *cluster, const char *key, char *value, unsigned lease))
+{
+	struct value_host record = {.address = cluster_address(cluster)};
+	struct cluster_local *local, *next;
+	char key[VIEW_KEY];
+
+	snprintf(record.id, sizeof(record.id), "%s", cluster->id);
+	snprintf(record.zone, sizeof(record.zone), "%s", cluster->zone);
+	snprintf(key, sizeof(key), "hosts/%s/host", cluster->host);
+	fn(cluster, key, value_host_text(&record), CLUSTER_LONG);
+	snprintf(key, sizeof(key), "hosts/%s/alive", cluster->host);
+	fn(cluster, key, value_alive_text(cluster->id), CLUSTER_ALIVE);
+	HASH_ITER(hh, cluster->locals, local, next)
+	local->there = true;
+	HASH_ITER(hh, cluster->locals, local, next)
+	{
+		struct value_chunk *chunk = local->there ? gather(cluster, local) : NULL;
+
+		if (!chunk)
+			continue;
+		snprintf(key, sizeof(key), "hosts/%s/ep/%s/%u", cluster->host, local->network, local->chunk);
+		fn(cluster, key, value_chunk_text(chunk), CLUSTER_LONG);
+		free(chunk);
+	}
+}
+
+void cluster_local_close(struct cluster *cluster)
+{
+	struct cluster_local *local, *next;
+
+	HASH_ITER(hh, cluster->locals, local, next)
+	drop(cluster, local);
+}

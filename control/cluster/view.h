@@ -1,0 +1,103 @@
+/*
+ * view.h: what the store has, as this host knows it: all keys under the prefix, read into hosts and their guests. Control
+ * thread.
+ *
+ * A change counts once and in its place: an older one of the same key, or one told twice, changes nothing. Changes of a
+ * revision are put in and taken out one by one, and view_commit() makes them count together.
+ *
+ * What ends with its owner's lease is not gone at once. The keys of a host whose record has ended are kept, as held,
+ * until view_purge() lets them go: at a time that their owner might have come back by, and not while so many hosts are
+ * lost together that the store or the network is the likelier cause.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+
+#include "control/cluster/value.h"
+
+enum {
+	VIEW_KEYS = 65536,
+	VIEW_BYTES = 128 << 20, /* of all values */
+	VIEW_HOSTS = 4096,
+	VIEW_KEY = 512,	     /* bytes of a key, without the prefix */
+	VIEW_PANIC_PCT = 30, /* of the hosts lost at once, and two at least: none of them counts as gone */
+};
+
+struct view_host;
+
+struct view_key {
+	UT_hash_handle hh;	      /* by key */
+	TAILQ_ENTRY(view_key) link;   /* of its host, in no order */
+	TAILQ_ENTRY(view_key) change; /* of what view_commit() looks at */
+	struct view_host *host;	      /* NULL: a key of another kind */
+	bool changed, ended, seen;
+	char *value;
+	size_t len;
+	int64_t mod, lease;
+	const char *why;	   /* it is not understood */
+	struct value_chunk *chunk; /* of .../ep/..., NULL: none, or not understood */
+	char key[];		   /* without the prefix: "hosts/h1/host" */
+};
+
+TAILQ_HEAD(view_keys, view_key);
+
+struct view_host {
+	UT_hash_handle hh; /* by name */
+	char name[VALUE_NAME];
+	struct view_keys keys;
+	struct value_host record;
+	bool known;				 /* `record` is one that was read */
+	struct view_key *record_key, *alive_key; /* NULL: not there, or of a host that is lost */
+	char alive_id[VALUE_ID];
+	int64_t since_ms; /* alive began or ended */
+	int64_t lost_ms;  /* the record ended; 0: it is there, or never was */
+	bool doubtful;	  /* it was lost with a store that was replaced */
+	int64_t back_ms; /* it is there again, and what it does not put again will be let go of; 0: nothing is held */
+};
+
+struct view {
+	struct view_key *keys;
+	struct view_host *hosts;
+	struct view_keys changes;
+	size_t bytes;
+	int64_t revision; /* all up to it is in here; 0: nothing was read yet */
+	uint64_t cluster_id;
+	uint64_t refused; /* keys that found no room, or are no keys of ours */
+	bool other;	  /* the scan is of another store */
+	bool scanning;	  /* from view_scan_begin() to view_scan_end() */
+	bool partial;	  /* changes came that view_commit() has not seen */
+	char self[VALUE_NAME];
+	/* of a change that counts now: `key` as it is, or with `ended` as it was */
+	void (*changed)(void *arg, const struct view_key *key);
+	void *arg;
+};
+
+void view_open(struct view *view, const char *self, void (*changed)(void *arg, const struct view_key *key),
+	void *arg);
+void view_close(struct view *view);
+
+/** `key` without the prefix. What has no room is counted. */
+void view_put(struct view *view, const char *key, const char *value, size_t len, int64_t mod, int64_t lease);
+void view_end(struct view *view, const char *key, int64_t mod);
+/** All changes so far are one, as of `revision` (0: of none that was told). */
+void view_commit(struct view *view, int64_t revision, int64_t now_ms);
+
+/** Before and after all keys are put anew, as of `revision`: those that were not put have ended, unless they are younger.
+ * `other`: it is another store, whose revisions mean something else. */
+void view_scan_begin(struct view *view, bool other);
+void view_scan_end(struct view *view, int64_t revision, int64_t now_ms);
+
+/** Lets go of hosts that were lost `grace_ms` ago, or when many are, `hold_ms`. */
+void view_purge(struct view *view, int64_t now_ms, int64_t grace_ms, int64_t hold_ms);
+
+const struct view_key *view_find(const struct view *view, const char *key);
+const struct view_host *view_host(const struct view *view, const char *name);
+/** Hosts with a record or lost; *lost: of these, how many are not alive. */
+unsigned view_count(const struct view *view, unsigned *lost);
+/** Are so many of them lost that it is taken for something else? */
+bool view_panics(unsigned lost, unsigned all);

@@ -1,0 +1,284 @@
+/*
+ * writer.c: keeps this host's keys in the store as they are to be. What the store has is in the view, so a key that was
+ * lost there, whatever the reason, is put again, and one that was not put while the store was away comes later: there is
+ * no list of what is still to be done, only a difference.
+ *
+ * The record has the id of its owner. A host writes only while the record is its own, as of the revision that it knows;
+ * the first write makes it so. A name that another one has, who is alive, stays the other's.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/base/log.h"
+#include "control/cluster/inside.h"
+
+enum { RENEWALS = 3, SECOND_MS = 1000, KEY = VIEW_KEY + CLUSTER_PREFIX };
+
+static void on_write_again(evutil_socket_t fd, short what, void *arg)
+{
+	cluster_write(arg);
+}
+
+static void try_again(struct cluster *cluster)
+{
+	cluster_back_off(cluster->write_again, cluster->write_failures++);
+}
+
+static void granted(struct cluster *cluster, unsigned which, const struct etcd_answer *answer, int64_t id)
+{
+	struct cluster_lease *lease = &cluster->lease[which];
+
+	lease->op = NULL;
+	if (answer->why || !id) {
+		try_again(cluster);
+		return;
+	}
+	lease->id = id;
+	lease->renewed_ms = cluster_now_ms();
+	cluster_write(cluster);
+}
+
+static void renewed(struct cluster *cluster, unsigned which, const struct etcd_answer *answer, int64_t ttl_s)
+{
+	struct cluster_lease *lease = &cluster->lease[which];
+
+	lease->op = NULL;
+	if (answer->why) {
+		if (answer->refused) /* it is not known there */
+			lease->id = 0;
+		try_again(cluster);
+	} else if (ttl_s <= 0) {
+		lease->id = 0;
+		cluster_write(cluster);
+	} else {
+		lease->renewed_ms = cluster_now_ms();
+	}
+}
+
+static void on_alive_granted(void *arg, const struct etcd_answer *answer, int64_t id)
+{
+	granted(arg, CLUSTER_ALIVE, answer, id);
+}
+
+static void on_long_granted(void *arg, const struct etcd_answer *answer, int64_t id)
+{
+	granted(arg, CLUSTER_LONG, answer, id);
+}
+
+static void on_alive_renewed(void *arg, const struct etcd_answer *answer, int64_t ttl_s)
+{
+	renewed(arg, CLUSTER_ALIVE, answer, ttl_s);
+}
+
+static void on_long_renewed(void *arg, const struct etcd_answer *answer, int64_t ttl_s)
+{
+	renewed(arg, CLUSTER_LONG, answer, ttl_s);
+}
+
+/* Are both there? Those that are not are asked for. */
+static bool have_leases(struct cluster *cluster)
+{
+	static void (*const done[])(void *arg, const struct etcd_answer *answer, int64_t id) = {
+		on_alive_granted, on_long_granted};
+	bool all = true;
+
+	for (unsigned i = 0; i < CLUSTER_LEASES; i++) {
+		struct cluster_lease *lease = &cluster->lease[i];
+
+		all = all && lease->id;
+		if (!lease->id && !lease->op)
+			lease->op = etcd_grant(cluster->etcd, lease->ttl_s, done[i], cluster);
+	}
+	return all;
+}
+
+void cluster_write_tick(struct cluster *cluster)
+{
+	static void (*const done[])(void *arg, const struct etcd_answer *answer, int64_t ttl_s) = {
+		on_alive_renewed, on_long_renewed};
+	int64_t now = cluster_now_ms();
+
+	for (unsigned i = 0; i < CLUSTER_LEASES; i++) {
+		struct cluster_lease *lease = &cluster->lease[i];
+		int64_t every = lease->ttl_s * SECOND_MS / RENEWALS;
+
+		/* a tick earlier rather than later */
+		if (lease->id && !lease->op && now - lease->renewed_ms > every - SECOND_MS)
+			lease->op = etcd_renew(cluster->etcd, lease->id, done[i], cluster);
+	}
+}
+
+static void free_sent(struct cluster *cluster)
+{
+	for (unsigned i = 0; i < cluster->txn_changes; i++) {
+		free(cluster->sent[i].key);
+		free(cluster->sent[i].value);
+	}
+	cluster->txn_changes = 0;
+}
+
+/* What is to be, so far as the store has it otherwise. `value` is taken over. */
+static void want(struct cluster *cluster, const char *key, char *value, unsigned lease)
+{
+	const struct view_key *there = view_find(&cluster->view, key);
+	struct cluster_change *change = &cluster->sent[cluster->txn_changes];
+
+	if (!value || cluster->txn_changes == ETCD_OPS ||
+		(there && !there->ended && !strcmp(there->value, value) &&
+			there->lease == cluster->lease[lease].id)) {
+		free(value);
+		return;
+	}
+	*change = (struct cluster_change){strdup(key), value, lease};
+	if (change->key)
+		cluster->txn_changes++;
+	else
+		free(value);
+}
+
+/* A key that this host is to have, for the search of those that it is not. */
+static void mark(struct cluster *cluster, const char *key, char *value, unsigned lease)
+{
+	struct view_key *there = (struct view_key *)view_find(&cluster->view, key);
+
+	if (there)
+		there->seen = true;
+	free(value);
+}
+
+static void want_ends(struct cluster *cluster)
+{
+	const struct view_host *self = view_host(&cluster->view, cluster->host);
+	struct view_key *key;
+
+	if (!self)
+		return;
+	TAILQ_FOREACH (key, &self->keys, link)
+		key->seen = false;
+	cluster_local_walk(cluster, mark);
+	TAILQ_FOREACH (key, &self->keys, link) {
+		if (key->seen || key->ended || cluster->txn_changes == ETCD_OPS)
+			continue;
+		cluster->sent[cluster->txn_changes].key = strdup(key->key);
+		cluster->sent[cluster->txn_changes].value = NULL;
+		if (cluster->sent[cluster->txn_changes].key)
+			cluster->txn_changes++;
+	}
+}
+
+/* Has somebody else the name of this host, who is alive? *mod: of the record as it is known. */
+static bool is_taken(struct cluster *cluster, int64_t *mod)
+{
+	const struct view_host *self = view_host(&cluster->view, cluster->host);
+	char address[IP_TEXT], before[sizeof(cluster->conflict)];
+
+	*mod = self && self->record_key ? self->record_key->mod : 0;
+	snprintf(before, sizeof(before), "%s", cluster->conflict);
+	cluster->conflict[0] = '\0';
+	if (!*mod || !strcmp(self->record.id, cluster->id) || !self->alive_key)
+		return false;
+	snprintf(cluster->conflict, sizeof(cluster->conflict), "the name %.32s is that of a host at %s",
+		cluster->host, ip_text(self->record.address, address));
+	if (strcmp(before, cluster->conflict) != 0)
+		log_line(LOG_ERR, "cluster.host: %s: this host is not in the store", cluster->conflict);
+	return true;
+}
+
+/* What was put is in the view at once, so that it is not put twice. */
+static void take_over(struct cluster *cluster, int64_t revision)
+{
+	for (unsigned i = 0; i < cluster->txn_changes; i++) {
+		const struct cluster_change *change = &cluster->sent[i];
+
+		if (change->value)
+			view_put(&cluster->view, change->key, change->value, strlen(change->value), revision,
+				cluster->lease[change->lease].id);
+		else
+			view_end(&cluster->view, change->key, revision);
+	}
+	view_commit(&cluster->view, 0, cluster_now_ms());
+}
+
+static void on_written(void *arg, const struct etcd_answer *answer, bool took)
+{
+	struct cluster *cluster = arg;
+
+	cluster->txn = NULL;
+	if (!answer->why && took) {
+		take_over(cluster, answer->revision);
+		cluster->write_failures = 0;
+		free_sent(cluster);
+		cluster_write(cluster);
+		return;
+	}
+	if (answer->why && answer->refused) { /* such as a lease that is over, or no permission */
+		log_line(LOG_WARNING, "cluster: etcd refused a change: %s", answer->why);
+		for (unsigned i = 0; i < CLUSTER_LEASES; i++)
+			cluster->lease[i].id = strstr(answer->why, "lease") ? 0 : cluster->lease[i].id;
+	}
+	free_sent(cluster);
+	try_again(cluster);
+}
+
+/* The keys of a transaction have the prefix in the store. */
+static struct etcd_op *send_all(struct cluster *cluster, int64_t mod)
+{
+	struct etcd_change changes[ETCD_OPS];
+	char *keys = malloc((cluster->txn_changes + 1) * KEY), *record = keys;
+	struct etcd_txn txn = {
+		.key = record, .mod = mod, .changes = changes, .nchange = cluster->txn_changes};
+	struct etcd_op *op;
+
+	if (!keys)
+		return NULL;
+	snprintf(record, KEY, "%shosts/%s/host", cluster->prefix, cluster->host);
+	for (unsigned i = 0; i < cluster->txn_changes; i++) {
+		const struct cluster_change *sent = &cluster->sent[i];
+		char *key = keys + (i + 1) * KEY;
+
+		snprintf(key, KEY, "%s%s", cluster->prefix, sent->key);
+		changes[i] = (struct etcd_change){
+			key, sent->value, sent->value ? cluster->lease[sent->lease].id : 0};
+	}
+	op = etcd_txn(cluster->etcd, &txn, on_written, cluster);
+	free(keys);
+	return op;
+}
+
+void cluster_write(struct cluster *cluster)
+{
+	int64_t mod;
+
+	if (cluster->txn)
+		return;
+	cluster->behind_writes = true;
+	if (!cluster->reading || cluster->view.partial || !have_leases(cluster) || is_taken(cluster, &mod))
+		return;
+	cluster_local_walk(cluster, want);
+	want_ends(cluster);
+	cluster->behind_writes = cluster->txn_changes > 0;
+	if (!cluster->txn_changes)
+		return;
+	cluster->txn = send_all(cluster, mod);
+	if (!cluster->txn) {
+		free_sent(cluster);
+		try_again(cluster);
+	}
+}
+
+int cluster_write_open(struct cluster *cluster)
+{
+	cluster->sent = calloc(ETCD_OPS, sizeof(*cluster->sent));
+	cluster->write_again = evtimer_new(cluster->base, on_write_again, cluster);
+	return cluster->sent && cluster->write_again ? 0 : -1;
+}
+
+void cluster_write_close(struct cluster *cluster)
+{
+	if (cluster->write_again)
+		event_free(cluster->write_again);
+	if (cluster->sent)
+		free_sent(cluster);
+	free(cluster->sent);
+}

@@ -1,0 +1,55 @@
+/*
+ * Hosts that share an etcd, and what this one knows of them. The cluster itself is control/cluster's.
+ */
+#include "control/methods/list.h"
+#include "control/model/objects.h"
+
+/* What `of` makes of the cluster. */
+static int show(struct model *model, json_t *(*of)(void *arg), json_t **result, struct api_err *err)
+{
+	*result = of(model->cluster->arg);
+	return *result ? 0 : api_fail(err, API_INTERNAL, NULL, "out of memory");
+}
+
+static int need_cluster(struct model *model, struct api_err *err)
+{
+	return model->cluster ? 0
+			      : api_fail(err, API_NOT_FOUND, "cluster",
+					"the configuration names no etcd, so this host is alone");
+}
+
+static int host_list(
+	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+{
+	return need_cluster(model, err) < 0 ? -1 : show(model, model->cluster->hosts, result, err);
+}
+
+static int cluster_status(
+	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+{
+	return need_cluster(model, err) < 0 ? -1 : show(model, model->cluster->status, result, err);
+}
+
+static int cluster_dump(
+	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+{
+	return need_cluster(model, err) < 0 ? -1 : show(model, model->cluster->keys, result, err);
+}
+
+static const struct api_field no_fields[] = {{NULL}};
+
+static const struct api_column host_columns[] = {{"host", "HOST"}, {"address", "ADDRESS"}, {"zone", "ZONE"},
+	{"state", "STATE"}, {"seen_s", "SEEN_S"}, {"endpoints", "ENDPOINTS"}, {"instances", "INSTANCES"},
+	{"self", "SELF"}, {NULL}};
+
+static const struct api_column key_columns[] = {
+	{"key", "KEY"}, {"revision", "REVISION"}, {"lease", "LEASE"}, {"state", "STATE"}, {NULL}};
+
+const struct api_method cluster_methods[] = {
+	{"host.list", "List the hosts of the cluster", no_fields, host_list, false, host_columns},
+	{"cluster.status", "Tell whether etcd is there, and how old what is known of it is", no_fields,
+		cluster_status, false},
+	{"cluster.dump", "List what this host knows of etcd's keys", no_fields, cluster_dump, false,
+		key_columns},
+	{NULL},
+};

@@ -1,0 +1,110 @@
+"""An etcd of the test's own: its members' data, ports and processes are its alone, and nothing of it stays."""
+
+import base64
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from rig import wait
+from rig.process import Process
+
+CLIENT, PEER = 2379, 2380
+
+
+class Etcd:
+    """Members in the namespace `ns`, each at an address of its own."""
+
+    def __init__(self, ns, addresses):
+        for name in ("etcd", "etcdctl"):
+            if not shutil.which(name):
+                pytest.skip(f"needs {name}, which is not installed (tools/setup --interop)")
+        self.ns, self.addresses, self.size = ns, addresses, len(addresses)
+        self.dir = Path(tempfile.mkdtemp(prefix=f"sluice-etcd-{os.getpid()}-"))
+        self.members = [None] * self.size
+        try:
+            for index in range(self.size):
+                self.start(index)
+            self.wait()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def urls(self):
+        return [f"http://{address}:{CLIENT}" for address in self.addresses]
+
+    def start(self, index):
+        peers = ",".join(f"m{i}=http://{address}:{PEER}" for i, address in enumerate(self.addresses))
+        client, peer = self.urls[index], f"http://{self.addresses[index]}:{PEER}"
+        self.members[index] = Process(self.ns.argv(
+            "etcd", "--name", f"m{index}", "--data-dir", self.dir / f"m{index}", "--listen-client-urls", client,
+            "--advertise-client-urls", client, "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
+            "--initial-cluster", peers, "--initial-cluster-token", f"sluice-{os.getpid()}", "--logger", "zap",
+            "--heartbeat-interval", "100", "--election-timeout", "1000", "--unsafe-no-fsync"))
+
+    def wait(self):
+        wait.until(self.answers, "etcd answers", timeout_s=60)
+
+    def answers(self):
+        for index, member in enumerate(self.members):
+            if member and not member.running():
+                pytest.skip(f"etcd does not run here: {member.output().splitlines()[-1:]}")
+        return self.ctl("get", "none", check=False).returncode == 0
+
+    def ctl(self, *words, check=True):
+        urls = [url for url, member in zip(self.urls, self.members) if member]
+        return self.ns.run("env", "ETCDCTL_API=3", "etcdctl", "--dial-timeout=2s", "--command-timeout=10s", "--endpoints", ",".join(urls),
+                           *words, check=check)
+
+    def keys(self, prefix="/sluice/v1/"):
+        """What is there: {key: value}."""
+        out = json.loads(self.ctl("get", "--prefix", prefix, "-w", "json").stdout)
+        return {base64.b64decode(kv["key"]).decode(): base64.b64decode(kv.get("value", "")).decode(errors="replace")
+                for kv in out.get("kvs", [])}
+
+    def put(self, key, value):
+        self.ctl("put", key, value if isinstance(value, str) else json.dumps(value))
+
+    def leader(self):
+        """Its index."""
+        for index, member in enumerate(self.members):
+            if member:
+                shown = json.loads(self.ns.run("env", "ETCDCTL_API=3", "etcdctl", "--endpoints", self.urls[index], "endpoint", "status",
+                                               "-w", "json").stdout)[0]["Status"]
+                if shown["leader"] == shown["header"]["member_id"]:
+                    return index
+        raise AssertionError("etcd has no leader")
+
+    def kill(self, index):
+        self.members[index].kill()
+        self.members[index] = None
+
+    def kill_all(self):
+        for index, member in enumerate(self.members):
+            if member:
+                self.kill(index)
+
+    def start_all(self, wiped=False):
+        """Again, with what they had, or with nothing."""
+        if wiped:
+            for index in range(self.size):
+                shutil.rmtree(self.dir / f"m{index}", ignore_errors=True)
+        for index in range(self.size):
+            self.start(index)
+        self.wait()
+
+    def close(self):
+        for member in self.members:
+            if member:
+                member.kill()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()

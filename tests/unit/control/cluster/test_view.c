@@ -1,0 +1,261 @@
+/* What the store tells, in which order and how often ever. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/cluster/view.h"
+#include "tests/unit/unit.h"
+
+enum { GRACE = 2000, HOLD = 900000 };
+
+static unsigned told;
+
+static void on_key(void *arg, const struct view_key *key)
+{
+	told++;
+}
+
+static int setup(void **state)
+{
+	static struct view view;
+
+	told = 0;
+	view_open(&view, "self", on_key, NULL);
+	*state = &view;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	view_close(*state);
+	return 0;
+}
+
+static void put(struct view *view, const char *key, const char *value, int64_t mod)
+{
+	view_put(view, key, value, strlen(value), mod, 1);
+}
+
+static void put_host(struct view *view, unsigned number, int64_t mod)
+{
+	char key[64];
+
+	snprintf(key, sizeof(key), "hosts/h%u/host", number);
+	put(view, key, "{\"v\":1,\"id\":\"x\",\"address\":\"192.0.2.1\"}", mod);
+	snprintf(key, sizeof(key), "hosts/h%u/alive", number);
+	put(view, key, "{\"v\":1,\"id\":\"x\"}", mod);
+	snprintf(key, sizeof(key), "hosts/h%u/ep/web/0", number);
+	put(view, key, "{\"v\":1,\"network\":\"web\",\"vni\":7,\"ep\":[]}", mod);
+}
+
+static void end_host(struct view *view, unsigned number, int64_t mod)
+{
+	static const char *const keys[] = {"alive", "ep/web/0", "host"};
+	char key[64];
+
+	for (unsigned i = 0; i < 3; i++) {
+		snprintf(key, sizeof(key), "hosts/h%u/%s", number, keys[i]);
+		view_end(view, key, mod);
+	}
+}
+
+static bool has_chunk(const struct view *view, unsigned number)
+{
+	char key[64];
+
+	snprintf(key, sizeof(key), "hosts/h%u/ep/web/0", number);
+	return view_find(view, key) != NULL;
+}
+
+static void an_older_change_and_one_told_twice_change_nothing(void **state)
+{
+	struct view *view = *state;
+
+	put(view, "hosts/h1/host", "{\"v\":1,\"id\":\"new\"}", 7);
+	view_commit(view, 7, 1);
+	assert_int_equal(told, 1);
+	put(view, "hosts/h1/host", "{\"v\":1,\"id\":\"old\"}", 6);
+	put(view, "hosts/h1/host", "{\"v\":1,\"id\":\"new\"}", 7);
+	view_end(view, "hosts/h1/host", 5);
+	view_commit(view, 7, 1);
+	assert_int_equal(told, 1);
+	assert_string_equal(view_host(view, "h1")->record.id, "new");
+}
+
+static void a_value_that_is_none_leaves_what_was_known(void **state)
+{
+	struct view *view = *state;
+
+	put_host(view, 1, 1);
+	view_commit(view, 1, 1);
+	put(view, "hosts/h1/host", "{\"v\":9}", 2);
+	put(view, "hosts/h1/ep/web/0", "{", 2);
+	view_commit(view, 2, 1);
+	assert_string_equal(view_host(view, "h1")->record.id, "x");
+	assert_non_null(view_find(view, "hosts/h1/ep/web/0")->chunk);
+	assert_string_equal(view_find(view, "hosts/h1/ep/web/0")->why, "no JSON object");
+}
+
+static void what_a_host_ends_itself_is_gone_at_once(void **state)
+{
+	struct view *view = *state;
+
+	put_host(view, 1, 1);
+	view_commit(view, 1, 1);
+	view_end(view, "hosts/h1/ep/web/0", 2);
+	view_commit(view, 2, 1);
+	assert_false(has_chunk(view, 1));
+}
+
+static void a_host_that_is_lost_is_kept_for_a_while(void **state)
+{
+	struct view *view = *state;
+	unsigned lost;
+
+	for (unsigned i = 0; i < 4; i++)
+		put_host(view, i, 1);
+	view_commit(view, 1, 1);
+	end_host(view, 1, 2);
+	view_commit(view, 2, 1);
+	assert_int_equal(view_count(view, &lost), 4);
+	assert_int_equal(lost, 1);
+	view_purge(view, GRACE, GRACE, HOLD);
+	assert_true(has_chunk(view, 1));
+	view_purge(view, GRACE + 1, GRACE, HOLD);
+	assert_false(has_chunk(view, 1));
+	assert_null(view_host(view, "h1"));
+	assert_true(has_chunk(view, 0));
+}
+
+static void a_host_that_comes_back_has_what_it_puts_again(void **state)
+{
+	struct view *view = *state;
+
+	put_host(view, 1, 1);
+	put(view, "hosts/h1/ep/web/1", "{\"v\":1,\"network\":\"web\",\"vni\":7,\"ep\":[]}", 1);
+	view_commit(view, 1, 1);
+	end_host(view, 1, 2);
+	view_end(view, "hosts/h1/ep/web/1", 2);
+	view_commit(view, 2, 1);
+	put_host(view, 1, 3);
+	view_commit(view, 3, 100);
+	view_purge(view, 100 + GRACE - 1, GRACE, HOLD);
+	assert_non_null(view_find(view, "hosts/h1/ep/web/1"));
+	view_purge(view, 100 + GRACE, GRACE, HOLD);
+	assert_null(view_find(view, "hosts/h1/ep/web/1"));
+	assert_true(has_chunk(view, 1));
+}
+
+static void many_hosts_lost_at_once_are_held(void **state)
+{
+	struct view *view = *state;
+
+	for (unsigned i = 0; i < 10; i++)
+		put_host(view, i, 1);
+	view_commit(view, 1, 1);
+	for (unsigned i = 0; i < 4; i++)
+		end_host(view, i, 2 + i);
+	view_commit(view, 6, 1);
+	view_purge(view, HOLD, GRACE, HOLD);
+	for (unsigned i = 0; i < 4; i++)
+		assert_true(has_chunk(view, i));
+	put_host(view, 3, 7); /* 3 of 10 are no longer too many */
+	view_commit(view, 7, HOLD);
+	view_purge(view, HOLD, GRACE, HOLD);
+	assert_false(has_chunk(view, 0));
+	assert_true(has_chunk(view, 3));
+}
+
+static void a_scan_ends_what_it_lacks_and_not_what_is_younger(void **state)
+{
+	struct view *view = *state;
+
+	put_host(view, 1, 1);
+	put_host(view, 2, 9);
+	view_commit(view, 1, 1);
+	view_scan_begin(view, false);
+	put(view, "hosts/h1/host", "{\"v\":1,\"id\":\"x\"}", 1);
+	put(view, "hosts/h1/alive", "{\"v\":1,\"id\":\"x\"}", 1);
+	view_scan_end(view, 5, 1);
+	assert_false(has_chunk(view, 1));
+	assert_true(has_chunk(view, 2));
+	assert_int_equal(view->revision, 5);
+}
+
+static void a_store_that_was_replaced_loses_nobody(void **state)
+{
+	struct view *view = *state;
+
+	put_host(view, 1, 1000);
+	view_commit(view, 1000, 1);
+	view_scan_begin(view, true);
+	view_scan_end(view, 3, 1);
+	assert_int_equal(view->revision, 3);
+	view_purge(view, HOLD, GRACE, HOLD);
+	assert_true(has_chunk(view, 1));
+	put_host(view, 1, 4);
+	view_commit(view, 4, HOLD);
+	view_purge(view, 2 * HOLD, GRACE, HOLD);
+	assert_true(has_chunk(view, 1));
+}
+
+static void more_keys_and_bytes_than_there_is_room_for_are_counted(void **state)
+{
+	struct view *view = *state;
+	char *large = malloc(VALUE_MAX + 2), key[64];
+	unsigned room = VIEW_BYTES / VALUE_MAX;
+
+	memset(large, 'x', VALUE_MAX + 1);
+	view_put(view, "hosts/h1/large", large, VALUE_MAX + 1, 1, 0);
+	assert_int_equal(view->refused, 1);
+	for (unsigned i = 0; i <= room; i++) {
+		snprintf(key, sizeof(key), "hosts/h%u/large", i);
+		view_put(view, key, large, VALUE_MAX, 1, 0);
+	}
+	assert_int_equal(view->refused, 2);
+	assert_null(view_find(view, key));
+	for (unsigned i = 0; i <= VIEW_HOSTS; i++) {
+		snprintf(key, sizeof(key), "hosts/m%u/x", i);
+		view_put(view, key, "", 0, 1, 0);
+	}
+	assert_int_equal(HASH_COUNT(view->hosts), VIEW_HOSTS);
+	for (unsigned i = 0; i < VIEW_KEYS; i++) {
+		snprintf(key, sizeof(key), "other/%u", i);
+		view_put(view, key, "", 0, 1, 0);
+	}
+	assert_int_equal(HASH_COUNT(view->keys), VIEW_KEYS);
+	view_commit(view, 1, 1);
+	free(large);
+}
+
+static void keys_that_are_none_of_ours_are_shown_as_such(void **state)
+{
+	static const char *const keys[] = {"", "hosts", "hosts/", "hosts//host", "hosts/h1", "hosts/h1/",
+		"hosts/h1/ep/", "hosts/h1/ep/web", "hosts/h1/ep/other/0", "hosts/h1/ep/webb/0", "what/else"};
+	struct view *view = *state;
+
+	for (unsigned i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+		put(view, keys[i], "{\"v\":1,\"network\":\"web\",\"vni\":7,\"ep\":[]}", 1);
+	view_commit(view, 1, 1);
+	for (unsigned i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+		assert_non_null(view_find(view, keys[i])->why);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(an_older_change_and_one_told_twice_change_nothing),
+		TEST(a_value_that_is_none_leaves_what_was_known),
+		TEST(what_a_host_ends_itself_is_gone_at_once),
+		TEST(a_host_that_is_lost_is_kept_for_a_while),
+		TEST(a_host_that_comes_back_has_what_it_puts_again),
+		TEST(many_hosts_lost_at_once_are_held),
+		TEST(a_scan_ends_what_it_lacks_and_not_what_is_younger),
+		TEST(a_store_that_was_replaced_loses_nobody),
+		TEST(more_keys_and_bytes_than_there_is_room_for_are_counted),
+		TEST(keys_that_are_none_of_ours_are_shown_as_such),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
