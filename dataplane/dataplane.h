@@ -350,6 +350,7 @@ struct dp_service {
 	const struct dp_backend *backends;
 	size_t nbackends;
 	bool rejects; /* a client that no backend can serve, or that asks the vip for another port, is told so */
+	bool least; /* a new connection goes to another backend than the hash's where that is much busier */
 	/* All connections of a client, by its address, go to one backend, which it keeps for so long after the last one
 	 * was made when others come and go. 0: each is chosen for itself. DP_AFFINITY_MAX at most. */
 	uint32_t affinity_s;
@@ -378,8 +379,11 @@ struct dp_backend_info {
 	 * nothing about the backend; of these only differences mean something. */
 	uint64_t opened, answered, refused;
 	uint32_t withdrawn;
-	bool resolved;		/* its MAC is known */
-	bool drains;		/* until a deadline */
+	/* Of the connections made while the service's policy was `least`, as far as this host balances them. */
+	uint64_t in_flight;  /* requests that wait for an answer, and connections that have not asked yet */
+	uint64_t latency_us; /* from a request to the first of its answer, a moving average; 0: not known */
+	bool resolved;	     /* its MAC is known */
+	bool drains;	     /* until a deadline */
 	uint32_t drain_left_ms; /* until then; 0: it is over */
 };
 int dp_backend_info(

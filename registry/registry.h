@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/queue.h>
 
 #include "addr/ip.h"
@@ -118,7 +119,7 @@ struct reg_service {
 	enum reg_protocol protocol; /* 0 only without a vip */
 	uint16_t nport;
 	struct reg_port ports[REG_PORTS_MAX]; /* beside `port` */
-	char policy[16];		      /* "maglev"; "" on the way in: that */
+	char policy[16];		      /* "maglev" or "least"; "" on the way in: the first */
 	uint32_t affinity_s; /* a client's connections go to one backend for so long; 0: each is balanced */
 	bool drops;	     /* who asks the vip in vain is told nothing, and waits */
 	uint32_t
@@ -137,6 +138,12 @@ static inline struct ip_addr reg_service_vip(const struct reg_service *service, 
 	if (!ip_is_none(service->vip) && ip_is4(service->vip) != ip6)
 		return service->vip;
 	return ip6 ? service->vip6 : (struct ip_addr){0};
+}
+
+/** Any thread. Is a backend chosen by how busy it is? */
+static inline bool reg_service_is_least(const struct reg_service *service)
+{
+	return strcmp(service->policy, "least") == 0;
 }
 
 /* Another address under which an instance or a node is known: "lan", "wan", "lan_ipv6", ... */

@@ -1,7 +1,8 @@
 /*
  * service.c: the whole service stage, packets of services in bursts of 32: requests and answers of
- * established connections in random order; then new connections, a SYN each, while there is room and when
- * each takes the place of another. One thread; cycles by TSC, median of several rounds.
+ * established connections in random order, first without anything in them; then new connections, a SYN each, while there is room and when
+ * each takes the place of another. Of a service of each policy, in turns. One thread; cycles by TSC, median of several
+ * rounds.
  *
  *   bench-service [CONNECTIONS [TABLE SIZE]]
  */
@@ -19,11 +20,13 @@
 #include "dataplane/ports.h"
 #include "dataplane/start.h"
 
-enum { PACKETS = 1 << 12, BACKENDS = 100, TCP = 6, SYN = 2, ACK = 16, LEN = 60 };
+enum { PACKETS = 1 << 9, BACKENDS = 100, TCP = 6, SYN = 2, ACK = 16, LEN = 60 };
 
 static struct dp *dp;
 static struct port *port;
-static uint32_t service;
+
+enum { MAGLEV, LEAST, POLICIES };
+static const char *const policy_name[] = {"maglev", "least"};
 
 static uint32_t backend_ip(uint32_t n)
 {
@@ -53,11 +56,14 @@ static void start(uint32_t conns)
 			errx(1, "%s", dp_err.text);
 	}
 	port = dp_get_port(dp, id);
-	service = DP_SERVICE_NONE;
-	if (dp_service_put(dp,
-		    &(struct dp_service){net, ip_from4(backend_ip(1000)), 80, DP_TCP, backend, BACKENDS},
-		    &service, &dp_err))
-		errx(1, "%s", dp_err.text);
+	for (unsigned policy = 0; policy < POLICIES; policy++) {
+		const struct dp_service spec = {net, ip_from4(backend_ip(1000)), (uint16_t)(80 + policy),
+			DP_TCP, backend, BACKENDS, .least = policy == LEAST};
+		uint32_t service = DP_SERVICE_NONE;
+
+		if (dp_service_put(dp, &spec, &service, &dp_err))
+			errx(1, "%s", dp_err.text);
+	}
 	dp->worker[0]->now_s = 1;
 }
 
@@ -68,15 +74,16 @@ struct flow {
 	uint16_t src_port, dst_port;
 };
 
-static struct flow request(uint32_t n)
+static struct flow request(uint32_t n, unsigned policy)
 {
 	return (struct flow){__builtin_bswap32(0x0b000000 + n / 16), backend_ip(1000),
-		__builtin_bswap16((uint16_t)(1024 + n % 16)), __builtin_bswap16(80)};
+		__builtin_bswap16((uint16_t)(1024 + n % 16 + 16 * policy)),
+		__builtin_bswap16((uint16_t)(80 + policy))};
 }
 
 static void put_frame(struct frame *f, const struct flow *flow, bool answer, uint8_t flags)
 {
-	static const uint8_t start_of_ip[12] = {0x45, 0, 0, LEN - 14, 0, 0, 0, 0, 64, TCP, 0, 0};
+	static const uint8_t start_of_ip[12] = {0x45, 0, 0, 40, 0, 0, 0, 0, 64, TCP, 0, 0};
 	uint8_t *data = frame_data(f);
 
 	memcpy(data, answer ? (const uint8_t[6]){2, 1} : dp_router_mac, 6);
@@ -85,6 +92,7 @@ static void put_frame(struct frame *f, const struct flow *flow, bool answer, uin
 	memcpy(data + 30, &flow->dst, 4);
 	memcpy(data + 34, &flow->src_port, 2);
 	memcpy(data + 36, &flow->dst_port, 2);
+	data[46] = 5 << 4;
 	data[47] = flags;
 	f->verdict = V_NONE;
 }
@@ -108,9 +116,9 @@ static void ready_burst(struct burst *b)
 }
 
 /* Opens connection n; its answers' addresses. */
-static struct flow open_connection(struct worker *w, uint32_t n)
+static struct flow open_connection(struct worker *w, uint32_t n, unsigned policy)
 {
-	struct flow out = request(n), answer;
+	struct flow out = request(n, policy), answer;
 	struct burst *b = &w->burst;
 	const uint8_t *data = frame_data(&b->frame[0]);
 
@@ -129,18 +137,28 @@ static struct flow open_connection(struct worker *w, uint32_t n)
 	return answer;
 }
 
-/* Established connections, half of the packets answers. The time to make the packets is taken off. */
-static double established_round(struct worker *w, const struct flow *answer, uint32_t n, uint32_t *random)
+/* Of one policy: answers of its connections, the next one to be opened, cycles of each round. */
+struct part {
+	struct flow *answer;
+	uint32_t next;
+	double old[ROUNDS], turns[ROUNDS], fresh[ROUNDS], full[ROUNDS];
+};
+
+/* Established connections, half of the packets answers, with so many bytes for the program. The time to make the packets is taken off. */
+static double established_round(
+	struct worker *w, const struct part *part, uint32_t n, unsigned policy, uint8_t payload)
 {
+	static uint32_t random = 1;
 	struct burst *b = &w->burst;
 	uint64_t cycles = 0, start;
 
 	for (unsigned i = 0; i < PACKETS; i += BURST) {
 		for (unsigned j = 0; j < BURST; j++) {
-			uint32_t k = rounds_random(random, n);
-			struct flow out = request(k);
+			uint32_t k = rounds_random(&random, n);
+			struct flow out = request(k, policy);
 
-			put_frame(&b->frame[j], j & 1 ? &answer[k] : &out, j & 1, ACK);
+			put_frame(&b->frame[j], j & 1 ? &part->answer[k] : &out, j & 1, ACK);
+			frame_data(&b->frame[j])[17] += payload;
 		}
 		start = rte_rdtsc();
 		service_stage(w, b);
@@ -149,14 +167,14 @@ static double established_round(struct worker *w, const struct flow *answer, uin
 	return (double)cycles / PACKETS;
 }
 
-static double new_round(struct worker *w, uint32_t *next)
+static double new_round(struct worker *w, uint32_t *next, unsigned policy)
 {
 	struct burst *b = &w->burst;
 	uint64_t cycles = 0, start;
 
 	for (unsigned i = 0; i < PACKETS; i += BURST) {
 		for (unsigned j = 0; j < BURST; j++) {
-			struct flow out = request((*next)++);
+			struct flow out = request((*next)++, policy);
 
 			put_frame(&b->frame[j], &out, false, SYN);
 		}
@@ -173,43 +191,82 @@ static double mega(const double *sorted)
 	return (double)rte_get_tsc_hz() / sorted[ROUNDS / 2] / 1e6;
 }
 
+static void measure_established(struct worker *w, struct part *part, uint32_t n)
+{
+	for (unsigned i = 0; i < POLICIES; i++)
+		for (uint32_t k = 0; k < n; k++)
+			part[i].answer[k] = open_connection(w, k, i);
+	for (int r = 0; r < ROUNDS; r++) {
+		for (unsigned i = 0; i < POLICIES; i++) {
+			part[i].old[r] = established_round(w, &part[i], n, i, 0);
+			part[i].turns[r] = established_round(w, &part[i], n, i, 6);
+		}
+	}
+}
+
+/* New connections while `room` is left in the table, then in the full one. */
+static void measure_new(struct worker *w, struct part *part, uint32_t room)
+{
+	uint32_t used = 0;
+
+	for (int r = 0; r < ROUNDS; r++) {
+		bool fits = used + POLICIES * PACKETS <= room;
+
+		for (unsigned i = 0; i < POLICIES; i++)
+			part[i].fresh[r] = fits ? new_round(w, &part[i].next, i)
+						: part[i].fresh[r % (room / (POLICIES * PACKETS))];
+		used += fits ? POLICIES * PACKETS : 0;
+	}
+	for (; used < room; used += PACKETS)
+		new_round(w, &part[MAGLEV].next, MAGLEV);
+	for (int r = 0; r < ROUNDS; r++)
+		for (unsigned i = 0; i < POLICIES; i++)
+			part[i].full[r] = new_round(w, &part[i].next, i);
+}
+
+static void print_part(struct part *part, unsigned policy, uint32_t n)
+{
+	qsort(part->fresh, ROUNDS, sizeof(part->fresh[0]), rounds_compare);
+	qsort(part->full, ROUNDS, sizeof(part->full[0]), rounds_compare);
+	printf("%-7s %9u  %11.1f %7.1f  %6.1f (%4.2f)   %6.1f (%4.2f)\n", policy_name[policy], n,
+		rounds_median(part->old), rounds_median(part->turns), part->fresh[ROUNDS / 2],
+		mega(part->fresh), part->full[ROUNDS / 2], mega(part->full));
+}
+
 static void measure(uint32_t n, uint32_t size)
 {
-	struct flow *answer = calloc(n, sizeof(*answer));
+	struct part part[POLICIES] = {0};
 	struct worker *w = dp->worker[0];
-	double old[ROUNDS], fresh[ROUNDS], full[ROUNDS];
-	uint32_t random = 1, next = n, room = size - n;
 
-	if (!answer)
-		errx(1, "no memory");
+	for (unsigned i = 0; i < POLICIES; i++) {
+		part[i].answer = calloc(n, sizeof(*part[i].answer));
+		part[i].next = n;
+		if (!part[i].answer)
+			errx(1, "no memory");
+	}
+	lb_touch(dp);
 	ready_burst(&w->burst);
-	for (uint32_t i = 0; i < n; i++)
-		answer[i] = open_connection(w, i);
-	for (int r = 0; r < ROUNDS; r++)
-		old[r] = established_round(w, answer, n, &random);
-	for (int r = 0; r < ROUNDS; r++)
-		fresh[r] = next - n + PACKETS <= room ? new_round(w, &next) : fresh[r % (room / PACKETS)];
-	while (next - n < room)
-		new_round(w, &next);
-	for (int r = 0; r < ROUNDS; r++)
-		full[r] = new_round(w, &next);
-	qsort(fresh, ROUNDS, sizeof(fresh[0]), rounds_compare);
-	qsort(full, ROUNDS, sizeof(full[0]), rounds_compare);
-	printf("%9u  %11.1f  %6.1f (%4.2f)   %6.1f (%4.2f)\n", n, rounds_median(old), fresh[ROUNDS / 2],
-		mega(fresh), full[ROUNDS / 2], mega(full));
-	free(answer);
+	measure_established(w, part, n);
+	measure_new(w, part, size - POLICIES * n);
+	for (unsigned i = 0; i < POLICIES; i++) {
+		print_part(&part[i], i, n);
+		free(part[i].answer);
+	}
+	printf("of new connections a second, least makes %.2f of maglev's; established %.2f of its cycles\n",
+		part[MAGLEV].fresh[ROUNDS / 2] / part[LEAST].fresh[ROUNDS / 2],
+		rounds_median(part[LEAST].old) / rounds_median(part[MAGLEV].old));
 }
 
 int main(int argc, char **argv)
 {
 	uint32_t n = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 10) : 10000;
-	uint32_t size = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : n < 65536 ? 131072 : n * 2;
+	uint32_t size = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : n < 100000 ? 524288 : n * 4;
 
-	if (!n || size < n + PACKETS)
-		errx(2, "the table has to have room for %d connections more", PACKETS);
+	if (!n || size < POLICIES * (n + PACKETS))
+		errx(2, "the table has to have room for %d connections more of each policy", PACKETS);
 	start(size); /* one size a process: DPDK starts once */
 	printf("cycles a packet (and millions a second)\n"
-	       "    conns  established     new             in full table\n");
+	       "policy      conns  established   turns     new             in full table\n");
 	measure(n, size);
 	dp_close(dp);
 	return 0;

@@ -14,7 +14,7 @@
 #include "control/model/objects.h"
 
 static const char *const protocols[] = {"tcp", "udp", "sctp", NULL};
-static const char *const policies[] = {"maglev", NULL};
+static const char *const policies[] = {"maglev", "least", NULL};
 static const char *const no_backend[] = {"reject", "drop", NULL};
 static const char *const on_critical[] = {"keep", "end", NULL};
 
@@ -337,7 +337,8 @@ static const struct api_field port_fields[] = {
 	{"protocol", API_ENUM, "of the vip", .choices = protocols}, \
 	{"ports", API_LIST, "more ports of the vip, which lead to the same backends: each with a port, and maybe target_port, " \
 		"protocol, name", .item = API_OBJECT, .fields = port_fields, .max = REG_PORTS_MAX}, \
-	{"policy", API_ENUM, "how a backend is chosen (default maglev)", .choices = policies}, \
+	{"policy", API_ENUM, "how a backend is chosen: by the hash alone, or by it unless another is much less busy " \
+		"(default maglev)", .choices = policies}, \
 	{"affinity_s", API_INT, "a client's connections go to one backend, until so long after the last (default 0: " \
 		"each is balanced)", .max = DP_AFFINITY_MAX}, \
 	{"no_backend", API_ENUM, "what a client gets whom nobody serves: a reset or an ICMP error, or nothing " \

@@ -224,6 +224,16 @@ static const struct reg_check *check_of(const struct reg_service *service, const
 	return backend->ncheck ? backend->checks : &none;
 }
 
+/* What the dataplane measures of backends that are chosen by it. */
+static void put_load(json_t *object, const struct reg_service *service, const struct dp_backend_info *info)
+{
+	bool least = reg_service_is_least(service);
+
+	put(object, "in_flight", least ? json_integer((json_int_t)info->in_flight) : json_null());
+	put(object, "latency_us",
+		least && info->latency_us ? json_integer((json_int_t)info->latency_us) : json_null());
+}
+
 json_t *service_backend_json(
 	struct model *model, const struct reg_service *service, const struct reg_backend *backend)
 {
@@ -249,6 +259,7 @@ json_t *service_backend_json(
 	put_int(object, "opened", info.opened);
 	put_int(object, "answered", info.answered);
 	put_int(object, "refused", info.refused);
+	put_load(object, service, &info);
 	put(object, "check", check_json(check_of(service, backend)));
 	put(object, "checks", results_json(backend));
 	put_str(object, "output", backend->output);

@@ -20,6 +20,7 @@ struct page {
 	const struct reg_service *service;
 	const struct model_service *known;
 	const struct metrics_counter *counter;
+	bool least; /* only services that are balanced by load */
 	unsigned listed, of[HEALTHS];
 };
 
@@ -56,6 +57,15 @@ static const struct metrics_counter backend_metrics[] = {
 	{"sluice_backend_refused_total", "Those that it answered by a reset.", BACKEND(refused)},
 };
 
+/* Gauges, of services whose policy is `least`. */
+static const struct metrics_counter load_metrics[] = {
+	{"sluice_backend_in_flight",
+		"Requests that wait for an answer, and connections that have not asked yet.",
+		BACKEND(in_flight)},
+	{"sluice_backend_latency_microseconds",
+		"From a request to its answer, a moving average; 0: not known.", BACKEND(latency_us)},
+};
+
 static bool write_backend(void *arg, const struct reg_backend *backend)
 {
 	struct page *page = arg;
@@ -75,7 +85,7 @@ static bool write_backends_of(void *arg, const struct reg_service *service)
 
 	page->service = service;
 	page->known = model_service(page->metrics->model, service->name);
-	if (page->known)
+	if (page->known && (!page->least || reg_service_is_least(service)))
 		registry_backend_walk(page->metrics->model->registry, service->name, write_backend, page);
 	return true;
 }
@@ -93,6 +103,20 @@ static void write_backends(struct metrics *metrics, struct evbuffer *out)
 		registry_service_walk(metrics->model->registry, write_backends_of, &page);
 		if (i == 0 && page.listed > METRICS_EACH)
 			metrics->left_off += page.listed - METRICS_EACH;
+	}
+}
+
+static void write_loads(struct metrics *metrics, struct evbuffer *out)
+{
+	for (size_t i = 0; i < sizeof(load_metrics) / sizeof(load_metrics[0]); i++) {
+		struct page page = {.metrics = metrics,
+			.out = out,
+			.name = load_metrics[i].name,
+			.counter = &load_metrics[i],
+			.least = true};
+
+		metrics_family(out, page.name, METRICS_GAUGE, load_metrics[i].help);
+		registry_service_walk(metrics->model->registry, write_backends_of, &page);
 	}
 }
 
@@ -254,6 +278,7 @@ void metrics_write_registry(struct metrics *metrics, struct evbuffer *out)
 {
 	write_services(metrics, out);
 	write_backends(metrics, out);
+	write_loads(metrics, out);
 	write_checks(metrics->model->registry, out);
 	write_api(metrics->http, out);
 	write_kv(metrics->consul, out);

@@ -44,6 +44,9 @@ int model_backend_info(struct model *model, const struct model_service *service,
 		info->answered += one.answered;
 		info->refused += one.refused;
 		info->withdrawn += one.withdrawn;
+		info->in_flight += one.in_flight;
+		if (info->latency_us < one.latency_us)
+			info->latency_us = one.latency_us;
 		info->resolved = one.resolved;
 		info->drains = one.drains;
 		info->drain_left_ms = one.drain_left_ms;
@@ -184,6 +187,7 @@ static int port_put(struct model *model, struct model_service *at, const struct 
 		.port = want->port,
 		.protocol = (enum dp_protocol)want->protocol,
 		.rejects = !service->drops,
+		.least = reg_service_is_least(service),
 		.affinity_s = service->affinity_s,
 		.slow_start_ms = service->slow_start_ms,
 		.backends = want->target ? members->scratch : members->backends,

@@ -115,3 +115,18 @@ struct backend_answers {
 	uint64_t opened, answered;
 	uint64_t refused; /* its first answer was a reset */
 };
+
+/*
+ * How busy a backend is with the connections of this worker (lb/least.h). Only differences of the first two mean
+ * something: what one worker began another may have ended. Two to a line; the rest is what its worker last saw of the
+ * others.
+ */
+struct backend_load {
+	uint32_t begun, ended; /* requests */
+	uint32_t latency;      /* of an answer, a moving average in ticks of least.h; 0: not known */
+	uint32_t latency_s;    /* the worker's clock when that changed */
+	uint32_t others;       /* requests of the others, as a difference that may be below zero */
+	uint32_t others_latency;
+	uint32_t others_latency_s;
+	uint32_t looked; /* in ticks, when the three were read */
+};

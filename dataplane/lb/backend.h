@@ -36,9 +36,9 @@ struct backend {
 	uint8_t protocol;
 	bool wanted; /* control only: its MAC is asked for */
 	struct ip_addr address;
+	_Atomic(uint16_t) weight; /* workers read it for its load only: the table has it already */
 	/* control only */
 	uint32_t service;
-	uint16_t weight;
 } __attribute__((aligned(64)));
 static_assert(sizeof(struct backend) == 64, "a backend is one cache line");
 

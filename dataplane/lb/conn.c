@@ -36,6 +36,11 @@ static size_t side_bytes(const struct conn_table *t)
 	return (size_t)t->size * 2 * sizeof(*t->side);
 }
 
+static size_t turn_bytes(const struct conn_table *t)
+{
+	return t->size * sizeof(*t->turn);
+}
+
 struct conn_table *conn_open(uint32_t size, unsigned owners)
 {
 	struct conn_table *t = aligned_alloc(64, sizeof(*t));
@@ -52,10 +57,11 @@ struct conn_table *conn_open(uint32_t size, unsigned owners)
 	t->bucket = mem_alloc(index_bytes(t));
 	t->side = mem_alloc(side_bytes(t));
 	t->wide = mem_alloc(side_bytes(t));
+	t->turn = mem_alloc(turn_bytes(t));
 	t->owner = calloc(owners, sizeof(*t->owner));
 	t->share = share_new(size);
 	t->spill_s = calloc(SHARE_NETS, sizeof(*t->spill_s));
-	if (!t->bucket || !t->side || !t->wide || !t->owner || !t->share || !t->spill_s ||
+	if (!t->bucket || !t->side || !t->wide || !t->turn || !t->owner || !t->share || !t->spill_s ||
 		getrandom(t->key, sizeof(t->key), 0) != sizeof(t->key)) {
 		conn_close(t);
 		return NULL;
@@ -67,8 +73,10 @@ void conn_touch(struct conn_table *t)
 {
 	t->touched.index = index_bytes(t);
 	t->touched.side = side_bytes(t);
+	t->touched.turn = turn_bytes(t);
 	mem_touch(t->bucket, t->touched.index);
 	mem_touch(t->side, t->touched.side);
+	mem_touch(t->turn, t->touched.turn);
 }
 
 /* The next part of an array of which `touched` bytes are there, until there are `want`. Returns how many are. */
@@ -82,7 +90,7 @@ static size_t touch_part(void *array, size_t bytes, size_t want, size_t touched)
 	return touched + part;
 }
 
-void conn_touch_ahead(struct conn_table *t, bool ip6)
+void conn_touch_ahead(struct conn_table *t, bool ip6, bool turns)
 {
 	size_t bytes = side_bytes(t), index = index_bytes(t);
 	size_t ahead = (size_t)atomic_load_explicit(&t->fresh, memory_order_relaxed) + TOUCH_AHEAD;
@@ -95,6 +103,9 @@ void conn_touch_ahead(struct conn_table *t, bool ip6)
 	t->touched.side = touch_part(t->side, bytes, want, t->touched.side);
 	if (ip6)
 		t->touched.wide = touch_part(t->wide, bytes, want, t->touched.wide);
+	if (turns)
+		t->touched.turn = touch_part(t->turn, turn_bytes(t),
+			want / (2 * sizeof(*t->side)) * sizeof(*t->turn), t->touched.turn);
 }
 static_assert(sizeof(struct conn_wide) == sizeof(struct conn_side), "both arrays are as long");
 
@@ -105,6 +116,7 @@ void conn_close(struct conn_table *t)
 	mem_free(t->bucket, index_bytes(t));
 	mem_free(t->side, side_bytes(t));
 	mem_free(t->wide, side_bytes(t));
+	mem_free(t->turn, turn_bytes(t));
 	free(t->owner);
 	share_free(t->share);
 	free(t->spill_s);

@@ -58,6 +58,7 @@ enum {
 	CONN_FIN = 4,	 /* it sent all that it had */
 	CONN_RST = 8,	 /* it gave up */
 	CONN_ASKED = 16, /* the backend's: its first packet is an answer that counts */
+	CONN_TURNS = 32, /* both: it is known whose turn it is, conn_turn_asks() */
 };
 
 struct conn_side {
@@ -92,7 +93,7 @@ struct conn_hit {
 
 /**
  * Control thread. A table for `size` connections of owners 0..owners - 1, touched lazily: 128 bytes each, 32 to 64 for
- * the index, and 128 more for one of IPv6. NULL: no memory, or no random key.
+ * the index, 128 more for one of IPv6, and 8 for one whose turns are known. NULL: no memory, or no random key.
  */
 struct conn_table *conn_open(uint32_t size, unsigned owners);
 /** NULL is allowed. */
@@ -100,12 +101,12 @@ void conn_close(struct conn_table *t);
 /** Control thread. Takes the memory of all connections of IPv4 now (mem_touch). */
 void conn_touch(struct conn_table *t);
 /**
- * Control thread, with each tick while there are vips (ip6: of IPv6 too). Takes memory for connections to come: a worker
+ * Control thread, with each tick while there are vips (ip6: of IPv6 too; turns: some with CONN_TURNS). Takes memory for connections to come: a worker
  * that is the first to write to a page waits for the kernel to clear it, a millisecond for a huge one, and the port
  * whose packet it was would have to make up for that (deliver/budget.h). A few milliseconds at the most; nothing when all
  * is there.
  */
-void conn_touch_ahead(struct conn_table *t, bool ip6);
+void conn_touch_ahead(struct conn_table *t, bool ip6, bool turns);
 
 static inline struct conn_key conn_key(enum conn_dir dir, uint16_t net, uint8_t proto, uint32_t src,
 	uint32_t dst, uint16_t src_port, uint16_t dst_port)
@@ -164,6 +165,28 @@ void conn_remove(struct conn_table *t, const struct conn_hit *hit);
  * first answer of a backend that was asked: true once for each connection.
  */
 bool conn_packet(struct conn_hit *hit, uint8_t flags, uint32_t now_s, uint32_t bytes);
+
+/*
+ * Turns, of connections that were made with CONN_TURNS on both sides: is a request under way? A new connection begins
+ * with one, without a time. Either direction's packets only read the word until the turn changes.
+ */
+
+static inline bool conn_has_turns(const struct conn_hit *hit)
+{
+	return hit->life >> 32 & CONN_TURNS;
+}
+
+/** Worker. Would conn_turn_asks() change anything? Of a request that goes on for many packets only the first does. */
+bool conn_turn_would_ask(const struct conn_table *t, const struct conn_hit *hit);
+/** Worker. The client sent something at time `now` (not 0). True: a request begins. Of one that is under way, the time
+ * is noted if it has none. */
+bool conn_turn_asks(struct conn_table *t, const struct conn_hit *hit, uint32_t now);
+/** Worker. The backend answered, or either end gave up. True: that was the end of a request; *since: when it began, 0: it
+ * had not been sent. */
+bool conn_turn_answers(struct conn_table *t, const struct conn_hit *hit, uint32_t *since);
+/** Any thread. How many requests to `owner` were under way when their connection ended; only differences mean
+ * something. */
+uint32_t conn_turns_lost_of(const struct conn_table *t, uint16_t owner);
 
 /** Any thread. The state, by both sides. */
 enum dp_conn_state conn_state(const struct conn_table *t, const struct conn_hit *hit);

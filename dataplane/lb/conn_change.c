@@ -32,6 +32,8 @@ bool conn_claim(struct conn_table *t, uint32_t entry, uint64_t life, uint8_t *ba
 	if (!atomic_compare_exchange_strong(&side[0].life, &life, dead))
 		return false;
 	*backend = life_flags(atomic_exchange(&side[1].life, dead));
+	if (life_flags(life) & CONN_TURNS)
+		conn_turn_end(t, entry, life_gen(dead));
 	return true;
 }
 
@@ -268,6 +270,8 @@ int conn_insert(struct conn_table *t, const struct conn_new *conn, struct conn_h
 		return -ENOSPC;
 	}
 	atomic_fetch_add_explicit(&t->owner[conn->end[0].owner].live, 1, memory_order_relaxed);
+	if (conn->flags[CONN_FORWARD] & CONN_TURNS)
+		conn_turn_begin(t, entry, life_gen(life));
 	life = life_make(life_gen(life), CONN_LIVE | conn->flags[CONN_REPLY], conn->now_s);
 	atomic_store_explicit(&side[CONN_REPLY].life, life, memory_order_release);
 	life = life_make(life_gen(life), CONN_LIVE | conn->flags[CONN_FORWARD], conn->now_s);

@@ -34,6 +34,7 @@ static_assert(sizeof(struct conn_wide) == 64, "a packet of IPv6 reads one line m
 
 struct conn_owner {
 	_Atomic(uint32_t) live, withdrawn; /* connections: now; in all, see conn_withdrawn_of() */
+	_Atomic(uint32_t) turns_lost;	   /* conn_turns_lost_of() */
 };
 
 struct conn_table {
@@ -45,6 +46,7 @@ struct conn_table {
 	struct conn_bucket *bucket;
 	struct conn_side *side;	    /* [size * 2]: forward, reply, forward ... */
 	struct conn_wide *wide;	    /* the same, of those of IPv6 */
+	_Atomic(uint64_t) *turn;    /* [size]: conn_turn.c */
 	struct conn_owner *owner;   /* [owners] */
 	struct share *share;	    /* among the networks */
 	_Atomic(uint32_t) *spill_s; /* [SHARE_NETS]: conn_spill_s() */
@@ -56,7 +58,7 @@ struct conn_table {
 	/* control only */
 	_Alignas(64) uint32_t sweep;
 	struct {
-		size_t index, side, wide;
+		size_t index, side, wide, turn;
 	} touched; /* bytes, from the start, that the kernel has given */
 };
 
@@ -144,3 +146,11 @@ bool conn_claim(struct conn_table *t, uint32_t entry, uint64_t life, uint8_t *ba
 void conn_unlink(struct conn_table *t, uint32_t entry);
 /** The claimer. Gives the unlinked entry to whoever wants one. */
 void conn_release(struct conn_table *t, uint32_t entry);
+
+/* conn_turn.c */
+
+/** Whoever makes the entry: a connection of generation `gen` begins with a request. */
+void conn_turn_begin(struct conn_table *t, uint32_t entry, uint32_t gen);
+/** The claimer, while the entry still says whose it was: what has `gen` or an earlier generation changes nothing
+ * from now on. */
+void conn_turn_end(struct conn_table *t, uint32_t entry, uint32_t gen);

@@ -4,11 +4,13 @@
 
 #include "dataplane/lb/affinity.h"
 #include "dataplane/lb/drain.h"
+#include "dataplane/lb/least.h"
 
 enum {
 	CHOICE_TRIES = 4, /* backends tried when the client's port is in use towards the first */
 	SLOW_TRIES = 4,	  /* and when the first takes only a part of its share yet */
 	PART_BITS = 16,	  /* of a hash: which part of a share the connection is in */
+	OTHERS = 4,	  /* backends that are compared with the table's choice, by how busy they are */
 	SCAN_MAX = 64,	  /* slots looked at for a backend other than the client */
 };
 
@@ -89,6 +91,47 @@ static bool choose_slowly(
 	return true;
 }
 
+/* The table's choice `id` for `hash`, unless one of a few others is much less busy. */
+static uint16_t choose_least(
+	struct worker *w, const struct service *s, uint32_t hash, struct ip_addr client, uint16_t id)
+{
+	uint32_t now = least_now();
+	struct least_load best = least_load(w, s, id, now);
+
+	for (unsigned i = 0; i < OTHERS; i++) {
+		struct least_load load;
+		uint16_t other;
+
+		hash = next_choice(hash);
+		other = s->table->slot[maglev_slot(s->table, hash)];
+		load = least_load(w, s, other, now);
+		if (!least_is_better(&load, &best) || is_at(w, other, client) ||
+			(s->slow_start && !takes_part(w, s, other, hash)))
+			continue;
+		id = other;
+		best = load;
+	}
+	return id;
+}
+
+/*
+ * The backend for a new connection, at the first try or a later one. What is in the middle of something lost its entry:
+ * it goes where most of its kind were sent, by the table alone. False: as choose().
+ */
+static bool choose_new(struct worker *w, const struct service *s, const struct item *it, uint32_t hash,
+	struct ip_addr client, bool first, uint16_t *id)
+{
+	bool fresh = item_opens(it) || it->f->ip_proto == IPPROTO_UDP;
+
+	if (first && s->affinity_s && affinity_find(w, s, client, id))
+		return true;
+	if (s->slow_start && fresh ? !choose_slowly(w, s, hash, client, id) : !choose(w, s, hash, client, id))
+		return false;
+	if (s->least && fresh && first)
+		*id = choose_least(w, s, hash, client, *id);
+	return true;
+}
+
 bool connect_choose(
 	struct worker *w, const struct service *s, struct ip_addr client, uint16_t client_port, uint16_t *id)
 {
@@ -147,6 +190,8 @@ static enum drop_reason connect_hairpin(
 {
 	if ((it->tcp & TCP_RST) || item_service_at(it, it->src_port))
 		return DROP_HAIRPIN;
+	making->conn.flags[CONN_FORWARD] &= ~CONN_TURNS; /* there is nobody to compare it with */
+	making->conn.flags[CONN_REPLY] &= ~CONN_TURNS;
 	if (!reply_free(w, it, item_dst(it), id, making))
 		return DROP_CLASH;
 	if (conn_insert(w->dp->lb->conns, &making->conn, hit) < 0)
@@ -159,8 +204,10 @@ static enum drop_reason connect_hairpin(
 static void begin(struct making *making, const struct item *it, const struct service *s,
 	const struct conn_key *key, uint64_t hash, uint32_t now_s)
 {
+	uint8_t turns = s->least ? CONN_TURNS : 0;
+
 	making->conn = (struct conn_new){.now_s = now_s,
-		.flags = {item_side(it, CONN_FORWARD), item_asks(it) ? CONN_ASKED : 0},
+		.flags = {item_side(it, CONN_FORWARD) | turns, (item_asks(it) ? CONN_ASKED : 0) | turns},
 		.key[CONN_FORWARD] = *key,
 		.hash[CONN_FORWARD] = hash,
 		.end[CONN_REPLY] = {.ip = s->vip, .port = s->port}};
@@ -173,7 +220,7 @@ static void begin(struct making *making, const struct item *it, const struct ser
 
 /*
  * The table of connections had no room. What comes later must go the same way, and the answer be recognised: by the
- * table of backends alone, which a slow start does not change.
+ * table of backends alone, which neither a slow start nor a load changes.
  */
 static void connect_without_entry(
 	struct worker *w, const struct service *s, const struct item *it, struct conn_hit *hit)
@@ -181,11 +228,18 @@ static void connect_without_entry(
 	const struct backend *b;
 	uint16_t id;
 
-	if (!s->slow_start || !connect_choose(w, s, item_src(it), it->src_port, &id))
+	if ((!s->slow_start && !s->least) || !connect_choose(w, s, item_src(it), it->src_port, &id))
 		return;
 	b = lb_backend(w, id);
 	hit->end = (struct conn_end){b->ip, b->port, id};
 	hit->ip6 = b->address;
+}
+
+static void connected(struct worker *w, const struct service *s, const struct item *it, uint16_t id)
+{
+	stat_add(&w->backend_answers[id].opened, item_asks(it));
+	if (s->least)
+		least_begins(w, id);
 }
 
 enum drop_reason connect_item(struct worker *w, const struct item *it, const struct conn_key *key,
@@ -196,32 +250,26 @@ enum drop_reason connect_item(struct worker *w, const struct item *it, const str
 	struct making making;
 	uint32_t choice;
 	uint16_t id;
-	bool slowly;
 
 	if (!s)
 		return DROP_VIP_MISS;
 	if (!s->table)
 		return DROP_NO_BACKEND;
 	choice = choice_hash(client, it->src_port, s);
-	slowly = s->slow_start && (item_opens(it) || it->f->ip_proto == IPPROTO_UDP);
 	begin(&making, it, s, key, hash, w->now_s);
 	for (unsigned i = 0; i < CHOICE_TRIES; i++, choice = next_choice(choice)) {
-		bool first = i == 0 && s->affinity_s;
-
-		if (!(first && affinity_find(w, s, client, &id)) &&
-			!(slowly ? choose_slowly(w, s, choice, client, &id)
-				 : choose(w, s, choice, client, &id)))
+		if (!choose_new(w, s, it, choice, client, i == 0, &id))
 			return connect_hairpin(w, it, id, &making, hit);
 		if (!reply_free(w, it, client, id, &making))
 			continue;
-		if (first)
+		if (i == 0 && s->affinity_s)
 			affinity_note(w, s, client, id);
 		*hit = (struct conn_hit){
 			.end = making.conn.end[CONN_FORWARD], .ip6 = lb_backend(w, id)->address};
 		if (it->tcp & TCP_RST)
 			return DROP_COUNT; /* nothing will follow */
 		if (conn_insert(w->dp->lb->conns, &making.conn, hit) == 0)
-			stat_add(&w->backend_answers[id].opened, item_asks(it));
+			connected(w, s, it, id);
 		else
 			connect_without_entry(w, s, it, hit);
 		return DROP_COUNT;

@@ -7,6 +7,7 @@
 #include "dataplane/core/dp.h"
 #include "dataplane/core/share.h"
 #include "dataplane/lb/lb.h"
+#include "dataplane/lb/least.h"
 
 static void read_drain(const struct backend *b, struct dp_backend_info *info)
 {
@@ -37,6 +38,8 @@ int dp_backend_info(
 		.answered = answers.answered,
 		.refused = answers.refused,
 		.withdrawn = conn_withdrawn_of(lb->conns, id),
+		.in_flight = least_in_flight(dp, id),
+		.latency_us = least_latency_us(dp, id),
 		.resolved =
 			atomic_load_explicit(&backend_get(lb->backends, id)->mac, memory_order_relaxed) != 0,
 	};

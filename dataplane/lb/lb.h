@@ -24,6 +24,8 @@ struct service {
 	uint16_t net;
 	uint8_t protocol;
 	bool rejects;	      /* who asks in vain is told so */
+	bool least;	      /* the table's choice is left for a backend that is less busy (least.h) */
+	bool even;	      /* all active backends have the same weight */
 	uint16_t first, last; /* active backends of the lowest and the highest address */
 	uint32_t nbackends;
 	uint64_t slow_start; /* cycles over which the share of a backend grows; 0: it has all at once */
@@ -107,8 +109,9 @@ struct lb {
 	recent_t fragment[MAX_PORTS + MAX_NETS]
 			 [LB_FRAGMENTS]; /* fragment.c: by port, behind a tunnel by network */
 	/* control only */
-	bool balances, balances6; /* there is, or was, a vip of IPv4, of IPv6 */
-	uint64_t drain_at;	  /* drain_ask(): which connections are next */
+	bool balances, balances6,
+		least;	   /* there is, or was, a vip of IPv4, of IPv6, one whose policy is that */
+	uint64_t drain_at; /* drain_ask(): which connections are next */
 	struct service *service[MAX_SERVICES];
 	struct lb_view *view[MAX_NETS]; /* the ones in use */
 };

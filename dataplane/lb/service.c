@@ -44,7 +44,7 @@ void lb_touch(struct dp *dp)
 void lb_touch_ahead(struct dp *dp)
 {
 	if (dp->lb->balances || dp->lb->balances6)
-		conn_touch_ahead(dp->lb->conns, dp->lb->balances6);
+		conn_touch_ahead(dp->lb->conns, dp->lb->balances6, dp->lb->least);
 }
 
 static void service_free(struct service *s)
@@ -227,10 +227,12 @@ static int take_ids(struct lb *lb, const struct dp_service *spec, const struct d
 static int build_table(const struct dp_backend *sorted, struct service *s)
 {
 	struct maglev_backend *list = calloc(s->nbackends ? s->nbackends : 1, sizeof(*list));
+	uint16_t common = 0;
 	bool any = false;
 
 	if (!list)
 		return -ENOMEM;
+	s->even = true;
 	for (uint32_t i = 0; i < s->nbackends; i++) {
 		uint16_t weight = sorted[i].dead ? 0 : sorted[i].weight;
 
@@ -240,6 +242,9 @@ static int build_table(const struct dp_backend *sorted, struct service *s)
 		s->last = s->backend[i];
 		if (!any)
 			s->first = s->backend[i];
+		else if (weight != common)
+			s->even = false;
+		common = weight;
 		any = true;
 	}
 	s->table = maglev_build(list, s->nbackends);
@@ -263,6 +268,7 @@ static int service_make(struct lb *lb, const struct dp_service *spec, const stru
 	s->net = spec->net;
 	s->protocol = (uint8_t)spec->protocol;
 	s->rejects = spec->rejects;
+	s->least = spec->least;
 	s->affinity_s = spec->affinity_s;
 	s->slow_start = rte_get_tsc_hz() / 1000 * spec->slow_start_ms;
 	rc = take_ids(lb, spec, sorted, old, s);
@@ -332,6 +338,7 @@ static int put_sorted(
 	for (uint32_t i = 0; i < s->nbackends; i++)
 		backend_set(lb->backends, s->backend[i], &sorted[i]);
 	*(s->vip ? &lb->balances : &lb->balances6) = true;
+	lb->least |= s->least;
 	*id = at;
 	return 0;
 }

@@ -23,6 +23,7 @@
 #include "dataplane/lb/icmp.h"
 #include "dataplane/lb/item.h"
 #include "dataplane/lb/lb.h"
+#include "dataplane/lb/least.h"
 #include "dataplane/lb/refuse.h"
 #include "dataplane/lb/service.h"
 #include "dataplane/lb/stage6.h"
@@ -211,6 +212,8 @@ static int forward(
 	}
 	if (__builtin_expect(hit.side != NULL, 1))
 		conn_packet(&hit, item_side(it, CONN_FORWARD), w->now_s, it->f->len);
+	if (__builtin_expect(conn_has_turns(&hit), 0))
+		least_asks(w, it, &hit);
 	if (__builtin_expect(hit.end.ip == it->src, 0))
 		hairpin_forward(w, in, it, &hit);
 	else
@@ -257,6 +260,8 @@ static inline bool is_answer(struct worker *w, struct port *in, struct item *it,
 		return false;
 	if (__builtin_expect(conn_packet(hit, item_side(it, CONN_REPLY), w->now_s, it->f->len), 0))
 		lb_count_answer(w, it, hit->end.owner);
+	if (__builtin_expect(conn_has_turns(hit), 0))
+		least_answers(w, it, hit);
 	return true;
 }
 

@@ -6,6 +6,7 @@
 #include "dataplane/lb/hairpin.h"
 #include "dataplane/lb/icmp.h"
 #include "dataplane/lb/item.h"
+#include "dataplane/lb/least.h"
 #include "dataplane/lb/refuse.h"
 #include "dataplane/lb/service.h"
 
@@ -180,6 +181,8 @@ static void forward(struct worker *w, struct port *in, struct item *it, const st
 	}
 	if (hit.side)
 		conn_packet(&hit, item_side(it, CONN_FORWARD), w->now_s, it->f->len);
+	if (conn_has_turns(&hit))
+		least_asks(w, it, &hit);
 	if (ip_equal(hit.ip6, client))
 		hairpin_forward(w, in, it, &hit);
 	else
@@ -222,6 +225,8 @@ static bool is_answer(
 		return false;
 	if (conn_packet(hit, item_side(it, CONN_REPLY), w->now_s, it->f->len))
 		lb_count_answer(w, it, hit->end.owner);
+	if (conn_has_turns(hit))
+		least_answers(w, it, hit);
 	return true;
 }
 

@@ -147,8 +147,9 @@ int service_valid(const struct reg_service *service, struct reg_err *err)
 		return rc;
 	if (!is_printable(service->policy, sizeof(service->policy)))
 		return reg_fail(err, -EINVAL, "policy: not printable");
-	if (service->policy[0] && strcmp(service->policy, "maglev") != 0)
-		return reg_fail(err, -ENOTSUP, "policy: %s is not supported, only maglev", service->policy);
+	if (service->policy[0] && strcmp(service->policy, "maglev") != 0 && !reg_service_is_least(service))
+		return reg_fail(
+			err, -ENOTSUP, "policy: %s is not supported, only maglev and least", service->policy);
 	if (service->slow_start_ms > REG_SLOW_START_MAX_MS)
 		return reg_fail(err, -EINVAL, "slow_start_ms: over %d", REG_SLOW_START_MAX_MS);
 	if (service->drain_ms > REG_DRAIN_MAX_MS)

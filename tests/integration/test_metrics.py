@@ -54,6 +54,7 @@ def test_the_figures_are_those_of_the_daemon(web):
     opened, answered, refused = (seen[f'sluice_backend_{what}_total{{service="api",backend="back\\"s\\\\lash"}}']
                                  for what in ("opened", "answered", "refused"))
     assert opened == answered > 0 and refused == 0
+    assert not any(key.startswith("sluice_backend_in_flight") for key in seen)
     assert seen['sluice_fdb_entries{network="web"}'] >= 2
     assert seen['sluice_check_results_total{result="passed"}'] >= 1
     assert seen['sluice_check_delay_seconds_bucket{le="+Inf"}'] == seen["sluice_check_delay_seconds_count"] >= 1
@@ -64,6 +65,19 @@ def test_the_figures_are_those_of_the_daemon(web):
     assert network["received"] > 0 and network["delivered"] > 0
     later = values(api.request("GET", "/metrics").text)
     assert all(later[name] >= value for name, value in seen.items() if "_total" in name)
+
+
+def test_what_is_measured_of_backends_is_told_where_they_are_chosen_by_it(web):
+    daemon, api, client, _ = web
+    daemon.rpc("service.set", name="api", policy="least")
+    assert traffic.http_many(client, "10.1.0.100", 80, 5)[1] == 0
+    where = 'service="api",backend="back\\"s\\\\lash"'
+
+    def page():
+        return values(api.request("GET", "/metrics").text)
+
+    wait.until(lambda: page()[f"sluice_backend_in_flight{{{where}}}"] == 0, "nobody waits")
+    assert page()[f"sluice_backend_latency_microseconds{{{where}}}"] > 0
 
 
 def test_requests_are_counted_by_group_and_status(web):

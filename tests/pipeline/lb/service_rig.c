@@ -33,7 +33,12 @@ static void learn_all(struct test_port *pa, struct test_port *pb, struct test_po
 
 int rig_group_setup(void **state)
 {
-	rig.dp = harness_open();
+	return rig_group_setup_workers(1);
+}
+
+int rig_group_setup_workers(unsigned n)
+{
+	rig.dp = harness_open_workers(n);
 	rig.net = make_network(&rig.a, &rig.b, &rig.c);
 	rig.other_net = make_network(&rig.other_a, &rig.other_b, &rig.other_c);
 	learn_all(&rig.a, &rig.b, &rig.c);

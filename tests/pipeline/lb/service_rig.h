@@ -40,6 +40,8 @@ extern struct service_rig {
 /* cmocka fixtures: the dataplane with its guests; both services, with no connections left at the end */
 int rig_group_setup(void **state);
 int rig_group_teardown(void **state);
+/** With `n` workers, of which the first one has all the packets. */
+int rig_group_setup_workers(unsigned n);
 int rig_setup(void **state);
 int rig_teardown(void **state);
 #define RIG_TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)

@@ -15,7 +15,8 @@ static const uint8_t OPTIONS[8] = {TCP, 0, 1, 4}; /* one header of padding befor
 static void put(uint16_t port, enum dp_protocol protocol, const struct dp_backend *backends, size_t n,
 	uint32_t *id, bool rejects, uint32_t affinity_s)
 {
-	const struct dp_service spec = {rig.net, IP6_VIP, port, protocol, backends, n, rejects, affinity_s};
+	const struct dp_service spec = {
+		rig.net, IP6_VIP, port, protocol, backends, n, rejects, .affinity_s = affinity_s};
 	struct dp_err err = {""};
 
 	if (dp_service_put(rig.dp, &spec, id, &err))

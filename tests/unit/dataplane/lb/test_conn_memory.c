@@ -32,7 +32,7 @@ static size_t sides(const struct conn_table *t, size_t entries)
 static void tick(struct conn_table *t, bool ip6)
 {
 	for (unsigned i = 0; i < TICKS; i++)
-		conn_touch_ahead(t, ip6);
+		conn_touch_ahead(t, ip6, false);
 }
 
 static size_t index_bytes(const struct conn_table *t)
@@ -67,7 +67,7 @@ static void test_a_call_takes_no_more_than_a_part(void **state)
 {
 	struct conn_table *t = *state;
 
-	conn_touch_ahead(t, true);
+	conn_touch_ahead(t, true, false);
 	assert_true(resident(t->bucket, index_bytes(t)) <= (8 << 20) + HUGE_PAGE);
 	assert_true(sides(t, SIZE) <= HUGE_PAGE);
 }

@@ -55,7 +55,7 @@ static const struct bad_service bad_services[] = {
 	{-EINVAL, "protocol: 33 is neither tcp, udp nor sctp", dccp},
 	{-EINVAL, "vip: 224.0.0.5 is not a unicast address", multicast_vip},
 	{-EINVAL, "vip: 255.255.255.255 is not a unicast address", broadcast_vip},
-	{-ENOTSUP, "policy: random is not supported, only maglev", random_policy},
+	{-ENOTSUP, "policy: random is not supported, only maglev and least", random_policy},
 	{-EINVAL, "source: missing", no_source},
 	{-EINVAL, "check.path: must begin with /", http_check},
 	{-EINVAL, "check.path: only for http", tcp_path},

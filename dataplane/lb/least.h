@@ -1,0 +1,85 @@
+/*
+ * least.h: how busy backends are, for services whose policy is `least` (docs/adr/0014-least.md). What counts is what
+ * this host has in flight to each: a connection has at most one request under way, from the client's bytes to the first
+ * byte of an answer, and begins with one, so that those that were just made count before they ask. Of backends that have
+ * as much in flight, the one that answers sooner is the better one.
+ *
+ * Each worker counts for itself (struct backend_load), and adds up what the others have at most once in LOOK_TICKS.
+ * Worker, where nothing else is said.
+ */
+#pragma once
+
+#include <rte_cycles.h>
+
+#include "dataplane/lb/item.h"
+
+enum {
+	LEAST_TICK_BITS = 10, /* a tick is 1,024 cycles: half a microsecond or less */
+	LEAST_LOOK_TICKS = 256,
+};
+
+struct least_load {
+	uint32_t in_flight;
+	uint32_t latency; /* ticks, halved for each second that it is old; 0: not known */
+	uint32_t weight;
+};
+
+/** The clock of turns and latencies, never 0. */
+static inline uint32_t least_now(void)
+{
+	return (uint32_t)(rte_rdtsc() >> LEAST_TICK_BITS) | 1;
+}
+
+/** Adds up what the other workers have in flight to the backend. */
+void least_look(struct worker *w, uint16_t id, uint32_t now);
+
+/* Another worker's clock may be a second ahead. */
+static inline uint32_t least_decayed(uint32_t latency, uint32_t then_s, uint32_t now_s)
+{
+	int32_t age = (int32_t)(now_s - then_s);
+
+	return latency >> (age < 0 ? 0 : age < 31 ? age : 31);
+}
+
+/** How busy the backend of the service is at time `now`. */
+static inline struct least_load least_load(
+	struct worker *w, const struct service *s, uint16_t id, uint32_t now)
+{
+	struct backend_load *l = &w->backend_load[id];
+	bool own;
+	int32_t n;
+
+	if (__builtin_expect(now - l->looked > LEAST_LOOK_TICKS, 0))
+		least_look(w, id, now);
+	n = (int32_t)(l->begun - l->ended +
+		      l->others); /* one that ends as we look may be counted as ended alone */
+	own = l->latency_s >= l->others_latency_s;
+	return (struct least_load){
+		.in_flight = n > 0 ? (uint32_t)n : 0,
+		.latency = least_decayed(own ? l->latency : l->others_latency,
+			own ? l->latency_s : l->others_latency_s, w->now_s),
+		.weight =
+			s->even ? 1 : atomic_load_explicit(&lb_backend(w, id)->weight, memory_order_relaxed),
+	};
+}
+
+/**
+ * Is `a` so much less busy than `b` that it is taken instead? It has less than half in flight, or no more and answers in
+ * less than three quarters of the time: differences that mean nothing move nobody.
+ */
+static inline bool least_is_better(const struct least_load *a, const struct least_load *b)
+{
+	uint64_t x = (uint64_t)a->in_flight * b->weight, y = (uint64_t)b->in_flight * a->weight;
+
+	return x * 2 < y || (x <= y && (uint64_t)a->latency * 4 < (uint64_t)b->latency * 3);
+}
+
+/** A connection was made to the backend: it begins with a request. */
+void least_begins(struct worker *w, uint16_t id);
+/** A packet of a connection whose turns are known came from the client, or from the backend; not rewritten yet. */
+void least_asks(struct worker *w, const struct item *it, const struct conn_hit *hit);
+void least_answers(struct worker *w, const struct item *it, const struct conn_hit *hit);
+
+/** Control thread. In flight to the backend from all workers. The latency that was noted last, 0: none. */
+uint32_t least_in_flight(const struct dp *dp, uint16_t id);
+uint32_t least_latency_us(const struct dp *dp, uint16_t id);

@@ -1,0 +1,148 @@
+"""The policy `least`: a backend that does not get on with its requests is given few, and what is measured of it is shown."""
+
+import select
+import socket
+import threading
+
+import pytest
+
+from rig import traffic, wait
+from rig.objects import INVALID, refused
+from rig.services import VIP, add_service, backend, web_of
+
+HELD, FRESH = 6, 60
+
+
+@pytest.fixture
+def web(sluiced, container):
+    return web_of(sluiced, container)
+
+
+class Worker:
+    """A server that answers a request of one line by its name; while `hold` is set it reads them and says nothing."""
+
+    def __init__(self, ns):
+        self.name, self.free = ns.name.encode() + b"\n", threading.Event()
+        self.free.set()
+        listener = ns.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("", 8080))
+        listener.listen(64)
+        self.server = traffic.Server(listener, self._accept)
+
+    def _accept(self, listener):
+        sock, _ = listener.accept()
+        sock.settimeout(None)
+        threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+
+    def _serve(self, sock):
+        with sock:
+            try:
+                while sock.recv(4096):
+                    self.free.wait(60)
+                    sock.sendall(self.name)
+            except OSError:
+                pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.free.set()
+        self.server.close()
+
+
+def ask(client):
+    """A connection with a request under way."""
+    sock = client.socket()
+    sock.settimeout(60)
+    sock.connect((VIP, 80))
+    sock.sendall(b"who?\n")
+    return sock
+
+
+def whole(client):
+    with ask(client) as sock:
+        return sock.recv(64)
+
+
+def in_flight(sluiced, servers):
+    return [backend(sluiced, server)["in_flight"] for server in servers]
+
+
+def waits(sock):
+    return not select.select([sock], [], [], 0)[0]
+
+
+def test_who_does_not_get_on_is_given_few(web, stack):
+    sluiced, client, servers = web
+    stuck, *_ = [stack.enter_context(Worker(server)) for server in servers]
+    add_service(sluiced, servers[:1])
+    assert in_flight(sluiced, servers[:1]) == [None]
+    sluiced.ctl("service", "set", "api", "--policy", "least")
+    assert sluiced.rpc("service.show", name="api")["policy"] == "least"
+    stuck.free.clear()
+    held = [stack.enter_context(ask(client)) for _ in range(HELD)]
+    for server in servers[1:]:
+        sluiced.ctl("backend", "add", "api", f"{server.ip}:8080")
+    assert in_flight(sluiced, servers) == [HELD, 0, 0]
+
+    for _ in range(FRESH):  # one after the other, so that the two others are idle each time
+        sock = stack.enter_context(ask(client))
+        wait.until(lambda: not waits(sock) or in_flight(sluiced, servers)[0] > len(held), "it is answered, or stuck")
+        if waits(sock):
+            held.append(sock)
+        else:
+            assert sock.recv(64).decode().strip() in (servers[1].name, servers[2].name)
+            sock.close()
+    assert len(held) - HELD <= FRESH / 4  # a third by the hash alone
+    wait.until(lambda: in_flight(sluiced, servers) == [len(held), 0, 0], "the two others are idle")
+    rows = [backend(sluiced, server) for server in servers]
+    assert rows[0]["latency_us"] is None and all(row["latency_us"] > 0 for row in rows[1:]), rows
+
+    stuck.free.set()
+    assert {sock.recv(64).decode().strip() for sock in held} == {servers[0].name}
+    wait.until(lambda: in_flight(sluiced, servers) == [0, 0, 0], "nobody waits")
+    assert backend(sluiced, servers[0])["latency_us"] > 0
+
+
+def test_a_connection_asks_again_and_again(web, stack):
+    sluiced, client, servers = web
+    workers = [stack.enter_context(Worker(server)) for server in servers]
+    add_service(sluiced, servers, policy="least")
+    with ask(client) as sock:
+        for _ in range(20):
+            name = sock.recv(64)
+            wait.until(lambda: sum(in_flight(sluiced, servers)) == 0, "it is answered")
+            for worker in workers:
+                worker.free.clear()
+            sock.sendall(b"again\n")
+            wait.until(lambda: sum(in_flight(sluiced, servers)) == 1, "it has asked")
+            for worker in workers:
+                worker.free.set()
+        assert sock.recv(64) == name
+        sock.sendall(b"and is gone\n")
+    wait.until(lambda: sum(in_flight(sluiced, servers)) == 0, "nobody waits")
+    assert sum(backend(sluiced, server)["opened"] for server in servers) == 1
+
+
+def test_all_are_used_when_all_get_on(web, stack):
+    sluiced, client, servers = web
+    for server in servers:
+        stack.enter_context(Worker(server))
+    add_service(sluiced, servers, policy="least")
+    reached = set()
+
+    def one_more():
+        reached.add(whole(client).decode().strip())
+        return len(reached) == len(servers)
+
+    wait.until(one_more, "each was reached")
+
+
+@pytest.mark.parametrize("policy", ["most", "", 1])
+def test_what_is_no_policy_is_refused(web, policy):
+    sluiced, _, servers = web
+    add_service(sluiced, servers)
+    refused(sluiced, "service.set", INVALID, "policy: ", name="api", policy=policy)
+    assert sluiced.rpc("service.show", name="api")["policy"] == "maglev"
