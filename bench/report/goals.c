@@ -45,6 +45,16 @@
 			METRIC_LATENCY_P99, {"answers", "half load", 64, count }, AT_MOST, 2000              \
 	}
 
+/* Backends of which some are slow and some stall, at so many percent of what they can do. */
+#define BALANCED(load)                                                                                       \
+	{                                                                                                    \
+		"at " #load " % load: p99 of least over that of the hash with right weights",                \
+			METRIC_LATENCY_P99, {"balance", "least", 64, load}, AT_MOST, 1.0 / 3, "sluice",      \
+		{                                                                                            \
+			"balance", "maglev, weights", 64, load                                               \
+		}                                                                                            \
+	}
+
 /* Those of one kind of trial stand together, as they are run. */
 const struct goal goals[] = {
 	{"64 B, 1 pair: cycles of testpmd io's", METRIC_CYCLES, {"l2", "", 64, 1}, AT_MOST, 0.8, "testpmd"},
@@ -104,6 +114,9 @@ const struct goal goals[] = {
 		1},
 	{"established traffic while the table is full: percent lost", METRIC_LOSS, {"lb-full", "", 64, 10000},
 		AT_MOST, 0},
+	BALANCED(50),
+	BALANCED(70),
+	BALANCED(80),
 	{"us from a backend's end until the last packet is sent to it, p99", METRIC_LATENCY_P99,
 		{"failover", "last packet", 64, 1000}, AT_MOST, 1000},
 	{"us from a backend's end until a new connection succeeds, p99", METRIC_LATENCY_P99,

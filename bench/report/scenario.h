@@ -46,6 +46,7 @@ extern const struct scenario scenarios[];
 const struct scenario *scenario_find(const char *name);
 
 int answers_take(struct session *s);
+int balance_take(struct session *s);
 int bulk_take(struct session *s);
 int crowd_take(struct session *s);
 int dns_take(struct session *s);

@@ -34,6 +34,11 @@ const struct scenario scenarios[] = {
 		"connections", {64}, {1000, 10000, 100000}, SCENARIO_TWO_PORTS, false, lb_take},
 	{"lb-full", "the same with a connection table that is full", "connections", {64}, {10000},
 		SCENARIO_TWO_PORTS, false, lb_full_take},
+	{"balance",
+		"a vip whose backends take time, some slow and some stalled, by each policy: how long "
+		"answers take",
+		"percent of what they can do", {64}, {50, 70, 80}, SCENARIO_TWO_PORTS, false, balance_take,
+		4096, true},
 	{"failover", "a backend ends, many times: until the last packet to it, and the next new connection",
 		"failures", {64}, {1000}, 3, false, failover_take, 0, true, true},
 	{"bulk", "TCP between containers and to another host, with offloads and without", "connections",

@@ -83,7 +83,7 @@ bool balance_host(uint32_t ip, uint8_t mac[6])
 	mac[0] = 0x02;
 	mac[1] = 0x5b;
 	memcpy(mac + 2, &end, sizeof(end));
-	return backend < BALANCE_BACKENDS;
+	return backend < BALANCE_HOSTS;
 }
 
 bool balance_intact(const struct balance *b, const uint8_t *frame, unsigned from)

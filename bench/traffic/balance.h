@@ -25,6 +25,7 @@
 
 enum {
 	BALANCE_BACKENDS = 16,
+	BALANCE_HOSTS = 20, /* backends that some scenario has */
 	BALANCE_NONE = 0xff, /* in a backend's place */
 	BALANCE_CLIENT_CONNECTIONS = 1024,
 	BALANCE_MAX_CONNECTIONS = 1 << 26, /* clients' addresses end before the backends' */
@@ -156,7 +157,7 @@ static inline bool balance_read_request(const struct balance *b, const uint8_t *
 	memcpy(&mac, frame + 2, 4);
 	*backend = frame[5];
 	return len == b->length && mark == BALANCE_MARK + BALANCE_CLIENTS && *connection < connections &&
-	       *backend < BALANCE_BACKENDS && mac == htonl(1 << 24 | *backend) &&
+	       *backend < BALANCE_HOSTS && mac == htonl(1 << 24 | *backend) &&
 	       destination == balance_backend_ip(*backend) && ports[1] == balance_backend_port(*backend) &&
 	       source == balance_client_ip(*connection) && ports[0] == balance_client_port(*connection);
 }

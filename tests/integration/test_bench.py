@@ -257,6 +257,14 @@ def test_a_full_table_of_connections_loses_nothing_of_the_established_ones():
     assert trial["loss_pct"] == 0
 
 
+def test_backends_that_take_time_are_balanced_by_each_policy():
+    trials = bench("--count", "50", "--huge-mb", "0", scenario="balance")["trials"]
+    assert [trial["variant"] for trial in trials] == ["maglev, weights", "least", "maglev, equal"]
+    for trial in trials:
+        assert trial["sent"] > trial["lost"] >= 0 and trial["wrong"] == 0, trial
+        assert 0 < trial["latency_p50_us"] <= trial["latency_p99_us"] <= trial["latency_max_us"], trial
+
+
 def test_new_connections_go_elsewhere_once_a_backend_ends(requires):
     requires("ip")
     before = namespaces()
