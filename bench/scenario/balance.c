@@ -51,6 +51,19 @@ static bool nobody(uint32_t ip, uint8_t mac[6])
 	return false;
 }
 
+/* Is it of an earlier trial, which was not waited for any longer? */
+static bool is_late(const struct load *l, const struct front_frame *frame)
+{
+	uint32_t mark, connection;
+
+	if (frame->len != l->frames.length)
+		return false;
+	memcpy(&mark, frame->data + 44, 4);
+	memcpy(&connection, frame->data + 56, 4);
+	return (mark == BALANCE_MARK + BALANCE_CLIENTS || mark == BALANCE_MARK + BALANCE_SERVERS) &&
+	       connection - l->first >= l->sent;
+}
+
 static void arrive(struct load *l, const struct front_frame *frame)
 {
 	uint32_t connection;
@@ -78,8 +91,6 @@ static void take_answer(struct load *l, const struct front_frame *frame)
 		l->wrong += !arp_take(l->tx[BALANCE_CLIENTS], frame, nobody);
 		return;
 	}
-	if (connection - l->first >= l->sent)
-		return; /* of an earlier trial */
 	asked = &l->asked[connection - l->first];
 	if (!asked->due)
 		return;
@@ -97,6 +108,8 @@ static void receive(struct load *l)
 		unsigned n = front_rx_burst(l->rx[at], frames, FRAMES);
 
 		for (unsigned i = 0; i < n; i++) {
+			if (is_late(l, &frames[i]))
+				continue;
 			if (at == BALANCE_SERVERS)
 				arrive(l, &frames[i]);
 			else

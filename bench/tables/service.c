@@ -1,8 +1,8 @@
 /*
- * service.c: the whole service stage, packets of services in bursts of 32: requests and answers of
- * established connections in random order, first without anything in them; then new connections, a SYN each, while there is room and when
- * each takes the place of another. Of a service of each policy, in turns. One thread; cycles by TSC, median of several
- * rounds.
+ * service.c: the whole service stage, packets of services in bursts of 32: requests and answers of established connections
+ * in random order, first without payload, then each with some ("turns"); then new connections, a SYN each, while there is
+ * room and when each takes the place of another. Of a service of each policy, in turns. One thread; cycles by TSC, median of
+ * several rounds.
  *
  *   bench-service [CONNECTIONS [TABLE SIZE]]
  */

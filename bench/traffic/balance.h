@@ -25,7 +25,7 @@
 
 enum {
 	BALANCE_BACKENDS = 16,
-	BALANCE_HOSTS = 20, /* backends that some scenario has */
+	BALANCE_HOSTS = 20,  /* backends that some scenario has */
 	BALANCE_NONE = 0xff, /* in a backend's place */
 	BALANCE_CLIENT_CONNECTIONS = 1024,
 	BALANCE_MAX_CONNECTIONS = 1 << 26, /* clients' addresses end before the backends' */
