@@ -99,6 +99,12 @@ void dp_close(struct dp *dp);
 /** Before the process ends in the middle of dp_open(): takes away what would stay. For a signal handler. */
 void dp_abandon(void);
 
+/* What goes between a network and the world outside by an uplink, under its address. */
+enum dp_egress {
+	DP_EGRESS_OUT = 1, /* what guests begin */
+	DP_EGRESS_IN = 2,  /* what is begun with a published port (dp_publish()) */
+};
+
 enum dp_mode { DP_BRIDGE, DP_HOST, DP_OVERLAY, DP_P2P };
 
 struct dp_network {
@@ -113,6 +119,7 @@ struct dp_network {
 	uint32_t age_s;	    /* of a dynamic fdb entry; 0: never */
 	uint32_t mac_limit; /* dynamic fdb entries; 0: its share of the table, and what others leave */
 	uint8_t mac_moves;  /* that a MAC may make in a second; 0: any number */
+	uint8_t egress;	    /* bits of enum dp_egress; with a subnet and a gateway of IPv4 */
 };
 
 /** The anycast MAC that answers for gateways and vips: never learned, never sent or taken over a vtep. */
@@ -123,7 +130,7 @@ int dp_network_add(struct dp *dp, const struct dp_network *spec, uint16_t *id, s
 /** The most that mac_moves may be. */
 enum { DP_MAC_MOVES_MAX = 30 };
 
-/** Changes mtu, age_s, mac_limit, mac_moves (and the gateways); mode, vni, subnets stay. */
+/** Changes mtu, age_s, mac_limit, mac_moves, egress (and the gateways); mode, vni, subnets stay. */
 int dp_network_set(struct dp *dp, uint16_t id, const struct dp_network *spec, struct dp_err *err);
 /** The network must have no ports, vteps and services left: -EBUSY. */
 int dp_network_del(struct dp *dp, uint16_t id);
@@ -405,6 +412,21 @@ bool dp_conn_walk_part(
 size_t dp_conn_count(struct dp *dp);
 /** Those of one network (an id that dp_network_add() gave), and *share: how many it may always have. */
 size_t dp_conn_count_of(struct dp *dp, uint16_t net, uint32_t *share);
+
+/* A port of uplinks' own address that leads into a network. */
+struct dp_published {
+	enum dp_protocol protocol; /* DP_TCP or DP_UDP */
+	struct ip_addr address;	   /* none: that of any uplink */
+	uint16_t port;
+	uint16_t net; /* with DP_EGRESS_IN */
+	struct ip_addr to;
+	uint16_t to_port;
+	bool vip; /* `to` is a vip of the network, else the address of a port on this host */
+};
+/** Publishes these and no others. Connections to those that go stay. -ENOMEM. */
+int dp_publish(struct dp *dp, const struct dp_published *list, size_t n, struct dp_err *err);
+/** Connections that the network has through uplinks now. */
+size_t dp_egress_count_of(struct dp *dp, uint16_t net);
 
 struct dp_drop {
 	const char *reason;

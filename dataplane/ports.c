@@ -8,6 +8,7 @@
 
 #include "dataplane/core/private.h"
 #include "dataplane/core/rcu.h"
+#include "dataplane/egress/egress.h"
 #include "dataplane/engine/balance.h"
 #include "dataplane/engine/polling.h"
 #include "dataplane/l2/fdb.h"
@@ -18,6 +19,13 @@
 #include "dataplane/l2/policy/rate.h"
 #include "dataplane/overlay/vtep.h"
 #include "dataplane/port/types.h"
+
+/* Whatever leaves by uplinks finds its way anew. */
+static void uplinks_changed(struct dp *dp)
+{
+	vteps_rebind(dp);
+	egress_uplinks_changed(dp);
+}
 
 static void spec_free(struct dp_port *spec)
 {
@@ -194,7 +202,7 @@ int port_add(struct dp *dp, const struct dp_port *spec, const struct port_ops *o
 		goto out;
 	}
 	if (port->is_uplink)
-		vteps_rebind(dp);
+		uplinks_changed(dp);
 	else
 		neigh_port_changed(dp, port);
 	claim_mac(dp, port);
@@ -275,7 +283,7 @@ int dp_port_set(struct dp *dp, uint16_t id, const struct dp_port *spec, struct d
 	moves = memcmp(port->mac, spec->mac, 6) != 0;
 	if (!guard) {
 		set_spec(dp, port, spec);
-		vteps_rebind(dp);
+		uplinks_changed(dp);
 		return 0;
 	}
 	neigh_port_changed(dp, port); /* whoever has its old addresses is asked anew */
@@ -338,7 +346,7 @@ int dp_port_del(struct dp *dp, uint16_t id)
 		return -ENOENT;
 	atomic_store(&dp->port[id], NULL);
 	if (port->is_uplink)
-		vteps_rebind(dp);
+		uplinks_changed(dp);
 	else
 		network_refresh(dp, port->net);
 	polling_assign(dp);

@@ -20,6 +20,7 @@
 #include "dataplane/counters.h"
 #include "dataplane/dataplane.h"
 #include "dataplane/eal.h"
+#include "dataplane/egress/egress.h"
 #include "dataplane/engine/balance.h"
 #include "dataplane/engine/loop.h"
 #include "dataplane/l2/fdb.h"
@@ -44,6 +45,7 @@ static void on_tick(void *arg)
 	if (dp->priv->ticks++ % (1000 / DP_TICK_MS) == 0) {
 		share_recount(dp->fdb->share);
 		lb_tick(dp);
+		egress_tick(dp);
 		stats_tick(dp);
 		balance_tick(dp);
 	}
@@ -59,6 +61,7 @@ static bool take_punted(struct dp *dp, struct worker *w)
 
 	for (unsigned i = 0; i < PUNTED_AT_ONCE && (x = exchange_peek(w->punt)); i++) {
 		neigh_input(dp, x->net, x->port, x->data, x->len);
+		egress_wanted(dp, x->port, x->data, x->len);
 		exchange_pop(w->punt);
 	}
 	return exchange_peek(w->punt) != NULL;
@@ -106,6 +109,8 @@ static int open_tables(struct dp *dp)
 
 	if (!rc)
 		rc = lb_open(dp, dp->config.conn_size);
+	if (!rc)
+		rc = egress_open(dp, dp->config.conn_size);
 	if (!rc)
 		rc = neigh_open(dp);
 	if (!rc)
@@ -239,6 +244,7 @@ void dp_close(struct dp *dp)
 	}
 	free(atomic_load(&dp->vxlan));
 	lb_close(dp);
+	egress_close(dp);
 	neigh_close(dp);
 	fdb_close(dp->fdb);
 	for (unsigned i = 0; i < dp->nworker; i++)

@@ -105,13 +105,21 @@ static void warn_of_forwarding(const struct model_network *network)
 			network->name, network->name);
 }
 
+/* What the dataplane is to let out by uplinks: of mode host, where the host's kernel forwards, nothing. */
+static void spec_egress(struct dp_network *spec, enum egress egress)
+{
+	spec->egress &= (uint8_t)~DP_EGRESS_OUT;
+	if (egress == EGRESS_MASQUERADE && spec->mode != DP_HOST)
+		spec->egress |= DP_EGRESS_OUT;
+}
+
 /* Has the host forward what `egress` says; where it is as before there is nothing to do. */
 static int set_egress(
 	struct model *model, struct model_network *network, enum egress egress, struct api_err *err)
 {
 	if (network->egress == egress)
 		return 0;
-	if (model_forward(model, network, egress, err) < 0)
+	if (network->spec.mode == DP_HOST && model_forward(model, network, egress, err) < 0)
 		return -1;
 	network->egress = egress;
 	return 0;
@@ -183,6 +191,7 @@ static int network_add(
 	egress = network->egress = network->spec.mode == DP_HOST ? EGRESS_HOST : EGRESS_NONE;
 	if (network_egress_read(params, &network->spec, &egress, err) < 0)
 		goto fail;
+	spec_egress(&network->spec, egress);
 	rc = dp_network_add(model->dp, &network->spec, &network->id, &why);
 	if (rc < 0) {
 		model_refused(err, rc, why.text);
@@ -274,6 +283,7 @@ static int network_set(
 		network_spec_check_mtu(&spec, spec.mtu, err) < 0 ||
 		check_mtu(model, network, spec.mtu, err) < 0 || set_egress(model, network, egress, err) < 0)
 		return -1;
+	spec_egress(&spec, egress);
 	rc = dp_network_set(model->dp, network->id, &spec, &why);
 	if (rc < 0) {
 		struct api_err ignored;
@@ -390,6 +400,7 @@ static void put_shares(struct model *model, const struct model_network *network,
 	put_int(object, "moves_held", info.mac_moves_held);
 	put_int(object, "connections", dp_conn_count_of(model->dp, network->id, &share));
 	put_int(object, "connections_share", share);
+	put_int(object, "egress_connections", (json_int_t)dp_egress_count_of(model->dp, network->id));
 }
 
 static int network_show(
@@ -423,9 +434,11 @@ static const struct api_field add_fields[] = {
 	{"gateways", API_LIST, "in these subnets, one of each family at most, instead of gateway",
 		.item = API_IP, .max = 2},
 	{"egress", API_ENUM,
-		"what leaves it by the host's kernel: host: what that forwards; none: nothing; masquerade: "
-		"all, under "
-		"the host's address (default host in mode host, none in others)",
+		"what leaves it for the world outside: none: nothing; masquerade: all, under the host's "
+		"address "
+		"in mode host, by an uplink and under its address in modes bridge and overlay; host: what "
+		"the "
+		"host's kernel forwards, only mode host (default host in mode host, none in others)",
 		.choices = network_egresses},
 	{"mtu", API_INT, "default 1500, overlay 1450", .min = 68, .max = 9000},
 	{"age_s", API_INT, "seconds until a learned MAC is forgotten; 0: never (default 300)", .min = 0,
@@ -441,7 +454,7 @@ static const struct api_field add_fields[] = {
 
 static const struct api_field set_fields[] = {
 	{"name", API_NAME, "of the network", .required = true, .positional = true},
-	{"egress", API_ENUM, "what leaves it by the host's kernel; only mode host",
+	{"egress", API_ENUM, "what leaves it for the world outside, as of network add",
 		.choices = network_egresses},
 	{"mtu", API_INT, "also of the ports that have none of their own", .min = 68, .max = 9000},
 	{"age_s", API_INT, "seconds until a learned MAC is forgotten; 0: never", .min = 0, .max = 60000},

@@ -180,8 +180,13 @@ int network_egress_read(
 			*egress = (enum egress)i;
 	if (spec->mode == DP_HOST || *egress == EGRESS_NONE)
 		return 0;
-	return api_fail(
-		err, API_INVALID, "egress", "%s is only for mode host: it is the host that forwards", text);
+	if (*egress == EGRESS_HOST || spec->mode == DP_P2P)
+		return api_fail(
+			err, API_INVALID, "egress", "%s is not for mode %s", text, network_modes[spec->mode]);
+	if (!spec->gateway)
+		return api_fail(err, API_INVALID, "egress",
+			"masquerade needs a subnet and a gateway of IPv4, to which guests send what leaves");
+	return 0;
 }
 
 int network_spec_read(const json_t *params, struct dp_network *spec, struct api_err *err)

@@ -29,7 +29,7 @@ int network_spec_check_mtu(const struct dp_network *spec, unsigned mtu, struct a
 
 /**
  * Reads `egress` of network.add and network.set into *egress, which stays when it is not given: at first EGRESS_HOST for
- * mode host, for others EGRESS_NONE, whose gateway is in a namespace that forwards nothing. -1: not of this mode.
+ * mode host, for others EGRESS_NONE. These masquerade by an uplink, in the dataplane. -1: not of this mode.
  */
 int network_egress_read(
 	const json_t *params, const struct dp_network *spec, enum egress *egress, struct api_err *err);

@@ -15,6 +15,7 @@
 #include "dataplane/dataplane.h"
 #include "dataplane/frame/burst.h"
 
+struct egress;
 struct fdb;
 struct lb;
 struct neigh_table;
@@ -32,7 +33,8 @@ struct dp {
 	_Atomic(struct network *) net[MAX_NETS];
 	_Atomic(struct vtep *) vtep[MAX_VTEPS];
 	struct fdb *fdb;
-	struct lb *lb; /* service.c: backends and connections */
+	struct lb *lb;	       /* service.c: backends and connections */
+	struct egress *egress; /* egress.c: what leaves by uplinks; NULL: nothing does */
 	struct rte_rcu_qsbr *qsbr;
 	_Atomic(struct vxlan_map *) vxlan; /* (VNI, remote) to network and vtep */
 	_Atomic(uint32_t) vni[VNI_SLOTS];  /* network.c; VNI_USED | a VNI, 0: free */

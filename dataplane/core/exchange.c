@@ -60,7 +60,12 @@ static bool within_rate(struct port *in)
 	return true;
 }
 
-void exchange_punt(struct worker *w, struct port *in, const struct frame *f)
+struct origin {
+	uint16_t port, net; /* as of struct exchange_frame */
+};
+
+/* Tells control `len` bytes on behalf of port `in`. */
+static void punt(struct worker *w, struct port *in, struct origin from, const void *data, uint16_t len)
 {
 	struct exchange_frame *slot = within_rate(in) ? exchange_reserve(w->punt) : NULL;
 	uint64_t one = 1;
@@ -69,14 +74,24 @@ void exchange_punt(struct worker *w, struct port *in, const struct frame *f)
 		stat_add(&w->port_stats[in->id].punts_left_out, 1);
 		return;
 	}
-	slot->len = f->hdr_len;
-	slot->port = in->id;
-	slot->net = f->net;
-	memcpy(slot->data, f->hdr + f->hdr_off, f->hdr_len);
+	slot->len = len;
+	slot->port = from.port;
+	slot->net = from.net;
+	memcpy(slot->data, data, len);
 	exchange_push(w->punt);
 	/* a non-blocking eventfd: when it is full, control has been told */
 	if (write(w->dp->priv->link_fd, &one, sizeof(one)) < 0)
 		return;
+}
+
+void exchange_punt(struct worker *w, struct port *in, const struct frame *f)
+{
+	punt(w, in, (struct origin){in->id, f->net}, f->hdr + f->hdr_off, f->hdr_len);
+}
+
+void exchange_want(struct worker *w, struct port *in, uint16_t uplink, uint32_t ip)
+{
+	punt(w, in, (struct origin){uplink, NET_NONE}, &ip, sizeof(ip));
 }
 
 int exchange_inject(struct dp *dp, uint16_t port, uint16_t net, const uint8_t *data, uint16_t len)

@@ -1,8 +1,9 @@
 /*
  * exchange.h: frames between workers and control, both ways bounded, single producer, single consumer.
  *
- *   punt    a worker hands control a copy of the first bytes of a frame (ARP answers). Full: dropped,
- * counted. inject  control has worker 0 send a short frame out of an uplink or into a network (engine/inject.h).
+ *   punt    a worker hands control a copy of the first bytes of a frame (ARP answers), or an address whose MAC it
+ *           wants to know. Full: dropped, counted.
+ *   inject  control has worker 0 send a short frame out of an uplink or into a network (engine/inject.h).
  */
 #pragma once
 
@@ -41,6 +42,10 @@ void exchange_pop(struct exchange *x);
  * an uplink 10,000 and 256. The caller sets the verdict.
  */
 void exchange_punt(struct worker *w, struct port *in, const struct frame *f);
+
+/** Worker. Tells control that the MAC of `ip` (IPv4, network byte order) on the link of port `uplink` is wanted, for a
+ * frame of port `in`: within the same bounds. It is told as the four bytes, which no frame is. */
+void exchange_want(struct worker *w, struct port *in, uint16_t uplink, uint32_t ip);
 
 /** Control. Has frame data[len] sent (see struct exchange_frame). -ENOBUFS: the ring is full. */
 int exchange_inject(struct dp *dp, uint16_t port, uint16_t net, const uint8_t *data, uint16_t len);

@@ -71,6 +71,10 @@ static inline void stat_clear(void *counters, size_t bytes)
 		"sent to a vip on a port or protocol without a service, or an error about no connection")    \
 	X(FRAGMENT, "fragment",                                                                              \
 		"an IP fragment to a vip without its first one, or a first one without its ports")           \
+	X(NAT_PORTS, "nat-ports",                                                                            \
+		"no port of the uplink's address left for one more connection, or the guest has its share")  \
+	X(EGRESS, "egress",                                                                                  \
+		"not of a kind that may leave the network by an uplink, or of a connection that is unknown") \
 	X(ROUTER, "router", "sent to the router MAC, and no gateway here takes it")
 
 enum drop_reason {

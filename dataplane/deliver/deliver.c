@@ -52,14 +52,6 @@ void outbox_free(struct worker *w)
 	free(w->outbox);
 }
 
-/* Bytes of the longest frame that goes on the wire: of a large frame, of one of its segments. */
-static uint32_t wire_len(const struct frame *f)
-{
-	if (f->off.gso_type == VIRTIO_NET_HDR_GSO_NONE)
-		return f->len;
-	return (uint32_t)f->off.hdr_len + f->off.gso_size; /* as offload_valid() left them */
-}
-
 /* The longest frame that `port` takes, of the kind of `f`: a VLAN tag is not counted. */
 static uint32_t longest_frame(const struct port *port, const struct frame *f)
 {
@@ -69,17 +61,24 @@ static uint32_t longest_frame(const struct port *port, const struct frame *f)
 	return port->mtu + (uint32_t)ETH_LEN + (tagged ? VLAN_LEN : 0);
 }
 
+/* Is the port the uplink that a frame of a network leaves by for the world outside (egress.h)? */
+static bool leaves_by(const struct port *port, const struct frame *f)
+{
+	return port && port->is_uplink && f->routed;
+}
+
 /* Why `f` may not leave by `port`, DROP_COUNT when it may. Checked again here, so that isolation does not
  * rest on the fdb. */
 static enum drop_reason refusal(const struct port *port, const struct frame *f)
 {
-	if (__builtin_expect(!port || port->net != f->net, 0))
+	if (__builtin_expect(!port || port->net != f->net, 0) && !leaves_by(port, f))
 		return DROP_WRONG_NETWORK;
 	if (__builtin_expect(!atomic_load_explicit(&port->up, memory_order_relaxed), 0))
 		return DROP_LINK_DOWN;
 	/* a large frame counts by its segments */
 	if (__builtin_expect(
-		    f->len > port->mtu + (uint32_t)ETH_LEN && wire_len(f) > longest_frame(port, f), 0))
+		    f->len > port->mtu + (uint32_t)ETH_LEN && offload_wire_len(f) > longest_frame(port, f),
+		    0))
 		return DROP_MTU;
 	return DROP_COUNT;
 }
@@ -237,7 +236,7 @@ static enum drop_reason tunnel_refusal(
 		return DROP_NEIGHBOUR;
 	if (!atomic_load_explicit(&uplink->up, memory_order_relaxed))
 		return DROP_LINK_DOWN;
-	return wire_len(f) > longest_inner(uplink, vtep) ? DROP_MTU : DROP_COUNT;
+	return offload_wire_len(f) > longest_inner(uplink, vtep) ? DROP_MTU : DROP_COUNT;
 }
 
 /* Readies `f` for a tunnel: the outer packet's receiver sees no offload request. False: it went in segments.

@@ -52,7 +52,7 @@ bool too_big_answer(struct worker *w, const struct burst *b, struct frame *f, ui
 {
 	uint32_t mtu;
 
-	if (b->in->is_uplink || f->src_vtep != VTEP_NONE)
+	if (b->in->is_uplink || f->src_vtep != VTEP_NONE || f->routed)
 		return false;
 	nat_undo(f);
 	frame_pull(f, HDR_MAX);

@@ -42,8 +42,8 @@ void ingress_stage(struct worker *w, struct burst *b)
 		odd |= !guard_is_plain(f);
 	}
 	arp |= odd && net && !ip_is_none(net->gateway6); /* maybe a solicitation, which is looked for there */
-	b->traits |= (deep ? BURST_HAS_SERVICE : 0) | (deep || arp ? BURST_HAS_LOCAL : 0) |
-		     guard_traits(b->in, odd);
+	b->traits |= (net && net->egress ? BURST_HAS_EGRESS : 0) | (deep ? BURST_HAS_SERVICE : 0) |
+		     (deep || arp ? BURST_HAS_LOCAL : 0) | guard_traits(b->in, odd);
 	if (port_bounds(b->in, RATE_IN))
 		rate_limit_in(b);
 }

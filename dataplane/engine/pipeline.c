@@ -3,6 +3,7 @@
 #include <rte_cycles.h>
 
 #include "dataplane/deliver/deliver.h"
+#include "dataplane/egress/egress.h"
 #include "dataplane/l2/forward/forward.h"
 #include "dataplane/l2/policy/guard.h"
 #include "dataplane/lb/service.h"
@@ -16,6 +17,7 @@ const struct stage pipeline[] = {
 	{"learn", learn_stage, "check the source address, learn where it is"},
 	{"local", local_stage, "answer ARP and ping for the gateway and vips", .needs = BURST_HAS_LOCAL},
 	{"service", service_stage, "vip to backend, and back", .needs = BURST_HAS_SERVICE},
+	{"egress", egress_stage, "to the world outside by an uplink", .needs = BURST_HAS_EGRESS},
 	{"lookup", lookup_stage, "destination address to port, vtep or flood"},
 	{"deliver", deliver_stage, "encapsulate, checksum, copy to the receivers, count"},
 };

@@ -92,7 +92,7 @@ struct frame {
 	bool parsed;	  /* parse_frame() has run: the offsets below the Ethernet header are known */
 	uint8_t was_end;  /* what balancing has rewritten, for nat_undo(): enum nat_end + 1; 0: nothing */
 	bool outer_right; /* from an uplink: the device found the outer UDP checksum right */
-	uint8_t pad[1];
+	bool routed;	  /* between a network and an uplink, by egress/ */
 	union {
 		struct { /* nat_undo()'s, until an outer header is written there */
 			uint32_t was_ip;
@@ -117,6 +117,7 @@ enum {
 	BURST_HAS_LOCAL = 4,   /* ARP, or traffic in a network with vips */
 	BURST_HAS_SERVICE = 8, /* the network has vips */
 	BURST_GUARDED = 16,    /* the port may send from its own addresses only (guard.h) */
+	BURST_HAS_EGRESS = 64, /* the network reaches others by an uplink */
 	BURST_ODD = 32,	       /* some frame is none that guard_is_plain() knows */
 };
 

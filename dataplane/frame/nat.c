@@ -9,7 +9,15 @@
 #include "dataplane/frame/parse.h"
 #include "dataplane/frame/sctp.h"
 
-enum { IP_CSUM = 10, IP_SOURCE = 12, IP6_SOURCE = 8, TCP_CSUM = 16, UDP_CSUM = 6 };
+enum {
+	IP_CSUM = 10,
+	IP_SOURCE = 12,
+	IP6_SOURCE = 8,
+	TCP_CSUM = 16,
+	UDP_CSUM = 6,
+	ICMP_CSUM = 2,
+	ICMP_ID = 4
+};
 
 static void update_l4(struct frame *f, uint8_t *l4, uint32_t address_change, uint32_t port_change)
 {
@@ -100,6 +108,15 @@ void nat_rewrite_address(struct frame *f, enum nat_end end, const uint8_t mac[6]
 	memcpy(&old, field, sizeof(old));
 	memcpy(field, &ip, sizeof(ip));
 	csum_update(l3 + IP_CSUM, csum_change32(old, ip));
+}
+
+void nat_rewrite_echo(struct frame *f, enum nat_end end, const uint8_t mac[6], uint32_t ip, uint16_t id)
+{
+	uint8_t *icmp = frame_data(f) + f->l4_off;
+
+	nat_rewrite_address(f, end, mac, ip);
+	csum_update(icmp + ICMP_CSUM, csum_change16(csum_load(icmp + ICMP_ID), id));
+	csum_store(icmp + ICMP_ID, id);
 }
 
 void nat_undo(struct frame *f)

@@ -32,6 +32,14 @@ enum { OFFLOAD_SEGMENTS_MAX = 256 };
  */
 bool offload_valid(struct frame *f);
 
+/** Bytes of the longest frame that goes on the wire: of a large frame, as offload_valid() left it, of one of its segments. */
+static inline uint32_t offload_wire_len(const struct frame *f)
+{
+	if (f->off.gso_type == VIRTIO_NET_HDR_GSO_NONE)
+		return f->len;
+	return (uint32_t)f->off.hdr_len + f->off.gso_size;
+}
+
 /**
  * Worker. For a frame without a request from a source that leaves TCP and UDP checksums to others without
  * saying so: where the field holds the sum of the pseudo header, f->off asks for the rest, in normal form. A

@@ -173,6 +173,7 @@ int dp_network_add(struct dp *dp, const struct dp_network *spec, uint16_t *id, s
 		.gateway6 = spec->gateway6,
 		.age_s = spec->age_s,
 		.mac_moves = spec->mac_moves,
+		.egress = spec->egress,
 	};
 
 	if (index < 0)
@@ -206,6 +207,7 @@ int dp_network_set(struct dp *dp, uint16_t id, const struct dp_network *spec, st
 	net.gateway = spec->gateway;
 	net.gateway6 = spec->gateway6;
 	net.mac_moves = spec->mac_moves;
+	net.egress = spec->egress;
 	if (publish(dp, &net))
 		return dp_fail(err, -ENOMEM, "out of memory");
 	limit_macs(dp, id, spec->mac_limit);

@@ -27,6 +27,7 @@ struct network {
 	struct ip_prefix subnet6; /* none: its address is */
 	struct ip_addr gateway6;  /* maybe none */
 	uint32_t age_s;
+	uint8_t egress;	       /* enum dp_egress: what goes by an uplink */
 	uint8_t mac_moves;     /* that a MAC may make in a second; 0: any number */
 	uint16_t gateway_port; /* OUT_NONE: none */
 	uint16_t nport, nvtep;

@@ -17,6 +17,8 @@ enum {
 	TOUCH_AHEAD = 1 << 18,	 /* entries: the whole of a table of the default size */
 };
 
+enum { TIMEOUT_CLOSING_S = 30 };
+
 static uint32_t bucket_count(uint32_t size)
 {
 	uint32_t buckets = 2;
@@ -52,6 +54,7 @@ struct conn_table *conn_open(uint32_t size, unsigned owners)
 	memset(t, 0, sizeof(*t));
 	t->size = size;
 	t->owners = owners;
+	t->closed_s = TIMEOUT_CLOSING_S;
 	t->bucket_mask = bucket_count(size) - 1;
 	t->tag_mask = ~((UINT32_C(2) << (31 - __builtin_clz(size * 2))) - 1);
 	t->bucket = mem_alloc(index_bytes(t));
@@ -108,6 +111,11 @@ void conn_touch_ahead(struct conn_table *t, bool ip6, bool turns)
 			want / (2 * sizeof(*t->side)) * sizeof(*t->turn), t->touched.turn);
 }
 static_assert(sizeof(struct conn_wide) == sizeof(struct conn_side), "both arrays are as long");
+
+void conn_keep_closed(struct conn_table *t, uint32_t seconds)
+{
+	t->closed_s = seconds;
+}
 
 void conn_close(struct conn_table *t)
 {
@@ -244,6 +252,24 @@ bool conn_find6(struct conn_table *t, const struct conn_key *key, struct ip_addr
 	hit->ip6 = wide_load(wide->end);
 	atomic_thread_fence(memory_order_acquire);
 	return life_same(atomic_load_explicit(&hit->side->life, memory_order_relaxed), hit->life);
+}
+
+bool conn_is_still(const struct conn_hit *hit)
+{
+	uint64_t life;
+
+	atomic_thread_fence(memory_order_acquire);
+	life = atomic_load_explicit(&hit->side->life, memory_order_relaxed);
+	return life_same(life, hit->life) && (life_flags(life) & CONN_LIVE);
+}
+
+struct conn_hit conn_other(const struct conn_table *t, const struct conn_hit *hit)
+{
+	struct conn_hit other = {.side = &t->side[hit->index ^ 1], .index = hit->index ^ 1};
+
+	other.life = atomic_load_explicit(&other.side->life, memory_order_acquire);
+	other.end = unpack_end(atomic_load_explicit(&other.side->end, memory_order_relaxed));
+	return other;
 }
 
 bool conn_packet(struct conn_hit *hit, uint8_t flags, uint32_t now_s, uint32_t bytes)

@@ -68,7 +68,7 @@ struct conn_side {
 	_Atomic(uint64_t) packets, bytes;
 	_Atomic(uint32_t) slot; /* where in the index; in a free entry's first side: the next free entry */
 	_Atomic(uint32_t) made_s;
-	uint64_t pad;
+	_Atomic(uint64_t) note; /* whatever the table's user wants to know of this side */
 };
 static_assert(sizeof(struct conn_side) == 64, "a packet reads and writes one line of its connection");
 
@@ -96,6 +96,8 @@ struct conn_hit {
  * the index, 128 more for one of IPv6, and 8 for one whose turns are known. NULL: no memory, or no random key.
  */
 struct conn_table *conn_open(uint32_t size, unsigned owners);
+/** Control thread, before the first connection. How long one that both ends have closed keeps its place: 30 s. */
+void conn_keep_closed(struct conn_table *t, uint32_t seconds);
 /** NULL is allowed. */
 void conn_close(struct conn_table *t);
 /** Control thread. Takes the memory of all connections of IPv4 now (mem_touch). */
@@ -147,6 +149,8 @@ struct conn_new {
 	const struct conn_ip6 *ip6; /* [2]; NULL: IPv4 */
 	uint8_t flags[2];	    /* by enum conn_dir, beyond CONN_LIVE */
 	uint32_t now_s;
+	uint64_t note[2]; /* conn_note() */
+	bool fair; /* its owner may have the place of one whose owner has over twice as many, established or not */
 };
 
 /**
@@ -154,6 +158,21 @@ struct conn_new {
  * that make the same connection at once make two; one of them times out.
  */
 int conn_insert(struct conn_table *t, const struct conn_new *conn, struct conn_hit *hit);
+
+/** Any thread. What its maker noted of the side that was found, or conn_renote() since. The entry may be another's
+ * meanwhile: conn_is_still() tells. */
+static inline uint64_t conn_note(const struct conn_hit *hit)
+{
+	return atomic_load_explicit(&hit->side->note, memory_order_relaxed);
+}
+static inline void conn_renote(const struct conn_hit *hit, uint64_t note)
+{
+	atomic_store_explicit(&hit->side->note, note, memory_order_relaxed);
+}
+/** Any thread. Is the entry still the connection that was found? What was read of it before is right then. */
+bool conn_is_still(const struct conn_hit *hit);
+/** Any thread. The other side of the connection, as it is now. */
+struct conn_hit conn_other(const struct conn_table *t, const struct conn_hit *hit);
 
 /** Worker. Ends the connection that `hit` (of either side) belongs to, if it is still that one. When it waits
  * for its first answer, it counts as withdrawn. */

@@ -9,22 +9,24 @@ enum {
 	TIMEOUT_NEW_S = 30,
 	TIMEOUT_TCP_S = 7440,	   /* RFC 5382, REQ-5: at least 2 hours 4 minutes */
 	TIMEOUT_HALF_OPEN_S = 240, /* one end sent its FIN; RFC 5382: transitory connections, 4 minutes */
-	TIMEOUT_CLOSING_S = 30,
-	TIMEOUT_UDP_S = 120, /* RFC 4787, REQ-5: at least 2 minutes */
+	TIMEOUT_UDP_S = 120,	   /* RFC 4787, REQ-5: at least 2 minutes */
+	TIMEOUT_ICMP_S = 60,	   /* RFC 5508, REQ-2: of queries, at least 60 s */
 };
 
-static uint32_t timeout_s(uint8_t client, uint8_t backend, uint8_t proto)
+static uint32_t timeout_s(const struct conn_table *t, uint8_t client, uint8_t backend, uint8_t proto)
 {
 	switch (state_of(client, backend)) {
 	case DP_CONN_NEW:
 		return TIMEOUT_NEW_S;
 	case DP_CONN_CLOSING:
-		return TIMEOUT_CLOSING_S;
+		return t->closed_s;
 	case DP_CONN_ESTABLISHED:
 		break;
 	}
 	if (proto == IPPROTO_UDP)
 		return TIMEOUT_UDP_S;
+	if (proto == IPPROTO_ICMP || proto == IPPROTO_ICMPV6)
+		return TIMEOUT_ICMP_S;
 	return (client | backend) & CONN_FIN ? TIMEOUT_HALF_OPEN_S : TIMEOUT_TCP_S;
 }
 
@@ -39,7 +41,7 @@ bool conn_idle(const struct conn_table *t, uint32_t entry, uint64_t life, uint32
 	const struct conn_side *side = &t->side[entry * 2];
 	uint64_t other = atomic_load_explicit(&side[1].life, memory_order_acquire);
 	uint8_t proto = (uint8_t)(atomic_load_explicit(&side->rest, memory_order_relaxed) >> 8);
-	uint32_t limit = timeout_s(life_flags(life), life_flags(other), proto);
+	uint32_t limit = timeout_s(t, life_flags(life), life_flags(other), proto);
 
 	return elapsed(life_seen_s(life), now_s) > limit && elapsed(life_seen_s(other), now_s) > limit;
 }

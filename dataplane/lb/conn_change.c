@@ -16,6 +16,8 @@ struct taker {
 	uint16_t net;
 	bool granted; /* its share has room for it */
 	bool owed;    /* even the part that is guaranteed to it */
+	bool fair;    /* conn_new.fair */
+	uint16_t owner;
 	uint32_t now_s;
 };
 
@@ -110,6 +112,15 @@ static void note_spill(struct conn_table *t, uint16_t net, uint32_t now_s)
 	atomic_store_explicit(&t->spill_s[net], now_s, memory_order_relaxed);
 }
 
+/* Has the owner of the connection in `entry`, of the taker's network, over twice as many as the taker's? */
+static bool is_greedier(const struct conn_table *t, uint32_t entry, const struct taker *taker)
+{
+	uint16_t owner =
+		unpack_end(atomic_load_explicit(&t->side[entry * 2].end, memory_order_relaxed)).owner;
+
+	return taker->fair && conn_count_of(t, owner) > 2 * (uint64_t)conn_count_of(t, taker->owner) + 1;
+}
+
 /* Ends the connection in `entry` if `taker` may have its place; the caller then owns the entry. */
 static bool take_over(struct conn_table *t, uint32_t entry, const struct taker *taker)
 {
@@ -128,7 +139,7 @@ static bool take_over(struct conn_table *t, uint32_t entry, const struct taker *
 		DP_CONN_ESTABLISHED;
 	if (others && (!taker->granted || share_used(t->share, net) <= share_part(t->share)))
 		return false;
-	if (taker->owed ? !others : established)
+	if (taker->owed ? !others : established && !is_greedier(t, entry, taker))
 		return false;
 	if (!end_early(t, entry, life))
 		return false;
@@ -206,6 +217,7 @@ static void fill_side(struct conn_side *side, const struct conn_new *conn, enum 
 	atomic_store_explicit(&side->packets, 0, memory_order_relaxed);
 	atomic_store_explicit(&side->bytes, 0, memory_order_relaxed);
 	atomic_store_explicit(&side->made_s, conn->now_s, memory_order_relaxed);
+	atomic_store_explicit(&side->note, conn->note[dir], memory_order_relaxed);
 }
 
 static void fill_wide(struct conn_wide *wide, const struct conn_ip6 *ip6)
@@ -247,7 +259,10 @@ static uint32_t reserve(struct conn_table *t, struct taker *taker)
 
 int conn_insert(struct conn_table *t, const struct conn_new *conn, struct conn_hit *hit)
 {
-	struct taker taker = {.net = (uint16_t)(conn->key[CONN_FORWARD].rest >> 16), .now_s = conn->now_s};
+	struct taker taker = {.net = (uint16_t)(conn->key[CONN_FORWARD].rest >> 16),
+		.now_s = conn->now_s,
+		.fair = conn->fair,
+		.owner = conn->end[CONN_FORWARD].owner};
 	uint32_t entry = reserve(t, &taker);
 	struct conn_side *side;
 	uint64_t life;

@@ -43,6 +43,7 @@ struct conn_table {
 	uint32_t size, bucket_mask;
 	uint32_t tag_mask; /* the bits of a slot that are not the index */
 	unsigned owners;
+	uint32_t closed_s; /* conn_keep_closed() */
 	struct conn_bucket *bucket;
 	struct conn_side *side;	    /* [size * 2]: forward, reply, forward ... */
 	struct conn_wide *wide;	    /* the same, of those of IPv6 */

@@ -131,6 +131,6 @@ static bool rejects(const struct item *it, enum drop_reason reason)
 void service_refuse_item(struct port *in, const struct item *it, enum drop_reason reason)
 {
 	frame_drop(it->f, reason);
-	if (rejects(it, reason))
+	if (!it->f->routed && rejects(it, reason)) /* else nobody would translate the answer */
 		refuse(in, it->f);
 }

@@ -1,6 +1,7 @@
 /*
  * underlay.c: what arrives on an uplink. The switch is a host there: it answers ARP or neighbour solicitations and
- * ping for the uplink's address and unwraps VXLAN; everything else is not for it. A frame that goes on from this stage is the inner
+ * ping for the uplink's address and unwraps VXLAN; what is of a connection of a guest's with the world
+ * outside goes to egress/; everything else is not for it. A frame that goes on from this stage is the inner
  * one, in its network. Only src_vtep tells that it came through a tunnel.
  */
 #include "dataplane/overlay/underlay.h"
@@ -9,6 +10,7 @@
 
 #include "dataplane/core/dp.h"
 #include "dataplane/core/exchange.h"
+#include "dataplane/egress/egress.h"
 #include "dataplane/frame/csum.h"
 #include "dataplane/frame/nd.h"
 #include "dataplane/frame/offload.h"
@@ -279,6 +281,8 @@ static void underlay_one(struct worker *w, struct burst *b, struct frame *f, str
 	} else if (f->ip_proto == IPPROTO_UDP && f->l4_off &&
 		   load16(data + f->l4_off + 2) == b->in->vxlan_port) {
 		underlay_vxlan(w, b, f, f->l3_off, f->l4_off, tunnel);
+	} else if (egress_input(w, b, f)) {
+		return;
 	} else if (f->off = (struct offload){0}, !reply_icmp_echo(f, b->in->mac)) {
 		frame_drop(f, DROP_NOT_FOR_US);
 	}

@@ -9,7 +9,8 @@ ROW = re.compile(r"^\| (\w+) \| (all|bursts [^|]*) \| (.*) \|$", re.MULTILINE)
 RUNS_FOR = {"": "all", "BURST_FROM_PORT": "bursts of a port", "BURST_FROM_UPLINK": "bursts of an uplink",
             "BURST_GUARDED | BURST_ODD": "bursts of a guarded port, or with more than plain IPv4",
             "BURST_HAS_LOCAL": "bursts with ARP, or of a network with vips",
-            "BURST_HAS_SERVICE": "bursts of a network with vips"}
+            "BURST_HAS_SERVICE": "bursts of a network with vips",
+            "BURST_HAS_EGRESS": "bursts of a network that reaches others by an uplink"}
 
 
 def test_the_documented_stages_are_the_pipeline():

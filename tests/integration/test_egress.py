@@ -113,14 +113,17 @@ def test_it_outlives_the_daemon_as_long_as_its_network(router, container):
     assert router.tables() == ["other"]
 
 
-def test_other_modes_have_no_egress(router):
-    refused = router.daemon.ctl("network", "add", "n", "--subnet", "10.9.0.0/24", "--gateway", "10.9.0.1", "--egress",
-                               "masquerade", check=False)
-    assert refused.returncode and "egress: masquerade is only for mode host" in refused.stderr
-    router.daemon.ctl("network", "add", "n", "--subnet", "10.9.0.0/24", "--gateway", "10.9.0.1", "--egress", "none")
-    refused = router.daemon.ctl("network", "set", "n", "--egress", "masquerade", check=False)
-    assert refused.returncode and "egress" in refused.stderr
-    assert router.daemon.rpc("network.show", name="n")["egress"] == "none"
+@pytest.mark.parametrize("words, why", [
+    (("--mode", "p2p", "--egress", "masquerade"), "egress: masquerade is not for mode p2p"),
+    (("--mode", "bridge", "--egress", "host"), "egress: host is not for mode bridge"),
+    (("--egress", "masquerade"), "egress: masquerade needs a subnet and a gateway of IPv4"),
+    (("--subnet", "fd00:9::/64", "--gateway", "fd00:9::1", "--egress", "masquerade"),
+     "egress: masquerade needs a subnet and a gateway of IPv4"),
+])
+def test_what_other_modes_refuse(router, words, why):
+    refused = router.daemon.ctl("network", "add", "n", *words, check=False)
+    assert refused.returncode and why in refused.stderr
+    assert router.daemon.rpc("network.list") == []
 
 
 def test_a_refusal_of_the_host_is_told_and_nothing_is_made(router):

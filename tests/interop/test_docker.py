@@ -95,7 +95,7 @@ def test_what_docker_cannot_have_is_refused_in_words(world):
     assert 'no such network "lost"' in docker.refused(*create, "--opt", "sluice.network=lost", "n")
     assert "of IPv6 none is chosen: use --subnet" in docker.refused(*create, "--ipv6", "n")
     assert world.networks() == []
-    assert "egress: host is only for mode host" in docker.refused(*create, "--opt", "egress=host", "--opt", "mode=bridge", "n")
+    assert "egress: host is not for mode bridge" in docker.refused(*create, "--opt", "egress=host", "--opt", "mode=bridge", "n")
     assert "this host has a route to 198.51.100.0/25" in docker.refused(*create, "--subnet", "198.51.100.0/25", "n")
     assert world.networks() == []
 

@@ -43,12 +43,13 @@ static void prepare(
 }
 
 /*
- * Refuses source addresses that no guest may have. The router MAC belongs to the gateway port alone: were it
- * learned anywhere else, a guest or a remote host could draw everybody's traffic to itself.
+ * Refuses source addresses that no guest may have. The router MAC belongs to the gateway port alone, and to what comes
+ * from outside through egress_input(): were it learned anywhere else, a guest or a remote host could draw everybody's
+ * traffic to itself.
  */
 static void learn_odd(const struct burst *b, struct frame *f, uint64_t mac)
 {
-	if (mac != router_key() || !b->in->is_gateway)
+	if (mac != router_key() || (!b->in->is_gateway && !f->routed))
 		frame_drop(f, DROP_SOURCE_MAC);
 }
 

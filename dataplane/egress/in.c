@@ -1,0 +1,236 @@
+/* in.c: from the world outside to a guest: answers, errors, and connections to published ports. */
+#include <arpa/inet.h>
+
+#include "dataplane/core/dp.h"
+#include "dataplane/egress/egress.h"
+#include "dataplane/egress/flow.h"
+#include "dataplane/egress/icmp.h"
+#include "dataplane/egress/published.h"
+#include "dataplane/frame/nat.h"
+#include "dataplane/frame/offload.h"
+#include "dataplane/frame/parse.h"
+#include "dataplane/l2/fdb.h"
+#include "dataplane/l2/network.h"
+#include "dataplane/l2/owner.h"
+
+struct arriving {
+	struct worker *w;
+	struct burst *b;
+	struct frame *f;
+	struct outside outside;
+	uint8_t tcp;
+	uint16_t net;
+	uint8_t mac[6]; /* of the guest */
+};
+
+/* Will any stage that comes have to do with vips? */
+static bool has_vips(const struct network *net)
+{
+	return atomic_load_explicit(&net->lb, memory_order_relaxed) != NULL;
+}
+
+/* Too long for the guest's network? Its sender is told what fits. */
+static bool is_too_long(struct arriving *a, const struct network *net)
+{
+	const uint8_t *ip = frame_data(a->f) + a->f->l3_off;
+	struct egress_answer answer = {.type = ICMP_UNREACHABLE,
+		.code = ICMP_FRAGMENTATION_NEEDED,
+		.info = net->mtu,
+		.source = a->outside.address,
+		.mac = a->b->in->mac,
+		.reason = DROP_MTU};
+
+	if (offload_wire_len(a->f) <= net->mtu + (uint32_t)ETH_LEN || !(load16(ip + 6) & IP4_DF))
+		return false;
+	icmp_refuse(a->b, a->f, &answer);
+	return true;
+}
+
+/* The frame is the network's from here on: what it is dropped for is counted there. */
+static const struct network *enter(struct arriving *a)
+{
+	const struct network *net = dp_get_net(a->w->dp, a->net);
+
+	a->f->net = a->net;
+	a->f->routed = true;
+	stat_add(&a->w->net_stats[a->net].rx, 1);
+	if (net && has_vips(net))
+		a->b->traits |= BURST_HAS_SERVICE;
+	return net;
+}
+
+/* Is it as its headers say, so that it may be rewritten? */
+static bool is_sound(struct arriving *a)
+{
+	struct frame *f = a->f;
+	uint32_t end = f->l3_off + (uint32_t)load16(frame_data(f) + f->l3_off + 2);
+
+	if (end < f->len)
+		frame_trim(f, end); /* padding of the link */
+	if (a->b->in->unfinished && !f->off.flags)
+		offload_detect(f);
+	else if ((f->off.flags || f->off.gso_type) && !offload_valid(f))
+		return false;
+	return true;
+}
+
+/* The rewritten frame goes to the guest like any of its network. */
+static void hand_over(struct arriving *a)
+{
+	struct frame *f = a->f;
+	uint8_t *data = frame_data(f), *ip = data + f->l3_off;
+
+	icmp_hop_less(ip);
+	memcpy(data + 6, dp_router_mac, 6);
+	f->was_end = 0;
+	f->hash = 0;
+	fdb_ask(a->w->dp->fdb, fdb_frame_key(f->net, data + 6), &a->b->asked[f - a->b->frame]);
+}
+
+static void take_error(struct arriving *a)
+{
+	a->f->off = (struct offload){0};
+	if (!icmp_from_outside(a->w, a->f, &a->net)) {
+		frame_drop(a->f, DROP_NOT_FOR_US);
+		return;
+	}
+	if (enter(a))
+		hand_over(a);
+	else
+		frame_drop(a->f, DROP_WRONG_NETWORK);
+}
+
+/* A packet of a connection, whose guest is known. */
+static void take_packet(struct arriving *a, struct conn_hit *hit)
+{
+	struct frame *f = a->f;
+	const struct network *net = enter(a);
+
+	if (!net)
+		frame_drop(f, DROP_WRONG_NETWORK);
+	else if (!is_sound(a))
+		frame_drop(f, DROP_BAD_OFFLOAD);
+	else if (frame_data(f)[f->l3_off + IP4_TTL] <= 1)
+		frame_drop(f, DROP_EGRESS);
+	if (f->verdict != V_NONE || is_too_long(a, net))
+		return;
+	flow_packet(a->w, hit, a->tcp, f->len);
+	if (f->ip_proto == IPPROTO_ICMP)
+		nat_rewrite_echo(f, NAT_DESTINATION, a->mac, hit->end.ip, hit->end.port);
+	else
+		nat_rewrite(f, NAT_DESTINATION, a->mac, hit->end.ip, hit->end.port);
+	hand_over(a);
+}
+
+/* Where a connection to a published port goes, and whom it counts for. False: nobody on this host has the address. */
+static bool find_target(struct arriving *a, const struct published_to *to, struct guest *guest)
+{
+	const struct network *net = dp_get_net(a->w->dp, to->net);
+	const struct port *port;
+
+	a->net = to->net;
+	if (!net)
+		return false;
+	if (to->vip) {
+		*guest = (struct guest){.owner = (uint16_t)(EGRESS_OWNER_VIP + to->net)};
+		memcpy(guest->mac, dp_router_mac, 6);
+		return true;
+	}
+	port = owner_of_ip(a->w->dp, net, ip_from4(to->to));
+	if (!port)
+		return false;
+	*guest = (struct guest){.owner = (uint16_t)(EGRESS_OWNER_IN + port->id)};
+	memcpy(guest->mac, port->mac, 6);
+	return true;
+}
+
+/* The first packet of a connection to a published port. */
+static void take_first(struct arriving *a, const struct published_to *to)
+{
+	struct ends ends = {.guest = to->to,
+		.guest_port = to->to_port,
+		.peer = a->outside.peer,
+		.peer_port = a->outside.peer_port,
+		.proto = a->outside.proto,
+		.net = to->net};
+	enum drop_reason reason = DROP_NEIGHBOUR;
+	struct guest guest;
+	struct conn_hit hit;
+
+	if (find_target(a, to, &guest))
+		reason = flow_open_in(a->w, &ends, &a->outside, &guest, &hit);
+	if (reason != DROP_COUNT) {
+		frame_drop(a->f, (uint8_t)reason);
+		return;
+	}
+	memcpy(a->mac, guest.mac, 6);
+	take_packet(a, &hit);
+}
+
+/* Ports, or the id of a ping's answer. False: of another kind. */
+static bool read_ports(struct arriving *a)
+{
+	struct frame *f = a->f;
+	uint16_t need = f->ip_proto == IPPROTO_TCP ? TCP_LEN : 8;
+	const uint8_t *l4 = frame_data(f) + f->l4_off;
+
+	if (!f->l4_off || f->l4_off + need > f->hdr_len)
+		return false;
+	a->tcp = FLOW_ACK;
+	if (f->ip_proto == IPPROTO_ICMP) {
+		memcpy(&a->outside.port, l4 + 4, 2);
+		return l4[0] == ICMP_ECHO_REPLY;
+	}
+	if (f->ip_proto == IPPROTO_TCP)
+		a->tcp = l4[TCP_FLAGS];
+	else if (f->ip_proto != IPPROTO_UDP)
+		return false;
+	memcpy(&a->outside.peer_port, l4, 2);
+	memcpy(&a->outside.port, l4 + 2, 2);
+	return true;
+}
+
+static bool take_known(struct arriving *a)
+{
+	struct egress *e = a->w->dp->egress;
+	struct conn_hit hit;
+
+	if (!flow_of_peer(e, &a->outside, &hit))
+		return false;
+	if (flow_begins(a->tcp) && conn_state(e->flows, &hit) == DP_CONN_CLOSING &&
+		published_find(a->w->dp, a->outside.address, a->outside.port, a->outside.proto)) {
+		conn_remove(e->flows, &hit);
+		return false;
+	}
+	if (!flow_guest(a->w, &hit, &a->net, a->mac)) {
+		conn_remove(e->flows, &hit);
+		return false;
+	}
+	take_packet(a, &hit);
+	return true;
+}
+
+bool egress_input(struct worker *w, struct burst *b, struct frame *f)
+{
+	const uint8_t *ip = frame_data(f) + f->l3_off;
+	struct arriving a = {.w = w, .b = b, .f = f};
+	const struct published_to *to;
+
+	if (!w->dp->egress || f->l3_off != ETH_LEN)
+		return false;
+	a.outside = (struct outside){
+		.address = load_ip4(ip + 16), .peer = load_ip4(ip + 12), .proto = f->ip_proto};
+	if (!read_ports(&a)) {
+		if (f->ip_proto != IPPROTO_ICMP || !f->l4_off || frame_data(f)[f->l4_off] == ICMP_ECHO)
+			return false;
+		take_error(&a);
+		return true;
+	}
+	if (take_known(&a))
+		return true;
+	to = published_find(w->dp, a.outside.address, a.outside.port, a.outside.proto);
+	if (!to || (f->ip_proto == IPPROTO_TCP && !flow_begins(a.tcp)))
+		return false;
+	take_first(&a, to);
+	return true;
+}

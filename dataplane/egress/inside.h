@@ -1,0 +1,36 @@
+/* inside.h: what the files of the room share. */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "dataplane/core/dp.h"
+#include "dataplane/egress/hop.h"
+#include "dataplane/lb/conn.h"
+
+struct published;
+struct routes;
+
+/* Who a connection counts for (struct conn_end.owner): the guest's port that opened it, the guest's port that it was
+ * opened to from outside, or a network whose vip it was opened to. So strangers use up no guest's own share. */
+enum {
+	EGRESS_OWNER_IN = MAX_PORTS,
+	EGRESS_OWNER_VIP = 2 * MAX_PORTS,
+	EGRESS_OWNERS = 2 * MAX_PORTS + MAX_NETS,
+};
+
+/* Of one worker alone. */
+struct egress_worker {
+	_Alignas(64) uint64_t chosen; /* ports, so far */
+};
+
+struct egress {
+	struct conn_table *flows;
+	uint32_t most; /* connections that one owner may have */
+	uint64_t secret[2];
+	_Atomic(struct routes *) routes;
+	_Atomic(struct published *) published;
+	struct hops *hops;
+	unsigned networks; /* that have a way out, for control */
+	struct egress_worker worker[MAX_WORKERS];
+};

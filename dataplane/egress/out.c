@@ -1,0 +1,256 @@
+/*
+ * out.c: from a guest to the world outside. What is not of a connection yet makes one, where the network masquerades;
+ * where ports are only published, nothing else leaves.
+ */
+#include <arpa/inet.h>
+
+#include "dataplane/core/dp.h"
+#include "dataplane/core/exchange.h"
+#include "dataplane/egress/egress.h"
+#include "dataplane/egress/flow.h"
+#include "dataplane/egress/icmp.h"
+#include "dataplane/egress/route.h"
+#include "dataplane/frame/nat.h"
+#include "dataplane/frame/offload.h"
+#include "dataplane/frame/parse.h"
+#include "dataplane/l2/network.h"
+
+/* The frame at hand, and what was found out about it. */
+struct leaving {
+	struct worker *w;
+	struct burst *b;
+	struct frame *f;
+	const struct network *net;
+	struct ends ends;
+	uint8_t tcp;
+	const struct route *route;
+	const struct port *uplink;
+	uint8_t mac[6]; /* of the next hop */
+};
+
+/* By the uplink whose address the packet has outside: the one that leads there, while nothing is said about it. */
+static const struct route *route_by(const struct routes *routes, uint32_t address, uint32_t ip, uint32_t *hop)
+{
+	const struct route *best = route_find(routes, ip, hop);
+
+	if (!best || best->address == address)
+		return best;
+	return route_from(routes, address, ip, hop);
+}
+
+/* Finds uplink and next hop for `ip`. `address`: of the uplink that it has to be; 0: any. False: the frame is dropped. */
+static bool find_way(struct leaving *l, uint32_t ip, uint32_t address)
+{
+	struct egress *e = l->w->dp->egress;
+	const struct routes *routes = atomic_load_explicit(&e->routes, memory_order_acquire);
+	uint32_t hop = 0;
+	enum hop_state state;
+
+	l->route = address ? route_by(routes, address, ip, &hop) : route_find(routes, ip, &hop);
+	l->uplink = l->route ? dp_get_port(l->w->dp, l->route->uplink) : NULL;
+	if (!l->uplink) {
+		frame_drop(l->f, DROP_NO_UPLINK);
+		return false;
+	}
+	if (!route_is_host(l->route, hop)) {
+		frame_drop(l->f, DROP_EGRESS);
+		return false;
+	}
+	state = hop_find(e->hops, l->route->uplink, hop, l->w->now_s, l->mac);
+	if (state == HOP_UNKNOWN)
+		exchange_want(l->w, l->b->in, l->route->uplink, hop);
+	if (state != HOP_KNOWN)
+		frame_drop(l->f, DROP_NEIGHBOUR);
+	return state == HOP_KNOWN;
+}
+
+/* Would it be too long for the uplink, or has it come as far as it may? Then it is dropped, and its sender told. */
+static bool ends_here(struct leaving *l)
+{
+	const uint8_t *ip = frame_data(l->f) + l->f->l3_off;
+	struct egress_answer answer = {.source = l->net->gateway, .mac = dp_router_mac};
+
+	if (ip[IP4_TTL] <= 1) {
+		answer.type = ICMP_TIME_EXCEEDED;
+		answer.reason = DROP_EGRESS;
+	} else if (offload_wire_len(l->f) > l->uplink->mtu + (uint32_t)ETH_LEN && (load16(ip + 6) & IP4_DF)) {
+		answer.type = ICMP_UNREACHABLE;
+		answer.code = ICMP_FRAGMENTATION_NEEDED;
+		answer.info = l->uplink->mtu;
+		answer.reason = DROP_MTU;
+	} else {
+		return false;
+	}
+	icmp_refuse(l->b, l->f, &answer);
+	return true;
+}
+
+static void send_off(struct leaving *l)
+{
+	struct frame *f = l->f;
+	uint8_t *data = frame_data(f), *ip = data + f->l3_off;
+
+	icmp_hop_less(ip);
+	memcpy(data, l->mac, 6);
+	memcpy(data + 6, l->uplink->mac, 6);
+	f->was_end = 0; /* nothing that follows could be told its sender */
+	f->routed = true;
+	f->verdict = V_PORT;
+	f->out = l->uplink->id;
+}
+
+/* An error that a guest sends about what came to it. */
+static void send_error(struct leaving *l)
+{
+	uint32_t address = icmp_from_guest(l->w, l->f);
+
+	if (!address) {
+		frame_drop(l->f, DROP_EGRESS);
+		return;
+	}
+	if (find_way(l, l->ends.peer, address))
+		send_off(l);
+}
+
+/* Ports, or the id of a ping. False: of another kind. */
+static bool read_ports(struct leaving *l)
+{
+	const uint8_t *l4 = frame_data(l->f) + l->f->l4_off;
+
+	l->tcp = FLOW_ACK;
+	if (l->f->ip_proto == IPPROTO_ICMP) {
+		memcpy(&l->ends.guest_port, l4 + 4, 2);
+		l->ends.peer_port = 0;
+		return l4[0] == ICMP_ECHO;
+	}
+	if (l->f->ip_proto == IPPROTO_TCP)
+		l->tcp = l4[TCP_FLAGS];
+	else if (l->f->ip_proto != IPPROTO_UDP)
+		return false;
+	memcpy(&l->ends.guest_port, l4, 2);
+	memcpy(&l->ends.peer_port, l4 + 2, 2);
+	return true;
+}
+
+/* All of the header that is written to is private from here on. */
+static bool has_header(struct frame *f)
+{
+	uint16_t need = f->ip_proto == IPPROTO_TCP ? TCP_LEN : 8;
+
+	if (f->l4_off && f->l4_off + need <= f->hdr_len)
+		return true;
+	frame_pull(f, HDR_MAX); /* behind IP options */
+	parse_frame(f);
+	return f->l4_off && f->l4_off + need <= f->hdr_len;
+}
+
+/* A connection that may go on as it is. */
+static bool goes_on(struct leaving *l, const struct conn_hit *hit)
+{
+	struct egress *e = l->w->dp->egress;
+	const struct routes *routes = atomic_load_explicit(&e->routes, memory_order_acquire);
+
+	if (route_is_own(routes, hit->end.ip) &&
+		!(flow_begins(l->tcp) && conn_state(e->flows, hit) == DP_CONN_CLOSING))
+		return true;
+	conn_remove(e->flows, hit);
+	return false;
+}
+
+/* What would be taken for a tunnel's, from one who may send for any network. */
+static bool is_tunnel(const struct leaving *l)
+{
+	return l->f->ip_proto == IPPROTO_UDP && ntohs(l->ends.peer_port) == l->route->vxlan_port;
+}
+
+/* Finds or makes the connection, and the way out. False: the frame is dropped, or is not for us. */
+static bool find_flow(struct leaving *l, struct conn_hit *hit)
+{
+	struct guest guest = {.owner = l->b->in->id};
+	bool found = flow_of_guest(l->w->dp->egress, &l->ends, hit) && goes_on(l, hit);
+	enum drop_reason reason;
+
+	if (!found && !(l->net->egress & DP_EGRESS_OUT))
+		return false;
+	if (!find_way(l, l->ends.peer, found ? hit->end.ip : 0) || ends_here(l))
+		return false;
+	if (found) {
+		flow_guest_is_at(l->w->dp->egress, hit, l->ends.net, frame_data(l->f) + 6);
+		return true;
+	}
+	if (is_tunnel(l) || (l->tcp & FLOW_RST)) {
+		frame_drop(l->f, DROP_EGRESS);
+		return false;
+	}
+	memcpy(guest.mac, frame_data(l->f) + 6, 6);
+	reason = flow_open(l->w, &l->ends, l->route->address, &guest, hit);
+	if (reason != DROP_COUNT)
+		frame_drop(l->f, (uint8_t)reason);
+	return reason == DROP_COUNT;
+}
+
+static void send_packet(struct leaving *l)
+{
+	struct conn_hit hit;
+
+	if (!find_flow(l, &hit))
+		return;
+	flow_packet(l->w, &hit, l->tcp, l->f->len);
+	if (l->f->ip_proto == IPPROTO_ICMP)
+		nat_rewrite_echo(l->f, NAT_SOURCE, dp_router_mac, hit.end.ip, hit.end.port);
+	else
+		nat_rewrite(l->f, NAT_SOURCE, dp_router_mac, hit.end.ip, hit.end.port);
+	send_off(l);
+}
+
+/* Addresses that no host outside has: of this network, of loopback, of many hosts. */
+static bool is_no_host(uint32_t ip)
+{
+	uint32_t first = ntohl(ip) >> 24;
+
+	return first == 0 || first == 127 || first >= 224;
+}
+
+/* A packet to the router MAC for an address beyond the network. */
+static void leave(struct worker *w, struct burst *b, struct frame *f, const struct network *net)
+{
+	const uint8_t *ip = frame_data(f) + f->l3_off;
+	struct leaving l = {.w = w, .b = b, .f = f, .net = net};
+
+	l.ends = (struct ends){
+		.guest = load_ip4(ip + 12), .peer = load_ip4(ip + 16), .proto = f->ip_proto, .net = f->net};
+	if (!network_has_ip(net, ip_from4(l.ends.guest)) || is_no_host(l.ends.peer) || f->l3_off != ETH_LEN) {
+		frame_drop(f, DROP_EGRESS);
+		return;
+	}
+	if (load16(ip + 6) & IP4_MF_OFFSET) {
+		frame_drop(f, DROP_FRAGMENT);
+		return;
+	}
+	if (!has_header(f))
+		frame_drop(f, DROP_MALFORMED);
+	else if (read_ports(&l))
+		send_packet(&l);
+	else if (f->ip_proto == IPPROTO_ICMP)
+		send_error(&l);
+	else
+		frame_drop(f, DROP_EGRESS);
+}
+
+void egress_stage(struct worker *w, struct burst *b)
+{
+	for (unsigned i = 0; i < b->count; i++) {
+		struct frame *f = &b->frame[i];
+		const struct network *net;
+
+		if (f->verdict != V_NONE || !mac_equal(frame_data(f), dp_router_mac) ||
+			f->src_vtep != VTEP_NONE || f->routed)
+			continue;
+		net = dp_get_net(w->dp, f->net);
+		if (!f->parsed)
+			parse_frame(f);
+		if (net && net->egress && f->ethertype == ETHERTYPE_IP4 && f->l3_off &&
+			network_routes(net, ip_from4(load_ip4(frame_data(f) + f->l3_off + 16))))
+			leave(w, b, f, net);
+	}
+}

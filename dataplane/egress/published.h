@@ -1,0 +1,22 @@
+/* published.h: ports of uplinks' addresses that lead to a guest or a vip. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct dp;
+struct published;
+
+/* Network byte order. */
+struct published_to {
+	uint32_t to;
+	uint16_t to_port;
+	uint16_t net;
+	bool vip;
+};
+
+/** Worker. Where `port` of `address` leads; NULL: nowhere. */
+const struct published_to *published_find(struct dp *dp, uint32_t address, uint16_t port, uint8_t proto);
+
+/** Worker. Is the port one that no connection from inside may have: published, or a tunnel's? */
+bool published_has(struct dp *dp, uint32_t address, uint16_t port, uint8_t proto);

@@ -1,0 +1,37 @@
+/* route.h: which uplink leads to an address. A few, so they are looked at one by one. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct dp;
+
+struct route {
+	uint16_t uplink;
+	uint16_t vxlan_port;	/* host byte order */
+	uint32_t address, mask; /* of the uplink's link, network byte order, as the next one */
+	uint32_t gateway;	/* 0: none */
+};
+
+struct routes {
+	unsigned n;
+	struct route route[];
+};
+
+/** Control thread. The uplinks as they are now. NULL: no memory. Freed by free(). */
+struct routes *routes_new(struct dp *dp);
+
+/**
+ * Any thread. The uplink on whose link `ip` (network byte order) is, else the first with a gateway; NULL: none. *hop: whose
+ * MAC a frame is to have.
+ */
+const struct route *route_find(const struct routes *routes, uint32_t ip, uint32_t *hop);
+
+/** Any thread. The uplink with this `address`, and the next hop on its link for `ip`; NULL: none, or it leads nowhere. */
+const struct route *route_from(const struct routes *routes, uint32_t address, uint32_t ip, uint32_t *hop);
+
+/** Any thread. Is it the address of one of the uplinks? */
+bool route_is_own(const struct routes *routes, uint32_t ip);
+
+/** Any thread. Could `ip` be that of a host on this link: neither the link's own nor its broadcast address? */
+bool route_is_host(const struct route *route, uint32_t ip);

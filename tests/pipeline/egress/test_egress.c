@@ -1,0 +1,331 @@
+/* Guests and the world outside, by an uplink's address: who gets which port, and what is nobody's. */
+#include <linux/virtio_net.h>
+#include <string.h>
+
+#include "dataplane/egress/slice.h"
+#include "tests/pipeline/harness.h"
+#include "tests/pipeline/packets.h"
+#include "tests/unit/unit.h"
+
+enum { SYN = 2, ACK = 16, RST = 4, FIN = 1, TCP = 6, UDP = 17, ICMP = 1, CONNS = 1024 };
+
+static struct dp *dp;
+static struct test_port a, b, uplink;
+static uint16_t net;
+static const struct offload PLAIN;
+static const mac_t MAC_UP = {2, 0, 0, 0, 0, 1}, MAC_HOP = {2, 0, 0, 0, 0, 2};
+
+static void answer_arp(void)
+{
+	uint8_t buf[2048];
+
+	harness_send(dp, &uplink, buf,
+		packet_arp(buf, MAC_UP, MAC_HOP, 2, ip4("192.0.2.254"), ip4("192.0.2.1")), PLAIN, 0);
+	harness_tick(dp);
+}
+
+static int setup(void **state)
+{
+	struct dp_port up = {.mac = {2, 0, 0, 0, 0, 1},
+		.address = {ip_from4(ip4("192.0.2.1")), IP_PREFIX4 + 24},
+		.next_hop = ip_from4(ip4("192.0.2.254")),
+		.vxlan_port = 4789,
+		.mtu = 1500};
+	struct dp_network spec = {.mode = DP_BRIDGE,
+		.subnet = ip4("10.0.0.0"),
+		.prefix = 24,
+		.gateway = ip4("10.0.0.254"),
+		.age_s = 300,
+		.egress = DP_EGRESS_OUT};
+
+	net = harness_network(dp, &spec);
+	harness_port(dp, &a, net, NULL);
+	harness_port(dp, &b, net, NULL);
+	harness_port(dp, &uplink, DP_NET_NONE, &up);
+	answer_arp();
+	a.count = b.count = uplink.count = 0;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct test_port *ports[] = {&a, &b, &uplink};
+
+	assert_int_equal(harness_balance(dp, net), 0);
+	for (unsigned i = 0; i < 3; i++)
+		if (i == 1 || ports[i]->port != b.port)
+			dp_port_del(dp, ports[i]->port->id);
+	for (unsigned i = 0; i < 4; i++) /* a second: what was theirs ends */
+		harness_tick(dp);
+	assert_int_equal(dp_egress_count_of(dp, net), 0);
+	assert_int_equal(dp_network_del(dp, net), 0);
+	return 0;
+}
+
+static int open_all(void **state)
+{
+	dp = harness_open();
+	return 0;
+}
+
+static int close_all(void **state)
+{
+	harness_close(dp);
+	return 0;
+}
+
+static uint16_t field(const struct received *r, unsigned at)
+{
+	return (uint16_t)(r->data[at] << 8 | r->data[at + 1]);
+}
+
+/* A packet of the guest behind `tp` to 203.0.113.9:80. */
+static void send(struct test_port *tp, const uint8_t *mac, const char *from, uint8_t proto, uint16_t port,
+	uint8_t flags)
+{
+	uint8_t buf[2048];
+	size_t len = packet_ip4(buf, &(struct packet){dp_router_mac, mac, ip4(from), ip4("203.0.113.9"),
+					     proto, port, 80, flags, 10});
+
+	uplink.count = 0;
+	harness_send(dp, tp, buf, len, PLAIN, 0);
+}
+
+static void answer(uint8_t proto, uint16_t port, uint8_t flags)
+{
+	uint8_t buf[2048];
+	size_t len = packet_ip4(buf, &(struct packet){MAC_UP, MAC_HOP, ip4("203.0.113.9"), ip4("192.0.2.1"),
+					     proto, 80, port, flags, 10});
+
+	a.count = b.count = 0;
+	harness_send(dp, &uplink, buf, len, PLAIN, 0);
+}
+
+static void test_a_packet_and_its_answer(void **state)
+{
+	static const uint8_t protos[] = {TCP, UDP};
+
+	for (unsigned i = 0; i < 2; i++) {
+		const struct received *out = &uplink.got[0], *in = &a.got[0];
+		uint16_t port;
+
+		send(&a, MAC_A, "10.0.0.1", protos[i], 4000, SYN);
+		assert_int_equal(uplink.count, 1);
+		assert_memory_equal(out->data, MAC_HOP, 6);
+		assert_memory_equal(out->data + 6, MAC_UP, 6);
+		assert_memory_equal(out->data + 26, (&(uint32_t){ip4("192.0.2.1")}), 4);
+		assert_memory_equal(out->data + 30, (&(uint32_t){ip4("203.0.113.9")}), 4);
+		assert_int_equal(out->data[22], 63);
+		assert_true(packet_checksums_right(out->data, out->len));
+		port = field(out, 34);
+		assert_in_range(port, EGRESS_PORT_FIRST, EGRESS_PORT_END - 1);
+		answer(protos[i], port, SYN | ACK);
+		assert_int_equal(a.count, 1);
+		assert_int_equal(b.count, 0);
+		assert_memory_equal(in->data, MAC_A, 6);
+		assert_memory_equal(in->data + 6, dp_router_mac, 6);
+		assert_memory_equal(in->data + 30, (&(uint32_t){ip4("10.0.0.1")}), 4);
+		assert_int_equal(field(in, 36), 4000);
+		assert_true(packet_checksums_right(in->data, in->len));
+		send(&a, MAC_A, "10.0.0.1", protos[i], 4000, ACK);
+		assert_int_equal(field(out, 34), port);
+	}
+}
+
+static void test_what_is_of_no_connection_stays_out(void **state)
+{
+	uint64_t before = harness_drops(dp, "not-for-us");
+	uint16_t port;
+
+	send(&a, MAC_A, "10.0.0.1", UDP, 4000, 0);
+	port = field(&uplink.got[0], 34);
+	answer(UDP, port ^ 1, 0);
+	answer(TCP, port, SYN | ACK);
+	assert_int_equal(a.count + b.count, 0);
+	assert_int_equal(harness_drops(dp, "not-for-us"), before + 2);
+	answer(UDP, port, 0);
+	assert_int_equal(a.count, 1);
+}
+
+/* An error that quotes n bytes of what went out, from a router outside. */
+static size_t write_error(uint8_t *buf, const uint8_t *quote, size_t n)
+{
+	size_t len = packet_ip4(buf,
+		&(struct packet){MAC_UP, MAC_HOP, ip4("198.51.100.1"), ip4("192.0.2.1"), ICMP, 0, 0, 0, n});
+
+	memcpy(buf + 42, quote, n);
+	buf[34] = 3; /* unreachable */
+	buf[35] = 1;
+	return len;
+}
+
+static void test_errors_are_believed_for_connections_alone(void **state)
+{
+	uint8_t buf[2048], quote[64];
+	size_t len;
+
+	send(&a, MAC_A, "10.0.0.1", UDP, 4000, 0);
+	memcpy(quote, uplink.got[0].data + 14, 28);
+	a.count = b.count = 0;
+	len = write_error(buf, quote, 28);
+	harness_send(dp, &uplink, buf, len, PLAIN, 0);
+	assert_int_equal(a.count, 1);
+	assert_memory_equal(a.got[0].data + 30, (&(uint32_t){ip4("10.0.0.1")}), 4);
+	assert_memory_equal(a.got[0].data + 42 + 12, (&(uint32_t){ip4("10.0.0.1")}), 4);
+	assert_int_equal(field(&a.got[0], 62), 4000);
+	/* one bit of what is quoted is another: addresses, protocol, ports */
+	for (unsigned at = 9; at < 24; at++) {
+		if (at == 10 || at == 11)
+			continue;
+		quote[at] ^= 1;
+		len = write_error(buf, quote, 28);
+		harness_send(dp, &uplink, buf, len, PLAIN, 0);
+		quote[at] ^= 1;
+	}
+	for (size_t n = 0; n < 28; n++) {
+		len = write_error(buf, quote, n);
+		harness_send(dp, &uplink, buf, len, PLAIN, 0);
+	}
+	assert_int_equal(a.count, 1);
+	assert_int_equal(b.count, 0);
+}
+
+static void test_what_may_not_leave(void **state)
+{
+	static const struct {
+		const char *from, *to;
+		uint8_t proto;
+		uint16_t port;
+	} wrong[] = {
+		{"10.0.1.1", "203.0.113.9", UDP, 80}, /* not of the network */
+		{"10.0.0.1", "127.0.0.1", UDP, 80},
+		{"10.0.0.1", "0.0.0.1", UDP, 80},
+		{"10.0.0.1", "224.0.0.9", UDP, 80},
+		{"10.0.0.1", "192.0.2.255", UDP, 80}, /* all on the uplink's link */
+		{"10.0.0.1", "192.0.2.0", UDP, 80},
+		{"10.0.0.1", "192.0.2.1", UDP, 80},	/* the uplink itself */
+		{"10.0.0.1", "203.0.113.9", UDP, 4789}, /* a tunnel under the host's own name */
+		{"10.0.0.1", "203.0.113.9", 47, 80},
+	};
+
+	uint64_t before = harness_drops(dp, "egress");
+
+	uplink.count = 0;
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		uint8_t buf[2048];
+		size_t len = packet_ip4(
+			buf, &(struct packet){dp_router_mac, MAC_A, ip4(wrong[i].from), ip4(wrong[i].to),
+				     wrong[i].proto, 4000, wrong[i].port, 0, 10});
+
+		harness_send(dp, &a, buf, len, PLAIN, 0);
+		assert_int_equal(uplink.count, 0);
+		assert_int_equal(harness_drops(dp, "egress"), before + i + 1);
+	}
+}
+
+static void test_all_lengths_of_a_packet(void **state)
+{
+	uint8_t buf[2048];
+	size_t len = packet_ip4(buf, &(struct packet){dp_router_mac, MAC_A, ip4("10.0.0.1"),
+					     ip4("203.0.113.9"), TCP, 4000, 80, SYN, 10});
+
+	for (size_t n = 14; n < len; n++) {
+		harness_send(dp, &a, buf, n, PLAIN, 0);
+		memcpy(buf, MAC_UP, 6);
+		memcpy(buf + 6, MAC_HOP, 6);
+		harness_send(dp, &uplink, buf, n, PLAIN, 0);
+		memcpy(buf, dp_router_mac, 6);
+		memcpy(buf + 6, MAC_A, 6);
+	}
+	assert_int_equal(dp_egress_count_of(dp, net), 0);
+}
+
+/* Its share is a fourth of the table. */
+static void test_a_guest_has_its_share_and_no_more(void **state)
+{
+	enum { MOST = CONNS / 4 };
+	uint8_t taken[EGRESS_PORT_END] = {0};
+
+	for (unsigned i = 0; i < MOST; i++) {
+		send(&a, MAC_A, "10.0.0.1", UDP, (uint16_t)(1000 + i), 0);
+		assert_int_equal(uplink.count, 1);
+		assert_int_equal(taken[field(&uplink.got[0], 34)]++, 0);
+		answer(UDP, field(&uplink.got[0], 34), 0);
+	}
+	assert_int_equal(dp_egress_count_of(dp, net), MOST);
+	for (unsigned i = MOST; i < MOST + 10; i++) {
+		send(&a, MAC_A, "10.0.0.1", UDP, (uint16_t)(1000 + i), 0);
+		assert_int_equal(uplink.count, 0);
+	}
+	assert_int_equal(harness_drops(dp, "nat-ports"), 10);
+	send(&a, MAC_A, "10.0.0.1", UDP, 1000, 0); /* those that it has go on */
+	assert_int_equal(uplink.count, 1);
+	send(&b, MAC_B, "10.0.0.2", UDP, 1000, 0);
+	assert_int_equal(uplink.count, 1);
+}
+
+static void test_a_closed_connection_is_begun_anew(void **state)
+{
+	uint16_t port;
+
+	send(&a, MAC_A, "10.0.0.1", TCP, 4000, SYN);
+	port = field(&uplink.got[0], 34);
+	answer(TCP, port, SYN | ACK);
+	send(&a, MAC_A, "10.0.0.1", TCP, 4000, FIN | ACK);
+	answer(TCP, port, FIN | ACK);
+	assert_int_equal(a.count, 1);
+	send(&a, MAC_A, "10.0.0.1", TCP, 4000, ACK);
+	assert_int_equal(field(&uplink.got[0], 34), port);
+	assert_int_equal(dp_egress_count_of(dp, net), 1);
+	send(&a, MAC_A, "10.0.0.1", TCP, 4000, SYN);
+	assert_int_equal(uplink.count, 1);
+	assert_int_equal(dp_egress_count_of(dp, net), 1);
+}
+
+static void test_a_guest_that_goes_takes_its_connections_along(void **state)
+{
+	uint16_t port;
+
+	send(&a, MAC_A, "10.0.0.1", UDP, 4000, 0);
+	port = field(&uplink.got[0], 34);
+	dp_port_del(dp, a.port->id);
+	a.port = b.port; /* it is freed */
+	answer(UDP, port, 0);
+	assert_int_equal(a.count + b.count, 0);
+	assert_int_equal(dp_egress_count_of(dp, net), 0);
+}
+
+static void test_the_last_hop_is_told(void **state)
+{
+	uint8_t buf[2048];
+	size_t len = packet_ip4(buf, &(struct packet){dp_router_mac, MAC_A, ip4("10.0.0.1"),
+					     ip4("203.0.113.9"), UDP, 4000, 80, 0, 10});
+
+	buf[22] = 1;
+	a.count = uplink.count = 0;
+	harness_send(dp, &a, buf, len, PLAIN, 0);
+	assert_int_equal(uplink.count, 0);
+	assert_int_equal(a.count, 1);
+	assert_int_equal(a.got[0].data[34], 11);
+	assert_memory_equal(a.got[0].data + 26, (&(uint32_t){ip4("10.0.0.254")}), 4);
+	assert_true(packet_checksums_right(a.got[0].data, a.got[0].len));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_a_packet_and_its_answer),
+		TEST(test_what_is_of_no_connection_stays_out),
+		TEST(test_errors_are_believed_for_connections_alone),
+		TEST(test_what_may_not_leave),
+		TEST(test_all_lengths_of_a_packet),
+		TEST(test_a_guest_has_its_share_and_no_more),
+		TEST(test_a_closed_connection_is_begun_anew),
+		TEST(test_a_guest_that_goes_takes_its_connections_along),
+		TEST(test_the_last_hop_is_told),
+	};
+
+	return cmocka_run_group_tests(tests, open_all, close_all);
+}
