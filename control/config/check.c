@@ -340,8 +340,8 @@ static int check_backend(struct check *check, struct config_location at, const j
 	return need(check, at, backend, "service", "services") ? 0 : -1;
 }
 
-/* The network of mode host that has `address`. */
-static const json_t *host_network(struct check *check, uint32_t address)
+/* The network that has `address`, and may be led into. */
+static const json_t *network_with(struct check *check, uint32_t address)
 {
 	const char *key;
 	json_t *object;
@@ -350,8 +350,8 @@ static const json_t *host_network(struct check *check, uint32_t address)
 		struct dp_network spec = {0};
 		struct api_err why;
 
-		if (strncmp(key, "networks ", 9) == 0 && strcmp(param_str(object, "mode"), "host") == 0 &&
-			network_spec_read(object, &spec, &why) == 0 && spec.subnet &&
+		if (strncmp(key, "networks ", 9) == 0 && network_spec_read(object, &spec, &why) == 0 &&
+			network_spec_lets_in(&spec) &&
 			addr_is_host_of(network_spec_subnet(&spec, false), ip_from4(address)))
 			return object;
 	}
@@ -378,9 +378,11 @@ static int check_target(struct check *check, struct config_location at, const st
 {
 	const char *protocol = model_publish_protocols[publish->protocol == REG_UDP];
 	const json_t *service = find(check, "services", publish->service), *network;
+	struct dp_network spec = {0};
+	struct api_err why;
 
 	if (!publish->service[0])
-		return host_network(check, publish->to)
+		return network_with(check, publish->to)
 			       ? 0
 			       : config_fail(at, check->err, API_INVALID, "to", MODEL_PUBLISH_NOWHERE,
 					 param_str(object, "to"));
@@ -388,7 +390,7 @@ static int check_target(struct check *check, struct config_location at, const st
 		return config_fail(
 			at, check->err, API_NOT_FOUND, "to", "no such service \"%s\"", publish->service);
 	network = has_vip4(service) ? find(check, "networks", param_str(service, "network")) : NULL;
-	if (network && strcmp(param_str(network, "mode"), "host") == 0 &&
+	if (network && network_spec_read(network, &spec, &why) == 0 && network_spec_lets_in(&spec) &&
 		strcmp(param_str(service, "protocol"), protocol) == 0)
 		return 0;
 	return config_fail(

@@ -42,18 +42,13 @@ static json_t *publish_json(const struct model_publish *publish)
 	return object;
 }
 
-/* No two lead from the same address, and none from what a program of the host's has. */
-static int check_free(const struct model *model, const struct model_publish *publish, struct api_err *err)
+/* No program of the host's has the port, and the address is its own. */
+static int check_host(const struct model_publish *publish, struct api_err *err)
 {
 	struct sockaddr_in at = {
 		.sin_family = AF_INET, .sin_port = htons(publish->port), .sin_addr.s_addr = publish->address};
-	struct model_publish *other;
 	int fd, rc;
 
-	TAILQ_FOREACH (other, &model->published, link)
-		if (model_publish_clash(other, publish))
-			return api_fail(err, API_EXISTS, "port", "%u is published as %s already",
-				publish->port, other->name);
 	fd = socket(AF_INET, (publish->protocol == REG_UDP ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return 0;
@@ -65,6 +60,40 @@ static int check_free(const struct model *model, const struct model_publish *pub
 	if (rc == EADDRNOTAVAIL)
 		return api_fail(err, API_INVALID, "address", "this host has no such address");
 	return 0;
+}
+
+/* The address is an uplink's, and the port not that of its tunnels. */
+static int check_uplinks(const struct model *model, const struct model_publish *publish, struct api_err *err)
+{
+	const struct model_port *port;
+	bool found = !publish->address;
+
+	TAILQ_FOREACH (port, &model->ports, link) {
+		if (port->network ||
+			(publish->address && ip_to4(port->spec.address.address) != publish->address))
+			continue;
+		found = true;
+		if (publish->protocol == REG_UDP && port->spec.vxlan_port == publish->port)
+			return api_fail(err, API_EXISTS, "port", "%u is that of VXLAN on uplink %s",
+				publish->port, port->name);
+	}
+	if (!found && !model->replaying)
+		return api_fail(err, API_INVALID, "address", "no uplink has this address");
+	return 0;
+}
+
+/* No two lead from the same address, and none from what others have. */
+static int check_free(const struct model *model, const struct model_publish *publish, struct api_err *err)
+{
+	struct model_publish *other;
+
+	TAILQ_FOREACH (other, &model->published, link)
+		if (model_publish_clash(other, publish))
+			return api_fail(err, API_EXISTS, "port", "%u is published as %s already",
+				publish->port, other->name);
+	if (publish->network && publish->network->spec.mode != DP_HOST)
+		return check_uplinks(model, publish, err);
+	return check_host(publish, err);
 }
 
 static int find_target(
@@ -143,10 +172,12 @@ static int publish_list(
 static const struct api_field add_fields[] = {
 	{"name", API_NAME, "of what is published", .required = true, .positional = true},
 	{"port", API_INT, "of the host", .required = true, .min = 1, .max = 65535},
-	{"to", API_STRING, "\"ADDRESS:PORT\" in a network of mode host, or \"service NAME\": its vip there",
+	{"to", API_STRING, "\"ADDRESS:PORT\" in a network with a gateway, or \"service NAME\": its vip there",
 		.required = true, .min = 1, .max = MODEL_NAME + 16},
 	{"protocol", API_ENUM, "of both", .choices = model_publish_protocols, .def = "\"tcp\""},
-	{"address", API_IP4, "of the host; 0.0.0.0: each that it has", .def = "\"0.0.0.0\""},
+	{"address", API_IP4,
+		"of the host for networks of mode host, of an uplink for others; 0.0.0.0: each of them",
+		.def = "\"0.0.0.0\""},
 	{NULL},
 };
 

@@ -170,6 +170,11 @@ static int read_subnet(const json_t *params, struct dp_network *spec, struct api
 	return take_each(params, "gateway", "gateways", spec, take_gateway, err);
 }
 
+bool network_spec_lets_in(const struct dp_network *spec)
+{
+	return spec->subnet && spec->gateway && spec->mode != DP_P2P;
+}
+
 int network_egress_read(
 	const json_t *params, const struct dp_network *spec, enum egress *egress, struct api_err *err)
 {

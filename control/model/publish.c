@@ -65,11 +65,18 @@ static struct model_network *network_of(struct model *model, uint32_t address)
 {
 	struct model_network *network;
 
-	TAILQ_FOREACH (network, &model->networks, link)
-		if (network->spec.mode == DP_HOST && network->spec.subnet &&
-			addr_is_host(model_subnet(network), address))
+	struct model_network *found = NULL;
+	unsigned n = 0;
+
+	TAILQ_FOREACH (network, &model->networks, link) {
+		if (!network_spec_lets_in(&network->spec) || !addr_is_host(model_subnet(network), address))
+			continue;
+		if (network->spec.mode == DP_HOST)
 			return network;
-	return NULL;
+		found = network;
+		n++;
+	}
+	return n == 1 ? found : NULL; /* subnets of networks that the host does not reach may overlap */
 }
 
 static bool lead_to_service(
@@ -80,7 +87,7 @@ static bool lead_to_service(
 	publish->network = model_network(model, service->network);
 	publish->to = ip_to4(service->vip);
 	publish->to_port = service->port;
-	return publish->network && publish->network->spec.mode == DP_HOST;
+	return publish->network && network_spec_lets_in(&publish->network->spec);
 }
 
 static void lead(struct model *model, struct model_publish *publish, const struct reg_service *service)
@@ -96,6 +103,63 @@ bool model_publish_find(struct model *model, struct model_publish *publish)
 	else
 		publish->network = network_of(model, publish->to);
 	return publish->network != NULL;
+}
+
+static bool by_uplinks(const struct model_publish *publish)
+{
+	return publish->network && publish->network->spec.mode != DP_HOST;
+}
+
+/* Has the workers look at what the network's guests send, if something is published there. */
+static int let_in(struct model *model, struct model_network *network, struct dp_err *why)
+{
+	struct dp_network spec = network->spec;
+	struct model_publish *publish;
+	int rc;
+
+	spec.egress &= (uint8_t)~DP_EGRESS_IN;
+	TAILQ_FOREACH (publish, &model->published, link)
+		if (publish->network == network)
+			spec.egress |= DP_EGRESS_IN;
+	if (spec.egress == network->spec.egress)
+		return 0;
+	rc = dp_network_set(model->dp, network->id, &spec, why);
+	if (!rc)
+		network->spec = spec;
+	return rc;
+}
+
+/* The dataplane is told of all that leads into such networks. */
+static int lead_by_uplinks(struct model *model, struct model_network *network, struct api_err *err)
+{
+	struct model_publish *publish;
+	struct dp_published *list;
+	struct dp_err why = {""};
+	size_t n = 0;
+	int rc;
+
+	TAILQ_FOREACH (publish, &model->published, link)
+		n += by_uplinks(publish);
+	list = calloc(n ? n : 1, sizeof(*list));
+	if (!list)
+		return api_fail(err, API_INTERNAL, NULL, "out of memory");
+	n = 0;
+	TAILQ_FOREACH (publish, &model->published, link)
+		if (by_uplinks(publish))
+			list[n++] = (struct dp_published){
+				.protocol = publish->protocol == REG_UDP ? DP_UDP : DP_TCP,
+				.address = ip_from4(publish->address),
+				.port = publish->port,
+				.net = publish->network->id,
+				.to = ip_from4(publish->to),
+				.to_port = publish->to_port,
+				.vip = publish->service[0] != 0,
+			};
+	rc = let_in(model, network, &why);
+	if (!rc)
+		rc = dp_publish(model->dp, list, n, &why);
+	free(list);
+	return rc ? model_refused(err, rc, why.text) : 0;
 }
 
 int model_forward(struct model *model, struct model_network *network, enum egress egress, struct api_err *err)
@@ -115,6 +179,8 @@ int model_forward(struct model *model, struct model_network *network, enum egres
 		network->forward_due = true;
 		return 0;
 	}
+	if (network->spec.mode != DP_HOST)
+		return lead_by_uplinks(model, network, err);
 	TAILQ_FOREACH (publish, &model->published, link)
 		n += publish->network == network;
 	ports = calloc(n ? n : 1, sizeof(*ports));

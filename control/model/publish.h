@@ -1,6 +1,7 @@
 /*
  * publish.h: ports of the host's that lead to an address, or a service's vip, in a network of mode `host`; and with them
- * all that the host's kernel forwards for such a network (forwarding.h). Control thread.
+ * all that the host's kernel forwards for such a network (forwarding.h). Into networks of other modes ports of the uplinks'
+ * addresses lead, by the dataplane. Control thread.
  */
 #pragma once
 
@@ -11,7 +12,7 @@ struct model_publish {
 	TAILQ_ENTRY(model_publish) link;
 	char name[MODEL_NAME], source[MODEL_SOURCE];
 	enum reg_protocol protocol;
-	uint32_t address; /* the host's, network byte order; 0: any of its own */
+	uint32_t address; /* the host's or an uplink's, network byte order; 0: any of them */
 	uint16_t port;
 	char service[MODEL_NAME];      /* "": a fixed address */
 	struct model_network *network; /* NULL: the service has no vip in such a network now */
@@ -24,8 +25,8 @@ struct model_publish *model_publish(struct model *model, const char *name);
 /** Names of the protocols, NULL-terminated. */
 extern const char *const model_publish_protocols[];
 
-#define MODEL_PUBLISH_NOWHERE "%s is in no network of mode host"
-#define MODEL_PUBLISH_NO_VIP "service %s has no %s vip in a network of mode host"
+#define MODEL_PUBLISH_NOWHERE "%s is in no network with a gateway, or in several"
+#define MODEL_PUBLISH_NO_VIP "service %s has no %s vip in a network with a gateway"
 
 /** What the parameters of publish.add say, network and a service's vip left out. Pure. */
 int model_publish_read(const json_t *params, struct model_publish *publish, struct api_err *err);

@@ -1,41 +1,12 @@
 """What leaves a network of mode bridge or overlay by an uplink, under the uplink's address: translated in the dataplane."""
 
-import os
 import socket
 import struct
 
 import pytest
 
 from rig import traffic, wait
-from rig.netns import Netns
-
-OUTSIDE, WORLD, SWITCH, BEYOND = "sln", "192.0.2.2", "192.0.2.1", "198.51.100.7"
-
-
-class World(Netns):
-    """
-    A kernel outside, on the link of the switch's uplink `up0`, with WORLD as the switch's gateway and BEYOND behind it. It knows
-    no way to the networks inside.
-    """
-
-    def __init__(self, mtu=1500):
-        super().__init__("world")
-        self.device = f"{OUTSIDE}{os.getpid()}"
-        try:
-            self.veth("up0", self.device, mtu)
-            self.run("ip", "addr", "add", f"{WORLD}/24", "dev", "up0")
-            self.run("ip", "addr", "add", f"{BEYOND}/32", "dev", "lo")
-        except BaseException:
-            self.close()
-            raise
-
-    def join(self, daemon, **uplink):
-        daemon.rpc("uplink.add", {"name": "up0", "type": "af_packet", "device": self.device, "address": f"{SWITCH}/24",
-                                  "gateway": WORLD, **uplink})
-        daemon.wait_port("up0")
-        wait.until(lambda: daemon.rpc("uplink.show", name="up0")["neighbours"],
-                   "the gateway is known")
-
+from rig.outside import BEYOND, SWITCH, WORLD, World, answered, drops
 
 @pytest.fixture
 def world(stack):
@@ -57,10 +28,6 @@ def net(sluiced, world):
 @pytest.fixture
 def c1(net, container):
     return container(net, "net1", "c1", "10.1.0.11")
-
-
-def drops(daemon, reason):
-    return sum(row["packets"] for row in daemon.rpc("stats.drops") if row["reason"] == reason)
 
 
 @pytest.mark.parametrize("peer", [BEYOND, WORLD])
@@ -226,11 +193,3 @@ def test_a_guest_that_takes_every_port_leaves_its_neighbour_some(start_sluiced, 
     for _ in range(5):
         wait.until(lambda: answered(c2, WORLD, 7001), "a neighbour is answered")
     assert net.rpc("network.show", name="net1")["egress_connections"] <= conn_size // 4 + 10
-
-
-def answered(ns, address, port):
-    """Within a second: the server has other datagrams before it."""
-    try:
-        return bool(traffic.udp_ask(ns, address, port, timeout_s=1.0))
-    except TimeoutError:
-        return False

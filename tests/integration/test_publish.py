@@ -139,9 +139,9 @@ def test_it_outlives_a_crash(web):
     (("--port", "7000", "--to", "10.1.0.11:80x"), "to: "),
     (("--port", "7000", "--to", ":80"), "to: "),
     (("--port", "7000", "--to", "service "), "to: "),
-    (("--port", "7000", "--to", "10.9.0.11:80"), "to: 10.9.0.11:80 is in no network of mode host"),
+    (("--port", "7000", "--to", "10.9.0.11:80"), "to: 10.9.0.11:80 is in no network with a gateway, or in several"),
     (("--port", "7000", "--to", "service nobody"), 'to: no such service "nobody"'),
-    (("--port", "7000", "--to", "service bare"), "to: service bare has no tcp vip in a network of mode host"),
+    (("--port", "7000", "--to", "service bare"), "to: service bare has no tcp vip in a network with a gateway"),
     (("--port", "0", "--to", "10.1.0.11:80"), "port: "),
     (("--port", "6000", "--to", "10.1.0.11:80"), "port: 6000 is published as first already"),
     (("--port", "6000", "--to", "10.1.0.11:80", "--address", "127.0.0.1"), "port: 6000 is published as first already"),
@@ -196,7 +196,7 @@ def test_the_configuration_file_has_it(router):
 
 
 @pytest.mark.parametrize("objects, why", [
-    ([{"name": "p", "port": 1, "to": "10.9.0.1:1"}], "is in no network of mode host"),
+    ([{"name": "p", "port": 1, "to": "10.9.0.1:1"}], "is in no network with a gateway, or in several"),
     ([{"name": "p", "port": 1, "to": "service no"}], "no such service"),
     ([{"name": "p", "port": 1, "to": "service api", "protocol": "udp"}], "has no udp vip"),
     ([{"name": "p", "port": 1, "to": "10.1.0.9:1"}, {"name": "q", "port": 1, "to": "10.1.0.8:1"}], "is taken by publish[0]"),

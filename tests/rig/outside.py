@@ -1,0 +1,45 @@
+"""The world outside: a kernel on the link of an uplink of the switch's, which knows no way to the networks inside."""
+
+import os
+
+from rig import traffic, wait
+from rig.netns import Netns
+
+WORLD, SWITCH, BEYOND = "192.0.2.2", "192.0.2.1", "198.51.100.7"
+
+
+class World(Netns):
+    """
+    A kernel outside, on the link of the switch's uplink `up0`, with WORLD as the switch's gateway and BEYOND behind it. It knows
+    no way to the networks inside.
+    """
+
+    def __init__(self, mtu=1500):
+        super().__init__("world")
+        self.device = f"sln{os.getpid()}"
+        try:
+            self.veth("up0", self.device, mtu)
+            self.run("ip", "addr", "add", f"{WORLD}/24", "dev", "up0")
+            self.run("ip", "addr", "add", f"{BEYOND}/32", "dev", "lo")
+        except BaseException:
+            self.close()
+            raise
+
+    def join(self, daemon, **uplink):
+        daemon.rpc("uplink.add", {"name": "up0", "type": "af_packet", "device": self.device, "address": f"{SWITCH}/24",
+                                  "gateway": WORLD, **uplink})
+        daemon.wait_port("up0")
+        wait.until(lambda: daemon.rpc("uplink.show", name="up0")["neighbours"],
+                   "the gateway is known")
+
+
+def drops(daemon, reason):
+    return sum(row["packets"] for row in daemon.rpc("stats.drops") if row["reason"] == reason)
+
+
+def answered(ns, address, port):
+    """Within a second: the server has other datagrams before it."""
+    try:
+        return bool(traffic.udp_ask(ns, address, port, timeout_s=1.0))
+    except TimeoutError:
+        return False
