@@ -1,5 +1,6 @@
 """What leaves a network of mode bridge or overlay by an uplink, under the uplink's address: translated in the dataplane."""
 
+import errno
 import socket
 import struct
 
@@ -98,7 +99,7 @@ def test_nothing_comes_in(net, c1, world, stack):
         with pytest.raises(TimeoutError), world.socket() as sock:
             sock.settimeout(0.5)
             sock.connect((address, 7002))
-    assert drops(net, "not-for-us") >= before + 2
+    wait.until(lambda: drops(net, "not-for-us") >= before + 2, "both are dropped")
     assert traffic.ping(world, SWITCH) == 3
 
 
@@ -109,7 +110,7 @@ def test_a_guest_does_not_speak_for_the_host_to_other_switches(net, c1, world):
         vtep.settimeout(0.5)
         vtep.bind((WORLD, 4789))
         client.sendto(b"\x08\0\0\0\0\0\x64\0" + bytes(60), (WORLD, 4789))
-        wait.until(lambda: drops(net, "egress") == 1, "it is dropped")
+        wait.until(lambda: drops(net, "egress"), "it is dropped")
         with pytest.raises(TimeoutError):
             vtep.recv(100)
 
@@ -172,6 +173,15 @@ def flows_of(mac, sources):
             yield ROUTER + mac + b"\x08\0" + ip[:10] + struct.pack("!H", ~total & 0xffff) + ip[12:] + udp
 
 
+def send_all(raw, frames):
+    for frame in frames:
+        try:
+            raw.send(frame)
+        except OSError as error:
+            if error.errno != errno.ENOBUFS:
+                raise
+
+
 @pytest.mark.parametrize("conn_size", [16384, 262144])  # its share of the table, a fourth, ends first, or the ports do
 def test_a_guest_that_takes_every_port_leaves_its_neighbour_some(start_sluiced, world, container, stack, conn_size):
     """129,024 flows to one destination, more than an address has ports."""
@@ -184,12 +194,11 @@ def test_a_guest_that_takes_every_port_leaves_its_neighbour_some(start_sluiced, 
     raw.bind(("eth0", 0))
     frames = list(flows_of(bytes.fromhex(c1.eth0.replace(":", "")), ["10.1.0.11", "10.1.0.13"]))
 
-    def all_are_taken():
-        for frame in frames:
-            raw.send(frame)
-        return drops(net, "nat-ports") > 0
-
-    wait.until(all_are_taken, "there are no more ports")
+    for _ in range(20):  # what finds the interface's queue full is lost
+        send_all(raw, frames)
+        if drops(net, "nat-ports"):
+            break
+    assert drops(net, "nat-ports")
     for _ in range(5):
         wait.until(lambda: answered(c2, WORLD, 7001), "a neighbour is answered")
     assert net.rpc("network.show", name="net1")["egress_connections"] <= conn_size // 4 + 10
