@@ -227,6 +227,8 @@ struct reg_traffic {
 	uint64_t answered;  /* by something else than a reset */
 	uint64_t refused;   /* by a reset */
 	uint32_t withdrawn; /* ended before an answer, for no fault of the backend; may wrap around */
+	/* How long answers take, its own and the median of its service, where that is measured; 0: not known. */
+	uint32_t latency_us, usual_us;
 };
 
 /* What the registry needs of its owner. */

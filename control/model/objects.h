@@ -94,6 +94,8 @@ struct model_service {
 	uint16_t net;
 	unsigned nport;
 	struct model_service_port ports[2 * (1 + REG_PORTS_MAX)];
+	uint32_t usual_us; /* usual.h */
+	uint64_t usual_at_us;
 };
 
 struct fdb_watch;

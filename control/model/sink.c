@@ -16,6 +16,7 @@
 #include "control/model/balance.h"
 #include "control/model/network_spec.h"
 #include "control/model/objects.h"
+#include "control/model/usual.h"
 
 static int open_socket(void *ctx, const char *name, int domain, int type)
 {
@@ -107,7 +108,7 @@ static int traffic(
 	void *ctx, const char *name, struct ip_addr address, uint16_t port, struct reg_traffic *seen)
 {
 	struct model *model = ctx;
-	const struct model_service *service = model_service(model, name);
+	struct model_service *service = model_service(model, name);
 	struct dp_backend_info info;
 	int rc = service ? model_backend_info(model, service, address, port, &info) : -ENOENT;
 
@@ -116,7 +117,9 @@ static int traffic(
 	*seen = (struct reg_traffic){.opened = info.opened,
 		.answered = info.answered,
 		.refused = info.refused,
-		.withdrawn = info.withdrawn};
+		.withdrawn = info.withdrawn,
+		.latency_us = (uint32_t)info.latency_us,
+		.usual_us = info.latency_us ? usual_latency_us(model, service) : 0};
 	return 0;
 }
 

@@ -3,7 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum { HOLD_INTERVALS = 10, LEVEL_MAX = 6 };
+enum { HOLD_INTERVALS = 10, LEVEL_MAX = 6, SLOW_TIMES = 3 };
 
 static uint64_t hold_us(const struct outlier *o, const struct reg_check *check)
 {
@@ -15,6 +15,7 @@ static void begin_counting(struct outlier *o, const struct reg_traffic *traffic,
 	o->base = o->last = *traffic;
 	o->young = o->ripe = traffic->opened;
 	o->young_us = now_us;
+	o->slow = 0;
 }
 
 void outlier_begin(struct outlier *o, const struct reg_traffic *traffic, uint64_t now_us)
@@ -43,6 +44,15 @@ static void count_row(struct outlier *o, const struct reg_traffic *traffic)
 	o->unanswered = asked > accounted ? asked - accounted : 0;
 }
 
+static void look_slow(struct outlier *o, const struct reg_traffic *traffic)
+{
+	if (!traffic->latency_us || traffic->latency_us <= (uint64_t)traffic->usual_us * SLOW_TIMES ||
+		!traffic->usual_us)
+		o->slow = 0;
+	else if (o->slow < UINT32_MAX)
+		o->slow++;
+}
+
 /* Takes in the counters; returns how many connections were answered since the last time. */
 static uint64_t look(
 	struct outlier *o, const struct reg_check *check, const struct reg_traffic *traffic, uint64_t now_us)
@@ -60,6 +70,7 @@ static uint64_t look(
 	}
 	if (answered)
 		o->base = *traffic;
+	look_slow(o, traffic);
 	o->last = *traffic;
 	return answered;
 }
@@ -125,6 +136,11 @@ enum outlier_state outlier_judge(struct outlier *o, const struct reg_check *chec
 	return o->state;
 }
 
+bool outlier_is_slow(const struct outlier *o, const struct reg_check *check)
+{
+	return o->state == OUTLIER_IN && o->slow >= check->fall;
+}
+
 static void say_row(const struct outlier *o, char *text, size_t size)
 {
 	uint64_t all = o->refused + o->unanswered;
@@ -155,6 +171,9 @@ void outlier_say(const struct outlier *o, const struct reg_check *check, char *t
 			fails	    ? row
 			: o->proven ? "answers again"
 				    : "no answer yet");
+	else if (outlier_is_slow(o, check) && !fails)
+		snprintf(text, size, "answers take %g ms, where %g ms are usual",
+			(double)o->last.latency_us / 1e3, (double)o->last.usual_us / 1e3);
 	else
 		snprintf(text, size, "%s",
 			fails		   ? row

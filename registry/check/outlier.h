@@ -12,6 +12,9 @@
  * At most half of a service is out for its traffic alone, of those that could be given connections otherwise.
  * When more than that look ill, it is likely not they (the clients are, or this host), and if it is they, those
  * who are left could not carry the load. It follows that a backend without another one beside it stays in.
+ *
+ * Where it is measured how long answers take, one whose answers take more than three times the median of its service at
+ * `fall` turns in a row is slow. That is told, and takes nobody out. It stays so until its next answers are quicker.
  */
 #pragma once
 
@@ -32,6 +35,7 @@ struct outlier {
 	bool spared;		       /* it would be out, but for the others that are */
 	uint8_t level;		       /* how often the hold is doubled, + 1; 0: it was not out lately */
 	uint32_t proven;	       /* answers on trial */
+	uint32_t slow;		       /* turns in a row at which it was three times as slow as is usual */
 	uint64_t refused, unanswered;  /* of the row: that failed */
 	struct reg_traffic base, last; /* where the row begins; as last seen */
 	/* Connections opened until young_us, and until at least timeout_ms before: these are judged. */
@@ -52,6 +56,9 @@ void outlier_begin(struct outlier *o, const struct reg_traffic *traffic, uint64_
 /** An interval has passed. `check` gives interval_ms, timeout_ms, rise and fall. */
 enum outlier_state outlier_judge(struct outlier *o, const struct reg_check *check,
 	const struct reg_traffic *traffic, uint64_t now_us, const struct outlier_others *others);
+
+/** Is it in, and slow? After outlier_judge(). */
+bool outlier_is_slow(const struct outlier *o, const struct reg_check *check);
 
 /** The verdict in words. */
 void outlier_say(const struct outlier *o, const struct reg_check *check, char *text, size_t size);

@@ -74,7 +74,7 @@ static void passive_start(struct check *check)
 	}
 	state = outlier_judge(outlier, check->spec, &traffic, wheel_now_us(), &others);
 	outlier_say(outlier, check->spec, text, sizeof(text));
-	check_found(check, health[state], text);
+	check_found(check, outlier_is_slow(outlier, check->spec) ? REG_WARNING : health[state], text);
 }
 
 static void passive_stop(struct check *check) {}

@@ -3,6 +3,7 @@
 import select
 import socket
 import threading
+import time
 
 import pytest
 
@@ -19,9 +20,10 @@ def web(sluiced, container):
 
 
 class Worker:
-    """A server that answers a request of one line by its name; while `hold` is set it reads them and says nothing."""
+    """A server that answers a request of one line by its name, after a while; until it is `free` it says nothing."""
 
     def __init__(self, ns):
+        self.takes_s = 0
         self.name, self.free = ns.name.encode() + b"\n", threading.Event()
         self.free.set()
         listener = ns.socket()
@@ -40,6 +42,7 @@ class Worker:
             try:
                 while sock.recv(4096):
                     self.free.wait(60)
+                    time.sleep(self.takes_s)
                     sock.sendall(self.name)
             except OSError:
                 pass
@@ -138,6 +141,24 @@ def test_all_are_used_when_all_get_on(web, stack):
         return len(reached) == len(servers)
 
     wait.until(one_more, "each was reached")
+
+
+def test_who_is_much_slower_than_the_others_warns(web, stack):
+    sluiced, client, servers = web
+    slow, *_ = [stack.enter_context(Worker(server)) for server in servers]
+    slow.takes_s = 2
+    add_service(sluiced, servers, policy="least", check={"type": "passive", "interval_ms": 20, "fall": 3})
+
+    def seen(health, output):
+        whole(client)
+        row = backend(sluiced, servers[0])
+        return row["health"] == health and output in row["output"]
+
+    wait.until(lambda: seen("warning", "ms are usual"), "it is told")  # each is tried once, before it is known
+    slow.takes_s = 0
+    for server in servers[1:]:  # of all that come it gets one now and then: it shall have them all
+        sluiced.ctl("backend", "set", "api", f"{server.ip}:8080", "--weight", "0")
+    wait.until(lambda: seen("passing", "connections are answered"), "it is as quick as it was")
 
 
 @pytest.mark.parametrize("policy", ["most", "", 1])

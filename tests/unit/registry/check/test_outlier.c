@@ -261,6 +261,56 @@ static void it_is_let_in_when_others_go(void **state)
 
 #define TEST(name) cmocka_unit_test_setup(name, setup)
 
+static void who_is_three_times_as_slow_is_told_so(void **state)
+{
+	traffic.usual_us = 10000;
+	traffic.latency_us = 30000; /* not more */
+	quiet_seconds(20);
+	assert_false(outlier_is_slow(&o, &check));
+	traffic.latency_us = 30001;
+	for (unsigned i = 1; i < check.fall; i++) {
+		second(10, 10, 0);
+		assert_false(outlier_is_slow(&o, &check));
+	}
+	assert_int_equal(quiet_seconds(1), OUTLIER_IN); /* what was measured holds */
+	assert_true(outlier_is_slow(&o, &check));
+	assert_says("answers take 30.001 ms, where 10 ms are usual");
+	traffic.latency_us = 29000;
+	second(1, 1, 0);
+	assert_false(outlier_is_slow(&o, &check));
+	assert_says("connections are answered");
+}
+
+static void what_is_not_measured_is_not_slow(void **state)
+{
+	traffic.latency_us = 1000000;
+	quiet_seconds(20);
+	assert_false(outlier_is_slow(&o, &check));
+	traffic.latency_us = 0;
+	traffic.usual_us = 1000;
+	quiet_seconds(20);
+	assert_false(outlier_is_slow(&o, &check));
+	traffic.latency_us = UINT32_MAX;
+	traffic.usual_us = UINT32_MAX;
+	quiet_seconds(20);
+	assert_false(outlier_is_slow(&o, &check));
+}
+
+/* Failures weigh more: they take it out, and when it is let in again its slowness is counted anew. */
+static void who_fails_and_is_slow_is_out(void **state)
+{
+	traffic.latency_us = 500000;
+	traffic.usual_us = 1000;
+	assert_int_equal(quiet_seconds(check.fall), OUTLIER_IN);
+	assert_true(outlier_is_slow(&o, &check));
+	assert_int_equal(second(5, 0, 5), OUTLIER_OUT);
+	assert_false(outlier_is_slow(&o, &check));
+	assert_int_equal(quiet_seconds(10), OUTLIER_TRIAL);
+	assert_false(outlier_is_slow(&o, &check));
+	assert_int_equal(second(2, 2, 0), OUTLIER_IN);
+	assert_false(outlier_is_slow(&o, &check));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -273,6 +323,9 @@ int main(void)
 		TEST(who_answers_anybody_stays),
 		TEST(answers_may_come_late),
 		TEST(those_under_way_are_not_judged),
+		TEST(who_is_three_times_as_slow_is_told_so),
+		TEST(what_is_not_measured_is_not_slow),
+		TEST(who_fails_and_is_slow_is_out),
 		TEST(the_withdrawn_say_nothing),
 		TEST(counters_that_begin_anew),
 		TEST(a_trial_proves_it_well),
