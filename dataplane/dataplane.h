@@ -63,6 +63,20 @@ struct dp_move {
 	uint64_t left_out; /* further moves since the last one told */
 };
 
+/* Another host that BFD watches, by its address in the underlay; several networks may have vteps there. */
+struct dp_peer {
+	struct ip_addr remote;
+	const char *state; /* admin-down, down, init, up (RFC 5880) */
+	const char *why;   /* not up; "": nobody knows */
+	bool up;
+	bool lost; /* it was up */
+	bool cut;  /* and nothing is sent to it */
+	uint32_t interval_ms;
+	uint8_t multiplier;
+	uint32_t detect_ms; /* of silence, after which it is lost; 0: not up */
+	uint64_t downs;	    /* times that it was lost */
+};
+
 enum dp_hugepages { DP_HUGE_AUTO, DP_HUGE_ON, DP_HUGE_OFF };
 enum dp_idle { DP_IDLE_ADAPTIVE, DP_IDLE_POLL, DP_IDLE_INTERRUPT };
 
@@ -79,6 +93,7 @@ struct dp_config {
 	void (*on_link)(void *ctx, uint16_t port, bool up); /* on the control loop */
 	void (*on_move)(
 		void *ctx, const struct dp_move *move); /* the same; a few a second; NULL: nobody cares */
+	void (*on_peer)(void *ctx, const struct dp_peer *peer); /* the same; NULL: nobody cares */
 	void *ctx;
 };
 
@@ -283,13 +298,38 @@ int dp_port_guest(struct dp *dp, uint16_t id, struct dp_port_guest *guest);
 int dp_vtep_add(struct dp *dp, uint16_t net, struct ip_addr remote, uint16_t *id, struct dp_err *err);
 int dp_vtep_del(struct dp *dp, uint16_t id);
 
-enum dp_vtep_state { DP_VTEP_NO_UPLINK, DP_VTEP_RESOLVING, DP_VTEP_UP };
+enum dp_vtep_state { DP_VTEP_NO_UPLINK, DP_VTEP_RESOLVING, DP_VTEP_UP, DP_VTEP_DOWN /* BFD says so */ };
 struct dp_vtep_info {
 	enum dp_vtep_state state;
 	uint16_t uplink; /* port id, UINT16_MAX: none */
 	uint8_t mac[6];	 /* of the next hop, when up */
 };
 int dp_vtep_info(struct dp *dp, uint16_t id, struct dp_vtep_info *info);
+
+enum { DP_BFD_MS_MIN = 10, DP_BFD_MS_MAX = 60000 };
+
+/**
+ * Watches the vtep's host by BFD (RFC 5880): a packet every interval_ms, and `multiplier` lost ones mean that it is dead. 0:
+ * no longer. Of several vteps at one host the shortest interval counts, with its multiplier. -ENOENT, -ENOMEM.
+ */
+int dp_vtep_watch(struct dp *dp, uint16_t id, uint32_t interval_ms, uint8_t multiplier);
+
+/** -ENOENT: nobody watches it. */
+int dp_peer_info(struct dp *dp, struct ip_addr remote, struct dp_peer *peer);
+/** Returns how many peers there are, fills at most `max`. */
+size_t dp_peers(struct dp *dp, struct dp_peer *out, size_t max);
+
+struct dp_peers_sum {
+	unsigned peers, up, lost, cut;
+	bool hold;	/* so many were lost together that none is cut */
+	uint64_t holds; /* times that this began */
+};
+void dp_peers_sum(struct dp *dp, struct dp_peers_sum *sum);
+
+/** The vtep behind which `ip` was last heard of in the network, by its neighbour entry there. -ENOENT: none, or not known. */
+int dp_vtep_of(struct dp *dp, uint16_t net, struct ip_addr ip, uint16_t *vtep);
+/** Calls fn for each address that dp_vtep_of() finds behind this vtep. */
+void dp_vtep_walk(struct dp *dp, uint16_t vtep, void (*fn)(void *arg, struct ip_addr ip), void *arg);
 
 /** Neighbours of an uplink (or, for backends, of a network). Returns how many there are, fills at most `max`.
  */

@@ -13,6 +13,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "dataplane/bfd/bfd.h"
 #include "dataplane/core/exchange.h"
 #include "dataplane/core/mem.h"
 #include "dataplane/core/private.h"
@@ -78,6 +79,7 @@ static void on_news(void *arg, unsigned events)
 	for (unsigned i = 0; i < dp->nworker; i++)
 		more |= take_punted(dp, dp->worker[i]);
 	ports_report_links(dp);
+	bfd_report(dp);
 	/* a non-blocking eventfd: when it is full, control is told as it is */
 	if (more && write(dp->priv->link_fd, &one, sizeof(one)) < 0)
 		return;
@@ -117,6 +119,8 @@ static int open_tables(struct dp *dp)
 		rc = stats_open(dp);
 	if (!rc)
 		rc = balance_open(dp);
+	if (!rc)
+		rc = bfd_open(dp);
 	if (!rc)
 		touch_tables(dp);
 	return rc;
@@ -203,6 +207,12 @@ int dp_open(const struct dp_config *config, struct dp **out, struct dp_err *err)
 
 	for (unsigned i = 0; !rc && i < (*out)->nworker; i++)
 		rte_eal_remote_launch(worker_main, (*out)->worker[i], i + 1);
+	if (!rc)
+		rc = bfd_start(*out);
+	if (rc && *out) {
+		dp_close(*out);
+		return dp_fail(err, rc, "the bfd thread did not start: %s", strerror(-rc));
+	}
 	return rc;
 }
 
@@ -227,6 +237,7 @@ void dp_close(struct dp *dp)
 	if (!dp)
 		return;
 	loop = &dp->config.loop;
+	bfd_stop(dp);
 	stop_workers(dp);
 	if (dp->priv->timer)
 		loop->timer_del(loop->ctx, dp->priv->timer);
@@ -251,6 +262,7 @@ void dp_close(struct dp *dp)
 		worker_free(dp->worker[i]);
 	notifier_free(dp->notifier);
 	free(dp->qsbr);
+	bfd_close(dp);
 	if (dp->priv->link_fd >= 0)
 		close(dp->priv->link_fd);
 	stats_close(dp);

@@ -8,6 +8,7 @@
 #include "control/config/sections.h"
 #include "control/host/addr.h"
 #include "control/model/network_spec.h"
+#include "control/model/peer.h"
 #include "control/model/port_rate.h"
 #include "control/model/port_security.h"
 #include "control/model/port_services.h"
@@ -172,7 +173,9 @@ static int check_vtep(struct check *check, struct config_location at, const json
 {
 	const json_t *network = need(check, at, vtep, "network", "networks");
 	const char *remote = param_str(vtep, "remote"), *whose = owner(check, "underlay %s", remote);
-
+	uint32_t interval_ms = 0;
+	uint8_t multiplier = 0;
+	struct api_err why;
 	struct ip_addr ip;
 
 	if (!network)
@@ -185,6 +188,8 @@ static int check_vtep(struct check *check, struct config_location at, const json
 	if (whose)
 		return config_fail(
 			at, check->err, API_INVALID, "remote", "%s is the address of %s", remote, whose);
+	if (peer_read(vtep, &interval_ms, &multiplier, &why) < 0)
+		return config_fail_line(at, check->err, why.code, why.text);
 	return take(check, at, "remote", NULL, "vtep %s %s", param_str(network, "name"), remote);
 }
 

@@ -125,6 +125,21 @@ static int stats_workers(
 	return 0;
 }
 
+/* The hosts that BFD watches. */
+static json_t *peers_json(struct model *model)
+{
+	json_t *object = json_object();
+	struct dp_peers_sum sum;
+
+	dp_peers_sum(model->dp, &sum);
+	put_int(object, "peers", sum.peers);
+	put_int(object, "up", sum.up);
+	put_int(object, "lost", sum.lost);
+	put_int(object, "cut", sum.cut);
+	put(object, "hold", json_boolean(sum.hold));
+	return object;
+}
+
 static int status(
 	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
 {
@@ -144,6 +159,7 @@ static int status(
 	put(*result, "workers", workers);
 	put_int(*result, "memory_mb", dp_memory_mb(model->dp));
 	put_int(*result, "generation", registry_generation(model->registry));
+	put(*result, "peers", peers_json(model));
 	put(*result, "not_kept", outage_files_json(&model->outages));
 	put(*result, "listening", outage_listening_json(&model->outages));
 	put(*result, "not_listening", outage_servers_json(&model->outages));

@@ -10,9 +10,29 @@
 #include "control/methods/fdb.h"
 #include "control/methods/list.h"
 #include "control/model/objects.h"
+#include "control/model/peer.h"
 
-static const char *const states[] = {
-	[DP_VTEP_NO_UPLINK] = "no-uplink", [DP_VTEP_RESOLVING] = "resolving", [DP_VTEP_UP] = "up"};
+static const char *const states[] = {[DP_VTEP_NO_UPLINK] = "no-uplink",
+	[DP_VTEP_RESOLVING] = "resolving",
+	[DP_VTEP_UP] = "up",
+	[DP_VTEP_DOWN] = "down"};
+
+static json_t *bfd_json(struct model *model, const struct model_vtep *vtep, struct dp_peer *peer)
+{
+	json_t *object;
+
+	if (dp_peer_info(model->dp, vtep->remote, peer) < 0)
+		return json_null();
+	object = json_object();
+	put_str(object, "state", peer->state);
+	put_int(object, "interval_ms", peer->interval_ms);
+	put_int(object, "multiplier", peer->multiplier);
+	put_int(object, "detect_ms", peer->detect_ms);
+	put_int(object, "downs", peer->downs);
+	put(object, "held", json_boolean(peer->lost && !peer->cut));
+	put_str(object, "why", *peer->why ? peer->why : NULL);
+	return object;
+}
 
 /* The source of what a cluster of hosts makes by itself. */
 #define CLUSTER "cluster"
@@ -22,6 +42,7 @@ static json_t *vtep_json(struct model *model, const struct model_vtep *vtep)
 	struct dp_vtep_info info = {.state = DP_VTEP_NO_UPLINK, .uplink = UINT16_MAX};
 	char remote[IP_TEXT], mac[ADDR_MAC_TEXT];
 	json_t *object = json_object();
+	struct dp_peer peer = {.state = "off"};
 
 	dp_vtep_info(model->dp, vtep->id, &info);
 	put_str(object, "network", vtep->network->name);
@@ -29,6 +50,8 @@ static json_t *vtep_json(struct model *model, const struct model_vtep *vtep)
 	put_str(object, "state", states[info.state]);
 	put_str(object, "mac", info.state == DP_VTEP_UP ? addr_mac_text(info.mac, mac) : NULL);
 	put_str(object, "uplink", info.uplink == UINT16_MAX ? NULL : model_port_name(model, info.uplink));
+	put(object, "bfd", bfd_json(model, vtep, &peer));
+	put_str(object, "bfd_state", peer.state);
 	put_str(object, "source", vtep->source);
 	return object;
 }
@@ -78,7 +101,16 @@ static int vtep_add(
 	vtep = calloc(1, sizeof(*vtep));
 	if (!vtep)
 		return api_fail(err, API_INTERNAL, NULL, "out of memory");
+	if (peer_read(params, &vtep->bfd_ms, &vtep->bfd_multiplier, err) < 0) {
+		free(vtep);
+		return -1;
+	}
 	rc = dp_vtep_add(model->dp, network->id, remote, &vtep->id, &why);
+	if (rc == 0 && vtep->bfd_ms) {
+		rc = dp_vtep_watch(model->dp, vtep->id, vtep->bfd_ms, vtep->bfd_multiplier);
+		if (rc < 0)
+			dp_vtep_del(model->dp, vtep->id);
+	}
 	if (rc < 0) {
 		free(vtep);
 		return model_refused(err, rc, why.text);
@@ -93,32 +125,81 @@ static int vtep_add(
 	return 0;
 }
 
-static int vtep_del(
-	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+static struct model_vtep *need_vtep(struct model *model, const json_t *params, struct api_err *err)
 {
 	struct model_network *network = model_need_network(model, params, "network", err);
 	const char *text = param_str(params, "remote");
 	struct model_vtep *vtep;
 	struct ip_addr remote = {0};
-	int rc;
 
 	if (!network)
-		return -1;
+		return NULL;
 	ip_parse(text, &remote);
 	vtep = model_vtep(model, network, remote);
 	if (!vtep)
-		return api_fail(
-			err, API_NOT_FOUND, "remote", "network %s has no vtep %s", network->name, text);
-	if (!strcmp(vtep->source, CLUSTER) && strcmp(source, CLUSTER) != 0)
-		return api_fail(err, API_IN_USE, "remote",
-			"%s is a host of the cluster, with ports in network %s", text, network->name);
+		api_fail(err, API_NOT_FOUND, "remote", "network %s has no vtep %s", network->name, text);
+	return vtep;
+}
+
+/* The same, of one that is not the cluster's, unless it is the cluster that asks. */
+static struct model_vtep *own_vtep(
+	struct model *model, const char *source, const json_t *params, struct api_err *err)
+{
+	struct model_vtep *vtep = need_vtep(model, params, err);
+
+	if (!vtep || strcmp(vtep->source, CLUSTER) != 0 || !strcmp(source, CLUSTER))
+		return vtep;
+	api_fail(err, API_IN_USE, "remote", "%s is a host of the cluster, with ports in network %s",
+		param_str(params, "remote"), vtep->network->name);
+	return NULL;
+}
+
+static int vtep_set(
+	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+{
+	struct model_vtep *vtep = own_vtep(model, source, params, err);
+	uint32_t interval_ms;
+	uint8_t multiplier;
+	int rc;
+
+	if (!vtep)
+		return -1;
+	interval_ms = vtep->bfd_ms;
+	multiplier = vtep->bfd_multiplier;
+	if (peer_read(params, &interval_ms, &multiplier, err) < 0)
+		return -1;
+	rc = dp_vtep_watch(model->dp, vtep->id, interval_ms, multiplier);
+	if (rc < 0) {
+		dp_vtep_watch(model->dp, vtep->id, vtep->bfd_ms, vtep->bfd_multiplier);
+		return model_refused(err, rc, NULL);
+	}
+	vtep->bfd_ms = interval_ms;
+	vtep->bfd_multiplier = multiplier;
+	peer_settle(model, vtep->remote);
+	model_changed(model, "vtep.set", source, params);
+	*result = vtep_json(model, vtep);
+	return 0;
+}
+
+static int vtep_del(
+	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+{
+	struct model_vtep *vtep = own_vtep(model, source, params, err);
+	struct ip_addr remote;
+	int rc;
+
+	if (!vtep)
+		return -1;
+	remote = vtep->remote;
 	fdb_forget(model, NULL, vtep);
+	peer_forget(model, vtep);
 	rc = dp_vtep_del(model->dp, vtep->id);
 	if (rc < 0)
 		return model_refused(err, rc, NULL);
 	TAILQ_REMOVE(&model->vteps, vtep, link);
 	model->vtep_by_id[vtep->id] = NULL;
 	free(vtep);
+	peer_settle(model, remote);
 	model_changed(model, "vtep.del", source, params);
 	return 0;
 }
@@ -141,6 +222,13 @@ static int vtep_list(
 static const struct api_field vtep_fields[] = {
 	{"network", API_NAME, "an overlay network", .required = true},
 	{"remote", API_IP, "underlay address of the other host", .required = true},
+	PEER_FIELD,
+	{NULL},
+};
+
+static const struct api_field key_fields[] = {
+	{"network", API_NAME, "an overlay network", .required = true},
+	{"remote", API_IP, "underlay address of the other host", .required = true},
 	{NULL},
 };
 
@@ -153,6 +241,7 @@ static const struct api_column columns[] = {
 	{"network", "NETWORK"},
 	{"remote", "REMOTE"},
 	{"state", "STATE"},
+	{"bfd_state", "BFD"},
 	{"mac", "MAC"},
 	{"uplink", "UPLINK"},
 	{"source", "SOURCE"},
@@ -161,7 +250,8 @@ static const struct api_column columns[] = {
 
 const struct api_method vtep_methods[] = {
 	{"vtep.add", "Reach another host of an overlay network", vtep_fields, vtep_add, true},
-	{"vtep.del", "Reach it no more", vtep_fields, vtep_del, true},
+	{"vtep.set", "Watch the host by BFD, or no longer", vtep_fields, vtep_set, true},
+	{"vtep.del", "Reach it no more", key_fields, vtep_del, true},
 	{"vtep.list", "List vteps", list_fields, vtep_list, false, columns},
 	{NULL},
 };

@@ -306,6 +306,7 @@ void metrics_write(void *arg, struct evbuffer *out)
 	write_fdb(metrics->model, out);
 	write_connections(metrics->model, out);
 	write_ports(metrics, out);
+	metrics_write_peers(metrics, out);
 	write_drops(metrics->model, out);
 	write_workers(metrics->model, out);
 	metrics_write_cluster(metrics, out);

@@ -2,6 +2,7 @@
  * metrics.h: what the daemon counts, as a page in Prometheus' text format. Control thread.
  *
  *   metrics.c    the daemon, its networks, ports and workers
+ *   peer.c       the hosts that BFD watches
  *   registry.c   services, backends, checks, the HTTP API, DNS
  *   text.c       the format
  *
@@ -39,6 +40,9 @@ void metrics_write_registry(struct metrics *metrics, struct evbuffer *out);
 
 /* cluster.c */
 void metrics_write_cluster(struct metrics *metrics, struct evbuffer *out);
+
+/* peer.c */
+void metrics_write_peers(struct metrics *metrics, struct evbuffer *out);
 
 /* text.c */
 enum metrics_kind { METRICS_GAUGE, METRICS_COUNTER, METRICS_HISTOGRAM };

@@ -15,6 +15,7 @@
 #include "control/model/config.h"
 #include "control/model/network_spec.h"
 #include "control/model/objects.h"
+#include "control/model/peer.h"
 #include "control/model/port_macs.h"
 #include "control/model/port_spec.h"
 #include "control/model/publish.h"
@@ -54,8 +55,11 @@ static int make_dirs(const char *path)
 
 static int open_dataplane(struct model *model, const struct model_config *config, struct api_err *err)
 {
-	struct dp_config dp_config = {
-		.loop = loop_of(config->base), .on_link = on_link, .on_move = port_macs_moved, .ctx = model};
+	struct dp_config dp_config = {.loop = loop_of(config->base),
+		.on_link = on_link,
+		.on_move = port_macs_moved,
+		.on_peer = peer_changed,
+		.ctx = model};
 	int cores[MODEL_CORES_MAX], rc;
 	struct dp_err why = {""};
 
@@ -111,6 +115,8 @@ int model_open(const struct model_config *config, struct model **out, struct api
 		goto fail;
 	}
 	rc = port_wait_open(model, config->base, &model->wait);
+	if (rc == 0)
+		rc = peer_open(model, config->base);
 	if (rc < 0) {
 		api_fail(err, API_INTERNAL, NULL, "out of memory");
 		goto fail;
@@ -175,6 +181,7 @@ void model_close(struct model *model)
 		return;
 	port_wait_close(model->wait);
 	model->wait = NULL;
+	peer_close(model);
 	registry_free(model->registry);
 	model->registry = NULL;
 	dp_close(model->dp);

@@ -67,6 +67,8 @@ struct model_vtep {
 	uint16_t id; /* the dataplane's */
 	struct model_network *network;
 	struct ip_addr remote;
+	uint32_t bfd_ms; /* 0: it is not watched */
+	uint8_t bfd_multiplier;
 };
 
 /* A static entry of the fdb. Exactly one of port and vtep is set. */
@@ -99,6 +101,7 @@ struct model_service {
 };
 
 struct fdb_watch;
+struct model_peers;
 struct model_publish;
 LIST_HEAD(fdb_watches, fdb_watch);
 TAILQ_HEAD(model_networks, model_network);
@@ -115,9 +118,10 @@ struct model {
 	int scratch_netns;	  /* namespace in which the TAPs of containers are made (tap.h) */
 	struct timespec started;  /* CLOCK_MONOTONIC */
 	struct port_wait *wait;
-	bool replaying;		 /* what is made now was kept from an earlier run */
-	unsigned publishing;	 /* model_publish_begin() */
-	const char *tap_made_as; /* port_tap.h; NULL: a TAP is made where it is to be */
+	struct model_peers *peers; /* peer.h */
+	bool replaying;		   /* what is made now was kept from an earlier run */
+	unsigned publishing;	   /* model_publish_begin() */
+	const char *tap_made_as;   /* port_tap.h; NULL: a TAP is made where it is to be */
 	struct model_networks networks;
 	struct model_ports ports; /* uplinks too */
 	struct model_vteps vteps;

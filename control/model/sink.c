@@ -16,6 +16,7 @@
 #include "control/model/balance.h"
 #include "control/model/network_spec.h"
 #include "control/model/objects.h"
+#include "control/model/peer.h"
 #include "control/model/usual.h"
 
 static int open_socket(void *ctx, const char *name, int domain, int type)
@@ -66,7 +67,7 @@ static int port_state(void *ctx, const char *name, struct ip_addr address)
 		port = model_port_of_ip(model, network, address);
 		if (port && model_port_up(model, port))
 			return 1;
-		if (port)
+		if (port || (state < 0 && peer_has_lost(model, network, address)))
 			state = 0;
 	}
 	return state;

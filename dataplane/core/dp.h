@@ -15,6 +15,7 @@
 #include "dataplane/dataplane.h"
 #include "dataplane/frame/burst.h"
 
+struct bfd;
 struct egress;
 struct fdb;
 struct lb;
@@ -36,6 +37,7 @@ struct dp {
 	struct lb *lb;	       /* service.c: backends and connections */
 	struct egress *egress; /* egress.c: what leaves by uplinks; NULL: nothing does */
 	struct rte_rcu_qsbr *qsbr;
+	struct bfd *bfd;		   /* bfd.h: which peers are alive */
 	_Atomic(struct vxlan_map *) vxlan; /* (VNI, remote) to network and vtep */
 	_Atomic(uint32_t) vni[VNI_SLOTS];  /* network.c; VNI_USED | a VNI, 0: free */
 	uint8_t probe_mac[6]; /* sends control's ARP requests inside networks; of this host alone */

@@ -27,6 +27,9 @@ struct vtep_record {
 	struct ip_addr hop; /* whose MAC is wanted: the remote or the uplink's gateway */
 	bool used, resolved;
 	uint8_t mac[6];
+	uint16_t peer;	 /* bfd.h; BFD_NO_PEER: nobody watches it */
+	uint32_t bfd_ms; /* as wanted for this vtep; 0: not */
+	uint8_t bfd_multiplier;
 };
 
 struct dp_private {

@@ -61,6 +61,9 @@ static inline void stat_clear(void *counters, size_t bytes)
 	X(FLOOD_BUDGET, "flood-budget", "more flood copies in one turn than the budget allows")              \
 	X(UNKNOWN_VNI, "unknown-vni", "VXLAN for a network that is not here")                                \
 	X(UNKNOWN_VTEP, "unknown-vtep", "VXLAN from a remote that is not a vtep of the network")             \
+	X(PEER_DOWN, "peer-down", "to a host that BFD has found dead")                                       \
+	X(BFD_REFUSED, "bfd-refused", "BFD of a host that is no peer, or that breaks the protocol's rules")  \
+	X(BFD_FLOOD, "bfd-flood", "more BFD than a peer may send")                                           \
 	X(NOT_FOR_US, "not-for-us", "arrived on an uplink for an address or protocol that is not ours")      \
 	X(NEIGHBOUR, "neighbour", "no MAC known for the next hop, and its queue is full")                    \
 	X(NO_UPLINK, "no-uplink", "the network has a remote vtep but no uplink reaches it")                  \

@@ -66,6 +66,7 @@ struct worker {
 	_Atomic(bool) stop;
 	int wake_fd; /* eventfd: ends a sleep */
 	struct exchange *punt, *inject;
+	struct exchange *bfd_in, *bfd_out;	  /* bfd.h: to its thread; from it, of worker 0 */
 	struct moves moves;			  /* of MACs */
 	struct flood_budget flood[MAX_PORTS + 1]; /* by ingress port; the last: what control injects */
 };

@@ -10,6 +10,7 @@
 #include <linux/virtio_net.h>
 #include <stdlib.h>
 
+#include "dataplane/bfd/bfd.h"
 #include "dataplane/core/dp.h"
 #include "dataplane/deliver/flood_budget.h"
 #include "dataplane/deliver/too_big.h"
@@ -226,12 +227,14 @@ static struct port *uplink_of(struct worker *w, const struct vtep *vtep)
 
 /* Why `f` cannot go through `vtep` over `uplink`, DROP_COUNT when it can. */
 static enum drop_reason tunnel_refusal(
-	const struct vtep *vtep, const struct port *uplink, const struct frame *f)
+	const struct worker *w, const struct vtep *vtep, const struct port *uplink, const struct frame *f)
 {
 	if (!vtep || vtep->net != f->net)
 		return DROP_WRONG_NETWORK;
 	if (!uplink)
 		return DROP_NO_UPLINK;
+	if (bfd_is_cut(w->dp, vtep->peer))
+		return DROP_PEER_DOWN;
 	if (!vtep->ready)
 		return DROP_NEIGHBOUR;
 	if (!atomic_load_explicit(&uplink->up, memory_order_relaxed))
@@ -258,7 +261,7 @@ static void post_vtep_first(struct worker *w, struct burst *b, struct frame *f, 
 {
 	const struct vtep *vtep = dp_get_vtep(w->dp, f->out);
 	struct port *uplink = uplink_of(w, vtep);
-	enum drop_reason reason = tunnel_refusal(vtep, uplink, f);
+	enum drop_reason reason = tunnel_refusal(w, vtep, uplink, f);
 
 	if (reason != DROP_COUNT) {
 		port_drop(w, uplink ? uplink : b->in, f->net, reason);
@@ -348,7 +351,7 @@ static void flood_vtep(struct worker *w, struct burst *b, uint16_t id, struct fr
 
 	for (unsigned i = 0; i < n; i++) {
 		struct frame *f = frames[i];
-		enum drop_reason reason = tunnel_refusal(vtep, uplink, f);
+		enum drop_reason reason = tunnel_refusal(w, vtep, uplink, f);
 		uint16_t sent = 0;
 
 		if (reason != DROP_COUNT)
@@ -383,6 +386,14 @@ static void flood_to_vtep(struct worker *w, struct burst *b, uint16_t id, struct
 	flood_vtep(w, b, id, frames, up ? flood_budget_spend(w, b, frames, n) : n);
 }
 
+/* Is it at a host that is dead? Then no copy is made for it. */
+static bool vtep_is_cut(struct worker *w, uint16_t id)
+{
+	const struct vtep *vtep = dp_get_vtep(w->dp, id);
+
+	return vtep && bfd_is_cut(w->dp, vtep->peer);
+}
+
 /* Those of n frames that port `id` may be sent, into taken[]; their bits into *reached. Returns how many. */
 static unsigned choose_for(struct worker *w, uint16_t id, struct frame **frames, unsigned n,
 	struct frame **taken, uint32_t *reached)
@@ -406,8 +417,8 @@ static void flood(
 {
 	bool from_vtep = frames[0]->src_vtep != VTEP_NONE;
 	/* the router MAC is every host's own, so what it sends stays on this host */
-	unsigned nvtep = from_vtep || b->in->is_gateway ? 0 : net->nvtep, copies = n * nvtep;
-	uint32_t reached = nvtep ? UINT32_MAX : 0;
+	unsigned nvtep = from_vtep || b->in->is_gateway ? 0 : net->nvtep, copies = 0, cut = 0;
+	uint32_t reached = 0;
 
 	for (unsigned i = 0; i < net->nport; i++) {
 		struct frame *taken[BURST_MAX];
@@ -420,13 +431,20 @@ static void flood(
 		flood_to_port(w, b, net->port[i], taken, count);
 	}
 	/* last: sending through a tunnel completes checksums, which receivers above may have been spared */
-	for (unsigned i = 0; i < nvtep; i++)
+	for (unsigned i = 0; i < nvtep; i++) {
+		if (vtep_is_cut(w, net->vtep[i])) {
+			cut++;
+			continue;
+		}
+		reached = UINT32_MAX;
+		copies += n;
 		flood_to_vtep(w, b, net->vtep[i], frames, n);
+	}
 	for (unsigned i = 0; i < n; i++)
 		if (reached & 1u << i)
 			copies--;
 		else
-			port_drop(w, b->in, frames[i]->net, DROP_NO_RECEIVER);
+			port_drop(w, b->in, frames[i]->net, cut ? DROP_PEER_DOWN : DROP_NO_RECEIVER);
 	stat_add(&w->net_stats[net->id].copies, copies);
 }
 

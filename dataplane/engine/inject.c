@@ -52,12 +52,18 @@ static void send_one(struct worker *w, const struct exchange_frame *x)
 	deliver_stage(w, b);
 }
 
-void inject_send(struct worker *w)
+static void send_all(struct worker *w, struct exchange *from)
 {
 	const struct exchange_frame *x;
 
-	while ((x = exchange_peek(w->inject))) {
+	while ((x = exchange_peek(from))) {
 		send_one(w, x);
-		exchange_pop(w->inject);
+		exchange_pop(from);
 	}
+}
+
+void inject_send(struct worker *w)
+{
+	send_all(w, w->bfd_out);
+	send_all(w, w->inject);
 }

@@ -1,7 +1,7 @@
-/* inject.h: what control has the workers send (exchange.h), on its way out. Worker. */
+/* inject.h: what control and the bfd thread have the workers send (exchange.h), on its way out. Worker. */
 #pragma once
 
 #include "dataplane/core/worker.h"
 
-/** Sends what control injected. Cheap when there is nothing. */
+/** Sends what they injected. Cheap when there is nothing. */
 void inject_send(struct worker *w);

@@ -44,8 +44,10 @@ int worker_new(struct dp *dp, unsigned index, int core, struct worker **out)
 	w->gso = mem_alloc(sizeof(*w->gso));
 	w->punt = mem_alloc(sizeof(*w->punt));
 	w->inject = mem_alloc(sizeof(*w->inject));
+	w->bfd_in = mem_alloc(sizeof(*w->bfd_in));
+	w->bfd_out = mem_alloc(sizeof(*w->bfd_out));
 	if (w->wake_fd < 0 || !w->port_stats || !w->scratch || !w->account || !w->gso || !w->punt ||
-		!w->inject)
+		!w->inject || !w->bfd_in || !w->bfd_out)
 		goto fail;
 	w->account->ms = rte_get_tsc_hz() / 1000;
 	w->net_stats = (struct net_stats *)(w->port_stats + MAX_PORTS);
@@ -76,6 +78,8 @@ void worker_free(struct worker *w)
 	budget_free(w);
 	polling_free(w);
 	outbox_free(w);
+	mem_free(w->bfd_out, sizeof(*w->bfd_out));
+	mem_free(w->bfd_in, sizeof(*w->bfd_in));
 	mem_free(w->inject, sizeof(*w->inject));
 	mem_free(w->punt, sizeof(*w->punt));
 	mem_free(w->gso, sizeof(*w->gso));

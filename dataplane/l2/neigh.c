@@ -330,3 +330,23 @@ size_t dp_neighbours(struct dp *dp, uint16_t uplink, struct dp_neighbour *out, s
 	}
 	return count;
 }
+
+bool neigh_mac(struct dp *dp, struct neigh_scope scope, struct ip_addr ip, uint8_t mac[6])
+{
+	const struct neighbour *n = find(dp, scope, ip);
+
+	if (!n || !n->known)
+		return false;
+	memcpy(mac, n->mac, 6);
+	return true;
+}
+
+void neigh_walk(
+	struct dp *dp, uint16_t net, void (*fn)(void *arg, struct ip_addr ip, const uint8_t *mac), void *arg)
+{
+	const struct neighbour *n;
+
+	LIST_FOREACH (n, &dp->neigh->all, all)
+		if (n->scope.net == net && n->known)
+			fn(arg, n->ip, n->mac);
+}

@@ -43,3 +43,9 @@ void neigh_port_changed(struct dp *dp, const struct port *port);
  * that nobody was there to hear. Once a second for a port, whatever a guest does to its link.
  */
 void neigh_port_up(struct dp *dp, const struct port *port);
+
+/** The MAC of `ip`. False: nobody wants it, or it is not known. */
+bool neigh_mac(struct dp *dp, struct neigh_scope scope, struct ip_addr ip, uint8_t mac[6]);
+/** Calls fn for each neighbour of a network whose MAC is known. */
+void neigh_walk(
+	struct dp *dp, uint16_t net, void (*fn)(void *arg, struct ip_addr ip, const uint8_t *mac), void *arg);

@@ -8,6 +8,7 @@
 
 #include <linux/virtio_net.h>
 
+#include "dataplane/bfd/bfd.h"
 #include "dataplane/core/dp.h"
 #include "dataplane/core/exchange.h"
 #include "dataplane/egress/egress.h"
@@ -259,6 +260,9 @@ static void underlay_ip6(struct worker *w, struct burst *b, struct frame *f, str
 	} else if (f->ip_proto == IPPROTO_UDP && f->l4_off &&
 		   load16(data + f->l4_off + 2) == b->in->vxlan_port) {
 		underlay_vxlan6(w, b, f, f->l3_off, f->l4_off, tunnel);
+	} else if (f->ip_proto == IPPROTO_UDP && f->l4_off &&
+		   bfd_input(w, b->in, f, ip_from6(data + f->l3_off + 8), data[f->l3_off + 7])) {
+		f->off = (struct offload){0};
 	} else if (f->off = (struct offload){0}, !reply_icmp6_echo(f, b->in->mac)) {
 		frame_drop(f, DROP_NOT_FOR_US);
 	}
@@ -281,6 +285,9 @@ static void underlay_one(struct worker *w, struct burst *b, struct frame *f, str
 	} else if (f->ip_proto == IPPROTO_UDP && f->l4_off &&
 		   load16(data + f->l4_off + 2) == b->in->vxlan_port) {
 		underlay_vxlan(w, b, f, f->l3_off, f->l4_off, tunnel);
+	} else if (f->ip_proto == IPPROTO_UDP && f->l4_off &&
+		   bfd_input(w, b->in, f, ip_from4(load_ip4(data + f->l3_off + 12)), data[f->l3_off + 8])) {
+		f->off = (struct offload){0};
 	} else if (egress_input(w, b, f)) {
 		return;
 	} else if (f->off = (struct offload){0}, !reply_icmp_echo(f, b->in->mac)) {

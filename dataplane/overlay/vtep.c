@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dataplane/bfd/bfd.h"
 #include "dataplane/core/private.h"
 #include "dataplane/core/rcu.h"
 #include "dataplane/l2/fdb.h"
@@ -15,9 +16,9 @@
 #include "dataplane/l2/neigh.h"
 #include "dataplane/l2/network.h"
 #include "dataplane/overlay/vxlan.h"
+#include "dataplane/overlay/watch.h"
 
-/* Publishes vtep `id` as its record says. -ENOMEM: the old one stays. */
-static int vtep_publish(struct dp *dp, uint16_t id)
+int vtep_publish(struct dp *dp, uint16_t id)
 {
 	const struct vtep_record *record = &dp->priv->vtep[id];
 	const struct network *net = dp_get_net(dp, record->net);
@@ -32,6 +33,7 @@ static int vtep_publish(struct dp *dp, uint16_t id)
 	vtep->remote = record->remote;
 	vtep->six = !ip_is4(record->remote);
 	vtep->vni = net->vni;
+	vtep->peer = record->peer;
 	if (uplink && record->resolved) {
 		vtep->no_csum = uplink->spec.zero_checksum;
 		vxlan_prepare(
@@ -86,6 +88,7 @@ static void on_mac(void *arg, struct ip_addr ip, const uint8_t *mac)
 		record->resolved = known;
 		if (known)
 			memcpy(record->mac, mac, 6);
+		watch_peer(dp, record);
 		vtep_publish(dp, id_of(dp, record));
 	}
 }
@@ -123,6 +126,7 @@ void vteps_rebind(struct dp *dp)
 			continue;
 		unbind(dp, record);
 		bind(dp, record);
+		watch_peer(dp, record);
 		vtep_publish(dp, (uint16_t)i);
 	}
 	vxlan_publish(dp); /* without memory the old map stays, and what comes by a new uplink is refused */
@@ -161,12 +165,25 @@ int dp_vtep_add(struct dp *dp, uint16_t net, struct ip_addr remote, uint16_t *id
 	record = &dp->priv->vtep[index];
 	*record = (struct vtep_record){.net = net, .remote = remote, .uplink = OUT_NONE, .used = true};
 	bind(dp, record);
+	watch_peer(dp, record);
 	if (vtep_publish(dp, (uint16_t)index) || network_refresh(dp, net) || vxlan_publish(dp)) {
 		dp_vtep_del(dp, (uint16_t)index);
 		return dp_fail(err, -ENOMEM, "out of memory");
 	}
 	*id = (uint16_t)index;
 	return 0;
+}
+
+int dp_vtep_watch(struct dp *dp, uint16_t id, uint32_t interval_ms, uint8_t multiplier)
+{
+	struct vtep_record *record = id < MAX_VTEPS ? &dp->priv->vtep[id] : NULL;
+
+	if (!record || !record->used)
+		return -ENOENT;
+	record->bfd_ms = interval_ms;
+	record->bfd_multiplier = multiplier;
+	watch_host(dp, record);
+	return interval_ms && record->peer == BFD_NO_PEER ? -ENOMEM : 0;
 }
 
 static bool at_vtep(void *arg, uint64_t key, uint64_t value)
@@ -183,6 +200,7 @@ int dp_vtep_del(struct dp *dp, uint16_t id)
 		return -ENOENT;
 	unbind(dp, record);
 	record->used = false;
+	watch_peer(dp, record);
 	old = atomic_exchange(&dp->vtep[id], NULL);
 	vxlan_publish(dp);
 	network_refresh(dp, record->net);
@@ -205,7 +223,9 @@ int dp_vtep_info(struct dp *dp, uint16_t id, struct dp_vtep_info *info)
 	if (!record || !record->used)
 		return -ENOENT;
 	*info = (struct dp_vtep_info){.uplink = record->uplink, .state = DP_VTEP_UP};
-	if (record->uplink == OUT_NONE)
+	if (bfd_is_cut(dp, record->peer))
+		info->state = DP_VTEP_DOWN;
+	else if (record->uplink == OUT_NONE)
 		info->state = DP_VTEP_NO_UPLINK;
 	else if (!record->resolved)
 		info->state = DP_VTEP_RESOLVING;

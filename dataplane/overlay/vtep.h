@@ -1,7 +1,12 @@
 /* vtep.h: the other hosts that control has named, and by which uplink each is reached. Control thread. */
 #pragma once
 
+#include <stdint.h>
+
 struct dp;
+
+/** Publishes vtep `id` as its record says. -ENOMEM: the old one stays. */
+int vtep_publish(struct dp *dp, uint16_t id);
 
 /** A port came or went: uplinks are chosen again. */
 void vteps_rebind(struct dp *dp);

@@ -27,6 +27,7 @@ struct vtep {
 	uint16_t net;
 	uint16_t uplink; /* port id, OUT_NONE: none reaches it */
 	bool ready;	 /* the next hop's MAC is known */
+	uint16_t peer;	 /* bfd.h: the host that it is at */
 	bool six;	 /* over IPv6 */
 	uint32_t
 		sum; /* uncomplemented: of the outer IPv4 header but for its length; of IPv6's pseudo header likewise, in

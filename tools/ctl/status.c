@@ -140,12 +140,35 @@ static void print_services(const json_t *services, json_t *wrong)
 	printf(backends > passing ? ", %lld not passing\n" : "\n", backends - passing);
 }
 
+/* Vteps, of which several may be at one host; and the hosts that BFD says are dead. */
+static void print_vteps(const json_t *vteps, const json_t *status, json_t *wrong)
+{
+	const json_t *peers = json_object_get(status, "peers");
+	long long lost = number(peers, "lost");
+	json_t *vtep;
+	size_t i;
+
+	json_array_foreach ((json_t *)vteps, i, vtep)
+		if (is(vtep, "state", "down"))
+			json_array_append_new(
+				wrong, json_sprintf("vtep %s of %s is down: its host does not answer (BFD)",
+					       command_text(vtep, "remote"), command_text(vtep, "network")));
+	if (json_is_true(json_object_get(peers, "hold")))
+		json_array_append_new(wrong, json_sprintf("%lld of %lld hosts are lost at once (BFD): too "
+							  "many to believe, none is cut off",
+						     lost, number(peers, "peers")));
+	printf("    %-10s %zu", "vteps", json_array_size(vteps));
+	if (number(peers, "peers"))
+		printf(", %lld of %lld hosts up", number(peers, "up"), number(peers, "peers"));
+	printf("\n");
+}
+
 static void print_count(const char *what, const json_t *list)
 {
 	printf("    %-10s %zu\n", what, json_array_size(list));
 }
 
-static void print_objects(struct client *client, json_t *wrong)
+static void print_objects(struct client *client, const json_t *status, json_t *wrong)
 {
 	json_t *networks = ask(client, "network.list", wrong), *ports = ask(client, "port.list", wrong),
 	       *services = ask(client, "service.list", wrong), *vteps = ask(client, "vtep.list", wrong),
@@ -154,7 +177,7 @@ static void print_objects(struct client *client, json_t *wrong)
 	printf("\nObjects\n");
 	print_count("networks", networks);
 	print_ports(ports, wrong);
-	print_count("vteps", vteps);
+	print_vteps(vteps, status, wrong);
 	print_services(services, wrong);
 	print_count("published", published);
 	json_decref(networks);
@@ -188,7 +211,7 @@ void status_print(struct client *client, const json_t *status)
 	print_head(status);
 	print_listeners(status, wrong);
 	note_files(status, wrong);
-	print_objects(client, wrong);
+	print_objects(client, status, wrong);
 	print_wrong(wrong);
 	json_decref(wrong);
 }

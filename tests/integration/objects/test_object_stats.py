@@ -31,7 +31,7 @@ def test_workers_and_status(web):
     assert {stage["name"] for stage in worker["stages"]} >= {"learn", "service", "lookup"}
     assert all(0 < gap["up_to_us"] and gap["ms"] > 0 for gap in worker["gaps"])
     status = web.rpc("status")
-    assert set(status) == {"version", "uptime_s", "workers", "memory_mb", "generation", "not_kept", "listening", "not_listening"}
+    assert set(status) == {"version", "uptime_s", "workers", "memory_mb", "generation", "not_kept", "listening", "not_listening", "peers"}
     assert set(status["workers"][0]) >= {"core", "state", "busy_pct", "packets", "cycles_per_packet"}
     assert status["memory_mb"] > 0
     assert web.rpc("version") == {"version": status["version"]}
