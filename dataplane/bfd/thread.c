@@ -2,8 +2,10 @@
 #include <errno.h>
 #include <poll.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -58,7 +60,7 @@ static bool judge(struct bfd_peer *peer, uint64_t now)
 		peer->hold.seen = true;
 		peer->hold.lost_at = 0;
 	} else if (s->state == BFD_ADMIN_DOWN ||
-		   (s->remote_state == BFD_ADMIN_DOWN && s->remote_diag == BFD_ADMIN)) {
+		   (s->remote_state == BFD_ADMIN_DOWN && s->remote_diag != BFD_FORWARDING_ENDS)) {
 		peer->hold = (struct hold_peer){
 			0}; /* turned off, which says nothing of the host (RFC 5882, 3.2) */
 	} else if (peer->hold.seen && !peer->hold.lost_at) {
@@ -167,7 +169,7 @@ uint64_t bfd_turn(struct dp *dp, uint64_t now)
 	for (unsigned i = 1; i < b->top; i++)
 		if (b->peers[i] && b->due[i] < next)
 			next = b->due[i];
-	b->planned = next;
+	b->planned = next > now ? next : now;
 	pthread_mutex_unlock(&b->lock);
 	if (sent && write(dp->worker[0]->wake_fd, &one, sizeof(one)) < 0)
 		return next; /* full: it has been told */
@@ -205,8 +207,8 @@ static void *run(void *arg)
 	struct bfd_inside *b = dp->bfd->inside;
 	struct sched_param first = {.sched_priority = 1};
 
-	/* where it may not, it takes its turns as others do */
-	(void)pthread_setschedparam(pthread_self(), SCHED_RR, &first);
+	if (pthread_setschedparam(pthread_self(), SCHED_RR, &first))
+		(void)setpriority(PRIO_PROCESS, 0, -20); /* on Linux of this thread alone */
 	while (!atomic_load(&b->stop))
 		sleep_until(dp, bfd_turn(dp, bfd_now_us()));
 	return NULL;
@@ -215,8 +217,13 @@ static void *run(void *arg)
 int bfd_start(struct dp *dp)
 {
 	struct bfd_inside *b = dp->bfd->inside;
-	int rc = pthread_create(&b->thread, NULL, run, dp);
+	sigset_t all, before;
+	int rc;
 
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the control loop's */
+	rc = pthread_create(&b->thread, NULL, run, dp);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	b->running = !rc;
 	return -rc;
 }
