@@ -43,6 +43,7 @@ static json_t *vtep_json(struct model *model, const struct model_vtep *vtep)
 	char remote[IP_TEXT], mac[ADDR_MAC_TEXT];
 	json_t *object = json_object();
 	struct dp_peer peer = {.state = "off"};
+	json_t *bfd = bfd_json(model, vtep, &peer); /* first: a host that is seen to be lost is cut by then */
 
 	dp_vtep_info(model->dp, vtep->id, &info);
 	put_str(object, "network", vtep->network->name);
@@ -50,7 +51,7 @@ static json_t *vtep_json(struct model *model, const struct model_vtep *vtep)
 	put_str(object, "state", states[info.state]);
 	put_str(object, "mac", info.state == DP_VTEP_UP ? addr_mac_text(info.mac, mac) : NULL);
 	put_str(object, "uplink", info.uplink == UINT16_MAX ? NULL : model_port_name(model, info.uplink));
-	put(object, "bfd", bfd_json(model, vtep, &peer));
+	put(object, "bfd", bfd);
 	put_str(object, "bfd_state", peer.state);
 	put_str(object, "source", vtep->source);
 	return object;

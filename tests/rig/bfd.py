@@ -38,7 +38,7 @@ class Speakers:
     nothing just now. Runs on a thread until the end of the `with`.
     """
 
-    def __init__(self, ns, switch, addresses, interval_ms=100, multiplier=10):
+    def __init__(self, ns, switch, addresses, interval_ms=100, multiplier=20):
         self.switch, self.silent, self.heard = switch, set(), {}
         self.every_s, self.fields = interval_ms / 1000, {"multiplier": multiplier, "min_tx_us": interval_ms * 1000,
                                                          "min_rx_us": interval_ms * 1000}
