@@ -25,24 +25,25 @@ def wait_state(daemon, remote, state):
 class Hosts:
     """Two hosts, each a namespace with a daemon of its own and a container, on one cable."""
 
-    def __init__(self, start_sluiced, stack, netns, watched=(BFD, BFD)):
+    def __init__(self, start_sluiced, stack, netns, watched=(BFD, BFD), addresses=ADDRESSES):
         self.spaces = [netns("h1"), netns("h2")]
         run(["ip", "link", "add", "up0", "netns", self.spaces[0].name, "type", "veth", "peer", "name", "up0", "netns",
              self.spaces[1].name])
-        self.daemons, self.containers = [], []
+        self.daemons, self.containers, self.addresses = [], [], addresses
+        prefix = 64 if ":" in addresses[0] else 24
         for i, space in enumerate(self.spaces):
             space.run("ip", "link", "set", "up0", "up")
             daemon = start_sluiced(ns=space, config={
                 "networks": [{"name": "web", "mode": "overlay", "vni": 100, "subnet": "10.1.0.0/24"}],
-                "uplinks": [{"name": "up0", "type": "af_packet", "device": "up0", "address": f"{ADDRESSES[i]}/24"}],
-                "vteps": [{"network": "web", "remote": ADDRESSES[1 - i],
+                "uplinks": [{"name": "up0", "type": "af_packet", "device": "up0", "address": f"{addresses[i]}/{prefix}"}],
+                "vteps": [{"network": "web", "remote": addresses[1 - i],
                            **({"bfd": watched[i]} if watched[i] else {})}]})
             self.daemons.append(daemon)
             self.containers.append(stack.enter_context(Container(daemon, "web", f"c{i + 1}", f"10.1.0.{11 + i}")))
 
     def wait_up(self):
         for i in (0, 1):
-            wait_state(self.daemons[i], ADDRESSES[1 - i], "up")
+            wait_state(self.daemons[i], self.addresses[1 - i], "up")
 
 
 @pytest.fixture
@@ -156,6 +157,15 @@ def test_backends_of_a_dead_host_leave_the_vip(hosts):
     finally:
         far.process.send_signal(signal.SIGCONT)
     wait.until(lambda: health() == ["passing"], "and passes again with the host")
+
+
+def test_over_ip6(start_sluiced, stack, netns):
+    both = Hosts(start_sluiced, stack, netns, addresses=("fd00:2::1", "fd00:2::2"))
+    both.wait_up()
+    traffic.wait_ping(both.containers[0], both.containers[1].ip)
+    both.daemons[1].kill()
+    wait_state(both.daemons[0], "fd00:2::2", "down")
+    assert vtep(both.daemons[0], "fd00:2::2")["state"] == "down"
 
 
 def test_a_peer_that_never_spoke_is_not_cut(start_sluiced, stack, netns):
