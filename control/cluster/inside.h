@@ -87,6 +87,8 @@ void cluster_kept_revision(struct cluster *cluster);
 /* reader.c */
 
 void cluster_read(struct cluster *cluster);
+/** All of it again. `other`: of a store that the view is not of. */
+void cluster_read_anew(struct cluster *cluster, bool other);
 void cluster_read_tick(struct cluster *cluster);
 int cluster_read_open(struct cluster *cluster);
 void cluster_read_close(struct cluster *cluster);

@@ -63,7 +63,7 @@ static void stop(struct etcd_op **op)
 }
 
 /* All of it again. */
-static void read_anew(struct cluster *cluster, bool other)
+void cluster_read_anew(struct cluster *cluster, bool other)
 {
 	stop(&cluster->watch);
 	stop(&cluster->scan);
@@ -84,7 +84,7 @@ static void is_replaced(struct cluster *cluster)
 {
 	log_line(LOG_WARNING, "cluster: etcd was replaced, or brought back from an old copy: all is "
 			      "read again, and what this host has is put again");
-	read_anew(cluster, true);
+	cluster_read_anew(cluster, true);
 }
 
 static void on_whole(void *arg, const struct etcd_answer *answer)
@@ -199,7 +199,7 @@ static void on_checked(void *arg, const struct etcd_answer *answer, int64_t mod)
 	if (cluster->behind && cluster->view.revision < cluster->behind) {
 		log_line(LOG_WARNING, "cluster: a change was not told: all is read again");
 		cluster->behind = 0;
-		read_anew(cluster, false);
+		cluster_read_anew(cluster, false);
 		return;
 	}
 	cluster->behind = mod > cluster->view.revision ? mod : 0;
@@ -210,7 +210,7 @@ void cluster_read_tick(struct cluster *cluster)
 	int64_t now = cluster_now_ms(), every = cluster->behind ? CHECK_SOON_MS : CHECK_MS;
 
 	if (cluster->reading && now >= cluster->compare_ms)
-		read_anew(cluster, false);
+		cluster_read_anew(cluster, false);
 	else if (cluster->reading && !cluster->check && now - cluster->checked_ms >= every)
 		cluster->check = etcd_last(cluster->etcd, cluster->prefix, on_checked, cluster);
 }

@@ -218,6 +218,9 @@ static void on_written(void *arg, const struct etcd_answer *answer, bool took)
 			cluster->lease[i].id = strstr(answer->why, "lease") ? 0 : cluster->lease[i].id;
 	}
 	free_sent(cluster);
+	/* the record is not as it is known here: once that is the watch's delay, and then a store that forgot something */
+	if (!answer->why && cluster->write_failures >= 2)
+		cluster_read_anew(cluster, true);
 	try_again(cluster);
 }
 

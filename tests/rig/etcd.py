@@ -44,7 +44,7 @@ class Etcd:
             "etcd", "--name", f"m{index}", "--data-dir", self.dir / f"m{index}", "--listen-client-urls", client,
             "--advertise-client-urls", client, "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
             "--initial-cluster", peers, "--initial-cluster-token", f"sluice-{os.getpid()}", "--logger", "zap",
-            "--heartbeat-interval", "100", "--election-timeout", "1000", "--unsafe-no-fsync"))
+            "--heartbeat-interval", "100", "--election-timeout", "1000"))
 
     def wait(self):
         wait.until(self.answers, "etcd answers", timeout_s=60)
