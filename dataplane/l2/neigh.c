@@ -31,7 +31,7 @@ struct neighbour {
 	struct ip_addr ip;
 	bool known, reachable; /* known: from a port's list or an answer; reachable: has answered lately */
 	uint8_t mac[6];
-	unsigned due; /* tick of the next request */
+	unsigned asked, due; /* ticks of the last request and of the next */
 	unsigned unanswered;
 	struct watcher *watchers;
 };
@@ -134,7 +134,8 @@ static void ask(struct dp *dp, struct neighbour *n, unsigned again)
 {
 	int rc = n->scope.net != NET_NONE ? ask_guests(dp, n) : ask_underlay(dp, n);
 
-	n->due = dp->neigh->tick + (rc < 0 ? 1 : again);
+	n->asked = dp->neigh->tick;
+	n->due = n->asked + (rc < 0 ? 1 : again);
 }
 
 static void tell(const struct neighbour *n)
@@ -299,6 +300,15 @@ void neigh_port_changed(struct dp *dp, const struct port *port)
 	}
 }
 
+/* Hundreds of ports may come up at once, and each request goes to all of them: one a tick is enough. */
+static void ask_soon(struct dp *dp, struct neighbour *n)
+{
+	if (n->asked == dp->neigh->tick)
+		n->due = dp->neigh->tick + 1;
+	else
+		ask(dp, n, ASK_TICKS);
+}
+
 void neigh_port_up(struct dp *dp, const struct port *port)
 {
 	unsigned *asked_at = &dp->neigh->asked_at[port->id];
@@ -310,7 +320,7 @@ void neigh_port_up(struct dp *dp, const struct port *port)
 	LIST_FOREACH (n, &dp->neigh->all, all)
 		if (!n->reachable &&
 			(port->is_uplink ? n->scope.uplink == port->id : n->scope.net == port->net))
-			ask(dp, n, ASK_TICKS);
+			ask_soon(dp, n);
 }
 
 size_t dp_neighbours(struct dp *dp, uint16_t uplink, struct dp_neighbour *out, size_t max)

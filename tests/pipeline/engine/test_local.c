@@ -162,6 +162,24 @@ static void test_who_comes_up_is_asked_at_once(void **state)
 	neigh_release(dp, scope, ip_from4(ip4("10.0.0.6")), on_mac, &heard);
 }
 
+/* Each of them has the same neighbour to ask for. */
+static void test_many_that_come_up_at_once_ask_once(void **state)
+{
+	struct neigh_scope scope = {.net = net, .uplink = UINT16_MAX};
+	struct test_port *const ports[] = {&a, &b, &gateway};
+	struct heard heard = {0};
+
+	for (unsigned i = 0; i < 3; i++)
+		port_set_link(ports[i]->port, false);
+	asked_after(4); /* the second in which each asks once is over */
+	assert_int_equal(neigh_want(dp, scope, ip_from4(ip4("10.0.0.8")), on_mac, &heard), 0);
+	assert_int_equal(asked_after(1), 0);
+	for (unsigned i = 0; i < 3; i++)
+		port_set_link(ports[i]->port, true);
+	assert_int_equal(asked_after(1), 2); /* by the first at once, for the others by the tick */
+	neigh_release(dp, scope, ip_from4(ip4("10.0.0.8")), on_mac, &heard);
+}
+
 static struct dp_port_info info_of(const struct test_port *port)
 {
 	struct dp_port_info info;
@@ -228,6 +246,7 @@ int main(void)
 		cmocka_unit_test_setup(test_gateway_sends_with_the_router_mac, clear),
 		cmocka_unit_test_setup(test_neighbour_is_asked_and_heard, clear),
 		cmocka_unit_test_setup(test_who_comes_up_is_asked_at_once, clear),
+		cmocka_unit_test_setup(test_many_that_come_up_at_once_ask_once, clear),
 		cmocka_unit_test_setup(test_a_flood_of_answers_is_bounded, clear),
 		cmocka_unit_test_setup(test_many_neighbours, clear),
 	};
