@@ -119,6 +119,12 @@ void nat_rewrite_echo(struct frame *f, enum nat_end end, const uint8_t mac[6], u
 	csum_store(icmp + ICMP_ID, id);
 }
 
+void nat_rewrite_address6(struct frame *f, enum nat_end end, const uint8_t mac[6], const struct ip_addr *ip)
+{
+	memcpy(mac_of(f, end), mac, 6);
+	memcpy(frame_data(f) + f->l3_off + IP6_SOURCE + sizeof(*ip) * end, ip->b, sizeof(*ip));
+}
+
 void nat_undo(struct frame *f)
 {
 	enum nat_end end;

@@ -34,11 +34,24 @@ static uint64_t datagram_hash(struct worker *w, struct frame *f)
 	return hash;
 }
 
-static recent_t *bucket_of(struct worker *w, const struct port *in, const struct frame *f, uint64_t hash)
+uint64_t service_fragment_hash6(struct worker *w, struct frame *f, uint32_t id)
 {
-	unsigned of = f->src_vtep == VTEP_NONE ? in->id : MAX_PORTS + f->net;
+	const uint8_t *ip = frame_data(f) + f->l3_off;
 
-	return &w->dp->lb->fragment[of][(hash & (BUCKETS - 1)) * RECENT_WAYS];
+	return conn_key6(w->dp->lb->conns, (enum conn_dir)DATAGRAM, f->net, 0, ip_from6(ip + 8),
+		ip_from6(ip + 24), (uint16_t)(id >> 16), (uint16_t)id)
+		.addresses;
+}
+
+/* Where datagrams of this sender are: a row of LB_FRAGMENTS. */
+static unsigned row_of(const struct port *in, const struct frame *f)
+{
+	return f->src_vtep == VTEP_NONE ? in->id : MAX_PORTS + f->net;
+}
+
+static unsigned bucket_at(uint64_t hash)
+{
+	return (unsigned)(hash & (BUCKETS - 1)) * RECENT_WAYS;
 }
 
 static uint32_t age(uint64_t entry, uint32_t now_s)
@@ -46,26 +59,72 @@ static uint32_t age(uint64_t entry, uint32_t now_s)
 	return (now_s - (uint32_t)(entry >> SECOND_SHIFT)) & SECOND_MASK;
 }
 
+/* Returns where it was written, NULL: nowhere. */
+static recent_t *note(struct worker *w, unsigned row, uint64_t hash, enum fragment_to to, uint32_t value)
+{
+	recent_t *bucket = &w->dp->lb->fragment[row][bucket_at(hash)], *place;
+	uint64_t tag = recent_tag(hash), entry = tag | (uint64_t)(w->now_s & SECOND_MASK) << SECOND_SHIFT |
+						 (uint64_t)to << TO_SHIFT | value;
+
+	if (to == FRAGMENT_UNKNOWN && !recent_find(bucket, tag))
+		return NULL;
+	place = recent_place(bucket, entry, w->now_s, age);
+	atomic_store_explicit(place, entry, memory_order_relaxed);
+	return place;
+}
+
+/* *at: where in the row it was found. */
+static enum fragment_to find(struct worker *w, unsigned row, uint64_t hash, uint32_t *value, unsigned *at)
+{
+	uint64_t entry = recent_find_way(&w->dp->lb->fragment[row][bucket_at(hash)], recent_tag(hash), at);
+
+	*at += bucket_at(hash);
+	if (!entry || age(entry, w->now_s) > REASSEMBLY_S)
+		return FRAGMENT_UNKNOWN;
+	*value = (uint32_t)entry;
+	return entry >> TO_SHIFT & TO_MASK;
+}
+
 void service_fragment_note(
 	struct worker *w, const struct port *in, struct frame *f, enum fragment_to to, uint32_t value)
 {
-	uint64_t hash = datagram_hash(w, f), tag = recent_tag(hash);
-	recent_t *bucket = bucket_of(w, in, f, hash);
-
-	if (to == FRAGMENT_UNKNOWN && !recent_find(bucket, tag))
-		return;
-	recent_put(bucket,
-		tag | (uint64_t)(w->now_s & SECOND_MASK) << SECOND_SHIFT | (uint64_t)to << TO_SHIFT | value,
-		w->now_s, age);
+	note(w, row_of(in, f), datagram_hash(w, f), to, value);
 }
 
 enum fragment_to service_fragment_find(
 	struct worker *w, const struct port *in, struct frame *f, uint32_t *value)
 {
-	uint64_t hash = datagram_hash(w, f), entry = recent_find(bucket_of(w, in, f, hash), recent_tag(hash));
+	unsigned at;
 
-	if (!entry || age(entry, w->now_s) > REASSEMBLY_S)
-		return FRAGMENT_UNKNOWN;
-	*value = (uint32_t)entry;
-	return entry >> TO_SHIFT & TO_MASK;
+	return find(w, row_of(in, f), datagram_hash(w, f), value, &at);
+}
+
+void service_fragment_note6(struct worker *w, const struct port *in, const struct frame *f, uint64_t hash,
+	enum fragment_to to, uint32_t value, struct ip_addr vip)
+{
+	unsigned row = row_of(in, f);
+	const recent_t *place = note(w, row, hash, to, to == FRAGMENT_TO_CLIENT ? lb_fold6(vip) : value);
+	struct fragment_vip *beside;
+
+	if (!place || to != FRAGMENT_TO_CLIENT)
+		return;
+	beside = &w->dp->lb->vip6[row][place - w->dp->lb->fragment[row]];
+	atomic_store_explicit(&beside->q[0], vip.q[0], memory_order_relaxed);
+	atomic_store_explicit(&beside->q[1], vip.q[1], memory_order_relaxed);
+}
+
+/* Another worker may be writing the vip: then it is not the one that the entry is of. */
+enum fragment_to service_fragment_find6(struct worker *w, const struct port *in, const struct frame *f,
+	uint64_t hash, uint32_t *value, struct ip_addr *vip)
+{
+	unsigned row = row_of(in, f), at;
+	enum fragment_to to = find(w, row, hash, value, &at);
+	const struct fragment_vip *beside;
+
+	if (to != FRAGMENT_TO_CLIENT)
+		return to;
+	beside = &w->dp->lb->vip6[row][at];
+	vip->q[0] = atomic_load_explicit(&beside->q[0], memory_order_relaxed);
+	vip->q[1] = atomic_load_explicit(&beside->q[1], memory_order_relaxed);
+	return lb_fold6(*vip) == *value ? to : FRAGMENT_UNKNOWN;
 }

@@ -4,6 +4,7 @@
  * Each port remembers the datagrams that it sent lately, and so does each network those that came through a tunnel: a
  * guest that sends many forgets its own, and nobody else's. Later fragments of what was forgotten are dropped on their
  * way to a vip, and go on as they are on the way from a backend: without the first one nobody can put them together.
+ * Datagrams of both families share the same places.
  * Worker.
  */
 #pragma once
@@ -11,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "addr/ip.h"
 #include "dataplane/frame/burst.h"
 
 struct port;
@@ -34,3 +36,12 @@ void service_fragment_note(
 /** Where this later fragment goes, by the first one of its datagram. */
 enum fragment_to service_fragment_find(
 	struct worker *w, const struct port *in, struct frame *f, uint32_t *value);
+
+/** What a datagram over IPv6 is known by: addresses and id (RFC 8200, 4.5). */
+uint64_t service_fragment_hash6(struct worker *w, struct frame *f, uint32_t id);
+
+/** The same two for the datagram with that hash: `vip` is that of an answer, instead of `value`. */
+void service_fragment_note6(struct worker *w, const struct port *in, const struct frame *f, uint64_t hash,
+	enum fragment_to to, uint32_t value, struct ip_addr vip);
+enum fragment_to service_fragment_find6(struct worker *w, const struct port *in, const struct frame *f,
+	uint64_t hash, uint32_t *value, struct ip_addr *vip);

@@ -100,6 +100,11 @@ struct lb_view {
 	struct lb_view6 *ip6;	   /* NULL: it has none of IPv6 */
 };
 
+/* Written beside the entry that it belongs to, which has lb_fold6() of it. */
+struct fragment_vip {
+	_Atomic(uint64_t) q[2];
+};
+
 struct lb {
 	struct dp *dp;
 	struct conn_table *conns;
@@ -108,6 +113,8 @@ struct lb {
 	recent_t affinity[LB_AFFINITIES]; /* affinity.c */
 	recent_t fragment[MAX_PORTS + MAX_NETS]
 			 [LB_FRAGMENTS]; /* fragment.c: by port, behind a tunnel by network */
+	struct fragment_vip vip6[MAX_PORTS + MAX_NETS]
+				[LB_FRAGMENTS]; /* of answers over IPv6, at the same places */
 	/* control only */
 	bool balances, balances6,
 		least;	   /* there is, or was, a vip of IPv4, of IPv6, one whose policy is that */

@@ -23,11 +23,11 @@ static inline uint64_t recent_tag(uint64_t hash)
 	return (tag ? tag : 1) << RECENT_TAG_SHIFT;
 }
 
-/** The entry with that tag, 0: there is none. */
-static inline uint64_t recent_find(const recent_t *bucket, uint64_t tag)
+/** The entry with that tag, 0: there is none. *way: which it is. */
+static inline uint64_t recent_find_way(const recent_t *bucket, uint64_t tag, unsigned *way)
 {
-	for (unsigned i = 0; i < RECENT_WAYS; i++) {
-		uint64_t entry = atomic_load_explicit(&bucket[i], memory_order_relaxed);
+	for (*way = 0; *way < RECENT_WAYS; ++*way) {
+		uint64_t entry = atomic_load_explicit(&bucket[*way], memory_order_relaxed);
 
 		if (entry >> RECENT_TAG_SHIFT == tag >> RECENT_TAG_SHIFT)
 			return entry;
@@ -35,8 +35,15 @@ static inline uint64_t recent_find(const recent_t *bucket, uint64_t tag)
 	return 0;
 }
 
-/** Writes the entry over the one with its tag, or where there is none, or over the oldest. */
-static inline void recent_put(recent_t *bucket, uint64_t entry, uint32_t now_s, recent_age_fn *age)
+static inline uint64_t recent_find(const recent_t *bucket, uint64_t tag)
+{
+	unsigned way;
+
+	return recent_find_way(bucket, tag, &way);
+}
+
+/** Where the entry goes: over the one with its tag, or where there is none, or over the oldest. */
+static inline recent_t *recent_place(recent_t *bucket, uint64_t entry, uint32_t now_s, recent_age_fn *age)
 {
 	recent_t *to = bucket;
 	uint32_t longest = 0;
@@ -53,5 +60,11 @@ static inline void recent_put(recent_t *bucket, uint64_t entry, uint32_t now_s, 
 			to = &bucket[i];
 		}
 	}
-	atomic_store_explicit(to, entry, memory_order_relaxed);
+	return to;
+}
+
+/** Writes the entry there. */
+static inline void recent_put(recent_t *bucket, uint64_t entry, uint32_t now_s, recent_age_fn *age)
+{
+	atomic_store_explicit(recent_place(bucket, entry, now_s, age), entry, memory_order_relaxed);
 }

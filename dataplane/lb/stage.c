@@ -352,7 +352,7 @@ static void later_of_request(struct worker *w, struct frame *f, uint16_t id)
 	const struct backend *b = lb_backend(w, id);
 	uint64_t mac = atomic_load_explicit(&b->mac, memory_order_relaxed);
 
-	if (lb_backend_flags(w, id) & (BACKEND_DEAD | BACKEND_GONE) || b->net != f->net) {
+	if (lb_backend_flags(w, id) & (BACKEND_DEAD | BACKEND_GONE) || b->net != f->net || !b->ip) {
 		frame_drop(f, DROP_NO_BACKEND);
 	} else if (!mac) {
 		frame_drop(f, DROP_NEIGHBOUR);

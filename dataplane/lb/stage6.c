@@ -3,6 +3,7 @@
 #include "dataplane/l2/fdb.h"
 #include "dataplane/lb/connect.h"
 #include "dataplane/lb/drain.h"
+#include "dataplane/lb/fragment.h"
 #include "dataplane/lb/hairpin.h"
 #include "dataplane/lb/icmp.h"
 #include "dataplane/lb/item.h"
@@ -19,37 +20,63 @@ enum l4 {
 	L4_OTHER,
 };
 
+/* What is behind the extension headers. */
+struct behind {
+	uint8_t header;
+	uint16_t off;		 /* where it begins */
+	bool is_fragment, later; /* one of several; not the first, and `header` is not here */
+	uint32_t id;
+};
+
 /* The items of a burst; the key of each, whose `addresses` is its hash. */
 struct work6 {
 	unsigned n;
 	struct item item[BURST_MAX];
 	struct conn_key key[BURST_MAX];
+	unsigned nfragment;
+	struct fragment6 {
+		struct frame6 frame;
+		struct behind behind;
+		enum conn_dir dir;
+	} fragment[BURST_MAX];
 };
 
 static bool is_extension(uint8_t header)
 {
-	return header == IPPROTO_HOPOPTS || header == IPPROTO_DSTOPTS || header == IPPROTO_ROUTING;
+	return header == IPPROTO_HOPOPTS || header == IPPROTO_DSTOPTS || header == IPPROTO_ROUTING ||
+	       header == IPPROTO_FRAGMENT;
 }
 
-/* Where the header behind all extensions begins, and what it is. Every extension is at least eight bytes long, so the
- * private copy bounds the loop. False: it is not in the copy. */
-static bool skip_extensions(struct frame *f, uint8_t *header, uint16_t *off)
+static void read_fragment(struct behind *behind, const uint8_t *header)
+{
+	uint16_t offset = load16(header + 2) & 0xfff8;
+
+	behind->is_fragment = offset || (header[3] & 1);
+	behind->later = offset != 0;
+	behind->id = load32(header + 4);
+}
+
+/* Every extension is at least eight bytes long, so the private copy bounds the loop. False: what is behind them is not
+ * in the copy, or a fragment is one of a fragment, which nobody sends. */
+static bool skip_extensions(struct frame *f, struct behind *behind)
 {
 	const uint8_t *data = frame_data(f);
 
-	*header = data[f->l3_off + 6];
-	*off = f->l3_off + IP6_LEN;
-	while (is_extension(*header)) {
-		const uint8_t *extension = data + *off;
+	*behind = (struct behind){.header = data[f->l3_off + 6], .off = f->l3_off + IP6_LEN};
+	while (is_extension(behind->header) && !behind->later) {
+		const uint8_t *extension = data + behind->off;
+		bool fragment = behind->header == IPPROTO_FRAGMENT;
 
-		if (*off + EXTENSION_MIN > f->hdr_len)
+		if (behind->off + EXTENSION_MIN > f->hdr_len || (fragment && behind->is_fragment))
 			return false;
-		if (*header == IPPROTO_ROUTING && extension[3] != 0) {
-			*header = IPPROTO_NONE; /* it has stops left */
+		if (behind->header == IPPROTO_ROUTING && extension[3] != 0) {
+			behind->header = IPPROTO_NONE; /* it has stops left */
 			return true;
 		}
-		*header = extension[0];
-		*off += (extension[1] + 1) * 8;
+		if (fragment)
+			read_fragment(behind, extension);
+		behind->header = extension[0];
+		behind->off += fragment ? EXTENSION_MIN : (extension[1] + 1) * 8;
 	}
 	return true;
 }
@@ -60,45 +87,50 @@ static uint32_t packet_end(struct frame *f)
 	return f->l3_off + IP6_LEN + (uint32_t)load16(frame_data(f) + f->l3_off + 4);
 }
 
-static enum l4 find_behind(struct frame *f)
+/* Is the whole header there, as much of it as is looked at? */
+static bool is_there(struct frame *f, const struct behind *behind)
 {
-	uint8_t header;
-	uint16_t off, need;
+	uint32_t end = behind->off + (behind->header == IPPROTO_TCP ? 20u : 8u);
 
-	if (!skip_extensions(f, &header, &off))
-		return L4_CUT;
-	if (header == IPPROTO_FRAGMENT)
-		return L4_FRAGMENT;
-	need = header == IPPROTO_TCP ? 20 : 8;
-	if (header != IPPROTO_TCP && header != IPPROTO_UDP && header != IPPROTO_ICMPV6)
-		return L4_OTHER;
-	if (off + need > f->hdr_len || off + need > packet_end(f))
-		return L4_CUT;
-	f->ip_proto = header;
-	f->l4_off = (uint8_t)off;
-	return header == IPPROTO_ICMPV6 ? L4_OTHER : L4_PORTS;
+	return end <= f->hdr_len && end <= packet_end(f);
 }
 
-static enum l4 find_l4(struct frame *f)
+static enum l4 find_behind(struct frame *f, struct behind *behind)
+{
+	if (!skip_extensions(f, behind))
+		return L4_CUT;
+	if (behind->is_fragment)
+		return L4_FRAGMENT;
+	if (behind->header != IPPROTO_TCP && behind->header != IPPROTO_UDP &&
+		behind->header != IPPROTO_ICMPV6)
+		return L4_OTHER;
+	if (!is_there(f, behind))
+		return L4_CUT;
+	f->ip_proto = behind->header;
+	f->l4_off = (uint8_t)behind->off;
+	return behind->header == IPPROTO_ICMPV6 ? L4_OTHER : L4_PORTS;
+}
+
+/* *behind is filled in of a fragment. */
+static enum l4 find_l4(struct frame *f, struct behind *behind)
 {
 	uint16_t need = f->ip_proto == IPPROTO_TCP ? 20 : 8;
 
 	if (f->ip_proto != IPPROTO_TCP && f->ip_proto != IPPROTO_UDP && f->ip_proto != IPPROTO_ICMPV6 &&
-		f->ip_proto != IPPROTO_FRAGMENT && !is_extension(f->ip_proto))
+		!is_extension(f->ip_proto))
 		return L4_OTHER;
 	if (f->l4_off && f->l4_off + need <= packet_end(f) &&
 		frame_pull(f, f->l4_off + need) >= f->l4_off + need)
 		return f->ip_proto == IPPROTO_ICMPV6 ? L4_OTHER : L4_PORTS;
 	f->l4_off = 0;
 	frame_pull(f, HDR_MAX);
-	return find_behind(f);
+	return find_behind(f, behind);
 }
 
-static void add_item(struct worker *w, struct work6 *work, const struct frame6 *frame, enum conn_dir dir)
+static void read_item(struct item *it, const struct frame6 *frame)
 {
 	struct frame *f = frame->f;
 	const uint8_t *l4 = frame_data(f) + f->l4_off;
-	struct item *it = &work->item[work->n];
 
 	it->f = f;
 	it->view = frame->view;
@@ -107,7 +139,20 @@ static void add_item(struct worker *w, struct work6 *work, const struct frame6 *
 	memcpy(&it->dst_port, l4 + 2, 2);
 	it->tcp = f->ip_proto == IPPROTO_TCP ? l4[TCP_FLAGS] : TCP_ACK;
 	it->moved = false;
+}
+
+static void add_item(struct worker *w, struct work6 *work, const struct frame6 *frame, enum conn_dir dir)
+{
+	struct item *it = &work->item[work->n];
+
+	read_item(it, frame);
 	work->key[work->n++] = item_key6(w->dp->lb->conns, it, dir);
+}
+
+static void add_fragment(
+	struct work6 *work, const struct frame6 *frame, const struct behind *behind, enum conn_dir dir)
+{
+	work->fragment[work->nfragment++] = (struct fragment6){*frame, *behind, dir};
 }
 
 /* Everything that is sent to a vip comes here. An IPv4 address that is written as IPv6 is nobody's in a packet (RFC 4291,
@@ -116,18 +161,30 @@ static void pick_for_vip(struct worker *w, struct work6 *work, const struct fram
 {
 	struct frame *f = frame->f;
 	bool mapped = ip_is4(ip_from6(frame_data(f) + f->l3_off + IP6_SOURCE));
-	enum l4 l4 = mapped ? L4_CUT : find_l4(f);
+	struct behind behind = {0};
+	enum l4 l4 = mapped ? L4_CUT : find_l4(f, &behind);
 
 	if (l4 == L4_PORTS)
 		add_item(w, work, frame, CONN_FORWARD);
 	else if (l4 == L4_FRAGMENT)
-		frame_drop(f, DROP_FRAGMENT);
+		add_fragment(work, frame, &behind, CONN_FORWARD);
 	else if (l4 == L4_CUT)
 		frame_drop(f, DROP_MALFORMED);
 	else if (f->ip_proto == IPPROTO_ICMPV6 && f->l4_off)
 		service_icmp6_to_vip(w, f);
 	else
 		frame_drop(f, DROP_VIP_MISS);
+}
+
+static void pick_of_backend(struct worker *w, struct work6 *work, const struct frame6 *frame)
+{
+	struct behind behind;
+	enum l4 l4 = find_l4(frame->f, &behind);
+
+	if (l4 == L4_PORTS)
+		add_item(w, work, frame, CONN_REPLY);
+	else if (l4 == L4_FRAGMENT)
+		add_fragment(work, frame, &behind, CONN_REPLY);
 }
 
 static void pick(struct worker *w, struct work6 *work, const struct frame6 *frame)
@@ -140,9 +197,8 @@ static void pick(struct worker *w, struct work6 *work, const struct frame6 *fram
 		pick_for_vip(w, work, frame);
 	else if (f->ip_proto == IPPROTO_ICMPV6 && f->l4_off)
 		service_icmp6_to_client(w, f);
-	else if (lb_filter_has(&frame->view->ip6->sources, lb_fold6(ip_from6(ip + IP6_SOURCE))) &&
-		 find_l4(f) == L4_PORTS)
-		add_item(w, work, frame, CONN_REPLY);
+	else if (lb_filter_has(&frame->view->ip6->sources, lb_fold6(ip_from6(ip + IP6_SOURCE))))
+		pick_of_backend(w, work, frame);
 }
 
 static void send_to_backend(struct worker *w, struct item *it, const struct conn_hit *hit)
@@ -157,7 +213,8 @@ static void send_to_backend(struct worker *w, struct item *it, const struct conn
 	lb_count_packet(w, it->f, hit->end.owner);
 }
 
-static void forward(struct worker *w, struct port *in, struct item *it, const struct conn_key *key)
+/* Returns the backend that the packet is on its way to, -1: none. */
+static int forward(struct worker *w, struct port *in, struct item *it, const struct conn_key *key)
 {
 	struct conn_table *t = w->dp->lb->conns;
 	struct ip_addr client = item_src(it);
@@ -168,7 +225,7 @@ static void forward(struct worker *w, struct port *in, struct item *it, const st
 		enum drop_reason reason;
 
 		if (found && drain_ends(w, in, it, &hit, lb_backend_flags(w, hit.end.owner)))
-			return;
+			return -1;
 		if (found)
 			conn_remove(t, &hit);
 		it->moved = found;
@@ -176,7 +233,7 @@ static void forward(struct worker *w, struct port *in, struct item *it, const st
 		if (reason != DROP_COUNT) {
 			if (reason != DROP_VIP_MISS || !hairpin_reply(w, in, it))
 				service_refuse_item(in, it, reason);
-			return;
+			return -1;
 		}
 	}
 	if (hit.side)
@@ -187,6 +244,7 @@ static void forward(struct worker *w, struct port *in, struct item *it, const st
 		hairpin_forward(w, in, it, &hit);
 	else
 		send_to_backend(w, it, &hit);
+	return it->f->verdict == V_NONE ? hit.end.owner : -1;
 }
 
 /* As in stage.c: the answer to a packet that went to its sender without an entry in the table. */
@@ -240,14 +298,116 @@ static void reply(struct worker *w, struct port *in, struct item *it, const stru
 	lb_count_packet(w, it->f, hit.end.owner);
 }
 
+static void first_of_request(struct worker *w, struct port *in, struct item *it, uint64_t datagram)
+{
+	struct conn_key key = item_key6(w->dp->lb->conns, it, CONN_FORWARD);
+	int id = forward(w, in, it, &key);
+
+	if (id >= 0)
+		service_fragment_note6(
+			w, in, it->f, datagram, FRAGMENT_TO_BACKEND, (uint32_t)id, (struct ip_addr){0});
+	else if (it->f->verdict == V_PORT && it->f->was_end) /* a client to itself, as in stage.c */
+		frame_drop(it->f, DROP_FRAGMENT);
+}
+
+static void first_of_answer(struct worker *w, struct port *in, struct item *it, uint64_t datagram)
+{
+	struct conn_key key = item_key6(w->dp->lb->conns, it, CONN_REPLY);
+	struct conn_hit hit;
+
+	if (!is_answer(w, in, it, &key, &hit)) {
+		service_fragment_note6(w, in, it->f, datagram, FRAGMENT_UNKNOWN, 0, (struct ip_addr){0});
+		return;
+	}
+	service_fragment_note6(w, in, it->f, datagram, FRAGMENT_TO_CLIENT, 0, hit.ip6);
+	nat_rewrite6(it->f, NAT_SOURCE, dp_router_mac, &hit.ip6, hit.end.port);
+	lb_count_packet(w, it->f, hit.end.owner);
+}
+
+static void first_fragment(
+	struct worker *w, struct port *in, const struct fragment6 *fragment, uint64_t datagram)
+{
+	struct frame *f = fragment->frame.f;
+	struct item it;
+
+	if (!is_there(f, &fragment->behind)) {
+		service_fragment_note6(w, in, f, datagram, FRAGMENT_DROP, 0, (struct ip_addr){0});
+		frame_drop(f, DROP_FRAGMENT);
+		return;
+	}
+	f->ip_proto = fragment->behind.header;
+	f->l4_off = (uint8_t)fragment->behind.off;
+	read_item(&it, &fragment->frame);
+	it.guess = CONN_NONE;
+	if (fragment->dir == CONN_FORWARD)
+		first_of_request(w, in, &it, datagram);
+	else
+		first_of_answer(w, in, &it, datagram);
+	f->l4_off = 0;	/* what looks at ports further on would take it for the whole packet */
+	f->was_end = 0; /* nat_undo() would look for them */
+}
+
+static void later_of_request(struct worker *w, struct frame *f, uint16_t id)
+{
+	const struct backend *b = lb_backend(w, id);
+	uint64_t mac = atomic_load_explicit(&b->mac, memory_order_relaxed);
+
+	if (lb_backend_flags(w, id) & (BACKEND_DEAD | BACKEND_GONE) || b->net != f->net ||
+		ip_is4(b->address)) {
+		frame_drop(f, DROP_NO_BACKEND);
+	} else if (!mac) {
+		frame_drop(f, DROP_NEIGHBOUR);
+	} else {
+		nat_rewrite_address6(f, NAT_DESTINATION, (const uint8_t *)&mac, &b->address);
+		lb_count_packet(w, f, id);
+	}
+}
+
+static void later_fragment(
+	struct worker *w, struct port *in, const struct fragment6 *fragment, uint64_t datagram)
+{
+	struct frame *f = fragment->frame.f;
+	bool to_vip = fragment->dir == CONN_FORWARD;
+	struct ip_addr vip;
+	uint32_t value = 0;
+	enum fragment_to to = service_fragment_find6(w, in, f, datagram, &value, &vip);
+
+	if (to_vip && to == FRAGMENT_TO_BACKEND)
+		later_of_request(w, f, (uint16_t)value);
+	else if (to_vip || to == FRAGMENT_DROP)
+		frame_drop(f, DROP_FRAGMENT);
+	else if (to == FRAGMENT_TO_CLIENT)
+		nat_rewrite_address6(f, NAT_SOURCE, dp_router_mac, &vip);
+}
+
+/* Of other protocols than those with ports the first fragment is of no connection, and the later ones of no datagram. */
+static void do_fragment(struct worker *w, struct port *in, const struct fragment6 *fragment)
+{
+	struct frame *f = fragment->frame.f;
+	uint8_t header = fragment->behind.header;
+	uint64_t datagram = service_fragment_hash6(w, f, fragment->behind.id);
+
+	if (fragment->behind.later)
+		later_fragment(w, in, fragment, datagram);
+	else if (header == IPPROTO_TCP || header == IPPROTO_UDP)
+		first_fragment(w, in, fragment, datagram);
+	else if (fragment->dir == CONN_FORWARD)
+		frame_drop(f, DROP_FRAGMENT);
+	else
+		service_fragment_note6(w, in, f, datagram, FRAGMENT_UNKNOWN, 0, (struct ip_addr){0});
+}
+
 void service_ip6(struct worker *w, struct port *in, const struct burst6 *b)
 {
 	struct conn_table *t = w->dp->lb->conns;
 	struct work6 work;
 
 	work.n = 0;
+	work.nfragment = 0;
 	for (unsigned i = 0; i < b->n; i++)
 		pick(w, &work, &b->item[i]);
+	for (unsigned i = 0; i < work.nfragment; i++)
+		do_fragment(w, in, &work.fragment[i]);
 	for (unsigned i = 0; i < work.n; i++)
 		conn_prefetch_bucket(t, work.key[i].addresses);
 	for (unsigned i = 0; i < work.n; i++) {

@@ -3,7 +3,9 @@
  *
  * They go the way of IPv4's, with look-ups and rewriting of their own (ADR 0012). What differs: extension headers are
  * looked behind as far as the private copy goes; a packet that is routed (a routing header with stops left) is for no
- * vip, whose pseudo header would be another's; fragments to a vip are dropped.
+ * vip, whose pseudo header would be another's. Later fragments follow the first one (fragment.h); an "atomic" one, the
+ * only one of its datagram (RFC 6946), is a whole packet. Nobody puts them together here, so that they overlap (RFC 5722)
+ * is for their receiver to see: ports, which lie in the first eight bytes of the first one, no later one can reach.
  */
 #pragma once
 

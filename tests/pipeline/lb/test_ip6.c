@@ -270,7 +270,7 @@ static size_t with_extensions(const uint8_t *exts, uint8_t first, size_t n, uint
 static void test_what_is_dropped(void **state)
 {
 	const struct dp_backend silent = {RIG_IP6(0x77), 8080, 1, false};
-	static const uint8_t fragment[8] = {TCP, 0, 0, 1}, routed[8] = {TCP, 0, 0, 1};
+	static const uint8_t fragment[8] = {TCP, 0, 0, 8}, routed[8] = {TCP, 0, 0, 1};
 
 	drops("vip-miss", write6(dp_router_mac, MAC_A, IP6_A, IP6_VIP, TCP, 1234, 81, SYN, 0));
 	drops("vip-miss", write6(dp_router_mac, MAC_A, IP6_A, IP6_VIP, 47, 1234, 80, SYN, 0));
