@@ -163,6 +163,16 @@ static void tell_refused(void *arg, const char *line)
 	log_subject(LOG_ERR, line, "reload: %s", line);
 }
 
+/* Lists are brought to what the file says now; the objects beside them are read at the start. */
+static void warn_of_parts(const json_t *old, const json_t *fresh)
+{
+	static const char *const parts[] = {"dataplane", "control", "docker", "cluster", "kubernetes"};
+
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+		if (!json_equal(json_object_get(old, parts[i]), json_object_get(fresh, parts[i])))
+			log_line(LOG_WARNING, "reload: changes of \"%s\" wait for a restart", parts[i]);
+}
+
 static void on_reload(evutil_socket_t sig, short what, void *arg)
 {
 	struct daemon *d = arg;
@@ -174,14 +184,7 @@ static void on_reload(evutil_socket_t sig, short what, void *arg)
 	if (config_load(d->options.config, false, &fresh, &err) < 0) {
 		log_line(LOG_ERR, "reload: %s; nothing changed", err.text);
 	} else {
-		if (!json_equal(
-			    json_object_get(d->config, "dataplane"), json_object_get(fresh, "dataplane")) ||
-			!json_equal(
-				json_object_get(d->config, "control"), json_object_get(fresh, "control")) ||
-			!json_equal(json_object_get(d->config, "docker"), json_object_get(fresh, "docker")) ||
-			!json_equal(json_object_get(d->config, "cluster"), json_object_get(fresh, "cluster")))
-			log_line(LOG_WARNING, "reload: changes of \"dataplane\", \"control\", \"docker\" and "
-					      "\"cluster\" wait for a restart");
+		warn_of_parts(d->config, fresh);
 		now = config_change(d->model, d->config, fresh, tell_refused, NULL);
 		json_decref(d->config);
 		json_decref(fresh);

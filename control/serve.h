@@ -1,7 +1,7 @@
 /*
  * serve.h: what the registry serves to its clients, as the "control" part of the configuration has it: this
- * host's node, what came by Consul's API and is kept, the HTTP server that serves it, and DNS; and Docker's driver, as the
- * "docker" part has it. The one place that opens them, and in which order. Control thread.
+ * host's node, what came by Consul's API and is kept, the HTTP server that serves it, and DNS; Docker's driver, as the
+ * "docker" part has it; and what Kubernetes has, as the "kubernetes" part has it. The one place that opens them, and in which order. Control thread.
  */
 #pragma once
 

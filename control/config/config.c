@@ -14,6 +14,7 @@
 #include "control/methods/list.h"
 #include "control/model/backend_run.h"
 #include "control/model/config.h"
+#include "registry/source/kubernetes/kubernetes.h"
 
 static const struct api_field control_fields[] = {
 	{.name = "socket",
@@ -163,6 +164,31 @@ static const struct api_field docker_fields[] = {
 	{NULL},
 };
 
+static const struct api_field kubernetes_fields[] = {
+	{.name = "api",
+		.type = API_STRING,
+		.help = "URL of the API server, by its own address and not by its Service (default none: it "
+			"is "
+			"not followed)",
+		.min = 8,
+		.max = 255},
+	{.name = "token_file",
+		.type = API_PATH,
+		.help = "file with the token that is shown to it (default " KUBERNETES_TOKEN ")",
+		.max = 255},
+	{.name = "ca",
+		.type = API_PATH,
+		.help = "certificates of who may have signed the server's (default " KUBERNETES_CA ")",
+		.max = 255},
+	{.name = "node",
+		.type = API_STRING,
+		.help = "what Kubernetes calls this node (default none: no endpoint is of this node or zone)",
+		.min = 1,
+		.max = 253},
+	{.name = "network", .type = API_NAME, .help = "network that the pods are in"},
+	{NULL},
+};
+
 /* The configuration's objects, beside its lists. */
 static const struct {
 	const char *name, *path;
@@ -172,6 +198,7 @@ static const struct {
 	{"control", "control.", control_fields},
 	{"docker", "docker.", docker_fields},
 	{"cluster", "cluster.", cluster_fields},
+	{"kubernetes", "kubernetes.", kubernetes_fields},
 };
 enum { PARTS = sizeof(parts) / sizeof(parts[0]) };
 

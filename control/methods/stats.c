@@ -6,6 +6,7 @@
 #include "control/base/result.h"
 #include "control/methods/list.h"
 #include "control/model/objects.h"
+#include "registry/source/kubernetes/kubernetes.h"
 
 static json_t *network_stats_json(struct model *model, const struct model_network *network)
 {
@@ -140,6 +141,20 @@ static json_t *peers_json(struct model *model)
 	return object;
 }
 
+static json_t *kubernetes_json(const struct kubernetes *kubernetes)
+{
+	struct kubernetes_info info = kubernetes_info(kubernetes);
+	json_t *out = json_object();
+
+	put(out, "synced", json_boolean(info.synced));
+	put(out, "why", info.why ? json_string(info.why) : json_null());
+	put_int(out, "since_s", (uint64_t)info.since_s);
+	put_int(out, "services", info.services);
+	put_int(out, "slices", info.slices);
+	put_int(out, "endpoints", info.endpoints);
+	return out;
+}
+
 static int status(
 	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
 {
@@ -163,6 +178,8 @@ static int status(
 	put(*result, "not_kept", outage_files_json(&model->outages));
 	put(*result, "listening", outage_listening_json(&model->outages));
 	put(*result, "not_listening", outage_servers_json(&model->outages));
+	if (model->kubernetes)
+		put(*result, "kubernetes", kubernetes_json(model->kubernetes));
 	return 0;
 }
 

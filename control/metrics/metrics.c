@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "control/model/objects.h"
+#include "registry/source/kubernetes/kubernetes.h"
 
 static void write_daemon(struct model *model, struct evbuffer *out)
 {
@@ -35,6 +36,21 @@ static void write_daemon(struct model *model, struct evbuffer *out)
 			outage_why(&model->outages, i) != NULL);
 	metrics_single(out, "sluice_connections", METRICS_GAUGE, "Connections through vips.",
 		(double)dp_conn_count(model->dp));
+}
+
+static void write_kubernetes(const struct kubernetes *kubernetes, struct evbuffer *out)
+{
+	struct kubernetes_info info;
+
+	if (!kubernetes)
+		return;
+	info = kubernetes_info(kubernetes);
+	metrics_single(out, "sluice_kubernetes_heard", METRICS_GAUGE,
+		"0: the API server is not heard, and what it said last holds.", !info.why);
+	metrics_single(out, "sluice_kubernetes_services", METRICS_GAUGE, "Services that are known.",
+		(double)info.services);
+	metrics_single(out, "sluice_kubernetes_endpoints", METRICS_GAUGE, "Endpoints that slices have.",
+		(double)info.endpoints);
 }
 
 #define NET(field) offsetof(struct dp_net_info, field)
@@ -302,6 +318,7 @@ void metrics_write(void *arg, struct evbuffer *out)
 
 	metrics->left_off = 0;
 	write_daemon(metrics->model, out);
+	write_kubernetes(metrics->model->kubernetes, out);
 	write_networks(metrics, out);
 	write_fdb(metrics->model, out);
 	write_connections(metrics->model, out);

@@ -79,7 +79,7 @@ static struct model_service *service_make(struct model *model, const char *name,
 
 	if (!service)
 		return NULL;
-	snprintf(service->name, sizeof(service->name), "%.*s", MODEL_NAME - 1, name);
+	snprintf(service->name, sizeof(service->name), "%.*s", REG_DEFINED_MAX, name);
 	service->net = net;
 	HASH_ADD_STR(model->services, name, service);
 	if (service->hh.tbl)

@@ -236,6 +236,11 @@ bool model_not_listening(struct model *model, enum outage server, const char *ad
 	return outage_set(&model->outages, server, address, why);
 }
 
+void model_kubernetes(struct model *model, struct kubernetes *kubernetes)
+{
+	model->kubernetes = kubernetes;
+}
+
 struct registry *model_registry(struct model *model)
 {
 	return model->registry;

@@ -64,6 +64,10 @@ struct model_cluster {
 /** Borrowed; NULL: there is none. */
 void model_cluster_attach(struct model *model, const struct model_cluster *cluster);
 
+struct kubernetes;
+/** For `status`: what follows Kubernetes, NULL: nothing. */
+void model_kubernetes(struct model *model, struct kubernetes *kubernetes);
+
 struct registry *model_registry(struct model *model);
 
 /** What DNS asks of the model: its ports by name and address. */

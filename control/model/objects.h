@@ -92,7 +92,7 @@ struct model_service_port {
 
 struct model_service {
 	UT_hash_handle hh; /* by name: asked for by each passive check at each of its turns */
-	char name[MODEL_NAME];
+	char name[REG_DEFINED_MAX + 1];
 	uint16_t net;
 	unsigned nport;
 	struct model_service_port ports[2 * (1 + REG_PORTS_MAX)];
@@ -132,6 +132,7 @@ struct model {
 		struct model *model, const struct dp_move *move); /* tells those; NULL: there was none yet */
 	struct model_service *services;
 	const struct model_cluster *cluster; /* NULL: none */
+	struct kubernetes *kubernetes;	     /* that `status` shows; NULL: none */
 	struct dns *dns;		     /* told of networks and ports; NULL: none */
 	struct model_network *network_by_id[MODEL_IDS];
 	struct model_port *port_by_id[MODEL_IDS];

@@ -114,10 +114,21 @@ static long code_of(const struct fetch *fetch)
 	return code;
 }
 
+static unsigned retry_after(const struct fetch *fetch)
+{
+	curl_off_t seconds = 0;
+
+	curl_easy_getinfo(fetch->easy, CURLINFO_RETRY_AFTER, &seconds);
+	return seconds > UINT16_MAX ? UINT16_MAX : (unsigned)seconds;
+}
+
 static void finish(struct fetch *fetch)
 {
-	struct fetch_reply reply = {
-		.code = code_of(fetch), .body = "", .why = reason(fetch), .too_long = fetch->too_long};
+	struct fetch_reply reply = {.code = code_of(fetch),
+		.body = "",
+		.why = reason(fetch),
+		.too_long = fetch->too_long,
+		.retry_after_s = retry_after(fetch)};
 	struct fetcher *all = fetch->all;
 
 	if (!fetch->line && fetch->text) {
@@ -334,8 +345,10 @@ static bool set_post(struct fetch *fetch, const struct fetch_post *post)
 {
 	CURL *easy = fetch->easy;
 
-	if (!set_tls(easy, fetch->all) || !add_header(fetch, "Content-Type: application/json") ||
-		!add_header(fetch, "Expect:") || (post->token && !add_token(fetch, post->token)))
+	if (!set_tls(easy, fetch->all) ||
+		(post->body && (!add_header(fetch, "Content-Type: application/json") ||
+				       !add_header(fetch, "Expect:"))) ||
+		(post->token && !add_token(fetch, post->token)))
 		return false;
 	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, fetch->headers);
 	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
@@ -345,7 +358,7 @@ static bool set_post(struct fetch *fetch, const struct fetch_post *post)
 	curl_easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, KEEPALIVE_S);
 	curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, watch_peer);
 	return curl_easy_setopt(easy, CURLOPT_URL, post->url) == CURLE_OK &&
-	       curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, post->body) == CURLE_OK;
+	       (!post->body || curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, post->body) == CURLE_OK);
 }
 
 /* Of `what`, without its options. */

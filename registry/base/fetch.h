@@ -1,6 +1,6 @@
 /*
  * fetch.h: what another program's API answers, whole or line by line while it goes on: to GET on a Unix socket, or to
- * POST of JSON at a URL. For its clients inside of the daemon. One thread; callbacks come from the event loop, and may begin and cancel anything.
+ * POST of JSON or GET at a URL. For its clients inside of the daemon. One thread; callbacks come from the event loop, and may begin and cancel anything.
  */
 #pragma once
 
@@ -15,8 +15,9 @@ struct fetch_reply {
 	long code;	  /* of HTTP, 0: there was no answer */
 	const char *body; /* ended by a 0; of lines: nothing */
 	size_t len;
-	const char *why; /* why the answer is not there or not whole, NULL: it is */
-	bool too_long;	 /* that is why */
+	const char *why;	/* why the answer is not there or not whole, NULL: it is */
+	bool too_long;		/* that is why */
+	unsigned retry_after_s; /* that the server asks for, 0: it does not */
 };
 
 /** `path` of the socket is copied. NULL: no memory. */
@@ -47,10 +48,10 @@ struct fetch *fetch_lines(struct fetcher *fetcher, const char *target, size_t ma
 
 /* What is asked of a URL; all of it is copied. */
 struct fetch_post {
-	const char *url, *body;
-	const char *token;   /* of the header Authorization, NULL: none */
-	size_t max;	     /* bytes of the answer, or of one of its lines */
-	unsigned timeout_ms; /* of the whole answer; lines have none */
+	const char *url, *body; /* body NULL: GET */
+	const char *token;	/* of the header Authorization, NULL: none */
+	size_t max;		/* bytes of the answer, or of one of its lines */
+	unsigned timeout_ms;	/* of the whole answer; lines have none */
 };
 /** As fetch_get(). */
 struct fetch *fetch_post(struct fetcher *fetcher, const struct fetch_post *post,

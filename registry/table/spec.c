@@ -50,9 +50,9 @@ static int vip_valid(const struct reg_service *service, struct reg_err *err)
 {
 	char text[IP_TEXT];
 
-	if (!is_made_of(LOWER UPPER, service->name, REG_NAME_MAX + 1))
+	if (!is_made_of(LOWER UPPER, service->name, REG_DEFINED_MAX + 1))
 		return reg_fail(
-			err, -EINVAL, "name: with a vip it must match [A-Za-z0-9][A-Za-z0-9._-]{0,62}");
+			err, -EINVAL, "name: with a vip it must match [A-Za-z0-9][A-Za-z0-9._-]{0,190}");
 	if (!ip_is_unicast(service->vip))
 		return reg_fail(
 			err, -EINVAL, "vip: %s is not a unicast address", ip_text(service->vip, text));
@@ -135,8 +135,8 @@ int service_valid(const struct reg_service *service, struct reg_err *err)
 
 	if (rc < 0)
 		return rc;
-	if (!service->discovered && !is_name(service->name, REG_NAME_MAX + 1))
-		return reg_fail(err, -EINVAL, "name: must match [a-z0-9][a-z0-9._-]{0,62}");
+	if (!service->discovered && !is_name(service->name, REG_DEFINED_MAX + 1))
+		return reg_fail(err, -EINVAL, "name: must match [a-z0-9][a-z0-9._-]{0,190}");
 	if (service->network[0] && !is_name(service->network, sizeof(service->network)))
 		return reg_fail(err, -EINVAL, "network: must match [a-z0-9][a-z0-9._-]{0,62}");
 	if (!is_name(service->source, sizeof(service->source)))

@@ -80,6 +80,22 @@ static void note_files(const json_t *status, json_t *wrong)
 				       number(file, "since_s")));
 }
 
+static void print_kubernetes(const json_t *status, json_t *wrong)
+{
+	const json_t *followed = json_object_get(status, "kubernetes");
+	const char *why = command_text(followed, "why");
+
+	if (!followed)
+		return;
+	printf("\nKubernetes\n    %lld services, %lld endpoints in %lld slices%s\n",
+		number(followed, "services"), number(followed, "endpoints"), number(followed, "slices"),
+		json_is_true(json_object_get(followed, "synced")) ? "" : ", not all of them yet");
+	if (*why)
+		json_array_append_new(
+			wrong, json_sprintf("Kubernetes' API server is not heard: %s, for %lld s", why,
+				       number(followed, "since_s")));
+}
+
 /* A list of the daemon's; what it refuses is wrong, too. */
 static json_t *ask(struct client *client, const char *method, json_t *wrong)
 {
@@ -211,6 +227,7 @@ void status_print(struct client *client, const json_t *status)
 	print_head(status);
 	print_listeners(status, wrong);
 	note_files(status, wrong);
+	print_kubernetes(status, wrong);
 	print_objects(client, status, wrong);
 	print_wrong(wrong);
 	json_decref(wrong);

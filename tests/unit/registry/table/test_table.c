@@ -43,10 +43,10 @@ SPOIL(no_rise, s->check = world_check(REG_CHECK_TCP); s->check.rise = 0)
 SPOIL(big_fall, s->check = world_check(REG_CHECK_TCP); s->check.fall = 101)
 
 static const struct bad_service bad_services[] = {
-	{-EINVAL, "name: must match [a-z0-9][a-z0-9._-]{0,62}", no_name},
-	{-EINVAL, "name: must match [a-z0-9][a-z0-9._-]{0,62}", upper_name},
-	{-EINVAL, "name: must match [a-z0-9][a-z0-9._-]{0,62}", dotted_name},
-	{-EINVAL, "name: must match [a-z0-9][a-z0-9._-]{0,62}", endless_name},
+	{-EINVAL, "name: must match [a-z0-9][a-z0-9._-]{0,190}", no_name},
+	{-EINVAL, "name: must match [a-z0-9][a-z0-9._-]{0,190}", upper_name},
+	{-EINVAL, "name: must match [a-z0-9][a-z0-9._-]{0,190}", dotted_name},
+	{-EINVAL, "name: must match [a-z0-9][a-z0-9._-]{0,190}", endless_name},
 	{-EINVAL, "network: must match [a-z0-9][a-z0-9._-]{0,62}", bad_network},
 	{-EINVAL, "network: needed by the vip", no_network},
 	{-EINVAL, "port: needed by the vip, 1..65535", no_port},

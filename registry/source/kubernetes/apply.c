@@ -1,0 +1,178 @@
+/*
+ * apply.c: brings the registry to what Kubernetes has. So many Services a turn of the event loop, of which each is one
+ * change for whoever waits; what goes is taken away first, for what comes may have its address.
+ */
+#include <errno.h>
+#include <event2/event.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+
+#include "addr/ip_text.h"
+#include "registry/source/kubernetes/inside.h"
+
+enum { TURN = 128 };
+
+/* "PORT.NAME.NAMESPACE", and without the port where the Service has only one, which needs no name. */
+static void name_of(
+	const struct kube_service *service, const struct kube_port *port, char name[REG_SERVICE_MAX + 1])
+{
+	const char *slash = strchr(service->key, '/');
+
+	snprintf(name, REG_SERVICE_MAX + 1, "%s%s%s.%.*s", port->name, port->name[0] ? "." : "", slash + 1,
+		(int)(slash - service->key), service->key);
+}
+
+static void describe(const struct kubernetes *k, const struct kube_service *service,
+	const struct kube_port *port, struct reg_service *out)
+{
+	memset(out, 0, sizeof(*out)); /* compared as a whole */
+	name_of(service, port, out->name);
+	snprintf(out->network, sizeof(out->network), "%s", k->network);
+	out->vip = service->spec.vip;
+	out->vip6 = service->spec.vip6;
+	out->port = port->port;
+	out->protocol = port->protocol;
+	out->affinity_s = service->spec.affinity_s;
+	out->drops = service->spec.local_only;
+	snprintf(out->source, sizeof(out->source), "%s", KUBE_SOURCE);
+}
+
+static void refused(struct kubernetes *k, const char *name, const struct reg_err *err)
+{
+	char line[REG_SERVICE_MAX + sizeof(err->text) + 32];
+
+	snprintf(line, sizeof(line), "kubernetes: service %s: %s", name, err->text);
+	k->log(LOG_WARNING, name, line);
+}
+
+static void drop_ports(struct kubernetes *k, struct kube_service *service)
+{
+	struct reg_err err;
+
+	for (unsigned i = 0; i < service->nold; i++) {
+		struct kube_port *port = &service->old[i];
+
+		if (port->made) {
+			registry_service_del(k->reg, port->as.name, &err);
+			k->made_room = true;
+		}
+		free(port->targets.list);
+	}
+	service->nold = 0;
+}
+
+/* False: it is not there, and is tried again when something has gone. */
+static bool define(struct kubernetes *k, const struct kube_service *service, struct kube_port *port)
+{
+	struct reg_service fresh;
+	struct reg_err err;
+	int rc;
+
+	describe(k, service, port, &fresh);
+	if (port->made && memcmp(&fresh, &port->as, sizeof(fresh)) == 0)
+		return true;
+	rc = port->made ? registry_service_set(k->reg, &fresh, &err)
+			: registry_service_add(k->reg, &fresh, &err);
+	if (rc == -ENOENT) /* somebody has deleted it */
+		rc = registry_service_add(k->reg, &fresh, &err);
+	if (rc < 0) {
+		refused(k, fresh.name, &err);
+		return port->made;
+	}
+	port->made = true;
+	port->as = fresh;
+	return true;
+}
+
+static void put(struct kubernetes *k, const char *name, const struct kube_target *target)
+{
+	struct reg_backend backend = {
+		.address = target->address, .port = target->port, .weight = 1, .drained = target->drained};
+	struct reg_err err;
+
+	snprintf(backend.source, sizeof(backend.source), "%s", KUBE_SOURCE);
+	if (registry_backend_put(k->reg, name, &backend, &err) < 0)
+		refused(k, name, &err);
+}
+
+static void take_away(struct kubernetes *k, const char *name, const struct kube_target *target)
+{
+	char id[IP_PORT_TEXT];
+	struct reg_err err;
+
+	registry_backend_del(k->reg, name, ip_port_text(target->address, target->port, id), &err);
+}
+
+/* Both are sorted. */
+static void move_targets(struct kubernetes *k, struct kube_port *port, const struct kube_targets *fresh)
+{
+	const struct kube_targets *old = &port->targets;
+	size_t i = 0, j = 0;
+
+	while (i < old->n || j < fresh->n) {
+		int order = i == old->n	    ? 1
+			    : j == fresh->n ? -1
+					    : kube_target_compare(&old->list[i], &fresh->list[j]);
+
+		if (order < 0)
+			take_away(k, port->as.name, &old->list[i]);
+		else if (order > 0 || old->list[i].drained != fresh->list[j].drained)
+			put(k, port->as.name, &fresh->list[j]);
+		i += order <= 0;
+		j += order >= 0;
+	}
+}
+
+static void fill(struct kubernetes *k, struct kube_service *service, struct kube_port *port)
+{
+	struct kube_targets fresh;
+
+	if (!define(k, service, port)) {
+		service->waits = true;
+		return;
+	}
+	if (!kube_choose(service, port, &fresh))
+		return;
+	move_targets(k, port, &fresh);
+	free(port->targets.list);
+	port->targets = fresh;
+}
+
+/* What could not be made may have its place now. */
+static void try_again(struct kubernetes *k)
+{
+	struct kube_service *service, *next;
+
+	k->made_room = false;
+	HASH_ITER(hh, k->services, service, next)
+	if (service->waits)
+		kube_changed(k, service);
+}
+
+void kube_apply(struct kubernetes *k)
+{
+	struct kube_service *service, *next;
+	unsigned n = 0;
+
+	registry_batch_begin(k->reg);
+	TAILQ_FOREACH (service, &k->changed, link) {
+		drop_ports(k, service);
+		if (++n == TURN)
+			break;
+	}
+	for (service = TAILQ_FIRST(&k->changed); service && n--; service = next) {
+		next = TAILQ_NEXT(service, link);
+		TAILQ_REMOVE(&k->changed, service, link);
+		service->changed = service->waits = false;
+		for (unsigned i = 0; i < service->spec.nport; i++)
+			fill(k, service, &service->spec.ports[i]);
+		kube_service_settle(k, service);
+	}
+	registry_batch_end(k->reg);
+	if (k->made_room)
+		try_again(k);
+	if (!TAILQ_EMPTY(&k->changed))
+		event_active(k->turn, 0, 0);
+}

@@ -1,0 +1,406 @@
+/*
+ * follow.c: one kind of object of Kubernetes' API, followed for ever. At first all that there is comes as events, ended by
+ * a mark (the server keeps it short in memory that way, and so do we: an object a line); servers that do not know that
+ * are asked for lists, in pages. From then on it is watched, from the version that was heard last: also after a break,
+ * unless the server has forgotten that version (410), when everything comes again. What is known stays meanwhile.
+ *
+ * A connection that is dead says nothing, and a live one says something each minute (bookmarks): silence ends it.
+ */
+#include <curl/curl.h>
+#include <event2/event.h>
+#include <event2/util.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+#include <time.h>
+
+#include "registry/base/fetch.h"
+#include "registry/source/kubernetes/inside.h"
+
+enum {
+	PAGE = 50, /* objects; a slice may have a thousand endpoints */
+	PAGE_BYTES = 32 << 20,
+	LINE_BYTES = 8 << 20,
+	PAGE_MS = 30000,
+	WATCH_S = 300, /* up to twice that, so that not all nodes come again at once */
+	SILENCE_S = 150,
+	BACK_OFF_MS = 800,
+	BACK_OFF_MAX_MS = 30000,
+	GOOD_S = 120, /* after so long without a break the next one counts as the first */
+	VERSION = 128,
+	MORE = 2048,
+	TARGET = 3 * MORE + 1024, /* all of it may be escaped */
+	TOKEN = 16384,
+	GONE = 410,
+};
+
+#define BEARER "Bearer "
+
+struct kube_follow {
+	struct kubernetes *k;
+	const struct kube_kind *kind;
+	struct fetch *fetch;
+	struct event *again, *silence;
+	char version[VERSION]; /* heard last, "": none that the server can go on from */
+	char *more;	       /* of a list: where its next page begins */
+	bool pages;	       /* the server knows of no marks */
+	bool filling;	       /* all that there is comes, and has not ended */
+	bool synced;
+	unsigned failures;
+	time_t began;  /* CLOCK_MONOTONIC: since when it goes well, or does not */
+	time_t answer; /* when the last watch was answered */
+	char why[160]; /* "": it goes well */
+};
+
+static time_t now_s(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec;
+}
+
+static const char *text_of(const json_t *object, const char *key)
+{
+	return json_string_value(json_object_get(object, key));
+}
+
+static bool remember(char *to, size_t size, const char *text)
+{
+	if (!text || strlen(text) >= size)
+		return false;
+	strcpy(to, text);
+	return true;
+}
+
+/* The token may be another one by now. NULL: none. */
+static char *read_token(const char *path)
+{
+	FILE *file = path ? fopen(path, "re") : NULL;
+	char *text = file ? calloc(1, TOKEN) : NULL;
+
+	if (text) {
+		strcpy(text, BEARER);
+		fread(text + strlen(BEARER), 1, TOKEN - sizeof(BEARER), file);
+		text[strcspn(text, "\r\n")] = '\0';
+	}
+	if (file)
+		fclose(file);
+	return text;
+}
+
+static void went_well(struct kube_follow *follow)
+{
+	if (follow->why[0]) {
+		follow->why[0] = '\0';
+		follow->began = now_s();
+		follow->k->log(LOG_NOTICE, "kubernetes", "kubernetes: the API server is back");
+	}
+}
+
+static void ask_in(struct kube_follow *follow, unsigned ms)
+{
+	struct timeval when = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+
+	evtimer_del(follow->silence);
+	evtimer_add(follow->again, &when);
+}
+
+/* 0..max-1 */
+static unsigned chance(unsigned max)
+{
+	uint32_t bits;
+
+	evutil_secure_rng_get_bytes(&bits, sizeof(bits));
+	return bits % max;
+}
+
+/* Half of the pause is chance: a server that comes back is not asked by all nodes at once. */
+static void try_again(struct kube_follow *follow, const char *why, unsigned at_least_s)
+{
+	char line[sizeof(follow->why) + 128];
+	unsigned ms;
+
+	if (follow->answer && now_s() - follow->answer > GOOD_S)
+		follow->failures = 0;
+	follow->answer = 0;
+	ms = BACK_OFF_MS << (follow->failures < 6 ? follow->failures : 6);
+	if (!follow->why[0]) {
+		follow->began = now_s();
+		snprintf(line, sizeof(line),
+			"kubernetes: %s: %s; what it said last holds, and it is tried again",
+			follow->kind->path, why);
+		follow->k->log(LOG_WARNING, "kubernetes", line);
+	}
+	if (why != follow->why)
+		snprintf(follow->why, sizeof(follow->why), "%.159s", why);
+	follow->failures++;
+	event_active(follow->k->turn, 0, 0); /* who waits for it need not */
+	if (at_least_s > BACK_OFF_MAX_MS / 1000)
+		at_least_s = BACK_OFF_MAX_MS / 1000;
+	ms = ms < BACK_OFF_MAX_MS ? ms : BACK_OFF_MAX_MS;
+	ms = ms / 2 + chance(ms);
+	ask_in(follow, ms > at_least_s * 1000 ? ms : at_least_s * 1000);
+}
+
+static void filled(struct kube_follow *follow)
+{
+	follow->filling = false;
+	follow->synced = true;
+	follow->kind->end(follow->k);
+}
+
+static void fill(struct kube_follow *follow)
+{
+	follow->version[0] = '\0';
+	follow->filling = true;
+	free(follow->more);
+	follow->more = NULL;
+	follow->kind->begin(follow->k);
+}
+
+/* The server has ended the watch by an object of kind Status. */
+static void on_error(struct kube_follow *follow, const json_t *status)
+{
+	json_int_t code = json_integer_value(json_object_get(status, "code"));
+	const char *message = text_of(status, "message");
+
+	fetch_cancel(follow->fetch);
+	follow->fetch = NULL;
+	follow->version[0] = '\0';
+	follow->filling = false;
+	if (code == GONE)
+		ask_in(follow, 0);
+	else
+		try_again(follow, message ? message : "the server ends the watch", 0);
+}
+
+static void on_bookmark(struct kube_follow *follow, const json_t *object)
+{
+	const json_t *notes = json_object_get(json_object_get(object, "metadata"), "annotations");
+	const char *end = text_of(notes, "k8s.io/initial-events-end");
+
+	if (follow->filling && end && strcmp(end, "true") == 0)
+		filled(follow);
+}
+
+static void on_line(void *arg, const char *text, size_t len)
+{
+	static const struct timeval silence = {.tv_sec = SILENCE_S};
+	struct kube_follow *follow = arg;
+	json_t *event = json_loadb(text, len, 0, NULL), *object = json_object_get(event, "object");
+	const char *type = text_of(event, "type"),
+		   *version = text_of(json_object_get(object, "metadata"), "resourceVersion");
+
+	evtimer_add(follow->silence, &silence);
+	if (!type || !object) { /* half of a line, maybe */
+		json_decref(event);
+		fetch_cancel(follow->fetch);
+		follow->fetch = NULL;
+		try_again(follow, "a line of the watch is no event", 0);
+		return;
+	}
+	if (strcmp(type, "ERROR") == 0) {
+		on_error(follow, object);
+		json_decref(event);
+		return;
+	}
+	if (strcmp(type, "ADDED") == 0 || strcmp(type, "MODIFIED") == 0)
+		follow->kind->put(follow->k, object);
+	else if (strcmp(type, "DELETED") == 0)
+		follow->kind->del(follow->k, object);
+	else if (strcmp(type, "BOOKMARK") == 0)
+		on_bookmark(follow, object);
+	if (!follow->filling) /* while all comes, versions do not rise */
+		remember(follow->version, sizeof(follow->version), version);
+	json_decref(event);
+}
+
+static void on_begun(void *arg)
+{
+	struct kube_follow *follow = arg;
+
+	follow->answer = now_s();
+	went_well(follow);
+}
+
+static void on_watch_end(void *arg, const struct fetch_reply *reply)
+{
+	struct kube_follow *follow = arg;
+	bool whole = reply->code == 200 && !reply->why && !follow->filling;
+	char code[48];
+
+	follow->fetch = NULL;
+	if ((reply->code == 400 || reply->code == 422) && !follow->version[0] && !follow->pages) {
+		follow->pages = true;
+		ask_in(follow, 0);
+	} else if (reply->code == GONE) {
+		follow->version[0] = '\0';
+		ask_in(follow, 0);
+	} else if (whole && now_s() - follow->answer > 1) { /* its time was over */
+		ask_in(follow, 0);
+	} else {
+		snprintf(code, sizeof(code), "HTTP status %ld", reply->code);
+		try_again(follow,
+			reply->why	     ? reply->why
+			: reply->code != 200 ? code
+					     : "it hung up",
+			reply->retry_after_s);
+	}
+}
+
+static bool take_page(struct kube_follow *follow, const json_t *page)
+{
+	const json_t *metadata = json_object_get(page, "metadata"), *items = json_object_get(page, "items"),
+		     *one;
+	const char *more = text_of(metadata, "continue");
+	size_t i;
+
+	if (!json_is_array(items) && !json_is_null(items))
+		return false;
+	json_array_foreach (items, i, one)
+		follow->kind->put(follow->k, one);
+	free(follow->more);
+	follow->more = more && more[0] && strlen(more) < MORE ? strdup(more) : NULL;
+	if (!follow->more &&
+		remember(follow->version, sizeof(follow->version), text_of(metadata, "resourceVersion")))
+		filled(follow);
+	return true;
+}
+
+static void on_page(void *arg, const struct fetch_reply *reply)
+{
+	struct kube_follow *follow = arg;
+	json_t *page =
+		reply->code == 200 && !reply->why ? json_loadb(reply->body, reply->len, 0, NULL) : NULL;
+	char code[48];
+
+	follow->fetch = NULL;
+	if (page && take_page(follow, page)) {
+		went_well(follow);
+		ask_in(follow, 0);
+	} else {
+		follow->filling = false; /* from the first page again */
+		snprintf(code, sizeof(code), "HTTP status %ld", reply->code);
+		try_again(follow,
+			reply->why ? reply->why
+			: page	   ? "a list that is none"
+				   : code,
+			reply->code == GONE ? 0 : reply->retry_after_s);
+	}
+	json_decref(page);
+}
+
+/* What goes on: a list's next page, a watch from the version heard last, or everything anew. */
+static void write_target(const struct kube_follow *follow, char url[TARGET])
+{
+	const char *path = follow->kind->path, *from,
+		   *selector = follow->kind->of_node ? follow->k->of_node : follow->kind->selector;
+	unsigned seconds = WATCH_S + chance(WATCH_S);
+	char *escaped;
+	int n;
+
+	n = snprintf(url, TARGET, "%s%s?%s&", follow->k->api, path, selector);
+	from = follow->version[0] ? follow->version : follow->more ? follow->more : "";
+	escaped = curl_easy_escape(NULL, from, 0);
+	if (!follow->version[0] && follow->pages)
+		snprintf(url + n, TARGET - (size_t)n, "limit=%d&continue=%s", PAGE, escaped ? escaped : "");
+	else
+		snprintf(url + n, TARGET - (size_t)n,
+			"watch=1&allowWatchBookmarks=true&timeoutSeconds=%u&%s%s", seconds,
+			follow->version[0] ? "resourceVersion="
+					   : "sendInitialEvents=true&resourceVersionMatch=NotOlderThan",
+			follow->version[0] && escaped ? escaped : "");
+	curl_free(escaped);
+}
+
+static void ask(struct kube_follow *follow)
+{
+	static const struct timeval silence = {.tv_sec = SILENCE_S};
+	char url[TARGET], *token = read_token(follow->k->token_file);
+	struct fetch_post what = {.url = url, .token = token};
+
+	if (!follow->version[0] && !(follow->filling && follow->more))
+		fill(follow);
+	write_target(follow, url);
+	if (!follow->version[0] && follow->pages) {
+		what.max = PAGE_BYTES;
+		what.timeout_ms = PAGE_MS;
+		follow->fetch = fetch_post(follow->k->fetcher, &what, on_page, follow);
+	} else {
+		what.max = LINE_BYTES;
+		follow->fetch =
+			fetch_post_lines(follow->k->fetcher, &what, on_begun, on_line, on_watch_end, follow);
+		evtimer_add(follow->silence, &silence);
+	}
+	free(token);
+	if (!follow->fetch)
+		try_again(follow, "out of memory", 0);
+}
+
+static void on_again(evutil_socket_t fd, short what, void *arg)
+{
+	ask(arg);
+}
+
+static void on_silence(evutil_socket_t fd, short what, void *arg)
+{
+	struct kube_follow *follow = arg;
+
+	fetch_cancel(follow->fetch);
+	follow->fetch = NULL;
+	try_again(follow, "nothing is heard of it", 0);
+}
+
+struct kube_follow *kube_follow_open(struct kubernetes *k, const struct kube_kind *kind)
+{
+	struct kube_follow *follow = calloc(1, sizeof(*follow));
+
+	if (!follow)
+		return NULL;
+	follow->k = k;
+	follow->kind = kind;
+	follow->began = now_s();
+	follow->again = evtimer_new(k->base, on_again, follow);
+	follow->silence = evtimer_new(k->base, on_silence, follow);
+	if (!follow->again || !follow->silence) {
+		kube_follow_close(follow);
+		return NULL;
+	}
+	ask_in(follow, 0);
+	return follow;
+}
+
+void kube_follow_close(struct kube_follow *follow)
+{
+	if (!follow)
+		return;
+	fetch_cancel(follow->fetch);
+	if (follow->again)
+		event_free(follow->again);
+	if (follow->silence)
+		event_free(follow->silence);
+	free(follow->more);
+	free(follow);
+}
+
+void kube_follow_anew(struct kube_follow *follow)
+{
+	fetch_cancel(follow->fetch);
+	follow->fetch = NULL;
+	follow->version[0] = '\0';
+	follow->filling = follow->synced = false;
+	ask_in(follow, 0);
+}
+
+bool kube_follow_synced(const struct kube_follow *follow)
+{
+	return follow->synced;
+}
+
+const char *kube_follow_why(const struct kube_follow *follow, int64_t *since_s)
+{
+	*since_s = now_s() - follow->began;
+	return follow->why[0] ? follow->why : NULL;
+}

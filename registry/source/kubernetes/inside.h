@@ -1,0 +1,190 @@
+/*
+ * inside.h: what the files of this room share.
+ *
+ *   kubernetes.c  opens and closes, and which node this is
+ *   follow.c      one kind of object: listed, then watched, for ever
+ *   read.c        what of a Service and of an EndpointSlice concerns us
+ *   table.c       the Services, each with its slices
+ *   choose.c      which endpoints a port of a Service has
+ *   apply.c       brings the registry there
+ */
+#pragma once
+
+#include <jansson.h>
+#include <sys/queue.h>
+
+#define HASH_NONFATAL_OOM 1
+#include <uthash.h>
+
+#include "registry/registry.h"
+#include "registry/source/kubernetes/kubernetes.h"
+
+#define KUBE_SOURCE "kubernetes"
+
+enum {
+	KUBE_LABEL = 63,	       /* bytes of a name of a namespace, Service, port or zone (RFC 1123) */
+	KUBE_KEY = 2 * KUBE_LABEL + 2, /* "NAMESPACE/NAME" with its end */
+	KUBE_SLICE_KEY = KUBE_LABEL + 1 + 253 + 1,
+	KUBE_NODE = 253,
+	KUBE_PORTS = 100,      /* of a Service or slice */
+	KUBE_ENDPOINTS = 1000, /* of a slice */
+	KUBE_SERVICES = 32768,
+	KUBE_SLICES = 65536,
+};
+
+/* What of an endpoint decides about it. */
+enum {
+	KUBE_READY = 1,
+	KUBE_STANDBY = 2, /* serves and ends: taken when nobody is ready */
+	KUBE_LOCAL = 4,	  /* on this node */
+	KUBE_HINTED = 8,  /* has hints, maybe: */
+	KUBE_FOR_NODE = 16,
+	KUBE_FOR_ZONE = 32,
+};
+
+struct kube_endpoint {
+	struct ip_addr address;
+	uint8_t flags;
+};
+
+struct kube_slice_port {
+	char name[KUBE_LABEL + 1];
+	enum reg_protocol protocol;
+	uint16_t port;
+};
+
+struct kube_slice {
+	UT_hash_handle hh;
+	TAILQ_ENTRY(kube_slice) link; /* of its Service */
+	struct kube_service *service;
+	char key[KUBE_SLICE_KEY];
+	unsigned round, nport, n;
+	struct kube_slice_port *ports;
+	struct kube_endpoint *endpoints;
+};
+
+/* An instance, as the registry has it or is to have it. */
+struct kube_target {
+	struct ip_addr address;
+	uint16_t port;
+	bool drained; /* it gets nothing new, and keeps what it has */
+};
+
+struct kube_targets {
+	struct kube_target *list; /* sorted by address and port */
+	size_t n;
+};
+
+/* A port of a Service is a service of the registry: ports differ in their targets, and in which slices have them. */
+struct kube_port {
+	char name[KUBE_LABEL + 1];
+	enum reg_protocol protocol;
+	uint16_t port;
+	bool made;		     /* the registry has it */
+	struct reg_service as;	     /* that */
+	struct kube_targets targets; /* that the registry has */
+};
+
+struct kube_spec {
+	struct ip_addr vip, vip6;
+	uint32_t affinity_s;
+	bool local_only; /* internalTrafficPolicy: Local */
+	unsigned nport;
+	struct kube_port *ports;
+};
+
+TAILQ_HEAD(kube_slices, kube_slice);
+
+struct kube_service {
+	UT_hash_handle hh;
+	TAILQ_ENTRY(kube_service) link; /* of those that have changed */
+	char key[KUBE_KEY];
+	unsigned round;
+	bool known; /* there is such a Service; else only slices name it */
+	bool changed;
+	bool waits; /* the registry refused a port of it */
+	struct kube_spec spec;
+	struct kube_port *old; /* ports that it had, while the registry still has them */
+	unsigned nold;
+	struct kube_slices slices;
+};
+
+TAILQ_HEAD(kube_services, kube_service);
+
+struct kube_follow;
+
+enum { KUBE_SERVICES_OF, KUBE_SLICES_OF, KUBE_NODE_OF, KUBE_FOLLOWS };
+
+struct kubernetes {
+	struct event_base *base;
+	struct registry *reg;
+	struct fetcher *fetcher;
+	struct event *turn; /* what has changed is brought to the registry */
+	struct kube_follow *follows[KUBE_FOLLOWS];
+	void (*log)(int level, const char *subject, const char *line);
+	char *api, *token_file, *node, *network;
+	char of_node[64 + 3 * KUBE_NODE]; /* the selector of this node */
+	char zone[KUBE_LABEL + 1];	  /* "": not known */
+	struct kube_service *services;
+	struct kube_slice *slices;
+	struct kube_services changed;
+	unsigned rounds[2]; /* of listing Services and slices */
+	bool made_room;	    /* something has left the registry */
+	size_t endpoints;
+};
+
+/* follow.c */
+
+/* A kind of object. `begin`: all that there is comes now by put(); `end`: that was all, what has not come is gone. */
+struct kube_kind {
+	const char *path, *selector; /* a part of a URL */
+	bool of_node;		     /* the selector is that of this node */
+	void (*begin)(struct kubernetes *k);
+	void (*put)(struct kubernetes *k, const json_t *object);
+	void (*del)(struct kubernetes *k, const json_t *object);
+	void (*end)(struct kubernetes *k);
+};
+
+/** Begins at once. NULL: no memory. */
+struct kube_follow *kube_follow_open(struct kubernetes *k, const struct kube_kind *kind);
+/** NULL is allowed. */
+void kube_follow_close(struct kube_follow *follow);
+/** All comes again, as after a start. */
+void kube_follow_anew(struct kube_follow *follow);
+/** All that there is was heard of once. */
+bool kube_follow_synced(const struct kube_follow *follow);
+/** Why the server is not heard, NULL: it is; and for how long that has been so. */
+const char *kube_follow_why(const struct kube_follow *follow, int64_t *since_s);
+
+/* read.c */
+
+/** "NAMESPACE/NAME" of an object. False: it has none that is sound. */
+bool kube_read_key(const json_t *object, char *key, size_t size);
+/** The Service's spec; its ports are the caller's. A Service without an address of its own has no ports. False: no memory. */
+bool kube_read_service(const json_t *object, struct kube_spec *spec);
+/** The key of the Service that the slice is of, and all but the key and the links of `slice`. False: it is of none, or not understood. */
+bool kube_read_slice(
+	const struct kubernetes *k, const json_t *object, char service[KUBE_KEY], struct kube_slice *slice);
+/** topology.kubernetes.io/zone of a Node, "": none. */
+void kube_read_zone(const json_t *object, char zone[KUBE_LABEL + 1]);
+
+/* table.c */
+
+extern const struct kube_kind kube_kind_services, kube_kind_slices;
+/** The Service has changed, or its slices have. */
+void kube_changed(struct kubernetes *k, struct kube_service *service);
+/** Takes it away if nothing is known of it any more, and the registry has nothing of it. */
+void kube_service_settle(struct kubernetes *k, struct kube_service *service);
+void kube_table_free(struct kubernetes *k);
+
+/* choose.c */
+
+/** By address and port. */
+int kube_target_compare(const struct kube_target *a, const struct kube_target *b);
+/** What the port is to have. False: no memory. */
+bool kube_choose(const struct kube_service *service, const struct kube_port *port, struct kube_targets *out);
+
+/* apply.c */
+
+/** Brings the registry to what has changed, as far as one turn goes. */
+void kube_apply(struct kubernetes *k);

@@ -1,0 +1,151 @@
+/*
+ * kubernetes.c: opens and closes, and knows which zone this node is in: when that changes, other endpoints are near, and
+ * all slices are read again.
+ */
+#include <curl/curl.h>
+#include <errno.h>
+#include <event2/event.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "registry/base/fetch.h"
+#include "registry/source/kubernetes/inside.h"
+
+static void on_node(struct kubernetes *k, const json_t *object)
+{
+	char zone[KUBE_LABEL + 1];
+
+	kube_read_zone(object, zone);
+	if (strcmp(zone, k->zone) == 0)
+		return;
+	strcpy(k->zone, zone);
+	kube_follow_anew(k->follows[KUBE_SLICES_OF]);
+}
+
+static void begin_node(struct kubernetes *k) {}
+
+static void end_node(struct kubernetes *k)
+{
+	event_active(k->turn, 0, 0);
+}
+
+static void on_node_gone(struct kubernetes *k, const json_t *object) {}
+
+static const struct kube_kind kind_node = {
+	"/api/v1/nodes", NULL, true, begin_node, on_node, on_node_gone, end_node};
+
+static const struct kube_kind *const kinds[KUBE_FOLLOWS] = {
+	[KUBE_SERVICES_OF] = &kube_kind_services,
+	[KUBE_SLICES_OF] = &kube_kind_slices,
+	[KUBE_NODE_OF] = &kind_node,
+};
+
+static bool is_synced(const struct kubernetes *k, unsigned which)
+{
+	return kube_follow_synced(k->follows[which]);
+}
+
+/* Where is this node? Not known, if the server will not tell. */
+static bool is_placed(const struct kubernetes *k)
+{
+	const struct kube_follow *node = k->follows[KUBE_NODE_OF];
+	int64_t ignored;
+
+	return !node || kube_follow_synced(node) || kube_follow_why(node, &ignored);
+}
+
+/* Services without endpoints, endpoints of nobody, and those of all zones for a moment, help nobody. */
+static void on_turn(evutil_socket_t fd, short what, void *arg)
+{
+	struct kubernetes *k = arg;
+
+	if (is_synced(k, KUBE_SERVICES_OF) && is_synced(k, KUBE_SLICES_OF) && is_placed(k))
+		kube_apply(k);
+}
+
+static bool copy(char **to, const char *text)
+{
+	*to = text ? strdup(text) : NULL;
+	return *to || !text;
+}
+
+static bool select_node(struct kubernetes *k)
+{
+	char *escaped = k->node ? curl_easy_escape(NULL, k->node, 0) : NULL;
+	bool done = !k->node ||
+		    (escaped && snprintf(k->of_node, sizeof(k->of_node), "fieldSelector=metadata.name%%3D%s",
+					escaped) < (int)sizeof(k->of_node));
+
+	curl_free(escaped);
+	return done;
+}
+
+int kubernetes_open(const struct kubernetes_config *config, struct kubernetes **out)
+{
+	const struct fetch_tls tls = {.ca = config->ca};
+	struct kubernetes *k = calloc(1, sizeof(*k));
+	bool done;
+
+	if (!k)
+		return -ENOMEM;
+	k->base = config->base;
+	k->reg = config->reg;
+	k->log = config->log;
+	TAILQ_INIT(&k->changed);
+	k->turn = event_new(k->base, -1, 0, on_turn, k);
+	k->fetcher = fetch_open_web(k->base, &tls);
+	done = k->turn && k->fetcher && copy(&k->api, config->api) &&
+	       copy(&k->token_file, config->token_file) && copy(&k->node, config->node) &&
+	       copy(&k->network, config->network) && select_node(k);
+	for (unsigned i = 0; i < KUBE_FOLLOWS && done; i++)
+		if (k->node || !kinds[i]->of_node)
+			done = (k->follows[i] = kube_follow_open(k, kinds[i])) != NULL;
+	if (!done) {
+		kubernetes_close(k);
+		return -ENOMEM;
+	}
+	*out = k;
+	return 0;
+}
+
+void kubernetes_close(struct kubernetes *k)
+{
+	if (!k)
+		return;
+	for (unsigned i = 0; i < KUBE_FOLLOWS; i++)
+		kube_follow_close(k->follows[i]);
+	fetch_close(k->fetcher);
+	kube_table_free(k);
+	if (k->turn)
+		event_free(k->turn);
+	free(k->api);
+	free(k->token_file);
+	free(k->node);
+	free(k->network);
+	free(k);
+}
+
+struct kubernetes_info kubernetes_info(const struct kubernetes *k)
+{
+	struct kubernetes_info info = {
+		.synced = true,
+		.services = HASH_COUNT(k->services),
+		.slices = HASH_COUNT(k->slices),
+		.endpoints = k->endpoints,
+	};
+
+	for (unsigned i = 0; i < KUBE_FOLLOWS; i++) {
+		const char *why;
+		int64_t since_s;
+
+		if (!k->follows[i])
+			continue;
+		info.synced = info.synced && kube_follow_synced(k->follows[i]);
+		why = kube_follow_why(k->follows[i], &since_s);
+		if (!i || (why && !info.why) || (!info.why && since_s < info.since_s)) {
+			info.why = why;
+			info.since_s = since_s;
+		}
+	}
+	return info;
+}

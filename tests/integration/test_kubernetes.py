@@ -1,0 +1,332 @@
+"""Kubernetes' Services at a server that is asked over TLS: pods reach them, and what the server does wrong costs nothing."""
+
+import json
+import os
+import random
+
+import pytest
+
+from rig import traffic, wait
+from rig.certs import Authority
+from rig.daemon import ROOT, Daemon, program
+from rig.kube_api import NODES, SERVICES, SLICES, KubeApi, endpoint, endpoint_slice, service
+from rig.process import run
+
+VIP, VIP6 = "10.96.0.10", "fd00:96::10"
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("kube"), "kube-ca")
+
+
+class World:
+    def __init__(self, daemon, api):
+        self.daemon, self.api = daemon, api
+
+    def instances(self, name):
+        """{address: draining} of a service, {} when there is none."""
+        found = [one for one in self.daemon.rpc("backend.list") if one["service"] == name]
+        return {f"{one['address']}:{one['port']}": one["health"] == "draining" for one in found}
+
+    def wait(self, name, expected):
+        wait.until(lambda: self.instances(name) == expected, f"{name} has {expected}, not {self.instances(name)}")
+
+    def services(self):
+        return {one["name"] for one in self.daemon.rpc("service.list") if one["source"] == "kubernetes"}
+
+    def status(self):
+        return self.daemon.rpc("status")["kubernetes"]
+
+
+def config_of(api, authority, **more):
+    return {"networks": [{"name": "pods", "mode": "bridge", "subnet": "10.244.0.0/16", "gateway": "10.244.0.1"}],
+            "kubernetes": {"api": api.url, "ca": str(authority.cert), "token_file": str(api.token_file), "network": "pods",
+                           **more}}
+
+
+@pytest.fixture
+def world(start_sluiced, authority, stack, tmp_path):
+    """world(marks=True, **kubernetes): the daemon follows a server."""
+    def make(marks=True, objects=(), **more):
+        api = stack.enter_context(KubeApi(authority, tmp_path / "token", marks))
+        api.put(*objects)
+        return World(start_sluiced(config_of(api, authority, **more)), api)
+
+    return make
+
+
+def web(*addresses, ports=(("http", 8080),), name="web-1", **more):
+    return endpoint_slice(name, "web", [endpoint(one, **more) for one in addresses], ports)
+
+
+WEB = service("web", [VIP], [("http", 80)])
+NAME = "http.web.default"
+
+
+def test_pods_reach_a_service_as_its_endpoints_come_and_go(world, container):
+    w = world()
+    pods = [container(w.daemon, "pods", f"pod{i}", f"10.244.0.1{i}") for i in range(3)]
+    for pod in pods[1:]:
+        traffic.http_server(pod)
+    w.api.put(WEB, web(pods[1].ip))
+    w.wait(NAME, {f"{pods[1].ip}:8080": False})
+    bodies, failed = traffic.http_many(pods[0], VIP, 80, 10)
+    assert (set(bodies), failed) == ({pods[1].name}, 0)
+    w.api.put(web(pods[1].ip, pods[2].ip))
+    w.wait(NAME, {f"{pods[1].ip}:8080": False, f"{pods[2].ip}:8080": False})
+    bodies, failed = traffic.http_many(pods[0], VIP, 80, 60)
+    assert (set(bodies), failed) == ({pods[1].name, pods[2].name}, 0)
+    w.api.put(web(pods[2].ip))
+    w.wait(NAME, {f"{pods[2].ip}:8080": False})
+    bodies, failed = traffic.http_many(pods[0], VIP, 80, 10)
+    assert (set(bodies), failed) == ({pods[2].name}, 0)
+    w.api.delete(WEB)
+    wait.until(lambda: not w.services(), "the service is gone")
+
+
+@pytest.mark.parametrize("marks", [True, False], ids=["marks", "pages"])
+def test_all_that_there_is_at_the_start(world, marks):
+    """A server without sendInitialEvents is asked for pages, of which several make the list."""
+    services = [service(f"s{i}", [f"10.96.1.{i}"], [("", 80)]) for i in range(1, 8)]
+    slices = [endpoint_slice(f"s{i}-x", f"s{i}", [endpoint(f"10.244.0.{i}")], [("", 8080)]) for i in range(1, 8)]
+    w = world(marks, [*services, *slices])
+    for i in range(1, 8):
+        w.wait(f"s{i}.default", {f"10.244.0.{i}:8080": False})
+    status = w.status()
+    assert (status["synced"], status["why"]) == (True, None)
+    assert [status[key] for key in ("services", "slices", "endpoints")] == [7, 7, 7]
+    assert "7 services, 7 endpoints in 7 slices" in w.daemon.ctl("status").stdout
+    w.api.delete(services[0], slices[0])
+    w.wait("s1.default", {})
+    assert any("continue" in query for _, query in w.api.asked) is not marks
+
+
+def test_ports_protocols_and_both_families(world):
+    slices = [endpoint_slice("dns-4", "dns", [endpoint("10.244.0.5")], [("dns", 53, "UDP"), ("dns-tcp", 5353), ("metrics", 9153)]),
+              endpoint_slice("dns-6", "dns", [endpoint("fd00:244::5")], [("dns", 53, "UDP"), ("dns-tcp", 5353)])]
+    w = world(objects=[service("dns", [VIP6, VIP], [("dns", 53, "UDP"), ("dns-tcp", 53)], namespace="default",
+                               sessionAffinity="ClientIP",
+                               sessionAffinityConfig={"clientIP": {"timeoutSeconds": 600}}), *slices])
+    w.wait("dns.dns.default", {"10.244.0.5:53": False, "fd00:244::5:53": False})
+    w.wait("dns-tcp.dns.default", {"10.244.0.5:5353": False, "fd00:244::5:5353": False})
+    shown = w.daemon.rpc("service.show", name="dns.dns.default")
+    assert (shown["vips"], shown["port"], shown["protocol"], shown["affinity_s"]) == ([VIP, VIP6], 53, "udp", 600)
+    w.api.put(service("dns", [VIP6, VIP], [("dns-tcp", 53), ("metrics", 9153)]))
+    wait.until(lambda: w.services() == {"dns-tcp.dns.default", "metrics.dns.default"}, "the ports are others")
+    assert w.daemon.rpc("service.show", name="dns-tcp.dns.default")["affinity_s"] == 0
+
+
+def test_what_has_no_address_or_is_none_of_ours(world):
+    w = world(objects=[service("headless", ["None"], [("", 80)]), {**service("far", [VIP], [("", 80)]), "spec": {
+        "type": "ExternalName", "externalName": "example.org"}}, service("odd", ["10.96.0.300", "224.0.0.1"], [("", 80)]),
+        service("ports", [VIP], [("", 0), ("UPPER", 80), ("", 70000), ("ok", 81, "DCCP"), ("good", 82)]), WEB])
+    wait.until(lambda: w.services() == {NAME, "good.ports.default"}, "the sound ones are there")
+    assert all("service-proxy-name" in query["labelSelector"] for path, query in w.api.asked if path != NODES)
+
+
+def test_which_endpoints_are_chosen(world):
+    """Ready ones; else those that still serve while they end. One that was chosen drains while it is there."""
+    a, b, c = "10.244.0.1", "10.244.0.2", "10.244.0.3"
+    w = world(objects=[WEB, web(a, b)])
+    w.wait(NAME, {f"{a}:8080": False, f"{b}:8080": False})
+    ending = endpoint(b, ready=False, serving=True, terminating=True)
+    one = {**web(a), "endpoints": [endpoint(a), ending, endpoint(c, ready=False)]}
+    w.api.put(one)
+    w.wait(NAME, {f"{a}:8080": False, f"{b}:8080": True})
+    one["endpoints"] = [endpoint(a, ready=False), ending, endpoint(c, ready=False)]
+    w.api.put(one)
+    w.wait(NAME, {f"{a}:8080": True, f"{b}:8080": False})
+    one["endpoints"] = [endpoint(c, ready=False)]
+    w.api.put(one)
+    w.wait(NAME, {})
+    twice = endpoint_slice("web-2", "web", [endpoint(c, ready=False)], [("http", 8080)])
+    one["endpoints"] = [endpoint(c)]
+    w.api.put(one, twice)
+    w.wait(NAME, {f"{c}:8080": False})
+
+
+def test_endpoints_of_this_node_and_zone(world):
+    near, far = endpoint("10.244.0.1", node="n1"), endpoint("10.244.0.2", node="n2")
+    hinted = [{**one, "hints": {"forZones": [{"name": zone}]}} for one, zone in ((near, "a"), (far, "b"))]
+    node = {"kind": "Node", "metadata": {"name": "n1", "labels": {"topology.kubernetes.io/zone": "a"}}}
+    of = {**web(), "addressType": "IPv4"}
+    w = world(objects=[WEB, {**of, "endpoints": hinted}, node], node="n1")
+    w.wait(NAME, {"10.244.0.1:8080": False})
+    node["metadata"]["labels"]["topology.kubernetes.io/zone"] = "b"
+    w.api.put(node)
+    wait.until(lambda: w.instances(NAME).get("10.244.0.2:8080") is False, "the other zone's is taken")
+    w.api.put({**of, "endpoints": [hinted[0], far]})  # one without a hint: none counts
+    w.wait(NAME, {"10.244.0.1:8080": False, "10.244.0.2:8080": False})
+    w.api.put({**of, "endpoints": [near, far]}, service("web", [VIP], [("http", 80)], internalTrafficPolicy="Local"))
+    w.wait(NAME, {"10.244.0.1:8080": False, "10.244.0.2:8080": True})
+    assert w.daemon.rpc("service.show", name=NAME)["no_backend"] == "drop"
+    w.api.put({**of, "endpoints": [far]})
+    w.wait(NAME, {"10.244.0.2:8080": True})
+
+
+def test_a_break_goes_on_from_the_last_version(world):
+    w = world(objects=[WEB, web("10.244.0.1")])
+    w.wait(NAME, {"10.244.0.1:8080": False})
+    before = len(w.api.asked)
+    w.api.hang_up()
+    w.api.put(web("10.244.0.2"))
+    w.wait(NAME, {"10.244.0.2:8080": False})
+    wait.until(lambda: not w.status()["why"], "it is heard again")
+    assert all("resourceVersion" in query for _, query in w.api.asked[before:])
+
+
+@pytest.mark.parametrize("marks", [True, False], ids=["marks", "pages"])
+def test_versions_that_are_forgotten(world, marks):
+    """Everything comes again; what went meanwhile goes, and nothing else does even for a moment."""
+    w = world(marks, [WEB, web("10.244.0.1"), service("old", ["10.96.0.11"], [("", 80)])])
+    w.wait(NAME, {"10.244.0.1:8080": False})
+    wait.until(lambda: "old.default" in w.services(), "the other one is there")
+    created = w.daemon.rpc("service.show", name=NAME)["backends"][0]["connections"]
+    w.api.delete(service("old", ["10.96.0.11"], [("", 80)]))
+    w.api.forget()
+    wait.until(lambda: w.services() == {NAME}, "the one that went is gone")
+    assert w.instances(NAME) == {"10.244.0.1:8080": False} and created == 0
+
+
+def test_a_server_that_refuses(world):
+    w = world(objects=[WEB, web("10.244.0.1")])
+    w.wait(NAME, {"10.244.0.1:8080": False})
+    w.api.refuse = {SLICES: (429, [("Retry-After", "1")]), SERVICES: (500, ())}
+    w.api.hang_up()
+    wait.until(lambda: w.status()["why"] in ("HTTP status 429", "HTTP status 500"), "status says why")
+    assert "is not heard: HTTP status" in w.daemon.ctl("status").stdout
+    w.api.refuse = {}
+    w.api.put(web("10.244.0.2"))
+    w.wait(NAME, {"10.244.0.2:8080": False})
+    wait.until(lambda: not w.status()["why"], "it is heard again")
+
+
+@pytest.mark.parametrize("line", [b"no JSON\n", b'{"type":"ADDED"}\n', b"[" * 100000 + b"\n",
+                                  b'{"type":"ERROR","object":{"kind":"Status","code":500,"message":"etcd is away"}}\n'],
+                         ids=["no-json", "no-object", "deep", "error"])
+def test_a_line_that_ends_the_watch(world, line):
+    w = world(objects=[WEB, web("10.244.0.1")])
+    w.wait(NAME, {"10.244.0.1:8080": False})
+    w.api.say(SLICES, line)
+    wait.until(lambda: w.status()["why"], "status says why")
+    w.api.put(web("10.244.0.2"))
+    w.wait(NAME, {"10.244.0.2:8080": False})
+
+
+def test_objects_that_are_none(world):
+    """They are left out, and what comes after them is heard."""
+    w = world(objects=[WEB, web("10.244.0.1")])
+    w.wait(NAME, {"10.244.0.1:8080": False})
+    metadata = [{"namespace": "../..", "name": "x"}, {"namespace": "n" * 10000, "name": "x"}, {"name": 7}, [], None,
+                {"namespace": "default", "name": "web-9", "labels": {"kubernetes.io/service-name": "a" * 64}}]
+    for of in [*({"metadata": one} for one in metadata), [], 7, {"metadata": {}, "spec": []}]:
+        line = json.dumps({"type": "MODIFIED", "object": of}).encode() + b"\n"
+        w.api.say(SLICES, line)
+        w.api.say(SERVICES, line)
+    w.api.put({**web(), "endpoints": [{"addresses": []}, {"addresses": ["10.244.0.0.1"]}, {}, 7, endpoint("224.0.0.1"),
+                                      {**endpoint("10.244.0.2"), "hints": 7, "conditions": []}]})
+    w.wait(NAME, {"10.244.0.2:8080": False})
+    assert w.status()["why"] is None and w.services() == {NAME}
+
+
+def test_a_token_that_rotates(world):
+    w = world(objects=[WEB, web("10.244.0.1")])
+    w.wait(NAME, {"10.244.0.1:8080": False})
+    w.api.rotate("second")
+    w.api.hang_up()
+    w.api.put(web("10.244.0.2"))
+    w.wait(NAME, {"10.244.0.2:8080": False})
+
+
+def test_a_server_of_another_authority_is_not_believed(start_sluiced, authority, stack, tmp_path):
+    api = stack.enter_context(KubeApi(Authority(tmp_path, "other"), tmp_path / "token"))
+    api.put(WEB)
+    w = World(start_sluiced(config_of(api, authority)), api)
+    wait.until(lambda: w.status()["why"], "status says why")
+    assert "certificate" in w.status()["why"] and not w.services() and not api.asked
+
+
+def test_an_address_that_another_service_has(world):
+    """It is taken as soon as that one is gone."""
+    w = world(objects=[WEB, web("10.244.0.1")])
+    w.wait(NAME, {"10.244.0.1:8080": False})
+    w.api.put(service("new", [VIP], [("http", 80)]),
+              endpoint_slice("new-1", "new", [endpoint("10.244.0.9")], [("http", 8080)]))
+    wait.until(lambda: "http.new.default" in w.daemon.log(), "the log says that it is refused")
+    w.api.delete(WEB)
+    w.wait("http.new.default", {"10.244.0.9:8080": False})
+
+
+@pytest.mark.parametrize("fields, error", [
+    ({"node": "n1"}, "kubernetes.api: required by what is beside it"),
+    ({"api": "http://10.0.0.1:6443", "network": "pods"}, "kubernetes.api: must be https://HOST[:PORT]"),
+    ({"api": "https://10.0.0.1:6443/api", "network": "pods"}, "kubernetes.api: must be https://HOST[:PORT]"),
+    ({"api": "https://10.0.0.1:6443"}, "kubernetes.network: required"),
+    ({"api": "https://10.0.0.1:6443", "network": "pods", "kubeconfig": "/x"}, "kubernetes.kubeconfig: unknown key"),
+])
+def test_a_configuration_that_cannot_be(fields, error):
+    daemon = Daemon({"kubernetes": fields}, start=False)
+    try:
+        done = run([*daemon.argv(), "--check-config"], check=False)
+    finally:
+        daemon.close()
+    assert done.returncode == 1 and error in done.stderr
+
+
+def chosen(slices):
+    """What a port named http is to have: {address:port} of those that are ready, else of those that serve while they end."""
+    every = [(f"{one['addresses'][0]}:{port['port']}", one["conditions"]) for of in slices for port in of["ports"]
+             if port["name"] == "http" for one in of["endpoints"]]
+    ready = {name for name, conditions in every if conditions["ready"]}
+    return ready or {name for name, conditions in every if conditions["serving"] and conditions["terminating"]}
+
+
+@pytest.mark.parametrize("seed", range(int(os.environ.get("SLUICE_ROUNDS", "2"))))
+def test_random_changes_end_where_the_server_is(world, seed):
+    """Services and slices come, go and change, the connection breaks and versions are forgotten."""
+    rng = random.Random(seed)
+    w = world(marks=rng.random() < 0.5)
+    services, slices = {}, {}
+
+    def some_slice(n):
+        of, first = f"s{n % 6}", rng.randrange(8)
+        endpoints = [endpoint(f"10.244.1.{n % 6 * 40 + k}", ready=rng.random() < 0.6, serving=rng.random() < 0.7,
+                              terminating=rng.random() < 0.5) for k in range(first, first + rng.randrange(1, 5))]
+        return endpoint_slice(f"{of}-{n}", of, endpoints, [("http", 8080 + rng.randrange(2)), ("other", 9090)])
+
+    for _ in range(150):
+        n, what = rng.randrange(18), rng.random()
+        if what < 0.2:
+            one = services[n % 6] = service(f"s{n % 6}", [f"10.96.2.{n % 6 + 1}"], [("http", 80 + rng.randrange(2))])
+            w.api.put(one)
+        elif what < 0.3 and n % 6 in services:
+            w.api.delete(services.pop(n % 6))
+        elif what < 0.8:
+            slices[n] = some_slice(n)
+            w.api.put(slices[n])
+        elif what < 0.95 and n in slices:
+            w.api.delete(slices.pop(n))
+        elif what < 0.97:
+            w.api.hang_up()
+        elif what < 0.98:
+            w.api.forget()
+    wanted = {f"http.s{n}.default": {**dict.fromkeys(chosen([of for k, of in slices.items() if k % 6 == n]), False)}
+              for n in services}
+
+    def there():
+        """What gets new connections."""
+        found = {name: {} for name in w.services()}
+        for one in w.daemon.rpc("backend.list"):
+            if one["health"] != "draining":
+                found.setdefault(one["service"], {})[f"{one['address']}:{one['port']}"] = False
+        return found
+
+    wait.until(lambda: there() == wanted, "all is as the server has it", timeout_s=90)
+
+
+def test_the_configuration_of_the_page_is_one(tmp_path):
+    config = json.loads((ROOT / "docs/howto/kubernetes.md").read_text().split("```json\n")[1].split("```")[0])
+    config["networks"][0].pop("gateway"), config["networks"][0].update(mode="bridge")  # no interface of the host's is looked for
+    (tmp_path / "sluice.json").write_text(json.dumps(config))
+    run([program("sluiced"), "--check-config", "--no-huge", "--config", tmp_path / "sluice.json"])
