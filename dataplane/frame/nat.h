@@ -32,11 +32,11 @@ void nat_rewrite6(
 
 /** The same for what has no ports, a later fragment: MAC, address and the IP checksum. nat_undo() does not know of it. */
 void nat_rewrite_address(struct frame *f, enum nat_end end, const uint8_t mac[6], uint32_t ip);
+void nat_rewrite_address6(struct frame *f, enum nat_end end, const uint8_t mac[6], const struct ip_addr *ip);
 
 /** The same for a ping, whose id stands in for the port: at l4_off is an ICMP echo request or reply. nat_undo() does not know of
  * it. */
 void nat_rewrite_echo(struct frame *f, enum nat_end end, const uint8_t mac[6], uint32_t ip, uint16_t id);
-void nat_rewrite_address6(struct frame *f, enum nat_end end, const uint8_t mac[6], const struct ip_addr *ip);
 
 /** Makes the frame what its sender sent, where it was rewritten. */
 void nat_undo(struct frame *f);

@@ -62,14 +62,15 @@ void consul_check_fail(struct http_request *rq)
 
 void consul_check_update(struct http_request *rq, const json_t *body)
 {
-	const char *output;
-	enum reg_health health;
 	struct reg_err err;
-	bool given;
+	struct consul_body in = {body, &err, 0};
+	const char *output = consul_text(&in, "Output");
+	bool given, good = !in.rc;
+	enum reg_health health = consul_read_status(&in, &given);
 
-	if (consul_text(body, "Output", &output, &err) < 0)
+	if (!good)
 		http_reply_text(rq, 400, "%s", err.text);
-	else if (consul_read_status(body, &health, &given, &err) < 0 || !given)
+	else if (in.rc || !given)
 		http_reply_text(rq, 400, "Invalid check status: must be passing, warning or critical");
 	else
 		beat(rq, health, output ? output : "");
@@ -113,16 +114,14 @@ static int take_instance_check(struct consul *consul, const char *id, const json
 
 int consul_take_check(struct consul *consul, const json_t *body, struct reg_err *err)
 {
-	const char *id, *name;
-	int rc = consul_text(body, "ServiceID", &id, err);
+	struct consul_body in = {body, err, 0};
+	const char *id = consul_text(&in, "ServiceID"), *name = consul_text(&in, "Name");
 
-	if (!rc)
-		rc = consul_text(body, "Name", &name, err);
-	if (!rc && (!name || !name[0]))
-		rc = reg_fail(err, -EINVAL, "Missing check name");
-	if (rc)
-		return rc;
-	return id && id[0] ? take_instance_check(consul, id, body, err) : take_node_check(consul, body, err);
+	if (!name)
+		consul_bad(&in, -EINVAL, "Missing check name");
+	if (in.rc)
+		return in.rc;
+	return id ? take_instance_check(consul, id, body, err) : take_node_check(consul, body, err);
 }
 
 void consul_check_register(struct http_request *rq, const json_t *body)

@@ -183,14 +183,15 @@ void consul_catalog_register(struct http_request *rq, const json_t *body)
 /* Consul answers true also when there was nothing to take away. */
 void consul_catalog_deregister(struct http_request *rq, const json_t *body)
 {
-	const char *name = NULL, *id = NULL, *check = NULL;
-	const struct reg_node *node;
 	struct reg_err err;
+	struct consul_body in = {body, &err, 0};
+	const char *name = consul_text(&in, "Node"), *id = consul_text(&in, "ServiceID"),
+		   *check = consul_text(&in, "CheckID");
+	const struct reg_node *node;
 
 	if (!consul_is_for_here(rq, body))
 		return;
-	if (consul_text(body, "Node", &name, &err) < 0 || consul_text(body, "ServiceID", &id, &err) < 0 ||
-		consul_text(body, "CheckID", &check, &err) < 0 || !name) {
+	if (in.rc || !name) {
 		http_reply_text(rq, 400, "%s", name ? err.text : "Must provide node");
 		return;
 	}

@@ -11,21 +11,16 @@
 static int read_node(const json_t *body, struct reg_node *node, struct reg_pair meta[CONSUL_LIST],
 	struct reg_tagged tagged[CONSUL_LIST], struct reg_err *err)
 {
-	const char *name, *address, *id;
-	int rc = consul_text(body, "Node", &name, err);
+	struct consul_body in = {body, err, 0};
+	const char *name = consul_text(&in, "Node"), *address = consul_text(&in, "Address"),
+		   *id = consul_text(&in, "ID");
 
-	if (!rc)
-		rc = consul_text(body, "Address", &address, err);
-	if (!rc)
-		rc = consul_text(body, "ID", &id, err);
-	if (!rc)
-		rc = consul_pairs(body, "NodeMeta", meta, &node->nmeta, err);
-	if (!rc)
-		rc = consul_read_tagged(body, "TaggedAddresses", tagged, &node->ntagged, err);
-	if (rc)
-		return rc;
-	if (!name || !name[0] || !address)
-		return reg_fail(err, -EINVAL, "Must provide node and address");
+	node->nmeta = consul_pairs(&in, "NodeMeta", meta);
+	node->ntagged = consul_read_tagged(&in, "TaggedAddresses", tagged);
+	if (!name || !address)
+		return consul_bad(&in, -EINVAL, "Must provide node and address");
+	if (in.rc)
+		return in.rc;
 	if (strlen(name) > REG_NODE_MAX || strlen(address) > REG_HOST_MAX)
 		return reg_fail(err, -EINVAL, "%s: longer than %d bytes",
 			strlen(name) > REG_NODE_MAX ? "Node" : "Address",
@@ -49,11 +44,11 @@ struct reading {
 static int read_result(void *arg, const json_t *check, unsigned i, unsigned n)
 {
 	struct reading *reading = arg;
-	const char *service;
-	int rc = consul_text(check, "ServiceID", &service, reading->err);
+	struct consul_body in = {check, reading->err, 0};
+	const char *service = consul_text(&in, "ServiceID");
 
-	if (rc || strcmp(service ? service : "", reading->service) != 0)
-		return rc;
+	if (in.rc || strcmp(service ? service : "", reading->service) != 0)
+		return in.rc;
 	return consul_read_result(check, reading->list, reading->err);
 }
 
@@ -159,12 +154,13 @@ static int take_other(void *arg, const json_t *check, unsigned i, unsigned n)
 {
 	struct others *others = arg;
 	struct consul_checks list = {0};
-	const char *id, *service;
+	struct consul_body in = {check, others->err, 0};
+	const char *id = consul_text(&in, "ServiceID"), *service;
 	char key[REG_ID_MAX + 1];
-	int rc = consul_text(check, "ServiceID", &id, others->err);
+	int rc;
 
-	if (rc || !id || !id[0] || (others->service && strcmp(id, others->service) == 0))
-		return rc;
+	if (!id || (others->service && strcmp(id, others->service) == 0))
+		return in.rc;
 	service = consul_service_on(others->consul, others->node, id);
 	if (!service || snprintf(key, sizeof(key), "%s/%s", others->node, id) >= (int)sizeof(key))
 		return reg_fail(others->err, -ENOENT, "ServiceID \"%s\" does not exist", id);
@@ -206,8 +202,8 @@ static void keep_node(struct consul *consul, const char *name, json_t *body)
 static int take_on_node(
 	struct consul *consul, const json_t *body, const struct reg_node *node, struct reg_err *err)
 {
-	const json_t *service = consul_field(body, "Service");
-	struct others others = {consul, body, node->name, NULL, err};
+	struct consul_body service = {consul_field(body, "Service"), err, 0};
+	struct others others = {consul, body, node->name, consul_text(&service, "ID"), err};
 	struct consul_checks list = {0};
 	int rc = registry_node_put(consul->reg, node, err);
 
@@ -216,22 +212,21 @@ static int take_on_node(
 	consul_checks_clear(&list);
 	if (!rc) /* before what runs on it, as it comes back */
 		keep_node(consul, node->name, json_copy((json_t *)body));
-	if (!rc && service)
+	if (!rc && service.json)
 		rc = take_service(consul, body, node->name, err);
-	if (!rc)
-		rc = consul_text(service, "ID", &others.service, err);
-	if (!rc && !others.service)
-		rc = consul_text(service, "Service", &others.service, err);
+	if (!others.service)
+		others.service = consul_text(&service, "Service");
 	return rc ? rc : consul_each_check(body, take_other, &others, err);
 }
 
 int consul_restore_catalog(struct consul *consul, const json_t *body, struct reg_err *err)
 {
-	const char *node;
-	int rc = consul_text(body, "Node", &node, err);
+	struct consul_body in = {body, err, 0};
+	const char *node = consul_text(&in, "Node");
+	int rc;
 
-	if (rc || !node)
-		return rc ? rc : reg_fail(err, -EINVAL, "Node: missing");
+	if (!node)
+		return consul_bad(&in, -EINVAL, "Node: missing");
 	registry_batch_begin(consul->reg);
 	rc = take_service(consul, body, node, err);
 	registry_batch_end(consul->reg);
@@ -270,12 +265,12 @@ static int check_service(const json_t *body, const char *node, struct reg_err *e
 /* Could it be taken? */
 static int check_one(void *arg, const json_t *check, unsigned i, unsigned n)
 {
+	struct consul_body in = {check, arg, 0};
 	struct consul_checks list = {0};
-	const char *service;
-	int rc = consul_text(check, "ServiceID", &service, arg);
+	int rc;
 
-	if (!rc)
-		rc = consul_read_result(check, &list, arg);
+	consul_text(&in, "ServiceID");
+	rc = in.rc ? in.rc : consul_read_result(check, &list, arg);
 	consul_checks_clear(&list);
 	return rc;
 }

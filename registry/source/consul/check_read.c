@@ -14,42 +14,36 @@
 enum { TIMEOUT_MS = 10000, TIMEOUT_MAX_MS = 600000 };
 
 /* A number is one of nanoseconds, as Go's durations are; 0 is none. */
-static int read_ns(const json_t *number, const char *name, uint32_t *ms, struct reg_err *err)
+static uint32_t read_ns(struct consul_body *in, const char *name, double ns, uint32_t absent)
 {
-	double ns = json_number_value(number);
-
 	if (ns == 0)
-		return 0;
-	if (!(ns >= 1e6 && ns / 1e6 <= UINT32_MAX))
-		return reg_fail(err, -EINVAL,
-			"%s: %.0f ns is out of range 1ms..%ums (a number is one of nanoseconds)", name, ns,
-			UINT32_MAX);
-	*ms = (uint32_t)(ns / 1e6);
-	return 0;
+		return absent;
+	if (ns >= 1e6 && ns / 1e6 <= UINT32_MAX)
+		return (uint32_t)(ns / 1e6);
+	consul_bad(in, -EINVAL, "%s: %.0f ns is out of range 1ms..%ums (a number is one of nanoseconds)",
+		name, ns, UINT32_MAX);
+	return absent;
 }
 
-int consul_read_duration(const json_t *check, const char *name, uint32_t *ms, struct reg_err *err)
+uint32_t consul_read_duration(struct consul_body *in, const char *name, uint32_t absent)
 {
-	const json_t *number = consul_field(check, name);
+	const json_t *number = consul_field(in->json, name);
 	const char *text;
-	int64_t us;
-	int rc;
+	int64_t us = 0;
 
 	if (json_is_number(number))
-		return read_ns(number, name, ms, err);
-	rc = consul_text(check, name, &text, err);
-	if (rc || !text || !text[0])
-		return rc;
-	if (duration_parse(text, &us) == 0 && us == 0) /* Go's library spells out what is not set */
-		return 0;
-	if (duration_parse(text, &us) < 0 || us < 1000 || us / 1000 > UINT32_MAX)
-		return reg_fail(err, -EINVAL, "%s: \"%.40s\" is no duration", name, text);
-	*ms = (uint32_t)(us / 1000);
-	return 0;
+		return read_ns(in, name, json_number_value(number), absent);
+	text = consul_text(in, name);
+	if (!text ||
+		(duration_parse(text, &us) == 0 && us == 0)) /* Go's library spells out what is not set */
+		return absent;
+	if (us < 1000 || us / 1000 > UINT32_MAX)
+		consul_bad(in, -EINVAL, "%s: \"%.40s\" is no duration", name, text);
+	return (uint32_t)(us / 1000);
 }
 
 /* What runs programs or speaks to others than the instance. */
-static int refuse_others(const json_t *check, struct reg_err *err)
+static void refuse_others(struct consul_body *in)
 {
 	static const struct {
 		const char *field, *why;
@@ -67,11 +61,9 @@ static int refuse_others(const json_t *check, struct reg_err *err)
 		{"TLSServerName", "a certificate must name the address that is probed"},
 	};
 
-	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
-		if (!consul_is_empty(consul_field(check, others[i].field)))
-			return reg_fail(err, -ENOTSUP, "%s: %s", others[i].field, others[i].why);
-	}
-	return 0;
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		if (!consul_is_empty(consul_field(in->json, others[i].field)))
+			consul_bad(in, -ENOTSUP, "%s: %s", others[i].field, others[i].why);
 }
 
 /* An address, or the loopback's name; no other is looked up. */
@@ -101,226 +93,182 @@ static bool read_place(const char *text, const char *end, struct ip_addr *addres
 }
 
 /* The probe goes to the `len` bytes of `place`: the instance itself, or another address. */
-static int aim(const char *field, const char *place, size_t len, uint16_t port, const struct reg_backend *of,
-	struct reg_check *spec, struct reg_err *err)
+static void aim(struct consul_body *in, const char *field, const char *place, size_t len, uint16_t port,
+	const struct reg_backend *of, struct reg_check *spec)
 {
 	struct ip_addr address;
 
-	if (!read_place(place, place + len, &address, &port))
-		return reg_fail(err, -ENOTSUP,
+	if (!read_place(place, place + len, &address, &port)) {
+		consul_bad(in, -ENOTSUP,
 			"%s: \"%.60s\" is not at an address and port (names are not looked up; IPv6 in "
 			"brackets)",
 			field, place);
-	if (of && ip_equal(address, of->address) && port == of->port)
-		return 0;
-	spec->address = address;
-	spec->port = port;
-	return 0;
+	} else if (!of || !ip_equal(address, of->address) || port != of->port) {
+		spec->address = address;
+		spec->port = port;
+	}
 }
 
 /* {"Header": {"X-Probe": ["a", "b"]}} */
-static int read_headers(
-	const json_t *check, struct consul_checks *list, struct reg_check *spec, struct reg_err *err)
+static void read_headers(struct consul_body *in, struct consul_checks *list, struct reg_check *spec)
 {
-	const json_t *map = consul_field(check, "Header"), *values, *value;
+	const json_t *map = consul_field(in->json, "Header"), *values, *value;
 	const char *name;
 	size_t i;
 
 	if (map && !json_is_object(map))
-		return reg_fail(err, -EINVAL, "Header: must be an object of lists");
+		consul_bad(in, -EINVAL, "Header: must be an object of lists");
 	spec->headers = list->headers + list->nheader;
 	json_object_foreach ((json_t *)map, name, values) {
 		if (!json_is_array(values))
-			return reg_fail(err, -EINVAL, "Header: must be an object of lists");
+			consul_bad(in, -EINVAL, "Header: must be an object of lists");
 		json_array_foreach (values, i, value) {
 			if (!json_is_string(value))
-				return reg_fail(
-					err, -EINVAL, "Header: must be an object of lists of strings");
-			if (list->nheader == CONSUL_LIST)
-				return reg_fail(err, -EINVAL, "Header: more than %d", CONSUL_LIST);
+				consul_bad(in, -EINVAL, "Header: must be an object of lists of strings");
+			if (list->nheader == CONSUL_LIST) {
+				consul_bad(in, -EINVAL, "Header: more than %d", CONSUL_LIST);
+				return;
+			}
 			list->headers[list->nheader++] = (struct reg_pair){name, json_string_value(value)};
 			spec->nheader++;
 		}
 	}
-	return 0;
 }
 
-static int read_http(const json_t *check, const char *url, const struct reg_backend *of,
-	struct consul_checks *list, struct reg_check *spec, struct reg_err *err)
+static void read_http(struct consul_body *in, const char *url, const struct reg_backend *of,
+	struct consul_checks *list, struct reg_check *spec)
 {
 	const char *place = strstr(url, "://");
-	int rc = consul_text(check, "Method", &spec->method, err);
 
-	if (!rc)
-		rc = consul_text(check, "Body", &spec->body, err);
-	if (!rc)
-		rc = read_headers(check, list, spec, err);
-	if (rc)
-		return rc;
-	if (spec->method && !spec->method[0])
-		spec->method = NULL;
-	if (spec->body && !spec->body[0])
-		spec->body = NULL;
+	spec->type = REG_CHECK_HTTP;
+	spec->method = consul_text(in, "Method");
+	spec->body = consul_text(in, "Body");
+	read_headers(in, list, spec);
 	spec->tls = strncmp(url, "https:", 6) == 0;
-	if (!place || (!spec->tls && strncmp(url, "http:", 5) != 0))
-		return reg_fail(err, -EINVAL, "HTTP: \"%.60s\" is no URL of http or https", url);
+	if (!place || (!spec->tls && strncmp(url, "http:", 5) != 0)) {
+		consul_bad(in, -EINVAL, "HTTP: \"%.60s\" is no URL of http or https", url);
+		return;
+	}
 	place += 3;
 	spec->path = strchr(place, '/');
-	return aim("HTTP", place, strcspn(place, "/"), spec->tls ? 443 : 80, of, spec, err);
+	aim(in, "HTTP", place, strcspn(place, "/"), spec->tls ? 443 : 80, of, spec);
 }
 
-static int read_grpc(const json_t *check, const char *target, const struct reg_backend *of,
-	struct reg_check *spec, struct reg_err *err)
+static void read_grpc(
+	struct consul_body *in, const char *target, const struct reg_backend *of, struct reg_check *spec)
 {
 	const char *slash = strchr(target, '/');
-	int rc = consul_flag(check, "GRPCUseTLS", &spec->tls, err);
 
+	spec->type = REG_CHECK_GRPC;
+	spec->tls = consul_flag(in, "GRPCUseTLS");
 	spec->service = slash && slash[1] ? slash + 1 : NULL;
-	return rc ? rc : aim("GRPC", target, strcspn(target, "/"), 0, of, spec, err);
+	aim(in, "GRPC", target, strcspn(target, "/"), 0, of, spec);
 }
 
 /* Of the fields that say what is probed, the first that is given. */
-static int read_target(const json_t *check, const struct reg_backend *of, struct consul_checks *list,
-	struct reg_check *spec, struct reg_err *err)
+static void read_target(struct consul_body *in, const struct reg_backend *of, struct consul_checks *list,
+	struct reg_check *spec)
 {
-	const char *tcp, *http, *grpc;
-	int rc = consul_text(check, "TCP", &tcp, err);
+	const char *tcp = consul_text(in, "TCP"), *http = consul_text(in, "HTTP"),
+		   *grpc = consul_text(in, "GRPC");
 
-	if (!rc)
-		rc = consul_text(check, "HTTP", &http, err);
-	if (!rc)
-		rc = consul_text(check, "GRPC", &grpc, err);
-	if (!rc)
-		rc = consul_text(check, "AliasService", &spec->alias, err);
-	if (!rc)
-		rc = consul_text(check, "AliasNode", &spec->alias_node, err);
-	if (rc)
-		return rc;
-	spec->alias = spec->alias && spec->alias[0] ? spec->alias : NULL;
-	spec->alias_node = spec->alias_node && spec->alias_node[0] ? spec->alias_node : NULL;
-	if (tcp && tcp[0]) {
-		spec->type = REG_CHECK_TCP;
-		return aim("TCP", tcp, strlen(tcp), 0, of, spec, err);
-	}
-	if (http && http[0]) {
-		spec->type = REG_CHECK_HTTP;
-		return read_http(check, http, of, list, spec, err);
-	}
-	if (grpc && grpc[0]) {
-		spec->type = REG_CHECK_GRPC;
-		return read_grpc(check, grpc, of, spec, err);
-	}
+	spec->alias = consul_text(in, "AliasService");
+	spec->alias_node = consul_text(in, "AliasNode");
 	spec->type = spec->alias || spec->alias_node ? REG_CHECK_ALIAS : REG_CHECK_TTL;
-	return 0;
+	if (tcp) {
+		spec->type = REG_CHECK_TCP;
+		aim(in, "TCP", tcp, strlen(tcp), 0, of, spec);
+	} else if (http) {
+		read_http(in, http, of, list, spec);
+	} else if (grpc) {
+		read_grpc(in, grpc, of, spec);
+	}
 }
 
 /* What is probed, and how often; or else how long the instance's word holds. */
-static int read_kind(const json_t *check, const struct reg_backend *of, struct consul_checks *list,
-	struct reg_check *spec, struct reg_err *err)
+static void read_kind(struct consul_body *in, const struct reg_backend *of, struct consul_checks *list,
+	struct reg_check *spec)
 {
-	int rc = read_target(check, of, list, spec, err);
-
-	if (!rc && (spec->type == REG_CHECK_HTTP || spec->type == REG_CHECK_GRPC))
-		rc = consul_flag(check, "TLSSkipVerify", &spec->tls_skip_verify, err);
-	if (!rc)
-		rc = consul_read_duration(
-			check, spec->type == REG_CHECK_TTL ? "TTL" : "Interval", &spec->interval_ms, err);
-	if (rc || spec->interval_ms || spec->type == REG_CHECK_ALIAS)
-		return rc;
-	if (spec->type == REG_CHECK_TTL)
-		return reg_fail(
-			err, -EINVAL, "Must define one of: TTL, TCP, HTTP, GRPC, AliasService, AliasNode");
-	return reg_fail(err, -EINVAL, "Interval must be > 0 for TCP, HTTP and GRPC checks");
+	read_target(in, of, list, spec);
+	if (spec->type == REG_CHECK_HTTP || spec->type == REG_CHECK_GRPC)
+		spec->tls_skip_verify = consul_flag(in, "TLSSkipVerify");
+	spec->interval_ms = consul_read_duration(in, spec->type == REG_CHECK_TTL ? "TTL" : "Interval", 0);
+	if (spec->interval_ms || spec->type == REG_CHECK_ALIAS)
+		return;
+	consul_bad(in, -EINVAL, "%s",
+		spec->type == REG_CHECK_TTL
+			? "Must define one of: TTL, TCP, HTTP, GRPC, AliasService, AliasNode"
+			: "Interval must be > 0 for TCP, HTTP and GRPC checks");
 }
 
-int consul_read_status(const json_t *check, enum reg_health *out, bool *given, struct reg_err *err)
+enum reg_health consul_read_status(struct consul_body *in, bool *given)
 {
-	const char *text;
-	int rc = consul_text(check, "Status", &text, err);
+	const char *text = consul_text(in, "Status");
 
-	*out = REG_CRITICAL;
-	*given = !rc && text && text[0];
-	if (!*given || strcmp(text, "critical") == 0)
-		return rc;
-	*out = strcmp(text, "passing") == 0 ? REG_PASSING : REG_WARNING;
-	if (*out == REG_WARNING && strcmp(text, "warning") != 0)
-		return reg_fail(err, -EINVAL, "Status: must be passing, warning or critical");
-	return 0;
+	*given = text != NULL;
+	if (!text || strcmp(text, "critical") == 0)
+		return REG_CRITICAL;
+	if (strcmp(text, "passing") == 0)
+		return REG_PASSING;
+	if (strcmp(text, "warning") != 0)
+		consul_bad(in, -EINVAL, "Status: must be passing, warning or critical");
+	return REG_WARNING;
 }
 
-static int read_numbers(const json_t *check, struct reg_check *spec, struct reg_err *err)
+static void read_numbers(struct consul_body *in, struct reg_check *spec)
 {
-	int64_t rise = 0, fall = 0, warn = 0, size = REG_OUTPUT_MAX;
-	int rc = consul_number(check, "SuccessBeforePassing", 0, 100, &rise, err);
+	int64_t rise = consul_number(in, "SuccessBeforePassing", 0, 100, 0);
+	int64_t fall = consul_number(in, "FailuresBeforeCritical", 0, 100, 0);
+	int64_t warn = consul_number(in, "FailuresBeforeWarning", 0, 100, 0);
+	int64_t size = consul_number(in, "OutputMaxSize", 0, INT32_MAX, REG_OUTPUT_MAX);
 
-	if (!rc)
-		rc = consul_number(check, "FailuresBeforeCritical", 0, 100, &fall, err);
-	if (!rc)
-		rc = consul_number(check, "FailuresBeforeWarning", 0, 100, &warn, err);
-	if (!rc)
-		rc = consul_number(check, "OutputMaxSize", 0, INT32_MAX, &size, err);
 	spec->rise = (uint8_t)(rise ? rise : 1);
 	spec->fall = (uint8_t)(fall ? fall : 1);
 	spec->warn = (uint8_t)warn;
 	spec->output_max = (uint16_t)(size > 0 && size < REG_OUTPUT_MAX ? size : REG_OUTPUT_MAX);
-	return rc;
 }
 
 /* Its names; without an id it gets `id`, and without that its name. */
-static int read_names(const json_t *check, const char *id, struct consul_checks *list, struct reg_check *spec,
-	struct reg_err *err)
+static void read_names(
+	struct consul_body *in, const char *id, struct consul_checks *list, struct reg_check *spec)
 {
-	const char *given, *other;
+	const char *given = consul_text(in, "CheckID"), *other = consul_text(in, "ID");
 	char *room = list->id[list->n];
-	int rc = consul_text(check, "CheckID", &given, err);
 
-	if (!rc)
-		rc = consul_text(check, "ID", &other, err);
-	if (!rc)
-		rc = consul_text(check, "Name", &spec->name, err);
-	if (!rc)
-		rc = consul_text(check, "Notes", &spec->notes, err);
-	if (rc)
-		return rc;
-	if (!given || !given[0])
-		given = other && other[0] ? other : id ? id : spec->name;
-	if (!given || !given[0])
-		return reg_fail(err, -EINVAL, "Missing check name");
-	if (snprintf(room, sizeof(list->id[0]), "%s", given) >= (int)sizeof(list->id[0]))
-		return reg_fail(err, -EINVAL, "CheckID: longer than %d bytes", REG_CHECK_ID_MAX);
+	spec->name = consul_text(in, "Name");
+	spec->notes = consul_text(in, "Notes");
+	if (!given)
+		given = other ? other : id ? id : spec->name;
+	if (!given)
+		consul_bad(in, -EINVAL, "Missing check name");
+	else if (snprintf(room, sizeof(list->id[0]), "%s", given) >= (int)sizeof(list->id[0]))
+		consul_bad(in, -EINVAL, "CheckID: longer than %d bytes", REG_CHECK_ID_MAX);
 	spec->id = room;
-	return 0;
 }
 
-static int check_room(const struct consul_checks *list, struct reg_err *err)
+static bool has_room(struct consul_body *in, const struct consul_checks *list)
 {
-	return list->n < REG_CHECKS_MAX ? 0 : reg_fail(err, -EINVAL, "Checks: more than %d", REG_CHECKS_MAX);
+	return list->n < REG_CHECKS_MAX || !consul_bad(in, -EINVAL, "Checks: more than %d", REG_CHECKS_MAX);
 }
 
 int consul_read_check(const json_t *check, const char *id, const struct reg_backend *of,
 	struct consul_checks *list, struct reg_err *err)
 {
 	struct reg_check *spec = &list->spec[list->n];
-	int rc = check_room(list, err);
+	struct consul_body in = {check, err, 0};
 
-	if (rc)
-		return rc;
-	*spec = (struct reg_check){.timeout_ms = TIMEOUT_MS};
-	rc = refuse_others(check, err);
-	if (!rc)
-		rc = read_names(check, id, list, spec, err);
-	if (!rc)
-		rc = consul_read_status(check, &spec->initial, &spec->has_initial, err);
-	if (!rc)
-		rc = read_numbers(check, spec, err);
-	if (!rc)
-		rc = consul_read_duration(check, "Timeout", &spec->timeout_ms, err);
-	if (!rc)
-		rc = consul_read_duration(check, "DeregisterCriticalServiceAfter", &spec->reap_ms, err);
-	if (!rc)
-		rc = read_kind(check, of, list, spec, err);
-	if (rc)
-		return rc;
+	if (!has_room(&in, list))
+		return in.rc;
+	*spec = (struct reg_check){0};
+	refuse_others(&in);
+	read_names(&in, id, list, spec);
+	spec->initial = consul_read_status(&in, &spec->has_initial);
+	read_numbers(&in, spec);
+	spec->timeout_ms = consul_read_duration(&in, "Timeout", TIMEOUT_MS);
+	spec->reap_ms = consul_read_duration(&in, "DeregisterCriticalServiceAfter", 0);
+	read_kind(&in, of, list, spec);
+	if (in.rc)
+		return in.rc;
 	if (spec->timeout_ms > TIMEOUT_MAX_MS)
 		spec->timeout_ms = TIMEOUT_MAX_MS;
 	list->body[list->n++] = check;
@@ -384,25 +332,21 @@ int consul_read_checks(
 int consul_read_result(const json_t *check, struct consul_checks *list, struct reg_err *err)
 {
 	struct reg_check *spec = &list->spec[list->n];
-	int rc = check_room(list, err);
+	struct consul_body in = {check, err, 0};
 
-	if (rc)
-		return rc;
+	if (!has_room(&in, list))
+		return in.rc;
 	*spec = (struct reg_check){.type = REG_CHECK_TTL,
 		.timeout_ms = TIMEOUT_MS,
 		.rise = 1,
 		.fall = 1,
-		.has_initial = true,
 		.output_max = REG_OUTPUT_MAX};
-	rc = read_names(check, NULL, list, spec, err);
-	if (!rc)
-		rc = consul_read_status(check, &spec->initial, &spec->has_initial, err);
-	if (!rc)
-		rc = consul_text(check, "Type", &spec->kind, err);
-	if (!rc)
-		rc = consul_read_definition(check, list, spec, err);
+	read_names(&in, NULL, list, spec);
+	spec->initial = consul_read_status(&in, &spec->has_initial);
 	spec->has_initial = true;
-	if (!rc)
+	spec->kind = consul_text(&in, "Type");
+	consul_read_definition(&in, list, spec);
+	if (!in.rc)
 		list->body[list->n++] = check;
-	return rc;
+	return in.rc;
 }

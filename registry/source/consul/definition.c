@@ -85,84 +85,74 @@ static bool is_of_kind(const json_t *value, enum kind kind, bool *empty)
 	}
 }
 
-static int take_duration(const json_t *definition, const char *name, json_t *out, struct reg_err *err)
+static void take_duration(struct consul_body *in, const char *name, json_t *out)
 {
+	uint32_t ms = consul_read_duration(in, name, 0);
 	char text[DURATION_TEXT];
-	uint32_t ms = 0;
-	int rc = consul_read_duration(definition, name, &ms, err);
 
-	if (rc || !ms)
-		return rc;
+	if (in->rc || !ms)
+		return;
 	duration_text((int64_t)ms * 1000, text);
 	json_object_set_new(out, name, json_string(text));
-	return 0;
 }
 
-static int take(const json_t *definition, const struct field *field, json_t *out, struct reg_err *err)
+static void take(struct consul_body *in, const struct field *field, json_t *out)
 {
 	static const char *const kinds[] = {"a string", "true or false", "a number", "a duration",
 		"a list of strings", "an object of lists of strings"};
-	const json_t *value = consul_field(definition, field->name);
+	const json_t *value = consul_field(in->json, field->name);
 	bool empty;
 
-	if (!value)
-		return 0;
 	if (field->kind == DURATION)
-		return take_duration(definition, field->name, out, err);
-	if (!is_of_kind(value, field->kind, &empty))
-		return reg_fail(err, -EINVAL, "Definition.%s: must be %s", field->name, kinds[field->kind]);
-	if (!empty)
+		take_duration(in, field->name, out);
+	else if (value && !is_of_kind(value, field->kind, &empty))
+		consul_bad(in, -EINVAL, "Definition.%s: must be %s", field->name, kinds[field->kind]);
+	else if (value && !empty)
 		json_object_set(out, field->name, (json_t *)value);
-	return 0;
 }
 
-/* A new reference, NULL: it says nothing. */
-static int read_definition(const json_t *check, json_t **out, struct reg_err *err)
+/* A new reference, NULL: it says nothing, or is refused. */
+static json_t *read_definition(struct consul_body *in)
 {
-	const json_t *definition = consul_field(check, "Definition");
+	struct consul_body definition = *in;
 	json_t *taken;
-	int rc = 0;
 
-	*out = NULL;
-	if (definition && !json_is_object(definition))
-		return reg_fail(err, -EINVAL, "Definition: must be an object");
-	if (!json_object_size(definition))
-		return 0;
+	definition.json = consul_field(in->json, "Definition");
+	if (definition.json && !json_is_object(definition.json))
+		consul_bad(in, -EINVAL, "Definition: must be an object");
+	if (!json_object_size(definition.json))
+		return NULL;
 	taken = json_object();
+	for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
+		take(&definition, &fields[i], taken);
+	in->rc = definition.rc;
 	if (!taken)
-		return reg_fail(err, -ENOMEM, "out of memory");
-	for (size_t i = 0; !rc && i < sizeof(fields) / sizeof(fields[0]); i++)
-		rc = take(definition, &fields[i], taken, err);
-	if (rc || !json_object_size(taken))
-		json_decref(taken);
-	else
-		*out = taken;
-	return rc;
+		consul_bad(in, -ENOMEM, "out of memory");
+	if (!in->rc && json_object_size(taken))
+		return taken;
+	json_decref(taken);
+	return NULL;
 }
 
-int consul_read_definition(
-	const json_t *check, struct consul_checks *list, struct reg_check *spec, struct reg_err *err)
+void consul_read_definition(struct consul_body *in, struct consul_checks *list, struct reg_check *spec)
 {
-	json_t *definition, *text = NULL;
+	json_t *definition = read_definition(in), *text;
 	char *plain;
-	int rc = read_definition(check, &definition, err);
 
-	if (rc || !definition)
-		return rc;
+	if (!definition)
+		return;
 	plain = json_dumps(definition, JSON_COMPACT);
+	text = plain ? json_string(plain) : NULL;
 	if (plain && strlen(plain) > REG_DEFINITION_MAX)
-		rc = reg_fail(err, -EINVAL, "Definition: longer than %d bytes", REG_DEFINITION_MAX);
-	else if (plain)
-		text = json_string(plain);
+		consul_bad(in, -EINVAL, "Definition: longer than %d bytes", REG_DEFINITION_MAX);
 	if (!list->texts)
 		list->texts = json_array();
-	if (text && json_array_append_new(list->texts, text) == 0)
+	if (!text || json_array_append_new(list->texts, text) < 0)
+		consul_bad(in, -ENOMEM, "out of memory");
+	else
 		spec->definition = json_string_value(text);
-	else if (!rc)
-		rc = reg_fail(err, -ENOMEM, "out of memory");
 	free(plain);
 	json_decref(definition);
-	return rc;
 }
 
 void consul_checks_clear(struct consul_checks *list)

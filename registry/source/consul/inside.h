@@ -103,15 +103,22 @@ struct consul_registration {
 const json_t *consul_field(const json_t *object, const char *name);
 /** Takes it away in every spelling. */
 void consul_del_field(json_t *object, const char *name);
-/** The text of a field, NULL when absent or empty. -EINVAL when it is no text. */
-int consul_text(const json_t *object, const char *name, const char **out, struct reg_err *err);
-int consul_flag(const json_t *object, const char *name, bool *out, struct reg_err *err);
-int consul_number(
-	const json_t *object, const char *name, int64_t min, int64_t max, int64_t *out, struct reg_err *err);
-int consul_pairs(const json_t *object, const char *name, struct reg_pair pairs[CONSUL_LIST], uint16_t *n,
-	struct reg_err *err);
-int consul_read_tagged(const json_t *object, const char *name, struct reg_tagged tagged[CONSUL_LIST],
-	uint16_t *n, struct reg_err *err);
+/* An object that is read field by field. The first that is wrong is what it is refused with; what is read of those
+ * behind it means nothing, so that `rc` need be looked at only once, before any of it is used. */
+struct consul_body {
+	const json_t *json;
+	struct reg_err *err;
+	int rc; /* 0, or -errno with a line in `err` */
+};
+/** Refuses it, unless it is refused already. Returns `rc` of the body. */
+__attribute__((format(printf, 3, 4))) int consul_bad(struct consul_body *in, int rc, const char *fmt, ...);
+/** The text of a field, NULL when absent or empty. */
+const char *consul_text(struct consul_body *in, const char *name);
+bool consul_flag(struct consul_body *in, const char *name);
+int64_t consul_number(struct consul_body *in, const char *name, int64_t min, int64_t max, int64_t absent);
+/** These return how many there are. */
+uint16_t consul_pairs(struct consul_body *in, const char *name, struct reg_pair pairs[CONSUL_LIST]);
+uint16_t consul_read_tagged(struct consul_body *in, const char *name, struct reg_tagged tagged[CONSUL_LIST]);
 /** Does it say as little as a field that is left out? */
 bool consul_is_empty(const json_t *value);
 /** -ENOTSUP when the service asks for what is not served: a proxy, a side car, another namespace. */
@@ -147,14 +154,13 @@ int consul_each_check(const json_t *body, int (*fn)(void *arg, const json_t *che
 	void *arg, struct reg_err *err);
 /**
  * The `Definition` of a check that nobody makes here, with Consul's names and durations, without what is empty: into
- * `spec`, as a text that the list has. -EINVAL.
+ * `spec`, as a text that the list has.
  */
-int consul_read_definition(
-	const json_t *check, struct consul_checks *list, struct reg_check *spec, struct reg_err *err);
-/** A duration: a text of Go's, or a number of nanoseconds; *ms stays when it is absent. -EINVAL. */
-int consul_read_duration(const json_t *object, const char *name, uint32_t *ms, struct reg_err *err);
+void consul_read_definition(struct consul_body *in, struct consul_checks *list, struct reg_check *spec);
+/** Milliseconds of a duration: a text of Go's, or a number of nanoseconds. */
+uint32_t consul_read_duration(struct consul_body *in, const char *name, uint32_t absent);
 /** The `Status`, critical when none is given. */
-int consul_read_status(const json_t *check, enum reg_health *out, bool *given, struct reg_err *err);
+enum reg_health consul_read_status(struct consul_body *in, bool *given);
 
 /* json.c: new references */
 json_t *consul_node_json(struct consul *consul, const struct reg_node *node);

@@ -4,6 +4,7 @@
  */
 #include <ctype.h>
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -48,162 +49,152 @@ void consul_del_field(json_t *object, const char *name)
 	}
 }
 
-int consul_text(const json_t *object, const char *name, const char **out, struct reg_err *err)
+int consul_bad(struct consul_body *in, int rc, const char *fmt, ...)
 {
-	const json_t *value = consul_field(object, name);
+	va_list ap;
 
-	*out = json_string_value(value);
-	if (value && !*out)
-		return reg_fail(err, -EINVAL, "%s: must be a string", name);
-	if (*out && !**out) /* Go's library spells out what is not set */
-		*out = NULL;
-	return 0;
+	if (in->rc)
+		return in->rc;
+	va_start(ap, fmt);
+	vsnprintf(in->err->text, sizeof(in->err->text), fmt, ap);
+	va_end(ap);
+	return in->rc = rc;
 }
 
-int consul_flag(const json_t *object, const char *name, bool *out, struct reg_err *err)
+const char *consul_text(struct consul_body *in, const char *name)
 {
-	const json_t *value = consul_field(object, name);
+	const json_t *value = consul_field(in->json, name);
+	const char *text = json_string_value(value);
+
+	if (value && !text)
+		consul_bad(in, -EINVAL, "%s: must be a string", name);
+	return text && *text ? text : NULL; /* Go's library spells out what is not set */
+}
+
+bool consul_flag(struct consul_body *in, const char *name)
+{
+	const json_t *value = consul_field(in->json, name);
 
 	if (value && !json_is_boolean(value))
-		return reg_fail(err, -EINVAL, "%s: must be true or false", name);
-	if (value)
-		*out = json_is_true(value);
-	return 0;
+		consul_bad(in, -EINVAL, "%s: must be true or false", name);
+	return json_is_true(value);
 }
 
-int consul_number(
-	const json_t *object, const char *name, int64_t min, int64_t max, int64_t *out, struct reg_err *err)
+int64_t consul_number(struct consul_body *in, const char *name, int64_t min, int64_t max, int64_t absent)
 {
-	const json_t *value = consul_field(object, name);
+	const json_t *value = consul_field(in->json, name);
+	int64_t number = value ? json_integer_value(value) : absent;
 
-	if (!value)
-		return 0;
-	if (!json_is_integer(value) || json_integer_value(value) < min || json_integer_value(value) > max)
-		return reg_fail(err, -EINVAL, "%s: must be a number in %lld..%lld", name, (long long)min,
+	if (value && (!json_is_integer(value) || number < min || number > max))
+		consul_bad(in, -EINVAL, "%s: must be a number in %lld..%lld", name, (long long)min,
 			(long long)max);
-	*out = json_integer_value(value);
-	return 0;
+	return number;
 }
 
-int consul_pairs(const json_t *object, const char *name, struct reg_pair pairs[CONSUL_LIST], uint16_t *n,
-	struct reg_err *err)
+uint16_t consul_pairs(struct consul_body *in, const char *name, struct reg_pair pairs[CONSUL_LIST])
 {
-	const json_t *map = consul_field(object, name), *value;
+	const json_t *map = consul_field(in->json, name), *value;
 	const char *key;
+	uint16_t n = 0;
 
-	*n = 0;
 	if (map && !json_is_object(map))
-		return reg_fail(err, -EINVAL, "%s: must be an object of strings", name);
-	if (json_object_size(map) > CONSUL_LIST)
-		return reg_fail(err, -EINVAL, "%s: cannot have more than %d keys", name, CONSUL_LIST);
+		consul_bad(in, -EINVAL, "%s: must be an object of strings", name);
+	if (json_object_size(map) > CONSUL_LIST) {
+		consul_bad(in, -EINVAL, "%s: cannot have more than %d keys", name, CONSUL_LIST);
+		return 0;
+	}
 	json_object_foreach ((json_t *)map, key, value) {
 		if (!json_is_string(value))
-			return reg_fail(err, -EINVAL, "%s: must be an object of strings", name);
-		pairs[(*n)++] = (struct reg_pair){key, json_string_value(value)};
+			consul_bad(in, -EINVAL, "%s: must be an object of strings", name);
+		pairs[n++] = (struct reg_pair){key, json_string_value(value)};
 	}
-	return 0;
+	return n;
 }
 
 /* {"lan": {"address": "192.0.2.1", "port": 80}}; of nodes {"lan": "192.0.2.1"} */
-int consul_read_tagged(const json_t *object, const char *name, struct reg_tagged tagged[CONSUL_LIST],
-	uint16_t *n, struct reg_err *err)
+uint16_t consul_read_tagged(struct consul_body *in, const char *name, struct reg_tagged tagged[CONSUL_LIST])
 {
-	const json_t *map = consul_field(object, name), *value;
-	const char *key, *address;
-	int64_t port;
-	int rc = 0;
+	const json_t *map = consul_field(in->json, name), *value;
+	struct reg_err why;
+	const char *key;
+	uint16_t n = 0;
 
-	*n = 0;
-	if (json_object_size(map) > CONSUL_LIST || (map && !json_is_object(map)))
-		return reg_fail(
-			err, -EINVAL, "%s: must be an object of at most %d addresses", name, CONSUL_LIST);
-	json_object_foreach ((json_t *)map, key, value) {
-		port = 0;
-		address = json_string_value(value);
-		if (!address)
-			rc = consul_text(value, "Address", &address, err);
-		if (!rc && json_is_object(value))
-			rc = consul_number(value, "Port", 0, 65535, &port, err);
-		if (rc || !address)
-			return reg_fail(err, -EINVAL, "%s: must have an address each", name);
-		tagged[(*n)++] = (struct reg_tagged){key, address, (uint16_t)port};
+	if (json_object_size(map) > CONSUL_LIST || (map && !json_is_object(map))) {
+		consul_bad(in, -EINVAL, "%s: must be an object of at most %d addresses", name, CONSUL_LIST);
+		return 0;
 	}
-	return 0;
+	json_object_foreach ((json_t *)map, key, value) {
+		struct consul_body one = {value, &why, 0};
+		const char *address =
+			json_is_string(value) ? json_string_value(value) : consul_text(&one, "Address");
+		int64_t port = consul_number(&one, "Port", 0, 65535, 0);
+
+		if (one.rc || !address)
+			consul_bad(in, -EINVAL, "%s: must have an address each", name);
+		tagged[n++] = (struct reg_tagged){key, address, (uint16_t)port};
+	}
+	return n;
 }
 
-static int read_tags(const json_t *body, struct consul_registration *read, struct reg_err *err)
+static void read_tags(struct consul_body *in, struct consul_registration *read)
 {
-	const json_t *tags = consul_field(body, "Tags"), *tag;
+	const json_t *tags = consul_field(in->json, "Tags"), *tag;
 	size_t i;
 
-	if (tags && (!json_is_array(tags) || json_array_size(tags) > CONSUL_LIST))
-		return reg_fail(err, -EINVAL, "Tags: must be a list of at most %d strings", CONSUL_LIST);
+	if (tags && (!json_is_array(tags) || json_array_size(tags) > CONSUL_LIST)) {
+		consul_bad(in, -EINVAL, "Tags: must be a list of at most %d strings", CONSUL_LIST);
+		return;
+	}
 	json_array_foreach ((json_t *)tags, i, tag) {
 		if (!json_is_string(tag))
-			return reg_fail(err, -EINVAL, "Tags: must be a list of strings");
+			consul_bad(in, -EINVAL, "Tags: must be a list of strings");
 		read->tags[read->metadata.ntag++] = json_string_value(tag);
 	}
-	return 0;
 }
 
-static int read_weights(const json_t *body, struct reg_backend *backend, struct reg_err *err)
+static void read_weights(struct consul_body *in, struct reg_backend *backend)
 {
-	const json_t *weights = consul_field(body, "Weights");
-	int64_t passing = 1, warning = 1;
-	int rc;
+	struct consul_body weights = *in;
 
-	if (weights && !json_is_object(weights))
-		return reg_fail(err, -EINVAL, "Weights: must be an object");
-	rc = consul_number(weights, "Passing", 0, 65535, &passing, err);
-	if (!rc)
-		rc = consul_number(weights, "Warning", 0, 65535, &warning, err);
-	backend->weight = (uint16_t)passing;
-	backend->warning_weight = (uint16_t)warning;
+	weights.json = consul_field(in->json, "Weights");
+	if (weights.json && !json_is_object(weights.json))
+		consul_bad(&weights, -EINVAL, "Weights: must be an object");
+	backend->weight = (uint16_t)consul_number(&weights, "Passing", 0, 65535, 1);
+	backend->warning_weight = (uint16_t)consul_number(&weights, "Warning", 0, 65535, 1);
 	backend->has_warning_weight = true;
-	return rc;
+	in->rc = weights.rc;
 }
 
 /* Whatever it is, it is shown as it was given: clients that compare register anew what they do not find. */
-static int read_place(const json_t *body, struct consul_registration *read, struct reg_err *err)
+static void read_place(struct consul_body *in, struct consul_registration *read)
 {
-	const char *address;
+	const char *address = consul_text(in, "Address");
 	char text[IP_TEXT];
-	int64_t port = 0;
-	int rc = consul_text(body, "Address", &address, err);
 
-	if (!rc)
-		rc = consul_number(body, "Port", 0, 65535, &port, err);
-	if (rc)
-		return rc;
+	read->backend.port = (uint16_t)consul_number(in, "Port", 0, 65535, 0);
 	if (!ip_parse(address, &read->backend.address))
 		read->metadata.host = address ? address : "";
 	else if (!ip_is_none(read->backend.address) &&
 		 strcmp(ip_text(read->backend.address, text), address) != 0)
 		read->metadata.host = address;
-	read->backend.port = (uint16_t)port;
-	return 0;
 }
 
-static int read_names(const json_t *body, const char *name_field, const char *node,
-	struct consul_registration *read, struct reg_err *err)
+static void read_names(
+	struct consul_body *in, const char *name_field, const char *node, struct consul_registration *read)
 {
-	const char *id;
-	int rc = consul_text(body, name_field, &read->name, err), n;
+	const char *name = consul_text(in, name_field), *id = consul_text(in, "ID");
+	int n = snprintf(read->backend.id, sizeof(read->backend.id), "%s%s%s", node ? node : "",
+		node ? "/" : "",
+		id     ? id
+		: name ? name
+		       : "");
 
-	if (!rc)
-		rc = consul_text(body, "ID", &id, err);
-	if (rc)
-		return rc;
-	if (!read->name || !read->name[0])
-		return reg_fail(err, -EINVAL, "Missing service name");
-	if (!id || !id[0])
-		id = read->name;
-	n = snprintf(
-		read->backend.id, sizeof(read->backend.id), "%s%s%s", node ? node : "", node ? "/" : "", id);
+	if (!name)
+		consul_bad(in, -EINVAL, "Missing service name");
 	if (n < 0 || (size_t)n >= sizeof(read->backend.id))
-		return reg_fail(err, -EINVAL, "ID: longer than %d bytes", REG_ID_MAX);
+		consul_bad(in, -EINVAL, "ID: longer than %d bytes", REG_ID_MAX);
+	read->name = name;
 	read->metadata.node = node;
-	return 0;
 }
 
 /* What clients send for a field that they do not use. */
@@ -258,7 +249,7 @@ int consul_read_plain(const json_t *service, struct reg_err *err)
 int consul_read_service(const json_t *body, const char *name_field, const char *node,
 	struct consul_registration *read, struct reg_err *err)
 {
-	int rc;
+	struct consul_body in = {body, err, 0};
 
 	memset(read, 0, sizeof(*read));
 	read->metadata.tags = read->tags;
@@ -266,18 +257,12 @@ int consul_read_service(const json_t *body, const char *name_field, const char *
 	read->metadata.tagged = read->tagged;
 	read->backend.metadata = &read->metadata;
 	snprintf(read->backend.source, sizeof(read->backend.source), CONSUL_SOURCE);
-	rc = read_names(body, name_field, node, read, err);
-	if (!rc)
-		rc = read_tags(body, read, err);
-	if (!rc)
-		rc = consul_pairs(body, "Meta", read->meta, &read->metadata.nmeta, err);
-	if (!rc)
-		rc = consul_read_tagged(body, "TaggedAddresses", read->tagged, &read->metadata.ntagged, err);
-	if (!rc)
-		rc = read_place(body, read, err);
-	if (!rc)
-		rc = read_weights(body, &read->backend, err);
-	if (!rc)
-		rc = consul_flag(body, "EnableTagOverride", &read->metadata.enable_tag_override, err);
-	return rc;
+	read_names(&in, name_field, node, read);
+	read_tags(&in, read);
+	read->metadata.nmeta = consul_pairs(&in, "Meta", read->meta);
+	read->metadata.ntagged = consul_read_tagged(&in, "TaggedAddresses", read->tagged);
+	read_place(&in, read);
+	read_weights(&in, &read->backend);
+	read->metadata.enable_tag_override = consul_flag(&in, "EnableTagOverride");
+	return in.rc;
 }

@@ -14,70 +14,62 @@ enum { TTL_MIN_MS = 10000, TTL_MAX_MS = 86400000, BARE_SECONDS = 1000 };
 #define DELAY_NS 15000000000
 #define NS_MAX (INT64_MAX / 1000)
 
-static int read_ttl(const json_t *body, int64_t *ms, struct reg_err *err)
+static void read_ttl(struct consul_body *in, struct consul_session *session)
 {
-	const char *text;
+	const char *text = consul_text(in, "TTL");
 	int64_t us = 0;
-	int rc = consul_text(body, "TTL", &text, err);
 
-	if (rc < 0 || !text || !*text)
-		return rc;
-	if (duration_parse(text, &us) < 0)
-		return reg_fail(err, -ERANGE, "Session TTL '%.40s' invalid: it is no duration", text);
-	if (us && (us < TTL_MIN_MS * 1000LL || us > TTL_MAX_MS * 1000LL))
-		return reg_fail(err, -ERANGE,
-			"Invalid Session TTL '%" PRId64 "', must be between [10s=24h0m0s]", 1000 * us);
-	*ms = us / 1000;
-	return 0;
+	if (text && duration_parse(text, &us) < 0)
+		consul_bad(in, -ERANGE, "Session TTL '%.40s' invalid: it is no duration", text);
+	else if (us && (us < TTL_MIN_MS * 1000LL || us > TTL_MAX_MS * 1000LL))
+		consul_bad(in, -ERANGE, "Invalid Session TTL '%" PRId64 "', must be between [10s=24h0m0s]",
+			1000 * us);
+	session->ttl_ms = us / 1000;
 }
 
-static int read_delay(const json_t *body, int64_t *ns, struct reg_err *err)
+static void read_delay(struct consul_body *in, struct consul_session *session)
 {
-	const json_t *value = consul_field(body, "LockDelay");
+	const json_t *value = consul_field(in->json, "LockDelay");
 	double number = json_number_value(value);
 	int64_t us;
 
-	*ns = DELAY_NS;
 	if (!value)
-		return 0;
-	if (json_is_string(value) && duration_parse(json_string_value(value), &us) == 0)
+		number = DELAY_NS;
+	else if (json_is_string(value) && duration_parse(json_string_value(value), &us) == 0)
 		number = us > NS_MAX / 1000 ? -1 : 1000 * (double)us;
 	else if (!json_is_number(value))
 		number = -1;
 	else if (number < BARE_SECONDS)
 		number *= 1e9;
-	if (!(number >= 0 && number <= (double)NS_MAX))
-		return reg_fail(err, -EINVAL, "LockDelay: must be a duration, and not below 0");
-	*ns = (int64_t)number;
-	return 0;
+	if (number >= 0 && number <= (double)NS_MAX)
+		session->delay_ns = (int64_t)number;
+	else
+		consul_bad(in, -EINVAL, "LockDelay: must be a duration, and not below 0");
 }
 
-/* A list of check ids: texts, or with `objects` [{"ID": "..."}]. *out, a new reference, stays NULL without it. */
-static int read_checks(const json_t *body, const char *name, bool objects, json_t **out, struct reg_err *err)
+/* A list of check ids: texts, or with `objects` [{"ID": "..."}]. A new reference; NULL without it, or when it is refused. */
+static json_t *read_checks(struct consul_body *in, const char *name, bool objects)
 {
-	const json_t *list = consul_field(body, name), *item;
-	json_t *copy;
+	const json_t *list = consul_field(in->json, name), *item;
+	json_t *copy = list ? json_array() : NULL;
 	size_t i;
 
-	if (!list)
-		return 0;
-	if (!json_is_array(list) || json_array_size(list) > SESSION_CHECKS_MAX)
-		return reg_fail(
-			err, -EINVAL, "%s: must be a list of at most %d checks", name, SESSION_CHECKS_MAX);
-	copy = json_array();
+	if (list && !copy)
+		consul_bad(in, -ENOMEM, "out of memory");
+	if (list && (!json_is_array(list) || json_array_size(list) > SESSION_CHECKS_MAX))
+		consul_bad(in, -EINVAL, "%s: must be a list of at most %d checks", name, SESSION_CHECKS_MAX);
 	json_array_foreach (list, i, item) {
 		const char *id = json_string_value(objects ? consul_field(item, "ID") : item);
 
-		if (!id || strlen(id) > REG_CHECK_ID_MAX) {
-			json_decref(copy);
-			return reg_fail(err, -EINVAL, "%s: one has no id, or one of more than %d bytes", name,
+		if (!id || strlen(id) > REG_CHECK_ID_MAX)
+			consul_bad(in, -EINVAL, "%s: one has no id, or one of more than %d bytes", name,
 				REG_CHECK_ID_MAX);
-		}
-		json_array_append_new(
-			copy, objects ? json_pack("{s:s, s:s}", "ID", id, "Namespace", "") : json_string(id));
+		else
+			json_array_append_new(
+				copy, objects ? json_pack("{s:s, s:s}", "ID", id, "Namespace", "")
+					      : json_string(id));
 	}
-	*out = copy;
-	return copy ? 0 : reg_fail(err, -ENOMEM, "out of memory");
+	return copy;
 }
 
 static bool is_serf_alone(const json_t *list)
@@ -88,20 +80,15 @@ static bool is_serf_alone(const json_t *list)
 }
 
 /* Unless a body says which, a session has the node's own. `Checks` is what they were called before NodeChecks was. */
-static int read_all_checks(const json_t *body, struct consul_session *session, struct reg_err *err)
+static void read_all_checks(struct consul_body *in, struct consul_session *session)
 {
-	int rc = read_checks(body, "Checks", false, &session->checks, err);
-
-	if (!rc)
-		rc = read_checks(body, "NodeChecks", false, &session->node_checks, err);
-	if (!rc)
-		rc = read_checks(body, "ServiceChecks", true, &session->service_checks, err);
-	if (rc < 0)
-		return rc;
+	session->checks = read_checks(in, "Checks", false);
+	session->node_checks = read_checks(in, "NodeChecks", false);
+	session->service_checks = read_checks(in, "ServiceChecks", true);
 	if (json_array_size(session->checks) + json_array_size(session->node_checks) +
 			json_array_size(session->service_checks) >
 		SESSION_CHECKS_MAX)
-		return reg_fail(err, -EINVAL, "Checks, NodeChecks and ServiceChecks: more than %d together",
+		consul_bad(in, -EINVAL, "Checks, NodeChecks and ServiceChecks: more than %d together",
 			SESSION_CHECKS_MAX);
 	if (session->checks && json_array_size(session->checks) == 0) { /* none at all */
 		json_decref(session->node_checks);
@@ -112,64 +99,52 @@ static int read_all_checks(const json_t *body, struct consul_session *session, s
 	}
 	if (!session->node_checks)
 		session->node_checks = json_pack("[s]", SERF);
-	return session->node_checks ? 0 : reg_fail(err, -ENOMEM, "out of memory");
+	if (!session->node_checks)
+		consul_bad(in, -ENOMEM, "out of memory");
 }
 
-static int read_node(const json_t *body, struct consul_session *session, struct reg_err *err)
+static void read_node(struct consul_body *in, struct consul_session *session)
 {
-	const struct reg_node *node;
-	const char *name;
-	int rc = consul_text(body, "Node", &name, err);
+	const char *name = consul_text(in, "Node");
+	const struct reg_node *node = name ? registry_node_find(session->consul->reg, name) : NULL;
 
-	if (rc < 0 || !name || !*name)
-		return rc;
-	node = registry_node_find(session->consul->reg, name);
-	if (!node)
-		return reg_fail(err, -ERANGE, "Missing node registration");
-	if (!node->local)
+	if (name && !node)
+		consul_bad(in, -ERANGE, "Missing node registration");
+	if (node && !node->local)
 		snprintf(session->node, sizeof(session->node), "%s", node->name);
-	return 0;
 }
 
-static int read_name(const json_t *body, struct consul_session *session, struct reg_err *err)
+static void read_name(struct consul_body *in, struct consul_session *session)
 {
-	const char *name;
-	int rc = consul_text(body, "Name", &name, err);
+	const char *name = consul_text(in, "Name");
 
-	if (rc < 0)
-		return rc;
 	if (name && strlen(name) > SESSION_NAME_MAX)
-		return reg_fail(err, -EINVAL, "Name: has more than %d bytes", SESSION_NAME_MAX);
+		consul_bad(in, -EINVAL, "Name: has more than %d bytes", SESSION_NAME_MAX);
 	session->name = strdup(name ? name : "");
-	return session->name ? 0 : reg_fail(err, -ENOMEM, "out of memory");
+	if (!session->name)
+		consul_bad(in, -ENOMEM, "out of memory");
 }
 
-static int read_behavior(const json_t *body, struct consul_session *session, struct reg_err *err)
+static void read_behavior(struct consul_body *in, struct consul_session *session)
 {
-	const char *behavior;
-	int rc = consul_text(body, "Behavior", &behavior, err);
+	const char *behavior = consul_text(in, "Behavior");
 
-	if (rc < 0 || !behavior || !*behavior)
-		return rc;
-	session->forget = strcmp(behavior, "delete") == 0;
-	if (!session->forget && strcmp(behavior, "release") != 0)
-		return reg_fail(err, -ERANGE, "Invalid Behavior setting '%.40s'", behavior);
-	return 0;
+	session->forget = behavior && strcmp(behavior, "delete") == 0;
+	if (behavior && !session->forget && strcmp(behavior, "release") != 0)
+		consul_bad(in, -ERANGE, "Invalid Behavior setting '%.40s'", behavior);
 }
 
 int session_read(const json_t *body, struct consul_session *session, struct reg_err *err)
 {
-	int rc = read_name(body, session, err);
+	struct consul_body in = {body, err, 0};
 
-	if (!rc)
-		rc = read_behavior(body, session, err);
-	if (!rc)
-		rc = read_ttl(body, &session->ttl_ms, err);
-	if (!rc)
-		rc = read_delay(body, &session->delay_ns, err);
-	if (!rc)
-		rc = read_node(body, session, err);
-	return rc ? rc : read_all_checks(body, session, err);
+	read_name(&in, session);
+	read_behavior(&in, session);
+	read_ttl(&in, session);
+	read_delay(&in, session);
+	read_node(&in, session);
+	read_all_checks(&in, session);
+	return in.rc;
 }
 
 json_t *session_read_back(const struct consul_session *session)

@@ -8,63 +8,48 @@
 #include "registry/source/consul/txn.h"
 
 /* The text of a field, "" when there is none. */
-static int read_text(const json_t *body, const char *name, const char **out, struct reg_err *err)
+static const char *read_text(struct consul_body *in, const char *name)
 {
-	int rc = consul_text(body, name, out, err);
+	const char *text = consul_text(in, name);
 
-	if (!*out)
-		*out = "";
-	if (*out[0] == '\1') /* jsontext.h: it was a number */
-		return reg_fail(err, -EINVAL, "%s: must be a string", name);
-	return rc;
+	if (text && *text == '\1') /* jsontext.h: it was a number */
+		consul_bad(in, -EINVAL, "%s: must be a string", name);
+	return text ? text : "";
 }
 
-static int read_number(const json_t *body, const char *name, uint64_t *out, struct reg_err *err)
+static uint64_t read_number(struct consul_body *in, const char *name)
 {
-	const json_t *value = consul_field(body, name);
+	const json_t *value = consul_field(in->json, name);
+	uint64_t number = 0;
 
-	if (value && !jsontext_unsigned(value, out))
-		return reg_fail(err, -EINVAL, "%s: must be an integer from 0 to 2^64 - 1", name);
-	return 0;
+	if (value && !jsontext_unsigned(value, &number))
+		consul_bad(in, -EINVAL, "%s: must be an integer from 0 to 2^64 - 1", name);
+	return number;
 }
 
-static int read_value(const json_t *body, struct txn_op *op, struct reg_err *err)
+static void read_value(struct consul_body *in, struct txn_op *op)
 {
-	const char *text;
-	int rc = read_text(body, "Value", &text, err);
+	const char *text = read_text(in, "Value");
+	int rc = in->rc ? in->rc : base64_bytes(text, &op->bytes, &op->op.len);
 
 	if (rc < 0)
-		return rc;
-	rc = base64_bytes(text, &op->bytes, &op->op.len);
-	if (rc == -ENOMEM)
-		return reg_fail(err, rc, "out of memory");
-	if (rc < 0)
-		return reg_fail(err, rc, "Value: illegal base64 data");
+		consul_bad(in, rc, "%s", rc == -ENOMEM ? "out of memory" : "Value: illegal base64 data");
 	op->op.value = op->bytes;
-	return 0;
 }
 
 static int read_kv(const json_t *body, struct txn_op *op, struct reg_err *err)
 {
-	const char *verb;
-	int rc = read_text(body, "Verb", &verb, err);
+	struct consul_body in = {body, err, 0};
+	const char *verb = read_text(&in, "Verb");
 
-	if (!rc)
-		rc = read_text(body, "Key", &op->op.key, err);
-	if (!rc)
-		rc = read_text(body, "Session", &op->op.session, err);
-	if (!rc)
-		rc = read_number(body, "Flags", &op->op.flags, err);
-	if (!rc)
-		rc = read_number(body, "Index", &op->op.index, err);
-	if (!rc)
-		rc = read_value(body, op, err);
-	if (rc < 0)
-		return rc;
 	op->op.verb = kv_op_verb(verb);
-	if (op->op.verb == KV_VERBS)
-		op->refused = verb;
-	return 0;
+	op->refused = op->op.verb == KV_VERBS ? verb : NULL;
+	op->op.key = read_text(&in, "Key");
+	op->op.session = read_text(&in, "Session");
+	op->op.flags = read_number(&in, "Flags");
+	op->op.index = read_number(&in, "Index");
+	read_value(&in, op);
+	return in.rc;
 }
 
 /* What is done by other requests here. NULL: nothing of that is asked for. */
