@@ -174,7 +174,7 @@ static void answer(struct http_request *rq, const struct http_view *view)
 	}
 	rq->kept = view->scope->revision;
 	if (text)
-		http_reply_view(rq, text);
+		http_reply_shared(rq, 200, text);
 	http_text_release(made);
 }
 
@@ -187,7 +187,7 @@ static void consider_hash(struct http_request *rq, const struct http_view *view)
 	if (!text)
 		return;
 	if (rq->late || !known || strcmp(known, rq->hash) != 0 || !park(rq, view))
-		http_reply_view(rq, text);
+		http_reply_shared(rq, 200, text);
 	http_text_release(text);
 }
 

@@ -126,9 +126,9 @@ void *http_fail(struct http_request *rq, int code, const char *fmt, ...)
 	return NULL;
 }
 
-static void reply_text(struct http_request *rq, int code, struct http_text *text)
+void http_reply_shared(struct http_request *rq, int code, struct http_text *text)
 {
-	struct evbuffer *body = evbuffer_new();
+	struct evbuffer *body = text ? evbuffer_new() : NULL;
 
 	if (body && http_text_append(text, body) == 0) {
 		http_reply(rq, code, "application/json", body);
@@ -139,39 +139,25 @@ static void reply_text(struct http_request *rq, int code, struct http_text *text
 	http_fail(rq, 500, "out of memory");
 }
 
+/* `plain` is taken over. */
+static void reply_plain(struct http_request *rq, int code, char *plain)
+{
+	struct http_text *text = plain ? http_text_new(plain) : NULL;
+
+	http_reply_shared(rq, code, text);
+	http_text_release(text);
+}
+
 void http_reply_json(struct http_request *rq, int code, json_t *json)
 {
 	size_t flags = JSON_ENCODE_ANY | (http_flag(rq, "pretty") ? JSON_INDENT(4) : JSON_COMPACT);
 	char *plain = json ? json_dumps(json, flags) : NULL;
-	struct http_text *text = plain ? http_text_new(plain) : NULL;
 
 	json_decref(json);
-	if (text)
-		reply_text(rq, code, text);
-	else
-		http_fail(rq, 500, "out of memory");
-	http_text_release(text);
+	reply_plain(rq, code, plain);
 }
 
 void http_reply_json_text(struct http_request *rq, int code, const char *json)
 {
-	bool pretty = http_flag(rq, "pretty");
-	char *plain = pretty ? jsontext_indent(json) : strdup(json);
-	struct http_text *text = plain ? http_text_new(plain) : NULL;
-
-	if (text)
-		reply_text(rq, code, text);
-	else
-		http_fail(rq, 500, "out of memory");
-	http_text_release(text);
-}
-
-void http_reply_view(struct http_request *rq, struct http_text *text)
-{
-	reply_text(rq, 200, text);
-}
-
-void http_reply_list(struct http_request *rq, int code, struct http_text *text)
-{
-	reply_text(rq, code, text);
+	reply_plain(rq, code, http_flag(rq, "pretty") ? jsontext_indent(json) : strdup(json));
 }

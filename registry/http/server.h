@@ -191,15 +191,14 @@ void http_headers(struct http_request *rq, const char *type);
 void http_reply_json(struct http_request *rq, int code, json_t *json);
 /** The same for text that is compact JSON already. */
 void http_reply_json_text(struct http_request *rq, int code, const char *json);
+/** And for text as it is, which stays the caller's; NULL: there was no memory for it. */
+void http_reply_shared(struct http_request *rq, int code, struct http_text *text);
 __attribute__((format(printf, 3, 4))) void http_reply_text(
 	struct http_request *rq, int code, const char *fmt, ...);
 void http_reply(struct http_request *rq, int code, const char *type, struct evbuffer *body);
 /** Answers with the text and returns NULL, for render functions. */
 __attribute__((format(printf, 3, 4))) void *http_fail(
 	struct http_request *rq, int code, const char *fmt, ...);
-/** With `index` and the hash. The text stays the caller's. */
-void http_reply_view(struct http_request *rq, struct http_text *text);
-void http_reply_list(struct http_request *rq, int code, struct http_text *text);
 
 /* count.c */
 void http_count(const struct http_request *rq);

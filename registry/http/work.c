@@ -162,7 +162,7 @@ static void finish(struct http_works *works, struct http_work *work)
 			told = http_cache_put(rq, text, work->revision, is_wanted_more(rq));
 			rq->kept = rq->view->scope->revision;
 		}
-		http_reply_list(rq, work->code, told);
+		http_reply_shared(rq, work->code, told);
 		http_text_release(text);
 	} else if (!answered) {
 		http_fail(rq, work->fail_code, "%s", work->fail);
