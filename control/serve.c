@@ -40,6 +40,7 @@ struct serve {
 	struct consul *consul;
 	struct http *http; /* NULL: nowhere */
 	struct metrics metrics;
+	struct http_page pages[2]; /* of these */
 	struct dns *dns;
 	struct docker *plugin;	     /* NULL: none */
 	struct cluster *cluster;     /* the same */
@@ -138,17 +139,12 @@ static int try_http(struct serve *serve, struct reg_err *why)
 	config.base = serve->base;
 	config.reg = model_registry(serve->model);
 	config.api = consul_api(serve->consul);
+	config.api.pages = serve->pages;
 	config.journal = serve->journal;
 	rc = http_open(&config, &serve->http, why);
 	if (rc < 0)
 		return rc;
 	serve->metrics.http = serve->http;
-	if (http_page(serve->http, "/metrics", METRICS_TYPE, metrics_write, &serve->metrics) < 0) {
-		http_close(serve->http);
-		serve->http = NULL;
-		snprintf(why->text, sizeof(why->text), "out of memory");
-		return -ENOMEM;
-	}
 	log_line(LOG_INFO, "%s API on %s", config.tls.cert ? "HTTPS" : "HTTP", config.listen);
 	return 0;
 }
@@ -383,6 +379,7 @@ int serve_open(struct event_base *base, struct model *model, const json_t *confi
 	if (!serve)
 		return api_fail(err, API_INTERNAL, NULL, "out of memory");
 	serve->metrics.model = model;
+	serve->pages[0] = (struct http_page){"/metrics", METRICS_TYPE, metrics_write, &serve->metrics};
 	serve->base = base;
 	serve->model = model;
 	serve->control = json_incref((json_t *)control);

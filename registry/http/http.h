@@ -1,6 +1,6 @@
 /*
- * http.h: the registry's HTTP server. Serves the routes of the API that it is handed when it is opened, and the pages
- * that are added. Runs on control's event loop; control thread only.
+ * http.h: the registry's HTTP server. Serves the routes of the API and the pages that
+ * it is handed when it is opened. Runs on control's event loop; control thread only.
  *
  * Nobody can hold the daemon: headers, bodies, connections and parked queries are bounded, and a client that
  * neither finishes its request nor takes its answer in time is cut off.
@@ -30,9 +30,17 @@ enum {
 	HTTP_HOSTS = 64,    /* names that may be configured */
 };
 
-/* What is served besides pages, and for whom (registry/http/server.h). */
+/* What GET `path` is answered with is what fn writes to `out`: metrics, pages. The token guards it as all else. */
+struct http_page {
+	const char *path, *content_type;
+	void (*fn)(void *ctx, struct evbuffer *out);
+	void *ctx;
+};
+
+/* What is served, and for whom (registry/http/server.h). */
 struct http_api {
 	const struct http_route *routes; /* ends with a row without a path; NULL: none */
+	const struct http_page *pages;	 /* the same; they outlive the server */
 	void *ctx;			 /* of those who answer, in http->api.ctx */
 	/** Adds headers to an answer that has its code, index and hash; of pages and errors too. NULL: none. */
 	void (*headers)(struct http_request *rq);
@@ -43,7 +51,7 @@ struct http_api {
 struct http_config {
 	struct event_base *base;
 	struct registry *reg;
-	struct http_api api;	 /* {0}: only pages */
+	struct http_api api;
 	struct journal *journal; /* that `?durable` waits for, outlives the server; NULL: none */
 	const char *listen;	 /* "127.0.0.1:8500", "[::1]:8500"; port 0: any free one */
 	const char *token;	 /* that requests must carry, NULL: none is needed */
@@ -98,9 +106,3 @@ struct http_info {
 	const uint64_t (*answers)[HTTP_STATUSES];
 };
 struct http_info http_info(const struct http *http);
-
-/**
- * Serves GET `path` with what fn writes to `out`: metrics, pages. The token guards it as all else. -ENOMEM.
- */
-int http_page(struct http *http, const char *path, const char *content_type,
-	void (*fn)(void *ctx, struct evbuffer *out), void *ctx);

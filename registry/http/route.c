@@ -186,30 +186,24 @@ static void run(struct http_request *rq, const struct http_route *route)
 
 bool http_run_page(struct http_request *rq, const char *path)
 {
-	const struct http_page *page;
+	const struct http_page *page = rq->http->api.pages;
 	struct evbuffer *body;
 
-	SLIST_FOREACH(page, &rq->http->pages, link)
-	{
-		if (strcmp(page->path, path) != 0)
-			continue;
-		body = evbuffer_new();
-		if (rq->verb != VERB_GET)
-			tell_verbs(rq, VERB_GET);
-		else if (!is_allowed(rq))
-			http_reply_text(rq, 403, "Permission denied: the token is missing or wrong");
-		else if (!body)
-			http_reply_text(rq, 500, "out of memory");
-		else {
-			page->fn(page->ctx, body);
-			http_reply(rq, 200, page->content_type, body);
-			return true;
-		}
-		if (body)
-			evbuffer_free(body);
-		return true;
+	while (page && page->path && strcmp(page->path, path) != 0)
+		page++;
+	if (!page || !page->path)
+		return false;
+	if (rq->verb != VERB_GET) {
+		tell_verbs(rq, VERB_GET);
+	} else if (!is_allowed(rq)) {
+		http_reply_text(rq, 403, "Permission denied: the token is missing or wrong");
+	} else if (!(body = evbuffer_new())) {
+		http_reply_text(rq, 500, "out of memory");
+	} else {
+		page->fn(page->ctx, body);
+		http_reply(rq, 200, page->content_type, body);
 	}
-	return false;
+	return true;
 }
 
 static void find_row(struct http_request *rq, const char *path)

@@ -175,7 +175,6 @@ static int http_make(const struct http_config *config, struct http *http)
 	TAILQ_INIT(&http->parked);
 	TAILQ_INIT(&http->woken);
 	TAILQ_INIT(&http->blocked);
-	SLIST_INIT(&http->pages);
 	LIST_INIT(&http->streams);
 	http->base = config->base;
 	http->reg = config->reg;
@@ -216,18 +215,6 @@ int http_open(const struct http_config *config, struct http **out, struct reg_er
 	return 0;
 }
 
-static void free_pages(struct http *http)
-{
-	struct http_page *page;
-
-	while ((page = SLIST_FIRST(&http->pages))) {
-		SLIST_REMOVE_HEAD(&http->pages, link);
-		free(page->path);
-		free(page->content_type);
-		free(page);
-	}
-}
-
 void http_close(struct http *http)
 {
 	if (!http)
@@ -244,7 +231,6 @@ void http_close(struct http *http)
 	http_repeats_close(http);
 	if (http->sweep)
 		event_free(http->sweep);
-	free_pages(http);
 	http_tls_close(http->tls);
 	free(http->token);
 	free(http->scratch);
@@ -278,23 +264,4 @@ int http_reload(struct http *http, struct reg_err *err)
 uint16_t http_port(const struct http *http)
 {
 	return http->port;
-}
-
-int http_page(struct http *http, const char *path, const char *content_type,
-	void (*fn)(void *ctx, struct evbuffer *out), void *ctx)
-{
-	struct http_page *page = calloc(1, sizeof(*page));
-
-	if (!page)
-		return -ENOMEM;
-	*page = (struct http_page){
-		.path = strdup(path), .content_type = strdup(content_type), .fn = fn, .ctx = ctx};
-	if (!page->path || !page->content_type) {
-		free(page->path);
-		free(page->content_type);
-		free(page);
-		return -ENOMEM;
-	}
-	SLIST_INSERT_HEAD(&http->pages, page, link);
-	return 0;
 }

@@ -92,13 +92,6 @@ struct http_route {
 	const char *why;	      /* of what is refused: what there is instead. NULL: it is served */
 };
 
-struct http_page {
-	SLIST_ENTRY(http_page) link;
-	char *path, *content_type;
-	void (*fn)(void *ctx, struct evbuffer *out);
-	void *ctx;
-};
-
 TAILQ_HEAD(http_waiting, http_request);
 
 struct http {
@@ -122,7 +115,6 @@ struct http {
 	struct http_parts *parts;
 	struct http_cache *cache;
 	struct http_repeats *repeats;
-	SLIST_HEAD(, http_page) pages;
 	LIST_HEAD(, http_stream) streams;
 	unsigned nstreams;
 	uint64_t streams_cut, streams_refused;

@@ -53,11 +53,10 @@ static void write_page(void *ctx, struct evbuffer *out)
 static void pages_are_served_without_an_api(void **state)
 {
 	struct world *w = *state;
-	struct http *http = open_http(w, &(struct http_api){0}, "127.0.0.1:0");
-	const char *answer;
+	const struct http_page pages[] = {{"/page", "text/plain", write_page, "mine"}, {0}};
+	struct http *http = open_http(w, &(struct http_api){.pages = pages}, "127.0.0.1:0");
+	const char *answer = ask(w, http, "GET /page");
 
-	assert_int_equal(http_page(http, "/page", "text/plain", write_page, "mine"), 0);
-	answer = ask(w, http, "GET /page");
 	assert_non_null(strstr(answer, "HTTP/1.1 200"));
 	assert_non_null(strstr(answer, "a page of mine"));
 	assert_null(strstr(answer, "X-Consul"));
