@@ -121,21 +121,17 @@ struct api_watch {
 	api_text text; /* the notification's parameters, asked for {"name": name} */
 };
 
-/* A column of the table that sluicectl prints for a list of objects. */
-struct api_column {
-	const char *field; /* of the result objects; NULL ends */
-	const char *title;
-};
-
 struct api_method {
 	const char *name; /* "port.add"; NULL ends a table */
 	const char *help;
 	const struct api_field *fields;
 	api_handler fn;
-	bool changes;			  /* false: only reads */
-	const struct api_column *columns; /* NULL: printed as key and value */
-	api_part part; /* makes the result, by and by; fn then only checks, and answers an empty list */
-	api_text text; /* or writes it */
+	bool changes; /* false: only reads */
+	const char
+		*columns; /* of the table that sluicectl prints for a list of objects: "name,rx_packets=RX":
+			fields, with a title where it is not the field in capitals; NULL: as key and value */
+	api_part part;	  /* makes the result, by and by; fn then only checks, and answers an empty list */
+	api_text text;	  /* or writes it */
 	const struct api_watch *watch; /* what the connection is told of afterwards; NULL: of nothing */
 	bool document;		       /* the result is a file for other programs: always printed as JSON */
 };

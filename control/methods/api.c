@@ -1,6 +1,12 @@
 /* api.c: the API describes itself, from the tables that also check its methods. */
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
 #include "control/api/schema.h"
 #include "control/methods/list.h"
+
+enum { COLUMN = 64 };
 
 static json_t *describe_fields(const struct api_field *fields);
 
@@ -44,19 +50,42 @@ static json_t *describe_fields(const struct api_field *fields)
 	return out;
 }
 
+static json_t *in_capitals(const char *text)
+{
+	char capitals[COLUMN];
+	size_t i = 0;
+
+	for (; text[i] && i < COLUMN - 1; i++)
+		capitals[i] = (char)toupper((unsigned char)text[i]);
+	return json_stringn(capitals, i);
+}
+
+/* "name,rx_packets=RX": a title that is not given is the field in capitals. */
+static json_t *describe_columns(const char *columns)
+{
+	json_t *out = json_array();
+
+	for (const char *at = columns, *end; *at; at = end + (*end == ',')) {
+		char column[COLUMN], *title;
+
+		end = strchrnul(at, ',');
+		snprintf(column, sizeof(column), "%.*s", (int)(end - at), at);
+		title = strchr(column, '=');
+		if (title)
+			*title++ = '\0';
+		json_array_append_new(out, json_pack("{s:s, s:o}", "field", column, "title",
+						   title ? json_string(title) : in_capitals(column)));
+	}
+	return out;
+}
+
 static json_t *describe_method(const struct api_method *method)
 {
 	json_t *out = json_pack("{s:s, s:s, s:b, s:o}", "name", method->name, "help", method->help, "changes",
 		method->changes, "fields", describe_fields(method->fields));
 
-	if (method->columns) {
-		json_t *columns = json_array();
-
-		for (const struct api_column *c = method->columns; c->field; c++)
-			json_array_append_new(
-				columns, json_pack("{s:s, s:s}", "field", c->field, "title", c->title));
-		json_object_set_new(out, "columns", columns);
-	}
+	if (method->columns)
+		json_object_set_new(out, "columns", describe_columns(method->columns));
 	if (method->document)
 		json_object_set_new(out, "document", json_true());
 	return out;

@@ -278,21 +278,6 @@ static const struct api_field list_fields[] = {
 	{NULL},
 };
 
-static const struct api_column columns[] = {
-	{"service", "SERVICE"},
-	{"address", "ADDRESS"},
-	{"port", "PORT"},
-	{"weight", "WEIGHT"},
-	{"health", "HEALTH"},
-	{"balanced", "BALANCED"},
-	{"connections", "CONNECTIONS"},
-	{"drain_left_ms", "DRAIN_LEFT_MS"},
-	{"packets", "PACKETS"},
-	{"bytes", "BYTES"},
-	{"source", "SOURCE"},
-	{NULL},
-};
-
 const struct api_method backend_methods[] = {
 	{"backend.add", "Register an instance of a service", add_fields, backend_add, true},
 	{"backend.set", "Change a backend", set_fields, backend_set, true},
@@ -300,6 +285,8 @@ const struct api_method backend_methods[] = {
 	{"backend.drain", "Give a backend no new connections", drain_fields, backend_drain, true},
 	{"backend.undrain", "Give it new connections again", key_fields, backend_undrain, true},
 	{"backend.check", "Say how a backend with a ttl check is", check_call_fields, backend_check, true},
-	{"backend.list", "List backends", list_fields, backend_list, false, columns, backend_list_part},
+	{"backend.list", "List backends", list_fields, backend_list, false,
+		"service,address,port,weight,health,balanced,connections,drain_left_ms,packets,bytes,source",
+		backend_list_part},
 	{NULL},
 };

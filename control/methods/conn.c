@@ -84,22 +84,9 @@ static const struct api_field list_fields[] = {
 
 static const struct api_field no_fields[] = {{NULL}};
 
-static const struct api_column columns[] = {
-	{"service", "SERVICE"},
-	{"client", "CLIENT"},
-	{"vip", "VIP"},
-	{"backend", "BACKEND"},
-	{"protocol", "PROTOCOL"},
-	{"state", "STATE"},
-	{"packets", "PACKETS"},
-	{"bytes", "BYTES"},
-	{"age_s", "AGE"},
-	{"idle_s", "IDLE"},
-	{NULL},
-};
-
 const struct api_method conn_methods[] = {
-	{"conn.list", "List connections through vips", list_fields, conn_list, false, columns,
+	{"conn.list", "List connections through vips", list_fields, conn_list, false,
+		"service,client,vip,backend,protocol,state,packets,bytes,age_s=AGE,idle_s=IDLE",
 		conn_list_part},
 	{"conn.count", "Count connections through vips", no_fields, conn_count, false},
 	{NULL},

@@ -346,18 +346,9 @@ static const struct api_field network_fields[] = {
 	{NULL},
 };
 
-static const struct api_column columns[] = {
-	{"network", "NETWORK"},
-	{"mac", "MAC"},
-	{"port", "PORT"},
-	{"vtep", "VTEP"},
-	{"static", "STATIC"},
-	{"age_s", "AGE"},
-	{NULL},
-};
-
 const struct api_method fdb_methods[] = {
-	{"fdb.list", "List the MAC table", network_fields, fdb_list, false, columns, fdb_list_part},
+	{"fdb.list", "List the MAC table", network_fields, fdb_list, false,
+		"network,mac,port,vtep,static,age_s=AGE", fdb_list_part},
 	{"fdb.add", "Add a static entry", add_fields, fdb_add, true},
 	{"fdb.del", "Delete an entry", del_fields, fdb_del, true},
 	{"fdb.watch", "Show MACs that move, or are kept from it, whenever they do", network_fields, fdb_watch,

@@ -473,15 +473,12 @@ static const struct api_field name_fields[] = {
 
 static const struct api_field no_fields[] = {{NULL}};
 
-static const struct api_column columns[] = {{"name", "NAME"}, {"mode", "MODE"}, {"vni", "VNI"},
-	{"subnets", "SUBNETS"}, {"gateways", "GATEWAYS"}, {"mtu", "MTU"}, {"ports", "PORTS"},
-	{"source", "SOURCE"}, {NULL}};
-
 const struct api_method network_methods[] = {
 	{"network.add", "Make a network", add_fields, network_add, true},
 	{"network.set", "Change a network", set_fields, network_set, true},
 	{"network.del", "Delete a network that nothing uses", name_fields, network_del, true},
-	{"network.list", "List networks", no_fields, network_list, false, columns},
+	{"network.list", "List networks", no_fields, network_list, false,
+		"name,mode,vni,subnets,gateways,mtu,ports,source"},
 	{"network.show", "Show a network", name_fields, network_show, false},
 	{NULL},
 };

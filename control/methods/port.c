@@ -381,25 +381,13 @@ static const struct api_field list_fields[] = {
 	{NULL},
 };
 
-static const struct api_column columns[] = {
-	{"name", "NAME"},
-	{"network", "NETWORK"},
-	{"type", "TYPE"},
-	{"state", "STATE"},
-	{"mac", "MAC"},
-	{"ips", "IPS"},
-	{"rx_packets", "RX"},
-	{"tx_packets", "TX"},
-	{"rx_drops", "RX DROPS"},
-	{"tx_drops", "TX DROPS"},
-	{NULL},
-};
-
 const struct api_method port_methods[] = {
 	{"port.add", "Attach a port to a network", add_fields, port_add, true},
 	{"port.set", "Change a port", set_fields, port_set, true},
 	{"port.del", "Delete a port", name_fields, port_del, true},
-	{"port.list", "List ports and uplinks", list_fields, port_list, false, columns},
+	{"port.list", "List ports and uplinks", list_fields, port_list, false,
+		"name,network,type,state,mac,ips,rx_packets=RX,tx_packets=TX,rx_drops=RX DROPS,tx_drops=TX "
+		"DROPS"},
 	{"port.show", "Show a port", name_fields, port_show, false},
 	{NULL},
 };

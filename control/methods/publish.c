@@ -188,14 +188,11 @@ static const struct api_field name_fields[] = {
 
 static const struct api_field no_fields[] = {{NULL}};
 
-static const struct api_column columns[] = {{"name", "NAME"}, {"protocol", "PROTOCOL"},
-	{"address", "ADDRESS"}, {"port", "PORT"}, {"to", "TO"}, {"now", "NOW"}, {"network", "NETWORK"},
-	{"source", "SOURCE"}, {NULL}};
-
 const struct api_method publish_methods[] = {
 	{"publish.add", "Lead a port of this host to a container or a service", add_fields, publish_add,
 		true},
 	{"publish.del", "Lead it there no more", name_fields, publish_del, true},
-	{"publish.list", "List published ports", no_fields, publish_list, false, columns},
+	{"publish.list", "List published ports", no_fields, publish_list, false,
+		"name,protocol,address,port,to,now,network,source"},
 	{NULL},
 };

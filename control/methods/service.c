@@ -377,24 +377,12 @@ static const struct api_field watch_fields[] = {
 
 static const struct api_field no_fields[] = {{NULL}};
 
-static const struct api_column columns[] = {
-	{"name", "NAME"},
-	{"network", "NETWORK"},
-	{"vip", "VIP"},
-	{"port", "PORT"},
-	{"protocol", "PROTOCOL"},
-	{"policy", "POLICY"},
-	{"backends", "BACKENDS"},
-	{"passing", "PASSING"},
-	{"source", "SOURCE"},
-	{NULL},
-};
-
 const struct api_method service_methods[] = {
 	{"service.add", "Define a service", service_fields, service_add, true},
 	{"service.set", "Change a service; its backends stay", set_fields, service_set, true},
 	{"service.del", "Delete a service with its backends", name_fields, service_del, true},
-	{"service.list", "List services", no_fields, service_list, false, columns, service_list_part},
+	{"service.list", "List services", no_fields, service_list, false,
+		"name,network,vip,port,protocol,policy,backends,passing,source", service_list_part},
 	{"service.show", "Show a service with its backends", name_fields, service_show, false,
 		.text = service_text_show},
 	{"service.watch", "Show services now and whenever they change", watch_fields, service_watch, false,

@@ -193,41 +193,15 @@ static int version(
 
 static const struct api_field no_fields[] = {{NULL}};
 
-static const struct api_column show_columns[] = {
-	{"network", "NETWORK"},
-	{"rx", "RX"},
-	{"generated", "GENERATED"},
-	{"copies", "COPIES"},
-	{"tx", "TX"},
-	{"drops", "DROPS"},
-	{"consumed", "CONSUMED"},
-	{NULL},
-};
-
-static const struct api_column drop_columns[] = {
-	{"reason", "REASON"},
-	{"port", "PORT"},
-	{"network", "NETWORK"},
-	{"packets", "PACKETS"},
-	{NULL},
-};
-
-static const struct api_column worker_columns[] = {
-	{"core", "CORE"},
-	{"state", "STATE"},
-	{"busy_pct", "BUSY %"},
-	{"packets", "PACKETS"},
-	{"cycles_per_packet", "CYCLES/PACKET"},
-	{"longest_gap_us", "LONGEST GAP US"},
-	{NULL},
-};
-
 const struct api_method stats_methods[] = {
 	{"stats.show", "Count copies of frames by network: rx + generated + copies = tx + drops + consumed",
-		no_fields, stats_show, false, show_columns},
-	{"stats.drops", "Count dropped copies by reason", no_fields, stats_drops, false, drop_columns},
+		no_fields, stats_show, false, "network,rx,generated,copies,tx,drops,consumed"},
+	{"stats.drops", "Count dropped copies by reason", no_fields, stats_drops, false,
+		"reason,port,network,packets"},
 	{"stats.workers", "Show what the workers do, since the last time it was asked", no_fields,
-		stats_workers, false, worker_columns},
+		stats_workers, false,
+		"core,state,busy_pct=BUSY %,packets,cycles_per_packet=CYCLES/PACKET,longest_gap_us=LONGEST "
+		"GAP US"},
 	{"status", "Show how the daemon does", no_fields, status, false},
 	{"version", "Show the daemon's version", no_fields, version, false},
 	{NULL},

@@ -230,25 +230,12 @@ static const struct api_field name_fields[] = {
 
 static const struct api_field no_fields[] = {{NULL}};
 
-static const struct api_column columns[] = {
-	{"name", "NAME"},
-	{"type", "TYPE"},
-	{"state", "STATE"},
-	{"address", "ADDRESS"},
-	{"gateway", "GATEWAY"},
-	{"mac", "MAC"},
-	{"mtu", "MTU"},
-	{"rx_packets", "RX"},
-	{"tx_packets", "TX"},
-	{"source", "SOURCE"},
-	{NULL},
-};
-
 const struct api_method uplink_methods[] = {
 	{"uplink.add", "Attach a port that carries the underlay", add_fields, uplink_add, true},
 	{"uplink.set", "Change an uplink", set_fields, uplink_set, true},
 	{"uplink.del", "Delete an uplink", name_fields, uplink_del, true},
-	{"uplink.list", "List uplinks", no_fields, uplink_list, false, columns},
+	{"uplink.list", "List uplinks", no_fields, uplink_list, false,
+		"name,type,state,address,gateway,mac,mtu,rx_packets=RX,tx_packets=TX,source"},
 	{"uplink.show", "Show an uplink", name_fields, uplink_show, false},
 	{NULL},
 };

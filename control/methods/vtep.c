@@ -238,21 +238,11 @@ static const struct api_field list_fields[] = {
 	{NULL},
 };
 
-static const struct api_column columns[] = {
-	{"network", "NETWORK"},
-	{"remote", "REMOTE"},
-	{"state", "STATE"},
-	{"bfd_state", "BFD"},
-	{"mac", "MAC"},
-	{"uplink", "UPLINK"},
-	{"source", "SOURCE"},
-	{NULL},
-};
-
 const struct api_method vtep_methods[] = {
 	{"vtep.add", "Reach another host of an overlay network", vtep_fields, vtep_add, true},
 	{"vtep.set", "Watch the host by BFD, or no longer", vtep_fields, vtep_set, true},
 	{"vtep.del", "Reach it no more", key_fields, vtep_del, true},
-	{"vtep.list", "List vteps", list_fields, vtep_list, false, columns},
+	{"vtep.list", "List vteps", list_fields, vtep_list, false,
+		"network,remote,state,bfd_state=BFD,mac,uplink,source"},
 	{NULL},
 };
