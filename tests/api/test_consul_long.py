@@ -185,7 +185,7 @@ def test_who_goes_away_is_forgotten(big):
         lists = [Raw(big, anew(random.choice(LISTS))) for _ in range(WORKS + 30)]
         for raw in lists:
             raw.sock.close()
-    wait.until(lambda: gauge(big, "sluice_http_lists") == 0, "no list is under way")
+    wait.until(lambda: gauge(big, "sluice_http_lists") == 0, "no list is under way", 120)
     assert len(big.get("health/service/big").json) == COUNT
 
 
