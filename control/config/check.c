@@ -15,15 +15,35 @@
 #include "control/model/port_spec.h"
 #include "control/model/publish.h"
 
-enum { KEY = 512 };
+enum { KEY = 512, LOCATION = 160, LINE = 256 };
 
 struct check {
 	json_t *named;	     /* "networks web": the object */
 	json_t *taken;	     /* what only one object may have ("mac web 02:..."): who has it, as "ports[0]" */
 	const json_t *cores; /* of the workers; NULL: one, wherever it is put */
 	size_t reserved;     /* of them, by ports that ask for one */
+	struct config_location at; /* of the object that is looked at */
 	struct api_err *err;
 };
+
+/* Refuses the object for this field: "ports[1].mac: ...". */
+__attribute__((format(printf, 4, 5))) static int refuse(
+	struct check *check, enum api_code code, const char *field, const char *fmt, ...)
+{
+	char where[LOCATION], line[LINE];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	snprintf(where, sizeof(where), "%s[%zu].%s", check->at.section, check->at.index, field);
+	return api_fail(check->err, code, where, "%s", line);
+}
+
+static int refuse_line(struct check *check, const struct api_err *why)
+{
+	return config_fail_line(check->at, check->err, why->code, why->text);
+}
 
 /* Who has what `fmt` names, as "ports[0]"; NULL when nobody does. */
 __attribute__((format(printf, 2, 3))) static const char *owner(struct check *check, const char *fmt, ...)
@@ -38,11 +58,11 @@ __attribute__((format(printf, 2, 3))) static const char *owner(struct check *che
 }
 
 /*
- * Gives the object at `at` what `fmt` names, or refuses it because another object has it. `text`: how the
+ * Gives the object what `fmt` names, or refuses it because another object has it. `text`: how the
  * user wrote it.
  */
-__attribute__((format(printf, 5, 6))) static int take(struct check *check, struct config_location at,
-	const char *field, const char *text, const char *fmt, ...)
+__attribute__((format(printf, 4, 5))) static int take(
+	struct check *check, const char *field, const char *text, const char *fmt, ...)
 {
 	char key[KEY];
 	const char *whose;
@@ -53,10 +73,11 @@ __attribute__((format(printf, 5, 6))) static int take(struct check *check, struc
 	va_end(ap);
 	whose = json_string_value(json_object_get(check->taken, key));
 	if (!whose)
-		return json_object_set_new(check->taken, key, json_sprintf("%s[%zu]", at.section, at.index));
+		return json_object_set_new(
+			check->taken, key, json_sprintf("%s[%zu]", check->at.section, check->at.index));
 	if (!text)
-		return config_fail(at, check->err, API_EXISTS, field, "the same as %s", whose);
-	return config_fail(at, check->err, API_EXISTS, field, "%s is taken by %s", text, whose);
+		return refuse(check, API_EXISTS, field, "the same as %s", whose);
+	return refuse(check, API_EXISTS, field, "%s is taken by %s", text, whose);
 }
 
 static const json_t *find(struct check *check, const char *section, const char *name)
@@ -68,21 +89,18 @@ static const json_t *find(struct check *check, const char *section, const char *
 }
 
 /* What the object's `field` names, or NULL with *err. */
-static const json_t *need(struct check *check, struct config_location at, const json_t *object,
-	const char *field, const char *section)
+static const json_t *need(struct check *check, const json_t *object, const char *field, const char *section)
 {
 	const char *name = param_str(object, field);
 	const json_t *found = find(check, section, name);
 
 	if (!found)
-		config_fail(at, check->err, API_NOT_FOUND, field, "nothing in %s is called \"%s\"", section,
-			name);
+		refuse(check, API_NOT_FOUND, field, "nothing in %s is called \"%s\"", section, name);
 	return found;
 }
 
 /* A host address of the network that nobody has yet. */
-static int fits(struct check *check, struct config_location at, const char *field, const json_t *network,
-	const char *text)
+static int fits(struct check *check, const char *field, const json_t *network, const char *text)
 {
 	const char *name = param_str(network, "name"), *whose = owner(check, "ip %s %s", name, text);
 	struct dp_network spec = {0};
@@ -92,9 +110,9 @@ static int fits(struct check *check, struct config_location at, const char *fiel
 	ip_parse(text, &ip);
 	if (network_spec_read(network, &spec, &why) < 0 ||
 		network_spec_check_ip(&spec, name, ip, field, text, &why) < 0)
-		return config_fail_line(at, check->err, why.code, why.text);
+		return refuse_line(check, &why);
 	if (whose)
-		return config_fail(at, check->err, API_EXISTS, field, "%s is taken by %s", text, whose);
+		return refuse(check, API_EXISTS, field, "%s is taken by %s", text, whose);
 	return 0;
 }
 
@@ -105,7 +123,7 @@ static int read_egress(const json_t *network, const struct dp_network *spec, str
 	return network_egress_read(network, spec, &egress, why);
 }
 
-static int check_network(struct check *check, struct config_location at, const json_t *network)
+static int check_network(struct check *check, const json_t *network)
 {
 	const char *name = param_str(network, "name"),
 		   *field = param_given(network, "gateway") ? "gateway" : "gateways";
@@ -115,23 +133,22 @@ static int check_network(struct check *check, struct config_location at, const j
 	char vni[16];
 
 	if (network_spec_read(network, &spec, &why) < 0 || read_egress(network, &spec, &why) < 0)
-		return config_fail_line(at, check->err, why.code, why.text);
+		return refuse_line(check, &why);
 	snprintf(vni, sizeof(vni), "%u", spec.vni);
-	if (spec.vni && take(check, at, "vni", vni, "vni %s", vni) < 0)
+	if (spec.vni && take(check, "vni", vni, "vni %s", vni) < 0)
 		return -1;
 	for (unsigned ip6 = 0; ip6 < 2; ip6++) {
 		struct ip_addr ip = network_spec_gateway(&spec, ip6);
 
 		ip_text(ip, gateway);
-		if (!ip_is_none(ip) && take(check, at, field, gateway, "ip %s %s", name, gateway) < 0)
+		if (!ip_is_none(ip) && take(check, field, gateway, "ip %s %s", name, gateway) < 0)
 			return -1;
 	}
 	return 0;
 }
 
 /* What ports and uplinks have in common; they share their names, too. */
-static int check_attachment(
-	struct check *check, struct config_location at, const json_t *port, const char *network)
+static int check_attachment(struct check *check, const json_t *port, const char *network)
 {
 	const char *name = param_str(port, "name"), *mac = param_str(port, "mac"),
 		   *socket = param_str(port, "socket"), *device = param_str(port, "device");
@@ -139,39 +156,38 @@ static int check_attachment(
 	struct api_err why;
 
 	if (!strcmp(name, MODEL_GATEWAY_PORT))
-		return config_fail(at, check->err, API_INVALID, "name",
-			"\"%s\" stands for the networks' own ports", name);
+		return refuse(check, API_INVALID, "name", "\"%s\" stands for the networks' own ports", name);
 	if (port_spec_check(port, &why) < 0)
-		return config_fail_line(at, check->err, why.code, why.text);
+		return refuse_line(check, &why);
 	if (mac && addr_mac(mac, bytes) && !memcmp(bytes, dp_router_mac, sizeof(bytes)))
-		return config_fail(at, check->err, API_INVALID, "mac", "%s is the switch's own", mac);
-	if (take(check, at, "name", NULL, "port %s", name) < 0 ||
-		(mac && take(check, at, "mac", mac, "mac %s %02x%02x%02x%02x%02x%02x", network, bytes[0],
+		return refuse(check, API_INVALID, "mac", "%s is the switch's own", mac);
+	if (take(check, "name", NULL, "port %s", name) < 0 ||
+		(mac && take(check, "mac", mac, "mac %s %02x%02x%02x%02x%02x%02x", network, bytes[0],
 				bytes[1], bytes[2], bytes[3], bytes[4], bytes[5]) < 0) ||
-		(socket && take(check, at, "socket", socket, "socket %s", socket) < 0))
+		(socket && take(check, "socket", socket, "socket %s", socket) < 0))
 		return -1;
-	return device ? take(check, at, "device", device, "device %s", device) : 0;
+	return device ? take(check, "device", device, "device %s", device) : 0;
 }
 
-static int check_uplink(struct check *check, struct config_location at, const json_t *uplink)
+static int check_uplink(struct check *check, const json_t *uplink)
 {
 	struct dp_port spec = {0};
 	char address[IP_TEXT];
 	struct api_err why;
 
 	if (port_spec_read_underlay(uplink, &spec, &why) < 0)
-		return config_fail_line(at, check->err, why.code, why.text);
-	if (check_attachment(check, at, uplink, "") < 0)
+		return refuse_line(check, &why);
+	if (check_attachment(check, uplink, "") < 0)
 		return -1;
 	if (ip_is_none(spec.address.address))
 		return 0;
 	ip_text(spec.address.address, address);
-	return take(check, at, "address", address, "underlay %s", address);
+	return take(check, "address", address, "underlay %s", address);
 }
 
-static int check_vtep(struct check *check, struct config_location at, const json_t *vtep)
+static int check_vtep(struct check *check, const json_t *vtep)
 {
-	const json_t *network = need(check, at, vtep, "network", "networks");
+	const json_t *network = need(check, vtep, "network", "networks");
 	const char *remote = param_str(vtep, "remote"), *whose = owner(check, "underlay %s", remote);
 	uint32_t interval_ms = 0;
 	uint8_t multiplier = 0;
@@ -181,39 +197,36 @@ static int check_vtep(struct check *check, struct config_location at, const json
 	if (!network)
 		return -1;
 	if (!ip_parse(remote, &ip) || !ip_is_unicast(ip))
-		return config_fail(at, check->err, API_INVALID, "remote", "%s is no unicast address", remote);
+		return refuse(check, API_INVALID, "remote", "%s is no unicast address", remote);
 	if (strcmp(param_str(network, "mode"), "overlay") != 0)
-		return config_fail(at, check->err, API_INVALID, "network", "%s is no overlay",
-			param_str(network, "name"));
+		return refuse(check, API_INVALID, "network", "%s is no overlay", param_str(network, "name"));
 	if (whose)
-		return config_fail(
-			at, check->err, API_INVALID, "remote", "%s is the address of %s", remote, whose);
+		return refuse(check, API_INVALID, "remote", "%s is the address of %s", remote, whose);
 	if (peer_read(vtep, &interval_ms, &multiplier, &why) < 0)
-		return config_fail_line(at, check->err, why.code, why.text);
-	return take(check, at, "remote", NULL, "vtep %s %s", param_str(network, "name"), remote);
+		return refuse_line(check, &why);
+	return take(check, "remote", NULL, "vtep %s %s", param_str(network, "name"), remote);
 }
 
 /* At most two ports in a p2p network. */
-static int check_joined(struct check *check, struct config_location at, const json_t *network)
+static int check_joined(struct check *check, const json_t *network)
 {
 	const char *name = param_str(network, "name");
 
 	if (strcmp(param_str(network, "mode"), "p2p") != 0)
 		return 0;
 	if (!owner(check, "first of %s", name))
-		return take(check, at, "network", NULL, "first of %s", name);
+		return take(check, "network", NULL, "first of %s", name);
 	if (!owner(check, "second of %s", name))
-		return take(check, at, "network", NULL, "second of %s", name);
-	return config_fail(at, check->err, API_IN_USE, "network", "%s joins two ports already", name);
+		return take(check, "network", NULL, "second of %s", name);
+	return refuse(check, API_IN_USE, "network", "%s joins two ports already", name);
 }
 
-static int check_rates(struct check *check, struct config_location at, const json_t *port)
+static int check_rates(struct check *check, const json_t *port)
 {
 	struct dp_port spec = {0};
 	struct api_err why;
 
-	return port_rate_read(port, &spec, &why) < 0 ? config_fail_line(at, check->err, why.code, why.text)
-						     : 0;
+	return port_rate_read(port, &spec, &why) < 0 ? refuse_line(check, &why) : 0;
 }
 
 static bool has_core(const json_t *cores, int core)
@@ -226,27 +239,25 @@ static bool has_core(const json_t *cores, int core)
 }
 
 /* As balance_admit() of the dataplane will. */
-static int check_core(struct check *check, struct config_location at, const json_t *port)
+static int check_core(struct check *check, const json_t *port)
 {
 	int core = (int)param_int(port, "core", -1);
 
 	if (core < 0)
 		return 0;
 	if (json_array_size(check->cores) && !has_core(check->cores, core))
-		return config_fail(
-			at, check->err, API_INVALID, "core", "%d is not among dataplane.cores", core);
+		return refuse(check, API_INVALID, "core", "%d is not among dataplane.cores", core);
 	if (owner(check, "core %d", core))
 		return 0;
 	if (++check->reserved >= json_array_size(check->cores))
-		return config_fail(at, check->err, API_IN_USE, "core",
+		return refuse(check, API_IN_USE, "core",
 			"no worker would be left for ports without a core of their own");
-	return take(check, at, "core", NULL, "core %d", core);
+	return take(check, "core", NULL, "core %d", core);
 }
 
-static int check_port(struct check *check, struct config_location at, const json_t *port)
+static int check_port(struct check *check, const json_t *port)
 {
-	const json_t *network = need(check, at, port, "network", "networks"),
-		     *ips = json_object_get(port, "ips");
+	const json_t *network = need(check, port, "network", "networks"), *ips = json_object_get(port, "ips");
 	struct dp_network spec = {0};
 	struct api_err why;
 	const char *name;
@@ -256,32 +267,30 @@ static int check_port(struct check *check, struct config_location at, const json
 	name = param_str(network, "name");
 	if (!strcmp(param_str(port, "type"), "tap") && !param_given(port, "netns") &&
 		strcmp(param_str(network, "mode"), "host") != 0)
-		return config_fail(at, check->err, API_INVALID, "netns", "%s", PORT_WAIT_OWN);
-	if (check_attachment(check, at, port, name) < 0 || check_joined(check, at, network) < 0 ||
-		check_rates(check, at, port) < 0 || check_core(check, at, port) < 0 ||
+		return refuse(check, API_INVALID, "netns", "%s", PORT_WAIT_OWN);
+	if (check_attachment(check, port, name) < 0 || check_joined(check, network) < 0 ||
+		check_rates(check, port) < 0 || check_core(check, port) < 0 ||
 		network_spec_read(network, &spec, check->err) < 0)
 		return -1;
 	if (port_security_check(port, &why) < 0 ||
 		port_services_check(json_object_get(port, "services"), &why) < 0)
-		return config_fail_line(at, check->err, why.code, why.text);
+		return refuse_line(check, &why);
 	if (param_int(port, "mtu", 0) > spec.mtu)
-		return config_fail(at, check->err, API_INVALID, "mtu", "%d is more than the %u of network %s",
+		return refuse(check, API_INVALID, "mtu", "%d is more than the %u of network %s",
 			(int)param_int(port, "mtu", 0), spec.mtu, name);
 	if (network_spec_check_mtu(&spec, (unsigned)param_int(port, "mtu", spec.mtu), &why) < 0)
-		return config_fail_line(at, check->err, why.code, why.text);
+		return refuse_line(check, &why);
 	for (size_t i = 0; i < json_array_size(ips); i++) {
 		const char *ip = json_string_value(json_array_get(ips, i));
 
-		if (fits(check, at, "ips", network, ip) < 0 ||
-			take(check, at, "ips", ip, "ip %s %s", name, ip) < 0)
+		if (fits(check, "ips", network, ip) < 0 || take(check, "ips", ip, "ip %s %s", name, ip) < 0)
 			return -1;
 	}
 	return 0;
 }
 
 /* By `vip`, or by `vips`. */
-static int check_vips(
-	struct check *check, struct config_location at, const json_t *service, const json_t *network)
+static int check_vips(struct check *check, const json_t *service, const json_t *network)
 {
 	const char *vip = param_str(service, "vip");
 	const json_t *list = json_object_get(service, "vips");
@@ -289,60 +298,59 @@ static int check_vips(
 	struct ip_addr ip;
 
 	if (vip && list)
-		return config_fail(at, check->err, API_INVALID, "vips", "instead of vip, not beside it");
+		return refuse(check, API_INVALID, "vips", "instead of vip, not beside it");
 	if (vip && network)
-		return fits(check, at, "vip", network, vip);
+		return fits(check, "vip", network, vip);
 	for (size_t i = 0; i < json_array_size(list) && i < 2; i++) {
 		vip = json_string_value(json_array_get(list, i));
-		if (network && fits(check, at, "vips", network, vip) < 0)
+		if (network && fits(check, "vips", network, vip) < 0)
 			return -1;
 		if (ip_parse(vip, &ip))
 			is6[i] = !ip_is4(ip);
 	}
 	if (json_array_size(list) == 2 && is6[0] == is6[1])
-		return config_fail(
-			at, check->err, API_INVALID, "vips", "one of IPv4 and one of IPv6 at most");
+		return refuse(check, API_INVALID, "vips", "one of IPv4 and one of IPv6 at most");
 	return 0;
 }
 
 /* Services may share a vip; the registry says on what. */
-static int check_service(struct check *check, struct config_location at, const json_t *service)
+static int check_service(struct check *check, const json_t *service)
 {
 	const json_t *network =
-		param_given(service, "network") ? need(check, at, service, "network", "networks") : NULL;
+		param_given(service, "network") ? need(check, service, "network", "networks") : NULL;
 
 	if (param_given(service, "network") && !network)
 		return -1;
-	return check_vips(check, at, service, network);
+	return check_vips(check, service, network);
 }
 
-static int check_fdb(struct check *check, struct config_location at, const json_t *entry)
+static int check_fdb(struct check *check, const json_t *entry)
 {
-	const json_t *network = need(check, at, entry, "network", "networks"), *port;
+	const json_t *network = need(check, entry, "network", "networks"), *port;
 	const char *mac = param_str(entry, "mac"), *vtep = param_str(entry, "vtep");
 	uint8_t bytes[6] = {0};
 
 	if (!network)
 		return -1;
 	if (!param_given(entry, "port") == !vtep)
-		return config_fail(at, check->err, API_INVALID, "port", "give either a port or a vtep");
+		return refuse(check, API_INVALID, "port", "give either a port or a vtep");
 	if (addr_mac(mac, bytes) && !memcmp(bytes, dp_router_mac, sizeof(bytes)))
-		return config_fail(at, check->err, API_INVALID, "mac", "%s is the switch's own", mac);
+		return refuse(check, API_INVALID, "mac", "%s is the switch's own", mac);
 	if (vtep && !owner(check, "vtep %s %s", param_str(network, "name"), vtep))
-		return config_fail(at, check->err, API_NOT_FOUND, "vtep", "no vtep %s in network %s", vtep,
+		return refuse(check, API_NOT_FOUND, "vtep", "no vtep %s in network %s", vtep,
 			param_str(network, "name"));
 	if (vtep)
 		return 0;
-	port = need(check, at, entry, "port", "ports");
+	port = need(check, entry, "port", "ports");
 	if (port && strcmp(param_str(port, "network"), param_str(network, "name")) != 0)
-		return config_fail(at, check->err, API_NOT_FOUND, "port", "no port \"%s\" in network %s",
+		return refuse(check, API_NOT_FOUND, "port", "no port \"%s\" in network %s",
 			param_str(port, "name"), param_str(network, "name"));
 	return port ? 0 : -1;
 }
 
-static int check_backend(struct check *check, struct config_location at, const json_t *backend)
+static int check_backend(struct check *check, const json_t *backend)
 {
-	return need(check, at, backend, "service", "services") ? 0 : -1;
+	return need(check, backend, "service", "services") ? 0 : -1;
 }
 
 /* The network that has `address`, and may be led into. */
@@ -378,8 +386,7 @@ static bool has_vip4(const json_t *service)
 	       is_vip4(json_array_get(list, 1));
 }
 
-static int check_target(struct check *check, struct config_location at, const struct model_publish *publish,
-	const json_t *object)
+static int check_target(struct check *check, const struct model_publish *publish, const json_t *object)
 {
 	const char *protocol = model_publish_protocols[publish->protocol == REG_UDP];
 	const json_t *service = find(check, "services", publish->service), *network;
@@ -389,43 +396,40 @@ static int check_target(struct check *check, struct config_location at, const st
 	if (!publish->service[0])
 		return network_with(check, publish->to)
 			       ? 0
-			       : config_fail(at, check->err, API_INVALID, "to", MODEL_PUBLISH_NOWHERE,
+			       : refuse(check, API_INVALID, "to", MODEL_PUBLISH_NOWHERE,
 					 param_str(object, "to"));
 	if (!service)
-		return config_fail(
-			at, check->err, API_NOT_FOUND, "to", "no such service \"%s\"", publish->service);
+		return refuse(check, API_NOT_FOUND, "to", "no such service \"%s\"", publish->service);
 	network = has_vip4(service) ? find(check, "networks", param_str(service, "network")) : NULL;
 	if (network && network_spec_read(network, &spec, &why) == 0 && network_spec_lets_in(&spec) &&
 		strcmp(param_str(service, "protocol"), protocol) == 0)
 		return 0;
-	return config_fail(
-		at, check->err, API_INVALID, "to", MODEL_PUBLISH_NO_VIP, publish->service, protocol);
+	return refuse(check, API_INVALID, "to", MODEL_PUBLISH_NO_VIP, publish->service, protocol);
 }
 
-static int check_publish(struct check *check, struct config_location at, const json_t *object)
+static int check_publish(struct check *check, const json_t *object)
 {
 	struct model_publish publish = {.port = 0};
 	const char *address = param_str(object, "address"), *protocol = param_str(object, "protocol"), *whose;
 	struct api_err why;
 
 	if (model_publish_read(object, &publish, &why) < 0)
-		return config_fail_line(at, check->err, why.code, why.text);
-	if (check_target(check, at, &publish, object) < 0)
+		return refuse_line(check, &why);
+	if (check_target(check, &publish, object) < 0)
 		return -1;
 	whose = owner(check, "published %s %u %s", protocol, publish.port, publish.address ? "0.0.0.0" : "*");
 	if (whose)
-		return config_fail(
-			at, check->err, API_EXISTS, "port", "%u is taken by %s", publish.port, whose);
+		return refuse(check, API_EXISTS, "port", "%u is taken by %s", publish.port, whose);
 	if (!owner(check, "published %s %u *", protocol, publish.port) &&
-		take(check, at, "port", NULL, "published %s %u *", protocol, publish.port) < 0)
+		take(check, "port", NULL, "published %s %u *", protocol, publish.port) < 0)
 		return -1;
-	return take(check, at, "port", NULL, "published %s %u %s", protocol, publish.port, address);
+	return take(check, "port", NULL, "published %s %u %s", protocol, publish.port, address);
 }
 
 /* In an order in which each kind refers only to those before it. */
 static const struct {
 	const char *section;
-	int (*fn)(struct check *check, struct config_location at, const json_t *object);
+	int (*fn)(struct check *check, const json_t *object);
 } kinds[] = {
 	{"networks", check_network},
 	{"uplinks", check_uplink},
@@ -441,14 +445,14 @@ static const struct {
 static int index_section(struct check *check, const json_t *config, const struct section *section)
 {
 	const json_t *list = json_object_get(config, section->name);
-	struct config_location at = {section->name, 0};
 	char id[SECTION_ID], key[KEY];
 
-	for (; at.index < json_array_size(list); at.index++) {
-		json_t *object = json_array_get(list, at.index);
+	check->at = (struct config_location){section->name, 0};
+	for (; check->at.index < json_array_size(list); check->at.index++) {
+		json_t *object = json_array_get(list, check->at.index);
 
 		section_id(section, object, id);
-		if (take(check, at, section->key[0], NULL, "%s", id) < 0)
+		if (take(check, section->key[0], NULL, "%s", id) < 0)
 			return -1;
 		if (!param_given(object, "name"))
 			continue;
@@ -462,10 +466,10 @@ static int check_kinds(struct check *check, const json_t *config)
 {
 	for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
 		const json_t *list = json_object_get(config, kinds[k].section);
-		struct config_location at = {kinds[k].section, 0};
 
-		for (; at.index < json_array_size(list); at.index++)
-			if (kinds[k].fn(check, at, json_array_get(list, at.index)) < 0)
+		check->at = (struct config_location){kinds[k].section, 0};
+		for (; check->at.index < json_array_size(list); check->at.index++)
+			if (kinds[k].fn(check, json_array_get(list, check->at.index)) < 0)
 				return -1;
 	}
 	return 0;

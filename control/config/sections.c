@@ -1,6 +1,5 @@
 #include "control/config/sections.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,20 +69,7 @@ const struct api_method *section_method(const struct section *section, const cha
 	return method_find(name);
 }
 
-enum { LOCATION = 160, LINE = 256 };
-
-int config_fail(struct config_location at, struct api_err *err, enum api_code code, const char *field,
-	const char *fmt, ...)
-{
-	char where[LOCATION], line[LINE];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(line, sizeof(line), fmt, ap);
-	va_end(ap);
-	snprintf(where, sizeof(where), "%s[%zu].%s", at.section, at.index, field);
-	return api_fail(err, code, where, "%s", line);
-}
+enum { LINE = 256 };
 
 static bool begins_with_field(const char *section, const char *line)
 {
