@@ -53,23 +53,38 @@ static int text_fits(const char *field, const char *text, size_t max, struct reg
 	return 0;
 }
 
-/* What is told of it. */
+/* The members that are texts; what the types judge for themselves has no field here. */
+static const struct {
+	size_t at;
+	const char *field;
+	size_t max;
+} texts[] = {
+	{offsetof(struct reg_check, id), "check.id", REG_CHECK_ID_MAX},
+	{offsetof(struct reg_check, name), "check.name", REG_CHECK_ID_MAX},
+	{offsetof(struct reg_check, notes), "check.notes", NOTES_MAX},
+	{offsetof(struct reg_check, alias), "check.alias", REG_ID_MAX},
+	{offsetof(struct reg_check, alias_node), "check.alias_node", REG_NODE_MAX},
+	{offsetof(struct reg_check, definition), "check.definition", REG_DEFINITION_MAX},
+	{offsetof(struct reg_check, kind), "check.kind", REG_CHECK_ID_MAX},
+	{offsetof(struct reg_check, path), NULL, 0},
+	{offsetof(struct reg_check, method), NULL, 0},
+	{offsetof(struct reg_check, body), NULL, 0},
+	{offsetof(struct reg_check, service), NULL, 0},
+};
+enum { TEXTS = sizeof(texts) / sizeof(texts[0]) };
+
+static const char *text_of(const struct reg_check *check, unsigned i)
+{
+	return *(const char *const *)((const char *)check + texts[i].at);
+}
+
 static int texts_fit(const struct reg_check *check, struct reg_err *err)
 {
-	int rc = text_fits("check.id", check->id, REG_CHECK_ID_MAX, err);
+	int rc = 0;
 
-	if (!rc)
-		rc = text_fits("check.name", check->name, REG_CHECK_ID_MAX, err);
-	if (!rc)
-		rc = text_fits("check.notes", check->notes, NOTES_MAX, err);
-	if (!rc)
-		rc = text_fits("check.alias", check->alias, REG_ID_MAX, err);
-	if (!rc)
-		rc = text_fits("check.alias_node", check->alias_node, REG_NODE_MAX, err);
-	if (!rc)
-		rc = text_fits("check.definition", check->definition, REG_DEFINITION_MAX, err);
-	if (!rc)
-		rc = text_fits("check.kind", check->kind, REG_CHECK_ID_MAX, err);
+	for (unsigned i = 0; !rc && i < TEXTS; i++)
+		if (texts[i].field)
+			rc = text_fits(texts[i].field, text_of(check, i), texts[i].max, err);
 	if (!rc && check->output_max > REG_OUTPUT_MAX)
 		rc = reg_fail(err, -EINVAL, "check.output_max: over %d", REG_OUTPUT_MAX);
 	return rc;
@@ -128,27 +143,6 @@ int specs_valid(const struct reg_check *checks, unsigned n, struct reg_err *err)
 	return rc;
 }
 
-/* The members that are texts. */
-static const size_t texts[] = {
-	offsetof(struct reg_check, id),
-	offsetof(struct reg_check, name),
-	offsetof(struct reg_check, notes),
-	offsetof(struct reg_check, path),
-	offsetof(struct reg_check, method),
-	offsetof(struct reg_check, body),
-	offsetof(struct reg_check, service),
-	offsetof(struct reg_check, alias),
-	offsetof(struct reg_check, alias_node),
-	offsetof(struct reg_check, definition),
-	offsetof(struct reg_check, kind),
-};
-enum { TEXTS = sizeof(texts) / sizeof(texts[0]) };
-
-static const char *text_of(const struct reg_check *check, unsigned i)
-{
-	return *(const char *const *)((const char *)check + texts[i]);
-}
-
 static size_t texts_size(const struct reg_check *check)
 {
 	size_t size = 0;
@@ -182,7 +176,8 @@ int specs_copy(const struct reg_check *from, unsigned n, struct reg_check **out)
 		text += from[i].nheader * sizeof(*header);
 	for (unsigned i = 0; i < n; i++) {
 		for (unsigned t = 0; t < TEXTS; t++)
-			*(const char **)((char *)&to[i] + texts[t]) = text_put(&text, text_of(&from[i], t));
+			*(const char **)((char *)&to[i] + texts[t].at) =
+				text_put(&text, text_of(&from[i], t));
 		to[i].headers = header;
 		for (unsigned h = 0; h < from[i].nheader; h++, header++)
 			*header = (struct reg_pair){text_put(&text, from[i].headers[h].key),

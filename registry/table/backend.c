@@ -130,7 +130,7 @@ void backend_remove(struct backend *backend)
 	backend_free(backend);
 }
 
-struct backend *backend_lookup(struct service *service, const char *id)
+static struct backend *backend_lookup(struct service *service, const char *id)
 {
 	struct backend *backend = backend_find(service, id);
 	struct reg_backend key = {0};
@@ -144,14 +144,16 @@ struct backend *backend_lookup(struct service *service, const char *id)
 	return strcmp(canonical, id) == 0 ? sorted_find(&service->backends, by_address, &key) : NULL;
 }
 
-static int no_service(struct reg_err *err, const char *name)
+struct backend *backend_need(struct registry *reg, const char *name, const char *id, struct reg_err *err)
 {
-	return reg_fail(err, -ENOENT, "service: there is no service %s", name);
-}
+	struct service *service = service_find(reg, name);
+	struct backend *backend = service ? backend_lookup(service, id) : NULL;
 
-static int no_backend(struct reg_err *err, const char *service, const char *id)
-{
-	return reg_fail(err, -ENOENT, "address: service %s has no backend %s", service, id);
+	if (!service)
+		reg_fail(err, -ENOENT, "service: there is no service %s", name);
+	else if (!backend)
+		reg_fail(err, -ENOENT, "address: service %s has no backend %s", name, id);
+	return backend;
 }
 
 /* The id of `new`, or the one that follows from its address. */
@@ -189,7 +191,7 @@ int registry_backend_add(
 	int rc = backend_valid(new, err);
 
 	if (!service)
-		return no_service(err, name);
+		return reg_fail(err, -ENOENT, "service: there is no service %s", name);
 	if (rc < 0)
 		return rc;
 	if (!new->port)
@@ -287,18 +289,12 @@ static int backend_change(struct backend *backend, const struct reg_backend *new
 int registry_backend_set(
 	struct registry *reg, const char *name, const struct reg_backend *new, struct reg_err *err)
 {
-	struct service *service = service_find(reg, name);
-	struct backend *backend;
 	char address[IP_PORT_TEXT];
-	int rc = backend_valid(new, err);
+	struct backend *backend = backend_need(reg, name, id_of(new, address), err);
+	int rc = backend ? backend_valid(new, err) : -ENOENT;
 
-	if (!service)
-		return no_service(err, name);
 	if (rc < 0)
 		return rc;
-	backend = backend_lookup(service, id_of(new, address));
-	if (!backend)
-		return no_backend(err, name, id_of(new, address));
 	if (by_address(&backend->pub, new) != 0)
 		return reg_fail(err, -EINVAL, "address: that of backend %s cannot change", backend->pub.id);
 	if (backend_change(backend, new) < 0)
@@ -406,13 +402,11 @@ int registry_backend_put(
 
 int registry_backend_del(struct registry *reg, const char *name, const char *id, struct reg_err *err)
 {
-	struct service *service = service_find(reg, name);
-	struct backend *backend = service ? backend_lookup(service, id) : NULL;
+	struct backend *backend = backend_need(reg, name, id, err);
+	struct service *service = backend ? backend->service : NULL;
 
-	if (!service)
-		return no_service(err, name);
 	if (!backend)
-		return no_backend(err, name, id);
+		return -ENOENT;
 	backend_remove(backend);
 	commit_service(service);
 	commit(reg);
@@ -421,8 +415,7 @@ int registry_backend_del(struct registry *reg, const char *name, const char *id,
 
 const struct reg_backend *registry_backend_find(struct registry *reg, const char *name, const char *id)
 {
-	struct service *service = service_find(reg, name);
-	struct backend *backend = service ? backend_lookup(service, id) : NULL;
+	struct backend *backend = backend_need(reg, name, id, NULL);
 
 	return backend ? backend_show(backend) : NULL;
 }

@@ -95,14 +95,11 @@ bool registry_backend_result(const struct reg_backend *backend, unsigned i, stru
 int registry_backend_beat(struct registry *reg, const char *name, const char *id, const char *check,
 	enum reg_health health, const char *output, struct reg_err *err)
 {
-	struct service *service = service_find(reg, name);
-	struct backend *backend = service ? backend_lookup(service, id) : NULL;
+	struct backend *backend = backend_need(reg, name, id, err);
 	int rc;
 
-	if (!service)
-		return reg_fail(err, -ENOENT, "service: there is no service %s", name);
 	if (!backend)
-		return reg_fail(err, -ENOENT, "address: service %s has no backend %s", name, id);
+		return -ENOENT;
 	rc = check_set_beat(&backend->checks, check, health, output);
 	if (rc == -ENOENT)
 		return reg_fail(err, rc, "check: backend %s has no check %s", id, check);

@@ -217,8 +217,7 @@ uint64_t registry_backend_revision(struct registry *reg, const struct reg_backen
 
 void registry_backend_revise(struct registry *reg, const char *name, const char *id)
 {
-	struct service *service = service_find(reg, name);
-	struct backend *backend = service ? backend_find(service, id) : NULL;
+	struct backend *backend = backend_need(reg, name, id, NULL);
 
 	if (backend)
 		backend_revise(backend);

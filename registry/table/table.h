@@ -146,8 +146,8 @@ void service_free(struct service *service);
 
 /* backend.c */
 struct backend *backend_find(struct service *service, const char *id);
-/** By its id, or else by its address and port. */
-struct backend *backend_lookup(struct service *service, const char *id);
+/** By its id, or else by its address and port. NULL with a line in `err` (NULL: without): there is none. */
+struct backend *backend_need(struct registry *reg, const char *name, const char *id, struct reg_err *err);
 /** Takes it out of its service. */
 void backend_remove(struct backend *backend);
 
