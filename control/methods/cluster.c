@@ -38,18 +38,14 @@ static int cluster_dump(
 
 static const struct api_field no_fields[] = {{NULL}};
 
-static const struct api_column host_columns[] = {{"host", "HOST"}, {"address", "ADDRESS"}, {"zone", "ZONE"},
-	{"state", "STATE"}, {"seen_s", "SEEN_S"}, {"endpoints", "ENDPOINTS"}, {"instances", "INSTANCES"},
-	{"self", "SELF"}, {NULL}};
-
-static const struct api_column key_columns[] = {
-	{"key", "KEY"}, {"revision", "REVISION"}, {"lease", "LEASE"}, {"state", "STATE"}, {NULL}};
+#define HOST_COLUMNS "host,address,zone,state,seen_s,endpoints,instances,self"
+#define KEY_COLUMNS "key,revision,lease,state"
 
 const struct api_method cluster_methods[] = {
-	{"host.list", "List the hosts of the cluster", no_fields, host_list, false, host_columns},
+	{"host.list", "List the hosts of the cluster", no_fields, host_list, false, HOST_COLUMNS},
 	{"cluster.status", "Tell whether etcd is there, and how old what is known of it is", no_fields,
 		cluster_status, false},
 	{"cluster.dump", "List what this host knows of etcd's keys", no_fields, cluster_dump, false,
-		key_columns},
+		KEY_COLUMNS},
 	{NULL},
 };
