@@ -25,9 +25,10 @@ struct registry;
 
 #define REG_NAME_MAX 63	    /* bytes of a name that is defined here, without the end */
 #define REG_SERVICE_MAX 255 /* of a service's, which whoever registers chooses */
-#define REG_DEFINED_MAX 191 /* of one that is defined, and maybe has a vip: three labels (RFC 1123) and their dots */
-#define REG_ID_MAX 255	    /* with that of its node */
-#define REG_HOST_MAX 253    /* of a host name */
+#define REG_DEFINED_MAX                                                                                      \
+	191 /* of one that is defined, and maybe has a vip: three labels (RFC 1123) and their dots */
+#define REG_ID_MAX 255	 /* with that of its node */
+#define REG_HOST_MAX 253 /* of a host name */
 #define REG_NODE_MAX 255
 #define REG_PATH_MAX 255 /* of what a check asks for */
 #define REG_CHECK_ID_MAX 255
