@@ -27,7 +27,7 @@ static void name_of(
 static void describe(const struct kubernetes *k, const struct kube_service *service,
 	const struct kube_port *port, struct reg_service *out)
 {
-	memset(out, 0, sizeof(*out)); /* compared as a whole */
+	*out = (struct reg_service){.name = ""};
 	name_of(service, port, out->name);
 	snprintf(out->network, sizeof(out->network), "%s", k->network);
 	out->vip = service->spec.vip;
@@ -37,6 +37,13 @@ static void describe(const struct kubernetes *k, const struct kube_service *serv
 	out->affinity_s = service->spec.affinity_s;
 	out->drops = service->spec.local_only;
 	snprintf(out->source, sizeof(out->source), "%s", KUBE_SOURCE);
+}
+
+/* As far as describe() makes a difference. */
+static bool is_same(const struct reg_service *a, const struct reg_service *b)
+{
+	return ip_equal(a->vip, b->vip) && ip_equal(a->vip6, b->vip6) && a->port == b->port &&
+	       a->protocol == b->protocol && a->affinity_s == b->affinity_s && a->drops == b->drops;
 }
 
 static void refused(struct kubernetes *k, const char *name, const struct reg_err *err)
@@ -71,12 +78,15 @@ static bool define(struct kubernetes *k, const struct kube_service *service, str
 	int rc;
 
 	describe(k, service, port, &fresh);
-	if (port->made && memcmp(&fresh, &port->as, sizeof(fresh)) == 0)
+	if (port->made && is_same(&fresh, &port->as))
 		return true;
 	rc = port->made ? registry_service_set(k->reg, &fresh, &err)
 			: registry_service_add(k->reg, &fresh, &err);
-	if (rc == -ENOENT) /* somebody has deleted it */
+	if (rc == -ENOENT) { /* somebody has deleted it, with its instances */
+		port->made = false;
+		port->targets.n = 0;
 		rc = registry_service_add(k->reg, &fresh, &err);
+	}
 	if (rc < 0) {
 		refused(k, fresh.name, &err);
 		return port->made;

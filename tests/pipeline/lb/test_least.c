@@ -181,7 +181,9 @@ static unsigned reach_b(void)
 {
 	unsigned n = 0;
 
-	for (uint16_t port = FIRST_PORT; port < FIRST_PORT + CLIENTS; port++) {
+	for (unsigned i = 0; i < CLIENTS; i++) {
+		uint16_t port = (uint16_t)(FIRST_PORT + i);
+
 		client(port, SYN, 0);
 		n += rig_reached() == &rig.b;
 		close_at(port);

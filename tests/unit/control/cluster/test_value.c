@@ -123,8 +123,7 @@ static void one_guest_too_many_and_a_value_too_long_are_refused(void **state)
 	strcpy(at, "]}");
 	assert_null(value_read_chunk(text, strlen(text), &why));
 	assert_string_equal(why, "ep: must be a list of at most 100");
-	memset(text, ' ', VALUE_MAX + 1);
-	memcpy(text, CHUNK "[]}", strlen(CHUNK "[]}"));
+	snprintf(text, VALUE_MAX + 2, "%-*s", VALUE_MAX + 1, CHUNK "[]}");
 	free(value_read_chunk(text, VALUE_MAX, &why));
 	assert_null(value_read_chunk(text, VALUE_MAX + 1, &why));
 	assert_string_equal(why, "longer than 64 KB");
