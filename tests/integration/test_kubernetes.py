@@ -330,3 +330,43 @@ def test_the_configuration_of_the_page_is_one(tmp_path):
     config["networks"][0].pop("gateway"), config["networks"][0].update(mode="bridge")  # no interface of the host's is looked for
     (tmp_path / "sluice.json").write_text(json.dumps(config))
     run([program("sluiced"), "--check-config", "--no-huge", "--config", tmp_path / "sluice.json"])
+
+
+def test_what_others_take_away_comes_back(world):
+    """And what they add stays theirs, whatever the server says later."""
+    w = world(objects=[WEB, web("10.244.0.1", "10.244.0.2")])
+    w.wait(NAME, {"10.244.0.1:8080": False, "10.244.0.2:8080": False})
+    w.daemon.rpc("backend.del", service=NAME, address="10.244.0.2", port=8080)
+    w.wait(NAME, {"10.244.0.1:8080": False, "10.244.0.2:8080": False})
+    w.daemon.rpc("service.del", name=NAME)
+    w.wait(NAME, {"10.244.0.1:8080": False, "10.244.0.2:8080": False})
+    assert w.daemon.rpc("service.show", name=NAME)["vips"] == [VIP]
+    w.daemon.rpc("backend.add", service=NAME, address="10.244.0.9", port=9000)
+    w.api.put(web("10.244.0.1", "10.244.0.9", ports=[("http", 9000)]))
+    w.wait(NAME, {"10.244.0.1:9000": False, "10.244.0.9:9000": False})
+    w.api.put(web("10.244.0.1"))
+    w.wait(NAME, {"10.244.0.1:8080": False, "10.244.0.9:9000": False})
+    w.api.delete(WEB)
+    w.wait(NAME, {"10.244.0.9:9000": False})
+    assert not w.services()
+
+
+def test_ports_of_one_name(world):
+    """No server has them; if one did, nothing would be left of them."""
+    w = world(objects=[service("web", [VIP], [("http", 80), ("http", 81)]), web("10.244.0.1")])
+    w.wait(NAME, {"10.244.0.1:8080": False})
+    w.api.put(service("web", [VIP], [("http", 81), ("http", 80)]))
+    wait.until(lambda: w.daemon.rpc("service.show", name=NAME)["port"] == 81, "the first counts")
+    w.api.delete(WEB)
+    wait.until(lambda: not w.services(), "it is gone")
+
+
+def test_a_server_that_has_always_forgotten(world):
+    """It is not asked without a pause."""
+    w = world(objects=[WEB, web("10.244.0.1")])
+    w.wait(NAME, {"10.244.0.1:8080": False})
+    w.api.refuse = {SLICES: (410, ()), SERVICES: (410, ())}
+    w.api.hang_up()
+    wait.until(lambda: w.status()["why"] == "HTTP status 410", "status says why")
+    assert len(w.api.asked) < 30
+    assert w.instances(NAME) == {"10.244.0.1:8080": False}

@@ -54,19 +54,44 @@ static void refused(struct kubernetes *k, const char *name, const struct reg_err
 	k->log(LOG_WARNING, name, line);
 }
 
-static void drop_ports(struct kubernetes *k, struct kube_service *service)
+/* Has the registry the service as we defined it? Anybody may have deleted it, and made another of its name. */
+static bool is_ours(struct kubernetes *k, const char *name)
+{
+	const struct reg_service *service = registry_service_find(k->reg, name);
+
+	return service && !service->discovered && strcmp(service->source, KUBE_SOURCE) == 0;
+}
+
+/* What others have registered there stays. */
+static void take_away(struct kubernetes *k, const char *name, const struct kube_target *target)
+{
+	char id[IP_PORT_TEXT];
+	const struct reg_backend *backend;
+	struct reg_err err;
+
+	ip_port_text(target->address, target->port, id);
+	backend = registry_backend_find(k->reg, name, id);
+	if (backend && strcmp(backend->source, KUBE_SOURCE) == 0)
+		registry_backend_del(k->reg, name, id, &err);
+}
+
+static void drop_port(struct kubernetes *k, struct kube_port *port)
 {
 	struct reg_err err;
 
-	for (unsigned i = 0; i < service->nold; i++) {
-		struct kube_port *port = &service->old[i];
+	for (size_t i = 0; i < port->targets.n; i++)
+		take_away(k, port->as.name, &port->targets.list[i]);
+	free(port->targets.list);
+	if (!port->made || !is_ours(k, port->as.name))
+		return;
+	registry_service_undefine(k->reg, port->as.name, &err);
+	k->made_room = true;
+}
 
-		if (port->made) {
-			registry_service_del(k->reg, port->as.name, &err);
-			k->made_room = true;
-		}
-		free(port->targets.list);
-	}
+static void drop_ports(struct kubernetes *k, struct kube_service *service)
+{
+	for (unsigned i = 0; i < service->nold; i++)
+		drop_port(k, &service->old[i]);
 	service->nold = 0;
 }
 
@@ -78,15 +103,14 @@ static bool define(struct kubernetes *k, const struct kube_service *service, str
 	int rc;
 
 	describe(k, service, port, &fresh);
+	if (port->made && !is_ours(k, port->as.name)) {
+		port->made = false;
+		port->targets.n = 0;
+	}
 	if (port->made && is_same(&fresh, &port->as))
 		return true;
 	rc = port->made ? registry_service_set(k->reg, &fresh, &err)
 			: registry_service_add(k->reg, &fresh, &err);
-	if (rc == -ENOENT) { /* somebody has deleted it, with its instances */
-		port->made = false;
-		port->targets.n = 0;
-		rc = registry_service_add(k->reg, &fresh, &err);
-	}
 	if (rc < 0) {
 		refused(k, fresh.name, &err);
 		return port->made;
@@ -96,30 +120,26 @@ static bool define(struct kubernetes *k, const struct kube_service *service, str
 	return true;
 }
 
-static void put(struct kubernetes *k, const char *name, const struct kube_target *target)
+/* False: it is not there, since somebody else has registered that address. */
+static bool put(struct kubernetes *k, const char *name, const struct kube_target *target)
 {
 	struct reg_backend backend = {
 		.address = target->address, .port = target->port, .weight = 1, .drained = target->drained};
 	struct reg_err err;
 
 	snprintf(backend.source, sizeof(backend.source), "%s", KUBE_SOURCE);
-	if (registry_backend_put(k->reg, name, &backend, &err) < 0)
-		refused(k, name, &err);
+	if (registry_backend_put(k->reg, name, &backend, &err) == 0)
+		return true;
+	refused(k, name, &err);
+	return false;
 }
 
-static void take_away(struct kubernetes *k, const char *name, const struct kube_target *target)
-{
-	char id[IP_PORT_TEXT];
-	struct reg_err err;
-
-	registry_backend_del(k->reg, name, ip_port_text(target->address, target->port, id), &err);
-}
-
-/* Both are sorted. */
-static void move_targets(struct kubernetes *k, struct kube_port *port, const struct kube_targets *fresh)
+/* Both are sorted. Of `fresh` stays what the registry has taken. False: it has not taken all. */
+static bool move_targets(struct kubernetes *k, struct kube_port *port, struct kube_targets *fresh)
 {
 	const struct kube_targets *old = &port->targets;
-	size_t i = 0, j = 0;
+	size_t i = 0, j = 0, kept = 0;
+	bool all;
 
 	while (i < old->n || j < fresh->n) {
 		int order = i == old->n	    ? 1
@@ -128,11 +148,15 @@ static void move_targets(struct kubernetes *k, struct kube_port *port, const str
 
 		if (order < 0)
 			take_away(k, port->as.name, &old->list[i]);
-		else if (order > 0 || old->list[i].drained != fresh->list[j].drained)
-			put(k, port->as.name, &fresh->list[j]);
+		else if ((order == 0 && !port->lost && old->list[i].drained == fresh->list[j].drained) ||
+			 put(k, port->as.name, &fresh->list[j]))
+			fresh->list[kept++] = fresh->list[j];
 		i += order <= 0;
 		j += order >= 0;
 	}
+	all = kept == fresh->n;
+	fresh->n = kept;
+	return all;
 }
 
 static void fill(struct kubernetes *k, struct kube_service *service, struct kube_port *port)
@@ -145,7 +169,9 @@ static void fill(struct kubernetes *k, struct kube_service *service, struct kube
 	}
 	if (!kube_choose(service, port, &fresh))
 		return;
-	move_targets(k, port, &fresh);
+	if (!move_targets(k, port, &fresh))
+		service->waits = true;
+	port->lost = false;
 	free(port->targets.list);
 	port->targets = fresh;
 }
@@ -161,11 +187,28 @@ static void try_again(struct kubernetes *k)
 		kube_changed(k, service);
 }
 
+/* Somebody has taken something of ours away: what the server says holds. */
+static void put_all_again(struct kubernetes *k)
+{
+	struct kube_service *service, *next;
+
+	k->lost = false;
+	HASH_ITER(hh, k->services, service, next)
+	{
+		for (unsigned i = 0; i < service->spec.nport; i++)
+			service->spec.ports[i].lost = true;
+		kube_changed(k, service);
+	}
+}
+
 void kube_apply(struct kubernetes *k)
 {
 	struct kube_service *service, *next;
 	unsigned n = 0;
 
+	if (k->lost)
+		put_all_again(k);
+	k->applies = true;
 	registry_batch_begin(k->reg);
 	TAILQ_FOREACH (service, &k->changed, link) {
 		drop_ports(k, service);
@@ -181,6 +224,7 @@ void kube_apply(struct kubernetes *k)
 		kube_service_settle(k, service);
 	}
 	registry_batch_end(k->reg);
+	k->applies = false;
 	if (k->made_room)
 		try_again(k);
 	if (!TAILQ_EMPTY(&k->changed))

@@ -165,12 +165,13 @@ static void on_error(struct kube_follow *follow, const json_t *status)
 {
 	json_int_t code = json_integer_value(json_object_get(status, "code"));
 	const char *message = text_of(status, "message");
+	bool forgotten = code == GONE && follow->version[0]; /* else nothing was asked that could be */
 
 	fetch_cancel(follow->fetch);
 	follow->fetch = NULL;
 	follow->version[0] = '\0';
 	follow->filling = false;
-	if (code == GONE)
+	if (forgotten)
 		ask_in(follow, 0);
 	else
 		try_again(follow, message ? message : "the server ends the watch", 0);
@@ -235,7 +236,7 @@ static void on_watch_end(void *arg, const struct fetch_reply *reply)
 	if ((reply->code == 400 || reply->code == 422) && !follow->version[0] && !follow->pages) {
 		follow->pages = true;
 		ask_in(follow, 0);
-	} else if (reply->code == GONE) {
+	} else if (reply->code == GONE && follow->version[0]) {
 		follow->version[0] = '\0';
 		ask_in(follow, 0);
 	} else if (whole && now_s() - follow->answer > 1) { /* its time was over */
@@ -263,9 +264,13 @@ static bool take_page(struct kube_follow *follow, const json_t *page)
 		follow->kind->put(follow->k, one);
 	free(follow->more);
 	follow->more = more && more[0] && strlen(more) < MORE ? strdup(more) : NULL;
-	if (!follow->more &&
-		remember(follow->version, sizeof(follow->version), text_of(metadata, "resourceVersion")))
-		filled(follow);
+	if (more && more[0] && !follow->more)
+		return false;
+	if (follow->more)
+		return true;
+	if (!remember(follow->version, sizeof(follow->version), text_of(metadata, "resourceVersion")))
+		return false;
+	filled(follow);
 	return true;
 }
 

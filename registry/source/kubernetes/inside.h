@@ -81,6 +81,7 @@ struct kube_port {
 	enum reg_protocol protocol;
 	uint16_t port;
 	bool made;		     /* the registry has it */
+	bool lost;		     /* maybe not its targets */
 	struct reg_service as;	     /* that */
 	struct kube_targets targets; /* that the registry has */
 };
@@ -118,6 +119,7 @@ enum { KUBE_SERVICES_OF, KUBE_SLICES_OF, KUBE_NODE_OF, KUBE_FOLLOWS };
 struct kubernetes {
 	struct event_base *base;
 	struct registry *reg;
+	struct registry_source source;
 	struct fetcher *fetcher;
 	struct event *turn; /* what has changed is brought to the registry */
 	struct kube_follow *follows[KUBE_FOLLOWS];
@@ -130,6 +132,7 @@ struct kubernetes {
 	struct kube_services changed;
 	unsigned rounds[2]; /* of listing Services and slices */
 	bool made_room;	    /* something has left the registry */
+	bool applies, lost; /* we change the registry; somebody else has, and something of ours is gone */
 	size_t endpoints;
 };
 
@@ -171,6 +174,8 @@ void kube_read_zone(const json_t *object, char zone[KUBE_LABEL + 1]);
 /* table.c */
 
 extern const struct kube_kind kube_kind_services, kube_kind_slices;
+/** Do they go by the same name and protocol? */
+bool kube_is_same_port(const struct kube_port *a, const struct kube_port *b);
 /** The Service has changed, or its slices have. */
 void kube_changed(struct kubernetes *k, struct kube_service *service);
 /** Takes it away if nothing is known of it any more, and the registry has nothing of it. */

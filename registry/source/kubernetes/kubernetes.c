@@ -63,6 +63,17 @@ static void on_turn(evutil_socket_t fd, short what, void *arg)
 		kube_apply(k);
 }
 
+/* One of our instances has left the registry. */
+static void on_gone(void *arg, const char *service, const struct reg_backend *backend)
+{
+	struct kubernetes *k = arg;
+
+	if (k->applies)
+		return;
+	k->lost = true;
+	event_active(k->turn, 0, 0);
+}
+
 static bool copy(char **to, const char *text)
 {
 	*to = text ? strdup(text) : NULL;
@@ -91,6 +102,8 @@ int kubernetes_open(const struct kubernetes_config *config, struct kubernetes **
 	k->base = config->base;
 	k->reg = config->reg;
 	k->log = config->log;
+	k->source = (struct registry_source){.name = KUBE_SOURCE, .arg = k, .gone = on_gone};
+	registry_source_add(k->reg, &k->source);
 	TAILQ_INIT(&k->changed);
 	k->turn = event_new(k->base, -1, 0, on_turn, k);
 	k->fetcher = fetch_open_web(k->base, &tls);
@@ -114,6 +127,7 @@ void kubernetes_close(struct kubernetes *k)
 		return;
 	for (unsigned i = 0; i < KUBE_FOLLOWS; i++)
 		kube_follow_close(k->follows[i]);
+	registry_source_del(k->reg, &k->source);
 	fetch_close(k->fetcher);
 	kube_table_free(k);
 	if (k->turn)

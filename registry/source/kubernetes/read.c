@@ -98,20 +98,31 @@ static void read_vips(const json_t *spec, struct kube_spec *out)
 	}
 }
 
+static bool is_there(const struct kube_spec *spec, const struct kube_port *port)
+{
+	for (unsigned i = 0; i < spec->nport; i++)
+		if (kube_is_same_port(&spec->ports[i], port))
+			return true;
+	return false;
+}
+
 static bool read_ports(const json_t *spec, struct kube_spec *out)
 {
 	const json_t *list = json_object_get(spec, "ports"), *one;
 	size_t i, n = json_array_size(list);
 
+	n = n < KUBE_PORTS ? n : KUBE_PORTS;
 	out->ports = calloc(n ? n : 1, sizeof(*out->ports));
 	if (!out->ports)
 		return false;
 	json_array_foreach (list, i, one) {
 		struct kube_port *port = &out->ports[out->nport];
 
+		if (i == n)
+			break;
 		port->port = number_of(one, "port");
-		if (out->nport < KUBE_PORTS && port->port && read_port_name(one, port->name) &&
-			read_protocol(one, &port->protocol))
+		if (port->port && read_port_name(one, port->name) && read_protocol(one, &port->protocol) &&
+			!is_there(out, port))
 			out->nport++;
 	}
 	return true;
