@@ -7,10 +7,9 @@
 #include "dataplane/bfd/bfd.h"
 #include "dataplane/bfd/hold.h"
 #include "dataplane/bfd/session.h"
+#include "dataplane/frame/parse.h"
 
 enum {
-	BFD_PORT = 3784,	/* RFC 5881, 4 */
-	BFD_PORT_ROUTED = 4784, /* RFC 5883, 4 */
 	BFD_SOURCE_PORT = 49152,
 	BFD_HOPS = 255,
 	BFD_HEADERS_MAX = 14 + 40 + 8,

@@ -5,6 +5,7 @@
 #include "dataplane/egress/egress.h"
 #include "dataplane/egress/flow.h"
 #include "dataplane/egress/icmp.h"
+#include "dataplane/egress/inside.h"
 #include "dataplane/egress/published.h"
 #include "dataplane/frame/nat.h"
 #include "dataplane/frame/offload.h"
@@ -157,7 +158,9 @@ static void take_first(struct arriving *a, const struct published_to *to)
 	struct guest guest;
 	struct conn_hit hit;
 
-	if (find_target(a, to, &guest))
+	if (egress_is_of_hosts(ends.proto, ends.peer_port, a->b->in->vxlan_port))
+		reason = DROP_EGRESS; /* what the guest answers would be one */
+	else if (find_target(a, to, &guest))
 		reason = flow_open_in(a->w, &ends, &a->outside, &guest, &hit);
 	if (reason != DROP_COUNT) {
 		frame_drop(a->f, (uint8_t)reason);

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "dataplane/core/dp.h"
 #include "dataplane/egress/hop.h"
+#include "dataplane/frame/parse.h"
 #include "dataplane/lb/conn.h"
 
 struct published;
@@ -23,6 +25,15 @@ enum {
 struct egress_worker {
 	_Alignas(64) uint64_t chosen; /* ports, so far */
 };
+
+/** Would hosts of the underlay take for each other's own what goes to this port (network byte order): a tunnel's, or what
+ * says that a host is dead? The uplink's address vouches for it there, so no guest may send it under that one. */
+static inline bool egress_is_of_hosts(uint8_t proto, uint16_t port, uint16_t vxlan_port)
+{
+	uint16_t to = __builtin_bswap16(port);
+
+	return proto == IPPROTO_UDP && (to == vxlan_port || to == BFD_PORT || to == BFD_PORT_ROUTED);
+}
 
 struct egress {
 	struct conn_table *flows;

@@ -9,6 +9,7 @@
 #include "dataplane/egress/egress.h"
 #include "dataplane/egress/flow.h"
 #include "dataplane/egress/icmp.h"
+#include "dataplane/egress/inside.h"
 #include "dataplane/egress/route.h"
 #include "dataplane/frame/nat.h"
 #include "dataplane/frame/offload.h"
@@ -157,12 +158,6 @@ static bool goes_on(struct leaving *l, const struct conn_hit *hit)
 	return false;
 }
 
-/* What would be taken for a tunnel's, from one who may send for any network. */
-static bool is_tunnel(const struct leaving *l)
-{
-	return l->f->ip_proto == IPPROTO_UDP && ntohs(l->ends.peer_port) == l->route->vxlan_port;
-}
-
 /* Finds or makes the connection, and the way out. False: the frame is dropped, or is not for us. */
 static bool find_flow(struct leaving *l, struct conn_hit *hit)
 {
@@ -174,11 +169,15 @@ static bool find_flow(struct leaving *l, struct conn_hit *hit)
 		return false;
 	if (!find_way(l, l->ends.peer, found ? hit->end.ip : 0) || ends_here(l))
 		return false;
+	if (egress_is_of_hosts(l->ends.proto, l->ends.peer_port, l->route->vxlan_port)) {
+		frame_drop(l->f, DROP_EGRESS);
+		return false;
+	}
 	if (found) {
 		flow_guest_is_at(l->w->dp->egress, hit, l->ends.net, frame_data(l->f) + 6);
 		return true;
 	}
-	if (is_tunnel(l) || (l->tcp & FLOW_RST)) {
+	if (l->tcp & FLOW_RST) {
 		frame_drop(l->f, DROP_EGRESS);
 		return false;
 	}

@@ -18,6 +18,8 @@ enum {
 	ETHERTYPE_8021Q = 0x8100,
 	ETHERTYPE_8021AD = 0x88a8,
 	IP4_MF_OFFSET = 0x3fff, /* more-fragments flag and fragment offset */
+	BFD_PORT = 3784,	/* RFC 5881, 4 */
+	BFD_PORT_ROUTED = 4784, /* RFC 5883, 4 */
 };
 
 static inline uint16_t load16(const uint8_t *p) /* big-endian to host */

@@ -36,7 +36,7 @@ static int setup(void **state)
 		.prefix = 24,
 		.gateway = ip4("10.0.0.254"),
 		.age_s = 300,
-		.egress = DP_EGRESS_OUT};
+		.egress = DP_EGRESS_OUT | DP_EGRESS_IN};
 
 	net = harness_network(dp, &spec);
 	harness_port(dp, &a, net, NULL);
@@ -205,6 +205,8 @@ static void test_what_may_not_leave(void **state)
 		{"10.0.0.1", "192.0.2.0", UDP, 80},
 		{"10.0.0.1", "192.0.2.1", UDP, 80},	/* the uplink itself */
 		{"10.0.0.1", "203.0.113.9", UDP, 4789}, /* a tunnel under the host's own name */
+		{"10.0.0.1", "203.0.113.9", UDP, 3784}, /* what says that this host is dead */
+		{"10.0.0.1", "203.0.113.9", UDP, 4784},
 		{"10.0.0.1", "203.0.113.9", 47, 80},
 	};
 
@@ -311,6 +313,47 @@ static void test_the_last_hop_is_told(void **state)
 	assert_true(packet_checksums_right(a.got[0].data, a.got[0].len));
 }
 
+/* A port of the network that others may reach by port 8000 of the uplink. */
+static void publish(void)
+{
+	struct dp_port inside = {.mac = {2, 0, 0, 0, 0, 0x51}, .nips = 1, .ips = {ip_from4(ip4("10.0.0.1"))}};
+	struct dp_published list[] = {
+		{.protocol = DP_TCP, .port = 8000, .to = inside.ips[0], .to_port = 80},
+		{.protocol = DP_UDP, .port = 8000, .to = inside.ips[0], .to_port = 80},
+	};
+
+	dp_port_del(dp, a.port->id);
+	harness_port(dp, &a, net, &inside);
+	list[0].net = list[1].net = net;
+	assert_int_equal(dp_publish(dp, list, 2, NULL), 0);
+}
+
+/* From outside to port 8000. */
+static void open_from(const char *peer, uint8_t proto, uint16_t port, uint8_t flags)
+{
+	uint8_t buf[2048];
+	size_t len = packet_ip4(buf,
+		&(struct packet){MAC_UP, MAC_HOP, ip4(peer), ip4("192.0.2.1"), proto, port, 8000, flags, 10});
+
+	a.count = b.count = 0;
+	harness_send(dp, &uplink, buf, len, PLAIN, 0);
+}
+
+static void test_no_host_of_the_underlay_is_answered_by_a_guest(void **state)
+{
+	static const uint16_t ports[] = {4789, 3784, 4784};
+	uint64_t before = harness_drops(dp, "egress");
+
+	publish();
+	for (unsigned i = 0; i < 3; i++) {
+		open_from("203.0.113.9", UDP, ports[i], 0);
+		assert_int_equal(a.count, 0);
+		assert_int_equal(harness_drops(dp, "egress"), before + i + 1);
+	}
+	open_from("203.0.113.9", TCP, 4789, SYN);
+	assert_int_equal(a.count, 1);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -325,6 +368,7 @@ int main(void)
 		TEST(test_a_closed_connection_is_begun_anew),
 		TEST(test_a_guest_that_goes_takes_its_connections_along),
 		TEST(test_the_last_hop_is_told),
+		TEST(test_no_host_of_the_underlay_is_answered_by_a_guest),
 	};
 
 	return cmocka_run_group_tests(tests, open_all, close_all);
