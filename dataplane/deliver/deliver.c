@@ -411,13 +411,21 @@ static unsigned choose_for(struct worker *w, uint16_t id, struct frame **frames,
 }
 static_assert(BURST_MAX <= 32, "a bit of each frame");
 
-/* Floods n frames of one network: from the same borrowed payload to every receiver. */
+/*
+ * Does it stay on this host? Vteps are a full mesh, so what came through one has reached the others; and the router MAC,
+ * which a routed frame bears, is every host's own.
+ */
+static bool stays_here(const struct burst *b, const struct frame *f)
+{
+	return f->src_vtep != VTEP_NONE || f->routed || b->in->is_gateway;
+}
+
+/* Floods n frames of one network, of which all stay on this host or none: from the same borrowed payload to every
+ * receiver. */
 static void flood(
 	struct worker *w, struct burst *b, const struct network *net, struct frame **frames, unsigned n)
 {
-	bool from_vtep = frames[0]->src_vtep != VTEP_NONE;
-	/* the router MAC is every host's own, so what it sends stays on this host */
-	unsigned nvtep = from_vtep || b->in->is_gateway ? 0 : net->nvtep, copies = 0, cut = 0;
+	unsigned nvtep = stays_here(b, frames[0]) ? 0 : net->nvtep, copies = 0, cut = 0;
 	uint32_t reached = 0;
 
 	for (unsigned i = 0; i < net->nport; i++) {
@@ -452,9 +460,11 @@ static void flood_all(struct worker *w, struct burst *b, struct frame **frames, 
 {
 	for (unsigned first = 0, last; first < n; first = last) {
 		uint16_t id = frames[first]->net;
+		bool stays = stays_here(b, frames[first]);
 		const struct network *net = dp_get_net(w->dp, id);
 
-		for (last = first; last < n && frames[last]->net == id; last++)
+		for (last = first;
+			last < n && frames[last]->net == id && stays_here(b, frames[last]) == stays; last++)
 			if (!net)
 				port_drop(w, b->in, id, DROP_WRONG_NETWORK);
 		if (net)

@@ -123,7 +123,8 @@ static void take_packet(struct arriving *a, struct conn_hit *hit)
 	hand_over(a);
 }
 
-/* Where a connection to a published port goes, and whom it counts for. False: nobody on this host has the address. */
+/* Where a connection to a published port goes, and whom it counts for. False: nobody on this host who is up has the
+ * address. */
 static bool find_target(struct arriving *a, const struct published_to *to, struct guest *guest)
 {
 	const struct network *net = dp_get_net(a->w->dp, to->net);
@@ -138,7 +139,7 @@ static bool find_target(struct arriving *a, const struct published_to *to, struc
 		return true;
 	}
 	port = owner_of_ip(a->w->dp, net, ip_from4(to->to));
-	if (!port)
+	if (!port || !owner_is_up(port))
 		return false;
 	*guest = (struct guest){.owner = (uint16_t)(EGRESS_OWNER_IN + port->id)};
 	memcpy(guest->mac, port->mac, 6);

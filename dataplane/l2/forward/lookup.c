@@ -78,7 +78,7 @@ static void lookup_unicast(
 		/* split horizon: vteps are a full mesh, so the sending host reaches the other one itself */
 		if (f->src_vtep != VTEP_NONE)
 			frame_drop(f, DROP_SAME_PORT);
-		else if (b->in->is_gateway) /* the router MAC is every host's own */
+		else if (b->in->is_gateway || f->routed) /* the router MAC is every host's own */
 			frame_drop(f, DROP_ROUTER);
 		else
 			f->verdict = V_VTEP;

@@ -354,6 +354,71 @@ static void test_no_host_of_the_underlay_is_answered_by_a_guest(void **state)
 	assert_int_equal(a.count, 1);
 }
 
+/* A broadcast of another host's, in VXLAN from 192.0.2.9. */
+static size_t wrap_broadcast(uint8_t *buf, uint8_t vni)
+{
+	uint8_t inner[256], header[8] = {8, 0, 0, 0, 0, 0, vni, 0};
+	size_t len = packet_eth(inner, MAC_BROADCAST, MAC_C, 100),
+	       total = packet_ip4(buf, &(struct packet){MAC_UP, MAC_HOP, ip4("192.0.2.9"), ip4("192.0.2.1"),
+					       UDP, 50000, 4789, 0, 8 + len});
+
+	memcpy(buf + 42, header, 8);
+	memcpy(buf + 50, inner, len);
+	return total;
+}
+
+/* A guest's link is down, so that what comes for it is flooded: not to other hosts, and nothing of theirs back to them. */
+static void test_what_comes_from_outside_stays_on_this_host(void **state)
+{
+	enum { VNI = 77 };
+	struct dp_network spec = {.mode = DP_OVERLAY,
+		.vni = VNI,
+		.subnet = ip4("10.9.0.0"),
+		.prefix = 24,
+		.gateway = ip4("10.9.0.254"),
+		.age_s = 300,
+		.egress = DP_EGRESS_IN};
+	struct dp_port inside = {.mac = {2, 0, 0, 0, 0, 0x52}, .nips = 1, .ips = {ip_from4(ip4("10.9.0.1"))}};
+	struct dp_published one = {.protocol = DP_UDP, .port = 8000, .to = inside.ips[0], .to_port = 80};
+	static struct test_port guest, beside;
+	uint16_t vtep, overlay = harness_network(dp, &spec);
+	uint8_t first[2048], second[2048], arp[2048];
+	size_t len;
+
+	harness_port(dp, &guest, overlay, &inside);
+	harness_port(dp, &beside, overlay, NULL);
+	one.net = overlay;
+	assert_int_equal(dp_publish(dp, &one, 1, NULL), 0);
+	assert_int_equal(dp_vtep_add(dp, overlay, ip_from4(ip4("192.0.2.9")), &vtep, NULL), 0);
+	harness_tick(dp);
+	harness_send(dp, &uplink, arp,
+		packet_arp(arp, MAC_UP, MAC_HOP, 2, ip4("192.0.2.9"), ip4("192.0.2.1")), PLAIN, 0);
+	harness_tick(dp);
+	open_from("203.0.113.9", UDP, 999, 0);
+	assert_int_equal(guest.count, 1);
+
+	atomic_store(&guest.port->up, false);
+	uplink.count = beside.count = 0;
+	len = packet_ip4(first, &(struct packet){MAC_UP, MAC_HOP, ip4("203.0.113.9"), ip4("192.0.2.1"), UDP,
+					999, 8000, 0, 10});
+	harness_begin(dp, &uplink);
+	assert_true(harness_add(dp, first, len, PLAIN, 0));
+	assert_true(harness_add(dp, second, wrap_broadcast(second, VNI), PLAIN, 0));
+	harness_run(dp);
+	assert_int_equal(beside.count, 2);
+	assert_int_equal(uplink.count, 0);
+	open_from("203.0.113.9", UDP, 1000, 0); /* nothing begins with a guest that is down */
+	assert_int_equal(beside.count, 2);
+
+	assert_int_equal(harness_balance(dp, overlay), 0);
+	dp_vtep_del(dp, vtep);
+	dp_port_del(dp, guest.port->id);
+	dp_port_del(dp, beside.port->id);
+	for (unsigned i = 0; i < 4; i++)
+		harness_tick(dp);
+	assert_int_equal(dp_network_del(dp, overlay), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -369,6 +434,7 @@ int main(void)
 		TEST(test_a_guest_that_goes_takes_its_connections_along),
 		TEST(test_the_last_hop_is_told),
 		TEST(test_no_host_of_the_underlay_is_answered_by_a_guest),
+		TEST(test_what_comes_from_outside_stays_on_this_host),
 	};
 
 	return cmocka_run_group_tests(tests, open_all, close_all);
