@@ -1,6 +1,4 @@
 /* in.c: from the world outside to a guest: answers, errors, and connections to published ports. */
-#include <arpa/inet.h>
-
 #include "dataplane/core/dp.h"
 #include "dataplane/egress/egress.h"
 #include "dataplane/egress/flow.h"
@@ -88,17 +86,28 @@ static void hand_over(struct arriving *a)
 	fdb_ask(a->w->dp->fdb, fdb_frame_key(f->net, data + 6), &a->b->asked[f - a->b->frame]);
 }
 
+/* Could its sender be a host outside the guest's network? Else the guest would take it for a neighbour. */
+static bool is_from_outside(const struct arriving *a, const struct network *net)
+{
+	return !egress_is_no_host(a->outside.peer) && !network_has_ip(net, ip_from4(a->outside.peer));
+}
+
 static void take_error(struct arriving *a)
 {
+	const struct network *net;
+
 	a->f->off = (struct offload){0};
 	if (!icmp_from_outside(a->w, a->f, &a->net)) {
 		frame_drop(a->f, DROP_NOT_FOR_US);
 		return;
 	}
-	if (enter(a))
-		hand_over(a);
-	else
+	net = enter(a);
+	if (!net)
 		frame_drop(a->f, DROP_WRONG_NETWORK);
+	else if (!is_from_outside(a, net))
+		frame_drop(a->f, DROP_EGRESS);
+	else
+		hand_over(a);
 }
 
 /* A packet of a connection, whose guest is known. */
@@ -155,12 +164,15 @@ static void take_first(struct arriving *a, const struct published_to *to)
 		.peer_port = a->outside.peer_port,
 		.proto = a->outside.proto,
 		.net = to->net};
+	const struct network *net = dp_get_net(a->w->dp, to->net);
 	enum drop_reason reason = DROP_NEIGHBOUR;
 	struct guest guest;
 	struct conn_hit hit;
 
 	if (egress_is_of_hosts(ends.proto, ends.peer_port, a->b->in->vxlan_port))
 		reason = DROP_EGRESS; /* what the guest answers would be one */
+	else if (net && !is_from_outside(a, net))
+		reason = DROP_EGRESS;
 	else if (find_target(a, to, &guest))
 		reason = flow_open_in(a->w, &ends, &a->outside, &guest, &hit);
 	if (reason != DROP_COUNT) {

@@ -35,6 +35,14 @@ static inline bool egress_is_of_hosts(uint8_t proto, uint16_t port, uint16_t vxl
 	return proto == IPPROTO_UDP && (to == vxlan_port || to == BFD_PORT || to == BFD_PORT_ROUTED);
 }
 
+/** Is it an address (network byte order) that no host outside has: of this network, of loopback, of many hosts? */
+static inline bool egress_is_no_host(uint32_t ip)
+{
+	uint32_t first = __builtin_bswap32(ip) >> 24;
+
+	return first == 0 || first == 127 || first >= 224;
+}
+
 struct egress {
 	struct conn_table *flows;
 	uint32_t most; /* connections that one owner may have */

@@ -2,8 +2,6 @@
  * out.c: from a guest to the world outside. What is not of a connection yet makes one, where the network masquerades;
  * where ports are only published, nothing else leaves.
  */
-#include <arpa/inet.h>
-
 #include "dataplane/core/dp.h"
 #include "dataplane/core/exchange.h"
 #include "dataplane/egress/egress.h"
@@ -202,14 +200,6 @@ static void send_packet(struct leaving *l)
 	send_off(l);
 }
 
-/* Addresses that no host outside has: of this network, of loopback, of many hosts. */
-static bool is_no_host(uint32_t ip)
-{
-	uint32_t first = ntohl(ip) >> 24;
-
-	return first == 0 || first == 127 || first >= 224;
-}
-
 /* A packet to the router MAC for an address beyond the network. */
 static void leave(struct worker *w, struct burst *b, struct frame *f, const struct network *net)
 {
@@ -218,7 +208,8 @@ static void leave(struct worker *w, struct burst *b, struct frame *f, const stru
 
 	l.ends = (struct ends){
 		.guest = load_ip4(ip + 12), .peer = load_ip4(ip + 16), .proto = f->ip_proto, .net = f->net};
-	if (!network_has_ip(net, ip_from4(l.ends.guest)) || is_no_host(l.ends.peer) || f->l3_off != ETH_LEN) {
+	if (!network_has_ip(net, ip_from4(l.ends.guest)) || egress_is_no_host(l.ends.peer) ||
+		f->l3_off != ETH_LEN) {
 		frame_drop(f, DROP_EGRESS);
 		return;
 	}

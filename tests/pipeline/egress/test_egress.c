@@ -354,6 +354,34 @@ static void test_no_host_of_the_underlay_is_answered_by_a_guest(void **state)
 	assert_int_equal(a.count, 1);
 }
 
+static void test_a_peer_is_a_host_outside(void **state)
+{
+	static const char *const wrong[] = {
+		"10.0.0.2", "10.0.0.254", "0.0.0.1", "127.0.0.1", "224.0.0.9", "255.255.255.255"};
+	uint8_t buf[2048], quote[28];
+	uint64_t before;
+	size_t len;
+
+	publish();
+	for (unsigned i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		before = harness_drops(dp, "egress");
+		open_from(wrong[i], TCP, 999, SYN);
+		open_from(wrong[i], UDP, 999, 0);
+		assert_int_equal(a.count + b.count, 0);
+		assert_int_equal(harness_drops(dp, "egress"), before + 2);
+	}
+	assert_int_equal(dp_egress_count_of(dp, net), 0);
+	send(&a, MAC_A, "10.0.0.1", UDP, 4000, 0);
+	memcpy(quote, uplink.got[0].data + 14, 28);
+	len = write_error(buf, quote, 28);
+	memcpy(buf + 26, (&(uint32_t){ip4("10.0.0.2")}), 4);
+	a.count = 0;
+	before = harness_drops(dp, "egress");
+	harness_send(dp, &uplink, buf, len, PLAIN, 0);
+	assert_int_equal(a.count, 0);
+	assert_int_equal(harness_drops(dp, "egress"), before + 1);
+}
+
 /* A broadcast of another host's, in VXLAN from 192.0.2.9. */
 static size_t wrap_broadcast(uint8_t *buf, uint8_t vni)
 {
@@ -435,6 +463,7 @@ int main(void)
 		TEST(test_the_last_hop_is_told),
 		TEST(test_no_host_of_the_underlay_is_answered_by_a_guest),
 		TEST(test_what_comes_from_outside_stays_on_this_host),
+		TEST(test_a_peer_is_a_host_outside),
 	};
 
 	return cmocka_run_group_tests(tests, open_all, close_all);
