@@ -104,7 +104,7 @@ static void take_error(struct arriving *a)
 	net = enter(a);
 	if (!net)
 		frame_drop(a->f, DROP_WRONG_NETWORK);
-	else if (!is_from_outside(a, net))
+	else if (!is_from_outside(a, net) || frame_data(a->f)[a->f->l3_off + IP4_TTL] <= 1)
 		frame_drop(a->f, DROP_EGRESS);
 	else
 		hand_over(a);

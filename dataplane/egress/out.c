@@ -101,7 +101,8 @@ static void send_off(struct leaving *l)
 /* An error that a guest sends about what came to it. */
 static void send_error(struct leaving *l)
 {
-	uint32_t address = icmp_from_guest(l->w, l->f);
+	uint8_t ttl = frame_data(l->f)[l->f->l3_off + IP4_TTL];
+	uint32_t address = ttl > 1 ? icmp_from_guest(l->w, l->f) : 0;
 
 	if (!address) {
 		frame_drop(l->f, DROP_EGRESS);

@@ -173,6 +173,9 @@ static void test_errors_are_believed_for_connections_alone(void **state)
 	assert_memory_equal(a.got[0].data + 30, (&(uint32_t){ip4("10.0.0.1")}), 4);
 	assert_memory_equal(a.got[0].data + 42 + 12, (&(uint32_t){ip4("10.0.0.1")}), 4);
 	assert_int_equal(field(&a.got[0], 62), 4000);
+	buf[22] = 0; /* would begin anew with 255 hops */
+	harness_send(dp, &uplink, buf, len, PLAIN, 0);
+	assert_int_equal(a.count, 1);
 	/* one bit of what is quoted is another: addresses, protocol, ports */
 	for (unsigned at = 9; at < 24; at++) {
 		if (at == 10 || at == 11)
