@@ -190,7 +190,7 @@ static bool read_ports(struct arriving *a)
 	uint16_t need = f->ip_proto == IPPROTO_TCP ? TCP_LEN : 8;
 	const uint8_t *l4 = frame_data(f) + f->l4_off;
 
-	if (!f->l4_off || f->l4_off + need > f->hdr_len)
+	if (!egress_has_l4(f, need))
 		return false;
 	a->tcp = FLOW_ACK;
 	if (f->ip_proto == IPPROTO_ICMP) {

@@ -137,11 +137,11 @@ static bool has_header(struct frame *f)
 {
 	uint16_t need = f->ip_proto == IPPROTO_TCP ? TCP_LEN : 8;
 
-	if (f->l4_off && f->l4_off + need <= f->hdr_len)
+	if (egress_has_l4(f, need))
 		return true;
 	frame_pull(f, HDR_MAX); /* behind IP options */
 	parse_frame(f);
-	return f->l4_off && f->l4_off + need <= f->hdr_len;
+	return egress_has_l4(f, need);
 }
 
 /* A connection that may go on as it is. */

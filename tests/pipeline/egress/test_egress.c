@@ -242,6 +242,12 @@ static void test_all_lengths_of_a_packet(void **state)
 		memcpy(buf, dp_router_mac, 6);
 		memcpy(buf + 6, MAC_A, 6);
 	}
+	for (uint8_t n = 20; n < 40;
+		n++) { /* by its own word it ends inside its headers, and the frame does not */
+		buf[16] = 0;
+		buf[17] = n;
+		harness_send(dp, &a, buf, len, PLAIN, 0);
+	}
 	assert_int_equal(dp_egress_count_of(dp, net), 0);
 }
 
