@@ -62,17 +62,18 @@ static uint32_t longest_frame(const struct port *port, const struct frame *f)
 	return port->mtu + (uint32_t)ETH_LEN + (tagged ? VLAN_LEN : 0);
 }
 
-/* Is the port the uplink that a frame of a network leaves by for the world outside (egress.h)? */
-static bool leaves_by(const struct port *port, const struct frame *f)
+/* Is the port the uplink that a frame of a network leaves by for the world outside (egress.h)? What came from there is
+ * routed too, and is not translated for the way back. */
+static bool leaves_by(const struct burst *b, const struct port *port, const struct frame *f)
 {
-	return port && port->is_uplink && f->routed;
+	return port && port->is_uplink && f->routed && !b->in->is_uplink;
 }
 
 /* Why `f` may not leave by `port`, DROP_COUNT when it may. Checked again here, so that isolation does not
  * rest on the fdb. */
-static enum drop_reason refusal(const struct port *port, const struct frame *f)
+static enum drop_reason refusal(const struct burst *b, const struct port *port, const struct frame *f)
 {
-	if (__builtin_expect(!port || port->net != f->net, 0) && !leaves_by(port, f))
+	if (__builtin_expect(!port || port->net != f->net, 0) && !leaves_by(b, port, f))
 		return DROP_WRONG_NETWORK;
 	if (__builtin_expect(!atomic_load_explicit(&port->up, memory_order_relaxed), 0))
 		return DROP_LINK_DOWN;
@@ -183,7 +184,7 @@ static void answer_too_big(struct worker *w, struct burst *b, struct frame *f, u
 static void post_first(struct worker *w, struct burst *b, struct frame *f, struct last_hop *hop)
 {
 	struct port *port = dp_get_port(w->dp, f->out);
-	enum drop_reason reason = refusal(port, f);
+	enum drop_reason reason = refusal(b, port, f);
 
 	if (reason == DROP_COUNT) {
 		hop->out = f->out;
@@ -329,7 +330,7 @@ static void flood_port(struct worker *w, struct burst *b, uint16_t id, struct fr
 
 	assert(n <= BURST_MAX);
 	for (unsigned i = 0; i < n; i++) {
-		enum drop_reason reason = refusal(port, frames[i]);
+		enum drop_reason reason = refusal(b, port, frames[i]);
 
 		if (reason == DROP_COUNT)
 			put(&batch, frames[i]);

@@ -22,7 +22,7 @@ static inline bool drain_is_over(const struct backend *b, uint32_t flags)
 static inline bool drain_resets(const struct item *it, uint32_t flags)
 {
 	return (flags & BACKEND_RESETS) && it->f->ip_proto == IPPROTO_TCP && !(it->tcp & TCP_RST) &&
-	       !item_opens(it);
+	       !item_opens(it) && !it->f->routed; /* nobody would translate the reset */
 }
 
 /**
