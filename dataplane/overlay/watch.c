@@ -32,16 +32,14 @@ void watch_peer(struct dp *dp, struct vtep_record *record)
 	const struct port *uplink = dp_get_port(dp, record->uplink);
 
 	record->peer = BFD_NO_PEER;
-	if (!keen) {
+	if (!keen)
 		bfd_unwant(dp, want.remote);
+	if (!record->used)
+		watch_host(dp, record); /* the others there may have its number */
+	if (!keen || !record->used)
 		return;
-	}
 	want.interval_ms = keen->bfd_ms;
 	want.multiplier = keen->bfd_multiplier;
-	if (!record->used) {
-		watch_host(dp, record);
-		return;
-	}
 	want.resolved = uplink && record->resolved;
 	if (uplink) {
 		want.local = uplink->spec.address.address;
