@@ -4,6 +4,7 @@
 #include "dataplane/egress/flow.h"
 #include "dataplane/frame/icmp_answer.h"
 #include "dataplane/frame/icmp_error.h"
+#include "dataplane/frame/nat.h"
 #include "dataplane/frame/parse.h"
 
 void icmp_refuse(struct burst *b, struct frame *f, const struct egress_answer *answer)
@@ -12,6 +13,7 @@ void icmp_refuse(struct burst *b, struct frame *f, const struct egress_answer *a
 		.type = answer->type, .code = answer->code, .info = answer->info, .longest = b->in->mtu};
 
 	frame_drop(f, answer->reason);
+	nat_undo(f); /* its sender is told of the packet that it sent */
 	if (!icmp_answer_may(f) || !port_may_answer(b->in))
 		return;
 	memcpy(icmp.mac, answer->mac, 6);
