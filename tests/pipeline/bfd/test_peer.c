@@ -241,6 +241,21 @@ static void test_nobody_watches_any_longer(void **state)
 	assert_int_equal(harness_drops(dp, "not-for-us"), 1); /* no port of ours */
 }
 
+/* Of two vteps at a host the one goes that watched it. */
+static void test_the_other_vtep_forgets_it_too(void **state)
+{
+	struct dp_network spec = {.mode = DP_OVERLAY, .vni = VNI + 1, .mtu = 1450};
+	uint16_t beside, second = harness_network(dp, &spec);
+
+	assert_int_equal(dp_vtep_watch(dp, watched, 100, 3), 0);
+	assert_int_equal(dp_vtep_add(dp, second, ip_from4(ip4("192.0.2.2")), &beside, NULL), 0);
+	assert_int_not_equal(dp_get_vtep(dp, beside)->peer, BFD_NO_PEER);
+	assert_int_equal(dp_vtep_del(dp, watched), 0);
+	assert_int_equal(dp_get_vtep(dp, beside)->peer, BFD_NO_PEER);
+	assert_int_equal(dp_vtep_del(dp, beside), 0);
+	assert_int_equal(dp_network_del(dp, second), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -251,6 +266,7 @@ int main(void)
 		/* late: the bucket fills by the real clock */
 		cmocka_unit_test_setup(test_a_peer_has_its_share_and_no_more, clear),
 		cmocka_unit_test_setup(test_nobody_watches_any_longer, clear),
+		cmocka_unit_test_setup(test_the_other_vtep_forgets_it_too, clear),
 	};
 
 	return cmocka_run_group_tests_name("peer", tests, setup, teardown);
