@@ -101,6 +101,7 @@ static int insert(struct worker *w, const struct ends *ends, const struct outsid
 		.note = {note_of(ends->net, guest->mac), note_of(ends->net, guest->mac)},
 		.now_s = w->now_s,
 		.fair = true,
+		.full = has_its_share(w->dp->egress, guest->owner),
 	};
 
 	conn_hash(t, conn.key, conn.hash, 2);
@@ -174,7 +175,7 @@ enum drop_reason flow_open_in(struct worker *w, const struct ends *ends, const s
 
 	if (flow_of_guest(w->dp->egress, ends, &other))
 		return DROP_CLASH;
-	if (has_its_share(w->dp->egress, guest->owner) || insert(w, ends, outside, guest, &other))
+	if (insert(w, ends, outside, guest, &other)) /* of too many that nobody answers the old ones make way */
 		return DROP_NAT_PORTS;
 	return flow_of_peer(w->dp->egress, outside, hit) ? DROP_COUNT : DROP_NAT_PORTS;
 }

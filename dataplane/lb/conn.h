@@ -151,6 +151,7 @@ struct conn_new {
 	uint32_t now_s;
 	uint64_t note[2]; /* conn_note() */
 	bool fair; /* its owner may have the place of one whose owner has over twice as many, established or not */
+	bool full; /* its owner has all that it may have: it gets the place of another of its own alone */
 };
 
 /**

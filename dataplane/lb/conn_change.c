@@ -17,6 +17,7 @@ struct taker {
 	bool granted; /* its share has room for it */
 	bool owed;    /* even the part that is guaranteed to it */
 	bool fair;    /* conn_new.fair */
+	bool full;    /* conn_new.full */
 	uint16_t owner;
 	uint32_t now_s;
 };
@@ -112,11 +113,15 @@ static void note_spill(struct conn_table *t, uint16_t net, uint32_t now_s)
 	atomic_store_explicit(&t->spill_s[net], now_s, memory_order_relaxed);
 }
 
+static uint16_t owner_of(const struct conn_table *t, uint32_t entry)
+{
+	return unpack_end(atomic_load_explicit(&t->side[entry * 2].end, memory_order_relaxed)).owner;
+}
+
 /* Has the owner of the connection in `entry`, of the taker's network, over twice as many as the taker's? */
 static bool is_greedier(const struct conn_table *t, uint32_t entry, const struct taker *taker)
 {
-	uint16_t owner =
-		unpack_end(atomic_load_explicit(&t->side[entry * 2].end, memory_order_relaxed)).owner;
+	uint16_t owner = owner_of(t, entry);
 
 	return taker->fair && conn_count_of(t, owner) > 2 * (uint64_t)conn_count_of(t, taker->owner) + 1;
 }
@@ -130,7 +135,7 @@ static bool take_over(struct conn_table *t, uint32_t entry, const struct taker *
 	uint16_t net = entry_net(t, entry);
 	bool established, others = net != taker->net;
 
-	if (!(flags & CONN_LIVE))
+	if (!(flags & CONN_LIVE) || (taker->full && owner_of(t, entry) != taker->owner))
 		return false;
 	if (conn_idle(t, entry, life, taker->now_s))
 		return (taker->granted || !others) && end_early(t, entry, life);
@@ -150,7 +155,8 @@ static bool take_over(struct conn_table *t, uint32_t entry, const struct taker *
 
 static uint32_t take_entry(struct conn_table *t, const struct taker *taker)
 {
-	uint32_t entry = CONN_NONE, probes = taker->owed ? PROBES_OWED : PROBES, hand;
+	uint32_t entry = CONN_NONE, probes = taker->owed || taker->full ? PROBES_OWED : PROBES, hand, used,
+		 looked;
 
 	if (taker->granted) {
 		entry = pop_free(t);
@@ -159,13 +165,15 @@ static uint32_t take_entry(struct conn_table *t, const struct taker *taker)
 	}
 	if (entry != CONN_NONE)
 		return entry;
-	hand = atomic_fetch_add_explicit(&t->hand, probes, memory_order_relaxed);
-	for (uint32_t i = 0; i < probes; i++) {
-		entry = (hand + i) % t->size;
-		if (take_over(t, entry, taker))
-			return entry;
-	}
-	return CONN_NONE;
+	used = atomic_load_explicit(&t->fresh, memory_order_relaxed);
+	hand = atomic_load_explicit(&t->hand, memory_order_relaxed);
+	entry = CONN_NONE;
+	for (looked = 0; looked < probes && used && entry == CONN_NONE; looked++)
+		if (take_over(t, (hand + looked) % used, taker))
+			entry = (hand + looked) % used;
+	/* by no more than was looked at, so that those go first that have been there for longest */
+	atomic_fetch_add_explicit(&t->hand, looked, memory_order_relaxed);
+	return entry;
 }
 
 static bool take_slot(struct conn_table *t, uint32_t index, uint64_t hash)
@@ -247,7 +255,7 @@ static uint32_t reserve(struct conn_table *t, struct taker *taker)
 {
 	uint32_t entry;
 
-	taker->granted = share_take(t->share, taker->net);
+	taker->granted = !taker->full && share_take(t->share, taker->net);
 	taker->owed = taker->granted && share_used(t->share, taker->net) <= share_part(t->share);
 	entry = take_entry(t, taker);
 	if (entry == CONN_NONE && taker->granted)
@@ -262,6 +270,7 @@ int conn_insert(struct conn_table *t, const struct conn_new *conn, struct conn_h
 	struct taker taker = {.net = (uint16_t)(conn->key[CONN_FORWARD].rest >> 16),
 		.now_s = conn->now_s,
 		.fair = conn->fair,
+		.full = conn->full,
 		.owner = conn->end[CONN_FORWARD].owner};
 	uint32_t entry = reserve(t, &taker);
 	struct conn_side *side;

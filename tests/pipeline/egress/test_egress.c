@@ -391,6 +391,36 @@ static void test_a_peer_is_a_host_outside(void **state)
 	assert_int_equal(harness_drops(dp, "egress"), before + 1);
 }
 
+/* Twice as many begin as may be, and none goes on; one that does, and another that did before, are served. */
+static void test_what_is_never_answered_keeps_nobody_out(void **state)
+{
+	enum { MOST = CONNS / 4 };
+	uint8_t buf[2048];
+	size_t len = packet_ip4(buf, &(struct packet){dp_router_mac, MAC_A, ip4("10.0.0.1"),
+					     ip4("203.0.113.9"), TCP, 80, 999, SYN | ACK, 0});
+
+	publish();
+	open_from("203.0.113.9", TCP, 999, SYN);
+	harness_send(dp, &a, buf, len, PLAIN, 0);
+	open_from("203.0.113.9", TCP, 999, ACK);
+	for (unsigned i = 0; i < 2 * MOST; i++) {
+		open_from("203.0.113.8", TCP, (uint16_t)(10000 + i), SYN);
+		assert_int_equal(a.count, 1);
+	}
+	assert_int_equal(dp_egress_count_of(dp, net), MOST);
+	open_from("203.0.113.10", TCP, 999, SYN);
+	assert_int_equal(a.count, 1);
+	for (unsigned i = 0; i < MOST / 2; i++)
+		open_from("203.0.113.8", TCP, (uint16_t)(20000 + i), SYN);
+	open_from("203.0.113.10", TCP, 999, ACK);
+	assert_int_equal(a.count, 1);
+	open_from("203.0.113.9", TCP, 999, ACK);
+	assert_int_equal(a.count, 1);
+	assert_int_equal(dp_egress_count_of(dp, net), MOST);
+	send(&b, MAC_B, "10.0.0.2", UDP, 1000, 0);
+	assert_int_equal(uplink.count, 1);
+}
+
 /* A broadcast of another host's, in VXLAN from 192.0.2.9. */
 static size_t wrap_broadcast(uint8_t *buf, uint8_t vni)
 {
@@ -473,6 +503,7 @@ int main(void)
 		TEST(test_no_host_of_the_underlay_is_answered_by_a_guest),
 		TEST(test_what_comes_from_outside_stays_on_this_host),
 		TEST(test_a_peer_is_a_host_outside),
+		TEST(test_what_is_never_answered_keeps_nobody_out),
 	};
 
 	return cmocka_run_group_tests(tests, open_all, close_all);
