@@ -228,8 +228,8 @@ int bfd_start(struct dp *dp)
 	return -rc;
 }
 
-/* Nobody gets the processor from here if worker 0 is stuck. */
-static void wait_sent(struct dp *dp)
+/* Until worker 0 has taken all that waits. False: it is stuck, and nobody gets the processor from here. */
+static bool wait_sent(struct dp *dp)
 {
 	enum { TRIES = 50 };
 	const struct timespec pause = {.tv_nsec = 1000000};
@@ -237,11 +237,24 @@ static void wait_sent(struct dp *dp)
 	workers_wake(dp);
 	for (unsigned i = 0; i < TRIES && exchange_peek(dp->worker[0]->bfd_out); i++)
 		nanosleep(&pause, NULL);
+	return !exchange_peek(dp->worker[0]->bfd_out);
+}
+
+/* Tells the peer that this host ends. False: worker 0 is stuck. */
+static bool say_end(struct dp *dp, struct bfd_peer *peer, uint64_t now)
+{
+	struct bfd_packet packet;
+
+	bfd_session_end(&peer->session, BFD_FORWARDING_ENDS, now);
+	if (!bfd_session_turn(&peer->session, now, 0, &packet) || bfd_headers_send(dp, peer, &packet))
+		return true;
+	return wait_sent(dp) && bfd_headers_send(dp, peer, &packet); /* there are more peers than places */
 }
 
 void bfd_stop(struct dp *dp)
 {
 	struct bfd_inside *b = dp->bfd ? dp->bfd->inside : NULL;
+	bool sends = true;
 	uint64_t now;
 
 	if (!b || !b->running)
@@ -252,14 +265,9 @@ void bfd_stop(struct dp *dp)
 	pthread_join(b->thread, NULL);
 	b->running = false;
 	now = bfd_now_us();
-	for (unsigned i = 1; i < b->top; i++) {
-		struct bfd_packet packet;
-
-		if (!b->peers[i] || !b->peers[i]->head)
-			continue;
-		bfd_session_end(&b->peers[i]->session, BFD_FORWARDING_ENDS, now);
-		if (bfd_session_turn(&b->peers[i]->session, now, 0, &packet))
-			bfd_headers_send(dp, b->peers[i], &packet);
-	}
-	wait_sent(dp);
+	for (unsigned i = 1; i < b->top && sends; i++)
+		if (b->peers[i] && b->peers[i]->head)
+			sends = say_end(dp, b->peers[i], now);
+	if (sends)
+		wait_sent(dp);
 }
