@@ -1,5 +1,9 @@
 #include "dataplane/bfd/session.h"
 
+enum {
+	END_MOST_US = 10 * BFD_SLOW_US
+}; /* a session that ends keeps its place no longer, whatever the other side says */
+
 static uint32_t larger(uint32_t a, uint32_t b)
 {
 	return a > b ? a : b;
@@ -74,12 +78,15 @@ void bfd_session_set(struct bfd_session *s, uint32_t interval_us, uint8_t multip
 
 void bfd_session_end(struct bfd_session *s, enum bfd_diag diag, uint64_t now)
 {
+	uint64_t rest;
+
 	if (s->state == BFD_ADMIN_DOWN)
 		return;
 	s->lost_at = BFD_NEVER;
 	s->answer = false;
 	enter(s, BFD_ADMIN_DOWN, diag);
-	s->end_at = now + (s->yours ? (uint64_t)s->multiplier * interval(s) : 0);
+	rest = s->yours ? (uint64_t)s->multiplier * interval(s) : 0;
+	s->end_at = now + (rest < END_MOST_US ? rest : END_MOST_US);
 }
 
 /* The state that `said` leads to (6.8.6). */

@@ -42,7 +42,8 @@ void bfd_session_start(
 /** Another interval or multiplier. An established session goes on. */
 void bfd_session_set(struct bfd_session *s, uint32_t interval_us, uint8_t multiplier, uint64_t now);
 
-/** No longer wanted: the other side is told so (RFC 5880, 6.8.16) for as long as it may take to hear it. */
+/** No longer wanted: the other side is told so (RFC 5880, 6.8.16) for as long as it may take to hear it, 10 s at
+ * most. */
 void bfd_session_end(struct bfd_session *s, enum bfd_diag diag, uint64_t now);
 
 /** A packet for this session came. */

@@ -212,6 +212,18 @@ static void test_who_ends_says_so(void **state)
 	assert_true(world.end[0].end_at < world.now);
 }
 
+/* By what it says it would hear of the end after hours. */
+static void test_no_peer_holds_what_has_ended(void **state)
+{
+	struct bfd_packet packet = {.state = BFD_UP, .multiplier = 255, .mine = 7, .min_rx_us = UINT32_MAX};
+
+	come_up();
+	packet.yours = world.end[0].mine;
+	bfd_session_take(&world.end[0], &packet, world.now);
+	bfd_session_end(&world.end[0], BFD_ADMIN, world.now);
+	assert_int_equal(world.end[0].end_at, world.now + 10 * S);
+}
+
 static void test_forgiven_lateness_takes_nobody_down(void **state)
 {
 	come_up();
@@ -331,6 +343,7 @@ int main(void)
 		cmocka_unit_test_setup(test_the_slower_side_sets_the_pace, setup),
 		cmocka_unit_test_setup(test_a_change_while_up_loses_nobody, setup),
 		cmocka_unit_test_setup(test_who_ends_says_so, setup),
+		cmocka_unit_test_setup(test_no_peer_holds_what_has_ended, setup),
 		cmocka_unit_test_setup(test_forgiven_lateness_takes_nobody_down, setup),
 		cmocka_unit_test_setup(test_one_that_wants_no_packets_gets_answers_only, setup),
 		cmocka_unit_test_setup(test_extreme_times_overflow_nothing, setup),
