@@ -107,7 +107,7 @@ struct etcd_watcher {
 	void (*begun)(void *arg);
 	/** A change; `deleted`: only its key and mod are there. */
 	void (*change)(void *arg, const struct etcd_kv *kv, bool deleted);
-	/** All changes up to this revision have been told. */
+	/** All changes up to answer->revision have been told; 0: no more than before. */
 	void (*whole)(void *arg, const struct etcd_answer *answer);
 	/** It is over. `compacted`: the revision asked for is no longer there, or too large, so that a scan is due. */
 	void (*ended)(void *arg, const char *why, bool compacted);

@@ -41,10 +41,25 @@ static void tell_change(struct etcd_op *op, const json_t *event)
 	etcd_kv_free(&kv);
 }
 
+/*
+ * Up to where all has been told. The header has the store's revision of that moment, and while a watch catches up more is
+ * to come, in batches of whole revisions: only a line without changes, sent to one that has caught up, says so.
+ */
+static int64_t told_revision(const json_t *result, bool created, int64_t header)
+{
+	const json_t *events = json_object_get(result, "events");
+	size_t n = json_array_size(events);
+
+	if (n)
+		return etcd_int(json_object_get(json_array_get(events, n - 1), "kv"), "mod_revision");
+	return created ? 0 : header;
+}
+
 static void on_line(struct etcd_op *op, const json_t *json)
 {
 	const json_t *result = json_object_get(json, "result"), *event;
 	struct etcd_answer answer = {.why = NULL};
+	bool created;
 	size_t i;
 
 	if (!json_is_object(result)) {
@@ -66,7 +81,8 @@ static void on_line(struct etcd_op *op, const json_t *json)
 		give_up(op, op->why);
 		return;
 	}
-	if (json_is_true(json_object_get(result, "created"))) {
+	created = json_is_true(json_object_get(result, "created"));
+	if (created) {
 		op->begun = true;
 		op->watcher.begun(op->arg);
 	}
@@ -75,6 +91,7 @@ static void on_line(struct etcd_op *op, const json_t *json)
 	if (json_is_true(json_object_get(result, "fragment")))
 		return;
 	etcd_read_header(result, &answer);
+	answer.revision = told_revision(result, created, answer.revision);
 	op->watcher.whole(op->arg, &answer);
 }
 

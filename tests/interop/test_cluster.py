@@ -1,6 +1,10 @@
 """Hosts that share a real etcd: one network, without a vtep by hand."""
 
+import base64
+import http.client
+import json
 import re
+import signal
 import urllib.request
 
 import pytest
@@ -143,6 +147,38 @@ def test_a_compaction_while_away_is_read_anew(two):
     h1.start()
     wait.until(lambda: h1.rpc("cluster.status")["revision"] >= revision, "h1 has read it all")
     cluster.knows(h1, c2.eth0)
+
+
+def call_etcd(cluster, bodies, method):
+    """These requests to etcd's JSON gateway, one after the other on one connection."""
+    def ask():
+        gateway = http.client.HTTPConnection(cluster.etcd.addresses[0], 2379, timeout=30)
+        for body in bodies:
+            gateway.request("POST", f"/v3/kv/{method}", json.dumps(body))
+            answer = gateway.getresponse()
+            assert answer.read() and answer.status == 200, answer.status
+        gateway.close()
+    cluster.fabric.do(ask)
+
+
+def put_json(key, value):
+    return {"key": base64.b64encode(key.encode()).decode(), "value": base64.b64encode(value.encode()).decode()}
+
+
+def test_what_changed_during_a_break_is_told_after_it(two):
+    cluster, h1, h2, c1, c2 = two
+    h1.process.send_signal(signal.SIGSTOP)  # it comes back to a watch that was cut off
+    cluster.etcd.kill_all()
+    cluster.etcd.start_all()
+    # more revisions than etcd tells at once to a watch that is behind (1,000)
+    call_etcd(cluster, (put_json("/sluice/v1/what/else", str(n)) for n in range(1100)), "put")
+    c3 = cluster.container(h2, "c3", "10.1.0.13")
+    wait.until(lambda: c3.eth0 in "".join(cluster.etcd.keys().values()), "h2 has put it")
+    h2.rpc("port.del", name="c2")
+    wait.until(lambda: c2.eth0 not in "".join(cluster.etcd.keys().values()), "and taken c2 away")
+    h1.process.send_signal(signal.SIGCONT)
+    cluster.knows(h1, c3.eth0)
+    traffic.wait_ping(c1, c3.ip)
 
 
 def test_two_hosts_of_one_name(two):
