@@ -55,6 +55,7 @@ struct cluster {
 	struct cluster_change *sent; /* [txn_changes] of the transaction that is under way */
 	char conflict[96];	     /* who else has the name of this host, "": nobody */
 	bool behind_writes;	     /* not all of this host's is in the store */
+	bool no_room;		     /* some of it is, and is not in the view */
 	/* local.c */
 	struct cluster_local *locals;
 	/* remote.c */

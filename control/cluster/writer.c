@@ -118,15 +118,20 @@ static void free_sent(struct cluster *cluster)
 	cluster->txn_changes = 0;
 }
 
+static bool is_there(const struct cluster *cluster, const char *key, const char *value, unsigned lease)
+{
+	const struct view_key *there = view_find(&cluster->view, key);
+
+	return there && !there->ended && !strcmp(there->value, value) &&
+	       there->lease == cluster->lease[lease].id;
+}
+
 /* What is to be, so far as the store has it otherwise. `value` is taken over. */
 static void want(struct cluster *cluster, const char *key, char *value, unsigned lease)
 {
-	const struct view_key *there = view_find(&cluster->view, key);
 	struct cluster_change *change = &cluster->sent[cluster->txn_changes];
 
-	if (!value || cluster->txn_changes == ETCD_OPS ||
-		(there && !there->ended && !strcmp(there->value, value) &&
-			there->lease == cluster->lease[lease].id)) {
+	if (!value || cluster->txn_changes == ETCD_OPS || is_there(cluster, key, value, lease)) {
 		free(value);
 		return;
 	}
@@ -185,9 +190,11 @@ static bool is_taken(struct cluster *cluster, int64_t *mod)
 	return true;
 }
 
-/* What was put is in the view at once, so that it is not put twice. */
-static void take_over(struct cluster *cluster, int64_t revision)
+/* What was put is in the view at once, so that it is not put twice. False: not all of it, for which there is no room. */
+static bool take_over(struct cluster *cluster, int64_t revision)
 {
+	bool whole = true;
+
 	for (unsigned i = 0; i < cluster->txn_changes; i++) {
 		const struct cluster_change *change = &cluster->sent[i];
 
@@ -198,6 +205,24 @@ static void take_over(struct cluster *cluster, int64_t revision)
 			view_end(&cluster->view, change->key, revision);
 	}
 	view_commit(&cluster->view, 0, cluster_now_ms());
+	for (unsigned i = 0; i < cluster->txn_changes; i++) {
+		const struct cluster_change *change = &cluster->sent[i];
+
+		whole = whole &&
+			(!change->value || is_there(cluster, change->key, change->value, change->lease));
+	}
+	return whole;
+}
+
+/* It would be put again for ever, and each time be heard of by the watch: that takes its time. */
+static void find_no_room(struct cluster *cluster)
+{
+	if (!cluster->no_room)
+		log_line(LOG_WARNING,
+			"cluster: what this host put in the store finds no room here, beside all that "
+			"is there: it is put again from time to time");
+	cluster->no_room = true;
+	try_again(cluster);
 }
 
 static void on_written(void *arg, const struct etcd_answer *answer, bool took)
@@ -206,9 +231,15 @@ static void on_written(void *arg, const struct etcd_answer *answer, bool took)
 
 	cluster->txn = NULL;
 	if (!answer->why && took) {
-		take_over(cluster, answer->revision);
-		cluster->write_failures = 0;
+		bool whole = take_over(cluster, answer->revision);
+
 		free_sent(cluster);
+		if (!whole) {
+			find_no_room(cluster);
+			return;
+		}
+		cluster->no_room = false;
+		cluster->write_failures = 0;
 		cluster_write(cluster);
 		return;
 	}
@@ -253,7 +284,7 @@ void cluster_write(struct cluster *cluster)
 {
 	int64_t mod;
 
-	if (cluster->txn)
+	if (cluster->txn || (cluster->no_room && evtimer_pending(cluster->write_again, NULL)))
 		return;
 	cluster->behind_writes = true;
 	if (!cluster->reading || cluster->view.partial || !have_leases(cluster) || is_taken(cluster, &mod))
