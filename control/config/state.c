@@ -143,6 +143,12 @@ static void change(struct state *state, const struct section *section, json_t *m
 	write_call(state, "", id, made);
 }
 
+/* Others make the same again at the next start, if it is still to be there. */
+static bool is_kept(const char *source)
+{
+	return strcmp(source, "config") != 0 && strcmp(source, "cluster") != 0;
+}
+
 static void record(struct state *state, const struct section *section, const char *method, const char *source,
 	const json_t *params)
 {
@@ -175,22 +181,27 @@ static void on_change(void *arg, const char *method, const char *source, const j
 	const struct section *section = section_of_call(method);
 	bool removes = strstr(method, ".del") != NULL;
 
-	if (!section || (strcmp(source, "config") == 0 && !removes))
+	if (!section || (!is_kept(source) && !removes))
 		return;
 	record(state, section, method, source, params);
+}
+
+static const char *source_of(const json_t *call)
+{
+	const char *source = json_string_value(json_object_get(call, "source"));
+
+	return source ? source : "api";
 }
 
 static bool replay_call(
 	struct state *state, const struct section *section, const json_t *call, struct api_err *why)
 {
 	const char *name = json_string_value(json_object_get(call, "method"));
-	const char *source = json_string_value(json_object_get(call, "source"));
+	const char *source = source_of(call);
 	const struct api_method *method = section ? method_find(name) : NULL;
 	const json_t *params = json_object_get(call, "params");
 	json_t *result;
 
-	if (!source)
-		source = "api";
 	api_fail(why, API_UNSUPPORTED, NULL, "no such method");
 	if (!method || method_call(state->model, method, source, params, &result, why) < 0)
 		return false;
@@ -222,6 +233,11 @@ static void replay_section(struct state *state, const struct section *section, c
 			break;
 		if (section_of_call(json_string_value(json_object_get(call, "method"))) != section)
 			continue;
+		if (!is_kept(source_of(call))) { /* of an earlier version */
+			journal_put(state->journal, key, NULL);
+			forget_refused(state, key);
+			continue;
+		}
 		if (replay_call(state, section, call, &why)) {
 			forget_refused(state, key);
 			continue;

@@ -181,6 +181,18 @@ def test_what_changed_during_a_break_is_told_after_it(two):
     traffic.wait_ping(c1, c3.ip)
 
 
+def test_a_host_that_leaves_the_cluster_keeps_nothing_of_it(two):
+    cluster, h1, h2, c1, c2 = two
+    h1.wait_all_kept()
+    config = json.loads(h1.config_file.read_text())
+    del config["cluster"]
+    h1.stop()
+    h1.write_config(config)
+    h1.start()
+    h1.wait_port("c1")
+    assert h1.rpc("vtep.list") == [] and c2.eth0 not in h1.fdb("web")
+
+
 def test_two_hosts_of_one_name(two):
     cluster, h1, h2, c1, c2 = two
     h3 = cluster.host(host="h2")
