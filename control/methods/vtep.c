@@ -71,6 +71,26 @@ static int check_remote(struct model *model, struct ip_addr remote, const char *
 	return 0;
 }
 
+/* As params say, or as it was. */
+static int set_bfd(struct model *model, struct model_vtep *vtep, const json_t *params, struct api_err *err)
+{
+	uint32_t interval_ms = vtep->bfd_ms;
+	uint8_t multiplier = vtep->bfd_multiplier;
+	int rc;
+
+	if (peer_read(params, &interval_ms, &multiplier, err) < 0)
+		return -1;
+	rc = dp_vtep_watch(model->dp, vtep->id, interval_ms, multiplier);
+	if (rc < 0) {
+		dp_vtep_watch(model->dp, vtep->id, vtep->bfd_ms, vtep->bfd_multiplier);
+		return model_refused(err, rc, NULL);
+	}
+	vtep->bfd_ms = interval_ms;
+	vtep->bfd_multiplier = multiplier;
+	peer_settle(model, vtep->remote);
+	return 0;
+}
+
 static int vtep_add(
 	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
 {
@@ -90,6 +110,8 @@ static int vtep_add(
 		return -1;
 	vtep = model_vtep(model, network, remote);
 	if (vtep && !strcmp(vtep->source, CLUSTER) && strcmp(source, CLUSTER) != 0) {
+		if (set_bfd(model, vtep, params, err) < 0)
+			return -1;
 		snprintf(vtep->source, sizeof(vtep->source), "%s",
 			source); /* it stays, whatever the cluster says */
 		model_changed(model, "vtep.add", source, params);
@@ -159,24 +181,9 @@ static int vtep_set(
 	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
 {
 	struct model_vtep *vtep = own_vtep(model, source, params, err);
-	uint32_t interval_ms;
-	uint8_t multiplier;
-	int rc;
 
-	if (!vtep)
+	if (!vtep || set_bfd(model, vtep, params, err) < 0)
 		return -1;
-	interval_ms = vtep->bfd_ms;
-	multiplier = vtep->bfd_multiplier;
-	if (peer_read(params, &interval_ms, &multiplier, err) < 0)
-		return -1;
-	rc = dp_vtep_watch(model->dp, vtep->id, interval_ms, multiplier);
-	if (rc < 0) {
-		dp_vtep_watch(model->dp, vtep->id, vtep->bfd_ms, vtep->bfd_multiplier);
-		return model_refused(err, rc, NULL);
-	}
-	vtep->bfd_ms = interval_ms;
-	vtep->bfd_multiplier = multiplier;
-	peer_settle(model, vtep->remote);
 	model_changed(model, "vtep.set", source, params);
 	*result = vtep_json(model, vtep);
 	return 0;

@@ -11,7 +11,7 @@ import pytest
 
 from rig import frames, traffic, wait
 from rig.cluster import SHORT, Cluster
-from rig.daemon import ROOT
+from rig.daemon import ROOT, RpcError
 from rig.howto import run_page
 
 
@@ -75,7 +75,10 @@ def test_a_vtep_by_hand_stays_beside(two):
     cluster, h1, h2, c1, c2 = two
     refused = h1.ctl("vtep", "del", "--network", "web", "--remote", "192.0.2.2", check=False)
     assert refused.returncode == 1 and "is a host of the cluster" in refused.stderr, refused
-    h1.rpc("vtep.add", network="web", remote="192.0.2.2")
+    with pytest.raises(RpcError, match="bfd.interval_ms"):
+        h1.rpc("vtep.add", network="web", remote="192.0.2.2", bfd={"interval_ms": 1})
+    assert [(v["source"], v["bfd"]) for v in h1.rpc("vtep.list")] == [("cluster", None)]
+    assert h1.rpc("vtep.add", network="web", remote="192.0.2.2", bfd={"interval_ms": 500})["bfd"]["interval_ms"] == 500
     h1.rpc("vtep.add", network="web", remote="192.0.2.99")
     assert sorted((v["remote"], v["source"]) for v in h1.rpc("vtep.list")) == [("192.0.2.2", "api"), ("192.0.2.99", "api")]
     h1.rpc("vtep.del", network="web", remote="192.0.2.2")
