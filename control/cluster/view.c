@@ -291,8 +291,10 @@ void view_commit(struct view *view, int64_t revision, int64_t now_ms)
 		next = TAILQ_NEXT(key, change);
 		TAILQ_REMOVE(&view->changes, key, change);
 		key->changed = false;
+		if (key->ended && is_held(view, key))
+			continue; /* drop_host() ends it */
 		view->changed(view->arg, key);
-		if (key->ended && !is_held(view, key))
+		if (key->ended)
 			key_free(view, key);
 	}
 	view->partial = false;

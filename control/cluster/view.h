@@ -72,7 +72,7 @@ struct view {
 	bool scanning;	  /* from view_scan_begin() to view_scan_end() */
 	bool partial;	  /* changes came that view_commit() has not seen */
 	char self[VALUE_NAME];
-	/* of a change that counts now: `key` as it is, or with `ended` as it was */
+	/* of a change that counts now: `key` as it is, or with `ended` as it was, when it is not held (any longer) */
 	void (*changed)(void *arg, const struct view_key *key);
 	void *arg;
 };

@@ -126,6 +126,22 @@ static void a_host_that_is_lost_is_kept_for_a_while(void **state)
 	assert_true(has_chunk(view, 0));
 }
 
+/* It stays on disk, too: who is told of an end lets go of it. */
+static void what_is_held_is_told_as_ended_when_it_is_let_go_of(void **state)
+{
+	struct view *view = *state;
+
+	for (unsigned i = 0; i < 4; i++)
+		put_host(view, i, 1);
+	view_commit(view, 1, 1);
+	told = 0;
+	end_host(view, 1, 2);
+	view_commit(view, 2, 1);
+	assert_int_equal(told, 1); /* alive, which is not held */
+	view_purge(view, GRACE + 1, GRACE, HOLD);
+	assert_int_equal(told, 3);
+}
+
 static void a_host_that_comes_back_has_what_it_puts_again(void **state)
 {
 	struct view *view = *state;
@@ -249,6 +265,7 @@ int main(void)
 		TEST(a_value_that_is_none_leaves_what_was_known),
 		TEST(what_a_host_ends_itself_is_gone_at_once),
 		TEST(a_host_that_is_lost_is_kept_for_a_while),
+		TEST(what_is_held_is_told_as_ended_when_it_is_let_go_of),
 		TEST(a_host_that_comes_back_has_what_it_puts_again),
 		TEST(many_hosts_lost_at_once_are_held),
 		TEST(a_scan_ends_what_it_lacks_and_not_what_is_younger),
