@@ -22,11 +22,13 @@ void cluster_kept_key(struct cluster *cluster, const struct view_key *key)
 	json_t *json;
 	char *text;
 
+	if (!strchr(key->key, '/')) /* it would be taken for ours */
+		return;
 	if (key->ended) {
 		journal_put(cluster->journal, key->key, NULL);
 		return;
 	}
-	if (key->why || !strchr(key->key, '/'))
+	if (key->why)
 		return;
 	json = json_pack("{s:I, s:I, s:s}", "mod", (json_int_t)key->mod, "lease", (json_int_t)key->lease,
 		"value", key->value);

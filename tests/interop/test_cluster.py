@@ -108,6 +108,12 @@ def metric(daemon, name):
 def test_without_the_store_all_goes_on_and_changes_come_later(two):
     cluster, h1, h2, c1, c2 = two
     assert metric(h1, "age_seconds") == 0 and metric(h1, "hosts") == 2
+    record = cluster.etcd.keys()["/sluice/v1/hosts/h1/host"]
+    for key in ("id", "revision"):  # as what h1 keeps beside the keys is called on its disk
+        cluster.etcd.put(f"/sluice/v1/{key}", "x")
+        cluster.etcd.ctl("del", f"/sluice/v1/{key}")
+    revision = int(json.loads(cluster.etcd.ctl("get", "none", "-w", "json").stdout)["header"]["revision"])
+    wait.until(lambda: h1.rpc("cluster.status")["revision"] >= revision, "h1 has heard of it")
     cluster.etcd.kill_all()
     wait.until(lambda: h1.rpc("cluster.status")["state"] == "away", "h1 misses the store")
     traffic.ping(c1, c2.ip)
@@ -123,6 +129,7 @@ def test_without_the_store_all_goes_on_and_changes_come_later(two):
     cluster.etcd.start_all()
     cluster.knows(h2, c1.eth0, c3.eth0)
     wait.until(lambda: not h1.rpc("cluster.status")["waiting"], "all is put")
+    assert cluster.etcd.keys()["/sluice/v1/hosts/h1/host"] == record, "h1 is who it was"
     traffic.wait_ping(c3, c2.ip)
 
 
