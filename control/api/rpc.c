@@ -278,6 +278,8 @@ static void on_read(struct bufferevent *bev, void *arg)
 
 static void go_on_reading(struct conn *conn)
 {
+	if (conn->closing || evbuffer_get_length(bufferevent_get_output(conn->bev)) > RPC_BACKLOG_MAX)
+		return; /* on_written() comes, when that is out */
 	bufferevent_enable(conn->bev, EV_READ);
 	on_read(conn->bev, conn);
 }
