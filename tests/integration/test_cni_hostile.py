@@ -69,7 +69,6 @@ RUNTIME = [
     (CONF, "portMappings[0]", {"portMappings": [{"hostPort": 80, "containerPort": 80, "protocol": "dccp"}]}),
     (CONF, "portMappings[0].protocol", {"portMappings": [{"hostPort": 80, "containerPort": 80, "protocol": "\xe4" * 20}]}),
     (CONF, "portMappings[0]", {"portMappings": [{"hostPort": 80, "containerPort": 80, "hostIP": "here"}]}),
-    (CONF, "portMappings[0]", {"portMappings": [{"hostPort": 80, "containerPort": 80}]}),  # not a network of mode host
     (CONF, "portMappings", {"portMappings": [{}] * 1025}),
     (CONF, "aliases", {"aliases": "db"}), (CONF, "aliases[0]", {"aliases": [7]}), (CONF, "aliases", {"aliases": [""]}),
     (CONF, "aliases", {"aliases": ["a:1"]}), (CONF, "aliases", {"aliases": ["x" * 256]}),
