@@ -91,7 +91,9 @@ void exchange_punt(struct worker *w, struct port *in, const struct frame *f)
 
 void exchange_want(struct worker *w, struct port *in, uint16_t uplink, uint32_t ip)
 {
-	punt(w, in, (struct origin){uplink, NET_NONE}, &ip, sizeof(ip));
+	const struct exchange_wanted wanted = {ip, in->id};
+
+	punt(w, in, (struct origin){uplink, NET_NONE}, &wanted, sizeof(wanted));
 }
 
 int exchange_inject(struct dp *dp, uint16_t port, uint16_t net, const uint8_t *data, uint16_t len)

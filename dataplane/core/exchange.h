@@ -43,8 +43,15 @@ void exchange_pop(struct exchange *x);
  */
 void exchange_punt(struct worker *w, struct port *in, const struct frame *f);
 
+/* What control is told by exchange_want(). */
+struct exchange_wanted {
+	uint32_t ip;
+	uint32_t by; /* id of the port */
+};
+
 /** Worker. Tells control that the MAC of `ip` (IPv4, network byte order) on the link of port `uplink` is wanted, for a
- * frame of port `in`: within the same bounds. It is told as the four bytes, which no frame is. */
+ * frame of port `in`: within the same bounds. It is told as a struct exchange_wanted, as short as
+ * no frame is. */
 void exchange_want(struct worker *w, struct port *in, uint16_t uplink, uint32_t ip);
 
 /** Control. Has frame data[len] sent (see struct exchange_frame). -ENOBUFS: the ring is full. */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
+#include "dataplane/core/exchange.h"
 #include "dataplane/core/mem.h"
 #include "dataplane/core/rcu.h"
 #include "dataplane/core/share.h"
@@ -60,7 +61,7 @@ void egress_uplinks_changed(struct dp *dp)
 	hop_forget(e->hops);
 	for (unsigned i = 0; i < routes->n; i++)
 		if (routes->route[i].gateway)
-			hop_want(e->hops, routes->route[i].uplink, routes->route[i].gateway, true);
+			hop_want(e->hops, routes->route[i].uplink, routes->route[i].gateway, HOP_BY_CONTROL);
 	old = atomic_exchange(&e->routes, routes);
 	if (old)
 		rcu_defer(dp, free, old);
@@ -87,14 +88,15 @@ void egress_wanted(struct dp *dp, uint16_t uplink, const uint8_t *data, uint16_t
 {
 	struct routes *routes = atomic_load(&dp->egress->routes);
 	const struct route *route;
-	uint32_t ip, hop;
+	struct exchange_wanted wanted;
+	uint32_t hop;
 
-	if (len != sizeof(ip))
+	if (len != sizeof(wanted))
 		return;
-	memcpy(&ip, data, sizeof(ip));
-	route = route_find(routes, ip, &hop);
-	if (route && route->uplink == uplink && hop == ip)
-		hop_want(dp->egress->hops, uplink, ip, false);
+	memcpy(&wanted, data, sizeof(wanted));
+	route = route_find(routes, wanted.ip, &hop);
+	if (route && route->uplink == uplink && hop == wanted.ip)
+		hop_want(dp->egress->hops, uplink, wanted.ip, wanted.by);
 }
 
 /* Whom the connection counts for is gone. What remains may be another's of that number: flow_guest() looks closer. */

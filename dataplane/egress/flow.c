@@ -175,7 +175,8 @@ enum drop_reason flow_open_in(struct worker *w, const struct ends *ends, const s
 
 	if (flow_of_guest(w->dp->egress, ends, &other))
 		return DROP_CLASH;
-	if (insert(w, ends, outside, guest, &other)) /* of too many that nobody answers the old ones make way */
+	if (insert(w, ends, outside, guest,
+		    &other)) /* of too many that nobody answers the old ones make way */
 		return DROP_NAT_PORTS;
 	return flow_of_peer(w->dp->egress, outside, hit) ? DROP_COUNT : DROP_NAT_PORTS;
 }

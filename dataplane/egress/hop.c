@@ -30,6 +30,7 @@ struct hop_record {
 	uint32_t ip;
 	bool used, stays;
 	uint32_t since_s;
+	uint32_t by; /* who asked: the id of a port, HOP_BY_CONTROL */
 };
 
 struct hops {
@@ -147,8 +148,20 @@ static unsigned place(struct hops *hops, unsigned set, bool stays, uint32_t now_
 	return HOPS;
 }
 
-void hop_want(struct hops *hops, uint16_t uplink, uint32_t ip, bool stays)
+/* How many that port asked for, and have not answered. */
+static unsigned silent_of(const struct hops *hops, uint32_t by)
 {
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < HOPS; i++)
+		n += hops->record[i].used && hops->record[i].by == by &&
+		     !atomic_load_explicit(&hops->hop[i].mac, memory_order_relaxed);
+	return n;
+}
+
+void hop_want(struct hops *hops, uint16_t uplink, uint32_t ip, uint32_t by)
+{
+	bool stays = by == HOP_BY_CONTROL;
 	uint32_t now_s = dp_now_s(hops->dp);
 	uint64_t key = key_of(uplink, ip);
 	unsigned at = find(hops, key);
@@ -158,6 +171,8 @@ void hop_want(struct hops *hops, uint16_t uplink, uint32_t ip, bool stays)
 		hops->record[at].stays |= stays;
 		return;
 	}
+	if (!stays && silent_of(hops, by) >= HOP_SILENT_MOST)
+		return;
 	at = place(hops, set_of(hops, key), stays, now_s);
 	if (at == HOPS)
 		return;
@@ -165,6 +180,7 @@ void hop_want(struct hops *hops, uint16_t uplink, uint32_t ip, bool stays)
 	record->uplink = uplink;
 	record->ip = ip;
 	record->stays = stays;
+	record->by = by;
 	record->since_s = now_s;
 	record->used = true;
 	atomic_store_explicit(&record->hop->used_s, now_s, memory_order_relaxed);

@@ -421,6 +421,41 @@ static void test_what_is_never_answered_keeps_nobody_out(void **state)
 	assert_int_equal(uplink.count, 1);
 }
 
+/* How many hosts of the uplink's link are asked for when a guest sends to n of them, from 192.0.2.`first` on. */
+static unsigned asks_for(
+	struct test_port *tp, const uint8_t *mac, const char *from, unsigned first, unsigned n)
+{
+	uint8_t seen[256] = {0};
+	unsigned asked = 0;
+
+	uplink.count = 0;
+	for (unsigned i = 0; i < n; i++) {
+		uint8_t buf[2048];
+		size_t len = packet_ip4(
+			buf, &(struct packet){dp_router_mac, mac, ip4(from),
+				     __builtin_bswap32(0xc0000200 + first + i), UDP, 4000, 80, 0, 10});
+
+		atomic_store(&tp->port->punts_full, 0); /* as if some time went by */
+		harness_send(dp, tp, buf, len, PLAIN, 0);
+		if (i % 8 == 7)
+			harness_tick(dp);
+	}
+	harness_tick(dp);
+	for (unsigned i = 0; i < uplink.count; i++) {
+		uint8_t last = uplink.got[i].data[41]; /* of the address; some are asked for again */
+
+		if (field(&uplink.got[i], 12) == 0x0806 && last >= first && last < first + n)
+			asked += !seen[last]++;
+	}
+	return asked;
+}
+
+static void test_a_guest_asks_for_so_many_that_are_silent(void **state)
+{
+	assert_int_equal(asks_for(&a, MAC_A, "10.0.0.1", 10, 60), 32);
+	assert_int_equal(asks_for(&b, MAC_B, "10.0.0.2", 100, 1), 1);
+}
+
 /* A broadcast of another host's, in VXLAN from 192.0.2.9. */
 static size_t wrap_broadcast(uint8_t *buf, uint8_t vni)
 {
@@ -502,6 +537,7 @@ int main(void)
 		TEST(test_the_last_hop_is_told),
 		TEST(test_no_host_of_the_underlay_is_answered_by_a_guest),
 		TEST(test_what_comes_from_outside_stays_on_this_host),
+		TEST(test_a_guest_asks_for_so_many_that_are_silent),
 		TEST(test_a_peer_is_a_host_outside),
 		TEST(test_what_is_never_answered_keeps_nobody_out),
 	};
