@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from rig import traffic, wait
-from rig.outside import SWITCH, WORLD, World, answered, drops
+from rig.outside import SWITCH, WORLD, World, answered
 
 
 @pytest.fixture
