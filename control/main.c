@@ -163,14 +163,17 @@ static void tell_refused(void *arg, const char *line)
 	log_subject(LOG_ERR, line, "reload: %s", line);
 }
 
-/* Lists are brought to what the file says now; the objects beside them are read at the start. */
-static void warn_of_parts(const json_t *old, const json_t *fresh)
-{
-	static const char *const parts[] = {"dataplane", "control", "docker", "cluster", "kubernetes"};
+struct reading {
+	const json_t *old, *fresh;
+};
 
-	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
-		if (!json_equal(json_object_get(old, parts[i]), json_object_get(fresh, parts[i])))
-			log_line(LOG_WARNING, "reload: changes of \"%s\" wait for a restart", parts[i]);
+/* Lists are brought to what the file says now; the objects beside them are read at the start. */
+static void warn_of_part(void *arg, const char *name, const struct api_field *fields)
+{
+	const struct reading *reading = arg;
+
+	if (!json_equal(json_object_get(reading->old, name), json_object_get(reading->fresh, name)))
+		log_line(LOG_WARNING, "reload: changes of \"%s\" wait for a restart", name);
 }
 
 static void on_reload(evutil_socket_t sig, short what, void *arg)
@@ -184,7 +187,7 @@ static void on_reload(evutil_socket_t sig, short what, void *arg)
 	if (config_load(d->options.config, false, &fresh, &err) < 0) {
 		log_line(LOG_ERR, "reload: %s; nothing changed", err.text);
 	} else {
-		warn_of_parts(d->config, fresh);
+		config_parts(warn_of_part, &(struct reading){d->config, fresh});
 		now = config_change(d->model, d->config, fresh, tell_refused, NULL);
 		json_decref(d->config);
 		json_decref(fresh);
