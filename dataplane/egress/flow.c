@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "dataplane/core/siphash.h"
+#include "dataplane/egress/icmp.h"
 #include "dataplane/egress/published.h"
 #include "dataplane/egress/slice.h"
 #include "dataplane/frame/parse.h"
@@ -32,6 +33,28 @@ static bool find(struct egress *e, const struct conn_key *key, struct conn_hit *
 
 	conn_hash(e->flows, key, &hash, 1);
 	return conn_find(e->flows, key, hash, CONN_NONE, hit);
+}
+
+bool flow_has_header(const struct frame *f)
+{
+	uint32_t end = f->l4_off + (f->ip_proto == IPPROTO_TCP ? TCP_LEN : 8u);
+
+	return f->l4_off && end <= f->hdr_len &&
+	       end <= f->l3_off + (uint32_t)load16(f->hdr + f->hdr_off + f->l3_off + 2);
+}
+
+bool flow_read(const struct frame *f, uint8_t ping, struct flow_ports *out)
+{
+	const uint8_t *l4 = f->hdr + f->hdr_off + f->l4_off;
+
+	*out = (struct flow_ports){.tcp = f->ip_proto == IPPROTO_TCP ? l4[TCP_FLAGS] : FLOW_ACK};
+	if (f->ip_proto == IPPROTO_ICMP) {
+		memcpy(ping == ICMP_ECHO ? &out->from : &out->to, l4 + 4, 2);
+		return l4[0] == ping;
+	}
+	memcpy(&out->from, l4, 2);
+	memcpy(&out->to, l4 + 2, 2);
+	return f->ip_proto == IPPROTO_TCP || f->ip_proto == IPPROTO_UDP;
 }
 
 bool flow_of_guest(struct egress *e, const struct ends *ends, struct conn_hit *hit)

@@ -29,6 +29,18 @@ struct guest {
 	uint16_t owner;
 };
 
+/* What a packet's header tells beside its addresses; ports in network byte order. */
+struct flow_ports {
+	uint16_t from,
+		to;  /* of a request to answer a ping `from` is its id, of the answer `to`; the other is 0 */
+	uint8_t tcp; /* flags; of other protocols FLOW_ACK */
+};
+
+/** Is all of the IPv4 packet's TCP, UDP or ICMP header there, and in the private copy? */
+bool flow_has_header(const struct frame *f);
+/** Reads that header. `ping`: which of ICMP_ECHO and ICMP_ECHO_REPLY goes this way. False: it is of nothing that has a flow. */
+bool flow_read(const struct frame *f, uint8_t ping, struct flow_ports *out);
+
 /** The connection of a packet that a guest sends; hit->end is what its source is outside. */
 bool flow_of_guest(struct egress *e, const struct ends *ends, struct conn_hit *hit);
 

@@ -187,22 +187,13 @@ static void take_first(struct arriving *a, const struct published_to *to)
 static bool read_ports(struct arriving *a)
 {
 	struct frame *f = a->f;
-	uint16_t need = f->ip_proto == IPPROTO_TCP ? TCP_LEN : 8;
-	const uint8_t *l4 = frame_data(f) + f->l4_off;
+	struct flow_ports ports = {0};
 
-	if (!egress_has_l4(f, need))
+	if (!flow_has_header(f) || !flow_read(f, ICMP_ECHO_REPLY, &ports))
 		return false;
-	a->tcp = FLOW_ACK;
-	if (f->ip_proto == IPPROTO_ICMP) {
-		memcpy(&a->outside.port, l4 + 4, 2);
-		return l4[0] == ICMP_ECHO_REPLY;
-	}
-	if (f->ip_proto == IPPROTO_TCP)
-		a->tcp = l4[TCP_FLAGS];
-	else if (f->ip_proto != IPPROTO_UDP)
-		return false;
-	memcpy(&a->outside.peer_port, l4, 2);
-	memcpy(&a->outside.port, l4 + 2, 2);
+	a->outside.peer_port = ports.from;
+	a->outside.port = ports.to;
+	a->tcp = ports.tcp;
 	return true;
 }
 

@@ -43,15 +43,6 @@ static inline bool egress_is_no_host(uint32_t ip)
 	return first == 0 || first == 127 || first >= 224;
 }
 
-/** Does the IPv4 packet have so many bytes behind its own header, all of them in the private copy? */
-static inline bool egress_has_l4(const struct frame *f, uint16_t need)
-{
-	uint32_t end = f->l4_off + (uint32_t)need;
-
-	return f->l4_off && end <= f->hdr_len &&
-	       end <= f->l3_off + (uint32_t)load16(f->hdr + f->hdr_off + f->l3_off + 2);
-}
-
 struct egress {
 	struct conn_table *flows;
 	uint32_t most; /* connections that one owner may have */

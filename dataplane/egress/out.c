@@ -115,33 +115,24 @@ static void send_error(struct leaving *l)
 /* Ports, or the id of a ping. False: of another kind. */
 static bool read_ports(struct leaving *l)
 {
-	const uint8_t *l4 = frame_data(l->f) + l->f->l4_off;
+	struct flow_ports ports;
 
-	l->tcp = FLOW_ACK;
-	if (l->f->ip_proto == IPPROTO_ICMP) {
-		memcpy(&l->ends.guest_port, l4 + 4, 2);
-		l->ends.peer_port = 0;
-		return l4[0] == ICMP_ECHO;
-	}
-	if (l->f->ip_proto == IPPROTO_TCP)
-		l->tcp = l4[TCP_FLAGS];
-	else if (l->f->ip_proto != IPPROTO_UDP)
+	if (!flow_read(l->f, ICMP_ECHO, &ports))
 		return false;
-	memcpy(&l->ends.guest_port, l4, 2);
-	memcpy(&l->ends.peer_port, l4 + 2, 2);
+	l->ends.guest_port = ports.from;
+	l->ends.peer_port = ports.to;
+	l->tcp = ports.tcp;
 	return true;
 }
 
 /* All of the header that is written to is private from here on. */
 static bool has_header(struct frame *f)
 {
-	uint16_t need = f->ip_proto == IPPROTO_TCP ? TCP_LEN : 8;
-
-	if (egress_has_l4(f, need))
+	if (flow_has_header(f))
 		return true;
 	frame_pull(f, HDR_MAX); /* behind IP options */
 	parse_frame(f);
-	return egress_has_l4(f, need);
+	return flow_has_header(f);
 }
 
 /* A connection that may go on as it is. */
