@@ -71,7 +71,7 @@ static bool take_punted(struct dp *dp, struct worker *w)
 static void on_news(void *arg, unsigned events)
 {
 	struct dp *dp = arg;
-	uint64_t count, one = 1;
+	uint64_t count;
 	bool more = false;
 
 	if (read(dp->priv->link_fd, &count, sizeof(count)) < 0)
@@ -80,9 +80,8 @@ static void on_news(void *arg, unsigned events)
 		more |= take_punted(dp, dp->worker[i]);
 	ports_report_links(dp);
 	bfd_report(dp);
-	/* a non-blocking eventfd: when it is full, control is told as it is */
-	if (more && write(dp->priv->link_fd, &one, sizeof(one)) < 0)
-		return;
+	if (more)
+		dp_tell_control(dp);
 }
 
 /* Local, unicast, and of this host alone. */

@@ -6,7 +6,9 @@
 #include <unistd.h>
 
 #include "dataplane/bfd/inside.h"
+#include "dataplane/core/bucket.h"
 #include "dataplane/core/exchange.h"
+#include "dataplane/core/open.h"
 #include "dataplane/core/rcu.h"
 #include "dataplane/core/worker.h"
 #include "dataplane/frame/parse.h"
@@ -14,14 +16,9 @@
 /* A peer may send its own share three times over, for polls and what comes late, and so many at once. */
 enum { SHARE = 3, AT_ONCE = 32 };
 
-static uint32_t slot_of(struct ip_addr ip)
-{
-	return (uint32_t)(((ip.q[0] ^ ip.q[1]) * UINT64_C(0x9e3779b97f4a7c15)) >> 32);
-}
-
 static const struct bfd_gate *gate_of(const struct bfd_gates *gates, struct ip_addr from)
 {
-	for (uint32_t i = slot_of(from);; i++) {
+	for (uint32_t i = open_slot2(from.q);; i++) {
 		const struct bfd_gate *gate = &gates->gate[i & gates->mask];
 
 		if (ip_is_none(gate->remote))
@@ -29,21 +26,6 @@ static const struct bfd_gate *gate_of(const struct bfd_gates *gates, struct ip_a
 		if (ip_equal(gate->remote, from))
 			return gate;
 	}
-}
-
-/* A bucket, kept as the time at which it is full again. */
-static bool within_rate(struct bfd_inside *b, const struct bfd_gate *gate)
-{
-	_Atomic(uint64_t) *bucket = &b->full[gate->peer];
-	uint64_t now = rte_rdtsc(), full = atomic_load_explicit(bucket, memory_order_relaxed), next;
-
-	do {
-		next = (full > now ? full : now) + gate->each;
-		if (next - now > gate->each * AT_ONCE)
-			return false;
-	} while (!atomic_compare_exchange_weak_explicit(
-		bucket, &full, next, memory_order_relaxed, memory_order_relaxed));
-	return true;
 }
 
 /* Is it a packet that this peer would send to us? */
@@ -63,7 +45,8 @@ static bool admitted(const struct bfd_gate *gate, const struct frame *f, uint8_t
 static void hand_over(struct worker *w, struct port *in, struct frame *f, const struct bfd_gate *gate)
 {
 	struct bfd_inside *b = w->dp->bfd->inside;
-	struct exchange_frame *slot = within_rate(b, gate) ? exchange_reserve(w->bfd_in) : NULL;
+	bool may = bucket_take(&b->full[gate->peer], gate->each, gate->each * AT_ONCE);
+	struct exchange_frame *slot = may ? exchange_reserve(w->bfd_in) : NULL;
 
 	if (!slot) {
 		frame_drop(f, DROP_BFD_FLOOD);
@@ -98,7 +81,7 @@ bool bfd_input(struct worker *w, struct port *in, struct frame *f, struct ip_add
 static void put(struct bfd_gates *gates, const struct bfd_peer *peer, uint16_t number)
 {
 	uint64_t each = rte_get_tsc_hz() / 1000 * peer->want.interval_ms / SHARE;
-	uint32_t at = slot_of(peer->want.remote);
+	uint32_t at = open_slot2(peer->want.remote.q);
 
 	while (!ip_is_none(gates->gate[at & gates->mask].remote))
 		at++;
@@ -114,13 +97,12 @@ static void put(struct bfd_gates *gates, const struct bfd_peer *peer, uint16_t n
 int bfd_gates_publish(struct dp *dp)
 {
 	struct bfd_inside *b = dp->bfd->inside;
-	uint32_t count = 0, size = 16;
+	uint32_t count = 0, size;
 	struct bfd_gates *gates = NULL, *old;
 
 	for (unsigned i = 1; i < b->top; i++)
 		count += b->peers[i] && !b->peers[i]->ends;
-	while (size < count * 2)
-		size *= 2;
+	size = open_size(count);
 	if (count) {
 		gates = calloc(1, sizeof(*gates) + size * sizeof(gates->gate[0]));
 		if (!gates)

@@ -119,7 +119,6 @@ static void decide(struct dp *dp, uint64_t now)
 {
 	struct bfd_inside *b = dp->bfd->inside;
 	static struct hold_peer *list[BFD_PEERS];
-	uint64_t one = 1;
 	bool any = false, hold;
 
 	for (unsigned i = 0; i < b->top; i++) {
@@ -134,8 +133,7 @@ static void decide(struct dp *dp, uint64_t now)
 		atomic_store_explicit(&dp->bfd->cut[i], list[i] && list[i]->cut, memory_order_relaxed);
 	b->decide_at = any ? now + DECIDE_US : BFD_NEVER;
 	atomic_store(&b->news, true);
-	if (write(dp->priv->link_fd, &one, sizeof(one)) < 0)
-		return; /* full: control has been told */
+	dp_tell_control(dp);
 }
 
 /* Who was stopped, or had no processor, heard nothing itself. */
@@ -152,7 +150,7 @@ static void forgive_if_late(struct bfd_inside *b, uint64_t now)
 uint64_t bfd_turn(struct dp *dp, uint64_t now)
 {
 	struct bfd_inside *b = dp->bfd->inside;
-	uint64_t next, one = 1;
+	uint64_t next;
 	bool sent = false;
 
 	pthread_mutex_lock(&b->lock);
@@ -171,8 +169,8 @@ uint64_t bfd_turn(struct dp *dp, uint64_t now)
 			next = b->due[i];
 	b->planned = next > now ? next : now;
 	pthread_mutex_unlock(&b->lock);
-	if (sent && write(dp->worker[0]->wake_fd, &one, sizeof(one)) < 0)
-		return next; /* full: it has been told */
+	if (sent)
+		worker_wake(dp->worker[0]);
 	return next;
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "dataplane/core/bucket.h"
 #include "dataplane/core/dp.h"
 #include "dataplane/core/private.h"
 
@@ -44,20 +45,11 @@ void exchange_pop(struct exchange *x)
  */
 enum { PUNTS_S = 100, PUNTS_BURST = 32, PUNTS_UPLINK_S = 10000, PUNTS_UPLINK_BURST = EXCHANGE_SLOTS };
 
-/* One more punt of `in` now? A bucket, kept as the time at which it will be full again. */
 static bool within_rate(struct port *in)
 {
-	uint64_t now = rte_rdtsc(), full = atomic_load_explicit(&in->punts_full, memory_order_relaxed), next;
 	uint64_t each = rte_get_tsc_hz() / (in->is_uplink ? PUNTS_UPLINK_S : PUNTS_S);
-	uint64_t most = each * (in->is_uplink ? PUNTS_UPLINK_BURST : PUNTS_BURST);
 
-	do {
-		next = (full > now ? full : now) + each;
-		if (next - now > most)
-			return false;
-	} while (!atomic_compare_exchange_weak_explicit(
-		&in->punts_full, &full, next, memory_order_relaxed, memory_order_relaxed));
-	return true;
+	return bucket_take(&in->punts_full, each, each * (in->is_uplink ? PUNTS_UPLINK_BURST : PUNTS_BURST));
 }
 
 struct origin {
@@ -68,7 +60,6 @@ struct origin {
 static void punt(struct worker *w, struct port *in, struct origin from, const void *data, uint16_t len)
 {
 	struct exchange_frame *slot = within_rate(in) ? exchange_reserve(w->punt) : NULL;
-	uint64_t one = 1;
 
 	if (!slot) { /* control asks again; the frame itself is counted by its verdict */
 		stat_add(&w->port_stats[in->id].punts_left_out, 1);
@@ -79,9 +70,7 @@ static void punt(struct worker *w, struct port *in, struct origin from, const vo
 	slot->net = from.net;
 	memcpy(slot->data, data, len);
 	exchange_push(w->punt);
-	/* a non-blocking eventfd: when it is full, control has been told */
-	if (write(w->dp->priv->link_fd, &one, sizeof(one)) < 0)
-		return;
+	dp_tell_control(w->dp);
 }
 
 void exchange_punt(struct worker *w, struct port *in, const struct frame *f)

@@ -117,5 +117,8 @@ static inline void port_tx_drop(
 	port_drop(w, port, f->net, reason);
 }
 
-/** Any thread. Ends the sleep of every worker: after a ring was published, or there is something to send. */
+/** Any thread. Ends the sleep of every worker, or of one: after a ring was published, or there is something to send. */
 void workers_wake(struct dp *dp);
+void worker_wake(struct worker *w);
+/** Any thread. Control is to look at what there is to tell it (start.c: on_news). */
+void dp_tell_control(struct dp *dp);

@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 
+#include "dataplane/core/open.h"
 #include "dataplane/core/rcu.h"
 #include "dataplane/egress/inside.h"
 #include "dataplane/egress/route.h"
@@ -25,14 +26,9 @@ static uint64_t key_of(uint32_t address, uint16_t port, uint8_t proto)
 	return (uint64_t)address << 32 | (uint32_t)port << 16 | proto;
 }
 
-static uint32_t slot_of(uint64_t key)
-{
-	return (uint32_t)(key * UINT64_C(0x9e3779b97f4a7c15) >> 32);
-}
-
 static const struct published_to *find(const struct published *p, uint64_t key)
 {
-	for (uint32_t i = slot_of(key); p; i++) {
+	for (uint32_t i = open_slot(key); p; i++) {
 		const struct place *place = &p->place[i & p->mask];
 
 		if (place->key == key)
@@ -64,7 +60,7 @@ bool published_has(struct dp *dp, uint32_t address, uint16_t port, uint8_t proto
 static void enter(struct published *p, const struct dp_published *one)
 {
 	uint64_t key = key_of(ip_to4(one->address), htons(one->port), (uint8_t)one->protocol);
-	uint32_t at = slot_of(key);
+	uint32_t at = open_slot(key);
 
 	while (p->place[at & p->mask].key && p->place[at & p->mask].key != key)
 		at++;
@@ -74,11 +70,9 @@ static void enter(struct published *p, const struct dp_published *one)
 
 int dp_publish(struct dp *dp, const struct dp_published *list, size_t n, struct dp_err *err)
 {
-	uint32_t size = 16;
+	uint32_t size = open_size(n);
 	struct published *p, *old;
 
-	while (size < n * 2)
-		size *= 2;
 	p = calloc(1, sizeof(*p) + size * sizeof(p->place[0]));
 	if (!p)
 		return dp_fail(err, -ENOMEM, "out of memory");

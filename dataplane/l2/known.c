@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "dataplane/core/dp.h"
+#include "dataplane/core/open.h"
 #include "dataplane/core/rcu.h"
 #include "dataplane/l2/network.h"
 
@@ -19,17 +20,10 @@ struct known_map {
 	struct known_slot slot[];
 };
 
-static uint32_t slot_of(struct ip_addr ip)
-{
-	return (uint32_t)(((ip.q[1] ^ ip.q[0] * UINT64_C(0xc2b2ae3d27d4eb4f)) *
-				  UINT64_C(0x9e3779b97f4a7c15)) >>
-			  32);
-}
-
 /* Where the address is, or the free slot where it would be: half of them are free. */
 static struct known_slot *find(struct known_map *map, struct ip_addr ip)
 {
-	uint32_t at = slot_of(ip);
+	uint32_t at = open_slot2(ip.q);
 
 	while (!ip_is_none(map->slot[at & map->mask].ip) && !ip_equal(map->slot[at & map->mask].ip, ip))
 		at++;
@@ -56,15 +50,13 @@ bool known_is_closed(const struct network *net)
 
 static struct known_map *map_new(const struct dp_known *known, size_t n, bool closed)
 {
-	size_t size = 16;
+	uint32_t size = open_size(n);
 	struct known_map *map;
 
-	while (size < n * 2)
-		size *= 2;
 	map = calloc(1, sizeof(*map) + size * sizeof(map->slot[0]));
 	if (!map)
 		return NULL;
-	map->mask = (uint32_t)(size - 1);
+	map->mask = size - 1;
 	map->closed = closed;
 	for (size_t i = 0; i < n; i++) {
 		struct known_slot *slot = find(map, known[i].ip);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "dataplane/core/dp.h"
+#include "dataplane/core/open.h"
 #include "dataplane/l2/fdb.h"
 #include "dataplane/l2/network.h"
 
@@ -37,16 +38,9 @@ static bool same_key(const struct owner_key *a, const struct owner_key *b)
 	return a->q[0] == b->q[0] && a->q[1] == b->q[1] && a->kind == b->kind;
 }
 
-static uint32_t slot_of(const struct owner_key *key)
-{
-	return (uint32_t)(((key->q[1] ^ key->q[0] * UINT64_C(0xc2b2ae3d27d4eb4f)) *
-				  UINT64_C(0x9e3779b97f4a7c15)) >>
-			  32);
-}
-
 static void add(struct owner_map *map, struct owner_key key, uint16_t port)
 {
-	uint32_t at = slot_of(&key);
+	uint32_t at = open_slot2(key.q);
 
 	while (map->slot[at & map->mask].key.kind != OWNER_NONE)
 		at++;
@@ -62,14 +56,13 @@ static const struct port *member(struct dp *dp, unsigned id, uint16_t net)
 
 struct owner_map *owner_map_new(struct dp *dp, uint16_t net)
 {
-	uint32_t count = 0, size = 16;
+	uint32_t count = 0, size;
 	struct owner_map *map;
 
 	for (unsigned i = 0; i < MAX_PORTS; i++)
 		if (member(dp, i, net))
 			count += 1 + member(dp, i, net)->spec.nips;
-	while (size < count * 2)
-		size *= 2;
+	size = open_size(count);
 	map = calloc(1, sizeof(*map) + size * sizeof(map->slot[0]));
 	if (!map)
 		return NULL;
@@ -90,7 +83,7 @@ static const struct port *find(struct dp *dp, const struct network *net, struct 
 {
 	const struct owner_map *map = net->owners;
 
-	for (uint32_t at = slot_of(&key);; at++) {
+	for (uint32_t at = open_slot2(key.q);; at++) {
 		const struct owner_slot *slot = &map->slot[at & map->mask];
 
 		if (same_key(&slot->key, &key))

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "dataplane/core/dp.h"
+#include "dataplane/core/open.h"
 #include "dataplane/core/rcu.h"
 #include "dataplane/frame/csum.h"
 #include "dataplane/frame/parse.h"
@@ -131,11 +132,6 @@ void vxlan_prepare(struct vtep *vtep, const uint8_t dst_mac[6], const uint8_t sr
 	vtep->ready = true;
 }
 
-static uint32_t slot_of(uint64_t key)
-{
-	return (uint32_t)((key * UINT64_C(0x9e3779b97f4a7c15)) >> 32);
-}
-
 static uint64_t key6(uint32_t vni, struct ip_addr remote)
 {
 	uint64_t folded =
@@ -155,7 +151,7 @@ const struct vxlan_slot *vxlan_find(const struct vxlan_map *map, uint32_t vni, u
 
 	if (!map)
 		return NULL;
-	for (uint32_t i = slot_of(key);; i++) {
+	for (uint32_t i = open_slot(key);; i++) {
 		const struct vxlan_slot *slot = &map->slot[i & map->mask];
 
 		if (slot->key == key)
@@ -173,7 +169,7 @@ const struct vxlan_slot *vxlan_find6(struct dp *dp, uint32_t vni, struct ip_addr
 
 	if (!map)
 		return NULL;
-	for (uint32_t i = slot_of(key);; i++) {
+	for (uint32_t i = open_slot(key);; i++) {
 		const struct vxlan_slot *slot = &map->slot[i & map->mask];
 		const struct vtep *vtep = slot->key == key ? dp_get_vtep(dp, slot->vtep) : NULL;
 
@@ -186,13 +182,12 @@ const struct vxlan_slot *vxlan_find6(struct dp *dp, uint32_t vni, struct ip_addr
 
 int vxlan_publish(struct dp *dp)
 {
-	uint32_t count = 0, size = 16;
+	uint32_t count = 0, size;
 	struct vxlan_map *map, *old;
 
 	for (unsigned i = 0; i < MAX_VTEPS; i++)
 		count += dp_get_vtep(dp, i) != NULL;
-	while (size < count * 2)
-		size *= 2;
+	size = open_size(count);
 	map = calloc(1, sizeof(*map) + size * sizeof(map->slot[0]));
 	if (!map)
 		return -ENOMEM;
@@ -200,7 +195,7 @@ int vxlan_publish(struct dp *dp)
 	for (unsigned i = 0; i < MAX_VTEPS; i++) {
 		const struct vtep *vtep = dp_get_vtep(dp, i);
 		uint64_t key = vtep ? key_of(vtep) : 0;
-		uint32_t at = slot_of(key);
+		uint32_t at = open_slot(key);
 
 		if (!vtep)
 			continue;
