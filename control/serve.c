@@ -340,11 +340,6 @@ static int open_cluster(struct serve *serve, const json_t *part, const char *dir
 	return cluster_open(serve->base, serve->model, part, dir, &serve->cluster, err);
 }
 
-static void log_text(int level, const char *subject, const char *line)
-{
-	log_subject(level, subject, "%s", line);
-}
-
 static int open_kubernetes(struct serve *serve, struct api_err *err)
 {
 	const json_t *part = serve->kubernetes;
@@ -355,8 +350,7 @@ static int open_kubernetes(struct serve *serve, struct api_err *err)
 		.token_file = token ? token : KUBERNETES_TOKEN,
 		.ca = ca || access(KUBERNETES_CA, R_OK) < 0 ? ca : KUBERNETES_CA,
 		.node = param_str(part, "node"),
-		.network = param_str(part, "network"),
-		.log = log_text};
+		.network = param_str(part, "network")};
 
 	if (!config.api)
 		return 0;

@@ -291,6 +291,8 @@ struct registry_source {
 	/** A ttl check of one of its backends, or one of this daemon's node, has another health. */
 	void (*ttl)(void *arg, const struct reg_check *check, enum reg_health health);
 };
+/** For a source that has something to say: as the log() of struct registry_sink. */
+void registry_log(struct registry *reg, int level, const char *subject, const char *line);
 /** The source stays the caller's, until it is taken off the list. */
 void registry_source_add(struct registry *reg, struct registry_source *source);
 void registry_source_del(struct registry *reg, struct registry_source *source);

@@ -4,13 +4,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "control/base/log.h"
 #include "control/base/params.h"
 #include "control/cluster/inside.h"
 #include "control/cluster/show.h"
+#include "registry/base/chance.h"
+#include "registry/base/wheel.h"
 #include "registry/store/journal.h"
 
 #define DEFAULT_PREFIX "/sluice/v1"
@@ -74,18 +75,7 @@ const struct api_field cluster_fields[] = {
 
 int64_t cluster_now_ms(void)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * INT64_C(1000) + now.tv_nsec / 1000000;
-}
-
-unsigned cluster_between(unsigned least, unsigned most)
-{
-	uint32_t chance;
-
-	evutil_secure_rng_get_bytes(&chance, sizeof(chance));
-	return least + chance % (most - least + 1);
+	return (int64_t)(wheel_now_us() / 1000);
 }
 
 static void add_after(struct event *event, unsigned ms)
@@ -101,7 +91,7 @@ void cluster_back_off(struct event *event, unsigned failures)
 
 	if (failures < 6 && BACK_OFF_MS << failures < BACK_OFF_MOST_MS)
 		most = BACK_OFF_MS << failures;
-	add_after(event, cluster_between(1, most));
+	add_after(event, chance_between(1, most));
 }
 
 void cluster_touch(struct cluster *cluster, bool local, bool remote)

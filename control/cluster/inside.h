@@ -72,8 +72,6 @@ struct cluster_change {
 };
 
 int64_t cluster_now_ms(void);
-/** From `least` to `most`, by chance: many hosts must not do the same together. */
-unsigned cluster_between(unsigned least, unsigned most);
 /** The event comes after a pause, doubled for each failure before: full jitter up to 10 s. */
 void cluster_back_off(struct event *event, unsigned failures);
 /** What changed is put in effect and into the store when the loop comes to it. */

@@ -9,6 +9,7 @@
 
 #include "control/base/log.h"
 #include "control/cluster/inside.h"
+#include "registry/base/chance.h"
 
 enum { CHECK_MS = 10000, CHECK_SOON_MS = 2000, FULL_MS = 20 * 60 * 1000 };
 
@@ -169,7 +170,7 @@ void cluster_read(struct cluster *cluster)
 		watch(cluster);
 		return;
 	}
-	cluster->compare_ms = cluster_now_ms() + cluster_between(FULL_MS / 2, FULL_MS);
+	cluster->compare_ms = cluster_now_ms() + chance_between(FULL_MS / 2, FULL_MS);
 	view_scan_begin(&cluster->view, cluster->other);
 	cluster->scan = etcd_scan(cluster->etcd, cluster->prefix, on_key, on_scanned, cluster);
 	if (!cluster->scan)

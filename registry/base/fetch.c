@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 
 #include "registry/base/multi.h"
+#include "registry/base/text.h"
 
 /* Bytes of lines that may come before libcurl returns: it reads 100 times of 16 KB at most. */
 enum { TURN_MAX = 8 << 20 };
@@ -225,13 +226,6 @@ static void free_all(struct fetcher *all)
 	free(all);
 }
 
-/* A copy of `text`, if there is one. False: no memory. */
-static bool copy(char **out, const char *text)
-{
-	*out = text ? strdup(text) : NULL;
-	return *out || !text;
-}
-
 static struct fetcher *open_any(struct event_base *base, const char *path, const struct fetch_tls *tls)
 {
 	struct fetcher *all = calloc(1, sizeof(*all));
@@ -239,8 +233,9 @@ static struct fetcher *open_any(struct event_base *base, const char *path, const
 	if (!all)
 		return NULL;
 	TAILQ_INIT(&all->list);
-	if (!copy(&all->path, path) || !copy(&all->ca, tls->ca) || !copy(&all->cert, tls->cert) ||
-		!copy(&all->key, tls->key) || multi_open(&all->multi, base, serve, all) < 0) {
+	if (!text_copy(&all->path, path) || !text_copy(&all->ca, tls->ca) ||
+		!text_copy(&all->cert, tls->cert) || !text_copy(&all->key, tls->key) ||
+		multi_open(&all->multi, base, serve, all) < 0) {
 		free_all(all);
 		return NULL;
 	}
@@ -341,14 +336,14 @@ static bool set_tls(CURL *easy, const struct fetcher *all)
 	       (!all->key || curl_easy_setopt(easy, CURLOPT_SSLKEY, all->key) == CURLE_OK);
 }
 
-static bool set_post(struct fetch *fetch, const struct fetch_post *post)
+static bool set_question(struct fetch *fetch, const struct fetch_ask *ask)
 {
 	CURL *easy = fetch->easy;
 
 	if (!set_tls(easy, fetch->all) ||
-		(post->body && (!add_header(fetch, "Content-Type: application/json") ||
-				       !add_header(fetch, "Expect:"))) ||
-		(post->token && !add_token(fetch, post->token)))
+		(ask->body && (!add_header(fetch, "Content-Type: application/json") ||
+				      !add_header(fetch, "Expect:"))) ||
+		(ask->token && !add_token(fetch, ask->token)))
 		return false;
 	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, fetch->headers);
 	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
@@ -357,8 +352,8 @@ static bool set_post(struct fetch *fetch, const struct fetch_post *post)
 	curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, KEEPALIVE_S);
 	curl_easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, KEEPALIVE_S);
 	curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, watch_peer);
-	return curl_easy_setopt(easy, CURLOPT_URL, post->url) == CURLE_OK &&
-	       (!post->body || curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, post->body) == CURLE_OK);
+	return curl_easy_setopt(easy, CURLOPT_URL, ask->url) == CURLE_OK &&
+	       (!ask->body || curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, ask->body) == CURLE_OK);
 }
 
 /* Of `what`, without its options. */
@@ -397,13 +392,13 @@ static struct fetch *begin_get(
 	return fetch ? begin(fetch, set_target(fetch, target)) : NULL;
 }
 
-static struct fetch *begin_post(struct fetcher *fetcher, const struct fetch_post *post, struct fetch what)
+static struct fetch *begin_ask(struct fetcher *fetcher, const struct fetch_ask *ask, struct fetch what)
 {
 	struct fetch *fetch;
 
-	what.max = post->max;
-	fetch = make(fetcher, what, what.line ? 0 : post->timeout_ms);
-	return fetch ? begin(fetch, set_post(fetch, post)) : NULL;
+	what.max = ask->max;
+	fetch = make(fetcher, what, what.line ? 0 : ask->timeout_ms);
+	return fetch ? begin(fetch, set_question(fetch, ask)) : NULL;
 }
 
 struct fetch *fetch_get(struct fetcher *fetcher, const char *target, size_t max, unsigned timeout_ms,
@@ -420,16 +415,16 @@ struct fetch *fetch_lines(struct fetcher *fetcher, const char *target, size_t ma
 		(struct fetch){.max = max, .begun = begun, .line = line, .done = done, .arg = arg});
 }
 
-struct fetch *fetch_post(struct fetcher *fetcher, const struct fetch_post *post,
+struct fetch *fetch_ask(struct fetcher *fetcher, const struct fetch_ask *ask,
 	void (*done)(void *arg, const struct fetch_reply *reply), void *arg)
 {
-	return begin_post(fetcher, post, (struct fetch){.done = done, .arg = arg});
+	return begin_ask(fetcher, ask, (struct fetch){.done = done, .arg = arg});
 }
 
-struct fetch *fetch_post_lines(struct fetcher *fetcher, const struct fetch_post *post,
-	void (*begun)(void *arg), void (*line)(void *arg, const char *text, size_t len),
+struct fetch *fetch_ask_lines(struct fetcher *fetcher, const struct fetch_ask *ask, void (*begun)(void *arg),
+	void (*line)(void *arg, const char *text, size_t len),
 	void (*done)(void *arg, const struct fetch_reply *reply), void *arg)
 {
-	return begin_post(
-		fetcher, post, (struct fetch){.begun = begun, .line = line, .done = done, .arg = arg});
+	return begin_ask(
+		fetcher, ask, (struct fetch){.begun = begun, .line = line, .done = done, .arg = arg});
 }

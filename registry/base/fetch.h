@@ -27,7 +27,7 @@ struct fetcher *fetch_open(struct event_base *base, const char *path);
 struct fetch_tls {
 	const char *ca, *cert, *key;
 };
-/** For fetch_post(). NULL: no memory. */
+/** For fetch_ask(). NULL: no memory. */
 struct fetcher *fetch_open_web(struct event_base *base, const struct fetch_tls *tls);
 /** Cancels what is under way. NULL is allowed. */
 void fetch_close(struct fetcher *fetcher);
@@ -47,18 +47,18 @@ struct fetch *fetch_lines(struct fetcher *fetcher, const char *target, size_t ma
 	void (*done)(void *arg, const struct fetch_reply *reply), void *arg);
 
 /* What is asked of a URL; all of it is copied. */
-struct fetch_post {
+struct fetch_ask {
 	const char *url, *body; /* body NULL: GET */
 	const char *token;	/* of the header Authorization, NULL: none */
 	size_t max;		/* bytes of the answer, or of one of its lines */
 	unsigned timeout_ms;	/* of the whole answer; lines have none */
 };
 /** As fetch_get(). */
-struct fetch *fetch_post(struct fetcher *fetcher, const struct fetch_post *post,
+struct fetch *fetch_ask(struct fetcher *fetcher, const struct fetch_ask *ask,
 	void (*done)(void *arg, const struct fetch_reply *reply), void *arg);
 /** As fetch_lines(). */
-struct fetch *fetch_post_lines(struct fetcher *fetcher, const struct fetch_post *post,
-	void (*begun)(void *arg), void (*line)(void *arg, const char *text, size_t len),
+struct fetch *fetch_ask_lines(struct fetcher *fetcher, const struct fetch_ask *ask, void (*begun)(void *arg),
+	void (*line)(void *arg, const char *text, size_t len),
 	void (*done)(void *arg, const struct fetch_reply *reply), void *arg);
 
 /** Nothing more is heard of it. NULL is allowed. */

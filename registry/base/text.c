@@ -1,6 +1,13 @@
 #include "registry/base/text.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+bool text_copy(char **out, const char *text)
+{
+	*out = text ? strdup(text) : NULL;
+	return *out || !text;
+}
 
 size_t text_size(const char *text)
 {

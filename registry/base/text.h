@@ -6,6 +6,9 @@
 
 #include "registry/registry.h"
 
+/** A copy of `text`, to be freed; NULL of NULL. False: no memory, and *out is NULL. */
+bool text_copy(char **out, const char *text);
+
 /** Bytes that a string takes, with its end; NULL takes none. */
 size_t text_size(const char *text);
 

@@ -5,23 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "registry/base/chance.h"
+#include "registry/base/text.h"
 #include "registry/etcd/inside.h"
 
 enum { BEGIN_S = 5 }; /* until a watch has begun */
-
-static char *copy(const char *text)
-{
-	return text ? strdup(text) : NULL;
-}
-
-/* Hosts that start together begin with different members. */
-static size_t first_member(size_t n)
-{
-	unsigned char byte = 0;
-
-	evutil_secure_rng_get_bytes(&byte, sizeof(byte));
-	return byte % n;
-}
 
 struct etcd *etcd_open(const struct etcd_config *config)
 {
@@ -32,20 +20,17 @@ struct etcd *etcd_open(const struct etcd_config *config)
 		return NULL;
 	TAILQ_INIT(&etcd->ops);
 	etcd->base = config->base;
-	etcd->user = copy(config->user);
-	etcd->password = copy(config->password ? config->password : "");
 	etcd->fetcher = fetch_open_web(config->base, &config->tls);
-	whole = etcd->fetcher && (etcd->user || !config->user) && etcd->password;
-	for (size_t i = 0; i < config->nmembers && i < ETCD_MEMBERS; i++) {
-		etcd->member[i].url = copy(config->members[i]);
-		whole = whole && etcd->member[i].url;
-		etcd->nmembers++;
-	}
+	whole = etcd->fetcher && text_copy(&etcd->user, config->user) &&
+		text_copy(&etcd->password, config->password ? config->password : "");
+	for (size_t i = 0; i < config->nmembers && i < ETCD_MEMBERS && whole; i++)
+		whole = text_copy(&etcd->member[etcd->nmembers++].url, config->members[i]);
 	if (!whole || !etcd->nmembers) {
 		etcd_close(etcd);
 		return NULL;
 	}
-	etcd->current = first_member(etcd->nmembers);
+	/* hosts that start together begin with different members */
+	etcd->current = chance_between(0, (unsigned)etcd->nmembers - 1);
 	return etcd;
 }
 
@@ -233,7 +218,7 @@ static bool send_now(struct etcd_op *op)
 {
 	struct etcd *etcd = op->etcd;
 	char url[512];
-	const struct fetch_post post = {
+	const struct fetch_ask ask = {
 		.url = url,
 		.body = op->body,
 		.token = op->is_auth ? NULL : etcd->token,
@@ -243,8 +228,8 @@ static bool send_now(struct etcd_op *op)
 
 	op->member = etcd->current;
 	snprintf(url, sizeof(url), "%s/v3/%s", etcd->member[op->member].url, op->path);
-	op->fetch = op->line ? fetch_post_lines(etcd->fetcher, &post, on_begun, on_line, on_done, op)
-			     : fetch_post(etcd->fetcher, &post, on_done, op);
+	op->fetch = op->line ? fetch_ask_lines(etcd->fetcher, &ask, on_begun, on_line, on_done, op)
+			     : fetch_ask(etcd->fetcher, &ask, on_done, op);
 	return op->fetch && (!op->line || limit_begin(op));
 }
 

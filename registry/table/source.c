@@ -3,6 +3,11 @@
 
 #include "registry/table/table.h"
 
+void registry_log(struct registry *reg, int level, const char *subject, const char *line)
+{
+	reg->sink.log(reg->sink.ctx, level, subject, line);
+}
+
 void registry_source_add(struct registry *reg, struct registry_source *source)
 {
 	TAILQ_INSERT_TAIL(&reg->sources, source, link);

@@ -370,3 +370,15 @@ def test_a_server_that_has_always_forgotten(world):
     wait.until(lambda: w.status()["why"] == "HTTP status 410", "status says why")
     assert len(w.api.asked) < 30
     assert w.instances(NAME) == {"10.244.0.1:8080": False}
+
+
+def test_as_many_ports_and_endpoints_as_there_may_be_and_one_more(world):
+    """100 ports of a Service, 1,000 endpoints of a slice: what is over is left out, and the next Service is whole."""
+    many = [(f"p{n}", n + 1) for n in range(101)]
+    w = world(objects=[service("many", ["10.96.0.11"], many), WEB,
+                       {**web(), "endpoints": [endpoint(f"10.244.{n // 250}.{n % 250 + 1}") for n in range(1001)]}])
+    wait.until(lambda: w.services() == {NAME, *(f"p{n}.many.default" for n in range(100))}, "a hundred ports are there")
+    wait.until(lambda: len(w.instances(NAME)) == 1000, "a thousand endpoints are there")
+    assert w.status()["endpoints"] == 1000
+    w.api.put(web("10.244.0.9"))
+    w.wait(NAME, {"10.244.0.9:8080": False})

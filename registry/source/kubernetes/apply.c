@@ -20,8 +20,8 @@ static void name_of(
 {
 	const char *slash = strchr(service->key, '/');
 
-	snprintf(name, REG_SERVICE_MAX + 1, "%s%s%s.%.*s", port->name, port->name[0] ? "." : "", slash + 1,
-		(int)(slash - service->key), service->key);
+	snprintf(name, REG_SERVICE_MAX + 1, "%s%s%s.%.*s", port->id.name, port->id.name[0] ? "." : "",
+		slash + 1, (int)(slash - service->key), service->key);
 }
 
 static void describe(const struct kubernetes *k, const struct kube_service *service,
@@ -32,8 +32,8 @@ static void describe(const struct kubernetes *k, const struct kube_service *serv
 	snprintf(out->network, sizeof(out->network), "%s", k->network);
 	out->vip = service->spec.vip;
 	out->vip6 = service->spec.vip6;
-	out->port = port->port;
-	out->protocol = port->protocol;
+	out->port = port->id.port;
+	out->protocol = port->id.protocol;
 	out->affinity_s = service->spec.affinity_s;
 	out->drops = service->spec.local_only;
 	snprintf(out->source, sizeof(out->source), "%s", KUBE_SOURCE);
@@ -51,7 +51,7 @@ static void refused(struct kubernetes *k, const char *name, const struct reg_err
 	char line[REG_SERVICE_MAX + sizeof(err->text) + 32];
 
 	snprintf(line, sizeof(line), "kubernetes: service %s: %s", name, err->text);
-	k->log(LOG_WARNING, name, line);
+	registry_log(k->reg, LOG_WARNING, name, line);
 }
 
 /* Has the registry the service as we defined it? Anybody may have deleted it, and made another of its name. */

@@ -30,11 +30,10 @@ static int compare(const void *a, const void *b)
 	return order ? order : (y->flags & KUBE_READY) - (x->flags & KUBE_READY);
 }
 
-static const struct kube_slice_port *port_in(const struct kube_slice *slice, const struct kube_port *port)
+static const struct kube_port_id *port_in(const struct kube_slice *slice, const struct kube_port *port)
 {
 	for (unsigned i = 0; i < slice->nport; i++)
-		if (slice->ports[i].protocol == port->protocol &&
-			strcmp(slice->ports[i].name, port->name) == 0)
+		if (kube_is_same_port(&slice->ports[i], &port->id))
 			return &slice->ports[i];
 	return NULL;
 }
@@ -42,7 +41,7 @@ static const struct kube_slice_port *port_in(const struct kube_slice *slice, con
 /* All that the slices have for the port, sorted, each once. NULL: no memory. */
 static struct candidate *gather(const struct kube_service *service, const struct kube_port *port, size_t *n)
 {
-	const struct kube_slice_port *at;
+	const struct kube_port_id *at;
 	const struct kube_slice *slice;
 	struct candidate *list;
 	size_t max = 0, kept = 0;

@@ -8,14 +8,14 @@
  */
 #include <curl/curl.h>
 #include <event2/event.h>
-#include <event2/util.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <syslog.h>
-#include <time.h>
 
+#include "registry/base/chance.h"
 #include "registry/base/fetch.h"
+#include "registry/base/wheel.h"
 #include "registry/source/kubernetes/inside.h"
 
 enum {
@@ -48,22 +48,14 @@ struct kube_follow {
 	bool filling;	       /* all that there is comes, and has not ended */
 	bool synced;
 	unsigned failures;
-	time_t began;  /* CLOCK_MONOTONIC: since when it goes well, or does not */
-	time_t answer; /* when the last watch was answered */
-	char why[160]; /* "": it goes well */
+	int64_t began;	/* CLOCK_MONOTONIC: since when it goes well, or does not */
+	int64_t answer; /* when the last watch was answered */
+	char why[160];	/* "": it goes well */
 };
 
-static time_t now_s(void)
+static int64_t now_s(void)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec;
-}
-
-static const char *text_of(const json_t *object, const char *key)
-{
-	return json_string_value(json_object_get(object, key));
+	return (int64_t)(wheel_now_us() / 1000000);
 }
 
 static bool remember(char *to, size_t size, const char *text)
@@ -95,7 +87,7 @@ static void went_well(struct kube_follow *follow)
 	if (follow->why[0]) {
 		follow->why[0] = '\0';
 		follow->began = now_s();
-		follow->k->log(LOG_NOTICE, "kubernetes", "kubernetes: the API server is back");
+		registry_log(follow->k->reg, LOG_NOTICE, "kubernetes", "kubernetes: the API server is back");
 	}
 }
 
@@ -105,15 +97,6 @@ static void ask_in(struct kube_follow *follow, unsigned ms)
 
 	evtimer_del(follow->silence);
 	evtimer_add(follow->again, &when);
-}
-
-/* 0..max-1 */
-static unsigned chance(unsigned max)
-{
-	uint32_t bits;
-
-	evutil_secure_rng_get_bytes(&bits, sizeof(bits));
-	return bits % max;
 }
 
 /* Half of the pause is chance: a server that comes back is not asked by all nodes at once. */
@@ -131,7 +114,7 @@ static void try_again(struct kube_follow *follow, const char *why, unsigned at_l
 		snprintf(line, sizeof(line),
 			"kubernetes: %s: %s; what it said last holds, and it is tried again",
 			follow->kind->path, why);
-		follow->k->log(LOG_WARNING, "kubernetes", line);
+		registry_log(follow->k->reg, LOG_WARNING, "kubernetes", line);
 	}
 	if (why != follow->why)
 		snprintf(follow->why, sizeof(follow->why), "%.159s", why);
@@ -140,7 +123,7 @@ static void try_again(struct kube_follow *follow, const char *why, unsigned at_l
 	if (at_least_s > BACK_OFF_MAX_MS / 1000)
 		at_least_s = BACK_OFF_MAX_MS / 1000;
 	ms = ms < BACK_OFF_MAX_MS ? ms : BACK_OFF_MAX_MS;
-	ms = ms / 2 + chance(ms);
+	ms = chance_between(ms / 2, ms * 3 / 2 - 1);
 	ask_in(follow, ms > at_least_s * 1000 ? ms : at_least_s * 1000);
 }
 
@@ -164,7 +147,7 @@ static void fill(struct kube_follow *follow)
 static void on_error(struct kube_follow *follow, const json_t *status)
 {
 	json_int_t code = json_integer_value(json_object_get(status, "code"));
-	const char *message = text_of(status, "message");
+	const char *message = kube_text(status, "message");
 	bool forgotten = code == GONE && follow->version[0]; /* else nothing was asked that could be */
 
 	fetch_cancel(follow->fetch);
@@ -180,7 +163,7 @@ static void on_error(struct kube_follow *follow, const json_t *status)
 static void on_bookmark(struct kube_follow *follow, const json_t *object)
 {
 	const json_t *notes = json_object_get(json_object_get(object, "metadata"), "annotations");
-	const char *end = text_of(notes, "k8s.io/initial-events-end");
+	const char *end = kube_text(notes, "k8s.io/initial-events-end");
 
 	if (follow->filling && end && strcmp(end, "true") == 0)
 		filled(follow);
@@ -191,8 +174,8 @@ static void on_line(void *arg, const char *text, size_t len)
 	static const struct timeval silence = {.tv_sec = SILENCE_S};
 	struct kube_follow *follow = arg;
 	json_t *event = json_loadb(text, len, 0, NULL), *object = json_object_get(event, "object");
-	const char *type = text_of(event, "type"),
-		   *version = text_of(json_object_get(object, "metadata"), "resourceVersion");
+	const char *type = kube_text(event, "type"),
+		   *version = kube_text(json_object_get(object, "metadata"), "resourceVersion");
 
 	evtimer_add(follow->silence, &silence);
 	if (!type || !object) { /* half of a line, maybe */
@@ -255,7 +238,7 @@ static bool take_page(struct kube_follow *follow, const json_t *page)
 {
 	const json_t *metadata = json_object_get(page, "metadata"), *items = json_object_get(page, "items"),
 		     *one;
-	const char *more = text_of(metadata, "continue");
+	const char *more = kube_text(metadata, "continue");
 	size_t i;
 
 	if (!json_is_array(items) && !json_is_null(items))
@@ -268,7 +251,7 @@ static bool take_page(struct kube_follow *follow, const json_t *page)
 		return false;
 	if (follow->more)
 		return true;
-	if (!remember(follow->version, sizeof(follow->version), text_of(metadata, "resourceVersion")))
+	if (!remember(follow->version, sizeof(follow->version), kube_text(metadata, "resourceVersion")))
 		return false;
 	filled(follow);
 	return true;
@@ -302,7 +285,7 @@ static void write_target(const struct kube_follow *follow, char url[TARGET])
 {
 	const char *path = follow->kind->path, *from,
 		   *selector = follow->kind->of_node ? follow->k->of_node : follow->kind->selector;
-	unsigned seconds = WATCH_S + chance(WATCH_S);
+	unsigned seconds = chance_between(WATCH_S, 2 * WATCH_S - 1);
 	char *escaped;
 	int n;
 
@@ -324,7 +307,7 @@ static void ask(struct kube_follow *follow)
 {
 	static const struct timeval silence = {.tv_sec = SILENCE_S};
 	char url[TARGET], *token = read_token(follow->k->token_file);
-	struct fetch_post what = {.url = url, .token = token};
+	struct fetch_ask what = {.url = url, .token = token};
 
 	if (!follow->version[0] && !(follow->filling && follow->more))
 		fill(follow);
@@ -332,11 +315,11 @@ static void ask(struct kube_follow *follow)
 	if (!follow->version[0] && follow->pages) {
 		what.max = PAGE_BYTES;
 		what.timeout_ms = PAGE_MS;
-		follow->fetch = fetch_post(follow->k->fetcher, &what, on_page, follow);
+		follow->fetch = fetch_ask(follow->k->fetcher, &what, on_page, follow);
 	} else {
 		what.max = LINE_BYTES;
 		follow->fetch =
-			fetch_post_lines(follow->k->fetcher, &what, on_begun, on_line, on_watch_end, follow);
+			fetch_ask_lines(follow->k->fetcher, &what, on_begun, on_line, on_watch_end, follow);
 		evtimer_add(follow->silence, &silence);
 	}
 	free(token);

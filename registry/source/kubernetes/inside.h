@@ -47,7 +47,8 @@ struct kube_endpoint {
 	uint8_t flags;
 };
 
-struct kube_slice_port {
+/* How a port of a Service and of its slices are found to be the same, and its number there. */
+struct kube_port_id {
 	char name[KUBE_LABEL + 1];
 	enum reg_protocol protocol;
 	uint16_t port;
@@ -59,7 +60,7 @@ struct kube_slice {
 	struct kube_service *service;
 	char key[KUBE_SLICE_KEY];
 	unsigned round, nport, n;
-	struct kube_slice_port *ports;
+	struct kube_port_id *ports;
 	struct kube_endpoint *endpoints;
 };
 
@@ -77,9 +78,7 @@ struct kube_targets {
 
 /* A port of a Service is a service of the registry: ports differ in their targets, and in which slices have them. */
 struct kube_port {
-	char name[KUBE_LABEL + 1];
-	enum reg_protocol protocol;
-	uint16_t port;
+	struct kube_port_id id;
 	bool made;		     /* the registry has it */
 	bool lost;		     /* maybe not its targets */
 	struct reg_service as;	     /* that */
@@ -123,7 +122,6 @@ struct kubernetes {
 	struct fetcher *fetcher;
 	struct event *turn; /* what has changed is brought to the registry */
 	struct kube_follow *follows[KUBE_FOLLOWS];
-	void (*log)(int level, const char *subject, const char *line);
 	char *api, *token_file, *node, *network;
 	char of_node[64 + 3 * KUBE_NODE]; /* the selector of this node */
 	char zone[KUBE_LABEL + 1];	  /* "": not known */
@@ -161,6 +159,8 @@ const char *kube_follow_why(const struct kube_follow *follow, int64_t *since_s);
 
 /* read.c */
 
+/** NULL: it has no text of that name. */
+const char *kube_text(const json_t *object, const char *key);
 /** "NAMESPACE/NAME" of an object. False: it has none that is sound. */
 bool kube_read_key(const json_t *object, char *key, size_t size);
 /** The Service's spec; its ports are the caller's. A Service without an address of its own has no ports. False: no memory. */
@@ -175,7 +175,7 @@ void kube_read_zone(const json_t *object, char zone[KUBE_LABEL + 1]);
 
 extern const struct kube_kind kube_kind_services, kube_kind_slices;
 /** Do they go by the same name and protocol? */
-bool kube_is_same_port(const struct kube_port *a, const struct kube_port *b);
+bool kube_is_same_port(const struct kube_port_id *a, const struct kube_port_id *b);
 /** The Service has changed, or its slices have. */
 void kube_changed(struct kubernetes *k, struct kube_service *service);
 /** Takes it away if nothing is known of it any more, and the registry has nothing of it. */

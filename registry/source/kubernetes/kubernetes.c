@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "registry/base/fetch.h"
+#include "registry/base/text.h"
 #include "registry/source/kubernetes/inside.h"
 
 static void on_node(struct kubernetes *k, const json_t *object)
@@ -74,12 +75,6 @@ static void on_gone(void *arg, const char *service, const struct reg_backend *ba
 	event_active(k->turn, 0, 0);
 }
 
-static bool copy(char **to, const char *text)
-{
-	*to = text ? strdup(text) : NULL;
-	return *to || !text;
-}
-
 static bool select_node(struct kubernetes *k)
 {
 	char *escaped = k->node ? curl_easy_escape(NULL, k->node, 0) : NULL;
@@ -101,15 +96,14 @@ int kubernetes_open(const struct kubernetes_config *config, struct kubernetes **
 		return -ENOMEM;
 	k->base = config->base;
 	k->reg = config->reg;
-	k->log = config->log;
 	k->source = (struct registry_source){.name = KUBE_SOURCE, .arg = k, .gone = on_gone};
 	registry_source_add(k->reg, &k->source);
 	TAILQ_INIT(&k->changed);
 	k->turn = event_new(k->base, -1, 0, on_turn, k);
 	k->fetcher = fetch_open_web(k->base, &tls);
-	done = k->turn && k->fetcher && copy(&k->api, config->api) &&
-	       copy(&k->token_file, config->token_file) && copy(&k->node, config->node) &&
-	       copy(&k->network, config->network) && select_node(k);
+	done = k->turn && k->fetcher && text_copy(&k->api, config->api) &&
+	       text_copy(&k->token_file, config->token_file) && text_copy(&k->node, config->node) &&
+	       text_copy(&k->network, config->network) && select_node(k);
 	for (unsigned i = 0; i < KUBE_FOLLOWS && done; i++)
 		if (k->node || !kinds[i]->of_node)
 			done = (k->follows[i] = kube_follow_open(k, kinds[i])) != NULL;

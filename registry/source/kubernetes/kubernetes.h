@@ -24,8 +24,6 @@ struct kubernetes_config {
 	const char *ca;		/* NULL: who the system trusts */
 	const char *node;    /* that this daemon runs on, as Kubernetes calls it. NULL: no endpoint is near */
 	const char *network; /* that the pods are in */
-	/** Syslog levels, as struct registry_sink's. */
-	void (*log)(int level, const char *subject, const char *line);
 };
 
 /** Begins to follow; texts are copied. -ENOMEM. */

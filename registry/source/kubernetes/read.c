@@ -17,7 +17,7 @@ static bool is_label(const char *text, size_t max)
 	       strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-.") == len;
 }
 
-static const char *text_of(const json_t *object, const char *key)
+const char *kube_text(const json_t *object, const char *key)
 {
 	return json_string_value(json_object_get(object, key));
 }
@@ -37,7 +37,7 @@ static uint16_t number_of(const json_t *object, const char *key)
 bool kube_read_key(const json_t *object, char *key, size_t size)
 {
 	const json_t *metadata = json_object_get(object, "metadata");
-	const char *namespace = text_of(metadata, "namespace"), *name = text_of(metadata, "name");
+	const char *namespace = kube_text(metadata, "namespace"), *name = kube_text(metadata, "name");
 
 	return is_label(namespace, KUBE_LABEL) && is_label(name, size - KUBE_LABEL - 2) &&
 	       snprintf(key, size, "%s/%s", namespace, name) < (int)size;
@@ -50,7 +50,7 @@ static bool read_protocol(const json_t *port, enum reg_protocol *out)
 		const char *name;
 		enum reg_protocol protocol;
 	} known[] = {{"TCP", REG_TCP}, {"UDP", REG_UDP}, {"SCTP", REG_SCTP}};
-	const char *text = text_of(port, "protocol");
+	const char *text = kube_text(port, "protocol");
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
 		if (strcmp(text ? text : "TCP", known[i].name) == 0) {
@@ -63,7 +63,7 @@ static bool read_protocol(const json_t *port, enum reg_protocol *out)
 /* "": the only port of its Service. */
 static bool read_port_name(const json_t *port, char name[KUBE_LABEL + 1])
 {
-	const char *text = text_of(port, "name");
+	const char *text = kube_text(port, "name");
 
 	name[0] = '\0';
 	if (!text || !text[0])
@@ -98,12 +98,18 @@ static void read_vips(const json_t *spec, struct kube_spec *out)
 	}
 }
 
-static bool is_there(const struct kube_spec *spec, const struct kube_port *port)
+static bool is_there(const struct kube_spec *spec, const struct kube_port_id *id)
 {
 	for (unsigned i = 0; i < spec->nport; i++)
-		if (kube_is_same_port(&spec->ports[i], port))
+		if (kube_is_same_port(&spec->ports[i].id, id))
 			return true;
 	return false;
+}
+
+static bool read_port(const json_t *port, struct kube_port_id *out)
+{
+	out->port = number_of(port, "port");
+	return out->port && read_port_name(port, out->name) && read_protocol(port, &out->protocol);
 }
 
 static bool read_ports(const json_t *spec, struct kube_spec *out)
@@ -120,9 +126,7 @@ static bool read_ports(const json_t *spec, struct kube_spec *out)
 
 		if (i == n)
 			break;
-		port->port = number_of(one, "port");
-		if (port->port && read_port_name(one, port->name) && read_protocol(one, &port->protocol) &&
-			!is_there(out, port))
+		if (read_port(one, &port->id) && !is_there(out, &port->id))
 			out->nport++;
 	}
 	return true;
@@ -131,7 +135,7 @@ static bool read_ports(const json_t *spec, struct kube_spec *out)
 static uint32_t read_affinity(const json_t *spec)
 {
 	const json_t *client = json_object_get(json_object_get(spec, "sessionAffinityConfig"), "clientIP");
-	const char *text = text_of(spec, "sessionAffinity");
+	const char *text = kube_text(spec, "sessionAffinity");
 	json_int_t seconds = json_integer_value(json_object_get(client, "timeoutSeconds"));
 
 	if (!text || strcmp(text, "ClientIP") != 0)
@@ -142,7 +146,7 @@ static uint32_t read_affinity(const json_t *spec)
 bool kube_read_service(const json_t *object, struct kube_spec *out)
 {
 	const json_t *spec = json_object_get(object, "spec");
-	const char *policy = text_of(spec, "internalTrafficPolicy");
+	const char *policy = kube_text(spec, "internalTrafficPolicy");
 
 	*out = (struct kube_spec){
 		.affinity_s = read_affinity(spec),
@@ -158,7 +162,7 @@ static bool has_name(const json_t *list, const char *name)
 	size_t i;
 
 	json_array_foreach (list, i, one) {
-		const char *text = text_of(one, "name");
+		const char *text = kube_text(one, "name");
 
 		if (text && strcmp(text, name) == 0)
 			return true;
@@ -172,7 +176,7 @@ static uint8_t read_flags(const struct kubernetes *k, const json_t *endpoint)
 	const json_t *conditions = json_object_get(endpoint, "conditions"),
 		     *hints = json_object_get(endpoint, "hints"), *nodes = json_object_get(hints, "forNodes"),
 		     *zones = json_object_get(hints, "forZones");
-	const char *node = text_of(endpoint, "nodeName");
+	const char *node = kube_text(endpoint, "nodeName");
 	bool ready = !json_is_false(json_object_get(conditions, "ready")),
 	     serving = json_is_null(json_object_get(conditions, "serving")) ||
 				       !json_object_get(conditions, "serving")
@@ -227,12 +231,9 @@ static bool read_slice_ports(const json_t *object, struct kube_slice *out)
 	if (!out->ports)
 		return false;
 	json_array_foreach (list, i, one) {
-		struct kube_slice_port *port = &out->ports[out->nport];
-
 		if (i == n)
 			break;
-		port->port = number_of(one, "port");
-		if (port->port && read_port_name(one, port->name) && read_protocol(one, &port->protocol))
+		if (read_port(one, &out->ports[out->nport]))
 			out->nport++;
 	}
 	return true;
@@ -242,8 +243,8 @@ bool kube_read_slice(
 	const struct kubernetes *k, const json_t *object, char service[KUBE_KEY], struct kube_slice *out)
 {
 	const json_t *metadata = json_object_get(object, "metadata");
-	const char *type = text_of(object, "addressType"), *namespace = text_of(metadata, "namespace"),
-		   *name = text_of(json_object_get(metadata, "labels"), "kubernetes.io/service-name");
+	const char *type = kube_text(object, "addressType"), *namespace = kube_text(metadata, "namespace"),
+		   *name = kube_text(json_object_get(metadata, "labels"), "kubernetes.io/service-name");
 
 	*out = (struct kube_slice){0};
 	if (!type || (strcmp(type, "IPv4") != 0 && strcmp(type, "IPv6") != 0))
@@ -261,7 +262,7 @@ bool kube_read_slice(
 void kube_read_zone(const json_t *object, char zone[KUBE_LABEL + 1])
 {
 	const json_t *labels = json_object_get(json_object_get(object, "metadata"), "labels");
-	const char *text = text_of(labels, "topology.kubernetes.io/zone");
+	const char *text = kube_text(labels, "topology.kubernetes.io/zone");
 
 	zone[0] = '\0';
 	if (text && strlen(text) <= KUBE_LABEL)

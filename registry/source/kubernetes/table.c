@@ -54,7 +54,7 @@ void kube_service_settle(struct kubernetes *k, struct kube_service *service)
 	free(service);
 }
 
-bool kube_is_same_port(const struct kube_port *a, const struct kube_port *b)
+bool kube_is_same_port(const struct kube_port_id *a, const struct kube_port_id *b)
 {
 	return a->protocol == b->protocol && strcmp(a->name, b->name) == 0;
 }
@@ -72,7 +72,7 @@ static bool take_spec(struct kube_service *service, struct kube_spec *fresh)
 		struct kube_port *was = &spec->ports[i];
 		unsigned j = 0;
 
-		while (j < fresh->nport && !kube_is_same_port(was, &fresh->ports[j]))
+		while (j < fresh->nport && !kube_is_same_port(&was->id, &fresh->ports[j].id))
 			j++;
 		if (j < fresh->nport) {
 			fresh->ports[j].made = was->made;
