@@ -73,7 +73,7 @@ static inline void stat_clear(void *counters, size_t bytes)
 	X(VIP_MISS, "vip-miss",                                                                              \
 		"sent to a vip on a port or protocol without a service, or an error about no connection")    \
 	X(FRAGMENT, "fragment",                                                                              \
-		"an IP fragment to a vip without its first one, or a first one without its ports")           \
+		"an IP fragment whose first one has not come (yet), or a first one without its ports")       \
 	X(NAT_PORTS, "nat-ports",                                                                            \
 		"no port of the uplink's address left for one more connection, or the guest has its share")  \
 	X(EGRESS, "egress",                                                                                  \

@@ -66,8 +66,9 @@ struct worker {
 	_Atomic(bool) stop;
 	int wake_fd; /* eventfd: ends a sleep */
 	struct exchange *punt, *inject;
-	struct exchange *bfd_in, *bfd_out;	  /* bfd.h: to its thread; from it, of worker 0 */
-	struct moves moves;			  /* of MACs */
+	struct exchange *bfd_in, *bfd_out; /* bfd.h: to its thread; from it, of worker 0 */
+	struct moves moves;		   /* of MACs */
+	uint32_t late;			   /* lb/hold.h: parts with frames that go on after this turn */
 	struct flood_budget flood[MAX_PORTS + 1]; /* by ingress port; the last: what control injects */
 };
 
@@ -78,6 +79,16 @@ static inline void port_drop(struct worker *w, const struct port *port, uint16_t
 		stat_add(&w->net_stats[net].uplink_drop[reason], 1);
 	else
 		stat_add(&w->port_stats[port->id].drop[reason], 1);
+}
+
+/** What port_drop() counted is on its way again after all. */
+static inline void port_undrop(
+	struct worker *w, const struct port *port, uint16_t net, enum drop_reason reason)
+{
+	if (port->is_uplink && net != NET_NONE)
+		stat_add(&w->net_stats[net].uplink_drop[reason], -UINT64_C(1));
+	else
+		stat_add(&w->port_stats[port->id].drop[reason], -UINT64_C(1));
 }
 
 /** For a port's rx: counts a frame that arrived and is not given to the pipeline. */

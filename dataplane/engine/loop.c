@@ -16,6 +16,7 @@
 #include "dataplane/engine/pipeline.h"
 #include "dataplane/engine/polling.h"
 #include "dataplane/frame/udp_gso.h"
+#include "dataplane/lb/service.h"
 #include "dataplane/vhost/notify.h"
 
 enum { IDLE_US = 50 }; /* adaptive: sleep when nothing has come for this long */
@@ -153,6 +154,8 @@ unsigned worker_turn(struct worker *w)
 	w->turn++;
 	frames = polling_turn(w, now);
 	inject_send(w);
+	if (__builtin_expect(w->late, 0))
+		service_send_late(w, pipeline_resume);
 	if (frames)
 		stat_add(&w->account->busy, rte_rdtsc() - now);
 	rte_rcu_qsbr_quiescent(w->dp->qsbr, w->index);

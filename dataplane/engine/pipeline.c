@@ -36,6 +36,16 @@ void pipeline_run(struct worker *w, struct burst *b)
 			pipeline[i].run(w, b);
 }
 
+void pipeline_resume(struct worker *w, struct burst *b)
+{
+	unsigned at = 0;
+
+	while (pipeline[at].run != service_stage)
+		at++;
+	for (; at < pipeline_len; at++)
+		pipeline[at].run(w, b);
+}
+
 void pipeline_run_timed(struct worker *w, struct burst *b, uint64_t *cycles)
 {
 	uint64_t then = rte_rdtsc(), now;

@@ -20,7 +20,10 @@ extern const unsigned pipeline_len;
 /** Worker. Runs the stages over `b` (b->in and frames set by its port's rx). */
 void pipeline_run(struct worker *w, struct burst *b);
 
-/** The same, adding the TSC cycles of stage i to cycles[i]. */
+/** The same from the service stage on, for what that stage had kept (service_send_late()). */
+void pipeline_resume(struct worker *w, struct burst *b);
+
+/** The same as pipeline_run(), adding the TSC cycles of stage i to cycles[i]. */
 void pipeline_run_timed(struct worker *w, struct burst *b, uint64_t *cycles);
 
 /** Worker. The engine's own stages: network, counters, headers; and ARP and ping for gateway and vips. */

@@ -2,6 +2,7 @@
 
 #include "dataplane/core/dp.h"
 #include "dataplane/frame/parse.h"
+#include "dataplane/lb/hold.h"
 #include "dataplane/lb/lb.h"
 
 enum {
@@ -13,6 +14,7 @@ enum {
 	SECOND_MASK = 1023,
 	TO_SHIFT = 32,
 	TO_MASK = 3,
+	WAITS = 1, /* the value beside FRAGMENT_DROP of a datagram whose first fragment later ones wait for */
 };
 static_assert((BUCKETS & (BUCKETS - 1)) == 0, "a bucket is chosen by bits");
 static_assert(FRAGMENT_DROP <= (int)TO_MASK, "an entry below its tag: second | enum fragment_to | value");
@@ -59,17 +61,36 @@ static uint32_t age(uint64_t entry, uint32_t now_s)
 	return (now_s - (uint32_t)(entry >> SECOND_SHIFT)) & SECOND_MASK;
 }
 
-/* Returns where it was written, NULL: nowhere. */
+static uint64_t entry_of(struct worker *w, uint64_t hash, enum fragment_to to, uint32_t value)
+{
+	return recent_tag(hash) | (uint64_t)(w->now_s & SECOND_MASK) << SECOND_SHIFT |
+	       (uint64_t)to << TO_SHIFT | value;
+}
+
+static enum fragment_to read_entry(const struct worker *w, uint64_t entry, uint32_t *value)
+{
+	enum fragment_to to = entry >> TO_SHIFT & TO_MASK;
+
+	*value = (uint32_t)entry;
+	if (!entry || age(entry, w->now_s) > REASSEMBLY_S || (to == FRAGMENT_DROP && *value == WAITS))
+		return FRAGMENT_UNKNOWN;
+	return to;
+}
+
+static bool is_waited_for(uint64_t entry, uint64_t hash)
+{
+	return entry >> RECENT_TAG_SHIFT == recent_tag(hash) >> RECENT_TAG_SHIFT &&
+	       (entry >> TO_SHIFT & TO_MASK) == FRAGMENT_DROP && (uint32_t)entry == WAITS;
+}
+
+/* Returns where it was written. */
 static recent_t *note(struct worker *w, unsigned row, uint64_t hash, enum fragment_to to, uint32_t value)
 {
-	recent_t *bucket = &w->dp->lb->fragment[row][bucket_at(hash)], *place;
-	uint64_t tag = recent_tag(hash), entry = tag | (uint64_t)(w->now_s & SECOND_MASK) << SECOND_SHIFT |
-						 (uint64_t)to << TO_SHIFT | value;
+	uint64_t entry = entry_of(w, hash, to, value);
+	recent_t *place = recent_place(&w->dp->lb->fragment[row][bucket_at(hash)], entry, w->now_s, age);
 
-	if (to == FRAGMENT_UNKNOWN && !recent_find(bucket, tag))
-		return NULL;
-	place = recent_place(bucket, entry, w->now_s, age);
-	atomic_store_explicit(place, entry, memory_order_relaxed);
+	if (__builtin_expect(is_waited_for(atomic_exchange(place, entry), hash), 0))
+		hold_let_go(w, row, hash);
 	return place;
 }
 
@@ -79,10 +100,30 @@ static enum fragment_to find(struct worker *w, unsigned row, uint64_t hash, uint
 	uint64_t entry = recent_find_way(&w->dp->lb->fragment[row][bucket_at(hash)], recent_tag(hash), at);
 
 	*at += bucket_at(hash);
-	if (!entry || age(entry, w->now_s) > REASSEMBLY_S)
-		return FRAGMENT_UNKNOWN;
-	*value = (uint32_t)entry;
-	return entry >> TO_SHIFT & TO_MASK;
+	return read_entry(w, entry, value);
+}
+
+/*
+ * First the copy, then the word that it waits: who notes the first fragment sees that word and finds the copy, or comes
+ * before, and is seen here. (Two workers that write of one datagram at the same instant may lose it.)
+ */
+static bool hold(struct worker *w, const struct port *in, const struct frame *f, unsigned row, uint64_t hash)
+{
+	recent_t *place;
+	uint64_t entry = entry_of(w, hash, FRAGMENT_DROP, WAITS), old;
+	uint32_t value;
+
+	if (!hold_keep(w, in, f, row, hash))
+		return false;
+	place = recent_place(&w->dp->lb->fragment[row][bucket_at(hash)], entry, w->now_s, age);
+	old = atomic_load(place);
+	if (recent_tag(hash) >> RECENT_TAG_SHIFT != old >> RECENT_TAG_SHIFT ||
+		read_entry(w, old, &value) == FRAGMENT_UNKNOWN) {
+		if (atomic_compare_exchange_strong(place, &old, entry))
+			return true;
+	}
+	hold_let_go(w, row, hash);
+	return true;
 }
 
 void service_fragment_note(
@@ -106,7 +147,7 @@ void service_fragment_note6(struct worker *w, const struct port *in, const struc
 	const recent_t *place = note(w, row, hash, to, to == FRAGMENT_TO_CLIENT ? lb_fold6(vip) : value);
 	struct fragment_vip *beside;
 
-	if (!place || to != FRAGMENT_TO_CLIENT)
+	if (to != FRAGMENT_TO_CLIENT)
 		return;
 	beside = &w->dp->lb->vip6[row][place - w->dp->lb->fragment[row]];
 	atomic_store_explicit(&beside->q[0], vip.q[0], memory_order_relaxed);
@@ -127,4 +168,14 @@ enum fragment_to service_fragment_find6(struct worker *w, const struct port *in,
 	vip->q[0] = atomic_load_explicit(&beside->q[0], memory_order_relaxed);
 	vip->q[1] = atomic_load_explicit(&beside->q[1], memory_order_relaxed);
 	return lb_fold6(*vip) == *value ? to : FRAGMENT_UNKNOWN;
+}
+
+bool service_fragment_hold(struct worker *w, const struct port *in, struct frame *f)
+{
+	return hold(w, in, f, row_of(in, f), datagram_hash(w, f));
+}
+
+bool service_fragment_hold6(struct worker *w, const struct port *in, const struct frame *f, uint64_t hash)
+{
+	return hold(w, in, f, row_of(in, f), hash);
 }

@@ -2,8 +2,9 @@
  * fragment.h: what the first fragment of a datagram, which has the ports, says of the later ones, which have none.
  *
  * Each port remembers the datagrams that it sent lately, and so does each network those that came through a tunnel: a
- * guest that sends many forgets its own, and nobody else's. Later fragments of what was forgotten are dropped on their
- * way to a vip, and go on as they are on the way from a backend: without the first one nobody can put them together.
+ * guest that sends many forgets its own, and nobody else's. Later fragments that come before the first one, or whose
+ * first one was forgotten, are kept for a while (hold.h). Where there is no room for them they are dropped on their
+ * way to a vip, and go on as they are on the way from a backend.
  * Datagrams of both families share the same places.
  * Worker.
  */
@@ -19,17 +20,18 @@ struct port;
 struct worker;
 
 enum fragment_to {
-	FRAGMENT_UNKNOWN,    /* no first fragment was seen within 30 s (RFC 791, 1122 3.3.2) */
+	FRAGMENT_PASSES,     /* of no service: they go on as they are */
 	FRAGMENT_TO_BACKEND, /* of a request: `value` is the backend's id */
 	FRAGMENT_TO_CLIENT,  /* of an answer: `value` is the vip */
-	FRAGMENT_DROP,	     /* of an answer whose first fragment was dropped */
+	FRAGMENT_DROP,	     /* whose first fragment was dropped */
+	FRAGMENT_UNKNOWN,    /* no first fragment was seen within 30 s (RFC 791, 1122 3.3.2) */
 };
 
 /** Is the fragment, of an IPv4 frame with l3_off set, the first one of its datagram? */
 bool service_fragment_is_first(struct frame *f);
 
-/** The first fragment of a datagram, from port `in`, says where the later ones go; FRAGMENT_UNKNOWN: to no service,
- * though an earlier datagram of the same id may have. Before the frame is rewritten. */
+/** The first fragment of a datagram, from port `in`, says where the later ones go; those that were kept go there after
+ * this turn. Before the frame is rewritten. */
 void service_fragment_note(
 	struct worker *w, const struct port *in, struct frame *f, enum fragment_to to, uint32_t value);
 
@@ -37,11 +39,16 @@ void service_fragment_note(
 enum fragment_to service_fragment_find(
 	struct worker *w, const struct port *in, struct frame *f, uint32_t *value);
 
+/** Keeps one whose datagram's first fragment is not known. True: it is to be dropped, and is on its way again when that
+ * comes. */
+bool service_fragment_hold(struct worker *w, const struct port *in, struct frame *f);
+
 /** What a datagram over IPv6 is known by: addresses and id (RFC 8200, 4.5). */
 uint64_t service_fragment_hash6(struct worker *w, struct frame *f, uint32_t id);
 
-/** The same two for the datagram with that hash: `vip` is that of an answer, instead of `value`. */
+/** The same three for the datagram with that hash: `vip` is that of an answer, instead of `value`. */
 void service_fragment_note6(struct worker *w, const struct port *in, const struct frame *f, uint64_t hash,
 	enum fragment_to to, uint32_t value, struct ip_addr vip);
 enum fragment_to service_fragment_find6(struct worker *w, const struct port *in, const struct frame *f,
 	uint64_t hash, uint32_t *value, struct ip_addr *vip);
+bool service_fragment_hold6(struct worker *w, const struct port *in, const struct frame *f, uint64_t hash);

@@ -16,6 +16,7 @@
 #include "dataplane/core/share.h"
 #include "dataplane/l2/network.h"
 #include "dataplane/lb/drain.h"
+#include "dataplane/lb/hold.h"
 #include "dataplane/lb/lb.h"
 
 enum { EXPIRE_ENTRIES = 1 << 18 }; /* connections looked at in one tick: a few milliseconds */
@@ -30,7 +31,9 @@ int lb_open(struct dp *dp, uint32_t conns)
 	lb->dp = dp;
 	lb->backends = backend_open(dp);
 	lb->conns = conn_open(conns, MAX_BACKENDS);
-	if (lb->backends && lb->conns && getrandom(lb->key, sizeof(lb->key), 0) == sizeof(lb->key))
+	lb->held = hold_open();
+	if (lb->backends && lb->conns && lb->held &&
+		getrandom(lb->key, sizeof(lb->key), 0) == sizeof(lb->key))
 		return 0;
 	lb_close(dp);
 	return -ENOMEM;
@@ -66,6 +69,7 @@ void lb_close(struct dp *dp)
 		service_free(lb->service[i]);
 	conn_close(lb->conns);
 	backend_close(lb->backends);
+	hold_close(lb->held);
 	mem_free(lb, sizeof(*lb));
 	dp->lb = NULL;
 }

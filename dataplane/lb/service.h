@@ -35,6 +35,10 @@ bool lb_is_vip6(const struct lb_view *view, struct ip_addr vip);
 /** Stage, worker. Looks at frames with verdict V_NONE; leaves V_NONE (rewritten or not) or V_DROP. */
 void service_stage(struct worker *w, struct burst *b);
 
+/** Worker, at the end of a turn in which w->late has been set. Hands `send` the fragments whose first one has come, which
+ * service_stage() has kept until then: each in a burst of its own, as it came from its port, from this stage on. */
+void service_send_late(struct worker *w, void (*send)(struct worker *w, struct burst *b));
+
 /**
  * Control thread, about once a second. Ends idle connections and those of deleted backends; frees what waits;
  * asks for and takes over the MACs of backends.

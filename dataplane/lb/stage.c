@@ -306,9 +306,9 @@ static void first_of_request(struct worker *w, struct port *in, struct item *it)
 
 	conn_hash(w->dp->lb->conns, &key, &hash, 1);
 	id = forward(w, in, it, &key, hash);
-	if (id >= 0)
-		service_fragment_note(w, in, &copy, FRAGMENT_TO_BACKEND, (uint32_t)id);
-	else if (it->f->verdict == V_PORT && it->f->was_end)
+	service_fragment_note(
+		w, in, &copy, id >= 0 ? FRAGMENT_TO_BACKEND : FRAGMENT_DROP, id >= 0 ? (uint32_t)id : 0);
+	if (id < 0 && it->f->verdict == V_PORT && it->f->was_end)
 		/* a client to itself, and no reset of drain.h: its later fragments would need both ends */
 		frame_drop(it->f, DROP_FRAGMENT);
 }
@@ -321,7 +321,7 @@ static void first_of_answer(struct worker *w, struct port *in, struct item *it)
 
 	conn_hash(w->dp->lb->conns, &key, &hash, 1);
 	if (!is_answer(w, in, it, &key, hash, &hit)) {
-		service_fragment_note(w, in, it->f, FRAGMENT_UNKNOWN, 0);
+		service_fragment_note(w, in, it->f, FRAGMENT_PASSES, 0);
 		return;
 	}
 	service_fragment_note(w, in, it->f, FRAGMENT_TO_CLIENT, hit.end.ip);
@@ -370,6 +370,8 @@ static void later_fragment(struct worker *w, struct port *in, const struct fragm
 
 	if (to_vip && to == FRAGMENT_TO_BACKEND)
 		later_of_request(w, fragment->f, (uint16_t)value);
+	else if (to == FRAGMENT_UNKNOWN && service_fragment_hold(w, in, fragment->f))
+		frame_drop(fragment->f, DROP_FRAGMENT);
 	else if (to_vip || to == FRAGMENT_DROP)
 		frame_drop(fragment->f, DROP_FRAGMENT);
 	else if (to == FRAGMENT_TO_CLIENT)

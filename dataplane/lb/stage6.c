@@ -303,10 +303,9 @@ static void first_of_request(struct worker *w, struct port *in, struct item *it,
 	struct conn_key key = item_key6(w->dp->lb->conns, it, CONN_FORWARD);
 	int id = forward(w, in, it, &key);
 
-	if (id >= 0)
-		service_fragment_note6(
-			w, in, it->f, datagram, FRAGMENT_TO_BACKEND, (uint32_t)id, (struct ip_addr){0});
-	else if (it->f->verdict == V_PORT && it->f->was_end) /* a client to itself, as in stage.c */
+	service_fragment_note6(w, in, it->f, datagram, id >= 0 ? FRAGMENT_TO_BACKEND : FRAGMENT_DROP,
+		id >= 0 ? (uint32_t)id : 0, (struct ip_addr){0});
+	if (id < 0 && it->f->verdict == V_PORT && it->f->was_end) /* a client to itself, as in stage.c */
 		frame_drop(it->f, DROP_FRAGMENT);
 }
 
@@ -316,12 +315,18 @@ static void first_of_answer(struct worker *w, struct port *in, struct item *it, 
 	struct conn_hit hit;
 
 	if (!is_answer(w, in, it, &key, &hit)) {
-		service_fragment_note6(w, in, it->f, datagram, FRAGMENT_UNKNOWN, 0, (struct ip_addr){0});
+		service_fragment_note6(w, in, it->f, datagram, FRAGMENT_PASSES, 0, (struct ip_addr){0});
 		return;
 	}
 	service_fragment_note6(w, in, it->f, datagram, FRAGMENT_TO_CLIENT, 0, hit.ip6);
 	nat_rewrite6(it->f, NAT_SOURCE, dp_router_mac, &hit.ip6, hit.end.port);
 	lb_count_packet(w, it->f, hit.end.owner);
+}
+
+static void drop_first(struct worker *w, struct port *in, struct frame *f, uint64_t datagram)
+{
+	service_fragment_note6(w, in, f, datagram, FRAGMENT_DROP, 0, (struct ip_addr){0});
+	frame_drop(f, DROP_FRAGMENT);
 }
 
 static void first_fragment(
@@ -331,8 +336,7 @@ static void first_fragment(
 	struct item it;
 
 	if (!is_there(f, &fragment->behind)) {
-		service_fragment_note6(w, in, f, datagram, FRAGMENT_DROP, 0, (struct ip_addr){0});
-		frame_drop(f, DROP_FRAGMENT);
+		drop_first(w, in, f, datagram);
 		return;
 	}
 	f->ip_proto = fragment->behind.header;
@@ -374,6 +378,8 @@ static void later_fragment(
 
 	if (to_vip && to == FRAGMENT_TO_BACKEND)
 		later_of_request(w, f, (uint16_t)value);
+	else if (to == FRAGMENT_UNKNOWN && service_fragment_hold6(w, in, f, datagram))
+		frame_drop(f, DROP_FRAGMENT);
 	else if (to_vip || to == FRAGMENT_DROP)
 		frame_drop(f, DROP_FRAGMENT);
 	else if (to == FRAGMENT_TO_CLIENT)
@@ -392,9 +398,9 @@ static void do_fragment(struct worker *w, struct port *in, const struct fragment
 	else if (header == IPPROTO_TCP || header == IPPROTO_UDP)
 		first_fragment(w, in, fragment, datagram);
 	else if (fragment->dir == CONN_FORWARD)
-		frame_drop(f, DROP_FRAGMENT);
+		drop_first(w, in, f, datagram);
 	else
-		service_fragment_note6(w, in, f, datagram, FRAGMENT_UNKNOWN, 0, (struct ip_addr){0});
+		service_fragment_note6(w, in, f, datagram, FRAGMENT_PASSES, 0, (struct ip_addr){0});
 }
 
 void service_ip6(struct worker *w, struct port *in, const struct burst6 *b)

@@ -196,20 +196,6 @@ def test_a_closed_port_is_heard_of(web):
             sock.recv(100)
 
 
-def test_a_datagram_in_fragments_goes_both_ways(web, stack):
-    sluiced, client, servers = web
-    stack.enter_context(traffic.udp_server(servers[0], 5353, "x" * 4000, six=True))
-    add_service(sluiced, servers[:1], name="dns", port=53, protocol="udp", to=5353)
-    assert len(traffic.udp_ask(client, servers[0].ip6, 5353, timeout_s=20)) == 4006  # directly, in fragments
-    for _ in range(20):
-        assert len(traffic.udp_ask(client, VIP, 53, timeout_s=20)) == 4006
-    with client.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
-        sock.settimeout(20)
-        sock.sendto(b"y" * 9000, (VIP, 53))
-        assert sock.recvfrom(10000)[1][:2] == (VIP, 53)
-    assert sluiced.drops("fragment") == 0
-
-
 def route_by(router, far, near):
     """Namespace `far` lies behind `router`, on a link that carries 1300 bytes out and more in; `near` knows the way."""
     router.run("ip", "link", "add", "far0", "mtu", "1300", "type", "veth", "peer", "name", "eth0", "netns", far.name)

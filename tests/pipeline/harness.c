@@ -9,6 +9,7 @@
 #include "dataplane/engine/inject.h"
 #include "dataplane/engine/pipeline.h"
 #include "dataplane/frame/offload.h"
+#include "dataplane/lb/service.h"
 #include "dataplane/ports.h"
 #include "dataplane/start.h"
 
@@ -207,6 +208,8 @@ void harness_run(struct dp *dp)
 	stat_add(&w->port_stats[b->in->id].rx_packets, b->count);
 	stat_add(&w->port_stats[b->in->id].rx_bytes, b->bytes);
 	pipeline_run(w, b);
+	if (w->late)
+		service_send_late(w, pipeline_resume);
 }
 
 void harness_send(

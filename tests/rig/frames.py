@@ -40,6 +40,25 @@ def udp(src_port, dst_port, payload):
     return struct.pack("!HHHH", src_port, dst_port, 8 + len(payload), 0) + payload
 
 
+def fragments(src, dst, src_port, dst_port, payload, ident, size=1200):
+    """The packets of a datagram of UDP in pieces of `size` bytes (a multiple of eight), in their order: of either family."""
+    six = ":" in src
+    ends = b"".join(socket.inet_pton(socket.AF_INET6 if six else socket.AF_INET, end) for end in (src, dst))
+    whole = udp(src_port, dst_port, payload)
+    sum_ = checksum(ends + struct.pack("!HH", 17, len(whole)) + whole) or 0xFFFF
+    whole = whole[:6] + struct.pack("!H", sum_) + whole[8:]
+    packets = []
+    for at in range(0, len(whole), size):
+        piece, more = whole[at:at + size], at + size < len(whole)
+        if six:
+            packets.append(struct.pack("!IHBB", 6 << 28, 8 + len(piece), 44, 64) + ends +
+                           struct.pack("!BBHI", 17, 0, at | more, ident) + piece)
+        else:
+            head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(piece), ident & 0xFFFF, more << 13 | at // 8, 64, 17, 0) + ends
+            packets.append(head[:10] + struct.pack("!H", checksum(head)) + head[12:] + piece)
+    return packets
+
+
 def vxlan(vni, frame):
     """RFC 7348, section 5."""
     return struct.pack("!II", 0x08 << 24, vni << 8) + frame

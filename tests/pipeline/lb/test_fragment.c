@@ -1,6 +1,7 @@
 /* Fragments to a vip and of a backend's answers: the later ones go where the first one, which has the ports, went. */
 #include <string.h>
 
+#include "dataplane/lb/hold.h"
 #include "tests/pipeline/lb/service_rig.h"
 #include "tests/unit/unit.h"
 
@@ -9,6 +10,22 @@ enum { CLIENT = 1234, DIRECT = 4321, MORE = 0x2000, PIECE = 88 };
 enum arrival { NOTHING, AS_IT_IS, TRANSLATED };
 
 static uint8_t buf[2048];
+
+/* As at the start: nothing arrived, and nothing is kept. */
+static void forget(void)
+{
+	rig.a.count = rig.b.count = rig.c.count = 0;
+	hold_close(rig.dp->lb->held);
+	rig.dp->lb->held = hold_open();
+	assert_non_null(rig.dp->lb->held);
+}
+
+static int setup(void **state)
+{
+	forget(); /* also what the test before has had kept */
+	return rig_setup(state);
+}
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, rig_teardown)
 
 /* A client asks the UDP service; which backend has the connection? */
 static struct test_port *ask(void)
@@ -127,7 +144,7 @@ static void a_request_without_its_first_fragment_is_dropped(void **state)
 {
 	uint64_t before = harness_drops(rig.dp, "fragment");
 
-	assert_null(request(CLIENT, 101, 0, PIECE));
+	assert_null(request(CLIENT, 100, 0, PIECE));
 	assert_non_null(request(CLIENT, 101, MORE, 0));
 	assert_null(request(CLIENT, 102, 0, PIECE));
 	rig.dp->worker[0]->now_s += 30;
@@ -264,8 +281,8 @@ static void who_sends_many_forgets_its_own(void **state)
 		assert_non_null(request(CLIENT, (uint16_t)id, MORE, 0));
 	for (unsigned id = 0; id < 4000; id++)
 		kept += request(CLIENT, (uint16_t)id, 0, PIECE) != NULL;
-	assert_in_range(
-		kept, LB_FRAGMENTS, LB_FRAGMENTS + 8); /* a few of 4,000 look like one that is there */
+	/* a few of 4,000 look like one that is there; those that wait take places too */
+	assert_in_range(kept, LB_FRAGMENTS - HOLD_WAYS, LB_FRAGMENTS + 8);
 	assert_int_equal(arrives(from, CLIENT, 7, 0, PIECE), TRANSLATED);
 }
 
@@ -282,21 +299,136 @@ static void fragments_to_oneself_are_dropped(void **state)
 	assert_int_equal(harness_drops(rig.dp, "fragment"), before + 2);
 }
 
+/* A fragment of the client's to the vip, whatever becomes of it. */
+static void ask_piece(uint16_t client_port, uint16_t id, uint16_t flags, uint16_t offset)
+{
+	size_t len = rig_to_vip(buf, UDP, client_port, 0, 80);
+
+	make_fragment(id, flags, offset);
+	harness_send(rig.dp, &rig.a, buf, len, RIG_PLAIN, 0);
+}
+
+/* The only backend that something reached. */
+static struct test_port *reached(void)
+{
+	assert_true(!rig.b.count != !rig.c.count);
+	return rig.b.count ? &rig.b : &rig.c;
+}
+
+/* The first fragment is the last to come, and the others follow it. */
+static void a_request_whose_first_fragment_is_late_is_whole(void **state)
+{
+	uint64_t before = harness_drops(rig.dp, "fragment");
+	struct test_port *to;
+
+	forget();
+	ask_piece(CLIENT, 200, 0, 2 * PIECE);
+	ask_piece(CLIENT, 200, MORE, PIECE);
+	ask_piece(CLIENT, 201, 0, PIECE); /* of another datagram */
+	assert_int_equal(rig.b.count + rig.c.count, 0);
+	assert_int_equal(harness_drops(rig.dp, "fragment"), before + 3);
+	ask_piece(CLIENT, 200, MORE, 0);
+	to = reached();
+	assert_int_equal(to->count, 3);
+	for (unsigned i = 0; i < 3; i++) {
+		rig_assert_ip(&to->got[i], 30, to == &rig.b ? IP_B : IP_C);
+		assert_memory_equal(to->got[i].data, to == &rig.b ? MAC_B : MAC_C, 6);
+		assert_ip_sum(&to->got[i]);
+	}
+	assert_int_equal(harness_drops(rig.dp, "fragment"), before + 1);
+	assert_int_equal(harness_balance(rig.dp, rig.net), 0);
+	assert_ptr_equal(request(CLIENT, 200, 0, 3 * PIECE), to); /* what comes behind goes at once */
+}
+
+/* Of an answer likewise; and what has nothing to do with a vip goes on as it is. */
+static void an_answer_whose_first_fragment_is_late_is_whole(void **state)
+{
+	struct test_port *from = ask();
+
+	forget();
+	for (unsigned direct = 0; direct < 2; direct++) {
+		uint16_t port = direct ? DIRECT : CLIENT, id = (uint16_t)(210 + direct);
+
+		assert_int_equal(arrives(from, port, id, 0, PIECE), NOTHING);
+		rig.a.count = 0;
+		arrives(from, port, id, MORE, 0);
+		assert_int_equal(rig.a.count, 2);
+		for (unsigned i = 0; i < 2; i++)
+			rig_assert_ip(&rig.a.got[i], 26, direct ? (from == &rig.b ? IP_B : IP_C) : IP_VIP);
+	}
+	assert_int_equal(harness_balance(rig.dp, rig.net), 0);
+}
+
+static void what_waits_for_a_first_one_that_goes_nowhere_is_dropped(void **state)
+{
+	const struct dp_backend dead = {ip_from4(IP_B), 5353, 1, true};
+	uint64_t before = harness_drops(rig.dp, "fragment");
+
+	assert_int_equal(rig_put(rig.net, 53, DP_UDP, &dead, 1, &rig.udp_service), 0);
+	forget();
+	ask_piece(CLIENT, 220, 0, PIECE);
+	ask_piece(CLIENT, 220, MORE, 0);
+	ask_piece(CLIENT, 220, 0, 2 * PIECE);
+	assert_int_equal(rig.b.count + rig.c.count, 0);
+	assert_int_equal(harness_drops(rig.dp, "fragment"), before + 2);
+	assert_int_equal(harness_balance(rig.dp, rig.net), 0);
+}
+
+/* A million without a first one take the sender's places alone; all of them are counted. */
+static void who_sends_no_first_fragments_hurts_itself(void **state)
+{
+	struct test_port *from = ask();
+	uint64_t before;
+
+	forget();
+	before = harness_drops(rig.dp, "fragment");
+	for (unsigned i = 0; i <= HOLD_WAYS; i++)
+		ask_piece(CLIENT, 230, MORE, (uint16_t)((i + 1) * PIECE));
+	for (unsigned i = 0; i < 1000000; i++)
+		ask_piece(CLIENT, (uint16_t)(i | 0x100), MORE, PIECE);
+	assert_int_equal(rig.b.count + rig.c.count, 0);
+	assert_int_equal(harness_drops(rig.dp, "fragment"), before + HOLD_WAYS + 1 + 1000000);
+	assert_int_equal(arrives(from, CLIENT, 231, 0, PIECE), NOTHING); /* another sender's */
+	rig.a.count = 0;
+	arrives(from, CLIENT, 231, MORE, 0);
+	assert_int_equal(rig.a.count, 2);
+	ask_piece(CLIENT, 230, MORE, 0);
+	assert_in_range(reached()->count, 1,
+		1 + HOLD_WAYS); /* of those that were kept for longer places were taken */
+	assert_int_equal(harness_balance(rig.dp, rig.net), 0);
+}
+
+/* Without room for what a backend sends it goes on as it is: who puts it together knows. */
+static void an_answer_that_there_is_no_room_for_goes_on(void **state)
+{
+	struct test_port *from = ask();
+
+	forget();
+	for (unsigned i = 0; i < HOLD_WAYS; i++)
+		assert_int_equal(arrives(from, DIRECT, (uint16_t)(300 + i), 0, PIECE), NOTHING);
+	assert_int_equal(arrives(from, DIRECT, 400, 0, PIECE), AS_IT_IS);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		RIG_TEST(a_request_in_fragments_goes_to_one_backend),
-		RIG_TEST(a_request_without_its_first_fragment_is_dropped),
-		RIG_TEST(a_request_whose_backend_has_gone_is_dropped),
-		RIG_TEST(an_answer_in_fragments_comes_from_the_vip),
-		RIG_TEST(a_direct_conversation_goes_on),
-		RIG_TEST(an_id_is_used_again),
-		RIG_TEST(a_first_fragment_without_its_whole_header_goes_nowhere),
-		RIG_TEST(a_first_fragment_that_is_cut_goes_nowhere),
-		RIG_TEST(ports_behind_options_are_found),
-		RIG_TEST(a_port_remembers_many_datagrams),
-		RIG_TEST(who_sends_many_forgets_its_own),
-		RIG_TEST(fragments_to_oneself_are_dropped),
+		TEST(a_request_in_fragments_goes_to_one_backend),
+		TEST(a_request_without_its_first_fragment_is_dropped),
+		TEST(a_request_whose_backend_has_gone_is_dropped),
+		TEST(an_answer_in_fragments_comes_from_the_vip),
+		TEST(a_direct_conversation_goes_on),
+		TEST(an_id_is_used_again),
+		TEST(a_first_fragment_without_its_whole_header_goes_nowhere),
+		TEST(a_first_fragment_that_is_cut_goes_nowhere),
+		TEST(ports_behind_options_are_found),
+		TEST(a_port_remembers_many_datagrams),
+		TEST(who_sends_many_forgets_its_own),
+		TEST(fragments_to_oneself_are_dropped),
+		TEST(a_request_whose_first_fragment_is_late_is_whole),
+		TEST(an_answer_whose_first_fragment_is_late_is_whole),
+		TEST(what_waits_for_a_first_one_that_goes_nowhere_is_dropped),
+		TEST(an_answer_that_there_is_no_room_for_goes_on),
+		TEST(who_sends_no_first_fragments_hurts_itself),
 	};
 
 	return cmocka_run_group_tests_name("service_fragment", tests, rig_group_setup, rig_group_teardown);
