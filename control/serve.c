@@ -12,6 +12,7 @@
 #include "control/cluster/cluster.h"
 #include "control/docker/docker.h"
 #include "control/host/addr.h"
+#include "control/kube.h"
 #include "control/metrics/metrics.h"
 #include "control/model/model.h"
 #include "control/model/objects.h"
@@ -19,7 +20,6 @@
 #include "registry/dns/dns.h"
 #include "registry/http/http.h"
 #include "registry/source/consul/consul.h"
-#include "registry/source/kubernetes/kubernetes.h"
 #include "registry/store/journal.h"
 
 #define DEFAULT_HTTP "127.0.0.1:8500"
@@ -42,9 +42,9 @@ struct serve {
 	struct metrics metrics;
 	struct http_page pages[2]; /* of these */
 	struct dns *dns;
-	struct docker *plugin;	     /* NULL: none */
-	struct cluster *cluster;     /* the same */
-	struct kubernetes *followed; /* the same */
+	struct docker *plugin;	 /* NULL: none */
+	struct cluster *cluster; /* the same */
+	struct kube *followed;	 /* the same */
 };
 
 /* What the configuration says of the node; the rest stays as the registry found it. */
@@ -340,29 +340,6 @@ static int open_cluster(struct serve *serve, const json_t *part, const char *dir
 	return cluster_open(serve->base, serve->model, part, dir, &serve->cluster, err);
 }
 
-static int open_kubernetes(struct serve *serve, struct api_err *err)
-{
-	const json_t *part = serve->kubernetes;
-	const char *token = param_str(part, "token_file"), *ca = param_str(part, "ca");
-	struct kubernetes_config config = {.base = serve->base,
-		.reg = model_registry(serve->model),
-		.api = param_str(part, "api"),
-		.token_file = token ? token : KUBERNETES_TOKEN,
-		.ca = ca || access(KUBERNETES_CA, R_OK) < 0 ? ca : KUBERNETES_CA,
-		.node = param_str(part, "node"),
-		.network = param_str(part, "network")};
-
-	if (!config.api)
-		return 0;
-	if (!model_network(serve->model, config.network))
-		return api_fail(
-			err, API_NOT_FOUND, "kubernetes.network", "no network \"%s\"", config.network);
-	if (kubernetes_open(&config, &serve->followed) < 0)
-		return api_fail(err, API_INTERNAL, NULL, "out of memory");
-	model_kubernetes(serve->model, serve->followed);
-	return 0;
-}
-
 int serve_open(struct event_base *base, struct model *model, const json_t *config, const char *dir,
 	struct serve **out, struct api_err *err)
 {
@@ -384,27 +361,11 @@ int serve_open(struct event_base *base, struct model *model, const json_t *confi
 		serve_start(serve, OUTAGE_HTTP, err) < 0 || open_dns(serve, err) < 0 ||
 		serve_start(serve, OUTAGE_DOCKER, err) < 0 ||
 		open_cluster(serve, json_object_get(config, "cluster"), dir, err) < 0 ||
-		open_kubernetes(serve, err) < 0) {
+		kube_open(base, model, serve->kubernetes, &serve->followed, err) < 0) {
 		serve_close(serve);
 		return -1;
 	}
 	*out = serve;
-	return 0;
-}
-
-static int check_kubernetes(const json_t *config, struct api_err *err)
-{
-	const json_t *part = json_object_get(config, "kubernetes");
-	const char *api = param_str(part, "api");
-
-	if (!api && json_object_size(part))
-		return api_fail(err, API_INVALID, "kubernetes.api", "required by what is beside it");
-	if (!api)
-		return 0;
-	if (strncmp(api, "https://", 8) != 0 || strpbrk(api + 8, "/?#@ "))
-		return api_fail(err, API_INVALID, "kubernetes.api", "must be https://HOST[:PORT]");
-	if (!param_given(part, "network"))
-		return api_fail(err, API_INVALID, "kubernetes.network", "required: pods are in one network");
 	return 0;
 }
 
@@ -435,7 +396,7 @@ int serve_check(const json_t *config, struct api_err *err)
 			DOCKER_POOL_LEN);
 	if (cluster_check(json_object_get(config, "cluster"), err) < 0)
 		return -1;
-	return check_kubernetes(config, err);
+	return kube_check(json_object_get(config, "kubernetes"), err);
 }
 
 int serve_reload(struct serve *serve, struct api_err *err)
@@ -457,8 +418,7 @@ void serve_close(struct serve *serve)
 		if (serve->retry[i].event)
 			event_free(serve->retry[i].event);
 	cluster_close(serve->cluster);
-	model_kubernetes(serve->model, NULL);
-	kubernetes_close(serve->followed);
+	kube_close(serve->followed);
 	docker_close(serve->plugin);
 	http_close(serve->http);
 	consul_close(serve->consul);

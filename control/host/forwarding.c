@@ -3,10 +3,11 @@
 #include <errno.h>
 #include <jansson.h>
 #include <net/if.h>
-#include <nftables/libnftables.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "control/host/ruleset.h"
 
 #define IP_FORWARD "/proc/sys/net/ipv4/ip_forward"
 
@@ -104,42 +105,6 @@ static char *commands_of(const struct forwarding *f)
 	return text;
 }
 
-/* The first line of what nft has to say, without the place in our text, which means nothing to others. */
-static void first_line(const char *said, char why[FORWARDING_WHY])
-{
-	const char *error = strstr(said, "Error: ");
-
-	said = error ? error + strlen("Error: ") : said;
-	snprintf(why, FORWARDING_WHY, "%.*s", (int)strcspn(said, "\n"), said[0] ? said : "no reason given");
-}
-
-static struct nft_ctx *open_nft(void)
-{
-	struct nft_ctx *nft = nft_ctx_new(NFT_CTX_DEFAULT);
-
-	if (nft && (nft_ctx_buffer_output(nft) || nft_ctx_buffer_error(nft))) {
-		nft_ctx_free(nft);
-		return NULL;
-	}
-	return nft;
-}
-
-static int run(const char *commands, char why[FORWARDING_WHY])
-{
-	struct nft_ctx *nft = open_nft();
-	int rc;
-
-	if (!nft) {
-		snprintf(why, FORWARDING_WHY, "out of memory");
-		return -1;
-	}
-	rc = nft_run_cmd_from_buffer(nft, commands);
-	if (rc)
-		first_line(nft_ctx_get_error_buffer(nft), why);
-	nft_ctx_free(nft);
-	return rc ? -1 : 0;
-}
-
 /* Has the host forward packets, by `file`, which is IP_FORWARD. */
 static int forward(FILE *file, bool *began)
 {
@@ -165,7 +130,7 @@ static void route_loopback(const char *ifname)
 static int set(const struct forwarding *f, FILE *file, bool *began, char why[FORWARDING_WHY])
 {
 	char *commands = commands_of(f);
-	int rc = commands ? run(commands, why) : -1;
+	int rc = commands ? ruleset_run(commands, why) : -1;
 
 	if (!commands)
 		snprintf(why, FORWARDING_WHY, "out of memory");
@@ -197,41 +162,44 @@ int forwarding_set(const struct forwarding *forwarding, bool *began, char why[FO
 	return rc;
 }
 
-void forwarding_clear(const char *ifname)
+int forwarding_begin(bool *began, char why[FORWARDING_WHY])
 {
-	char commands[128], why[FORWARDING_WHY];
+	FILE *file = fopen(IP_FORWARD, "r+e");
+	int rc = file ? forward(file, began) : -1;
 
-	snprintf(commands, sizeof(commands), "table inet %1$s\ndelete table inet %1$s\n", ifname);
-	run(commands, why);
+	if (rc < 0)
+		snprintf(why, FORWARDING_WHY, "cannot write %s: %s", IP_FORWARD, strerror(errno));
+	if (file)
+		fclose(file);
+	return rc;
 }
 
-/* The tables of this host, NULL: none can be had. */
-static json_t *list_tables(void)
+void forwarding_clear(const char *ifname)
 {
-	struct nft_ctx *nft = open_nft();
-	json_t *tables = NULL;
+	ruleset_delete(ifname);
+}
 
-	if (!nft)
-		return NULL;
-	nft_ctx_output_set_flags(nft, NFT_CTX_OUTPUT_JSON);
-	if (nft_run_cmd_from_buffer(nft, "list tables inet") == 0)
-		tables = json_loads(nft_ctx_get_output_buffer(nft), 0, NULL);
-	nft_ctx_free(nft);
-	return tables;
+/* Of a network's table its gateway's interface: the part of the name behind the last ".". */
+static const char *interface_of(const char *table)
+{
+	const char *dot = strrchr(table, '.');
+
+	return dot ? dot + 1 : table;
 }
 
 void forwarding_sweep(void)
 {
-	json_t *tables = list_tables(), *entry;
+	json_t *tables = ruleset_tables(), *entry;
 	size_t i;
 
 	json_array_foreach (json_object_get(tables, "nftables"), i, entry) {
 		const char *name =
 			json_string_value(json_object_get(json_object_get(entry, "table"), "name"));
 
-		if (name && strncmp(name, "sl-", 3) == 0 && strlen(name) < IF_NAMESIZE &&
-			!if_nametoindex(name))
-			forwarding_clear(name);
+		const char *ifname = name ? interface_of(name) : "";
+
+		if (strncmp(ifname, "sl-", 3) == 0 && strlen(name) < RULESET_NAME && !if_nametoindex(ifname))
+			ruleset_delete(name);
 	}
 	json_decref(tables);
 }

@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include "control/host/addr.h"
+#include "control/host/ruleset.h"
 
 enum egress {
 	EGRESS_HOST, /* as the host has it */
@@ -33,7 +34,7 @@ struct forwarding {
 	size_t nport;
 };
 
-enum { FORWARDING_WHY = 256 };
+enum { FORWARDING_WHY = RULESET_WHY };
 
 /**
  * Puts these rules in the place of those that the network had; without ports and with EGRESS_HOST it has none. Ports and
@@ -42,6 +43,9 @@ enum { FORWARDING_WHY = 256 };
  * changed and the reason in `why`.
  */
 int forwarding_set(const struct forwarding *forwarding, bool *began, char why[FORWARDING_WHY]);
+
+/** Has the host forward packets of IPv4; *began as above. -1, and why. */
+int forwarding_begin(bool *began, char why[FORWARDING_WHY]);
 
 /** Takes the rules of the network behind this interface away. */
 void forwarding_clear(const char *ifname);

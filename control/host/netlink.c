@@ -267,3 +267,33 @@ int netlink_default_route(struct netlink *nl, int index, struct ip_addr gateway)
 	mnl_attr_put_u32(request, RTA_OIF, (uint32_t)index);
 	return transact(nl, request, NULL, NULL);
 }
+
+static int change_route(struct netlink *nl, uint16_t type, uint16_t flags, int index, struct ip_addr address)
+{
+	char buf[REQUEST_BYTES];
+	struct nlmsghdr *request = mnl_nlmsg_put_header(buf);
+	struct rtmsg *info;
+
+	request->nlmsg_type = type;
+	request->nlmsg_flags = flags;
+	info = mnl_nlmsg_put_extra_header(request, sizeof(*info));
+	info->rtm_family = (unsigned char)ip_family(address);
+	info->rtm_dst_len = ip_is4(address) ? 32 : 128;
+	info->rtm_table = RT_TABLE_MAIN;
+	info->rtm_protocol = RTPROT_STATIC;
+	info->rtm_scope = RT_SCOPE_LINK;
+	info->rtm_type = RTN_UNICAST;
+	put_address(request, RTA_DST, address);
+	mnl_attr_put_u32(request, RTA_OIF, (uint32_t)index);
+	return transact(nl, request, NULL, NULL);
+}
+
+int netlink_route_add(struct netlink *nl, int index, struct ip_addr address)
+{
+	return change_route(nl, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, index, address);
+}
+
+int netlink_route_del(struct netlink *nl, int index, struct ip_addr address)
+{
+	return change_route(nl, RTM_DELROUTE, 0, index, address);
+}

@@ -47,3 +47,7 @@ int netlink_is_local(struct netlink *nl, struct ip_addr address);
 
 /** A default route by `gateway`, which is on the interface's link. Errors: -EEXIST, -ENETUNREACH. */
 int netlink_default_route(struct netlink *nl, int index, struct ip_addr gateway);
+
+/** Packets for `address` alone go out on the interface, whose link has it. Adding one that is there is no error. */
+int netlink_route_add(struct netlink *nl, int index, struct ip_addr address);
+int netlink_route_del(struct netlink *nl, int index, struct ip_addr address);

@@ -382,3 +382,16 @@ def test_as_many_ports_and_endpoints_as_there_may_be_and_one_more(world):
     assert w.status()["endpoints"] == 1000
     w.api.put(web("10.244.0.9"))
     w.wait(NAME, {"10.244.0.9:8080": False})
+
+
+def test_more_services_than_there_is_room_for(world):
+    """The first 32,768 are known; the log names the first that is not, and status counts them."""
+    w = world()
+    line = json.dumps({"type": "ADDED", "object": endpoint_slice("s-@", "s-@", [], [])})
+    w.api.say(SLICES, "".join(line.replace("@", str(n)) + "\n" for n in range(32768 + 3)).encode())
+    wait.until(lambda: w.status()["left_out"], "some are left out")
+    w.api.put(WEB)
+    wait.until(lambda: w.status()["left_out"] == 4, "and then another")
+    assert w.status()["services"] == 32768
+    assert "room for 32768 Services" in w.daemon.log()
+    assert "4 Services and slices are left out" in w.daemon.ctl("status").stdout

@@ -40,10 +40,10 @@ def endpoint_slice(name, of, endpoints, ports, namespace="default"):
 class KubeApi:
     """
     Serves `url` with a certificate of `authority` (certs.py), to who shows the token in `token_file`. `marks`: does it know of
-    sendInitialEvents? `forget()`: versions from before are gone (410). `refuse`: {path: (status, headers)}.
+    sendInitialEvents? `ns`: listens in there. `forget()`: versions from before are gone (410). `refuse`: {path: (status, headers)}.
     """
 
-    def __init__(self, authority, token_file, marks=True, page=2):
+    def __init__(self, authority, token_file, marks=True, page=2, ns=None):
         self.token_file, self.marks, self.page = token_file, marks, page
         self.objects = {path: {} for path in KINDS}
         self.log = {path: [] for path in KINDS}  # (version, type, object)
@@ -76,7 +76,12 @@ class KubeApi:
             def handle_error(self, *_):  # a client that hangs up in the middle
                 pass
 
-        self.server = Server(("127.0.0.1", 0), Handler)
+        self.server = Server(("127.0.0.1", 0), Handler, bind_and_activate=False)
+        if ns:
+            self.server.socket.close()
+            self.server.socket = ns.socket()
+        self.server.server_bind()
+        self.server.server_activate()
         self.server.socket = context.wrap_socket(self.server.socket, server_side=True, do_handshake_on_connect=False)
         self.url = f"https://127.0.0.1:{self.server.server_address[1]}"
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()

@@ -221,6 +221,15 @@ class EchoClient:
         self.close()
 
 
+def tcp_opens(ns, address, port):
+    """Does a connection open?"""
+    try:
+        EchoClient(ns, address, port, timeout_s=2).close()
+    except OSError:
+        return False
+    return True
+
+
 def tcp_server(ns, port, text=None, six=False):
     """Greets each connection with a line that says who it is, then echoes; six: over IPv6 too."""
     listener = ns.socket(socket.AF_INET6 if six else socket.AF_INET)

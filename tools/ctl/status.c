@@ -94,6 +94,15 @@ static void print_kubernetes(const json_t *status, json_t *wrong)
 		json_array_append_new(
 			wrong, json_sprintf("Kubernetes' API server is not heard: %s, for %lld s", why,
 				       number(followed, "since_s")));
+	why = command_text(followed, "ways_why");
+	if (*why)
+		json_array_append_new(wrong,
+			json_sprintf(
+				"Kubernetes' node ports and external addresses do not lead in: %s", why));
+	if (number(followed, "left_out"))
+		json_array_append_new(wrong, json_sprintf("Kubernetes has more than there is room for: %lld "
+							  "Services and slices are left out",
+						     number(followed, "left_out")));
 }
 
 /* A list of the daemon's; what it refuses is wrong, too. */

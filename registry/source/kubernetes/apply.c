@@ -14,14 +14,17 @@
 
 enum { TURN = 128 };
 
-/* "PORT.NAME.NAMESPACE", and without the port where the Service has only one, which needs no name. */
+/*
+ * "PORT.NAME.NAMESPACE", and without the port where the Service has only one, which needs no name. Outer ports have a name
+ * that no Service has.
+ */
 static void name_of(
 	const struct kube_service *service, const struct kube_port *port, char name[REG_SERVICE_MAX + 1])
 {
 	const char *slash = strchr(service->key, '/');
 
-	snprintf(name, REG_SERVICE_MAX + 1, "%s%s%s.%.*s", port->id.name, port->id.name[0] ? "." : "",
-		slash + 1, (int)(slash - service->key), service->key);
+	snprintf(name, REG_SERVICE_MAX + 1, "%s%s%s%s.%.*s", port->id.name, port->id.name[0] ? "." : "",
+		port->outer ? "external_" : "", slash + 1, (int)(slash - service->key), service->key);
 }
 
 static void describe(const struct kubernetes *k, const struct kube_service *service,
@@ -35,7 +38,7 @@ static void describe(const struct kubernetes *k, const struct kube_service *serv
 	out->port = port->id.port;
 	out->protocol = port->id.protocol;
 	out->affinity_s = service->spec.affinity_s;
-	out->drops = service->spec.local_only;
+	out->drops = kube_is_local_only(&service->spec, port);
 	snprintf(out->source, sizeof(out->source), "%s", KUBE_SOURCE);
 }
 
@@ -111,9 +114,15 @@ static bool define(struct kubernetes *k, const struct kube_service *service, str
 		return true;
 	rc = port->made ? registry_service_set(k->reg, &fresh, &err)
 			: registry_service_add(k->reg, &fresh, &err);
+	if (rc < 0 && port->made) { /* ports that change places are in each other's way */
+		registry_service_undefine(k->reg, port->as.name, &err);
+		port->made = false;
+		k->made_room = true;
+		rc = registry_service_add(k->reg, &fresh, &err);
+	}
 	if (rc < 0) {
 		refused(k, fresh.name, &err);
-		return port->made;
+		return false;
 	}
 	port->made = true;
 	port->as = fresh;
@@ -229,4 +238,5 @@ void kube_apply(struct kubernetes *k)
 		try_again(k);
 	if (!TAILQ_EMPTY(&k->changed))
 		event_active(k->turn, 0, 0);
+	kube_lead_due(k);
 }

@@ -55,8 +55,10 @@ static struct candidate *gather(const struct kube_service *service, const struct
 	TAILQ_FOREACH (slice, &service->slices, link) {
 		at = port_in(slice, port);
 		for (unsigned i = 0; at && i < slice->n; i++)
-			list[max++] = (struct candidate){
-				{slice->endpoints[i].address, at->port, false}, slice->endpoints[i].flags};
+			list[max++] =
+				(struct candidate){{slice->endpoints[i].address, at->port, false,
+							   (slice->endpoints[i].flags & KUBE_LOCAL) != 0},
+					slice->endpoints[i].flags};
 	}
 	qsort(list, max, sizeof(*list), compare);
 	for (size_t i = 0; i < max; i++)
@@ -76,13 +78,18 @@ static size_t count(const struct candidate *list, size_t n, uint8_t of, uint8_t 
 	return found;
 }
 
-/* What one must have to be chosen. */
-static uint8_t rule(const struct kube_service *service, const struct candidate *list, size_t n)
+bool kube_is_local_only(const struct kube_spec *spec, const struct kube_port *port)
 {
-	uint8_t must = service->spec.local_only ? KUBE_LOCAL : 0;
+	return port->outer ? spec->outside.local_only : spec->local_only;
+}
+
+/* What one must have to be chosen. */
+static uint8_t rule(bool local_only, const struct candidate *list, size_t n)
+{
+	uint8_t must = local_only ? KUBE_LOCAL : 0;
 
 	must |= count(list, n, must | KUBE_READY, 0) ? KUBE_READY : KUBE_STANDBY;
-	if (service->spec.local_only || count(list, n, must, 0) != count(list, n, must, KUBE_HINTED))
+	if (local_only || count(list, n, must, 0) != count(list, n, must, KUBE_HINTED))
 		return must;
 	if (count(list, n, must, KUBE_FOR_NODE))
 		return must | KUBE_FOR_NODE;
@@ -115,7 +122,7 @@ bool kube_choose(const struct kube_service *service, const struct kube_port *por
 
 	if (!list)
 		return false;
-	must = rule(service, list, n);
+	must = rule(kube_is_local_only(&service->spec, port), list, n);
 	*out = (struct kube_targets){.list = calloc(n ? n : 1, sizeof(*out->list))};
 	for (size_t i = 0; out->list && i < n; i++) {
 		list[i].target.drained = (list[i].flags & must) != must;

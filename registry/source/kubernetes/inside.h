@@ -5,8 +5,10 @@
  *   follow.c      one kind of object: listed, then watched, for ever
  *   read.c        what of a Service and of an EndpointSlice concerns us
  *   table.c       the Services, each with its slices
+ *   outside.c     by what other addresses a Service is reached
  *   choose.c      which endpoints a port of a Service has
  *   apply.c       brings the registry there
+ *   lead.c        hands on what leads in from outside
  */
 #pragma once
 
@@ -30,6 +32,8 @@ enum {
 	KUBE_ENDPOINTS = 1000, /* of a slice */
 	KUBE_SERVICES = 32768,
 	KUBE_SLICES = 65536,
+	KUBE_ADDRESSES = 64, /* external ones of a Service, of each kind */
+	KUBE_RANGES = 64,    /* from where a load balancer lets in */
 };
 
 /* What of an endpoint decides about it. */
@@ -69,6 +73,7 @@ struct kube_target {
 	struct ip_addr address;
 	uint16_t port;
 	bool drained; /* it gets nothing new, and keeps what it has */
+	bool local;   /* on this node */
 };
 
 struct kube_targets {
@@ -76,13 +81,32 @@ struct kube_targets {
 	size_t n;
 };
 
-/* A port of a Service is a service of the registry: ports differ in their targets, and in which slices have them. */
+/*
+ * A port of a Service is a service of the registry: ports differ in their targets, and in which slices have them. Where
+ * who comes from outside is to get other endpoints than pods do, the port is there twice: the `outer` one has the same
+ * vip and another number.
+ */
 struct kube_port {
 	struct kube_port_id id;
+	uint16_t node_port; /* 0: none */
+	bool outer;
 	bool made;		     /* the registry has it */
 	bool lost;		     /* maybe not its targets */
 	struct reg_service as;	     /* that */
 	struct kube_targets targets; /* that the registry has */
+};
+
+/* How a Service is reached by other addresses than its own. */
+struct kube_outside {
+	bool local_only; /* externalTrafficPolicy: Local */
+	bool limited;	 /* load balancers let in who is in `from` alone */
+	uint16_t health_port;
+	unsigned naddress, nfrom;
+	struct kube_door {
+		struct ip_addr address;
+		bool limited; /* it is a load balancer's, with ranges */
+	} * addresses;
+	struct ip_prefix *from; /* none holds another */
 };
 
 struct kube_spec {
@@ -91,6 +115,7 @@ struct kube_spec {
 	bool local_only; /* internalTrafficPolicy: Local */
 	unsigned nport;
 	struct kube_port *ports;
+	struct kube_outside outside;
 };
 
 TAILQ_HEAD(kube_slices, kube_slice);
@@ -120,7 +145,8 @@ struct kubernetes {
 	struct registry *reg;
 	struct registry_source source;
 	struct fetcher *fetcher;
-	struct event *turn; /* what has changed is brought to the registry */
+	struct event *turn;	/* what has changed is brought to the registry */
+	struct kube_lead *lead; /* lead.c; NULL: nothing leads in */
 	struct kube_follow *follows[KUBE_FOLLOWS];
 	char *api, *token_file, *node, *network;
 	char of_node[64 + 3 * KUBE_NODE]; /* the selector of this node */
@@ -128,9 +154,10 @@ struct kubernetes {
 	struct kube_service *services;
 	struct kube_slice *slices;
 	struct kube_services changed;
-	unsigned rounds[2]; /* of listing Services and slices */
-	bool made_room;	    /* something has left the registry */
-	bool applies, lost; /* we change the registry; somebody else has, and something of ours is gone */
+	unsigned rounds[2];   /* of listing Services and slices */
+	unsigned left_out[2]; /* of these, in this round, for want of room */
+	bool made_room;	      /* something has left the registry */
+	bool applies, lost;   /* we change the registry; somebody else has, and something of ours is gone */
 	size_t endpoints;
 };
 
@@ -161,10 +188,14 @@ const char *kube_follow_why(const struct kube_follow *follow, int64_t *since_s);
 
 /** NULL: it has no text of that name. */
 const char *kube_text(const json_t *object, const char *key);
+/** 1..65535; 0: it has none such. */
+uint16_t kube_number(const json_t *object, const char *key);
 /** "NAMESPACE/NAME" of an object. False: it has none that is sound. */
 bool kube_read_key(const json_t *object, char *key, size_t size);
 /** The Service's spec; its ports are the caller's. A Service without an address of its own has no ports. False: no memory. */
 bool kube_read_service(const json_t *object, struct kube_spec *spec);
+/** One that no Service has taken. */
+void kube_spec_free(struct kube_spec *spec);
 /** The key of the Service that the slice is of, and all but the key and the links of `slice`. False: it is of none, or not understood. */
 bool kube_read_slice(
 	const struct kubernetes *k, const json_t *object, char service[KUBE_KEY], struct kube_slice *slice);
@@ -174,7 +205,7 @@ void kube_read_zone(const json_t *object, char zone[KUBE_LABEL + 1]);
 /* table.c */
 
 extern const struct kube_kind kube_kind_services, kube_kind_slices;
-/** Do they go by the same name and protocol? */
+/** Do they go by the same name and protocol? Whether one is for who comes from outside is another matter. */
 bool kube_is_same_port(const struct kube_port_id *a, const struct kube_port_id *b);
 /** The Service has changed, or its slices have. */
 void kube_changed(struct kubernetes *k, struct kube_service *service);
@@ -186,8 +217,26 @@ void kube_table_free(struct kubernetes *k);
 
 /** By address and port. */
 int kube_target_compare(const struct kube_target *a, const struct kube_target *b);
+/** Does the port have endpoints of this node alone? */
+bool kube_is_local_only(const struct kube_spec *spec, const struct kube_port *port);
 /** What the port is to have. False: no memory. */
 bool kube_choose(const struct kube_service *service, const struct kube_port *port, struct kube_targets *out);
+
+/* outside.c */
+
+/** What of a Service says how it is reached from outside, and its outer ports behind the others. False: no memory. */
+bool kube_read_outside(const json_t *object, struct kube_spec *spec);
+void kube_outside_free(struct kube_outside *outside);
+
+/* lead.c */
+
+/** Hands on all ways in, and does so again after what changes. -ENOMEM. */
+int kube_lead_open(struct kubernetes *k, const struct kubernetes_config *config);
+void kube_lead_close(struct kubernetes *k);
+/** Something has changed of what leads in, maybe. */
+void kube_lead_due(struct kubernetes *k);
+/** Why what has changed does not lead in, NULL: nothing fails; how many ways there are, and is a change of them due? */
+const char *kube_lead_why(const struct kubernetes *k, size_t *n, bool *due);
 
 /* apply.c */
 

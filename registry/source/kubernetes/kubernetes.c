@@ -103,7 +103,7 @@ int kubernetes_open(const struct kubernetes_config *config, struct kubernetes **
 	k->fetcher = fetch_open_web(k->base, &tls);
 	done = k->turn && k->fetcher && text_copy(&k->api, config->api) &&
 	       text_copy(&k->token_file, config->token_file) && text_copy(&k->node, config->node) &&
-	       text_copy(&k->network, config->network) && select_node(k);
+	       text_copy(&k->network, config->network) && select_node(k) && kube_lead_open(k, config) == 0;
 	for (unsigned i = 0; i < KUBE_FOLLOWS && done; i++)
 		if (k->node || !kinds[i]->of_node)
 			done = (k->follows[i] = kube_follow_open(k, kinds[i])) != NULL;
@@ -123,6 +123,7 @@ void kubernetes_close(struct kubernetes *k)
 		kube_follow_close(k->follows[i]);
 	registry_source_del(k->reg, &k->source);
 	fetch_close(k->fetcher);
+	kube_lead_close(k);
 	kube_table_free(k);
 	if (k->turn)
 		event_free(k->turn);
@@ -140,8 +141,10 @@ struct kubernetes_info kubernetes_info(const struct kubernetes *k)
 		.services = HASH_COUNT(k->services),
 		.slices = HASH_COUNT(k->slices),
 		.endpoints = k->endpoints,
+		.left_out = k->left_out[0] + k->left_out[1],
 	};
 
+	info.ways_why = kube_lead_why(k, &info.ways, &info.ways_due);
 	for (unsigned i = 0; i < KUBE_FOLLOWS; i++) {
 		const char *why;
 		int64_t since_s;

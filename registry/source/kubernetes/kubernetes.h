@@ -9,12 +9,37 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "addr/ip.h"
+
 struct event_base;
 struct kubernetes;
 struct registry;
 
 #define KUBERNETES_TOKEN "/var/run/secrets/kubernetes.io/serviceaccount/token"
 #define KUBERNETES_CA "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt"
+
+/* A way in: what is sent to `port` of an address that is not the Service's own. */
+struct kubernetes_way {
+	struct ip_addr address; /* none: each of this host's own of the family that `to` is of */
+	struct ip_addr to;	/* the Service's */
+	uint16_t port, to_port;
+	uint16_t near_port; /* that pods and programs of this host are led to instead of to_port */
+	uint8_t protocol;   /* 6, 17, 132 */
+	bool masquerade;    /* endpoints of other hosts serve, whose answers must come back by this one */
+	bool limited;	    /* to who comes from `from` */
+	uint16_t nfrom;
+	const struct ip_prefix *from; /* none holds another */
+};
+
+/* All ways there are, sorted, none twice; and the addresses of Services, which this host's own programs reach, too. */
+struct kubernetes_ways {
+	const struct kubernetes_way *list;
+	size_t n;
+	const struct ip_addr *vips;
+	size_t nvip;
+};
+
+enum { KUBERNETES_WHY = 256 };
 
 struct kubernetes_config {
 	struct event_base *base;
@@ -24,6 +49,9 @@ struct kubernetes_config {
 	const char *ca;		/* NULL: who the system trusts */
 	const char *node;    /* that this daemon runs on, as Kubernetes calls it. NULL: no endpoint is near */
 	const char *network; /* that the pods are in */
+	/* Has these lead in, and no others. False, and why: it is asked again. NULL: nothing leads in. */
+	bool (*lead)(void *arg, const struct kubernetes_ways *ways, char why[KUBERNETES_WHY]);
+	void *lead_arg;
 };
 
 /** Begins to follow; texts are copied. -ENOMEM. */
@@ -35,6 +63,9 @@ struct kubernetes_info {
 	bool synced;	 /* all that there is was heard of once */
 	const char *why; /* why the server is not heard now, NULL: it is. The source's own */
 	int64_t since_s; /* for so long it is, or is not, heard */
-	size_t services, slices, endpoints;
+	size_t services, slices, endpoints, ways;
+	size_t left_out; /* Services and slices beyond the limits, each time they were heard of since all were */
+	bool ways_due;	      /* some have changed and do not lead in yet */
+	const char *ways_why; /* why what has changed does not lead in, NULL: it does. The source's own */
 };
 struct kubernetes_info kubernetes_info(const struct kubernetes *kubernetes);

@@ -27,7 +27,7 @@ static bool flag_of(const json_t *object, const char *key)
 	return json_is_true(json_object_get(object, key));
 }
 
-static uint16_t number_of(const json_t *object, const char *key)
+uint16_t kube_number(const json_t *object, const char *key)
 {
 	json_int_t number = json_integer_value(json_object_get(object, key));
 
@@ -108,7 +108,7 @@ static bool is_there(const struct kube_spec *spec, const struct kube_port_id *id
 
 static bool read_port(const json_t *port, struct kube_port_id *out)
 {
-	out->port = number_of(port, "port");
+	out->port = kube_number(port, "port");
 	return out->port && read_port_name(port, out->name) && read_protocol(port, &out->protocol);
 }
 
@@ -126,8 +126,10 @@ static bool read_ports(const json_t *spec, struct kube_spec *out)
 
 		if (i == n)
 			break;
-		if (read_port(one, &port->id) && !is_there(out, &port->id))
+		if (read_port(one, &port->id) && !is_there(out, &port->id)) {
+			port->node_port = kube_number(one, "nodePort");
 			out->nport++;
+		}
 	}
 	return true;
 }
@@ -153,7 +155,18 @@ bool kube_read_service(const json_t *object, struct kube_spec *out)
 		.local_only = policy && strcmp(policy, "Local") == 0,
 	};
 	read_vips(spec, out);
-	return ip_is_none(out->vip) || read_ports(spec, out);
+	if (ip_is_none(out->vip) || (read_ports(spec, out) && kube_read_outside(object, out)))
+		return true;
+	kube_spec_free(out);
+	return false;
+}
+
+/* Nothing of it is the registry's yet. */
+void kube_spec_free(struct kube_spec *spec)
+{
+	free(spec->ports);
+	kube_outside_free(&spec->outside);
+	spec->ports = NULL;
 }
 
 static bool has_name(const json_t *list, const char *name)

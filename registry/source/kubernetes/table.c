@@ -3,8 +3,10 @@
  * what it did not name behind.
  */
 #include <event2/event.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <syslog.h>
 
 #include "registry/source/kubernetes/inside.h"
 
@@ -18,14 +20,24 @@ void kube_changed(struct kubernetes *k, struct kube_service *service)
 	event_active(k->turn, 0, 0);
 }
 
-static struct kube_service *find_or_make(struct kubernetes *k, const char *key)
+/* Said once a round. What is left out comes when all is listed again, if there is room by then. */
+static void leave_out(struct kubernetes *k, unsigned which, const char *key)
 {
-	struct kube_service *service;
+	char line[KUBE_SLICE_KEY + 128];
 
-	HASH_FIND_STR(k->services, key, service);
-	if (service || HASH_COUNT(k->services) >= KUBE_SERVICES)
-		return service;
-	service = calloc(1, sizeof(*service));
+	if (k->left_out[which]++)
+		return;
+	snprintf(line, sizeof(line), "kubernetes: %s is left out, and maybe others: there is room for %d %s",
+		key, which == ROUND_SERVICES ? KUBE_SERVICES : KUBE_SLICES,
+		which == ROUND_SERVICES ? "Services" : "slices");
+	registry_log(k->reg, LOG_WARNING, "kubernetes", line);
+}
+
+static struct kube_service *make(struct kubernetes *k, const char *key)
+{
+	struct kube_service *service =
+		HASH_COUNT(k->services) < KUBE_SERVICES ? calloc(1, sizeof(*service)) : NULL;
+
 	if (!service)
 		return NULL;
 	strcpy(service->key, key);
@@ -35,6 +47,18 @@ static struct kube_service *find_or_make(struct kubernetes *k, const char *key)
 		return service;
 	free(service);
 	return NULL;
+}
+
+static struct kube_service *find_or_make(struct kubernetes *k, const char *key)
+{
+	struct kube_service *service;
+
+	HASH_FIND_STR(k->services, key, service);
+	if (!service)
+		service = make(k, key);
+	if (!service)
+		leave_out(k, ROUND_SERVICES, key);
+	return service;
 }
 
 static void free_ports(struct kube_port *ports, unsigned n)
@@ -50,6 +74,7 @@ void kube_service_settle(struct kubernetes *k, struct kube_service *service)
 		return;
 	HASH_DEL(k->services, service);
 	free_ports(service->spec.ports, service->spec.nport);
+	kube_outside_free(&service->spec.outside);
 	free(service->old);
 	free(service);
 }
@@ -72,7 +97,8 @@ static bool take_spec(struct kube_service *service, struct kube_spec *fresh)
 		struct kube_port *was = &spec->ports[i];
 		unsigned j = 0;
 
-		while (j < fresh->nport && !kube_is_same_port(&was->id, &fresh->ports[j].id))
+		while (j < fresh->nport && (was->outer != fresh->ports[j].outer ||
+						   !kube_is_same_port(&was->id, &fresh->ports[j].id)))
 			j++;
 		if (j < fresh->nport) {
 			fresh->ports[j].made = was->made;
@@ -83,6 +109,7 @@ static bool take_spec(struct kube_service *service, struct kube_spec *fresh)
 		}
 	}
 	free(spec->ports);
+	kube_outside_free(&spec->outside);
 	*spec = *fresh;
 	return true;
 }
@@ -103,7 +130,7 @@ static void on_service(struct kubernetes *k, const json_t *object)
 	if (take_spec(service, &spec))
 		kube_changed(k, service);
 	else
-		free(spec.ports);
+		kube_spec_free(&spec);
 }
 
 static void service_gone(struct kubernetes *k, struct kube_service *service)
@@ -223,6 +250,8 @@ static void on_slice(struct kubernetes *k, const json_t *object)
 	service = slice ? slice->service : find_or_make(k, name);
 	if (!slice && service)
 		slice = slice_make(k, key, service);
+	if (!slice && service)
+		leave_out(k, ROUND_SLICES, key);
 	if (slice) {
 		slice_take(k, slice, &fresh);
 		return;
@@ -245,11 +274,13 @@ static void on_slice_gone(struct kubernetes *k, const json_t *object)
 static void begin_services(struct kubernetes *k)
 {
 	k->rounds[ROUND_SERVICES]++;
+	k->left_out[ROUND_SERVICES] = 0;
 }
 
 static void begin_slices(struct kubernetes *k)
 {
 	k->rounds[ROUND_SLICES]++;
+	k->left_out[ROUND_SLICES] = 0;
 }
 
 static void end_services(struct kubernetes *k)
@@ -293,6 +324,7 @@ void kube_table_free(struct kubernetes *k)
 		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the same */
 		HASH_DEL(k->services, service);
 		free_ports(service->spec.ports, service->spec.nport);
+		kube_outside_free(&service->spec.outside);
 		free_ports(service->old, service->nold);
 		free(service);
 	}

@@ -1,0 +1,16 @@
+/*
+ * ruleset.h: nftables' tables of this host, by libnftables. A table of family inet belongs to one network, and its name
+ * ends with the network's gateway's interface. Control thread.
+ */
+#pragma once
+
+#include <jansson.h>
+
+enum { RULESET_WHY = 256, RULESET_NAME = 64 };
+
+/** Runs nft's commands as one transaction. Returns 0, or -1 with nothing changed and the reason in `why`. */
+int ruleset_run(const char *commands, char why[RULESET_WHY]);
+/** Takes a table away, whether it is there or not. */
+void ruleset_delete(const char *table);
+/** What nft lists of the tables of family inet, to be freed; NULL: nothing can be had. */
+json_t *ruleset_tables(void);

@@ -1,0 +1,143 @@
+#include "control/kube.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "control/base/log.h"
+#include "control/base/params.h"
+#include "control/host/ways.h"
+#include "control/model/model.h"
+#include "control/model/network_spec.h"
+#include "control/model/objects.h"
+#include "registry/source/kubernetes/kubernetes.h"
+
+struct kube {
+	struct model *model;
+	struct kubernetes *source;
+	struct ways *ways;
+	char network[MODEL_NAME];
+};
+
+static void copy_way(const struct kubernetes_way *from, struct way *to)
+{
+	*to = (struct way){
+		.address = from->address,
+		.to = from->to,
+		.port = from->port,
+		.to_port = from->to_port,
+		.near_port = from->near_port,
+		.protocol = reg_protocol_name((enum reg_protocol)from->protocol),
+		.masquerade = from->masquerade,
+		.limited = from->limited,
+		.nfrom = from->nfrom,
+		.from = from->from,
+	};
+}
+
+static int set(struct kube *kube, const struct model_network *network, const struct kubernetes_ways *ways,
+	char why[KUBERNETES_WHY])
+{
+	struct way *list = calloc(ways->n ? ways->n : 1, sizeof(*list));
+	struct ways_spec spec = {
+		.ifname = network->gateway.ifname,
+		.subnet = network_spec_subnet(&network->spec, false),
+		.subnet6 = network_spec_subnet(&network->spec, true),
+		.list = list,
+		.n = ways->n,
+		.vips = ways->vips,
+		.nvip = ways->nvip,
+	};
+	bool began = false;
+	int rc = -1;
+
+	if (!list) {
+		snprintf(why, KUBERNETES_WHY, "out of memory");
+		return -1;
+	}
+	for (size_t i = 0; i < ways->n; i++)
+		copy_way(&ways->list[i], &list[i]);
+	if (!ways->n || forwarding_begin(&began, why) == 0)
+		rc = ways_set(kube->ways, &spec, why);
+	if (began)
+		log_line(LOG_WARNING,
+			"kubernetes: this host forwards packets from now on (net.ipv4.ip_forward)");
+	free(list);
+	return rc;
+}
+static_assert((int)KUBERNETES_WHY == (int)RULESET_WHY && (int)KUBERNETES_WHY == (int)FORWARDING_WHY,
+	"a reason has room");
+
+/* Only a network of mode host is reached by the host's kernel. */
+static bool lead(void *arg, const struct kubernetes_ways *ways, char why[KUBERNETES_WHY])
+{
+	struct kube *kube = arg;
+	const struct model_network *network = model_network(kube->model, kube->network);
+
+	if (!network || network->spec.mode != DP_HOST || !network->has_gateway) {
+		snprintf(why, KUBERNETES_WHY, "network %s is not of mode host", kube->network);
+		return !ways->n;
+	}
+	return set(kube, network, ways, why) == 0;
+}
+
+int kube_open(struct event_base *base, struct model *model, const json_t *part, struct kube **out,
+	struct api_err *err)
+{
+	const char *token = param_str(part, "token_file"), *ca = param_str(part, "ca"),
+		   *network = param_str(part, "network");
+	struct kube *kube;
+	struct kubernetes_config config = {.base = base,
+		.reg = model_registry(model),
+		.api = param_str(part, "api"),
+		.token_file = token ? token : KUBERNETES_TOKEN,
+		.ca = ca || access(KUBERNETES_CA, R_OK) < 0 ? ca : KUBERNETES_CA,
+		.node = param_str(part, "node"),
+		.network = network,
+		.lead = lead};
+
+	*out = NULL;
+	if (!config.api)
+		return 0;
+	if (!model_network(model, network))
+		return api_fail(err, API_NOT_FOUND, "kubernetes.network", "no network \"%s\"", network);
+	config.lead_arg = kube = calloc(1, sizeof(*kube));
+	if (kube) {
+		kube->model = model;
+		snprintf(kube->network, sizeof(kube->network), "%s", network);
+		kube->ways = ways_open();
+	}
+	if (!kube || !kube->ways || kubernetes_open(&config, &kube->source) < 0) {
+		kube_close(kube);
+		return api_fail(err, API_INTERNAL, NULL, "out of memory");
+	}
+	model_kubernetes(model, kube->source);
+	*out = kube;
+	return 0;
+}
+
+int kube_check(const json_t *part, struct api_err *err)
+{
+	const char *api = param_str(part, "api");
+
+	if (!api && json_object_size(part))
+		return api_fail(err, API_INVALID, "kubernetes.api", "required by what is beside it");
+	if (!api)
+		return 0;
+	if (strncmp(api, "https://", 8) != 0 || strpbrk(api + 8, "/?#@ "))
+		return api_fail(err, API_INVALID, "kubernetes.api", "must be https://HOST[:PORT]");
+	if (!param_given(part, "network"))
+		return api_fail(err, API_INVALID, "kubernetes.network", "required: pods are in one network");
+	return 0;
+}
+
+void kube_close(struct kube *kube)
+{
+	if (!kube)
+		return;
+	model_kubernetes(kube->model, NULL);
+	kubernetes_close(kube->source);
+	ways_close(kube->ways);
+	free(kube);
+}

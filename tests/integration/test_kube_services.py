@@ -1,0 +1,336 @@
+"""
+Services as pods, the node's own programs and clients outside of the node reach them. Tests are named after the items of
+Kubernetes' sig-network conformance list (docs/howto/kubernetes.md has the table).
+"""
+
+import contextlib
+import socket
+
+import pytest
+
+from rig import kube_world as kube
+from rig import traffic, wait
+from rig.certs import Authority
+from rig.kube_api import SERVICES, SLICES, endpoint, service
+from rig.kube_world import HOST, VIP, VIP2, answer, answers, balanced, local, web
+from rig.router import WORLD
+
+LB, EXTERNAL = "203.0.113.10", "203.0.113.20"
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """One node for all tests; p1 and p2 answer on port 8080 by TCP and 5353 by UDP."""
+    with contextlib.ExitStack() as stack:
+        path = tmp_path_factory.mktemp("kube")
+        node = kube.start(stack, Authority(path, "kube-ca"), path)
+        for pod in node.pods:
+            stack.enter_context(traffic.tcp_server(pod, 8080))
+            stack.enter_context(traffic.udp_server(pod, 5353))
+        node.world.run("ip", "route", "add", "203.0.113.0/24", "via", HOST)
+        yield node
+
+
+@pytest.fixture
+def node(shared, requires):
+    requires("ip", "nft", "nsenter")
+    yield shared
+    shared.clear()
+
+
+def refused(client, address, port):
+    with pytest.raises(ConnectionRefusedError):
+        traffic.EchoClient(client, address, port)
+
+
+def dropped(client, address, port):
+    with pytest.raises(TimeoutError):
+        traffic.EchoClient(client, address, port, timeout_s=1)
+
+
+def everywhere(node):
+    return node.world, node.host, *node.pods
+
+
+def test_nodeport_service_from_inside_and_outside(node):
+    p1, p2 = node.pods
+    node.put(web())
+    node.slice(local(p1), local(p2))
+    node.leads(1)
+    for client in everywhere(node):
+        answers(client, HOST, 30080, node.pods)
+    answers(node.host, VIP, 80, node.pods)  # programs of the node reach the ClusterIP, too
+    answers(node.host, "10.244.0.1", 30080, node.pods)  # any address of the node
+    node.api.delete(web())
+    node.leads(0)
+    refused(node.world, HOST, 30080)
+    assert "10.96" not in node.host.run("ip", "route").stdout
+
+
+def test_service_with_no_endpoints_rejects(node):
+    node.put(web(externalIPs=[EXTERNAL]))
+    node.leads(2)
+    for client in (node.world, node.host, node.pods[0]):
+        refused(client, HOST, 30080)
+        refused(client, EXTERNAL, 80)
+    for client in (node.host, node.pods[0]):
+        refused(client, VIP, 80)
+
+
+def test_service_udp_nodeport_and_server_that_cycles(node):
+    """A client that keeps its port is answered by whoever serves now."""
+    p1, p2 = node.pods
+    node.put(web(protocol="UDP", port=53))
+    node.slice(local(p1), ports=(("http", 5353, "UDP"),))
+    node.leads(1)
+    with node.world.socket(kind=socket.SOCK_DGRAM) as client:
+        client.settimeout(1)
+        client.connect((HOST, 30080))
+
+        def asked():
+            client.send(b"hello")
+            with contextlib.suppress(OSError):
+                return client.recv(100).split()[0].decode()
+
+        for pod in (p1, p2, p1):
+            node.slice(local(pod), ports=(("http", 5353, "UDP"),))
+            wait.until(lambda: asked() == pod.name, f"{pod.name} answers")  # noqa: B023
+
+
+def test_service_same_port_for_tcp_and_udp(node):
+    both = service("web", [VIP], [("tcp", 80), ("udp", 80, "UDP")], type="NodePort")
+    for port in both["spec"]["ports"]:
+        port["nodePort"] = 30080
+    node.put(both)
+    node.slice(local(node.pods[0]), ports=(("tcp", 8080), ("udp", 5353, "UDP")))
+    node.leads(2)
+    for client in (node.world, node.pods[1]):
+        assert answer(client, HOST, 30080) == node.pods[0].name
+        assert traffic.udp_ask(client, HOST, 30080, timeout_s=20).split()[0].decode() == node.pods[0].name
+
+
+def test_service_type_changes(node):
+    """ClusterIP to NodePort, to another port, to ExternalName and back."""
+    node.slice(local(node.pods[0]))
+    node.put(web("ClusterIP", node_port=0))
+    node.leads(0)
+    wait.until(lambda: node.daemon.rpc("service.list"), "it is there")
+    refused(node.world, HOST, 30080)
+    node.put(web())
+    node.leads(1)
+    assert answer(node.world, HOST, 30080) == node.pods[0].name
+    node.put(web(node_port=30081))
+    wait.until(lambda: traffic.tcp_opens(node.world, HOST, 30081), "the other port leads there")
+    refused(node.world, HOST, 30080)
+    node.put({"kind": "Service", "metadata": {"namespace": "default", "name": "web"},
+              "spec": {"type": "ExternalName", "externalName": "example.org"}})
+    node.leads(0)
+    refused(node.world, HOST, 30081)
+    node.put(web())
+    node.leads(1)
+    assert answer(node.world, HOST, 30080) == node.pods[0].name
+
+
+def test_service_external_ips(node):
+    """At the Service's own port; an address of the node itself, too."""
+    node.put(web("ClusterIP", node_port=0, externalIPs=[EXTERNAL, HOST, "127.0.0.1", "169.254.1.1", "nonsense", 7]))
+    node.slice(*map(local, node.pods))
+    node.leads(2)
+    for client in everywhere(node):
+        answers(client, EXTERNAL, 80, node.pods)
+        answers(client, HOST, 80, node.pods)
+
+
+def test_load_balancer_ingress_and_its_mode(node):
+    """Packets for the address are led in here, unless the balancer wants to see them all (ipMode: Proxy)."""
+    node.put(balanced([LB, {"ip": "203.0.113.11", "ipMode": "Proxy"}, {"hostname": "lb.example.org"}]))
+    node.slice(*map(local, node.pods))
+    node.leads(2)
+    for client in everywhere(node):
+        answers(client, LB, 80, node.pods)
+
+
+def test_load_balancer_source_ranges(node):
+    """They hold for the balancer's address and not for node ports; what is no range lets nobody in."""
+    node.slice(local(node.pods[0]))
+    for ranges, clients in ((["10.0.0.0/8", "10.244.0.0/16"], node.pods[1:]), ([f"{WORLD}/32"], [node.world]),
+                            (["0.0.0.0/0", "::/0"], [node.world, node.pods[1]]), (["fd00::/8"], []), (["any"], [])):
+        node.put(balanced([LB], loadBalancerSourceRanges=ranges))
+        node.settled()
+        for client in (node.world, node.pods[1]):
+            if client in clients:
+                assert answer(client, LB, 80) == node.pods[0].name
+            else:
+                dropped(client, LB, 80)
+        assert answer(node.world, HOST, 30080) == node.pods[0].name
+
+
+def test_external_traffic_policy_local(node):
+    """From outside only pods of this node, and none: dropped. Pods and the node itself get any (KEP-1669's rule, too)."""
+    p1, p2 = node.pods
+    node.put(balanced([LB], externalTrafficPolicy="Local"))
+    node.slice(local(p1), endpoint(p2.ip, node="elsewhere"))
+    node.leads(2)
+    for address, port in ((HOST, 30080), (LB, 80)):
+        answers(node.world, address, port, [p1])
+        answers(node.host, address, port, [p1, p2])
+        answers(p2, address, port, [p1, p2])
+    answers(node.host, VIP, 80, [p1, p2])
+    node.slice(local(p1, ready=False), endpoint(p2.ip, node="elsewhere"))
+    node.settled()
+    dropped(node.world, HOST, 30080)
+    answers(node.host, HOST, 30080, [p2])
+    node.slice(local(p1, ready=False, serving=True, terminating=True), endpoint(p2.ip, node="elsewhere"))
+    node.settled()
+    answers(node.world, HOST, 30080, [p1])
+    answers(node.host, HOST, 30080, [p2])
+
+
+def test_internal_traffic_policy_local(node):
+    """Pods get those of this node alone; who comes from outside gets any."""
+    p1, p2 = node.pods
+    node.put(web(internalTrafficPolicy="Local"))
+    node.slice(local(p1), endpoint(p2.ip, node="elsewhere"))
+    node.leads(1)
+    answers(node.host, VIP, 80, [p1])
+    answers(node.world, HOST, 30080, [p1, p2])
+    node.slice(endpoint(p2.ip, node="elsewhere"))
+    node.settled()
+    dropped(node.host, VIP, 80)
+    assert answer(node.world, HOST, 30080) == p2.name
+
+
+def test_fallback_to_terminating_endpoints(node):
+    p1, p2 = node.pods
+    node.put(web())
+    node.slice(local(p1, ready=False, serving=True, terminating=True), local(p2, ready=False, serving=False, terminating=True))
+    node.leads(1)
+    for client in (node.world, node.host):
+        answers(client, HOST, 30080, [p1])
+    node.slice(local(p1, ready=False, serving=True, terminating=True), local(p2))
+    node.settled()
+    answers(node.world, HOST, 30080, [p2])
+
+
+def sources(node, client, address, port):
+    """Who p1 takes for its client."""
+    with node.pods[0].socket() as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.settimeout(20)
+        server.bind(("", 7001))
+        server.listen()
+        with client.socket() as sock:
+            sock.settimeout(20)
+            sock.connect((address, port))
+            peer, at = server.accept()
+            peer.close()
+            return at[0]
+
+
+def test_source_address_is_kept(node):
+    """Where the pod is on this node. Where one of another node may answer, it is the node that asks."""
+    p1, p2 = node.pods
+    ports = (("http", 7001),)
+    node.put(web())
+    node.slice(local(p1), ports=ports)
+    node.leads(1)
+    assert sources(node, node.world, HOST, 30080) == WORLD
+    assert sources(node, p2, VIP, 80) == p2.ip
+    node.slice(local(p1), endpoint("10.244.7.7", node="elsewhere", ready=False), ports=ports)
+    node.settled()
+    assert sources(node, node.world, HOST, 30080) == WORLD
+    node.slice(endpoint(p1.ip, node="elsewhere"), ports=ports)
+    node.settled()
+    assert sources(node, node.world, HOST, 30080) == "10.244.0.1"
+    node.put(web(externalTrafficPolicy="Local"))
+    node.slice(local(p1), endpoint("10.244.7.7", node="elsewhere"), ports=ports)
+    node.settled()
+    assert sources(node, node.world, HOST, 30080) == WORLD
+
+
+def test_session_affinity_of_clusterip_and_nodeport_and_its_switching(node):
+    affine = {"sessionAffinity": "ClientIP", "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 10800}}}
+    node.put(web(**affine))
+    node.slice(*map(local, node.pods))
+    node.leads(1)
+    node.settled()
+    for client, address, port in ((node.world, HOST, 30080), (node.host, VIP, 80), (node.host, HOST, 30080)):
+        assert len({answer(client, address, port) for _ in range(20)}) == 1
+    node.put(web())
+    node.settled()
+    answers(node.world, HOST, 30080, node.pods, times=40)
+    answers(node.host, VIP, 80, node.pods, times=40)
+    node.put(web(**affine))
+    node.settled()
+    assert len({answer(node.world, HOST, 30080) for _ in range(20)}) == 1
+
+
+def test_pod_reaches_itself_by_its_service(node):
+    """Hairpin, by the ClusterIP and by the node port."""
+    p1, _ = node.pods
+    node.put(web())
+    node.slice(local(p1))
+    node.leads(1)
+    for address, port in ((VIP, 80), (HOST, 30080)):
+        assert answer(p1, address, port) == p1.name
+
+
+def test_multiport_endpoints_and_ports_that_are_renamed(node):
+    """Ports that get new names, and numbers that change places, lead where they say afterwards."""
+    p1, p2 = node.pods
+
+    def put(first, second):
+        two = service("web", [VIP], [(first, 80), (second, 81)], type="NodePort")
+        two["spec"]["ports"][0]["nodePort"], two["spec"]["ports"][1]["nodePort"] = 30080, 30081
+        node.put(two)
+
+    node.slice(local(p1), name="web-1", ports=(("a", 8080),))
+    node.slice(local(p2), name="web-2", ports=(("b", 8080),))
+    put("a", "b")
+    node.leads(2)
+    wait.until(lambda: len(node.daemon.rpc("backend.list")) == 2, "both are there")
+    node.settled()
+    answers(node.host, VIP, 80, [p1], times=5)
+    answers(node.host, VIP, 81, [p2], times=5)
+    put("b", "a")
+    node.settled()
+    answers(node.host, VIP, 80, [p2], times=5)
+    answers(node.host, VIP, 81, [p1], times=5)
+    node.slice(local(p1), name="web-1", ports=(("c", 8080),))
+    put("c", "b")
+    node.settled()
+    answers(node.host, VIP, 80, [p1], times=5)
+    answers(node.world, HOST, 30081, [p2], times=5)
+
+
+def test_publish_not_ready_addresses(node):
+    """The server says of such endpoints that they are ready, whatever they serve."""
+    node.put(web(publishNotReadyAddresses=True))
+    node.slice(endpoint(node.pods[0].ip, ready=True, serving=False, terminating=True, node=kube.NODE))
+    node.leads(1)
+    answers(node.world, HOST, 30080, node.pods[:1], times=5)
+
+
+def test_service_proxy_name_and_headless_are_not_asked_for(node):
+    headless = service("headless", ["None"], [("http", 80)])
+    headless["spec"]["clusterIPs"] = ["None"]
+    node.put(headless, web())
+    node.leads(1)
+    assert {one["name"] for one in node.daemon.rpc("service.list")} == {"http.web.default"}
+    for path in (SERVICES, SLICES):
+        selector = next(query for asked, query in node.api.asked if asked == path)["labelSelector"]
+        assert selector == "!service.kubernetes.io/service-proxy-name,!service.kubernetes.io/headless"
+
+
+def test_two_services_claim_one_address(node):
+    """One of them has it, and the other gets it with that one's end."""
+    node.put(web("ClusterIP", node_port=0, externalIPs=[EXTERNAL]),
+             web("ClusterIP", node_port=0, externalIPs=[EXTERNAL], name="other", vip=VIP2))
+    node.slice(local(node.pods[0]))
+    node.slice(local(node.pods[1]), of="other", name="other-1")
+    node.leads(1)
+    node.settled()
+    answers(node.world, EXTERNAL, 80, node.pods[:1])
+    node.api.delete(web())
+    node.settled()
+    answers(node.world, EXTERNAL, 80, node.pods[1:])
