@@ -48,13 +48,17 @@ struct serve {
 };
 
 /* What the configuration says of the node; the rest stays as the registry found it. */
-static int name_node(struct registry *registry, const json_t *control, struct api_err *err)
+static int name_node(struct registry *registry, const json_t *config, struct api_err *err)
 {
+	const json_t *control = json_object_get(config, "control"),
+		     *cluster = json_object_get(config, "cluster");
 	struct reg_node node = *registry_node_find(registry, "");
 	const char *name = param_str(control, "node"), *address = param_str(control, "node_address");
 	struct reg_err why;
 	int rc;
 
+	if (!name) /* no other host has it */
+		name = param_str(cluster, "host");
 	if (!name && !address)
 		return 0;
 	if (name)
@@ -356,7 +360,7 @@ int serve_open(struct event_base *base, struct model *model, const json_t *confi
 	serve->control = json_incref((json_t *)control);
 	serve->docker = json_incref(json_object_get(config, "docker"));
 	serve->kubernetes = json_incref(json_object_get(config, "kubernetes"));
-	if (name_node(registry, control, err) < 0 || aim_checks(registry, control, err) < 0 ||
+	if (name_node(registry, config, err) < 0 || aim_checks(registry, control, err) < 0 ||
 		open_sources(serve, dir, err) < 0 || open_docker(serve, dir, err) < 0 ||
 		serve_start(serve, OUTAGE_HTTP, err) < 0 || open_dns(serve, err) < 0 ||
 		serve_start(serve, OUTAGE_DOCKER, err) < 0 ||

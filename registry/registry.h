@@ -39,6 +39,12 @@ struct reg_err {
 	char text[200];
 };
 
+/* Sources whose instances have ids that they were given, which others are told as they are. */
+#define REG_CONSUL "consul"
+#define REG_CLUSTER "cluster" /* another host of the cluster */
+/* The check of a node that says whether it is there, where somebody knows; Consul's name for it. */
+#define REG_SERF "serfHealth"
+
 enum reg_health { REG_PASSING, REG_WARNING, REG_CRITICAL, REG_DRAINING };
 /** "passing", "warning", "critical", "draining". */
 const char *reg_health_name(enum reg_health health);
@@ -283,6 +289,7 @@ struct registry_source {
 	TAILQ_ENTRY(registry_source) link; /* the registry's */
 	const char *name;		   /* what it registers has this `source` */
 	void *arg;
+	bool everywhere; /* every host hears of it by itself, and need not tell the others */
 	/** One of its backends has left the table, by whomever. */
 	void (*gone)(void *arg, const char *service, const struct reg_backend *backend);
 	/** The service of the instance that a node ("": this daemon's) knows by this id, NULL: it knows none. Sources
@@ -296,6 +303,8 @@ void registry_log(struct registry *reg, int level, const char *subject, const ch
 /** The source stays the caller's, until it is taken off the list. */
 void registry_source_add(struct registry *reg, struct registry_source *source);
 void registry_source_del(struct registry *reg, struct registry_source *source);
+/** Does every host know what the source called so registers? */
+bool registry_source_is_everywhere(const struct registry *reg, const char *name);
 /** Cancels every check, tells the sink nothing. NULL is allowed. */
 void registry_free(struct registry *reg);
 

@@ -12,6 +12,7 @@
 #include "control/cluster/show.h"
 #include "registry/base/chance.h"
 #include "registry/base/wheel.h"
+#include "registry/source/hosts/hosts.h"
 #include "registry/store/journal.h"
 
 #define DEFAULT_PREFIX "/sluice/v1"
@@ -115,6 +116,7 @@ static void on_sync(evutil_socket_t fd, short what, void *arg)
 	if (cluster->view.partial) /* the rest is on its way */
 		return;
 	cluster->remote_changed = false;
+	cluster_register_states(cluster);
 	cluster_remote_apply(cluster);
 }
 
@@ -124,17 +126,19 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 
 	cluster_write_tick(cluster);
 	cluster_read_tick(cluster);
+	hosts_tick(cluster->hosts);
 	if (cluster->reading && !cluster->view.partial)
 		view_purge(&cluster->view, cluster_now_ms(), cluster->lease[CLUSTER_ALIVE].ttl_s * 1000,
 			cluster->lease[CLUSTER_LONG].ttl_s * 1000);
 }
 
 /* A key of the view counts from now on as it is. */
-static void on_key(void *arg, const struct view_key *key)
+static void on_key(void *arg, struct view_key *key)
 {
 	struct cluster *cluster = arg;
 	bool is_own = key->host && !strcmp(key->host->name, cluster->host);
 
+	cluster_register_key(cluster, key);
 	if (cluster->journal)
 		cluster_kept_key(cluster, key);
 	if (key->host)
@@ -293,8 +297,8 @@ static int open_parts(struct cluster *cluster)
 
 	cluster->sync = evtimer_new(cluster->base, on_sync, cluster);
 	cluster->tick = event_new(cluster->base, -1, EV_PERSIST, on_tick, cluster);
-	if (!cluster->sync || !cluster->tick || cluster_read_open(cluster) < 0 ||
-		cluster_write_open(cluster) < 0)
+	if (cluster_register_open(cluster) < 0 || !cluster->sync || !cluster->tick ||
+		cluster_read_open(cluster) < 0 || cluster_write_open(cluster) < 0)
 		return -1;
 	return event_add(cluster->tick, &second);
 }
@@ -349,6 +353,7 @@ void cluster_close(struct cluster *cluster)
 	cluster_write_close(cluster);
 	cluster_local_close(cluster);
 	cluster_remote_close(cluster);
+	cluster_register_close(cluster);
 	view_close(&cluster->view);
 	journal_close(cluster->journal);
 	if (cluster->tick)

@@ -13,6 +13,7 @@
 struct journal;
 struct cluster_local;
 struct cluster_net;
+struct hosts;
 
 /* A lease of this host. */
 struct cluster_lease {
@@ -52,12 +53,15 @@ struct cluster {
 	struct etcd_op *txn;
 	struct event *write_again;
 	unsigned write_failures, txn_changes;
+	size_t txn_bytes;
 	struct cluster_change *sent; /* [txn_changes] of the transaction that is under way */
 	char conflict[96];	     /* who else has the name of this host, "": nobody */
 	bool behind_writes;	     /* not all of this host's is in the store */
 	bool no_room;		     /* some of it is, and is not in the view */
 	/* local.c */
 	struct cluster_local *locals;
+	/* register.c */
+	struct hosts *hosts;
 	/* remote.c */
 	struct cluster_net *nets;
 	bool local_changed, remote_changed;
@@ -109,6 +113,15 @@ void cluster_local_walk(struct cluster *cluster,
 	void (*fn)(struct cluster *cluster, const char *key, char *value, unsigned lease));
 void cluster_local_close(struct cluster *cluster);
 struct ip_addr cluster_address(const struct cluster *cluster);
+
+/* register.c: this host's instances for the others, and theirs for the registry */
+
+int cluster_register_open(struct cluster *cluster);
+void cluster_register_close(struct cluster *cluster);
+/** A key of another host's registry counts as it is, or has ended. */
+void cluster_register_key(struct cluster *cluster, struct view_key *key);
+/** Tells the registry which hosts are lost. */
+void cluster_register_states(struct cluster *cluster);
 
 /* remote.c */
 

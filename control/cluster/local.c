@@ -8,6 +8,7 @@
 
 #include "control/base/log.h"
 #include "control/cluster/inside.h"
+#include "registry/source/hosts/hosts.h"
 
 struct cluster_local {
 	UT_hash_handle hh; /* by name */
@@ -153,6 +154,20 @@ static struct value_chunk *gather(struct cluster *cluster, const struct cluster_
 	return chunk;
 }
 
+struct telling {
+	struct cluster *cluster;
+	void (*fn)(struct cluster *cluster, const char *key, char *value, unsigned lease);
+};
+
+static void tell(void *arg, const char *name, const char *text)
+{
+	const struct telling *telling = arg;
+	char key[VIEW_KEY], *copy = strdup(text);
+
+	snprintf(key, sizeof(key), "hosts/%s/%s", telling->cluster->host, name);
+	telling->fn(telling->cluster, key, copy, CLUSTER_LONG);
+}
+
 void cluster_local_walk(struct cluster *cluster,
 	void (*fn)(struct cluster *cluster, const char *key, char *value, unsigned lease))
 {
@@ -178,6 +193,7 @@ void cluster_local_walk(struct cluster *cluster,
 		fn(cluster, key, value_chunk_text(chunk), CLUSTER_LONG);
 		free(chunk);
 	}
+	hosts_own(cluster->hosts, tell, &(struct telling){cluster, fn});
 }
 
 void cluster_local_close(struct cluster *cluster)

@@ -5,6 +5,7 @@
 
 #include "control/base/result.h"
 #include "control/cluster/inside.h"
+#include "registry/source/hosts/hosts.h"
 
 enum { SECOND_MS = 1000 };
 
@@ -42,6 +43,7 @@ json_t *cluster_show_status(void *arg)
 	json_t *object = json_object();
 	unsigned hosts;
 	bool panic = is_panic(cluster, &hosts);
+	const struct hosts_info info = hosts_info(cluster->hosts);
 
 	put_str(object, "host", cluster->host);
 	put_str(object, "state", cluster->reading ? "up" : "away");
@@ -57,12 +59,16 @@ json_t *cluster_show_status(void *arg)
 	put_bool(object, "waiting", cluster->behind_writes);
 	put_int(object, "unplaced", cluster->unplaced);
 	put_int(object, "refused", cluster->view.refused);
+	put_int(object, "instances", info.instances);
+	put_int(object, "unregistered", info.refused);
+	put_int(object, "untold", info.untold);
 	return object;
 }
 
 static json_t *host_json(const struct cluster *cluster, const struct view_host *host, bool panic)
 {
 	bool self = !strcmp(host->name, cluster->host);
+	const struct hosts_info info = hosts_info(cluster->hosts);
 	const struct view_key *key;
 	json_t *object = json_object();
 	char address[IP_TEXT];
@@ -78,7 +84,7 @@ static json_t *host_json(const struct cluster *cluster, const struct view_host *
 	put_int(object, "seen_s",
 		host->alive_key ? 0 : (uint64_t)((cluster_now_ms() - host->since_ms) / SECOND_MS));
 	put_int(object, "endpoints", endpoints);
-	put_int(object, "instances", 0);
+	put_int(object, "instances", self ? info.told : hosts_count(cluster->hosts, host->name));
 	put_bool(object, "self", self);
 	return object;
 }

@@ -4,6 +4,7 @@
  *   HOST/host             {"v": 1, "id": "UUID", "address": "192.0.2.1" | null, "zone": "a"}
  *   HOST/alive            {"v": 1, "id": "UUID"}
  *   HOST/ep/NETWORK/N     {"v": 1, "network": "web", "vni": 100, "ep": [{"mac": "02:..", "ips": ["10.1.0.11"], "seq": 7}]}
+ *   HOST/node, HOST/in/N  of the registry (registry/source/hosts/hosts.h)
  *
  * A reader refuses a value of a later version, and one that breaks a rule, as a whole; fields that it does not know it
  * passes over.

@@ -6,8 +6,8 @@
 
 #define HOSTS "hosts/"
 
-void view_open(struct view *view, const char *self, void (*changed)(void *arg, const struct view_key *key),
-	void *arg)
+void view_open(
+	struct view *view, const char *self, void (*changed)(void *arg, struct view_key *key), void *arg)
 {
 	*view = (struct view){.changed = changed, .arg = arg};
 	TAILQ_INIT(&view->changes);
@@ -73,6 +73,7 @@ static void host_leave(struct view *view, struct view_host *host)
 static struct view_key *key_make(struct view *view, const char *name)
 {
 	char host_name[VALUE_NAME];
+	const char *rest;
 	struct view_key *key;
 
 	if (HASH_COUNT(view->keys) >= VIEW_KEYS || strlen(name) >= VIEW_KEY)
@@ -81,7 +82,9 @@ static struct view_key *key_make(struct view *view, const char *name)
 	if (!key)
 		return NULL;
 	strcpy(key->key, name);
-	if (split(name, host_name)) {
+	rest = split(name, host_name);
+	if (rest) {
+		key->registered = !strcmp(rest, "node") || !strncmp(rest, "in/", strlen("in/"));
 		key->host = host_make(view, host_name);
 		if (!key->host)
 			goto fail;
@@ -117,6 +120,7 @@ static void key_free(struct view *view, struct view_key *key)
 	view->bytes -= key->len;
 	free(key->value);
 	free(key->chunk);
+	free(key->reason);
 	free(key);
 }
 
@@ -131,6 +135,7 @@ void view_close(struct view *view)
 		next = key->hh.next;
 		free(key->value);
 		free(key->chunk);
+		free(key->reason);
 		free(key);
 	}
 	for (; host; host = next_host) {
@@ -251,6 +256,8 @@ static void read_value(struct view_key *key, int64_t now_ms)
 		read_record(key, now_ms);
 	else if (strcmp(rest, "alive") == 0)
 		read_alive(key, now_ms);
+	else if (key->registered)
+		return; /* view->changed() reads it */
 	else if (strncmp(rest, "ep/", 3) != 0)
 		key->why = "no key that is known";
 	else if ((chunk = value_read_chunk(key->value, key->len, &key->why)))

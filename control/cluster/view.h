@@ -39,7 +39,9 @@ struct view_key {
 	char *value;
 	size_t len;
 	int64_t mod, lease;
+	bool registered;	   /* "node" or "in/N": it is for the registry to read */
 	const char *why;	   /* it is not understood */
+	char *reason;		   /* what `why` is, where it is of this key alone */
 	struct value_chunk *chunk; /* of .../ep/..., NULL: none, or not understood */
 	char key[];		   /* without the prefix: "hosts/h1/host" */
 };
@@ -72,13 +74,14 @@ struct view {
 	bool scanning;	  /* from view_scan_begin() to view_scan_end() */
 	bool partial;	  /* changes came that view_commit() has not seen */
 	char self[VALUE_NAME];
-	/* of a change that counts now: `key` as it is, or with `ended` as it was, when it is not held (any longer) */
-	void (*changed)(void *arg, const struct view_key *key);
+	/* of a change that counts now: `key` as it is, or with `ended` as it was, when it is not held (any longer); it may
+	 * say that it is not understood */
+	void (*changed)(void *arg, struct view_key *key);
 	void *arg;
 };
 
-void view_open(struct view *view, const char *self, void (*changed)(void *arg, const struct view_key *key),
-	void *arg);
+void view_open(
+	struct view *view, const char *self, void (*changed)(void *arg, struct view_key *key), void *arg);
 void view_close(struct view *view);
 
 /** `key` without the prefix. What has no room is counted. */

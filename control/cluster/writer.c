@@ -13,7 +13,12 @@
 #include "control/base/log.h"
 #include "control/cluster/inside.h"
 
-enum { RENEWALS = 3, SECOND_MS = 1000, KEY = VIEW_KEY + CLUSTER_PREFIX };
+enum {
+	RENEWALS = 3,
+	SECOND_MS = 1000,
+	KEY = VIEW_KEY + CLUSTER_PREFIX,
+	TXN_BYTES = 1 << 20, /* etcd takes 1.5 MiB */
+};
 
 static void on_write_again(evutil_socket_t fd, short what, void *arg)
 {
@@ -116,6 +121,7 @@ static void free_sent(struct cluster *cluster)
 		free(cluster->sent[i].value);
 	}
 	cluster->txn_changes = 0;
+	cluster->txn_bytes = 0;
 }
 
 static bool is_there(const struct cluster *cluster, const char *key, const char *value, unsigned lease)
@@ -131,11 +137,13 @@ static void want(struct cluster *cluster, const char *key, char *value, unsigned
 {
 	struct cluster_change *change = &cluster->sent[cluster->txn_changes];
 
-	if (!value || cluster->txn_changes == ETCD_OPS || is_there(cluster, key, value, lease)) {
+	if (!value || cluster->txn_changes == ETCD_OPS || cluster->txn_bytes > TXN_BYTES - VALUE_MAX ||
+		is_there(cluster, key, value, lease)) {
 		free(value);
 		return;
 	}
 	*change = (struct cluster_change){strdup(key), value, lease};
+	cluster->txn_bytes += change->key ? strlen(value) + KEY : 0;
 	if (change->key)
 		cluster->txn_changes++;
 	else

@@ -18,6 +18,16 @@ void registry_source_del(struct registry *reg, struct registry_source *source)
 	TAILQ_REMOVE(&reg->sources, source, link);
 }
 
+bool registry_source_is_everywhere(const struct registry *reg, const char *name)
+{
+	const struct registry_source *source;
+
+	TAILQ_FOREACH (source, &reg->sources, link)
+		if (source->everywhere && strcmp(source->name, name) == 0)
+			return true;
+	return false;
+}
+
 void source_gone(const struct backend *backend)
 {
 	const struct registry_source *source;

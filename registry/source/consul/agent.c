@@ -55,13 +55,17 @@ const struct http_view consul_view_agent_service = {
 	.render = service_render,
 	.by_hash = true};
 
+enum { MEMBER_ALIVE = 1, MEMBER_FAILED = 4 }; /* serf's */
+
 static json_t *member_json(struct consul *consul, const struct reg_node *node)
 {
+	bool agent = node->local || strcmp(node->source, REG_CLUSTER) == 0;
+
 	return json_pack("{s:s, s:s, s:i, s:{s:s, s:s, s:s}, s:i, s:i, s:i, s:i, s:i, s:i, s:i}", "Name",
-		node->name, "Addr", node->address, "Port", 8301, "Tags", "role",
-		node->local ? "consul" : "node", "dc", consul->datacenter, "id", node->id, "Status", 1,
-		"ProtocolMin", 1, "ProtocolMax", 5, "ProtocolCur", 2, "DelegateMin", 2, "DelegateMax", 5,
-		"DelegateCur", 4);
+		node->name, "Addr", node->address, "Port", 8301, "Tags", "role", agent ? "consul" : "node",
+		"dc", consul->datacenter, "id", node->id, "Status",
+		consul_node_lives(node) ? MEMBER_ALIVE : MEMBER_FAILED, "ProtocolMin", 1, "ProtocolMax", 5,
+		"ProtocolCur", 2, "DelegateMin", 2, "DelegateMax", 5, "DelegateCur", 4);
 }
 
 /* Numbers are texts, as Consul has them. */

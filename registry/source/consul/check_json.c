@@ -118,9 +118,29 @@ static struct check_view node_check_view(const struct reg_node *node, const char
 		.modified = node->modified};
 }
 
+/* What tells of hosts makes a check of it; nobody else does. */
+static bool has_serf(const struct reg_node *node, enum reg_health *health)
+{
+	struct reg_result result;
+
+	for (unsigned i = 0; registry_node_result(node, i, &result); i++)
+		if (strcmp(result.check->id, REG_SERF) == 0) {
+			*health = result.health;
+			return true;
+		}
+	return false;
+}
+
+bool consul_node_lives(const struct reg_node *node)
+{
+	enum reg_health health;
+
+	return !has_serf(node, &health) || health == REG_PASSING;
+}
+
 static void put_serf(json_t *list, const struct reg_node *node)
 {
-	struct check_view view = node_check_view(node, "serfHealth", "Serf Health Status");
+	struct check_view view = node_check_view(node, REG_SERF, "Serf Health Status");
 
 	view.output = "Agent alive and reachable";
 	view.health = REG_PASSING;
@@ -131,9 +151,10 @@ void consul_put_node_checks(json_t *list, struct consul *consul, const struct re
 {
 	struct check_view view;
 	struct reg_result result;
+	enum reg_health health;
 	json_t *object;
 
-	if (serf)
+	if (serf && !has_serf(node, &health))
 		put_serf(list, node);
 	if (node->drained) {
 		view = node_check_view(node, "_node_maintenance", "Node Maintenance Mode");

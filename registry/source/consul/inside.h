@@ -21,7 +21,7 @@
 #include "registry/source/consul/consul.h"
 #include "registry/source/consul/kv.h"
 
-#define CONSUL_SOURCE "consul"
+#define CONSUL_SOURCE REG_CONSUL
 #define CONSUL_OWN_CHECK "service:" /* before an instance's id: its check, unless that has an id */
 
 enum { CONSUL_LIST = 64, CONSUL_EVENTS = 256, CONSUL_ID = REG_SERVICE_MAX + REG_ID_MAX + 2 };
@@ -333,6 +333,9 @@ void consul_maintenance(struct http_request *rq);
 void consul_node_maintenance(struct http_request *rq);
 void consul_restore_maintenance(struct consul *consul, const char *id, const char *reason);
 void consul_restore_node_maintenance(struct consul *consul, const char *reason);
+
+/** Is the node there, as far as this daemon knows? */
+bool consul_node_lives(const struct reg_node *node);
 
 /** The status that a refusal of the registry has in HTTP. */
 int consul_code(int rc);

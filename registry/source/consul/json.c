@@ -7,7 +7,7 @@
 
 const char *consul_id(const char *service, const struct reg_backend *backend, char id[CONSUL_ID])
 {
-	if (strcmp(backend->source, CONSUL_SOURCE) == 0)
+	if (strcmp(backend->source, CONSUL_SOURCE) == 0 || strcmp(backend->source, REG_CLUSTER) == 0)
 		snprintf(id, CONSUL_ID, "%s", reg_backend_own_id(backend));
 	else
 		snprintf(id, CONSUL_ID, "%s:%s", service, backend->id);

@@ -10,7 +10,6 @@
 
 #include "registry/source/consul/session.h"
 
-#define SERF "serfHealth"
 #define NODE_MAINTENANCE "_node_maintenance"
 
 /* What there is of a check. */
@@ -29,14 +28,12 @@ static struct finding on_node(const struct reg_node *node, const char *id)
 {
 	struct reg_result result;
 
-	if (strcmp(id, SERF) == 0)
-		return (struct finding){.there = true, .health = REG_PASSING};
 	if (strcmp(id, NODE_MAINTENANCE) == 0)
 		return (struct finding){.there = node->drained, .health = REG_CRITICAL};
 	for (unsigned i = 0; registry_node_result(node, i, &result); i++)
 		if (strcmp(result.check->id, id) == 0)
 			return found(&result);
-	return (struct finding){.there = false};
+	return (struct finding){.there = strcmp(id, REG_SERF) == 0, .health = REG_PASSING};
 }
 
 /* Has the check of the instance this id? Without an id of its own it is called after the instance. */
@@ -204,7 +201,7 @@ static void add_list(struct consul_session *session, const json_t *list)
 	json_array_foreach (list, i, item) {
 		const char *id = json_string_value(json_is_object(item) ? consul_field(item, "ID") : item);
 
-		if (id && strcmp(id, SERF) != 0) /* it holds as long as the node is there */
+		if (id && strcmp(id, REG_SERF) != 0) /* it holds as long as the node is there */
 			session->check[session->ncheck++].id = id;
 	}
 }

@@ -7,8 +7,6 @@
 #include "registry/base/duration.h"
 #include "registry/source/consul/session.h"
 
-#define SERF "serfHealth"
-
 /* A bare number below 1,000 is of seconds: their users mean that, says Consul, and not nanoseconds. */
 enum { TTL_MIN_MS = 10000, TTL_MAX_MS = 86400000, BARE_SECONDS = 1000 };
 #define DELAY_NS 15000000000
@@ -76,7 +74,7 @@ static bool is_serf_alone(const json_t *list)
 {
 	const char *id = json_string_value(json_array_get(list, 0));
 
-	return json_array_size(list) == 1 && id && strcmp(id, SERF) == 0;
+	return json_array_size(list) == 1 && id && strcmp(id, REG_SERF) == 0;
 }
 
 /* Unless a body says which, a session has the node's own. `Checks` is what they were called before NodeChecks was. */
@@ -98,7 +96,7 @@ static void read_all_checks(struct consul_body *in, struct consul_session *sessi
 		session->checks = NULL;
 	}
 	if (!session->node_checks)
-		session->node_checks = json_pack("[s]", SERF);
+		session->node_checks = json_pack("[s]", REG_SERF);
 	if (!session->node_checks)
 		consul_bad(in, -ENOMEM, "out of memory");
 }

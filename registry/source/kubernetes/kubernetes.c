@@ -96,7 +96,8 @@ int kubernetes_open(const struct kubernetes_config *config, struct kubernetes **
 		return -ENOMEM;
 	k->base = config->base;
 	k->reg = config->reg;
-	k->source = (struct registry_source){.name = KUBE_SOURCE, .arg = k, .gone = on_gone};
+	k->source =
+		(struct registry_source){.name = KUBE_SOURCE, .arg = k, .everywhere = true, .gone = on_gone};
 	registry_source_add(k->reg, &k->source);
 	TAILQ_INIT(&k->changed);
 	k->turn = event_new(k->base, -1, 0, on_turn, k);

@@ -9,7 +9,7 @@ enum { GRACE = 2000, HOLD = 900000 };
 
 static unsigned told;
 
-static void on_key(void *arg, const struct view_key *key)
+static void on_key(void *arg, struct view_key *key)
 {
 	told++;
 }

@@ -1,0 +1,87 @@
+/*
+ * register.c: the registry's part of what hosts tell each other: between the view and registry/source/hosts.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/cluster/inside.h"
+#include "registry/source/hosts/hosts.h"
+
+/* What follows "hosts/NAME/". */
+static const char *short_key(const struct view_key *key)
+{
+	return strchr(key->key + strlen("hosts/"), '/') + 1;
+}
+
+static bool is_own(const struct cluster *cluster, const struct view_host *host)
+{
+	return strcmp(host->name, cluster->host) == 0;
+}
+
+void cluster_register_key(struct cluster *cluster, struct view_key *key)
+{
+	const char *why = NULL;
+
+	if (!cluster->hosts || !key->registered || is_own(cluster, key->host))
+		return;
+	if (key->ended)
+		hosts_drop(cluster->hosts, key->host->name, short_key(key));
+	else
+		hosts_put(cluster->hosts, key->host->name, short_key(key), key->value, key->len, &why);
+	free(key->reason);
+	key->reason = why ? strdup(why) : NULL;
+	key->why = key->reason;
+}
+
+void cluster_register_states(struct cluster *cluster)
+{
+	struct view_host *host, *next;
+	unsigned lost, all = view_count(&cluster->view, &lost);
+	bool panic = view_panics(lost, all);
+
+	HASH_ITER(hh, cluster->view.hosts, host, next)
+	if (!is_own(cluster, host) && !(panic && !host->alive_key))
+		hosts_state(cluster->hosts, host->name, !host->alive_key, host->record.address);
+}
+
+static void on_told(void *arg)
+{
+	cluster_touch(arg, true, false);
+}
+
+static void put_again(void *arg, const char *name)
+{
+	struct cluster *cluster = arg;
+	const struct view_host *host = view_host(&cluster->view, name);
+	struct view_key *key;
+
+	if (host)
+		TAILQ_FOREACH (key, &host->keys, link)
+			cluster_register_key(cluster, key);
+}
+
+int cluster_register_open(struct cluster *cluster)
+{
+	const struct hosts_config config = {
+		.base = cluster->base,
+		.reg = model_registry(cluster->model),
+		.changed = on_told,
+		.again = put_again,
+		.arg = cluster,
+	};
+	struct view_key *key, *next;
+
+	if (hosts_open(&config, &cluster->hosts) < 0)
+		return -1;
+	HASH_ITER(hh, cluster->view.keys, key, next)
+	if (key->host)
+		cluster_register_key(cluster, key);
+	cluster_register_states(cluster);
+	hosts_apply(cluster->hosts);
+	return 0;
+}
+
+void cluster_register_close(struct cluster *cluster)
+{
+	hosts_close(cluster->hosts);
+}
