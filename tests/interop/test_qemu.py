@@ -154,11 +154,7 @@ def run_streams(world, meanwhile=None):
         stream.check()
 
 
-once_is_enough = pytest.mark.skipif("SLUICE_SANITIZED" in os.environ,
-                                    reason="with sanitizers one test of a guest is enough")
-
-
-@once_is_enough
+@pytest.mark.plain  # with sanitizers one test of a guest is enough
 def test_ping_and_bulk_tcp_through_every_interface(world):
     for link in world.links:
         traffic.ping(link.container, link.address, count=20)
@@ -190,7 +186,7 @@ def command_line(block, vhost):
             else word for word in words]
 
 
-@once_is_enough
+@pytest.mark.plain  # with sanitizers one test of a guest is enough
 def test_the_command_lines_of_the_how_to(sluiced, stack, container):
     qemu.require()
     page = (ROOT / "docs/howto/vm.md").read_text()
