@@ -79,8 +79,11 @@ struct api_field {
  * reference in *result, or -1 with *err filled and nothing changed. `source` says who asks: "api", "config",
  * ...
  */
-typedef int (*api_handler)(
-	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err);
+/* The head of one: static API_HANDLER(port_add) { ... } */
+#define API_HANDLER(name)                                                                                    \
+	int name(struct model *model, const char *source, json_t *params, json_t **result,                   \
+		struct api_err *err)
+typedef API_HANDLER((*api_handler));
 
 /**
  * A part of a list that may be very long: appends what comes from *at ({0}: the beginning) on to `list`, at
@@ -124,7 +127,7 @@ struct api_watch {
 struct api_method {
 	const char *name; /* "port.add"; NULL ends a table */
 	const char *help;
-	const struct api_field *fields;
+	const struct api_field *fields; /* NULL: none */
 	api_handler fn;
 	bool changes; /* false: only reads */
 	const char

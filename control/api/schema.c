@@ -10,8 +10,9 @@
 enum { PATH_MAX_TEXT = 128, STRING_MAX = 4096, LIST_MAX = 1024 };
 
 /* One value against one field; `path` is the whole name of the field for the error. */
-typedef int (*check_fn)(
-	const struct api_field *field, const json_t *value, const char *path, struct api_err *err);
+#define CHECK(name)                                                                                          \
+	int name(const struct api_field *field, const json_t *value, const char *path, struct api_err *err)
+typedef CHECK((*check_fn));
 
 static int mistyped(const char *path, const char *want, struct api_err *err)
 {
@@ -50,8 +51,7 @@ static int check_range(
 	return 0;
 }
 
-static int check_string(
-	const struct api_field *field, const json_t *value, const char *path, struct api_err *err)
+static CHECK(check_string)
 {
 	const char *text = json_string_value(value);
 
@@ -69,8 +69,7 @@ static int check_string(
 #define LOWER "abcdefghijklmnopqrstuvwxyz"
 #define UPPER "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
-static int check_name(
-	const struct api_field *field, const json_t *value, const char *path, struct api_err *err)
+static CHECK(check_name)
 {
 	enum { NAME_MAX_LEN = 63 };
 	const char *text = json_string_value(value);
@@ -83,8 +82,7 @@ static int check_name(
 	return 0;
 }
 
-static int check_service(
-	const struct api_field *field, const json_t *value, const char *path, struct api_err *err)
+static CHECK(check_service)
 {
 	enum { SERVICE_MAX_LEN = 255 };
 	size_t len = json_string_length(value);
@@ -94,16 +92,14 @@ static int check_service(
 	return check_string(field, value, path, err);
 }
 
-static int check_int(
-	const struct api_field *field, const json_t *value, const char *path, struct api_err *err)
+static CHECK(check_int)
 {
 	if (!json_is_integer(value))
 		return mistyped(path, "an integer", err);
 	return check_range(field, json_integer_value(value), path, "", err);
 }
 
-static int check_quantity(
-	const struct api_field *field, const json_t *value, const char *path, struct api_err *err)
+static CHECK(check_quantity)
 {
 	uint64_t number;
 
@@ -111,14 +107,12 @@ static int check_quantity(
 					     : mistyped(path, "a whole number like 64K, 250M or 2.5G", err);
 }
 
-static int check_bool(
-	const struct api_field *field, const json_t *value, const char *path, struct api_err *err)
+static CHECK(check_bool)
 {
 	return json_is_boolean(value) ? 0 : mistyped(path, "true or false", err);
 }
 
-static int check_enum(
-	const struct api_field *field, const json_t *value, const char *path, struct api_err *err)
+static CHECK(check_enum)
 {
 	const char *text = json_string_value(value);
 	char want[200];
@@ -130,23 +124,21 @@ static int check_enum(
 	return mistyped(path, want, err);
 }
 
-static int check_ip4(
-	const struct api_field *field, const json_t *value, const char *path, struct api_err *err)
+static CHECK(check_ip4)
 {
 	uint32_t ip;
 
 	return addr_ip4(json_string_value(value), &ip) ? 0 : mistyped(path, "an IPv4 address", err);
 }
 
-static int check_ip(const struct api_field *field, const json_t *value, const char *path, struct api_err *err)
+static CHECK(check_ip)
 {
 	struct ip_addr ip;
 
 	return ip_parse(json_string_value(value), &ip) ? 0 : mistyped(path, "an IP address", err);
 }
 
-static int check_cidr(
-	const struct api_field *field, const json_t *value, const char *path, struct api_err *err)
+static CHECK(check_cidr)
 {
 	struct ip_prefix prefix;
 
@@ -157,8 +149,7 @@ static int check_cidr(
 	return 0;
 }
 
-static int check_cidr4(
-	const struct api_field *field, const json_t *value, const char *path, struct api_err *err)
+static CHECK(check_cidr4)
 {
 	struct addr_prefix p;
 	uint32_t mask;
@@ -171,8 +162,7 @@ static int check_cidr4(
 	return 0;
 }
 
-static int check_addr(
-	const struct api_field *field, const json_t *value, const char *path, struct api_err *err)
+static CHECK(check_addr)
 {
 	struct ip_prefix p;
 
@@ -181,8 +171,7 @@ static int check_addr(
 		       : mistyped(path, "an IP address with its prefix length", err);
 }
 
-static int check_mac(
-	const struct api_field *field, const json_t *value, const char *path, struct api_err *err)
+static CHECK(check_mac)
 {
 	static const uint8_t zero[6];
 	uint8_t mac[6];
@@ -194,8 +183,7 @@ static int check_mac(
 	return 0;
 }
 
-static int check_source(
-	const struct api_field *field, const json_t *value, const char *path, struct api_err *err)
+static CHECK(check_source)
 {
 	static const uint8_t zero[6];
 	struct addr_source source;
@@ -210,16 +198,14 @@ static int check_source(
 	return 0;
 }
 
-static int check_path(
-	const struct api_field *field, const json_t *value, const char *path, struct api_err *err)
+static CHECK(check_path)
 {
 	if (check_string(field, value, path, err) < 0)
 		return -1;
 	return json_string_value(value)[0] == '/' ? 0 : mistyped(path, "an absolute path", err);
 }
 
-static int check_hostport(
-	const struct api_field *field, const json_t *value, const char *path, struct api_err *err)
+static CHECK(check_hostport)
 {
 	const char *text = json_string_value(value), *colon = text ? strrchr(text, ':') : NULL;
 	struct ip_addr ip;
@@ -234,8 +220,7 @@ static int check_hostport(
 	return 0;
 }
 
-static int check_value(
-	const struct api_field *field, const json_t *value, const char *path, struct api_err *err);
+static CHECK(check_value);
 
 static bool is_same(enum api_type type, const json_t *a, const json_t *b)
 {
@@ -247,8 +232,7 @@ static bool is_same(enum api_type type, const json_t *a, const json_t *b)
 	return json_equal(a, b);
 }
 
-static int check_list(
-	const struct api_field *field, const json_t *value, const char *path, struct api_err *err)
+static CHECK(check_list)
 {
 	struct api_field item = {.name = field->name, .type = field->item, .choices = field->choices};
 	char name[PATH_MAX_TEXT];
@@ -268,8 +252,7 @@ static int check_list(
 	return 0;
 }
 
-static int check_object(
-	const struct api_field *field, const json_t *value, const char *path, struct api_err *err)
+static CHECK(check_object)
 {
 	return json_is_object(value) ? 0 : mistyped(path, "an object", err);
 }
@@ -290,8 +273,7 @@ static int check_map_entry(const char *key, const json_t *value, const char *pat
 	return check_string(&text, value, name, err);
 }
 
-static int check_map(
-	const struct api_field *field, const json_t *value, const char *path, struct api_err *err)
+static CHECK(check_map)
 {
 	const char *key;
 	json_t *text;
@@ -336,8 +318,7 @@ const char *schema_type_name(enum api_type type)
 	return types[type].name;
 }
 
-static int check_value(
-	const struct api_field *field, const json_t *value, const char *path, struct api_err *err)
+static CHECK(check_value)
 {
 	return types[field->type].check(field, value, path, err);
 }
@@ -360,7 +341,7 @@ void schema_describe(const struct api_field *field, char *buf, size_t size)
 
 const struct api_field *schema_field(const struct api_field *fields, const char *name)
 {
-	for (; fields->name; fields++)
+	for (; fields && fields->name; fields++)
 		if (strcmp(fields->name, name) == 0)
 			return fields;
 	return NULL;
@@ -458,7 +439,7 @@ int schema_check(const struct api_field *fields, const json_t *params, const cha
 		return -1;
 	result = json_object();
 	api_fail(err, API_INTERNAL, NULL, "out of memory");
-	for (; result && fields->name; fields++)
+	for (; result && fields && fields->name; fields++)
 		if (take_field(fields, params, path, result, err) < 0) {
 			json_decref(result);
 			return -1;

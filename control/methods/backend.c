@@ -63,8 +63,7 @@ static json_t *result_of(struct model *model, const char *service, const char *i
 		       : json_object();
 }
 
-static int backend_add(
-	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+static API_HANDLER(backend_add)
 {
 	const struct reg_service *service = need_service(model, params, err);
 	struct reg_backend backend = {.weight = 1};
@@ -110,8 +109,7 @@ static int put_backend(struct model *model, const char *method, const char *sour
 	return 0;
 }
 
-static int backend_set(
-	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+static API_HANDLER(backend_set)
 {
 	struct reg_backend backend;
 	struct reg_check check;
@@ -136,20 +134,17 @@ static int put_drained(struct model *model, bool drained, const char *source, js
 		model, drained ? "backend.drain" : "backend.undrain", source, params, &backend, result, err);
 }
 
-static int backend_drain(
-	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+static API_HANDLER(backend_drain)
 {
 	return put_drained(model, true, source, params, result, err);
 }
 
-static int backend_undrain(
-	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+static API_HANDLER(backend_undrain)
 {
 	return put_drained(model, false, source, params, result, err);
 }
 
-static int backend_del(
-	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+static API_HANDLER(backend_del)
 {
 	const struct reg_backend *backend = need_backend(model, params, err);
 	struct reg_err why = {""};
@@ -166,8 +161,7 @@ static int backend_del(
 	return 0;
 }
 
-static int backend_check(
-	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+static API_HANDLER(backend_check)
 {
 	static const enum reg_health healths[] = {REG_PASSING, REG_WARNING, REG_CRITICAL};
 	const struct reg_backend *backend = need_backend(model, params, err);
@@ -219,8 +213,7 @@ static bool backend_list_part(struct model *model, const json_t *params, struct 
 	return !registry_instances(model->registry, &at->name, list_backend, &listing);
 }
 
-static int backend_list(
-	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+static API_HANDLER(backend_list)
 {
 	if (param_given(params, "service") && !need_service(model, params, err))
 		return -1;

@@ -18,34 +18,28 @@ static int need_cluster(struct model *model, struct api_err *err)
 					"the configuration names no etcd, so this host is alone");
 }
 
-static int host_list(
-	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+static API_HANDLER(host_list)
 {
 	return need_cluster(model, err) < 0 ? -1 : show(model, model->cluster->hosts, result, err);
 }
 
-static int cluster_status(
-	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+static API_HANDLER(cluster_status)
 {
 	return need_cluster(model, err) < 0 ? -1 : show(model, model->cluster->status, result, err);
 }
 
-static int cluster_dump(
-	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+static API_HANDLER(cluster_dump)
 {
 	return need_cluster(model, err) < 0 ? -1 : show(model, model->cluster->keys, result, err);
 }
-
-static const struct api_field no_fields[] = {{NULL}};
 
 #define HOST_COLUMNS "host,address,zone,state,seen_s,endpoints,instances,self"
 #define KEY_COLUMNS "key,revision,lease,state"
 
 const struct api_method cluster_methods[] = {
-	{"host.list", "List the hosts of the cluster", no_fields, host_list, false, HOST_COLUMNS},
-	{"cluster.status", "Tell whether etcd is there, and how old what is known of it is", no_fields,
+	{"host.list", "List the hosts of the cluster", NULL, host_list, false, HOST_COLUMNS},
+	{"cluster.status", "Tell whether etcd is there, and how old what is known of it is", NULL,
 		cluster_status, false},
-	{"cluster.dump", "List what this host knows of etcd's keys", no_fields, cluster_dump, false,
-		KEY_COLUMNS},
+	{"cluster.dump", "List what this host knows of etcd's keys", NULL, cluster_dump, false, KEY_COLUMNS},
 	{NULL},
 };

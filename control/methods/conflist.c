@@ -46,8 +46,7 @@ static json_t *plugin_of(const struct model *model, const struct model_network *
 }
 
 /* Runtimes before CNI 1.1 read cniVersion alone, and know none above 1.0.0; the others choose among all. */
-static int network_conflist(
-	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+static API_HANDLER(network_conflist)
 {
 	const struct model_network *network = model_need_network(model, params, "name", err);
 

@@ -49,8 +49,7 @@ static bool list_conn(void *arg, const struct dp_conn *conn)
 	return true;
 }
 
-static int conn_list(
-	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+static API_HANDLER(conn_list)
 {
 	const char *service = param_str(params, "service");
 
@@ -68,8 +67,7 @@ static bool conn_list_part(struct model *model, const json_t *params, struct api
 	return dp_conn_walk_part(model->dp, &at->n, list_conn, &listing);
 }
 
-static int conn_count(
-	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+static API_HANDLER(conn_count)
 {
 	*result = json_object();
 	put_int(*result, "count", dp_conn_count(model->dp));
@@ -82,12 +80,10 @@ static const struct api_field list_fields[] = {
 	{NULL},
 };
 
-static const struct api_field no_fields[] = {{NULL}};
-
 const struct api_method conn_methods[] = {
 	{"conn.list", "List connections through vips", list_fields, conn_list, false,
 		"service,client,vip,backend,protocol,state,packets,bytes,age_s=AGE,idle_s=IDLE",
 		conn_list_part},
-	{"conn.count", "Count connections through vips", no_fields, conn_count, false},
+	{"conn.count", "Count connections through vips", NULL, conn_count, false},
 	{NULL},
 };

@@ -66,8 +66,7 @@ static int read_entry(struct model *model, struct model_fdb *fdb, const json_t *
 	return read_target(model, fdb, params, err);
 }
 
-static int fdb_add(
-	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+static API_HANDLER(fdb_add)
 {
 	struct model_fdb *fdb = calloc(1, sizeof(*fdb));
 	struct dp_fdb_entry entry;
@@ -123,8 +122,7 @@ void fdb_forget(struct model *model, const struct model_port *port, const struct
 	}
 }
 
-static int fdb_del(
-	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+static API_HANDLER(fdb_del)
 {
 	struct model_network *network = model_need_network(model, params, "network", err);
 	const char *text = param_str(params, "mac");
@@ -149,8 +147,7 @@ static int fdb_del(
 	return 0;
 }
 
-static int fdb_flush(
-	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+static API_HANDLER(fdb_flush)
 {
 	struct model_network *network = NULL;
 
@@ -201,8 +198,7 @@ static bool list_entry(void *arg, const struct dp_fdb_entry *entry)
 	return true;
 }
 
-static int fdb_list(
-	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+static API_HANDLER(fdb_list)
 {
 	if (param_given(params, "network") && !model_need_network(model, params, "network", err))
 		return -1;
@@ -318,8 +314,7 @@ static void watch_close(void *arg)
 static const struct api_watch watch_type = {.open = watch_open, .close = watch_close};
 
 /* There is nothing to begin with; moves are told as they come. */
-static int fdb_watch(
-	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+static API_HANDLER(fdb_watch)
 {
 	if (param_given(params, "network") && !model_need_network(model, params, "network", err))
 		return -1;

@@ -170,8 +170,7 @@ static bool network_has_gateway(const struct dp_network *spec)
 	return spec->gateway || !ip_is_none(spec->gateway6);
 }
 
-static int network_add(
-	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+static API_HANDLER(network_add)
 {
 	const char *name = param_str(params, "name");
 	struct model_network *network;
@@ -261,8 +260,7 @@ static void set_gateway_mtu(struct model *model, struct model_network *network)
 			LOG_ERR, "the gateway of network %s keeps its MTU: %s", network->name, strerror(-rc));
 }
 
-static int network_set(
-	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+static API_HANDLER(network_set)
 {
 	struct model_network *network = model_need_network(model, params, "name", err);
 	struct dp_err why = {""};
@@ -346,8 +344,7 @@ static int check_unused(struct model *model, const struct model_network *network
 	return 0;
 }
 
-static int network_del(
-	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+static API_HANDLER(network_del)
 {
 	struct model_network *network = model_need_network(model, params, "name", err);
 	int rc;
@@ -375,8 +372,7 @@ static int network_del(
 	return 0;
 }
 
-static int network_list(
-	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+static API_HANDLER(network_list)
 {
 	struct model_network *network;
 
@@ -403,8 +399,7 @@ static void put_shares(struct model *model, const struct model_network *network,
 	put_int(object, "egress_connections", (json_int_t)dp_egress_count_of(model->dp, network->id));
 }
 
-static int network_show(
-	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+static API_HANDLER(network_show)
 {
 	struct model_network *network = model_need_network(model, params, "name", err);
 	struct dp_port_info info = {0};
@@ -471,13 +466,11 @@ static const struct api_field name_fields[] = {
 	{NULL},
 };
 
-static const struct api_field no_fields[] = {{NULL}};
-
 const struct api_method network_methods[] = {
 	{"network.add", "Make a network", add_fields, network_add, true},
 	{"network.set", "Change a network", set_fields, network_set, true},
 	{"network.del", "Delete a network that nothing uses", name_fields, network_del, true},
-	{"network.list", "List networks", no_fields, network_list, false,
+	{"network.list", "List networks", NULL, network_list, false,
 		"name,mode,vni,subnets,gateways,mtu,ports,source"},
 	{"network.show", "Show a network", name_fields, network_show, false},
 	{NULL},

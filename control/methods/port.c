@@ -135,8 +135,7 @@ static void settle_params(struct model_port *port)
 	put(port->params, "ips", port_spec_ips_json(port));
 }
 
-static int port_add(
-	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+static API_HANDLER(port_add)
 {
 	const char *name = param_str(params, "name");
 	struct model_port *port;
@@ -267,8 +266,7 @@ static int apply_changes(
 	return 0;
 }
 
-static int port_set(
-	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+static API_HANDLER(port_set)
 {
 	struct model_port *port = need_port(model, params, err);
 	struct model_port now;
@@ -285,8 +283,7 @@ static int port_set(
 	return 0;
 }
 
-static int port_del(
-	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+static API_HANDLER(port_del)
 {
 	struct model_port *port = need_port(model, params, err);
 
@@ -299,8 +296,7 @@ static int port_del(
 	return 0;
 }
 
-static int port_list(
-	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+static API_HANDLER(port_list)
 {
 	const char *network = param_str(params, "network");
 	struct model_port *port;
@@ -314,8 +310,7 @@ static int port_list(
 	return 0;
 }
 
-static int port_show(
-	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+static API_HANDLER(port_show)
 {
 	struct model_port *port = need_port(model, params, err);
 

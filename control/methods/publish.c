@@ -109,8 +109,7 @@ static int find_target(
 		model_publish_protocols[publish->protocol == REG_UDP]);
 }
 
-static int publish_add(
-	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+static API_HANDLER(publish_add)
 {
 	const char *name = param_str(params, "name");
 	struct model_publish *publish;
@@ -137,8 +136,7 @@ static int publish_add(
 	return 0;
 }
 
-static int publish_del(
-	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+static API_HANDLER(publish_del)
 {
 	const char *name = param_str(params, "name");
 	struct model_publish *publish = model_publish(model, name);
@@ -158,8 +156,7 @@ static int publish_del(
 	return 0;
 }
 
-static int publish_list(
-	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+static API_HANDLER(publish_list)
 {
 	struct model_publish *publish;
 
@@ -186,13 +183,11 @@ static const struct api_field name_fields[] = {
 	{NULL},
 };
 
-static const struct api_field no_fields[] = {{NULL}};
-
 const struct api_method publish_methods[] = {
 	{"publish.add", "Lead a port of this host to a container or a service", add_fields, publish_add,
 		true},
 	{"publish.del", "Lead it there no more", name_fields, publish_del, true},
-	{"publish.list", "List published ports", no_fields, publish_list, false,
+	{"publish.list", "List published ports", NULL, publish_list, false,
 		"name,protocol,address,port,to,now,network,source"},
 	{NULL},
 };

@@ -83,8 +83,7 @@ static void tell_changed(struct model *model, const char *source, const json_t *
 	json_decref(kept);
 }
 
-static int service_add(
-	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+static API_HANDLER(service_add)
 {
 	struct reg_service service = {.policy = "maglev"};
 	const char *name = param_str(params, "name");
@@ -129,8 +128,7 @@ static json_t *result_json(struct model *model, const char *name)
 	return service_head_json(model, registry_service_find(model->registry, name));
 }
 
-static int service_set(
-	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+static API_HANDLER(service_set)
 {
 	const char *name = param_str(params, "name");
 	struct reg_service old, now;
@@ -157,8 +155,7 @@ static int service_set(
 	return 0;
 }
 
-static int service_del(
-	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+static API_HANDLER(service_del)
 {
 	const char *name = param_str(params, "name");
 	struct reg_err why = {""};
@@ -202,16 +199,14 @@ static bool service_list_part(struct model *model, const json_t *params, struct 
 	return !registry_services(model->registry, &at->name, list_service, &listing);
 }
 
-static int service_list(
-	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+static API_HANDLER(service_list)
 {
 	*result = json_array();
 	return 0;
 }
 
 /* service_text.c writes it. */
-static int service_show(
-	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+static API_HANDLER(service_show)
 {
 	const char *name = param_str(params, "name");
 
@@ -312,8 +307,7 @@ static const struct api_watch watch_type = {
 };
 
 /* What a watch begins with: the service, or all of them, as now. Later changes are told as they come. */
-static int service_watch(
-	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+static API_HANDLER(service_watch)
 {
 	*result = json_array();
 	return 0;
@@ -375,13 +369,11 @@ static const struct api_field watch_fields[] = {
 	{NULL},
 };
 
-static const struct api_field no_fields[] = {{NULL}};
-
 const struct api_method service_methods[] = {
 	{"service.add", "Define a service", service_fields, service_add, true},
 	{"service.set", "Change a service; its backends stay", set_fields, service_set, true},
 	{"service.del", "Delete a service with its backends", name_fields, service_del, true},
-	{"service.list", "List services", no_fields, service_list, false,
+	{"service.list", "List services", NULL, service_list, false,
 		"name,network,vip,port,protocol,policy,backends,passing,source", service_list_part},
 	{"service.show", "Show a service with its backends", name_fields, service_show, false,
 		.text = service_text_show},

@@ -24,8 +24,7 @@ static json_t *network_stats_json(struct model *model, const struct model_networ
 	return object;
 }
 
-static int stats_show(
-	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+static API_HANDLER(stats_show)
 {
 	struct model_network *network;
 
@@ -55,8 +54,7 @@ static void list_drop(void *arg, const struct dp_drop *drop)
 	json_array_append_new(listing->list, object);
 }
 
-static int stats_drops(
-	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+static API_HANDLER(stats_drops)
 {
 	struct listing listing = {model, json_array()};
 
@@ -119,8 +117,7 @@ static json_t *workers_json(struct model *model)
 	return list;
 }
 
-static int stats_workers(
-	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+static API_HANDLER(stats_workers)
 {
 	*result = workers_json(model);
 	return 0;
@@ -159,8 +156,7 @@ static json_t *kubernetes_json(const struct kubernetes *kubernetes)
 	return out;
 }
 
-static int status(
-	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+static API_HANDLER(status)
 {
 	json_t *workers = workers_json(model), *worker;
 	struct timespec now;
@@ -187,26 +183,23 @@ static int status(
 	return 0;
 }
 
-static int version(
-	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+static API_HANDLER(version)
 {
 	*result = json_object();
 	put_str(*result, "version", SLUICE_VERSION);
 	return 0;
 }
 
-static const struct api_field no_fields[] = {{NULL}};
-
 const struct api_method stats_methods[] = {
 	{"stats.show", "Count copies of frames by network: rx + generated + copies = tx + drops + consumed",
-		no_fields, stats_show, false, "network,rx,generated,copies,tx,drops,consumed"},
-	{"stats.drops", "Count dropped copies by reason", no_fields, stats_drops, false,
+		NULL, stats_show, false, "network,rx,generated,copies,tx,drops,consumed"},
+	{"stats.drops", "Count dropped copies by reason", NULL, stats_drops, false,
 		"reason,port,network,packets"},
-	{"stats.workers", "Show what the workers do, since the last time it was asked", no_fields,
-		stats_workers, false,
+	{"stats.workers", "Show what the workers do, since the last time it was asked", NULL, stats_workers,
+		false,
 		"core,state,busy_pct=BUSY %,packets,cycles_per_packet=CYCLES/PACKET,longest_gap_us=LONGEST "
 		"GAP US"},
-	{"status", "Show how the daemon does", no_fields, status, false},
-	{"version", "Show the daemon's version", no_fields, version, false},
+	{"status", "Show how the daemon does", NULL, status, false},
+	{"version", "Show the daemon's version", NULL, version, false},
 	{NULL},
 };

@@ -89,8 +89,7 @@ static int read_mac(struct model *model, struct model_port *uplink, struct api_e
 	return port_spec_mac(model, uplink, seed, err);
 }
 
-static int uplink_add(
-	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+static API_HANDLER(uplink_add)
 {
 	const char *name = param_str(params, "name");
 	struct model_port *uplink;
@@ -133,8 +132,7 @@ static struct model_port *need_uplink(struct model *model, const json_t *params,
 	return NULL;
 }
 
-static int uplink_set(
-	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+static API_HANDLER(uplink_set)
 {
 	struct model_port *uplink = need_uplink(model, params, err);
 	const char *mac = param_str(params, "mac");
@@ -164,8 +162,7 @@ static int uplink_set(
 	return 0;
 }
 
-static int uplink_del(
-	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+static API_HANDLER(uplink_del)
 {
 	struct model_port *uplink = need_uplink(model, params, err);
 
@@ -176,8 +173,7 @@ static int uplink_del(
 	return 0;
 }
 
-static int uplink_list(
-	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+static API_HANDLER(uplink_list)
 {
 	struct model_port *port;
 
@@ -188,8 +184,7 @@ static int uplink_list(
 	return 0;
 }
 
-static int uplink_show(
-	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+static API_HANDLER(uplink_show)
 {
 	struct model_port *uplink = need_uplink(model, params, err);
 
@@ -228,13 +223,11 @@ static const struct api_field name_fields[] = {
 	{NULL},
 };
 
-static const struct api_field no_fields[] = {{NULL}};
-
 const struct api_method uplink_methods[] = {
 	{"uplink.add", "Attach a port that carries the underlay", add_fields, uplink_add, true},
 	{"uplink.set", "Change an uplink", set_fields, uplink_set, true},
 	{"uplink.del", "Delete an uplink", name_fields, uplink_del, true},
-	{"uplink.list", "List uplinks", no_fields, uplink_list, false,
+	{"uplink.list", "List uplinks", NULL, uplink_list, false,
 		"name,type,state,address,gateway,mac,mtu,rx_packets=RX,tx_packets=TX,source"},
 	{"uplink.show", "Show an uplink", name_fields, uplink_show, false},
 	{NULL},

@@ -91,8 +91,7 @@ static int set_bfd(struct model *model, struct model_vtep *vtep, const json_t *p
 	return 0;
 }
 
-static int vtep_add(
-	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+static API_HANDLER(vtep_add)
 {
 	struct model_network *network = model_need_network(model, params, "network", err);
 	const char *text = param_str(params, "remote");
@@ -177,8 +176,7 @@ static struct model_vtep *own_vtep(
 	return NULL;
 }
 
-static int vtep_set(
-	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+static API_HANDLER(vtep_set)
 {
 	struct model_vtep *vtep = own_vtep(model, source, params, err);
 
@@ -189,8 +187,7 @@ static int vtep_set(
 	return 0;
 }
 
-static int vtep_del(
-	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+static API_HANDLER(vtep_del)
 {
 	struct model_vtep *vtep = own_vtep(model, source, params, err);
 	struct ip_addr remote;
@@ -212,8 +209,7 @@ static int vtep_del(
 	return 0;
 }
 
-static int vtep_list(
-	struct model *model, const char *source, json_t *params, json_t **result, struct api_err *err)
+static API_HANDLER(vtep_list)
 {
 	const char *network = param_str(params, "network");
 	struct model_vtep *vtep;

@@ -116,6 +116,7 @@ class Source:
         for at in re.finditer(r"^\{\n(.*?)^\}|\) \{\}$", self.text, re.MULTILINE | re.DOTALL):
             head = re.split(r"[;}]\s*\n|^#[^\n]*\n|\n\n", self.text[:at.start() + 1 - (at[1] is not None)])[-1]
             head = re.sub(r"__attribute__\(\(.*?\)\)", "", head, flags=re.DOTALL)
+            head = re.sub(r"\b[A-Z_]+\((\w+)\)\s*$", r"\1()", head)  # API_HANDLER(port_add)
             name = re.search(r"(\w+)\s*\((.*)\)\s*$", head, re.DOTALL)
             if name:
                 found[name[1]] = (bool(re.search(r"\bstatic\b", head)), _items(name[2]), at[1] or "")
