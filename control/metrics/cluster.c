@@ -22,13 +22,13 @@ static double number_of(const json_t *value)
 	return json_is_boolean(value) ? json_is_true(value) : json_number_value(value);
 }
 
-void metrics_write_cluster(struct metrics *metrics, struct evbuffer *out)
+void metrics_write_cluster(struct metrics *m)
 {
-	const struct model_cluster *cluster = metrics->model->cluster;
+	const struct model_cluster *cluster = m->model->cluster;
 	json_t *status = cluster ? cluster->status(cluster->arg) : NULL;
 
 	for (size_t i = 0; status && i < sizeof(gauges) / sizeof(gauges[0]); i++)
-		metrics_single(out, gauges[i].name, METRICS_GAUGE, gauges[i].help,
+		metrics_single(m, gauges[i].name, gauges[i].help,
 			number_of(json_object_get(status, gauges[i].field)));
 	json_decref(status);
 }

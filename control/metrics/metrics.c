@@ -9,48 +9,44 @@
 #include "control/model/objects.h"
 #include "registry/source/kubernetes/kubernetes.h"
 
-static void write_daemon(struct model *model, struct evbuffer *out)
+static void write_daemon(struct metrics *m)
 {
+	struct model *model = m->model;
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	metrics_family(out, "sluice_build_info", METRICS_GAUGE, "The version that runs.");
-	metrics_value(out, "sluice_build_info", "version", SLUICE_VERSION, NULL, NULL, 1);
-	metrics_single(out, "sluice_uptime_seconds", METRICS_GAUGE, "Time since the start.",
-		(double)(now.tv_sec - model->started.tv_sec));
-	metrics_single(out, "sluice_memory_bytes", METRICS_GAUGE, "Resident memory of the daemon's own.",
-		(double)dp_memory_mb(model->dp) * 1048576);
-	metrics_family(out, "sluice_not_kept", METRICS_GAUGE,
-		"1: the disk does not take the changes that belong into the file.");
+	metrics_family(m, "sluice_build_info", "The version that runs.");
+	metrics_value(m, "version", SLUICE_VERSION, 1);
+	metrics_single(
+		m, "sluice_uptime_seconds", "Time since the start.", now.tv_sec - model->started.tv_sec);
+	metrics_single(m, "sluice_memory_bytes", "Resident memory of the daemon's own.",
+		dp_memory_mb(model->dp) * 1048576.0);
+	metrics_family(
+		m, "sluice_not_kept", "1: the disk does not take the changes that belong into the file.");
 	for (enum outage i = OUTAGE_SERVERS; i < OUTAGES; i++)
-		metrics_value(out, "sluice_not_kept", "file", outage_name(i), NULL, NULL,
-			outage_why(&model->outages, i) != NULL);
-	metrics_family(out, "sluice_not_kept_times_total", METRICS_COUNTER, "How often that began.");
+		metrics_value(m, "file", outage_name(i), outage_why(&model->outages, i) != NULL);
+	metrics_family(m, "sluice_not_kept_times_total", "How often that began.");
 	for (enum outage i = OUTAGE_SERVERS; i < OUTAGES; i++)
-		metrics_value(out, "sluice_not_kept_times_total", "file", outage_name(i), NULL, NULL,
-			(double)model->outages.each[i].times);
-	metrics_family(out, "sluice_not_listening", METRICS_GAUGE,
+		metrics_value(m, "file", outage_name(i), model->outages.each[i].times);
+	metrics_family(m, "sluice_not_listening",
 		"1: the server has not the address that it should; another process does.");
 	for (enum outage i = 0; i < OUTAGE_SERVERS; i++)
-		metrics_value(out, "sluice_not_listening", "server", outage_name(i), NULL, NULL,
-			outage_why(&model->outages, i) != NULL);
-	metrics_single(out, "sluice_connections", METRICS_GAUGE, "Connections through vips.",
-		(double)dp_conn_count(model->dp));
+		metrics_value(m, "server", outage_name(i), outage_why(&model->outages, i) != NULL);
+	metrics_single(m, "sluice_connections", "Connections through vips.", dp_conn_count(model->dp));
 }
 
-static void write_kubernetes(const struct kubernetes *kubernetes, struct evbuffer *out)
+static void write_kubernetes(struct metrics *m)
 {
+	const struct kubernetes *kubernetes = m->model->kubernetes;
 	struct kubernetes_info info;
 
 	if (!kubernetes)
 		return;
 	info = kubernetes_info(kubernetes);
-	metrics_single(out, "sluice_kubernetes_heard", METRICS_GAUGE,
+	metrics_single(m, "sluice_kubernetes_heard",
 		"0: the API server is not heard, and what it said last holds.", !info.why);
-	metrics_single(out, "sluice_kubernetes_services", METRICS_GAUGE, "Services that are known.",
-		(double)info.services);
-	metrics_single(out, "sluice_kubernetes_endpoints", METRICS_GAUGE, "Endpoints that slices have.",
-		(double)info.endpoints);
+	metrics_single(m, "sluice_kubernetes_services", "Services that are known.", info.services);
+	metrics_single(m, "sluice_kubernetes_endpoints", "Endpoints that slices have.", info.endpoints);
 }
 
 #define NET(field) offsetof(struct dp_net_info, field)
@@ -68,26 +64,25 @@ static const struct metrics_counter network_counters[] = {
 		"Frames whose MAC found no room in the network's share of the table.", NET(unlearned)},
 };
 
-static void write_networks(struct metrics *metrics, struct evbuffer *out)
+static void write_networks(struct metrics *m)
 {
-	struct model *model = metrics->model;
+	struct model *model = m->model;
 	struct model_network *network;
 
 	for (size_t i = 0; i < sizeof(network_counters) / sizeof(network_counters[0]); i++) {
 		const struct metrics_counter *counter = &network_counters[i];
 		unsigned n = 0;
 
-		metrics_family(out, counter->name, METRICS_COUNTER, counter->help);
+		metrics_family(m, counter->name, counter->help);
 		TAILQ_FOREACH (network, &model->networks, link) {
 			struct dp_net_info info = {0};
 
 			if (n++ >= METRICS_EACH)
 				continue;
 			dp_network_info(model->dp, network->id, &info);
-			metrics_value(out, counter->name, "network", network->name, NULL, NULL,
-				(double)metrics_counter_of(counter, &info));
+			metrics_value(m, "network", network->name, metrics_counter_of(counter, &info));
 		}
-		metrics->left_off += i == 0 && n > METRICS_EACH ? n - METRICS_EACH : 0;
+		m->left_off += i == 0 && n > METRICS_EACH ? n - METRICS_EACH : 0;
 	}
 }
 
@@ -101,33 +96,33 @@ static bool count_entry(void *arg, const struct dp_fdb_entry *entry)
 	return true;
 }
 
-static void write_connections(struct model *model, struct evbuffer *out)
+static void write_connections(struct metrics *m)
 {
+	struct model *model = m->model;
 	struct model_network *network;
 	unsigned n = 0;
 	uint32_t share;
 
-	metrics_family(
-		out, "sluice_network_connections", METRICS_GAUGE, "Connections through the network's vips.");
+	metrics_family(m, "sluice_network_connections", "Connections through the network's vips.");
 	TAILQ_FOREACH (network, &model->networks, link)
 		if (n++ < METRICS_EACH)
-			metrics_value(out, "sluice_network_connections", "network", network->name, NULL, NULL,
-				(double)dp_conn_count_of(model->dp, network->id, &share));
+			metrics_value(m, "network", network->name,
+				dp_conn_count_of(model->dp, network->id, &share));
 }
 
-static void write_fdb(struct model *model, struct evbuffer *out)
+static void write_fdb(struct metrics *m)
 {
+	struct model *model = m->model;
 	static struct fdb_count count; /* too large for the stack; control is one thread */
 	struct model_network *network;
 	unsigned n = 0;
 
 	memset(&count, 0, sizeof(count));
 	dp_fdb_walk(model->dp, count_entry, &count);
-	metrics_family(out, "sluice_fdb_entries", METRICS_GAUGE, "Addresses in the MAC table.");
+	metrics_family(m, "sluice_fdb_entries", "Addresses in the MAC table.");
 	TAILQ_FOREACH (network, &model->networks, link)
 		if (n++ < METRICS_EACH)
-			metrics_value(out, "sluice_fdb_entries", "network", network->name, NULL, NULL,
-				count.of[network->id]);
+			metrics_value(m, "network", network->name, count.of[network->id]);
 }
 
 #define PORT(field) offsetof(struct dp_port_info, field)
@@ -156,26 +151,25 @@ static const struct metrics_counter port_counters[] = {
 		"Frames on their way to the port over its rate_out and pps_out.", PORT(rate_out_drops)},
 };
 
-static void write_port(const struct model_port *port, const char *name, double value, struct evbuffer *out)
+static void write_port(struct metrics *m, const struct model_port *port, double value)
 {
-	metrics_value(
-		out, name, "port", port->name, "network", port->network ? port->network->name : "", value);
+	metrics_value2(m, "port", port->name, "network", port->network ? port->network->name : "", value);
 }
 
-static void write_faults(struct metrics *metrics, struct evbuffer *out)
+static void write_faults(struct metrics *m)
 {
-	struct model *model = metrics->model;
+	struct model *model = m->model;
 	struct model_port *port;
 	unsigned n = 0;
 
-	metrics_family(out, "sluice_port_guest_faults_total", METRICS_COUNTER,
+	metrics_family(m, "sluice_port_guest_faults_total",
 		"Connections of a vhost-user port that ended because the front-end broke the rules.");
 	TAILQ_FOREACH (port, &model->ports, link) {
 		struct dp_port_guest guest;
 
 		if (port->spec.type == DP_VHOST_USER && n++ < METRICS_EACH &&
 			dp_port_guest(model->dp, port->id, &guest) == 0)
-			write_port(port, "sluice_port_guest_faults_total", (double)guest.faults, out);
+			write_port(m, port, guest.faults);
 	}
 }
 
@@ -188,7 +182,7 @@ static void add_ring_full(void *arg, const struct dp_drop *drop)
 }
 
 /* What tells a slow receiver from one that is down, whose frames are lost too. */
-static void write_ring_full(struct metrics *metrics, struct evbuffer *out)
+static void write_ring_full(struct metrics *m)
 {
 	uint64_t *ring_full = calloc(MODEL_IDS, sizeof(*ring_full));
 	struct model_port *port;
@@ -196,42 +190,42 @@ static void write_ring_full(struct metrics *metrics, struct evbuffer *out)
 
 	if (!ring_full)
 		return;
-	dp_drop_walk(metrics->model->dp, add_ring_full, ring_full);
-	metrics_family(out, "sluice_port_ring_full_total", METRICS_COUNTER,
+	dp_drop_walk(m->model->dp, add_ring_full, ring_full);
+	metrics_family(m, "sluice_port_ring_full_total",
 		"Frames dropped because the port, whose link was up, had no room for them.");
-	TAILQ_FOREACH (port, &metrics->model->ports, link)
+	TAILQ_FOREACH (port, &m->model->ports, link)
 		if (n++ < METRICS_EACH)
-			write_port(port, "sluice_port_ring_full_total", (double)ring_full[port->id], out);
+			write_port(m, port, ring_full[port->id]);
 	free(ring_full);
 }
 
-static void write_ports(struct metrics *metrics, struct evbuffer *out)
+static void write_ports(struct metrics *m)
 {
-	struct model *model = metrics->model;
+	struct model *model = m->model;
 	struct model_port *port;
 	unsigned n = 0;
 
-	metrics_family(out, "sluice_port_up", METRICS_GAUGE, "Is the port's link up?");
+	metrics_family(m, "sluice_port_up", "Is the port's link up?");
 	TAILQ_FOREACH (port, &model->ports, link)
 		if (n++ < METRICS_EACH)
-			write_port(port, "sluice_port_up", model_port_up(model, port), out);
-	metrics->left_off += n > METRICS_EACH ? n - METRICS_EACH : 0;
+			write_port(m, port, model_port_up(model, port));
+	m->left_off += n > METRICS_EACH ? n - METRICS_EACH : 0;
 	for (size_t i = 0; i < sizeof(port_counters) / sizeof(port_counters[0]); i++) {
 		const struct metrics_counter *counter = &port_counters[i];
 
 		n = 0;
-		metrics_family(out, counter->name, METRICS_COUNTER, counter->help);
+		metrics_family(m, counter->name, counter->help);
 		TAILQ_FOREACH (port, &model->ports, link) {
 			struct dp_port_info info = {0};
 
 			if (n++ >= METRICS_EACH)
 				break;
 			dp_port_info(model->dp, port->id, &info);
-			write_port(port, counter->name, (double)metrics_counter_of(counter, &info), out);
+			write_port(m, port, metrics_counter_of(counter, &info));
 		}
 	}
-	write_ring_full(metrics, out);
-	write_faults(metrics, out);
+	write_ring_full(m);
+	write_faults(m);
 }
 
 enum { REASONS_MAX = 128 };
@@ -255,80 +249,78 @@ static void add_drop(void *arg, const struct dp_drop *drop)
 	drops->packets[i] += drop->packets;
 }
 
-static void write_drops(struct model *model, struct evbuffer *out)
+static void write_drops(struct metrics *m)
 {
+	struct model *model = m->model;
 	struct drops drops = {.n = 0};
 
 	dp_drop_walk(model->dp, add_drop, &drops);
-	metrics_family(out, "sluice_drops_total", METRICS_COUNTER, "Copies dropped, by reason.");
+	metrics_family(m, "sluice_drops_total", "Copies dropped, by reason.");
 	for (unsigned i = 0; i < drops.n; i++)
-		metrics_value(out, "sluice_drops_total", "reason", drops.reason[i], NULL, NULL,
-			(double)drops.packets[i]);
+		metrics_value(m, "reason", drops.reason[i], drops.packets[i]);
 }
 
-static void write_stages(struct model *model, struct evbuffer *out)
+static void write_stages(struct metrics *m)
 {
-	static const char name[] = "sluice_stage_cycles_per_packet";
+	struct model *model = m->model;
 	struct dp_worker_info info;
 	char core[16];
 
-	metrics_family(out, name, METRICS_GAUGE, "TSC cycles a frame costs in the stage.");
+	metrics_family(m, "sluice_stage_cycles_per_packet", "TSC cycles a frame costs in the stage.");
 	for (unsigned w = 0; dp_worker_info(model->dp, w, &info) == 0; w++) {
 		snprintf(core, sizeof(core), "%d", info.core);
 		for (unsigned i = 0; i < info.nstage; i++)
-			metrics_value(out, name, "core", core, "stage", info.stage[i].name,
+			metrics_value2(m, "core", core, "stage", info.stage[i].name,
 				info.stage[i].cycles_per_packet);
 	}
 }
 
-static void write_workers(struct model *model, struct evbuffer *out)
+static void write_workers(struct metrics *m)
 {
+	struct model *model = m->model;
 	static const struct {
 		const char *name, *help;
-		enum metrics_kind kind;
 	} families[] = {
-		{"sluice_worker_packets_total", "Frames handled.", METRICS_COUNTER},
-		{"sluice_worker_busy_cycles_total", "TSC cycles of polls that found frames.",
-			METRICS_COUNTER},
-		{"sluice_worker_busy_ratio", "Share of the last one to two seconds.", METRICS_GAUGE},
-		{"sluice_worker_asleep", "Does it sleep, for want of frames?", METRICS_GAUGE},
+		{"sluice_worker_packets_total", "Frames handled."},
+		{"sluice_worker_busy_cycles_total", "TSC cycles of polls that found frames."},
+		{"sluice_worker_busy_ratio", "Share of the last one to two seconds."},
+		{"sluice_worker_asleep", "Does it sleep, for want of frames?"},
 		{"sluice_worker_longest_gap_seconds",
-			"Longest time between two polls while awake, of the last one to two seconds.",
-			METRICS_GAUGE},
+			"Longest time between two polls while awake, of the last one to two seconds."},
 	};
 	struct dp_worker_info info;
 	char core[16];
 
 	for (size_t i = 0; i < sizeof(families) / sizeof(families[0]); i++) {
-		metrics_family(out, families[i].name, families[i].kind, families[i].help);
+		metrics_family(m, families[i].name, families[i].help);
 		for (unsigned w = 0; dp_worker_info(model->dp, w, &info) == 0; w++) {
 			const double value[] = {(double)info.packets, (double)info.busy_cycles,
 				info.busy_pct / 100, info.asleep, info.longest_gap_us / 1e6};
 
 			snprintf(core, sizeof(core), "%d", info.core);
-			metrics_value(out, families[i].name, "core", core, NULL, NULL, value[i]);
+			metrics_value(m, "core", core, value[i]);
 		}
 	}
-	write_stages(model, out);
+	write_stages(m);
 }
 
 void metrics_write(void *arg, struct evbuffer *out)
 {
-	struct metrics *metrics = arg;
+	struct metrics *m = arg;
 
-	metrics->left_off = 0;
-	write_daemon(metrics->model, out);
-	write_kubernetes(metrics->model->kubernetes, out);
-	write_networks(metrics, out);
-	write_fdb(metrics->model, out);
-	write_connections(metrics->model, out);
-	write_ports(metrics, out);
-	metrics_write_peers(metrics, out);
-	write_drops(metrics->model, out);
-	write_workers(metrics->model, out);
-	metrics_write_cluster(metrics, out);
-	metrics_write_registry(metrics, out);
-	metrics_single(out, "sluice_metrics_left_off", METRICS_GAUGE,
-		"Networks, ports, services and backends that are too many to be listed here.",
-		(double)metrics->left_off);
+	m->out = out;
+	m->left_off = 0;
+	write_daemon(m);
+	write_kubernetes(m);
+	write_networks(m);
+	write_fdb(m);
+	write_connections(m);
+	write_ports(m);
+	metrics_write_peers(m);
+	write_drops(m);
+	write_workers(m);
+	metrics_write_cluster(m);
+	metrics_write_registry(m);
+	metrics_single(m, "sluice_metrics_left_off",
+		"Networks, ports, services and backends that are too many to be listed here.", m->left_off);
 }

@@ -29,35 +29,34 @@ struct metrics {
 	const struct consul *consul;
 	const struct http *http;
 	const struct dns *dns;
-	uint64_t left_off; /* objects not listed on the page being written */
+	/* of the page being written: */
+	struct evbuffer *out;
+	const char *family; /* whose values come */
+	uint64_t left_off;  /* objects not listed */
 };
 
 /** Writes the page; `arg` is the struct metrics. */
 void metrics_write(void *arg, struct evbuffer *out);
 
-/* registry.c */
-void metrics_write_registry(struct metrics *metrics, struct evbuffer *out);
-
-/* cluster.c */
-void metrics_write_cluster(struct metrics *metrics, struct evbuffer *out);
-
-/* peer.c */
-void metrics_write_peers(struct metrics *metrics, struct evbuffer *out);
+/* What another file writes of it. */
+void metrics_write_registry(struct metrics *m);
+void metrics_write_cluster(struct metrics *m);
+void metrics_write_peers(struct metrics *m);
 
 /* text.c */
-enum metrics_kind { METRICS_GAUGE, METRICS_COUNTER, METRICS_HISTOGRAM };
-/** Begins a family; its values follow. */
-void metrics_family(struct evbuffer *out, const char *name, enum metrics_kind kind, const char *help);
-/** One value with up to two labels; `label` NULL ends them. Label values may hold anything. */
-void metrics_value(struct evbuffer *out, const char *name, const char *label, const char *text,
-	const char *label2, const char *text2, double value);
+/** Begins a family, of counters if its name ends in _total and else of gauges; its values follow. */
+void metrics_family(struct metrics *m, const char *name, const char *help);
+void metrics_histogram(struct metrics *m, const char *name, const char *help);
+/** One value with a label, whose text may hold anything; `label` NULL: without. */
+void metrics_value(struct metrics *m, const char *label, const char *text, double value);
+void metrics_value2(struct metrics *m, const char *label, const char *text, const char *label2,
+	const char *text2, double value);
 /** A family of one value without labels. */
-void metrics_single(
-	struct evbuffer *out, const char *name, enum metrics_kind kind, const char *help, double value);
+void metrics_single(struct metrics *m, const char *name, const char *help, double value);
 
 /* A counter that each object of a kind has: where it is in the struct that the dataplane fills, an uint64_t. */
 struct metrics_counter {
 	const char *name, *help;
 	size_t at;
 };
-uint64_t metrics_counter_of(const struct metrics_counter *counter, const void *info);
+double metrics_counter_of(const struct metrics_counter *counter, const void *info);

@@ -1,14 +1,27 @@
 #include <event2/buffer.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "control/metrics/metrics.h"
 
-void metrics_family(struct evbuffer *out, const char *name, enum metrics_kind kind, const char *help)
+static void put_head(struct metrics *m, const char *name, const char *kind, const char *help)
 {
-	static const char *const kinds[] = {
-		[METRICS_GAUGE] = "gauge", [METRICS_COUNTER] = "counter", [METRICS_HISTOGRAM] = "histogram"};
+	m->family = name;
+	evbuffer_add_printf(m->out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind);
+}
 
-	evbuffer_add_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kinds[kind]);
+void metrics_family(struct metrics *m, const char *name, const char *help)
+{
+	static const char total[] = "_total";
+	size_t len = strlen(name), end = sizeof(total) - 1;
+	bool counter = len > end && !strcmp(name + len - end, total);
+
+	put_head(m, name, counter ? "counter" : "gauge", help);
+}
+
+void metrics_histogram(struct metrics *m, const char *name, const char *help)
+{
+	put_head(m, name, "histogram", help);
 }
 
 /* The text between quotes, with what the format wants escaped. */
@@ -26,33 +39,37 @@ static void put_label(struct evbuffer *out, const char *label, const char *text)
 	evbuffer_add(out, "\"", 1);
 }
 
-void metrics_value(struct evbuffer *out, const char *name, const char *label, const char *text,
-	const char *label2, const char *text2, double value)
+void metrics_value2(struct metrics *m, const char *label, const char *text, const char *label2,
+	const char *text2, double value)
 {
-	evbuffer_add_printf(out, "%s", name);
+	evbuffer_add_printf(m->out, "%s", m->family);
 	if (label) {
-		evbuffer_add(out, "{", 1);
-		put_label(out, label, text);
+		evbuffer_add(m->out, "{", 1);
+		put_label(m->out, label, text);
 		if (label2) {
-			evbuffer_add(out, ",", 1);
-			put_label(out, label2, text2);
+			evbuffer_add(m->out, ",", 1);
+			put_label(m->out, label2, text2);
 		}
-		evbuffer_add(out, "}", 1);
+		evbuffer_add(m->out, "}", 1);
 	}
-	evbuffer_add_printf(out, " %.17g\n", value);
+	evbuffer_add_printf(m->out, " %.17g\n", value);
 }
 
-void metrics_single(
-	struct evbuffer *out, const char *name, enum metrics_kind kind, const char *help, double value)
+void metrics_value(struct metrics *m, const char *label, const char *text, double value)
 {
-	metrics_family(out, name, kind, help);
-	metrics_value(out, name, NULL, NULL, NULL, NULL, value);
+	metrics_value2(m, label, text, NULL, NULL, value);
 }
 
-uint64_t metrics_counter_of(const struct metrics_counter *counter, const void *info)
+void metrics_single(struct metrics *m, const char *name, const char *help, double value)
+{
+	metrics_family(m, name, help);
+	metrics_value(m, NULL, NULL, value);
+}
+
+double metrics_counter_of(const struct metrics_counter *counter, const void *info)
 {
 	uint64_t value;
 
 	memcpy(&value, (const char *)info + counter->at, sizeof(value));
-	return value;
+	return (double)value;
 }
