@@ -1,5 +1,6 @@
 #include "control/kube.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,12 +12,15 @@
 #include "control/model/model.h"
 #include "control/model/network_spec.h"
 #include "control/model/objects.h"
+#include "registry/base/listen.h"
 #include "registry/source/kubernetes/kubernetes.h"
+#include "registry/store/journal.h"
 
 struct kube {
 	struct model *model;
 	struct kubernetes *source;
 	struct ways *ways;
+	struct journal *journal; /* NULL: nothing outlives the daemon */
 	char network[MODEL_NAME];
 };
 
@@ -82,8 +86,22 @@ static bool lead(void *arg, const struct kubernetes_ways *ways, char why[KUBERNE
 	return set(kube, network, ways, why) == 0;
 }
 
-int kube_open(struct event_base *base, struct model *model, const json_t *part, struct kube **out,
-	struct api_err *err)
+/* All of it can be had from the server: without the file the daemon starts, and knows nothing while that is away. */
+static struct journal *open_journal(struct event_base *base, struct registry *registry, const char *dir)
+{
+	struct journal *journal;
+	struct reg_err why;
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/kubernetes.journal", dir);
+	if (journal_open(base, path, registry, &journal, &why) == 0)
+		return journal;
+	log_line(LOG_ERR, "kubernetes: what the API server says is not kept: %s", why.text);
+	return NULL;
+}
+
+int kube_open(struct event_base *base, struct model *model, const json_t *part, const char *dir,
+	struct kube **out, struct api_err *err)
 {
 	const char *token = param_str(part, "token_file"), *ca = param_str(part, "ca"),
 		   *network = param_str(part, "network");
@@ -95,6 +113,7 @@ int kube_open(struct event_base *base, struct model *model, const json_t *part, 
 		.ca = ca || access(KUBERNETES_CA, R_OK) < 0 ? ca : KUBERNETES_CA,
 		.node = param_str(part, "node"),
 		.network = network,
+		.healthz = param_str(part, "healthz"),
 		.lead = lead};
 
 	*out = NULL;
@@ -107,6 +126,7 @@ int kube_open(struct event_base *base, struct model *model, const json_t *part, 
 		kube->model = model;
 		snprintf(kube->network, sizeof(kube->network), "%s", network);
 		kube->ways = ways_open();
+		config.journal = kube->journal = open_journal(base, config.reg, dir);
 	}
 	if (!kube || !kube->ways || kubernetes_open(&config, &kube->source) < 0) {
 		kube_close(kube);
@@ -119,7 +139,10 @@ int kube_open(struct event_base *base, struct model *model, const json_t *part, 
 
 int kube_check(const json_t *part, struct api_err *err)
 {
-	const char *api = param_str(part, "api");
+	const char *api = param_str(part, "api"), *healthz = param_str(part, "healthz");
+	struct sockaddr_storage at;
+	socklen_t size;
+	bool any;
 
 	if (!api && json_object_size(part))
 		return api_fail(err, API_INVALID, "kubernetes.api", "required by what is beside it");
@@ -129,6 +152,8 @@ int kube_check(const json_t *part, struct api_err *err)
 		return api_fail(err, API_INVALID, "kubernetes.api", "must be https://HOST[:PORT]");
 	if (!param_given(part, "network"))
 		return api_fail(err, API_INVALID, "kubernetes.network", "required: pods are in one network");
+	if (healthz && (!listen_read(healthz, &at, &size, &any) || any))
+		return api_fail(err, API_INVALID, "kubernetes.healthz", "must be ADDRESS:PORT");
 	return 0;
 }
 
@@ -139,5 +164,6 @@ void kube_close(struct kube *kube)
 	model_kubernetes(kube->model, NULL);
 	kubernetes_close(kube->source);
 	ways_close(kube->ways);
+	journal_close(kube->journal);
 	free(kube);
 }

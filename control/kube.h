@@ -12,9 +12,9 @@ struct event_base;
 struct kube;
 struct model;
 
-/** `part` is that of the validated configuration; without `api` *out is NULL. -1 with one line in *err. */
-int kube_open(struct event_base *base, struct model *model, const json_t *part, struct kube **out,
-	struct api_err *err);
+/** `dir` is the state directory, `part` that of the validated configuration; without `api` *out is NULL. -1 with one line in *err. */
+int kube_open(struct event_base *base, struct model *model, const json_t *part, const char *dir,
+	struct kube **out, struct api_err *err);
 /** Can the part be? -1 with one line in *err. */
 int kube_check(const json_t *part, struct api_err *err);
 /** Nothing leads in any more. NULL is allowed. */

@@ -365,7 +365,7 @@ int serve_open(struct event_base *base, struct model *model, const json_t *confi
 		serve_start(serve, OUTAGE_HTTP, err) < 0 || open_dns(serve, err) < 0 ||
 		serve_start(serve, OUTAGE_DOCKER, err) < 0 ||
 		open_cluster(serve, json_object_get(config, "cluster"), dir, err) < 0 ||
-		kube_open(base, model, serve->kubernetes, &serve->followed, err) < 0) {
+		kube_open(base, model, serve->kubernetes, dir, &serve->followed, err) < 0) {
 		serve_close(serve);
 		return -1;
 	}

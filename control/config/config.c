@@ -96,6 +96,12 @@ static const struct api_field kubernetes_fields[] = {
 		.min = 1,
 		.max = 253},
 	{.name = "network", .type = API_NAME, .help = "network that the pods are in"},
+	{.name = "healthz",
+		.type = API_STRING,
+		.help = "address and port where load balancers ask for the node's health (default none; "
+			"kube-proxy has 0.0.0.0:10256)",
+		.min = 3,
+		.max = 63},
 	{NULL},
 };
 

@@ -4,6 +4,7 @@ Kubernetes' sig-network conformance list (docs/howto/kubernetes.md has the table
 """
 
 import contextlib
+import json
 import socket
 
 import pytest
@@ -184,6 +185,46 @@ def test_external_traffic_policy_local(node):
     node.settled()
     answers(node.world, HOST, 30080, [p1])
     answers(node.host, HOST, 30080, [p2])
+
+
+def health(node, port, path="/"):
+    """(status, answer) of a health check from outside."""
+    done = node.world.run("curl", "-s", "-m", "20", "-w", "\\n%{http_code}", f"http://{HOST}:{port}{path}")
+    body, code = done.stdout.rsplit("\n", 1)
+    return int(code), json.loads(body)
+
+
+def test_health_check_node_port(node):
+    """200 while there are endpoints on this node, else 503; gone with the Service."""
+    p1, p2 = node.pods
+    node.put(balanced([LB], externalTrafficPolicy="Local", healthCheckNodePort=32100))
+    node.slice(local(p1), local(p2), endpoint("10.244.7.7", node="elsewhere"))
+    node.settled()
+    expected = {"service": {"namespace": "default", "name": "web"}, "localEndpoints": 2, "serviceProxyHealthy": True}
+    assert health(node, 32100) == (200, expected)
+    node.slice(endpoint("10.244.7.7", node="elsewhere"))
+    node.settled()
+    assert health(node, 32100) == (503, {**expected, "localEndpoints": 0})
+    with contextlib.ExitStack() as stack:  # who says nothing keeps nobody else from asking for long
+        for _ in range(70):
+            sock = stack.enter_context(node.world.socket())
+            sock.setblocking(False)
+            sock.connect_ex((HOST, 32100))
+        assert health(node, 32100)[0] == 503
+    node.put(balanced([LB]))
+    node.settled()
+    refused(node.world, HOST, 32100)
+
+
+def test_health_of_the_node(node):
+    """Cloud balancers with policy Cluster ask at 10256; a node that is to go says so, and lives on (KEP-3836)."""
+    assert health(node, 10256, "/healthz") == (200, {"nodeEligible": True, "synced": True})
+    there = {"kind": "Node", "metadata": {"name": kube.NODE}}
+    node.put({**there, "spec": {"taints": [{"key": "ToBeDeletedByClusterAutoscaler", "effect": "NoSchedule"}]}})
+    wait.until(lambda: health(node, 10256, "/healthz") == (503, {"nodeEligible": False, "synced": True}), "it says so")
+    assert health(node, 10256, "/livez")[0] == 200
+    node.put(there)
+    wait.until(lambda: health(node, 10256, "/healthz")[0] == 200, "it stays")
 
 
 def test_internal_traffic_policy_local(node):

@@ -384,6 +384,30 @@ def test_as_many_ports_and_endpoints_as_there_may_be_and_one_more(world):
     w.wait(NAME, {"10.244.0.9:8080": False})
 
 
+@pytest.mark.parametrize("how", ["end", "kill"])
+def test_a_daemon_that_starts_while_the_server_is_away(world, how):
+    """It knows what the server said last, endpoints of its zone too; what went meanwhile goes when the server is back."""
+    far = {**endpoint("10.244.0.2"), "hints": {"forZones": [{"name": "b"}]}}
+    near = {**endpoint("10.244.0.1"), "hints": {"forZones": [{"name": "a"}]}}
+    node = {"kind": "Node", "metadata": {"name": "n1", "labels": {"topology.kubernetes.io/zone": "a"}}}
+    w = world(objects=[node, WEB, {**web("10.244.0.1"), "endpoints": [near, far]}, service("old", [VIP6], [("", 80)])], node="n1")
+    w.wait(NAME, {"10.244.0.1:8080": False})
+    wait.until(lambda: "old.default" in w.services(), "the other one is there")
+    path = w.daemon.state / "kubernetes.journal"
+    wait.until(lambda: path.exists() and b"old" in path.read_bytes() and b"10.244.0.2" in path.read_bytes(), "it is on disk")
+    w.api.refuse = {path: (503, ()) for path in (SERVICES, SLICES, NODES)}
+    w.api.hang_up()
+    w.api.delete(service("old", [VIP6], [("", 80)]))
+    w.daemon.stop() if how == "end" else w.daemon.kill()
+    w.daemon.start()
+    w.wait(NAME, {"10.244.0.1:8080": False})
+    assert w.services() == {NAME, "old.default"} and not w.status()["synced"]
+    w.api.refuse = {}
+    wait.until(lambda: w.services() == {NAME}, "the one that went is gone")
+    wait.until(lambda: w.status()["synced"], "all of it is heard")
+    assert w.instances(NAME) == {"10.244.0.1:8080": False}
+
+
 def test_more_services_than_there_is_room_for(world):
     """The first 32,768 are known; the log names the first that is not, and status counts them."""
     w = world()

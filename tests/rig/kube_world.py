@@ -93,7 +93,7 @@ def node_config(api, authority, **more):
     return {"networks": [{"name": "pods", "mode": "host", "subnet": "10.244.0.0/16", "gateway": "10.244.0.1",
                           "egress": "masquerade"}],
             "kubernetes": {"api": api.url, "ca": str(authority.cert), "token_file": str(api.token_file), "network": "pods",
-                           "node": NODE, **more}}
+                           "node": NODE, "healthz": "0.0.0.0:10256", **more}}
 
 
 def start(stack, authority, tmp_path, **more):

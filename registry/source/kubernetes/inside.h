@@ -8,7 +8,9 @@
  *   outside.c     by what other addresses a Service is reached
  *   choose.c      which endpoints a port of a Service has
  *   apply.c       brings the registry there
+ *   keep.c        what outlives the daemon
  *   lead.c        hands on what leads in from outside
+ *   health.c      tells load balancers whether to send here
  */
 #pragma once
 
@@ -148,6 +150,11 @@ struct kubernetes {
 	struct event *turn;	/* what has changed is brought to the registry */
 	struct kube_lead *lead; /* lead.c; NULL: nothing leads in */
 	struct kube_follow *follows[KUBE_FOLLOWS];
+	struct kube_health *health;
+	bool leaving;  /* this node is to go */
+	bool restored; /* something is known from an earlier life */
+	bool restoring;
+	struct journal *journal; /* NULL: nothing outlives it */
 	char *api, *token_file, *node, *network;
 	char of_node[64 + 3 * KUBE_NODE]; /* the selector of this node */
 	char zone[KUBE_LABEL + 1];	  /* "": not known */
@@ -184,6 +191,10 @@ bool kube_follow_synced(const struct kube_follow *follow);
 /** Why the server is not heard, NULL: it is; and for how long that has been so. */
 const char *kube_follow_why(const struct kube_follow *follow, int64_t *since_s);
 
+/* kubernetes.c */
+
+extern const struct kube_kind *const kube_kinds[KUBE_FOLLOWS];
+
 /* read.c */
 
 /** NULL: it has no text of that name. */
@@ -199,6 +210,8 @@ void kube_spec_free(struct kube_spec *spec);
 /** The key of the Service that the slice is of, and all but the key and the links of `slice`. False: it is of none, or not understood. */
 bool kube_read_slice(
 	const struct kubernetes *k, const json_t *object, char service[KUBE_KEY], struct kube_slice *slice);
+/** Is the Node to be deleted? */
+bool kube_is_leaving(const json_t *object);
 /** topology.kubernetes.io/zone of a Node, "": none. */
 void kube_read_zone(const json_t *object, char zone[KUBE_LABEL + 1]);
 
@@ -228,6 +241,13 @@ bool kube_choose(const struct kube_service *service, const struct kube_port *por
 bool kube_read_outside(const json_t *object, struct kube_spec *spec);
 void kube_outside_free(struct kube_outside *outside);
 
+/* keep.c */
+
+/** Keeps it, or no longer (`object` is NULL). `which` is KUBE_..._OF. */
+void kube_keep(struct kubernetes *k, unsigned which, const char *key, const json_t *object);
+/** What an earlier life has heard of the same server is known. Before anything is followed. NULL is allowed. */
+void kube_keep_open(struct kubernetes *k, struct journal *journal);
+
 /* lead.c */
 
 /** Hands on all ways in, and does so again after what changes. -ENOMEM. */
@@ -237,6 +257,14 @@ void kube_lead_close(struct kubernetes *k);
 void kube_lead_due(struct kubernetes *k);
 /** Why what has changed does not lead in, NULL: nothing fails; how many ways there are, and is a change of them due? */
 const char *kube_lead_why(const struct kubernetes *k, size_t *n, bool *due);
+
+/* health.c */
+
+/** `healthz`: "ADDRESS:PORT" for all Services, NULL: none. -ENOMEM. */
+int kube_health_open(struct kubernetes *k, const char *healthz);
+void kube_health_close(struct kubernetes *k);
+/** Services have changed, maybe with their ports. */
+void kube_health_update(struct kubernetes *k);
 
 /* apply.c */
 

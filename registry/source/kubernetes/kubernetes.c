@@ -16,11 +16,14 @@ static void on_node(struct kubernetes *k, const json_t *object)
 {
 	char zone[KUBE_LABEL + 1];
 
+	kube_keep(k, KUBE_NODE_OF, "", object);
+	k->leaving = kube_is_leaving(object);
 	kube_read_zone(object, zone);
 	if (strcmp(zone, k->zone) == 0)
 		return;
 	strcpy(k->zone, zone);
-	kube_follow_anew(k->follows[KUBE_SLICES_OF]);
+	if (k->follows[KUBE_SLICES_OF])
+		kube_follow_anew(k->follows[KUBE_SLICES_OF]);
 }
 
 static void begin_node(struct kubernetes *k) {}
@@ -35,7 +38,7 @@ static void on_node_gone(struct kubernetes *k, const json_t *object) {}
 static const struct kube_kind kind_node = {
 	"/api/v1/nodes", NULL, true, begin_node, on_node, on_node_gone, end_node};
 
-static const struct kube_kind *const kinds[KUBE_FOLLOWS] = {
+const struct kube_kind *const kube_kinds[KUBE_FOLLOWS] = {
 	[KUBE_SERVICES_OF] = &kube_kind_services,
 	[KUBE_SLICES_OF] = &kube_kind_slices,
 	[KUBE_NODE_OF] = &kind_node,
@@ -60,7 +63,7 @@ static void on_turn(evutil_socket_t fd, short what, void *arg)
 {
 	struct kubernetes *k = arg;
 
-	if (is_synced(k, KUBE_SERVICES_OF) && is_synced(k, KUBE_SLICES_OF) && is_placed(k))
+	if (k->restored || (is_synced(k, KUBE_SERVICES_OF) && is_synced(k, KUBE_SLICES_OF) && is_placed(k)))
 		kube_apply(k);
 }
 
@@ -104,10 +107,13 @@ int kubernetes_open(const struct kubernetes_config *config, struct kubernetes **
 	k->fetcher = fetch_open_web(k->base, &tls);
 	done = k->turn && k->fetcher && text_copy(&k->api, config->api) &&
 	       text_copy(&k->token_file, config->token_file) && text_copy(&k->node, config->node) &&
-	       text_copy(&k->network, config->network) && select_node(k) && kube_lead_open(k, config) == 0;
+	       text_copy(&k->network, config->network) && select_node(k) && kube_lead_open(k, config) == 0 &&
+	       kube_health_open(k, config->healthz) == 0;
+	if (done)
+		kube_keep_open(k, config->journal);
 	for (unsigned i = 0; i < KUBE_FOLLOWS && done; i++)
-		if (k->node || !kinds[i]->of_node)
-			done = (k->follows[i] = kube_follow_open(k, kinds[i])) != NULL;
+		if (k->node || !kube_kinds[i]->of_node)
+			done = (k->follows[i] = kube_follow_open(k, kube_kinds[i])) != NULL;
 	if (!done) {
 		kubernetes_close(k);
 		return -ENOMEM;
@@ -125,6 +131,7 @@ void kubernetes_close(struct kubernetes *k)
 	registry_source_del(k->reg, &k->source);
 	fetch_close(k->fetcher);
 	kube_lead_close(k);
+	kube_health_close(k);
 	kube_table_free(k);
 	if (k->turn)
 		event_free(k->turn);

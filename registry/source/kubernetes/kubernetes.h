@@ -12,6 +12,7 @@
 #include "addr/ip.h"
 
 struct event_base;
+struct journal;
 struct kubernetes;
 struct registry;
 
@@ -49,6 +50,8 @@ struct kubernetes_config {
 	const char *ca;		/* NULL: who the system trusts */
 	const char *node;    /* that this daemon runs on, as Kubernetes calls it. NULL: no endpoint is near */
 	const char *network; /* that the pods are in */
+	const char *healthz; /* "ADDRESS:PORT" where load balancers ask for this node's health; NULL: none */
+	struct journal *journal; /* where what the server said outlives the daemon; NULL: nowhere */
 	/* Has these lead in, and no others. False, and why: it is asked again. NULL: nothing leads in. */
 	bool (*lead)(void *arg, const struct kubernetes_ways *ways, char why[KUBERNETES_WHY]);
 	void *lead_arg;

@@ -205,6 +205,7 @@ static void hand_on(struct kubernetes *k)
 	uint64_t began = wheel_now_us(), took;
 	char why[KUBERNETES_WHY] = "out of memory";
 
+	kube_health_update(k);
 	gather(k, &g);
 	sort(&g);
 	if (!g.failed && lead->fn(lead->arg, &(struct kubernetes_ways){g.ways, g.n, g.vips, g.nvip}, why)) {

@@ -272,6 +272,20 @@ bool kube_read_slice(
 	return false;
 }
 
+bool kube_is_leaving(const json_t *object)
+{
+	const json_t *taints = json_object_get(json_object_get(object, "spec"), "taints"), *taint;
+	size_t i;
+
+	json_array_foreach (taints, i, taint) {
+		const char *key = kube_text(taint, "key");
+
+		if (key && strcmp(key, "ToBeDeletedByClusterAutoscaler") == 0)
+			return true;
+	}
+	return kube_text(json_object_get(object, "metadata"), "deletionTimestamp") != NULL;
+}
+
 void kube_read_zone(const json_t *object, char zone[KUBE_LABEL + 1])
 {
 	const json_t *labels = json_object_get(json_object_get(object, "metadata"), "labels");

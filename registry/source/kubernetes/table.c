@@ -127,10 +127,12 @@ static void on_service(struct kubernetes *k, const json_t *object)
 		return;
 	service->round = k->rounds[ROUND_SERVICES];
 	service->known = true;
-	if (take_spec(service, &spec))
-		kube_changed(k, service);
-	else
+	if (!take_spec(service, &spec)) {
 		kube_spec_free(&spec);
+		return;
+	}
+	kube_keep(k, KUBE_SERVICES_OF, key, object);
+	kube_changed(k, service);
 }
 
 static void service_gone(struct kubernetes *k, struct kube_service *service)
@@ -138,6 +140,7 @@ static void service_gone(struct kubernetes *k, struct kube_service *service)
 	struct kube_spec none = {0};
 
 	service->known = false;
+	kube_keep(k, KUBE_SERVICES_OF, service->key, NULL);
 	take_spec(service, &none);
 	kube_changed(k, service);
 }
@@ -167,6 +170,7 @@ static void slice_free(struct kubernetes *k, struct kube_slice *slice)
 static void slice_gone(struct kubernetes *k, struct kube_slice *slice)
 {
 	kube_changed(k, slice->service);
+	kube_keep(k, KUBE_SLICES_OF, slice->key, NULL);
 	slice_free(k, slice);
 }
 
@@ -213,7 +217,8 @@ static bool is_same(const struct kube_slice *a, const struct kube_slice *b)
 	return true;
 }
 
-static void slice_take(struct kubernetes *k, struct kube_slice *slice, struct kube_slice *fresh)
+/* Does it say something else than before? */
+static bool slice_take(struct kubernetes *k, struct kube_slice *slice, struct kube_slice *fresh)
 {
 	bool same = slice->ports && is_same(slice, fresh);
 
@@ -227,6 +232,7 @@ static void slice_take(struct kubernetes *k, struct kube_slice *slice, struct ku
 	slice->n = fresh->n;
 	if (!same)
 		kube_changed(k, slice->service);
+	return !same;
 }
 
 /* One that is not understood any longer is gone; one that names another Service is another. */
@@ -253,7 +259,8 @@ static void on_slice(struct kubernetes *k, const json_t *object)
 	if (!slice && service)
 		leave_out(k, ROUND_SLICES, key);
 	if (slice) {
-		slice_take(k, slice, &fresh);
+		if (slice_take(k, slice, &fresh))
+			kube_keep(k, KUBE_SLICES_OF, key, object);
 		return;
 	}
 	free(fresh.ports);
