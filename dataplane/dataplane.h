@@ -455,8 +455,8 @@ size_t dp_conn_count_of(struct dp *dp, uint16_t net, uint32_t *share);
 
 /* A port of uplinks' own address that leads into a network. */
 struct dp_published {
-	enum dp_protocol protocol; /* DP_TCP or DP_UDP */
-	struct ip_addr address;	   /* none: that of any uplink */
+	enum dp_protocol protocol;
+	struct ip_addr address; /* none, 0.0.0.0: that of any uplink, of the family of `to` */
 	uint16_t port;
 	uint16_t net; /* with DP_EGRESS_IN */
 	struct ip_addr to;

@@ -78,7 +78,7 @@ void exchange_punt(struct worker *w, struct port *in, const struct frame *f)
 	punt(w, in, (struct origin){in->id, f->net}, f->hdr + f->hdr_off, f->hdr_len);
 }
 
-void exchange_want(struct worker *w, struct port *in, uint16_t uplink, uint32_t ip)
+void exchange_want(struct worker *w, struct port *in, uint16_t uplink, struct ip_addr ip)
 {
 	const struct exchange_wanted wanted = {ip, in->id};
 

@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "addr/ip.h"
 #include "dataplane/core/port.h"
 #include "dataplane/frame/burst.h"
 
@@ -45,14 +46,13 @@ void exchange_punt(struct worker *w, struct port *in, const struct frame *f);
 
 /* What control is told by exchange_want(). */
 struct exchange_wanted {
-	uint32_t ip;
+	struct ip_addr ip;
 	uint32_t by; /* id of the port */
 };
 
-/** Worker. Tells control that the MAC of `ip` (IPv4, network byte order) on the link of port `uplink` is wanted, for a
- * frame of port `in`: within the same bounds. It is told as a struct exchange_wanted, as short as
- * no frame is. */
-void exchange_want(struct worker *w, struct port *in, uint16_t uplink, uint32_t ip);
+/** Worker. Tells control that the MAC of `ip` on the link of port `uplink` is wanted, for a frame of port `in`: within the
+ * same bounds. It is told as a struct exchange_wanted, as short as no frame is that is copied. */
+void exchange_want(struct worker *w, struct port *in, uint16_t uplink, struct ip_addr ip);
 
 /** Control. Has frame data[len] sent (see struct exchange_frame). -ENOBUFS: the ring is full. */
 int exchange_inject(struct dp *dp, uint16_t port, uint16_t net, const uint8_t *data, uint16_t len);

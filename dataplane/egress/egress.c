@@ -60,7 +60,7 @@ void egress_uplinks_changed(struct dp *dp)
 		return;
 	hop_forget(e->hops);
 	for (unsigned i = 0; i < routes->n; i++)
-		if (routes->route[i].gateway)
+		if (!ip_is_none(routes->route[i].gateway))
 			hop_want(e->hops, routes->route[i].uplink, routes->route[i].gateway, HOP_BY_CONTROL);
 	old = atomic_exchange(&e->routes, routes);
 	if (old)
@@ -89,13 +89,13 @@ void egress_wanted(struct dp *dp, uint16_t uplink, const uint8_t *data, uint16_t
 	struct routes *routes = atomic_load(&dp->egress->routes);
 	const struct route *route;
 	struct exchange_wanted wanted;
-	uint32_t hop;
+	struct ip_addr hop;
 
 	if (len != sizeof(wanted))
 		return;
 	memcpy(&wanted, data, sizeof(wanted));
 	route = route_find(routes, wanted.ip, &hop);
-	if (route && route->uplink == uplink && hop == wanted.ip)
+	if (route && route->uplink == uplink && ip_equal(hop, wanted.ip))
 		hop_want(dp->egress->hops, uplink, wanted.ip, wanted.by);
 }
 
@@ -109,13 +109,21 @@ static bool is_gone(void *arg, uint16_t owner)
 	return !dp_get_port(dp, owner % MAX_PORTS);
 }
 
+static bool has_ip6(const struct routes *routes)
+{
+	for (unsigned i = 0; routes && i < routes->n; i++)
+		if (!ip_is4(routes->route[i].address))
+			return true;
+	return false;
+}
+
 void egress_tick(struct dp *dp)
 {
 	struct egress *e = dp->egress;
 
 	share_flows(dp);
 	if (e->networks)
-		conn_touch_ahead(e->flows, false, false);
+		conn_touch_ahead(e->flows, has_ip6(atomic_load(&e->routes)), false);
 	conn_expire(e->flows, dp_now_s(dp), EXPIRE_ENTRIES, is_gone, dp);
 	hop_tick(e->hops);
 }

@@ -40,7 +40,7 @@ void egress_tick(struct dp *dp);
 void egress_stage(struct worker *w, struct burst *b);
 
 /**
- * Worker. Is the frame, which came on an uplink and is IPv4 for its address, of a connection or for a published port?
+ * Worker. Is the frame, which came on an uplink and is IP for its address, of a connection or for a published port?
  * Then it is its guest's from here on, or dropped.
  */
 bool egress_input(struct worker *w, struct burst *b, struct frame *f);

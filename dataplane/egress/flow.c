@@ -15,60 +15,103 @@
 
 enum { PROBES = 64 }; /* ports looked at for one that is free: with one in ten free, 1 in 800 finds none */
 
-static struct conn_key guest_key(const struct ends *ends)
+/* What a side is looked up by. */
+struct side {
+	enum conn_dir dir;
+	uint16_t net;
+	uint8_t proto;
+	struct ip_addr src, dst;
+	uint16_t src_port, dst_port;
+};
+
+static struct side guest_side(const struct ends *ends)
 {
-	return conn_key(CONN_FORWARD, ends->net, ends->proto, ends->guest, ends->peer, ends->guest_port,
-		ends->peer_port);
+	return (struct side){CONN_FORWARD, ends->net, ends->proto, ends->guest, ends->peer, ends->guest_port,
+		ends->peer_port};
 }
 
-static struct conn_key peer_key(const struct outside *outside)
+static struct side peer_side(const struct outside *outside)
 {
-	return conn_key(CONN_REPLY, NET_NONE, outside->proto, outside->peer, outside->address,
-		outside->peer_port, outside->port);
+	return (struct side){CONN_REPLY, NET_NONE, outside->proto, outside->peer, outside->address,
+		outside->peer_port, outside->port};
 }
 
-static bool find(struct egress *e, const struct conn_key *key, struct conn_hit *hit)
+static struct conn_key key_of(const struct conn_table *t, const struct side *side, uint64_t *hash)
+{
+	struct conn_key key;
+
+	if (ip_is4(side->src)) {
+		key = conn_key(side->dir, side->net, side->proto, side->src.w[3], side->dst.w[3],
+			side->src_port, side->dst_port);
+		conn_hash(t, &key, hash, 1);
+	} else {
+		key = conn_key6(t, side->dir, side->net, side->proto, side->src, side->dst, side->src_port,
+			side->dst_port);
+		*hash = key.addresses;
+	}
+	return key;
+}
+
+static bool find(struct egress *e, const struct side *side, struct conn_hit *hit)
 {
 	uint64_t hash;
+	struct conn_key key = key_of(e->flows, side, &hash);
 
-	conn_hash(e->flows, key, &hash, 1);
-	return conn_find(e->flows, key, hash, CONN_NONE, hit);
+	if (ip_is4(side->src))
+		return conn_find(e->flows, &key, hash, CONN_NONE, hit);
+	return conn_find6(e->flows, &key, side->src, side->dst, CONN_NONE, hit);
 }
 
-bool flow_has_header(const struct frame *f)
+bool flow_has_header(struct frame *f)
 {
-	uint32_t end = f->l4_off + (f->ip_proto == IPPROTO_TCP ? TCP_LEN : 8u);
+	uint32_t need = f->ip_proto == IPPROTO_TCP ? TCP_LEN : 8u;
 
-	return f->l4_off && end <= f->hdr_len &&
-	       end <= f->l3_off + (uint32_t)load16(f->hdr + f->hdr_off + f->l3_off + 2);
+	if (f->ethertype == ETHERTYPE_IP6 && f->ip_proto == IPPROTO_SCTP && !f->l4_off)
+		f->l4_off = (uint8_t)(f->l3_off + IP6_LEN);
+	return f->l4_off && f->l4_off + need <= f->hdr_len && f->l4_off + need <= icmp_packet_end(f);
 }
 
-bool flow_read(const struct frame *f, uint8_t ping, struct flow_ports *out)
+bool flow_read(struct frame *f, bool asks, struct flow_ports *out)
 {
-	const uint8_t *l4 = f->hdr + f->hdr_off + f->l4_off;
+	const uint8_t *l4 = frame_data(f) + f->l4_off;
+	bool ip6 = f->ethertype == ETHERTYPE_IP6;
 
 	*out = (struct flow_ports){.tcp = f->ip_proto == IPPROTO_TCP ? l4[TCP_FLAGS] : FLOW_ACK};
-	if (f->ip_proto == IPPROTO_ICMP) {
-		memcpy(ping == ICMP_ECHO ? &out->from : &out->to, l4 + 4, 2);
-		return l4[0] == ping;
+	if (f->ip_proto == (ip6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP)) {
+		memcpy(asks ? &out->from : &out->to, l4 + 4, 2);
+		return l4[0] == (asks	      ? ip6 ? ICMP6_ECHO : ICMP_ECHO
+					: ip6 ? ICMP6_ECHO_REPLY
+					      : ICMP_ECHO_REPLY);
 	}
 	memcpy(&out->from, l4, 2);
 	memcpy(&out->to, l4 + 2, 2);
-	return f->ip_proto == IPPROTO_TCP || f->ip_proto == IPPROTO_UDP;
+	return f->ip_proto == IPPROTO_TCP || f->ip_proto == IPPROTO_UDP || f->ip_proto == IPPROTO_SCTP;
+}
+
+void flow_rewrite(struct frame *f, enum nat_end end, const uint8_t mac[6], const struct conn_hit *hit)
+{
+	if (f->ip_proto == IPPROTO_ICMP)
+		nat_rewrite_echo(f, end, mac, hit->end.ip, hit->end.port);
+	else if (f->ip_proto == IPPROTO_ICMPV6)
+		nat_rewrite_echo6(f, end, mac, &hit->ip6, hit->end.port);
+	else if (f->ethertype == ETHERTYPE_IP6)
+		nat_rewrite6(f, end, mac, &hit->ip6, hit->end.port);
+	else
+		nat_rewrite(f, end, mac, hit->end.ip, hit->end.port);
 }
 
 bool flow_of_guest(struct egress *e, const struct ends *ends, struct conn_hit *hit)
 {
-	struct conn_key key = guest_key(ends);
+	struct side side = guest_side(ends);
 
-	return find(e, &key, hit);
+	return find(e, &side, hit);
 }
 
 bool flow_of_peer(struct egress *e, const struct outside *outside, struct conn_hit *hit)
 {
-	struct conn_key key = peer_key(outside);
+	struct side side = peer_side(outside);
 
-	return find(e, &key, hit);
+	return find(e, &side, hit);
 }
 
 /* What both sides note: the guest's network and MAC. */
@@ -117,17 +160,21 @@ static int insert(struct worker *w, const struct ends *ends, const struct outsid
 	const struct guest *guest, struct conn_hit *hit)
 {
 	struct conn_table *t = w->dp->egress->flows;
+	const struct side side[] = {guest_side(ends), peer_side(outside)};
+	const struct conn_ip6 ip6[] = {
+		{ends->guest, ends->peer, outside->address}, {outside->peer, outside->address, ends->guest}};
 	struct conn_new conn = {
-		.key = {guest_key(ends), peer_key(outside)},
-		.end = {{outside->address, outside->port, guest->owner},
-			{ends->guest, ends->guest_port, guest->owner}},
+		.end = {{ip_to4(outside->address), outside->port, guest->owner},
+			{ip_to4(ends->guest), ends->guest_port, guest->owner}},
+		.ip6 = ip_is4(ends->guest) ? NULL : ip6,
 		.note = {note_of(ends->net, guest->mac), note_of(ends->net, guest->mac)},
 		.now_s = w->now_s,
 		.fair = true,
 		.full = has_its_share(w->dp->egress, guest->owner),
 	};
 
-	conn_hash(t, conn.key, conn.hash, 2);
+	for (int dir = 0; dir < 2; dir++)
+		conn.key[dir] = key_of(t, &side[dir], &conn.hash[dir]);
 	return conn_insert(t, &conn, hit);
 }
 
@@ -157,8 +204,9 @@ static bool choose_port(struct worker *w, uint16_t owner, struct outside *outsid
 {
 	struct egress *e = w->dp->egress;
 	struct slice slice = slice_of(w->index, w->dp->nworker);
-	uint64_t start = siphash13(
-		e->secret, (uint64_t)outside->peer << 32 | outside->peer_port, e->worker[w->index].chosen++);
+	uint64_t start = siphash13(e->secret,
+		outside->peer.q[0] ^ outside->peer.q[1] ^ (uint64_t)outside->peer_port << 48,
+		e->worker[w->index].chosen++);
 	struct victim victim = {.worth = 0};
 	struct conn_hit hit;
 
@@ -179,7 +227,7 @@ static bool choose_port(struct worker *w, uint16_t owner, struct outside *outsid
 	return true;
 }
 
-enum drop_reason flow_open(struct worker *w, const struct ends *ends, uint32_t address,
+enum drop_reason flow_open(struct worker *w, const struct ends *ends, struct ip_addr address,
 	const struct guest *guest, struct conn_hit *hit)
 {
 	struct outside outside = {

@@ -7,10 +7,11 @@
 #include "dataplane/core/stats.h"
 #include "dataplane/core/worker.h"
 #include "dataplane/egress/inside.h"
+#include "dataplane/frame/nat.h"
 
-/* A packet's ends as the guest sees them. Addresses and ports in network byte order. Of a ping guest_port is its id. */
+/* A packet's ends as the guest sees them, both of one family. Ports in network byte order. Of a ping guest_port is its id. */
 struct ends {
-	uint32_t guest, peer;
+	struct ip_addr guest, peer;
 	uint16_t guest_port, peer_port;
 	uint8_t proto;
 	uint16_t net;
@@ -18,7 +19,7 @@ struct ends {
 
 /* The same as the world sees it: the uplink's address and the port there. */
 struct outside {
-	uint32_t address, peer;
+	struct ip_addr address, peer;
 	uint16_t port, peer_port;
 	uint8_t proto;
 };
@@ -36,10 +37,20 @@ struct flow_ports {
 	uint8_t tcp; /* flags; of other protocols FLOW_ACK */
 };
 
-/** Is all of the IPv4 packet's TCP, UDP or ICMP header there, and in the private copy? */
-bool flow_has_header(const struct frame *f);
-/** Reads that header. `ping`: which of ICMP_ECHO and ICMP_ECHO_REPLY goes this way. False: it is of nothing that has a flow. */
-bool flow_read(const struct frame *f, uint8_t ping, struct flow_ports *out);
+/** Is all of the packet's TCP, UDP, SCTP or ICMP header there, and in the private copy? Finds it where the parser does not
+ * look for it: SCTP over IPv6. */
+bool flow_has_header(struct frame *f);
+/** Reads that header. `asks`: pings go this way, else their answers. False: it is of nothing that has a flow. */
+bool flow_read(struct frame *f, bool asks, struct flow_ports *out);
+
+/** The address that hit->end stands for, of either family. */
+static inline struct ip_addr flow_end(const struct conn_hit *hit)
+{
+	return hit->end.ip ? ip_from4(hit->end.ip) : hit->ip6;
+}
+
+/** Gives one end of the packet that address and its port, or a ping its id, and the frame `mac` at the same end. */
+void flow_rewrite(struct frame *f, enum nat_end end, const uint8_t mac[6], const struct conn_hit *hit);
 
 /** The connection of a packet that a guest sends; hit->end is what its source is outside. */
 bool flow_of_guest(struct egress *e, const struct ends *ends, struct conn_hit *hit);
@@ -58,7 +69,7 @@ void flow_guest_is_at(struct egress *e, const struct conn_hit *hit, uint16_t net
  * with the same peer has. When there is none, one is taken that is closed, or whose owner has over twice as many as
  * this guest. Returns DROP_COUNT and the side of the guest's packets, else DROP_NAT_PORTS.
  */
-enum drop_reason flow_open(struct worker *w, const struct ends *ends, uint32_t address,
+enum drop_reason flow_open(struct worker *w, const struct ends *ends, struct ip_addr address,
 	const struct guest *guest, struct conn_hit *hit);
 
 /** Makes the connection that a peer begins to a published port, and finds the side of its packets. DROP_COUNT, or why not. */

@@ -17,7 +17,7 @@ enum {
 
 /* What workers see. The key is taken away before the MAC is another's. */
 struct hop {
-	_Atomic(uint64_t) key; /* HOP_USED | uplink << 32 | address; 0: free */
+	_Atomic(uint64_t) key; /* key_of(); 0: free */
 	_Atomic(uint64_t) mac; /* 0: not known */
 	_Atomic(uint32_t) used_s;
 };
@@ -27,7 +27,7 @@ struct hop_record {
 	struct hops *hops;
 	struct hop *hop;
 	uint16_t uplink;
-	uint32_t ip;
+	struct ip_addr ip;
 	bool used, stays;
 	uint32_t since_s;
 	uint32_t by; /* who asked: the id of a port, HOP_BY_CONTROL */
@@ -61,21 +61,24 @@ void hops_free(struct hops *hops)
 	free(hops);
 }
 
-static uint64_t key_of(uint16_t uplink, uint32_t ip)
+/* Stands for uplink and address: of 63 bits under a secret, nobody finds two that have the same one. */
+static uint64_t key_of(const struct hops *hops, uint16_t uplink, struct ip_addr ip)
 {
-	return HOP_USED | (uint64_t)uplink << 32 | ip;
+	const uint64_t message[] = {ip.q[0], ip.q[1], uplink};
+
+	return HOP_USED | siphash13_words(hops->secret, message, 3);
 }
 
 /* The first of the set. */
-static unsigned set_of(const struct hops *hops, uint64_t key)
+static unsigned set_of(uint64_t key)
 {
-	return (unsigned)(siphash13(hops->secret, key, 0) % HOP_SETS) * HOP_WAYS;
+	return (unsigned)(key % HOP_SETS) * HOP_WAYS;
 }
 
 /* Returns HOPS when there is none. */
 static unsigned find(const struct hops *hops, uint64_t key)
 {
-	unsigned set = set_of(hops, key);
+	unsigned set = set_of(key);
 
 	for (unsigned i = set; i < set + HOP_WAYS; i++)
 		if (atomic_load_explicit(&hops->hop[i].key, memory_order_acquire) == key)
@@ -83,9 +86,9 @@ static unsigned find(const struct hops *hops, uint64_t key)
 	return HOPS;
 }
 
-enum hop_state hop_find(struct hops *hops, uint16_t uplink, uint32_t ip, uint32_t now_s, uint8_t mac[6])
+enum hop_state hop_find(struct hops *hops, uint16_t uplink, struct ip_addr ip, uint32_t now_s, uint8_t mac[6])
 {
-	uint64_t key = key_of(uplink, ip), found;
+	uint64_t key = key_of(hops, uplink, ip), found;
 	unsigned at = find(hops, key);
 	struct hop *hop = &hops->hop[at < HOPS ? at : 0];
 
@@ -117,7 +120,7 @@ static struct neigh_scope scope_of(const struct hop_record *record)
 
 static void forget(struct hop_record *record)
 {
-	neigh_release(record->hops->dp, scope_of(record), ip_from4(record->ip), on_mac, record);
+	neigh_release(record->hops->dp, scope_of(record), record->ip, on_mac, record);
 	atomic_store_explicit(&record->hop->key, 0, memory_order_release);
 	atomic_store_explicit(&record->hop->mac, 0, memory_order_release);
 	record->used = false;
@@ -159,11 +162,11 @@ static unsigned silent_of(const struct hops *hops, uint32_t by)
 	return n;
 }
 
-void hop_want(struct hops *hops, uint16_t uplink, uint32_t ip, uint32_t by)
+void hop_want(struct hops *hops, uint16_t uplink, struct ip_addr ip, uint32_t by)
 {
 	bool stays = by == HOP_BY_CONTROL;
 	uint32_t now_s = dp_now_s(hops->dp);
-	uint64_t key = key_of(uplink, ip);
+	uint64_t key = key_of(hops, uplink, ip);
 	unsigned at = find(hops, key);
 	struct hop_record *record;
 
@@ -173,7 +176,7 @@ void hop_want(struct hops *hops, uint16_t uplink, uint32_t ip, uint32_t by)
 	}
 	if (!stays && silent_of(hops, by) >= HOP_SILENT_MOST)
 		return;
-	at = place(hops, set_of(hops, key), stays, now_s);
+	at = place(hops, set_of(key), stays, now_s);
 	if (at == HOPS)
 		return;
 	record = &hops->record[at];
@@ -185,7 +188,7 @@ void hop_want(struct hops *hops, uint16_t uplink, uint32_t ip, uint32_t by)
 	record->used = true;
 	atomic_store_explicit(&record->hop->used_s, now_s, memory_order_relaxed);
 	atomic_store_explicit(&record->hop->key, key, memory_order_release);
-	if (neigh_want(hops->dp, scope_of(record), ip_from4(ip), on_mac, record))
+	if (neigh_want(hops->dp, scope_of(record), ip, on_mac, record))
 		forget(record);
 }
 

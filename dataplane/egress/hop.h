@@ -14,6 +14,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "addr/ip.h"
+
 struct dp;
 struct hops;
 
@@ -32,12 +34,13 @@ struct hops *hops_new(struct dp *dp);
 /** NULL is allowed. */
 void hops_free(struct hops *hops);
 
-/** Worker. The MAC of `ip` (network byte order) on the link of port `uplink`, into mac[6] when it is known. */
-enum hop_state hop_find(struct hops *hops, uint16_t uplink, uint32_t ip, uint32_t now_s, uint8_t mac[6]);
+/** Worker. The MAC of `ip` on the link of port `uplink`, into mac[6] when it is known. */
+enum hop_state hop_find(
+	struct hops *hops, uint16_t uplink, struct ip_addr ip, uint32_t now_s, uint8_t mac[6]);
 
 /** Control thread. Asks for it on behalf of the port with id `by`, unless there is no room, or that port has HOP_SILENT_MOST
  * that have not answered. HOP_BY_CONTROL takes any place and keeps it until hop_forget(). */
-void hop_want(struct hops *hops, uint16_t uplink, uint32_t ip, uint32_t by);
+void hop_want(struct hops *hops, uint16_t uplink, struct ip_addr ip, uint32_t by);
 /** Control thread. Forgets all. */
 void hop_forget(struct hops *hops);
 /** Control thread, about once a second. */

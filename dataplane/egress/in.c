@@ -31,15 +31,13 @@ static bool has_vips(const struct network *net)
 /* Too long for the guest's network? Its sender is told what fits. */
 static bool is_too_long(struct arriving *a, const struct network *net)
 {
-	const uint8_t *ip = frame_data(a->f) + a->f->l3_off;
-	struct egress_answer answer = {.type = ICMP_UNREACHABLE,
-		.code = ICMP_FRAGMENTATION_NEEDED,
+	struct egress_answer answer = {.problem = PROBLEM_TOO_LONG,
 		.info = net->mtu,
 		.source = a->outside.address,
 		.mac = a->b->in->mac,
 		.reason = DROP_MTU};
 
-	if (offload_wire_len(a->f) <= net->mtu + (uint32_t)ETH_LEN || !(load16(ip + 6) & IP4_DF))
+	if (!icmp_is_too_long(a->f, net->mtu))
 		return false;
 	icmp_refuse(a->b, a->f, &answer);
 	return true;
@@ -62,7 +60,7 @@ static const struct network *enter(struct arriving *a)
 static bool is_sound(struct arriving *a)
 {
 	struct frame *f = a->f;
-	uint32_t end = f->l3_off + (uint32_t)load16(frame_data(f) + f->l3_off + 2);
+	uint32_t end = icmp_packet_end(f);
 
 	if (end < f->len)
 		frame_trim(f, end); /* padding of the link */
@@ -77,9 +75,9 @@ static bool is_sound(struct arriving *a)
 static void hand_over(struct arriving *a)
 {
 	struct frame *f = a->f;
-	uint8_t *data = frame_data(f), *ip = data + f->l3_off;
+	uint8_t *data = frame_data(f);
 
-	icmp_hop_less(ip);
+	icmp_hop_less(f);
 	memcpy(data + 6, dp_router_mac, 6);
 	f->was_end = 0;
 	f->hash = 0;
@@ -89,7 +87,7 @@ static void hand_over(struct arriving *a)
 /* Could its sender be a host outside the guest's network? Else the guest would take it for a neighbour. */
 static bool is_from_outside(const struct arriving *a, const struct network *net)
 {
-	return !egress_is_no_host(a->outside.peer) && !network_has_ip(net, ip_from4(a->outside.peer));
+	return !egress_is_no_host(a->outside.peer) && !network_has_ip(net, a->outside.peer);
 }
 
 static void take_error(struct arriving *a)
@@ -104,7 +102,7 @@ static void take_error(struct arriving *a)
 	net = enter(a);
 	if (!net)
 		frame_drop(a->f, DROP_WRONG_NETWORK);
-	else if (!is_from_outside(a, net) || frame_data(a->f)[a->f->l3_off + IP4_TTL] <= 1)
+	else if (!is_from_outside(a, net) || icmp_hops(a->f) <= 1)
 		frame_drop(a->f, DROP_EGRESS);
 	else
 		hand_over(a);
@@ -120,15 +118,12 @@ static void take_packet(struct arriving *a, struct conn_hit *hit)
 		frame_drop(f, DROP_WRONG_NETWORK);
 	else if (!is_sound(a))
 		frame_drop(f, DROP_BAD_OFFLOAD);
-	else if (frame_data(f)[f->l3_off + IP4_TTL] <= 1)
+	else if (icmp_hops(f) <= 1)
 		frame_drop(f, DROP_EGRESS);
 	if (f->verdict != V_NONE || is_too_long(a, net))
 		return;
 	flow_packet(a->w, hit, a->tcp, f->len);
-	if (f->ip_proto == IPPROTO_ICMP)
-		nat_rewrite_echo(f, NAT_DESTINATION, a->mac, hit->end.ip, hit->end.port);
-	else
-		nat_rewrite(f, NAT_DESTINATION, a->mac, hit->end.ip, hit->end.port);
+	flow_rewrite(f, NAT_DESTINATION, a->mac, hit);
 	hand_over(a);
 }
 
@@ -147,7 +142,7 @@ static bool find_target(struct arriving *a, const struct published_to *to, struc
 		memcpy(guest->mac, dp_router_mac, 6);
 		return true;
 	}
-	port = owner_of_ip(a->w->dp, net, ip_from4(to->to));
+	port = owner_of_ip(a->w->dp, net, to->to);
 	if (!port || !owner_is_up(port))
 		return false;
 	*guest = (struct guest){.owner = (uint16_t)(EGRESS_OWNER_IN + port->id)};
@@ -189,7 +184,7 @@ static bool read_ports(struct arriving *a)
 	struct frame *f = a->f;
 	struct flow_ports ports = {0};
 
-	if (!flow_has_header(f) || !flow_read(f, ICMP_ECHO_REPLY, &ports))
+	if (!flow_has_header(f) || !flow_read(f, false, &ports))
 		return false;
 	a->outside.peer_port = ports.from;
 	a->outside.port = ports.to;
@@ -217,18 +212,30 @@ static bool take_known(struct arriving *a)
 	return true;
 }
 
+/* Could it be one? The rest of ICMPv6 is for the uplink itself, as are pings. */
+static bool is_error(struct frame *f)
+{
+	uint8_t type = f->l4_off ? frame_data(f)[f->l4_off] : 0;
+
+	if (!f->l4_off)
+		return false;
+	return icmp_is6(f) ? f->ip_proto == IPPROTO_ICMPV6 && type < ICMP6_ERRORS
+			   : f->ip_proto == IPPROTO_ICMP && type != ICMP_ECHO;
+}
+
 bool egress_input(struct worker *w, struct burst *b, struct frame *f)
 {
-	const uint8_t *ip = frame_data(f) + f->l3_off;
 	struct arriving a = {.w = w, .b = b, .f = f};
 	const struct published_to *to;
 
 	if (!w->dp->egress || f->l3_off != ETH_LEN)
 		return false;
 	a.outside = (struct outside){
-		.address = load_ip4(ip + 16), .peer = load_ip4(ip + 12), .proto = f->ip_proto};
+		.address = icmp_address(f, 1), .peer = icmp_address(f, 0), .proto = f->ip_proto};
+	if (icmp_is6(f) && ip_is4(a.outside.peer))
+		return false;
 	if (!read_ports(&a)) {
-		if (f->ip_proto != IPPROTO_ICMP || !f->l4_off || frame_data(f)[f->l4_off] == ICMP_ECHO)
+		if (!is_error(f))
 			return false;
 		take_error(&a);
 		return true;

@@ -35,12 +35,12 @@ static inline bool egress_is_of_hosts(uint8_t proto, uint16_t port, uint16_t vxl
 	return proto == IPPROTO_UDP && (to == vxlan_port || to == BFD_PORT || to == BFD_PORT_ROUTED);
 }
 
-/** Is it an address (network byte order) that no host outside has: of this network, of loopback, of many hosts? */
-static inline bool egress_is_no_host(uint32_t ip)
+/** Is it an address that no host outside has: of this network, of loopback, of one link alone, of many hosts? */
+static inline bool egress_is_no_host(struct ip_addr ip)
 {
-	uint32_t first = __builtin_bswap32(ip) >> 24;
-
-	return first == 0 || first == 127 || first >= 224;
+	if (ip_is4(ip))
+		return ip.b[12] == 0 || ip.b[12] == 127 || ip.b[12] >= 224;
+	return ip_is_none(ip) || ip_is_loopback(ip) || ip_is_multicast(ip) || ip_is_link_local(ip);
 }
 
 struct egress {

@@ -20,6 +20,7 @@ struct leaving {
 	struct burst *b;
 	struct frame *f;
 	const struct network *net;
+	bool ip6;
 	struct ends ends;
 	uint8_t tcp;
 	const struct route *route;
@@ -28,27 +29,41 @@ struct leaving {
 };
 
 /* By the uplink whose address the packet has outside: the one that leads there, while nothing is said about it. */
-static const struct route *route_by(const struct routes *routes, uint32_t address, uint32_t ip, uint32_t *hop)
+static const struct route *route_by(
+	const struct routes *routes, struct ip_addr address, struct ip_addr ip, struct ip_addr *hop)
 {
 	const struct route *best = route_find(routes, ip, hop);
 
-	if (!best || best->address == address)
+	if (!best || ip_equal(best->address, address))
 		return best;
 	return route_from(routes, address, ip, hop);
 }
 
-/* Finds uplink and next hop for `ip`. `address`: of the uplink that it has to be; 0: any. False: the frame is dropped. */
-static bool find_way(struct leaving *l, uint32_t ip, uint32_t address)
+/* Drops it, and tells its sender. */
+static void refuse(struct leaving *l, enum egress_problem problem, enum drop_reason reason)
+{
+	struct egress_answer answer = {.problem = problem,
+		.source = l->ip6 ? l->net->gateway6 : ip_from4(l->net->gateway),
+		.mac = dp_router_mac,
+		.reason = (uint8_t)reason};
+
+	if (problem == PROBLEM_TOO_LONG)
+		answer.info = l->uplink->mtu;
+	icmp_refuse(l->b, l->f, &answer);
+}
+
+/* Finds uplink and next hop for `ip`. `address`: of the uplink that it has to be; none: any. False: the frame is dropped. */
+static bool find_way(struct leaving *l, struct ip_addr ip, struct ip_addr address)
 {
 	struct egress *e = l->w->dp->egress;
 	const struct routes *routes = atomic_load_explicit(&e->routes, memory_order_acquire);
-	uint32_t hop = 0;
+	struct ip_addr hop = {0};
 	enum hop_state state;
 
-	l->route = address ? route_by(routes, address, ip, &hop) : route_find(routes, ip, &hop);
+	l->route = !ip_is_none(address) ? route_by(routes, address, ip, &hop) : route_find(routes, ip, &hop);
 	l->uplink = l->route ? dp_get_port(l->w->dp, l->route->uplink) : NULL;
 	if (!l->uplink) {
-		frame_drop(l->f, DROP_NO_UPLINK);
+		refuse(l, PROBLEM_NO_ROUTE, DROP_NO_UPLINK);
 		return false;
 	}
 	if (!route_is_host(l->route, hop)) {
@@ -66,30 +81,19 @@ static bool find_way(struct leaving *l, uint32_t ip, uint32_t address)
 /* Would it be too long for the uplink, or has it come as far as it may? Then it is dropped, and its sender told. */
 static bool ends_here(struct leaving *l)
 {
-	const uint8_t *ip = frame_data(l->f) + l->f->l3_off;
-	struct egress_answer answer = {.source = l->net->gateway, .mac = dp_router_mac};
-
-	if (ip[IP4_TTL] <= 1) {
-		answer.type = ICMP_TIME_EXCEEDED;
-		answer.reason = DROP_EGRESS;
-	} else if (offload_wire_len(l->f) > l->uplink->mtu + (uint32_t)ETH_LEN && (load16(ip + 6) & IP4_DF)) {
-		answer.type = ICMP_UNREACHABLE;
-		answer.code = ICMP_FRAGMENTATION_NEEDED;
-		answer.info = l->uplink->mtu;
-		answer.reason = DROP_MTU;
-	} else {
-		return false;
-	}
-	icmp_refuse(l->b, l->f, &answer);
-	return true;
+	if (icmp_hops(l->f) <= 1)
+		refuse(l, PROBLEM_HOPS, DROP_EGRESS);
+	else if (icmp_is_too_long(l->f, l->uplink->mtu))
+		refuse(l, PROBLEM_TOO_LONG, DROP_MTU);
+	return l->f->verdict != V_NONE;
 }
 
 static void send_off(struct leaving *l)
 {
 	struct frame *f = l->f;
-	uint8_t *data = frame_data(f), *ip = data + f->l3_off;
+	uint8_t *data = frame_data(f);
 
-	icmp_hop_less(ip);
+	icmp_hop_less(f);
 	memcpy(data, l->mac, 6);
 	memcpy(data + 6, l->uplink->mac, 6);
 	f->was_end = 0; /* nothing that follows could be told its sender */
@@ -101,10 +105,11 @@ static void send_off(struct leaving *l)
 /* An error that a guest sends about what came to it. */
 static void send_error(struct leaving *l)
 {
-	uint8_t ttl = frame_data(l->f)[l->f->l3_off + IP4_TTL];
-	uint32_t address = ttl > 1 ? icmp_from_guest(l->w, l->f) : 0;
+	struct ip_addr address = {0};
 
-	if (!address) {
+	if (icmp_hops(l->f) > 1)
+		address = icmp_from_guest(l->w, l->f);
+	if (ip_is_none(address)) {
 		frame_drop(l->f, DROP_EGRESS);
 		return;
 	}
@@ -117,7 +122,7 @@ static bool read_ports(struct leaving *l)
 {
 	struct flow_ports ports;
 
-	if (!flow_read(l->f, ICMP_ECHO, &ports))
+	if (!flow_read(l->f, true, &ports))
 		return false;
 	l->ends.guest_port = ports.from;
 	l->ends.peer_port = ports.to;
@@ -141,7 +146,7 @@ static bool goes_on(struct leaving *l, const struct conn_hit *hit)
 	struct egress *e = l->w->dp->egress;
 	const struct routes *routes = atomic_load_explicit(&e->routes, memory_order_acquire);
 
-	if (route_is_own(routes, hit->end.ip) &&
+	if (route_is_own(routes, flow_end(hit)) &&
 		!(flow_begins(l->tcp) && conn_state(e->flows, hit) == DP_CONN_CLOSING))
 		return true;
 	conn_remove(e->flows, hit);
@@ -157,7 +162,7 @@ static bool find_flow(struct leaving *l, struct conn_hit *hit)
 
 	if (!found && !(l->net->egress & DP_EGRESS_OUT))
 		return false;
-	if (!find_way(l, l->ends.peer, found ? hit->end.ip : 0) || ends_here(l))
+	if (!find_way(l, l->ends.peer, found ? flow_end(hit) : (struct ip_addr){0}) || ends_here(l))
 		return false;
 	if (egress_is_of_hosts(l->ends.proto, l->ends.peer_port, l->route->vxlan_port)) {
 		frame_drop(l->f, DROP_EGRESS);
@@ -185,38 +190,65 @@ static void send_packet(struct leaving *l)
 	if (!find_flow(l, &hit))
 		return;
 	flow_packet(l->w, &hit, l->tcp, l->f->len);
-	if (l->f->ip_proto == IPPROTO_ICMP)
-		nat_rewrite_echo(l->f, NAT_SOURCE, dp_router_mac, hit.end.ip, hit.end.port);
-	else
-		nat_rewrite(l->f, NAT_SOURCE, dp_router_mac, hit.end.ip, hit.end.port);
+	flow_rewrite(l->f, NAT_SOURCE, dp_router_mac, &hit);
 	send_off(l);
+}
+
+/* May a guest of the network send it to the world, as far as its addresses tell? An IPv6 packet may bear what stands for an
+ * IPv4 address, and means nothing on the wire. */
+static bool is_fit(const struct leaving *l)
+{
+	if (l->ip6 && (ip_is4(l->ends.guest) || ip_is4(l->ends.peer)))
+		return false;
+	return network_has_ip(l->net, l->ends.guest) && !egress_is_no_host(l->ends.peer) &&
+	       l->f->l3_off == ETH_LEN;
+}
+
+static bool is_fragment(struct frame *f)
+{
+	return icmp_is6(f) ? f->ip_proto == IPPROTO_FRAGMENT
+			   : load16(frame_data(f) + f->l3_off + 6) & IP4_MF_OFFSET;
+}
+
+/* Has it a header that something leaves by? Behind the extension headers of IPv6 nobody looks. */
+static bool has_known(const struct frame *f)
+{
+	return f->ethertype == ETHERTYPE_IP4 || f->ip_proto == IPPROTO_TCP || f->ip_proto == IPPROTO_UDP ||
+	       f->ip_proto == IPPROTO_SCTP || f->ip_proto == IPPROTO_ICMPV6;
 }
 
 /* A packet to the router MAC for an address beyond the network. */
 static void leave(struct worker *w, struct burst *b, struct frame *f, const struct network *net)
 {
-	const uint8_t *ip = frame_data(f) + f->l3_off;
-	struct leaving l = {.w = w, .b = b, .f = f, .net = net};
+	struct leaving l = {.w = w, .b = b, .f = f, .net = net, .ip6 = icmp_is6(f)};
 
 	l.ends = (struct ends){
-		.guest = load_ip4(ip + 12), .peer = load_ip4(ip + 16), .proto = f->ip_proto, .net = f->net};
-	if (!network_has_ip(net, ip_from4(l.ends.guest)) || egress_is_no_host(l.ends.peer) ||
-		f->l3_off != ETH_LEN) {
+		.guest = icmp_address(f, 0), .peer = icmp_address(f, 1), .proto = f->ip_proto, .net = f->net};
+	if (!is_fit(&l))
 		frame_drop(f, DROP_EGRESS);
-		return;
-	}
-	if (load16(ip + 6) & IP4_MF_OFFSET) {
+	else if (is_fragment(f))
 		frame_drop(f, DROP_FRAGMENT);
-		return;
-	}
-	if (!has_header(f))
+	else if (!has_known(f))
+		frame_drop(f, DROP_EGRESS);
+	else if (!has_header(f))
 		frame_drop(f, DROP_MALFORMED);
 	else if (read_ports(&l))
 		send_packet(&l);
-	else if (f->ip_proto == IPPROTO_ICMP)
+	else if (f->ip_proto == (l.ip6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP))
 		send_error(&l);
 	else
 		frame_drop(f, DROP_EGRESS);
+}
+
+/* Is it for a host beyond the network? What is for the link alone is the gateway's own, or neighbour discovery. */
+static bool is_for_others(const struct network *net, struct frame *f)
+{
+	struct ip_addr to;
+
+	if (f->ethertype != ETHERTYPE_IP4 && f->ethertype != ETHERTYPE_IP6)
+		return false;
+	to = icmp_address(f, 1);
+	return network_routes(net, to) && !(icmp_is6(f) && (ip_is_link_local(to) || ip_is_multicast(to)));
 }
 
 void egress_stage(struct worker *w, struct burst *b)
@@ -231,8 +263,7 @@ void egress_stage(struct worker *w, struct burst *b)
 		net = dp_get_net(w->dp, f->net);
 		if (!f->parsed)
 			parse_frame(f);
-		if (net && net->egress && f->ethertype == ETHERTYPE_IP4 && f->l3_off &&
-			network_routes(net, ip_from4(load_ip4(frame_data(f) + f->l3_off + 16))))
+		if (net && net->egress && f->l3_off && is_for_others(net, f))
 			leave(w, b, f, net);
 	}
 }

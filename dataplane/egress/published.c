@@ -11,7 +11,8 @@
 #include "dataplane/egress/route.h"
 
 struct place {
-	uint64_t key; /* address << 32 | port << 16 | protocol; 0: empty */
+	struct ip_addr address;
+	uint32_t key; /* port << 16 | protocol; 0: empty */
 	struct published_to to;
 };
 
@@ -21,17 +22,28 @@ struct published {
 	struct place place[];
 };
 
-static uint64_t key_of(uint32_t address, uint16_t port, uint8_t proto)
+static uint32_t key_of(uint16_t port, uint8_t proto)
 {
-	return (uint64_t)address << 32 | (uint32_t)port << 16 | proto;
+	return (uint32_t)port << 16 | proto;
 }
 
-static const struct published_to *find(const struct published *p, uint64_t key)
+/* What stands for all addresses of the family of `ip`. */
+static struct ip_addr any_of(struct ip_addr ip)
 {
-	for (uint32_t i = open_slot(key); p; i++) {
+	return ip_is4(ip) ? ip_from4(0) : (struct ip_addr){0};
+}
+
+static uint32_t slot_of(struct ip_addr address, uint32_t key)
+{
+	return open_slot2((uint64_t[]){address.q[0] ^ key, address.q[1]});
+}
+
+static const struct published_to *find(const struct published *p, struct ip_addr address, uint32_t key)
+{
+	for (uint32_t i = slot_of(address, key); p; i++) {
 		const struct place *place = &p->place[i & p->mask];
 
-		if (place->key == key)
+		if (place->key == key && ip_equal(place->address, address))
 			return &place->to;
 		if (!place->key)
 			break;
@@ -39,15 +51,15 @@ static const struct published_to *find(const struct published *p, uint64_t key)
 	return NULL;
 }
 
-const struct published_to *published_find(struct dp *dp, uint32_t address, uint16_t port, uint8_t proto)
+const struct published_to *published_find(struct dp *dp, struct ip_addr address, uint16_t port, uint8_t proto)
 {
 	const struct published *p = atomic_load_explicit(&dp->egress->published, memory_order_acquire);
-	const struct published_to *to = find(p, key_of(address, port, proto));
+	const struct published_to *to = find(p, address, key_of(port, proto));
 
-	return to ? to : find(p, key_of(0, port, proto));
+	return to ? to : find(p, any_of(address), key_of(port, proto));
 }
 
-bool published_has(struct dp *dp, uint32_t address, uint16_t port, uint8_t proto)
+bool published_has(struct dp *dp, struct ip_addr address, uint16_t port, uint8_t proto)
 {
 	const struct routes *routes = atomic_load_explicit(&dp->egress->routes, memory_order_acquire);
 
@@ -59,13 +71,14 @@ bool published_has(struct dp *dp, uint32_t address, uint16_t port, uint8_t proto
 
 static void enter(struct published *p, const struct dp_published *one)
 {
-	uint64_t key = key_of(ip_to4(one->address), htons(one->port), (uint8_t)one->protocol);
-	uint32_t at = open_slot(key);
+	uint32_t key = key_of(htons(one->port), (uint8_t)one->protocol);
+	struct ip_addr address = ip_is_unspecified(one->address) ? any_of(one->to) : one->address;
+	uint32_t at = slot_of(address, key);
 
-	while (p->place[at & p->mask].key && p->place[at & p->mask].key != key)
+	while (p->place[at & p->mask].key)
 		at++;
 	p->place[at & p->mask] =
-		(struct place){key, {ip_to4(one->to), htons(one->to_port), one->net, one->vip}};
+		(struct place){address, key, {one->to, htons(one->to_port), one->net, one->vip}};
 }
 
 int dp_publish(struct dp *dp, const struct dp_published *list, size_t n, struct dp_err *err)

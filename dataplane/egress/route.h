@@ -4,13 +4,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "addr/ip.h"
+
 struct dp;
 
 struct route {
 	uint16_t uplink;
-	uint16_t vxlan_port;	/* host byte order */
-	uint32_t address, mask; /* of the uplink's link, network byte order, as the next one */
-	uint32_t gateway;	/* 0: none */
+	uint16_t vxlan_port;		       /* host byte order */
+	struct ip_addr address, mask, gateway; /* of the uplink's link; without a gateway none */
 };
 
 struct routes {
@@ -22,16 +23,17 @@ struct routes {
 struct routes *routes_new(struct dp *dp);
 
 /**
- * Any thread. The uplink on whose link `ip` (network byte order) is, else the first with a gateway; NULL: none. *hop: whose
- * MAC a frame is to have.
+ * Any thread. The uplink on whose link `ip` is, else the first with a gateway of its family; NULL: none. *hop: whose MAC a
+ * frame is to have.
  */
-const struct route *route_find(const struct routes *routes, uint32_t ip, uint32_t *hop);
+const struct route *route_find(const struct routes *routes, struct ip_addr ip, struct ip_addr *hop);
 
 /** Any thread. The uplink with this `address`, and the next hop on its link for `ip`; NULL: none, or it leads nowhere. */
-const struct route *route_from(const struct routes *routes, uint32_t address, uint32_t ip, uint32_t *hop);
+const struct route *route_from(
+	const struct routes *routes, struct ip_addr address, struct ip_addr ip, struct ip_addr *hop);
 
 /** Any thread. Is it the address of one of the uplinks? */
-bool route_is_own(const struct routes *routes, uint32_t ip);
+bool route_is_own(const struct routes *routes, struct ip_addr ip);
 
-/** Any thread. Could `ip` be that of a host on this link: neither the link's own nor its broadcast address? */
-bool route_is_host(const struct route *route, uint32_t ip);
+/** Any thread. Could `ip` be that of a host on this link: neither the uplink's, the link's own nor its broadcast address? */
+bool route_is_host(const struct route *route, struct ip_addr ip);

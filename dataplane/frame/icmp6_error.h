@@ -1,6 +1,6 @@
 /*
- * icmp6_error.h: what icmp_error.h is for IPv4: an ICMPv6 error about a TCP or UDP packet, and the packet that it quotes
- * (RFC 4443). Reads and writes the private copy only. The sender of the error may have invented the quotation: it says
+ * icmp6_error.h: what icmp_error.h is for IPv4: an ICMPv6 error about a TCP or UDP packet or a ping, and the packet that it
+ * quotes (RFC 4443). Reads and writes the private copy only. The sender of the error may have invented the quotation: it says
  * which connection to look for, and nothing else. Worker.
  */
 #pragma once
@@ -15,7 +15,7 @@
 /* What is quoted. Ports in network byte order, offsets from the frame's first byte. */
 struct icmp6_error {
 	struct ip_addr src, dst;
-	uint16_t src_port, dst_port;
+	uint16_t src_port, dst_port; /* of a ping: its id, and 0 */
 	uint8_t proto;
 	uint8_t ip_off, l4_off;
 	bool has_csum; /* the quotation reaches to the TCP or UDP checksum */

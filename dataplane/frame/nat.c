@@ -83,7 +83,10 @@ static void rewrite6(struct frame *f, enum nat_end end, const struct ip_addr *ip
 		change += csum_change32(old.w[i], ip->w[i]);
 	memcpy(field, ip->b, sizeof(*ip));
 	csum_store(port_field, port);
-	update_l4(f, l4, change, csum_change16(old_port, port));
+	if (f->ip_proto == IPPROTO_SCTP) /* has no pseudo header */
+		sctp_port_changed(f, 2 * end, old_port ^ port);
+	else
+		update_l4(f, l4, change, csum_change16(old_port, port));
 }
 
 void nat_rewrite6(
@@ -123,6 +126,23 @@ void nat_rewrite_address6(struct frame *f, enum nat_end end, const uint8_t mac[6
 {
 	memcpy(mac_of(f, end), mac, 6);
 	memcpy(frame_data(f) + f->l3_off + IP6_SOURCE + sizeof(*ip) * end, ip->b, sizeof(*ip));
+}
+
+void nat_rewrite_echo6(
+	struct frame *f, enum nat_end end, const uint8_t mac[6], const struct ip_addr *ip, uint16_t id)
+{
+	uint8_t *icmp = frame_data(f) + f->l4_off;
+	struct ip_addr old = ip_from6(frame_data(f) + f->l3_off + IP6_SOURCE + sizeof(*ip) * end);
+	uint32_t change = 0, id_change = csum_change16(csum_load(icmp + ICMP_ID), id);
+
+	for (unsigned i = 0; i < 4; i++)
+		change += csum_change32(old.w[i], ip->w[i]);
+	nat_rewrite_address6(f, end, mac, ip);
+	csum_store(icmp + ICMP_ID, id);
+	if (f->off.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) /* as in update_l4() */
+		csum_store(icmp + ICMP_CSUM, csum_fold(csum_load(icmp + ICMP_CSUM) + (uint64_t)change));
+	else
+		csum_update(icmp + ICMP_CSUM, change + id_change);
 }
 
 void nat_undo(struct frame *f)

@@ -19,7 +19,7 @@ enum nat_end {
  * so that a packet that was corrupted stays so. Where the frame asks for its checksum (NEEDS_CSUM) the field
  * holds the sum of the pseudo header, which has the address but not the port. A UDP checksum of 0, "none",
  * stays; one that comes out as 0 is sent as 0xffff (RFC 768). f->l3_off and l4_off are set and 20 bytes from
- * l4_off (UDP: 8) are private; ip_proto is TCP or UDP. A frame is rewritten once at most.
+ * l4_off (UDP: 8, SCTP: 12) are private; ip_proto is TCP, UDP or SCTP. A frame is rewritten once at most.
  */
 void nat_rewrite(struct frame *f, enum nat_end end, const uint8_t mac[6], uint32_t ip, uint16_t port);
 
@@ -37,6 +37,9 @@ void nat_rewrite_address6(struct frame *f, enum nat_end end, const uint8_t mac[6
 /** The same for a ping, whose id stands in for the port: at l4_off is an ICMP echo request or reply. nat_undo() does not know of
  * it. */
 void nat_rewrite_echo(struct frame *f, enum nat_end end, const uint8_t mac[6], uint32_t ip, uint16_t id);
+/** The same of ICMPv6, whose checksum covers the addresses. */
+void nat_rewrite_echo6(
+	struct frame *f, enum nat_end end, const uint8_t mac[6], const struct ip_addr *ip, uint16_t id);
 
 /** Makes the frame what its sender sent, where it was rewritten. */
 void nat_undo(struct frame *f);

@@ -263,6 +263,8 @@ static void underlay_ip6(struct worker *w, struct burst *b, struct frame *f, str
 	} else if (f->ip_proto == IPPROTO_UDP && f->l4_off &&
 		   bfd_input(w, b->in, f, ip_from6(data + f->l3_off + 8), data[f->l3_off + 7])) {
 		f->off = (struct offload){0};
+	} else if (egress_input(w, b, f)) {
+		return;
 	} else if (f->off = (struct offload){0}, !reply_icmp6_echo(f, b->in->mac)) {
 		frame_drop(f, DROP_NOT_FOR_US);
 	}

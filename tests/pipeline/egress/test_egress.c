@@ -2,6 +2,7 @@
 #include <linux/virtio_net.h>
 #include <string.h>
 
+#include "addr/ip_text.h"
 #include "dataplane/egress/slice.h"
 #include "tests/pipeline/harness.h"
 #include "tests/pipeline/packets.h"
@@ -14,6 +15,14 @@ static struct test_port a, b, uplink;
 static uint16_t net;
 static const struct offload PLAIN;
 static const mac_t MAC_UP = {2, 0, 0, 0, 0, 1}, MAC_HOP = {2, 0, 0, 0, 0, 2};
+
+static struct ip_addr ip6(const char *text)
+{
+	struct ip_addr ip = {0};
+
+	ip_parse(text, &ip);
+	return ip;
+}
 
 static void answer_arp(void)
 {
@@ -80,7 +89,7 @@ static uint16_t field(const struct received *r, unsigned at)
 }
 
 /* A packet of the guest behind `tp` to 203.0.113.9:80. */
-static void send(struct test_port *tp, const uint8_t *mac, const char *from, uint8_t proto, uint16_t port,
+static void leave(struct test_port *tp, const uint8_t *mac, const char *from, uint8_t proto, uint16_t port,
 	uint8_t flags)
 {
 	uint8_t buf[2048];
@@ -109,7 +118,7 @@ static void test_a_packet_and_its_answer(void **state)
 		const struct received *out = &uplink.got[0], *in = &a.got[0];
 		uint16_t port;
 
-		send(&a, MAC_A, "10.0.0.1", protos[i], 4000, SYN);
+		leave(&a, MAC_A, "10.0.0.1", protos[i], 4000, SYN);
 		assert_int_equal(uplink.count, 1);
 		assert_memory_equal(out->data, MAC_HOP, 6);
 		assert_memory_equal(out->data + 6, MAC_UP, 6);
@@ -127,7 +136,7 @@ static void test_a_packet_and_its_answer(void **state)
 		assert_memory_equal(in->data + 30, (&(uint32_t){ip4("10.0.0.1")}), 4);
 		assert_int_equal(field(in, 36), 4000);
 		assert_true(packet_checksums_right(in->data, in->len));
-		send(&a, MAC_A, "10.0.0.1", protos[i], 4000, ACK);
+		leave(&a, MAC_A, "10.0.0.1", protos[i], 4000, ACK);
 		assert_int_equal(field(out, 34), port);
 	}
 }
@@ -137,7 +146,7 @@ static void test_what_is_of_no_connection_stays_out(void **state)
 	uint64_t before = harness_drops(dp, "not-for-us");
 	uint16_t port;
 
-	send(&a, MAC_A, "10.0.0.1", UDP, 4000, 0);
+	leave(&a, MAC_A, "10.0.0.1", UDP, 4000, 0);
 	port = field(&uplink.got[0], 34);
 	answer(UDP, port ^ 1, 0);
 	answer(TCP, port, SYN | ACK);
@@ -164,7 +173,7 @@ static void test_errors_are_believed_for_connections_alone(void **state)
 	uint8_t buf[2048], quote[64];
 	size_t len;
 
-	send(&a, MAC_A, "10.0.0.1", UDP, 4000, 0);
+	leave(&a, MAC_A, "10.0.0.1", UDP, 4000, 0);
 	memcpy(quote, uplink.got[0].data + 14, 28);
 	a.count = b.count = 0;
 	len = write_error(buf, quote, 28);
@@ -228,6 +237,56 @@ static void test_what_may_not_leave(void **state)
 	}
 }
 
+/* Over IPv6, from a network of that family alone. */
+static void test_what_may_not_leave_over_ip6(void **state)
+{
+	static const struct {
+		const char *from, *to;
+		uint8_t proto, first;
+		const char *reason;
+	} wrong[] = {
+		{"fd00:2::1", "2001:db8:9::9", UDP, 0, "egress"}, /* not of the network */
+		{"fd00:1::1", "::1", UDP, 0, "egress"},
+		{"fd00:1::1", "::", UDP, 0, "egress"},
+		{"fd00:1::1", "::ffff:203.0.113.9", UDP, 0,
+			NULL}, /* what stands for IPv4 inside means nothing */
+		{"::ffff:10.0.0.1", "2001:db8:9::9", UDP, 0, "egress"},
+		{"fd00:1::1", "2001:db8:9::9", UDP, 60, "egress"}, /* behind options */
+		{"fd00:1::1", "2001:db8:9::9", UDP, 44, "fragment"},
+		{"fd00:1::1", "2001:db8:9::9", 47, 0, "egress"},
+		{"fd00:1::1", "2001:db8:9::9", ICMP, 0, "egress"}, /* IPv4's */
+		{"fd00:1::1", "2001:db8:9::9", UDP, 0, "no-uplink"},
+	};
+	struct dp_network spec = {.mode = DP_BRIDGE, .age_s = 300, .egress = DP_EGRESS_OUT};
+	uint16_t six;
+	struct test_port guest;
+
+	spec.subnet6.len = 64;
+	spec.subnet6.address = ip6("fd00:1::");
+	spec.gateway6 = ip6("fd00:1::fe");
+	six = harness_network(dp, &spec);
+	harness_port(dp, &guest, six, NULL);
+	uplink.count = 0;
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		static const uint8_t options[8] = {UDP};
+		uint64_t before = wrong[i].reason ? harness_drops(dp, wrong[i].reason) : 0;
+		struct ip_addr from = ip6(wrong[i].from), to = ip6(wrong[i].to);
+		struct packet p = {dp_router_mac, MAC_A, 0, 0, wrong[i].proto, 4000, 80, 0, 10};
+		uint8_t buf[2048];
+		size_t len = packet6_write(
+			buf, &p, from.b, to.b, wrong[i].first, options, wrong[i].first ? sizeof(options) : 0);
+
+		harness_send(dp, &guest, buf, len, PLAIN, 0);
+		assert_int_equal(uplink.count, 0);
+		if (wrong[i].reason)
+			assert_int_equal(harness_drops(dp, wrong[i].reason), before + 1);
+	}
+	assert_int_equal(dp_egress_count_of(dp, six), 0);
+	assert_int_equal(harness_balance(dp, six), 0);
+	dp_port_del(dp, guest.port->id);
+	assert_int_equal(dp_network_del(dp, six), 0);
+}
+
 static void test_all_lengths_of_a_packet(void **state)
 {
 	uint8_t buf[2048];
@@ -258,20 +317,20 @@ static void test_a_guest_has_its_share_and_no_more(void **state)
 	uint8_t taken[EGRESS_PORT_END] = {0};
 
 	for (unsigned i = 0; i < MOST; i++) {
-		send(&a, MAC_A, "10.0.0.1", UDP, (uint16_t)(1000 + i), 0);
+		leave(&a, MAC_A, "10.0.0.1", UDP, (uint16_t)(1000 + i), 0);
 		assert_int_equal(uplink.count, 1);
 		assert_int_equal(taken[field(&uplink.got[0], 34)]++, 0);
 		answer(UDP, field(&uplink.got[0], 34), 0);
 	}
 	assert_int_equal(dp_egress_count_of(dp, net), MOST);
 	for (unsigned i = MOST; i < MOST + 10; i++) {
-		send(&a, MAC_A, "10.0.0.1", UDP, (uint16_t)(1000 + i), 0);
+		leave(&a, MAC_A, "10.0.0.1", UDP, (uint16_t)(1000 + i), 0);
 		assert_int_equal(uplink.count, 0);
 	}
 	assert_int_equal(harness_drops(dp, "nat-ports"), 10);
-	send(&a, MAC_A, "10.0.0.1", UDP, 1000, 0); /* those that it has go on */
+	leave(&a, MAC_A, "10.0.0.1", UDP, 1000, 0); /* those that it has go on */
 	assert_int_equal(uplink.count, 1);
-	send(&b, MAC_B, "10.0.0.2", UDP, 1000, 0);
+	leave(&b, MAC_B, "10.0.0.2", UDP, 1000, 0);
 	assert_int_equal(uplink.count, 1);
 }
 
@@ -279,16 +338,16 @@ static void test_a_closed_connection_is_begun_anew(void **state)
 {
 	uint16_t port;
 
-	send(&a, MAC_A, "10.0.0.1", TCP, 4000, SYN);
+	leave(&a, MAC_A, "10.0.0.1", TCP, 4000, SYN);
 	port = field(&uplink.got[0], 34);
 	answer(TCP, port, SYN | ACK);
-	send(&a, MAC_A, "10.0.0.1", TCP, 4000, FIN | ACK);
+	leave(&a, MAC_A, "10.0.0.1", TCP, 4000, FIN | ACK);
 	answer(TCP, port, FIN | ACK);
 	assert_int_equal(a.count, 1);
-	send(&a, MAC_A, "10.0.0.1", TCP, 4000, ACK);
+	leave(&a, MAC_A, "10.0.0.1", TCP, 4000, ACK);
 	assert_int_equal(field(&uplink.got[0], 34), port);
 	assert_int_equal(dp_egress_count_of(dp, net), 1);
-	send(&a, MAC_A, "10.0.0.1", TCP, 4000, SYN);
+	leave(&a, MAC_A, "10.0.0.1", TCP, 4000, SYN);
 	assert_int_equal(uplink.count, 1);
 	assert_int_equal(dp_egress_count_of(dp, net), 1);
 }
@@ -297,7 +356,7 @@ static void test_a_guest_that_goes_takes_its_connections_along(void **state)
 {
 	uint16_t port;
 
-	send(&a, MAC_A, "10.0.0.1", UDP, 4000, 0);
+	leave(&a, MAC_A, "10.0.0.1", UDP, 4000, 0);
 	port = field(&uplink.got[0], 34);
 	dp_port_del(dp, a.port->id);
 	a.port = b.port; /* it is freed */
@@ -380,7 +439,7 @@ static void test_a_peer_is_a_host_outside(void **state)
 		assert_int_equal(harness_drops(dp, "egress"), before + 2);
 	}
 	assert_int_equal(dp_egress_count_of(dp, net), 0);
-	send(&a, MAC_A, "10.0.0.1", UDP, 4000, 0);
+	leave(&a, MAC_A, "10.0.0.1", UDP, 4000, 0);
 	memcpy(quote, uplink.got[0].data + 14, 28);
 	len = write_error(buf, quote, 28);
 	memcpy(buf + 26, (&(uint32_t){ip4("10.0.0.2")}), 4);
@@ -417,7 +476,7 @@ static void test_what_is_never_answered_keeps_nobody_out(void **state)
 	open_from("203.0.113.9", TCP, 999, ACK);
 	assert_int_equal(a.count, 1);
 	assert_int_equal(dp_egress_count_of(dp, net), MOST);
-	send(&b, MAC_B, "10.0.0.2", UDP, 1000, 0);
+	leave(&b, MAC_B, "10.0.0.2", UDP, 1000, 0);
 	assert_int_equal(uplink.count, 1);
 }
 
@@ -530,6 +589,7 @@ int main(void)
 		TEST(test_what_is_of_no_connection_stays_out),
 		TEST(test_errors_are_believed_for_connections_alone),
 		TEST(test_what_may_not_leave),
+		TEST(test_what_may_not_leave_over_ip6),
 		TEST(test_all_lengths_of_a_packet),
 		TEST(test_a_guest_has_its_share_and_no_more),
 		TEST(test_a_closed_connection_is_begun_anew),
