@@ -96,8 +96,9 @@ static bool leads_to_remade(const struct change *change, const struct section *s
 		struct dp_network spec = {0};
 
 		if (is_remade(change, "network", network, "name") &&
-			network_spec_read(network, &spec, &why) == 0 && spec.subnet &&
-			addr_is_host_of(network_spec_subnet(&spec, false), ip_from4(publish.to)))
+			network_spec_read(network, &spec, &why) == 0 &&
+			network_spec_lets_in(&spec, !ip_is4(publish.to)) &&
+			addr_is_host_of(network_spec_subnet(&spec, !ip_is4(publish.to)), publish.to))
 			return true;
 	}
 	return false;

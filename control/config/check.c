@@ -354,8 +354,9 @@ static int check_backend(struct check *check, const json_t *backend)
 }
 
 /* The network that has `address`, and may be led into. */
-static const json_t *network_with(struct check *check, uint32_t address)
+static const json_t *network_with(struct check *check, struct ip_addr address)
 {
+	bool ip6 = !ip_is4(address);
 	const char *key;
 	json_t *object;
 
@@ -364,31 +365,32 @@ static const json_t *network_with(struct check *check, uint32_t address)
 		struct api_err why;
 
 		if (strncmp(key, "networks ", 9) == 0 && network_spec_read(object, &spec, &why) == 0 &&
-			network_spec_lets_in(&spec) &&
-			addr_is_host_of(network_spec_subnet(&spec, false), ip_from4(address)))
+			network_spec_lets_in(&spec, ip6) &&
+			addr_is_host_of(network_spec_subnet(&spec, ip6), address))
 			return object;
 	}
 	return NULL;
 }
 
-static bool is_vip4(const json_t *vip)
+static bool is_of(const json_t *vip, bool ip6)
 {
 	struct ip_addr ip;
 
-	return ip_parse(json_string_value(vip), &ip) && ip_is4(ip);
+	return ip_parse(json_string_value(vip), &ip) && ip_is4(ip) != ip6;
 }
 
-static bool has_vip4(const json_t *service)
+static bool has_vip(const json_t *service, bool ip6)
 {
 	const json_t *list = json_object_get(service, "vips");
 
-	return is_vip4(json_object_get(service, "vip")) || is_vip4(json_array_get(list, 0)) ||
-	       is_vip4(json_array_get(list, 1));
+	return is_of(json_object_get(service, "vip"), ip6) || is_of(json_array_get(list, 0), ip6) ||
+	       is_of(json_array_get(list, 1), ip6);
 }
 
 static int check_target(struct check *check, const struct model_publish *publish, const json_t *object)
 {
-	const char *protocol = model_publish_protocols[publish->protocol == REG_UDP];
+	const char *protocol = reg_protocol_name(publish->protocol);
+	bool ip6 = model_publish_is6(publish);
 	const json_t *service = find(check, "services", publish->service), *network;
 	struct dp_network spec = {0};
 	struct api_err why;
@@ -400,28 +402,35 @@ static int check_target(struct check *check, const struct model_publish *publish
 					 param_str(object, "to"));
 	if (!service)
 		return refuse(check, API_NOT_FOUND, "to", "no such service \"%s\"", publish->service);
-	network = has_vip4(service) ? find(check, "networks", param_str(service, "network")) : NULL;
-	if (network && network_spec_read(network, &spec, &why) == 0 && network_spec_lets_in(&spec) &&
+	network = has_vip(service, ip6) ? find(check, "networks", param_str(service, "network")) : NULL;
+	if (network && network_spec_read(network, &spec, &why) == 0 && network_spec_lets_in(&spec, ip6) &&
 		strcmp(param_str(service, "protocol"), protocol) == 0)
 		return 0;
-	return refuse(check, API_INVALID, "to", MODEL_PUBLISH_NO_VIP, publish->service, protocol);
+	return refuse(
+		check, API_INVALID, "to", MODEL_PUBLISH_NO_VIP, publish->service, protocol, ip6 ? 6 : 4);
 }
 
 static int check_publish(struct check *check, const json_t *object)
 {
 	struct model_publish publish = {.port = 0};
-	const char *address = param_str(object, "address"), *protocol = param_str(object, "protocol"), *whose;
+	const char *protocol, *whose, *any;
+	char address[IP_TEXT];
 	struct api_err why;
 
 	if (model_publish_read(object, &publish, &why) < 0)
 		return refuse_line(check, &why);
 	if (check_target(check, &publish, object) < 0)
 		return -1;
-	whose = owner(check, "published %s %u %s", protocol, publish.port, publish.address ? "0.0.0.0" : "*");
+	protocol = reg_protocol_name(publish.protocol);
+	ip_text(publish.address, address);
+	any = model_publish_is6(&publish) ? "::" : "0.0.0.0";
+	whose = owner(check,
+		ip_is_unspecified(publish.address) ? "published %s %u at %s" : "published %s %u %s", protocol,
+		publish.port, any);
 	if (whose)
 		return refuse(check, API_EXISTS, "port", "%u is taken by %s", publish.port, whose);
-	if (!owner(check, "published %s %u *", protocol, publish.port) &&
-		take(check, "port", NULL, "published %s %u *", protocol, publish.port) < 0)
+	if (!owner(check, "published %s %u at %s", protocol, publish.port, any) &&
+		take(check, "port", NULL, "published %s %u at %s", protocol, publish.port, any) < 0)
 		return -1;
 	return take(check, "port", NULL, "published %s %u %s", protocol, publish.port, address);
 }

@@ -37,16 +37,6 @@ bool docker_address_read(const char *text, struct ip_addr *ip)
 	return true;
 }
 
-bool docker_address_read4(const char *text, uint32_t *ip)
-{
-	struct ip_addr found;
-
-	if (!docker_address_read(text, &found) || !ip_is4(found))
-		return false;
-	*ip = ip_to4(found);
-	return true;
-}
-
 static const char *key_of(const char *pool, struct ip_addr ip, char key[ADDRESS_ID])
 {
 	char text[IP_TEXT];

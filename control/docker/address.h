@@ -6,8 +6,6 @@
 
 /** "10.1.0.2/24" or "10.1.0.2" as Docker writes an address, or the same of IPv6: the address alone. False: neither. */
 bool docker_address_read(const char *text, struct ip_addr *ip);
-/** The same of IPv4, in network byte order; false for others. */
-bool docker_address_read4(const char *text, uint32_t *ip);
 
 /** Who has the address from now on, the id of a network or an endpoint; NULL: nobody. Nothing without such an address. */
 void docker_address_claim(struct docker *docker, const char *pool, struct ip_addr ip, const char *who);

@@ -1,7 +1,8 @@
 /*
- * publish.c: `-p`. Each port is a `publish` of the daemon's own, called like the endpoint's port and a number. The
- * endpoint's record has what Docker asked for (`portmap`), and what came of it (`published`, in Docker's form, one for
- * each): a port that was chosen here stays the same through restarts of the daemon.
+ * publish.c: `-p`. Each port is a `publish` of the daemon's own, called like the endpoint's port and a number; what has
+ * no address of the host is one for each family of the container's addresses, at the same port. The endpoint's record
+ * has what Docker asked for (`portmap`), and what came of it (`published`, in Docker's form, one for each): a port that
+ * was chosen here stays the same through restarts of the daemon.
  */
 #include "control/docker/publish.h"
 
@@ -18,13 +19,7 @@
 #include "control/model/publish.h"
 
 /* PORTS_MAX: all of a network's are in rules that each change rewrites. */
-enum {
-	PORTS_MAX = 256,
-	NAME = DOCKER_NAME + 8,
-	TARGET = ADDR_IP4_TEXT + 8,
-	FIRST_PORT = 32768,
-	LAST_PORT = 60999
-};
+enum { PORTS_MAX = 256, NAME = DOCKER_NAME + 8, FIRST_PORT = 32768, LAST_PORT = 60999 };
 
 #define LOCAL_PORTS "/proc/sys/net/ipv4/ip_local_port_range"
 
@@ -33,8 +28,14 @@ struct binding {
 	unsigned port;	      /* the container's */
 	unsigned first, last; /* of the host's, any of them; 0: any at all */
 	const char *protocol;
-	int number;	     /* IPPROTO_ */
-	const char *address; /* the host's */
+	int number;		/* IPPROTO_ */
+	struct ip_addr address; /* the host's; see `both` */
+	bool both;		/* any, of both families */
+};
+
+/* The container's addresses of IPv4 and IPv6; none: it has none of that family. */
+struct target {
+	struct ip_addr ip[2];
 };
 
 static const char *name_of(const char *endpoint, size_t i, char name[NAME])
@@ -59,29 +60,24 @@ static int read_port(const json_t *entry, const char *field, int min, unsigned *
 static int read_protocol(const json_t *entry, struct binding *binding, struct api_err *err)
 {
 	binding->number = (int)json_integer_value(json_object_get(entry, "Proto"));
-	if (binding->number != IPPROTO_TCP && binding->number != IPPROTO_UDP)
-		return api_fail(err, API_UNSUPPORTED, NULL,
-			"port %u: of TCP and UDP can be published, of protocol %d not yet", binding->port,
-			binding->number);
-	binding->protocol = model_publish_protocols[binding->number == IPPROTO_UDP];
-	return 0;
+	binding->protocol = reg_protocol_name((enum reg_protocol)binding->number);
+	return binding->protocol
+		       ? 0
+		       : api_fail(err, API_UNSUPPORTED, NULL,
+				 "port %u: of TCP, UDP and SCTP can be published, of protocol %d not",
+				 binding->port, binding->number);
 }
 
 static int read_address(const json_t *entry, struct binding *binding, struct api_err *err)
 {
 	const json_t *value = json_object_get(entry, "HostIP");
 	const char *text = json_string_value(value);
-	uint32_t ip;
 
-	binding->address = text && text[0] ? text : "0.0.0.0";
+	binding->both = !text || !text[0];
 	if (value && !json_is_null(value) && !text)
 		return api_fail(err, API_INVALID, "HostIP", "must be a string");
-	if (strchr(binding->address, ':'))
-		return api_fail(err, API_UNSUPPORTED, NULL,
-			"port %u: at an IPv6 address of the host nothing can be published yet",
-			binding->port);
-	if (!addr_ip4(binding->address, &ip))
-		return api_fail(err, API_INVALID, "HostIP", "must be an IPv4 address");
+	if (!binding->both && !ip_parse(text, &binding->address))
+		return api_fail(err, API_INVALID, "HostIP", "must be an IP address");
 	return 0;
 }
 
@@ -101,8 +97,11 @@ static int read_binding(const json_t *entry, struct binding *binding, struct api
 		       : 0;
 }
 
-/* The container's address, in a network that ports can lead to. */
-static int find_target(struct docker *docker, const json_t *record, uint32_t *ip, struct api_err *err)
+static const char *const fields[2] = {"address", "address6"};
+
+/* The container's addresses, in a network that ports can lead to. */
+static int find_target(
+	struct docker *docker, const json_t *record, struct target *target, struct api_err *err)
 {
 	const json_t *of = docker_record(docker, DOCKER_NETWORK, param_str(record, "network"));
 	const struct model_network *network = model_network(docker->model, param_str(of, "network"));
@@ -116,21 +115,82 @@ static int find_target(struct docker *docker, const json_t *record, uint32_t *ip
 			"create "
 			"it without --opt mode, or with mode=host",
 			network->name, network_modes[network->spec.mode]);
-	if (!docker_address_read4(param_str(record, "address"), ip))
+	for (int ip6 = 0; ip6 < 2; ip6++)
+		if (!network_spec_lets_in(&network->spec, ip6) ||
+			!docker_address_read(param_str(record, fields[ip6]), &target->ip[ip6]))
+			target->ip[ip6] = (struct ip_addr){0};
+	if (ip_is_none(target->ip[0]) && ip_is_none(target->ip[1]))
 		return api_fail(err, API_UNSUPPORTED, NULL, "-p: the container has no address");
 	return 0;
 }
 
 static int add(struct docker *docker, const char *name, const struct binding *binding, unsigned port,
-	uint32_t ip, struct api_err *err)
+	struct ip_addr address, struct ip_addr ip, struct api_err *err)
 {
-	char text[ADDR_IP4_TEXT], to[TARGET];
+	char text[IP_TEXT], to[IP_PORT_TEXT];
 
-	snprintf(to, sizeof(to), "%s:%u", addr_ip4_text(ip, text), binding->port);
+	ip_port_text(ip, (uint16_t)binding->port, to);
 	return docker_method(docker, "publish.add",
 		json_pack("{s:s, s:i, s:s, s:s, s:s}", "name", name, "port", (int)port, "to", to, "protocol",
-			binding->protocol, "address", binding->address),
+			binding->protocol, "address", ip_text(address, text)),
 		err);
+}
+
+static json_t *result_of(const struct binding *binding, int port, struct ip_addr address, struct ip_addr ip)
+{
+	char text[IP_TEXT], at[IP_TEXT];
+
+	return json_pack("{s:i, s:s, s:i, s:s, s:i, s:i}", "Proto", binding->number, "IP", ip_text(ip, text),
+		"Port", (int)binding->port, "HostIP", ip_text(address, at), "HostPort", port, "HostPortEnd",
+		port);
+}
+
+/* Takes back those from the `from`th on. */
+static int delete_from(
+	struct docker *docker, const char *endpoint, json_t *published, size_t from, struct api_err *err)
+{
+	char name[NAME];
+	int rc = 0;
+
+	while (json_array_size(published) > from && rc == 0) {
+		size_t last = json_array_size(published) - 1;
+
+		rc = docker_method(docker, "publish.del",
+			json_pack("{s:s}", "name", name_of(endpoint, last, name)), err);
+		if (docker_is_gone(rc, err))
+			rc = 0;
+		if (rc == 0)
+			json_array_remove(published, last);
+	}
+	return rc;
+}
+
+/* The binding at this port of the host: of each family that it is of, or of none. */
+static int add_each(struct docker *docker, const char *endpoint, const struct binding *binding, unsigned port,
+	const struct target *target, json_t *published, struct api_err *err)
+{
+	size_t before = json_array_size(published);
+	struct api_err ignored;
+	char name[NAME];
+
+	for (int ip6 = 0; ip6 < 2; ip6++) {
+		struct ip_addr address =
+			binding->both ? ip6 ? (struct ip_addr){0} : ip_from4(0) : binding->address;
+
+		if (ip_is_none(target->ip[ip6]) || ip_is4(address) == (ip6 != 0))
+			continue;
+		if (add(docker, name_of(endpoint, json_array_size(published), name), binding, port, address,
+			    target->ip[ip6], err) < 0) {
+			delete_from(docker, endpoint, published, before, &ignored);
+			return -1;
+		}
+		json_array_append_new(published, result_of(binding, (int)port, address, target->ip[ip6]));
+	}
+	return json_array_size(published) > before
+		       ? 0
+		       : api_fail(err, API_UNSUPPORTED, NULL,
+				 "port %u: the container has no address of the family of the host's",
+				 binding->port);
 }
 
 /* From where programs of the host have theirs, as Docker does it. */
@@ -150,9 +210,10 @@ static void any_port(struct binding *binding)
 	fclose(file);
 }
 
-/* One port that is free, or -1. Of any, the next after that of the last container, which may just have been given back. */
-static int publish_one(
-	struct docker *docker, const char *name, struct binding *binding, uint32_t ip, struct api_err *err)
+/* At one port that is free, or -1. Of any, the next after that of the last container, which may just have been given
+ * back. */
+static int publish_one(struct docker *docker, const char *endpoint, struct binding *binding,
+	const struct target *target, json_t *published, struct api_err *err)
 {
 	bool any = !binding->first;
 	unsigned count, at = 0;
@@ -165,9 +226,9 @@ static int publish_one(
 	for (unsigned i = 0; i < count; i++) {
 		unsigned port = binding->first + (at + i) % count;
 
-		if (add(docker, name, binding, port, ip, err) == 0) {
+		if (add_each(docker, endpoint, binding, port, target, published, err) == 0) {
 			docker->next_port = any ? port + 1 : docker->next_port;
-			return (int)port;
+			return 0;
 		}
 		if (err->code != API_EXISTS)
 			return -1;
@@ -177,54 +238,29 @@ static int publish_one(
 				    binding->port, binding->first, binding->last);
 }
 
-static json_t *result_of(const struct binding *binding, int port, uint32_t ip)
-{
-	char text[ADDR_IP4_TEXT];
-
-	return json_pack("{s:i, s:s, s:i, s:s, s:i, s:i}", "Proto", binding->number, "IP",
-		addr_ip4_text(ip, text), "Port", (int)binding->port, "HostIP", binding->address, "HostPort",
-		port, "HostPortEnd", port);
-}
-
-/* The first `n` of them. */
-static int delete_first(struct docker *docker, const char *endpoint, size_t n, struct api_err *err)
-{
-	char name[NAME];
-	int rc = 0;
-
-	model_publish_begin(docker->model);
-	for (size_t i = 0; i < n && rc == 0; i++) {
-		rc = docker_method(
-			docker, "publish.del", json_pack("{s:s}", "name", name_of(endpoint, i, name)), err);
-		if (docker_is_gone(rc, err))
-			rc = 0;
-	}
-	return model_publish_end(docker->model, rc < 0 ? &(struct api_err){.code = 0} : err) < 0 ? -1 : rc;
-}
-
 /* All or none. The list of what came of it; NULL with *err. */
-static json_t *publish_all(
-	struct docker *docker, const char *endpoint, const json_t *portmap, uint32_t ip, struct api_err *err)
+static json_t *publish_all(struct docker *docker, const char *endpoint, const json_t *portmap,
+	const struct target *target, struct api_err *err)
 {
 	json_t *published = json_array(), *entry;
 	struct binding binding = {0};
 	struct api_err ignored;
-	char name[NAME];
-	int port = 0;
+	int rc = 0;
 	size_t i;
 
 	model_publish_begin(docker->model);
 	json_array_foreach (portmap, i, entry) {
-		port = read_binding(entry, &binding, err) < 0
-			       ? -1
-			       : publish_one(docker, name_of(endpoint, i, name), &binding, ip, err);
-		if (port < 0)
+		rc = read_binding(entry, &binding, err) < 0
+			     ? -1
+			     : publish_one(docker, endpoint, &binding, target, published, err);
+		if (rc < 0)
 			break;
-		json_array_append_new(published, result_of(&binding, port, ip));
 	}
-	if (model_publish_end(docker->model, port < 0 ? &ignored : err) == 0 && port >= 0)
+	if (model_publish_end(docker->model, rc < 0 ? &ignored : err) == 0 && rc == 0)
 		return published;
-	delete_first(docker, endpoint, json_array_size(published), &ignored);
+	model_publish_begin(docker->model);
+	delete_from(docker, endpoint, published, 0, &ignored);
+	model_publish_end(docker->model, &ignored);
 	json_decref(published);
 	return NULL;
 }
@@ -232,7 +268,7 @@ static json_t *publish_all(
 int docker_publish(struct docker *docker, const char *endpoint, const json_t *portmap, struct api_err *err)
 {
 	json_t *record = docker_record(docker, DOCKER_ENDPOINT, endpoint), *published;
-	uint32_t ip = 0;
+	struct target target;
 
 	if (portmap && !json_is_null(portmap) && !json_is_array(portmap))
 		return api_fail(err, API_INVALID, "com.docker.network.portmap", "must be a list");
@@ -245,9 +281,9 @@ int docker_publish(struct docker *docker, const char *endpoint, const json_t *po
 		return -1;
 	if (!json_array_size(portmap))
 		return 0;
-	if (find_target(docker, record, &ip, err) < 0)
+	if (find_target(docker, record, &target, err) < 0)
 		return -1;
-	published = publish_all(docker, endpoint, portmap, ip, err);
+	published = publish_all(docker, endpoint, portmap, &target, err);
 	if (!published)
 		return -1;
 	json_object_set_new(record, "portmap", json_deep_copy(portmap));
@@ -258,13 +294,19 @@ int docker_publish(struct docker *docker, const char *endpoint, const json_t *po
 
 int docker_unpublish(struct docker *docker, const char *endpoint, struct api_err *err)
 {
-	json_t *record = docker_record(docker, DOCKER_ENDPOINT, endpoint);
-	size_t n = json_array_size(json_object_get(record, "published"));
+	json_t *record = docker_record(docker, DOCKER_ENDPOINT, endpoint), *published;
+	int rc;
 
-	if (delete_first(docker, endpoint, n, err) < 0)
-		return -1;
-	if (!n)
+	if (!json_array_size(json_object_get(record, "published")))
 		return 0;
+	published = json_copy(json_object_get(record, "published"));
+	model_publish_begin(docker->model);
+	rc = delete_from(docker, endpoint, published, 0, err);
+	if (model_publish_end(docker->model, rc < 0 ? &(struct api_err){.code = 0} : err) < 0)
+		rc = -1;
+	json_decref(published);
+	if (rc < 0)
+		return -1;
 	json_object_del(record, "portmap");
 	json_object_del(record, "published");
 	docker_keep(docker, DOCKER_ENDPOINT, endpoint);
@@ -287,13 +329,12 @@ static void restore_endpoint(struct docker *docker, const char *endpoint, const 
 
 	json_array_foreach (json_object_get(record, "published"), i, entry) {
 		struct binding binding = {0};
-		uint32_t ip = 0;
+		struct ip_addr ip;
 
 		if (model_publish(docker->model, name_of(endpoint, i, name)))
 			continue;
-		if (read_binding(entry, &binding, &err) < 0 ||
-			!docker_address_read4(param_str(entry, "IP"), &ip) ||
-			add(docker, name, &binding, binding.first, ip, &err) < 0)
+		if (read_binding(entry, &binding, &err) < 0 || !ip_parse(param_str(entry, "IP"), &ip) ||
+			add(docker, name, &binding, binding.first, binding.address, ip, &err) < 0)
 			log_line(LOG_WARNING, "docker: %s is not published again: %s", name, err.text);
 	}
 }

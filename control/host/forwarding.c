@@ -1,5 +1,6 @@
 #include "control/host/forwarding.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <jansson.h>
 #include <net/if.h>
@@ -10,6 +11,8 @@
 #include "control/host/ruleset.h"
 
 #define IP_FORWARD "/proc/sys/net/ipv4/ip_forward"
+#define IP6_CONF "/proc/sys/net/ipv6/conf"
+#define IP6_FORWARD IP6_CONF "/all/forwarding"
 
 /* What was translated on its way in, by us or by another's rule, is let in, and its answers out. */
 #define TRANSLATED "  ct status dnat accept\n"
@@ -25,24 +28,27 @@ static const char *const forward_rules[EGRESS_COUNT] = {
 
 static void write_ports(const struct forwarding *f, FILE *out)
 {
-	char address[ADDR_IP4_TEXT], to[ADDR_IP4_TEXT];
+	char address[IP_TEXT], to[IP_PORT_TEXT];
 
 	for (size_t i = 0; i < f->nport; i++) {
 		const struct forwarding_port *port = &f->ports[i];
+		const char *family = ip_is4(port->to) ? "ip" : "ip6";
 
-		if (port->address)
-			fprintf(out, "  ip daddr %s", addr_ip4_text(port->address, address));
+		if (!ip_is_unspecified(port->address))
+			fprintf(out, "  %s daddr %s", family, ip_text(port->address, address));
 		else
-			fprintf(out, "  meta nfproto ipv4 fib daddr type local");
-		fprintf(out, " %s dport %u dnat ip to %s:%u\n", port->protocol, port->port,
-			addr_ip4_text(port->to, to), port->to_port);
+			fprintf(out, "  meta nfproto %s fib daddr type local",
+				ip_is4(port->to) ? "ipv4" : "ipv6");
+		fprintf(out, " %s dport %u dnat %s to %s\n", port->protocol, port->port, family,
+			ip_port_text(port->to, port->to_port, to));
 	}
 }
 
 /*
  * Ports: from outside and from containers by prerouting, from the host's own programs by output. A container that comes
  * back to its own network, and a program that speaks from the loopback, would be answered past the translation: so the
- * source becomes the gateway. Loopback addresses are routed for them alone: containers cannot send there.
+ * source becomes the gateway. Loopback addresses are routed for them alone: containers cannot send there. By ::1 the
+ * kernel leads nobody away: it takes answers to it from the loopback alone, whatever was translated.
  */
 static void write_nat(const struct forwarding *f, FILE *out)
 {
@@ -60,9 +66,12 @@ static void write_nat(const struct forwarding *f, FILE *out)
 			f->ifname);
 	}
 	fprintf(out, " chain postrouting {\n  type nat hook postrouting priority srcnat; policy accept;\n");
-	if (f->nport)
+	if (f->nport && !ip_is_none(f->subnet.address))
 		fprintf(out, "  oifname \"%s\" ct status dnat ip saddr { 127.0.0.0/8, %s } masquerade\n",
 			f->ifname, addr_ip_prefix_text(f->subnet, subnet));
+	if (f->nport && !ip_is_none(f->subnet6.address))
+		fprintf(out, "  oifname \"%s\" ct status dnat ip6 saddr %s masquerade\n", f->ifname,
+			addr_ip_prefix_text(f->subnet6, subnet));
 	for (unsigned ip6 = 0; f->egress == EGRESS_MASQUERADE && ip6 < 2; ip6++) {
 		struct ip_prefix of = ip6 ? f->subnet6 : f->subnet;
 
@@ -105,12 +114,50 @@ static char *commands_of(const struct forwarding *f)
 	return text;
 }
 
-/* Has the host forward packets, by `file`, which is IP_FORWARD. */
-static int forward(FILE *file, bool *began)
+/* A switch of the kernel's that this host has to forward by. */
+struct forward {
+	const char *path;
+	unsigned bit;
+	bool wanted;
+	FILE *file;
+};
+
+/* Who believes routers unless the host forwards does so though it forwards, from now on (accept_ra 2). */
+static void believe_routers(void)
 {
-	*began = fgetc(file) == '0';
-	rewind(file);
-	return *began && (fputs("1\n", file) == EOF || fflush(file)) ? -1 : 0;
+	DIR *dir = opendir(IP6_CONF);
+	const struct dirent *entry;
+
+	while (dir && (entry = readdir(dir))) {
+		char path[sizeof(IP6_CONF) + sizeof(entry->d_name) + sizeof("/accept_ra")];
+		FILE *file;
+
+		snprintf(path, sizeof(path), "%s/%s/accept_ra", IP6_CONF, entry->d_name);
+		file = entry->d_name[0] == '.' ? NULL : fopen(path, "r+e");
+		if (!file)
+			continue;
+		if (fgetc(file) == '1') {
+			rewind(file);
+			fputs("2\n", file);
+		}
+		fclose(file);
+	}
+	if (dir)
+		closedir(dir);
+}
+
+/* Has the host forward packets. */
+static int forward(const struct forward *by, unsigned *began)
+{
+	bool begins = fgetc(by->file) == '0';
+
+	rewind(by->file);
+	if (!begins)
+		return 0;
+	if (by->bit == FORWARDING_IP6)
+		believe_routers();
+	*began |= by->bit;
+	return fputs("1\n", by->file) == EOF || fflush(by->file) ? -1 : 0;
 }
 
 /* Lets the host's own programs reach published ports by a loopback address. Without it they have the others. */
@@ -127,7 +174,15 @@ static void route_loopback(const char *ifname)
 	fclose(file);
 }
 
-static int set(const struct forwarding *f, FILE *file, bool *began, char why[FORWARDING_WHY])
+static bool has_port(const struct forwarding *f, bool ip6)
+{
+	for (size_t i = 0; i < f->nport; i++)
+		if (ip_is4(f->ports[i].to) != ip6)
+			return true;
+	return false;
+}
+
+static int set(const struct forwarding *f, char why[FORWARDING_WHY])
 {
 	char *commands = commands_of(f);
 	int rc = commands ? ruleset_run(commands, why) : -1;
@@ -135,42 +190,52 @@ static int set(const struct forwarding *f, FILE *file, bool *began, char why[FOR
 	if (!commands)
 		snprintf(why, FORWARDING_WHY, "out of memory");
 	free(commands);
-	if (rc == 0 && file && forward(file, began) < 0) {
-		snprintf(why, FORWARDING_WHY, "cannot write %s: %s", IP_FORWARD, strerror(errno));
-		return -1;
-	}
 	return rc;
 }
 
-int forwarding_set(const struct forwarding *forwarding, bool *began, char why[FORWARDING_WHY])
+int forwarding_set(const struct forwarding *forwarding, unsigned *began, char why[FORWARDING_WHY])
 {
-	FILE *file;
-	int rc;
+	struct forward by[] = {
+		{IP_FORWARD, FORWARDING_IP4,
+			forwarding->egress == EGRESS_MASQUERADE || has_port(forwarding, false), NULL},
+		{IP6_FORWARD, FORWARDING_IP6, has_port(forwarding, true), NULL},
+	};
+	int rc = 0;
 
-	*began = false;
-	if (forwarding->egress != EGRESS_MASQUERADE && !forwarding->nport)
-		return set(forwarding, NULL, began, why);
-	file = fopen(IP_FORWARD, "r+e"); /* before anything is changed */
-	if (!file) {
-		snprintf(why, FORWARDING_WHY, "cannot open %s: %s", IP_FORWARD, strerror(errno));
-		return -1;
+	*began = 0;
+	for (size_t i = 0; i < 2 && rc == 0; i++) { /* before anything is changed */
+		by[i].file = by[i].wanted ? fopen(by[i].path, "r+e") : NULL;
+		if (by[i].wanted && !by[i].file)
+			rc = -1;
+		if (rc)
+			snprintf(why, FORWARDING_WHY, "cannot open %s: %s", by[i].path, strerror(errno));
 	}
-	rc = set(forwarding, file, began, why);
-	if (rc == 0 && forwarding->nport)
+	if (rc == 0)
+		rc = set(forwarding, why);
+	for (size_t i = 0; i < 2 && rc == 0; i++)
+		if (by[i].file && forward(&by[i], began) < 0) {
+			snprintf(why, FORWARDING_WHY, "cannot write %s: %s", by[i].path, strerror(errno));
+			rc = -1;
+		}
+	if (rc == 0 && has_port(forwarding, false))
 		route_loopback(forwarding->ifname);
-	fclose(file);
+	for (size_t i = 0; i < 2; i++)
+		if (by[i].file)
+			fclose(by[i].file);
 	return rc;
 }
 
 int forwarding_begin(bool *began, char why[FORWARDING_WHY])
 {
-	FILE *file = fopen(IP_FORWARD, "r+e");
-	int rc = file ? forward(file, began) : -1;
+	struct forward by = {IP_FORWARD, FORWARDING_IP4, true, fopen(IP_FORWARD, "r+e")};
+	unsigned families = 0;
+	int rc = by.file ? forward(&by, &families) : -1;
 
+	*began = families;
 	if (rc < 0)
 		snprintf(why, FORWARDING_WHY, "cannot write %s: %s", IP_FORWARD, strerror(errno));
-	if (file)
-		fclose(file);
+	if (by.file)
+		fclose(by.file);
 	return rc;
 }
 

@@ -19,10 +19,10 @@ enum egress {
 
 /* A port of the host's that leads into the network, whatever its egress. */
 struct forwarding_port {
-	const char *protocol; /* "tcp", "udp", "sctp" */
-	uint32_t address;     /* the host's, network byte order; 0: any of its own */
+	const char *protocol;	/* "tcp", "udp", "sctp" */
+	struct ip_addr address; /* the host's; 0.0.0.0 and "::": any of its own of that family */
 	uint16_t port;
-	uint32_t to; /* network byte order */
+	struct ip_addr to; /* of the same family */
 	uint16_t to_port;
 };
 
@@ -36,15 +36,18 @@ struct forwarding {
 
 enum { FORWARDING_WHY = RULESET_WHY };
 
-/**
- * Puts these rules in the place of those that the network had; without ports and with EGRESS_HOST it has none. Ports and
- * EGRESS_MASQUERADE have the host forward packets of IPv4, while forwarding of IPv6, which changes what a host believes of
- * routers, is left to its owner; *began gets whether it did not before. Returns 0, or -1 with nothing
- * changed and the reason in `why`.
- */
-int forwarding_set(const struct forwarding *forwarding, bool *began, char why[FORWARDING_WHY]);
+/* Families that the host forwards from now on. */
+enum { FORWARDING_IP4 = 1, FORWARDING_IP6 = 2 };
 
-/** Has the host forward packets of IPv4; *began as above. -1, and why. */
+/**
+ * Puts these rules in the place of those that the network had; without ports and with EGRESS_HOST it has none.
+ * EGRESS_MASQUERADE has the host forward packets of IPv4, ports have it forward those of their family. A host that
+ * forwards IPv6 believes no router: interfaces that did before do so on. *began gets the families that it did not forward
+ * before. Returns 0, or -1 with nothing changed and the reason in `why`.
+ */
+int forwarding_set(const struct forwarding *forwarding, unsigned *began, char why[FORWARDING_WHY]);
+
+/** Has the host forward packets of IPv4; *began: it did not before. -1, and why. */
 int forwarding_begin(bool *began, char why[FORWARDING_WHY]);
 
 /** Takes the rules of the network behind this interface away. */

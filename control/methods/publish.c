@@ -14,30 +14,28 @@
 #include "control/base/result.h"
 #include "control/methods/list.h"
 
-static const char *to_text(const struct model_publish *publish, char text[MODEL_NAME + 16])
-{
-	char ip[ADDR_IP4_TEXT];
+enum { TARGET_TEXT = MODEL_NAME + IP_PORT_TEXT };
 
-	if (publish->service[0])
-		snprintf(text, MODEL_NAME + 16, "service %s", publish->service);
-	else
-		snprintf(text, MODEL_NAME + 16, "%s:%u", addr_ip4_text(publish->to, ip), publish->to_port);
+static const char *to_text(const struct model_publish *publish, char text[TARGET_TEXT])
+{
+	if (!publish->service[0])
+		return ip_port_text(publish->to, publish->to_port, text);
+	snprintf(text, TARGET_TEXT, "service %s", publish->service);
 	return text;
 }
 
 static json_t *publish_json(const struct model_publish *publish)
 {
-	char address[ADDR_IP4_TEXT], ip[ADDR_IP4_TEXT], to[MODEL_NAME + 16], now[ADDR_IP4_TEXT + 8];
+	char address[IP_TEXT], to[TARGET_TEXT], now[IP_PORT_TEXT];
 	json_t *object = json_object();
 
-	snprintf(now, sizeof(now), "%s:%u", addr_ip4_text(publish->to, ip), publish->to_port);
 	put_str(object, "name", publish->name);
-	put_str(object, "protocol", model_publish_protocols[publish->protocol == REG_UDP]);
-	put_str(object, "address", addr_ip4_text(publish->address, address));
+	put_str(object, "protocol", reg_protocol_name(publish->protocol));
+	put_str(object, "address", ip_text(publish->address, address));
 	put_int(object, "port", publish->port);
 	put_str(object, "to", to_text(publish, to));
 	put_str(object, "network", publish->network ? publish->network->name : NULL);
-	put_str(object, "now", publish->network ? now : NULL);
+	put_str(object, "now", publish->network ? ip_port_text(publish->to, publish->to_port, now) : NULL);
 	put_str(object, "source", publish->source);
 	return object;
 }
@@ -45,14 +43,18 @@ static json_t *publish_json(const struct model_publish *publish)
 /* No program of the host's has the port, and the address is its own. */
 static int check_host(const struct model_publish *publish, struct api_err *err)
 {
-	struct sockaddr_in at = {
-		.sin_family = AF_INET, .sin_port = htons(publish->port), .sin_addr.s_addr = publish->address};
-	int fd, rc;
+	struct sockaddr_storage at;
+	socklen_t len = ip_sockaddr(publish->address, publish->port, &at);
+	int fd, rc, alone = 1;
 
-	fd = socket(AF_INET, (publish->protocol == REG_UDP ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
-	if (fd < 0)
+	at.ss_family = (sa_family_t)ip_family(publish->address);
+	fd = socket(at.ss_family, (publish->protocol == REG_UDP ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC,
+		(int)publish->protocol);
+	if (fd < 0) /* of a kernel without SCTP, or IPv6: no program has it either */
 		return 0;
-	rc = bind(fd, (struct sockaddr *)&at, sizeof(at)) < 0 ? errno : 0;
+	if (model_publish_is6(publish))
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &alone, sizeof(alone));
+	rc = bind(fd, (struct sockaddr *)&at, len) < 0 ? errno : 0;
 	close(fd);
 	if (rc == EADDRINUSE)
 		return api_fail(
@@ -66,11 +68,10 @@ static int check_host(const struct model_publish *publish, struct api_err *err)
 static int check_uplinks(const struct model *model, const struct model_publish *publish, struct api_err *err)
 {
 	const struct model_port *port;
-	bool found = !publish->address;
+	bool any = ip_is_unspecified(publish->address), found = any;
 
 	TAILQ_FOREACH (port, &model->ports, link) {
-		if (port->network ||
-			(publish->address && ip_to4(port->spec.address.address) != publish->address))
+		if (port->network || (!any && !ip_equal(port->spec.address.address, publish->address)))
 			continue;
 		found = true;
 		if (publish->protocol == REG_UDP && port->spec.vxlan_port == publish->port)
@@ -106,7 +107,7 @@ static int find_target(
 	if (!registry_service_find(model->registry, publish->service))
 		return api_fail(err, API_NOT_FOUND, "to", "no such service \"%s\"", publish->service);
 	return api_fail(err, API_INVALID, "to", MODEL_PUBLISH_NO_VIP, publish->service,
-		model_publish_protocols[publish->protocol == REG_UDP]);
+		reg_protocol_name(publish->protocol), model_publish_is6(publish) ? 6 : 4);
 }
 
 static API_HANDLER(publish_add)
@@ -170,11 +171,11 @@ static const struct api_field add_fields[] = {
 	{"name", API_NAME, "of what is published", .required = true, .positional = true},
 	{"port", API_INT, "of the host", .required = true, .min = 1, .max = 65535},
 	{"to", API_STRING, "\"ADDRESS:PORT\" in a network with a gateway, or \"service NAME\": its vip there",
-		.required = true, .min = 1, .max = MODEL_NAME + 16},
+		.required = true, .min = 1, .max = TARGET_TEXT},
 	{"protocol", API_ENUM, "of both", .choices = model_publish_protocols, .def = "\"tcp\""},
-	{"address", API_IP4,
-		"of the host for networks of mode host, of an uplink for others; 0.0.0.0: each of them",
-		.def = "\"0.0.0.0\""},
+	{"address", API_IP,
+		"of the host for networks of mode host, of an uplink for others; 0.0.0.0 or ::, each of them "
+		"of that family; by default that of `to`, and of a service IPv4"},
 	{NULL},
 };
 

@@ -170,9 +170,10 @@ static int read_subnet(const json_t *params, struct dp_network *spec, struct api
 	return take_each(params, "gateway", "gateways", spec, take_gateway, err);
 }
 
-bool network_spec_lets_in(const struct dp_network *spec)
+bool network_spec_lets_in(const struct dp_network *spec, bool ip6)
 {
-	return spec->subnet && spec->gateway && spec->mode != DP_P2P;
+	return !ip_is_none(network_spec_subnet(spec, ip6).address) &&
+	       !ip_is_none(network_spec_gateway(spec, ip6)) && spec->mode != DP_P2P;
 }
 
 int network_egress_read(
@@ -188,9 +189,9 @@ int network_egress_read(
 	if (*egress == EGRESS_HOST || spec->mode == DP_P2P)
 		return api_fail(
 			err, API_INVALID, "egress", "%s is not for mode %s", text, network_modes[spec->mode]);
-	if (!spec->gateway)
+	if (!spec->gateway && ip_is_none(spec->gateway6))
 		return api_fail(err, API_INVALID, "egress",
-			"masquerade needs a subnet and a gateway of IPv4, to which guests send what leaves");
+			"masquerade needs a subnet and a gateway, to which guests send what leaves");
 	return 0;
 }
 

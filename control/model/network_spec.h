@@ -27,8 +27,9 @@ int network_spec_check_ip(const struct dp_network *spec, const char *name, struc
 /** Does the network, or a port of it with an address of IPv6, have too low an `mtu` for that? Returns 0 or -1. */
 int network_spec_check_mtu(const struct dp_network *spec, unsigned mtu, struct api_err *err);
 
-/** May ports of the host, or of its uplinks, lead into such a network? Answers need a gateway of IPv4 to leave by. */
-bool network_spec_lets_in(const struct dp_network *spec);
+/** May ports of the host, or of its uplinks, lead to addresses of that family in such a network? Answers need a gateway to
+ * leave by. */
+bool network_spec_lets_in(const struct dp_network *spec, bool ip6);
 
 /**
  * Reads `egress` of network.add and network.set into *egress, which stays when it is not given: at first EGRESS_HOST for

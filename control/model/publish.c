@@ -18,58 +18,83 @@ struct model_publish *model_publish(struct model *model, const char *name)
 	return NULL;
 }
 
-/* "10.1.0.11:80" or "service web". */
+/* "10.1.0.11:80", "[fd00::11]:80" or "service web". */
 static int read_to(const char *text, struct model_publish *publish, struct api_err *err)
 {
-	const char *colon = strchr(text, ':');
-	char ip[ADDR_IP4_TEXT], *end;
+	const char *colon = strrchr(text, ':');
 	unsigned long port;
+	char *end;
 
 	if (strncmp(text, "service ", 8) == 0 && text[8] && strlen(text + 8) < sizeof(publish->service)) {
 		snprintf(publish->service, sizeof(publish->service), "%s", text + 8);
 		return 0;
 	}
-	if (!colon || colon[1] < '0' || colon[1] > '9' || colon - text >= ADDR_IP4_TEXT)
+	if (!colon || colon[1] < '0' || colon[1] > '9')
 		goto wrong;
 	port = strtoul(colon + 1, &end, 10);
-	snprintf(ip, sizeof(ip), "%.*s", (int)(colon - text), text);
-	if (*end || !port || port > 65535 || !addr_ip4(ip, &publish->to))
+	if (*end || !port || port > 65535 || !ip_parse_host(text, (size_t)(colon - text), &publish->to))
 		goto wrong;
 	publish->to_port = (uint16_t)port;
 	return 0;
 wrong:
 	return api_fail(err, API_INVALID, "to",
-		"\"%s\" is neither an IPv4 address and port nor \"service NAME\"", text);
+		"\"%s\" is neither an address and port (10.1.0.11:80, [fd00::11]:80) nor \"service NAME\"",
+		text);
 }
 
-const char *const model_publish_protocols[] = {"tcp", "udp", NULL};
+const char *const model_publish_protocols[] = {"tcp", "udp", "sctp", NULL};
+
+static enum reg_protocol protocol_of(const char *name)
+{
+	static const enum reg_protocol all[] = {REG_TCP, REG_UDP, REG_SCTP};
+
+	for (size_t i = 0; name && i < sizeof(all) / sizeof(all[0]); i++)
+		if (strcmp(name, reg_protocol_name(all[i])) == 0)
+			return all[i];
+	return REG_TCP;
+}
+
+/* Without one it is any, of the family of what it leads to; of a service's IPv4. */
+static int read_address(const char *text, struct model_publish *publish, struct api_err *err)
+{
+	bool ip6 = !publish->service[0] && !ip_is4(publish->to);
+
+	publish->address = ip6 ? (struct ip_addr){0} : ip_from4(0);
+	if (!text)
+		return 0;
+	ip_parse(text, &publish->address);
+	return publish->service[0] || model_publish_is6(publish) == ip6
+		       ? 0
+		       : api_fail(err, API_INVALID, "address", "%s is of another family than `to`", text);
+}
 
 int model_publish_read(const json_t *params, struct model_publish *publish, struct api_err *err)
 {
-	const char *protocol = param_str(params, "protocol");
-
 	snprintf(publish->name, sizeof(publish->name), "%s", param_str(params, "name"));
 	publish->port = (uint16_t)param_int(params, "port", 0);
-	publish->protocol = protocol && strcmp(protocol, "udp") == 0 ? REG_UDP : REG_TCP;
-	addr_ip4(param_str(params, "address"), &publish->address);
-	return read_to(param_str(params, "to"), publish, err);
+	publish->protocol = protocol_of(param_str(params, "protocol"));
+	if (read_to(param_str(params, "to"), publish, err) < 0)
+		return -1;
+	return read_address(param_str(params, "address"), publish, err);
 }
 
 bool model_publish_clash(const struct model_publish *a, const struct model_publish *b)
 {
 	return a->protocol == b->protocol && a->port == b->port &&
-	       (a->address == b->address || !a->address || !b->address);
+	       model_publish_is6(a) == model_publish_is6(b) &&
+	       (ip_equal(a->address, b->address) || ip_is_unspecified(a->address) ||
+		       ip_is_unspecified(b->address));
 }
 
-static struct model_network *network_of(struct model *model, uint32_t address)
+static struct model_network *network_of(struct model *model, struct ip_addr address)
 {
-	struct model_network *network;
-
-	struct model_network *found = NULL;
+	struct model_network *network, *found = NULL;
+	bool ip6 = !ip_is4(address);
 	unsigned n = 0;
 
 	TAILQ_FOREACH (network, &model->networks, link) {
-		if (!network_spec_lets_in(&network->spec) || !addr_is_host(model_subnet(network), address))
+		if (!network_spec_lets_in(&network->spec, ip6) ||
+			!addr_is_host_of(network_spec_subnet(&network->spec, ip6), address))
 			continue;
 		if (network->spec.mode == DP_HOST)
 			return network;
@@ -82,12 +107,14 @@ static struct model_network *network_of(struct model *model, uint32_t address)
 static bool lead_to_service(
 	struct model *model, struct model_publish *publish, const struct reg_service *service)
 {
-	if (!service || !ip_is4(service->vip) || service->protocol != publish->protocol)
+	bool ip6 = model_publish_is6(publish);
+
+	if (!service || ip_is_none(reg_service_vip(service, ip6)) || service->protocol != publish->protocol)
 		return false;
 	publish->network = model_network(model, service->network);
-	publish->to = ip_to4(service->vip);
+	publish->to = reg_service_vip(service, ip6);
 	publish->to_port = service->port;
-	return publish->network && network_spec_lets_in(&publish->network->spec);
+	return publish->network && network_spec_lets_in(&publish->network->spec, ip6);
 }
 
 static void lead(struct model *model, struct model_publish *publish, const struct reg_service *service)
@@ -147,11 +174,11 @@ static int lead_by_uplinks(struct model *model, struct model_network *network, s
 	TAILQ_FOREACH (publish, &model->published, link)
 		if (by_uplinks(publish))
 			list[n++] = (struct dp_published){
-				.protocol = publish->protocol == REG_UDP ? DP_UDP : DP_TCP,
-				.address = ip_from4(publish->address),
+				.protocol = (enum dp_protocol)publish->protocol,
+				.address = publish->address,
 				.port = publish->port,
 				.net = publish->network->id,
-				.to = ip_from4(publish->to),
+				.to = publish->to,
 				.to_port = publish->to_port,
 				.vip = publish->service[0] != 0,
 			};
@@ -160,6 +187,20 @@ static int lead_by_uplinks(struct model *model, struct model_network *network, s
 		rc = dp_publish(model->dp, list, n, &why);
 	free(list);
 	return rc ? model_refused(err, rc, why.text) : 0;
+}
+
+static void log_began(const struct model_network *network, unsigned began)
+{
+	static const struct {
+		unsigned bit;
+		const char *name;
+	} kinds[] = {
+		{FORWARDING_IP4, "net.ipv4.ip_forward"}, {FORWARDING_IP6, "net.ipv6.conf.all.forwarding"}};
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (began & kinds[i].bit)
+			log_line(LOG_WARNING, "network %s: this host forwards packets from now on (%s)",
+				network->name, kinds[i].name);
 }
 
 int model_forward(struct model *model, struct model_network *network, enum egress egress, struct api_err *err)
@@ -171,7 +212,7 @@ int model_forward(struct model *model, struct model_network *network, enum egres
 	struct model_publish *publish;
 	struct forwarding_port *ports;
 	char why[FORWARDING_WHY];
-	bool began;
+	unsigned began;
 	size_t n = 0;
 	int rc;
 
@@ -188,18 +229,15 @@ int model_forward(struct model *model, struct model_network *network, enum egres
 		return api_fail(err, API_INTERNAL, NULL, "out of memory");
 	TAILQ_FOREACH (publish, &model->published, link)
 		if (publish->network == network)
-			ports[forwarding.nport++] = (struct forwarding_port){
-				model_publish_protocols[publish->protocol == REG_UDP], publish->address,
-				publish->port, publish->to, publish->to_port};
+			ports[forwarding.nport++] =
+				(struct forwarding_port){reg_protocol_name(publish->protocol),
+					publish->address, publish->port, publish->to, publish->to_port};
 	forwarding.ports = ports;
 	rc = forwarding_set(&forwarding, &began, why);
 	free(ports);
 	if (rc < 0)
 		return api_fail(err, API_INTERNAL, NULL, "nftables: %s", why);
-	if (began)
-		log_line(LOG_WARNING,
-			"network %s: this host forwards packets from now on (net.ipv4.ip_forward)",
-			network->name);
+	log_began(network, began);
 	return 0;
 }
 
@@ -245,7 +283,7 @@ void model_publish_follow(struct model *model, const struct reg_service *service
 			continue;
 		was = *publish;
 		lead(model, publish, gone ? NULL : service);
-		if (was.network == publish->network && was.to == publish->to &&
+		if (was.network == publish->network && ip_equal(was.to, publish->to) &&
 			was.to_port == publish->to_port)
 			continue;
 		if (was.network != publish->network)

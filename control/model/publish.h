@@ -12,11 +12,11 @@ struct model_publish {
 	TAILQ_ENTRY(model_publish) link;
 	char name[MODEL_NAME], source[MODEL_SOURCE];
 	enum reg_protocol protocol;
-	uint32_t address; /* the host's or an uplink's, network byte order; 0: any of them */
+	struct ip_addr address; /* the host's or an uplink's; 0.0.0.0 and "::": any of that family */
 	uint16_t port;
 	char service[MODEL_NAME];      /* "": a fixed address */
 	struct model_network *network; /* NULL: the service has no vip in such a network now */
-	uint32_t to;		       /* network byte order */
+	struct ip_addr to;	       /* of the family of `address` */
 	uint16_t to_port;
 };
 
@@ -26,10 +26,16 @@ struct model_publish *model_publish(struct model *model, const char *name);
 extern const char *const model_publish_protocols[];
 
 #define MODEL_PUBLISH_NOWHERE "%s is in no network with a gateway, or in several"
-#define MODEL_PUBLISH_NO_VIP "service %s has no %s vip in a network with a gateway"
+#define MODEL_PUBLISH_NO_VIP "service %s has no %s vip of IPv%d in a network with a gateway"
 
 /** What the parameters of publish.add say, network and a service's vip left out. Pure. */
 int model_publish_read(const json_t *params, struct model_publish *publish, struct api_err *err);
+
+/** Is it of IPv6? What is published leads from a family to the same one. */
+static inline bool model_publish_is6(const struct model_publish *publish)
+{
+	return !ip_is4(publish->address);
+}
 
 /** Do both take the same packets? */
 bool model_publish_clash(const struct model_publish *a, const struct model_publish *b);

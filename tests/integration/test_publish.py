@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from rig import traffic, wait
+from rig import sctp, traffic, wait
 from rig.process import run
 from rig.router import HOST, WORLD
 
@@ -54,6 +54,64 @@ def test_from_everywhere(web, container):
     router.daemon.ctl("publish", "del", "p1")
     for client, address in ((router.world, HOST), (router.host, "127.0.0.1"), (c2, HOST)):
         refused(client, address, 7000)
+
+
+HOST6, WORLD6 = "2001:db8::1", "2001:db8::2"
+
+
+@pytest.fixture
+def web6(router, container, stack):
+    """A network of both families with c1, which answers on port 8080 over both, and c2; the world has IPv6 too."""
+    for ns, link, address in ((router.host, "up0", HOST6), (router.world, "eth0", WORLD6)):
+        ns.run("ip", "addr", "add", f"{address}/64", "dev", link, "nodad")
+    router.daemon.ctl("network", "add", "net1", "--mode", "host", "--subnets", "10.1.0.0/24,fd00:1::/64", "--gateways",
+                      "10.1.0.1,fd00:1::1", "--egress", "masquerade")
+    c1 = container(router.daemon, "net1", "c1", ["10.1.0.11", "fd00:1::11"])
+    stack.enter_context(traffic.tcp_server(c1, 8080, six=True))
+    return router, c1, container(router.daemon, "net1", "c2", ["10.1.0.12", "fd00:1::12"])
+
+
+def test_over_ip6(web6, container):
+    router, c1, c2 = web6
+    router.host.run("sysctl", "-qw", "net.ipv6.conf.up0.accept_ra=1")
+    publish(router, "p4", "--port", "7000", "--to", "10.1.0.11:8080")
+    publish(router, "p6", "--port", "7000", "--to", "[fd00:1::11]:8080")
+    publish(router, "one", "--port", "7001", "--to", "[fd00:1::11]:8080", "--address", HOST6)
+    rows = [(row["name"], row["address"], row["to"], row["now"]) for row in router.daemon.rpc("publish.list")]
+    assert rows == [("p4", "0.0.0.0", *["10.1.0.11:8080"] * 2), ("p6", "::", *["[fd00:1::11]:8080"] * 2),
+                    ("one", HOST6, *["[fd00:1::11]:8080"] * 2)]
+    for client, address in ((router.world, HOST6), (router.host, HOST6), (router.host, "fd00:1::1"), (c1, HOST6), (c2, HOST6),
+                            (router.world, HOST)):
+        assert answers(client, address, 7000) == c1.name, (client.name, address)
+    assert answers(router.world, HOST6, 7001) == c1.name
+    refused(router.host, "fd00:1::1", 7001)
+    accept_ra = router.host.run("cat", "/proc/sys/net/ipv6/conf/up0/accept_ra").stdout
+    assert accept_ra.strip() == "2"  # the host forwards now, and believes its routers as before
+    again = publish(router, "no", "--port", "7001", "--to", "[fd00:1::12]:80", check=False)
+    assert "port: 7001 is published as one already" in again.stderr
+    router.daemon.ctl("publish", "del", "p6")
+    refused(router.world, HOST6, 7000)
+    assert answers(router.world, HOST, 7000) == c1.name
+
+
+def test_a_service_has_a_port_of_each_family(web6):
+    router, c1, _ = web6
+    router.daemon.ctl("service", "add", "api", "--network", "net1", "--vips", "10.1.0.100,fd00:1::100", "--port", "80",
+                      "--protocol", "tcp")
+    for address in ("10.1.0.11:8080", "[fd00:1::11]:8080"):
+        router.daemon.ctl("backend", "add", "api", address)
+    publish(router, "p4", "--port", "7000", "--to", "service api")
+    publish(router, "p6", "--port", "7000", "--to", "service api", "--address", "::")
+    assert [row["now"] for row in router.daemon.rpc("publish.list")] == ["10.1.0.100:80", "[fd00:1::100]:80"]
+    for address in (HOST, HOST6):
+        assert answers(router.world, address, 7000) == c1.name
+
+
+def test_sctp(web):
+    router, c1, _ = web
+    publish(router, "p1", "--port", "7000", "--to", "10.1.0.11:8080", "--protocol", "sctp")
+    publish(router, "p2", "--port", "7000", "--to", "10.1.0.11:8080")
+    assert sctp.associates(router.world, c1, HOST, 7000, 8080) == (WORLD, 5000)
 
 
 def test_containers_do_not_reach_the_loopback(web, stack):
@@ -141,7 +199,11 @@ def test_it_outlives_a_crash(web):
     (("--port", "7000", "--to", "service "), "to: "),
     (("--port", "7000", "--to", "10.9.0.11:80"), "to: 10.9.0.11:80 is in no network with a gateway, or in several"),
     (("--port", "7000", "--to", "service nobody"), 'to: no such service "nobody"'),
-    (("--port", "7000", "--to", "service bare"), "to: service bare has no tcp vip in a network with a gateway"),
+    (("--port", "7000", "--to", "[10.1.0.11]:80"), "to: "),
+    (("--port", "7000", "--to", "fd00::1:80"), "to: "),
+    (("--port", "7000", "--to", "[fd00::1]:80"), "to: [fd00::1]:80 is in no network with a gateway"),
+    (("--port", "7000", "--to", "10.1.0.11:80", "--address", "::"), "address: :: is of another family than `to`"),
+    (("--port", "7000", "--to", "service bare"), "to: service bare has no tcp vip of IPv4 in a network with a gateway"),
     (("--port", "0", "--to", "10.1.0.11:80"), "port: "),
     (("--port", "6000", "--to", "10.1.0.11:80"), "port: 6000 is published as first already"),
     (("--port", "6000", "--to", "10.1.0.11:80", "--address", "127.0.0.1"), "port: 6000 is published as first already"),
@@ -198,7 +260,7 @@ def test_the_configuration_file_has_it(router):
 @pytest.mark.parametrize("objects, why", [
     ([{"name": "p", "port": 1, "to": "10.9.0.1:1"}], "is in no network with a gateway, or in several"),
     ([{"name": "p", "port": 1, "to": "service no"}], "no such service"),
-    ([{"name": "p", "port": 1, "to": "service api", "protocol": "udp"}], "has no udp vip"),
+    ([{"name": "p", "port": 1, "to": "service api", "protocol": "udp"}], "has no udp vip of IPv4"),
     ([{"name": "p", "port": 1, "to": "10.1.0.9:1"}, {"name": "q", "port": 1, "to": "10.1.0.8:1"}], "is taken by publish[0]"),
     ([{"name": "p", "port": 1, "to": "10.1.0.9:1", "address": "127.0.0.1"}, {"name": "q", "port": 1, "to": "10.1.0.8:1"}],
      "is taken by publish[0]"),

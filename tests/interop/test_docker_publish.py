@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from rig import traffic, wait
+from rig import sctp, traffic, wait
 from rig.docker_world import Inside, docker_world, http, serve, wait_http
 from rig.dockerd import IMAGE
 from rig.process import open_files
@@ -90,6 +90,23 @@ def test_udp(world, stack):
     assert traffic.udp_ask(world.outside, world.address, 5300, b"hello") == b"c1 hello"
 
 
+def test_ip6_and_sctp(world):
+    """Both families at one port where nothing is said, and one of them by its own address."""
+    world.create("six", "--ipv6", "--subnet", "10.16.0.0/24", "--subnet", "fd00:16::/64")
+    host6 = "2001:db8:7::1"
+    world.host.run("ip", "addr", "replace", f"{host6}/64", "dev", "up0", "nodad")
+    world.outside.run("ip", "addr", "replace", "2001:db8:7::2/64", "dev", "eth0", "nodad")
+    serve(world, "c1", "six", "--publish", "8080:80", "--publish", "[::]:8081:80", "--publish", "8082:80/sctp")
+    assert bound(world) == [("sctp", "0.0.0.0", 8082), ("sctp", "::", 8082), ("tcp", "0.0.0.0", 8080), ("tcp", "::", 8080),
+                            ("tcp", "::", 8081)]
+    wait_http(world.outside, 8080, "c1")
+    for port in (8080, 8081):
+        for ns in (world.outside, world.host):
+            assert http(ns, port, host6) == "c1"
+    assert http(world.outside, 8081) is None
+    assert sctp.associates(world.outside, Inside(world, "c1"), world.address, 8082, 80)[0] == WORLD
+
+
 def test_what_cannot_be_published_is_refused_in_words(world, stack):
     world.create("web")
     world.create("island", "--opt", "mode=bridge")
@@ -101,8 +118,7 @@ def test_what_cannot_be_published_is_refused_in_words(world, stack):
     for words, line in ((("--publish", "8080:80"), "port: 8080 is published as docker-"),
                         (("--publish", "8100:80"), "a program of this host has 8100 already"),
                         (("--publish", "192.0.2.99:8200:80"), "this host has no such address"),
-                        (("--publish", "[::1]:8200:80"), "IPv6"),
-                        (("--publish", "8200:80/sctp"), "of TCP and UDP can be published, of protocol 132 not yet"),
+                        (("--publish", "[::]:8200:80"), "the container has no address of the family of the host's"),
                         (("--publish", "9000-9256:9000-9256"), "at most 256 published ports"),
                         (("--publish", "8300:80", "--publish", "8301:81", "--publish", "8080:82"), "8080 is published")):
         assert line in docker.refused("run", "--name", "no", "--network", "web", *words, IMAGE, "true"), words

@@ -6,12 +6,13 @@ from rig import traffic, wait
 from rig.netns import Netns
 
 WORLD, SWITCH, BEYOND = "192.0.2.2", "192.0.2.1", "198.51.100.7"
+WORLD6, SWITCH6, BEYOND6 = "2001:db8:1::2", "2001:db8:1::1", "2001:db8:2::7"
 
 
 class World(Netns):
     """
-    A kernel outside, on the link of the switch's uplink `up0`, with WORLD as the switch's gateway and BEYOND behind it. It knows
-    no way to the networks inside.
+    A kernel outside, on the link of the switch's uplink `up0`, with WORLD as the switch's gateway and BEYOND behind it, or the
+    same of IPv6. It knows no way to the networks inside.
     """
 
     def __init__(self, mtu=1500):
@@ -21,13 +22,16 @@ class World(Netns):
             self.veth("up0", self.device, mtu)
             self.run("ip", "addr", "add", f"{WORLD}/24", "dev", "up0")
             self.run("ip", "addr", "add", f"{BEYOND}/32", "dev", "lo")
+            self.run("ip", "addr", "add", f"{WORLD6}/64", "dev", "up0", "nodad")
+            self.run("ip", "addr", "add", f"{BEYOND6}/128", "dev", "lo")
         except BaseException:
             self.close()
             raise
 
-    def join(self, daemon, **uplink):
-        daemon.rpc("uplink.add", {"name": "up0", "type": "af_packet", "device": self.device, "address": f"{SWITCH}/24",
-                                  "gateway": WORLD, **uplink})
+    def join(self, daemon, six=False, **uplink):
+        daemon.rpc("uplink.add", {"name": "up0", "type": "af_packet", "device": self.device,
+                                  "address": f"{SWITCH6}/64" if six else f"{SWITCH}/24",
+                                  "gateway": WORLD6 if six else WORLD, **uplink})
         daemon.wait_port("up0")
         wait.until(lambda: daemon.rpc("uplink.show", name="up0")["neighbours"],
                    "the gateway is known")

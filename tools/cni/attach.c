@@ -177,54 +177,85 @@ static int make_directory(const char *directory, struct cni_err *err)
 	return rc;
 }
 
-static int publish_one(struct client *client, const char *port, size_t i, const char *ip, json_t *mapping,
-	bool last, struct cni_err *err)
+static int publish_one(
+	struct client *client, const char *port, const json_t *one, size_t i, bool last, struct cni_err *err)
 {
+	json_t *mapping = json_object_get(one, "mapping");
 	json_t *params = json_deep_copy(json_object_get(mapping, "host"));
-	char name[PUBLISH_NAME], to[64];
+	const char *ip = json_string_value(json_object_get(one, "ip"));
+	char name[PUBLISH_NAME], to[64], text[CNI_TEXT];
 
 	snprintf(name, sizeof(name), "%s-p%zu", port, i);
 	snprintf(to, sizeof(to), strchr(ip, ':') ? "[%s]:%lld" : "%s:%lld", ip,
 		(long long)json_integer_value(json_object_get(mapping, "container")));
 	json_object_set_new(params, "name", json_string(name));
 	json_object_set_new(params, "to", json_string(to));
-	return (last ? call_last : attach_call)(client, "publish.add", params, NULL, err);
+	if ((last ? call_last : attach_call)(client, "publish.add", params, NULL, err) == 0)
+		return 0;
+	snprintf(text, sizeof(text), "%.64s: %.600s", json_string_value(json_object_get(mapping, "name")),
+		err->text);
+	memcpy(err->text, text, sizeof(text));
+	return -1;
 }
 
-/* What is published leads to an IPv4 address, if there is one. */
-static const char *target_of(const json_t *port)
+/* The container's first address of IPv4 or IPv6; NULL: it has none. */
+static json_t *address_of(const json_t *port, bool ip6)
 {
 	const json_t *ips = json_object_get(port, "ips");
 	json_t *ip;
 	size_t i;
 
 	json_array_foreach ((json_t *)ips, i, ip)
-		if (!strchr(json_string_value(ip), ':'))
-			return json_string_value(ip);
-	return json_string_value(json_array_get(ips, 0));
+		if ((strchr(json_string_value(ip), ':') != NULL) == ip6)
+			return ip;
+	return NULL;
+}
+
+/* What is to be published, each as {mapping, ip}: what has no address of the host's, of each family that the container
+ * has. NULL with *err. */
+static json_t *targets_of(const struct attachment *a, const json_t *port, struct cni_err *err)
+{
+	json_t *targets = json_array(), *mapping;
+	size_t i;
+
+	json_array_foreach (a->publish, i, mapping) {
+		const char *at =
+			json_string_value(json_object_get(json_object_get(mapping, "host"), "address"));
+		size_t before = json_array_size(targets);
+
+		for (int family = 0; family < 2; family++) {
+			bool ip6 = family;
+			json_t *ip = address_of(port, ip6);
+
+			if (ip && (!at || (strchr(at, ':') != NULL) == ip6))
+				json_array_append_new(
+					targets, json_pack("{s:O, s:O}", "mapping", mapping, "ip", ip));
+		}
+		if (json_array_size(targets) > before)
+			continue;
+		cni_fail(err, CNI_BAD_CONF, "%s: the network gives no address%s to lead to",
+			json_string_value(json_object_get(mapping, "name")),
+			at ? " of the family of the host's" : "");
+		json_decref(targets);
+		return NULL;
+	}
+	return targets;
 }
 
 static int publish(struct client *client, const struct attachment *a, const json_t *port, struct cni_err *err)
 {
 	const char *name = json_string_value(json_object_get(port, "name"));
-	const char *ip = target_of(port);
-	char text[CNI_TEXT];
-	json_t *mapping;
+	json_t *targets = targets_of(a, port, err), *one;
+	int rc = targets ? 0 : -1;
 	size_t i;
 
-	json_array_foreach (a->publish, i, mapping) {
-		const char *called = json_string_value(json_object_get(mapping, "name"));
-
-		if (!ip)
-			return cni_fail(
-				err, CNI_BAD_CONF, "%s: the network gives no address to lead to", called);
-		if (publish_one(client, name, i, ip, mapping, i + 1 == json_array_size(a->publish), err) == 0)
-			continue;
-		snprintf(text, sizeof(text), "%.64s: %.600s", called, err->text);
-		memcpy(err->text, text, sizeof(text));
-		return -1;
+	json_array_foreach (targets, i, one) {
+		rc = publish_one(client, name, one, i, i + 1 == json_array_size(targets), err);
+		if (rc < 0)
+			break;
 	}
-	return 0;
+	json_decref(targets);
+	return rc;
 }
 
 /* What the runtime would find to be without a network is not made. */

@@ -118,9 +118,9 @@ int want_publish(struct attachment *a, const char *name, json_int_t from, const 
 		lower[n] = (char)tolower((unsigned char)protocol[n]);
 	lower[n] = '\0';
 	return json_array_append_new(
-		a->publish, json_pack("{s:{s:I, s:s, s:s}, s:I, s:s%}", "host", "port", from, "protocol",
-				    n ? lower : "tcp", "address", address[0] ? address : "0.0.0.0",
-				    "container", to, "name", name, strlen(name) - 1));
+		a->publish, json_pack("{s:{s:I, s:s, s:s*}, s:I, s:s%}", "host", "port", from, "protocol",
+				    n ? lower : "tcp", "address", address[0] ? address : NULL, "container",
+				    to, "name", name, strlen(name) - 1));
 }
 
 static int read_mapping(const json_t *mapping, const char *path, struct attachment *a, struct cni_err *err)

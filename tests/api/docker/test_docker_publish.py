@@ -86,11 +86,11 @@ def test_it_repeats_itself_and_changes_its_mind(world):
     ([binding(HostPortEnd=80)], "HostPortEnd: is below HostPort"),
     ([binding(80, 0, HostPortEnd=80)], "HostPortEnd: is below HostPort"),
     ([binding(HostPortEnd=[])], "HostPortEnd: of a published port must be"),
-    ([binding(Proto=1)], "port 80: of TCP and UDP can be published, of protocol 1 not yet"),
-    ([binding(Proto="tcp")], "of TCP and UDP can be published"),
+    ([binding(Proto=1)], "port 80: of TCP, UDP and SCTP can be published, of protocol 1 not"),
+    ([binding(Proto="tcp")], "of TCP, UDP and SCTP can be published"),
     ([binding(HostIP=7)], "HostIP: must be a string"),
-    ([binding(HostIP="localhost")], "HostIP: must be an IPv4 address"),
-    ([binding(HostIP="::")], "IPv6"),
+    ([binding(HostIP="localhost")], "HostIP: must be an IP address"),
+    ([binding(HostIP="::")], "port 80: the container has no address of the family of the host's"),
     ([binding(HostIP="192.0.2.77")], "this host has no such address"),
     ([binding()] * 257, "at most 256 published ports"),
     ([binding(), binding()], "port: 8080 is published as docker-"),
@@ -101,6 +101,36 @@ def test_what_cannot_be_is_refused_whole(world, portmap, line):
     assert line in world.refused(portmap)
     assert world.published() == {} and world.told() == []
     world.program(binding())
+
+
+def test_both_families_at_one_port(start, netns, requires):
+    requires("ip", "nft")
+    daemon, plugin = start(ns=netns("host"))
+    data = [{"AddressSpace": "SluiceLocal", "Pool": pool, "Gateway": gateway, "AuxAddresses": {}}
+            for pool, gateway in (("10.1.0.0/24", "10.1.0.1/24"), ("fd00:1::/64", "fd00:1::1/64"))]
+    plugin.network("CreateNetwork", NetworkID=NET, IPv4Data=data[:1], IPv6Data=data[1:],
+                   Options={"com.docker.network.generic": {"mode": "host"}, "com.docker.network.enable_ipv6": True})
+    endpoint(plugin, AddressIPv6="fd00:1::9/64")
+    world = World(daemon, plugin)
+    daemon.ctl("publish", "add", "taken", "--port", "8080", "--to", "[fd00:1::9]:1")
+    assert "8080 is published as taken" in world.refused([binding()])
+    assert list(world.published()) == ["taken"]  # what was made of IPv4 is gone again
+    world.program(binding(80, 8080, HostPortEnd=8081), binding(81, 8080, HostIP="0.0.0.0"), binding(82, 0, HostIP="::"),
+                  binding(83, 8083, Proto=132))
+    told = world.told()
+    chosen = told[3][2]
+    assert told == [(6, "0.0.0.0", 8081, 80), (6, "::", 8081, 80), (6, "0.0.0.0", 8080, 81), (6, "::", chosen, 82),
+                    (132, "0.0.0.0", 8083, 83), (132, "::", 8083, 83)]
+    assert world.published()[f"{port_of()}-1"] == (8081, "[fd00:1::9]:80")
+    before = world.published()
+    daemon.wait_kept(f"{port_of()}-5")
+    daemon.kill()
+    (daemon.state / "state.log").unlink()
+    daemon.start()
+    before.pop("taken")
+    assert (world.published(), world.told()) == (before, told)
+    world.revoke()
+    assert world.published() == {}
 
 
 def test_as_many_as_there_may_be(world):
