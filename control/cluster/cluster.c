@@ -10,6 +10,7 @@
 #include "control/base/params.h"
 #include "control/cluster/inside.h"
 #include "control/cluster/show.h"
+#include "control/model/peer.h"
 #include "registry/base/chance.h"
 #include "registry/base/wheel.h"
 #include "registry/source/hosts/hosts.h"
@@ -20,6 +21,8 @@
 enum {
 	ALIVE_S = 6,
 	LEASE_S = 900,
+	BFD_MS = 100,
+	BFD_MULTIPLIER = 3,
 	BACK_OFF_MS = 200, /* at most, after one failure */
 	BACK_OFF_MOST_MS = 10000,
 	PASSWORD = 256,
@@ -66,6 +69,10 @@ const struct api_field cluster_fields[] = {
 		.help = "seconds after which its guests are forgotten (default 900)",
 		.min = 5,
 		.max = 86400},
+	{.name = "bfd",
+		.type = API_OBJECT,
+		.help = "watch the hosts that this one has tunnels to by BFD",
+		.fields = peer_fields},
 	{.name = "unknown",
 		.type = API_ENUM,
 		.help = "frames to a MAC that no host has, in networks without vteps made by hand (default "
@@ -209,11 +216,25 @@ static int check_file(const json_t *part, const char *field, struct api_err *err
 	return 0;
 }
 
+/* It is on where nothing is said of it. */
+static int read_bfd(const json_t *part, uint32_t *ms, uint8_t *multiplier, struct api_err *err)
+{
+	struct api_err why;
+
+	*ms = BFD_MS;
+	*multiplier = BFD_MULTIPLIER;
+	if (peer_read(part, ms, multiplier, &why) < 0)
+		return api_fail(err, API_INVALID, NULL, "cluster.%s", why.text);
+	return 0;
+}
+
 int cluster_check(const json_t *part, struct api_err *err)
 {
 	const json_t *list = json_object_get(part, "etcd");
 	const char *prefix = param_str(part, "prefix"), *file = param_str(part, "password_file");
 	char password[PASSWORD];
+	uint32_t ms;
+	uint8_t multiplier;
 
 	if (json_object_size(part) && !json_array_size(list))
 		return api_fail(err, API_INVALID, "cluster.etcd", "missing");
@@ -228,6 +249,8 @@ int cluster_check(const json_t *part, struct api_err *err)
 	if (!param_given(part, "user") != !file)
 		return api_fail(err, API_INVALID, file ? "cluster.user" : "cluster.password_file",
 			"missing: a user and a password go together");
+	if (read_bfd(part, &ms, &multiplier, err) < 0)
+		return -1;
 	if (param_int(part, "alive_s", ALIVE_S) > param_int(part, "lease_s", LEASE_S))
 		return api_fail(err, API_INVALID, "cluster.alive_s", "must not be above lease_s");
 	if (check_file(part, "ca", err) < 0 || check_file(part, "cert", err) < 0 ||
@@ -279,12 +302,14 @@ static int read_part(struct cluster *cluster, const json_t *part)
 {
 	const char *prefix = param_str(part, "prefix"), *host = param_str(part, "host"),
 		   *zone = param_str(part, "zone"), *unknown = param_str(part, "unknown");
+	struct api_err ignored;
 
 	if (host)
 		snprintf(cluster->host, sizeof(cluster->host), "%s", host);
 	else
 		own_name(cluster->host);
 	snprintf(cluster->zone, sizeof(cluster->zone), "%s", zone ? zone : "");
+	read_bfd(part, &cluster->bfd_ms, &cluster->bfd_multiplier, &ignored); /* checked already */
 	cluster->floods = unknown && strcmp(unknown, "flood") == 0;
 	cluster->lease[CLUSTER_ALIVE].ttl_s = param_int(part, "alive_s", ALIVE_S);
 	cluster->lease[CLUSTER_LONG].ttl_s = param_int(part, "lease_s", LEASE_S);

@@ -8,6 +8,7 @@
 #include "control/cluster/view.h"
 #include "control/model/model.h"
 #include "control/model/objects.h"
+#include "dataplane/dataplane.h"
 #include "registry/etcd/etcd.h"
 
 struct journal;
@@ -33,7 +34,9 @@ struct cluster {
 	struct model_cluster shown; /* what the model has of it */
 	char *prefix;		    /* with a slash at its end */
 	char host[VALUE_NAME], zone[VALUE_NAME], id[VALUE_ID];
-	bool floods; /* frames to a MAC that nobody has */
+	bool floods;	 /* frames to a MAC that nobody has */
+	uint32_t bfd_ms; /* between two packets to each host that has a tunnel; 0: none */
+	uint8_t bfd_multiplier;
 	struct view view;
 	struct journal *journal;
 	struct event *tick, *sync; /* each second; when something has changed */
@@ -122,6 +125,10 @@ void cluster_register_close(struct cluster *cluster);
 void cluster_register_key(struct cluster *cluster, struct view_key *key);
 /** Tells the registry which hosts are lost. */
 void cluster_register_states(struct cluster *cluster);
+/** BFD with the host, where there is any. False: there is none. */
+bool cluster_register_peer(const struct cluster *cluster, const struct view_host *host, struct dp_peer *peer);
+/** Is it lost, as the store or BFD has it? */
+bool cluster_register_is_lost(const struct cluster *cluster, const struct view_host *host);
 
 /* remote.c */
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "control/cluster/inside.h"
+#include "control/model/peer.h"
 #include "registry/source/hosts/hosts.h"
 
 /* What follows "hosts/NAME/". */
@@ -33,6 +34,20 @@ void cluster_register_key(struct cluster *cluster, struct view_key *key)
 	key->why = key->reason;
 }
 
+bool cluster_register_peer(const struct cluster *cluster, const struct view_host *host, struct dp_peer *peer)
+{
+	return host->known && !ip_is_none(host->record.address) &&
+	       dp_peer_info(cluster->model->dp, host->record.address, peer) == 0;
+}
+
+/* BFD is the quicker one, and holds by itself when many are lost together. */
+bool cluster_register_is_lost(const struct cluster *cluster, const struct view_host *host)
+{
+	struct dp_peer peer;
+
+	return !host->alive_key || (cluster_register_peer(cluster, host, &peer) && peer.cut);
+}
+
 void cluster_register_states(struct cluster *cluster)
 {
 	struct view_host *host, *next;
@@ -41,7 +56,16 @@ void cluster_register_states(struct cluster *cluster)
 
 	HASH_ITER(hh, cluster->view.hosts, host, next)
 	if (!is_own(cluster, host) && !(panic && !host->alive_key))
-		hosts_state(cluster->hosts, host->name, !host->alive_key, host->record.address);
+		hosts_state(cluster->hosts, host->name, cluster_register_is_lost(cluster, host),
+			host->record.address);
+}
+
+static void on_peer(void *arg, const struct dp_peer *peer)
+{
+	struct cluster *cluster = arg;
+
+	cluster_register_states(cluster);
+	hosts_apply(cluster->hosts);
 }
 
 static void on_told(void *arg)
@@ -78,10 +102,12 @@ int cluster_register_open(struct cluster *cluster)
 		cluster_register_key(cluster, key);
 	cluster_register_states(cluster);
 	hosts_apply(cluster->hosts);
+	peer_listen(cluster->model, on_peer, cluster);
 	return 0;
 }
 
 void cluster_register_close(struct cluster *cluster)
 {
+	peer_listen(cluster->model, NULL, NULL);
 	hosts_close(cluster->hosts);
 }

@@ -176,7 +176,13 @@ static int call(struct cluster *cluster, const char *method, const struct model_
 	char text[IP_TEXT];
 	json_t *params = json_pack("{s:s, s:s}", "network", network->name, "remote", ip_text(remote, text)),
 	       *result = NULL;
-	int rc = method_call(cluster->model, method_find(method), SOURCE, params, &result, err);
+	int rc;
+
+	if (strcmp(method, "vtep.add") == 0)
+		put(params, "bfd",
+			json_pack("{s:i, s:i}", "interval_ms", (int)cluster->bfd_ms, "multiplier",
+				cluster->bfd_multiplier));
+	rc = method_call(cluster->model, method_find(method), SOURCE, params, &result, err);
 
 	json_decref(params);
 	json_decref(result);

@@ -69,6 +69,7 @@ static json_t *host_json(const struct cluster *cluster, const struct view_host *
 {
 	bool self = !strcmp(host->name, cluster->host);
 	const struct hosts_info info = hosts_info(cluster->hosts);
+	struct dp_peer peer;
 	const struct view_key *key;
 	json_t *object = json_object();
 	char address[IP_TEXT];
@@ -80,7 +81,11 @@ static json_t *host_json(const struct cluster *cluster, const struct view_host *
 	put_str(object, "address",
 		ip_is_none(host->record.address) ? NULL : ip_text(host->record.address, address));
 	put_str(object, "zone", host->record.zone);
-	put_str(object, "state", host->alive_key ? "up" : panic ? "suspect" : "down");
+	put_str(object, "state",
+		!host->alive_key && panic		  ? "suspect"
+		: cluster_register_is_lost(cluster, host) ? "down"
+							  : "up");
+	put_str(object, "bfd", cluster_register_peer(cluster, host, &peer) ? peer.state : NULL);
 	put_int(object, "seen_s",
 		host->alive_key ? 0 : (uint64_t)((cluster_now_ms() - host->since_ms) / SECOND_MS));
 	put_int(object, "endpoints", endpoints);

@@ -20,6 +20,13 @@ static void on_end(struct etcd_op *op, const json_t *json, const struct etcd_ans
 	watcher.ended(arg, why, compacted);
 }
 
+/* A token that a member knows no more is told by a line, too: the next watch asks for another one. */
+static void note_token(struct etcd_op *op)
+{
+	if (op->etcd->user && etcd_auth_lost(0, op->why))
+		etcd_auth_forget(op->etcd);
+}
+
 /* The stream stays open when etcd has cancelled a watch. */
 static void give_up(struct etcd_op *op, const char *why)
 {
@@ -67,6 +74,7 @@ static void on_line(struct etcd_op *op, const json_t *json)
 		const char *text = json_string_value(json_object_get(error, "message"));
 
 		snprintf(op->why, sizeof(op->why), "%s", text ? text : "a line that is none");
+		note_token(op);
 		give_up(op, op->why);
 		return;
 	}
@@ -78,6 +86,7 @@ static void on_line(struct etcd_op *op, const json_t *json)
 			op->compacted ? "its revision was compacted"
 			: text	      ? text
 				      : "etcd ended it");
+		note_token(op);
 		give_up(op, op->why);
 		return;
 	}

@@ -4,7 +4,7 @@ import contextlib
 
 import pytest
 
-from rig import wait
+from rig import traffic, wait
 from rig.cluster import SHORT, Cluster
 from rig.consul import Consul
 
@@ -138,7 +138,8 @@ def test_backends_of_a_lost_host_are_out_and_come_back(stack):
     cluster = Cluster(stack)
     h1, h2, h3 = (cluster.host(**SHORT) for _ in range(3))
     for host in (h1, h2):
-        consul(host, "register", "api", ID="a", Address=f"10.1.0.{10 + host.number}", Port=80)
+        body = {"Name": "api", "ID": "a", "Address": f"10.1.0.{10 + host.number}", "Port": 80}
+        assert consul(host, "put", "agent/service/register", body, durable=None).status == 200
     both = {("h1", "a"): "passing", ("h2", "a"): "passing"}
     sees(h3, "api", both)
     h2.kill()
@@ -151,3 +152,28 @@ def test_backends_of_a_lost_host_are_out_and_come_back(stack):
     h3.stop()
     h3.start()
     assert set(healths(h3, "api")) == set(both)
+
+
+VIP = "10.1.0.100"
+
+
+def test_a_host_that_dies_is_out_by_bfd_before_the_store_says_so(stack):
+    cluster = Cluster(stack)
+    h1, h2, h3 = (cluster.host(alive_s=120, lease_s=120, bfd={"interval_ms": 300, "multiplier": 5}) for _ in range(3))
+    c1, c2, c3 = (cluster.container(host, f"c{host.number}", f"10.1.0.1{host.number}") for host in (h1, h2, h3))
+    for host, server in ((h2, c2), (h3, c3)):
+        stack.callback(traffic.http_server(server, text=host.ns.name).stop)
+        consul(host, "register", "api", ID="a", Address=server.ip, Port=8080)
+    h1.rpc("service.add", name="api", network="web", vip=VIP, port=80, protocol="tcp")
+    wait.until(lambda: backends(h1, "api") == {"h2/a": "passing", "h3/a": "passing"}, "both are there", timeout_s=LONG_S)
+    wait.until(lambda: {row["host"]: row["bfd"] for row in h1.rpc("host.list")} == {"h1": None, "h2": "up", "h3": "up"},
+               "BFD is up", timeout_s=LONG_S)
+    for server in (c2, c3):
+        traffic.wait_ping(c1, server.ip)
+    assert set(traffic.http_many(c1, VIP, 80, 40)[0]) == {h2.ns.name, h3.ns.name}
+    h2.kill()
+    wait.until(lambda: backends(h1, "api")["h2/a"] == "critical", "h2 is out")
+    assert "/sluice/v1/hosts/h2/alive" in cluster.etcd.keys()
+    assert {row["host"]: row["state"] for row in h1.rpc("host.list")}["h2"] == "down"
+    wait.until(lambda: backends(h1, "api")["h3/a"] == "passing", "h3 is in")
+    assert traffic.http_many(c1, VIP, 80, 20) == ({h3.ns.name: 20}, 0)

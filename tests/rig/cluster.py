@@ -7,7 +7,7 @@ from rig.etcd import Etcd
 from rig.netns import Netns
 
 NETWORK = {"name": "web", "mode": "overlay", "vni": 100, "subnet": "10.1.0.0/24"}
-TIMES = {"alive_s": 20, "lease_s": 60}  # nobody is down because the machine is busy
+TIMES = {"alive_s": 20, "lease_s": 60, "bfd": {"interval_ms": 0}}  # nobody is down because the machine is busy
 SHORT = {"alive_s": 2, "lease_s": 5}  # as short as etcd and the configuration allow
 
 
@@ -41,15 +41,15 @@ class Fabric(Netns):
 class Cluster:
     """The store, and hosts as they are asked for."""
 
-    def __init__(self, stack, members=1):
+    def __init__(self, stack, members=1, authority=None):
         addresses = [f"10.99.0.{101 + index}" for index in range(members)]
         self.stack = stack
         self.fabric = stack.enter_context(Fabric(addresses))
-        self.etcd = stack.enter_context(Etcd(self.fabric, addresses))
+        self.etcd = stack.enter_context(Etcd(self.fabric, addresses, authority))
         self.hosts = []
 
     def part(self, number, **fields):
-        return {"etcd": self.etcd.urls, "host": f"h{number}", **TIMES, **fields}
+        return {"etcd": self.etcd.urls, "host": f"h{number}", **TIMES, **(self.etcd.tls or {}), **fields}
 
     def host(self, networks=(NETWORK,), start=True, **fields):
         """A daemon in a host of its own, with an uplink and these networks; more fields of its "cluster" by name."""

@@ -16,15 +16,19 @@ CLIENT, PEER = 2379, 2380
 
 
 class Etcd:
-    """Members in the namespace `ns`, each at an address of its own."""
+    """Members in the namespace `ns`, each at an address of its own. `authority` (certs.py): by TLS, for who has a certificate of its."""
 
-    def __init__(self, ns, addresses):
+    def __init__(self, ns, addresses, authority=None):
         for name in ("etcd", "etcdctl"):
             if not shutil.which(name):
                 pytest.skip(f"needs {name}, which is not installed (tools/setup --interop)")
         self.ns, self.addresses, self.size = ns, addresses, len(addresses)
         self.dir = Path(tempfile.mkdtemp(prefix=f"sluice-etcd-{os.getpid()}-"))
         self.members = [None] * self.size
+        self.user, self.tls = [], None
+        if authority:  # the gateway refuses a common name when there are users
+            cert, key = authority.issue("etcd", addresses=addresses, subject="/O=sluice")
+            self.tls = {"ca": str(authority.cert), "cert": str(cert), "key": str(key)}
         try:
             for index in range(self.size):
                 self.start(index)
@@ -35,7 +39,7 @@ class Etcd:
 
     @property
     def urls(self):
-        return [f"http://{address}:{CLIENT}" for address in self.addresses]
+        return [f"http{'s' if self.tls else ''}://{address}:{CLIENT}" for address in self.addresses]
 
     def start(self, index):
         peers = ",".join(f"m{i}=http://{address}:{PEER}" for i, address in enumerate(self.addresses))
@@ -44,7 +48,11 @@ class Etcd:
             "etcd", "--name", f"m{index}", "--data-dir", self.dir / f"m{index}", "--listen-client-urls", client,
             "--advertise-client-urls", client, "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
             "--initial-cluster", peers, "--initial-cluster-token", f"sluice-{os.getpid()}", "--logger", "zap",
-            "--heartbeat-interval", "100", "--election-timeout", "1000"))
+            "--heartbeat-interval", "100", "--election-timeout", "1000", *self.tls_words("--trusted-ca-file", "--cert-file", "--key-file"),
+            *(["--client-cert-auth"] if self.tls else [])))
+
+    def tls_words(self, *options):
+        return [f"{option}={self.tls[field]}" for option, field in zip(options, ("ca", "cert", "key"))] if self.tls else []
 
     def wait(self):
         wait.until(self.answers, "etcd answers", timeout_s=60)
@@ -55,10 +63,13 @@ class Etcd:
                 pytest.skip(f"etcd does not run here: {member.output().splitlines()[-1:]}")
         return self.ctl("get", "none", check=False).returncode == 0
 
-    def ctl(self, *words, check=True):
+    def ctl(self, *words, check=True, user=None):
+        """`user`: as whom, "NAME:PASSWORD"."""
+        who = [f"--user={user}"] if user else self.user
+        who = who + self.tls_words("--cacert", "--cert", "--key")
         urls = [url for url, member in zip(self.urls, self.members) if member]
         return self.ns.run("env", "ETCDCTL_API=3", "etcdctl", "--dial-timeout=2s", "--command-timeout=10s", "--endpoints", ",".join(urls),
-                           *words, check=check)
+                           *who, *words, check=check)
 
     def keys(self, prefix="/sluice/v1/"):
         """What is there: {key: value}."""

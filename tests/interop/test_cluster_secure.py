@@ -1,0 +1,80 @@
+"""Hosts whose etcd asks for certificates and passwords: each may write what is its own, and nothing else."""
+
+import re
+
+import pytest
+
+from rig import wait
+from rig.certs import Authority
+from rig.cluster import Cluster
+from rig.daemon import ROOT
+
+PASSWORD = "correct horse"
+
+
+def page_commands(host):
+    """What docs/howto/cluster.md says to do for a host."""
+    block = re.search(r"```text\n((?:etcdctl .*\n)+)```", (ROOT / "docs/howto/cluster.md").read_text())[1]
+    return [line.split()[1:] for line in block.replace("host1", host).splitlines()]
+
+
+@pytest.fixture
+def secured(stack, tmp_path):
+    """A cluster without hosts, whose etcd knows root and the users h1 and h2; where to put a password."""
+    cluster = Cluster(stack, authority=Authority(tmp_path, "etcd-ca"))
+    etcd = cluster.etcd
+    for host in ("h1", "h2"):
+        for words in page_commands(host):
+            if words[:2] == ["user", "add"]:
+                words = [*words[:2], f"{words[2]}:{PASSWORD}"]  # it asks for it otherwise
+            etcd.ctl(*words)
+    etcd.ctl("user", "add", "root:root")
+    etcd.ctl("auth", "enable")
+    etcd.user = ["--user=root:root"]
+    password = tmp_path / "password"
+    password.write_text(PASSWORD + "\n")
+    return cluster, password
+
+
+def test_a_host_writes_its_own_prefix_and_no_other(secured, tmp_path):
+    cluster, password = secured
+    h1, h2 = (cluster.host(user=name, password_file=str(password)) for name in ("h1", "h2"))
+    c1 = cluster.container(h1, "c1", "10.1.0.11")
+    c2 = cluster.container(h2, "c2", "10.1.0.12")
+    cluster.knows(h1, c2.eth0)
+    cluster.knows(h2, c1.eth0)
+    user = f"h1:{PASSWORD}"
+    for key, action in (("h2/host", "put"), ("h2/in/0", "put"), ("h2/ep/web/0", "del"), ("h3/host", "put")):
+        words = [action, f"/sluice/v1/hosts/{key}", *(["{}"] if action == "put" else [])]
+        refused = cluster.etcd.ctl(*words, user=user, check=False)
+        assert refused.returncode != 0 and "permission denied" in refused.stderr, (key, refused)
+    assert cluster.etcd.ctl("del", "--prefix", "/sluice/v1/hosts/", user=user, check=False).returncode != 0
+    cluster.etcd.ctl("put", "/sluice/v1/hosts/h1/what", "x", user=user)
+    # a member that restarts has forgotten who signed in
+    cluster.etcd.kill_all()
+    cluster.etcd.start_all()
+    c3 = cluster.container(h2, "c3", "10.1.0.13")
+    cluster.knows(h1, c2.eth0, c3.eth0)
+    shown = h1.ctl("cluster", "dump", "--json").stdout + h1.ctl("cluster", "status", "--json").stdout
+    assert PASSWORD not in shown and "correct" not in h1.ctl("status", "--json").stdout
+    kept = [file for file in h1.state.rglob("*") if file.is_file()]
+    assert kept and not [file for file in kept if PASSWORD.encode() in file.read_bytes()]
+
+
+def why(daemon):
+    return daemon.rpc("cluster.status")["why"] or ""
+
+
+def test_who_may_not_says_why(secured, tmp_path):
+    cluster, password = secured
+    wrong = tmp_path / "wrong"
+    wrong.write_text("no\n")
+    h1 = cluster.host(user="h1", password_file=str(wrong))
+    wait.until(lambda: "authentication failed" in why(h1), "its password is wrong")
+    h2 = cluster.host(host="h1", user="h2", password_file=str(password))  # by another one's name
+    wait.until(lambda: "permission denied" in h2.log(), "it may not be called h1")
+    assert not [key for key in cluster.etcd.keys() if "/h1/" in key]
+    stranger, key = Authority(tmp_path, "stranger").issue("x")
+    h3 = cluster.host(user="h2", password_file=str(password), cert=str(stranger), key=str(key))
+    wait.until(lambda: why(h3), "nobody knows its certificate")
+    assert h3.rpc("cluster.status")["state"] == "away"
