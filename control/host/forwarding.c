@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/host/docker_user.h"
 #include "control/host/ruleset.h"
 
 #define IP_FORWARD "/proc/sys/net/ipv4/ip_forward"
@@ -87,6 +88,12 @@ static bool is_needed(const struct forwarding *f)
 	return f->egress != EGRESS_HOST || f->nport;
 }
 
+/* Do its own rules decide on all of its packets? What is left to the host is left to Docker's rules, too. */
+static bool decides(const struct forwarding *f)
+{
+	return f->egress == EGRESS_MASQUERADE || (f->egress == EGRESS_NONE && f->nport);
+}
+
 /* The transaction, to be freed: the table is added, so that it can be deleted, and made anew. NULL: no memory. */
 static char *commands_of(const struct forwarding *f)
 {
@@ -107,6 +114,8 @@ static char *commands_of(const struct forwarding *f)
 		write_nat(f, out);
 		fprintf(out, "}\n");
 	}
+	if (decides(f))
+		docker_user_allow(f->ifname, out);
 	if (fclose(out)) {
 		free(text);
 		return NULL;
@@ -190,6 +199,8 @@ static int set(const struct forwarding *f, char why[FORWARDING_WHY])
 	if (!commands)
 		snprintf(why, FORWARDING_WHY, "out of memory");
 	free(commands);
+	if (rc == 0 && !decides(f))
+		docker_user_forget(f->ifname);
 	return rc;
 }
 
@@ -242,6 +253,7 @@ int forwarding_begin(bool *began, char why[FORWARDING_WHY])
 void forwarding_clear(const char *ifname)
 {
 	ruleset_delete(ifname);
+	docker_user_forget(ifname);
 }
 
 /* Of a network's table its gateway's interface: the part of the name behind the last ".". */
@@ -254,7 +266,7 @@ static const char *interface_of(const char *table)
 
 void forwarding_sweep(void)
 {
-	json_t *tables = ruleset_tables(), *entry;
+	json_t *tables = ruleset_list("list tables inet"), *entry;
 	size_t i;
 
 	json_array_foreach (json_object_get(tables, "nftables"), i, entry) {
@@ -267,4 +279,5 @@ void forwarding_sweep(void)
 			ruleset_delete(name);
 	}
 	json_decref(tables);
+	docker_user_sweep();
 }

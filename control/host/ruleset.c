@@ -48,16 +48,16 @@ void ruleset_delete(const char *table)
 	ruleset_run(commands, why);
 }
 
-json_t *ruleset_tables(void)
+json_t *ruleset_list(const char *command)
 {
 	struct nft_ctx *nft = open_nft();
-	json_t *tables = NULL;
+	json_t *answer = NULL;
 
 	if (!nft)
 		return NULL;
-	nft_ctx_output_set_flags(nft, NFT_CTX_OUTPUT_JSON);
-	if (nft_run_cmd_from_buffer(nft, "list tables inet") == 0)
-		tables = json_loads(nft_ctx_get_output_buffer(nft), 0, NULL);
+	nft_ctx_output_set_flags(nft, NFT_CTX_OUTPUT_JSON | NFT_CTX_OUTPUT_HANDLE);
+	if (nft_run_cmd_from_buffer(nft, command) == 0)
+		answer = json_loads(nft_ctx_get_output_buffer(nft), 0, NULL);
 	nft_ctx_free(nft);
-	return tables;
+	return answer;
 }

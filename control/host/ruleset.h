@@ -12,5 +12,5 @@ enum { RULESET_WHY = 256, RULESET_NAME = 64 };
 int ruleset_run(const char *commands, char why[RULESET_WHY]);
 /** Takes a table away, whether it is there or not. */
 void ruleset_delete(const char *table);
-/** What nft lists of the tables of family inet, to be freed; NULL: nothing can be had. */
-json_t *ruleset_tables(void);
+/** What nft says to a command that lists, with handles, to be freed; NULL: there is no such thing, or nothing can be had. */
+json_t *ruleset_list(const char *command);
