@@ -1,15 +1,19 @@
 """Many containers by CNI, one after the other and side by side: nothing of them stays, counted."""
 
+import json
+import os
 import signal
+import socket
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from rig import wait
+from rig import traffic, wait
 from rig.cni import Cni, CniError, Pod, left
 from rig.process import open_files
 
-IN_A_ROW, SIDE_BY_SIDE = 200, 20
+IN_A_ROW = int(os.environ.get("SLUICE_CONTAINERS", "100"))
+SIDE_BY_SIDE, WARM_UP = 20, 20
 
 
 @pytest.fixture
@@ -25,27 +29,56 @@ def held(daemon):
     return {"files": open_files(daemon.process.pid), "left": left(daemon), "stale": stale}
 
 
-def test_one_after_the_other(cni, netns):
-    """Each has an alias; traffic of two others goes on meanwhile, and loses nothing."""
-    with Pod(cni, "a") as a, Pod(cni, "b") as b:
-        ns = netns()
+class Busy:
+    """A network in the host, of 28 addresses, with a vip; what is held for containers, of every kind."""
 
-        def once(number):
-            cni.add(f"{number:064x}", ns, runtimeConfig={"aliases": ["db"]})
-            if number % 20 == 0:
-                assert ns.run("ping", "-c", "1", "-W", "10", "10.1.0.1", check=False).returncode == 0
-            cni.delete(f"{number:064x}", ns)
-            assert ns.interfaces() == ["lo"]
+    def __init__(self, router):
+        self.daemon, self.host = router.daemon, router.host
+        self.daemon.rpc("network.add", name="web", mode="host", subnet="10.1.0.0/27", gateway="10.1.0.1", egress="masquerade")
+        self.daemon.rpc("service.add", name="shop", network="web", vip="10.1.0.30", port=53, protocol="udp")
+        self.cni = Cni(self.daemon)
+
+    def life(self, number, ns, client):
+        """One container: a published port, a name, an answer, now and then a connection through the vip. Then it goes."""
+        container = f"{number:064x}"
+        result = self.cni.add(container, ns, runtimeConfig={
+            "aliases": ["db"], "portMappings": [{"hostPort": 8000, "containerPort": 80, "protocol": "tcp"}]})
+        if number % 10 == 0:
+            backend = {"service": "shop", "address": result["ips"][0]["address"].split("/")[0], "port": 53}
+            self.daemon.rpc("backend.add", **backend)
+            assert ns.run("ping", "-c", "1", "-W", "10", "10.1.0.1", check=False).returncode == 0
+            with client.socket(kind=socket.SOCK_DGRAM) as asker:
+                asker.sendto(b"?", ("10.1.0.30", 53))
+            self.daemon.rpc("backend.del", **backend)
+        self.cni.delete(container, ns)
+
+    def counted(self):
+        pid = self.daemon.process.pid
+        return {**held(self.daemon), "connections": self.daemon.rpc("conn.count"), "threads": len(os.listdir(f"/proc/{pid}/task")),
+                "links": len(json.loads(self.host.run("ip", "--json", "link").stdout)),
+                "rules": self.host.run("nft", "list", "ruleset").stdout.count("dnat ip to")}
+
+
+def test_one_after_the_other(router, netns, stack):
+    """More than there are addresses, while two others talk: nothing is lost between those, and nothing stays of the many."""
+    busy = Busy(router)
+    with Pod(busy.cni, "a") as a, Pod(busy.cni, "b") as b:
+        ns = netns()
+        stack.enter_context(traffic.tcp_server(b, 7000))
         pings = a.start("ping", "-i", "0.05", "-W", "20", b.ip)
-        once(IN_A_ROW)
-        wait.until(lambda: not held(cni.daemon)["stale"], "the first one's MAC is forgotten")
-        before = held(cni.daemon)
-        for number in range(IN_A_ROW):
-            once(number)
+        with traffic.EchoClient(a, b.ip, 7000) as connection:
+            for number in range(WARM_UP):
+                busy.life(number, ns, a)
+            wait.until(lambda: not held(busy.daemon)["stale"], "the first one's MAC is forgotten")
+            before = busy.counted()
+            for number in range(IN_A_ROW):
+                busy.life(number, ns, a)
+                connection.echo()
+            assert ns.interfaces() == ["lo"]
         pings.stop(signal.SIGINT)
         assert " 0% packet loss" in pings.output(), pings.output()
-        wait.until(lambda: held(cni.daemon) == before, f"nothing is held of them: {before}, {held(cni.daemon)}")
-    assert left(cni.daemon) == []
+        wait.until(lambda: busy.counted() == before, f"nothing is held of them: {before}, {busy.counted()}")
+    assert left(busy.daemon) == []
 
 
 def test_side_by_side(cni, stack, netns):
