@@ -1,7 +1,6 @@
-"""Services over IPv6, and of both families: what test_vip.py and test_vip_errors.py ask of IPv4."""
+"""Services over IPv6, and of both families: what test_vip.py asks of IPv4."""
 
 import signal
-import socket
 
 import pytest
 
@@ -164,62 +163,6 @@ def test_a_failing_check_takes_a_backend_out_and_back(web, check):
     assert failed == 0 and set(bodies) == {servers[0].name, servers[2].name}
     traffic.http_server(victim)
     wait_health(sluiced, victim, "passing")
-
-
-def test_a_vip_that_nobody_serves_refuses_at_once(web):
-    sluiced, client, servers = web
-    add_service(sluiced, [])
-    add_service(sluiced, [], name="dns", port=53, protocol="udp")
-    for port in 80, 81:
-        with client.socket(socket.AF_INET6) as sock:
-            sock.settimeout(20)
-            with pytest.raises(ConnectionRefusedError):
-                sock.connect((VIP, port))
-    for port in 53, 54:
-        with client.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
-            sock.settimeout(20)
-            sock.connect((VIP, port))
-            sock.send(b"anybody?")
-            with pytest.raises(ConnectionRefusedError):
-                sock.recv(100)
-
-
-def test_a_closed_port_is_heard_of(web):
-    """The backend's "port unreachable" comes from the vip."""
-    sluiced, client, servers = web
-    add_service(sluiced, servers[:1], name="dns", port=53, protocol="udp", to=5353)
-    with client.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
-        sock.settimeout(20)
-        sock.connect((VIP, 53))
-        sock.send(b"anybody?")
-        with pytest.raises(ConnectionRefusedError):
-            sock.recv(100)
-
-
-def route_by(router, far, near):
-    """Namespace `far` lies behind `router`, on a link that carries 1300 bytes out and more in; `near` knows the way."""
-    router.run("ip", "link", "add", "far0", "mtu", "1300", "type", "veth", "peer", "name", "eth0", "netns", far.name)
-    router.run("sysctl", "-qw", "net.ipv6.conf.all.forwarding=1")
-    for ns, interface, address in ((router, "far0", "fd00:9::1/64"), (far, "eth0", "fd00:9::2/64")):
-        ns.run("ip", "addr", "add", address, "dev", interface, "nodad")
-        ns.run("ip", "link", "set", interface, "up")
-    far.run("ip", "link", "set", "eth0", "mtu", "1500")
-    far.run("ip", "-6", "route", "add", "default", "via", "fd00:9::1")
-    near.run("ip", "-6", "route", "add", "fd00:9::/64", "via", router.ip6)
-
-
-def test_a_backend_finds_the_mtu_of_the_way_to_a_client(web, container, netns):
-    """A client behind a router of its own: "packet too big" comes to the vip, which sent the packet."""
-    sluiced, _, servers = web
-    server = servers[0]
-    router, far = container(sluiced, "web", "router", ["10.1.0.6", "fd00:1::6"], security="off"), netns("far")
-    route_by(router, far, server)
-    text = "a long page " * 20000
-    traffic.http_server(server, 8080, text)
-    add_service(sluiced, [server])
-    assert traffic.http_get(far, VIP, 80, timeout_s=30) == text
-    assert "mtu 1300" in server.run("ip", "-6", "route", "get", "fd00:9::2").stdout
-    assert sluiced.drops("vip-miss") == 0
 
 
 def test_a_service_of_both_families(web, stack):

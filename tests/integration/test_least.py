@@ -9,14 +9,14 @@ import pytest
 
 from rig import traffic, wait
 from rig.objects import INVALID, refused
-from rig.services import VIP, add_service, backend, web_of
+from rig.services import add_service, backend, both_families, family_wanted, web_of
 
 HELD, FRESH = 6, 60
 
 
 @pytest.fixture
-def web(sluiced, container):
-    return web_of(sluiced, container)
+def web(request, sluiced, container):
+    return web_of(sluiced, container, version=family_wanted(request))
 
 
 class Worker:
@@ -26,7 +26,7 @@ class Worker:
         self.takes_s = 0
         self.name, self.free = ns.name.encode() + b"\n", threading.Event()
         self.free.set()
-        listener = ns.socket()
+        listener = ns.socket(traffic.family_of(ns.ip))
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("", 8080))
         listener.listen(64)
@@ -57,9 +57,9 @@ class Worker:
 
 def ask(client):
     """A connection with a request under way."""
-    sock = client.socket()
+    sock = client.socket(traffic.family_of(client.ip))
     sock.settimeout(60)
-    sock.connect((VIP, 80))
+    sock.connect((client.vip, 80))
     sock.sendall(b"who?\n")
     return sock
 
@@ -77,6 +77,7 @@ def waits(sock):
     return not select.select([sock], [], [], 0)[0]
 
 
+@both_families
 def test_who_does_not_get_on_is_given_few(web, stack):
     sluiced, client, servers = web
     stuck, *_ = [stack.enter_context(Worker(server)) for server in servers]
@@ -87,7 +88,7 @@ def test_who_does_not_get_on_is_given_few(web, stack):
     stuck.free.clear()
     held = [stack.enter_context(ask(client)) for _ in range(HELD)]
     for server in servers[1:]:
-        sluiced.ctl("backend", "add", "api", f"{server.ip}:8080")
+        sluiced.ctl("backend", "add", "api", server.at(8080))
     assert in_flight(sluiced, servers) == [HELD, 0, 0]
 
     for _ in range(FRESH):  # one after the other, so that the two others are idle each time
@@ -157,7 +158,7 @@ def test_who_is_much_slower_than_the_others_warns(web, stack):
     wait.until(lambda: seen("warning", "ms are usual"), "it is told")  # each is tried once, before it is known
     slow.takes_s = 0
     for server in servers[1:]:  # of all that come it gets one now and then: it shall have them all
-        sluiced.ctl("backend", "set", "api", f"{server.ip}:8080", "--weight", "0")
+        sluiced.ctl("backend", "set", "api", server.at(8080), "--weight", "0")
     wait.until(lambda: seen("passing", "connections are answered"), "it is as quick as it was")
 
 

@@ -3,13 +3,13 @@
 import pytest
 
 from rig import traffic, wait
-from rig.services import VIP, add_service, backend, wait_health, web_of
+from rig.services import VIP, VIP6, add_service, backend, both_families, family_wanted, wait_health, web_of
 
 
 @pytest.fixture
-def web(sluiced, container):
+def web(request, sluiced, container):
     """The daemon with network "web", a client and three containers for backends."""
-    return web_of(sluiced, container)
+    return web_of(sluiced, container, version=family_wanted(request))
 
 
 def test_http_is_spread_over_the_backends(web):
@@ -66,6 +66,7 @@ def test_a_client_stays_with_one_backend(web, stack):
     assert refused.returncode and "affinity" in refused.stderr
 
 
+@both_families
 def test_the_only_backend_reaches_its_own_service(web, stack):
     sluiced, client, servers = web
     server = servers[0]
@@ -73,12 +74,12 @@ def test_the_only_backend_reaches_its_own_service(web, stack):
     stack.enter_context(traffic.udp_server(server, 5353))
     add_service(sluiced, [server])
     add_service(sluiced, [server], name="dns", port=53, protocol="udp", to=5353)
-    with traffic.EchoClient(server, VIP, 80) as own, traffic.EchoClient(client, VIP, 80) as other:
+    with traffic.EchoClient(server, client.vip, 80) as own, traffic.EchoClient(client, client.vip, 80) as other:
         assert own.name == other.name == server.name
         for _ in range(20):
             own.echo()
             other.echo()
-    assert traffic.udp_ask(server, VIP, 53, timeout_s=10) == server.name.encode() + b" hello"
+    assert traffic.udp_ask(server, client.vip, 53, timeout_s=10) == server.name.encode() + b" hello"
     assert sluiced.drops("hairpin") == 0
 
 
@@ -178,18 +179,20 @@ def test_connections_are_listed(web, stack):
         assert rows[0]["packets"] > 0
 
 
-def test_a_vip_over_the_overlay(sluiced, container, stack):
+@pytest.mark.parametrize("vip, subnet, near, far", [(VIP, "10.1.0.0/24", "10.1.0.5", "10.1.0.50"),
+                                                    (VIP6, "fd00:1::/64", "fd00:1::5", "fd00:1::50")], ids=["ip4", "ip6"])
+def test_a_vip_over_the_overlay(sluiced, container, stack, vip, subnet, near, far):
     from rig.vxlan_host import VxlanHost
     host = stack.enter_context(VxlanHost())
-    sluiced.rpc("network.add", name="web", mode="overlay", vni=100, subnet="10.1.0.0/24")
-    host.vxlan(100, "10.1.0.50/24")
+    sluiced.rpc("network.add", name="web", mode="overlay", vni=100, subnet=subnet)
+    host.vxlan(100, f"{far}/{subnet.split('/')[1]}")
     host.join(sluiced, "web")
-    client = container(sluiced, "web", "client", "10.1.0.5")
+    client = container(sluiced, "web", "client", near)
     traffic.http_server(host, 8080, "the other host")
-    sluiced.rpc("service.add", name="api", network="web", vip=VIP, port=80, protocol="tcp")
-    sluiced.rpc("backend.add", service="api", address="10.1.0.50", port=8080)
-    traffic.wait_ping(client, "10.1.0.50")
-    bodies, failed = traffic.http_many(client, VIP, 80, 20)
+    sluiced.rpc("service.add", name="api", network="web", vip=vip, port=80, protocol="tcp")
+    sluiced.rpc("backend.add", service="api", address=far, port=8080)
+    traffic.wait_ping(client, far)
+    bodies, failed = traffic.http_many(client, vip, 80, 20)
     assert (bodies, failed) == ({"the other host": 20}, 0)
     row = sluiced.rpc("service.show", name="api")["backends"][0]
     assert row["opened"] == row["answered"] == 20 and row["refused"] == 0, row

@@ -21,3 +21,7 @@ class Container(Netns):
         except BaseException:
             self.close()
             raise
+
+    def at(self, port):
+        """Its first address with a port."""
+        return f"[{self.ip}]:{port}" if ":" in self.ip else f"{self.ip}:{port}"

@@ -67,6 +67,11 @@ def family_of(address):
     return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
+def family_for(ns, six):
+    """Of a server inside: IPv6 takes IPv4 too, and is meant where the container's first address is of it."""
+    return socket.AF_INET6 if six or ":" in (getattr(ns, "ip", None) or "") else socket.AF_INET
+
+
 def _send_all(sock, payload):
     try:
         sock.sendall(payload)
@@ -168,7 +173,7 @@ class Server:
 
 def udp_server(ns, port, text=None, six=False):
     """Answers each datagram with `text` (the namespace's name) and a space and the datagram; six: over IPv6."""
-    sock = ns.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_DGRAM)
+    sock = ns.socket(family_for(ns, six), socket.SOCK_DGRAM)
     sock.bind(("", port))
     name = (text or ns.name).encode()
 
@@ -232,7 +237,7 @@ def tcp_opens(ns, address, port):
 
 def tcp_server(ns, port, text=None, six=False):
     """Greets each connection with a line that says who it is, then echoes; six: over IPv6 too."""
-    listener = ns.socket(socket.AF_INET6 if six else socket.AF_INET)
+    listener = ns.socket(family_for(ns, six))
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind(("", port))
     listener.listen(64)
