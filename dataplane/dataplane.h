@@ -404,6 +404,8 @@ struct dp_service {
 	/* The share of a backend that comes, or comes back, grows from nothing over so long. DP_SLOW_START_MAX_MS at
 	 * most. */
 	uint32_t slow_start_ms;
+	/* So many ports that follow `port` are the service's too: each leads to the port as far behind a backend's. */
+	uint16_t more_ports;
 };
 
 #define DP_AFFINITY_MAX 86400

@@ -115,6 +115,8 @@ struct reg_check {
 struct reg_port {
 	char name[REG_PORT_NAME_MAX + 1]; /* "": none */
 	uint16_t port, target;		  /* target: the backends' */
+	uint16_t
+		end; /* the last of several ports, each of which leads as far behind the target; 0: it is one */
 	enum reg_protocol protocol;
 };
 
@@ -123,8 +125,8 @@ struct reg_service {
 	char network[REG_NAME_MAX + 1]; /* "": none */
 	struct ip_addr vip;		/* none: only discoverable */
 	struct ip_addr vip6;		/* of IPv6, beside a vip of IPv4; none: it has one vip */
-	uint16_t port;
-	enum reg_protocol protocol; /* 0 only without a vip */
+	uint16_t port, end;		/* end: as of struct reg_port, behind each backend's own */
+	enum reg_protocol protocol;	/* 0 only without a vip */
 	uint16_t nport;
 	struct reg_port ports[REG_PORTS_MAX]; /* beside `port` */
 	char policy[16];		      /* "maglev" or "least"; "" on the way in: the first */
@@ -146,6 +148,12 @@ static inline struct ip_addr reg_service_vip(const struct reg_service *service, 
 	if (!ip_is_none(service->vip) && ip_is4(service->vip) != ip6)
 		return service->vip;
 	return ip6 ? service->vip6 : (struct ip_addr){0};
+}
+
+/** Any thread. How many ports follow `port`, up to `end`? */
+static inline uint16_t reg_more_ports(uint16_t port, uint16_t end)
+{
+	return end > port ? (uint16_t)(end - port) : 0;
 }
 
 /** Any thread. Is a backend chosen by how busy it is? */

@@ -316,6 +316,9 @@ static API_HANDLER(service_watch)
 static const struct api_field port_fields[] = {
 	{"name", API_STRING, "of the port", .min = 1, .max = REG_PORT_NAME_MAX},
 	{"port", API_INT, "of the vip", .required = true, .min = 1, .max = 65535},
+	{"end_port", API_INT,
+		"the last of several ports; each leads as far behind target_port as it is behind port",
+		.min = 1, .max = 65535},
 	{"target_port", API_INT, "of the backends (default: the same)", .min = 1, .max = 65535},
 	{"protocol", API_ENUM, "of the vip (default tcp)", .choices = protocols},
 	{NULL},
@@ -328,6 +331,8 @@ static const struct api_field port_fields[] = {
 	{"vips", API_LIST, "one of IPv4 and one of IPv6, instead of vip: each balances the backends of its family", \
 		.item = API_IP, .max = 2}, \
 	{"port", API_INT, "of the vip", .min = 1, .max = 65535}, \
+	{"end_port", API_INT, "the last of several ports from port on; each leads as far behind a backend's port as it is " \
+		"behind port (0: only port)", .max = 65535}, \
 	{"protocol", API_ENUM, "of the vip", .choices = protocols}, \
 	{"ports", API_LIST, "more ports of the vip, which lead to the same backends: each with a port, and maybe target_port, " \
 		"protocol, name", .item = API_OBJECT, .fields = port_fields, .max = REG_PORTS_MAX}, \

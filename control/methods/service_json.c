@@ -67,7 +67,8 @@ static void read_ports(const json_t *list, struct reg_service *service)
 		struct reg_port *port = &service->ports[service->nport++];
 		const char *name = param_str(object, "name"), *protocol = param_str(object, "protocol");
 
-		*port = (struct reg_port){.port = (uint16_t)param_int(object, "port", 0)};
+		*port = (struct reg_port){.port = (uint16_t)param_int(object, "port", 0),
+			.end = (uint16_t)param_int(object, "end_port", 0)};
 		port->target = (uint16_t)param_int(object, "target_port", port->port);
 		port->protocol = protocol ? protocol_of(protocol) : REG_TCP;
 		snprintf(port->name, sizeof(port->name), "%s", name ? name : "");
@@ -110,6 +111,8 @@ void service_params_read(const json_t *params, struct reg_service *service)
 		snprintf(service->network, sizeof(service->network), "%s", network);
 	read_vips(params, service);
 	service->port = (uint16_t)param_int(params, "port", service->port);
+	/* a port that is given alone is one port */
+	service->end = (uint16_t)param_int(params, "end_port", param_given(params, "port") ? 0 : service->end);
 	if (protocol)
 		service->protocol = protocol_of(protocol);
 	if (policy)
@@ -293,6 +296,7 @@ static json_t *ports_json(const struct reg_service *service)
 		object = json_object();
 		put_str(object, "name", port->name[0] ? port->name : NULL);
 		put_int(object, "port", port->port);
+		put(object, "end_port", port->end ? json_integer(port->end) : json_null());
 		put_int(object, "target_port", port->target);
 		put_str(object, "protocol", reg_protocol_name(port->protocol));
 		json_array_append_new(list, object);
@@ -324,6 +328,7 @@ json_t *service_head_json(struct model *model, const struct reg_service *service
 	put_str(object, "vip", ip_is_none(service->vip) ? NULL : ip_text(service->vip, vip));
 	put(object, "vips", vips_json(service));
 	put(object, "port", service->port ? json_integer(service->port) : json_null());
+	put(object, "end_port", service->end ? json_integer(service->end) : json_null());
 	put_str(object, "protocol", reg_protocol_name(service->protocol));
 	put(object, "ports", ports_json(service));
 	put_str(object, "policy", service->policy);

@@ -140,8 +140,10 @@ static struct model_service_port wanted(const struct reg_service *service, unsig
 	const struct reg_port *port = &service->ports[i ? i - 1 : 0];
 
 	if (i == 0)
-		return (struct model_service_port){DP_SERVICE_NONE, service->port, 0, service->protocol, ip6};
-	return (struct model_service_port){DP_SERVICE_NONE, port->port, port->target, port->protocol, ip6};
+		return (struct model_service_port){DP_SERVICE_NONE, service->port, 0,
+			reg_more_ports(service->port, service->end), service->protocol, ip6};
+	return (struct model_service_port){DP_SERVICE_NONE, port->port, port->target,
+		reg_more_ports(port->port, port->end), port->protocol, ip6};
 }
 
 static struct model_service_port *port_of(struct model_service *at, const struct model_service_port *key)
@@ -190,6 +192,7 @@ static int port_put(struct model *model, struct model_service *at, const struct 
 		.least = reg_service_is_least(service),
 		.affinity_s = service->affinity_s,
 		.slow_start_ms = service->slow_start_ms,
+		.more_ports = want->more,
 		.backends = want->target ? members->scratch : members->backends,
 		.nbackends = members->n,
 	};
@@ -199,13 +202,23 @@ static int port_put(struct model *model, struct model_service *at, const struct 
 	if (want->target)
 		spec.nbackends = retarget(members->backends, members->n, want->target, members->scratch);
 	rc = dp_service_put(model->dp, &spec, port ? &port->id : &fresh.id, why);
-	if (port && !rc)
+	if (port && !rc) {
 		port->target = want->target;
+		port->more = want->more;
+	}
 	if (port || rc < 0)
 		return rc;
 	at->ports[at->nport++] = fresh;
 	model->service_by_id[fresh.id] = at;
 	return 0;
+}
+
+/* Has the port fewer that follow it than before? Such ones come first: what they give up may be another's of the vip. */
+static bool shrinks(struct model_service *at, const struct model_service_port *want)
+{
+	const struct model_service_port *port = port_of(at, want);
+
+	return port && want->more < port->more;
 }
 
 /* All ports of one vip. `table` has room for the backends twice. */
@@ -216,6 +229,12 @@ static int vip_put(struct model *model, struct model_service *at, const struct r
 		table, take_backends(service, ip6, backends, nbackend, table), table + nbackend};
 	int rc = 0;
 
+	for (unsigned i = 0; i <= service->nport && !rc; i++) {
+		struct model_service_port want = wanted(service, i, ip6);
+
+		if (shrinks(at, &want))
+			rc = port_put(model, at, service, &members, &want, &model->apply_err);
+	}
 	for (unsigned i = 0; i <= service->nport && !rc; i++) {
 		struct model_service_port want = wanted(service, i, ip6);
 

@@ -86,6 +86,7 @@ struct model_fdb {
 struct model_service_port {
 	uint32_t id;	       /* the dataplane's */
 	uint16_t port, target; /* target: the backends', 0: each has its own */
+	uint16_t more;	       /* ports that follow it */
 	enum reg_protocol protocol;
 	bool ip6; /* of its vip of IPv6 */
 };

@@ -132,7 +132,7 @@ static bool choose_new(struct worker *w, const struct service *s, const struct i
 	return true;
 }
 
-bool connect_choose(
+static bool connect_choose(
 	struct worker *w, const struct service *s, struct ip_addr client, uint16_t client_port, uint16_t *id)
 {
 	if (s->affinity_s && affinity_find(w, s, client, id))
@@ -140,9 +140,20 @@ bool connect_choose(
 	return choose(w, s, choice_hash(client, client_port, s), client, id);
 }
 
+bool connect_would_choose(
+	struct worker *w, const struct service *s, const struct item *it, uint16_t id, uint16_t *offset)
+{
+	uint16_t chosen;
+
+	*offset = (uint16_t)(__builtin_bswap16(it->src_port) - __builtin_bswap16(lb_backend(w, id)->port));
+	return s->table && *offset <= s->more && connect_choose(w, s, item_dst(it), it->dst_port, &chosen) &&
+	       chosen == id;
+}
+
 /* A connection in the making: what conn_insert() takes, and room for what it takes of IPv6. */
 struct making {
 	struct conn_new conn;
+	uint16_t offset; /* of the port, behind the service's first */
 	struct conn_ip6 ip6[2];
 };
 
@@ -155,20 +166,21 @@ static bool reply_free(
 	struct conn_new *conn = &making->conn;
 	struct conn_key *key = &conn->key[CONN_REPLY];
 	struct conn_hit other;
+	uint16_t port = lb_port_plus(b->port, making->offset);
 	bool taken;
 
-	conn->end[CONN_FORWARD] = (struct conn_end){b->ip, b->port, id};
+	conn->end[CONN_FORWARD] = (struct conn_end){b->ip, port, id};
 	conn->end[CONN_REPLY].owner = id;
 	if (item_is6(it)) {
-		*key = conn_key6(t, CONN_REPLY, it->f->net, it->f->ip_proto, b->address, client, b->port,
-			it->src_port);
+		*key = conn_key6(
+			t, CONN_REPLY, it->f->net, it->f->ip_proto, b->address, client, port, it->src_port);
 		conn->hash[CONN_REPLY] = key->addresses;
 		making->ip6[CONN_FORWARD].end = making->ip6[CONN_REPLY].src = b->address;
 		making->ip6[CONN_REPLY].dst = client;
 		taken = conn_find6(t, key, b->address, client, CONN_NONE, &other);
 	} else {
-		*key = conn_key(CONN_REPLY, it->f->net, it->f->ip_proto, b->ip, ip_to4(client), b->port,
-			it->src_port);
+		*key = conn_key(
+			CONN_REPLY, it->f->net, it->f->ip_proto, b->ip, ip_to4(client), port, it->src_port);
 		conn_hash(t, key, &conn->hash[CONN_REPLY], 1);
 		taken = conn_find(t, key, conn->hash[CONN_REPLY], CONN_NONE, &other);
 	}
@@ -210,7 +222,8 @@ static void begin(struct making *making, const struct item *it, const struct ser
 		.flags = {item_side(it, CONN_FORWARD) | turns, (item_asks(it) ? CONN_ASKED : 0) | turns},
 		.key[CONN_FORWARD] = *key,
 		.hash[CONN_FORWARD] = hash,
-		.end[CONN_REPLY] = {.ip = s->vip, .port = s->port}};
+		.end[CONN_REPLY] = {.ip = s->vip, .port = it->dst_port}};
+	making->offset = lb_port_offset(s, it->dst_port);
 	if (!item_is6(it))
 		return;
 	making->conn.ip6 = making->ip6;
@@ -231,7 +244,7 @@ static void connect_without_entry(
 	if ((!s->slow_start && !s->least) || !connect_choose(w, s, item_src(it), it->src_port, &id))
 		return;
 	b = lb_backend(w, id);
-	hit->end = (struct conn_end){b->ip, b->port, id};
+	hit->end = (struct conn_end){b->ip, lb_port_plus(b->port, lb_port_offset(s, it->dst_port)), id};
 	hit->ip6 = b->address;
 }
 

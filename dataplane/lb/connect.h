@@ -16,10 +16,10 @@
 enum drop_reason connect_item(struct worker *w, const struct item *it, const struct conn_key *key,
 	uint64_t hash, struct conn_hit *hit);
 
-/** The backend that a packet from `client` to the service gets where there is no connection. False: only the client
- * itself is left. */
-bool connect_choose(
-	struct worker *w, const struct service *s, struct ip_addr client, uint16_t client_port, uint16_t *id);
+/** Would a packet from whom this one goes to, to the service, get backend `id`, where there is no connection? *offset: how
+ * far the port is behind that backend's. */
+bool connect_would_choose(
+	struct worker *w, const struct service *s, const struct item *it, uint16_t id, uint16_t *offset);
 
 /**
  * May the packet go on to a backend that gets no new connections and has these flags? Not when it never answered this

@@ -21,6 +21,7 @@ struct service {
 	uint32_t id;
 	uint32_t vip;  /* of IPv4, the same as `address`; 0: IPv6 */
 	uint16_t port; /* network byte order */
+	uint16_t more; /* ports that follow it */
 	uint16_t net;
 	uint8_t protocol;
 	bool rejects;	      /* who asks in vain is told so */
@@ -35,10 +36,22 @@ struct service {
 	uint16_t backend[];   /* [nbackends] ids, sorted by address, then port, in host byte order */
 };
 
+/* How far behind the service's first port is `port`? More than s->more: it is not the service's. */
+static inline uint16_t lb_port_offset(const struct service *s, uint16_t port)
+{
+	return (uint16_t)(__builtin_bswap16(port) - __builtin_bswap16(s->port));
+}
+
+/* All ports in network byte order. */
+static inline uint16_t lb_port_plus(uint16_t port, uint16_t offset)
+{
+	return __builtin_bswap16((uint16_t)(__builtin_bswap16(port) + offset));
+}
+
 /* A place of an open-addressed hash table in a view. */
 struct lb_place {
 	uint32_t ip;
-	uint16_t port;	  /* network byte order */
+	uint16_t port;	  /* network byte order; 0: of a service with several, whichever */
 	uint8_t protocol; /* 0: the place is empty */
 	uint16_t backend; /* its id, in the table of backends */
 	const struct service *service;
@@ -86,6 +99,7 @@ struct lb_view6 {
 	struct lb_vip6 *vip;
 	uint32_t vip_mask;
 	struct lb_places6 services, backends;
+	bool ranges; /* some service has several ports */
 	uint64_t key[2];
 };
 
@@ -96,6 +110,7 @@ struct lb_view {
 	uint32_t vip_mask;
 	struct lb_places services; /* by vip, port, protocol: a vip may have thousands of services */
 	struct lb_places backends; /* by address, port, protocol; one for each service that has it */
+	bool ranges;		   /* some service has several ports, and is found by port 0 */
 	uint64_t key[2];	   /* of the hashes of services and backends, which tenants choose */
 	struct lb_view6 *ip6;	   /* NULL: it has none of IPv6 */
 };
@@ -167,7 +182,7 @@ bool lb_view_rejects(const struct lb_view *view, uint32_t vip);
 
 /**
  * Worker. Places of a backend, one for each service that has it: call with *at = 0 first, until NULL. Port in
- * network byte order.
+ * network byte order; 0: those of services with several ports.
  */
 const struct lb_place *lb_view_backend(
 	const struct lb_view *view, uint32_t ip, uint16_t port, uint8_t protocol, uint32_t *at);

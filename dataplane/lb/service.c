@@ -123,6 +123,15 @@ static bool same_key(const struct service *s, const struct dp_service *spec)
 	       s->port == __builtin_bswap16(spec->port) && s->protocol == spec->protocol;
 }
 
+/* Have both the same vip, and a port in common? */
+static bool overlaps(const struct service *s, const struct dp_service *spec)
+{
+	unsigned port = __builtin_bswap16(s->port);
+
+	return s->net == spec->net && ip_equal(s->address, spec->vip) && s->protocol == spec->protocol &&
+	       port <= spec->port + (unsigned)spec->more_ports && spec->port <= port + s->more;
+}
+
 static int check_spec(const struct lb *lb, const struct dp_service *spec, uint32_t id, struct dp_err *err)
 {
 	const struct network *net = dp_get_net(lb->dp, spec->net);
@@ -137,6 +146,8 @@ static int check_spec(const struct lb *lb, const struct dp_service *spec, uint32
 		return dp_fail(err, -EINVAL, "vip: is the network's gateway");
 	if (!spec->port)
 		return dp_fail(err, -EINVAL, "port: is 0");
+	if (spec->port + spec->more_ports > UINT16_MAX)
+		return dp_fail(err, -EINVAL, "port: those that follow it go beyond %d", UINT16_MAX);
 	if (spec->nbackends > MAX_BACKENDS)
 		return dp_fail(err, -ENOSPC, "backends: more than %d", MAX_BACKENDS);
 	if (spec->protocol != DP_TCP && spec->protocol != DP_UDP && spec->protocol != DP_SCTP)
@@ -152,7 +163,7 @@ static int check_spec(const struct lb *lb, const struct dp_service *spec, uint32
 	if (id != DP_SERVICE_NONE && lb->service[id]->net != spec->net)
 		return dp_fail(err, -EINVAL, "network: a service stays in its network");
 	for (uint32_t i = 0; i < MAX_SERVICES; i++)
-		if (lb->service[i] && i != id && same_key(lb->service[i], spec))
+		if (lb->service[i] && i != id && overlaps(lb->service[i], spec))
 			return dp_fail(err, -EEXIST, "vip: another service has it on this port and protocol");
 	return 0;
 }
@@ -164,6 +175,8 @@ static int check_backends(const struct dp_service *spec, const struct dp_backend
 	for (size_t i = 0; i < spec->nbackends; i++) {
 		if (ip_is_unspecified(sorted[i].address) || !sorted[i].port)
 			return dp_fail(err, -EINVAL, "backends: an address is missing, or a port is 0");
+		if (sorted[i].port + spec->more_ports > UINT16_MAX)
+			return dp_fail(err, -EINVAL, "backends: a port would go beyond %d", UINT16_MAX);
 		if (ip_is4(sorted[i].address) != is4)
 			return dp_fail(err, -EINVAL, "backends: an address is not of the vip's family");
 		if (i && compare_specs(&sorted[i - 1], &sorted[i]) == 0)
@@ -269,6 +282,7 @@ static int service_make(struct lb *lb, const struct dp_service *spec, const stru
 	s->vip = ip_to4(spec->vip);
 	s->address = spec->vip;
 	s->port = __builtin_bswap16(spec->port);
+	s->more = spec->more_ports;
 	s->net = spec->net;
 	s->protocol = (uint8_t)spec->protocol;
 	s->rejects = spec->rejects;

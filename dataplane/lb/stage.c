@@ -221,28 +221,33 @@ static int forward(
 	return it->f->verdict == V_NONE ? hit.end.owner : -1;
 }
 
-/* Is the packet the answer to one that went to its sender without an entry in the table? */
-static bool spilled(struct worker *w, const struct item *it, struct conn_hit *hit)
+/* By the places of the backend at that port, 0 for services with several. */
+static bool spilled_at(struct worker *w, const struct item *it, uint16_t port, struct conn_hit *hit)
 {
 	uint32_t at = 0;
 	const struct lb_place *place;
-	uint16_t id;
 
-	if (__builtin_expect(!connect_has_spilled(w, it->f->net), 1))
-		return false;
-	while ((place = lb_view_backend(it->view, it->src, it->src_port, it->f->ip_proto, &at))) {
+	while ((place = lb_view_backend(it->view, it->src, port, it->f->ip_proto, &at))) {
 		const struct service *s = place->service;
+		uint16_t offset;
 
-		if (!s->table || !connect_choose(w, s, ip_from4(it->dst), it->dst_port, &id) ||
-			id != place->backend)
+		if (!connect_would_choose(w, s, it, place->backend, &offset))
 			continue;
 		/* the client's own host balances for it: leave the answer alone on its way there */
 		if (fdb_flags(fdb_lookup(w->dp->fdb, fdb_key(it->f->net, frame_data(it->f)))) & FDB_VTEP)
 			return false;
-		*hit = (struct conn_hit){.end = {s->vip, s->port, id}};
+		*hit = (struct conn_hit){.end = {s->vip, lb_port_plus(s->port, offset), place->backend}};
 		return true;
 	}
 	return false;
+}
+
+/* Is the packet the answer to one that went to its sender without an entry in the table? */
+static bool spilled(struct worker *w, const struct item *it, struct conn_hit *hit)
+{
+	if (__builtin_expect(!connect_has_spilled(w, it->f->net), 1))
+		return false;
+	return spilled_at(w, it, it->src_port, hit) || (it->view->ranges && spilled_at(w, it, 0, hit));
 }
 
 /* Is the packet an answer through a vip? Its connection has it counted then. False, too, if its time is over, and it

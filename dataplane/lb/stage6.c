@@ -247,28 +247,33 @@ static int forward(struct worker *w, struct port *in, struct item *it, const str
 	return it->f->verdict == V_NONE ? hit.end.owner : -1;
 }
 
-/* As in stage.c: the answer to a packet that went to its sender without an entry in the table. */
-static bool spilled(struct worker *w, const struct item *it, struct conn_hit *hit)
+static bool spilled_at(struct worker *w, const struct item *it, uint16_t port, struct conn_hit *hit)
 {
 	const struct lb_place6 *place;
 	uint32_t at = 0;
-	uint16_t id;
 
-	if (!connect_has_spilled(w, it->f->net))
-		return false;
-	while ((place = lb_view6_backend(it->view->ip6, item_src(it), it->src_port, it->f->ip_proto, &at))) {
+	while ((place = lb_view6_backend(it->view->ip6, item_src(it), port, it->f->ip_proto, &at))) {
 		const struct service *s = place->service;
+		uint16_t offset;
 
-		if (!s->table || !connect_choose(w, s, item_dst(it), it->dst_port, &id) ||
-			id != place->backend)
+		if (!connect_would_choose(w, s, it, place->backend, &offset))
 			continue;
 		/* the client's own host balances for it */
 		if (fdb_flags(fdb_lookup(w->dp->fdb, fdb_key(it->f->net, frame_data(it->f)))) & FDB_VTEP)
 			return false;
-		*hit = (struct conn_hit){.end = {0, s->port, id}, .ip6 = s->address};
+		*hit = (struct conn_hit){
+			.end = {0, lb_port_plus(s->port, offset), place->backend}, .ip6 = s->address};
 		return true;
 	}
 	return false;
+}
+
+/* As in stage.c: the answer to a packet that went to its sender without an entry in the table. */
+static bool spilled(struct worker *w, const struct item *it, struct conn_hit *hit)
+{
+	if (!connect_has_spilled(w, it->f->net))
+		return false;
+	return spilled_at(w, it, it->src_port, hit) || (it->view->ip6->ranges && spilled_at(w, it, 0, hit));
 }
 
 static bool is_answer(

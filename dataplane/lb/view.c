@@ -105,6 +105,7 @@ static int vips_open(struct lb_view *view, uint32_t n)
 static void add_service(const struct lb *lb, struct lb_view *view, const struct service *s)
 {
 	struct lb_vip *vip = vip_at(view, s->vip);
+	uint16_t port = s->more ? 0 : s->port;
 
 	if (!s->vip) {
 		lb_view6_add(lb, view->ip6, s);
@@ -112,14 +113,16 @@ static void add_service(const struct lb *lb, struct lb_view *view, const struct 
 	}
 	vip->ip = s->vip;
 	vip->rejects |= s->rejects;
-	places_add(&view->services, service_hash(view, s->vip, s->port, s->protocol),
-		&(struct lb_place){.ip = s->vip, .port = s->port, .protocol = s->protocol, .service = s});
+	view->ranges |= s->more > 0;
+	places_add(&view->services, service_hash(view, s->vip, port, s->protocol),
+		&(struct lb_place){.ip = s->vip, .port = port, .protocol = s->protocol, .service = s});
 	lb_filter_add(&view->vips, s->vip);
 	for (uint32_t k = 0; k < s->nbackends; k++) {
 		const struct backend *b = backend_get(lb->backends, s->backend[k]);
 
-		places_add(&view->backends, backend_hash(view, b->ip, b->port),
-			&(struct lb_place){b->ip, b->port, b->protocol, b->id, s});
+		port = s->more ? 0 : b->port;
+		places_add(&view->backends, backend_hash(view, b->ip, port),
+			&(struct lb_place){b->ip, port, b->protocol, b->id, s});
 		lb_filter_add(&view->sources, b->ip);
 	}
 }
@@ -198,16 +201,29 @@ bool lb_has_vip(const struct lb_view *view, struct ip_addr vip)
 	return ip_is4(vip) ? lb_is_vip(view, ip_to4(vip)) : lb_is_vip6(view, vip);
 }
 
-const struct service *lb_view_service(
-	const struct lb_view *view, uint32_t vip, uint16_t port, uint8_t protocol)
+/* At the place of that port, 0 for those with several: the one that has `port`. */
+static const struct service *service_in(
+	const struct lb_view *view, uint32_t vip, uint16_t at, uint8_t protocol, uint16_t port)
 {
 	const struct lb_places *p = &view->services;
 
-	for (uint32_t i = service_hash(view, vip, port, protocol) & p->mask; p->place[i].protocol;
-		i = (i + 1) & p->mask)
-		if (p->place[i].ip == vip && p->place[i].port == port && p->place[i].protocol == protocol)
-			return p->place[i].service;
+	for (uint32_t i = service_hash(view, vip, at, protocol) & p->mask; p->place[i].protocol;
+		i = (i + 1) & p->mask) {
+		const struct lb_place *place = &p->place[i];
+
+		if (place->ip == vip && place->port == at && place->protocol == protocol &&
+			lb_port_offset(place->service, port) <= place->service->more)
+			return place->service;
+	}
 	return NULL;
+}
+
+const struct service *lb_view_service(
+	const struct lb_view *view, uint32_t vip, uint16_t port, uint8_t protocol)
+{
+	const struct service *s = service_in(view, vip, port, protocol, port);
+
+	return s || !view->ranges ? s : service_in(view, vip, 0, protocol, port);
 }
 
 bool lb_view_rejects(const struct lb_view *view, uint32_t vip)

@@ -79,18 +79,20 @@ static void places_add(const struct lb_view6 *view, struct lb_places6 *p, const 
 void lb_view6_add(const struct lb *lb, struct lb_view6 *view, const struct service *s)
 {
 	struct lb_vip6 *vip = vip_at(view, s->address);
+	uint16_t port = s->more ? 0 : s->port;
 
 	vip->ip = s->address;
 	vip->rejects |= s->rejects;
+	view->ranges |= s->more > 0;
 	places_add(view, &view->services,
-		&(struct lb_place6){
-			.ip = s->address, .port = s->port, .protocol = s->protocol, .service = s});
+		&(struct lb_place6){.ip = s->address, .port = port, .protocol = s->protocol, .service = s});
 	lb_filter_add(&view->vips, lb_fold6(s->address));
 	for (uint32_t k = 0; k < s->nbackends; k++) {
 		const struct backend *b = backend_get(lb->backends, s->backend[k]);
 
-		places_add(view, &view->backends,
-			&(struct lb_place6){b->address, b->port, b->protocol, b->id, s});
+		port = s->more ? 0 : b->port;
+		places_add(
+			view, &view->backends, &(struct lb_place6){b->address, port, b->protocol, b->id, s});
 		lb_filter_add(&view->sources, lb_fold6(b->address));
 	}
 }
@@ -106,19 +108,29 @@ bool lb_view6_rejects(const struct lb_view6 *view, struct ip_addr vip)
 	return vip_at(view, vip)->rejects;
 }
 
-const struct service *lb_view6_service(
-	const struct lb_view6 *view, struct ip_addr vip, uint16_t port, uint8_t protocol)
+/* As in view.c. */
+static const struct service *service_in(
+	const struct lb_view6 *view, struct ip_addr vip, uint16_t at, uint8_t protocol, uint16_t port)
 {
-	uint32_t at = 0;
 	const struct lb_places6 *p = &view->services;
 
-	for (uint32_t i = hash_of(view, vip, port, protocol); p->place[(i + at) & p->mask].protocol; at++) {
-		const struct lb_place6 *place = &p->place[(i + at) & p->mask];
+	for (uint32_t i = hash_of(view, vip, at, protocol) & p->mask; p->place[i].protocol;
+		i = (i + 1) & p->mask) {
+		const struct lb_place6 *place = &p->place[i];
 
-		if (place->port == port && place->protocol == protocol && ip_equal(place->ip, vip))
+		if (place->port == at && place->protocol == protocol && ip_equal(place->ip, vip) &&
+			lb_port_offset(place->service, port) <= place->service->more)
 			return place->service;
 	}
 	return NULL;
+}
+
+const struct service *lb_view6_service(
+	const struct lb_view6 *view, struct ip_addr vip, uint16_t port, uint8_t protocol)
+{
+	const struct service *s = service_in(view, vip, port, protocol, port);
+
+	return s || !view->ranges ? s : service_in(view, vip, 0, protocol, port);
 }
 
 const struct lb_place6 *lb_view6_backend(

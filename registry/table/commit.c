@@ -56,6 +56,7 @@ static bool is_balanced(const struct backend *backend)
 	const struct registry_sink *sink = &backend->service->reg->sink;
 
 	return !ip_is_none(backend->pub.address) && backend->pub.port &&
+	       backend->pub.port + reg_more_ports(def->port, def->end) <= UINT16_MAX &&
 	       !ip_is_none(reg_service_vip(def, !ip_is4(backend->pub.address))) &&
 	       sink->reaches(sink->ctx, def->network, backend->pub.address);
 }

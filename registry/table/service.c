@@ -39,6 +39,42 @@ static struct vip_key vip_key(const struct reg_service *def, unsigned i)
 	return key;
 }
 
+/* Ports that follow that of vip_key(). */
+static uint32_t vip_more(const struct reg_service *def, unsigned i)
+{
+	const struct reg_port *port;
+
+	i %= def->nport + 1u;
+	if (!i)
+		return reg_more_ports(def->port, def->end);
+	port = &def->ports[i - 1];
+	return reg_more_ports(port->port, port->end);
+}
+
+static bool key_overlaps(const struct vip *vip, const struct vip_key *key, uint32_t more)
+{
+	return key->port <= vip->key.port + vip->more && vip->key.port <= key->port + more &&
+	       key->protocol == vip->key.protocol && ip_equal(key->vip, vip->key.vip) &&
+	       strcmp(key->network, vip->key.network) == 0;
+}
+
+/* Another service's vip that has a port of these. All are looked at only where there are ranges. */
+static const struct vip *vip_taken(
+	struct registry *reg, const struct vip_key *key, uint32_t more, const struct service *self)
+{
+	struct vip *vip, *next;
+
+	HASH_FIND(hh, reg->vips, key, sizeof(*key), vip);
+	if (vip && vip->service != self)
+		return vip;
+	if (!more && !reg->nrange)
+		return NULL;
+	HASH_ITER(hh, reg->vips, vip, next)
+	if (vip->service != self && key_overlaps(vip, key, more))
+		return vip;
+	return NULL;
+}
+
 static unsigned vip_count(const struct reg_service *def)
 {
 	unsigned vips = !ip_is_none(def->vip) + !ip_is_none(def->vip6);
@@ -54,12 +90,14 @@ static int vip_free_for(
 
 	for (unsigned i = 0; i < vip_count(def); i++) {
 		struct vip_key key = vip_key(def, i);
-		struct vip *vip;
+		const struct vip *vip = vip_taken(reg, &key, vip_more(def, i), self);
+		uint32_t port;
 
-		HASH_FIND(hh, reg->vips, &key, sizeof(key), vip);
-		if (vip && vip->service != self)
-			return reg_fail(err, -EEXIST, "vip: %s is the vip of service %s",
-				ip_port_text(key.vip, (uint16_t)key.port, text), vip->service->def.name);
+		if (!vip)
+			continue;
+		port = vip->key.port > key.port ? vip->key.port : key.port; /* the first of both */
+		return reg_fail(err, -EEXIST, "vip: %s is the vip of service %s",
+			ip_port_text(key.vip, (uint16_t)port, text), vip->service->def.name);
 	}
 	return 0;
 }
@@ -83,6 +121,7 @@ static void vip_release(struct registry *reg, struct vip *vip)
 {
 	for (struct vip *next; vip; vip = next) {
 		next = vip->next;
+		reg->nrange -= vip->more > 0;
 		HASH_DEL(reg->vips, vip); /* NOLINT: the analyzer takes each for the last one of the table */
 		free(vip);
 	}
@@ -110,24 +149,39 @@ static int vip_take(struct service *service, const struct reg_service *def, stru
 	return 0;
 }
 
-static bool vip_is_of(const struct vip *vip, const struct reg_service *def)
+static bool vip_is_of(const struct vip *vip, const struct reg_service *def, uint32_t *more)
 {
 	for (unsigned i = 0; i < vip_count(def); i++) {
 		struct vip_key key = vip_key(def, i);
 
+		*more = vip_more(def, i);
 		if (memcmp(&vip->key, &key, sizeof(key)) == 0)
 			return true;
 	}
 	return false;
 }
 
-/* The service has the vips of `def` and no others: `fresh`, and what it had of them. */
-static void vip_settle(struct service *service, const struct reg_service *def, struct vip *fresh)
+/* Returns whether it has ports now that it had not. */
+static bool vip_extend(struct registry *reg, struct vip *vip, uint32_t more)
 {
+	bool longer = more > vip->more;
+
+	reg->nrange += (more > 0) - (vip->more > 0);
+	vip->more = more;
+	return longer;
+}
+
+/* The service has the vips of `def` and no others: `fresh`, and what it had of them. Returns whether it has more than it
+ * had. */
+static bool vip_settle(struct service *service, const struct reg_service *def, struct vip *fresh)
+{
+	bool took = fresh != NULL;
+	uint32_t more;
+
 	for (struct vip *vip = service->vip, *next; vip; vip = next) {
 		next = vip->next;
 		vip->next = NULL;
-		if (!vip_is_of(vip, def)) {
+		if (!vip_is_of(vip, def, &more)) {
 			vip_release(service->reg, vip);
 		} else {
 			vip->next = fresh;
@@ -135,6 +189,9 @@ static void vip_settle(struct service *service, const struct reg_service *def, s
 		}
 	}
 	service->vip = fresh;
+	for (struct vip *vip = fresh; vip; vip = vip->next)
+		took |= vip_is_of(vip, def, &more) && vip_extend(service->reg, vip, more);
+	return took;
 }
 
 /* The check's texts are in *spec. */
@@ -169,6 +226,7 @@ static int service_make(struct registry *reg, const struct reg_service *def)
 	service->reg = reg;
 	if (def_copy(&service->def, &service->spec, def) < 0 || vip_take(service, def, &service->vip) < 0)
 		goto out;
+	vip_settle(service, def, NULL);
 	HASH_ADD_STR(reg->by_name, def.name, service);
 	if (!service->hh.tbl)
 		goto out;
@@ -254,7 +312,8 @@ static bool ports_same(const struct reg_service *a, const struct reg_service *b)
 
 	for (unsigned i = 0; same && i < a->nport; i++)
 		same = strcmp(a->ports[i].name, b->ports[i].name) == 0 &&
-		       a->ports[i].port == b->ports[i].port && a->ports[i].target == b->ports[i].target &&
+		       a->ports[i].port == b->ports[i].port && a->ports[i].end == b->ports[i].end &&
+		       a->ports[i].target == b->ports[i].target &&
 		       a->ports[i].protocol == b->ports[i].protocol;
 	return same;
 }
@@ -262,9 +321,9 @@ static bool ports_same(const struct reg_service *a, const struct reg_service *b)
 static bool def_same(const struct reg_service *a, const struct reg_service *b)
 {
 	return strcmp(a->network, b->network) == 0 && ip_equal(a->vip, b->vip) &&
-	       ip_equal(a->vip6, b->vip6) && a->port == b->port && a->protocol == b->protocol &&
-	       strcmp(a->policy, b->policy) == 0 && a->drops == b->drops && ports_same(a, b) &&
-	       a->affinity_s == b->affinity_s && a->drain_ms == b->drain_ms &&
+	       ip_equal(a->vip6, b->vip6) && a->port == b->port && a->end == b->end &&
+	       a->protocol == b->protocol && strcmp(a->policy, b->policy) == 0 && a->drops == b->drops &&
+	       ports_same(a, b) && a->affinity_s == b->affinity_s && a->drain_ms == b->drain_ms &&
 	       a->slow_start_ms == b->slow_start_ms && a->drain_reset == b->drain_reset &&
 	       a->critical_ends == b->critical_ends && spec_same(&a->check, &b->check) &&
 	       a->discovered == b->discovered && strcmp(a->source, b->source) == 0;
@@ -295,8 +354,7 @@ static int service_replace(struct service *service, const struct reg_service *ne
 		free(spec);
 		return -ENOMEM;
 	}
-	took = vip != NULL;
-	vip_settle(service, &def, vip);
+	took = vip_settle(service, &def, vip);
 	service->def = def;
 	service->spec = spec;
 	refresh_backends(service, moved);

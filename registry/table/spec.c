@@ -90,10 +90,44 @@ static int protocol_valid(
 	return 0;
 }
 
+/* `most`: the highest of the ports that the first one leads to. */
+static int end_valid(const char *field, uint16_t port, uint16_t end, uint16_t most, struct reg_err *err)
+{
+	if (end && end < port)
+		return reg_fail(err, -EINVAL, "%send_port: %u is less than port", field, end);
+	if (most + reg_more_ports(port, end) > UINT16_MAX)
+		return reg_fail(err, -EINVAL, "%send_port: %u leads beyond port %d of a backend", field, end,
+			UINT16_MAX);
+	return 0;
+}
+
+static bool overlap(uint16_t port, uint16_t end, uint16_t other, uint16_t other_end)
+{
+	return port <= other + reg_more_ports(other, other_end) && other <= port + reg_more_ports(port, end);
+}
+
+/* Which port has it twice? 0: none. */
+static uint16_t port_there(const struct reg_service *service, unsigned i)
+{
+	const struct reg_port *port = &service->ports[i];
+
+	if (port->protocol == service->protocol &&
+		overlap(port->port, port->end, service->port, service->end))
+		return port->port > service->port ? port->port : service->port;
+	for (unsigned k = 0; k < i; k++) {
+		const struct reg_port *other = &service->ports[k];
+
+		if (port->protocol == other->protocol &&
+			overlap(port->port, port->end, other->port, other->end))
+			return port->port > other->port ? port->port : other->port;
+	}
+	return 0;
+}
+
 static int port_valid(const struct reg_service *service, unsigned i, struct reg_err *err)
 {
 	const struct reg_port *port = &service->ports[i];
-	bool twice = port->port == service->port && port->protocol == service->protocol;
+	uint16_t twice;
 	char field[32];
 	int rc;
 
@@ -102,18 +136,19 @@ static int port_valid(const struct reg_service *service, unsigned i, struct reg_
 			port->port ? "target_port" : "port");
 	snprintf(field, sizeof(field), "ports[%u].protocol", i);
 	rc = protocol_valid(service, field, port->protocol, err);
+	snprintf(field, sizeof(field), "ports[%u].", i);
+	if (rc == 0)
+		rc = end_valid(field, port->port, port->end, port->target, err);
 	if (rc < 0)
 		return rc;
 	if (port->name[0] && !is_name(port->name, sizeof(port->name)))
 		return reg_fail(err, -EINVAL, "ports[%u].name: must match [a-z0-9][a-z0-9._-]{0,%d}", i,
 			REG_PORT_NAME_MAX - 1);
-	for (unsigned k = 0; k < i; k++) {
-		twice |= port->port == service->ports[k].port && port->protocol == service->ports[k].protocol;
+	for (unsigned k = 0; k < i; k++)
 		if (port->name[0] && strcmp(port->name, service->ports[k].name) == 0)
 			return reg_fail(err, -EINVAL, "ports[%u].name: %s is there twice", i, port->name);
-	}
-	return twice ? reg_fail(err, -EINVAL, "ports[%u].port: the service has %d already", i, port->port)
-		     : 0;
+	twice = port_there(service, i);
+	return twice ? reg_fail(err, -EINVAL, "ports[%u].port: the service has %u already", i, twice) : 0;
 }
 
 static int ports_valid(const struct reg_service *service, struct reg_err *err)
@@ -159,6 +194,11 @@ int service_valid(const struct reg_service *service, struct reg_err *err)
 		if (rc < 0)
 			return rc;
 	}
+	rc = end_valid("", service->port, service->end, service->port, err);
+	if (rc < 0)
+		return rc;
+	if (service->end && ip_is_none(service->vip))
+		return reg_fail(err, -EINVAL, "end_port: needs a vip");
 	rc = ports_valid(service, err);
 	return rc < 0 ? rc : spec_valid(&service->check, err);
 }

@@ -52,6 +52,7 @@ struct vip_key {
 
 struct vip {
 	struct vip_key key; /* no byte of padding: hashed as a whole */
+	uint32_t more;	    /* ports that follow key.port and are the service's too */
 	struct service *service;
 	struct vip *next; /* of the same service */
 	UT_hash_handle hh;
@@ -124,6 +125,7 @@ struct registry {
 	struct sorted services; /* struct service *, by name */
 	unsigned ncapital;	/* services with a capital in their name */
 	struct vip *vips;
+	unsigned nrange; /* of them, those with more than one port */
 	struct host *hosts;
 	struct node *node_by_name, *local;
 	struct sorted nodes; /* struct node *, by name */

@@ -40,9 +40,9 @@ def test_each_port_has_a_target(web, stack):
 
     shown = sluiced.rpc("service.show", name="api")
     assert shown["ports"] == [
-        {"name": "https", "port": 443, "target_port": 8443, "protocol": "tcp"},
-        {"name": None, "port": 9000, "target_port": 9000, "protocol": "tcp"},
-        {"name": "dns", "port": 80, "target_port": 5353, "protocol": "udp"}]
+        {"name": "https", "port": 443, "end_port": None, "target_port": 8443, "protocol": "tcp"},
+        {"name": None, "port": 9000, "end_port": None, "target_port": 9000, "protocol": "tcp"},
+        {"name": "dns", "port": 80, "end_port": None, "target_port": 5353, "protocol": "udp"}]
     with traffic.EchoClient(client, VIP, 80), traffic.EchoClient(client, VIP, 443):
         rows = sluiced.rpc("conn.list", service="api")
         assert {row["vip"] for row in rows if row["state"] == "established"} >= {f"{VIP}:80", f"{VIP}:443"}
@@ -91,6 +91,49 @@ def test_ports_come_and_go(web, stack):
     sluiced.stop()
     sluiced.start()
     assert sluiced.rpc("service.show", name="api")["ports"] == []
+
+
+def test_ports_in_a_row(sluiced, container, stack):
+    """Ranges, of both families: each port leads as far behind the backend's; they grow, shrink, and outlive the daemon."""
+    vip6 = "fd00:1::100"
+    sluiced.rpc("network.add", name="web", subnets=["10.1.0.0/24", "fd00:1::/64"], gateways=["10.1.0.1", "fd00:1::1"])
+    client = container(sluiced, "web", "client", ["10.1.0.5", "fd00:1::5"])
+    server = container(sluiced, "web", "server", ["10.1.0.11", "fd00:1::11"])
+    for port in (18000, 18050, 18099, 18120, 7005):
+        stack.enter_context(traffic.tcp_server(server, port, text=str(port), six=True))
+    sluiced.ctl("service", "add", "api", "--network", "web", "--vips", f"{VIP},{vip6}", "--port", "8000", "--end-port", "8099",
+                "--protocol", "tcp", "--ports", "port=9000 end_port=9009 target_port=7000")
+    for address in (server.ip, f"[{server.ip6}]"):
+        sluiced.ctl("backend", "add", "api", f"{address}:18000")
+
+    def leads(port):
+        reached = set()
+        for vip in (VIP, vip6):
+            with traffic.EchoClient(client, vip, port) as connection:
+                connection.echo()
+                reached.add(connection.name)
+        return reached
+
+    assert [leads(port) for port in (8000, 8050, 8099, 9005)] == [{"18000"}, {"18050"}, {"18099"}, {"7005"}]
+    for port in (7999, 8100, 9010):
+        for vip in (VIP, vip6):
+            with pytest.raises(OSError):
+                traffic.EchoClient(client, vip, port, timeout_s=10)
+    kept = stack.enter_context(traffic.EchoClient(client, VIP, 8050))
+    rows = sluiced.rpc("conn.list", service="api")
+    assert (f"{VIP}:8050", f"{server.ip}:18050") in {(row["vip"], row["backend"]) for row in rows}
+    sluiced.ctl("service", "set", "api", "--end-port", "8060")
+    sluiced.ctl("service", "set", "api", "--end-port", "8120", "--ports", "")
+    assert leads(8120) == {"18120"}
+    kept.echo()
+    shown = sluiced.rpc("service.show", name="api")
+    assert (shown["port"], shown["end_port"], shown["ports"]) == (8000, 8120, [])
+    # a backend that has not as many ports behind its own is not balanced
+    assert not sluiced.rpc("backend.add", service="api", address="10.1.0.12", port=65500)["balanced"]
+    sluiced.stop()
+    sluiced.start()
+    assert sluiced.rpc("service.show", name="api")["end_port"] == 8120
+    wait.until(lambda: leads(8120) == {"18120"}, "it leads there again")
 
 
 def test_a_port_of_a_vip_is_one_services(web):

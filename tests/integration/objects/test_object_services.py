@@ -6,7 +6,7 @@ from rig.objects import EXISTS, INVALID, NOT_FOUND, given, names, refused
 
 def test_service_life(web):
     added = web.rpc("service.add", name="api", network="web", vip="10.1.0.100", port=80, protocol="tcp")
-    assert added == {"name": "api", "network": "web", "vip": "10.1.0.100", "vips": ["10.1.0.100"], "port": 80, "protocol": "tcp",
+    assert added == {"name": "api", "network": "web", "vip": "10.1.0.100", "vips": ["10.1.0.100"], "port": 80, "end_port": None, "protocol": "tcp",
                      "ports": [], "policy": "maglev", "affinity_s": 0, "no_backend": "reject",
                      "on_critical": "keep", "slow_start_ms": 0, "drain_ms": 0, "drain_reset": False,
                      "generation": added["generation"], "check": None, "backends": [], "source": "api"}
@@ -54,6 +54,16 @@ SERVICE_REFUSALS = [
     ({"ports": [{"name": "a" * 16, "port": 81}]}, INVALID, "ports[0].name: "),
     ({"ports": [{"port": 81, "target_port": 0}]}, INVALID, "ports[0].target_port: "),
     ({"ports": [{"name": "a"}]}, INVALID, "ports[0].port: missing"),
+    ({"end_port": 79}, INVALID, "end_port: 79 is less than port"),
+    ({"end_port": 65536}, INVALID, "end_port: "),
+    ({"end_port": 120}, EXISTS, "vip: 10.1.0.99:100 is the vip of service range"),
+    ({"port": 105}, EXISTS, "vip: 10.1.0.99:105 is the vip of service range"),
+    ({"ports": [{"port": 90, "end_port": 89}]}, INVALID, "ports[0].end_port: 89 is less than port"),
+    ({"ports": [{"port": 70, "end_port": 90}]}, INVALID, "ports[0].port: the service has 80 already"),
+    ({"ports": [{"port": 84, "end_port": 86}, {"port": 85}]}, INVALID, "ports[1].port: the service has 85 already"),
+    ({"ports": [{"port": 84, "end_port": 86, "target_port": 65534}]}, INVALID,
+     "ports[0].end_port: 86 leads beyond port 65535 of a backend"),
+    ({"vip": None, "port": None, "protocol": None, "network": None, "end_port": 9}, INVALID, "end_port: "),
     ({"ports": [{"port": 81, "to": 1}]}, INVALID, "ports[0].to: unknown key"),
     ({"ports": [{"port": 100 + i} for i in range(17)]}, INVALID, "ports: "),
     ({"slow_start_ms": 3600001}, INVALID, "slow_start_ms: "),
@@ -67,6 +77,7 @@ def test_service_refusals(web):
     web.rpc("network.add", name="bare", mode="bridge")
     web.rpc("port.add", name="v1", network="web", type="vhost-user", socket=str(web.vhost / "v1.sock"))
     web.rpc("service.add", name="api", network="web", vip="10.1.0.100", port=80, protocol="tcp")
+    web.rpc("service.add", name="range", network="web", vip="10.1.0.99", port=100, end_port=110, protocol="tcp")
     whole = {"name": "new", "network": "web", "vip": "10.1.0.99", "port": 80, "protocol": "tcp"}
     for params, code, text in SERVICE_REFUSALS:
         refused(web, "service.add", code, text, **given({**whole, **params}))
