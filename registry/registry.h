@@ -108,7 +108,8 @@ struct reg_check {
 	const char *kind;    /* ttl: the type that it has there; NULL: none */
 };
 
-#define REG_PORTS_MAX 16     /* of a vip beside the first */
+#define REG_PORTS_MAX 16 /* of a vip beside the first */
+enum { REG_TOLD_SCALE = 100, REG_TOLD_TIMES = 4 };
 #define REG_PORT_NAME_MAX 15 /* RFC 6335, 5.1 */
 
 /* Another port of a vip. It leads to the same backends, at a port of its own there. */
@@ -136,6 +137,7 @@ struct reg_service {
 		slow_start_ms; /* over which the share of a backend grows that came or came back; 0: at once */
 	uint32_t drain_ms;     /* how long the connections of a draining backend go on; 0: until they end */
 	bool drain_reset;      /* those that are left then are reset at both ends */
+	bool measured; /* clients are told weights by how soon each backend answers (registry_told_weight()) */
 	bool critical_ends; /* a backend that turns critical loses its connections, as if its port were down */
 	struct reg_check check; /* the default of its backends; REG_CHECK_NONE: they need none */
 	bool discovered;	/* a registration made it, nobody defined it: goes with its last backend */
@@ -433,6 +435,12 @@ void registry_port_changed(struct registry *reg, const char *network, struct ip_
  * stop. */
 const struct reg_service *registry_service_find(struct registry *reg, const char *name);
 const struct reg_backend *registry_backend_find(struct registry *reg, const char *service, const char *id);
+/**
+ * `weight`, one of the backend's, as clients are told it. Where the service wants measured ones: REG_TOLD_SCALE times as
+ * much, by the median of its backends' latencies over its own, REG_TOLD_TIMES as much or as little at most; 0 stays.
+ */
+uint16_t registry_told_weight(
+	struct registry *reg, const char *service, const struct reg_backend *backend, uint16_t weight);
 /** In the order of names. */
 void registry_service_walk(
 	struct registry *reg, bool (*fn)(void *arg, const struct reg_service *service), void *arg);

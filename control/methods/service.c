@@ -15,6 +15,7 @@
 
 static const char *const protocols[] = {"tcp", "udp", "sctp", NULL};
 static const char *const policies[] = {"maglev", "least", NULL};
+static const char *const weights[] = {"set", "measured", NULL};
 static const char *const no_backend[] = {"reject", "drop", NULL};
 static const char *const on_critical[] = {"keep", "end", NULL};
 
@@ -338,6 +339,8 @@ static const struct api_field port_fields[] = {
 		"protocol, name", .item = API_OBJECT, .fields = port_fields, .max = REG_PORTS_MAX}, \
 	{"policy", API_ENUM, "how a backend is chosen: by the hash alone, or by it unless another is much less busy " \
 		"(default maglev)", .choices = policies}, \
+	{"weights", API_ENUM, "those that clients are told, by SRV records and Consul's API: as they are set, or by how soon " \
+		"each backend answers, which policy least measures (default set)", .choices = weights}, \
 	{"affinity_s", API_INT, "a client's connections go to one backend, until so long after the last (default 0: " \
 		"each is balanced)", .max = DP_AFFINITY_MAX}, \
 	{"no_backend", API_ENUM, "what a client gets whom nobody serves: a reset or an ICMP error, or nothing " \

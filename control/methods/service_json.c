@@ -104,7 +104,7 @@ void service_params_read(const json_t *params, struct reg_service *service)
 {
 	const char *network = param_str(params, "network"), *protocol = param_str(params, "protocol"),
 		   *policy = param_str(params, "policy"), *no_backend = param_str(params, "no_backend"),
-		   *on_critical = param_str(params, "on_critical");
+		   *on_critical = param_str(params, "on_critical"), *weights = param_str(params, "weights");
 	const json_t *check = json_object_get(params, "check");
 
 	if (network)
@@ -112,7 +112,8 @@ void service_params_read(const json_t *params, struct reg_service *service)
 	read_vips(params, service);
 	service->port = (uint16_t)param_int(params, "port", service->port);
 	/* a port that is given alone is one port */
-	service->end = (uint16_t)param_int(params, "end_port", param_given(params, "port") ? 0 : service->end);
+	service->end =
+		(uint16_t)param_int(params, "end_port", param_given(params, "port") ? 0 : service->end);
 	if (protocol)
 		service->protocol = protocol_of(protocol);
 	if (policy)
@@ -120,6 +121,8 @@ void service_params_read(const json_t *params, struct reg_service *service)
 	service->affinity_s = (uint32_t)param_int(params, "affinity_s", service->affinity_s);
 	if (no_backend)
 		service->drops = !strcmp(no_backend, "drop");
+	if (weights)
+		service->measured = !strcmp(weights, "measured");
 	if (on_critical)
 		service->critical_ends = !strcmp(on_critical, "end");
 	service->slow_start_ms = (uint32_t)param_int(params, "slow_start_ms", service->slow_start_ms);
@@ -253,6 +256,8 @@ json_t *service_backend_json(
 	put_int(object, "weight", backend->weight);
 	put_int(object, "warning_weight",
 		backend->has_warning_weight ? backend->warning_weight : backend->weight);
+	put_int(object, "told_weight",
+		registry_told_weight(model->registry, service->name, backend, reg_backend_weight(backend)));
 	put_str(object, "health", reg_health_name(backend->health));
 	put_bool(object, "balanced", backend->balanced && reg_backend_weight(backend) > 0);
 	put_int(object, "connections", info.connections);
@@ -332,6 +337,7 @@ json_t *service_head_json(struct model *model, const struct reg_service *service
 	put_str(object, "protocol", reg_protocol_name(service->protocol));
 	put(object, "ports", ports_json(service));
 	put_str(object, "policy", service->policy);
+	put_str(object, "weights", service->measured ? "measured" : "set");
 	put_int(object, "affinity_s", service->affinity_s);
 	put_str(object, "no_backend", service->drops ? "drop" : "reject");
 	put_str(object, "on_critical", service->critical_ends ? "end" : "keep");

@@ -139,6 +139,8 @@ static void put_srv(struct dns_build *build, const struct reg_backend *backend, 
 	char last[512], unsigned *extra)
 {
 	const struct dns *dns = build->dns;
+	uint16_t weight = registry_told_weight(
+		dns->reg, build->answer->basis.service, backend, reg_backend_weight(backend));
 	bool at_node = backend->metadata && backend->metadata->host && !backend->metadata->host[0];
 	char target[512], hex[33];
 
@@ -153,7 +155,7 @@ static void put_srv(struct dns_build *build, const struct reg_backend *backend, 
 	if (strcmp(target, last) != 0)
 		*extra = dns_put_host(build, DNS_EXTRA, target, dns->config.ttl_s, host);
 	memcpy(last, target, sizeof(target));
-	dns_put_srv(build, dns->config.ttl_s, reg_backend_weight(backend), backend->port, target, *extra);
+	dns_put_srv(build, dns->config.ttl_s, weight, backend->port, target, *extra);
 }
 
 enum { FEW = 16 }; /* instances that are gone through as soon as an answer is kept */
@@ -203,6 +205,8 @@ void dns_put_service(struct dns_build *build, struct service *service, const cha
 		if (is_answered(build->dns, backend, tag))
 			take(&walk, backend);
 	}
+	if (service->def.measured && dns_wants(build, LDNS_RR_TYPE_SRV))
+		answer->brief = true; /* what is measured changes without a generation */
 	if (!walk.answered) {
 		answer->rcode = LDNS_RCODE_NXDOMAIN;
 		answer->brief = none || list->count <= FEW; /* clients can think of many tags */

@@ -185,6 +185,8 @@ int service_valid(const struct reg_service *service, struct reg_err *err)
 	if (service->policy[0] && strcmp(service->policy, "maglev") != 0 && !reg_service_is_least(service))
 		return reg_fail(
 			err, -ENOTSUP, "policy: %s is not supported, only maglev and least", service->policy);
+	if (service->measured && !reg_service_is_least(service))
+		return reg_fail(err, -EINVAL, "weights: measured needs the policy least, which measures");
 	if (service->slow_start_ms > REG_SLOW_START_MAX_MS)
 		return reg_fail(err, -EINVAL, "slow_start_ms: over %d", REG_SLOW_START_MAX_MS);
 	if (service->drain_ms > REG_DRAIN_MAX_MS)

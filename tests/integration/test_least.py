@@ -8,7 +8,10 @@ import time
 import pytest
 
 from rig import traffic, wait
+from rig.consul import Consul
+from rig.dns import dig
 from rig.objects import INVALID, refused
+from rig.ports import free_port
 from rig.services import add_service, backend, both_families, family_wanted, web_of
 
 HELD, FRESH = 6, 60
@@ -160,6 +163,31 @@ def test_who_is_much_slower_than_the_others_warns(web, stack):
     for server in servers[1:]:  # of all that come it gets one now and then: it shall have them all
         sluiced.ctl("backend", "set", "api", server.at(8080), "--weight", "0")
     wait.until(lambda: seen("passing", "connections are answered"), "it is as quick as it was")
+
+
+def test_weights_are_told_by_how_soon_each_answers(start_sluiced, container, stack, requires):
+    """By DNS and Consul's API; the slow one is told of as a quarter at the least."""
+    requires("dig")
+    http, dns = free_port(), free_port()
+    sluiced = start_sluiced({"control": {"http": f"127.0.0.1:{http}", "dns": f"127.0.0.1:{dns}"}})
+    sluiced, client, servers = web_of(sluiced, container)
+    slow, *_ = [stack.enter_context(Worker(server)) for server in servers]
+    slow.takes_s = 0.5
+    add_service(sluiced, servers, policy="least")
+
+    def told():
+        shown = {row["address"]: row["told_weight"] for row in sluiced.rpc("service.show", name="api")["backends"]}
+        return [shown[server.ip] for server in servers]
+
+    assert told() == [1, 1, 1]
+    sluiced.ctl("service", "set", "api", "--weights", "measured")
+    wait.until(lambda: whole(client) and told()[0] == 25, "each was tried, and the first is slow")
+    entries = Consul(http).get("health/service/api").json
+    weights = {entry["Service"]["Address"]: entry["Service"]["Weights"]["Passing"] for entry in entries}
+    assert weights[servers[0].ip] == 25 and all(25 < weights[server.ip] <= 400 for server in servers[1:]), weights
+    assert min(int(record.split()[1]) for record in dig(dns, "api.service.consul", "SRV").data("SRV")) == 25
+    sluiced.ctl("service", "set", "api", "--weights", "set")
+    assert told() == [1, 1, 1]
 
 
 @pytest.mark.parametrize("policy", ["most", "", 1])

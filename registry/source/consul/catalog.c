@@ -142,7 +142,7 @@ static bool add_on_node(void *arg, const char *service, const struct reg_backend
 	if (strcmp(reg_backend_node(backend), work->node) != 0)
 		return http_work_looked(work);
 	return consul_put(work, work->list->object ? consul_id(service, backend, id) : NULL,
-		consul_service_json(service, backend));
+		consul_service_json(consul_of(work->rq), service, backend));
 }
 
 const struct http_view consul_view_catalog_services = {.scope = &consul_scope_names,

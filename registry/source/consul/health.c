@@ -11,7 +11,7 @@ static json_t *entry_json(struct consul *consul, const char *service, const stru
 	consul_put_node_checks(checks, consul, node, true);
 	consul_put_checks(checks, consul, service, backend);
 	return json_pack("{s:o, s:o, s:o}", "Node", consul_node_json(consul, node), "Service",
-		consul_service_json(service, backend), "Checks", checks);
+		consul_service_json(consul, service, backend), "Checks", checks);
 }
 
 static bool add_entry(void *arg, const char *service, const struct reg_backend *backend)

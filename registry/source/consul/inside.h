@@ -164,7 +164,7 @@ enum reg_health consul_read_status(struct consul_body *in, bool *given);
 
 /* json.c: new references */
 json_t *consul_node_json(struct consul *consul, const struct reg_node *node);
-json_t *consul_service_json(const char *service, const struct reg_backend *backend);
+json_t *consul_service_json(struct consul *consul, const char *service, const struct reg_backend *backend);
 /** As the agent shows it: with its datacenter, without generations. */
 json_t *consul_agent_service_json(
 	struct consul *consul, const char *service, const struct reg_backend *backend);

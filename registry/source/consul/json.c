@@ -82,10 +82,16 @@ static json_t *tagged_json(const struct reg_backend *backend)
 	return object;
 }
 
-static json_t *weights_json(const struct reg_backend *backend)
+static uint16_t weight_of(const struct reg_backend *backend, bool warning)
 {
-	return json_pack("{s:i, s:i}", "Passing", backend->weight, "Warning",
-		backend->has_warning_weight ? backend->warning_weight : backend->weight);
+	return warning && backend->has_warning_weight ? backend->warning_weight : backend->weight;
+}
+
+static json_t *weights_json(struct registry *reg, const char *service, const struct reg_backend *backend)
+{
+	return json_pack("{s:i, s:i}", "Passing",
+		registry_told_weight(reg, service, backend, weight_of(backend, false)), "Warning",
+		registry_told_weight(reg, service, backend, weight_of(backend, true)));
 }
 
 static json_t *own_meta_json(const struct reg_backend *backend)
@@ -99,23 +105,28 @@ static bool overrides_tags(const struct reg_backend *backend)
 	return backend->metadata && backend->metadata->enable_tag_override;
 }
 
-json_t *consul_service_json(const char *service, const struct reg_backend *backend)
+json_t *consul_service_json(struct consul *consul, const char *service, const struct reg_backend *backend)
 {
 	char id[CONSUL_ID], host[REG_HOST_MAX + 1];
 
 	return json_pack("{s:s, s:s, s:o, s:s, s:o, s:o, s:i, s:o, s:b, s:o, s:o}", "ID",
 		consul_id(service, backend, id), "Service", service, "Tags", consul_tags_json(backend),
 		"Address", consul_address(backend, host), "TaggedAddresses", tagged_json(backend), "Meta",
-		own_meta_json(backend), "Port", backend->port, "Weights", weights_json(backend),
-		"EnableTagOverride", overrides_tags(backend), "CreateIndex",
-		generation_json(backend->created), "ModifyIndex", generation_json(backend->modified));
+		own_meta_json(backend), "Port", backend->port, "Weights",
+		weights_json(consul->reg, service, backend), "EnableTagOverride", overrides_tags(backend),
+		"CreateIndex", generation_json(backend->created), "ModifyIndex",
+		generation_json(backend->modified));
 }
 
 json_t *consul_agent_service_json(
 	struct consul *consul, const char *service, const struct reg_backend *backend)
 {
-	json_t *object = consul_service_json(service, backend);
+	json_t *object = consul_service_json(consul, service, backend);
 
+	/* as it was registered: who did compares */
+	json_object_set_new(object, "Weights",
+		json_pack("{s:i, s:i}", "Passing", weight_of(backend, false), "Warning",
+			weight_of(backend, true)));
 	json_object_del(object, "CreateIndex");
 	json_object_del(object, "ModifyIndex");
 	json_object_set_new(object, "Datacenter", json_string(consul->datacenter));
@@ -132,14 +143,14 @@ json_t *consul_catalog_service_json(
 		node_tagged_json(node), "NodeMeta", consul_meta_json(node->meta, node->nmeta), "ServiceKind",
 		"");
 
-	json_object_update_new(
-		object, json_pack("{s:s, s:s, s:o, s:s, s:o, s:o, s:o, s:i, s:b, s:o, s:o}", "ServiceID",
-				consul_id(service, backend, id), "ServiceName", service, "ServiceTags",
-				consul_tags_json(backend), "ServiceAddress", consul_address(backend, host),
-				"ServiceTaggedAddresses", tagged_json(backend), "ServiceWeights",
-				weights_json(backend), "ServiceMeta", own_meta_json(backend), "ServicePort",
-				backend->port, "ServiceEnableTagOverride", overrides_tags(backend),
-				"CreateIndex", generation_json(backend->created), "ModifyIndex",
-				generation_json(backend->modified)));
+	json_object_update_new(object,
+		json_pack("{s:s, s:s, s:o, s:s, s:o, s:o, s:o, s:i, s:b, s:o, s:o}", "ServiceID",
+			consul_id(service, backend, id), "ServiceName", service, "ServiceTags",
+			consul_tags_json(backend), "ServiceAddress", consul_address(backend, host),
+			"ServiceTaggedAddresses", tagged_json(backend), "ServiceWeights",
+			weights_json(consul->reg, service, backend), "ServiceMeta", own_meta_json(backend),
+			"ServicePort", backend->port, "ServiceEnableTagOverride", overrides_tags(backend),
+			"CreateIndex", generation_json(backend->created), "ModifyIndex",
+			generation_json(backend->modified)));
 	return object;
 }

@@ -7,7 +7,7 @@ from rig.objects import EXISTS, INVALID, NOT_FOUND, given, names, refused
 def test_service_life(web):
     added = web.rpc("service.add", name="api", network="web", vip="10.1.0.100", port=80, protocol="tcp")
     assert added == {"name": "api", "network": "web", "vip": "10.1.0.100", "vips": ["10.1.0.100"], "port": 80, "end_port": None, "protocol": "tcp",
-                     "ports": [], "policy": "maglev", "affinity_s": 0, "no_backend": "reject",
+                     "ports": [], "policy": "maglev", "weights": "set", "affinity_s": 0, "no_backend": "reject",
                      "on_critical": "keep", "slow_start_ms": 0, "drain_ms": 0, "drain_reset": False,
                      "generation": added["generation"], "check": None, "backends": [], "source": "api"}
     web.rpc("backend.add", service="api", address="10.1.0.12", port=8080)
@@ -66,6 +66,8 @@ SERVICE_REFUSALS = [
     ({"vip": None, "port": None, "protocol": None, "network": None, "end_port": 9}, INVALID, "end_port: "),
     ({"ports": [{"port": 81, "to": 1}]}, INVALID, "ports[0].to: unknown key"),
     ({"ports": [{"port": 100 + i} for i in range(17)]}, INVALID, "ports: "),
+    ({"weights": "measured"}, INVALID, "weights: measured needs the policy least"),
+    ({"weights": "mine"}, INVALID, "weights: "),
     ({"slow_start_ms": 3600001}, INVALID, "slow_start_ms: "),
     ({"drain_ms": 86400001}, INVALID, "drain_ms: "),
     ({"on_critical": "maybe"}, INVALID, "on_critical: "),
@@ -81,7 +83,7 @@ def test_service_refusals(web):
     whole = {"name": "new", "network": "web", "vip": "10.1.0.99", "port": 80, "protocol": "tcp"}
     for params, code, text in SERVICE_REFUSALS:
         refused(web, "service.add", code, text, **given({**whole, **params}))
-        assert names(web.rpc("service.list")) == ["api"]
+        assert names(web.rpc("service.list")) == ["api", "range"]
 
 
 def test_services_may_share_a_vip_on_different_ports(web):
