@@ -245,6 +245,7 @@ static void step_outside(struct path_input *in)
 	path.w->turn++; /* the budgets of floods are full again */
 	if (b->count)
 		pipeline_run(path.w, b);
+	path_send_late();
 	while (made--)
 		path_lend_end(made);
 }

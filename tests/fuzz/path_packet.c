@@ -97,7 +97,7 @@ static void link_local(uint8_t ip[16], const uint8_t mac[6])
 static void put_ip6(
 	struct path_input *in, struct path_packet *p, uint8_t how, uint8_t proto, uint32_t payload)
 {
-	uint8_t *ip = put(p, 40);
+	uint8_t *ip = put(p, 40), l4 = proto;
 
 	ip[0] = 0x60;
 	if (how & OPTIONS) {
@@ -108,8 +108,12 @@ static void put_ip6(
 	ip[6] = proto;
 	ip[7] = proto == IPPROTO_ICMPV6 ? 255 : 64; /* neighbour discovery comes from the link itself */
 	ip[8] = ip[24] = (how & FRAGMENT) ? path_u8(in) : 0xfd;
-	ip[23] = 5;
-	ip[39] = 6;
+	memcpy(ip + 22, p->bytes + 10, 2); /* whose MACs these are */
+	memcpy(ip + 38, p->bytes + 4, 2);
+	if (mac_equal(p->bytes, dp_router_mac)) {
+		ip[38] = 0;
+		ip[39] = l4 == IPPROTO_TCP || l4 == IPPROTO_UDP ? PATH_VIP6 : PATH_GATEWAY6;
+	}
 	if (ip[8] == 0xfe)
 		link_local(ip + 8, p->bytes + 6);
 }
@@ -124,7 +128,7 @@ static void put_nd(struct path_input *in, struct path_packet *p, uint8_t *icmp)
 	if (what % 3 == 0) {
 		memset(rest, 0, 16);
 		rest[0] = 0xfd;
-		rest[15] = 6; /* the gateway */
+		rest[15] = PATH_GATEWAY6;
 	}
 	for (unsigned i = 16; i < 16u + what / 16; i++)
 		rest[i] = path_u8(in);

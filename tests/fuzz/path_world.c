@@ -10,11 +10,14 @@
 #include "dataplane/core/exchange.h"
 #include "dataplane/core/private.h"
 #include "dataplane/engine/loop.h"
+#include "dataplane/engine/pipeline.h"
 #include "dataplane/engine/polling.h"
 #include "dataplane/l2/fdb.h"
 #include "dataplane/l2/fdb_sweep.h"
 #include "dataplane/lb/conn_table.h"
+#include "dataplane/lb/hold.h"
 #include "dataplane/lb/lb.h"
+#include "dataplane/lb/service.h"
 #include "dataplane/ports.h"
 #include "tests/pipeline/harness.h"
 #include "tests/pipeline/packets.h"
@@ -138,8 +141,8 @@ static void add_guest(unsigned i)
 {
 	struct path_guest *g = &path.guest[i];
 	struct dp_port spec = {.mac = {2, 0, 0, 0, 0, (uint8_t)(10 + i)},
-		.ips = {ip_from4(htobe32(0x0a00000a + i))},
-		.nips = 1};
+		.ips = {ip_from4(htobe32(0x0a00000a + i)), PATH_IP6(10 + i)},
+		.nips = 2};
 	static const uint32_t size[] = {PATH_REGION0, PATH_REGION1};
 	uint64_t gpa = PATH_GPA;
 
@@ -201,17 +204,27 @@ static void add_underlay(void)
 	add_static(far, OUT_NONE, vtep);
 }
 
-static void add_service(uint16_t port, enum dp_protocol protocol, uint16_t to)
+/* Over both families. `more`: ports that follow. */
+static void add_service(uint16_t port, uint16_t more, enum dp_protocol protocol, uint16_t to)
 {
-	const struct dp_backend backends[] = {
-		{ip_from4(htobe32(0x0a00000b)), to, 1, false}, {ip_from4(htobe32(0x0a00000c)), to, 1, false}};
-	const struct dp_service spec = {
-		path.net, ip_from4(htobe32(0x0a000064)), port, protocol, backends, 2, true};
-	uint32_t id = DP_SERVICE_NONE;
-	struct dp_err err;
+	for (unsigned six = 0; six < 2; six++) {
+		const struct dp_backend backends[] = {
+			{six ? PATH_IP6(0x0b) : ip_from4(htobe32(0x0a00000b)), to, 1, false},
+			{six ? PATH_IP6(0x0c) : ip_from4(htobe32(0x0a00000c)), to, 1, false}};
+		const struct dp_service spec = {.net = path.net,
+			.vip = six ? PATH_IP6(PATH_VIP6) : ip_from4(htobe32(0x0a000064)),
+			.port = port,
+			.more_ports = more,
+			.protocol = protocol,
+			.backends = backends,
+			.nbackends = 2,
+			.rejects = true};
+		uint32_t id = DP_SERVICE_NONE;
+		struct dp_err err;
 
-	if (dp_service_put(path.dp, &spec, &id, &err))
-		fail(err.text);
+		if (dp_service_put(path.dp, &spec, &id, &err))
+			fail(err.text);
+	}
 }
 
 static void close_all(void)
@@ -236,7 +249,7 @@ void path_open(void)
 		.prefix = 16,
 		.gateway = htobe32(0x0a000001),
 		.subnet6 = {{.b = {0xfd}}, 64},
-		.gateway6 = {.b = {0xfd, [15] = 6}}};
+		.gateway6 = PATH_IP6(PATH_GATEWAY6)};
 	struct dp_port nobody = {.type = DP_NULL};
 
 	path.dp = harness_open();
@@ -248,8 +261,9 @@ void path_open(void)
 		add_guest(i);
 	add_sinks();
 	add_underlay();
-	add_service(80, DP_TCP, 8080);
-	add_service(53, DP_UDP, 5353);
+	add_service(80, 0, DP_TCP, 8080);
+	add_service(53, 0, DP_UDP, 5353);
+	add_service(1000, 1, DP_TCP, 8080);
 	atexit(close_all); /* what is left then was lost */
 }
 
@@ -422,10 +436,17 @@ void path_write(struct path_guest *g, uint32_t at, const void *data, uint32_t le
 	}
 }
 
+void path_send_late(void)
+{
+	if (path.w->late)
+		service_send_late(path.w, pipeline_resume);
+}
+
 void path_serve(struct path_guest *g)
 {
 	path.w->turn++; /* the budgets of floods are full again */
 	worker_serve(path.w, g->port, 0);
+	path_send_late();
 }
 
 /* Each with memory before and behind it that nobody may touch. All is zero but what is lent. */

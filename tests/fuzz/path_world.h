@@ -29,7 +29,11 @@ enum {
 	PATH_BLOCK = 1024, /* what is cleared at a time */
 	PATH_BLOCKS = PATH_MEMORY / PATH_BLOCK,
 	PATH_VNI = 77,
+	PATH_VIP6 = 0x64,
+	PATH_GATEWAY6 = 6,
 };
+/* fd00::n: a guest's with the last byte of its MAC. */
+#define PATH_IP6(n) ((struct ip_addr){.b = {0xfd, [15] = (uint8_t)(n)}})
 static_assert(PATH_DATA % PATH_BLOCK == 0 && PATH_REGION0 % PATH_BLOCK == 0, "whole blocks");
 
 /* The guest sends by ring 0 and receives by ring 1. */
@@ -74,6 +78,9 @@ void path_write(struct path_guest *g, uint32_t at, const void *data, uint32_t le
  */
 const uint8_t *path_lend(unsigned i, const void *data, uint32_t n, uint32_t len);
 void path_lend_end(unsigned i);
+
+/** What the worker does at the end of a turn. */
+void path_send_late(void);
 
 /** One burst of the guest through the pipeline. */
 void path_serve(struct path_guest *g);
