@@ -431,8 +431,12 @@ struct dp_backend_info {
 	/* Of the connections made while the service's policy was `least`, as far as this host balances them. */
 	uint64_t in_flight;  /* requests that wait for an answer, and connections that have not asked yet */
 	uint64_t latency_us; /* from a request to the first of its answer, a moving average; 0: not known */
-	bool resolved;	     /* its MAC is known */
-	bool drains;	     /* until a deadline */
+	/* What its own host's switch told of it: everybody's requests. `told`: there is something, and it is fresh. */
+	uint64_t told_in_flight;
+	uint32_t told_age_ms;
+	bool told;
+	bool resolved;		/* its MAC is known */
+	bool drains;		/* until a deadline */
 	uint32_t drain_left_ms; /* until then; 0: it is over */
 };
 int dp_backend_info(

@@ -29,6 +29,7 @@
 #include "dataplane/l2/neigh.h"
 #include "dataplane/l2/network.h"
 #include "dataplane/lb/service.h"
+#include "dataplane/overlay/load.h"
 #include "dataplane/overlay/vtep.h"
 #include "dataplane/ports.h"
 #include "dataplane/vhost/notify.h"
@@ -42,6 +43,7 @@ static void on_tick(void *arg)
 	sweep_fdb(dp);
 	neigh_tick(dp);
 	lb_touch_ahead(dp);
+	tell_begin(dp);
 	moves_tell(dp);
 	if (dp->priv->ticks++ % (1000 / DP_TICK_MS) == 0) {
 		share_recount(dp->fdb->share);
@@ -242,6 +244,7 @@ void dp_close(struct dp *dp)
 		loop->timer_del(loop->ctx, dp->priv->timer);
 	if (dp->priv->watch)
 		loop->fd_del(loop->ctx, dp->priv->watch);
+	tell_end(dp);
 	ports_close(dp);
 	vteps_close(dp);
 	rcu_flush(dp);

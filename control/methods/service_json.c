@@ -238,6 +238,9 @@ static void put_load(json_t *object, const struct reg_service *service, const st
 	put(object, "in_flight", least ? json_integer((json_int_t)info->in_flight) : json_null());
 	put(object, "latency_us",
 		least && info->latency_us ? json_integer((json_int_t)info->latency_us) : json_null());
+	put(object, "told_in_flight",
+		least && info->told ? json_integer((json_int_t)info->told_in_flight) : json_null());
+	put(object, "told_age_ms", least && info->told ? json_integer(info->told_age_ms) : json_null());
 }
 
 json_t *service_backend_json(

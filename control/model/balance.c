@@ -47,6 +47,10 @@ int model_backend_info(struct model *model, const struct model_service *service,
 		info->in_flight += one.in_flight;
 		if (info->latency_us < one.latency_us)
 			info->latency_us = one.latency_us;
+		info->told_in_flight += one.told_in_flight;
+		if (one.told && (!info->told || info->told_age_ms > one.told_age_ms))
+			info->told_age_ms = one.told_age_ms;
+		info->told |= one.told;
 		info->resolved = one.resolved;
 		info->drains = one.drains;
 		info->drain_left_ms = one.drain_left_ms;

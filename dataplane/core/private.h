@@ -44,6 +44,7 @@ struct dp_private {
 	bool link_reported[MAX_PORTS];		     /* state that control was told last */
 	void *timer, *watch;			     /* on control's loop */
 	unsigned ticks;
+	struct tell *tell;	     /* overlay/load.h; NULL: there is nothing to tell */
 	struct stats_window *window; /* counters.c: [MAX_WORKERS] */
 	struct balance *balance;     /* balance.c */
 	bool closing;		     /* every port goes: */

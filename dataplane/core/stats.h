@@ -64,6 +64,8 @@ static inline void stat_clear(void *counters, size_t bytes)
 	X(PEER_DOWN, "peer-down", "to a host that BFD has found dead")                                       \
 	X(BFD_REFUSED, "bfd-refused", "BFD of a host that is no peer, or that breaks the protocol's rules")  \
 	X(BFD_FLOOD, "bfd-flood", "more BFD than a peer may send")                                           \
+	X(LOAD_REFUSED, "load-refused",                                                                      \
+		"told the load of a backend that is elsewhere, too often, out of order or malformed")        \
 	X(NOT_FOR_US, "not-for-us", "arrived on an uplink for an address or protocol that is not ours")      \
 	X(NEIGHBOUR, "neighbour", "no MAC known for the next hop, and its queue is full")                    \
 	X(NO_UPLINK, "no-uplink", "the network has a remote vtep but no uplink reaches it")                  \

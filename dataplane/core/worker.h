@@ -53,6 +53,7 @@ struct worker {
 	struct backend_stats *backend_stats;	 /* [MAX_BACKENDS] */
 	struct backend_answers *backend_answers; /* [MAX_BACKENDS] */
 	struct backend_load *backend_load;	 /* [MAX_BACKENDS]; other workers read it too */
+	struct backend_load *backend_inbound;	 /* [MAX_BACKENDS]; lb/inbound.h */
 	uint8_t *scratch;			 /* SCRATCH_BYTES; for port types that read into a buffer */
 	struct burst burst;
 	struct burst segments;	   /* offload.c: what one large frame is cut into */

@@ -25,7 +25,7 @@ static size_t stats_bytes(void)
 {
 	return MAX_PORTS * sizeof(struct port_stats) + MAX_NETS * sizeof(struct net_stats) +
 	       MAX_BACKENDS * (sizeof(struct backend_stats) + sizeof(struct backend_answers) +
-				      sizeof(struct backend_load));
+				      2 * sizeof(struct backend_load));
 }
 
 int worker_new(struct dp *dp, unsigned index, int core, struct worker **out)
@@ -55,6 +55,7 @@ int worker_new(struct dp *dp, unsigned index, int core, struct worker **out)
 	w->backend_stats = (struct backend_stats *)(w->net_stats + MAX_NETS);
 	w->backend_answers = (struct backend_answers *)(w->backend_stats + MAX_BACKENDS);
 	w->backend_load = (struct backend_load *)(w->backend_answers + MAX_BACKENDS);
+	w->backend_inbound = w->backend_load + MAX_BACKENDS;
 	rc = outbox_new(w);
 	if (!rc)
 		rc = polling_new(w);

@@ -252,7 +252,7 @@ static void connected(struct worker *w, const struct service *s, const struct it
 {
 	stat_add(&w->backend_answers[id].opened, item_asks(it));
 	if (s->least)
-		least_begins(w, id);
+		least_begins(w, LEAST_OWN, id);
 }
 
 enum drop_reason connect_item(struct worker *w, const struct item *it, const struct conn_key *key,

@@ -18,6 +18,15 @@ static void read_drain(const struct backend *b, struct dp_backend_info *info)
 		info->drain_left_ms = (uint32_t)((ends - now) / (rte_get_tsc_hz() / 1000)) + 1;
 }
 
+static void read_told(const struct dp *dp, uint16_t id, struct dp_backend_info *info)
+{
+	struct told told;
+
+	info->told = told_info(dp, id, &told, &info->told_age_ms);
+	if (info->told)
+		info->told_in_flight = told.in_flight;
+}
+
 int dp_backend_info(
 	struct dp *dp, uint32_t service, struct ip_addr address, uint16_t port, struct dp_backend_info *info)
 {
@@ -44,6 +53,7 @@ int dp_backend_info(
 			atomic_load_explicit(&backend_get(lb->backends, id)->mac, memory_order_relaxed) != 0,
 	};
 	read_drain(backend_get(lb->backends, id), info);
+	read_told(dp, id, info);
 	return 0;
 }
 

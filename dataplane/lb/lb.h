@@ -13,6 +13,7 @@
 #include "dataplane/lb/conn.h"
 #include "dataplane/lb/maglev.h"
 #include "dataplane/lb/recent.h"
+#include "dataplane/lb/told.h"
 
 enum { MAX_SERVICES = 4096, LB_FRAGMENTS = 64, LB_AFFINITIES = 1 << 16 };
 
@@ -112,6 +113,7 @@ struct lb_view {
 	struct lb_places backends; /* by address, port, protocol; one for each service that has it */
 	bool ranges;		   /* some service has several ports, and is found by port 0 */
 	uint64_t key[2];	   /* of the hashes of services and backends, which tenants choose */
+	bool least;		   /* a service's policy is that: inbound.h */
 	struct lb_view6 *ip6;	   /* NULL: it has none of IPv6 */
 };
 
@@ -125,6 +127,10 @@ struct lb {
 	struct conn_table *conns;
 	uint64_t key[2]; /* lb_view.key */
 	struct backend_table *backends;
+	struct conn_table *inbound; /* inbound.h */
+	struct told told[MAX_BACKENDS];
+	struct told_host told_host[MAX_VTEPS];
+	uint32_t told_fresh;		  /* ticks */
 	recent_t affinity[LB_AFFINITIES]; /* affinity.c */
 	recent_t fragment[MAX_PORTS + MAX_NETS]
 			 [LB_FRAGMENTS]; /* fragment.c: by port, behind a tunnel by network */

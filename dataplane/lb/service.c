@@ -31,8 +31,10 @@ int lb_open(struct dp *dp, uint32_t conns)
 	lb->dp = dp;
 	lb->backends = backend_open(dp);
 	lb->conns = conn_open(conns, MAX_BACKENDS);
+	lb->inbound = conn_open(conns, MAX_BACKENDS);
 	lb->held = hold_open();
-	if (lb->backends && lb->conns && lb->held &&
+	lb->told_fresh = told_fresh_ticks();
+	if (lb->backends && lb->conns && lb->inbound && lb->held &&
 		getrandom(lb->key, sizeof(lb->key), 0) == sizeof(lb->key))
 		return 0;
 	lb_close(dp);
@@ -48,6 +50,8 @@ void lb_touch_ahead(struct dp *dp)
 {
 	if (dp->lb->balances || dp->lb->balances6)
 		conn_touch_ahead(dp->lb->conns, dp->lb->balances6, dp->lb->least);
+	if (conn_count(dp->lb->inbound))
+		conn_touch_ahead(dp->lb->inbound, dp->lb->balances6, true);
 }
 
 static void service_free(struct service *s)
@@ -68,6 +72,7 @@ void lb_close(struct dp *dp)
 	for (unsigned i = 0; i < MAX_SERVICES; i++)
 		service_free(lb->service[i]);
 	conn_close(lb->conns);
+	conn_close(lb->inbound);
 	backend_close(lb->backends);
 	hold_close(lb->held);
 	mem_free(lb, sizeof(*lb));
@@ -232,8 +237,11 @@ static int take_ids(struct lb *lb, const struct dp_service *spec, const struct d
 	for (uint32_t i = 0; i < spec->nbackends && !rc; i++) {
 		uint16_t *id = &s->backend[i];
 
-		if (!find_next(lb, old, &at, &sorted[i], id))
+		if (!find_next(lb, old, &at, &sorted[i], id)) {
 			rc = backend_new(lb->backends, spec, &sorted[i], s->id, id);
+			if (!rc)
+				told_forget(lb, *id);
+		}
 		if (!rc)
 			s->nbackends++;
 	}
@@ -309,6 +317,7 @@ static void share_connections(struct lb *lb)
 	for (unsigned i = 0; i < MAX_NETS; i++)
 		n += lb->view[i] != NULL;
 	share_set_networks(conn_share(lb->conns), n);
+	share_set_networks(conn_share(lb->inbound), n);
 }
 
 /* Shows workers `with` (NULL: nothing) in the place of service `id`; returns when none of them sees the old
@@ -411,13 +420,15 @@ static bool has_no_connections(void *arg, uint16_t id)
 {
 	const struct lb *lb = arg;
 
-	return conn_count_of(lb->conns, id) == 0;
+	return conn_count_of(lb->conns, id) == 0 && conn_count_of(lb->inbound, id) == 0;
 }
 
 void lb_tick(struct dp *dp)
 {
 	share_recount(conn_share(dp->lb->conns));
+	share_recount(conn_share(dp->lb->inbound));
 	drain_ask(dp);
 	conn_expire(dp->lb->conns, dp_now_s(dp), EXPIRE_ENTRIES, is_gone, dp->lb);
+	conn_expire(dp->lb->inbound, dp_now_s(dp), EXPIRE_ENTRIES, is_gone, dp->lb);
 	backend_reap(dp->lb->backends, has_no_connections, dp->lb);
 }

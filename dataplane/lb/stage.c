@@ -21,6 +21,7 @@
 #include "dataplane/lb/fragment.h"
 #include "dataplane/lb/hairpin.h"
 #include "dataplane/lb/icmp.h"
+#include "dataplane/lb/inbound.h"
 #include "dataplane/lb/item.h"
 #include "dataplane/lb/lb.h"
 #include "dataplane/lb/least.h"
@@ -95,16 +96,22 @@ static void read_item(struct item *it, struct frame *f, const struct lb_view *vi
 	it->moved = false;
 }
 
-static void add_item(struct work *work, struct frame *f, const struct lb_view *view, enum conn_dir dir)
+static void read_whole(struct item *it, struct frame *f, const struct lb_view *view)
 {
 	const uint8_t *l4 = frame_data(f) + f->l4_off;
-	struct item *it = &work->item[work->n];
 
 	read_item(it, f, view, l4);
 	if (f->ip_proto == IPPROTO_TCP)
 		it->tcp = l4[TCP_FLAGS];
 	else if (f->ip_proto == IPPROTO_SCTP)
 		it->tcp = item_sctp_flags(l4[SCTP_CHUNK]);
+}
+
+static void add_item(struct work *work, struct frame *f, const struct lb_view *view, enum conn_dir dir)
+{
+	struct item *it = &work->item[work->n];
+
+	read_whole(it, f, view);
 	work->key[work->n++] = item_key(it, dir);
 }
 
@@ -135,6 +142,19 @@ static void pick_of_backend(struct work *work, struct frame *f, const struct lb_
 		work->fragment[work->nfragment++] = (struct fragment){f, view, CONN_REPLY};
 }
 
+/* Another host's client to a backend, which may be here. */
+static __attribute__((noinline)) void pick_inbound(
+	struct worker *w, struct frame *f, const struct lb_view *view)
+{
+	struct item it;
+
+	if (!lb_filter_has(&view->sources, load_ip4(frame_data(f) + f->l3_off + 16)) ||
+		find_l4(f) != L4_PORTS)
+		return;
+	read_whole(&it, f, view);
+	service_inbound_asks(w, &it);
+}
+
 static void pick(struct worker *w, struct work *work, struct frame *f, const struct lb_view *view)
 {
 	const uint8_t *data = frame_data(f), *ip = data + f->l3_off;
@@ -145,6 +165,8 @@ static void pick(struct worker *w, struct work *work, struct frame *f, const str
 		service_icmp_to_client(w, f);
 	else if (lb_filter_has(&view->sources, load_ip4(ip + 12)))
 		pick_of_backend(work, f, view);
+	else if (__builtin_expect(view->least, 0) && f->src_vtep != VTEP_NONE)
+		pick_inbound(w, f, view);
 }
 
 static void pick_all(struct worker *w, struct burst *b, struct work *work)
@@ -213,7 +235,7 @@ static int forward(
 	if (__builtin_expect(hit.side != NULL, 1))
 		conn_packet(&hit, item_side(it, CONN_FORWARD), w->now_s, it->f->len);
 	if (__builtin_expect(conn_has_turns(&hit), 0))
-		least_asks(w, it, &hit);
+		least_asks(w, LEAST_OWN, it, &hit);
 	if (__builtin_expect(hit.end.ip == it->src, 0))
 		hairpin_forward(w, in, it, &hit);
 	else
@@ -250,6 +272,15 @@ static bool spilled(struct worker *w, const struct item *it, struct conn_hit *hi
 	return spilled_at(w, it, it->src_port, hit) || (it->view->ranges && spilled_at(w, it, 0, hit));
 }
 
+/* From a backend, to no client of this host: it may answer another's, or be the client of another backend itself. */
+static void of_no_client(struct worker *w, const struct item *it)
+{
+	if (it->f->src_vtep == VTEP_NONE)
+		service_inbound_answers(w, it);
+	else if (lb_filter_has(&it->view->sources, it->dst))
+		service_inbound_asks(w, it);
+}
+
 /* Is the packet an answer through a vip? Its connection has it counted then. False, too, if its time is over, and it
  * has become what tells its backend. */
 static inline bool is_answer(struct worker *w, struct port *in, struct item *it, const struct conn_key *key,
@@ -257,8 +288,11 @@ static inline bool is_answer(struct worker *w, struct port *in, struct item *it,
 {
 	uint32_t flags;
 
-	if (!conn_find(w->dp->lb->conns, key, hash, it->guess, hit))
+	if (!conn_find(w->dp->lb->conns, key, hash, it->guess, hit)) {
+		if (__builtin_expect(it->view->least, 0))
+			of_no_client(w, it);
 		return spilled(w, it, hit);
+	}
 	flags = lb_backend_flags(w, hit->end.owner);
 	if (__builtin_expect(flags & (BACKEND_GONE | BACKEND_DRAINS), 0) &&
 		((flags & BACKEND_GONE) || drain_ends(w, in, it, hit, flags)))
@@ -266,7 +300,7 @@ static inline bool is_answer(struct worker *w, struct port *in, struct item *it,
 	if (__builtin_expect(conn_packet(hit, item_side(it, CONN_REPLY), w->now_s, it->f->len), 0))
 		lb_count_answer(w, it, hit->end.owner);
 	if (__builtin_expect(conn_has_turns(hit), 0))
-		least_answers(w, it, hit);
+		least_answers(w, LEAST_OWN, it, hit);
 	return true;
 }
 

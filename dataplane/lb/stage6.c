@@ -6,6 +6,7 @@
 #include "dataplane/lb/fragment.h"
 #include "dataplane/lb/hairpin.h"
 #include "dataplane/lb/icmp.h"
+#include "dataplane/lb/inbound.h"
 #include "dataplane/lb/item.h"
 #include "dataplane/lb/least.h"
 #include "dataplane/lb/refuse.h"
@@ -187,6 +188,33 @@ static void pick_of_backend(struct worker *w, struct work6 *work, const struct f
 		add_fragment(work, frame, &behind, CONN_REPLY);
 }
 
+static bool is_for_backend(const struct frame6 *frame)
+{
+	const uint8_t *ip = frame_data(frame->f) + frame->f->l3_off;
+
+	return lb_filter_has(&frame->view->ip6->sources, lb_fold6(ip_from6(ip + IP6_DESTINATION)));
+}
+
+/* As in stage.c. */
+static void pick_inbound(struct worker *w, const struct frame6 *frame)
+{
+	struct behind behind;
+	struct item it;
+
+	if (!is_for_backend(frame) || find_l4(frame->f, &behind) != L4_PORTS)
+		return;
+	read_item(&it, frame);
+	service_inbound_asks(w, &it);
+}
+
+static void of_no_client(struct worker *w, const struct item *it)
+{
+	if (it->f->src_vtep == VTEP_NONE)
+		service_inbound_answers(w, it);
+	else if (is_for_backend(&(struct frame6){it->f, it->view}))
+		service_inbound_asks(w, it);
+}
+
 static void pick(struct worker *w, struct work6 *work, const struct frame6 *frame)
 {
 	struct frame *f = frame->f;
@@ -199,6 +227,8 @@ static void pick(struct worker *w, struct work6 *work, const struct frame6 *fram
 		service_icmp6_to_client(w, f);
 	else if (lb_filter_has(&frame->view->ip6->sources, lb_fold6(ip_from6(ip + IP6_SOURCE))))
 		pick_of_backend(w, work, frame);
+	else if (frame->view->least && f->src_vtep != VTEP_NONE)
+		pick_inbound(w, frame);
 }
 
 static void send_to_backend(struct worker *w, struct item *it, const struct conn_hit *hit)
@@ -239,7 +269,7 @@ static int forward(struct worker *w, struct port *in, struct item *it, const str
 	if (hit.side)
 		conn_packet(&hit, item_side(it, CONN_FORWARD), w->now_s, it->f->len);
 	if (conn_has_turns(&hit))
-		least_asks(w, it, &hit);
+		least_asks(w, LEAST_OWN, it, &hit);
 	if (ip_equal(hit.ip6, client))
 		hairpin_forward(w, in, it, &hit);
 	else
@@ -281,15 +311,18 @@ static bool is_answer(
 {
 	uint32_t flags;
 
-	if (!conn_find6(w->dp->lb->conns, key, item_src(it), item_dst(it), it->guess, hit))
+	if (!conn_find6(w->dp->lb->conns, key, item_src(it), item_dst(it), it->guess, hit)) {
+		if (it->view->least)
+			of_no_client(w, it);
 		return spilled(w, it, hit);
+	}
 	flags = lb_backend_flags(w, hit->end.owner);
 	if ((flags & BACKEND_GONE) || drain_ends(w, in, it, hit, flags))
 		return false;
 	if (conn_packet(hit, item_side(it, CONN_REPLY), w->now_s, it->f->len))
 		lb_count_answer(w, it, hit->end.owner);
 	if (conn_has_turns(hit))
-		least_answers(w, it, hit);
+		least_answers(w, LEAST_OWN, it, hit);
 	return true;
 }
 

@@ -107,6 +107,7 @@ static void add_service(const struct lb *lb, struct lb_view *view, const struct 
 	struct lb_vip *vip = vip_at(view, s->vip);
 	uint16_t port = s->more ? 0 : s->port;
 
+	view->least |= s->least;
 	if (!s->vip) {
 		lb_view6_add(lb, view->ip6, s);
 		return;

@@ -20,7 +20,10 @@
 #include "dataplane/frame/sctp.h"
 #include "dataplane/l2/fdb.h"
 #include "dataplane/l2/network.h"
+#include "dataplane/overlay/load.h"
 #include "dataplane/overlay/vxlan.h"
+
+enum { VXLAN_HAS_VNI = 0x08 };
 
 static void underlay_arp(struct worker *w, struct burst *b, struct frame *f)
 {
@@ -159,27 +162,6 @@ static void drop_unknown(struct worker *w, struct frame *f, uint32_t vni)
 	frame_drop(f, network_has_vni(w->dp, vni) ? DROP_UNKNOWN_VTEP : DROP_UNKNOWN_VNI);
 }
 
-/* A packet to the port of VXLAN whose IP header begins at byte `l3` and whose UDP header at byte `l4`. */
-static inline void underlay_vxlan(
-	struct worker *w, struct burst *b, struct frame *f, uint16_t l3, uint16_t l4, struct tunnel *tunnel)
-{
-	const uint8_t *data = frame_data(f), *vxlan = data + l4 + 8;
-	uint32_t vni, remote = load_ip4(data + l3 + 12);
-	uint16_t outer = l4 + 16;
-
-	if (f->hdr_len < outer || !(vxlan[0] & 0x08)) {
-		frame_drop(f, DROP_MALFORMED);
-		return;
-	}
-	vni = (uint32_t)vxlan[4] << 16 | load16(vxlan + 5);
-	if (__builtin_expect(!tunnel->slot || tunnel->vni != vni || tunnel->remote != remote, 0))
-		find_tunnel(w, b->in, tunnel, vni, remote);
-	if (!tunnel->slot)
-		drop_unknown(w, f, vni);
-	else
-		decapsulate(w, b, f, tunnel, outer, l3 + load16(data + l3 + 2));
-}
-
 /*
  * Is the checksum of the UDP packet at byte `l4` right, as far as it has one (RFC 6935: a tunnel's may be 0) and nobody
  * has looked yet? What asks for a checksum has not been on a wire; from a port that does not say, it looks like one that
@@ -202,6 +184,51 @@ static bool is_intact6(const struct port *in, struct frame *f, uint16_t l3, uint
 	       csum_fold(sum + offload_sum(f, l4)) == UINT16_MAX;
 }
 
+/* A packet to the port of VXLAN that carries no frame: what another host tells (load.h), or nothing that we know. */
+static __attribute__((noinline)) void not_vxlan(
+	struct worker *w, struct burst *b, struct frame *f, uint16_t l3, uint16_t l4)
+{
+	const uint8_t *data = frame_data(f), *vxlan = data + l4 + 8;
+	bool six = f->ethertype == ETHERTYPE_IP6;
+	uint32_t end = l4 + (uint32_t)load16(data + l4 + 4), vni;
+	struct tunnel tunnel = {.slot = NULL};
+
+	if (f->hdr_len < l4 + 16 || vxlan[0] || end > f->len || (six && !is_intact6(b->in, f, l3, l4, end))) {
+		frame_drop(f, DROP_MALFORMED);
+		return;
+	}
+	vni = (uint32_t)vxlan[4] << 16 | load16(vxlan + 5);
+	if (six)
+		find_tunnel6(w, b->in, &tunnel, vni, ip_from6(data + l3 + 8));
+	else
+		find_tunnel(w, b->in, &tunnel, vni, load_ip4(data + l3 + 12));
+	if (tunnel.slot)
+		hear_load(w, f, l4 + 8, end, tunnel.slot);
+	else
+		drop_unknown(w, f, vni);
+}
+
+/* A packet to the port of VXLAN whose IP header begins at byte `l3` and whose UDP header at byte `l4`. */
+static inline void underlay_vxlan(
+	struct worker *w, struct burst *b, struct frame *f, uint16_t l3, uint16_t l4, struct tunnel *tunnel)
+{
+	const uint8_t *data = frame_data(f), *vxlan = data + l4 + 8;
+	uint32_t vni, remote = load_ip4(data + l3 + 12);
+	uint16_t outer = l4 + 16;
+
+	if (f->hdr_len < outer || !(vxlan[0] & VXLAN_HAS_VNI)) {
+		not_vxlan(w, b, f, l3, l4);
+		return;
+	}
+	vni = (uint32_t)vxlan[4] << 16 | load16(vxlan + 5);
+	if (__builtin_expect(!tunnel->slot || tunnel->vni != vni || tunnel->remote != remote, 0))
+		find_tunnel(w, b->in, tunnel, vni, remote);
+	if (!tunnel->slot)
+		drop_unknown(w, f, vni);
+	else
+		decapsulate(w, b, f, tunnel, outer, l3 + load16(data + l3 + 2));
+}
+
 /* The same over IPv6. */
 static __attribute__((noinline)) void underlay_vxlan6(
 	struct worker *w, struct burst *b, struct frame *f, uint16_t l3, uint16_t l4, struct tunnel *tunnel)
@@ -212,9 +239,12 @@ static __attribute__((noinline)) void underlay_vxlan6(
 	uint32_t end = l4 + (uint32_t)load16(data + l3 + 4), vni;
 	bool intact;
 
-	if (f->hdr_len < outer || !(vxlan[0] & 0x08) || end > f->len || end < outer ||
-		load16(data + l4 + 4) != end - l4) {
+	if (f->hdr_len < outer || end > f->len || end < outer || load16(data + l4 + 4) != end - l4) {
 		frame_drop(f, DROP_MALFORMED);
+		return;
+	}
+	if (!(vxlan[0] & VXLAN_HAS_VNI)) {
+		not_vxlan(w, b, f, l3, l4);
 		return;
 	}
 	vni = (uint32_t)vxlan[4] << 16 | load16(vxlan + 5);

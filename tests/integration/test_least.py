@@ -1,18 +1,17 @@
 """The policy `least`: a backend that does not get on with its requests is given few, and what is measured of it is shown."""
 
 import select
-import socket
-import threading
-import time
 
 import pytest
 
-from rig import traffic, wait
+from rig import wait
 from rig.consul import Consul
 from rig.dns import dig
 from rig.objects import INVALID, refused
 from rig.ports import free_port
 from rig.services import add_service, backend, both_families, family_wanted, web_of
+from rig.workers import Worker
+from rig.workers import ask as ask_vip
 
 HELD, FRESH = 6, 60
 
@@ -22,49 +21,8 @@ def web(request, sluiced, container):
     return web_of(sluiced, container, version=family_wanted(request))
 
 
-class Worker:
-    """A server that answers a request of one line by its name, after a while; until it is `free` it says nothing."""
-
-    def __init__(self, ns):
-        self.takes_s = 0
-        self.name, self.free = ns.name.encode() + b"\n", threading.Event()
-        self.free.set()
-        listener = ns.socket(traffic.family_of(ns.ip))
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("", 8080))
-        listener.listen(64)
-        self.server = traffic.Server(listener, self._accept)
-
-    def _accept(self, listener):
-        sock, _ = listener.accept()
-        sock.settimeout(None)
-        threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
-
-    def _serve(self, sock):
-        with sock:
-            try:
-                while sock.recv(4096):
-                    self.free.wait(60)
-                    time.sleep(self.takes_s)
-                    sock.sendall(self.name)
-            except OSError:
-                pass
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.free.set()
-        self.server.close()
-
-
 def ask(client):
-    """A connection with a request under way."""
-    sock = client.socket(traffic.family_of(client.ip))
-    sock.settimeout(60)
-    sock.connect((client.vip, 80))
-    sock.sendall(b"who?\n")
-    return sock
+    return ask_vip(client, client.vip)
 
 
 def whole(client):

@@ -257,6 +257,44 @@ static void twice_the_weight_may_be_twice_as_busy(void **state)
 }
 
 /* What other workers have in flight counts too, and what was lost with its connection does not. */
+/* What its own host says makes a backend busier than this host sees it, never idler, and counts where both are known. */
+static void what_is_told_is_added(void **state)
+{
+	const struct told crowd = {.in_flight = 50, .own = 2, .latency = 900}, lie = {.own = 5};
+	struct least_load a = {.in_flight = 4, .weight = 1, .latency = 100}, b = a, liar = a;
+
+	assert_false(least_is_better(&b, &a));
+	least_add_told(&a, &crowd);
+	assert_int_equal(a.total, 52); /* two more since */
+	assert_int_equal(a.slowest, 900);
+	assert_false(least_is_better(&b, &a)); /* of b nothing is known */
+	least_add_told(&b, &(struct told){.in_flight = 4, .own = 4});
+	assert_true(least_is_better(&b, &a));
+	assert_false(least_is_better(&a, &b));
+	least_add_told(&liar, &lie);
+	assert_int_equal(liar.total, 4);
+	assert_int_equal(liar.slowest, 100);
+	assert_false(least_is_better(&liar, &b));
+}
+
+/* It is good for a fifth of a second, and of an id that is another backend's it says nothing. */
+static void what_is_told_gets_old(void **state)
+{
+	const struct told_news news = {.in_flight = 9, .us = 2000};
+	uint16_t id = id_of(&rig.b);
+	struct worker *w = rig.dp->worker[0];
+	struct told *told = &rig.dp->lb->told[id];
+
+	assert_false(info_of(&rig.b).told);
+	told_note(rig.dp->lb, id, &news, 0, w->now_s);
+	assert_int_equal(info_of(&rig.b).told_in_flight, 9);
+	assert_true(least_load(w, rig.dp->lb->service[rig.tcp_service], id, least_now()).told);
+	assert_false(told_is_fresh(rig.dp->lb, told, told->at + told_fresh_ticks(), w->now_s));
+	assert_false(told_is_fresh(rig.dp->lb, told, told->at, told->at_s + 2));
+	told_forget(rig.dp->lb, id);
+	assert_false(info_of(&rig.b).told);
+}
+
 static void other_workers_are_seen(void **state)
 {
 	struct backend_load *other = &rig.dp->worker[1]->backend_load[id_of(&rig.b)];
@@ -392,6 +430,8 @@ static int group_setup(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST_LEAST(what_is_told_is_added),
+		TEST_LEAST(what_is_told_gets_old),
 		TEST_LEAST(a_request_is_in_flight_until_its_answer),
 		TEST_LEAST(lies_count_once),
 		TEST_LEAST(either_end_may_give_up),
