@@ -5,6 +5,7 @@ import signal
 import pytest
 
 from rig import traffic, wait
+from rig.consul import Consul
 from rig.daemon import RpcError
 from rig.dns import dig
 from rig.ports import free_port
@@ -224,6 +225,30 @@ def test_dns_answers_with_the_vips(start_sluiced, container, requires):
             assert done.stdout.split() == vips
     assert dig(port, "six.virtual.consul", "AAAA").data("AAAA") == [VIP]
     assert dig(port, "six.virtual.consul", "A").data("A") == []
+
+
+def test_what_registers_by_consuls_api_is_balanced(start_sluiced, container, stack):
+    http = free_port()
+    sluiced = start_sluiced({"control": {"http": f"127.0.0.1:{http}"}})
+    sluiced.rpc("network.add", name="web", subnets=SUBNETS, gateways=GATEWAYS)
+    client = container(sluiced, "web", "client", ["10.1.0.5", "fd00:1::5"])
+    server = container(sluiced, "web", "server", ["10.1.0.11", "fd00:1::11"])
+    stack.enter_context(traffic.tcp_server(server, 8080, six=True))
+    consul = Consul(http)
+    consul.register("api", ID="six", Address=server.ip6, Port=8080)
+    sluiced.ctl("service", "add", "api", "--network", "web", "--vips", f"{VIP4},{VIP}", "--port", "80", "--protocol", "tcp")
+    with traffic.EchoClient(client, VIP, 80) as connection:
+        assert connection.name == server.name
+    with pytest.raises(ConnectionRefusedError):
+        traffic.EchoClient(client, VIP4, 80)
+    consul.register("api", ID="four", Address=server.ip, Port=8080)
+    with traffic.EchoClient(client, VIP4, 80) as connection:
+        assert connection.name == server.name
+    told = {entry["Service"]["ID"]: entry["Service"]["Address"] for entry in consul.get("health/service/api").json}
+    assert told == {"six": server.ip6, "four": server.ip}
+    consul.deregister("six")
+    with pytest.raises(ConnectionRefusedError):
+        traffic.EchoClient(client, VIP, 80)
 
 
 def web_config():

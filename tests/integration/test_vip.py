@@ -1,8 +1,12 @@
 """Services: a vip is balanced over backends, and a backend that fails is out at once while the others go on."""
 
+import struct
+import time
+
 import pytest
 
 from rig import traffic, wait
+from rig.frames import ROUTER_MAC, Wire, ethernet, ipv4
 from rig.services import VIP, VIP6, add_service, backend, both_families, family_wanted, wait_health, web_of
 
 
@@ -166,6 +170,48 @@ def test_drain_keeps_connections_and_gives_no_new_ones(web, stack):
         with traffic.EchoClient(client, VIP, 80) as fresh:
             names.add(fresh.name)
     assert drained.name in names
+
+
+def test_a_flood_of_syns_leaves_the_others_alone(start_sluiced, container, stack):
+    """The table of connections is full of what nobody answers; those that are there go on, and new ones come through."""
+    sluiced, client, servers = web_of(start_sluiced({"dataplane": {"conn_size": 1024}}), container, 2)
+    flooder = container(sluiced, "web", "flooder", "10.1.0.66", security="off")
+    for server in servers:
+        stack.enter_context(traffic.tcp_server(server, 8080))
+    add_service(sluiced, servers)
+    kept = [stack.enter_context(traffic.EchoClient(client, VIP, 80)) for _ in range(8)]
+    syn = struct.pack("!IIBBHHH", 1, 0, 5 << 4, 2, 1024, 0, 0)  # its checksum is wrong: no backend has to deal with it
+    with Wire(flooder) as wire:
+        for n in range(5000):
+            wire.send(ethernet(ROUTER_MAC, flooder.eth0, ipv4(f"10.1.0.{200 + n % 50}", VIP, 6, struct.pack("!HH", 1024 + n, 80) + syn),
+                               0x0800))
+    wait.until(lambda: sluiced.rpc("network.show", name="web")["connections"] > 900, "the table is full")
+    names = set()
+    for _ in range(20):
+        for connection in kept:
+            connection.echo()
+        with traffic.EchoClient(client, VIP, 80) as fresh:
+            fresh.echo()
+            names.add(fresh.name)
+    assert names == {server.name for server in servers}
+
+
+def test_a_backend_that_comes_is_given_more_and_more(web, stack):
+    """The share of a newcomer beside one that is there for long, early on and when the time of slow_start_ms is over."""
+    sluiced, client, servers = web
+    for server in servers[:2]:
+        stack.enter_context(traffic.tcp_server(server, 8080))
+    add_service(sluiced, servers[:1], slow_start_ms=1500)
+    time.sleep(1.6)
+    sluiced.ctl("backend", "add", "api", servers[1].at(8080))
+    began, early, late = time.monotonic(), [], []
+    while len(late) < 40:
+        with traffic.EchoClient(client, VIP, 80) as connection:
+            passed = time.monotonic() - began
+            if passed < 0.5 or passed > 1.5:
+                (early if passed < 0.5 else late).append(connection.name == servers[1].name)
+    assert sum(late) >= 8  # a half, by chance
+    assert not early or sum(early) <= len(early) * 0.3 + 2, early  # an eighth
 
 
 def test_connections_are_listed(web, stack):

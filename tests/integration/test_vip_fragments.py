@@ -5,10 +5,9 @@ import socket
 import pytest
 
 from rig import traffic, wait
-from rig.frames import Wire, ethernet, fragments
+from rig.frames import ROUTER_MAC, Wire, ethernet, fragments
 
 SUBNETS, GATEWAYS = ["10.1.0.0/24", "fd00:1::/64"], ["10.1.0.1", "fd00:1::1"]
-ROUTER_MAC = "02:53:4c:00:00:01"
 ETHERTYPE = {4: 0x0800, 6: 0x86DD}
 
 

@@ -7,6 +7,7 @@ import time
 ETH_P_ALL = 0x0003
 PACKET_OUTGOING = 4
 BROADCAST = "ff:ff:ff:ff:ff:ff"
+ROUTER_MAC = "02:53:4c:00:00:01"  # of gateways and vips, on every host
 TEST_TYPE = 0x88B5  # IEEE 802, local experiments: nothing else sends it
 
 
