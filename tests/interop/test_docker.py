@@ -6,24 +6,12 @@ import pytest
 
 from rig import wait
 from rig.daemon import ROOT
-from rig.docker_world import DRIVER, docker_world
+from rig.docker_world import DRIVER
 from rig.dockerd import IMAGE
 from rig.howto import run_page
 from rig.process import open_files
 
 OUTSIDE6 = "fd00:ffff::"
-
-
-@pytest.fixture(scope="module")
-def running():
-    with docker_world() as world:
-        yield world
-
-
-@pytest.fixture
-def world(running):
-    yield running
-    running.clear()
 
 
 def addresses(docker, name):
@@ -186,7 +174,7 @@ def test_both_families(world, stack):
 
 def test_containers_come_and_go_without_a_trace(world):
     docker, daemon = world.docker, world.daemon
-    world.create("web", "--subnet", "10.95.0.0/28")
+    world.create("web", "--subnet", "10.95.0.0/29")
 
     def turn(n):
         docker.run(f"t{n}", "web")
@@ -195,7 +183,7 @@ def test_containers_come_and_go_without_a_trace(world):
     turn(0)
     files = open_files(daemon.process.pid)
     interfaces = world.links()
-    for n in range(1, 21):  # in a subnet of 13 addresses
+    for n in range(1, 7):  # in a subnet of 5 addresses
         turn(n)
     wait.until(lambda: not world.ports(), "no port is left")
     wait.until(lambda: open_files(daemon.process.pid) <= files, "the daemon has no more files open than before")
@@ -291,3 +279,33 @@ def test_a_container_that_is_full_of_networks(world):
 def test_the_page_works(running, tmp_path):
     """docs/howto/docker.md, with a Docker of its own, where one runs at all."""
     run_page(ROOT / "docs/howto/docker.md", tmp_path)
+
+
+# What the reader of the first page has: Docker, with an image of busybox, and the unit of systemd, here without systemd.
+INSTALLED = """
+mkdir -p /run/etc/new /run/etc/work /run/bin /run/box/bin
+mount -t overlay -o lowerdir=/etc,upperdir=/run/etc/new,workdir=/run/etc/work none /etc
+mkdir -p /etc/sluice
+cat >/run/bin/systemctl <<'END'
+#!/bin/sh
+[ "$*" = "restart sluiced" ] || exit 1
+sluiced --no-huge </dev/null >/run/sluiced.log 2>&1 &
+until sluicectl status >/dev/null 2>&1; do sleep 0.1; done
+END
+chmod +x /run/bin/systemctl
+PATH=/run/bin:$PATH
+dockerd --storage-driver vfs >/run/dockerd.log 2>&1 &
+until docker version >/dev/null 2>&1; do sleep 0.2; done
+cp "$(command -v busybox)" /run/box/bin/busybox
+for applet in sh ping sleep httpd wget; do ln -s busybox /run/box/bin/$applet; done
+tar -C /run/box -c . | docker import - busybox
+"""
+
+
+def test_the_first_page_works(running, tmp_path, requires):
+    """docs/README.md, beside a Docker as it is by default."""
+    requires("curl", "iptables")
+    said = run_page(ROOT / "docs/README.md", tmp_path, INSTALLED)
+    answers = {words[1]: int(words[0]) for words in map(str.split, said.splitlines())
+               if len(words) == 2 and words[1] in ("shop1", "shop2")}
+    assert sum(answers.values()) == 300 and answers.get("shop2", 0) > answers.get("shop1", 0) > 0, said

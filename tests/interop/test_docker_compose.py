@@ -7,25 +7,20 @@ import shutil
 import pytest
 
 from rig import wait
-from rig.docker_world import DRIVER, docker_world, http, wait_http
+from rig.docker_world import DRIVER, http, wait_http
 from rig.dockerd import IMAGE
 from rig.process import run
 
 SUBNET = "10.99.1.0/24"
 
 
-@pytest.fixture(scope="module")
-def running():
+DOCKER_WORLD = {"docker": {"api": "{docker}"}}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def compose():
     if not shutil.which("docker-compose"):
         pytest.skip("needs docker-compose, which is not installed (tools/setup --interop)")
-    with docker_world(docker={"api": "{docker}"}) as world:
-        yield world
-
-
-@pytest.fixture
-def world(running):
-    yield running
-    running.clear()
 
 
 class Project:
@@ -43,12 +38,11 @@ class Project:
 
 
 @pytest.fixture
-def project(world, tmp_path, stack):
-    """project("shop", {services}, {networks}): up, and down after the test."""
+def project(world, tmp_path):
+    """project("shop", {services}, {networks}): up. What is left of it after the test goes by Docker itself, which is quicker."""
 
     def up(name, services, networks=None):
         made = Project(world, tmp_path, f"{name}{os.getpid()}", services, networks or network())
-        stack.callback(made, "down", "--timeout", "0")
         made("up", "--detach")
         return made
 
@@ -66,9 +60,8 @@ def service(command="exec httpd -f -p 80", **fields):
 
 
 def instances(world, name):
-    """{address: health} of a service's instances that containers are."""
-    return {backend["address"]: backend["health"] for backend in world.daemon.rpc("backend.list")
-            if backend["source"] == "docker" and backend["service"] == name}
+    """Healths of a service's instances that containers are."""
+    return list(world.instances().get(name, {}).values())
 
 
 def test_a_project(world, project):
@@ -80,13 +73,13 @@ def test_a_project(world, project):
                        depends_on={"db": {"condition": "service_healthy"}}),
     })
     wait_http(world.outside, 8080, "web")
-    assert list(instances(world, "db").values()) == ["passing"]  # the others waited for it
-    wait.until(lambda: list(instances(world, "app").values()) == ["passing"], "app is an instance")
-    assert len(instances(world, "front")) == 1 and instances(world, "web") == {}
+    assert instances(world, "db") == ["passing"]  # the others waited for it
+    wait.until(lambda: instances(world, "app") == ["passing"], "app is an instance")
+    assert len(instances(world, "front")) == 1 and instances(world, "web") == []
     for name in ("db", "app", "web"):
         world.docker.wait_reaches(shop.container("web"), name)
     shop("up", "--detach", "--scale", "app=3")
-    wait.until(lambda: list(instances(world, "app").values()) == ["passing"] * 3, "there are three")
+    wait.until(lambda: instances(world, "app") == ["passing"] * 3, "there are three")
     shop("up", "--detach", "--scale", "app=1", "--timeout", "0")
     wait.until(lambda: len(instances(world, "app")) == 1, "there is one")
     shop("up", "--detach", "--force-recreate", "--timeout", "0", "web")  # the same port again

@@ -2,43 +2,19 @@
 
 import os
 import threading
-import time
 from contextlib import contextmanager
 
 import pytest
 
 from rig import traffic, wait
-from rig.docker_world import Inside, docker_world, serve
+from rig.docker_world import Inside, serve
 from rig.dockerd import IMAGE
 
 RESTARTS = int(os.environ.get("SLUICE_RESTARTS", "20"))
 PAUSE_S = 0.02  # between two requests of a client
 
 
-@pytest.fixture(scope="module")
-def running():
-    with docker_world(docker={"api": "{docker}"}) as world:
-        yield world
-
-
-@pytest.fixture
-def world(running):
-    yield running
-    running.clear()
-    wait.until(lambda: instances(running) == {}, "no container is an instance any longer")
-
-
-def instances(world):
-    """{service: {address: health}} of all that Docker's containers are."""
-    found = {}
-    for backend in world.daemon.rpc("backend.list"):
-        if backend["source"] == "docker":
-            found.setdefault(backend["service"], {})[f"{backend['address']}:{backend['port']}"] = backend["health"]
-    return found
-
-
-def wait_instances(world, expected):
-    wait.until(lambda: instances(world) == expected, f"instances are {expected}")
+DOCKER_WORLD = {"docker": {"api": "{docker}"}}
 
 
 def test_names_and_aliases(world):
@@ -46,23 +22,23 @@ def test_names_and_aliases(world):
     world.create("closed", "--internal")
     first = world.docker.run("c1", "web", "--network-alias", "www", "--expose", "8080")
     second = world.docker.run("c2", "web", "--network-alias", "www")
-    wait_instances(world, {"c1": {f"{first}:8080": "passing"}, "c2": {f"{second}:0": "passing"},
+    world.wait_instances({"c1": {f"{first}:8080": "passing"}, "c2": {f"{second}:0": "passing"},
                            "www": {f"{first}:8080": "passing", f"{second}:0": "passing"}})
     world.docker.cli("network", "connect", "--alias", "inside", "closed", "c2")
-    wait.until(lambda: "inside" in instances(world), "the new alias is known")
-    assert len(instances(world)["c2"]) == 2
+    wait.until(lambda: "inside" in world.instances(), "the new alias is known")
+    assert len(world.instances()["c2"]) == 2
     world.docker.cli("network", "disconnect", "closed", "c2")
     world.docker.cli("rename", "c1", "c3")
-    wait_instances(world, {"c3": {f"{first}:8080": "passing"}, "c2": {f"{second}:0": "passing"},
+    world.wait_instances({"c3": {f"{first}:8080": "passing"}, "c2": {f"{second}:0": "passing"},
                            "www": {f"{first}:8080": "passing", f"{second}:0": "passing"}})
     world.docker.cli("rm", "--force", "c2")
-    wait_instances(world, {"c3": {f"{first}:8080": "passing"}, "www": {f"{first}:8080": "passing"}})
+    world.wait_instances({"c3": {f"{first}:8080": "passing"}, "www": {f"{first}:8080": "passing"}})
 
 
 def test_dns_at_the_gateway_answers_them(world):
     world.create("web", "--subnet", "10.98.1.0/24", "--gateway", "10.98.1.1")
     address = world.docker.run("c1", "web", "--label", "sluice.service=api", "--label", "sluice.port=80")
-    wait_instances(world, {"api": {f"{address}:80": "passing"}})
+    world.wait_instances({"api": {f"{address}:80": "passing"}})
     found = world.docker.cli("run", "--rm", "--network", "web", "--dns", "10.98.1.1", IMAGE, "nslookup", "api.service.consul")
     assert address in found.stdout
 
@@ -72,72 +48,52 @@ def test_labels(world):
     address = world.docker.run("c1", "web", "--label", "sluice.service=api", "--label", "sluice.port=81", "--expose", "80",
                                "--label", "sluice.weight=7", "--label", "sluice.check=tcp",
                                "--label", "sluice.check.interval_ms=20", "--label", "sluice.check.fall=1")
-    wait_instances(world, {"api": {f"{address}:81": "critical"}})  # nobody listens there
+    world.wait_instances({"api": {f"{address}:81": "critical"}})  # nobody listens there
     backend, = (backend for backend in world.daemon.rpc("backend.list") if backend["service"] == "api")
     assert backend["weight"] == 7
     with traffic.tcp_server(Inside(world, "c1"), 81):
-        wait_instances(world, {"api": {f"{address}:81": "passing"}})
-    wait_instances(world, {"api": {f"{address}:81": "critical"}})
+        world.wait_instances({"api": {f"{address}:81": "passing"}})
+    world.wait_instances({"api": {f"{address}:81": "critical"}})
     world.docker.run("c2", "web", "--label", "sluice.service=")  # wants to be none
     other = world.docker.run("c3", "web", "--label", "com.docker.compose.service=db",
                              "--label", "com.docker.compose.project=shop")
-    wait.until(lambda: instances(world).get("db") == {f"{other}:0": "passing"}, "c3 is the database")
-    assert "c3" in instances(world) and "c2" not in instances(world)
-
-
-@pytest.mark.parametrize("label, line", [
-    ("sluice.port=http", "sluice.port: must be a number in 1..65535"),
-    ("sluice.port=0", "sluice.port: must be a number in 1..65535"),
-    ("sluice.weight=-1", "sluice.weight: must be a number in 0..65535"),
-    ("sluice.colour=red", "label sluice.colour: unknown"),
-    ("sluice.check=dance", "sluice.check.type: "),
-    ("sluice.check.interval_ms=1", "sluice.check.interval_ms"),
-    ("sluice.check.colour=red", "label sluice.check.colour: unknown"),
-    ("sluice.service=" + "x" * 300, "is no instance"),
-])
-def test_labels_that_are_wrong(world, label, line):
-    world.create("web")
-    world.docker.run("c1", "web", "--label", label, "--label", "sluice.check.type=tcp" if "interval" in label else "x=y")
-    if "x" * 300 in label:
-        time.sleep(0.5)
-    else:
-        wait.until(lambda: line in world.daemon.log(), "the log says why")
-    assert instances(world) == {}
+    wait.until(lambda: world.instances().get("db") == {f"{other}:0": "passing"}, "c3 is the database")
+    assert "c3" in world.instances() and "c2" not in world.instances()
 
 
 def test_health_and_pause(world):
     world.create("web")
     address = world.docker.run("c1", "web", "--health-cmd", "cat /well", "--health-interval", "100ms", "--health-retries", "1")
     place = f"{address}:0"
-    wait_instances(world, {"c1": {place: "critical"}})
+    world.wait_instances({"c1": {place: "critical"}})
     world.docker.exec("c1", "sh", "-c", "echo >/well")
-    wait_instances(world, {"c1": {place: "passing"}})
+    world.wait_instances({"c1": {place: "passing"}})
     world.docker.cli("pause", "c1")
-    wait_instances(world, {"c1": {place: "critical"}})
+    world.wait_instances({"c1": {place: "critical"}})
     world.docker.cli("unpause", "c1")
-    wait_instances(world, {"c1": {place: "passing"}})
+    world.wait_instances({"c1": {place: "passing"}})
     plain = world.docker.run("c2", "web")
     world.docker.cli("pause", "c2")
-    wait_instances(world, {"c1": {place: "passing"}, "c2": {f"{plain}:0": "critical"}})
+    world.wait_instances({"c1": {place: "passing"}, "c2": {f"{plain}:0": "critical"}})
     world.docker.cli("unpause", "c2")
-    wait_instances(world, {"c1": {place: "passing"}, "c2": {f"{plain}:0": "passing"}})
+    world.wait_instances({"c1": {place: "passing"}, "c2": {f"{plain}:0": "passing"}})
 
 
 def test_a_stop_drains_before_the_process_is_gone(world):
     world.create("web")
-    place = f"{world.docker.run('c1', 'web')}:0"
-    wait_instances(world, {"c1": {place: "passing"}})
+    place = f"{world.docker.run('c1', 'web', '--stop-signal', 'TERM')}:0"
+    world.wait_instances({"c1": {place: "passing"}})
     world.docker.cli("kill", "--signal", "HUP", "c1")  # is no stop
     stopping = threading.Thread(target=world.docker.cli, args=("stop", "--time", "3", "c1"))  # pid 1 does not heed SIGTERM
     stopping.start()
     try:
-        wait_instances(world, {"c1": {place: "draining"}})
+        world.wait_instances({"c1": {place: "draining"}})
         assert world.docker.inspect("container", "c1")["State"]["Running"]
     finally:
         stopping.join()
-    wait_instances(world, {})
+    world.wait_instances({})
     world.docker.cli("start", "c1")
-    wait.until(lambda: list(instances(world).get("c1", {}).values()) == ["passing"], "it takes part again")
+    wait.until(lambda: list(world.instances().get("c1", {}).values()) == ["passing"], "it takes part again")
 
 
 def test_what_a_user_has_drained_stays_drained(world):
@@ -145,28 +101,28 @@ def test_what_a_user_has_drained_stays_drained(world):
     world.create("other")
     address = world.docker.run("c1", "web", "--expose", "80")
     place = f"{address}:80"
-    wait_instances(world, {"c1": {place: "passing"}})
+    world.wait_instances({"c1": {place: "passing"}})
     world.daemon.rpc("backend.drain", service="c1", address=address, port=80)
     world.docker.cli("pause", "c1")
     world.docker.cli("unpause", "c1")
     world.docker.cli("network", "connect", "--alias", "later", "other", "c1")
-    wait.until(lambda: "later" in instances(world), "it was looked at again")
-    assert instances(world)["c1"][place] == "draining"
+    wait.until(lambda: "later" in world.instances(), "it was looked at again")
+    assert world.instances()["c1"][place] == "draining"
 
 
 @pytest.mark.parametrize("who", ["daemon", "docker"])
 def test_either_is_killed(world, who):
     world.create("web")
     place = f"{world.docker.run('c1', 'web')}:0"
-    wait_instances(world, {"c1": {place: "passing"}})
+    world.wait_instances({"c1": {place: "passing"}})
     getattr(world, who).kill()
     getattr(world, who).start()
     if who == "daemon":
-        wait_instances(world, {"c1": {place: "passing"}})
+        world.wait_instances({"c1": {place: "passing"}})
     else:  # and with it, but for live-restore, what it ran
-        wait_instances(world, {})
+        world.wait_instances({})
         place = f"{world.docker.run('c2', 'web')}:0"
-        wait_instances(world, {"c2": {place: "passing"}})
+        world.wait_instances({"c2": {place: "passing"}})
 
 
 @contextmanager
@@ -201,10 +157,10 @@ def test_a_rolling_restart_loses_no_request(world, stack):
     names = ["c1", "c2", "c3"]
     for name in names:
         serve(world, name, "web", "--label", "sluice.service=shop", "--label", "sluice.port=80",
-              "--label", "sluice.check=tcp", "--label", "sluice.check.interval_ms=50")
+              "--label", "sluice.check=tcp", "--label", "sluice.check.interval_ms=50", "--stop-signal", "TERM")
 
     def all_pass():
-        return sorted(instances(world).get("shop", {}).values()) == ["passing"] * 3
+        return sorted(world.instances().get("shop", {}).values()) == ["passing"] * 3
 
     wait.until(all_pass, "all three take part")
     failed, done = [], []

@@ -40,6 +40,22 @@ class World:
     def published(self):
         return self.daemon.rpc("publish.list")
 
+    def instances(self):
+        """{service: {address: health}} of all that Docker's containers are."""
+        found = {}
+        for backend in self.daemon.rpc("backend.list"):
+            if backend["source"] == "docker":
+                found.setdefault(backend["service"], {})[f"{backend['address']}:{backend['port']}"] = backend["health"]
+        return found
+
+    def wait_instances(self, expected):
+        wait.until(lambda: self.instances() == expected, f"instances are {expected}")
+
+    def tables(self):
+        """nftables' tables of networks of the daemon."""
+        entries = json.loads(self.host.run("nft", "--json", "list", "tables").stdout)["nftables"]
+        return sorted(entry["table"]["name"] for entry in entries if entry.get("table", {}).get("name", "").startswith("sl-"))
+
     def links(self):
         """Names of the host's interfaces."""
         return sorted(link["ifname"] for link in json.loads(self.host.run("ip", "--json", "link").stdout))
@@ -51,16 +67,20 @@ class World:
         if not self.docker.process.running():
             self.docker.start()
         self.docker.clear()
-        assert self.ports() == self.networks() == self.published() == []
+        assert self.ports() == self.networks() == self.published() == self.tables() == []
+        self.wait_instances({})
 
 
 @contextmanager
-def docker_world(**config):
-    """`config`: of the daemon; its "docker" part is laid over the driver's own. {docker}: the socket of Docker's API."""
+def docker_world(rules=False, **config):
+    """
+    `config`: of the daemon; its "docker" part is laid over the driver's own. {docker}: the socket of Docker's API. With
+    `rules` Docker has its own bridge and its iptables, as it is by default, and drops what is forwarded and is not its own.
+    """
     with ExitStack() as stack:
         host, outside = stack.enter_context(Netns("host")), stack.enter_context(Netns("outside"))
         connect_outside(host, outside)
-        docker = stack.enter_context(Dockerd(host))
+        docker = stack.enter_context(Dockerd(host, rules))
         parts = {"plugin": str(SOCKET), **config.pop("docker", {})}
         parts = {name: value.format(docker=docker.socket) for name, value in parts.items()}
         daemon = stack.enter_context(Daemon({"docker": parts, **config}, ns=host))
@@ -85,8 +105,8 @@ def http(ns, port, address=HOST):
 
 def serve(world, name, network, *options):
     """A container whose port 80 answers with its name."""
-    world.docker.cli("run", "--detach", "--name", name, "--network", network, *options, "box", "sh", "-c",
-                     f"echo {name} >/index.html; exec httpd -f -p 80")
+    world.docker.start_container(name, network, *options, command=(
+        "sh", "-c", f"echo {name} >/index.html; exec httpd -f -p 80"))
 
 
 def wait_http(ns, port, text, address=HOST):

@@ -17,23 +17,24 @@ from rig.process import Process, run
 
 APPLETS = ("sh", "ping", "sleep", "ip", "nslookup", "httpd", "wget", "cat", "nc", "true")
 # Without a bridge and rules of its own: nothing of the host's network changes.
-FLAGS = ("--storage-driver", "vfs", "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--bridge=none")
+NO_RULES = ("--iptables=false", "--ip6tables=false", "--ip-forward=false", "--bridge=none")
 IMAGE = "box"
 
 
 class Dockerd:
     """dockerd, with an image of busybox called IMAGE."""
 
-    def __init__(self, ns=None):
+    def __init__(self, ns=None, rules=False):
         if os.geteuid() != 0:
             pytest.skip("needs root: containers")
-        for name in ("dockerd", "docker", "busybox"):
+        for name in ("dockerd", "docker", "busybox", *(("iptables",) if rules else ())):
             if not shutil.which(name):
                 pytest.skip(f"needs {name}, which is not installed (tools/setup --interop)")
         self.dir = Path(tempfile.mkdtemp(prefix=f"sluice-docker-{os.getpid()}-"))
         self.socket = self.dir / "docker.sock"
         self.host = f"unix://{self.socket}"
         self.ns = ns  # the namespace that it runs in, None: the host's
+        self.flags = () if rules else NO_RULES
         self.process = None
         try:
             self.start()
@@ -43,7 +44,7 @@ class Dockerd:
             raise
 
     def argv(self):
-        argv = ["dockerd", *FLAGS, "--data-root", self.dir / "data", "--exec-root", self.dir / "exec", "--host", self.host,
+        argv = ["dockerd", "--storage-driver", "vfs", *self.flags, "--data-root", self.dir / "data", "--exec-root", self.dir / "exec", "--host", self.host,
                 "--pidfile", self.dir / "docker.pid"]
         return self.ns.argv(*argv) if self.ns else argv
 
@@ -84,8 +85,12 @@ class Dockerd:
 
     def run(self, name, network, *options):
         """Starts a container that does nothing; returns its address in the network."""
-        self.cli("run", "--detach", "--name", name, "--network", network, *options, IMAGE, "sleep", "10000")
+        self.start_container(name, network, *options)
         return self.address(name, network)
+
+    def start_container(self, name, network, *options, command=("sleep", "10000")):
+        """In the background. What is process 1 does not end at SIGTERM, and would be waited for, 10 s at each end of Docker."""
+        self.cli("run", "--detach", "--name", name, "--network", network, "--stop-signal", "KILL", *options, IMAGE, *command)
 
     def address(self, name, network):
         return self.inspect("container", name)["NetworkSettings"]["Networks"][network]["IPAddress"]
@@ -124,10 +129,10 @@ class Dockerd:
 
     def clear(self):
         """Containers and networks go."""
-        for name in self.out("ps", "--all", "--quiet").split():
-            self.cli("rm", "--force", name)
-        for name in self.out("network", "ls", "--quiet", "--filter", "type=custom").split():
-            self.cli("network", "rm", name)
+        for kind, listed, remove in (("container", ("ls", "--all"), ("rm", "--force")),
+                                     ("network", ("ls", "--filter", "type=custom"), ("rm",))):
+            if names := self.out(kind, *listed, "--quiet").split():
+                self.cli(kind, *remove, *names)
 
     def stop(self):
         self.process.stop(signal.SIGTERM, wait.PATIENCE_S)

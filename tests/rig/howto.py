@@ -14,6 +14,7 @@ mount --make-rprivate /
 mount -t tmpfs none /run
 mount -t tmpfs none /var/lib
 ip link set lo up
+PS4='+ ${SECONDS}s '
 set -x
 """
 
@@ -23,18 +24,18 @@ def run_lines(lines, tmp_path, path=f"{BUILD}:$PATH"):
     script = tmp_path / "page.sh"
     script.write_text(f"export PATH={path}\n{MACHINE}\n{lines}")
     process = Process(["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc",
-                       "timeout", "90", "bash", script])
+                       "timeout", "150", "bash", script])
     try:
-        code = process.wait(120)
+        code = process.wait(180)
     finally:
         process.kill()
     assert code == 0, f"exit {code}\n{process.output()}"
     return process.output()
 
 
-def run_page(page, tmp_path):
-    """Runs its blocks from top to bottom, in a machine of their own."""
+def run_page(page, tmp_path, before=""):
+    """Runs its blocks from top to bottom, in a machine of their own, after the lines `before`; returns what they print."""
     blocks = BLOCK.findall(page.read_text())
     assert blocks, f"{page.name} has nothing to run"
     program("sluiced"), program("sluicectl")
-    run_lines("\n".join(blocks), tmp_path)
+    return run_lines("\n".join([before, *blocks]), tmp_path)

@@ -97,6 +97,23 @@ def test_others_containers_are_none_of_ours(world):
     world.wait({("c2", "10.1.0.10:0"): "passing"})
 
 
+@pytest.mark.parametrize("labels, line", [
+    ({"sluice.port": "http"}, "sluice.port: must be a number in 1..65535"),
+    ({"sluice.port": "0"}, "sluice.port: must be a number in 1..65535"),
+    ({"sluice.weight": "-1"}, "sluice.weight: must be a number in 0..65535"),
+    ({"sluice.colour": "red"}, "label sluice.colour: unknown"),
+    ({"sluice.check": "dance"}, "sluice.check.type: "),
+    ({"sluice.check": "tcp", "sluice.check.interval_ms": "1"}, "sluice.check.interval_ms"),
+    ({"sluice.check": "tcp", "sluice.check.colour": "red"}, "label sluice.check.colour: unknown"),
+    ({"sluice.service": "x" * 300}, ""),
+])
+def test_labels_that_are_wrong(world, labels, line):
+    world.begin({C1: container("c1", EP, labels=labels)})
+    world.begin({C2: container("c2", EP2)})
+    world.wait({("c2", "10.1.0.10:0"): "passing"})  # c1 was looked at before, and is none
+    assert line in world.daemon.log()
+
+
 def test_a_list_after_a_break_is_compared(world):
     world.begin({C1: container("c1", EP), C2: container("c2", EP2)})
     world.wait({**ONE, ("c2", "10.1.0.10:0"): "passing"})
