@@ -45,7 +45,20 @@ bool cluster_register_is_lost(const struct cluster *cluster, const struct view_h
 {
 	struct dp_peer peer;
 
-	return !host->alive_key || (cluster_register_peer(cluster, host, &peer) && peer.cut);
+	return (!host->alive_key && !host->believed) ||
+	       (cluster_register_peer(cluster, host, &peer) && peer.cut);
+}
+
+/* Of so many that are lost at once, those that went just now are believed to be there. Their leases end one by one, and the
+ * first of them may have counted as lost for a moment; who was lost long before stays lost. */
+static void believe(struct cluster *cluster, struct view_host *host, bool panic)
+{
+	int64_t window_ms = 2 * cluster->lease[CLUSTER_ALIVE].ttl_s * 1000;
+
+	if (host->alive_key || !panic)
+		host->believed = false;
+	else if (cluster_now_ms() - host->since_ms < window_ms)
+		host->believed = true;
 }
 
 void cluster_register_states(struct cluster *cluster)
@@ -55,9 +68,12 @@ void cluster_register_states(struct cluster *cluster)
 	bool panic = view_panics(lost, all);
 
 	HASH_ITER(hh, cluster->view.hosts, host, next)
-	if (!is_own(cluster, host) && !(panic && !host->alive_key))
-		hosts_state(cluster->hosts, host->name, cluster_register_is_lost(cluster, host),
-			host->record.address);
+	{
+		believe(cluster, host, panic);
+		if (!is_own(cluster, host))
+			hosts_state(cluster->hosts, host->name, cluster_register_is_lost(cluster, host),
+				host->record.address);
+	}
 }
 
 static void on_peer(void *arg, const struct dp_peer *peer)

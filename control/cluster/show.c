@@ -65,7 +65,7 @@ json_t *cluster_show_status(void *arg)
 	return object;
 }
 
-static json_t *host_json(const struct cluster *cluster, const struct view_host *host, bool panic)
+static json_t *host_json(const struct cluster *cluster, const struct view_host *host)
 {
 	bool self = !strcmp(host->name, cluster->host);
 	const struct hosts_info info = hosts_info(cluster->hosts);
@@ -82,7 +82,7 @@ static json_t *host_json(const struct cluster *cluster, const struct view_host *
 		ip_is_none(host->record.address) ? NULL : ip_text(host->record.address, address));
 	put_str(object, "zone", host->record.zone);
 	put_str(object, "state",
-		!host->alive_key && panic		  ? "suspect"
+		host->believed				  ? "suspect"
 		: cluster_register_is_lost(cluster, host) ? "down"
 							  : "up");
 	put_str(object, "bfd", cluster_register_peer(cluster, host, &peer) ? peer.state : NULL);
@@ -104,13 +104,11 @@ json_t *cluster_show_hosts(void *arg)
 	struct cluster *cluster = arg;
 	struct view_host *host, *next;
 	json_t *list = json_array();
-	unsigned all;
-	bool panic = is_panic(cluster, &all);
 
 	HASH_SORT(cluster->view.hosts, by_name);
 	HASH_ITER(hh, cluster->view.hosts, host, next)
 	if (host->known)
-		json_array_append_new(list, host_json(cluster, host, panic));
+		json_array_append_new(list, host_json(cluster, host));
 	return list;
 }
 

@@ -57,6 +57,7 @@ struct view_host {
 	struct view_key *record_key, *alive_key; /* NULL: not there, or of a host that is lost */
 	char alive_id[VALUE_ID];
 	int64_t since_ms; /* alive began or ended */
+	bool believed;	  /* it is not alive, and counts as if it were: too many went with it */
 	int64_t lost_ms;  /* the record ended; 0: it is there, or never was */
 	bool doubtful;	  /* it was lost with a store that was replaced */
 	int64_t back_ms; /* it is there again, and what it does not put again will be let go of; 0: nothing is held */

@@ -26,6 +26,12 @@ def healths(daemon, service):
             for row in get(daemon, f"health/service/{service}")}
 
 
+def register_durably(daemon, service):
+    """On disk when it returns: the daemon may be killed."""
+    body = {"Name": service, "ID": "a", "Address": f"10.1.0.{10 + daemon.number}", "Port": 80}
+    assert consul(daemon, "put", "agent/service/register", body, durable=None).status == 200
+
+
 def sees(daemon, service, expected):
     wait.until(lambda: healths(daemon, service) == expected, f"{service} is {expected}", timeout_s=LONG_S)
 
@@ -138,8 +144,7 @@ def test_backends_of_a_lost_host_are_out_and_come_back(stack):
     cluster = Cluster(stack)
     h1, h2, h3 = (cluster.host(**SHORT) for _ in range(3))
     for host in (h1, h2):
-        body = {"Name": "api", "ID": "a", "Address": f"10.1.0.{10 + host.number}", "Port": 80}
-        assert consul(host, "put", "agent/service/register", body, durable=None).status == 200
+        register_durably(host, "api")
     both = {("h1", "a"): "passing", ("h2", "a"): "passing"}
     sees(h3, "api", both)
     h2.kill()
@@ -152,6 +157,23 @@ def test_backends_of_a_lost_host_are_out_and_come_back(stack):
     h3.stop()
     h3.start()
     assert set(healths(h3, "api")) == set(both)
+
+
+def test_when_most_hosts_are_lost_at_once_none_is_believed_to_be(stack):
+    cluster = Cluster(stack)
+    h1, h2, h3 = (cluster.host(alive_s=3, lease_s=300) for _ in range(3))
+    for host in (h2, h3):
+        register_durably(host, "api")
+    both = {("h2", "a"): "passing", ("h3", "a"): "passing"}
+    sees(h1, "api", both)
+    h2.kill()
+    h3.kill()
+    wait.until(lambda: {row["host"]: row["state"] for row in h1.rpc("host.list")} == {"h1": "up", "h2": "suspect", "h3": "suspect"},
+               "they are not alive", timeout_s=LONG_S)
+    assert h1.rpc("cluster.status")["panic"]
+    sees(h1, "api", both)
+    h3.start()
+    sees(h1, "api", {("h2", "a"): "critical", ("h3", "a"): "passing"})
 
 
 VIP = "10.1.0.100"
