@@ -158,6 +158,8 @@ class KubeApi:
             self.status(request, 401)
         elif url.path in self.refuse:
             self.status(request, *self.refuse[url.path])
+        elif (of := url.path.rpartition("/"))[0] in KINDS:
+            self.show(request, of[0], of[2])
         elif "watch" in query:
             self.watch(request, url.path, query)
         else:
@@ -173,6 +175,14 @@ class KubeApi:
         request.end_headers()
         request.wfile.write(body)
 
+    def show(self, request, path, name):
+        """One object of no namespace."""
+        one = self.objects[path].get(("", name))
+        if one:
+            self.reply(request, one)
+        else:
+            self.status(request, 404)
+
     def list(self, request, path, query):
         start = int(query.get("continue") or 0)
         with self.changed:
@@ -181,7 +191,11 @@ class KubeApi:
             metadata = {"resourceVersion": str(self.version)}
         if end < len(found):
             metadata["continue"] = str(end)
-        body = json.dumps({"kind": KINDS[path] + "List", "metadata": metadata, "items": found[start:end]}).encode()
+        self.reply(request, {"kind": KINDS[path] + "List", "metadata": metadata, "items": found[start:end]})
+
+    @staticmethod
+    def reply(request, answer):
+        body = json.dumps(answer).encode()
         request.send_response(200)
         request.send_header("Content-Length", str(len(body)))
         request.end_headers()
