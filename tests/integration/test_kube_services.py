@@ -26,9 +26,10 @@ def shared(tmp_path_factory):
         path = tmp_path_factory.mktemp("kube")
         node = kube.start(stack, Authority(path, "kube-ca"), path)
         for pod in node.pods:
-            stack.enter_context(traffic.tcp_server(pod, 8080))
+            stack.enter_context(traffic.tcp_server(pod, 8080, six=True))
             stack.enter_context(traffic.udp_server(pod, 5353))
         node.world.run("ip", "route", "add", "203.0.113.0/24", "via", HOST)
+        node.world.run("ip", "route", "add", "2001:db8:1::/64", "via", kube.HOST6)
         yield node
 
 
@@ -66,6 +67,31 @@ def test_nodeport_service_from_inside_and_outside(node):
     node.leads(0)
     refused(node.world, HOST, 30080)
     assert "10.96" not in node.host.run("ip", "route").stdout
+
+
+def test_service_of_both_families(node):
+    """A node port of each, external addresses, ranges, and the ClusterIP from the node; each leads to endpoints of its family."""
+    p1, p2 = node.pods
+    ips = [LB, "2001:db8:1::10"]
+    both = balanced(ips, loadBalancerSourceRanges=[f"{WORLD}/32", f"{kube.WORLD6}/128"])
+    both["spec"]["clusterIPs"] = [VIP, kube.VIP6]
+    node.put(both)
+    node.slice(local(p1))
+    node.slice(endpoint(p2.ip6, node=kube.NODE), name="web-6")
+    node.leads(4)
+    node.settled()
+    for pod, host, lb, vip in ((p1, HOST, ips[0], VIP), (p2, kube.HOST6, ips[1], kube.VIP6)):
+        for client in everywhere(node):
+            answers(client, host, 30080, [pod], times=3)
+        answers(node.world, lb, 80, [pod], times=3)
+        answers(node.host, vip, 80, [pod], times=3)
+        dropped(node.host, lb, 80)
+    node.slice(endpoint(p2.ip6, node="elsewhere"), name="web-6")
+    node.settled()
+    answers(node.world, kube.HOST6, 30080, [p2], times=3)  # as the node
+    node.api.delete(both)
+    node.leads(0)
+    assert "fd00:96" not in node.host.run("ip", "-6", "route").stdout
 
 
 def test_service_with_no_endpoints_rejects(node):

@@ -7,6 +7,7 @@ from rig.kube_api import SERVICES, SLICES, KubeApi, endpoint, endpoint_slice, se
 from rig.netns import Netns
 from rig.router import HOST, WORLD, connect_outside
 
+VIP6, HOST6, WORLD6 = "fd00:96::10", "2001:db8::1", "2001:db8::2"
 VIP, VIP2 = "10.96.0.10", "10.96.0.11"
 NODE = "n1"
 
@@ -16,7 +17,7 @@ class Node:
 
     def __init__(self, daemon, api, host, world, stack):
         self.daemon, self.api, self.host, self.world, self.stack = daemon, api, host, world, stack
-        self.pods = [self.pod(f"p{n}", f"10.244.0.1{n}") for n in (1, 2)]
+        self.pods = [self.pod(f"p{n}", [f"10.244.0.1{n}", f"fd00:244::1{n}"]) for n in (1, 2)]
         self.marks = 0
 
     def pod(self, name, ip):
@@ -90,8 +91,8 @@ def answers(client, address, port, names, times=30):
 
 
 def node_config(api, authority, **more):
-    return {"networks": [{"name": "pods", "mode": "host", "subnet": "10.244.0.0/16", "gateway": "10.244.0.1",
-                          "egress": "masquerade"}],
+    return {"networks": [{"name": "pods", "mode": "host", "subnets": ["10.244.0.0/16", "fd00:244::/64"],
+                          "gateways": ["10.244.0.1", "fd00:244::1"], "egress": "masquerade"}],
             "kubernetes": {"api": api.url, "ca": str(authority.cert), "token_file": str(api.token_file), "network": "pods",
                            "node": NODE, "healthz": "0.0.0.0:10256", **more}}
 
@@ -101,6 +102,10 @@ def start(stack, authority, tmp_path, **more):
     host, world = stack.enter_context(Netns("host")), stack.enter_context(Netns("world"))
     connect_outside(host, world)
     host.run("ip", "route", "add", "default", "via", WORLD)
+    host.run("sysctl", "-qw", "net.ipv6.conf.all.forwarding=1")
+    for ns, link, address in ((host, "up0", HOST6), (world, "eth0", WORLD6)):
+        ns.run("ip", "addr", "add", f"{address}/64", "dev", link, "nodad")
+    host.run("ip", "route", "add", "default", "via", WORLD6)
     api = stack.enter_context(KubeApi(authority, tmp_path / "token", ns=host))
     api.put({"kind": "Node", "metadata": {"name": NODE}})
     return Node(stack.enter_context(Daemon(node_config(api, authority, **more), ns=host)), api, host, world, stack)
