@@ -5,14 +5,18 @@ Kubernetes' sig-network conformance list (docs/howto/kubernetes.md has the table
 
 import contextlib
 import json
+import os
+import random
+import re
 import socket
+import time
 
 import pytest
 
 from rig import kube_world as kube
 from rig import traffic, wait
 from rig.certs import Authority
-from rig.kube_api import SERVICES, SLICES, endpoint, service
+from rig.kube_api import SERVICES, SLICES, endpoint, endpoint_slice, service
 from rig.kube_world import HOST, VIP, VIP2, answer, answers, balanced, local, web
 from rig.router import WORLD
 
@@ -401,3 +405,133 @@ def test_two_services_claim_one_address(node):
     node.api.delete(web())
     node.settled()
     answers(node.world, EXTERNAL, 80, node.pods[1:])
+
+
+class Model:
+    """What there is to be, computed anew from all that the server has."""
+
+    def __init__(self, services, slices):
+        self.services, self.slices = services, slices
+
+    @staticmethod
+    def policies(one):
+        return [one["spec"].get(f"{side}TrafficPolicy") == "Local" for side in ("internal", "external")]
+
+    def outer(self, one):
+        """The numbers at the ClusterIP that outsiders are led to, by port; own numbers where the policies are the same."""
+        inner, outer = self.policies(one)
+        ports = {port["name"]: port for port in one["spec"]["ports"]}
+        reached = one["spec"].get("externalIPs") or any(port.get("nodePort") for port in ports.values())
+        if inner == outer or not reached:
+            return {name: port["port"] for name, port in ports.items()}
+        taken, found = {port["port"] for port in ports.values()}, {}
+        for name, port in ports.items():
+            number = port.get("nodePort") or 65535
+            number = 65535 if number in taken else number
+            found[name] = next(n for n in range(number, 0, -1) if n not in taken)
+            taken.add(found[name])
+        return found
+
+    def ways(self):
+        """({what is asked for: where outsiders get}, {the same: where pods and the node get})."""
+        far, near = {}, {}
+        for one in sorted(self.services.values(), key=lambda one: socket.inet_aton(one["spec"]["clusterIP"])):
+            vip, numbers = one["spec"]["clusterIP"], self.outer(one)
+            for port in one["spec"]["ports"]:
+                keys = [("local", port["nodePort"])] if port.get("nodePort") else []
+                keys += [(ip, port["port"]) for ip in one["spec"].get("externalIPs", [])]
+                for key in keys:
+                    far.setdefault(key, (vip, numbers[port["name"]]))
+                    near.setdefault(key, (vip, port["port"] if self.policies(one)[1] else numbers[port["name"]]))
+        return far, near
+
+    def endpoints(self, of, port, local_only):
+        every = {}
+        for one in self.slices.values():
+            if one["metadata"]["labels"]["kubernetes.io/service-name"] != of:
+                continue
+            for at in (at for at in one["ports"] if at["name"] == port):
+                for end in one["endpoints"]:
+                    if not local_only or end["nodeName"] == kube.NODE:
+                        every.setdefault(f"{end['addresses'][0]}:{at['port']}", []).append(end["conditions"])
+        ready = {name for name, said in every.items() if any(one["ready"] for one in said)}
+        return ready or {name for name, said in every.items() if any(one["serving"] and one["terminating"] for one in said)}
+
+    def tables(self):
+        """{service of the registry: who gets new connections}."""
+        found = {}
+        for name, one in self.services.items():
+            inner, outer = self.policies(one)
+            for port, number in self.outer(one).items():
+                found[f"{port}.{name}.default"] = self.endpoints(name, port, inner)
+                if number != next(at["port"] for at in one["spec"]["ports"] if at["name"] == port):
+                    found[f"{port}.external_{name}.default"] = self.endpoints(name, port, outer)
+        return found
+
+
+def maps(node):
+    """What the kernel has, as Model.ways()."""
+    text = node.host.run("nft", "list", "tables").stdout
+    if "ways.sl-pods" not in text:
+        return {}, {}
+    found = []
+    for chain in ("far", "near"):
+        text, here = node.host.run("nft", "list", "chain", "inet", "ways.sl-pods", chain).stdout, {}
+        for address, port, to, to_port in re.findall(r"([\d.]+ \. )?tcp \. (\d+) : ([\d.]+) \. (\d+)", text):
+            here[address.removesuffix(" . ") or "local", int(port)] = to, int(to_port)
+        found.append(here)
+    return tuple(found)
+
+
+def tables(node):
+    found = {one["name"]: set() for one in node.daemon.rpc("service.list")}
+    for one in node.daemon.rpc("backend.list"):
+        if one["health"] != "draining":
+            found[one["service"]].add(f"{one['address']}:{one['port']}")
+    found.pop("m.mark.default")
+    return found
+
+
+def some_service(rng, n):
+    ports = [(name, port) for name, port in (("http", 80), ("admin", 30000 + n)) if name == "http" or rng.random() < 0.5]
+    policies = {f"{side}TrafficPolicy": "Local" for side in ("internal", "external") if rng.random() < 0.4}
+    ips = rng.sample([EXTERNAL, LB, "203.0.113.30"], rng.randrange(3))
+    one = service(f"s{n}", [f"10.96.3.{n + 1}"], ports, type=rng.choice(["NodePort", "ClusterIP"]), externalIPs=ips, **policies)
+    for i, port in enumerate(one["spec"]["ports"] if one["spec"]["type"] == "NodePort" else []):
+        port["nodePort"] = 30000 + n + 10 * (i ^ rng.randrange(2))  # sometimes that of a port of its own
+    if len({port.get("nodePort", port["port"]) for port in one["spec"]["ports"]}) < len(one["spec"]["ports"]):
+        del one["spec"]["ports"][1]
+    return one
+
+
+def some_slice(rng, n):
+    ends = [endpoint(f"10.244.1.{n % 6 * 40 + k}", ready=rng.random() < 0.5, serving=rng.random() < 0.7,
+                     terminating=rng.random() < 0.5, node=kube.NODE if k % 2 else "elsewhere")
+            for k in (rng.randrange(8) for _ in range(rng.randrange(1, 5)))]
+    return endpoint_slice(f"s{n % 6}-{n}", f"s{n % 6}", ends, [("http", 8080 + rng.randrange(2)), ("admin", 9090)])
+
+
+@pytest.mark.parametrize("seed", range(int(os.environ.get("SLUICE_ROUNDS", "2"))))
+def test_random_changes_end_as_a_model_computed_anew(node, seed):
+    """Services, policies, addresses and slices change, the connection breaks: registry and kernel have what the model has."""
+    rng, services, slices = random.Random(seed), {}, {}
+    for step in range(300):
+        n, what = rng.randrange(18), rng.random()
+        if step == 150 and seed < 3:  # each pause is longer than the one before
+            node.api.hang_up()
+        elif what < 0.4:
+            services[f"s{n % 6}"] = some_service(rng, n % 6)
+            node.put(services[f"s{n % 6}"])
+        elif what < 0.5 and f"s{n % 6}" in services:
+            node.api.delete(services.pop(f"s{n % 6}"))
+        elif what < 0.85:
+            slices[n] = some_slice(rng, n)
+            node.put(slices[n])
+        elif what < 0.98 and n in slices:
+            node.api.delete(slices.pop(n))
+        if rng.random() < 0.1:
+            time.sleep(rng.random() / 20)  # so that some changes are seen alone
+    node.settled()
+    model = Model(services, slices)
+    assert tables(node) == model.tables()
+    assert maps(node) == model.ways()

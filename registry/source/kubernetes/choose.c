@@ -21,13 +21,18 @@ int kube_target_compare(const struct kube_target *a, const struct kube_target *b
 	return order ? order : (a->port > b->port) - (a->port < b->port);
 }
 
-/* Of one that is in two slices for a moment, the one that is ready comes first. */
+static int rank(uint8_t flags)
+{
+	return flags & KUBE_READY ? 0 : flags & KUBE_STANDBY ? 1 : 2;
+}
+
+/* Of one that is in two slices for a moment, the one that serves best comes first. */
 static int compare(const void *a, const void *b)
 {
 	const struct candidate *x = a, *y = b;
 	int order = kube_target_compare(&x->target, &y->target);
 
-	return order ? order : (y->flags & KUBE_READY) - (x->flags & KUBE_READY);
+	return order ? order : rank(x->flags) - rank(y->flags);
 }
 
 static const struct kube_port_id *port_in(const struct kube_slice *slice, const struct kube_port *port)
