@@ -47,6 +47,13 @@ static void write_kubernetes(struct metrics *m)
 		"0: the API server is not heard, and what it said last holds.", !info.why);
 	metrics_single(m, "sluice_kubernetes_services", "Services that are known.", info.services);
 	metrics_single(m, "sluice_kubernetes_endpoints", "Endpoints that slices have.", info.endpoints);
+	metrics_single(m, "sluice_kubernetes_left_out",
+		"Services and slices for which there is no room, each time that they were heard of.",
+		info.left_out);
+	metrics_single(
+		m, "sluice_kubernetes_ways", "Node ports and external addresses that lead in.", info.ways);
+	metrics_single(m, "sluice_kubernetes_ways_fail",
+		"1: what has changed of them cannot be brought to the kernel.", info.ways_why != NULL);
 }
 
 #define NET(field) offsetof(struct dp_net_info, field)
@@ -199,6 +206,32 @@ static void write_ring_full(struct metrics *m)
 	free(ring_full);
 }
 
+static const char *label_of(const struct model_port *port, const char *key)
+{
+	return json_string_value(json_object_get(json_object_get(port->params, "labels"), key));
+}
+
+/* To be joined with the others by the port's name: who it is that Kubernetes calls a pod. */
+static void write_pods(struct metrics *m)
+{
+	struct model_port *port;
+	unsigned n = 0;
+
+	TAILQ_FOREACH (port, &m->model->ports, link) {
+		const char *namespace = label_of(port, "io.kubernetes.pod.namespace"),
+			   *pod = label_of(port, "io.kubernetes.pod.name");
+		const struct metrics_label labels[] = {
+			{"port", port->name}, {"namespace", namespace}, {"pod", pod}};
+
+		if (!namespace || !pod)
+			continue;
+		if (!n)
+			metrics_family(m, "sluice_port_pod", "1: the port is that of this pod.");
+		if (n++ < METRICS_EACH)
+			metrics_labelled(m, labels, 3, 1);
+	}
+}
+
 static void write_ports(struct metrics *m)
 {
 	struct model *model = m->model;
@@ -225,6 +258,7 @@ static void write_ports(struct metrics *m)
 		}
 	}
 	write_ring_full(m);
+	write_pods(m);
 	write_faults(m);
 }
 

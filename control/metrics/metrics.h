@@ -51,6 +51,11 @@ void metrics_histogram(struct metrics *m, const char *name, const char *help);
 void metrics_value(struct metrics *m, const char *label, const char *text, double value);
 void metrics_value2(struct metrics *m, const char *label, const char *text, const char *label2,
 	const char *text2, double value);
+struct metrics_label {
+	const char *label, *text;
+};
+/** One value with all of these. */
+void metrics_labelled(struct metrics *m, const struct metrics_label *labels, size_t n, double value);
 /** A family of one value without labels. */
 void metrics_single(struct metrics *m, const char *name, const char *help, double value);
 

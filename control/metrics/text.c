@@ -39,20 +39,22 @@ static void put_label(struct evbuffer *out, const char *label, const char *text)
 	evbuffer_add(out, "\"", 1);
 }
 
+void metrics_labelled(struct metrics *m, const struct metrics_label *labels, size_t n, double value)
+{
+	evbuffer_add_printf(m->out, "%s", m->family);
+	for (size_t i = 0; i < n; i++) {
+		evbuffer_add(m->out, i ? "," : "{", 1);
+		put_label(m->out, labels[i].label, labels[i].text);
+	}
+	evbuffer_add_printf(m->out, "%s %.17g\n", n ? "}" : "", value);
+}
+
 void metrics_value2(struct metrics *m, const char *label, const char *text, const char *label2,
 	const char *text2, double value)
 {
-	evbuffer_add_printf(m->out, "%s", m->family);
-	if (label) {
-		evbuffer_add(m->out, "{", 1);
-		put_label(m->out, label, text);
-		if (label2) {
-			evbuffer_add(m->out, ",", 1);
-			put_label(m->out, label2, text2);
-		}
-		evbuffer_add(m->out, "}", 1);
-	}
-	evbuffer_add_printf(m->out, " %.17g\n", value);
+	const struct metrics_label labels[] = {{label, text}, {label2, text2}};
+
+	metrics_labelled(m, labels, label ? label2 ? 2 : 1 : 0, value);
 }
 
 void metrics_value(struct metrics *m, const char *label, const char *text, double value)

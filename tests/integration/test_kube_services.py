@@ -101,6 +101,9 @@ def test_service_of_both_families(node):
 def test_service_with_no_endpoints_rejects(node):
     node.put(web(externalIPs=[EXTERNAL]))
     node.leads(2)
+    page = node.host.run("curl", "-s", "http://127.0.0.1:8500/metrics").stdout
+    assert re.findall(r"^sluice_kubernetes_(ways|ways_fail|left_out) (\d+)", page, re.M) == [
+        ("left_out", "0"), ("ways", "2"), ("ways_fail", "0")]
     for client in (node.world, node.host, node.pods[0]):
         refused(client, HOST, 30080)
         refused(client, EXTERNAL, 80)

@@ -42,11 +42,14 @@ def values(text):
 def test_the_figures_are_those_of_the_daemon(web):
     daemon, api, client, _ = web
     assert traffic.http_many(client, "10.1.0.100", 80, 10)[1] == 0
+    daemon.rpc("port.set", name="client", labels={"io.kubernetes.pod.namespace": "shop", "io.kubernetes.pod.name": "web-0"})
     assert traffic.ping(client, "10.1.0.11", 5) == 5
     page = api.request("GET", "/metrics")
     assert page.status == 200 and page.headers["Content-Type"].startswith("text/plain; version=0.0.4")
     seen = values(page.text)
     assert seen['sluice_port_up{port="client",network="web"}'] == 1
+    assert [key for key in seen if key.startswith("sluice_port_pod")] == [
+        'sluice_port_pod{port="client",namespace="shop",pod="web-0"}']
     assert 15 < seen['sluice_port_receive_packets_total{port="client",network="web"}'] <= daemon.port("client")["rx_packets"]
     assert seen['sluice_service_backends{service="api",health="passing"}'] == 1
     assert seen['sluice_service_backends{service="api",health="critical"}'] == 0

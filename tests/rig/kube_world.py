@@ -91,7 +91,8 @@ def answers(client, address, port, names, times=30):
 
 
 def node_config(api, authority, **more):
-    return {"networks": [{"name": "pods", "mode": "host", "subnets": ["10.244.0.0/16", "fd00:244::/64"],
+    return {"control": {"http": "127.0.0.1:8500"},
+            "networks": [{"name": "pods", "mode": "host", "subnets": ["10.244.0.0/16", "fd00:244::/64"],
                           "gateways": ["10.244.0.1", "fd00:244::1"], "egress": "masquerade"}],
             "kubernetes": {"api": api.url, "ca": str(authority.cert), "token_file": str(api.token_file), "network": "pods",
                            "node": NODE, "healthz": "0.0.0.0:10256", **more}}
