@@ -43,6 +43,7 @@ static void on_tick(void *arg)
 	sweep_fdb(dp);
 	neigh_tick(dp);
 	lb_touch_ahead(dp);
+	service_seek_ask(dp);
 	tell_begin(dp);
 	moves_tell(dp);
 	if (dp->priv->ticks++ % (1000 / DP_TICK_MS) == 0) {

@@ -76,6 +76,7 @@ static inline void stat_clear(void *counters, size_t bytes)
 		"sent to a vip on a port or protocol without a service, or an error about no connection")    \
 	X(FRAGMENT, "fragment",                                                                              \
 		"an IP fragment whose first one has not come (yet), or a first one without its ports")       \
+	X(SEEKS, "seeks", "of a connection whose backend is being looked for, as its entry was lost")        \
 	X(NAT_PORTS, "nat-ports",                                                                            \
 		"no port of the uplink's address left for one more connection, or the guest has its share")  \
 	X(EGRESS, "egress",                                                                                  \

@@ -53,12 +53,14 @@ struct conn_end {
 
 /* Flags of a side. */
 enum {
-	CONN_LIVE = 1,	 /* the entry is in use */
-	CONN_SEEN = 2,	 /* a packet came from this side; for the client's: after the first one */
-	CONN_FIN = 4,	 /* it sent all that it had */
-	CONN_RST = 8,	 /* it gave up */
-	CONN_ASKED = 16, /* the backend's: its first packet is an answer that counts */
-	CONN_TURNS = 32, /* both: it is known whose turn it is, conn_turn_asks() */
+	CONN_LIVE = 1,	  /* the entry is in use */
+	CONN_SEEN = 2,	  /* a packet came from this side; for the client's: after the first one */
+	CONN_FIN = 4,	  /* it sent all that it had */
+	CONN_RST = 8,	  /* it gave up */
+	CONN_ASKED = 16,  /* the backend's: its first packet is an answer that counts */
+	CONN_TURNS = 32,  /* both: it is known whose turn it is, conn_turn_asks() */
+	CONN_GUESS = 64,  /* the backend's: it was chosen in the middle of the connection (seek.h) */
+	CONN_SEEKS = 128, /* the client's: and was wrong */
 };
 
 struct conn_side {
@@ -232,6 +234,7 @@ struct conn_info {
 	enum dp_conn_state state;
 	uint8_t flags[2];
 	uint64_t packets, bytes; /* both directions */
+	uint64_t note;		 /* of the client's side */
 	uint32_t made_s, seen_s;
 };
 /**

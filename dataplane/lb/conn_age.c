@@ -76,6 +76,7 @@ static void read_info(const struct conn_side *side, uint64_t life, uint64_t othe
 	*info = (struct conn_info){
 		.state = state_of(life_flags(life), life_flags(other)),
 		.flags = {life_flags(life), life_flags(other)},
+		.note = atomic_load_explicit(&side->note, memory_order_relaxed),
 		.made_s = atomic_load_explicit(&side->made_s, memory_order_relaxed),
 		.seen_s = life_seen_s(elapsed(life_seen_s(life), life_seen_s(other)) ? other : life),
 	};

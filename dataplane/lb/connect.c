@@ -5,6 +5,7 @@
 #include "dataplane/lb/affinity.h"
 #include "dataplane/lb/drain.h"
 #include "dataplane/lb/least.h"
+#include "dataplane/lb/seek.h"
 
 enum {
 	CHOICE_TRIES = 4, /* backends tried when the client's port is in use towards the first */
@@ -213,13 +214,17 @@ static enum drop_reason connect_hairpin(
 }
 
 /* What does not depend on the backend. */
-static void begin(struct making *making, const struct item *it, const struct service *s,
-	const struct conn_key *key, uint64_t hash, uint32_t now_s)
+static void begin(struct worker *w, struct making *making, const struct item *it, const struct service *s,
+	const struct conn_key *key, uint64_t hash)
 {
 	uint8_t turns = s->least ? CONN_TURNS : 0;
+	uint8_t reply = (item_asks(it) ? CONN_ASKED : 0) | turns;
 
-	making->conn = (struct conn_new){.now_s = now_s,
-		.flags = {item_side(it, CONN_FORWARD) | turns, (item_asks(it) ? CONN_ASKED : 0) | turns},
+	if (service_seek_guesses(w, s, it))
+		reply |= CONN_GUESS;
+
+	making->conn = (struct conn_new){.now_s = w->now_s,
+		.flags = {item_side(it, CONN_FORWARD) | turns, reply},
 		.key[CONN_FORWARD] = *key,
 		.hash[CONN_FORWARD] = hash,
 		.end[CONN_REPLY] = {.ip = s->vip, .port = it->dst_port}};
@@ -269,7 +274,7 @@ enum drop_reason connect_item(struct worker *w, const struct item *it, const str
 	if (!s->table)
 		return DROP_NO_BACKEND;
 	choice = choice_hash(client, it->src_port, s);
-	begin(&making, it, s, key, hash, w->now_s);
+	begin(w, &making, it, s, key, hash);
 	for (unsigned i = 0; i < CHOICE_TRIES; i++, choice = next_choice(choice)) {
 		if (!choose_new(w, s, it, choice, client, i == 0, &id))
 			return connect_hairpin(w, it, id, &making, hit);

@@ -131,6 +131,7 @@ struct lb {
 	struct told told[MAX_BACKENDS];
 	struct told_host told_host[MAX_VTEPS];
 	uint32_t told_fresh;		  /* ticks */
+	_Atomic(uint32_t) seek_s;	  /* when a backend was last looked for (seek.h), 0: never */
 	recent_t affinity[LB_AFFINITIES]; /* affinity.c */
 	recent_t fragment[MAX_PORTS + MAX_NETS]
 			 [LB_FRAGMENTS]; /* fragment.c: by port, behind a tunnel by network */
@@ -139,8 +140,8 @@ struct lb {
 	struct held_frame *held;		/* hold.c */
 	/* control only */
 	bool balances, balances6,
-		least;	   /* there is, or was, a vip of IPv4, of IPv6, one whose policy is that */
-	uint64_t drain_at; /* drain_ask(): which connections are next */
+		least;		    /* there is, or was, a vip of IPv4, of IPv6, one whose policy is that */
+	uint64_t drain_at, seek_at; /* drain_ask(), service_seek_ask(): which connections are next */
 	struct service *service[MAX_SERVICES];
 	struct lb_view *view[MAX_NETS]; /* the ones in use */
 };

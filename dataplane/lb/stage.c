@@ -26,6 +26,7 @@
 #include "dataplane/lb/lb.h"
 #include "dataplane/lb/least.h"
 #include "dataplane/lb/refuse.h"
+#include "dataplane/lb/seek.h"
 #include "dataplane/lb/service.h"
 #include "dataplane/lb/stage6.h"
 
@@ -93,7 +94,7 @@ static void read_item(struct item *it, struct frame *f, const struct lb_view *vi
 	memcpy(&it->src_port, l4, 2);
 	memcpy(&it->dst_port, l4 + 2, 2);
 	it->tcp = TCP_ACK;
-	it->moved = false;
+	it->moved = it->sought = false;
 }
 
 static void read_whole(struct item *it, struct frame *f, const struct lb_view *view)
@@ -217,6 +218,11 @@ static int forward(
 	struct conn_hit hit;
 	bool found = conn_find(t, key, hash, it->guess, &hit);
 
+	if (__builtin_expect(found && service_seek_is_on(&hit), 0)) {
+		if (service_seek_forward(w, it, &hit))
+			return -1;
+		found = false;
+	}
 	if (__builtin_expect(!found || !connect_goes_on(w, it, &hit), 0)) {
 		enum drop_reason reason;
 
@@ -291,12 +297,14 @@ static inline bool is_answer(struct worker *w, struct port *in, struct item *it,
 	if (!conn_find(w->dp->lb->conns, key, hash, it->guess, hit)) {
 		if (__builtin_expect(it->view->least, 0))
 			of_no_client(w, it);
-		return spilled(w, it, hit);
+		return service_seek_finds(w, it, hit) || spilled(w, it, hit);
 	}
 	flags = lb_backend_flags(w, hit->end.owner);
 	if (__builtin_expect(flags & (BACKEND_GONE | BACKEND_DRAINS), 0) &&
 		((flags & BACKEND_GONE) || drain_ends(w, in, it, hit, flags)))
 		return false;
+	if (__builtin_expect(hit->life >> 32 & CONN_GUESS, 0) && service_seek_swallows(w, it, hit))
+		return true;
 	if (__builtin_expect(conn_packet(hit, item_side(it, CONN_REPLY), w->now_s, it->f->len), 0))
 		lb_count_answer(w, it, hit->end.owner);
 	if (__builtin_expect(conn_has_turns(hit), 0))
@@ -310,7 +318,7 @@ static void reply(
 	struct frame *f = it->f;
 	struct conn_hit hit;
 
-	if (!is_answer(w, in, it, key, hash, &hit))
+	if (!is_answer(w, in, it, key, hash, &hit) || __builtin_expect(f->verdict != V_NONE, 0))
 		return;
 	nat_rewrite(f, NAT_SOURCE, dp_router_mac, hit.end.ip, hit.end.port);
 	lb_count_packet(w, f, hit.end.owner);
@@ -359,7 +367,7 @@ static void first_of_answer(struct worker *w, struct port *in, struct item *it)
 	uint64_t hash;
 
 	conn_hash(w->dp->lb->conns, &key, &hash, 1);
-	if (!is_answer(w, in, it, &key, hash, &hit)) {
+	if (!is_answer(w, in, it, &key, hash, &hit) || it->f->verdict != V_NONE) {
 		service_fragment_note(w, in, it->f, FRAGMENT_PASSES, 0);
 		return;
 	}

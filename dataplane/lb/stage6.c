@@ -10,6 +10,7 @@
 #include "dataplane/lb/item.h"
 #include "dataplane/lb/least.h"
 #include "dataplane/lb/refuse.h"
+#include "dataplane/lb/seek.h"
 #include "dataplane/lb/service.h"
 
 enum { EXTENSION_MIN = 8 };
@@ -139,7 +140,7 @@ static void read_item(struct item *it, const struct frame6 *frame)
 	memcpy(&it->src_port, l4, 2);
 	memcpy(&it->dst_port, l4 + 2, 2);
 	it->tcp = f->ip_proto == IPPROTO_TCP ? l4[TCP_FLAGS] : TCP_ACK;
-	it->moved = false;
+	it->moved = it->sought = false;
 }
 
 static void add_item(struct worker *w, struct work6 *work, const struct frame6 *frame, enum conn_dir dir)
@@ -251,6 +252,11 @@ static int forward(struct worker *w, struct port *in, struct item *it, const str
 	struct conn_hit hit;
 	bool found = conn_find6(t, key, client, item_dst(it), it->guess, &hit);
 
+	if (found && service_seek_is_on(&hit)) {
+		if (service_seek_forward(w, it, &hit))
+			return -1;
+		found = false;
+	}
 	if (!found || !connect_goes_on(w, it, &hit)) {
 		enum drop_reason reason;
 
@@ -314,11 +320,13 @@ static bool is_answer(
 	if (!conn_find6(w->dp->lb->conns, key, item_src(it), item_dst(it), it->guess, hit)) {
 		if (it->view->least)
 			of_no_client(w, it);
-		return spilled(w, it, hit);
+		return service_seek_finds(w, it, hit) || spilled(w, it, hit);
 	}
 	flags = lb_backend_flags(w, hit->end.owner);
 	if ((flags & BACKEND_GONE) || drain_ends(w, in, it, hit, flags))
 		return false;
+	if ((hit->life >> 32 & CONN_GUESS) && service_seek_swallows(w, it, hit))
+		return true;
 	if (conn_packet(hit, item_side(it, CONN_REPLY), w->now_s, it->f->len))
 		lb_count_answer(w, it, hit->end.owner);
 	if (conn_has_turns(hit))
@@ -330,7 +338,7 @@ static void reply(struct worker *w, struct port *in, struct item *it, const stru
 {
 	struct conn_hit hit;
 
-	if (!is_answer(w, in, it, key, &hit))
+	if (!is_answer(w, in, it, key, &hit) || it->f->verdict != V_NONE)
 		return;
 	nat_rewrite6(it->f, NAT_SOURCE, dp_router_mac, &hit.ip6, hit.end.port);
 	lb_count_packet(w, it->f, hit.end.owner);
@@ -352,7 +360,7 @@ static void first_of_answer(struct worker *w, struct port *in, struct item *it, 
 	struct conn_key key = item_key6(w->dp->lb->conns, it, CONN_REPLY);
 	struct conn_hit hit;
 
-	if (!is_answer(w, in, it, &key, &hit)) {
+	if (!is_answer(w, in, it, &key, &hit) || it->f->verdict != V_NONE) {
 		service_fragment_note6(w, in, it->f, datagram, FRAGMENT_PASSES, 0, (struct ip_addr){0});
 		return;
 	}

@@ -1,0 +1,82 @@
+"""Connections live through the loss of what their client's host knows of them, though the backends have changed meanwhile."""
+
+import pytest
+
+from rig import wait
+from rig.hosts import Hosts
+from rig.workers import Worker, ask
+
+STREAMS = 12
+
+
+class World:
+    """A client on host 1 and four servers on hosts 1 to 3; three of them are the service's at first."""
+
+    def __init__(self, start_sluiced, stack, six):
+        self.hosts = Hosts(start_sluiced, stack, 3, six=six)
+        at = "fd00:1::{}" if six else "10.1.0.{}"
+        self.stack, self.vip = stack, at.format(100)
+        self.client = self.hosts.container(0, "client", [at.format(11)])
+        self.servers = [self.hosts.container(i, f"s{n}", [at.format(21 + n)]) for n, i in enumerate((0, 1, 2, 2))]
+        for server in self.servers:
+            stack.enter_context(Worker(server))
+        self.near = self.hosts.daemons[0]
+
+    def serve(self, policy):
+        self.near.rpc("service.add", name="api", network="web", vip=self.vip, port=80, protocol="tcp", policy=policy)
+        for server in self.servers[:3]:
+            self.near.rpc("backend.add", service="api", address=server.ip, port=8080)
+
+    def set(self, server, **fields):
+        self.near.rpc("backend.set", service="api", address=server.ip, port=8080, **fields)
+
+    def streams(self):
+        """{socket: the server that it talks to}."""
+        streams = {}
+        for _ in range(STREAMS):
+            sock = self.stack.enter_context(ask(self.client, self.vip))
+            streams[sock] = sock.recv(64)
+        return streams
+
+    def lose(self):
+        """The daemon of the client's host crashes and comes back without its connections."""
+        self.near.wait_all_kept()
+        self.near.kill()
+        self.near.start()
+        for port in ("up0", "client", "s0"):
+            self.near.wait_port(port)
+        assert self.near.rpc("conn.count")["count"] == 0
+
+
+@pytest.mark.parametrize("six, policy", [(False, "maglev"), (False, "least"), (True, "maglev")], ids=["maglev", "least", "over6"])
+def test_streams_live_through_a_crash_and_other_backends(start_sluiced, stack, six, policy):
+    world = World(start_sluiced, stack, six)
+    world.serve(policy)
+    streams = world.streams()
+    assert len(set(streams.values())) > 1
+    world.lose()
+    world.near.rpc("backend.add", service="api", address=world.servers[3].ip, port=8080)
+    world.set(world.servers[0], weight=0)  # what it has goes on
+    world.set(world.servers[1], weight=5)
+    for sock in streams:
+        sock.sendall(b"again\n")
+    assert {sock: sock.recv(64) for sock in streams} == streams
+    for sock in streams:  # and nobody looks any more
+        sock.sendall(b"and again\n")
+    assert {sock: sock.recv(64) for sock in streams} == streams
+    if policy == "maglev":
+        assert world.near.drops("seeks") > 0
+
+
+def test_who_has_lost_its_backend_is_reset(start_sluiced, stack):
+    """Nobody has the connection any more: its client is told, if not at once."""
+    world = World(start_sluiced, stack, False)
+    world.serve("maglev")
+    sock, name = next(iter(world.streams().items()))
+    server = next(server for server in world.servers if server.name.encode() == name.strip())
+    world.lose()
+    world.near.rpc("backend.del", service="api", address=server.ip, port=8080)
+    sock.sendall(b"again\n")
+    with pytest.raises(ConnectionResetError):
+        sock.recv(64)
+    wait.until(lambda: world.near.rpc("conn.count")["count"] <= 1, "nothing is left of it")
