@@ -3,6 +3,7 @@
  * whoever waits. A host's node is there before its instances are.
  */
 #include <errno.h>
+#include <event2/event.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,6 +45,7 @@ static void leave_node(struct hosts *hosts, struct hosts_host *host)
 	while ((place = TAILQ_FIRST(&key->places)))
 		hosts_place_free(hosts, place);
 	host->again = true;
+	event_active(hosts->turn, 0, 0);
 }
 
 /* Is the host there? It is a check of its node, as Consul has it, which holds for all that runs there. */
