@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from rig import wait
+from rig import traffic, wait
 from rig.daemon import ROOT
-from rig.docker_world import DRIVER
+from rig.docker_world import DRIVER, Inside
 from rig.dockerd import IMAGE
 from rig.howto import run_page
 from rig.process import open_files
@@ -255,6 +255,44 @@ def test_both_are_killed(world, first):
     docker.cli("start", "c1", "c2")
     docker.wait_reaches("c1", "c2")
     assert len(world.ports()) == 2 and {port["state"] for port in world.ports()} == {"up"}
+
+
+@pytest.fixture
+def live_restore(world):
+    """Docker with containers that outlive it."""
+    usual = world.docker.flags
+    world.docker.stop()
+    world.docker.flags = (*usual, "--live-restore")
+    world.docker.start()
+    yield world
+    world.docker.flags = usual
+
+
+@pytest.mark.parametrize("first", ["daemon", "docker"])
+def test_containers_that_outlive_docker(live_restore, stack, first):
+    """Nothing is told again by who comes back: a connection goes on, and so does all else."""
+    world = live_restore
+    docker, daemon = world.docker, world.daemon
+    network = world.create("web")
+    docker.run("c1", "web")
+    address = docker.run("c2", "web", "--publish", "8080:80")
+    c1, c2 = Inside(world, "c1"), Inside(world, "c2")
+    stack.enter_context(traffic.tcp_server(c2, 80))
+    talk = stack.enter_context(traffic.EchoClient(c1, address, 80))
+    daemon.wait_all_kept()
+    docker.kill()
+    talk.echo("Docker is away")
+    daemon.kill()
+    for one in (daemon, docker) if first == "daemon" else (docker, daemon):
+        one.start()
+    talk.echo("both are back")
+    assert docker.address("c2", "web") == address and len(world.ports(network)) == 2
+    with traffic.EchoClient(world.outside, world.address, 8080) as connection:
+        connection.echo()
+    docker.run("c3", "web")
+    docker.wait_reaches("c3", "c1")
+    docker.cli("rm", "--force", "c1")
+    wait.until(lambda: len(world.ports(network)) == 2, "the port of c1 is gone")
 
 
 def test_a_container_that_is_full_of_networks(world):
