@@ -410,6 +410,21 @@ def test_two_services_claim_one_address(node):
     answers(node.world, EXTERNAL, 80, node.pods[1:])
 
 
+def test_as_many_ways_in_as_there_may_be_and_more(node):
+    """4,096; how many are left out is told, and what leads in goes on to."""
+    ips = [f"203.0.113.{n + 100}" for n in range(65)]  # of which 64 count
+    greedy = service("greedy", ["10.96.4.1"], [(f"p{k}", k + 1) for k in range(100)], externalIPs=ips)
+    node.put(greedy)
+    wait.until(lambda: node.status()["ways"] == 4096, "as many as there may be lead in")
+    assert node.status()["ways_why"] == f"there is room for 4096, and {6400 - 4096} are left out"
+    assert "node ports and external addresses do not lead in" in node.daemon.ctl("status").stdout
+    node.api.delete(greedy)
+    node.put(web())
+    node.slice(local(node.pods[0]))
+    wait.until(lambda: (node.status()["ways"], node.status()["ways_why"]) == (1, None), "there is room again", timeout_s=60)
+    answers(node.world, HOST, 30080, node.pods[:1], times=3)
+
+
 class Model:
     """What there is to be, computed anew from all that the server has."""
 

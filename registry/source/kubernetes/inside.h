@@ -35,6 +35,7 @@ enum {
 	KUBE_SERVICES = 32768,
 	KUBE_SLICES = 65536,
 	KUBE_ADDRESSES = 64, /* external ones of a Service, of each kind */
+	KUBE_WAYS = 4096,    /* node ports and addresses from outside, in all */
 	KUBE_RANGES = 64,    /* from where a load balancer lets in */
 };
 

@@ -31,12 +31,16 @@ struct kube_lead {
 struct gathering {
 	struct kubernetes_way *ways;
 	struct ip_addr *vips;
-	size_t n, max, nvip, max_vip;
+	size_t n, max, nvip, max_vip, over; /* over: for which there is no room */
 	bool failed;
 };
 
 static void add_way(struct gathering *g, const struct kubernetes_way *way)
 {
+	if (g->n == KUBE_WAYS) {
+		g->over++;
+		return;
+	}
 	if (g->n == g->max) {
 		size_t max = g->max ? 2 * g->max : 64;
 		struct kubernetes_way *list = realloc(g->ways, max * sizeof(*list));
@@ -183,11 +187,23 @@ static void fail(struct kubernetes *k, const char *why)
 	char line[KUBERNETES_WHY + 64];
 
 	if (!k->lead->why[0]) {
-		snprintf(line, sizeof(line), "kubernetes: what leads in from outside stays as it was: %s",
-			why);
+		snprintf(line, sizeof(line), "kubernetes: not all leads in from outside: %s", why);
 		registry_log(k->reg, LOG_ERR, "kubernetes", line);
 	}
 	snprintf(k->lead->why, sizeof(k->lead->why), "%s", why);
+}
+
+/* All that there is room for leads in. */
+static void told(struct kubernetes *k, const struct gathering *g)
+{
+	char why[KUBERNETES_WHY];
+
+	if (g->over) {
+		snprintf(why, sizeof(why), "there is room for %d, and %zu are left out", KUBE_WAYS, g->over);
+		fail(k, why);
+	} else {
+		k->lead->why[0] = '\0';
+	}
 }
 
 static void wait_for(struct kube_lead *lead, unsigned ms)
@@ -211,7 +227,7 @@ static void hand_on(struct kubernetes *k)
 	if (!g.failed && lead->fn(lead->arg, &(struct kubernetes_ways){g.ways, g.n, g.vips, g.nvip}, why)) {
 		lead->due = false;
 		lead->n = g.n;
-		lead->why[0] = '\0';
+		told(k, &g);
 	} else {
 		fail(k, why);
 		wait_for(lead, RETRY_MS);
