@@ -473,6 +473,20 @@ struct dp_published {
 int dp_publish(struct dp *dp, const struct dp_published *list, size_t n, struct dp_err *err);
 /** Connections that the network has through uplinks now. */
 size_t dp_egress_count_of(struct dp *dp, uint16_t net);
+/* One of them. */
+struct dp_egress_conn {
+	uint16_t net;
+	bool inward;				      /* the peer began it, with a port that is published */
+	struct ip_addr guest, peer, outside;	      /* outside: the uplink's */
+	uint16_t guest_port, peer_port, outside_port; /* of a ping its ids; peer_port 0 */
+	uint8_t protocol;			      /* IPPROTO_ */
+	enum dp_conn_state state;
+	uint64_t packets, bytes;
+	uint32_t age_s, idle_s;
+};
+/** As dp_fdb_walk_part(). */
+bool dp_egress_walk_part(
+	struct dp *dp, uint64_t *at, bool (*fn)(void *arg, const struct dp_egress_conn *conn), void *arg);
 
 struct dp_drop {
 	const char *reason;

@@ -117,6 +117,20 @@ static void write_connections(struct metrics *m)
 				dp_conn_count_of(model->dp, network->id, &share));
 }
 
+static void write_egress(struct metrics *m)
+{
+	struct model *model = m->model;
+	struct model_network *network;
+	unsigned n = 0;
+
+	metrics_family(
+		m, "sluice_network_egress_connections", "Connections of the network with the world outside.");
+	TAILQ_FOREACH (network, &model->networks, link)
+		if (n++ < METRICS_EACH)
+			metrics_value(m, "network", network->name,
+				(double)dp_egress_count_of(model->dp, network->id));
+}
+
 static void write_fdb(struct metrics *m)
 {
 	struct model *model = m->model;
@@ -349,6 +363,7 @@ void metrics_write(void *arg, struct evbuffer *out)
 	write_networks(m);
 	write_fdb(m);
 	write_connections(m);
+	write_egress(m);
 	write_ports(m);
 	metrics_write_peers(m);
 	write_drops(m);

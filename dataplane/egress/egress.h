@@ -5,6 +5,7 @@
  * to a vip.
  *
  *   guest --> router MAC --> egress_stage() --> uplink          route.h: by which uplink, to which next hop
+ *   guest --> router MAC --> egress_stage() --> guest           to a port that the uplink's address has published
  *   guest <-- lookup <-- egress_input() <-- underlay stage      hop.h: the next hop's MAC
  *                                                               flow.h: the connection, and its port
  *
@@ -44,3 +45,7 @@ void egress_stage(struct worker *w, struct burst *b);
  * Then it is its guest's from here on, or dropped.
  */
 bool egress_input(struct worker *w, struct burst *b, struct frame *f);
+
+/** Worker. The same of a guest's frame for the uplink's address, which bears that address as its source too. What is to go
+ * to a vip has no verdict, and the service stage is yet to see it. */
+bool egress_turn(struct worker *w, struct burst *b, struct frame *f);

@@ -18,6 +18,7 @@ struct arriving {
 	struct frame *f;
 	struct outside outside;
 	uint8_t tcp;
+	bool turned; /* it has not left this host: a guest sent it */
 	uint16_t net;
 	uint8_t mac[6]; /* of the guest */
 };
@@ -34,7 +35,7 @@ static bool is_too_long(struct arriving *a, const struct network *net)
 	struct egress_answer answer = {.problem = PROBLEM_TOO_LONG,
 		.info = net->mtu,
 		.source = a->outside.address,
-		.mac = a->b->in->mac,
+		.mac = a->turned ? dp_router_mac : a->b->in->mac,
 		.reason = DROP_MTU};
 
 	if (!icmp_is_too_long(a->f, net->mtu))
@@ -48,6 +49,8 @@ static const struct network *enter(struct arriving *a)
 {
 	const struct network *net = dp_get_net(a->w->dp, a->net);
 
+	if (a->turned)
+		stat_add(&a->w->net_stats[a->f->net].consumed, 1);
 	a->f->net = a->net;
 	a->f->routed = true;
 	stat_add(&a->w->net_stats[a->net].rx, 1);
@@ -81,7 +84,9 @@ static void hand_over(struct arriving *a)
 	memcpy(data + 6, dp_router_mac, 6);
 	f->was_end = 0;
 	f->hash = 0;
-	fdb_ask(a->w->dp->fdb, fdb_frame_key(f->net, data + 6), &a->b->asked[f - a->b->frame]);
+	/* for the learn stage, or, which is behind it, for the lookup stage */
+	fdb_ask(a->w->dp->fdb, fdb_frame_key(f->net, data + (a->turned ? 0 : 6)),
+		&a->b->asked[f - a->b->frame]);
 }
 
 /* Could its sender be a host outside the guest's network? Else the guest would take it for a neighbour. */
@@ -223,15 +228,40 @@ static bool is_error(struct frame *f)
 			   : f->ip_proto == IPPROTO_ICMP && type != ICMP_ECHO;
 }
 
+/* Of a connection, or to a published port. */
+static bool take(struct arriving *a)
+{
+	const struct published_to *to;
+
+	if (take_known(a))
+		return true;
+	to = published_find(a->w->dp, a->outside.address, a->outside.port, a->outside.proto);
+	if (!to || (a->f->ip_proto == IPPROTO_TCP && !flow_begins(a->tcp)))
+		return false;
+	take_first(a, to);
+	return true;
+}
+
+static struct outside outside_of(struct frame *f)
+{
+	return (struct outside){
+		.address = icmp_address(f, 1), .peer = icmp_address(f, 0), .proto = f->ip_proto};
+}
+
+bool egress_turn(struct worker *w, struct burst *b, struct frame *f)
+{
+	struct arriving a = {.w = w, .b = b, .f = f, .turned = true, .outside = outside_of(f)};
+
+	return read_ports(&a) && take(&a);
+}
+
 bool egress_input(struct worker *w, struct burst *b, struct frame *f)
 {
 	struct arriving a = {.w = w, .b = b, .f = f};
-	const struct published_to *to;
 
 	if (!w->dp->egress || f->l3_off != ETH_LEN)
 		return false;
-	a.outside = (struct outside){
-		.address = icmp_address(f, 1), .peer = icmp_address(f, 0), .proto = f->ip_proto};
+	a.outside = outside_of(f);
 	if (icmp_is6(f) && ip_is4(a.outside.peer))
 		return false;
 	if (!read_ports(&a)) {
@@ -240,11 +270,5 @@ bool egress_input(struct worker *w, struct burst *b, struct frame *f)
 		take_error(&a);
 		return true;
 	}
-	if (take_known(&a))
-		return true;
-	to = published_find(w->dp, a.outside.address, a.outside.port, a.outside.proto);
-	if (!to || (f->ip_proto == IPPROTO_TCP && !flow_begins(a.tcp)))
-		return false;
-	take_first(&a, to);
-	return true;
+	return take(&a);
 }

@@ -8,11 +8,13 @@
 #include "dataplane/egress/flow.h"
 #include "dataplane/egress/icmp.h"
 #include "dataplane/egress/inside.h"
+#include "dataplane/egress/published.h"
 #include "dataplane/egress/route.h"
 #include "dataplane/frame/nat.h"
 #include "dataplane/frame/offload.h"
 #include "dataplane/frame/parse.h"
 #include "dataplane/l2/network.h"
+#include "dataplane/lb/service.h"
 
 /* The frame at hand, and what was found out about it. */
 struct leaving {
@@ -25,6 +27,7 @@ struct leaving {
 	uint8_t tcp;
 	const struct route *route;
 	const struct port *uplink;
+	bool turns;	/* it is for the uplink's own address */
 	uint8_t mac[6]; /* of the next hop */
 };
 
@@ -52,7 +55,8 @@ static void refuse(struct leaving *l, enum egress_problem problem, enum drop_rea
 	icmp_refuse(l->b, l->f, &answer);
 }
 
-/* Finds uplink and next hop for `ip`. `address`: of the uplink that it has to be; none: any. False: the frame is dropped. */
+/* Finds uplink and next hop for `ip`; none for the address of the uplink itself, which has `turns` set. `address`: of the
+ * uplink that it has to be; none: any. False: the frame is dropped. */
 static bool find_way(struct leaving *l, struct ip_addr ip, struct ip_addr address)
 {
 	struct egress *e = l->w->dp->egress;
@@ -67,8 +71,10 @@ static bool find_way(struct leaving *l, struct ip_addr ip, struct ip_addr addres
 		return false;
 	}
 	if (!route_is_host(l->route, hop)) {
-		frame_drop(l->f, DROP_EGRESS);
-		return false;
+		l->turns = ip_equal(l->route->address, ip);
+		if (!l->turns)
+			frame_drop(l->f, DROP_EGRESS);
+		return l->turns;
 	}
 	state = hop_find(e->hops, l->route->uplink, hop, l->w->now_s, l->mac);
 	if (state == HOP_UNKNOWN)
@@ -83,7 +89,7 @@ static bool ends_here(struct leaving *l)
 {
 	if (icmp_hops(l->f) <= 1)
 		refuse(l, PROBLEM_HOPS, DROP_EGRESS);
-	else if (icmp_is_too_long(l->f, l->uplink->mtu))
+	else if (!l->turns && icmp_is_too_long(l->f, l->uplink->mtu))
 		refuse(l, PROBLEM_TOO_LONG, DROP_MTU);
 	return l->f->verdict != V_NONE;
 }
@@ -113,7 +119,11 @@ static void send_error(struct leaving *l)
 		frame_drop(l->f, DROP_EGRESS);
 		return;
 	}
-	if (find_way(l, l->ends.peer, address))
+	if (!find_way(l, l->ends.peer, address))
+		return;
+	if (l->turns)
+		frame_drop(l->f, DROP_EGRESS);
+	else
 		send_off(l);
 }
 
@@ -146,7 +156,7 @@ static bool goes_on(struct leaving *l, const struct conn_hit *hit)
 	struct egress *e = l->w->dp->egress;
 	const struct routes *routes = atomic_load_explicit(&e->routes, memory_order_acquire);
 
-	if (route_is_own(routes, flow_end(hit)) &&
+	if (route_own(routes, flow_end(hit)) &&
 		!(flow_begins(l->tcp) && conn_state(e->flows, hit) == DP_CONN_CLOSING))
 		return true;
 	conn_remove(e->flows, hit);
@@ -172,7 +182,8 @@ static bool find_flow(struct leaving *l, struct conn_hit *hit)
 		flow_guest_is_at(l->w->dp->egress, hit, l->ends.net, frame_data(l->f) + 6);
 		return true;
 	}
-	if (l->tcp & FLOW_RST) {
+	if ((l->tcp & FLOW_RST) ||
+		(l->turns && !published_find(l->w->dp, l->ends.peer, l->ends.peer_port, l->ends.proto))) {
 		frame_drop(l->f, DROP_EGRESS);
 		return false;
 	}
@@ -191,7 +202,10 @@ static void send_packet(struct leaving *l)
 		return;
 	flow_packet(l->w, &hit, l->tcp, l->f->len);
 	flow_rewrite(l->f, NAT_SOURCE, dp_router_mac, &hit);
-	send_off(l);
+	if (!l->turns)
+		send_off(l);
+	else if (!egress_turn(l->w, l->b, l->f))
+		frame_drop(l->f, DROP_EGRESS);
 }
 
 /* May a guest of the network send it to the world, as far as its addresses tell? An IPv6 packet may bear what stands for an
@@ -251,8 +265,26 @@ static bool is_for_others(const struct network *net, struct frame *f)
 	return network_routes(net, to) && !(icmp_is6(f) && (ip_is_link_local(to) || ip_is_multicast(to)));
 }
 
+/* Of the burst's frames those of `mask` are for vips, and the service stage has been: it serves them alone. */
+static void serve(struct worker *w, struct burst *b, uint32_t mask)
+{
+	uint8_t verdict[BURST_MAX];
+
+	for (unsigned i = 0; i < b->count; i++) {
+		verdict[i] = b->frame[i].verdict;
+		if (!(mask >> i & 1))
+			b->frame[i].verdict = V_CONSUMED;
+	}
+	service_stage(w, b);
+	for (unsigned i = 0; i < b->count; i++)
+		if (!(mask >> i & 1))
+			b->frame[i].verdict = verdict[i];
+}
+
 void egress_stage(struct worker *w, struct burst *b)
 {
+	uint32_t turned = 0;
+
 	for (unsigned i = 0; i < b->count; i++) {
 		struct frame *f = &b->frame[i];
 		const struct network *net;
@@ -263,7 +295,12 @@ void egress_stage(struct worker *w, struct burst *b)
 		net = dp_get_net(w->dp, f->net);
 		if (!f->parsed)
 			parse_frame(f);
-		if (net && net->egress && f->l3_off && is_for_others(net, f))
-			leave(w, b, f, net);
+		if (!net || !net->egress || !f->l3_off || !is_for_others(net, f))
+			continue;
+		leave(w, b, f, net);
+		if (f->routed && f->verdict == V_NONE && mac_equal(frame_data(f), dp_router_mac))
+			turned |= UINT32_C(1) << i;
 	}
+	if (turned)
+		serve(w, b, turned);
 }

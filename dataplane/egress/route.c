@@ -79,12 +79,12 @@ const struct route *route_from(
 	return NULL;
 }
 
-bool route_is_own(const struct routes *routes, struct ip_addr ip)
+const struct route *route_own(const struct routes *routes, struct ip_addr ip)
 {
 	for (unsigned i = 0; routes && i < routes->n; i++)
 		if (ip_equal(routes->route[i].address, ip))
-			return true;
-	return false;
+			return &routes->route[i];
+	return NULL;
 }
 
 bool route_is_host(const struct route *route, struct ip_addr ip)

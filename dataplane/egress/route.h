@@ -32,8 +32,8 @@ const struct route *route_find(const struct routes *routes, struct ip_addr ip, s
 const struct route *route_from(
 	const struct routes *routes, struct ip_addr address, struct ip_addr ip, struct ip_addr *hop);
 
-/** Any thread. Is it the address of one of the uplinks? */
-bool route_is_own(const struct routes *routes, struct ip_addr ip);
+/** Any thread. The uplink whose own address it is; NULL: none. */
+const struct route *route_own(const struct routes *routes, struct ip_addr ip);
 
 /** Any thread. Could `ip` be that of a host on this link: neither the uplink's, the link's own nor its broadcast address? */
 bool route_is_host(const struct route *route, struct ip_addr ip);

@@ -231,6 +231,7 @@ struct conn_info {
 	struct conn_key key[2];
 	struct conn_end end[2];
 	struct ip_addr client, vip, backend;
+	struct ip_addr asked; /* whom the client sends to */
 	enum dp_conn_state state;
 	uint8_t flags[2];
 	uint64_t packets, bytes; /* both directions */

@@ -95,11 +95,13 @@ static void read_addresses(const struct conn_table *t, uint32_t entry, struct co
 
 	if (info->key[CONN_FORWARD].rest & CONN_IP6) {
 		info->client = wide_load(wide[CONN_FORWARD].src);
+		info->asked = wide_load(wide[CONN_FORWARD].dst);
 		info->vip = wide_load(wide[CONN_REPLY].end);
 		info->backend = wide_load(wide[CONN_FORWARD].end);
 		return;
 	}
 	info->client = ip_from4((uint32_t)(info->key[CONN_FORWARD].addresses >> 32));
+	info->asked = ip_from4((uint32_t)info->key[CONN_FORWARD].addresses);
 	info->vip = ip_from4(info->end[CONN_REPLY].ip);
 	info->backend = ip_from4(info->end[CONN_FORWARD].ip);
 }

@@ -8,7 +8,7 @@ from rig.daemon import BUILD, ROOT
 from rig.howto import run_lines, run_page
 
 PAGES = sorted(path for path in (ROOT / "docs/howto").glob("*.md") if path.name not in ("README.md", "docker.md", "podman.md", "cluster.md", "kubernetes.md"))  # tests/interop has these, test_kubernetes.py the last
-NEEDS = {"dpdk-containers": ["dpdk-testpmd"], "service": ["busybox"], "checks": ["busybox"], "dns": ["dig"], "cni": ["busybox", "dig", "nft"], "egress": ["busybox"], "host-networks": ["busybox", "nft"], "discovery": ["busybox", "curl", "dig"],
+NEEDS = {"dpdk-containers": ["dpdk-testpmd"], "service": ["busybox"], "checks": ["busybox"], "dns": ["dig"], "cni": ["busybox", "dig", "nft"], "egress": ["busybox", "curl"], "host-networks": ["busybox", "nft"], "discovery": ["busybox", "curl", "dig"],
          "consul": ["busybox", "curl", "openssl"], "monitoring": ["curl"], "state": ["curl"]}
 
 

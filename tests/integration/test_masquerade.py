@@ -1,13 +1,16 @@
 """What leaves a network of mode bridge or overlay by an uplink, under the uplink's address: translated in the dataplane."""
 
 import errno
+import re
 import socket
 import struct
 
 import pytest
 
 from rig import traffic, wait
+from rig.consul import Consul
 from rig.outside import BEYOND, SWITCH, WORLD, World, answered, drops
+from rig.ports import free_port
 
 @pytest.fixture
 def world(stack):
@@ -124,6 +127,79 @@ def test_networks_do_not_reach_each_other(net, c1, world, container):
     for a, b in ((c1, c2), (c2, c1), (c1, c3)):
         assert traffic.ping(a, b.ip, 1, check=False) == 0
     assert traffic.ping(c3, BEYOND, 1, check=False) == 0
+
+
+def balanced(net, name):
+    """Whether nothing of the network is lost from the books."""
+    row = next(row for row in net.rpc("stats.show") if row["network"] == name)
+    return row["rx"] + row["generated"] + row["copies"] == row["tx"] + row["drops"] + row["consumed"]
+
+
+def test_containers_reach_what_is_published(net, c1, world, container, stack):
+    """By the uplink's address: from its own network, from another one, and from the container itself."""
+    net.ctl("network", "add", "net2", "--mode", "overlay", "--vni", "100", "--subnet", "10.2.0.0/24", "--gateway", "10.2.0.1",
+            "--egress", "masquerade")
+    c2, c3 = container(net, "net1", "c2", "10.1.0.12"), container(net, "net2", "c3", "10.2.0.11")
+    for end in (c1, c3):
+        stack.enter_context(traffic.tcp_server(end, 8080))
+    net.ctl("service", "add", "api", "--network", "net1", "--vip", "10.1.0.100", "--port", "80", "--protocol", "tcp")
+    net.ctl("backend", "add", "api", "10.1.0.11:8080")
+    for port, to in ((7000, "10.1.0.11:8080"), (7001, "service api"), (7002, "10.2.0.11:8080"), (5201, "10.1.0.11:5201")):
+        net.ctl("publish", "add", f"p{port}", "--port", str(port), "--to", to)
+    for client in (world, c2, c3, c1):
+        for port, server in ((7000, c1), (7001, c1), (7002, c3)):
+            with traffic.EchoClient(client, SWITCH, port, timeout_s=20) as connection:
+                assert connection.name == server.name, (client.name, port)
+                connection.echo()
+    traffic.tcp_carries(c1, c3, SWITCH)
+    before = drops(net, "egress")
+    with pytest.raises(TimeoutError):
+        traffic.EchoClient(c3, SWITCH, 7009, timeout_s=0.5)
+    assert drops(net, "egress") > before
+    for name in ("net1", "net2"):
+        wait.until(lambda: balanced(net, name), f"the counters of {name} add up")
+    with pytest.raises(OSError):  # nor does a network from which nothing leaves
+        net.ctl("network", "set", "net2", "--egress", "none")
+        traffic.EchoClient(c3, SWITCH, 7000, timeout_s=0.5)
+
+
+def test_an_overlay_leaves_too(sluiced, world, container, stack):
+    sluiced.ctl("network", "add", "net1", "--mode", "overlay", "--vni", "100", "--subnet", "10.1.0.0/24", "--gateway",
+                "10.1.0.1", "--egress", "masquerade")
+    world.join(sluiced)
+    c1 = container(sluiced, "net1", "c1", "10.1.0.11")
+    traffic.wait_ping(c1, WORLD)
+    traffic.tcp_carries(world, c1, BEYOND)
+    traffic.tcp_carries(world, c1, BEYOND, reverse=True)
+    sluiced.ctl("publish", "add", "web", "--port", "7000", "--to", "10.1.0.11:8080")
+    stack.enter_context(traffic.tcp_server(c1, 8080))
+    with traffic.EchoClient(world, SWITCH, 7000) as connection:
+        connection.echo()
+
+
+def test_connections_are_listed_and_counted(start_sluiced, container, world, stack):
+    http = free_port()
+    net = masquerading(start_sluiced({"control": {"http": f"127.0.0.1:{http}"}}), world)
+    c1 = container(net, "net1", "c1", "10.1.0.11")
+    stack.enter_context(traffic.tcp_server(world, 7000))
+    stack.enter_context(traffic.tcp_server(c1, 8080))
+    net.ctl("publish", "add", "web", "--port", "7001", "--to", "10.1.0.11:8080")
+    traffic.wait_ping(c1, BEYOND)
+    with traffic.EchoClient(c1, BEYOND, 7000) as out, traffic.EchoClient(world, SWITCH, 7001) as into:
+        out.echo()
+        into.echo()
+        rows = {row["backend"]: row for row in net.rpc("conn.list") if row["protocol"] == "tcp"}
+        row = rows[f"{BEYOND}:7000"]
+        assert row["client"] == f"10.1.0.11:{out.sock.getsockname()[1]}" and row["network"] == "net1"
+        assert row["outside"].startswith(f"{SWITCH}:") and int(row["outside"].split(":")[1]) >= 16384
+        assert (row["service"], row["vip"], row["state"]) == (None, None, "established") and row["packets"] > 4
+        row = rows["10.1.0.11:8080"]
+        assert (row["client"], row["outside"]) == (f"{WORLD}:{into.sock.getsockname()[1]}", f"{SWITCH}:7001")
+        assert [row["protocol"] for row in net.rpc("conn.list", client="10.1.0.11")] in (["icmp", "tcp"], ["tcp"])
+        assert f"{BEYOND}:7000" in net.ctl("conn", "list").stdout
+        page = Consul(http).request("GET", "/metrics").text
+        found = re.search(r'sluice_network_egress_connections{network="net1"} (\d+)', page)
+        assert int(found[1]) == net.rpc("network.show", name="net1")["egress_connections"] >= 2
 
 
 def test_it_is_set_at_run_time_and_shown(sluiced, container, world):

@@ -12,6 +12,7 @@ import pytest
 from rig import frames, traffic, wait
 from rig.daemon import BUILD
 from rig.dpdk_app import DpdkApp
+from rig.outside import World, WORLD
 from rig.vxlan_host import HOST, VxlanHost
 
 pytestmark = pytest.mark.alone
@@ -296,3 +297,33 @@ def test_the_queues_of_a_dpdk_application_are_both_workers(four, stack, requires
     assert_both_work(sluiced, before)
     assert sluiced.drops("bad-ring") == 0
     wait_balance(sluiced)
+
+
+def test_both_workers_give_out_ports_of_an_uplink(sluiced, container, stack):
+    """Each of its own slice, and either takes what comes back."""
+    world = stack.enter_context(World())
+    sluiced.ctl("network", "add", "out", "--subnet", "10.3.0.0/24", "--gateway", "10.3.0.1", "--egress", "masquerade")
+    world.join(sluiced)
+    ends = [container(sluiced, "out", f"e{i}", f"10.3.0.1{i}") for i in (1, 2)]
+    server = stack.enter_context(world.socket(kind=socket.SOCK_DGRAM))
+    server.settimeout(wait.PATIENCE_S)
+    server.bind((WORLD, 7001))
+    ports = []
+    for end in ends:
+        traffic.wait_ping(end, WORLD)
+        ports.append(set())
+        for _ in range(40):
+            client = stack.enter_context(end.socket(kind=socket.SOCK_DGRAM))
+            client.settimeout(wait.PATIENCE_S)
+            client.sendto(end.name.encode(), (WORLD, 7001))
+            data, seen = server.recvfrom(100)
+            assert data == end.name.encode()
+            ports[-1].add(seen[1])
+            server.sendto(b"you", seen)
+            assert client.recv(100) == b"you"
+    assert [len(each) for each in ports] == [40, 40]
+    assert [len({port % 2 for port in each}) for each in ports] == [1, 1] and not ports[0] & ports[1]
+    assert {port % 2 for port in ports[0] | ports[1]} == {0, 1}
+    for end in ends:
+        traffic.tcp_carries(world, end, WORLD)
+    wait_balance(sluiced, "out")

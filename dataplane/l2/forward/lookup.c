@@ -34,9 +34,10 @@ static void lookup_gateway(const struct burst *b, struct frame *f, const struct 
 	f->out = net->gateway_port;
 }
 
+/* What a guest sent to a port that the uplink's address has published may lead back to itself (egress.h). */
 static inline void to_port(const struct burst *b, struct frame *f, uint16_t id)
 {
-	if (id == b->in->id) {
+	if (__builtin_expect(id == b->in->id && !f->routed, 0)) {
 		frame_drop(f, DROP_SAME_PORT);
 		return;
 	}
