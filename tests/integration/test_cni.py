@@ -341,6 +341,33 @@ def test_published_ports(router, stack):
     assert left(daemon) == []
 
 
+def test_published_ports_of_both_families(router, stack):
+    daemon = router.daemon
+    host6 = "2001:db8:7::1"
+    router.host.run("ip", "addr", "add", f"{host6}/64", "dev", "up0", "nodad")
+    router.world.run("ip", "addr", "add", "2001:db8:7::2/64", "dev", "eth0", "nodad")
+    daemon.rpc("network.add", name="lan", mode="host", subnets=["10.1.0.0/24", "fd00:1::/64"],
+               gateways=["10.1.0.1", "fd00:1::1"])
+    cni = Cni(daemon, "lan")
+    mappings = [{"hostPort": 7000, "containerPort": 8080, "protocol": "tcp"},
+                {"hostPort": 7001, "containerPort": 8080, "protocol": "tcp", "hostIP": "::"},
+                {"hostPort": 7002, "containerPort": 8080, "protocol": "SCTP", "hostIP": "0.0.0.0"}]
+    one = stack.enter_context(Pod(cni, "one", runtimeConfig={"portMappings": mappings}))
+    stack.enter_context(traffic.tcp_server(one, 8080, six=True))
+    for address, port in ((HOST, 7000), (host6, 7000), (host6, 7001)):
+        with traffic.EchoClient(router.world, address, port) as connection:
+            connection.echo()
+    assert [(row["address"], row["port"], row["protocol"]) for row in daemon.rpc("publish.list")] == [
+        ("0.0.0.0", 7000, "tcp"), ("::", 7000, "tcp"), ("::", 7001, "tcp"), ("0.0.0.0", 7002, "sctp")]
+    one.delete()
+    assert left(daemon) == []
+    daemon.rpc("network.add", name="four", mode="host", subnet="10.4.0.0/24", gateway="10.4.0.1")
+    with pytest.raises(CniError) as error:
+        Cni(daemon, "four").add("two", one, runtimeConfig={"portMappings": mappings[1:]})
+    assert "portMappings[0]: the network gives no address of the family of the host's" in error.value.message
+    assert daemon.rpc("publish.list") == []
+
+
 def _echoes(client):
     try:
         with traffic.EchoClient(client, HOST, 7000, timeout_s=1) as connection:

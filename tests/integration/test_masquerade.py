@@ -278,3 +278,22 @@ def test_a_guest_that_takes_every_port_leaves_its_neighbour_some(start_sluiced, 
     for _ in range(5):
         wait.until(lambda: answered(c2, WORLD, 7001), "a neighbour is answered")
     assert net.rpc("network.show", name="net1")["egress_connections"] <= conn_size // 4 + 10
+
+
+def test_the_host_itself_on_the_link_of_a_tap(start_sluiced, netns, container, stack):
+    """An uplink that is a TAP of the host's: the host is its neighbour, reaches what is published, and forwards what leaves."""
+    host = netns("host")
+    net = start_sluiced(ns=host)
+    net.ctl("network", "add", "net1", "--subnet", "10.1.0.0/24", "--gateway", "10.1.0.1", "--egress", "masquerade")
+    net.rpc("uplink.add", name="up0", type="tap", ifname="out0", address=f"{SWITCH}/24",
+            gateway=WORLD)
+    host.run("ip", "addr", "add", f"{WORLD}/24", "dev", "out0")
+    host.run("ip", "link", "set", "out0", "up")
+    c1 = container(net, "net1", "c1", "10.1.0.11")
+    stack.enter_context(traffic.tcp_server(c1, 8080))
+    stack.enter_context(traffic.tcp_server(host, 7002))
+    net.ctl("publish", "add", "web", "--port", "7000", "--to", "10.1.0.11:8080")
+    traffic.wait_ping(c1, WORLD)
+    with traffic.EchoClient(host, SWITCH, 7000) as into, traffic.EchoClient(c1, WORLD, 7002) as out:
+        into.echo()
+        out.echo()
