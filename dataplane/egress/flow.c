@@ -64,11 +64,12 @@ static bool find(struct egress *e, const struct side *side, struct conn_hit *hit
 
 bool flow_has_header(struct frame *f)
 {
-	uint32_t need = f->ip_proto == IPPROTO_TCP ? TCP_LEN : 8u;
+	uint16_t need = f->ip_proto == IPPROTO_TCP ? TCP_LEN : f->ip_proto == IPPROTO_SCTP ? SCTP_LEN : 8;
 
 	if (f->ethertype == ETHERTYPE_IP6 && f->ip_proto == IPPROTO_SCTP && !f->l4_off)
 		f->l4_off = (uint8_t)(f->l3_off + IP6_LEN);
-	return f->l4_off && f->l4_off + need <= f->hdr_len && f->l4_off + need <= icmp_packet_end(f);
+	return f->l4_off && f->l4_off + (uint32_t)need <= icmp_packet_end(f) &&
+	       frame_pull(f, f->l4_off + need) >= f->l4_off + need;
 }
 
 bool flow_read(struct frame *f, bool asks, struct flow_ports *out)

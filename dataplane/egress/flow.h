@@ -37,7 +37,7 @@ struct flow_ports {
 	uint8_t tcp; /* flags; of other protocols FLOW_ACK */
 };
 
-/** Is all of the packet's TCP, UDP, SCTP or ICMP header there, and in the private copy? Finds it where the parser does not
+/** Is all of the packet's TCP, UDP, SCTP or ICMP header there? It is in the private copy then. Finds it where the parser does not
  * look for it: SCTP over IPv6. */
 bool flow_has_header(struct frame *f);
 /** Reads that header. `asks`: pings go this way, else their answers. False: it is of nothing that has a flow. */

@@ -117,8 +117,11 @@ static void take_error(struct arriving *a)
 static void take_packet(struct arriving *a, struct conn_hit *hit)
 {
 	struct frame *f = a->f;
-	const struct network *net = enter(a);
+	const struct network *net = dp_get_net(a->w->dp, a->net);
 
+	if (a->turned && net && is_too_long(a, net)) /* as long as it is of its sender's network */
+		return;
+	net = enter(a);
 	if (!net)
 		frame_drop(f, DROP_WRONG_NETWORK);
 	else if (!is_sound(a))
