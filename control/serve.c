@@ -54,21 +54,23 @@ static int name_node(struct registry *registry, const json_t *config, struct api
 		     *cluster = json_object_get(config, "cluster");
 	struct reg_node node = *registry_node_find(registry, "");
 	const char *name = param_str(control, "node"), *address = param_str(control, "node_address");
+	const struct reg_pair zone = {"zone", param_str(cluster, "zone")};
 	struct reg_err why;
 	int rc;
 
 	if (!name) /* no other host has it */
 		name = param_str(cluster, "host");
-	if (!name && !address)
+	if (!name && !address && !zone.value)
 		return 0;
 	if (name)
 		snprintf(node.name, sizeof(node.name), "%s", name);
 	if (address)
 		snprintf(node.address, sizeof(node.address), "%s", address);
 	snprintf(node.source, sizeof(node.source), "config");
-	node.meta = NULL; /* borrowed from what is about to be replaced */
+	node.meta = &zone; /* what it had is borrowed from what is about to be replaced */
+	node.nmeta = zone.value != NULL;
 	node.tagged = NULL;
-	node.nmeta = node.ntagged = 0;
+	node.ntagged = 0;
 	rc = registry_node_put_local(registry, &node, &why);
 	return rc < 0 ? api_fail(err, API_INVALID, "control", "%s", why.text) : 0;
 }

@@ -379,6 +379,9 @@ int dp_network_known(struct dp *dp, uint16_t net, const struct dp_known *known, 
 
 enum dp_protocol { DP_TCP = 6, DP_UDP = 17, DP_SCTP = 132 };
 
+/* How far a backend is from the clients of this host. */
+enum dp_distance { DP_SAME_HOST, DP_SAME_ZONE, DP_FAR, DP_DISTANCES };
+
 struct dp_backend {
 	struct ip_addr address;
 	uint16_t port;
@@ -387,6 +390,7 @@ struct dp_backend {
 	bool draining; /* with weight 0: the connections that it has go on until drain_ms after this was first so */
 	bool resets; /* TCP connections that are left then are reset, at both ends; else it is dead then */
 	uint32_t drain_ms; /* 0: until they end */
+	uint8_t distance;  /* enum dp_distance; with dp_service.near */
 };
 
 struct dp_service {
@@ -406,6 +410,9 @@ struct dp_service {
 	uint32_t slow_start_ms;
 	/* So many ports that follow `port` are the service's too: each leads to the port as far behind a backend's. */
 	uint16_t more_ports;
+	/* New connections go to the nearest backends, by `distance`, while enough of those are active: with 1.4 times
+	 * the share that is, at most all; the others to those beyond. */
+	bool near;
 };
 
 #define DP_AFFINITY_MAX 86400

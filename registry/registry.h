@@ -137,6 +137,7 @@ struct reg_service {
 		slow_start_ms; /* over which the share of a backend grows that came or came back; 0: at once */
 	uint32_t drain_ms;     /* how long the connections of a draining backend go on; 0: until they end */
 	bool drain_reset;      /* those that are left then are reset at both ends */
+	bool near;     /* new connections go to backends of this host, then of its zone, before others */
 	bool measured; /* clients are told weights by how soon each backend answers (registry_told_weight()) */
 	bool critical_ends; /* a backend that turns critical loses its connections, as if its port were down */
 	struct reg_check check; /* the default of its backends; REG_CHECK_NONE: they need none */

@@ -15,6 +15,7 @@
 
 static const char *const protocols[] = {"tcp", "udp", "sctp", NULL};
 static const char *const policies[] = {"maglev", "least", NULL};
+static const char *const locality[] = {"off", "prefer", NULL};
 static const char *const weights[] = {"set", "measured", NULL};
 static const char *const no_backend[] = {"reject", "drop", NULL};
 static const char *const on_critical[] = {"keep", "end", NULL};
@@ -339,6 +340,8 @@ static const struct api_field port_fields[] = {
 		"protocol, name", .item = API_OBJECT, .fields = port_fields, .max = REG_PORTS_MAX}, \
 	{"policy", API_ENUM, "how a backend is chosen: by the hash alone, or by it unless another is much less busy " \
 		"(default maglev)", .choices = policies}, \
+	{"locality", API_ENUM, "prefer: new connections go to backends on this host, then to those of its zone, while enough of " \
+		"these are there and get on (default off)", .choices = locality}, \
 	{"weights", API_ENUM, "those that clients are told, by SRV records and Consul's API: as they are set, or by how soon " \
 		"each backend answers, which policy least measures (default set)", .choices = weights}, \
 	{"affinity_s", API_INT, "a client's connections go to one backend, until so long after the last (default 0: " \

@@ -104,7 +104,8 @@ void service_params_read(const json_t *params, struct reg_service *service)
 {
 	const char *network = param_str(params, "network"), *protocol = param_str(params, "protocol"),
 		   *policy = param_str(params, "policy"), *no_backend = param_str(params, "no_backend"),
-		   *on_critical = param_str(params, "on_critical"), *weights = param_str(params, "weights");
+		   *on_critical = param_str(params, "on_critical"), *weights = param_str(params, "weights"),
+		   *locality = param_str(params, "locality");
 	const json_t *check = json_object_get(params, "check");
 
 	if (network)
@@ -121,6 +122,8 @@ void service_params_read(const json_t *params, struct reg_service *service)
 	service->affinity_s = (uint32_t)param_int(params, "affinity_s", service->affinity_s);
 	if (no_backend)
 		service->drops = !strcmp(no_backend, "drop");
+	if (locality)
+		service->near = !strcmp(locality, "prefer");
 	if (weights)
 		service->measured = !strcmp(weights, "measured");
 	if (on_critical)
@@ -243,6 +246,17 @@ static void put_load(json_t *object, const struct reg_service *service, const st
 	put(object, "told_age_ms", least && info->told ? json_integer(info->told_age_ms) : json_null());
 }
 
+/* Where it is, seen from here. */
+static void put_place(json_t *object, struct model *model, const struct reg_service *service,
+	const struct reg_backend *backend)
+{
+	static const char *const names[] = {"host", "zone", "far"};
+	const char *zone = model_backend_zone(model, backend);
+
+	put_str(object, "zone", zone[0] ? zone : NULL);
+	put_str(object, "distance", names[model_backend_distance(model, service, backend)]);
+}
+
 json_t *service_backend_json(
 	struct model *model, const struct reg_service *service, const struct reg_backend *backend)
 {
@@ -271,6 +285,7 @@ json_t *service_backend_json(
 	put_int(object, "answered", info.answered);
 	put_int(object, "refused", info.refused);
 	put_load(object, service, &info);
+	put_place(object, model, service, backend);
 	put(object, "check", check_json(check_of(service, backend)));
 	put(object, "checks", results_json(backend));
 	put_str(object, "output", backend->output);
@@ -340,6 +355,7 @@ json_t *service_head_json(struct model *model, const struct reg_service *service
 	put_str(object, "protocol", reg_protocol_name(service->protocol));
 	put(object, "ports", ports_json(service));
 	put_str(object, "policy", service->policy);
+	put_str(object, "locality", service->near ? "prefer" : "off");
 	put_str(object, "weights", service->measured ? "measured" : "set");
 	put_int(object, "affinity_s", service->affinity_s);
 	put_str(object, "no_backend", service->drops ? "drop" : "reject");

@@ -92,11 +92,38 @@ static struct model_service *service_make(struct model *model, const char *name,
 	return NULL;
 }
 
+/* What the node's metadata says; "": nothing. */
+static const char *zone_of(struct registry *registry, const char *node)
+{
+	const struct reg_node *found = registry_node_find(registry, node);
+
+	for (unsigned i = 0; found && i < found->nmeta; i++)
+		if (strcmp(found->meta[i].key, "zone") == 0)
+			return found->meta[i].value;
+	return "";
+}
+
+const char *model_backend_zone(struct model *model, const struct reg_backend *backend)
+{
+	return zone_of(model->registry, reg_backend_node(backend));
+}
+
+enum dp_distance model_backend_distance(
+	struct model *model, const struct reg_service *service, const struct reg_backend *backend)
+{
+	struct model_network *network = model_network(model, service->network);
+	const char *own = zone_of(model->registry, "");
+
+	if (network && model_port_of_ip(model, network, backend->address))
+		return DP_SAME_HOST;
+	return own[0] && strcmp(own, model_backend_zone(model, backend)) == 0 ? DP_SAME_ZONE : DP_FAR;
+}
+
 /*
  * The backends that a vip balances, those of its family, in the registry's order. Several with one address count as
  * one, with the best of their weights: one of them may be left over from a container that has been replaced long ago.
  */
-static size_t take_backends(const struct reg_service *service, bool ip6,
+static size_t take_backends(struct model *model, const struct reg_service *service, bool ip6,
 	const struct reg_backend *const *from, size_t n, struct dp_backend *to)
 {
 	size_t kept = 0;
@@ -110,6 +137,7 @@ static size_t take_backends(const struct reg_service *service, bool ip6,
 				(service->critical_ends && from[i]->health == REG_CRITICAL),
 			.draining = from[i]->health == REG_DRAINING,
 			.resets = service->drain_reset,
+			.distance = service->near ? model_backend_distance(model, service, from[i]) : 0,
 			.drain_ms = from[i]->has_drain_ms ? from[i]->drain_ms : service->drain_ms,
 		};
 		struct dp_backend *last = kept ? &to[kept - 1] : NULL;
@@ -197,6 +225,7 @@ static int port_put(struct model *model, struct model_service *at, const struct 
 		.affinity_s = service->affinity_s,
 		.slow_start_ms = service->slow_start_ms,
 		.more_ports = want->more,
+		.near = service->near,
 		.backends = want->target ? members->scratch : members->backends,
 		.nbackends = members->n,
 	};
@@ -230,7 +259,7 @@ static int vip_put(struct model *model, struct model_service *at, const struct r
 	const struct reg_backend *const *backends, size_t nbackend, struct dp_backend *table)
 {
 	struct members members = {
-		table, take_backends(service, ip6, backends, nbackend, table), table + nbackend};
+		table, take_backends(model, service, ip6, backends, nbackend, table), table + nbackend};
 	int rc = 0;
 
 	for (unsigned i = 0; i <= service->nport && !rc; i++) {

@@ -211,3 +211,7 @@ struct model_service *model_service_by_id(struct model *model, uint32_t id);
 /** What the dataplane knows of a backend (its address, and port of its own), over all ports of the vip. -ENOENT. */
 int model_backend_info(struct model *model, const struct model_service *service, struct ip_addr address,
 	uint16_t port, struct dp_backend_info *info);
+/** Where the backend is, seen from this host; and its zone by its node's metadata, "": none. Control thread. */
+enum dp_distance model_backend_distance(
+	struct model *model, const struct reg_service *service, const struct reg_backend *backend);
+const char *model_backend_zone(struct model *model, const struct reg_backend *backend);

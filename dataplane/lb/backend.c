@@ -172,6 +172,7 @@ void backend_set(struct backend_table *t, uint16_t id, const struct dp_backend *
 	uint32_t flags = BACKEND_USED | set_drain(b, &t->base[id].drains_since, what);
 
 	atomic_store_explicit(&b->weight, what->weight, memory_order_relaxed);
+	atomic_store_explicit(&b->distance, what->distance, memory_order_relaxed);
 	if (what->dead)
 		flags |= BACKEND_DEAD;
 	else if (what->weight)

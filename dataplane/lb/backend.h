@@ -36,7 +36,8 @@ struct backend {
 	uint8_t protocol;
 	bool wanted; /* control only: its MAC is asked for */
 	struct ip_addr address;
-	_Atomic(uint16_t) weight; /* workers read it for its load only: the table has it already */
+	_Atomic(uint16_t) weight;  /* workers read it for its load only: the table has it already */
+	_Atomic(uint8_t) distance; /* enum dp_distance, likewise */
 	/* control only */
 	uint32_t service;
 } __attribute__((aligned(64)));

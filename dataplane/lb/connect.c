@@ -31,6 +31,19 @@ static bool is_at(struct worker *w, uint16_t id, struct ip_addr address)
 	return ip_equal(lb_backend(w, id)->address, address);
 }
 
+/* The table that has the connection: the service's, or of near backends, as far as they have a part of its kind. */
+static const struct maglev *table_for(const struct service *s, uint32_t hash)
+{
+	if (__builtin_expect(!s->near, 1))
+		return s->table;
+	for (unsigned i = 0; i < DP_DISTANCES; i++) {
+		hash = hash * UINT32_C(0xc2b2ae35) + 1;
+		if (s->at[i].table && hash >> 16 < s->at[i].part)
+			return s->at[i].table;
+	}
+	return s->table;
+}
+
 /*
  * The backend for `hash`: the table's, but never the client itself. Then it is the next slot's that is
  * somebody else, or after some slots one of the ends of the list by address, which differ if any two do.
@@ -39,13 +52,14 @@ static bool is_at(struct worker *w, uint16_t id, struct ip_addr address)
 static bool choose(
 	struct worker *w, const struct service *s, uint32_t hash, struct ip_addr client, uint16_t *id)
 {
-	uint32_t slot = maglev_slot(s->table, hash);
+	const struct maglev *table = table_for(s, hash);
+	uint32_t slot = maglev_slot(table, hash);
 
 	for (unsigned i = 0; i < SCAN_MAX; i++) {
-		*id = s->table->slot[slot];
+		*id = table->slot[slot];
 		if (__builtin_expect(!is_at(w, *id, client), 1))
 			return true;
-		slot = slot + 1 < s->table->size ? slot + 1 : 0;
+		slot = slot + 1 < table->size ? slot + 1 : 0;
 	}
 	*id = !is_at(w, s->first, client) ? s->first : s->last;
 	if (!is_at(w, *id, client))
@@ -92,6 +106,21 @@ static bool choose_slowly(
 	return true;
 }
 
+static uint8_t distance_of(struct worker *w, uint16_t id)
+{
+	return atomic_load_explicit(&lb_backend(w, id)->distance, memory_order_relaxed);
+}
+
+/* Of a farther one than the best so far: does that have so much more to do, and is it so much slower, that the way is worth
+ * it? Else it is as least_is_better() says. */
+static bool is_better(struct worker *w, const struct service *s, uint16_t other,
+	const struct least_load *load, uint16_t id, const struct least_load *best)
+{
+	if (s->near && distance_of(w, other) > distance_of(w, id))
+		return least_relieves(load, best);
+	return least_is_better(load, best);
+}
+
 /* The table's choice `id` for `hash`, unless one of a few others is much less busy. */
 static uint16_t choose_least(
 	struct worker *w, const struct service *s, uint32_t hash, struct ip_addr client, uint16_t id)
@@ -100,13 +129,16 @@ static uint16_t choose_least(
 	struct least_load best = least_load(w, s, id, now);
 
 	for (unsigned i = 0; i < OTHERS; i++) {
+		const struct maglev *table;
 		struct least_load load;
 		uint16_t other;
 
 		hash = next_choice(hash);
-		other = s->table->slot[maglev_slot(s->table, hash)];
+		/* every second of them of all distances, so that what is far is known too */
+		table = i & 1 ? s->table : table_for(s, hash);
+		other = table->slot[maglev_slot(table, hash)];
 		load = least_load(w, s, other, now);
-		if (!least_is_better(&load, &best) || is_at(w, other, client) ||
+		if (!is_better(w, s, other, &load, id, &best) || is_at(w, other, client) ||
 			(s->slow_start && !takes_part(w, s, other, hash)))
 			continue;
 		id = other;

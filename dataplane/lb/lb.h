@@ -17,6 +17,8 @@
 
 enum { MAX_SERVICES = 4096, LB_FRAGMENTS = 64, LB_AFFINITIES = 1 << 16 };
 
+enum { LB_WHOLE = 1 << 16 };
+
 /* A service: immutable, replaced as a whole. Workers reach it through a view. */
 struct service {
 	uint32_t id;
@@ -34,7 +36,12 @@ struct service {
 	uint32_t affinity_s; /* a client's connections go to one backend; 0: each is chosen for itself */
 	struct ip_addr address;
 	struct maglev *table; /* NULL: no active backend */
-	uint16_t backend[];   /* [nbackends] ids, sorted by address, then port, in host byte order */
+	bool near;	      /* those at a distance are asked in its order; `table` has what is left */
+	struct lb_near {
+		struct maglev *table; /* of the active ones; NULL: none is */
+		uint32_t part;	      /* of LB_WHOLE: connections that may go there */
+	} at[DP_DISTANCES];
+	uint16_t backend[]; /* [nbackends] ids, sorted by address, then port, in host byte order */
 };
 
 /* How far behind the service's first port is `port`? More than s->more: it is not the service's. */

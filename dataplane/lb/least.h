@@ -103,6 +103,17 @@ static inline bool least_is_better(const struct least_load *a, const struct leas
 	return x * 2 < y || (x <= y && late * 4 < later * 3);
 }
 
+/** Is `b` overloaded beside `a`, which is farther away: has it over 1.4 times as much in flight, and does this host wait as much
+ * longer for it? Of who was not heard of lately it is assumed, so that it is heard of now and then. */
+static inline bool least_relieves(const struct least_load *a, const struct least_load *b)
+{
+	bool told = a->told && b->told;
+	uint64_t x = (uint64_t)(told ? a->total : a->in_flight) * b->weight;
+	uint64_t y = (uint64_t)(told ? b->total : b->in_flight) * a->weight;
+
+	return x * 14 < y * 10 && (uint64_t)a->latency * 14 < (uint64_t)b->latency * 10;
+}
+
 /** A connection was made to the backend: it begins with a request. */
 void least_begins(struct worker *w, enum least_of of, uint16_t id);
 /** A packet of a connection whose turns are known came from the client, or from the backend; not rewritten yet. */

@@ -56,6 +56,8 @@ void lb_touch_ahead(struct dp *dp)
 
 static void service_free(struct service *s)
 {
+	for (unsigned i = 0; s && i < DP_DISTANCES; i++)
+		free(s->at[i].table);
 	if (s)
 		free(s->table);
 	free(s);
@@ -277,6 +279,37 @@ static int build_table(const struct dp_backend *sorted, struct service *s)
 	return any && !s->table ? -ENOMEM : 0;
 }
 
+/*
+ * The table of those at one distance. Of connections it may have 1.4 times the part of them that is active (Envoy's
+ * overprovisioning factor): so long as five of seven are, all. Who drains has left.
+ */
+static int build_near(const struct dp_backend *sorted, struct service *s, unsigned distance)
+{
+	struct maglev_backend *list = calloc(s->nbackends ? s->nbackends : 1, sizeof(*list));
+	struct lb_near *at = &s->at[distance];
+	uint64_t n = 0, all = 0, active = 0;
+
+	if (!list)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < s->nbackends; i++) {
+		uint16_t weight = sorted[i].dead ? 0 : sorted[i].weight;
+
+		if (sorted[i].distance != distance)
+			continue;
+		list[n++] = (struct maglev_backend){sorted[i].address, sorted[i].port, weight, s->backend[i]};
+		active += weight > 0;
+		all += weight || !sorted[i].draining;
+	}
+	if (active) {
+		uint64_t part = active * LB_WHOLE * 14 / (all * 10);
+
+		at->part = part < LB_WHOLE ? (uint32_t)part : LB_WHOLE;
+		at->table = maglev_build(list, n);
+	}
+	free(list);
+	return active && !at->table ? -ENOMEM : 0;
+}
+
 /* A service to the spec. On failure nothing is left of it. */
 static int service_make(struct lb *lb, const struct dp_service *spec, const struct dp_backend *sorted,
 	uint32_t id, const struct service *old, struct service **out)
@@ -298,8 +331,11 @@ static int service_make(struct lb *lb, const struct dp_service *spec, const stru
 	s->affinity_s = spec->affinity_s;
 	s->slow_start = rte_get_tsc_hz() / 1000 * spec->slow_start_ms;
 	rc = take_ids(lb, spec, sorted, old, s);
+	s->near = spec->near;
 	if (!rc)
 		rc = build_table(sorted, s);
+	for (unsigned i = 0; i < DP_DISTANCES && s->near && !rc; i++)
+		rc = build_near(sorted, s, i);
 	if (rc) {
 		delete_missing(lb, s, old);
 		service_free(s);

@@ -79,6 +79,8 @@ static void follow(struct backend *backend, int state)
 		state = 0;
 	if (backend->port == state)
 		return;
+	if (backend->port < 0 && backend->service->def.near)
+		backend->rechecked = true; /* it is on this host now, which nothing else of it tells */
 	backend->port = (int8_t)state;
 	check_set_link(&backend->checks, state);
 	commit_backend(backend);

@@ -324,7 +324,7 @@ static bool def_same(const struct reg_service *a, const struct reg_service *b)
 	       ip_equal(a->vip6, b->vip6) && a->port == b->port && a->end == b->end &&
 	       a->protocol == b->protocol && strcmp(a->policy, b->policy) == 0 && a->drops == b->drops &&
 	       ports_same(a, b) && a->affinity_s == b->affinity_s && a->drain_ms == b->drain_ms &&
-	       a->slow_start_ms == b->slow_start_ms && a->measured == b->measured &&
+	       a->slow_start_ms == b->slow_start_ms && a->measured == b->measured && a->near == b->near &&
 	       a->drain_reset == b->drain_reset && a->critical_ends == b->critical_ends &&
 	       spec_same(&a->check, &b->check) && a->discovered == b->discovered &&
 	       strcmp(a->source, b->source) == 0;

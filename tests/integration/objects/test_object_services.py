@@ -7,7 +7,7 @@ from rig.objects import EXISTS, INVALID, NOT_FOUND, given, names, refused
 def test_service_life(web):
     added = web.rpc("service.add", name="api", network="web", vip="10.1.0.100", port=80, protocol="tcp")
     assert added == {"name": "api", "network": "web", "vip": "10.1.0.100", "vips": ["10.1.0.100"], "port": 80, "end_port": None, "protocol": "tcp",
-                     "ports": [], "policy": "maglev", "weights": "set", "affinity_s": 0, "no_backend": "reject",
+                     "ports": [], "policy": "maglev", "locality": "off", "weights": "set", "affinity_s": 0, "no_backend": "reject",
                      "on_critical": "keep", "slow_start_ms": 0, "drain_ms": 0, "drain_reset": False,
                      "generation": added["generation"], "check": None, "backends": [], "source": "api"}
     web.rpc("backend.add", service="api", address="10.1.0.12", port=8080)
