@@ -2,11 +2,13 @@
 
 import pytest
 
-from rig import wait
+from rig import frames, half_stack, wait
 from rig.hosts import Hosts
+from rig.services import VIP, add_service, web_of
 from rig.workers import Worker, ask
 
 STREAMS = 12
+ROUTER_MAC = "02:53:4c:00:00:01"
 
 
 class World:
@@ -80,3 +82,22 @@ def test_who_has_lost_its_backend_is_reset(start_sluiced, stack):
     with pytest.raises(ConnectionResetError):
         sock.recv(64)
     wait.until(lambda: world.near.rpc("conn.count")["count"] <= 1, "nothing is left of it")
+
+
+def test_segments_out_of_the_air_hurt_nobody(sluiced, container, stack):
+    """A guest speaks as if it had connections with the vip: backends are asked for few of them, and others are served."""
+    sluiced, client, servers = web_of(sluiced, container, 3)
+    for server in servers:
+        stack.enter_context(Worker(server))
+    add_service(sluiced, servers)
+    stream = stack.enter_context(ask(client, VIP))
+    name = stream.recv(64)
+    with frames.Wire(client) as wire:
+        for _ in range(3):
+            for port in range(1024, 4024):
+                packet = half_stack.segment(client.ip, VIP, port, 80, port, 1, half_stack.ACK)
+                wire.send(frames.ethernet(ROUTER_MAC, client.eth0, packet, 0x0800))
+            assert ask(client, VIP).recv(64)
+    wait.until(lambda: sluiced.drops("seeks") > 0, "they are sought")
+    stream.sendall(b"again\n")
+    assert stream.recv(64) == name
