@@ -442,6 +442,9 @@ const struct reg_backend *registry_backend_find(struct registry *reg, const char
  */
 uint16_t registry_told_weight(
 	struct registry *reg, const char *service, const struct reg_backend *backend, uint16_t weight);
+/** The first one there. */
+const struct reg_backend *registry_backend_at(
+	struct registry *reg, const char *service, struct ip_addr address, uint16_t port);
 /** In the order of names. */
 void registry_service_walk(
 	struct registry *reg, bool (*fn)(void *arg, const struct reg_service *service), void *arg);

@@ -124,6 +124,12 @@ struct api_watch {
 	api_text text; /* the notification's parameters, asked for {"name": name} */
 };
 
+/* For a row of api_method: the fields themselves, and the field that names the object. */
+#define API_FIELDS(...) ((const struct api_field[]){__VA_ARGS__, {NULL}})
+/* clang-format off */
+#define API_NAME_OF(noun) {"name", API_NAME, "of the " noun, .required = true, .positional = true}
+/* clang-format on */
+
 struct api_method {
 	const char *name; /* "port.add"; NULL ends a table */
 	const char *help;

@@ -12,21 +12,6 @@
 
 static const char *const statuses[] = {"passing", "warning", "critical", NULL};
 
-struct search {
-	struct ip_addr address;
-	uint16_t port;
-	const struct reg_backend *found;
-};
-
-static bool match(void *arg, const struct reg_backend *backend)
-{
-	struct search *search = arg;
-
-	if (ip_equal(backend->address, search->address) && backend->port == search->port)
-		search->found = backend;
-	return search->found == NULL;
-}
-
 static const struct reg_service *need_service(struct model *model, const json_t *params, struct api_err *err)
 {
 	const char *name = param_str(params, "service");
@@ -41,18 +26,19 @@ static const struct reg_service *need_service(struct model *model, const json_t 
 static const struct reg_backend *need_backend(struct model *model, const json_t *params, struct api_err *err)
 {
 	const struct reg_service *service = need_service(model, params, err);
-	struct search search = {0};
+	uint16_t port = (uint16_t)param_int(params, "port", 0);
+	const struct reg_backend *backend;
+	struct ip_addr address = {0};
 	char text[IP_PORT_TEXT];
 
 	if (!service)
 		return NULL;
-	ip_parse(param_str(params, "address"), &search.address);
-	search.port = (uint16_t)param_int(params, "port", 0);
-	registry_backend_walk(model->registry, service->name, match, &search);
-	if (!search.found)
+	ip_parse(param_str(params, "address"), &address);
+	backend = registry_backend_at(model->registry, service->name, address, port);
+	if (!backend)
 		api_fail(err, API_NOT_FOUND, "address", "service %s has no backend %s", service->name,
-			ip_port_text(search.address, search.port, text));
-	return search.found;
+			ip_port_text(address, port, text));
+	return backend;
 }
 
 static json_t *result_of(struct model *model, const char *service, const char *id)
@@ -255,8 +241,6 @@ static const struct api_field check_call_fields[] = {
 	{NULL},
 };
 
-static const struct api_field key_fields[] = {BACKEND_KEY, {NULL}};
-
 static const struct api_field drain_fields[] = {
 	BACKEND_KEY,
 	{"deadline_ms", API_INT,
@@ -266,19 +250,16 @@ static const struct api_field drain_fields[] = {
 	{NULL},
 };
 
-static const struct api_field list_fields[] = {
-	{"service", API_SERVICE, "only its backends", .positional = true},
-	{NULL},
-};
-
 const struct api_method backend_methods[] = {
 	{"backend.add", "Register an instance of a service", add_fields, backend_add, true},
 	{"backend.set", "Change a backend", set_fields, backend_set, true},
-	{"backend.del", "Deregister a backend", key_fields, backend_del, true},
+	{"backend.del", "Deregister a backend", API_FIELDS(BACKEND_KEY), backend_del, true},
 	{"backend.drain", "Give a backend no new connections", drain_fields, backend_drain, true},
-	{"backend.undrain", "Give it new connections again", key_fields, backend_undrain, true},
+	{"backend.undrain", "Give it new connections again", API_FIELDS(BACKEND_KEY), backend_undrain, true},
 	{"backend.check", "Say how a backend with a ttl check is", check_call_fields, backend_check, true},
-	{"backend.list", "List backends", list_fields, backend_list, false,
+	{"backend.list", "List backends",
+		API_FIELDS({"service", API_SERVICE, "only its backends", .positional = true}), backend_list,
+		false,
 		"service,address,port,weight,health,balanced,connections,drain_left_ms,packets,bytes,source",
 		backend_list_part},
 	{NULL},

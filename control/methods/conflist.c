@@ -3,7 +3,6 @@
  */
 #include <string.h>
 
-#include "control/base/params.h"
 #include "control/base/result.h"
 #include "control/methods/list.h"
 #include "control/model/network_spec.h"
@@ -58,13 +57,8 @@ static API_HANDLER(network_conflist)
 	return *result ? 0 : api_fail(err, API_INTERNAL, NULL, "out of memory");
 }
 
-static const struct api_field name_fields[] = {
-	{"name", API_NAME, "of the network", .required = true, .positional = true},
-	{NULL},
-};
-
 const struct api_method conflist_methods[] = {
 	{"network.conflist", "Print the file by which container runtimes attach to a network (CNI)",
-		name_fields, network_conflist, false, .document = true},
+		API_FIELDS(API_NAME_OF("network")), network_conflist, false, .document = true},
 	{NULL},
 };

@@ -198,6 +198,7 @@ static bool list_entry(void *arg, const struct dp_fdb_entry *entry)
 	return true;
 }
 
+/* Whose moves are watched has nothing to begin with, and fdb_list_part() goes on with a list. */
 static API_HANDLER(fdb_list)
 {
 	if (param_given(params, "network") && !model_need_network(model, params, "network", err))
@@ -313,15 +314,6 @@ static void watch_close(void *arg)
 
 static const struct api_watch watch_type = {.open = watch_open, .close = watch_close};
 
-/* There is nothing to begin with; moves are told as they come. */
-static API_HANDLER(fdb_watch)
-{
-	if (param_given(params, "network") && !model_need_network(model, params, "network", err))
-		return -1;
-	*result = json_array();
-	return 0;
-}
-
 static const struct api_field add_fields[] = {
 	{"network", API_NAME, "of the entry", .required = true},
 	{"mac", API_MAC, "that is reached", .required = true},
@@ -330,24 +322,17 @@ static const struct api_field add_fields[] = {
 	{NULL},
 };
 
-static const struct api_field del_fields[] = {
-	{"network", API_NAME, "of the entry", .required = true},
-	{"mac", API_MAC, "to forget, static or learned", .required = true},
-	{NULL},
-};
-
-static const struct api_field network_fields[] = {
-	{"network", API_NAME, "only this one"},
-	{NULL},
-};
-
 const struct api_method fdb_methods[] = {
-	{"fdb.list", "List the MAC table", network_fields, fdb_list, false,
-		"network,mac,port,vtep,static,age_s=AGE", fdb_list_part},
+	{"fdb.list", "List the MAC table", API_FIELDS({"network", API_NAME, "only this one"}), fdb_list,
+		false, "network,mac,port,vtep,static,age_s=AGE", fdb_list_part},
 	{"fdb.add", "Add a static entry", add_fields, fdb_add, true},
-	{"fdb.del", "Delete an entry", del_fields, fdb_del, true},
-	{"fdb.watch", "Show MACs that move, or are kept from it, whenever they do", network_fields, fdb_watch,
-		false, .watch = &watch_type},
-	{"fdb.flush", "Forget learned entries", network_fields, fdb_flush, true},
+	{"fdb.del", "Delete an entry",
+		API_FIELDS({"network", API_NAME, "of the entry", .required = true},
+			{"mac", API_MAC, "to forget, static or learned", .required = true}),
+		fdb_del, true},
+	{"fdb.watch", "Show MACs that move, or are kept from it, whenever they do",
+		API_FIELDS({"network", API_NAME, "only this one"}), fdb_list, false, .watch = &watch_type},
+	{"fdb.flush", "Forget learned entries", API_FIELDS({"network", API_NAME, "only this one"}), fdb_flush,
+		true},
 	{NULL},
 };

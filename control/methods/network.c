@@ -417,7 +417,7 @@ static API_HANDLER(network_show)
 }
 
 static const struct api_field add_fields[] = {
-	{"name", API_NAME, "of the network", .required = true, .positional = true},
+	API_NAME_OF("network"),
 	{"mode", API_ENUM,
 		"bridge: local; host: joined with the host's own network; overlay: VXLAN; p2p: two ports",
 		.choices = network_modes, .def = "\"bridge\""},
@@ -448,7 +448,7 @@ static const struct api_field add_fields[] = {
 };
 
 static const struct api_field set_fields[] = {
-	{"name", API_NAME, "of the network", .required = true, .positional = true},
+	API_NAME_OF("network"),
 	{"egress", API_ENUM, "what leaves it for the world outside, as of network add",
 		.choices = network_egresses},
 	{"mtu", API_INT, "also of the ports that have none of their own", .min = 68, .max = 9000},
@@ -461,17 +461,13 @@ static const struct api_field set_fields[] = {
 	{NULL},
 };
 
-static const struct api_field name_fields[] = {
-	{"name", API_NAME, "of the network", .required = true, .positional = true},
-	{NULL},
-};
-
 const struct api_method network_methods[] = {
 	{"network.add", "Make a network", add_fields, network_add, true},
 	{"network.set", "Change a network", set_fields, network_set, true},
-	{"network.del", "Delete a network that nothing uses", name_fields, network_del, true},
+	{"network.del", "Delete a network that nothing uses", API_FIELDS(API_NAME_OF("network")), network_del,
+		true},
 	{"network.list", "List networks", NULL, network_list, false,
 		"name,mode,vni,subnets,gateways,mtu,ports,source"},
-	{"network.show", "Show a network", name_fields, network_show, false},
+	{"network.show", "Show a network", API_FIELDS(API_NAME_OF("network")), network_show, false},
 	{NULL},
 };

@@ -1,7 +1,6 @@
 /*
  * Ports: where a container, a VM or a NIC attaches to a network.
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,7 +16,6 @@
 #include "control/model/port_security.h"
 #include "control/model/port_services.h"
 #include "control/model/port_spec.h"
-#include "control/model/virtio_features.h"
 
 enum { P2P_PORTS = 2 };
 
@@ -137,20 +135,10 @@ static void settle_params(struct model_port *port)
 
 static API_HANDLER(port_add)
 {
-	const char *name = param_str(params, "name");
-	struct model_port *port;
+	struct model_port *port = port_spec_new(model, source, params, err);
 
-	if (port_spec_check_name(model, name, err) < 0)
+	if (!port)
 		return -1;
-	port = calloc(1, sizeof(*port));
-	if (port)
-		port->params = json_copy(params);
-	if (!port || !port->params) {
-		port_spec_free(port);
-		return api_fail(err, API_INTERNAL, NULL, "out of memory");
-	}
-	snprintf(port->name, sizeof(port->name), "%s", name);
-	snprintf(port->source, sizeof(port->source), "%s", source);
 	if (read_port(model, port, err) < 0 || port_spec_attach(model, port, err) < 0) {
 		port_spec_free(port);
 		return -1;
@@ -242,17 +230,9 @@ static int apply_changes(
 {
 	const struct dp_port old = port->spec;
 	struct api_err ignored;
-	struct dp_err why = {""};
-	int rc;
 
-	if (port_spec_change(model, port, port, now, err) < 0)
+	if (port_spec_set(model, port, now, err) < 0)
 		return -1;
-	rc = dp_port_set(model->dp, port->id, &now->spec, &why);
-	if (rc < 0) {
-		port_spec_change(model, port, now, port, &ignored);
-		return model_refused(err, rc, why.text);
-	}
-	port->spec = now->spec;
 	port->own_mtu = now->own_mtu;
 	port->own_security = now->own_security;
 	settle_params(port);
@@ -331,7 +311,7 @@ static API_HANDLER(port_show)
 /* clang-format on */
 
 static const struct api_field add_fields[] = {
-	{"name", API_NAME, "of the port", .required = true, .positional = true},
+	API_NAME_OF("port"),
 	{"network", API_NAME, "that it joins", .required = true},
 	{"type", API_ENUM, "what attaches", .required = true, .choices = port_type_names},
 	{"ips", API_LIST,
@@ -353,7 +333,7 @@ static const struct api_field add_fields[] = {
 };
 
 static const struct api_field set_fields[] = {
-	{"name", API_NAME, "of the port", .required = true, .positional = true},
+	API_NAME_OF("port"),
 	{"mac", API_MAC, "of what is behind it"},
 	{"ips", API_LIST, "addresses of what is behind it, all of them", .item = API_IP, .max = DP_IPS_MAX},
 	{"mtu", API_INT, "at most the network's", .min = 68, .max = 9000},
@@ -366,23 +346,14 @@ static const struct api_field set_fields[] = {
 	{NULL},
 };
 
-static const struct api_field name_fields[] = {
-	{"name", API_NAME, "of the port", .required = true, .positional = true},
-	{NULL},
-};
-
-static const struct api_field list_fields[] = {
-	{"network", API_NAME, "only its ports"},
-	{NULL},
-};
-
 const struct api_method port_methods[] = {
 	{"port.add", "Attach a port to a network", add_fields, port_add, true},
 	{"port.set", "Change a port", set_fields, port_set, true},
-	{"port.del", "Delete a port", name_fields, port_del, true},
-	{"port.list", "List ports and uplinks", list_fields, port_list, false,
+	{"port.del", "Delete a port", API_FIELDS(API_NAME_OF("port")), port_del, true},
+	{"port.list", "List ports and uplinks", API_FIELDS({"network", API_NAME, "only its ports"}),
+		port_list, false,
 		"name,network,type,state,mac,ips,rx_packets=RX,tx_packets=TX,rx_drops=RX DROPS,tx_drops=TX "
 		"DROPS"},
-	{"port.show", "Show a port", name_fields, port_show, false},
+	{"port.show", "Show a port", API_FIELDS(API_NAME_OF("port")), port_show, false},
 	{NULL},
 };

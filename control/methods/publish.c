@@ -167,8 +167,12 @@ static API_HANDLER(publish_list)
 	return 0;
 }
 
+/* clang-format off */
+#define PUBLISH_NAME {"name", API_NAME, "of what is published", .required = true, .positional = true}
+/* clang-format on */
+
 static const struct api_field add_fields[] = {
-	{"name", API_NAME, "of what is published", .required = true, .positional = true},
+	PUBLISH_NAME,
 	{"port", API_INT, "of the host", .required = true, .min = 1, .max = 65535},
 	{"to", API_STRING, "\"ADDRESS:PORT\" in a network with a gateway, or \"service NAME\": its vip there",
 		.required = true, .min = 1, .max = TARGET_TEXT},
@@ -179,15 +183,10 @@ static const struct api_field add_fields[] = {
 	{NULL},
 };
 
-static const struct api_field name_fields[] = {
-	{"name", API_NAME, "of what is published", .required = true, .positional = true},
-	{NULL},
-};
-
 const struct api_method publish_methods[] = {
 	{"publish.add", "Lead a port of this host to a container or a service", add_fields, publish_add,
 		true},
-	{"publish.del", "Lead it there no more", name_fields, publish_del, true},
+	{"publish.del", "Lead it there no more", API_FIELDS(PUBLISH_NAME), publish_del, true},
 	{"publish.list", "List published ports", NULL, publish_list, false,
 		"name,protocol,address,port,to,now,network,source"},
 	{NULL},

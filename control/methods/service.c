@@ -201,6 +201,7 @@ static bool service_list_part(struct model *model, const json_t *params, struct 
 	return !registry_services(model->registry, &at->name, list_service, &listing);
 }
 
+/* What they show is written by service_list_part(), and by service_text.c of what is watched. */
 static API_HANDLER(service_list)
 {
 	*result = json_array();
@@ -308,13 +309,6 @@ static const struct api_watch watch_type = {
 	.text = service_text_show,
 };
 
-/* What a watch begins with: the service, or all of them, as now. Later changes are told as they come. */
-static API_HANDLER(service_watch)
-{
-	*result = json_array();
-	return 0;
-}
-
 static const struct api_field port_fields[] = {
 	{"name", API_STRING, "of the port", .min = 1, .max = REG_PORT_NAME_MAX},
 	{"port", API_INT, "of the vip", .required = true, .min = 1, .max = 65535},
@@ -327,6 +321,8 @@ static const struct api_field port_fields[] = {
 };
 
 /* clang-format off */
+#define SERVICE_NAME {"name", API_SERVICE, "of the service", .required = true, .positional = true}
+#define ONLY_SERVICE {"name", API_SERVICE, "only this service, which need not exist yet", .positional = true}
 #define SERVICE_FIELDS \
 	{"network", API_NAME, "of the vip"}, \
 	{"vip", API_IP, "a free address of the network; without one the service is only discoverable"}, \
@@ -359,36 +355,26 @@ static const struct api_field port_fields[] = {
 /* clang-format on */
 
 static const struct api_field service_fields[] = {
-	{"name", API_NAME, "of the service", .required = true, .positional = true},
+	API_NAME_OF("service"),
 	SERVICE_FIELDS,
 	{NULL},
 };
 
 static const struct api_field set_fields[] = {
-	{"name", API_SERVICE, "of the service", .required = true, .positional = true},
+	SERVICE_NAME,
 	SERVICE_FIELDS,
-	{NULL},
-};
-
-static const struct api_field name_fields[] = {
-	{"name", API_SERVICE, "of the service", .required = true, .positional = true},
-	{NULL},
-};
-
-static const struct api_field watch_fields[] = {
-	{"name", API_SERVICE, "only this service, which need not exist yet", .positional = true},
 	{NULL},
 };
 
 const struct api_method service_methods[] = {
 	{"service.add", "Define a service", service_fields, service_add, true},
 	{"service.set", "Change a service; its backends stay", set_fields, service_set, true},
-	{"service.del", "Delete a service with its backends", name_fields, service_del, true},
+	{"service.del", "Delete a service with its backends", API_FIELDS(SERVICE_NAME), service_del, true},
 	{"service.list", "List services", NULL, service_list, false,
 		"name,network,vip,port,protocol,policy,backends,passing,source", service_list_part},
-	{"service.show", "Show a service with its backends", name_fields, service_show, false,
+	{"service.show", "Show a service with its backends", API_FIELDS(SERVICE_NAME), service_show, false,
 		.text = service_text_show},
-	{"service.watch", "Show services now and whenever they change", watch_fields, service_watch, false,
-		.text = service_text_watch, .watch = &watch_type},
+	{"service.watch", "Show services now and whenever they change", API_FIELDS(ONLY_SERVICE),
+		service_list, false, .text = service_text_watch, .watch = &watch_type},
 	{NULL},
 };

@@ -10,7 +10,6 @@
 #include "control/methods/list.h"
 #include "control/model/objects.h"
 #include "control/model/port_spec.h"
-#include "control/model/virtio_features.h"
 
 enum { MTU_DEFAULT = 1500, NEIGHBOURS_MAX = 4096 };
 
@@ -91,21 +90,11 @@ static int read_mac(struct model *model, struct model_port *uplink, struct api_e
 
 static API_HANDLER(uplink_add)
 {
-	const char *name = param_str(params, "name");
-	struct model_port *uplink;
+	struct model_port *uplink = port_spec_new(model, source, params, err);
 	char mac[ADDR_MAC_TEXT];
 
-	if (port_spec_check_name(model, name, err) < 0)
+	if (!uplink)
 		return -1;
-	uplink = calloc(1, sizeof(*uplink));
-	if (uplink)
-		uplink->params = json_copy(params);
-	if (!uplink || !uplink->params) {
-		port_spec_free(uplink);
-		return api_fail(err, API_INTERNAL, NULL, "out of memory");
-	}
-	snprintf(uplink->name, sizeof(uplink->name), "%s", name);
-	snprintf(uplink->source, sizeof(uplink->source), "%s", source);
 	uplink->spec.net = DP_NET_NONE;
 	uplink->spec.mtu = (uint16_t)param_int(params, "mtu", MTU_DEFAULT);
 	uplink->spec.vxlan_port = (uint16_t)param_int(params, "vxlan_port", 4789);
@@ -136,10 +125,7 @@ static API_HANDLER(uplink_set)
 {
 	struct model_port *uplink = need_uplink(model, params, err);
 	const char *mac = param_str(params, "mac");
-	struct dp_err why = {""};
-	struct api_err ignored;
 	struct model_port now;
-	int rc;
 
 	if (!uplink)
 		return -1;
@@ -149,14 +135,8 @@ static API_HANDLER(uplink_set)
 		return api_fail(err, API_INVALID, "mac", "that of the interface is used with type af_xdp");
 	if (mac && port_spec_take_mac(model, &now, mac, err) < 0)
 		return -1;
-	if (port_spec_change(model, uplink, uplink, &now, err) < 0)
+	if (port_spec_set(model, uplink, &now, err) < 0)
 		return -1;
-	rc = dp_port_set(model->dp, uplink->id, &now.spec, &why);
-	if (rc < 0) {
-		port_spec_change(model, uplink, &now, uplink, &ignored);
-		return model_refused(err, rc, why.text);
-	}
-	uplink->spec = now.spec;
 	model_changed(model, "uplink.set", source, params);
 	*result = uplink_json(model, uplink);
 	return 0;
@@ -212,23 +192,18 @@ static const struct api_field add_fields[] = {
 };
 
 static const struct api_field set_fields[] = {
-	{"name", API_NAME, "of the uplink", .required = true, .positional = true},
+	API_NAME_OF("uplink"),
 	{"mac", API_MAC, "of the switch in the underlay"},
 	{"mtu", API_INT, "of the underlay", .min = 68, .max = 9000},
-	{NULL},
-};
-
-static const struct api_field name_fields[] = {
-	{"name", API_NAME, "of the uplink", .required = true, .positional = true},
 	{NULL},
 };
 
 const struct api_method uplink_methods[] = {
 	{"uplink.add", "Attach a port that carries the underlay", add_fields, uplink_add, true},
 	{"uplink.set", "Change an uplink", set_fields, uplink_set, true},
-	{"uplink.del", "Delete an uplink", name_fields, uplink_del, true},
+	{"uplink.del", "Delete an uplink", API_FIELDS(API_NAME_OF("uplink")), uplink_del, true},
 	{"uplink.list", "List uplinks", NULL, uplink_list, false,
 		"name,type,state,address,gateway,mac,mtu,rx_packets=RX,tx_packets=TX,source"},
-	{"uplink.show", "Show an uplink", name_fields, uplink_show, false},
+	{"uplink.show", "Show an uplink", API_FIELDS(API_NAME_OF("uplink")), uplink_show, false},
 	{NULL},
 };

@@ -223,29 +223,18 @@ static API_HANDLER(vtep_list)
 	return 0;
 }
 
-static const struct api_field vtep_fields[] = {
-	{"network", API_NAME, "an overlay network", .required = true},
-	{"remote", API_IP, "underlay address of the other host", .required = true},
-	PEER_FIELD,
-	{NULL},
-};
-
-static const struct api_field key_fields[] = {
-	{"network", API_NAME, "an overlay network", .required = true},
-	{"remote", API_IP, "underlay address of the other host", .required = true},
-	{NULL},
-};
-
-static const struct api_field list_fields[] = {
-	{"network", API_NAME, "only its vteps"},
-	{NULL},
-};
+/* clang-format off */
+#define VTEP_KEY \
+	{"network", API_NAME, "an overlay network", .required = true}, \
+	{"remote", API_IP, "underlay address of the other host", .required = true}
+/* clang-format on */
 
 const struct api_method vtep_methods[] = {
-	{"vtep.add", "Reach another host of an overlay network", vtep_fields, vtep_add, true},
-	{"vtep.set", "Watch the host by BFD, or no longer", vtep_fields, vtep_set, true},
-	{"vtep.del", "Reach it no more", key_fields, vtep_del, true},
-	{"vtep.list", "List vteps", list_fields, vtep_list, false,
+	{"vtep.add", "Reach another host of an overlay network", API_FIELDS(VTEP_KEY, PEER_FIELD), vtep_add,
+		true},
+	{"vtep.set", "Watch the host by BFD, or no longer", API_FIELDS(VTEP_KEY, PEER_FIELD), vtep_set, true},
+	{"vtep.del", "Reach it no more", API_FIELDS(VTEP_KEY), vtep_del, true},
+	{"vtep.list", "List vteps", API_FIELDS({"network", API_NAME, "only its vteps"}), vtep_list, false,
 		"network,remote,state,bfd_state=BFD,mac,uplink,source"},
 	{NULL},
 };

@@ -49,31 +49,15 @@ static const char *of_service(struct model *model, const json_t *params)
 	return service ? service->source : NULL;
 }
 
-struct search {
-	struct ip_addr address;
-	uint16_t port;
-	const char *source;
-};
-
-static bool match(void *arg, const struct reg_backend *backend)
-{
-	struct search *search = arg;
-
-	if (ip_equal(backend->address, search->address) && backend->port == search->port)
-		search->source = backend->source;
-	return search->source == NULL;
-}
-
 static const char *of_backend(struct model *model, const json_t *params)
 {
-	const struct reg_service *service =
-		registry_service_find(model->registry, param_str(params, "service"));
-	struct search search = {.port = (uint16_t)param_int(params, "port", 0)};
+	uint16_t port = (uint16_t)param_int(params, "port", 0);
+	const struct reg_backend *backend;
+	struct ip_addr address = {0};
 
-	ip_parse(param_str(params, "address"), &search.address);
-	if (service)
-		registry_backend_walk(model->registry, service->name, match, &search);
-	return search.source;
+	ip_parse(param_str(params, "address"), &address);
+	backend = registry_backend_at(model->registry, param_str(params, "service"), address, port);
+	return backend ? backend->source : NULL;
 }
 
 static const char *of_publish(struct model *model, const json_t *params)

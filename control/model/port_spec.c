@@ -16,13 +16,25 @@
 
 const char *const uplink_type_names[] = {"af_packet", "af_xdp", "vhost-user", "eth", "tap", NULL};
 
-int port_spec_check_name(struct model *model, const char *name, struct api_err *err)
+struct model_port *port_spec_new(
+	struct model *model, const char *source, const json_t *params, struct api_err *err)
 {
+	const char *name = param_str(params, "name");
+	struct model_port *port = NULL;
+
 	if (!strcmp(name, MODEL_GATEWAY_PORT))
-		return api_fail(err, API_INVALID, "name", "\"%s\" stands for the networks' own ports", name);
-	if (model_port(model, name))
-		return api_fail(err, API_EXISTS, "name", "there is a port \"%s\" already", name);
-	return 0;
+		api_fail(err, API_INVALID, "name", "\"%s\" stands for the networks' own ports", name);
+	else if (model_port(model, name))
+		api_fail(err, API_EXISTS, "name", "there is a port \"%s\" already", name);
+	else if (!(port = calloc(1, sizeof(*port))) || !(port->params = json_copy((json_t *)params)))
+		api_fail(err, API_INTERNAL, NULL, "out of memory");
+	if (!port || !port->params) {
+		free(port);
+		return NULL;
+	}
+	snprintf(port->name, sizeof(port->name), "%s", name);
+	snprintf(port->source, sizeof(port->source), "%s", source);
+	return port;
 }
 
 int port_spec_check(const json_t *params, struct api_err *err)
@@ -156,6 +168,24 @@ int port_spec_change(struct model *model, struct model_port *port, const struct 
 	const struct port_type *type = port_type(port->spec.type);
 
 	return type->change ? type->change(model, port, from, to, err) : 0;
+}
+
+int port_spec_set(
+	struct model *model, struct model_port *port, const struct model_port *now, struct api_err *err)
+{
+	struct api_err ignored;
+	struct dp_err why = {""};
+	int rc;
+
+	if (port_spec_change(model, port, port, now, err) < 0)
+		return -1;
+	rc = dp_port_set(model->dp, port->id, &now->spec, &why);
+	if (rc < 0) {
+		port_spec_change(model, port, now, port, &ignored);
+		return model_refused(err, rc, why.text);
+	}
+	port->spec = now->spec;
+	return 0;
 }
 
 /*

@@ -23,8 +23,9 @@ extern const char *const uplink_type_names[];
 	PORT_ETH_FIELDS
 /* clang-format on */
 
-/** May a new port or uplink be called `name`? Returns 0 or -1. */
-int port_spec_check_name(struct model *model, const char *name, struct api_err *err);
+/** A port or uplink that is called params.name, and not in the model yet. NULL: no other may be called so. */
+struct model_port *port_spec_new(
+	struct model *model, const char *source, const json_t *params, struct api_err *err);
 
 /**
  * Checks the parameters of port.add or uplink.add against their type: fields of other types, fields that the
@@ -64,6 +65,11 @@ void port_spec_describe(struct model *model, const struct model_port *port, json
  * Returns 0 or -1. */
 int port_spec_change(struct model *model, struct model_port *port, const struct model_port *from,
 	const struct model_port *to, struct api_err *err);
+
+/** Has the host and the dataplane do what `now` says, a copy of the port that was changed. Returns 0, or -1 with all as
+ * it was. */
+int port_spec_set(
+	struct model *model, struct model_port *port, const struct model_port *now, struct api_err *err);
 
 /**
  * Makes what the port needs on the host, adds it to the dataplane and to the model. Returns 0, or -1 with

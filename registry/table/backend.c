@@ -420,6 +420,20 @@ const struct reg_backend *registry_backend_find(struct registry *reg, const char
 	return backend ? backend_show(backend) : NULL;
 }
 
+const struct reg_backend *registry_backend_at(
+	struct registry *reg, const char *name, struct ip_addr address, uint16_t port)
+{
+	struct service *service = service_find(reg, name);
+
+	for (size_t i = 0; service && i < service->backends.count; i++) {
+		const struct reg_backend *backend = backend_show(service->backends.item[i]);
+
+		if (ip_equal(backend->address, address) && backend->port == port)
+			return backend;
+	}
+	return NULL;
+}
+
 void registry_backend_walk(struct registry *reg, const char *name,
 	bool (*fn)(void *arg, const struct reg_backend *backend), void *arg)
 {
