@@ -1,7 +1,6 @@
 #include "bench/front/wire.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>

@@ -4,56 +4,39 @@
 #include <stdio.h>
 #include <string.h>
 
+/* clang-format off */
 /* What a kind of change may add to the time for which the worker stays away. */
-#define ADDED(change)                                                                                        \
-	{                                                                                                    \
-		"longest gap at p99.9, us added by: " change, METRIC_GAP_ADDED,                              \
-			{"reconfig", change, 64, 1000}, AT_MOST, 100                                         \
-	}
+#define ADDED(change) \
+	{"longest gap at p99.9, us added by: " change, METRIC_GAP_ADDED, {"reconfig", change, 64, 1000}, AT_MOST, 100}
 
 /* What an attack may do to an honest pair on the same worker. */
-#define BESIDE(attack)                                                                                       \
-	{"beside " attack ": p99 over quiet", METRIC_BESIDE, {"neighbours", attack, 64, 1}, AT_MOST, 3},     \
-	{                                                                                                    \
-		"beside " attack ": percent lost beyond quiet", METRIC_LOSS_ADDED,                           \
-			{"neighbours", attack, 64, 1}, AT_MOST, 0                                            \
-	}
+#define BESIDE(attack) \
+	{"beside " attack ": p99 over quiet", METRIC_BESIDE, {"neighbours", attack, 64, 1}, AT_MOST, 3}, \
+	{"beside " attack ": percent lost beyond quiet", METRIC_LOSS_ADDED, {"neighbours", attack, 64, 1}, AT_MOST, 0}
 
 /* Another server for the same names, on the same core. */
-#define AHEAD(peer)                                                                                          \
-	{"32 clients: DNS answers over those of " peer, METRIC_ANSWERS, {"dns", "32 clients", 64, 1000},     \
-		AT_LEAST, 1, peer},                                                                          \
-	{                                                                                                    \
-		"500 questions under way: DNS answers over those of " peer, METRIC_ANSWERS,                  \
-			{"dns", "500 under way", 64, 1000}, AT_LEAST, 1, peer                                \
-	}
+#define AHEAD(peer) \
+	{"32 clients: DNS answers over those of " peer, METRIC_ANSWERS, {"dns", "32 clients", 64, 1000}, AT_LEAST, 1, peer}, \
+	{"500 questions under way: DNS answers over those of " peer, METRIC_ANSWERS, \
+		{"dns", "500 under way", 64, 1000}, AT_LEAST, 1, peer}
 
 /* A vip with so many instances, beside which 100,000 others are registered. */
-#define FIRST_PACKET(of, variant)                                                                            \
-	{                                                                                                    \
-		"100,000 instances: us from a registration to its first packet, p99; instances of its "      \
-		"service: " of,                                                                              \
-			METRIC_LATENCY_P99, {"registry", variant, 64, 100000}, AT_MOST, 5000                 \
-	}
+#define FIRST_PACKET(of, variant) \
+	{"100,000 instances: us from a registration to its first packet, p99; instances of its service: " of, \
+		METRIC_LATENCY_P99, {"registry", variant, 64, 100000}, AT_MOST, 5000}
 
 /* Lists of so many instances over HTTP, beside a web server that has the same bytes as a file. */
-#define ANSWERS(count)                                                                                       \
-	{#count " instances, 256 clients: answers a second over nginx's with the same bytes",                \
-		METRIC_ANSWERS, {"answers", "256 clients", 64, count}, AT_LEAST, 0.8, "nginx"},              \
-	{                                                                                                    \
-#count " instances, half of that load: us until an answer is there, p99",                    \
-			METRIC_LATENCY_P99, {"answers", "half load", 64, count }, AT_MOST, 2000              \
-	}
+#define ANSWERS(count) \
+	{#count " instances, 256 clients: answers a second over nginx's with the same bytes", METRIC_ANSWERS, \
+		{"answers", "256 clients", 64, count}, AT_LEAST, 0.8, "nginx"}, \
+	{#count " instances, half of that load: us until an answer is there, p99", METRIC_LATENCY_P99, \
+		{"answers", "half load", 64, count}, AT_MOST, 2000}
 
 /* Backends of which some are slow and some stall, at so many percent of what they can do. */
-#define BALANCED(load)                                                                                       \
-	{                                                                                                    \
-		"at " #load " % load: p99 of least over that of the hash with right weights",                \
-			METRIC_LATENCY_P99, {"balance", "least", 64, load}, AT_MOST, 1.0 / 3, "sluice",      \
-		{                                                                                            \
-			"balance", "maglev, weights", 64, load                                               \
-		}                                                                                            \
-	}
+#define BALANCED(load) \
+	{"at " #load " % load: p99 of least over that of the hash with right weights", METRIC_LATENCY_P99, \
+		{"balance", "least", 64, load}, AT_MOST, 1.0 / 3, "sluice", {"balance", "maglev, weights", 64, load}}
+/* clang-format on */
 
 /* Those of one kind of trial stand together, as they are run. */
 const struct goal goals[] = {

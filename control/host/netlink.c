@@ -249,51 +249,45 @@ int netlink_is_local(struct netlink *nl, struct ip_addr address)
 	return rc < 0 ? rc : local;
 }
 
-int netlink_default_route(struct netlink *nl, int index, struct ip_addr gateway)
+/* A route by the interface, `how` in its family's scope, whose `attribute` is the address. */
+static int change_route(struct netlink *nl, uint16_t type, uint16_t flags, int index, struct rtmsg how,
+	uint16_t attribute, struct ip_addr address)
 {
 	char buf[REQUEST_BYTES];
 	struct nlmsghdr *request = mnl_nlmsg_put_header(buf);
-	struct rtmsg *info;
 
-	request->nlmsg_type = RTM_NEWROUTE;
-	request->nlmsg_flags = NLM_F_CREATE | NLM_F_EXCL;
-	info = mnl_nlmsg_put_extra_header(request, sizeof(*info));
-	info->rtm_family = (unsigned char)ip_family(gateway);
-	info->rtm_table = RT_TABLE_MAIN;
-	info->rtm_protocol = RTPROT_STATIC;
-	info->rtm_scope = RT_SCOPE_UNIVERSE;
-	info->rtm_type = RTN_UNICAST;
-	put_address(request, RTA_GATEWAY, gateway);
+	request->nlmsg_type = type;
+	request->nlmsg_flags = flags;
+	how.rtm_family = (unsigned char)ip_family(address);
+	how.rtm_table = RT_TABLE_MAIN;
+	how.rtm_protocol = RTPROT_STATIC;
+	how.rtm_type = RTN_UNICAST;
+	memcpy(mnl_nlmsg_put_extra_header(request, sizeof(how)), &how, sizeof(how));
+	put_address(request, attribute, address);
 	mnl_attr_put_u32(request, RTA_OIF, (uint32_t)index);
 	return transact(nl, request, NULL, NULL);
 }
 
-static int change_route(struct netlink *nl, uint16_t type, uint16_t flags, int index, struct ip_addr address)
+int netlink_default_route(struct netlink *nl, int index, struct ip_addr gateway)
 {
-	char buf[REQUEST_BYTES];
-	struct nlmsghdr *request = mnl_nlmsg_put_header(buf);
-	struct rtmsg *info;
+	const struct rtmsg all = {.rtm_scope = RT_SCOPE_UNIVERSE};
 
-	request->nlmsg_type = type;
-	request->nlmsg_flags = flags;
-	info = mnl_nlmsg_put_extra_header(request, sizeof(*info));
-	info->rtm_family = (unsigned char)ip_family(address);
-	info->rtm_dst_len = ip_is4(address) ? 32 : 128;
-	info->rtm_table = RT_TABLE_MAIN;
-	info->rtm_protocol = RTPROT_STATIC;
-	info->rtm_scope = RT_SCOPE_LINK;
-	info->rtm_type = RTN_UNICAST;
-	put_address(request, RTA_DST, address);
-	mnl_attr_put_u32(request, RTA_OIF, (uint32_t)index);
-	return transact(nl, request, NULL, NULL);
+	return change_route(nl, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, index, all, RTA_GATEWAY, gateway);
+}
+
+/* To the address alone, behind the interface itself. */
+static struct rtmsg one_host(struct ip_addr address)
+{
+	return (struct rtmsg){.rtm_scope = RT_SCOPE_LINK, .rtm_dst_len = ip_is4(address) ? 32 : 128};
 }
 
 int netlink_route_add(struct netlink *nl, int index, struct ip_addr address)
 {
-	return change_route(nl, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, index, address);
+	return change_route(
+		nl, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, index, one_host(address), RTA_DST, address);
 }
 
 int netlink_route_del(struct netlink *nl, int index, struct ip_addr address)
 {
-	return change_route(nl, RTM_DELROUTE, 0, index, address);
+	return change_route(nl, RTM_DELROUTE, 0, index, one_host(address), RTA_DST, address);
 }

@@ -10,7 +10,6 @@
 
 #include "control/base/ending.h"
 #include "control/base/log.h"
-#include "control/base/result.h"
 #include "control/host/netlink.h"
 #include "control/host/netns.h"
 #include "control/model/balance.h"

@@ -1,7 +1,5 @@
 #include "dataplane/bfd/hold.h"
 
-#include <stddef.h>
-
 bool hold_decide(struct hold_peer *const *peers, unsigned n, uint64_t now)
 {
 	unsigned all = 0, lost = 0;

@@ -1,7 +1,6 @@
 #include "dataplane/core/port.h"
 
 #include <rte_cycles.h>
-#include <unistd.h>
 
 #include "dataplane/core/private.h"
 

@@ -1,5 +1,4 @@
 #include <stdlib.h>
-#include <string.h>
 
 #include "registry/base/base64.h"
 #include "registry/etcd/inside.h"

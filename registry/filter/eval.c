@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "registry/base/error.h"
 #include "registry/filter/tree.h"
-#include "registry/table/table.h"
 
 /* A number or a boolean as it is written in a filter. */
 static const char *text_of(const json_t *value, char room[32])

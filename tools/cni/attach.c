@@ -9,8 +9,6 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-#include "tools/cni/input.h"
-
 #define LABEL_NETWORK "cni.network"
 #define LABEL_CONTAINER "cni.container"
 #define LABEL_IFNAME "cni.ifname"

@@ -1,8 +1,6 @@
 /* error.h: why a command of a plugin fails: CNI's number for it (CNI 1.1.0, "Error") and one line. */
 #pragma once
 
-#include <stdbool.h>
-
 enum cni_code {
 	CNI_OK,
 	CNI_INCOMPATIBLE_VERSION = 1,

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <jansson.h>
-#include <stddef.h>
 
 enum { COMMAND_ERROR = 448 };
 

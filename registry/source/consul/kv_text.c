@@ -1,9 +1,7 @@
 /* kv_text.c: keys and values as Consul shows them: JSON, with values in base64. */
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "registry/base/base64.h"
 #include "registry/http/jsontext.h"
