@@ -131,7 +131,7 @@ static void write_masquerade(FILE *out, const struct ways_spec *spec, bool ip6, 
 			list[n++] = &spec->list[i];
 	if (!n)
 		return;
-	qsort(list, n, sizeof(list[0]), compare_targets);
+	qsort(list, n, sizeof(const struct way *), compare_targets);
 	fprintf(out, "  oifname \"%s\" ct status dnat %s daddr . meta l4proto . th dport {", spec->ifname,
 		family);
 	for (size_t i = 0; i < n; i++)

@@ -26,7 +26,7 @@ static struct shares shares_of(const struct dp_backend *backends, size_t n)
 
 	if (dp_service_put(rig.dp, &spec, &id, &err))
 		fail_msg("%s", err.text);
-	for (uint16_t port = 1000; port < 1000 + MANY; port++) {
+	for (uint16_t port = 1000; port < (uint16_t)(1000 + MANY); port++) {
 		const struct packet p = {dp_router_mac, MAC_A, IP_A, IP_VIP, TCP, port, 90, SYN, 0};
 
 		rig.b.count = rig.c.count = 0;

@@ -98,7 +98,7 @@ static uint16_t answers(struct test_port *from, uint16_t client_port, uint16_t p
 
 static void each_port_leads_as_far_behind(void **state)
 {
-	for (uint16_t i = 0; i <= LAST - FIRST; i++) {
+	for (uint16_t i = 0; i <= (uint16_t)(LAST - FIRST); i++) {
 		struct test_port *to = reaches(2000 + i, FIRST + i);
 
 		assert_non_null(to);
@@ -151,7 +151,7 @@ static void a_full_table_knows_answers_too(void **state)
 {
 	struct test_port *to;
 
-	for (uint16_t port = 2000; port < 2000 + 2 * TABLE; port++) {
+	for (uint16_t port = 2000; port < (uint16_t)(2000 + 2 * TABLE); port++) {
 		to = reaches(port, FIRST + 1);
 		answers(to, port, TARGET + 1);
 		says(port, FIRST + 1, ACK);
