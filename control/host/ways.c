@@ -76,6 +76,12 @@ static void write_map(FILE *out, const struct ways_spec *spec, const struct part
 		fputs(" }\n", out);
 }
 
+/* Has it all addresses of the family? A prefix of IPv6 may be as long as that of all of IPv4. */
+static bool is_everybody(struct ip_prefix from, bool ip4)
+{
+	return ip_is4(from.address) == ip4 && from.len == (ip4 ? IP_PREFIX4 : 0);
+}
+
 /* Who may not come is dropped before he is led anywhere. */
 static void write_limit(FILE *out, const struct way *way)
 {
@@ -84,7 +90,7 @@ static void write_limit(FILE *out, const struct way *way)
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < way->nfrom; i++)
-		if (way->from[i].len == (ip_is4(way->to) ? IP_PREFIX4 : 0))
+		if (is_everybody(way->from[i], ip_is4(way->to)))
 			return;
 	fprintf(out, "  %s daddr %s meta l4proto %s th dport %u", family, ip_text(way->address, text),
 		way->protocol, way->port);

@@ -188,7 +188,7 @@ def test_load_balancer_source_ranges(node):
     """They hold for the balancer's address and not for node ports; what is no range lets nobody in."""
     node.slice(local(node.pods[0]))
     for ranges, clients in ((["10.0.0.0/8", "10.244.0.0/16"], node.pods[1:]), ([f"{WORLD}/32"], [node.world]),
-                            (["0.0.0.0/0", "::/0"], [node.world, node.pods[1]]), (["fd00::/8"], []), (["any"], [])):
+                            (["0.0.0.0/0", "::/0"], [node.world, node.pods[1]]), (["fd00::/8"], []), (["2001:db8::/96"], []), (["any"], [])):
         node.put(balanced([LB], loadBalancerSourceRanges=ranges))
         node.settled()
         for client in (node.world, node.pods[1]):
