@@ -19,19 +19,29 @@ static bool is_own(const struct cluster *cluster, const struct view_host *host)
 	return strcmp(host->name, cluster->host) == 0;
 }
 
-void cluster_register_key(struct cluster *cluster, struct view_key *key)
+static bool is_anothers(const struct cluster *cluster, const struct view_key *key)
+{
+	return cluster->hosts && key->registered && !is_own(cluster, key->host);
+}
+
+static void put_key(struct cluster *cluster, struct view_key *key)
 {
 	const char *why = NULL;
 
-	if (!cluster->hosts || !key->registered || is_own(cluster, key->host))
+	hosts_put(cluster->hosts, key->host->name, short_key(key), key->value, key->len, &why);
+	free(key->reason);
+	key->reason = why ? strdup(why) : NULL;
+	key->why = key->reason;
+}
+
+void cluster_register_key(struct cluster *cluster, struct view_key *key)
+{
+	if (!is_anothers(cluster, key))
 		return;
 	if (key->ended)
 		hosts_drop(cluster->hosts, key->host->name, short_key(key));
 	else
-		hosts_put(cluster->hosts, key->host->name, short_key(key), key->value, key->len, &why);
-	free(key->reason);
-	key->reason = why ? strdup(why) : NULL;
-	key->why = key->reason;
+		put_key(cluster, key);
 }
 
 bool cluster_register_peer(const struct cluster *cluster, const struct view_host *host, struct dp_peer *peer)
@@ -89,6 +99,7 @@ static void on_told(void *arg)
 	cluster_touch(arg, true, false);
 }
 
+/* One that has ended and is held counts as before: the view says when it does not any more. */
 static void put_again(void *arg, const char *name)
 {
 	struct cluster *cluster = arg;
@@ -97,7 +108,8 @@ static void put_again(void *arg, const char *name)
 
 	if (host)
 		TAILQ_FOREACH (key, &host->keys, link)
-			cluster_register_key(cluster, key);
+			if (is_anothers(cluster, key))
+				put_key(cluster, key);
 }
 
 int cluster_register_open(struct cluster *cluster)

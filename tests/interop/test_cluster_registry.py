@@ -140,6 +140,27 @@ def test_what_others_say_wrongly_is_refused_and_takes_nobody_s_place(three):
     sees(h1, "odd", {("h9", "o1"): "critical"})
 
 
+def test_what_is_held_of_lost_hosts_is_put_again(three):
+    """Two of five are lost together: who takes an instance of theirs away here takes away no other, and it comes back."""
+    cluster, h1, *_ = three
+    hosts = ("h6", "h7")
+    for host in hosts:
+        base = f"/sluice/v1/hosts/{host}/"
+        cluster.etcd.put(base + "host", {"v": 1, "id": host, "address": f"192.0.2.{host[1]}"})
+        cluster.etcd.put(base + "alive", {"v": 1, "id": host})
+        cluster.etcd.put(base + "in/0", {"v": 1, "in": [
+            {"service": "held", "id": one, "address": f"10.1.0.9{host[1]}", "port": port, "weight": 1}
+            for one, port in (("a", 80), ("b", 81))]})
+    every = {(host, one) for host in hosts for one in ("a", "b")}
+    wait.until(lambda: set(healths(h1, "held")) == every, "h1 has them all", timeout_s=LONG_S)
+    for host in hosts:
+        cluster.etcd.ctl("del", "--prefix", f"/sluice/v1/hosts/{host}/")
+    wait.until(lambda: not [row for row in h1.rpc("host.list") if row["host"] in hosts and row["state"] == "up"], "both are lost")
+    assert set(healths(h1, "held")) == every
+    h1.rpc("backend.del", service="held", address="10.1.0.96", port=80)
+    wait.until(lambda: set(healths(h1, "held")) == every, "it is there again")
+
+
 def test_backends_of_a_lost_host_are_out_and_come_back(stack):
     cluster = Cluster(stack)
     h1, h2, h3 = (cluster.host(**SHORT) for _ in range(3))
