@@ -25,11 +25,12 @@ static bool read_rule(const json_t *entry, struct rule *rule)
 	const json_t *own = json_object_get(entry, "rule"), *words = json_object_get(own, "expr");
 	const json_t *match = json_object_get(json_array_get(words, 0), "match");
 	const json_t *meta = json_object_get(json_object_get(match, "left"), "meta");
+	const char *op = json_string_value(json_object_get(match, "op"));
 
 	rule->key = json_string_value(json_object_get(meta, "key"));
 	rule->ifname = json_string_value(json_object_get(match, "right"));
 	rule->handle = json_integer_value(json_object_get(own, "handle"));
-	return rule->key && rule->ifname && json_array_size(words) == 2 &&
+	return rule->key && rule->ifname && json_array_size(words) == 2 && op && strcmp(op, "==") == 0 &&
 	       json_object_get(json_array_get(words, 1), "accept");
 }
 

@@ -52,6 +52,12 @@ def test_what_is_left_to_the_host_is_left_to_its_rules(lan):
     assert rules(lan) == THEIRS
 
 
+def test_a_rule_of_the_users_that_says_the_opposite_is_his(lan):
+    lan.host.run("nft", "insert", "rule", "ip", "filter", "DOCKER-USER", "oifname", "!=", "sl-lan", "accept")
+    lan.daemon.rpc("network.del", name="lan")
+    assert rules(lan) == ["! -o sl-lan -j ACCEPT", *THEIRS]
+
+
 def test_a_daemon_that_is_killed_leaves_them_to_the_next(lan):
     lan.daemon.wait_kept("lan")
     lan.daemon.kill()
