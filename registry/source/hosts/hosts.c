@@ -91,8 +91,12 @@ static void settle(struct hosts *hosts, struct hosts_host *host)
 	struct reg_err err;
 
 	HASH_ITER(hh, host->keys, key, next)
-	if (key->gone && !key->changed)
-		key_free(hosts, key);
+	{
+		if (key->gone && key->changed)
+			host->left = true; /* its turn is to come */
+		else if (key->gone)
+			key_free(hosts, key);
+	}
 	if (host->keys || host->wanted)
 		return;
 	if (host->node[0])

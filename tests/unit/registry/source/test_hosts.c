@@ -122,6 +122,31 @@ static void what_runs_at_a_lost_host_is_critical(void **state)
 	hosts_close(t.hosts);
 }
 
+static void a_host_with_many_texts_goes_whole(void **state)
+{
+	struct world *w = *state;
+	struct teller t;
+	char key[16];
+
+	begin(w, &t);
+	put(&t, "h2", "node", NODE("n2"));
+	for (unsigned i = 0; i < 100; i++) {
+		snprintf(key, sizeof(key), "in/%u", i);
+		put(&t, "h2", key, IN(WEB("a", "1")));
+	}
+	hosts_apply(t.hosts);
+	assert_true(there(w, "n2/a"));
+	for (unsigned i = 0; i < 100; i++) {
+		snprintf(key, sizeof(key), "in/%u", i);
+		hosts_drop(t.hosts, "h2", key);
+	}
+	hosts_drop(t.hosts, "h2", "node");
+	hosts_apply(t.hosts);
+	assert_false(there(w, "n2/a"));
+	assert_true(!registry_node_find(w->reg, "n2") && !registry_node_find(w->reg, "h2"));
+	hosts_close(t.hosts);
+}
+
 static void note(void *arg, const char *key, const char *text)
 {
 	struct teller *t = arg;
@@ -208,6 +233,7 @@ int main(void)
 		TEST(an_instance_stays_when_it_changes_its_text),
 		TEST(nobody_takes_the_name_of_another_one_s_node),
 		TEST(what_runs_at_a_lost_host_is_critical),
+		TEST(a_host_with_many_texts_goes_whole),
 		TEST(who_flaps_is_told_as_ill),
 		TEST(only_a_change_of_health_is_told),
 	};
