@@ -131,6 +131,8 @@ static struct hosts_place *place_of(
 	if (snprintf(name, sizeof(name), "%s\n%s", service, id) >= (int)sizeof(name))
 		return NULL;
 	HASH_FIND_STR(hosts->places, name, place);
+	if (place && place->key->host != key->host) /* by the names of their nodes both are called so */
+		return NULL;
 	if (place && place->key != key) { /* it has moved to another chunk */
 		TAILQ_REMOVE(&place->key->places, place, link);
 		TAILQ_INSERT_TAIL(&key->places, place, link);

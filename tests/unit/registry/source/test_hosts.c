@@ -147,6 +147,25 @@ static void a_host_with_many_texts_goes_whole(void **state)
 	hosts_close(t.hosts);
 }
 
+static void nobody_takes_another_one_s_instance_away(void **state)
+{
+	struct world *w = *state;
+	struct teller t;
+
+	begin(w, &t);
+	put(&t, "h2", "node", NODE("n2"));
+	put(&t, "h2", "in/0", IN(WEB("x/a", "1")));
+	hosts_apply(t.hosts);
+	put(&t, "h3", "node", NODE("n2/x"));
+	put(&t, "h3", "in/0", IN(WEB("a", "1")));
+	hosts_apply(t.hosts);
+	put(&t, "h3", "in/0", IN(""));
+	hosts_apply(t.hosts);
+	assert_true(there(w, "n2/x/a"));
+	assert_int_equal(hosts_count(t.hosts, "h2"), 1);
+	hosts_close(t.hosts);
+}
+
 static void note(void *arg, const char *key, const char *text)
 {
 	struct teller *t = arg;
@@ -234,6 +253,7 @@ int main(void)
 		TEST(nobody_takes_the_name_of_another_one_s_node),
 		TEST(what_runs_at_a_lost_host_is_critical),
 		TEST(a_host_with_many_texts_goes_whole),
+		TEST(nobody_takes_another_one_s_instance_away),
 		TEST(who_flaps_is_told_as_ill),
 		TEST(only_a_change_of_health_is_told),
 	};
