@@ -112,6 +112,7 @@ struct hosts {
 	char *node_text;
 	uint64_t node_sum;
 	int64_t next_ms; /* not looked at before */
+	int64_t due_ms;	 /* of own_turn, while that is pending */
 	size_t untold;
 };
 

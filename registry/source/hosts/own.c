@@ -31,10 +31,15 @@ static int64_t now_ms(void)
 	return (int64_t)(wheel_now_us() / 1000);
 }
 
+/* Or sooner, if that was due already: one that is waited for delays nobody else. */
 static void look_after(struct hosts *hosts, int64_t ms)
 {
 	const struct timeval pause = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+	int64_t due_ms = now_ms() + ms;
 
+	if (event_pending(hosts->own_turn, EV_TIMEOUT, NULL) && hosts->due_ms <= due_ms)
+		return;
+	hosts->due_ms = due_ms;
 	event_add(hosts->own_turn, &pause);
 }
 
@@ -43,8 +48,7 @@ static void on_commit(void *arg, const char *service, uint64_t generation)
 	struct hosts *hosts = arg;
 	int64_t pause = hosts->next_ms - now_ms();
 
-	if (!event_pending(hosts->own_turn, EV_TIMEOUT, NULL))
-		look_after(hosts, pause > 0 ? pause : 0);
+	look_after(hosts, pause > 0 ? pause : 0);
 }
 
 static void spoil(struct hosts *hosts, unsigned chunk)
@@ -95,10 +99,15 @@ static size_t len_of(const json_t *json)
 	return json ? json_dumpb(json, NULL, 0, JSON_COMPACT) : 0;
 }
 
-/* As much of it as has room: what checks say is left out first. */
-static json_t *text_of(const char *service, const struct reg_backend *backend, size_t *len)
+/*
+ * As much of it as has room: what checks say is left out first. NULL and why: others would refuse it, and with it all that is
+ * in the same text.
+ */
+static json_t *text_of(struct hosts *hosts, const char *service, const struct reg_backend *backend,
+	size_t *len, struct reg_err *why)
 {
 	json_t *json = hosts_write_instance(service, backend, true);
+	struct hosts_instance read;
 
 	*len = len_of(json);
 	if (*len > INSTANCE_LEN) {
@@ -106,7 +115,9 @@ static json_t *text_of(const char *service, const struct reg_backend *backend, s
 		json = hosts_write_instance(service, backend, false);
 		*len = len_of(json);
 	}
-	if (*len && *len <= INSTANCE_LEN)
+	if (!*len || *len > INSTANCE_LEN)
+		snprintf(why->text, sizeof(why->text), "it says too much of itself");
+	else if (hosts_read_instance(json, registry_node_find(hosts->reg, "")->name, &read, why) == 0)
 		return json;
 	json_decref(json);
 	return NULL;
@@ -115,16 +126,16 @@ static json_t *text_of(const char *service, const struct reg_backend *backend, s
 static void tell(
 	struct hosts *hosts, struct hosts_own *own, const char *service, const struct reg_backend *backend)
 {
-	char line[2 * REG_ID_MAX + 128];
+	struct reg_err why = {"there are too many"};
+	char line[2 * REG_ID_MAX + sizeof(why.text) + 128];
 	size_t len;
-	json_t *json = text_of(service, backend, &len);
-	bool fits = json;
+	json_t *json = text_of(hosts, service, backend, &len, &why);
 
 	leave_chunk(hosts, own);
 	if (json && enter_chunk(hosts, own, json, len))
 		return;
 	snprintf(line, sizeof(line), "cluster: instance %.200s of %.200s is not told to other hosts: %s",
-		backend->id, service, fits ? "there are too many" : "it says too much of itself");
+		backend->id, service, why.text);
 	registry_log(hosts->reg, LOG_WARNING, backend->id, line);
 }
 
@@ -210,20 +221,44 @@ static bool look_at(void *arg, const char *service, const struct reg_backend *ba
 	return true;
 }
 
+/* The node as text; NULL and why: others would refuse it. */
+static char *node_text(struct hosts *hosts, bool said, struct reg_err *why)
+{
+	json_t *json = hosts_write_node(hosts->reg, said);
+	char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+	struct hosts_node read;
+	bool fits = text && strlen(text) <= HOSTS_TEXT;
+
+	if (!fits)
+		snprintf(why->text, sizeof(why->text), "it says too much of itself");
+	if (!fits || hosts_read_node(json, &read, why) < 0) {
+		free(text);
+		text = NULL;
+	}
+	json_decref(json);
+	return text;
+}
+
 static bool look_at_node(struct hosts *hosts)
 {
 	json_t *json = hosts_write_node(hosts->reg, false);
 	uint64_t sum = hosts_sum(json);
-	char *text;
+	struct reg_err why;
+	char *text, line[sizeof(why.text) + 128];
 
 	json_decref(json);
 	if (sum == hosts->node_sum)
 		return false;
-	json = hosts_write_node(hosts->reg, true);
-	text = json ? json_dumps(json, JSON_COMPACT) : NULL;
-	json_decref(json);
+	text = node_text(hosts, true, &why);
 	if (!text)
+		text = node_text(hosts, false, &why);
+	if (!text) {
+		hosts->node_sum = sum;
+		snprintf(line, sizeof(line), "cluster: the node is told to other hosts as it was before: %s",
+			why.text);
+		registry_log(hosts->reg, LOG_WARNING, "cluster", line);
 		return false;
+	}
 	free(hosts->node_text);
 	hosts->node_text = text;
 	hosts->node_sum = sum;

@@ -244,6 +244,55 @@ static void only_a_change_of_health_is_told(void **state)
 	hosts_close(t.hosts);
 }
 
+static void no_instance_has_its_neighbours_refused(void **state)
+{
+	struct world *w = *state;
+	struct teller t;
+	char longest[REG_ID_MAX + 1];
+
+	memset(longest, 'x', REG_ID_MAX);
+	longest[REG_ID_MAX] = '\0';
+	register_here(w, "a");
+	register_here(w, longest);
+	begin(w, &t);
+	assert_int_equal(hosts_info(t.hosts).untold, 1);
+	assert_int_equal(hosts_info(t.hosts).told, 1);
+	own(&t);
+	put(&t, "h2", "in/0", strchr(strstr(t.own, "in/0 "), '{'));
+	hosts_close(t.hosts);
+}
+
+/* Is it one that others take? */
+static void note_node(void *arg, const char *key, const char *text)
+{
+	if (strcmp(key, "node") == 0)
+		put(arg, "h2", key, text);
+}
+
+static void a_node_says_no_more_than_others_take(void **state)
+{
+	static char notes[4096];
+	struct world *w = *state;
+	struct reg_check checks[20];
+	char ids[20][8];
+	struct teller t;
+
+	memset(notes, 'n', sizeof(notes) - 1);
+	begin(w, &t);
+	for (unsigned i = 0; i < 20; i++) {
+		snprintf(ids[i], sizeof(ids[i]), "c%u", i);
+		checks[i] = world_check(REG_CHECK_TTL);
+		checks[i].interval_ms = 0;
+		checks[i].id = ids[i];
+		checks[i].notes = notes;
+	}
+	assert_int_equal(registry_node_checks(w->reg, "", checks, 20, &w->err), 0);
+	register_here(w, "a"); /* when this is told, that was looked at */
+	world_until_count(w, &t.changed, 1);
+	hosts_own(t.hosts, note_node, &t);
+	hosts_close(t.hosts);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, world_setup, world_teardown)
 
 int main(void)
@@ -254,6 +303,8 @@ int main(void)
 		TEST(what_runs_at_a_lost_host_is_critical),
 		TEST(a_host_with_many_texts_goes_whole),
 		TEST(nobody_takes_another_one_s_instance_away),
+		TEST(no_instance_has_its_neighbours_refused),
+		TEST(a_node_says_no_more_than_others_take),
 		TEST(who_flaps_is_told_as_ill),
 		TEST(only_a_change_of_health_is_told),
 	};
