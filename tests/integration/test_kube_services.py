@@ -9,6 +9,7 @@ import os
 import random
 import re
 import socket
+import threading
 import time
 
 import pytest
@@ -227,6 +228,13 @@ def health(node, port, path="/"):
     return int(code), json.loads(body)
 
 
+def drip(socks, done):
+    while not done.wait(1):
+        for sock in socks:
+            with contextlib.suppress(OSError):
+                sock.send(b"x")
+
+
 def test_health_check_node_port(node):
     """200 while there are endpoints on this node, else 503; gone with the Service."""
     p1, p2 = node.pods
@@ -238,11 +246,16 @@ def test_health_check_node_port(node):
     node.slice(endpoint("10.244.7.7", node="elsewhere"))
     node.settled()
     assert health(node, 32100) == (503, {**expected, "localEndpoints": 0})
-    with contextlib.ExitStack() as stack:  # who says nothing keeps nobody else from asking for long
-        for _ in range(70):
-            sock = stack.enter_context(node.world.socket())
+    with contextlib.ExitStack() as stack:  # who says little keeps nobody else from asking for long
+        socks = [stack.enter_context(node.world.socket()) for _ in range(70)]
+        for sock in socks:
             sock.setblocking(False)
             sock.connect_ex((HOST, 32100))
+        done = threading.Event()
+        dripping = threading.Thread(target=drip, args=(socks, done))
+        dripping.start()
+        stack.callback(dripping.join)
+        stack.callback(done.set)
         assert health(node, 32100)[0] == 503
     node.put(balanced([LB]))
     node.settled()

@@ -18,6 +18,7 @@
 
 #include "registry/base/accept.h"
 #include "registry/base/listen.h"
+#include "registry/base/wheel.h"
 #include "registry/source/kubernetes/inside.h"
 
 enum {
@@ -42,6 +43,7 @@ struct asking {
 	TAILQ_ENTRY(asking) link;
 	struct kube_health *health;
 	struct bufferevent *connection;
+	uint64_t began_us;
 	char key[KUBE_KEY];
 	bool answered;
 };
@@ -148,16 +150,20 @@ static void answer(struct asking *asking, bool live)
 		well ? "200 OK" : "503 Service Unavailable", strlen(body), body);
 }
 
-/* A request's header is whole, or too long to be waited for. */
+/* A request's header is whole, or too long to be waited for. Who says a byte now and then is no better than who says nothing. */
 static void on_read(struct bufferevent *connection, void *arg)
 {
+	const struct asking *asking = arg;
 	struct evbuffer *in = bufferevent_get_input(connection);
 	char request[REQUEST + 1];
 	ssize_t n = evbuffer_copyout(in, request, REQUEST);
 
 	request[n > 0 ? n : 0] = '\0';
-	if (n < REQUEST && !strstr(request, "\r\n\r\n") && !strstr(request, "\n\n"))
+	if (n < REQUEST && !strstr(request, "\r\n\r\n") && !strstr(request, "\n\n")) {
+		if (wheel_now_us() - asking->began_us > PATIENCE_S * UINT64_C(1000000))
+			end(arg);
 		return;
+	}
 	evbuffer_drain(in, evbuffer_get_length(in));
 	answer(arg, strncmp(request, "GET /livez", 10) == 0);
 }
@@ -192,6 +198,7 @@ static void on_accept(
 		return;
 	}
 	asking->health = health;
+	asking->began_us = wheel_now_us();
 	strcpy(asking->key, door->key);
 	TAILQ_INSERT_TAIL(&health->asking, asking, link);
 	bufferevent_setcb(asking->connection, on_read, on_written, on_event, asking);
