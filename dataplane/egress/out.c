@@ -269,14 +269,15 @@ static bool is_for_others(const struct network *net, struct frame *f)
 static void serve(struct worker *w, struct burst *b, uint32_t mask)
 {
 	uint8_t verdict[BURST_MAX];
+	const unsigned n = b->count;
 
-	for (unsigned i = 0; i < b->count; i++) {
+	for (unsigned i = 0; i < n; i++) {
 		verdict[i] = b->frame[i].verdict;
 		if (!(mask >> i & 1))
 			b->frame[i].verdict = V_CONSUMED;
 	}
 	service_stage(w, b);
-	for (unsigned i = 0; i < b->count; i++)
+	for (unsigned i = 0; i < n; i++)
 		if (!(mask >> i & 1))
 			b->frame[i].verdict = verdict[i];
 }

@@ -17,7 +17,7 @@ def test_two_containers_reach_each_other(pair, requires):
     traffic.ping(c1, c2.ip)
     traffic.ping(c2, c1.ip, size=1472)
     traffic.tcp_carries(c2, c1, c2.ip)
-    assert traffic.udp_flood(c2, c1, c2.ip) < 50
+    assert traffic.udp_flood(c2, c1, c2.ip, "5M") < 50
     assert sluiced.drops("bad-offload") == 0 and sluiced.drops("malformed") == 0
 
 
