@@ -149,6 +149,7 @@ struct lb {
 	bool balances, balances6,
 		least;		    /* there is, or was, a vip of IPv4, of IPv6, one whose policy is that */
 	uint64_t drain_at, seek_at; /* drain_ask(), service_seek_ask(): which connections are next */
+	uint32_t seek_from;	    /* and which of its backends */
 	struct service *service[MAX_SERVICES];
 	struct lb_view *view[MAX_NETS]; /* the ones in use */
 };

@@ -12,7 +12,6 @@ enum {
 	TCP_ACKED = 8,
 	ASK_MAX = 192, /* segments in a tick: three quarters of worker 0's room (exchange.h) */
 	LOOK_MAX = 1 << 18,
-	PART = 64,
 	NEAR = 1 << 24, /* bytes that the two ends' numbers may be apart: windows are smaller */
 };
 
@@ -185,6 +184,9 @@ bool service_seek_finds(struct worker *w, const struct item *it, struct conn_hit
 struct asking {
 	struct dp *dp;
 	int left;
+	uint32_t
+		from; /* of the next connection's backends the first to be asked: those before it have been */
+	bool full;    /* there was no room for that one */
 };
 
 static bool ask_backend(struct asking *asking, uint16_t id, const struct conn_info *info)
@@ -219,24 +221,32 @@ static bool ask(void *arg, const struct conn_info *info)
 		(int32_t)(dp_now_s(asking->dp) - info->seen_s) > 1)
 		return true;
 	s = lb->service[backend_get(lb->backends, info->end[CONN_FORWARD].owner)->service];
-	for (uint32_t i = 0; s && i < s->nbackends && asking->left > 0; i++)
-		if (!ask_backend(asking, s->backend[i], info))
-			asking->left = 0;
-	return asking->left > 0;
+	for (; s && asking->from < s->nbackends; asking->from++)
+		if (!asking->left || !ask_backend(asking, s->backend[asking->from], info)) {
+			asking->full = true;
+			break;
+		}
+	return !asking->full;
 }
 
+/* One connection after the other, so that the next tick goes on where there was no room for more. */
 void service_seek_ask(struct dp *dp)
 {
 	struct lb *lb = dp->lb;
-	struct asking asking = {dp, ASK_MAX};
+	struct asking asking = {dp, ASK_MAX, .from = lb->seek_from};
 	uint32_t seek_s = atomic_load_explicit(&lb->seek_s, memory_order_relaxed);
+	bool more = true;
 
 	if (!seek_s || (int32_t)(dp_now_s(dp) - seek_s) > 1)
 		return;
-	for (unsigned i = 0; i < LOOK_MAX && asking.left > 0; i += PART) {
-		if (!conn_walk_part(lb->conns, &lb->seek_at, PART, ask, &asking)) {
-			lb->seek_at = 0;
+	for (unsigned i = 0; i < LOOK_MAX && more; i++) {
+		uint64_t at = lb->seek_at;
+
+		more = conn_walk_part(lb->conns, &at, 1, ask, &asking);
+		if (asking.full)
 			break;
-		}
+		lb->seek_at = more ? at : 0;
+		asking.from = 0;
 	}
+	lb->seek_from = asking.from;
 }
