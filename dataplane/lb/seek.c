@@ -211,6 +211,18 @@ static bool ask_backend(struct asking *asking, uint16_t id, const struct conn_in
 	return exchange_inject(asking->dp, OUT_NONE, b->net, frame, (uint16_t)(ETH_LEN + len)) == 0;
 }
 
+/* The service that the client asks. NULL: it is gone, and its number may be another's. */
+static const struct service *service_of(const struct lb *lb, const struct conn_info *info)
+{
+	uint16_t owner = info->end[CONN_FORWARD].owner;
+	uint64_t rest = info->key[CONN_FORWARD].rest;
+	const struct service *s = lb->service[backend_get(lb->backends, owner)->service];
+
+	if (!s || s->net != (uint16_t)(rest >> 16) || s->port != (uint16_t)(rest >> 32))
+		return NULL;
+	return ip_equal(s->address, info->asked) ? s : NULL;
+}
+
 static bool ask(void *arg, const struct conn_info *info)
 {
 	struct asking *asking = arg;
@@ -220,7 +232,7 @@ static bool ask(void *arg, const struct conn_info *info)
 	if (!(info->flags[CONN_FORWARD] & CONN_SEEKS) || !info->note ||
 		(int32_t)(dp_now_s(asking->dp) - info->seen_s) > 1)
 		return true;
-	s = lb->service[backend_get(lb->backends, info->end[CONN_FORWARD].owner)->service];
+	s = service_of(lb, info);
 	for (; s && asking->from < s->nbackends; asking->from++)
 		if (!asking->left || !ask_backend(asking, s->backend[asking->from], info)) {
 			asking->full = true;

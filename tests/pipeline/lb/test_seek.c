@@ -74,10 +74,30 @@ static void each_connection_has_its_turn(void **state)
 	assert_int_equal(c + news_of(&rig.c, of_c), LOST);
 }
 
+/* The number of a service that is gone is another's by now, in another network: its backends are not asked. */
+static void another_service_is_not_asked(void **state)
+{
+	const struct dp_backend backends[] = {
+		{ip_from4(IP_B), 8080, 1, false}, {ip_from4(IP_C), 8080, 1, false}};
+	bool of_b[LOST] = {false}, of_c[LOST] = {false};
+	uint32_t id = DP_SERVICE_NONE;
+
+	lose(FIRST);
+	assert_int_equal(dp_service_del(rig.dp, rig.tcp_service), 0);
+	assert_int_equal(rig_put(rig.other_net, 80, DP_TCP, backends, 2, &id), 0);
+	assert_int_equal(id, rig.tcp_service);
+	harness_tick(rig.dp);
+	assert_int_equal(news_of(&rig.other_b, of_b) + news_of(&rig.other_c, of_c), 0);
+	assert_int_equal(dp_service_del(rig.dp, id), 0);
+	rig.tcp_service = DP_SERVICE_NONE;
+	rig_weigh(1, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(each_connection_has_its_turn),
+		TEST(another_service_is_not_asked),
 	};
 
 	return cmocka_run_group_tests_name("service_seek", tests, rig_group_setup, rig_group_teardown);
