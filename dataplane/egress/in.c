@@ -267,6 +267,8 @@ bool egress_input(struct worker *w, struct burst *b, struct frame *f)
 	a.outside = outside_of(f);
 	if (icmp_is6(f) && ip_is4(a.outside.peer))
 		return false;
+	if (ip_equal(a.outside.peer, a.outside.address)) /* that would be a guest's, see egress_turn() */
+		return false;
 	if (!read_ports(&a)) {
 		if (!is_error(f))
 			return false;

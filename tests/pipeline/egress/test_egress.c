@@ -450,6 +450,27 @@ static void test_a_peer_is_a_host_outside(void **state)
 	assert_int_equal(harness_drops(dp, "egress"), before + 1);
 }
 
+/* Guests reach what is published under the uplink's address. From outside nothing comes under that one. */
+static void test_nobody_outside_has_our_address(void **state)
+{
+	uint8_t buf[2048];
+	size_t len = packet_ip4(buf, &(struct packet){dp_router_mac, MAC_B, ip4("10.0.0.2"), ip4("192.0.2.1"),
+					     TCP, 4000, 8000, SYN, 10});
+	uint64_t before = harness_drops(dp, "not-for-us");
+	uint16_t port;
+
+	publish();
+	harness_send(dp, &b, buf, len, PLAIN, 0);
+	assert_int_equal(a.count, 1);
+	assert_memory_equal(a.got[0].data + 26, (&(uint32_t){ip4("192.0.2.1")}), 4);
+	port = field(&a.got[0], 34);
+	open_from("192.0.2.1", TCP, port, ACK);
+	open_from("192.0.2.1", TCP, port ^ 1, SYN);
+	open_from("192.0.2.1", UDP, port, 0);
+	assert_int_equal(a.count, 0);
+	assert_int_equal(harness_drops(dp, "not-for-us"), before + 3);
+}
+
 /* Twice as many begin as may be, and none goes on; one that does, and another that did before, are served. */
 static void test_what_is_never_answered_keeps_nobody_out(void **state)
 {
@@ -599,6 +620,7 @@ int main(void)
 		TEST(test_what_comes_from_outside_stays_on_this_host),
 		TEST(test_a_guest_asks_for_so_many_that_are_silent),
 		TEST(test_a_peer_is_a_host_outside),
+		TEST(test_nobody_outside_has_our_address),
 		TEST(test_what_is_never_answered_keeps_nobody_out),
 	};
 
