@@ -149,7 +149,7 @@ const struct vxlan_slot *vxlan_find(const struct vxlan_map *map, uint32_t vni, u
 {
 	uint64_t key = (uint64_t)vni << 32 | remote;
 
-	if (!map)
+	if (!map || !key) /* 0 is a free place's */
 		return NULL;
 	for (uint32_t i = open_slot(key);; i++) {
 		const struct vxlan_slot *slot = &map->slot[i & map->mask];

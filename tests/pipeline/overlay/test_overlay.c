@@ -26,8 +26,8 @@ static int setup(void **state)
 
 	dp = harness_open();
 	net = harness_network(dp, &spec);
-	harness_port(dp, &a, net, NULL);
 	harness_port(dp, &uplink, DP_NET_NONE, &up);
+	harness_port(dp, &a, net, NULL);
 	assert_int_equal(dp_vtep_add(dp, net, ip_from4(ip4("192.0.2.2")), &vtep, NULL), 0);
 	assert_int_equal(dp_vtep_add(dp, net, ip_from4(ip4("192.0.2.3")), &second, NULL), 0);
 	return 0;
@@ -168,6 +168,11 @@ static void test_unknown_vni_and_vtep(void **state)
 	assert_int_equal(a.count, 0);
 	assert_int_equal(harness_drops(dp, "unknown-vni"), 1);
 	assert_int_equal(harness_drops(dp, "unknown-vtep"), 1);
+	/* nor is what a free place of the table looks like, where network and uplink are the first ones */
+	assert_int_equal(net + uplink.port->id, 0);
+	harness_send(dp, &uplink, buf, wrap(buf, "0.0.0.0", 0, inner, len), PLAIN, 0);
+	assert_int_equal(a.count, 0);
+	assert_int_equal(harness_drops(dp, "unknown-vni"), 2);
 }
 
 /* As many networks as there may be, and one more; each second one goes. */
