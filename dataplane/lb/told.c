@@ -57,7 +57,8 @@ bool told_admits(struct worker *w, uint16_t vtep, uint32_t number)
 {
 	struct told_host *host = &w->dp->lb->told_host[vtep];
 	uint64_t each = rte_get_tsc_hz() / PACKETS_S;
-	bool silent = w->now_s - told_read(&host->at_s) > SILENT_S;
+	/* as in told_is_fresh(): another worker's clock may have been ahead */
+	bool silent = (int32_t)(w->now_s - told_read(&host->at_s)) > SILENT_S;
 
 	if (!bucket_take(&host->full, each, each * PACKETS_BURST))
 		return false;

@@ -17,7 +17,6 @@
 #include "dataplane/overlay/vxlan.h"
 
 enum {
-	LATELY_S = 10,	 /* a host is told for so long after its last request */
 	LOOK_TURNS = 25, /* so often it is found out which backends are here: twice a second */
 	SEND_MAX =
 		64, /* packets in a turn: a quarter of worker 0's room; the next turn goes on with the rest */

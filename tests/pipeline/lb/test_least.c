@@ -256,7 +256,6 @@ static void twice_the_weight_may_be_twice_as_busy(void **state)
 	assert_false(least_is_better(&most, &none));
 }
 
-/* What other workers have in flight counts too, and what was lost with its connection does not. */
 /* What its own host says makes a backend busier than this host sees it, never idler, and counts where both are known. */
 static void what_is_told_is_added(void **state)
 {
@@ -286,15 +285,33 @@ static void what_is_told_gets_old(void **state)
 	struct told *told = &rig.dp->lb->told[id];
 
 	assert_false(info_of(&rig.b).told);
-	told_note(rig.dp->lb, id, &news, 0, w->now_s);
+	told_note(rig.dp->lb, id, &news, 0, dp_now_s(rig.dp) + 1000);
+	rig.dp->lb->told_fresh = INT32_MAX; /* however slowly this goes */
 	assert_int_equal(info_of(&rig.b).told_in_flight, 9);
-	assert_true(least_load(w, rig.dp->lb->service[rig.tcp_service], id, least_now()).told);
+	rig.dp->lb->told_fresh = told_fresh_ticks();
+	assert_true(least_load(w, rig.dp->lb->service[rig.tcp_service], id, told->at).told);
 	assert_false(told_is_fresh(rig.dp->lb, told, told->at + told_fresh_ticks(), w->now_s));
 	assert_false(told_is_fresh(rig.dp->lb, told, told->at, told->at_s + 2));
 	told_forget(rig.dp->lb, id);
 	assert_false(info_of(&rig.b).told);
 }
 
+/* Of a host's packets only a later one than the last is heard, but for a host that was silent and may have begun anew. */
+static void what_is_told_out_of_order_is_not_heard(void **state)
+{
+	struct worker *w = rig.dp->worker[0];
+	struct told_host *host = &rig.dp->lb->told_host[1];
+
+	assert_true(told_admits(w, 1, 100));
+	assert_false(told_admits(w, 1, 100));
+	assert_true(told_admits(w, 1, 101));
+	host->at_s = w->now_s + 1; /* of a worker whose second has begun */
+	assert_false(told_admits(w, 1, 100));
+	host->at_s = w->now_s - 2;
+	assert_true(told_admits(w, 1, 100));
+}
+
+/* What other workers have in flight counts too, and what was lost with its connection does not. */
 static void other_workers_are_seen(void **state)
 {
 	struct backend_load *other = &rig.dp->worker[1]->backend_load[id_of(&rig.b)];
@@ -432,6 +449,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST_LEAST(what_is_told_is_added),
 		TEST_LEAST(what_is_told_gets_old),
+		TEST_LEAST(what_is_told_out_of_order_is_not_heard),
 		TEST_LEAST(a_request_is_in_flight_until_its_answer),
 		TEST_LEAST(lies_count_once),
 		TEST_LEAST(either_end_may_give_up),
