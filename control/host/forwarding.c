@@ -38,8 +38,8 @@ static void write_ports(const struct forwarding *f, FILE *out)
 		if (!ip_is_unspecified(port->address))
 			fprintf(out, "  %s daddr %s", family, ip_text(port->address, address));
 		else
-			fprintf(out, "  meta nfproto %s fib daddr type local",
-				ip_is4(port->to) ? "ipv4" : "ipv6");
+			fprintf(out, "  %s fib daddr type local",
+				ip_is4(port->to) ? "meta nfproto ipv4" : "ip6 daddr != ::1");
 		fprintf(out, " %s dport %u dnat %s to %s\n", port->protocol, port->port, family,
 			ip_port_text(port->to, port->to_port, to));
 	}
@@ -48,8 +48,8 @@ static void write_ports(const struct forwarding *f, FILE *out)
 /*
  * Ports: from outside and from containers by prerouting, from the host's own programs by output. A container that comes
  * back to its own network, and a program that speaks from the loopback, would be answered past the translation: so the
- * source becomes the gateway. Loopback addresses are routed for them alone: containers cannot send there. By ::1 the
- * kernel leads nobody away: it takes answers to it from the loopback alone, whatever was translated.
+ * source becomes the gateway. Loopback addresses are routed for them alone: containers cannot send there. ::1 is left out:
+ * the kernel takes answers to it from the loopback alone, and who asked there would wait for them.
  */
 static void write_nat(const struct forwarding *f, FILE *out)
 {

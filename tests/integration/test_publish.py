@@ -85,6 +85,8 @@ def test_over_ip6(web6, container):
         assert answers(client, address, 7000) == c1.name, (client.name, address)
     assert answers(router.world, HOST6, 7001) == c1.name
     refused(router.host, "fd00:1::1", 7001)
+    with pytest.raises(ConnectionRefusedError):  # at once: who asks for localhost goes on with 127.0.0.1
+        traffic.EchoClient(router.host, "::1", 7000, timeout_s=5)
     accept_ra = router.host.run("cat", "/proc/sys/net/ipv6/conf/up0/accept_ra").stdout
     assert accept_ra.strip() == "2"  # the host forwards now, and believes its routers as before
     again = publish(router, "no", "--port", "7001", "--to", "[fd00:1::12]:80", check=False)
