@@ -498,10 +498,11 @@ uint64_t registry_service_generation(struct registry *reg, const char *name);
 /*
  * For who keeps what was made of the table. A generation is told to clients, and is not another one when a check only
  * says something else (its output). A revision is: as long as it is the same, all that a walk shows is the same, and it
- * never comes back to what it was. Revisions are of one process, and say nothing else.
+ * never comes back to what it was. Where weights are measured it is another one each second. Revisions are of one process, and
+ * say nothing else.
  */
 /** Of all there is. */
-uint64_t registry_revision(const struct registry *reg);
+uint64_t registry_revision(struct registry *reg);
 /** Of this service with its backends and the nodes that they run on; also while there is none. */
 uint64_t registry_service_revision(struct registry *reg, const char *name);
 /** Of this backend with the node that it runs on. */

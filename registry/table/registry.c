@@ -188,8 +188,9 @@ static uint64_t latest(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
-uint64_t registry_revision(const struct registry *reg)
+uint64_t registry_revision(struct registry *reg)
 {
+	told_revise(reg);
 	return reg->revision;
 }
 
@@ -207,6 +208,7 @@ uint64_t registry_service_revision(struct registry *reg, const char *name)
 {
 	const struct service *service = service_find(reg, name);
 
+	told_revise(reg);
 	return latest(service ? service->revision : reg->gone_revision, reg->nodes_revision);
 }
 

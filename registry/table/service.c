@@ -235,6 +235,7 @@ static int service_make(struct registry *reg, const struct reg_service *def)
 		goto out;
 	}
 	reg->ncapital += has_capital(def->name);
+	reg->nmeasured += def->measured;
 	reg->names_changed = true;
 	if (!def->discovered)
 		change_note(reg, REG_WHY_SERVICE, service, NULL, REG_PASSING, NULL);
@@ -256,6 +257,7 @@ void service_remove(struct service *service)
 	service->vip = NULL;
 	reg->names_changed = true;
 	reg->ncapital -= has_capital(service->def.name);
+	reg->nmeasured -= service->def.measured;
 	HASH_DEL(reg->by_name, service);
 	sorted_remove(&reg->services, by_name, service->def.name);
 	if (service->changed)
@@ -356,6 +358,7 @@ static int service_replace(struct service *service, const struct reg_service *ne
 		return -ENOMEM;
 	}
 	took = vip_settle(service, &def, vip);
+	service->reg->nmeasured += def.measured - service->def.measured;
 	service->def = def;
 	service->spec = spec;
 	refresh_backends(service, moved);

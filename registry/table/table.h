@@ -125,7 +125,9 @@ struct registry {
 	struct sorted services; /* struct service *, by name */
 	unsigned ncapital;	/* services with a capital in their name */
 	struct vip *vips;
-	unsigned nrange; /* of them, those with more than one port */
+	unsigned nrange;    /* of them, those with more than one port */
+	unsigned nmeasured; /* services that tell measured weights */
+	uint64_t told_us;   /* when what they tell was last taken for another */
 	struct host *hosts;
 	struct node *node_by_name, *local;
 	struct sorted nodes; /* struct node *, by name */
@@ -162,6 +164,11 @@ int backend_prepare_checks(struct backend *backend, struct check_specs specs, bo
 void backend_swap_checks(struct backend *backend, struct check_specs specs, bool keep);
 /** What is shown of it is different, and thus what is shown of its service. */
 void backend_revise(struct backend *backend);
+
+/* told.c */
+
+/** What is measured changes without a commit: once a second it is taken for another. */
+void told_revise(struct registry *reg);
 /** What the checks say now: it changes between commits. */
 const struct reg_backend *backend_show(struct backend *backend);
 /** Takes out those on reg->overdue, for the next commit. */

@@ -1,7 +1,10 @@
 /*
  * told.c: what clients that choose by themselves are told of backends.
  */
+#include "registry/base/wheel.h"
 #include "registry/table/table.h"
+
+enum { TOLD_US = 1000000 };
 
 /* Of `told`, what how soon it answers makes of it. Who is not known yet is as good as most. */
 static uint64_t measured(
@@ -16,6 +19,21 @@ static uint64_t measured(
 		return told;
 	told = told * seen.usual_us / seen.latency_us;
 	return told < least ? least : told > most ? most : told;
+}
+
+void told_revise(struct registry *reg)
+{
+	uint64_t now = reg->nmeasured ? wheel_now_us() : 0;
+
+	if (!reg->nmeasured || now - reg->told_us < TOLD_US)
+		return;
+	reg->told_us = now;
+	for (size_t i = 0; i < reg->services.count; i++) {
+		struct service *service = reg->services.item[i];
+
+		for (size_t k = 0; service->def.measured && k < service->backends.count; k++)
+			backend_revise(service->backends.item[k]);
+	}
 }
 
 uint16_t registry_told_weight(

@@ -139,10 +139,15 @@ def test_weights_are_told_by_how_soon_each_answers(start_sluiced, container, sta
 
     assert told() == [1, 1, 1]
     sluiced.ctl("service", "set", "api", "--weights", "measured")
+
+    def weights():
+        entries = Consul(http).get("health/service/api").json
+        return {entry["Service"]["Address"]: entry["Service"]["Weights"]["Passing"] for entry in entries}
+
+    assert set(weights().values()) == {100}  # nothing is known yet: this answer is not to be kept
     wait.until(lambda: whole(client) and told()[0] == 25, "each was tried, and the first is slow")
-    entries = Consul(http).get("health/service/api").json
-    weights = {entry["Service"]["Address"]: entry["Service"]["Weights"]["Passing"] for entry in entries}
-    assert weights[servers[0].ip] == 25 and all(25 < weights[server.ip] <= 400 for server in servers[1:]), weights
+    wait.until(lambda: weights()[servers[0].ip] == 25, "Consul's API says so")
+    assert all(25 < weights()[server.ip] <= 400 for server in servers[1:]), weights()
     assert min(int(record.split()[1]) for record in dig(dns, "api.service.consul", "SRV").data("SRV")) == 25
     sluiced.ctl("service", "set", "api", "--weights", "set")
     assert told() == [1, 1, 1]
