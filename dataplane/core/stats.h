@@ -100,7 +100,7 @@ struct port_stats {
 	uint64_t unlearned;	   /* frames that went on though their MAC was over the port's limit */
 };
 
-/* A network's counters; drops only those counted at an uplink, the rest stand at the ports. */
+/* A network's counters; drops only those at an uplink or a port of another network, the rest stand at the ports. */
 struct net_stats {
 	uint64_t rx;	    /* from its ports and its vteps */
 	uint64_t tx;	    /* to its ports and its vteps */

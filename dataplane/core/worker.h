@@ -73,23 +73,27 @@ struct worker {
 	struct flood_budget flood[MAX_PORTS + 1]; /* by ingress port; the last: what control injects */
 };
 
-/** Counts one dropped copy at `port`: at an uplink under network `net` when that is known. */
+/** Where copies of network `net` that are dropped at `port` are counted: under the network at an uplink, and at a port of
+ * another network, whose guest sent it to what is published (egress.h). */
+static inline uint64_t *port_drop_counter(
+	struct worker *w, const struct port *port, uint16_t net, enum drop_reason reason)
+{
+	if (net != NET_NONE && (port->is_uplink || port->net != net))
+		return &w->net_stats[net].uplink_drop[reason];
+	return &w->port_stats[port->id].drop[reason];
+}
+
+/** Counts one dropped copy. */
 static inline void port_drop(struct worker *w, const struct port *port, uint16_t net, enum drop_reason reason)
 {
-	if (port->is_uplink && net != NET_NONE)
-		stat_add(&w->net_stats[net].uplink_drop[reason], 1);
-	else
-		stat_add(&w->port_stats[port->id].drop[reason], 1);
+	stat_add(port_drop_counter(w, port, net, reason), 1);
 }
 
 /** What port_drop() counted is on its way again after all. */
 static inline void port_undrop(
 	struct worker *w, const struct port *port, uint16_t net, enum drop_reason reason)
 {
-	if (port->is_uplink && net != NET_NONE)
-		stat_add(&w->net_stats[net].uplink_drop[reason], -UINT64_C(1));
-	else
-		stat_add(&w->port_stats[port->id].drop[reason], -UINT64_C(1));
+	stat_add(port_drop_counter(w, port, net, reason), -UINT64_C(1));
 }
 
 /** For a port's rx: counts a frame that arrived and is not given to the pipeline. */

@@ -471,6 +471,38 @@ static void test_nobody_outside_has_our_address(void **state)
 	assert_int_equal(harness_drops(dp, "not-for-us"), before + 3);
 }
 
+/* What goes to a vip of another network is that network's, also where it ends there. */
+static void test_the_books_of_both_networks_balance(void **state)
+{
+	struct dp_network spec = {.mode = DP_BRIDGE,
+		.subnet = ip4("10.9.0.0"),
+		.prefix = 24,
+		.gateway = ip4("10.9.0.254"),
+		.age_s = 300,
+		.egress = DP_EGRESS_IN};
+	struct dp_service service = {.vip = ip_from4(ip4("10.9.0.100")), .port = 80, .protocol = DP_TCP};
+	struct dp_published one = {
+		.protocol = DP_TCP, .port = 8000, .to = service.vip, .to_port = 80, .vip = true};
+	uint16_t other = harness_network(dp, &spec);
+	uint32_t id = DP_SERVICE_NONE;
+	uint64_t before = harness_drops(dp, "no-backend");
+	uint8_t buf[2048];
+
+	service.net = one.net = other;
+	assert_int_equal(dp_service_put(dp, &service, &id, NULL), 0);
+	assert_int_equal(dp_publish(dp, &one, 1, NULL), 0);
+	harness_send(dp, &a, buf,
+		packet_ip4(buf, &(struct packet){dp_router_mac, MAC_A, ip4("10.0.0.1"), ip4("192.0.2.1"), TCP,
+					4000, 8000, SYN, 10}),
+		PLAIN, 0);
+	assert_int_equal(harness_drops(dp, "no-backend"), before + 1);
+	assert_int_equal(harness_balance(dp, net), 0);
+	assert_int_equal(harness_balance(dp, other), 0);
+	assert_int_equal(dp_publish(dp, NULL, 0, NULL), 0);
+	assert_int_equal(dp_service_del(dp, id), 0);
+	assert_int_equal(dp_network_del(dp, other), 0);
+}
+
 /* Twice as many begin as may be, and none goes on; one that does, and another that did before, are served. */
 static void test_what_is_never_answered_keeps_nobody_out(void **state)
 {
@@ -621,6 +653,7 @@ int main(void)
 		TEST(test_a_guest_asks_for_so_many_that_are_silent),
 		TEST(test_a_peer_is_a_host_outside),
 		TEST(test_nobody_outside_has_our_address),
+		TEST(test_the_books_of_both_networks_balance),
 		TEST(test_what_is_never_answered_keeps_nobody_out),
 	};
 
