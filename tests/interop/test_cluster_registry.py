@@ -69,7 +69,7 @@ def test_what_one_host_registers_all_of_them_show(three):
         sees(host, "web", {("h1", "web-1"): "critical"})
     consul(h1, "put", "agent/check/pass/alive")
     sees(h2, "web", {("h1", "web-1"): "passing"})
-    consul(h2, "put", "catalog/deregister", {"Node": "h1", "ServiceID": "web-1"})  # it is h1's to say so
+    consul(h2, "put", "catalog/deregister", {"Node": "h1"})  # it is h1's to say so
     sees(h2, "web", {("h1", "web-1"): "passing"})
     consul(h1, "deregister", "web-1")
     for host in (h2, h3):
