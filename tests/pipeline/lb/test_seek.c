@@ -63,7 +63,7 @@ static void each_connection_has_its_turn(void **state)
 	bool of_b[LOST] = {false}, of_c[LOST] = {false};
 	unsigned b, c;
 
-	for (uint16_t i = 0; i < LOST; i++)
+	for (uint16_t i = 0; i < (uint16_t)LOST; i++)
 		lose(FIRST + i);
 	harness_tick(rig.dp);
 	b = news_of(&rig.b, of_b);
