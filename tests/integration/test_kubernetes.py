@@ -48,9 +48,10 @@ def config_of(api, authority, **more):
 @pytest.fixture
 def world(start_sluiced, authority, stack, tmp_path):
     """world(marks=True, **kubernetes): the daemon follows a server."""
-    def make(marks=True, objects=(), **more):
+    def make(marks=True, objects=(), refuse=(), **more):
         api = stack.enter_context(KubeApi(authority, tmp_path / "token", marks))
         api.put(*objects)
+        api.refuse = {path: (503, ()) for path in refuse}
         return World(start_sluiced(config_of(api, authority, **more)), api)
 
     return make
@@ -394,7 +395,7 @@ def test_a_daemon_that_starts_while_the_server_is_away(world, how):
     w.wait(NAME, {"10.244.0.1:8080": False})
     wait.until(lambda: "old.default" in w.services(), "the other one is there")
     path = w.daemon.state / "kubernetes.journal"
-    wait.until(lambda: path.exists() and b"old" in path.read_bytes() and b"10.244.0.2" in path.read_bytes(), "it is on disk")
+    wait.until(lambda: path.exists() and all(one in path.read_bytes() for one in (b"old", b"10.244.0.2", b"whole")), "it is on disk")
     w.api.refuse = {path: (503, ()) for path in (SERVICES, SLICES, NODES)}
     w.api.hang_up()
     w.api.delete(service("old", [VIP6], [("", 80)]))
@@ -406,6 +407,18 @@ def test_a_daemon_that_starts_while_the_server_is_away(world, how):
     wait.until(lambda: w.services() == {NAME}, "the one that went is gone")
     wait.until(lambda: w.status()["synced"], "all of it is heard")
     assert w.instances(NAME) == {"10.244.0.1:8080": False}
+
+
+def test_what_was_heard_in_part_is_not_in_effect(world):
+    """A daemon that ended before it had heard of all there is waits for that, as at its first start."""
+    w = world(objects=[WEB, web("10.244.0.1")], refuse=[SLICES])
+    path = w.daemon.state / "kubernetes.journal"
+    wait.until(lambda: path.exists() and b"default/web" in path.read_bytes(), "the Service is on disk")
+    w.daemon.kill()
+    w.daemon.start()
+    assert w.services() == set()
+    w.api.refuse = {}
+    w.wait(NAME, {"10.244.0.1:8080": False})
 
 
 def test_more_services_than_there_is_room_for(world):

@@ -153,7 +153,7 @@ struct kubernetes {
 	struct kube_follow *follows[KUBE_FOLLOWS];
 	struct kube_health *health;
 	bool leaving;  /* this node is to go */
-	bool restored; /* something is known from an earlier life */
+	bool restored; /* all is known that an earlier life had heard */
 	bool restoring;
 	struct journal *journal; /* NULL: nothing outlives it */
 	char *api, *token_file, *node, *network;
@@ -246,6 +246,8 @@ void kube_outside_free(struct kube_outside *outside);
 
 /** Keeps it, or no longer (`object` is NULL). `which` is KUBE_..._OF. */
 void kube_keep(struct kubernetes *k, unsigned which, const char *key, const json_t *object);
+/** All that there is was heard of. */
+void kube_keep_whole(struct kubernetes *k);
 /** What an earlier life has heard of the same server is known. Before anything is followed. NULL is allowed. */
 void kube_keep_open(struct kubernetes *k, struct journal *journal);
 

@@ -16,6 +16,10 @@ enum {
 	KEEP_KEY = 16 + KUBE_SLICE_KEY,
 };
 
+/* Other keys than those of objects, which have a space in them. */
+#define API "api"
+#define WHOLE "whole" /* all that there is was heard of once */
+
 static const char *const kinds[KUBE_FOLLOWS] = {
 	[KUBE_SERVICES_OF] = "service", [KUBE_SLICES_OF] = "slice", [KUBE_NODE_OF] = "node"};
 
@@ -101,7 +105,6 @@ static void restore(struct kubernetes *k, unsigned which, const char *key, const
 	if (object)
 		kube_kinds[which]->put(k, object);
 	json_decref(object);
-	k->restored = true;
 }
 
 static void restore_node(void *arg, const char *key, const char *value)
@@ -122,23 +125,30 @@ static void forget(void *arg, const char *key, const char *value)
 	journal_put(k->journal, key, NULL);
 }
 
-/* What another server has said is nothing to this one. */
+void kube_keep_whole(struct kubernetes *k)
+{
+	if (k->journal && !journal_get(k->journal, WHOLE))
+		journal_put(k->journal, WHOLE, "1");
+}
+
+/* What another server has said is nothing to this one. What was not heard to its end is known, and waits for the rest. */
 void kube_keep_open(struct kubernetes *k, struct journal *journal)
 {
-	const char *api = journal_get(journal, "api");
+	const char *api = journal_get(journal, API);
 
 	k->journal = journal;
 	if (!journal)
 		return;
 	if (!api || strcmp(api, k->api) != 0) {
 		journal_restore(journal, forget, k);
-		journal_put(journal, "api", k->api);
+		journal_put(journal, API, k->api);
 		return;
 	}
 	k->restoring = true;
 	journal_restore(journal, restore_node, k); /* which says what endpoints are near */
 	journal_restore(journal, restore_all, k);
 	k->restoring = false;
+	k->restored = journal_get(journal, WHOLE) != NULL;
 	if (k->restored)
 		event_active(k->turn, 0, 0);
 }

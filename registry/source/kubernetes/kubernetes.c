@@ -62,8 +62,11 @@ static bool is_placed(const struct kubernetes *k)
 static void on_turn(evutil_socket_t fd, short what, void *arg)
 {
 	struct kubernetes *k = arg;
+	bool heard = is_synced(k, KUBE_SERVICES_OF) && is_synced(k, KUBE_SLICES_OF);
 
-	if (k->restored || (is_synced(k, KUBE_SERVICES_OF) && is_synced(k, KUBE_SLICES_OF) && is_placed(k)))
+	if (heard)
+		kube_keep_whole(k);
+	if (k->restored || (heard && is_placed(k)))
 		kube_apply(k);
 }
 
