@@ -34,6 +34,7 @@ static size_t other_ip_later_fragment(uint8_t *buf)
 	size_t len = guard_packets_other_ip(buf);
 
 	buf[21] = 10;
+	buf[29] = 7; /* no backend's address: a backend's later fragments wait for the first one */
 	return len;
 }
 
