@@ -66,6 +66,7 @@ static void key_free(struct hosts *hosts, struct hosts_key *key)
 	struct hosts_place *place;
 
 	while ((place = TAILQ_FIRST(&key->places)))
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): one that was freed is in the list no more */
 		hosts_place_free(hosts, place);
 	if (key->changed)
 		TAILQ_REMOVE(&hosts->changed, key, change);
@@ -81,6 +82,7 @@ static void host_free(struct hosts *hosts, struct hosts_host *host)
 	HASH_ITER(hh, host->keys, key, next)
 	key_free(hosts, key);
 	json_decref(host->wanted);
+	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the same */
 	HASH_DEL(hosts->hosts, host);
 	free(host);
 }

@@ -163,6 +163,7 @@ static struct hosts_own *own_of(struct hosts *hosts, const char *service, const 
 static void own_free(struct hosts *hosts, struct hosts_own *own)
 {
 	leave_chunk(hosts, own);
+	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): one that was freed is in the table no more */
 	HASH_DEL(hosts->owns, own);
 	free(own);
 }
