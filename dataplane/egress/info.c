@@ -2,19 +2,11 @@
 #include "dataplane/core/dp.h"
 #include "dataplane/egress/inside.h"
 
-enum { PART_CONNS = 1024 }; /* places of a walk in parts */
-
 struct walk {
 	uint32_t now_s;
 	bool (*fn)(void *arg, const struct dp_egress_conn *conn);
 	void *arg;
 };
-
-/* Seconds from `then` to `now`; 0 when a worker's clock is ahead of ours. */
-static uint32_t since(uint32_t then, uint32_t now)
-{
-	return (int32_t)(now - then) > 0 ? now - then : 0;
-}
 
 static bool show(void *arg, const struct conn_info *info)
 {
@@ -34,8 +26,8 @@ static bool show(void *arg, const struct conn_info *info)
 		.state = info->state,
 		.packets = info->packets,
 		.bytes = info->bytes,
-		.age_s = since(info->made_s, walk->now_s),
-		.idle_s = since(info->seen_s, walk->now_s),
+		.age_s = conn_since(info->made_s, walk->now_s),
+		.idle_s = conn_since(info->seen_s, walk->now_s),
 	};
 
 	return walk->fn(walk->arg, &conn);
@@ -46,5 +38,5 @@ bool dp_egress_walk_part(
 {
 	struct walk walk = {dp_now_s(dp), fn, arg};
 
-	return conn_walk_part(dp->egress->flows, at, PART_CONNS, show, &walk);
+	return conn_walk_part(dp->egress->flows, at, CONN_PART, show, &walk);
 }

@@ -238,6 +238,15 @@ struct conn_info {
 	uint64_t note;		 /* of the client's side */
 	uint32_t made_s, seen_s;
 };
+
+enum { CONN_PART = 1024 }; /* places of a walk in parts */
+
+/** Seconds from `then` to `now`; 0 when another thread's clock is ahead. */
+static inline uint32_t conn_since(uint32_t then, uint32_t now)
+{
+	return (int32_t)(now - then) > 0 ? now - then : 0;
+}
+
 /**
  * Control thread. Calls fn for each live connection in `max` places from *at on (0 at first), which it moves; fn returns
  * false to stop. False: that was the end.

@@ -30,12 +30,6 @@ static uint32_t timeout_s(const struct conn_table *t, uint8_t client, uint8_t ba
 	return (client | backend) & CONN_FIN ? TIMEOUT_HALF_OPEN_S : TIMEOUT_TCP_S;
 }
 
-/* Seconds from `then` to `now`; 0 when another thread's clock is ahead. */
-static uint32_t elapsed(uint32_t then, uint32_t now)
-{
-	return (int32_t)(now - then) > 0 ? now - then : 0;
-}
-
 bool conn_idle(const struct conn_table *t, uint32_t entry, uint64_t life, uint32_t now_s)
 {
 	const struct conn_side *side = &t->side[entry * 2];
@@ -43,7 +37,7 @@ bool conn_idle(const struct conn_table *t, uint32_t entry, uint64_t life, uint32
 	uint8_t proto = (uint8_t)(atomic_load_explicit(&side->rest, memory_order_relaxed) >> 8);
 	uint32_t limit = timeout_s(t, life_flags(life), life_flags(other), proto);
 
-	return elapsed(life_seen_s(life), now_s) > limit && elapsed(life_seen_s(other), now_s) > limit;
+	return conn_since(life_seen_s(life), now_s) > limit && conn_since(life_seen_s(other), now_s) > limit;
 }
 
 bool conn_expire(struct conn_table *t, uint32_t now_s, uint32_t max, bool (*gone)(void *arg, uint16_t owner),
@@ -78,7 +72,7 @@ static void read_info(const struct conn_side *side, uint64_t life, uint64_t othe
 		.flags = {life_flags(life), life_flags(other)},
 		.note = atomic_load_explicit(&side->note, memory_order_relaxed),
 		.made_s = atomic_load_explicit(&side->made_s, memory_order_relaxed),
-		.seen_s = life_seen_s(elapsed(life_seen_s(life), life_seen_s(other)) ? other : life),
+		.seen_s = life_seen_s(conn_since(life_seen_s(life), life_seen_s(other)) ? other : life),
 	};
 	for (int dir = 0; dir < 2; dir++) {
 		info->key[dir].addresses = atomic_load_explicit(&side[dir].addresses, memory_order_relaxed);

@@ -57,20 +57,12 @@ int dp_backend_info(
 	return 0;
 }
 
-enum { PART_CONNS = 1024 }; /* places of a walk in parts */
-
 struct walk {
 	const struct lb *lb;
 	uint32_t now_s;
 	bool (*fn)(void *arg, const struct dp_conn *conn);
 	void *arg;
 };
-
-/* Seconds from `then` to `now`; 0 when a worker's clock is ahead of ours. */
-static uint32_t since(uint32_t then, uint32_t now)
-{
-	return (int32_t)(now - then) > 0 ? now - then : 0;
-}
 
 static bool show(void *arg, const struct conn_info *info)
 {
@@ -89,8 +81,8 @@ static bool show(void *arg, const struct conn_info *info)
 		.state = info->state,
 		.packets = info->packets,
 		.bytes = info->bytes,
-		.age_s = since(info->made_s, walk->now_s),
-		.idle_s = since(info->seen_s, walk->now_s),
+		.age_s = conn_since(info->made_s, walk->now_s),
+		.idle_s = conn_since(info->seen_s, walk->now_s),
 	};
 
 	if (atomic_load_explicit(&b->flags, memory_order_relaxed) & BACKEND_GONE)
@@ -103,7 +95,7 @@ bool dp_conn_walk_part(
 {
 	struct walk walk = {dp->lb, dp_now_s(dp), fn, arg};
 
-	return conn_walk_part(dp->lb->conns, at, PART_CONNS, show, &walk);
+	return conn_walk_part(dp->lb->conns, at, CONN_PART, show, &walk);
 }
 
 size_t dp_conn_count(struct dp *dp)

@@ -51,18 +51,8 @@ static void leave_node(struct hosts *hosts, struct hosts_host *host)
 /* Is the host there? It is a check of its node, as Consul has it, which holds for all that runs there. */
 static void add_serf(const struct hosts_host *host, struct hosts_checks *checks)
 {
-	unsigned n = checks->n++;
-
-	checks->spec[n] = (struct reg_check){.type = REG_CHECK_TTL,
-		.timeout_ms = 1,
-		.rise = 1,
-		.fall = 1,
-		.output_max = HOSTS_OUTPUT,
-		.has_initial = true,
-		.id = REG_SERF,
-		.name = "Serf Health Status"};
-	checks->health[n] = host->lost ? REG_CRITICAL : REG_PASSING;
-	checks->output[n] = host->lost ? "Agent not live or unreachable" : "Agent alive and reachable";
+	hosts_check_add(checks, REG_SERF, "Serf Health Status", host->lost ? REG_CRITICAL : REG_PASSING,
+		host->lost ? "Agent not live or unreachable" : "Agent alive and reachable");
 }
 
 static void beat_node(struct hosts *hosts, struct hosts_host *host, struct hosts_node *read)

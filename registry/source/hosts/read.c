@@ -135,26 +135,38 @@ static enum reg_health read_status(struct reading *in)
 	return REG_CRITICAL;
 }
 
-/* Nobody makes it here: it is what its host says until that says otherwise. */
+struct reg_check *hosts_check_add(struct hosts_checks *checks, const char *id, const char *name,
+	enum reg_health health, const char *output)
+{
+	unsigned n = checks->n++;
+
+	checks->spec[n] = (struct reg_check){.type = REG_CHECK_TTL,
+		.timeout_ms = 1,
+		.rise = 1,
+		.fall = 1,
+		.output_max = HOSTS_OUTPUT,
+		.has_initial = true,
+		.id = id,
+		.name = name};
+	checks->health[n] = health;
+	checks->output[n] = output;
+	return &checks->spec[n];
+}
+
 static void read_checks(struct reading *in, struct hosts_checks *out)
 {
 	const json_t *list;
+	unsigned n = (unsigned)list_of(in, "checks", REG_CHECKS_MAX - 1, &list);
 
-	out->n = (unsigned)list_of(in, "checks", REG_CHECKS_MAX - 1, &list);
-	for (unsigned i = 0; i < out->n; i++) {
+	out->n = 0;
+	for (unsigned i = 0; i < n; i++) {
 		struct reading one = {json_array_get(list, i), in->err, in->rc};
+		const char *id = text_of(&one, "id"), *name = text_of(&one, "name");
+		struct reg_check *spec = hosts_check_add(out, id, name, REG_CRITICAL, NULL);
 
-		out->spec[i] = (struct reg_check){.type = REG_CHECK_TTL,
-			.timeout_ms = 1,
-			.rise = 1,
-			.fall = 1,
-			.output_max = HOSTS_OUTPUT,
-			.has_initial = true,
-			.id = text_of(&one, "id"),
-			.name = text_of(&one, "name"),
-			.notes = text_of(&one, "notes"),
-			.definition = text_of(&one, "definition"),
-			.kind = text_of(&one, "type")};
+		spec->notes = text_of(&one, "notes");
+		spec->definition = text_of(&one, "definition");
+		spec->kind = text_of(&one, "type");
 		out->health[i] = read_status(&one);
 		out->output[i] = text_of(&one, "output");
 		in->rc = one.rc;
@@ -164,17 +176,7 @@ static void read_checks(struct reading *in, struct hosts_checks *out)
 /* A check that is not among those of its host, which says why an instance is ill all the same. */
 static void add_check(struct hosts_checks *out, const char *id, const char *name, const char *output)
 {
-	out->spec[out->n] = (struct reg_check){.type = REG_CHECK_TTL,
-		.timeout_ms = 1,
-		.rise = 1,
-		.fall = 1,
-		.output_max = HOSTS_OUTPUT,
-		.has_initial = true,
-		.id = id,
-		.name = name,
-		.kind = "port"};
-	out->health[out->n] = REG_CRITICAL;
-	out->output[out->n++] = output;
+	hosts_check_add(out, id, name, REG_CRITICAL, output)->kind = "port";
 }
 
 int hosts_read_node(const json_t *json, struct hosts_node *out, struct reg_err *err)

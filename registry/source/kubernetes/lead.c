@@ -35,39 +35,45 @@ struct gathering {
 	bool failed;
 };
 
+/* `list` with room for one more than its n elements. NULL: no memory, and it is as it was. */
+static void *grown(struct gathering *g, void *list, size_t n, size_t *max, size_t size)
+{
+	size_t more = *max ? 2 * *max : 64;
+
+	if (n < *max)
+		return list;
+	list = realloc(list, more * size);
+	g->failed = g->failed || !list;
+	if (list)
+		*max = more;
+	return list;
+}
+
 static void add_way(struct gathering *g, const struct kubernetes_way *way)
 {
+	struct kubernetes_way *list;
+
 	if (g->n == KUBE_WAYS) {
 		g->over++;
 		return;
 	}
-	if (g->n == g->max) {
-		size_t max = g->max ? 2 * g->max : 64;
-		struct kubernetes_way *list = realloc(g->ways, max * sizeof(*list));
-
-		g->failed = g->failed || !list;
-		if (!list)
-			return;
-		g->ways = list;
-		g->max = max;
-	}
+	list = grown(g, g->ways, g->n, &g->max, sizeof(*list));
+	if (!list)
+		return;
+	g->ways = list;
 	g->ways[g->n++] = *way;
 }
 
 static void add_vip(struct gathering *g, struct ip_addr vip)
 {
+	struct ip_addr *list;
+
 	if (ip_is_none(vip))
 		return;
-	if (g->nvip == g->max_vip) {
-		size_t max = g->max_vip ? 2 * g->max_vip : 64;
-		struct ip_addr *list = realloc(g->vips, max * sizeof(*list));
-
-		g->failed = g->failed || !list;
-		if (!list)
-			return;
-		g->vips = list;
-		g->max_vip = max;
-	}
+	list = grown(g, g->vips, g->nvip, &g->max_vip, sizeof(*list));
+	if (!list)
+		return;
+	g->vips = list;
 	g->vips[g->nvip++] = vip;
 }
 
