@@ -519,7 +519,6 @@ def tables(node):
     for one in node.daemon.rpc("backend.list"):
         if one["health"] != "draining":
             found[one["service"]].add(f"{one['address']}:{one['port']}")
-    found.pop("m.mark.default")
     return found
 
 

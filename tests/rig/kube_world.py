@@ -33,6 +33,8 @@ class Node:
         self.api.put(endpoint_slice(name, of, list(endpoints), ports))
 
     def leads(self, ways):
+        """All that was told is in effect, and so many ways lead in."""
+        self.settled()
         wait.until(lambda: (self.status()["ways"], self.status()["ways_why"]) == (ways, None),
                    f"{ways} ways lead in: {self.status()}")
 
@@ -40,15 +42,22 @@ class Node:
         """All that was told is in effect: what is told after it is, both as a Service and as a slice."""
         self.marks += 1
         port = 20000 + self.marks
-        self.api.put(service("mark", ["10.96.9.9"], [("m", port)]),
-                     endpoint_slice("mark-1", "mark", [endpoint("10.244.9.9")], [("m", port)]))
+        mark = (service("mark", ["10.96.9.9"], [("m", port)]),
+                endpoint_slice("mark-1", "mark", [endpoint("10.244.9.9")], [("m", port)]))
+        self.api.put(*mark)
 
         def there():
             of = next((one for one in self.daemon.rpc("service.list") if one["name"] == "m.mark.default"), None)
             ports = [one["port"] for one in self.daemon.rpc("backend.list") if one["service"] == "m.mark.default"]
             return of and of["port"] == port and ports == [port] and not self.status()["ways_due"]
 
+        def gone():
+            names = [one["name"] for one in self.daemon.rpc("service.list")]
+            return "m.mark.default" not in names and not self.status()["ways_due"]
+
         wait.until(there, "what was told is in effect")
+        self.api.delete(*mark)
+        wait.until(gone, "the mark is gone")
 
     def clear(self):
         """No Service is left."""
