@@ -1,17 +1,16 @@
 """Containers of a real dockerd as instances of services (docker.api): names, labels, health, and a stop without a loss."""
 
 import os
-import threading
-from contextlib import contextmanager
 
 import pytest
 
 from rig import traffic, wait
 from rig.docker_world import Inside, serve
 from rig.dockerd import IMAGE
+from rig.requests_at import requests_at
 
 RESTARTS = int(os.environ.get("SLUICE_RESTARTS", "20"))
-PAUSE_S = 0.004  # between two requests of a client, of two: up to 500 a second
+RATE = int(os.environ.get("SLUICE_RATE", "500"))  # requests a second, where the machine can
 
 
 DOCKER_WORLD = {"docker": {"api": "{docker}"}}
@@ -125,31 +124,6 @@ def test_either_is_killed(world, who):
         world.wait_instances({"c2": {place: "passing"}})
 
 
-@contextmanager
-def load(world, address, failed, done):
-    """Requests on new connections, one after the other, with a pause between."""
-    over = threading.Event()
-
-    def work():
-        while not over.is_set():
-            try:
-                traffic.http_get(world.host, address, 80)
-                done.append(1)
-            except OSError as error:
-                failed.append(str(error))
-            over.wait(PAUSE_S)
-
-    threads = [threading.Thread(target=work) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        for thread in threads:
-            thread.join()
-
-
 def test_a_rolling_restart_loses_no_request(world, stack):
     network = world.create("web", "--subnet", "10.98.2.0/24", "--gateway", "10.98.2.1")
     world.daemon.rpc("service.add", name="shop", network=network, vip="10.98.2.100", port=80, protocol="tcp")
@@ -163,10 +137,9 @@ def test_a_rolling_restart_loses_no_request(world, stack):
         return sorted(world.instances().get("shop", {}).values()) == ["passing"] * 3
 
     wait.until(all_pass, "all three take part")
-    failed, done = [], []
-    with load(world, "10.98.2.100", failed, done):
+    with requests_at(world.host, "10.98.2.100", 80, RATE) as said:
         for n in range(RESTARTS):
             world.docker.cli("restart", "--time", "1", names[n % 3])
             wait.until(all_pass, f"{names[n % 3]} takes part again")
-    print(f"{len(done)} requests, {len(failed)} failed: {failed[:5]}")
-    assert len(done) > 100 and failed == []
+    print(said)
+    assert said["failed"] == {} and said["done"] > 100
