@@ -109,6 +109,22 @@ def test_what_a_user_has_drained_stays_drained(world):
     assert world.instances()["c1"][place] == "draining"
 
 
+def test_a_container_that_eats_too_much_is_away_each_time(world):
+    """The kernel kills it for what it eats: its port goes, and its place in the service."""
+    world.create("web")
+    world.docker.start_container("c1", "web", "--memory", "16m", "--memory-swap", "16m", "--expose", "80", command=(
+        "sh", "-c", "until [ -e /eat ]; do sleep 0.1; done; x=aaaaaaaa; while true; do x=$x$x; done"))
+    place = f"{world.docker.address('c1', 'web')}:80"
+    world.wait_instances({"c1": {place: "passing"}})
+    world.docker.exec("c1", "sh", "-c", "true >/eat")
+    world.wait_instances({})
+    wait.until(lambda: not world.ports(), "its port is gone")
+    assert world.docker.inspect("container", "c1")["State"]["OOMKilled"]
+    world.docker.cli("start", "c1")  # eats again, and again it is killed
+    wait.until(lambda: not world.ports() and not world.docker.inspect("container", "c1")["State"]["Running"], "it is gone again")
+    world.wait_instances({})
+
+
 @pytest.mark.parametrize("who", ["daemon", "docker"])
 def test_either_is_killed(world, who):
     world.create("web")
