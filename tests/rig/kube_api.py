@@ -50,6 +50,7 @@ class KubeApi:
         self.version, self.oldest, self.refuse, self.asked, self.torn = 100, 0, {}, [], None
         self.changed = threading.Condition()
         self.round = 0  # of connections: an older one is broken off
+        self.open = {path: [] for path in KINDS}  # the rounds of the watches that follow the log
         token_file.write_text("first\n")
         self.token = "first"
         cert, key = authority.issue("kube-api")
@@ -127,8 +128,10 @@ class KubeApi:
             self.changed.notify_all()
 
     def say(self, path, line):
-        """A line in the watches of `path` that are open, whatever it is."""
+        """A line in the watches of `path` that are open, whatever it is; the first of them is waited for."""
         with self.changed:
+            opened = self.changed.wait_for(lambda: self.round in self.open[path], timeout=60)
+            assert opened, f"nobody watches {path}"
             self.log[path].append((self.version, None, line))
             self.changed.notify_all()
 
@@ -218,16 +221,24 @@ class KubeApi:
             seen = self.version if initial else int(query["resourceVersion"])
             old = seen < self.oldest
             at = next((n for n, (version, _, _) in enumerate(self.log[path]) if version > seen), len(self.log[path]))
+            said = len(self.log[path])  # to others, before
+            if not old:
+                self.open[path].append(mine)
+                self.changed.notify_all()
         if old:
             first = [self._line("ERROR", {"kind": "Status", "code": 410, "message": "too old resource version"})]
-        for line in first:
-            self.send(request, line)
-        if not old:
-            self.follow(request, path, at, mine)
+        try:
+            for line in first:
+                self.send(request, line)
+            if not old:
+                self.follow(request, path, at, said, mine)
+        finally:
+            with self.changed:
+                if not old:
+                    self.open[path].remove(mine)
         request.wfile.write(b"0\r\n\r\n")
 
-    def follow(self, request, path, at, mine):
-        said = len(self.log[path])  # to others, before
+    def follow(self, request, path, at, said, mine):
         while True:
             with self.changed:
                 self.changed.wait_for(lambda: mine != self.round or at < len(self.log[path]), timeout=1)
