@@ -9,7 +9,12 @@
 void view_open(
 	struct view *view, const char *self, void (*changed)(void *arg, struct view_key *key), void *arg)
 {
-	*view = (struct view){.changed = changed, .arg = arg};
+	*view = (struct view){
+		.changed = changed,
+		.arg = arg,
+		.room_keys = {.part = VIEW_KEYS_EACH, .rest = VIEW_KEYS / 2},
+		.room_bytes = {.part = VIEW_BYTES_EACH, .rest = VIEW_BYTES / 2},
+	};
 	TAILQ_INIT(&view->changes);
 	snprintf(view->self, sizeof(view->self), "%s", self);
 }
@@ -70,13 +75,18 @@ static void host_leave(struct view *view, struct view_host *host)
 	free(host);
 }
 
+static struct view_used *used_by(struct view *view, struct view_host *host)
+{
+	return host ? &host->used : &view->used;
+}
+
 static struct view_key *key_make(struct view *view, const char *name)
 {
 	char host_name[VALUE_NAME];
 	const char *rest;
 	struct view_key *key;
 
-	if (HASH_COUNT(view->keys) >= VIEW_KEYS || strlen(name) >= VIEW_KEY)
+	if (strlen(name) >= VIEW_KEY)
 		return NULL;
 	key = calloc(1, sizeof(*key) + strlen(name) + 1);
 	if (!key)
@@ -88,13 +98,16 @@ static struct view_key *key_make(struct view *view, const char *name)
 		key->host = host_make(view, host_name);
 		if (!key->host)
 			goto fail;
-		TAILQ_INSERT_TAIL(&key->host->keys, key, link);
 	}
+	if (!share_take(&view->room_keys, &used_by(view, key->host)->keys, 1))
+		goto fail;
 	HASH_ADD_STR(view->keys, key, key);
-	if (key->hh.tbl)
+	if (key->hh.tbl) {
+		if (key->host)
+			TAILQ_INSERT_TAIL(&key->host->keys, key, link);
 		return key;
-	if (key->host)
-		TAILQ_REMOVE(&key->host->keys, key, link);
+	}
+	share_give(&view->room_keys, &used_by(view, key->host)->keys, 1);
 fail:
 	host_leave(view, key->host);
 	free(key);
@@ -107,6 +120,8 @@ static void key_free(struct view *view, struct view_key *key)
 
 	if (key->changed)
 		TAILQ_REMOVE(&view->changes, key, change);
+	share_give(&view->room_keys, &used_by(view, host)->keys, 1);
+	share_give(&view->room_bytes, &used_by(view, host)->bytes, key->len);
 	if (host) {
 		TAILQ_REMOVE(&host->keys, key, link);
 		if (host->record_key == key)
@@ -117,7 +132,6 @@ static void key_free(struct view *view, struct view_key *key)
 	}
 	if (view->keys) /* it is in it */
 		HASH_DEL(view->keys, key);
-	view->bytes -= key->len;
 	free(key->value);
 	free(key->chunk);
 	free(key->reason);
@@ -154,14 +168,18 @@ static void note(struct view *view, struct view_key *key)
 
 static bool set_value(struct view *view, struct view_key *key, const char *value, size_t len)
 {
-	char *copy = view->bytes - key->len + len <= VIEW_BYTES ? malloc(len + 1) : NULL;
+	size_t *used = &used_by(view, key->host)->bytes;
+	char *copy = malloc(len + 1);
 
-	if (!copy)
+	if (!copy || (len > key->len && !share_take(&view->room_bytes, used, len - key->len))) {
+		free(copy);
 		return false;
+	}
+	if (len < key->len)
+		share_give(&view->room_bytes, used, key->len - len);
 	memcpy(copy, value, len);
 	copy[len] = '\0';
 	free(key->value);
-	view->bytes += len - key->len;
 	key->value = copy;
 	key->len = len;
 	return true;

@@ -19,11 +19,16 @@
 #include <uthash.h>
 
 #include "control/cluster/value.h"
+#include "registry/base/share.h"
 
 enum {
-	VIEW_KEYS = 65536,
-	VIEW_BYTES = 128 << 20, /* of all values */
 	VIEW_HOSTS = 4096,
+	/* Each host has these for sure, and so have all keys together that are of none; as much again is for who needs more
+	 * (share.h). */
+	VIEW_KEYS_EACH = 8,
+	VIEW_BYTES_EACH = 16 << 10, /* of values */
+	VIEW_KEYS = 2 * VIEW_KEYS_EACH * VIEW_HOSTS,
+	VIEW_BYTES = 2 * VIEW_BYTES_EACH * VIEW_HOSTS,
 	VIEW_KEY = 512,	     /* bytes of a key, without the prefix */
 	VIEW_PANIC_PCT = 30, /* of the hosts lost at once, and two at least: none of them counts as gone */
 };
@@ -48,10 +53,16 @@ struct view_key {
 
 TAILQ_HEAD(view_keys, view_key);
 
+/* What somebody has of the room. */
+struct view_used {
+	size_t keys, bytes;
+};
+
 struct view_host {
 	UT_hash_handle hh; /* by name */
 	char name[VALUE_NAME];
 	struct view_keys keys;
+	struct view_used used;
 	struct value_host record;
 	bool known;				 /* `record` is one that was read */
 	struct view_key *record_key, *alive_key; /* NULL: not there, or of a host that is lost */
@@ -67,8 +78,9 @@ struct view {
 	struct view_key *keys;
 	struct view_host *hosts;
 	struct view_keys changes;
-	size_t bytes;
-	int64_t revision; /* all up to it is in here; 0: nothing was read yet */
+	struct share_room room_keys, room_bytes;
+	struct view_used used; /* by keys that are of no host */
+	int64_t revision;      /* all up to it is in here; 0: nothing was read yet */
 	uint64_t cluster_id;
 	uint64_t refused; /* keys that found no room, or are no keys of ours */
 	bool other;	  /* the scan is of another store */

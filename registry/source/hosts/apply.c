@@ -23,12 +23,8 @@ static void tell_refused(struct hosts *hosts, const char *host, const char *of, 
 	registry_log(hosts->reg, LOG_WARNING, of, line);
 }
 
-/* The name that it has for itself; where somebody else has that, the host's, which is its alone. */
-static bool choose_name(struct hosts *hosts, const struct hosts_host *host, char name[REG_NODE_MAX + 1])
+static bool is_free(struct hosts *hosts, const struct hosts_host *host, const char *name)
 {
-	if (strcmp(name, host->node) == 0 || !registry_node_find(hosts->reg, name))
-		return true;
-	snprintf(name, REG_NODE_MAX + 1, "%s", host->name);
 	return strcmp(name, host->node) == 0 || !registry_node_find(hosts->reg, name);
 }
 
@@ -46,6 +42,39 @@ static void leave_node(struct hosts *hosts, struct hosts_host *host)
 		hosts_place_free(hosts, place);
 	host->again = true;
 	event_active(hosts->turn, 0, 0);
+}
+
+/* The key of a host in the store is its alone, so what it is called there is: another one whose node has that name was
+ * there first, and is called by its own from now on. */
+static void take_back_name(struct hosts *hosts, const struct hosts_host *host)
+{
+	struct hosts_host *other, *next;
+
+	if (is_free(hosts, host, host->name))
+		return;
+	HASH_ITER(hh, hosts->hosts, other, next)
+	if (other != host && strcmp(other->node, host->name) == 0) {
+		leave_node(hosts, other);
+		other->dirty = true;
+	}
+}
+
+/*
+ * The name that it has for itself, unless that is another one's: a host's name in the store, or whatever the registry has
+ * already. Then the host's own; and where this daemon's node or a client's has taken that, one that is made of it, since
+ * no name that somebody chose may take a host out.
+ */
+static bool choose_name(struct hosts *hosts, const struct hosts_host *host, char name[REG_NODE_MAX + 1])
+{
+	const struct hosts_host *whose = hosts_find(hosts, name);
+
+	take_back_name(hosts, host);
+	if ((!whose || whose == host) && is_free(hosts, host, name))
+		return true;
+	snprintf(name, REG_NODE_MAX + 1, "%s", host->name);
+	if (!is_free(hosts, host, name))
+		snprintf(name, REG_NODE_MAX + 1, "%s-cluster", host->name);
+	return is_free(hosts, host, name);
 }
 
 /* Is the host there? It is a check of its node, as Consul has it, which holds for all that runs there. */
@@ -128,22 +157,23 @@ static struct hosts_place *place_of(
 		TAILQ_INSERT_TAIL(&key->places, place, link);
 		place->key = key;
 	}
-	if (place || HASH_COUNT(hosts->places) >= HOSTS_INSTANCES)
+	if (place || !share_take(&hosts->room, &key->host->instances, 1))
 		return place;
 	place = calloc(1, sizeof(*place) + strlen(name) + 1);
 	if (!place)
-		return NULL;
+		goto fail;
 	strcpy(place->name, name);
 	place->id = place->name + strlen(service) + 1;
 	place->key = key;
 	HASH_ADD_STR(hosts->places, name, place);
-	if (!place->hh.tbl) {
-		free(place);
-		return NULL;
-	}
+	if (!place->hh.tbl)
+		goto fail;
 	TAILQ_INSERT_TAIL(&key->places, place, link);
-	key->host->instances++;
 	return place;
+fail:
+	free(place);
+	share_give(&hosts->room, &key->host->instances, 1);
+	return NULL;
 }
 
 static int put(struct hosts *hosts, const struct hosts_instance *read, struct reg_err *err)

@@ -56,7 +56,7 @@ static struct hosts_key *key_make(struct hosts_host *host, const char *name)
 void hosts_place_free(struct hosts *hosts, struct hosts_place *place)
 {
 	TAILQ_REMOVE(&place->key->places, place, link);
-	place->key->host->instances--;
+	share_give(&hosts->room, &place->key->host->instances, 1);
 	HASH_DEL(hosts->places, place);
 	free(place);
 }
@@ -318,6 +318,7 @@ int hosts_open(const struct hosts_config *config, struct hosts **out)
 	hosts->ask_again = config->again;
 	hosts->arg = config->arg;
 	TAILQ_INIT(&hosts->changed);
+	hosts->room = (struct share_room){.part = HOSTS_INSTANCES_EACH, .rest = HOSTS_INSTANCES / 2};
 	hosts->source = (struct registry_source){
 		.name = REG_CLUSTER, .arg = hosts, .everywhere = true, .gone = on_gone};
 	registry_source_add(hosts->reg, &hosts->source);

@@ -15,6 +15,7 @@
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
+#include "registry/base/share.h"
 #include "registry/registry.h"
 #include "registry/source/hosts/hosts.h"
 
@@ -25,7 +26,9 @@ enum {
 	HOSTS_LIST = 64,    /* tags, pairs and addresses of an instance, as the registry allows */
 	HOSTS_OUTPUT = 512, /* bytes of what a check says that are told */
 	HOSTS_HOSTS = 4096,
-	HOSTS_INSTANCES = 1 << 18, /* of all others together */
+	/* A host has these for sure, and all together as much again for those that have more (share.h). */
+	HOSTS_INSTANCES_EACH = 32,
+	HOSTS_INSTANCES = 2 * HOSTS_INSTANCES_EACH * HOSTS_HOSTS,
 };
 
 /* An instance of another host that the registry has. */
@@ -102,6 +105,7 @@ struct hosts {
 	/* of others */
 	struct hosts_host *hosts;
 	struct hosts_place *places;
+	struct share_room room; /* for places */
 	struct hosts_keys changed;
 	bool applies;
 	unsigned ticks;

@@ -214,33 +214,83 @@ static void a_store_that_was_replaced_loses_nobody(void **state)
 	assert_true(has_chunk(view, 1));
 }
 
-static void more_keys_and_bytes_than_there_is_room_for_are_counted(void **state)
+/* Keys of a host, until there is no room; "": of none. How many had it. */
+static unsigned fill(struct view *view, const char *host, const char *value, size_t len)
+{
+	uint64_t refused = view->refused;
+	char key[64];
+	unsigned n;
+
+	for (n = 0; view->refused == refused; n++) {
+		snprintf(key, sizeof(key), "%s%s/%u", host[0] ? "hosts/" : "other", host, n);
+		view_put(view, key, value, len, 1, 0);
+	}
+	assert_null(view_find(view, key));
+	return n - 1;
+}
+
+static void no_host_uses_up_the_room_of_others_for_keys(void **state)
+{
+	struct view *view = *state;
+	unsigned n = fill(view, "h1", "", 0);
+	char host[32];
+
+	assert_int_equal(n, VIEW_KEYS_EACH + VIEW_KEYS / 4);
+	assert_int_equal(fill(view, "", "", 0), VIEW_KEYS_EACH + VIEW_KEYS / 8);
+	for (unsigned i = 2; i <= 40;
+		i++) { /* they take what is left; their own part each has all the same */
+		snprintf(host, sizeof(host), "h%u", i);
+		assert_true(fill(view, host, "", 0) >= VIEW_KEYS_EACH);
+	}
+	assert_int_equal(fill(view, "last", "", 0), VIEW_KEYS_EACH);
+	view_end(view, "hosts/h1/0", 2);
+	view_commit(view, 2, 1);
+	view_put(view, "hosts/h1/0", "", 0, 3, 0);
+	assert_null(view_find(view, "hosts/h1/0")); /* it has more than it would get now */
+	for (unsigned i = 1; i < n; i++) {
+		snprintf(host, sizeof(host), "hosts/h1/%u", i);
+		view_end(view, host, 2);
+	}
+	view_commit(view, 3, 1);
+	assert_true(fill(view, "last", "", 0) > VIEW_KEYS_EACH);
+	view_commit(view, 4, 1);
+}
+
+static void no_host_uses_up_the_room_of_others_for_values(void **state)
 {
 	struct view *view = *state;
 	char *large = malloc(VALUE_MAX + 2), key[64];
-	unsigned room = VIEW_BYTES / VALUE_MAX;
 
 	memset(large, 'x', VALUE_MAX + 1);
 	view_put(view, "hosts/h1/large", large, VALUE_MAX + 1, 1, 0);
 	assert_int_equal(view->refused, 1);
-	for (unsigned i = 0; i <= room; i++) {
-		snprintf(key, sizeof(key), "hosts/h%u/large", i);
-		view_put(view, key, large, VALUE_MAX, 1, 0);
+	assert_int_equal(fill(view, "h1", large, VALUE_MAX), (VIEW_BYTES_EACH + VIEW_BYTES / 4) / VALUE_MAX);
+	assert_int_equal(fill(view, "h2", large, VALUE_MAX), (VIEW_BYTES_EACH + VIEW_BYTES / 8) / VALUE_MAX);
+	view_put(view, "hosts/h3/host", large, VIEW_BYTES_EACH, 1, 0);
+	assert_non_null(view_find(view, "hosts/h3/host"));
+	for (unsigned i = 0; i < VIEW_BYTES / 4 / VALUE_MAX;
+		i++) { /* shorter ones leave room for a longer one */
+		snprintf(key, sizeof(key), "hosts/h1/%u", i);
+		view_put(view, key, "", 0, 2, 0);
 	}
-	assert_int_equal(view->refused, 2);
-	assert_null(view_find(view, key));
+	view_put(view, key, large, VALUE_MAX, 3, 0);
+	assert_int_equal(view_find(view, key)->len, VALUE_MAX);
+	view_commit(view, 1, 1);
+	free(large);
+}
+
+static void there_are_only_so_many_hosts(void **state)
+{
+	struct view *view = *state;
+	char key[64];
+
 	for (unsigned i = 0; i <= VIEW_HOSTS; i++) {
 		snprintf(key, sizeof(key), "hosts/m%u/x", i);
 		view_put(view, key, "", 0, 1, 0);
 	}
 	assert_int_equal(HASH_COUNT(view->hosts), VIEW_HOSTS);
-	for (unsigned i = 0; i < VIEW_KEYS; i++) {
-		snprintf(key, sizeof(key), "other/%u", i);
-		view_put(view, key, "", 0, 1, 0);
-	}
-	assert_int_equal(HASH_COUNT(view->keys), VIEW_KEYS);
+	assert_int_equal(view->refused, 1);
 	view_commit(view, 1, 1);
-	free(large);
 }
 
 static void keys_that_are_none_of_ours_are_shown_as_such(void **state)
@@ -270,7 +320,9 @@ int main(void)
 		TEST(many_hosts_lost_at_once_are_held),
 		TEST(a_scan_ends_what_it_lacks_and_not_what_is_younger),
 		TEST(a_store_that_was_replaced_loses_nobody),
-		TEST(more_keys_and_bytes_than_there_is_room_for_are_counted),
+		TEST(no_host_uses_up_the_room_of_others_for_keys),
+		TEST(no_host_uses_up_the_room_of_others_for_values),
+		TEST(there_are_only_so_many_hosts),
 		TEST(keys_that_are_none_of_ours_are_shown_as_such),
 	};
 

@@ -1,4 +1,6 @@
 /* What other hosts tell of their instances, and what this one tells of its own. */
+#include <jansson.h>
+
 #include "registry/source/hosts/hosts.h"
 #include "tests/unit/registry/world.h"
 
@@ -90,16 +92,93 @@ static void nobody_takes_the_name_of_another_one_s_node(void **state)
 	put(&t, "h3", "in/0", IN(WEB("a", "1")));
 	hosts_apply(t.hosts);
 	assert_true(there(w, "n/a") && there(w, "h3/a"));
-	put(&t, "n", "node", NODE("h3")); /* both names are others' */
-	put(&t, "n", "in/0", IN(WEB("a", "1")));
-	hosts_apply(t.hosts);
-	assert_int_equal(hosts_info(t.hosts).refused, 1);
-	assert_int_equal(hosts_count(t.hosts, "n"), 0);
 	put(&t, "h2", "node", NODE("m")); /* it is called otherwise: its instances are asked for again */
 	hosts_apply(t.hosts);
 	assert_false(there(w, "n/a"));
 	event_base_loop(w->base, EVLOOP_NONBLOCK);
 	assert_string_equal(t.again, "h2");
+	hosts_close(t.hosts);
+}
+
+static void the_name_of_a_host_is_its_own(void **state)
+{
+	struct world *w = *state;
+	struct teller t;
+
+	begin(w, &t);
+	put(&t, "h3", "node", NODE("h2")); /* before the one that is called so */
+	put(&t, "h3", "in/0", IN(WEB("a", "1")));
+	hosts_apply(t.hosts);
+	assert_true(there(w, "h2/a"));
+	put(&t, "h2", "node", NODE("h2"));
+	put(&t, "h2", "in/0", IN(WEB("b", "1")));
+	hosts_apply(t.hosts);
+	assert_true(there(w, "h2/b") && !there(w, "h2/a"));
+	event_base_loop(w->base, EVLOOP_NONBLOCK);
+	assert_string_equal(t.again, "h3");
+	put(&t, "h3", "in/0", IN(WEB("a", "1")));
+	put(&t, "h4", "node", NODE("h2")); /* and after it */
+	put(&t, "h4", "in/0", IN(WEB("a", "1")));
+	hosts_apply(t.hosts);
+	assert_true(there(w, "h3/a") && there(w, "h4/a"));
+	assert_int_equal(hosts_info(t.hosts).refused, 0);
+	hosts_close(t.hosts);
+}
+
+static void no_name_that_a_client_gave_takes_a_host_out(void **state)
+{
+	struct world *w = *state;
+	struct reg_node node = {.name = "h2", .address = "192.0.2.9", .source = "consul"};
+	struct teller t;
+
+	assert_int_equal(registry_node_put(w->reg, &node, &w->err), 0);
+	begin(w, &t);
+	put(&t, "h2", "node", NODE("h2"));
+	put(&t, "h2", "in/0", IN(WEB("a", "1")));
+	hosts_apply(t.hosts);
+	assert_true(there(w, "h2-cluster/a"));
+	assert_string_equal(registry_node_find(w->reg, "h2")->source, "consul");
+	hosts_close(t.hosts);
+}
+
+/* Instances of a host, in as many texts as they need. */
+static void put_many(struct teller *t, const char *host, unsigned n)
+{
+	char key[32], id[32];
+
+	for (unsigned i = 0; i < n;) {
+		json_t *list = json_array();
+		char *text;
+
+		snprintf(key, sizeof(key), "in/%u", i / HOSTS_CHUNK);
+		do {
+			snprintf(id, sizeof(id), "i%u", i++);
+			json_array_append_new(
+				list, json_pack("{s:s, s:s, s:s, s:i, s:i}", "service", id, "id", id,
+					      "address", "10.1.0.2", "port", 1, "weight", 1));
+		} while (i < n && i % HOSTS_CHUNK);
+		list = json_pack("{s:i, s:o}", "v", 1, "in", list);
+		text = json_dumps(list, JSON_COMPACT);
+		put(t, host, key, text);
+		free(text);
+		json_decref(list);
+	}
+	hosts_apply(t->hosts);
+}
+
+/* As many as a host has for sure, beside one that has all that it can get. */
+static void no_host_uses_up_the_room_of_others(void **state)
+{
+	enum { EACH = 32, MOST = EACH + (1 << 16) };
+	struct world *w = *state;
+	struct teller t;
+
+	begin(w, &t);
+	put_many(&t, "h2", MOST + 1);
+	assert_int_equal(hosts_count(t.hosts, "h2"), MOST);
+	assert_int_equal(hosts_info(t.hosts).refused, 1);
+	put_many(&t, "h3", EACH);
+	assert_int_equal(hosts_count(t.hosts, "h3"), EACH);
 	hosts_close(t.hosts);
 }
 
@@ -300,6 +379,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(an_instance_stays_when_it_changes_its_text),
 		TEST(nobody_takes_the_name_of_another_one_s_node),
+		TEST(the_name_of_a_host_is_its_own),
+		TEST(no_name_that_a_client_gave_takes_a_host_out),
+		TEST(no_host_uses_up_the_room_of_others),
 		TEST(what_runs_at_a_lost_host_is_critical),
 		TEST(a_host_with_many_texts_goes_whole),
 		TEST(nobody_takes_another_one_s_instance_away),
