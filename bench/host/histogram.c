@@ -30,6 +30,15 @@ uint64_t histogram_percentile(const struct histogram *h, double percent)
 	return h->max;
 }
 
+void histogram_merge(struct histogram *h, const struct histogram *other)
+{
+	for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++)
+		h->bucket[i] += other->bucket[i];
+	h->count += other->count;
+	if (other->max > h->max)
+		h->max = other->max;
+}
+
 void histogram_trim(struct histogram *h, uint64_t n)
 {
 	unsigned i = HISTOGRAM_BUCKETS;

@@ -53,6 +53,9 @@ uint64_t histogram_upper(unsigned bucket);
  */
 uint64_t histogram_percentile(const struct histogram *h, double percent);
 
+/** Adds all of `other`. */
+void histogram_merge(struct histogram *h, const struct histogram *other);
+
 /** Forgets the `n` greatest values; `max` becomes the end of the greatest bucket left, if that is less. */
 void histogram_trim(struct histogram *h, uint64_t n);
 

@@ -1,5 +1,6 @@
 #include "bench/peer/peer.h"
 
+#include <assert.h>
 #include <err.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -10,6 +11,7 @@
 #include <unistd.h>
 
 #include "bench/front/front.h"
+#include "bench/host/host.h"
 #include "bench/peer/null.h"
 #include "bench/peer/program.h"
 #include "bench/traffic/traffic.h"
@@ -68,6 +70,16 @@ static void take_end(struct peer *p, const char *value)
 		p->n_ends++;
 }
 
+static void take_entry(struct peer *p, const char *value)
+{
+	struct peer_entry *entry = &p->entry[p->n_entries];
+
+	static_assert(KIND_VARIANT == 24, "the format's");
+	if (p->n_entries < PEER_MAX_ENTRIES &&
+		sscanf(value, "%47s %" SCNu16 " %23[^\n]", entry->address, &entry->port, entry->variant) == 3)
+		p->n_entries++;
+}
+
 static void take_up_line(void *context, const char *text)
 {
 	struct peer *p = context;
@@ -80,6 +92,10 @@ static void take_up_line(void *context, const char *text)
 		p->connects = true;
 	else if (strncmp(text, "end", key) == 0)
 		take_end(p, value);
+	else if (strncmp(text, "entry", key) == 0)
+		take_entry(p, value);
+	else if (strncmp(text, "process", key) == 0 && p->n_processes < PEER_MAX_PROCESSES)
+		p->process[p->n_processes++] = (pid_t)strtol(value, NULL, 10);
 	else if (strncmp(text, "pid", key) == 0)
 		p->pid = (pid_t)strtol(value, NULL, 10);
 	else if (strncmp(text, "registry", key) == 0)
@@ -168,7 +184,7 @@ static int program_up(struct peer *p, const struct peer_setup *setup, struct fro
 int peer_up(struct peer *p, const struct peer_setup *setup, struct front *fronts[PEER_MAX_PORTS])
 {
 	p->n_sockets = 0;
-	p->n_ends = 0;
+	p->n_ends = p->n_entries = p->n_processes = 0;
 	p->connects = false;
 	p->pid = 0;
 	p->registry_http = p->registry_dns = 0;
@@ -178,6 +194,15 @@ int peer_up(struct peer *p, const struct peer_setup *setup, struct front *fronts
 	if (strcmp(p->name, "null") == 0)
 		return null_up(p, setup, fronts);
 	return program_up(p, setup, fronts);
+}
+
+double peer_process_s(const struct peer *p)
+{
+	double sum = 0;
+
+	for (unsigned i = 0; i < p->n_processes; i++)
+		sum += host_process_s(p->process[i]);
+	return sum;
 }
 
 void peer_measure_begin(struct peer *p)
@@ -201,6 +226,8 @@ static void take_cycles_line(void *context, const char *text)
 
 	if (strncmp(text, key, sizeof(key) - 1) == 0)
 		p->cycles_per_packet = strtod(text + sizeof(key) - 1, NULL);
+	else if (strncmp(text, "balancing ", 10) == 0)
+		p->balancing = strtod(text + 10, NULL);
 	else if (strncmp(text, "learned ", 8) == 0)
 		p->learned = strtoull(text + 8, NULL, 10);
 	else if (sscanf(text, "gap %lf %" SCNu64, &us, &ms) == 2 && us >= 0)
@@ -214,7 +241,7 @@ void peer_measure_end(struct peer *p)
 {
 	char error[256];
 
-	p->cycles_per_packet = 0;
+	p->cycles_per_packet = p->balancing = 0;
 	p->n_stages = 0;
 	p->learned = 0;
 	memset(&p->gaps, 0, sizeof(p->gaps));

@@ -21,15 +21,17 @@
  *	        prints lines: "socket PATH" for each port; "connects" when it connects to them rather than
  *	        listens; "pid N"; "version TEXT"; "command TEXT" (what it runs, for the reader); "mac MAC"
  *	        where the scenario needs one; "end NAME NETNS ADDRESS" for each namespace that a stream may
- *	        begin or end in (bulk), checks go to (monitor), or a backend is in (failover); "registry HTTP
- *	        DNS", the ports of 127.0.0.1 that it serves; in failover a proxy has that one and no others.
+ *	        begin or end in (bulk), checks go to (monitor), or a backend is in (failover); for balance-tcp
+ *	        "end cN ..." of each client's host, "end s ..." of the backends', "entry ADDRESS PORT VARIANT"
+ *	        for each way that it balances, and "process N" for each process that does; "registry HTTP DNS", the ports of 127.0.0.1 that it serves; in failover a proxy has that one and no others.
  *	        Exit 77: it can't run here, or not this scenario, and the last
  *	        line on stderr is the reason.
  *	reset   Begins a measurement.
  *	cycles  Ends it and prints "cycles_per_packet X": of the worker, polls that found nothing left out.
  *	        Prints nothing when the switch can't say. Also, where it can, "stage NAME X" for each stage,
  *	        "learned N", the number of addresses in its MAC table, and "gap US MS": in MS milliseconds of
- *	        the measurement the worker's longest time from one poll to the next was US.
+ *	        the measurement the worker's longest time from one poll to the next was US; in balance-tcp
+ *	        "balancing N": of the processor's cycles so many went into balancing, where it does more.
  *	change  Makes BENCH_CHANGES changes of kind BENCH_CHANGE one after the other, while traffic flows, and
  *	        prints "changes N" of how many it made. Kinds: ports, networks, backends, fdb (come and go),
  *	        scrape (statistics are read), list (the whole MAC table is read, once). Exit 77: it can't, as
@@ -49,7 +51,7 @@
 #include "bench/report/options.h"
 #include "bench/report/report.h"
 
-enum { PEER_MAX_PORTS = 512, PEER_MAX_ENDS = 12 };
+enum { PEER_MAX_PORTS = 512, PEER_MAX_ENDS = 12, PEER_MAX_ENTRIES = 4, PEER_MAX_PROCESSES = 16 };
 
 struct front;
 
@@ -61,6 +63,12 @@ struct peer_setup {
 	bool or_a_proxy; /* it may have no ports and serve clients at registry_http */
 };
 
+/* Where clients find what is behind it, one for each way that it balances. */
+struct peer_entry {
+	char address[48], variant[KIND_VARIANT];
+	uint16_t port;
+};
+
 struct peer {
 	const char *name;
 	const struct options *opt;
@@ -69,13 +77,18 @@ struct peer {
 	unsigned n_sockets;
 	struct stream_end end[PEER_MAX_ENDS];
 	unsigned n_ends;
+	struct peer_entry entry[PEER_MAX_ENTRIES];
+	unsigned n_entries;
+	pid_t process[PEER_MAX_PROCESSES];
+	unsigned n_processes;
 	bool connects;
 	pid_t pid;
 	uint16_t registry_http, registry_dns; /* ports of 127.0.0.1, 0: there is none */
 	uint8_t mac[6];			      /* of what the scenario says, or zero */
 	char version[128], command[1024];
 	char skipped[256];	  /* why it can't run here; then it stays so for the rest of the run */
-	double cycles_per_packet; /* of the last measurement, or 0; so are the next four */
+	double cycles_per_packet; /* of the last measurement, or 0; so are the next five */
+	double balancing;	  /* cycles */
 	double worker_share_pct;
 	uint64_t learned;
 	uint64_t worker_away_ms; /* in which something else had its core */
@@ -91,6 +104,9 @@ struct peer {
  * (`skipped` says why); -1: it failed, which has been said on stderr. peer_down in any case.
  */
 int peer_up(struct peer *p, const struct peer_setup *setup, struct front *fronts[PEER_MAX_PORTS]);
+
+/** Seconds that the processes of the peer have run. */
+double peer_process_s(const struct peer *p);
 
 /** Around a measurement; the latter leaves its figures in cycles_per_packet, worker_share_pct,
  * learned and stage. */

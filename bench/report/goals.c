@@ -36,6 +36,23 @@
 #define BALANCED(load) \
 	{"at " #load " % load: p99 of least over that of the hash with right weights", METRIC_LATENCY_P99, \
 		{"balance", "least", 64, load}, AT_MOST, 1.0 / 3, "sluice", {"balance", "maglev, weights", 64, load}}
+
+/* The same over TCP from several hosts, and beside a balancer on each of them that is not told the load. */
+#define BALANCED_TCP(load) \
+	{"at " #load " % load: p99 of least over that of the hash with right weights", METRIC_LATENCY_P99, \
+		{"balance-tcp", "least", 64, load}, AT_MOST, 1.0 / 3, "sluice", {"balance-tcp", "maglev, weights", 64, load}}, \
+	BESIDE_TCP(load, "haproxy", "leastconn"), \
+	BESIDE_TCP(load, "haproxy", "random(2)"), \
+	BESIDE_TCP(load, "haproxy", "roundrobin"), \
+	BESIDE_TCP(load, "nginx", "random two"), \
+	BESIDE_TCP(load, "nftables", "random"), \
+	BESIDE_TCP(load, "ovs", "dp_hash"), \
+	{"at " #load " % load: processor time of balancing over HAProxy's with leastconn", METRIC_BALANCING, \
+		{"balance-tcp", "least", 64, load}, AT_MOST, 0.1, "haproxy", {"balance-tcp", "leastconn", 64, load}}
+
+#define BESIDE_TCP(load, peer, variant) \
+	{"at " #load " % load: p99 of least over that of " peer " " variant, METRIC_LATENCY_P99, \
+		{"balance-tcp", "least", 64, load}, AT_MOST, 0.8, peer, {"balance-tcp", variant, 64, load}}
 /* clang-format on */
 
 /* Those of one kind of trial stand together, as they are run. */
@@ -100,6 +117,9 @@ const struct goal goals[] = {
 	BALANCED(50),
 	BALANCED(70),
 	BALANCED(80),
+	BALANCED_TCP(50),
+	BALANCED_TCP(70),
+	BALANCED_TCP(80),
 	{"us from a backend's end until the last packet is sent to it, p99", METRIC_LATENCY_P99,
 		{"failover", "last packet", 64, 1000}, AT_MOST, 1000},
 	{"us from a backend's end until a new connection succeeds, p99", METRIC_LATENCY_P99,

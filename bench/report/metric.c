@@ -36,6 +36,8 @@ static const struct metric_info table[METRICS] = {
 	[METRIC_GAP_MAX] = {"gap_max_us", "gap max", 0, false, false},
 	[METRIC_GAP_ADDED] = {"gap_added_us", "added", 1, true, false},
 	[METRIC_BESIDE] = {"latency_p99_over_quiet", "p99/quiet", 2, true, false},
+	[METRIC_BALANCER] = {"us_per_request", "us/request", 1, true, true},
+	[METRIC_BALANCING] = {"balancing_us_per_request", "balancing", 2, true, true},
 	[METRIC_LOSS_ADDED] = {"loss_added_pct", "added%", 4, false, false},
 };
 

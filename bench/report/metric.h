@@ -44,6 +44,8 @@ enum metric {
 	METRIC_GAP_ADDED,  /* microseconds by which the former is longer than without changes */
 	METRIC_BESIDE,	   /* p99 over that of the quiet trial right before */
 	METRIC_LOSS_ADDED, /* percent lost beyond what the quiet trial right before lost */
+	METRIC_BALANCER,   /* microseconds of processor time of a balancer's processes for each request */
+	METRIC_BALANCING,  /* ... of which so many are for balancing, where they also carry the packets */
 	METRICS
 };
 

@@ -47,6 +47,7 @@ const struct scenario *scenario_find(const char *name);
 
 int answers_take(struct session *s);
 int balance_take(struct session *s);
+int balance_tcp_take(struct session *s);
 int bulk_take(struct session *s);
 int crowd_take(struct session *s);
 int dns_take(struct session *s);

@@ -181,7 +181,7 @@ static int begin(struct load *l, unsigned policy, uint32_t most)
 	l->from = 0;
 	l->took = calloc(1, sizeof(*l->took));
 	l->asked = calloc(most, sizeof(*l->asked));
-	l->queues = queues_open(host_tsc(), SEED + s->turn);
+	l->queues = queues_open(host_tsc(), SEED + s->turn, 1);
 	return l->took && l->asked && l->queues ? 0 : -ENOMEM;
 }
 
@@ -199,7 +199,7 @@ static void finish(struct load *l)
 static int take_policy(struct load *l, unsigned policy)
 {
 	struct session *s = l->s;
-	double rate = queues_capacity() * s->kind.count / 100, seconds = s->o->warm_up + s->o->seconds;
+	double rate = queues_capacity(1) * s->kind.count / 100, seconds = s->o->warm_up + s->o->seconds;
 	int rc = begin(l, policy, (uint32_t)(rate * seconds * 1.5) + 1000);
 	struct trial t;
 

@@ -39,6 +39,10 @@ const struct scenario scenarios[] = {
 		"answers take",
 		"percent of what they can do", {64}, {50, 70, 80}, SCENARIO_TWO_PORTS, false, balance_take,
 		4096, true},
+	{"balance-tcp",
+		"the same over TCP, with clients on several hosts, beside proxies and kernels that balance: "
+		"also what that takes of the processor",
+		"percent of what they can do", {64}, {50, 70, 80}, SCENARIO_NO_PORTS, true, balance_tcp_take},
 	{"failover", "a backend ends, many times: until the last packet to it, and the next new connection",
 		"failures", {64}, {1000}, 3, false, failover_take, 0, true, true},
 	{"bulk", "TCP between containers and to another host, with offloads and without", "connections",

@@ -24,18 +24,18 @@ struct backend {
 
 struct queues {
 	uint64_t random, next_end, next_stall;
-	double hz;
+	double hz; /* cycles in what passes for a second */
 	struct backend backend[QUEUES];
 };
 
-struct queues *queues_open(uint64_t now, uint64_t seed)
+struct queues *queues_open(uint64_t now, uint64_t seed, double slower)
 {
 	struct queues *q = calloc(1, sizeof(*q));
 
 	if (!q)
 		return NULL;
 	q->random = seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
-	q->hz = host_tsc_hz();
+	q->hz = host_tsc_hz() * slower;
 	q->next_end = UINT64_MAX;
 	q->next_stall = now;
 	for (unsigned i = 0; i < QUEUES; i++)
@@ -59,13 +59,13 @@ static double speed(const struct queues *q, unsigned backend, uint64_t now)
 	return (queues_is_slow(backend) ? 0.5 : 1) * (now < q->backend[backend].stalled ? STALLED_SPEED : 1);
 }
 
-double queues_capacity(void)
+double queues_capacity(double slower)
 {
 	double sum = 0;
 
 	for (unsigned i = 0; i < QUEUES; i++)
 		sum += queues_is_slow(i) ? 0.5 : 1;
-	return sum * QUEUES_SERVERS / QUEUES_MEAN_S;
+	return sum * QUEUES_SERVERS / QUEUES_MEAN_S / slower;
 }
 
 /* xorshift64* (Vigna, 2016). */
@@ -157,4 +157,9 @@ bool queues_done(struct queues *q, uint64_t now, unsigned *backend, uint32_t *re
 	*request = server->request;
 	begin(q, *backend, server, now);
 	return true;
+}
+
+uint64_t queues_next(const struct queues *q)
+{
+	return q->next_end;
 }

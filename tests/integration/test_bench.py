@@ -265,6 +265,22 @@ def test_backends_that_take_time_are_balanced_by_each_policy():
         assert 0 < trial["latency_p50_us"] <= trial["latency_p99_us"] <= trial["latency_max_us"], trial
 
 
+def test_requests_over_tcp_from_several_hosts_beside_a_proxy(requires):
+    requires("ip", "haproxy")
+    before = namespaces()
+    report = bench("--count", "50", "--peers", "sluice,haproxy", "--seconds", "0.5", scenario="balance-tcp")
+    trials = {(trial["peer"], trial["variant"]): trial for trial in report["trials"]}
+    assert list(trials) == [("sluice", "maglev, weights"), ("sluice", "least"), ("sluice", "maglev, equal"),
+                            ("haproxy", "leastconn"), ("haproxy", "random(2)"), ("haproxy", "roundrobin")]
+    for (peer, _), trial in trials.items():
+        assert trial["sent"] > trial["lost"] >= 0 and trial["wrong"] == 0, trial
+        assert 0 < trial["latency_p50_us"] <= trial["latency_p99_us"] <= trial["latency_max_us"], trial
+        assert (0 < trial["balancing_us_per_request"] < trial["us_per_request"]) == (peer == "sluice"), trial
+    assert {"at 50 % load: p99 of least over that of the hash with right weights",
+            "at 50 % load: p99 of least over that of haproxy leastconn"} <= {goal["goal"] for goal in report["goals"]}
+    assert namespaces() <= before
+
+
 def test_new_connections_go_elsewhere_once_a_backend_ends(requires):
     requires("ip")
     before = namespaces()
