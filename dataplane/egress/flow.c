@@ -12,6 +12,7 @@
 #include "dataplane/egress/published.h"
 #include "dataplane/egress/slice.h"
 #include "dataplane/frame/parse.h"
+#include "dataplane/frame/sctp.h"
 
 enum { PROBES = 64 }; /* ports looked at for one that is free: with one in ten free, 1 in 800 finds none */
 
@@ -64,7 +65,7 @@ static bool find(struct egress *e, const struct side *side, struct conn_hit *hit
 
 bool flow_has_header(struct frame *f)
 {
-	uint16_t need = f->ip_proto == IPPROTO_TCP ? TCP_LEN : f->ip_proto == IPPROTO_SCTP ? SCTP_LEN : 8;
+	uint16_t need = f->ip_proto == IPPROTO_TCP ? TCP_LEN : f->ip_proto == IPPROTO_SCTP ? SCTP_NEED : 8;
 
 	if (f->ethertype == ETHERTYPE_IP6 && f->ip_proto == IPPROTO_SCTP && !f->l4_off)
 		f->l4_off = (uint8_t)(f->l3_off + IP6_LEN);
@@ -77,7 +78,9 @@ bool flow_read(struct frame *f, bool asks, struct flow_ports *out)
 	const uint8_t *l4 = frame_data(f) + f->l4_off;
 	bool ip6 = f->ethertype == ETHERTYPE_IP6;
 
-	*out = (struct flow_ports){.tcp = f->ip_proto == IPPROTO_TCP ? l4[TCP_FLAGS] : FLOW_ACK};
+	*out = (struct flow_ports){.tcp = f->ip_proto == IPPROTO_TCP	? l4[TCP_FLAGS]
+					  : f->ip_proto == IPPROTO_SCTP ? sctp_tcp_flags(l4[SCTP_CHUNK])
+									: FLOW_ACK};
 	if (f->ip_proto == (ip6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP)) {
 		memcpy(asks ? &out->from : &out->to, l4 + 4, 2);
 		return l4[0] == (asks	      ? ip6 ? ICMP6_ECHO : ICMP_ECHO

@@ -34,7 +34,7 @@ struct guest {
 struct flow_ports {
 	uint16_t from,
 		to;  /* of a request to answer a ping `from` is its id, of the answer `to`; the other is 0 */
-	uint8_t tcp; /* flags; of other protocols FLOW_ACK */
+	uint8_t tcp; /* flags; of SCTP sctp_tcp_flags(), of others FLOW_ACK */
 };
 
 /** Is all of the packet's TCP, UDP, SCTP or ICMP header there? It is in the private copy then. Finds it where the parser does not
@@ -78,7 +78,7 @@ enum drop_reason flow_open_in(struct worker *w, const struct ends *ends, const s
 
 enum { FLOW_FIN = 1, FLOW_SYN = 2, FLOW_RST = 4, FLOW_ACK = 16 };
 
-/** A packet of the side that was found, with these TCP flags (other protocols: FLOW_ACK). */
+/** A packet of the side that was found, with these flags (struct flow_ports). */
 void flow_packet(struct worker *w, struct conn_hit *hit, uint8_t tcp, uint32_t bytes);
 
 /** Is it a SYN that begins a connection? */

@@ -14,7 +14,6 @@
 /* Offsets in and parts of the headers of IP and TCP. */
 enum {
 	TCP_LEN = 20,
-	SCTP_LEN = 12,
 	TCP_FLAGS = 13,
 	IP4_TTL = 8,
 	IP4_CSUM = 10,

@@ -20,7 +20,8 @@ enum {
 
 static bool has_ports(uint8_t proto, uint8_t first)
 {
-	return proto == IPPROTO_TCP || proto == IPPROTO_UDP || (proto == IPPROTO_ICMPV6 && first == ECHO);
+	return proto == IPPROTO_TCP || proto == IPPROTO_UDP || proto == IPPROTO_SCTP ||
+	       (proto == IPPROTO_ICMPV6 && first == ECHO);
 }
 
 static bool is_error(uint8_t type)
@@ -59,7 +60,9 @@ bool icmp6_error_read(struct frame *f, struct icmp6_error *e)
 		.proto = ip[IP_NEXT],
 		.ip_off = (uint8_t)off,
 		.l4_off = (uint8_t)l4,
-		.has_csum = ip[IP_NEXT] != IPPROTO_TCP || l4 + TCP_CSUM + 2 <= end,
+		/* of SCTP as in icmp_error.c */
+		.has_csum = ip[IP_NEXT] != IPPROTO_SCTP &&
+			    (ip[IP_NEXT] != IPPROTO_TCP || l4 + TCP_CSUM + 2 <= end),
 	};
 	return true;
 }

@@ -1,5 +1,5 @@
 /*
- * icmp6_error.h: what icmp_error.h is for IPv4: an ICMPv6 error about a TCP or UDP packet or a ping, and the packet that it
+ * icmp6_error.h: what icmp_error.h is for IPv4: an ICMPv6 error about a TCP, UDP or SCTP packet or a ping, and the packet that it
  * quotes (RFC 4443). Reads and writes the private copy only. The sender of the error may have invented the quotation: it says
  * which connection to look for, and nothing else. Worker.
  */

@@ -35,7 +35,8 @@ static uint16_t packet_end(const struct frame *f, const uint8_t *data)
 
 static bool has_ports(uint8_t proto, uint8_t first)
 {
-	return proto == IPPROTO_TCP || proto == IPPROTO_UDP || (proto == IPPROTO_ICMP && first == ECHO);
+	return proto == IPPROTO_TCP || proto == IPPROTO_UDP || proto == IPPROTO_SCTP ||
+	       (proto == IPPROTO_ICMP && first == ECHO);
 }
 
 static bool read_quotation(const uint8_t *data, uint16_t off, uint16_t end, struct icmp_error *e)
@@ -57,7 +58,8 @@ static bool read_quotation(const uint8_t *data, uint16_t off, uint16_t end, stru
 		.proto = ip[9],
 		.ip_off = (uint8_t)off,
 		.l4_off = (uint8_t)l4,
-		.has_csum = ip[9] != IPPROTO_TCP || l4 + TCP_CSUM + 2 <= end,
+		/* what is quoted of SCTP does not reach to it, or nobody could check it */
+		.has_csum = ip[9] != IPPROTO_SCTP && (ip[9] != IPPROTO_TCP || l4 + TCP_CSUM + 2 <= end),
 	};
 	return true;
 }

@@ -1,5 +1,5 @@
 /*
- * icmp_error.h: an ICMP error about a TCP or UDP packet or a ping over IPv4, and the packet that it quotes (RFC 792,
+ * icmp_error.h: an ICMP error about a TCP, UDP or SCTP packet or a ping over IPv4, and the packet that it quotes (RFC 792,
  * 1812 4.3.2). Reads and writes the private copy only. The sender of the error may have invented the
  * quotation: it says which connection to look for, and nothing else. Worker.
  */

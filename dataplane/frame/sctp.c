@@ -88,7 +88,8 @@ void sctp_port_changed(struct frame *f, unsigned at, uint16_t change)
 	uint16_t start;
 
 	len = ip_payload(f, &start);
-	if (!change || start != f->l4_off || len < SCTP_HEADER || len > UINT16_MAX)
+	len -= f->l4_off - start; /* extension headers of IPv6 */
+	if (!change || len < SCTP_HEADER || len > UINT16_MAX)
 		return;
 	crc = crc_zeros(_mm_crc32_u16(0, change), len - at - 2);
 	memcpy(&was, field, sizeof(was));

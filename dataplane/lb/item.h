@@ -9,6 +9,7 @@
 #include "dataplane/core/dp.h"
 #include "dataplane/frame/nat.h"
 #include "dataplane/frame/parse.h"
+#include "dataplane/frame/sctp.h"
 #include "dataplane/lb/lb.h"
 
 enum {
@@ -19,22 +20,13 @@ enum {
 	TCP_ACK = 16,
 };
 
-/* Types of chunks (RFC 9260, 3.2), and where in a packet the first one's is. */
-enum {
-	SCTP_CHUNK = 12,
-	SCTP_INIT = 1,
-	SCTP_ABORT = 6,
-	SCTP_SHUTDOWN_ACK = 8,
-	SCTP_SHUTDOWN_COMPLETE = 14,
-};
-
 struct item {
 	struct frame *f;
 	const struct lb_view *view;
 	uint32_t guess;
 	uint32_t src, dst;	     /* of IPv4; IPv6's are read where they lie, by item_src(), item_dst() */
 	uint16_t src_port, dst_port; /* network byte order */
-	uint8_t tcp;		     /* flags; for UDP an ACK, for SCTP item_sctp_flags() */
+	uint8_t tcp;		     /* flags; for UDP an ACK, for SCTP sctp_tcp_flags() */
 	bool moved;		     /* the backend that its connection had is lost */
 	bool sought;		     /* and was looked for in vain */
 };
@@ -90,22 +82,6 @@ static inline void item_rewrite(struct frame *f, enum nat_end which, const uint8
 		nat_rewrite6(f, which, mac, ip6, end->port);
 	else
 		nat_rewrite(f, which, mac, end->ip, end->port);
-}
-
-/* What a packet of SCTP that begins with such a chunk would be in TCP. Each end sends one of the last two. */
-static inline uint8_t item_sctp_flags(uint8_t chunk)
-{
-	switch (chunk) {
-	case SCTP_INIT:
-		return TCP_SYN;
-	case SCTP_ABORT:
-		return TCP_ACK | TCP_RST;
-	case SCTP_SHUTDOWN_ACK:
-	case SCTP_SHUTDOWN_COMPLETE:
-		return TCP_ACK | TCP_FIN;
-	default:
-		return TCP_ACK;
-	}
 }
 
 static inline bool item_opens(const struct item *it)

@@ -17,6 +17,9 @@ enum {
 	PROTOCOL_UNREACHABLE = 2,
 	UNREACHABLE6 = 1, /* ICMPv6 */
 	PORT_UNREACHABLE6 = 4,
+	PARAMETER_PROBLEM6 = 4,
+	UNKNOWN_HEADER6 = 1,
+	IP6_NEXT = 6, /* offset */
 };
 
 /* What the packet takes of its sender's sequence numbers: its SYN, its FIN, and data if it has any. */
@@ -102,6 +105,11 @@ static bool tell_unreachable(struct port *in, struct frame *f)
 		answer.type = UNREACHABLE6;
 		answer.code = PORT_UNREACHABLE6;
 		memcpy(answer.source, ip + IP6_DESTINATION, 16);
+		if (f->ip_proto == IPPROTO_SCTP) { /* as below (ICMP8) */
+			answer.type = PARAMETER_PROBLEM6;
+			answer.code = UNKNOWN_HEADER6;
+			answer.info = IP6_NEXT;
+		}
 	} else {
 		memcpy(answer.source, ip + 16, 4);
 		if (f->ip_proto == IPPROTO_SCTP) /* a port's end is no word to it (RFC 9260, 10, ICMP4) */

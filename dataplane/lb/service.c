@@ -159,8 +159,6 @@ static int check_spec(const struct lb *lb, const struct dp_service *spec, uint32
 		return dp_fail(err, -ENOSPC, "backends: more than %d", MAX_BACKENDS);
 	if (spec->protocol != DP_TCP && spec->protocol != DP_UDP && spec->protocol != DP_SCTP)
 		return dp_fail(err, -EINVAL, "protocol: neither tcp, udp nor sctp");
-	if (spec->protocol == DP_SCTP && !ip_is4(spec->vip))
-		return dp_fail(err, -ENOTSUP, "protocol: sctp is balanced over IPv4 only");
 	if (spec->affinity_s > DP_AFFINITY_MAX)
 		return dp_fail(err, -EINVAL, "affinity_s: over %d", DP_AFFINITY_MAX);
 	if (spec->slow_start_ms > DP_SLOW_START_MAX_MS)

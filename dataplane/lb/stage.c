@@ -62,7 +62,7 @@ static uint16_t l4_need(uint8_t proto)
 	case IPPROTO_UDP:
 		return 8;
 	case IPPROTO_SCTP:
-		return SCTP_CHUNK + 1;
+		return SCTP_NEED;
 	default:
 		return 0;
 	}
@@ -105,7 +105,7 @@ static void read_whole(struct item *it, struct frame *f, const struct lb_view *v
 	if (f->ip_proto == IPPROTO_TCP)
 		it->tcp = l4[TCP_FLAGS];
 	else if (f->ip_proto == IPPROTO_SCTP)
-		it->tcp = item_sctp_flags(l4[SCTP_CHUNK]);
+		it->tcp = sctp_tcp_flags(l4[SCTP_CHUNK]);
 }
 
 static void add_item(struct work *work, struct frame *f, const struct lb_view *view, enum conn_dir dir)

@@ -22,6 +22,12 @@ enum l4 {
 	L4_OTHER,
 };
 
+/* Bytes of the header that must be there. Of SCTP with the first chunk's type. */
+static uint16_t l4_need(uint8_t proto)
+{
+	return proto == IPPROTO_TCP ? 20 : proto == IPPROTO_SCTP ? SCTP_NEED : 8;
+}
+
 /* What is behind the extension headers. */
 struct behind {
 	uint8_t header;
@@ -92,9 +98,15 @@ static uint32_t packet_end(struct frame *f)
 /* Is the whole header there, as much of it as is looked at? */
 static bool is_there(struct frame *f, const struct behind *behind)
 {
-	uint32_t end = behind->off + (behind->header == IPPROTO_TCP ? 20u : 8u);
+	uint32_t end = behind->off + l4_need(behind->header);
 
 	return end <= f->hdr_len && end <= packet_end(f);
+}
+
+static bool has_l4(uint8_t proto)
+{
+	return proto == IPPROTO_TCP || proto == IPPROTO_UDP || proto == IPPROTO_ICMPV6 ||
+	       proto == IPPROTO_SCTP;
 }
 
 static enum l4 find_behind(struct frame *f, struct behind *behind)
@@ -103,8 +115,7 @@ static enum l4 find_behind(struct frame *f, struct behind *behind)
 		return L4_CUT;
 	if (behind->is_fragment)
 		return L4_FRAGMENT;
-	if (behind->header != IPPROTO_TCP && behind->header != IPPROTO_UDP &&
-		behind->header != IPPROTO_ICMPV6)
+	if (!has_l4(behind->header))
 		return L4_OTHER;
 	if (!is_there(f, behind))
 		return L4_CUT;
@@ -116,10 +127,9 @@ static enum l4 find_behind(struct frame *f, struct behind *behind)
 /* *behind is filled in of a fragment. */
 static enum l4 find_l4(struct frame *f, struct behind *behind)
 {
-	uint16_t need = f->ip_proto == IPPROTO_TCP ? 20 : 8;
+	uint16_t need = l4_need(f->ip_proto);
 
-	if (f->ip_proto != IPPROTO_TCP && f->ip_proto != IPPROTO_UDP && f->ip_proto != IPPROTO_ICMPV6 &&
-		!is_extension(f->ip_proto))
+	if (!has_l4(f->ip_proto) && !is_extension(f->ip_proto))
 		return L4_OTHER;
 	if (f->l4_off && f->l4_off + need <= packet_end(f) &&
 		frame_pull(f, f->l4_off + need) >= f->l4_off + need)
@@ -140,6 +150,8 @@ static void read_item(struct item *it, const struct frame6 *frame)
 	memcpy(&it->src_port, l4, 2);
 	memcpy(&it->dst_port, l4 + 2, 2);
 	it->tcp = f->ip_proto == IPPROTO_TCP ? l4[TCP_FLAGS] : TCP_ACK;
+	if (__builtin_expect(f->ip_proto == IPPROTO_SCTP, 0))
+		it->tcp = sctp_tcp_flags(l4[SCTP_CHUNK]);
 	it->moved = it->sought = false;
 }
 

@@ -78,15 +78,10 @@ const char *reg_protocol_name(enum reg_protocol protocol)
 				      : NULL;
 }
 
-static int protocol_valid(
-	const struct reg_service *service, const char *field, enum reg_protocol protocol, struct reg_err *err)
+static int protocol_valid(const char *field, enum reg_protocol protocol, struct reg_err *err)
 {
-	bool ip6 = !ip_is_none(service->vip6) || (!ip_is_none(service->vip) && !ip_is4(service->vip));
-
 	if (!reg_protocol_name(protocol))
 		return reg_fail(err, -EINVAL, "%s: %d is neither tcp, udp nor sctp", field, protocol);
-	if (protocol == REG_SCTP && ip6)
-		return reg_fail(err, -ENOTSUP, "%s: sctp is balanced over IPv4 only", field);
 	return 0;
 }
 
@@ -135,7 +130,7 @@ static int port_valid(const struct reg_service *service, unsigned i, struct reg_
 		return reg_fail(err, -EINVAL, "ports[%u].%s: 0 is out of range 1..65535", i,
 			port->port ? "target_port" : "port");
 	snprintf(field, sizeof(field), "ports[%u].protocol", i);
-	rc = protocol_valid(service, field, port->protocol, err);
+	rc = protocol_valid(field, port->protocol, err);
 	snprintf(field, sizeof(field), "ports[%u].", i);
 	if (rc == 0)
 		rc = end_valid(field, port->port, port->end, port->target, err);
@@ -177,7 +172,7 @@ int service_valid(const struct reg_service *service, struct reg_err *err)
 	if (!is_name(service->source, sizeof(service->source)))
 		return reg_fail(err, -EINVAL, "source: missing");
 	if (service->protocol)
-		rc = protocol_valid(service, "protocol", service->protocol, err);
+		rc = protocol_valid("protocol", service->protocol, err);
 	if (rc < 0)
 		return rc;
 	if (!is_printable(service->policy, sizeof(service->policy)))

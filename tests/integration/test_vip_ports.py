@@ -4,13 +4,13 @@ import socket
 
 import pytest
 
-from rig import traffic, wait
-from rig.services import VIP, add_service, backend, web_of
+from rig import sctp, traffic, wait
+from rig.services import VIP, add_service, backend, both_families, family_wanted, web_of
 
 
 @pytest.fixture
-def web(sluiced, container):
-    return web_of(sluiced, container, 2)
+def web(sluiced, container, request):
+    return web_of(sluiced, container, 2, family_wanted(request))
 
 
 def names(client, port, count=20):
@@ -50,27 +50,37 @@ def test_each_port_has_a_target(web, stack):
     assert 60 + 25 <= sum(row["opened"] for row in shown["backends"]) <= 60 + 30
 
 
-def test_a_port_of_sctp(web, stack):
+@both_families
+def test_a_port_of_sctp(web):
     sluiced, client, servers = web
-    sluiced.ctl("service", "add", "diameter", "--network", "web", "--vip", VIP, "--port", "3868", "--protocol", "sctp")
-    sluiced.ctl("backend", "add", "diameter", f"{servers[0].ip}:3869")
+    vip = client.vip
+    sluiced.ctl("service", "add", "diameter", "--network", "web", "--vip", vip, "--port", "3868", "--protocol", "sctp")
+    sluiced.rpc("backend.add", service="diameter", address=servers[0].ip, port=3869)
     assert sluiced.rpc("service.show", name="diameter")["protocol"] == "sctp"
     add_service(sluiced, servers, port=3868, ports=[{"port": 3869, "protocol": "sctp"}])
+    assert sctp.associates(client, servers[0], vip, 3868, 3869) == (client.ip, 5000)
+    assert [row["protocol"] for row in sluiced.rpc("conn.list", service="diameter")] == ["sctp"]
+
+
+@both_families
+def test_the_kernels_sctp(web, stack):
+    sluiced, client, servers = web
+    add_service(sluiced, servers[:1], port=3868, protocol="sctp", to=3869)
+    family = traffic.family_of(client.vip)
     try:
-        listener = stack.enter_context(servers[0].socket(proto=socket.IPPROTO_SCTP))
+        listener = stack.enter_context(servers[0].socket(family, proto=socket.IPPROTO_SCTP))
     except OSError as error:
         pytest.skip(f"the kernel has no SCTP: {error}")
-    listener.bind(("0.0.0.0", 3869))
+    listener.bind(("", 3869))
     listener.listen()
-    near = stack.enter_context(client.socket(proto=socket.IPPROTO_SCTP))
+    near = stack.enter_context(client.socket(family, proto=socket.IPPROTO_SCTP))
     near.settimeout(wait.PATIENCE_S)
-    near.connect((VIP, 3868))
+    near.connect((client.vip, 3868))
     far = stack.enter_context(listener.accept()[0])
     near.sendall(b"hello")
     assert far.recv(100) == b"hello"
     far.sendall(b"x" * 1000)
     assert len(near.recv(2000)) == 1000
-    assert [row["protocol"] for row in sluiced.rpc("conn.list", service="diameter")] == ["sctp"]
 
 
 def test_ports_come_and_go(web, stack):

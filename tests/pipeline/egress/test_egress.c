@@ -352,6 +352,61 @@ static void test_a_closed_connection_is_begun_anew(void **state)
 	assert_int_equal(dp_egress_count_of(dp, net), 1);
 }
 
+/* A packet of SCTP from the guest, or from outside, whose first chunk is this. Its checksum is nobody's here. */
+static void associate(bool out, uint16_t port, uint8_t chunk)
+{
+	uint8_t buf[2048];
+	struct packet p = {dp_router_mac, MAC_A, ip4("10.0.0.1"), ip4("203.0.113.9"), UDP, 4000, 80, 0, 10};
+	size_t len;
+
+	if (!out)
+		p = (struct packet){
+			MAC_UP, MAC_HOP, ip4("203.0.113.9"), ip4("192.0.2.1"), UDP, 80, port, 0, 10};
+	len = packet_ip4(buf, &p);
+	buf[23] = 132;
+	buf[46] = chunk;
+	a.count = uplink.count = 0;
+	harness_send(dp, out ? &a : &uplink, buf, len, PLAIN, 0);
+	assert_int_equal(out ? uplink.count : a.count, 1);
+}
+
+static bool see_state(void *arg, const struct dp_egress_conn *conn)
+{
+	*(enum dp_conn_state *)arg = conn->state;
+	return true;
+}
+
+static enum dp_conn_state state_now(void)
+{
+	enum dp_conn_state state = DP_CONN_NEW;
+	uint64_t at = 0;
+
+	assert_int_equal(dp_egress_count_of(dp, net), 1);
+	while (dp_egress_walk_part(dp, &at, see_state, &state))
+		;
+	return state;
+}
+
+/* It does not stay until it has been idle for two hours. */
+static void test_an_association_that_was_answered_closes(void **state)
+{
+	enum { INIT = 1, INIT_ACK = 2, SHUTDOWN_ACK = 8, COMPLETE = 14 };
+	uint16_t port;
+
+	associate(true, 0, INIT);
+	port = field(&uplink.got[0], 34);
+	assert_int_equal(state_now(), DP_CONN_NEW);
+	associate(false, port, INIT_ACK);
+	associate(true, 0, 10); /* COOKIE ECHO */
+	assert_int_equal(state_now(), DP_CONN_ESTABLISHED);
+	associate(false, port, SHUTDOWN_ACK);
+	assert_int_equal(state_now(), DP_CONN_ESTABLISHED);
+	associate(true, 0, COMPLETE);
+	assert_int_equal(state_now(), DP_CONN_CLOSING);
+	associate(true, 0, INIT); /* begins another */
+	assert_int_equal(state_now(), DP_CONN_NEW);
+}
+
 static void test_a_guest_that_goes_takes_its_connections_along(void **state)
 {
 	uint16_t port;
@@ -646,6 +701,7 @@ int main(void)
 		TEST(test_all_lengths_of_a_packet),
 		TEST(test_a_guest_has_its_share_and_no_more),
 		TEST(test_a_closed_connection_is_begun_anew),
+		TEST(test_an_association_that_was_answered_closes),
 		TEST(test_a_guest_that_goes_takes_its_connections_along),
 		TEST(test_the_last_hop_is_told),
 		TEST(test_no_host_of_the_underlay_is_answered_by_a_guest),

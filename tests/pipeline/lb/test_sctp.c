@@ -4,18 +4,15 @@
 #include "tests/pipeline/lb/service_rig.h"
 #include "tests/unit/unit.h"
 
-enum {
-	SCTP = 132,
-	L4 = 34,
-	CRC = 42,
-	CHUNK = 46,
-	INIT = 1,
-	INIT_ACK = 2,
-	ABORT = 6,
-	SHUTDOWN_ACK = 8,
-	COMPLETE = 14
-};
+enum { SCTP = 132, INIT = 1, INIT_ACK = 2, ABORT = 6, SHUTDOWN_ACK = 8, COMPLETE = 14 };
 enum { VIP_PORT = 80, PORT = 3868, CLIENT_PORT = 1234 };
+
+/* Where things are in a frame of the family that is tested. */
+static bool six;
+static const uint8_t *extension; /* of IPv6; eight bytes, NULL: none */
+#define L4 (six ? (extension ? 62u : 54u) : 34u)
+#define CRC (L4 + 8)
+#define CHUNK (L4 + 12)
 
 static uint8_t buf[2048];
 static uint32_t id;
@@ -35,7 +32,9 @@ static uint32_t crc_of(const uint8_t *l4, size_t len)
 
 static bool crc_right(const uint8_t *frame)
 {
-	size_t len = (size_t)(frame[16] << 8 | frame[17]) - 20;
+	size_t end =
+		six ? 54 + (size_t)(frame[18] << 8 | frame[19]) : 14 + (size_t)(frame[16] << 8 | frame[17]);
+	size_t len = end - L4;
 	uint32_t crc = crc_of(frame + L4, len), is;
 
 	memcpy(&is, frame + CRC, 4);
@@ -55,18 +54,30 @@ static void sum_ip(uint8_t *ip)
 	ip[11] = (uint8_t)sum;
 }
 
+/* fd00::5 of 10.0.0.5. */
+static struct ip_addr address(uint32_t ip)
+{
+	return six ? RIG_IP6((uint8_t)(be32toh(ip) & 255)) : ip_from4(ip);
+}
+
 /* What UDP's header would be becomes the first half of SCTP's; `payload` bytes are behind the whole of it. */
 static size_t make(const struct packet *p, uint8_t chunk, size_t payload)
 {
+	struct ip_addr from = address(p->from), to = address(p->to);
 	struct packet udp = *p;
 	size_t len;
 	uint32_t crc;
 
 	udp.proto = UDP;
 	udp.payload = 4 + payload;
-	len = packet_ip4(buf, &udp);
-	buf[23] = SCTP;
-	sum_ip(buf + 14);
+	if (six) {
+		len = packet6_write(buf, &udp, from.b, to.b, 60, extension, extension ? 8 : 0);
+		buf[extension ? 54 : 20] = SCTP;
+	} else {
+		len = packet_ip4(buf, &udp);
+		buf[23] = SCTP;
+		sum_ip(buf + 14);
+	}
 	memset(buf + L4 + 4, 0x5a, 8);
 	buf[CHUNK] = chunk;
 	crc = crc_of(buf + L4, 12 + payload);
@@ -98,9 +109,9 @@ static size_t from_backend(bool is_b, uint16_t port, uint8_t chunk, size_t paylo
 
 static void put(uint16_t to, unsigned n)
 {
-	const struct dp_backend backends[] = {{ip_from4(IP_B), to, 1, false}, {ip_from4(IP_C), to, 1, false}};
+	const struct dp_backend backends[] = {{address(IP_B), to, 1, false}, {address(IP_C), to, 1, false}};
 	const struct dp_service spec = {.net = rig.net,
-		.vip = ip_from4(IP_VIP),
+		.vip = address(IP_VIP),
 		.port = VIP_PORT,
 		.protocol = DP_SCTP,
 		.backends = backends,
@@ -112,12 +123,24 @@ static void put(uint16_t to, unsigned n)
 }
 
 /* On the port that TCP has a service of its own on. */
-static int setup(void **state)
+static int setup_of(void **state, bool is6)
 {
+	six = is6;
+	extension = NULL;
 	rig_setup(state);
 	id = DP_SERVICE_NONE;
 	put(PORT, 2);
 	return 0;
+}
+
+static int setup(void **state)
+{
+	return setup_of(state, false);
+}
+
+static int setup6(void **state)
+{
+	return setup_of(state, true);
 }
 
 static int teardown(void **state)
@@ -130,6 +153,28 @@ static void send(struct test_port *from, size_t len)
 {
 	rig.a.count = 0;
 	harness_send(rig.dp, from, buf, len, RIG_PLAIN, 0);
+}
+
+static uint32_t load(const uint8_t *at)
+{
+	uint32_t ip;
+
+	memcpy(&ip, at, sizeof(ip));
+	return ip;
+}
+
+static void assert_source(const struct received *r, uint32_t ip)
+{
+	struct ip_addr is = six ? ip_from6(r->data + 22) : ip_from4(load(r->data + 26));
+
+	assert_true(ip_equal(is, address(ip)));
+}
+
+static void assert_destination(const struct received *r, uint32_t ip)
+{
+	struct ip_addr is = six ? ip_from6(r->data + 38) : ip_from4(load(r->data + 30));
+
+	assert_true(ip_equal(is, address(ip)));
 }
 
 /* The client sends this; which backend did it reach, with which frame? */
@@ -153,15 +198,23 @@ static void ports_are_translated_and_the_checksum_follows(void **state)
 		struct test_port *to = reaches(i ? 0 : INIT, payloads[i], &got);
 
 		assert_int_equal(rig_field16(got, L4 + 2), PORT);
-		rig_assert_ip(got, 30, to == &rig.b ? IP_B : IP_C);
+		assert_destination(got, to == &rig.b ? IP_B : IP_C);
 		assert_true(crc_right(got->data));
 		send(to, from_backend(to == &rig.b, PORT, i ? 0 : INIT_ACK, payloads[i]));
 		assert_int_equal(rig.a.count, 1);
-		rig_assert_ip(&rig.a.got[0], 26, IP_VIP);
+		assert_source(&rig.a.got[0], IP_VIP);
 		assert_int_equal(rig_field16(&rig.a.got[0], L4), VIP_PORT);
 		assert_true(crc_right(rig.a.got[0].data));
 	}
 	assert_int_equal(harness_balance(rig.dp, rig.net), 0);
+}
+
+static void behind_an_extension_header_it_is_the_same(void **state)
+{
+	static const uint8_t options[8] = {SCTP, 0, 1, 4};
+
+	extension = options;
+	ports_are_translated_and_the_checksum_follows(state);
 }
 
 /* A packet that was damaged on its way is not made right. */
@@ -246,8 +299,69 @@ static void nobody_serves(void **state)
 	send(&rig.a, to_vip(INIT, 20));
 	assert_int_equal(harness_drops(rig.dp, "no-backend"), before + 1);
 	assert_int_equal(rig.a.count, 1);
-	assert_int_equal(rig_field16(&rig.a.got[0], L4), 0x0302); /* protocol unreachable */
-	rig_assert_ip(&rig.a.got[0], 26, IP_VIP);
+	/* protocol unreachable, or the next header is unknown */
+	assert_int_equal(rig_field16(&rig.a.got[0], L4), six ? 0x0401 : 0x0302);
+	assert_int_equal(rig_field16(&rig.a.got[0], L4 + 6), six ? 6 : 0);
+	assert_source(&rig.a.got[0], IP_VIP);
+}
+
+/* The part of a packet to the vip that is at 8 * `offset`. */
+static size_t fragment(uint8_t offset, bool more)
+{
+	const uint8_t header[8] = {SCTP, 0, 0, (uint8_t)(offset << 3 | more), 0, 0, 0, 7};
+	size_t len;
+
+	if (six) {
+		extension = header;
+		len = to_vip(INIT, 40);
+		buf[20] = 44;
+		extension = NULL;
+	} else {
+		len = to_vip(INIT, 40);
+		buf[20] = more ? 0x20 : 0;
+		buf[21] = offset;
+		sum_ip(buf + 14);
+	}
+	return len;
+}
+
+/* What is in the way of an association's packets is told to who sent them: what TCP's errors are, RFC 9260, 10. */
+static void an_error_finds_its_association(void **state)
+{
+	bool is_b;
+	uint8_t quote[56];
+	const size_t ip = six ? 40 : 20, n = ip + 8;
+	size_t len;
+
+	is_b = begin();
+	send(is_b ? &rig.b : &rig.c, from_backend(is_b, PORT, 0, 400));
+	assert_int_equal(rig.a.count, 1);
+	memcpy(quote, rig.a.got[0].data + 14, n); /* what the client got, it says is too big */
+	if (six) {
+		const struct packet p = {dp_router_mac, MAC_A, 0, 0, 58, 0, 0, 0, n};
+		struct ip_addr from = address(IP_A), to = address(IP_VIP);
+
+		len = packet6_write(buf, &p, from.b, to.b, 0, NULL, 0);
+		buf[54] = 2;
+		memcpy(buf + 62, quote, n);
+		packet6_checksum(buf, len, 54, 58);
+	} else {
+		len = packet_ip4(buf, &(struct packet){dp_router_mac, MAC_A, IP_A, IP_VIP, 1, 0, 0, 0, n});
+		memcpy(buf + 42, quote, n);
+		buf[34] = 3;
+		buf[35] = 4;
+	}
+	rig.b.count = rig.c.count = 0;
+	send(&rig.a, len);
+	{
+		struct test_port *to = is_b ? &rig.b : &rig.c;
+
+		assert_int_equal(to->count, 1);
+		assert_destination(&to->got[0], is_b ? IP_B : IP_C);
+		assert_int_equal(rig_field16(&to->got[0], L4 + 8 + ip), PORT);
+		assert_true(!six || packet6_checksum_right(to->got[0].data, to->got[0].len, 54));
+	}
+	rig.b.count = rig.c.count = 0;
 }
 
 /* One byte less than the first chunk's type, and fragments. */
@@ -258,14 +372,8 @@ static void what_is_not_all_there_is_dropped(void **state)
 
 	send(&rig.a, len);
 	assert_int_equal(harness_drops(rig.dp, "malformed"), cut + 1);
-	len = to_vip(INIT, 40);
-	buf[20] |= 0x20; /* more to come */
-	sum_ip(buf + 14);
-	send(&rig.a, len);
-	len = to_vip(INIT, 40);
-	buf[21] = 5; /* not the first */
-	sum_ip(buf + 14);
-	send(&rig.a, len);
+	send(&rig.a, fragment(0, true));
+	send(&rig.a, fragment(5, false));
 	assert_int_equal(harness_drops(rig.dp, "fragment"), piece + 2);
 	assert_null(rig_reached());
 	assert_int_equal(dp_conn_count(rig.dp), 0);
@@ -282,19 +390,25 @@ static void tcp_on_the_same_port_is_another_service(void **state)
 	assert_int_equal(dp_conn_count(rig.dp), 2);
 }
 
-#define TEST_SCTP(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST_SCTP(name)                                                                                      \
+	cmocka_unit_test_setup_teardown(name, setup, teardown),                                              \
+	{                                                                                                    \
+#name " over IPv6", name, setup6, teardown, NULL                                             \
+	}
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST_SCTP(ports_are_translated_and_the_checksum_follows),
+		cmocka_unit_test_setup_teardown(behind_an_extension_header_it_is_the_same, setup6, teardown),
 		TEST_SCTP(what_is_broken_stays_broken),
 		TEST_SCTP(the_same_port_leaves_the_checksum),
 		TEST_SCTP(an_association_is_shut_down),
 		TEST_SCTP(an_association_is_aborted),
+		TEST_SCTP(an_error_finds_its_association),
 		TEST_SCTP(nobody_serves),
 		TEST_SCTP(what_is_not_all_there_is_dropped),
-		TEST_SCTP(tcp_on_the_same_port_is_another_service),
+		cmocka_unit_test_setup_teardown(tcp_on_the_same_port_is_another_service, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, rig_group_setup, rig_group_teardown);

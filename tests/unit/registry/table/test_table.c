@@ -22,7 +22,6 @@ SPOIL(bad_network, strcpy(s->network, "we b"))
 SPOIL(no_network, s->network[0] = '\0')
 SPOIL(no_port, s->port = 0)
 SPOIL(no_protocol, s->protocol = 0)
-SPOIL(sctp_over_ip6, s->protocol = 132; s->vip6 = ip("fd00::1"))
 SPOIL(dccp, s->protocol = 33)
 SPOIL(multicast_vip, s->vip = ip("224.0.0.5"))
 SPOIL(broadcast_vip, s->vip = ip("255.255.255.255"))
@@ -51,7 +50,6 @@ static const struct bad_service bad_services[] = {
 	{-EINVAL, "network: needed by the vip", no_network},
 	{-EINVAL, "port: needed by the vip, 1..65535", no_port},
 	{-EINVAL, "protocol: needed by the vip", no_protocol},
-	{-ENOTSUP, "protocol: sctp is balanced over IPv4 only", sctp_over_ip6},
 	{-EINVAL, "protocol: 33 is neither tcp, udp nor sctp", dccp},
 	{-EINVAL, "vip: 224.0.0.5 is not a unicast address", multicast_vip},
 	{-EINVAL, "vip: 255.255.255.255 is not a unicast address", broadcast_vip},
