@@ -89,6 +89,13 @@ static inline void port_drop(struct worker *w, const struct port *port, uint16_t
 	stat_add(port_drop_counter(w, port, net, reason), 1);
 }
 
+/** Counts `f`, which is not sent to `port` after all. */
+static inline void port_drop_frame(
+	struct worker *w, const struct port *port, const struct frame *f, enum drop_reason reason)
+{
+	stat_add(port_drop_counter(w, port, f->net, reason), 1 + (uint64_t)f->merged);
+}
+
 /** What port_drop() counted is on its way again after all. */
 static inline void port_undrop(
 	struct worker *w, const struct port *port, uint16_t net, enum drop_reason reason)
@@ -129,8 +136,8 @@ static inline void port_sent(
 static inline void port_tx_drop(
 	struct worker *w, const struct port *port, const struct frame *f, enum drop_reason reason)
 {
-	port_sent(w, port, f->net, -UINT64_C(1), -(uint64_t)f->len);
-	port_drop(w, port, f->net, reason);
+	port_sent(w, port, f->net, -(1 + (uint64_t)f->merged), -frame_bytes(f));
+	port_drop_frame(w, port, f, reason);
 }
 
 /** Any thread. Ends the sleep of every worker, or of one: after a ring was published, or there is something to send. */

@@ -369,7 +369,7 @@ uint16_t budget_transmit(struct worker *w, struct port *port, struct frame *cons
 
 		if (must_wait(w, port, dues->receiver, g->serving, now)) {
 			for (; done < n; done++)
-				port_drop(w, port, frames[done]->net, DROP_BUDGET);
+				port_drop_frame(w, port, frames[done], DROP_BUDGET);
 			break;
 		}
 		took = deliver_timed(w, port, frames + done, some, now);

@@ -17,6 +17,7 @@
 #include "dataplane/deliver/transmit.h"
 #include "dataplane/frame/offload.h"
 #include "dataplane/frame/parse.h"
+#include "dataplane/frame/tcp_gro.h"
 #include "dataplane/l2/network.h"
 #include "dataplane/l2/policy/guard.h"
 #include "dataplane/l2/policy/rate.h"
@@ -27,6 +28,7 @@ struct tx_batch {
 	uint16_t count;
 	uint16_t sent;	  /* dealt with so far */
 	uint8_t requests; /* not 0: some frame asks for a checksum or segments */
+	uint32_t lengths; /* of its frames, ored */
 	struct frame *frame[BURST_MAX];
 	uint8_t end; /* unused, as in struct burst */
 };
@@ -39,6 +41,7 @@ struct outbox {
 	unsigned count;
 	uint8_t slot[MAX_PORTS]; /* batch number + 1; 0: none in this burst */
 	struct tx_batch batch[BURST_MAX];
+	struct tcp_gro gro; /* of the frames in them */
 };
 static_assert(BURST_MAX < UINT8_MAX, "a batch's number + 1 fits a slot");
 
@@ -109,6 +112,24 @@ static uint16_t serve_requests(struct tx_batch *batch, uint16_t first, uint32_t 
 	return batch->count;
 }
 
+/* Is there perhaps something to merge for a port with these offloads? Short frames are left alone, and so are those for a
+ * tunnel. */
+static inline bool may_merge(const struct tx_batch *batch, uint32_t offloads)
+{
+	return batch->lengths >= TCP_GRO_MIN && batch->count > 1 && (offloads & PORT_MERGE);
+}
+
+static __attribute__((noinline)) void merge(struct tcp_gro *gro, struct tx_batch *batch, uint32_t offloads)
+{
+	uint16_t left =
+		tcp_gro_merge(gro, batch->frame, batch->count, offloads & PORT_TSO4, offloads & PORT_TSO6);
+
+	if (left < batch->count)
+		batch->requests = 1;
+	batch->count = left;
+	batch->lengths = 0; /* once is enough */
+}
+
 /* Sends batch->frame[sent..] as far as the receiver takes it. Returns whether all of it was dealt with. */
 static bool transmit_batch(struct worker *w, struct port *port, struct tx_batch *batch)
 {
@@ -137,6 +158,7 @@ static inline void put(struct tx_batch *batch, struct frame *f)
 {
 	/* NOLINTNEXTLINE: no frame has a length of 0, so none gets by a hop that has no batch */
 	batch->requests |= f->off.flags | f->off.gso_type;
+	batch->lengths |= f->len;
 	batch->frame[batch->count++] = f;
 }
 
@@ -153,6 +175,7 @@ static struct tx_batch *post(struct outbox *box, struct port *port, struct frame
 		batch->count = 0;
 		batch->sent = 0;
 		batch->requests = 0;
+		batch->lengths = 0;
 	}
 	batch = &box->batch[box->slot[port->id] - 1];
 	assert(batch->count < BURST_MAX);
@@ -309,17 +332,21 @@ static void empty_outbox(struct worker *w)
 		for (unsigned i = 0; i < box->count; i++) {
 			struct tx_batch *batch = &box->batch[i];
 
-			if (batch->sent < batch->count)
-				transmit_batch(w, batch->port, batch);
+			if (batch->sent == batch->count)
+				continue;
+			if (may_merge(batch, transmit_offloads(batch->port)))
+				merge(&box->gro, batch, transmit_offloads(batch->port));
+			transmit_batch(w, batch->port, batch);
 		}
 	for (unsigned i = 0; i < box->count; i++) {
 		struct tx_batch *batch = &box->batch[i];
 
 		for (; __builtin_expect(batch->sent < batch->count, 0); batch->sent++)
-			port_drop(w, batch->port, batch->frame[batch->sent]->net, DROP_RING_FULL);
+			port_drop_frame(w, batch->port, batch->frame[batch->sent], DROP_RING_FULL);
 		box->slot[batch->port->id] = 0;
 	}
 	box->count = 0;
+	box->gro.used = 0;
 }
 
 /* Copies of n frames of one network to a port. */

@@ -42,13 +42,26 @@ static void count_networks(struct worker *w, struct frame *const *frames, uint16
 	}
 }
 
+/* Merged frames count as those that they were made of: what else there is to count for them. */
+static void count_merged(struct worker *w, const struct port *port, struct frame *const *frames, uint16_t n)
+{
+	for (unsigned i = 0; i < n; i++)
+		port_sent(
+			w, port, frames[i]->net, frames[i]->merged, frame_bytes(frames[i]) - frames[i]->len);
+}
+
 uint16_t transmit_now(struct worker *w, struct port *port, struct frame *const *frames, uint16_t n)
 {
 	uint16_t done = port->ops->tx(port, w, frames, n);
 	uint64_t bytes = 0;
+	unsigned merged = 0;
 
-	for (unsigned i = 0; i < done; i++)
+	for (unsigned i = 0; i < done; i++) {
 		bytes += frames[i]->len;
+		merged += frames[i]->merged;
+	}
+	if (__builtin_expect(merged, 0))
+		count_merged(w, port, frames, done);
 	if (port->is_uplink)
 		count_networks(w, frames, done);
 	port_sent(w, port, port->net, done, bytes);
@@ -112,7 +125,7 @@ void transmit_segments(struct worker *w, struct port *port, struct frame *f, con
 		copies += vtep ? transmit_coalesced(w, port, list, n) : transmit_cut(w, port, list, n);
 	}
 	if (!copies) /* a hostile payload length: nothing came of it */
-		port_drop(w, port, f->net, DROP_BAD_OFFLOAD);
+		port_drop_frame(w, port, f, DROP_BAD_OFFLOAD);
 	else if (f->net != NET_NONE)
-		stat_add(&w->net_stats[f->net].copies, copies - 1);
+		stat_add(&w->net_stats[f->net].copies, copies - 1 - f->merged);
 }

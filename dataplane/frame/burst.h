@@ -73,7 +73,8 @@ struct span {
 
 struct frame {
 	uint32_t len;	  /* bytes in all */
-	uint16_t hdr_off; /* first byte of the frame in hdr[] */
+	uint8_t hdr_off;  /* first byte of the frame in hdr[] */
+	uint8_t merged;	  /* how many more frames it stands for (tcp_gro.h) */
 	uint16_t hdr_len; /* private bytes */
 	const struct span *span;
 	uint8_t nspan;
@@ -104,6 +105,7 @@ struct frame {
 	};
 } __attribute__((aligned(64)));
 /* The outer header of IPv4 lies in the line before the private copy, that of IPv6 in six bytes of the state's line too. */
+static_assert(HDR_ROOM + HDR_MAX <= UINT8_MAX, "frame.hdr_off reaches all of it");
 static_assert(offsetof(struct frame, hdr) + HDR_ROOM == 128 && sizeof(struct frame) == 256,
 	"one line of state, one of room, two of header");
 
@@ -144,6 +146,12 @@ struct burst {
 static inline uint8_t *frame_data(struct frame *f)
 {
 	return f->hdr + f->hdr_off;
+}
+
+/** Bytes of the frames that it stands for. */
+static inline uint64_t frame_bytes(const struct frame *f)
+{
+	return f->len + (uint64_t)f->merged * f->off.hdr_len;
 }
 
 /** Bytes of the frame that follow the private copy. */

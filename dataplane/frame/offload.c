@@ -288,6 +288,7 @@ static struct frame *segment_begin(const struct frame *f, struct burst *out, uin
 	memcpy(seg, f, offsetof(struct frame, hdr));
 	seg->span = span;
 	seg->nspan = 0;
+	seg->merged = 0;
 	seg->hdr_off = HDR_ROOM;
 	seg->hdr_len = f->off.hdr_len;
 	seg->len = f->off.hdr_len + size;

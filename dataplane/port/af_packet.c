@@ -201,7 +201,7 @@ static int packet_open(struct port *port, struct dp_err *err)
 		return dp_fail(err, rc, "device: %s: %s", failed, strerror(-rc));
 	}
 	port->nqueue = 1;
-	atomic_store(&port->offloads, PORT_CSUM | PORT_TSO4 | PORT_TSO6 | PORT_USO);
+	atomic_store(&port->offloads, PORT_CSUM | PORT_TSO4 | PORT_TSO6 | PORT_USO | PORT_MERGE);
 	packet_watch(port);
 	return 0;
 }

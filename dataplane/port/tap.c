@@ -102,7 +102,7 @@ static int tap_open(struct port *port, struct dp_err *err)
 		tap->fd[i] = spec->nfds ? spec->fds[i] : -1;
 	port->priv = tap;
 	port->nqueue = (uint16_t)tap->nfd;
-	atomic_store(&port->offloads, PORT_CSUM | PORT_TSO4 | PORT_TSO6 | PORT_USO);
+	atomic_store(&port->offloads, PORT_CSUM | PORT_TSO4 | PORT_TSO6 | PORT_USO | PORT_MERGE);
 	tap->timer = loop->timer_add(loop->ctx, TAP_LINK_MS, tap_watch, port);
 	if (!tap->timer) {
 		tap_close(port);

@@ -254,6 +254,8 @@ static uint32_t port_offloads(const struct vhost_dev *dev)
 	offloads |= PORT_CSUM;
 	offloads |= has(dev, VIRTIO_NET_F_GUEST_TSO4) ? PORT_TSO4 : 0;
 	offloads |= has(dev, VIRTIO_NET_F_GUEST_TSO6) ? PORT_TSO6 : 0;
+	/* without, each of its buffers would have to hold the largest frame, and there are drivers whose do not */
+	offloads |= has(dev, VIRTIO_NET_F_MRG_RXBUF) ? PORT_MERGE : 0;
 	return offloads;
 }
 
