@@ -343,7 +343,7 @@ static int open_cluster(struct serve *serve, const json_t *part, const char *dir
 {
 	if (!json_array_size(json_object_get(part, "etcd")))
 		return 0;
-	return cluster_open(serve->base, serve->model, part, dir, &serve->cluster, err);
+	return cluster_open(serve->base, serve->model, serve->consul, part, dir, &serve->cluster, err);
 }
 
 int serve_open(struct event_base *base, struct model *model, const json_t *config, const char *dir,

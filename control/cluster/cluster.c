@@ -13,6 +13,7 @@
 #include "control/model/peer.h"
 #include "registry/base/chance.h"
 #include "registry/base/wheel.h"
+#include "registry/source/consul/consul.h"
 #include "registry/source/hosts/hosts.h"
 #include "registry/store/journal.h"
 
@@ -328,8 +329,8 @@ static int open_parts(struct cluster *cluster)
 	return event_add(cluster->tick, &second);
 }
 
-int cluster_open(struct event_base *base, struct model *model, const json_t *part, const char *dir,
-	struct cluster **out, struct api_err *err)
+int cluster_open(struct event_base *base, struct model *model, struct consul *consul, const json_t *part,
+	const char *dir, struct cluster **out, struct api_err *err)
 {
 	struct cluster *cluster = calloc(1, sizeof(*cluster));
 
@@ -348,7 +349,7 @@ int cluster_open(struct event_base *base, struct model *model, const json_t *par
 		cluster_close(cluster);
 		return -1;
 	}
-	if (open_parts(cluster) < 0) {
+	if (open_parts(cluster) < 0 || cluster_keys_open(cluster, consul) < 0) {
 		cluster_close(cluster);
 		return api_fail(err, API_INTERNAL, NULL, "out of memory");
 	}
@@ -373,6 +374,7 @@ void cluster_close(struct cluster *cluster)
 	if (!cluster)
 		return;
 	model_cluster_attach(cluster->model, NULL);
+	consul_unshare(cluster->consul);
 	etcd_close(cluster->etcd);
 	cluster_read_close(cluster);
 	cluster_write_close(cluster);

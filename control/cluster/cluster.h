@@ -15,6 +15,7 @@
 #include "control/api/api.h"
 
 struct cluster;
+struct consul;
 struct event_base;
 
 extern const struct api_field cluster_fields[];
@@ -24,9 +25,10 @@ int cluster_check(const json_t *part, struct api_err *err);
 
 /**
  * What was known at the last end is in effect when it returns, and etcd is asked from then on. `part` is the validated
- * "cluster" part, `dir` the state directory. -1 with one line in `err`.
+ * "cluster" part, `dir` the state directory. Keys and sessions of `consul`, which outlives it, are shared, too. -1 with one
+ * line in `err`.
  */
-int cluster_open(struct event_base *base, struct model *model, const json_t *part, const char *dir,
-	struct cluster **out, struct api_err *err);
+int cluster_open(struct event_base *base, struct model *model, struct consul *consul, const json_t *part,
+	const char *dir, struct cluster **out, struct api_err *err);
 /** NULL is allowed. What it made stays until the model is closed; what this host has in the store ends with its leases. */
 void cluster_close(struct cluster *cluster);

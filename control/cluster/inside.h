@@ -65,6 +65,8 @@ struct cluster {
 	struct cluster_local *locals;
 	/* register.c */
 	struct hosts *hosts;
+	/* keys.c */
+	struct consul *consul; /* NULL: it shares nothing yet */
 	/* remote.c */
 	struct cluster_net *nets;
 	bool local_changed, remote_changed;
@@ -129,6 +131,10 @@ void cluster_register_states(struct cluster *cluster);
 bool cluster_register_peer(const struct cluster *cluster, const struct view_host *host, struct dp_peer *peer);
 /** Is it lost, as the store or BFD has it? */
 bool cluster_register_is_lost(const struct cluster *cluster, const struct view_host *host);
+
+/* keys.c: Consul's keys and sessions are in the same store */
+
+int cluster_keys_open(struct cluster *cluster, struct consul *consul);
 
 /* remote.c */
 

@@ -268,8 +268,9 @@ static struct etcd_op *send_all(struct cluster *cluster, int64_t mod)
 {
 	struct etcd_change changes[ETCD_OPS];
 	char *keys = malloc((cluster->txn_changes + 1) * KEY), *record = keys;
+	const struct etcd_compare own = {record, mod};
 	struct etcd_txn txn = {
-		.key = record, .mod = mod, .changes = changes, .nchange = cluster->txn_changes};
+		.compares = &own, .ncompare = 1, .changes = changes, .nchange = cluster->txn_changes};
 	struct etcd_op *op;
 
 	if (!keys)

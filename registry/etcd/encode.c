@@ -27,12 +27,15 @@ json_t *etcd_encode_int(int64_t value)
 	return json_string(text);
 }
 
-/* Our prefixes end with a printable byte, which has one after it. */
+/* A byte that has none after it is left out. */
 char *etcd_prefix_end(const char *prefix)
 {
 	char *end = strdup(prefix);
+	size_t len = end ? strlen(end) : 0;
 
-	if (end && end[0])
-		end[strlen(end) - 1]++;
+	while (len && (unsigned char)end[len - 1] == 0xff)
+		end[--len] = '\0';
+	if (len)
+		end[len - 1] = (char)((unsigned char)end[len - 1] + 1);
 	return end;
 }

@@ -4,8 +4,9 @@
  *
  *   etcd_scan()     all keys under a prefix, in pages, as they were at one revision
  *   etcd_watch()    what changes under it from a revision on; each revision is told whole
- *   etcd_txn()      puts and deletes as one revision, if a key is still as it was
+ *   etcd_txn()      puts and deletes as one revision, if keys are still as they were
  *   etcd_grant(), etcd_renew()    a lease, on which keys end when their owner is not heard of any more
+ *   etcd_follow()   a scan and a watch that go on whatever happens: all keys under a prefix, kept as they are
  *
  * All goes to one member at a time. A member that does not answer, or has no leader, is left for the next one, and its
  * watches end. Nothing is repeated here: whoever asked hears why it failed, and asks again when it wants to. Passwords
@@ -61,13 +62,14 @@ struct etcd_answer {
 	bool refused;	     /* etcd understood, and will not: asking another member is of no use */
 	int64_t revision;    /* of the store */
 	uint64_t cluster_id; /* another one: it is another store */
+	int64_t told;	     /* of a transaction: see etcd_txn.tell */
 };
 
 /* A key with its value; both are bytes, and end with a 0 besides. */
 struct etcd_kv {
 	const char *key, *value;
 	size_t key_len, len;
-	int64_t mod; /* revision of the last change */
+	int64_t created, mod; /* revisions of the first and the last change */
 	int64_t lease;
 };
 
@@ -84,14 +86,22 @@ struct etcd_change {
 	const char *key;
 	const char *value; /* NULL: delete it */
 	int64_t lease;	   /* 0: none */
+	bool tree;	   /* without a value: delete all keys that begin so */
+};
+struct etcd_compare {
+	const char *key;
+	int64_t mod; /* 0: it must not be there */
 };
 struct etcd_txn {
-	const char *key; /* it takes effect only while this key has `mod`; NULL: always */
-	int64_t mod;	 /* 0: it must not be there */
+	const struct etcd_compare *compares; /* it takes effect only while all of them hold */
+	size_t ncompare;		     /* ETCD_OPS at most */
 	const struct etcd_change *changes;
 	size_t nchange; /* ETCD_OPS at most */
+	/* If it takes no effect or has no changes: the answer tells the revision of the last change of this key, as of
+	 * that moment. NULL: it does not. */
+	const char *tell;
 };
-/** `took`: the key was as it had to be. */
+/** `took`: the keys were as they had to be. */
 struct etcd_op *etcd_txn(struct etcd *etcd, const struct etcd_txn *txn,
 	void (*done)(void *arg, const struct etcd_answer *answer, bool took), void *arg);
 
@@ -118,3 +128,33 @@ struct etcd_op *etcd_watch(struct etcd *etcd, const char *prefix, int64_t revisi
 
 /** Nothing more is heard of it. Every other operation is over when it has told its end. NULL is allowed. */
 void etcd_cancel(struct etcd_op *op);
+
+/* follow.c: keys of a prefix as they are, through all that may happen to the store and to the way there. */
+struct etcd_follow;
+struct etcd_follower {
+	/** All keys are told anew from here on. `other`: of another store, nothing known before counts. */
+	void (*begin)(void *arg, bool other);
+	/** Of the scan, or a change. */
+	void (*put)(void *arg, const struct etcd_kv *kv);
+	void (*del)(void *arg, const char *key, int64_t mod);
+	/** All up to this revision has been told; `scanned`: with it a scan is whole. */
+	void (*whole)(void *arg, int64_t revision, bool scanned);
+	/** The store is there (why NULL), or is not. */
+	void (*state)(void *arg, const char *why);
+};
+struct etcd_follow_config {
+	struct event_base *base;
+	struct etcd *etcd;
+	const char *prefix; /* copied, as the next is */
+	const char *last;   /* a key that each change under the prefix changes, too */
+	const struct etcd_follower *follower;
+	void *arg;
+};
+/** Begins at once. NULL: no memory. */
+struct etcd_follow *etcd_follow(const struct etcd_follow_config *config);
+/** Before etcd_close(). NULL is allowed. */
+void etcd_follow_close(struct etcd_follow *follow);
+/** Is what has been told what there is, but for what is on its way? */
+bool etcd_follow_is_there(const struct etcd_follow *follow);
+/** Milliseconds since that was last so. */
+int64_t etcd_follow_age_ms(const struct etcd_follow *follow);

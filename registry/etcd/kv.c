@@ -124,37 +124,85 @@ struct etcd_op *etcd_last(struct etcd *etcd, const char *prefix,
 	return etcd_op_send(op);
 }
 
+/* The answer to the last question, which `tell` has put there. */
+static int64_t told_of(const json_t *json)
+{
+	const json_t *responses = json_object_get(json, "responses");
+	const json_t *last = json_array_get(responses, json_array_size(responses) - 1);
+	const json_t *kvs = json_object_get(json_object_get(last, "response_range"), "kvs");
+
+	return etcd_int(json_array_get(kvs, 0), "mod_revision");
+}
+
 static void on_txn(struct etcd_op *op, const json_t *json, const struct etcd_answer *answer)
 {
 	void (*told)(void *arg, const struct etcd_answer *answer, bool took) = op->tell.took;
+	struct etcd_answer copy = *answer;
 	void *arg = op->arg;
 
+	if (!copy.why)
+		copy.told = told_of(json);
 	etcd_cancel(op);
-	told(arg, answer, json_is_true(json_object_get(json, "succeeded")));
+	told(arg, &copy, json_is_true(json_object_get(json, "succeeded")));
+}
+
+/* The key after all that begin with `prefix`. */
+static json_t *encode_end(const char *prefix)
+{
+	char *end = etcd_prefix_end(prefix);
+	json_t *json = end ? etcd_encode(end) : NULL;
+
+	free(end);
+	return json;
 }
 
 static json_t *change_json(const struct etcd_change *change)
 {
-	if (!change->value)
-		return json_pack("{s:{s:o}}", "request_delete_range", "key", etcd_encode(change->key));
-	return json_pack("{s:{s:o, s:o, s:o}}", "request_put", "key", etcd_encode(change->key), "value",
-		etcd_encode(change->value), "lease", etcd_encode_int(change->lease));
+	if (change->value)
+		return json_pack("{s:{s:o, s:o, s:o}}", "request_put", "key", etcd_encode(change->key),
+			"value", etcd_encode(change->value), "lease", etcd_encode_int(change->lease));
+	if (change->tree)
+		return json_pack("{s:{s:o, s:o}}", "request_delete_range", "key", etcd_encode(change->key),
+			"range_end", encode_end(change->key));
+	return json_pack("{s:{s:o}}", "request_delete_range", "key", etcd_encode(change->key));
+}
+
+static int add_tell(json_t *list, const char *key)
+{
+	return json_array_append_new(list,
+		json_pack("{s:{s:o, s:b}}", "request_range", "key", etcd_encode(key), "keys_only", true));
+}
+
+static int fill_txn(const struct etcd_txn *txn, json_t *compares, json_t *changes, json_t *otherwise)
+{
+	for (size_t i = 0; i < txn->ncompare; i++)
+		if (json_array_append_new(
+			    compares, json_pack("{s:s, s:s, s:o, s:o}", "target", "MOD", "result", "EQUAL",
+					      "key", etcd_encode(txn->compares[i].key), "mod_revision",
+					      etcd_encode_int(txn->compares[i].mod))) < 0)
+			return -1;
+	for (size_t i = 0; i < txn->nchange; i++)
+		if (json_array_append_new(changes, change_json(&txn->changes[i])) < 0)
+			return -1;
+	if (!txn->tell)
+		return 0;
+	/* one that changes nothing must ask something, or etcd answers it without asking the other members */
+	if (!txn->nchange && add_tell(changes, txn->tell) < 0)
+		return -1;
+	return add_tell(otherwise, txn->tell);
 }
 
 static json_t *txn_json(const struct etcd_txn *txn)
 {
-	json_t *changes = json_array(), *json = json_pack("{s:o}", "success", changes);
+	json_t *compares = json_array(), *changes = json_array(), *otherwise = json_array();
 
-	for (size_t i = 0; i < txn->nchange; i++)
-		if (json_array_append_new(changes, change_json(&txn->changes[i])) < 0) {
-			json_decref(json);
-			return NULL;
-		}
-	if (txn->key)
-		json_object_set_new(json, "compare",
-			json_pack("[{s:s, s:s, s:o, s:o}]", "target", "MOD", "result", "EQUAL", "key",
-				etcd_encode(txn->key), "mod_revision", etcd_encode_int(txn->mod)));
-	return json;
+	if (fill_txn(txn, compares, changes, otherwise) == 0)
+		return json_pack(
+			"{s:o, s:o, s:o}", "compare", compares, "success", changes, "failure", otherwise);
+	json_decref(compares);
+	json_decref(changes);
+	json_decref(otherwise);
+	return NULL;
 }
 
 struct etcd_op *etcd_txn(struct etcd *etcd, const struct etcd_txn *txn,

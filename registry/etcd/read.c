@@ -41,7 +41,9 @@ static bool read_bytes(const json_t *json, const char *field, const char **out, 
 
 bool etcd_read_kv(const json_t *json, struct etcd_kv *kv)
 {
-	*kv = (struct etcd_kv){.mod = etcd_int(json, "mod_revision"), .lease = etcd_int(json, "lease")};
+	*kv = (struct etcd_kv){.created = etcd_int(json, "create_revision"),
+		.mod = etcd_int(json, "mod_revision"),
+		.lease = etcd_int(json, "lease")};
 	if (read_bytes(json, "key", &kv->key, &kv->key_len) &&
 		read_bytes(json, "value", &kv->value, &kv->len))
 		return true;

@@ -191,10 +191,15 @@ static void consider_hash(struct http_request *rq, const struct http_view *view)
 	http_text_release(text);
 }
 
-/* Has the client seen what there is? */
-static bool is_seen(const struct http_request *rq, const struct http_view *view)
+bool http_view_is_unordered(struct http_request *rq)
 {
-	if (view->unordered)
+	return rq->view->unordered || (rq->view->unordered_if && rq->view->unordered_if(rq));
+}
+
+/* Has the client seen what there is? */
+static bool is_seen(struct http_request *rq)
+{
+	if (http_view_is_unordered(rq))
 		return rq->seen == rq->index;
 	/* who knows more than there is has known another daemon, or this one before it lost its state */
 	return rq->seen >= rq->index && rq->seen <= registry_generation(rq->http->reg);
@@ -204,7 +209,7 @@ uint64_t http_view_index(struct http_request *rq)
 {
 	uint64_t first = registry_first_generation(rq->http->reg), index = rq->view->scope->index(rq);
 
-	if (!rq->view->unordered && index < first)
+	if (!http_view_is_unordered(rq) && index < first)
 		index = first;
 	return index ? index : 1;
 }
@@ -217,7 +222,7 @@ static void consider(struct http_request *rq, const struct http_view *view)
 		return;
 	}
 	rq->index = http_view_index(rq);
-	if (!rq->late && is_seen(rq, view) && park(rq, view))
+	if (!rq->late && is_seen(rq) && park(rq, view))
 		return;
 	answer(rq, view);
 }

@@ -86,6 +86,21 @@ static void on_gone(struct evhttp_connection *connection, void *arg)
 	http_request_free(rq);
 }
 
+static void on_held_gone(struct evhttp_connection *connection, void *arg)
+{
+	struct http_request *rq = arg;
+
+	rq->gone(rq->gone_arg);
+	http_request_free(rq);
+}
+
+void http_hold(struct http_request *rq, void (*gone)(void *arg), void *arg)
+{
+	rq->gone = gone;
+	rq->gone_arg = arg;
+	evhttp_connection_set_closecb(evhttp_request_get_connection(rq->raw), on_held_gone, rq);
+}
+
 void http_reply(struct http_request *rq, int code, const char *type, struct evbuffer *body)
 {
 	rq->code = code;

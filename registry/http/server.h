@@ -72,6 +72,7 @@ struct http_view {
 	const struct http_list *list;
 	bool by_hash;	/* waits by `hash=`, which render() sets in rq->hash, instead of by index */
 	bool unordered; /* its indexes do not grow: waits while the client has exactly the one of now */
+	bool (*unordered_if)(struct http_request *rq); /* the same, when it says so; NULL: never */
 };
 
 enum http_verb { VERB_GET = 1, VERB_PUT = 2, VERB_DELETE = 4, VERB_POST = 8 };
@@ -145,6 +146,8 @@ struct http_request {
 	bool cached;		 /* asked for from a cache, and the route has one */
 	struct evbuffer *body;	 /* the answer that waits for the store */
 	int code;
+	void (*gone)(void *arg); /* while it is held (http_hold()) */
+	void *gone_arg;
 	bool kept;	 /* its answer is one that the cache may keep */
 	bool takes_gzip; /* it may be told it compressed */
 	bool gzipped;	 /* and is */
@@ -192,6 +195,9 @@ void http_reply(struct http_request *rq, int code, const char *type, struct evbu
 __attribute__((format(printf, 3, 4))) void *http_fail(
 	struct http_request *rq, int code, const char *fmt, ...);
 
+/** It is answered later. Should its client go first, gone() is told, and the request is no more behind it. */
+void http_hold(struct http_request *rq, void (*gone)(void *arg), void *arg);
+
 /* count.c */
 void http_count(const struct http_request *rq);
 /** Where it counts, by its path and code; NULL: nowhere. */
@@ -200,6 +206,7 @@ uint64_t *http_counter(const struct http_request *rq);
 /* park.c */
 /** Answers a view now, or when it has changed. */
 void http_view(struct http_request *rq, const struct http_view *view);
+bool http_view_is_unordered(struct http_request *rq);
 /** The index that the view of this request is to be told with now. */
 uint64_t http_view_index(struct http_request *rq);
 /** A list is done or given up: those who waited for it look again. */

@@ -5,6 +5,18 @@
 
 #include "registry/source/consul/inside.h"
 
+/* Of what is read from a copy: how old that may be. */
+static void add_contact(struct http_request *rq)
+{
+	uint64_t ms = 0;
+	bool known = !rq->view->unordered_if || consul_contact(consul_of(rq), &ms);
+	char text[24];
+
+	snprintf(text, sizeof(text), "%" PRIu64, ms);
+	http_header(rq, "X-Consul-Knownleader", known ? "true" : "false");
+	http_header(rq, "X-Consul-Lastcontact", text);
+}
+
 static void add_headers(struct http_request *rq)
 {
 	char index[24];
@@ -18,15 +30,14 @@ static void add_headers(struct http_request *rq)
 		http_header(rq, "X-Consul-Contenthash", rq->hash);
 	if (!rq->index)
 		return;
-	if (!rq->view->unordered)
+	if (!http_view_is_unordered(rq))
 		consul_index_shown(consul_of(rq), rq->index);
 	snprintf(index, sizeof(index), "%" PRIu64, rq->index);
 	http_header(rq, "X-Consul-Index", index);
 	snprintf(index, sizeof(index), "%" PRIu64, registry_generation(consul_of(rq)->reg));
 	http_header(rq, "X-Sluice-Generation", index);
 	consul_reason(rq);
-	http_header(rq, "X-Consul-Knownleader", "true");
-	http_header(rq, "X-Consul-Lastcontact", "0");
+	add_contact(rq);
 	http_header(rq, "X-Consul-Query-Backend", "blocking-query");
 	http_header(rq, "X-Consul-Effective-Consistency",
 		http_flag(rq, "stale")	      ? "stale"

@@ -5,9 +5,11 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct consul;
+struct etcd;
 struct event_base;
 struct http_api;
 struct journal;
@@ -30,6 +32,19 @@ void consul_close(struct consul *consul);
 
 /** What a server serves of it: its routes, and the headers of its answers. */
 struct http_api consul_api(struct consul *consul);
+
+/* Hosts share keys and sessions by etcd. */
+struct consul_share {
+	struct etcd *etcd;	   /* outlives it */
+	const char *prefix, *host; /* of its keys, without a slash at the end; copied */
+	/** Is that host lost? Then `key` is what it has in etcd while it is not. */
+	bool (*lost)(void *arg, const char *host, char *key, size_t room);
+	void *arg;
+};
+/** Keys and sessions are etcd's from now on; those of this daemon alone stay in the journal. -1: no memory. */
+int consul_share(struct consul *consul, const struct consul_share *config);
+/** Before etcd is closed. NULL is allowed. */
+void consul_unshare(struct consul *consul);
 
 struct consul_info {
 	size_t kv_keys, kv_bytes, kv_bytes_max;

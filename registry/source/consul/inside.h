@@ -28,6 +28,7 @@ enum { CONSUL_LIST = 64, CONSUL_EVENTS = 256, CONSUL_ID = REG_SERVICE_MAX + REG_
 
 struct consul_session;
 struct following;
+struct shared;
 
 /* An instance that came by this API, on this daemon's node. */
 struct consul_instance {
@@ -57,6 +58,7 @@ struct consul {
 	size_t kv_bytes_max;
 	struct consul_session *sessions;
 	struct following *following;	       /* follow.c */
+	struct shared *shared;		       /* shared.h; NULL: keys and sessions are this daemon's */
 	uint64_t sessions_changed;	       /* generation at which one last came or went */
 	TAILQ_HEAD(, consul_session) doubtful; /* their checks may be critical by now */
 	struct event fresh;		       /* looks at those with checks that have found nothing */
@@ -74,6 +76,12 @@ static inline struct consul *consul_of(const struct http_request *rq)
 {
 	return rq->http->api.ctx;
 }
+
+/* shared.c */
+/** Is what a view shows etcd's, with etcd's revisions as indexes? */
+bool consul_is_shared(struct http_request *rq);
+/** How long ago etcd was heard of, 0: now. False: that is too long. */
+bool consul_contact(const struct consul *consul, uint64_t *ms);
 
 /* api.c */
 /** Does `Datacenter` of a body name this one, or is absent? False after http_fail(). What `dc` says is known to. */
@@ -240,6 +248,9 @@ void consul_kv_delete(struct http_request *rq);
 void consul_session_create(struct http_request *rq, const json_t *body);
 void consul_session_destroy(struct http_request *rq);
 void consul_session_renew(struct http_request *rq);
+void consul_session_info(struct http_request *rq);
+void consul_session_node(struct http_request *rq);
+void consul_session_list(struct http_request *rq);
 void consul_txn(struct http_request *rq);
 void consul_event_fire(struct http_request *rq);
 void consul_follow(struct http_request *rq);
@@ -250,8 +261,7 @@ extern const struct http_list consul_list_agent_services, consul_list_agent_chec
 extern const struct http_view consul_view_agent_service, consul_view_health_service,
 	consul_view_health_checks, consul_view_health_node, consul_view_health_state,
 	consul_view_catalog_services, consul_view_catalog_service, consul_view_catalog_nodes,
-	consul_view_catalog_node, consul_view_catalog_node_services, consul_view_sessions,
-	consul_view_node_sessions, consul_view_session, consul_view_events;
+	consul_view_catalog_node, consul_view_catalog_node_services, consul_view_events;
 
 /* follow.c */
 /** -ENOMEM; then too it is to be closed. */

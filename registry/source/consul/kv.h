@@ -25,6 +25,7 @@
 #include "registry/table/table.h"
 
 struct consul;
+struct http_request;
 struct reg_err;
 
 enum {
@@ -39,6 +40,7 @@ enum {
 };
 
 #define KV_FULL "No room: keys and values have %zu of the %zu bytes that control.kv_mb allows"
+#define KV_REVISION UINT64_MAX /* of a change that etcd has not made yet: it says which */
 #define KV_TOPIC "@kv"
 #define SESSION_TOPIC "@session"
 
@@ -49,6 +51,7 @@ struct kv_entry {
 	uint64_t flags, created, modified, lock_index;
 	char session[UUID_TEXT]; /* that holds it, "": none */
 	bool gone;		 /* it is to leave the list */
+	bool seen;		 /* by the scan that is under way (shared_copy.c) */
 	char key[];
 };
 
@@ -63,6 +66,8 @@ struct kv_delay {
 	UT_hash_handle hh;
 	struct consul *consul;
 	struct event timer;
+	bool waits;
+	uint64_t mod; /* of the key in etcd that tells of it, 0: there is none */
 	char key[];
 };
 
@@ -121,6 +126,8 @@ void kv_keep_drop(struct consul *consul, const char *key);
 int kv_keep_all(struct consul *consul, struct kv_entry *const *entry, size_t n);
 /** What a crash has left half written is completed: before anything is restored. */
 void kv_keep_redo(struct consul *consul);
+/** Of kv_keep_text(). NULL: it is none. */
+struct kv_entry *kv_keep_read(const char *key, const char *text, size_t len);
 void kv_keep_restore(struct consul *consul, const char *key, const char *value);
 /** All is restored, sessions too: keys whose session is not there any more are nobody's. */
 void kv_keep_begin(struct consul *consul);
@@ -143,6 +150,8 @@ const struct kv_entry *kv_stage_next(const struct kv_stage *stage, const char *k
 /** Takes over `entry`, also when that fails. Unless it says what is there already it has a new index. -ENOMEM. */
 int kv_stage_put(struct kv_stage *stage, struct kv_entry *entry);
 int kv_stage_del(struct kv_stage *stage, const char *key);
+/** Is there room for all of it? */
+bool kv_stage_has_room(const struct kv_stage *stage);
 /** Makes the changes. -ENOSPC, -ENOMEM: none is made. The stage is empty afterwards. */
 int kv_stage_commit(struct kv_stage *stage);
 void kv_stage_drop(struct kv_stage *stage);
@@ -187,10 +196,19 @@ void kv_op_settle(struct consul *consul, const struct kv_op *op);
 int kv_op_run(
 	struct kv_stage *stage, const struct kv_op *op, const struct kv_entry **entry, struct kv_err *err);
 
+/* kv_api.c */
+/** What an operation by itself is answered with. */
+void kv_api_reply(struct http_request *rq, int rc, const struct kv_err *err);
+
 /* kv_delay.c */
 bool kv_delay_holds(const struct consul *consul, const char *key);
 /** From now on. What does not fit into memory is not delayed. */
 void kv_delay(struct consul *consul, const char *key, int64_t ms);
+/** Revision of what etcd has of it; 0: nothing. */
+uint64_t kv_delay_mod(const struct consul *consul, const char *key);
+void kv_delay_mark(struct consul *consul, const char *key, uint64_t mod);
+/** Of all: etcd has nothing. */
+void kv_delay_unmark(struct consul *consul);
 void kv_delay_close(struct consul *consul);
 
 /* session.c */
@@ -202,6 +220,8 @@ void session_settle(struct consul *consul);
 /** This one at once. Any text, also the id of no session. */
 void session_settle_one(struct consul *consul, const char *id);
 void session_open(struct consul *consul);
+/** Those whose checks have found nothing yet are looked at from time to time. */
+void session_begin_fresh(struct consul *consul);
 int session_restore(struct consul *consul, const char *id, const json_t *body, struct reg_err *err);
 void session_begin(struct consul *consul);
 void session_close(struct consul *consul);

@@ -6,6 +6,7 @@
 
 #include "registry/source/consul/inside.h"
 #include "registry/source/consul/kv.h"
+#include "registry/source/consul/shared.h"
 
 /* All that begin with it, or it alone? */
 static bool is_tree(const struct http_request *rq)
@@ -110,7 +111,8 @@ static bool kv_end(struct http_work *work)
 
 static const struct http_scope kv_scope = {kv_topic, kv_index, NULL};
 static const struct http_list kv_list = {.walk = kv_walk, .end = kv_end};
-static const struct http_view kv_view = {.scope = &kv_scope, .list = &kv_list};
+static const struct http_view kv_view = {
+	.scope = &kv_scope, .list = &kv_list, .unordered_if = consul_is_shared};
 
 static bool raw_walk(struct http_work *work)
 {
@@ -133,7 +135,8 @@ static bool raw_end(struct http_work *work)
 }
 
 static const struct http_list raw_list = {.walk = raw_walk, .end = raw_end};
-static const struct http_view raw_view = {.scope = &kv_scope, .list = &raw_list};
+static const struct http_view raw_view = {
+	.scope = &kv_scope, .list = &raw_list, .unordered_if = consul_is_shared};
 
 /* One key is asked for, and not named? Then it has been answered. */
 static bool lacks_key(struct http_request *rq, bool tree)
@@ -144,10 +147,15 @@ static bool lacks_key(struct http_request *rq, bool tree)
 	return true;
 }
 
+static void view(struct http_request *rq)
+{
+	http_view(rq, http_flag(rq, "raw") && !is_tree(rq) ? &raw_view : &kv_view);
+}
+
 void consul_kv_get(struct http_request *rq)
 {
 	if (!lacks_key(rq, is_tree(rq)))
-		http_view(rq, http_flag(rq, "raw") && !is_tree(rq) ? &raw_view : &kv_view);
+		shared_read(rq, view);
 }
 
 /* Several of these cannot be meant together. False: that has been answered. */
@@ -165,11 +173,13 @@ static bool agree(struct http_request *rq, const char *const *names)
 	return true;
 }
 
-static void reply_refused(struct http_request *rq, int rc, const struct kv_err *err)
+void kv_api_reply(struct http_request *rq, int rc, const struct kv_err *err)
 {
 	const struct consul *consul = consul_of(rq);
 
-	if (rc == -EAGAIN)
+	if (rc == 0)
+		http_reply_json(rq, 200, json_true());
+	else if (rc == -EAGAIN)
 		http_reply_json(rq, 200, json_false());
 	else if (rc == -ENOSPC)
 		http_reply_text(rq, 507, KV_FULL, consul->kv.bytes, consul->kv_bytes_max);
@@ -191,6 +201,10 @@ static void run_one(struct http_request *rq, const struct kv_op *op)
 	struct kv_err err;
 	int rc;
 
+	if (consul_of(rq)->shared) {
+		shared_kv_run(rq, op);
+		return;
+	}
 	kv_op_settle(consul_of(rq), op);
 	rc = kv_op_check(consul_of(rq), op, &err);
 	if (rc == 0) {
@@ -201,10 +215,7 @@ static void run_one(struct http_request *rq, const struct kv_op *op)
 		else
 			kv_stage_drop(&stage);
 	}
-	if (rc < 0)
-		reply_refused(rq, rc, &err);
-	else
-		http_reply_json(rq, 200, json_true());
+	kv_api_reply(rq, rc, &err);
 }
 
 void consul_kv_put(struct http_request *rq)
@@ -261,7 +272,10 @@ void consul_kv_delete(struct http_request *rq)
 		http_number_given(rq, "cas", &op.index, &compares) < 0)
 		return;
 	if (http_flag(rq, "recurse")) {
-		http_list(rq, &tree);
+		if (consul_of(rq)->shared)
+			shared_kv_delete_tree(rq);
+		else
+			http_list(rq, &tree);
 		return;
 	}
 	if (compares)

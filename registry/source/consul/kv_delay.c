@@ -23,7 +23,9 @@ static struct kv_delay *delay_find(const struct consul *consul, const char *key)
 
 bool kv_delay_holds(const struct consul *consul, const char *key)
 {
-	return delay_find(consul, key) != NULL;
+	const struct kv_delay *delay = delay_find(consul, key);
+
+	return delay && delay->waits;
 }
 
 static void delay_end(struct kv_delay *delay)
@@ -38,7 +40,11 @@ static void delay_end(struct kv_delay *delay)
 
 static void on_over(evutil_socket_t fd, short what, void *arg)
 {
-	delay_end(arg);
+	struct kv_delay *delay = arg;
+
+	delay->waits = false;
+	if (!delay->mod)
+		delay_end(delay);
 }
 
 static struct kv_delay *delay_make(struct consul *consul, const char *key)
@@ -66,8 +72,43 @@ void kv_delay(struct consul *consul, const char *key, int64_t ms)
 
 	if (ms > 0 && !delay)
 		delay = delay_make(consul, key);
-	if (delay && event_add(&delay->timer, &tv) < 0)
+	if (!delay)
+		return;
+	delay->waits = event_add(&delay->timer, &tv) == 0;
+	if (!delay->waits && !delay->mod)
 		delay_end(delay);
+}
+
+uint64_t kv_delay_mod(const struct consul *consul, const char *key)
+{
+	const struct kv_delay *delay = delay_find(consul, key);
+
+	return delay ? delay->mod : 0;
+}
+
+static void mark(struct kv_delay *delay, uint64_t mod)
+{
+	delay->mod = mod;
+	if (!mod && !delay->waits)
+		delay_end(delay);
+}
+
+void kv_delay_mark(struct consul *consul, const char *key, uint64_t mod)
+{
+	struct kv_delay *delay = delay_find(consul, key);
+
+	if (!delay && mod)
+		delay = delay_make(consul, key);
+	if (delay)
+		mark(delay, mod);
+}
+
+void kv_delay_unmark(struct consul *consul)
+{
+	struct kv_delay *delay, *next;
+
+	HASH_ITER(hh, consul->kv.delays, delay, next)
+	mark(delay, 0);
 }
 
 void kv_delay_close(struct consul *consul)

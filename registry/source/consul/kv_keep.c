@@ -161,11 +161,19 @@ static struct kv_entry *entry_of(const char *key, const json_t *record)
 	return entry;
 }
 
-void kv_keep_restore(struct consul *consul, const char *key, const char *value)
+struct kv_entry *kv_keep_read(const char *key, const char *text, size_t len)
 {
 	json_error_t why;
-	json_t *record = jsontext_load(value, strlen(value), &why);
+	json_t *record = jsontext_load(text, len, &why);
 	struct kv_entry *entry = entry_of(key, record);
+
+	json_decref(record);
+	return entry;
+}
+
+void kv_keep_restore(struct consul *consul, const char *key, const char *value)
+{
+	struct kv_entry *entry = kv_keep_read(key, value, strlen(value));
 
 	/* also beyond a limit that has become smaller: what is kept is kept */
 	if (entry && sorted_reserve(&consul->kv.entries, 1) == 0) {
@@ -174,7 +182,6 @@ void kv_keep_restore(struct consul *consul, const char *key, const char *value)
 	} else {
 		kv_entry_free(entry);
 	}
-	json_decref(record);
 }
 
 /* It has no index yet, or its session was lost in a crash: it changes with this start. */

@@ -10,7 +10,8 @@
 
 void kv_stage_begin(struct kv_stage *stage, struct consul *consul)
 {
-	*stage = (struct kv_stage){.consul = consul, .generation = registry_generation(consul->reg) + 1};
+	*stage = (struct kv_stage){.consul = consul,
+		.generation = consul->shared ? KV_REVISION : registry_generation(consul->reg) + 1};
 }
 
 void kv_stage_drop(struct kv_stage *stage)
@@ -101,7 +102,7 @@ int kv_stage_del(struct kv_stage *stage, const char *key)
 }
 
 /* Is there room for all of it, in the place of what is there now? What makes that smaller is always taken. */
-static bool has_room(const struct kv_stage *stage)
+bool kv_stage_has_room(const struct kv_stage *stage)
 {
 	const struct consul *consul = stage->consul;
 	size_t now = 0, then = 0;
@@ -147,7 +148,7 @@ int kv_stage_commit(struct kv_stage *stage)
 
 	if (staged->count == 0)
 		return 0;
-	if (!has_room(stage))
+	if (!kv_stage_has_room(stage))
 		rc = -ENOSPC;
 	else if (sorted_reserve(&stage->consul->kv.entries, staged->count) < 0 ||
 		 kv_keep_all(stage->consul, (struct kv_entry *const *)staged->item, staged->count) < 0)

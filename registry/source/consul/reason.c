@@ -54,7 +54,7 @@ void consul_reason(struct http_request *rq)
 	const char *topic;
 	bool any;
 
-	if (!rq->seen || rq->view->by_hash || rq->view->unordered || rq->index <= rq->seen)
+	if (!rq->seen || rq->view->by_hash || http_view_is_unordered(rq) || rq->index <= rq->seen)
 		return;
 	topic = waited_for(rq, &any);
 	change = topic ? registry_change_last(consul_of(rq)->reg, any ? NULL : topic, rq->seen) : NULL;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "registry/base/wheel.h"
+#include "registry/source/consul/shared.h"
 #include "registry/store/journal.h"
 
 #define KEY_SESSION "session/"
@@ -30,7 +31,7 @@ struct kv_held *session_held(struct consul *consul, const char *id)
 	return session ? &session->held : NULL;
 }
 
-static void session_free(struct consul_session *session)
+void session_free(struct consul_session *session)
 {
 	if (session->doubtful)
 		TAILQ_REMOVE(&session->consul->doubtful, session, doubt);
@@ -40,6 +41,7 @@ static void session_free(struct consul_session *session)
 	json_decref(session->node_checks);
 	json_decref(session->service_checks);
 	free(session->name);
+	free(session->owner);
 	free(session);
 }
 
@@ -54,16 +56,24 @@ static void keep(struct consul *consul, const char *id, const json_t *body)
 	free(text);
 }
 
+int64_t session_delay_ms(const struct consul_session *session)
+{
+	int64_t delay_ms = session->delay_ns / 1000000;
+
+	return delay_ms > DELAY_MAX_MS ? DELAY_MAX_MS : delay_ms;
+}
+
 /* The journal loses the session last: should a crash part the two, it is still there to end. */
 void session_end(struct consul_session *session)
 {
 	struct consul *consul = session->consul;
-	int64_t delay_ms = session->delay_ns / 1000000;
 	bool holds = !LIST_EMPTY(&session->held.entries);
 
-	if (delay_ms > DELAY_MAX_MS)
-		delay_ms = DELAY_MAX_MS;
-	kv_release(consul, &session->held, session->forget, delay_ms);
+	if (consul->shared) {
+		shared_session_end(session);
+		return;
+	}
+	kv_release(consul, &session->held, session->forget, session_delay_ms(session));
 	keep(consul, session->id, NULL);
 	HASH_DEL(consul->sessions, session);
 	session_free(session);
@@ -85,7 +95,7 @@ void session_renew(struct consul_session *session)
 		event_add(&session->timer, &tv);
 }
 
-static struct consul_session *session_new(struct consul *consul)
+struct consul_session *session_new(struct consul *consul)
 {
 	struct consul_session *session = calloc(1, sizeof(*session));
 
@@ -114,13 +124,12 @@ static int fill(struct consul_session *session, const json_t *body, struct reg_e
 		rc = session_check_bind(session, false, err);
 	if (!rc && uuid_make(session->id) < 0)
 		rc = reg_fail(err, -EAGAIN, "no randomness for an id");
-	return rc ? rc : session_add(session, err);
+	return rc;
 }
 
-int session_make(struct consul *consul, const json_t *body, struct consul_session **out, struct reg_err *err)
+int session_draft(struct consul *consul, const json_t *body, struct consul_session **out, struct reg_err *err)
 {
 	struct consul_session *session;
-	json_t *kept;
 	int rc;
 
 	if (HASH_COUNT(consul->sessions) >= KV_SESSIONS)
@@ -131,6 +140,22 @@ int session_make(struct consul *consul, const json_t *body, struct consul_sessio
 	if (!session)
 		return reg_fail(err, -ENOMEM, "out of memory");
 	rc = fill(session, body, err);
+	if (rc < 0)
+		session_free(session);
+	else
+		*out = session;
+	return rc;
+}
+
+int session_make(struct consul *consul, const json_t *body, struct consul_session **out, struct reg_err *err)
+{
+	struct consul_session *session;
+	json_t *kept;
+	int rc = session_draft(consul, body, &session, err);
+
+	if (rc < 0)
+		return rc;
+	rc = session_add(session, err);
 	if (rc < 0) {
 		session_free(session);
 		return rc;
@@ -210,6 +235,11 @@ static void on_fresh(evutil_socket_t fd, short what, void *arg)
 		event_add(&consul->fresh, &second);
 }
 
+void session_begin_fresh(struct consul *consul)
+{
+	on_fresh(-1, 0, consul);
+}
+
 static void on_settle(evutil_socket_t fd, short what, void *arg)
 {
 	session_settle(arg);
@@ -251,7 +281,7 @@ void session_begin(struct consul *consul)
 		if (session_check_bind(session, true, &err) < 0)
 			session_end(session);
 	}
-	on_fresh(-1, 0, consul);
+	session_begin_fresh(consul);
 }
 
 void session_close(struct consul *consul)

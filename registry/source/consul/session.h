@@ -30,6 +30,11 @@ struct consul_session {
 	bool forget;		     /* delete what it holds, instead of releasing it */
 	int64_t ttl_ms, delay_ns;    /* 0: for ever; none */
 	uint64_t created;
+	/* of one that hosts share (shared_session.c) */
+	char *owner;		       /* host that looks after its checks */
+	int64_t lease;		       /* 0: its TTL is over */
+	bool seen, fresh, ending, due; /* seen by a scan; not looked at yet; it is being ended; it is to be */
+	unsigned ticks;
 	struct event timer;
 	struct kv_held held;
 	json_t *checks, *node_checks, *service_checks; /* as given; NULL: not */
@@ -60,6 +65,15 @@ void session_check_free(struct consul_session *session);
 struct consul_session *session_find(struct consul *consul, const char *id);
 /** *out lives on as long as the session. Errors as of session_read(), and -ENOSPC, -ESRCH. */
 int session_make(struct consul *consul, const json_t *body, struct consul_session **out, struct reg_err *err);
+/** The same without making it: not in the table, to be freed. */
+int session_draft(
+	struct consul *consul, const json_t *body, struct consul_session **out, struct reg_err *err);
+/** NULL: no memory. */
+struct consul_session *session_new(struct consul *consul);
+/** One that is not in the table. */
+void session_free(struct consul_session *session);
+/** How long nobody may lock what it held. */
+int64_t session_delay_ms(const struct consul_session *session);
 void session_end(struct consul_session *session);
 /** Its TTL begins anew. */
 void session_renew(struct consul_session *session);

@@ -6,6 +6,7 @@
 
 #include "registry/http/work.h"
 #include "registry/source/consul/session.h"
+#include "registry/source/consul/shared.h"
 
 void consul_session_create(struct http_request *rq, const json_t *body)
 {
@@ -14,6 +15,10 @@ void consul_session_create(struct http_request *rq, const json_t *body)
 	int rc;
 
 	session_settle(consul_of(rq));
+	if (consul_of(rq)->shared) {
+		shared_session_create(rq, body);
+		return;
+	}
 	rc = session_make(consul_of(rq), body, &session, &err);
 	if (rc < 0)
 		consul_reply(rq, rc, &err);
@@ -25,6 +30,10 @@ void consul_session_destroy(struct http_request *rq)
 {
 	struct consul_session *session = session_find(consul_of(rq), rq->arg[0]);
 
+	if (consul_of(rq)->shared) {
+		shared_session_destroy(rq);
+		return;
+	}
 	if (session)
 		session_end(session);
 	http_reply_json(rq, 200, json_true());
@@ -34,6 +43,10 @@ void consul_session_renew(struct http_request *rq)
 {
 	struct consul_session *session;
 
+	if (consul_of(rq)->shared) {
+		shared_session_renew(rq);
+		return;
+	}
 	session_settle_one(consul_of(rq), rq->arg[0]);
 	session = session_find(consul_of(rq), rq->arg[0]);
 	if (!session) {
@@ -95,8 +108,37 @@ static json_t *render_one(struct http_request *rq)
 }
 
 static const struct http_scope scope = {session_topic, session_index, NULL};
-const struct http_view consul_view_sessions = {
-	.scope = &scope, .list = &(const struct http_list){.walk = walk_all}};
-const struct http_view consul_view_node_sessions = {
-	.scope = &scope, .list = &(const struct http_list){.walk = walk_node}};
-const struct http_view consul_view_session = {.scope = &scope, .render = render_one};
+#define SHOWN .scope = &scope, .unordered_if = consul_is_shared
+static const struct http_view all = {SHOWN, .list = &(const struct http_list){.walk = walk_all}};
+static const struct http_view of_node = {SHOWN, .list = &(const struct http_list){.walk = walk_node}};
+static const struct http_view one = {SHOWN, .render = render_one};
+
+static void view_all(struct http_request *rq)
+{
+	http_view(rq, &all);
+}
+
+static void view_node(struct http_request *rq)
+{
+	http_view(rq, &of_node);
+}
+
+static void view_one(struct http_request *rq)
+{
+	http_view(rq, &one);
+}
+
+void consul_session_list(struct http_request *rq)
+{
+	shared_read(rq, view_all);
+}
+
+void consul_session_node(struct http_request *rq)
+{
+	shared_read(rq, view_node);
+}
+
+void consul_session_info(struct http_request *rq)
+{
+	shared_read(rq, view_one);
+}

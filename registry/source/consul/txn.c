@@ -11,6 +11,7 @@
 
 #include "registry/http/jsontext.h"
 #include "registry/source/consul/inside.h"
+#include "registry/source/consul/shared.h"
 
 /* A transaction being run: its answer, in two lists of which one is sent. */
 struct run {
@@ -169,7 +170,113 @@ static void run_txn(struct http_request *rq, struct run *run, const struct txn *
 	reply(rq, run);
 }
 
-void consul_txn(struct http_request *rq)
+/* --- where hosts share the store --- */
+
+struct call {
+	struct txn txn;
+	struct run run;
+};
+
+static void call_free(void *arg)
+{
+	struct call *call = arg;
+
+	txn_read_free(&call->txn);
+	if (call->run.results)
+		evbuffer_free(call->run.results);
+	if (call->run.errors)
+		evbuffer_free(call->run.errors);
+	free(call);
+}
+
+static bool plan_call(struct shared_job *job, struct shared_plan *plan)
+{
+	struct call *call = job->arg;
+	struct run *run = &call->run;
+	int rc = 0;
+
+	evbuffer_drain(run->results, evbuffer_get_length(run->results));
+	evbuffer_drain(run->errors, evbuffer_get_length(run->errors));
+	run->nresult = 0;
+	run->rc = 0;
+	kv_stage_begin(&run->stage, job->consul);
+	run_all(run, &call->txn);
+	if (!run->rc && !evbuffer_get_length(run->errors))
+		rc = shared_kv_changes(plan, &run->stage, &run->err);
+	kv_stage_drop(&run->stage);
+	if (rc == -E2BIG)
+		put_error(run, 0, run->err.text);
+	else if (rc < 0)
+		run->rc = rc;
+	for (size_t i = 0; i < call->txn.n; i++)
+		shared_kv_if(plan, &call->txn.ops[i].op);
+	return run->rc == 0 && rc != -E2BIG;
+}
+
+/* Only now the revision of what it changed is known. In a text the quote would have a backslash before it. */
+static int fill_index(struct run *run, int64_t revision)
+{
+	static const char unknown[] = "Index\":18446744073709551615";
+	struct evbuffer *filled = evbuffer_new();
+	struct evbuffer_ptr at;
+	int rc = filled ? 0 : -1;
+
+	while (rc == 0) {
+		at = evbuffer_search(run->results, unknown, strlen(unknown), NULL);
+		if (at.pos < 0)
+			break;
+		if (evbuffer_remove_buffer(run->results, filled, (size_t)at.pos) != at.pos ||
+			evbuffer_drain(run->results, strlen(unknown)) < 0 ||
+			evbuffer_add_printf(filled, "Index\":%lld", (long long)revision) < 0)
+			rc = -1;
+	}
+	if (rc == 0)
+		rc = evbuffer_prepend_buffer(run->results, filled);
+	if (filled)
+		evbuffer_free(filled);
+	return rc;
+}
+
+static void finish_call(struct shared_job *job, const char *why)
+{
+	struct call *call = job->arg;
+
+	if (!job->rq)
+		return;
+	if (why) {
+		http_reply_text(job->rq, 500, "%s", why);
+		return;
+	}
+	if (fill_index(&call->run, job->revision) < 0)
+		call->run.rc = -ENOMEM;
+	add_read_headers(job->rq, &call->txn);
+	reply(job->rq, &call->run);
+}
+
+static void share_txn(struct http_request *rq)
+{
+	static const struct shared_work work = {.plan = plan_call, .finish = finish_call, .free = call_free};
+	struct call *call = calloc(1, sizeof(*call));
+
+	if (!call) {
+		http_reply_text(rq, 500, "out of memory");
+		return;
+	}
+	if (!txn_read(rq, &call->txn)) {
+		call_free(call);
+		return;
+	}
+	call->run = (struct run){.results = evbuffer_new(), .errors = evbuffer_new()};
+	if (call->run.results && call->run.errors) {
+		shared_job_start(consul_of(rq), rq, &work, call, 0,
+			evbuffer_get_length(evhttp_request_get_input_buffer(rq->raw)));
+		return;
+	}
+	http_reply_text(rq, 500, "out of memory");
+	call_free(call);
+}
+
+static void run_here(struct http_request *rq)
 {
 	struct run run = {.results = evbuffer_new(), .errors = evbuffer_new()};
 	struct txn txn;
@@ -185,4 +292,12 @@ void consul_txn(struct http_request *rq)
 		evbuffer_free(run.results);
 	if (run.errors)
 		evbuffer_free(run.errors);
+}
+
+void consul_txn(struct http_request *rq)
+{
+	if (consul_of(rq)->shared)
+		share_txn(rq);
+	else
+		run_here(rq);
 }
