@@ -427,6 +427,12 @@ struct dp_service {
  */
 int dp_service_put(struct dp *dp, const struct dp_service *spec, uint32_t *id, struct dp_err *err);
 int dp_service_del(struct dp *dp, uint32_t id);
+/**
+ * What is put and deleted until the matching end is shown to workers by that, all of it at once; pairs may nest. When
+ * there is no memory for that, they run on what they had until there is.
+ */
+void dp_services_begin(struct dp *dp);
+void dp_services_end(struct dp *dp);
 
 struct dp_backend_info {
 	uint64_t packets, bytes, connections; /* connections: alive now */

@@ -254,13 +254,16 @@ struct reg_traffic {
 struct registry_sink {
 	void *ctx;
 	/**
-	 * The service changed: bring the dataplane to it. When it returns, the workers run on it. Called once
-	 * a commit for each service that changed. Backends come sorted by address and port, so that every
+	 * The service changed: bring the dataplane to it. Called once a commit for each service that changed,
+	 * and then applied(). Backends come sorted by address and port, so that every
 	 * host builds the same table of the same members. nbackend = 0 and gone = true: it was deleted. May
 	 * read the registry, not change it.
 	 */
 	void (*apply)(void *ctx, const struct reg_service *service, const struct reg_backend *const *backends,
 		size_t nbackend, bool gone, uint64_t generation);
+	/** The commit has no other service: when it returns, the workers run on all that apply() was told. May be NULL:
+	 * they do already. */
+	void (*applied)(void *ctx);
 	/** A non-blocking socket whose traffic starts inside `network` (at its gateway), or in the host when
 	 * "". SOCK_RAW: of TCP's segments. Or -errno. */
 	int (*socket)(void *ctx, const char *network, int domain, int type);

@@ -322,6 +322,20 @@ static void put_or_drop(struct model *model, const struct reg_service *service,
 void balance_apply(void *ctx, const struct reg_service *service, const struct reg_backend *const *backends,
 	size_t nbackend, bool gone, uint64_t generation)
 {
-	put_or_drop(ctx, service, backends, nbackend, gone);
-	model_publish_follow(ctx, service, gone);
+	struct model *model = ctx;
+
+	if (!model->applying)
+		dp_services_begin(model->dp);
+	model->applying = true;
+	put_or_drop(model, service, backends, nbackend, gone);
+	model_publish_follow(model, service, gone);
+}
+
+void balance_applied(void *ctx)
+{
+	struct model *model = ctx;
+
+	if (model->applying)
+		dp_services_end(model->dp);
+	model->applying = false;
 }

@@ -7,3 +7,5 @@
  * in model->apply_err. */
 void balance_apply(void *ctx, const struct reg_service *service, const struct reg_backend *const *backends,
 	size_t nbackend, bool gone, uint64_t generation);
+/** registry_sink.applied: workers run on all of that when it returns. */
+void balance_applied(void *ctx);

@@ -139,6 +139,7 @@ struct model {
 	struct model_port *port_by_id[MODEL_IDS];
 	struct model_vtep *vtep_by_id[MODEL_IDS];
 	struct model_service *service_by_id[MODEL_IDS];
+	bool applying;		 /* between balance_apply() and balance_applied() */
 	struct dp_err apply_err; /* why the dataplane did not take the last service; "" when it did */
 	struct outages outages;
 	void (*on_change)(void *arg, const char *method, const char *source, const json_t *params);

@@ -147,6 +147,7 @@ struct registry_sink model_sink(struct model *model)
 	return (struct registry_sink){
 		.ctx = model,
 		.apply = balance_apply,
+		.applied = balance_applied,
 		.socket = open_socket,
 		.netns_id = netns_id,
 		.reaches = reaches,

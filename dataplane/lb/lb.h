@@ -1,6 +1,6 @@
 /*
- * lb.h: what the files of load balancing share: service.c (control changes services), info.c (control
- * looks), stage.c (packets), view.c (what workers see of a network's services).
+ * lb.h: what the files of load balancing share: service.c (control changes services), publish.c (shows them to
+ * workers), info.c (control looks), stage.c (packets), view.c (what workers see of a network's services).
  */
 #pragma once
 
@@ -15,7 +15,7 @@
 #include "dataplane/lb/recent.h"
 #include "dataplane/lb/told.h"
 
-enum { MAX_SERVICES = 4096, LB_FRAGMENTS = 64, LB_AFFINITIES = 1 << 16 };
+enum { MAX_SERVICES = 32768, LB_VIP_ROWS = 8192, LB_FRAGMENTS = 64, LB_AFFINITIES = 1 << 16 };
 
 enum { LB_WHOLE = 1 << 16 };
 
@@ -151,7 +151,13 @@ struct lb {
 	uint64_t drain_at, seek_at; /* drain_ask(), service_seek_ask(): which connections are next */
 	uint32_t seek_from;	    /* and which of its backends */
 	struct service *service[MAX_SERVICES];
-	struct lb_view *view[MAX_NETS]; /* the ones in use */
+	uint32_t service_end, service_low;		       /* none from here on; none is free below */
+	uint32_t vip_row[LB_VIP_ROWS], vip_next[MAX_SERVICES]; /* publish.c: by network and vip */
+	struct lb_view *view[MAX_NETS];			       /* the ones in use */
+	unsigned batch;					       /* depth */
+	struct lb_change *changes, **last_change; /* that workers do not see yet, in their order */
+	struct lb_view *fresh[MAX_NETS];	  /* while they are shown: the next ones, */
+	bool renewed[MAX_NETS];			  /* of those that have changed */
 };
 
 /** Who may look at `s`. The service's backend at an address and port (host byte order). `s` may be NULL. -ENOENT.
@@ -179,12 +185,9 @@ void lb_filter_add(struct lb_filter *filter, uint32_t ip);
 /** The size of an open-addressed table for `n`: a power of two, at most half full. */
 uint32_t lb_table_size(uint32_t n);
 
-/**
- * Control thread. A view of network `net` with the services that lb has, but `with` (NULL: none) in the place
- * of number `id`. Returns 0 or -ENOMEM; *view is NULL when the network has no services.
- */
-int lb_view_build(
-	const struct lb *lb, uint16_t net, uint32_t id, const struct service *with, struct lb_view **view);
+/** Control thread. A view of network `net` with the services that lb has. Returns 0 or -ENOMEM; *view is NULL when the
+ * network has no services. */
+int lb_view_build(const struct lb *lb, uint16_t net, struct lb_view **view);
 /** NULL is allowed. */
 void lb_view_free(struct lb_view *view);
 

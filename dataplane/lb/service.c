@@ -1,6 +1,5 @@
 /*
- * service.c: control changes services. A change makes a new service and a new view of its network beside the
- * old ones, publishes the view by one pointer, waits until no worker uses the old ones, and frees them.
+ * service.c: control changes services. What is asked for is checked, and made beside what there is; publish.h shows it.
  */
 #include "dataplane/lb/service.h"
 
@@ -12,12 +11,12 @@
 
 #include "dataplane/core/dp.h"
 #include "dataplane/core/mem.h"
-#include "dataplane/core/rcu.h"
 #include "dataplane/core/share.h"
 #include "dataplane/l2/network.h"
 #include "dataplane/lb/drain.h"
 #include "dataplane/lb/hold.h"
 #include "dataplane/lb/lb.h"
+#include "dataplane/lb/publish.h"
 
 enum { EXPIRE_ENTRIES = 1 << 18 }; /* connections looked at in one tick: a few milliseconds */
 
@@ -29,6 +28,7 @@ int lb_open(struct dp *dp, uint32_t conns)
 		return -ENOMEM;
 	dp->lb = lb;
 	lb->dp = dp;
+	lb->last_change = &lb->changes;
 	lb->backends = backend_open(dp);
 	lb->conns = conn_open(conns, MAX_BACKENDS);
 	lb->inbound = conn_open(conns, MAX_BACKENDS);
@@ -54,7 +54,7 @@ void lb_touch_ahead(struct dp *dp)
 		conn_touch_ahead(dp->lb->inbound, dp->lb->balances6, true);
 }
 
-static void service_free(struct service *s)
+void lb_service_free(struct service *s)
 {
 	for (unsigned i = 0; s && i < DP_DISTANCES; i++)
 		free(s->at[i].table);
@@ -69,10 +69,7 @@ void lb_close(struct dp *dp)
 
 	if (!lb)
 		return;
-	for (unsigned i = 0; i < MAX_NETS; i++)
-		lb_view_free(lb->view[i]);
-	for (unsigned i = 0; i < MAX_SERVICES; i++)
-		service_free(lb->service[i]);
+	publish_free(lb);
 	conn_close(lb->conns);
 	conn_close(lb->inbound);
 	backend_close(lb->backends);
@@ -130,15 +127,6 @@ static bool same_key(const struct service *s, const struct dp_service *spec)
 	       s->port == __builtin_bswap16(spec->port) && s->protocol == spec->protocol;
 }
 
-/* Have both the same vip, and a port in common? */
-static bool overlaps(const struct service *s, const struct dp_service *spec)
-{
-	unsigned port = __builtin_bswap16(s->port);
-
-	return s->net == spec->net && ip_equal(s->address, spec->vip) && s->protocol == spec->protocol &&
-	       port <= spec->port + (unsigned)spec->more_ports && spec->port <= port + s->more;
-}
-
 static int check_spec(const struct lb *lb, const struct dp_service *spec, uint32_t id, struct dp_err *err)
 {
 	const struct network *net = dp_get_net(lb->dp, spec->net);
@@ -167,9 +155,8 @@ static int check_spec(const struct lb *lb, const struct dp_service *spec, uint32
 		return dp_fail(err, -ENOENT, "no such service");
 	if (id != DP_SERVICE_NONE && lb->service[id]->net != spec->net)
 		return dp_fail(err, -EINVAL, "network: a service stays in its network");
-	for (uint32_t i = 0; i < MAX_SERVICES; i++)
-		if (lb->service[i] && i != id && overlaps(lb->service[i], spec))
-			return dp_fail(err, -EEXIST, "vip: another service has it on this port and protocol");
+	if (publish_taken(lb, spec, id))
+		return dp_fail(err, -EEXIST, "vip: another service has it on this port and protocol");
 	return 0;
 }
 
@@ -190,15 +177,6 @@ static int check_backends(const struct dp_service *spec, const struct dp_backend
 	return 0;
 }
 
-static uint32_t free_service(const struct lb *lb)
-{
-	uint32_t i = 0;
-
-	while (i < MAX_SERVICES && lb->service[i])
-		i++;
-	return i;
-}
-
 /* The same as lb_find_backend() for who asks in the order of backends: goes on from *at, 0 at first. */
 static bool find_next(const struct lb *lb, const struct service *s, uint32_t *at,
 	const struct dp_backend *what, uint16_t *id)
@@ -213,7 +191,7 @@ static bool find_next(const struct lb *lb, const struct service *s, uint32_t *at
 	return c == 0;
 }
 
-static void delete_missing(struct lb *lb, const struct service *from, const struct service *in)
+void lb_service_let_go(struct lb *lb, const struct service *from, const struct service *in)
 {
 	uint32_t at = 0;
 
@@ -335,50 +313,18 @@ static int service_make(struct lb *lb, const struct dp_service *spec, const stru
 	for (unsigned i = 0; i < DP_DISTANCES && s->near && !rc; i++)
 		rc = build_near(sorted, s, i);
 	if (rc) {
-		delete_missing(lb, s, old);
-		service_free(s);
+		lb_service_let_go(lb, s, old);
+		lb_service_free(s);
 		return rc;
 	}
 	*out = s;
 	return 0;
 }
 
-/* The networks that have services share the table of connections. */
-static void share_connections(struct lb *lb)
-{
-	unsigned n = 0;
-
-	for (unsigned i = 0; i < MAX_NETS; i++)
-		n += lb->view[i] != NULL;
-	share_set_networks(conn_share(lb->conns), n);
-	share_set_networks(conn_share(lb->inbound), n);
-}
-
-/* Shows workers `with` (NULL: nothing) in the place of service `id`; returns when none of them sees the old
- * one. */
-static int publish(struct lb *lb, uint16_t net, uint32_t id, struct service *with)
-{
-	struct service *old = lb->service[id];
-	struct lb_view *view, *old_view = lb->view[net];
-	int rc = lb_view_build(lb, net, id, with, &view);
-
-	if (rc)
-		return rc;
-	lb->service[id] = with;
-	lb->view[net] = view;
-	share_connections(lb);
-	atomic_store_explicit(&dp_get_net(lb->dp, net)->lb, view, memory_order_release);
-	delete_missing(lb, old, with);
-	rcu_wait(lb->dp);
-	lb_view_free(old_view);
-	service_free(old);
-	return 0;
-}
-
 static int put_sorted(
 	struct lb *lb, const struct dp_service *spec, const struct dp_backend *sorted, uint32_t *id)
 {
-	uint32_t at = *id == DP_SERVICE_NONE ? free_service(lb) : *id;
+	uint32_t at = *id == DP_SERVICE_NONE ? publish_free_id(lb) : *id;
 	const struct service *old = at < MAX_SERVICES ? lb->service[at] : NULL;
 	struct service *s;
 	int rc;
@@ -390,10 +336,10 @@ static int put_sorted(
 	rc = service_make(lb, spec, sorted, at, old, &s);
 	if (rc)
 		return rc;
-	rc = publish(lb, spec->net, at, s);
+	rc = publish_put(lb, spec->net, at, s);
 	if (rc) {
-		delete_missing(lb, s, old);
-		service_free(s);
+		lb_service_let_go(lb, s, old);
+		lb_service_free(s);
 		return rc;
 	}
 	for (uint32_t i = 0; i < s->nbackends; i++)
@@ -438,7 +384,7 @@ int dp_service_del(struct dp *dp, uint32_t id)
 
 	if (id >= MAX_SERVICES || !lb->service[id])
 		return -ENOENT;
-	return publish(lb, lb->service[id]->net, id, NULL);
+	return publish_put(lb, lb->service[id]->net, id, NULL);
 }
 
 static bool is_gone(void *arg, uint16_t id)
@@ -459,6 +405,7 @@ static bool has_no_connections(void *arg, uint16_t id)
 
 void lb_tick(struct dp *dp)
 {
+	publish_retry(dp->lb);
 	share_recount(conn_share(dp->lb->conns));
 	share_recount(conn_share(dp->lb->inbound));
 	drain_ask(dp);

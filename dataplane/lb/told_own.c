@@ -28,7 +28,7 @@ unsigned told_find_own(struct dp *dp, struct told_own *own)
 {
 	unsigned n = 0;
 
-	for (unsigned i = 0; i < MAX_SERVICES; i++) {
+	for (unsigned i = 0; dp->lb->least && i < dp->lb->service_end; i++) {
 		const struct service *s = dp->lb->service[i];
 
 		for (uint32_t k = 0; s && s->least && k < s->nbackends && n < MAX_BACKENDS; k++) {

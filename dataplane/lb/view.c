@@ -87,12 +87,6 @@ static struct lb_vip *vip_at(const struct lb_view *view, uint32_t ip)
 	return &view->vip[i];
 }
 
-static const struct service *service_at(
-	const struct lb *lb, uint32_t i, uint32_t id, const struct service *with)
-{
-	return i == id ? with : lb->service[i];
-}
-
 static int vips_open(struct lb_view *view, uint32_t n)
 {
 	uint32_t size = lb_table_size(n);
@@ -149,15 +143,14 @@ static struct lb_view *view_open(const struct lb *lb, const struct view_size *n)
 	return NULL;
 }
 
-int lb_view_build(
-	const struct lb *lb, uint16_t net, uint32_t id, const struct service *with, struct lb_view **out)
+int lb_view_build(const struct lb *lb, uint16_t net, struct lb_view **out)
 {
 	struct view_size size = {0};
 	struct lb_view *view;
 
 	*out = NULL;
-	for (uint32_t i = 0; i < MAX_SERVICES; i++) {
-		const struct service *s = service_at(lb, i, id, with);
+	for (uint32_t i = 0; i < lb->service_end; i++) {
+		const struct service *s = lb->service[i];
 
 		if (!s || s->net != net)
 			continue;
@@ -169,8 +162,8 @@ int lb_view_build(
 	view = view_open(lb, &size);
 	if (!view)
 		return -ENOMEM;
-	for (uint32_t i = 0; i < MAX_SERVICES; i++) {
-		const struct service *s = service_at(lb, i, id, with);
+	for (uint32_t i = 0; i < lb->service_end; i++) {
+		const struct service *s = lb->service[i];
 
 		if (s && s->net == net)
 			add_service(lb, view, s);

@@ -204,6 +204,8 @@ static void tell_sink(struct registry *reg)
 		stamp(service);
 		apply(reg, service, false);
 	}
+	if (reg->sink.applied)
+		reg->sink.applied(reg->sink.ctx);
 }
 
 static void tell_watchers(struct registry *reg)

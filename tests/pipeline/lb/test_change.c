@@ -86,6 +86,54 @@ static void test_ids_are_used_again(void **state)
 	}
 }
 
+/* Until the end of a batch workers have what they had; then all of it, also of a number that was given twice. */
+static void test_a_batch_is_shown_at_its_end(void **state)
+{
+	const struct dp_backend only_b = {ip_from4(IP_B), 8080, 1, false},
+				only_c = {ip_from4(IP_C), 8080, 1, false};
+	uint32_t first = DP_SERVICE_NONE, second = DP_SERVICE_NONE;
+	struct dp_backend_info info;
+
+	assert_int_equal(rig_put(rig.net, 80, DP_TCP, &only_b, 1, &rig.tcp_service), 0);
+	dp_services_begin(rig.dp);
+	assert_int_equal(rig_put(rig.net, 80, DP_TCP, &only_c, 1, &rig.tcp_service), 0);
+	assert_int_equal(rig_put(rig.net, 81, DP_TCP, &only_b, 1, &first), 0);
+	assert_int_equal(dp_service_del(rig.dp, first), 0);
+	assert_int_equal(rig_put(rig.net, 82, DP_TCP, &only_b, 1, &second), 0);
+	assert_int_equal(second, first);
+	assert_ptr_equal(rig_client_reaches(1234, SYN), &rig.b);
+	dp_services_end(rig.dp);
+	assert_ptr_equal(rig_client_reaches(1235, SYN), &rig.c);
+	assert_ptr_equal(rig_client_reaches(1234, ACK), &rig.c); /* its backend is gone */
+	assert_int_equal(dp_backend_info(rig.dp, second, ip_from4(IP_B), 8080, &info), 0);
+	assert_int_equal(dp_service_del(rig.dp, second), 0);
+}
+
+static void test_as_many_services_as_there_may_be_and_one_more(void **state)
+{
+	static uint32_t ids[MAX_SERVICES];
+	struct dp_service spec = {.net = rig.net, .protocol = DP_TCP, .port = 1};
+	uint32_t n = 0, id = DP_SERVICE_NONE;
+	struct dp_err err;
+
+	dp_services_begin(rig.dp);
+	for (; n < MAX_SERVICES - 2; n++) { /* the rig has two */
+		ids[n] = DP_SERVICE_NONE;
+		spec.vip = ip_from4(htobe32(UINT32_C(0x0b000001) + n));
+		assert_int_equal(dp_service_put(rig.dp, &spec, &ids[n], &err), 0);
+	}
+	spec.vip = ip_from4(IP_A);
+	assert_int_equal(dp_service_put(rig.dp, &spec, &id, &err), -ENOSPC);
+	assert_non_null(strstr(err.text, "no room for more than 32768 services"));
+	dp_services_end(rig.dp);
+	rig_open_connection(1234);
+	dp_services_begin(rig.dp);
+	while (n)
+		assert_int_equal(dp_service_del(rig.dp, ids[--n]), 0);
+	dp_services_end(rig.dp);
+	rig_open_connection(1235);
+}
+
 static void test_networks_do_not_mix(void **state)
 {
 	const struct dp_backend only_b = {ip_from4(IP_B), 8080, 1, false},
@@ -188,6 +236,8 @@ int main(void)
 		RIG_TEST(test_a_deleted_backend_is_forgotten),
 		RIG_TEST(test_a_healthy_backend_is_not_touched),
 		RIG_TEST(test_ids_are_used_again),
+		RIG_TEST(test_a_batch_is_shown_at_its_end),
+		RIG_TEST(test_as_many_services_as_there_may_be_and_one_more),
 		RIG_TEST(test_networks_do_not_mix),
 		RIG_TEST(test_vips_of_the_network),
 		RIG_TEST(test_bad_services_are_refused),
