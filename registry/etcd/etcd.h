@@ -152,6 +152,8 @@ struct etcd_follow_config {
 };
 /** Begins at once. NULL: no memory. */
 struct etcd_follow *etcd_follow(const struct etcd_follow_config *config);
+/** All of it is scanned again. */
+void etcd_follow_anew(struct etcd_follow *follow);
 /** Before etcd_close(). NULL is allowed. */
 void etcd_follow_close(struct etcd_follow *follow);
 /** Is what has been told what there is, but for what is on its way? */

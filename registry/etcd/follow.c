@@ -77,6 +77,12 @@ static void read_anew(struct etcd_follow *follow, bool other)
 	read_all(follow);
 }
 
+void etcd_follow_anew(struct etcd_follow *follow)
+{
+	if (follow->there)
+		read_anew(follow, false);
+}
+
 static bool has_other_id(const struct etcd_follow *follow, const struct etcd_answer *answer)
 {
 	return follow->cluster_id && answer->cluster_id && answer->cluster_id != follow->cluster_id;

@@ -12,7 +12,6 @@
 #define KEY_SESSION "session/"
 
 enum {
-	DELAY_MAX_MS = 60000, /* as Consul, whatever the session says */
 	SETTLE_US = 1000, /* for sessions that end together, a turn: one that holds all it can takes longer */
 };
 
@@ -60,7 +59,7 @@ int64_t session_delay_ms(const struct consul_session *session)
 {
 	int64_t delay_ms = session->delay_ns / 1000000;
 
-	return delay_ms > DELAY_MAX_MS ? DELAY_MAX_MS : delay_ms;
+	return delay_ms > SESSION_DELAY_MAX_MS ? SESSION_DELAY_MAX_MS : delay_ms;
 }
 
 /* The journal loses the session last: should a crash part the two, it is still there to end. */

@@ -8,8 +8,9 @@
 #include "registry/source/consul/kv.h"
 
 enum {
-	SESSION_NAME_MAX = 1024, /* bytes */
-	SESSION_CHECKS_MAX = 16, /* in all lists together */
+	SESSION_NAME_MAX = 1024,      /* bytes */
+	SESSION_CHECKS_MAX = 16,      /* in all lists together */
+	SESSION_DELAY_MAX_MS = 60000, /* as Consul, whatever the session says */
 };
 
 /* A check that a session depends on. */
@@ -33,6 +34,7 @@ struct consul_session {
 	/* of one that hosts share (shared_session.c) */
 	char *owner;		       /* host that looks after its checks */
 	int64_t lease;		       /* 0: its TTL is over */
+	uint64_t holds;		       /* revision at which it last got a lock; 0: never */
 	bool seen, fresh, ending, due; /* seen by a scan; not looked at yet; it is being ended; it is to be */
 	unsigned ticks;
 	struct event timer;

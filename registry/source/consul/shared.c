@@ -7,6 +7,8 @@
 #include "registry/base/text.h"
 #include "registry/base/wheel.h"
 
+enum { OVERFULL_S = 30 }; /* until it is looked again whether there is room */
+
 int64_t shared_now_ms(void)
 {
 	return (int64_t)(wheel_now_us() / 1000);
@@ -61,6 +63,8 @@ void shared_read(struct http_request *rq, void (*then)(struct http_request *rq))
 	else if (!shared->known)
 		http_reply_text(
 			rq, 500, "No cluster leader: etcd has not told its keys yet: %s", shared->why);
+	else if (shared->overfull)
+		http_reply_text(rq, 500, "No cluster leader: " SHARED_OVERFULL);
 	else if (http_flag(rq, "consistent"))
 		shared_read_newest(rq, then);
 	else if (http_flag(rq, "stale") || !shared_is_away(shared))
@@ -85,7 +89,11 @@ bool consul_is_shared(struct http_request *rq)
 
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
-	shared_session_tick(arg);
+	struct shared *shared = arg;
+
+	shared_session_tick(shared);
+	if (shared->overfull && ++shared->ticks % OVERFULL_S == 0)
+		etcd_follow_anew(shared->follow);
 }
 
 static int open_parts(struct shared *shared)
@@ -101,7 +109,7 @@ static int open_parts(struct shared *shared)
 		.arg = shared,
 	};
 
-	if (!shared->prefix || !shared->host || shared_job_open(shared) < 0)
+	if (!shared->prefix || !shared->host || uuid_make(shared->token) < 0 || shared_job_open(shared) < 0)
 		return -1;
 	snprintf(last, sizeof(last), "%s%s", shared->prefix, shared_plan_letter(SHARED_AT));
 	shared->tick = event_new(shared->consul->base, -1, EV_PERSIST, on_tick, shared);
@@ -123,6 +131,7 @@ int consul_share(struct consul *consul, const struct consul_share *config)
 	consul->shared = shared;
 	shared->consul = consul;
 	shared->config = *config;
+	shared->nscans = 1;
 	snprintf(shared->why, sizeof(shared->why), "it has not answered");
 	if (asprintf(&shared->prefix, "%s/", config->prefix) < 0)
 		shared->prefix = NULL;

@@ -3,6 +3,8 @@
  * of what etcd has, kept by a watch. A change is planned against the copy, as one transaction that takes effect only if
  * all that it looked at is still so; when it is not, it is planned anew once the copy has caught up. What is refused for
  * what the copy says is asked of etcd in the same way. So each answer is true of one moment, for all hosts.
+ * When etcd does not answer, `at` tells whether the change was made: it has the number of the job that made it. A job that
+ * is sent once more takes effect once: what it changes it compares.
  *
  *   shared.c          its beginning and end, and reads
  *   shared_copy.c     from etcd to the copy
@@ -12,7 +14,8 @@
  *   shared_session.c  sessions: made, renewed, ended
  *
  * Keys in etcd, below the prefix: `at`, which each change puts, so that it tells of the last one; k/KEY, a key;
- * s/ID, a session; l/ID, on a lease: the session's TTL is not over; d/KEY, on a lease: nobody may lock KEY.
+ * s/ID, a session; sh/ID, put whenever the session gets a lock, so that it cannot end beside that; st/ID, on a lease: its
+ * TTL is not over; d/KEY, on a lease: nobody may lock KEY. A scan tells of a session before it tells of its others.
  */
 #pragma once
 
@@ -30,8 +33,18 @@ enum {
 	SHARED_WHY = 256,
 };
 
+#define SHARED_OVERFULL "etcd has more keys than control.kv_mb allows here"
+
 /* The kinds of keys. */
-enum shared_kind { SHARED_AT, SHARED_KEY, SHARED_SESSION, SHARED_LIVE, SHARED_DELAY, SHARED_KINDS };
+enum shared_kind {
+	SHARED_AT,
+	SHARED_KEY,
+	SHARED_SESSION,
+	SHARED_HOLDS,
+	SHARED_LIVE,
+	SHARED_DELAY,
+	SHARED_KINDS
+};
 
 /* A transaction. */
 struct shared_plan {
@@ -39,7 +52,7 @@ struct shared_plan {
 	struct etcd_compare compare[ETCD_OPS];
 	struct etcd_change change[ETCD_OPS];
 	size_t ncompare, nchange, ntext, bytes;
-	char *text[3 * ETCD_OPS]; /* that these are made of */
+	char *text[5 * ETCD_OPS]; /* that these are made of */
 	bool all;		  /* nothing at all may have changed */
 	bool failed;		  /* no memory */
 };
@@ -64,6 +77,9 @@ struct shared_job {
 	int64_t ttl_s, lease; /* that its changes need; 0: none */
 	int64_t until;	      /* the copy must have this revision before it goes on */
 	int64_t revision;     /* at which it took effect */
+	uint64_t id;	      /* by which `at` tells of its change */
+	int64_t seen;	      /* revision at which it did; 0: not */
+	unsigned doubt; /* number of the scan before etcd left a question without an answer; 0: it did not */
 	int64_t deadline_ms;
 	size_t bytes;
 	struct etcd_op *op;
@@ -78,7 +94,13 @@ struct shared {
 	TAILQ_HEAD(, shared_job) jobs;
 	unsigned njobs, asked;
 	size_t bytes;
+	uint64_t last_id;
+	char token[UUID_TEXT]; /* of this life of the daemon: what `at` has before an id */
 	/* shared_copy.c */
+	unsigned nscans;  /* since the start, and 1 */
+	bool partial;	  /* a part of a revision is here, and the rest is not */
+	bool overfull;	  /* not all keys have found room */
+	unsigned ticks;	  /* until all is read again for that */
 	int64_t revision; /* that the copy has */
 	int64_t at;	  /* revision of the key `at` as the copy has it */
 	bool known;	  /* it has been whole */
@@ -102,6 +124,8 @@ extern const struct etcd_follower shared_copy_follower;
 /** Takes over `arg`. False: there is no room, and the request has been answered. */
 bool shared_job_start(struct consul *consul, struct http_request *rq, const struct shared_work *work,
 	void *arg, int64_t ttl_s, size_t bytes);
+/** `at` has told of a change. */
+void shared_job_seen(struct shared *shared, const char *at, int64_t revision);
 /** Those that waited for what the copy has by now go on. */
 void shared_job_known(struct shared *shared);
 int shared_job_open(struct shared *shared);
@@ -115,13 +139,16 @@ void shared_plan_if(struct shared_plan *plan, enum shared_kind kind, const char 
 /** `value` is taken over; NULL: no memory. */
 void shared_plan_put(
 	struct shared_plan *plan, enum shared_kind kind, const char *name, char *value, int64_t lease);
+/** Unless it puts that already. */
+void shared_plan_put_once(
+	struct shared_plan *plan, enum shared_kind kind, const char *name, const char *value);
 void shared_plan_del(struct shared_plan *plan, enum shared_kind kind, const char *name, bool tree);
 /** The same for a key of another part of the store, by its whole name. */
 void shared_plan_if_absent(struct shared_plan *plan, const char *key);
 /** Is there room for so many more changes with so many bytes? */
 bool shared_plan_fits(const struct shared_plan *plan, size_t changes, size_t bytes);
-/** Sends it. NULL: no memory. */
-struct etcd_op *shared_plan_send(struct shared_plan *plan,
+/** Sends it, as the change `id`. NULL: no memory. */
+struct etcd_op *shared_plan_send(struct shared_plan *plan, uint64_t id,
 	void (*done)(void *arg, const struct etcd_answer *answer, bool took), void *arg);
 void shared_plan_clear(struct shared_plan *plan);
 

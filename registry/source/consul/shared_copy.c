@@ -10,6 +10,10 @@
 #include "registry/http/jsontext.h"
 #include "registry/source/consul/shared.h"
 
+enum {
+	OVERFULL = 2, /* times what this host lets others put: another one may have a larger bound */
+};
+
 /* What follows the prefix and the letter; NULL: it is no key of ours. */
 static const char *name_of(const struct shared *shared, const char *key, enum shared_kind *kind)
 {
@@ -52,7 +56,10 @@ static void put_entry(struct shared *shared, const char *key, const struct etcd_
 		return;
 	}
 	entry = kv->len > 2 * KV_VALUE_MAX ? NULL : kv_keep_read(key, kv->value, kv->len);
-	if (!entry || entry->len > KV_VALUE_MAX || sorted_reserve(&consul->kv.entries, 1) < 0) {
+	if (entry && consul->kv.bytes + kv_size(key, entry->len) > OVERFULL * consul->kv_bytes_max)
+		shared->overfull = true;
+	if (!entry || entry->len > KV_VALUE_MAX || shared->overfull ||
+		sorted_reserve(&consul->kv.entries, 1) < 0) {
 		kv_entry_free(entry);
 		return;
 	}
@@ -67,6 +74,10 @@ static void put_delay(struct shared *shared, const char *key, const struct etcd_
 {
 	int64_t ms = strtoll(kv->value, NULL, 10);
 
+	if (!kv_is_key(key) || shared->consul->kv.bytes > OVERFULL * shared->consul->kv_bytes_max)
+		return;
+	if (ms > SESSION_DELAY_MAX_MS)
+		ms = SESSION_DELAY_MAX_MS;
 	if (kv_delay_mod(shared->consul, key) != (uint64_t)kv->mod)
 		kv_delay(shared->consul, key, ms);
 	kv_delay_mark(shared->consul, key, (uint64_t)kv->mod);
@@ -80,6 +91,14 @@ static void set_lease(struct shared *shared, const char *id, int64_t lease)
 		session->lease = lease;
 }
 
+static void set_holds(struct shared *shared, const char *id, int64_t mod)
+{
+	struct consul_session *session = session_find(shared->consul, id);
+
+	if (session)
+		session->holds = (uint64_t)mod;
+}
+
 static void on_put(void *arg, const struct etcd_kv *kv)
 {
 	struct shared *shared = arg;
@@ -88,10 +107,12 @@ static void on_put(void *arg, const struct etcd_kv *kv)
 
 	if (!name)
 		return;
+	shared->partial = true;
 	sweep(shared);
 	switch (kind) {
 	case SHARED_AT:
 		shared->at = kv->mod;
+		shared_job_seen(shared, kv->value, kv->mod);
 		break;
 	case SHARED_KEY:
 		put_entry(shared, name, kv);
@@ -99,7 +120,10 @@ static void on_put(void *arg, const struct etcd_kv *kv)
 	case SHARED_SESSION:
 		shared_session_put(shared, name, kv);
 		break;
-	case SHARED_LIVE: /* a scan tells of it before the session */
+	case SHARED_HOLDS:
+		set_holds(shared, name, kv->mod);
+		break;
+	case SHARED_LIVE:
 		set_lease(shared, name, kv->lease);
 		break;
 	case SHARED_DELAY:
@@ -120,6 +144,7 @@ static void on_del(void *arg, const char *key, int64_t mod)
 
 	if (!name)
 		return;
+	shared->partial = true;
 	switch (kind) {
 	case SHARED_AT:
 		shared->at = 0;
@@ -134,6 +159,9 @@ static void on_del(void *arg, const char *key, int64_t mod)
 		if (session)
 			shared_session_drop(session);
 		shared->sessions_changed = true;
+		break;
+	case SHARED_HOLDS:
+		set_holds(shared, name, 0);
 		break;
 	case SHARED_LIVE:
 		set_lease(shared, name, 0);
@@ -152,6 +180,8 @@ static void on_begin(void *arg, bool other)
 	struct consul *consul = shared->consul;
 
 	shared->scans = true;
+	shared->nscans++;
+	shared->overfull = false;
 	if (other)
 		shared->revision = 0;
 	for (size_t i = 0; i < consul->kv.entries.count; i++)
@@ -159,6 +189,7 @@ static void on_begin(void *arg, bool other)
 	for (struct consul_session *s = consul->sessions; s; s = s->hh.next) {
 		s->seen = false;
 		s->lease = 0;
+		s->holds = 0;
 	}
 	kv_delay_unmark(consul);
 	shared->at = 0;
@@ -193,6 +224,7 @@ static void on_whole(void *arg, int64_t revision, bool scanned)
 	struct consul *consul = shared->consul;
 	bool keys, sessions;
 
+	shared->partial = false;
 	sweep(shared);
 	if (scanned) {
 		drop_unseen(shared, revision);

@@ -78,7 +78,9 @@ static void on_granted(void *arg, const struct etcd_answer *answer, int64_t leas
 	job->op = NULL;
 	set_state(job, SHARED_QUEUED);
 	job->lease = lease;
-	if (answer->why || !lease) {
+	if (answer->why && !answer->refused) {
+		try_again(job);
+	} else if (answer->why || !lease) {
 		snprintf(why, sizeof(why), "etcd gave no lease: %s", answer->why ? answer->why : "no reason");
 		finish(job, why);
 	} else {
@@ -104,6 +106,7 @@ static void wait_for(struct shared_job *job, int64_t until)
 
 static void refused(struct shared_job *job, const struct etcd_answer *answer)
 {
+	const struct shared *shared = job->consul->shared;
 	char why[SHARED_WHY];
 
 	if (job->lease && answer->refused && strstr(answer->why, "lease")) { /* it ended meanwhile */
@@ -112,11 +115,9 @@ static void refused(struct shared_job *job, const struct etcd_answer *answer)
 	} else if (answer->refused) {
 		snprintf(why, sizeof(why), "etcd refused it: %s", answer->why);
 		finish(job, why);
-	} else if (job->changes) {
-		snprintf(why, sizeof(why), "etcd did not answer: %s: the change may be made, or not",
-			answer->why);
-		finish(job, why);
 	} else {
+		if (job->changes && !job->doubt)
+			job->doubt = shared->nscans;
 		try_again(job);
 	}
 }
@@ -154,10 +155,33 @@ static void ask(struct shared_job *job)
 	}
 	job->changes = plan->nchange > 0;
 	set_state(job, SHARED_ASKING);
-	job->op = shared_plan_send(plan, on_txn, job);
+	job->op = shared_plan_send(plan, job->id, on_txn, job);
 	shared_plan_clear(plan);
 	if (!job->op)
 		finish(job, "out of memory");
+}
+
+/* What took effect did so, whether it is known here or not. A scan tells of the last change alone, so that with it in
+ * between nobody knows. */
+static bool is_settled(struct shared_job *job, int64_t now)
+{
+	bool late = now >= job->deadline_ms;
+	static const char unknown[] = "etcd did not answer in time: the change may be made, or not";
+
+	if (job->seen) {
+		job->revision = job->seen;
+		job->done = true;
+		finish(job, NULL);
+	} else if (late && job->done) {
+		finish(job, NULL);
+	} else if (job->doubt && (late || job->doubt != job->consul->shared->nscans)) {
+		finish(job, unknown);
+	} else if (late) {
+		finish(job, "others change the same all the time, or etcd is slow: it was not done");
+	} else {
+		return false;
+	}
+	return true;
 }
 
 static void run(struct shared_job *job)
@@ -166,8 +190,10 @@ static void run(struct shared_job *job)
 
 	if (job->asked_for && !job->rq) {
 		job_free(job);
-	} else if (shared_now_ms() >= job->deadline_ms) {
-		finish(job, "others change the same all the time, or etcd is slow: it was not done");
+	} else if (is_settled(job, shared_now_ms())) {
+		return;
+	} else if (shared->partial) { /* what tells that it is done may be in the other part */
+		try_again(job);
 	} else if (shared->asked >= SHARED_ASKED) {
 		set_state(job, SHARED_QUEUED);
 	} else if (job->ttl_s && !job->lease) {
@@ -193,6 +219,8 @@ static const char *why_not(const struct shared *shared, size_t bytes, char text[
 		snprintf(text, SHARED_WHY, "etcd is away: %.200s", shared->why);
 		return text;
 	}
+	if (shared->overfull)
+		return SHARED_OVERFULL;
 	if (shared->njobs >= SHARED_JOBS || shared->bytes + bytes > SHARED_BYTES)
 		return "too many requests wait for etcd";
 	return NULL;
@@ -222,6 +250,7 @@ bool shared_job_start(struct consul *consul, struct http_request *rq, const stru
 		.asked_for = rq != NULL,
 		.ttl_s = ttl_s,
 		.bytes = bytes,
+		.id = ++shared->last_id,
 		.deadline_ms = shared_now_ms() + SHARED_LATE_MS};
 	if (rq)
 		http_hold(rq, on_gone, job);
@@ -231,6 +260,20 @@ bool shared_job_start(struct consul *consul, struct http_request *rq, const stru
 	again_soon(shared); /* it sees to those that are late, too */
 	run(job);
 	return true;
+}
+
+void shared_job_seen(struct shared *shared, const char *at, int64_t revision)
+{
+	size_t len = strlen(shared->token);
+	struct shared_job *job;
+	uint64_t id;
+
+	if (strncmp(at, shared->token, len) != 0)
+		return;
+	id = strtoull(at + len, NULL, 10);
+	TAILQ_FOREACH (job, &shared->jobs, link)
+		if (job->id == id)
+			job->seen = revision;
 }
 
 void shared_job_known(struct shared *shared)
@@ -248,15 +291,6 @@ void shared_job_known(struct shared *shared)
 	}
 }
 
-/* What took effect did so, whether it is known here or not. */
-static void end_late(struct shared_job *job, int64_t now)
-{
-	if (job->state != SHARED_ASKING && now >= job->deadline_ms)
-		finish(job, job->done ? NULL : "etcd did not answer in time: it was not done");
-	else if (job->state == SHARED_AGAIN)
-		run(job);
-}
-
 static void on_again(evutil_socket_t fd, short what, void *arg)
 {
 	struct shared *shared = arg;
@@ -265,7 +299,10 @@ static void on_again(evutil_socket_t fd, short what, void *arg)
 
 	for (job = TAILQ_FIRST(&shared->jobs); job; job = next) {
 		next = TAILQ_NEXT(job, link);
-		end_late(job, now);
+		if (job->state == SHARED_AGAIN)
+			run(job);
+		else if (job->state != SHARED_ASKING && now >= job->deadline_ms)
+			is_settled(job, now);
 	}
 	run_queued(shared);
 	if (!TAILQ_EMPTY(&shared->jobs))

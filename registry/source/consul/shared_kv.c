@@ -45,24 +45,31 @@ static char *value_of(const struct kv_entry *entry)
 	return kv_keep_text(&bare);
 }
 
+static bool gets_lock(const struct kv_stage *stage, const struct kv_entry *entry)
+{
+	const struct kv_entry *stored = kv_find(stage->consul, entry->key);
+
+	return !entry->gone && entry->session[0] && (!stored || strcmp(stored->session, entry->session) != 0);
+}
+
 int shared_kv_changes(struct shared_plan *plan, const struct kv_stage *stage, struct kv_err *err)
 {
-	const struct consul *consul = stage->consul;
-
 	if (!kv_stage_has_room(stage))
 		return -ENOSPC;
 	for (size_t i = 0; i < stage->entries.count; i++) {
 		const struct kv_entry *entry = stage->entries.item[i];
 
-		if (!shared_plan_fits(plan, 1, entry->len / 3 * 4)) {
+		if (!shared_plan_fits(plan, 2, entry->len / 3 * 4)) {
 			snprintf(err->text, sizeof(err->text),
-				"more than %d keys or %d bytes would change at once in etcd", ETCD_OPS - 1,
+				"more than %d keys or %d bytes would change at once in etcd", ETCD_OPS - 2,
 				SHARED_TXN_BYTES);
 			return -E2BIG;
 		}
+		if (gets_lock(stage, entry))
+			shared_plan_put_once(plan, SHARED_HOLDS, entry->session, "1");
 		if (!entry->gone)
 			shared_plan_put(plan, SHARED_KEY, entry->key, value_of(entry), 0);
-		else if (kv_find((struct consul *)consul, entry->key))
+		else if (kv_find(stage->consul, entry->key))
 			shared_plan_del(plan, SHARED_KEY, entry->key, false);
 	}
 	return 0;

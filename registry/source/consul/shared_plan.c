@@ -1,11 +1,12 @@
 /* shared_plan.c: transactions of etcd, as they are put together. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "registry/source/consul/shared.h"
 
-enum { OF_A_CHANGE = 256 }; /* bytes that go with a key and its value, about */
+enum { KEY_TEXT = 512, OF_A_CHANGE = 256 }; /* bytes that go with a key and its value, about */
 
 const char *shared_plan_letter(enum shared_kind kind)
 {
@@ -13,7 +14,8 @@ const char *shared_plan_letter(enum shared_kind kind)
 		[SHARED_AT] = "at",
 		[SHARED_KEY] = "k/",
 		[SHARED_SESSION] = "s/",
-		[SHARED_LIVE] = "l/",
+		[SHARED_HOLDS] = "sh/",
+		[SHARED_LIVE] = "st/",
 		[SHARED_DELAY] = "d/",
 	};
 
@@ -76,6 +78,17 @@ void shared_plan_put(
 	*add(plan) = (struct etcd_change){key_of(plan, kind, name), keep(plan, value), lease, false};
 }
 
+void shared_plan_put_once(
+	struct shared_plan *plan, enum shared_kind kind, const char *name, const char *value)
+{
+	const char *key = key_of(plan, kind, name);
+
+	for (size_t i = 0; i < plan->nchange; i++)
+		if (key && plan->change[i].key && strcmp(plan->change[i].key, key) == 0)
+			return;
+	*add(plan) = (struct etcd_change){key, keep(plan, strdup(value)), 0, false};
+}
+
 void shared_plan_del(struct shared_plan *plan, enum shared_kind kind, const char *name, bool tree)
 {
 	*add(plan) = (struct etcd_change){key_of(plan, kind, name), NULL, 0, tree};
@@ -87,11 +100,11 @@ bool shared_plan_fits(const struct shared_plan *plan, size_t changes, size_t byt
 	       plan->bytes + bytes + changes * OF_A_CHANGE < SHARED_TXN_BYTES;
 }
 
-struct etcd_op *shared_plan_send(struct shared_plan *plan,
+struct etcd_op *shared_plan_send(struct shared_plan *plan, uint64_t id,
 	void (*done)(void *arg, const struct etcd_answer *answer, bool took), void *arg)
 {
 	const struct shared *shared = plan->shared;
-	char *at = key_of(plan, SHARED_AT, "");
+	char *at = key_of(plan, SHARED_AT, ""), text[UUID_TEXT + KEY_TEXT];
 	struct etcd_txn txn = {
 		.compares = plan->compare,
 		.changes = plan->change,
@@ -100,10 +113,11 @@ struct etcd_op *shared_plan_send(struct shared_plan *plan,
 
 	if (plan->failed)
 		return NULL;
+	snprintf(text, sizeof(text), "%s %" PRIu64 " %s", shared->token, id, shared->host);
 	if (plan->all)
 		plan->compare[plan->ncompare++] = (struct etcd_compare){at, shared->at};
 	if (plan->nchange)
-		plan->change[plan->nchange++] = (struct etcd_change){at, shared->host, 0, false};
+		plan->change[plan->nchange++] = (struct etcd_change){at, text, 0, false};
 	txn.ncompare = plan->ncompare;
 	txn.nchange = plan->nchange;
 	return etcd_txn(shared->config.etcd, &txn, done, arg);

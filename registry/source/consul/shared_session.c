@@ -1,6 +1,6 @@
 /*
  * shared_session.c: sessions that hosts share. The host where one was made looks after its checks. Any host ends it when its
- * TTL is over (its lease has taken l/ID along) or its host is lost: the transaction takes effect once, whoever is first.
+ * TTL is over (its lease has taken st/ID along) or its host is lost: the transaction takes effect once, whoever is first.
  * A session that holds more than fits into a transaction lets go of it in several, and goes with the last.
  */
 #include <errno.h>
@@ -17,6 +17,7 @@ enum {
 	OTHERS_TICKS = 3,  /* hosts do not all end the same session in the same second */
 	LEASE_LEAST_S = 2, /* etcd gives no shorter one */
 	KEY_ROOM = 512,
+	RENEW_TRIES = 3, /* each asks another member */
 };
 
 /* --- from etcd --- */
@@ -33,15 +34,21 @@ static bool is_local_name(const struct consul *consul, const char *node)
 	return local && strcmp(local->name, node) == 0;
 }
 
+/* Others' programs may write what they like there. */
+static bool is_id(const char *id)
+{
+	return strlen(id) == UUID_TEXT - 1 && strspn(id, "0123456789abcdef-") == UUID_TEXT - 1;
+}
+
 static struct consul_session *session_of(struct shared *shared, const char *id, const struct etcd_kv *kv)
 {
-	struct consul_session *session = strlen(id) < UUID_TEXT ? session_new(shared->consul) : NULL;
+	struct consul_session *session = is_id(id) ? session_new(shared->consul) : NULL;
 	json_t *body = session ? json_loadb(kv->value, kv->len, 0, NULL) : NULL;
 	const char *node = json_string_value(json_object_get(body, "Node")),
 		   *owner = json_string_value(json_object_get(body, "Owner"));
 	struct reg_err err;
 
-	if (!node || strlen(node) > REG_NODE_MAX || !owner)
+	if (!node || strlen(node) > REG_NODE_MAX || !owner || strlen(owner) > REG_NODE_MAX)
 		goto fail;
 	strcpy(session->id, id);
 	if (!is_local_name(shared->consul, node))
@@ -155,8 +162,8 @@ static bool let_go(struct shared_job *job, struct shared_plan *plan, const struc
 			.flags = entry->flags,
 			.lock_index = entry->lock_index};
 
-		/* the session itself takes two more changes */
-		if (!shared_plan_fits(plan, 4, session->forget ? 0 : entry->len / 3 * 4))
+		/* the session itself takes three more changes */
+		if (!shared_plan_fits(plan, 5, session->forget ? 0 : entry->len / 3 * 4))
 			return false;
 		shared_plan_if(plan, SHARED_KEY, entry->key, entry->modified);
 		if (session->forget)
@@ -194,9 +201,11 @@ static bool plan_end(struct shared_job *job, struct shared_plan *plan)
 			return false;
 	}
 	shared_plan_if(plan, SHARED_SESSION, session->id, session->created);
+	shared_plan_if(plan, SHARED_HOLDS, session->id, session->holds);
 	ending->last = let_go(job, plan, session);
 	if (ending->last) {
 		shared_plan_del(plan, SHARED_SESSION, session->id, false);
+		shared_plan_del(plan, SHARED_HOLDS, session->id, false);
 		shared_plan_del(plan, SHARED_LIVE, session->id, false);
 	}
 	return true;
@@ -221,21 +230,21 @@ static void on_ended(struct shared_job *job, const char *why)
 		http_reply_json(rq, 200, json_true());
 }
 
+/* Each host waits by its own clock from when it hears of a delay; its lease is what cleans up. */
 static bool start_end(struct consul *consul, struct http_request *rq, const char *id, bool by_word)
 {
 	static const struct shared_work work = {.plan = plan_end, .finish = on_ended};
 	struct consul_session *session = session_find(consul, id);
 	struct ending *ending = calloc(1, sizeof(*ending));
-	int64_t delay_ms = session ? session_delay_ms(session) : 0, ttl_s = 0;
+	/* one that is not here yet may come while this waits */
+	int64_t delay_ms = session ? session_delay_ms(session) : SESSION_DELAY_MAX_MS;
+	int64_t ttl_s = delay_ms > 0 ? delay_ms / 1000 + LEASE_LEAST_S : 0;
 
 	if (!ending) {
 		if (rq)
 			http_reply_text(rq, 500, "out of memory");
 		return false;
 	}
-	/* each host waits by its own clock from when it hears of the delay; the lease is what cleans up */
-	if (delay_ms > 0 && !LIST_EMPTY(&session->held.entries))
-		ttl_s = delay_ms / 1000 + LEASE_LEAST_S;
 	snprintf(ending->id, sizeof(ending->id), "%s", id);
 	ending->by_word = by_word;
 	if (session)
@@ -366,7 +375,8 @@ void shared_session_create(struct http_request *rq, const json_t *body)
 struct renewal {
 	struct consul *consul;
 	struct http_request *rq; /* NULL: gone */
-	char id[UUID_TEXT];
+	int64_t lease;
+	unsigned tries;
 };
 
 static void reply_missing(struct http_request *rq)
@@ -389,6 +399,9 @@ static void on_renewed(void *arg, const struct etcd_answer *answer, int64_t ttl_
 	struct renewal *renewal = arg;
 	struct http_request *rq = renewal->rq;
 
+	if (rq && answer->why && !answer->refused && ++renewal->tries < RENEW_TRIES &&
+		etcd_renew(renewal->consul->shared->config.etcd, renewal->lease, on_renewed, renewal))
+		return;
 	if (rq && answer->why && !answer->refused)
 		http_reply_text(rq, 500, "etcd did not answer: %s", answer->why);
 	else if (rq && (answer->why || ttl_s <= 0))
@@ -419,7 +432,7 @@ static void renew(struct http_request *rq)
 	}
 	renewal = calloc(1, sizeof(*renewal));
 	if (renewal) {
-		renewal->rq = rq;
+		*renewal = (struct renewal){.consul = consul, .rq = rq, .lease = session->lease};
 		http_hold(rq, on_client_gone, renewal);
 		if (etcd_renew(consul->shared->config.etcd, session->lease, on_renewed, renewal))
 			return;
