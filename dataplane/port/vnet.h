@@ -10,6 +10,7 @@
 
 #include "dataplane/core/port.h"
 #include "dataplane/core/stats.h"
+#include "dataplane/frame/tcp_gro.h"
 #include "dataplane/frame/udp_gso.h"
 
 static_assert(sizeof(struct virtio_net_hdr) == sizeof(struct offload), "one is read as the other");
@@ -17,6 +18,8 @@ static_assert(sizeof(struct virtio_net_hdr) == sizeof(struct offload), "one is r
 enum {
 	VNET_IOVS = 2 + UDP_GSO_SPANS, /* of one frame with its header */
 };
+static_assert((int)TCP_GRO_FRAME_SPANS <= (int)UDP_GSO_SPANS && FRAME_SPANS <= (int)UDP_GSO_SPANS,
+	"whoever makes a frame gives it no more spans");
 
 /**
  * Worker. Takes over the request `hdr` of a frame that came from the kernel at `port`: f->off is then sound.
