@@ -89,6 +89,7 @@ struct dp_config {
 	enum dp_idle idle;
 	uint32_t fdb_size;  /* entries */
 	uint32_t conn_size; /* connections */
+	uint32_t backends; /* of all services together, one for each port of a vip; DP_BACKENDS_MAX at most */
 	struct dp_loop loop;
 	void (*on_link)(void *ctx, uint16_t port, bool up); /* on the control loop */
 	void (*on_move)(
@@ -415,6 +416,7 @@ struct dp_service {
 	bool near;
 };
 
+#define DP_BACKENDS_MAX (1 << 20)
 #define DP_AFFINITY_MAX 86400
 #define DP_SLOW_START_MAX_MS 3600000
 

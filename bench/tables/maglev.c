@@ -36,7 +36,7 @@ static double build_ms(const struct maglev_backend *b, uint32_t n)
 
 		took = now_ms() - start;
 		least = took < least ? took : least;
-		sink += table->slot[0];
+		sink += maglev_at(table, 0);
 		free(table);
 	}
 	return least;
@@ -51,7 +51,7 @@ static double lookup_cycles(const struct maglev_backend *b, uint32_t n)
 		uint64_t start = rte_rdtsc();
 
 		for (uint32_t i = 0; i < LOOKUPS; i++)
-			sink += table->slot[maglev_slot(table, maglev_hash(i, i))];
+			sink += maglev_at(table, maglev_slot(table, maglev_hash(i, i)));
 		cycles[r] = (double)(rte_rdtsc() - start) / LOOKUPS;
 	}
 	free(table);

@@ -53,5 +53,6 @@ static inline struct dp_config nothing_config(uint32_t fdb_size, uint32_t conn_s
 		.hugepages = DP_HUGE_OFF,
 		.fdb_size = fdb_size,
 		.conn_size = conn_size,
+		.backends = 16384,
 		.loop = {&here, nothing_fd_add, nothing_del, nothing_timer_add, nothing_del}};
 }

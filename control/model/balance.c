@@ -73,6 +73,7 @@ static void service_drop(struct model *model, struct model_service *service)
 	while (service->nport)
 		port_drop(model, service, service->nport - 1);
 	HASH_DEL(model->services, service);
+	free(service->ports);
 	free(service);
 }
 
@@ -230,8 +231,15 @@ static int port_put(struct model *model, struct model_service *at, const struct 
 		.nbackends = members->n,
 	};
 	struct model_service_port *port = port_of(at, want), fresh = *want;
+	struct model_service_port *grown;
 	int rc;
 
+	if (!port) {
+		grown = reallocarray(at->ports, at->nport + 1u, sizeof(*grown));
+		if (!grown)
+			return dp_fail(why, -ENOMEM, "out of memory");
+		at->ports = grown;
+	}
 	if (want->target)
 		spec.nbackends = retarget(members->backends, members->n, want->target, members->scratch);
 	rc = dp_service_put(model->dp, &spec, port ? &port->id : &fresh.id, why);

@@ -20,6 +20,8 @@ const struct api_field dataplane_fields[] = {
 		.choices = idle_choices, .def = "\"adaptive\""},
 	{"fdb_size", API_INT, "entries of the MAC table", .min = 1024, .max = 16777216, .def = "65536"},
 	{"conn_size", API_INT, "connections through vips", .min = 1024, .max = 67108864, .def = "262144"},
+	{"backends", API_INT, "backends of all vips together, one for each port of a vip", .min = 1024,
+		.max = DP_BACKENDS_MAX, .def = "16384"},
 	{NULL},
 };
 
@@ -109,6 +111,7 @@ int model_config_read(const json_t *dataplane, bool no_huge, struct dp_config *c
 	config->idle = (enum dp_idle)choice(dataplane, "idle", idle_choices);
 	config->fdb_size = (uint32_t)param_int(dataplane, "fdb_size", 65536);
 	config->conn_size = (uint32_t)param_int(dataplane, "conn_size", 262144);
+	config->backends = (uint32_t)param_int(dataplane, "backends", 16384);
 	if (no_huge)
 		config->hugepages = DP_HUGE_OFF;
 	return dp_check(config, &why) < 0 ? api_fail(err, API_INVALID, NULL, "%s", why.text) : 0;

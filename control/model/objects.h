@@ -96,8 +96,8 @@ struct model_service {
 	char name[REG_DEFINED_MAX + 1];
 	uint16_t net;
 	unsigned nport;
-	struct model_service_port ports[2 * (1 + REG_PORTS_MAX)];
-	uint32_t usual_us; /* usual.h */
+	struct model_service_port *ports; /* [nport] */
+	uint32_t usual_us;		  /* usual.h */
 	uint64_t usual_at_us;
 };
 

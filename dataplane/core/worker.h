@@ -17,7 +17,6 @@ enum {
 	MAX_PORTS = 1024,
 	MAX_NETS = 1024,
 	MAX_VTEPS = 4096,
-	MAX_BACKENDS = 16384,
 	MAX_WORKERS = 64,
 	FLOOD_BUDGET = 2048, /* flood copies of the frames of one port in one turn of a worker */
 	FLOOD_UNIT = 2048,   /* bytes of a frame that count as one copy; of a large one a segment does */
@@ -50,10 +49,10 @@ struct worker {
 	uint64_t long_turn;	       /* cycles; turns that take more, when they add up, make it watch */
 	struct port_stats *port_stats; /* [MAX_PORTS], touched lazily */
 	struct net_stats *net_stats;   /* [MAX_NETS] */
-	struct backend_stats *backend_stats;	 /* [MAX_BACKENDS] */
-	struct backend_answers *backend_answers; /* [MAX_BACKENDS] */
-	struct backend_load *backend_load;	 /* [MAX_BACKENDS]; other workers read it too */
-	struct backend_load *backend_inbound;	 /* [MAX_BACKENDS]; lb/inbound.h */
+	struct backend_stats *backend_stats;	 /* [dp.config.backends] */
+	struct backend_answers *backend_answers; /* [dp.config.backends] */
+	struct backend_load *backend_load;	 /* [dp.config.backends]; other workers read it too */
+	struct backend_load *backend_inbound;	 /* [dp.config.backends]; lb/inbound.h */
 	uint8_t *scratch;			 /* SCRATCH_BYTES; for port types that read into a buffer */
 	struct burst burst;
 	struct burst segments;	   /* offload.c: what one large frame is cut into */

@@ -100,7 +100,7 @@ void egress_wanted(struct dp *dp, uint16_t uplink, const uint8_t *data, uint16_t
 }
 
 /* Whom the connection counts for is gone. What remains may be another's of that number: flow_guest() looks closer. */
-static bool is_gone(void *arg, uint16_t owner)
+static bool is_gone(void *arg, uint32_t owner)
 {
 	struct dp *dp = arg;
 

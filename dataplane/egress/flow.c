@@ -130,7 +130,7 @@ static uint64_t note_of(uint16_t net, const uint8_t mac[6])
 bool flow_guest(struct worker *w, const struct conn_hit *hit, uint16_t *net, uint8_t mac[6])
 {
 	uint64_t note = conn_note(hit);
-	uint16_t owner = hit->end.owner;
+	uint32_t owner = hit->end.owner;
 	const struct port *port;
 
 	*net = (uint16_t)(note >> 48);
@@ -155,7 +155,7 @@ void flow_guest_is_at(struct egress *e, const struct conn_hit *hit, uint16_t net
 	conn_renote(&other, note);
 }
 
-static bool has_its_share(const struct egress *e, uint16_t owner)
+static bool has_its_share(const struct egress *e, uint32_t owner)
 {
 	return conn_count_of(e->flows, owner) >= e->most;
 }
@@ -191,7 +191,7 @@ struct victim {
 };
 
 static void consider(
-	struct egress *e, const struct conn_hit *hit, uint16_t port, uint16_t owner, struct victim *victim)
+	struct egress *e, const struct conn_hit *hit, uint16_t port, uint32_t owner, struct victim *victim)
 {
 	uint32_t worth = conn_count_of(e->flows, hit->end.owner);
 
@@ -204,7 +204,7 @@ static void consider(
 }
 
 /* Chooses outside->port. False: none is free, and nobody's may be taken. */
-static bool choose_port(struct worker *w, uint16_t owner, struct outside *outside)
+static bool choose_port(struct worker *w, uint32_t owner, struct outside *outside)
 {
 	struct egress *e = w->dp->egress;
 	struct slice slice = slice_of(w->index, w->dp->nworker);

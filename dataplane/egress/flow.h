@@ -27,7 +27,7 @@ struct outside {
 /* Who the guest is: its MAC, and whom its connections count for (inside.h). */
 struct guest {
 	uint8_t mac[6];
-	uint16_t owner;
+	uint32_t owner;
 };
 
 /* What a packet's header tells beside its addresses; ports in network byte order. */

@@ -21,11 +21,11 @@
 
 enum { IDLE_US = 50 }; /* adaptive: sleep when nothing has come for this long */
 
-static size_t stats_bytes(void)
+static size_t stats_bytes(const struct dp *dp)
 {
 	return MAX_PORTS * sizeof(struct port_stats) + MAX_NETS * sizeof(struct net_stats) +
-	       MAX_BACKENDS * (sizeof(struct backend_stats) + sizeof(struct backend_answers) +
-				      2 * sizeof(struct backend_load));
+	       dp->config.backends * (sizeof(struct backend_stats) + sizeof(struct backend_answers) +
+					     2 * sizeof(struct backend_load));
 }
 
 int worker_new(struct dp *dp, unsigned index, int core, struct worker **out)
@@ -39,7 +39,7 @@ int worker_new(struct dp *dp, unsigned index, int core, struct worker **out)
 	w->index = index;
 	w->core = core;
 	w->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	w->port_stats = mem_alloc(stats_bytes());
+	w->port_stats = mem_alloc(stats_bytes(dp));
 	w->scratch = mem_alloc(SCRATCH_BYTES);
 	w->account = mem_alloc(sizeof(*w->account));
 	w->gso = mem_alloc(sizeof(*w->gso));
@@ -53,9 +53,9 @@ int worker_new(struct dp *dp, unsigned index, int core, struct worker **out)
 	w->account->ms = rte_get_tsc_hz() / 1000;
 	w->net_stats = (struct net_stats *)(w->port_stats + MAX_PORTS);
 	w->backend_stats = (struct backend_stats *)(w->net_stats + MAX_NETS);
-	w->backend_answers = (struct backend_answers *)(w->backend_stats + MAX_BACKENDS);
-	w->backend_load = (struct backend_load *)(w->backend_answers + MAX_BACKENDS);
-	w->backend_inbound = w->backend_load + MAX_BACKENDS;
+	w->backend_answers = (struct backend_answers *)(w->backend_stats + dp->config.backends);
+	w->backend_load = (struct backend_load *)(w->backend_answers + dp->config.backends);
+	w->backend_inbound = w->backend_load + dp->config.backends;
 	rc = outbox_new(w);
 	if (!rc)
 		rc = polling_new(w);
@@ -87,7 +87,7 @@ void worker_free(struct worker *w)
 	mem_free(w->gso, sizeof(*w->gso));
 	mem_free(w->account, sizeof(*w->account));
 	mem_free(w->scratch, SCRATCH_BYTES);
-	mem_free(w->port_stats, stats_bytes());
+	mem_free(w->port_stats, stats_bytes(w->dp));
 	if (w->wake_fd >= 0)
 		close(w->wake_fd);
 	mem_free(w, sizeof(*w));

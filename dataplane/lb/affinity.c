@@ -1,18 +1,19 @@
 #include "dataplane/lb/affinity.h"
 
+/* An entry below its tag: the second of the last connection, 24 bits | the backend's id, 20. */
 enum {
+	ID_BITS = 20,
+	ID_MASK = (1 << ID_BITS) - 1,
+	SECONDS = (1 << (RECENT_TAG_SHIFT - ID_BITS)) - 1,
 	BUCKETS = LB_AFFINITIES / RECENT_WAYS,
 	CLIENT = 3, /* in the place of a direction: the key is of no connection */
 };
 static_assert((BUCKETS & (BUCKETS - 1)) == 0, "a bucket is chosen by bits");
-static_assert(MAX_BACKENDS <= UINT16_MAX + 1, "a backend's id fits its part of an entry");
-
-/* An entry below its tag: the second of the last connection, 28 bits | the backend's id. */
-#define SECONDS UINT32_C(0xfffffff)
+static_assert(DP_BACKENDS_MAX <= ID_MASK + 1, "a backend's id fits its part of an entry");
 
 static uint32_t age(uint64_t entry, uint32_t now_s)
 {
-	return (now_s - (uint32_t)(entry >> 16)) & SECONDS;
+	return (now_s - (uint32_t)(entry >> ID_BITS)) & SECONDS;
 }
 
 static uint64_t client_hash(struct worker *w, const struct service *s, struct ip_addr client)
@@ -35,30 +36,30 @@ static recent_t *bucket_of(struct worker *w, uint64_t hash)
 }
 
 /* Is it one of the service's, and does it take new connections? The id may have become another's since. */
-static bool takes(struct worker *w, const struct service *s, uint16_t id)
+static bool takes(struct worker *w, const struct service *s, uint32_t id)
 {
 	const struct backend *b = lb_backend(w, id);
-	uint16_t found;
+	uint32_t found;
 
 	return (lb_backend_flags(w, id) & BACKEND_ACTIVE) &&
 	       lb_find_backend(w->dp->lb, s, b->address, __builtin_bswap16(b->port), &found) == 0 &&
 	       found == id;
 }
 
-bool affinity_find(struct worker *w, const struct service *s, struct ip_addr client, uint16_t *id)
+bool affinity_find(struct worker *w, const struct service *s, struct ip_addr client, uint32_t *id)
 {
 	uint64_t hash = client_hash(w, s, client), entry = recent_find(bucket_of(w, hash), recent_tag(hash));
 
-	if (!entry || age(entry, w->now_s) > s->affinity_s || !takes(w, s, (uint16_t)entry))
+	if (!entry || age(entry, w->now_s) > s->affinity_s || !takes(w, s, (uint32_t)entry & ID_MASK))
 		return false;
-	*id = (uint16_t)entry;
+	*id = (uint32_t)entry & ID_MASK;
 	return true;
 }
 
-void affinity_note(struct worker *w, const struct service *s, struct ip_addr client, uint16_t id)
+void affinity_note(struct worker *w, const struct service *s, struct ip_addr client, uint32_t id)
 {
 	uint64_t hash = client_hash(w, s, client);
 
-	recent_put(bucket_of(w, hash), recent_tag(hash) | (uint64_t)(w->now_s & SECONDS) << 16 | id, w->now_s,
-		age);
+	recent_put(bucket_of(w, hash), recent_tag(hash) | (uint64_t)(w->now_s & SECONDS) << ID_BITS | id,
+		w->now_s, age);
 }

@@ -17,7 +17,7 @@
 #include "dataplane/lb/item.h"
 
 /** The backend that `client` had of the service, if it connected lately and still may. */
-bool affinity_find(struct worker *w, const struct service *s, struct ip_addr client, uint16_t *id);
+bool affinity_find(struct worker *w, const struct service *s, struct ip_addr client, uint32_t *id);
 
 /** The client has made a connection to backend `id`. */
-void affinity_note(struct worker *w, const struct service *s, struct ip_addr client, uint16_t id);
+void affinity_note(struct worker *w, const struct service *s, struct ip_addr client, uint32_t id);

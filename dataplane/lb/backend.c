@@ -17,23 +17,30 @@ struct base {
 	uint64_t drains_since; /* TSC, 0: it does not */
 };
 
+enum { WINDOW_MIN = 4096 };
+
 struct backend_table {
-	struct backend *backend; /* [MAX_BACKENDS] */
+	struct backend *backend; /* [size] */
 	struct base *base;	 /* the same */
 	struct dp *dp;
-	uint16_t next; /* where to look for a free id: the one used longest ago */
+	uint32_t size;
+	/* Ids are given out in turn from the first `window`, so that one comes again late. It grows when half of them
+	 * are used: who has few backends touches the memory of few. */
+	uint32_t window, next, used;
 	unsigned gone;
 };
 
-struct backend_table *backend_open(struct dp *dp)
+struct backend_table *backend_open(struct dp *dp, uint32_t size)
 {
 	struct backend_table *t = calloc(1, sizeof(*t));
 
 	if (!t)
 		return NULL;
 	t->dp = dp;
-	t->backend = mem_alloc(MAX_BACKENDS * sizeof(*t->backend));
-	t->base = calloc(MAX_BACKENDS, sizeof(*t->base));
+	t->size = size;
+	t->window = size < WINDOW_MIN ? size : WINDOW_MIN;
+	t->backend = mem_alloc(size * sizeof(*t->backend));
+	t->base = calloc(size, sizeof(*t->base));
 	if (!t->backend || !t->base) {
 		backend_close(t);
 		return NULL;
@@ -45,14 +52,19 @@ void backend_close(struct backend_table *t)
 {
 	if (!t)
 		return;
-	mem_free(t->backend, MAX_BACKENDS * sizeof(*t->backend));
+	mem_free(t->backend, t->size * sizeof(*t->backend));
 	free(t->base);
 	free(t);
 }
 
-struct backend *backend_get(const struct backend_table *t, uint16_t id)
+struct backend *backend_get(const struct backend_table *t, uint32_t id)
 {
 	return &t->backend[id];
+}
+
+uint32_t backend_end(const struct backend_table *t)
+{
+	return t->window;
 }
 
 static uint64_t pack_mac(const uint8_t *mac)
@@ -86,7 +98,7 @@ static int want_mac(struct backend_table *t, struct backend *b)
 	return rc;
 }
 
-static struct backend_stats worker_sum(const struct dp *dp, uint16_t id)
+static struct backend_stats worker_sum(const struct dp *dp, uint32_t id)
 {
 	struct backend_stats sum = {0};
 
@@ -99,7 +111,7 @@ static struct backend_stats worker_sum(const struct dp *dp, uint16_t id)
 	return sum;
 }
 
-static struct backend_answers worker_answers(const struct dp *dp, uint16_t id)
+static struct backend_answers worker_answers(const struct dp *dp, uint32_t id)
 {
 	struct backend_answers sum = {0};
 
@@ -115,12 +127,14 @@ static struct backend_answers worker_answers(const struct dp *dp, uint16_t id)
 
 static struct backend *find_free(struct backend_table *t)
 {
-	for (unsigned i = 0; i < MAX_BACKENDS; i++) {
-		struct backend *b = &t->backend[(t->next + i) % MAX_BACKENDS];
+	while (t->used * 2 >= t->window && t->window < t->size)
+		t->window = t->window < t->size / 2 ? t->window * 2 : t->size;
+	for (uint32_t i = 0; i < t->window && t->used < t->window; i++) {
+		struct backend *b = &t->backend[(t->next + i) % t->window];
 
 		if (atomic_load_explicit(&b->flags, memory_order_relaxed) == 0) {
-			b->id = (uint16_t)((t->next + i) % MAX_BACKENDS);
-			t->next = (uint16_t)((b->id + 1) % MAX_BACKENDS);
+			b->id = (t->next + i) % t->window;
+			t->next = (b->id + 1) % t->window;
 			return b;
 		}
 	}
@@ -128,7 +142,7 @@ static struct backend *find_free(struct backend_table *t)
 }
 
 int backend_new(struct backend_table *t, const struct dp_service *spec, const struct dp_backend *what,
-	uint32_t service, uint16_t *id)
+	uint32_t service, uint32_t *id)
 {
 	struct backend *b = find_free(t);
 	int rc;
@@ -140,13 +154,14 @@ int backend_new(struct backend_table *t, const struct dp_service *spec, const st
 	b->port = __builtin_bswap16(what->port);
 	b->net = spec->net;
 	b->protocol = (uint8_t)spec->protocol;
-	b->service = service;
+	b->service = (uint16_t)service;
 	t->base[b->id] = (struct base){worker_sum(t->dp, b->id), worker_answers(t->dp, b->id), 0};
 	atomic_store_explicit(&b->mac, 0, memory_order_relaxed);
 	rc = want_mac(t, b);
 	if (rc)
 		return rc;
 	backend_set(t, b->id, what);
+	t->used++;
 	*id = b->id;
 	return 0;
 }
@@ -165,7 +180,7 @@ static uint32_t set_drain(struct backend *b, uint64_t *since, const struct dp_ba
 	return BACKEND_DRAINS | (what->resets ? BACKEND_RESETS : 0);
 }
 
-void backend_set(struct backend_table *t, uint16_t id, const struct dp_backend *what)
+void backend_set(struct backend_table *t, uint32_t id, const struct dp_backend *what)
 {
 	struct backend *b = &t->backend[id];
 	uint32_t old = atomic_load_explicit(&b->flags, memory_order_relaxed);
@@ -182,7 +197,7 @@ void backend_set(struct backend_table *t, uint16_t id, const struct dp_backend *
 	atomic_store_explicit(&b->flags, flags, memory_order_release);
 }
 
-void backend_delete(struct backend_table *t, uint16_t id)
+void backend_delete(struct backend_table *t, uint32_t id)
 {
 	struct backend *b = &t->backend[id];
 
@@ -194,20 +209,20 @@ void backend_delete(struct backend_table *t, uint16_t id)
 	t->gone++;
 }
 
-void backend_reap(struct backend_table *t, bool (*idle)(void *arg, uint16_t id), void *arg)
+void backend_reap(struct backend_table *t, bool (*idle)(void *arg, uint32_t id), void *arg)
 {
-	for (unsigned i = 0; i < MAX_BACKENDS && t->gone > 0; i++) {
+	for (unsigned i = 0; i < t->window && t->gone > 0; i++) {
 		struct backend *b = &t->backend[i];
 
-		if (!(atomic_load_explicit(&b->flags, memory_order_relaxed) & BACKEND_GONE) ||
-			!idle(arg, (uint16_t)i))
+		if (!(atomic_load_explicit(&b->flags, memory_order_relaxed) & BACKEND_GONE) || !idle(arg, i))
 			continue;
 		atomic_store_explicit(&b->flags, 0, memory_order_release);
 		t->gone--;
+		t->used--;
 	}
 }
 
-struct backend_stats backend_sum(const struct backend_table *t, uint16_t id)
+struct backend_stats backend_sum(const struct backend_table *t, uint32_t id)
 {
 	const struct backend_stats *base = &t->base[id].stats;
 	struct backend_stats sum = worker_sum(t->dp, id);
@@ -217,7 +232,7 @@ struct backend_stats backend_sum(const struct backend_table *t, uint16_t id)
 	return sum;
 }
 
-struct backend_answers backend_answered(const struct backend_table *t, uint16_t id)
+struct backend_answers backend_answered(const struct backend_table *t, uint32_t id)
 {
 	const struct backend_answers *base = &t->base[id].answers;
 	struct backend_answers sum = worker_answers(t->dp, id);

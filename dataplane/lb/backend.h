@@ -29,48 +29,50 @@ struct backend {
 	_Atomic(uint64_t) ends;	 /* TSC; good with BACKEND_DRAINS */
 	_Atomic(uint64_t) since; /* TSC; good with BACKEND_ACTIVE: it takes connections since then */
 	_Atomic(uint32_t) flags;
-	uint32_t ip;   /* of IPv4, the same as `address` */
+	uint32_t ip; /* of IPv4, the same as `address` */
+	uint32_t id;
 	uint16_t port; /* network byte order */
-	uint16_t id;
 	uint16_t net;
-	uint8_t protocol;
-	bool wanted; /* control only: its MAC is asked for */
 	struct ip_addr address;
 	_Atomic(uint16_t) weight;  /* workers read it for its load only: the table has it already */
 	_Atomic(uint8_t) distance; /* enum dp_distance, likewise */
+	uint8_t protocol;
 	/* control only */
-	uint32_t service;
+	bool wanted; /* its MAC is asked for */
+	uint16_t service;
 } __attribute__((aligned(64)));
 static_assert(sizeof(struct backend) == 64, "a backend is one cache line");
 
 struct backend_table;
 
-/** Control thread. NULL without memory. */
-struct backend_table *backend_open(struct dp *dp);
+/** Control thread. Room for `size` backends. NULL without memory. */
+struct backend_table *backend_open(struct dp *dp, uint32_t size);
 /** NULL is allowed. */
 void backend_close(struct backend_table *t);
 
 /** Any thread; `id` is one that the table gave out. */
-struct backend *backend_get(const struct backend_table *t, uint16_t id);
+struct backend *backend_get(const struct backend_table *t, uint32_t id);
+/** Control thread. No backend has this id or a higher one. */
+uint32_t backend_end(const struct backend_table *t);
 
 /**
  * Control thread. Makes a backend and starts to look for its MAC: among the network's guests, or the
  * gateway's where the address lies outside the subnet. `spec->net` exists. -ENOSPC, -ENOMEM.
  */
 int backend_new(struct backend_table *t, const struct dp_service *spec, const struct dp_backend *what,
-	uint32_t service, uint16_t *id);
+	uint32_t service, uint32_t *id);
 
 /** Control thread. Takes over weight, dead, and how it drains: from the first call that says so on. */
-void backend_set(struct backend_table *t, uint16_t id, const struct dp_backend *what);
+void backend_set(struct backend_table *t, uint32_t id, const struct dp_backend *what);
 
 /** Control thread. Workers that look at the flags from now on leave it alone; its MAC is no longer looked
  * for. */
-void backend_delete(struct backend_table *t, uint16_t id);
+void backend_delete(struct backend_table *t, uint32_t id);
 
 /** Control thread. Frees the ids of deleted backends for which `idle` says that nothing bears them. */
-void backend_reap(struct backend_table *t, bool (*idle)(void *arg, uint16_t id), void *arg);
+void backend_reap(struct backend_table *t, bool (*idle)(void *arg, uint32_t id), void *arg);
 
 /** Control thread. What its packets came to since it was made. */
-struct backend_stats backend_sum(const struct backend_table *t, uint16_t id);
+struct backend_stats backend_sum(const struct backend_table *t, uint32_t id);
 /** Control thread. What came of the connections that it was given since it was made. */
-struct backend_answers backend_answered(const struct backend_table *t, uint16_t id);
+struct backend_answers backend_answered(const struct backend_table *t, uint32_t id);

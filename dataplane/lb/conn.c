@@ -199,20 +199,18 @@ static inline bool read_side(
 	struct conn_table *t, uint32_t index, const struct conn_key *key, struct conn_hit *hit)
 {
 	struct conn_side *side = &t->side[index];
-	uint64_t end;
 
 	hit->life = atomic_load_explicit(&side->life, memory_order_acquire);
 	if (!(life_flags(hit->life) & CONN_LIVE) ||
 		atomic_load_explicit(&side->addresses, memory_order_relaxed) != key->addresses ||
 		atomic_load_explicit(&side->rest, memory_order_relaxed) != key->rest)
 		return false;
-	end = atomic_load_explicit(&side->end, memory_order_relaxed);
+	hit->end = side_end(side);
 	atomic_thread_fence(memory_order_acquire);
 	if (!life_same(atomic_load_explicit(&side->life, memory_order_relaxed), hit->life))
 		return false;
 	hit->side = side;
 	hit->index = index;
-	hit->end = unpack_end(end);
 	return true;
 }
 
@@ -254,6 +252,12 @@ bool conn_find6(struct conn_table *t, const struct conn_key *key, struct ip_addr
 	return life_same(atomic_load_explicit(&hit->side->life, memory_order_relaxed), hit->life);
 }
 
+uint32_t conn_made_s(const struct conn_hit *hit)
+{
+	return unpack_made(
+		atomic_load_explicit(&hit->side->made, memory_order_relaxed), life_seen_s(hit->life));
+}
+
 bool conn_is_still(const struct conn_hit *hit)
 {
 	uint64_t life;
@@ -268,7 +272,7 @@ struct conn_hit conn_other(const struct conn_table *t, const struct conn_hit *hi
 	struct conn_hit other = {.side = &t->side[hit->index ^ 1], .index = hit->index ^ 1};
 
 	other.life = atomic_load_explicit(&other.side->life, memory_order_acquire);
-	other.end = unpack_end(atomic_load_explicit(&other.side->end, memory_order_relaxed));
+	other.end = side_end(other.side);
 	return other;
 }
 
@@ -327,7 +331,7 @@ struct share *conn_share(struct conn_table *t)
 	return t->share;
 }
 
-uint32_t conn_count_of(const struct conn_table *t, uint16_t owner)
+uint32_t conn_count_of(const struct conn_table *t, uint32_t owner)
 {
 	return owner < t->owners ? atomic_load_explicit(&t->owner[owner].live, memory_order_relaxed) : 0;
 }
@@ -341,7 +345,7 @@ uint32_t conn_count(const struct conn_table *t)
 	return count;
 }
 
-uint32_t conn_withdrawn_of(const struct conn_table *t, uint16_t owner)
+uint32_t conn_withdrawn_of(const struct conn_table *t, uint32_t owner)
 {
 	return owner < t->owners ? atomic_load_explicit(&t->owner[owner].withdrawn, memory_order_relaxed) : 0;
 }

@@ -35,6 +35,7 @@ enum conn_dir {
 	CONN_REPLY,   /* backend to client */
 };
 
+enum { CONN_OWNERS_MAX = 1 << 24 };
 enum { CONN_SIZE_MAX = 1 << 25, CONN_IP6 = 0x80 /* with the direction, of an IPv6 key */ };
 
 /* A packet's addresses, ports, protocol and network, as conn_key() packs them. */
@@ -48,7 +49,7 @@ struct conn_key {
 struct conn_end {
 	uint32_t ip;	/* network byte order; 0: IPv6 */
 	uint16_t port;	/* network byte order */
-	uint16_t owner; /* the backend's id, on both sides */
+	uint32_t owner; /* the backend's id, on both sides; 24 bits */
 };
 
 /* Flags of a side. */
@@ -66,10 +67,10 @@ enum {
 struct conn_side {
 	_Atomic(uint64_t) life;		   /* generation << 40 | flags << 32 | second of the last packet */
 	_Atomic(uint64_t) addresses, rest; /* struct conn_key */
-	_Atomic(uint64_t) end;		   /* struct conn_end: what this side's packets are rewritten to */
+	_Atomic(uint64_t) end;		   /* struct conn_end: what this side's packets are rewritten to, */
 	_Atomic(uint64_t) packets, bytes;
 	_Atomic(uint32_t) slot; /* where in the index; in a free entry's first side: the next free entry */
-	_Atomic(uint32_t) made_s;
+	_Atomic(uint32_t) made; /* its owner's high bits << 24 | the second in which it was made */
 	_Atomic(uint64_t) note; /* whatever the table's user wants to know of this side */
 };
 static_assert(sizeof(struct conn_side) == 64, "a packet reads and writes one line of its connection");
@@ -172,6 +173,8 @@ static inline void conn_renote(const struct conn_hit *hit, uint64_t note)
 {
 	atomic_store_explicit(&hit->side->note, note, memory_order_relaxed);
 }
+/** Any thread. The second in which it was made; what is older than half a year seems younger. */
+uint32_t conn_made_s(const struct conn_hit *hit);
 /** Any thread. Is the entry still the connection that was found? What was read of it before is right then. */
 bool conn_is_still(const struct conn_hit *hit);
 /** Any thread. The other side of the connection, as it is now. */
@@ -208,7 +211,7 @@ bool conn_turn_asks(struct conn_table *t, const struct conn_hit *hit, uint32_t n
 bool conn_turn_answers(struct conn_table *t, const struct conn_hit *hit, uint32_t *since);
 /** Any thread. How many requests to `owner` were under way when their connection ended; only differences mean
  * something. */
-uint32_t conn_turns_lost_of(const struct conn_table *t, uint16_t owner);
+uint32_t conn_turns_lost_of(const struct conn_table *t, uint32_t owner);
 
 /** Any thread. The state, by both sides. */
 enum dp_conn_state conn_state(const struct conn_table *t, const struct conn_hit *hit);
@@ -223,7 +226,7 @@ bool conn_answered(const struct conn_table *t, const struct conn_hit *hit);
  * Control thread. Looks at up to `max` entries from where the last call left off, ends those that have been
  * idle too long and those whose owner `gone` says is gone. Returns true when it reached the end of the table.
  */
-bool conn_expire(struct conn_table *t, uint32_t now_s, uint32_t max, bool (*gone)(void *arg, uint16_t owner),
+bool conn_expire(struct conn_table *t, uint32_t now_s, uint32_t max, bool (*gone)(void *arg, uint32_t owner),
 	void *arg);
 
 /* Both sides of a connection. */
@@ -262,11 +265,11 @@ uint32_t conn_spill_s(const struct conn_table *t, uint16_t net);
 struct share *conn_share(struct conn_table *t);
 
 /** Any thread. Live connections of `owner`, and of all. */
-uint32_t conn_count_of(const struct conn_table *t, uint16_t owner);
+uint32_t conn_count_of(const struct conn_table *t, uint32_t owner);
 uint32_t conn_count(const struct conn_table *t);
 /**
  * Any thread. How many connections of `owner` ended before the backend that was asked had answered, and for
  * another reason than time: to make room, or because the client began anew. Whether it would have answered
  * nobody knows. Only differences mean something.
  */
-uint32_t conn_withdrawn_of(const struct conn_table *t, uint16_t owner);
+uint32_t conn_withdrawn_of(const struct conn_table *t, uint32_t owner);

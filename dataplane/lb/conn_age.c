@@ -40,7 +40,7 @@ bool conn_idle(const struct conn_table *t, uint32_t entry, uint64_t life, uint32
 	return conn_since(life_seen_s(life), now_s) > limit && conn_since(life_seen_s(other), now_s) > limit;
 }
 
-bool conn_expire(struct conn_table *t, uint32_t now_s, uint32_t max, bool (*gone)(void *arg, uint16_t owner),
+bool conn_expire(struct conn_table *t, uint32_t now_s, uint32_t max, bool (*gone)(void *arg, uint32_t owner),
 	void *arg)
 {
 	uint32_t used = atomic_load_explicit(&t->fresh, memory_order_relaxed);
@@ -48,12 +48,11 @@ bool conn_expire(struct conn_table *t, uint32_t now_s, uint32_t max, bool (*gone
 	for (; max > 0 && t->sweep < used; max--, t->sweep++) {
 		uint32_t entry = t->sweep;
 		uint64_t life = atomic_load_explicit(&t->side[entry * 2].life, memory_order_acquire);
-		uint64_t end = atomic_load_explicit(&t->side[entry * 2].end, memory_order_relaxed);
 		uint8_t backend;
 
 		if (!(life_flags(life) & CONN_LIVE))
 			continue;
-		if ((gone(arg, unpack_end(end).owner) || conn_idle(t, entry, life, now_s)) &&
+		if ((gone(arg, side_end(&t->side[entry * 2]).owner) || conn_idle(t, entry, life, now_s)) &&
 			conn_claim(t, entry, life, &backend)) {
 			conn_unlink(t, entry);
 			conn_release(t, entry);
@@ -71,13 +70,14 @@ static void read_info(const struct conn_side *side, uint64_t life, uint64_t othe
 		.state = state_of(life_flags(life), life_flags(other)),
 		.flags = {life_flags(life), life_flags(other)},
 		.note = atomic_load_explicit(&side->note, memory_order_relaxed),
-		.made_s = atomic_load_explicit(&side->made_s, memory_order_relaxed),
+		.made_s = unpack_made(
+			atomic_load_explicit(&side->made, memory_order_relaxed), life_seen_s(life)),
 		.seen_s = life_seen_s(conn_since(life_seen_s(life), life_seen_s(other)) ? other : life),
 	};
 	for (int dir = 0; dir < 2; dir++) {
 		info->key[dir].addresses = atomic_load_explicit(&side[dir].addresses, memory_order_relaxed);
 		info->key[dir].rest = atomic_load_explicit(&side[dir].rest, memory_order_relaxed);
-		info->end[dir] = unpack_end(atomic_load_explicit(&side[dir].end, memory_order_relaxed));
+		info->end[dir] = side_end(&side[dir]);
 		info->packets += atomic_load_explicit(&side[dir].packets, memory_order_relaxed);
 		info->bytes += atomic_load_explicit(&side[dir].bytes, memory_order_relaxed);
 	}

@@ -18,7 +18,7 @@ struct taker {
 	bool owed;    /* even the part that is guaranteed to it */
 	bool fair;    /* conn_new.fair */
 	bool full;    /* conn_new.full */
-	uint16_t owner;
+	uint32_t owner;
 	uint32_t now_s;
 };
 
@@ -43,7 +43,7 @@ bool conn_claim(struct conn_table *t, uint32_t entry, uint64_t life, uint8_t *ba
 void conn_unlink(struct conn_table *t, uint32_t entry)
 {
 	struct conn_side *side = &t->side[entry * 2];
-	uint16_t owner = unpack_end(atomic_load_explicit(&side->end, memory_order_relaxed)).owner;
+	uint32_t owner = side_end(side).owner;
 
 	for (int dir = 0; dir < 2; dir++)
 		atomic_store_explicit(slot_at(t, atomic_load_explicit(&side[dir].slot, memory_order_relaxed)),
@@ -96,12 +96,12 @@ static uint32_t take_fresh(struct conn_table *t)
 static bool end_early(struct conn_table *t, uint32_t entry, uint64_t life)
 {
 	uint8_t backend;
-	uint16_t owner;
+	uint32_t owner;
 
 	if (!conn_claim(t, entry, life, &backend))
 		return false;
 	if ((backend & (CONN_ASKED | CONN_SEEN)) == CONN_ASKED) {
-		owner = unpack_end(atomic_load_explicit(&t->side[entry * 2].end, memory_order_relaxed)).owner;
+		owner = side_end(&t->side[entry * 2]).owner;
 		atomic_fetch_add_explicit(&t->owner[owner].withdrawn, 1, memory_order_relaxed);
 	}
 	conn_unlink(t, entry);
@@ -115,13 +115,13 @@ static void note_spill(struct conn_table *t, uint16_t net, uint32_t now_s)
 
 static uint16_t owner_of(const struct conn_table *t, uint32_t entry)
 {
-	return unpack_end(atomic_load_explicit(&t->side[entry * 2].end, memory_order_relaxed)).owner;
+	return side_end(&t->side[entry * 2]).owner;
 }
 
 /* Has the owner of the connection in `entry`, of the taker's network, over twice as many as the taker's? */
 static bool is_greedier(const struct conn_table *t, uint32_t entry, const struct taker *taker)
 {
-	uint16_t owner = owner_of(t, entry);
+	uint32_t owner = owner_of(t, entry);
 
 	return taker->fair && conn_count_of(t, owner) > 2 * (uint64_t)conn_count_of(t, taker->owner) + 1;
 }
@@ -224,7 +224,7 @@ static void fill_side(struct conn_side *side, const struct conn_new *conn, enum 
 	atomic_store_explicit(&side->end, pack_end(conn->end[dir]), memory_order_relaxed);
 	atomic_store_explicit(&side->packets, 0, memory_order_relaxed);
 	atomic_store_explicit(&side->bytes, 0, memory_order_relaxed);
-	atomic_store_explicit(&side->made_s, conn->now_s, memory_order_relaxed);
+	atomic_store_explicit(&side->made, pack_made(conn->end[dir], conn->now_s), memory_order_relaxed);
 	atomic_store_explicit(&side->note, conn->note[dir], memory_order_relaxed);
 }
 

@@ -106,15 +106,35 @@ static inline uint16_t entry_net(const struct conn_table *t, uint32_t entry)
 	return (uint16_t)(atomic_load_explicit(&t->side[entry * 2].rest, memory_order_relaxed) >> 16);
 }
 
+/* The low 16 bits of the owner lie beside address and port, the rest beside the time. */
 static inline uint64_t pack_end(struct conn_end end)
 {
-	return (uint64_t)end.ip << 32 | (uint32_t)end.port << 16 | end.owner;
+	return (uint64_t)end.ip << 32 | (uint32_t)end.port << 16 | (uint16_t)end.owner;
 }
 
-static inline struct conn_end unpack_end(uint64_t end)
+enum { CONN_MADE_MASK = 0xffffff, CONN_CLOCKS_S = 60 /* that clocks of workers differ by at most */ };
+
+static inline uint32_t pack_made(struct conn_end end, uint32_t now_s)
 {
-	return (struct conn_end){
-		.ip = (uint32_t)(end >> 32), .port = (uint16_t)(end >> 16), .owner = (uint16_t)end};
+	return end.owner >> 16 << 24 | (now_s & CONN_MADE_MASK);
+}
+
+/** The second in which a side was made that was seen in `seen_s`. */
+static inline uint32_t unpack_made(uint32_t made, uint32_t seen_s)
+{
+	uint32_t past = (seen_s - made) & CONN_MADE_MASK;
+
+	return past > CONN_MADE_MASK - CONN_CLOCKS_S ? seen_s : seen_s - past;
+}
+
+static inline struct conn_end side_end(const struct conn_side *side)
+{
+	uint64_t end = atomic_load_explicit(&side->end, memory_order_relaxed);
+	uint32_t made = atomic_load_explicit(&side->made, memory_order_relaxed);
+
+	return (struct conn_end){.ip = (uint32_t)(end >> 32),
+		.port = (uint16_t)(end >> 16),
+		.owner = made >> 24 << 16 | (uint16_t)end};
 }
 
 static inline struct ip_addr wide_load(const _Atomic(uint64_t) from[2])

@@ -16,11 +16,10 @@ void conn_turn_begin(struct conn_table *t, uint32_t entry, uint32_t gen)
 void conn_turn_end(struct conn_table *t, uint32_t entry, uint32_t gen)
 {
 	uint64_t turn = atomic_exchange_explicit(&t->turn[entry], life_make(gen, 0, 0), memory_order_relaxed);
-	uint64_t end = atomic_load_explicit(&t->side[entry * 2].end, memory_order_relaxed);
 
 	if (life_flags(turn) & WAITING)
 		atomic_fetch_add_explicit(
-			&t->owner[unpack_end(end).owner].turns_lost, 1, memory_order_relaxed);
+			&t->owner[side_end(&t->side[entry * 2]).owner].turns_lost, 1, memory_order_relaxed);
 }
 
 static bool would_ask(uint64_t turn, const struct conn_hit *hit)
@@ -63,7 +62,7 @@ bool conn_turn_answers(struct conn_table *t, const struct conn_hit *hit, uint32_
 	return false;
 }
 
-uint32_t conn_turns_lost_of(const struct conn_table *t, uint16_t owner)
+uint32_t conn_turns_lost_of(const struct conn_table *t, uint32_t owner)
 {
 	return owner < t->owners ? atomic_load_explicit(&t->owner[owner].turns_lost, memory_order_relaxed)
 				 : 0;

@@ -26,7 +26,7 @@ static uint32_t choice_hash(struct ip_addr client, uint16_t client_port, const s
 	return maglev_hash(addresses, (uint64_t)client_port << 32 | (uint32_t)s->port << 8 | s->protocol);
 }
 
-static bool is_at(struct worker *w, uint16_t id, struct ip_addr address)
+static bool is_at(struct worker *w, uint32_t id, struct ip_addr address)
 {
 	return ip_equal(lb_backend(w, id)->address, address);
 }
@@ -50,13 +50,13 @@ static const struct maglev *table_for(const struct service *s, uint32_t hash)
  * Returns false when the client is the only one: *id is the table's then.
  */
 static bool choose(
-	struct worker *w, const struct service *s, uint32_t hash, struct ip_addr client, uint16_t *id)
+	struct worker *w, const struct service *s, uint32_t hash, struct ip_addr client, uint32_t *id)
 {
 	const struct maglev *table = table_for(s, hash);
 	uint32_t slot = maglev_slot(table, hash);
 
 	for (unsigned i = 0; i < SCAN_MAX; i++) {
-		*id = table->slot[slot];
+		*id = lb_slot_backend(s, table, slot);
 		if (__builtin_expect(!is_at(w, *id, client), 1))
 			return true;
 		slot = slot + 1 < table->size ? slot + 1 : 0;
@@ -64,7 +64,7 @@ static bool choose(
 	*id = !is_at(w, s->first, client) ? s->first : s->last;
 	if (!is_at(w, *id, client))
 		return true;
-	*id = s->table->slot[maglev_slot(s->table, hash)];
+	*id = lb_slot_backend(s, s->table, maglev_slot(s->table, hash));
 	return false;
 }
 
@@ -74,7 +74,7 @@ static uint32_t next_choice(uint32_t hash)
 }
 
 /* Is the connection in the part of its share that the backend takes so long after it came? */
-static bool takes_part(struct worker *w, const struct service *s, uint16_t id, uint32_t hash)
+static bool takes_part(struct worker *w, const struct service *s, uint32_t id, uint32_t hash)
 {
 	uint64_t age = rte_rdtsc() - atomic_load_explicit(&lb_backend(w, id)->since, memory_order_relaxed);
 	uint64_t part = (hash * UINT32_C(0x85ebca6b)) >> (32 - PART_BITS);
@@ -89,9 +89,9 @@ static_assert((uint64_t)DP_SLOW_START_MAX_MS << PART_BITS < UINT64_MAX / 1000000
  * part goes where the next hash leads. Where all have come lately, the first choice holds.
  */
 static bool choose_slowly(
-	struct worker *w, const struct service *s, uint32_t hash, struct ip_addr client, uint16_t *id)
+	struct worker *w, const struct service *s, uint32_t hash, struct ip_addr client, uint32_t *id)
 {
-	uint16_t first, end;
+	uint32_t first, end;
 
 	if (!choose(w, s, hash, client, id))
 		return false;
@@ -106,15 +106,15 @@ static bool choose_slowly(
 	return true;
 }
 
-static uint8_t distance_of(struct worker *w, uint16_t id)
+static uint8_t distance_of(struct worker *w, uint32_t id)
 {
 	return atomic_load_explicit(&lb_backend(w, id)->distance, memory_order_relaxed);
 }
 
 /* Of a farther one than the best so far: does that have so much more to do, and is it so much slower, that the way is worth
  * it? Else it is as least_is_better() says. */
-static bool is_better(struct worker *w, const struct service *s, uint16_t other,
-	const struct least_load *load, uint16_t id, const struct least_load *best)
+static bool is_better(struct worker *w, const struct service *s, uint32_t other,
+	const struct least_load *load, uint32_t id, const struct least_load *best)
 {
 	if (s->near && distance_of(w, other) > distance_of(w, id))
 		return least_relieves(load, best);
@@ -122,8 +122,8 @@ static bool is_better(struct worker *w, const struct service *s, uint16_t other,
 }
 
 /* The table's choice `id` for `hash`, unless one of a few others is much less busy. */
-static uint16_t choose_least(
-	struct worker *w, const struct service *s, uint32_t hash, struct ip_addr client, uint16_t id)
+static uint32_t choose_least(
+	struct worker *w, const struct service *s, uint32_t hash, struct ip_addr client, uint32_t id)
 {
 	uint32_t now = least_now();
 	struct least_load best = least_load(w, s, id, now);
@@ -131,12 +131,12 @@ static uint16_t choose_least(
 	for (unsigned i = 0; i < OTHERS; i++) {
 		const struct maglev *table;
 		struct least_load load;
-		uint16_t other;
+		uint32_t other;
 
 		hash = next_choice(hash);
 		/* every second of them of all distances, so that what is far is known too */
 		table = i & 1 ? s->table : table_for(s, hash);
-		other = table->slot[maglev_slot(table, hash)];
+		other = lb_slot_backend(s, table, maglev_slot(table, hash));
 		load = least_load(w, s, other, now);
 		if (!is_better(w, s, other, &load, id, &best) || is_at(w, other, client) ||
 			(s->slow_start && !takes_part(w, s, other, hash)))
@@ -152,7 +152,7 @@ static uint16_t choose_least(
  * it goes where most of its kind were sent, by the table alone. False: as choose().
  */
 static bool choose_new(struct worker *w, const struct service *s, const struct item *it, uint32_t hash,
-	struct ip_addr client, bool first, uint16_t *id)
+	struct ip_addr client, bool first, uint32_t *id)
 {
 	bool fresh = item_opens(it) || it->f->ip_proto == IPPROTO_UDP;
 
@@ -166,7 +166,7 @@ static bool choose_new(struct worker *w, const struct service *s, const struct i
 }
 
 static bool connect_choose(
-	struct worker *w, const struct service *s, struct ip_addr client, uint16_t client_port, uint16_t *id)
+	struct worker *w, const struct service *s, struct ip_addr client, uint16_t client_port, uint32_t *id)
 {
 	if (s->affinity_s && affinity_find(w, s, client, id))
 		return true;
@@ -174,9 +174,9 @@ static bool connect_choose(
 }
 
 bool connect_would_choose(
-	struct worker *w, const struct service *s, const struct item *it, uint16_t id, uint16_t *offset)
+	struct worker *w, const struct service *s, const struct item *it, uint32_t id, uint16_t *offset)
 {
-	uint16_t chosen;
+	uint32_t chosen;
 
 	*offset = (uint16_t)(__builtin_bswap16(it->src_port) - __builtin_bswap16(lb_backend(w, id)->port));
 	return s->table && *offset <= s->more && connect_choose(w, s, item_dst(it), it->dst_port, &chosen) &&
@@ -192,7 +192,7 @@ struct making {
 
 /* Fills in the reply side between backend `id` and who it takes for the client; returns whether that side is free. */
 static bool reply_free(
-	struct worker *w, const struct item *it, struct ip_addr client, uint16_t id, struct making *making)
+	struct worker *w, const struct item *it, struct ip_addr client, uint32_t id, struct making *making)
 {
 	struct conn_table *t = w->dp->lb->conns;
 	const struct backend *b = lb_backend(w, id);
@@ -231,7 +231,7 @@ static bool reply_free(
  * is known by its connection alone: so that port must be no service's, and there must be room in the table.
  */
 static enum drop_reason connect_hairpin(
-	struct worker *w, const struct item *it, uint16_t id, struct making *making, struct conn_hit *hit)
+	struct worker *w, const struct item *it, uint32_t id, struct making *making, struct conn_hit *hit)
 {
 	if ((it->tcp & TCP_RST) || item_service_at(it, it->src_port))
 		return DROP_HAIRPIN;
@@ -276,7 +276,7 @@ static void connect_without_entry(
 	struct worker *w, const struct service *s, const struct item *it, struct conn_hit *hit)
 {
 	const struct backend *b;
-	uint16_t id;
+	uint32_t id;
 
 	if ((!s->slow_start && !s->least) || !connect_choose(w, s, item_src(it), it->src_port, &id))
 		return;
@@ -285,7 +285,7 @@ static void connect_without_entry(
 	hit->ip6 = b->address;
 }
 
-static void connected(struct worker *w, const struct service *s, const struct item *it, uint16_t id)
+static void connected(struct worker *w, const struct service *s, const struct item *it, uint32_t id)
 {
 	stat_add(&w->backend_answers[id].opened, item_asks(it));
 	if (s->least)
@@ -299,7 +299,7 @@ enum drop_reason connect_item(struct worker *w, const struct item *it, const str
 	struct ip_addr client = item_src(it);
 	struct making making;
 	uint32_t choice;
-	uint16_t id;
+	uint32_t id;
 
 	if (!s)
 		return DROP_VIP_MISS;

@@ -19,7 +19,7 @@ enum drop_reason connect_item(struct worker *w, const struct item *it, const str
 /** Would a packet from whom this one goes to, to the service, get backend `id`, where there is no connection? *offset: how
  * far the port is behind that backend's. */
 bool connect_would_choose(
-	struct worker *w, const struct service *s, const struct item *it, uint16_t id, uint16_t *offset);
+	struct worker *w, const struct service *s, const struct item *it, uint32_t id, uint16_t *offset);
 
 /**
  * May the packet go on to a backend that gets no new connections and has these flags? Not when it never answered this

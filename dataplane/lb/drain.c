@@ -117,8 +117,8 @@ void drain_ask(struct dp *dp)
 	struct asking asking = {dp, ASK_MAX};
 	bool any = false;
 
-	for (unsigned i = 0; i < MAX_BACKENDS && !any; i++)
-		any = is_over(backend_get(lb->backends, (uint16_t)i));
+	for (uint32_t i = 0; i < backend_end(lb->backends) && !any; i++)
+		any = is_over(backend_get(lb->backends, i));
 	for (unsigned i = 0; any && i < LOOK_MAX && asking.left > 0; i += PART) {
 		if (!conn_walk_part(lb->conns, &lb->drain_at, PART, ask, &asking)) {
 			lb->drain_at = 0;

@@ -18,7 +18,7 @@ static bool find(struct worker *w, const struct item *it, enum conn_dir dir, str
 }
 
 /* The backend that the packet is for, of the first service that wants to know of it. */
-static bool backend_of(const struct item *it, uint16_t *id)
+static bool backend_of(const struct item *it, uint32_t *id)
 {
 	const struct lb_place6 *place6;
 	const struct lb_place *place;
@@ -39,7 +39,7 @@ static bool backend_of(const struct item *it, uint16_t *id)
 	return place != NULL;
 }
 
-static bool make(struct worker *w, const struct item *it, const struct conn_key *key, uint16_t id,
+static bool make(struct worker *w, const struct item *it, const struct conn_key *key, uint32_t id,
 	struct conn_hit *hit)
 {
 	struct conn_table *t = w->dp->lb->inbound;
@@ -87,7 +87,7 @@ void service_inbound_asks(struct worker *w, const struct item *it)
 {
 	struct conn_key key;
 	struct conn_hit hit;
-	uint16_t id;
+	uint32_t id;
 	bool found = find(w, it, CONN_FORWARD, &key, &hit);
 
 	if (found && is_over(w, it, &hit)) {

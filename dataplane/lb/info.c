@@ -18,7 +18,7 @@ static void read_drain(const struct backend *b, struct dp_backend_info *info)
 		info->drain_left_ms = (uint32_t)((ends - now) / (rte_get_tsc_hz() / 1000)) + 1;
 }
 
-static void read_told(const struct dp *dp, uint16_t id, struct dp_backend_info *info)
+static void read_told(const struct dp *dp, uint32_t id, struct dp_backend_info *info)
 {
 	struct told told;
 
@@ -33,7 +33,7 @@ int dp_backend_info(
 	const struct lb *lb = dp->lb;
 	struct backend_answers answers;
 	struct backend_stats sum;
-	uint16_t id;
+	uint32_t id;
 
 	if (service >= MAX_SERVICES || lb_find_backend(lb, lb->service[service], address, port, &id))
 		return -ENOENT;

@@ -113,18 +113,18 @@ static inline uint8_t item_side(const struct item *it, enum conn_dir dir)
 	return flags;
 }
 
-static inline struct backend *lb_backend(struct worker *w, uint16_t id)
+static inline struct backend *lb_backend(struct worker *w, uint32_t id)
 {
 	return backend_get(w->dp->lb->backends, id);
 }
 
-static inline uint32_t lb_backend_flags(struct worker *w, uint16_t id)
+static inline uint32_t lb_backend_flags(struct worker *w, uint32_t id)
 {
 	return atomic_load_explicit(&lb_backend(w, id)->flags, memory_order_acquire);
 }
 
 /* The first packet back on a connection says what came of it. */
-static inline void lb_count_answer(struct worker *w, const struct item *it, uint16_t id)
+static inline void lb_count_answer(struct worker *w, const struct item *it, uint32_t id)
 {
 	if (it->tcp & TCP_RST)
 		stat_add(&w->backend_answers[id].refused, 1);
@@ -132,7 +132,7 @@ static inline void lb_count_answer(struct worker *w, const struct item *it, uint
 		stat_add(&w->backend_answers[id].answered, 1);
 }
 
-static inline void lb_count_packet(struct worker *w, const struct frame *f, uint16_t id)
+static inline void lb_count_packet(struct worker *w, const struct frame *f, uint32_t id)
 {
 	stat_add(&w->backend_stats[id].packets, 1);
 	stat_add(&w->backend_stats[id].bytes, f->len);

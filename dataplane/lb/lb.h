@@ -15,7 +15,13 @@
 #include "dataplane/lb/recent.h"
 #include "dataplane/lb/told.h"
 
-enum { MAX_SERVICES = 32768, LB_VIP_ROWS = 8192, LB_FRAGMENTS = 64, LB_AFFINITIES = 1 << 16 };
+enum {
+	MAX_SERVICES = 32768,
+	LB_VIP_ROWS = 8192,
+	LB_BACKENDS = 16384 /* of a service */,
+	LB_FRAGMENTS = 64,
+	LB_AFFINITIES = 1 << 16
+};
 
 enum { LB_WHOLE = 1 << 16 };
 
@@ -30,7 +36,7 @@ struct service {
 	bool rejects;	      /* who asks in vain is told so */
 	bool least;	      /* the table's choice is left for a backend that is less busy (least.h) */
 	bool even;	      /* all active backends have the same weight */
-	uint16_t first, last; /* active backends of the lowest and the highest address */
+	uint32_t first, last; /* ids of the active backends of the lowest and the highest address */
 	uint32_t nbackends;
 	uint64_t slow_start; /* cycles over which the share of a backend grows; 0: it has all at once */
 	uint32_t affinity_s; /* a client's connections go to one backend; 0: each is chosen for itself */
@@ -41,7 +47,7 @@ struct service {
 		struct maglev *table; /* of the active ones; NULL: none is */
 		uint32_t part;	      /* of LB_WHOLE: connections that may go there */
 	} at[DP_DISTANCES];
-	uint16_t backend[]; /* [nbackends] ids, sorted by address, then port, in host byte order */
+	uint32_t backend[]; /* [nbackends] ids, sorted by address, then port, in host byte order */
 };
 
 /* How far behind the service's first port is `port`? More than s->more: it is not the service's. */
@@ -59,9 +65,9 @@ static inline uint16_t lb_port_plus(uint16_t port, uint16_t offset)
 /* A place of an open-addressed hash table in a view. */
 struct lb_place {
 	uint32_t ip;
+	uint32_t backend; /* its id, in the table of backends */
 	uint16_t port;	  /* network byte order; 0: of a service with several, whichever */
 	uint8_t protocol; /* 0: the place is empty */
-	uint16_t backend; /* its id, in the table of backends */
 	const struct service *service;
 };
 
@@ -90,9 +96,9 @@ struct lb_vip6 {
 
 struct lb_place6 {
 	struct ip_addr ip;
+	uint32_t backend;
 	uint16_t port;
 	uint8_t protocol; /* 0: the place is empty */
-	uint16_t backend;
 	const struct service *service;
 };
 
@@ -135,7 +141,7 @@ struct lb {
 	uint64_t key[2]; /* lb_view.key */
 	struct backend_table *backends;
 	struct conn_table *inbound; /* inbound.h */
-	struct told told[MAX_BACKENDS];
+	struct told *told;	    /* [dp.config.backends] */
 	struct told_host told_host[MAX_VTEPS];
 	uint32_t told_fresh;		  /* ticks */
 	_Atomic(uint32_t) seek_s;	  /* when a backend was last looked for (seek.h), 0: never */
@@ -163,7 +169,13 @@ struct lb {
 /** Who may look at `s`. The service's backend at an address and port (host byte order). `s` may be NULL. -ENOENT.
  */
 int lb_find_backend(
-	const struct lb *lb, const struct service *s, struct ip_addr address, uint16_t port, uint16_t *id);
+	const struct lb *lb, const struct service *s, struct ip_addr address, uint16_t port, uint32_t *id);
+
+/** Any thread. The id in the slot of `hash`; `table` is one of the service's. */
+static inline uint32_t lb_slot_backend(const struct service *s, const struct maglev *table, uint32_t slot)
+{
+	return s->backend[maglev_at(table, slot)];
+}
 
 static inline bool lb_filter_has(const struct lb_filter *filter, uint32_t ip)
 {

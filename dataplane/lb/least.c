@@ -17,7 +17,7 @@ static void write(uint32_t *word, uint32_t value)
 }
 
 /* Where requests of a kind are counted. */
-static inline struct backend_load *load_of(const struct worker *w, enum least_of of, uint16_t id)
+static inline struct backend_load *load_of(const struct worker *w, enum least_of of, uint32_t id)
 {
 	return of == LEAST_OWN ? &w->backend_load[id] : &w->backend_inbound[id];
 }
@@ -32,7 +32,7 @@ static uint32_t tick_hz(void)
 	return (uint32_t)(rte_get_tsc_hz() >> LEAST_TICK_BITS);
 }
 
-void least_look(struct worker *w, uint16_t id, uint32_t now)
+void least_look(struct worker *w, uint32_t id, uint32_t now)
 {
 	struct backend_load *l = &w->backend_load[id];
 	uint32_t others = 0, latency = 0, latency_s = 0;
@@ -54,7 +54,7 @@ void least_look(struct worker *w, uint16_t id, uint32_t now)
 	write(&l->looked, now);
 }
 
-void least_begins(struct worker *w, enum least_of of, uint16_t id)
+void least_begins(struct worker *w, enum least_of of, uint32_t id)
 {
 	struct backend_load *l = load_of(w, of, id);
 
@@ -118,7 +118,7 @@ void least_answers(struct worker *w, enum least_of of, const struct item *it, co
 		note_latency(l, least_now() - since, w->now_s);
 }
 
-uint32_t least_in_flight_of(const struct dp *dp, enum least_of of, uint16_t id)
+uint32_t least_in_flight_of(const struct dp *dp, enum least_of of, uint32_t id)
 {
 	uint32_t n = -conn_turns_lost_of(conns_of(dp, of), id);
 
@@ -130,7 +130,7 @@ uint32_t least_in_flight_of(const struct dp *dp, enum least_of of, uint16_t id)
 	return (int32_t)n > 0 ? n : 0;
 }
 
-uint32_t least_latency_us_of(const struct dp *dp, enum least_of of, uint16_t id)
+uint32_t least_latency_us_of(const struct dp *dp, enum least_of of, uint32_t id)
 {
 	uint32_t latency = 0, latency_s = 0;
 

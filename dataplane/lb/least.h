@@ -40,7 +40,7 @@ static inline uint32_t least_now(void)
 }
 
 /** Adds up what the other workers have in flight to the backend. */
-void least_look(struct worker *w, uint16_t id, uint32_t now);
+void least_look(struct worker *w, uint32_t id, uint32_t now);
 
 /* Another worker's clock may be a second ahead. */
 static inline uint32_t least_decayed(uint32_t latency, uint32_t then_s, uint32_t now_s)
@@ -63,7 +63,7 @@ static inline void least_add_told(struct least_load *load, const struct told *to
 
 /** How busy the backend of the service is at time `now`. */
 static inline struct least_load least_load(
-	struct worker *w, const struct service *s, uint16_t id, uint32_t now)
+	struct worker *w, const struct service *s, uint32_t id, uint32_t now)
 {
 	struct backend_load *l = &w->backend_load[id];
 	const struct told *told = &w->dp->lb->told[id];
@@ -115,21 +115,21 @@ static inline bool least_relieves(const struct least_load *a, const struct least
 }
 
 /** A connection was made to the backend: it begins with a request. */
-void least_begins(struct worker *w, enum least_of of, uint16_t id);
+void least_begins(struct worker *w, enum least_of of, uint32_t id);
 /** A packet of a connection whose turns are known came from the client, or from the backend; not rewritten yet. */
 void least_asks(struct worker *w, enum least_of of, const struct item *it, const struct conn_hit *hit);
 void least_answers(struct worker *w, enum least_of of, const struct item *it, const struct conn_hit *hit);
 
 /** Control thread. In flight to the backend from all workers. The latency that was noted last, 0: none. */
-uint32_t least_in_flight_of(const struct dp *dp, enum least_of of, uint16_t id);
-uint32_t least_latency_us_of(const struct dp *dp, enum least_of of, uint16_t id);
+uint32_t least_in_flight_of(const struct dp *dp, enum least_of of, uint32_t id);
+uint32_t least_latency_us_of(const struct dp *dp, enum least_of of, uint32_t id);
 
-static inline uint32_t least_in_flight(const struct dp *dp, uint16_t id)
+static inline uint32_t least_in_flight(const struct dp *dp, uint32_t id)
 {
 	return least_in_flight_of(dp, LEAST_OWN, id);
 }
 
-static inline uint32_t least_latency_us(const struct dp *dp, uint16_t id)
+static inline uint32_t least_latency_us(const struct dp *dp, uint32_t id)
 {
 	return least_latency_us_of(dp, LEAST_OWN, id);
 }

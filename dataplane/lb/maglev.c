@@ -71,6 +71,14 @@ static struct turn first_turn(const struct maglev_backend *b, uint32_t size)
 	};
 }
 
+static void put(struct maglev *table, uint32_t slot, uint16_t id)
+{
+	if (table->wide)
+		memcpy(table->slot + 2 * (size_t)slot, &id, sizeof(id));
+	else
+		table->slot[slot] = (uint8_t)id;
+}
+
 static bool is_used(const struct filling *f, uint32_t slot)
 {
 	return f->used[slot / WORD] >> (slot % WORD) & 1;
@@ -88,7 +96,7 @@ static void take_slot(struct filling *f, size_t i)
 		slot -= slot >= size ? size : 0;
 	}
 	f->used[slot / WORD] |= UINT64_C(1) << (slot % WORD);
-	f->table->slot[slot] = f->backend[i].id;
+	put(f->table, slot, f->backend[i].id);
 	f->left--;
 	turn->next = slot;
 	turn->taken++;
@@ -148,17 +156,22 @@ struct maglev *maglev_build(const struct maglev_backend *b, size_t n)
 	uint32_t size = maglev_size(n);
 	struct filling f = {.backend = b, .n = n, .left = size};
 
-	for (size_t i = 0; i < n; i++)
+	bool wide = false;
+
+	for (size_t i = 0; i < n; i++) {
 		if (b[i].weight > f.heaviest)
 			f.heaviest = b[i].weight;
+		wide |= b[i].id > UINT8_MAX;
+	}
 	if (!f.heaviest)
 		return NULL;
-	f.table = malloc(sizeof(*f.table) + size * sizeof(f.table->slot[0]));
+	f.table = malloc(sizeof(*f.table) + size * (wide ? 2 : 1));
 	f.turn = calloc(n ? n : 1, sizeof(*f.turn));
 	f.round = calloc(n / BLOCK + 1, sizeof(*f.round));
 	f.used = calloc(size / WORD + 1, sizeof(*f.used));
 	if (f.table && f.turn && f.round && f.used) {
 		f.table->size = size;
+		f.table->wide = wide;
 		fill_begin(&f);
 		fill(&f);
 	} else {

@@ -7,8 +7,10 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "addr/ip.h"
 
@@ -21,17 +23,29 @@ struct maglev_backend {
 	struct ip_addr address; /* with port: who it is, on every host */
 	uint16_t port;
 	uint16_t weight; /* 0: gets no slots */
-	uint16_t id;	 /* what the slots hold */
+	uint16_t id;	 /* what the slots hold: of those of a service, which it is */
 };
 
 struct maglev {
 	uint32_t size; /* a prime */
-	uint16_t slot[];
+	bool wide;     /* slots have two bytes: some id is above 255 */
+	uint8_t slot[];
 };
+
+/** Any thread. The id in a slot. */
+static inline uint16_t maglev_at(const struct maglev *table, uint32_t slot)
+{
+	uint16_t id;
+
+	if (__builtin_expect(!table->wide, 1))
+		return table->slot[slot];
+	memcpy(&id, table->slot + 2 * (size_t)slot, sizeof(id));
+	return id;
+}
 
 /**
  * Control thread. A table over the backends with a weight, NULL without memory or when there is none
- * (nbackends <= MAX_BACKENDS). `backends` is sorted by (address, port), each pair once. Its size follows from
+ * (nbackends <= LB_BACKENDS). `backends` is sorted by (address, port), each pair once. Its size follows from
  * nbackends, those without a weight included: a backend that falls ill does not resize the table, which would
  * move most slots. Every backend with a weight has at least one slot. Freed with free().
  */

@@ -44,10 +44,9 @@ static bool is_in_vain(struct worker *w, const struct item *it, const struct con
 {
 	struct conn_hit backend = conn_other(w->dp->lb->conns, hit);
 	const struct service *s = item_service(it);
-	uint32_t made_s = atomic_load_explicit(&hit->side->made_s, memory_order_relaxed);
 
 	return !s || conn_note(&backend) >= (uint64_t)ROUNDS * s->nbackends ||
-	       (int32_t)(w->now_s - made_s) > SEEK_MAX_S;
+	       conn_since(conn_made_s(hit), w->now_s) > SEEK_MAX_S;
 }
 
 bool service_seek_forward(struct worker *w, struct item *it, struct conn_hit *hit)
@@ -107,7 +106,7 @@ static bool find_client(
 }
 
 /* The next service that has the sender, and its id there. NULL: there is none any more. */
-static const struct service *next_service(const struct item *it, uint32_t *at, uint16_t *id)
+static const struct service *next_service(const struct item *it, uint32_t *at, uint32_t *id)
 {
 	const struct lb_place6 *place6;
 	const struct lb_place *place;
@@ -124,7 +123,7 @@ static const struct service *next_service(const struct item *it, uint32_t *at, u
 
 /* The connection is made anew, with the backend that has it. */
 static bool make(
-	struct worker *w, const struct item *it, const struct service *s, uint16_t id, struct conn_hit *hit)
+	struct worker *w, const struct item *it, const struct service *s, uint32_t id, struct conn_hit *hit)
 {
 	struct conn_table *t = w->dp->lb->conns;
 	struct ip_addr client = item_dst(it), backend = item_src(it);
@@ -158,7 +157,7 @@ bool service_seek_finds(struct worker *w, const struct item *it, struct conn_hit
 {
 	uint32_t seek_s = atomic_load_explicit(&w->dp->lb->seek_s, memory_order_relaxed), at = 0;
 	const struct service *s;
-	uint16_t id;
+	uint32_t id;
 
 	if (__builtin_expect(!seek_s, 1) || (int32_t)(w->now_s - seek_s) > SEEK_MAX_S ||
 		it->f->ip_proto != IPPROTO_TCP)
@@ -189,7 +188,7 @@ struct asking {
 	bool full;    /* there was no room for that one */
 };
 
-static bool ask_backend(struct asking *asking, uint16_t id, const struct conn_info *info)
+static bool ask_backend(struct asking *asking, uint32_t id, const struct conn_info *info)
 {
 	const struct backend *b = backend_get(asking->dp->lb->backends, id);
 	uint64_t mac = atomic_load_explicit(&b->mac, memory_order_relaxed);
@@ -214,7 +213,7 @@ static bool ask_backend(struct asking *asking, uint16_t id, const struct conn_in
 /* The service that the client asks. NULL: it is gone, and its number may be another's. */
 static const struct service *service_of(const struct lb *lb, const struct conn_info *info)
 {
-	uint16_t owner = info->end[CONN_FORWARD].owner;
+	uint32_t owner = info->end[CONN_FORWARD].owner;
 	uint64_t rest = info->key[CONN_FORWARD].rest;
 	const struct service *s = lb->service[backend_get(lb->backends, owner)->service];
 

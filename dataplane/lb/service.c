@@ -29,12 +29,13 @@ int lb_open(struct dp *dp, uint32_t conns)
 	dp->lb = lb;
 	lb->dp = dp;
 	lb->last_change = &lb->changes;
-	lb->backends = backend_open(dp);
-	lb->conns = conn_open(conns, MAX_BACKENDS);
-	lb->inbound = conn_open(conns, MAX_BACKENDS);
+	lb->backends = backend_open(dp, dp->config.backends);
+	lb->conns = conn_open(conns, dp->config.backends);
+	lb->inbound = conn_open(conns, dp->config.backends);
 	lb->held = hold_open();
+	lb->told = mem_alloc(dp->config.backends * sizeof(*lb->told));
 	lb->told_fresh = told_fresh_ticks();
-	if (lb->backends && lb->conns && lb->inbound && lb->held &&
+	if (lb->backends && lb->conns && lb->inbound && lb->held && lb->told &&
 		getrandom(lb->key, sizeof(lb->key), 0) == sizeof(lb->key))
 		return 0;
 	lb_close(dp);
@@ -74,6 +75,7 @@ void lb_close(struct dp *dp)
 	conn_close(lb->inbound);
 	backend_close(lb->backends);
 	hold_close(lb->held);
+	mem_free(lb->told, dp->config.backends * sizeof(*lb->told));
 	mem_free(lb, sizeof(*lb));
 	dp->lb = NULL;
 }
@@ -93,7 +95,7 @@ static int compare_specs(const void *a, const void *b)
 	return order(x->address, x->port, y->address, y->port);
 }
 
-static int compare_with(const struct lb *lb, uint16_t id, struct ip_addr address, uint16_t port)
+static int compare_with(const struct lb *lb, uint32_t id, struct ip_addr address, uint16_t port)
 {
 	const struct backend *b = backend_get(lb->backends, id);
 
@@ -101,7 +103,7 @@ static int compare_with(const struct lb *lb, uint16_t id, struct ip_addr address
 }
 
 int lb_find_backend(
-	const struct lb *lb, const struct service *s, struct ip_addr address, uint16_t port, uint16_t *id)
+	const struct lb *lb, const struct service *s, struct ip_addr address, uint16_t port, uint32_t *id)
 {
 	uint32_t low = 0, high = s ? s->nbackends : 0;
 
@@ -143,8 +145,8 @@ static int check_spec(const struct lb *lb, const struct dp_service *spec, uint32
 		return dp_fail(err, -EINVAL, "port: is 0");
 	if (spec->port + spec->more_ports > UINT16_MAX)
 		return dp_fail(err, -EINVAL, "port: those that follow it go beyond %d", UINT16_MAX);
-	if (spec->nbackends > MAX_BACKENDS)
-		return dp_fail(err, -ENOSPC, "backends: more than %d", MAX_BACKENDS);
+	if (spec->nbackends > LB_BACKENDS)
+		return dp_fail(err, -ENOSPC, "backends: more than %d", LB_BACKENDS);
 	if (spec->protocol != DP_TCP && spec->protocol != DP_UDP && spec->protocol != DP_SCTP)
 		return dp_fail(err, -EINVAL, "protocol: neither tcp, udp nor sctp");
 	if (spec->affinity_s > DP_AFFINITY_MAX)
@@ -179,7 +181,7 @@ static int check_backends(const struct dp_service *spec, const struct dp_backend
 
 /* The same as lb_find_backend() for who asks in the order of backends: goes on from *at, 0 at first. */
 static bool find_next(const struct lb *lb, const struct service *s, uint32_t *at,
-	const struct dp_backend *what, uint16_t *id)
+	const struct dp_backend *what, uint32_t *id)
 {
 	int c = -1;
 
@@ -198,7 +200,7 @@ void lb_service_let_go(struct lb *lb, const struct service *from, const struct s
 	for (uint32_t i = 0; from && i < from->nbackends; i++) {
 		const struct backend *b = backend_get(lb->backends, from->backend[i]);
 		const struct dp_backend what = {.address = b->address, .port = __builtin_bswap16(b->port)};
-		uint16_t id;
+		uint32_t id;
 
 		if (!find_next(lb, in, &at, &what, &id) || id != b->id)
 			backend_delete(lb->backends, b->id);
@@ -213,7 +215,7 @@ static int take_ids(struct lb *lb, const struct dp_service *spec, const struct d
 	int rc = 0;
 
 	for (uint32_t i = 0; i < spec->nbackends && !rc; i++) {
-		uint16_t *id = &s->backend[i];
+		uint32_t *id = &s->backend[i];
 
 		if (!find_next(lb, old, &at, &sorted[i], id)) {
 			rc = backend_new(lb->backends, spec, &sorted[i], s->id, id);
@@ -239,7 +241,7 @@ static int build_table(const struct dp_backend *sorted, struct service *s)
 	for (uint32_t i = 0; i < s->nbackends; i++) {
 		uint16_t weight = sorted[i].dead ? 0 : sorted[i].weight;
 
-		list[i] = (struct maglev_backend){sorted[i].address, sorted[i].port, weight, s->backend[i]};
+		list[i] = (struct maglev_backend){sorted[i].address, sorted[i].port, weight, (uint16_t)i};
 		if (!weight)
 			continue;
 		s->last = s->backend[i];
@@ -272,7 +274,7 @@ static int build_near(const struct dp_backend *sorted, struct service *s, unsign
 
 		if (sorted[i].distance != distance)
 			continue;
-		list[n++] = (struct maglev_backend){sorted[i].address, sorted[i].port, weight, s->backend[i]};
+		list[n++] = (struct maglev_backend){sorted[i].address, sorted[i].port, weight, (uint16_t)i};
 		active += weight > 0;
 		all += weight || !sorted[i].draining;
 	}
@@ -369,8 +371,8 @@ int dp_service_put(struct dp *dp, const struct dp_service *spec, uint32_t *id, s
 		goto out;
 	rc = put_sorted(dp->lb, spec, sorted, id);
 	if (rc == -ENOSPC)
-		dp_fail(err, rc, "no room for more than %d services or %d backends", MAX_SERVICES,
-			MAX_BACKENDS);
+		dp_fail(err, rc, "no room for more than %d services or %u backends (dataplane.backends)",
+			MAX_SERVICES, dp->config.backends);
 	else if (rc)
 		dp_fail(err, rc, "out of memory");
 out:
@@ -387,7 +389,7 @@ int dp_service_del(struct dp *dp, uint32_t id)
 	return publish_put(lb, lb->service[id]->net, id, NULL);
 }
 
-static bool is_gone(void *arg, uint16_t id)
+static bool is_gone(void *arg, uint32_t id)
 {
 	const struct lb *lb = arg;
 	const struct backend *b = backend_get(lb->backends, id);
@@ -396,7 +398,7 @@ static bool is_gone(void *arg, uint16_t id)
 	return (flags & BACKEND_GONE) || drain_gives_up(b, flags);
 }
 
-static bool has_no_connections(void *arg, uint16_t id)
+static bool has_no_connections(void *arg, uint32_t id)
 {
 	const struct lb *lb = arg;
 

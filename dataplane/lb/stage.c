@@ -246,7 +246,7 @@ static int forward(
 		hairpin_forward(w, in, it, &hit);
 	else
 		send_to_backend(w, it, &hit);
-	return it->f->verdict == V_NONE ? hit.end.owner : -1;
+	return it->f->verdict == V_NONE ? (int)hit.end.owner : -1;
 }
 
 /* By the places of the backend at that port, 0 for services with several. */
@@ -394,7 +394,7 @@ static void first_fragment(struct worker *w, struct port *in, const struct fragm
 	f->was_end = 0; /* nat_undo() would look for them */
 }
 
-static void later_of_request(struct worker *w, struct frame *f, uint16_t id)
+static void later_of_request(struct worker *w, struct frame *f, uint32_t id)
 {
 	const struct backend *b = lb_backend(w, id);
 	uint64_t mac = atomic_load_explicit(&b->mac, memory_order_relaxed);

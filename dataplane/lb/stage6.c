@@ -292,7 +292,7 @@ static int forward(struct worker *w, struct port *in, struct item *it, const str
 		hairpin_forward(w, in, it, &hit);
 	else
 		send_to_backend(w, it, &hit);
-	return it->f->verdict == V_NONE ? hit.end.owner : -1;
+	return it->f->verdict == V_NONE ? (int)hit.end.owner : -1;
 }
 
 static bool spilled_at(struct worker *w, const struct item *it, uint16_t port, struct conn_hit *hit)
@@ -409,7 +409,7 @@ static void first_fragment(
 	f->was_end = 0; /* nat_undo() would look for them */
 }
 
-static void later_of_request(struct worker *w, struct frame *f, uint16_t id)
+static void later_of_request(struct worker *w, struct frame *f, uint32_t id)
 {
 	const struct backend *b = lb_backend(w, id);
 	uint64_t mac = atomic_load_explicit(&b->mac, memory_order_relaxed);

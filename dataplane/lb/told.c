@@ -37,12 +37,12 @@ bool told_is_fresh(const struct lb *lb, const struct told *told, uint32_t now, u
 	       (int32_t)(now - told_read(&told->at)) < (int32_t)lb->told_fresh;
 }
 
-void told_forget(struct lb *lb, uint16_t id)
+void told_forget(struct lb *lb, uint32_t id)
 {
 	write(&lb->told[id].at_s, 0);
 }
 
-void told_note(struct lb *lb, uint16_t id, const struct told_news *news, uint32_t own, uint32_t now_s)
+void told_note(struct lb *lb, uint32_t id, const struct told_news *news, uint32_t own, uint32_t now_s)
 {
 	struct told *told = &lb->told[id];
 
@@ -70,7 +70,7 @@ bool told_admits(struct worker *w, uint16_t vtep, uint32_t number)
 }
 
 /* The next service that has it, from *at on, 0 at first. False: there is none any more. */
-static bool next_place(const struct lb_view *view, const struct told_news *news, uint32_t *at, uint16_t *id)
+static bool next_place(const struct lb_view *view, const struct told_news *news, uint32_t *at, uint32_t *id)
 {
 	const struct lb_place6 *place6;
 	const struct lb_place *place;
@@ -91,7 +91,7 @@ static bool next_place(const struct lb_view *view, const struct told_news *news,
 enum where { UNKNOWN, BEHIND, ELSEWHERE };
 
 /* Where is the backend, by its MAC? Of one that is reached by a gateway nobody but this host says anything. */
-static enum where where_is(struct worker *w, uint16_t net, uint16_t vtep, uint16_t id)
+static enum where where_is(struct worker *w, uint16_t net, uint16_t vtep, uint32_t id)
 {
 	uint64_t mac = atomic_load_explicit(&lb_backend(w, id)->mac, memory_order_relaxed), value;
 	const struct network *network = dp_get_net(w->dp, net);
@@ -115,7 +115,7 @@ bool told_is_elsewhere(struct worker *w, uint16_t net, uint16_t vtep, const stru
 {
 	const struct lb_view *view = view_of(w, net);
 	uint32_t at = 0;
-	uint16_t id;
+	uint32_t id;
 
 	/* one look is enough: whatever service has it, it is the same machine */
 	return view && next_place(view, news, &at, &id) && where_is(w, net, vtep, id) == ELSEWHERE;
@@ -125,14 +125,14 @@ void told_take(struct worker *w, uint16_t net, uint16_t vtep, const struct told_
 {
 	const struct lb_view *view = view_of(w, net);
 	uint32_t at = 0;
-	uint16_t id;
+	uint32_t id;
 
 	while (view && next_place(view, news, &at, &id))
 		if (where_is(w, net, vtep, id) == BEHIND)
 			told_note(w->dp->lb, id, news, least_in_flight(w->dp, id), w->now_s);
 }
 
-bool told_info(const struct dp *dp, uint16_t id, struct told *told, uint32_t *age_ms)
+bool told_info(const struct dp *dp, uint32_t id, struct told *told, uint32_t *age_ms)
 {
 	const struct told *at = &dp->lb->told[id];
 	uint32_t now = least_now(), ticks;

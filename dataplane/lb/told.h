@@ -57,10 +57,10 @@ uint32_t told_fresh_ticks(void);
 bool told_is_fresh(const struct lb *lb, const struct told *told, uint32_t now, uint32_t now_s);
 
 /** Control thread. The id is another backend's from now on. */
-void told_forget(struct lb *lb, uint16_t id);
+void told_forget(struct lb *lb, uint32_t id);
 
 /** Any thread, at time `now_s`. Of a backend that this host has `own` requests to under way. */
-void told_note(struct lb *lb, uint16_t id, const struct told_news *news, uint32_t own, uint32_t now_s);
+void told_note(struct lb *lb, uint32_t id, const struct told_news *news, uint32_t own, uint32_t now_s);
 
 /** Worker. May the host at the vtep be heard: is packet `number` later than its last one, and are they not too many? */
 bool told_admits(struct worker *w, uint16_t vtep, uint32_t number);
@@ -72,13 +72,14 @@ void told_take(struct worker *w, uint16_t net, uint16_t vtep, const struct told_
 
 /* A backend here, as others are told of it. */
 struct told_own {
-	uint16_t id, net;
+	uint32_t id;
+	uint16_t net;
 	struct told_news news;
 };
 
 /** Control thread. Is there, or was there, a service whose policy wants it? */
 bool told_is_wanted(const struct dp *dp);
-/** Control thread. Backends of such services that are behind ports of this host, MAX_BACKENDS at the most; returns how
+/** Control thread. Backends of such services that are behind ports of this host, dp.config.backends at the most; returns how
  * many. */
 unsigned told_find_own(struct dp *dp, struct told_own *own);
 /** Control thread. Measures it, for this host too. False: its id is another's since it was found. */
@@ -87,4 +88,4 @@ bool told_measure(struct dp *dp, struct told_own *own);
 bool told_has_asked(const struct dp *dp, uint16_t vtep);
 
 /** Control thread. What is known now, and how old it is in milliseconds. False: nothing that is fresh. */
-bool told_info(const struct dp *dp, uint16_t id, struct told *told, uint32_t *age_ms);
+bool told_info(const struct dp *dp, uint32_t id, struct told *told, uint32_t *age_ms);

@@ -31,7 +31,7 @@ unsigned told_find_own(struct dp *dp, struct told_own *own)
 	for (unsigned i = 0; dp->lb->least && i < dp->lb->service_end; i++) {
 		const struct service *s = dp->lb->service[i];
 
-		for (uint32_t k = 0; s && s->least && k < s->nbackends && n < MAX_BACKENDS; k++) {
+		for (uint32_t k = 0; s && s->least && k < s->nbackends && n < dp->config.backends; k++) {
 			const struct backend *b = backend_get(dp->lb->backends, s->backend[k]);
 
 			if (is_here(dp, b))

@@ -117,7 +117,7 @@ static void add_service(const struct lb *lb, struct lb_view *view, const struct 
 
 		port = s->more ? 0 : b->port;
 		places_add(&view->backends, backend_hash(view, b->ip, port),
-			&(struct lb_place){b->ip, port, b->protocol, b->id, s});
+			&(struct lb_place){b->ip, b->id, port, b->protocol, s});
 		lb_filter_add(&view->sources, b->ip);
 	}
 }

@@ -92,7 +92,7 @@ void lb_view6_add(const struct lb *lb, struct lb_view6 *view, const struct servi
 
 		port = s->more ? 0 : b->port;
 		places_add(
-			view, &view->backends, &(struct lb_place6){b->address, port, b->protocol, b->id, s});
+			view, &view->backends, &(struct lb_place6){b->address, b->id, port, b->protocol, s});
 		lb_filter_add(&view->sources, lb_fold6(b->address));
 	}
 }

@@ -25,7 +25,7 @@ enum {
 };
 
 struct tell {
-	struct told_own *own; /* [MAX_BACKENDS], of all networks */
+	struct told_own *own; /* [dp.config.backends], of all networks */
 	unsigned n, turn;
 	uint16_t next; /* the vtep to go on with */
 	uint32_t number;
@@ -222,7 +222,7 @@ void tell_begin(struct dp *dp)
 		return; /* the next tick tries again */
 	dp->priv->tell = tell;
 	tell->number = first_number();
-	tell->own = calloc(MAX_BACKENDS, sizeof(*tell->own));
+	tell->own = calloc(dp->config.backends, sizeof(*tell->own));
 	tell->timer = tell->own ? loop->timer_add(loop->ctx, LOAD_TELL_MS, on_turn, dp) : NULL;
 	if (!tell->timer)
 		tell_end(dp);

@@ -421,6 +421,27 @@ def test_what_was_heard_in_part_is_not_in_effect(world):
     w.wait(NAME, {"10.244.0.1:8080": False})
 
 
+def test_more_backends_than_there_is_room_for(start_sluiced, authority, stack, tmp_path):
+    """The log names the Service that has no room, and what to ask for; it is balanced by the next change with room."""
+    api = stack.enter_context(KubeApi(authority, tmp_path / "token"))
+    w = World(start_sluiced({**config_of(api, authority), "dataplane": {"backends": 1024}}), api)
+    endpoints = [endpoint(f"10.244.{n // 250 + 1}.{n % 250 + 1}") for n in range(1000)]
+    w.api.put(WEB, {**web(), "endpoints": endpoints})
+    wait.until(lambda: len(w.instances(NAME)) == 1000, "a thousand are there")
+    w.api.put(service("big", ["10.96.0.11"], [("", 80)]), endpoint_slice("big-1", "big", endpoints[:100], [("", 80)]))
+    line = "service big.default: the dataplane keeps its old backends: no room for more than 32768 services or 1024 backends"
+    wait.until(lambda: line in w.daemon.log(), "the log says that there is no room")
+    assert "(dataplane.backends)" in w.daemon.log()
+    w.api.put(web("10.244.1.1"))
+    w.wait(NAME, {"10.244.1.1:8080": False})
+
+    def shown():
+        w.api.put(endpoint_slice("big-1", "big", endpoints[:3], [("", 80)]))
+        return [one for one in w.daemon.rpc("service.show", name="big.default")["backends"] if one["balanced"]]
+
+    wait.until(lambda: len(shown()) == 3, "the next change has room")
+
+
 def test_more_services_than_there_is_room_for(world):
     """The first 32,768 are known; the log names the first that is not, and status counts them."""
     w = world()

@@ -106,6 +106,7 @@ struct dp *harness_open_workers(unsigned n)
 		.idle = DP_IDLE_POLL,
 		.fdb_size = 1024,
 		.conn_size = 1024,
+		.backends = 16384,
 		.loop = {NULL, fd_add, fd_del, timer_add, timer_del},
 	};
 	struct dp_err err;

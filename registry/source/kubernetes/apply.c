@@ -27,26 +27,35 @@ static void name_of(
 		port->outer ? "external_" : "", slash + 1, (int)(slash - service->key), service->key);
 }
 
-static void describe(const struct kubernetes *k, const struct kube_service *service,
-	const struct kube_port *port, struct reg_service *out)
+static struct kube_as wanted(const struct kube_service *service, const struct kube_port *port)
 {
-	*out = (struct reg_service){.name = ""};
-	name_of(service, port, out->name);
+	return (struct kube_as){
+		.vip = service->spec.vip,
+		.vip6 = service->spec.vip6,
+		.port = port->id.port,
+		.affinity_s = service->spec.affinity_s,
+		.drops = kube_is_local_only(&service->spec, port),
+	};
+}
+
+static void describe(const struct kubernetes *k, const struct kube_as *as, const struct kube_port *port,
+	const char *name, struct reg_service *out)
+{
+	*out = (struct reg_service){.vip = as->vip,
+		.vip6 = as->vip6,
+		.port = as->port,
+		.protocol = port->id.protocol,
+		.affinity_s = as->affinity_s,
+		.drops = as->drops};
+	snprintf(out->name, sizeof(out->name), "%s", name);
 	snprintf(out->network, sizeof(out->network), "%s", k->network);
-	out->vip = service->spec.vip;
-	out->vip6 = service->spec.vip6;
-	out->port = port->id.port;
-	out->protocol = port->id.protocol;
-	out->affinity_s = service->spec.affinity_s;
-	out->drops = kube_is_local_only(&service->spec, port);
 	snprintf(out->source, sizeof(out->source), "%s", KUBE_SOURCE);
 }
 
-/* As far as describe() makes a difference. */
-static bool is_same(const struct reg_service *a, const struct reg_service *b)
+static bool is_same(const struct kube_as *a, const struct kube_as *b)
 {
 	return ip_equal(a->vip, b->vip) && ip_equal(a->vip6, b->vip6) && a->port == b->port &&
-	       a->protocol == b->protocol && a->affinity_s == b->affinity_s && a->drops == b->drops;
+	       a->affinity_s == b->affinity_s && a->drops == b->drops;
 }
 
 static void refused(struct kubernetes *k, const char *name, const struct reg_err *err)
@@ -78,44 +87,48 @@ static void take_away(struct kubernetes *k, const char *name, const struct kube_
 		registry_backend_del(k->reg, name, id, &err);
 }
 
-static void drop_port(struct kubernetes *k, struct kube_port *port)
+static void drop_port(struct kubernetes *k, const struct kube_service *service, struct kube_port *port)
 {
+	char name[REG_SERVICE_MAX + 1];
 	struct reg_err err;
 
+	name_of(service, port, name);
 	for (size_t i = 0; i < port->targets.n; i++)
-		take_away(k, port->as.name, &port->targets.list[i]);
+		take_away(k, name, &port->targets.list[i]);
 	free(port->targets.list);
-	if (!port->made || !is_ours(k, port->as.name))
+	if (!port->made || !is_ours(k, name))
 		return;
-	registry_service_undefine(k->reg, port->as.name, &err);
+	registry_service_undefine(k->reg, name, &err);
 	k->made_room = true;
 }
 
 static void drop_ports(struct kubernetes *k, struct kube_service *service)
 {
 	for (unsigned i = 0; i < service->nold; i++)
-		drop_port(k, &service->old[i]);
+		drop_port(k, service, &service->old[i]);
 	service->nold = 0;
 }
 
 /* False: it is not there, and is tried again when something has gone. */
-static bool define(struct kubernetes *k, const struct kube_service *service, struct kube_port *port)
+static bool define(
+	struct kubernetes *k, const struct kube_service *service, struct kube_port *port, const char *name)
 {
+	struct kube_as as = wanted(service, port);
 	struct reg_service fresh;
 	struct reg_err err;
 	int rc;
 
-	describe(k, service, port, &fresh);
-	if (port->made && !is_ours(k, port->as.name)) {
+	if (port->made && !is_ours(k, name)) {
 		port->made = false;
 		port->targets.n = 0;
 	}
-	if (port->made && is_same(&fresh, &port->as))
+	if (port->made && is_same(&as, &port->as))
 		return true;
+	describe(k, &as, port, name, &fresh);
 	rc = port->made ? registry_service_set(k->reg, &fresh, &err)
 			: registry_service_add(k->reg, &fresh, &err);
 	if (rc < 0 && port->made) { /* ports that change places are in each other's way */
-		registry_service_undefine(k->reg, port->as.name, &err);
+		registry_service_undefine(k->reg, name, &err);
 		port->made = false;
 		k->made_room = true;
 		rc = registry_service_add(k->reg, &fresh, &err);
@@ -125,7 +138,7 @@ static bool define(struct kubernetes *k, const struct kube_service *service, str
 		return false;
 	}
 	port->made = true;
-	port->as = fresh;
+	port->as = as;
 	return true;
 }
 
@@ -144,7 +157,8 @@ static bool put(struct kubernetes *k, const char *name, const struct kube_target
 }
 
 /* Both are sorted. Of `fresh` stays what the registry has taken. False: it has not taken all. */
-static bool move_targets(struct kubernetes *k, struct kube_port *port, struct kube_targets *fresh)
+static bool move_targets(
+	struct kubernetes *k, const char *name, struct kube_port *port, struct kube_targets *fresh)
 {
 	const struct kube_targets *old = &port->targets;
 	size_t i = 0, j = 0, kept = 0;
@@ -156,9 +170,9 @@ static bool move_targets(struct kubernetes *k, struct kube_port *port, struct ku
 					    : kube_target_compare(&old->list[i], &fresh->list[j]);
 
 		if (order < 0)
-			take_away(k, port->as.name, &old->list[i]);
+			take_away(k, name, &old->list[i]);
 		else if ((order == 0 && !port->lost && old->list[i].drained == fresh->list[j].drained) ||
-			 put(k, port->as.name, &fresh->list[j]))
+			 put(k, name, &fresh->list[j]))
 			fresh->list[kept++] = fresh->list[j];
 		i += order <= 0;
 		j += order >= 0;
@@ -170,15 +184,17 @@ static bool move_targets(struct kubernetes *k, struct kube_port *port, struct ku
 
 static void fill(struct kubernetes *k, struct kube_service *service, struct kube_port *port)
 {
+	char name[REG_SERVICE_MAX + 1];
 	struct kube_targets fresh;
 
-	if (!define(k, service, port)) {
+	name_of(service, port, name);
+	if (!define(k, service, port, name)) {
 		service->waits = true;
 		return;
 	}
 	if (!kube_choose(service, port, &fresh))
 		return;
-	if (!move_targets(k, port, &fresh))
+	if (!move_targets(k, name, port, &fresh))
 		service->waits = true;
 	port->lost = false;
 	free(port->targets.list);

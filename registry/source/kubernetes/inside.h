@@ -84,6 +84,14 @@ struct kube_targets {
 	size_t n;
 };
 
+/* As what the registry has a port: its name and protocol never change. */
+struct kube_as {
+	struct ip_addr vip, vip6;
+	uint32_t affinity_s;
+	uint16_t port;
+	bool drops;
+};
+
 /*
  * A port of a Service is a service of the registry: ports differ in their targets, and in which slices have them. Where
  * who comes from outside is to get other endpoints than pods do, the port is there twice: the `outer` one has the same
@@ -95,7 +103,7 @@ struct kube_port {
 	bool outer;
 	bool made;		     /* the registry has it */
 	bool lost;		     /* maybe not its targets */
-	struct reg_service as;	     /* that */
+	struct kube_as as;	     /* so */
 	struct kube_targets targets; /* that the registry has */
 };
 

@@ -126,6 +126,13 @@ static void gather_port(
 	}
 }
 
+static struct ip_addr vip_of(const struct kube_as *as, bool ip6)
+{
+	if (!ip_is_none(as->vip) && ip_is4(as->vip) != ip6)
+		return as->vip;
+	return ip6 ? as->vip6 : (struct ip_addr){0};
+}
+
 static void gather(struct kubernetes *k, struct gathering *g)
 {
 	struct kube_service *service, *next;
@@ -139,7 +146,7 @@ static void gather(struct kubernetes *k, struct gathering *g)
 
 			made = made || port->made;
 			for (unsigned ip6 = 0; !port->outer && port->made && ip6 < 2; ip6++)
-				gather_port(g, &service->spec, port, reg_service_vip(&port->as, ip6));
+				gather_port(g, &service->spec, port, vip_of(&port->as, ip6));
 		}
 		for (unsigned ip6 = 0; made && ip6 < 2; ip6++)
 			add_vip(g, ip6 ? service->spec.vip6 : service->spec.vip);

@@ -75,7 +75,7 @@ static void test_ids_are_used_again(void **state)
 				second = {ip_from4(IP_C), 8080, 1, false};
 	uint8_t buf[2048];
 
-	for (unsigned i = 0; i < MAX_BACKENDS + 10; i++) {
+	for (unsigned i = 0; i < 16384 + 10; i++) {
 		assert_int_equal(
 			rig_put(rig.net, 80, DP_TCP, i & 1 ? &first : &second, 1, &rig.tcp_service), 0);
 		if (i % 1000 == 0) {

@@ -25,7 +25,7 @@ static void drain(enum dp_protocol protocol, bool b, bool c, bool resets, uint32
 /* The time of every backend that drains is over. */
 static void deadline(void)
 {
-	for (unsigned id = 0; id < MAX_BACKENDS; id++)
+	for (unsigned id = 0; id < backend_end(rig.dp->lb->backends); id++)
 		atomic_store(&backend_get(rig.dp->lb->backends, id)->ends, 1);
 }
 
@@ -67,7 +67,7 @@ static void it_is_told_how_much_is_left(void **state)
 static void time_does_not_begin_anew(void **state)
 {
 	uint64_t ends;
-	uint16_t id = 0;
+	uint32_t id = 0;
 
 	drain(DP_TCP, true, true, false, HOUR_MS);
 	assert_int_equal(

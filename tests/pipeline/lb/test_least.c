@@ -35,9 +35,9 @@ static int setup(void **state)
 }
 #define TEST_LEAST(name) cmocka_unit_test_setup_teardown(name, setup, rig_teardown)
 
-static uint16_t id_of(const struct test_port *port)
+static uint32_t id_of(const struct test_port *port)
 {
-	uint16_t id = 0;
+	uint32_t id = 0;
 
 	assert_int_equal(lb_find_backend(rig.dp->lb, rig.dp->lb->service[rig.tcp_service],
 				 ip_from4(port == &rig.b ? IP_B : IP_C), 8080, &id),
@@ -280,7 +280,7 @@ static void what_is_told_is_added(void **state)
 static void what_is_told_gets_old(void **state)
 {
 	const struct told_news news = {.in_flight = 9, .us = 2000};
-	uint16_t id = id_of(&rig.b);
+	uint32_t id = id_of(&rig.b);
 	struct worker *w = rig.dp->worker[0];
 	struct told *told = &rig.dp->lb->told[id];
 
@@ -374,7 +374,7 @@ static void a_lost_backend_takes_its_count_along(void **state)
 	assert_ptr_equal(rig_reached(), &rig.c);
 	forget_all();
 	assert_int_equal(dp_conn_count(rig.dp), 0);
-	for (unsigned id = 0; id < MAX_BACKENDS; id++)
+	for (unsigned id = 0; id < backend_end(rig.dp->lb->backends); id++)
 		assert_int_equal(least_in_flight(rig.dp, (uint16_t)id), 0);
 }
 

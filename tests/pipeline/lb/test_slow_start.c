@@ -26,7 +26,7 @@ static void put(uint16_t weight_b, uint16_t weight_c)
 static void came(uint32_t ip, unsigned hundredths)
 {
 	uint64_t ago = rte_get_tsc_hz() * 36 * hundredths;
-	uint16_t id = 0;
+	uint32_t id = 0;
 
 	assert_int_equal(
 		lb_find_backend(rig.dp->lb, rig.dp->lb->service[rig.tcp_service], ip_from4(ip), 8080, &id),

@@ -11,12 +11,12 @@
 
 enum { TCP = 6, UDP = 17, OWNERS = 8 };
 
-static bool nobody_gone(void *arg, uint16_t owner)
+static bool nobody_gone(void *arg, uint32_t owner)
 {
 	return false;
 }
 
-static bool owner_gone(void *arg, uint16_t owner)
+static bool owner_gone(void *arg, uint32_t owner)
 {
 	return owner == *(const uint16_t *)arg;
 }
