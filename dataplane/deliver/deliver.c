@@ -13,11 +13,11 @@
 #include "dataplane/bfd/bfd.h"
 #include "dataplane/core/dp.h"
 #include "dataplane/deliver/flood_budget.h"
+#include "dataplane/deliver/merge.h"
 #include "dataplane/deliver/too_big.h"
 #include "dataplane/deliver/transmit.h"
 #include "dataplane/frame/offload.h"
 #include "dataplane/frame/parse.h"
-#include "dataplane/frame/tcp_gro.h"
 #include "dataplane/l2/network.h"
 #include "dataplane/l2/policy/guard.h"
 #include "dataplane/l2/policy/rate.h"
@@ -121,8 +121,7 @@ static inline bool may_merge(const struct tx_batch *batch, uint32_t offloads)
 
 static __attribute__((noinline)) void merge(struct tcp_gro *gro, struct tx_batch *batch, uint32_t offloads)
 {
-	uint16_t left =
-		tcp_gro_merge(gro, batch->frame, batch->count, offloads & PORT_TSO4, offloads & PORT_TSO6);
+	uint16_t left = merge_for_port(gro, offloads, batch->frame, batch->count);
 
 	if (left < batch->count)
 		batch->requests = 1;
@@ -280,6 +279,13 @@ static bool finish_for_tunnel(struct worker *w, struct port *uplink, struct fram
 	return true;
 }
 
+/* The request is the inner packet's still. */
+static void shift_request(struct frame *f, uint16_t by)
+{
+	f->off.hdr_len += by;
+	f->off.csum_start += by;
+}
+
 /* The first frame to a vtep, or an odd one: its tunnel is not ready, or it asks for something, or it is long. */
 static void post_vtep_first(struct worker *w, struct burst *b, struct frame *f, struct last_hop *hop)
 {
@@ -288,9 +294,13 @@ static void post_vtep_first(struct worker *w, struct burst *b, struct frame *f, 
 	enum drop_reason reason = tunnel_refusal(w, vtep, uplink, f);
 
 	if (reason != DROP_COUNT) {
-		port_drop(w, uplink ? uplink : b->in, f->net, reason);
+		port_drop_frame(w, uplink ? uplink : b->in, f, reason);
 		if (reason == DROP_MTU)
 			answer_too_big(w, b, f, longest_inner(uplink, vtep));
+	} else if (merge_takes_large(uplink, f, vtep)) {
+		shift_request(f, vxlan_outer(vtep));
+		vxlan_encap(f, vtep);
+		post(w->outbox, uplink, f);
 	} else if (finish_for_tunnel(w, uplink, f, vtep)) {
 		hop->out = f->out;
 		hop->net = f->net;
@@ -506,6 +516,8 @@ void deliver_stage(struct worker *w, struct burst *b)
 	struct last_hop hop = {0}, tunnel = hop; /* a length of 0 admits no frame */
 	unsigned nflood = 0;
 
+	if (__builtin_expect(merge_may_for_tunnels(b), 0))
+		merge_for_tunnels(w, b, &w->outbox->gro);
 	for (unsigned i = 0; i < b->count; i++) {
 		struct frame *f = &b->frame[i];
 
@@ -526,6 +538,8 @@ void deliver_stage(struct worker *w, struct burst *b)
 			port_drop(w, b->in, f->net, f->reason);
 			stat_add(&w->net_stats[f->net].generated, 1);
 			post(w->outbox, b->in, f);
+			break;
+		case V_MERGED:
 			break;
 		case V_CONSUMED:
 			if (f->net != NET_NONE)

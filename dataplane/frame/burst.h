@@ -48,6 +48,7 @@ enum verdict {
 	V_REFUSE,   /* counted under `reason`, and made into an answer that says so, back out like V_REPLY */
 	V_CONSUMED, /* taken by the switch (counted as consumed) */
 	V_DROP,	    /* counted under `reason` */
+	V_MERGED,   /* part of a frame before it (tcp_gro.h), which counts for it */
 };
 
 #define OUT_NONE UINT16_MAX

@@ -136,7 +136,7 @@ static bool is_alike(const struct flow *flow, const struct segment *s)
 	const uint8_t *tcp = a + s->l4, *tcp2 = b + s->l4;
 	uint8_t flags = (tcp[TCP_FLAGS] ^ tcp2[TCP_FLAGS]) & (uint8_t) ~(TCP_FIN | TCP_PSH);
 
-	if (flow->first.hdr != s->hdr || memcmp(a, b, ETH_LEN) != 0)
+	if (flow->first.hdr != s->hdr || flow->first.f->out != s->f->out || memcmp(a, b, ETH_LEN) != 0)
 		return false;
 	a += ETH_LEN;
 	b += ETH_LEN;

@@ -24,6 +24,7 @@
 #include "dataplane/core/worker.h"
 #include "dataplane/frame/offload.h"
 #include "dataplane/frame/parse.h"
+#include "dataplane/port/tunnel_prog.h"
 #include "dataplane/port/types.h"
 #include "dataplane/port/vnet.h"
 
@@ -46,10 +47,12 @@ struct packet {
 	uint8_t *ring;
 	uint32_t blocks, slots;
 	int fd;
+	int large; /* the socket for large frames inside VXLAN (tunnel_prog.h); -1: they are cut */
 	/* control counts, the worker takes: frames that found the ring full */
 	_Atomic(uint32_t) lost;
 	/* control */
 	int index; /* of the device; 0: gone */
+	struct tunnel_prog tunnel;
 	void *timer;
 };
 
@@ -62,6 +65,45 @@ static struct tpacket2_hdr *packet_slot(const struct packet *packet, uint32_t nu
 static uint32_t next_slot(const struct packet *packet, uint32_t number)
 {
 	return number + 1 < packet->slots ? number + 1 : 0;
+}
+
+static int set_option(int fd, int option, int value)
+{
+	return setsockopt(fd, SOL_PACKET, option, &value, sizeof(value));
+}
+
+/* A socket that only sends, by the device that the port is bound to. */
+static int open_large(const struct packet *packet)
+{
+	struct sockaddr_ll address = {.sll_family = AF_PACKET, .sll_ifindex = packet->index};
+	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), sndbuf = PACKET_SNDBUF;
+
+	if (fd >= 0 && set_option(fd, PACKET_VNET_HDR, 1) == 0 &&
+		setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &sndbuf, sizeof(sndbuf)) == 0 &&
+		bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
+/* An uplink takes large TCP frames inside VXLAN where kernel and device do. That they do not is no error. A device that came
+ * again has another number, and the program hangs on that. */
+static void attach_large(struct port *port)
+{
+	struct packet *packet = port->priv;
+	struct sockaddr_ll address = {.sll_family = AF_PACKET, .sll_ifindex = packet->index};
+
+	if (!port->is_uplink)
+		return;
+	if (packet->large < 0)
+		packet->large = open_large(packet);
+	else if (bind(packet->large, (struct sockaddr *)&address, sizeof(address)) < 0)
+		return;
+	if (packet->large >= 0 && tunnel_prog_attach(&packet->tunnel, packet->large, packet->index) == 0)
+		atomic_fetch_or_explicit(&port->offloads, PORT_TUNNEL, memory_order_release);
+	else
+		atomic_fetch_and_explicit(&port->offloads, ~(uint32_t)PORT_TUNNEL, memory_order_release);
 }
 
 /* Binds to the device that has the name now. */
@@ -84,6 +126,7 @@ static int packet_attach(struct port *port)
 			0)
 		return -errno;
 	packet->index = req.ifr_ifindex;
+	attach_large(port);
 	return 0;
 }
 
@@ -136,14 +179,12 @@ static void packet_close(struct port *port)
 		loop->timer_del(loop->ctx, packet->timer);
 	if (packet->ring)
 		munmap(packet->ring, (size_t)packet->blocks * PACKET_BLOCK);
+	tunnel_prog_close(&packet->tunnel);
+	if (packet->large >= 0)
+		close(packet->large);
 	if (packet->fd >= 0)
 		close(packet->fd);
 	free(packet);
-}
-
-static int set_option(int fd, int option, int value)
-{
-	return setsockopt(fd, SOL_PACKET, option, &value, sizeof(value));
 }
 
 /* The socket with its ring, bound to nothing yet. Returns what failed, NULL: nothing. */
@@ -184,6 +225,9 @@ static int packet_open(struct port *port, struct dp_err *err)
 	if (!packet)
 		return dp_fail(err, -ENOMEM, "out of memory");
 	port->priv = packet;
+	packet->large = -1;
+	packet->tunnel = (struct tunnel_prog){-1, -1};
+	atomic_store(&port->offloads, PORT_CSUM | PORT_TSO4 | PORT_TSO6 | PORT_USO | PORT_MERGE);
 	packet->blocks = port->net == NET_NONE ? PACKET_BLOCKS_UPLINK : PACKET_BLOCKS;
 	packet->slots = packet->blocks * PACKET_SLOTS_BLOCK;
 	failed = packet_socket(packet);
@@ -201,7 +245,6 @@ static int packet_open(struct port *port, struct dp_err *err)
 		return dp_fail(err, rc, "device: %s: %s", failed, strerror(-rc));
 	}
 	port->nqueue = 1;
-	atomic_store(&port->offloads, PORT_CSUM | PORT_TSO4 | PORT_TSO6 | PORT_USO | PORT_MERGE);
 	packet_watch(port);
 	return 0;
 }
@@ -323,22 +366,33 @@ static uint16_t packet_rx(struct port *port, struct worker *w, struct burst *b)
 	return b->count;
 }
 
-/* One system call for as many frames as the vectors hold. Returns how many were sent, or -errno. */
+/* Is it a large TCP frame inside VXLAN? */
+static bool is_large_in_tunnel(const struct frame *f)
+{
+	uint8_t type = f->off.gso_type;
+
+	return (type == VIRTIO_NET_HDR_GSO_TCPV4 || type == VIRTIO_NET_HDR_GSO_TCPV6) && f->verdict == V_VTEP;
+}
+
+/* One system call for as many frames as the vectors hold and one socket sends. Returns how many were sent, or -errno. */
 static int packet_send(struct packet *packet, struct frame *const *frames, unsigned n)
 {
 	struct mmsghdr msg[BURST_MAX];
 	struct virtio_net_hdr hdr[BURST_MAX];
 	struct iovec iov[PACKET_IOVS];
+	bool large = is_large_in_tunnel(frames[0]);
 	unsigned used = 0, count;
 	int sent;
 
-	for (count = 0; count < n && used + 2 + frames[count]->nspan <= PACKET_IOVS; count++) {
+	for (count = 0; count < n && used + 2 + frames[count]->nspan <= PACKET_IOVS &&
+			is_large_in_tunnel(frames[count]) == large;
+		count++) {
 		unsigned pieces = vnet_vector(frames[count], &hdr[count], sizeof(hdr[0]), iov + used);
 
 		msg[count].msg_hdr = (struct msghdr){.msg_iov = iov + used, .msg_iovlen = pieces};
 		used += pieces;
 	}
-	sent = sendmmsg(packet->fd, msg, count, 0);
+	sent = sendmmsg(large ? packet->large : packet->fd, msg, count, 0);
 	return sent < 0 ? -errno : sent;
 }
 

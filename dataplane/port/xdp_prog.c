@@ -2,11 +2,12 @@
 
 #include <bpf/bpf.h>
 #include <errno.h>
-#include <linux/bpf.h>
 #include <linux/if_link.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "dataplane/port/bpf_insn.h"
 
 /* Offsets in an untagged frame with an IPv4 header without options; of IPv6 without extensions. */
 enum {
@@ -23,100 +24,73 @@ enum {
 	HEADERS6 = 62,
 };
 
-/* Instructions, as the assembler in the kernel's documentation names them
- * (Documentation/bpf/standardization). */
-#define INSN(c, d, s, o, i)                                                                                  \
-	((struct bpf_insn){.code = (c), .dst_reg = (d), .src_reg = (s), .off = (o), .imm = (i)})
-#define LOAD(size, d, s, o) INSN(BPF_LDX | BPF_MEM | (size), d, s, o, 0)
-#define MOV(d, i) INSN(BPF_ALU64 | BPF_MOV | BPF_K, d, 0, 0, i)
-#define MOV_REG(d, s) INSN(BPF_ALU64 | BPF_MOV | BPF_X, d, s, 0, 0)
-#define ADD(d, i) INSN(BPF_ALU64 | BPF_ADD | BPF_K, d, 0, 0, i)
-#define AND(d, i) INSN(BPF_ALU64 | BPF_AND | BPF_K, d, 0, 0, i)
-#define CALL(function) INSN(BPF_JMP | BPF_CALL, 0, 0, 0, function)
-#define EXIT() INSN(BPF_JMP | BPF_EXIT, 0, 0, 0, 0)
-/* A jump to the pass at the end, whose distance is filled in when that is there. */
-#define PASS_IF_ABOVE(d, s) INSN(BPF_JMP | BPF_JGT | BPF_X, d, s, TO_PASS, 0)
-#define PASS_UNLESS(d, i) INSN(BPF_JMP32 | BPF_JNE | BPF_K, d, 0, TO_PASS, (int32_t)(i))
-
-enum { INSNS_MAX = 40, TO_PASS = -1 };
-
-struct program {
-	struct bpf_insn insn[INSNS_MAX];
-	unsigned len;
-};
-
-static void add(struct program *p, struct bpf_insn insn)
-{
-	p->insn[p->len++] = insn;
-}
+enum { TO_PASS = -1 };
 
 /* r1 is the context and stays so; r2 and r3 are the frame's begin and end, with `headers` bytes at least between. */
-static void add_bounds(struct program *p, int headers)
+static void add_bounds(struct bpf_code *p, int headers)
 {
-	add(p, LOAD(BPF_W, BPF_REG_2, BPF_REG_1, offsetof(struct xdp_md, data)));
-	add(p, LOAD(BPF_W, BPF_REG_3, BPF_REG_1, offsetof(struct xdp_md, data_end)));
-	add(p, MOV_REG(BPF_REG_4, BPF_REG_2));
-	add(p, ADD(BPF_REG_4, headers));
-	add(p, PASS_IF_ABOVE(BPF_REG_4, BPF_REG_3));
+	bpf_add(p, LOAD(BPF_W, BPF_REG_2, BPF_REG_1, offsetof(struct xdp_md, data)));
+	bpf_add(p, LOAD(BPF_W, BPF_REG_3, BPF_REG_1, offsetof(struct xdp_md, data_end)));
+	bpf_add(p, MOV_REG(BPF_REG_4, BPF_REG_2));
+	bpf_add(p, ADD(BPF_REG_4, headers));
+	bpf_add(p, JUMP_IF_ABOVE(BPF_REG_4, BPF_REG_3, TO_PASS));
 }
 
-static void add_filter6(struct program *p, const struct xdp_filter *filter)
+static void add_filter6(struct bpf_code *p, const struct xdp_filter *filter)
 {
 	add_bounds(p, HEADERS6);
-	add(p, LOAD(BPF_H, BPF_REG_5, BPF_REG_2, AT_ETHERTYPE));
-	add(p, PASS_UNLESS(BPF_REG_5, htons(0x86dd)));
-	add(p, LOAD(BPF_B, BPF_REG_5, BPF_REG_2, AT_NEXT_HEADER6));
-	add(p, PASS_UNLESS(BPF_REG_5, IPPROTO_UDP));
+	bpf_add(p, LOAD(BPF_H, BPF_REG_5, BPF_REG_2, AT_ETHERTYPE));
+	bpf_add(p, JUMP_UNLESS(BPF_REG_5, htons(0x86dd), TO_PASS));
+	bpf_add(p, LOAD(BPF_B, BPF_REG_5, BPF_REG_2, AT_NEXT_HEADER6));
+	bpf_add(p, JUMP_UNLESS(BPF_REG_5, IPPROTO_UDP, TO_PASS));
 	for (unsigned i = 0; i < 4; i++) {
-		add(p, LOAD(BPF_W, BPF_REG_5, BPF_REG_2, (int16_t)(AT_ADDRESS6 + 4 * i)));
-		add(p, PASS_UNLESS(BPF_REG_5, filter->address.w[i]));
+		bpf_add(p, LOAD(BPF_W, BPF_REG_5, BPF_REG_2, (int16_t)(AT_ADDRESS6 + 4 * i)));
+		bpf_add(p, JUMP_UNLESS(BPF_REG_5, filter->address.w[i], TO_PASS));
 	}
-	add(p, LOAD(BPF_H, BPF_REG_5, BPF_REG_2, AT_PORT6));
-	add(p, PASS_UNLESS(BPF_REG_5, htons(filter->port)));
+	bpf_add(p, LOAD(BPF_H, BPF_REG_5, BPF_REG_2, AT_PORT6));
+	bpf_add(p, JUMP_UNLESS(BPF_REG_5, htons(filter->port), TO_PASS));
 }
 
-static void add_filter(struct program *p, const struct xdp_filter *filter)
+static void add_filter(struct bpf_code *p, const struct xdp_filter *filter)
 {
 	add_bounds(p, HEADERS);
-	add(p, LOAD(BPF_H, BPF_REG_5, BPF_REG_2, AT_ETHERTYPE));
-	add(p, PASS_UNLESS(BPF_REG_5, htons(0x0800)));
-	add(p, LOAD(BPF_B, BPF_REG_5, BPF_REG_2, AT_VERSION));
-	add(p, PASS_UNLESS(BPF_REG_5, 0x45));
-	add(p, LOAD(BPF_B, BPF_REG_5, BPF_REG_2, AT_PROTOCOL));
-	add(p, PASS_UNLESS(BPF_REG_5, IPPROTO_UDP));
-	add(p, LOAD(BPF_H, BPF_REG_5, BPF_REG_2, AT_FRAGMENT));
-	add(p, AND(BPF_REG_5, htons(0x3fff)));
-	add(p, PASS_UNLESS(BPF_REG_5, 0));
-	add(p, LOAD(BPF_W, BPF_REG_5, BPF_REG_2, AT_ADDRESS));
-	add(p, PASS_UNLESS(BPF_REG_5, ip_to4(filter->address)));
-	add(p, LOAD(BPF_H, BPF_REG_5, BPF_REG_2, AT_PORT));
-	add(p, PASS_UNLESS(BPF_REG_5, htons(filter->port)));
+	bpf_add(p, LOAD(BPF_H, BPF_REG_5, BPF_REG_2, AT_ETHERTYPE));
+	bpf_add(p, JUMP_UNLESS(BPF_REG_5, htons(0x0800), TO_PASS));
+	bpf_add(p, LOAD(BPF_B, BPF_REG_5, BPF_REG_2, AT_VERSION));
+	bpf_add(p, JUMP_UNLESS(BPF_REG_5, 0x45, TO_PASS));
+	bpf_add(p, LOAD(BPF_B, BPF_REG_5, BPF_REG_2, AT_PROTOCOL));
+	bpf_add(p, JUMP_UNLESS(BPF_REG_5, IPPROTO_UDP, TO_PASS));
+	bpf_add(p, LOAD(BPF_H, BPF_REG_5, BPF_REG_2, AT_FRAGMENT));
+	bpf_add(p, AND(BPF_REG_5, htons(0x3fff)));
+	bpf_add(p, JUMP_UNLESS(BPF_REG_5, 0, TO_PASS));
+	bpf_add(p, LOAD(BPF_W, BPF_REG_5, BPF_REG_2, AT_ADDRESS));
+	bpf_add(p, JUMP_UNLESS(BPF_REG_5, ip_to4(filter->address), TO_PASS));
+	bpf_add(p, LOAD(BPF_H, BPF_REG_5, BPF_REG_2, AT_PORT));
+	bpf_add(p, JUMP_UNLESS(BPF_REG_5, htons(filter->port), TO_PASS));
 }
 
 /* To the socket of the queue that the frame came by; without one it is passed. */
-static void add_redirect(struct program *p, int map)
+static void add_redirect(struct bpf_code *p, int map)
 {
-	add(p, LOAD(BPF_W, BPF_REG_2, BPF_REG_1, offsetof(struct xdp_md, rx_queue_index)));
-	add(p, INSN(BPF_LD | BPF_DW | BPF_IMM, BPF_REG_1, BPF_PSEUDO_MAP_FD, 0, map));
-	add(p, INSN(0, 0, 0, 0, 0)); /* the upper half of the 64-bit immediate */
-	add(p, MOV(BPF_REG_3, XDP_PASS));
-	add(p, CALL(BPF_FUNC_redirect_map));
-	add(p, EXIT());
+	bpf_add(p, LOAD(BPF_W, BPF_REG_2, BPF_REG_1, offsetof(struct xdp_md, rx_queue_index)));
+	bpf_add(p, WIDE(BPF_REG_1, BPF_PSEUDO_MAP_FD, map));
+	bpf_add(p, WIDE_HIGH(0));
+	bpf_add(p, MOV(BPF_REG_3, XDP_PASS));
+	bpf_add(p, CALL(BPF_FUNC_redirect_map));
+	bpf_add(p, EXIT());
 }
 
 /* What the filter jumps to. */
-static void add_pass(struct program *p)
+static void add_pass(struct bpf_code *p)
 {
-	for (unsigned i = 0; i < p->len; i++)
-		if (p->insn[i].off == TO_PASS)
-			p->insn[i].off = (int16_t)(p->len - i - 1);
-	add(p, MOV(BPF_REG_0, XDP_PASS));
-	add(p, EXIT());
+	bpf_land(p, TO_PASS);
+	bpf_add(p, MOV(BPF_REG_0, XDP_PASS));
+	bpf_add(p, EXIT());
 }
 
 int xdp_prog_load(struct xdp_prog *prog, const struct xdp_filter *filter, unsigned queues, struct dp_err *err)
 {
-	struct program p = {.len = 0};
+	struct bpf_code p = {.len = 0};
 
 	*prog = (struct xdp_prog){-1, -1, -1, false};
 	prog->map = bpf_map_create(

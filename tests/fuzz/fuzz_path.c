@@ -278,7 +278,7 @@ static void step_setting(struct path_input *in, unsigned guest)
 	case 3:
 		/* of a guest they follow from its features */
 		if (number >= PATH_GUESTS)
-			atomic_store(&port->offloads, value & PORT_CSUM ? value & 31 : 0);
+			atomic_store(&port->offloads, value & PORT_CSUM ? value & 63 : 0);
 		break;
 	case 4:
 		path.room = value;

@@ -6,7 +6,7 @@ import pytest
 
 from rig import frames, traffic, wait
 from rig.process import run
-from rig.vxlan_host import VxlanHost
+from rig.vxlan_host import WHOLE, VxlanHost
 
 
 @pytest.fixture(params=[4, 6], ids=["over4", "over6"])
@@ -215,4 +215,8 @@ def test_two_switches_carry_tcp_in_large_frames(start_sluiced, container, cable,
     traffic.tcp_carries(c2, c1, c2.ip)
     traffic.tcp_carries(c1, c2, c1.ip)
     assert first.drops("bad-offload") == second.drops("bad-offload") == 0
-    assert first.port("up0")["tx_packets"] < second.port("up0")["rx_packets"]  # coalesced there, split here
+    sent, came = first.port("up0")["tx_packets"], second.port("up0")["rx_packets"]
+    if WHOLE and ":" not in underlay:
+        assert sent < traffic.BULK // 1400 and came < traffic.BULK // 1400  # as they are
+    else:
+        assert sent < came  # coalesced there, split here

@@ -6,6 +6,8 @@ from rig.netns import Netns
 
 SWITCH, HOST, PREFIX = "192.0.2.1", "192.0.2.2", 24
 SWITCH6, HOST6, PREFIX6 = "fd00:2::1", "fd00:2::2", 64
+# packet sockets let large frames into a tunnel as they are from Linux 6.6 on
+WHOLE = tuple(int(n) for n in os.uname().release.split(".")[:2]) >= (6, 6)
 OUTER, OUTER6 = 50, 70  # what VXLAN takes of the underlay's MTU, Ethernet included, over IPv4 and over IPv6
 
 

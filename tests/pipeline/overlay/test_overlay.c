@@ -1,6 +1,7 @@
 /* VXLAN both ways, the uplink as a host, and what must not get through. */
 #include <string.h>
 
+#include "dataplane/frame/csum.h"
 #include "dataplane/frame/offload.h"
 #include "dataplane/l2/network.h"
 #include "dataplane/overlay/vxlan.h"
@@ -300,17 +301,17 @@ static void test_the_answer_has_the_tunnels_mtu(void **state)
 	assert_int_equal(uplink.count, 0);
 }
 
-/* A large frame of 20 segments from a into the tunnel. */
-static void send_large(void)
+/* A large frame of segments of 1,000 bytes from a into the tunnel. */
+static void send_payload(size_t payload)
 {
-	static uint8_t buf[32768];
+	static uint8_t buf[FRAME_MAX];
 	struct packet p = {.dst = MAC_B,
 		.src = MAC_A,
 		.from = ip4("10.0.0.5"),
 		.to = ip4("10.0.0.6"),
 		.proto = 6,
 		.tcp_flags = 16,
-		.payload = 20 * 1000};
+		.payload = payload};
 	struct offload large = {.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
 		.gso_type = VIRTIO_NET_HDR_GSO_TCPV4,
 		.hdr_len = 54,
@@ -321,9 +322,83 @@ static void send_large(void)
 	harness_send(dp, &a, buf, packet_ip4(buf, &p), large, 0);
 }
 
+static void send_large(void)
+{
+	send_payload(20 * 1000);
+}
+
+/* Where the port takes large frames in tunnels they leave as they came, with their request for the inner packet; but for what
+ * has no room left for the outer header. */
+static void test_large_frames_go_whole(void **state)
+{
+	enum { OUTER = 50, HEADERS = 54, LONGEST = UINT16_MAX - OUTER - HEADERS };
+	const struct offload *off = &uplink.got[0].off;
+
+	atomic_store(&uplink.port->offloads, PORT_CSUM | PORT_TSO4 | PORT_TSO6 | PORT_USO | PORT_TUNNEL);
+	send_large();
+	assert_int_equal(uplink.count, 1);
+	assert_int_equal(uplink.got[0].len, OUTER + HEADERS + 20 * 1000);
+	assert_int_equal(off->gso_type, VIRTIO_NET_HDR_GSO_TCPV4);
+	assert_int_equal(off->gso_size, 1000);
+	assert_int_equal(off->hdr_len, OUTER + HEADERS);
+	assert_int_equal(off->csum_start, OUTER + 34);
+	assert_int_equal(
+		uplink.got[0].data[16] << 8 | uplink.got[0].data[17], OUTER - 14 + HEADERS + 20 * 1000);
+	uplink.count = 0;
+	send_payload(LONGEST);
+	assert_int_equal(uplink.count, 1);
+	assert_int_equal(off->gso_type, VIRTIO_NET_HDR_GSO_TCPV4);
+	uplink.count = 0;
+	send_payload(LONGEST + 1);
+	assert_in_range(uplink.count, 2, 5);
+	assert_int_equal(off->gso_type, VIRTIO_NET_HDR_GSO_UDP_L4);
+	assert_int_equal(harness_balance(dp, net), 0);
+}
+
+/* Segments that a sent one by one are merged first, and count as what they were; what is for elsewhere stays out. */
+static void test_segments_are_merged_for_the_tunnel(void **state)
+{
+	enum { N = 6, PAYLOAD = 1000 };
+	static uint8_t bufs[N][2048];
+	struct packet p = {.dst = MAC_B,
+		.src = MAC_A,
+		.from = ip4("10.0.0.5"),
+		.to = ip4("10.0.0.6"),
+		.proto = 6,
+		.tcp_flags = 16,
+		.payload = PAYLOAD};
+	struct dp_port_info before, after;
+
+	atomic_store(&uplink.port->offloads, PORT_CSUM | PORT_TSO4 | PORT_TSO6 | PORT_USO | PORT_TUNNEL);
+	assert_int_equal(dp_port_info(dp, uplink.port->id, &before), 0);
+	harness_begin(dp, &a);
+	for (unsigned i = 0; i < N; i++) {
+		size_t len = packet_ip4(bufs[i], &p);
+		uint8_t *ip = bufs[i] + 14;
+
+		ip[5] = (uint8_t)i;
+		ip[26] = (uint8_t)(i * PAYLOAD >> 8);
+		ip[27] = (uint8_t)(i * PAYLOAD);
+		csum_store(ip + 10, 0);
+		csum_store(ip + 10, (uint16_t)~csum_fold(csum_add(0, ip, 20)));
+		assert_true(harness_add(dp, bufs[i], len,
+			(struct offload){
+				.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .csum_start = 34, .csum_offset = 16},
+			0));
+	}
+	harness_run(dp);
+	assert_int_equal(uplink.count, 1);
+	assert_int_equal(uplink.got[0].len, 50 + 54 + N * PAYLOAD);
+	assert_int_equal(dp_port_info(dp, uplink.port->id, &after), 0);
+	assert_int_equal(after.tx_packets - before.tx_packets, N);
+	assert_int_equal(after.tx_bytes - before.tx_bytes, N * (50 + 54 + PAYLOAD));
+	assert_int_equal(harness_balance(dp, net), 0);
+}
+
 /* The segments of a large frame leave in one where the port takes that, and one by one where not. */
 static void test_segments_are_coalesced(void **state)
 {
+	atomic_store(&uplink.port->offloads, 0);
 	send_large();
 	assert_int_equal(uplink.count, 20);
 	uplink.count = 0;
@@ -360,6 +435,8 @@ int main(void)
 		cmocka_unit_test_setup(test_cut_off_and_contradicting, clear),
 		cmocka_unit_test_setup(test_underlay_mtu, clear),
 		cmocka_unit_test_setup(test_the_answer_has_the_tunnels_mtu, clear),
+		cmocka_unit_test_setup(test_large_frames_go_whole, clear),
+		cmocka_unit_test_setup(test_segments_are_merged_for_the_tunnel, clear),
 		cmocka_unit_test_setup(test_segments_are_coalesced, clear),
 	};
 

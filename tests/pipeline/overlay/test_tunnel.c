@@ -151,7 +151,7 @@ static void test_from_the_tunnel(void **state)
 	assert_int_equal(harness_balance(dp, net), 0);
 }
 
-/* Into the tunnel large frames go in segments with their checksums done, many of them in one frame. */
+/* Into the tunnel large frames go whole, or in segments with their checksums done, many of them in one frame. */
 static void test_into_the_tunnel(void **state)
 {
 	uint64_t before = rx_packets(port), carried = tx_packets(uplink);
