@@ -44,11 +44,12 @@ struct cluster {
 	struct etcd_op *scan, *watch, *check;
 	struct event *read_again;
 	unsigned read_failures;
-	bool reading;	    /* the watch has begun: what the store has is here, or about to be */
-	bool other;	    /* the scan is of another store */
-	int64_t heard_ms;   /* the last time that was so */
-	int64_t checked_ms; /* against the store, that nothing was missed */
-	int64_t compare_ms; /* when all of it is to be read again, to be sure */
+	bool reading;		/* the watch has begun: what the store has is here, or about to be */
+	bool other;		/* the scan is of another store */
+	int64_t heard_ms;	/* the last time that was so */
+	int64_t checked_ms;	/* against the store, that nothing was missed */
+	int64_t check_revision; /* of the view, when `check` was sent */
+	int64_t compare_ms;	/* when all of it is to be read again, to be sure */
 	int64_t behind; /* the store had a change of this revision then, which was not here; 0: it had none */
 	char why[160];	/* it was not, "": it is */
 	/* writer.c */

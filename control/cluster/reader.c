@@ -191,8 +191,9 @@ static void on_checked(void *arg, const struct etcd_answer *answer, int64_t mod)
 	cluster->checked_ms = cluster_now_ms();
 	if (answer->why || !cluster->reading) /* its member is left, and the watch with it */
 		return;
-	/* a member may tell its watches of an older revision than another one did; this answer is of all of them */
-	if (has_other_id(cluster, answer) || answer->revision < cluster->view.revision) {
+	/* A member may tell its watches of an older revision than another one did; this answer is of all of them, and no
+	 * older than what was known when it was asked for. What the watch told since may be younger. */
+	if (has_other_id(cluster, answer) || answer->revision < cluster->check_revision) {
 		is_replaced(cluster);
 		return;
 	}
@@ -212,8 +213,10 @@ void cluster_read_tick(struct cluster *cluster)
 
 	if (cluster->reading && now >= cluster->compare_ms)
 		cluster_read_anew(cluster, false);
-	else if (cluster->reading && !cluster->check && now - cluster->checked_ms >= every)
+	else if (cluster->reading && !cluster->check && now - cluster->checked_ms >= every) {
+		cluster->check_revision = cluster->view.revision;
 		cluster->check = etcd_last(cluster->etcd, cluster->prefix, on_checked, cluster);
+	}
 }
 
 int cluster_read_open(struct cluster *cluster)
