@@ -41,11 +41,11 @@ class Fabric(Netns):
 class Cluster:
     """The store, and hosts as they are asked for."""
 
-    def __init__(self, stack, members=1, authority=None):
+    def __init__(self, stack, members=1, authority=None, options=()):
         addresses = [f"10.99.0.{101 + index}" for index in range(members)]
         self.stack = stack
         self.fabric = stack.enter_context(Fabric(addresses))
-        self.etcd = stack.enter_context(Etcd(self.fabric, addresses, authority))
+        self.etcd = stack.enter_context(Etcd(self.fabric, addresses, authority, options))
         self.hosts = []
 
     def part(self, number, **fields):

@@ -16,13 +16,16 @@ CLIENT, PEER = 2379, 2380
 
 
 class Etcd:
-    """Members in the namespace `ns`, each at an address of its own. `authority` (certs.py): by TLS, for who has a certificate of its."""
+    """
+    Members in the namespace `ns`, each at an address of its own. `authority` (certs.py): by TLS, for who has a certificate of
+    its. More words for each member's command by `options`.
+    """
 
-    def __init__(self, ns, addresses, authority=None):
+    def __init__(self, ns, addresses, authority=None, options=()):
         for name in ("etcd", "etcdctl"):
             if not shutil.which(name):
                 pytest.skip(f"needs {name}, which is not installed (tools/setup --interop)")
-        self.ns, self.addresses, self.size = ns, addresses, len(addresses)
+        self.ns, self.addresses, self.size, self.options = ns, addresses, len(addresses), options
         self.dir = Path(tempfile.mkdtemp(prefix=f"sluice-etcd-{os.getpid()}-"))
         self.members = [None] * self.size
         self.user, self.tls = [], None
@@ -49,7 +52,7 @@ class Etcd:
             "--advertise-client-urls", client, "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
             "--initial-cluster", peers, "--initial-cluster-token", f"sluice-{os.getpid()}", "--logger", "zap",
             "--heartbeat-interval", "100", "--election-timeout", "1000", *self.tls_words("--trusted-ca-file", "--cert-file", "--key-file"),
-            *(["--client-cert-auth"] if self.tls else [])))
+            *(["--client-cert-auth"] if self.tls else []), *self.options))
 
     def tls_words(self, *options):
         return [f"{option}={self.tls[field]}" for option, field in zip(options, ("ca", "cert", "key"))] if self.tls else []

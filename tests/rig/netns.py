@@ -52,15 +52,19 @@ class Netns:
         self._background.append(process)
         return process
 
+    def enter(self):
+        """The calling thread is inside from now on."""
+        with open(self.path) as handle:
+            if _libc.setns(handle.fileno(), CLONE_NEWNET) != 0:
+                raise OSError(ctypes.get_errno(), f"setns {self.path}")
+
     def do(self, function):
         """Calls `function` on a thread that has entered the namespace; sockets made there belong to it."""
         outcome = {}
 
         def work():
             try:
-                with open(self.path) as handle:
-                    if _libc.setns(handle.fileno(), CLONE_NEWNET) != 0:
-                        raise OSError(ctypes.get_errno(), f"setns {self.path}")
+                self.enter()
                 outcome["value"] = function()
             except BaseException as error:  # handed to the caller
                 outcome["error"] = error
