@@ -44,13 +44,30 @@ class Etcd:
     def urls(self):
         return [f"http{'s' if self.tls else ''}://{address}:{CLIENT}" for address in self.addresses]
 
+    def save(self):
+        """A copy of all that it has, as a file."""
+        copy = self.dir / "copy"
+        self.ns.run("env", "ETCDCTL_API=3", "etcdctl", "--endpoints", self.urls[0], "snapshot", "save", copy)
+        return copy
+
+    def bring_back(self, copy):
+        """All members, which must not run, with what the copy has."""
+        for index, address in enumerate(self.addresses):
+            shutil.rmtree(self.dir / f"m{index}", ignore_errors=True)
+            self.ns.run("env", "ETCDCTL_API=3", "etcdctl", "snapshot", "restore", copy, "--name", f"m{index}", "--data-dir",
+                        self.dir / f"m{index}", "--initial-cluster", self.peers(), "--initial-cluster-token",
+                        f"sluice-{os.getpid()}", "--initial-advertise-peer-urls", f"http://{address}:{PEER}")
+        self.start_all()
+
+    def peers(self):
+        return ",".join(f"m{i}=http://{address}:{PEER}" for i, address in enumerate(self.addresses))
+
     def start(self, index):
-        peers = ",".join(f"m{i}=http://{address}:{PEER}" for i, address in enumerate(self.addresses))
         client, peer = self.urls[index], f"http://{self.addresses[index]}:{PEER}"
         self.members[index] = Process(self.ns.argv(
             "etcd", "--name", f"m{index}", "--data-dir", self.dir / f"m{index}", "--listen-client-urls", client,
             "--advertise-client-urls", client, "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
-            "--initial-cluster", peers, "--initial-cluster-token", f"sluice-{os.getpid()}", "--logger", "zap",
+            "--initial-cluster", self.peers(), "--initial-cluster-token", f"sluice-{os.getpid()}", "--logger", "zap",
             "--heartbeat-interval", "100", "--election-timeout", "1000", *self.tls_words("--trusted-ca-file", "--cert-file", "--key-file"),
             *(["--client-cert-auth"] if self.tls else []), *self.options))
 
