@@ -378,6 +378,9 @@ struct dp_known {
  */
 int dp_network_known(struct dp *dp, uint16_t net, const struct dp_known *known, size_t n, bool closed);
 
+/** Control thread. The id of the port of the network that has the address; -ENOENT. By a table, however many ports there are. */
+int dp_port_of_ip(struct dp *dp, uint16_t net, struct ip_addr ip);
+
 enum dp_protocol { DP_TCP = 6, DP_UDP = 17, DP_SCTP = 132 };
 
 /* How far a backend is from the clients of this host. */

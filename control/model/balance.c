@@ -113,10 +113,11 @@ enum dp_distance model_backend_distance(
 	struct model *model, const struct reg_service *service, const struct reg_backend *backend)
 {
 	struct model_network *network = model_network(model, service->network);
-	const char *own = zone_of(model->registry, "");
+	const char *own;
 
 	if (network && model_port_of_ip(model, network, backend->address))
 		return DP_SAME_HOST;
+	own = zone_of(model->registry, "");
 	return own[0] && strcmp(own, model_backend_zone(model, backend)) == 0 ? DP_SAME_ZONE : DP_FAR;
 }
 

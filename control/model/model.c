@@ -277,19 +277,13 @@ struct model_port *model_port(struct model *model, const char *name)
 	return NULL;
 }
 
+/* One that is on its way out is not: the dataplane has it a moment longer. */
 struct model_port *model_port_of_ip(
 	struct model *model, const struct model_network *network, struct ip_addr ip)
 {
-	struct model_port *port;
+	int id = dp_port_of_ip(model->dp, network->id, ip);
 
-	TAILQ_FOREACH (port, &model->ports, link) {
-		if (port->network != network)
-			continue;
-		for (unsigned i = 0; i < port->spec.nips; i++)
-			if (ip_equal(port->spec.ips[i], ip))
-				return port;
-	}
-	return NULL;
+	return id >= 0 ? model->port_by_id[id] : NULL;
 }
 
 const char *model_port_name(struct model *model, uint16_t id)

@@ -63,6 +63,9 @@ static int read_address(const char *text, struct model_publish *publish, struct 
 	if (!text)
 		return 0;
 	ip_parse(text, &publish->address);
+	if (model_publish_is6(publish) && ip_is_loopback(publish->address))
+		return api_fail(err, API_INVALID, "address",
+			"::1 cannot be published: the kernel takes answers to it from the loopback alone");
 	return publish->service[0] || model_publish_is6(publish) == ip6
 		       ? 0
 		       : api_fail(err, API_INVALID, "address", "%s is of another family than `to`", text);

@@ -95,13 +95,6 @@ static inline void port_drop_frame(
 	stat_add(port_drop_counter(w, port, f->net, reason), 1 + (uint64_t)f->merged);
 }
 
-/** What port_drop() counted is on its way again after all. */
-static inline void port_undrop(
-	struct worker *w, const struct port *port, uint16_t net, enum drop_reason reason)
-{
-	stat_add(port_drop_counter(w, port, net, reason), -UINT64_C(1));
-}
-
 /** For a port's rx: counts a frame that arrived and is not given to the pipeline. */
 static inline void port_rx_drop(struct worker *w, const struct port *port, enum drop_reason reason)
 {

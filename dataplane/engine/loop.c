@@ -151,6 +151,7 @@ unsigned worker_turn(struct worker *w)
 	if (now >= w->next_second) {
 		w->now_s++;
 		w->next_second += rte_get_tsc_hz();
+		service_drop_late(w);
 	}
 	w->turn++;
 	frames = polling_turn(w, now);
@@ -177,6 +178,7 @@ static void doze(struct worker *w)
 	polling_sleep(w);
 	w->account->last_turn = 0;
 	set_clock(w);
+	service_drop_late(w);
 }
 
 int worker_main(void *arg)

@@ -1,5 +1,6 @@
 #include "dataplane/l2/owner.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "dataplane/core/dp.h"
@@ -101,6 +102,14 @@ const struct port *owner_of_mac(struct dp *dp, const struct network *net, uint64
 const struct port *owner_of_ip(struct dp *dp, const struct network *net, struct ip_addr ip)
 {
 	return find(dp, net, ip_key(ip));
+}
+
+int dp_port_of_ip(struct dp *dp, uint16_t net, struct ip_addr ip)
+{
+	const struct network *network = dp_get_net(dp, net);
+	const struct port *port = network ? owner_of_ip(dp, network, ip) : NULL;
+
+	return port ? port->id : -ENOENT;
 }
 
 bool owner_is_up(const struct port *port)

@@ -39,8 +39,8 @@ void service_fragment_note(
 enum fragment_to service_fragment_find(
 	struct worker *w, const struct port *in, struct frame *f, uint32_t *value);
 
-/** Keeps one whose datagram's first fragment is not known. True: it is to be dropped, and is on its way again when that
- * comes. */
+/** Keeps one whose datagram's first fragment is not known. True: it is consumed, and goes on as a frame of the switch's own
+ * when that comes. */
 bool service_fragment_hold(struct worker *w, const struct port *in, struct frame *f);
 
 /** What a datagram over IPv6 is known by: addresses and id (RFC 8200, 4.5). */

@@ -1,7 +1,5 @@
 #include "dataplane/lb/hold.h"
 
-#include <rte_cycles.h>
-
 #include "dataplane/core/dp.h"
 #include "dataplane/core/mem.h"
 #include "dataplane/frame/parse.h"
@@ -10,8 +8,8 @@
 #include "dataplane/lb/service.h"
 
 enum {
-	KEPT_S = 1,  /* before another may have the place */
-	LATE_S = 30, /* nobody puts the datagram together any more (RFC 1122, 3.3.2) */
+	KEPT_S = 1, /* before another may have the place */
+	LATE_S = 5, /* who sends the rest of a datagram sends its first fragment within this time, or never */
 };
 
 /* Of a place: whoever changes it from one of the first two has the place. */
@@ -19,8 +17,8 @@ enum state { STATE_FREE, STATE_WAITS, STATE_TAKEN, STATE_GOES /* + the index of 
 
 struct held_frame {
 	_Atomic(uint32_t) state; /* enum state */
-	_Atomic(uint32_t) row;
-	_Atomic(uint64_t) hash, since; /* of the datagram; TSC */
+	_Atomic(uint32_t) row, since_s;
+	_Atomic(uint64_t) hash; /* of the datagram */
 	/* of who has the place */
 	uint32_t len;
 	uint16_t port, net, vtep;
@@ -50,16 +48,30 @@ static struct held_frame *places_of(struct worker *w, unsigned part)
 	return w->dp->lb->held + (size_t)part * HOLD_WAYS;
 }
 
-static bool is_over(const struct held_frame *h, unsigned seconds)
+/* The clock of the worker that kept it may be a second ahead. */
+static bool is_over(const struct worker *w, const struct held_frame *h, int32_t seconds)
 {
-	return rte_rdtsc() - atomic_load_explicit(&h->since, memory_order_relaxed) >
-	       rte_get_tsc_hz() * seconds;
+	return (int32_t)(w->now_s - atomic_load_explicit(&h->since_s, memory_order_relaxed)) > seconds;
 }
 
 static bool take(struct held_frame *h, uint32_t from, uint32_t to)
 {
 	return atomic_compare_exchange_strong_explicit(
 		&h->state, &from, to, memory_order_acquire, memory_order_relaxed);
+}
+
+/* It goes nowhere. The caller has the place. */
+static void lose(struct worker *w, const struct held_frame *h)
+{
+	const struct port *in = dp_get_port(w->dp, h->port);
+
+	if (h->net == NET_NONE || !dp_get_net(w->dp, h->net))
+		return; /* with what it would be counted for */
+	stat_add(&w->net_stats[h->net].generated, 1);
+	if (in)
+		port_drop(w, in, h->net, DROP_FRAGMENT);
+	else
+		stat_add(&w->net_stats[h->net].uplink_drop[DROP_FRAGMENT], 1);
 }
 
 static struct held_frame *take_place(struct worker *w, unsigned part)
@@ -70,16 +82,61 @@ static struct held_frame *take_place(struct worker *w, unsigned part)
 		struct held_frame *h = &places[i];
 		uint32_t state = atomic_load_explicit(&h->state, memory_order_relaxed);
 
-		if ((state == STATE_FREE || (state == STATE_WAITS && is_over(h, KEPT_S))) &&
-			take(h, state, STATE_TAKEN))
-			return h;
+		if ((state != STATE_FREE && (state != STATE_WAITS || !is_over(w, h, KEPT_S))) ||
+			!take(h, state, STATE_TAKEN))
+			continue;
+		if (state == STATE_WAITS)
+			lose(w, h);
+		return h;
 	}
 	return NULL;
+}
+
+/* True: nothing waits there any more. */
+static bool sweep_part(struct worker *w, unsigned part)
+{
+	struct held_frame *places = places_of(w, part);
+	bool empty = true;
+
+	for (unsigned i = 0; i < HOLD_WAYS; i++) {
+		struct held_frame *h = &places[i];
+
+		if (atomic_load_explicit(&h->state, memory_order_relaxed) == STATE_FREE)
+			continue;
+		if (is_over(w, h, LATE_S) && take(h, STATE_WAITS, STATE_TAKEN)) {
+			lose(w, h);
+			atomic_store_explicit(&h->state, STATE_FREE, memory_order_release);
+		} else {
+			empty = false;
+		}
+	}
+	return empty;
+}
+
+/* Each worker has parts of its own. Only those where something was kept are looked at: the rest is not there yet. */
+void service_drop_late(struct worker *w)
+{
+	_Atomic(uint32_t) *used = &w->dp->lb->held_parts;
+	uint32_t parts = atomic_load_explicit(used, memory_order_relaxed);
+
+	for (; parts; parts &= parts - 1) {
+		unsigned part = (unsigned)__builtin_ctz(parts);
+		uint32_t bit = UINT32_C(1) << part;
+
+		if (part % w->dp->nworker != w->index)
+			continue;
+		atomic_fetch_and(
+			used, ~bit); /* before the look, so that what comes meanwhile sets it again */
+		if (!sweep_part(w, part))
+			atomic_fetch_or(used, bit);
+	}
 }
 
 bool hold_keep(struct worker *w, const struct port *in, const struct frame *f, unsigned row, uint64_t hash)
 {
 	/* a large one would have to be cut, in the burst that it is sent in */
+	const uint32_t bit = UINT32_C(1) << part_of(row);
+	_Atomic(uint32_t) *used = &w->dp->lb->held_parts;
 	bool fits = f->len <= HOLD_BYTES && !f->off.gso_type && !f->routed;
 	struct held_frame *h = fits ? take_place(w, part_of(row)) : NULL;
 
@@ -93,8 +150,10 @@ bool hold_keep(struct worker *w, const struct port *in, const struct frame *f, u
 	h->off = f->off;
 	atomic_store_explicit(&h->row, row, memory_order_relaxed);
 	atomic_store_explicit(&h->hash, hash, memory_order_relaxed);
-	atomic_store_explicit(&h->since, rte_rdtsc(), memory_order_relaxed);
-	atomic_store_explicit(&h->state, STATE_WAITS, memory_order_release);
+	atomic_store_explicit(&h->since_s, w->now_s, memory_order_relaxed);
+	atomic_store(&h->state, STATE_WAITS);
+	if (!(atomic_load(used) & bit))
+		atomic_fetch_or(used, bit);
 	return true;
 }
 
@@ -145,9 +204,12 @@ static void send_one(struct worker *w, struct held_frame *h, void (*send)(struct
 {
 	struct port *in = dp_get_port(w->dp, h->port);
 
-	if (!in || (in->net != h->net && !in->is_uplink) || !dp_get_net(w->dp, h->net) || is_over(h, LATE_S))
-		return; /* as dropped as it was */
-	port_undrop(w, in, h->net, DROP_FRAGMENT);
+	if (!in || (in->net != h->net && !in->is_uplink) || !dp_get_net(w->dp, h->net) ||
+		is_over(w, h, LATE_S)) {
+		lose(w, h);
+		return;
+	}
+	stat_add(&w->net_stats[h->net].generated, 1);
 	fill(&w->segments, in, h);
 	send(w, &w->segments);
 }

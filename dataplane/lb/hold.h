@@ -1,7 +1,7 @@
 /*
- * hold.h: fragments that came before the first one of their datagram, which alone has the ports. Each is copied and
- * counted as dropped, which it is unless the first one comes: then the count is taken back, and it goes on. So nothing
- * has to look after what waits in vain.
+ * hold.h: fragments that came before the first one of their datagram, which alone has the ports. Each is copied, and
+ * counts as consumed. When the first one comes the copy goes on as a frame of the switch's own. Where it does not come,
+ * or another takes the place, the copy is dropped, and counted then: what is counted stays so.
  *
  * The places are parted by sender (fragment.c: row_of()): of 32 senders each has 16 of its own, and more share. A place is
  * kept for a second at least; then who finds no free one takes it. A sender of fragments without a first one

@@ -83,6 +83,13 @@ static bool is_over(struct worker *w, const struct item *it, const struct conn_h
 	       (item_opens(it) && conn_state(w->dp->lb->inbound, hit) == DP_CONN_CLOSING);
 }
 
+/* Is it of something that waits for an answer? What is in the middle of a connection that is not known here, and says
+ * nothing, is not: another host that looks for who has it (seek.h) sends such to each backend. */
+static bool begins(const struct item *it)
+{
+	return it->f->ip_proto != IPPROTO_TCP || item_opens(it) || least_has_payload(it);
+}
+
 void service_inbound_asks(struct worker *w, const struct item *it)
 {
 	struct conn_key key;
@@ -97,7 +104,7 @@ void service_inbound_asks(struct worker *w, const struct item *it)
 	if (!found && ((it->tcp & (TCP_RST | TCP_FIN)) || !backend_of(it, &id)))
 		return;
 	note_host(w, it->f->src_vtep);
-	if (!found && !make(w, it, &key, id, &hit))
+	if (!found && (!begins(it) || !make(w, it, &key, id, &hit)))
 		return;
 	conn_packet(&hit, item_side(it, CONN_FORWARD), w->now_s, it->f->len);
 	least_asks(w, LEAST_INBOUND, it, &hit);

@@ -151,6 +151,7 @@ struct lb {
 	struct fragment_vip vip6[MAX_PORTS + MAX_NETS]
 				[LB_FRAGMENTS]; /* of answers over IPv6, at the same places */
 	struct held_frame *held;		/* hold.c */
+	_Atomic(uint32_t) held_parts;		/* with something in them */
 	/* control only */
 	bool balances, balances6,
 		least;		    /* there is, or was, a vip of IPv4, of IPv6, one whose policy is that */

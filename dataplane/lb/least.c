@@ -61,8 +61,7 @@ void least_begins(struct worker *w, enum least_of of, uint32_t id)
 	write(&l->begun, l->begun + 1);
 }
 
-/* Has the packet something for the other end's program? Of SCTP nobody looks: its associations count as they are. */
-static bool has_payload(const struct item *it)
+bool least_has_payload(const struct item *it)
 {
 	struct frame *f = it->f;
 	const uint8_t *ip = frame_data(f) + f->l3_off;
@@ -97,7 +96,8 @@ void least_asks(struct worker *w, enum least_of of, const struct item *it, const
 	if (it->tcp & TCP_RST) {
 		if (conn_turn_answers(t, hit, &since))
 			ended(load_of(w, of, hit->end.owner));
-	} else if (has_payload(it) && conn_turn_would_ask(t, hit) && conn_turn_asks(t, hit, least_now())) {
+	} else if (least_has_payload(it) && conn_turn_would_ask(t, hit) &&
+		   conn_turn_asks(t, hit, least_now())) {
 		least_begins(w, of, hit->end.owner);
 	}
 }
@@ -107,14 +107,14 @@ void least_answers(struct worker *w, enum least_of of, const struct item *it, co
 	struct backend_load *l = load_of(w, of, hit->end.owner);
 	uint32_t since;
 
-	if (!(it->tcp & (TCP_RST | TCP_FIN)) && !has_payload(it))
+	if (!(it->tcp & (TCP_RST | TCP_FIN)) && !least_has_payload(it))
 		return;
 	if (!conn_turn_answers(conns_of(w->dp, of), hit, &since))
 		return;
 	ended(l);
 	if (it->tcp & TCP_RST)
 		note_latency(l, tick_hz() * REFUSED_S, w->now_s);
-	else if (since && has_payload(it))
+	else if (since && least_has_payload(it))
 		note_latency(l, least_now() - since, w->now_s);
 }
 

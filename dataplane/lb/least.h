@@ -114,6 +114,8 @@ static inline bool least_relieves(const struct least_load *a, const struct least
 	return x * 14 < y * 10 && (uint64_t)a->latency * 14 < (uint64_t)b->latency * 10;
 }
 
+/** Has the packet something for the other end's program? Of SCTP nobody looks: its associations count as they are. */
+bool least_has_payload(const struct item *it);
 /** A connection was made to the backend: it begins with a request. */
 void least_begins(struct worker *w, enum least_of of, uint32_t id);
 /** A packet of a connection whose turns are known came from the client, or from the backend; not rewritten yet. */

@@ -408,6 +408,8 @@ static bool has_no_connections(void *arg, uint32_t id)
 void lb_tick(struct dp *dp)
 {
 	publish_retry(dp->lb);
+	if (atomic_load_explicit(&dp->lb->held_parts, memory_order_relaxed))
+		workers_wake(dp); /* to drop what waits in vain */
 	share_recount(conn_share(dp->lb->conns));
 	share_recount(conn_share(dp->lb->inbound));
 	drain_ask(dp);

@@ -39,6 +39,9 @@ void service_stage(struct worker *w, struct burst *b);
  * service_stage() has kept until then: each in a burst of its own, as it came from its port, from this stage on. */
 void service_send_late(struct worker *w, void (*send)(struct worker *w, struct burst *b));
 
+/** Worker, about once a second. Drops those whose first one has not come. */
+void service_drop_late(struct worker *w);
+
 /** Control thread, with each tick. Looks for the backends of connections whose entries are lost (seek.h). */
 void service_seek_ask(struct dp *dp);
 

@@ -418,7 +418,7 @@ static void later_fragment(struct worker *w, struct port *in, const struct fragm
 	if (to_vip && to == FRAGMENT_TO_BACKEND)
 		later_of_request(w, fragment->f, (uint16_t)value);
 	else if (to == FRAGMENT_UNKNOWN && service_fragment_hold(w, in, fragment->f))
-		frame_drop(fragment->f, DROP_FRAGMENT);
+		fragment->f->verdict = V_CONSUMED;
 	else if (to_vip || to == FRAGMENT_DROP)
 		frame_drop(fragment->f, DROP_FRAGMENT);
 	else if (to == FRAGMENT_TO_CLIENT)

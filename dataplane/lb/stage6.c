@@ -437,7 +437,7 @@ static void later_fragment(
 	if (to_vip && to == FRAGMENT_TO_BACKEND)
 		later_of_request(w, f, (uint16_t)value);
 	else if (to == FRAGMENT_UNKNOWN && service_fragment_hold6(w, in, f, datagram))
-		frame_drop(f, DROP_FRAGMENT);
+		f->verdict = V_CONSUMED;
 	else if (to_vip || to == FRAGMENT_DROP)
 		frame_drop(f, DROP_FRAGMENT);
 	else if (to == FRAGMENT_TO_CLIENT)

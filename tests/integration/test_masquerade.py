@@ -9,7 +9,7 @@ import pytest
 
 from rig import traffic, wait
 from rig.consul import Consul
-from rig.outside import BEYOND, SWITCH, WORLD, World, answered, drops
+from rig.outside import BEYOND, SWITCH, WORLD, World, answered, drops, exchange
 from rig.ports import free_port
 
 @pytest.fixture
@@ -40,15 +40,7 @@ def test_tcp_and_udp_go_out_under_the_uplinks_address(net, c1, world, stack, pee
     traffic.wait_ping(c1, peer)  # the first packet to a neighbour waits for nobody
     with traffic.EchoClient(c1, peer, 7000) as connection:
         connection.echo()
-    with world.socket(kind=socket.SOCK_DGRAM) as server, c1.socket(kind=socket.SOCK_DGRAM) as client:
-        server.settimeout(20)
-        client.settimeout(20)
-        server.bind((peer, 7001))
-        client.sendto(b"who am I?", (peer, 7001))
-        data, seen = server.recvfrom(100)
-        assert data == b"who am I?" and seen[0] == SWITCH and seen[1] >= 16384
-        server.sendto(b"you are", seen)
-        assert client.recv(100) == b"you are"
+    exchange(world, c1, peer, SWITCH)
 
 
 @pytest.mark.parametrize("reverse", [False, True])

@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from rig import sctp, traffic, wait
-from rig.outside import BEYOND6, SWITCH6, WORLD6, World, answered, drops
+from rig.outside import BEYOND6, SWITCH6, WORLD6, World, answered, drops, exchange
 
 DUAL = {"subnets": ["10.1.0.0/24", "fd00:1::/64"], "gateways": ["10.1.0.1", "fd00:1::1"], "egress": "masquerade"}
 
@@ -36,15 +36,7 @@ def test_it_leaves_under_the_uplinks_address(net, c1, world, stack):
         assert traffic.ping(c1, peer) == 3
         with traffic.EchoClient(c1, peer, 7000) as connection:
             connection.echo()
-    with world.socket(socket.AF_INET6, socket.SOCK_DGRAM) as server, c1.socket(socket.AF_INET6, socket.SOCK_DGRAM) as client:
-        server.settimeout(20)
-        client.settimeout(20)
-        server.bind((BEYOND6, 7001))
-        client.sendto(b"who am I?", (BEYOND6, 7001))
-        data, seen = server.recvfrom(100)
-        assert data == b"who am I?" and seen[0] == SWITCH6 and seen[1] >= 16384
-        server.sendto(b"you are", seen)
-        assert client.recv(100) == b"you are"
+    exchange(world, c1, BEYOND6, SWITCH6)
     assert traffic.ping(world, SWITCH6) == 3  # the switch itself is a host there as before
     traffic.tcp_carries(world, c1, BEYOND6)
     traffic.tcp_carries(world, c1, BEYOND6, reverse=True)

@@ -205,6 +205,7 @@ def test_it_outlives_a_crash(web):
     (("--port", "7000", "--to", "fd00::1:80"), "to: "),
     (("--port", "7000", "--to", "[fd00::1]:80"), "to: [fd00::1]:80 is in no network with a gateway"),
     (("--port", "7000", "--to", "10.1.0.11:80", "--address", "::"), "address: :: is of another family than `to`"),
+    (("--port", "7000", "--to", "[fd00::1]:80", "--address", "::1"), "address: ::1 cannot be published: the kernel takes"),
     (("--port", "7000", "--to", "service bare"), "to: service bare has no tcp vip of IPv4 in a network with a gateway"),
     (("--port", "0", "--to", "10.1.0.11:80"), "port: "),
     (("--port", "6000", "--to", "10.1.0.11:80"), "port: 6000 is published as first already"),

@@ -73,6 +73,25 @@ def test_a_host_tells_what_its_backends_have_from_everybody(world):
     wait.until(lambda: told(near, busy) is None and row(near, busy)["told_age_ms"] is None, "nobody tells any more")
 
 
+def test_who_looks_for_a_connection_asks_for_nothing(start_sluiced, stack):
+    """A host that forgot its connections asks each backend whether it has them: that is no request."""
+    world = World(start_sluiced, stack)
+    near, far = world.hosts.daemons[:2]
+    streams = {sock: sock.recv(64) for sock in world.asks(0, 6)}
+    assert len(set(streams.values())) == 2
+    near.wait_all_kept()
+    near.kill()
+    near.start()
+    for port in ("up0", "c1"):
+        near.wait_port(port)
+    world.leave_out(near, world.servers[0])  # the hash leads all of them to the other one, which resets most
+    for sock in streams:
+        sock.sendall(b"again\n")
+    assert {sock: sock.recv(64) for sock in streams} == streams
+    assert near.drops("seeks") > 0
+    wait.until(lambda: told(near, world.servers[0]) == told(near, world.servers[1]) == 0, "nothing is under way")
+
+
 def test_who_is_busy_with_others_is_left_alone(start_sluiced, stack):
     """The first host has a request under way to neither: it is the other's that make the difference."""
     world = World(start_sluiced, stack)

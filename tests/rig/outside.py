@@ -1,6 +1,7 @@
 """The world outside: a kernel on the link of an uplink of the switch's, which knows no way to the networks inside."""
 
 import os
+import socket
 
 from rig import traffic, wait
 from rig.netns import Netns
@@ -35,6 +36,20 @@ class World(Netns):
         daemon.wait_port("up0")
         wait.until(lambda: daemon.rpc("uplink.show", name="up0")["neighbours"],
                    "the gateway is known")
+
+
+def exchange(world, guest, peer, seen_as, port=7001):
+    """A datagram of the guest's to `peer` comes under the address `seen_as`, and its answer back."""
+    family = traffic.family_of(peer)
+    with world.socket(family, socket.SOCK_DGRAM) as server, guest.socket(family, socket.SOCK_DGRAM) as client:
+        server.settimeout(20)
+        client.settimeout(20)
+        server.bind((peer, port))
+        client.sendto(b"who am I?", (peer, port))
+        data, seen = server.recvfrom(100)
+        assert data == b"who am I?" and seen[0] == seen_as and seen[1] >= 16384
+        server.sendto(b"you are", seen)
+        assert client.recv(100) == b"you are"
 
 
 def drops(daemon, reason):
