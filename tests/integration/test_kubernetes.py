@@ -190,6 +190,72 @@ def test_versions_that_are_forgotten(world, marks):
     assert w.instances(NAME) == {"10.244.0.1:8080": False} and created == 0
 
 
+def test_a_bookmark_is_where_it_goes_on(world):
+    """What was forgotten is only what a bookmark was behind: nothing comes again."""
+    w = world(objects=[WEB, web("10.244.0.1")])
+    w.wait(NAME, {"10.244.0.1:8080": False})
+    version = w.api.bookmark(SLICES)
+    w.api.put(web("10.244.0.2"))  # heard behind the bookmark
+    w.wait(NAME, {"10.244.0.2:8080": False})
+    w.api.bookmark(SLICES)
+    w.api.say(SLICES, json.dumps({"type": "MODIFIED", "object": {**web("10.244.0.3"), "metadata": {
+        **web()["metadata"], "resourceVersion": str(w.api.version)}}}).encode() + b"\n")
+    w.wait(NAME, {"10.244.0.3:8080": False})
+    before = len(w.api.asked)
+    w.api.hang_up()
+    w.api.put(web("10.244.0.4"))
+    w.wait(NAME, {"10.244.0.4:8080": False})
+    asked = [query for path, query in w.api.asked[before:] if path == SLICES]
+    assert all(int(query["resourceVersion"]) > version for query in asked), asked
+
+
+def test_a_list_that_is_lost_between_two_pages(world):
+    """410 for a page: the list begins anew, and is whole in the end."""
+    w = world(marks=False, objects=[WEB, web("10.244.0.1")], refuse=[SERVICES])
+    names = [f"s{n}" for n in range(5)]
+    w.api.put(*(service(name, [f"10.96.1.{n + 1}"], [("", 80)]) for n, name in enumerate(names)))
+    w.api.lose_page = True
+    w.api.refuse = {}
+    wait.until(lambda: w.services() == {NAME, *(f"{name}.default" for name in names)}, "all are there")
+    assert not w.api.lose_page
+    w.wait(NAME, {"10.244.0.1:8080": False})
+
+
+def test_a_server_that_says_when_to_come_again(world):
+    """Retry-After holds, which is longer than the first pause would be."""
+    w = world(objects=[WEB, web("10.244.0.1")])
+    w.wait(NAME, {"10.244.0.1:8080": False})
+    before = len(w.api.asked_at)
+    w.api.refuse = {SLICES: (429, [("Retry-After", "4")])}
+    w.api.hang_up()
+
+    def refused():
+        return [at for path, at in w.api.asked_at[before:] if path == SLICES]
+
+    wait.until(lambda: len(refused()) >= 2, "it comes again")
+    assert refused()[1] - refused()[0] > 3.9
+    w.api.refuse = {}
+    w.api.put(web("10.244.0.2"))
+    w.wait(NAME, {"10.244.0.2:8080": False})
+
+
+def test_an_authority_that_rotates(start_sluiced, authority, stack, tmp_path):
+    """The file has another one, and the server a certificate of it: no restart is needed."""
+    ca, other = tmp_path / "ca.crt", Authority(tmp_path, "next")
+    ca.write_bytes(authority.cert.read_bytes())
+    api = stack.enter_context(KubeApi(authority, tmp_path / "token"))
+    api.put(WEB, web("10.244.0.1"))
+    config = config_of(api, authority)
+    config["kubernetes"]["ca"] = str(ca)
+    w = World(start_sluiced(config), api)
+    w.wait(NAME, {"10.244.0.1:8080": False})
+    ca.write_bytes(other.cert.read_bytes())
+    api.certify(other)
+    api.hang_up()
+    api.put(web("10.244.0.2"))
+    w.wait(NAME, {"10.244.0.2:8080": False})
+
+
 def test_a_server_that_refuses(world):
     w = world(objects=[WEB, web("10.244.0.1")])
     w.wait(NAME, {"10.244.0.1:8080": False})

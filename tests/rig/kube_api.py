@@ -7,6 +7,7 @@ import copy
 import json
 import ssl
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
@@ -47,15 +48,16 @@ class KubeApi:
         self.token_file, self.marks, self.page = token_file, marks, page
         self.objects = {path: {} for path in KINDS}
         self.log = {path: [] for path in KINDS}  # (version, type, object)
-        self.version, self.oldest, self.refuse, self.asked, self.torn = 100, 0, {}, [], None
+        self.version, self.oldest, self.refuse, self.asked, self.asked_at = 100, 0, {}, [], []
         self.changed = threading.Condition()
         self.round = 0  # of connections: an older one is broken off
+        self.lose_page = False  # the next page of a list is asked for too late (410), once
+        self.filled = {}  # {path: when the last watch of it had been told all there is (time.monotonic())}
         self.open = {path: [] for path in KINDS}  # the rounds of the watches that follow the log
         token_file.write_text("first\n")
         self.token = "first"
-        cert, key = authority.issue("kube-api")
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(cert, key)
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.certify(authority)
         api = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -83,7 +85,7 @@ class KubeApi:
             self.server.socket = ns.socket()
         self.server.server_bind()
         self.server.server_activate()
-        self.server.socket = context.wrap_socket(self.server.socket, server_side=True, do_handshake_on_connect=False)
+        self.server.socket = self.context.wrap_socket(self.server.socket, server_side=True, do_handshake_on_connect=False)
         self.url = f"https://127.0.0.1:{self.server.server_address[1]}"
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
@@ -108,6 +110,18 @@ class KubeApi:
             for one in objects:
                 path = next(path for path, kind in KINDS.items() if kind == one["kind"])
                 self._event(path, "DELETED", one)
+
+    def certify(self, authority):
+        """Connections to come see a certificate of this authority."""
+        self.context.load_cert_chain(*authority.issue("kube-api"))
+
+    def bookmark(self, path):
+        """Tells who watches a version of now, and what was before is not in the log any more."""
+        with self.changed:
+            self.version += 1
+            self.oldest = version = self.version
+        self.say(path, self._line("BOOKMARK", {"kind": KINDS[path], "metadata": {"resourceVersion": str(version)}}))
+        return version
 
     def rotate(self, token):
         """Requests to come need this token; the file has it."""
@@ -157,6 +171,7 @@ class KubeApi:
         url = urlsplit(request.path)
         query = {key: values[0] for key, values in parse_qs(url.query).items()}
         self.asked.append((url.path, query))
+        self.asked_at.append((url.path, time.monotonic()))
         if request.headers.get("Authorization") != f"Bearer {self.token}":
             self.status(request, 401)
         elif url.path in self.refuse:
@@ -188,6 +203,10 @@ class KubeApi:
 
     def list(self, request, path, query):
         start = int(query.get("continue") or 0)
+        if start and self.lose_page:
+            self.lose_page = False
+            self.status(request, 410)
+            return
         with self.changed:
             found = list(self.objects[path].values())
             end = start + min(self.page, int(query["limit"]))
@@ -230,6 +249,7 @@ class KubeApi:
         try:
             for line in first:
                 self.send(request, line)
+            self.filled[path] = time.monotonic()
             if not old:
                 self.follow(request, path, at, said, mine)
         finally:
