@@ -90,12 +90,12 @@ static int ethtool(int fd, int ifindex, void *data)
 /* How many features the kernel knows. */
 static uint32_t count_features(int fd, int ifindex)
 {
-	struct {
-		struct ethtool_sset_info info;
-		uint32_t count;
-	} ask = {.info = {.cmd = ETHTOOL_GSSET_INFO, .sset_mask = UINT64_C(1) << ETH_SS_FEATURES}};
+	uint64_t room[(sizeof(struct ethtool_sset_info) + sizeof(uint32_t) + 7) / 8] = {0};
+	struct ethtool_sset_info *info = (void *)room; /* with a number for each set asked for */
 
-	return ethtool(fd, ifindex, &ask) == 0 && ask.info.sset_mask ? ask.count : 0;
+	info->cmd = ETHTOOL_GSSET_INFO;
+	info->sset_mask = UINT64_C(1) << ETH_SS_FEATURES;
+	return ethtool(fd, ifindex, info) == 0 && info->sset_mask ? info->data[0] : 0;
 }
 
 /* Does the device have the feature `name` at work? */
