@@ -17,6 +17,7 @@ struct cluster_local {
 	unsigned chunk;
 	bool there;
 	struct value_endpoint ep;
+	struct ip_addr ips[VALUE_IPS]; /* of `ep` */
 };
 
 static struct cluster_local *find(const struct cluster *cluster, const char *name)
@@ -72,6 +73,7 @@ static struct cluster_local *make(struct cluster *cluster, const struct model_po
 	snprintf(local->name, sizeof(local->name), "%s", port->name);
 	snprintf(local->network, sizeof(local->network), "%s", port->network->name);
 	local->chunk = choose_chunk(cluster, local->network);
+	local->ep.ips = local->ips;
 	HASH_ADD_STR(cluster->locals, name, local);
 	if (local->hh.tbl)
 		return local;

@@ -81,7 +81,8 @@ int value_read_alive(const char *text, size_t len, char id[VALUE_ID], const char
 	return rc;
 }
 
-static int read_ips(const json_t *list, struct value_endpoint *ep, const char **why)
+/* *room: where there is room for them, moved past them. */
+static int read_ips(const json_t *list, struct value_endpoint *ep, struct ip_addr **room, const char **why)
 {
 	size_t n = json_array_size(list);
 
@@ -89,6 +90,8 @@ static int read_ips(const json_t *list, struct value_endpoint *ep, const char **
 		return refuse(why, "ips: must be a list");
 	if (n > VALUE_IPS)
 		return refuse(why, "ips: more than 8");
+	ep->ips = *room;
+	*room += n;
 	for (size_t i = 0; i < n; i++) {
 		const char *text = json_string_value(json_array_get(list, i));
 
@@ -100,7 +103,8 @@ static int read_ips(const json_t *list, struct value_endpoint *ep, const char **
 }
 
 /* A MAC that no guest may have would draw the traffic of all. */
-static int read_endpoint(const json_t *json, struct value_endpoint *ep, const char **why)
+static int read_endpoint(
+	const json_t *json, struct value_endpoint *ep, struct ip_addr **room, const char **why)
 {
 	static const uint8_t none[6];
 	const char *mac = param_str(json, "mac");
@@ -111,7 +115,19 @@ static int read_endpoint(const json_t *json, struct value_endpoint *ep, const ch
 		return refuse(why, "mac: must be one that a guest may have");
 	if (ep->seq < 0)
 		return refuse(why, "seq: must not be negative");
-	return read_ips(json_object_get(json, "ips"), ep, why);
+	return read_ips(json_object_get(json, "ips"), ep, room, why);
+}
+
+/* Most guests have one address: room for the most that each may have would be most of what a host keeps of the others. */
+static size_t count_ips(const json_t *list)
+{
+	size_t n = 0, ips;
+
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		ips = json_array_size(json_object_get(json_array_get(list, i), "ips"));
+		n += ips < VALUE_IPS ? ips : VALUE_IPS;
+	}
+	return n;
 }
 
 static struct value_chunk *read_chunk(const json_t *json, const char **why)
@@ -120,6 +136,7 @@ static struct value_chunk *read_chunk(const json_t *json, const char **why)
 	size_t n = json_array_size(list);
 	int64_t vni = param_int(json, "vni", 0);
 	struct value_chunk *chunk;
+	struct ip_addr *room;
 
 	if (!json_is_array(list) || n > VALUE_ENDPOINTS) {
 		*why = "ep: must be a list of at most 100";
@@ -129,19 +146,20 @@ static struct value_chunk *read_chunk(const json_t *json, const char **why)
 		*why = "vni: out of range 1..16777215";
 		return NULL;
 	}
-	chunk = calloc(1, sizeof(*chunk) + n * sizeof(chunk->ep[0]));
+	chunk = calloc(1, sizeof(*chunk) + n * sizeof(chunk->ep[0]) + count_ips(list) * sizeof(*room));
 	if (!chunk) {
 		*why = "out of memory";
 		return NULL;
 	}
 	chunk->vni = (uint32_t)vni;
 	chunk->n = (unsigned)n;
+	room = (struct ip_addr *)&chunk->ep[n];
 	if (!read_text(json, "network", true, chunk->network, sizeof(chunk->network))) {
 		*why = "network: must be a text of 1 to 63 bytes";
 		goto fail;
 	}
 	for (size_t i = 0; i < n; i++)
-		if (read_endpoint(json_array_get(list, i), &chunk->ep[i], why) < 0)
+		if (read_endpoint(json_array_get(list, i), &chunk->ep[i], &room, why) < 0)
 			goto fail;
 	return chunk;
 fail:

@@ -35,7 +35,7 @@ struct value_host {
 struct value_endpoint {
 	uint8_t mac[6];
 	uint8_t nips;
-	struct ip_addr ips[VALUE_IPS];
+	struct ip_addr *ips; /* up to VALUE_IPS; of a chunk that was read, behind its guests */
 	int64_t seq; /* a revision of the store that its host knew when the guest came: of two hosts that have it, the later */
 };
 
