@@ -487,6 +487,17 @@ def test_what_was_heard_in_part_is_not_in_effect(world):
     w.wait(NAME, {"10.244.0.1:8080": False})
 
 
+def test_the_bench_measures(requires, tmp_path):
+    """bench/kubernetes, as short as it goes."""
+    requires("nft")
+    run([ROOT / "bench/kubernetes", "--build", program("sluiced").parent, "--services", "20", "--endpoints", "2", "--changes", "5",
+         "--connections", "5", "--turns", "1", "--rules", "2", "--json", tmp_path / "out"], timeout_s=120)
+    rows = json.loads((tmp_path / "out").read_text())
+    assert [(one["name"], one["services"], one["endpoints"]) for one in rows] == [("sluice", 20, 40), ("nftables", 20, 40)]
+    assert all(one["first_us"] > 0 and one["round_us"] > 0 and one["event_ms"]["p50"] > 0 for one in rows), rows
+    assert rows[0]["cycles"] > 0
+
+
 def test_more_backends_than_there_is_room_for(start_sluiced, authority, stack, tmp_path):
     """The log names the Service that has no room, and what to ask for; it is balanced by the next change with room."""
     api = stack.enter_context(KubeApi(authority, tmp_path / "token"))
