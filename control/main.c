@@ -287,6 +287,11 @@ static void forget_waiter(void *arg, void *fn_arg)
 	state_forget(((struct daemon *)arg)->state, fn_arg);
 }
 
+static void on_again(void *arg)
+{
+	rpc_again(((struct daemon *)arg)->rpc);
+}
+
 /* The socket first, for it tells whether another daemon runs here. Who connects early waits for the loop. */
 static int make_objects(struct daemon *d)
 {
@@ -296,6 +301,9 @@ static int make_objects(struct daemon *d)
 
 	if (rpc_open(d->base, choose_socket(d), &methods, &d->rpc, &why) < 0)
 		return start_failed(NULL, &why);
+	model_on_again(d->model, MODEL_RPC, on_again, d);
+	if (json_object_size(json_object_get(d->config, "cluster")))
+		model_cluster_is_coming(d->model);
 	if (config_apply(d->model, d->config, &why) < 0)
 		return start_failed(d->options.config, &why);
 	if (state_open(d->base, d->options.state, d->model, &d->state, &why) < 0)
@@ -318,6 +326,8 @@ static int start(struct daemon *d)
 
 static void stop(struct daemon *d)
 {
+	if (d->model)
+		model_on_again(d->model, MODEL_RPC, NULL, NULL);
 	rpc_close(d->rpc);
 	serve_close(d->serve);
 	state_close(d->state);

@@ -16,6 +16,7 @@ struct conn {
 	struct evbuffer *held;	/* what is to be sent after it; NULL: nothing yet */
 	TAILQ_ENTRY(conn) turn; /* in rpc.ready */
 	json_t *durable;	/* the answer that waits for the disk; further requests wait */
+	json_t *waiting;	/* the request that is to be run again; further ones wait */
 	bool ready;
 	bool closing; /* when what is to be written is out */
 };

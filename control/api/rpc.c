@@ -34,6 +34,7 @@ static void conn_free(struct conn *conn)
 	if (conn->durable)
 		conn->rpc->methods.store.forget(conn->rpc->methods.store.arg, conn);
 	json_decref(conn->durable);
+	json_decref(conn->waiting);
 	if (conn->ready)
 		TAILQ_REMOVE(&conn->rpc->ready, conn, turn);
 	if (conn->held)
@@ -207,7 +208,7 @@ static void send_result(struct conn *conn, const struct api_method *method, cons
 	continue_list(conn);
 }
 
-static void handle(struct conn *conn, const json_t *request)
+static void handle(struct conn *conn, json_t *request)
 {
 	const json_t *id = json_object_get(request, "id"), *params = json_object_get(request, "params");
 	const char *name = json_string_value(json_object_get(request, "method"));
@@ -228,7 +229,10 @@ static void handle(struct conn *conn, const json_t *request)
 		return;
 	}
 	if (run(conn, method, params, &result, &err) < 0) {
-		if (id)
+		if (err.code == API_AGAIN) {
+			conn->waiting = json_incref(request);
+			bufferevent_disable(conn->bev, EV_READ);
+		} else if (id)
 			send_error(conn, id, err.code, err.text);
 		return;
 	}
@@ -265,7 +269,7 @@ static void on_read(struct bufferevent *bev, void *arg)
 	size_t len;
 	char *line;
 
-	while (!conn->closing && !conn->list && !conn->durable &&
+	while (!conn->closing && !conn->list && !conn->durable && !conn->waiting &&
 		evbuffer_get_length(bufferevent_get_output(bev)) <= RPC_BACKLOG_MAX &&
 		(line = evbuffer_readln(in, &len, EVBUFFER_EOL_LF))) {
 		if (len)
@@ -296,7 +300,7 @@ static void on_written(struct bufferevent *bev, void *arg)
 		list_can_go_on(conn);
 		return;
 	}
-	if (!conn->durable)
+	if (!conn->durable && !conn->waiting)
 		go_on_reading(conn);
 	subscription_tell(conn);
 }
@@ -408,6 +412,24 @@ int rpc_open(struct event_base *base, const char *path, const struct rpc_methods
 	}
 	*out = rpc;
 	return 0;
+}
+
+void rpc_again(struct rpc *rpc)
+{
+	struct conn *conn, *next;
+	json_t *request;
+
+	for (conn = TAILQ_FIRST(&rpc->conns); conn; conn = next) {
+		next = TAILQ_NEXT(conn, link);
+		request = conn->waiting;
+		if (!request)
+			continue;
+		conn->waiting = NULL;
+		handle(conn, request);
+		json_decref(request);
+		if (!conn->waiting && !conn->list && !conn->durable)
+			go_on_reading(conn);
+	}
 }
 
 void rpc_close(struct rpc *rpc)

@@ -6,7 +6,8 @@
  * for RPC_STALL_S seconds, or when RPC_WATCH_MAX bytes of what it watches wait for it.
  *
  * A request with "durable": true beside its method is answered when what it changed is on disk; the client's further
- * requests wait for that, nobody else's do.
+ * requests wait for that, nobody else's do. So it is with a method that answers API_AGAIN: it is run again when rpc_again()
+ * says so, and the client is not told.
  */
 #pragma once
 
@@ -48,6 +49,9 @@ struct rpc_methods {
  */
 int rpc_open(struct event_base *base, const char *path, const struct rpc_methods *methods, struct rpc **out,
 	struct api_err *err);
+
+/** Runs those requests again that a method answered by API_AGAIN. */
+void rpc_again(struct rpc *rpc);
 
 /** Closes every connection and removes the socket. NULL is allowed. */
 void rpc_close(struct rpc *rpc);

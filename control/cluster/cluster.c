@@ -8,7 +8,7 @@
 
 #include "control/base/log.h"
 #include "control/base/params.h"
-#include "control/cluster/inside.h"
+#include "control/cluster/ipam.h"
 #include "control/cluster/show.h"
 #include "control/model/peer.h"
 #include "registry/base/chance.h"
@@ -126,6 +126,7 @@ static void on_sync(evutil_socket_t fd, short what, void *arg)
 	cluster->remote_changed = false;
 	cluster_register_states(cluster);
 	cluster_remote_apply(cluster);
+	cluster_ipam(cluster);
 }
 
 static void on_tick(evutil_socket_t fd, short what, void *arg)
@@ -135,6 +136,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	cluster_write_tick(cluster);
 	cluster_read_tick(cluster);
 	hosts_tick(cluster->hosts);
+	cluster_ipam_tick(cluster);
 	if (cluster->reading && !cluster->view.partial)
 		view_purge(&cluster->view, cluster_now_ms(), cluster->lease[CLUSTER_ALIVE].ttl_s * 1000,
 			cluster->lease[CLUSTER_LONG].ttl_s * 1000);
@@ -147,6 +149,7 @@ static void on_key(void *arg, struct view_key *key)
 	bool is_own = key->host && !strcmp(key->host->name, cluster->host);
 
 	cluster_register_key(cluster, key);
+	cluster_ipam_key(cluster, key);
 	if (cluster->journal)
 		cluster_kept_key(cluster, key);
 	if (key->host)
@@ -340,7 +343,8 @@ int cluster_open(struct event_base *base, struct model *model, struct consul *co
 	cluster->model = model;
 	cluster->heard_ms = cluster_now_ms();
 	cluster->behind_writes = true;
-	if (read_part(cluster, part) < 0) {
+	cluster->ipam = calloc(1, sizeof(*cluster->ipam));
+	if (!cluster->ipam || read_part(cluster, part) < 0) {
 		cluster_close(cluster);
 		return api_fail(err, API_INTERNAL, NULL, "out of memory");
 	}
@@ -357,6 +361,8 @@ int cluster_open(struct event_base *base, struct model *model, struct consul *co
 		.arg = cluster,
 		.changed = on_change,
 		.leave = on_leave,
+		.own = cluster_ipam_own,
+		.more = cluster_ipam_more,
 		.status = cluster_show_status,
 		.hosts = cluster_show_hosts,
 		.keys = cluster_show_keys,
@@ -381,6 +387,9 @@ void cluster_close(struct cluster *cluster)
 	cluster_local_close(cluster);
 	cluster_remote_close(cluster);
 	cluster_register_close(cluster);
+	if (cluster->journal)
+		journal_forget(cluster->journal, cluster);
+	cluster_ipam_close(cluster);
 	view_close(&cluster->view);
 	journal_close(cluster->journal);
 	if (cluster->tick)

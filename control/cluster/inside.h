@@ -13,6 +13,7 @@
 
 struct journal;
 struct cluster_local;
+struct cluster_ipam;
 struct cluster_net;
 struct hosts;
 
@@ -64,6 +65,8 @@ struct cluster {
 	bool no_room;		     /* some of it is, and is not in the view */
 	/* local.c */
 	struct cluster_local *locals;
+	/* ipam.c */
+	struct cluster_ipam *ipam;
 	/* register.c */
 	struct hosts *hosts;
 	/* keys.c */
@@ -119,6 +122,27 @@ void cluster_local_walk(struct cluster *cluster,
 	void (*fn)(struct cluster *cluster, const char *key, char *value, unsigned lease));
 void cluster_local_close(struct cluster *cluster);
 struct ip_addr cluster_address(const struct cluster *cluster);
+
+/* ipam.c: the addresses that this host may give */
+
+/** When the view has what was kept. -1: no memory. */
+int cluster_ipam_open(struct cluster *cluster);
+void cluster_ipam_close(struct cluster *cluster);
+/** As of struct model_cluster. */
+void cluster_ipam_own(void *arg, const struct model_network *network, struct ip_prefix within,
+	bool (*fn)(void *fn_arg, struct ip_addr ip), void *fn_arg);
+int cluster_ipam_more(
+	void *arg, const struct model_network *network, struct ip_prefix within, struct api_err *err);
+/** Some of the prefix will be needed. */
+void cluster_ipam_ahead(
+	struct cluster *cluster, const struct model_network *network, struct ip_prefix within);
+void cluster_ipam_key(struct cluster *cluster, const struct view_key *key);
+/** Does the next thing that is to be done, if it can be done now. */
+void cluster_ipam(struct cluster *cluster);
+void cluster_ipam_tick(struct cluster *cluster);
+/** As cluster_local_walk(), of its keys. */
+void cluster_ipam_walk(struct cluster *cluster,
+	void (*fn)(struct cluster *cluster, const char *key, char *value, unsigned lease));
 
 /* register.c: this host's instances for the others, and theirs for the registry */
 

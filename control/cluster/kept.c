@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control/cluster/inside.h"
+#include "control/cluster/ipam.h"
 #include "control/model/state_dir.h"
 #include "registry/base/uuid.h"
 #include "registry/store/journal.h"
@@ -63,6 +63,8 @@ static void restore(void *arg, const char *key, const char *value)
 
 		cluster->view.revision = strtoll(value, &end, 10);
 		cluster->view.cluster_id = strtoull(end, NULL, 10);
+	} else if (!strchr(key, '/')) {
+		ipam_restore(cluster, key, value);
 	} else {
 		json = json_loads(value, 0, NULL);
 		text = json_string_value(json_object_get(json, "value"));
@@ -85,6 +87,8 @@ int cluster_kept_open(struct cluster *cluster, const char *dir, struct api_err *
 		return api_fail(err, API_INTERNAL, NULL, "%s", why.text);
 	journal_restore(cluster->journal, restore, cluster);
 	view_commit(&cluster->view, 0, cluster_now_ms());
+	if (cluster_ipam_open(cluster) < 0)
+		return api_fail(err, API_INTERNAL, NULL, "out of memory");
 	if (!cluster->id[0]) {
 		if (uuid_make(cluster->id) < 0)
 			return api_fail(err, API_INTERNAL, NULL, "the kernel has no randomness yet");

@@ -195,6 +195,7 @@ void cluster_local_walk(struct cluster *cluster,
 		fn(cluster, key, value_chunk_text(chunk), CLUSTER_LONG);
 		free(chunk);
 	}
+	cluster_ipam_walk(cluster, fn);
 	hosts_own(cluster->hosts, tell, &(struct telling){cluster, fn});
 }
 

@@ -14,12 +14,12 @@ static int refuse(const char **why, const char *text)
 	return -1;
 }
 
-/* An object of a version that is known; NULL with *why. */
-static json_t *read_object(const char *text, size_t len, const char **why)
+json_t *value_read(const char *text, size_t len, const char **why)
 {
 	json_t *json = len <= VALUE_MAX ? json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL) : NULL;
 	int64_t version = json_integer_value(json_object_get(json, "v"));
 
+	*why = NULL;
 	if (len > VALUE_MAX)
 		*why = "longer than 64 KB";
 	else if (!json_is_object(json))
@@ -61,7 +61,7 @@ static int read_host(const json_t *json, struct value_host *host, const char **w
 
 int value_read_host(const char *text, size_t len, struct value_host *host, const char **why)
 {
-	json_t *json = read_object(text, len, why);
+	json_t *json = value_read(text, len, why);
 	int rc = json ? read_host(json, host, why) : -1;
 
 	json_decref(json);
@@ -70,7 +70,7 @@ int value_read_host(const char *text, size_t len, struct value_host *host, const
 
 int value_read_alive(const char *text, size_t len, char id[VALUE_ID], const char **why)
 {
-	json_t *json = read_object(text, len, why);
+	json_t *json = value_read(text, len, why);
 	int rc = -1;
 
 	if (json)
@@ -169,15 +169,14 @@ fail:
 
 struct value_chunk *value_read_chunk(const char *text, size_t len, const char **why)
 {
-	json_t *json = read_object(text, len, why);
+	json_t *json = value_read(text, len, why);
 	struct value_chunk *chunk = json ? read_chunk(json, why) : NULL;
 
 	json_decref(json);
 	return chunk;
 }
 
-/* Takes `json` over. */
-static char *dump(json_t *json)
+char *value_text(json_t *json)
 {
 	char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
 
@@ -194,13 +193,13 @@ static json_t *address_json(struct ip_addr address)
 
 char *value_host_text(const struct value_host *host)
 {
-	return dump(json_pack("{s:i, s:s, s:o, s:s}", "v", VALUE_VERSION, "id", host->id, "address",
+	return value_text(json_pack("{s:i, s:s, s:o, s:s}", "v", VALUE_VERSION, "id", host->id, "address",
 		address_json(host->address), "zone", host->zone));
 }
 
 char *value_alive_text(const char *id)
 {
-	return dump(json_pack("{s:i, s:s}", "v", VALUE_VERSION, "id", id));
+	return value_text(json_pack("{s:i, s:s}", "v", VALUE_VERSION, "id", id));
 }
 
 static json_t *endpoint_json(const struct value_endpoint *ep)
@@ -220,6 +219,6 @@ char *value_chunk_text(const struct value_chunk *chunk)
 
 	for (unsigned i = 0; i < chunk->n; i++)
 		json_array_append_new(list, endpoint_json(&chunk->ep[i]));
-	return dump(json_pack("{s:i, s:s, s:i, s:o}", "v", VALUE_VERSION, "network", chunk->network, "vni",
-		(int)chunk->vni, "ep", list));
+	return value_text(json_pack("{s:i, s:s, s:i, s:o}", "v", VALUE_VERSION, "network", chunk->network,
+		"vni", (int)chunk->vni, "ep", list));
 }

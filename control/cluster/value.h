@@ -4,6 +4,7 @@
  *   HOST/host             {"v": 1, "id": "UUID", "address": "192.0.2.1" | null, "zone": "a"}
  *   HOST/alive            {"v": 1, "id": "UUID"}
  *   HOST/ep/NETWORK/N     {"v": 1, "network": "web", "vni": 100, "ep": [{"mac": "02:..", "ips": ["10.1.0.11"], "seq": 7}]}
+ *   HOST/ask/..., ipam/...  which addresses a host may give (block.h)
  *   HOST/node, HOST/in/N  of the registry (registry/source/hosts/hosts.h)
  *
  * A reader refuses a value of a later version, and one that breaks a rule, as a whole; fields that it does not know it
@@ -53,7 +54,13 @@ int value_read_alive(const char *text, size_t len, char id[VALUE_ID], const char
 /** To be freed; NULL with *why. */
 struct value_chunk *value_read_chunk(const char *text, size_t len, const char **why);
 
+/** An object of a version that is known, a new reference; NULL with *why. */
+json_t *value_read(const char *text, size_t len, const char **why);
+
 /* As text, to be freed; NULL: no memory. */
+
+/** Takes `json` over. */
+char *value_text(json_t *json);
 
 char *value_host_text(const struct value_host *host);
 char *value_alive_text(const char *id);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #define HOSTS "hosts/"
+#define IPAM "ipam/"
 
 void view_open(
 	struct view *view, const char *self, void (*changed)(void *arg, struct view_key *key), void *arg)
@@ -114,6 +115,15 @@ fail:
 	return NULL;
 }
 
+static void free_values(struct view_key *key)
+{
+	free(key->value);
+	free(key->chunk);
+	free(key->block);
+	free(key->ask);
+	free(key->reason);
+}
+
 static void key_free(struct view *view, struct view_key *key)
 {
 	struct view_host *host = key->host;
@@ -132,9 +142,7 @@ static void key_free(struct view *view, struct view_key *key)
 	}
 	if (view->keys) /* it is in it */
 		HASH_DEL(view->keys, key);
-	free(key->value);
-	free(key->chunk);
-	free(key->reason);
+	free_values(key);
 	free(key);
 }
 
@@ -147,9 +155,7 @@ void view_close(struct view *view)
 	HASH_CLEAR(hh, view->hosts);
 	for (; key; key = next) {
 		next = key->hh.next;
-		free(key->value);
-		free(key->chunk);
-		free(key->reason);
+		free_values(key);
 		free(key);
 	}
 	for (; host; host = next_host) {
@@ -260,6 +266,33 @@ static void take_chunk(struct view_key *key, struct value_chunk *chunk, const ch
 	key->chunk = chunk;
 }
 
+static void read_ask(struct view_key *key, const char *place)
+{
+	struct block_ask *ask = block_ask_read(key->value, key->len, place, &key->why);
+
+	if (!ask)
+		return;
+	free(key->ask);
+	key->ask = ask;
+	key->answered = false;
+}
+
+/* Keys that are of no host. */
+static void read_shared(struct view_key *key)
+{
+	struct block_value *block;
+
+	if (strncmp(key->key, IPAM, strlen(IPAM)) != 0) {
+		key->why = "no key that is known";
+		return;
+	}
+	block = block_read(key->value, key->len, key->key + strlen(IPAM), &key->why);
+	if (!block)
+		return;
+	free(key->block);
+	key->block = block;
+}
+
 /* A value that is not understood leaves what was known before: of a later version, it may say more of the same. */
 static void read_value(struct view_key *key, int64_t now_ms)
 {
@@ -269,13 +302,15 @@ static void read_value(struct view_key *key, int64_t now_ms)
 
 	key->why = NULL;
 	if (!rest)
-		key->why = "no key that is known";
+		read_shared(key);
 	else if (strcmp(rest, "host") == 0)
 		read_record(key, now_ms);
 	else if (strcmp(rest, "alive") == 0)
 		read_alive(key, now_ms);
 	else if (key->registered)
 		return; /* view->changed() reads it */
+	else if (strncmp(rest, "ask/", 4) == 0)
+		read_ask(key, rest + strlen("ask/"));
 	else if (strncmp(rest, "ep/", 3) != 0)
 		key->why = "no key that is known";
 	else if ((chunk = value_read_chunk(key->value, key->len, &key->why)))

@@ -18,6 +18,7 @@
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
+#include "control/cluster/block.h"
 #include "control/cluster/value.h"
 #include "registry/base/share.h"
 
@@ -48,6 +49,9 @@ struct view_key {
 	const char *why;	   /* it is not understood */
 	char *reason;		   /* what `why` is, where it is of this key alone */
 	struct value_chunk *chunk; /* of .../ep/..., NULL: none, or not understood */
+	struct block_value *block; /* the same of ipam/... */
+	struct block_ask *ask;	   /* and of .../ask/... */
+	bool answered;		   /* `ask` has been looked at */
 	char key[];		   /* without the prefix: "hosts/h1/host" */
 };
 

@@ -10,6 +10,7 @@
 
 #include "control/base/params.h"
 #include "control/docker/call.h"
+#include "control/model/free_ip.h"
 #include "control/model/network_spec.h"
 #include "control/model/objects.h"
 
@@ -195,13 +196,53 @@ static struct ip_addr search(const struct search *search)
 	return best;
 }
 
-static struct ip_addr choose(struct docker *docker, const char *id, json_t *pool)
+/* Of those that this host may give. */
+struct owned {
+	const struct search *search;
+	struct ip_addr best;
+	enum state least;
+};
+
+static bool take_owned(void *arg, struct ip_addr ip)
 {
+	struct owned *owned = arg;
+	const struct search *search = owned->search;
+	enum state state = state_of(search->pool, find(search->docker, search->id, ip), search->now);
+
+	if (state < owned->least && !is_others(search->docker, search->pool, ip)) {
+		owned->least = state;
+		owned->best = ip;
+	}
+	return owned->least == FREE;
+}
+
+/* In a network that hosts of a cluster share. None with *err. */
+static struct ip_addr choose_owned(
+	const struct search *search, const struct model_network *network, struct api_err *err)
+{
+	struct owned owned = {.search = search, .least = TAKEN};
+
+	free_ip_walk(search->docker->model, network, search->range, take_owned, &owned);
+	if (ip_is_none(owned.best))
+		free_ip_more(search->docker->model, network, search->range, err);
+	return owned.best;
+}
+
+static struct ip_addr choose(struct docker *docker, const char *id, json_t *pool, struct api_err *err)
+{
+	const struct model_network *network = network_of(docker, pool);
 	struct search what = {
 		docker, id, pool, docker_pool_subnet(pool), docker_pool_subnet(pool), docker_now_ms()};
+	struct ip_addr ip;
 
 	addr_ip_prefix(param_str(pool, "range"), &what.range);
-	return search(&what);
+	if (network && free_ip_is_shared(docker->model, network))
+		return choose_owned(&what, network, err);
+	ip = search(&what);
+	if (ip_is_none(ip))
+		api_fail(err, API_IN_USE, NULL, "no address is free in %s",
+			param_str(pool, param_str(pool, "range")[0] ? "range" : "subnet"));
+	return ip;
 }
 
 static struct ip_addr gateway_of(const struct model_network *network, const json_t *pool)
@@ -246,11 +287,7 @@ static struct ip_addr settle(struct docker *docker, const char *id, json_t *pool
 		ip = gateway_of(network_of(docker, pool), pool);
 	if (!ip_is_none(ip))
 		return check_wanted(docker, id, pool, ip, gateway, err) < 0 ? none : ip;
-	ip = choose(docker, id, pool);
-	if (ip_is_none(ip))
-		api_fail(err, API_IN_USE, NULL, "no address is free in %s",
-			param_str(pool, param_str(pool, "range")[0] ? "range" : "subnet"));
-	return ip;
+	return choose(docker, id, pool, err);
 }
 
 static json_t *need_pool(const struct docker *docker, const json_t *in, const char **id, struct api_err *err)
@@ -309,6 +346,22 @@ int docker_release_address(struct docker *docker, const json_t *in, json_t *out,
 	json_object_set_new(record, "freed", json_integer(docker_now_ms()));
 	docker_keep(docker, DOCKER_ADDRESS, key_of(id, ip, key));
 	return 0;
+}
+
+bool docker_address_is_reserved(void *arg, const struct model_network *network, struct ip_addr ip)
+{
+	const struct docker *docker = arg;
+	const char *id;
+	json_t *pool, *record;
+
+	json_object_foreach (docker->records[DOCKER_POOL_OF], id, pool) {
+		if (network_of(docker, pool) != network)
+			continue;
+		record = find(docker, id, ip);
+		if (record && state_of(pool, record, docker_now_ms()) != FREE)
+			return true;
+	}
+	return false;
 }
 
 bool docker_address_any(const struct docker *docker, const char *pool)

@@ -4,6 +4,8 @@
 #include "control/docker/inside.h"
 #include "control/host/addr.h"
 
+struct model_network;
+
 /** "10.1.0.2/24" or "10.1.0.2" as Docker writes an address, or the same of IPv6: the address alone. False: neither. */
 bool docker_address_read(const char *text, struct ip_addr *ip);
 
@@ -11,6 +13,8 @@ bool docker_address_read(const char *text, struct ip_addr *ip);
 void docker_address_claim(struct docker *docker, const char *pool, struct ip_addr ip, const char *who);
 /** No address of the network's pools that is `who`'s is so any longer. */
 void docker_addresses_unclaim(struct docker *docker, const char *network, const char *who);
+/** Does Docker have it, or had it a moment ago? As of model_on_reserved(); `arg` is a struct docker. */
+bool docker_address_is_reserved(void *arg, const struct model_network *network, struct ip_addr ip);
 /** Was any of the pool asked for? */
 bool docker_address_any(const struct docker *docker, const char *pool);
 /** Forgets all of a pool. */

@@ -105,7 +105,8 @@ static json_t *failure(const struct docker_call *call, const struct api_err *err
 	return out ? out : json_pack("{s:s}", field, "refused");
 }
 
-json_t *docker_call_run(struct docker *docker, const struct docker_call *call, const char *body, size_t len)
+json_t *docker_call_run(
+	struct docker *docker, const struct docker_call *call, const char *body, size_t len, bool *again)
 {
 	struct api_err err = {.text = ""};
 	json_t *in = read_body(body, len, &err), *out = json_object();
@@ -114,6 +115,7 @@ json_t *docker_call_run(struct docker *docker, const struct docker_call *call, c
 		json_decref(out);
 		out = failure(call, &err);
 	}
+	*again = err.code == API_AGAIN;
 	json_decref(in);
 	return out;
 }

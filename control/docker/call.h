@@ -19,8 +19,10 @@ struct docker_call {
 /** NULL: there is none. */
 const struct docker_call *docker_call_find(const char *path);
 
-/** Runs it with the request's body. The answer, or what Docker takes for an error; NULL: no memory. */
-json_t *docker_call_run(struct docker *docker, const struct docker_call *call, const char *body, size_t len);
+/** Runs it with the request's body. The answer, or what Docker takes for an error; NULL: no memory. *again: it is to be
+ * run again later, and is not answered now. */
+json_t *docker_call_run(
+	struct docker *docker, const struct docker_call *call, const char *body, size_t len, bool *again);
 
 /** A field of `in` that is an id ([0-9a-z], 12 to 64 of them); NULL with *err. */
 const char *docker_call_id(const json_t *in, const char *field, struct api_err *err);

@@ -4,9 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "control/docker/address.h"
 #include "control/docker/inside.h"
 #include "control/docker/watch.h"
 #include "control/methods/list.h"
+#include "control/model/model.h"
 
 int docker_method(struct docker *docker, const char *method, json_t *params, struct api_err *err)
 {
@@ -46,6 +48,7 @@ int docker_open(const struct docker_config *config, struct docker **out, struct 
 		return api_fail(err, API_INTERNAL, NULL, "out of memory");
 	}
 	docker_restore(docker);
+	model_on_reserved(docker->model, docker_address_is_reserved, docker);
 	if (config->api) {
 		docker->watch = docker_watch_open(docker, config->api);
 		if (!docker->watch) {
@@ -61,6 +64,7 @@ void docker_close(struct docker *docker)
 {
 	if (!docker)
 		return;
+	model_on_reserved(docker->model, NULL, NULL);
 	docker_watch_close(docker->watch);
 	docker_server_close(docker->server);
 	docker_follow_close(docker);

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -18,6 +19,7 @@
 #include "control/api/socket.h"
 #include "control/base/log.h"
 #include "control/docker/call.h"
+#include "control/model/model.h"
 #include "registry/base/accept.h"
 #include "registry/store/journal.h"
 
@@ -34,7 +36,16 @@ struct docker_server {
 	struct bufferevent
 		*conns[CONNS]; /* held by one reference more: evhttp tells nobody when it closes one */
 	unsigned nconns;
+	TAILQ_HEAD(waitings, waiting) waiting;
 	char *path;
+};
+
+/* A request that is to be run again. */
+struct waiting {
+	TAILQ_ENTRY(waiting) link;
+	struct docker_server *server;
+	struct evhttp_request *raw;
+	const struct docker_call *call;
 };
 
 /* An answer that waits for the disk. */
@@ -157,26 +168,72 @@ static void send_durably(struct docker *docker, struct evhttp_request *raw, json
 	send_json(raw, json);
 }
 
-static void on_request(struct evhttp_request *raw, void *arg)
+static void on_waiting_gone(struct evhttp_connection *connection, void *arg)
 {
-	struct docker *docker = ((struct docker_server *)arg)->docker;
-	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(raw);
-	const char *path = uri ? evhttp_uri_get_path(uri) : NULL;
-	const struct docker_call *call = path ? docker_call_find(path) : NULL;
+	struct waiting *waiting = arg;
+
+	TAILQ_REMOVE(&waiting->server->waiting, waiting, link);
+	free(waiting);
+}
+
+static bool wait_for_again(
+	struct docker_server *server, const struct docker_call *call, struct evhttp_request *raw)
+{
+	struct waiting *waiting = malloc(sizeof(*waiting));
+
+	if (!waiting)
+		return false;
+	*waiting = (struct waiting){.server = server, .raw = raw, .call = call};
+	TAILQ_INSERT_TAIL(&server->waiting, waiting, link);
+	evhttp_connection_set_closecb(evhttp_request_get_connection(raw), on_waiting_gone, waiting);
+	return true;
+}
+
+static void run_call(struct docker_server *server, const struct docker_call *call, struct evhttp_request *raw)
+{
 	struct evbuffer *in = evhttp_request_get_input_buffer(raw);
 	size_t len = evbuffer_get_length(in);
 	const char *body = (const char *)evbuffer_pullup(in, -1);
-	json_t *json;
+	bool again;
+	json_t *json = docker_call_run(server->docker, call, body ? body : "", body ? len : 0, &again);
 
-	if (!call) {
-		send_text(raw, 404, "no such call");
-		return;
-	}
-	json = docker_call_run(docker, call, body ? body : "", body ? len : 0);
-	if (call->durable)
-		send_durably(docker, raw, json);
+	if (again && wait_for_again(server, call, raw))
+		json_decref(json);
+	else if (call->durable)
+		send_durably(server->docker, raw, json);
 	else
 		send_json(raw, json);
+}
+
+/* Those that wait again come to the end of the list. */
+static void on_again(void *arg)
+{
+	struct docker_server *server = arg;
+	struct waiting *waiting, *last = TAILQ_LAST(&server->waiting, waitings);
+	bool is_last = !last;
+
+	while (!is_last) {
+		struct waiting one;
+
+		waiting = TAILQ_FIRST(&server->waiting);
+		is_last = waiting == last;
+		one = *waiting;
+		evhttp_connection_set_closecb(evhttp_request_get_connection(one.raw), NULL, NULL);
+		on_waiting_gone(NULL, waiting);
+		run_call(server, one.call, one.raw);
+	}
+}
+
+static void on_request(struct evhttp_request *raw, void *arg)
+{
+	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(raw);
+	const char *path = uri ? evhttp_uri_get_path(uri) : NULL;
+	const struct docker_call *call = path ? docker_call_find(path) : NULL;
+
+	if (call)
+		run_call(arg, call, raw);
+	else
+		send_text(raw, 404, "no such call");
 }
 
 static void say(void *arg, const char *line)
@@ -261,6 +318,7 @@ int docker_listen(struct docker *docker, const char *path, struct api_err *err)
 	if (!server)
 		return -ENOMEM;
 	*server = (struct docker_server){.docker = docker, .path = strdup(path)};
+	TAILQ_INIT(&server->waiting);
 	make_folders(path);
 	rc = start(server);
 	if (!rc)
@@ -270,6 +328,7 @@ int docker_listen(struct docker *docker, const char *path, struct api_err *err)
 		return rc;
 	}
 	docker->server = server;
+	model_on_again(docker->model, MODEL_DOCKER, on_again, server);
 	return 0;
 }
 
@@ -277,6 +336,7 @@ void docker_server_close(struct docker_server *server)
 {
 	if (!server)
 		return;
+	model_on_again(server->docker->model, MODEL_DOCKER, NULL, NULL);
 	accept_unguard(server->guard);
 	if (server->listener)
 		unlink(server->path);

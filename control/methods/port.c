@@ -9,6 +9,7 @@
 #include "control/base/result.h"
 #include "control/methods/fdb.h"
 #include "control/methods/list.h"
+#include "control/model/free_ip.h"
 #include "control/model/network_spec.h"
 #include "control/model/objects.h"
 #include "control/model/port_macs.h"
@@ -23,20 +24,12 @@ enum { P2P_PORTS = 2 };
 static int choose_of(
 	struct model *model, struct model_port *port, struct ip_prefix subnet, struct api_err *err)
 {
-	char text[ADDR_IP_PREFIX_TEXT];
-	struct ip_addr *taken, ip;
-	size_t n;
+	struct ip_addr ip;
 
 	if (ip_is_none(subnet.address))
 		return 0;
-	taken = model_ips(model, port->network, &n);
-	if (!taken)
-		return api_fail(err, API_INTERNAL, NULL, "out of memory");
-	ip = addr_next_free(subnet, taken, n);
-	free(taken);
-	if (ip_is_none(ip))
-		return api_fail(err, API_IN_USE, "ips", "no free address left in %s",
-			addr_ip_prefix_text(subnet, text));
+	if (free_ip_choose(model, port->network, subnet, &ip, err) < 0)
+		return -1;
 	port->spec.ips[port->spec.nips++] = ip;
 	return 0;
 }

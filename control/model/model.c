@@ -214,6 +214,31 @@ void model_cluster_attach(struct model *model, const struct model_cluster *clust
 	model->cluster = cluster;
 }
 
+void model_cluster_is_coming(struct model *model)
+{
+	model->clustered = true;
+}
+
+void model_on_again(struct model *model, enum model_waiter who, void (*fn)(void *arg), void *arg)
+{
+	model->again[who].fn = fn;
+	model->again[who].arg = arg;
+}
+
+void model_again(struct model *model)
+{
+	for (unsigned i = 0; i < MODEL_WAITERS; i++)
+		if (model->again[i].fn)
+			model->again[i].fn(model->again[i].arg);
+}
+
+void model_on_reserved(struct model *model,
+	bool (*reserved)(void *arg, const struct model_network *network, struct ip_addr ip), void *arg)
+{
+	model->reserved = reserved;
+	model->reserved_arg = arg;
+}
+
 /* At the end the host is told of all that is published: by then it is one change. */
 void model_replaying(struct model *model, bool yes)
 {

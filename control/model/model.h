@@ -10,6 +10,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 
+#include "addr/ip.h"
 #include "control/api/api.h"
 #include "control/model/outage.h"
 
@@ -18,6 +19,7 @@ struct dns_config;
 struct dp;
 struct event_base;
 struct model;
+struct model_network;
 struct registry;
 
 struct model_config {
@@ -56,6 +58,13 @@ struct model_cluster {
 	void (*changed)(void *arg, const char *method, const json_t *params);
 	/** The network is about to be deleted, if nothing is in it. */
 	void (*leave)(void *arg, const char *network);
+	/** Calls fn for each address of `within`, the subnet or a part of it, that this host may give, until one is taken, for
+	 * which fn returns true. */
+	void (*own)(void *arg, const struct model_network *network, struct ip_prefix within,
+		bool (*fn)(void *fn_arg, struct ip_addr ip), void *fn_arg);
+	/** None of these is free: more are asked for. Always -1, with API_AGAIN while that may be granted. */
+	int (*more)(
+		void *arg, const struct model_network *network, struct ip_prefix within, struct api_err *err);
 	/* For people, new references. */
 	json_t *(*status)(void *arg);
 	json_t *(*hosts)(void *arg);
@@ -63,6 +72,16 @@ struct model_cluster {
 };
 /** Borrowed; NULL: there is none. */
 void model_cluster_attach(struct model *model, const struct model_cluster *cluster);
+
+/** The configuration has a cluster: until it is attached no address of its networks is given. */
+void model_cluster_is_coming(struct model *model);
+/** `fn` is called when what was refused by API_AGAIN is worth another try. */
+enum model_waiter { MODEL_RPC, MODEL_DOCKER, MODEL_WAITERS };
+void model_on_again(struct model *model, enum model_waiter who, void (*fn)(void *arg), void *arg);
+void model_again(struct model *model);
+/** `reserved` tells whether an address is somebody's who is no port yet. NULL: none is. */
+void model_on_reserved(struct model *model,
+	bool (*reserved)(void *arg, const struct model_network *network, struct ip_addr ip), void *arg);
 
 struct kubernetes;
 /** For `status`: what follows Kubernetes, NULL: nothing. */

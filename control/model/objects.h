@@ -133,8 +133,15 @@ struct model {
 		struct model *model, const struct dp_move *move); /* tells those; NULL: there was none yet */
 	struct model_service *services;
 	const struct model_cluster *cluster; /* NULL: none */
-	struct kubernetes *kubernetes;	     /* that `status` shows; NULL: none */
-	struct dns *dns;		     /* told of networks and ports; NULL: none */
+	bool clustered;			     /* there is one, or will be */
+	struct {
+		void (*fn)(void *arg);
+		void *arg;
+	} again[MODEL_WAITERS];
+	bool (*reserved)(void *arg, const struct model_network *network, struct ip_addr ip);
+	void *reserved_arg;
+	struct kubernetes *kubernetes; /* that `status` shows; NULL: none */
+	struct dns *dns;	       /* told of networks and ports; NULL: none */
 	struct model_network *network_by_id[MODEL_IDS];
 	struct model_port *port_by_id[MODEL_IDS];
 	struct model_vtep *vtep_by_id[MODEL_IDS];
