@@ -143,11 +143,6 @@ int dp_port_plug(struct dp *dp, uint16_t id, const int *fds)
 
 void dp_port_unplug(struct dp *dp, uint16_t id) {}
 
-int dp_port_of_ip(struct dp *dp, uint16_t net, struct ip_addr ip)
-{
-	return -ENOENT;
-}
-
 int dp_port_info(struct dp *dp, uint16_t id, struct dp_port_info *info)
 {
 	*info = (struct dp_port_info){.up = true};
