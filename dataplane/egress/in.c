@@ -2,6 +2,7 @@
 #include "dataplane/core/dp.h"
 #include "dataplane/egress/egress.h"
 #include "dataplane/egress/flow.h"
+#include "dataplane/egress/fragment.h"
 #include "dataplane/egress/icmp.h"
 #include "dataplane/egress/inside.h"
 #include "dataplane/egress/published.h"
@@ -18,7 +19,9 @@ struct arriving {
 	struct frame *f;
 	struct outside outside;
 	uint8_t tcp;
-	bool turned; /* it has not left this host: a guest sent it */
+	bool turned;	/* it has not left this host: a guest sent it */
+	bool part;	/* it is a fragment */
+	uint32_t index; /* of its connection's side, once it is taken */
 	uint16_t net;
 	uint8_t mac[6]; /* of the guest */
 };
@@ -67,7 +70,7 @@ static bool is_sound(struct arriving *a)
 
 	if (end < f->len)
 		frame_trim(f, end); /* padding of the link */
-	if (a->b->in->unfinished && !f->off.flags)
+	if (a->b->in->unfinished && !f->off.flags && !a->part)
 		offload_detect(f);
 	else if ((f->off.flags || f->off.gso_type) && !offload_valid(f))
 		return false;
@@ -130,6 +133,7 @@ static void take_packet(struct arriving *a, struct conn_hit *hit)
 		frame_drop(f, DROP_EGRESS);
 	if (f->verdict != V_NONE || is_too_long(a, net))
 		return;
+	a->index = hit->index;
 	flow_packet(a->w, hit, a->tcp, f->len);
 	flow_rewrite(f, NAT_DESTINATION, a->mac, hit);
 	hand_over(a);
@@ -245,6 +249,63 @@ static bool take(struct arriving *a)
 	return true;
 }
 
+/* The fragment that has the ports. */
+static bool take_first_part(struct arriving *a, const struct egress_fragment *fragment)
+{
+	struct frame *f = a->f;
+	uint8_t proto = f->ip_proto;
+	bool taken;
+
+	f->ip_proto = fragment->proto;
+	f->l4_off = fragment->l4_off;
+	taken = read_ports(a) && take(a);
+	if (taken && f->verdict == V_NONE)
+		egress_fragment_note(a->w, a->b->in, f, fragment, a->index);
+	if (f->verdict != V_REFUSE) { /* as in out.c */
+		f->ip_proto = proto;
+		f->l4_off = 0;
+	}
+	return taken;
+}
+
+static bool take_later_part(struct arriving *a, const struct egress_fragment *fragment)
+{
+	const struct conn_ends ends = {
+		CONN_REPLY, NET_NONE, fragment->proto, a->outside.peer, a->outside.address};
+	struct frame *f = a->f;
+	const struct network *net;
+	struct conn_hit hit;
+
+	if (!egress_fragment_find(a->w, a->b->in, f, fragment, &ends, &hit) ||
+		!flow_guest(a->w, &hit, &a->net, a->mac)) {
+		frame_drop(f, DROP_FRAGMENT);
+		return true;
+	}
+	net = enter(a);
+	if (!net)
+		frame_drop(f, DROP_WRONG_NETWORK);
+	else if (!is_sound(a))
+		frame_drop(f, DROP_BAD_OFFLOAD);
+	else if (icmp_hops(f) <= 1)
+		frame_drop(f, DROP_EGRESS);
+	if (f->verdict != V_NONE || is_too_long(a, net))
+		return true;
+	egress_fragment_rewrite(f, NAT_DESTINATION, a->mac, &hit);
+	hand_over(a);
+	return true;
+}
+
+static bool take_part(struct arriving *a)
+{
+	struct egress_fragment fragment;
+
+	a->part = true;
+	if (!egress_fragment_read(a->w, a->f, &fragment))
+		return false;
+	a->outside.proto = fragment.proto;
+	return fragment.later ? take_later_part(a, &fragment) : take_first_part(a, &fragment);
+}
+
 static struct outside outside_of(struct frame *f)
 {
 	return (struct outside){
@@ -269,6 +330,8 @@ bool egress_input(struct worker *w, struct burst *b, struct frame *f)
 		return false;
 	if (ip_equal(a.outside.peer, a.outside.address)) /* that would be a guest's, see egress_turn() */
 		return false;
+	if (egress_is_fragment(f))
+		return take_part(&a);
 	if (!read_ports(&a)) {
 		if (!is_error(f))
 			return false;

@@ -6,6 +6,7 @@
 #include "dataplane/core/exchange.h"
 #include "dataplane/egress/egress.h"
 #include "dataplane/egress/flow.h"
+#include "dataplane/egress/fragment.h"
 #include "dataplane/egress/icmp.h"
 #include "dataplane/egress/inside.h"
 #include "dataplane/egress/published.h"
@@ -218,10 +219,74 @@ static bool is_fit(const struct leaving *l)
 	       l->f->l3_off == ETH_LEN;
 }
 
-static bool is_fragment(struct frame *f)
+static void send_ports(struct leaving *l, const struct egress_fragment *fragment)
 {
-	return icmp_is6(f) ? f->ip_proto == IPPROTO_FRAGMENT
-			   : load16(frame_data(f) + f->l3_off + 6) & IP4_MF_OFFSET;
+	struct conn_hit hit;
+
+	if (!flow_has_header(l->f) || !read_ports(l)) {
+		frame_drop(l->f, DROP_FRAGMENT);
+		return;
+	}
+	if (!find_flow(l, &hit))
+		return;
+	if (l->turns) {
+		frame_drop(l->f, DROP_FRAGMENT);
+		return;
+	}
+	egress_fragment_note(l->w, l->b->in, l->f, fragment, hit.index);
+	flow_packet(l->w, &hit, l->tcp, l->f->len);
+	flow_rewrite(l->f, NAT_SOURCE, dp_router_mac, &hit);
+	send_off(l);
+}
+
+/* The fragment that has the ports. What looks at them further on would take it for the whole packet. */
+static void send_first(struct leaving *l, const struct egress_fragment *fragment)
+{
+	struct frame *f = l->f;
+	uint8_t proto = f->ip_proto;
+
+	f->ip_proto = fragment->proto;
+	f->l4_off = fragment->l4_off;
+	send_ports(l, fragment);
+	if (f->verdict == V_REFUSE)
+		return; /* it is another packet by now */
+	f->ip_proto = proto;
+	f->l4_off = 0;
+}
+
+static void send_later(struct leaving *l, const struct egress_fragment *fragment)
+{
+	const struct conn_ends ends = {
+		CONN_FORWARD, l->ends.net, fragment->proto, l->ends.guest, l->ends.peer};
+	struct conn_hit hit;
+
+	if (!egress_fragment_find(l->w, l->b->in, l->f, fragment, &ends, &hit)) {
+		frame_drop(l->f, DROP_FRAGMENT);
+		return;
+	}
+	if (!find_way(l, l->ends.peer, flow_end(&hit)) || ends_here(l))
+		return;
+	if (l->turns || !ip_equal(l->route->address, flow_end(&hit))) {
+		frame_drop(l->f, DROP_FRAGMENT);
+		return;
+	}
+	egress_fragment_rewrite(l->f, NAT_SOURCE, dp_router_mac, &hit);
+	send_off(l);
+}
+
+static void send_fragment(struct leaving *l)
+{
+	struct egress_fragment fragment;
+
+	if (!egress_fragment_read(l->w, l->f, &fragment)) {
+		frame_drop(l->f, DROP_FRAGMENT);
+		return;
+	}
+	l->ends.proto = fragment.proto;
+	if (fragment.later)
+		send_later(l, &fragment);
+	else
+		send_first(l, &fragment);
 }
 
 /* Has it a header that something leaves by? Behind the extension headers of IPv6 nobody looks. */
@@ -240,8 +305,8 @@ static void leave(struct worker *w, struct burst *b, struct frame *f, const stru
 		.guest = icmp_address(f, 0), .peer = icmp_address(f, 1), .proto = f->ip_proto, .net = f->net};
 	if (!is_fit(&l))
 		frame_drop(f, DROP_EGRESS);
-	else if (is_fragment(f))
-		frame_drop(f, DROP_FRAGMENT);
+	else if (egress_is_fragment(f))
+		send_fragment(&l);
 	else if (!has_known(f))
 		frame_drop(f, DROP_EGRESS);
 	else if (!has_header(f))

@@ -258,6 +258,29 @@ uint32_t conn_made_s(const struct conn_hit *hit)
 		atomic_load_explicit(&hit->side->made, memory_order_relaxed), life_seen_s(hit->life));
 }
 
+bool conn_at(struct conn_table *t, uint32_t index, const struct conn_ends *ends, struct conn_hit *hit)
+{
+	bool ip4 = ip_is4(ends->src);
+	uint32_t what =
+		(uint32_t)ends->net << 16 | (uint32_t)ends->proto << 8 | ends->dir | (ip4 ? 0 : CONN_IP6);
+	struct conn_side *side = &t->side[index];
+	const struct conn_wide *wide = &t->wide[index];
+
+	*hit = (struct conn_hit){.side = side, .index = index};
+	hit->life = atomic_load_explicit(&side->life, memory_order_acquire);
+	if (!(life_flags(hit->life) & CONN_LIVE) ||
+		(uint32_t)atomic_load_explicit(&side->rest, memory_order_relaxed) != what)
+		return false;
+	if (ip4 ? atomic_load_explicit(&side->addresses, memory_order_relaxed) !=
+				((uint64_t)ends->src.w[3] << 32 | ends->dst.w[3])
+		: !ip_equal(wide_load(wide->src), ends->src) || !ip_equal(wide_load(wide->dst), ends->dst))
+		return false;
+	hit->end = side_end(side);
+	if (!ip4)
+		hit->ip6 = wide_load(wide->end);
+	return conn_is_still(hit);
+}
+
 bool conn_is_still(const struct conn_hit *hit)
 {
 	uint64_t life;

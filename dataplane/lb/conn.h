@@ -142,6 +142,18 @@ bool conn_find(struct conn_table *t, const struct conn_key *key, uint64_t hash, 
 /** The same for IPv6, with the addresses that `key` was made of. */
 bool conn_find6(struct conn_table *t, const struct conn_key *key, struct ip_addr src, struct ip_addr dst,
 	uint32_t guess, struct conn_hit *hit);
+/* What a packet without ports says of its connection. */
+struct conn_ends {
+	enum conn_dir dir;
+	uint16_t net;
+	uint8_t proto;
+	struct ip_addr src, dst;
+};
+
+/** Worker. The side with this index, which was found lately (conn_hit.index). False: it is not, or no longer, of packets from
+ * `src` to `dst`. */
+bool conn_at(struct conn_table *t, uint32_t index, const struct conn_ends *ends, struct conn_hit *hit);
+
 /** Worker. After conn_guess(), for IPv6: asks for the addresses. */
 void conn_prefetch_ip6(const struct conn_table *t, uint32_t guess);
 

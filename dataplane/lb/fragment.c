@@ -25,7 +25,7 @@ bool service_fragment_is_first(struct frame *f)
 }
 
 /* Addresses, protocol and id, under the secret of the connection table. */
-static uint64_t datagram_hash(struct worker *w, struct frame *f)
+uint64_t service_fragment_hash(struct worker *w, struct frame *f)
 {
 	const uint8_t *ip = frame_data(f) + f->l3_off;
 	struct conn_key key = conn_key((enum conn_dir)DATAGRAM, f->net, ip[9], load_ip4(ip + 12),
@@ -129,7 +129,7 @@ static bool hold(struct worker *w, const struct port *in, const struct frame *f,
 void service_fragment_note(
 	struct worker *w, const struct port *in, struct frame *f, enum fragment_to to, uint32_t value)
 {
-	note(w, row_of(in, f), datagram_hash(w, f), to, value);
+	note(w, row_of(in, f), service_fragment_hash(w, f), to, value);
 }
 
 enum fragment_to service_fragment_find(
@@ -137,7 +137,7 @@ enum fragment_to service_fragment_find(
 {
 	unsigned at;
 
-	return find(w, row_of(in, f), datagram_hash(w, f), value, &at);
+	return find(w, row_of(in, f), service_fragment_hash(w, f), value, &at);
 }
 
 void service_fragment_note6(struct worker *w, const struct port *in, const struct frame *f, uint64_t hash,
@@ -172,7 +172,7 @@ enum fragment_to service_fragment_find6(struct worker *w, const struct port *in,
 
 bool service_fragment_hold(struct worker *w, const struct port *in, struct frame *f)
 {
-	return hold(w, in, f, row_of(in, f), datagram_hash(w, f));
+	return hold(w, in, f, row_of(in, f), service_fragment_hash(w, f));
 }
 
 bool service_fragment_hold6(struct worker *w, const struct port *in, const struct frame *f, uint64_t hash)

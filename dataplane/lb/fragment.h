@@ -43,10 +43,13 @@ enum fragment_to service_fragment_find(
  * when that comes. */
 bool service_fragment_hold(struct worker *w, const struct port *in, struct frame *f);
 
+/** What a datagram over IPv4 is known by: addresses, protocol and id. */
+uint64_t service_fragment_hash(struct worker *w, struct frame *f);
+
 /** What a datagram over IPv6 is known by: addresses and id (RFC 8200, 4.5). */
 uint64_t service_fragment_hash6(struct worker *w, struct frame *f, uint32_t id);
 
-/** The same three for the datagram with that hash: `vip` is that of an answer, instead of `value`. */
+/** The same three for the datagram with that hash, of either family: `vip` is that of an answer, instead of `value`. */
 void service_fragment_note6(struct worker *w, const struct port *in, const struct frame *f, uint64_t hash,
 	enum fragment_to to, uint32_t value, struct ip_addr vip);
 enum fragment_to service_fragment_find6(struct worker *w, const struct port *in, const struct frame *f,

@@ -41,6 +41,7 @@ def test_tcp_and_udp_go_out_under_the_uplinks_address(net, c1, world, stack, pee
     with traffic.EchoClient(c1, peer, 7000) as connection:
         connection.echo()
     exchange(world, c1, peer, SWITCH)
+    exchange(world, c1, peer, SWITCH, size=5000)
 
 
 @pytest.mark.parametrize("reverse", [False, True])
@@ -51,6 +52,7 @@ def test_bulk_tcp(net, c1, world, reverse):
 def test_ping_and_its_errors(net, c1, world):
     assert traffic.ping(c1, BEYOND) == 3
     assert traffic.ping(c1, BEYOND, size=1400) == 3
+    c1.run("ping", "-c", "2", "-W", "20", "-s", "4000", BEYOND)  # in fragments
     world.run("sysctl", "-qw", "net.ipv4.ip_forward=1")
     world.run("ip", "link", "add", "far", "mtu", "1300", "type", "veth", "peer", "name", "farther")
     world.run("ip", "addr", "add", "203.0.113.1/24", "dev", "far")

@@ -37,6 +37,8 @@ def test_it_leaves_under_the_uplinks_address(net, c1, world, stack):
         with traffic.EchoClient(c1, peer, 7000) as connection:
             connection.echo()
     exchange(world, c1, BEYOND6, SWITCH6)
+    exchange(world, c1, BEYOND6, SWITCH6, size=5000)
+    c1.run("ping", "-c", "2", "-W", "20", "-s", "4000", BEYOND6)  # in fragments
     assert traffic.ping(world, SWITCH6) == 3  # the switch itself is a host there as before
     traffic.tcp_carries(world, c1, BEYOND6)
     traffic.tcp_carries(world, c1, BEYOND6, reverse=True)

@@ -38,18 +38,18 @@ class World(Netns):
                    "the gateway is known")
 
 
-def exchange(world, guest, peer, seen_as, port=7001):
-    """A datagram of the guest's to `peer` comes under the address `seen_as`, and its answer back."""
+def exchange(world, guest, peer, seen_as, port=7001, size=9):
+    """A datagram of the guest's to `peer` comes under the address `seen_as`, and its answer back. A long one in fragments."""
     family = traffic.family_of(peer)
     with world.socket(family, socket.SOCK_DGRAM) as server, guest.socket(family, socket.SOCK_DGRAM) as client:
         server.settimeout(20)
         client.settimeout(20)
         server.bind((peer, port))
-        client.sendto(b"who am I?", (peer, port))
-        data, seen = server.recvfrom(100)
-        assert data == b"who am I?" and seen[0] == seen_as and seen[1] >= 16384
-        server.sendto(b"you are", seen)
-        assert client.recv(100) == b"you are"
+        client.sendto(b"?" * size, (peer, port))
+        data, seen = server.recvfrom(10000)
+        assert data == b"?" * size and seen[0] == seen_as and seen[1] >= 16384
+        server.sendto(b"!" * size, seen)
+        assert client.recv(10000) == b"!" * size
 
 
 def drops(daemon, reason):

@@ -251,8 +251,8 @@ static void test_what_may_not_leave_over_ip6(void **state)
 		{"fd00:1::1", "::ffff:203.0.113.9", UDP, 0,
 			NULL}, /* what stands for IPv4 inside means nothing */
 		{"::ffff:10.0.0.1", "2001:db8:9::9", UDP, 0, "egress"},
-		{"fd00:1::1", "2001:db8:9::9", UDP, 60, "egress"}, /* behind options */
-		{"fd00:1::1", "2001:db8:9::9", UDP, 44, "fragment"},
+		{"fd00:1::1", "2001:db8:9::9", UDP, 60, "egress"},    /* behind options */
+		{"fd00:1::1", "2001:db8:9::9", UDP, 44, "no-uplink"}, /* a fragment that is all of it */
 		{"fd00:1::1", "2001:db8:9::9", 47, 0, "egress"},
 		{"fd00:1::1", "2001:db8:9::9", ICMP, 0, "egress"}, /* IPv4's */
 		{"fd00:1::1", "2001:db8:9::9", UDP, 0, "no-uplink"},
@@ -405,6 +405,70 @@ static void test_an_association_that_was_answered_closes(void **state)
 	assert_int_equal(state_now(), DP_CONN_CLOSING);
 	associate(true, 0, INIT); /* begins another */
 	assert_int_equal(state_now(), DP_CONN_NEW);
+}
+
+/* Of a datagram of the guest's to 203.0.113.9, or, of the same id, of one from there. */
+static void send_part(bool out, uint8_t proto, uint16_t port, uint16_t id, bool more, uint8_t offset)
+{
+	uint8_t buf[2048];
+	struct packet p = {
+		dp_router_mac, MAC_A, ip4("10.0.0.1"), ip4("203.0.113.9"), proto, 4000, 80, SYN, 40};
+	size_t len;
+
+	if (!out)
+		p = (struct packet){MAC_UP, MAC_HOP, ip4("203.0.113.9"), ip4("192.0.2.1"), proto, 80, port,
+			SYN | ACK, 40};
+	len = packet_ip4(buf, &p);
+	buf[18] = (uint8_t)(id >> 8);
+	buf[19] = (uint8_t)id;
+	buf[20] = more ? 0x20 : 0;
+	buf[21] = offset;
+	a.count = b.count = uplink.count = 0;
+	harness_send(dp, out ? &a : &uplink, buf, len, PLAIN, 0);
+}
+
+static void test_fragments_go_by_their_first_one(void **state)
+{
+	static const uint8_t protos[] = {TCP, UDP};
+	uint64_t before = harness_drops(dp, "fragment");
+
+	for (unsigned i = 0; i < 2; i++) {
+		uint16_t id = (uint16_t)(7 + i), port;
+
+		send_part(true, protos[i], 0, id, false, 9);
+		assert_int_equal(uplink.count, 0);
+		send_part(true, protos[i], 0, id, true, 0);
+		assert_int_equal(uplink.count, 1);
+		assert_memory_equal(uplink.got[0].data + 26, (&(uint32_t){ip4("192.0.2.1")}), 4);
+		port = field(&uplink.got[0], 34);
+		send_part(true, protos[i], 0, id, true, 9);
+		assert_int_equal(uplink.count, 1);
+		assert_memory_equal(uplink.got[0].data + 26, (&(uint32_t){ip4("192.0.2.1")}), 4);
+		assert_memory_equal(uplink.got[0].data, MAC_HOP, 6);
+		assert_int_equal(field(&uplink.got[0], 34), 4000); /* what looks like a port is payload */
+		send_part(true, protos[i], 0, id ^ 64, false, 9);  /* of another */
+		assert_int_equal(uplink.count, 0);
+
+		send_part(false, protos[i], port, id, false, 9);
+		assert_int_equal(a.count, 0);
+		send_part(false, protos[i], port, id, true, 0);
+		assert_int_equal(a.count, 1);
+		assert_int_equal(field(&a.got[0], 36), 4000);
+		send_part(false, protos[i], port, id, false, 9);
+		assert_int_equal(a.count, 1);
+		assert_int_equal(b.count, 0);
+		assert_memory_equal(a.got[0].data, MAC_A, 6);
+		assert_memory_equal(a.got[0].data + 30, (&(uint32_t){ip4("10.0.0.1")}), 4);
+		assert_int_equal(field(&a.got[0], 36), port);
+	}
+	send_part(true, 132, 0, 99, true, 0); /* its checksum is of all of it */
+	assert_int_equal(uplink.count, 0);
+	assert_int_equal(harness_drops(dp, "fragment"), before + 3 * 2 + 1);
+	/* the connection is gone, and what the table remembers is not another's */
+	dp_port_del(dp, a.port->id);
+	a.port = b.port;
+	send_part(false, UDP, 0, 8, false, 9);
+	assert_int_equal(a.count + b.count, 0);
 }
 
 static void test_a_guest_that_goes_takes_its_connections_along(void **state)
@@ -701,6 +765,7 @@ int main(void)
 		TEST(test_all_lengths_of_a_packet),
 		TEST(test_a_guest_has_its_share_and_no_more),
 		TEST(test_a_closed_connection_is_begun_anew),
+		TEST(test_fragments_go_by_their_first_one),
 		TEST(test_an_association_that_was_answered_closes),
 		TEST(test_a_guest_that_goes_takes_its_connections_along),
 		TEST(test_the_last_hop_is_told),
