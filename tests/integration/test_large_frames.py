@@ -20,6 +20,12 @@ def counters(namespace, *names):
     return {line.split()[0]: int(line.split()[1]) for line in lines if not line.startswith("#")}
 
 
+def nothing_was_missed(sender):
+    """On a busy machine a sender sends again because time has passed: it asks by a probe, or is told that it need not have."""
+    sent = counters(sender, "TcpRetransSegs", "TcpExtTCPLossProbes", "TcpExtTCPDSACKRecvSegs")
+    assert sent["TcpRetransSegs"] <= sent["TcpExtTCPLossProbes"] + sent["TcpExtTCPDSACKRecvSegs"], sent
+
+
 def books(sluiced):
     row = next(row for row in sluiced.rpc("stats.show") if row["network"] == "web")
     return row["rx"] + row["generated"] + row["copies"], row["tx"] + row["drops"] + row["consumed"]
@@ -48,9 +54,8 @@ def test_segments_are_merged_for_a_container(pair, six):
     assert after["tx_bytes"] - before["tx_bytes"] > traffic.BULK
     assert after["tx_drops"] == before["tx_drops"]
     assert counters(c2, "TcpInCsumErrors", "TcpInErrs") == {"TcpInCsumErrors": 0, "TcpInErrs": 0}
-    sent = counters(c1, "TcpRetransSegs", "TcpExtTCPLossProbes")
-    assert sent["TcpRetransSegs"] <= sent["TcpExtTCPLossProbes"], "on a busy machine it asks after time, never for a loss"
-    assert counters(c2, "TcpInSegs")["TcpInSegs"] < frames / 2, "its TCP is handed large ones"
+    nothing_was_missed(c1)
+    assert counters(c2, "TcpInSegs")["TcpInSegs"] < frames * 3 / 4, "its TCP is handed large ones"
 
 
 def test_merged_out_of_a_tunnel(sluiced, container, stack, requires):
@@ -92,8 +97,7 @@ def carries(c1, host):
     for address in ("10.1.0.50", "fd00:1::50"):
         traffic.tcp_carries(host, c1, address)
     assert counters(host, "TcpInCsumErrors", "TcpInErrs") == {"TcpInCsumErrors": 0, "TcpInErrs": 0}
-    sent = counters(c1, "TcpRetransSegs", "TcpExtTCPLossProbes")
-    assert sent["TcpRetransSegs"] <= sent["TcpExtTCPLossProbes"]
+    nothing_was_missed(c1)
     return counters(host, "TcpInSegs")["TcpInSegs"] - before
 
 
