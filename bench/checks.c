@@ -245,8 +245,14 @@ static void report(const struct run *run, const struct reg_checks_info *from,
 static void take(const struct run *run, unsigned seconds)
 {
 	const struct ip_prefix loopback = {ip_from4(htonl(INADDR_LOOPBACK)), IP_PREFIX4 + 8};
-	struct registry_sink sink = {
-		NULL, on_apply, on_socket, on_netns_id, on_reaches, on_port_state, on_log};
+	const struct registry_sink sink = {
+		.apply = on_apply,
+		.socket = on_socket,
+		.netns_id = on_netns_id,
+		.reaches = on_reaches,
+		.port_state = on_port_state,
+		.log = on_log,
+	};
 	struct event_base *base = event_base_new();
 	struct reg_checks_info before, after;
 	struct registry *reg;

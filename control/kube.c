@@ -9,6 +9,7 @@
 #include "control/base/log.h"
 #include "control/base/params.h"
 #include "control/host/ways.h"
+#include "control/kube_peers.h"
 #include "control/model/model.h"
 #include "control/model/network_spec.h"
 #include "control/model/objects.h"
@@ -20,9 +21,23 @@ struct kube {
 	struct model *model;
 	struct kubernetes *source;
 	struct ways *ways;
-	struct journal *journal; /* NULL: nothing outlives the daemon */
+	struct kube_peers *nodes; /* NULL: pods of others do not matter */
+	struct journal *journal;  /* NULL: nothing outlives the daemon */
 	char network[MODEL_NAME];
 };
+
+/* Where the network reaches over nodes. */
+static int open_nodes(struct kube *kube, struct kubernetes_config *config, struct api_err *err)
+{
+	if (!kube_peers_reach(model_network(kube->model, kube->network)))
+		return 0;
+	if (!config->node)
+		return api_fail(err, API_INVALID, "kubernetes.node",
+			"required: network %s has a vni, so pods of other nodes belong to it", kube->network);
+	config->nodes = kube_peers_set;
+	config->nodes_arg = kube->nodes = kube_peers_open(kube->model, kube->network, config->node);
+	return kube->nodes ? 0 : api_fail(err, API_INTERNAL, NULL, "out of memory");
+}
 
 static void copy_way(const struct kubernetes_way *from, struct way *to)
 {
@@ -127,6 +142,10 @@ int kube_open(struct event_base *base, struct model *model, const json_t *part, 
 		snprintf(kube->network, sizeof(kube->network), "%s", network);
 		kube->ways = ways_open();
 		config.journal = kube->journal = open_journal(base, config.reg, dir);
+		if (open_nodes(kube, &config, err) < 0) {
+			kube_close(kube);
+			return -1;
+		}
 	}
 	if (!kube || !kube->ways || kubernetes_open(&config, &kube->source) < 0) {
 		kube_close(kube);
@@ -163,6 +182,7 @@ void kube_close(struct kube *kube)
 		return;
 	model_kubernetes(kube->model, NULL);
 	kubernetes_close(kube->source);
+	kube_peers_close(kube->nodes);
 	ways_close(kube->ways);
 	journal_close(kube->journal);
 	free(kube);

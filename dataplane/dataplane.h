@@ -125,7 +125,7 @@ enum dp_mode { DP_BRIDGE, DP_HOST, DP_OVERLAY, DP_P2P };
 
 struct dp_network {
 	enum dp_mode mode;
-	uint32_t vni;	 /* overlay */
+	uint32_t vni;	 /* overlay; of mode host, when it reaches over several hosts (dp_network_hosts()) */
 	uint32_t subnet; /* 0: none */
 	uint8_t prefix;
 	uint32_t gateway;	  /* 0: none */
@@ -380,6 +380,22 @@ int dp_network_known(struct dp *dp, uint16_t net, const struct dp_known *known, 
 
 /** Control thread. The id of the port of the network that has the address; -ENOENT. By a table, however many ports there are. */
 int dp_port_of_ip(struct dp *dp, uint16_t net, struct ip_addr ip);
+
+/* A part of a network's subnet whose addresses are at another host, and the MAC that stands for that host. */
+struct dp_range {
+	struct ip_prefix prefix;
+	uint8_t mac[6];
+};
+
+/**
+ * The same by ranges, of a network of mode host: what is sent to another host goes to that host's MAC, which is to have an
+ * entry of the fdb that leads to a vtep. This host is `own` to the others: what comes for that MAC goes to who has the
+ * address, and the gateway sends from it through vteps. Nothing is flooded through them. The prefixes are sorted, have no
+ * bits beyond their length, and none holds another. `own` NULL: no other host has a part. Instead of dp_network_known().
+ * Errors: -ENOENT, -ENOMEM, -ENOSPC (the fdb; the old ones stay).
+ */
+int dp_network_hosts(
+	struct dp *dp, uint16_t net, const uint8_t *own, const struct dp_range *ranges, size_t n);
 
 enum dp_protocol { DP_TCP = 6, DP_UDP = 17, DP_SCTP = 132 };
 

@@ -111,6 +111,11 @@ int dp_network_known(struct dp *dp, uint16_t net, const struct dp_known *known, 
 	return 0;
 }
 
+int dp_network_hosts(struct dp *dp, uint16_t net, const uint8_t *own, const struct dp_range *ranges, size_t n)
+{
+	return 0;
+}
+
 int dp_port_add(struct dp *dp, const struct dp_port *spec, uint16_t *id, struct dp_err *err)
 {
 	return take(&dp->ports, id);

@@ -128,11 +128,14 @@ static int check_network(struct check *check, const json_t *network)
 	const char *name = param_str(network, "name"),
 		   *field = param_given(network, "gateway") ? "gateway" : "gateways";
 	struct dp_network spec = {0};
+	struct ip_prefix ranges[2];
 	char gateway[IP_TEXT];
 	struct api_err why;
 	char vni[16];
 
-	if (network_spec_read(network, &spec, &why) < 0 || read_egress(network, &spec, &why) < 0)
+	if (network_spec_read(network, &spec, &why) < 0 ||
+		network_ranges_read(network, &spec, ranges, &why) < 0 ||
+		read_egress(network, &spec, &why) < 0)
 		return refuse_line(check, &why);
 	snprintf(vni, sizeof(vni), "%u", spec.vni);
 	if (spec.vni && take(check, "vni", vni, "vni %s", vni) < 0)
@@ -198,7 +201,7 @@ static int check_vtep(struct check *check, const json_t *vtep)
 		return -1;
 	if (!ip_parse(remote, &ip) || !ip_is_unicast(ip))
 		return refuse(check, API_INVALID, "remote", "%s is no unicast address", remote);
-	if (strcmp(param_str(network, "mode"), "overlay") != 0)
+	if (!param_given(network, "vni"))
 		return refuse(check, API_INVALID, "network", "%s is no overlay", param_str(network, "name"));
 	if (whose)
 		return refuse(check, API_INVALID, "remote", "%s is the address of %s", remote, whose);

@@ -146,7 +146,12 @@ static void change(struct state *state, const struct section *section, json_t *m
 /* Others make the same again at the next start, if it is still to be there. */
 static bool is_kept(const char *source)
 {
-	return strcmp(source, "config") != 0 && strcmp(source, "cluster") != 0;
+	static const char *const others[] = {"config", "cluster", "kubernetes"};
+
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		if (strcmp(source, others[i]) == 0)
+			return false;
+	return true;
 }
 
 static void record(struct state *state, const struct section *section, const char *method, const char *source,

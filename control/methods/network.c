@@ -146,6 +146,18 @@ static void put_addresses(json_t *object, const struct dp_network *spec)
 	put(object, "gateways", gateways);
 }
 
+static void put_ranges(json_t *object, const struct model_network *network)
+{
+	char text[ADDR_IP_PREFIX_TEXT];
+	json_t *list = json_array();
+
+	for (unsigned ip6 = 0; ip6 < 2; ip6++)
+		if (!ip_is_none(network->ranges[ip6].address))
+			json_array_append_new(
+				list, json_string(addr_ip_prefix_text(network->ranges[ip6], text)));
+	put(object, "ranges", list);
+}
+
 static json_t *network_json(const struct model_network *network)
 {
 	const struct dp_network *spec = &network->spec;
@@ -153,8 +165,9 @@ static json_t *network_json(const struct model_network *network)
 
 	put_str(object, "name", network->name);
 	put_str(object, "mode", network_modes[spec->mode]);
-	put(object, "vni", spec->mode == DP_OVERLAY ? json_integer(spec->vni) : json_null());
+	put(object, "vni", spec->vni ? json_integer(spec->vni) : json_null());
 	put_addresses(object, spec);
+	put_ranges(object, network);
 	put_str(object, "egress", network_egresses[network->egress]);
 	put_int(object, "mtu", spec->mtu);
 	put_int(object, "age_s", spec->age_s);
@@ -185,7 +198,9 @@ static API_HANDLER(network_add)
 		return api_fail(err, API_INTERNAL, NULL, "out of memory");
 	snprintf(network->name, sizeof(network->name), "%s", name);
 	snprintf(network->source, sizeof(network->source), "%s", source);
-	if (network_spec_read(params, &network->spec, err) < 0 || check_vni(model, network, err) < 0)
+	if (network_spec_read(params, &network->spec, err) < 0 ||
+		network_ranges_read(params, &network->spec, network->ranges, err) < 0 ||
+		check_vni(model, network, err) < 0)
 		goto fail;
 	egress = network->egress = network->spec.mode == DP_HOST ? EGRESS_HOST : EGRESS_NONE;
 	if (network_egress_read(params, &network->spec, &egress, err) < 0)
@@ -421,13 +436,18 @@ static const struct api_field add_fields[] = {
 	{"mode", API_ENUM,
 		"bridge: local; host: joined with the host's own network; overlay: VXLAN; p2p: two ports",
 		.choices = network_modes, .def = "\"bridge\""},
-	{"vni", API_INT, "VXLAN network identifier; overlay only, and required there", .min = 1,
-		.max = 16777215},
+	{"vni", API_INT,
+		"VXLAN network identifier; required in mode overlay, in mode host for pods of several nodes",
+		.min = 1, .max = 16777215},
 	{"subnet", API_CIDR, "addresses of its ports; prefix length 8..32, of IPv6 16..128"},
 	{"gateway", API_IP, "address in the subnet that the switch answers for; host: the host's address"},
 	{"subnets", API_LIST, "one of IPv4 and one of IPv6, instead of subnet", .item = API_CIDR, .max = 2},
 	{"gateways", API_LIST, "in these subnets, one of each family at most, instead of gateway",
 		.item = API_IP, .max = 2},
+	{"ranges", API_LIST,
+		"parts of the subnets that ports get addresses from, one of each family at most (default "
+		"all)",
+		.item = API_CIDR, .max = 2},
 	{"egress", API_ENUM,
 		"what leaves it for the world outside: none: nothing; masquerade: all, under the host's "
 		"address "
@@ -435,7 +455,7 @@ static const struct api_field add_fields[] = {
 		"the "
 		"host's kernel forwards, only mode host (default host in mode host, none in others)",
 		.choices = network_egresses},
-	{"mtu", API_INT, "default 1500, overlay 1450", .min = 68, .max = 9000},
+	{"mtu", API_INT, "default 1500, with a vni 1450", .min = 68, .max = 9000},
 	{"age_s", API_INT, "seconds until a learned MAC is forgotten; 0: never (default 300)", .min = 0,
 		.max = 60000},
 	{"mac_limit", API_INT,

@@ -37,12 +37,18 @@ static int choose_of(
 /* One of each family. */
 static int choose_ip(struct model *model, struct model_port *port, struct api_err *err)
 {
-	const struct dp_network *network = &port->network->spec;
+	const struct model_network *network = port->network;
 
 	port->spec.nips = 0;
-	if (choose_of(model, port, network_spec_subnet(network, false), err) < 0)
-		return -1;
-	return choose_of(model, port, network_spec_subnet(network, true), err);
+	for (unsigned ip6 = 0; ip6 < 2; ip6++) {
+		struct ip_prefix from = ip_is_none(network->ranges[ip6].address)
+						? network_spec_subnet(&network->spec, ip6)
+						: network->ranges[ip6];
+
+		if (choose_of(model, port, from, err) < 0)
+			return -1;
+	}
+	return 0;
 }
 
 static int check_ip(struct model *model, const struct model_port *port, struct ip_addr ip, const char *text,

@@ -150,6 +150,8 @@ static json_t *kubernetes_json(const struct kubernetes *kubernetes)
 	put_int(out, "slices", info.slices);
 	put_int(out, "endpoints", info.endpoints);
 	put_int(out, "left_out", info.left_out);
+	put_int(out, "nodes", info.nodes);
+	put(out, "nodes_why", info.nodes_why ? json_string(info.nodes_why) : json_null());
 	put_int(out, "ways", info.ways);
 	put(out, "ways_due", json_boolean(info.ways_due));
 	put(out, "ways_why", info.ways_why ? json_string(info.ways_why) : json_null());

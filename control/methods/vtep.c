@@ -34,8 +34,11 @@ static json_t *bfd_json(struct model *model, const struct model_vtep *vtep, stru
 	return object;
 }
 
-/* The source of what a cluster of hosts makes by itself. */
-#define CLUSTER "cluster"
+/* Is it of who makes vteps for the hosts that there are? */
+static bool is_of_hosts(const char *source)
+{
+	return strcmp(source, "cluster") == 0 || strcmp(source, "kubernetes") == 0;
+}
 
 static json_t *vtep_json(struct model *model, const struct model_vtep *vtep)
 {
@@ -102,13 +105,13 @@ static API_HANDLER(vtep_add)
 
 	if (!network)
 		return -1;
-	if (network->spec.mode != DP_OVERLAY)
+	if (!network->spec.vni)
 		return api_fail(err, API_INVALID, "network", "%s is no overlay", network->name);
 	ip_parse(text, &remote);
 	if (check_remote(model, remote, text, err) < 0)
 		return -1;
 	vtep = model_vtep(model, network, remote);
-	if (vtep && !strcmp(vtep->source, CLUSTER) && strcmp(source, CLUSTER) != 0) {
+	if (vtep && is_of_hosts(vtep->source) && !is_of_hosts(source)) {
 		if (set_bfd(model, vtep, params, err) < 0)
 			return -1;
 		snprintf(vtep->source, sizeof(vtep->source), "%s",
@@ -169,7 +172,7 @@ static struct model_vtep *own_vtep(
 {
 	struct model_vtep *vtep = need_vtep(model, params, err);
 
-	if (!vtep || strcmp(vtep->source, CLUSTER) != 0 || !strcmp(source, CLUSTER))
+	if (!vtep || !is_of_hosts(vtep->source) || is_of_hosts(source))
 		return vtep;
 	api_fail(err, API_IN_USE, "remote", "%s is a host of the cluster, with ports in network %s",
 		param_str(params, "remote"), vtep->network->name);

@@ -29,13 +29,11 @@ static enum dp_mode read_mode(const char *text)
 
 static int read_vni(const json_t *params, struct dp_network *spec, struct api_err *err)
 {
-	bool overlay = spec->mode == DP_OVERLAY;
-
 	spec->vni = (uint32_t)param_int(params, "vni", 0);
-	if (overlay && !spec->vni)
+	if (spec->mode == DP_OVERLAY && !spec->vni)
 		return api_fail(err, API_INVALID, "vni", "required for mode overlay");
-	if (!overlay && spec->vni)
-		return api_fail(err, API_INVALID, "vni", "only for mode overlay");
+	if (spec->mode != DP_OVERLAY && spec->mode != DP_HOST && spec->vni)
+		return api_fail(err, API_INVALID, "vni", "only for modes overlay and host");
 	return 0;
 }
 
@@ -195,12 +193,43 @@ int network_egress_read(
 	return 0;
 }
 
+static int take_range(
+	const struct dp_network *spec, const char *text, struct ip_prefix ranges[2], struct api_err *err)
+{
+	struct ip_prefix range, subnet;
+	bool ip6;
+
+	if (!addr_ip_prefix(text, &range))
+		return api_fail(err, API_INVALID, "ranges", "\"%s\" is no prefix", text);
+	ip6 = !ip_is4(range.address);
+	subnet = network_spec_subnet(spec, ip6);
+	if (!ip_is_none(ranges[ip6].address))
+		return api_fail(
+			err, API_INVALID, "ranges", "%s: there is one range of IPv%d", text, ip6 ? 6 : 4);
+	if (ip_is_none(subnet.address) || range.len < subnet.len || !ip_inside(range.address, subnet))
+		return api_fail(err, API_INVALID, "ranges", "%s is no part of a subnet", text);
+	ranges[ip6] = range;
+	return 0;
+}
+
+int network_ranges_read(
+	const json_t *params, const struct dp_network *spec, struct ip_prefix ranges[2], struct api_err *err)
+{
+	const json_t *list = json_object_get(params, "ranges");
+
+	memset(ranges, 0, 2 * sizeof(ranges[0]));
+	for (size_t i = 0; i < json_array_size(list); i++)
+		if (take_range(spec, json_string_value(json_array_get(list, i)), ranges, err) < 0)
+			return -1;
+	return 0;
+}
+
 int network_spec_read(const json_t *params, struct dp_network *spec, struct api_err *err)
 {
 	spec->mode = read_mode(param_str(params, "mode"));
 	if (read_vni(params, spec, err) < 0 || read_subnet(params, spec, err) < 0)
 		return -1;
-	spec->mtu = (uint16_t)param_int(params, "mtu", spec->mode == DP_OVERLAY ? MTU_OVERLAY : MTU_DEFAULT);
+	spec->mtu = (uint16_t)param_int(params, "mtu", spec->vni ? MTU_OVERLAY : MTU_DEFAULT);
 	if (network_spec_check_mtu(spec, spec->mtu, err) < 0)
 		return -1;
 	spec->age_s = (uint32_t)param_int(params, "age_s", AGE_DEFAULT);

@@ -15,6 +15,11 @@ extern const char *const network_egresses[];
  */
 int network_spec_read(const json_t *params, struct dp_network *spec, struct api_err *err);
 
+/** Reads `ranges` of network.add: of each family the part of the subnet that ports get addresses from, none: all of it. -1:
+ * one is no such part. */
+int network_ranges_read(
+	const json_t *params, const struct dp_network *spec, struct ip_prefix ranges[2], struct api_err *err);
+
 /** The subnet and the gateway that the network has of IPv4, or of IPv6; their address is none where it has none. */
 struct ip_prefix network_spec_subnet(const struct dp_network *spec, bool ip6);
 struct ip_addr network_spec_gateway(const struct dp_network *spec, bool ip6);

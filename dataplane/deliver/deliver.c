@@ -463,7 +463,8 @@ static bool stays_here(const struct burst *b, const struct frame *f)
 static void flood(
 	struct worker *w, struct burst *b, const struct network *net, struct frame **frames, unsigned n)
 {
-	unsigned nvtep = stays_here(b, frames[0]) ? 0 : net->nvtep, copies = 0, cut = 0;
+	bool stays = net->mode == DP_HOST || stays_here(b, frames[0]); /* known.h: hosts have ranges */
+	unsigned nvtep = stays ? 0 : net->nvtep, copies = 0, cut = 0;
 	uint32_t reached = 0;
 
 	for (unsigned i = 0; i < net->nport; i++) {

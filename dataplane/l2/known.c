@@ -7,6 +7,8 @@
 #include "dataplane/core/dp.h"
 #include "dataplane/core/open.h"
 #include "dataplane/core/rcu.h"
+#include "dataplane/l2/fdb.h"
+#include "dataplane/l2/neigh.h"
 #include "dataplane/l2/network.h"
 
 struct known_slot {
@@ -16,7 +18,10 @@ struct known_slot {
 
 struct known_map {
 	uint32_t mask;
-	bool closed;
+	bool closed, has_own;
+	uint8_t own[6];
+	size_t nrange;
+	struct dp_range *ranges; /* sorted; behind the slots */
 	struct known_slot slot[];
 };
 
@@ -30,6 +35,22 @@ static struct known_slot *find(struct known_map *map, struct ip_addr ip)
 	return &map->slot[at & map->mask];
 }
 
+/* The last range that begins at `ip` or before it. */
+static const uint8_t *find_range(const struct known_map *map, struct ip_addr ip)
+{
+	size_t low = 0, high = map->nrange;
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+
+		if (ip_compare(map->ranges[middle].prefix.address, ip) <= 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low && ip_inside(ip, map->ranges[low - 1].prefix) ? map->ranges[low - 1].mac : NULL;
+}
+
 const uint8_t *known_mac(const struct network *net, struct ip_addr ip)
 {
 	struct known_map *map = atomic_load_explicit(&net->known, memory_order_acquire);
@@ -38,7 +59,14 @@ const uint8_t *known_mac(const struct network *net, struct ip_addr ip)
 	if (!map || ip_is_none(ip))
 		return NULL;
 	slot = find(map, ip);
-	return ip_is_none(slot->ip) ? NULL : slot->mac;
+	return ip_is_none(slot->ip) ? find_range(map, ip) : slot->mac;
+}
+
+const uint8_t *known_own(const struct network *net)
+{
+	const struct known_map *map = atomic_load_explicit(&net->known, memory_order_acquire);
+
+	return map && map->has_own ? map->own : NULL;
 }
 
 bool known_is_closed(const struct network *net)
@@ -48,15 +76,16 @@ bool known_is_closed(const struct network *net)
 	return map && map->closed;
 }
 
-static struct known_map *map_new(const struct dp_known *known, size_t n, bool closed)
+static struct known_map *map_new(const struct dp_known *known, size_t n, bool closed, size_t nrange)
 {
 	uint32_t size = open_size(n);
 	struct known_map *map;
 
-	map = calloc(1, sizeof(*map) + size * sizeof(map->slot[0]));
+	map = calloc(1, sizeof(*map) + size * sizeof(map->slot[0]) + nrange * sizeof(map->ranges[0]));
 	if (!map)
 		return NULL;
 	map->mask = size - 1;
+	map->ranges = (struct dp_range *)(map->slot + size);
 	map->closed = closed;
 	for (size_t i = 0; i < n; i++) {
 		struct known_slot *slot = find(map, known[i].ip);
@@ -69,20 +98,71 @@ static struct known_map *map_new(const struct dp_known *known, size_t n, bool cl
 	return map;
 }
 
+static void publish(struct dp *dp, struct network *net, struct known_map *map)
+{
+	struct known_map *old = atomic_exchange(&net->known, map);
+
+	if (old)
+		rcu_defer(dp, free, old);
+}
+
 int dp_network_known(struct dp *dp, uint16_t id, const struct dp_known *known, size_t n, bool closed)
 {
 	struct network *net = dp_get_net(dp, id);
-	struct known_map *map = NULL, *old;
+	struct known_map *map = NULL;
 
 	if (!net)
 		return -ENOENT;
 	if (n || closed) {
-		map = map_new(known, n, closed);
+		map = map_new(known, n, closed, 0);
 		if (!map)
 			return -ENOMEM;
 	}
-	old = atomic_exchange(&net->known, map);
-	if (old)
-		rcu_defer(dp, free, old);
+	publish(dp, net, map);
+	return 0;
+}
+
+/* What is sent to `own` finds the gateway's port, and lookup.c sees to the rest. So nobody else's frames teach where it is. */
+static int move_own(struct dp *dp, const struct network *net, const uint8_t *was, const uint8_t *own)
+{
+	int rc;
+
+	if (was && own && memcmp(was, own, 6) == 0)
+		return 0;
+	if (own) {
+		rc = fdb_add_static(dp->fdb, fdb_key(net->id, own), net->gateway_port, 0);
+		if (rc < 0)
+			return rc;
+	}
+	if (was)
+		fdb_remove(dp->fdb, fdb_key(net->id, was));
+	return 0;
+}
+
+int dp_network_hosts(struct dp *dp, uint16_t id, const uint8_t *own, const struct dp_range *ranges, size_t n)
+{
+	struct network *net = dp_get_net(dp, id);
+	struct known_map *map = NULL;
+	int rc;
+
+	if (!net || (own && net->gateway_port == OUT_NONE))
+		return -ENOENT;
+	if (own) {
+		map = map_new(NULL, 0, true, n);
+		if (!map)
+			return -ENOMEM;
+		map->has_own = true;
+		memcpy(map->own, own, sizeof(map->own));
+		map->nrange = n;
+		if (n)
+			memcpy(map->ranges, ranges, n * sizeof(*ranges));
+	}
+	rc = move_own(dp, net, known_own(net), own);
+	if (rc < 0) {
+		free(map);
+		return rc;
+	}
+	publish(dp, net, map);
+	neigh_known_changed(dp, net);
 	return 0;
 }

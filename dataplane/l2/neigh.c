@@ -12,6 +12,8 @@
 #include "dataplane/frame/nd.h"
 #include "dataplane/frame/parse.h"
 #include "dataplane/frame/reply.h"
+#include "dataplane/l2/known.h"
+#include "dataplane/l2/network.h"
 
 enum {
 	ASK_TICKS = 1000 / DP_TICK_MS,	    /* between requests while unknown */
@@ -30,6 +32,7 @@ struct neighbour {
 	struct neigh_scope scope;
 	struct ip_addr ip;
 	bool known, reachable; /* known: from a port's list or an answer; reachable: has answered lately */
+	bool at_host;	       /* known.h has its host's MAC: nobody is asked */
 	uint8_t mac[6];
 	unsigned asked, due; /* ticks of the last request and of the next */
 	unsigned unanswered;
@@ -177,6 +180,17 @@ static bool listed_mac(struct dp *dp, uint16_t net, struct ip_addr ip, uint8_t *
 	return false;
 }
 
+/* The MAC of the host whose range the address is in. */
+static bool host_mac(struct dp *dp, uint16_t id, struct ip_addr ip, uint8_t *mac)
+{
+	const struct network *net = dp_get_net(dp, id);
+	const uint8_t *found = net && known_own(net) ? known_mac(net, ip) : NULL;
+
+	if (found)
+		memcpy(mac, found, 6);
+	return found != NULL;
+}
+
 static struct neighbour *make(struct dp *dp, struct neigh_scope scope, struct ip_addr ip)
 {
 	struct neighbour *n = calloc(1, sizeof(*n));
@@ -187,8 +201,10 @@ static struct neighbour *make(struct dp *dp, struct neigh_scope scope, struct ip
 	n->ip = ip;
 	LIST_INSERT_HEAD(&dp->neigh->all, n, all);
 	LIST_INSERT_HEAD(chain_of(dp, scope, ip), n, chain);
-	n->known = scope.net != NET_NONE && listed_mac(dp, scope.net, ip, n->mac);
-	ask(dp, n, ASK_TICKS);
+	n->at_host = scope.net != NET_NONE && host_mac(dp, scope.net, ip, n->mac);
+	n->known = n->at_host || (scope.net != NET_NONE && listed_mac(dp, scope.net, ip, n->mac));
+	if (!n->at_host)
+		ask(dp, n, ASK_TICKS);
 	return n;
 }
 
@@ -247,7 +263,7 @@ void neigh_tick(struct dp *dp)
 
 	dp->neigh->tick++;
 	LIST_FOREACH (n, &dp->neigh->all, all) {
-		if ((int)(dp->neigh->tick - n->due) < 0)
+		if (n->at_host || (int)(dp->neigh->tick - n->due) < 0)
 			continue;
 		if (n->unanswered < LOST_AFTER)
 			n->unanswered++;
@@ -279,7 +295,7 @@ void neigh_input(struct dp *dp, uint16_t net, uint16_t port, const uint8_t *data
 	uint8_t mac[6];
 
 	n = read_answer(data, len, &ip, mac) ? find(dp, scope, ip) : NULL;
-	if (!n)
+	if (!n || n->at_host)
 		return;
 	n->unanswered = 0;
 	n->due = dp->neigh->tick + CONFIRM_TICKS;
@@ -297,6 +313,27 @@ void neigh_port_changed(struct dp *dp, const struct port *port)
 		if (listed_mac(dp, port->net, n->ip, mac))
 			set_mac(n, mac, n->reachable);
 		n->due = dp->neigh->tick; /* ask who it is now */
+	}
+}
+
+void neigh_known_changed(struct dp *dp, const struct network *net)
+{
+	struct neighbour *n;
+	uint8_t mac[6];
+
+	LIST_FOREACH (n, &dp->neigh->all, all) {
+		bool was = n->at_host;
+
+		if (n->scope.net != net->id)
+			continue;
+		n->at_host = host_mac(dp, net->id, n->ip, mac);
+		if (n->at_host) {
+			set_mac(n, mac, true);
+		} else if (was) { /* of a host that is gone: it may come back as anybody */
+			n->known = n->reachable = false;
+			n->due = dp->neigh->tick;
+			tell(n);
+		}
 	}
 }
 

@@ -11,6 +11,7 @@
 #include "addr/ip.h"
 
 struct dp;
+struct network;
 struct port;
 
 /** What a neighbour is looked for in: a network (its guests) or an uplink (its underlay). */
@@ -38,6 +39,9 @@ void neigh_tick(struct dp *dp);
 void neigh_input(struct dp *dp, uint16_t net, uint16_t port, const uint8_t *data, uint16_t len);
 /** A network's port came, goes (it is unpublished already), or is about to get or has got other ips. */
 void neigh_port_changed(struct dp *dp, const struct port *port);
+
+/** Other addresses of the network are in ranges of other hosts than before (known.h). */
+void neigh_known_changed(struct dp *dp, const struct network *net);
 /**
  * A port's link came up: who may be behind it and has not answered is asked at once, not a second after a request
  * that nobody was there to hear. Once a second for a port, whatever a guest does to its link.

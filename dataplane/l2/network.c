@@ -153,7 +153,7 @@ static void list_vnis(struct dp *dp)
 	for (unsigned i = 0; i < MAX_NETS; i++) {
 		const struct network *net = dp_get_net(dp, (uint16_t)i);
 
-		if (net && net->mode == DP_OVERLAY)
+		if (net && net->vni)
 			atomic_store_explicit(
 				&dp->vni[vni_slot(dp, net->vni)], net->vni | VNI_USED, memory_order_relaxed);
 	}
@@ -178,7 +178,7 @@ int dp_network_add(struct dp *dp, const struct dp_network *spec, uint16_t *id, s
 
 	if (index < 0)
 		return dp_fail(err, -ENOSPC, "there are %d networks already", MAX_NETS);
-	if (spec->mode == DP_OVERLAY && network_has_vni(dp, spec->vni))
+	if (spec->vni && network_has_vni(dp, spec->vni))
 		return dp_fail(err, -EEXIST, "vni: %u is taken", spec->vni);
 	net.id = (uint16_t)index;
 	for (unsigned i = 0; i < dp->nworker; i++)

@@ -63,7 +63,7 @@ static inline bool network_is_gateway(const struct network *net, struct ip_addr 
 	return ip_is4(ip) ? net->gateway && ip_to4(ip) == net->gateway : ip_equal(ip, net->gateway6);
 }
 
-/** Any thread. Has an overlay network this VNI? For a moment not, while another one comes or goes. */
+/** Any thread. Has a network this VNI? For a moment not, while another one comes or goes. */
 bool network_has_vni(const struct dp *dp, uint32_t vni);
 
 /** Control thread. Frees a network that no worker can see any more. NULL is allowed. */

@@ -44,7 +44,7 @@ class KubeApi:
     sendInitialEvents? `ns`: listens in there. `forget()`: versions from before are gone (410). `refuse`: {path: (status, headers)}.
     """
 
-    def __init__(self, authority, token_file, marks=True, page=2, ns=None):
+    def __init__(self, authority, token_file, marks=True, page=2, ns=None, address="127.0.0.1"):
         self.token_file, self.marks, self.page = token_file, marks, page
         self.objects = {path: {} for path in KINDS}
         self.log = {path: [] for path in KINDS}  # (version, type, object)
@@ -56,7 +56,7 @@ class KubeApi:
         self.open = {path: [] for path in KINDS}  # the rounds of the watches that follow the log
         token_file.write_text("first\n")
         self.token = "first"
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.address, self.context = address, ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.certify(authority)
         api = self
 
@@ -79,14 +79,14 @@ class KubeApi:
             def handle_error(self, *_):  # a client that hangs up in the middle
                 pass
 
-        self.server = Server(("127.0.0.1", 0), Handler, bind_and_activate=False)
+        self.server = Server((address, 0), Handler, bind_and_activate=False)
         if ns:
             self.server.socket.close()
             self.server.socket = ns.socket()
         self.server.server_bind()
         self.server.server_activate()
         self.server.socket = self.context.wrap_socket(self.server.socket, server_side=True, do_handshake_on_connect=False)
-        self.url = f"https://127.0.0.1:{self.server.server_address[1]}"
+        self.url = f"https://{address}:{self.server.server_address[1]}"
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
     def __enter__(self):
@@ -113,7 +113,7 @@ class KubeApi:
 
     def certify(self, authority):
         """Connections to come see a certificate of this authority."""
-        self.context.load_cert_chain(*authority.issue("kube-api"))
+        self.context.load_cert_chain(*authority.issue("kube-api", addresses=(self.address,)))
 
     def bookmark(self, path):
         """Tells who watches a version of now, and what was before is not in the log any more."""

@@ -63,6 +63,45 @@ static void lookup_silent(
 		f->verdict = V_FLOOD;
 }
 
+/* What comes for this host as such goes to who has the address: a guest, or the gateway. */
+static __attribute__((noinline)) void lookup_own(
+	struct worker *w, const struct burst *b, struct frame *f, const struct network *net)
+{
+	const uint8_t *own = known_own(net);
+	uint8_t *data = frame_data(f);
+	const struct port *owner = NULL;
+
+	if (!own || memcmp(data, own, 6) != 0) { /* somebody behind the gateway's port */
+		to_port(b, f, net->gateway_port);
+		return;
+	}
+	if (!f->parsed)
+		parse_frame(f);
+	if (f->l3_off && f->ethertype == ETHERTYPE_IP4)
+		owner = owner_of_ip(w->dp, net, ip_from4(load_ip4(data + f->l3_off + 16)));
+	else if (f->l3_off && f->ethertype == ETHERTYPE_IP6)
+		owner = owner_of_ip(w->dp, net, ip_from6(data + f->l3_off + 24));
+	if (!owner) {
+		frame_drop(f, DROP_UNKNOWN);
+		return;
+	}
+	memcpy(data, owner->mac, 6);
+	to_port(b, f, owner->id);
+}
+
+/* The router MAC is every host's own: others know this one by another, where hosts have ranges. */
+static void lookup_beyond(struct frame *f, const struct network *net)
+{
+	const uint8_t *own = known_own(net);
+
+	if (!own) {
+		frame_drop(f, DROP_ROUTER);
+		return;
+	}
+	memcpy(frame_data(f) + 6, own, 6);
+	f->verdict = V_VTEP;
+}
+
 static void lookup_unicast(
 	struct worker *w, const struct burst *b, struct frame *f, const struct network *net, uint64_t key)
 {
@@ -79,10 +118,12 @@ static void lookup_unicast(
 		/* split horizon: vteps are a full mesh, so the sending host reaches the other one itself */
 		if (f->src_vtep != VTEP_NONE)
 			frame_drop(f, DROP_SAME_PORT);
-		else if (b->in->is_gateway || f->routed) /* the router MAC is every host's own */
-			frame_drop(f, DROP_ROUTER);
+		else if (b->in->is_gateway || f->routed)
+			lookup_beyond(f, net);
 		else
 			f->verdict = V_VTEP;
+	} else if (__builtin_expect(target == net->gateway_port, 0)) {
+		lookup_own(w, b, f, net);
 	} else {
 		to_port(b, f, target);
 	}

@@ -1,7 +1,7 @@
 /*
  * inside.h: what the files of this room share.
  *
- *   kubernetes.c  opens and closes, and which node this is
+ *   kubernetes.c  opens and closes
  *   follow.c      one kind of object: listed, then watched, for ever
  *   read.c        what of a Service and of an EndpointSlice concerns us
  *   table.c       the Services, each with its slices
@@ -10,6 +10,7 @@
  *   apply.c       brings the registry there
  *   keep.c        what outlives the daemon
  *   lead.c        hands on what leads in from outside
+ *   nodes.c       where this node is, and what others have
  *   health.c      tells load balancers whether to send here
  */
 #pragma once
@@ -160,12 +161,13 @@ struct kubernetes {
 	struct kube_lead *lead; /* lead.c; NULL: nothing leads in */
 	struct kube_follow *follows[KUBE_FOLLOWS];
 	struct kube_health *health;
-	bool leaving;  /* this node is to go */
-	bool restored; /* all is known that an earlier life had heard */
+	struct kube_nodes *nodes; /* nodes.c; NULL: others do not matter */
+	bool leaving;		  /* this node is to go */
+	bool restored;		  /* all is known that an earlier life had heard */
 	bool restoring;
 	struct journal *journal; /* NULL: nothing outlives it */
 	char *api, *token_file, *node, *network;
-	char of_node[64 + 3 * KUBE_NODE]; /* the selector of this node */
+	char of_node[64 + 3 * KUBE_NODE]; /* the selector of this node; "": of all */
 	char zone[KUBE_LABEL + 1];	  /* "": not known */
 	struct kube_service *services;
 	struct kube_slice *slices;
@@ -182,7 +184,7 @@ struct kubernetes {
 /* A kind of object. `begin`: all that there is comes now by put(); `end`: that was all, what has not come is gone. */
 struct kube_kind {
 	const char *path, *selector; /* a part of a URL */
-	bool of_node;		     /* the selector is that of this node */
+	bool of_node;		     /* the selector is that of nodes */
 	void (*begin)(struct kubernetes *k);
 	void (*put)(struct kubernetes *k, const json_t *object);
 	void (*del)(struct kubernetes *k, const json_t *object);
@@ -210,6 +212,8 @@ extern const struct kube_kind *const kube_kinds[KUBE_FOLLOWS];
 const char *kube_text(const json_t *object, const char *key);
 /** 1..65535; 0: it has none such. */
 uint16_t kube_number(const json_t *object, const char *key);
+/** "10.244.1.0/24", without bits beyond its length. False: it is no such text. */
+bool kube_prefix(const char *text, struct ip_prefix *out);
 /** "NAMESPACE/NAME" of an object. False: it has none that is sound. */
 bool kube_read_key(const json_t *object, char *key, size_t size);
 /** The Service's spec; its ports are the caller's. A Service without an address of its own has no ports. False: no memory. */
@@ -268,6 +272,15 @@ void kube_lead_close(struct kubernetes *k);
 void kube_lead_due(struct kubernetes *k);
 /** Why what has changed does not lead in, NULL: nothing fails; how many ways there are, and is a change of them due? */
 const char *kube_lead_why(const struct kubernetes *k, size_t *n, bool *due);
+
+/* nodes.c */
+
+extern const struct kube_kind kube_kind_nodes;
+/** Hands on the nodes, and does so again after what changes. -ENOMEM. */
+int kube_nodes_open(struct kubernetes *k, const struct kubernetes_config *config);
+void kube_nodes_close(struct kubernetes *k);
+/** Why some are not reached, NULL: all are; and how many are known. */
+const char *kube_nodes_why(const struct kubernetes *k, size_t *n);
 
 /* health.c */
 

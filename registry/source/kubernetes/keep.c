@@ -29,6 +29,9 @@ static const char *const service_keys[] = {"type", "clusterIPs", "ports", "exter
 static const char *const status_keys[] = {"loadBalancer", NULL};
 static const char *const slice_keys[] = {"addressType", "ports", NULL};
 static const char *const endpoint_keys[] = {"addresses", "conditions", "nodeName", "hints", NULL};
+static const char *const node_keys[] = {"podCIDR", "podCIDRs", NULL};
+static const char *const node_status_keys[] = {"addresses", NULL};
+static const char *const node_annotations[] = {KUBERNETES_VTEP, NULL};
 static const char *const metadata_keys[] = {"namespace", "name", "labels", NULL};
 
 static json_t *pick(const json_t *from, const char *const *keys)
@@ -59,6 +62,14 @@ static json_t *pick_slice(const json_t *object)
 	return to;
 }
 
+static void pick_node(json_t *to, const json_t *object)
+{
+	json_object_set_new(to, "spec", pick(json_object_get(object, "spec"), node_keys));
+	json_object_set_new(to, "status", pick(json_object_get(object, "status"), node_status_keys));
+	json_object_set_new(json_object_get(to, "metadata"), "annotations",
+		pick(json_object_get(json_object_get(object, "metadata"), "annotations"), node_annotations));
+}
+
 /* To be freed; NULL: it is too much to be kept, or there is no memory. */
 static char *text_of(unsigned which, const json_t *object)
 {
@@ -70,6 +81,8 @@ static char *text_of(unsigned which, const json_t *object)
 		json_object_set_new(to, "spec", pick(json_object_get(object, "spec"), service_keys));
 		json_object_set_new(to, "status", pick(json_object_get(object, "status"), status_keys));
 	}
+	if (which == KUBE_NODE_OF)
+		pick_node(to, object);
 	text = json_dumps(to, JSON_COMPACT);
 	json_decref(to);
 	if (text && strlen(text) > KEPT) {

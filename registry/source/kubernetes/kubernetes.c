@@ -1,7 +1,4 @@
-/*
- * kubernetes.c: opens and closes, and knows which zone this node is in: when that changes, other endpoints are near, and
- * all slices are read again.
- */
+/* kubernetes.c: opens and closes, and says when what is known is whole enough to be in effect. */
 #include <curl/curl.h>
 #include <errno.h>
 #include <event2/event.h>
@@ -12,36 +9,10 @@
 #include "registry/base/text.h"
 #include "registry/source/kubernetes/inside.h"
 
-static void on_node(struct kubernetes *k, const json_t *object)
-{
-	char zone[KUBE_LABEL + 1];
-
-	kube_keep(k, KUBE_NODE_OF, "", object);
-	k->leaving = kube_is_leaving(object);
-	kube_read_zone(object, zone);
-	if (strcmp(zone, k->zone) == 0)
-		return;
-	strcpy(k->zone, zone);
-	if (k->follows[KUBE_SLICES_OF])
-		kube_follow_anew(k->follows[KUBE_SLICES_OF]);
-}
-
-static void begin_node(struct kubernetes *k) {}
-
-static void end_node(struct kubernetes *k)
-{
-	event_active(k->turn, 0, 0);
-}
-
-static void on_node_gone(struct kubernetes *k, const json_t *object) {}
-
-static const struct kube_kind kind_node = {
-	"/api/v1/nodes", NULL, true, begin_node, on_node, on_node_gone, end_node};
-
 const struct kube_kind *const kube_kinds[KUBE_FOLLOWS] = {
 	[KUBE_SERVICES_OF] = &kube_kind_services,
 	[KUBE_SLICES_OF] = &kube_kind_slices,
-	[KUBE_NODE_OF] = &kind_node,
+	[KUBE_NODE_OF] = &kube_kind_nodes,
 };
 
 static bool is_synced(const struct kubernetes *k, unsigned which)
@@ -83,8 +54,8 @@ static void on_gone(void *arg, const char *service, const struct reg_backend *ba
 
 static bool select_node(struct kubernetes *k)
 {
-	char *escaped = k->node ? curl_easy_escape(NULL, k->node, 0) : NULL;
-	bool done = !k->node ||
+	char *escaped = k->node && !k->nodes ? curl_easy_escape(NULL, k->node, 0) : NULL;
+	bool done = !k->node || k->nodes ||
 		    (escaped && snprintf(k->of_node, sizeof(k->of_node), "fieldSelector=metadata.name%%3D%s",
 					escaped) < (int)sizeof(k->of_node));
 
@@ -110,8 +81,8 @@ int kubernetes_open(const struct kubernetes_config *config, struct kubernetes **
 	k->fetcher = fetch_open_web(k->base, &tls);
 	done = k->turn && k->fetcher && text_copy(&k->api, config->api) &&
 	       text_copy(&k->token_file, config->token_file) && text_copy(&k->node, config->node) &&
-	       text_copy(&k->network, config->network) && select_node(k) && kube_lead_open(k, config) == 0 &&
-	       kube_health_open(k, config->healthz) == 0;
+	       text_copy(&k->network, config->network) && kube_nodes_open(k, config) == 0 && select_node(k) &&
+	       kube_lead_open(k, config) == 0 && kube_health_open(k, config->healthz) == 0;
 	if (done)
 		kube_keep_open(k, config->journal);
 	for (unsigned i = 0; i < KUBE_FOLLOWS && done; i++)
@@ -135,6 +106,7 @@ void kubernetes_close(struct kubernetes *k)
 	fetch_close(k->fetcher);
 	kube_lead_close(k);
 	kube_health_close(k);
+	kube_nodes_close(k);
 	kube_table_free(k);
 	if (k->turn)
 		event_free(k->turn);
@@ -155,6 +127,7 @@ struct kubernetes_info kubernetes_info(const struct kubernetes *k)
 		.left_out = k->left_out[0] + k->left_out[1],
 	};
 
+	info.nodes_why = kube_nodes_why(k, &info.nodes);
 	info.ways_why = kube_lead_why(k, &info.ways, &info.ways_due);
 	for (unsigned i = 0; i < KUBE_FOLLOWS; i++) {
 		const char *why;

@@ -40,7 +40,19 @@ struct kubernetes_ways {
 	size_t nvip;
 };
 
-enum { KUBERNETES_WHY = 256 };
+/* Annotation of a Node: where it takes VXLAN, instead of an InternalIP. */
+#define KUBERNETES_VTEP "sluice.vtep"
+
+/* A node of the cluster. */
+struct kubernetes_node {
+	const char *name;
+	bool own;		   /* this one */
+	struct ip_addr address[2]; /* its InternalIP, of IPv4 and of IPv6; none: it has none */
+	struct ip_addr vtep;	   /* its annotation; none: it has none */
+	struct ip_prefix pods[2];  /* its podCIDRs, the same */
+};
+
+enum { KUBERNETES_WHY = 256, KUBERNETES_NODES = 4096 };
 
 struct kubernetes_config {
 	struct event_base *base;
@@ -55,6 +67,10 @@ struct kubernetes_config {
 	/* Has these lead in, and no others. False, and why: it is asked again. NULL: nothing leads in. */
 	bool (*lead)(void *arg, const struct kubernetes_ways *ways, char why[KUBERNETES_WHY]);
 	void *lead_arg;
+	/* Has the pods of these nodes reached, by name, and of no others. False, and why: it is asked again. NULL: other
+	 * nodes are not asked for; else `node` is not NULL. */
+	bool (*nodes)(void *arg, const struct kubernetes_node *list, size_t n, char why[KUBERNETES_WHY]);
+	void *nodes_arg;
 };
 
 /** Begins to follow; texts are copied. -ENOMEM. */
@@ -68,7 +84,9 @@ struct kubernetes_info {
 	int64_t since_s; /* for so long it is, or is not, heard */
 	size_t services, slices, endpoints, ways;
 	size_t left_out; /* Services and slices beyond the limits, each time they were heard of since all were */
-	bool ways_due;	      /* some have changed and do not lead in yet */
-	const char *ways_why; /* why what has changed does not lead in, NULL: it does. The source's own */
+	bool ways_due;	       /* some have changed and do not lead in yet */
+	size_t nodes;	       /* that were heard of; 0: others are not asked for */
+	const char *nodes_why; /* why pods of some are not reached, NULL: they are. The source's own */
+	const char *ways_why;  /* why what has changed does not lead in, NULL: it does. The source's own */
 };
 struct kubernetes_info kubernetes_info(const struct kubernetes *kubernetes);

@@ -61,25 +61,6 @@ static bool read_doors(const json_t *object, bool balanced, struct kube_outside 
 	return true;
 }
 
-static bool read_prefix(const char *text, struct ip_prefix *out)
-{
-	const char *slash = text ? strchr(text, '/') : NULL;
-	unsigned long len, most;
-	char *end;
-
-	if (!slash || slash[1] < '0' || slash[1] > '9' ||
-		!ip_parse_part(text, (size_t)(slash - text), &out->address))
-		return false;
-	len = strtoul(slash + 1, &end, 10);
-	most = ip_is4(out->address) ? 32 : 128;
-	if (*end || len > most)
-		return false;
-	out->len = (uint8_t)(len + 128 - most);
-	for (unsigned bit = out->len; bit < 128; bit++)
-		out->address.b[bit / 8] &= (uint8_t) ~(0x80 >> bit % 8);
-	return true;
-}
-
 /* Those inside of it are part of it. What is over the limit, or no range, lets nobody in. */
 static void take_range(struct kube_outside *out, struct ip_prefix range)
 {
@@ -109,7 +90,7 @@ static bool read_ranges(const json_t *spec, struct kube_outside *out)
 	if (!out->from)
 		return false;
 	json_array_foreach (list, i, one)
-		if (read_prefix(json_string_value(one), &range))
+		if (kube_prefix(json_string_value(one), &range))
 			take_range(out, range);
 	return true;
 }

@@ -34,6 +34,25 @@ uint16_t kube_number(const json_t *object, const char *key)
 	return number > 0 && number <= UINT16_MAX ? (uint16_t)number : 0;
 }
 
+bool kube_prefix(const char *text, struct ip_prefix *out)
+{
+	const char *slash = text ? strchr(text, '/') : NULL;
+	unsigned long len, most;
+	char *end;
+
+	if (!slash || slash[1] < '0' || slash[1] > '9' ||
+		!ip_parse_part(text, (size_t)(slash - text), &out->address))
+		return false;
+	len = strtoul(slash + 1, &end, 10);
+	most = ip_is4(out->address) ? 32 : 128;
+	if (*end || len > most)
+		return false;
+	out->len = (uint8_t)(len + 128 - most);
+	for (unsigned bit = out->len; bit < 128; bit++)
+		out->address.b[bit / 8] &= (uint8_t) ~(0x80 >> bit % 8);
+	return true;
+}
+
 bool kube_read_key(const json_t *object, char *key, size_t size)
 {
 	const json_t *metadata = json_object_get(object, "metadata");

@@ -13,7 +13,7 @@ def test_network_life(sluiced):
     sluiced.rpc("network.add", name="web", mode="overlay", vni=100, subnet="10.1.0.0/24", gateway="10.1.0.1")
     assert sluiced.rpc("network.list") == [
         {"name": "web", "mode": "overlay", "vni": 100, "subnet": "10.1.0.0/24", "gateway": "10.1.0.1",
-         "subnets": ["10.1.0.0/24"], "gateways": ["10.1.0.1"], "egress": "none",
+         "subnets": ["10.1.0.0/24"], "gateways": ["10.1.0.1"], "ranges": [], "egress": "none",
          "mtu": 1450, "age_s": 300, "mac_limit": 0, "mac_moves": 10, "ports": 0, "source": "api"}]
     shown = sluiced.rpc("network.set", name="web", mtu=1400, age_s=10)
     assert (shown["mtu"], shown["age_s"]) == (1400, 10)
@@ -26,22 +26,34 @@ def test_network_life(sluiced):
 def test_network_defaults(sluiced):
     shown = sluiced.rpc("network.add", name="plain", mode="bridge")
     assert shown == {"name": "plain", "mode": "bridge", "vni": None, "subnet": None, "gateway": None, "subnets": [], "gateways": [],
-                     "egress": "none",
+                     "ranges": [], "egress": "none",
                      "mtu": 1500, "age_s": 300, "mac_limit": 0, "mac_moves": 10, "ports": 0, "source": "api"}
 
 
 NETWORK_REFUSALS = [
     ({"mode": "overlay"}, INVALID, "vni: required for mode overlay"),
-    ({"mode": "bridge", "vni": 5}, INVALID, "vni: only for mode overlay"),
+    ({"mode": "bridge", "vni": 5}, INVALID, "vni: only for modes overlay and host"),
     ({"mode": "overlay", "vni": 100}, EXISTS, "vni: 100 is taken by network web"),
     ({"mode": "bridge", "gateway": "10.2.0.1"}, INVALID, "gateway: needs a subnet"),
     ({"mode": "bridge", "subnet": "10.2.0.0/24", "gateway": "10.3.0.1"}, INVALID, "gateway: 10.3.0.1 is no host"),
     ({"mode": "bridge", "subnet": "10.2.0.0/24", "gateway": "10.2.0.255"}, INVALID, "gateway: 10.2.0.255 is no host"),
     ({"mode": "bridge", "subnet": "10.0.0.0/7"}, INVALID, "subnet: "),
+    ({"subnet": "10.2.0.0/24", "ranges": ["10.2.1.0/24"]}, INVALID, "ranges: 10.2.1.0/24 is no part of a subnet"),
+    ({"subnet": "10.2.0.0/24", "ranges": ["10.0.0.0/8"]}, INVALID, "ranges: 10.0.0.0/8 is no part of a subnet"),
+    ({"subnet": "10.2.0.0/24", "ranges": ["10.2.0.0/25", "10.2.0.128/25"]}, INVALID, "ranges: 10.2.0.128/25: there is one range of IPv4"),
     ({"mode": "host", "subnet": "10.2.0.0/24"}, INVALID, "gateway: required for mode host"),
     ({"mode": "p2p", "subnet": "10.2.0.0/24", "gateway": "10.2.0.1"}, INVALID, "gateway: not for mode p2p"),
     ({"mode": "bridge", "name": "web"}, EXISTS, 'name: there is a network "web" already'),
 ]
+
+
+def test_ports_get_addresses_of_the_networks_ranges(sluiced):
+    sluiced.rpc("network.add", name="web", subnet="10.1.0.0/16", ranges=["10.1.2.0/30"])
+    given = [sluiced.rpc("port.add", name=f"p{n}", network="web", type="vhost-user", socket=str(sluiced.vhost / f"p{n}"))["ips"]
+             for n in range(2)]
+    assert given == [["10.1.2.1"], ["10.1.2.2"]]
+    refused(sluiced, "port.add", IN_USE, "ips: no free address left in 10.1.2.0/30", name="more", network="web",
+            type="vhost-user", socket=str(sluiced.vhost / "more"))
 
 
 def test_a_gateway_takes_every_mtu(sluiced):

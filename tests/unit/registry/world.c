@@ -123,8 +123,17 @@ int world_setup(void **state)
 	struct event_config *config = event_config_new();
 	const struct ip_prefix loopback = {ip("127.0.0.1"), IP_PREFIX4 + 8};
 	struct world *w = calloc(1, sizeof(*w));
-	struct registry_sink sink = {w, on_apply, on_socket, on_netns_id, on_reaches, on_port_state, on_log,
-		on_traffic, .kept = on_kept};
+	const struct registry_sink sink = {
+		.ctx = w,
+		.apply = on_apply,
+		.socket = on_socket,
+		.netns_id = on_netns_id,
+		.reaches = on_reaches,
+		.port_state = on_port_state,
+		.log = on_log,
+		.traffic = on_traffic,
+		.kept = on_kept,
+	};
 
 	event_config_set_flag(config, EVENT_BASE_FLAG_PRECISE_TIMER);
 	w->base = event_base_new_with_config(config);

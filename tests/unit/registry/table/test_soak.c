@@ -224,7 +224,14 @@ static void compare(struct soak *s)
 static void the_sink_has_the_registrys_picture(void **state)
 {
 	struct soak s = {.base = event_base_new(), .random = 20221111};
-	struct registry_sink sink = {&s, on_apply, on_socket, NULL, on_reaches, on_port_state, on_log};
+	const struct registry_sink sink = {
+		.ctx = &s,
+		.apply = on_apply,
+		.socket = on_socket,
+		.reaches = on_reaches,
+		.port_state = on_port_state,
+		.log = on_log,
+	};
 
 	for (unsigned i = 0; i < HOSTS; i++)
 		s.port[i] = (int)(i % 3) - 1;

@@ -1,0 +1,188 @@
+"""
+Pods of several nodes: each node a namespace with a daemon, which learns of the others by their Node objects alone. The
+network reaches over them by VXLAN; a pod's address says at which node it is.
+"""
+
+import contextlib
+import socket
+
+import pytest
+
+from rig import traffic, wait
+from rig.certs import Authority
+from rig.cluster import Fabric
+from rig.container import Container
+from rig.daemon import Daemon
+from rig.kube_api import NODES, SERVICES, SLICES, KubeApi, endpoint, endpoint_slice, service
+from rig.netns import Netns
+
+API, VIP, VIP6 = "10.99.0.100", "10.96.0.10", "fd00:96::10"
+
+
+def node_object(number, pods=None, **metadata):
+    """What Kubernetes says of node `number`."""
+    pods = pods or [f"10.244.{number}.0/24", f"fd00:244:0:{number}::/64"]
+    return {"kind": "Node", "metadata": {"name": f"n{number}", **metadata}, "spec": {"podCIDR": pods[0], "podCIDRs": pods},
+            "status": {"addresses": [{"type": "Hostname", "address": f"n{number}"},
+                                     {"type": "InternalIP", "address": f"192.0.2.{number}"}]}}
+
+
+class Nodes:
+    """The API server, and nodes as they are asked for. Each has a pod: its last byte is 11."""
+
+    def __init__(self, stack, path):
+        self.stack, self.authority = stack, Authority(path, "kube-ca")
+        self.fabric = stack.enter_context(Fabric([API]))
+        self.api = stack.enter_context(KubeApi(self.authority, path / "token", ns=self.fabric, address=API))
+        self.hosts, self.pods = {}, {}
+
+    def config(self, number):
+        ranges = node_object(number)["spec"]["podCIDRs"]
+        return {"networks": [{"name": "pods", "mode": "host", "vni": 7, "subnets": ["10.244.0.0/16", "fd00:244::/48"],
+                              "gateways": [f"10.244.{number}.1", f"fd00:244:0:{number}::1"], "ranges": ranges,
+                              "egress": "masquerade"}],
+                "uplinks": [{"name": "up0", "type": "af_packet", "device": "up0", "address": f"192.0.2.{number}/24"}],
+                "kubernetes": {"api": self.api.url, "ca": str(self.authority.cert), "token_file": str(self.api.token_file),
+                               "network": "pods", "node": f"n{number}"}}
+
+    def node(self, number):
+        ns = self.stack.enter_context(Netns(f"n{number}"))
+        self.fabric.link(ns, number, "mgmt", "eth0")
+        self.fabric.link(ns, number, "under", "up0")
+        ns.run("ip", "addr", "add", f"10.99.0.{number}/24", "dev", "eth0")
+        self.api.put(node_object(number))
+        daemon = self.stack.enter_context(Daemon(self.config(number), ns=ns))
+        self.hosts[number] = daemon
+        self.pods[number] = self.pod(number, f"p{number}", None)
+        return daemon
+
+    def pod(self, number, name, ip):
+        return self.stack.enter_context(Container(self.hosts[number], "pods", name, ip))
+
+    def status(self, number):
+        return self.hosts[number].rpc("status")["kubernetes"]
+
+    def vteps(self, number):
+        return sorted(one["remote"] for one in self.hosts[number].rpc("vtep.list"))
+
+    def wait_vteps(self, number, *remotes):
+        wait.until(lambda: self.vteps(number) == sorted(remotes), f"node {number} has tunnels to {remotes}")
+
+    def wait_why(self, number, text):
+        wait.until(lambda: text in (self.status(number)["nodes_why"] or ""), f"node {number} says {text}")
+
+    def wait_well(self, number):
+        wait.until(lambda: self.status(number)["nodes_why"] is None, f"node {number} reaches all")
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """Three nodes; pods answer on port 8080."""
+    with contextlib.ExitStack() as stack:
+        nodes = Nodes(stack, tmp_path_factory.mktemp("kube"))
+        for number in (1, 2, 3):
+            nodes.node(number)
+            stack.enter_context(traffic.tcp_server(nodes.pods[number], 8080, six=True))
+        yield nodes
+
+
+@pytest.fixture
+def nodes(shared, requires):
+    requires("ip", "nft", "nsenter")
+    shared.api.put(*(node_object(number) for number in (1, 2, 3)))
+    for number in (1, 2, 3):
+        shared.wait_vteps(number, *(f"192.0.2.{other}" for other in (1, 2, 3) if other != number))
+        shared.wait_well(number)
+    yield shared
+    for path in (SERVICES, SLICES):
+        shared.api.delete(*shared.api.objects[path].values())
+
+
+def test_pods_have_addresses_of_their_nodes_range(nodes):
+    for number, pod in nodes.pods.items():
+        assert pod.ip.startswith(f"10.244.{number}.") and pod.ip6.startswith(f"fd00:244:0:{number}:")
+
+
+def test_pods_of_all_nodes_reach_each_other(nodes):
+    for number, pod in nodes.pods.items():
+        for other in nodes.pods.values():
+            for address in (other.ip, other.ip6) if other is not pod else ():
+                traffic.wait_ping(pod, address)
+                with traffic.EchoClient(pod, address, 8080) as connection:
+                    connection.echo()
+                    assert connection.name == other.name
+
+
+def test_a_node_and_pods_of_another_reach_each_other(nodes):
+    """The kubelet's probes, and pods that ask what runs on a node: by the gateways, under their own addresses."""
+    one, pod = nodes.hosts[1].ns, nodes.pods[2]
+    for address in (pod.ip, pod.ip6):
+        traffic.wait_ping(one, address)
+        with traffic.EchoClient(one, address, 8080) as connection:
+            connection.echo()
+    for address in ("10.244.1.1", "fd00:244:0:1::1"):
+        traffic.wait_ping(pod, address)
+
+
+def test_a_service_with_its_endpoint_at_another_node(nodes):
+    pod, client = nodes.pods[2], nodes.pods[1]
+    for vip, address, name in ((VIP, pod.ip, "four"), (VIP6, pod.ip6, "six")):
+        nodes.api.put(service(name, [vip], [("http", 80)]),
+                      endpoint_slice(f"{name}-1", name, [endpoint(address, node="n2")], [("http", 8080)]))
+        wait.until(lambda: any(f"http.{name}.default" == one["service"] for one in nodes.hosts[1].rpc("backend.list")),
+                   "the Service is known")
+        with traffic.EchoClient(client, vip, 80) as connection:
+            connection.echo()
+            assert connection.name == pod.name
+
+
+def test_a_node_that_moves_and_one_that_goes(nodes):
+    traffic.wait_ping(nodes.pods[1], nodes.pods[2].ip)
+    moved = node_object(2, annotations={"sluice.vtep": "192.0.2.22"})
+    nodes.api.put(moved)
+    nodes.wait_vteps(1, "192.0.2.22", "192.0.2.3")
+    nodes.api.put(node_object(2))
+    nodes.wait_vteps(1, "192.0.2.2", "192.0.2.3")
+    traffic.wait_ping(nodes.pods[1], nodes.pods[2].ip)
+    nodes.api.delete(node_object(2))
+    nodes.wait_vteps(1, "192.0.2.3")
+    wait.until(lambda: not traffic.ping(nodes.pods[1], nodes.pods[2].ip, 1, check=False), "nobody answers for the node that is gone")
+    nodes.api.put(node_object(2))
+    traffic.wait_ping(nodes.pods[1], nodes.pods[2].ip)
+
+
+@pytest.mark.parametrize("pods, why", [
+    (["10.244.1.128/25"], "has addresses of this node"), (["10.244.0.0/16"], "has addresses of this node"),
+    (["10.96.0.0/24"], "is not within network pods"), (["10.244.3.128/25"], "is of two nodes")])
+def test_a_node_that_claims_what_is_not_its_own(nodes, pods, why):
+    """It gets none of it, and the others go on."""
+    nodes.api.put(node_object(2, pods))
+    nodes.wait_why(1, why)
+    traffic.wait_ping(nodes.pods[1], nodes.pods[3].ip)
+    nodes.api.put(node_object(2))
+    nodes.wait_well(1)
+    traffic.wait_ping(nodes.pods[1], nodes.pods[2].ip)
+
+
+def test_nothing_is_flooded_to_other_nodes(nodes):
+    with nodes.pods[2].socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0806)) as sock:
+        sock.bind(("eth0", 0x0806))
+        assert not traffic.ping(nodes.pods[1], "10.244.9.9", 1, check=False)  # of no node
+        sock.settimeout(0.2)
+        with contextlib.suppress(TimeoutError):
+            while frame := sock.recv(2048):
+                assert socket.inet_aton("10.244.9.9") not in frame
+
+
+def test_the_daemon_is_killed_and_the_tunnels_are_there_again(nodes):
+    nodes.hosts[1].kill()
+    nodes.hosts[1].start()
+    nodes.wait_vteps(1, "192.0.2.2", "192.0.2.3")
+    traffic.wait_ping(nodes.pods[1], nodes.pods[2].ip)
+
+
+def test_the_configuration_needs_the_nodes_name(netns):
+    config = {"networks": [{"name": "pods", "mode": "host", "vni": 7, "subnet": "10.244.0.0/16", "gateway": "10.244.1.1"}],
+              "kubernetes": {"api": "https://127.0.0.1:1", "network": "pods"}}
+    with pytest.raises(AssertionError, match="kubernetes.node: required: network pods has a vni"):
+        Daemon(config, ns=netns("n1"))
