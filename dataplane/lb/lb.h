@@ -144,6 +144,7 @@ struct lb {
 	struct told *told;	    /* [dp.config.backends] */
 	struct told_host told_host[MAX_VTEPS];
 	uint32_t told_fresh;		  /* ticks */
+	uint32_t told_s;		  /* when anything was told; 0: never */
 	_Atomic(uint32_t) seek_s;	  /* when a backend was last looked for (seek.h), 0: never */
 	recent_t affinity[LB_AFFINITIES]; /* affinity.c */
 	recent_t fragment[MAX_PORTS + MAX_NETS]

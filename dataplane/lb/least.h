@@ -66,7 +66,7 @@ static inline struct least_load least_load(
 	struct worker *w, const struct service *s, uint32_t id, uint32_t now)
 {
 	struct backend_load *l = &w->backend_load[id];
-	const struct told *told = &w->dp->lb->told[id];
+	const struct lb *lb = w->dp->lb;
 	struct least_load load;
 	bool own;
 	int32_t n;
@@ -83,8 +83,9 @@ static inline struct least_load least_load(
 		.weight =
 			s->even ? 1 : atomic_load_explicit(&lb_backend(w, id)->weight, memory_order_relaxed),
 	};
-	if (__builtin_expect(told_is_fresh(w->dp->lb, told, now, w->now_s), 0))
-		least_add_told(&load, told);
+	if (__builtin_expect(told_is_recent(told_read(&lb->told_s), w->now_s), 0) &&
+		told_is_fresh(&lb->told[id], lb->told_fresh, now, w->now_s))
+		least_add_told(&load, &lb->told[id]);
 	return load;
 }
 
@@ -100,7 +101,8 @@ static inline bool least_is_better(const struct least_load *a, const struct leas
 	uint64_t y = (uint64_t)(told ? b->total : b->in_flight) * a->weight;
 	uint64_t late = told ? a->slowest : a->latency, later = told ? b->slowest : b->latency;
 
-	return x * 2 < y || (x <= y && late * 4 < later * 3);
+	/* no branches: which of the two is the less busy is for chance to say, that it matters is rare */
+	return (x * 2 < y) | ((x <= y) & (late * 4 < later * 3));
 }
 
 /** Is `b` overloaded beside `a`, which is farther away: has it over 1.4 times as much in flight, and does this host wait as much

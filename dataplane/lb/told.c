@@ -28,15 +28,6 @@ uint32_t told_fresh_ticks(void)
 	return tick_hz() / 1000 * TOLD_FRESH_MS;
 }
 
-bool told_is_fresh(const struct lb *lb, const struct told *told, uint32_t now, uint32_t now_s)
-{
-	uint32_t at_s = told_read(&told->at_s);
-
-	/* clocks of workers, and what is written meanwhile, may be ahead */
-	return at_s && (int32_t)(now_s - at_s) <= 1 &&
-	       (int32_t)(now - told_read(&told->at)) < (int32_t)lb->told_fresh;
-}
-
 void told_forget(struct lb *lb, uint32_t id)
 {
 	write(&lb->told[id].at_s, 0);
@@ -50,14 +41,17 @@ void told_note(struct lb *lb, uint32_t id, const struct told_news *news, uint32_
 	write(&told->latency, (uint32_t)((uint64_t)news->us * tick_hz() / 1000000));
 	write(&told->own, own);
 	write(&told->at, least_now());
-	write(&told->at_s, now_s ? now_s : 1);
+	now_s = now_s ? now_s : 1;
+	write(&told->at_s, now_s);
+	if (told_read(&lb->told_s) != now_s)
+		write(&lb->told_s, now_s); /* each choice reads it: its line is left alone for a second */
 }
 
 bool told_admits(struct worker *w, uint16_t vtep, uint32_t number)
 {
 	struct told_host *host = &w->dp->lb->told_host[vtep];
 	uint64_t each = rte_get_tsc_hz() / PACKETS_S;
-	/* as in told_is_fresh(): another worker's clock may have been ahead */
+	/* as in told_is_recent(): another worker's clock may have been ahead */
 	bool silent = (int32_t)(w->now_s - told_read(&host->at_s)) > SILENT_S;
 
 	if (!bucket_take(&host->full, each, each * PACKETS_BURST))
@@ -137,7 +131,7 @@ bool told_info(const struct dp *dp, uint32_t id, struct told *told, uint32_t *ag
 	const struct told *at = &dp->lb->told[id];
 	uint32_t now = least_now(), ticks;
 
-	if (!told_is_fresh(dp->lb, at, now, dp_now_s(dp)))
+	if (!told_is_fresh(at, dp->lb->told_fresh, now, dp_now_s(dp)))
 		return false;
 	*told = (struct told){.in_flight = told_read(&at->in_flight),
 		.latency = told_read(&at->latency),

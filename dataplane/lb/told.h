@@ -53,8 +53,18 @@ static inline uint32_t told_read(const uint32_t *word)
 /** TOLD_FRESH_MS in ticks. */
 uint32_t told_fresh_ticks(void);
 
-/** Worker. Does it still say something? */
-bool told_is_fresh(const struct lb *lb, const struct told *told, uint32_t now, uint32_t now_s);
+/** Does what was told at second `at_s` still say something, as far as seconds tell? Clocks of workers may be ahead. */
+static inline bool told_is_recent(uint32_t at_s, uint32_t now_s)
+{
+	return at_s && (int32_t)(now_s - at_s) <= 1;
+}
+
+/** Does it still say something? `fresh`: told_fresh_ticks(). */
+static inline bool told_is_fresh(const struct told *told, uint32_t fresh, uint32_t now, uint32_t now_s)
+{
+	return told_is_recent(told_read(&told->at_s), now_s) &&
+	       (int32_t)(now - told_read(&told->at)) < (int32_t)fresh;
+}
 
 /** Control thread. The id is another backend's from now on. */
 void told_forget(struct lb *lb, uint32_t id);

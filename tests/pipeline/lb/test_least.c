@@ -290,8 +290,8 @@ static void what_is_told_gets_old(void **state)
 	assert_int_equal(info_of(&rig.b).told_in_flight, 9);
 	rig.dp->lb->told_fresh = told_fresh_ticks();
 	assert_true(least_load(w, rig.dp->lb->service[rig.tcp_service], id, told->at).told);
-	assert_false(told_is_fresh(rig.dp->lb, told, told->at + told_fresh_ticks(), w->now_s));
-	assert_false(told_is_fresh(rig.dp->lb, told, told->at, told->at_s + 2));
+	assert_false(told_is_fresh(told, rig.dp->lb->told_fresh, told->at + told_fresh_ticks(), w->now_s));
+	assert_false(told_is_fresh(told, rig.dp->lb->told_fresh, told->at, told->at_s + 2));
 	told_forget(rig.dp->lb, id);
 	assert_false(info_of(&rig.b).told);
 }
