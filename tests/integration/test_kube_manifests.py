@@ -15,7 +15,7 @@ from rig.certs import Authority
 from rig.daemon import ROOT, program
 from rig.kube_api import KubeApi
 from rig.process import run
-from rig.router import connect_outside
+from rig.router import HOST, WORLD, connect_outside
 
 yaml = pytest.importorskip("yaml", reason="needs python3-yaml")
 FILES = ROOT / "packaging/kubernetes"
@@ -98,8 +98,9 @@ def test_kustomize_renders_it(requires):
     config = next(one for one in made if one["kind"] == "ConfigMap")
     json.loads(config["data"]["sluice.json"])
     pod = next(one for one in made if one["kind"] == "DaemonSet")["spec"]["template"]["spec"]
-    api = next(one for one in pod["containers"][0]["env"] if one["name"] == "API")["valueFrom"]["configMapKeyRef"]
-    assert (api["name"], api["key"] in config["data"]) == (config["metadata"]["name"], True)
+    for name in ("API", "CLUSTER_CIDRS", "DEVICE"):
+        of = next(one for one in pod["containers"][0]["env"] if one["name"] == name)["valueFrom"]["configMapKeyRef"]
+        assert (of["name"], of["key"] in config["data"]) == (config["metadata"]["name"], True)
     assert next(one for one in pod["volumes"] if "configMap" in one)["configMap"]["name"] == config["metadata"]["name"]
 
 
@@ -131,8 +132,8 @@ def node(netns, stack, tmp_path, requires):
                                   timeout=wait.PATIENCE_S)
 
         @staticmethod
-        def start():
-            return host.start(FILES / "sluice-node", "run", env=env)
+        def start(**more):
+            return host.start(FILES / "sluice-node", "run", env={**env, **more})
 
     return Node
 
@@ -158,3 +159,23 @@ def test_a_node_from_install_to_removal(node):
     assert conflist.exists()  # an update is no removal: ADD says "try again later" meanwhile
     assert node.command("remove").returncode == 0
     assert not bin_.exists() and not conflist.exists() and node.command("remove").returncode == 0
+
+
+def test_a_node_of_several(node):
+    """The network is that of all nodes, and the tunnels go by the node's own interface."""
+    node.server.put({"kind": "Node", "metadata": {"name": "n1"},
+                     "spec": {"podCIDRs": ["10.244.3.0/24"]}},
+                    {"kind": "Node", "metadata": {"name": "n2"}, "spec": {"podCIDRs": ["10.244.4.0/24"]},
+                     "status": {"addresses": [{"type": "InternalIP", "address": WORLD}]}})
+    process = node.start(CLUSTER_CIDRS="10.244.0.0/16", DEVICE="up0")
+    wait.until((node.path / "conf/05-sluice.conflist").exists, "the runtime is told")
+    config = json.loads((node.path / "sluice.json").read_text())
+    network, = config["networks"]
+    assert {key: network[key] for key in ("vni", "subnets", "gateways", "ranges")} == {
+        "vni": 1, "subnets": ["10.244.0.0/16"], "gateways": ["10.244.3.1"], "ranges": ["10.244.3.0/24"]}
+    assert config["uplinks"] == [{"name": "nodes", "type": "af_xdp", "device": "up0", "address": f"{HOST}/24"}]
+    ctl = [program("sluicectl"), "--socket", node.path / "control.sock", "--json"]
+    wait.until(lambda: [one["remote"] for one in json.loads(run([*ctl, "vtep", "list"]).stdout)] == [WORLD],
+               "there is a tunnel to the other node")
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(wait.PATIENCE_S) == 0
