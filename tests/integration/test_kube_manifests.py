@@ -35,7 +35,7 @@ FIELDS = {
     "containers": {"name", "image", "command", "env", "securityContext", "resources", "readinessProbe", "livenessProbe",
                    "volumeMounts"},
     "env": {"name", "value", "valueFrom"}, "valueFrom": {"fieldRef", "configMapKeyRef"}, "fieldRef": {"fieldPath"},
-    "configMapKeyRef": {"name", "key"}, "securityContext": {"privileged"}, "resources": {"requests", "limits"},
+    "configMapKeyRef": {"name", "key", "optional"}, "securityContext": {"privileged"}, "resources": {"requests", "limits"},
     "readinessProbe": {"exec", "initialDelaySeconds", "periodSeconds", "timeoutSeconds"}, "exec": {"command"},
     "volumeMounts": {"name", "mountPath", "readOnly", "mountPropagation"},
     "volumes": {"name", "configMap", "hostPath"}, "configMap": {"name"}, "hostPath": {"path", "type"},
