@@ -174,14 +174,14 @@ static void run(struct http_request *rq, const struct http_route *route)
 	rq->cached = route->cached && http_flag(rq, "cached");
 	if (!may_run(rq, route))
 		return;
-	if (route->view)
+	if (route->fn)
+		route->fn(rq);
+	else if (route->view)
 		http_view(rq, route->view);
 	else if (route->list)
 		http_list(rq, route->list);
-	else if (route->take)
-		take(rq);
 	else
-		route->fn(rq);
+		take(rq);
 }
 
 bool http_run_page(struct http_request *rq, const char *path)

@@ -77,7 +77,8 @@ struct http_view {
 
 enum http_verb { VERB_GET = 1, VERB_PUT = 2, VERB_DELETE = 4, VERB_POST = 8 };
 
-/* One row: exactly one of fn, take, view and list. In `path`, ":" stands for a part and "*" for the rest. */
+/* One row: exactly one of fn, take, view and list, or fn with the view that it calls http_view() with in the end. In `path`,
+ * ":" stands for a part and "*" for the rest. */
 struct http_route {
 	unsigned verbs; /* of enum http_verb */
 	const char *path;

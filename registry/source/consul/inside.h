@@ -248,9 +248,7 @@ void consul_kv_delete(struct http_request *rq);
 void consul_session_create(struct http_request *rq, const json_t *body);
 void consul_session_destroy(struct http_request *rq);
 void consul_session_renew(struct http_request *rq);
-void consul_session_info(struct http_request *rq);
-void consul_session_node(struct http_request *rq);
-void consul_session_list(struct http_request *rq);
+void consul_session_get(struct http_request *rq);
 void consul_txn(struct http_request *rq);
 void consul_event_fire(struct http_request *rq);
 void consul_follow(struct http_request *rq);
@@ -261,7 +259,8 @@ extern const struct http_list consul_list_agent_services, consul_list_agent_chec
 extern const struct http_view consul_view_agent_service, consul_view_health_service,
 	consul_view_health_checks, consul_view_health_node, consul_view_health_state,
 	consul_view_catalog_services, consul_view_catalog_service, consul_view_catalog_nodes,
-	consul_view_catalog_node, consul_view_catalog_node_services, consul_view_events;
+	consul_view_catalog_node, consul_view_catalog_node_services, consul_view_sessions,
+	consul_view_node_sessions, consul_view_session, consul_view_events;
 
 /* follow.c */
 /** -ENOMEM; then too it is to be closed. */

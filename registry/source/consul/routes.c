@@ -48,9 +48,9 @@ const struct http_route consul_routes[] = {
 	{VERB_PUT, "/v1/session/create", .take = consul_session_create, .may_be_empty = true},
 	{VERB_PUT, "/v1/session/destroy/:", consul_session_destroy},
 	{VERB_PUT, "/v1/session/renew/:", consul_session_renew},
-	{VERB_GET, "/v1/session/info/:", consul_session_info},
-	{VERB_GET, "/v1/session/node/:", consul_session_node},
-	{VERB_GET, "/v1/session/list", consul_session_list},
+	{VERB_GET, "/v1/session/info/:", consul_session_get, .view = &consul_view_session},
+	{VERB_GET, "/v1/session/node/:", consul_session_get, .view = &consul_view_node_sessions},
+	{VERB_GET, "/v1/session/list", consul_session_get, .view = &consul_view_sessions},
 	{VERB_PUT, "/v1/txn", consul_txn},
 
 	{VERB_PUT, "/v1/event/fire/*", consul_event_fire},

@@ -109,36 +109,17 @@ static json_t *render_one(struct http_request *rq)
 
 static const struct http_scope scope = {session_topic, session_index, NULL};
 #define SHOWN .scope = &scope, .unordered_if = consul_is_shared
-static const struct http_view all = {SHOWN, .list = &(const struct http_list){.walk = walk_all}};
-static const struct http_view of_node = {SHOWN, .list = &(const struct http_list){.walk = walk_node}};
-static const struct http_view one = {SHOWN, .render = render_one};
+const struct http_view consul_view_sessions = {SHOWN, .list = &(const struct http_list){.walk = walk_all}};
+const struct http_view consul_view_node_sessions = {
+	SHOWN, .list = &(const struct http_list){.walk = walk_node}};
+const struct http_view consul_view_session = {SHOWN, .render = render_one};
 
-static void view_all(struct http_request *rq)
+static void view(struct http_request *rq)
 {
-	http_view(rq, &all);
+	http_view(rq, rq->route->view);
 }
 
-static void view_node(struct http_request *rq)
+void consul_session_get(struct http_request *rq)
 {
-	http_view(rq, &of_node);
-}
-
-static void view_one(struct http_request *rq)
-{
-	http_view(rq, &one);
-}
-
-void consul_session_list(struct http_request *rq)
-{
-	shared_read(rq, view_all);
-}
-
-void consul_session_node(struct http_request *rq)
-{
-	shared_read(rq, view_node);
-}
-
-void consul_session_info(struct http_request *rq)
-{
-	shared_read(rq, view_one);
+	shared_read(rq, view);
 }
