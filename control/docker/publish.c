@@ -99,7 +99,17 @@ static int read_binding(const json_t *entry, struct binding *binding, struct api
 
 static const char *const fields[2] = {"address", "address6"};
 
-/* The container's addresses, in a network that ports can lead to. */
+static bool has_uplink(const struct model *model)
+{
+	const struct model_port *port;
+
+	TAILQ_FOREACH (port, &model->ports, link)
+		if (!port->network && !ip_is_none(port->spec.address.address))
+			return true;
+	return false;
+}
+
+/* The container's addresses, in a network that ports can lead to: of the host, or of an uplink. */
 static int find_target(
 	struct docker *docker, const json_t *record, struct target *target, struct api_err *err)
 {
@@ -109,11 +119,11 @@ static int find_target(
 	if (!network)
 		return api_fail(
 			err, API_NOT_FOUND, NULL, "network %s has been deleted", param_str(of, "network"));
-	if (network->spec.mode != DP_HOST)
+	if (network->spec.mode != DP_HOST && !has_uplink(docker->model))
 		return api_fail(err, API_UNSUPPORTED, NULL,
-			"-p: network %s is of mode %s, and ports are published from networks of mode host: "
-			"create "
-			"it without --opt mode, or with mode=host",
+			"-p: network %s is of mode %s, whose ports lead in from uplinks, and there is none "
+			"with an "
+			"address: create the network without --opt mode, or add an uplink",
 			network->name, network_modes[network->spec.mode]);
 	for (int ip6 = 0; ip6 < 2; ip6++)
 		if (!network_spec_lets_in(&network->spec, ip6) ||

@@ -109,9 +109,26 @@ def test_what_cannot_be_published_is_refused_in_words(world, stack):
         assert line in docker.refused("run", "--name", "no", "--network", "web", *words, IMAGE, "true"), words
         docker.cli("rm", "--force", "no")
     refused = docker.refused("run", "--network", "island", "--publish", "8200:80", IMAGE, "true")
-    assert "is of mode bridge, and ports are published from networks of mode host" in refused
+    assert "is of mode bridge, whose ports lead in from uplinks, and there is none" in refused
     assert bound(world) == [("tcp", "0.0.0.0", 8080)]
     wait_http(world.outside, 8080, "c1")
+
+
+def test_ports_of_a_network_beside_the_host_lead_in_from_uplinks(world, stack):
+    """`--opt mode=bridge`: at the uplink's address, and the host's own ports stay free."""
+    daemon = world.daemon
+    daemon.rpc("uplink.add", name="out", type="tap", ifname="out0", address="192.0.2.1/24")
+    stack.callback(daemon.rpc, "uplink.del", name="out")
+    stack.callback(world.docker.clear)
+    daemon.wait_port("out")
+    world.host.run("ip", "addr", "add", "192.0.2.2/24", "dev", "out0")
+    world.create("island", "--opt", "mode=bridge")
+    serve(world, "c1", "island", "--publish", "8080:80", "--publish", "192.0.2.1:8081:80", "--publish", "80")
+    for port in (8080, 8081, next(one["port"] for one in world.published() if one["port"] not in (8080, 8081))):
+        wait_http(world.host, port, "c1", "192.0.2.1")
+    assert "no uplink has this address" in world.docker.refused(
+        "run", "--network", "island", "--publish", "192.0.2.9:8082:80", IMAGE, "true")
+    assert http(world.host, 8080) is None  # of the host's own address
 
 
 def test_ports_follow_the_network_with_the_default_route(world):
