@@ -24,7 +24,7 @@ def test_joins(joined, netns):
     take_interface(source, sandbox.name, "10.1.0.9/24", "eth3")
     daemon.wait_port(port_of())
     wait.until(lambda: "eth3" in (daemon.state / "docker.log").read_text(), "its name is known")
-    assert "is of mode bridge, and ports are published from networks of mode host" in plugin.refused(
+    assert "is of mode bridge, whose ports lead in from uplinks, and there is none" in plugin.refused(
         "NetworkDriver.ProgramExternalConnectivity", NetworkID=NET, EndpointID=EP,
         Options={"com.docker.network.portmap": [{"Proto": 6, "Port": 80, "HostPort": 80}]})
     for _ in range(2):
