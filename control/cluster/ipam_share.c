@@ -61,13 +61,13 @@ static bool find_free(struct cluster *cluster, const struct block_ask *ask, stru
 	return found;
 }
 
-/* One in which some are nobody's. */
+/* One in which some are nobody's; not one that is not understood, of which what is known is old. */
 static uint64_t find_loose(struct cluster *cluster, const struct block_ask *ask, struct cluster_block_id *out)
 {
 	struct view_key *key, *next;
 
 	HASH_ITER(hh, cluster->view.keys, key, next)
-	if (key->block && !key->ended && !strcmp(key->block->network, ask->network)) {
+	if (key->block && !key->ended && !key->why && !strcmp(key->block->network, ask->network)) {
 		uint64_t bits = ipam_hosts_of(key->block->base, ask->within) & ~block_taken(key->block);
 		const struct cluster_block *own;
 

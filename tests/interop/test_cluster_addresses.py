@@ -95,6 +95,7 @@ def test_a_block_that_is_not_understood_is_left_alone(three):
     cluster, h1, *_ = three
     key = "/sluice/v1/ipam/few/10.2.0.0"
     wait.until(lambda: parts(cluster, "few") == {}, "the block is given back", timeout_s=LONG_S)
+    cluster.etcd.put(key, '{"v": 1, "network": "few", "block": "10.2.0.0", "hosts": {"h9": "1"}}')
     for value in GARBAGE:
         cluster.etcd.put(key, value)
         wait.until(lambda: {row["key"]: row["state"] for row in h1.rpc("cluster.dump")}.get(key) == "refused", f"{value} is refused")
