@@ -30,6 +30,7 @@ struct etcd_follow {
 	int64_t behind;	  /* the store had a change of this revision which was not here; 0: it had none */
 	int64_t heard_ms; /* the last time that all was here */
 	int64_t checked_ms;
+	int64_t check_revision; /* that was known when `check` was sent */
 	uint64_t cluster_id;
 };
 
@@ -197,7 +198,8 @@ static void on_checked(void *arg, const struct etcd_answer *answer, int64_t mod)
 	follow->checked_ms = now_ms();
 	if (answer->why || !follow->there) /* its member is left, and the watch with it */
 		return;
-	if (has_other_id(follow, answer) || answer->revision < follow->revision) {
+	/* the watch may have told of younger ones since the store answered */
+	if (has_other_id(follow, answer) || answer->revision < follow->check_revision) {
 		read_anew(follow, true);
 		return;
 	}
@@ -214,8 +216,10 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	struct etcd_follow *follow = arg;
 	int64_t every = follow->behind ? CHECK_SOON_MS : CHECK_MS;
 
-	if (follow->there && !follow->check && now_ms() - follow->checked_ms >= every)
-		follow->check = etcd_last(follow->etcd, follow->last, on_checked, follow);
+	if (!follow->there || follow->check || now_ms() - follow->checked_ms < every)
+		return;
+	follow->check_revision = follow->revision;
+	follow->check = etcd_last(follow->etcd, follow->last, on_checked, follow);
 }
 
 struct etcd_follow *etcd_follow(const struct etcd_follow_config *config)
