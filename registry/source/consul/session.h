@@ -32,10 +32,11 @@ struct consul_session {
 	int64_t ttl_ms, delay_ns;    /* 0: for ever; none */
 	uint64_t created;
 	/* of one that hosts share (shared_session.c) */
-	char *owner;		       /* host that looks after its checks */
-	int64_t lease;		       /* 0: its TTL is over */
-	uint64_t holds;		       /* revision at which it last got a lock; 0: never */
-	bool seen, fresh, ending, due; /* seen by a scan; not looked at yet; it is being ended; it is to be */
+	char *owner;		 /* host that looks after its checks */
+	int64_t lease;		 /* 0: its TTL is over */
+	uint64_t holds;		 /* revision at which it last got a lock; 0: never */
+	bool seen, live;	 /* by the scan that is under way; so is its lease */
+	bool fresh, ending, due; /* not looked at yet; it is being ended; it is to be */
 	unsigned ticks;
 	struct event timer;
 	struct kv_held held;

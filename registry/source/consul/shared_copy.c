@@ -87,8 +87,10 @@ static void set_lease(struct shared *shared, const char *id, int64_t lease)
 {
 	struct consul_session *session = session_find(shared->consul, id);
 
-	if (session)
-		session->lease = lease;
+	if (!session)
+		return;
+	session->lease = lease;
+	session->live = true;
 }
 
 static void set_holds(struct shared *shared, const char *id, int64_t mod)
@@ -187,8 +189,7 @@ static void on_begin(void *arg, bool other)
 	for (size_t i = 0; i < consul->kv.entries.count; i++)
 		((struct kv_entry *)consul->kv.entries.item[i])->seen = false;
 	for (struct consul_session *s = consul->sessions; s; s = s->hh.next) {
-		s->seen = false;
-		s->lease = 0;
+		s->seen = s->live = false; /* its lease is what it was meanwhile, so that it can be renewed */
 		s->holds = 0;
 	}
 	kv_delay_unmark(consul);
@@ -212,6 +213,8 @@ static void drop_unseen(struct shared *shared, int64_t revision)
 		next = session->hh.next;
 		if (!session->seen)
 			shared_session_drop(session);
+		else if (!session->live)
+			session->lease = 0;
 	}
 	sweep(shared);
 	for (size_t i = 0; i < consul->kv.entries.count; i++)
