@@ -189,7 +189,7 @@ static void run(struct shared_job *job)
 	struct shared *shared = job->consul->shared;
 
 	if (job->asked_for && !job->rq) {
-		job_free(job);
+		finish(job, "its client is gone");
 	} else if (is_settled(job, shared_now_ms())) {
 		return;
 	} else if (shared->partial) { /* what tells that it is done may be in the other part */

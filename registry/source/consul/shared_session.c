@@ -287,12 +287,21 @@ void shared_session_tick(struct shared *shared)
 	}
 }
 
+static void destroy(struct http_request *rq)
+{
+	if (session_find(consul_of(rq), rq->arg[0]))
+		start_end(consul_of(rq), rq, rq->arg[0], true);
+	else
+		http_reply_json(rq, 200, json_true());
+}
+
+/* One that nobody has is not worth a lease in etcd, however often it is asked for. */
 void shared_session_destroy(struct http_request *rq)
 {
-	if (strlen(rq->arg[0]) >= UUID_TEXT)
-		http_reply_json(rq, 200, json_true());
+	if (strlen(rq->arg[0]) >= UUID_TEXT || session_find(consul_of(rq), rq->arg[0]))
+		destroy(rq);
 	else
-		start_end(consul_of(rq), rq, rq->arg[0], true);
+		shared_read_newest(rq, destroy);
 }
 
 /* --- the beginning --- */
