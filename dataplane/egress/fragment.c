@@ -11,6 +11,7 @@ enum { HEADER6 = 8, OFFSET4 = 0x1fff, OFFSET6 = 0xfff8 };
 
 /* The service stage notes the same datagrams in the same rows, of guests that are backends too. */
 static const uint64_t SALT = UINT64_C(0xd6e8feb86659fd93);
+static_assert(2 * (uint64_t)CONN_SIZE_MAX <= FRAGMENT_EGRESS, "an index has no such bit");
 
 bool egress_is_fragment(struct frame *f)
 {
@@ -52,17 +53,19 @@ bool egress_fragment_read(struct worker *w, struct frame *f, struct egress_fragm
 void egress_fragment_note(struct worker *w, const struct port *in, const struct frame *f,
 	const struct egress_fragment *fragment, uint32_t index)
 {
-	service_fragment_note6(w, in, f, fragment->hash, FRAGMENT_TO_BACKEND, index, (struct ip_addr){0});
+	service_fragment_note6(
+		w, in, f, fragment->hash, FRAGMENT_TO_BACKEND, FRAGMENT_EGRESS | index, (struct ip_addr){0});
 }
 
 bool egress_fragment_find(struct worker *w, const struct port *in, const struct frame *f,
 	const struct egress_fragment *fragment, const struct conn_ends *ends, struct conn_hit *hit)
 {
 	struct ip_addr none;
-	uint32_t index;
+	uint32_t value;
 
-	return service_fragment_find6(w, in, f, fragment->hash, &index, &none) == FRAGMENT_TO_BACKEND &&
-	       conn_at(w->dp->egress->flows, index, ends, hit);
+	return service_fragment_find6(w, in, f, fragment->hash, &value, &none) == FRAGMENT_TO_BACKEND &&
+	       (value & FRAGMENT_EGRESS) &&
+	       conn_at(w->dp->egress->flows, value & ~FRAGMENT_EGRESS, ends, hit);
 }
 
 void egress_fragment_rewrite(

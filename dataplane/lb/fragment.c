@@ -17,6 +17,7 @@ enum {
 	WAITS = 1, /* the value beside FRAGMENT_DROP of a datagram whose first fragment later ones wait for */
 };
 static_assert((BUCKETS & (BUCKETS - 1)) == 0, "a bucket is chosen by bits");
+static_assert(DP_BACKENDS_MAX <= FRAGMENT_EGRESS, "an id has no such bit");
 static_assert(FRAGMENT_DROP <= (int)TO_MASK, "an entry below its tag: second | enum fragment_to | value");
 
 bool service_fragment_is_first(struct frame *f)

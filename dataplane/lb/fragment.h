@@ -27,6 +27,10 @@ enum fragment_to {
 	FRAGMENT_UNKNOWN,    /* no first fragment was seen within 30 s (RFC 791, 1122 3.3.2) */
 };
 
+/* Set in a `value` beside FRAGMENT_TO_BACKEND that is no backend's id but what egress/fragment.h noted: a datagram is known by
+ * 23 bits of its hash, so one of the one kind may be found for one of the other. */
+#define FRAGMENT_EGRESS (UINT32_C(1) << 31)
+
 /** Is the fragment, of an IPv4 frame with l3_off set, the first one of its datagram? */
 bool service_fragment_is_first(struct frame *f);
 

@@ -415,8 +415,8 @@ static void later_fragment(struct worker *w, struct port *in, const struct fragm
 	uint32_t value = 0;
 	enum fragment_to to = service_fragment_find(w, in, fragment->f, &value);
 
-	if (to_vip && to == FRAGMENT_TO_BACKEND)
-		later_of_request(w, fragment->f, (uint16_t)value);
+	if (to_vip && to == FRAGMENT_TO_BACKEND && !(value & FRAGMENT_EGRESS))
+		later_of_request(w, fragment->f, value);
 	else if (to == FRAGMENT_UNKNOWN && service_fragment_hold(w, in, fragment->f))
 		fragment->f->verdict = V_CONSUMED;
 	else if (to_vip || to == FRAGMENT_DROP)

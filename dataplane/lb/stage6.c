@@ -434,8 +434,8 @@ static void later_fragment(
 	uint32_t value = 0;
 	enum fragment_to to = service_fragment_find6(w, in, f, datagram, &value, &vip);
 
-	if (to_vip && to == FRAGMENT_TO_BACKEND)
-		later_of_request(w, f, (uint16_t)value);
+	if (to_vip && to == FRAGMENT_TO_BACKEND && !(value & FRAGMENT_EGRESS))
+		later_of_request(w, f, value);
 	else if (to == FRAGMENT_UNKNOWN && service_fragment_hold6(w, in, f, datagram))
 		f->verdict = V_CONSUMED;
 	else if (to_vip || to == FRAGMENT_DROP)

@@ -1,6 +1,7 @@
 /* Fragments to a vip and of a backend's answers: the later ones go where the first one, which has the ports, went. */
 #include <string.h>
 
+#include "dataplane/lb/fragment.h"
 #include "dataplane/lb/hold.h"
 #include "tests/pipeline/lb/service_rig.h"
 #include "tests/unit/unit.h"
@@ -170,6 +171,23 @@ static void a_request_whose_backend_has_gone_is_dropped(void **state)
 	assert_int_equal(rig_put(rig.net, 53, DP_UDP, &none, 1, &rig.udp_service), 0);
 	assert_null(request(CLIENT, 7, 0, PIECE));
 	assert_int_equal(harness_drops(rig.dp, "no-backend"), before + 1);
+}
+
+/* A guest's datagrams to the world outside are noted in the same row, and few bits tell them from those to a vip. */
+static void what_leaves_for_the_world_is_no_backends(void **state)
+{
+	struct worker *w = rig.dp->worker[0];
+	struct frame f = {.hdr_off = HDR_ROOM, .hdr_len = 64, .l3_off = 14, .net = rig.net};
+	uint64_t before = harness_drops(rig.dp, "fragment");
+
+	rig_to_vip(buf, UDP, CLIENT, 0, 80);
+	make_fragment(7, 0, PIECE);
+	memcpy(frame_data(&f), buf, f.hdr_len);
+	f.src_vtep = VTEP_NONE;
+	service_fragment_note6(w, rig.a.port, &f, service_fragment_hash(w, &f), FRAGMENT_TO_BACKEND,
+		FRAGMENT_EGRESS | 0x2ffff, (struct ip_addr){0});
+	assert_null(request(CLIENT, 7, 0, PIECE));
+	assert_int_equal(harness_drops(rig.dp, "fragment"), before + 1);
 }
 
 static void an_answer_in_fragments_comes_from_the_vip(void **state)
@@ -423,6 +441,7 @@ int main(void)
 		TEST(a_request_in_fragments_goes_to_one_backend),
 		TEST(a_request_without_its_first_fragment_is_dropped),
 		TEST(a_request_whose_backend_has_gone_is_dropped),
+		TEST(what_leaves_for_the_world_is_no_backends),
 		TEST(an_answer_in_fragments_comes_from_the_vip),
 		TEST(a_direct_conversation_goes_on),
 		TEST(an_id_is_used_again),
