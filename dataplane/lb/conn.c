@@ -47,7 +47,7 @@ struct conn_table *conn_open(uint32_t size, unsigned owners)
 {
 	struct conn_table *t = aligned_alloc(64, sizeof(*t));
 
-	if (!t || size == 0 || size > CONN_SIZE_MAX) {
+	if (!t || size == 0 || size > CONN_SIZE_MAX || owners > CONN_OWNERS_MAX) {
 		free(t);
 		return NULL;
 	}

@@ -113,7 +113,7 @@ static void note_spill(struct conn_table *t, uint16_t net, uint32_t now_s)
 	atomic_store_explicit(&t->spill_s[net], now_s, memory_order_relaxed);
 }
 
-static uint16_t owner_of(const struct conn_table *t, uint32_t entry)
+static uint32_t owner_of(const struct conn_table *t, uint32_t entry)
 {
 	return side_end(&t->side[entry * 2]).owner;
 }

@@ -392,9 +392,13 @@ int dp_service_del(struct dp *dp, uint32_t id)
 static bool is_gone(void *arg, uint32_t id)
 {
 	const struct lb *lb = arg;
-	const struct backend *b = backend_get(lb->backends, id);
-	uint32_t flags = atomic_load_explicit(&b->flags, memory_order_acquire);
+	const struct backend *b;
+	uint32_t flags;
 
+	if (id >= lb->dp->config.backends) /* read in two parts, while another connection took the place */
+		return false;
+	b = backend_get(lb->backends, id);
+	flags = atomic_load_explicit(&b->flags, memory_order_acquire);
 	return (flags & BACKEND_GONE) || drain_gives_up(b, flags);
 }
 

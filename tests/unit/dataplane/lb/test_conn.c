@@ -401,10 +401,30 @@ static void test_threads_find_only_connections_of_their_key(void **state)
 	conn_close(t);
 }
 
+/* Of an owner's number no bit is lost where it is asked whose a place is. */
+static void test_who_has_its_share_gets_a_place_of_its_own(void **state)
+{
+	enum { HIGH = 0x10003 };
+	struct conn_table *t = conn_open(1, HIGH + 1);
+	struct conn_hit hit;
+
+	assert_non_null(t);
+	for (uint32_t i = 0; i < 3; i++) {
+		struct conn_new c = number(t, i, TCP, 100);
+
+		c.full = i > 0;
+		c.end[CONN_FORWARD].owner = c.end[CONN_REPLY].owner = i < 2 ? HIGH : HIGH & UINT16_MAX;
+		assert_int_equal(conn_insert(t, &c, &hit), i < 2 ? 0 : -ENOSPC);
+	}
+	assert_int_equal(conn_count_of(t, HIGH), 1);
+	conn_close(t);
+}
+
 static void test_impossible_sizes_are_refused(void **state)
 {
 	assert_null(conn_open(0, OWNERS));
 	assert_null(conn_open(CONN_SIZE_MAX + 1u, OWNERS));
+	assert_null(conn_open(1, CONN_OWNERS_MAX + 1u));
 	conn_close(NULL);
 }
 
@@ -425,6 +445,7 @@ int main(void)
 		cmocka_unit_test(test_hash_is_siphash),
 		cmocka_unit_test(test_hashes_do_not_depend_on_how_many),
 		cmocka_unit_test(test_threads_find_only_connections_of_their_key),
+		cmocka_unit_test(test_who_has_its_share_gets_a_place_of_its_own),
 		cmocka_unit_test(test_impossible_sizes_are_refused),
 	};
 
