@@ -113,10 +113,10 @@ static uint16_t serve_requests(struct tx_batch *batch, uint16_t first, uint32_t 
 }
 
 /* Is there perhaps something to merge for a port with these offloads? Short frames are left alone, and so are those for a
- * tunnel. */
+ * tunnel, and what is tried a second time: the first may have taken a part of it before the port said that it merges. */
 static inline bool may_merge(const struct tx_batch *batch, uint32_t offloads)
 {
-	return batch->lengths >= TCP_GRO_MIN && batch->count > 1 && (offloads & PORT_MERGE);
+	return batch->lengths >= TCP_GRO_MIN && batch->count > 1 && (offloads & PORT_MERGE) && !batch->sent;
 }
 
 static __attribute__((noinline)) void merge(struct tcp_gro *gro, struct tx_batch *batch, uint32_t offloads)

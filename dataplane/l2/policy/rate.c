@@ -179,8 +179,8 @@ uint16_t rate_limit_out(struct worker *w, struct port *port, struct frame *const
 		measure(&a, i, frames[i]);
 	got = take_both(&rates->out_bytes, &rates->out_packets, &a, n);
 	for (unsigned i = got; i < n; i++) {
-		port_drop(w, port, frames[i]->net, DROP_RATE);
-		stat_add(&w->port_stats[port->id].rate_out, 1);
+		port_drop_frame(w, port, frames[i], DROP_RATE);
+		stat_add(&w->port_stats[port->id].rate_out, 1 + (uint64_t)frames[i]->merged);
 	}
 	return (uint16_t)got;
 }
