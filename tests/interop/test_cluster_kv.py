@@ -220,6 +220,8 @@ def test_what_is_no_key_or_session_in_etcd_is_left_out(three):
     wait.until(lambda: a.value("good"), "one is as it should be", timeout_s=LONG_S)
     assert a.value("good")["Value"] == "x" and a.get("kv/bad", keys=None).status == 404
     assert a.put("kv/good", "y").json is True
+    cluster.etcd.put(base + "k/good", "no json")
+    wait.until(lambda: b.get("kv/good").status == 404, "it is not what it was before, either", timeout_s=LONG_S)
     cluster.etcd.ctl("del", "--prefix", base + "k/")
     wait.until(lambda: a.get("kv/", keys=None).json == [], "all are gone", timeout_s=LONG_S)
 

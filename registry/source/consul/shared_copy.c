@@ -49,10 +49,10 @@ static void del_entry(struct shared *shared, struct kv_entry *entry, int64_t mod
 static void put_entry(struct shared *shared, const char *key, const struct etcd_kv *kv)
 {
 	struct consul *consul = shared->consul;
-	struct kv_entry *entry = kv_find(consul, key);
+	struct kv_entry *old = kv_find(consul, key), *entry;
 
-	if (entry && entry->modified == (uint64_t)kv->mod) {
-		entry->seen = true;
+	if (old && old->modified == (uint64_t)kv->mod) {
+		old->seen = true;
 		return;
 	}
 	entry = kv->len > 2 * KV_VALUE_MAX ? NULL : kv_keep_read(key, kv->value, kv->len);
@@ -61,6 +61,8 @@ static void put_entry(struct shared *shared, const char *key, const struct etcd_
 	if (!entry || entry->len > KV_VALUE_MAX || shared->overfull ||
 		sorted_reserve(&consul->kv.entries, 1) < 0) {
 		kv_entry_free(entry);
+		if (old)
+			del_entry(shared, old, kv->mod);
 		return;
 	}
 	entry->created = (uint64_t)kv->created;
