@@ -219,7 +219,8 @@ static int compare_peers(const void *a, const void *b)
 	return memcmp(a, b, sizeof(struct peer));
 }
 
-static void enter(struct kube_peers *nodes, const struct model_network *network, const struct peer *peer,
+/* False: it is not there, and is tried again. */
+static bool enter(struct kube_peers *nodes, const struct model_network *network, const struct peer *peer,
 	struct wanted *wanted)
 {
 	const struct model_vtep *vtep = model_vtep(nodes->model, network, peer->remote);
@@ -230,14 +231,16 @@ static void enter(struct kube_peers *nodes, const struct model_network *network,
 	char text[IP_TEXT];
 
 	memcpy(entry.mac, peer->mac, sizeof(entry.mac));
-	if (!vtep || dp_fdb_add(nodes->model->dp, &entry) < 0)
-		leave_out(wanted, "the MAC of the node at %s found no room", ip_text(peer->remote, text));
+	if (vtep && dp_fdb_add(nodes->model->dp, &entry) == 0)
+		return true;
+	leave_out(wanted, "the MAC of the node at %s found no room", ip_text(peer->remote, text));
+	return false;
 }
 
-/* Both are sorted. */
+/* Both are sorted, and stay so: who finds no room is none of them, so that the next call tries it again. */
 static void move_peers(struct kube_peers *nodes, const struct model_network *network, struct wanted *wanted)
 {
-	size_t i = 0, j = 0;
+	size_t i = 0, j = 0, kept = 0;
 
 	while (i < nodes->npeer) { /* first: one that has another tunnel now has the same MAC */
 		int order = j == wanted->npeer ? -1 : compare_peers(&nodes->peers[i], &wanted->peers[j]);
@@ -250,14 +253,14 @@ static void move_peers(struct kube_peers *nodes, const struct model_network *net
 	for (i = j = 0; j < wanted->npeer;) {
 		int order = i == nodes->npeer ? 1 : compare_peers(&nodes->peers[i], &wanted->peers[j]);
 
-		if (order > 0)
-			enter(nodes, network, &wanted->peers[j], wanted);
+		if (order == 0 || (order > 0 && enter(nodes, network, &wanted->peers[j], wanted)))
+			wanted->peers[kept++] = wanted->peers[j];
 		i += order <= 0;
 		j += order >= 0;
 	}
 	free(nodes->peers);
 	nodes->peers = wanted->peers;
-	nodes->npeer = wanted->npeer;
+	nodes->npeer = kept;
 	wanted->peers = NULL;
 }
 

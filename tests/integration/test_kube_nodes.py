@@ -45,13 +45,14 @@ class Nodes:
                 "kubernetes": {"api": self.api.url, "ca": str(self.authority.cert), "token_file": str(self.api.token_file),
                                "network": "pods", "node": f"n{number}"}}
 
-    def node(self, number):
+    def node(self, number, **more):
+        """`more`: further parts of its configuration."""
         ns = self.stack.enter_context(Netns(f"n{number}"))
         self.fabric.link(ns, number, "mgmt", "eth0")
         self.fabric.link(ns, number, "under", "up0")
         ns.run("ip", "addr", "add", f"10.99.0.{number}/24", "dev", "eth0")
         self.api.put(node_object(number))
-        daemon = self.stack.enter_context(Daemon(self.config(number), ns=ns))
+        daemon = self.stack.enter_context(Daemon({**self.config(number), **more}, ns=ns))
         self.hosts[number] = daemon
         self.pods[number] = self.pod(number, f"p{number}", None)
         return daemon
@@ -129,8 +130,9 @@ def test_a_service_with_its_endpoint_at_another_node(nodes):
     for vip, address, name in ((VIP, pod.ip, "four"), (VIP6, pod.ip6, "six")):
         nodes.api.put(service(name, [vip], [("http", 80)]),
                       endpoint_slice(f"{name}-1", name, [endpoint(address, node="n2")], [("http", 8080)]))
-        wait.until(lambda: any(f"http.{name}.default" == one["service"] for one in nodes.hosts[1].rpc("backend.list")),
-                   "the Service is known")
+        host, of = nodes.hosts[1], f"http.{name}.default"
+        wait.until(lambda: any(of == one["service"] for one in host.rpc("backend.list")), "the Service is known")
+        wait.until(lambda: any(one["balanced"] for one in host.rpc("service.show", name=of)["backends"]), "the workers have it")
         with traffic.EchoClient(client, vip, 80) as connection:
             connection.echo()
             assert connection.name == pod.name
@@ -179,6 +181,25 @@ def test_the_daemon_is_killed_and_the_tunnels_are_there_again(nodes):
     nodes.hosts[1].start()
     nodes.wait_vteps(1, "192.0.2.2", "192.0.2.3")
     traffic.wait_ping(nodes.pods[1], nodes.pods[2].ip)
+
+
+def test_a_node_that_found_no_room_gets_it_when_there_is_some(stack, tmp_path, requires):
+    """2,400 nodes, and fewer MACs: those left out are tried again, also those that were refused before."""
+    requires("ip", "nft", "nsenter")
+    nodes = Nodes(stack, tmp_path)
+    daemon = nodes.node(1, dataplane={"fdb_size": 1024})
+    others = [{**node_object(2, [f"10.244.{16 + n // 16}.{n % 16 * 16}/28"]), "metadata": {"name": f"far{n}"},
+               "status": {"addresses": [{"type": "InternalIP", "address": f"198.18.{n // 250}.{n % 250 + 1}"}]}} for n in range(2400)]
+    nodes.api.put(*others)
+    nodes.wait_why(1, "found no room")
+    wait.until(lambda: nodes.status(1)["nodes"] == 2401, "all are heard of")
+    nodes.api.delete(*others[::2])
+
+    def reached():
+        return sum(bool(one.get("vtep")) for one in daemon.fdb("pods").values())
+
+    wait.until(lambda: reached() == 1200, "all that are left are reached")
+    nodes.wait_well(1)
 
 
 def test_the_configuration_needs_the_nodes_name(netns):
