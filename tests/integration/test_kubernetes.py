@@ -491,7 +491,7 @@ def test_the_bench_measures(requires, tmp_path):
     """bench/kubernetes, as short as it goes."""
     requires("nft")
     run([ROOT / "bench/kubernetes", "--build", program("sluiced").parent, "--services", "20", "--endpoints", "2", "--changes", "5",
-         "--connections", "5", "--turns", "1", "--rules", "2", "--json", tmp_path / "out"], timeout_s=120)
+         "--connections", "5", "--turns", "1", "--rules", "2", "--json", tmp_path / "out"], timeout_s=600)
     rows = json.loads((tmp_path / "out").read_text())
     assert [(one["name"], one["services"], one["endpoints"]) for one in rows] == [("sluice", 20, 40), ("nftables", 20, 40)]
     assert all(one["first_us"] > 0 and one["round_us"] > 0 and one["event_ms"]["p50"] > 0 for one in rows), rows
