@@ -7,6 +7,8 @@
 
 enum {
 	SEEK_MAX_S = 60, /* that a connection is looked for: with very many control needs its time */
+	/* And at least: those who have it not answer at each round, and who has it may be slow, or not be found yet. */
+	SEEK_LEAST_S = 5,
 	ROUNDS = 2,	 /* of resets of all backends, that say that nobody has it */
 	TCP_SEQ = 4,
 	TCP_ACKED = 8,
@@ -44,9 +46,10 @@ static bool is_in_vain(struct worker *w, const struct item *it, const struct con
 {
 	struct conn_hit backend = conn_other(w->dp->lb->conns, hit);
 	const struct service *s = item_service(it);
+	uint32_t since = conn_since(conn_made_s(hit), w->now_s);
 
-	return !s || conn_note(&backend) >= (uint64_t)ROUNDS * s->nbackends ||
-	       conn_since(conn_made_s(hit), w->now_s) > SEEK_MAX_S;
+	return !s || since > SEEK_MAX_S ||
+	       (since >= SEEK_LEAST_S && conn_note(&backend) >= (uint64_t)ROUNDS * s->nbackends);
 }
 
 bool service_seek_forward(struct worker *w, struct item *it, struct conn_hit *hit)
