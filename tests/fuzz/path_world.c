@@ -314,7 +314,7 @@ static bool is_dynamic(void *arg, uint64_t key, uint64_t value)
 	return !(fdb_flags(value) & FDB_STATIC);
 }
 
-static bool everybody(void *arg, uint16_t owner)
+static bool everybody(void *arg, uint32_t owner)
 {
 	return true;
 }

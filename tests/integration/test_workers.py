@@ -155,6 +155,13 @@ def test_one_new_mac_seen_by_both_workers_at_once_is_listed_once(four):
     for thread in threads:
         thread.join()
     wait.until(lambda: set(macs) <= set(entries(sluiced)), "all of them are learned")
+    heard = []
+
+    def all_is_heard():
+        heard.append([sluiced.port(name)["rx_packets"] for name in ("c1", "c2", "c3", "c4")])
+        return heard[-2:-1] == heard[-1:]
+
+    wait.until(all_is_heard, "nobody says more", interval_s=0.3)
     listed = entries(sluiced)
     assert len(listed) == len(set(listed)), [mac for mac in listed if listed.count(mac) > 1]
     sluiced.rpc("fdb.flush", network="web")
