@@ -9,7 +9,7 @@ enum {
 	SEEK_MAX_S = 60, /* that a connection is looked for: with very many control needs its time */
 	/* And at least: those who have it not answer at each round, and who has it may be slow, or not be found yet. */
 	SEEK_LEAST_S = 5,
-	ROUNDS = 2,	 /* of resets of all backends, that say that nobody has it */
+	ROUNDS = 2, /* of resets of all backends, that say that nobody has it */
 	TCP_SEQ = 4,
 	TCP_ACKED = 8,
 	ASK_MAX = 192, /* segments in a tick: three quarters of worker 0's room (exchange.h) */
@@ -79,6 +79,17 @@ bool service_seek_swallows(struct worker *w, const struct item *it, const struct
 	count_reset(hit);
 	frame_drop(it->f, DROP_SEEKS);
 	return true;
+}
+
+void service_seek_unheard(struct worker *w, struct conn_hit hit)
+{
+	struct conn_hit backend;
+
+	if (!hit.side)
+		return;
+	backend = conn_other(w->dp->lb->conns, &hit);
+	if ((backend.life >> 32 & (CONN_GUESS | CONN_SEEN)) == CONN_GUESS)
+		conn_packet(&hit, CONN_SEEKS, w->now_s, 0);
 }
 
 /* Would the end that the client's numbers are of answer so? */

@@ -25,6 +25,8 @@ bool service_seek_forward(struct worker *w, struct item *it, struct conn_hit *hi
 
 /** Worker. A backend's answer on a connection that was found. True: it is a reset of one that was guessed, and is dropped. */
 bool service_seek_swallows(struct worker *w, const struct item *it, const struct conn_hit *hit);
+/** Worker. A client's packet found nobody at the backend's address: if the backend was a guess, others are asked. */
+void service_seek_unheard(struct worker *w, struct conn_hit hit);
 
 /** Worker. A backend's packet of no connection. True: it is found again, *hit is its side; or the packet, a reset, is dropped. */
 bool service_seek_finds(struct worker *w, const struct item *it, struct conn_hit *hit);

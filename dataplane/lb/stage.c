@@ -204,6 +204,7 @@ static void send_to_backend(struct worker *w, struct item *it, const struct conn
 
 	if (__builtin_expect(!mac, 0)) {
 		frame_drop(f, DROP_NEIGHBOUR);
+		service_seek_unheard(w, *hit);
 		return;
 	}
 	nat_rewrite(f, NAT_DESTINATION, (const uint8_t *)&mac, hit->end.ip, hit->end.port);

@@ -250,6 +250,7 @@ static void send_to_backend(struct worker *w, struct item *it, const struct conn
 
 	if (!mac) {
 		frame_drop(it->f, DROP_NEIGHBOUR);
+		service_seek_unheard(w, *hit);
 		return;
 	}
 	nat_rewrite6(it->f, NAT_DESTINATION, (const uint8_t *)&mac, &hit->ip6, hit->end.port);
