@@ -10,34 +10,9 @@ import pytest
 
 from rig import wait
 from rig.cluster import Cluster
-from rig.consul import Consul, Waiting
+from rig.consul import There, Waiting
 
 LONG_S = wait.PATIENCE_S * 3
-
-
-class There(Consul):
-    """The API of a daemon in its namespace."""
-
-    def __init__(self, daemon):
-        super().__init__(8500)
-        self.daemon = daemon
-
-    def request(self, *args, **fields):
-        return self.daemon.ns.do(lambda: super(There, self).request(*args, **fields))
-
-    def value(self, key, **query):
-        """The row of a key, with its value as text; None: there is none."""
-        reply = self.get(f"kv/{key}", **query)
-        if reply.status == 404:
-            return None
-        assert reply.status == 200, reply
-        row = reply.json[0]
-        return {**row, "Value": base64.b64decode(row["Value"] or "").decode()}
-
-    def session(self, **fields):
-        reply = self.put("session/create", fields)
-        assert reply.status == 200, reply
-        return reply.json["ID"]
 
 
 def ready(*hosts):

@@ -1,5 +1,6 @@
 """Consul's HTTP API as the daemon serves it: one call, one reply."""
 
+import base64
 import http.client
 import json
 import threading
@@ -74,6 +75,31 @@ class Consul:
 
     def deregister(self, instance):
         return self.put(f"agent/service/deregister/{quote(instance, safe='')}")
+
+
+class There(Consul):
+    """The API of a daemon in its namespace, with keys and sessions."""
+
+    def __init__(self, daemon):
+        super().__init__(8500)
+        self.daemon = daemon
+
+    def request(self, *args, **fields):
+        return self.daemon.ns.do(lambda: super(There, self).request(*args, **fields))
+
+    def value(self, key, **query):
+        """The row of a key, with its value as text; None: there is none."""
+        reply = self.get(f"kv/{key}", **query)
+        if reply.status == 404:
+            return None
+        assert reply.status == 200, reply
+        row = reply.json[0]
+        return {**row, "Value": base64.b64decode(row["Value"] or "").decode()}
+
+    def session(self, **fields):
+        reply = self.put("session/create", fields)
+        assert reply.status == 200, reply
+        return reply.json["ID"]
 
 
 class Waiting(threading.Thread):
