@@ -216,7 +216,10 @@ static void sort_ranges(struct wanted *wanted)
 
 static int compare_peers(const void *a, const void *b)
 {
-	return memcmp(a, b, sizeof(struct peer));
+	const struct peer *x = a, *y = b;
+	int order = ip_compare(x->remote, y->remote);
+
+	return order ? order : memcmp(x->mac, y->mac, sizeof(x->mac));
 }
 
 /* False: it is not there, and is tried again. */

@@ -35,7 +35,8 @@ struct model_network {
 	char name[MODEL_NAME], source[MODEL_SOURCE];
 	uint16_t id; /* the dataplane's */
 	struct dp_network spec;
-	struct ip_prefix ranges[2]; /* of IPv4, IPv6: where ports get addresses from; none: the whole subnet */
+	struct ip_prefix
+		ranges[2]; /* of IPv4, IPv6: where ports get addresses from; none: the whole subnet */
 	bool has_gateway;
 	struct gateway gateway;
 	enum egress egress;    /* as was asked for */

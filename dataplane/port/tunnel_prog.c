@@ -112,8 +112,8 @@ static int has_feature(int fd, int ifindex, const char *name)
 		*state = (struct ethtool_gfeatures){.cmd = ETHTOOL_GFEATURES, .size = blocks};
 		if (ethtool(fd, ifindex, names) < 0 || ethtool(fd, ifindex, state) < 0)
 			count = 0;
-		while (at < count &&
-			strncmp((char *)names->data + (size_t)at * ETH_GSTRING_LEN, name, ETH_GSTRING_LEN))
+		while (at < count && strncmp((char *)names->data + (size_t)at * ETH_GSTRING_LEN, name,
+					     ETH_GSTRING_LEN) != 0)
 			at++;
 		found = at < count && (state->features[at / 32].active & UINT32_C(1) << at % 32);
 	}

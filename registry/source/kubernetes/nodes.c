@@ -126,6 +126,15 @@ static struct kube_node *node_of(struct kube_nodes *nodes, const char *name)
 	return NULL;
 }
 
+static bool says_the_same(const struct kubernetes_node *a, const struct kubernetes_node *b)
+{
+	for (unsigned i = 0; i < 2; i++)
+		if (!ip_equal(a->address[i], b->address[i]) || a->pods[i].len != b->pods[i].len ||
+			!ip_equal(a->pods[i].address, b->pods[i].address))
+			return false;
+	return ip_equal(a->vtep, b->vtep);
+}
+
 static void read_any(struct kubernetes *k, const char *name, const json_t *object)
 {
 	struct kubernetes_node says = read_node(object);
@@ -134,7 +143,7 @@ static void read_any(struct kubernetes *k, const char *name, const json_t *objec
 	if (!node)
 		return;
 	node->round = k->nodes->round;
-	if (memcmp(&node->says, &says, sizeof(says)) == 0)
+	if (says_the_same(&node->says, &says))
 		return;
 	node->says = says;
 	/* of a list the rest comes first: a node that is there is not gone for a moment */
