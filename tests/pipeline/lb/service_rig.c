@@ -159,3 +159,11 @@ void rig_assert_ip(const struct received *r, size_t at, uint32_t ip)
 {
 	assert_memory_equal(r->data + at, &ip, 4);
 }
+
+void rig_give_up_waiting(void)
+{
+	struct worker *w = rig.dp->worker[0];
+
+	w->now_s += 6;
+	service_drop_late(w);
+}

@@ -46,6 +46,9 @@ int rig_setup(void **state);
 int rig_teardown(void **state);
 #define RIG_TEST(name) cmocka_unit_test_setup_teardown(name, rig_setup, rig_teardown)
 
+/** So much time goes by that no fragment waits for its first one any more. */
+void rig_give_up_waiting(void);
+
 /** dp_service_put() on the vip; says why it was refused. */
 int rig_put(uint16_t in, uint16_t port, enum dp_protocol protocol, const struct dp_backend *backends,
 	size_t n, uint32_t *id);
