@@ -236,6 +236,7 @@ static bool start_end(struct consul *consul, struct http_request *rq, const char
 	static const struct shared_work work = {.plan = plan_end, .finish = on_ended};
 	struct consul_session *session = session_find(consul, id);
 	struct ending *ending = calloc(1, sizeof(*ending));
+	char own[UUID_TEXT];
 	/* one that is not here yet may come while this waits */
 	int64_t delay_ms = session ? session_delay_ms(session) : SESSION_DELAY_MAX_MS;
 	int64_t ttl_s = delay_ms > 0 ? delay_ms / 1000 + LEASE_LEAST_S : 0;
@@ -249,9 +250,10 @@ static bool start_end(struct consul *consul, struct http_request *rq, const char
 	ending->by_word = by_word;
 	if (session)
 		session->ending = true;
+	snprintf(own, sizeof(own), "%s", id); /* it may be the request's, which is gone when it is refused */
 	if (shared_job_start(consul, rq, &work, ending, ttl_s, 0))
 		return true;
-	session = session_find(consul, id);
+	session = session_find(consul, own);
 	if (session)
 		session->ending = false;
 	return false;
