@@ -26,12 +26,11 @@ enum {
 	PORT_CSUM = 1u << 0, /* partial checksums */
 	PORT_TSO4 = 1u << 1,
 	PORT_TSO6 = 1u << 2,
-	PORT_USO = 1u << 3, /* large UDP, cut into datagrams; a port may find out late that it cannot and
+	PORT_USO = 1u << 3,   /* large UDP, cut into datagrams; a port may find out late that it cannot and
 			       clear this */
-	PORT_TUNNEL =
-		1u
-		<< 5, /* an uplink: large TCP inside VXLAN over IPv4, whose request is the inner packet's */
 	PORT_MERGE = 1u << 4, /* large TCP also when the switch makes it of small frames (tcp_gro.h) */
+	PORT_TUNNEL =
+		1u << 5, /* an uplink: large TCP inside VXLAN over IPv4, by a request for the inner packet */
 };
 
 struct port_ops {

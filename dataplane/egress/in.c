@@ -116,6 +116,21 @@ static void take_error(struct arriving *a)
 		hand_over(a);
 }
 
+/* Into the guest's network, which is known. False: it is dropped. */
+static bool goes_in(struct arriving *a)
+{
+	const struct network *net = enter(a);
+	struct frame *f = a->f;
+
+	if (!net)
+		frame_drop(f, DROP_WRONG_NETWORK);
+	else if (!is_sound(a))
+		frame_drop(f, DROP_BAD_OFFLOAD);
+	else if (icmp_hops(f) <= 1)
+		frame_drop(f, DROP_EGRESS);
+	return f->verdict == V_NONE && !is_too_long(a, net);
+}
+
 /* A packet of a connection, whose guest is known. */
 static void take_packet(struct arriving *a, struct conn_hit *hit)
 {
@@ -124,14 +139,7 @@ static void take_packet(struct arriving *a, struct conn_hit *hit)
 
 	if (a->turned && net && is_too_long(a, net)) /* as long as it is of its sender's network */
 		return;
-	net = enter(a);
-	if (!net)
-		frame_drop(f, DROP_WRONG_NETWORK);
-	else if (!is_sound(a))
-		frame_drop(f, DROP_BAD_OFFLOAD);
-	else if (icmp_hops(f) <= 1)
-		frame_drop(f, DROP_EGRESS);
-	if (f->verdict != V_NONE || is_too_long(a, net))
+	if (!goes_in(a))
 		return;
 	a->index = hit->index;
 	flow_packet(a->w, hit, a->tcp, f->len);
@@ -273,7 +281,6 @@ static bool take_later_part(struct arriving *a, const struct egress_fragment *fr
 	const struct conn_ends ends = {
 		CONN_REPLY, NET_NONE, fragment->proto, a->outside.peer, a->outside.address};
 	struct frame *f = a->f;
-	const struct network *net;
 	struct conn_hit hit;
 
 	if (!egress_fragment_find(a->w, a->b->in, f, fragment, &ends, &hit) ||
@@ -281,14 +288,7 @@ static bool take_later_part(struct arriving *a, const struct egress_fragment *fr
 		frame_drop(f, DROP_FRAGMENT);
 		return true;
 	}
-	net = enter(a);
-	if (!net)
-		frame_drop(f, DROP_WRONG_NETWORK);
-	else if (!is_sound(a))
-		frame_drop(f, DROP_BAD_OFFLOAD);
-	else if (icmp_hops(f) <= 1)
-		frame_drop(f, DROP_EGRESS);
-	if (f->verdict != V_NONE || is_too_long(a, net))
+	if (!goes_in(a))
 		return true;
 	egress_fragment_rewrite(f, NAT_DESTINATION, a->mac, &hit);
 	hand_over(a);

@@ -18,9 +18,9 @@
 enum {
 	MAX_SERVICES = 32768,
 	LB_VIP_ROWS = 8192,
-	LB_BACKENDS = 16384 /* of a service */,
+	LB_BACKENDS = 16384, /* of a service */
 	LB_FRAGMENTS = 64,
-	LB_AFFINITIES = 1 << 16
+	LB_AFFINITIES = 1 << 16,
 };
 
 enum { LB_WHOLE = 1 << 16 };
