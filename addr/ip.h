@@ -84,6 +84,18 @@ static inline bool ip_inside(struct ip_addr address, struct ip_prefix prefix)
 	return !rest || (address.b[whole] ^ prefix.address.b[whole]) >> (8 - rest) == 0;
 }
 
+/** Are there addresses that are in both? */
+static inline bool ip_prefixes_overlap(struct ip_prefix a, struct ip_prefix b)
+{
+	return a.len < b.len ? ip_inside(b.address, a) : ip_inside(a.address, b);
+}
+
+/** Is `part` a part of `whole`, or all of it? Of none there is no part. */
+static inline bool ip_prefix_within(struct ip_prefix part, struct ip_prefix whole)
+{
+	return !ip_is_none(whole.address) && part.len >= whole.len && ip_inside(part.address, whole);
+}
+
 /** "::" or 0.0.0.0: what listens everywhere, and where nobody is. */
 static inline bool ip_is_unspecified(struct ip_addr address)
 {

@@ -103,23 +103,9 @@ static int call(struct model *model, const char *method, const char *network, st
 	struct api_err *err)
 {
 	char text[IP_TEXT];
-	json_t *params = json_pack("{s:s, s:s}", "network", network, "remote", ip_text(remote, text)),
-	       *result = NULL;
-	int rc = method_call(model, method_find(method), SOURCE, params, &result, err);
 
-	json_decref(params);
-	json_decref(result);
-	return rc;
-}
-
-static bool is_within(struct ip_prefix part, struct ip_prefix whole)
-{
-	return !ip_is_none(whole.address) && part.len >= whole.len && ip_inside(part.address, whole);
-}
-
-static bool overlap(struct ip_prefix a, struct ip_prefix b)
-{
-	return ip_inside(a.address, b) || ip_inside(b.address, a);
+	return method_do(model, method, SOURCE,
+		json_pack("{s:s, s:s}", "network", network, "remote", ip_text(remote, text)), err);
 }
 
 /* What a node calls its own is that only where it is of the network, and not this node's. */
@@ -131,12 +117,12 @@ static bool is_sound(const struct model_network *network, const struct kubernete
 	struct ip_prefix own = network->ranges[ip6];
 	char text[ADDR_IP_PREFIX_TEXT];
 
-	if (!is_within(pods, network_spec_subnet(&network->spec, ip6))) {
+	if (!ip_prefix_within(pods, network_spec_subnet(&network->spec, ip6))) {
 		leave_out(wanted, "node %s: podCIDR %s is not within network %s", node->name,
 			addr_ip_prefix_text(pods, text), network->name);
 		return false;
 	}
-	if (ip_inside(gateway, pods) || (!ip_is_none(own.address) && overlap(own, pods))) {
+	if (ip_inside(gateway, pods) || (!ip_is_none(own.address) && ip_prefixes_overlap(own, pods))) {
 		leave_out(wanted, "node %s: podCIDR %s has addresses of this node", node->name,
 			addr_ip_prefix_text(pods, text));
 		return false;
@@ -206,7 +192,7 @@ static void sort_ranges(struct wanted *wanted)
 	if (wanted->nrange)
 		qsort(wanted->ranges, wanted->nrange, sizeof(*wanted->ranges), by_prefix);
 	for (size_t i = 0; i < wanted->nrange; i++)
-		if (kept && overlap(wanted->ranges[kept - 1].prefix, wanted->ranges[i].prefix))
+		if (kept && ip_prefixes_overlap(wanted->ranges[kept - 1].prefix, wanted->ranges[i].prefix))
 			leave_out(wanted, "podCIDR %s is of two nodes",
 				addr_ip_prefix_text(wanted->ranges[i].prefix, text));
 		else

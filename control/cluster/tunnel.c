@@ -13,19 +13,13 @@ static int call(struct cluster *cluster, const char *method, const struct model_
 	struct ip_addr remote, struct api_err *err)
 {
 	char text[IP_TEXT];
-	json_t *params = json_pack("{s:s, s:s}", "network", network->name, "remote", ip_text(remote, text)),
-	       *result = NULL;
-	int rc;
+	json_t *params = json_pack("{s:s, s:s}", "network", network->name, "remote", ip_text(remote, text));
 
 	if (strcmp(method, "vtep.add") == 0)
 		put(params, "bfd",
 			json_pack("{s:i, s:i}", "interval_ms", (int)cluster->bfd_ms, "multiplier",
 				cluster->bfd_multiplier));
-	rc = method_call(cluster->model, method_find(method), SOURCE, params, &result, err);
-
-	json_decref(params);
-	json_decref(result);
-	return rc;
+	return method_do(cluster->model, method, SOURCE, params, err);
 }
 
 /* The tunnel to a host, which may have been made by hand. */

@@ -12,13 +12,7 @@
 
 int docker_method(struct docker *docker, const char *method, json_t *params, struct api_err *err)
 {
-	json_t *result = NULL;
-	int rc = params ? method_call(docker->model, method_find(method), "docker", params, &result, err)
-			: api_fail(err, API_INTERNAL, NULL, "out of memory");
-
-	json_decref(params);
-	json_decref(result);
-	return rc;
+	return method_do(docker->model, method, "docker", params, err);
 }
 
 const char *docker_name(const char *id, char name[DOCKER_NAME])

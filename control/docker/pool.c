@@ -23,13 +23,6 @@ struct request {
 	bool has_range;
 };
 
-static bool overlap(struct ip_prefix a, struct ip_prefix b)
-{
-	uint8_t len = a.len < b.len ? a.len : b.len;
-
-	return ip_inside(a.address, (struct ip_prefix){b.address, len});
-}
-
 static bool is6(struct ip_prefix prefix)
 {
 	return !ip_is4(prefix.address);
@@ -214,7 +207,7 @@ bool docker_pool_is_routed(struct ip_prefix subnet)
 	bool found = false;
 
 	while (file && !found && fgets(line, sizeof(line), file))
-		found = read(line, &route) && overlap(subnet, route);
+		found = read(line, &route) && ip_prefixes_overlap(subnet, route);
 	if (file)
 		fclose(file);
 	return found;
@@ -227,7 +220,7 @@ static const char *overlapping(const struct docker *docker, struct ip_prefix sub
 	json_t *pool;
 
 	json_object_foreach (docker->records[DOCKER_POOL_OF], id, pool)
-		if (overlap(subnet, docker_pool_subnet(pool)))
+		if (ip_prefixes_overlap(subnet, docker_pool_subnet(pool)))
 			return id;
 	return NULL;
 }
@@ -237,7 +230,7 @@ static bool is_free(struct docker *docker, struct ip_prefix subnet)
 	const struct model_network *network;
 
 	TAILQ_FOREACH (network, &docker->model->networks, link)
-		if (overlap(subnet, network_spec_subnet(&network->spec, is6(subnet))))
+		if (ip_prefixes_overlap(subnet, network_spec_subnet(&network->spec, is6(subnet))))
 			return false;
 	return !overlapping(docker, subnet) && !docker_pool_is_routed(subnet);
 }
@@ -312,7 +305,7 @@ static int check_taken(struct docker *docker, const struct request *request, con
 		bool apart = is_subnet(pool, request->subnet) && !request->network &&
 			     !param_given(pool, "network");
 
-		if (!overlap(request->subnet, docker_pool_subnet(pool)) || (bound && apart))
+		if (!ip_prefixes_overlap(request->subnet, docker_pool_subnet(pool)) || (bound && apart))
 			continue;
 		if (bound)
 			return api_fail(err, API_IN_USE, "Pool", "overlaps with %s, which network %.12s has",

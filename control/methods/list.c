@@ -117,3 +117,14 @@ int method_call(struct model *model, const struct api_method *method, const char
 				    "there"));
 	return rc;
 }
+
+int method_do(struct model *model, const char *name, const char *source, json_t *params, struct api_err *err)
+{
+	json_t *result = NULL;
+	int rc = params ? method_call(model, method_find(name), source, params, &result, err)
+			: api_fail(err, API_INTERNAL, NULL, "out of memory");
+
+	json_decref(params);
+	json_decref(result);
+	return rc;
+}

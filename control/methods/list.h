@@ -19,6 +19,9 @@ void methods_walk(void (*fn)(void *arg, const struct api_method *method), void *
 int method_call(struct model *model, const struct api_method *method, const char *source,
 	const json_t *params, json_t **result, struct api_err *err);
 
+/** The same by name, for who wants no result. `params` are taken over; NULL: no memory. */
+int method_do(struct model *model, const char *name, const char *source, json_t *params, struct api_err *err);
+
 /* One table a noun, beside its handlers. */
 extern const struct api_method network_methods[], conflist_methods[], port_methods[], uplink_methods[],
 	vtep_methods[], fdb_methods[], service_methods[], backend_methods[], publish_methods[],

@@ -206,7 +206,7 @@ static int take_range(
 	if (!ip_is_none(ranges[ip6].address))
 		return api_fail(
 			err, API_INVALID, "ranges", "%s: there is one range of IPv%d", text, ip6 ? 6 : 4);
-	if (ip_is_none(subnet.address) || range.len < subnet.len || !ip_inside(range.address, subnet))
+	if (!ip_prefix_within(range, subnet))
 		return api_fail(err, API_INVALID, "ranges", "%s is no part of a subnet", text);
 	ranges[ip6] = range;
 	return 0;
