@@ -153,6 +153,7 @@ static void free_objects(struct model *model)
 	HASH_CLEAR(hh, model->services);
 	for (; service; service = next) {
 		next = service->hh.next;
+		free(service->ports);
 		free(service);
 	}
 	while ((fdb = TAILQ_FIRST(&model->fdbs))) {
