@@ -9,6 +9,8 @@ from rig.consul import Consul
 from rig.health import HttpHealth
 from rig.ports import free_port
 
+pytestmark = pytest.mark.control
+
 SECRET = "the operator's own"
 OFTEN = {"Interval": "30ms", "Timeout": "5s"}
 

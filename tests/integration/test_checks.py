@@ -9,6 +9,8 @@ from rig.consul import Consul
 from rig.ports import free_port
 from rig.health import GrpcHealth, HttpHealth, certificate
 
+pytestmark = pytest.mark.control
+
 VIP, PORT = "10.1.0.100", 8080
 LOCAL = {"check_targets": ["127.0.0.0/8"], "check_bodies": True}  # checks from the host may go to the host
 OFTEN = {"interval_ms": 50, "timeout_ms": 5000, "fall": 1}

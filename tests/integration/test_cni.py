@@ -11,6 +11,8 @@ from rig.cni import OLD, Cni, CniError, Pod, left
 from rig.process import open_files, run
 from rig.router import HOST
 
+pytestmark = pytest.mark.control
+
 NET = {"name": "web", "subnet": "10.1.0.0/24", "gateway": "10.1.0.1"}
 EXISTS, DIFFERS, BAD_ENVIRONMENT, BAD_CONF, TRY_AGAIN = 100, 101, 4, 7, 11
 

@@ -7,6 +7,8 @@ import pytest
 
 from rig.cni import Cni, CniError, left
 
+pytestmark = pytest.mark.control
+
 NET = {"name": "web", "subnet": "10.1.0.0/29", "gateway": "10.1.0.1"}
 VERSION, UNSUPPORTED, ENVIRONMENT, DECODE, CONF, AGAIN, EXISTS = 1, 2, 4, 6, 7, 11, 100
 

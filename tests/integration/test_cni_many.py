@@ -12,6 +12,8 @@ from rig import traffic, wait
 from rig.cni import Cni, CniError, Pod, left
 from rig.process import open_files
 
+pytestmark = pytest.mark.control
+
 IN_A_ROW = int(os.environ.get("SLUICE_CONTAINERS", "100"))
 SIDE_BY_SIDE, WARM_UP = 20, 20
 

@@ -9,6 +9,8 @@ import pytest
 from rig import wait
 from rig.dns import World
 
+pytestmark = pytest.mark.control
+
 VIP = "10.1.0.100"
 
 

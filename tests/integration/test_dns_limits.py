@@ -12,6 +12,8 @@ import pytest
 from rig import wait
 from rig.dns import Upstream, World, dig
 
+pytestmark = pytest.mark.control
+
 
 @pytest.fixture(autouse=True)
 def tools(requires):

@@ -9,6 +9,8 @@ from rig.dns import Upstream, World, dig
 from rig.ports import free_port
 from rig.process import run
 
+pytestmark = pytest.mark.control
+
 VIP = "10.1.0.100"
 
 

@@ -17,6 +17,8 @@ from rig.kube_api import KubeApi
 from rig.process import run
 from rig.router import HOST, WORLD, connect_outside
 
+pytestmark = pytest.mark.control
+
 yaml = pytest.importorskip("yaml", reason="needs python3-yaml")
 FILES = ROOT / "packaging/kubernetes"
 

@@ -16,6 +16,8 @@ from rig.daemon import Daemon
 from rig.kube_api import NODES, SERVICES, SLICES, KubeApi, endpoint, endpoint_slice, service
 from rig.netns import Netns
 
+pytestmark = pytest.mark.control
+
 API, VIP, VIP6 = "10.99.0.100", "10.96.0.10", "fd00:96::10"
 
 

@@ -21,6 +21,8 @@ from rig.kube_api import SERVICES, SLICES, endpoint, endpoint_slice, service
 from rig.kube_world import HOST, VIP, VIP2, answer, answers, balanced, local, web
 from rig.router import WORLD
 
+pytestmark = pytest.mark.control
+
 LB, EXTERNAL = "203.0.113.10", "203.0.113.20"
 
 

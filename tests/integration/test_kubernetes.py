@@ -12,6 +12,8 @@ from rig.daemon import ROOT, Daemon, program
 from rig.kube_api import NODES, SERVICES, SLICES, KubeApi, endpoint, endpoint_slice, service
 from rig.process import run
 
+pytestmark = pytest.mark.control
+
 VIP, VIP6 = "10.96.0.10", "fd00:96::10"
 
 

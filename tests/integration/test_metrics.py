@@ -15,6 +15,8 @@ from rig.container import Container
 from rig.daemon import ROOT
 from rig.health import HttpHealth
 
+pytestmark = pytest.mark.control
+
 MONITORING = ROOT / "docs/monitoring"
 
 

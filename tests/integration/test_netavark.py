@@ -11,6 +11,8 @@ from rig.cni import left
 from rig.daemon import program
 from rig.router import HOST
 
+pytestmark = pytest.mark.control
+
 
 class Netavark:
     def __init__(self, daemon, folder):

@@ -3,9 +3,13 @@
 import os
 import socket
 
+import pytest
+
 from rig import traffic
 from rig.objects import EXISTS, IN_USE, INVALID, NOT_FOUND, refused
 from rig.process import run
+
+pytestmark = pytest.mark.control
 
 
 def test_network_life(sluiced):

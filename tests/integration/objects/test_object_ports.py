@@ -2,8 +2,12 @@
 
 import stat
 
+import pytest
+
 from rig import traffic, wait
 from rig.objects import EXISTS, IN_USE, INVALID, NOT_FOUND, given, names, refused
+
+pytestmark = pytest.mark.control
 
 
 def test_port_life(web, netns):

@@ -1,7 +1,11 @@
 """Services, backends and connections: what is made, shown and refused, and why."""
 
+import pytest
+
 from rig import traffic, wait
 from rig.objects import EXISTS, INVALID, NOT_FOUND, given, names, refused
+
+pytestmark = pytest.mark.control
 
 
 def test_service_life(web):

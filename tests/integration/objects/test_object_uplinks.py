@@ -1,7 +1,11 @@
 """Uplinks, vteps and the MAC table: what is made, shown and refused, and why."""
 
+import pytest
+
 from rig import traffic, wait
 from rig.objects import EXISTS, IN_USE, INVALID, NOT_FOUND, names, refused
+
+pytestmark = pytest.mark.control
 
 
 def test_uplink_and_vtep_life(sluiced, netns):
