@@ -16,7 +16,7 @@
 #include "bench/peer/program.h"
 #include "bench/traffic/traffic.h"
 
-enum { EXIT_SKIP = 77 };
+enum { EXIT_SKIP = 77, OUTER = 128 };
 
 static void set_number(const char *name, long value)
 {
@@ -111,7 +111,7 @@ static void take_up_line(void *context, const char *text)
 
 static int make_fronts(struct peer *p, const struct peer_setup *setup, struct front **fronts)
 {
-	unsigned size = setup->size + FRONT_HEADROOM; /* outer headers may come before it */
+	unsigned size = setup->size + OUTER; /* outer headers may come before it */
 
 	for (unsigned i = 0; i < setup->ports; i++) {
 		struct front_options opt = {.socket = p->n_sockets ? p->socket[i] : NULL,

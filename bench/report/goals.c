@@ -53,6 +53,21 @@
 #define BESIDE_TCP(load, peer, variant) \
 	{"at " #load " % load: p99 of least over that of " peer " " variant, METRIC_LATENCY_P99, \
 		{"balance-tcp", "least", 64, load}, AT_MOST, 0.8, peer, {"balance-tcp", variant, 64, load}}
+/* The same frames of IPv6, in the same turn. */
+#define BESIDE_IPV4(of, bytes, count, counted, variant) \
+	{#bytes " B, " counted ": cycles of IPv6 over IPv4's", METRIC_CYCLES, \
+		{of "-ipv6", "ipv6" variant, bytes, count}, AT_MOST, 1.15, "sluice", \
+		{of "-ipv6", "ipv4" variant, bytes, count}}
+
+/* What more than plain switching costs. */
+#define OVER_L2(counted, of, variant, count, pairs, limit) \
+	{counted ": cycles over those of l2 with " #pairs " pairs", METRIC_CYCLES, {of, variant, 64, count}, \
+		AT_MOST, limit, "sluice", {"l2", "", 64, pairs}}
+
+/* TCP with a kernel's vxlan device on the other host. */
+#define BULK(text, variant, limit) \
+	{"TCP " text ": Gbit/s over the kernel's bridge with veth and vxlan", METRIC_GBPS, \
+		{"bulk", variant, 1518, 1}, AT_LEAST, limit, "linux-bridge"}
 /* clang-format on */
 
 /* Those of one kind of trial stand together, as they are run. */
@@ -71,12 +86,23 @@ const struct goal goals[] = {
 		"sluice", {"l2", "", 64, 1}},
 	{"64 B, 1,000,000 pairs: Mpps over 1 pair's", METRIC_MPPS, {"l2", "", 64, 1000000}, AT_LEAST, 0.4,
 		"sluice", {"l2", "", 64, 1}},
+	{"64 B, 1 pair: cycles with packed rings over split ones'", METRIC_CYCLES, {"l2-packed", "", 64, 1},
+		AT_MOST, 1.05, "sluice", {"l2", "", 64, 1}},
+	{"1518 B, 1 pair: cycles with packed rings over split ones'", METRIC_CYCLES,
+		{"l2-packed", "", 1518, 1}, AT_MOST, 1.05, "sluice", {"l2", "", 1518, 1}},
+	{"64 B, 1 pair: cycles of testpmd io's, both with packed rings", METRIC_CYCLES,
+		{"l2-packed", "", 64, 1}, AT_MOST, 1, "testpmd"},
+	{"1518 B, 1 pair: cycles of testpmd io's, both with packed rings", METRIC_CYCLES,
+		{"l2-packed", "", 1518, 1}, AT_MOST, 1, "testpmd"},
+	BESIDE_IPV4("l2", 90, 1, "1 pair", ""),
+	BESIDE_IPV4("l2", 90, 1000, "1,000 pairs", ""),
+	BESIDE_IPV4("l2", 1518, 1, "1 pair", ""),
 	{"256 ports, of which 254 idle: cycles over 2 ports'", METRIC_CYCLES, {"ports", "", 64, 256}, AT_MOST,
 		1.1, "sluice", {"ports", "", 64, 2}},
 	{"64 B, at 50 % of capacity: p99 over p50", METRIC_LATENCY_TAIL, {"latency", "50%", 64, 1}, AT_MOST,
 		3},
 	{"64 B, the first frame after sleep: p99 in us", METRIC_LATENCY_P99, {"wake", "idle", 64, 1}, AT_MOST,
-		100},
+		60},
 	{"64 B, 1 pair: Mpps of a switch that may sleep over one that always polls", METRIC_MPPS,
 		{"l2", "", 64, 1}, AT_LEAST, 0.98, "sluice", .peer = "sluice-adaptive"},
 	{"32 ports attached, no traffic: percent of a core", METRIC_CPU, {"idle", "", 64, 32}, AT_MOST, 2},
@@ -104,6 +130,24 @@ const struct goal goals[] = {
 		4, "ovs"},
 	{"encap and decap, 1,000 pairs: Mpps over Open vSwitch's", METRIC_MPPS, {"vxlan", "both", 64, 1000},
 		AT_LEAST, 4, "ovs"},
+	OVER_L2("encap and decap, 1 pair", "vxlan", "both", 1, 1, 1.35),
+	OVER_L2("encap and decap, 1,000 pairs", "vxlan", "both", 1000, 1000, 1.35),
+	OVER_L2("encap and decap, 100,000 pairs", "vxlan", "both", 100000, 100000, 1.35),
+	BESIDE_IPV4("vxlan", 90, 1, "1 pair", " both"),
+	BESIDE_IPV4("vxlan", 90, 1000, "1,000 pairs", " both"),
+	BESIDE_IPV4("vxlan", 1518, 1, "1 pair", " both"),
+	{"90 B, 1,000 pairs: cycles of IPv6 without UDP checksums over IPv4's", METRIC_CYCLES,
+		{"vxlan-ipv6", "ipv6 both, no sum", 90, 1000}, AT_MOST, 1.15, "sluice",
+		{"vxlan-ipv6", "ipv4 both", 90, 1000}},
+	OVER_L2("1,000 connections", "lb", "established", 1000, 1000, 1.6),
+	OVER_L2("1,000,000 connections", "lb", "established", 1000000, 1000, 2),
+	BESIDE_IPV4("lb", 90, 1000, "1,000 connections", " established"),
+	BESIDE_IPV4("lb", 90, 100000, "100,000 connections", " established"),
+	{"1,000 connections: cycles with the policy least over the hash's", METRIC_CYCLES,
+		{"lb-least", "established", 64, 1000}, AT_MOST, 1.05, "sluice",
+		{"lb", "established", 64, 1000}},
+	{"100,000 new connections: a second with the policy least over the hash's", METRIC_MPPS,
+		{"lb-least", "new", 64, 100000}, AT_LEAST, 0.8, "sluice", {"lb", "new", 64, 100000}},
 	{"1,000 connections: Mpps over Open vSwitch's", METRIC_MPPS, {"lb", "established", 64, 1000},
 		AT_LEAST, 4, "ovs"},
 	{"100,000 connections: Mpps over Open vSwitch's", METRIC_MPPS, {"lb", "established", 64, 100000},
@@ -111,7 +155,7 @@ const struct goal goals[] = {
 	{"1,000,000 connections: Mpps over 10,000's", METRIC_MPPS, {"lb", "established", 64, 1000000},
 		AT_LEAST, 0.6, "sluice", {"lb", "established", 64, 10000}},
 	{"1,000,000 new connections: millions a second", METRIC_MPPS, {"lb", "new", 64, 1000000}, AT_LEAST,
-		1},
+		5},
 	{"established traffic while the table is full: percent lost", METRIC_LOSS, {"lb-full", "", 64, 10000},
 		AT_MOST, 0},
 	BALANCED(50),
@@ -126,6 +170,9 @@ const struct goal goals[] = {
 		{"failover", "new connection", 64, 1000}, AT_MOST, 1000},
 	{"TCP between two containers: Gbit/s over the kernel's bridge with veth", METRIC_GBPS,
 		{"bulk", "local", 1518, 1}, AT_LEAST, 0.8, "linux-bridge"},
+	BULK("to another host", "to remote", 0.8),
+	BULK("between containers without offloads", "local, plain", 0.7),
+	BULK("to another host without offloads", "to remote, plain", 0.7),
 	{"100,000 instances: us from a registration to its place in every worker, p99", METRIC_LATENCY_P99,
 		{"registry", "register", 64, 100000}, AT_MOST, 5000},
 	{"100,000 instances: us from a registration to its first DNS answer, p99", METRIC_LATENCY_P99,

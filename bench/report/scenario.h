@@ -22,6 +22,7 @@ struct session {
 	unsigned n_fronts;
 	unsigned turn;
 	struct kind kind; /* scenario, count, first size; variant and other sizes are the scenario's to set */
+	bool ipv6;	  /* what measure_generator() makes; the scenario's to set */
 };
 
 enum { SCENARIO_TWO_PORTS, SCENARIO_NO_PORTS = -1, SCENARIO_COUNT_PORTS = -2 /* as many as are counted */ };
@@ -38,6 +39,8 @@ struct scenario {
 	unsigned ring;	 /* slots of the generator's rings at least; 0: whatever the options say */
 	bool gives_way;	 /* with --realtime the bench itself goes before nobody: others share its core */
 	bool or_a_proxy; /* a peer may also have no ports, and serve clients over TCP */
+	unsigned least;	 /* bytes of its frames at least; 0: TRAFFIC_MIN, or a mixture */
+	bool packed;	 /* packed rings whatever the options say */
 };
 
 extern const struct scenario scenarios[];
@@ -54,9 +57,11 @@ int dns_take(struct session *s);
 int failover_take(struct session *s);
 int flood_take(struct session *s);
 int idle_take(struct session *s);
+int l2_ipv6_take(struct session *s);
 int l2_take(struct session *s);
 int latency_take(struct session *s);
 int lb_full_take(struct session *s);
+int lb_ipv6_take(struct session *s);
 int lb_take(struct session *s);
 int learn_take(struct session *s);
 int memory_take(struct session *s);
@@ -64,4 +69,5 @@ int monitor_take(struct session *s);
 int neighbours_take(struct session *s);
 int reconfig_take(struct session *s);
 int registry_take(struct session *s);
+int vxlan_ipv6_take(struct session *s);
 int vxlan_take(struct session *s);

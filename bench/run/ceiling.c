@@ -18,7 +18,7 @@ static int measure(struct peer *p, const struct options *o, unsigned size, struc
 	int rc = peer_up(p, &setup, fronts);
 
 	if (rc == 0)
-		g = pairs_create(fronts, size, 1, o->window, stop);
+		g = pairs_create(fronts, size, false, 1, o->window, stop);
 	for (unsigned i = 0; g && i < TRIALS && !atomic_load(stop); i++) {
 		struct generator_result result;
 

@@ -35,7 +35,7 @@ int measure_generator(struct session *s, unsigned pairs, struct generator **out)
 {
 	int rc;
 
-	*out = pairs_create(s->fronts, s->kind.size, pairs, s->o->window, s->stop);
+	*out = pairs_create(s->fronts, s->kind.size, s->ipv6, pairs, s->o->window, s->stop);
 	if (!*out)
 		return -ENOMEM;
 	rc = measure_learn(s, *out);

@@ -23,6 +23,7 @@ static struct options complete(const struct scenario *scenario, const struct opt
 		o.counts[o.n_counts++] = scenario->default_counts[i];
 	if (o.ring < scenario->ring)
 		o.ring = scenario->ring;
+	o.packed |= scenario->packed;
 	if (scenario->small_pages)
 		o.huge_mb = 0;
 	return o;

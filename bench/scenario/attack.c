@@ -151,7 +151,7 @@ static int begin_slow_tap(struct attack_run *run)
 
 	if (run->s->peer->n_ends == 0)
 		return -ENOTSUP;
-	balance_init(&run->requests, TRAFFIC_MIN, tap_mac, BALANCE_VIP_PORT);
+	balance_init(&run->requests, TRAFFIC_MIN, false, tap_mac, BALANCE_VIP_PORT);
 	balance_fill(&run->requests, r, BALANCE_CLIENTS);
 	for (unsigned i = 0; i < RING; i++)
 		balance_request(&run->requests, front_ring_buffer(r, i) + FRONT_HEADROOM, i, i);
@@ -194,7 +194,7 @@ static void step_macs(struct attack_run *run)
 /* The switch asks for the backends now and then, and what is sent to them before it knows is lost. */
 static int begin_connections(struct attack_run *run)
 {
-	balance_init(&run->requests, TRAFFIC_MIN, run->s->peer->mac, BALANCE_VIP_PORT);
+	balance_init(&run->requests, TRAFFIC_MIN, false, run->s->peer->mac, BALANCE_VIP_PORT);
 	fill(run->receiver, broadcast, receiver_mac, SMALL);
 	balance_fill(&run->requests, front_tx_ring(run->sender, 0), BALANCE_CLIENTS);
 	return 0;
@@ -269,12 +269,12 @@ static int begin_unknown_vni(struct attack_run *run)
 {
 	struct front_ring *r = front_tx_ring(run->uplink, 0);
 
-	overlay_init(&run->overlay, vtep_mac);
+	overlay_init(&run->overlay, OVERLAY_IPV4, 0, vtep_mac);
 	fill(run->uplink, broadcast, sender_mac, SMALL + OVERLAY_OUTER);
 	for (uint16_t i = 0; i < r->size; i++) {
 		uint8_t *at = front_ring_buffer(r, i) + FRONT_HEADROOM;
 
-		overlay_write(&run->overlay, at, SMALL, i);
+		overlay_write(&run->overlay, at, SMALL, i, 0);
 		at[46] = 0;
 		at[47] = UNKNOWN_VNI >> 8;
 		at[48] = UNKNOWN_VNI & 0xff;

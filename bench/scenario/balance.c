@@ -171,7 +171,7 @@ static int begin(struct load *l, unsigned policy, uint32_t most)
 {
 	struct session *s = l->s;
 
-	balance_init(&l->frames, SIZE, s->peer->mac, (uint16_t)(BALANCE_VIP_PORT + policy));
+	balance_init(&l->frames, SIZE, false, s->peer->mac, (uint16_t)(BALANCE_VIP_PORT + policy));
 	for (unsigned at = BALANCE_CLIENTS; at <= BALANCE_SERVERS; at++)
 		balance_fill(&l->frames, l->tx[at], at);
 	l->first += l->sent;

@@ -258,7 +258,7 @@ static int take(struct session *s, bool flood)
 
 	for (unsigned i = 0; i < s->o->n_sizes && rc == 0 && !atomic_load(s->stop); i++) {
 		s->kind.size = s->o->sizes[i] == TRAFFIC_IMIX ? TRAFFIC_MIN : s->o->sizes[i];
-		traffic_init(traffic, s->kind.size);
+		traffic_init(traffic, s->kind.size, false);
 		set_up(c, s, traffic, flood);
 		if (!flood)
 			learn(c);

@@ -317,12 +317,12 @@ static int take_ports(struct failover *f)
 	f->tx = front_tx_ring(s->fronts[CLIENTS], 0);
 	for (unsigned port = ENDING; port <= STAYING; port++)
 		f->rx[port] = front_rx_ring(s->fronts[port], 0);
-	balance_init(&f->frames, SIZE, s->peer->mac, BALANCE_VIP_PORT);
+	balance_init(&f->frames, SIZE, false, s->peer->mac, BALANCE_VIP_PORT);
 	balance_fill(&f->frames, f->tx, BALANCE_CLIENTS);
 	rc = take(f, BY_SOCKET, s->kind.count, "last packet", "new connection");
 	if (rc < 0 || s->peer->n_ends == 0)
 		return rc;
-	balance_init(&f->frames, SIZE, s->peer->mac, NAMESPACE_PORT);
+	balance_init(&f->frames, SIZE, false, s->peer->mac, NAMESPACE_PORT);
 	balance_fill(&f->frames, f->tx, BALANCE_CLIENTS);
 	return take(f, BY_NAMESPACE, namespaces, "namespace, last packet", "namespace, connection");
 }

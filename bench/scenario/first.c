@@ -182,7 +182,7 @@ int first_take(struct asking *a)
 		f->tx = front_tx_ring(a->s->fronts[BALANCE_CLIENTS], 0);
 		f->rx = front_rx_ring(a->s->fronts[BALANCE_SERVERS], 0);
 		f->service = services[i].service;
-		balance_init(&f->frames, SIZE, a->s->peer->mac, services[i].port);
+		balance_init(&f->frames, SIZE, false, a->s->peer->mac, services[i].port);
 		balance_fill(&f->frames, f->tx, BALANCE_CLIENTS);
 		rc = take(f, services[i].variant, services[i].of);
 	}

@@ -2,10 +2,12 @@
  * lb: clients ask a vip, and the backends that their requests arrive at answer. First every connection is
  * opened ("new": each packet is a connection), then requests and answers of all of them go both ways in
  * random order ("established"). lb-full is the same with a connection table that holds half of what is
- * opened, and established traffic beside new connections that find no room.
+ * opened, and established traffic beside new connections that find no room. lb-ipv6 has two vips, of IPv4 and of IPv6,
+ * before the same backends, one after the other; lb-least is lb with the policy "least".
  */
 #include <err.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,7 +32,8 @@ struct lb {
 	struct balance frames;
 	uint32_t connections;	    /* opened or to be opened */
 	uint32_t strays, strays_at; /* so many from there on send one request a burst that is not counted */
-	uint8_t *backend; /* of each connection, BALANCE_NONE before its first request has arrived */
+	uint8_t *backend;   /* of each connection, BALANCE_NONE before its first request has arrived */
+	const char *family; /* what its trials are called before all else */
 };
 
 /* Beside the `n` frames that count, a request of a connection that does not. */
@@ -138,11 +141,19 @@ static int open_all(struct session *s, struct lb *lb, uint32_t first, uint32_t c
 	return rc;
 }
 
+static void set_variant(struct session *s, const struct lb *lb, const char *variant)
+{
+	char name[KIND_VARIANT];
+
+	snprintf(name, sizeof(name), "%s%s", lb->family, variant);
+	measure_variant(s, name);
+}
+
 static int take_trials(struct session *s, struct lb *lb, const char *variant)
 {
 	int rc = 0;
 
-	measure_variant(s, variant);
+	set_variant(s, lb, variant);
 	for (unsigned k = 0; k < s->o->trials && rc == 0 && !atomic_load(s->stop); k++) {
 		struct trial t;
 
@@ -162,7 +173,7 @@ static int take_new(struct session *s, struct lb *lb)
 
 	if (lb->g.items < NEW_MIN)
 		return 0;
-	measure_variant(s, "new");
+	set_variant(s, lb, "new");
 	measure_trial(s, run_new, lb, &t);
 	return measure_add(s, &t);
 }
@@ -191,13 +202,13 @@ static int take_full(struct session *s, struct lb *lb)
 	return take_trials(s, lb, "");
 }
 
-/* All of one size of frame; the spare connections come last. */
-static int take_size(struct session *s, struct lb *lb, bool full)
+/* All of one size of frame and one family; the spare connections come last. */
+static int take_size(struct session *s, struct lb *lb, bool ipv6, bool full)
 {
 	int rc;
 
 	memset(lb->backend, BALANCE_NONE, lb->connections);
-	balance_init(&lb->frames, s->kind.size, s->peer->mac, BALANCE_VIP_PORT);
+	balance_init(&lb->frames, s->kind.size, ipv6, s->peer->mac, BALANCE_VIP_PORT);
 	generator_init(&lb->g, s->fronts, s->o->window, s->stop);
 	lb->g.items = s->kind.count;
 	lb->g.write = write_frames;
@@ -210,9 +221,32 @@ static int take_size(struct session *s, struct lb *lb, bool full)
 	return rc;
 }
 
-static int take(struct session *s, bool full)
+/* What a run is of: a table of connections that is full; each family before the next. */
+struct asked {
+	bool full;
+	const char *family[2]; /* IPv4, IPv6: names, NULL without */
+};
+
+static int take_families(
+	struct session *s, struct lb *lb, uint8_t *backend, uint32_t connections, const struct asked *asked)
 {
-	uint32_t connections = s->kind.count * (full ? 1 + FULL_EXCESS : 1) + SPARE;
+	int rc = 0;
+
+	for (unsigned ipv6 = 0; ipv6 < 2 && rc == 0 && !atomic_load(s->stop); ipv6++) {
+		if (!asked->family[ipv6])
+			continue;
+		memset(lb, 0, sizeof(*lb));
+		lb->connections = connections;
+		lb->backend = backend;
+		lb->family = asked->family[ipv6];
+		rc = take_size(s, lb, ipv6, asked->full);
+	}
+	return rc;
+}
+
+static int take(struct session *s, const struct asked *asked)
+{
+	uint32_t connections = s->kind.count * (asked->full ? 1 + FULL_EXCESS : 1) + SPARE;
 	struct lb *lb = aligned_alloc(_Alignof(struct lb), sizeof(*lb));
 	uint8_t *backend = malloc(connections);
 	int rc = lb && backend ? 0 : -ENOMEM;
@@ -224,10 +258,7 @@ static int take(struct session *s, bool full)
 			rc = -EINVAL;
 			break;
 		}
-		memset(lb, 0, sizeof(*lb));
-		lb->connections = connections;
-		lb->backend = backend;
-		rc = take_size(s, lb, full);
+		rc = take_families(s, lb, backend, connections, asked);
 	}
 	free(backend);
 	free(lb);
@@ -236,10 +267,15 @@ static int take(struct session *s, bool full)
 
 int lb_take(struct session *s)
 {
-	return take(s, false);
+	return take(s, &(struct asked){.family = {"", NULL}});
 }
 
 int lb_full_take(struct session *s)
 {
-	return take(s, true);
+	return take(s, &(struct asked){.full = true, .family = {"", NULL}});
+}
+
+int lb_ipv6_take(struct session *s)
+{
+	return take(s, &(struct asked){.family = {"ipv4 ", "ipv6 "}});
 }

@@ -28,7 +28,7 @@ int learn_take(struct session *s)
 	struct sweep sweep = {.hosts = s->kind.count};
 	int rc = 0;
 
-	sweep.g = pairs_create(s->fronts, s->kind.size, s->kind.count * o->trials, o->window, s->stop);
+	sweep.g = pairs_create(s->fronts, s->kind.size, false, s->kind.count * o->trials, o->window, s->stop);
 	if (!sweep.g)
 		return -ENOMEM;
 	for (unsigned k = 0; k < o->trials && rc == 0 && !atomic_load(s->stop); k++) {

@@ -15,7 +15,7 @@ int memory_take(struct session *s)
 	struct generator_result result;
 	int rc;
 
-	g = pairs_create(s->fronts, s->kind.size, 1, s->o->window, s->stop);
+	g = pairs_create(s->fronts, s->kind.size, false, 1, s->o->window, s->stop);
 	if (!g)
 		return -ENOMEM;
 	generator_run(g, s->o->seconds, &result);

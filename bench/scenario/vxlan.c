@@ -1,9 +1,11 @@
 /*
  * vxlan: port 0 is of an overlay network, port 1 the underlay that leads to the bench as the other host. The
  * inner frames are those of l2, between pairs of hosts in random order; what the switch wraps and unwraps is
- * checked with its outer headers.
+ * checked with its outer headers. vxlan-ipv6 has three such pairs of ports, each of an overlay of its own: IPv4 in IPv4,
+ * IPv6 in IPv6, and the same without checksums of the outer UDP.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,6 +24,24 @@ struct vxlan {
 	struct overlay overlay;
 };
 
+/* Frames on their way. */
+static const struct {
+	const char *name;
+	bool silent[2];
+} ways[] = {
+	{"encap", {[UNDERLAY] = true}},
+	{"decap", {[INSIDE] = true}},
+	{"both", {false}},
+};
+
+enum { WAYS = sizeof(ways) / sizeof(ways[0]) };
+
+/* The overlays, each with two ports; what its trials are called is put around the way's name. */
+struct kind_of {
+	const char *before, *after;
+	enum overlay_kind kind;
+};
+
 static unsigned write_frames(struct generator *g, unsigned from, unsigned n)
 {
 	struct vxlan *v = (struct vxlan *)g;
@@ -30,7 +50,7 @@ static unsigned write_frames(struct generator *g, unsigned from, unsigned n)
 	/* what changes lies in two lines of a frame with outer headers, and the switch has both */
 	for (unsigned i = 0; from == UNDERLAY && i < n; i++) {
 		__builtin_prefetch(front_tx_frame(r, i), 1);
-		__builtin_prefetch(front_tx_frame(r, i) + OVERLAY_OUTER + TRAFFIC_HEAD - 1, 1);
+		__builtin_prefetch(front_tx_frame(r, i) + v->overlay.outer + TRAFFIC_HEAD - 1, 1);
 	}
 	for (unsigned i = 0; i < n; i++) {
 		const struct traffic_frame *t = traffic_of_slot(&v->traffic, front_tx_descriptor(r, i));
@@ -38,8 +58,8 @@ static unsigned write_frames(struct generator *g, unsigned from, unsigned n)
 		uint32_t pair = generator_item(g, from);
 
 		if (from == UNDERLAY) {
-			overlay_write(&v->overlay, frame, t->length, pair);
-			frame += OVERLAY_OUTER;
+			overlay_write(&v->overlay, frame, t->length, pair, traffic_sum6(t, from, pair, pair));
+			frame += v->overlay.outer;
 		}
 		traffic_write(t, frame, from, pair, pair, g->from[from].sent++);
 	}
@@ -55,8 +75,8 @@ static void read_one(struct vxlan *v, unsigned at, const struct front_frame *fra
 
 	if (at == UNDERLAY && ok) {
 		ok = overlay_read(&v->overlay, frame->data, len);
-		inner += OVERLAY_OUTER;
-		len -= OVERLAY_OUTER;
+		inner += v->overlay.outer;
+		len -= v->overlay.outer;
 	}
 	if (!ok || !traffic_read(&v->traffic, inner, len, at, &seq)) {
 		if (at != UNDERLAY || !arp_take(v->g.tx[at], frame, overlay_host))
@@ -64,62 +84,81 @@ static void read_one(struct vxlan *v, unsigned at, const struct front_frame *fra
 		return;
 	}
 	generator_count(&v->g, at, seq);
-	if (generator_due(&v->g) && (!traffic_intact(&v->traffic, inner, len, !at) ||
-					    (at == UNDERLAY && !overlay_udp_intact(frame->data, frame->len))))
+	if (generator_due(&v->g) &&
+		(!traffic_intact(&v->traffic, inner, len, !at) ||
+			(at == UNDERLAY && !overlay_udp_intact(&v->overlay, frame->data, frame->len))))
 		generator_wrong(&v->g, at);
 }
 
 static void read_frames(struct generator *g, unsigned at, const struct front_frame *frames, unsigned n)
 {
+	struct vxlan *v = (struct vxlan *)g;
+
 	for (unsigned i = 0; at == UNDERLAY && i < n; i++)
-		__builtin_prefetch(frames[i].data + OVERLAY_OUTER + TRAFFIC_HEAD - 1);
+		__builtin_prefetch(frames[i].data + v->overlay.outer + TRAFFIC_HEAD - 1);
 	for (unsigned i = 0; i < n; i++)
-		read_one((struct vxlan *)g, at, &frames[i]);
+		read_one(v, at, &frames[i]);
 }
 
-static int take_variants(struct session *s, struct vxlan *v)
+static int take_ways(struct session *s, struct vxlan *v, const struct kind_of *kind)
 {
-	static const struct {
-		const char *name;
-		bool silent[2];
-	} variants[] = {
-		{"encap", {[UNDERLAY] = true}},
-		{"decap", {[INSIDE] = true}},
-		{"both", {false}},
-	};
 	int rc = 0;
 
-	for (unsigned i = 0; i < 3 && rc == 0; i++) {
-		measure_variant(s, variants[i].name);
-		memcpy(v->g.silent, variants[i].silent, sizeof(v->g.silent));
+	for (unsigned i = 0; i < WAYS && rc == 0; i++) {
+		char name[KIND_VARIANT];
+
+		snprintf(name, sizeof(name), "%s%s%s", kind->before, ways[i].name, kind->after);
+		measure_variant(s, name);
+		memcpy(v->g.silent, ways[i].silent, sizeof(v->g.silent));
 		for (unsigned k = 0; k < s->o->trials && rc == 0 && !atomic_load(s->stop); k++)
 			rc = measure_throughput(s, &v->g);
 	}
 	return rc;
 }
 
-int vxlan_take(struct session *s)
+/* Overlay `n` with frames of one size. */
+static int take_overlay(struct session *s, struct vxlan *v, const struct kind_of *kind, unsigned n)
+{
+	int rc;
+
+	memset(v, 0, sizeof(*v));
+	generator_init(&v->g, s->fronts + 2 * (size_t)n, s->o->window, s->stop);
+	v->g.items = s->kind.count;
+	v->g.write = write_frames;
+	v->g.read = read_frames;
+	traffic_init(&v->traffic, s->kind.size, kind->kind != OVERLAY_IPV4);
+	overlay_init(&v->overlay, kind->kind, n, s->peer->mac);
+	traffic_fill(&v->traffic, v->g.tx[INSIDE], 0, INSIDE);
+	traffic_fill(&v->traffic, v->g.tx[UNDERLAY], v->overlay.outer, UNDERLAY);
+	rc = measure_learn(s, &v->g);
+	return rc == 0 ? take_ways(s, v, kind) : rc;
+}
+
+static int take(struct session *s, const struct kind_of *kinds, unsigned n)
 {
 	struct vxlan *v = aligned_alloc(_Alignof(struct vxlan), sizeof(*v));
-	int rc = 0;
+	int rc = v ? 0 : -ENOMEM;
 
-	if (!v)
-		return -ENOMEM;
-	for (unsigned i = 0; i < s->o->n_sizes && rc == 0 && !atomic_load(s->stop); i++) {
-		memset(v, 0, sizeof(*v));
-		generator_init(&v->g, s->fronts, s->o->window, s->stop);
-		v->g.items = s->kind.count;
-		v->g.write = write_frames;
-		v->g.read = read_frames;
+	for (unsigned i = 0; i < s->o->n_sizes && rc == 0; i++) {
 		s->kind.size = s->o->sizes[i];
-		traffic_init(&v->traffic, s->kind.size);
-		overlay_init(&v->overlay, s->peer->mac);
-		traffic_fill(&v->traffic, v->g.tx[INSIDE], 0, INSIDE);
-		traffic_fill(&v->traffic, v->g.tx[UNDERLAY], OVERLAY_OUTER, UNDERLAY);
-		rc = measure_learn(s, &v->g);
-		if (rc == 0)
-			rc = take_variants(s, v);
+		for (unsigned k = 0; k < n && rc == 0 && !atomic_load(s->stop); k++)
+			rc = take_overlay(s, v, &kinds[k], k);
 	}
 	free(v);
 	return rc;
+}
+
+int vxlan_take(struct session *s)
+{
+	static const struct kind_of kinds[] = {{"", "", OVERLAY_IPV4}};
+
+	return take(s, kinds, 1);
+}
+
+int vxlan_ipv6_take(struct session *s)
+{
+	static const struct kind_of kinds[] = {{"ipv4 ", "", OVERLAY_IPV4}, {"ipv6 ", "", OVERLAY_IPV6},
+		{"ipv6 ", ", no sum", OVERLAY_IPV6_NO_SUM}};
+
+	return take(s, kinds, sizeof(kinds) / sizeof(kinds[0]));
 }

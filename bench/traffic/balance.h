@@ -14,6 +14,8 @@
  *	48  number, 64 bits, of this sender
  *	56  connection, 32 bits
  *	60  pattern to the end
+ *
+ * Over IPv6 all from the UDP header on stands 20 bytes further, and each address stands behind fd5b::/96.
  */
 #pragma once
 
@@ -31,7 +33,7 @@ enum {
 	BALANCE_MAX_CONNECTIONS = 1 << 26, /* clients' addresses end before the backends' */
 	BALANCE_MARK = 0x1bce0000,
 	BALANCE_VIP_PORT = 4000,
-	BALANCE_HEAD = 60, /* what changes from frame to frame */
+	BALANCE_HEAD = 60, /* what changes from frame to frame; over IPv6 TRAFFIC_LONGER6 more */
 };
 
 enum { BALANCE_CLIENTS, BALANCE_SERVERS }; /* the ports */
@@ -39,32 +41,21 @@ enum { BALANCE_CLIENTS, BALANCE_SERVERS }; /* the ports */
 struct balance {
 	_Alignas(64) uint8_t whole[2][TRAFFIC_MAX]; /* of connection 0 and backend 0, number 0 */
 	unsigned length;			    /* in memory: without FCS */
+	unsigned longer;			    /* IPv6: TRAFFIC_LONGER6; IPv4: 0 */
+	unsigned source, destination;		    /* where the last four bytes of the addresses are */
 	uint32_t ip_sum[2], udp_sum[2];		    /* of the checksummed words that never change */
 	uint8_t router[6];			    /* where a vip is, and where answers come from */
 };
 
-/** Frames of `size` bytes with FCS (not a mixture), to the vip's `port`; the switch answers for it as `router`.
- */
-void balance_init(struct balance *b, unsigned size, const uint8_t router[6], uint16_t port);
+/** Frames of `size` bytes with FCS (not a mixture; of IPv6 TRAFFIC_MIN6 at least), to the vip's `port`; the switch
+ * answers for it as `router`. */
+void balance_init(struct balance *b, unsigned size, bool ipv6, const uint8_t router[6], uint16_t port);
 
 /** Every slot of a transmit ring has a frame as port `from` sends it, but for what is each frame's own. */
 void balance_fill(const struct balance *b, struct front_ring *ring, unsigned from);
 
 /** The MAC of the backend with address `ip`: for arp_take(). */
 bool balance_host(uint32_t ip, uint8_t mac[6]);
-
-/** The one's complement sum of the 16-bit words of a number. */
-static inline uint32_t balance_words(uint64_t value)
-{
-	return (uint32_t)(value & 0xffff) + (uint32_t)(value >> 16 & 0xffff) +
-	       (uint32_t)(value >> 32 & 0xffff) + (uint32_t)(value >> 48);
-}
-
-static inline uint16_t balance_fold(uint32_t sum)
-{
-	sum = (sum & 0xffff) + (sum >> 16);
-	return (uint16_t)(sum + (sum >> 16));
-}
 
 static inline uint32_t balance_client_ip(uint32_t connection)
 {
@@ -97,15 +88,24 @@ static inline uint16_t balance_backend_port(unsigned backend)
 static inline void balance_seal(const struct balance *b, uint8_t *frame, unsigned from, uint32_t connection,
 	uint64_t seq, uint32_t ip, uint32_t udp)
 {
-	uint16_t ip_check = (uint16_t)~balance_fold(b->ip_sum[from] + ip), udp_check;
+	uint16_t ip_check = (uint16_t)~sum_fold(b->ip_sum[from] + ip);
+	uint16_t udp_check = sum_udp(udp + b->udp_sum[from] + ip + sum_words(seq) + sum_words(connection));
 
-	udp += b->udp_sum[from] + ip + balance_words(seq) + balance_words(connection);
-	udp_check = (uint16_t)~balance_fold(udp);
-	udp_check = udp_check ? udp_check : 0xffff;
-	memcpy(frame + 24, &ip_check, 2);
-	memcpy(frame + 40, &udp_check, 2);
-	memcpy(frame + 48, &seq, 8);
-	memcpy(frame + 56, &connection, 4);
+	if (!b->longer)
+		memcpy(frame + 24, &ip_check, 2);
+	memcpy(frame + b->longer + 40, &udp_check, 2);
+	memcpy(frame + b->longer + 48, &seq, 8);
+	memcpy(frame + b->longer + 56, &connection, 4);
+}
+
+/* Where a neighbour advertisement fits in, one may have been in the slot (arp.h), and its bytes go too. */
+static inline void balance_copy_head(const struct balance *b, uint8_t *frame, unsigned from)
+{
+	enum { ADVERTISED = TRAFFIC_MIN6 - TRAFFIC_FCS };
+
+	memcpy(frame, b->whole[from], BALANCE_HEAD);
+	if (b->length >= ADVERTISED)
+		memcpy(frame + BALANCE_HEAD, b->whole[from] + BALANCE_HEAD, ADVERTISED - BALANCE_HEAD);
 }
 
 /** Writes the first BALANCE_HEAD bytes of a request. */
@@ -114,11 +114,11 @@ static inline void balance_request(const struct balance *b, uint8_t *frame, uint
 	uint32_t ip = balance_client_ip(connection), mac = balance_client_mac(connection);
 	uint16_t port = balance_client_port(connection);
 
-	memcpy(frame, b->whole[BALANCE_CLIENTS], BALANCE_HEAD);
+	balance_copy_head(b, frame, BALANCE_CLIENTS);
 	memcpy(frame + 8, &mac, 4);
-	memcpy(frame + 26, &ip, 4);
-	memcpy(frame + 34, &port, 2);
-	balance_seal(b, frame, BALANCE_CLIENTS, connection, seq, balance_words(ip), port);
+	memcpy(frame + b->source, &ip, 4);
+	memcpy(frame + b->longer + 34, &port, 2);
+	balance_seal(b, frame, BALANCE_CLIENTS, connection, seq, sum_words(ip), port);
 }
 
 /** Writes the first BALANCE_HEAD bytes of what `backend` answers. */
@@ -129,12 +129,13 @@ static inline void balance_answer(
 	uint16_t port[2] = {balance_backend_port(backend), balance_client_port(connection)};
 	uint32_t mac = balance_client_mac(connection);
 
-	memcpy(frame, b->whole[BALANCE_SERVERS], BALANCE_HEAD);
+	balance_copy_head(b, frame, BALANCE_SERVERS);
 	memcpy(frame + 2, &mac, 4);
 	frame[11] = (uint8_t)backend;
-	memcpy(frame + 26, ip, 8);
-	memcpy(frame + 34, port, 4);
-	balance_seal(b, frame, BALANCE_SERVERS, connection, seq, balance_words(ip[0]) + balance_words(ip[1]),
+	memcpy(frame + b->source, &ip[0], 4);
+	memcpy(frame + b->destination, &ip[1], 4);
+	memcpy(frame + b->longer + 34, port, 4);
+	balance_seal(b, frame, BALANCE_SERVERS, connection, seq, sum_words(ip[0]) + sum_words(ip[1]),
 		(uint32_t)port[0] + port[1]);
 }
 
@@ -148,12 +149,12 @@ static inline bool balance_read_request(const struct balance *b, const uint8_t *
 	uint32_t mark, source, destination, mac;
 	uint16_t ports[2];
 
-	memcpy(&mark, frame + 44, 4);
-	memcpy(connection, frame + 56, 4);
-	memcpy(seq, frame + 48, 8);
-	memcpy(&source, frame + 26, 4);
-	memcpy(&destination, frame + 30, 4);
-	memcpy(ports, frame + 34, 4);
+	memcpy(&mark, frame + b->longer + 44, 4);
+	memcpy(connection, frame + b->longer + 56, 4);
+	memcpy(seq, frame + b->longer + 48, 8);
+	memcpy(&source, frame + b->source, 4);
+	memcpy(&destination, frame + b->destination, 4);
+	memcpy(ports, frame + b->longer + 34, 4);
 	memcpy(&mac, frame + 2, 4);
 	*backend = frame[5];
 	return len == b->length && mark == BALANCE_MARK + BALANCE_CLIENTS && *connection < connections &&
@@ -169,17 +170,17 @@ static inline bool balance_read_answer(const struct balance *b, const uint8_t *f
 	uint32_t mark, mac;
 	uint16_t port;
 
-	memcpy(&mark, frame + 44, 4);
-	memcpy(connection, frame + 56, 4);
-	memcpy(seq, frame + 48, 8);
+	memcpy(&mark, frame + b->longer + 44, 4);
+	memcpy(connection, frame + b->longer + 56, 4);
+	memcpy(seq, frame + b->longer + 48, 8);
 	memcpy(&mac, frame + 2, 4);
-	memcpy(&port, frame + 36, 2);
+	memcpy(&port, frame + b->longer + 36, 2);
 	if (len != b->length || mark != BALANCE_MARK + BALANCE_SERVERS || *connection >= connections)
 		return false;
 	/* the vip and its port stand in a request where an answer has them too, the other way round */
 	return mac == balance_client_mac(*connection) && memcmp(frame + 6, b->router, 6) == 0 &&
-	       memcmp(frame + 26, b->whole[BALANCE_CLIENTS] + 30, 4) == 0 &&
-	       memcmp(frame + 34, b->whole[BALANCE_CLIENTS] + 36, 2) == 0 &&
+	       memcmp(frame + b->source, b->whole[BALANCE_CLIENTS] + b->destination, 4) == 0 &&
+	       memcmp(frame + b->longer + 34, b->whole[BALANCE_CLIENTS] + b->longer + 36, 2) == 0 &&
 	       port == balance_client_port(*connection);
 }
 

@@ -4,49 +4,74 @@
 
 static const uint8_t bench_mac[6] = {0x02, 0x5b, 0xff, 0, 0, 2};
 
-enum { SWITCH_IP = 0xc0000201, BENCH_IP = 0xc0000202 };
+enum { SWITCH_IP = 0xc0000201, BENCH_IP = 0xc0000202, NEXT = 0x100 /* from one overlay to the next */ };
 
-static void fill(uint8_t *outer, const uint8_t to[6], const uint8_t from[6], uint32_t to_ip, uint32_t from_ip)
+static void fill_ip(uint8_t *outer, uint32_t to, uint32_t from)
 {
 	static const uint8_t ip[10] = {0x45, 0, 0, 0, 0, 0, 0x40, 0, 64, IPPROTO_UDP}; /* do not fragment */
-	uint32_t vni = htonl(OVERLAY_VNI << 8);
-	uint16_t port = htons(OVERLAY_PORT);
 
-	memset(outer, 0, OVERLAY_OUTER);
-	memcpy(outer, to, 6);
-	memcpy(outer + 6, from, 6);
 	outer[12] = 0x08;
 	memcpy(outer + 14, ip, sizeof(ip));
-	from_ip = htonl(from_ip);
-	to_ip = htonl(to_ip);
-	memcpy(outer + 26, &from_ip, 4);
-	memcpy(outer + 30, &to_ip, 4);
-	memcpy(outer + 36, &port, 2);
-	outer[42] = 0x08; /* the VNI is valid */
-	memcpy(outer + 46, &vni, 4);
+	memcpy(outer + 26, &from, 4);
+	memcpy(outer + 30, &to, 4);
 }
 
-void overlay_init(struct overlay *o, const uint8_t mac[6])
+static void fill_ip6(uint8_t *outer, uint32_t to, uint32_t from)
 {
-	fill(o->mine, mac, bench_mac, SWITCH_IP, BENCH_IP);
-	o->sum = overlay_ip_sum(o->mine + 14);
-	fill(o->theirs, bench_mac, mac, BENCH_IP, SWITCH_IP);
+	outer[12] = 0x86;
+	outer[13] = 0xdd;
+	outer[14] = 0x60;
+	outer[20] = IPPROTO_UDP;
+	outer[21] = 64;
+	memcpy(outer + 22, sum_prefix, sizeof(sum_prefix));
+	memcpy(outer + 34, &from, 4);
+	memcpy(outer + 38, sum_prefix, sizeof(sum_prefix));
+	memcpy(outer + 50, &to, 4);
+}
+
+static void fill(const struct overlay *o, unsigned n, uint8_t *outer, const uint8_t to[6],
+	const uint8_t from[6], uint32_t to_ip, uint32_t from_ip)
+{
+	uint32_t vni = htonl((OVERLAY_VNI + n) << 8);
+	uint16_t port = htons(OVERLAY_PORT);
+	uint8_t *udp = outer + o->outer - 16;
+
+	memset(outer, 0, o->outer);
+	memcpy(outer, to, 6);
+	memcpy(outer + 6, from, 6);
+	(o->kind == OVERLAY_IPV4 ? fill_ip : fill_ip6)(
+		outer, htonl(to_ip + n * NEXT), htonl(from_ip + n * NEXT));
+	memcpy(udp + 2, &port, 2);
+	udp[8] = 0x08; /* the VNI is valid */
+	memcpy(udp + 12, &vni, 4);
+}
+
+void overlay_init(struct overlay *o, enum overlay_kind kind, unsigned n, const uint8_t mac[6])
+{
+	uint8_t its_mac[6];
+
+	memcpy(its_mac, mac, sizeof(its_mac));
+	its_mac[5] = (uint8_t)(its_mac[5] + 2 * n);
+	o->kind = kind;
+	o->outer = kind == OVERLAY_IPV4 ? OVERLAY_OUTER : OVERLAY_OUTER6;
+	fill(o, n, o->mine, its_mac, bench_mac, SWITCH_IP, BENCH_IP);
+	fill(o, n, o->theirs, bench_mac, its_mac, BENCH_IP, SWITCH_IP);
+	o->sum = kind == OVERLAY_IPV4
+			 ? overlay_ip_sum(o->mine + 14)
+			 : sum_bytes(o->mine + 22, OVERLAY_OUTER6 - 22) + (uint32_t)htons(IPPROTO_UDP);
 }
 
 bool overlay_host(uint32_t ip, uint8_t mac[6])
 {
 	memcpy(mac, bench_mac, 6);
-	return ip == htonl(BENCH_IP);
+	return (ntohl(ip) & ~(uint32_t)0xff00) == (BENCH_IP & ~(uint32_t)0xff00);
 }
 
-bool overlay_udp_intact(const uint8_t *outer, uint32_t len)
+bool overlay_udp_intact(const struct overlay *o, const uint8_t *outer, uint32_t len)
 {
-	uint32_t sum = IPPROTO_UDP + (len - 34);
+	unsigned udp = o->outer - 16, addresses = o->kind == OVERLAY_IPV4 ? 8 : 32;
 
-	if (outer[40] == 0 && outer[41] == 0)
+	if (outer[udp + 6] == 0 && outer[udp + 7] == 0)
 		return true;
-	for (unsigned i = 26; i < len; i++)
-		sum += i % 2 ? outer[i] : (uint32_t)outer[i] << 8;
-	sum = (sum & 0xffff) + (sum >> 16);
-	return (uint16_t)(sum + (sum >> 16)) == 0xffff;
+	return sum_packet(outer + udp - addresses, addresses, IPPROTO_UDP, outer + udp, len - udp) == 0xffff;
 }

@@ -42,8 +42,8 @@ static void read_frames(struct generator *g, unsigned at, const struct front_fra
 	}
 }
 
-struct generator *pairs_create(struct front *const fronts[2], unsigned size, unsigned pairs, unsigned window,
-	const atomic_bool *stop)
+struct generator *pairs_create(struct front *const fronts[2], unsigned size, bool ipv6, unsigned pairs,
+	unsigned window, const atomic_bool *stop)
 {
 	struct pairs *p = aligned_alloc(_Alignof(struct pairs), sizeof(*p));
 
@@ -54,7 +54,7 @@ struct generator *pairs_create(struct front *const fronts[2], unsigned size, uns
 	p->g.items = pairs;
 	p->g.write = write_frames;
 	p->g.read = read_frames;
-	traffic_init(&p->traffic, size);
+	traffic_init(&p->traffic, size, ipv6);
 	for (unsigned port = 0; port < 2; port++)
 		traffic_fill(&p->traffic, p->g.tx[port], 0, port);
 	return &p->g;

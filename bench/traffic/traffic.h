@@ -10,6 +10,9 @@
  *	44  mark: TRAFFIC_MARK + the sending port
  *	48  sequence number, 64 bits, of this sender
  *	56  pattern to the end
+ *
+ * Over IPv6 all from the UDP header on stands 20 bytes further, the addresses are fd5b::10.<pair> and the same
+ * way, and UDP has its checksum, which IPv6 asks for.
  */
 #pragma once
 
@@ -19,13 +22,17 @@
 #include <string.h>
 
 #include "bench/front/front.h"
+#include "bench/traffic/sum.h"
 
 enum {
 	TRAFFIC_HEAD =
 		64, /* what changes from frame to frame lies within these; not less than the shortest frame */
 	TRAFFIC_FCS =
 		4, /* counted in a frame's size, as everywhere (RFC 2544), but not there on a virtio ring */
+	TRAFFIC_HEAD6 = 80, /* the same of IPv6 */
 	TRAFFIC_MIN = 64,
+	TRAFFIC_MIN6 = 90,    /* of IPv6: a neighbour advertisement fits in, too */
+	TRAFFIC_LONGER6 = 20, /* an IPv6 header than an IPv4 header */
 	TRAFFIC_MAX = 9004,
 	TRAFFIC_IMIX =
 		1, /* in a size's place: the usual mixture of 7 frames of 64 bytes, 4 of 570, 1 of 1518 */
@@ -39,16 +46,21 @@ enum {
 struct traffic_frame {
 	_Alignas(64) uint8_t whole[2][TRAFFIC_MAX];
 	unsigned length; /* in memory: without FCS */
+	bool ipv6;
+	uint32_t udp_sum[2];   /* IPv6: of what a UDP checksum is over, but for what differs */
+	uint32_t frame_sum[2]; /* IPv6: of a whole frame, but for the ends of its MACs */
 };
 
 struct traffic {
 	struct traffic_frame size[TRAFFIC_SIZES];
 	unsigned n_sizes;
+	unsigned longer;	  /* bytes by which the IP header is longer than that of IPv4 */
 	uint8_t mix[TRAFFIC_MIX]; /* which size the n-th slot of a ring sends */
 };
 
-/** Frames of `size` bytes (TRAFFIC_MIN..TRAFFIC_MAX, FCS included, or TRAFFIC_IMIX). */
-void traffic_init(struct traffic *t, unsigned size);
+/** Frames of `size` bytes (TRAFFIC_MIN, IPv6: TRAFFIC_MIN6, to TRAFFIC_MAX, FCS included, or TRAFFIC_IMIX: not of
+ * IPv6). */
+void traffic_init(struct traffic *t, unsigned size, bool ipv6);
 
 /** Every slot of a transmit ring has its frame, as port `from` sends it, `outer` bytes in, and its length. */
 void traffic_fill(const struct traffic *t, struct front_ring *ring, uint32_t outer, unsigned from);
@@ -62,8 +74,20 @@ static inline const struct traffic_frame *traffic_of_slot(const struct traffic *
 	return t->n_sizes == 1 ? &t->size[0] : &t->size[t->mix[slot % TRAFFIC_MIX]];
 }
 
+/* A frame of IPv6. The sum of both addresses is the same for every pair, as that of IPv4's header is. */
+static inline void traffic_write6(const struct traffic_frame *t, uint8_t *frame, unsigned from, uint32_t src,
+	uint32_t dst, uint64_t seq)
+{
+	uint16_t check = sum_udp(t->udp_sum[from] + sum_words(seq));
+
+	memcpy(frame + 34, &src, 4);
+	memcpy(frame + 50, &dst, 4);
+	memcpy(frame + 60, &check, 2);
+	memcpy(frame + 68, &seq, 8);
+}
+
 /**
- * Writes the first TRAFFIC_HEAD bytes of a frame of `pair` to host `to` behind the other port (its own pair,
+ * Writes the first TRAFFIC_HEAD bytes (IPv6: TRAFFIC_HEAD6) of a frame of `pair` to host `to` behind the other port (its own pair,
  * or for learning always the same), that port `from` sends as its number `seq`. The rest, the pattern, is the
  * same in every frame of a slot: it has been put there once.
  */
@@ -74,12 +98,23 @@ static inline void traffic_write(const struct traffic_frame *t, uint8_t *frame, 
 	uint32_t destination = htonl((uint32_t)!from << 24 | to), source = htonl((uint32_t)from << 24 | pair);
 	uint32_t src = htonl(from ? far : near), dst = htonl(from ? near : far);
 
-	memcpy(frame, t->whole[from], TRAFFIC_HEAD);
+	memcpy(frame, t->whole[from], t->ipv6 ? TRAFFIC_HEAD6 : TRAFFIC_HEAD);
 	memcpy(frame + 2, &destination, 4);
 	memcpy(frame + 8, &source, 4);
+	if (t->ipv6) {
+		traffic_write6(t, frame, from, src, dst, seq);
+		return;
+	}
 	memcpy(frame + 26, &src, 4);
 	memcpy(frame + 30, &dst, 4);
 	memcpy(frame + 48, &seq, 8);
+}
+
+/** The one's complement sum of such a frame of IPv6, in which the UDP checksum makes up for the number. */
+static inline uint32_t traffic_sum6(const struct traffic_frame *t, unsigned from, uint32_t pair, uint32_t to)
+{
+	return t->frame_sum[from] + sum_words(htonl((uint32_t)!from << 24 | to)) +
+	       sum_words(htonl((uint32_t)from << 24 | pair));
 }
 
 /** True when a frame of `len` bytes has one of the lengths sent. */
@@ -97,8 +132,8 @@ static inline bool traffic_read(
 {
 	uint32_t mark;
 
-	memcpy(&mark, frame + 44, 4);
-	memcpy(seq, frame + 48, 8);
+	memcpy(&mark, frame + t->longer + 44, 4);
+	memcpy(seq, frame + t->longer + 48, 8);
 	return traffic_has_length(t, len) && mark == TRAFFIC_MARK + !at && frame[2] == at;
 }
 
