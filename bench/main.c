@@ -2,6 +2,7 @@
  * sluice-bench: measures vhost-user switches side by side (docs/bench.md).
  */
 #include <err.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include "bench/host/host.h"
+#include "bench/host/probe.h"
 #include "bench/report/options.h"
 #include "bench/report/report.h"
 #include "bench/report/scenario.h"
@@ -88,6 +90,28 @@ static bool delivered(const struct report *report)
 	return report->n_trials > 0;
 }
 
+/* Has the worker where a line takes longest to come from the generator's core. 0 or -1: there is no such core. */
+static int place_far(struct options *o)
+{
+	double furthest = 0;
+	cpu_set_t allowed;
+
+	if (sched_getaffinity(getpid(), sizeof(allowed), &allowed) < 0)
+		return -1;
+	for (int core = 0; core < CPU_SETSIZE; core++) {
+		double ns;
+
+		if (core == o->generator_core || !CPU_ISSET(core, &allowed))
+			continue;
+		ns = probe_round_trip_ns(o->generator_core, core);
+		if (ns > furthest) {
+			furthest = ns;
+			o->worker_core = core;
+		}
+	}
+	return strcmp(probe_state(furthest, furthest), "far") == 0 ? 0 : -1;
+}
+
 /* Exit 0: measured, nothing wrong arrived; 1: something failed, or nothing could be measured; 2: usage. */
 int main(int argc, char **argv)
 {
@@ -105,6 +129,8 @@ int main(int argc, char **argv)
 	sigaction(SIGHUP, &action, NULL);
 	/* What a peer's program leaves running in the background becomes our child when the program ends. */
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	if (o.far && place_far(&o) < 0)
+		errx(1, "--far: no core is far from core %d", o.generator_core);
 	if (host_pin(o.generator_core) < 0)
 		err(1, "--generator-core: %d", o.generator_core);
 	if (o.realtime && host_realtime(true) < 0)

@@ -224,12 +224,6 @@ unsigned goal_sides(const struct goal *goal, struct report_side side[2])
 	return goal->against ? 2 : 1;
 }
 
-struct verdict {
-	struct report_ratio ratio; /* absolute goals: the values, and `unlike` those of disturbed trials */
-	struct spread *used;
-	bool met;
-};
-
 /*
  * Each trial's own figure. `unlike` has those that were disturbed: something else ran on a core, or the
  * hypervisor took time.
@@ -240,57 +234,136 @@ static void collect(
 	memset(out, 0, sizeof(*out));
 	for (const struct trial *t = r->trials; t < r->trials + r->n_trials; t++)
 		if (report_is_of(t, *side) && !isnan(t->value[metric]))
-			spread_add(report_disturbed(t) || t->stolen_ms > 0 ? &out->unlike : &out->like,
-				t->value[metric]);
+			report_add_figure(
+				out, !report_disturbed(t) && t->stolen_ms == 0, t->state, t->value[metric]);
 }
 
-/* False: there are no trials for it. */
-static bool judge(const struct report *r, const struct goal *goal, struct verdict *v)
+static bool is_met(const struct goal *goal, struct spread *figures)
+{
+	double figure = spread_median(figures);
+
+	return goal->bound == AT_MOST ? figure <= goal->limit : figure >= goal->limit;
+}
+
+/* The figures of the goal, and those to decide by; NULL: there are no trials for it. */
+static struct spread *judge(const struct report *r, const struct goal *goal, struct report_ratio *out)
 {
 	struct report_side side[2];
-	double figure;
 
 	if (goal_sides(goal, side) == 2)
-		report_compare(r, side[0], side[1], goal->metric, &v->ratio);
+		report_compare(r, side[0], side[1], goal->metric, out);
 	else
-		collect(r, &side[0], goal->metric, &v->ratio);
-	v->used = v->ratio.like.n > 0 ? &v->ratio.like : &v->ratio.unlike;
-	figure = spread_median(v->used);
-	v->met = goal->bound == AT_MOST ? figure <= goal->limit : figure >= goal->limit;
-	return v->used->n > 0;
+		collect(r, &side[0], goal->metric, out);
+	if (out->like.n > 0)
+		return &out->like;
+	return out->unlike.n > 0 ? &out->unlike : NULL;
+}
+
+static void print_verdict(const struct goal *goal, struct spread *figures, const char *trials)
+{
+	if (figures->n == 0)
+		return;
+	printf("%-7s %s %s: %.2f (%.2f..%.2f, %u %strials), %s %g\n",
+		is_met(goal, figures) ? "met" : "not met", goal->kind.scenario, goal->text,
+		spread_median(figures), spread_min(figures), spread_max(figures), figures->n, trials,
+		goal->bound == AT_MOST ? "at most" : "at least", goal->limit);
+}
+
+/* Near and far apart, as they are two machines; what has neither is of a scenario that the cores do not matter to. */
+static void print_goal(const struct goal *goal, struct report_ratio *ratio)
+{
+	print_verdict(goal, &ratio->near, "near ");
+	print_verdict(goal, &ratio->far, "far ");
+	if (ratio->near.n + ratio->far.n > 0)
+		return;
+	if (ratio->like.n > 0)
+		print_verdict(goal, &ratio->like, "");
+	else
+		print_verdict(goal, &ratio->unlike, goal->against ? "unlike " : "disturbed ");
+}
+
+/* Why there are no trials for a goal. */
+static const char *missing(const struct report *r, const struct goal *goal, char text[320])
+{
+	struct report_side side[2];
+
+	for (unsigned i = 0, n = goal_sides(goal, side); i < n; i++) {
+		const struct report_peer *p = r->peers;
+
+		while (p < r->peers + r->n_peers && strcmp(p->name, side[i].peer) != 0)
+			p++;
+		if (p < r->peers + r->n_peers && !p->skipped[0])
+			continue;
+		snprintf(text, 320, "%s: %s", side[i].peer,
+			p < r->peers + r->n_peers ? p->skipped : "not among --peers");
+		return text;
+	}
+	return r->interrupted ? "interrupted" : "no trial of it came to an end, or none told this figure";
+}
+
+static bool asks_for_goals(const struct report *r)
+{
+	return strcmp(r->opt->scenario, "goals") == 0;
 }
 
 void goals_print(const struct report *r)
 {
-	static struct verdict v;
+	static struct report_ratio ratio;
+	char why[320];
 	bool any = false;
 
 	for (const struct goal *goal = goals; goal->text; goal++) {
-		if (!judge(r, goal, &v))
+		if (!judge(r, goal, &ratio))
 			continue;
 		if (!any)
 			printf("\nGoals (medians; trials compared are of the same turn):\n");
 		any = true;
-		printf("%-7s %s %s: %.2f (%.2f..%.2f, %u%s trials), %s %g\n", v.met ? "met" : "not met",
-			goal->kind.scenario, goal->text, spread_median(v.used), spread_min(v.used),
-			spread_max(v.used), v.used->n,
-			v.used == &v.ratio.unlike ? goal->against ? " unlike" : " disturbed" : "",
-			goal->bound == AT_MOST ? "at most" : "at least", goal->limit);
+		print_goal(goal, &ratio);
 	}
+	for (const struct goal *goal = goals; goal->text && asks_for_goals(r); goal++)
+		if (!judge(r, goal, &ratio))
+			printf("not measured: %s %s: %s\n", goal->kind.scenario, goal->text,
+				missing(r, goal, why));
+}
+
+/* Of one state of the cores; null without trials. */
+static json_t *state_json(const struct goal *goal, struct spread *figures)
+{
+	if (figures->n == 0)
+		return json_null();
+	return json_pack("{s:o, s:b}", "measured", spread_json(figures), "met", is_met(goal, figures));
 }
 
 json_t *goals_json(const struct report *r)
 {
-	static struct verdict v;
+	static struct report_ratio ratio;
 	json_t *list = json_array();
 
-	for (const struct goal *goal = goals; goal->text; goal++)
-		if (judge(r, goal, &v))
+	for (const struct goal *goal = goals; goal->text; goal++) {
+		struct spread *used = judge(r, goal, &ratio);
+
+		if (!used)
+			continue;
+		json_array_append_new(list,
+			json_pack("{s:s, s:s, s:o, s:s, s:f, s:b, s:b, s:o, s:o}", "scenario",
+				goal->kind.scenario, "goal", goal->text, "measured", spread_json(used),
+				"bound", goal->bound == AT_MOST ? "at most" : "at least", "limit",
+				goal->limit, "met", is_met(goal, used), "like", used == &ratio.like, "near",
+				state_json(goal, &ratio.near), "far", state_json(goal, &ratio.far)));
+	}
+	return list;
+}
+
+json_t *goals_missing_json(const struct report *r)
+{
+	static struct report_ratio ratio;
+	json_t *list = json_array();
+	char why[320];
+
+	for (const struct goal *goal = goals; goal->text && asks_for_goals(r); goal++)
+		if (!judge(r, goal, &ratio))
 			json_array_append_new(
-				list, json_pack("{s:s, s:s, s:o, s:s, s:f, s:b, s:b}", "scenario",
-					      goal->kind.scenario, "goal", goal->text, "measured",
-					      spread_json(v.used), "bound",
-					      goal->bound == AT_MOST ? "at most" : "at least", "limit",
-					      goal->limit, "met", v.met, "like", v.used == &v.ratio.like));
+				list, json_pack("{s:s, s:s, s:s}", "scenario", goal->kind.scenario, "goal",
+					      goal->text, "why", missing(r, goal, why)));
 	return list;
 }

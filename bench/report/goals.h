@@ -26,8 +26,13 @@ extern const struct goal goals[];
 /** Whose trials a goal is about: one, or two of which the figure is a ratio. How many. */
 unsigned goal_sides(const struct goal *goal, struct report_side side[2]);
 
-/** Prints each goal for which the report has trials: the measured figure, and met or not. */
+/** Prints each goal for which the report has trials: the measured figure, and met or not, for cores that are near
+ * each other and far apart; where goals were asked for, also those that were not measured, and why. */
 void goals_print(const struct report *r);
 
-/** [{goal, measured, limit, met, like, trials}] of the same. */
+/** [{scenario, goal, measured, bound, limit, met, like, near, far}] of the same; the last two are null or {measured,
+ * met} of that state. */
 json_t *goals_json(const struct report *r);
+
+/** [{scenario, goal, why}] of those that were not measured. */
+json_t *goals_missing_json(const struct report *r);

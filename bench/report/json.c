@@ -128,8 +128,9 @@ json_t *report_json(const struct report *r)
 		if (report_first_of_kind(r, i))
 			add_kind(r, &r->trials[i].kind, summary, ratios);
 	}
-	return json_pack("{s:s, s:s, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o}", "scenario", o->scenario,
-		"version", SLUICE_VERSION, "host", host_facts(), "options", options_json(o), "interrupted",
-		r->interrupted, "peers", peers, "ceiling", ceiling_json(r), "trials", trials, "summary",
-		summary, "ratios", ratios, "goals", goals_json(r));
+	return json_pack("{s:s, s:s, s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "scenario",
+		o->scenario, "version", SLUICE_VERSION, "host", host_facts(), "options", options_json(o),
+		"interrupted", r->interrupted, "peers", peers, "ceiling", ceiling_json(r), "trials", trials,
+		"summary", summary, "ratios", ratios, "goals", goals_json(r), "not_measured",
+		goals_missing_json(r));
 }

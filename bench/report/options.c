@@ -145,6 +145,10 @@ static const struct row table[] = {
 		take_number, AT(window), 0, 32768},
 	{"generator-core", "N", "(0)", take_core, AT(generator_core), 0, 0},
 	{"worker-core", "N", "the core that the switch polls on (1)", take_core, AT(worker_core), 0, 0},
+	{"far", NULL,
+		"the worker's core is the one that is furthest from the generator's, whatever --worker-core "
+		"says",
+		take_flag, AT(far), 0, 0},
 	{"huge-mb", "MB", "huge pages to reserve for the run; 0: use none (1024)", take_number, AT(huge_mb),
 		0, 1 << 20},
 	{"realtime", NULL,
@@ -223,7 +227,7 @@ static void check(const struct options *o)
 		errx(USAGE, "--ring: a power of two, not %u", o->ring);
 	if (o->window != 0 && (o->window < GENERATOR_MIN_WINDOW || o->window > o->ring))
 		errx(USAGE, "--window: 0, or from %u to the ring's %u slots", GENERATOR_MIN_WINDOW, o->ring);
-	if (o->generator_core == o->worker_core)
+	if (!o->far && o->generator_core == o->worker_core)
 		errx(USAGE, "--worker-core: core %d already generates", o->worker_core);
 	check_sizes(o);
 	for (unsigned i = 0; i < o->n_peers; i++)

@@ -24,6 +24,7 @@ struct options {
 	bool packed;	 /* packed rings */
 	unsigned window; /* frames under way in each direction; 0: open loop */
 	int generator_core, worker_core;
+	bool far;		/* the worker's core is the one furthest from the generator's */
 	unsigned huge_mb;	/* huge pages to reserve; 0: none are used */
 	bool realtime;		/* SCHED_RR for the bench and, as they inherit it, its peers */
 	bool json;		/* the result on stdout as JSON, not as a table */

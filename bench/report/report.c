@@ -154,6 +154,15 @@ static bool alike(const struct trial *a, const struct trial *b)
 	       !report_disturbed(b);
 }
 
+void report_add_figure(struct report_ratio *out, bool like, const char *state, double figure)
+{
+	spread_add(like ? &out->like : &out->unlike, figure);
+	if (like && strcmp(state, "near") == 0)
+		spread_add(&out->near, figure);
+	if (like && strcmp(state, "far") == 0)
+		spread_add(&out->far, figure);
+}
+
 void report_compare(const struct report *r, struct report_side a, struct report_side b, enum metric metric,
 	struct report_ratio *out)
 {
@@ -170,7 +179,6 @@ void report_compare(const struct report *r, struct report_side a, struct report_
 		other = find(r, b, turn, n);
 		if (!other || !(other->value[metric] > 0) || isnan(t->value[metric]))
 			continue;
-		spread_add(
-			alike(t, other) ? &out->like : &out->unlike, t->value[metric] / other->value[metric]);
+		report_add_figure(out, alike(t, other), t->state, t->value[metric] / other->value[metric]);
 	}
 }

@@ -120,9 +120,13 @@ bool report_generator_bound(const struct trial *t);
 void report_summarize(const struct report *r, struct report_side side, struct report_summary *s);
 
 struct report_ratio {
-	struct spread like;   /* a / b, of trials under like conditions */
-	struct spread unlike; /* of the others: another state of the cores, or disturbed */
+	struct spread like;	 /* a / b, of trials under like conditions */
+	struct spread unlike;	 /* of the others: another state of the cores, or disturbed */
+	struct spread near, far; /* those of `like` in either state */
 };
+
+/** Adds a figure of trials in `state`, under like conditions or not. */
+void report_add_figure(struct report_ratio *out, bool like, const char *state, double figure);
 
 /** Divides `metric` of each trial of `a` by that of its counterpart of `b`: the n-th of the same turn. */
 void report_compare(const struct report *r, struct report_side a, struct report_side b, enum metric metric,

@@ -168,6 +168,24 @@ static void print_kinds(const struct report *r)
 			print_ratio(r, &r->trials[i].kind, r->peers[0].name, r->peers[p].name);
 }
 
+/* How far apart the cores were, in trials of either state. */
+static void print_cores(const struct report *r)
+{
+	static struct spread state[2];
+	static const char *const names[2] = {"near", "far"};
+
+	memset(state, 0, sizeof(state));
+	for (const struct trial *t = r->trials; t < r->trials + r->n_trials; t++)
+		for (unsigned i = 0; i < 2; i++)
+			if (strcmp(t->state, names[i]) == 0)
+				spread_add(&state[i], t->before_ns);
+	for (unsigned i = 0; i < 2; i++)
+		if (state[i].n > 0)
+			printf("Cores %s in %u trials: a line there and back in %.0f ns (%.0f..%.0f)\n",
+				names[i], state[i].n, spread_median(&state[i]), spread_min(&state[i]),
+				spread_max(&state[i]));
+}
+
 void report_table(const struct report *r)
 {
 	const struct options *o = r->opt;
@@ -180,9 +198,10 @@ void report_table(const struct report *r)
 		else
 			printf("open loop\n");
 		print_ceiling(r);
+		print_cores(r);
 		print_kinds(r);
-		goals_print(r);
 	}
+	goals_print(r);
 	for (unsigned i = 0; i < r->n_peers; i++)
 		if (r->peers[i].skipped[0])
 			printf("%s: skipped: %s\n", r->peers[i].name, r->peers[i].skipped);

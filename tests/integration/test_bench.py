@@ -412,6 +412,27 @@ def test_goals_compare_trials_of_the_peers_that_run(tmp_path):
     assert goal["met"] == (many / one >= 0.8)
 
 
+def test_goals_are_judged_near_and_far_and_what_was_not_measured_is_told():
+    report = bench("--peers", "absent", "--huge-mb", "0", scenario="goals", check=False)
+    assert report["goals"] == [] and len(report["not_measured"]) > 100
+    why = {goal["goal"]: goal["why"] for goal in report["not_measured"]}
+    assert why["64 B, 1 pair: cycles of testpmd io's"] == "sluice: not among --peers"
+    report = bench("--peers", "sluice", "--huge-mb", "0", "--pairs", "1,10000")
+    assert report["not_measured"] == []
+    (goal,) = report["goals"]
+    states = {trial["state"] for trial in report["trials"]}
+    for state in ("near", "far"):
+        if goal["like"] and states == {state}:
+            assert goal[state]["met"] == goal["met"] and goal[state]["measured"] == goal["measured"]
+        else:
+            assert goal[state] is None
+
+
+def test_a_far_core_is_taken_or_refused():
+    done = subprocess.run([BENCH, "l2", *SHORT, "--far", "--huge-mb", "0"], capture_output=True, text=True, timeout=60)
+    assert ("no core is far from core 0" in done.stderr) == (done.returncode == 1 and done.stdout == "")
+
+
 def test_a_full_ring_loses_frames_and_the_report_says_so():
     report = bench("--peers", "sluice", "--window", "0", "--huge-mb", "0")
     (trial,) = report["trials"]
