@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -129,14 +130,17 @@ def node(netns, stack, tmp_path, requires):
         path, server = tmp_path, api
 
         @staticmethod
-        def command(*words):
-            return subprocess.run(host.argv(FILES / "sluice-node", *words), env=env, check=False, capture_output=True,
-                                  timeout=wait.PATIENCE_S)
+        def command(*words, **more):
+            return subprocess.run(host.argv(FILES / "sluice-node", *words), env={**env, **more}, check=False,
+                                  capture_output=True, timeout=wait.PATIENCE_S)
 
         @staticmethod
-        def start(**more):
-            return host.start(FILES / "sluice-node", "run", env={**env, **more})
+        def start(alone=False, **more):
+            """`alone`: it is the first process, as in a container."""
+            first = ["unshare", "--pid", "--fork", "--kill-child"] if alone else []
+            return host.start(*first, FILES / "sluice-node", "run", env={**env, **more})
 
+    Node.host = host
     return Node
 
 
@@ -161,6 +165,82 @@ def test_a_node_from_install_to_removal(node):
     assert conflist.exists()  # an update is no removal: ADD says "try again later" meanwhile
     assert node.command("remove").returncode == 0
     assert not bin_.exists() and not conflist.exists() and node.command("remove").returncode == 0
+
+
+def test_a_signal_before_the_node_is_known_ends_it(node):
+    """Also of the first process of a container, to which a signal is nothing unless it is waited for."""
+    process = node.start(alone=True, PAUSE="3600")
+    wait.until(lambda: node.server.asked, "the node is asked for")
+    os.kill(int(Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()), signal.SIGTERM)
+    assert process.wait(wait.PATIENCE_S) == 0
+    assert not (node.path / "sluice.json").exists() and not (node.path / "conf/05-sluice.conflist").exists()
+
+
+def test_an_update_keeps_pods(node):
+    """One daemon ends and the next begins: the plugin is exchanged while it is there, and pods keep ports and addresses."""
+    node.server.put({"kind": "Node", "metadata": {"name": "n1"}, "spec": {"podCIDR": "10.244.3.0/24"}})
+    bin_, ctl = node.path / "bin/sluice-cni", [program("sluicectl"), "--socket", node.path / "control.sock", "--json"]
+
+    def ports():
+        return {one["name"]: one["ips"] for one in json.loads(run([*ctl, "port", "list"]).stdout)}
+
+    seen = []
+    for _ in range(2):
+        assert node.command("install").returncode == 0 and os.access(bin_, os.X_OK)
+        process = node.start()
+        wait.until(lambda: node.command("ready").returncode == 0, "it serves")
+        if not seen:
+            run([*ctl, "port", "add", "pod", "--network", "pods", "--type", "vhost-user", "--socket", node.path / "pod.sock"])
+        seen.append(ports())
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(wait.PATIENCE_S) == 0
+        assert (node.path / "conf/05-sluice.conflist").exists()
+        assert node.command("ready").returncode != 0
+    assert seen[0] == seen[1] and seen[0]["pod"], seen
+
+
+def uplink_of(node, **more):
+    """What carries the tunnels of a node among several."""
+    (node.path / "sluice.json").unlink(missing_ok=True)
+    process = node.start(CLUSTER_CIDRS="10.244.0.0/16", **more)
+    wait.until((node.path / "sluice.json").exists, "there is a configuration")
+    process.send_signal(signal.SIGTERM)
+    process.wait(wait.PATIENCE_S)
+    return json.loads((node.path / "sluice.json").read_text())["uplinks"][0]
+
+
+def node_at(*ips):
+    return {"kind": "Node", "metadata": {"name": "n1"}, "spec": {"podCIDRs": ["10.244.3.0/24"]},
+            "status": {"addresses": [{"type": "InternalIP", "address": ip} for ip in ips]}}
+
+
+def test_the_uplink_is_where_the_nodes_address_is(node):
+    """Whatever the default route, if there is any; nodes of other subnets are reached by its next hop."""
+    node.host.run("ip", "link", "add", "other", "type", "veth", "peer", "name", "peer")
+    for link in ("other", "peer"):
+        node.host.run("ip", "link", "set", link, "up")
+    node.host.run("ip", "addr", "add", "203.0.113.7/28", "dev", "other")
+    node.host.run("ip", "route", "add", "default", "via", "203.0.113.1")
+    node.server.put(node_at(HOST))
+    assert uplink_of(node) == {"name": "nodes", "type": "af_xdp", "device": "up0", "address": f"{HOST}/24"}
+    node.host.run("ip", "route", "replace", "default", "via", WORLD)
+    assert uplink_of(node)["gateway"] == WORLD
+    assert uplink_of(node, DEVICE="other")["address"] == "203.0.113.7/28"
+
+
+def test_an_underlay_of_ip6(node):
+    node.host.run("ip", "addr", "add", "2001:db8::1/64", "dev", "up0", "nodad")
+    node.host.run("ip", "route", "add", "default", "via", "2001:db8::2")
+    node.server.put(node_at("2001:db8::1", HOST))
+    assert uplink_of(node) == {"name": "nodes", "type": "af_xdp", "device": "up0", "address": "2001:db8::1/64",
+                               "gateway": "2001:db8::2"}
+
+
+def test_a_node_that_does_not_know_where_others_are(node):
+    node.server.put(node_at("192.0.2.1"))
+    done = node.command("run", CLUSTER_CIDRS="10.244.0.0/16")
+    assert done.returncode == 1 and not (node.path / "sluice.json").exists()
+    assert b"node n1 has no InternalIP here and no default route: DEVICE has to say" in done.stderr
 
 
 def test_a_node_of_several(node):
