@@ -90,6 +90,17 @@ static bool delivered(const struct report *report)
 	return report->n_trials > 0;
 }
 
+/* A mixture has frames of TRAFFIC_MIN. */
+static void check_sizes(const struct options *o)
+{
+	const struct scenario *scenario = scenario_find(o->scenario);
+
+	for (unsigned i = 0; scenario && i < o->n_sizes; i++)
+		if (o->sizes[i] < scenario->least)
+			errx(2, "--size: %s has frames of %u bytes and more, and no mixture", o->scenario,
+				scenario->least);
+}
+
 /* Has the worker where a line takes longest to come from the generator's core. 0 or -1: there is no such core. */
 static int place_far(struct options *o)
 {
@@ -123,6 +134,7 @@ int main(int argc, char **argv)
 	options_parse(&o, argc, argv);
 	if (!scenario_find(o.scenario) && strcmp(o.scenario, "goals") != 0)
 		errx(2, "there is no scenario \"%s\"; sluice-bench --help lists them", o.scenario);
+	check_sizes(&o);
 	allow_many_descriptors();
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);

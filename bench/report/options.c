@@ -210,17 +210,6 @@ static void print_help(const struct row *row, struct options *o, char *text)
 	exit(0);
 }
 
-/* A mixture has frames of TRAFFIC_MIN. */
-static void check_sizes(const struct options *o)
-{
-	const struct scenario *scenario = scenario_find(o->scenario);
-
-	for (unsigned i = 0; scenario && i < o->n_sizes; i++)
-		if (o->sizes[i] < scenario->least)
-			errx(USAGE, "--size: %s has frames of %u bytes and more, and no mixture", o->scenario,
-				scenario->least);
-}
-
 static void check(const struct options *o)
 {
 	if ((o->ring & (o->ring - 1)) != 0)
@@ -229,7 +218,6 @@ static void check(const struct options *o)
 		errx(USAGE, "--window: 0, or from %u to the ring's %u slots", GENERATOR_MIN_WINDOW, o->ring);
 	if (!o->far && o->generator_core == o->worker_core)
 		errx(USAGE, "--worker-core: core %d already generates", o->worker_core);
-	check_sizes(o);
 	for (unsigned i = 0; i < o->n_peers; i++)
 		if (strcmp(o->peers[i], "running") == 0 && !o->sockets[0])
 			errx(USAGE, "--peers: \"running\" needs --sockets");
