@@ -4,12 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "control/base/log.h"
 #include "control/base/params.h"
 #include "control/host/ways.h"
 #include "control/kube_peers.h"
+#include "control/kube_server.h"
 #include "control/model/model.h"
 #include "control/model/network_spec.h"
 #include "control/model/objects.h"
@@ -115,25 +115,22 @@ static struct journal *open_journal(struct event_base *base, struct registry *re
 	return NULL;
 }
 
-int kube_open(struct event_base *base, struct model *model, const json_t *part, const char *dir,
-	struct kube **out, struct api_err *err)
+static int open_at(struct event_base *base, struct model *model, const json_t *part,
+	const struct kube_server *server, const char *dir, struct kube **out, struct api_err *err)
 {
-	const char *token = param_str(part, "token_file"), *ca = param_str(part, "ca"),
-		   *network = param_str(part, "network");
+	const char *network = param_str(part, "network");
 	struct kube *kube;
 	struct kubernetes_config config = {.base = base,
 		.reg = model_registry(model),
-		.api = param_str(part, "api"),
-		.token_file = token ? token : KUBERNETES_TOKEN,
-		.ca = ca || access(KUBERNETES_CA, R_OK) < 0 ? ca : KUBERNETES_CA,
+		.api = server->api,
+		.token_file = server->token_file,
+		.token = server->token,
+		.tls = server->tls,
 		.node = param_str(part, "node"),
 		.network = network,
 		.healthz = param_str(part, "healthz"),
 		.lead = lead};
 
-	*out = NULL;
-	if (!config.api)
-		return 0;
 	if (!model_network(model, network))
 		return api_fail(err, API_NOT_FOUND, "kubernetes.network", "no network \"%s\"", network);
 	config.lead_arg = kube = calloc(1, sizeof(*kube));
@@ -156,19 +153,37 @@ int kube_open(struct event_base *base, struct model *model, const json_t *part, 
 	return 0;
 }
 
+int kube_open(struct event_base *base, struct model *model, const json_t *part, const char *dir,
+	struct kube **out, struct api_err *err)
+{
+	struct kube_server server;
+	int rc;
+
+	*out = NULL;
+	if (kube_server_read(part, &server, err) < 0)
+		return -1;
+	rc = server.api ? open_at(base, model, part, &server, dir, out, err) : 0;
+	kube_server_free(&server);
+	return rc;
+}
+
 int kube_check(const json_t *part, struct api_err *err)
 {
-	const char *api = param_str(part, "api"), *healthz = param_str(part, "healthz");
+	bool given = param_given(part, "api") || param_given(part, "kubeconfig");
+	const char *healthz = param_str(part, "healthz");
+	struct kube_server server;
 	struct sockaddr_storage at;
 	socklen_t size;
 	bool any;
 
-	if (!api && json_object_size(part))
-		return api_fail(err, API_INVALID, "kubernetes.api", "required by what is beside it");
-	if (!api)
+	if (!given && json_object_size(part))
+		return api_fail(err, API_INVALID, "kubernetes.api",
+			"required by what is beside it, or else kubeconfig");
+	if (!given)
 		return 0;
-	if (strncmp(api, "https://", 8) != 0 || strpbrk(api + 8, "/?#@ "))
-		return api_fail(err, API_INVALID, "kubernetes.api", "must be https://HOST[:PORT]");
+	if (kube_server_read(part, &server, err) < 0)
+		return -1;
+	kube_server_free(&server);
 	if (!param_given(part, "network"))
 		return api_fail(err, API_INVALID, "kubernetes.network", "required: pods are in one network");
 	if (healthz && (!listen_read(healthz, &at, &size, &any) || any))

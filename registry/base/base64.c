@@ -42,5 +42,6 @@ int base64_bytes(const char *base64, char **bytes, size_t *len)
 		return -EINVAL;
 	}
 	*len = (size_t)(n - padding); /* what padding stands for is decoded as zeros */
+	(*bytes)[*len] = '\0';
 	return 0;
 }

@@ -5,5 +5,5 @@
 
 /** The bytes in base64, to be freed; NULL: no memory. */
 char *base64_text(const void *bytes, size_t len);
-/** What base64 stands for, to be freed. -EINVAL: it is none; -ENOMEM. */
+/** What base64 stands for with a 0 behind it, to be freed. -EINVAL: it is none; -ENOMEM. */
 int base64_bytes(const char *base64, char **bytes, size_t *len);

@@ -44,7 +44,7 @@ TAILQ_HEAD(fetches, fetch);
 
 struct fetcher {
 	struct multi multi;
-	char *path, *ca, *cert, *key; /* NULL: none */
+	char *path, *ca, *cert, *key, *ca_pem, *cert_pem, *key_pem; /* NULL: none */
 	struct fetches list;
 	struct fetch *serving; /* whose callback runs, NULL: none's, or it was cancelled in it */
 };
@@ -223,6 +223,9 @@ static void free_all(struct fetcher *all)
 	free(all->ca);
 	free(all->cert);
 	free(all->key);
+	free(all->ca_pem);
+	free(all->cert_pem);
+	free(all->key_pem);
 	free(all);
 }
 
@@ -235,7 +238,8 @@ static struct fetcher *open_any(struct event_base *base, const char *path, const
 	TAILQ_INIT(&all->list);
 	if (!text_copy(&all->path, path) || !text_copy(&all->ca, tls->ca) ||
 		!text_copy(&all->cert, tls->cert) || !text_copy(&all->key, tls->key) ||
-		multi_open(&all->multi, base, serve, all) < 0) {
+		!text_copy(&all->ca_pem, tls->ca_pem) || !text_copy(&all->cert_pem, tls->cert_pem) ||
+		!text_copy(&all->key_pem, tls->key_pem) || multi_open(&all->multi, base, serve, all) < 0) {
 		free_all(all);
 		return NULL;
 	}
@@ -329,11 +333,21 @@ static int watch_peer(void *arg, curl_socket_t fd, curlsocktype type)
 	return CURL_SOCKOPT_OK;
 }
 
+static bool set_pem(CURL *easy, CURLoption option, char *pem)
+{
+	struct curl_blob blob = {.data = pem, .len = pem ? strlen(pem) : 0, .flags = CURL_BLOB_NOCOPY};
+
+	return !pem || curl_easy_setopt(easy, option, &blob) == CURLE_OK;
+}
+
 static bool set_tls(CURL *easy, const struct fetcher *all)
 {
 	return (!all->ca || curl_easy_setopt(easy, CURLOPT_CAINFO, all->ca) == CURLE_OK) &&
 	       (!all->cert || curl_easy_setopt(easy, CURLOPT_SSLCERT, all->cert) == CURLE_OK) &&
-	       (!all->key || curl_easy_setopt(easy, CURLOPT_SSLKEY, all->key) == CURLE_OK);
+	       (!all->key || curl_easy_setopt(easy, CURLOPT_SSLKEY, all->key) == CURLE_OK) &&
+	       set_pem(easy, CURLOPT_CAINFO_BLOB, all->ca_pem) &&
+	       set_pem(easy, CURLOPT_SSLCERT_BLOB, all->cert_pem) &&
+	       set_pem(easy, CURLOPT_SSLKEY_BLOB, all->key_pem);
 }
 
 static bool set_question(struct fetch *fetch, const struct fetch_ask *ask)

@@ -25,7 +25,8 @@ struct fetcher *fetch_open(struct event_base *base, const char *path);
 
 /* What is shown to a server of HTTPS, and asked of it. NULL: nothing, and who the system trusts. Copied. */
 struct fetch_tls {
-	const char *ca, *cert, *key;
+	const char *ca, *cert, *key;		 /* files, read again for each connection */
+	const char *ca_pem, *cert_pem, *key_pem; /* what would be in them, instead */
 };
 /** For fetch_ask(). NULL: no memory. */
 struct fetcher *fetch_open_web(struct event_base *base, const struct fetch_tls *tls);

@@ -328,11 +328,11 @@ def test_an_address_that_another_service_has(world):
 
 
 @pytest.mark.parametrize("fields, error", [
-    ({"node": "n1"}, "kubernetes.api: required by what is beside it"),
+    ({"node": "n1"}, "kubernetes.api: required by what is beside it, or else kubeconfig"),
     ({"api": "http://10.0.0.1:6443", "network": "pods"}, "kubernetes.api: must be https://HOST[:PORT]"),
     ({"api": "https://10.0.0.1:6443/api", "network": "pods"}, "kubernetes.api: must be https://HOST[:PORT]"),
     ({"api": "https://10.0.0.1:6443"}, "kubernetes.network: required"),
-    ({"api": "https://10.0.0.1:6443", "network": "pods", "kubeconfig": "/x"}, "kubernetes.kubeconfig: unknown key"),
+    ({"api": "https://10.0.0.1:6443", "network": "pods", "nodes": "n1"}, "kubernetes.nodes: unknown key"),
 ])
 def test_a_configuration_that_cannot_be(fields, error):
     daemon = Daemon({"kubernetes": fields}, start=False)

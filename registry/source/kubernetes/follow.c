@@ -66,13 +66,15 @@ static bool remember(char *to, size_t size, const char *text)
 	return true;
 }
 
-/* The token may be another one by now. NULL: none. */
-static char *read_token(const char *path)
+/* That of a file may be another one by now. NULL: none. */
+static char *read_token(const struct kubernetes *k)
 {
-	FILE *file = path ? fopen(path, "re") : NULL;
-	char *text = file ? calloc(1, TOKEN) : NULL;
+	FILE *file = k->token_file ? fopen(k->token_file, "re") : NULL;
+	char *text = file || k->token ? calloc(1, TOKEN) : NULL;
 
-	if (text) {
+	if (text && !file)
+		snprintf(text, TOKEN, BEARER "%s", k->token);
+	if (text && file) {
 		strcpy(text, BEARER);
 		fread(text + strlen(BEARER), 1, TOKEN - sizeof(BEARER), file);
 		text[strcspn(text, "\r\n")] = '\0';
@@ -306,7 +308,7 @@ static void write_target(const struct kube_follow *follow, char url[TARGET])
 static void ask(struct kube_follow *follow)
 {
 	static const struct timeval silence = {.tv_sec = SILENCE_S};
-	char url[TARGET], *token = read_token(follow->k->token_file);
+	char url[TARGET], *token = read_token(follow->k);
 	struct fetch_ask what = {.url = url, .token = token};
 
 	if (!follow->version[0] && !(follow->filling && follow->more))

@@ -166,7 +166,7 @@ struct kubernetes {
 	bool restored;		  /* all is known that an earlier life had heard */
 	bool restoring;
 	struct journal *journal; /* NULL: nothing outlives it */
-	char *api, *token_file, *node, *network;
+	char *api, *token_file, *token, *node, *network;
 	char of_node[64 + 3 * KUBE_NODE]; /* the selector of this node; "": of all */
 	char zone[KUBE_LABEL + 1];	  /* "": not known */
 	struct kube_service *services;

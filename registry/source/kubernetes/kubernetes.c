@@ -65,7 +65,6 @@ static bool select_node(struct kubernetes *k)
 
 int kubernetes_open(const struct kubernetes_config *config, struct kubernetes **out)
 {
-	const struct fetch_tls tls = {.ca = config->ca};
 	struct kubernetes *k = calloc(1, sizeof(*k));
 	bool done;
 
@@ -78,11 +77,12 @@ int kubernetes_open(const struct kubernetes_config *config, struct kubernetes **
 	registry_source_add(k->reg, &k->source);
 	TAILQ_INIT(&k->changed);
 	k->turn = event_new(k->base, -1, 0, on_turn, k);
-	k->fetcher = fetch_open_web(k->base, &tls);
+	k->fetcher = fetch_open_web(k->base, &config->tls);
 	done = k->turn && k->fetcher && text_copy(&k->api, config->api) &&
-	       text_copy(&k->token_file, config->token_file) && text_copy(&k->node, config->node) &&
-	       text_copy(&k->network, config->network) && kube_nodes_open(k, config) == 0 && select_node(k) &&
-	       kube_lead_open(k, config) == 0 && kube_health_open(k, config->healthz) == 0;
+	       text_copy(&k->token_file, config->token_file) && text_copy(&k->token, config->token) &&
+	       text_copy(&k->node, config->node) && text_copy(&k->network, config->network) &&
+	       kube_nodes_open(k, config) == 0 && select_node(k) && kube_lead_open(k, config) == 0 &&
+	       kube_health_open(k, config->healthz) == 0;
 	if (done)
 		kube_keep_open(k, config->journal);
 	for (unsigned i = 0; i < KUBE_FOLLOWS && done; i++)
@@ -112,6 +112,7 @@ void kubernetes_close(struct kubernetes *k)
 		event_free(k->turn);
 	free(k->api);
 	free(k->token_file);
+	free(k->token);
 	free(k->node);
 	free(k->network);
 	free(k);

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "addr/ip.h"
+#include "registry/base/fetch.h"
 
 struct event_base;
 struct journal;
@@ -58,8 +59,9 @@ struct kubernetes_config {
 	struct event_base *base;
 	struct registry *reg;
 	const char *api;	/* "https://10.0.0.1:6443" */
-	const char *token_file; /* read again for each request: tokens rotate. NULL: none is sent */
-	const char *ca;		/* NULL: who the system trusts */
+	const char *token_file; /* read again for each request: tokens rotate. NULL: `token` */
+	const char *token;	/* NULL: none is sent */
+	struct fetch_tls tls;
 	const char *node;    /* that this daemon runs on, as Kubernetes calls it. NULL: no endpoint is near */
 	const char *network; /* that the pods are in */
 	const char *healthz; /* "ADDRESS:PORT" where load balancers ask for this node's health; NULL: none */
