@@ -304,6 +304,7 @@ static int make_objects(struct daemon *d)
 	model_on_again(d->model, MODEL_RPC, on_again, d);
 	if (json_object_size(json_object_get(d->config, "cluster")))
 		model_cluster_is_coming(d->model);
+	model_restoring(d->model, true);
 	if (config_apply(d->model, d->config, &why) < 0)
 		return start_failed(d->options.config, &why);
 	if (state_open(d->base, d->options.state, d->model, &d->state, &why) < 0)
@@ -311,6 +312,7 @@ static int make_objects(struct daemon *d)
 	/* last: clients register for services, and find a table that is complete */
 	if (serve_open(d->base, d->model, d->config, d->options.state, &d->serve, &why) < 0)
 		return start_failed(NULL, &why);
+	model_restoring(d->model, false);
 	return ending_asked() ? -1 : 0; /* perhaps before all was restored: nobody is to be told the rest */
 }
 

@@ -455,6 +455,13 @@ int dp_service_del(struct dp *dp, uint32_t id);
 void dp_services_begin(struct dp *dp);
 void dp_services_end(struct dp *dp);
 
+/**
+ * While objects are restored (`yes`), as after a crash, services may not be there yet whose connections go on: TCP in the
+ * middle of a connection to a vip waits (its sender sends again), and guests' refusals of segments of no connection are
+ * dropped, for they may be of one that a vip hides.
+ */
+void dp_restoring(struct dp *dp, bool yes);
+
 struct dp_backend_info {
 	uint64_t packets, bytes, connections; /* connections: alive now */
 	/* Connections that it was to answer, since it was made; those that got something else than a reset, and

@@ -306,6 +306,8 @@ void dp_fdb_walk(struct dp *dp, bool (*fn)(void *arg, const struct dp_fdb_entry 
 
 void dp_services_begin(struct dp *dp) {}
 
+void dp_restoring(struct dp *dp, bool yes) {}
+
 void dp_services_end(struct dp *dp) {}
 
 /* Nobody asks for an address that is taken. */

@@ -215,6 +215,11 @@ void model_cluster_attach(struct model *model, const struct model_cluster *clust
 	model->cluster = cluster;
 }
 
+void model_restoring(struct model *model, bool yes)
+{
+	dp_restoring(model->dp, yes);
+}
+
 void model_cluster_is_coming(struct model *model)
 {
 	model->clustered = true;

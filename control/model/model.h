@@ -73,6 +73,8 @@ struct model_cluster {
 /** Borrowed; NULL: there is none. */
 void model_cluster_attach(struct model *model, const struct model_cluster *cluster);
 
+/** What there was before the start is made again, until `yes` is false (dp_restoring). */
+void model_restoring(struct model *model, bool yes);
 /** The configuration has a cluster: until it is attached no address of its networks is given. */
 void model_cluster_is_coming(struct model *model);
 /** `fn` is called when what was refused by API_AGAIN is worth another try. */

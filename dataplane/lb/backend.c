@@ -15,6 +15,7 @@ struct base {
 	struct backend_stats stats;
 	struct backend_answers answers;
 	uint64_t drains_since; /* TSC, 0: it does not */
+	uint32_t resets_at;    /* its place in backend_table.resets, plus one; 0: it has none */
 };
 
 enum { WINDOW_MIN = 4096 };
@@ -28,6 +29,8 @@ struct backend_table {
 	 * are used: who has few backends touches the memory of few. */
 	uint32_t window, next, used;
 	unsigned gone;
+	uint32_t *resets; /* [size] ids of those with BACKEND_RESETS, the first `nresets` */
+	uint32_t nresets;
 };
 
 struct backend_table *backend_open(struct dp *dp, uint32_t size)
@@ -41,7 +44,8 @@ struct backend_table *backend_open(struct dp *dp, uint32_t size)
 	t->window = size < WINDOW_MIN ? size : WINDOW_MIN;
 	t->backend = mem_alloc(size * sizeof(*t->backend));
 	t->base = calloc(size, sizeof(*t->base));
-	if (!t->backend || !t->base) {
+	t->resets = calloc(size, sizeof(*t->resets));
+	if (!t->backend || !t->base || !t->resets) {
 		backend_close(t);
 		return NULL;
 	}
@@ -54,6 +58,7 @@ void backend_close(struct backend_table *t)
 		return;
 	mem_free(t->backend, t->size * sizeof(*t->backend));
 	free(t->base);
+	free(t->resets);
 	free(t);
 }
 
@@ -65,6 +70,28 @@ struct backend *backend_get(const struct backend_table *t, uint32_t id)
 uint32_t backend_end(const struct backend_table *t)
 {
 	return t->window;
+}
+
+uint32_t backend_resets(const struct backend_table *t, const uint32_t **ids)
+{
+	*ids = t->resets;
+	return t->nresets;
+}
+
+/* Whether the backend is among those with BACKEND_RESETS. The last one takes the place of one that is no more. */
+static void list_resets(struct backend_table *t, uint32_t id, bool listed)
+{
+	uint32_t *at = &t->base[id].resets_at, last;
+
+	if (listed && !*at) {
+		t->resets[t->nresets++] = id;
+		*at = t->nresets;
+	} else if (!listed && *at) {
+		last = t->resets[--t->nresets];
+		t->resets[*at - 1] = last;
+		t->base[last].resets_at = *at;
+		*at = 0;
+	}
 }
 
 static uint64_t pack_mac(const uint8_t *mac)
@@ -155,7 +182,7 @@ int backend_new(struct backend_table *t, const struct dp_service *spec, const st
 	b->net = spec->net;
 	b->protocol = (uint8_t)spec->protocol;
 	b->service = (uint16_t)service;
-	t->base[b->id] = (struct base){worker_sum(t->dp, b->id), worker_answers(t->dp, b->id), 0};
+	t->base[b->id] = (struct base){worker_sum(t->dp, b->id), worker_answers(t->dp, b->id), 0, 0};
 	atomic_store_explicit(&b->mac, 0, memory_order_relaxed);
 	rc = want_mac(t, b);
 	if (rc)
@@ -188,6 +215,7 @@ void backend_set(struct backend_table *t, uint32_t id, const struct dp_backend *
 
 	atomic_store_explicit(&b->weight, what->weight, memory_order_relaxed);
 	atomic_store_explicit(&b->distance, what->distance, memory_order_relaxed);
+	list_resets(t, id, flags & BACKEND_RESETS);
 	if (what->dead)
 		flags |= BACKEND_DEAD;
 	else if (what->weight)
@@ -202,6 +230,7 @@ void backend_delete(struct backend_table *t, uint32_t id)
 	struct backend *b = &t->backend[id];
 
 	atomic_store_explicit(&b->flags, BACKEND_USED | BACKEND_GONE, memory_order_release);
+	list_resets(t, id, false);
 	if (b->wanted)
 		neigh_release(t->dp, (struct neigh_scope){.net = b->net, .uplink = OUT_NONE}, b->address,
 			on_mac, b);

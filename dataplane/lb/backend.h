@@ -54,6 +54,8 @@ void backend_close(struct backend_table *t);
 struct backend *backend_get(const struct backend_table *t, uint32_t id);
 /** Control thread. No backend has this id or a higher one. */
 uint32_t backend_end(const struct backend_table *t);
+/** Control thread. *ids: those with BACKEND_RESETS, good until one changes; returns how many. */
+uint32_t backend_resets(const struct backend_table *t, const uint32_t **ids);
 
 /**
  * Control thread. Makes a backend and starts to look for its MAC: among the network's guests, or the

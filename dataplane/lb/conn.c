@@ -322,6 +322,17 @@ bool conn_packet(struct conn_hit *hit, uint8_t flags, uint32_t now_s, uint32_t b
 	return answers;
 }
 
+void conn_clear(struct conn_hit *hit, uint8_t flags)
+{
+	uint64_t life = atomic_load_explicit(&hit->side->life, memory_order_relaxed);
+
+	while (life_same(life, hit->life) && (life_flags(life) & CONN_LIVE) && (life_flags(life) & flags))
+		if (atomic_compare_exchange_weak_explicit(&hit->side->life, &life,
+			    life & ~((uint64_t)flags << 32), memory_order_relaxed, memory_order_relaxed))
+			break;
+	hit->life &= ~((uint64_t)flags << 32);
+}
+
 enum dp_conn_state conn_state(const struct conn_table *t, const struct conn_hit *hit)
 {
 	uint32_t first = hit->index & ~1u;
@@ -364,7 +375,7 @@ uint32_t conn_count(const struct conn_table *t)
 	uint32_t count = 0;
 
 	for (unsigned i = 0; i < t->owners; i++)
-		count += conn_count_of(t, (uint16_t)i);
+		count += conn_count_of(t, i);
 	return count;
 }
 

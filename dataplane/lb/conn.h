@@ -54,14 +54,16 @@ struct conn_end {
 
 /* Flags of a side. */
 enum {
-	CONN_LIVE = 1,	  /* the entry is in use */
-	CONN_SEEN = 2,	  /* a packet came from this side; for the client's: after the first one */
-	CONN_FIN = 4,	  /* it sent all that it had */
-	CONN_RST = 8,	  /* it gave up */
-	CONN_ASKED = 16,  /* the backend's: its first packet is an answer that counts */
-	CONN_TURNS = 32,  /* both: it is known whose turn it is, conn_turn_asks() */
-	CONN_GUESS = 64,  /* the backend's: it was chosen in the middle of the connection (seek.h) */
-	CONN_SEEKS = 128, /* the client's: and was wrong */
+	CONN_LIVE = 1,	 /* the entry is in use */
+	CONN_SEEN = 2,	 /* a packet came from this side; for the client's: after the first one */
+	CONN_FIN = 4,	 /* it sent all that it had */
+	CONN_RST = 8,	 /* it gave up */
+	CONN_ASKED = 16, /* the backend's: its first packet is an answer that counts */
+	CONN_TURNS = 32, /* both: it is known whose turn it is, conn_turn_asks() */
+	CONN_GUESS = 64, /* the backend's: it was chosen in the middle of the connection (seek.h) */
+	CONN_STRAY =
+		64, /* the client's: it was made for an answer, and the client has said nothing yet (stray.h) */
+	CONN_SEEKS = 128, /* the client's: the guess was wrong */
 };
 
 struct conn_side {
@@ -202,6 +204,9 @@ void conn_remove(struct conn_table *t, const struct conn_hit *hit);
  * first answer of a backend that was asked: true once for each connection.
  */
 bool conn_packet(struct conn_hit *hit, uint8_t flags, uint32_t now_s, uint32_t bytes);
+
+/** Worker. Takes `flags` from the side, if it is still the connection that was found. */
+void conn_clear(struct conn_hit *hit, uint8_t flags);
 
 /*
  * Turns, of connections that were made with CONN_TURNS on both sides: is a request under way? A new connection begins

@@ -6,6 +6,7 @@
 #include "dataplane/lb/drain.h"
 #include "dataplane/lb/least.h"
 #include "dataplane/lb/seek.h"
+#include "dataplane/lb/stray.h"
 
 enum {
 	CHOICE_TRIES = 4, /* backends tried when the client's port is in use towards the first */
@@ -305,6 +306,8 @@ enum drop_reason connect_item(struct worker *w, const struct item *it, const str
 		return DROP_VIP_MISS;
 	if (!s->table)
 		return DROP_NO_BACKEND;
+	if (__builtin_expect(stray_is_restoring(w), 0) && it->f->ip_proto == IPPROTO_TCP && !item_opens(it))
+		return DROP_SEEKS; /* who has it may not be there yet */
 	choice = choice_hash(client, it->src_port, s);
 	begin(w, &making, it, s, key, hash);
 	for (unsigned i = 0; i < CHOICE_TRIES; i++, choice = next_choice(choice)) {

@@ -115,10 +115,12 @@ void drain_ask(struct dp *dp)
 {
 	struct lb *lb = dp->lb;
 	struct asking asking = {dp, ASK_MAX};
+	const uint32_t *ids;
+	uint32_t n = backend_resets(lb->backends, &ids);
 	bool any = false;
 
-	for (uint32_t i = 0; i < backend_end(lb->backends) && !any; i++)
-		any = is_over(backend_get(lb->backends, i));
+	for (uint32_t i = 0; i < n && !any; i++)
+		any = is_over(backend_get(lb->backends, ids[i]));
 	for (unsigned i = 0; any && i < LOOK_MAX && asking.left > 0; i += PART) {
 		if (!conn_walk_part(lb->conns, &lb->drain_at, PART, ask, &asking)) {
 			lb->drain_at = 0;

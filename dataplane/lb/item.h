@@ -28,7 +28,6 @@ struct item {
 	uint16_t src_port, dst_port; /* network byte order */
 	uint8_t tcp;		     /* flags; for UDP an ACK, for SCTP sctp_tcp_flags() */
 	bool moved;		     /* the backend that its connection had is lost */
-	bool sought;		     /* and was looked for in vain */
 };
 
 static inline struct conn_key item_key(const struct item *it, enum conn_dir dir)

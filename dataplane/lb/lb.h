@@ -143,9 +143,14 @@ struct lb {
 	struct conn_table *inbound; /* inbound.h */
 	struct told *told;	    /* [dp.config.backends] */
 	struct told_host told_host[MAX_VTEPS];
-	uint32_t told_fresh;		  /* ticks */
-	uint32_t told_s;		  /* when anything was told; 0: never */
-	_Atomic(uint32_t) seek_s;	  /* when a backend was last looked for (seek.h), 0: never */
+	uint32_t told_fresh;	     /* ticks */
+	uint32_t told_s;	     /* when anything was told; 0: never */
+	_Atomic(uint32_t) seek_s;    /* when a backend was last looked for (seek.h), 0: never */
+	_Atomic(uint32_t) seek_pass; /* how often all that look for one have had all of theirs asked */
+	_Atomic(uint32_t) stray_s;   /* when an answer was nobody's (stray.h), 0: never */
+	_Atomic(bool) restoring;     /* dp_restoring() */
+	_Atomic(uint64_t)
+		stray_full[MAX_PORTS]; /* bucket.h: of entries made for such answers, by the client's port */
 	recent_t affinity[LB_AFFINITIES]; /* affinity.c */
 	recent_t fragment[MAX_PORTS + MAX_NETS]
 			 [LB_FRAGMENTS]; /* fragment.c: by port, behind a tunnel by network */
@@ -158,6 +163,8 @@ struct lb {
 		least;		    /* there is, or was, a vip of IPv4, of IPv6, one whose policy is that */
 	uint64_t drain_at, seek_at; /* drain_ask(), service_seek_ask(): which connections are next */
 	uint32_t seek_from;	    /* and which of its backends */
+	bool seek_any, seek_found; /* does one look, by the last walk through all; and by this one, so far? */
+	uint32_t seek_turn;
 	struct service *service[MAX_SERVICES];
 	uint32_t service_end, service_low;		       /* none from here on; none is free below */
 	uint32_t vip_row[LB_VIP_ROWS], vip_next[MAX_SERVICES]; /* publish.c: by network and vip */

@@ -123,13 +123,15 @@ static int build_views(struct lb *lb)
 static void show_views(struct lb *lb)
 {
 	for (unsigned i = 0; i < MAX_NETS; i++) {
+		struct network *net = dp_get_net(lb->dp, (uint16_t)i);
 		struct lb_view *view = lb->fresh[i];
 
 		if (!lb->renewed[i])
 			continue;
 		lb->fresh[i] = lb->view[i];
 		lb->view[i] = view;
-		atomic_store_explicit(&dp_get_net(lb->dp, (uint16_t)i)->lb, view, memory_order_release);
+		if (net) /* else nobody looks: it went while there was no memory to take its last services away */
+			atomic_store_explicit(&net->lb, view, memory_order_release);
 	}
 	share_connections(lb);
 }
@@ -202,6 +204,11 @@ void publish_free(struct lb *lb)
 		lb_view_free(lb->view[i]);
 	for (unsigned i = 0; i < MAX_SERVICES; i++)
 		lb_service_free(lb->service[i]);
+}
+
+void dp_restoring(struct dp *dp, bool yes)
+{
+	atomic_store_explicit(&dp->lb->restoring, yes, memory_order_relaxed);
 }
 
 void dp_services_begin(struct dp *dp)

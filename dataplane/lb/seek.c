@@ -2,17 +2,19 @@
 
 #include "dataplane/core/exchange.h"
 #include "dataplane/lb/connect.h"
+#include "dataplane/lb/pair.h"
 #include "dataplane/lb/refuse.h"
 #include "dataplane/lb/service.h"
+#include "dataplane/lb/stray.h"
 
 enum {
-	SEEK_MAX_S = 60, /* that a connection is looked for: with very many control needs its time */
-	/* And at least: those who have it not answer at each round, and who has it may be slow, or not be found yet. */
-	SEEK_LEAST_S = 5,
-	ROUNDS = 2, /* of resets of all backends, that say that nobody has it */
+	SEEK_MAX_S = 60,  /* that a connection is looked for: with very many control needs its time */
+	SEEK_LEAST_S = 8, /* and at least: who has it may be slow, or not be found yet */
+	PASSES = 4,	  /* and so often each backend was asked */
 	TCP_SEQ = 4,
 	TCP_ACKED = 8,
-	ASK_MAX = 192, /* segments in a tick: three quarters of worker 0's room (exchange.h) */
+	ASK_MAX = 192,	 /* segments in a tick: three quarters of worker 0's room (exchange.h) */
+	QUIET_TURNS = 4, /* those whose client says nothing are asked for in every fourth */
 	LOOK_MAX = 1 << 18,
 	NEAR = 1 << 24, /* bytes that the two ends' numbers may be apart: windows are smaller */
 };
@@ -20,7 +22,7 @@ enum {
 bool service_seek_guesses(struct worker *w, const struct service *s, const struct item *it)
 {
 	return it->f->ip_proto == IPPROTO_TCP && !item_opens(it) && !(it->tcp & TCP_RST) && !it->moved &&
-	       !it->sought && s->nbackends > 1 && !s->more && !connect_has_spilled(w, it->f->net);
+	       s->nbackends > 1 && !s->more && !connect_has_spilled(w, it->f->net);
 }
 
 /* Sequence number and acknowledgement, as they are in the packet. */
@@ -31,65 +33,82 @@ static uint64_t numbers(const struct item *it)
 	return (uint64_t)load32(tcp + TCP_SEQ) << 32 | load32(tcp + TCP_ACKED);
 }
 
+/* The lowest that the client sends, for a backend says nothing to a segment that it may have missed what is before;
+ * and the last that it acknowledged. */
+static uint64_t join(uint64_t noted, uint64_t now)
+{
+	uint32_t seq = (uint32_t)(noted >> 32), acked = (uint32_t)noted;
+
+	if (!noted)
+		return now;
+	if ((int32_t)((uint32_t)(now >> 32) - seq) < 0)
+		seq = (uint32_t)(now >> 32);
+	if ((int32_t)((uint32_t)now - acked) > 0)
+		acked = (uint32_t)now;
+	return (uint64_t)seq << 32 | acked;
+}
+
 static void note_time(struct worker *w)
 {
 	atomic_store_explicit(&w->dp->lb->seek_s, w->now_s ? w->now_s : 1, memory_order_relaxed);
 }
 
-/* The backend's side counts resets. */
-static void count_reset(const struct conn_hit *backend)
+static uint32_t passes(struct worker *w)
 {
-	conn_renote(backend, conn_note(backend) + 1);
+	return atomic_load_explicit(&w->dp->lb->seek_pass, memory_order_relaxed);
 }
 
-static bool is_in_vain(struct worker *w, const struct item *it, const struct conn_hit *hit)
+/* The backend's side has the number of walks through all that look for theirs, as it was then. */
+static void begin(struct worker *w, struct conn_hit *client, const struct conn_hit *backend)
+{
+	conn_renote(backend, passes(w));
+	conn_packet(client, CONN_SEEKS, w->now_s, 0);
+	note_time(w);
+}
+
+static bool is_in_vain(struct worker *w, const struct conn_hit *hit)
 {
 	struct conn_hit backend = conn_other(w->dp->lb->conns, hit);
-	const struct service *s = item_service(it);
 	uint32_t since = conn_since(conn_made_s(hit), w->now_s);
 
-	return !s || since > SEEK_MAX_S ||
-	       (since >= SEEK_LEAST_S && conn_note(&backend) >= (uint64_t)ROUNDS * s->nbackends);
+	return since > SEEK_MAX_S ||
+	       (since >= SEEK_LEAST_S && passes(w) - (uint32_t)conn_note(&backend) > PASSES);
 }
 
-bool service_seek_forward(struct worker *w, struct item *it, struct conn_hit *hit)
+/* Nobody has it: the switch itself says so, for any backend might be one that nobody answers for. */
+static void give_up(struct worker *w, struct port *in, struct item *it, struct conn_hit *hit)
 {
-	if (item_opens(it) || (it->tcp & TCP_RST) || is_in_vain(w, it, hit)) {
-		it->sought = true;
+	struct frame *f = it->f;
+
+	conn_remove(w->dp->lb->conns, hit);
+	if (f->routed) { /* nobody would translate the reset */
+		frame_drop(f, DROP_SEEKS);
+		return;
+	}
+	refuse_reset(f, it->tcp);
+	f->verdict = V_PORT;
+	f->out = in->id;
+}
+
+bool service_seek_forward(
+	struct worker *w, struct port *in, struct item *it, struct conn_hit *hit, bool *found)
+{
+	if (!(hit->life >> 32 & CONN_SEEKS))
+		return stray_moves(w, it, hit);
+	if (item_opens(it) || (it->tcp & TCP_RST) || !item_service(it)) {
 		conn_remove(w->dp->lb->conns, hit);
+		*found = false;
 		return false;
 	}
-	conn_renote(hit, numbers(it));
+	if (is_in_vain(w, hit)) {
+		give_up(w, in, it, hit);
+		return true;
+	}
+	conn_renote(hit, join(conn_note(hit), numbers(it)));
 	conn_packet(hit, 0, w->now_s, it->f->len);
 	note_time(w);
 	frame_drop(it->f, DROP_SEEKS);
 	return true;
-}
-
-bool service_seek_swallows(struct worker *w, const struct item *it, const struct conn_hit *hit)
-{
-	uint8_t flags = (uint8_t)(hit->life >> 32);
-	struct conn_hit client;
-
-	if ((flags & CONN_SEEN) || !(it->tcp & TCP_RST))
-		return false;
-	client = conn_other(w->dp->lb->conns, hit);
-	if (!service_seek_is_on(&client))
-		conn_packet(&client, CONN_SEEKS, w->now_s, 0);
-	count_reset(hit);
-	frame_drop(it->f, DROP_SEEKS);
-	return true;
-}
-
-void service_seek_unheard(struct worker *w, struct conn_hit hit)
-{
-	struct conn_hit backend;
-
-	if (!hit.side)
-		return;
-	backend = conn_other(w->dp->lb->conns, &hit);
-	if ((backend.life >> 32 & (CONN_GUESS | CONN_SEEN)) == CONN_GUESS)
-		conn_packet(&hit, CONN_SEEKS, w->now_s, 0);
 }
 
 /* Would the end that the client's numbers are of answer so? */
@@ -99,98 +118,101 @@ static bool fits(uint64_t note, const struct item *it)
 	uint32_t past = (uint32_t)theirs - (uint32_t)(note >> 32);  /* what it has of the client's */
 	uint32_t ahead = (uint32_t)(theirs >> 32) - (uint32_t)note; /* what the client has not of it */
 
-	return note && (it->tcp & TCP_ACK) && past < NEAR && ahead < NEAR;
+	return (it->tcp & TCP_ACK) && past < NEAR && ahead < NEAR;
 }
 
-static bool find_client(
-	struct worker *w, const struct item *it, const struct service *s, struct conn_hit *hit)
+bool service_seek_swallows(struct worker *w, const struct item *it, const struct conn_hit *hit)
 {
-	struct conn_table *t = w->dp->lb->conns;
-	struct conn_key key;
-	uint64_t hash;
+	uint8_t flags = (uint8_t)(hit->life >> 32);
+	struct conn_hit client;
+	uint64_t note;
+	bool on;
 
-	if (item_is6(it)) {
-		key = conn_key6(t, CONN_FORWARD, it->f->net, it->f->ip_proto, item_dst(it), s->address,
-			it->dst_port, s->port);
-		return conn_find6(t, &key, item_dst(it), s->address, CONN_NONE, hit);
+	if (flags & CONN_SEEN)
+		return false;
+	client = conn_other(w->dp->lb->conns, hit);
+	on = client.life >> 32 & CONN_SEEKS;
+	note = conn_note(&client);
+	if (!on && !(it->tcp & TCP_RST))
+		return false;
+	if (on && !(it->tcp & TCP_RST) && (!note || fits(note, it))) {
+		conn_clear(
+			&client, CONN_SEEKS); /* it was not found at once, and is the right one after all */
+		return false;
 	}
-	key = conn_key(CONN_FORWARD, it->f->net, it->f->ip_proto, it->dst, s->vip, it->dst_port, s->port);
-	conn_hash(t, &key, &hash, 1);
-	return conn_find(t, &key, hash, CONN_NONE, hit);
+	if (!on)
+		begin(w, &client, hit);
+	frame_drop(it->f, DROP_SEEKS);
+	return true;
 }
 
-/* The next service that has the sender, and its id there. NULL: there is none any more. */
-static const struct service *next_service(const struct item *it, uint32_t *at, uint32_t *id)
+bool service_seek_was_guess(struct worker *w, const struct conn_hit *hit)
 {
-	const struct lb_place6 *place6;
-	const struct lb_place *place;
+	struct conn_hit backend;
 
-	if (item_is6(it)) {
-		place6 = lb_view6_backend(it->view->ip6, item_src(it), it->src_port, it->f->ip_proto, at);
-		*id = place6 ? place6->backend : 0;
-		return place6 ? place6->service : NULL;
-	}
-	place = lb_view_backend(it->view, it->src, it->src_port, it->f->ip_proto, at);
-	*id = place ? place->backend : 0;
-	return place ? place->service : NULL;
+	if (!hit->side)
+		return false;
+	backend = conn_other(w->dp->lb->conns, hit);
+	return (backend.life >> 32 & (CONN_GUESS | CONN_SEEN)) == CONN_GUESS;
+}
+
+void service_seek_unheard(struct worker *w, struct conn_hit hit)
+{
+	struct conn_hit backend;
+
+	if (!service_seek_was_guess(w, &hit))
+		return;
+	backend = conn_other(w->dp->lb->conns, &hit);
+	begin(w, &hit, &backend);
 }
 
 /* The connection is made anew, with the backend that has it. */
-static bool make(
-	struct worker *w, const struct item *it, const struct service *s, uint32_t id, struct conn_hit *hit)
+static bool take(struct worker *w, const struct item *it, const struct pair *pair, const struct service *s,
+	uint32_t id, struct conn_hit *hit)
 {
-	struct conn_table *t = w->dp->lb->conns;
-	struct ip_addr client = item_dst(it), backend = item_src(it);
-	const struct conn_ip6 ip6[] = {{client, s->address, backend}, {backend, client, s->address}};
-	struct conn_new conn = {.now_s = w->now_s,
-		.flags = {CONN_SEEN, CONN_SEEN},
-		.end = {{it->src, it->src_port, id}, {s->vip, s->port, id}}};
 	struct conn_hit made;
 
-	if (item_is6(it)) {
-		conn.ip6 = ip6;
-		conn.key[CONN_FORWARD] = conn_key6(t, CONN_FORWARD, it->f->net, it->f->ip_proto, client,
-			s->address, it->dst_port, s->port);
-		conn.key[CONN_REPLY] = item_key6(t, it, CONN_REPLY);
-		conn.hash[CONN_FORWARD] = conn.key[CONN_FORWARD].addresses;
-		conn.hash[CONN_REPLY] = conn.key[CONN_REPLY].addresses;
-	} else {
-		conn.key[CONN_FORWARD] = conn_key(
-			CONN_FORWARD, it->f->net, it->f->ip_proto, it->dst, s->vip, it->dst_port, s->port);
-		conn.key[CONN_REPLY] = item_key(it, CONN_REPLY);
-		conn_hash(t, conn.key, conn.hash, 2);
-	}
-	if (conn_insert(t, &conn, &made) < 0)
+	conn_remove(w->dp->lb->conns, hit);
+	if (!pair_make(w, it, pair, s, id, CONN_SEEN, &made))
 		return false;
-	*hit = conn_other(t, &made);
+	*hit = conn_other(w->dp->lb->conns, &made);
 	hit->ip6 = s->address;
 	return true;
 }
 
-bool service_seek_finds(struct worker *w, const struct item *it, struct conn_hit *hit)
+static bool find(struct worker *w, const struct item *it, struct conn_hit *hit)
 {
+	const struct pair pair = {item_dst(it), item_src(it), it->dst_port, it->src_port};
 	uint32_t seek_s = atomic_load_explicit(&w->dp->lb->seek_s, memory_order_relaxed), at = 0;
 	const struct service *s;
 	uint32_t id;
+	uint64_t note;
 
-	if (__builtin_expect(!seek_s, 1) || (int32_t)(w->now_s - seek_s) > SEEK_MAX_S ||
-		it->f->ip_proto != IPPROTO_TCP)
+	if (__builtin_expect(!seek_s, 1) || (int32_t)(w->now_s - seek_s) > SEEK_MAX_S)
 		return false;
-	while ((s = next_service(it, &at, &id))) {
-		if (!find_client(w, it, s, hit) || !service_seek_is_on(hit))
+	while ((s = pair_service(it, &pair, &at, &id))) {
+		if (!pair_find(w, it, &pair, s, hit) || !(hit->life >> 32 & CONN_SEEKS))
 			continue;
 		if (it->tcp & TCP_RST) {
-			struct conn_hit backend = conn_other(w->dp->lb->conns, hit);
-
-			count_reset(&backend);
 			frame_drop(it->f, DROP_SEEKS);
 			return true;
 		}
-		if (!fits(conn_note(hit), it) || !conn_is_still(hit))
-			continue;
-		conn_remove(w->dp->lb->conns, hit);
-		return make(w, it, s, id, hit);
+		note = conn_note(hit);
+		if (note && fits(note, it) && conn_is_still(hit))
+			return take(w, it, &pair, s, id, hit);
 	}
+	return false;
+}
+
+bool service_seek_finds(struct worker *w, struct port *in, const struct item *it, struct conn_hit *hit)
+{
+	if (it->f->ip_proto != IPPROTO_TCP)
+		return false;
+	if (find(w, it, hit))
+		return true;
+	if (stray_refuses(it))
+		return stray_may_be(w, it->f) && stray_takes(w, in, it);
+	stray_note(w, it);
 	return false;
 }
 
@@ -239,11 +261,14 @@ static const struct service *service_of(const struct lb *lb, const struct conn_i
 static bool ask(void *arg, const struct conn_info *info)
 {
 	struct asking *asking = arg;
-	const struct lb *lb = asking->dp->lb;
+	struct lb *lb = asking->dp->lb;
+	uint32_t now_s = dp_now_s(asking->dp);
 	const struct service *s;
 
-	if (!(info->flags[CONN_FORWARD] & CONN_SEEKS) || !info->note ||
-		(int32_t)(dp_now_s(asking->dp) - info->seen_s) > 1)
+	if (!(info->flags[CONN_FORWARD] & CONN_SEEKS) || conn_since(info->made_s, now_s) > SEEK_MAX_S)
+		return true;
+	lb->seek_found = true;
+	if (!info->note || (conn_since(info->seen_s, now_s) > 1 && lb->seek_turn % QUIET_TURNS))
 		return true;
 	s = service_of(lb, info);
 	for (; s && asking->from < s->nbackends; asking->from++)
@@ -254,6 +279,16 @@ static bool ask(void *arg, const struct conn_info *info)
 	return !asking->full;
 }
 
+/* The walk was through all of them. */
+static void end_pass(struct lb *lb)
+{
+	lb->seek_at = 0;
+	lb->seek_any = lb->seek_found;
+	lb->seek_found = false;
+	lb->seek_turn++;
+	atomic_fetch_add_explicit(&lb->seek_pass, 1, memory_order_relaxed);
+}
+
 /* One connection after the other, so that the next tick goes on where there was no room for more. */
 void service_seek_ask(struct dp *dp)
 {
@@ -262,7 +297,7 @@ void service_seek_ask(struct dp *dp)
 	uint32_t seek_s = atomic_load_explicit(&lb->seek_s, memory_order_relaxed);
 	bool more = true;
 
-	if (!seek_s || (int32_t)(dp_now_s(dp) - seek_s) > 1)
+	if (!seek_s || ((int32_t)(dp_now_s(dp) - seek_s) > 1 && !lb->seek_any))
 		return;
 	for (unsigned i = 0; i < LOOK_MAX && more; i++) {
 		uint64_t at = lb->seek_at;
@@ -270,8 +305,10 @@ void service_seek_ask(struct dp *dp)
 		more = conn_walk_part(lb->conns, &at, 1, ask, &asking);
 		if (asking.full)
 			break;
-		lb->seek_at = more ? at : 0;
+		lb->seek_at = at;
 		asking.from = 0;
 	}
+	if (!more && !asking.full)
+		end_pass(lb);
 	lb->seek_from = asking.from;
 }

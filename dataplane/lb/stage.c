@@ -29,6 +29,7 @@
 #include "dataplane/lb/seek.h"
 #include "dataplane/lb/service.h"
 #include "dataplane/lb/stage6.h"
+#include "dataplane/lb/stray.h"
 
 /* The items of a burst, with what conn_hash() wants in a row. */
 struct work {
@@ -94,7 +95,7 @@ static void read_item(struct item *it, struct frame *f, const struct lb_view *vi
 	memcpy(&it->src_port, l4, 2);
 	memcpy(&it->dst_port, l4 + 2, 2);
 	it->tcp = TCP_ACK;
-	it->moved = it->sought = false;
+	it->moved = false;
 }
 
 static void read_whole(struct item *it, struct frame *f, const struct lb_view *view)
@@ -156,7 +157,22 @@ static __attribute__((noinline)) void pick_inbound(
 	service_inbound_asks(w, &it);
 }
 
-static void pick(struct worker *w, struct work *work, struct frame *f, const struct lb_view *view)
+/* A client's reset, perhaps to a backend, may be the answer to what its vip has to translate. */
+static __attribute__((noinline)) void pick_refusal(
+	struct worker *w, struct port *in, struct frame *f, const struct lb_view *view)
+{
+	struct item it;
+
+	if (!lb_filter_has(&view->sources, load_ip4(frame_data(f) + f->l3_off + 16)) ||
+		find_l4(f) != L4_PORTS)
+		return;
+	read_whole(&it, f, view);
+	if (stray_refuses(&it))
+		stray_takes(w, in, &it);
+}
+
+static void pick(
+	struct worker *w, struct port *in, struct work *work, struct frame *f, const struct lb_view *view)
 {
 	const uint8_t *data = frame_data(f), *ip = data + f->l3_off;
 
@@ -168,16 +184,21 @@ static void pick(struct worker *w, struct work *work, struct frame *f, const str
 		pick_of_backend(work, f, view);
 	else if (__builtin_expect(view->least, 0) && f->src_vtep != VTEP_NONE)
 		pick_inbound(w, f, view);
+	else if (stray_may_be(w, f))
+		pick_refusal(w, in, f, view);
 }
 
 static void pick_all(struct worker *w, struct burst *b, struct work *work)
 {
 	uint16_t last = NET_NONE;
 	const struct lb_view *view = NULL;
+	bool restoring = stray_is_restoring(w);
 
 	for (unsigned i = 0; i < b->count; i++) {
 		struct frame *f = &b->frame[i];
 
+		if (__builtin_expect(restoring, 0) && f->verdict == V_NONE)
+			stray_restoring(w, f);
 		if (f->verdict != V_NONE)
 			continue;
 		if (f->net != last) {
@@ -191,7 +212,7 @@ static void pick_all(struct worker *w, struct burst *b, struct work *work)
 		if (__builtin_expect(!f->parsed, 0)) /* the view is newer than the frame */
 			parse_frame(f);
 		if (f->ethertype == ETHERTYPE_IP4 && f->l3_off)
-			pick(w, work, f, view);
+			pick(w, b->in, work, f, view);
 		else if (f->ethertype == ETHERTYPE_IP6 && f->l3_off && view->ip6)
 			work->ip6.item[work->ip6.n++] = (struct frame6){f, view};
 	}
@@ -220,18 +241,17 @@ static int forward(
 	bool found = conn_find(t, key, hash, it->guess, &hit);
 
 	if (__builtin_expect(found && service_seek_is_on(&hit), 0)) {
-		if (service_seek_forward(w, it, &hit))
+		if (service_seek_forward(w, in, it, &hit, &found))
 			return -1;
-		found = false;
 	}
 	if (__builtin_expect(!found || !connect_goes_on(w, it, &hit), 0)) {
 		enum drop_reason reason;
 
 		if (found && drain_ends(w, in, it, &hit, lb_backend_flags(w, hit.end.owner)))
 			return -1;
+		it->moved = found && !service_seek_was_guess(w, &hit);
 		if (found)
 			conn_remove(t, &hit);
-		it->moved = found;
 		reason = connect_item(w, it, key, hash, &hit);
 		if (reason != DROP_COUNT) {
 			if (reason != DROP_VIP_MISS || !hairpin_reply(w, in, it))
@@ -298,7 +318,7 @@ static inline bool is_answer(struct worker *w, struct port *in, struct item *it,
 	if (!conn_find(w->dp->lb->conns, key, hash, it->guess, hit)) {
 		if (__builtin_expect(it->view->least, 0))
 			of_no_client(w, it);
-		return service_seek_finds(w, it, hit) || spilled(w, it, hit);
+		return service_seek_finds(w, in, it, hit) || spilled(w, it, hit);
 	}
 	flags = lb_backend_flags(w, hit->end.owner);
 	if (__builtin_expect(flags & (BACKEND_GONE | BACKEND_DRAINS), 0) &&

@@ -12,6 +12,7 @@
 #include "dataplane/lb/refuse.h"
 #include "dataplane/lb/seek.h"
 #include "dataplane/lb/service.h"
+#include "dataplane/lb/stray.h"
 
 enum { EXTENSION_MIN = 8 };
 
@@ -152,7 +153,7 @@ static void read_item(struct item *it, const struct frame6 *frame)
 	it->tcp = f->ip_proto == IPPROTO_TCP ? l4[TCP_FLAGS] : TCP_ACK;
 	if (__builtin_expect(f->ip_proto == IPPROTO_SCTP, 0))
 		it->tcp = sctp_tcp_flags(l4[SCTP_CHUNK]);
-	it->moved = it->sought = false;
+	it->moved = false;
 }
 
 static void add_item(struct worker *w, struct work6 *work, const struct frame6 *frame, enum conn_dir dir)
@@ -209,15 +210,14 @@ static bool is_for_backend(const struct frame6 *frame)
 }
 
 /* As in stage.c. */
-static void pick_inbound(struct worker *w, const struct frame6 *frame)
+static bool read_for_backend(const struct frame6 *frame, struct item *it)
 {
 	struct behind behind;
-	struct item it;
 
 	if (!is_for_backend(frame) || find_l4(frame->f, &behind) != L4_PORTS)
-		return;
-	read_item(&it, frame);
-	service_inbound_asks(w, &it);
+		return false;
+	read_item(it, frame);
+	return true;
 }
 
 static void of_no_client(struct worker *w, const struct item *it)
@@ -228,10 +228,11 @@ static void of_no_client(struct worker *w, const struct item *it)
 		service_inbound_asks(w, it);
 }
 
-static void pick(struct worker *w, struct work6 *work, const struct frame6 *frame)
+static void pick(struct worker *w, struct port *in, struct work6 *work, const struct frame6 *frame)
 {
 	struct frame *f = frame->f;
 	const uint8_t *data = frame_data(f), *ip = data + f->l3_off;
+	struct item it;
 
 	if (mac_equal(data, dp_router_mac) && f->src_vtep == VTEP_NONE &&
 		lb_is_vip6(frame->view, ip_from6(ip + IP6_DESTINATION)))
@@ -240,8 +241,10 @@ static void pick(struct worker *w, struct work6 *work, const struct frame6 *fram
 		service_icmp6_to_client(w, f);
 	else if (lb_filter_has(&frame->view->ip6->sources, lb_fold6(ip_from6(ip + IP6_SOURCE))))
 		pick_of_backend(w, work, frame);
-	else if (frame->view->least && f->src_vtep != VTEP_NONE)
-		pick_inbound(w, frame);
+	else if (frame->view->least && f->src_vtep != VTEP_NONE && read_for_backend(frame, &it))
+		service_inbound_asks(w, &it);
+	else if (stray_may_be(w, f) && read_for_backend(frame, &it) && stray_refuses(&it))
+		stray_takes(w, in, &it);
 }
 
 static void send_to_backend(struct worker *w, struct item *it, const struct conn_hit *hit)
@@ -266,18 +269,17 @@ static int forward(struct worker *w, struct port *in, struct item *it, const str
 	bool found = conn_find6(t, key, client, item_dst(it), it->guess, &hit);
 
 	if (found && service_seek_is_on(&hit)) {
-		if (service_seek_forward(w, it, &hit))
+		if (service_seek_forward(w, in, it, &hit, &found))
 			return -1;
-		found = false;
 	}
 	if (!found || !connect_goes_on(w, it, &hit)) {
 		enum drop_reason reason;
 
 		if (found && drain_ends(w, in, it, &hit, lb_backend_flags(w, hit.end.owner)))
 			return -1;
+		it->moved = found && !service_seek_was_guess(w, &hit);
 		if (found)
 			conn_remove(t, &hit);
-		it->moved = found;
 		reason = connect_item(w, it, key, key->addresses, &hit);
 		if (reason != DROP_COUNT) {
 			if (reason != DROP_VIP_MISS || !hairpin_reply(w, in, it))
@@ -333,7 +335,7 @@ static bool is_answer(
 	if (!conn_find6(w->dp->lb->conns, key, item_src(it), item_dst(it), it->guess, hit)) {
 		if (it->view->least)
 			of_no_client(w, it);
-		return service_seek_finds(w, it, hit) || spilled(w, it, hit);
+		return service_seek_finds(w, in, it, hit) || spilled(w, it, hit);
 	}
 	flags = lb_backend_flags(w, hit->end.owner);
 	if ((flags & BACKEND_GONE) || drain_ends(w, in, it, hit, flags))
@@ -470,7 +472,7 @@ void service_ip6(struct worker *w, struct port *in, const struct burst6 *b)
 	work.n = 0;
 	work.nfragment = 0;
 	for (unsigned i = 0; i < b->n; i++)
-		pick(w, &work, &b->item[i]);
+		pick(w, in, &work, &b->item[i]);
 	for (unsigned i = 0; i < work.nfragment; i++)
 		do_fragment(w, in, &work.fragment[i]);
 	for (unsigned i = 0; i < work.n; i++)

@@ -19,7 +19,7 @@
 enum {
 	LOOK_TURNS = 25, /* so often it is found out which backends are here: twice a second */
 	SEND_MAX =
-		64, /* packets in a turn: a quarter of worker 0's room; the next turn goes on with the rest */
+		64, /* packets in a turn: a quarter of worker 0's room; the next turn goes on where this one ended */
 	REPEAT_TURNS = 5, /* what has not changed is told each 100 ms */
 	UDP_HEADER = 8,
 };
@@ -27,7 +27,8 @@ enum {
 struct tell {
 	struct told_own *own; /* [dp.config.backends], of all networks */
 	unsigned n, turn;
-	uint16_t next; /* the vtep to go on with */
+	uint16_t next; /* the vtep to go on with, */
+	unsigned at;   /* and the backend of `own`; not 0: the host has heard of those before it */
 	uint32_t number;
 	uint32_t told[MAX_VTEPS]; /* a sum of what was told last, 0: nothing */
 	unsigned told_turn[MAX_VTEPS];
@@ -128,21 +129,33 @@ static uint32_t sum_of(const struct tell *tell, uint16_t net)
 	return sum ? sum : 1;
 }
 
-/* All of a network's backends. Returns how many packets that were. */
-static unsigned tell_host(struct dp *dp, struct tell *tell, const struct vtep *vtep)
+/* The turn is over, and the host has not heard what it was to. */
+static unsigned no_room(struct tell *tell, const struct vtep *vtep, unsigned most)
+{
+	tell->told[vtep->id] = 0;
+	return most;
+}
+
+/* A network's backends from tell->at on, which moves: 0 when it was told of all. Returns how many packets that were, `most` at
+ * the most; fewer where there was no room. */
+static unsigned tell_host(struct dp *dp, struct tell *tell, const struct vtep *vtep, unsigned most)
 {
 	struct packet p = {.len = 0};
 	const struct told_own *first = NULL;
 	unsigned sent = 0;
 
-	for (unsigned i = 0; i < tell->n; i++) {
+	for (unsigned i = tell->at; i < tell->n; i++) {
 		const struct told_own *e = &tell->own[i];
 
 		if (e->net != vtep->net)
 			continue;
 		if (first && (!same_kind(first, e) || p.header[6] == p.most)) {
-			sent += finish(dp, &p, vtep);
+			if (!finish(dp, &p, vtep))
+				return no_room(tell, vtep, most);
 			first = NULL;
+			tell->at = i;
+			if (++sent == most)
+				return sent;
 		}
 		if (!first) {
 			begin(&p, vtep, tell, e);
@@ -150,9 +163,10 @@ static unsigned tell_host(struct dp *dp, struct tell *tell, const struct vtep *v
 		}
 		add(&p, &e->news);
 	}
-	if (first)
-		sent += finish(dp, &p, vtep);
-	return sent;
+	if (first && !finish(dp, &p, vtep))
+		return no_room(tell, vtep, most);
+	tell->at = 0;
+	return sent + (first != NULL);
 }
 
 static bool wants_to_know(struct dp *dp, const struct vtep *vtep)
@@ -161,35 +175,51 @@ static bool wants_to_know(struct dp *dp, const struct vtep *vtep)
 	       !bfd_is_cut(dp, vtep->peer);
 }
 
-static unsigned tell_if_new(struct dp *dp, struct tell *tell, const struct vtep *vtep)
+/* Is there something to tell the host, or more of what it was told in part? */
+static bool has_news(struct tell *tell, const struct vtep *vtep)
 {
-	uint32_t sum = sum_of(tell, vtep->net);
+	uint32_t sum;
 
+	if (tell->at)
+		return true;
+	sum = sum_of(tell, vtep->net);
 	if (tell->told[vtep->id] == sum && tell->turn - tell->told_turn[vtep->id] < REPEAT_TURNS)
-		return 0;
+		return false;
 	tell->told[vtep->id] = sum;
 	tell->told_turn[vtep->id] = tell->turn;
-	return tell_host(dp, tell, vtep);
+	return true;
+}
+
+static void tell_all(struct dp *dp, struct tell *tell)
+{
+	unsigned left = SEND_MAX;
+
+	for (unsigned i = 0; tell->n && i < MAX_VTEPS; i++) {
+		const struct vtep *vtep = dp_get_vtep(dp, tell->next);
+
+		if (!vtep || !wants_to_know(dp, vtep))
+			tell->at = 0;
+		else if (has_news(tell, vtep))
+			left -= tell_host(dp, tell, vtep, left);
+		if (tell->at)
+			return;
+		tell->next = (uint16_t)((tell->next + 1) % MAX_VTEPS);
+		if (!left)
+			return;
+	}
 }
 
 static void on_turn(void *arg)
 {
 	struct dp *dp = arg;
 	struct tell *tell = dp->priv->tell;
-	unsigned sent = 0;
 
 	if (tell->turn++ % LOOK_TURNS == 0)
 		tell->n = told_find_own(dp, tell->own);
 	for (unsigned i = 0; i < tell->n; i++)
 		if (!told_measure(dp, &tell->own[i]))
 			tell->own[i].net = NET_NONE; /* no vtep's */
-	for (unsigned i = 0; tell->n && i < MAX_VTEPS && sent < SEND_MAX; i++) {
-		const struct vtep *vtep = dp_get_vtep(dp, tell->next);
-
-		tell->next = (uint16_t)((tell->next + 1) % MAX_VTEPS);
-		if (vtep && wants_to_know(dp, vtep))
-			sent += tell_if_new(dp, tell, vtep);
-	}
+	tell_all(dp, tell);
 }
 
 static bool has_vteps(const struct dp *dp)

@@ -1,4 +1,4 @@
-"""Changes of a service at random, under load: no connection of a backend that lives is broken. SLUICE_CHANGES: how many."""
+"""Changes of a service at random, under load: no connection of a backend that lives is broken. SLUICE_CHANGES: how many; SLUICE_SEED: which."""
 
 import os
 import random
@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from rig.hosts import Hosts
 from rig.services import add_service, web_of
 from rig.workers import Worker, ask
 
@@ -25,17 +26,20 @@ class Load(threading.Thread):
             self.streams[sock] = sock.recv(64)
 
     def run(self):
-        while not self.over.is_set():
+        while not self.over.is_set() and not self.broken:
+            for sock in self.streams:
+                self._try(sock.sendall, b"again\n", None, sock)
             for sock, name in self.streams.items():
-                try:
-                    sock.sendall(b"again\n")
-                    answer = sock.recv(64)
-                except OSError as error:
-                    answer = error
-                if answer != name:
-                    self.broken.append((name, answer))
-                    self.over.set()
+                self._try(sock.recv, 64, name, sock)
             self.rounds += 1
+
+    def _try(self, call, argument, expected, sock):
+        try:
+            answer = call(argument)
+        except OSError as error:
+            answer = error
+        if answer != expected:
+            self.broken.append((sock.getsockname(), self.streams[sock], answer))
 
     def finish(self):
         rounds = self.rounds
@@ -79,4 +83,34 @@ def test_changes_break_no_connection(sluiced, container, stack, policy):
         change(dice, sluiced, servers, others)
     load.finish()
     assert not load.broken, load.broken
+    assert load.rounds > 2
+
+
+def test_changes_and_a_crash_on_several_hosts(start_sluiced, stack):
+    """Servers on three hosts; the client's host changes at random, and loses its connections in the middle of it."""
+    hosts = Hosts(start_sluiced, stack, 3)
+    near = hosts.daemons[0]
+    client = hosts.container(0, "client", ["10.1.0.11"])
+    servers = [hosts.container(i, f"s{n}", [f"10.1.0.{21 + n}"]) for n, i in enumerate((0, 1, 2, 2))]
+    for server in servers:
+        stack.enter_context(Worker(server))
+        server.vip = client.vip = "10.1.0.100"
+    add_service(near, servers)
+    load = Load(client, client.vip, stack)
+    assert len(set(load.streams.values())) > 1
+    seed = int(os.environ.get("SLUICE_SEED", 0)) or random.randrange(1, 1 << 32)
+    print(f"SLUICE_SEED={seed}")
+    dice, others = random.Random(seed), []
+    load.start()
+    for turn in range(2):
+        for _ in range(CHANGES // 2):
+            change(dice, near, servers, others)
+        if turn == 0:
+            near.wait_all_kept()
+            near.kill()
+            near.start()
+            for port in ("up0", "client", "s0"):
+                near.wait_port(port)
+    load.finish()
+    assert not load.broken, (seed, load.broken)
     assert load.rounds > 2

@@ -1,5 +1,9 @@
 """Connections live through the loss of what their client's host knows of them, though the backends have changed meanwhile."""
 
+import fcntl
+import struct
+import termios
+
 import pytest
 
 from rig import frames, half_stack, wait
@@ -9,6 +13,7 @@ from rig.workers import Worker, ask
 
 STREAMS = 12
 ROUTER_MAC = "02:53:4c:00:00:01"
+NOBODY = [f"10.1.0.{i}" for i in range(200, 210)]  # no address of a server
 
 
 class World:
@@ -20,8 +25,7 @@ class World:
         self.stack, self.vip = stack, at.format(100)
         self.client = self.hosts.container(0, "client", [at.format(11)])
         self.servers = [self.hosts.container(i, f"s{n}", [at.format(21 + n)]) for n, i in enumerate((0, 1, 2, 2))]
-        for server in self.servers:
-            stack.enter_context(Worker(server))
+        self.workers = [stack.enter_context(Worker(server)) for server in self.servers]
         self.near = self.hosts.daemons[0]
 
     def serve(self, policy):
@@ -40,14 +44,16 @@ class World:
             streams[sock] = sock.recv(64)
         return streams
 
-    def lose(self):
+    def lose(self, meanwhile=None):
         """The daemon of the client's host crashes and comes back without its connections."""
         self.near.wait_all_kept()
         self.near.kill()
+        if meanwhile:
+            meanwhile()
         self.near.start()
         for port in ("up0", "client", "s0"):
             self.near.wait_port(port)
-        assert self.near.rpc("conn.count")["count"] == 0
+        assert meanwhile or self.near.rpc("conn.count")["count"] == 0
 
 
 @pytest.mark.parametrize("six, policy", [(False, "maglev"), (False, "least"), (True, "maglev")], ids=["maglev", "least", "over6"])
@@ -70,13 +76,42 @@ def test_streams_live_through_a_crash_and_other_backends(start_sluiced, stack, s
         assert world.near.drops("seeks") > 0
 
 
+def is_acknowledged(sock):
+    return struct.unpack("i", fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)))[0] == 0
+
+
+@pytest.mark.parametrize("six", [False, True], ids=["over4", "over6"])
+def test_answers_that_come_first_find_their_clients(start_sluiced, stack, six):
+    """Clients that wait for an answer and have nothing to send again: what the server sends finds the way by itself."""
+    world = World(start_sluiced, stack, six)
+    world.serve("maglev")
+    streams = world.streams()
+    for worker in world.workers:
+        worker.free.clear()
+    for sock in streams:
+        sock.sendall(b"again\n")
+    wait.until(lambda: all(is_acknowledged(sock) for sock in streams), "the servers have all that was asked")
+
+    def answer():
+        for worker in world.workers:
+            worker.free.set()
+
+    world.lose(answer)
+    assert {sock: sock.recv(64) for sock in streams} == streams
+    for sock in streams:
+        sock.sendall(b"and again\n")
+    assert {sock: sock.recv(64) for sock in streams} == streams
+
+
 def test_who_has_lost_its_backend_is_reset(start_sluiced, stack):
-    """Nobody has the connection any more: its client is told, if not at once."""
+    """Nobody has the connection any more, and most of the backends are at addresses of nobody: its client is told, if not at once."""
     world = World(start_sluiced, stack, False)
     world.serve("maglev")
     sock, name = next(iter(world.streams().items()))
     server = next(server for server in world.servers if server.name.encode() == name.strip())
     world.lose()
+    for address in NOBODY:
+        world.near.rpc("backend.add", service="api", address=address, port=8080, weight=100)
     world.near.rpc("backend.del", service="api", address=server.ip, port=8080)
     sock.sendall(b"again\n")
     with pytest.raises(ConnectionResetError):

@@ -1,6 +1,7 @@
 /* Connections whose entries are lost: whose backends are asked, and who else is not. */
 #include <string.h>
 
+#include "dataplane/lb/lb.h"
 #include "tests/pipeline/lb/service_rig.h"
 #include "tests/unit/unit.h"
 
@@ -8,8 +9,10 @@ enum {
 	FIRST = 2000,
 	LOST = 150, /* with two backends more than are asked for in a tick */
 	PROTOCOL = 23,
+	SOURCE = 26,
 	PORTS = 34,
 	NUMBERS = 38,
+	STRAYS = 10000,
 };
 
 static int setup(void **state)
@@ -93,11 +96,188 @@ static void another_service_is_not_asked(void **state)
 	rig_weigh(1, 1);
 }
 
+/* The backend that a guess reached acknowledges all that the client has sent, and with the numbers that it expects. */
+static void has_it(struct test_port *of, uint16_t port)
+{
+	uint8_t buf[2048];
+	size_t len = rig_from_backend(buf, TCP, of == &rig.b, port, ACK, 0);
+
+	memset(buf + NUMBERS, 1, 8);
+	harness_send(rig.dp, of, buf, len, RIG_PLAIN, 0);
+}
+
+static struct backend *backend_of(const struct test_port *port)
+{
+	uint32_t id = 0;
+
+	assert_int_equal(lb_find_backend(rig.dp->lb, rig.dp->lb->service[rig.tcp_service],
+				 ip_from4(port == &rig.b ? IP_B : IP_C), 8080, &id),
+		0);
+	return backend_get(rig.dp->lb->backends, id);
+}
+
+/* After a start neighbours may not be known yet: the guess was right, and only came too early. */
+static void a_guess_that_is_right_after_all_goes_on(void **state)
+{
+	struct test_port *to = goes_on(FIRST), *again;
+	uint64_t mac;
+
+	assert_non_null(to);
+	rig_backend_says(TCP, to == &rig.b, FIRST, RST);
+	assert_int_equal(dp_service_del(rig.dp, rig.tcp_service), 0);
+	rig.tcp_service = DP_SERVICE_NONE;
+	rig_weigh(1, 1);
+	lb_tick(rig.dp);
+
+	mac = atomic_exchange(&backend_of(to)->mac, 0);
+	assert_null(goes_on(FIRST));
+	atomic_store(&backend_of(to)->mac, mac);
+	assert_null(goes_on(FIRST)); /* it is looked for */
+	rig.a.count = 0;
+	has_it(to, FIRST);
+	assert_int_equal(rig.a.count, 1);
+	rig_assert_ip(&rig.a.got[0], SOURCE, IP_VIP);
+	again = goes_on(FIRST);
+	assert_ptr_equal(again, to);
+}
+
+/* A guess that has not answered yet takes no more connections: the next backend is a guess too, whose reset is nobody's. */
+static void a_guess_that_moves_stays_a_guess(void **state)
+{
+	struct test_port *to = goes_on(FIRST), *other;
+
+	assert_non_null(to);
+	rig_weigh(to == &rig.b ? 0 : 1, to == &rig.b ? 1 : 0);
+	other = goes_on(FIRST);
+	assert_true(other && other != to);
+	rig.a.count = 0;
+	rig_backend_says(TCP, other == &rig.b, FIRST, RST);
+	assert_int_equal(rig.a.count, 0);
+	rig_weigh(1, 1);
+}
+
+/* The client sends more than one segment: the backend is asked by the first, for it may have missed that. */
+static void the_oldest_segment_is_asked_by(void **state)
+{
+	uint8_t buf[2048];
+	unsigned asked = 0;
+	size_t len;
+
+	lose(FIRST);
+	len = rig_to_vip(buf, TCP, FIRST, ACK, 10);
+	memset(buf + NUMBERS, 2, 8);
+	harness_send(rig.dp, &rig.a, buf, len, RIG_PLAIN, 0);
+	assert_null(rig_reached());
+	rig.b.count = 0;
+	harness_tick(rig.dp);
+	for (unsigned i = 0; i < rig.b.count; i++) {
+		if (rig.b.got[i].data[PROTOCOL] != TCP)
+			continue;
+		assert_int_equal(rig_field16(&rig.b.got[i], NUMBERS), 0x0101);
+		assert_int_equal(rig_field16(&rig.b.got[i], NUMBERS + 2), 0x0100);
+		asked++;
+	}
+	assert_int_equal(asked, 1);
+}
+
+/* Nobody has it: the switch says so itself, though the hash's choice may be one that nobody answers for. */
+static void who_has_none_is_reset(void **state)
+{
+	struct worker *w = rig.dp->worker[0];
+	uint8_t buf[2048];
+	size_t len = rig_to_vip(buf, TCP, FIRST, ACK, 10);
+
+	lose(FIRST);
+	atomic_store(&backend_of(&rig.b)->mac, 0);
+	atomic_store(&backend_of(&rig.c)->mac, 0);
+	for (int i = 0; i < 6; i++)
+		harness_tick(rig.dp);
+	w->now_s += 10;
+	rig.a.count = 0;
+	harness_send(rig.dp, &rig.a, buf, len, RIG_PLAIN, 0);
+	assert_int_equal(rig.a.count, 1);
+	rig_assert_ip(&rig.a.got[0], SOURCE, IP_VIP);
+	assert_int_equal(rig.a.got[0].data[47], RST);
+	assert_int_equal(dp_conn_count(rig.dp), 0);
+}
+
+static void client_refuses(uint16_t port, uint8_t flags)
+{
+	uint8_t buf[2048];
+	size_t len = packet_ip4(buf, &(struct packet){MAC_B, MAC_A, IP_A, IP_B, TCP, port, 8080, flags, 0});
+
+	harness_send(rig.dp, &rig.a, buf, len, RIG_PLAIN, 0);
+}
+
+/* The backend sends first. What it says is the client's through the vip, which the client's refusal says. */
+static void an_answer_finds_its_vip(void **state)
+{
+	rig.a.count = rig.b.count = 0;
+	rig_backend_says(TCP, true, FIRST, ACK);
+	assert_int_equal(rig.a.count, 1);
+	rig_assert_ip(&rig.a.got[0], SOURCE, IP_B);
+	client_refuses(FIRST, RST);
+	assert_int_equal(rig.b.count, 0);
+	rig_backend_says(TCP, true, FIRST, ACK);
+	assert_int_equal(rig.a.count, 2);
+	rig_assert_ip(&rig.a.got[1], SOURCE, IP_VIP);
+	assert_ptr_equal(goes_on(FIRST), &rig.b);
+	assert_ptr_equal(rig_client_reaches(FIRST, RST), &rig.b); /* it is a connection as any other by now */
+}
+
+/* It has none with the vip either: the backend is told. So is one whose client gives up, which acknowledges. */
+static void a_refusal_that_is_meant_arrives(void **state)
+{
+	rig_backend_says(TCP, true, FIRST, ACK);
+	client_refuses(FIRST, RST);
+	rig.a.count = 0;
+	rig_backend_says(TCP, true, FIRST, ACK);
+	rig_assert_ip(&rig.a.got[0], SOURCE, IP_VIP);
+	assert_ptr_equal(rig_client_reaches(FIRST, RST), &rig.b);
+	rig.b.count = 0;
+	client_refuses(FIRST + 1, RST | ACK);
+	assert_int_equal(rig.b.count, 1);
+}
+
+/* What others make a client refuse fills no table. */
+static void few_refusals_are_remembered(void **state)
+{
+	uint32_t before = dp_conn_count(rig.dp);
+
+	rig_backend_says(TCP, true, FIRST, ACK);
+	rig.b.count = 0;
+	for (unsigned i = 0; i < STRAYS; i++)
+		client_refuses((uint16_t)(FIRST + i), RST);
+	assert_int_equal(rig.b.count, 0);
+	assert_in_range(dp_conn_count(rig.dp) - before, 1, STRAYS - 1);
+}
+
+/* While objects are restored nobody guesses, and no refusal is taken at its word. */
+static void nothing_is_decided_while_objects_are_restored(void **state)
+{
+	dp_restoring(rig.dp, true);
+	assert_null(goes_on(FIRST));
+	rig.b.count = 0;
+	client_refuses(FIRST, RST);
+	assert_int_equal(rig.b.count, 0);
+	assert_non_null(rig_client_reaches(FIRST + 1, SYN));
+	dp_restoring(rig.dp, false);
+	assert_non_null(goes_on(FIRST));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(each_connection_has_its_turn),
 		TEST(another_service_is_not_asked),
+		TEST(a_guess_that_is_right_after_all_goes_on),
+		TEST(a_guess_that_moves_stays_a_guess),
+		TEST(the_oldest_segment_is_asked_by),
+		TEST(an_answer_finds_its_vip),
+		TEST(a_refusal_that_is_meant_arrives),
+		TEST(few_refusals_are_remembered),
+		TEST(nothing_is_decided_while_objects_are_restored),
+		TEST(who_has_none_is_reset),
 	};
 
 	return cmocka_run_group_tests_name("service_seek", tests, rig_group_setup, rig_group_teardown);

@@ -1,0 +1,94 @@
+#include "dataplane/lb/stray.h"
+
+#include "dataplane/core/bucket.h"
+#include "dataplane/lb/pair.h"
+#include "dataplane/lb/seek.h"
+
+enum {
+	MADE_S =
+		2000, /* entries for answers to clients of one port: what others send to many ports fills no table */
+	MADE_BURST = 4000,
+};
+
+static bool may_make(struct worker *w, const struct port *in)
+{
+	uint64_t each = rte_get_tsc_hz() / MADE_S;
+
+	return bucket_take(&w->dp->lb->stray_full[in->id], each, each * MADE_BURST);
+}
+
+/* The connection through the next service from *at on with which the client has none. False: no service is left. */
+static bool make_next(
+	struct worker *w, struct port *in, const struct item *it, const struct pair *pair, uint32_t *at)
+{
+	const struct service *s;
+	struct conn_hit hit;
+	uint32_t id;
+
+	while ((s = pair_service(it, pair, at, &id))) {
+		if (lb_backend_flags(w, id) & (BACKEND_DEAD | BACKEND_GONE))
+			continue;
+		if (!pair_find(w, it, pair, s, &hit)) {
+			if (!in || may_make(w, in))
+				pair_make(w, it, pair, s, id, CONN_STRAY, &hit);
+			return true;
+		}
+		if ((hit.life >> 32 & CONN_SEEKS) || service_seek_was_guess(w, &hit))
+			return true;
+	}
+	return false;
+}
+
+bool stray_takes(struct worker *w, struct port *in, const struct item *it)
+{
+	const struct pair pair = {item_src(it), item_dst(it), it->src_port, it->dst_port};
+	uint32_t at = 0;
+
+	if (it->f->routed || ip_equal(pair.client, pair.backend) || !make_next(w, in, it, &pair, &at))
+		return false;
+	frame_drop(it->f, DROP_SEEKS);
+	return true;
+}
+
+void stray_restoring(struct worker *w, struct frame *f)
+{
+	uint8_t flags;
+
+	if (!f->parsed)
+		parse_frame(f);
+	if (f->src_vtep != VTEP_NONE || f->ip_proto != IPPROTO_TCP || !f->l4_off ||
+		f->l4_off + TCP_FLAGS >= f->hdr_len)
+		return;
+	flags = frame_data(f)[f->l4_off + TCP_FLAGS];
+	if ((flags & (TCP_RST | TCP_ACK | TCP_SYN | TCP_FIN)) == TCP_RST)
+		frame_drop(f, DROP_SEEKS);
+}
+
+/* Goes on behind the service that the packet is for. */
+static bool next_after(const struct item *it, const struct pair *pair, uint32_t *at)
+{
+	const struct service *s, *now = item_service(it);
+	uint32_t id;
+
+	while ((s = pair_service(it, pair, at, &id)))
+		if (s == now)
+			return true;
+	return false;
+}
+
+bool stray_moves(struct worker *w, const struct item *it, struct conn_hit *hit)
+{
+	const struct backend *b = lb_backend(w, hit->end.owner);
+	const struct pair pair = {item_src(it), b->address, it->src_port, hit->end.port};
+	uint32_t at = 0;
+
+	if (!(it->tcp & TCP_RST)) {
+		conn_clear(hit, CONN_STRAY);
+		return false;
+	}
+	if (!next_after(it, &pair, &at) || !make_next(w, NULL, it, &pair, &at))
+		return false; /* it is told to the backend */
+	conn_remove(w->dp->lb->conns, hit);
+	frame_drop(it->f, DROP_SEEKS);
+	return true;
+}
