@@ -426,18 +426,39 @@ def test_two_services_claim_one_address(node):
 
 
 def test_as_many_ways_in_as_there_may_be_and_more(node):
-    """4,096; how many are left out is told, and what leads in goes on to."""
+    """4,096. One Service that asks for more keeps no other out; one way more than there is room for is its own loss."""
     ips = [f"203.0.113.{n + 100}" for n in range(65)]  # of which 64 count
     greedy = service("greedy", ["10.96.4.1"], [(f"p{k}", k + 1) for k in range(100)], externalIPs=ips)
     node.put(greedy)
     wait.until(lambda: node.status()["ways"] == 4096, "as many as there may be lead in")
-    assert node.status()["ways_why"] == f"there is room for 4096, and {6400 - 4096} are left out"
+    left = "there is room for 4096, and {0} are left out, {0} of them of Service default/greedy"
+    assert node.status()["ways_why"] == left.format(6400 - 4096)
     assert "node ports and external addresses do not lead in" in node.daemon.ctl("status").stdout
-    node.api.delete(greedy)
     node.put(web())
     node.slice(local(node.pods[0]))
-    wait.until(lambda: (node.status()["ways"], node.status()["ways_why"]) == (1, None), "there is room again", timeout_s=60)
+    wait.until(lambda: node.status()["ways_why"] == left.format(6400 - 4095), "one more is left out", timeout_s=60)
+    assert node.status()["ways"] == 4096
     answers(node.world, HOST, 30080, node.pods[:1], times=3)
+    greedy["spec"].update(ports=greedy["spec"]["ports"][:64], externalIPs=ips[:64])
+    node.put(greedy)
+    wait.until(lambda: node.status()["ways_why"] == left.format(1), "one too many", timeout_s=60)
+    greedy["spec"]["ports"] = greedy["spec"]["ports"][:63]
+    node.put(greedy)
+    wait.until(lambda: (node.status()["ways"], node.status()["ways_why"]) == (63 * 64 + 1, None), "there is room again", timeout_s=60)
+
+
+def test_services_that_ask_for_much_share_what_there_is(node):
+    """Two get the same number, one that asks for less gets all."""
+    ips = [f"203.0.113.{n + 100}" for n in range(64)]
+    one, two = (service(name, [vip], [(f"p{k}", first + k) for k in range(50)], externalIPs=ips)
+                for name, vip, first in (("one", "10.96.4.1", 1), ("two", "10.96.4.2", 101)))
+    few = service("few", ["10.96.4.3"], [("http", 201)], externalIPs=ips)
+    node.put(one, two, few)
+    why = "there is room for 4096, and 2368 are left out, 1184 of them of Service default/one"
+    wait.until(lambda: node.status()["ways_why"] == why, f"{why}, not {node.status()['ways_why']}", timeout_s=60)
+    node.settled()
+    led = [to for to, _ in maps(node)[0].values()]
+    assert [led.count(f"10.96.4.{n}") for n in (1, 2, 3)] == [2016, 2016, 64]
 
 
 class Model:

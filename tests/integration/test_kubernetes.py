@@ -522,7 +522,7 @@ def test_more_backends_than_there_is_room_for(start_sluiced, authority, stack, t
 
 
 def test_more_services_than_there_is_room_for(world):
-    """The first 32,768 are known; the log names the first that is not, and status counts them."""
+    """The first 32,768 are known; the log names the first that is not, and status counts them, each once."""
     w = world()
     line = json.dumps({"type": "ADDED", "object": endpoint_slice("s-@", "s-@", [], [])})
     w.api.say(SLICES, "".join(line.replace("@", str(n)) + "\n" for n in range(32768 + 3)).encode())
@@ -532,3 +532,14 @@ def test_more_services_than_there_is_room_for(world):
     assert w.status()["services"] == 32768
     assert "room for 32768 Services" in w.daemon.log()
     assert "4 Services and slices are left out" in w.daemon.ctl("status").stdout
+    for _ in range(3):
+        w.api.put(WEB)
+    w.api.put(web("10.244.0.9"))
+    wait.until(lambda: w.status()["left_out"] == 5, "a slice more, and no Service is counted twice")
+    w.api.delete(WEB, web("10.244.0.9"))
+    wait.until(lambda: w.status()["left_out"] == 3, "those that are gone are not left out any more")
+    w.api.say(SLICES, line.replace("@", "1").replace("ADDED", "DELETED").encode() + b"\n")
+    wait.until(lambda: w.status()["services"] == 32767, "one has gone")
+    w.api.put(WEB, web("10.244.0.9"))
+    w.wait(NAME, {"10.244.0.9:8080": False})
+    assert w.status()["left_out"] == 3

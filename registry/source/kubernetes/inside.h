@@ -6,10 +6,12 @@
  *   read.c        what of a Service and of an EndpointSlice concerns us
  *   table.c       the Services, each with its slices
  *   outside.c     by what other addresses a Service is reached
+ *   left.c        which objects have no room
  *   choose.c      which endpoints a port of a Service has
  *   apply.c       brings the registry there
  *   keep.c        what outlives the daemon
- *   lead.c        hands on what leads in from outside
+ *   gather.c      what leads in from outside, each Service its share
+ *   lead.c        hands that on
  *   nodes.c       where this node is, and what others have
  *   health.c      tells load balancers whether to send here
  */
@@ -149,6 +151,7 @@ struct kube_service {
 TAILQ_HEAD(kube_services, kube_service);
 
 struct kube_follow;
+struct kube_left; /* left.c */
 
 enum { KUBE_SERVICES_OF, KUBE_SLICES_OF, KUBE_NODE_OF, KUBE_FOLLOWS };
 
@@ -172,10 +175,10 @@ struct kubernetes {
 	struct kube_service *services;
 	struct kube_slice *slices;
 	struct kube_services changed;
-	unsigned rounds[2];   /* of listing Services and slices */
-	unsigned left_out[2]; /* of these, in this round, for want of room */
-	bool made_room;	      /* something has left the registry */
-	bool applies, lost;   /* we change the registry; somebody else has, and something of ours is gone */
+	unsigned rounds[2];	       /* of listing Services and slices */
+	struct kube_left *left_out[2]; /* of these, in this round, for want of room */
+	bool made_room;		       /* something has left the registry */
+	bool applies, lost; /* we change the registry; somebody else has, and something of ours is gone */
 	size_t endpoints;
 };
 
@@ -239,6 +242,16 @@ void kube_changed(struct kubernetes *k, struct kube_service *service);
 void kube_service_settle(struct kubernetes *k, struct kube_service *service);
 void kube_table_free(struct kubernetes *k);
 
+/* left.c */
+
+/** True: it is the first that is left out. */
+bool kube_left_add(struct kube_left **set, const char *key);
+/** It has room now, or is gone. */
+void kube_left_del(struct kube_left **set, const char *key);
+void kube_left_clear(struct kube_left **set);
+/** How many they are, as far as it is counted: up to 65,536. */
+size_t kube_left_count(const struct kube_left *set);
+
 /* choose.c */
 
 /** By address and port. */
@@ -262,6 +275,22 @@ void kube_keep(struct kubernetes *k, unsigned which, const char *key, const json
 void kube_keep_whole(struct kubernetes *k);
 /** What an earlier life has heard of the same server is known. Before anything is followed. NULL is allowed. */
 void kube_keep_open(struct kubernetes *k, struct journal *journal);
+
+/* gather.c */
+
+/* What leads in, as struct kubernetes_ways has it. */
+struct kube_ways {
+	struct kubernetes_way *list;
+	struct ip_addr *vips;
+	size_t n, nvip;
+	size_t over;	  /* for which there is no room; */
+	size_t most_over; /* of these those of the Service that has most, */
+	const char *most; /* whose key this is; the table's */
+};
+
+/** All ways in, and all addresses of Services that the registry has. False: no memory. To be freed in any case. */
+bool kube_gather(const struct kubernetes *k, struct kube_ways *out);
+void kube_ways_free(struct kube_ways *ways);
 
 /* lead.c */
 

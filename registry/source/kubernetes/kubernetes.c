@@ -125,7 +125,7 @@ struct kubernetes_info kubernetes_info(const struct kubernetes *k)
 		.services = HASH_COUNT(k->services),
 		.slices = HASH_COUNT(k->slices),
 		.endpoints = k->endpoints,
-		.left_out = k->left_out[0] + k->left_out[1],
+		.left_out = kube_left_count(k->left_out[0]) + kube_left_count(k->left_out[1]),
 	};
 
 	info.nodes_why = kube_nodes_why(k, &info.nodes);

@@ -85,9 +85,9 @@ struct kubernetes_info {
 	const char *why; /* why the server is not heard now, NULL: it is. The source's own */
 	int64_t since_s; /* for so long it is, or is not, heard */
 	size_t services, slices, endpoints, ways;
-	size_t left_out; /* Services and slices beyond the limits, each time they were heard of since all were */
-	bool ways_due;	       /* some have changed and do not lead in yet */
-	size_t nodes;	       /* that were heard of; 0: others are not asked for */
+	size_t left_out; /* Services and slices beyond the limits, as far as they are counted: 65,536 of each */
+	bool ways_due;	 /* some have changed and do not lead in yet */
+	size_t nodes;	 /* that were heard of; 0: others are not asked for */
 	const char *nodes_why; /* why pods of some are not reached, NULL: they are. The source's own */
 	const char *ways_why;  /* why what has changed does not lead in, NULL: it does. The source's own */
 };

@@ -26,8 +26,9 @@ struct kube_nodes {
 	void *arg;
 	struct event *timer;
 	struct kube_node *table;
-	unsigned round, left_out;
-	char why[KUBERNETES_WHY]; /* "": what there is is in effect */
+	unsigned round;
+	struct kube_left *left_out; /* in this round, for want of room */
+	char why[KUBERNETES_WHY];   /* "": what there is is in effect */
 };
 
 static bool is_own(const struct kubernetes *k, const char *name)
@@ -118,11 +119,13 @@ static struct kube_node *node_of(struct kube_nodes *nodes, const char *name)
 	if (node) {
 		strcpy(node->name, name);
 		HASH_ADD_STR(nodes->table, name, node);
-		if (node->hh.tbl)
+		if (node->hh.tbl) {
+			kube_left_del(&nodes->left_out, name);
 			return node;
+		}
 		free(node);
 	}
-	nodes->left_out++;
+	kube_left_add(&nodes->left_out, name);
 	return NULL;
 }
 
@@ -184,8 +187,13 @@ static void del_node(struct kubernetes *k, const json_t *object)
 	const char *name = name_of(object);
 	struct kube_node *node = NULL;
 
-	if (name && k->nodes)
-		HASH_FIND_STR(k->nodes->table, name, node);
+	if (!name || !k->nodes)
+		return;
+	if (kube_left_count(k->nodes->left_out)) {
+		kube_left_del(&k->nodes->left_out, name);
+		due(k, 0);
+	}
+	HASH_FIND_STR(k->nodes->table, name, node);
 	if (node)
 		drop_node(k, node);
 }
@@ -195,7 +203,7 @@ static void begin_nodes(struct kubernetes *k)
 	if (!k->nodes)
 		return;
 	k->nodes->round++;
-	k->nodes->left_out = 0;
+	kube_left_clear(&k->nodes->left_out);
 }
 
 static void end_nodes(struct kubernetes *k)
@@ -253,8 +261,8 @@ static void on_due(evutil_socket_t fd, short what, void *arg)
 		fail(k, why);
 		due(k, RETRY_S);
 	} else if (k->nodes->left_out) {
-		snprintf(why, sizeof(why), "there is room for %d, and %u are left out", KUBERNETES_NODES,
-			k->nodes->left_out);
+		snprintf(why, sizeof(why), "there is room for %d, and %zu are left out", KUBERNETES_NODES,
+			kube_left_count(k->nodes->left_out));
 		fail(k, why);
 	} else {
 		k->nodes->why[0] = '\0';
@@ -287,6 +295,7 @@ void kube_nodes_close(struct kubernetes *k)
 		next = node->hh.next;
 		free(node);
 	}
+	kube_left_clear(&k->nodes->left_out);
 	if (k->nodes->timer)
 		event_free(k->nodes->timer);
 	free(k->nodes);

@@ -20,16 +20,19 @@ void kube_changed(struct kubernetes *k, struct kube_service *service)
 	event_active(k->turn, 0, 0);
 }
 
-/* Said once a round. What is left out comes when all is listed again, if there is room by then. */
-static void leave_out(struct kubernetes *k, unsigned which, const char *key)
+/*
+ * Of `kind` there is no more room. Said of the first. What is left out comes with its next change or when all is listed
+ * again, if there is room by then.
+ */
+static void leave_out(struct kubernetes *k, unsigned which, const char *key, unsigned kind)
 {
 	char line[KUBE_SLICE_KEY + 128];
 
-	if (k->left_out[which]++)
+	if (!kube_left_add(&k->left_out[which], key))
 		return;
 	snprintf(line, sizeof(line), "kubernetes: %s is left out, and maybe others: there is room for %d %s",
-		key, which == ROUND_SERVICES ? KUBE_SERVICES : KUBE_SLICES,
-		which == ROUND_SERVICES ? "Services" : "slices");
+		key, kind == ROUND_SERVICES ? KUBE_SERVICES : KUBE_SLICES,
+		kind == ROUND_SERVICES ? "Services" : "slices");
 	registry_log(k->reg, LOG_WARNING, "kubernetes", line);
 }
 
@@ -54,11 +57,7 @@ static struct kube_service *find_or_make(struct kubernetes *k, const char *key)
 	struct kube_service *service;
 
 	HASH_FIND_STR(k->services, key, service);
-	if (!service)
-		service = make(k, key);
-	if (!service)
-		leave_out(k, ROUND_SERVICES, key);
-	return service;
+	return service ? service : make(k, key);
 }
 
 static void free_ports(struct kube_port *ports, unsigned n)
@@ -123,8 +122,11 @@ static void on_service(struct kubernetes *k, const json_t *object)
 	if (!kube_read_key(object, key, sizeof(key)))
 		return;
 	service = find_or_make(k, key);
+	if (!service)
+		leave_out(k, ROUND_SERVICES, key, ROUND_SERVICES);
 	if (!service || !kube_read_service(object, &spec))
 		return;
+	kube_left_del(&k->left_out[ROUND_SERVICES], key);
 	service->round = k->rounds[ROUND_SERVICES];
 	service->known = true;
 	if (!take_spec(service, &spec)) {
@@ -150,8 +152,10 @@ static void on_service_gone(struct kubernetes *k, const json_t *object)
 	struct kube_service *service = NULL;
 	char key[KUBE_KEY];
 
-	if (kube_read_key(object, key, sizeof(key)))
-		HASH_FIND_STR(k->services, key, service);
+	if (!kube_read_key(object, key, sizeof(key)))
+		return;
+	kube_left_del(&k->left_out[ROUND_SERVICES], key);
+	HASH_FIND_STR(k->services, key, service);
 	if (service && service->known)
 		service_gone(k, service);
 }
@@ -244,6 +248,7 @@ static void on_slice(struct kubernetes *k, const json_t *object)
 
 	if (!key[0])
 		return;
+	kube_left_del(&k->left_out[ROUND_SLICES], key);
 	if (!kube_read_slice(k, object, name, &fresh)) {
 		if (slice)
 			slice_gone(k, slice);
@@ -256,8 +261,8 @@ static void on_slice(struct kubernetes *k, const json_t *object)
 	service = slice ? slice->service : find_or_make(k, name);
 	if (!slice && service)
 		slice = slice_make(k, key, service);
-	if (!slice && service)
-		leave_out(k, ROUND_SLICES, key);
+	if (!slice)
+		leave_out(k, ROUND_SLICES, key, service ? ROUND_SLICES : ROUND_SERVICES);
 	if (slice) {
 		if (slice_take(k, slice, &fresh))
 			kube_keep(k, KUBE_SLICES_OF, key, object);
@@ -274,6 +279,7 @@ static void on_slice_gone(struct kubernetes *k, const json_t *object)
 	char key[KUBE_SLICE_KEY];
 	struct kube_slice *slice = slice_find(k, object, key);
 
+	kube_left_del(&k->left_out[ROUND_SLICES], key);
 	if (slice)
 		slice_gone(k, slice);
 }
@@ -281,13 +287,13 @@ static void on_slice_gone(struct kubernetes *k, const json_t *object)
 static void begin_services(struct kubernetes *k)
 {
 	k->rounds[ROUND_SERVICES]++;
-	k->left_out[ROUND_SERVICES] = 0;
+	kube_left_clear(&k->left_out[ROUND_SERVICES]);
 }
 
 static void begin_slices(struct kubernetes *k)
 {
 	k->rounds[ROUND_SLICES]++;
-	k->left_out[ROUND_SLICES] = 0;
+	kube_left_clear(&k->left_out[ROUND_SLICES]);
 }
 
 static void end_services(struct kubernetes *k)
@@ -335,4 +341,6 @@ void kube_table_free(struct kubernetes *k)
 		free_ports(service->old, service->nold);
 		free(service);
 	}
+	for (unsigned i = 0; i < 2; i++)
+		kube_left_clear(&k->left_out[i]);
 }
