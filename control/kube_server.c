@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "control/base/params.h"
-#include "control/base/yaml.h"
+#include "control/base/yaml_file.h"
 #include "registry/base/base64.h"
 #include "registry/source/kubernetes/kubernetes.h"
 
@@ -31,7 +31,8 @@ struct refused {
 };
 
 static const struct refused of_cluster[] = {
-	{"insecure-skip-tls-verify", "a server that cannot show who it is is not asked; give certificate-authority"},
+	{"insecure-skip-tls-verify",
+		"a server that cannot show who it is is not asked; give certificate-authority"},
 	{"tls-server-name", "the server's certificate has to be of the address that it is asked at"},
 	{"proxy-url", "the server is asked directly"},
 	{NULL, NULL},
@@ -180,10 +181,10 @@ static int read_user(const struct reading *of, const char *name)
 static int read_file(const struct reading *of)
 {
 	const char *name, *cluster, *user;
-	char why[YAML_WHY];
+	char why[YAML_FILE_WHY];
 	const json_t *context;
 
-	of->out->file = yaml_read(of->path, why);
+	of->out->file = yaml_file_read(of->path, why);
 	if (!of->out->file)
 		return api_fail(of->err, API_INVALID, FIELD, "%s: %s", of->path, why);
 	name = text_of(of->out->file, "current-context");

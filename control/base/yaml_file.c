@@ -1,4 +1,4 @@
-#include "control/base/yaml.h"
+#include "control/base/yaml_file.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -15,7 +15,7 @@ struct reader {
 
 static json_t *fail(struct reader *reader, const yaml_event_t *event, const char *what)
 {
-	snprintf(reader->why, YAML_WHY, "line %zu: %s", event->start_mark.line + 1, what);
+	snprintf(reader->why, YAML_FILE_WHY, "line %zu: %s", event->start_mark.line + 1, what);
 	return NULL;
 }
 
@@ -26,7 +26,7 @@ static bool next(struct reader *reader, yaml_event_t *event)
 
 	if (yaml_parser_parse(&reader->parser, event))
 		return true;
-	snprintf(reader->why, YAML_WHY, "line %zu: %s", parser->problem_mark.line + 1,
+	snprintf(reader->why, YAML_FILE_WHY, "line %zu: %s", parser->problem_mark.line + 1,
 		parser->problem ? parser->problem : "no YAML");
 	return false;
 }
@@ -126,7 +126,7 @@ static json_t *value_of(struct reader *reader, const yaml_event_t *event)
 		return scalar(reader, event);
 	if (event->type == YAML_ALIAS_EVENT) /* a few lines of them could be gigabytes */
 		return fail(reader, event, "an alias");
-	if (++reader->depth > YAML_DEPTH)
+	if (++reader->depth > YAML_FILE_DEPTH)
 		return fail(reader, event, "too deep");
 	value = event->type == YAML_SEQUENCE_START_EVENT ? list(reader) : map(reader);
 	reader->depth--;
@@ -171,12 +171,12 @@ static bool is_all(struct reader *reader)
 	return true;
 }
 
-static json_t *parse(const char *text, size_t len, char why[YAML_WHY])
+static json_t *parse(const char *text, size_t len, char why[YAML_FILE_WHY])
 {
 	struct reader reader = {.why = why};
 	json_t *value;
 
-	snprintf(why, YAML_WHY, "out of memory");
+	snprintf(why, YAML_FILE_WHY, "out of memory");
 	if (!yaml_parser_initialize(&reader.parser))
 		return NULL;
 	yaml_parser_set_input_string(&reader.parser, (const unsigned char *)text, len);
@@ -189,20 +189,20 @@ static json_t *parse(const char *text, size_t len, char why[YAML_WHY])
 	return value;
 }
 
-json_t *yaml_read(const char *path, char why[YAML_WHY])
+json_t *yaml_file_read(const char *path, char why[YAML_FILE_WHY])
 {
 	FILE *file = fopen(path, "re");
-	char *text = file ? malloc(YAML_BYTES + 1) : NULL;
+	char *text = file ? malloc(YAML_FILE_BYTES + 1) : NULL;
 	json_t *value = NULL;
 	size_t len;
 
-	snprintf(why, YAML_WHY, "%s", strerror(errno));
+	snprintf(why, YAML_FILE_WHY, "%s", strerror(errno));
 	if (text) {
-		len = fread(text, 1, YAML_BYTES + 1, file);
+		len = fread(text, 1, YAML_FILE_BYTES + 1, file);
 		if (ferror(file))
-			snprintf(why, YAML_WHY, "%s", strerror(errno));
-		else if (len > YAML_BYTES)
-			snprintf(why, YAML_WHY, "longer than %d bytes", YAML_BYTES);
+			snprintf(why, YAML_FILE_WHY, "%s", strerror(errno));
+		else if (len > YAML_FILE_BYTES)
+			snprintf(why, YAML_FILE_WHY, "longer than %d bytes", YAML_FILE_BYTES);
 		else
 			value = parse(text, len, why);
 	}
