@@ -47,8 +47,8 @@ static void write_kubernetes(struct metrics *m)
 		"0: the API server is not heard, and what it said last holds.", !info.why);
 	metrics_single(m, "sluice_kubernetes_services", "Services that are known.", info.services);
 	metrics_single(m, "sluice_kubernetes_endpoints", "Endpoints that slices have.", info.endpoints);
-	metrics_single(m, "sluice_kubernetes_left_out",
-		"Services and slices for which there is no room.", info.left_out);
+	metrics_single(m, "sluice_kubernetes_left_out", "Services and slices for which there is no room.",
+		info.left_out);
 	metrics_single(
 		m, "sluice_kubernetes_ways", "Node ports and external addresses that lead in.", info.ways);
 	metrics_single(m, "sluice_kubernetes_ways_fail",
