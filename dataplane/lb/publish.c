@@ -208,7 +208,12 @@ void publish_free(struct lb *lb)
 
 void dp_restoring(struct dp *dp, bool yes)
 {
-	atomic_store_explicit(&dp->lb->restoring, yes, memory_order_relaxed);
+	uint32_t now_s = dp_now_s(dp);
+
+	/* what is refused from now on may answer what came before there was a service */
+	if (!yes)
+		atomic_store_explicit(&dp->lb->stray_s, now_s ? now_s : 1, memory_order_relaxed);
+	atomic_store_explicit(&dp->lb->restoring, yes, memory_order_release);
 }
 
 void dp_services_begin(struct dp *dp)

@@ -12,6 +12,9 @@
 
 #include "dataplane/lb/item.h"
 
+/* A refusal waits until its sender has the backend's MAC, which takes three seconds at the most. */
+enum { STRAY_S = 6 };
+
 /* A host restores its objects: what a reset would end may be of a service that is not there yet. */
 static inline bool stray_is_restoring(const struct worker *w)
 {
@@ -34,7 +37,7 @@ static inline bool stray_may_be(const struct worker *w, const struct frame *f)
 {
 	uint32_t at = atomic_load_explicit(&w->dp->lb->stray_s, memory_order_relaxed);
 
-	return __builtin_expect(at && (int32_t)(w->now_s - at) <= 1, 0) && f->src_vtep == VTEP_NONE &&
+	return __builtin_expect(at && (int32_t)(w->now_s - at) <= STRAY_S, 0) && f->src_vtep == VTEP_NONE &&
 	       f->ip_proto == IPPROTO_TCP;
 }
 
