@@ -35,7 +35,7 @@ void ingress_stage(struct worker *w, struct burst *b)
 		f->net = id;
 		fdb_ask(fdb, fdb_frame_key(id, data + 6), &b->asked[i]); /* for the learn stage */
 		if (deep || f->off.flags || f->off.gso_type)
-			parse_frame(f);
+			parse_frame_inline(f);
 		else
 			f->ethertype = load16(data + 12);
 		arp |= f->ethertype == ETHERTYPE_ARP;

@@ -16,11 +16,12 @@ uint64_t csum_add(uint64_t sum, const uint8_t *data, uint32_t len);
 /** Folds to 16 bits, not complemented. */
 static inline uint16_t csum_fold(uint64_t sum)
 {
-	sum = (sum & UINT32_MAX) + (sum >> 32);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return (uint16_t)sum;
+	uint32_t half;
+
+	sum += sum << 32 | sum >> 32; /* the upper half: both, with the carry of their sum */
+	half = (uint32_t)(sum >> 32);
+	half += half << 16 | half >> 16;
+	return (uint16_t)(half >> 16);
 }
 
 /** The sum of bytes that begin at an odd offset, from their sum as if it were even. */

@@ -1,74 +1,13 @@
 #include "dataplane/frame/nat.h"
 
-#include <linux/virtio_net.h>
-#include <netinet/in.h>
-#include <stdbool.h>
-#include <string.h>
-
-#include "dataplane/frame/csum.h"
+#include "dataplane/frame/nat_ip4.h"
 #include "dataplane/frame/parse.h"
-#include "dataplane/frame/sctp.h"
 
-enum {
-	IP_CSUM = 10,
-	IP_SOURCE = 12,
-	IP6_SOURCE = 8,
-	TCP_CSUM = 16,
-	UDP_CSUM = 6,
-	ICMP_CSUM = 2,
-	ICMP_ID = 4
-};
-
-static void update_l4(struct frame *f, uint8_t *l4, uint32_t address_change, uint32_t port_change)
-{
-	bool udp = f->ip_proto == IPPROTO_UDP;
-	uint8_t *field = l4 + (udp ? UDP_CSUM : TCP_CSUM);
-
-	if (f->off.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) {
-		csum_store(field, csum_fold(csum_load(field) + (uint64_t)address_change));
-		return;
-	}
-	if (udp && csum_load(field) == 0)
-		return;
-	csum_update(field, address_change + port_change);
-	if (udp && csum_load(field) == 0)
-		csum_store(field, 0xffff);
-}
-
-static void rewrite(struct frame *f, enum nat_end end, uint32_t ip, uint16_t port)
-{
-	uint8_t *l3 = frame_data(f) + f->l3_off, *l4 = frame_data(f) + f->l4_off;
-	uint8_t *address_field = l3 + IP_SOURCE + 4 * end, *port_field = l4 + 2 * end;
-	uint32_t old_ip, address_change;
-	uint16_t old_port = csum_load(port_field);
-
-	memcpy(&old_ip, address_field, sizeof(old_ip));
-	address_change = csum_change32(old_ip, ip);
-	memcpy(address_field, &ip, sizeof(ip));
-	csum_store(port_field, port);
-	csum_update(l3 + IP_CSUM, address_change);
-	if (__builtin_expect(f->ip_proto == IPPROTO_SCTP, 0)) /* has no pseudo header */
-		sctp_port_changed(f, 2 * end, old_port ^ port);
-	else
-		update_l4(f, l4, address_change, csum_change16(old_port, port));
-}
-
-/* Of the end in the Ethernet header, where the destination comes first. */
-static uint8_t *mac_of(struct frame *f, enum nat_end end)
-{
-	return frame_data(f) + (end == NAT_SOURCE ? 6 : 0);
-}
+enum { IP6_SOURCE = 8, ICMP_CSUM = 2, ICMP_ID = 4 };
 
 void nat_rewrite(struct frame *f, enum nat_end end, const uint8_t mac[6], uint32_t ip, uint16_t port)
 {
-	uint8_t *place = mac_of(f, end);
-
-	memcpy(f->was_mac, place, 6);
-	memcpy(&f->was_ip, frame_data(f) + f->l3_off + IP_SOURCE + 4 * end, 4);
-	memcpy(&f->was_port, frame_data(f) + f->l4_off + 2 * end, 2);
-	f->was_end = (uint8_t)(end + 1);
-	memcpy(place, mac, 6);
-	rewrite(f, end, ip, port);
+	nat_ip4_rewrite(f, end, mac, ip, port);
 }
 
 static void rewrite6(struct frame *f, enum nat_end end, const struct ip_addr *ip, uint16_t port)
@@ -86,13 +25,13 @@ static void rewrite6(struct frame *f, enum nat_end end, const struct ip_addr *ip
 	if (f->ip_proto == IPPROTO_SCTP) /* has no pseudo header */
 		sctp_port_changed(f, 2 * end, old_port ^ port);
 	else
-		update_l4(f, l4, change, csum_change16(old_port, port));
+		nat_update_l4(f, l4, change, csum_change16(old_port, port));
 }
 
 void nat_rewrite6(
 	struct frame *f, enum nat_end end, const uint8_t mac[6], const struct ip_addr *ip, uint16_t port)
 {
-	uint8_t *place = mac_of(f, end);
+	uint8_t *place = nat_mac_of(f, end);
 
 	memcpy(f->was_mac, place, 6);
 	memcpy(f->was_ip6, frame_data(f) + f->l3_off + IP6_SOURCE + sizeof(*ip) * end, sizeof(*ip));
@@ -104,13 +43,13 @@ void nat_rewrite6(
 
 void nat_rewrite_address(struct frame *f, enum nat_end end, const uint8_t mac[6], uint32_t ip)
 {
-	uint8_t *l3 = frame_data(f) + f->l3_off, *field = l3 + IP_SOURCE + 4 * end;
+	uint8_t *l3 = frame_data(f) + f->l3_off, *field = l3 + NAT_IP_SOURCE + 4 * end;
 	uint32_t old;
 
-	memcpy(mac_of(f, end), mac, 6);
+	memcpy(nat_mac_of(f, end), mac, 6);
 	memcpy(&old, field, sizeof(old));
 	memcpy(field, &ip, sizeof(ip));
-	csum_update(l3 + IP_CSUM, csum_change32(old, ip));
+	csum_update(l3 + NAT_IP_CSUM, csum_change32(old, ip));
 }
 
 void nat_rewrite_echo(struct frame *f, enum nat_end end, const uint8_t mac[6], uint32_t ip, uint16_t id)
@@ -124,7 +63,7 @@ void nat_rewrite_echo(struct frame *f, enum nat_end end, const uint8_t mac[6], u
 
 void nat_rewrite_address6(struct frame *f, enum nat_end end, const uint8_t mac[6], const struct ip_addr *ip)
 {
-	memcpy(mac_of(f, end), mac, 6);
+	memcpy(nat_mac_of(f, end), mac, 6);
 	memcpy(frame_data(f) + f->l3_off + IP6_SOURCE + sizeof(*ip) * end, ip->b, sizeof(*ip));
 }
 
@@ -139,7 +78,7 @@ void nat_rewrite_echo6(
 		change += csum_change32(old.w[i], ip->w[i]);
 	nat_rewrite_address6(f, end, mac, ip);
 	csum_store(icmp + ICMP_ID, id);
-	if (f->off.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) /* as in update_l4() */
+	if (f->off.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) /* as in nat_update_l4() */
 		csum_store(icmp + ICMP_CSUM, csum_fold(csum_load(icmp + ICMP_CSUM) + (uint64_t)change));
 	else
 		csum_update(icmp + ICMP_CSUM, change + id_change);
@@ -152,13 +91,13 @@ void nat_undo(struct frame *f)
 	if (!f->was_end)
 		return;
 	end = f->was_end - 1;
-	memcpy(mac_of(f, end), f->was_mac, 6);
+	memcpy(nat_mac_of(f, end), f->was_mac, 6);
 	if (f->ethertype == ETHERTYPE_IP6) {
 		const struct ip_addr was = ip_from6(f->was_ip6);
 
 		rewrite6(f, end, &was, f->was_port);
 	} else {
-		rewrite(f, end, f->was_ip, f->was_port);
+		nat_ip4_end(f, end, f->was_ip, f->was_port);
 	}
 	f->was_end = 0;
 }

@@ -93,6 +93,25 @@ static inline void parse_later(struct frame *f)
  */
 void parse_frame(struct frame *f);
 
+/** The same, to be inlined where each frame of a burst is parsed: IPv4 without tags and options is not worth a call. */
+static inline void parse_frame_inline(struct frame *f)
+{
+	const uint8_t *data = frame_data(f), *ip = data + ETH_LEN;
+	uint16_t total = load16(ip + 2);
+
+	if (__builtin_expect(load16(data + 12) != ETHERTYPE_IP4 || ip[0] != 0x45 ||
+				     f->hdr_len < ETH_LEN + 20 + 8 || total < 20 || total > f->len - ETH_LEN,
+		    0)) {
+		parse_frame(f);
+		return;
+	}
+	f->parsed = true;
+	f->ethertype = ETHERTYPE_IP4;
+	f->l3_off = ETH_LEN;
+	f->ip_proto = ip[9];
+	f->l4_off = load16(ip + 6) & IP4_MF_OFFSET ? 0 : ETH_LEN + 20;
+}
+
 /**
  * The frame's flow hash: of addresses, protocol and ports for TCP and UDP, of addresses for other IP, of the
  * MACs for the rest. Never 0. Computed once and kept in f->hash.

@@ -30,6 +30,21 @@ struct item {
 	bool moved;		     /* the backend that its connection had is lost */
 };
 
+/* Bytes of the header that must be there, 0: of other protocols. Of SCTP with the first chunk's type. */
+static inline uint16_t item_l4_need(uint8_t proto)
+{
+	switch (proto) {
+	case IPPROTO_TCP:
+		return 20;
+	case IPPROTO_UDP:
+		return 8;
+	case IPPROTO_SCTP:
+		return SCTP_NEED;
+	default:
+		return 0;
+	}
+}
+
 static inline struct conn_key item_key(const struct item *it, enum conn_dir dir)
 {
 	return conn_key(dir, it->f->net, it->f->ip_proto, it->src, it->dst, it->src_port, it->dst_port);
@@ -114,7 +129,7 @@ static inline uint8_t item_side(const struct item *it, enum conn_dir dir)
 
 static inline struct backend *lb_backend(struct worker *w, uint32_t id)
 {
-	return backend_get(w->dp->lb->backends, id);
+	return &w->dp->lb->backend[id];
 }
 
 static inline uint32_t lb_backend_flags(struct worker *w, uint32_t id)

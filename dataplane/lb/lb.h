@@ -119,8 +119,8 @@ struct lb_view6 {
 
 /* The services of one network as workers see them: immutable, replaced as a whole. */
 struct lb_view {
-	struct lb_filter vips, sources; /* sources: addresses of backends */
-	struct lb_vip *vip;		/* [vip_mask + 1], by address */
+	struct lb_filter sources; /* addresses of backends */
+	struct lb_vip *vip;	  /* [vip_mask + 1], by address */
 	uint32_t vip_mask;
 	struct lb_places services; /* by vip, port, protocol: a vip may have thousands of services */
 	struct lb_places backends; /* by address, port, protocol; one for each service that has it */
@@ -138,7 +138,8 @@ struct fragment_vip {
 struct lb {
 	struct dp *dp;
 	struct conn_table *conns;
-	uint64_t key[2]; /* lb_view.key */
+	uint64_t key[2];	 /* lb_view.key */
+	struct backend *backend; /* [dp.config.backends], of `backends` */
 	struct backend_table *backends;
 	struct conn_table *inbound; /* inbound.h */
 	struct told *told;	    /* [dp.config.backends] */
@@ -186,11 +187,34 @@ static inline uint32_t lb_slot_backend(const struct service *s, const struct mag
 	return s->backend[maglev_at(table, slot)];
 }
 
+/** A hash of an address that costs a packet next to nothing: anybody finds addresses that share theirs. 24 bits. */
+static inline uint32_t lb_spread(uint32_t ip)
+{
+	return (uint32_t)((ip * UINT64_C(0x9e3779b97f4a7c15)) >> 40);
+}
+
 static inline bool lb_filter_has(const struct lb_filter *filter, uint32_t ip)
 {
-	uint32_t bit = (uint32_t)((ip * UINT64_C(0x9e3779b97f4a7c15)) >> 40) & filter->mask;
+	uint32_t bit = lb_spread(ip) & filter->mask;
 
 	return filter->word[bit / 64] >> (bit % 64) & 1;
+}
+
+/** The entry of the vip, or the empty one where it belongs. Asked for every packet, so the hash is a cheap one: only the
+ * operator chooses vips. */
+static inline struct lb_vip *lb_vip_at(const struct lb_view *view, uint32_t ip)
+{
+	uint32_t i = lb_spread(ip) & view->vip_mask;
+
+	while (view->vip[i].ip && view->vip[i].ip != ip)
+		i = (i + 1) & view->vip_mask;
+	return &view->vip[i];
+}
+
+/** lb_is_vip(), to be inlined. */
+static inline bool lb_view_has_vip(const struct lb_view *view, uint32_t vip)
+{
+	return lb_vip_at(view, vip)->ip;
 }
 
 /** Of an address what lb_filter_has() is asked about. */

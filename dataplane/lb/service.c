@@ -30,6 +30,7 @@ int lb_open(struct dp *dp, uint32_t conns)
 	lb->dp = dp;
 	lb->last_change = &lb->changes;
 	lb->backends = backend_open(dp, dp->config.backends);
+	lb->backend = lb->backends ? backend_get(lb->backends, 0) : NULL;
 	lb->conns = conn_open(conns, dp->config.backends);
 	lb->inbound = conn_open(conns, dp->config.backends);
 	lb->held = hold_open();

@@ -12,10 +12,11 @@
  * went (fragment.h). What a fragment is, nothing but this stage is told: it has no l4_off.
  */
 #include "dataplane/core/dp.h"
-#include "dataplane/frame/nat.h"
+#include "dataplane/frame/nat_ip4.h"
 #include "dataplane/frame/parse.h"
 #include "dataplane/l2/fdb.h"
 #include "dataplane/l2/network.h"
+#include "dataplane/lb/conn_hit.h"
 #include "dataplane/lb/connect.h"
 #include "dataplane/lb/drain.h"
 #include "dataplane/lb/fragment.h"
@@ -54,29 +55,11 @@ enum l4 {
 	L4_OTHER,
 };
 
-/* Bytes of the header that must be there, 0: of other protocols. Of SCTP with the first chunk's type. */
-static uint16_t l4_need(uint8_t proto)
+/* Of what is no whole packet with its ports where they are looked for. */
+static __attribute__((noinline)) enum l4 find_odd_l4(struct frame *f, uint16_t need)
 {
-	switch (proto) {
-	case IPPROTO_TCP:
-		return 20;
-	case IPPROTO_UDP:
-		return 8;
-	case IPPROTO_SCTP:
-		return SCTP_NEED;
-	default:
-		return 0;
-	}
-}
-
-static enum l4 find_l4(struct frame *f)
-{
-	uint16_t need = l4_need(f->ip_proto);
-
 	if (!need)
 		return L4_OTHER;
-	if (f->l4_off && f->l4_off + need <= f->hdr_len)
-		return L4_PORTS;
 	if (load16(frame_data(f) + f->l3_off + 6) & IP4_MF_OFFSET)
 		return f->ip_proto == IPPROTO_SCTP ? L4_PIECE : L4_FRAGMENT;
 	frame_pull(f, HDR_MAX); /* behind IP options */
@@ -84,7 +67,17 @@ static enum l4 find_l4(struct frame *f)
 	return f->l4_off && f->l4_off + need <= f->hdr_len ? L4_PORTS : L4_CUT;
 }
 
-static void read_item(struct item *it, struct frame *f, const struct lb_view *view, const uint8_t *l4)
+static inline enum l4 find_l4(struct frame *f)
+{
+	uint16_t need = item_l4_need(f->ip_proto);
+
+	if (__builtin_expect(need && f->l4_off && f->l4_off + need <= f->hdr_len, 1))
+		return L4_PORTS;
+	return find_odd_l4(f, need);
+}
+
+/* Field by field: a structure that is copied as a whole, right after its fields were written, waits for them. */
+static inline void read_item(struct item *it, struct frame *f, const struct lb_view *view, const uint8_t *l4)
 {
 	const uint8_t *ip = frame_data(f) + f->l3_off;
 
@@ -98,7 +91,7 @@ static void read_item(struct item *it, struct frame *f, const struct lb_view *vi
 	it->moved = false;
 }
 
-static void read_whole(struct item *it, struct frame *f, const struct lb_view *view)
+static inline void read_whole(struct item *it, struct frame *f, const struct lb_view *view)
 {
 	const uint8_t *l4 = frame_data(f) + f->l4_off;
 
@@ -109,16 +102,21 @@ static void read_whole(struct item *it, struct frame *f, const struct lb_view *v
 		it->tcp = sctp_tcp_flags(l4[SCTP_CHUNK]);
 }
 
-static void add_item(struct work *work, struct frame *f, const struct lb_view *view, enum conn_dir dir)
+static inline void add_item(struct work *work, struct frame *f, const struct lb_view *view, enum conn_dir dir)
 {
-	struct item *it = &work->item[work->n];
+	const uint8_t *ip = frame_data(f) + f->l3_off, *l4 = frame_data(f) + f->l4_off;
+	struct conn_key key = conn_key(dir, f->net, f->ip_proto, load_ip4(ip + 12), load_ip4(ip + 16),
+		csum_load(l4), csum_load(l4 + 2));
+	struct conn_key *to = &work->key[work->n];
 
-	read_whole(it, f, view);
-	work->key[work->n++] = item_key(it, dir);
+	to->addresses = key.addresses;
+	to->rest = key.rest;
+	read_whole(&work->item[work->n++], f, view);
 }
 
 /* Everything that is sent to a vip comes here. */
-static void pick_for_vip(struct worker *w, struct work *work, struct frame *f, const struct lb_view *view)
+static inline void pick_for_vip(
+	struct worker *w, struct work *work, struct frame *f, const struct lb_view *view)
 {
 	enum l4 l4 = find_l4(f);
 
@@ -134,7 +132,7 @@ static void pick_for_vip(struct worker *w, struct work *work, struct frame *f, c
 		frame_drop(f, l4 == L4_CUT ? DROP_MALFORMED : DROP_VIP_MISS);
 }
 
-static void pick_of_backend(struct work *work, struct frame *f, const struct lb_view *view)
+static inline void pick_of_backend(struct work *work, struct frame *f, const struct lb_view *view)
 {
 	enum l4 l4 = find_l4(f);
 
@@ -171,12 +169,13 @@ static __attribute__((noinline)) void pick_refusal(
 		stray_takes(w, in, &it);
 }
 
-static void pick(
+static inline void pick(
 	struct worker *w, struct port *in, struct work *work, struct frame *f, const struct lb_view *view)
 {
 	const uint8_t *data = frame_data(f), *ip = data + f->l3_off;
 
-	if (mac_equal(data, dp_router_mac) && f->src_vtep == VTEP_NONE && lb_is_vip(view, load_ip4(ip + 16)))
+	if (mac_equal(data, dp_router_mac) && f->src_vtep == VTEP_NONE &&
+		lb_view_has_vip(view, load_ip4(ip + 16)))
 		pick_for_vip(w, work, f, view);
 	else if (__builtin_expect(f->ip_proto == IPPROTO_ICMP, 0))
 		service_icmp_to_client(w, f);
@@ -228,39 +227,47 @@ static void send_to_backend(struct worker *w, struct item *it, const struct conn
 		service_seek_unheard(w, *hit);
 		return;
 	}
-	nat_rewrite(f, NAT_DESTINATION, (const uint8_t *)&mac, hit->end.ip, hit->end.port);
+	nat_ip4_rewrite(f, NAT_DESTINATION, (const uint8_t *)&mac, hit->end.ip, hit->end.port);
 	lb_count_packet(w, f, hit->end.owner);
 }
 
+/* A packet without a connection that it may go on with: as forward(), false for -1. *hit is the one that it has then. */
+static __attribute__((noinline)) bool forward_anew(struct worker *w, struct port *in, struct item *it,
+	const struct conn_key *key, uint64_t hash, struct conn_hit *hit, bool found)
+{
+	enum drop_reason reason;
+
+	if (found && service_seek_is_on(hit)) {
+		if (service_seek_forward(w, in, it, hit, &found))
+			return false;
+		if (found && connect_goes_on(w, it, hit))
+			return true;
+	}
+	if (found && drain_ends(w, in, it, hit, lb_backend_flags(w, hit->end.owner)))
+		return false;
+	it->moved = found && !service_seek_was_guess(w, hit);
+	if (found)
+		conn_remove(w->dp->lb->conns, hit);
+	reason = connect_item(w, it, key, hash, hit);
+	if (reason == DROP_COUNT)
+		return true;
+	if (reason != DROP_VIP_MISS || !hairpin_reply(w, in, it))
+		service_refuse_item(in, it, reason);
+	return false;
+}
+
 /* Returns the backend that the packet is on its way to, -1: none. */
-static int forward(
+static inline __attribute__((always_inline)) int forward(
 	struct worker *w, struct port *in, struct item *it, const struct conn_key *key, uint64_t hash)
 {
-	struct conn_table *t = w->dp->lb->conns;
 	struct conn_hit hit;
-	bool found = conn_find(t, key, hash, it->guess, &hit);
+	bool found = conn_hit_find(w->dp->lb->conns, key, hash, it->guess, &hit);
 
-	if (__builtin_expect(found && service_seek_is_on(&hit), 0)) {
-		if (service_seek_forward(w, in, it, &hit, &found))
-			return -1;
-	}
-	if (__builtin_expect(!found || !connect_goes_on(w, it, &hit), 0)) {
-		enum drop_reason reason;
-
-		if (found && drain_ends(w, in, it, &hit, lb_backend_flags(w, hit.end.owner)))
-			return -1;
-		it->moved = found && !service_seek_was_guess(w, &hit);
-		if (found)
-			conn_remove(t, &hit);
-		reason = connect_item(w, it, key, hash, &hit);
-		if (reason != DROP_COUNT) {
-			if (reason != DROP_VIP_MISS || !hairpin_reply(w, in, it))
-				service_refuse_item(in, it, reason);
-			return -1;
-		}
-	}
+	if (__builtin_expect(!found || service_seek_is_on(&hit) || !connect_goes_on(w, it, &hit), 0) &&
+		!forward_anew(w, in, it, key, hash, &hit, found))
+		return -1;
 	if (__builtin_expect(hit.side != NULL, 1))
-		conn_packet(&hit, item_side(it, CONN_FORWARD), w->now_s, it->f->len);
+		conn_hit_packet(&hit, item_side(it, CONN_FORWARD), w->now_s, it->f->len);
 	if (__builtin_expect(conn_has_turns(&hit), 0))
 		least_asks(w, LEAST_OWN, it, &hit);
 	if (__builtin_expect(hit.end.ip == it->src, 0))
@@ -308,25 +315,31 @@ static void of_no_client(struct worker *w, const struct item *it)
 		service_inbound_asks(w, it);
 }
 
+/* A packet from a backend without a connection: as is_answer(). */
+static __attribute__((noinline)) bool is_late_answer(
+	struct worker *w, struct port *in, struct item *it, struct conn_hit *hit)
+{
+	if (it->view->least)
+		of_no_client(w, it);
+	return service_seek_finds(w, in, it, hit) || spilled(w, it, hit);
+}
+
 /* Is the packet an answer through a vip? Its connection has it counted then. False, too, if its time is over, and it
  * has become what tells its backend. */
-static inline bool is_answer(struct worker *w, struct port *in, struct item *it, const struct conn_key *key,
-	uint64_t hash, struct conn_hit *hit)
+static inline __attribute__((always_inline)) bool is_answer(struct worker *w, struct port *in,
+	struct item *it, const struct conn_key *key, uint64_t hash, struct conn_hit *hit)
 {
 	uint32_t flags;
 
-	if (!conn_find(w->dp->lb->conns, key, hash, it->guess, hit)) {
-		if (__builtin_expect(it->view->least, 0))
-			of_no_client(w, it);
-		return service_seek_finds(w, in, it, hit) || spilled(w, it, hit);
-	}
+	if (__builtin_expect(!conn_hit_find(w->dp->lb->conns, key, hash, it->guess, hit), 0))
+		return is_late_answer(w, in, it, hit);
 	flags = lb_backend_flags(w, hit->end.owner);
 	if (__builtin_expect(flags & (BACKEND_GONE | BACKEND_DRAINS), 0) &&
 		((flags & BACKEND_GONE) || drain_ends(w, in, it, hit, flags)))
 		return false;
 	if (__builtin_expect(hit->life >> 32 & CONN_GUESS, 0) && service_seek_swallows(w, it, hit))
 		return true;
-	if (__builtin_expect(conn_packet(hit, item_side(it, CONN_REPLY), w->now_s, it->f->len), 0))
+	if (__builtin_expect(conn_hit_packet(hit, item_side(it, CONN_REPLY), w->now_s, it->f->len), 0))
 		lb_count_answer(w, it, hit->end.owner);
 	if (__builtin_expect(conn_has_turns(hit), 0))
 		least_answers(w, LEAST_OWN, it, hit);
@@ -341,7 +354,7 @@ static void reply(
 
 	if (!is_answer(w, in, it, key, hash, &hit) || __builtin_expect(f->verdict != V_NONE, 0))
 		return;
-	nat_rewrite(f, NAT_SOURCE, dp_router_mac, hit.end.ip, hit.end.port);
+	nat_ip4_rewrite(f, NAT_SOURCE, dp_router_mac, hit.end.ip, hit.end.port);
 	lb_count_packet(w, f, hit.end.owner);
 }
 
@@ -393,7 +406,7 @@ static void first_of_answer(struct worker *w, struct port *in, struct item *it)
 		return;
 	}
 	service_fragment_note(w, in, it->f, FRAGMENT_TO_CLIENT, hit.end.ip);
-	nat_rewrite(it->f, NAT_SOURCE, dp_router_mac, hit.end.ip, hit.end.port);
+	nat_ip4_rewrite(it->f, NAT_SOURCE, dp_router_mac, hit.end.ip, hit.end.port);
 	lb_count_packet(w, it->f, hit.end.owner);
 }
 
@@ -467,9 +480,9 @@ void service_stage(struct worker *w, struct burst *b)
 		return;
 	conn_hash(t, work.key, work.hash, work.n);
 	for (unsigned i = 0; i < work.n; i++)
-		conn_prefetch_bucket(t, work.hash[i]); /* NOLINT: conn_hash() has filled hash[0..n) */
+		conn_hit_prefetch(t, work.hash[i]); /* NOLINT: conn_hash() has filled hash[0..n) */
 	for (unsigned i = 0; i < work.n; i++)
-		work.item[i].guess = conn_guess(t, work.hash[i]);
+		work.item[i].guess = conn_hit_guess(t, work.hash[i]);
 	for (unsigned i = 0; i < work.n; i++) {
 		if ((work.key[i].rest & 0xff) == CONN_FORWARD)
 			forward(w, b->in, &work.item[i], &work.key[i], work.hash[i]);

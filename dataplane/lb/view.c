@@ -52,12 +52,6 @@ void lb_filter_add(struct lb_filter *f, uint32_t ip)
 	f->word[bit / 64] |= UINT64_C(1) << (bit % 64);
 }
 
-/* Asked for every packet: cheap, and only the operator chooses vips. */
-static uint32_t vip_hash(uint32_t ip)
-{
-	return maglev_hash(ip, 0);
-}
-
 static uint32_t service_hash(const struct lb_view *view, uint32_t vip, uint16_t port, uint8_t protocol)
 {
 	return (uint32_t)siphash13(view->key, vip, (uint64_t)protocol << 16 | port);
@@ -77,16 +71,6 @@ static void places_add(struct lb_places *p, uint32_t hash, const struct lb_place
 	p->place[i] = *what;
 }
 
-/* The entry of the vip, or the empty one where it belongs. */
-static struct lb_vip *vip_at(const struct lb_view *view, uint32_t ip)
-{
-	uint32_t i = vip_hash(ip) & view->vip_mask;
-
-	while (view->vip[i].ip && view->vip[i].ip != ip)
-		i = (i + 1) & view->vip_mask;
-	return &view->vip[i];
-}
-
 static int vips_open(struct lb_view *view, uint32_t n)
 {
 	uint32_t size = lb_table_size(n);
@@ -98,7 +82,7 @@ static int vips_open(struct lb_view *view, uint32_t n)
 
 static void add_service(const struct lb *lb, struct lb_view *view, const struct service *s)
 {
-	struct lb_vip *vip = vip_at(view, s->vip);
+	struct lb_vip *vip = lb_vip_at(view, s->vip);
 	uint16_t port = s->more ? 0 : s->port;
 
 	view->least |= s->least;
@@ -111,7 +95,6 @@ static void add_service(const struct lb *lb, struct lb_view *view, const struct 
 	view->ranges |= s->more > 0;
 	places_add(&view->services, service_hash(view, s->vip, port, s->protocol),
 		&(struct lb_place){.ip = s->vip, .port = port, .protocol = s->protocol, .service = s});
-	lb_filter_add(&view->vips, s->vip);
 	for (uint32_t k = 0; k < s->nbackends; k++) {
 		const struct backend *b = backend_get(lb->backends, s->backend[k]);
 
@@ -134,8 +117,8 @@ static struct lb_view *view_open(const struct lb *lb, const struct view_size *n)
 	if (!view)
 		return NULL;
 	memcpy(view->key, lb->key, sizeof(view->key));
-	if (!lb_filter_open(&view->vips, n->services[0]) && !lb_filter_open(&view->sources, n->backends[0]) &&
-		!vips_open(view, n->services[0]) && !places_open(&view->services, n->services[0]) &&
+	if (!lb_filter_open(&view->sources, n->backends[0]) && !vips_open(view, n->services[0]) &&
+		!places_open(&view->services, n->services[0]) &&
 		!places_open(&view->backends, n->backends[0]) &&
 		(!n->services[1] || !lb_view6_open(lb, n->services[1], n->backends[1], &view->ip6)))
 		return view;
@@ -178,7 +161,6 @@ void lb_view_free(struct lb_view *view)
 		return;
 	lb_view6_free(view->ip6);
 	free(view->vip);
-	free(view->vips.word);
 	free(view->sources.word);
 	free(view->services.place);
 	free(view->backends.place);
@@ -187,7 +169,7 @@ void lb_view_free(struct lb_view *view)
 
 bool lb_is_vip(const struct lb_view *view, uint32_t vip)
 {
-	return lb_filter_has(&view->vips, vip) && vip_at(view, vip)->ip;
+	return lb_view_has_vip(view, vip);
 }
 
 bool lb_has_vip(const struct lb_view *view, struct ip_addr vip)
@@ -222,7 +204,7 @@ const struct service *lb_view_service(
 
 bool lb_view_rejects(const struct lb_view *view, uint32_t vip)
 {
-	return vip_at(view, vip)->rejects;
+	return lb_vip_at(view, vip)->rejects;
 }
 
 const struct lb_place *lb_view_backend(

@@ -276,6 +276,25 @@ static void test_connections_of_gone_owners_end(void **state)
 	conn_close(t);
 }
 
+/* Owners of all numbers are counted, also those that 16 bits do not hold. */
+static void test_connections_of_high_owners_are_counted_once(void **state)
+{
+	static const uint32_t owners[] = {0, 1, 0xffff, 0x10000, 0x10001, CONN_OWNERS_MAX - 1};
+	struct conn_table *t = conn_open(100, CONN_OWNERS_MAX);
+	struct conn_hit hit;
+
+	assert_non_null(t);
+	for (uint32_t i = 0; i < sizeof(owners) / sizeof(owners[0]); i++) {
+		struct conn_new c = number(t, i, TCP, 1);
+
+		c.end[0].owner = c.end[1].owner = owners[i];
+		assert_int_equal(conn_insert(t, &c, &hit), 0);
+		assert_int_equal(conn_count_of(t, owners[i]), 1);
+		assert_int_equal(conn_count(t), i + 1);
+	}
+	conn_close(t);
+}
+
 static bool add_up(void *arg, const struct conn_info *info)
 {
 	struct conn_info *sum = arg;
@@ -441,6 +460,7 @@ int main(void)
 		cmocka_unit_test(test_only_early_ends_are_withdrawn),
 		cmocka_unit_test(test_one_direction_keeps_it_alive),
 		cmocka_unit_test(test_connections_of_gone_owners_end),
+		cmocka_unit_test(test_connections_of_high_owners_are_counted_once),
 		cmocka_unit_test(test_walk_shows_all),
 		cmocka_unit_test(test_hash_is_siphash),
 		cmocka_unit_test(test_hashes_do_not_depend_on_how_many),
