@@ -144,6 +144,16 @@ struct conn_key conn_key6(const struct conn_table *t, enum conn_dir dir, uint16_
 	return key;
 }
 
+void conn_hash6(const struct conn_table *t, const struct conn_words6 *words, uint64_t *hashes, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		const uint64_t message[] = {words->src[0][i], words->src[1][i], words->dst[0][i],
+			words->dst[1][i], words->rest[i]};
+
+		hashes[i] = siphash13_words(t->key, message, 5);
+	}
+}
+
 void conn_prefetch_bucket(const struct conn_table *t, uint64_t hash)
 {
 	conn_hit_prefetch(t, hash);

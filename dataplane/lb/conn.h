@@ -29,6 +29,7 @@
 #include <stdint.h>
 
 #include "dataplane/dataplane.h"
+#include "dataplane/frame/burst.h"
 
 enum conn_dir {
 	CONN_FORWARD, /* client to vip */
@@ -131,6 +132,14 @@ struct conn_key conn_key6(const struct conn_table *t, enum conn_dir dir, uint16_
 
 /** Any thread. Hashes of `n` keys, several at a time. Of IPv4. */
 void conn_hash(const struct conn_table *t, const struct conn_key *keys, uint64_t *hashes, unsigned n);
+
+/** What the keys of a burst's IPv6 packets are made of, a row for each word. */
+struct conn_words6 {
+	uint64_t src[2][BURST_MAX], dst[2][BURST_MAX], rest[BURST_MAX]; /* of conn_key */
+};
+
+/** Any thread. What conn_key6() makes of each of `n` (<= BURST_MAX) packets as `addresses`, several at a time. */
+void conn_hash6(const struct conn_table *t, const struct conn_words6 *words, uint64_t *hashes, unsigned n);
 
 /* A burst's look-ups in three passes, so that their cache misses overlap. */
 

@@ -75,6 +75,21 @@ static inline struct conn_key item_key6(const struct conn_table *t, const struct
 		t, dir, it->f->net, it->f->ip_proto, item_src(it), item_dst(it), it->src_port, it->dst_port);
 }
 
+/* What item_key6() makes its key of, for conn_hash6(). */
+static inline void item_words6(
+	const struct item *it, enum conn_dir dir, struct conn_words6 *words, unsigned i)
+{
+	struct ip_addr src = item_src(it), dst = item_dst(it);
+	struct conn_key key = conn_key((enum conn_dir)(dir | CONN_IP6), it->f->net, it->f->ip_proto, 0, 0,
+		it->src_port, it->dst_port);
+
+	for (unsigned k = 0; k < 2; k++) {
+		words->src[k][i] = src.q[k];
+		words->dst[k][i] = dst.q[k];
+	}
+	words->rest[i] = key.rest;
+}
+
 /* The service that the packet is for, or that would have `port` of the vip that it is for. */
 static inline const struct service *item_service_at(const struct item *it, uint16_t port)
 {

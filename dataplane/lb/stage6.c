@@ -1,6 +1,7 @@
 #include "dataplane/lb/stage6.h"
 
 #include "dataplane/l2/fdb.h"
+#include "dataplane/lb/behind.h"
 #include "dataplane/lb/connect.h"
 #include "dataplane/lb/drain.h"
 #include "dataplane/lb/fragment.h"
@@ -13,8 +14,6 @@
 #include "dataplane/lb/seek.h"
 #include "dataplane/lb/service.h"
 #include "dataplane/lb/stray.h"
-
-enum { EXTENSION_MIN = 8 };
 
 enum l4 {
 	L4_PORTS,
@@ -29,19 +28,14 @@ static uint16_t l4_need(uint8_t proto)
 	return proto == IPPROTO_TCP ? 20 : proto == IPPROTO_SCTP ? SCTP_NEED : 8;
 }
 
-/* What is behind the extension headers. */
-struct behind {
-	uint8_t header;
-	uint16_t off;		 /* where it begins */
-	bool is_fragment, later; /* one of several; not the first, and `header` is not here */
-	uint32_t id;
-};
-
-/* The items of a burst; the key of each, whose `addresses` is its hash. */
+/* The items of a burst, with what conn_hash6() wants in rows. */
 struct work6 {
 	unsigned n;
 	struct item item[BURST_MAX];
-	struct conn_key key[BURST_MAX];
+	struct conn_words6 words;
+	uint64_t hash[BURST_MAX];
+	const struct lb_view *view; /* whose vip the last request was for; NULL: none yet */
+	struct ip_addr vip;
 	unsigned nfragment;
 	struct fragment6 {
 		struct frame6 frame;
@@ -49,46 +43,6 @@ struct work6 {
 		enum conn_dir dir;
 	} fragment[BURST_MAX];
 };
-
-static bool is_extension(uint8_t header)
-{
-	return header == IPPROTO_HOPOPTS || header == IPPROTO_DSTOPTS || header == IPPROTO_ROUTING ||
-	       header == IPPROTO_FRAGMENT;
-}
-
-static void read_fragment(struct behind *behind, const uint8_t *header)
-{
-	uint16_t offset = load16(header + 2) & 0xfff8;
-
-	behind->is_fragment = offset || (header[3] & 1);
-	behind->later = offset != 0;
-	behind->id = load32(header + 4);
-}
-
-/* Every extension is at least eight bytes long, so the private copy bounds the loop. False: what is behind them is not
- * in the copy, or a fragment is one of a fragment, which nobody sends. */
-static bool skip_extensions(struct frame *f, struct behind *behind)
-{
-	const uint8_t *data = frame_data(f);
-
-	*behind = (struct behind){.header = data[f->l3_off + 6], .off = f->l3_off + IP6_LEN};
-	while (is_extension(behind->header) && !behind->later) {
-		const uint8_t *extension = data + behind->off;
-		bool fragment = behind->header == IPPROTO_FRAGMENT;
-
-		if (behind->off + EXTENSION_MIN > f->hdr_len || (fragment && behind->is_fragment))
-			return false;
-		if (behind->header == IPPROTO_ROUTING && extension[3] != 0) {
-			behind->header = IPPROTO_NONE; /* it has stops left */
-			return true;
-		}
-		if (fragment)
-			read_fragment(behind, extension);
-		behind->header = extension[0];
-		behind->off += fragment ? EXTENSION_MIN : (extension[1] + 1) * 8;
-	}
-	return true;
-}
 
 /* The packet's end by its own header is the copy's too where the copy goes beyond. */
 static uint32_t packet_end(struct frame *f)
@@ -112,7 +66,7 @@ static bool has_l4(uint8_t proto)
 
 static enum l4 find_behind(struct frame *f, struct behind *behind)
 {
-	if (!skip_extensions(f, behind))
+	if (!behind_find(f, behind))
 		return L4_CUT;
 	if (behind->is_fragment)
 		return L4_FRAGMENT;
@@ -130,7 +84,7 @@ static enum l4 find_l4(struct frame *f, struct behind *behind)
 {
 	uint16_t need = l4_need(f->ip_proto);
 
-	if (!has_l4(f->ip_proto) && !is_extension(f->ip_proto))
+	if (!has_l4(f->ip_proto) && !behind_is_extension(f->ip_proto))
 		return L4_OTHER;
 	if (f->l4_off && f->l4_off + need <= packet_end(f) &&
 		frame_pull(f, f->l4_off + need) >= f->l4_off + need)
@@ -156,12 +110,12 @@ static void read_item(struct item *it, const struct frame6 *frame)
 	it->moved = false;
 }
 
-static void add_item(struct worker *w, struct work6 *work, const struct frame6 *frame, enum conn_dir dir)
+static void add_item(struct work6 *work, const struct frame6 *frame, enum conn_dir dir)
 {
 	struct item *it = &work->item[work->n];
 
 	read_item(it, frame);
-	work->key[work->n++] = item_key6(w->dp->lb->conns, it, dir);
+	item_words6(it, dir, &work->words, work->n++);
 }
 
 static void add_fragment(
@@ -180,7 +134,7 @@ static void pick_for_vip(struct worker *w, struct work6 *work, const struct fram
 	enum l4 l4 = mapped ? L4_CUT : find_l4(f, &behind);
 
 	if (l4 == L4_PORTS)
-		add_item(w, work, frame, CONN_FORWARD);
+		add_item(work, frame, CONN_FORWARD);
 	else if (l4 == L4_FRAGMENT)
 		add_fragment(work, frame, &behind, CONN_FORWARD);
 	else if (l4 == L4_CUT)
@@ -191,13 +145,13 @@ static void pick_for_vip(struct worker *w, struct work6 *work, const struct fram
 		frame_drop(f, DROP_VIP_MISS);
 }
 
-static void pick_of_backend(struct worker *w, struct work6 *work, const struct frame6 *frame)
+static void pick_of_backend(struct work6 *work, const struct frame6 *frame)
 {
 	struct behind behind;
 	enum l4 l4 = find_l4(frame->f, &behind);
 
 	if (l4 == L4_PORTS)
-		add_item(w, work, frame, CONN_REPLY);
+		add_item(work, frame, CONN_REPLY);
 	else if (l4 == L4_FRAGMENT)
 		add_fragment(work, frame, &behind, CONN_REPLY);
 }
@@ -228,6 +182,18 @@ static void of_no_client(struct worker *w, const struct item *it)
 		service_inbound_asks(w, it);
 }
 
+/* A burst's requests are for the same vip as a rule, and to look one up is a keyed hash. */
+static bool is_for_vip(struct work6 *work, const struct frame6 *frame, struct ip_addr ip)
+{
+	if (work->view == frame->view && ip_equal(work->vip, ip))
+		return true;
+	if (!lb_is_vip6(frame->view, ip))
+		return false;
+	work->view = frame->view;
+	work->vip = ip;
+	return true;
+}
+
 static void pick(struct worker *w, struct port *in, struct work6 *work, const struct frame6 *frame)
 {
 	struct frame *f = frame->f;
@@ -235,12 +201,12 @@ static void pick(struct worker *w, struct port *in, struct work6 *work, const st
 	struct item it;
 
 	if (mac_equal(data, dp_router_mac) && f->src_vtep == VTEP_NONE &&
-		lb_is_vip6(frame->view, ip_from6(ip + IP6_DESTINATION)))
+		is_for_vip(work, frame, ip_from6(ip + IP6_DESTINATION)))
 		pick_for_vip(w, work, frame);
 	else if (f->ip_proto == IPPROTO_ICMPV6 && f->l4_off)
 		service_icmp6_to_client(w, f);
 	else if (lb_filter_has(&frame->view->ip6->sources, lb_fold6(ip_from6(ip + IP6_SOURCE))))
-		pick_of_backend(w, work, frame);
+		pick_of_backend(work, frame);
 	else if (frame->view->least && f->src_vtep != VTEP_NONE && read_for_backend(frame, &it))
 		service_inbound_asks(w, &it);
 	else if (stray_may_be(w, f) && read_for_backend(frame, &it) && stray_refuses(&it))
@@ -471,20 +437,24 @@ void service_ip6(struct worker *w, struct port *in, const struct burst6 *b)
 
 	work.n = 0;
 	work.nfragment = 0;
+	work.view = NULL;
 	for (unsigned i = 0; i < b->n; i++)
 		pick(w, in, &work, &b->item[i]);
 	for (unsigned i = 0; i < work.nfragment; i++)
 		do_fragment(w, in, &work.fragment[i]);
+	conn_hash6(t, &work.words, work.hash, work.n);
 	for (unsigned i = 0; i < work.n; i++)
-		conn_prefetch_bucket(t, work.key[i].addresses);
+		conn_prefetch_bucket(t, work.hash[i]); /* NOLINT: conn_hash6() has filled hash[0..n) */
 	for (unsigned i = 0; i < work.n; i++) {
-		work.item[i].guess = conn_guess(t, work.key[i].addresses);
+		work.item[i].guess = conn_guess(t, work.hash[i]);
 		conn_prefetch_ip6(t, work.item[i].guess);
 	}
 	for (unsigned i = 0; i < work.n; i++) {
-		if ((work.key[i].rest & 0xff) == (CONN_FORWARD | CONN_IP6))
-			forward(w, in, &work.item[i], &work.key[i]);
+		const struct conn_key key = {.addresses = work.hash[i], .rest = work.words.rest[i]};
+
+		if ((key.rest & 0xff) == (CONN_FORWARD | CONN_IP6))
+			forward(w, in, &work.item[i], &key);
 		else
-			reply(w, in, &work.item[i], &work.key[i]);
+			reply(w, in, &work.item[i], &key);
 	}
 }

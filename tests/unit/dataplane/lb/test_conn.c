@@ -351,6 +351,33 @@ static void test_hashes_do_not_depend_on_how_many(void **state)
 	conn_close(t);
 }
 
+/* Those of a burst of IPv6 are those of its packets one by one. */
+static void test_hashes6_do_not_depend_on_how_many(void **state)
+{
+	struct conn_table *t = conn_open(100, OWNERS);
+	struct conn_words6 words;
+	uint64_t one[32], many[33];
+
+	for (unsigned i = 0; i < 32; i++) {
+		const struct ip_addr src = {.q = {i, 1}}, dst = {.q = {2, i * i}};
+		struct conn_key key = conn_key6(t, i & 1, 3, TCP, src, dst, (uint16_t)i, 80);
+
+		for (unsigned k = 0; k < 2; k++) {
+			words.src[k][i] = src.q[k];
+			words.dst[k][i] = dst.q[k];
+		}
+		words.rest[i] = key.rest;
+		one[i] = key.addresses;
+	}
+	for (unsigned n = 0; n <= 32; n++) {
+		many[n] = 77;
+		conn_hash6(t, &words, many, n);
+		assert_memory_equal(one, many, n * sizeof(*one));
+		assert_int_equal(many[n], 77);
+	}
+	conn_close(t);
+}
+
 /*
  * Threads that make, use and end connections of a table far too small for them, while control ages it.
  * Whatever is found must belong to the key that it was found by.
@@ -464,6 +491,7 @@ int main(void)
 		cmocka_unit_test(test_walk_shows_all),
 		cmocka_unit_test(test_hash_is_siphash),
 		cmocka_unit_test(test_hashes_do_not_depend_on_how_many),
+		cmocka_unit_test(test_hashes6_do_not_depend_on_how_many),
 		cmocka_unit_test(test_threads_find_only_connections_of_their_key),
 		cmocka_unit_test(test_who_has_its_share_gets_a_place_of_its_own),
 		cmocka_unit_test(test_impossible_sizes_are_refused),
