@@ -19,6 +19,8 @@
 
 enum { CA, CERT, KEY, TOKEN };
 
+enum { API_LONGEST = 255 }; /* as in the configuration */
+
 struct reading {
 	const char *path; /* of the file */
 	struct kube_server *out;
@@ -129,6 +131,9 @@ static int read_pem(const struct reading *of, const json_t *object, const char *
 		return api_fail(of->err, API_INVALID, FIELD, "%s: %s: is no base64", of->path, name);
 	if (!strstr(of->out->pem[which], "-----BEGIN "))
 		return api_fail(of->err, API_INVALID, FIELD, "%s: %s: is no PEM", of->path, name);
+	if (strstr(of->out->pem[which], "ENCRYPTED"))
+		return api_fail(of->err, API_INVALID, FIELD,
+			"%s: %s: is encrypted, and nobody is asked for its password", of->path, name);
 	*pem = of->out->pem[which];
 	return 0;
 }
@@ -168,6 +173,10 @@ static int read_user(const struct reading *of, const char *name)
 	if (out->token && strpbrk(out->token, "\r\n"))
 		return api_fail(of->err, API_INVALID, FIELD, "%s: user \"%s\": token: is more than a line",
 			of->path, name);
+	if (out->token && strlen(out->token) > KUBERNETES_TOKEN_MAX)
+		return api_fail(of->err, API_INVALID, FIELD,
+			"%s: user \"%s\": token: is longer than %d bytes", of->path, name,
+			KUBERNETES_TOKEN_MAX);
 	if ((out->tls.cert || out->tls.cert_pem) != (out->tls.key || out->tls.key_pem))
 		return api_fail(of->err, API_INVALID, FIELD,
 			"%s: user \"%s\": client-certificate and client-key go together", of->path, name);
@@ -203,10 +212,12 @@ static int read_file(const struct reading *of)
 
 static int check_api(const char *api, const char *path, struct api_err *err)
 {
-	if (api && strncmp(api, "https://", 8) == 0 && !strpbrk(api + 8, "/?#@ "))
+	if (api && strncmp(api, "https://", 8) == 0 && !strpbrk(api + 8, "/?#@ ") &&
+		strlen(api) <= API_LONGEST)
 		return 0;
 	if (path)
-		return api_fail(err, API_INVALID, FIELD, "%s: server: must be https://HOST[:PORT]", path);
+		return api_fail(err, API_INVALID, FIELD,
+			"%s: server: must be https://HOST[:PORT] of at most %d bytes", path, API_LONGEST);
 	return api_fail(err, API_INVALID, "kubernetes.api", "must be https://HOST[:PORT]");
 }
 

@@ -39,6 +39,7 @@ int base64_bytes(const char *base64, char **bytes, size_t *len)
 	n = given ? EVP_DecodeBlock((unsigned char *)*bytes, (const unsigned char *)base64, (int)given) : 0;
 	if (n < padding) {
 		free(*bytes);
+		*bytes = NULL;
 		return -EINVAL;
 	}
 	*len = (size_t)(n - padding); /* what padding stands for is decoded as zeros */

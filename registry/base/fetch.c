@@ -340,9 +340,18 @@ static bool set_pem(CURL *easy, CURLoption option, char *pem)
 	return !pem || curl_easy_setopt(easy, option, &blob) == CURLE_OK;
 }
 
+/*
+ * Who is named is trusted, and nobody of the system's; the file is read for each connection, as it may have changed. A key
+ * that needs a password is one that cannot be used: curl would ask at the terminal.
+ */
 static bool set_tls(CURL *easy, const struct fetcher *all)
 {
-	return (!all->ca || curl_easy_setopt(easy, CURLOPT_CAINFO, all->ca) == CURLE_OK) &&
+	if ((all->ca || all->ca_pem) &&
+		(curl_easy_setopt(easy, CURLOPT_CAPATH, NULL) != CURLE_OK ||
+			curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, 0L) != CURLE_OK))
+		return false;
+	return curl_easy_setopt(easy, CURLOPT_KEYPASSWD, "") == CURLE_OK &&
+	       (!all->ca || curl_easy_setopt(easy, CURLOPT_CAINFO, all->ca) == CURLE_OK) &&
 	       (!all->cert || curl_easy_setopt(easy, CURLOPT_SSLCERT, all->cert) == CURLE_OK) &&
 	       (!all->key || curl_easy_setopt(easy, CURLOPT_SSLKEY, all->key) == CURLE_OK) &&
 	       set_pem(easy, CURLOPT_CAINFO_BLOB, all->ca_pem) &&

@@ -430,7 +430,7 @@ def test_goals_are_judged_near_and_far_and_what_was_not_measured_is_told():
 
 def test_a_far_core_is_taken_or_refused():
     done = subprocess.run([BENCH, "l2", *SHORT, "--far", "--huge-mb", "0"], capture_output=True, text=True, timeout=60)
-    assert ("no core is far from core 0" in done.stderr) == (done.returncode == 1 and done.stdout == "")
+    assert (done.returncode == 0 and done.stdout) or (done.returncode == 1 and "no core is far from core 0" in done.stderr)
 
 
 def test_a_full_ring_loses_frames_and_the_report_says_so():

@@ -225,6 +225,9 @@ def test_the_uplink_is_where_the_nodes_address_is(node):
     assert uplink_of(node) == {"name": "nodes", "type": "af_xdp", "device": "up0", "address": f"{HOST}/24"}
     node.host.run("ip", "route", "replace", "default", "via", WORLD)
     assert uplink_of(node)["gateway"] == WORLD
+    node.host.run("ip", "addr", "add", "192.0.2.7/24", "dev", "up0")
+    node.host.run("ip", "route", "replace", "default", "via", "192.0.2.1", "dev", "up0")
+    assert "gateway" not in uplink_of(node)  # it is on the link of the other address
     assert uplink_of(node, DEVICE="other")["address"] == "203.0.113.7/28"
 
 
@@ -237,10 +240,12 @@ def test_an_underlay_of_ip6(node):
 
 
 def test_a_node_that_does_not_know_where_others_are(node):
-    node.server.put(node_at("192.0.2.1"))
-    done = node.command("run", CLUSTER_CIDRS="10.244.0.0/16")
-    assert done.returncode == 1 and not (node.path / "sluice.json").exists()
-    assert b"node n1 has no InternalIP here and no default route: DEVICE has to say" in done.stderr
+    node.host.run("ip", "addr", "add", "192.0.2.2/32", "dev", "lo")
+    for address in ("192.0.2.1", "192.0.2.2"):  # nobody reaches another by the loopback interface
+        node.server.put(node_at(address))
+        done = node.command("run", CLUSTER_CIDRS="10.244.0.0/16")
+        assert done.returncode == 1 and not (node.path / "sluice.json").exists()
+        assert b"node n1 has no InternalIP here and no default route: DEVICE has to say" in done.stderr
 
 
 def test_a_node_of_several(node):

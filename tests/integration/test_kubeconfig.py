@@ -84,6 +84,7 @@ def test_a_client_certificate(start_sluiced, api, authority, stack, tmp_path, in
     cluster = {"certificate-authority-data": data(authority.cert)}
     (tmp_path / "config").write_text(yaml.safe_dump(kubeconfig(api.url, cluster, user)))
     heard(start_sluiced(config_of(tmp_path / "config")))
+    assert api.shown is None
     cert, key = Authority(tmp_path, "other").issue("client")
     user = {"client-certificate-data": data(cert), "client-key-data": data(key)}
     (tmp_path / "config").write_text(yaml.safe_dump(kubeconfig(api.url, cluster, user)))
@@ -135,6 +136,11 @@ def cluster(**fields):
     (cluster(**{"proxy-url": "http://proxy"}), 'cluster "c1": proxy-url: the server is asked directly'),
     (cluster(server="http://10.0.0.1"), "server: must be https://HOST[:PORT]"),
     (cluster(server=""), "server: must be https://HOST[:PORT]"),
+    (cluster(server=f"https://{'a' * 248}"), "server: must be https://HOST[:PORT] of at most 255 bytes"),
+    (cluster(server=f"https://{'a' * 8000}"), "server: must be https://HOST[:PORT] of at most 255 bytes"),
+    (user(token="t" * 16385), 'user "u1": token: is longer than 16384 bytes'),
+    (user(**{"client-certificate": "/x", "client-key-data": base64.b64encode(b"-----BEGIN ENCRYPTED PRIVATE KEY-----").decode()}),
+     "client-key-data: is encrypted, and nobody is asked for its password"),
     (without("current-context"), "has no current-context"),
     (without("users"), 'no user "u1" in users'),
     (without("clusters"), 'no cluster "c1" in clusters'),

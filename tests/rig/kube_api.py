@@ -49,6 +49,7 @@ class KubeApi:
         self.objects = {path: {} for path in KINDS}
         self.log = {path: [] for path in KINDS}  # (version, type, object)
         self.version, self.oldest, self.refuse, self.asked, self.asked_at = 100, 0, {}, [], []
+        self.shown = None  # of whoever asked last, as what it came
         self.changed = threading.Condition()
         self.round = 0  # of connections: an older one is broken off
         self.lose_page = False  # the next page of a list is asked for too late (410), once
@@ -176,6 +177,7 @@ class KubeApi:
         url = urlsplit(request.path)
         query = {key: values[0] for key, values in parse_qs(url.query).items()}
         self.asked.append((url.path, query))
+        self.shown = request.headers.get("Authorization")
         self.asked_at.append((url.path, time.monotonic()))
         if request.headers.get("Authorization") != f"Bearer {self.token}" and not request.connection.getpeercert():
             self.status(request, 401)

@@ -31,7 +31,8 @@ enum {
 	VERSION = 128,
 	MORE = 2048,
 	TARGET = 3 * MORE + 1024, /* all of it may be escaped */
-	TOKEN = 16384,
+	TOKEN = KUBERNETES_TOKEN_MAX +
+		16, /* with what is before it, and a byte more shows that it is longer */
 	GONE = 410,
 };
 
@@ -66,8 +67,8 @@ static bool remember(char *to, size_t size, const char *text)
 	return true;
 }
 
-/* That of a file may be another one by now. NULL: none. */
-static char *read_token(const struct kubernetes *k)
+/* That of a file may be another one by now. NULL: there is none, or `why` says what is wrong with it. */
+static char *read_token(const struct kubernetes *k, const char **why)
 {
 	FILE *file = k->token_file ? fopen(k->token_file, "re") : NULL;
 	char *text = file || k->token ? calloc(1, TOKEN) : NULL;
@@ -81,6 +82,11 @@ static char *read_token(const struct kubernetes *k)
 	}
 	if (file)
 		fclose(file);
+	if (text && strlen(text) > strlen(BEARER) + KUBERNETES_TOKEN_MAX) {
+		free(text);
+		text = NULL;
+		*why = "the token is too long";
+	}
 	return text;
 }
 
@@ -308,9 +314,14 @@ static void write_target(const struct kube_follow *follow, char url[TARGET])
 static void ask(struct kube_follow *follow)
 {
 	static const struct timeval silence = {.tv_sec = SILENCE_S};
-	char url[TARGET], *token = read_token(follow->k);
+	const char *why = NULL;
+	char url[TARGET], *token = read_token(follow->k, &why);
 	struct fetch_ask what = {.url = url, .token = token};
 
+	if (why) {
+		try_again(follow, why, 0);
+		return;
+	}
 	if (!follow->version[0] && !(follow->filling && follow->more))
 		fill(follow);
 	write_target(follow, url);

@@ -18,6 +18,7 @@ struct kubernetes;
 struct registry;
 
 #define KUBERNETES_TOKEN "/var/run/secrets/kubernetes.io/serviceaccount/token"
+#define KUBERNETES_TOKEN_MAX 16384 /* bytes */
 #define KUBERNETES_CA "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt"
 
 /* A way in: what is sent to `port` of an address that is not the Service's own. */

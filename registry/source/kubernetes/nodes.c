@@ -189,6 +189,7 @@ static void del_node(struct kubernetes *k, const json_t *object)
 
 	if (!name || !k->nodes)
 		return;
+	kube_keep(k, KUBE_NODE_OF, name, NULL); /* also of one that was left out */
 	if (kube_left_count(k->nodes->left_out)) {
 		kube_left_del(&k->nodes->left_out, name);
 		due(k, 0);

@@ -248,8 +248,8 @@ static void on_slice(struct kubernetes *k, const json_t *object)
 
 	if (!key[0])
 		return;
-	kube_left_del(&k->left_out[ROUND_SLICES], key);
 	if (!kube_read_slice(k, object, name, &fresh)) {
+		kube_left_del(&k->left_out[ROUND_SLICES], key);
 		if (slice)
 			slice_gone(k, slice);
 		return;
@@ -264,6 +264,7 @@ static void on_slice(struct kubernetes *k, const json_t *object)
 	if (!slice)
 		leave_out(k, ROUND_SLICES, key, service ? ROUND_SLICES : ROUND_SERVICES);
 	if (slice) {
+		kube_left_del(&k->left_out[ROUND_SLICES], key);
 		if (slice_take(k, slice, &fresh))
 			kube_keep(k, KUBE_SLICES_OF, key, object);
 		return;
