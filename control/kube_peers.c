@@ -14,6 +14,7 @@
 #include "control/methods/list.h"
 #include "control/model/network_spec.h"
 #include "control/model/objects.h"
+#include "control/model/publish.h"
 
 #define SOURCE "kubernetes"
 
@@ -33,6 +34,8 @@ struct kube_peers {
 
 /* What is to be, as it is put together. */
 struct wanted {
+	struct ip_addr *near; /* of the nodes themselves */
+	size_t nnear;
 	struct peer *peers;
 	struct dp_range *ranges;
 	size_t npeer, nrange;
@@ -173,6 +176,41 @@ static void want(struct kube_peers *nodes, const struct model_network *network,
 	}
 	mac_of(node->name, peer->mac);
 	wanted->npeer++;
+	for (unsigned i = 0; i < 2; i++)
+		if (!ip_is_none(node->address[i]))
+			wanted->near[wanted->nnear++] = node->address[i];
+}
+
+static int compare_near(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct ip_addr));
+}
+
+/* Pods reach nodes under their own addresses: each node has a way back to those, by its tunnels. */
+static void apply_near(struct kube_peers *nodes, struct model_network *network, struct wanted *wanted)
+{
+	struct api_err err;
+	size_t kept = 0;
+
+	if (wanted->nnear)
+		qsort(wanted->near, wanted->nnear, sizeof(*wanted->near), compare_near);
+	for (size_t i = 0; i < wanted->nnear; i++)
+		if (!kept || !ip_equal(wanted->near[kept - 1], wanted->near[i]))
+			wanted->near[kept++] = wanted->near[i];
+	if (model_forward_near(nodes->model, network, wanted->near, kept, &err) < 0)
+		leave_out(wanted, "nodes are reached under this node's address: %s", err.text);
+}
+
+/* The answers to what comes from other nodes' pods for this node go by the network, not whence they came. */
+static void take_own(const struct kubernetes_node *node)
+{
+	char text[IP_TEXT];
+
+	if (forwarding_loosen(node->address[0]))
+		log_line(LOG_WARNING,
+			"kubernetes: the interface of %s takes packets whose answers go by another from now "
+			"on (rp_filter 2)",
+			ip_text(node->address[0], text));
 }
 
 static int by_prefix(const void *a, const void *b)
@@ -276,7 +314,7 @@ static void drop_tunnels(struct kube_peers *nodes, const struct model_network *n
 	}
 }
 
-static void apply(struct kube_peers *nodes, const struct model_network *network, struct wanted *wanted)
+static void apply(struct kube_peers *nodes, struct model_network *network, struct wanted *wanted)
 {
 	int rc;
 
@@ -288,13 +326,15 @@ static void apply(struct kube_peers *nodes, const struct model_network *network,
 	if (rc < 0)
 		leave_out(wanted, "network %s: %s", network->name, strerror(-rc));
 	drop_tunnels(nodes, network);
+	apply_near(nodes, network, wanted);
 }
 
 bool kube_peers_set(void *arg, const struct kubernetes_node *list, size_t n, char why[KUBERNETES_WHY])
 {
 	struct kube_peers *nodes = arg;
-	const struct model_network *network = model_network(nodes->model, nodes->network);
+	struct model_network *network = model_network(nodes->model, nodes->network);
 	struct wanted wanted = {
+		.near = calloc(2 * n + 2, sizeof(*wanted.near)),
 		.peers = calloc(n + 1, sizeof(*wanted.peers)),
 		.ranges = calloc(2 * n + 2, sizeof(*wanted.ranges)),
 		.why = why,
@@ -302,7 +342,7 @@ bool kube_peers_set(void *arg, const struct kubernetes_node *list, size_t n, cha
 	bool ip6, done = false;
 
 	why[0] = '\0';
-	if (!wanted.peers || !wanted.ranges) {
+	if (!wanted.peers || !wanted.ranges || !wanted.near) {
 		leave_out(&wanted, "out of memory");
 	} else if (!network || !kube_peers_reach(network) || !network->has_gateway) {
 		leave_out(&wanted, "network %s is not of mode host with a vni", nodes->network);
@@ -312,10 +352,13 @@ bool kube_peers_set(void *arg, const struct kubernetes_node *list, size_t n, cha
 		for (size_t i = 0; i < n; i++)
 			if (!list[i].own)
 				want(nodes, network, &list[i], ip6, &wanted);
+			else
+				take_own(&list[i]);
 		apply(nodes, network, &wanted);
 		done = !why[0];
 	}
 	free(wanted.peers);
 	free(wanted.ranges);
+	free(wanted.near);
 	return done;
 }

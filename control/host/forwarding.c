@@ -2,8 +2,10 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <ifaddrs.h>
 #include <jansson.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,6 +47,26 @@ static void write_ports(const struct forwarding *f, FILE *out)
 	}
 }
 
+/* To these nothing is translated. */
+static void write_near(const struct forwarding *f, bool ip6, FILE *out)
+{
+	struct ip_prefix of = ip6 ? f->subnet6 : f->subnet;
+	const char *family = ip6 ? "ip6" : "ip";
+	char text[ADDR_IP_PREFIX_TEXT];
+	size_t n = 0;
+
+	for (size_t i = 0; i < f->nnear; i++) {
+		if (ip_is4(f->near[i]) == ip6)
+			continue;
+		if (!n++)
+			fprintf(out, "  %s saddr %s %s daddr {", family, addr_ip_prefix_text(of, text),
+				family);
+		fprintf(out, "%s%s", n > 1 ? ", " : " ", ip_text(f->near[i], text));
+	}
+	if (n)
+		fputs(" } return\n", out);
+}
+
 /*
  * Ports: from outside and from containers by prerouting, from the host's own programs by output. A container that comes
  * back to its own network, and a program that speaks from the loopback, would be answered past the translation: so the
@@ -76,9 +98,11 @@ static void write_nat(const struct forwarding *f, FILE *out)
 	for (unsigned ip6 = 0; f->egress == EGRESS_MASQUERADE && ip6 < 2; ip6++) {
 		struct ip_prefix of = ip6 ? f->subnet6 : f->subnet;
 
-		if (!ip_is_none(of.address))
-			fprintf(out, "  %s saddr %s oifname != \"%s\" masquerade\n", ip6 ? "ip6" : "ip",
-				addr_ip_prefix_text(of, subnet), f->ifname);
+		if (ip_is_none(of.address))
+			continue;
+		write_near(f, ip6, out);
+		fprintf(out, "  %s saddr %s oifname != \"%s\" masquerade\n", ip6 ? "ip6" : "ip",
+			addr_ip_prefix_text(of, subnet), f->ifname);
 	}
 	fprintf(out, " }\n");
 }
@@ -248,6 +272,52 @@ int forwarding_begin(bool *began, char why[FORWARDING_WHY])
 	if (by.file)
 		fclose(by.file);
 	return rc;
+}
+
+/* The one character that the file begins with; it is another from now on where `to` is not 0. */
+static char setting(const char *ifname, char to)
+{
+	char path[96];
+	FILE *file;
+	int was;
+
+	snprintf(path, sizeof(path), "/proc/sys/net/ipv4/conf/%s/rp_filter", ifname);
+	file = fopen(path, "r+e");
+	if (!file)
+		return '0';
+	was = fgetc(file);
+	if (to) {
+		rewind(file);
+		fprintf(file, "%c\n", to);
+	}
+	fclose(file);
+	return (char)was;
+}
+
+/* The higher of the two holds. */
+static bool loosen(const char *ifname)
+{
+	char own = setting(ifname, 0), all = setting("all", 0);
+
+	if (own == '2' || all == '2' || (own != '1' && all != '1'))
+		return false;
+	setting(ifname, '2');
+	return true;
+}
+
+bool forwarding_loosen(struct ip_addr address)
+{
+	struct ifaddrs *list = NULL;
+	bool done = false;
+
+	if (!ip_is4(address) || getifaddrs(&list) < 0)
+		return false;
+	for (const struct ifaddrs *at = list; at; at = at->ifa_next)
+		if (at->ifa_addr && at->ifa_addr->sa_family == AF_INET &&
+			((const struct sockaddr_in *)at->ifa_addr)->sin_addr.s_addr == ip_to4(address))
+			done = loosen(at->ifa_name) || done;
+	freeifaddrs(list);
+	return done;
 }
 
 void forwarding_clear(const char *ifname)

@@ -32,6 +32,9 @@ struct forwarding {
 	enum egress egress;
 	const struct forwarding_port *ports;
 	size_t nport;
+	const struct ip_addr
+		*near; /* to these it goes under its own addresses, which they have a way back to */
+	size_t nnear;
 };
 
 enum { FORWARDING_WHY = RULESET_WHY };
@@ -49,6 +52,12 @@ int forwarding_set(const struct forwarding *forwarding, unsigned *began, char wh
 
 /** Has the host forward packets of IPv4; *began: it did not before. -1, and why. */
 int forwarding_begin(bool *began, char why[FORWARDING_WHY]);
+
+/**
+ * Has the interface with this address of the host's take packets whose answers go by another one (rp_filter 2), where it
+ * refuses them. False: there was nothing to do.
+ */
+bool forwarding_loosen(struct ip_addr address);
 
 /** Takes the rules of the network behind this interface away. */
 void forwarding_clear(const char *ifname);

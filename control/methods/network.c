@@ -228,6 +228,7 @@ static API_HANDLER(network_add)
 undo:
 	dp_network_del(model->dp, network->id);
 fail:
+	free(network->near);
 	free(network);
 	return -1;
 }
@@ -382,6 +383,7 @@ static API_HANDLER(network_del)
 		return model_refused(err, rc, NULL);
 	TAILQ_REMOVE(&model->networks, network, link);
 	model->network_by_id[network->id] = NULL;
+	free(network->near);
 	free(network);
 	model_changed(model, "network.del", source, params);
 	return 0;

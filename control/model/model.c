@@ -172,6 +172,7 @@ static void free_objects(struct model *model)
 		TAILQ_REMOVE(&model->networks, network, link);
 		if (network->has_gateway)
 			model_close_gateway(network);
+		free(network->near);
 		free(network);
 	}
 }

@@ -39,8 +39,10 @@ struct model_network {
 		ranges[2]; /* of IPv4, IPv6: where ports get addresses from; none: the whole subnet */
 	bool has_gateway;
 	struct gateway gateway;
-	enum egress egress;    /* as was asked for */
-	bool forward_due;      /* model_publish_begin() */
+	enum egress egress;   /* as was asked for */
+	bool forward_due;     /* model_publish_begin() */
+	struct ip_addr *near; /* sorted: what leaves for these is not masqueraded */
+	size_t nnear;
 	uint16_t gateway_port; /* dataplane id, when has_gateway */
 	unsigned nports;       /* of users */
 	struct {

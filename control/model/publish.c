@@ -211,7 +211,9 @@ int model_forward(struct model *model, struct model_network *network, enum egres
 	struct forwarding forwarding = {.ifname = network->gateway.ifname,
 		.subnet = network_spec_subnet(&network->spec, false),
 		.subnet6 = network_spec_subnet(&network->spec, true),
-		.egress = egress};
+		.egress = egress,
+		.near = network->near,
+		.nnear = network->nnear};
 	struct model_publish *publish;
 	struct forwarding_port *ports;
 	char why[FORWARDING_WHY];
@@ -241,6 +243,31 @@ int model_forward(struct model *model, struct model_network *network, enum egres
 	if (rc < 0)
 		return api_fail(err, API_INTERNAL, NULL, "nftables: %s", why);
 	log_began(network, began);
+	return 0;
+}
+
+int model_forward_near(struct model *model, struct model_network *network, const struct ip_addr *list,
+	size_t n, struct api_err *err)
+{
+	struct ip_addr *was = network->near, *fresh;
+	size_t nwas = network->nnear;
+
+	if (n == nwas && (!n || memcmp(was, list, n * sizeof(*list)) == 0))
+		return 0;
+	fresh = calloc(n + 1, sizeof(*fresh));
+	if (!fresh)
+		return api_fail(err, API_INTERNAL, NULL, "out of memory");
+	if (n)
+		memcpy(fresh, list, n * sizeof(*list));
+	network->near = fresh;
+	network->nnear = n;
+	if (network->egress == EGRESS_MASQUERADE && model_forward(model, network, network->egress, err) < 0) {
+		network->near = was;
+		network->nnear = nwas;
+		free(fresh);
+		return -1;
+	}
+	free(was);
 	return 0;
 }
 

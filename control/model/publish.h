@@ -48,6 +48,13 @@ int model_forward(
 	struct model *model, struct model_network *network, enum egress egress, struct api_err *err);
 
 /**
+ * What leaves for these, sorted, goes under its own addresses, which they have a way back to: with egress masquerade in mode
+ * host. They are copied. -1: nothing is changed.
+ */
+int model_forward_near(struct model *model, struct model_network *network, const struct ip_addr *list,
+	size_t n, struct api_err *err);
+
+/**
  * From here to the matching end the host is not told of each port that is published or no longer is, but of all at the end:
  * each time is a rewriting of all rules of the network. Pairs may nest. -1 with *err: the host did not take some of them.
  */

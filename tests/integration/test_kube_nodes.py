@@ -127,6 +127,51 @@ def test_a_node_and_pods_of_another_reach_each_other(nodes):
         traffic.wait_ping(pod, address)
 
 
+def source_seen(pod, ns, address):
+    """By what address a connection of the pod's to this one of the node's comes, and its answer comes back."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with ns.socket(family) as listener, pod.socket(family) as client:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((address, 9000))
+        listener.listen()
+        client.settimeout(wait.PATIENCE_S)
+        client.connect((address, 9000))
+        seen, peer = listener.accept()
+        with seen:
+            seen.sendall(b"x")
+            assert client.recv(1) == b"x"
+        return peer[0]
+
+
+def test_pods_reach_other_nodes_under_their_own_addresses(nodes):
+    """Whatever the nodes' filter of reverse paths; a node that has another address, or is gone, is the world outside."""
+    pod, nodes_own = nodes.pods[1], {number: [f"10.99.0.{number}", f"fd00:99::{number}"] for number in (1, 2)}
+    for number, (_, six) in nodes_own.items():
+        host = nodes.hosts[number].ns
+        host.run("ip", "addr", "replace", f"{six}/64", "dev", "eth0", "nodad")
+        host.run("sysctl", "-qw", "net.ipv6.conf.all.forwarding=1", "net.ipv4.conf.eth0.rp_filter=1")
+    two = nodes.hosts[2].ns
+    assert source_seen(pod, two, nodes_own[2][0]) == nodes_own[1][0]
+    for number, ips in nodes_own.items():
+        one = node_object(number, annotations={"sluice.vtep": f"192.0.2.{number}"})
+        one["status"]["addresses"] = [{"type": "InternalIP", "address": ip} for ip in ips]
+        nodes.api.put(one)
+    wait.until(lambda: "10.99.0.2" in nodes.hosts[1].ns.run("nft", "list", "table", "inet", "sl-pods").stdout, "node 2 is known")
+    wait.until(lambda: two.run("sysctl", "-n", "net.ipv4.conf.eth0.rp_filter").stdout == "2\n", "node 2 takes its packets")
+    assert "rp_filter 2" in nodes.hosts[2].log()
+    assert [source_seen(pod, two, ip) for ip in nodes_own[2]] == [pod.ip, pod.ip6]
+    nodes.api.delete(node_object(2))
+    nodes.wait_vteps(1, "192.0.2.3")
+    wait.until(lambda: "10.99.0.2" not in nodes.hosts[1].ns.run("nft", "list", "table", "inet", "sl-pods").stdout, "node 2 is gone")
+    with two.socket() as listener, pod.socket() as client:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((nodes_own[2][0], 9000))
+        listener.listen()
+        client.settimeout(wait.PATIENCE_S)
+        client.connect((nodes_own[2][0], 9000))
+        assert listener.accept()[1][0] == nodes_own[1][0]
+
+
 def test_a_service_with_its_endpoint_at_another_node(nodes):
     pod, client = nodes.pods[2], nodes.pods[1]
     for vip, address, name in ((VIP, pod.ip, "four"), (VIP6, pod.ip6, "six")):
