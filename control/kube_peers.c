@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "control/base/log.h"
+#include "control/host/forwarding.h"
 #include "control/methods/list.h"
 #include "control/model/network_spec.h"
 #include "control/model/objects.h"
@@ -30,6 +31,7 @@ struct kube_peers {
 	uint8_t mac[6]; /* of this node */
 	struct peer *peers;
 	size_t npeer;
+	struct forwarding_loose loose; /* of this node's InternalIP */
 };
 
 /* What is to be, as it is put together. */
@@ -67,10 +69,34 @@ struct kube_peers *kube_peers_open(struct model *model, const char *network, con
 	return nodes;
 }
 
+static void give_back(struct kube_peers *nodes)
+{
+	char ifname[IF_NAMESIZE];
+
+	memcpy(ifname, nodes->loose.ifname, sizeof(ifname));
+	if (forwarding_restore(&nodes->loose))
+		log_line(LOG_INFO, "kubernetes: rp_filter of %s is %c again", ifname, nodes->loose.was);
+}
+
+/* The answers to what comes from other nodes' pods for this node go by the network, not whence they came. */
+static void take_own(struct kube_peers *nodes, const struct model_network *network, struct ip_addr address)
+{
+	char text[IP_TEXT];
+
+	if (network->egress != EGRESS_MASQUERADE || ip_is_none(address))
+		give_back(nodes);
+	else if (forwarding_loosen(address, &nodes->loose))
+		log_line(LOG_WARNING,
+			"kubernetes: %s, the interface of %s, takes packets whose answers go by another from "
+			"now on (rp_filter 2)",
+			nodes->loose.ifname, ip_text(address, text));
+}
+
 void kube_peers_close(struct kube_peers *nodes)
 {
 	if (!nodes)
 		return;
+	give_back(nodes);
 	free(nodes->peers);
 	free(nodes);
 }
@@ -153,6 +179,13 @@ static bool want_tunnel(struct kube_peers *nodes, const struct model_network *ne
 	return false;
 }
 
+/* May a node be there? No node has an address of a pod's, nor one that each host has for itself. */
+static bool is_near(const struct model_network *network, struct ip_addr address)
+{
+	return !ip_is_none(address) && !ip_is_loopback(address) && !ip_is_link_local(address) &&
+	       !ip_inside(address, network_spec_subnet(&network->spec, !ip_is4(address)));
+}
+
 static void want(struct kube_peers *nodes, const struct model_network *network,
 	const struct kubernetes_node *node, bool ip6, struct wanted *wanted)
 {
@@ -177,7 +210,7 @@ static void want(struct kube_peers *nodes, const struct model_network *network,
 	mac_of(node->name, peer->mac);
 	wanted->npeer++;
 	for (unsigned i = 0; i < 2; i++)
-		if (!ip_is_none(node->address[i]))
+		if (is_near(network, node->address[i]))
 			wanted->near[wanted->nnear++] = node->address[i];
 }
 
@@ -199,18 +232,6 @@ static void apply_near(struct kube_peers *nodes, struct model_network *network, 
 			wanted->near[kept++] = wanted->near[i];
 	if (model_forward_near(nodes->model, network, wanted->near, kept, &err) < 0)
 		leave_out(wanted, "nodes are reached under this node's address: %s", err.text);
-}
-
-/* The answers to what comes from other nodes' pods for this node go by the network, not whence they came. */
-static void take_own(const struct kubernetes_node *node)
-{
-	char text[IP_TEXT];
-
-	if (forwarding_loosen(node->address[0]))
-		log_line(LOG_WARNING,
-			"kubernetes: the interface of %s takes packets whose answers go by another from now "
-			"on (rp_filter 2)",
-			ip_text(node->address[0], text));
 }
 
 static int by_prefix(const void *a, const void *b)
@@ -339,12 +360,14 @@ bool kube_peers_set(void *arg, const struct kubernetes_node *list, size_t n, cha
 		.ranges = calloc(2 * n + 2, sizeof(*wanted.ranges)),
 		.why = why,
 	};
+	struct ip_addr own = {0};
 	bool ip6, done = false;
 
 	why[0] = '\0';
 	if (!wanted.peers || !wanted.ranges || !wanted.near) {
 		leave_out(&wanted, "out of memory");
 	} else if (!network || !kube_peers_reach(network) || !network->has_gateway) {
+		give_back(nodes);
 		leave_out(&wanted, "network %s is not of mode host with a vni", nodes->network);
 	} else if (!underlay(nodes->model, &ip6)) {
 		leave_out(&wanted, "there is no uplink with an address");
@@ -353,7 +376,8 @@ bool kube_peers_set(void *arg, const struct kubernetes_node *list, size_t n, cha
 			if (!list[i].own)
 				want(nodes, network, &list[i], ip6, &wanted);
 			else
-				take_own(&list[i]);
+				own = list[i].address[0];
+		take_own(nodes, network, own);
 		apply(nodes, network, &wanted);
 		done = !why[0];
 	}

@@ -282,7 +282,7 @@ static char setting(const char *ifname, char to)
 	int was;
 
 	snprintf(path, sizeof(path), "/proc/sys/net/ipv4/conf/%s/rp_filter", ifname);
-	file = fopen(path, "r+e");
+	file = fopen(path, to ? "r+e" : "re");
 	if (!file)
 		return '0';
 	was = fgetc(file);
@@ -295,29 +295,54 @@ static char setting(const char *ifname, char to)
 }
 
 /* The higher of the two holds. */
-static bool loosen(const char *ifname)
+static bool is_strict(const char *ifname)
 {
 	char own = setting(ifname, 0), all = setting("all", 0);
 
-	if (own == '2' || all == '2' || (own != '1' && all != '1'))
-		return false;
-	setting(ifname, '2');
-	return true;
+	return own != '2' && all != '2' && (own == '1' || all == '1');
 }
 
-bool forwarding_loosen(struct ip_addr address)
+/* The first interface with this address. False: there is none. */
+static bool interface_with(struct ip_addr address, char ifname[IF_NAMESIZE])
 {
 	struct ifaddrs *list = NULL;
-	bool done = false;
+	bool found = false;
 
 	if (!ip_is4(address) || getifaddrs(&list) < 0)
 		return false;
-	for (const struct ifaddrs *at = list; at; at = at->ifa_next)
-		if (at->ifa_addr && at->ifa_addr->sa_family == AF_INET &&
-			((const struct sockaddr_in *)at->ifa_addr)->sin_addr.s_addr == ip_to4(address))
-			done = loosen(at->ifa_name) || done;
+	for (const struct ifaddrs *at = list; at && !found; at = at->ifa_next) {
+		found = at->ifa_addr && at->ifa_addr->sa_family == AF_INET &&
+			((const struct sockaddr_in *)at->ifa_addr)->sin_addr.s_addr == ip_to4(address);
+		if (found)
+			snprintf(ifname, IF_NAMESIZE, "%s", at->ifa_name);
+	}
 	freeifaddrs(list);
-	return done;
+	return found;
+}
+
+bool forwarding_loosen(struct ip_addr address, struct forwarding_loose *loose)
+{
+	char ifname[IF_NAMESIZE] = "";
+
+	if (!interface_with(address, ifname) || strcmp(ifname, loose->ifname) != 0)
+		forwarding_restore(loose);
+	if (!ifname[0] || !is_strict(ifname))
+		return false;
+	loose->was = setting(ifname, '2');
+	if (setting(ifname, 0) != '2')
+		return false;
+	memcpy(loose->ifname, ifname, sizeof(ifname));
+	return true;
+}
+
+bool forwarding_restore(struct forwarding_loose *loose)
+{
+	bool ours = loose->ifname[0] && setting(loose->ifname, 0) == '2';
+
+	if (ours)
+		setting(loose->ifname, loose->was);
+	loose->ifname[0] = '\0';
+	return ours;
 }
 
 void forwarding_clear(const char *ifname)

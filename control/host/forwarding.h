@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <net/if.h>
 #include <stddef.h>
 
 #include "control/host/addr.h"
@@ -53,11 +54,20 @@ int forwarding_set(const struct forwarding *forwarding, unsigned *began, char wh
 /** Has the host forward packets of IPv4; *began: it did not before. -1, and why. */
 int forwarding_begin(bool *began, char why[FORWARDING_WHY]);
 
+/* The interface whose rp_filter was changed, and what it was; "": none. It begins as {0}. */
+struct forwarding_loose {
+	char ifname[IF_NAMESIZE];
+	char was;
+};
+
 /**
  * Has the interface with this address of the host's take packets whose answers go by another one (rp_filter 2), where it
- * refuses them. False: there was nothing to do.
+ * refuses them; if that is another one than *loose says, that one is restored first. False: nothing was loosened.
  */
-bool forwarding_loosen(struct ip_addr address);
+bool forwarding_loosen(struct ip_addr address, struct forwarding_loose *loose);
+
+/** Puts back what it was, unless somebody else has changed it since. False: there was nothing to put back. */
+bool forwarding_restore(struct forwarding_loose *loose);
 
 /** Takes the rules of the network behind this interface away. */
 void forwarding_clear(const char *ifname);

@@ -68,6 +68,11 @@ class Nodes:
     def vteps(self, number):
         return sorted(one["remote"] for one in self.hosts[number].rpc("vtep.list"))
 
+    def near(self, number):
+        """To where pods go under their own addresses, of IPv4 and IPv6, as nft has it."""
+        lines = self.hosts[number].ns.run("nft", "list", "table", "inet", "sl-pods").stdout.splitlines()
+        return " ".join(line.split(" daddr ")[1].rsplit(" return", 1)[0] for line in lines if line.endswith(" return"))
+
     def wait_vteps(self, number, *remotes):
         wait.until(lambda: self.vteps(number) == sorted(remotes), f"node {number} has tunnels to {remotes}")
 
@@ -156,13 +161,13 @@ def test_pods_reach_other_nodes_under_their_own_addresses(nodes):
         one = node_object(number, annotations={"sluice.vtep": f"192.0.2.{number}"})
         one["status"]["addresses"] = [{"type": "InternalIP", "address": ip} for ip in ips]
         nodes.api.put(one)
-    wait.until(lambda: "10.99.0.2" in nodes.hosts[1].ns.run("nft", "list", "table", "inet", "sl-pods").stdout, "node 2 is known")
+    wait.until(lambda: "10.99.0.2" in nodes.near(1), "node 2 is known")
     wait.until(lambda: two.run("sysctl", "-n", "net.ipv4.conf.eth0.rp_filter").stdout == "2\n", "node 2 takes its packets")
     assert "rp_filter 2" in nodes.hosts[2].log()
     assert [source_seen(pod, two, ip) for ip in nodes_own[2]] == [pod.ip, pod.ip6]
     nodes.api.delete(node_object(2))
     nodes.wait_vteps(1, "192.0.2.3")
-    wait.until(lambda: "10.99.0.2" not in nodes.hosts[1].ns.run("nft", "list", "table", "inet", "sl-pods").stdout, "node 2 is gone")
+    wait.until(lambda: "10.99.0.2" not in nodes.near(1), "node 2 is gone")
     with two.socket() as listener, pod.socket() as client:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((nodes_own[2][0], 9000))
@@ -183,6 +188,77 @@ def test_a_service_with_its_endpoint_at_another_node(nodes):
         with traffic.EchoClient(client, vip, 80) as connection:
             connection.echo()
             assert connection.name == pod.name
+
+
+def test_a_nodes_filter_of_reverse_paths_is_put_back(stack, tmp_path, requires):
+    """When the node has no such address any more, or another, and when the daemon ends; not what somebody else set since."""
+    requires("ip", "nft", "nsenter")
+    nodes = Nodes(stack, tmp_path)
+    daemon = nodes.node(1)
+    ns = daemon.ns
+    ns.run("ip", "link", "add", "eth9", "type", "veth", "peer", "name", "eth8")
+    ns.run("ip", "addr", "add", "10.98.0.1/24", "dev", "eth9")
+
+    def put(*addresses):
+        one = node_object(1, annotations={"sluice.vtep": "192.0.2.1"})
+        one["status"]["addresses"] = [{"type": "InternalIP", "address": ip} for ip in addresses]
+        nodes.api.put(one)
+
+    def filters(**values):
+        for ifname, value in values.items():
+            ns.run("sysctl", "-qw", f"net.ipv4.conf.{ifname}.rp_filter={value}")
+
+    def wait_filters(*values):
+        wait.until(lambda: [ns.run("sysctl", "-n", f"net.ipv4.conf.{ifname}.rp_filter").stdout.strip()
+                            for ifname in ("eth0", "eth9")] == list(values), f"filters are {values}")
+
+    filters(all=0, eth0=1, eth9=1)
+    put("10.99.0.1")
+    wait_filters("2", "1")
+    put("10.98.0.1")
+    wait_filters("1", "2")
+    filters(all=1, eth0=0)
+    put("10.99.0.1")
+    wait_filters("2", "1")
+    put("10.97.0.1")  # no interface has it
+    wait_filters("0", "1")
+    put("10.98.0.1")
+    wait_filters("0", "2")
+    filters(eth9=0)
+    put("10.99.0.1")
+    wait_filters("2", "0")
+    nodes.api.delete(node_object(1))
+    wait_filters("0", "0")
+    assert "rp_filter of eth0 is 0 again" in daemon.log()
+    put("10.99.0.1")
+    wait_filters("2", "0")
+    daemon.stop()
+    wait_filters("0", "0")
+
+
+def test_a_network_that_is_not_masqueraded_leaves_the_filter_alone(stack, tmp_path, requires):
+    requires("ip", "nft", "nsenter")
+    nodes = Nodes(stack, tmp_path)
+    daemon = nodes.node(1)
+    daemon.ns.run("sysctl", "-qw", "net.ipv4.conf.eth0.rp_filter=1")
+    daemon.rpc("network.set", name="pods", egress="host")
+    for address in ("10.99.0.1", "10.99.0.77"):
+        one = node_object(1, annotations={"sluice.vtep": "192.0.2.1"})
+        one["status"]["addresses"] = [{"type": "InternalIP", "address": address}]
+        nodes.api.put(one, node_object(int(address[-1]) + 1))
+        nodes.wait_vteps(1, *(f"192.0.2.{n}" for n in ((2,) if address[-1] == "1" else (2, 8))))
+        assert daemon.ns.run("sysctl", "-n", "net.ipv4.conf.eth0.rp_filter").stdout == "1\n"
+
+
+def test_a_node_that_says_it_is_where_no_node_is(nodes):
+    """What goes there is translated as before."""
+    for n, address in enumerate(("10.244.3.11", "10.244.1.1", "127.0.0.1", "169.254.1.1", "0.0.0.0", "224.0.0.1", "255.255.255.255",
+                                 "0.0.0.0/0", "10.99.0.2/8", "x", "fd00:244:0:3::11", "::", "::1", "fe80::1", "ff02::1", "::/0")):
+        one = node_object(2, annotations={"sluice.vtep": f"192.0.2.{20 + n}"})
+        one["status"]["addresses"] = [{"type": "InternalIP", "address": address}]
+        nodes.api.put(one)
+        nodes.wait_vteps(1, f"192.0.2.{20 + n}", "192.0.2.3")
+        assert nodes.near(1) == "192.0.2.3", address
 
 
 def test_a_node_that_moves_and_one_that_goes(nodes):
