@@ -19,6 +19,7 @@
 #include "control/config/config.h"
 #include "control/config/state.h"
 #include "control/cpu.h"
+#include "control/global/global.h"
 #include "control/methods/list.h"
 #include "control/model/config.h"
 #include "control/model/model.h"
@@ -47,6 +48,7 @@ struct daemon {
 	struct state *state;
 	struct rpc *rpc;
 	struct serve *serve;
+	struct global *global; /* NULL: this host is alone */
 };
 
 static void print_help(FILE *to)
@@ -304,6 +306,11 @@ static int make_objects(struct daemon *d)
 	model_on_again(d->model, MODEL_RPC, on_again, d);
 	if (json_object_size(json_object_get(d->config, "cluster")))
 		model_cluster_is_coming(d->model);
+	if (json_array_size(json_object_get(json_object_get(d->config, "cluster"), "etcd"))) {
+		d->global = global_open(d->base, d->model, d->options.state);
+		if (!d->global)
+			return fail("out of memory");
+	}
 	model_restoring(d->model, true);
 	if (config_apply(d->model, d->config, &why) < 0)
 		return start_failed(d->options.config, &why);
@@ -332,6 +339,7 @@ static void stop(struct daemon *d)
 		model_on_again(d->model, MODEL_RPC, NULL, NULL);
 	rpc_close(d->rpc);
 	serve_close(d->serve);
+	global_close(d->global);
 	state_close(d->state);
 	model_close(d->model);
 	ending_free(d->ending);

@@ -20,6 +20,7 @@ enum api_code {
 	API_IN_USE = -32003,
 	API_UNSUPPORTED = -32004,
 	API_AGAIN = -32006,    /* not yet: whoever called waits, and calls again (model_on_again()) */
+	API_CONFLICT = -32007, /* another host changed the same at the same time */
 	API_INTERNAL = -32005, /* the system refused: out of memory, a socket that could not be opened */
 };
 

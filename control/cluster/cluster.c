@@ -10,6 +10,7 @@
 #include "control/base/params.h"
 #include "control/cluster/ipam.h"
 #include "control/cluster/show.h"
+#include "control/global/global.h"
 #include "control/model/peer.h"
 #include "registry/base/chance.h"
 #include "registry/base/wheel.h"
@@ -165,6 +166,7 @@ static void on_change(void *arg, const char *method, const json_t *params)
 
 	if (cluster->applying)
 		return;
+	global_changed(cluster->global);
 	if (strncmp(method, "vtep.", 5) == 0 || strncmp(method, "fdb.", 4) == 0)
 		cluster_remote_dirty(cluster, param_str(params, "network"), true);
 	else if (strncmp(method, "uplink.", 7) == 0)
@@ -332,6 +334,41 @@ static int open_parts(struct cluster *cluster)
 	return event_add(cluster->tick, &second);
 }
 
+/* Has another host ports in the network? */
+static bool is_used(void *arg, const char *network, char who[VALUE_NAME])
+{
+	const struct cluster *cluster = arg;
+	const struct view_host *host, *next;
+	const struct view_key *key;
+
+	HASH_ITER(hh, cluster->view.hosts, host, next)
+	{
+		if (!strcmp(host->name, cluster->host))
+			continue;
+		TAILQ_FOREACH (key, &host->keys, link) {
+			if (!key->chunk || strcmp(key->chunk->network, network) != 0)
+				continue;
+			snprintf(who, VALUE_NAME, "%s", host->name);
+			return true;
+		}
+	}
+	return false;
+}
+
+static int join_global(struct cluster *cluster)
+{
+	char prefix[CLUSTER_PREFIX];
+	const struct global_store store = {.etcd = cluster->etcd,
+		.prefix = prefix,
+		.host = cluster->host,
+		.uses = is_used,
+		.arg = cluster};
+
+	cluster->global = global_of(cluster->model);
+	snprintf(prefix, sizeof(prefix), "%.*s", (int)strlen(cluster->prefix) - 1, cluster->prefix);
+	return cluster->global ? global_join(cluster->global, &store) : 0;
+}
+
 int cluster_open(struct event_base *base, struct model *model, struct consul *consul, const json_t *part,
 	const char *dir, struct cluster **out, struct api_err *err)
 {
@@ -353,7 +390,7 @@ int cluster_open(struct event_base *base, struct model *model, struct consul *co
 		cluster_close(cluster);
 		return -1;
 	}
-	if (open_parts(cluster) < 0 || cluster_keys_open(cluster, consul) < 0) {
+	if (open_parts(cluster) < 0 || cluster_keys_open(cluster, consul) < 0 || join_global(cluster) < 0) {
 		cluster_close(cluster);
 		return api_fail(err, API_INTERNAL, NULL, "out of memory");
 	}
@@ -381,6 +418,7 @@ void cluster_close(struct cluster *cluster)
 		return;
 	model_cluster_attach(cluster->model, NULL);
 	consul_unshare(cluster->consul);
+	global_leave(cluster->global);
 	etcd_close(cluster->etcd);
 	cluster_read_close(cluster);
 	cluster_write_close(cluster);

@@ -13,6 +13,7 @@
 
 struct journal;
 struct cluster_local;
+struct global;
 struct cluster_ipam;
 struct cluster_net;
 struct hosts;
@@ -71,6 +72,7 @@ struct cluster {
 	struct hosts *hosts;
 	/* keys.c */
 	struct consul *consul; /* NULL: it shares nothing yet */
+	struct global *global; /* NULL: it has none */
 	/* remote.c */
 	struct cluster_net *nets;
 	bool local_changed, remote_changed;

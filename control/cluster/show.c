@@ -5,6 +5,7 @@
 
 #include "control/base/result.h"
 #include "control/cluster/inside.h"
+#include "control/global/global.h"
 #include "registry/source/hosts/hosts.h"
 
 enum { SECOND_MS = 1000 };
@@ -62,6 +63,7 @@ json_t *cluster_show_status(void *arg)
 	put_int(object, "instances", info.instances);
 	put_int(object, "unregistered", info.refused);
 	put_int(object, "untold", info.untold);
+	put(object, "global", global_status(cluster->global));
 	return object;
 }
 
@@ -146,5 +148,6 @@ json_t *cluster_show_keys(void *arg)
 		put(object, "value", value_json(key));
 		json_array_append_new(list, object);
 	}
+	global_list_keys(cluster->global, list);
 	return list;
 }

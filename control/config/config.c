@@ -7,6 +7,7 @@
 
 #include "control/api/schema.h"
 #include "control/base/ending.h"
+#include "control/base/params.h"
 #include "control/cluster/cluster.h"
 #include "control/config/check.h"
 #include "control/config/sections.h"
@@ -14,6 +15,7 @@
 #include "control/methods/list.h"
 #include "control/model/backend_run.h"
 #include "control/model/config.h"
+#include "control/model/scope.h"
 #include "registry/source/kubernetes/kubernetes.h"
 
 static const struct api_field control_fields[] = {
@@ -182,6 +184,13 @@ static int check_part(
 	return 0;
 }
 
+static bool is_own(const json_t *object)
+{
+	const char *scope = param_str(object, "scope");
+
+	return !scope || strcmp(scope, SCOPE_GLOBAL) != 0;
+}
+
 /* The section's objects with defaults filled in; NULL with *err. */
 static json_t *fill_section(const struct section *section, const json_t *list, struct api_err *err)
 {
@@ -196,6 +205,12 @@ static json_t *fill_section(const struct section *section, const json_t *list, s
 			return NULL;
 		}
 		json_array_append_new(out, filled);
+		if (!is_own(filled)) {
+			snprintf(path, sizeof(path), "%s[%zu].scope", section->name, i);
+			api_fail(err, API_UNSUPPORTED, path, "%s", SCOPE_OF_FILE);
+			json_decref(out);
+			return NULL;
+		}
 	}
 	return out;
 }

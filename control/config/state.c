@@ -12,6 +12,7 @@
 #include "control/methods/list.h"
 #include "control/model/backend_run.h"
 #include "control/model/model.h"
+#include "control/model/scope.h"
 #include "control/model/state_dir.h"
 #include "registry/registry.h"
 #include "registry/store/journal.h"
@@ -146,7 +147,7 @@ static void change(struct state *state, const struct section *section, json_t *m
 /* Others make the same again at the next start, if it is still to be there. */
 static bool is_kept(const char *source)
 {
-	static const char *const others[] = {"config", "cluster", "kubernetes"};
+	static const char *const others[] = {"config", "cluster", "global", "kubernetes"};
 
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
 		if (strcmp(source, others[i]) == 0)
@@ -262,8 +263,10 @@ static void replay_section(struct state *state, const struct section *section, c
 static void replay(struct state *state, const json_t *calls)
 {
 	model_replaying(state->model, true);
-	for (size_t i = 0; i < sections_count; i++)
+	for (size_t i = 0; i < sections_count; i++) {
 		replay_section(state, &sections[i], calls);
+		scope_made(state->model, sections[i].noun);
+	}
 	replay_section(state, NULL, calls);
 	model_replaying(state->model, false);
 }
@@ -355,6 +358,8 @@ int state_open(struct event_base *base, const char *dir, struct model *model, st
 		rc = state->dir = state_dir_open(dir, true, err);
 	if (rc >= 0)
 		rc = open_journal(state, base, dir, err);
+	if (!rc)
+		rc = scope_open(model, err);
 	if (!rc)
 		rc = read_all(state);
 	if (rc < 0) {

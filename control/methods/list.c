@@ -5,6 +5,7 @@
 
 #include "control/api/schema.h"
 #include "control/model/origin.h"
+#include "control/model/scope.h"
 
 enum { METHOD_NAME_MAX = 64 };
 
@@ -49,7 +50,7 @@ static void list_changes(const struct api_method *set, char *buf, size_t size)
 	for (const struct api_field *f = set->fields; f->name; f++) {
 		size_t used = strlen(buf);
 
-		if (f->required)
+		if (f->required || !strcmp(f->name, "scope"))
 			continue;
 		snprintf(buf + used, size - used, "%s%s", comma, f->name);
 		comma = ", ";
@@ -107,7 +108,8 @@ int method_call(struct model *model, const struct api_method *method, const char
 		return -1;
 	*result = NULL;
 	undone = file_undoes(model, method, source, checked);
-	rc = method->fn(model, source, checked, result, err);
+	if (!scope_takes(model, method->name, source, checked, result, err, &rc))
+		rc = method->fn(model, source, checked, result, err);
 	json_decref(checked);
 	if (rc == 0 && !*result)
 		*result = json_object();

@@ -14,6 +14,7 @@
 #include "control/model/objects.h"
 #include "control/model/port_spec.h"
 #include "control/model/publish.h"
+#include "control/model/scope.h"
 
 /* No two networks have the same VNI. */
 static int check_vni(struct model *model, const struct model_network *network, struct api_err *err)
@@ -158,7 +159,7 @@ static void put_ranges(json_t *object, const struct model_network *network)
 	put(object, "ranges", list);
 }
 
-static json_t *network_json(const struct model_network *network)
+static json_t *network_json(const struct model *model, const struct model_network *network)
 {
 	const struct dp_network *spec = &network->spec;
 	json_t *object = json_object();
@@ -175,6 +176,7 @@ static json_t *network_json(const struct model_network *network)
 	put_int(object, "mac_moves", spec->mac_moves);
 	put_int(object, "ports", network->nports);
 	put_str(object, "source", network->source);
+	scope_put(model, object, "network", network->name, network->source);
 	return object;
 }
 
@@ -223,7 +225,7 @@ static API_HANDLER(network_add)
 	model_dns_join(model, network);
 	warn_of_forwarding(network);
 	model_changed(model, "network.add", source, params);
-	*result = network_json(network);
+	*result = network_json(model, network);
 	return 0;
 undo:
 	dp_network_del(model->dp, network->id);
@@ -315,7 +317,7 @@ static API_HANDLER(network_set)
 	}
 	network->spec = spec;
 	model_changed(model, "network.set", source, params);
-	*result = network_json(network);
+	*result = network_json(model, network);
 	return 0;
 }
 
@@ -395,7 +397,7 @@ static API_HANDLER(network_list)
 
 	*result = json_array();
 	TAILQ_FOREACH (network, &model->networks, link)
-		json_array_append_new(*result, network_json(network));
+		json_array_append_new(*result, network_json(model, network));
 	return 0;
 }
 
@@ -423,7 +425,7 @@ static API_HANDLER(network_show)
 
 	if (!network)
 		return -1;
-	*result = network_json(network);
+	*result = network_json(model, network);
 	put_shares(model, network, *result);
 	if (network->has_gateway) {
 		dp_port_info(model->dp, network->gateway_port, &info);
@@ -466,6 +468,7 @@ static const struct api_field add_fields[] = {
 	{"mac_moves", API_INT,
 		"how often a second a MAC may move; then it stays where it is (default 10; 0: any number)",
 		.max = DP_MAC_MOVES_MAX},
+	SCOPE_FIELD,
 	{NULL},
 };
 
@@ -480,14 +483,15 @@ static const struct api_field set_fields[] = {
 		.max = 16777216},
 	{"mac_moves", API_INT, "how often a second a MAC may move; then it stays where it is (0: any number)",
 		.max = DP_MAC_MOVES_MAX},
+	SCOPE_FIELD,
 	{NULL},
 };
 
 const struct api_method network_methods[] = {
 	{"network.add", "Make a network", add_fields, network_add, true},
 	{"network.set", "Change a network", set_fields, network_set, true},
-	{"network.del", "Delete a network that nothing uses", API_FIELDS(API_NAME_OF("network")), network_del,
-		true},
+	{"network.del", "Delete a network that nothing uses", API_FIELDS(API_NAME_OF("network"), SCOPE_FIELD),
+		network_del, true},
 	{"network.list", "List networks", NULL, network_list, false,
 		"name,mode,vni,subnets,gateways,mtu,ports,source"},
 	{"network.show", "Show a network", API_FIELDS(API_NAME_OF("network")), network_show, false},

@@ -13,6 +13,7 @@
 #include "control/base/params.h"
 #include "control/base/result.h"
 #include "control/methods/list.h"
+#include "control/model/scope.h"
 
 enum { TARGET_TEXT = MODEL_NAME + IP_PORT_TEXT };
 
@@ -24,7 +25,7 @@ static const char *to_text(const struct model_publish *publish, char text[TARGET
 	return text;
 }
 
-static json_t *publish_json(const struct model_publish *publish)
+static json_t *publish_json(const struct model *model, const struct model_publish *publish)
 {
 	char address[IP_TEXT], to[TARGET_TEXT], now[IP_PORT_TEXT];
 	json_t *object = json_object();
@@ -37,6 +38,7 @@ static json_t *publish_json(const struct model_publish *publish)
 	put_str(object, "network", publish->network ? publish->network->name : NULL);
 	put_str(object, "now", publish->network ? ip_port_text(publish->to, publish->to_port, now) : NULL);
 	put_str(object, "source", publish->source);
+	scope_put(model, object, "publish", publish->name, publish->source);
 	return object;
 }
 
@@ -133,7 +135,7 @@ static API_HANDLER(publish_add)
 		return -1;
 	}
 	model_changed(model, "publish.add", source, params);
-	*result = publish_json(publish);
+	*result = publish_json(model, publish);
 	return 0;
 }
 
@@ -163,7 +165,7 @@ static API_HANDLER(publish_list)
 
 	*result = json_array();
 	TAILQ_FOREACH (publish, &model->published, link)
-		json_array_append_new(*result, publish_json(publish));
+		json_array_append_new(*result, publish_json(model, publish));
 	return 0;
 }
 
@@ -180,13 +182,14 @@ static const struct api_field add_fields[] = {
 	{"address", API_IP,
 		"of the host for networks of mode host, of an uplink for others; 0.0.0.0 or ::, each of them "
 		"of that family; by default that of `to`, and of a service IPv4"},
+	SCOPE_FIELD,
 	{NULL},
 };
 
 const struct api_method publish_methods[] = {
 	{"publish.add", "Lead a port of this host to a container or a service", add_fields, publish_add,
 		true},
-	{"publish.del", "Lead it there no more", API_FIELDS(PUBLISH_NAME), publish_del, true},
+	{"publish.del", "Lead it there no more", API_FIELDS(PUBLISH_NAME, SCOPE_FIELD), publish_del, true},
 	{"publish.list", "List published ports", NULL, publish_list, false,
 		"name,protocol,address,port,to,now,network,source"},
 	{NULL},

@@ -12,6 +12,7 @@
 #include "control/methods/service_text.h"
 #include "control/model/network_spec.h"
 #include "control/model/objects.h"
+#include "control/model/scope.h"
 
 static const char *const protocols[] = {"tcp", "udp", "sctp", NULL};
 static const char *const policies[] = {"maglev", "least", NULL};
@@ -357,19 +358,22 @@ static const struct api_field port_fields[] = {
 static const struct api_field service_fields[] = {
 	API_NAME_OF("service"),
 	SERVICE_FIELDS,
+	SCOPE_FIELD,
 	{NULL},
 };
 
 static const struct api_field set_fields[] = {
 	SERVICE_NAME,
 	SERVICE_FIELDS,
+	SCOPE_FIELD,
 	{NULL},
 };
 
 const struct api_method service_methods[] = {
 	{"service.add", "Define a service", service_fields, service_add, true},
 	{"service.set", "Change a service; its backends stay", set_fields, service_set, true},
-	{"service.del", "Delete a service with its backends", API_FIELDS(SERVICE_NAME), service_del, true},
+	{"service.del", "Delete a service with its backends", API_FIELDS(SERVICE_NAME, SCOPE_FIELD),
+		service_del, true},
 	{"service.list", "List services", NULL, service_list, false,
 		"name,network,vip,port,protocol,policy,backends,passing,source", service_list_part},
 	{"service.show", "Show a service with its backends", API_FIELDS(SERVICE_NAME), service_show, false,

@@ -5,6 +5,7 @@
 
 #include "control/base/params.h"
 #include "control/base/result.h"
+#include "control/model/scope.h"
 
 static const char *const check_types[] = {"ttl", "tcp", "http", "grpc", "port", "passive", NULL};
 static const enum reg_check_type check_numbers[] = {
@@ -366,6 +367,7 @@ json_t *service_head_json(struct model *model, const struct reg_service *service
 	put_int(object, "generation", registry_service_generation(model->registry, service->name));
 	put(object, "check", check_json(&service->check));
 	put_str(object, "source", service->source);
+	scope_put(model, object, "service", service->name, service->source);
 	return object;
 }
 

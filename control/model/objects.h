@@ -137,6 +137,7 @@ struct model {
 		struct model *model, const struct dp_move *move); /* tells those; NULL: there was none yet */
 	struct model_service *services;
 	const struct model_cluster *cluster; /* NULL: none */
+	const struct scope_global *global;   /* scope.h; NULL: none */
 	bool clustered;			     /* there is one, or will be */
 	struct {
 		void (*fn)(void *arg);

@@ -67,7 +67,7 @@ static int repair_file(const char *path)
 int state_dir_repair(const char *dir)
 {
 	static const char *const files[] = {
-		STATE_DIR_OBJECTS, STATE_DIR_REGISTRY, STATE_DIR_DOCKER, STATE_DIR_CLUSTER};
+		STATE_DIR_OBJECTS, STATE_DIR_REGISTRY, STATE_DIR_DOCKER, STATE_DIR_CLUSTER, STATE_DIR_GLOBAL};
 	struct api_err err;
 	char path[PATH];
 	int fd = state_dir_open(dir, false, &err), rc = fd < 0 ? -1 : 0;

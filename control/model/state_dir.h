@@ -11,6 +11,7 @@
 #define STATE_DIR_REGISTRY "registry.log"
 #define STATE_DIR_DOCKER "docker.log"
 #define STATE_DIR_CLUSTER "cluster.log" /* what etcd had last */
+#define STATE_DIR_GLOBAL "global.log"	/* global objects, as etcd had them last */
 
 /** Opens and locks it; it is made (mode 0700) when missing and `make`. A descriptor, or -errno with a line in `err`. */
 int state_dir_open(const char *dir, bool make, struct api_err *err);

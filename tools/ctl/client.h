@@ -15,6 +15,7 @@ enum client_code {
 	CLIENT_IN_USE = -32003,
 	CLIENT_UNSUPPORTED = -32004,
 	CLIENT_INTERNAL = -32005,
+	CLIENT_CONFLICT = -32007,
 };
 
 /* How the user names the two to the program, for what it is told when they are wrong. */

@@ -18,7 +18,8 @@ def test_network_life(sluiced):
     assert sluiced.rpc("network.list") == [
         {"name": "web", "mode": "overlay", "vni": 100, "subnet": "10.1.0.0/24", "gateway": "10.1.0.1",
          "subnets": ["10.1.0.0/24"], "gateways": ["10.1.0.1"], "ranges": [], "egress": "none",
-         "mtu": 1450, "age_s": 300, "mac_limit": 0, "mac_moves": 10, "ports": 0, "source": "api"}]
+         "mtu": 1450, "age_s": 300, "mac_limit": 0, "mac_moves": 10, "ports": 0, "source": "api", "scope": "host",
+         "revision": None}]
     shown = sluiced.rpc("network.set", name="web", mtu=1400, age_s=10)
     assert (shown["mtu"], shown["age_s"]) == (1400, 10)
     assert sluiced.rpc("network.show", name="web")["mtu"] == 1400
@@ -31,7 +32,8 @@ def test_network_defaults(sluiced):
     shown = sluiced.rpc("network.add", name="plain", mode="bridge")
     assert shown == {"name": "plain", "mode": "bridge", "vni": None, "subnet": None, "gateway": None, "subnets": [], "gateways": [],
                      "ranges": [], "egress": "none",
-                     "mtu": 1500, "age_s": 300, "mac_limit": 0, "mac_moves": 10, "ports": 0, "source": "api"}
+                     "mtu": 1500, "age_s": 300, "mac_limit": 0, "mac_moves": 10, "ports": 0, "source": "api", "scope": "host",
+         "revision": None}
 
 
 NETWORK_REFUSALS = [
@@ -58,6 +60,15 @@ def test_ports_get_addresses_of_the_networks_ranges(sluiced):
     assert given == [["10.1.2.1"], ["10.1.2.2"]]
     refused(sluiced, "port.add", IN_USE, "ips: no free address left in 10.1.2.0/30", name="more", network="web",
             type="vhost-user", socket=str(sluiced.vhost / "more"))
+
+
+def test_a_host_that_is_alone_has_nothing_global(sluiced):
+    refused(sluiced, "network.add", NOT_FOUND, "scope: the configuration names no etcd, so this host is alone",
+            name="web", mode="overlay", vni=100, scope="global")
+    refused(sluiced, "network.add", INVALID, "scope: ", name="web", scope="all")
+    assert sluiced.rpc("network.add", name="web", scope="host")["scope"] == "host"
+    refused(sluiced, "network.del", NOT_FOUND, "scope: the configuration names no etcd", name="web", scope="global")
+    sluiced.rpc("network.del", name="web", scope="host")
 
 
 def test_a_gateway_takes_every_mtu(sluiced):

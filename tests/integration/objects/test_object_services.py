@@ -13,7 +13,8 @@ def test_service_life(web):
     assert added == {"name": "api", "network": "web", "vip": "10.1.0.100", "vips": ["10.1.0.100"], "port": 80, "end_port": None, "protocol": "tcp",
                      "ports": [], "policy": "maglev", "locality": "off", "weights": "set", "affinity_s": 0, "no_backend": "reject",
                      "on_critical": "keep", "slow_start_ms": 0, "drain_ms": 0, "drain_reset": False,
-                     "generation": added["generation"], "check": None, "backends": [], "source": "api"}
+                     "generation": added["generation"], "check": None, "backends": [], "source": "api",
+                     "scope": "host", "revision": None}
     web.rpc("backend.add", service="api", address="10.1.0.12", port=8080)
     web.rpc("backend.add", service="api", address="10.9.0.1", port=8080, weight=3)
     shown = web.rpc("service.show", name="api")
