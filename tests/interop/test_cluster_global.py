@@ -63,12 +63,13 @@ def says(host, start):
 
 
 def put_all(cluster, values):
-    """These values, by etcd's JSON gateway, one after the other."""
+    """These values, by etcd's JSON gateway, a hundred at once."""
     text = lambda what: base64.b64encode(what.encode()).decode()  # noqa: E731
+    puts = [{"requestPut": {"key": text(f"{FOLDER}/{key}"), "value": text(value)}} for key, value in values.items()]
     def ask():
         gateway = http.client.HTTPConnection(cluster.etcd.addresses[0], 2379, timeout=30)
-        for key, value in values.items():
-            gateway.request("POST", "/v3/kv/put", json.dumps({"key": text(f"{FOLDER}/{key}"), "value": text(value)}))
+        for i in range(0, len(puts), 100):
+            gateway.request("POST", "/v3/kv/txn", json.dumps({"success": puts[i:i + 100]}))
             answer = gateway.getresponse()
             assert answer.read() and answer.status == 200, answer.status
         gateway.close()
@@ -76,9 +77,9 @@ def put_all(cluster, values):
 
 
 def empty(cluster):
-    """No object is left; `at` stays, or the hosts would put them again."""
-    for folder in ("publish", "services", "networks"):
-        cluster.etcd.ctl("del", "--prefix", f"{FOLDER}/{folder}/")
+    """No object is left, nor what is none; `at` stays, or the hosts would put them again."""
+    for start in ("publish/", "services/", "networks/", "ports/", "what"):
+        cluster.etcd.ctl("del", "--prefix", f"{FOLDER}/{start}")
 
 
 def put(cluster, key, definition, **fields):
@@ -269,4 +270,113 @@ def test_what_a_store_may_say_that_is_none(hosts):
     assert named(h2, "network", "web")["vni"] == 100
     put(cluster, "networks/web", {**WEB, "subnet": "10.2.0.0/24", "gateway": "10.2.0.1"})  # what no network.set could do
     everywhere((h1, h2, h3), lambda h: named(h, "network", "web")["subnet"] == "10.2.0.0/24", "it is made anew")
+    empty(cluster)
+
+
+def test_a_daemon_that_starts_without_etcd_has_them(hosts):
+    cluster, h1, h2, h3 = hosts
+    h1.rpc("network.add", **WEB, scope="global")
+    h1.rpc("service.add", **API, scope="global")
+    h1.rpc("publish.add", name="p", port=8080, to="service api", scope="global")
+    everywhere((h2, h3), lambda h: named(h, "publish", "p"), "all of it is there")
+    h2.wait_all_kept()
+    cluster.etcd.kill_all()
+    h2.stop()
+    h2.start()
+    assert all(named(h2, noun, name)["scope"] == "global" for noun, name in (("network", "web"), ("service", "api"))), "before etcd is there"
+    wait.until(lambda: named(h2, "publish", "p"), "and what is published")
+    assert (named(h2, "network", "web")["vni"], named(h2, "service", "api")["vip"]) == (100, "10.1.0.200")
+    wait.until(lambda: status(h2)["state"] == "away", "it says that etcd is away")
+    for method, fields in (("network.set", {"name": "web", "mtu": 1300}), ("service.del", {"name": "api"}),
+                           ("network.add", {"name": "new", "mode": "overlay", "vni": 5, "scope": "global"})):
+        refused(h2, method, INTERNAL, "etcd is away (", **fields)
+    assert (len(h2.rpc("network.list")), named(h2, "network", "web")["mtu"] == 1300) == (1, False), "nothing is half done"
+    cluster.etcd.start_all()
+    everywhere((h1, h2, h3), lambda h: status(h)["state"] == "up", "etcd is back")
+    h2.rpc("network.set", name="web", mtu=1300)
+    everywhere((h1, h3), lambda h: named(h, "network", "web")["mtu"] == 1300, "it may change them again")
+
+
+def test_a_store_that_forgot_gets_them_again(hosts):
+    """An old copy, and then nothing at all, when only one host is there, which has them from its disk."""
+    cluster, h1, h2, h3 = hosts
+    h1.rpc("network.add", **WEB, scope="global")
+    h1.rpc("network.add", name="gone", mode="overlay", vni=101, scope="global")
+    copy = cluster.etcd.save()
+    everywhere((h2, h3), lambda h: named(h, "network", "gone"), "both are there")
+    h2.rpc("network.del", name="gone")
+    h3.rpc("network.set", name="web", mtu=1300)
+    h1.rpc("service.add", **API, scope="global")
+    everywhere((h2, h3), lambda h: named(h, "service", "api"), "they know of the last change")
+    before = objects(cluster)
+    changes = status(h1)["changes"]
+
+    def as_before(some):
+        wait.until(lambda: objects(cluster) == before, "the store has what it had", timeout_s=LONG_S)
+        everywhere(some, lambda h: status(h)["state"] == "up", "it has heard of it")
+        for host in some:
+            assert ([row["name"] for row in host.rpc("network.list")], named(host, "network", "web")["mtu"]) == (["web"], 1300)
+            assert named(host, "service", "api") and status(host)["refused"] == [] and status(host)["changes"] == changes
+
+    cluster.etcd.kill_all()
+    cluster.etcd.bring_back(copy)
+    as_before((h1, h2, h3))
+    h2.wait_all_kept()
+    cluster.etcd.kill_all()
+    for host in (h1, h2, h3):
+        host.stop()
+    cluster.etcd.start_all(wiped=True)
+    h2.start()
+    as_before((h2,))
+    h1.start()
+    h3.start()
+    as_before((h1, h2, h3))
+    h3.rpc("service.set", name="api", policy="least")
+    everywhere((h1, h2), lambda h: named(h, "service", "api")["policy"] == "least", "and it is changed as before")
+
+
+def objects(cluster):
+    """What the store has; of `at`, what does not say who put it."""
+    keys = cluster.etcd.keys(f"{FOLDER}/")
+    at = json.loads(keys.pop(f"{FOLDER}/at", "{}"))
+    return keys, at.get("id"), at.get("n")
+
+
+def test_hosts_that_were_moved_to_another_cluster_take_what_it_has(hosts):
+    cluster, *three = hosts
+    three[0].rpc("network.add", **WEB, scope="global")
+    everywhere(three, lambda h: named(h, "network", "web"), "the network is there")
+    for host in three:
+        host.wait_all_kept()
+        host.stop()
+    other = {"v": 1, "id": "11111111-2222-3333-4444-555555555555", "n": 1, "by": "x1"}  # fewer changes than they know of
+    cluster.etcd.ctl("del", "--prefix", f"{FOLDER}/")
+    put_all(cluster, {"at": json.dumps(other), "networks/two": json.dumps({"v": 1, "object": {"name": "two", "mode": "overlay", "vni": 100}})})
+    for host in three:
+        host.start()
+    everywhere(three, lambda h: (status(h)["state"], [row["name"] for row in h.rpc("network.list")]) == ("up", ["two"]), "it has the other's")
+    assert [status(h)["changes"] for h in three] == [1, 1, 1] and all(status(h)["refused"] == [] for h in three)
+    three[1].rpc("network.del", name="two")
+    assert objects(cluster) == ({}, other["id"], 2)
+
+
+def test_one_past_the_most_that_there_may_be(hosts):
+    """4,096 are published; what they are does not matter for their number."""
+    cluster, h1, h2, h3 = hosts
+    h1.rpc("network.add", **WEB, scope="global")
+    put_all(cluster, {f"publish/n{i}": "{}" for i in range(4096)})
+    everywhere((h1, h2, h3), lambda h: status(h)["objects"] == 4097, "it has them all")
+    assert all(not [line for line in status(h)["refused"] if "no room" in line] for h in (h1, h2, h3))
+    refused(h1, "publish.add", INTERNAL, "no room for more than 4096 global objects of this kind",
+            name="p", port=8080, to="10.1.0.9:80", scope="global")
+    assert h1.rpc("publish.list") == [] and f"{FOLDER}/publish/p" not in cluster.etcd.keys(f"{FOLDER}/publish/p")
+    put(cluster, "publish/p", {"name": "p", "port": 8080, "to": "10.1.0.9:80"})
+    everywhere((h1, h2, h3), lambda h: "1 keys find no room" in says(h, "more than there may be: "), "it says so")
+    assert all((status(h)["objects"], h.rpc("publish.list")) == (4097, []) for h in (h1, h2, h3))
+    h2.rpc("network.add", name="other", mode="overlay", vni=101, scope="global")  # of another kind
+    everywhere((h1, h3), lambda h: named(h, "network", "other"), "there is room for it")
+    cluster.etcd.ctl("del", f"{FOLDER}/publish/n7")
+    everywhere((h1, h2, h3), lambda h: status(h)["objects"] == 4097, "there is room for one")
+    put(cluster, "publish/p", {"name": "p", "port": 8080, "to": "10.1.0.9:80"})
+    everywhere((h1, h2, h3), lambda h: named(h, "publish", "p"), "which finds it")
     empty(cluster)

@@ -8,13 +8,14 @@ from rig import wait
 from rig.certs import Authority
 from rig.cluster import Cluster
 from rig.daemon import ROOT
+from rig.objects import names, refused
 
 PASSWORD = "correct horse"
 
 
 def page_commands(host):
     """What docs/howto/cluster.md says to do for a host."""
-    block = re.search(r"```text\n((?:etcdctl .*\n)+)```", (ROOT / "docs/howto/cluster.md").read_text())[1]
+    block = re.search(r"```text\n(etcdctl role add .*\n(?:etcdctl .*\n)+)```", (ROOT / "docs/howto/cluster.md").read_text())[1]
     return [line.split()[1:] for line in block.replace("host1", host).splitlines()]
 
 
@@ -78,3 +79,22 @@ def test_who_may_not_says_why(secured, tmp_path):
     h3 = cluster.host(user="h2", password_file=str(password), cert=str(stranger), key=str(key))
     wait.until(lambda: why(h3), "nobody knows its certificate")
     assert h3.rpc("cluster.status")["state"] == "away"
+
+
+def test_who_may_only_read_global_objects_has_them_and_changes_none(secured):
+    cluster, password = secured
+    cluster.etcd.ctl("role", "grant-permission", "sluice-h2", "--prefix=true", "read", "/sluice/v1-global/")
+    h1, h2 = (cluster.host(networks=(), user=name, password_file=str(password)) for name in ("h1", "h2"))
+    wait.until(lambda: h1.rpc("cluster.status")["global"]["state"] == "up", "h1 follows the store")
+    h1.rpc("network.add", name="web", mode="overlay", vni=100, scope="global")
+    wait.until(lambda: names(h2.rpc("network.list")) == ["web"], "h2 has it")
+    before = cluster.etcd.keys("/sluice/v1-global/")
+    mtu = h2.rpc("network.show", name="web")["mtu"]
+    for method, fields in (("network.add", {"name": "x", "mode": "overlay", "vni": 5, "scope": "global"}),
+                           ("network.set", {"name": "web", "mtu": 1300}), ("network.del", {"name": "web"})):
+        refused(h2, method, -32005, "etcd refused it: etcdserver: permission denied", **fields)
+        wait.until(lambda: names(h2.rpc("network.list")) == ["web"] and h2.rpc("network.show", name="web")["mtu"] == mtu,
+                   f"it is as it was before {method}")
+    assert cluster.etcd.keys("/sluice/v1-global/") == before and names(h1.rpc("network.list")) == ["web"]
+    h1.rpc("network.set", name="web", mtu=1300)
+    wait.until(lambda: h2.rpc("network.show", name="web")["mtu"] == 1300, "h2 hears of h1's changes as before")
