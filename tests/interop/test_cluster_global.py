@@ -320,6 +320,7 @@ def test_a_store_that_forgot_gets_them_again(hosts):
 
     cluster.etcd.kill_all()
     cluster.etcd.bring_back(copy)
+    everywhere((h1, h2, h3), lambda h: "global objects: etcd was replaced" in h.log(), "it has found that out, and read it anew")
     as_before((h1, h2, h3))
     h2.wait_all_kept()
     cluster.etcd.kill_all()
