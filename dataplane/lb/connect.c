@@ -252,11 +252,12 @@ static void begin(struct worker *w, struct making *making, const struct item *it
 {
 	uint8_t turns = s->least ? CONN_TURNS : 0;
 	uint8_t reply = (item_asks(it) ? CONN_ASKED : 0) | turns;
+	bool guess = service_seek_guesses(w, s, it);
 
-	if (service_seek_guesses(w, s, it))
+	if (guess)
 		reply |= CONN_GUESS;
-
 	making->conn = (struct conn_new){.now_s = w->now_s,
+		.note[CONN_FORWARD] = guess ? service_seek_numbers(it) : 0,
 		.flags = {item_side(it, CONN_FORWARD) | turns, reply},
 		.key[CONN_FORWARD] = *key,
 		.hash[CONN_FORWARD] = hash,

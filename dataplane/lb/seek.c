@@ -26,7 +26,7 @@ bool service_seek_guesses(struct worker *w, const struct service *s, const struc
 }
 
 /* Sequence number and acknowledgement, as they are in the packet. */
-static uint64_t numbers(const struct item *it)
+uint64_t service_seek_numbers(const struct item *it)
 {
 	const uint8_t *tcp = frame_data(it->f) + it->f->l4_off;
 
@@ -71,6 +71,8 @@ static bool is_in_vain(struct worker *w, const struct conn_hit *hit)
 	struct conn_hit backend = conn_other(w->dp->lb->conns, hit);
 	uint32_t since = conn_since(conn_made_s(hit), w->now_s);
 
+	if (!conn_note(hit) || !conn_is_still(hit))
+		return false; /* none was asked */
 	return since > SEEK_MAX_S ||
 	       (since >= SEEK_LEAST_S && passes(w) - (uint32_t)conn_note(&backend) > PASSES);
 }
@@ -93,18 +95,20 @@ static void give_up(struct worker *w, struct port *in, struct item *it, struct c
 bool service_seek_forward(
 	struct worker *w, struct port *in, struct item *it, struct conn_hit *hit, bool *found)
 {
-	if (!(hit->life >> 32 & CONN_SEEKS))
-		return stray_moves(w, it, hit);
-	if (item_opens(it) || (it->tcp & TCP_RST) || !item_service(it)) {
+	bool seeks = hit->life >> 32 & CONN_SEEKS;
+
+	if (item_opens(it) || (seeks && ((it->tcp & TCP_RST) || !item_service(it)))) {
 		conn_remove(w->dp->lb->conns, hit);
 		*found = false;
 		return false;
 	}
+	if (!seeks)
+		return stray_moves(w, it, hit);
 	if (is_in_vain(w, hit)) {
 		give_up(w, in, it, hit);
 		return true;
 	}
-	conn_renote(hit, join(conn_note(hit), numbers(it)));
+	conn_renote(hit, join(conn_note(hit), service_seek_numbers(it)));
 	conn_packet(hit, 0, w->now_s, it->f->len);
 	note_time(w);
 	frame_drop(it->f, DROP_SEEKS);
@@ -114,7 +118,7 @@ bool service_seek_forward(
 /* Would the end that the client's numbers are of answer so? */
 static bool fits(uint64_t note, const struct item *it)
 {
-	uint64_t theirs = numbers(it);
+	uint64_t theirs = service_seek_numbers(it);
 	uint32_t past = (uint32_t)theirs - (uint32_t)(note >> 32);  /* what it has of the client's */
 	uint32_t ahead = (uint32_t)(theirs >> 32) - (uint32_t)note; /* what the client has not of it */
 
@@ -133,6 +137,10 @@ bool service_seek_swallows(struct worker *w, const struct item *it, const struct
 	client = conn_other(w->dp->lb->conns, hit);
 	on = client.life >> 32 & CONN_SEEKS;
 	note = conn_note(&client);
+	if (!conn_is_still(hit)) { /* another has been found to have it, or it is over */
+		frame_drop(it->f, DROP_SEEKS);
+		return true;
+	}
 	if (!on && !(it->tcp & TCP_RST))
 		return false;
 	if (on && !(it->tcp & TCP_RST) && (!note || fits(note, it))) {
@@ -153,7 +161,7 @@ bool service_seek_was_guess(struct worker *w, const struct conn_hit *hit)
 	if (!hit->side)
 		return false;
 	backend = conn_other(w->dp->lb->conns, hit);
-	return (backend.life >> 32 & (CONN_GUESS | CONN_SEEN)) == CONN_GUESS;
+	return (backend.life >> 32 & (CONN_GUESS | CONN_SEEN)) == CONN_GUESS && conn_is_still(hit);
 }
 
 void service_seek_unheard(struct worker *w, struct conn_hit hit)
@@ -163,7 +171,8 @@ void service_seek_unheard(struct worker *w, struct conn_hit hit)
 	if (!service_seek_was_guess(w, &hit))
 		return;
 	backend = conn_other(w->dp->lb->conns, &hit);
-	begin(w, &hit, &backend);
+	if (conn_is_still(&hit))
+		begin(w, &hit, &backend);
 }
 
 /* The connection is made anew, with the backend that has it. */
@@ -176,6 +185,7 @@ static bool take(struct worker *w, const struct item *it, const struct pair *pai
 	if (!pair_make(w, it, pair, s, id, CONN_SEEN, &made))
 		return false;
 	*hit = conn_other(w->dp->lb->conns, &made);
+	hit->end = (struct conn_end){s->vip, s->port, id}; /* the entry may be another's already */
 	hit->ip6 = s->address;
 	return true;
 }

@@ -1,8 +1,7 @@
 /*
  * seek.h: a TCP connection whose entry is lost finds its backend again, though the service's backends have changed
  * meanwhile (docs/adr/0020-seek.md). Its next packet goes to the hash's choice, as ever. If that answers by a reset, it was
- * not the one: the reset is swallowed, and with the client's next packet every backend of the service is asked by half a
- * keep-alive: a segment without data, one before what the client sends (RFC 9293, 3.8.4). The one that has the connection
+ * not the one: the reset is swallowed, and every backend of the service is asked by half a keep-alive: a segment without data, one before what the client sends (RFC 9293, 3.8.4). The one that has the connection
  * acknowledges; the others reset, which is swallowed too. Who has a connection its ends know: nobody else needs to.
  *
  * It is looked for as long as its client may wait, at least eight seconds: a backend that says no, or nothing, may be asked too
@@ -14,6 +13,9 @@
 
 /** Worker. Is the packet, of which there is no connection, in the middle of one that another backend may have? */
 bool service_seek_guesses(struct worker *w, const struct service *s, const struct item *it);
+
+/** What the entry of such a guess notes of the client's side: what a segment asks by. */
+uint64_t service_seek_numbers(const struct item *it);
 
 /** Worker. Is there more to the client's packet than to find its backend: is that looked for, or was the entry made for an
  * answer (stray.h)? */
