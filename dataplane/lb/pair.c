@@ -5,6 +5,8 @@ const struct service *pair_service(const struct item *it, const struct pair *pai
 	const struct lb_place6 *place6;
 	const struct lb_place *place;
 
+	if (!pair->backend_port) /* that is where those with several ports are */
+		return NULL;
 	if (item_is6(it)) {
 		place6 = lb_view6_backend(it->view->ip6, pair->backend, pair->backend_port, IPPROTO_TCP, at);
 		*id = place6 ? place6->backend : 0;
@@ -43,6 +45,18 @@ bool pair_find(struct worker *w, const struct item *it, const struct pair *pair,
 
 	if (item_is6(it))
 		return conn_find6(t, &key, pair->client, s->address, CONN_NONE, hit);
+	conn_hash(t, &key, &hash, 1);
+	return conn_find(t, &key, hash, CONN_NONE, hit);
+}
+
+bool pair_find_answers(struct worker *w, const struct item *it, const struct pair *pair, struct conn_hit *hit)
+{
+	struct conn_table *t = w->dp->lb->conns;
+	struct conn_key key = reply_key(t, it, pair);
+	uint64_t hash;
+
+	if (item_is6(it))
+		return conn_find6(t, &key, pair->backend, pair->client, CONN_NONE, hit);
 	conn_hash(t, &key, &hash, 1);
 	return conn_find(t, &key, hash, CONN_NONE, hit);
 }

@@ -21,6 +21,10 @@ const struct service *pair_service(
 bool pair_find(struct worker *w, const struct item *it, const struct pair *pair, const struct service *s,
 	struct conn_hit *hit);
 
+/** Is what the backend says an answer of a connection that is known, through whatever service? *hit is the backend's side. */
+bool pair_find_answers(
+	struct worker *w, const struct item *it, const struct pair *pair, struct conn_hit *hit);
+
 /** A connection of the two through the service. `flags` are the client's side's; the backend has spoken. False: there is no room.
  * *hit is the client's side. */
 bool pair_make(struct worker *w, const struct item *it, const struct pair *pair, const struct service *s,

@@ -33,10 +33,19 @@ static bool make_next(
 				pair_make(w, it, pair, s, id, CONN_STRAY, &hit);
 			return true;
 		}
-		if ((hit.life >> 32 & CONN_SEEKS) || service_seek_was_guess(w, &hit))
+		if ((hit.life >> 32 & (CONN_SEEKS | CONN_STRAY)) || service_seek_was_guess(w, &hit))
 			return true;
 	}
 	return false;
+}
+
+/* What the backend says goes through a vip already: the client refused what came before, as each segment of a window is
+ * refused. Refuses it the vip, too, stray_moves() has it. */
+static bool is_known(struct worker *w, const struct item *it, const struct pair *pair)
+{
+	struct conn_hit hit;
+
+	return pair_find_answers(w, it, pair, &hit) && !(lb_backend_flags(w, hit.end.owner) & BACKEND_GONE);
 }
 
 bool stray_takes(struct worker *w, struct port *in, const struct item *it)
@@ -44,7 +53,9 @@ bool stray_takes(struct worker *w, struct port *in, const struct item *it)
 	const struct pair pair = {item_src(it), item_dst(it), it->src_port, it->dst_port};
 	uint32_t at = 0;
 
-	if (it->f->routed || ip_equal(pair.client, pair.backend) || !make_next(w, in, it, &pair, &at))
+	if (it->f->routed || ip_equal(pair.client, pair.backend))
+		return false;
+	if (!is_known(w, it, &pair) && !make_next(w, in, it, &pair, &at))
 		return false;
 	frame_drop(it->f, DROP_SEEKS);
 	return true;
