@@ -5,11 +5,13 @@
 #include "dataplane/l2/network.h"
 #include "dataplane/l2/policy/guard.h"
 #include "dataplane/l2/policy/rate.h"
+#include "dataplane/lb/service.h"
 
-/* Will any stage look behind the Ethernet header? If not, whoever needs more (flow_hash) parses later. */
-static inline bool looks_deep(const struct network *net)
+/* Will any stage look behind the Ethernet header? If not, whoever needs more (flow_hash) parses later. While objects are
+ * restored the network's services may not be there yet. */
+static inline bool looks_deep(const struct worker *w, const struct network *net)
 {
-	return net && atomic_load_explicit(&net->lb, memory_order_relaxed);
+	return net && (atomic_load_explicit(&net->lb, memory_order_relaxed) || service_is_restoring(w));
 }
 
 /* What the guard stage has to do. */
@@ -24,7 +26,7 @@ void ingress_stage(struct worker *w, struct burst *b)
 	const uint16_t id = b->in->net;
 	const struct fdb *fdb = w->dp->fdb;
 	const struct network *net = dp_get_net(w->dp, id);
-	const bool deep = looks_deep(net);
+	const bool deep = looks_deep(w, net);
 	bool arp = false, odd = false;
 
 	stat_add(&w->net_stats[id].rx, b->count);

@@ -35,6 +35,9 @@ bool lb_is_vip6(const struct lb_view *view, struct ip_addr vip);
 /** Stage, worker. Looks at frames with verdict V_NONE; leaves V_NONE (rewritten or not) or V_DROP. */
 void service_stage(struct worker *w, struct burst *b);
 
+/** Worker. Are objects restored, so that the stage is to see the frames of networks without services, too (stray.h)? */
+bool service_is_restoring(const struct worker *w);
+
 /** Worker, at the end of a turn in which w->late has been set. Hands `send` the fragments whose first one has come, which
  * service_stage() has kept until then: each in a burst of its own, as it came from its port, from this stage on. */
 void service_send_late(struct worker *w, void (*send)(struct worker *w, struct burst *b));

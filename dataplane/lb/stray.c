@@ -3,6 +3,7 @@
 #include "dataplane/core/bucket.h"
 #include "dataplane/lb/pair.h"
 #include "dataplane/lb/seek.h"
+#include "dataplane/lb/service.h"
 
 enum {
 	MADE_S =
@@ -59,6 +60,11 @@ bool stray_takes(struct worker *w, struct port *in, const struct item *it)
 		return false;
 	frame_drop(it->f, DROP_SEEKS);
 	return true;
+}
+
+bool service_is_restoring(const struct worker *w)
+{
+	return stray_is_restoring(w);
 }
 
 void stray_restoring(struct worker *w, struct frame *f)
