@@ -94,6 +94,13 @@ static const struct port_ops test_ops = {
 	.tx = test_tx,
 };
 
+static uint32_t conns = 1024;
+
+void harness_conns(uint32_t n)
+{
+	conns = n;
+}
+
 struct dp *harness_open_workers(unsigned n)
 {
 	static const int cores[HARNESS_WORKERS_MAX]; /* all on one core: no thread of theirs runs */
@@ -105,7 +112,7 @@ struct dp *harness_open_workers(unsigned n)
 		.hugepages = DP_HUGE_OFF,
 		.idle = DP_IDLE_POLL,
 		.fdb_size = 1024,
-		.conn_size = 1024,
+		.conn_size = conns,
 		.backends = 16384,
 		.loop = {NULL, fd_add, fd_del, timer_add, timer_del},
 	};

@@ -30,6 +30,8 @@ struct test_port {
 struct dp *harness_open(void);
 /** The same with several workers, whose threads (worker_main) are the test's to make. */
 struct dp *harness_open_workers(unsigned n);
+/** Before either: how many connections its table has, 1024 else. */
+void harness_conns(uint32_t n);
 void harness_close(struct dp *dp);
 
 /** A network with defaults: bridge, mtu 1500, 300 s. `edit` may be NULL. */
