@@ -49,19 +49,28 @@ static unsigned choose_chunk(const struct cluster *cluster, const char *network)
 	return chunk;
 }
 
-/* What this host said of the MAC before it was restarted: the guest has not moved since. -1: nothing. */
+/* What this host said of the MAC before it was restarted: the guest has not moved since. 0: nothing. */
 static int64_t known_seq(const struct cluster *cluster, const char *network, const uint8_t mac[6])
 {
 	const struct view_host *self = view_host(&cluster->view, cluster->host);
 	const struct view_key *key;
 
 	if (!self)
-		return -1;
+		return 0;
 	TAILQ_FOREACH (key, &self->keys, link)
 		for (unsigned i = 0; key->chunk && i < key->chunk->n; i++)
 			if (!strcmp(key->chunk->network, network) && !memcmp(key->chunk->ep[i].mac, mac, 6))
 				return key->chunk->ep[i].seq;
-	return -1;
+	return 0;
+}
+
+/* A guest may have come before the store was first read: when it came is said by what the store was then. */
+static void number(const struct cluster *cluster, struct cluster_local *local)
+{
+	if (!local->ep.seq)
+		local->ep.seq = known_seq(cluster, local->network, local->ep.mac);
+	if (!local->ep.seq)
+		local->ep.seq = cluster->view.revision;
 }
 
 static struct cluster_local *make(struct cluster *cluster, const struct model_port *port)
@@ -84,14 +93,12 @@ static struct cluster_local *make(struct cluster *cluster, const struct model_po
 static void read_port(struct cluster *cluster, const struct model_port *port)
 {
 	struct cluster_local *local = find(cluster, port->name);
-	int64_t seq;
 
 	if (local && strcmp(local->network, port->network->name) != 0) {
 		drop(cluster, local);
 		local = NULL;
 	}
 	if (!local || memcmp(local->ep.mac, port->spec.mac, 6) != 0) {
-		seq = local ? -1 : known_seq(cluster, port->network->name, port->spec.mac);
 		if (!local)
 			local = make(cluster, port);
 		if (!local) {
@@ -99,7 +106,7 @@ static void read_port(struct cluster *cluster, const struct model_port *port)
 				port->name);
 			return;
 		}
-		local->ep.seq = seq >= 0 ? seq : cluster->view.revision;
+		local->ep.seq = 0;
 	}
 	if (local->ep.nips != port->spec.nips || memcmp(local->ep.mac, port->spec.mac, 6) != 0 ||
 		memcmp(local->ep.ips, port->spec.ips, port->spec.nips * sizeof(local->ep.ips[0])) != 0)
@@ -184,7 +191,10 @@ void cluster_local_walk(struct cluster *cluster,
 	snprintf(key, sizeof(key), "hosts/%s/alive", cluster->host);
 	fn(cluster, key, value_alive_text(cluster->id), CLUSTER_ALIVE);
 	HASH_ITER(hh, cluster->locals, local, next)
-	local->there = true;
+	{
+		number(cluster, local);
+		local->there = true;
+	}
 	HASH_ITER(hh, cluster->locals, local, next)
 	{
 		struct value_chunk *chunk = local->there ? gather(cluster, local) : NULL;

@@ -98,6 +98,9 @@ def test_a_guest_that_moves_is_found_at_its_new_host(two):
     h2.rpc("port.del", name="c2")
     traffic.wait_ping(moved, c1.ip)
     traffic.wait_ping(c1, moved.ip)
+    # a host that starts has its port before it has read the store for the first time
+    cluster.host(parts={"ports": [{"name": "c2", "network": "web", "type": "vhost-user", "mac": c2.eth0, "ips": [c2.ip]}]})
+    wait.until(lambda: h1.fdb("web").get(c2.eth0, {}).get("vtep") == "192.0.2.4", "h1 knows that it moved again")
 
 
 def metric(daemon, name):

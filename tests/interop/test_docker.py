@@ -78,7 +78,7 @@ def test_what_docker_cannot_have_is_refused_in_words(world):
     assert "vni" in docker.refused(*create, "--opt", "vni=0", "n")
     assert "vni: must be a number" in docker.refused(*create, "--opt", "vni=ten", "n")
     assert "mode" in docker.refused(*create, "--opt", "mode=token-ring", "n")
-    assert "vni: only for mode overlay" in docker.refused(*create, "--opt", "vni=9", "--opt", "mode=bridge", "n")
+    assert "vni: only for modes overlay and host" in docker.refused(*create, "--opt", "vni=9", "--opt", "mode=bridge", "n")
     assert "mtu" in docker.refused(*create, "--opt", "mtu=20", "n")
     assert 'no such network "lost"' in docker.refused(*create, "--opt", "sluice.network=lost", "n")
     assert "of IPv6 none is chosen: use --subnet" in docker.refused(*create, "--ipv6", "n")

@@ -1,6 +1,7 @@
 """Containers of a real dockerd as instances of services (docker.api): names, labels, health, and a stop without a loss."""
 
 import os
+import threading
 
 import pytest
 
