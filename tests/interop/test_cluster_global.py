@@ -213,7 +213,7 @@ def test_an_own_object_of_the_name_stays(hosts):
     h3.wait_all_kept()
     h3.stop()
     h3.start()
-    wait.until(lambda: says(h3, "network web: "), "also after a restart")
+    wait.until(lambda: says(h3, "network web: ") and status(h3)["state"] == "up", "also after a restart")
     assert named(h3, "network", "web")["subnet"] == "10.9.0.0/24" and named(h3, "network", "web")["scope"] == "host"
     refused(h3, "network.set", UNSUPPORTED, "name: network web is not in effect on this host", name="web", mtu=1300, scope="global")
     h3.rpc("network.del", name="web")  # its own
