@@ -322,6 +322,7 @@ void cluster_ipam(struct cluster *cluster)
 		if (ipam_mend(cluster, block))
 			return;
 		if (!block->own && !block->leaving) {
+			/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference, clang-analyzer-unix.Malloc): it is in the table */
 			HASH_DEL(ipam->blocks, block);
 			free(block);
 		}
@@ -406,11 +407,13 @@ void cluster_ipam_close(struct cluster *cluster)
 		return;
 	HASH_ITER(hh, ipam->blocks, block, next)
 	{
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): one that was freed is in the table no more */
 		HASH_DEL(ipam->blocks, block);
 		free(block);
 	}
 	HASH_ITER(hh, ipam->needs, need, next_need)
 	{
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the same */
 		HASH_DEL(ipam->needs, need);
 		free(need);
 	}

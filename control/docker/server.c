@@ -209,15 +209,15 @@ static void run_call(struct docker_server *server, const struct docker_call *cal
 static void on_again(void *arg)
 {
 	struct docker_server *server = arg;
-	struct waiting *waiting, *last = TAILQ_LAST(&server->waiting, waitings);
-	bool is_last = !last;
+	struct waiting *waiting;
+	unsigned n = 0;
 
-	while (!is_last) {
-		struct waiting one;
+	TAILQ_FOREACH (waiting, &server->waiting, link)
+		n++;
+	for (; n && (waiting = TAILQ_FIRST(&server->waiting)); n--) {
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): one that was freed is in the list no more */
+		struct waiting one = *waiting;
 
-		waiting = TAILQ_FIRST(&server->waiting);
-		is_last = waiting == last;
-		one = *waiting;
 		evhttp_connection_set_closecb(evhttp_request_get_connection(one.raw), NULL, NULL);
 		on_waiting_gone(NULL, waiting);
 		run_call(server, one.call, one.raw);

@@ -61,7 +61,8 @@ enum {
 	CONN_RST = 8,	 /* it gave up */
 	CONN_ASKED = 16, /* the backend's: its first packet is an answer that counts */
 	CONN_TURNS = 32, /* both: it is known whose turn it is, conn_turn_asks() */
-	CONN_GUESS = 64, /* the backend's: it was chosen in the middle of the connection (seek.h) */
+	CONN_GUESS =
+		64, /* the backend's: it was chosen, or the entry made for it, in the middle of the connection (seek.h) */
 	CONN_STRAY =
 		64, /* the client's: it was made for an answer, and the client has said nothing yet (stray.h) */
 	CONN_SEEKS = 128, /* the client's: the guess was wrong */

@@ -69,7 +69,7 @@ bool pair_make(struct worker *w, const struct item *it, const struct pair *pair,
 		{pair->client, s->address, pair->backend}, {pair->backend, pair->client, s->address}};
 	struct conn_new conn = {.now_s = w->now_s,
 		.key = {forward_key(t, it, pair, s), reply_key(t, it, pair)},
-		.flags = {flags, CONN_SEEN},
+		.flags = {flags, CONN_SEEN | (flags & CONN_STRAY ? CONN_GUESS : 0)},
 		.end = {{ip_to4(pair->backend), pair->backend_port, id}, {s->vip, s->port, id}}};
 
 	if (item_is6(it)) {

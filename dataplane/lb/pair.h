@@ -25,7 +25,8 @@ bool pair_find(struct worker *w, const struct item *it, const struct pair *pair,
 bool pair_find_answers(
 	struct worker *w, const struct item *it, const struct pair *pair, struct conn_hit *hit);
 
-/** A connection of the two through the service. `flags` are the client's side's; the backend has spoken. False: there is no room.
+/** A connection of the two through the service. `flags` are the client's side's; the backend has spoken, and with
+ * CONN_STRAY its side has CONN_GUESS. False: there is no room.
  * *hit is the client's side. */
 bool pair_make(struct worker *w, const struct item *it, const struct pair *pair, const struct service *s,
 	uint32_t id, uint8_t flags, struct conn_hit *hit);

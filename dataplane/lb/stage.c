@@ -337,8 +337,12 @@ static inline __attribute__((always_inline)) bool is_answer(struct worker *w, st
 	if (__builtin_expect(flags & (BACKEND_GONE | BACKEND_DRAINS), 0) &&
 		((flags & BACKEND_GONE) || drain_ends(w, in, it, hit, flags)))
 		return false;
-	if (__builtin_expect(hit->life >> 32 & CONN_GUESS, 0) && service_seek_swallows(w, it, hit))
-		return true;
+	if (__builtin_expect(hit->life >> 32 & CONN_GUESS, 0)) {
+		if (stray_ends(w, it, hit))
+			return false;
+		if (service_seek_swallows(w, it, hit))
+			return true;
+	}
 	if (__builtin_expect(conn_hit_packet(hit, item_side(it, CONN_REPLY), w->now_s, it->f->len), 0))
 		lb_count_answer(w, it, hit->end.owner);
 	if (__builtin_expect(conn_has_turns(hit), 0))

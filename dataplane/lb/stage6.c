@@ -306,8 +306,12 @@ static bool is_answer(
 	flags = lb_backend_flags(w, hit->end.owner);
 	if ((flags & BACKEND_GONE) || drain_ends(w, in, it, hit, flags))
 		return false;
-	if ((hit->life >> 32 & CONN_GUESS) && service_seek_swallows(w, it, hit))
-		return true;
+	if (hit->life >> 32 & CONN_GUESS) {
+		if (stray_ends(w, it, hit))
+			return false;
+		if (service_seek_swallows(w, it, hit))
+			return true;
+	}
 	if (conn_packet(hit, item_side(it, CONN_REPLY), w->now_s, it->f->len))
 		lb_count_answer(w, it, hit->end.owner);
 	if (conn_has_turns(hit))

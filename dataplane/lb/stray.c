@@ -1,6 +1,7 @@
 #include "dataplane/lb/stray.h"
 
 #include "dataplane/core/bucket.h"
+#include "dataplane/l2/network.h"
 #include "dataplane/lb/pair.h"
 #include "dataplane/lb/seek.h"
 #include "dataplane/lb/service.h"
@@ -49,16 +50,37 @@ static bool is_known(struct worker *w, const struct item *it, const struct pair 
 	return pair_find_answers(w, it, pair, &hit) && !(lb_backend_flags(w, hit.end.owner) & BACKEND_GONE);
 }
 
+/* Checks ask backends from the gateway's address, and the host resets what they are answered: each of them is meant. */
+static bool is_check(const struct worker *w, const struct item *it, const struct pair *pair)
+{
+	const struct network *net = dp_get_net(w->dp, it->f->net);
+
+	return net && network_is_gateway(net, pair->client);
+}
+
 bool stray_takes(struct worker *w, struct port *in, const struct item *it)
 {
 	const struct pair pair = {item_src(it), item_dst(it), it->src_port, it->dst_port};
 	uint32_t at = 0;
 
-	if (it->f->routed || ip_equal(pair.client, pair.backend))
+	if (it->f->routed || ip_equal(pair.client, pair.backend) || is_check(w, it, &pair))
 		return false;
 	if (!is_known(w, it, &pair) && !make_next(w, in, it, &pair, &at))
 		return false;
 	frame_drop(it->f, DROP_SEEKS);
+	return true;
+}
+
+bool stray_ends(struct worker *w, const struct item *it, const struct conn_hit *hit)
+{
+	struct conn_hit client;
+
+	if (!(it->tcp & TCP_SYN))
+		return false;
+	client = conn_other(w->dp->lb->conns, hit);
+	if (!(client.life >> 32 & CONN_STRAY) || !conn_is_still(hit))
+		return false;
+	conn_remove(w->dp->lb->conns, hit);
 	return true;
 }
 

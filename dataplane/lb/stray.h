@@ -50,6 +50,10 @@ static inline bool stray_refuses(const struct item *it)
  */
 bool stray_takes(struct worker *w, struct port *in, const struct item *it);
 
+/** Worker. The backend's packet has a connection, *hit, that was chosen or made in its middle. True: it opens one without a vip that
+ * has the same ports as the one which a refusal made, of which the client has said nothing: that has been over, and is gone. */
+bool stray_ends(struct worker *w, const struct item *it, const struct conn_hit *hit);
+
 /** Worker. While the objects are restored no client here refuses anything: a frame of a network without services yet, too. */
 void stray_restoring(struct worker *w, struct frame *f);
 

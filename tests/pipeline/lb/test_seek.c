@@ -338,6 +338,43 @@ static void a_new_connection_is_not_the_one_of_an_answer(void **state)
 	assert_in_range(n, 1, 29); /* the hash chooses */
 }
 
+/* Nor has one that it opens without the vip: what the backend answers is its own. */
+static void a_new_connection_without_a_vip_is_its_own(void **state)
+{
+	rig_backend_says(TCP, true, FIRST, ACK);
+	client_refuses(FIRST, RST);
+	assert_int_equal(dp_conn_count(rig.dp), 1);
+	rig.a.count = rig.b.count = 0;
+	client_refuses(FIRST, SYN);
+	assert_int_equal(rig.b.count, 1);
+	rig_backend_says(TCP, true, FIRST, SYN | ACK);
+	rig_backend_says(TCP, true, FIRST, ACK);
+	assert_int_equal(rig.a.count, 2);
+	rig_assert_ip(&rig.a.got[0], SOURCE, IP_B);
+	rig_assert_ip(&rig.a.got[1], SOURCE, IP_B);
+	assert_int_equal(dp_conn_count(rig.dp), 0);
+}
+
+/* The host resets what checks are answered, from the gateway's address: the backend hears it, and the next check is answered. */
+static void checks_refuse_what_they_mean(void **state)
+{
+	struct dp_network spec = {.mode = DP_BRIDGE, .subnet = IP_A & htobe32(0xffffff00), .prefix = 24};
+
+	for (int gateway = 0; gateway < 2; gateway++) {
+		struct dp_err err;
+
+		spec.gateway = gateway ? IP_A : 0;
+		assert_int_equal(dp_network_set(rig.dp, rig.net, &spec, &err), 0);
+		rig_backend_says(TCP, true, FIRST, ACK);
+		rig.b.count = 0;
+		client_refuses(FIRST + (uint16_t)gateway, RST);
+		assert_int_equal(rig.b.count, gateway);
+		assert_int_equal(dp_conn_count(rig.dp), 1);
+	}
+	spec.gateway = 0;
+	assert_int_equal(dp_network_set(rig.dp, rig.net, &spec, &(struct dp_err){0}), 0);
+}
+
 /* Port 0 is nobody's, and not that of services with several. */
 static void a_refusal_at_port_0_is_none(void **state)
 {
@@ -421,6 +458,8 @@ int main(void)
 		TEST(a_window_is_refused_as_one),
 		TEST(a_refusal_beside_a_connection_makes_none),
 		TEST(a_new_connection_is_not_the_one_of_an_answer),
+		TEST(a_new_connection_without_a_vip_is_its_own),
+		TEST(checks_refuse_what_they_mean),
 		TEST(a_refusal_at_port_0_is_none),
 		TEST(few_refusals_are_remembered),
 		TEST(nothing_is_decided_while_objects_are_restored),
