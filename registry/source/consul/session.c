@@ -148,11 +148,11 @@ int session_draft(struct consul *consul, const json_t *body, struct consul_sessi
 
 int session_make(struct consul *consul, const json_t *body, struct consul_session **out, struct reg_err *err)
 {
-	struct consul_session *session;
+	struct consul_session *session = NULL;
 	json_t *kept;
 	int rc = session_draft(consul, body, &session, err);
 
-	if (rc < 0)
+	if (!session)
 		return rc;
 	rc = session_add(session, err);
 	if (rc < 0) {

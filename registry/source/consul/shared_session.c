@@ -48,7 +48,7 @@ static struct consul_session *session_of(struct shared *shared, const char *id, 
 		   *owner = json_string_value(json_object_get(body, "Owner"));
 	struct reg_err err;
 
-	if (!node || strlen(node) > REG_NODE_MAX || !owner || strlen(owner) > REG_NODE_MAX)
+	if (!session || !node || strlen(node) > REG_NODE_MAX || !owner || strlen(owner) > REG_NODE_MAX)
 		goto fail;
 	strcpy(session->id, id);
 	if (!is_local_name(shared->consul, node))
