@@ -107,7 +107,6 @@ void cluster_back_off(struct event *event, unsigned failures)
 void cluster_touch(struct cluster *cluster, bool local, bool remote)
 {
 	cluster->local_changed = cluster->local_changed || local;
-	cluster->remote_changed = cluster->remote_changed || remote;
 	if (!evtimer_pending(cluster->sync, NULL))
 		add_after(cluster->sync, 0);
 }
@@ -119,13 +118,15 @@ static void on_sync(evutil_socket_t fd, short what, void *arg)
 
 	if (cluster->local_changed)
 		cluster_local_read(cluster);
+	cluster_read_networks(cluster);
 	if (cluster->local_changed || cluster->behind_writes)
 		cluster_write(cluster);
 	cluster->local_changed = false;
-	if (cluster->view.partial) /* the rest is on its way */
+	if (cluster->view.shared.partial) /* the rest is on its way */
 		return;
-	cluster->remote_changed = false;
-	cluster_register_states(cluster);
+	if (cluster->states_changed)
+		cluster_register_states(cluster);
+	cluster->states_changed = false;
 	cluster_remote_apply(cluster);
 	cluster_ipam(cluster);
 }
@@ -135,10 +136,9 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	struct cluster *cluster = arg;
 
 	cluster_write_tick(cluster);
-	cluster_read_tick(cluster);
 	hosts_tick(cluster->hosts);
 	cluster_ipam_tick(cluster);
-	if (cluster->reading && !cluster->view.partial)
+	if (cluster->reading && !cluster->view.shared.partial)
 		view_purge(&cluster->view, cluster_now_ms(), cluster->lease[CLUSTER_ALIVE].ttl_s * 1000,
 			cluster->lease[CLUSTER_LONG].ttl_s * 1000);
 }
@@ -154,7 +154,8 @@ static void on_key(void *arg, struct view_key *key)
 	if (cluster->journal)
 		cluster_kept_key(cluster, key);
 	if (key->host)
-		cluster_remote_dirty(cluster, key->chunk ? key->chunk->network : NULL, false);
+		cluster_remote_key(cluster, key);
+	cluster->states_changed = cluster->states_changed || !key->chunk;
 	if (cluster->sync)
 		cluster_touch(cluster, is_own, true);
 }
@@ -378,7 +379,6 @@ int cluster_open(struct event_base *base, struct model *model, struct consul *co
 		return api_fail(err, API_INTERNAL, NULL, "out of memory");
 	cluster->base = base;
 	cluster->model = model;
-	cluster->heard_ms = cluster_now_ms();
 	cluster->behind_writes = true;
 	cluster->ipam = calloc(1, sizeof(*cluster->ipam));
 	if (!cluster->ipam || read_part(cluster, part) < 0) {
@@ -406,8 +406,9 @@ int cluster_open(struct event_base *base, struct model *model, struct consul *co
 	};
 	model_cluster_attach(model, &cluster->shown);
 	cluster_local_read(cluster);
+	cluster_read_networks(cluster);
 	cluster_remote_apply(cluster);
-	cluster_back_off(cluster->read_again, 2); /* hosts that start together do not ask together */
+	cluster->opened = true;
 	*out = cluster;
 	return 0;
 }
@@ -419,8 +420,8 @@ void cluster_close(struct cluster *cluster)
 	model_cluster_attach(cluster->model, NULL);
 	consul_unshare(cluster->consul);
 	global_leave(cluster->global);
-	etcd_close(cluster->etcd);
 	cluster_read_close(cluster);
+	etcd_close(cluster->etcd);
 	cluster_write_close(cluster);
 	cluster_local_close(cluster);
 	cluster_remote_close(cluster);

@@ -43,17 +43,9 @@ struct cluster {
 	struct journal *journal;
 	struct event *tick, *sync; /* each second; when something has changed */
 	/* reader.c */
-	struct etcd_op *scan, *watch, *check;
-	struct event *read_again;
-	unsigned read_failures;
-	bool reading;		/* the watch has begun: what the store has is here, or about to be */
-	bool other;		/* the scan is of another store */
-	int64_t heard_ms;	/* the last time that was so */
-	int64_t checked_ms;	/* against the store, that nothing was missed */
-	int64_t check_revision; /* of the view, when `check` was sent */
-	int64_t compare_ms;	/* when all of it is to be read again, to be sure */
-	int64_t behind; /* the store had a change of this revision then, which was not here; 0: it had none */
-	char why[160];	/* it was not, "": it is */
+	bool opened;
+	bool reading;	/* what all hear of is followed: what the store has of it is here, or about to be */
+	bool replacing; /* all parts are read again, of another store */
 	/* writer.c */
 	struct cluster_lease lease[CLUSTER_LEASES];
 	struct etcd_op *txn;
@@ -75,7 +67,7 @@ struct cluster {
 	struct global *global; /* NULL: it has none */
 	/* remote.c */
 	struct cluster_net *nets;
-	bool local_changed, remote_changed;
+	bool local_changed, states_changed;
 	bool applying;	   /* what changes of the model is by us */
 	unsigned unplaced; /* guests of others that found no room, or clash with what is here */
 };
@@ -96,16 +88,25 @@ void cluster_touch(struct cluster *cluster, bool local, bool remote);
 
 int cluster_kept_open(struct cluster *cluster, const char *dir, struct api_err *err);
 void cluster_kept_key(struct cluster *cluster, const struct view_key *key);
-void cluster_kept_revision(struct cluster *cluster);
+void cluster_kept_revision(struct cluster *cluster, const struct view_part *part);
 
 /* reader.c */
 
-void cluster_read(struct cluster *cluster);
-/** All of it again. `other`: of a store that the view is not of. */
-void cluster_read_anew(struct cluster *cluster, bool other);
-void cluster_read_tick(struct cluster *cluster);
 int cluster_read_open(struct cluster *cluster);
+/** Before etcd_close(). */
 void cluster_read_close(struct cluster *cluster);
+/** Follows the networks that this host has ports or addresses in, and no others. */
+void cluster_read_networks(struct cluster *cluster);
+/** Is what hosts tell of the network known, as of some revision? */
+bool cluster_read_is_whole(const struct cluster *cluster, const char *network);
+/** All of it again, of a store that the view is not of. */
+void cluster_read_anew(struct cluster *cluster);
+/** Why it is not told, or not of some network; "": it is. */
+const char *cluster_read_why(const struct cluster *cluster);
+int64_t cluster_read_age_ms(const struct cluster *cluster);
+int64_t cluster_read_lag_ms(const struct cluster *cluster);
+/** The key as the store has it. Keys of networks are beside the others: who reads those need not read these. */
+const char *cluster_key(const struct cluster *cluster, const char *key, char *out, size_t size);
 
 /* writer.c */
 
@@ -167,6 +168,8 @@ int cluster_keys_open(struct cluster *cluster, struct consul *consul);
 
 /** Brings tunnels, MACs and addresses of others' guests to what the view says. */
 void cluster_remote_apply(struct cluster *cluster);
+/** What another host's key says is to be looked at. */
+void cluster_remote_key(struct cluster *cluster, const struct view_key *key);
 /** The network, NULL: each, is to be looked at. `doubtful`: others have changed what it made there. */
 void cluster_remote_dirty(struct cluster *cluster, const char *network, bool doubtful);
 /** Takes away what it made in a network, if no port of this host is there. */

@@ -267,7 +267,8 @@ int cluster_ipam_more(
 	void *arg, const struct model_network *network, struct ip_prefix within, struct api_err *err)
 {
 	struct cluster *cluster = arg;
-	bool away = !cluster->reading && cluster->why[0]; /* just after the start it is not known yet */
+	bool away = !cluster->reading &&
+		    cluster_read_why(cluster)[0]; /* just after the start it is not known yet */
 	struct cluster_need *need;
 	char text[ADDR_IP_PREFIX_TEXT];
 
@@ -313,7 +314,7 @@ void cluster_ipam(struct cluster *cluster)
 	struct cluster_block *block, *next;
 	const struct view_host *self = view_host(&cluster->view, cluster->host);
 
-	if (ipam->op || ipam->keeping || ipam->waits || !cluster->reading || cluster->view.partial ||
+	if (ipam->op || ipam->keeping || ipam->waits || !cluster->reading || cluster->view.shared.partial ||
 		cluster->conflict[0] || !self || !self->record_key ||
 		strcmp(self->record.id, cluster->id) != 0)
 		return;

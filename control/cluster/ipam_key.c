@@ -65,7 +65,7 @@ static void take_over(struct cluster *cluster, int64_t revision)
 		view_end(&cluster->view, ipam->key, revision);
 	if (block)
 		block->own |= ipam->gains;
-	view_commit(&cluster->view, 0, cluster_now_ms());
+	view_commit(&cluster->view, &cluster->view.shared, 0, cluster_now_ms());
 }
 
 static void on_changed(void *arg, const struct etcd_answer *answer, bool took)
@@ -107,7 +107,7 @@ void ipam_put(struct cluster *cluster, const struct cluster_block_id *id, uint64
 	block_set(block, cluster->host, part);
 	if (gives)
 		block_set(block, to, block_part_of(block, to) | gives);
-	snprintf(key, sizeof(key), "%s%s", cluster->prefix, ipam_key(id, short_key));
+	cluster_key(cluster, ipam_key(id, short_key), key, sizeof(key));
 	ipam->key = strdup(short_key);
 	ipam->value = block->n ? block_text(block) : NULL;
 	ipam->id = *id;

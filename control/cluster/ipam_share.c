@@ -99,7 +99,8 @@ bool ipam_meet(struct cluster *cluster)
 	{
 		uint64_t bits = 0;
 
-		if (need->failed)
+		/* what others' guests have all the same is not given */
+		if (need->failed || !cluster_read_is_whole(cluster, need->ask.network))
 			continue;
 		if (find_free(cluster, &need->ask, &id))
 			bits = whole(cluster, &id);

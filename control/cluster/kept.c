@@ -13,7 +13,7 @@
 
 /* Keys of the store have a slash in them. */
 #define ID "id"
-#define REVISION "revision"
+#define REVISION "revision" /* of what all hear of, and behind a colon, of a network */
 
 enum { STATE_PATH = 512 };
 
@@ -41,39 +41,57 @@ void cluster_kept_key(struct cluster *cluster, const struct view_key *key)
 
 /* A crash may lose what was put last, of the keys or of this: so it is the store's order that counts, and the revision is
  * put after its keys. */
-void cluster_kept_revision(struct cluster *cluster)
+void cluster_kept_revision(struct cluster *cluster, const struct view_part *part)
 {
-	char text[64];
+	char key[sizeof(REVISION) + 1 + VALUE_NAME], text[64];
 
-	snprintf(text, sizeof(text), "%lld %llu", (long long)cluster->view.revision,
-		(unsigned long long)cluster->view.cluster_id);
-	journal_put(cluster->journal, REVISION, text);
+	snprintf(key, sizeof(key), REVISION "%s%s", part->network[0] ? ":" : "", part->network);
+	snprintf(text, sizeof(text), "%lld %llu", (long long)part->revision,
+		(unsigned long long)part->cluster_id);
+	journal_put(cluster->journal, key, part->revision ? text : NULL);
+}
+
+static void restore_revision(struct view *view, const char *network, const char *value)
+{
+	struct view_part *part = network[0] ? view_part_make(view, network) : &view->shared;
+	char *end;
+
+	if (!part)
+		return;
+	part->revision = strtoll(value, &end, 10);
+	part->cluster_id = strtoull(end, NULL, 10);
+	if (view->revision < part->revision)
+		view->revision = part->revision;
+}
+
+static void restore_key(struct view *view, const char *key, const char *value)
+{
+	json_t *json = json_loads(value, 0, NULL);
+	const char *text = json_string_value(json_object_get(json, "value"));
+	char network[VALUE_NAME];
+
+	if (view_network_of(key, network))
+		view_part_make(view, network);
+	if (text)
+		view_put(view, key, text, strlen(text), json_integer_value(json_object_get(json, "mod")),
+			json_integer_value(json_object_get(json, "lease")));
+	json_decref(json);
 }
 
 static void restore(void *arg, const char *key, const char *value)
 {
 	struct cluster *cluster = arg;
-	json_t *json;
-	const char *text;
 
-	if (strcmp(key, ID) == 0) {
+	if (strchr(key, '/'))
+		restore_key(&cluster->view, key, value);
+	else if (strcmp(key, ID) == 0)
 		snprintf(cluster->id, sizeof(cluster->id), "%s", value);
-	} else if (strcmp(key, REVISION) == 0) {
-		char *end;
-
-		cluster->view.revision = strtoll(value, &end, 10);
-		cluster->view.cluster_id = strtoull(end, NULL, 10);
-	} else if (!strchr(key, '/')) {
+	else if (strcmp(key, REVISION) == 0)
+		restore_revision(&cluster->view, "", value);
+	else if (strncmp(key, REVISION ":", strlen(REVISION ":")) == 0)
+		restore_revision(&cluster->view, key + strlen(REVISION ":"), value);
+	else
 		ipam_restore(cluster, key, value);
-	} else {
-		json = json_loads(value, 0, NULL);
-		text = json_string_value(json_object_get(json, "value"));
-		if (text)
-			view_put(&cluster->view, key, text, strlen(text),
-				json_integer_value(json_object_get(json, "mod")),
-				json_integer_value(json_object_get(json, "lease")));
-		json_decref(json);
-	}
 }
 
 int cluster_kept_open(struct cluster *cluster, const char *dir, struct api_err *err)
@@ -86,7 +104,7 @@ int cluster_kept_open(struct cluster *cluster, const char *dir, struct api_err *
 	if (journal_open(cluster->base, path, model_registry(cluster->model), &cluster->journal, &why) < 0)
 		return api_fail(err, API_INTERNAL, NULL, "%s", why.text);
 	journal_restore(cluster->journal, restore, cluster);
-	view_commit(&cluster->view, 0, cluster_now_ms());
+	view_commit_all(&cluster->view, cluster_now_ms());
 	if (cluster_ipam_open(cluster) < 0)
 		return api_fail(err, API_INTERNAL, NULL, "out of memory");
 	if (!cluster->id[0]) {

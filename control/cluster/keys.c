@@ -17,7 +17,7 @@ static bool is_lost(void *arg, const char *name, char *key, size_t room)
 	const struct cluster *cluster = arg;
 	const struct view_host *host = view_host(&cluster->view, name);
 
-	if (!cluster->reading || cluster->view.partial || (host && host->alive_key))
+	if (!cluster->reading || cluster->view.shared.partial || (host && host->alive_key))
 		return false;
 	snprintf(key, room, "%shosts/%s/alive", cluster->prefix, name);
 	return true;

@@ -201,7 +201,7 @@ void cluster_local_walk(struct cluster *cluster,
 
 		if (!chunk)
 			continue;
-		snprintf(key, sizeof(key), "hosts/%s/ep/%s/%u", cluster->host, local->network, local->chunk);
+		snprintf(key, sizeof(key), VIEW_NET "%s/%s/%u", local->network, cluster->host, local->chunk);
 		fn(cluster, key, value_chunk_text(chunk), CLUSTER_LONG);
 		free(chunk);
 	}

@@ -1,232 +1,297 @@
 /*
- * reader.c: brings the view to what the store has, and keeps it there. A scan gives all keys as of one revision, and a watch
- * what came later; after a break the watch goes on from the revision that is known, so that a thousand hosts that
- * come back do not scan. It is scanned anew when that revision was compacted, when it is another store (wiped, or brought
- * back from an old copy), and when the store turns out to have a change that the watch did not tell.
+ * reader.c: brings the view to what the store has, and keeps it there: a follower (registry/etcd/follow.c) of what all hosts
+ * hear of, and one of each network that this host has to do with. A host that joins a network begins to follow it, and
+ * one that has left it forgets what it has heard: what others do in other networks costs it nothing.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "control/base/log.h"
 #include "control/cluster/inside.h"
-#include "registry/base/chance.h"
+#include "control/cluster/ipam.h"
 
-enum { CHECK_MS = 10000, CHECK_SOON_MS = 2000, FULL_MS = 20 * 60 * 1000 };
+enum {
+	CHECK_MS = 10000,
+	NET_CHECK_MS =
+		30000, /* a network's change is heard of soon enough, or what is shared tells that the way is broken */
+	FULL_MS = 20 * 60 * 1000,
+	DELAY_MS = 800, /* at most: hosts that start together do not ask together */
+};
 
-static void away(struct cluster *cluster, const char *why)
+struct cluster_feed {
+	struct cluster *cluster;
+	struct view_part *part;
+	struct etcd_follow *follow;
+	char why[160]; /* the store does not tell of it, "": it does */
+};
+
+const char *cluster_key(const struct cluster *cluster, const char *key, char *out, size_t size)
 {
-	if (strcmp(cluster->why, why) != 0)
-		log_line(
-			LOG_WARNING, "cluster: the store is away: %s: what was known last is in effect", why);
-	snprintf(cluster->why, sizeof(cluster->why), "%s", why);
-	cluster->reading = false;
-	cluster_back_off(cluster->read_again, cluster->read_failures++);
+	bool beside = strncmp(key, VIEW_NET, strlen(VIEW_NET)) == 0;
+
+	snprintf(out, size, "%.*s%c%s", (int)strlen(cluster->prefix) - 1, cluster->prefix, beside ? '-' : '/',
+		key);
+	return out;
 }
 
-static void heard(struct cluster *cluster)
+static bool is_shared(const struct cluster_feed *feed)
 {
-	cluster->heard_ms = cluster_now_ms();
-	cluster->read_failures = 0;
-	if (cluster->why[0])
-		log_line(LOG_NOTICE, "cluster: the store is there, at revision %lld",
-			(long long)cluster->view.revision);
-	cluster->why[0] = '\0';
+	return feed->part == &feed->cluster->view.shared;
 }
 
-/* Without the prefix; NULL: it is none of ours. */
-static const char *short_key(const struct cluster *cluster, const struct etcd_kv *kv)
+/* Without the prefix; NULL: it is none of what is followed here. */
+static const char *short_key(const struct cluster_feed *feed, const char *key)
 {
-	size_t len = strlen(cluster->prefix);
+	size_t len = strlen(feed->cluster->prefix);
 
-	if (kv->key_len <= len || memchr(kv->key, '\0', kv->key_len) ||
-		strncmp(kv->key, cluster->prefix, len) != 0)
-		return NULL;
-	return kv->key + len;
+	return strlen(key) > len && view_part_of(&feed->cluster->view, key + len) == feed->part ? key + len
+												: NULL;
 }
 
-static void on_change(void *arg, const struct etcd_kv *kv, bool deleted)
+/* The view is of another store: what was read of any part of it is. */
+static void is_replaced(struct cluster_feed *feed)
 {
-	struct cluster *cluster = arg;
-	const char *key = short_key(cluster, kv);
+	struct cluster *cluster = feed->cluster;
+	struct view_part *part;
 
-	if (!key || kv->mod <= cluster->view.revision) /* told twice */
+	if (cluster->replacing)
 		return;
-	if (deleted)
-		view_end(&cluster->view, key, kv->mod);
-	else
-		view_put(&cluster->view, key, kv->value, kv->len, kv->mod, kv->lease);
-}
-
-static void stop(struct etcd_op **op)
-{
-	etcd_cancel(*op);
-	*op = NULL;
-}
-
-/* All of it again. */
-void cluster_read_anew(struct cluster *cluster, bool other)
-{
-	stop(&cluster->watch);
-	stop(&cluster->scan);
-	cluster->other = other;
-	cluster->view.revision = 0;
-	cluster->reading = false;
-	cluster_read(cluster);
-}
-
-static bool has_other_id(const struct cluster *cluster, const struct etcd_answer *answer)
-{
-	return cluster->view.cluster_id && answer->cluster_id &&
-	       answer->cluster_id != cluster->view.cluster_id;
-}
-
-/* The view is of another store. */
-static void is_replaced(struct cluster *cluster)
-{
 	log_line(LOG_WARNING, "cluster: etcd was replaced, or brought back from an old copy: all is "
 			      "read again, and what this host has is put again");
-	cluster_read_anew(cluster, true);
+	cluster->replacing = true;
+	TAILQ_FOREACH (part, &cluster->view.parts, link)
+		if (part->feed && part->feed != feed)
+			etcd_follow_anew(part->feed->follow, true);
+	cluster->replacing = false;
 }
 
-static void on_whole(void *arg, const struct etcd_answer *answer)
+static void on_begin(void *arg, bool other)
 {
-	struct cluster *cluster = arg;
+	struct cluster_feed *feed = arg;
 
-	if (has_other_id(cluster, answer)) {
-		is_replaced(cluster);
-		return;
-	}
-	heard(cluster);
-	view_commit(&cluster->view, answer->revision, cluster->heard_ms);
-	cluster_kept_revision(cluster);
-	cluster_touch(cluster, false, true);
+	if (is_shared(feed))
+		feed->cluster->reading = false;
+	view_scan_begin(&feed->cluster->view, feed->part, other);
+	if (other)
+		is_replaced(feed);
 }
 
-static void on_watching(void *arg)
+static void on_put(void *arg, const struct etcd_kv *kv)
 {
-	struct cluster *cluster = arg;
-
-	cluster->reading = true;
-	cluster->checked_ms = 0; /* soon: is it still the same store? */
-	cluster_touch(cluster, true, false);
-}
-
-static void on_ended(void *arg, const char *why, bool compacted)
-{
-	struct cluster *cluster = arg;
-
-	cluster->watch = NULL;
-	if (compacted) {
-		cluster->view.revision = 0;
-		cluster->reading = false;
-		cluster_back_off(cluster->read_again, 0);
-		return;
-	}
-	away(cluster, why);
-}
-
-static const struct etcd_watcher watcher = {on_watching, on_change, on_whole, on_ended};
-
-static void watch(struct cluster *cluster)
-{
-	cluster->watch =
-		etcd_watch(cluster->etcd, cluster->prefix, cluster->view.revision + 1, &watcher, cluster);
-	if (!cluster->watch)
-		away(cluster, "out of memory");
-}
-
-static void on_key(void *arg, const struct etcd_kv *kv)
-{
-	struct cluster *cluster = arg;
-	const char *key = short_key(cluster, kv);
+	struct cluster_feed *feed = arg;
+	const char *key = memchr(kv->key, '\0', kv->key_len) ? NULL : short_key(feed, kv->key);
 
 	if (key)
-		view_put(&cluster->view, key, kv->value, kv->len, kv->mod, kv->lease);
+		view_put(&feed->cluster->view, key, kv->value, kv->len, kv->mod, kv->lease);
+	else
+		feed->cluster->view.refused++;
 }
 
-static void on_scanned(void *arg, const struct etcd_answer *answer)
+static void on_del(void *arg, const char *full, int64_t mod)
 {
-	struct cluster *cluster = arg;
+	struct cluster_feed *feed = arg;
+	const char *key = short_key(feed, full);
 
-	cluster->scan = NULL;
-	if (answer->why) {
-		away(cluster, answer->why);
-		return;
-	}
-	cluster->other = false;
-	heard(cluster);
-	cluster->view.cluster_id = answer->cluster_id;
-	view_scan_end(&cluster->view, answer->revision, cluster->heard_ms);
-	cluster_kept_revision(cluster);
-	cluster_touch(cluster, true, true);
-	watch(cluster);
+	if (key)
+		view_end(&feed->cluster->view, key, mod);
 }
 
-void cluster_read(struct cluster *cluster)
+static void on_whole(void *arg, int64_t revision, bool scanned)
 {
-	if (cluster->scan || cluster->watch)
-		return;
-	if (cluster->view.revision && !cluster->view.partial) {
-		watch(cluster);
-		return;
+	struct cluster_feed *feed = arg;
+	struct cluster *cluster = feed->cluster;
+
+	if (scanned) {
+		feed->part->cluster_id = etcd_follow_cluster_id(feed->follow);
+		view_scan_end(&cluster->view, feed->part, revision, cluster_now_ms());
+	} else {
+		view_commit(&cluster->view, feed->part, revision, cluster_now_ms());
 	}
-	cluster->compare_ms = cluster_now_ms() + chance_between(FULL_MS / 2, FULL_MS);
-	view_scan_begin(&cluster->view, cluster->other);
-	cluster->scan = etcd_scan(cluster->etcd, cluster->prefix, on_key, on_scanned, cluster);
-	if (!cluster->scan)
-		away(cluster, "out of memory");
+	cluster_kept_revision(cluster, feed->part);
+	cluster_touch(cluster, scanned, true);
 }
 
-static void on_read_again(evutil_socket_t fd, short what, void *arg)
+static void tell_away(struct cluster_feed *feed, const char *why)
 {
-	cluster_read(arg);
+	if (strcmp(feed->why, why) == 0)
+		return;
+	if (is_shared(feed))
+		log_line(
+			LOG_WARNING, "cluster: the store is away: %s: what was known last is in effect", why);
+	else if (feed->cluster->reading)
+		log_subject(LOG_WARNING, feed->part->network,
+			"cluster: network %s: the store tells nothing of it: %s", feed->part->network, why);
 }
 
-/* The watch tells nothing while nothing changes, and one that is broken tells nothing, either. */
-static void on_checked(void *arg, const struct etcd_answer *answer, int64_t mod)
+static void on_state(void *arg, const char *why)
 {
-	struct cluster *cluster = arg;
+	struct cluster_feed *feed = arg;
+	struct cluster *cluster = feed->cluster;
 
-	cluster->check = NULL;
-	cluster->checked_ms = cluster_now_ms();
-	if (answer->why || !cluster->reading) /* its member is left, and the watch with it */
+	if (why)
+		tell_away(feed, why);
+	else if (feed->why[0] && is_shared(feed))
+		log_line(LOG_NOTICE, "cluster: the store is there, at revision %lld",
+			(long long)feed->part->revision);
+	snprintf(feed->why, sizeof(feed->why), "%s", why ? why : "");
+	if (!is_shared(feed))
 		return;
-	/* A member may tell its watches of an older revision than another one did; this answer is of all of them, and no
-	 * older than what was known when it was asked for. What the watch told since may be younger. */
-	if (has_other_id(cluster, answer) || answer->revision < cluster->check_revision) {
-		is_replaced(cluster);
-		return;
-	}
-	heard(cluster);
-	if (cluster->behind && cluster->view.revision < cluster->behind) {
-		log_line(LOG_WARNING, "cluster: a change was not told: all is read again");
-		cluster->behind = 0;
-		cluster_read_anew(cluster, false);
-		return;
-	}
-	cluster->behind = mod > cluster->view.revision ? mod : 0;
+	cluster->reading = !why;
+	if (!why)
+		cluster_touch(cluster, true, false);
 }
 
-void cluster_read_tick(struct cluster *cluster)
-{
-	int64_t now = cluster_now_ms(), every = cluster->behind ? CHECK_SOON_MS : CHECK_MS;
+static const struct etcd_follower follower = {on_begin, on_put, on_del, on_whole, on_state};
 
-	if (cluster->reading && now >= cluster->compare_ms)
-		cluster_read_anew(cluster, false);
-	else if (cluster->reading && !cluster->check && now - cluster->checked_ms >= every) {
-		cluster->check_revision = cluster->view.revision;
-		cluster->check = etcd_last(cluster->etcd, cluster->prefix, on_checked, cluster);
+/* -1: no memory. */
+static int open_feed(struct cluster *cluster, struct view_part *part)
+{
+	char under[VIEW_KEY], prefix[VIEW_KEY + CLUSTER_PREFIX];
+	struct cluster_feed *feed = calloc(1, sizeof(*feed));
+	struct etcd_follow_config config = {
+		.base = cluster->base,
+		.etcd = cluster->etcd,
+		.prefix = prefix,
+		.last = prefix,
+		.follower = &follower,
+		.arg = feed,
+		.revision = part->revision,
+		.cluster_id = part->cluster_id,
+		.delay_ms = cluster->opened ? 0 : DELAY_MS,
+		.check_ms = part->network[0] ? NET_CHECK_MS : CHECK_MS,
+		.full_ms = FULL_MS,
+	};
+
+	if (!feed)
+		return -1;
+	feed->cluster = cluster;
+	feed->part = part;
+	snprintf(under, sizeof(under), VIEW_NET "%s/", part->network);
+	cluster_key(cluster, part->network[0] ? under : "", prefix, sizeof(prefix));
+	feed->follow = etcd_follow(&config);
+	if (!feed->follow) {
+		free(feed);
+		return -1;
 	}
+	part->feed = feed;
+	return 0;
+}
+
+static void close_feed(struct view_part *part)
+{
+	if (part->feed)
+		etcd_follow_close(part->feed->follow);
+	free(part->feed);
+	part->feed = NULL;
+}
+
+static void follow(struct cluster *cluster, const char *network)
+{
+	struct view_part *part = view_part_make(&cluster->view, network);
+
+	if (!part || (!part->feed && open_feed(cluster, part) < 0))
+		log_subject(LOG_ERR, network, "cluster: out of memory: network %s is not followed", network);
+	else
+		part->wanted = true;
+}
+
+/* Something of this host's is there, and has to be put right. */
+static bool has_own(const struct cluster *cluster, const struct view_part *part)
+{
+	const struct view_key *key;
+
+	TAILQ_FOREACH (key, &part->keys, of_part)
+		if (key->host && !strcmp(key->host->name, cluster->host))
+			return true;
+	return false;
+}
+
+static void forget(struct cluster *cluster, struct view_part *part)
+{
+	close_feed(part);
+	part->revision = 0;
+	cluster_kept_revision(cluster, part);
+	view_part_drop(&cluster->view, part);
+}
+
+void cluster_read_networks(struct cluster *cluster)
+{
+	const struct model_network *network;
+	const struct cluster_block *block;
+	const struct cluster_need *need;
+	struct view_part *part, *next;
+
+	TAILQ_FOREACH (part, &cluster->view.parts, link)
+		part->wanted = part == &cluster->view.shared;
+	TAILQ_FOREACH (network, &cluster->model->networks, link)
+		if (network->spec.mode == DP_OVERLAY && network->nports > 0)
+			follow(cluster, network->name);
+	for (block = cluster->ipam->blocks; block; block = block->hh.next)
+		follow(cluster, block->id.network);
+	for (need = cluster->ipam->needs; need; need = need->hh.next)
+		follow(cluster, need->ask.network);
+	for (part = TAILQ_FIRST(&cluster->view.parts); part; part = next) {
+		next = TAILQ_NEXT(part, link);
+		if (part->wanted)
+			continue;
+		if (has_own(cluster, part))
+			follow(cluster, part->network);
+		else
+			forget(cluster, part);
+	}
+}
+
+bool cluster_read_is_whole(const struct cluster *cluster, const char *network)
+{
+	const struct view_part *part = view_part(&cluster->view, network);
+
+	return part && part->revision && !part->scanning && !part->partial;
+}
+
+void cluster_read_anew(struct cluster *cluster)
+{
+	etcd_follow_anew(cluster->view.shared.feed->follow, true);
+}
+
+const char *cluster_read_why(const struct cluster *cluster)
+{
+	const struct view_part *part;
+
+	TAILQ_FOREACH (part, &cluster->view.parts, link) /* what is shared is the first */
+		if (part->feed && part->feed->why[0])
+			return part->feed->why;
+	return "";
+}
+
+int64_t cluster_read_age_ms(const struct cluster *cluster)
+{
+	return cluster->reading ? 0 : etcd_follow_age_ms(cluster->view.shared.feed->follow);
+}
+
+int64_t cluster_read_lag_ms(const struct cluster *cluster)
+{
+	const struct view_part *part;
+	int64_t most = 0, lag;
+
+	TAILQ_FOREACH (part, &cluster->view.parts, link) {
+		lag = part->feed ? etcd_follow_lag_ms(part->feed->follow) : 0;
+		most = lag > most ? lag : most;
+	}
+	return most;
 }
 
 int cluster_read_open(struct cluster *cluster)
 {
-	cluster->read_again = evtimer_new(cluster->base, on_read_again, cluster);
-	return cluster->read_again ? 0 : -1;
+	return open_feed(cluster, &cluster->view.shared);
 }
 
 void cluster_read_close(struct cluster *cluster)
 {
-	if (cluster->read_again)
-		event_free(cluster->read_again);
+	struct view_part *part;
+
+	if (!cluster->view.parts.tqh_last) /* it was not opened */
+		return;
+	TAILQ_FOREACH (part, &cluster->view.parts, link)
+		close_feed(part);
 }

@@ -86,8 +86,6 @@ static void want(struct cluster *cluster, struct remote **wanted, const struct v
 /* Two hosts that mean different networks by the same name or VNI exchange nothing there. */
 static bool is_same_network(const struct view_key *key, const struct model_network *network)
 {
-	if (strcmp(key->chunk->network, network->name) != 0)
-		return false;
 	if (key->chunk->vni == network->spec.vni)
 		return true;
 	log_subject(LOG_WARNING, network->name,
@@ -96,17 +94,16 @@ static bool is_same_network(const struct view_key *key, const struct model_netwo
 	return false;
 }
 
-static void want_host(struct cluster *cluster, struct remote **wanted, const struct view_host *host,
+static void want_chunk(struct cluster *cluster, struct remote **wanted, const struct view_key *key,
 	const struct model_network *network)
 {
-	const struct view_key *key;
+	const struct view_host *host = key->host;
 
-	if (!host->known || ip_is_none(host->record.address) || !strcmp(host->name, cluster->host))
+	if (!host->known || ip_is_none(host->record.address) || !strcmp(host->name, cluster->host) ||
+		!is_same_network(key, network))
 		return;
-	TAILQ_FOREACH (key, &host->keys, link)
-		if (key->chunk && is_same_network(key, network))
-			for (unsigned i = 0; i < key->chunk->n; i++)
-				want(cluster, wanted, host, key, &key->chunk->ep[i]);
+	for (unsigned i = 0; i < key->chunk->n; i++)
+		want(cluster, wanted, host, key, &key->chunk->ep[i]);
 }
 
 /* Guests of others that are here, too, or that the operator put elsewhere. */
@@ -182,11 +179,13 @@ static void apply_network(
 {
 	struct remote *wanted = NULL;
 	struct cluster_peer *peers = NULL;
-	struct view_host *host, *next;
+	const struct view_part *part = view_part(&cluster->view, network->name);
+	const struct view_key *key;
 
 	cluster->unplaced = 0;
-	HASH_ITER(hh, cluster->view.hosts, host, next)
-	want_host(cluster, &wanted, host, network);
+	TAILQ_FOREACH (key, &part->keys, of_part)
+		if (key->chunk)
+			want_chunk(cluster, &wanted, key, network);
 	leave_out(cluster, &wanted, network);
 	move_fdb(cluster, net, network, &wanted, &peers);
 	cluster_known_tell(cluster, network, net->remotes, cluster_tunnels_tell(cluster, network, peers));
@@ -234,7 +233,7 @@ void cluster_remote_apply(struct cluster *cluster)
 		net = net_of(cluster, network->name);
 		if (!net)
 			net = net_make(cluster, network->name);
-		if (net && net->dirty)
+		if (net && net->dirty && cluster_read_is_whole(cluster, network->name))
 			apply_network(cluster, net, network);
 	}
 	cluster->unplaced = 0;
@@ -252,6 +251,18 @@ void cluster_remote_leave(struct cluster *cluster, const char *network)
 	cluster->applying = true;
 	leave(cluster, net);
 	cluster->applying = false;
+}
+
+void cluster_remote_key(struct cluster *cluster, const struct view_key *key)
+{
+	const struct view_key *other;
+
+	if (key->chunk)
+		cluster_remote_dirty(cluster, key->chunk->network, false);
+	else if (key == key->host->record_key || key->ended) /* maybe its address is another one */
+		TAILQ_FOREACH (other, &key->host->keys, link)
+			if (other->chunk)
+				cluster_remote_dirty(cluster, other->chunk->network, false);
 }
 
 void cluster_remote_dirty(struct cluster *cluster, const char *network, bool doubtful)

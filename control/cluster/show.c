@@ -40,7 +40,7 @@ static bool is_panic(const struct cluster *cluster, unsigned *hosts)
 json_t *cluster_show_status(void *arg)
 {
 	const struct cluster *cluster = arg;
-	int64_t now = cluster_now_ms(), age = cluster->reading ? 0 : now - cluster->heard_ms;
+	const char *why = cluster_read_why(cluster);
 	json_t *object = json_object();
 	unsigned hosts;
 	bool panic = is_panic(cluster, &hosts);
@@ -48,11 +48,11 @@ json_t *cluster_show_status(void *arg)
 
 	put_str(object, "host", cluster->host);
 	put_str(object, "state", cluster->reading ? "up" : "away");
-	put_str(object, "why", cluster->why[0] ? cluster->why : NULL);
+	put_str(object, "why", why[0] ? why : NULL);
 	put(object, "etcd", members_json(cluster));
 	put_int(object, "revision", (uint64_t)cluster->view.revision);
-	put_int(object, "lag_ms", cluster->behind ? (uint64_t)(now - cluster->checked_ms) : 0);
-	put_int(object, "age_s", (uint64_t)(age / SECOND_MS));
+	put_int(object, "lag_ms", (uint64_t)cluster_read_lag_ms(cluster));
+	put_int(object, "age_s", (uint64_t)(cluster_read_age_ms(cluster) / SECOND_MS));
 	put_int(object, "hosts", hosts);
 	put_int(object, "keys", HASH_COUNT(cluster->view.keys));
 	put_bool(object, "panic", panic);
@@ -134,13 +134,14 @@ json_t *cluster_show_keys(void *arg)
 	struct cluster *cluster = arg;
 	struct view_key *key, *next;
 	json_t *list = json_array();
+	char text[VIEW_KEY + CLUSTER_PREFIX];
 
 	HASH_SORT(cluster->view.keys, by_key);
 	HASH_ITER(hh, cluster->view.keys, key, next)
 	{
 		json_t *object = json_object();
 
-		put(object, "key", json_sprintf("%s%s", cluster->prefix, key->key));
+		put_str(object, "key", cluster_key(cluster, key->key, text, sizeof(text)));
 		put_int(object, "revision", (uint64_t)key->mod);
 		put(object, "lease", key->lease ? json_sprintf("%llx", (long long)key->lease) : json_null());
 		put_str(object, "state", key->ended ? "held" : key->why ? "refused" : "there");

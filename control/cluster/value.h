@@ -3,7 +3,7 @@
  *
  *   HOST/host             {"v": 1, "id": "UUID", "address": "192.0.2.1" | null, "zone": "a"}
  *   HOST/alive            {"v": 1, "id": "UUID"}
- *   HOST/ep/NETWORK/N     {"v": 1, "network": "web", "vni": 100, "ep": [{"mac": "02:..", "ips": ["10.1.0.11"], "seq": 7}]}
+ *   net/NETWORK/HOST/N    {"v": 1, "network": "web", "vni": 100, "ep": [{"mac": "02:..", "ips": ["10.1.0.11"], "seq": 7}]}
  *   HOST/ask/..., ipam/...  which addresses a host may give (block.h)
  *   HOST/node, HOST/in/N  of the registry (registry/source/hosts/hosts.h)
  *

@@ -4,8 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HOSTS "hosts/"
-#define IPAM "ipam/"
+static void part_open(struct view *view, struct view_part *part, const char *network)
+{
+	snprintf(part->network, sizeof(part->network), "%s", network);
+	TAILQ_INIT(&part->keys);
+	TAILQ_INIT(&part->changes);
+	TAILQ_INSERT_TAIL(&view->parts, part, link);
+}
 
 void view_open(
 	struct view *view, const char *self, void (*changed)(void *arg, struct view_key *key), void *arg)
@@ -16,8 +21,40 @@ void view_open(
 		.room_keys = {.part = VIEW_KEYS_EACH, .rest = VIEW_KEYS / 2},
 		.room_bytes = {.part = VIEW_BYTES_EACH, .rest = VIEW_BYTES / 2},
 	};
-	TAILQ_INIT(&view->changes);
+	TAILQ_INIT(&view->parts);
+	part_open(view, &view->shared, "");
 	snprintf(view->self, sizeof(view->self), "%s", self);
+}
+
+struct view_part *view_part(const struct view *view, const char *network)
+{
+	struct view_part *part;
+
+	TAILQ_FOREACH (part, &view->parts, link)
+		if (strcmp(part->network, network) == 0)
+			return part;
+	return NULL;
+}
+
+struct view_part *view_part_make(struct view *view, const char *network)
+{
+	struct view_part *part = view_part(view, network);
+
+	if (part)
+		return part;
+	part = calloc(1, sizeof(*part));
+	if (part)
+		part_open(view, part, network);
+	return part;
+}
+
+struct view_part *view_part_of(const struct view *view, const char *key)
+{
+	char network[VALUE_NAME];
+
+	if (strncmp(key, VIEW_NET, strlen(VIEW_NET)) != 0)
+		return (struct view_part *)&view->shared;
+	return view_network_of(key, network) ? view_part(view, network) : NULL;
 }
 
 const struct view_key *view_find(const struct view *view, const char *key)
@@ -34,20 +71,6 @@ const struct view_host *view_host(const struct view *view, const char *name)
 
 	HASH_FIND_STR(view->hosts, name, found);
 	return found;
-}
-
-/* What follows "hosts/NAME/", with the name in `name`; NULL: it is no such key. */
-static const char *split(const char *key, char name[VALUE_NAME])
-{
-	const char *begin = key + strlen(HOSTS), *slash;
-
-	if (strncmp(key, HOSTS, strlen(HOSTS)) != 0)
-		return NULL;
-	slash = strchr(begin, '/');
-	if (!slash || slash == begin || slash - begin >= VALUE_NAME)
-		return NULL;
-	snprintf(name, VALUE_NAME, "%.*s", (int)(slash - begin), begin);
-	return slash + 1;
 }
 
 static struct view_host *host_make(struct view *view, const char *name)
@@ -85,17 +108,20 @@ static struct view_key *key_make(struct view *view, const char *name)
 {
 	char host_name[VALUE_NAME];
 	const char *rest;
+	struct view_part *part = view_part_of(view, name);
 	struct view_key *key;
 
-	if (strlen(name) >= VIEW_KEY)
+	if (strlen(name) >= VIEW_KEY || !part)
 		return NULL;
 	key = calloc(1, sizeof(*key) + strlen(name) + 1);
 	if (!key)
 		return NULL;
 	strcpy(key->key, name);
-	rest = split(name, host_name);
+	key->part = part;
+	rest = view_split(name, host_name);
 	if (rest) {
-		key->registered = !strcmp(rest, "node") || !strncmp(rest, "in/", strlen("in/"));
+		key->registered =
+			!part->network[0] && (!strcmp(rest, "node") || !strncmp(rest, "in/", strlen("in/")));
 		key->host = host_make(view, host_name);
 		if (!key->host)
 			goto fail;
@@ -104,6 +130,7 @@ static struct view_key *key_make(struct view *view, const char *name)
 		goto fail;
 	HASH_ADD_STR(view->keys, key, key);
 	if (key->hh.tbl) {
+		TAILQ_INSERT_TAIL(&part->keys, key, of_part);
 		if (key->host)
 			TAILQ_INSERT_TAIL(&key->host->keys, key, link);
 		return key;
@@ -129,7 +156,8 @@ static void key_free(struct view *view, struct view_key *key)
 	struct view_host *host = key->host;
 
 	if (key->changed)
-		TAILQ_REMOVE(&view->changes, key, change);
+		TAILQ_REMOVE(&key->part->changes, key, change);
+	TAILQ_REMOVE(&key->part->keys, key, of_part);
 	share_give(&view->room_keys, &used_by(view, host)->keys, 1);
 	share_give(&view->room_bytes, &used_by(view, host)->bytes, key->len);
 	if (host) {
@@ -150,7 +178,13 @@ void view_close(struct view *view)
 {
 	struct view_key *key = view->keys, *next;
 	struct view_host *host = view->hosts, *next_host;
+	struct view_part *part;
 
+	while ((part = TAILQ_FIRST(&view->parts))) {
+		TAILQ_REMOVE(&view->parts, part, link);
+		if (part != &view->shared)
+			free(part);
+	}
 	HASH_CLEAR(hh, view->keys);
 	HASH_CLEAR(hh, view->hosts);
 	for (; key; key = next) {
@@ -164,12 +198,12 @@ void view_close(struct view *view)
 	}
 }
 
-static void note(struct view *view, struct view_key *key)
+static void note(struct view_key *key)
 {
 	if (!key->changed)
-		TAILQ_INSERT_TAIL(&view->changes, key, change);
+		TAILQ_INSERT_TAIL(&key->part->changes, key, change);
 	key->changed = true;
-	view->partial = true;
+	key->part->partial = true;
 }
 
 static bool set_value(struct view *view, struct view_key *key, const char *value, size_t len)
@@ -195,7 +229,7 @@ void view_put(struct view *view, const char *name, const char *value, size_t len
 {
 	struct view_key *key = (struct view_key *)view_find(view, name);
 
-	if (key && (view->scanning ? mod == key->mod : mod <= key->mod)) {
+	if (key && (key->part->scanning ? mod == key->mod : mod <= key->mod)) {
 		key->seen = true;
 		return;
 	}
@@ -211,7 +245,7 @@ void view_put(struct view *view, const char *name, const char *value, size_t len
 	key->lease = lease;
 	key->ended = false;
 	key->seen = true;
-	note(view, key);
+	note(key);
 }
 
 void view_end(struct view *view, const char *name, int64_t mod)
@@ -223,98 +257,7 @@ void view_end(struct view *view, const char *name, int64_t mod)
 	key->mod = mod;
 	key->lease = 0;
 	key->ended = true;
-	note(view, key);
-}
-
-static void read_record(struct view_key *key, int64_t now_ms)
-{
-	struct view_host *host = key->host;
-	struct value_host record;
-
-	if (value_read_host(key->value, key->len, &record, &key->why) < 0)
-		return;
-	host->record = record;
-	host->record_key = key;
-	host->known = true;
-	if (host->lost_ms)
-		host->back_ms = now_ms;
-	host->lost_ms = 0;
-}
-
-static void read_alive(struct view_key *key, int64_t now_ms)
-{
-	struct view_host *host = key->host;
-
-	if (value_read_alive(key->value, key->len, host->alive_id, &key->why) < 0)
-		return;
-	if (!host->alive_key)
-		host->since_ms = now_ms;
-	host->alive_key = key;
-}
-
-/* `place`: "NETWORK/N", which has to be of the same network. */
-static void take_chunk(struct view_key *key, struct value_chunk *chunk, const char *place)
-{
-	size_t len = strlen(chunk->network);
-
-	if (strncmp(place, chunk->network, len) != 0 || place[len] != '/') {
-		key->why = "network: not that of its key";
-		free(chunk);
-		return;
-	}
-	free(key->chunk);
-	key->chunk = chunk;
-}
-
-static void read_ask(struct view_key *key, const char *place)
-{
-	struct block_ask *ask = block_ask_read(key->value, key->len, place, &key->why);
-
-	if (!ask)
-		return;
-	free(key->ask);
-	key->ask = ask;
-	key->answered = false;
-}
-
-/* Keys that are of no host. */
-static void read_shared(struct view_key *key)
-{
-	struct block_value *block;
-
-	if (strncmp(key->key, IPAM, strlen(IPAM)) != 0) {
-		key->why = "no key that is known";
-		return;
-	}
-	block = block_read(key->value, key->len, key->key + strlen(IPAM), &key->why);
-	if (!block)
-		return;
-	free(key->block);
-	key->block = block;
-}
-
-/* A value that is not understood leaves what was known before: of a later version, it may say more of the same. */
-static void read_value(struct view_key *key, int64_t now_ms)
-{
-	char name[VALUE_NAME];
-	const char *rest = split(key->key, name);
-	struct value_chunk *chunk;
-
-	key->why = NULL;
-	if (!rest)
-		read_shared(key);
-	else if (strcmp(rest, "host") == 0)
-		read_record(key, now_ms);
-	else if (strcmp(rest, "alive") == 0)
-		read_alive(key, now_ms);
-	else if (key->registered)
-		return; /* view->changed() reads it */
-	else if (strncmp(rest, "ask/", 4) == 0)
-		read_ask(key, rest + strlen("ask/"));
-	else if (strncmp(rest, "ep/", 3) != 0)
-		key->why = "no key that is known";
-	else if ((chunk = value_read_chunk(key->value, key->len, &key->why)))
-		take_chunk(key, chunk, rest + strlen("ep/"));
+	note(key);
 }
 
 /* The record ends with the lease that all the others are on, too. */
@@ -323,6 +266,7 @@ static void end_record(struct view *view, struct view_key *key, int64_t now_ms)
 	if (key->host && key->host->record_key == key) {
 		key->host->record_key = NULL;
 		key->host->lost_ms = now_ms;
+		view->holds = true;
 	}
 	if (key->host && key->host->alive_key == key) {
 		key->host->alive_key = NULL;
@@ -333,49 +277,87 @@ static void end_record(struct view *view, struct view_key *key, int64_t now_ms)
 /* Is it kept, since its owner may only be out of sight? What a host that is there has ended is ended. */
 static bool is_held(const struct view *view, const struct view_key *key)
 {
-	return key->host && key->host->lost_ms && strcmp(key->host->name, view->self) != 0 &&
-	       strcmp(key->key + strlen(key->key) - strlen("/alive"), "/alive") != 0;
+	if (!key->host || !strcmp(key->host->name, view->self))
+		return false;
+	if (key->chunk && key->chunk->n)
+		return true;
+	return key->host->lost_ms && strcmp(key->key + strlen(key->key) - strlen("/alive"), "/alive") != 0;
 }
 
-void view_commit(struct view *view, int64_t revision, int64_t now_ms)
+/* Until its owner has put it again, or its owner's record has ended, too: drop_host() ends it. */
+static void hold(struct view *view, struct view_host *host, int64_t now_ms)
+{
+	view->holds = true;
+	if (!host->lost_ms)
+		host->back_ms = now_ms;
+}
+
+static void end_key(struct view *view, struct view_key *key)
+{
+	key->ended = true;
+	view->changed(view->arg, key);
+	key_free(view, key);
+}
+
+void view_commit(struct view *view, struct view_part *part, int64_t revision, int64_t now_ms)
 {
 	struct view_key *key, *next;
 
-	TAILQ_FOREACH (key, &view->changes, change) {
+	TAILQ_FOREACH (key, &part->changes, change) {
 		if (key->ended)
 			end_record(view, key, now_ms);
 		else
-			read_value(key, now_ms);
+			view_read(key, now_ms);
 	}
-	for (key = TAILQ_FIRST(&view->changes); key; key = next) {
+	for (key = TAILQ_FIRST(&part->changes); key; key = next) {
 		next = TAILQ_NEXT(key, change);
-		TAILQ_REMOVE(&view->changes, key, change);
+		TAILQ_REMOVE(&part->changes, key, change);
 		key->changed = false;
 		if (key->ended && is_held(view, key))
-			continue; /* drop_host() ends it */
-		view->changed(view->arg, key);
-		if (key->ended)
-			key_free(view, key);
+			hold(view, key->host, now_ms);
+		else if (key->ended)
+			end_key(view, key);
+		else
+			view->changed(view->arg, key);
 	}
-	view->partial = false;
+	part->partial = false;
+	if (revision > part->revision)
+		part->revision = revision;
 	if (revision > view->revision)
 		view->revision = revision;
 }
 
-void view_scan_begin(struct view *view, bool other)
+void view_commit_all(struct view *view, int64_t now_ms)
 {
-	struct view_key *key, *next;
+	struct view_part *part;
 
-	HASH_ITER(hh, view->keys, key, next)
-	{
+	TAILQ_FOREACH (part, &view->parts, link)
+		view_commit(view, part, 0, now_ms);
+}
+
+void view_part_drop(struct view *view, struct view_part *part)
+{
+	struct view_key *key;
+
+	while ((key = TAILQ_FIRST(&part->keys)))
+		end_key(view, key);
+	TAILQ_REMOVE(&view->parts, part, link);
+	free(part);
+}
+
+void view_scan_begin(struct view *view, struct view_part *part, bool other)
+{
+	struct view_key *key;
+
+	TAILQ_FOREACH (key, &part->keys, of_part) {
 		key->seen = false;
 		if (other)
 			key->mod = 0;
 	}
 	if (other)
-		view->revision = 0;
-	view->scanning = true;
-	view->other = other;
+		part->revision = view->revision = 0;
+	part->scanning = true;
+	part->other = other;
 }
 
 /* A store that was replaced lacks everybody, until each has put its own again. */
@@ -384,21 +366,22 @@ static void hold_lost(struct view *view, int64_t now_ms)
 	struct view_host *host, *next;
 
 	HASH_ITER(hh, view->hosts, host, next)
-	if (view->other && host->lost_ms == now_ms)
+	if (host->lost_ms == now_ms)
 		host->doubtful = true;
-	view->other = false;
 }
 
-void view_scan_end(struct view *view, int64_t revision, int64_t now_ms)
+void view_scan_end(struct view *view, struct view_part *part, int64_t revision, int64_t now_ms)
 {
-	struct view_key *key, *next;
+	struct view_key *key;
 
-	view->scanning = false;
-	HASH_ITER(hh, view->keys, key, next)
-	if (!key->seen && !key->ended && key->mod <= revision)
-		view_end(view, key->key, revision > key->mod ? revision : key->mod + 1);
-	view_commit(view, revision, now_ms);
-	hold_lost(view, now_ms);
+	part->scanning = false;
+	TAILQ_FOREACH (key, &part->keys, of_part)
+		if (!key->seen && !key->ended && key->mod <= revision)
+			view_end(view, key->key, revision > key->mod ? revision : key->mod + 1);
+	view_commit(view, part, revision, now_ms);
+	if (part->other)
+		hold_lost(view, now_ms);
+	part->other = false;
 }
 
 bool view_panics(unsigned lost, unsigned all)
@@ -431,8 +414,7 @@ static void drop_host(struct view *view, struct view_host *host)
 		if (!key->ended)
 			continue;
 		last = !next && TAILQ_FIRST(&host->keys) == key;
-		view->changed(view->arg, key);
-		key_free(view, key);
+		end_key(view, key);
 		if (last)
 			return; /* and so is the host */
 	}
@@ -445,8 +427,12 @@ void view_purge(struct view *view, int64_t now_ms, int64_t grace_ms, int64_t hol
 	struct view_host *host, *next;
 	unsigned lost = 0, all = 0;
 
+	if (!view->holds)
+		return;
+	view->holds = false;
 	HASH_ITER(hh, view->hosts, host, next)
 	{
+		view->holds = view->holds || host->lost_ms || host->back_ms;
 		all += host->known;
 		lost += host->lost_ms != 0;
 	}

@@ -160,6 +160,29 @@ static void mark(struct cluster *cluster, const char *key, char *value, unsigned
 	free(value);
 }
 
+/* Guests are taken out of a chunk before it ends: one that ends with guests in it has ended with its lease. */
+static char *emptied(const struct view_key *key)
+{
+	struct value_chunk chunk = {.vni = key->chunk->vni};
+
+	memcpy(chunk.network, key->chunk->network, sizeof(chunk.network));
+	return value_chunk_text(&chunk);
+}
+
+static void want_end(struct cluster *cluster, const struct view_key *key)
+{
+	struct cluster_change *change = &cluster->sent[cluster->txn_changes];
+	bool has_guests = key->chunk && key->chunk->n;
+
+	*change = (struct cluster_change){strdup(key->key), has_guests ? emptied(key) : NULL, CLUSTER_LONG};
+	if (change->key && (change->value || !has_guests)) {
+		cluster->txn_changes++;
+		return;
+	}
+	free(change->key);
+	free(change->value);
+}
+
 static void want_ends(struct cluster *cluster)
 {
 	const struct view_host *self = view_host(&cluster->view, cluster->host);
@@ -171,12 +194,8 @@ static void want_ends(struct cluster *cluster)
 		key->seen = false;
 	cluster_local_walk(cluster, mark);
 	TAILQ_FOREACH (key, &self->keys, link) {
-		if (key->seen || key->ended || cluster->txn_changes == ETCD_OPS)
-			continue;
-		cluster->sent[cluster->txn_changes].key = strdup(key->key);
-		cluster->sent[cluster->txn_changes].value = NULL;
-		if (cluster->sent[cluster->txn_changes].key)
-			cluster->txn_changes++;
+		if (!key->seen && !key->ended && cluster->txn_changes < ETCD_OPS)
+			want_end(cluster, key);
 	}
 }
 
@@ -212,7 +231,7 @@ static bool take_over(struct cluster *cluster, int64_t revision)
 		else
 			view_end(&cluster->view, change->key, revision);
 	}
-	view_commit(&cluster->view, 0, cluster_now_ms());
+	view_commit_all(&cluster->view, cluster_now_ms());
 	for (unsigned i = 0; i < cluster->txn_changes; i++) {
 		const struct cluster_change *change = &cluster->sent[i];
 
@@ -259,7 +278,7 @@ static void on_written(void *arg, const struct etcd_answer *answer, bool took)
 	free_sent(cluster);
 	/* the record is not as it is known here: once that is the watch's delay, and then a store that forgot something */
 	if (!answer->why && cluster->write_failures >= 2)
-		cluster_read_anew(cluster, true);
+		cluster_read_anew(cluster);
 	try_again(cluster);
 }
 
@@ -267,7 +286,7 @@ static void on_written(void *arg, const struct etcd_answer *answer, bool took)
 static struct etcd_op *send_all(struct cluster *cluster, int64_t mod)
 {
 	struct etcd_change changes[ETCD_OPS];
-	char *keys = malloc((cluster->txn_changes + 1) * KEY), *record = keys;
+	char *keys = malloc((cluster->txn_changes + 1) * KEY), *record = keys, own_key[VIEW_KEY];
 	const struct etcd_compare own = {record, mod};
 	struct etcd_txn txn = {
 		.compares = &own, .ncompare = 1, .changes = changes, .nchange = cluster->txn_changes};
@@ -275,12 +294,13 @@ static struct etcd_op *send_all(struct cluster *cluster, int64_t mod)
 
 	if (!keys)
 		return NULL;
-	snprintf(record, KEY, "%shosts/%s/host", cluster->prefix, cluster->host);
+	snprintf(own_key, sizeof(own_key), "hosts/%s/host", cluster->host);
+	cluster_key(cluster, own_key, record, KEY);
 	for (unsigned i = 0; i < cluster->txn_changes; i++) {
 		const struct cluster_change *sent = &cluster->sent[i];
 		char *key = keys + (i + 1) * KEY;
 
-		snprintf(key, KEY, "%s%s", cluster->prefix, sent->key);
+		cluster_key(cluster, sent->key, key, KEY);
 		changes[i] = (struct etcd_change){
 			key, sent->value, sent->value ? cluster->lease[sent->lease].id : 0};
 	}
@@ -296,7 +316,8 @@ void cluster_write(struct cluster *cluster)
 	if (cluster->txn || (cluster->no_room && evtimer_pending(cluster->write_again, NULL)))
 		return;
 	cluster->behind_writes = true;
-	if (!cluster->reading || cluster->view.partial || !have_leases(cluster) || is_taken(cluster, &mod))
+	if (!cluster->reading || cluster->view.shared.partial || !have_leases(cluster) ||
+		is_taken(cluster, &mod))
 		return;
 	cluster_local_walk(cluster, want);
 	want_ends(cluster);

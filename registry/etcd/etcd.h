@@ -149,14 +149,23 @@ struct etcd_follow_config {
 	const char *last;   /* a key that each change under the prefix changes, too */
 	const struct etcd_follower *follower;
 	void *arg;
+	int64_t revision;    /* all up to it is known already: it begins with a watch; 0: nothing is */
+	uint64_t cluster_id; /* of the store that this is of */
+	unsigned delay_ms;   /* at most, before it begins; many that begin together do not ask together */
+	unsigned check_ms;   /* between two looks whether the watch tells all; 0: 5 s */
+	unsigned full_ms;    /* all is scanned again after half of it to all of it; 0: never */
 };
-/** Begins at once. NULL: no memory. */
+/** NULL: no memory. No call before it returns. */
 struct etcd_follow *etcd_follow(const struct etcd_follow_config *config);
-/** All of it is scanned again. */
-void etcd_follow_anew(struct etcd_follow *follow);
+/** All of it is scanned again, if it is there now; `other`: in any case, and of another store. */
+void etcd_follow_anew(struct etcd_follow *follow, bool other);
 /** Before etcd_close(). NULL is allowed. */
 void etcd_follow_close(struct etcd_follow *follow);
 /** Is what has been told what there is, but for what is on its way? */
 bool etcd_follow_is_there(const struct etcd_follow *follow);
 /** Milliseconds since that was last so. */
 int64_t etcd_follow_age_ms(const struct etcd_follow *follow);
+/** Milliseconds since the store turned out to have a change that has not been told yet; 0: it has none. */
+int64_t etcd_follow_lag_ms(const struct etcd_follow *follow);
+/** Of the store that was scanned last, 0: none was. */
+uint64_t etcd_follow_cluster_id(const struct etcd_follow *follow);

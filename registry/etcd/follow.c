@@ -14,6 +14,7 @@
 #include "registry/etcd/inside.h"
 
 enum { CHECK_MS = 5000, CHECK_SOON_MS = 1000, BACK_OFF_MS = 200, BACK_OFF_MOST_MS = 5000 };
+enum { SOON_MS = 1 };
 
 struct etcd_follow {
 	struct etcd *etcd;
@@ -23,6 +24,7 @@ struct etcd_follow {
 	struct etcd_op *scan, *watch, *check;
 	struct event *again, *tick;
 	unsigned failures;
+	unsigned check_ms, full_ms;
 	bool there;	  /* a watch has begun, and has not ended */
 	bool partial;	  /* a scan has begun, and was not whole */
 	bool other;	  /* the next scan is of another store */
@@ -30,7 +32,9 @@ struct etcd_follow {
 	int64_t behind;	  /* the store had a change of this revision which was not here; 0: it had none */
 	int64_t heard_ms; /* the last time that all was here */
 	int64_t checked_ms;
+	int64_t compare_ms;	/* when all of it is to be read again, to be sure */
 	int64_t check_revision; /* that was known when `check` was sent */
+	int64_t seen;		/* the latest revision of the store that all of its members had agreed on */
 	uint64_t cluster_id;
 };
 
@@ -39,16 +43,20 @@ static int64_t now_ms(void)
 	return (int64_t)(wheel_now_us() / 1000);
 }
 
+static int wait_ms(struct etcd_follow *follow, unsigned ms)
+{
+	const struct timeval pause = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+
+	return evtimer_add(follow->again, &pause);
+}
+
 static void away(struct etcd_follow *follow, const char *why)
 {
-	unsigned most = BACK_OFF_MOST_MS, failures = follow->failures++, ms;
-	struct timeval pause;
+	unsigned most = BACK_OFF_MOST_MS, failures = follow->failures++;
 
 	if (failures < 5 && BACK_OFF_MS << failures < BACK_OFF_MOST_MS)
 		most = BACK_OFF_MS << failures;
-	ms = chance_between(1, most);
-	pause = (struct timeval){.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
-	evtimer_add(follow->again, &pause);
+	wait_ms(follow, chance_between(1, most));
 	follow->there = false;
 	follow->follower->state(follow->arg, why);
 }
@@ -71,17 +79,19 @@ static void read_anew(struct etcd_follow *follow, bool other)
 {
 	stop(&follow->watch);
 	stop(&follow->scan);
-	follow->other = other;
+	follow->other = follow->other || other;
+	if (other)
+		follow->seen = 0;
 	follow->revision = 0;
 	follow->behind = 0;
 	follow->there = false;
 	read_all(follow);
 }
 
-void etcd_follow_anew(struct etcd_follow *follow)
+void etcd_follow_anew(struct etcd_follow *follow, bool other)
 {
-	if (follow->there)
-		read_anew(follow, false);
+	if (other || follow->there)
+		read_anew(follow, other);
 }
 
 static bool has_other_id(const struct etcd_follow *follow, const struct etcd_answer *answer)
@@ -131,9 +141,13 @@ static void on_ended(void *arg, const char *why, bool compacted)
 	struct etcd_follow *follow = arg;
 
 	follow->watch = NULL;
-	if (compacted)
-		follow->revision = 0;
-	away(follow, why);
+	if (!compacted) {
+		away(follow, why);
+		return;
+	}
+	follow->revision = 0;
+	follow->there = false;
+	wait_ms(follow, chance_between(1, BACK_OFF_MS));
 }
 
 static const struct etcd_watcher watcher = {on_watching, on_change, on_whole, on_ended};
@@ -178,6 +192,8 @@ static void read_all(struct etcd_follow *follow)
 		return;
 	}
 	follow->partial = true;
+	if (follow->full_ms)
+		follow->compare_ms = now_ms() + chance_between(follow->full_ms / 2, follow->full_ms);
 	follow->follower->begin(follow->arg, follow->other);
 	follow->scan = etcd_scan(follow->etcd, follow->prefix, on_kv, on_scanned, follow);
 	if (!follow->scan)
@@ -198,12 +214,14 @@ static void on_checked(void *arg, const struct etcd_answer *answer, int64_t mod)
 	follow->checked_ms = now_ms();
 	if (answer->why || !follow->there) /* its member is left, and the watch with it */
 		return;
-	/* the watch may have told of younger ones since the store answered */
+	/* A member may tell its watches of an older revision than another one did; this answer is of all of them, and no
+	 * older than what was known when it was asked for. What the watch told since may be younger. */
 	if (has_other_id(follow, answer) || answer->revision < follow->check_revision) {
 		read_anew(follow, true);
 		return;
 	}
 	heard(follow);
+	follow->seen = answer->revision;
 	if (follow->behind && follow->revision < follow->behind) {
 		read_anew(follow, false);
 		return;
@@ -214,17 +232,22 @@ static void on_checked(void *arg, const struct etcd_answer *answer, int64_t mod)
 static void on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct etcd_follow *follow = arg;
-	int64_t every = follow->behind ? CHECK_SOON_MS : CHECK_MS;
+	int64_t now = now_ms(), every = follow->behind ? CHECK_SOON_MS : follow->check_ms;
 
-	if (!follow->there || follow->check || now_ms() - follow->checked_ms < every)
+	if (follow->there && follow->full_ms && now >= follow->compare_ms) {
+		read_anew(follow, false);
 		return;
-	follow->check_revision = follow->revision;
+	}
+	if (!follow->there || follow->check || now - follow->checked_ms < every)
+		return;
+	follow->check_revision = follow->seen > follow->revision ? follow->seen : follow->revision;
 	follow->check = etcd_last(follow->etcd, follow->last, on_checked, follow);
 }
 
 struct etcd_follow *etcd_follow(const struct etcd_follow_config *config)
 {
-	static const struct timeval second = {.tv_sec = 1}, soon = {.tv_usec = 1};
+	static const struct timeval second = {.tv_sec = 1};
+	unsigned delay_ms = config->delay_ms ? chance_between(1, config->delay_ms) : SOON_MS;
 	struct etcd_follow *follow = calloc(1, sizeof(*follow));
 
 	if (!follow)
@@ -233,11 +256,17 @@ struct etcd_follow *etcd_follow(const struct etcd_follow_config *config)
 	follow->follower = config->follower;
 	follow->arg = config->arg;
 	follow->heard_ms = now_ms();
+	follow->check_ms = config->check_ms ? config->check_ms : CHECK_MS;
+	follow->full_ms = config->full_ms;
+	follow->revision = config->revision;
+	follow->cluster_id = config->cluster_id;
+	/* what was kept is compared some time, too */
+	follow->compare_ms = now_ms() + (follow->full_ms ? chance_between(1, follow->full_ms) : 0);
 	follow->again = evtimer_new(config->base, on_again, follow);
 	follow->tick = event_new(config->base, -1, EV_PERSIST, on_tick, follow);
 	if (text_copy(&follow->prefix, config->prefix) && text_copy(&follow->last, config->last) &&
 		follow->again && follow->tick && event_add(follow->tick, &second) == 0 &&
-		evtimer_add(follow->again, &soon) == 0)
+		wait_ms(follow, delay_ms) == 0)
 		return follow;
 	etcd_follow_close(follow);
 	return NULL;
@@ -267,4 +296,14 @@ bool etcd_follow_is_there(const struct etcd_follow *follow)
 int64_t etcd_follow_age_ms(const struct etcd_follow *follow)
 {
 	return etcd_follow_is_there(follow) ? 0 : now_ms() - follow->heard_ms;
+}
+
+int64_t etcd_follow_lag_ms(const struct etcd_follow *follow)
+{
+	return follow->behind ? now_ms() - follow->checked_ms : 0;
+}
+
+uint64_t etcd_follow_cluster_id(const struct etcd_follow *follow)
+{
+	return follow->cluster_id;
 }

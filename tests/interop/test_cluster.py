@@ -10,7 +10,7 @@ import urllib.request
 import pytest
 
 from rig import frames, traffic, wait
-from rig.cluster import SHORT, Cluster
+from rig.cluster import NETWORK, SHORT, Cluster
 from rig.daemon import ROOT, RpcError
 from rig.howto import run_page
 
@@ -42,7 +42,7 @@ def test_ports_of_two_hosts_reach_each_other_without_a_vtep_by_hand(two):
     status = h1.rpc("cluster.status")
     assert status["state"] == "up" and status["hosts"] == 2 and not status["panic"] and status["age_s"] == 0
     dumped = {row["key"] for row in h1.ctl_json("cluster", "dump")}
-    assert dumped == set(cluster.etcd.keys()) and "/sluice/v1/hosts/h2/ep/web/0" in dumped
+    assert dumped == set(cluster.etcd.keys()) and "/sluice/v1-net/web/h2/0" in dumped
 
 
 def test_addresses_are_answered_at_the_asking_port_and_unknown_macs_are_dropped(two):
@@ -55,6 +55,33 @@ def test_addresses_are_answered_at_the_asking_port_and_unknown_macs_are_dropped(
     with frames.Wire(c1) as wire:
         wire.send(frames.ethernet("02:00:00:00:77:77", c1.eth0, b"to nobody"))
     wait.until(lambda: h1.drops("unknown") > 0, "it was dropped")
+
+
+def test_a_host_hears_of_the_networks_that_it_has_ports_in_and_of_no_others(cluster):
+    """From its first port in a network to its last one; what others have there costs it nothing before and after."""
+    both = ({**NETWORK}, {**NETWORK, "name": "db", "vni": 101, "subnet": "10.2.0.0/24"})
+    h1, h2 = cluster.host(networks=both), cluster.host(networks=both)
+    of = lambda network: {row["key"] for row in h1.rpc("cluster.dump") if row["key"].startswith(f"/sluice/v1-net/{network}/")}  # noqa: E731
+    c1, c2 = cluster.container(h1, "c1", "10.1.0.11"), cluster.container(h2, "c2", "10.1.0.12")
+    d2 = cluster.container(h2, "d2", "10.2.0.12", network="db")
+    cluster.knows(h1, c2.eth0)
+    wait.until(lambda: d2.eth0 in "".join(cluster.etcd.keys().values()), "h2 has told of it")
+    assert of("web") and not of("db") and {row["host"]: row["endpoints"] for row in h1.rpc("host.list")}["h2"] == 1
+    d1 = cluster.container(h1, "d1", "10.2.0.11", network="db")
+    cluster.knows(h1, d2.eth0, network="db")
+    cluster.knows(h2, d1.eth0, network="db")
+    traffic.wait_ping(d1, d2.ip)
+    h1.wait_all_kept()
+    h1.stop()
+    h1.start()
+    cluster.knows(h1, d2.eth0, network="db")  # of both networks it had a copy
+    h1.rpc("port.del", name="d1")
+    wait.until(lambda: not of("db"), "h1 has forgotten it, its own key with it")
+    cluster.knows(h2, network="db")
+    assert not [key for key in cluster.etcd.keys() if key.startswith("/sluice/v1-net/db/h1/")]
+    h2.rpc("port.del", name="c2")
+    cluster.knows(h1)
+    assert h1.rpc("cluster.status")["refused"] == 0
 
 
 def test_a_port_that_goes_is_forgotten_and_a_network_without_ports_is_left(two):
@@ -218,11 +245,12 @@ def test_two_hosts_of_one_name(two):
 
 
 GARBAGE = {
-    "hosts/h9/host": ["", "{", "[]", "null", "\x01\xff", '{"v": 2, "id": "x"}', '{"v": 1}', '{"v": 1, "id": "x", "address": "224.0.0.1"}'],
-    "hosts/h2/ep/web/7": ['{"v": 1, "network": "web", "vni": 100, "ep": [{"mac": "ff:ff:ff:ff:ff:ff"}]}',
-                          '{"v": 1, "network": "web", "vni": 100, "ep": [{"mac": "02:53:4c:00:00:01"}]}',
-                          '{"v": 1, "network": "other", "vni": 100, "ep": []}', '{"v": 1, "network": "web", "vni": 0, "ep": []}'],
-    "hosts//host": ["x"], "hosts/" + "x" * 600 + "/host": ["x"], "what/else": ["x"], "hosts/h2/unknown": ["x"],
+    "/hosts/h9/host": ["", "{", "[]", "null", "\x01\xff", '{"v": 2, "id": "x"}', '{"v": 1}', '{"v": 1, "id": "x", "address": "224.0.0.1"}'],
+    "-net/web/h2/7": ['{"v": 1, "network": "web", "vni": 100, "ep": [{"mac": "ff:ff:ff:ff:ff:ff"}]}',
+                       '{"v": 1, "network": "web", "vni": 100, "ep": [{"mac": "02:53:4c:00:00:01"}]}',
+                       '{"v": 1, "network": "other", "vni": 100, "ep": []}', '{"v": 1, "network": "web", "vni": 0, "ep": []}'],
+    "/hosts//host": ["x"], "/hosts/" + "x" * 600 + "/host": ["x"], "/what/else": ["x"], "/hosts/h2/unknown": ["x"],
+    "-net/web/h2": ["x"], "-net/web/h2/x/y": ["x"], "/net/web/h2/9": ["x"],
 }
 
 
@@ -230,18 +258,18 @@ def test_values_that_are_none_change_nothing(two):
     cluster, h1, h2, c1, c2 = two
     for key, values in GARBAGE.items():
         for value in values:
-            cluster.etcd.put("/sluice/v1/" + key, value)
+            cluster.etcd.put("/sluice/v1" + key, value)
     cluster.etcd.put("/sluice/v1/hosts/h9/host", {"v": 1, "id": "x", "address": "192.0.2.1"})  # h1's own
     many = [{"mac": f"02:00:00:09:00:{n:02x}", "ips": ["10.1.0.99"], "seq": 2 ** 62} for n in range(100)]
-    cluster.etcd.put("/sluice/v1/hosts/h9/ep/web/0", {"v": 1, "network": "web", "vni": 100, "ep": many})
-    cluster.etcd.put("/sluice/v1/hosts/h2/ep/web/8", {"v": 1, "network": "web", "vni": 101, "ep": many})
+    cluster.etcd.put("/sluice/v1-net/web/h9/0", {"v": 1, "network": "web", "vni": 100, "ep": many})
+    cluster.etcd.put("/sluice/v1-net/web/h2/8", {"v": 1, "network": "web", "vni": 101, "ep": many})
     c3 = cluster.container(h2, "c3", "10.1.0.13")
     cluster.knows(h1, c2.eth0, c3.eth0)
     rows = {row["key"]: row for row in h1.rpc("cluster.dump")}
     assert rows["/sluice/v1/what/else"]["state"] == "refused"
     traffic.ping(c1, c2.ip)
     # what is not this host's own goes from under its name
-    wait.until(lambda: not {"/sluice/v1/hosts/h2/unknown", "/sluice/v1/hosts/h2/ep/web/8"} & set(cluster.etcd.keys()),
+    wait.until(lambda: not {"/sluice/v1/hosts/h2/unknown", "/sluice/v1-net/web/h2/8"} & set(cluster.etcd.keys()),
                "h2 keeps its prefix clean")
 
 

@@ -80,7 +80,7 @@ def test_a_host_lends_when_the_subnet_is_short_and_all_of_it_is_given_once(three
 def test_an_address_that_another_host_s_port_names_is_not_given(three):
     cluster, h1, h2, _ = three
     h2.rpc("port.add", name="named", network="few", type="vhost-user", ips=["10.2.0.1"])
-    wait.until(lambda: "/sluice/v1/hosts/h2/ep/few/0" in {row["key"] for row in h1.rpc("cluster.dump")}, "h1 has heard of it")
+    wait.until(lambda: "/sluice/v1-net/few/h2/0" in cluster.etcd.keys(), "h2 has told of it")
     assert add(h1, "chosen", "few") == ["10.2.0.2"]
     h1.rpc("port.del", name="chosen")
     h2.rpc("port.del", name="named")

@@ -15,7 +15,7 @@ PASSWORD = "correct horse"
 
 def page_commands(host):
     """What docs/howto/cluster.md says to do for a host."""
-    block = re.search(r"```text\n(etcdctl role add .*\n(?:etcdctl .*\n)+)```", (ROOT / "docs/howto/cluster.md").read_text())[1]
+    block = re.search(r"```text\n((?:etcdctl (?:role|user) .*\n)+)```", (ROOT / "docs/howto/cluster.md").read_text())[1]
     return [line.split()[1:] for line in block.replace("host1", host).splitlines()]
 
 
@@ -45,8 +45,9 @@ def test_a_host_writes_its_own_prefix_and_no_other(secured, tmp_path):
     cluster.knows(h1, c2.eth0)
     cluster.knows(h2, c1.eth0)
     user = f"h1:{PASSWORD}"
-    for key, action in (("h2/host", "put"), ("h2/in/0", "put"), ("h2/ep/web/0", "del"), ("h3/host", "put")):
-        words = [action, f"/sluice/v1/hosts/{key}", *(["{}"] if action == "put" else [])]
+    for key, action in (("/hosts/h2/host", "put"), ("/hosts/h2/in/0", "put"), ("-net/web/h2/0", "del"), ("/hosts/h3/host", "put"),
+                        ("-net/web/h3/0", "put")):
+        words = [action, f"/sluice/v1{key}", *(["{}"] if action == "put" else [])]
         refused = cluster.etcd.ctl(*words, user=user, check=False)
         assert refused.returncode != 0 and "permission denied" in refused.stderr, (key, refused)
     assert cluster.etcd.ctl("del", "--prefix", "/sluice/v1/hosts/", user=user, check=False).returncode != 0

@@ -91,11 +91,11 @@ class Etcd:
         return self.ns.run("env", "ETCDCTL_API=3", "etcdctl", "--dial-timeout=2s", "--command-timeout=10s", "--endpoints", ",".join(urls),
                            *who, *words, check=check)
 
-    def keys(self, prefix="/sluice/v1/"):
-        """What is there: {key: value}."""
+    def keys(self, prefix="/sluice/v1"):
+        """What is there: {key: value}; by default of hosts and networks, without Consul's."""
         out = json.loads(self.ctl("get", "--prefix", prefix, "-w", "json").stdout)
         return {base64.b64decode(kv["key"]).decode(): base64.b64decode(kv.get("value", "")).decode(errors="replace")
-                for kv in out.get("kvs", [])}
+                for kv in out.get("kvs", []) if prefix != "/sluice/v1" or not base64.b64decode(kv["key"]).startswith(b"/sluice/v1-kv/")}
 
     def put(self, key, value):
         self.ctl("put", key, value if isinstance(value, str) else json.dumps(value))

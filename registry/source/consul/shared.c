@@ -93,7 +93,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 
 	shared_session_tick(shared);
 	if (shared->overfull && ++shared->ticks % OVERFULL_S == 0)
-		etcd_follow_anew(shared->follow);
+		etcd_follow_anew(shared->follow, false);
 }
 
 static int open_parts(struct shared *shared)
