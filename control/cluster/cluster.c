@@ -335,35 +335,13 @@ static int open_parts(struct cluster *cluster)
 	return event_add(cluster->tick, &second);
 }
 
-/* Has another host ports in the network? */
-static bool is_used(void *arg, const char *network, char who[VALUE_NAME])
-{
-	const struct cluster *cluster = arg;
-	const struct view_host *host, *next;
-	const struct view_key *key;
-
-	HASH_ITER(hh, cluster->view.hosts, host, next)
-	{
-		if (!strcmp(host->name, cluster->host))
-			continue;
-		TAILQ_FOREACH (key, &host->keys, link) {
-			if (!key->chunk || strcmp(key->chunk->network, network) != 0)
-				continue;
-			snprintf(who, VALUE_NAME, "%s", host->name);
-			return true;
-		}
-	}
-	return false;
-}
-
 static int join_global(struct cluster *cluster)
 {
-	char prefix[CLUSTER_PREFIX];
+	char prefix[CLUSTER_PREFIX], ports[VIEW_KEY + CLUSTER_PREFIX];
 	const struct global_store store = {.etcd = cluster->etcd,
 		.prefix = prefix,
 		.host = cluster->host,
-		.uses = is_used,
-		.arg = cluster};
+		.ports = cluster_key(cluster, VIEW_NET, ports, sizeof(ports))};
 
 	cluster->global = global_of(cluster->model);
 	snprintf(prefix, sizeof(prefix), "%.*s", (int)strlen(cluster->prefix) - 1, cluster->prefix);
@@ -403,6 +381,7 @@ int cluster_open(struct event_base *base, struct model *model, struct consul *co
 		.status = cluster_show_status,
 		.hosts = cluster_show_hosts,
 		.keys = cluster_show_keys,
+		.forget = cluster_forget,
 	};
 	model_cluster_attach(model, &cluster->shown);
 	cluster_local_read(cluster);
@@ -429,6 +408,7 @@ void cluster_close(struct cluster *cluster)
 	if (cluster->journal)
 		journal_forget(cluster->journal, cluster);
 	cluster_ipam_close(cluster);
+	cluster_forget_close(cluster);
 	view_close(&cluster->view);
 	journal_close(cluster->journal);
 	if (cluster->tick)

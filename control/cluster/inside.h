@@ -14,6 +14,7 @@
 struct journal;
 struct cluster_local;
 struct global;
+struct cluster_forget;
 struct cluster_ipam;
 struct cluster_net;
 struct hosts;
@@ -58,8 +59,11 @@ struct cluster {
 	bool no_room;		     /* some of it is, and is not in the view */
 	/* local.c */
 	struct cluster_local *locals;
+	struct ip_addr address, address6; /* of this host in the underlay; maybe none */
 	/* ipam.c */
 	struct cluster_ipam *ipam;
+	/* forget.c */
+	struct cluster_forget *forget; /* NULL: nobody asked yet */
 	/* register.c */
 	struct hosts *hosts;
 	/* keys.c */
@@ -124,7 +128,8 @@ void cluster_local_read(struct cluster *cluster);
 void cluster_local_walk(struct cluster *cluster,
 	void (*fn)(struct cluster *cluster, const char *key, char *value, unsigned lease));
 void cluster_local_close(struct cluster *cluster);
-struct ip_addr cluster_address(const struct cluster *cluster);
+/** Where this host reaches the other one; none: nowhere. */
+struct ip_addr cluster_address_of(const struct cluster *cluster, const struct view_host *host);
 
 /* ipam.c: the addresses that this host may give */
 
@@ -146,6 +151,12 @@ void cluster_ipam_tick(struct cluster *cluster);
 /** As cluster_local_walk(), of its keys. */
 void cluster_ipam_walk(struct cluster *cluster,
 	void (*fn)(struct cluster *cluster, const char *key, char *value, unsigned lease));
+
+/* forget.c */
+
+/** As of struct model_cluster. */
+int cluster_forget(void *arg, const char *host, json_t **result, struct api_err *err);
+void cluster_forget_close(struct cluster *cluster);
 
 /* register.c: this host's instances for the others, and theirs for the registry */
 

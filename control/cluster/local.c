@@ -119,11 +119,24 @@ static void read_port(struct cluster *cluster, const struct model_port *port)
 		local->ep.ips[local->ep.nips++] = port->spec.ips[i];
 }
 
+static struct ip_addr find_address(const struct cluster *cluster, bool six)
+{
+	struct model_port *port;
+
+	TAILQ_FOREACH (port, &cluster->model->ports, link)
+		if (!port->network && !ip_is_none(port->spec.address.address) &&
+			ip_is4(port->spec.address.address) != six)
+			return port->spec.address.address;
+	return (struct ip_addr){.q = {0}};
+}
+
 void cluster_local_read(struct cluster *cluster)
 {
 	struct cluster_local *local, *next;
 	struct model_port *port;
 
+	cluster->address = find_address(cluster, false);
+	cluster->address6 = find_address(cluster, true);
 	HASH_ITER(hh, cluster->locals, local, next)
 	local->there = false;
 	TAILQ_FOREACH (port, &cluster->model->ports, link)
@@ -134,14 +147,18 @@ void cluster_local_read(struct cluster *cluster)
 		drop(cluster, local);
 }
 
-struct ip_addr cluster_address(const struct cluster *cluster)
+/* By IPv4 where both have it, so that both choose the same. */
+struct ip_addr cluster_address_of(const struct cluster *cluster, const struct view_host *host)
 {
-	struct model_port *port;
+	const struct ip_addr none = {.q = {0}}, first = host->record.address;
+	struct ip_addr four = ip_is4(first) ? first : none, six = ip_is4(first) ? host->record.address6 : first;
+	bool has4 = !ip_is_none(cluster->address), has6 = !ip_is_none(cluster->address6);
 
-	TAILQ_FOREACH (port, &cluster->model->ports, link)
-		if (!port->network && ip_is4(port->spec.address.address))
-			return port->spec.address.address;
-	return (struct ip_addr){.q = {0}};
+	if (!has4 && !has6) /* it will have an uplink, or none is needed */
+		return first;
+	if (has4 && !ip_is_none(four))
+		return four;
+	return has6 ? six : none;
 }
 
 /* All guests of a chunk; NULL: no memory. */
@@ -180,10 +197,14 @@ static void tell(void *arg, const char *name, const char *text)
 void cluster_local_walk(struct cluster *cluster,
 	void (*fn)(struct cluster *cluster, const char *key, char *value, unsigned lease))
 {
-	struct value_host record = {.address = cluster_address(cluster)};
+	struct value_host record = {.address = cluster->address, .address6 = cluster->address6};
 	struct cluster_local *local, *next;
 	char key[VIEW_KEY];
 
+	if (ip_is_none(record.address)) { /* one that it has alone is its address */
+		record.address = record.address6;
+		record.address6 = (struct ip_addr){.q = {0}};
+	}
 	snprintf(record.id, sizeof(record.id), "%s", cluster->id);
 	snprintf(record.zone, sizeof(record.zone), "%s", cluster->zone);
 	snprintf(key, sizeof(key), "hosts/%s/host", cluster->host);

@@ -46,8 +46,9 @@ void cluster_register_key(struct cluster *cluster, struct view_key *key)
 
 bool cluster_register_peer(const struct cluster *cluster, const struct view_host *host, struct dp_peer *peer)
 {
-	return host->known && !ip_is_none(host->record.address) &&
-	       dp_peer_info(cluster->model->dp, host->record.address, peer) == 0;
+	struct ip_addr address = cluster_address_of(cluster, host);
+
+	return host->known && !ip_is_none(address) && dp_peer_info(cluster->model->dp, address, peer) == 0;
 }
 
 /* BFD is the quicker one, and holds by itself when many are lost together. */

@@ -57,8 +57,8 @@ static void drop_remotes(struct remote **table)
 	}
 }
 
-static void want(struct cluster *cluster, struct remote **wanted, const struct view_host *host,
-	const struct view_key *key, const struct value_endpoint *ep)
+static void want(struct remote **wanted, struct ip_addr host, const struct view_key *key,
+	const struct value_endpoint *ep)
 {
 	int64_t seq = ep->seq < key->mod ? ep->seq : key->mod;
 	struct remote *remote = NULL;
@@ -77,7 +77,7 @@ static void want(struct cluster *cluster, struct remote **wanted, const struct v
 			return;
 		}
 	}
-	remote->host = host->record.address;
+	remote->host = host;
 	remote->seq = seq;
 	remote->mod = key->mod;
 	remote->ep = ep;
@@ -98,12 +98,13 @@ static void want_chunk(struct cluster *cluster, struct remote **wanted, const st
 	const struct model_network *network)
 {
 	const struct view_host *host = key->host;
+	struct ip_addr address = cluster_address_of(cluster, host);
 
-	if (!host->known || ip_is_none(host->record.address) || !strcmp(host->name, cluster->host) ||
+	if (!host->known || ip_is_none(address) || !strcmp(host->name, cluster->host) ||
 		!is_same_network(key, network))
 		return;
 	for (unsigned i = 0; i < key->chunk->n; i++)
-		want(cluster, wanted, host, key, &key->chunk->ep[i]);
+		want(wanted, address, key, &key->chunk->ep[i]);
 }
 
 /* Guests of others that are here, too, or that the operator put elsewhere. */

@@ -47,7 +47,7 @@ static bool read_text(const json_t *json, const char *field, bool need, char *ou
 
 static int read_host(const json_t *json, struct value_host *host, const char **why)
 {
-	const char *address = param_str(json, "address");
+	const char *address = param_str(json, "address"), *six = param_str(json, "address6");
 
 	*host = (struct value_host){.zone = ""};
 	if (!read_text(json, "id", true, host->id, sizeof(host->id)))
@@ -56,6 +56,8 @@ static int read_host(const json_t *json, struct value_host *host, const char **w
 		return refuse(why, "zone: must be a text of at most 63 bytes");
 	if (address && (!ip_parse(address, &host->address) || !ip_is_unicast(host->address)))
 		return refuse(why, "address: must be a unicast address");
+	if (six && (!ip_parse(six, &host->address6) || ip_is4(host->address6) || !ip_is_unicast(host->address6)))
+		return refuse(why, "address6: must be a unicast address of IPv6");
 	return 0;
 }
 
@@ -193,8 +195,15 @@ static json_t *address_json(struct ip_addr address)
 
 char *value_host_text(const struct value_host *host)
 {
-	return value_text(json_pack("{s:i, s:s, s:o, s:s}", "v", VALUE_VERSION, "id", host->id, "address",
-		address_json(host->address), "zone", host->zone));
+	json_t *json = json_pack("{s:i, s:s, s:o, s:s}", "v", VALUE_VERSION, "id", host->id, "address",
+		address_json(host->address), "zone", host->zone);
+
+	if (json && !ip_is_none(host->address6) &&
+		json_object_set_new(json, "address6", address_json(host->address6)) < 0) {
+		json_decref(json);
+		return NULL;
+	}
+	return value_text(json);
 }
 
 char *value_alive_text(const char *id)

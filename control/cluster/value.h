@@ -1,7 +1,7 @@
 /*
  * value.h: what hosts say of themselves in the store, as JSON. Pure.
  *
- *   HOST/host             {"v": 1, "id": "UUID", "address": "192.0.2.1" | null, "zone": "a"}
+ *   HOST/host             {"v": 1, "id": "UUID", "address": "192.0.2.1" | null, "address6"?: "fd00::1", "zone": "a"}
  *   HOST/alive            {"v": 1, "id": "UUID"}
  *   net/NETWORK/HOST/N    {"v": 1, "network": "web", "vni": 100, "ep": [{"mac": "02:..", "ips": ["10.1.0.11"], "seq": 7}]}
  *   HOST/ask/..., ipam/...  which addresses a host may give (block.h)
@@ -29,7 +29,8 @@ enum {
 
 struct value_host {
 	char id[VALUE_ID], zone[VALUE_NAME];
-	struct ip_addr address; /* maybe none */
+	struct ip_addr address;	 /* maybe none */
+	struct ip_addr address6; /* beside one of IPv4; maybe none */
 };
 
 /* A guest. */

@@ -29,6 +29,7 @@ struct global_job {
 	int64_t planned;    /* the object's revision that it was planned with */
 	int64_t since_ms;
 	struct etcd_op *op;
+	struct global_users users; /* of a network that is to go */
 	unsigned tries;
 	int64_t revision; /* it was made then; 0: not yet */
 	int64_t told;	  /* it was not: `at` had this revision */
@@ -110,12 +111,12 @@ static int check_vni(struct global *global, const struct global_job *job, struct
 	return 0;
 }
 
-/* Nothing is in the network, on any host. */
+/* No service is in the network. Ports are asked for when it is sent. */
 static int check_network_unused(
 	struct global *global, const struct global_object *network, struct api_err *err)
 {
 	struct global_object *other, *next;
-	char why[GLOBAL_WHY], who[64];
+	char why[GLOBAL_WHY];
 
 	HASH_ITER(hh, global->objects, other, next)
 	{
@@ -131,9 +132,6 @@ static int check_network_unused(
 			return api_fail(err, API_IN_USE, "name", "network %s has service %s", network->name,
 				other->name);
 	}
-	if (global->uses(global->uses_arg, network->name, who))
-		return api_fail(
-			err, API_IN_USE, "name", "network %s has ports on host %s", network->name, who);
 	return 0;
 }
 
@@ -149,7 +147,7 @@ static int check(struct global *global, const struct global_job *job, struct api
 	return 0;
 }
 
-static void put_in_store(struct global *global, struct global_job *job);
+static void job_send(struct global *global, struct global_job *job);
 
 /* Another host has changed something. Was it this? */
 static void plan_again(struct global *global, struct global_job *job)
@@ -177,7 +175,7 @@ static void plan_again(struct global *global, struct global_job *job)
 			"other hosts change so much that it cannot be done now");
 		job_end(global, job, -1);
 	} else {
-		put_in_store(global, job);
+		job_send(global, job);
 	}
 }
 
@@ -199,6 +197,18 @@ void global_jobs_look(struct global *global)
 		hand_over(global);
 }
 
+static void on_no_answer(struct global_job *job, const struct etcd_answer *answer)
+{
+	struct global *global = job->global;
+
+	api_fail(&job->err, API_INTERNAL, NULL,
+		answer->refused ? "etcd refused it: %s"
+				: "etcd did not answer (%s): `cluster dump` shows whether it was done",
+		answer->why);
+	job_end(global, job, -1);
+	hand_over(global);
+}
+
 static void on_sent(void *arg, const struct etcd_answer *answer, bool took)
 {
 	struct global_job *job = arg;
@@ -206,13 +216,7 @@ static void on_sent(void *arg, const struct etcd_answer *answer, bool took)
 
 	job->op = NULL;
 	if (answer->why) {
-		api_fail(&job->err, API_INTERNAL, NULL,
-			answer->refused
-				? "etcd refused it: %s"
-				: "etcd did not answer (%s): `cluster dump` shows whether it was done",
-			answer->why);
-		job_end(global, job, -1);
-		hand_over(global);
+		on_no_answer(job, answer);
 		return;
 	}
 	if (took) {
@@ -245,6 +249,42 @@ static void put_in_store(struct global *global, struct global_job *job)
 		job->op = etcd_txn(global->etcd, &txn, on_sent, job);
 	free(value);
 	free(count);
+	if (job->op)
+		return;
+	api_fail(&job->err, API_INTERNAL, NULL, "out of memory");
+	job_end(global, job, -1);
+}
+
+static void on_users(void *arg, const struct etcd_answer *answer, const char *who)
+{
+	struct global_job *job = arg;
+	struct global *global = job->global;
+
+	job->op = NULL;
+	if (answer->why) {
+		on_no_answer(job, answer);
+		return;
+	}
+	if (!who[0]) {
+		put_in_store(global, job);
+		if (job->done)
+			hand_over(global);
+		return;
+	}
+	api_fail(&job->err, API_IN_USE, "name", "network %s has ports on host %s", job->object->name, who);
+	job_end(global, job, -1);
+	hand_over(global);
+}
+
+/* A network goes only if no other host has ports in it. */
+static void job_send(struct global *global, struct global_job *job)
+{
+	if (job->verb != DEL || job->object->kind != GLOBAL_NETWORKS) {
+		put_in_store(global, job);
+		return;
+	}
+	job->users = (struct global_users){.global = global, .done = on_users, .arg = job};
+	job->op = global_find_users(&job->users, job->object->name);
 	if (job->op)
 		return;
 	api_fail(&job->err, API_INTERNAL, NULL, "out of memory");
@@ -430,7 +470,7 @@ int global_change(void *arg, const char *method, const json_t *params, json_t **
 		return -1;
 	}
 	job->object->busy = true;
-	put_in_store(global, job);
+	job_send(global, job);
 	return take_answer(global, job, result, err);
 }
 

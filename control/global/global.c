@@ -111,13 +111,12 @@ struct global *global_of(const struct model *model)
 int global_join(struct global *global, const struct global_store *store)
 {
 	global->etcd = store->etcd;
-	global->uses = store->uses;
-	global->uses_arg = store->arg;
 	snprintf(global->host, sizeof(global->host), "%s", store->host);
 	snprintf(global->why, sizeof(global->why), "not asked yet");
 	if (asprintf(&global->prefix, "%s" BESIDE, store->prefix) < 0)
 		global->prefix = NULL;
-	return global->prefix ? follow(global) : -1;
+	global->ports_prefix = strdup(store->ports);
+	return global->prefix && global->ports_prefix ? follow(global) : -1;
 }
 
 void global_leave(struct global *global)
@@ -145,6 +144,7 @@ void global_close(struct global *global)
 	global_free_objects(global);
 	journal_close(global->journal);
 	free(global->prefix);
+	free(global->ports_prefix);
 	free(global->dir);
 	free(global);
 }

@@ -87,8 +87,7 @@ struct global {
 	struct etcd *etcd;
 	char *prefix; /* with its end */
 	char host[MODEL_NAME];
-	bool (*uses)(void *arg, const char *network, char who[64]);
-	void *uses_arg;
+	char *ports_prefix; /* of all hosts' ports, by network */
 	struct etcd_follow *follow;
 	char why[160];	  /* it is away, "": it is there */
 	int64_t revision; /* all up to it has been told */
@@ -160,6 +159,22 @@ bool global_changes(void *arg, const char *method, const json_t *params);
 void global_jobs_look(struct global *global);
 void global_jobs_tick(struct global *global);
 void global_jobs_end(struct global *global);
+
+/* used.c */
+
+struct etcd_answer;
+
+/* Asked for, and filled. It outlives the answer, unless the operation is cancelled. */
+struct global_users {
+	struct global *global;
+	/** `who`: a host that has ports there, "": only this one may. */
+	void (*done)(void *arg, const struct etcd_answer *answer, const char *who);
+	void *arg;
+	size_t skip; /* bytes of a key, before the host's name */
+	char who[MODEL_NAME];
+};
+/** Which other host has ports in the network? NULL: no memory. */
+struct etcd_op *global_find_users(struct global_users *users, const char *network);
 
 /* mend.c */
 

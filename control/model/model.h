@@ -69,6 +69,8 @@ struct model_cluster {
 	json_t *(*status)(void *arg);
 	json_t *(*hosts)(void *arg);
 	json_t *(*keys)(void *arg);
+	/** The addresses of a host that does not come back are nobody's. -1, with API_AGAIN while that is under way. */
+	int (*forget)(void *arg, const char *host, json_t **result, struct api_err *err);
 };
 /** Borrowed; NULL: there is none. */
 void model_cluster_attach(struct model *model, const struct model_cluster *cluster);

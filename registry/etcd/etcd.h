@@ -5,7 +5,7 @@
  *   etcd_scan()     all keys under a prefix, in pages, as they were at one revision
  *   etcd_watch()    what changes under it from a revision on; each revision is told whole
  *   etcd_txn()      puts and deletes as one revision, if keys are still as they were
- *   etcd_grant(), etcd_renew()    a lease, on which keys end when their owner is not heard of any more
+ *   etcd_grant(), etcd_renew(), etcd_revoke()    a lease, on which keys end when their owner is not heard of any more
  *   etcd_follow()   a scan and a watch that go on whatever happens: all keys under a prefix, kept as they are
  *
  * All goes to one member at a time. A member that does not answer, or has no leader, is left for the next one, and its
@@ -110,6 +110,9 @@ struct etcd_op *etcd_grant(struct etcd *etcd, int64_t ttl_s,
 /** ttl_s 0: the lease is over. */
 struct etcd_op *etcd_renew(struct etcd *etcd, int64_t lease,
 	void (*done)(void *arg, const struct etcd_answer *answer, int64_t ttl_s), void *arg);
+/** It is over at once, and all keys on it end as one revision. */
+struct etcd_op *etcd_revoke(struct etcd *etcd, int64_t lease,
+	void (*done)(void *arg, const struct etcd_answer *answer, int64_t zero), void *arg);
 
 /* Who watches. Only whole() and ended() may cancel it. */
 struct etcd_watcher {

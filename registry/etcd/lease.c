@@ -50,3 +50,11 @@ struct etcd_op *etcd_renew(struct etcd *etcd, int64_t lease,
 	return ask(etcd, "lease/keepalive", json_pack("{s:o}", "ID", etcd_encode_int(lease)), on_renewed,
 		done, arg);
 }
+
+/* Its answer has nothing but the header. */
+struct etcd_op *etcd_revoke(struct etcd *etcd, int64_t lease,
+	void (*done)(void *arg, const struct etcd_answer *answer, int64_t zero), void *arg)
+{
+	return ask(etcd, "lease/revoke", json_pack("{s:o}", "ID", etcd_encode_int(lease)), on_granted, done,
+		arg);
+}

@@ -82,6 +82,18 @@ def test_who_may_not_says_why(secured, tmp_path):
     assert h3.rpc("cluster.status")["state"] == "away"
 
 
+def test_a_host_frees_another_s_addresses_and_does_not_end_its_record(secured):
+    cluster, password = secured
+    h1, h2 = (cluster.host(user=name, password_file=str(password), alive_s=2, lease_s=3600) for name in ("h1", "h2"))
+    h2.rpc("port.add", name="p2", network="web", type="vhost-user")
+    wait.until(lambda: any("/hosts/h2/host" in key for key in cluster.etcd.keys()), "h2 is in the store")
+    h2.kill()
+    wait.until(lambda: {row["host"]: row["state"] for row in h1.rpc("host.list")}.get("h2") == "down", "h2 is lost")
+    assert h1.rpc("host.forget", name="h2") == {"host": "h2", "blocks": 1, "addresses": 64, "ended": False}
+    left = cluster.etcd.keys()
+    assert "/sluice/v1/hosts/h2/host" in left and not [key for key in left if key.startswith("/sluice/v1/ipam/")]
+
+
 def test_who_may_only_read_global_objects_has_them_and_changes_none(secured):
     cluster, password = secured
     cluster.etcd.ctl("role", "grant-permission", "sluice-h2", "--prefix=true", "read", "/sluice/v1-global/")

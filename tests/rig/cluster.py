@@ -51,15 +51,15 @@ class Cluster:
     def part(self, number, **fields):
         return {"etcd": self.etcd.urls, "host": f"h{number}", **TIMES, **(self.etcd.tls or {}), **fields}
 
-    def host(self, networks=(NETWORK,), start=True, parts=None, **fields):
+    def host(self, networks=(NETWORK,), start=True, parts=None, under="192.0.2.{}/24", **fields):
         """A daemon in a host of its own, with an uplink, these networks and `parts` of the configuration; more fields of its
-        "cluster" by name."""
+        "cluster" by name. `under`: the uplink's address, with the host's number."""
         number = len(self.hosts) + 1
         ns = self.stack.enter_context(Netns(f"h{number}"))
         self.fabric.link(ns, number, "mgmt", "eth0")
         self.fabric.link(ns, number, "under", "up0")
         ns.run("ip", "addr", "add", f"10.99.0.{number}/24", "dev", "eth0")
-        uplink = {"name": "up0", "type": "af_packet", "device": "up0", "address": f"192.0.2.{number}/24"}
+        uplink = {"name": "up0", "type": "af_packet", "device": "up0", "address": under.format(number)}
         config = {"networks": list(networks), "uplinks": [uplink], "cluster": self.part(number, **fields),
                   "control": {"http": "127.0.0.1:8500"}, **(parts or {})}  # of its own namespace
         daemon = self.stack.enter_context(Daemon(config, ns=ns, start=start))
