@@ -104,7 +104,7 @@ void cluster_back_off(struct event *event, unsigned failures)
 	add_after(event, chance_between(1, most));
 }
 
-void cluster_touch(struct cluster *cluster, bool local, bool remote)
+void cluster_touch(struct cluster *cluster, bool local)
 {
 	cluster->local_changed = cluster->local_changed || local;
 	if (!evtimer_pending(cluster->sync, NULL))
@@ -136,6 +136,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	struct cluster *cluster = arg;
 
 	cluster_write_tick(cluster);
+	if (cluster->lingers)
+		cluster_read_networks(cluster);
 	hosts_tick(cluster->hosts);
 	cluster_ipam_tick(cluster);
 	if (cluster->reading && !cluster->view.shared.partial)
@@ -157,7 +159,7 @@ static void on_key(void *arg, struct view_key *key)
 		cluster_remote_key(cluster, key);
 	cluster->states_changed = cluster->states_changed || !key->chunk;
 	if (cluster->sync)
-		cluster_touch(cluster, is_own, true);
+		cluster_touch(cluster, is_own);
 }
 
 /* Of the model, by anybody. */
@@ -174,7 +176,7 @@ static void on_change(void *arg, const char *method, const json_t *params)
 		cluster_remote_dirty(cluster, NULL, false);
 	else if (strncmp(method, "port.", 5) != 0 && strncmp(method, "network.", 8) != 0)
 		return;
-	cluster_touch(cluster, true, true);
+	cluster_touch(cluster, true);
 }
 
 static void on_leave(void *arg, const char *network)

@@ -192,12 +192,14 @@ static int check(struct cluster *cluster, const char *name, struct api_err *err)
 	if (strcmp(name, cluster->host) == 0)
 		return api_fail(err, API_IN_USE, "name", "%s is this host", name);
 	if (!cluster->reading || cluster->view.shared.partial)
-		return api_fail(err, API_IN_USE, "name", "etcd is away: nobody knows whether %s is alive", name);
+		return api_fail(
+			err, API_IN_USE, "name", "etcd is away: nobody knows whether %s is alive", name);
 	if (host && host->alive_key)
 		return api_fail(err, API_IN_USE, "name", "%s is alive", name);
 	if (host && host->believed)
 		return api_fail(err, API_IN_USE, "name",
-			"%s may be alive: so many hosts were lost at once that the store or the network may be to blame",
+			"%s may be alive: so many hosts were lost at once that the store or the network may "
+			"be to blame",
 			name);
 	if (host && cluster_register_peer(cluster, host, &peer) && peer.up)
 		return api_fail(err, API_IN_USE, "name",
@@ -238,8 +240,8 @@ int cluster_forget(void *arg, const char *host, json_t **result, struct api_err 
 		return api_fail(err, API_INTERNAL, NULL, "out of memory");
 	if (is_busy(forget)) {
 		if (strcmp(forget->host, host) != 0)
-			return api_fail(err, API_IN_USE, "name", "%s is being forgotten: ask again",
-				forget->host);
+			return api_fail(
+				err, API_IN_USE, "name", "%s is being forgotten: ask again", forget->host);
 		if (forget->done)
 			return tell(cluster, result, err);
 		return api_fail(err, API_AGAIN, "name", "%s: etcd is asked", host);

@@ -47,6 +47,7 @@ struct cluster {
 	bool opened;
 	bool reading;	/* what all hear of is followed: what the store has of it is here, or about to be */
 	bool replacing; /* all parts are read again, of another store */
+	bool lingers;	/* some network is followed that need not be */
 	/* writer.c */
 	struct cluster_lease lease[CLUSTER_LEASES];
 	struct etcd_op *txn;
@@ -57,6 +58,9 @@ struct cluster {
 	char conflict[96];	     /* who else has the name of this host, "": nobody */
 	bool behind_writes;	     /* not all of this host's is in the store */
 	bool no_room;		     /* some of it is, and is not in the view */
+	bool apart;	/* a transaction has changes of one part alone: the store refused one of several */
+	bool held_back; /* changes of a part that it refuses */
+	struct view_part *txn_part; /* of the first change */
 	/* local.c */
 	struct cluster_local *locals;
 	struct ip_addr address, address6; /* of this host in the underlay; maybe none */
@@ -85,8 +89,8 @@ struct cluster_change {
 int64_t cluster_now_ms(void);
 /** The event comes after a pause, doubled for each failure before: full jitter up to 10 s. */
 void cluster_back_off(struct event *event, unsigned failures);
-/** What changed is put in effect and into the store when the loop comes to it. */
-void cluster_touch(struct cluster *cluster, bool local, bool remote);
+/** What changed is put in effect when the loop comes to it. `local`: and what this host has into the store. */
+void cluster_touch(struct cluster *cluster, bool local);
 
 /* kept.c: the last state, on disk */
 
@@ -99,13 +103,13 @@ void cluster_kept_revision(struct cluster *cluster, const struct view_part *part
 int cluster_read_open(struct cluster *cluster);
 /** Before etcd_close(). */
 void cluster_read_close(struct cluster *cluster);
-/** Follows the networks that this host has ports or addresses in, and no others. */
+/** Follows the networks that this host has ports or addresses in, and no others for long. */
 void cluster_read_networks(struct cluster *cluster);
 /** Is what hosts tell of the network known, as of some revision? */
 bool cluster_read_is_whole(const struct cluster *cluster, const char *network);
 /** All of it again, of a store that the view is not of. */
 void cluster_read_anew(struct cluster *cluster);
-/** Why it is not told, or not of some network; "": it is. */
+/** Why it is not told, or not of some network, or may not tell of some; "": nothing is amiss. */
 const char *cluster_read_why(const struct cluster *cluster);
 int64_t cluster_read_age_ms(const struct cluster *cluster);
 int64_t cluster_read_lag_ms(const struct cluster *cluster);

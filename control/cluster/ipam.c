@@ -220,7 +220,7 @@ static struct cluster_need *need_of(
 static void drop_need(struct cluster *cluster, struct cluster_need *need)
 {
 	if (need->asks) /* its key goes */
-		cluster_touch(cluster, true, false);
+		cluster_touch(cluster, true);
 	HASH_DEL(cluster->ipam->needs, need);
 	free(need);
 }
@@ -285,7 +285,7 @@ int cluster_ipam_more(
 	}
 	if (need->failed)
 		return refuse(cluster, text, err);
-	cluster_touch(cluster, false, true);
+	cluster_touch(cluster, false);
 	return api_fail(err, API_AGAIN, "ips", "no address of %s yet: the cluster is asked", text);
 }
 
@@ -350,7 +350,7 @@ void cluster_ipam_tick(struct cluster *cluster)
 			need->failed = true;
 		} else if (need->asks) {
 			need->round++;
-			cluster_touch(cluster, true, false);
+			cluster_touch(cluster, true);
 		}
 	}
 	ipam->waits = false;

@@ -85,7 +85,7 @@ static void on_changed(void *arg, const struct etcd_answer *answer, bool took)
 		return;
 	if (gains)
 		ipam_met(cluster, &ipam->id);
-	cluster_touch(cluster, false, true);
+	cluster_touch(cluster, false);
 }
 
 void ipam_put(struct cluster *cluster, const struct cluster_block_id *id, uint64_t part, uint64_t gains,
@@ -125,7 +125,7 @@ static void on_kept(void *arg, int rc)
 	struct cluster *cluster = arg;
 
 	cluster->ipam->keeping = false;
-	cluster_touch(cluster, false, true);
+	cluster_touch(cluster, false);
 }
 
 void ipam_leave(struct cluster *cluster, struct cluster_block *block, uint64_t bits, const char *to)
@@ -137,7 +137,7 @@ void ipam_leave(struct cluster *cluster, struct cluster_block *block, uint64_t b
 	keep(cluster, block);
 	cluster->ipam->keeping = journal_wait(cluster->journal, on_kept, cluster) == 0;
 	if (!cluster->ipam->keeping)
-		cluster_touch(cluster, false, true);
+		cluster_touch(cluster, false);
 }
 
 /*

@@ -115,7 +115,7 @@ bool ipam_meet(struct cluster *cluster)
 		}
 		if (!need->ahead && !need->asks) {
 			need->asks = true;
-			cluster_touch(cluster, true, false);
+			cluster_touch(cluster, true);
 		}
 	}
 	return false;

@@ -151,7 +151,8 @@ void cluster_local_read(struct cluster *cluster)
 struct ip_addr cluster_address_of(const struct cluster *cluster, const struct view_host *host)
 {
 	const struct ip_addr none = {.q = {0}}, first = host->record.address;
-	struct ip_addr four = ip_is4(first) ? first : none, six = ip_is4(first) ? host->record.address6 : first;
+	struct ip_addr four = ip_is4(first) ? first : none,
+		       six = ip_is4(first) ? host->record.address6 : first;
 	bool has4 = !ip_is_none(cluster->address), has6 = !ip_is_none(cluster->address6);
 
 	if (!has4 && !has6) /* it will have an uplink, or none is needed */

@@ -17,6 +17,9 @@ enum {
 		30000, /* a network's change is heard of soon enough, or what is shared tells that the way is broken */
 	FULL_MS = 20 * 60 * 1000,
 	DELAY_MS = 800, /* at most: hosts that start together do not ask together */
+	/* Etcd may take 7 s for a put whose answer was not waited for: one of this host's must be heard of, to be taken away. */
+	LINGER_MS = 8000,
+	LINGER_MOST_MS = 10 * LINGER_MS, /* of what the store tells nothing of */
 };
 
 struct cluster_feed {
@@ -109,7 +112,7 @@ static void on_whole(void *arg, int64_t revision, bool scanned)
 		view_commit(&cluster->view, feed->part, revision, cluster_now_ms());
 	}
 	cluster_kept_revision(cluster, feed->part);
-	cluster_touch(cluster, scanned, true);
+	cluster_touch(cluster, scanned);
 }
 
 static void tell_away(struct cluster_feed *feed, const char *why)
@@ -139,7 +142,7 @@ static void on_state(void *arg, const char *why)
 		return;
 	cluster->reading = !why;
 	if (!why)
-		cluster_touch(cluster, true, false);
+		cluster_touch(cluster, true);
 }
 
 static const struct etcd_follower follower = {on_begin, on_put, on_del, on_whole, on_state};
@@ -194,6 +197,8 @@ static void follow(struct cluster *cluster, const char *network)
 		log_subject(LOG_ERR, network, "cluster: out of memory: network %s is not followed", network);
 	else
 		part->wanted = true;
+	if (part)
+		part->left_ms = 0;
 }
 
 /* Something of this host's is there, and has to be put right. */
@@ -205,6 +210,16 @@ static bool has_own(const struct cluster *cluster, const struct view_part *part)
 		if (key->host && !strcmp(key->host->name, cluster->host))
 			return true;
 	return false;
+}
+
+static bool is_left(const struct cluster *cluster, const struct view_part *part)
+{
+	int64_t waited = cluster_now_ms() - part->left_ms;
+
+	if (!part->feed)
+		return true;
+	return cluster->reading && !cluster->txn &&
+	       waited >= (etcd_follow_is_there(part->feed->follow) ? LINGER_MS : LINGER_MOST_MS);
 }
 
 static void forget(struct cluster *cluster, struct view_part *part)
@@ -222,6 +237,7 @@ void cluster_read_networks(struct cluster *cluster)
 	const struct cluster_need *need;
 	struct view_part *part, *next;
 
+	cluster->lingers = false;
 	TAILQ_FOREACH (part, &cluster->view.parts, link)
 		part->wanted = part == &cluster->view.shared;
 	TAILQ_FOREACH (network, &cluster->model->networks, link)
@@ -235,10 +251,16 @@ void cluster_read_networks(struct cluster *cluster)
 		next = TAILQ_NEXT(part, link);
 		if (part->wanted)
 			continue;
-		if (has_own(cluster, part))
+		if (has_own(cluster, part)) {
 			follow(cluster, part->network);
-		else
+			continue;
+		}
+		if (!part->left_ms)
+			part->left_ms = cluster_now_ms();
+		if (is_left(cluster, part))
 			forget(cluster, part);
+		else
+			cluster->lingers = true;
 	}
 }
 
@@ -261,6 +283,9 @@ const char *cluster_read_why(const struct cluster *cluster)
 	TAILQ_FOREACH (part, &cluster->view.parts, link) /* what is shared is the first */
 		if (part->feed && part->feed->why[0])
 			return part->feed->why;
+	TAILQ_FOREACH (part, &cluster->view.parts, link)
+		if (part->barred_ms)
+			return part->barred;
 	return "";
 }
 

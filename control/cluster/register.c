@@ -97,7 +97,7 @@ static void on_peer(void *arg, const struct dp_peer *peer)
 
 static void on_told(void *arg)
 {
-	cluster_touch(arg, true, false);
+	cluster_touch(arg, true);
 }
 
 /* One that has ended and is held counts as before: the view says when it does not any more. */

@@ -56,7 +56,8 @@ static int read_host(const json_t *json, struct value_host *host, const char **w
 		return refuse(why, "zone: must be a text of at most 63 bytes");
 	if (address && (!ip_parse(address, &host->address) || !ip_is_unicast(host->address)))
 		return refuse(why, "address: must be a unicast address");
-	if (six && (!ip_parse(six, &host->address6) || ip_is4(host->address6) || !ip_is_unicast(host->address6)))
+	if (six &&
+		(!ip_parse(six, &host->address6) || ip_is4(host->address6) || !ip_is_unicast(host->address6)))
 		return refuse(why, "address6: must be a unicast address of IPv6");
 	return 0;
 }

@@ -77,6 +77,9 @@ struct view_part {
 	bool scanning; /* from view_scan_begin() to view_scan_end() */
 	bool partial;  /* changes came that view_commit() has not seen */
 	bool wanted;
+	int64_t left_ms;	   /* since then it is not wanted; 0: it is */
+	int64_t barred_ms;	   /* the store refused then what this host has there; 0: it does not */
+	char barred[160];	   /* and the reason */
 	struct cluster_feed *feed; /* who follows it; NULL: nobody */
 };
 

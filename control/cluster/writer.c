@@ -18,6 +18,7 @@ enum {
 	SECOND_MS = 1000,
 	KEY = VIEW_KEY + CLUSTER_PREFIX,
 	TXN_BYTES = 1 << 20, /* etcd takes 1.5 MiB */
+	BARRED_MS = 10000,   /* until what the store refused is tried again */
 };
 
 static void on_write_again(evutil_socket_t fd, short what, void *arg)
@@ -112,6 +113,8 @@ void cluster_write_tick(struct cluster *cluster)
 		if (lease->id && !lease->op && now - lease->renewed_ms > every - SECOND_MS)
 			lease->op = etcd_renew(cluster->etcd, lease->id, done[i], cluster);
 	}
+	if (cluster->apart && !evtimer_pending(cluster->write_again, NULL))
+		cluster_write(cluster);
 }
 
 static void free_sent(struct cluster *cluster)
@@ -132,13 +135,28 @@ static bool is_there(const struct cluster *cluster, const char *key, const char 
 	       there->lease == cluster->lease[lease].id;
 }
 
+/* Is it not for the next transaction? A role of etcd's may let this host write of some networks only, and what is refused
+ * must not keep the others back. */
+static bool is_held_back(struct cluster *cluster, const char *key)
+{
+	struct view_part *part = view_part_of(&cluster->view, key);
+
+	if (!part || (part->barred_ms && cluster_now_ms() - part->barred_ms < BARRED_MS)) {
+		cluster->held_back = true;
+		return true;
+	}
+	if (!cluster->txn_changes)
+		cluster->txn_part = part;
+	return cluster->apart && part != cluster->txn_part;
+}
+
 /* What is to be, so far as the store has it otherwise. `value` is taken over. */
 static void want(struct cluster *cluster, const char *key, char *value, unsigned lease)
 {
 	struct cluster_change *change = &cluster->sent[cluster->txn_changes];
 
 	if (!value || cluster->txn_changes == ETCD_OPS || cluster->txn_bytes > TXN_BYTES - VALUE_MAX ||
-		is_there(cluster, key, value, lease)) {
+		is_there(cluster, key, value, lease) || is_held_back(cluster, key)) {
 		free(value);
 		return;
 	}
@@ -194,7 +212,8 @@ static void want_ends(struct cluster *cluster)
 		key->seen = false;
 	cluster_local_walk(cluster, mark);
 	TAILQ_FOREACH (key, &self->keys, link) {
-		if (!key->seen && !key->ended && cluster->txn_changes < ETCD_OPS)
+		if (!key->seen && !key->ended && cluster->txn_changes < ETCD_OPS &&
+			!is_held_back(cluster, key->key))
 			want_end(cluster, key);
 	}
 }
@@ -252,6 +271,34 @@ static void find_no_room(struct cluster *cluster)
 	try_again(cluster);
 }
 
+/* Such as a lease that is over, or no permission. Then each part goes by itself, and a network that is refused so waits. True:
+ * there may be others to try now. */
+static bool is_refused(struct cluster *cluster, const char *why)
+{
+	struct view_part *part = cluster->txn_part;
+	bool was_apart = cluster->apart;
+
+	if (strstr(why, "lease")) {
+		log_line(LOG_WARNING, "cluster: etcd refused a change: %s", why);
+		for (unsigned i = 0; i < CLUSTER_LEASES; i++)
+			cluster->lease[i].id = 0;
+		return false;
+	}
+	cluster->apart = true;
+	if (!was_apart || part == &cluster->view.shared) {
+		log_line(LOG_WARNING, "cluster: etcd refused a change: %s", why);
+		return !was_apart;
+	}
+	if (!part->barred_ms)
+		log_subject(LOG_WARNING, part->network,
+			"cluster: network %s: etcd refuses what this host tells of it: %s", part->network,
+			why);
+	part->barred_ms = cluster_now_ms();
+	snprintf(part->barred, sizeof(part->barred),
+		"network %s: etcd refuses what this host tells of it: %s", part->network, why);
+	return true;
+}
+
 static void on_written(void *arg, const struct etcd_answer *answer, bool took)
 {
 	struct cluster *cluster = arg;
@@ -270,12 +317,11 @@ static void on_written(void *arg, const struct etcd_answer *answer, bool took)
 		cluster_write(cluster);
 		return;
 	}
-	if (answer->why && answer->refused) { /* such as a lease that is over, or no permission */
-		log_line(LOG_WARNING, "cluster: etcd refused a change: %s", answer->why);
-		for (unsigned i = 0; i < CLUSTER_LEASES; i++)
-			cluster->lease[i].id = strstr(answer->why, "lease") ? 0 : cluster->lease[i].id;
-	}
 	free_sent(cluster);
+	if (answer->why && answer->refused && is_refused(cluster, answer->why)) {
+		cluster_write(cluster);
+		return;
+	}
 	/* the record is not as it is known here: once that is the watch's delay, and then a store that forgot something */
 	if (!answer->why && cluster->write_failures >= 2)
 		cluster_read_anew(cluster);
@@ -309,6 +355,17 @@ static struct etcd_op *send_all(struct cluster *cluster, int64_t mod)
 	return op;
 }
 
+/* Nothing is refused any more, unless some is held back. */
+static void look_apart(struct cluster *cluster)
+{
+	struct view_part *part;
+
+	cluster->apart = cluster->held_back;
+	TAILQ_FOREACH (part, &cluster->view.parts, link)
+		if (!cluster->held_back)
+			part->barred_ms = 0;
+}
+
 void cluster_write(struct cluster *cluster)
 {
 	int64_t mod;
@@ -319,11 +376,14 @@ void cluster_write(struct cluster *cluster)
 	if (!cluster->reading || cluster->view.shared.partial || !have_leases(cluster) ||
 		is_taken(cluster, &mod))
 		return;
+	cluster->held_back = false;
 	cluster_local_walk(cluster, want);
 	want_ends(cluster);
-	cluster->behind_writes = cluster->txn_changes > 0;
-	if (!cluster->txn_changes)
+	cluster->behind_writes = cluster->txn_changes > 0 || cluster->held_back;
+	if (!cluster->txn_changes) {
+		look_apart(cluster);
 		return;
+	}
 	cluster->txn = send_all(cluster, mod);
 	if (!cluster->txn) {
 		free_sent(cluster);

@@ -141,6 +141,17 @@ static void on_begin(void *arg, bool other)
 		log_line(LOG_WARNING, "global objects: etcd was replaced, or brought back from an old copy");
 }
 
+/* A key of the store for which there is no object. */
+static void count_refused(struct global *global, const char *key)
+{
+	if (global_is_key(key)) {
+		global->no_room++;
+		return;
+	}
+	global->strange++;
+	snprintf(global->strange_key, sizeof(global->strange_key), "%.70s", key);
+}
+
 static void on_put(void *arg, const struct etcd_kv *kv)
 {
 	struct global *global = arg;
@@ -154,7 +165,10 @@ static void on_put(void *arg, const struct etcd_kv *kv)
 		global_read_at(kv->len <= GLOBAL_VALUE ? kv->value : "", kv->mod, &global->at);
 		return;
 	}
-	object = global_find_or_make(global, memchr(kv->key, '\0', kv->key_len) ? "" : key);
+	key = memchr(kv->key, '\0', kv->key_len) ? "" : key;
+	object = global_find_or_make(global, key);
+	if (!object)
+		count_refused(global, key);
 	text = object ? take_value(global, object, kv) : NULL;
 	if (!text)
 		return;

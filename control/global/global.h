@@ -37,7 +37,7 @@ struct global_store {
 	struct etcd *etcd;  /* outlives it until global_leave() */
 	const char *prefix; /* "/sluice/v1"; copied, as the next is */
 	const char *host;
-	const char *ports;  /* "/sluice/v1-net/": below it are hosts' ports, as NETWORK/HOST/N; copied */
+	const char *ports; /* "/sluice/v1-net/": below it are hosts' ports, as NETWORK/HOST/N; copied */
 };
 /** From now on the store is followed. -1: no memory. */
 int global_join(struct global *global, const struct global_store *store);

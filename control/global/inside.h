@@ -108,7 +108,9 @@ struct global {
 /* object.c */
 
 struct global_object *global_find(const struct global *global, const char *key);
-/** By a key without the prefix. NULL: it is no key of an object. */
+/** Without the prefix: is it an object's? */
+bool global_is_key(const char *key);
+/** By a key without the prefix. NULL: it is no key of an object, or there is no room for more. */
 struct global_object *global_find_or_make(struct global *global, const char *key);
 /** Frees it if there is nothing of it any more. */
 void global_drop_if_empty(struct global *global, struct global_object *object);

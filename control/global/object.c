@@ -44,6 +44,13 @@ static unsigned kind_of(const char *key, const char **name)
 	return GLOBAL_KINDS;
 }
 
+bool global_is_key(const char *key)
+{
+	const char *name;
+
+	return kind_of(key, &name) < GLOBAL_KINDS;
+}
+
 struct global_object *global_find_or_make(struct global *global, const char *key)
 {
 	struct global_object *object = global_find(global, key);
@@ -53,17 +60,11 @@ struct global_object *global_find_or_make(struct global *global, const char *key
 	if (object)
 		return object;
 	kind = kind_of(key, &name);
-	if (kind == GLOBAL_KINDS) {
-		global->strange++;
-		snprintf(global->strange_key, sizeof(global->strange_key), "%.70s", key);
+	if (kind == GLOBAL_KINDS || global->count[kind] >= global_kinds[kind].most)
 		return NULL;
-	}
-	if (global->count[kind] < global_kinds[kind].most)
-		object = calloc(1, sizeof(*object));
-	if (!object) {
-		global->no_room++;
+	object = calloc(1, sizeof(*object));
+	if (!object)
 		return NULL;
-	}
 	snprintf(object->key, sizeof(object->key), "%s", key);
 	object->name = object->key + (name - key);
 	object->kind = kind;

@@ -22,10 +22,10 @@ static bool has_ports(const struct etcd_kv *kv)
 static void on_kv(void *arg, const struct etcd_kv *kv)
 {
 	struct global_users *users = arg;
-	const char *host = kv->key + users->skip, *end = strchr(host, '/');
+	const char *host = kv->key_len > users->skip ? kv->key + users->skip : "", *end = strchr(host, '/');
 	size_t len = end ? (size_t)(end - host) : strlen(host);
 
-	if (users->who[0] || !has_ports(kv))
+	if (users->who[0] || !len || !has_ports(kv))
 		return;
 	if (len == strlen(users->global->host) && !memcmp(host, users->global->host, len))
 		return;
@@ -44,8 +44,7 @@ struct etcd_op *global_find_users(struct global_users *users, const char *networ
 	char prefix[KEY];
 
 	users->who[0] = '\0';
-	users->skip =
-		(size_t)snprintf(prefix, sizeof(prefix), "%s%s/", users->global->ports_prefix, network);
+	users->skip = (size_t)snprintf(prefix, sizeof(prefix), "%s%s/", users->global->ports_prefix, network);
 	return users->skip < sizeof(prefix) ? etcd_scan(users->global->etcd, prefix, on_kv, on_all, users)
 					    : NULL;
 }

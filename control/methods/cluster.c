@@ -36,9 +36,9 @@ static API_HANDLER(cluster_dump)
 
 static API_HANDLER(host_forget)
 {
-	return need_cluster(model, err) < 0 ? -1
-					    : model->cluster->forget(model->cluster->arg,
-						      param_str(params, "name"), result, err);
+	return need_cluster(model, err) < 0
+		       ? -1
+		       : model->cluster->forget(model->cluster->arg, param_str(params, "name"), result, err);
 }
 
 #define HOST_COLUMNS "host,address,zone,state,seen_s,endpoints,instances,self"
@@ -47,7 +47,9 @@ static API_HANDLER(host_forget)
 const struct api_method cluster_methods[] = {
 	{"host.list", "List the hosts of the cluster", NULL, host_list, false, HOST_COLUMNS},
 	{"host.forget", "Free the addresses of a host that does not come back",
-		API_FIELDS({"name", API_NAME, "of a host that is not alive", .required = true, .positional = true}), host_forget, true},
+		API_FIELDS({"name", API_NAME, "of a host that is not alive", .required = true,
+			.positional = true}),
+		host_forget, true},
 	{"cluster.status", "Tell whether etcd is there, and how old what is known of it is", NULL,
 		cluster_status, false},
 	{"cluster.dump", "List what this host knows of etcd's keys", NULL, cluster_dump, false, KEY_COLUMNS},

@@ -84,6 +84,21 @@ def test_a_host_hears_of_the_networks_that_it_has_ports_in_and_of_no_others(clus
     assert h1.rpc("cluster.status")["refused"] == 0
 
 
+def test_a_port_that_goes_while_its_put_is_under_way_leaves_nothing_in_the_store(cluster):
+    """A host that has left a network hears what it had put there last, and takes it away."""
+    h1 = cluster.host(networks=({"name": "web", "mode": "overlay", "vni": 100},))  # no addresses are given, so nothing else holds it there
+    wait.until(lambda: not h1.rpc("cluster.status")["waiting"], "all of h1 is there")
+    for n in range(20):
+        cluster.etcd.members[0].send_signal(signal.SIGSTOP)
+        h1.rpc("port.add", name=f"p{n}", network="web", type="vhost-user")
+        wait.until(lambda: h1.rpc("cluster.status")["waiting"], "it is put")
+        h1.rpc("port.del", name=f"p{n}")
+        cluster.etcd.members[0].send_signal(signal.SIGCONT)
+    wait.until(lambda: not h1.rpc("cluster.status")["waiting"], "h1 has taken it away")
+    assert not cluster.etcd.keys("/sluice/v1-net/") and "finds no room" not in h1.log()
+    assert h1.rpc("cluster.status")["refused"] == 0
+
+
 def test_a_port_that_goes_is_forgotten_and_a_network_without_ports_is_left(two):
     cluster, h1, h2, c1, c2 = two
     h2.rpc("port.del", name="c2")
