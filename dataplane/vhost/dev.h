@@ -18,14 +18,15 @@
 
 enum { VHOST_RINGS = 2 * PORT_QUEUES_MAX };
 
-/* A queue pair as workers see it. */
+/* A queue pair as workers see it. Who polls it is seldom who sends to the guest by it, and writes at each burst. */
 struct vhost_queue {
 	_Atomic(struct vhost_ring *) rx; /* the guest sends by it; NULL: not running */
-	_Atomic(struct vhost_ring *) tx; /* the guest receives by it */
 	struct vhost_ring *borrowed;	 /* the polling worker's: what complete() gives back to */
 	_Atomic(uint64_t) rarp;		 /* VHOST_RARP | the MAC that a RARP is to be sent for; 0: none */
+	/* the guest receives by it; NULL: not running */
+	_Atomic(struct vhost_ring *) tx __attribute__((aligned(64)));
 } __attribute__((aligned(64)));
-static_assert(sizeof(struct vhost_queue) == 64, "no two workers' queues in a line");
+static_assert(sizeof(struct vhost_queue) == 128, "no two workers' queues in a line, nor both directions");
 
 #define VHOST_RARP (UINT64_C(1) << 63)
 

@@ -36,6 +36,7 @@ static_assert(sizeof(struct vhost_packed_desc) == sizeof(struct vring_packed_des
 enum {
 	VHOST_PACKED_AVAIL = 1 << VRING_PACKED_DESC_F_AVAIL,
 	VHOST_PACKED_USED = 1 << VRING_PACKED_DESC_F_USED,
+	VHOST_PACKED_LINE = 64 / sizeof(struct vring_packed_desc), /* descriptors in a cache line */
 	VHOST_PACKED_KIND = VRING_DESC_F_NEXT | VRING_DESC_F_WRITE | VRING_DESC_F_INDIRECT,
 };
 

@@ -47,6 +47,16 @@ static inline bool look(struct vhost_ring *r, struct vhost_range *hot, struct vh
 	return data;
 }
 
+/*
+ * Asks for the lines of a burst like the last one, to write to them, for that is how they are given back: one that comes as
+ * a copy has to be asked for twice. No more than that, for behind them the guest is writing.
+ */
+static inline void prefetch_burst(const struct vhost_ring *r)
+{
+	for (unsigned i = 0; i < r->lately; i += VHOST_PACKED_LINE)
+		vhost_prefetch_put(&r->slot[(r->next_avail + i) & r->mask], 0);
+}
+
 /* Looks at up to `max` short chains from the next one on. *more: a chain waits that must go the long way. */
 static unsigned look_ahead(struct vhost_ring *r, struct batch *batch, unsigned max, uint32_t want, bool *more)
 {
@@ -108,6 +118,9 @@ void vhost_packed_take(struct port *port, struct worker *w, struct vhost_ring *r
 
 	r->taken = 0;
 	r->links = 0;
+	if (!vhost_packed_waiting(r))
+		return;
+	prefetch_burst(r);
 	do {
 		struct batch batch;
 
@@ -120,4 +133,5 @@ void vhost_packed_take(struct port *port, struct worker *w, struct vhost_ring *r
 		if (more && !take_long(port, w, r, b))
 			break;
 	} while ((more || n > 0) && n < max && has_room(r, b));
+	r->lately = r->taken;
 }

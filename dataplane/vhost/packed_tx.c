@@ -140,12 +140,11 @@ static inline unsigned put_short(
 	return n;
 }
 
+/* To write to them: each is read and then given back, and a line that comes as a copy has to be asked for twice. */
 static inline void prefetch_next(const struct vhost_ring *r)
 {
-	const unsigned line = 64 / sizeof(struct vring_packed_desc);
-
-	for (unsigned i = 0; i < BURST_MAX; i += line)
-		rte_prefetch0(&r->slot[(r->next_avail + i) & r->mask]);
+	for (unsigned i = 0; i < BURST_MAX; i += VHOST_PACKED_LINE)
+		vhost_prefetch_put(&r->slot[(r->next_avail + i) & r->mask], 0);
 }
 
 uint16_t vhost_packed_put(struct port *port, struct worker *w, struct vhost_ring *r,

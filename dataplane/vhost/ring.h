@@ -99,6 +99,7 @@ struct vhost_ring {
 	uint32_t links;	   /* descriptors that this turn's rx, or this call of tx, has read the long way */
 	uint32_t may_read; /* that this call of tx may for the frames that it has had so far */
 	uint32_t unfit;	   /* this call of tx has read in vain for a frame of this length or a shorter one */
+	uint16_t lately;   /* packed: chains that the last burst took */
 	uint16_t since_mark;		     /* packed: slots given back since the mark was left (resume.h) */
 	struct vhost_packed_region *tracked; /* packed; NULL: its front-end keeps none (inflight.h) */
 	rte_spinlock_t lock;		     /* tx, when there are several workers */
