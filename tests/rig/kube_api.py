@@ -13,6 +13,12 @@ from urllib.parse import parse_qs, urlsplit
 
 SERVICES, SLICES, NODES = "/api/v1/services", "/apis/discovery.k8s.io/v1/endpointslices", "/api/v1/nodes"
 KINDS = {SERVICES: "Service", SLICES: "EndpointSlice", NODES: "Node"}
+NO_PROGRESS = "no progress"
+# As kube-apiserver 1.36 says it with etcd 3.4
+NO_PROGRESS_LINE = (
+    b'{"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"a watch stream was '
+    b'requested by the client but the required storage feature RequestWatchProgress is disabled","reason":"InternalError",'
+    b'"code":500}}\n')
 
 
 def service(name, ips, ports, namespace="default", **spec):
@@ -41,7 +47,8 @@ def endpoint_slice(name, of, endpoints, ports, namespace="default"):
 class KubeApi:
     """
     Serves `url` with a certificate of `authority` (certs.py), to who shows the token in `token_file`. `marks`: does it know of
-    sendInitialEvents? `ns`: listens in there. `forget()`: versions from before are gone (410). `refuse`: {path: (status, headers)}.
+    sendInitialEvents? NO_PROGRESS: it does, but its etcd does not do what it takes. `ns`: listens in there. `forget()`: versions
+    from before are gone (410). `refuse`: {path: (status, headers)}.
     """
 
     def __init__(self, authority, token_file, marks=True, page=2, ns=None, address="127.0.0.1"):
@@ -238,6 +245,10 @@ class KubeApi:
         request.send_response(200)
         request.send_header("Transfer-Encoding", "chunked")
         request.end_headers()
+        if initial and self.marks == NO_PROGRESS:
+            self.send(request, NO_PROGRESS_LINE)
+            request.wfile.write(b"0\r\n\r\n")
+            return
         with self.changed:
             mine = self.round
             first = [] if not initial else [

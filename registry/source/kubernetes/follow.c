@@ -1,8 +1,9 @@
 /*
  * follow.c: one kind of object of Kubernetes' API, followed for ever. At first all that there is comes as events, ended by
- * a mark (the server keeps it short in memory that way, and so do we: an object a line); servers that do not know that
- * are asked for lists, in pages. From then on it is watched, from the version that was heard last: also after a break,
- * unless the server has forgotten that version (410), when everything comes again. What is known stays meanwhile.
+ * a mark (the server keeps it short in memory that way, and so do we: an object a line); servers that do not know that,
+ * or cannot (with an older etcd they begin, and end by an error), are asked for lists, in pages. From then on it is watched,
+ * from the version that was heard last: also after a break, unless the server has forgotten that version (410), when
+ * everything comes again. What is known stays meanwhile.
  *
  * A connection that is dead says nothing, and a live one says something each minute (bookmarks): silence ends it.
  */
@@ -45,7 +46,8 @@ struct kube_follow {
 	struct event *again, *silence;
 	char version[VERSION]; /* heard last, "": none that the server can go on from */
 	char *more;	       /* of a list: where its next page begins */
-	bool pages;	       /* the server knows of no marks */
+	bool no_marks;	       /* the server knows of none */
+	bool pages;	       /* this time all comes in pages */
 	bool filling;	       /* all that there is comes, and has not ended */
 	bool synced;
 	unsigned failures;
@@ -139,6 +141,7 @@ static void filled(struct kube_follow *follow)
 {
 	follow->filling = false;
 	follow->synced = true;
+	follow->pages = follow->no_marks;
 	follow->kind->end(follow->k);
 }
 
@@ -157,12 +160,14 @@ static void on_error(struct kube_follow *follow, const json_t *status)
 	json_int_t code = json_integer_value(json_object_get(status, "code"));
 	const char *message = kube_text(status, "message");
 	bool forgotten = code == GONE && follow->version[0]; /* else nothing was asked that could be */
+	bool no_marks = follow->filling && !follow->pages;
 
 	fetch_cancel(follow->fetch);
 	follow->fetch = NULL;
 	follow->version[0] = '\0';
 	follow->filling = false;
-	if (forgotten)
+	follow->pages = follow->pages || no_marks;
+	if (forgotten || no_marks)
 		ask_in(follow, 0);
 	else
 		try_again(follow, message ? message : "the server ends the watch", 0);
@@ -225,7 +230,7 @@ static void on_watch_end(void *arg, const struct fetch_reply *reply)
 
 	follow->fetch = NULL;
 	if ((reply->code == 400 || reply->code == 422) && !follow->version[0] && !follow->pages) {
-		follow->pages = true;
+		follow->no_marks = follow->pages = true;
 		ask_in(follow, 0);
 	} else if (reply->code == GONE && follow->version[0]) {
 		follow->version[0] = '\0';
