@@ -63,6 +63,7 @@ struct cluster {
 	struct view_part *txn_part; /* of the first change */
 	/* local.c */
 	struct cluster_local *locals;
+	bool locals_sorted;		  /* by the value that they are in */
 	struct ip_addr address, address6; /* of this host in the underlay; maybe none */
 	/* ipam.c */
 	struct cluster_ipam *ipam;

@@ -84,6 +84,7 @@ static struct cluster_local *make(struct cluster *cluster, const struct model_po
 	local->chunk = choose_chunk(cluster, local->network);
 	local->ep.ips = local->ips;
 	HASH_ADD_STR(cluster->locals, name, local);
+	cluster->locals_sorted = false;
 	if (local->hh.tbl)
 		return local;
 	free(local);
@@ -162,22 +163,32 @@ struct ip_addr cluster_address_of(const struct cluster *cluster, const struct vi
 	return has6 ? six : none;
 }
 
-/* All guests of a chunk; NULL: no memory. */
-static struct value_chunk *gather(struct cluster *cluster, const struct cluster_local *first)
+static bool is_of_chunk(const struct cluster_local *local, const struct cluster_local *other)
+{
+	return local->chunk == other->chunk && strcmp(local->network, other->network) == 0;
+}
+
+static int by_chunk(const struct cluster_local *a, const struct cluster_local *b)
+{
+	int order = strcmp(a->network, b->network);
+
+	return order ? order : (a->chunk > b->chunk) - (a->chunk < b->chunk);
+}
+
+/* All guests of a chunk, which follow one another; *next: whoever comes after them. NULL: no memory. */
+static struct value_chunk *gather(const struct cluster_local *first, const struct cluster_local **next)
 {
 	struct value_chunk *chunk = calloc(1, sizeof(*chunk) + VALUE_ENDPOINTS * sizeof(chunk->ep[0]));
-	struct cluster_local *local, *next;
+	const struct cluster_local *local = first;
 
+	for (; local && is_of_chunk(local, first); local = local->hh.next)
+		if (chunk && chunk->n < VALUE_ENDPOINTS)
+			chunk->ep[chunk->n++] = local->ep;
+	*next = local;
 	if (!chunk)
 		return NULL;
 	snprintf(chunk->network, sizeof(chunk->network), "%s", first->network);
 	chunk->vni = first->vni;
-	HASH_ITER(hh, cluster->locals, local, next)
-	if (local->chunk == first->chunk && !strcmp(local->network, first->network) &&
-		chunk->n < VALUE_ENDPOINTS) {
-		chunk->ep[chunk->n++] = local->ep;
-		local->there = false; /* done */
-	}
 	return chunk;
 }
 
@@ -195,11 +206,33 @@ static void tell(void *arg, const char *name, const char *text)
 	telling->fn(telling->cluster, key, copy, CLUSTER_LONG);
 }
 
+static void walk_chunks(struct cluster *cluster,
+	void (*fn)(struct cluster *cluster, const char *key, char *value, unsigned lease))
+{
+	const struct cluster_local *first, *after;
+	struct cluster_local *local, *next;
+	char key[VIEW_KEY];
+
+	HASH_ITER(hh, cluster->locals, local, next)
+	number(cluster, local);
+	if (!cluster->locals_sorted)
+		HASH_SORT(cluster->locals, by_chunk);
+	cluster->locals_sorted = true;
+	for (first = cluster->locals; first; first = after) {
+		struct value_chunk *chunk = gather(first, &after);
+
+		if (!chunk)
+			continue;
+		snprintf(key, sizeof(key), VIEW_NET "%s/%s/%u", first->network, cluster->host, first->chunk);
+		fn(cluster, key, value_chunk_text(chunk), CLUSTER_LONG);
+		free(chunk);
+	}
+}
+
 void cluster_local_walk(struct cluster *cluster,
 	void (*fn)(struct cluster *cluster, const char *key, char *value, unsigned lease))
 {
 	struct value_host record = {.address = cluster->address, .address6 = cluster->address6};
-	struct cluster_local *local, *next;
 	char key[VIEW_KEY];
 
 	if (ip_is_none(record.address)) { /* one that it has alone is its address */
@@ -212,21 +245,7 @@ void cluster_local_walk(struct cluster *cluster,
 	fn(cluster, key, value_host_text(&record), CLUSTER_LONG);
 	snprintf(key, sizeof(key), "hosts/%s/alive", cluster->host);
 	fn(cluster, key, value_alive_text(cluster->id), CLUSTER_ALIVE);
-	HASH_ITER(hh, cluster->locals, local, next)
-	{
-		number(cluster, local);
-		local->there = true;
-	}
-	HASH_ITER(hh, cluster->locals, local, next)
-	{
-		struct value_chunk *chunk = local->there ? gather(cluster, local) : NULL;
-
-		if (!chunk)
-			continue;
-		snprintf(key, sizeof(key), VIEW_NET "%s/%s/%u", local->network, cluster->host, local->chunk);
-		fn(cluster, key, value_chunk_text(chunk), CLUSTER_LONG);
-		free(chunk);
-	}
+	walk_chunks(cluster, fn);
 	cluster_ipam_walk(cluster, fn);
 	hosts_own(cluster->hosts, tell, &(struct telling){cluster, fn});
 }

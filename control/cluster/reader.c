@@ -16,6 +16,7 @@ enum {
 	NET_CHECK_MS =
 		30000, /* a network's change is heard of soon enough, or what is shared tells that the way is broken */
 	FULL_MS = 20 * 60 * 1000,
+	AGAIN = 3,	/* failures of a network's that are told, if what is shared is there */
 	DELAY_MS = 800, /* at most: hosts that start together do not ask together */
 	/* Etcd may take 7 s for a put whose answer was not waited for: one of this host's must be heard of, to be taken away. */
 	LINGER_MS = 8000,
@@ -26,7 +27,8 @@ struct cluster_feed {
 	struct cluster *cluster;
 	struct view_part *part;
 	struct etcd_follow *follow;
-	char why[160]; /* the store does not tell of it, "": it does */
+	char why[160];	   /* the store does not tell of it, "": it does */
+	unsigned failures; /* one after the other */
 };
 
 const char *cluster_key(const struct cluster *cluster, const char *key, char *out, size_t size)
@@ -115,14 +117,14 @@ static void on_whole(void *arg, int64_t revision, bool scanned)
 	cluster_touch(cluster, scanned);
 }
 
+/* When its member is left all watches end, and that of what is shared says so for all. */
 static void tell_away(struct cluster_feed *feed, const char *why)
 {
-	if (strcmp(feed->why, why) == 0)
-		return;
-	if (is_shared(feed))
+	feed->failures++;
+	if (is_shared(feed) && strcmp(feed->why, why) != 0)
 		log_line(
 			LOG_WARNING, "cluster: the store is away: %s: what was known last is in effect", why);
-	else if (feed->cluster->reading)
+	else if (!is_shared(feed) && feed->cluster->reading && feed->failures == AGAIN)
 		log_subject(LOG_WARNING, feed->part->network,
 			"cluster: network %s: the store tells nothing of it: %s", feed->part->network, why);
 }
@@ -138,6 +140,8 @@ static void on_state(void *arg, const char *why)
 		log_line(LOG_NOTICE, "cluster: the store is there, at revision %lld",
 			(long long)feed->part->revision);
 	snprintf(feed->why, sizeof(feed->why), "%s", why ? why : "");
+	if (!why)
+		feed->failures = 0;
 	if (!is_shared(feed))
 		return;
 	cluster->reading = !why;

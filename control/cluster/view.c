@@ -28,12 +28,10 @@ void view_open(
 
 struct view_part *view_part(const struct view *view, const char *network)
 {
-	struct view_part *part;
+	struct view_part *found = NULL;
 
-	TAILQ_FOREACH (part, &view->parts, link)
-		if (strcmp(part->network, network) == 0)
-			return part;
-	return NULL;
+	HASH_FIND_STR(view->by_network, network, found);
+	return found;
 }
 
 struct view_part *view_part_make(struct view *view, const char *network)
@@ -43,9 +41,15 @@ struct view_part *view_part_make(struct view *view, const char *network)
 	if (part)
 		return part;
 	part = calloc(1, sizeof(*part));
-	if (part)
-		part_open(view, part, network);
-	return part;
+	if (!part)
+		return NULL;
+	part_open(view, part, network);
+	HASH_ADD_STR(view->by_network, network, part);
+	if (part->hh.tbl)
+		return part;
+	TAILQ_REMOVE(&view->parts, part, link);
+	free(part);
+	return NULL;
 }
 
 struct view_part *view_part_of(const struct view *view, const char *key)
@@ -180,6 +184,7 @@ void view_close(struct view *view)
 	struct view_host *host = view->hosts, *next_host;
 	struct view_part *part;
 
+	HASH_CLEAR(hh, view->by_network);
 	while ((part = TAILQ_FIRST(&view->parts))) {
 		TAILQ_REMOVE(&view->parts, part, link);
 		if (part != &view->shared)
@@ -342,6 +347,7 @@ void view_part_drop(struct view *view, struct view_part *part)
 	while ((key = TAILQ_FIRST(&part->keys)))
 		end_key(view, key);
 	TAILQ_REMOVE(&view->parts, part, link);
+	HASH_DEL(view->by_network, part);
 	free(part);
 }
 

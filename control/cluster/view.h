@@ -68,6 +68,7 @@ struct view_key {
 TAILQ_HEAD(view_keys, view_key);
 
 struct view_part {
+	UT_hash_handle hh; /* by network, if it is of one */
 	TAILQ_ENTRY(view_part) link;
 	char network[VALUE_NAME]; /* "": what all hear of */
 	struct view_keys keys, changes;
@@ -109,6 +110,7 @@ struct view {
 	struct view_host *hosts;
 	struct view_part shared;       /* what all hear of */
 	TAILQ_HEAD(, view_part) parts; /* it, and those of networks */
+	struct view_part *by_network;
 	struct share_room room_keys, room_bytes;
 	struct view_used used; /* by keys that are of no host */
 	int64_t revision;      /* the latest that any part has */

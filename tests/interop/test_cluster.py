@@ -99,6 +99,29 @@ def test_a_port_that_goes_while_its_put_is_under_way_leaves_nothing_in_the_store
     assert h1.rpc("cluster.status")["refused"] == 0
 
 
+def test_hosts_in_hundreds_of_networks(cluster):
+    """A watch for each, after a start, a restart, and a store that was away."""
+    many = 200
+    networks = [{"name": f"n{n}", "mode": "overlay", "vni": 1000 + n} for n in range(many)]
+    h1, h2 = (cluster.host(networks=networks) for _ in range(2))
+    for n in range(many):
+        for host in (h1, h2):
+            host.rpc("port.add", name=f"p{n}", network=f"n{n}", type="tap", netns="none")
+    knows = lambda: {row["host"]: row["endpoints"] for row in h1.rpc("host.list")}.get("h2")  # noqa: E731
+    up = lambda: (lambda status: status["state"] == "up" and not status["why"] and not status["waiting"])(h1.rpc("cluster.status"))  # noqa: E731
+    wait.until(lambda: knows() == many and up(), "h1 knows all")
+    h1.wait_all_kept()
+    h1.stop()
+    h1.start()
+    wait.until(lambda: knows() == many and up(), "and again")
+    cluster.etcd.kill_all()
+    wait.until(lambda: not up(), "the store is missed")
+    cluster.etcd.start_all()
+    h2.rpc("port.add", name="late", network="n7", type="tap", netns="none")
+    wait.until(lambda: knows() == many + 1 and up(), "it hears of all", timeout_s=wait.PATIENCE_S * 2)
+    assert "tells nothing of it" not in h1.log()
+
+
 def test_a_port_that_goes_is_forgotten_and_a_network_without_ports_is_left(two):
     cluster, h1, h2, c1, c2 = two
     h2.rpc("port.del", name="c2")
