@@ -441,6 +441,21 @@ def test_a_server_that_has_always_forgotten(world):
     assert w.instances(NAME) == {"10.244.0.1:8080": False}
 
 
+@pytest.mark.parametrize("marks", [False, NO_PROGRESS], ids=["pages", "no-progress"])
+def test_a_server_that_forgets_each_version_that_it_gives(world, marks):
+    """It is not asked for lists without a pause either."""
+    w = world(marks, [WEB, web("10.244.0.1")])
+    w.wait(NAME, {"10.244.0.1:8080": False})
+    w.api.forgets = True
+    w.api.hang_up()
+    wait.until(lambda: w.status()["why"] == "it forgets the version that it gave", "status says why")
+    assert len(w.api.asked) < 60
+    w.api.forgets = False
+    w.api.put(web("10.244.0.2"))
+    w.wait(NAME, {"10.244.0.2:8080": False})
+    wait.until(lambda: not w.status()["why"], "it goes well")
+
+
 def test_as_many_ports_and_endpoints_as_there_may_be_and_one_more(world):
     """100 ports of a Service, 1,000 endpoints of a slice: what is over is left out, and the next Service is whole."""
     many = [(f"p{n}", n + 1) for n in range(101)]

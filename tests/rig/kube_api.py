@@ -47,8 +47,8 @@ def endpoint_slice(name, of, endpoints, ports, namespace="default"):
 class KubeApi:
     """
     Serves `url` with a certificate of `authority` (certs.py), to who shows the token in `token_file`. `marks`: does it know of
-    sendInitialEvents? NO_PROGRESS: it does, but its etcd does not do what it takes. `ns`: listens in there. `forget()`: versions
-    from before are gone (410). `refuse`: {path: (status, headers)}.
+    sendInitialEvents? NO_PROGRESS: it does, but its etcd does not do what it takes. `ns`: listens in there. `forget()`:
+    versions from before are gone (410). `forgets`: so is each that it gives. `refuse`: {path: (status, headers)}.
     """
 
     def __init__(self, authority, token_file, marks=True, page=2, ns=None, address="127.0.0.1"):
@@ -59,6 +59,7 @@ class KubeApi:
         self.shown = None  # of whoever asked last, as what it came
         self.changed = threading.Condition()
         self.round = 0  # of connections: an older one is broken off
+        self.forgets = False
         self.lose_page = False  # the next page of a list is asked for too late (410), once
         self.filled = {}  # {path: when the last watch of it had been told all there is (time.monotonic())}
         self.open = {path: [] for path in KINDS}  # the rounds of the watches that follow the log
@@ -256,7 +257,7 @@ class KubeApi:
                 self._line("BOOKMARK", {"kind": KINDS[path], "metadata": {
                     "resourceVersion": str(self.version), "annotations": {"k8s.io/initial-events-end": "true"}}})]
             seen = self.version if initial else int(query["resourceVersion"])
-            old = seen < self.oldest
+            old = seen < self.oldest or (self.forgets and not initial)
             at = next((n for n, (version, _, _) in enumerate(self.log[path]) if version > seen), len(self.log[path]))
             said = len(self.log[path])  # to others, before
             if not old:

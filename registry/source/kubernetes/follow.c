@@ -1,9 +1,9 @@
 /*
  * follow.c: one kind of object of Kubernetes' API, followed for ever. At first all that there is comes as events, ended by
  * a mark (the server keeps it short in memory that way, and so do we: an object a line); servers that do not know that,
- * or cannot (with an older etcd they begin, and end by an error), are asked for lists, in pages. From then on it is watched,
- * from the version that was heard last: also after a break, unless the server has forgotten that version (410), when
- * everything comes again. What is known stays meanwhile.
+ * or cannot (with an older etcd they begin, and end by an error), are asked for lists, in pages. From then on it is
+ * watched, from the version that was heard last: also after a break, unless the server has forgotten that version (410),
+ * when everything comes again. What is known stays meanwhile.
  *
  * A connection that is dead says nothing, and a live one says something each minute (bookmarks): silence ends it.
  */
@@ -35,6 +35,8 @@ enum {
 	TOKEN = KUBERNETES_TOKEN_MAX +
 		16, /* with what is before it, and a byte more shows that it is longer */
 	GONE = 410,
+	UNABLE = 500,
+	RARE_S = 5, /* what comes again sooner is a fault */
 };
 
 #define BEARER "Bearer "
@@ -53,6 +55,7 @@ struct kube_follow {
 	unsigned failures;
 	int64_t began;	/* CLOCK_MONOTONIC: since when it goes well, or does not */
 	int64_t answer; /* when the last watch was answered */
+	int64_t forgot; /* when the server had last forgotten a version */
 	char why[160];	/* "": it goes well */
 };
 
@@ -154,20 +157,38 @@ static void fill(struct kube_follow *follow)
 	follow->kind->begin(follow->k);
 }
 
-/* The server has ended the watch by an object of kind Status. */
+/* A version is no longer known: everything anew. Who says that of each version that it gives out is not asked all the time. */
+static void on_forgotten(struct kube_follow *follow)
+{
+	bool rare = !follow->forgot || now_s() - follow->forgot > RARE_S;
+
+	follow->version[0] = '\0';
+	follow->forgot = now_s();
+	if (rare)
+		ask_in(follow, 0);
+	else
+		try_again(follow, "it forgets the version that it gave", 0);
+}
+
+/*
+ * The server has ended the watch by an object of kind Status. If that was one for all that there is, pages come next; once,
+ * so that no loop comes of it: only what they have filled is watched again.
+ */
 static void on_error(struct kube_follow *follow, const json_t *status)
 {
 	json_int_t code = json_integer_value(json_object_get(status, "code"));
 	const char *message = kube_text(status, "message");
 	bool forgotten = code == GONE && follow->version[0]; /* else nothing was asked that could be */
-	bool no_marks = follow->filling && !follow->pages;
+	bool unable = code == UNABLE && follow->filling && !follow->pages;
 
 	fetch_cancel(follow->fetch);
 	follow->fetch = NULL;
 	follow->version[0] = '\0';
+	follow->pages = follow->pages || follow->filling;
 	follow->filling = false;
-	follow->pages = follow->pages || no_marks;
-	if (forgotten || no_marks)
+	if (forgotten)
+		on_forgotten(follow);
+	else if (unable)
 		ask_in(follow, 0);
 	else
 		try_again(follow, message ? message : "the server ends the watch", 0);
@@ -233,8 +254,7 @@ static void on_watch_end(void *arg, const struct fetch_reply *reply)
 		follow->no_marks = follow->pages = true;
 		ask_in(follow, 0);
 	} else if (reply->code == GONE && follow->version[0]) {
-		follow->version[0] = '\0';
-		ask_in(follow, 0);
+		on_forgotten(follow);
 	} else if (whole && now_s() - follow->answer > 1) { /* its time was over */
 		ask_in(follow, 0);
 	} else {
