@@ -354,6 +354,8 @@ void cluster_ipam_tick(struct cluster *cluster)
 		}
 	}
 	ipam->waits = false;
+	if (ipam->waits_again)
+		ipam_wait_kept(cluster);
 	if (again)
 		model_again(cluster->model);
 	if (cluster->reading && ++ipam->ticks % TIDY_TICKS == 0)

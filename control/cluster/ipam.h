@@ -43,6 +43,7 @@ struct cluster_ipam {
 	bool foreign_changed, asked; /* since these were looked at */
 	bool settled;		     /* the store has been read since the start */
 	bool keeping;		     /* what is leaving goes to disk */
+	bool waits_again;	     /* and did not get there */
 	bool waits;		     /* for a change of the view, or a tick */
 	unsigned lost;		     /* times in a row that another host was first */
 	unsigned ticks;
@@ -80,8 +81,10 @@ const struct block_value *ipam_stored(
 /** Has the store give this host's part of the block another one; `gains` are own when it has, and `to` gets `gives`. */
 void ipam_put(struct cluster *cluster, const struct cluster_block_id *id, uint64_t part, uint64_t gains,
 	const char *to, uint64_t gives);
-/** These addresses of its own are given away, or to nobody. */
+/** These addresses of its own are given away, or to nobody, when that is on disk. */
 void ipam_leave(struct cluster *cluster, struct cluster_block *block, uint64_t bits, const char *to);
+/** What is leaving goes on when it is on disk. */
+void ipam_wait_kept(struct cluster *cluster);
 /** Brings the block to what the store has of it. True: a change of it is under way. */
 bool ipam_mend(struct cluster *cluster, struct cluster_block *block);
 /** Reads what was leaving when the daemon ended. */

@@ -120,10 +120,26 @@ void ipam_put(struct cluster *cluster, const struct cluster_block_id *id, uint64
 	free(block);
 }
 
+static void on_kept(void *arg, int rc);
+
+/* What is another's in the store and this host's own on its disk would be given by both after a restart without etcd: it goes
+ * only when that is on disk, however long the disk is full. */
+void ipam_wait_kept(struct cluster *cluster)
+{
+	struct cluster_ipam *ipam = cluster->ipam;
+
+	ipam->keeping = true;
+	ipam->waits_again = journal_wait(cluster->journal, on_kept, cluster) < 0;
+}
+
 static void on_kept(void *arg, int rc)
 {
 	struct cluster *cluster = arg;
 
+	if (rc < 0) {
+		cluster->ipam->waits_again = true;
+		return;
+	}
 	cluster->ipam->keeping = false;
 	cluster_touch(cluster, false);
 }
@@ -135,9 +151,7 @@ void ipam_leave(struct cluster *cluster, struct cluster_block *block, uint64_t b
 	block->leaving |= bits;
 	snprintf(block->to, sizeof(block->to), "%s", to);
 	keep(cluster, block);
-	cluster->ipam->keeping = journal_wait(cluster->journal, on_kept, cluster) == 0;
-	if (!cluster->ipam->keeping)
-		cluster_touch(cluster, false);
+	ipam_wait_kept(cluster);
 }
 
 /*

@@ -8,7 +8,8 @@ import pytest
 
 from rig import wait
 from rig.cluster import Cluster
-from rig.daemon import RpcError
+from rig.daemon import Daemon, RpcError
+from rig.disk import SmallDisk
 from rig.docker_plugin import Plugin
 
 BOTH = {"name": "web", "mode": "overlay", "vni": 100, "subnets": ["10.1.0.0/24", "fd00:1::/64"], "gateways": ["10.1.0.1"]}
@@ -75,6 +76,41 @@ def test_a_host_lends_when_the_subnet_is_short_and_all_of_it_is_given_once(three
         for port in host.rpc("port.list", network="few"):
             host.rpc("port.del", name=port["name"])
     wait.until(lambda: parts(cluster, "few") == {}, "all is given back", timeout_s=LONG_S)
+
+
+class Inside:
+    """A namespace and a disk of its own."""
+
+    def __init__(self, ns, disk):
+        self.ns, self.disk = ns, disk
+
+    def argv(self, *command):
+        return self.ns.argv(*self.disk.argv(*command))
+
+
+def test_what_is_not_on_disk_is_lent_to_nobody(stack, requires):
+    """A restart without etcd would give it once more."""
+    requires("unshare", "nsenter")
+    cluster = Cluster(stack)
+    h1, h2 = (cluster.host(networks=(BOTH, SHORT), start=n > 0) for n in range(2))
+    disk = stack.enter_context(SmallDisk(h1.state))
+    h1.ns, inside, h1.state = Inside(h1.ns, disk), h1.state, disk.path
+    h1.argv = lambda: [part if part != disk.path else inside for part in Daemon.argv(h1)]
+    h1.start()
+    add(h1, "first", "few")
+    wait.until(lambda: "h1" in parts(cluster, "few").get("10.2.0.0", {}), "h1 has the block")
+    h2.rpc("service.add", name="other", network="web", vip="10.1.0.200", port=80, protocol="tcp")
+    disk.fill()
+    for n in range(20):  # what is written of h2 takes the rest of the file's last page
+        h2.rpc("backend.add", service="other", address=f"10.1.0.{n + 2}", port=80)
+    wait.until(lambda: "cluster.log: No space left" in h1.log(), "h1 keeps nothing more")
+    with pytest.raises(RpcError, match="no free address left"):
+        h2.rpc("port.add", name="second", network="few", type="vhost-user")
+    assert list(parts(cluster, "few")["10.2.0.0"]) == ["h1"]
+    disk.empty()
+    wait.until(lambda: "h2" in parts(cluster, "few")["10.2.0.0"], "h1 lends what is on disk")
+    no_bit_is_two_hosts(cluster, "few")
+    assert add(h2, "second", "few") != add(h1, "third", "few")
 
 
 def test_an_address_that_another_host_s_port_names_is_not_given(three):
