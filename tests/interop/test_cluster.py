@@ -122,6 +122,40 @@ def test_hosts_in_hundreds_of_networks(cluster):
     assert "tells nothing of it" not in h1.log()
 
 
+def put_many(cluster, keys):
+    """By etcd's JSON gateway, a hundred at once."""
+    puts = [{"requestPut": {"key": base64.b64encode(key.encode()).decode(), "value": "eA=="}} for key in keys]
+    def ask():
+        gateway = http.client.HTTPConnection(cluster.etcd.addresses[0], 2379, timeout=30)
+        for i in range(0, len(puts), 100):
+            gateway.request("POST", "/v3/kv/txn", json.dumps({"success": puts[i:i + 100]}))
+            answer = gateway.getresponse()
+            assert answer.read() and answer.status == 200, answer.status
+        gateway.close()
+    cluster.fabric.do(ask)
+
+
+def test_what_finds_no_room_beside_all_that_others_have_is_put_now_and_then(cluster):
+    """Of a store that strangers have filled each host is sure of eight keys; what it has beyond that is not put without end."""
+    networks = [{"name": f"n{n}", "mode": "overlay", "vni": 1000 + n} for n in range(12)]
+    h1 = cluster.host(networks=networks)
+    put_many(cluster, [f"/sluice/v1/hosts/x{host}/{n}" for host in range(20) for n in range(8 + (16384 >> host) + 8)])
+    wait.until(lambda: h1.rpc("cluster.status")["refused"], "there is no room for all of it", timeout_s=wait.PATIENCE_S * 2)
+    for network in networks:
+        h1.rpc("port.add", name=network["name"], network=network["name"], type="tap", netns="none")
+    wait.until(lambda: "finds no room here, beside all that is there" in h1.log(), "it says so")
+    assert len(cluster.etcd.keys("/sluice/v1-net/")) > 3, "those that it is sure of"
+    revisions = [0]
+
+    def pauses():
+        revisions.append(h1.rpc("cluster.status")["revision"])
+        return revisions[-1] == revisions[-2]
+    wait.until(pauses, "a pause between two tries", interval_s=0.3)
+    cluster.etcd.ctl("del", "--prefix", "/sluice/v1/hosts/x")
+    wait.until(lambda: not h1.rpc("cluster.status")["waiting"] and len(cluster.etcd.keys("/sluice/v1-net/")) == 12, "all of it is put",
+               timeout_s=wait.PATIENCE_S * 2)
+
+
 def test_a_port_that_goes_is_forgotten_and_a_network_without_ports_is_left(two):
     cluster, h1, h2, c1, c2 = two
     h2.rpc("port.del", name="c2")
