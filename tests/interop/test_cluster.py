@@ -122,9 +122,9 @@ def test_hosts_in_hundreds_of_networks(cluster):
     assert "tells nothing of it" not in h1.log()
 
 
-def put_many(cluster, keys):
+def put_many(cluster, keys, lease=0):
     """By etcd's JSON gateway, a hundred at once."""
-    puts = [{"requestPut": {"key": base64.b64encode(key.encode()).decode(), "value": "eA=="}} for key in keys]
+    puts = [{"requestPut": {"key": base64.b64encode(key.encode()).decode(), "value": "eA==", "lease": lease}} for key in keys]
     def ask():
         gateway = http.client.HTTPConnection(cluster.etcd.addresses[0], 2379, timeout=30)
         for i in range(0, len(puts), 100):
@@ -154,6 +154,22 @@ def test_what_finds_no_room_beside_all_that_others_have_is_put_now_and_then(clus
     cluster.etcd.ctl("del", "--prefix", "/sluice/v1/hosts/x")
     wait.until(lambda: not h1.rpc("cluster.status")["waiting"] and len(cluster.etcd.keys("/sluice/v1-net/")) == 12, "all of it is put",
                timeout_s=wait.PATIENCE_S * 2)
+
+
+def test_a_revision_that_comes_in_several_pieces_counts_at_once(cluster):
+    """The end of a lease that 8,000 long keys are on: more than etcd tells in one message."""
+    h1 = cluster.host()
+    keys = lambda: h1.rpc("cluster.status")["keys"]  # noqa: E731
+    lease, few, many = cluster.etcd.ctl("lease", "grant", "600").stdout.split()[1], wait.until(keys, "it has its own"), 8000
+    put_many(cluster, [f"/sluice/v1/hosts/x/{n}{'x' * 300}" for n in range(many)], int(lease, 16))
+    wait.until(lambda: keys() >= many, "it has heard of them", timeout_s=wait.PATIENCE_S * 2)
+    cluster.etcd.ctl("lease", "revoke", lease)
+    seen = {keys()}
+    wait.until(lambda: seen.add(keys()) or min(seen) < many, "they have ended")
+    assert len([n for n in seen if few + 10 < n < many]) == 0, (few, seen)
+    c1, c2 = cluster.container(h1, "c1", "10.1.0.11"), cluster.container(h1, "c2", "10.1.0.12")
+    traffic.wait_ping(c1, c2.ip)
+    assert h1.rpc("cluster.status")["refused"] == 0
 
 
 def test_a_port_that_goes_is_forgotten_and_a_network_without_ports_is_left(two):
