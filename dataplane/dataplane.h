@@ -105,6 +105,8 @@ int dp_open(const struct dp_config *config, struct dp **dp, struct dp_err *err);
  * guest can hold up its worker.
  */
 bool dp_guests_can_block(const struct dp *dp);
+/** May the workers read and write several frames of a TAP in one system call (core/uring.h)? 0, or the -errno that says why not. */
+int dp_uring(const struct dp *dp);
 /**
  * Would dp_open() refuse `config` (cores and sizes in range) for what this machine has? Touches nothing. -ENOMEM
  * (more memory than there is), -ENOENT (no huge pages) with a line in `err`.

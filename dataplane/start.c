@@ -232,6 +232,11 @@ bool dp_guests_can_block(const struct dp *dp)
 	return !dp->worker[0]->notifier;
 }
 
+int dp_uring(const struct dp *dp)
+{
+	return dp->worker[0]->no_uring;
+}
+
 void dp_close(struct dp *dp)
 {
 	const struct dp_loop *loop;

@@ -91,6 +91,11 @@ bool dp_guests_can_block(const struct dp *dp)
 	return false;
 }
 
+int dp_uring(const struct dp *dp)
+{
+	return 0;
+}
+
 int dp_network_add(struct dp *dp, const struct dp_network *spec, uint16_t *id, struct dp_err *err)
 {
 	return take(&dp->networks, id);

@@ -53,6 +53,18 @@ static int make_dirs(const char *path)
 	return 0;
 }
 
+static void tell_what_lacks(const struct dp *dp)
+{
+	int rc = dp_uring(dp);
+
+	if (dp_guests_can_block(dp))
+		log_line(LOG_WARNING, "this kernel gives no Linux AIO (CONFIG_AIO, fs.aio-max-nr): a guest "
+				      "can hold up a worker");
+	if (rc < 0)
+		log_line(
+			LOG_INFO, "io_uring: %s: frames of TAP ports take a system call each", strerror(-rc));
+}
+
 static int open_dataplane(struct model *model, const struct model_config *config, struct api_err *err)
 {
 	struct dp_config dp_config = {.loop = loop_of(config->base),
@@ -68,9 +80,8 @@ static int open_dataplane(struct model *model, const struct model_config *config
 	rc = dp_open(&dp_config, &model->dp, &why);
 	if (rc < 0)
 		model_refused(err, rc, why.text);
-	else if (dp_guests_can_block(model->dp))
-		log_line(LOG_WARNING, "this kernel gives no Linux AIO (CONFIG_AIO, fs.aio-max-nr): a guest "
-				      "can hold up a worker");
+	else
+		tell_what_lacks(model->dp);
 	return rc;
 }
 

@@ -36,6 +36,7 @@ struct notifier;
 struct outbox;
 struct polling;
 struct udp_gso;
+struct uring;
 
 struct worker {
 	/* written by the worker only; read by control for statistics */
@@ -60,6 +61,8 @@ struct worker {
 	struct outbox *outbox;	   /* deliver.c */
 	struct polling *polling;   /* polling.c: which queues, and sleep */
 	struct notifier *notifier; /* vhost/notify.h; NULL: the kernel has none */
+	struct uring *uring;	   /* uring.h; NULL: there is none */
+	int no_uring;		   /* why, -errno */
 	struct account *account;   /* account.h: where the cycles went */
 	struct budget *budget;	   /* budget.h: what each port has cost */
 	/* between control and the worker */

@@ -10,6 +10,7 @@
 #include "dataplane/core/dp.h"
 #include "dataplane/core/exchange.h"
 #include "dataplane/core/mem.h"
+#include "dataplane/core/uring.h"
 #include "dataplane/deliver/budget.h"
 #include "dataplane/deliver/deliver.h"
 #include "dataplane/engine/inject.h"
@@ -63,6 +64,8 @@ int worker_new(struct dp *dp, unsigned index, int core, struct worker **out)
 		rc = budget_new(w);
 	if (!rc && notifier_new(&w->notifier) < 0)
 		w->notifier = NULL; /* dp_guests_can_block() */
+	if (!rc)
+		w->no_uring = uring_new(&w->uring);
 	if (rc)
 		goto fail;
 	*out = w;
@@ -76,6 +79,7 @@ void worker_free(struct worker *w)
 {
 	if (!w)
 		return;
+	uring_free(w->uring);
 	notifier_free(w->notifier);
 	budget_free(w);
 	polling_free(w);

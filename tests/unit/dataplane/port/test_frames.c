@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "control/host/netns.h"
+#include "dataplane/core/uring.h"
 #include "tests/unit/dataplane/frames.h"
 #include "tests/unit/dataplane/hosts.h"
 #include "tests/unit/unit.h"
@@ -150,13 +151,20 @@ static void test_tap_arrival(void **state)
 	check_arrival(HOST_TAP);
 }
 
+/* Has the worker do without io_uring, as on a kernel that has none. */
+static void do_without_uring(void)
+{
+	uring_free(bench.w->uring);
+	bench.w->uring = NULL;
+}
+
 static void test_veth_arrival(void **state)
 {
 	check_arrival(HOST_VETH);
 }
 
 /* A turn takes a bounded number of frames; the others stay for the next. */
-static void test_tap_turn_is_bounded(void **state)
+static void check_turn(bool together)
 {
 	struct sockaddr_in to = {
 		.sin_family = AF_INET, .sin_port = htons(9), .sin_addr.s_addr = htonl(0x0a0900ff)};
@@ -164,6 +172,8 @@ static void test_tap_turn_is_bounded(void **state)
 	unsigned first;
 
 	bench_open(&bench);
+	if (!together)
+		do_without_uring();
 	host_open(&host, &bench, HOST_TAP, 1);
 	fd = netns_socket(host.netns, AF_INET, SOCK_DGRAM, 0);
 	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_BROADCAST, &one, sizeof(one)), 0);
@@ -176,6 +186,171 @@ static void test_tap_turn_is_bounded(void **state)
 	close(fd);
 	host_close(&host);
 	bench_close(&bench);
+}
+
+static void test_tap_turn_is_bounded(void **state)
+{
+	check_turn(true);
+}
+
+static void test_tap_turn_is_bounded_one_by_one(void **state)
+{
+	check_turn(false);
+}
+
+/*
+ * Large frames after small ones: the first turn has read as many as of small ones, and may be longer by that; then a turn keeps
+ * to its bytes, also behind turns without large frames. None is lost, and all are in order.
+ */
+static void test_tap_turn_of_large_frames(void **state)
+{
+	enum { LARGE = 24, SMALL_TURNS = 60 };
+	static const struct recipe recipe = {4, IPPROTO_TCP, .payload = 64000},
+				   small = {4, IPPROTO_TCP, .payload = 100};
+	static struct flat flat;
+	unsigned seen = 0, turns = 0;
+	int fd, one = 1;
+
+	bench_open(&bench);
+	host_open(&host, &bench, HOST_TAP, 1);
+	fd = packet_socket(&host);
+	assert_int_equal(setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &one, sizeof(one)), 0);
+	for (unsigned round = 0; round < 2; round++) {
+		flat_make(&flat, &small, true);
+		for (unsigned i = 0; i < 16; i++)
+			emit(fd, &flat, 0);
+		while (host_rx(&bench, &host)->count > 0)
+			host_complete(&bench, &host);
+		flat_make(&flat, &recipe, true);
+		for (unsigned i = 0; i < LARGE; i++) {
+			put16(flat.data + flat.l3 + 4, i);
+			flat_finish(&flat, true);
+			emit(fd, &flat, 1448);
+		}
+		seen = 0;
+		for (turns = 0; seen < LARGE; turns++) {
+			struct burst *b = host_rx(&bench, &host);
+
+			if (turns > 0 || round > 0)
+				assert_true(b->bytes <= BURST_BYTES + FRAME_MAX);
+			for (unsigned i = 0; i < b->count; i++)
+				if (b->frame[i].len == flat.len)
+					assert_int_equal(
+						get16(frame_data(&b->frame[i]) + flat.l3 + 4), seen++);
+			host_complete(&bench, &host);
+		}
+	}
+	close(fd);
+	host_close(&host);
+	bench_close(&bench);
+}
+
+/* Frames for a host, some of which its interface refuses: each is counted once, the others arrive in order. */
+static void check_refusals(bool together)
+{
+	enum { FRAMES = 32, REFUSED = 11 };
+	static const struct recipe recipe = {4, IPPROTO_UDP, .payload = 400};
+	static struct flat flat[FRAMES];
+	static struct burst b;
+	struct frame *list[FRAMES];
+	uint8_t got[2000];
+	int fd;
+
+	bench_open(&bench);
+	if (!together)
+		do_without_uring();
+	host_open(&host, &bench, HOST_TAP, 1);
+	bench_tick(&bench);
+	fd = packet_socket(&host);
+	b.count = b.nspan = 0;
+	for (unsigned i = 0; i < FRAMES; i++) {
+		flat_make(&flat[i], &recipe, false);
+		put16(flat[i].data + flat[i].l3 + 4, i);
+		flat_finish(&flat[i], false);
+		list[i] = split(&b, flat[i].data, flat[i].len, 64, 100);
+		if (i % 3 == 1) /* the kernel knows no such request */
+			list[i]->off = (struct offload){
+				.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .gso_type = 77, .gso_size = 1};
+	}
+	assert_int_equal(host.port.ops->tx(&host.port, bench.w, list, FRAMES), FRAMES);
+	assert_int_equal(host_drops(&bench, &host, DROP_TX_ERROR), REFUSED);
+	for (unsigned i = 0; i < FRAMES; i++) {
+		ssize_t len;
+
+		if (i % 3 == 1)
+			continue;
+		do {
+			len = recv(fd, got, sizeof(got), 0);
+		} while (len != (ssize_t)flat[i].len);
+		assert_memory_equal(got, flat[i].data, flat[i].len);
+	}
+	host_set_up(&host, false);
+	assert_int_equal(host.port.ops->tx(&host.port, bench.w, list, FRAMES), FRAMES);
+	assert_int_equal(host_drops(&bench, &host, DROP_LINK_DOWN) + host_drops(&bench, &host, DROP_TX_ERROR),
+		FRAMES + REFUSED);
+	close(fd);
+	host_close(&host);
+	bench_close(&bench);
+}
+
+static void test_tap_refusals(void **state)
+{
+	check_refusals(true);
+}
+
+static void test_tap_refusals_one_by_one(void **state)
+{
+	check_refusals(false);
+}
+
+/*
+ * No read of a turn is under way behind it: frames that come later, and the end of the interface, write nowhere. What is sent to
+ * an interface that is gone is counted once.
+ */
+static void check_end(bool together)
+{
+	enum { FRAMES = 32 };
+	static const struct recipe recipe = {4, IPPROTO_UDP, .payload = 1400};
+	static struct flat flat;
+	static struct burst b;
+	struct frame *list[FRAMES];
+	int fd;
+
+	bench_open(&bench);
+	if (!together)
+		do_without_uring();
+	host_open(&host, &bench, HOST_TAP, 1);
+	bench_tick(&bench);
+	fd = packet_socket(&host);
+	flat_make(&flat, &recipe, false);
+	do { /* the host sends things of its own */
+		memset(bench.w->scratch, 0xa5, SCRATCH_BYTES);
+	} while (host_rx(&bench, &host)->count > 0);
+	b.count = b.nspan = 0;
+	for (unsigned i = 0; i < FRAMES; i++) {
+		assert_int_equal(send(fd, flat.data, flat.len, 0), flat.len);
+		list[i] = split(&b, flat.data, flat.len, 64, 0);
+	}
+	host_run(&host, "ip link del eth0");
+	for (size_t i = 0; i < SCRATCH_BYTES; i++)
+		assert_int_equal(bench.w->scratch[i], 0xa5);
+	assert_int_equal(host.port.ops->tx(&host.port, bench.w, list, FRAMES), FRAMES);
+	assert_int_equal(host_drops(&bench, &host, DROP_LINK_DOWN), FRAMES);
+	assert_true(host.port.ops->lost(&host.port));
+	assert_int_equal(host_rx(&bench, &host)->count, 0);
+	close(fd);
+	host_close(&host);
+	bench_close(&bench);
+}
+
+static void test_tap_end(void **state)
+{
+	check_end(true);
+}
+
+static void test_tap_end_one_by_one(void **state)
+{
+	check_end(false);
 }
 
 /* Frames that find the ring full are counted, and the ring goes on. */
@@ -219,6 +394,12 @@ int main(void)
 		cmocka_unit_test(test_tap_arrival),
 		cmocka_unit_test(test_veth_arrival),
 		cmocka_unit_test(test_tap_turn_is_bounded),
+		cmocka_unit_test(test_tap_turn_is_bounded_one_by_one),
+		cmocka_unit_test(test_tap_turn_of_large_frames),
+		cmocka_unit_test(test_tap_refusals),
+		cmocka_unit_test(test_tap_refusals_one_by_one),
+		cmocka_unit_test(test_tap_end),
+		cmocka_unit_test(test_tap_end_one_by_one),
 		cmocka_unit_test(test_veth_overrun),
 	};
 
