@@ -112,6 +112,30 @@ def test_who_is_busy_with_others_is_left_alone(start_sluiced, stack):
     assert row(near, busy)["in_flight"] <= 3  # eight by the hash alone
 
 
+TURN = 64 * 7  # backends that a host is told of at once: packets, and how many fit one over IPv4
+
+
+def test_hundreds_of_backends_of_a_host_are_all_told_of(start_sluiced, stack):
+    """What fills a turn to the last entry, one more, and what takes three turns."""
+    hosts = Hosts(start_sluiced, stack, 2)
+    client, server = hosts.container(0, "c1", ["10.1.0.11"]), hosts.container(1, "s1", ["10.1.0.21"])
+    hosts.everywhere("service.add", name="api", network="web", vip="10.1.0.100", port=80, protocol="tcp", policy="least")
+    near, have = hosts.daemons[0], 0
+
+    def all_told():
+        with client.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
+            sock.settimeout(5)
+            sock.connect_ex(("10.1.0.100", 80))  # nobody listens, but it is a request
+        rows = near.rpc("service.show", name="api")["backends"]
+        return len(rows) == have and all(row["told_in_flight"] is not None and row["told_age_ms"] <= 200 for row in rows)
+
+    for count in (TURN, TURN + 1, 1000):
+        for port in range(have, count):
+            hosts.everywhere("backend.add", service="api", address=server.ip, port=8000 + port)
+        have = count
+        wait.until(all_told, f"all {count} are told of")
+
+
 NUMBER = 1 << 20
 
 
