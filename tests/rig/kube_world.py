@@ -4,6 +4,7 @@ from rig import traffic, wait
 from rig.container import Container
 from rig.daemon import Daemon
 from rig.kube_api import SERVICES, SLICES, KubeApi, endpoint, endpoint_slice, service
+from rig.kube_server import KubeServer, is_asked_for
 from rig.netns import Netns
 from rig.router import HOST, WORLD, connect_outside
 
@@ -62,7 +63,7 @@ class Node:
     def clear(self):
         """No Service is left."""
         for path in (SERVICES, SLICES):
-            self.api.delete(*self.api.objects[path].values())
+            self.api.delete(*list(self.api.objects[path].values()))
         wait.until(lambda: not self.daemon.rpc("service.list") and not self.status()["slices"], "all Services are gone")
 
 
@@ -116,6 +117,7 @@ def start(stack, authority, tmp_path, **more):
     for ns, link, address in ((host, "up0", HOST6), (world, "eth0", WORLD6)):
         ns.run("ip", "addr", "add", f"{address}/64", "dev", link, "nodad")
     host.run("ip", "route", "add", "default", "via", WORLD6)
-    api = stack.enter_context(KubeApi(authority, tmp_path / "token", ns=host))
+    make = KubeServer if is_asked_for() else KubeApi
+    api = stack.enter_context(make(authority, tmp_path / "token", ns=host))
     api.put({"kind": "Node", "metadata": {"name": NODE}})
     return Node(stack.enter_context(Daemon(node_config(api, authority, **more), ns=host)), api, host, world, stack)
