@@ -17,8 +17,16 @@ static bool find(struct worker *w, const struct item *it, enum conn_dir dir, str
 	return conn_find(t, key, hash, CONN_NONE, hit);
 }
 
-/* The backend that the packet is for, of the first service that wants to know of it. */
-static bool backend_of(const struct item *it, uint32_t *id)
+/* Does the service want to know of it, and is the packet for one of the backend's ports? */
+static bool is_for(struct worker *w, const struct item *it, const struct service *s, uint32_t id)
+{
+	uint16_t first = __builtin_bswap16(lb_backend(w, id)->port), port = __builtin_bswap16(it->dst_port);
+
+	return s->least && (uint16_t)(port - first) <= s->more;
+}
+
+/* By the places of its backend at that port, 0 for services with several. */
+static bool backend_at(struct worker *w, const struct item *it, uint16_t port, uint32_t *id)
 {
 	const struct lb_place6 *place6;
 	const struct lb_place *place;
@@ -26,17 +34,24 @@ static bool backend_of(const struct item *it, uint32_t *id)
 
 	if (item_is6(it)) {
 		do
-			place6 = lb_view6_backend(
-				it->view->ip6, item_dst(it), it->dst_port, it->f->ip_proto, &at);
-		while (place6 && !place6->service->least);
+			place6 = lb_view6_backend(it->view->ip6, item_dst(it), port, it->f->ip_proto, &at);
+		while (place6 && !is_for(w, it, place6->service, place6->backend));
 		*id = place6 ? place6->backend : 0;
 		return place6 != NULL;
 	}
 	do
-		place = lb_view_backend(it->view, it->dst, it->dst_port, it->f->ip_proto, &at);
-	while (place && !place->service->least);
+		place = lb_view_backend(it->view, it->dst, port, it->f->ip_proto, &at);
+	while (place && !is_for(w, it, place->service, place->backend));
 	*id = place ? place->backend : 0;
 	return place != NULL;
+}
+
+/* The backend that the packet is for, of the first service that wants to know of it. */
+static bool backend_of(struct worker *w, const struct item *it, uint32_t *id)
+{
+	bool ranges = item_is6(it) ? it->view->ip6->ranges : it->view->ranges;
+
+	return backend_at(w, it, it->dst_port, id) || (ranges && backend_at(w, it, 0, id));
 }
 
 static bool make(struct worker *w, const struct item *it, const struct conn_key *key, uint32_t id,
@@ -101,7 +116,7 @@ void service_inbound_asks(struct worker *w, const struct item *it)
 		conn_remove(w->dp->lb->inbound, &hit);
 		found = false;
 	}
-	if (!found && ((it->tcp & (TCP_RST | TCP_FIN)) || !backend_of(it, &id)))
+	if (!found && ((it->tcp & (TCP_RST | TCP_FIN)) || !backend_of(w, it, &id)))
 		return;
 	note_host(w, it->f->src_vtep);
 	if (!found && (!begins(it) || !make(w, it, &key, id, &hit)))

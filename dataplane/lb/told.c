@@ -63,23 +63,34 @@ bool told_admits(struct worker *w, uint16_t vtep, uint32_t number)
 	return true;
 }
 
-/* The next service that has it, from *at on, 0 at first. False: there is none any more. */
-static bool next_place(const struct lb_view *view, const struct told_news *news, uint32_t *at, uint32_t *id)
+static bool next_at(
+	const struct lb_view *view, const struct told_news *news, uint16_t port, uint32_t *at, uint32_t *id)
 {
 	const struct lb_place6 *place6;
 	const struct lb_place *place;
 
 	if (ip_is4(news->address)) {
-		place = lb_view_backend(view, ip_to4(news->address), news->port, news->protocol, at);
+		place = lb_view_backend(view, ip_to4(news->address), port, news->protocol, at);
 		if (place)
 			*id = place->backend;
 		return place != NULL;
 	}
-	place6 =
-		view->ip6 ? lb_view6_backend(view->ip6, news->address, news->port, news->protocol, at) : NULL;
+	place6 = view->ip6 ? lb_view6_backend(view->ip6, news->address, port, news->protocol, at) : NULL;
 	if (place6)
 		*id = place6->backend;
 	return place6 != NULL;
+}
+
+/* The next service that has it, from *at on, 0 at first. False: there is none any more. */
+static bool next_place(struct worker *w, const struct lb_view *view, const struct told_news *news,
+	uint32_t *at, uint32_t *id)
+{
+	if (!news->several)
+		return next_at(view, news, news->port, at, id);
+	while (next_at(view, news, 0, at, id))
+		if (lb_backend(w, *id)->port == news->port)
+			return true;
+	return false;
 }
 
 enum where { UNKNOWN, BEHIND, ELSEWHERE };
@@ -112,7 +123,7 @@ bool told_is_elsewhere(struct worker *w, uint16_t net, uint16_t vtep, const stru
 	uint32_t id;
 
 	/* one look is enough: whatever service has it, it is the same machine */
-	return view && next_place(view, news, &at, &id) && where_is(w, net, vtep, id) == ELSEWHERE;
+	return view && next_place(w, view, news, &at, &id) && where_is(w, net, vtep, id) == ELSEWHERE;
 }
 
 void told_take(struct worker *w, uint16_t net, uint16_t vtep, const struct told_news *news)
@@ -121,7 +132,7 @@ void told_take(struct worker *w, uint16_t net, uint16_t vtep, const struct told_
 	uint32_t at = 0;
 	uint32_t id;
 
-	while (view && next_place(view, news, &at, &id))
+	while (view && next_place(w, view, news, &at, &id))
 		if (where_is(w, net, vtep, id) == BEHIND)
 			told_note(w->dp->lb, id, news, least_in_flight(w->dp, id), w->now_s);
 }

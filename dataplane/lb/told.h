@@ -42,6 +42,7 @@ struct told_news {
 	struct ip_addr address;
 	uint16_t port; /* network byte order */
 	uint8_t protocol;
+	bool several; /* the port is the first of several in a row */
 	uint32_t in_flight, us;
 };
 

@@ -36,7 +36,10 @@ unsigned told_find_own(struct dp *dp, struct told_own *own)
 
 			if (is_here(dp, b))
 				own[n++] = (struct told_own){b->id, b->net,
-					{.address = b->address, .port = b->port, .protocol = b->protocol}};
+					{.address = b->address,
+						.port = b->port,
+						.protocol = b->protocol,
+						.several = s->more > 0}};
 		}
 	}
 	return n;

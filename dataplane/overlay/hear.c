@@ -21,6 +21,7 @@ static struct told_news read_entry(const uint8_t *header, unsigned i)
 	struct told_news news = {
 		.address = len == 4 ? ip_from4(load_ip4(at)) : ip_from6(at),
 		.protocol = header[4],
+		.several = header[7],
 		.in_flight = load16(at + len + 2),
 		.us = (uint32_t)load16(at + len + 4) * LOAD_UNIT_US,
 	};
@@ -33,7 +34,7 @@ static bool is_whole(const struct frame *f, uint16_t at, uint32_t end, const uin
 {
 	uint32_t needs = at + VXLAN_LEN + LOAD_HEADER;
 
-	if (f->hdr_len < needs || !address_len(header) || !header[6])
+	if (f->hdr_len < needs || !address_len(header) || !header[6] || header[7] > 1)
 		return false;
 	needs += header[6] * (address_len(header) + UINT32_C(6));
 	return needs <= f->hdr_len && needs == end;

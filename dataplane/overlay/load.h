@@ -5,7 +5,7 @@
  *
  *	VXLAN's header: 0, 'L', 0, 0, VNI (3), 0
  *	number (4)      rises with each packet to anybody
- *	protocol (1), family (1): 4 or 6, entries (1), 0
+ *	protocol (1), family (1): 4 or 6, entries (1), 1: each port is the first of several in a row; else 0
  *	entries: address (4 or 16), port (2), requests under way (2), service time in units of LOAD_UNIT_US (2)
  *
  * As many entries as lie in the private copy of a frame's first bytes, so nobody looks further.

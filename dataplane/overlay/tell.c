@@ -56,7 +56,8 @@ static void begin(struct packet *p, const struct vtep *vtep, struct tell *tell, 
 	store32(p->header, ++tell->number);
 	p->header[4] = like->news.protocol;
 	p->header[5] = six ? 6 : 4;
-	p->header[6] = p->header[7] = 0;
+	p->header[6] = 0;
+	p->header[7] = like->news.several;
 	p->len = (uint16_t)(outer + LOAD_HEADER);
 	p->most = (uint16_t)((sizeof(p->data) - p->len) / ((six ? 16u : 4u) + LOAD_NUMBERS));
 }
@@ -113,7 +114,8 @@ static bool finish(struct dp *dp, struct packet *p, const struct vtep *vtep)
 
 static bool same_kind(const struct told_own *a, const struct told_own *b)
 {
-	return a->news.protocol == b->news.protocol && ip_is4(a->news.address) == ip_is4(b->news.address);
+	return a->news.protocol == b->news.protocol && a->news.several == b->news.several &&
+	       ip_is4(a->news.address) == ip_is4(b->news.address);
 }
 
 static uint32_t sum_of(const struct tell *tell, uint16_t net)

@@ -112,6 +112,30 @@ def test_who_is_busy_with_others_is_left_alone(start_sluiced, stack):
     assert row(near, busy)["in_flight"] <= 3  # eight by the hash alone
 
 
+@pytest.mark.parametrize("six", [False, True], ids=["ip4", "ip6"])
+def test_a_backend_with_ports_in_a_row_is_told_of(start_sluiced, stack, six):
+    """Requests to any of its ports count, and those to others beside them do not."""
+    hosts = Hosts(start_sluiced, stack, 2, six=six)
+    at = "fd00:1::{}" if six else "10.1.0.{}"
+    near, far = hosts.daemons
+    clients = [hosts.container(i, f"c{i + 1}", [at.format(11 + i)]) for i in (0, 1)]
+    server, vip = hosts.container(1, "s1", [at.format(21)]), at.format(100)
+    hosts.everywhere("service.add", name="api", network="web", vip=vip, port=80, end_port=82, protocol="tcp", policy="least")
+    hosts.everywhere("backend.add", service="api", address=server.ip, port=8075)
+    worker = stack.enter_context(Worker(server))
+    worker.free.clear()
+    traffic.wait_ping(clients[0], server.ip)
+    for _ in range(4):
+        stack.enter_context(ask(clients[0], server.ip, 8080))
+    hosts.everywhere("service.set", name="api", end_port=89)
+    for client, count in ((clients[0], 3), (clients[1], 2)):
+        for _ in range(count):
+            stack.enter_context(ask(client, vip, 85))
+    wait.until(lambda: told(far, server) == 5, "its own host counts five")
+    wait.until(lambda: told(near, server) == 5, "it is told of them")
+    assert row(far, server)["in_flight"] == 2
+
+
 TURN = 64 * 7  # backends that a host is told of at once: packets, and how many fit one over IPv4
 
 
@@ -139,10 +163,10 @@ def test_hundreds_of_backends_of_a_host_are_all_told_of(start_sluiced, stack):
 NUMBER = 1 << 20
 
 
-def packet(number, *entries, protocol=socket.IPPROTO_TCP, family=4, count=None, vni=100):
+def packet(number, *entries, protocol=socket.IPPROTO_TCP, family=4, count=None, several=0, vni=100):
     """What one host tells another (dataplane/overlay/load.h); entries are (address, port, in flight, units of 16 us)."""
     body = b"".join(socket.inet_aton(entry[0]) + struct.pack("!HHH", *entry[1:]) for entry in entries)
-    head = struct.pack("!BBHIIBBBB", 0, ord("L"), 0, vni << 8, number, protocol, family, len(entries) if count is None else count, 0)
+    head = struct.pack("!BBHIIBBBB", 0, ord("L"), 0, vni << 8, number, protocol, family, len(entries) if count is None else count, several)
     return head + body
 
 
@@ -217,7 +241,7 @@ def test_what_is_old_or_makes_no_sense_is_refused(liar):
         return liar.daemon.drops("load-refused") >= before + 2
 
     wait.until(replayed, "what was said before is refused")
-    for wrong in ({"count": 0}, {"count": 2}, {"count": 255}, {"family": 0}, {"family": 6}):
+    for wrong in ({"count": 0}, {"count": 2}, {"count": 255}, {"family": 0}, {"family": 6}, {"several": 2}, {"several": 255}):
         liar.is_refused(theirs, **wrong)
     for data in (b"", b"\0L", packet(1)[:8].replace(b"L", b"M"), packet(1).replace(b"L", b"M")):
         before = liar.daemon.drops("malformed")
