@@ -10,6 +10,7 @@
 #include "dataplane/core/exchange.h"
 #include "dataplane/engine/inject.h"
 #include "dataplane/engine/pipeline.h"
+#include "dataplane/frame/parse.h"
 #include "dataplane/port/vnet.h"
 #include "tests/fuzz/path_packet.h"
 #include "tests/fuzz/path_world.h"
@@ -217,19 +218,36 @@ static bool outside_take(struct burst *b, const struct path_packet *p, const uin
 	return reason == DROP_COUNT;
 }
 
+static void outside_run(struct burst *b)
+{
+	path.w->port_stats[b->in->id].rx_packets += b->count;
+	path.w->port_stats[b->in->id].rx_bytes += b->bytes;
+	path.w->turn++; /* the budgets of floods are full again */
+	if (b->count)
+		pipeline_run(path.w, b);
+	path_send_late();
+}
+
+static struct burst *outside_begin(struct port *port)
+{
+	struct burst *b = &path.w->burst;
+
+	b->in = port;
+	b->queue = b->count = b->nspan = 0;
+	b->bytes = 0;
+	return b;
+}
+
 /* A burst from the uplink, in tunnel packets as a rule, or from a container. */
 static void step_outside(struct path_input *in)
 {
 	unsigned which = path_u8(in), n = path_u8(in) % BURST_MAX + 1, spread = path_u8(in), made;
 	struct port *port = which < PATH_SINKS ? path.sink[which] : path.uplink;
 	uint32_t step = path_u8(in) * 4u;
-	struct burst *b = &path.w->burst;
+	struct burst *b = outside_begin(port);
 	struct path_packet p;
 
 	path_packet_read(in, &p, which < PATH_SINKS ? PATH_GUESTS + which : PATH_GUESTS + PATH_SINKS);
-	b->in = port;
-	b->queue = b->count = b->nspan = 0;
-	b->bytes = 0;
 	n = affordable(&p, n);
 	for (made = 0; made < n; made++) {
 		struct path_packet one = p;
@@ -240,14 +258,62 @@ static void step_outside(struct path_input *in)
 			path_packet_wrap(in, &one);
 		outside_take(b, &one, path_lend(made, one.bytes, one.headers, one.len), step);
 	}
-	path.w->port_stats[port->id].rx_packets += b->count;
-	path.w->port_stats[port->id].rx_bytes += b->bytes;
-	path.w->turn++; /* the budgets of floods are full again */
-	if (b->count)
-		pipeline_run(path.w, b);
-	path_send_late();
+	outside_run(b);
 	while (made--)
 		path_lend_end(made);
+}
+
+static void swap(uint8_t *at, unsigned bytes)
+{
+	uint8_t first[16];
+
+	memcpy(first, at, bytes);
+	memcpy(at, at + bytes, bytes);
+	memcpy(at + bytes, first, bytes);
+}
+
+/* The world outside answers what a guest sent there last, or says that it cannot be had; some bytes of that are others. */
+static void step_answer(struct path_input *in)
+{
+	uint8_t how = path_u8(in), changes = path_u8(in) % 4;
+	struct burst *b = outside_begin(path.uplink);
+	struct path_packet p = {.headers = path.left_len, .l3 = ETH_LEN};
+	uint8_t *ip = p.bytes + ETH_LEN;
+	unsigned ip_len;
+
+	if (path.left_len < ETH_LEN + 28)
+		return;
+	memcpy(p.bytes, path.left, path.left_len);
+	swap(p.bytes, 6);
+	if (how & 1) { /* an ICMP error quotes it */
+		p.headers = (uint16_t)(ETH_LEN + 28 + how / 4 % (path.left_len - ETH_LEN + 1));
+		memcpy(ip + 28, path.left + ETH_LEN, p.headers - ETH_LEN - 28u);
+		memset(ip, 0, 28);
+		ip[0] = 0x45;
+		store16(ip + 2, p.headers - ETH_LEN);
+		ip[8] = 64;
+		ip[9] = IPPROTO_ICMP;
+		store_ip4(ip + 12, htobe32(0xc0000202));
+		store_ip4(ip + 16, htobe32(0xc0000201));
+		ip[20] = how & 2 ? 3 : 11;
+		ip[21] = how & 2 ? 4 : 0;
+	} else {
+		ip_len = (ip[0] & 15) * 4u;
+		swap(ip + 12, 4);
+		if (ETH_LEN + ip_len + 4 <= p.headers)
+			swap(ip + ip_len, 2);
+	}
+	while (changes--) {
+		uint8_t at = path_u8(in);
+
+		ip[at % (p.headers - ETH_LEN)] = path_u8(in);
+	}
+	p.len = how & 1 ? p.headers : path.left_frame;
+	if (p.len < FRAME_MIN)
+		p.len = FRAME_MIN;
+	outside_take(b, &p, path_lend(0, p.bytes, p.headers, p.len), 0);
+	outside_run(b);
+	path_lend_end(0);
 }
 
 static struct port *any_port(uint8_t number)
@@ -348,6 +414,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			break;
 		case 11:
 			step_control(&in, guest);
+			break;
+		case 12:
+			step_answer(&in);
 			break;
 		default:
 			path_serve(&path.guest[guest]);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "dataplane/frame/parse.h"
+#include "dataplane/overlay/load.h"
 #include "tests/fuzz/path_world.h"
 
 uint8_t path_u8(struct path_input *in)
@@ -27,10 +28,13 @@ static void mac_of(uint8_t mac[6], unsigned number)
 	static const uint8_t all[6] = {255, 255, 255, 255, 255, 255}, far[6] = {2, 0, 0, 0, 2, 0},
 			     group[6] = {1, 0, 94, 0, 0, 1}, nobody[6] = {2, 0, 0, 0, 9, 9};
 	const uint8_t *other[] = {far, dp_router_mac, all, group, nobody};
+	static const uint8_t uplink[6] = {2, 0, 0, 0, 0, 1};
 	uint8_t guest[6] = {2, 0, 0, 0, 0, (uint8_t)(10 + number)};
 	uint8_t sink[6] = {2, 0, 0, 0, 1, (uint8_t)(number - PATH_GUESTS)};
 
-	if (number < PATH_GUESTS)
+	if (number == PATH_TO_UPLINK)
+		memcpy(mac, uplink, 6);
+	else if (number < PATH_GUESTS)
 		memcpy(mac, guest, 6);
 	else if (number < PATH_GUESTS + PATH_SINKS)
 		memcpy(mac, sink, 6);
@@ -38,9 +42,11 @@ static void mac_of(uint8_t mac[6], unsigned number)
 		memcpy(mac, other[(number - PATH_GUESTS - PATH_SINKS) % 5], 6);
 }
 
-/* An address of the network, the vip, or any. */
+/* An address of the network, the vip, the uplink's, or any. */
 static uint32_t ip_of(uint8_t number)
 {
+	if (number == PATH_TO_UPLINK)
+		return htobe32(0xc0000201);
 	if (number < PATH_GUESTS)
 		return htobe32(0x0a00000a + number);
 	if (number < 0xc0)
@@ -140,7 +146,7 @@ static void put_l4(struct path_input *in, struct path_packet *p, uint8_t proto, 
 	uint8_t choice = path_u8(in), *l4 = put(p, 8);
 
 	store16(l4, port[choice % 7]);
-	store16(l4 + 2, port[choice / 7 % 7]);
+	store16(l4 + 2, choice < 252 ? port[choice / 7 % 7] : 8000 + choice % 2); /* those are published */
 	if (proto == IPPROTO_UDP)
 		store16(l4 + 4, (uint16_t)(8 + payload));
 	if (proto == IPPROTO_ICMPV6)
@@ -238,12 +244,41 @@ void path_packet_aim(struct path_packet *p, unsigned to)
 	mac_of(p->bytes, to);
 }
 
+/* What the host at the vtep tells of its backends (overlay/load.h), and of others', in place of the packet. */
+static void tell(struct path_input *in, struct path_packet *p)
+{
+	uint8_t how = path_u8(in), entries = how % 9;
+	bool six = how & 64;
+
+	p->headers = 0;
+	store32(put(p, 4), path_u16(in));
+	memcpy(put(p, 4), (uint8_t[]){proto_of(how / 16), six ? 6 : 4, entries, how >> 7}, 4);
+	for (unsigned i = 0; i < entries; i++) {
+		uint8_t *at = put(p, six ? 22 : 10);
+
+		if (six)
+			memcpy(at, PATH_IP6(path_u8(in)).b, 16);
+		else
+			store_ip4(at, ip_of(path_u8(in)));
+		at += six ? 16 : 4;
+		store16(at, how & 1 ? 8080 : 5353);
+		store16(at + 2, path_u8(in));
+		store16(at + 4, path_u8(in));
+	}
+	if (how == 255) /* it is not as long as it says */
+		p->headers -= path_u8(in) % p->headers;
+	p->len = p->headers;
+}
+
 void path_packet_wrap(struct path_input *in, struct path_packet *p)
 {
 	static const uint8_t mac[12] = {2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2};
 	uint8_t outer[50] = {0}, wrong = path_u8(in);
-	uint32_t inner = p->len;
+	uint32_t inner;
 
+	if (wrong >= 250)
+		tell(in, p);
+	inner = p->len;
 	if (p->headers + sizeof(outer) > sizeof(p->bytes) || inner + sizeof(outer) > FRAME_MAX)
 		return;
 	memcpy(outer, mac, sizeof(mac));
@@ -258,7 +293,8 @@ void path_packet_wrap(struct path_input *in, struct path_packet *p)
 	store16(outer + 34, 50000);
 	store16(outer + 36, 4789);
 	store16(outer + 38, (uint16_t)(16 + inner));
-	outer[42] = wrong == 5 ? 0 : 8;
+	outer[42] = wrong == 5 || wrong >= 250 ? 0 : 8;
+	outer[43] = wrong >= 250 ? LOAD_MARK : 0;
 	outer[48] = (uint8_t)(PATH_VNI + (wrong == 6));
 	memmove(p->bytes + sizeof(outer), p->bytes, p->headers);
 	memcpy(p->bytes, outer, sizeof(outer));

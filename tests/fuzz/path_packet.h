@@ -13,7 +13,10 @@ struct path_input {
 uint8_t path_u8(struct path_input *in);
 uint16_t path_u16(struct path_input *in);
 
-enum { PATH_HEADERS_MAX = 256 };
+enum {
+	PATH_HEADERS_MAX = 256,
+	PATH_TO_UPLINK = 250, /* a MAC or an address that a packet may name */
+};
 
 struct path_packet {
 	uint32_t len;	  /* of the frame */

@@ -9,6 +9,7 @@
 
 #include "dataplane/core/exchange.h"
 #include "dataplane/core/private.h"
+#include "dataplane/egress/inside.h"
 #include "dataplane/engine/loop.h"
 #include "dataplane/engine/pipeline.h"
 #include "dataplane/engine/polling.h"
@@ -88,12 +89,23 @@ static void sink_take(const struct port *port, const struct frame *f)
 		touch(f->span[i].ptr, f->span[i].len);
 }
 
+/* What left under the uplink's address, in no tunnel: somebody may answer. */
+static void remember(struct frame *f)
+{
+	path.left_len = f->hdr_len < sizeof(path.left) ? f->hdr_len : sizeof(path.left);
+	memcpy(path.left, frame_data(f), path.left_len);
+	path.left_frame = f->len;
+}
+
 static uint16_t sink_tx(struct port *port, struct worker *w, struct frame *const *frames, uint16_t n)
 {
 	uint16_t i;
 
-	for (i = 0; i < n && path.room; i++, path.room--)
+	for (i = 0; i < n && path.room; i++, path.room--) {
 		sink_take(port, frames[i]);
+		if (port->is_uplink && frames[i]->routed)
+			remember(frames[i]);
+	}
 	return i;
 }
 
@@ -187,7 +199,9 @@ static void add_sinks(void)
 static void add_underlay(void)
 {
 	static const mac_t far = {2, 0, 0, 0, 2, 0};
-	struct dp_port up = {.address = {ip_from4(ip4("192.0.2.1")), IP_PREFIX4 + 24}, .vxlan_port = 4789};
+	struct dp_port up = {.address = {ip_from4(ip4("192.0.2.1")), IP_PREFIX4 + 24},
+		.next_hop = ip_from4(ip4("192.0.2.2")),
+		.vxlan_port = 4789};
 	struct test_port via = {0};
 	uint8_t buf[64];
 	uint16_t vtep;
@@ -205,7 +219,7 @@ static void add_underlay(void)
 }
 
 /* Over both families. `more`: ports that follow. */
-static void add_service(uint16_t port, uint16_t more, enum dp_protocol protocol, uint16_t to)
+static void add_service(uint16_t port, uint16_t more, enum dp_protocol protocol, uint16_t to, bool least)
 {
 	for (unsigned six = 0; six < 2; six++) {
 		const struct dp_backend backends[] = {
@@ -218,6 +232,7 @@ static void add_service(uint16_t port, uint16_t more, enum dp_protocol protocol,
 			.protocol = protocol,
 			.backends = backends,
 			.nbackends = 2,
+			.least = least,
 			.rejects = true};
 		uint32_t id = DP_SERVICE_NONE;
 		struct dp_err err;
@@ -225,6 +240,26 @@ static void add_service(uint16_t port, uint16_t more, enum dp_protocol protocol,
 		if (dp_service_put(path.dp, &spec, &id, &err))
 			fail(err.text);
 	}
+}
+
+/* Ports of the uplink's address lead to a guest and to a vip. */
+static void publish(void)
+{
+	struct dp_published list[] = {
+		{.protocol = DP_TCP, .port = 8000, .to = ip_from4(htobe32(0x0a00000a)), .to_port = 80},
+		{.protocol = DP_UDP, .port = 8000, .to = ip_from4(htobe32(0x0a00000a)), .to_port = 80},
+		{.protocol = DP_TCP,
+			.port = 8001,
+			.to = ip_from4(htobe32(0x0a000064)),
+			.to_port = 80,
+			.vip = true},
+	};
+
+	for (unsigned i = 0; i < 3; i++)
+		list[i].net = path.net;
+	if (dp_publish(path.dp, list, 3, NULL))
+		fail("nothing can be published");
+	memset(path.dp->egress->secret, 1, sizeof(path.dp->egress->secret)); /* the same ports each time */
 }
 
 static void close_all(void)
@@ -249,7 +284,8 @@ void path_open(void)
 		.prefix = 16,
 		.gateway = htobe32(0x0a000001),
 		.subnet6 = {{.b = {0xfd}}, 64},
-		.gateway6 = PATH_IP6(PATH_GATEWAY6)};
+		.gateway6 = PATH_IP6(PATH_GATEWAY6),
+		.egress = DP_EGRESS_OUT | DP_EGRESS_IN};
 	struct dp_port nobody = {.type = DP_NULL};
 
 	path.dp = harness_open();
@@ -261,9 +297,10 @@ void path_open(void)
 		add_guest(i);
 	add_sinks();
 	add_underlay();
-	add_service(80, 0, DP_TCP, 8080);
-	add_service(53, 0, DP_UDP, 5353);
-	add_service(1000, 1, DP_TCP, 8080);
+	add_service(80, 0, DP_TCP, 8080, false);
+	add_service(53, 0, DP_UDP, 5353, true);
+	add_service(1000, 1, DP_TCP, 8080, true);
+	publish();
 	atexit(close_all); /* what is left then was lost */
 }
 
@@ -340,14 +377,19 @@ static ALIKE bool is_zero(const uint8_t *p, size_t n)
 /* Frames, learned addresses and connections of the input before are gone; the tables count what they hold. */
 static ALIKE void tables_reset(void)
 {
-	struct conn_table *conns = path.dp->lb->conns;
+	struct conn_table *conns[] = {path.dp->lb->conns, path.dp->lb->inbound, path.dp->egress->flows};
 
 	if (share_used(path.dp->fdb->share, path.net))
 		sweep_all(path.dp, is_dynamic, NULL);
-	if (share_used(conns->share, path.net))
-		conn_expire(conns, path.w->now_s, UINT32_MAX, everybody, NULL);
-	if (share_used(path.dp->fdb->share, path.net) || share_used(conns->share, path.net))
-		fail("a table keeps what was taken out of it");
+	if (share_used(path.dp->fdb->share, path.net))
+		fail("the fdb keeps what was taken out of it");
+	for (unsigned i = 0; i < 3; i++) {
+		if (share_used(conns[i]->share, path.net))
+			conn_expire(conns[i], path.w->now_s, UINT32_MAX, everybody, NULL);
+		if (share_used(conns[i]->share, path.net))
+			fail("a table of connections keeps what was taken out of it");
+	}
+	path.left_len = 0;
 	while (exchange_peek(path.w->punt))
 		exchange_pop(path.w->punt);
 }

@@ -1,6 +1,6 @@
 /*
  * path_world.h: the switch that fuzz_path.c feeds, without a thread or a socket: guests whose rings and memory are
- * the input's, ports that stand for containers and take everything, an uplink, a vip, and a network of others
+ * the input's, ports that stand for containers and take everything, an uplink by which guests reach the world outside, vips, and a network of others
  * into which nothing may come.
  */
 #pragma once
@@ -54,7 +54,10 @@ extern struct path_world {
 		guest[PATH_GUESTS]; /* split, packed, split without anything negotiated, packed and guarded */
 	struct port *sink[PATH_SINKS]; /* the last one is the gateway's */
 	struct port *uplink;
-	uint32_t room; /* frames that sinks and uplink take until they are full */
+	uint32_t room;	       /* frames that sinks and uplink take until they are full */
+	uint8_t left[HDR_MAX]; /* the first bytes of what a guest last sent to the world outside */
+	uint16_t left_len;     /* 0: nothing */
+	uint32_t left_frame;   /* bytes of all of it */
 } path;
 
 /** Once a process. */
