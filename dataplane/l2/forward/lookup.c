@@ -146,10 +146,38 @@ static void lookup_one(struct worker *w, const struct burst *b, struct frame *f,
 }
 
 /* The learn stage has asked for the buckets. */
+/* Goes the frame to one place only, to which a flood would lead, too? */
+static bool may_flood(const struct burst *b, const struct frame *f)
+{
+	return f->verdict == V_PORT || (f->verdict == V_VTEP && !f->routed && !b->in->is_gateway);
+}
+
+/*
+ * Floods are sent behind all else of a burst. Where another worker learned an address between two frames to it, the first of
+ * which is flooded, the second one is flooded too: it would come before the first.
+ */
+static __attribute__((noinline)) void keep_order(struct burst *b)
+{
+	for (unsigned i = 0; i < b->count; i++) {
+		struct frame *first = &b->frame[i];
+		uint64_t key = fdb_frame_key(first->net, frame_data(first));
+
+		if (first->verdict != V_FLOOD || (key & FDB_GROUP))
+			continue;
+		for (unsigned k = i + 1; k < b->count; k++) {
+			struct frame *f = &b->frame[k];
+
+			if (may_flood(b, f) && fdb_frame_key(f->net, frame_data(f)) == key)
+				f->verdict = V_FLOOD;
+		}
+	}
+}
+
 void lookup_stage(struct worker *w, struct burst *b)
 {
 	uint16_t last = NET_NONE;
 	const struct network *net = NULL;
+	bool floods = false;
 
 	for (unsigned i = 0; i < b->count; i++) {
 		struct frame *f = &b->frame[i];
@@ -161,5 +189,8 @@ void lookup_stage(struct worker *w, struct burst *b)
 			net = dp_get_net(w->dp, last);
 		}
 		lookup_one(w, b, f, net);
+		floods |= f->verdict == V_FLOOD;
 	}
+	if (__builtin_expect(floods, 0))
+		keep_order(b);
 }
