@@ -84,6 +84,7 @@ def watched(pair):
     return sluiced, c1, c2, Monitor(c1)
 
 
+@pytest.mark.alone  # a worker that waits long for its core loses what comes meanwhile
 def test_what_needs_no_other_interface_touches_none(watched):
     sluiced, c1, c2, monitor = watched
     there, back = Stream(c1, c2), Stream(c2, c1)
