@@ -154,7 +154,12 @@ int uring_new(struct uring **out)
 	if (!u)
 		return -ENOMEM;
 	u->fd = (int)syscall(SYS_io_uring_setup, URING_MAX, &p);
-	rc = u->fd < 0 ? -errno : map_rings(u, &p);
+	if (u->fd < 0) {
+		rc = -errno;
+		free(u);
+		return rc;
+	}
+	rc = map_rings(u, &p);
 	if (!rc)
 		rc = try_tap(u);
 	if (rc) {
@@ -173,7 +178,6 @@ void uring_free(struct uring *u)
 		munmap(u->sqe, u->sqes_bytes);
 	if (u->rings)
 		munmap(u->rings, u->rings_bytes);
-	if (u->fd >= 0)
-		close(u->fd);
+	close(u->fd);
 	free(u);
 }
