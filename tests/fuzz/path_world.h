@@ -1,7 +1,7 @@
 /*
  * path_world.h: the switch that fuzz_path.c feeds, without a thread or a socket: guests whose rings and memory are
- * the input's, ports that stand for containers and take everything, an uplink by which guests reach the world outside, vips, and a network of others
- * into which nothing may come.
+ * the input's, ports that stand for containers and take everything, an uplink by which guests reach the world outside,
+ * vips, and a network of others into which nothing may come.
  */
 #pragma once
 

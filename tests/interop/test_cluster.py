@@ -1,7 +1,5 @@
 """Hosts that share a real etcd: one network, without a vtep by hand."""
 
-import base64
-import http.client
 import json
 import re
 import signal
@@ -12,6 +10,7 @@ import pytest
 from rig import frames, traffic, wait
 from rig.cluster import NETWORK, SHORT, Cluster
 from rig.daemon import ROOT, RpcError
+from rig.etcd import put_json
 from rig.howto import run_page
 
 
@@ -122,24 +121,11 @@ def test_hosts_in_hundreds_of_networks(cluster):
     assert "tells nothing of it" not in h1.log()
 
 
-def put_many(cluster, keys, lease=0):
-    """By etcd's JSON gateway, a hundred at once."""
-    puts = [{"requestPut": {"key": base64.b64encode(key.encode()).decode(), "value": "eA==", "lease": lease}} for key in keys]
-    def ask():
-        gateway = http.client.HTTPConnection(cluster.etcd.addresses[0], 2379, timeout=30)
-        for i in range(0, len(puts), 100):
-            gateway.request("POST", "/v3/kv/txn", json.dumps({"success": puts[i:i + 100]}))
-            answer = gateway.getresponse()
-            assert answer.read() and answer.status == 200, answer.status
-        gateway.close()
-    cluster.fabric.do(ask)
-
-
 def test_what_finds_no_room_beside_all_that_others_have_is_put_now_and_then(cluster):
     """Of a store that strangers have filled each host is sure of eight keys; what it has beyond that is not put without end."""
     networks = [{"name": f"n{n}", "mode": "overlay", "vni": 1000 + n} for n in range(12)]
     h1 = cluster.host(networks=networks)
-    put_many(cluster, [f"/sluice/v1/hosts/x{host}/{n}" for host in range(20) for n in range(8 + (16384 >> host) + 8)])
+    cluster.etcd.put_all({f"/sluice/v1/hosts/x{host}/{n}": "x" for host in range(20) for n in range(8 + (16384 >> host) + 8)})
     wait.until(lambda: h1.rpc("cluster.status")["refused"], "there is no room for all of it", timeout_s=wait.PATIENCE_S * 2)
     for network in networks:
         h1.rpc("port.add", name=network["name"], network=network["name"], type="tap", netns="none")
@@ -161,7 +147,7 @@ def test_a_revision_that_comes_in_several_pieces_counts_at_once(cluster):
     h1 = cluster.host()
     keys = lambda: h1.rpc("cluster.status")["keys"]  # noqa: E731
     lease, few, many = cluster.etcd.ctl("lease", "grant", "600").stdout.split()[1], wait.until(keys, "it has its own"), 8000
-    put_many(cluster, [f"/sluice/v1/hosts/x/{n}{'x' * 300}" for n in range(many)], int(lease, 16))
+    cluster.etcd.put_all({f"/sluice/v1/hosts/x/{n}{'x' * 300}": "x" for n in range(many)}, int(lease, 16))
     wait.until(lambda: keys() >= many, "it has heard of them", timeout_s=wait.PATIENCE_S * 2)
     cluster.etcd.ctl("lease", "revoke", lease)
     seen = {keys()}
@@ -277,29 +263,13 @@ def test_a_compaction_while_away_is_read_anew(two):
     cluster.knows(h1, c2.eth0)
 
 
-def call_etcd(cluster, bodies, method):
-    """These requests to etcd's JSON gateway, one after the other on one connection."""
-    def ask():
-        gateway = http.client.HTTPConnection(cluster.etcd.addresses[0], 2379, timeout=30)
-        for body in bodies:
-            gateway.request("POST", f"/v3/kv/{method}", json.dumps(body))
-            answer = gateway.getresponse()
-            assert answer.read() and answer.status == 200, answer.status
-        gateway.close()
-    cluster.fabric.do(ask)
-
-
-def put_json(key, value):
-    return {"key": base64.b64encode(key.encode()).decode(), "value": base64.b64encode(value.encode()).decode()}
-
-
 def test_what_changed_during_a_break_is_told_after_it(two):
     cluster, h1, h2, c1, c2 = two
     h1.process.send_signal(signal.SIGSTOP)  # it comes back to a watch that was cut off
     cluster.etcd.kill_all()
     cluster.etcd.start_all()
     # more revisions than etcd tells at once to a watch that is behind (1,000)
-    call_etcd(cluster, (put_json("/sluice/v1/what/else", str(n)) for n in range(1100)), "put")
+    cluster.etcd.ask((put_json("/sluice/v1/what/else", str(n)) for n in range(1100)), "put")
     c3 = cluster.container(h2, "c3", "10.1.0.13")
     wait.until(lambda: c3.eth0 in "".join(cluster.etcd.keys().values()), "h2 has put it")
     h2.rpc("port.del", name="c2")

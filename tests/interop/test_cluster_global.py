@@ -1,9 +1,7 @@
 """Objects made once for all hosts that share a real etcd of three members: networks, services, what is published."""
 
-import base64
 import concurrent.futures
 import contextlib
-import http.client
 import json
 
 import pytest
@@ -63,17 +61,7 @@ def says(host, start):
 
 
 def put_all(cluster, values):
-    """These values, by etcd's JSON gateway, a hundred at once."""
-    text = lambda what: base64.b64encode(what.encode()).decode()  # noqa: E731
-    puts = [{"requestPut": {"key": text(f"{FOLDER}/{key}"), "value": text(value)}} for key, value in values.items()]
-    def ask():
-        gateway = http.client.HTTPConnection(cluster.etcd.addresses[0], 2379, timeout=30)
-        for i in range(0, len(puts), 100):
-            gateway.request("POST", "/v3/kv/txn", json.dumps({"success": puts[i:i + 100]}))
-            answer = gateway.getresponse()
-            assert answer.read() and answer.status == 200, answer.status
-        gateway.close()
-    cluster.fabric.do(ask)
+    cluster.etcd.put_all({f"{FOLDER}/{key}": value for key, value in values.items()})
 
 
 def empty(cluster):

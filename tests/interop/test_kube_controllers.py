@@ -15,7 +15,7 @@ from rig import kube_world as kube
 from rig import traffic, wait
 from rig.certs import Authority
 from rig.daemon import ROOT
-from rig.kube_server import ACCOUNT, ADMIN, requires_server
+from rig.kube_server import ACCOUNT, ADMIN, RBAC, requires_server
 from rig.kube_world import NODE, VIP, VIP2, answers
 from rig.process import run
 
@@ -23,10 +23,7 @@ pytestmark = pytest.mark.control
 
 yaml = pytest.importorskip("yaml", reason="needs python3-yaml")
 FILES = ROOT / "packaging/kubernetes"
-PLACES = {"ServiceAccount": "/api/v1/namespaces/kube-system/serviceaccounts",
-          "ConfigMap": "/api/v1/namespaces/kube-system/configmaps",
-          "ClusterRole": "/apis/rbac.authorization.k8s.io/v1/clusterroles",
-          "ClusterRoleBinding": "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
+PLACES = {**RBAC, "ConfigMap": "/api/v1/namespaces/kube-system/configmaps",
           "DaemonSet": "/apis/apps/v1/namespaces/kube-system/daemonsets"}
 PODS, NAME = "/api/v1/namespaces/default/pods", "http.web.default"
 STRATEGIC = "application/strategic-merge-patch+json"  # conditions are merged by their type

@@ -17,11 +17,12 @@ import pytest
 
 from rig import wait
 from rig.daemon import ROOT
+from rig.etcd import Etcd
 from rig.kube_api import KINDS
 from rig.netns import Netns
 from rig.process import run
 
-PORT, ETCD, PEER = 6443, 23790, 23800
+PORT = 6443
 ADMIN = "sluice-tests"
 ACCOUNT = "/api/v1/namespaces/kube-system/serviceaccounts"
 RBAC = {"ServiceAccount": ACCOUNT, "ClusterRole": "/apis/rbac.authorization.k8s.io/v1/clusterroles",
@@ -49,8 +50,6 @@ class KubeServer:
 
     def __init__(self, authority, token_file, ns=None):
         requires_server()
-        if not shutil.which("etcd"):
-            pytest.skip("needs etcd, which is not installed (tools/setup --interop)")
         self.own = None if ns else Netns("kube")
         self.ns, self.token_file = ns or self.own, token_file
         self.url, self.ca = f"https://127.0.0.1:{PORT}", str(authority.cert)
@@ -62,7 +61,7 @@ class KubeServer:
         run(["openssl", "genrsa", "-out", self.dir / "account.key", "2048"])
         (self.dir / "tokens.csv").write_text(f"{ADMIN},admin,1,system:masters\n")
         try:
-            self.start_etcd()
+            self.etcd = Etcd(self.ns, ["127.0.0.1"])
             self.start()
             self.allow()
             self.rotate()
@@ -77,25 +76,20 @@ class KubeServer:
         self.close()
 
     def close(self):
-        for process in filter(None, (self.server, self.etcd)):
-            process.kill()
+        if self.server:
+            self.server.kill()
+        if self.etcd:
+            self.etcd.close()
         shutil.rmtree(self.dir, ignore_errors=True)
         if self.own:
             self.own.close()
 
     # processes
 
-    def start_etcd(self):
-        client, peer = f"http://127.0.0.1:{ETCD}", f"http://127.0.0.1:{PEER}"
-        self.etcd = self.ns.start("etcd", "--data-dir", self.dir / "etcd", "--listen-client-urls", client,
-                                  "--advertise-client-urls", client, "--listen-peer-urls", peer,
-                                  "--initial-advertise-peer-urls", peer, "--initial-cluster", f"default={peer}",
-                                  "--unsafe-no-fsync")
-
     def start(self):
         key = self.dir / "account.key"
         self.server = self.ns.start(
-            os.environ["KUBE_APISERVER"], f"--etcd-servers=http://127.0.0.1:{ETCD}", f"--secure-port={PORT}",
+            os.environ["KUBE_APISERVER"], f"--etcd-servers={self.etcd.urls[0]}", f"--secure-port={PORT}",
             "--bind-address=127.0.0.1", f"--tls-cert-file={self.cert}", f"--tls-private-key-file={self.key}",
             f"--service-account-key-file={key}", f"--service-account-signing-key-file={key}",
             "--service-account-issuer=https://kubernetes.default.svc", f"--token-auth-file={self.dir / 'tokens.csv'}",

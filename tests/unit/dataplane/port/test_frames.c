@@ -151,11 +151,15 @@ static void test_tap_arrival(void **state)
 	check_arrival(HOST_TAP);
 }
 
-/* Has the worker do without io_uring, as on a kernel that has none. */
-static void do_without_uring(void)
+/* `together`: else without io_uring, as on a kernel that has none. */
+static void open_tap(bool together)
 {
-	uring_free(bench.w->uring);
-	bench.w->uring = NULL;
+	bench_open(&bench);
+	if (!together) {
+		uring_free(bench.w->uring);
+		bench.w->uring = NULL;
+	}
+	host_open(&host, &bench, HOST_TAP, 1);
 }
 
 static void test_veth_arrival(void **state)
@@ -171,10 +175,7 @@ static void check_turn(bool together)
 	int fd, one = 1;
 	unsigned first;
 
-	bench_open(&bench);
-	if (!together)
-		do_without_uring();
-	host_open(&host, &bench, HOST_TAP, 1);
+	open_tap(together);
 	fd = netns_socket(host.netns, AF_INET, SOCK_DGRAM, 0);
 	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_BROADCAST, &one, sizeof(one)), 0);
 	for (int i = 0; i < 40; i++)
@@ -256,10 +257,7 @@ static void check_refusals(bool together)
 	uint8_t got[2000];
 	int fd;
 
-	bench_open(&bench);
-	if (!together)
-		do_without_uring();
-	host_open(&host, &bench, HOST_TAP, 1);
+	open_tap(together);
 	bench_tick(&bench);
 	fd = packet_socket(&host);
 	b.count = b.nspan = 0;
@@ -316,10 +314,7 @@ static void check_end(bool together)
 	struct frame *list[FRAMES];
 	int fd;
 
-	bench_open(&bench);
-	if (!together)
-		do_without_uring();
-	host_open(&host, &bench, HOST_TAP, 1);
+	open_tap(together);
 	bench_tick(&bench);
 	fd = packet_socket(&host);
 	flat_make(&flat, &recipe, false);
