@@ -32,11 +32,6 @@ const char *view_split(const char *key, char name[VALUE_NAME])
 	return key ? read_name(key, name) : NULL;
 }
 
-static bool is_of_network(const struct view_key *key)
-{
-	return key->part->network[0] != '\0';
-}
-
 static void read_record(struct view_key *key, int64_t now_ms)
 {
 	struct view_host *host = key->host;
@@ -101,22 +96,31 @@ static void read_shared(struct view_key *key)
 	key->block = block;
 }
 
+/* Keys of networks; `rest`: the number of a chunk. */
+static void read_of_network(struct view_key *key, const char *rest)
+{
+	struct value_chunk *chunk;
+
+	if (!rest || !rest[0] || rest[strspn(rest, "0123456789")]) {
+		key->why = "no key that is known";
+		return;
+	}
+	chunk = value_read_chunk(key->value, key->len, &key->why);
+	if (chunk)
+		take_chunk(key, chunk);
+}
+
 /* A value that is not understood leaves what was known before: of a later version, it may say more of the same. */
 void view_read(struct view_key *key, int64_t now_ms)
 {
 	char name[VALUE_NAME];
 	const char *rest = view_split(key->key, name);
-	struct value_chunk *chunk;
 
 	key->why = NULL;
-	if (!rest && !is_of_network(key))
+	if (key->part->network[0])
+		read_of_network(key, rest);
+	else if (!rest)
 		read_shared(key);
-	else if (!rest || (is_of_network(key) && (!rest[0] || rest[strspn(rest, "0123456789")])))
-		key->why = "no key that is known";
-	else if (is_of_network(key) && (chunk = value_read_chunk(key->value, key->len, &key->why)))
-		take_chunk(key, chunk);
-	else if (is_of_network(key))
-		return;
 	else if (strcmp(rest, "host") == 0)
 		read_record(key, now_ms);
 	else if (strcmp(rest, "alive") == 0)

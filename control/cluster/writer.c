@@ -289,13 +289,11 @@ static bool is_refused(struct cluster *cluster, const char *why)
 		log_line(LOG_WARNING, "cluster: etcd refused a change: %s", why);
 		return !was_apart;
 	}
-	if (!part->barred_ms)
-		log_subject(LOG_WARNING, part->network,
-			"cluster: network %s: etcd refuses what this host tells of it: %s", part->network,
-			why);
-	part->barred_ms = cluster_now_ms();
 	snprintf(part->barred, sizeof(part->barred),
 		"network %s: etcd refuses what this host tells of it: %s", part->network, why);
+	if (!part->barred_ms)
+		log_subject(LOG_WARNING, part->network, "cluster: %s", part->barred);
+	part->barred_ms = cluster_now_ms();
 	return true;
 }
 

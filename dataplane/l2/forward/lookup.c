@@ -145,7 +145,6 @@ static void lookup_one(struct worker *w, const struct burst *b, struct frame *f,
 		lookup_unicast(w, b, f, net, key);
 }
 
-/* The learn stage has asked for the buckets. */
 /* Goes the frame to one place only, to which a flood would lead, too? */
 static bool may_flood(const struct burst *b, const struct frame *f)
 {
@@ -173,6 +172,7 @@ static __attribute__((noinline)) void keep_order(struct burst *b)
 	}
 }
 
+/* The learn stage has asked for the buckets. */
 void lookup_stage(struct worker *w, struct burst *b)
 {
 	uint16_t last = NET_NONE;
